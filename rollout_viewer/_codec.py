@@ -1,0 +1,505 @@
+"""Chunks: up to 32 frames of one env and camera, compressed without loss.
+
+Pure: frames in, bytes out, and back. Knows nothing of files, envs or widgets.
+Memory, file, wire and browser all hold these same bytes.
+
+Format (little endian, version 1)::
+
+    0   2  b"RV"
+    2   1  version, 1
+    3   1  first: which of the chunk's 32 rows the first record is, 0..31
+    4   1  count: records that follow, 1..32 (first + count <= 32)
+    5   1  0
+    6   2  height in pixels
+    8   2  width in pixels
+    10  2  0
+    12  4 * count  table, one u32 a record: byte length << 3 | kind
+    ..     the records, back to back, nothing between
+    end 4  CRC-32 of everything before it
+
+A record is one frame of `height * width * 3` bytes, RGB, row by row:
+
+    0 EQUAL   length 0; the frame before it
+    1 RAW     the pixels
+    2 INTRA   zstd of the pixels
+    3 PREV    zstd of the pixels xor the frame before it
+    4 FIRST   zstd of the pixels xor the chunk's first frame
+    5 ABSENT  length 0; there is no picture in this row
+
+"The frame before it" and "the first frame" pass over ABSENT records. The first
+record of a chunk that is not ABSENT is RAW or INTRA. No frame takes more than
+`MAX_DECODES` zstd decodes. A zstd record is a zstd frame without its header,
+which is the same for every frame of a size: the magic number `28 B5 2F FD`, the
+descriptor `A0` (single segment, 4-byte content size), then `height * width * 3`
+as u32. Put it back in front and any zstd decoder reads the record.
+
+A chunk that grows is written in pieces: the same bytes with `first` > 0, which
+continue the piece before. `join()` makes one chunk of them. A whole chunk has
+`first` = 0: an env whose pictures start later has ABSENT records before.
+
+Source: which kinds to choose and why at most 8 decodes, DESIGN.md "Chunk".
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import zstandard
+
+from rollout_viewer._errors import FrameError, RecordingError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    Frame = npt.NDArray[np.uint8]
+
+VERSION = 1
+CHUNK_ROWS = 32
+MAX_DECODES = 8
+# The table has 29 bits for a record's length; 4096 x 4096 RGB needs 26.
+MAX_FRAME_BYTES = 1 << 28
+EQUAL, RAW, INTRA, PREV, FIRST, ABSENT = range(6)
+
+_MAGIC = b"RV"
+_HEADER = struct.Struct("<2sBBBBHHH")
+_CHECKSUM = struct.Struct("<I")
+_LEVEL = -1
+# A record that saves less than this share is stored raw: decoding costs more.
+_WORTH_IT = 0.98
+# Every so many rows of a chunk the second best kind is tried too, so that an
+# estimate that went stale is noticed.
+_PROBE_EVERY = 8
+_PROBE_AT = 3
+
+
+def zstd_header(num_bytes: int) -> bytes:
+    """Return the zstd frame header that records of `num_bytes` pixels leave out."""
+    return b"\x28\xb5\x2f\xfd\xa0" + struct.pack("<I", num_bytes)
+
+
+# -- writing
+
+
+class Scratch:
+    """Buffers for frames of one size, shared by the encoders of one thread.
+
+    Fixed memory is the point: a fresh result buffer for every frame makes the
+    process grow by the raw size, though the results are small (PEERS.md, "Test
+    resident memory, not payload").
+    """
+
+    def __init__(self, height: int, width: int) -> None:
+        num_bytes = height * width * 3
+        self.frame: Frame = np.empty((height, width, 3), np.uint8)
+        self.delta: Frame = np.empty((height, width, 3), np.uint8)
+        # zstd's own bound for the compressed size, and its largest header.
+        self._out = bytearray(num_bytes + (num_bytes >> 7) + 1024)
+        self._view = memoryview(self._out)
+        self._num_bytes = num_bytes
+        self._compressor = zstandard.ZstdCompressor(
+            compression_params=zstandard.ZstdCompressionParameters.from_level(
+                _LEVEL,
+                # A window of the whole frame gives a single segment, whose header
+                # is the same for every frame of this size.
+                window_log=max(10, (num_bytes - 1).bit_length()),
+                write_content_size=True,
+                write_checksum=False,
+                write_dict_id=False,
+            )
+        )
+        self.delta[...] = 0
+        self.num_bytes_of_zeros = len(self.compress(self.delta))
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the buffers take."""
+        return 2 * self._num_bytes + len(self._out)
+
+    def compress(self, pixels: Frame) -> memoryview:
+        """Return the record of `pixels`; valid until the next call."""
+        reader = self._compressor.stream_reader(
+            pixels.reshape(-1).data, size=self._num_bytes
+        )
+        size = reader.readinto(self._out)
+        assert size < len(self._out), "zstd needed more than its bound"
+        descriptor = self._out[4]
+        assert descriptor & 0x20, "zstd wrote no single segment"
+        header = 5 + (1, 2, 4, 8)[descriptor >> 6]
+        return self._view[header:size]
+
+
+class ChunkEncoder:
+    """The open chunk of one env and camera: frames go in, records come out.
+
+    Keeps two frames (the last and the chunk's first). One thread at a time.
+    `seal()` starts the next chunk; the estimates that choose the record kinds
+    carry over.
+    """
+
+    def __init__(self, height: int, width: int, scratch: Scratch) -> None:
+        if height * width * 3 > MAX_FRAME_BYTES or max(height, width) > 0xFFFF:
+            raise FrameError(
+                f"FrameCache: expected a frame of at most {MAX_FRAME_BYTES} bytes, "
+                f"got {height} x {width} pixels. Record with resize= or crop=."
+            )
+        self.height = height
+        self.width = width
+        self._scratch = scratch
+        self._last: Frame | None = None
+        self._first: Frame | None = None
+        self._kinds: list[int] = []
+        self._records: list[bytes] = []
+        self._nbytes = 0
+        self._depth = 0
+        self._estimates = {INTRA: 0.0, PREV: 0.0, FIRST: 0.0}
+
+    @property
+    def num_records(self) -> int:
+        """Records of the open chunk."""
+        return len(self._kinds)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the open chunk takes."""
+        overhead = _HEADER.size + 4 * len(self._kinds) + _CHECKSUM.size
+        return self._nbytes + overhead if self._kinds else 0
+
+    @property
+    def state_nbytes(self) -> int:
+        """Bytes of the frames kept for comparison."""
+        kept = {id(f): f.nbytes for f in (self._last, self._first) if f is not None}
+        return sum(kept.values())
+
+    def add(self, frame: Frame) -> None:
+        """Append `frame`, uint8 (height, width, 3), any strides; it is copied."""
+        # One copy makes strided frames (CartPole's is transposed) contiguous and
+        # ours: environments reuse their buffers.
+        current = self._scratch.frame
+        np.copyto(current, frame)
+        kind, record = self._encode(current)
+        if kind == EQUAL:
+            self._push(EQUAL, b"")
+            return
+        spare = self._last
+        if spare is None or spare is self._first:
+            spare = np.empty_like(current)
+        self._scratch.frame, self._last = spare, current
+        if self._first is None:
+            self._first = current
+        self._push(kind, record)
+
+    def repeat(self) -> None:
+        """Append the last frame once more; ABSENT if there was none."""
+        if self._last is None:
+            self.skip()
+        elif self._first is None:
+            kind, record = self._encode(self._last)
+            self._first = self._last
+            self._push(kind, record)
+        else:
+            self._push(EQUAL, b"")
+
+    def skip(self, count: int = 1) -> None:
+        """Append `count` rows without a picture."""
+        for _ in range(count):
+            self._push(ABSENT, b"")
+
+    def piece(self, first: int = 0) -> bytes:
+        """Return the open chunk's records from `first` on, as bytes."""
+        return _pack(
+            self.height,
+            self.width,
+            first,
+            self._kinds[first:],
+            self._records[first:],
+        )
+
+    def seal(self) -> bytes:
+        """Return the whole chunk and start the next one."""
+        chunk = self.piece()
+        self._kinds, self._records, self._nbytes = [], [], 0
+        self._first = None
+        return chunk
+
+    def _push(self, kind: int, record: bytes) -> None:
+        self._kinds.append(kind)
+        self._records.append(record)
+        self._nbytes += len(record)
+
+    def _encode(self, current: Frame) -> tuple[int, bytes]:
+        estimates = self._estimates
+        if self._first is None:
+            record = bytes(self._scratch.compress(current))
+            estimates[INTRA] = len(record)
+            return self._accept(INTRA, record, current)
+        options = [PREV] if self._depth < MAX_DECODES else []
+        if self._first is not self._last:
+            options.append(FIRST)
+        options.append(INTRA)
+        options.sort(key=estimates.__getitem__)
+        is_probe = len(self._kinds) % _PROBE_EVERY == _PROBE_AT
+        # PREV notices equal frames for nothing, by the size of its record.
+        if (is_probe or options[0] != PREV) and self._is_last(current):
+            return EQUAL, b""
+        if not is_probe and estimates[options[0]] > _WORTH_IT * current.nbytes:
+            return self._accept(RAW, current.tobytes(), current)
+
+        tries: list[tuple[int, bytes]] = []
+        for kind in options[: 1 + is_probe]:
+            view = self._compress(kind, current)
+            if (
+                kind == PREV
+                and len(view) == self._scratch.num_bytes_of_zeros
+                and not self._scratch.delta.any()
+            ):
+                return EQUAL, b""
+            estimates[kind] += 0.5 * (len(view) - estimates[kind])
+            tries.append((kind, bytes(view)))
+        kind, record = min(tries, key=lambda one: len(one[1]))
+        return self._accept(kind, record, current)
+
+    def _compress(self, kind: int, current: Frame) -> memoryview:
+        if kind == INTRA:
+            return self._scratch.compress(current)
+        base = self._last if kind == PREV else self._first
+        assert base is not None
+        np.bitwise_xor(current, base, out=self._scratch.delta)
+        return self._scratch.compress(self._scratch.delta)
+
+    def _is_last(self, current: Frame) -> bool:
+        assert self._last is not None
+        now, before = current.reshape(-1), self._last.reshape(-1)
+        # A sample first: it ends the comparison of most frames that differ.
+        return bool((now[::509] == before[::509]).all()) and np.array_equal(now, before)
+
+    def _accept(self, kind: int, record: bytes, current: Frame) -> tuple[int, bytes]:
+        if kind != RAW and len(record) > _WORTH_IT * current.nbytes:
+            kind, record = RAW, current.tobytes()
+        self._depth = {RAW: 0, INTRA: 1, FIRST: 2, PREV: self._depth + 1}[kind]
+        return kind, record
+
+
+def _pack(
+    height: int, width: int, first: int, kinds: Sequence[int], records: Sequence[bytes]
+) -> bytes:
+    table = np.fromiter(
+        (len(r) << 3 | k for r, k in zip(records, kinds, strict=True)),
+        dtype="<u4",
+        count=len(kinds),
+    )
+    header = _HEADER.pack(_MAGIC, VERSION, first, len(kinds), 0, height, width, 0)
+    body = b"".join((header, table.tobytes(), *records))
+    return body + _CHECKSUM.pack(zlib.crc32(body))
+
+
+# -- reading
+
+
+class Chunk(NamedTuple):
+    """A parsed chunk, or a piece of one. Its records are views of its bytes."""
+
+    height: int
+    width: int
+    first: int
+    kinds: list[int]
+    records: list[memoryview]
+
+
+def parse(data: bytes, *, where: str = "chunk") -> Chunk:
+    """Return the chunk in `data`.
+
+    Args:
+        data: The bytes of one chunk or piece, checksum included.
+        where: What to call it in an error.
+
+    Raises:
+        RecordingError: The bytes are damaged, or of a newer version.
+    """
+    problem = _problem(data)
+    if problem:
+        raise RecordingError(
+            f"{where}: expected an intact chunk of version {VERSION}, got {problem}. "
+            "The rows around it are still readable."
+        )
+    _, _, first, count, _, height, width, _ = _HEADER.unpack_from(data)
+    table = np.frombuffer(data, "<u4", count, _HEADER.size).tolist()
+    view = memoryview(data)
+    start = _HEADER.size + 4 * count
+    kinds, records = [], []
+    for entry in table:
+        kinds.append(entry & 7)
+        records.append(view[start : start + (entry >> 3)])
+        start += entry >> 3
+    return Chunk(height, width, first, kinds, records)
+
+
+def _problem(data: bytes) -> str | None:
+    overhead = _HEADER.size + _CHECKSUM.size
+    if len(data) < overhead or data[:2] != _MAGIC:
+        return f"{len(data)} bytes that do not begin like one"
+    if data[2] != VERSION:
+        return f"version {data[2]}"
+    if _CHECKSUM.unpack_from(data, len(data) - 4)[0] != zlib.crc32(data[:-4]):
+        return "a wrong checksum"
+    first, count = data[3], data[4]
+    if first + count > CHUNK_ROWS or overhead + 4 * count > len(data):
+        return f"{count} records from {first} on"
+    table = np.frombuffer(data, "<u4", count, _HEADER.size)
+    if int((table >> 3).sum(dtype=np.int64)) + overhead + 4 * count != len(data):
+        return "a table that does not add up"
+    return None
+
+
+def kinds_of(data: bytes) -> list[int]:
+    """Return the record kinds of a chunk, without checking it."""
+    table = np.frombuffer(data, "<u4", data[4], _HEADER.size)
+    kinds: list[int] = (table & 7).tolist()
+    return kinds
+
+
+def absent(height: int, width: int, first: int, count: int) -> bytes:
+    """Return `count` ABSENT records as a chunk, or a piece of one."""
+    return _pack(height, width, first, [ABSENT] * count, [b""] * count)
+
+
+def join(
+    pieces: Sequence[bytes],
+    *,
+    where: str = "chunk",
+    first: int = 0,
+    stop: int = CHUNK_ROWS,
+) -> bytes:
+    """Return the records ``first..stop`` of `pieces`, which continue each other.
+
+    Raises:
+        RecordingError: A piece is damaged or one is missing.
+    """
+    parsed = [parse(piece, where=where) for piece in pieces]
+    kinds: list[int] = []
+    records: list[bytes] = []
+    for piece in parsed:
+        if piece.first != len(kinds):
+            raise RecordingError(
+                f"{where}: expected a piece that starts at record {len(kinds)}, "
+                f"got one at {piece.first}. The rows before it are still readable."
+            )
+        kinds += piece.kinds
+        records += [bytes(record) for record in piece.records]
+    return _pack(
+        parsed[0].height,
+        parsed[0].width,
+        first,
+        kinds[first:stop],
+        records[first:stop],
+    )
+
+
+class ChunkReader:
+    """Decodes the frames of one chunk; one after the other costs one decode each.
+
+    Holds up to three frames. One thread at a time.
+    """
+
+    def __init__(self, chunk: Chunk, *, where: str = "chunk") -> None:
+        self._chunk = chunk
+        self._where = where
+        self._decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 29)
+        self._header = zstd_header(chunk.height * chunk.width * 3)
+        shape = chunk.height, chunk.width, 3
+        self._frame: Frame = np.empty(shape, np.uint8)
+        self._delta: Frame = np.empty(shape, np.uint8)
+        self._first_frame: Frame | None = None
+        self._at = -1
+        self.num_decodes = 0
+        # For each record: the one whose pixels it shows, and the one before that.
+        self._source: list[int] = []
+        self._before: list[int] = []
+        shown = -1
+        for index, kind in enumerate(chunk.kinds):
+            self._before.append(shown)
+            if kind not in (EQUAL, ABSENT):
+                if shown < 0 and kind not in (RAW, INTRA):
+                    raise RecordingError(
+                        f"{where}: expected a first frame that stands alone, got "
+                        f"record kind {kind}. The rows around it are still readable."
+                    )
+                shown = index
+            self._source.append(shown)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the frames it may hold and of the records."""
+        return 3 * self._frame.nbytes + sum(map(len, self._chunk.records))
+
+    def has_picture(self, index: int) -> bool:
+        """Tell whether record `index` shows anything."""
+        return self._chunk.kinds[index] != ABSENT and self._source[index] >= 0
+
+    def read(self, index: int, out: Frame) -> bool:
+        """Write frame `index` into `out`, uint8 (height, width, 3).
+
+        Returns:
+            False, and zeros in `out`, if there is no picture in that row.
+
+        Raises:
+            RecordingError: A record does not decode.
+        """
+        if not self.has_picture(index):
+            out[...] = 0
+            return False
+        target = self._source[index]
+        if target != self._at:
+            self._seek(target)
+        np.copyto(out, self._frame)
+        return True
+
+    def _seek(self, target: int) -> None:
+        kinds = self._chunk.kinds
+        deltas = []
+        base = target
+        while base != self._at and kinds[base] == PREV:
+            deltas.append(base)
+            base = self._before[base]
+        at, self._at = self._at, -1
+        if base != at:
+            if kinds[base] == FIRST:
+                self._decode(base, self._delta)
+                np.bitwise_xor(self._first(), self._delta, out=self._frame)
+            else:
+                self._decode(base, self._frame)
+        for delta in reversed(deltas):
+            self._decode(delta, self._delta)
+            np.bitwise_xor(self._frame, self._delta, out=self._frame)
+        self._at = target
+
+    def _first(self) -> Frame:
+        if self._first_frame is None:
+            frame = np.empty_like(self._frame)
+            self._decode(
+                self._source.index(min(s for s in self._source if s >= 0)), frame
+            )
+            self._first_frame = frame
+        return self._first_frame
+
+    def _decode(self, index: int, out: Frame) -> None:
+        kind, record = self._chunk.kinds[index], self._chunk.records[index]
+        flat = out.reshape(-1)
+        if kind == RAW and len(record) == out.nbytes:
+            flat[:] = np.frombuffer(record, np.uint8)
+            return
+        self.num_decodes += 1
+        try:
+            source = b"".join((self._header, record))
+            size = self._decompressor.stream_reader(source).readinto(flat.data)
+        except zstandard.ZstdError:
+            size = -1
+        if size != out.nbytes:
+            raise RecordingError(
+                f"{self._where}: expected record {index} to hold {out.nbytes} bytes "
+                "of pixels, got something else. The rows around it are still readable."
+            )

@@ -1,0 +1,88 @@
+"""Every exception and warning of the package.
+
+    RolloutViewerError
+    +-- FrameError (ValueError)           a picture that is none
+    +-- ShapeError (ValueError)           step data that does not fit
+    +-- RenderError (ValueError)          an env that gives no pictures
+    +-- CacheClosedError (ValueError)     recording into what was closed
+    +-- ReadOnlyError (ValueError)        recording into what is only read
+    +-- RowError (IndexError)             a row, env or camera that is not there
+    +-- RecordingError (OSError)          a file that is no intact recording
+    |   +-- RecordingLockedError          another process writes it
+    |   +-- StorageError                  what could not be written
+    +-- ExportError (RuntimeError)        a dump that could not be written
+    |   +-- ExportCancelled               a dump that somebody stopped
+    |   +-- ExportTooLargeError           a dump over the allowed size
+    +-- ProtocolError (ValueError)        a message of the page that is none
+    +-- MissingDependencyError (ImportError)   an extra that is not installed
+
+    RolloutViewerWarning (UserWarning)    what a recording survived, said once
+
+Messages follow one template: where: what was expected, what came. What to do.
+"""
+
+from __future__ import annotations
+
+
+class RolloutViewerError(Exception):
+    """Base of every error of this package."""
+
+
+class FrameError(RolloutViewerError, ValueError):
+    """A picture has a shape, dtype or size that cannot be recorded."""
+
+
+class ShapeError(RolloutViewerError, ValueError):
+    """Step data does not fit the number of environments."""
+
+
+class RenderError(RolloutViewerError, ValueError):
+    """An environment gives no pictures."""
+
+
+class CacheClosedError(RolloutViewerError, ValueError):
+    """The cache was closed."""
+
+
+class ReadOnlyError(RolloutViewerError, ValueError):
+    """The recording was opened for reading only."""
+
+
+class RowError(RolloutViewerError, IndexError):
+    """A row, env, episode or camera is not in the recording."""
+
+
+class RecordingError(RolloutViewerError, OSError):
+    """A file is not a recording, comes from a newer version, or is damaged."""
+
+
+class RecordingLockedError(RecordingError):
+    """Another process is writing this recording."""
+
+
+class StorageError(RecordingError):
+    """Something recorded could not be written to disk."""
+
+
+class ExportError(RolloutViewerError, RuntimeError):
+    """A clip could not be written."""
+
+
+class ExportCancelled(ExportError):
+    """Somebody stopped an export; nothing of it is left on disk."""
+
+
+class ExportTooLargeError(ExportError, ValueError):
+    """An export would be larger than what the caller allows."""
+
+
+class ProtocolError(RolloutViewerError, ValueError):
+    """A message between page and kernel is not understood."""
+
+
+class MissingDependencyError(RolloutViewerError, ImportError):
+    """An optional library is not installed; the message names the command."""
+
+
+class RolloutViewerWarning(UserWarning):
+    """Something went wrong that recording survived."""
