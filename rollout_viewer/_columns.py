@@ -1,0 +1,126 @@
+"""Step data of a few rows as bytes, and back: named arrays, never code.
+
+The container is safetensors (a length, a JSON header, the buffers), compressed
+with zstd. `Extras` is what a row has beside reward and ends: the action that led
+to it, and the `data` arrays, each of shape (num_envs, ...) and free to change
+shape or dtype from row to row.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import zstandard
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from rollout_viewer._errors import RecordingError, ShapeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
+    Extras = dict[str, Array]
+
+ACTION = "action"
+_LEVEL = 3
+# A bound for what a damaged or hostile file may make us allocate.
+_MAX_BYTES = 1 << 31
+_EXTRA = "extra"
+_DECODED_BLOCKS_KEPT = 64
+
+
+def pack_columns(core: Mapping[str, Array], extras: Sequence[Extras]) -> bytes:
+    """Return step data as bytes.
+
+    Args:
+        core: Arrays of shape (n, num_envs), by name.
+        extras: One dict for each of the n rows.
+    """
+    tensors = {name: np.ascontiguousarray(array) for name, array in core.items()}
+    groups: dict[tuple[str, str, tuple[int, ...]], list[int]] = {}
+    for row, extra in enumerate(extras):
+        for name, array in extra.items():
+            groups.setdefault((name, array.dtype.str, array.shape), []).append(row)
+    for number, ((name, _, _), rows) in enumerate(groups.items()):
+        stacked = np.stack([extras[row][name] for row in rows])
+        tensors[f"{_EXTRA}/{number}/{name}"] = stacked
+        tensors[f"{_EXTRA}/{number}"] = np.array(rows, np.int32)
+    return zstandard.ZstdCompressor(level=_LEVEL).compress(save(tensors))
+
+
+def unpack_columns(data: bytes, *, where: str) -> tuple[dict[str, Array], list[Extras]]:
+    """Return what `pack_columns` was given.
+
+    Raises:
+        RecordingError: The bytes are damaged.
+    """
+    try:
+        tensors = load(
+            zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_BYTES)
+        )
+        core = {n: a for n, a in tensors.items() if not n.startswith(_EXTRA + "/")}
+        extras: list[Extras] = [{} for _ in next(iter(core.values()))]
+        for name, array in tensors.items():
+            kind, *rest = name.split("/", 2)
+            if kind == _EXTRA and len(rest) == 2:
+                rows = tensors[f"{_EXTRA}/{rest[0]}"]
+                for row, value in zip(rows.tolist(), array, strict=True):
+                    extras[row][rest[1]] = value
+    except (
+        zstandard.ZstdError,
+        SafetensorError,
+        StopIteration,
+        ValueError,
+        LookupError,
+    ) as error:
+        raise RecordingError(
+            f"{where}: expected intact step data, got {type(error).__name__}. "
+            "The rows around it are still readable."
+        ) from error
+    return core, extras
+
+
+def as_extra(name: str, value: Any, num_envs: int) -> Array:
+    """Return a copy of `value` as an array (num_envs, ...) that can be stored.
+
+    Raises:
+        ShapeError: It is no array of numbers, or its first axis is not the envs.
+    """
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    array = np.array(value)
+    if array.dtype.kind not in "biuf":
+        raise ShapeError(
+            f"FrameCache.append: expected {name} to be numbers, got dtype "
+            f"{array.dtype}. Pass arrays, one entry for each env."
+        )
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+    if array.ndim == 0 and num_envs == 1:
+        array = array.reshape(1)
+    if array.ndim == 0 or array.shape[0] != num_envs:
+        raise ShapeError(
+            f"FrameCache.append: expected {name} of shape ({num_envs}, ...), got "
+            f"{array.shape}. Pass one entry for each env."
+        )
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+class DecodedExtras:
+    """A bounded memory of decoded step data."""
+
+    def __init__(self) -> None:
+        self._blocks: OrderedDict[int, list[Extras]] = OrderedDict()
+
+    def get(self, block: int, data: bytes, where: str) -> list[Extras]:
+        """Return the extras of each row in the block's step data."""
+        if block not in self._blocks:
+            self._blocks[block] = unpack_columns(data, where=where)[1]
+            while len(self._blocks) > _DECODED_BLOCKS_KEPT:
+                self._blocks.popitem(last=False)
+        return self._blocks[block]

@@ -1,0 +1,399 @@
+"""The row model: what each row is to each env, and the episodes that follow.
+
+Holds kinds, ends, rewards and step counts of all rows in memory (14 bytes a row
+and env) and derives episodes from them. Knows nothing of pictures or files.
+
+A row's kind, for each env:
+
+- ``reset``: the first frame of an episode; no reward.
+- ``step``: a frame after a transition, with the reward that led to it.
+- ``idle``: this env was not stepped; its picture repeats, nothing counts.
+- ``terminal_missing``: a transition whose picture the env no longer has.
+
+An episode runs from its reset row (or from its first kept row, where the reset
+was skipped) up to and with the row of its end, or up to the next reset.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rollout_viewer._errors import RowError, ShapeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    Codes = npt.NDArray[np.uint8]
+    Mask = npt.NDArray[np.bool_]
+
+
+class Kind(enum.IntEnum):
+    """What a row is to an env; see the module's text."""
+
+    RESET = 0
+    STEP = 1
+    IDLE = 2
+    TERMINAL_MISSING = 3
+
+
+# The same as plain ints: an enum's attribute costs 1 us, several times a row.
+RESET, STEP, IDLE, TERMINAL_MISSING = (int(kind) for kind in Kind)
+KIND_NAMES = np.array([kind.name.lower() for kind in Kind])
+_CODES = {kind.name.lower(): int(kind) for kind in Kind}
+TERMINATED, TRUNCATED, BEGINS = 1, 2, 4
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode of one env.
+
+    Attributes:
+        env: The environment's number.
+        index: Counts the env's episodes from 0.
+        start: Its first row.
+        stop: The row after its last one.
+        length: Transitions, skipped ones included.
+        total_reward: Sum of its rewards; NaN rewards do not count.
+        terminated: It ended by the environment's rules. Both ends are False while
+            it is unfinished.
+        truncated: It was cut off, as by a time limit.
+        segment: Name of the `FrameCache.segment` in which it began.
+        seed: Seed of its reset, if one was given.
+        options: Options of its reset.
+        labels: Labels of its segment.
+    """
+
+    env: int
+    index: int
+    start: int
+    stop: int
+    length: int
+    total_reward: float
+    terminated: bool = False
+    truncated: bool = False
+    segment: str | None = None
+    seed: int | None = None
+    options: Mapping[str, Any] | None = None
+    labels: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it ended by itself, rather than by a reset or the recording's end."""
+        return self.terminated or self.truncated
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """One row's step data for all envs, checked: arrays of shape (num_envs,)."""
+
+    kind: Codes
+    flags: Codes
+    reward: npt.NDArray[np.float64]
+    env_step: npt.NDArray[np.int64]
+
+
+class Rows:
+    """All rows' step data. One thread appends; any thread may read what it sees."""
+
+    def __init__(self, num_envs: int) -> None:
+        self.num_envs = num_envs
+        self.num_rows = 0
+        self._kind = np.empty((64, num_envs), np.uint8)
+        self._flags = np.empty((64, num_envs), np.uint8)
+        self._reward = np.empty((64, num_envs), np.float64)
+        self._env_step = np.empty((64, num_envs), np.uint32)
+        # The running episode of each env, and all episodes that began, per env.
+        self._is_running: Mask = np.zeros(num_envs, np.bool_)
+        self._step = np.zeros(num_envs, np.int64)
+        self._length = np.zeros(num_envs, np.int64)
+        self._total = np.zeros(num_envs, np.float64)
+        self._episodes: list[list[Episode]] = [[] for _ in range(num_envs)]
+        self._info: dict[tuple[int, int], dict[str, Any]] = {}
+
+    # -- writing
+
+    def prepare(
+        self,
+        *,
+        reward: Any = None,
+        terminated: Any = None,
+        truncated: Any = None,
+        reset: Any = None,
+        kind: Any = None,
+        num_transitions: Any = None,
+    ) -> StepRow:
+        """Return the next row, checked and completed; changes nothing.
+
+        Raises:
+            ShapeError: Something is not one value for each env.
+        """
+        n = self.num_envs
+        codes = self._codes(reward, reset, kind)
+        is_step = (codes == STEP) | (codes == TERMINAL_MISSING)
+        rewards = np.full(n, np.nan)
+        if reward is not None:
+            np.copyto(
+                rewards, as_column("reward", reward, n, np.float64), where=is_step
+            )
+        flags = np.zeros(n, np.uint8)
+        for name, value, bit in (
+            ("terminated", terminated, TERMINATED),
+            ("truncated", truncated, TRUNCATED),
+        ):
+            if value is not None:
+                ended = as_column(name, value, n, np.bool_) & is_step
+                flags[ended] |= bit
+        flags[(codes == RESET) | (is_step & ~self._is_running)] |= BEGINS
+        count = np.ones(n, np.int64)
+        if num_transitions is not None:
+            count = as_column("num_transitions", num_transitions, n, np.int64)
+        step = np.where(flags & BEGINS, 0, self._step) + np.where(is_step, count, 0)
+        return StepRow(codes, flags, rewards, step)
+
+    def append(self, row: StepRow) -> list[tuple[int, int]]:
+        """Take a row that `prepare` returned.
+
+        Returns:
+            The episodes that begin with it, as (env, index).
+        """
+        r = self.num_rows
+        if r == len(self._kind):
+            self._grow()
+        self._kind[r] = row.kind
+        self._flags[r] = row.flags
+        self._reward[r] = row.reward
+        self._env_step[r] = row.env_step
+        self.num_rows = r + 1
+        return self._follow(r, row)
+
+    def describe_episode(self, env: int, index: int, **info: Any) -> None:
+        """Attach segment, seed, options or labels to an episode that began."""
+        self._info.setdefault((env, index), {}).update(info)
+
+    def infos(self) -> dict[tuple[int, int], dict[str, Any]]:
+        """What was attached to episodes, by (env, index)."""
+        return dict(self._info)
+
+    def _codes(self, reward: Any, reset: Any, kind: Any) -> Codes:
+        n = self.num_envs
+        if kind is not None:
+            return _kind_codes(kind, n)
+        codes = np.full(n, STEP, np.uint8)
+        if reset is not None:
+            codes[as_column("reset", reset, n, np.bool_)] = RESET
+        elif reward is None:
+            # Pictures alone: a first one, or one after an end, starts an episode.
+            codes[~self._is_running] = RESET
+        return codes
+
+    def _follow(self, r: int, row: StepRow) -> list[tuple[int, int]]:
+        begins = (row.flags & BEGINS) != 0
+        began = []
+        if begins.any():
+            for env in np.flatnonzero(begins).tolist():
+                self._stop(env, r)
+                episodes = self._episodes[env]
+                episodes.append(Episode(env, len(episodes), r, r + 1, 0, 0.0))
+                began.append((env, len(episodes) - 1))
+            self._length[begins] = 0
+            self._total[begins] = 0.0
+        self._is_running |= begins
+        before = np.where(begins, 0, self._step)
+        self._length += row.env_step - before
+        self._total += np.where(np.isnan(row.reward), 0.0, row.reward)
+        self._step = row.env_step.astype(np.int64)
+        ends = (row.flags & (TERMINATED | TRUNCATED)) != 0
+        if ends.any():
+            for env in np.flatnonzero(ends).tolist():
+                self._stop(env, r + 1, int(row.flags[env]))
+        return began
+
+    def _stop(self, env: int, stop: int, flags: int = 0) -> None:
+        if self._is_running[env]:
+            self._is_running[env] = False
+            self._episodes[env][-1] = replace(
+                self._episodes[env][-1],
+                stop=stop,
+                length=int(self._length[env]),
+                total_reward=float(self._total[env]),
+                terminated=bool(flags & TERMINATED),
+                truncated=bool(flags & TRUNCATED),
+            )
+
+    def _grow(self) -> None:
+        # Doubling: readers keep the arrays that they have seen.
+        for name in ("_kind", "_flags", "_reward", "_env_step"):
+            old = getattr(self, name)
+            new = np.empty((2 * len(old), self.num_envs), old.dtype)
+            new[: len(old)] = old
+            setattr(self, name, new)
+
+    # -- moving rows to and from storage
+
+    def block(self, start: int, stop: int) -> dict[str, npt.NDArray[Any]]:
+        """Return the rows' step data as arrays (n, num_envs): what `extend` takes."""
+        rows = slice(start, stop)
+        return {
+            "kind": self._kind[rows],
+            "flags": self._flags[rows],
+            "reward": self._reward[rows],
+            "env_step": self._env_step[rows],
+        }
+
+    def extend(self, block: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Append many rows that `block` returned."""
+        for i in range(len(block["kind"])):
+            self.append(
+                StepRow(
+                    block["kind"][i],
+                    block["flags"][i],
+                    block["reward"][i],
+                    block["env_step"][i].astype(np.int64),
+                )
+            )
+
+    # -- reading
+
+    def kinds(self, start: int = 0, stop: int | None = None) -> Codes:
+        """Kind codes of rows, (n, num_envs)."""
+        return self._kind[start : self.num_rows if stop is None else stop]
+
+    def ends(self, start: int = 0, stop: int | None = None) -> Codes:
+        """1 terminated | 2 truncated, (n, num_envs)."""
+        stop = self.num_rows if stop is None else stop
+        return self._flags[start:stop] & np.uint8(TERMINATED | TRUNCATED)
+
+    def rewards(self, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
+        """Rewards, float64 (n, num_envs), NaN where there is none."""
+        return self._reward[start : self.num_rows if stop is None else stop]
+
+    def env_steps(self, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
+        """Transitions since the reset, (n, num_envs)."""
+        return self._env_step[start : self.num_rows if stop is None else stop]
+
+    def episode_numbers(self, num_rows: int) -> npt.NDArray[np.int64]:
+        """Index of the episode of each row and env, (num_rows, num_envs); -1: none."""
+        numbers = np.full((num_rows, self.num_envs), -1, np.int64)
+        for env in range(self.num_envs):
+            for episode in self.of_env(env):
+                numbers[episode.start : episode.stop, env] = episode.index
+        return numbers
+
+    def returns(self, num_rows: int) -> npt.NDArray[np.float64]:
+        """Total reward so far in the episode, (num_rows, num_envs); NaN outside."""
+        totals = np.full((num_rows, self.num_envs), np.nan)
+        rewards = self._reward[:num_rows]
+        for env in range(self.num_envs):
+            for episode in self.of_env(env):
+                rows = slice(episode.start, episode.stop)
+                totals[rows, env] = np.nancumsum(rewards[rows, env])
+        return totals
+
+    def of_env(self, env: int) -> list[Episode]:
+        """The env's episodes, oldest first, the running one with what it has so far."""
+        episodes = [
+            replace(one, **self._info[env, one.index])
+            if (env, one.index) in self._info
+            else one
+            for one in self._episodes[env]
+        ]
+        if episodes and self._is_running[env]:
+            episodes[-1] = replace(
+                episodes[-1],
+                stop=self.num_rows,
+                length=int(self._length[env]),
+                total_reward=float(self._total[env]),
+            )
+        return episodes
+
+    def episodes(self) -> list[Episode]:
+        """All episodes, in the order in which they began."""
+        found = [e for env in range(self.num_envs) for e in self.of_env(env)]
+        return sorted(found, key=lambda e: (e.start, e.env))
+
+    def episode_at(self, row: int, env: int) -> Episode | None:
+        """The episode that row and env belong to, if any."""
+        for episode in reversed(self.of_env(env)):
+            if episode.start <= row:
+                return episode if row < episode.stop else None
+        return None
+
+    def find(self, env: int, episode: int, episode_step: int) -> int:
+        """Return the row of a step; of a skipped one, the next that was recorded.
+
+        Raises:
+            RowError: There is no such env, episode or step.
+        """
+        if not 0 <= env < self.num_envs:
+            raise RowError(
+                f"FrameCache.find: expected an env in 0..{self.num_envs - 1}, "
+                f"got {env!r}."
+            )
+        episodes = self.of_env(env)
+        if not 0 <= episode < len(episodes):
+            raise RowError(
+                f"FrameCache.find: expected an episode of env {env} in "
+                f"0..{len(episodes) - 1}, got {episode!r}."
+            )
+        found = episodes[episode]
+        steps = self._env_step[found.start : found.stop, env]
+        offset = int(np.searchsorted(steps, max(episode_step, 0)))
+        if episode_step < 0 or offset == len(steps):
+            last = int(steps[-1]) if len(steps) else 0
+            raise RowError(
+                f"FrameCache.find: expected a step in 0..{last} (episode {episode} of "
+                f"env {env}), got {episode_step!r}."
+            )
+        return found.start + offset
+
+
+def as_column(name: str, value: Any, num_envs: int, dtype: Any) -> npt.NDArray[Any]:
+    """Return `value` as one `dtype` for each env, shape (num_envs,).
+
+    Raises:
+        ShapeError: It has another shape, or does not convert.
+    """
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    try:
+        array = np.asarray(value, dtype)
+    except (TypeError, ValueError) as error:
+        raise ShapeError(
+            f"FrameCache.append: expected {name} to be {np.dtype(dtype).name} of shape "
+            f"({num_envs},), got {type(value).__name__}. Pass one value for each env."
+        ) from error
+    if array.ndim == 0 and num_envs == 1:
+        return array.reshape(1)
+    if array.shape == (num_envs, 1):
+        array = array[:, 0]
+    if array.shape != (num_envs,):
+        raise ShapeError(
+            f"FrameCache.append: expected {name} of shape ({num_envs},), got "
+            f"{array.shape}. Pass one value for each env."
+        )
+    return array
+
+
+def _kind_codes(kind: Any, num_envs: int) -> Codes:
+    given = [kind] * num_envs if isinstance(kind, (str, Kind)) else list(kind)
+    if len(given) != num_envs:
+        raise ShapeError(
+            f"FrameCache.append: expected kind of shape ({num_envs},), got "
+            f"({len(given)},). Pass one kind for each env."
+        )
+    codes = []
+    for one in given:
+        code = _CODES.get(str(one)) if isinstance(one, str) else int(one)
+        if code is None or not 0 <= code < len(Kind):
+            raise ShapeError(
+                f"FrameCache.append: expected kind to be one of {list(_CODES)}, "
+                f"got {one!r}."
+            )
+        codes.append(code)
+    return np.array(codes, np.uint8)
