@@ -1,0 +1,165 @@
+"""A recording in a file, read while another process may still write it."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from rollout_viewer import _store
+from rollout_viewer._codec import CHUNK_ROWS, join
+from rollout_viewer._columns import DecodedExtras, unpack_columns
+from rollout_viewer._copy import write_copy
+from rollout_viewer._owner import read_only
+from rollout_viewer._rows import Rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rollout_viewer._columns import Extras
+    from rollout_viewer._store import SlotInfo
+
+
+class FollowedRecording:
+    """A recording in a file, which may still grow. Any thread may ask.
+
+    Args:
+        path: The file.
+
+    Raises:
+        RecordingError: It is no recording, or a newer one.
+    """
+
+    is_temporary = False
+    is_mine = False
+    fault = None
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: Rows | None = None
+        self.slots: list[SlotInfo] = []
+        self.meta: dict[str, Any] = {}
+        self.is_closed = False
+        self._reader = _store.Reader(path)
+        self._lock = threading.RLock()
+        self._version = -1
+        self._tails: list[_store.Tail] = []
+        self._decoded = DecodedExtras()
+        self.refresh()
+
+    @property
+    def num_lost(self) -> int:
+        """Pictures that the writer could not keep."""
+        return int(self.meta.get("num_lost", 0))
+
+    @property
+    def picture_nbytes(self) -> int:
+        """Bytes of all chunks."""
+        return self._reader.picture_nbytes() + self.state_nbytes
+
+    @property
+    def state_nbytes(self) -> int:
+        """Bytes of the open block's records."""
+        return sum(len(p) for tail in self._tails for _, p in tail.pieces)
+
+    def refresh(self) -> bool:
+        """Take in what was written since the last call."""
+        with self._lock:
+            if self.is_closed:
+                return False
+            version = self._reader.version()
+            if version == self._version:
+                return False
+            self._version = version
+            meta = self._reader.meta()
+            if self.meta and meta.get("session") != self.meta.get("session"):
+                self.rows, self._tails, self._decoded = None, [], DecodedExtras()
+                self._reader.forget()
+            self.meta = meta
+            self.slots = self._reader.slots()
+            known = self.rows.num_rows if self.rows else 0
+            for block, data in self._reader.steps(known // CHUNK_ROWS):
+                self._take(block * CHUNK_ROWS, data)
+            num_rows = self.rows.num_rows if self.rows else 0
+            self._tails = [
+                tail
+                for tail in self._reader.tails()
+                if tail.block == num_rows // CHUNK_ROWS
+            ]
+            for tail in self._tails:
+                self._take(tail.start, tail.steps)
+            if self.rows is not None:
+                for env, index, info in self._reader.episodes():
+                    self.rows.describe_episode(env, index, **info)
+            return True
+
+    def _take(self, start: int, data: bytes) -> None:
+        core, _ = unpack_columns(data, where=f"{self.path}, rows from {start}")
+        if self.rows is None:
+            self.rows = Rows(core["kind"].shape[1])
+        known = self.rows.num_rows - start
+        if known >= 0:
+            self.rows.extend({name: column[known:] for name, column in core.items()})
+
+    def chunk(self, block: int, slot: int, first: int = 0) -> bytes | None:
+        """Return the chunk, or of an open one the records from `first` on."""
+        with self._lock:
+            pieces = [
+                piece
+                for tail in self._tails
+                if tail.block == block
+                for number, piece in tail.pieces
+                if number == slot
+            ]
+        if not pieces:
+            return self._reader.chunk(block, slot)
+        return join(pieces, where=f"{self.path}, block {block}", first=first)
+
+    def extras(self, row: int) -> Extras:
+        """Return action and data of a row, by name."""
+        where = f"{self.path}, row {row}"
+        with self._lock:
+            for tail in self._tails:
+                if tail.start <= row < tail.start + tail.num_rows:
+                    return unpack_columns(tail.steps, where=where)[1][row - tail.start]
+            block, offset = divmod(row, CHUNK_ROWS)
+            data = self._reader.steps_of(block)
+            return self._decoded.get(block, data, where)[offset] if data else {}
+
+    def append(self, *_: Any, **__: Any) -> list[tuple[int, int]]:
+        """Refuse: the file is another's."""
+        raise read_only(self.path)
+
+    describe_episode = set_meta = clear = append
+
+    def slot(self, *_: Any) -> int:
+        """Refuse: the file is another's."""
+        raise read_only(self.path)
+
+    def flush(self) -> None:
+        """Nothing to write."""
+
+    def save(self, path: Path) -> None:
+        """Write a complete copy to `path`, which appears whole or not at all."""
+        with self._lock:
+            self.refresh()
+            rows = self.rows.num_rows if self.rows else 0
+            statements = [_store.meta_statement(k, v) for k, v in self.meta.items()]
+            statements += [_store.slot_statement(*s) for s in enumerate(self.slots)]
+            statements += [
+                _store.episode_statement(*e) for e in self._reader.episodes()
+            ]
+            for tail in self._tails:
+                statements += _store.tail_statements(tail)
+        write_copy(self, path, rows // CHUNK_ROWS, len(self.slots), statements)
+
+    def steps_of(self, block: int) -> bytes | None:
+        """Return the stored step data of a sealed block."""
+        return self._reader.steps_of(block)
+
+    def close(self) -> None:
+        """Stop following."""
+        self.is_closed = True
+
+    def release(self) -> None:
+        """Close the file."""
+        self._reader.close()

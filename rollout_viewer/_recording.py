@@ -1,0 +1,420 @@
+"""Rows in order, as chunks and step data: the open block in memory, the rest filed.
+
+A `Recording` is written by one cache; a `FollowedRecording` reads the file of
+another. Both answer the same questions, always in bytes of `_codec` and arrays of
+`_rows`.
+
+A block is 32 rows. The open one lives in encoders; when it is full its chunks go
+to the writer and stay in `_pending` until they are in the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from rollout_viewer import _store
+from rollout_viewer._codec import (
+    ABSENT,
+    CHUNK_ROWS,
+    ChunkEncoder,
+    Scratch,
+    kinds_of,
+)
+from rollout_viewer._columns import DecodedExtras, pack_columns
+from rollout_viewer._copy import write_copy
+from rollout_viewer._errors import FrameError, RolloutViewerError
+from rollout_viewer._owner import acquire, this_process
+from rollout_viewer._store import SlotInfo
+from rollout_viewer._writer import Batch, Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from rollout_viewer._columns import Extras
+    from rollout_viewer._followed import FollowedRecording
+    from rollout_viewer._rows import Rows, StepRow
+
+    Frame = npt.NDArray[np.uint8]
+    AnyRecording: TypeAlias = "Recording | FollowedRecording"
+
+
+class Recording:
+    """A recording that is being made. Methods may be called from any thread.
+
+    Args:
+        path: A new file; None for a temporary one, deleted by `release`.
+        queue_bytes: What may wait for the disk.
+        max_stall_s: How long an append may wait for the disk.
+        meta: First metadata.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        queue_bytes: int,
+        max_stall_s: float,
+        meta: dict[str, Any],
+    ) -> None:
+        self.is_temporary = path is None
+        self.path = _temporary_path() if path is None else path
+        self.meta = {**meta, "session": uuid.uuid4().hex}
+        self.rows: Rows | None = None
+        self.slots: list[SlotInfo] = []
+        self._max_stall_s = max_stall_s
+        # Guards everything below; never held while user code runs.
+        self._lock = threading.RLock()
+        self._encoders: list[ChunkEncoder] = []
+        self._scratches: dict[tuple[int, int], Scratch] = {}
+        self._open_extras: list[Extras] = []
+        self._pending: dict[int, tuple[bytes, dict[int, bytes]]] = {}
+        self._decoded = DecodedExtras()
+        self._tail_row = 0
+        self._sealed_nbytes = 0
+        self._statements: list[_store.Statement] = []
+        self._file_lock = None if self.is_temporary else acquire(self.path)
+        connection = _store.create(self.path, is_temporary=self.is_temporary)
+        for key, value in self.meta.items():
+            self._remember(_store.meta_statement(key, value))
+        self._remember(_store.meta_statement("writer", this_process()))
+        # The owner of a recording must be known from its first moment.
+        for sql, values in self._statements:
+            connection.execute(sql, values)
+        self._statements.clear()
+        self._reader = _store.Reader(self.path)
+        self._writer = Writer(
+            connection,
+            self.path,
+            queue_bytes=queue_bytes,
+            make_tail=self._make_tail,
+            before_settling=self._reader.close,
+        )
+        self.is_closed = False
+
+    # -- writing
+
+    @property
+    def num_lost(self) -> int:
+        """Pictures that the disk or its slowness cost."""
+        return self._writer.num_lost
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the storage, if anything is."""
+        return self._writer.fault
+
+    @property
+    def is_mine(self) -> bool:
+        """False in a forked child: there the recording is read-only."""
+        return self._writer.is_mine
+
+    @property
+    def state_nbytes(self) -> int:
+        """Bytes of encoders and their buffers."""
+        with self._lock:
+            return sum(e.state_nbytes + e.nbytes for e in self._encoders) + sum(
+                s.num_bytes for s in self._scratches.values()
+            )
+
+    @property
+    def picture_nbytes(self) -> int:
+        """Bytes of all chunks."""
+        with self._lock:
+            return self._sealed_nbytes + sum(e.nbytes for e in self._encoders)
+
+    def slot(self, env: int, camera: str, height: int, width: int) -> int:
+        """Return the slot of an env and camera; make it at its first picture.
+
+        Raises:
+            FrameError: Its pictures had another size before.
+        """
+        for slot, info in enumerate(self.slots):
+            if info.env == env and info.camera == camera:
+                if (info.height, info.width) != (height, width):
+                    raise FrameError(
+                        f"FrameCache.append: expected {camera!r} of env {env} with "
+                        f"{info.height} x {info.width} pixels (height x width) as "
+                        f"before, got {height} x {width}. Record with resize= or "
+                        "crop=, or into another cache; nothing of this row was "
+                        "recorded."
+                    )
+                return slot
+        return -1
+
+    def append(
+        self,
+        row: StepRow,
+        pictures: Sequence[tuple[int, str, Frame | None]],
+        extras: Extras,
+    ) -> list[tuple[int, int]]:
+        """Append one row; everything was checked before.
+
+        Args:
+            row: Its step data.
+            pictures: (env, camera, frame or None where there is no picture). Slots
+                that are not listed repeat their last frame.
+            extras: Its action and data.
+
+        Returns:
+            The episodes that begin with it, as (env, index).
+        """
+        with self._lock:
+            assert self.rows is not None
+            offset = self.rows.num_rows % CHUNK_ROWS
+            began = self.rows.append(row)
+            self._open_extras.append(extras)
+            delivered: dict[int, Frame | None] = {}
+            for env, camera, frame in pictures:
+                slot = self._slot_for(env, camera, frame, offset)
+                if slot >= 0:
+                    delivered[slot] = frame
+            for slot, encoder in enumerate(self._encoders):
+                if slot not in delivered:
+                    encoder.repeat()
+                elif (frame := delivered[slot]) is None:
+                    encoder.skip()
+                else:
+                    encoder.add(frame)
+            if offset == CHUNK_ROWS - 1:
+                self._seal()
+        return began
+
+    def _slot_for(self, env: int, camera: str, frame: Frame | None, offset: int) -> int:
+        for slot, info in enumerate(self.slots):
+            if info.env == env and info.camera == camera:
+                return slot
+        if frame is None:
+            return -1
+        height, width = frame.shape[:2]
+        scratch = self._scratches.get((height, width))
+        if scratch is None:
+            scratch = self._scratches[height, width] = Scratch(height, width)
+        encoder = ChunkEncoder(height, width, scratch)
+        encoder.skip(offset)
+        self._encoders.append(encoder)
+        self.slots.append(SlotInfo(env, camera, height, width))
+        self._remember(_store.slot_statement(len(self.slots) - 1, self.slots[-1]))
+        return len(self.slots) - 1
+
+    def set_meta(self, key: str, value: Any) -> None:
+        """Keep a JSON value in the file."""
+        with self._lock:
+            self.meta[key] = value
+            self._remember(_store.meta_statement(key, value))
+
+    def describe_episode(self, env: int, index: int, info: dict[str, Any]) -> None:
+        """Keep what is known of an episode beside its rows."""
+        with self._lock:
+            assert self.rows is not None
+            self.rows.describe_episode(env, index, **info)
+            self._remember(_store.episode_statement(env, index, info))
+
+    def _remember(self, statement: _store.Statement) -> None:
+        self._statements.append(statement)
+
+    def _take_statements(self) -> list[_store.Statement]:
+        taken, self._statements = self._statements, []
+        return taken
+
+    def _seal(self) -> None:
+        assert self.rows is not None
+        block = self.rows.num_rows // CHUNK_ROWS - 1
+        steps = self._pack_rows(block * CHUNK_ROWS, self.rows.num_rows)
+        chunks: dict[int, bytes] = {}
+        num_pictures = 0
+        for slot, encoder in enumerate(self._encoders):
+            chunk = encoder.seal()
+            shown = CHUNK_ROWS - kinds_of(chunk).count(ABSENT)
+            num_pictures += shown
+            if shown:
+                chunks[slot] = chunk
+                self._sealed_nbytes += len(chunk)
+        self._open_extras = []
+        self._pending[block] = steps, chunks
+        batch = Batch(
+            [*self._take_statements(), *_store.step_statements(block, steps)],
+            _store.pack_statements(block, chunks.items()),
+            num_pictures,
+            sum(map(len, chunks.values())),
+            lambda: self._forget(block),
+        )
+        if not self._writer.put(batch, max_stall_s=self._max_stall_s):
+            self._pending[block] = steps, {}
+
+    def _forget(self, block: int) -> None:
+        # A dict's pop is atomic: the writer's thread needs no lock for it, which
+        # an append that waits for the writer may hold.
+        self._pending.pop(block, None)
+
+    def _pack_rows(self, start: int, stop: int) -> bytes:
+        assert self.rows is not None
+        first = stop - len(self._open_extras)
+        return pack_columns(
+            self.rows.block(start, stop), self._open_extras[start - first :]
+        )
+
+    def _make_tail(self) -> Batch | None:
+        # An append that waits for a slow disk holds the lock: then its block is
+        # about to be written anyway.
+        if not self._lock.acquire(timeout=0.05):
+            return None
+        try:
+            tail = self._open_rows(self._tail_row)
+            statements = self._take_statements()
+            if tail is None and not statements:
+                return None
+            if tail is not None:
+                self._tail_row = tail.start + tail.num_rows
+                statements += _store.tail_statements(tail)
+            return Batch(statements)
+        finally:
+            self._lock.release()
+
+    def _open_rows(self, since: int) -> _store.Tail | None:
+        if self.rows is None:
+            return None
+        stop = self.rows.num_rows
+        block_start = stop - stop % CHUNK_ROWS
+        start = max(since, block_start)
+        if start == stop:
+            return None
+        first = start - block_start
+        pieces = [(slot, e.piece(first)) for slot, e in enumerate(self._encoders)]
+        return _store.Tail(
+            block_start // CHUNK_ROWS,
+            start,
+            stop - start,
+            self._pack_rows(start, stop),
+            pieces,
+        )
+
+    # -- reading
+
+    def refresh(self) -> bool:
+        """Nothing to take in: every append is seen at once."""
+        return False
+
+    def chunk(self, block: int, slot: int, first: int = 0) -> bytes | None:
+        """Return the chunk, or of an open one the records from `first` on."""
+        with self._lock:
+            if self.rows is None or slot >= len(self._encoders):
+                return None
+            if block == self.rows.num_rows // CHUNK_ROWS:
+                return self._encoders[slot].piece(first)
+            pending = self._pending.get(block)
+        if pending is not None:
+            return pending[1].get(slot)
+        return self._reader.chunk(block, slot)
+
+    def extras(self, row: int) -> Extras:
+        """Return action and data of a row, by name."""
+        block, offset = divmod(row, CHUNK_ROWS)
+        with self._lock:
+            assert self.rows is not None
+            if block == self.rows.num_rows // CHUNK_ROWS:
+                return self._open_extras[offset]
+            pending = self._pending.get(block)
+        data = pending[0] if pending is not None else self._reader.steps_of(block)
+        if data is None:
+            return {}
+        with self._lock:
+            return self._decoded.get(
+                block, data, f"{self.path}, rows of block {block}"
+            )[offset]
+
+    # -- ending
+
+    def flush(self) -> None:
+        """Write everything; a copy of the file is then complete.
+
+        Raises:
+            StorageError: Something could not be written.
+        """
+        if self.is_mine and not self.is_closed:
+            self._writer.flush()
+
+    def save(self, path: Path) -> None:
+        """Write a complete copy to `path`, which appears whole or not at all."""
+        with self._lock:
+            rows = self.rows.num_rows if self.rows else 0
+            tail = self._open_rows(0)
+            statements = [_store.meta_statement(k, v) for k, v in self.meta.items()]
+            statements += [_store.slot_statement(*s) for s in enumerate(self.slots)]
+            if self.rows is not None:
+                statements += [
+                    _store.episode_statement(env, index, info)
+                    for (env, index), info in self.rows.infos().items()
+                ]
+            num_slots = len(self.slots)
+        if tail is not None:
+            statements += _store.tail_statements(tail)
+        write_copy(self, path, rows // CHUNK_ROWS, num_slots, statements)
+
+    def steps_of(self, block: int) -> bytes | None:
+        """Return the stored step data of a sealed block."""
+        pending = self._pending.get(block)
+        return pending[0] if pending is not None else self._reader.steps_of(block)
+
+    def close(self) -> None:
+        """End the recording; it stays readable.
+
+        Raises:
+            StorageError: Something could not be written.
+        """
+        if self.is_closed or not self.is_mine:
+            return
+        self.is_closed = True
+        self.set_meta("is_closed", True)
+        try:
+            self._writer.close()
+        finally:
+            if self._file_lock is not None:
+                # Unlinked while held: whoever comes now makes a lock of their own,
+                # for another file name.
+                with contextlib.suppress(OSError):
+                    os.unlink(f"{self.path}.lock")
+                self._file_lock.release()
+
+    def release(self) -> None:
+        """Close without complaint, and delete a temporary file."""
+        if not self.is_mine:
+            return
+        with contextlib.suppress(RolloutViewerError):
+            self.close()
+        self._reader.close()
+        if self.is_temporary:
+            for side in ("", "-wal", "-shm", "-journal"):
+                with contextlib.suppress(OSError):
+                    os.unlink(f"{self.path}{side}")
+
+    def clear(self) -> None:
+        """Forget all rows, here and in the file."""
+        with self._lock:
+            self._writer.drain()
+            self.rows = None
+            self.slots, self._encoders, self._open_extras = [], [], []
+            self._pending, self._decoded = {}, DecodedExtras()
+            self._tail_row = self._sealed_nbytes = 0
+            self._statements = [
+                (f"DELETE FROM {table}", ())
+                for table in ("packs", "steps", "tail", "slots", "episodes")
+            ]
+            self.set_meta("session", uuid.uuid4().hex)
+            self._reader.forget()
+            self._writer.put(Batch(self._take_statements()), max_stall_s=None)
+        self._writer.drain()
+
+
+def _temporary_path() -> Path:
+    import tempfile
+
+    folder = tempfile.gettempdir()
+    return Path(folder) / f"rollout-{os.getpid()}-{uuid.uuid4().hex[:12]}.rollout"

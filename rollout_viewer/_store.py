@@ -1,0 +1,384 @@
+"""The recording file: one SQLite database that holds chunks and step data.
+
+Source of the choice: one transactional file that survives kill -9, is read while
+it is written and opens in every tool (DESIGN.md "Store"). Nothing in it is code.
+
+Tables, version 1::
+
+    meta      key -> JSON value
+    slots     the pictures of a row: env, camera, size
+    packs     id = block << 16 | n; several slots' chunks of one block of 32 rows,
+              one after the other; directory: u32 slot, offset, length, ...
+    steps     block -> its step data (_columns.py)
+    tail      rows of the block that is still open, written each half second
+    episodes  (env, index) -> JSON: segment, seed, options, labels
+
+Knows bytes. Knows nothing of codecs, frames or envs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import sys
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from rollout_viewer._errors import RecordingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+FORMAT_VERSION = 1
+_APPLICATION_ID = 0x52564653
+# A page per tiny chunk costs 1.3x: chunks share a row of the table up to here.
+_PACK_BYTES = 64 * 1024
+_BUSY_TIMEOUT_S = 10.0
+_DIRECTORIES_KEPT = 256
+_SCHEMA = f"""
+PRAGMA application_id = {_APPLICATION_ID};
+PRAGMA user_version = {FORMAT_VERSION};
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE slots (slot INTEGER PRIMARY KEY, env INTEGER, camera TEXT,
+                    height INTEGER, width INTEGER);
+CREATE TABLE packs (id INTEGER PRIMARY KEY, directory BLOB, data BLOB);
+CREATE TABLE steps (block INTEGER PRIMARY KEY, data BLOB);
+CREATE TABLE tail (id INTEGER PRIMARY KEY, block INTEGER, start INTEGER,
+                   num_rows INTEGER, steps BLOB, directory BLOB, data BLOB);
+CREATE TABLE episodes (env INTEGER, idx INTEGER, info TEXT, PRIMARY KEY (env, idx))
+    WITHOUT ROWID;
+"""
+# WAL needs shared memory between the processes that have the file open.
+_NETWORK_FILE_SYSTEMS = [
+    "nfs",
+    "cifs",
+    "smb",
+    "9p",
+    "afs",
+    "ceph",
+    "gluster",
+    "lustre",
+    "gpfs",
+    "beegfs",
+    "fuse",
+    "drvfs",
+    "vboxsf",
+    "prl_fs",
+]
+
+Statement = tuple[str, "Sequence[Any]"]
+
+
+class SlotInfo(NamedTuple):
+    """One picture of a row: which env and camera, and how large."""
+
+    env: int
+    camera: str
+    height: int
+    width: int
+
+
+class Tail(NamedTuple):
+    """Rows of the open block: step data, and a piece of a chunk for each slot."""
+
+    block: int
+    start: int
+    num_rows: int
+    steps: bytes
+    pieces: list[tuple[int, bytes]]
+
+
+# -- statements: what a writer does
+
+
+def pack_statements(block: int, chunks: Iterable[tuple[int, bytes]]) -> list[Statement]:
+    """Store the pictures of a sealed block: (slot, chunk) pairs."""
+    return [
+        ("INSERT OR REPLACE INTO packs VALUES (?, ?, ?)", (block << 16 | n, *pack))
+        for n, pack in enumerate(_packs(chunks))
+    ]
+
+
+def step_statements(block: int, steps: bytes) -> list[Statement]:
+    """Store the step data of a sealed block; its rows in the tail go."""
+    return [
+        ("INSERT OR REPLACE INTO steps VALUES (?, ?)", (block, steps)),
+        ("DELETE FROM tail WHERE block <= ?", (block,)),
+    ]
+
+
+def tail_statements(tail: Tail) -> list[Statement]:
+    """Store rows of the open block."""
+    directory, data = _pack(tail.pieces)
+    row = tail.block, tail.start, tail.num_rows, tail.steps, directory, data
+    return [
+        (
+            "INSERT INTO tail (block, start, num_rows, steps, directory, data) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            row,
+        )
+    ]
+
+
+def slot_statement(slot: int, info: SlotInfo) -> Statement:
+    """Store what a slot is."""
+    return "INSERT INTO slots VALUES (?, ?, ?, ?, ?)", (slot, *info)
+
+
+def meta_statement(key: str, value: Any) -> Statement:
+    """Store a JSON value under `key`."""
+    return "INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value))
+
+
+def episode_statement(env: int, index: int, info: dict[str, Any]) -> Statement:
+    """Store what is known of an episode beside its rows."""
+    return (
+        "INSERT OR REPLACE INTO episodes VALUES (?, ?, ?)",
+        (env, index, json.dumps(info)),
+    )
+
+
+def _packs(chunks: Iterable[tuple[int, bytes]]) -> list[tuple[bytes, bytes]]:
+    packs: list[tuple[bytes, bytes]] = []
+    group: list[tuple[int, bytes]] = []
+    size = 0
+    for slot, chunk in chunks:
+        if group and size + len(chunk) > _PACK_BYTES:
+            packs.append(_pack(group))
+            group, size = [], 0
+        group.append((slot, chunk))
+        size += len(chunk)
+    return [*packs, _pack(group)] if group else packs
+
+
+def _pack(chunks: Sequence[tuple[int, bytes]]) -> tuple[bytes, bytes]:
+    directory, offset = [], 0
+    for slot, chunk in chunks:
+        directory += [slot, offset, len(chunk)]
+        offset += len(chunk)
+    return np.array(directory, "<u4").tobytes(), b"".join(c for _, c in chunks)
+
+
+def _unpack_directory(directory: bytes) -> list[list[int]]:
+    return np.frombuffer(directory, "<u4").reshape(-1, 3).tolist()
+
+
+# -- connections
+
+
+def create(path: Path, *, is_temporary: bool) -> sqlite3.Connection:
+    """Make a new recording file and return the writer's connection.
+
+    Raises:
+        RecordingError: The folder cannot be written.
+    """
+    try:
+        connection = _connect(f"file:{_quoted(path)}?mode=rwc", uri=True)
+        connection.executescript(_SCHEMA)
+        set_journal(connection, path)
+        # With WAL no commit waits for the disk: a kill loses nothing, a power cut
+        # at most the newest rows. A temporary file need not survive either.
+        connection.execute(
+            f"PRAGMA synchronous = {'OFF' if is_temporary else 'NORMAL'}"
+        )
+    except sqlite3.Error as error:
+        raise RecordingError(
+            f"FrameCache: expected a path that can be written, got {str(path)!r} "
+            f"({error}). Choose a folder that exists and is yours, or path=None."
+        ) from error
+    return connection
+
+
+def set_journal(connection: sqlite3.Connection, path: Path) -> None:
+    """Let others read while one writes, where the file system allows it."""
+    connection.execute(f"PRAGMA journal_mode = {'WAL' if is_local(path) else 'DELETE'}")
+
+
+def is_local(path: Path) -> bool:
+    """Whether `path` lies on a file system with shared memory between processes."""
+    if sys.platform == "win32":
+        return not str(path.resolve()).startswith("\\\\")
+    try:
+        mounts = Path("/proc/mounts").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return True
+    folder, best, kind = str(path.resolve().parent) + "/", "", ""
+    for line in mounts:
+        _, mount, name, *_ = line.split(" ")
+        if folder.startswith(mount.rstrip("/") + "/") and len(mount) >= len(best):
+            best, kind = mount, name
+    return not kind.startswith(tuple(_NETWORK_FILE_SYSTEMS))
+
+
+def _connect(database: str, **options: Any) -> sqlite3.Connection:
+    # The owner serialises; sqlite3's own check would only forbid handing over.
+    connection: sqlite3.Connection = sqlite3.connect(
+        database,
+        timeout=_BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+        **options,
+    )
+    return connection
+
+
+def _quoted(path: Path) -> str:
+    from urllib.parse import quote
+
+    return quote(path.resolve().as_posix())
+
+
+class Reader:
+    """Reads a recording, also while another thread or process writes it.
+
+    Any thread may call; calls are serialised. In a forked child the inherited
+    connection is left alone and a new one is opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._connection: sqlite3.Connection | None = self._open()
+        self._directories: OrderedDict[int, list[list[int]]] = OrderedDict()
+
+    def _open(self) -> sqlite3.Connection:
+        if not self.path.is_file():
+            raise RecordingError(
+                f"rv.open: expected a recording, got {str(self.path)!r}, which does "
+                "not exist. Check the path."
+            )
+        problem = ""
+        # A read-only folder has no room for WAL's side files: then the file is
+        # read as it is.
+        for mode in ("mode=ro", "mode=ro&immutable=1"):
+            try:
+                connection = _connect(f"file:{_quoted(self.path)}?{mode}", uri=True)
+                self._check(connection)
+            except sqlite3.Error as error:  # noqa: PERF203 - two tries, not a loop
+                problem = str(error)
+            else:
+                return connection
+        raise RecordingError(
+            f"rv.open: expected a recording of rollout_viewer, got {str(self.path)!r} "
+            f"({problem}). Recordings are made by FrameCache(path) and "
+            "`rollout-viewer record`."
+        )
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        (kind,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if kind != _APPLICATION_ID:
+            raise sqlite3.DatabaseError("an SQLite file of something else")
+        if version > FORMAT_VERSION:
+            raise RecordingError(
+                f"rv.open: expected a recording of format {FORMAT_VERSION} or older, "
+                f"got format {version} in {str(self.path)!r}. "
+                "Run: pip install --upgrade rollout-viewer"
+            )
+
+    def _query(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            if self._connection is None or self._pid != os.getpid():
+                self._pid, self._connection = os.getpid(), self._open()
+            try:
+                return self._connection.execute(sql, values).fetchall()
+            except sqlite3.Error as error:
+                raise RecordingError(
+                    f"{self.path}: expected readable data, got {error}. "
+                    "What can be read elsewhere in the file is still there."
+                ) from error
+
+    def close(self) -> None:
+        """Close until the next question; a forked child leaves its parent's alone."""
+        with self._lock:
+            if self._pid == os.getpid() and self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def forget(self) -> None:
+        """Drop what is remembered of the file's content."""
+        with self._lock:
+            self._directories.clear()
+
+    def version(self) -> int:
+        """Return a number that changes when another connection wrote."""
+        return int(self._query("PRAGMA data_version")[0][0])
+
+    def meta(self) -> dict[str, Any]:
+        """Return all metadata."""
+        return {k: json.loads(v) for k, v in self._query("SELECT * FROM meta")}
+
+    def slots(self) -> list[SlotInfo]:
+        """Return the slots by number."""
+        rows = self._query("SELECT env, camera, height, width FROM slots ORDER BY slot")
+        return [SlotInfo(*row) for row in rows]
+
+    def episodes(self) -> list[tuple[int, int, dict[str, Any]]]:
+        """Return (env, index, info) of the episodes of which something is known."""
+        rows = self._query("SELECT env, idx, info FROM episodes")
+        return [(env, index, json.loads(info)) for env, index, info in rows]
+
+    def steps(self, first_block: int) -> list[tuple[int, bytes]]:
+        """Return (block, step data) of the sealed blocks from `first_block` on."""
+        return self._query(
+            "SELECT block, data FROM steps WHERE block >= ? ORDER BY block",
+            (first_block,),
+        )
+
+    def steps_of(self, block: int) -> bytes | None:
+        """Return the step data of one sealed block."""
+        found = self._query("SELECT data FROM steps WHERE block = ?", (block,))
+        return found[0][0] if found else None
+
+    def picture_nbytes(self) -> int:
+        """Return the bytes of all sealed chunks."""
+        return int(self._query("SELECT TOTAL(LENGTH(data)) FROM packs")[0][0])
+
+    def tails(self) -> list[Tail]:
+        """Return what is stored of the open block, in order."""
+        rows = self._query(
+            "SELECT block, start, num_rows, steps, directory, data FROM tail "
+            "ORDER BY id"
+        )
+        tails = []
+        for block, start, num_rows, steps, directory, data in rows:
+            pieces = [
+                (slot, data[offset : offset + length])
+                for slot, offset, length in _unpack_directory(directory)
+            ]
+            tails.append(Tail(block, start, num_rows, steps, pieces))
+        return tails
+
+    def chunk(self, block: int, slot: int) -> bytes | None:
+        """Return the sealed chunk of a slot; None if the block shows nothing of it."""
+        for pack, slot_, offset, length in self._directory(block):
+            if slot_ == slot:
+                chunk: bytes = self._query(
+                    "SELECT substr(data, ?, ?) FROM packs WHERE id = ?",
+                    (offset + 1, length, pack),
+                )[0][0]
+                return chunk
+        return None
+
+    def _directory(self, block: int) -> list[list[int]]:
+        with self._lock:
+            if block in self._directories:
+                self._directories.move_to_end(block)
+                return self._directories[block]
+        rows = self._query(
+            "SELECT id, directory FROM packs WHERE id >= ? AND id < ?",
+            (block << 16, (block + 1) << 16),
+        )
+        entries = [[pack, *e] for pack, d in rows for e in _unpack_directory(d)]
+        if entries:
+            with self._lock:
+                self._directories[block] = entries
+                while len(self._directories) > _DIRECTORIES_KEPT:
+                    self._directories.popitem(last=False)
+        return entries

@@ -1,0 +1,228 @@
+"""The one thread that writes a recording file.
+
+Takes statements through a bounded queue, and asks its owner each half second for
+the newest rows, so that a kill loses at most that. A fault of the disk never
+reaches the caller of `put`: pictures that could not be written are counted, step
+data is kept and tried again; `flush` and `close` raise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from rollout_viewer import _store
+from rollout_viewer._errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+_TAIL_INTERVAL_S = 0.5
+
+
+class Batch(NamedTuple):
+    """What is written in one transaction, or not at all."""
+
+    steps: Sequence[_store.Statement]
+    pictures: Sequence[_store.Statement] = ()
+    num_pictures: int = 0
+    nbytes: int = 0
+    on_written: Callable[[], None] | None = None
+
+
+class Writer:
+    """Owns the writing connection. `put` from any thread; the rest from its owner.
+
+    Args:
+        connection: From `_store.create`.
+        path: The file, for messages.
+        queue_bytes: What may wait before `put` waits.
+        make_tail: Called by the writer's thread; returns rows not yet stored.
+        before_settling: Closes the owner's other connections, which would keep
+            side files alive.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        *,
+        queue_bytes: int,
+        make_tail: Callable[[], Batch | None],
+        before_settling: Callable[[], None],
+    ) -> None:
+        self._connection = connection
+        self._path = path
+        self._queue_bytes = queue_bytes
+        self._make_tail = make_tail
+        self._before_settling = before_settling
+        self._pid = os.getpid()
+        self._changed = threading.Condition()
+        self._queue: deque[Batch] = deque()
+        self._queued_bytes = 0
+        self._is_writing = False
+        self._is_closing = False
+        self._unwritten: list[_store.Statement] = []
+        self._is_wal = True
+        self.fault: str | None = None
+        self.num_lost = 0
+        self._thread = threading.Thread(
+            target=self._run, name=f"rollout_viewer writer {path.name}", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def is_mine(self) -> bool:
+        """False in a forked child, where thread and connection are the parent's."""
+        return self._pid == os.getpid()
+
+    def put(self, batch: Batch, *, max_stall_s: float | None) -> bool:
+        """Queue `batch`; drop its pictures if the queue stays full `max_stall_s` (None: ever).
+
+        Returns:
+            Whether the pictures were taken.
+        """
+        with self._changed:
+            has_room = self._changed.wait_for(
+                lambda: (
+                    self._queued_bytes + batch.nbytes <= self._queue_bytes
+                    or not self._queue
+                ),
+                max_stall_s,
+            )
+            if not has_room:
+                self.num_lost += batch.num_pictures
+                batch = batch._replace(pictures=(), nbytes=0)
+            self._queue.append(batch)
+            self._queued_bytes += batch.nbytes
+            self._changed.notify_all()
+        return has_room
+
+    def drain(self) -> None:
+        """Wait until everything that was put is written or counted as lost."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._queue and not self._is_writing)
+
+    def flush(self) -> None:
+        """Write all there is; the file is then complete by itself.
+
+        Raises:
+            StorageError: Something could not be written.
+        """
+        tail = self._make_tail()
+        if tail is not None:
+            self.put(tail, max_stall_s=None)
+        self.drain()
+        if not self.fault:
+            with self._changed:
+                self._settle()
+        self._raise_fault()
+
+    def close(self) -> None:
+        """Flush, end the thread and close the file.
+
+        Raises:
+            StorageError: Something could not be written.
+        """
+        try:
+            self.flush()
+        finally:
+            with self._changed:
+                self._is_closing = True
+                self._changed.notify_all()
+            self._thread.join()
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+
+    def _settle(self) -> None:
+        # A copy of the file alone must be complete: nothing may be left in the
+        # side files. Readers in other processes keep WAL alive; then its content
+        # is at least in the file.
+        self._before_settling()
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            mode = self._connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+            self._is_wal = mode[0] != "delete"
+        except sqlite3.Error:
+            self._is_wal = True
+
+    def _raise_fault(self) -> None:
+        if self.fault:
+            raise StorageError(
+                f"FrameCache: expected to write {str(self._path)!r}, got {self.fault}. "
+                f"{self.num_lost} pictures were lost; what was written before is in "
+                "the file, step data is still in memory: save(path) elsewhere keeps "
+                "both."
+            )
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: bool(self._queue) or self._is_closing, _TAIL_INTERVAL_S
+                )
+                if self._is_closing and not self._queue:
+                    return
+                batches = list(self._queue)
+                self._queue.clear()
+                self._is_writing = True
+            try:
+                if not batches:
+                    tail = self._make_tail()
+                    batches = [tail] if tail is not None else []
+                if batches:
+                    self._write(batches)
+            finally:
+                with self._changed:
+                    self._queued_bytes -= sum(b.nbytes for b in batches)
+                    self._queued_bytes = max(self._queued_bytes, 0)
+                    self._is_writing = False
+                    self._changed.notify_all()
+
+    def _write(self, batches: Sequence[Batch]) -> None:
+        steps = [*self._unwritten, *(s for b in batches for s in b.steps)]
+        pictures = [s for b in batches for s in b.pictures]
+        try:
+            self._check_file()
+            if not self._is_wal:
+                _store.set_journal(self._connection, self._path)
+                self._is_wal = True
+            self._transact([*steps, *pictures])
+        except (sqlite3.Error, OSError) as error:
+            self.fault = str(error)
+            self.num_lost += sum(b.num_pictures for b in batches)
+            # Step data alone is small: it may fit where the pictures did not.
+            try:
+                self._transact(steps)
+                self._unwritten = []
+            except (sqlite3.Error, OSError):
+                self._unwritten = steps
+        else:
+            self._unwritten = []
+            if not self.num_lost:
+                self.fault = None
+        for batch in batches:
+            if batch.on_written:
+                batch.on_written()
+
+    def _transact(self, statements: Sequence[_store.Statement]) -> None:
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for sql, values in statements:
+                connection.execute(sql, values)
+            connection.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise
+
+    def _check_file(self) -> None:
+        # SQLite goes on writing to a file that was deleted, and nobody would know.
+        if not self._path.exists():
+            raise OSError("a file that somebody deleted")
