@@ -1,0 +1,113 @@
+"""See what an agent did: record rollouts, scrub them in a notebook, dump the clip.
+
+>>> import rollout_viewer as rv
+>>> import gymnasium as gym
+>>> envs = gym.make_vec("CartPole-v1", num_envs=4, render_mode="rgb_array")
+>>> cache = rv.rollout(envs, max_steps=100, seed=0, progress=False)
+>>> cache[0].shape
+(4, 400, 600, 3)
+
+In a notebook, ``rv.view(cache)`` as the last line of a cell shows all
+environments in step with their rewards.
+
+- Record: `rollout` runs an environment, `record` wraps one for a loop of your own,
+  `FrameCache.append` takes anything else.
+- Look: `view`, `RolloutViewer`, `open`.
+- Take along: `Clip.write`, `RolloutViewer.dump`, `RolloutViewer.to_html`,
+  `CSVLogger`.
+
+The command line does the same: ``rollout-viewer --help``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from rollout_viewer._errors import (
+    CacheClosedError,
+    ExportCancelled,
+    ExportError,
+    ExportTooLargeError,
+    FrameError,
+    MissingDependencyError,
+    ProtocolError,
+    ReadOnlyError,
+    RecordingError,
+    RecordingLockedError,
+    RenderError,
+    RolloutViewerError,
+    RolloutViewerWarning,
+    RowError,
+    ShapeError,
+    StorageError,
+)
+
+if TYPE_CHECKING:
+    from rollout_viewer._cache import FrameCache
+    from rollout_viewer._cache import open_recording as open
+    from rollout_viewer._clip import Clip
+    from rollout_viewer._frames import as_frames
+    from rollout_viewer._rollout import record, rollout
+    from rollout_viewer._rows import Episode
+    from rollout_viewer._viewer import RolloutViewer, view
+    from rollout_viewer.loggers.csv import CSVLogger
+
+__version__ = "0.1.0"
+
+# Names that need more than numpy and the standard library come when asked for.
+_LAZY = {
+    "CSVLogger": "rollout_viewer.loggers.csv:CSVLogger",
+    "Clip": "rollout_viewer._clip:Clip",
+    "Episode": "rollout_viewer._rows:Episode",
+    "FrameCache": "rollout_viewer._cache:FrameCache",
+    "RolloutViewer": "rollout_viewer._viewer:RolloutViewer",
+    "as_frames": "rollout_viewer._frames:as_frames",
+    "open": "rollout_viewer._cache:open_recording",
+    "record": "rollout_viewer._rollout:record",
+    "rollout": "rollout_viewer._rollout:rollout",
+    "view": "rollout_viewer._viewer:view",
+}
+
+__all__ = [
+    "CSVLogger",
+    "CacheClosedError",
+    "Clip",
+    "Episode",
+    "ExportCancelled",
+    "ExportError",
+    "ExportTooLargeError",
+    "FrameCache",
+    "FrameError",
+    "MissingDependencyError",
+    "ProtocolError",
+    "ReadOnlyError",
+    "RecordingError",
+    "RecordingLockedError",
+    "RenderError",
+    "RolloutViewer",
+    "RolloutViewerError",
+    "RolloutViewerWarning",
+    "RowError",
+    "ShapeError",
+    "StorageError",
+    "as_frames",
+    "open",
+    "record",
+    "rollout",
+    "view",
+]
+
+
+def __getattr__(name: str) -> Any:
+    target = _LAZY.get(name)
+    if target is None:
+        raise AttributeError(f"module 'rollout_viewer' has no attribute {name!r}")
+    module, attribute = target.split(":")
+    value = getattr(importlib.import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -1,0 +1,709 @@
+"""The frame cache: where what was recorded lives, compressed, one row an append.
+
+One recorder writes; any number of clips, viewers and threads read at the same
+time. Knows frames and rows. Knows nothing of environments or widgets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import warnings
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from rollout_viewer._errors import (
+    CacheClosedError,
+    FrameError,
+    RecordingError,
+    RolloutViewerError,
+    RolloutViewerWarning,
+    RowError,
+)
+from rollout_viewer._followed import FollowedRecording
+from rollout_viewer._intake import Intake
+from rollout_viewer._moments import Moment, Scalars, column, describe
+from rollout_viewer._owner import free_path, read_only
+from rollout_viewer._readers import Readers
+from rollout_viewer._recording import Recording
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from rollout_viewer._clip import Clip
+    from rollout_viewer._recording import AnyRecording
+    from rollout_viewer._rows import Episode, Rows
+
+    Frame = npt.NDArray[np.uint8]
+
+DEFAULT_FPS = 30.0
+# Shares of memory_bytes: what may wait for the disk, and decoded chunks.
+_QUEUE_SHARE = 8
+_READERS_SHARE = 4
+_FOLLOW_INTERVAL_S = 0.1
+
+
+class FrameCache:
+    """What a recorder has seen: pictures without loss, rewards, ends, actions, data.
+
+    Rows are appended by one recorder and never change. Everything is in one
+    SQLite file as it arrives, so that at most a second of it is lost when the
+    process is killed. No fault of the disk stops `append`; `flush` and `close`
+    raise.
+
+    Args:
+        path: The recording file. A name that an earlier run took gets ``-1``,
+            ``-2``, ... before its suffix; `path` tells the real one. None: a
+            temporary file, which goes with this object.
+        fps: Rows a second when played; None: 30, or what the recorder knows.
+        memory_bytes: Bound for buffers, queue, and decoded chunks.
+        max_stall_s: How long `append` waits for a slow disk before pictures are
+            dropped, counted and warned of.
+        metadata: Anything that JSON takes; kept in the file.
+
+    Raises:
+        RecordingLockedError: Another process writes this file.
+        RecordingError: The path cannot be written.
+
+    Example:
+        >>> with FrameCache() as cache:
+        ...     row = cache.append(np.zeros((2, 8, 8, 3), np.uint8))
+        ...     cache[row].shape
+        (2, 8, 8, 3)
+    """
+
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        *,
+        fps: float | None = None,
+        memory_bytes: int = 256_000_000,
+        max_stall_s: float = 1.0,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        if fps is not None and not fps > 0:
+            raise ValueError(f"FrameCache: expected fps > 0, got {fps!r}.")
+        if memory_bytes < 1_000_000:
+            raise ValueError(
+                f"FrameCache: expected memory_bytes >= 1000000, got {memory_bytes!r}."
+            )
+        meta = {"fps": fps, "metadata": _jsonable(dict(metadata or {}))}
+        recording = Recording(
+            None if path is None else free_path(Path(path)),
+            queue_bytes=memory_bytes // _QUEUE_SHARE,
+            max_stall_s=max_stall_s,
+            meta=meta,
+        )
+        self._start(recording, memory_bytes)
+
+    @classmethod
+    def _open(cls, path: str | Path, *, memory_bytes: int = 256_000_000) -> FrameCache:
+        cache = cls.__new__(cls)
+        cache._start(FollowedRecording(Path(path)), memory_bytes)
+        return cache
+
+    def _start(self, recording: AnyRecording, memory_bytes: int) -> None:
+        self._recording = recording
+        # One append at a time; held while the row is made, not while others are told.
+        self._append_lock = threading.RLock()
+        self._intake = Intake()
+        self._segments: list[dict[str, Any]] = []
+        self._subscribers: dict[int, Callable[[int, int], None]] = {}
+        self._next_subscriber = 0
+        self._num_warned = 0
+        self._readers = Readers(memory_bytes // _READERS_SHARE)
+        self._follower: threading.Thread | None = None
+        self._finalizer = weakref.finalize(self, recording.release)
+
+    # -- writing
+
+    def append(
+        self,
+        frames: Any,
+        *,
+        envs: Sequence[int] | None = None,
+        reward: Any = None,
+        terminated: Any = None,
+        truncated: Any = None,
+        action: Any = None,
+        reset: Any = None,
+        kind: Any = None,
+        data: Mapping[str, Any] | None = None,
+        num_transitions: Any = None,
+        episode_info: Mapping[int, Mapping[str, Any]] | None = None,
+    ) -> int:
+        """Append one row and return its number.
+
+        What is passed is copied before this returns. For B environments, every
+        step argument has shape (B,), or is a scalar if B is 1. B is fixed by the
+        first row.
+
+        Args:
+            frames: (B, H, W, 3), (H, W, 3), CHW tensors, a list of unequal ones,
+                or a dict from camera to any of these; see `as_frames`. None in a
+                list: this env has no picture in this row. None altogether: step
+                data only, the last pictures stay. One picture for several envs is
+                a picture of them all.
+            envs: The envs that `frames` shows, if not all.
+            reward: Of the transition that led here.
+            terminated: The episode ended with this transition.
+            truncated: It was cut off.
+            action: (B, ...) that led here; shown at the row where it was chosen.
+            reset: Bool (B,): this row is the first of an episode.
+            kind: (B,) of "reset", "step", "idle", "terminal_missing"; instead of
+                `reset`. Idle envs repeat their picture, whatever `frames` holds.
+            data: Name -> array (B, ...) of any shape.
+            num_transitions: Int (B,), steps that this row stands for where some
+                were skipped; default 1.
+            episode_info: Env -> ``{"seed": ..., "options": ..., "labels": ...}``
+                of an episode that begins here.
+
+        Raises:
+            FrameError: The frames are none, or changed size or dtype.
+            ShapeError: Step data does not fit. Nothing is recorded then.
+            CacheClosedError: The cache was closed.
+            ReadOnlyError: It was opened for reading, or inherited by a fork.
+        """
+        with self._append_lock:
+            recording = self._writable()
+            new = self._intake.take(
+                recording,
+                frames,
+                envs,
+                action,
+                data,
+                num_transitions,
+                reward=reward,
+                terminated=terminated,
+                truncated=truncated,
+                reset=reset,
+                kind=kind,
+            )
+            infos = {
+                int(env): _jsonable(dict(info))
+                for env, info in (episode_info or {}).items()
+            }
+
+            if recording.rows is None:
+                recording.rows = new.rows
+            if new.is_shared and not self.is_shared:
+                recording.set_meta("is_shared", True)
+            began = recording.append(new.steps, new.pictures, new.extras)
+            row = new.rows.num_rows - 1
+            for env, index in began:
+                info = {**self._segment_info(), **infos.get(env, {})}
+                if info:
+                    recording.describe_episode(env, index, info)
+        self._warn_of_losses(recording)
+        self._tell(row, row + 1)
+        return row
+
+    def _writable(self) -> Recording:
+        recording = self._recording
+        if not isinstance(recording, Recording) or not recording.is_mine:
+            raise read_only(recording.path)
+        if recording.is_closed:
+            raise CacheClosedError(
+                "FrameCache.append: expected an open cache, got a closed one. "
+                "Record into a new FrameCache."
+            )
+        return recording
+
+    def _segment_info(self) -> dict[str, Any]:
+        return dict(self._segments[-1]) if self._segments else {}
+
+    def _warn_of_losses(self, recording: Recording) -> None:
+        lost = recording.num_lost
+        if (lost or recording.fault) and not self._num_warned:
+            self._num_warned = 1
+            reason = recording.fault or "a disk slower than the recording"
+            warnings.warn(
+                f"FrameCache: expected to write {str(recording.path)!r}, got {reason}. "
+                f"{lost} pictures are lost so far; recording goes on with what can be "
+                "kept, and num_lost counts.",
+                RolloutViewerWarning,
+                stacklevel=3,
+            )
+
+    @contextlib.contextmanager
+    def segment(
+        self,
+        name: str,
+        *,
+        seed: int | None = None,
+        options: Mapping[str, Any] | None = None,
+        **labels: Any,
+    ) -> Iterator[None]:
+        """Name the episodes that begin inside, as ``segment("eval", train_step=100)``.
+
+        Args:
+            name: Of the segment.
+            seed: With which its episodes were reset.
+            options: With which they were reset.
+            **labels: Anything JSON takes; `Episode.labels`.
+        """
+        info: dict[str, Any] = {"segment": str(name), "labels": _jsonable(labels)}
+        if seed is not None:
+            info["seed"] = int(seed)
+        if options is not None:
+            info["options"] = _jsonable(dict(options))
+        self._segments.append(info)
+        try:
+            yield
+        finally:
+            self._segments.remove(info)
+
+    def mark_fps(self, fps: float) -> None:
+        """Set `fps` if the constructor was not told it."""
+        if self._recording.meta.get("fps") is None and fps and fps > 0:
+            self._writable().set_meta("fps", float(fps))
+
+    def update_metadata(self, **metadata: Any) -> None:
+        """Add to `metadata`; what is there already stays."""
+        merged = {**_jsonable(metadata), **self.metadata}
+        if merged != self.metadata:
+            self._writable().set_meta("metadata", merged)
+
+    # -- what is there
+
+    @property
+    def num_rows(self) -> int:
+        """Rows recorded so far; of a followed file, as of now."""
+        self._recording.refresh()
+        rows = self._recording.rows
+        return rows.num_rows if rows is not None else 0
+
+    @property
+    def num_envs(self) -> int:
+        """Environments, pictured or not; 0 before the first row."""
+        rows = self._recording.rows
+        return rows.num_envs if rows is not None else 0
+
+    @property
+    def cameras(self) -> list[str]:
+        """Names of the cameras, in the order of their first pictures."""
+        return list(dict.fromkeys(slot.camera for slot in self._recording.slots))
+
+    @property
+    def pictured_envs(self) -> tuple[int, ...]:
+        """The envs that have pictures; (0,) for one picture of them all."""
+        return tuple(sorted({slot.env for slot in self._recording.slots}))
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether one picture shows all envs."""
+        return bool(self._recording.meta.get("is_shared", False))
+
+    @property
+    def fps(self) -> float:
+        """Rows a second when played."""
+        return float(self._recording.meta.get("fps") or DEFAULT_FPS)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """A copy of the metadata."""
+        return dict(self._recording.meta.get("metadata") or {})
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the compressed pictures."""
+        return self._recording.picture_nbytes
+
+    @property
+    def raw_nbytes(self) -> int:
+        """Bytes of the same pictures uncompressed, repeated ones included."""
+        num_rows = self.num_rows
+        return sum(num_rows * s.height * s.width * 3 for s in self._recording.slots)
+
+    @property
+    def num_lost(self) -> int:
+        """Pictures that the disk or its slowness cost."""
+        return self._recording.num_lost
+
+    @property
+    def path(self) -> Path:
+        """The recording file."""
+        return self._recording.path
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the recording has ended; what is there stays readable."""
+        return self._recording.is_closed
+
+    @property
+    def is_live(self) -> bool:
+        """Whether rows may still come."""
+        recording = self._recording
+        return not (recording.is_closed or recording.meta.get("is_closed", False))
+
+    @property
+    def episodes(self) -> list[Episode]:
+        """All episodes in the order in which they began, unfinished ones too."""
+        self._recording.refresh()
+        rows = self._recording.rows
+        return rows.episodes() if rows is not None else []
+
+    @property
+    def scalars(self) -> Mapping[str, npt.NDArray[Any]]:
+        """Step data by name, each of shape (num_rows, num_envs).
+
+        ``reward`` float64 (NaN: none), ``terminated`` and ``truncated`` bool,
+        ``kind`` str, ``env_step`` int64, ``episode`` int64 (-1: none),
+        ``total_reward`` float64, so far in the episode (NaN: none).
+        """
+        return Scalars(self.num_rows, self._rows_or_none())
+
+    def frame_size(self, env: int, camera: str | None = None) -> tuple[int, int]:
+        """Return (height, width) in pixels of an env's pictures.
+
+        Raises:
+            RowError: It has none.
+        """
+        info = self._recording.slots[self._slot(env, camera)]
+        return info.height, info.width
+
+    # -- pictures
+
+    @overload
+    def __getitem__(self, key: int) -> Frame: ...
+    @overload
+    def __getitem__(self, key: slice) -> Frame: ...
+    @overload
+    def __getitem__(self, key: tuple[int | slice, int]) -> Frame: ...
+    def __getitem__(self, key: Any) -> Frame:
+        """Return pictures of the first camera.
+
+        ``cache[row]`` is (B, H, W, 3), ``cache[row, env]`` (H, W, 3), and with a
+        slice of rows each has one axis more in front. B counts pictured envs.
+
+        Raises:
+            RowError: There is no such row or env.
+            FrameError: The envs have unequal sizes; take them one by one.
+        """
+        rows, env = key if isinstance(key, tuple) else (key, None)
+        frames = self.frames(rows, envs=None if env is None else [env])
+        if env is not None:
+            frames = frames[:, 0]
+        is_one = not isinstance(rows, slice) and np.ndim(rows) == 0
+        return frames[0] if is_one else frames
+
+    def frames(
+        self,
+        rows: int | slice | Sequence[int] | range,
+        envs: Sequence[int] | None = None,
+        camera: str | None = None,
+        out: Frame | None = None,
+    ) -> Frame:
+        """Return pictures of rows and envs, uint8 (n, E, H, W, 3).
+
+        Rows in order cost one decode each. Where an env has no picture (see
+        `has_picture`) there are zeros.
+
+        Args:
+            rows: A row, a slice, or any rows; negative ones count from the end.
+            envs: None: all pictured ones.
+            camera: None: the first.
+            out: Where to write, uint8 of the result's shape, C-contiguous.
+
+        Raises:
+            RowError: There is no such row, env or camera.
+            FrameError: The envs have unequal sizes, or `out` does not fit.
+        """
+        numbers = self._row_numbers(rows)
+        wanted = list(self.pictured_envs) if envs is None else [int(e) for e in envs]
+        if not wanted or not self._recording.slots:
+            raise RowError(
+                "FrameCache: expected pictures, got a recording without any. "
+                "Pass frames to append()."
+            )
+        slots = [self._slot(env, camera) for env in wanted]
+        sizes = {self._recording.slots[s][2:] for s in slots}
+        if len(sizes) > 1:
+            raise FrameError(
+                "FrameCache: expected envs of one size, got "
+                f"{sorted(sizes)} (height, width). Read them one by one: "
+                "cache[row, env]."
+            )
+        shape = (len(numbers), len(slots), *sizes.pop(), 3)
+        if out is None:
+            out = np.empty(shape, np.uint8)
+        elif out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
+            raise FrameError(
+                f"FrameCache.frames: expected out as contiguous uint8 {shape}, got "
+                f"{out.dtype} {out.shape}."
+            )
+        for position, slot in enumerate(slots):
+            for index, row in enumerate(numbers):
+                self._readers.read(self._recording, row, slot, out[index, position])
+        return out
+
+    def has_picture(self, row: int, env: int, camera: str | None = None) -> bool:
+        """Whether the env has a picture in this row, rather than a missing one."""
+        try:
+            slot = self._slot(env, camera)
+        except RowError:
+            return False
+        (number,) = self._row_numbers(row)
+        try:
+            return self._readers.has_picture(self._recording, number, slot)
+        except RecordingError:  # damaged
+            return False
+
+    def _slot(self, env: int, camera: str | None) -> int:
+        if self.is_shared and 0 <= env < self.num_envs:
+            env = 0
+        slots = self._recording.slots
+        name = slots[0].camera if camera is None and slots else camera
+        for slot, info in enumerate(slots):
+            if info.env == env and info.camera == name:
+                return slot
+        raise RowError(
+            f"FrameCache: expected a pictured env in {list(self.pictured_envs)} and a "
+            f"camera in {self.cameras}, got env {env!r}, camera {camera!r}."
+        )
+
+    def _row_numbers(self, rows: Any) -> list[int]:
+        num_rows = self.num_rows
+        if isinstance(rows, slice):
+            return list(range(*rows.indices(num_rows)))
+        numbers = []
+        for row in np.atleast_1d(np.asarray(rows)).tolist():
+            number = row + num_rows if row < 0 else row
+            if not isinstance(row, int) or not 0 <= number < num_rows:
+                raise RowError(
+                    f"FrameCache: expected a row in 0..{num_rows - 1}, got {row!r}."
+                )
+            numbers.append(number)
+        return numbers
+
+    # -- step data
+
+    def at(self, row: int, env: int) -> Moment:
+        """Return everything known of an env at a row, by key or attribute.
+
+        Keys: row, env, kind, reward, terminated, truncated, env_step, episode,
+        episode_step, total_reward, action (chosen at this frame; None where none
+        was), seed, segment, labels, has_picture, and the names in `data`.
+
+        Raises:
+            RowError: There is no such row or env.
+        """
+        (row,) = self._row_numbers(row)
+        found = describe(self._recording, self._rows(env), row, env)
+        return Moment({**found, "has_picture": self.has_picture(row, env)})
+
+    def column(
+        self, name: str, start: int = 0, stop: int | None = None
+    ) -> npt.NDArray[Any]:
+        """Return ``"action"`` or a `data` array of many rows, (n, num_envs, ...).
+
+        An action stands at the row where it was chosen. Rows without a value have
+        NaN, or 0 in integers.
+
+        Raises:
+            RowError: Nothing of that name was recorded in these rows.
+            ShapeError: Its shape changed within them.
+        """
+        stop = self.num_rows if stop is None else min(stop, self.num_rows)
+        return column(self._recording, self._rows(0), name, start, stop)
+
+    def data_names(self, row: int) -> list[str]:
+        """Names of what was recorded beside reward and ends in a row."""
+        return list(self._recording.extras(row))
+
+    def find(self, env: int, episode: int, episode_step: int) -> int:
+        """Return the row of a step; of a skipped one, the next that was recorded.
+
+        Raises:
+            RowError: There is no such env, episode or step.
+        """
+        return self._rows(env).find(env, episode, episode_step)
+
+    def _rows(self, env: int) -> Rows:
+        rows = self._rows_or_none()
+        if rows is None or not 0 <= env < rows.num_envs:
+            raise RowError(
+                f"FrameCache: expected an env in 0..{self.num_envs - 1}, got {env!r}."
+            )
+        return rows
+
+    def _rows_or_none(self) -> Rows | None:
+        return self._recording.rows
+
+    # -- leaving
+
+    def clip(
+        self,
+        start: int | None = None,
+        stop: int | None = None,
+        *,
+        envs: Sequence[int] | None = None,
+        episode: Episode | tuple[int, int] | None = None,
+        camera: str | None = None,
+    ) -> Clip:
+        """Return an immutable selection: rows x envs, or one episode.
+
+        Args:
+            start: First row; None: 0.
+            stop: Row after the last; None: all there is now.
+            envs: None: all pictured ones.
+            episode: An `Episode` or (env, index); instead of rows and envs.
+            camera: None: the first.
+
+        Raises:
+            RowError: Nothing is selected, or it is not there.
+        """
+        from rollout_viewer._clip import Clip
+
+        num_rows = self.num_rows
+        if episode is not None:
+            if start is not None or stop is not None or envs is not None:
+                raise ValueError(
+                    "FrameCache.clip: expected an episode or rows and envs, got both."
+                )
+            env, index = (
+                episode if isinstance(episode, tuple) else (episode.env, episode.index)
+            )
+            found = self._episode(env, index)
+            start, stop, envs = found.start, found.stop, [env]
+        first, last, _ = slice(start, stop).indices(num_rows)
+        return Clip(self, first, last, envs=envs, camera=camera)
+
+    def _episode(self, env: int, index: int) -> Episode:
+        episodes = self._rows(env).of_env(env)
+        if not 0 <= index < len(episodes):
+            raise RowError(
+                f"FrameCache.clip: expected an episode of env {env} in "
+                f"0..{len(episodes) - 1}, got {index!r}."
+            )
+        return episodes[index]
+
+    def subscribe(self, callback: Callable[[int, int], None]) -> Callable[[], None]:
+        """Call ``callback(start, stop)`` when rows came, until the result is called.
+
+        It runs in the thread that appends (of a followed file, in one of its own)
+        and should only note what it is told. An exception in it is warned of.
+        """
+        number = self._next_subscriber
+        self._next_subscriber += 1
+        self._subscribers[number] = callback
+        if isinstance(self._recording, FollowedRecording) and self._follower is None:
+            self._follower = threading.Thread(
+                target=_follow, args=(weakref.ref(self), self.num_rows), daemon=True
+            )
+            self._follower.start()
+        return lambda: self._subscribers.pop(number, None) and None
+
+    def _tell(self, start: int, stop: int) -> None:
+        for callback in list(self._subscribers.values()):
+            try:
+                callback(start, stop)
+            except Exception as error:  # noqa: PERF203 - a viewer must not stop training
+                warnings.warn(
+                    f"FrameCache: a subscriber failed with {error!r}; recording goes "
+                    "on.",
+                    RolloutViewerWarning,
+                    stacklevel=3,
+                )
+
+    def save(self, path: str | Path) -> Path:
+        """Write a complete copy, also while recording, and return its path.
+
+        A name that is taken gets ``-1``, ``-2``, ... before its suffix.
+
+        Raises:
+            RecordingError: It cannot be written.
+        """
+        target = free_path(Path(path))
+        self._recording.save(target)
+        return target
+
+    def flush(self) -> None:
+        """Write all rows; a copy of the file alone is then complete.
+
+        Raises:
+            StorageError: Something recorded could not be written.
+        """
+        self._recording.flush()
+
+    def clear(self) -> None:
+        """Forget all rows, here and in the file."""
+        with self._append_lock:
+            self._writable().clear()
+            self._intake = Intake()
+            self._readers.clear()
+        self._tell(0, 0)
+
+    def close(self) -> None:
+        """End the recording and complete its file. What is there stays readable.
+
+        Raises:
+            StorageError: Something recorded could not be written.
+        """
+        with self._append_lock:
+            self._recording.close()
+
+    def __enter__(self) -> FrameCache:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self.num_rows
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        # A copy in another process, or a deep copy, reads the same file.
+        self.flush()
+        return open_recording, (str(self.path),)
+
+    def __deepcopy__(self, _: Any) -> FrameCache:
+        self.flush()
+        return open_recording(str(self.path))
+
+    def __repr__(self) -> str:
+        num_rows, nbytes = self.num_rows, self.nbytes
+        smaller = f", {self.raw_nbytes / nbytes:.0f}x smaller" if nbytes else ""
+        return (
+            f"<FrameCache of {num_rows} rows x {self.num_envs} envs, "
+            f"{len(self.episodes)} episodes, {nbytes / 1e6:.1f} MB{smaller}, "
+            f"{self.path}>"
+        )
+
+
+def open_recording(path: str | Path) -> FrameCache:
+    """Return a recording for reading; one that is still written is followed.
+
+    Args:
+        path: A recording file.
+
+    Raises:
+        RecordingError: It is none, is damaged, or comes from a newer version.
+    """
+    return FrameCache._open(path)
+
+
+def _follow(reference: weakref.ref[FrameCache], known: int) -> None:
+    """Tell a followed cache's subscribers of rows, while it lives."""
+    pause = threading.Event()
+    while (cache := reference()) is not None and not cache.is_closed:
+        with contextlib.suppress(RolloutViewerError):
+            num_rows = cache.num_rows
+            if num_rows > known:
+                cache._tell(known, num_rows)
+            known = num_rows
+        del cache
+        pause.wait(_FOLLOW_INTERVAL_S)
+
+
+def _jsonable(value: Any) -> Any:
+    def convert(other: Any) -> Any:
+        return other.tolist() if hasattr(other, "tolist") else repr(other)
+
+    return json.loads(json.dumps(value, default=convert))
