@@ -1,0 +1,457 @@
+"""The widget: shows a cache in a notebook, and dumps what it shows.
+
+Traits carry only what Python owns. Everything recorded travels as messages
+(`_protocol`), sent by a pump thread, so that a busy kernel still feeds the page
+and nothing that a person does in the page waits for the kernel.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+
+from rollout_viewer import _protocol
+from rollout_viewer._cache import FrameCache, open_recording
+from rollout_viewer._errors import MissingDependencyError, RolloutViewerError, RowError
+from rollout_viewer._jobs import Jobs
+from rollout_viewer._pump import Pump
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from rollout_viewer._clip import Clip
+
+DUMP_FORMATS = ("mp4", "csv")
+_POSTER_WIDTH_PX = 1000
+_TOLD_WHILE_OBSERVED = ("playhead", "playing", "speed", "loop")
+_LOOPS = ("off", "all", "range", "episode")
+
+
+class RolloutViewer(anywidget.AnyWidget):
+    """A grid of all environments of a recording, scrubbed frame by frame.
+
+    Show it as the last line of a cell. It stays live while rows are recorded, and
+    works while the kernel is busy.
+
+    Args:
+        source: A `FrameCache`, anything with a `.cache`, a path of a recording, or
+            an array of frames (T, H, W, 3) or (T, B, H, W, 3).
+        logger: Where dumps go: anything with `log_video`. None:
+            ``CSVLogger("rollouts", video_format="mp4")`` in the working directory.
+        tag: Name of what is dumped.
+        columns: Tiles across; None: as fits.
+        fps: Rows a second at speed 1; None: the recording's.
+        title: Shown in its head; None: the tag.
+
+    Attributes:
+        playhead: The row that is shown. The page tells it only while somebody
+            observes it; else it is what Python set last.
+        playing, speed, loop: As the controls; loop is one of "off", "all",
+            "range", "episode".
+        selection: Numbers of the selected envs.
+        bookmarks: Bookmarked rows.
+
+    Raises:
+        TypeError: `source` is none of these.
+    """
+
+    playhead = traitlets.Int(0).tag(sync=True, echo_update=False)
+    playing = traitlets.Bool(False).tag(sync=True, echo_update=False)
+    speed = traitlets.Float(1.0).tag(sync=True, echo_update=False)
+    loop = traitlets.Enum(_LOOPS, default_value="off").tag(sync=True, echo_update=False)
+    selection = traitlets.List(traitlets.Int()).tag(sync=True, echo_update=False)
+    bookmarks = traitlets.List(traitlets.Int()).tag(sync=True, echo_update=False)
+    _observed = traitlets.List(traitlets.Unicode()).tag(sync=True)
+
+    def __init__(
+        self,
+        source: Any,
+        *,
+        logger: Any = None,
+        tag: str = "rollout",
+        columns: int | None = None,
+        fps: float | None = None,
+        title: str | None = None,
+        **traits: Any,
+    ) -> None:
+        if columns is not None and columns < 1:
+            raise ValueError(f"RolloutViewer: expected columns >= 1, got {columns!r}.")
+        self._cache = as_cache(source)
+        self._logger = logger
+        self._tag = tag
+        self._columns = columns
+        self._fps = fps
+        self._title = tag if title is None else title
+        self._esm = _bundle("widget.js")
+        self._css = _bundle("widget.css")
+        self._is_ready = False
+        # The threads must not keep a forgotten viewer, and so its page, alive.
+        this = weakref.ref(self)
+        self._jobs = Jobs(_weakly(this, RolloutViewer._post))
+        self._pump = Pump(
+            self._cache,
+            make_manifest=_weakly(this, RolloutViewer._manifest),
+            send=_weakly(this, RolloutViewer._post),
+            on_message=_weakly(this, RolloutViewer._answer),
+            on_error=_weakly(this, RolloutViewer._show_error),
+        )
+        super().__init__(**traits)
+        self._is_ready = True
+        self._unpin_replies()
+        self._unsubscribe = self._cache.subscribe(self._pump.notify)
+        self.on_msg(_weakly(this, RolloutViewer._on_message))
+        self._finalizer = weakref.finalize(
+            self, _stop, self._pump, self._jobs, self._unsubscribe
+        )
+        self._pump.start()
+
+    # -- what it shows
+
+    @property
+    def cache(self) -> FrameCache:
+        """The recording."""
+        return self._cache
+
+    @property
+    def logger(self) -> Any:
+        """Where dumps go."""
+        if self._logger is None:
+            from rollout_viewer.loggers.csv import CSVLogger
+
+            self._logger = CSVLogger("rollouts", video_format="mp4")
+        return self._logger
+
+    def goto(
+        self,
+        row: int | None = None,
+        *,
+        env: int | None = None,
+        episode: int | None = None,
+        episode_step: int | None = None,
+    ) -> None:
+        """Move the playhead to a row, or to a step of an env's episode.
+
+        Args:
+            row: Negative ones count from the end.
+            env: Selects that env as well. Default for a step: 0.
+            episode: Its index; default: the first.
+            episode_step: Default: the first.
+
+        Raises:
+            RowError: There is no such row, env, episode or step.
+            ValueError: Both a row and a step, or neither.
+        """
+        is_step = episode is not None or episode_step is not None
+        if (row is not None) == is_step:
+            raise ValueError(
+                "RolloutViewer.goto: expected a row, or env, episode and episode_step, "
+                f"got row={row!r}, episode={episode!r}, episode_step={episode_step!r}."
+            )
+        if is_step:
+            row = self._cache.find(env or 0, episode or 0, episode_step or 0)
+        assert row is not None
+        num_rows = self._cache.num_rows
+        number = row + num_rows if row < 0 else row
+        if not 0 <= number < num_rows:
+            raise RowError(
+                f"RolloutViewer.goto: expected a row in 0..{num_rows - 1}, got {row!r}."
+            )
+        if env is not None:
+            self.selection = [env]
+        self.playing = False
+        self.playhead = number
+
+    def snapshot(self) -> npt.NDArray[np.uint8]:
+        """Return the grid at the playhead, uint8 (H, W, 3).
+
+        Raises:
+            RowError: Nothing was recorded yet.
+        """
+        row = min(self.playhead, max(self._cache.num_rows - 1, 0))
+        return next(iter(self._cache.clip(row, row + 1).frames()))
+
+    def stats(self) -> dict[str, float]:
+        """Return counts of messages and bytes sent, and memory in bytes."""
+        cache = self._cache
+        return {
+            **self._pump.stats,
+            "num_rows": cache.num_rows,
+            "num_lost": cache.num_lost,
+            "picture_nbytes": cache.nbytes,
+            "kernel_nbytes": cache._recording.state_nbytes,
+        }
+
+    # -- dumping
+
+    def dump(
+        self,
+        formats: Sequence[str] = DUMP_FORMATS,
+        tag: str | None = None,
+        clip: Clip | None = None,
+    ) -> list[Path]:
+        """Write a clip through the logger, as the dump buttons do.
+
+        Args:
+            formats: Any of "mp4", "csv", and what else the logger takes.
+            tag: None: the viewer's tag, with the rows.
+            clip: None: the whole recording.
+
+        Returns:
+            The files.
+
+        Raises:
+            RowError: Nothing was recorded yet.
+            ExportError: They could not be written.
+        """
+        return self._dump(clip or self._cache.clip(), formats, tag)
+
+    def to_html(self, path: str | Path, max_mb: float = 20) -> Path:
+        """Write one file that plays and scrubs without kernel and network.
+
+        Args:
+            path: Of the file; a taken name gets ``-1``, ``-2``, ...
+            max_mb: Its largest size in megabytes.
+
+        Raises:
+            ExportTooLargeError: It would be larger; the message says what to do.
+        """
+        from rollout_viewer._html import write_html
+
+        return write_html(
+            self._cache,
+            path,
+            title=self._title,
+            max_mb=max_mb,
+            columns=self._columns,
+            fps=self._fps,
+        )
+
+    def close(self) -> None:
+        """Remove the widget and end its threads; the recording stays."""
+        if self._is_ready:
+            self._finalizer()
+        super().close()
+
+    def _dump(
+        self,
+        clip: Clip,
+        formats: Sequence[str],
+        tag: str | None,
+        on_progress: Callable[[int, int], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> list[Path]:
+        from rollout_viewer._export import dump_clip
+
+        # The logger adds its own counter: <tag>_r<start>-<stop>_<n>.
+        name = tag or f"{self._tag}_r{clip.start}-{clip.stop}"
+        return dump_clip(
+            clip,
+            self.logger,
+            name,
+            formats=tuple(formats),
+            on_progress=on_progress,
+            cancel=cancel,
+        )
+
+    # -- talking with the page
+
+    def observe(
+        self, handler: Any, names: Any = traitlets.All, type: str = "change"
+    ) -> None:
+        """Call `handler` when a trait changes; the page then tells these."""
+        super().observe(handler, names=names, type=type)
+        self._note_observed()
+
+    def unobserve(
+        self, handler: Any, names: Any = traitlets.All, type: str = "change"
+    ) -> None:
+        """Stop calling `handler`."""
+        super().unobserve(handler, names=names, type=type)
+        self._note_observed()
+
+    def _note_observed(self) -> None:
+        if not self.__dict__.get("_is_ready"):
+            return
+        notifiers = self._trait_notifiers
+        to_all = bool(notifiers.get(traitlets.All, {}).get("change"))
+        self._observed = [
+            name
+            for name in _TOLD_WHILE_OBSERVED
+            if to_all or notifiers.get(name, {}).get("change")
+        ]
+
+    @traitlets.validate("playhead")
+    def _move(self, proposal: Any) -> int:
+        row = int(proposal["value"])
+        # The page may have moved on without telling: a trait that does not change
+        # would not move it back.
+        if row == self.playhead and self.__dict__.get("_is_ready"):
+            self._post(_protocol.Message({"kind": "goto", "row": row}, []))
+        return row
+
+    def _manifest(self) -> dict[str, Any]:
+        return _protocol.manifest(
+            self._cache,
+            title=self._title,
+            dump_folder=self._dump_folder(),
+            columns=self._columns,
+            fps=self._fps,
+        )
+
+    def _dump_folder(self) -> str:
+        if self._logger is None:
+            return str(Path("csv_logs", "rollouts").resolve())
+        folder = getattr(self._logger, "log_dir", None)
+        name = getattr(self._logger, "exp_name", None)
+        if folder is None:
+            return type(self._logger).__name__
+        return str(Path(str(folder), str(name or "")).resolve())
+
+    def _on_message(self, _: Any, content: Any, buffers: Any) -> None:
+        # Runs on the shell's or a subshell's thread, maybe beside the user's cell.
+        del buffers
+        self._pump.receive(content)
+
+    def _answer(self, content: dict[str, Any]) -> None:
+        job = content["job"]
+        if content["kind"] == "cancel":
+            self._jobs.cancel(job)
+            return
+        this = weakref.ref(self)
+        start, stop = content["start"], content["stop"]
+        if content["kind"] == "dump":
+            formats = content["formats"]
+
+            def work(on_progress: Any, cancel: threading.Event) -> list[Path]:
+                viewer = this()
+                if viewer is None:
+                    return []
+                clip = viewer.cache.clip(start, stop)
+                return viewer._dump(clip, formats, None, on_progress, cancel)
+
+            self._jobs.dump(job, work)
+        else:
+            suffix = content["format"]
+
+            def write(folder: Path, on_progress: Any, cancel: threading.Event) -> Path:
+                from rollout_viewer._export import write_clip
+
+                viewer = this()
+                assert viewer is not None
+                path = folder / f"{Path(viewer._tag).name}_r{start}-{stop}.{suffix}"
+                clip = viewer.cache.clip(start, stop)
+                return write_clip(
+                    clip, path, fps=viewer._fps, on_progress=on_progress, cancel=cancel
+                )[0]
+
+            self._jobs.download(job, write)
+
+    def _post(self, message: _protocol.Message) -> None:
+        if self.comm is not None:
+            self.send(message.content, message.buffers)
+
+    def _show_error(self, error: Exception) -> None:
+        text = str(error) if isinstance(error, RolloutViewerError) else repr(error)
+        self._post(_protocol.Message({"kind": "error", "message": text}, []))
+
+    def _send(self, msg: Any, buffers: Any = None) -> None:
+        super()._send(msg, buffers)
+        self._unpin_replies()
+
+    def _unpin_replies(self) -> None:
+        # ipykernel 7.4 routes the page's next message to the shell that sent last
+        # on this comm: after a send from a cell or a thread it would wait until
+        # the running cell ends. Without this mark it takes the page's own
+        # subshell. May go when ipykernel routes by the message's header.
+        comm = getattr(self, "comm", None)
+        if comm is not None:
+            getattr(comm, "__dict__", {}).pop("_reply_subshell_id", None)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        poster = self._poster()
+        if data is not None and poster:
+            data = {**data, "image/png": poster}
+        return data, metadata
+
+    def _poster(self) -> str | None:
+        """The grid as PNG in base64, for places where no widget runs."""
+        import base64
+
+        import imageio.v3 as imageio
+
+        if not self._cache.num_rows or not self._cache.pictured_envs:
+            return None
+        picture = self.snapshot()
+        step = max(1, -(-picture.shape[1] // _POSTER_WIDTH_PX))
+        png = imageio.imwrite("<bytes>", picture[::step, ::step], extension=".png")
+        return base64.b64encode(png).decode()
+
+
+def view(source: Any, **options: Any) -> RolloutViewer:
+    """Return a viewer of a cache, recorder, recording file or array of frames.
+
+    Args:
+        source: See `RolloutViewer`.
+        **options: Of `RolloutViewer`.
+    """
+    return RolloutViewer(source, **options)
+
+
+def as_cache(source: Any) -> FrameCache:
+    """Return the cache of whatever holds one.
+
+    Raises:
+        TypeError: `source` holds none.
+    """
+    if isinstance(source, FrameCache):
+        return source
+    cache = getattr(source, "cache", None)
+    if isinstance(cache, FrameCache):
+        return cache
+    if isinstance(source, (str, Path)):
+        return open_recording(source)
+    if hasattr(source, "shape") or isinstance(source, (list, tuple)):
+        from rollout_viewer.sources.arrays import from_arrays
+
+        return from_arrays(source)
+    raise TypeError(
+        "rollout_viewer: expected a FrameCache, something with a .cache, the path of a "
+        f"recording, or frames (T, H, W, 3), got {type(source).__name__}."
+    )
+
+
+def _bundle(name: str) -> str:
+    file = importlib.resources.files("rollout_viewer") / "static" / name
+    if not file.is_file():
+        raise MissingDependencyError(
+            f"RolloutViewer: expected its page in {str(file)!r}, got nothing: this "
+            "checkout was not built. Run: make setup"
+        )
+    return file.read_text("utf-8")
+
+
+def _weakly(this: weakref.ref[RolloutViewer], method: Callable[..., Any]) -> Any:
+    """Return a function that calls `method` while the viewer lives."""
+
+    def call(*args: Any) -> Any:
+        viewer = this()
+        return method(viewer, *args) if viewer is not None else None
+
+    return call
+
+
+def _stop(pump: Pump, jobs: Jobs, unsubscribe: Callable[[], None]) -> None:
+    unsubscribe()
+    pump.close()
+    jobs.close()

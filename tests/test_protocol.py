@@ -1,0 +1,145 @@
+"""Messages as both languages know them: golden files, and what exports carry.
+
+Run `python tests/test_protocol.py` to write the golden files anew after the
+protocol's number has changed; the tests of js/ read the same files.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rollout_viewer as rv
+from rollout_viewer import _protocol
+from rollout_viewer._codec import ChunkReader, parse
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def recording():
+    """Two envs, three rows, one end, one missing picture; always the same bytes."""
+    cache = rv.FrameCache(fps=20)
+    frames = np.zeros((3, 2, 4, 6, 3), np.uint8)
+    frames[:, 0, 1, 2] = [[10, 20, 30]] * 3
+    frames[1, 0, 3, 5] = 255
+    frames[2, 1] = np.arange(72).reshape(4, 6, 3)
+    cache.append(frames[0], reset=[True, True])
+    cache.append(frames[1], reward=[1.0, -0.5], terminated=[False, True])
+    cache.append(
+        frames[2], kind=["step", "reset"], reward=[0.25, 0], truncated=[True, False]
+    )
+    cache.append(
+        frames[2], kind=["terminal_missing", "step"], reward=[2, 3], terminated=[1, 0]
+    )
+    return cache
+
+
+def messages():
+    cache = recording()
+    manifest = _protocol.manifest(
+        cache, title="golden", dump_folder="/runs", columns=None
+    )
+    pieces = [
+        (0, slot, _protocol.piece(cache._recording, 0, slot, 0, cache.num_rows))
+        for slot in range(2)
+    ]
+    data = _protocol.data_message(0, cache, 0, 4, pieces, num_rows=4)
+    return {
+        "manifest": _protocol.Message(
+            {**manifest, "session": "0" * 32, "version": "0.1.0"}, []
+        ),
+        "data": data,
+    }
+
+
+def as_json(message):
+    buffers = [base64.b64encode(b).decode() for b in message.buffers]
+    return {"message": message.content, "buffers": buffers}
+
+
+@pytest.mark.parametrize("name", ["manifest", "data"])
+def test_messages_are_those_of_the_golden_files(name):
+    golden = json.loads((GOLDEN / f"{name}.json").read_text("utf-8"))
+
+    assert as_json(messages()[name]) == golden
+
+
+def frames_of(data, num_rows, num_slots, height=8, width=6):
+    """Decode the pictures of exported messages: (rows, slots, H, W, 3)."""
+    frames = np.zeros((num_rows, num_slots, height, width, 3), np.uint8)
+    for message in data:
+        for block, slot, chunk in _protocol.decode_chunks(message.buffers[4]):
+            reader = ChunkReader(parse(chunk))
+            for index in range(len(parse(chunk).kinds)):
+                reader.read(index, frames[block * 32 + index, slot])
+    return frames
+
+
+def film(num_rows, num_envs):
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (num_rows, num_envs, 8, 6, 3), np.uint8)
+
+
+def exported(**options):
+    cache, frames = rv.FrameCache(), film(80, 3)
+    for images in frames:
+        cache.append(images, reward=np.ones(3))
+    manifest, *data = _protocol.recording_messages(cache, **options)
+    return manifest.content, data, frames
+
+
+def test_an_export_carries_everything():
+    manifest, data, frames = exported()
+
+    assert (manifest["num_rows"], manifest["first_row"]) == (80, 0)
+    assert (frames_of(data, 80, 3) == frames).all()
+    assert data[0].content["count"] == 80
+
+
+def test_an_exported_range_keeps_its_row_numbers():
+    manifest, data, frames = exported(start=40, stop=70)
+
+    assert (manifest["num_rows"], manifest["first_row"]) == (70, 40)
+    assert (frames_of(data, 80, 3)[40:70] == frames[40:70]).all()
+    assert not frames_of(data, 80, 3)[70:].any()
+    assert not frames_of(data, 80, 3)[:32].any()
+
+
+def test_an_export_of_some_envs_keeps_their_numbers():
+    manifest, data, frames = exported(envs=[2])
+
+    assert [slot["env"] for slot in manifest["slots"]] == [2]
+    assert manifest["num_envs"] == 3
+    assert (frames_of(data, 80, 1) == frames[:, 2:]).all()
+
+
+def test_every_nth_picture_stands_for_those_after_it():
+    _, data, frames = exported(every=4)
+
+    shown = frames_of(data, 80, 3)
+    for row in range(80):
+        assert (shown[row] == frames[row - row % 4]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"start": 80}, "rows within"),
+        ({"start": 9, "stop": 9}, "rows within"),
+        ({"envs": [1, 7]}, r"envs in \[0, 1, 2\], got \[7\]"),
+    ],
+)
+def test_an_export_of_nothing_is_refused(options, message):
+    with pytest.raises(rv.RowError, match=message):
+        exported(**options)
+
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(exist_ok=True)
+    for name, message in messages().items():
+        text = json.dumps(as_json(message), indent=1) + "\n"
+        (GOLDEN / f"{name}.json").write_text(text, "utf-8")

@@ -1,0 +1,209 @@
+"""What a page receives: everything once, newest first where it cannot answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import rollout_viewer as rv
+from rollout_viewer import _protocol, _pump
+from rollout_viewer._codec import CHUNK_ROWS, join, parse
+
+
+class Page:
+    """A page that keeps what it is sent and answers as told."""
+
+    def __init__(self, cache, **manifest):
+        self.cache = cache
+        self.messages = []
+        self.now = 0.0
+        self.is_deaf = False
+        self.errors = []
+        self.other = []
+        self.pump = _pump.Pump(
+            cache,
+            make_manifest=lambda: _protocol.manifest(cache, title="t", **manifest),
+            send=self.take,
+            on_message=self.other.append,
+            on_error=self.errors.append,
+            clock=lambda: self.now,
+        )
+
+    def take(self, message):
+        self.messages.append(message)
+        if message.content["kind"] == "data" and not self.is_deaf:
+            self.pump.receive({"kind": "ack", "seq": message.content["seq"]})
+
+    def hello(self):
+        self.pump.receive({"kind": "hello", "protocol": 1, "version": "0"})
+        return self.step()
+
+    def step(self):
+        while True:
+            before = len(self.messages)
+            self.pump.step()
+            if len(self.messages) == before:
+                return self
+
+    @property
+    def data(self):
+        return [m for m in self.messages if m.content["kind"] == "data"]
+
+    @property
+    def pieces(self):
+        return [p for m in self.data for p in _protocol.decode_chunks(m.buffers[4])]
+
+    def chunks(self):
+        found = {}
+        for block, slot, chunk in self.pieces:
+            pieces = found.setdefault((block, slot), [])
+            if parse(chunk).first == 0:
+                pieces.clear()
+            pieces.append(chunk)
+        return {key: join(pieces) for key, pieces in found.items()}
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    monkeypatch.setattr(_pump, "MIN_INTERVAL_S", 0.0)
+
+
+def record(cache, num_rows, num_envs=2):
+    rng = np.random.default_rng(cache.num_rows)
+    for _ in range(num_rows):
+        cache.append(
+            rng.integers(0, 256, (num_envs, 8, 6, 3), np.uint8),
+            reward=np.arange(num_envs) + 0.5,
+        )
+    return cache
+
+
+def test_a_page_gets_the_manifest_and_then_everything_once():
+    cache = record(rv.FrameCache(), 75)
+    page = Page(cache).hello()
+
+    assert page.messages[0].content["kind"] == "manifest"
+    assert [m.content["seq"] for m in page.data] == list(range(len(page.data)))
+    assert sorted(page.chunks()) == [(b, s) for b in range(3) for s in range(2)]
+    for (block, slot), chunk in page.chunks().items():
+        assert chunk == cache._recording.chunk(block, slot)
+    steps = np.concatenate([np.frombuffer(m.buffers[2]) for m in page.data])
+    np.testing.assert_array_equal(steps.reshape(75, 2), cache.scalars["reward"])
+    assert not page.errors
+
+
+def test_rows_that_come_later_travel_as_pieces():
+    cache = record(rv.FrameCache(), 3)
+    page = Page(cache).hello()
+    before = len(page.pieces)
+
+    record(cache, 1)
+    page.step()
+
+    assert [parse(c).first for _, _, c in page.pieces[before:]] == [3, 3]
+    assert page.data[-1].content["start"] == 3
+    record(cache, CHUNK_ROWS)
+    page.step()
+    for (block, slot), chunk in page.chunks().items():
+        assert chunk == cache._recording.chunk(block, slot)
+
+
+def test_a_page_that_comes_again_gets_everything_again():
+    cache = record(rv.FrameCache(), 40)
+    page = Page(cache).hello()
+    page.messages.clear()
+
+    page.hello()
+
+    assert page.messages[0].content["kind"] == "manifest"
+    assert page.data[0].content["seq"] == 0
+    assert len(page.chunks()) == 4
+
+
+def test_what_the_page_asks_for_comes_first():
+    cache = record(rv.FrameCache(), 200)
+    page = Page(cache).hello()
+    page.messages.clear()
+
+    page.pump.receive({"kind": "need", "chunks": [[2, 1, 0], [0, 0, 30]]})
+    page.step()
+
+    assert [(b, s, parse(c).first) for b, s, c in page.pieces] == [(2, 1, 0), (0, 0, 30)]
+
+
+def test_a_page_that_does_not_answer_is_sent_a_window_and_then_the_newest(monkeypatch):
+    monkeypatch.setattr(_pump, "MESSAGE_BYTES", 2000)
+    monkeypatch.setattr(_pump, "WINDOW_BYTES", 10_000)
+    cache = record(rv.FrameCache(), 320)
+    page = Page(cache)
+    page.is_deaf = True
+
+    page.hello()
+    in_window = len(page.data)
+    assert len(page.chunks()) < 20
+
+    record(cache, 2)
+    page.step()
+    assert len(page.data) == in_window
+    page.now += _pump.ACK_TIMEOUT_S + 0.1
+    page.step()
+
+    assert len(page.data) == in_window + 1
+    assert max(block for block, _, _ in page.pieces) == 322 // CHUNK_ROWS
+    page.now += _pump.BLIND_INTERVAL_S
+    page.step()
+    assert len(page.data) == in_window + 2
+
+
+def test_an_empty_block_of_an_env_is_sent_as_absent_and_not_asked_for_again():
+    cache = rv.FrameCache()
+    frame = np.zeros((1, 8, 8, 3), np.uint8)
+    for row in range(40):
+        cache.append(frame if row > 35 else None)
+    page = Page(cache).hello()
+
+    assert set(parse(page.chunks()[0, 0]).kinds) == {5}
+
+
+def test_the_manifest_is_sent_again_when_it_changes():
+    cache = record(rv.FrameCache(), 3)
+    page = Page(cache).hello()
+
+    cache.close()
+    page.step()
+
+    lives = [m.content["is_live"] for m in page.messages if m.content["kind"] == "manifest"]
+    assert lives == [True, False]
+
+
+def test_a_cleared_recording_starts_anew():
+    cache = record(rv.FrameCache(), 40)
+    page = Page(cache).hello()
+    page.messages.clear()
+
+    cache.clear()
+    record(cache, 2, num_envs=1)
+    page.step()
+
+    assert page.messages[0].content["kind"] == "manifest"
+    assert page.data[0].content["seq"] == 0
+    assert page.data[0].content["count"] == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, {}, {"kind": "nonsense"}, {"kind": "ack"}, {"kind": "need", "chunks": 3}],
+)
+def test_a_message_that_is_none_is_an_error_of_the_page(content):
+    with pytest.raises(rv.ProtocolError, match="Reload the page"):
+        _protocol.check(content)
+
+
+def test_other_messages_are_handed_on():
+    page = Page(record(rv.FrameCache(), 3)).hello()
+    cancel = {"kind": "cancel", "job": 3}
+
+    page.pump.receive(cancel)
+    page.step()
+
+    assert page.other == [cancel]
