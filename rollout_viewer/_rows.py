@@ -108,11 +108,9 @@ class Rows:
         self._flags = np.empty((64, num_envs), np.uint8)
         self._reward = np.empty((64, num_envs), np.float64)
         self._env_step = np.empty((64, num_envs), np.uint32)
-        # The running episode of each env, and all episodes that began, per env.
+        # Whether an episode runs, its steps so far, and all that began, per env.
         self._is_running: Mask = np.zeros(num_envs, np.bool_)
         self._step = np.zeros(num_envs, np.int64)
-        self._length = np.zeros(num_envs, np.int64)
-        self._total = np.zeros(num_envs, np.float64)
         self._episodes: list[list[Episode]] = [[] for _ in range(num_envs)]
         self._info: dict[tuple[int, int], dict[str, Any]] = {}
 
@@ -163,14 +161,12 @@ class Rows:
             The episodes that begin with it, as (env, index).
         """
         r = self.num_rows
-        if r == len(self._kind):
-            self._grow()
+        self._make_room(r + 1)
         self._kind[r] = row.kind
         self._flags[r] = row.flags
         self._reward[r] = row.reward
         self._env_step[r] = row.env_step
-        self.num_rows = r + 1
-        return self._follow(r, row)
+        return self._follow(r, row.flags[None])
 
     def describe_episode(self, env: int, index: int, **info: Any) -> None:
         """Attach segment, seed, options or labels to an episode that began."""
@@ -192,46 +188,54 @@ class Rows:
             codes[~self._is_running] = RESET
         return codes
 
-    def _follow(self, r: int, row: StepRow) -> list[tuple[int, int]]:
-        begins = (row.flags & BEGINS) != 0
+    def _follow(self, start: int, flags: Codes) -> list[tuple[int, int]]:
+        """Take in the rows from `start` on, whose columns are filled."""
         began = []
-        if begins.any():
-            for env in np.flatnonzero(begins).tolist():
-                self._stop(env, r)
+        for offset, env in np.argwhere(flags).tolist():
+            row, flag = start + offset, int(flags[offset, env])
+            if flag & BEGINS:
+                self._stop(env, row)
                 episodes = self._episodes[env]
-                episodes.append(Episode(env, len(episodes), r, r + 1, 0, 0.0))
+                episodes.append(Episode(env, len(episodes), row, row + 1, 0, 0.0))
                 began.append((env, len(episodes) - 1))
-            self._length[begins] = 0
-            self._total[begins] = 0.0
-        self._is_running |= begins
-        before = np.where(begins, 0, self._step)
-        self._length += row.env_step - before
-        self._total += np.where(np.isnan(row.reward), 0.0, row.reward)
-        self._step = row.env_step.astype(np.int64)
-        ends = (row.flags & (TERMINATED | TRUNCATED)) != 0
-        if ends.any():
-            for env in np.flatnonzero(ends).tolist():
-                self._stop(env, r + 1, int(row.flags[env]))
+                self._is_running[env] = True
+            if flag & (TERMINATED | TRUNCATED):
+                self._stop(env, row + 1, flag)
+        self.num_rows = start + len(flags)
+        self._step = self._env_step[self.num_rows - 1].astype(np.int64)
         return began
 
     def _stop(self, env: int, stop: int, flags: int = 0) -> None:
         if self._is_running[env]:
             self._is_running[env] = False
             self._episodes[env][-1] = replace(
-                self._episodes[env][-1],
-                stop=stop,
-                length=int(self._length[env]),
-                total_reward=float(self._total[env]),
+                self._so_far(env, stop),
                 terminated=bool(flags & TERMINATED),
                 truncated=bool(flags & TRUNCATED),
             )
 
-    def _grow(self) -> None:
+    def _so_far(self, env: int, stop: int) -> Episode:
+        """Return the env's last episode as if it stopped before row `stop`."""
+        episode = self._episodes[env][-1]
+        # Summed in order, so that a recording tells the same when it is read again.
+        totals = np.nancumsum(self._reward[episode.start : stop, env])
+        return replace(
+            episode,
+            stop=stop,
+            length=int(self._env_step[stop - 1, env]),
+            total_reward=float(totals[-1]),
+        )
+
+    def _make_room(self, num_rows: int) -> None:
+        capacity = len(self._kind)
+        if num_rows <= capacity:
+            return
         # Doubling: readers keep the arrays that they have seen.
         for name in ("_kind", "_flags", "_reward", "_env_step"):
             old = getattr(self, name)
-            new = np.empty((2 * len(old), self.num_envs), old.dtype)
-            new[: len(old)] = old
+            shape = max(2 * capacity, num_rows), self.num_envs
+            new = np.empty(shape, old.dtype)
+            new[: self.num_rows] = old[: self.num_rows]
             setattr(self, name, new)
 
     # -- moving rows to and from storage
@@ -248,15 +252,16 @@ class Rows:
 
     def extend(self, block: Mapping[str, npt.NDArray[Any]]) -> None:
         """Append many rows that `block` returned."""
-        for i in range(len(block["kind"])):
-            self.append(
-                StepRow(
-                    block["kind"][i],
-                    block["flags"][i],
-                    block["reward"][i],
-                    block["env_step"][i].astype(np.int64),
-                )
-            )
+        start, count = self.num_rows, len(block["kind"])
+        if not count:
+            return
+        self._make_room(start + count)
+        rows = slice(start, start + count)
+        self._kind[rows] = block["kind"]
+        self._flags[rows] = block["flags"]
+        self._reward[rows] = block["reward"]
+        self._env_step[rows] = block["env_step"]
+        self._follow(start, self._flags[rows])
 
     # -- reading
 
@@ -304,12 +309,8 @@ class Rows:
             for one in self._episodes[env]
         ]
         if episodes and self._is_running[env]:
-            episodes[-1] = replace(
-                episodes[-1],
-                stop=self.num_rows,
-                length=int(self._length[env]),
-                total_reward=float(self._total[env]),
-            )
+            info = self._info.get((env, len(episodes) - 1), {})
+            episodes[-1] = replace(self._so_far(env, self.num_rows), **info)
         return episodes
 
     def episodes(self) -> list[Episode]:
