@@ -237,9 +237,10 @@ class RolloutViewer(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Remove the widget and end its threads; the recording stays."""
-        if self._is_ready:
+        # A widget whose constructor raised is closed as well, when it is collected.
+        if self.__dict__.get("_is_ready"):
             self._finalizer()
-        super().close()
+            super().close()
 
     def _dump(
         self,

@@ -1,0 +1,316 @@
+"""The widget's Python side: what it shows, says and writes, without a browser."""
+
+from __future__ import annotations
+
+import base64
+import gc
+import threading
+import weakref
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+
+import rollout_viewer as rv
+from rollout_viewer import _viewer
+from rollout_viewer._protocol import check
+from rollout_viewer.testing import counting_frames, read_count
+
+
+@pytest.fixture(autouse=True)
+def page_bundle(monkeypatch):
+    """A checkout without its page built can still test the Python side."""
+    monkeypatch.setattr(_viewer, "_bundle", lambda name: f"/* {name} */")
+
+
+def recording(num_rows=40, num_envs=4, **options):
+    cache = rv.FrameCache(**options)
+    for row, frames in enumerate(counting_frames(num_rows, num_envs)):
+        cache.append(frames, reward=np.ones(num_envs), reset=[row == 0] * num_envs)
+    return cache
+
+
+class Sent:
+    """Everything that a viewer sends to its page, waited for by kind."""
+
+    def __init__(self, viewer):
+        self.messages = []
+        self._changed = threading.Condition()
+        viewer.send = self._take
+
+    def _take(self, content, buffers=None):
+        with self._changed:
+            self.messages.append((content, buffers))
+            self._changed.notify_all()
+
+    def wait(self, accept):
+        def found():
+            return next((m for m in self.messages if accept(m[0])), None)
+
+        with self._changed:
+            assert self._changed.wait_for(found, 60), [m[0] for m in self.messages]
+            return found()
+
+
+def say(viewer, **content):
+    viewer._on_message(viewer, check(content), [])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda cache: cache,
+        lambda cache: type("Recorder", (), {"cache": cache})(),
+        lambda cache: cache.path,
+        lambda cache: str(cache.path),
+    ],
+)
+def test_a_viewer_shows_whatever_holds_a_cache(make):
+    cache = recording()
+    cache.flush()
+
+    viewer = rv.view(make(cache))
+
+    assert viewer.cache.num_rows == 40
+    assert (viewer.cache[7] == cache[7]).all()
+    viewer.close()
+
+
+def test_a_viewer_of_frames_shows_them():
+    frames = counting_frames(10, 1)[:, 0]
+
+    viewer = rv.view(frames)
+
+    assert (viewer.cache[:, 0] == frames).all()
+    viewer.close()
+
+
+def test_what_is_no_recording_is_refused():
+    with pytest.raises(TypeError, match="something with a .cache"):
+        rv.view(3)
+    with pytest.raises(rv.RecordingError, match="does not exist"):
+        rv.view("nowhere.rollout")
+    with pytest.raises(ValueError, match="columns >= 1"):
+        rv.view(recording(), columns=0)
+
+
+def test_the_snapshot_is_the_grid_at_the_playhead():
+    viewer = rv.view(recording())
+    viewer.goto(23)
+
+    picture = viewer.snapshot()
+
+    height, width = viewer.cache.frame_size(0)
+    tiles = [
+        picture[y : y + height, x : x + width] for y in (0, height) for x in (0, width)
+    ]
+    assert [read_count(tile) for tile in tiles] == [(23, env) for env in range(4)]
+    viewer.close()
+
+
+def test_goto_finds_a_step_of_an_episode():
+    viewer = rv.view(recording())
+
+    viewer.goto(env=2, episode=0, episode_step=7)
+    assert (viewer.playhead, viewer.selection) == (7, [2])
+    viewer.goto(-1)
+    assert viewer.playhead == 39
+    with pytest.raises(rv.RowError, match=r"a row in 0\.\.39, got 40"):
+        viewer.goto(40)
+    with pytest.raises(rv.RowError, match="an episode of env 0"):
+        viewer.goto(episode=5)
+    with pytest.raises(ValueError, match="expected a row, or env"):
+        viewer.goto()
+    viewer.close()
+
+
+def test_the_page_tells_a_trait_only_while_it_is_observed():
+    viewer = rv.view(recording())
+    assert viewer._observed == []
+
+    def handler(change):
+        del change
+
+    viewer.observe(handler, "playhead")
+    assert viewer._observed == ["playhead"]
+    viewer.unobserve(handler, "playhead")
+    assert viewer._observed == []
+    viewer.close()
+
+
+def test_setting_the_playhead_to_what_it_was_moves_the_page_back():
+    viewer = rv.view(recording())
+    sent = Sent(viewer)
+
+    viewer.playhead = 0
+
+    assert sent.messages == [({"kind": "goto", "row": 0}, [])]
+    viewer.close()
+
+
+def test_a_page_that_says_hello_gets_the_recording():
+    viewer = rv.view(recording(), title="cart", columns=2, fps=12)
+    sent = Sent(viewer)
+
+    say(viewer, kind="hello", protocol=1, version="0")
+
+    manifest, _ = sent.wait(lambda m: m["kind"] == "manifest")
+    data, buffers = sent.wait(lambda m: m["kind"] == "data")
+    assert (manifest["title"], manifest["columns"], manifest["fps"]) == ("cart", 2, 12)
+    assert manifest["dump_folder"].endswith("rollouts")
+    assert (data["count"], len(buffers)) == (40, 5)
+    viewer.close()
+
+
+def test_a_message_that_is_none_is_shown_in_the_widget():
+    viewer = rv.view(recording())
+    sent = Sent(viewer)
+
+    viewer._on_message(viewer, {"kind": "nonsense"}, [])
+
+    error, _ = sent.wait(lambda m: m["kind"] == "error")
+    assert "Reload the page" in error["message"]
+    say(viewer, kind="hello", protocol=1, version="0")
+    sent.wait(lambda m: m["kind"] == "manifest")
+    viewer.close()
+
+
+def test_a_dump_writes_through_the_logger(tmp_path):
+    logger = rv.CSVLogger("run", log_dir=tmp_path, video_format="mp4")
+    viewer = rv.view(recording(), logger=logger, tag="cart")
+
+    video, table = viewer.dump()
+    again = viewer.dump(formats=["csv"], clip=viewer.cache.clip(5, 9))
+
+    assert video == tmp_path / "run" / "videos" / "cart_r0-40_0.mp4"
+    assert table == tmp_path / "run" / "tables" / "cart_r0-40_0.csv"
+    assert [path.name for path in again] == ["cart_r5-9_0.csv"]
+    assert len(list(imageio.imiter(video, plugin="pyav"))) == 40
+    assert len(table.read_text().splitlines()) == 1 + 40 * 4
+    viewer.close()
+
+
+def test_the_dump_button_does_the_same_and_tells_the_paths(tmp_path):
+    logger = rv.CSVLogger("run", log_dir=tmp_path, video_format="mp4")
+    viewer = rv.view(recording(), logger=logger, tag="cart")
+    sent = Sent(viewer)
+
+    say(viewer, kind="dump", job=1, formats=["mp4", "csv"], start=3, stop=13)
+
+    done, _ = sent.wait(lambda m: m["kind"] == "job" and m["state"] == "done")
+    assert [p.rsplit("/", 1)[1] for p in done["paths"]] == [
+        "cart_r3-13_0.mp4",
+        "cart_r3-13_0.csv",
+    ]
+    states = [m["state"] for m, _ in sent.messages if m["kind"] == "job"]
+    assert states[0] == "running"
+    viewer.close()
+
+
+def test_a_failing_dump_is_told_in_the_page_and_the_next_one_works(tmp_path):
+    logger = rv.CSVLogger("run", log_dir=tmp_path, video_format="mp4")
+    viewer = rv.view(recording(), logger=logger)
+    sent = Sent(viewer)
+
+    say(viewer, kind="dump", job=1, formats=["nonsense"], start=0, stop=9)
+    say(viewer, kind="dump", job=2, formats=["csv"], start=50, stop=60)
+    say(viewer, kind="dump", job=3, formats=["csv"], start=0, stop=9)
+
+    for job in (1, 2):
+        failed, _ = sent.wait(
+            lambda m, job=job: (
+                m["kind"] == "job" and m["job"] == job and m["state"] == "failed"
+            )
+        )
+        assert "expected" in failed["message"]
+    sent.wait(lambda m: m["kind"] == "job" and m["job"] == 3 and m["state"] == "done")
+    viewer.close()
+
+
+def test_a_cancelled_dump_leaves_no_file(tmp_path):
+    logger = rv.CSVLogger("run", log_dir=tmp_path, video_format="mp4")
+    viewer = rv.view(recording(), logger=logger)
+    sent = Sent(viewer)
+    started, go_on = threading.Event(), threading.Event()
+    log_video = logger.log_video
+
+    def slow(*args, **kwargs):
+        started.set()
+        assert go_on.wait(60)
+        return log_video(*args, **kwargs)
+
+    logger.log_video = slow
+    say(viewer, kind="hello", protocol=1, version="0")
+    say(viewer, kind="dump", job=1, formats=["mp4"], start=0, stop=40)
+    assert started.wait(60)
+    viewer._jobs.cancel(1)
+    go_on.set()
+
+    sent.wait(lambda m: m["kind"] == "job" and m["state"] == "cancelled")
+    assert not list((tmp_path / "run").rglob("*.mp4"))
+    viewer.close()
+
+
+def test_a_download_sends_the_file_in_pieces():
+    viewer = rv.view(recording(), tag="a/cart")
+    sent = Sent(viewer)
+
+    say(viewer, kind="download", job=5, format="mp4", start=0, stop=40)
+
+    sent.wait(lambda m: m["kind"] == "job" and m["state"] == "done")
+    pieces = [(m, b) for m, b in sent.messages if m["kind"] == "file"]
+    content = b"".join(b[0] for _, b in pieces)
+    assert pieces[0][0]["name"] == "cart_r0-40.mp4"
+    assert pieces[0][0]["mime"] == "video/mp4"
+    assert len(content) == pieces[0][0]["total"]
+    assert len(list(imageio.imiter(content, plugin="pyav"))) == 40
+    viewer.close()
+
+
+def test_the_poster_shows_where_no_widget_runs():
+    viewer = rv.view(recording())
+    viewer.goto(12)
+
+    data, _ = viewer._repr_mimebundle_()
+
+    picture = imageio.imread(base64.b64decode(data["image/png"]))
+    height, width = viewer.cache.frame_size(0)
+    assert read_count(picture[:height, :width]) == (12, 0)
+    assert "application/vnd.jupyter.widget-view+json" in data
+    viewer.close()
+
+
+def test_an_empty_recording_has_no_poster_and_no_snapshot():
+    viewer = rv.view(rv.FrameCache())
+
+    data, _ = viewer._repr_mimebundle_()
+
+    assert "image/png" not in data
+    with pytest.raises(rv.RowError):
+        viewer.snapshot()
+    viewer.close()
+
+
+def test_a_closed_viewer_ends_its_threads_and_leaves_the_recording():
+    cache = recording()
+    viewer = rv.view(cache)
+    thread = viewer._pump._thread
+
+    viewer.close()
+    viewer.close()
+
+    thread.join(10)
+    assert not thread.is_alive()
+    assert not cache._subscribers
+    cache.append(counting_frames(1, 4)[0])
+
+
+def test_a_closed_viewer_is_not_kept_alive():
+    viewer = rv.view(recording())
+    reference = weakref.ref(viewer)
+
+    viewer.close()
+    del viewer
+    gc.collect()
+
+    assert reference() is None
