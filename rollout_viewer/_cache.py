@@ -604,7 +604,7 @@ class FrameCache:
         for callback in list(self._subscribers.values()):
             try:
                 callback(start, stop)
-            except Exception as error:  # noqa: PERF203 - a viewer must not stop training
+            except Exception as error:  # a viewer must not stop training
                 warnings.warn(
                     f"FrameCache: a subscriber failed with {error!r}; recording goes "
                     "on.",

@@ -40,6 +40,10 @@ class RenderError(RolloutViewerError, ValueError):
     """An environment gives no pictures."""
 
 
+class UnsupportedEnvError(RolloutViewerError, TypeError):
+    """An object is of no kind of environment that can be recorded."""
+
+
 class CacheClosedError(RolloutViewerError, ValueError):
     """The cache was closed."""
 

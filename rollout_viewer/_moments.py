@@ -51,9 +51,9 @@ class Scalars(Mapping[str, "npt.NDArray[Any]"]):
         if name == "reward":
             return rows.rewards(0, stop).copy()
         if name == "terminated":
-            return np.not_equal(rows.ends(0, stop) & TERMINATED, 0)
+            return rows.has_flag(TERMINATED, stop)
         if name == "truncated":
-            return np.not_equal(rows.ends(0, stop) & TRUNCATED, 0)
+            return rows.has_flag(TRUNCATED, stop)
         if name == "kind":
             return KIND_NAMES[rows.kinds(0, stop)]
         if name == "env_step":

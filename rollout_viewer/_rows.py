@@ -274,6 +274,11 @@ class Rows:
         stop = self.num_rows if stop is None else stop
         return self._flags[start:stop] & np.uint8(TERMINATED | TRUNCATED)
 
+    def has_flag(self, flag: int, stop: int) -> Mask:
+        """Which rows and envs terminated, or were truncated, (stop, num_envs)."""
+        found: Mask = (self._flags[:stop] & np.uint8(flag)) != 0
+        return found
+
     def rewards(self, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
         """Rewards, float64 (n, num_envs), NaN where there is none."""
         return self._reward[start : self.num_rows if stop is None else stop]

@@ -260,7 +260,7 @@ class Reader:
             try:
                 connection = _connect(f"file:{_quoted(self.path)}?{mode}", uri=True)
                 self._check(connection)
-            except sqlite3.Error as error:  # noqa: PERF203 - two tries, not a loop
+            except sqlite3.Error as error:
                 problem = str(error)
             else:
                 return connection

@@ -82,7 +82,9 @@ class Writer:
         return self._pid == os.getpid()
 
     def put(self, batch: Batch, *, max_stall_s: float | None) -> bool:
-        """Queue `batch`; drop its pictures if the queue stays full `max_stall_s` (None: ever).
+        """Queue `batch`; drop its pictures if the queue stays full `max_stall_s`.
+
+        None waits as long as it takes.
 
         Returns:
             Whether the pictures were taken.

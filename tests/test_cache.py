@@ -60,7 +60,9 @@ def test_every_way_of_reading_gives_what_was_appended():
         assert (cache[40] == frames[40]).all()
         assert (cache[-1, 1] == frames[-1, 1]).all()
         assert (cache[10:50:7, 0] == frames[10:50:7, 0]).all()
-        assert (cache.frames([70, 3, 33], envs=[1, 0]) == frames[[70, 3, 33]][:, ::-1]).all()
+        assert (
+            cache.frames([70, 3, 33], envs=[1, 0]) == frames[[70, 3, 33]][:, ::-1]
+        ).all()
         out = np.empty((2, 2, 12, 10, 3), np.uint8)
         assert cache.frames(range(31, 33), out=out) is out
         assert (out == frames[31:33]).all()
@@ -248,7 +250,11 @@ def first_row(**step):
     ("step", "error", "message"),
     [
         ({"frames": film(1, 2, 13)[0]}, rv.FrameError, "13 x 10. Record with resize="),
-        ({"frames": film(1, 2)[0] / 255.0}, rv.FrameError, "uint8 as before, got float64"),
+        (
+            {"frames": film(1, 2)[0] / 255.0},
+            rv.FrameError,
+            "uint8 as before, got float64",
+        ),
         ({"frames": film(1, 3)[0]}, rv.ShapeError, "2 frames of 'pixels'"),
         ({"frames": film(1, 2)[0], "envs": [0, 2]}, rv.ShapeError, r"envs in 0\.\.1"),
         ({"frames": film(1, 2)[0], "envs": [1, 1]}, rv.ShapeError, "for each of envs"),
@@ -320,9 +326,9 @@ def test_flush_and_close_leave_one_complete_file(tmp_path):
 
 def test_a_file_keeps_everything(tmp_path):
     path = tmp_path / "run.rollout"
-    with rv.FrameCache(path, fps=50, metadata={"env_id": "X-v0"}) as cache:
-        with cache.segment("eval", seed=3, train_step=7):
-            fill(cache, film())
+    cache = rv.FrameCache(path, fps=50, metadata={"env_id": "X-v0"})
+    with cache, cache.segment("eval", seed=3, train_step=7):
+        fill(cache, film())
 
     opened = rv.open(path)
 
@@ -487,7 +493,9 @@ def test_clear_forgets_and_goes_on(tmp_path):
     assert (opened[0] == cache[0]).all()
 
 
-@pytest.mark.parametrize("make", [copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))])
+@pytest.mark.parametrize(
+    "make", [copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))]
+)
 def test_a_copy_reads_the_same_file(make):
     cache = fill(rv.FrameCache(), film())
 

@@ -128,7 +128,10 @@ def test_what_the_page_asks_for_comes_first():
     page.pump.receive({"kind": "need", "chunks": [[2, 1, 0], [0, 0, 30]]})
     page.step()
 
-    assert [(b, s, parse(c).first) for b, s, c in page.pieces] == [(2, 1, 0), (0, 0, 30)]
+    assert [(b, s, parse(c).first) for b, s, c in page.pieces] == [
+        (2, 1, 0),
+        (0, 0, 30),
+    ]
 
 
 def test_a_page_that_does_not_answer_is_sent_a_window_and_then_the_newest(monkeypatch):
@@ -172,7 +175,9 @@ def test_the_manifest_is_sent_again_when_it_changes():
     cache.close()
     page.step()
 
-    lives = [m.content["is_live"] for m in page.messages if m.content["kind"] == "manifest"]
+    lives = [
+        m.content["is_live"] for m in page.messages if m.content["kind"] == "manifest"
+    ]
     assert lives == [True, False]
 
 
