@@ -31,6 +31,8 @@ WINDOW_BYTES = 8 * 1024 * 1024
 # After so long without an acknowledgement the page is taken to be unable to.
 ACK_TIMEOUT_S = 2.0
 BLIND_INTERVAL_S = 0.2
+# A page that was shown says hello well within this, if the kernel can hear it.
+HELLO_TIMEOUT_S = 2.0
 # What goes out unasked; the page asks for the rest as it is looked at.
 UNASKED_BYTES = 192 * 1024 * 1024
 STEP_ROWS = 8192
@@ -69,6 +71,7 @@ class Pump:
         self._wake = threading.Event()
         self._is_closed = False
         self._has_page = False
+        self._expected_at: float | None = None
         self.stats = {"messages": 0, "bytes": 0, "acks": 0, "asked": 0}
         self._restart()
         self._thread: threading.Thread | None = None
@@ -92,6 +95,14 @@ class Pump:
         """Rows came, or something else may have to be told."""
         self._wake.set()
 
+    def expect_page(self) -> None:
+        """A page has been shown: serve it soon, even if no hello gets through.
+
+        A front end without subshells cannot say hello while a cell runs.
+        """
+        if self._expected_at is None:
+            self._expected_at = self._clock()
+
     def close(self) -> None:
         """End the thread soon."""
         self._is_closed = True
@@ -114,16 +125,15 @@ class Pump:
         """Answer what came and send what is due; the thread's whole work."""
         while self._inbox:
             self._take(_protocol.check(self._inbox.popleft()))
-        if not self._has_page:
+        if not self._has_page and not self._is_late():
             return
         while not self._is_closed and not self._inbox and self._send_next():
             time.sleep(MIN_INTERVAL_S)
 
-    def assume_page(self) -> None:
-        """Serve without a hello: the kernel was too busy to hear one."""
-        if not self._has_page:
-            self._has_page = True
-            self._wake.set()
+    def _is_late(self) -> bool:
+        waited = self._clock() - (self._expected_at or float("inf"))
+        self._has_page = waited > HELLO_TIMEOUT_S
+        return self._has_page
 
     def _restart(self) -> None:
         self._manifest: dict[str, Any] | None = None

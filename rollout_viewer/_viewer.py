@@ -379,6 +379,7 @@ class RolloutViewer(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         bundle = super()._repr_mimebundle_(**kwargs)
+        self._pump.expect_page()
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         poster = self._poster()
         if data is not None and poster:

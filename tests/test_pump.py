@@ -195,6 +195,21 @@ def test_a_cleared_recording_starts_anew():
     assert page.data[0].content["count"] == 2
 
 
+def test_a_page_that_cannot_say_hello_is_served_all_the_same():
+    page = Page(record(rv.FrameCache(), 40))
+    page.pump.expect_page()
+    page.step()
+    assert not page.messages
+
+    page.now += _pump.HELLO_TIMEOUT_S + 0.1
+    page.step()
+
+    assert len(page.chunks()) == 4
+    page.messages.clear()
+    page.hello()
+    assert page.data[0].content["seq"] == 0
+
+
 @pytest.mark.parametrize(
     "content",
     [None, {}, {"kind": "nonsense"}, {"kind": "ack"}, {"kind": "need", "chunks": 3}],
