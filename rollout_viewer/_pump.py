@@ -131,8 +131,8 @@ class Pump:
             time.sleep(MIN_INTERVAL_S)
 
     def _is_late(self) -> bool:
-        waited = self._clock() - (self._expected_at or float("inf"))
-        self._has_page = waited > HELLO_TIMEOUT_S
+        if self._expected_at is not None:
+            self._has_page = self._clock() - self._expected_at > HELLO_TIMEOUT_S
         return self._has_page
 
     def _restart(self) -> None:
