@@ -1,0 +1,143 @@
+"""A cache against a plain list, in any order of appending, reading and reopening."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+)
+
+import rollout_viewer as rv
+
+SIZES = {
+    ("front", 0): (5, 7),
+    ("front", 1): (9, 4),
+    ("top", 0): (3, 3),
+    ("top", 1): (1, 1),
+}
+CHANGES = st.sampled_from(["same", "pixel", "noise", "constant", "missing"])
+
+
+class CacheModel(RuleBasedStateMachine):
+    """Two envs of unequal size, two cameras; what was appended is in `rows`."""
+
+    @initialize(seed=st.integers(0, 2**32), memory=st.sampled_from([10**6, 10**8]))
+    def start(self, seed, memory):
+        self.rng = np.random.default_rng(seed)
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "run.rollout"
+        self.cache = rv.FrameCache(self.path, memory_bytes=memory)
+        self.rows = []
+        self.rewards = []
+        self.shown = {
+            key: np.zeros((*size, 3), np.uint8) for key, size in SIZES.items()
+        }
+        self.has_any = dict.fromkeys(SIZES, False)
+
+    def change(self, key, change):
+        """Return the next picture of a slot; None where it has none."""
+        frame = self.shown[key].copy()
+        if change == "missing":
+            return None
+        if change == "pixel":
+            y, x = self.rng.integers(frame.shape[:2])
+            frame[y, x] = self.rng.integers(0, 256, 3)
+        elif change == "noise":
+            frame[...] = self.rng.integers(0, 256, frame.shape)
+        elif change == "constant":
+            frame[...] = self.rng.integers(256)
+        self.shown[key] = frame
+        self.has_any[key] = True
+        return frame
+
+    @rule(changes=st.lists(st.tuples(CHANGES, CHANGES, CHANGES, CHANGES), max_size=40))
+    def append(self, changes):
+        for change in changes:
+            frames = {
+                key: self.change(key, one)
+                for key, one in zip(SIZES, change, strict=True)
+            }
+            cameras = {
+                camera: [frames[camera, 0], frames[camera, 1]]
+                for camera in ("front", "top")
+            }
+            reward = self.rng.random(2)
+            row = self.cache.append(cameras, reward=reward, kind=["step", "step"])
+            assert row == len(self.rows)
+            self.rows.append(frames)
+            self.rewards.append(reward)
+
+    @rule(frames=st.lists(CHANGES, min_size=1, max_size=5))
+    def append_one_camera(self, frames):
+        """A camera that is not delivered shows its last picture again."""
+        for change in frames:
+            both = {key: self.change(key, change) for key in SIZES if key[0] == "front"}
+            kept = {
+                key: self.shown[key].copy() if self.has_any[key] else None
+                for key in SIZES
+                if key[0] == "top"
+            }
+            reward = self.rng.random(2)
+            self.cache.append(
+                {"front": [both["front", 0], both["front", 1]]},
+                reward=reward,
+                kind=["step", "step"],
+            )
+            self.rows.append({**both, **kept})
+            self.rewards.append(reward)
+
+    def check(self, cache, numbers):
+        for row in numbers:
+            for (camera, env), frame in self.rows[row].items():
+                if not self.has_any[camera, env]:
+                    continue
+                shown = cache.frames(row, envs=[env], camera=camera)[0, 0]
+                assert (shown == (0 if frame is None else frame)).all()
+                assert cache.has_picture(row, env, camera) == (frame is not None)
+
+    @precondition(lambda self: self.rows)
+    @rule(data=st.data())
+    def read(self, data):
+        last = len(self.rows) - 1
+        numbers = data.draw(st.lists(st.integers(0, last), max_size=12))
+        self.check(self.cache, numbers)
+        np.testing.assert_array_equal(self.cache.scalars["reward"], self.rewards)
+
+    @precondition(lambda self: self.rows)
+    @rule()
+    def reopen(self):
+        self.cache.flush()
+        opened = rv.open(self.path)
+        assert opened.num_rows == len(self.rows)
+        assert opened.episodes == self.cache.episodes
+        self.check(opened, range(len(self.rows)))
+        opened._recording.release()
+
+    @precondition(lambda self: self.rows)
+    @rule()
+    def save(self):
+        saved = self.cache.save(Path(self.folder.name) / "saved.rollout")
+        opened = rv.open(saved)
+        self.check(opened, range(len(self.rows)))
+        np.testing.assert_array_equal(opened.scalars["reward"], self.rewards)
+        opened._recording.release()
+
+    def teardown(self):
+        if hasattr(self, "cache"):
+            self.cache.close()
+            self.check(self.cache, range(len(self.rows)))
+            self.folder.cleanup()
+
+
+TestCacheModel = CacheModel.TestCase
+TestCacheModel.settings = settings(
+    max_examples=20, stateful_step_count=12, deadline=None
+)
