@@ -1,0 +1,494 @@
+"""A clip: an immutable selection of a recording, rows x envs, from one camera.
+
+Everything that leaves a recording leaves through here: exporters and loggers ask a
+clip for grids, tiles or a table, and it reads the rows as they are asked for, so
+that a long clip is never whole in memory.
+Knows a cache's reading side and frames. Knows nothing of files (`write` and `dump`
+hand over to `_export`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+
+from rollout_viewer._errors import ExportTooLargeError, RowError
+from rollout_viewer._frames import grid, grid_shape, missing_picture
+from rollout_viewer._table import Table
+
+if TYPE_CHECKING:
+    import os
+    import threading
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+    import torch
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from rollout_viewer._cache import FrameCache
+    from rollout_viewer._moments import Moment
+
+    Frame = npt.NDArray[np.uint8]
+
+# What may become one tensor: beyond it, a notebook's kernel is soon killed.
+MAX_TENSOR_BYTES = 4_000_000_000
+# Read at once: whole chunks of small pictures, single rows of large ones.
+_WINDOW_BYTES = 8_000_000
+_WINDOW_ROWS = 32
+_STRIP_GAP = 0.04  # of a frame's width
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class Clip:
+    """Rows `start` to `stop` of some envs of a recording. Made by `FrameCache.clip`.
+
+    Invariant: its rows, envs and camera were there when it was made, so reading it
+    fails only if the recording's file does.
+
+    Args:
+        cache: The recording.
+        start: First row.
+        stop: Row after the last one.
+        envs: In the order of their tiles. None: all pictured ones.
+        camera: None: the first one.
+
+    Attributes:
+        cache, start, stop, envs, camera: As above, resolved; `camera` is None in a
+            recording without pictures.
+
+    Raises:
+        RowError: The range is empty, or rows, envs or camera are not there.
+
+    Example:
+        >>> from rollout_viewer._cache import FrameCache
+        >>> cache = FrameCache()
+        >>> for level in range(3):
+        ...     _ = cache.append(np.full((5, 8, 8, 3), level, np.uint8))
+        >>> clip = cache.clip(1, 3)
+        >>> [frame.shape for frame in clip.frames()]
+        [(16, 24, 3), (16, 24, 3)]
+    """
+
+    cache: FrameCache
+    start: int
+    stop: int
+    envs: tuple[int, ...]
+    camera: str | None
+
+    def __init__(
+        self,
+        cache: FrameCache,
+        start: int = 0,
+        stop: int | None = None,
+        envs: Sequence[int] | None = None,
+        camera: str | None = None,
+    ) -> None:
+        num_rows = cache.num_rows
+        stop = num_rows if stop is None else stop
+        if not 0 <= start < stop <= num_rows:
+            raise RowError(
+                f"Clip: expected 0 <= start < stop <= {num_rows} (the rows recorded), "
+                f"got start={start!r}, stop={stop!r}. Record first, or choose rows "
+                "that are there."
+            )
+        chosen = _choose_envs(cache, envs)
+        if camera is not None and camera not in cache.cameras:
+            raise RowError(
+                f"Clip: expected a camera in {cache.cameras}, got {camera!r}. "
+                "Choose one of them."
+            )
+        camera = camera or next(iter(cache.cameras), None)
+        values = (cache, int(start), int(stop), chosen, camera)
+        for name, value in zip(self.__dataclass_fields__, values, strict=True):
+            object.__setattr__(self, name, value)
+
+    @property
+    def num_rows(self) -> int:
+        """Rows, which is the number of frames."""
+        return self.stop - self.start
+
+    @property
+    def fps(self) -> float:
+        """Rows a second when played: the recording's."""
+        return self.cache.fps
+
+    @property
+    def tile_envs(self) -> tuple[int, ...]:
+        """The envs that have a tile: those with pictures; one if they share one."""
+        if self.cache.is_shared:
+            return (0,)
+        pictured = set(self.cache.pictured_envs)
+        return tuple(env for env in self.envs if env in pictured)
+
+    @property
+    def tile_size(self) -> tuple[int, int]:
+        """(height, width) in pixels of a cell: of the largest env.
+
+        Raises:
+            RowError: No env of the clip has pictures.
+        """
+        sizes = list(self._sizes().values())
+        return max(height for height, _ in sizes), max(width for _, width in sizes)
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """(height, width) in pixels of the frames, which are grids of tiles.
+
+        Raises:
+            RowError: No env of the clip has pictures.
+        """
+        height, width = self.tile_size
+        rows, columns = grid_shape(len(self.tile_envs))
+        return rows * height, columns * width
+
+    # -- pictures
+
+    def frames(self, *, copy: bool = True) -> Iterator[Frame]:
+        """Give one picture a row: its tiles in a grid, row by row.
+
+        The grid has ``ceil(sqrt(n))`` columns and cells of the largest env; smaller
+        tiles are centred, missing pictures hatched.
+
+        Args:
+            copy: False gives the same array every time, filled anew; a large grid
+                is then several times faster.
+
+        Yields:
+            uint8 (H, W, 3).
+
+        Raises:
+            RowError: No env of the clip has pictures.
+            RecordingError: The file is damaged in a row.
+        """
+        out: Frame | None = None
+        for tiles in self._rows_of_tiles():
+            if copy:
+                yield np.array(tiles[0]) if len(tiles) == 1 else grid(tiles)
+            elif len(tiles) == 1:
+                yield tiles[0]
+            else:
+                out = grid(tiles, out=out)
+                yield out
+
+    def tiles(self) -> Iterator[Frame]:
+        """Give the tiles of each row, uint8 (n, H, W, 3), n as in `tile_envs`.
+
+        Raises:
+            RowError: No env of the clip has pictures.
+            RecordingError: The file is damaged in a row.
+        """
+        height, width = self.tile_size
+        for tiles in self._rows_of_tiles():
+            cells = np.zeros((len(tiles), height, width, 3), np.uint8)
+            for cell, tile in zip(cells, tiles, strict=True):
+                top, left = (height - tile.shape[0]) // 2, (width - tile.shape[1]) // 2
+                cell[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+            yield cells
+
+    def to_tensor(self, *, max_bytes: int = MAX_TENSOR_BYTES) -> torch.Tensor:
+        """Return the whole clip as a torch tensor, uint8 (1, T, C, H, W).
+
+        Raises:
+            ExportTooLargeError: It would take more than `max_bytes` of memory.
+            RowError: No env of the clip has pictures.
+        """
+        import torch
+
+        height, width = self.frame_size
+        num_bytes = self.num_rows * height * width * 3
+        if num_bytes > max_bytes:
+            raise ExportTooLargeError(
+                f"Clip.to_tensor: expected at most {max_bytes / 1e9:g} GB, got "
+                f"{num_bytes / 1e9:.3g} GB ({self.num_rows} frames of {width}x{height})"
+                ". Choose fewer rows or envs, write a file (clip.write('x.mp4') takes "
+                "any length), or pass max_bytes=."
+            )
+        video = torch.empty((1, self.num_rows, 3, height, width), dtype=torch.uint8)
+        for index, frame in enumerate(self.frames(copy=False)):
+            video[0, index] = torch.from_numpy(frame).permute(2, 0, 1)
+        return video
+
+    def _sizes(self) -> dict[int, tuple[int, int]]:
+        sizes = {env: self.cache.frame_size(env, self.camera) for env in self.tile_envs}
+        if not sizes:
+            raise RowError(
+                f"Clip: expected an env with pictures, got none of {list(self.envs)}. "
+                "Choose from cache.pictured_envs, or write the table (.csv)."
+            )
+        return sizes
+
+    def _rows_of_tiles(self) -> Iterator[list[Frame]]:
+        """Give the tiles of each row; they are valid until the next is asked for."""
+        sizes = self._sizes()
+        groups: dict[tuple[int, int], list[int]] = {}
+        for env, size in sizes.items():
+            groups.setdefault(size, []).append(env)
+        row_bytes = sum(height * width * 3 for height, width in sizes.values())
+        count = max(1, min(_WINDOW_ROWS, self.num_rows, _WINDOW_BYTES // row_bytes))
+        # One buffer for each size: fresh memory costs more than what is put there.
+        buffers = {
+            (height, width): np.empty((count, len(envs), height, width, 3), np.uint8)
+            for (height, width), envs in groups.items()
+        }
+        for start in range(self.start, self.stop, count):
+            rows = range(start, min(start + count, self.stop))
+            for window in self._read(rows, groups, buffers):
+                for index, row in enumerate(window):
+                    yield [
+                        self._tile(row, env, buffers[size][index], groups[size])
+                        for env, size in sizes.items()
+                    ]
+
+    def _read(
+        self,
+        rows: range,
+        groups: Mapping[tuple[int, int], list[int]],
+        buffers: Mapping[tuple[int, int], npt.NDArray[np.uint8]],
+    ) -> Iterator[range]:
+        """Fill the buffers with `rows`; where one fails, give those before it first."""
+        windows = [rows]
+        while windows:
+            window = windows.pop(0)
+            try:
+                for size, envs in groups.items():
+                    out = buffers[size][: len(window)]
+                    self.cache.frames(window, envs, self.camera, out)
+            except Exception:
+                if len(window) == 1:
+                    raise
+                # Whoever counts the frames then knows which row it was.
+                windows = [range(row, row + 1) for row in window]
+                continue
+            yield window
+
+    def _tile(self, row: int, env: int, tiles: Frame, envs: list[int]) -> Frame:
+        tile = tiles[envs.index(env)]
+        if self.cache.has_picture(row, env, self.camera):
+            return cast("Frame", tile)
+        return missing_picture(*tile.shape[:2])
+
+    # -- step data
+
+    def table(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the step data by column, a line for each row and env.
+
+        Columns: row, env, kind, episode, episode_step, reward, total_reward,
+        terminated, truncated, the action chosen at the row, and what was recorded as
+        `data`; an array of up to 32 numbers has a column for each (``obs.0``).
+        Numbers that are missing are NaN.
+
+        Raises:
+            RecordingError: The file is damaged.
+        """
+        return self._table().whole()
+
+    def _table(self) -> Table:
+        return Table(self.cache, self.start, self.stop, self.envs)
+
+    # -- leaving
+
+    def figure(
+        self, rows: Sequence[int] | None = None, n: int = 8, ax: Axes | None = None
+    ) -> Figure:
+        """Draw a film strip with step and reward under each frame, for papers.
+
+        Args:
+            rows: Rows of the recording. None: `n` of the clip, evenly spaced, first
+                and last included.
+            n: How many frames.
+            ax: Where to draw. None: a new figure, as wide as a page, that pyplot
+                does not hold.
+
+        Returns:
+            A matplotlib figure: ``clip.figure().savefig("strip.pdf")``.
+
+        Raises:
+            RowError: A row is not in the clip, or no env of it has pictures.
+        """
+        from matplotlib.figure import Figure as NewFigure
+
+        chosen = self._strip_rows(rows, n)
+        height, width = self.frame_size
+        gap = max(1, round(width * _STRIP_GAP))
+        strip = np.full((height, (width + gap) * len(chosen) - gap, 3), 255, np.uint8)
+        for index, row in enumerate(chosen):
+            left = index * (width + gap)
+            strip[:, left : left + width] = self._frame(row)
+        if ax is None:
+            inches = 7.0  # the text width of most papers
+            figure = NewFigure(
+                figsize=(inches, inches * height / strip.shape[1] + 0.5),
+                layout="constrained",
+            )
+            ax = figure.subplots()
+        ax.imshow(strip, interpolation="none")
+        centres = [index * (width + gap) + width / 2 for index in range(len(chosen))]
+        ax.set_xticks(centres, [self._caption(row) for row in chosen], fontsize=7)
+        ax.set_yticks([])
+        ax.tick_params(length=0)
+        ax.spines[:].set_visible(False)
+        return cast("Figure", ax.figure)
+
+    def _strip_rows(self, rows: Sequence[int] | None, n: int) -> list[int]:
+        if rows is None:
+            count = max(1, min(n, self.num_rows))
+            spaced = np.linspace(self.start, self.stop - 1, count)
+            return [int(row) for row in spaced.round()]
+        outside = [row for row in rows if not self.start <= row < self.stop]
+        if outside or not len(rows):
+            raise RowError(
+                f"Clip.figure: expected rows in {self.start}..{self.stop - 1}, got "
+                f"{list(rows)!r}. Choose rows of the clip."
+            )
+        return [int(row) for row in rows]
+
+    def _frame(self, row: int) -> Frame:
+        one = Clip(self.cache, row, row + 1, self.envs, self.camera)
+        return next(one.frames())
+
+    def _caption(self, row: int) -> str:
+        moments = [self.cache.at(row, env) for env in self.envs]
+        if len(moments) > 1:
+            return f"row {row}\n{_mean_return(moments)}"
+        (moment,) = moments
+        reward = moment["reward"]
+        step = moment["episode_step"]
+        return "\n".join(
+            (
+                f"row {row}" if step is None else f"step {step}",
+                "" if math.isnan(reward) else f"reward {reward:.4g}",
+            )
+        ).rstrip()
+
+    def write(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        fps: float | None = None,
+        layout: Literal["grid", "tiles", "episodes"] = "grid",
+        quality: Literal["normal", "high", "lossless"] = "normal",
+        speed: float = 1.0,
+        order: Literal["env", "return"] = "env",
+        labels: bool | Callable[[Moment], str] = False,
+        overwrite: bool = False,
+        options: Mapping[str, Any] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+        cancel: Callable[[], bool] | threading.Event | None = None,
+    ) -> list[Path]:
+        """Write the clip to files; the suffix decides what they are.
+
+        Frame n of a video is frame n of the clip: none is dropped or repeated.
+
+        Args:
+            path: ``.mp4``, ``.webm`` or ``.gif`` (video); ``.png`` (one row, or a
+                strip of eight); ``.pt`` and ``.memmap`` (uint8 (1, T, C, H, W), as
+                TorchRL's CSVLogger writes them), ``.npz`` (``frames`` and the table's
+                columns); ``.csv`` (the table); ``.html`` (the viewer in a file).
+            fps: Frames a second. None: the recording's.
+            layout: ``"grid"``: one file. ``"tiles"``: one for each env,
+                ``<stem>_env<i>``. ``"episodes"``: one for each episode,
+                ``<stem>_ep<k>_env<i>``.
+            quality: Of mp4 and webm. ``"normal"`` plays everywhere, ``"high"`` keeps
+                the colours of single pixels, ``"lossless"`` is exact; the last two
+                are refused by some players.
+            speed: 2.0 shows twice as many frames a second.
+            order: Of the tiles: ``"env"`` as selected, ``"return"`` the highest total
+                reward within the clip first.
+            labels: Write env, episode, step and total reward on each tile, or what a
+                function makes of ``cache.at(row, env)``.
+            overwrite: Replace files. Else a name that is taken gets ``-1``, ...
+            options: For the video encoder, as ffmpeg names them
+                (``{"crf": 18, "preset": "slow"}``), and ``codec``, ``pixel_format``.
+            on_progress: Called with (rows done, rows in all), from this thread.
+            cancel: Asked before each row: a function, or an event that is set.
+
+        Returns:
+            The files, complete.
+
+        Raises:
+            ValueError: The suffix or an option is none of the above.
+            RowError: No env of the clip has pictures.
+            ExportCancelled: `cancel` said so; no file of this call is left.
+            ExportError: A row could not be read or written; the message names it, and
+                no file of this call is left.
+        """
+        from rollout_viewer._export import write_clip
+
+        return write_clip(
+            self,
+            path,
+            fps=fps,
+            layout=layout,
+            quality=quality,
+            speed=speed,
+            order=order,
+            labels=labels,
+            overwrite=overwrite,
+            options=options,
+            on_progress=on_progress,
+            cancel=cancel,
+        )
+
+    def dump(
+        self,
+        logger: Any,
+        tag: str,
+        step: int | None = None,
+        *,
+        formats: Sequence[str] | None = None,
+    ) -> list[Path]:
+        """Hand the clip to a logger.
+
+        Args:
+            logger: One of `rollout_viewer.loggers`, of TorchRL's, or anything with
+                ``log_video(tag, tensor, step=step)``.
+            tag: Its name there.
+            step: Of the training; None: the logger counts.
+            formats: Any of those that `write` takes, without the dot. None: the
+                logger's own video format.
+
+        Returns:
+            The files, as far as the logger tells them.
+
+        Raises:
+            ExportError: It failed.
+        """
+        from rollout_viewer._export import dump_clip
+
+        return dump_clip(self, logger, tag, step=step, formats=formats)
+
+    def __len__(self) -> int:
+        return self.num_rows
+
+    def __repr__(self) -> str:
+        return (
+            f"<Clip of rows {self.start}..{self.stop - 1}, {len(self.envs)} envs, "
+            f"{self.cache.path}>"
+        )
+
+
+def _choose_envs(cache: FrameCache, envs: Sequence[int] | None) -> tuple[int, ...]:
+    num_envs = cache.num_envs
+    if envs is None:
+        everyone = cache.is_shared or not cache.pictured_envs
+        return tuple(range(num_envs)) if everyone else cache.pictured_envs
+    chosen = tuple(int(env) for env in envs)
+    is_there = all(0 <= env < num_envs for env in chosen)
+    if not chosen or not is_there or len(set(chosen)) < len(chosen):
+        raise RowError(
+            f"Clip: expected different envs in 0..{num_envs - 1}, got {list(chosen)}. "
+            "Choose envs that were recorded, each once."
+        )
+    return chosen
+
+
+def _mean_return(moments: Sequence[Any]) -> str:
+    totals = np.array([moment["total_reward"] for moment in moments])
+    if np.isnan(totals).all():
+        return ""
+    return f"mean return {np.nanmean(totals):.4g}"

@@ -1,0 +1,195 @@
+"""A clip's step data as a table: one line for each recorded row and env.
+
+Columns: row, env, kind, episode, episode_step, reward, total_reward, terminated,
+truncated, then the action and the `data` arrays. An array of a few numbers an env
+has a column for each (``action.0``, ``action.1``); a longer one is left out.
+
+Knows a cache's reading side. Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from rollout_viewer._errors import RowError, ShapeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from rollout_viewer._cache import FrameCache
+
+# More numbers than this are a picture or a state, not columns that people read.
+MAX_COLUMNS_OF_ARRAY = 32
+# Read at once; so many rows of `data` arrays are held.
+_WINDOW_ROWS = 1024
+
+_ACTION = "action"
+_STEP_KINDS = ("step", "terminal_missing")
+
+
+class Column(NamedTuple):
+    """Part of a column: values of shape (lines,), and which of them are none."""
+
+    values: npt.NDArray[Any]
+    is_missing: npt.NDArray[np.bool_]
+
+
+class Table:
+    """The lines of rows `start` to `stop` of some envs, by row and then by env."""
+
+    def __init__(
+        self, cache: FrameCache, start: int, stop: int, envs: Sequence[int]
+    ) -> None:
+        self._cache = cache
+        self._start, self._stop = start, stop
+        self._envs = list(envs)
+        scalars = cache.scalars
+        kinds = scalars["kind"]
+        self._steps = {
+            "kind": kinds[start:stop, self._envs],
+            "episode": scalars["episode"][start:stop, self._envs],
+            "episode_step": scalars["env_step"][start:stop, self._envs],
+            **{
+                name: scalars[name][start:stop, self._envs]
+                for name in ("reward", "total_reward", "terminated", "truncated")
+            },
+        }
+        self._led_to = _rows_led_to(kinds[:, self._envs], start, stop)
+        self._sizes: dict[str, tuple[int, ...]] = {}
+        self._sizes = self._find_extras()
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns, in order."""
+        extras = [
+            name if size == () else f"{name}.{index}"
+            for name, size in self._sizes.items()
+            for index in range(int(np.prod(size)))
+        ]
+        return ["row", "env", *self._steps, *extras]
+
+    def whole(self) -> dict[str, npt.NDArray[Any]]:
+        """Return all columns; numbers that are missing somewhere are NaN there."""
+        starts = range(self._start, self._stop, _WINDOW_ROWS)
+        parts = [
+            self.window(start, min(start + _WINDOW_ROWS, self._stop))
+            for start in starts
+        ]
+        return {name: _with_nan([part[name] for part in parts]) for name in self.names}
+
+    def window(self, start: int, stop: int) -> dict[str, Column]:
+        """Return the lines of rows `start` to `stop`, by column."""
+        count, width = stop - start, len(self._envs)
+        columns = [
+            _column(np.repeat(np.arange(start, stop), width)),
+            _column(np.tile(np.array(self._envs, np.int64), count)),
+        ]
+        window = slice(start - self._start, stop - self._start)
+        columns += [
+            _column(array[window].reshape(-1)) for array in self._steps.values()
+        ]
+        for name, size in self._sizes.items():
+            values, is_there = self._extra(name, start, stop)
+            is_missing = ~is_there.reshape(-1)
+            lines = values.reshape(count * width, int(np.prod(size)))
+            columns += [Column(lines[:, k], is_missing) for k in range(lines.shape[1])]
+        return dict(zip(self.names, columns, strict=True))
+
+    def _find_extras(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape for one env of each array that becomes columns."""
+        last = int(self._led_to.max(initial=-1))
+        found: dict[str, int] = {}
+        for row in range(self._start, max(self._stop, last + 1)):
+            for name in self._cache.data_names(row):
+                # An action stands in the row that it led to.
+                if row > self._start if name == _ACTION else row < self._stop:
+                    found.setdefault(name, row)
+        shapes = {
+            name: self._raw(name, found[name], found[name] + 1)[0].shape[2:]
+            for name in sorted(found, key=lambda name: name != _ACTION)
+        }
+        return {
+            name: shape
+            for name, shape in shapes.items()
+            if 0 < np.prod(shape) <= MAX_COLUMNS_OF_ARRAY
+        }
+
+    def _extra(
+        self, name: str, start: int, stop: int
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+        """Return (n, envs, ...) values and where there are any, (n, envs)."""
+        shape = (stop - start, len(self._envs))
+        if name != _ACTION:
+            values, is_there = self._raw(name, start, stop)
+            return values[:, self._envs], np.broadcast_to(is_there[:, None], shape)
+        led_to = self._led_to[start - self._start : stop - self._start]
+        was_chosen = led_to >= 0
+        if not was_chosen.any():
+            return np.zeros((*shape, *self._sizes[name])), was_chosen
+        first, last = int(led_to[was_chosen].min()), int(led_to.max())
+        values, is_there = self._raw(name, first, last + 1)
+        index = (led_to - first).clip(0)
+        return values[index, self._envs], is_there[index] & was_chosen
+
+    def _raw(
+        self, name: str, start: int, stop: int
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+        """Return an array as rows hold it, (n, num_envs, ...), and which rows do."""
+        shift = int(name == _ACTION)  # the cache tells it at the row before
+        size = self._sizes.get(name)
+        is_there = np.array(
+            [name in self._cache.data_names(row) for row in range(start, stop)],
+            np.bool_,
+        )
+        try:
+            values = self._cache.column(name, start - shift, stop - shift)
+            if size is None or values.shape[2:] == size:
+                return values, is_there
+        except (RowError, ShapeError):
+            pass
+        # Its shape changed, or it is in none of these rows: what fits, one by one.
+        shape = (stop - start, self._cache.num_envs, *(size or ()))
+        values = np.zeros(shape, np.float64)
+        for index in np.flatnonzero(is_there).tolist():
+            row = start + index - shift
+            one = self._cache.column(name, row, row + 1)
+            is_there[index] = one.shape[1:] == shape[1:]
+            if is_there[index]:
+                values[index] = one[0]
+        return values, is_there
+
+
+def _rows_led_to(
+    kinds: npt.NDArray[np.str_], start: int, stop: int
+) -> npt.NDArray[np.int64]:
+    """Return to which row the action chosen at each row led, (n, envs); -1: none.
+
+    An idle row repeats the frame before it, so the same action was chosen there.
+    """
+    num_rows, num_envs = kinds.shape
+    # One line beyond the end, in which nothing was stepped.
+    padded = np.vstack([kinds, np.full((1, num_envs), "reset")])
+    rows = np.arange(num_rows + 1)[:, None]
+    moved = np.where(padded != "idle", rows, num_rows)
+    following = np.minimum.accumulate(moved[::-1], axis=0)[::-1][start + 1 : stop + 1]
+    is_step = np.isin(np.take_along_axis(padded, following, axis=0), _STEP_KINDS)
+    return np.where(is_step, following, -1).astype(np.int64)
+
+
+def _column(values: npt.NDArray[Any]) -> Column:
+    is_nan = np.isnan(values) if values.dtype.kind == "f" else None
+    return Column(values, np.zeros(len(values), np.bool_) if is_nan is None else is_nan)
+
+
+def _with_nan(parts: Sequence[Column]) -> npt.NDArray[Any]:
+    values = np.concatenate([part.values for part in parts])
+    is_missing = np.concatenate([part.is_missing for part in parts])
+    if values.dtype.kind not in "biuf" or not is_missing.any():
+        return values
+    values = values.astype(np.float64)
+    values[is_missing] = np.nan
+    return values
