@@ -1,0 +1,557 @@
+import csv
+import os
+import threading
+
+import av
+import counting  # type: ignore[import-not-found] # beside this file
+import numpy as np
+import pytest
+import torch
+
+from rollout_viewer._cache import FrameCache
+from rollout_viewer._errors import (
+    ExportCancelled,
+    ExportError,
+    ExportTooLargeError,
+    RecordingError,
+    RowError,
+)
+from rollout_viewer._export import dump_clip, write_clip
+from rollout_viewer._video import read_video
+
+VIDEOS = [".mp4", ".webm", ".gif"]
+STREAMED = [*VIDEOS, ".npz", ".pt", ".memmap", ".csv"]
+
+
+def numbers(path):
+    return [counting.read(frame) for frame in read_video(path)]
+
+
+def table_of(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def names(folder):
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def break_row(cache, monkeypatch, broken):
+    read = cache.frames
+
+    def frames(rows, *args):
+        if broken in rows:
+            raise RecordingError("block 1: expected intact bytes.")
+        return read(rows, *args)
+
+    monkeypatch.setattr(cache, "frames", frames)
+
+
+# -- every frame, once, in order
+
+
+@pytest.mark.parametrize("count", [1, 2, 30, 299, 300])
+@pytest.mark.parametrize("suffix", VIDEOS)
+def test_frame_n_of_the_file_is_frame_n_of_the_clip(tmp_path, suffix, count):
+    clip = counting.recording(count).clip()
+
+    (path,) = clip.write(tmp_path / f"a{suffix}")
+
+    assert numbers(path) == list(range(count))
+
+
+def test_a_range_and_some_envs_are_written_as_their_grid(tmp_path):
+    clip = counting.recording(50, num_envs=6).clip(20, 30, envs=[4, 2, 0])
+
+    (path,) = clip.write(tmp_path / "a.mp4")
+
+    frames = list(read_video(path))
+    assert frames[0].shape == (96, 128, 3)
+    corners = [(0, 0), (0, 64), (48, 0)]
+    read = [
+        [counting.read(f[y : y + 48, x : x + 64]) for y, x in corners] for f in frames
+    ]
+    assert read == [[400 + row, 200 + row, row] for row in range(20, 30)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fps"),
+    [
+        ({}, 30),
+        ({"fps": 12.5}, 12.5),
+        ({"speed": 2}, 60),
+        ({"fps": 10, "speed": 0.5}, 5),
+    ],
+)
+def test_fps_is_the_argument_or_the_recordings_times_speed(tmp_path, arguments, fps):
+    (path,) = counting.recording(5).clip().write(tmp_path / "a.mp4", **arguments)
+
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].average_rate == fps
+    assert numbers(path) == list(range(5))
+
+
+def test_the_video_tells_where_it_comes_from(tmp_path):
+    cache = FrameCache(metadata={"env_id": "CartPole-v1"})
+    cache.append(counting.draw(0)[None])
+
+    (path,) = cache.clip().write(tmp_path / "a.mp4")
+
+    with av.open(str(path)) as container:
+        assert '"env_id": "CartPole-v1"' in container.metadata["comment"]
+
+
+def test_order_by_return_puts_the_best_env_first(tmp_path):
+    clip = counting.recording(3, num_envs=4).clip()  # env i gets i in each step
+
+    (path,) = clip.write(tmp_path / "a.mp4", order="return")
+
+    first = next(read_video(path))
+    assert counting.read(first) == 300
+    assert counting.read(first[:, 64:]) == 200
+
+
+def test_labels_stand_on_each_tile_and_nowhere_else(tmp_path):
+    cache = FrameCache()
+    for _ in range(3):
+        cache.append(np.full((2, 100, 200, 3), 255, np.uint8), reward=[1.0, 2.0])
+    asked = []
+
+    def text(moment):
+        asked.append((moment.row, moment.env))
+        return "x"
+
+    (plain,) = cache.clip().write(tmp_path / "a.npz", labels=True)
+    cache.clip().write(tmp_path / "b.npz", labels=text)
+
+    frames = np.load(plain)["frames"]
+    for left in (0, 200):
+        tile = frames[:, :, left : left + 200]
+        assert tile[:, :15, :20].min() == 0
+        assert tile[:, 30:].min() == 255
+    assert asked == [(row, env) for row in range(3) for env in range(2)]
+    assert all((frame == 255).all() for frame in cache.clip().frames())
+
+
+# -- layouts
+
+
+def test_tiles_are_a_file_for_each_env(tmp_path):
+    clip = counting.recording(5, num_envs=3).clip(envs=[0, 2])
+
+    paths = clip.write(tmp_path / "a.mp4", layout="tiles")
+
+    assert [path.name for path in paths] == ["a_env0.mp4", "a_env2.mp4"]
+    assert [numbers(path) for path in paths] == [
+        [0, 1, 2, 3, 4],
+        [200, 201, 202, 203, 204],
+    ]
+
+
+def test_episodes_are_a_file_each_cut_to_the_clip(tmp_path):
+    cache = FrameCache()
+    for row in range(9):
+        cache.append(
+            np.stack([counting.draw(row), counting.draw(100 + row)]),
+            reset=[row in (0, 4), row == 0],
+            reward=[1.0, 1.0],
+            terminated=[row == 3, False],
+        )
+
+    paths = cache.clip(2, 8).write(tmp_path / "a.mp4", layout="episodes")
+
+    assert {path.name: numbers(path) for path in paths} == {
+        "a_ep0_env0.mp4": [2, 3],
+        "a_ep1_env0.mp4": [4, 5, 6, 7],
+        "a_ep0_env1.mp4": [102, 103, 104, 105, 106, 107],
+    }
+
+
+def test_tables_have_layouts_too(tmp_path):
+    clip = counting.recording(5, num_envs=2).clip()
+
+    paths = clip.write(tmp_path / "a.csv", layout="tiles")
+
+    assert [[line["env"] for line in table_of(path)] for path in paths] == [
+        ["0"] * 5,
+        ["1"] * 5,
+    ]
+
+
+# -- other files
+
+
+def test_csv_has_a_row_for_each_recorded_row_and_env(tmp_path):
+    (path,) = counting.recording(600, num_envs=2).clip(1).write(tmp_path / "a.csv")
+
+    lines = table_of(path)
+    assert [(line["row"], line["env"]) for line in lines] == [
+        (str(row), str(env)) for row in range(1, 600) for env in range(2)
+    ]
+    assert lines[5] == {
+        "row": "3",
+        "env": "1",
+        "kind": "step",
+        "episode": "0",
+        "episode_step": "3",
+        "reward": "1.0",
+        "total_reward": "3.0",
+        "terminated": "False",
+        "truncated": "False",
+        "action": "4",
+    }
+    assert lines[-1]["action"] == ""
+
+
+def test_csv_leaves_out_what_is_none(tmp_path):
+    (path,) = counting.recording(2).clip().write(tmp_path / "a.csv")
+
+    assert table_of(path)[0]["reward"] == ""
+
+
+def test_csv_of_a_recording_without_pictures(tmp_path):
+    cache = FrameCache()
+    cache.append(None, reward=[1.0, 2.0])
+
+    (path,) = cache.clip().write(tmp_path / "a.csv")
+
+    assert [line["reward"] for line in table_of(path)] == ["1.0", "2.0"]
+
+
+def test_npz_has_the_frames_and_the_table(tmp_path):
+    clip = counting.recording(40, num_envs=2).clip()
+
+    (path,) = clip.write(tmp_path / "a.npz")
+
+    with np.load(path) as arrays:
+        assert np.array_equal(arrays["frames"], np.stack(list(clip.frames())))
+        assert np.array_equal(arrays["row"], clip.table()["row"])
+        assert arrays["kind"][0] == "reset"
+
+
+def test_pt_and_memmap_hold_the_tensor_of_the_clip(tmp_path):
+    clip = counting.recording(40, num_envs=2).clip()
+
+    (saved,) = clip.write(tmp_path / "a.pt")
+    (mapped,) = clip.write(tmp_path / "a.memmap")
+
+    expected = clip.to_tensor()
+    assert torch.equal(torch.load(saved), expected)
+    assert mapped.read_bytes() == expected.numpy().tobytes()
+    assert names(tmp_path) == ["a.memmap", "a.pt"]
+
+
+def test_memmap_is_read_by_tensordict(tmp_path):
+    tensordict = pytest.importorskip("tensordict", reason="reads memmaps")
+    clip = counting.recording(5).clip()
+
+    (path,) = clip.write(tmp_path / "a.memmap")
+
+    expected = clip.to_tensor()
+    found = tensordict.MemoryMappedTensor.from_filename(
+        path, dtype=torch.uint8, shape=expected.shape
+    )
+    assert torch.equal(torch.as_tensor(found), expected)
+
+
+def test_png_is_a_frame_or_a_strip(tmp_path):
+    import imageio.v3 as iio
+
+    cache = counting.recording(30)
+
+    (one,) = cache.clip(7, 8).write(tmp_path / "one.png")
+    (strip,) = cache.clip().write(tmp_path / "strip.png")
+
+    assert np.array_equal(iio.imread(one), counting.draw(7))
+    tiles = np.split(iio.imread(strip), 8, axis=1)
+    assert [counting.read(tile) for tile in tiles] == [0, 4, 8, 12, 17, 21, 25, 29]
+
+
+# -- names
+
+
+@pytest.mark.parametrize("suffix", [*STREAMED, ".png"])
+def test_a_second_run_overwrites_only_when_asked(tmp_path, suffix):
+    clip = counting.recording(3).clip()
+
+    first = clip.write(tmp_path / f"a{suffix}")
+    second = clip.write(tmp_path / f"a{suffix}")
+    third = clip.write(tmp_path / f"a{suffix}", overwrite=True)
+
+    assert first == third == [tmp_path / f"a{suffix}"]
+    assert second == [tmp_path / f"a-1{suffix}"]
+    assert names(tmp_path) == sorted([f"a{suffix}", f"a-1{suffix}"])
+
+
+def test_missing_folders_are_made(tmp_path):
+    (path,) = counting.recording(2).clip().write(tmp_path / "b" / "c" / "a.mp4")
+
+    assert path.exists()
+
+
+# -- what goes wrong
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"path": "a.avi"}, r"one of \['.csv', .*\], got 'a.avi'"),
+        ({"path": "a"}, "got 'a'"),
+        ({"layout": "rows"}, r"\('grid', 'tiles', 'episodes'\), got 'rows'"),
+        ({"quality": "best"}, "got 'best'"),
+        ({"order": "name"}, "got 'name'"),
+        ({"speed": 0}, "expected speed .* got 0"),
+        ({"fps": -1}, "got -1"),
+    ],
+)
+def test_bad_arguments_are_told_before_anything_is_written(
+    tmp_path, arguments, message
+):
+    clip = counting.recording(2).clip()
+
+    with pytest.raises(ValueError, match=message):
+        write_clip(clip, **{"path": "a.mp4", **arguments})
+
+    assert names(tmp_path) == []
+
+
+def test_pictures_of_a_recording_without_any_are_refused(tmp_path):
+    cache = FrameCache()
+    cache.append(None, reward=[1.0])
+
+    with pytest.raises(RowError, match="expected an env with pictures"):
+        cache.clip().write(tmp_path / "a.mp4")
+
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("suffix", [s for s in STREAMED if s != ".csv"])
+@pytest.mark.parametrize("broken", [0, 40])
+def test_an_error_in_the_middle_names_the_row_and_leaves_nothing(
+    tmp_path, monkeypatch, suffix, broken
+):
+    cache = counting.recording(50)
+    break_row(cache, monkeypatch, broken)
+
+    with pytest.raises(ExportError, match=rf"write row {broken} of .* intact bytes"):
+        cache.clip().write(tmp_path / f"a{suffix}")
+
+    assert names(tmp_path) == []
+
+
+def test_an_error_in_the_last_of_many_files_leaves_none(tmp_path, monkeypatch):
+    cache = counting.recording(5, num_envs=3)
+    read = cache.frames
+
+    def frames(rows, envs, *args):
+        if 2 in envs:
+            raise RecordingError("block 0: expected intact bytes.")
+        return read(rows, envs, *args)
+
+    monkeypatch.setattr(cache, "frames", frames)
+
+    with pytest.raises(ExportError, match="write row 0"):
+        cache.clip().write(tmp_path / "a.mp4", layout="tiles")
+
+    assert names(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ExportError, match=r"to write '.*file/a\.mp4', got"):
+        counting.recording(2).clip().write(tmp_path / "file" / "a.mp4")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_named(tmp_path):
+    tmp_path.chmod(0o500)
+
+    with pytest.raises(ExportError, match="Permission denied"):
+        counting.recording(2).clip().write(tmp_path / "a.mp4")
+
+
+# -- progress and cancel
+
+
+@pytest.mark.parametrize("suffix", [*STREAMED, ".png"])
+@pytest.mark.parametrize("layout", ["grid", "tiles"])
+def test_progress_counts_every_row_up_to_the_whole(tmp_path, suffix, layout):
+    told = []
+
+    counting.recording(40, num_envs=2).clip().write(
+        tmp_path / f"a{suffix}",
+        layout=layout,
+        on_progress=lambda done, total: told.append((done, total)),
+    )
+
+    done, totals = zip(*told, strict=True)
+    assert done[0] == 0
+    assert list(done) == sorted(done)
+    assert set(totals) == {done[-1]}
+
+
+def test_progress_is_told_at_each_row_as_it_is_written(tmp_path):
+    told = []
+
+    counting.recording(40).clip().write(
+        tmp_path / "a.mp4", on_progress=lambda done, total: told.append(done)
+    )
+
+    assert told == list(range(41))
+
+
+@pytest.mark.parametrize("suffix", [*STREAMED, ".png"])
+def test_cancel_leaves_no_file(tmp_path, suffix):
+    event = threading.Event()
+
+    with pytest.raises(ExportCancelled, match="cancelled at row"):
+        counting.recording(600).clip().write(
+            tmp_path / f"a{suffix}",
+            cancel=event,
+            on_progress=lambda done, total: event.set() if done >= 3 else None,
+        )
+
+    assert names(tmp_path) == []
+
+
+def test_cancel_of_the_second_of_many_files_leaves_none(tmp_path):
+    rows = []
+
+    with pytest.raises(ExportCancelled):
+        counting.recording(5, num_envs=3).clip().write(
+            tmp_path / "a.mp4",
+            layout="tiles",
+            cancel=lambda: len(rows) > 8,
+            on_progress=lambda done, total: rows.append(done),
+        )
+
+    assert names(tmp_path) == []
+
+
+# -- dump: loggers of other people
+
+
+class Foreign:
+    """What a logger of TorchRL looks like from outside."""
+
+    def __init__(self, log_dir=None):
+        self.videos = []
+        self.log_dir = log_dir
+
+    def log_video(self, name, video, step=None, **kwargs):
+        self.videos.append((name, tuple(video.shape), str(video.dtype), step, kwargs))
+
+
+class Plain:
+    """The least that a logger can be."""
+
+    def __init__(self):
+        self.videos = []
+
+    def log_video(self, name, video, step=None):
+        self.videos.append((name, tuple(video.shape), step))
+
+
+def test_a_foreign_logger_gets_a_tensor_and_the_fps():
+    logger = Foreign()
+
+    paths = counting.recording(3, num_envs=2).clip().dump(logger, "eval", step=7)
+
+    shape = (1, 3, 3, 48, 128)
+    assert logger.videos == [("eval", shape, "torch.uint8", 7, {"fps": 30.0})]
+    assert paths == []
+
+
+def test_a_foreign_logger_that_knows_no_fps_is_not_given_any():
+    logger = Plain()
+
+    counting.recording(3).clip().dump(logger, "eval")
+
+    assert logger.videos == [("eval", (1, 3, 3, 48, 64), None)]
+
+
+def test_a_foreign_logger_is_not_given_more_than_fits(monkeypatch):
+    clip = counting.recording(3).clip()
+    monkeypatch.setattr(type(clip), "frame_size", (100_000, 100_000))
+
+    with pytest.raises(ExportTooLargeError, match="Choose fewer rows or envs"):
+        clip.dump(Foreign(), "eval")
+
+
+def test_the_table_of_a_foreign_logger_is_written_to_its_folder(tmp_path):
+    logger = Foreign(str(tmp_path))
+
+    paths = counting.recording(3).clip().dump(logger, "eval", formats=["csv"])
+
+    assert paths == [tmp_path / "tables" / "eval.csv"]
+    assert len(table_of(paths[0])) == 3
+
+
+def test_a_foreign_logger_without_folder_says_what_to_do_for_a_table():
+    with pytest.raises(ExportError, match=r"log_table or log_dir .* rv.CSVLogger"):
+        counting.recording(3).clip().dump(Foreign(), "eval", formats=["csv"])
+
+
+def test_a_logger_without_log_video_is_refused():
+    with pytest.raises(TypeError, match=r"log_video.*, got str"):
+        counting.recording(3).clip().dump("logger", "eval")
+
+
+def test_formats_are_checked_before_anything_is_written():
+    logger = Foreign()
+
+    with pytest.raises(ValueError, match="got 'avi'"):
+        counting.recording(3).clip().dump(logger, "eval", formats=["mp4", "avi"])
+
+    assert logger.videos == []
+
+
+def test_a_dump_of_two_formats_has_one_progress(tmp_path):
+    from rollout_viewer.loggers import CSVLogger
+
+    told = []
+
+    paths = dump_clip(
+        counting.recording(40).clip(),
+        CSVLogger("run", tmp_path),
+        "rollout_r0-40",
+        formats=("mp4", "csv"),
+        on_progress=lambda done, total: told.append((done, total)),
+    )
+
+    assert [path.relative_to(tmp_path / "run").as_posix() for path in paths] == [
+        "videos/rollout_r0-40_0.mp4",
+        "tables/rollout_r0-40_0.csv",
+    ]
+    assert numbers(paths[0]) == list(range(40))
+    done = [one for one, _ in told]
+    assert done == sorted(done)
+    assert {total for _, total in told} == {done[-1]} == {80}
+
+
+def test_a_cancelled_dump_leaves_no_file(tmp_path):
+    from rollout_viewer.loggers import CSVLogger
+
+    rows = []
+
+    with pytest.raises(ExportCancelled):
+        dump_clip(
+            counting.recording(40).clip(),
+            CSVLogger("run", tmp_path),
+            "rollout",
+            formats=("mp4", "csv"),
+            on_progress=lambda done, total: rows.append(done),
+            cancel=lambda: len(rows) > 20,
+        )
+
+    assert names(tmp_path) == []
+
+
+def test_a_logger_that_fails_is_heard():
+    class Broken(Foreign):
+        def log_video(self, name, video, step=None, **kwargs):
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        counting.recording(3).clip().dump(Broken(), "eval")
