@@ -1,0 +1,59 @@
+"""Loggers: where dumped clips, scalars and texts go.
+
+Method names, arguments and file layouts are TorchRL's, so that each of these stands
+where one of its loggers does, and the other way round. `log_video` takes a video
+tensor or a `Clip`, which is read as it is written and never whole in memory.
+
+- `CSVLogger`: files in a folder.
+- `TeeLogger`: several loggers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rollout_viewer._clip import Clip
+    from rollout_viewer.loggers.csv import CSVLogger
+    from rollout_viewer.loggers.tee import TeeLogger
+
+__all__ = ["CSVLogger", "Logger", "TeeLogger"]
+
+_HOMES = {"CSVLogger": "csv", "TeeLogger": "tee"}
+
+
+@runtime_checkable
+class Logger(Protocol):
+    """What recorders, viewers and `Clip.dump` ask of a logger.
+
+    One that also has ``takes_clips = True`` is given clips in place of tensors, and
+    the keywords ``fps``, ``format``, ``on_progress`` and ``cancel``, which it may
+    ignore by ``**kwargs``.
+    """
+
+    def log_video(
+        self, name: str, video: Any | Clip, step: int | None = None, **kwargs: Any
+    ) -> Any:
+        """Keep a video: a uint8 tensor (N, T, C, H, W), or a clip."""
+        ...
+
+    def log_scalar(self, name: str, value: float, step: int | None = None) -> None:
+        """Keep a number."""
+        ...
+
+    def log_hparams(self, cfg: Mapping[str, Any]) -> None:
+        """Keep a configuration."""
+        ...
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
