@@ -187,11 +187,11 @@ def _channel_axis(shape: tuple[int, ...], channels: Channels) -> int | None:
             "where the first and the last could. Pass channels='first' or 'last' to "
             "as_frames()."
         )
-    if len(shape) == 3 and shape[0] == 4:
+    if shape[-3] == 4:
         raise FrameError(
-            f"as_frames: expected a shape with one reading, got {shape}: one RGBA "
-            "image or four gray ones. Pass channels='first' to as_frames() for the "
-            "one, list(images) for the others."
+            f"as_frames: expected a shape with one reading, got {shape}: RGBA images, "
+            "or four gray ones as of a frame stack. Pass channels='first' to "
+            "as_frames() for RGBA; of gray ones a list, or the newest alone."
         )
     return -3 if is_first else -1 if is_last else None
 

@@ -13,6 +13,7 @@ import numpy as np
 from rollout_viewer._columns import ACTION
 from rollout_viewer._errors import RolloutViewerError, RowError, ShapeError
 from rollout_viewer._rows import (
+    BEGINS,
     IDLE,
     KIND_NAMES,
     RESET,
@@ -130,9 +131,13 @@ def _action_at(recording: AnyRecording, rows: Rows, row: int, env: int) -> Any:
     # Kept with the row that it led to; idle rows in between show it too.
     kinds = rows.kinds(row + 1, rows.num_rows)[:, env]
     moved = np.flatnonzero(kinds != IDLE)
-    if not len(moved) or kinds[moved[0]] == RESET:
+    if not len(moved):
         return None
-    action = recording.extras(row + 1 + int(moved[0])).get(ACTION)
+    led_to = row + 1 + int(moved[0])
+    # Where skip left out the reset, the step that begins an episode is no answer.
+    if rows.block(led_to, led_to + 1)["flags"][0, env] & BEGINS:
+        return None
+    action = recording.extras(led_to).get(ACTION)
     return None if action is None else action[env]
 
 

@@ -259,6 +259,7 @@ class RolloutViewer(anywidget.AnyWidget):
             self.logger,
             name,
             formats=tuple(formats),
+            fps=self._fps,
             on_progress=on_progress,
             cancel=cancel,
         )
