@@ -28,6 +28,8 @@ Kernel to page::
               slots         [{env, camera, height, width, shared}, ...]; may grow.
                             shared: one picture of the whole simulation
               is_live       true while somebody may still record
+              follow        true if the page begins at the newest row and stays
+                            there: the viewer was made before anything was recorded
               num_lost      pictures that could not be kept
               title         str shown in the head of the viewer
               dump_folder   str, where dumps go; null in an HTML export
@@ -122,6 +124,7 @@ def manifest(
     first_row: int = 0,
     num_rows: int | None = None,
     is_live: bool | None = None,
+    follow: bool = False,
 ) -> dict[str, Any]:
     """Return the manifest of a recording; `slots` chooses and orders its pictures."""
     from rollout_viewer import __version__
@@ -142,6 +145,7 @@ def manifest(
             for slot in chosen
         ],
         "is_live": cache.is_live if is_live is None else is_live,
+        "follow": follow,
         "num_lost": cache.num_lost,
         "title": title,
         "dump_folder": dump_folder,

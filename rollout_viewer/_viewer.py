@@ -91,6 +91,8 @@ class RolloutViewer(anywidget.AnyWidget):
         self._columns = columns
         self._fps = fps
         self._title = tag if title is None else title
+        # Who shows an empty recording wants to see it grow.
+        self._is_following = self._cache.num_rows == 0
         self._esm = _bundle("widget.js")
         self._css = _bundle("widget.css")
         self._is_ready = False
@@ -307,6 +309,7 @@ class RolloutViewer(anywidget.AnyWidget):
             dump_folder=self._dump_folder(),
             columns=self._columns,
             fps=self._fps,
+            follow=self._is_following,
         )
 
     def _dump_folder(self) -> str:
