@@ -1,0 +1,128 @@
+"""Frames with row and env drawn into the pixels, and how to read them back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Frame = npt.NDArray[np.uint8]
+
+# Blocks of a counting frame, row by row from the top left: 16 bits of the row, 12
+# of the env, 4 of a checksum, most significant first. White is 1.
+BLOCK_ROWS, BLOCK_COLUMNS = 4, 8
+MAX_ROW, MAX_ENV = (1 << 16) - 1, (1 << 12) - 1
+_BLACK, _WHITE = 16, 240
+# A block's middle is black or white, even after an mp4, and no gray between.
+_UNCLEAR = 40
+
+
+def counting_frames(
+    num_rows: int,
+    num_envs: int = 1,
+    *,
+    height: int = 48,
+    width: int = 64,
+    start: int = 0,
+) -> Frame:
+    """Return frames with row and env drawn into the pixels.
+
+    Args:
+        num_rows: Rows ``start`` up to ``start + num_rows - 1``; up to 65535.
+        num_envs: Envs 0 up to ``num_envs - 1``; up to 4096.
+        height: In pixels, 4 or more; mp4, GIF and WebM need 16.
+        width: In pixels, 8 or more; mp4, GIF and WebM need 32.
+        start: First row.
+
+    Returns:
+        uint8 (num_rows, num_envs, height, width, 3).
+
+    Example:
+        >>> read_count(counting_frames(10, 4)[7, 2])
+        (7, 2)
+    """
+    envs = range(num_envs)
+    rows = range(start, start + num_rows)
+    frames = [
+        [counting_frame(r, e, height=height, width=width) for e in envs] for r in rows
+    ]
+    return np.array(frames, np.uint8).reshape(num_rows, num_envs, height, width, 3)
+
+
+def counting_frame(
+    row: int, env: int = 0, *, height: int = 48, width: int = 64
+) -> Frame:
+    """Return one frame of `counting_frames`, uint8 (height, width, 3)."""
+    if not 0 <= row <= MAX_ROW or not 0 <= env <= MAX_ENV:
+        raise ValueError(
+            f"counting_frame: expected row in 0..{MAX_ROW} and env in 0..{MAX_ENV}, "
+            f"got {row!r} and {env!r}."
+        )
+    if height < BLOCK_ROWS or width < BLOCK_COLUMNS:
+        raise ValueError(
+            f"counting_frame: expected {BLOCK_ROWS} x {BLOCK_COLUMNS} pixels or more "
+            f"(height x width), got {height!r} x {width!r}."
+        )
+    number = (row << 16) | (env << 4) | _checksum(row, env)
+    count = BLOCK_ROWS * BLOCK_COLUMNS
+    bits = [number >> (count - 1 - i) & 1 for i in range(count)]
+    blocks = np.where(np.reshape(bits, (BLOCK_ROWS, BLOCK_COLUMNS)), _WHITE, _BLACK)
+    # A pixel is of the block in which its centre lies.
+    y = (2 * np.arange(height) + 1) * BLOCK_ROWS // (2 * height)
+    x = (2 * np.arange(width) + 1) * BLOCK_COLUMNS // (2 * width)
+    gray = blocks.astype(np.uint8)[y[:, None], x]
+    return np.repeat(gray[..., None], 3, axis=2)
+
+
+def read_count(picture: Any) -> tuple[int, int]:
+    """Return (row, env) that a picture of a counting frame shows.
+
+    Args:
+        picture: (H, W), (H, W, 3) or (H, W, 4), of any size down to 4 x 8 pixels,
+            scaled or compressed, but whole: without a border.
+
+    Raises:
+        ValueError: It is no counting frame, or cannot be read any more.
+    """
+    pixels = np.asarray(picture, np.float64)
+    gray = pixels[..., :3].mean(axis=-1) if pixels.ndim == 3 else pixels
+    height, width = gray.shape
+    bits = 0
+    is_clear = True
+    for index in range(BLOCK_ROWS * BLOCK_COLUMNS):
+        row, column = divmod(index, BLOCK_COLUMNS)
+        rows = _middle(row * height / BLOCK_ROWS, (row + 1) * height / BLOCK_ROWS)
+        columns = _middle(
+            column * width / BLOCK_COLUMNS, (column + 1) * width / BLOCK_COLUMNS
+        )
+        level = gray[rows, columns].mean() - (_BLACK + _WHITE) / 2
+        bits = bits << 1 | int(level > 0)
+        is_clear &= bool(abs(level) > _UNCLEAR)
+    found, env, checksum = bits >> 16, bits >> 4 & MAX_ENV, bits & 15
+    if not is_clear or checksum != _checksum(found, env):
+        raise ValueError(
+            "read_count: expected a counting frame, got a picture of shape "
+            f"{np.shape(picture)} that is none. Is it another picture, cut off, or too "
+            "small for its compression?"
+        )
+    return found, env
+
+
+def _middle(start: float, stop: float) -> slice:
+    """Return the middle half of a block's pixels, one at least."""
+    quarter = (stop - start) / 4
+    first, last = int(np.ceil(start + quarter - 0.5)), int(stop - quarter + 0.5)
+    if first >= last:
+        first = int((start + stop) / 2)
+        last = first + 1
+    return slice(first, last)
+
+
+def _checksum(row: int, env: int) -> int:
+    """Return 4 bits that no plain picture has: 15 for all black."""
+    value = row << 12 | env
+    total = sum((value >> shift & 15) * (shift // 4 + 1) for shift in range(0, 28, 4))
+    return ~total & 15
