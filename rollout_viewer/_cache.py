@@ -197,7 +197,11 @@ class FrameCache:
             began = recording.append(new.steps, new.pictures, new.extras)
             row = new.rows.num_rows - 1
             for env, index in began:
-                info = {**self._segment_info(), **infos.get(env, {})}
+                segment, own = self._segment_info(), infos.get(env, {})
+                info = {**segment, **own}
+                if "labels" in info:
+                    labels = segment.get("labels", {}), own.get("labels", {})
+                    info["labels"] = {**labels[0], **labels[1]}
                 if info:
                     recording.describe_episode(env, index, info)
         self._warn_of_losses(recording)

@@ -1,0 +1,411 @@
+"""The recorder core: what adapters saw of an environment becomes rows of a cache.
+
+The only writer of a cache. An adapter says what each call did to each env (a
+kind), and how to get a picture; the recorder decides whether the call is kept,
+which envs, and what of the picture. Knows rows and frames. Knows no framework.
+
+Skipped calls are carried over: rewards add up, ends stay, transitions count. One
+row cannot end an episode and begin the next, so what is carried over when its env
+resets gets a row of its own, without a picture (``terminal_missing``).
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rollout_viewer._cache import FrameCache
+from rollout_viewer._errors import FrameError, ShapeError
+from rollout_viewer._frames import crop, resize, split_frames
+from rollout_viewer._held_back import HeldBack
+from rollout_viewer._rows import Kind, as_column
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from rollout_viewer._rows import Codes, Episode, Mask
+
+    Pictures = Callable[[], Any]
+    Size = tuple[int, int]
+
+_RESET, _STEP, _IDLE, _MISSING = (np.uint8(kind) for kind in Kind)
+
+
+class Recorder:
+    """Fills a cache from what `add` is told; one thread owns it.
+
+    Args:
+        num_envs: How many environments each call is about.
+        cache: Where to record; None: a new `FrameCache` in a temporary file.
+        every: Record each n-th episode of each env, from its first. The others
+            are idle, and cost no rendering where no env needs it. An episode's
+            label ``episode`` is its number among all of its env.
+        keep_episode: Asked with each `Episode` at its end; it is recorded only if
+            this returns true. Rows are held back until then, so kept episodes
+            follow one another, with the other envs idle. `start` and `stop` of
+            what it is asked about are no rows of the cache.
+        envs: Numbers of the envs whose pictures are kept; None: all. Rewards and
+            ends are kept of all.
+        skip: Keep each n-th call, resets included, from the first. A reset that
+            cuts off a running episode is always kept.
+        resize: (height, width) in pixels, after `crop`.
+        crop: (height, width) of the middle, or (top, left, height, width).
+        logger: Where `dump` writes; None: ``CSVLogger("rollouts")`` with mp4.
+        tag: Name of dumps.
+        fps: Of the environment; the cache's own wins.
+        metadata: Of the environment, for `FrameCache.metadata`.
+
+    Raises:
+        ValueError: An argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        num_envs: int,
+        *,
+        cache: FrameCache | None = None,
+        every: int | None = None,
+        keep_episode: Callable[[Episode], bool] | None = None,
+        envs: Sequence[int] | None = None,
+        skip: int = 1,
+        resize: Size | None = None,
+        crop: Sequence[int] | None = None,
+        logger: Any = None,
+        tag: str = "rollout",
+        fps: float | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.envs = _checked_envs(envs, num_envs)
+        self._every = _checked_count("every", 1 if every is None else every)
+        self._skip = _checked_count("skip", skip)
+        self._crop = _checked_box("crop", crop, (2, 4))
+        self._resize = _checked_box("resize", resize, (2,))
+        if keep_episode is not None and not callable(keep_episode):
+            raise ValueError(
+                "record: expected keep_episode to be callable, got "
+                f"{keep_episode!r}. Pass a function of an Episode."
+            )
+        self.num_envs = num_envs
+        self.tag = tag
+        self.cache = FrameCache() if cache is None else cache
+        self._logger = logger
+        if fps:
+            self.cache.mark_fps(fps)
+        if metadata:
+            self.cache.update_metadata(**metadata)
+        self._sink: FrameCache | HeldBack = (
+            self.cache if keep_episode is None else HeldBack(self.cache, keep_episode)
+        )
+        self._carried = _Carried(num_envs)
+        self._num_calls = 0
+        self._is_kept = True
+        self._episode = np.full(num_envs, -1, np.int64)
+        self._is_running = np.zeros(num_envs, np.bool_)
+        self._begins_late = np.zeros(num_envs, np.bool_)
+        self._infos: dict[int, dict[str, Any]] = {}
+        self._mark = self.cache.num_rows
+
+    # -- recording
+
+    def add(
+        self,
+        kind: Any,
+        pictures: Pictures,
+        *,
+        reward: Any = None,
+        terminated: Any = None,
+        truncated: Any = None,
+        action: Any = None,
+        data: Mapping[str, Any] | None = None,
+        infos: Mapping[int, Mapping[str, Any]] | None = None,
+        is_same_call: bool = False,
+    ) -> int | None:
+        """Take in what one call did to all envs.
+
+        If this raises, nothing is recorded, and the next row carries the rewards,
+        ends and transitions.
+
+        Args:
+            kind: (B,) of `Kind`: what the call was to each env.
+            pictures: Returns what `FrameCache.append` takes as frames; called only
+                where it is kept.
+            reward: (B,), of steps.
+            terminated: (B,), of steps.
+            truncated: (B,), of steps.
+            action: (B, ...) that the call was given.
+            data: Name -> (B, ...).
+            infos: Env -> seed, options, labels of the episode that it begins.
+            is_same_call: The second row of one call (an env that ended has been
+                reset), kept or skipped as the first.
+
+        Returns:
+            The row, or None where nothing was recorded.
+
+        Raises:
+            FrameError: There is no picture, or it changed.
+            ShapeError: Step data does not fit.
+        """
+        codes = np.array(kind, np.uint8)
+        if codes.shape != (self.num_envs,):
+            raise ShapeError(
+                f"Recorder.add: expected kind of shape ({self.num_envs},), got "
+                f"{codes.shape}."
+            )
+        begins = codes == _RESET
+        self._flush(begins & (self._carried.count > 0))
+        self._count_episodes(begins, infos or {})
+        codes[self._episode % self._every > 0] = _IDLE
+        is_reset = codes == _RESET
+        is_step = (codes == _STEP) | (codes == _MISSING)
+        is_cut_off = bool((is_reset & self._is_running).any())
+        self._carried.add(is_step, reward, terminated, truncated, action)
+        self._is_running = (self._is_running & ~begins) | is_reset | is_step
+        self._is_running &= ~self._carried.has_ended
+        self._begins_late |= is_reset
+        if not is_same_call:
+            self._is_kept = self._num_calls % self._skip == 0
+            self._num_calls += 1
+        if (codes == _IDLE).all() or not (self._is_kept or is_cut_off):
+            return None
+        # What was skipped and is idle now still shows what it then came to.
+        is_late = codes == _IDLE
+        codes[is_late & self._begins_late] = _RESET
+        codes[is_late & (self._carried.count > 0)] = _STEP
+        frames, envs = self._view(pictures())
+        row = self._append(codes, frames, envs, data)
+        self._begins_late[:] = False
+        return row
+
+    def _count_episodes(
+        self, begins: Mask, infos: Mapping[int, Mapping[str, Any]]
+    ) -> None:
+        if not begins.any():
+            return
+        self._episode[begins] += 1
+        for env in np.flatnonzero(begins).tolist():
+            info = dict(infos.get(env, {}))
+            if self._every > 1:
+                label = {"episode": int(self._episode[env])}
+                info["labels"] = {**label, **info.get("labels", {})}
+            self._infos[env] = info
+
+    def _flush(self, late: Mask) -> None:
+        """Give what is carried over by envs that reset a row of its own."""
+        if late.any():
+            codes = np.where(late, _MISSING, _IDLE)
+            count = self.num_envs if self.envs is None else len(self.envs)
+            # None is a picture that is missing; no list at all is one that stays.
+            is_shared = self._sink.is_shared
+            frames = None if is_shared else [None] * count
+            self._append(codes, frames, None if is_shared else self.envs, None)
+
+    def _append(
+        self,
+        codes: Codes,
+        frames: Any,
+        envs: list[int] | None,
+        data: Mapping[str, Any] | None,
+    ) -> int:
+        carried = self._carried
+        is_step = (codes == _STEP) | (codes == _MISSING)
+        row = self._sink.append(
+            frames,
+            envs=envs,
+            kind=codes,
+            reward=carried.reward,
+            terminated=carried.terminated,
+            truncated=carried.truncated,
+            action=carried.action if is_step.any() else None,
+            data=data,
+            num_transitions=np.maximum(carried.count, 1),
+            episode_info=self._infos,
+        )
+        carried.clear(is_step)
+        for env in np.flatnonzero(codes != _IDLE).tolist():
+            self._infos.pop(env, None)
+        return row
+
+    def _view(self, pictures: Any) -> tuple[Any, list[int] | None]:
+        """Return the pictures to keep, and which envs they show (None: all)."""
+        if self.envs is None and self._crop is None and self._resize is None:
+            return pictures, None
+        frames = split_frames(pictures)
+        envs = None
+        if self.envs is not None and len(frames) == self.num_envs:
+            envs = self.envs
+            frames = [frames[env] for env in envs]
+        fitted = [frame if frame is None else self._fit(frame) for frame in frames]
+        return fitted, envs
+
+    def _fit(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        if self._crop is not None:
+            frame = crop(frame, self._crop)
+        if self._resize is not None:
+            frame = resize(frame, (self._resize[0], self._resize[1]))
+        return frame
+
+    def finish(self) -> None:
+        """Write everything to the file; the cache stays open and readable.
+
+        Raises:
+            StorageError: Something recorded could not be written.
+        """
+        self._flush(self._carried.count > 0)
+        if isinstance(self._sink, HeldBack):
+            self._sink.finish()
+        self.cache.flush()
+
+    # -- looking and leaving
+
+    @property
+    def logger(self) -> Any:
+        """Where `dump` writes; the viewer's, if it was made before."""
+        if self._logger is None and "viewer" in self.__dict__:
+            self._logger = self.viewer.logger
+        if self._logger is None:
+            from rollout_viewer.loggers.csv import CSVLogger
+
+            self._logger = CSVLogger("rollouts", video_format="mp4")
+        return self._logger
+
+    @functools.cached_property
+    def viewer(self) -> Any:
+        """A `RolloutViewer` over the cache, bound to logger and tag; made once."""
+        from rollout_viewer._viewer import RolloutViewer
+
+        return RolloutViewer(self.cache, logger=self._logger, tag=self.tag)
+
+    def dump(self, suffix: str | None = None, step: int | None = None) -> list[Path]:
+        """Write the rows since the last dump through the logger, and move the mark.
+
+        The cache keeps them. Where nothing came since, nothing is written.
+
+        Args:
+            suffix: Of the name, ``<tag>_<suffix>``.
+            step: Of the training; None: the logger counts.
+
+        Returns:
+            The files, where the logger tells them.
+
+        Raises:
+            ExportError: They could not be written; the mark then stays.
+        """
+        from rollout_viewer._export import dump_clip
+
+        stop = self.cache.num_rows
+        # A cache that was cleared, or given to a second recorder, may be shorter.
+        start = self._mark if self._mark <= stop else 0
+        if start == stop:
+            return []
+        name = self.tag if suffix is None else f"{self.tag}_{suffix}"
+        paths = dump_clip(self.cache.clip(start, stop), self.logger, name, step=step)
+        self._mark = stop
+        return paths
+
+
+class _Carried:
+    """Step data of transitions since the last row of each env."""
+
+    def __init__(self, num_envs: int) -> None:
+        self._num_envs = num_envs
+        self.count = np.zeros(num_envs, np.int64)
+        self.reward = np.full(num_envs, np.nan)
+        self.terminated = np.zeros(num_envs, np.bool_)
+        self.truncated = np.zeros(num_envs, np.bool_)
+        self.action: npt.NDArray[Any] | None = None
+
+    @property
+    def has_ended(self) -> Mask:
+        return self.terminated | self.truncated
+
+    def add(
+        self, envs: Mask, reward: Any, terminated: Any, truncated: Any, action: Any
+    ) -> None:
+        n = self._num_envs
+        rewards = None if reward is None else as_column("reward", reward, n, "f8")
+        is_terminated = as_column("terminated", _or_false(terminated, n), n, "?")
+        is_truncated = as_column("truncated", _or_false(truncated, n), n, "?")
+        actions = None if action is None else _as_actions(action, n)
+        if rewards is not None:
+            is_number = envs & ~np.isnan(rewards)
+            np.copyto(self.reward, 0.0, where=is_number & np.isnan(self.reward))
+            np.add(self.reward, rewards, out=self.reward, where=is_number)
+        self.terminated |= is_terminated & envs
+        self.truncated |= is_truncated & envs
+        self._add_action(envs & (self.count == 0), actions)
+        self.count += envs
+
+    def _add_action(self, envs: Mask, actions: npt.NDArray[Any] | None) -> None:
+        # Of several the first: it was chosen at the frame of the row before.
+        before = self.action
+        self.action = actions
+        if before is None or actions is None or before.shape != actions.shape:
+            return
+        actions[~envs] = before[~envs]
+
+    def clear(self, envs: Mask) -> None:
+        self.count[envs] = 0
+        self.reward[envs] = np.nan
+        self.terminated[envs] = False
+        self.truncated[envs] = False
+
+
+def _or_false(value: Any, num_envs: int) -> Any:
+    return np.zeros(num_envs, np.bool_) if value is None else value
+
+
+def _as_actions(action: Any, num_envs: int) -> npt.NDArray[Any] | None:
+    """Return actions as a new array (B, ...), or None where they are no numbers."""
+    if hasattr(action, "detach"):
+        action = action.detach().cpu().numpy()
+    try:
+        # A copy: loops reuse their action buffer.
+        actions = np.array(action)
+    except ValueError:
+        return None
+    if actions.ndim == 0 and num_envs == 1:
+        actions = actions.reshape(1)
+    is_fit = actions.ndim > 0 and len(actions) == num_envs
+    return actions if is_fit and actions.dtype.kind in "biuf" else None
+
+
+def _checked_envs(envs: Sequence[int] | None, num_envs: int) -> list[int] | None:
+    if envs is None:
+        return None
+    numbers = [int(env) for env in envs]
+    is_there = all(0 <= env < num_envs for env in numbers)
+    if not numbers or not is_there or len(set(numbers)) < len(numbers):
+        raise ShapeError(
+            f"record: expected envs to be different numbers in 0..{num_envs - 1}, got "
+            f"{numbers}."
+        )
+    return numbers
+
+
+def _checked_count(name: str, value: Any) -> int:
+    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not is_whole or value < 1:
+        raise ValueError(f"record: expected {name} to be 1 or more, got {value!r}.")
+    return int(value)
+
+
+def _checked_box(
+    name: str, value: Sequence[int] | None, lengths: tuple[int, ...]
+) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    try:
+        box = tuple(int(side) for side in value)
+    except TypeError:
+        box = ()
+    if len(box) not in lengths or min(box) < 0 or min(box[-2:]) < 1:
+        wanted = "(height, width)"
+        if 4 in lengths:
+            wanted += " or (top, left, height, width)"
+        raise FrameError(f"record: expected {name}={wanted} in pixels, got {value!r}.")
+    return box

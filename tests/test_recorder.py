@@ -1,0 +1,491 @@
+"""The recorder core: skip, choice of episodes and envs, crop and resize, dumps."""
+
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import rollout_viewer as rv
+from rollout_viewer import _held_back
+from rollout_viewer._recorder import Recorder
+from rollout_viewer._rollout import record
+from rollout_viewer._rows import Kind
+from rollout_viewer.testing import CountingEnv, counting_frame, read_count
+from tests.test_gymnasium import episodes, table, vector
+
+
+class Simulator:
+    """Tells a recorder of envs that run for so many steps and are reset after."""
+
+    def __init__(self, lengths, **options) -> None:
+        self.lengths = lengths
+        self.recorder = Recorder(len(lengths), **options)
+        self.steps = [0] * len(lengths)
+        self.num_calls = 0
+        self.num_renders = 0
+
+    def pictures(self):
+        self.num_renders += 1
+        return [counting_frame(self.num_calls, env) for env in range(len(self.steps))]
+
+    def reset(self):
+        self.steps = [0] * len(self.steps)
+        self.recorder.add([Kind.RESET] * len(self.steps), self.pictures)
+        self.num_calls += 1
+
+    def call(self):
+        """NEXT_STEP autoreset: reward of a step is its number."""
+        kinds, rewards, ends = [], [], []
+        for env, length in enumerate(self.lengths):
+            is_reset = self.steps[env] == length
+            self.steps[env] = 0 if is_reset else self.steps[env] + 1
+            kinds.append(Kind.RESET if is_reset else Kind.STEP)
+            rewards.append(float(self.steps[env]))
+            ends.append(self.steps[env] == length)
+        self.recorder.add(
+            kinds,
+            self.pictures,
+            reward=rewards,
+            terminated=ends,
+            truncated=[False] * len(ends),
+            action=[self.num_calls] * len(ends),
+        )
+        self.num_calls += 1
+
+
+def rows(cache, env):
+    """Return kind, number of the call in the picture, reward, end, env_step, action."""
+    found = []
+    for row in range(cache.num_rows):
+        now = cache.at(row, env)
+        shown = read_count(cache[row, env])[0] if now.has_picture else None
+        reward = None if np.isnan(now.reward) else now.reward
+        action = None if now.action is None else int(now.action)
+        found.append((now.kind, shown, reward, now.terminated, now.env_step, action))
+    return found
+
+
+# -- skip
+
+
+def test_skipped_calls_add_up_in_the_next_row():
+    simulator = Simulator([100], skip=3)
+
+    simulator.reset()
+    for _ in range(7):
+        simulator.call()
+
+    # The action at a row is the first one after it: it was chosen at its frame.
+    assert rows(simulator.recorder.cache, 0) == [
+        ("reset", 0, None, False, 0, 1),
+        ("step", 3, 1.0 + 2.0 + 3.0, False, 3, 4),
+        ("step", 6, 4.0 + 5.0 + 6.0, False, 6, None),
+    ]
+    assert simulator.num_renders == 3
+
+
+def test_an_end_that_was_skipped_stands_in_the_next_row():
+    simulator = Simulator([2], skip=2)
+    recorder = simulator.recorder
+
+    simulator.reset()  # call 0, kept
+    simulator.call()
+    simulator.call()  # call 2 ends, kept
+    simulator.call()  # call 3 resets
+    simulator.call()  # call 4, kept
+
+    assert rows(recorder.cache, 0) == [
+        ("reset", 0, None, False, 0, 1),
+        ("step", 2, 3.0, True, 2, None),
+        ("step", 4, 1.0, False, 1, None),
+    ]
+    assert episodes(recorder.cache, 0) == [
+        (0, 2, 2, 3.0, True, False),
+        (2, 3, 1, 1.0, False, False),
+    ]
+
+
+def test_an_end_that_was_skipped_before_a_reset_has_a_row_of_its_own():
+    simulator = Simulator([3, 50], skip=4)
+
+    simulator.reset()  # kept
+    for _ in range(4):  # env 0 ends in call 3, and is reset in call 4, kept
+        simulator.call()
+
+    cache = simulator.recorder.cache
+    assert rows(cache, 0) == [
+        ("reset", 0, None, False, 0, 1),
+        ("terminal_missing", None, 6.0, True, 3, None),
+        ("reset", 4, None, False, 0, None),
+    ]
+    assert rows(cache, 1) == [
+        ("reset", 0, None, False, 0, 1),
+        ("idle", 0, None, False, 0, 1),
+        ("step", 4, 10.0, False, 4, None),
+    ]
+    assert episodes(cache, 0)[0] == (0, 2, 3, 6.0, True, False)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 12), min_size=1, max_size=4),
+    skip=st.integers(2, 9),
+)
+def test_skip_changes_no_length_and_no_total_reward(lengths, skip):
+    simulators = [Simulator(lengths, skip=n) for n in (1, skip)]
+    for simulator in simulators:
+        simulator.reset()
+        for _ in range(40):
+            simulator.call()
+        simulator.recorder.finish()
+
+    for env in range(len(lengths)):
+        every, some = (episodes(s.recorder.cache, env) for s in simulators)
+        finished = [e[2:] for e in every if e[4]]
+        assert [e[2:] for e in some if e[4]] == finished
+        assert len(finished) >= 3
+    for simulator in simulators:
+        simulator.recorder.cache.close()
+
+
+def test_a_reset_that_cuts_off_an_episode_is_never_skipped():
+    simulator = Simulator([100], skip=4)
+
+    simulator.reset()
+    simulator.call()
+    simulator.call()
+    simulator.reset()
+    simulator.call()
+
+    assert rows(simulator.recorder.cache, 0) == [
+        ("reset", 0, None, False, 0, 1),
+        ("terminal_missing", None, 3.0, False, 2, None),
+        ("reset", 3, None, False, 0, 4),
+        ("step", 4, 1.0, False, 1, None),
+    ]
+
+
+def test_what_is_carried_over_at_the_end_is_not_lost():
+    simulator = Simulator([100], skip=4)
+    simulator.reset()
+    simulator.call()
+
+    simulator.recorder.finish()
+
+    assert episodes(simulator.recorder.cache, 0) == [(0, 2, 1, 1.0, False, False)]
+
+
+def test_same_step_ends_that_were_skipped_are_counted_once():
+    env = record(vector(AutoresetMode.SAME_STEP, [2], [9]), skip=3)
+
+    env.reset()
+    for call in range(6):
+        env.step(np.array([call % 4, 0]))
+
+    # env 0 ends in calls 2, 4 and 6; calls 0, 3 and 6 are kept
+    assert table(env.cache, 0) == [
+        ("reset", (0, 0), None, "", 0),
+        ("terminal_missing", None, 3.0, "T", None),
+        ("step", (1, 1), 1.0, "", 3),
+        ("terminal_missing", None, 2.0, "T", None),
+        ("terminal_missing", None, 3.0, "T", None),
+        ("reset", (3, 0), None, "", None),
+    ]
+
+
+# -- choice of episodes
+
+
+def test_every_nth_episode_is_recorded_and_the_others_are_not_rendered():
+    bare = CountingEnv([2])
+    env = record(bare, every=3)
+
+    for _ in range(7):
+        env.reset()
+        env.step(0)
+        env.step(0)
+
+    assert bare.num_renders == 9
+    assert [row[1] for row in table(env.cache, 0)] == [
+        (episode, step) for episode in (0, 3, 6) for step in (0, 1, 2)
+    ]
+    assert [e.labels["episode"] for e in env.cache.episodes] == [0, 3, 6]
+
+
+@pytest.mark.parametrize("options", [{"every": 2}, {"keep_episode": lambda e: True}])
+def test_labels_of_a_segment_stay_beside_the_recorders_own(options):
+    env = record(CountingEnv([2]), **options)
+
+    with env.cache.segment("eval", train_step=5):
+        env.reset(seed=0)
+        env.step(0)
+        env.step(0)
+
+    (episode,) = env.cache.episodes
+    own = {"episode": 0} if "every" in options else {}
+    assert episode.segment == "eval"
+    assert episode.labels == {"train_step": 5, **own}
+    assert episode.seed == 0
+
+
+def test_every_counts_for_each_env_apart_and_leaves_the_others_idle():
+    simulator = Simulator([1, 3], every=2)
+
+    simulator.reset()
+    for _ in range(6):
+        simulator.call()
+
+    kinds = simulator.recorder.cache.scalars["kind"].T.tolist()
+    assert kinds == [
+        ["reset", "step", "idle", "idle", "reset", "step"],
+        ["reset", "step", "step", "step", "idle", "idle"],
+    ]
+
+
+def test_only_episodes_that_are_to_be_kept_are_recorded():
+    asked = []
+
+    def keep(episode):
+        asked.append((episode.index, episode.length, episode.total_reward))
+        return episode.length > 2
+
+    env = record(CountingEnv([2, 4, 1, 3]), keep_episode=keep)
+
+    for num_steps in (2, 4, 1, 3):
+        env.reset(seed=num_steps)
+        for action in range(num_steps):
+            env.step(action)
+
+    assert asked == [(0, 2, 3.0), (1, 4, 10.0), (2, 1, 1.0), (3, 3, 6.0)]
+    assert table(env.cache, 0) == [
+        ("reset", (1, 0), None, "", 0),
+        ("step", (1, 1), 1.0, "", 1),
+        ("step", (1, 2), 2.0, "", 2),
+        ("step", (1, 3), 3.0, "", 3),
+        ("step", (1, 4), 4.0, "T", None),
+        ("reset", (3, 0), None, "", 0),
+        ("step", (3, 1), 1.0, "", 1),
+        ("step", (3, 2), 2.0, "", 2),
+        ("step", (3, 3), 3.0, "T", None),
+    ]
+    assert [e.seed for e in env.cache.episodes] == [4, 3]
+    np.testing.assert_array_equal(env.cache.at(1, 0).obs, [1, 1])
+
+
+def test_kept_episodes_of_many_envs_follow_one_another():
+    simulator = Simulator([2, 3], keep_episode=lambda episode: episode.env == 1)
+
+    simulator.reset()
+    for _ in range(8):
+        simulator.call()
+
+    cache = simulator.recorder.cache
+    assert set(cache.scalars["kind"][:, 0]) == {"idle"}
+    assert episodes(cache, 1) == [
+        (0, 4, 3, 6.0, True, False),
+        (4, 8, 3, 6.0, True, False),
+    ]
+
+
+def test_a_cut_off_episode_is_asked_about_too():
+    asked = []
+    simulator = Simulator([50], keep_episode=lambda e: asked.append(e.length))
+
+    simulator.reset()
+    simulator.call()
+    simulator.reset()
+    simulator.call()
+    simulator.call()
+    simulator.recorder.finish()
+
+    assert asked == [1, 2]
+    assert simulator.recorder.cache.num_rows == 0
+
+
+def test_rows_nobody_waits_for_are_given_up(monkeypatch):
+    monkeypatch.setattr(_held_back, "_TIDY_ROWS", 10)
+    simulators = [
+        Simulator([7, 30]),
+        Simulator([7, 30], keep_episode=lambda episode: True),
+    ]
+    for simulator in simulators:
+        simulator.reset()
+        for _ in range(120):
+            simulator.call()
+
+    all_rows, kept = (s.recorder.cache for s in simulators)
+    assert simulators[1].recorder._sink._waiting.num_rows < 70
+    for env in range(2):
+        finished = [e for e in all_rows.episodes if e.env == env and e.terminated]
+        found = [e for e in kept.episodes if e.env == env]
+        assert [e.length for e in found] == [e.length for e in finished]
+        for expected, one in zip(finished, found, strict=True):
+            np.testing.assert_array_equal(
+                kept[one.start : one.stop, env],
+                all_rows[expected.start : expected.stop, env],
+            )
+
+
+# -- choice of envs, crop, resize
+
+
+def test_pictures_of_chosen_envs_keep_their_numbers():
+    simulator = Simulator([5] * 4, envs=[3, 1])
+
+    simulator.reset()
+    simulator.call()
+
+    cache = simulator.recorder.cache
+    assert cache.pictured_envs == (1, 3)
+    assert [read_count(cache[1, env]) for env in (1, 3)] == [(1, 1), (1, 3)]
+    assert cache.scalars["reward"][1].tolist() == [1.0] * 4
+
+
+def test_pictures_are_cropped_then_resized():
+    recorder = Recorder(1, crop=(0, 0, 24, 64), resize=(12, 32))
+    frame = counting_frame(77)
+
+    recorder.add([Kind.RESET], lambda: [frame])
+
+    blocks = frame[:24].reshape(12, 2, 32, 2, 3).astype(float).mean((1, 3))
+    np.testing.assert_allclose(recorder.cache[0, 0], blocks, atol=0.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"skip": 0}, "skip to be 1 or more, got 0"),
+        ({"skip": 1.5}, "skip to be 1 or more, got 1.5"),
+        ({"every": -1}, "every to be 1 or more"),
+        ({"envs": [0, 2]}, r"different numbers in 0\.\.1, got \[0, 2\]"),
+        ({"envs": [0, 0]}, "different numbers"),
+        ({"envs": []}, "different numbers"),
+        ({"crop": (1, 2, 3)}, "crop="),
+        ({"crop": 5}, "crop="),
+        ({"resize": (0, 5)}, "resize="),
+        ({"keep_episode": 3}, "keep_episode to be callable"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Recorder(2, **options)
+
+
+def test_step_data_of_another_length_is_refused_and_nothing_recorded():
+    simulator = Simulator([5, 5])
+    simulator.reset()
+
+    with pytest.raises(rv.ShapeError, match=r"expected reward of shape \(2,\)"):
+        simulator.recorder.add([Kind.STEP] * 2, simulator.pictures, reward=[1.0] * 3)
+    with pytest.raises(rv.ShapeError, match=r"expected kind of shape \(2,\)"):
+        simulator.recorder.add([Kind.STEP], simulator.pictures)
+
+    assert simulator.recorder.cache.num_rows == 1
+
+
+def test_buffers_may_be_used_again_after_a_call():
+    action = np.zeros(1, np.int64)
+    recorder = Recorder(1, skip=2)
+    recorder.add([Kind.RESET], lambda: [counting_frame(0)])
+
+    for number in range(1, 5):
+        action[:] = number
+        recorder.add(
+            [Kind.STEP], lambda: [counting_frame(9)], reward=[1], action=action
+        )
+
+    assert recorder.cache.column("action")[:2, 0].tolist() == [1, 3]
+
+
+# -- several recorders, dumps, viewers
+
+
+def test_two_recorders_into_one_cache_follow_one_another():
+    cache = rv.FrameCache()
+
+    for seed in (1, 2):
+        env = record(CountingEnv([2]), cache=cache)
+        env.reset(seed=seed)
+        env.step(0)
+
+    assert episodes(cache, 0) == [
+        (0, 2, 1, 1.0, False, False),
+        (2, 4, 1, 1.0, False, False),
+    ]
+    assert [e.seed for e in cache.episodes] == [1, 2]
+
+
+class ListLogger:
+    """Keeps the videos that it is given."""
+
+    takes_clips = False
+
+    def __init__(self):
+        self.videos = []
+        self.is_broken = False
+
+    def log_video(self, name, video, step=None, **_):
+        if self.is_broken:
+            raise OSError("disk full")
+        rows = [read_count(frame.permute(1, 2, 0).numpy())[0] for frame in video[0]]
+        self.videos.append((name, rows, step))
+
+
+def test_a_dump_writes_what_came_since_the_last_one():
+    logger = ListLogger()
+    simulator = Simulator([50], logger=logger, tag="eval")
+
+    simulator.reset()
+    simulator.call()
+    simulator.recorder.dump()
+    simulator.call()
+    simulator.call()
+    simulator.recorder.dump("late", step=7)
+    simulator.recorder.dump()
+
+    assert logger.videos == [("eval", [0, 1], None), ("eval_late", [2, 3], 7)]
+    assert simulator.recorder.cache.num_rows == 4
+
+
+def test_a_logger_that_fails_leaves_the_mark():
+    logger = ListLogger()
+    simulator = Simulator([50], logger=logger)
+    simulator.reset()
+    logger.is_broken = True
+
+    with pytest.raises((OSError, rv.ExportError), match="disk full"):
+        simulator.recorder.dump()
+    logger.is_broken = False
+    simulator.call()
+    simulator.recorder.dump()
+
+    assert logger.videos == [("rollout", [0, 1], None)]
+
+
+def test_without_a_logger_a_dump_goes_to_the_viewers_folder(tmp_path):
+    env = record(CountingEnv([2]), tag="count")
+    env.reset()
+    env.step(0)
+
+    (path,) = env.dump()
+
+    assert path.exists()
+    assert path.suffix == ".mp4"
+    assert "rollouts" in str(path)
+    assert path.name.startswith("count_")
+
+
+def test_the_viewer_is_made_once_and_bound_to_logger_and_tag(monkeypatch):
+    # The page is not what this is about, and not built everywhere.
+    monkeypatch.setattr("rollout_viewer._viewer._bundle", lambda name: "")
+    logger = ListLogger()
+    env = record(CountingEnv([2]), logger=logger, tag="count")
+    env.reset()
+
+    viewer = env.viewer
+
+    assert viewer is env.viewer
+    assert viewer.logger is logger
+    assert viewer.cache is env.cache
+    viewer.close()
