@@ -1,0 +1,306 @@
+"""rollout(env) and record(env): one way for every kind of environment.
+
+Finds the adapter by the environment's type, and runs the loop that most people
+write. Knows adapters by what they offer (`Recorded`). Knows no framework.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import numpy as np
+
+from rollout_viewer._errors import (
+    RolloutViewerWarning,
+    ShapeError,
+    UnsupportedEnvError,
+)
+from rollout_viewer._recorder import Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
+
+    from rollout_viewer._cache import FrameCache
+    from rollout_viewer._rows import Episode
+
+    Mask = npt.NDArray[np.bool_]
+    Act = Callable[[Any, Mask], Any]
+
+_SUPPORTED = (
+    "gymnasium.Env",
+    "gymnasium.vector.VectorEnv",
+    "objects with reset(), step(action) and render()",
+)
+
+
+class Recorded(Protocol):
+    """An environment that `record` returned, as `rollout` uses it."""
+
+    recorder: Recorder
+    begins: Mask
+    action_space: Any
+
+    def reset(self, *, seed: int | None = None) -> tuple[Any, Any]:
+        """Reset all envs."""
+
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
+        """Step all envs."""
+
+    def reset_ended(self, ended: Mask) -> Any:
+        """Reset the envs that ended, where that is left to the caller."""
+
+
+def record(
+    env: Any,
+    *,
+    cache: FrameCache | None = None,
+    every: int | None = None,
+    keep_episode: Callable[[Episode], bool] | None = None,
+    envs: Sequence[int] | None = None,
+    skip: int = 1,
+    resize: tuple[int, int] | None = None,
+    crop: Sequence[int] | None = None,
+    logger: Any = None,
+    tag: str = "rollout",
+) -> Any:
+    """Return `env`, wrapped so that it records itself.
+
+    The result is of the same kind, for loops of your own, and has `cache`,
+    `viewer` and `dump` besides. Closing it completes the recording's file; the
+    cache stays open and readable.
+
+    Args:
+        env: A Gymnasium `Env` or `VectorEnv` made with ``render_mode="rgb_array"``,
+            or an object with reset, step and render.
+        cache: Where to record, also after others; None: a new one in a temporary
+            file.
+        every: Record each n-th episode of each env; the others cost no rendering
+            where no env needs it.
+        keep_episode: Asked with each `Episode` at its end; only what it returns
+            true for is recorded. Kept episodes follow one another in the cache.
+        envs: Numbers of the envs whose pictures are kept; None: all.
+        skip: Keep each n-th call; rewards, ends and step counts of the others are
+            carried over to the next row.
+        resize: (height, width) in pixels, after `crop`.
+        crop: (height, width) of the middle, or (top, left, height, width).
+        logger: Where `dump` writes; None: ``CSVLogger("rollouts")`` with mp4.
+        tag: Name of dumps.
+
+    Raises:
+        RenderError: The environment gives no pictures, or is closed.
+        UnsupportedEnvError: It is of no kind that is known.
+        ValueError: An argument is out of its range.
+    """
+    options = {
+        "cache": cache,
+        "every": every,
+        "keep_episode": keep_episode,
+        "envs": envs,
+        "skip": skip,
+        "resize": resize,
+        "crop": crop,
+        "logger": logger,
+        "tag": tag,
+    }
+    wrapped: Any = None
+    # An object of a framework that nobody imported does not exist.
+    if "gymnasium" in sys.modules:
+        from rollout_viewer.sources import gymnasium
+
+        wrapped = gymnasium.wrap(env, **options)
+    if wrapped is None:
+        from rollout_viewer.sources import plain
+
+        wrapped = plain.wrap(env, **options)
+    if wrapped is None:
+        raise UnsupportedEnvError(
+            f"record: expected one of {', '.join(_SUPPORTED)}, got "
+            f"{type(env).__name__}. Give its frames to FrameCache.append() yourself."
+        )
+    return wrapped
+
+
+def rollout(
+    env: Any,
+    *,
+    policy: Any = None,
+    max_steps: int = 1000,
+    episodes: int | None = None,
+    callback: Callable[[FrameCache, int], Any] | None = None,
+    seed: int | None = None,
+    deterministic: bool = False,
+    break_when_any_done: bool = False,
+    cache: FrameCache | None = None,
+    progress: bool = True,
+) -> FrameCache:
+    """Step `env` with a policy, record it, and return the recording.
+
+    Starts with a reset and resets what ended. Never closes `env`. If it raises in
+    the middle, what was recorded stays in `cache`.
+
+    Args:
+        env: As for `record`, or what `record` returned.
+        policy: Takes an observation (of a vector env: the batch) and returns an
+            action; or has ``predict(observation, ...)`` as Stable-Baselines3's
+            models, whose recurrent state is handed on. None: random actions.
+        max_steps: Calls of `env.step` at most.
+        episodes: Stop when so many ended, all envs together. Whichever comes
+            first; a warning tells if it was `max_steps`.
+        callback: Called as ``callback(cache, row)`` after each step; the rollout
+            ends when it returns False.
+        seed: Of the first reset, and of random actions (``env.action_space``).
+        deterministic: Passed to ``policy.predict``.
+        break_when_any_done: Stop when an episode ends.
+        cache: Where to record, after what is there; None: a new one.
+        progress: Show a bar in notebooks and terminals.
+
+    Returns:
+        The cache, open for more.
+
+    Raises:
+        ShapeError: The policy returned an action of another shape than
+            ``env.action_space``; the environment has not seen it.
+        RenderError: The environment gives no pictures, or is closed.
+        UnsupportedEnvError: It is of no kind that is known.
+        ValueError: `max_steps` or `episodes` is below 1.
+    """
+    _check_count("max_steps", max_steps)
+    if episodes is not None:
+        _check_count("episodes", episodes)
+    recorded = _recorded(env, cache)
+    act = _actor(policy, recorded, seed, deterministic)
+    cache = recorded.recorder.cache
+    num_ended = 0
+    observation, _ = recorded.reset(seed=seed)
+    with _bar(max_steps, progress) as bar:
+        for step in range(1, max_steps + 1):
+            action = act(observation, recorded.begins)
+            observation, _, terminated, truncated, _ = recorded.step(action)
+            bar.update()
+            ended = np.atleast_1d(_mask(terminated) | _mask(truncated))
+            num_ended += int(ended.sum())
+            if callback is not None and callback(cache, cache.num_rows - 1) is False:
+                return cache
+            if episodes is not None and num_ended >= episodes:
+                return cache
+            if (break_when_any_done and ended.any()) or step == max_steps:
+                break
+            fresh = recorded.reset_ended(ended)
+            observation = observation if fresh is None else fresh
+    if episodes is not None and not break_when_any_done:
+        warnings.warn(
+            f"rollout: expected {episodes} episodes, got {num_ended} in "
+            f"max_steps={max_steps}. Raise max_steps.",
+            RolloutViewerWarning,
+            stacklevel=2,
+        )
+    return cache
+
+
+def _recorded(env: Any, cache: FrameCache | None) -> Recorded:
+    """Return `env` as something that records itself."""
+    if not isinstance(getattr(env, "recorder", None), Recorder):
+        return cast("Recorded", record(env, cache=cache))
+    if cache is not None and cache is not env.recorder.cache:
+        raise ValueError(
+            "rollout: expected no cache= for an environment that record() returned, "
+            "since it has one, got another. Pass the bare environment."
+        )
+    return cast("Recorded", env)
+
+
+def _actor(policy: Any, env: Recorded, seed: int | None, deterministic: bool) -> Act:
+    """Return a function of observation and episode starts that returns an action."""
+    space = getattr(env, "action_space", None)
+    if policy is None:
+        if space is None:
+            raise ValueError(
+                "rollout: expected a policy for an environment without an "
+                "action_space, got None. Pass policy=, a function of an observation."
+            )
+        if seed is not None:
+            space.seed(seed)
+        return lambda observation, begins: space.sample()
+    if callable(getattr(policy, "predict", None)):
+        choose = _predictor(policy.predict, deterministic)
+    elif callable(policy):
+        choose = lambda observation, begins: policy(observation)  # noqa: E731
+    else:
+        raise ValueError(
+            "rollout: expected policy to be callable or to have predict(), got "
+            f"{type(policy).__name__}."
+        )
+
+    def act(observation: Any, begins: Mask) -> Any:
+        action = choose(observation, begins)
+        if hasattr(action, "detach"):
+            action = action.detach().cpu().numpy()
+        _check_action(action, space)
+        return action
+
+    return act
+
+
+def _predictor(predict: Callable[..., Any], deterministic: bool) -> Act:
+    """Return an `Act` that keeps the policy's recurrent state, if it has one."""
+    known = inspect.signature(predict).parameters
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    state: Any = None
+
+    def act(observation: Any, begins: Mask) -> Any:
+        nonlocal state
+        options = {
+            "state": state,
+            "episode_start": begins,
+            "deterministic": deterministic,
+        }
+        given = {k: v for k, v in options.items() if takes_all or k in known}
+        result = predict(observation, **given)
+        # SB3 returns (action, state).
+        if isinstance(result, tuple) and len(result) == 2:
+            result, state = result
+        return result
+
+    return act
+
+
+def _check_action(action: Any, space: Any) -> None:
+    shape = getattr(space, "shape", None)
+    # Dict, Tuple and Text spaces have no one shape: the environment knows better.
+    if shape is None or isinstance(action, (dict, tuple)):
+        return
+    if np.shape(action) != tuple(shape):
+        raise ShapeError(
+            f"rollout: expected policy to return an action of shape {tuple(shape)}, "
+            f"got {np.shape(action)}. Return what env.action_space.sample() would."
+        )
+
+
+def _mask(value: Any) -> Mask:
+    value = value.detach().cpu().numpy() if hasattr(value, "detach") else value
+    return np.asarray(value, np.bool_)
+
+
+def _check_count(name: str, value: Any) -> None:
+    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not is_whole or value < 1:
+        raise ValueError(f"rollout: expected {name} to be 1 or more, got {value!r}.")
+
+
+def _bar(total: int, is_wanted: bool) -> Any:
+    from tqdm.auto import tqdm
+
+    # tqdm's own None asks for a terminal, which a notebook's output is not.
+    is_hidden = not is_wanted or (None if not _is_notebook() else False)
+    return tqdm(total=total, desc="rollout", unit="step", disable=is_hidden)
+
+
+def _is_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and "IPKernelApp" in shell.config
