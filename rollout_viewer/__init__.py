@@ -41,6 +41,7 @@ from rollout_viewer._errors import (
     RowError,
     ShapeError,
     StorageError,
+    UnsupportedEnvError,
 )
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ __all__ = [
     "RowError",
     "ShapeError",
     "StorageError",
+    "UnsupportedEnvError",
     "as_frames",
     "open",
     "record",

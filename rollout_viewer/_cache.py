@@ -26,7 +26,7 @@ from rollout_viewer._errors import (
 )
 from rollout_viewer._followed import FollowedRecording
 from rollout_viewer._intake import Intake
-from rollout_viewer._moments import Moment, Scalars, column, describe
+from rollout_viewer._moments import Moment, Scalars, column, describe, raw_column
 from rollout_viewer._owner import free_path, read_only
 from rollout_viewer._readers import Readers
 from rollout_viewer._recording import Recording
@@ -516,6 +516,19 @@ class FrameCache:
         """
         stop = self.num_rows if stop is None else min(stop, self.num_rows)
         return column(self._recording, self._rows(0), name, start, stop)
+
+    def raw_column(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
+        """Return what `column` does, but actions at the rows that they led to.
+
+        Raises:
+            RowError: Nothing of that name was recorded in these rows.
+            ShapeError: Its shape changed within them.
+        """
+        return raw_column(self._recording, name, start, stop)
+
+    def led_to(self, start: int, stop: int) -> npt.NDArray[np.int64]:
+        """Return to which rows the actions chosen at rows led; -1: none was."""
+        return self._rows(0).led_to(start, stop)
 
     def data_names(self, row: int) -> list[str]:
         """Names of what was recorded beside reward and ends in a row."""

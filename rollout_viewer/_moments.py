@@ -13,10 +13,7 @@ import numpy as np
 from rollout_viewer._columns import ACTION
 from rollout_viewer._errors import RolloutViewerError, RowError, ShapeError
 from rollout_viewer._rows import (
-    BEGINS,
-    IDLE,
     KIND_NAMES,
-    RESET,
     TERMINATED,
     TRUNCATED,
     Rows,
@@ -128,16 +125,8 @@ def describe(recording: AnyRecording, rows: Rows, row: int, env: int) -> dict[st
 
 
 def _action_at(recording: AnyRecording, rows: Rows, row: int, env: int) -> Any:
-    # Kept with the row that it led to; idle rows in between show it too.
-    kinds = rows.kinds(row + 1, rows.num_rows)[:, env]
-    moved = np.flatnonzero(kinds != IDLE)
-    if not len(moved):
-        return None
-    led_to = row + 1 + int(moved[0])
-    # Where skip left out the reset, the step that begins an episode is no answer.
-    if rows.block(led_to, led_to + 1)["flags"][0, env] & BEGINS:
-        return None
-    action = recording.extras(led_to).get(ACTION)
+    led_to = int(rows.led_to(row, row + 1)[0, env])
+    action = recording.extras(led_to).get(ACTION) if led_to >= 0 else None
     return None if action is None else action[env]
 
 
@@ -150,12 +139,33 @@ def column(
         RowError: Nothing of that name was recorded in these rows.
         ShapeError: Its shape changed within them.
     """
-    values: dict[int, npt.NDArray[Any]] = {}
-    shift = int(name == ACTION)
-    for row in range(start + shift, min(stop + shift, rows.num_rows)):
-        value = recording.extras(row).get(name)
-        if value is not None:
-            values[row - shift - start] = value
+    if name != ACTION:
+        return raw_column(recording, name, start, stop)
+    led_to = rows.led_to(start, stop)
+    is_chosen = led_to >= 0
+    first = int(led_to[is_chosen].min(initial=rows.num_rows))
+    values = raw_column(recording, name, first, int(led_to.max(initial=-1)) + 1)
+    chosen: npt.NDArray[Any] = values[
+        (led_to - first).clip(0), np.arange(rows.num_envs)
+    ]
+    chosen[~is_chosen] = _blank(values.dtype)
+    return chosen
+
+
+def raw_column(
+    recording: AnyRecording, name: str, start: int, stop: int
+) -> npt.NDArray[Any]:
+    """Return an array as rows hold it: an action stands at the row it led to.
+
+    Raises:
+        RowError: Nothing of that name was recorded in these rows.
+        ShapeError: Its shape changed within them.
+    """
+    values = {
+        row - start: value
+        for row in range(start, stop)
+        if (value := recording.extras(row).get(name)) is not None
+    }
     shapes = {value.shape for value in values.values()}
     if len(shapes) != 1:
         error: type[RolloutViewerError] = ShapeError if shapes else RowError
@@ -165,19 +175,11 @@ def column(
             "Read it row by row: cache.at(row, env)."
         )
     dtype = np.result_type(*{value.dtype for value in values.values()})
-    blank = np.nan if dtype.kind == "f" else 0
-    found = np.full((max(stop - start, 0), *shapes.pop()), blank, dtype)
+    found = np.full((stop - start, *shapes.pop()), _blank(dtype), dtype)
     for index, value in values.items():
         found[index] = value
-    if shift:
-        _blank_before_resets(rows, found, start, blank)
     return found
 
 
-def _blank_before_resets(
-    rows: Rows, actions: npt.NDArray[Any], start: int, blank: Any
-) -> None:
-    """Clear what was passed for envs that did not take it: resets and idle rows."""
-    kinds = rows.kinds(start + 1, min(start + 1 + len(actions), rows.num_rows))
-    taken = (kinds != RESET) & (kinds != IDLE)
-    actions[: len(kinds)][~taken] = blank
+def _blank(dtype: np.dtype[Any]) -> float:
+    return np.nan if dtype.kind == "f" else 0

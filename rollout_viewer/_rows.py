@@ -287,6 +287,29 @@ class Rows:
         """Transitions since the reset, (n, num_envs)."""
         return self._env_step[start : self.num_rows if stop is None else stop]
 
+    def led_to(self, start: int, stop: int) -> npt.NDArray[np.int64]:
+        """Which row the action chosen at rows ``start..stop`` led to, (n, num_envs).
+
+        An idle row shows the frame before it again, so the same action was chosen
+        there. -1 where none was chosen: at an end, or none has followed yet.
+        """
+        end = min(stop + 1, self.num_rows)
+        while end < self.num_rows and (self._kind[stop:end] == IDLE).all(axis=0).any():
+            end = min(end + 2 * (end - stop), self.num_rows)
+        kinds, flags = self._kind[start + 1 : end], self._flags[start + 1 : end]
+        rows = np.arange(start + 1, end)[:, None]
+        none = np.full((max(stop + 1 - end, 0) + 1, self.num_envs), self.num_rows)
+        moved = np.vstack([np.where(kinds != IDLE, rows, self.num_rows), none])
+        following = np.minimum.accumulate(moved[::-1], axis=0)[::-1][: stop - start]
+        # Where skip left out the reset, the step that begins an episode is no answer.
+        is_step = ((kinds == STEP) | (kinds == TERMINAL_MISSING)) & (
+            (flags & BEGINS) == 0
+        )
+        is_step = np.vstack([is_step, np.zeros((1, self.num_envs), np.bool_)])
+        index = np.minimum(following - (start + 1), len(is_step) - 1)
+        is_chosen = np.take_along_axis(is_step, index, axis=0)
+        return np.where(is_chosen, following, -1).astype(np.int64)
+
     def episode_numbers(self, num_rows: int) -> npt.NDArray[np.int64]:
         """Index of the episode of each row and env, (num_rows, num_envs); -1: none."""
         numbers = np.full((num_rows, self.num_envs), -1, np.int64)

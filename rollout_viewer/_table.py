@@ -28,7 +28,6 @@ MAX_COLUMNS_OF_ARRAY = 32
 _WINDOW_ROWS = 1024
 
 _ACTION = "action"
-_STEP_KINDS = ("step", "terminal_missing")
 
 
 class Column(NamedTuple):
@@ -58,7 +57,7 @@ class Table:
                 for name in ("reward", "total_reward", "terminated", "truncated")
             },
         }
-        self._led_to = _rows_led_to(kinds[:, self._envs], start, stop)
+        self._led_to = cache.led_to(start, stop)[:, self._envs]
         self._sizes: dict[str, tuple[int, ...]] = {}
         self._sizes = self._find_extras()
 
@@ -139,14 +138,13 @@ class Table:
         self, name: str, start: int, stop: int
     ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
         """Return an array as rows hold it, (n, num_envs, ...), and which rows do."""
-        shift = int(name == _ACTION)  # the cache tells it at the row before
         size = self._sizes.get(name)
         is_there = np.array(
             [name in self._cache.data_names(row) for row in range(start, stop)],
             np.bool_,
         )
         try:
-            values = self._cache.column(name, start - shift, stop - shift)
+            values = self._cache.raw_column(name, start, stop)
             if size is None or values.shape[2:] == size:
                 return values, is_there
         except (RowError, ShapeError):
@@ -155,29 +153,12 @@ class Table:
         shape = (stop - start, self._cache.num_envs, *(size or ()))
         values = np.zeros(shape, np.float64)
         for index in np.flatnonzero(is_there).tolist():
-            row = start + index - shift
-            one = self._cache.column(name, row, row + 1)
+            row = start + index
+            one = self._cache.raw_column(name, row, row + 1)
             is_there[index] = one.shape[1:] == shape[1:]
             if is_there[index]:
                 values[index] = one[0]
         return values, is_there
-
-
-def _rows_led_to(
-    kinds: npt.NDArray[np.str_], start: int, stop: int
-) -> npt.NDArray[np.int64]:
-    """Return to which row the action chosen at each row led, (n, envs); -1: none.
-
-    An idle row repeats the frame before it, so the same action was chosen there.
-    """
-    num_rows, num_envs = kinds.shape
-    # One line beyond the end, in which nothing was stepped.
-    padded = np.vstack([kinds, np.full((1, num_envs), "reset")])
-    rows = np.arange(num_rows + 1)[:, None]
-    moved = np.where(padded != "idle", rows, num_rows)
-    following = np.minimum.accumulate(moved[::-1], axis=0)[::-1][start + 1 : stop + 1]
-    is_step = np.isin(np.take_along_axis(padded, following, axis=0), _STEP_KINDS)
-    return np.where(is_step, following, -1).astype(np.int64)
 
 
 def _column(values: npt.NDArray[Any]) -> Column:

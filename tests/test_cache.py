@@ -109,6 +109,22 @@ def test_idle_rows_show_the_action_that_is_chosen_at_their_frame():
 
     assert cache.at(0, 0).action == cache.at(1, 0).action == 7
     assert [cache.at(row, 1).action for row in (0, 1)] == [5, 8]
+    assert cache.column("action").tolist() == [[7, 5], [7, 8], [0, 0]]
+    assert cache.raw_column("action", 1, 3).tolist() == [[0, 5], [7, 8]]
+
+
+def test_an_action_is_found_behind_any_number_of_idle_rows():
+    cache = rv.FrameCache()
+    frames = film(1, 2)[0]
+    cache.append(frames, reset=[True, True])
+    for _ in range(100):
+        cache.append(frames, kind=["idle", "step"], reward=[0, 1], action=[0, 5])
+    cache.append(frames, kind=["step", "idle"], reward=[1, 0], action=[7, 0])
+
+    assert {cache.at(row, 0).action for row in (0, 1, 50, 100)} == {7}
+    assert cache.at(101, 0).action is None
+    assert cache.at(100, 1).action is None
+    assert (cache.column("action")[:-1, 0] == 7).all()
 
 
 def test_at_tells_everything_by_key_and_by_attribute():
