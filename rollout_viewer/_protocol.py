@@ -61,6 +61,10 @@ Kernel to page::
 Page to kernel::
 
     hello     protocol, version
+              page          str, tells this page from another
+              beginning     1, 2, ...: how often this page has asked for everything.
+                            Repeated until the manifest comes, since a running cell
+                            may hold up the first; one that is known is ignored
     ack       seq           everything up to seq has arrived
     need      chunks        [[block, slot, have], ...], most urgent first; have:
                             records of it that are in the page already
@@ -327,7 +331,7 @@ def _thin(chunk: bytes, count: int, every: int) -> bytes:
 
 
 _FIELDS: dict[str, dict[str, type]] = {
-    "hello": {"protocol": int, "version": str},
+    "hello": {"protocol": int, "version": str, "page": str, "beginning": int},
     "ack": {"seq": int},
     "need": {"chunks": list},
     "dump": {"job": int, "formats": list, "start": int, "stop": int},

@@ -72,6 +72,7 @@ class Pump:
         self._is_closed = False
         self._has_page = False
         self._expected_at: float | None = None
+        self._beginning: tuple[str, int] | None = None
         self.stats = {"messages": 0, "bytes": 0, "acks": 0, "asked": 0}
         self._restart()
         self._thread: threading.Thread | None = None
@@ -150,7 +151,10 @@ class Pump:
     def _take(self, content: dict[str, Any]) -> None:
         kind = content["kind"]
         if kind == "hello":
-            self._restart()
+            beginning = content["page"], content["beginning"]
+            if beginning != self._beginning:
+                self._beginning = beginning
+                self._restart()
             self._has_page = True
         elif kind == "ack":
             self.stats["acks"] += 1

@@ -8,6 +8,7 @@ and nothing that a person does in the page waits for the kernel.
 from __future__ import annotations
 
 import importlib.resources
+import sys
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,6 +116,7 @@ class RolloutViewer(anywidget.AnyWidget):
             self, _stop, self._pump, self._jobs, self._unsubscribe
         )
         self._pump.start()
+        _close_earlier(self)
 
     # -- what it shows
 
@@ -445,6 +447,40 @@ def _bundle(name: str) -> str:
             "checkout was not built. Run: make setup"
         )
     return file.read_text("utf-8")
+
+
+# The notebook cell and the run of it that made each viewer that is open.
+_cells: weakref.WeakKeyDictionary[RolloutViewer, tuple[str, str]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def _close_earlier(viewer: RolloutViewer) -> None:
+    """Close what an earlier run of the same notebook cell made.
+
+    The cell's output was replaced, but ipywidgets and IPython's `Out` keep every
+    widget for ever, and with it a thread and a recording.
+    """
+    made = _running_cell()
+    if made is None:
+        return
+    for other, (cell, run) in list(_cells.items()):
+        if cell == made[0] and run != made[1]:
+            other.close()
+            del _cells[other]
+    _cells[viewer] = made
+
+
+def _running_cell() -> tuple[str, str] | None:
+    """Return the ids of the notebook cell that runs and of this run; None elsewhere."""
+    if "IPython" not in sys.modules:
+        return None
+    shell: Any = sys.modules["IPython"].get_ipython()
+    try:
+        parent = shell.get_parent()
+        return parent["metadata"]["cellId"], parent["header"]["msg_id"]
+    except (AttributeError, KeyError, TypeError, LookupError):
+        return None  # IPython in a terminal, or a front end that names no cells
 
 
 def _weakly(this: weakref.ref[RolloutViewer], method: Callable[..., Any]) -> Any:

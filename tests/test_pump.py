@@ -17,6 +17,7 @@ class Page:
         self.cache = cache
         self.messages = []
         self.now = 0.0
+        self.beginning = 0
         self.is_deaf = False
         self.errors = []
         self.other = []
@@ -35,7 +36,12 @@ class Page:
             self.pump.receive({"kind": "ack", "seq": message.content["seq"]})
 
     def hello(self):
-        self.pump.receive({"kind": "hello", "protocol": 1, "version": "0"})
+        self.beginning += 1
+        return self.say_hello()
+
+    def say_hello(self):
+        hello = {"kind": "hello", "protocol": 1, "version": "0", "page": "p"}
+        self.pump.receive({**hello, "beginning": self.beginning})
         return self.step()
 
     def step(self):
@@ -118,6 +124,15 @@ def test_a_page_that_comes_again_gets_everything_again():
     assert page.messages[0].content["kind"] == "manifest"
     assert page.data[0].content["seq"] == 0
     assert len(page.chunks()) == 4
+
+
+def test_a_hello_that_was_held_up_by_a_cell_changes_nothing():
+    page = Page(record(rv.FrameCache(), 40)).hello()
+    page.messages.clear()
+
+    page.say_hello()
+
+    assert page.messages == []
 
 
 def test_what_the_page_asks_for_comes_first():

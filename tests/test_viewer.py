@@ -30,6 +30,15 @@ def recording(num_rows=40, num_envs=4, **options):
     return cache
 
 
+HELLO = {
+    "kind": "hello",
+    "protocol": 1,
+    "version": "0",
+    "page": "p",
+    "beginning": 1,
+}
+
+
 class Sent:
     """Everything that a viewer sends to its page, waited for by kind."""
 
@@ -152,7 +161,7 @@ def test_a_page_that_says_hello_gets_the_recording():
     viewer = rv.view(recording(), title="cart", columns=2, fps=12)
     sent = Sent(viewer)
 
-    say(viewer, kind="hello", protocol=1, version="0")
+    say(viewer, **HELLO)
 
     manifest, _ = sent.wait(lambda m: m["kind"] == "manifest")
     data, buffers = sent.wait(lambda m: m["kind"] == "data")
@@ -170,7 +179,7 @@ def test_a_message_that_is_none_is_shown_in_the_widget():
 
     error, _ = sent.wait(lambda m: m["kind"] == "error")
     assert "Reload the page" in error["message"]
-    say(viewer, kind="hello", protocol=1, version="0")
+    say(viewer, **HELLO)
     sent.wait(lambda m: m["kind"] == "manifest")
     viewer.close()
 
@@ -240,7 +249,7 @@ def test_a_cancelled_dump_leaves_no_file(tmp_path):
         return log_video(*args, **kwargs)
 
     logger.log_video = slow
-    say(viewer, kind="hello", protocol=1, version="0")
+    say(viewer, **HELLO)
     say(viewer, kind="dump", job=1, formats=["mp4"], start=0, stop=40)
     assert started.wait(60)
     viewer._jobs.cancel(1)
