@@ -1,0 +1,97 @@
+/**
+ * The keys, as data: what they are called, what they do. Pure.
+ *
+ * `key` is what people read, in help and README; `codes` what the browser calls it.
+ */
+
+export type Action =
+  | "toggle"
+  | "back"
+  | "forward"
+  | "back10"
+  | "forward10"
+  | "first"
+  | "last"
+  | "previousEnd"
+  | "nextEnd"
+  | "markIn"
+  | "markOut"
+  | "unmark"
+  | "loop"
+  | "follow"
+  | "bookmark"
+  | "slower"
+  | "faster"
+  | "labels"
+  | "open"
+  | "leave"
+  | "help";
+
+export interface Binding {
+  key: string;
+  codes: readonly string[];
+  isShifted?: boolean;
+  action: Action;
+  does: string;
+}
+
+export const BINDINGS: readonly Binding[] = [
+  { key: "Space", codes: [" "], action: "toggle", does: "play or pause" },
+  { key: "←", codes: ["ArrowLeft"], action: "back", does: "one row back" },
+  { key: "→", codes: ["ArrowRight"], action: "forward", does: "one row on" },
+  {
+    key: "Shift+←",
+    codes: ["ArrowLeft"],
+    isShifted: true,
+    action: "back10",
+    does: "ten rows back",
+  },
+  {
+    key: "Shift+→",
+    codes: ["ArrowRight"],
+    isShifted: true,
+    action: "forward10",
+    does: "ten rows on",
+  },
+  { key: "Home", codes: ["Home"], action: "first", does: "first row" },
+  { key: "End", codes: ["End"], action: "last", does: "last row; follows new ones" },
+  {
+    key: "↑",
+    codes: ["ArrowUp"],
+    action: "previousEnd",
+    does: "previous end of an episode",
+  },
+  { key: "↓", codes: ["ArrowDown"], action: "nextEnd", does: "next end of an episode" },
+  { key: "I", codes: ["i"], action: "markIn", does: "range begins here" },
+  { key: "O", codes: ["o"], action: "markOut", does: "range ends here" },
+  { key: "X", codes: ["x"], action: "unmark", does: "no range" },
+  { key: "L", codes: ["l"], action: "loop", does: "loop: off, all, range" },
+  { key: "F", codes: ["f"], action: "follow", does: "follow new rows" },
+  { key: "B", codes: ["b"], action: "bookmark", does: "bookmark this row" },
+  { key: "[", codes: ["["], action: "slower", does: "half speed" },
+  { key: "]", codes: ["]"], action: "faster", does: "double speed" },
+  { key: "T", codes: ["t"], action: "labels", does: "text on the tiles" },
+  { key: "Enter", codes: ["Enter"], action: "open", does: "selected tile alone" },
+  { key: "Escape", codes: ["Escape"], action: "leave", does: "back to all tiles" },
+  { key: "?", codes: ["?"], action: "help", does: "these keys" },
+];
+
+/** What a keydown event tells of itself. */
+export interface Pressed {
+  key: string;
+  shiftKey: boolean;
+  ctrlKey: boolean;
+  metaKey: boolean;
+  altKey: boolean;
+}
+
+/** Return what a key does; null: nothing of ours. */
+export function actionOf(pressed: Pressed): Action | null {
+  if (pressed.ctrlKey || pressed.metaKey || pressed.altKey) return null;
+  const code = pressed.key.length === 1 ? pressed.key.toLowerCase() : pressed.key;
+  const found = BINDINGS.filter((binding) => binding.codes.includes(code));
+  // Letters and signs mean the same with shift: "?" needs it on most keyboards.
+  const shifted = found.find((binding) => binding.isShifted);
+  const plain = found.find((binding) => !binding.isShifted);
+  return (pressed.shiftKey ? (shifted ?? plain) : plain)?.action ?? null;
+}

@@ -1,0 +1,72 @@
+/** What keys and buttons do. */
+
+import { SPEEDS } from "../clock.ts";
+import type { Action } from "../keys.ts";
+import type { Session } from "../session.ts";
+import { nextLoop } from "./controls.ts";
+import type { Grid } from "./grid.ts";
+import type { Help } from "./help.ts";
+
+export interface Parts {
+  session: Session;
+  root: HTMLElement;
+  grid: Grid;
+  help: Help;
+}
+
+export function actionsOf({
+  session,
+  root,
+  grid,
+  help,
+}: Parts): Record<Action, () => void> {
+  const { clock, marks, store } = session;
+  const stepToEnd = (direction: 1 | -1) => {
+    const env = marks.selection.length === 1 ? marks.selection[0]! : null;
+    const row = store.steps.findEnd(clock.row, direction, env);
+    if (row !== null && row >= store.firstRow) clock.step(row - clock.row);
+  };
+  return {
+    toggle: () => clock.toggle(),
+    back: () => clock.step(-1),
+    forward: () => clock.step(1),
+    back10: () => clock.step(-10),
+    forward10: () => clock.step(10),
+    first: () => {
+      clock.pause();
+      clock.seek(clock.bounds[0]);
+    },
+    last: () => {
+      clock.pause();
+      if (store.manifest?.is_live) clock.follow();
+      else clock.seek(clock.bounds[1] - 1);
+    },
+    previousEnd: () => stepToEnd(-1),
+    nextEnd: () => stepToEnd(1),
+    markIn: () => clock.mark("in", clock.row),
+    markOut: () => clock.mark("out", clock.row),
+    unmark: () => clock.unmark(),
+    loop: () => clock.setLoop(nextLoop(clock)),
+    follow: () => clock.follow(!clock.isFollowing),
+    bookmark: () => marks.toggleBookmark(clock.row),
+    slower: () =>
+      clock.setSpeed(SPEEDS.findLast((speed) => speed < clock.speed) ?? clock.speed),
+    faster: () =>
+      clock.setSpeed(SPEEDS.find((speed) => speed > clock.speed) ?? clock.speed),
+    labels: () => {
+      root.classList.toggle("rv-no-labels");
+    },
+    open: () => {
+      const slots = store.manifest?.slots ?? [];
+      const env = marks.selection[0] ?? slots[0]?.env;
+      const slot = slots.findIndex((one) => one.env === env);
+      if (slot >= 0) grid.open(slot);
+    },
+    leave: () => {
+      if (help.isOpen) help.toggle(false);
+      else if (grid.opened !== null) grid.open(null);
+      else marks.select([]);
+    },
+    help: () => help.toggle(),
+  };
+}

@@ -1,0 +1,148 @@
+/** Buttons and fields below the timeline. */
+
+import { type Clock, LOOPS, SPEEDS } from "../clock.ts";
+import type { Action } from "../keys.ts";
+import type { Session } from "../session.ts";
+import { type IconName, icon, listen, make, setAttribute, setText } from "./dom.ts";
+import { formatCount, formatSpeed } from "./numbers.ts";
+
+export interface Controls {
+  el: HTMLElement;
+  update(): void;
+}
+
+export function controlsOf(
+  { clock, store, marks }: Session,
+  act: (action: Action) => void,
+  signal: AbortSignal,
+): Controls {
+  const button = (action: Action, label: string, content: Node | string) => {
+    const made = make(
+      "button",
+      {
+        type: "button",
+        class: "rv-button",
+        "data-action": action,
+        "aria-label": label,
+        title: label,
+      },
+      content,
+    );
+    listen(made, "click", signal, () => act(action));
+    return made;
+  };
+  const withIcon = (action: Action, label: string, name: IconName) =>
+    button(action, label, icon(name));
+  const play = withIcon("toggle", "Play", "play");
+  const pictures = { play: play.firstElementChild!, pause: icon("pause") };
+  const follow = button("follow", "Follow new rows", "Follow");
+  const loop = withIcon("loop", "Loop: off", "loop");
+  const loopName = make("span", { class: "rv-loop-name" });
+  loop.append(loopName);
+  const bookmark = withIcon("bookmark", "Bookmark this row", "bookmark");
+  const markIn = withIcon("markIn", "Range begins here", "markIn");
+  const markOut = withIcon("markOut", "Range ends here", "markOut");
+  const unmark = button("unmark", "Remove the range", "");
+  const row = make("input", {
+    type: "number",
+    class: "rv-row",
+    step: 1,
+    "aria-label": "Row number",
+    title: "Row number",
+  });
+  const count = make("span", { class: "rv-count" });
+  const speed = speedField(clock, signal);
+  listen(row, "change", signal, () => {
+    if (row.value !== "") clock.seek(Number(row.value));
+  });
+  const el = make(
+    "div",
+    { class: "rv-controls" },
+    make(
+      "div",
+      { class: "rv-group", role: "group", "aria-label": "Playback" },
+      withIcon("first", "First row", "first"),
+      withIcon("back", "One row back", "back"),
+      play,
+      withIcon("forward", "One row forward", "forward"),
+      withIcon("last", "Last row", "last"),
+    ),
+    make("label", { class: "rv-where" }, make("span", {}, "row "), row, count),
+    make("div", { class: "rv-group" }, speed.el, loop, follow),
+    make("span", { class: "rv-spacer" }),
+    make(
+      "div",
+      { class: "rv-group", role: "group", "aria-label": "Range" },
+      unmark,
+      markIn,
+      markOut,
+      bookmark,
+    ),
+    button("help", "Keys and help", "?"),
+  );
+
+  const update = () => {
+    const [first, stop] = clock.bounds;
+    const { isPlaying, loop: mode } = clock;
+    const wanted = isPlaying ? pictures.pause : pictures.play;
+    if (play.firstElementChild !== wanted) play.replaceChildren(wanted);
+    const label = isPlaying ? "Pause" : "Play";
+    setAttribute(play, "aria-label", label);
+    setAttribute(play, "title", label);
+    setAttribute(row, "min", String(first));
+    setAttribute(row, "max", String(Math.max(first, stop - 1)));
+    if (document.activeElement !== row && row.value !== String(clock.row))
+      row.value = String(clock.row);
+    setText(count, ` of ${formatCount(Math.max(0, stop - 1))}`);
+    // As wide as its largest number, so that nothing moves while it counts.
+    row.style.width = `${String(Math.max(0, stop - 1)).length + 3.5}ch`;
+    speed.update();
+    setAttribute(loop, "aria-label", `Loop: ${mode}`);
+    setAttribute(loop, "title", `Loop: ${mode}`);
+    setAttribute(loop, "aria-pressed", String(mode !== "off"));
+    setText(loopName, mode === "off" ? "" : mode);
+    follow.hidden = !store.manifest?.is_live;
+    setAttribute(follow, "aria-pressed", String(clock.isFollowing));
+    const range = clock.range;
+    unmark.hidden = !range;
+    if (range)
+      setText(
+        unmark,
+        `${formatCount(range[0])}\u2013${formatCount(range[1] - 1)} \u00d7`,
+      );
+    setAttribute(bookmark, "aria-pressed", String(marks.bookmarks.includes(clock.row)));
+  };
+  return { el, update };
+}
+
+/** What comes after a loop mode. */
+export function nextLoop(clock: Clock): (typeof LOOPS)[number] {
+  const modes = LOOPS.filter((mode) => mode !== "range" || clock.range);
+  return modes[(modes.indexOf(clock.loop as never) + 1) % modes.length] ?? "off";
+}
+
+function speedField(clock: Clock, signal: AbortSignal) {
+  const options = SPEEDS.map((speed) =>
+    make("option", { value: speed }, formatSpeed(speed)),
+  );
+  const own = make("option", { hidden: true });
+  const el = make(
+    "select",
+    { class: "rv-speed", "aria-label": "Speed", title: "Speed" },
+    ...options,
+    own,
+  );
+  listen(el, "change", signal, () => clock.setSpeed(Number(el.value)));
+  return {
+    el,
+    update() {
+      const value = String(clock.speed);
+      if (!SPEEDS.includes(clock.speed as never)) {
+        // Python may set any speed.
+        own.value = value;
+        setText(own, formatSpeed(clock.speed));
+      }
+      if (el.value !== value) el.value = value;
+    },
+  };
+}

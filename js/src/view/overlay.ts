@@ -1,0 +1,121 @@
+/**
+ * What stands above the pictures: labels, outcomes, what is missing, the selection.
+ *
+ * One element a tile, whose text changes only where it has to.
+ */
+
+import { type Layout, tileAt } from "../layout.ts";
+import { IDLE, TERMINAL_MISSING, TERMINATED } from "../protocol.ts";
+import type { Session } from "../session.ts";
+import { make, setAttribute, setText } from "./dom.ts";
+import { formatValue } from "./numbers.ts";
+
+export interface Overlay {
+  el: HTMLElement;
+  /** Make a tile for each of these slots. */
+  place(slots: readonly number[], layout: Layout): void;
+  /** Show a row; `absent` and `missing` are slots. */
+  update(row: number, absent: readonly number[], missing: readonly number[]): void;
+  /** Slot at a point of the page; null: none. */
+  slotAt(x: number, y: number): number | null;
+}
+
+interface Tile {
+  slot: number;
+  env: number;
+  el: HTMLElement;
+  where: HTMLElement;
+  step: HTMLElement;
+  total: HTMLElement;
+  badge: HTMLElement;
+}
+
+export function overlayOf({ store, marks }: Session): Overlay {
+  const el = make("div", { class: "rv-overlay" });
+  let tiles: Tile[] = [];
+  let layout: Layout | null = null;
+
+  const tileOf = (slot: number): Tile => {
+    const { env, camera, shared } = store.manifest!.slots[slot]!;
+    const cameras = new Set(store.manifest!.slots.map((one) => one.camera));
+    const name = shared ? "all envs" : `env ${env}`;
+    const full = cameras.size > 1 ? `${name} ${camera}` : name;
+    const where = make("span", { class: "rv-episode" });
+    const step = make("span", { class: "rv-step" });
+    const total = make("b", {});
+    const badge = make("span", { class: "rv-badge", hidden: true });
+    const label = make(
+      "div",
+      { class: "rv-label" },
+      make("b", {}, full),
+      shared ? null : where,
+      shared ? null : step,
+    );
+    const tile = make("div", { class: "rv-tile", "data-env": env, "data-slot": slot });
+    tile.append(
+      label,
+      shared ? "" : make("span", { class: "rv-total" }, make("i", {}, "return"), total),
+      badge,
+    );
+    return { slot, env, el: tile, where, step, total, badge };
+  };
+
+  const describe = (tile: Tile, row: number) => {
+    const moment = store.steps.at(row, tile.env);
+    const hasEpisode = moment.episode >= 0;
+    setText(tile.where, hasEpisode ? `episode ${moment.episode}` : "");
+    setText(tile.step, hasEpisode ? `step ${moment.envStep}` : "");
+    setText(tile.total, hasEpisode ? formatValue(moment.total) : "");
+    const isOver = moment.ends !== 0 || (moment.kind === IDLE && !hasEpisode);
+    const outcome =
+      !isOver || !moment.outcome
+        ? ""
+        : moment.outcome & TERMINATED
+          ? "terminated"
+          : "truncated";
+    setText(tile.badge, outcome);
+    tile.badge.hidden = !outcome;
+    setAttribute(tile.badge, "data-outcome", outcome);
+    return moment.kind;
+  };
+
+  return {
+    el,
+    place(slots, next) {
+      layout = next;
+      tiles = slots.map(tileOf);
+      for (const [index, { el }] of tiles.entries()) {
+        const column = index % next.columns;
+        const row = Math.floor(index / next.columns);
+        el.style.cssText =
+          `left:${column * next.tileWidth}px;top:${row * next.tileHeight}px;` +
+          `width:${next.tileWidth}px;height:${next.tileHeight}px`;
+      }
+      el.replaceChildren(...tiles.map((tile) => tile.el));
+    },
+    update(row, absent, missing) {
+      for (const tile of tiles) {
+        const kind = row >= 0 && row < store.numRows ? describe(tile, row) : IDLE;
+        const gap = missing.includes(tile.slot)
+          ? "loading"
+          : absent.includes(tile.slot)
+            ? kind === TERMINAL_MISSING
+              ? "no terminal picture"
+              : "no picture"
+            : "";
+        setAttribute(tile.el, "data-gap", gap);
+        setAttribute(
+          tile.el,
+          "data-selected",
+          String(marks.selection.includes(tile.env)),
+        );
+      }
+    },
+    slotAt(x, y) {
+      if (!layout) return null;
+      const box = el.getBoundingClientRect();
+      const index = tileAt(layout, tiles.length, x - box.left, y - box.top);
+      return index === null ? null : (tiles[index]?.slot ?? null);
+    },
+  };
+}

@@ -1,0 +1,229 @@
+/**
+ * One view of a session: puts the parts together and tells them when to change.
+ *
+ * The root element carries what tests and style sheets look at; it is changed after
+ * the row is drawn.
+ */
+
+import { type Action, actionOf } from "../keys.ts";
+import type { Session } from "../session.ts";
+import { actionsOf } from "./actions.ts";
+import { controlsOf } from "./controls.ts";
+import { icon, listen, make, setAttribute, setText } from "./dom.ts";
+import { dumpPanelOf } from "./dump.ts";
+import { gridOf } from "./grid.ts";
+import { helpOf } from "./help.ts";
+import { formatBytes, formatCount } from "./numbers.ts";
+import { timelineOf } from "./timeline.ts";
+
+/** Rows that came within this time make a recording "live". */
+const LIVE_MS = 5000;
+
+export function mountViewer(
+  root: HTMLElement,
+  session: Session,
+  signal: AbortSignal,
+): void {
+  const { store, clock, marks, feed } = session;
+  root.className = "rollout-viewer";
+  root.tabIndex = 0;
+  root.dataset.lmSuppressShortcuts = "true";
+  root.setAttribute("role", "region");
+  root.setAttribute("aria-label", "Rollout viewer");
+  root.dataset.state = "loading";
+
+  const grid = gridOf(session, signal);
+  const timeline = timelineOf(session, signal);
+  const help = helpOf(signal);
+  const controls = controlsOf(session, (action) => perform(action), signal);
+  const dumps = dumpPanelOf(session, signal);
+  const title = make("span", { class: "rv-title" });
+  const live = make("span", { class: "rv-live", hidden: true }, "live");
+  const back = make(
+    "button",
+    { type: "button", class: "rv-button rv-back-to-grid", hidden: true },
+    icon("grid"),
+    "All tiles",
+  );
+  const facts = make("span", { class: "rv-facts" });
+  const lost = make("span", { class: "rv-lost" });
+  const alerts = make("div", { class: "rv-alerts" });
+  root.replaceChildren(
+    make(
+      "div",
+      { class: "rv-head" },
+      title,
+      live,
+      make("span", { class: "rv-spacer" }),
+      back,
+      lost,
+      facts,
+    ),
+    alerts,
+    grid.el,
+    timeline.el,
+    controls.el,
+    ...(dumps ? [dumps.el] : []),
+    help.el,
+  );
+  listen(back, "click", signal, () => perform("leave"));
+
+  const actions = actionsOf({ session, root, grid, help });
+  const perform = (action: Action) => {
+    actions[action]();
+    refresh();
+  };
+
+  listen(root, "keydown", signal, (event: KeyboardEvent) => {
+    // Always: no key that is typed here may reach the notebook.
+    event.stopPropagation();
+    const target = event.target as HTMLElement;
+    const isField = target.matches("select, input:not(.rv-scrub)");
+    if (isField) {
+      if (event.key === "Enter" || event.key === "Escape") root.focus();
+      return;
+    }
+    const isButton = target.matches("button");
+    if (isButton && (event.key === " " || event.key === "Enter")) return;
+    const action = actionOf(event);
+    if (!action) return;
+    event.preventDefault();
+    perform(action);
+  });
+  // A click anywhere inside gives the keys to the viewer.
+  listen(root, "pointerdown", signal, (event: PointerEvent) => {
+    const target = event.target as HTMLElement;
+    if (!target.closest("button, input, select, code, .rv-paths, .rv-help"))
+      root.focus({ preventScroll: true });
+  });
+
+  const refresh = () => {
+    const { manifest } = store;
+    const { player } = grid;
+    controls.update();
+    timeline.update();
+    dumps?.update();
+    setText(title, manifest?.title ?? "");
+    const isLive =
+      Boolean(manifest?.is_live) && performance.now() - feed.lastRowsAt < LIVE_MS;
+    live.hidden = !isLive;
+    back.hidden = grid.opened === null;
+    const numEnvs = manifest?.num_envs ?? 0;
+    const numRows = store.numRows - store.firstRow;
+    setText(facts, manifest ? describe(numEnvs, numRows, store.numBytes) : "");
+    const numLost = manifest?.num_lost ?? 0;
+    setText(lost, numLost ? `${formatCount(numLost)} pictures lost` : "");
+    setAttribute(root, "data-num-rows", String(store.numRows));
+    setAttribute(root, "data-num-envs", String(numEnvs));
+    const hasPictures = Boolean(manifest?.slots.length);
+    const shown = hasPictures ? player.drawnRow : clock.row;
+    if (shown >= 0 && store.numRows) setAttribute(root, "data-row", String(shown));
+    const isReady = store.numRows > 0 && (player.drawnRow >= 0 || !hasPictures);
+    const state = session.errors.length
+      ? "error"
+      : !isReady
+        ? "loading"
+        : isLive
+          ? "live"
+          : "ready";
+    setAttribute(root, "data-state", state);
+  };
+
+  // -- when to do what: the clock moves, rows come, time passes
+
+  let frame = 0;
+  const onFrame = (now: number) => {
+    frame = 0;
+    clock.tick(now);
+    grid.player.update(now);
+    if (clock.isPlaying) frame = requestAnimationFrame(onFrame);
+  };
+  let isRedrawn = true;
+  const redraw = () => {
+    if (!isRedrawn) return;
+    isRedrawn = false;
+    requestAnimationFrame(() => {
+      isRedrawn = true;
+      if (!signal.aborted) timeline.redraw(grid.player.slots);
+    });
+  };
+  let marked = "";
+  clock.onChange.on(() => {
+    if (clock.isPlaying) {
+      if (!frame) frame = requestAnimationFrame(onFrame);
+    } else grid.player.update();
+    const range = String(clock.range);
+    if (range !== marked) {
+      marked = range;
+      redraw();
+    }
+    refresh();
+  }, signal);
+  grid.player.onDraw.on(refresh, signal);
+  store.onManifest.on(refresh, signal);
+  store.onManifest.on(redraw, signal);
+  store.onData.on(() => {
+    grid.player.update();
+    refresh();
+    redraw();
+  }, signal);
+  marks.onChange.on(() => {
+    refresh();
+    redraw();
+  }, signal);
+  session.onError.on(() => {
+    showErrors(alerts, session, signal);
+    refresh();
+  }, signal);
+  const resized = new ResizeObserver(redraw);
+  resized.observe(timeline.el);
+  // "live" ends by itself; and the theme may change at any time.
+  const timer = setInterval(() => {
+    if (root.dataset.state === "live" || live.hidden === false) refresh();
+  }, 1000);
+  const themed = new MutationObserver(redraw);
+  themed.observe(document.body, { attributes: true });
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  listen(dark, "change", signal, redraw);
+  signal.addEventListener("abort", () => {
+    cancelAnimationFrame(frame);
+    resized.disconnect();
+    themed.disconnect();
+    clearInterval(timer);
+  });
+  showErrors(alerts, session, signal);
+  refresh();
+  redraw();
+}
+
+function describe(numEnvs: number, numRows: number, numBytes: number): string {
+  const counted = (count: number, noun: string) =>
+    `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
+  return [
+    counted(numEnvs, "env"),
+    counted(numRows, "row"),
+    `${formatBytes(numBytes)} in the page`,
+  ].join(" · ");
+}
+
+function showErrors(alerts: HTMLElement, session: Session, signal: AbortSignal): void {
+  alerts.replaceChildren(
+    ...session.errors.map((text) => {
+      const close = make(
+        "button",
+        { type: "button", class: "rv-button rv-bare", "aria-label": "Close" },
+        icon("close"),
+      );
+      listen(close, "click", signal, () => {
+        session.errors.splice(session.errors.indexOf(text), 1);
+        session.onError.emit();
+      });
+      return make(
+        "div",
+        { class: "rv-alert", role: "alert" },
+        make("span", {}, text),
+        close,
+      );
+    }),
+  );
+}

@@ -1,0 +1,381 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Chunks } from "../src/chunks.ts";
+import { Clock } from "../src/clock.ts";
+import { actionOf, BINDINGS } from "../src/keys.ts";
+import { layOut, layOutAlone, originOf, tileAt } from "../src/layout.ts";
+import {
+  emptyRect,
+  expand,
+  fullRect,
+  makeFrame,
+  reducedSize,
+  reduceRect,
+  replace,
+  xorInto,
+} from "../src/pixels.ts";
+import { EQUAL, IDLE, RAW, RESET, STEP, TERMINATED } from "../src/protocol.ts";
+import { Steps } from "../src/steps.ts";
+import { marksOf, traceOf } from "../src/timeline.ts";
+import { formatBytes, formatValue } from "../src/view/numbers.ts";
+import { randomOf } from "./film.ts";
+
+// -- steps
+
+/** One env's rows as [kind, ends, reward]. */
+function stepsOf(rows: [number, number, number][]): Steps {
+  const steps = new Steps(1);
+  steps.append({
+    start: 0,
+    count: rows.length,
+    kinds: Uint8Array.from(rows, ([kind]) => kind),
+    ends: Uint8Array.from(rows, ([, ends]) => ends),
+    rewards: Float64Array.from(rows, ([, , reward]) => reward),
+    envSteps: new Uint32Array(rows.length),
+  });
+  return steps;
+}
+
+test("episodes and returns follow from kinds and ends, as in Python", () => {
+  const nan = Number.NaN;
+  const steps = stepsOf([
+    [RESET, 0, nan],
+    [STEP, 0, 1],
+    [STEP, TERMINATED, 2],
+    [IDLE, 0, nan],
+    [STEP, 0, 5], // no reset was kept: the episode begins with a step
+    [RESET, 0, nan], // and this one ends it without an end
+  ]);
+
+  const moments = [0, 1, 2, 3, 4, 5].map((row) => steps.at(row, 0));
+
+  assert.deepEqual(
+    moments.map((one) => one.episode),
+    [0, 0, 0, -1, 1, 2],
+  );
+  assert.deepEqual(
+    moments.map((one) => one.total),
+    [0, 1, 3, nan, 5, 0],
+  );
+  assert.deepEqual(
+    moments.map((one) => one.outcome),
+    [0, 0, TERMINATED, TERMINATED, 0, 0],
+  );
+  assert.deepEqual(steps.endRows, [2]);
+  assert.equal(steps.findEnd(0, 1, null), 2);
+  assert.equal(steps.findEnd(2, 1, null), null);
+  assert.equal(steps.findEnd(5, -1, 0), 2);
+});
+
+test("step rows may overlap what is here, but leave no gap", () => {
+  const steps = stepsOf([
+    [RESET, 0, 0],
+    [STEP, 0, 1],
+  ]);
+  const rows = (start: number, count: number) => ({
+    start,
+    count,
+    kinds: new Uint8Array(count).fill(STEP),
+    ends: new Uint8Array(count),
+    rewards: new Float64Array(count).fill(1),
+    envSteps: new Uint32Array(count),
+  });
+
+  steps.append(rows(1, 3));
+
+  assert.equal(steps.numRows, 4);
+  assert.equal(steps.at(3, 0).total, 3);
+  assert.throws(() => steps.append(rows(6, 1)), /expected step rows from 4 on, got 6/);
+});
+
+// -- chunks
+
+function pieceOf(block: number, first: number, count: number) {
+  return {
+    block,
+    slot: 0,
+    width: 1,
+    height: 1,
+    first,
+    kinds: new Array(count).fill(first ? EQUAL : RAW),
+    records: new Array(count).fill(new Uint8Array(1)),
+    numBytes: 100,
+  };
+}
+
+test("pieces grow a chunk; a lost piece leaves it as it was", () => {
+  const chunks = new Chunks(1e6);
+
+  assert.equal(chunks.add(pieceOf(0, 0, 3)), true);
+  assert.equal(chunks.add(pieceOf(0, 5, 1)), false);
+  assert.equal(chunks.have(0, 0), 3);
+  assert.equal(chunks.add(pieceOf(0, 2, 3)), true);
+  assert.equal(chunks.have(0, 0), 5);
+  assert.equal(chunks.add(pieceOf(0, 0, 4)), false);
+  assert.equal(chunks.add(pieceOf(0, 0, 32)), true);
+  assert.equal(chunks.have(0, 0), 32);
+  assert.equal(chunks.numBytes, 100);
+});
+
+test("chunks over the budget go, the least recently used first", () => {
+  const chunks = new Chunks(250);
+
+  chunks.add(pieceOf(0, 0, 1));
+  chunks.add(pieceOf(1, 0, 1));
+  chunks.use(0, 0);
+  chunks.add(pieceOf(2, 0, 1));
+
+  assert.deepEqual(
+    [0, 1, 2].map((block) => chunks.have(block, 0)),
+    [1, 0, 1],
+  );
+  assert.equal(chunks.numBytes, 200);
+});
+
+// -- clock
+
+function clockOf(numRows: number) {
+  const time = { now: 0 };
+  const clock = new Clock(() => time.now);
+  clock.setBounds(0, numRows);
+  const pass = (ms: number) => {
+    time.now += ms;
+    clock.tick(time.now);
+  };
+  return { clock, pass };
+}
+
+test("rows are due by time, however rarely the clock is asked", () => {
+  const { clock, pass } = clockOf(1000);
+  clock.fps = 50;
+
+  clock.play();
+  pass(1000);
+  assert.equal(clock.row, 50);
+
+  clock.setSpeed(2);
+  pass(3010);
+  assert.equal(clock.row, 351);
+});
+
+test("playing stops on the last row, and starts again from the first", () => {
+  const { clock, pass } = clockOf(10);
+
+  clock.play();
+  pass(5000);
+  assert.deepEqual([clock.row, clock.isPlaying], [9, false]);
+
+  clock.play();
+  assert.deepEqual([clock.row, clock.isPlaying], [0, true]);
+});
+
+test("a loop goes round the marked range, or all rows", () => {
+  const { clock, pass } = clockOf(100);
+  clock.fps = 10;
+
+  clock.mark("in", 10);
+  clock.mark("out", 19);
+  clock.setLoop("range");
+  clock.play();
+  pass(1200);
+  assert.deepEqual([clock.range, clock.row], [[10, 20], 12]);
+
+  clock.setLoop("all");
+  pass(9000);
+  assert.equal(clock.row, 2);
+});
+
+test("new rows move the playhead only while it follows", () => {
+  const { clock } = clockOf(10);
+
+  clock.follow();
+  clock.setBounds(0, 20);
+  assert.equal(clock.row, 19);
+
+  clock.step(-1);
+  clock.setBounds(0, 30);
+  assert.deepEqual([clock.row, clock.isFollowing], [18, false]);
+});
+
+test("rows outside the recording are its ends", () => {
+  const { clock } = clockOf(10);
+
+  clock.seek(99);
+  assert.equal(clock.row, 9);
+  clock.seek(-5);
+  assert.equal(clock.row, 0);
+});
+
+// -- layout
+
+test("tiles cover the grid and never overlap, and stay within the width", () => {
+  const random = randomOf(1);
+  for (let i = 0; i < 300; i++) {
+    const count = 1 + Math.floor(random() * 70);
+    const sizes = Array.from({ length: count }, () => ({
+      width: 1 + Math.floor(random() * 700),
+      height: 1 + Math.floor(random() * 500),
+    }));
+    const space = { width: 300 + random() * 1100, height: 500, density: 1 + i / 200 };
+
+    const layout = layOut(sizes, space, i % 5 === 0 ? 3 : null);
+
+    assert.ok(layout.columns * layout.tileWidth <= space.width + layout.columns);
+    assert.ok(layout.columns * layout.rows >= count);
+    assert.ok(layout.columns * (layout.rows - 1) < count);
+    for (const [index, size] of sizes.entries()) {
+      const { x, y } = originOf(layout, index, size);
+      const column = index % layout.columns;
+      const row = Math.floor(index / layout.columns);
+      assert.ok(x >= column * layout.cellWidth && y >= row * layout.cellHeight);
+      const right = x + reducedSize(size.width, layout.reduction);
+      const bottom = y + reducedSize(size.height, layout.reduction);
+      assert.ok(right <= (column + 1) * layout.cellWidth);
+      assert.ok(bottom <= (row + 1) * layout.cellHeight);
+      const at = [(column + 0.5) * layout.tileWidth, (row + 0.5) * layout.tileHeight];
+      assert.equal(tileAt(layout, count, at[0]!, at[1]!), index);
+    }
+    // Never fewer pixels than the screen shows, where there are as many.
+    if (layout.reduction > 1)
+      assert.ok(layout.cellWidth >= Math.floor(layout.tileWidth * space.density));
+  }
+});
+
+test("sixteen CartPoles stand four by four at half size", () => {
+  const sizes = new Array(16).fill({ width: 600, height: 400 });
+
+  const layout = layOut(sizes, { width: 1200, height: 620, density: 1 });
+
+  assert.deepEqual([layout.columns, layout.rows, layout.reduction], [4, 4, 2]);
+});
+
+test("small frames are enlarged by whole numbers; one alone is never reduced", () => {
+  const small = layOut([{ width: 64, height: 64 }], {
+    width: 900,
+    height: 300,
+    density: 1,
+  });
+  const alone = layOutAlone(
+    { width: 600, height: 400 },
+    { width: 380, height: 300, density: 2 },
+  );
+
+  assert.deepEqual([small.tileWidth, small.isEnlarged], [320, true]);
+  assert.deepEqual([alone.reduction, alone.cellWidth, alone.tileWidth], [1, 600, 600]);
+});
+
+// -- pixels
+
+test("what changed is within the rectangle, whatever the width", () => {
+  const random = randomOf(2);
+  for (let i = 0; i < 300; i++) {
+    const [width, height] = [
+      1 + Math.floor(random() * 9),
+      1 + Math.floor(random() * 9),
+    ];
+    const [before, after, frame] = [0, 1, 2].map(() => makeFrame(width, height));
+    const num = width * height * 3;
+    for (let k = 0; k < num; k++) before!.bytes[k] = after!.bytes[k] = random() * 256;
+    const changes = Math.floor(random() * 4);
+    for (let k = 0; k < changes; k++)
+      after!.bytes[Math.floor(random() * num)] = random() * 256;
+    const delta = before!.words.map((word, k) => word ^ after!.words[k]!);
+    frame!.words.set(before!.words);
+
+    const rect =
+      i % 3 === 0
+        ? xorInto(frame!, delta)
+        : i % 3 === 1
+          ? replace(frame!, null, after!.words, fullRect(frame!))
+          : replace(frame!, before!, delta, fullRect(frame!));
+
+    assert.deepEqual(frame!.bytes, after!.bytes);
+    for (let k = 0; k < num; k++) {
+      const [x, y] = [Math.floor(k / 3) % width, Math.floor(k / 3 / width)];
+      if (before!.bytes[k] !== after!.bytes[k])
+        assert.ok(x >= rect.x0 && x < rect.x1 && y >= rect.y0 && y < rect.y1);
+    }
+    if (before!.bytes.every((byte, k) => byte === after!.bytes[k]))
+      assert.deepEqual(rect, emptyRect());
+  }
+});
+
+test("a reduced pixel is the mean of its square, an unreduced one exact", () => {
+  const random = randomOf(3);
+  for (const [width, height] of [
+    [8, 6],
+    [7, 5],
+    [12, 3],
+  ] as const) {
+    const frame = makeFrame(width, height);
+    for (let k = 0; k < width * height * 3; k++) frame.bytes[k] = random() * 256;
+    for (const reduction of [1, 2, 3]) {
+      const rect = reduceRect(frame, fullRect(frame), reduction);
+      const [w, h] = [rect.x1 - rect.x0, rect.y1 - rect.y0];
+      const out = new Uint32Array(w * h);
+
+      expand(frame, rect, reduction, out);
+
+      const shown = new Uint8Array(out.buffer);
+      for (let y = 0; y < h; y++)
+        for (let x = 0; x < w; x++)
+          for (let c = 0; c < 3; c++) {
+            let [sum, count] = [0, 0];
+            for (let v = y * reduction; v < Math.min(height, (y + 1) * reduction); v++)
+              for (
+                let u = x * reduction;
+                u < Math.min(width, (x + 1) * reduction);
+                u++
+              ) {
+                sum += frame.bytes[(v * width + u) * 3 + c]!;
+                count++;
+              }
+            const wrong = sum / count - shown[(y * w + x) * 4 + c]!;
+            assert.ok(reduction === 1 ? wrong === 0 : wrong > -1 && wrong < 2);
+            assert.equal(shown[(y * w + x) * 4 + 3], 255);
+          }
+    }
+  }
+});
+
+// -- timeline, keys, numbers
+
+test("a spike of one row survives a thousand rows a pixel", () => {
+  const value = (row: number) => (row === 54_321 ? 9 : 0);
+
+  const trace = traceOf(value, 0, 100_000, 100);
+
+  assert.deepEqual([trace.min, trace.max], [0, 9]);
+  assert.equal(trace.high.filter((v) => v === 9).length, 1);
+  assert.equal(marksOf(() => 2, [54_321], 0, 100_000, 100).indexOf(2), 54);
+});
+
+test("each key does one thing, and letters ignore the shift key", () => {
+  const press = (key: string, shiftKey = false, ctrlKey = false) =>
+    actionOf({ key, shiftKey, ctrlKey, metaKey: false, altKey: false });
+
+  assert.equal(press(" "), "toggle");
+  assert.equal(press("ArrowLeft"), "back");
+  assert.equal(press("ArrowLeft", true), "back10");
+  assert.equal(press("?", true), "help");
+  assert.equal(press("L", true), "loop");
+  assert.equal(press("c", false, true), null);
+  assert.equal(press("d"), null);
+  const keys = BINDINGS.map(({ codes, isShifted }) => `${isShifted} ${codes}`);
+  assert.equal(new Set(keys).size, keys.length);
+});
+
+test("numbers read well", () => {
+  assert.deepEqual([1, 0.1 + 0.2, -1234.5, 1e-7, Number.NaN].map(formatValue), [
+    "1",
+    "0.3",
+    "\u22121235",
+    "1.00e-7",
+    "\u2013",
+  ]);
+  assert.deepEqual([512, 3_680_000, 52e6].map(formatBytes), [
+    "1 kB",
+    "3.7 MB",
+    "52 MB",
+  ]);
+});

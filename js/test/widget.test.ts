@@ -1,0 +1,237 @@
+import assert from "node:assert/strict";
+import { mock, test } from "node:test";
+import type { ToKernel } from "../src/protocol.ts";
+import { connect, type Model } from "../src/widget.ts";
+import {
+  bufferOf,
+  chunkOf,
+  filmOf,
+  manifestOf,
+  randomOf,
+  stepBuffers,
+} from "./film.ts";
+
+class FakeModel implements Model {
+  readonly sent: ToKernel[] = [];
+  readonly saved: Record<string, unknown>[] = [];
+  readonly traits: Record<string, unknown> = {
+    playhead: 0,
+    playing: false,
+    speed: 1,
+    loop: "off",
+    selection: [],
+    bookmarks: [],
+    _observed: [],
+  };
+  #changed: Record<string, unknown> = {};
+  // biome-ignore lint/suspicious/noExplicitAny: as in Model
+  readonly #listeners = new Map<string, Set<(...args: any[]) => void>>();
+
+  get(name: string) {
+    return this.traits[name];
+  }
+  set(name: string, value: unknown) {
+    this.traits[name] = value;
+    this.#changed[name] = value;
+    this.emit(`change:${name}`);
+  }
+  save_changes() {
+    this.saved.push(this.#changed);
+    this.#changed = {};
+  }
+  on(event: string, callback: () => void) {
+    this.#listeners.set(event, (this.#listeners.get(event) ?? new Set()).add(callback));
+  }
+  off(event: string, callback: () => void) {
+    this.#listeners.get(event)?.delete(callback);
+  }
+  send(content: ToKernel) {
+    this.sent.push(content);
+  }
+  emit(event: string, ...args: unknown[]) {
+    for (const listener of this.#listeners.get(event) ?? []) listener(...args);
+  }
+  /** What Python does when somebody sets a trait. */
+  setFromPython(name: string, value: unknown) {
+    this.traits[name] = value;
+    this.emit(`change:${name}`);
+  }
+  get numListeners() {
+    return [...this.#listeners.values()].reduce((sum, set) => sum + set.size, 0);
+  }
+  kinds(kind: ToKernel["kind"]) {
+    return this.sent.filter((message) => message.kind === kind);
+  }
+}
+
+const random = randomOf(11);
+const SIZE = { width: 4, height: 4 };
+
+/** A page that knows `numRows` rows of one env, and has the first `numHere` of them. */
+function pageOf(numRows: number, numHere = numRows) {
+  mock.timers.enable({ apis: ["setInterval", "setTimeout"] });
+  const model = new FakeModel();
+  const ended = new AbortController();
+  const session = connect(model, ended.signal);
+  model.emit("msg:custom", manifestOf({ num_rows: numRows, is_live: true }), []);
+  const film = filmOf(Math.min(32, numHere), 4, 4, random);
+  const data = { kind: "data", seq: 0, num_rows: numRows, start: 0, count: numRows };
+  const chunks = numHere ? bufferOf([[0, 0, chunkOf(film, { ...SIZE, random })]]) : [];
+  model.emit("msg:custom", data, [
+    ...stepBuffers(numRows, 1),
+    numHere ? chunks : new ArrayBuffer(0),
+  ]);
+  return { model, session, ended };
+}
+
+test.afterEach(() => mock.timers.reset());
+
+test("the page says hello and acknowledges data", () => {
+  const { model, session } = pageOf(10);
+
+  assert.equal(model.sent[0]?.kind, "hello");
+  assert.deepEqual(model.kinds("ack"), [{ kind: "ack", seq: 0 }]);
+  assert.deepEqual(session.errors, []);
+  assert.equal(session.store.numRows, 10);
+});
+
+test("playing, scrubbing and stepping send nothing", () => {
+  const { model, session } = pageOf(10);
+  const before = model.sent.length;
+
+  session.clock.play();
+  session.clock.tick(performance.now() + 100);
+  session.clock.seek(3);
+  session.clock.step(1);
+  mock.timers.tick(5000);
+
+  assert.equal(model.sent.length, before);
+  assert.deepEqual(model.saved, []);
+});
+
+test("the playhead is told at most five times a second, and only while observed", () => {
+  const { model, session } = pageOf(10);
+  model.setFromPython("_observed", ["playhead"]);
+
+  for (let ms = 0; ms < 1000; ms += 20) {
+    session.clock.seek((ms / 20) % 10);
+    mock.timers.tick(20);
+  }
+  session.clock.seek(7);
+  mock.timers.tick(1000);
+
+  assert.ok(model.saved.length <= 6, `${model.saved.length}`);
+  assert.deepEqual(model.saved.at(-1), { playhead: 7 });
+});
+
+test("selection and bookmarks are told whenever they change", () => {
+  const { model, session } = pageOf(10);
+
+  session.marks.select([0]);
+  session.marks.toggleBookmark(4);
+  session.marks.toggleBookmark(4);
+
+  assert.deepEqual(model.saved, [
+    { selection: [0] },
+    { bookmarks: [4] },
+    { bookmarks: [] },
+  ]);
+});
+
+test("what Python sets acts on the page, and is not told back", () => {
+  const { model, session } = pageOf(10);
+
+  model.setFromPython("playhead", 5);
+  model.setFromPython("speed", 4);
+  model.setFromPython("loop", "all");
+  model.setFromPython("selection", [0]);
+  model.setFromPython("bookmarks", [3, 1]);
+  model.setFromPython("playing", true);
+  mock.timers.tick(1000);
+
+  const { clock, marks } = session;
+  assert.deepEqual([clock.row, clock.speed, clock.loop], [5, 4, "all"]);
+  assert.deepEqual([marks.selection, clock.isPlaying], [[0], true]);
+  assert.deepEqual(
+    model.saved.filter((one) => "playhead" in one),
+    [],
+  );
+});
+
+test("goto moves the page back to where Python has it", () => {
+  const { model, session } = pageOf(10);
+  session.clock.seek(9);
+
+  model.emit("msg:custom", { kind: "goto", row: 2 }, []);
+
+  assert.equal(session.clock.row, 2);
+});
+
+test("chunks that stay missing are asked for, each once a second", () => {
+  const now = mock.method(performance, "now", () => time);
+  let time = 0;
+  const { model, session } = pageOf(40, 0);
+  session.looked.set({}, [0]);
+
+  const asked = () => model.kinds("need").length;
+  const pass = (ms: number) => {
+    for (let passed = 0; passed < ms; passed += 100) {
+      time += 100;
+      mock.timers.tick(100);
+    }
+  };
+  pass(100);
+  assert.equal(asked(), 0);
+  pass(1000);
+  const [need] = model.kinds("need") as { chunks: number[][] }[];
+  assert.deepEqual(need?.chunks, [[0, 0, 0]]);
+  const first = asked();
+  pass(3000);
+  assert.ok(asked() - first <= 2 * 4, `${asked()}`);
+  now.mock.restore();
+});
+
+test("a session ends with its signal: no listener and no timer is left", () => {
+  const { model, ended } = pageOf(10);
+  const before = model.sent.length;
+
+  ended.abort();
+  mock.timers.tick(10_000);
+
+  assert.equal(model.numListeners, 0);
+  assert.equal(model.sent.length, before);
+});
+
+test("a dump is ordered, told, and its file put together from its pieces", () => {
+  const { model, session } = pageOf(10);
+  const jobs = session.jobs!;
+  const files: { name: string; parts: Uint8Array[] }[] = [];
+
+  jobs.dump("mp4", 0, 10);
+  jobs.download("csv", 2, 5, (file) => files.push(file));
+  const [dump] = model.kinds("dump") as { job: number }[];
+  const [download] = model.kinds("download") as { job: number }[];
+  const state = { kind: "job", progress: 1, message: "", paths: ["/a.mp4"] };
+  model.emit("msg:custom", { ...state, job: dump!.job, state: "done" }, []);
+  const piece = { kind: "file", job: download!.job, name: "a.csv", mime: "text/csv" };
+  for (const [offset, text] of [
+    [0, "ab"],
+    [2, "c"],
+  ] as const)
+    model.emit("msg:custom", { ...piece, offset, total: 3 }, [Buffer.from(text)]);
+
+  assert.deepEqual(jobs.list[0]?.paths, ["/a.mp4"]);
+  assert.equal(Buffer.concat(files[0]!.parts).toString(), "abc");
+});
+
+test("a lost piece of a download fails it and says so", () => {
+  const { model, session } = pageOf(10);
+  session.jobs!.download("csv", 0, 10, () => assert.fail("no file"));
+  const [download] = model.kinds("download") as { job: number }[];
+
+  const piece = { kind: "file", job: download!.job, name: "a", mime: "b", total: 9 };
+  model.emit("msg:custom", { ...piece, offset: 4 }, [Buffer.from("x")]);
+
+  assert.equal(session.jobs!.list[0]?.state, "failed");
+  assert.equal(model.kinds("cancel").length, 1);
+});
