@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import warnings
 from typing import Any
 
@@ -29,6 +30,8 @@ def make_envs(env_id: str, num_envs: int) -> Any:
     """
     import gymnasium
 
+    # Pictures only: pygame opens no window, and says nothing of having none.
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     for prefix, module in REGISTERED_BY.items():
         if env_id.startswith(prefix):
             with contextlib.suppress(ImportError):
