@@ -1,0 +1,335 @@
+"""A headless Chromium, and a JupyterLab with a real kernel, for the tests here.
+
+    def test_something(new_page):             # pages of Chromium
+        page = new_page(offline=True, color_scheme="dark")
+
+    def test_something_else(lab):             # a notebook in JupyterLab
+        notebook = lab("import rollout_viewer as rv", "rv.view(...)")
+        notebook.run_all()
+        notebook.page.wait_for_selector(".rollout-viewer")
+
+Both run for the whole session. Traps avoided here: `data-status=idle` does not mean
+that a kernel is ready (an early run opens a "Select Kernel" dialog), and
+`page.evaluate` has no timeout of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import nbformat
+import pytest
+from playwright.sync_api import Browser, Page, WebSocket, sync_playwright
+
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+VIEWPORT = {"width": 1280, "height": 1000}
+
+# Resolves to the kernel's id once it is connected and idle.
+READY_JS = """async () => {
+  const sleep = ms => new Promise(done => setTimeout(done, ms));
+  const within = (promise, ms, what) => Promise.race([promise,
+    sleep(ms).then(() => { throw new Error('timeout: ' + what); })]);
+  const app = window.jupyterapp;
+  await within(app.restored, 30000, 'restored');
+  let panel;
+  for (let i = 0; i < 600; i++) {
+    panel = app.shell.currentWidget;
+    if (panel && panel.context && panel.sessionContext) break;
+    await sleep(50);
+  }
+  await within(panel.context.ready, 30000, 'context');
+  await within(panel.sessionContext.ready, 30000, 'session');
+  for (let i = 0; i < 600; i++) {
+    const session = panel.sessionContext.session;
+    const kernel = session && session.kernel;
+    if (kernel && kernel.connectionStatus === 'connected' && kernel.status === 'idle')
+      return kernel.id;
+    await sleep(50);
+  }
+  throw new Error('kernel not idle');
+}"""
+
+# Runs a command of JupyterLab; "ran", or "timeout".
+COMMAND_JS = """async ([command, ms]) => Promise.race([
+  window.jupyterapp.commands.execute(command).then(() => 'ran'),
+  new Promise(done => setTimeout(() => done('timeout'), ms))])"""
+
+CELLS_JS = """() => window.jupyterapp.shell.currentWidget.content.widgets.map(
+  cell => cell.model.sharedModel.getSource())"""
+
+OUTPUTS_JS = """() => window.jupyterapp.shell.currentWidget.content.widgets.map(
+  cell => cell.model.outputs ? cell.model.outputs.toJSON() : [])"""
+
+SELECT_JS = """index => {
+  const content = window.jupyterapp.shell.currentWidget.content;
+  content.activeCellIndex = index;
+  content.mode = 'command';
+}"""
+
+
+def chromium_path() -> str | None:
+    """Return a Chromium of this machine; None: only Playwright's own may be there."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark everything in this folder, so that -m 'not browser' leaves it out."""
+    here = pathlib.Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Start the Chromium that all tests share."""
+    with sync_playwright() as playwright:
+        path = chromium_path()
+        if path is None and not os.path.exists(playwright.chromium.executable_path):
+            message = "no Chromium: install it (see `make setup`)"
+            if os.environ.get("CI"):
+                pytest.fail(message)
+            pytest.skip(message)
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def new_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
+    """Return a maker of pages, each in a context of its own with these options."""
+    with contextlib.ExitStack() as stack:
+
+        def make(**options: Any) -> Page:
+            context = chromium.new_context(**{"viewport": VIEWPORT, **options})
+            stack.callback(context.close)
+            context.set_default_timeout(30_000)
+            return context.new_page()
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServer]:
+    """Start the JupyterLab that all tests share; ends it and its kernels."""
+    root = tmp_path_factory.mktemp("jupyter")
+    with JupyterServer(root) as server:
+        yield server
+
+
+@pytest.fixture
+def lab(
+    jupyter: JupyterServer,
+    new_page: Callable[..., Page],
+    request: pytest.FixtureRequest,
+) -> Iterator[Callable[..., Notebook]]:
+    """Return a function that opens a notebook of the given cells in JupyterLab.
+
+    Its folder, where the kernel runs, is the notebook's alone.
+    """
+    kernels: list[str] = []
+
+    def open_notebook(*cells: str, **options: Any) -> Notebook:
+        name = f"{request.node.name}-{len(kernels)}"
+        folder = jupyter.root / name
+        folder.mkdir()
+        content = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
+            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+        )
+        nbformat.write(content, folder / "test.ipynb")
+        notebook = Notebook(new_page(**options), jupyter, folder)
+        kernels.append(notebook.kernel)
+        return notebook
+
+    yield open_notebook
+
+    for kernel in kernels:
+        jupyter.stop_kernel(kernel)
+
+
+class JupyterServer:
+    """A `jupyter lab` over the folder `root`, with no settings but its own."""
+
+    def __init__(self, root: pathlib.Path, app: str = "lab") -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.root = root / "notebooks"
+        self.root.mkdir()
+        self.url = f"http://127.0.0.1:{port}"
+        self._log = (root / "server.log").open("wb")
+        # no question about news above what the tests click
+        folder = root / "state" / "settings" / "@jupyterlab" / "apputils-extension"
+        folder.mkdir(parents=True)
+        settings = {"fetchNews": "false", "checkForUpdates": False}
+        file = folder / "notification.jupyterlab-settings"
+        file.write_text(json.dumps(settings))
+        expose = {"lab": "LabApp", "notebook": "JupyterNotebookApp"}[app]
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "jupyter", app),
+                *("--no-browser", "--allow-root", "--ip=127.0.0.1"),
+                *(f"--port={port}", "--ServerApp.port_retries=0"),
+                *("--IdentityProvider.token=", "--ServerApp.password="),
+                "--ServerApp.disable_check_xsrf=True",
+                f"--ServerApp.root_dir={self.root}",
+                f"--{expose}.expose_app_in_browser=True",
+            ],
+            env=self._environment(root),
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+
+    @staticmethod
+    def _environment(root: pathlib.Path) -> dict[str, str]:
+        here = pathlib.Path(sys.executable).parent
+        state = root / "state"
+        return {
+            **os.environ,
+            "PATH": f"{here}{os.pathsep}{os.environ['PATH']}",
+            "IPYTHONDIR": str(state / "ipython"),
+            "JUPYTER_CONFIG_DIR": str(state / "config"),
+            "JUPYTER_DATA_DIR": str(state / "data"),
+            "JUPYTER_RUNTIME_DIR": str(state / "runtime"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(state / "workspaces"),
+            "JUPYTERLAB_SETTINGS_DIR": str(state / "settings"),
+        }
+
+    def __enter__(self) -> JupyterServer:
+        for _ in range(600):
+            with contextlib.suppress(OSError):
+                self.get("/api")
+                return self
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.1)  # another process starts: there is no clock to turn
+        log = pathlib.Path(self._log.name).read_text(errors="replace")
+        raise RuntimeError(f"jupyter did not start:\n{log}")
+
+    def __exit__(self, *exc: object) -> None:
+        with contextlib.suppress(OSError):
+            for kernel in json.loads(self.get("/api/kernels")):
+                self.stop_kernel(kernel["id"])
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+    def get(self, path: str, method: str = "GET") -> bytes:
+        """Ask the server's own API."""
+        request = urllib.request.Request(self.url + path, method=method)
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            content: bytes = answer.read()
+        return content
+
+    def stop_kernel(self, kernel: str) -> None:
+        """End a kernel; it may have ended before."""
+        with contextlib.suppress(OSError):
+            self.get(f"/api/kernels/{kernel}", "DELETE")
+
+
+class Notebook:
+    """A notebook open in JupyterLab, its kernel connected and idle.
+
+    Attributes:
+        page: The page of Playwright.
+        folder: Where the notebook lies and its kernel runs.
+        sent: Every message that the page sent to the kernel, as bytes.
+    """
+
+    def __init__(self, page: Page, server: JupyterServer, folder: pathlib.Path) -> None:
+        self.page = page
+        self.folder = folder
+        self.sent: list[bytes] = []
+        page.on("websocket", self._listen)
+        page.goto(f"{server.url}/lab/tree/{folder.name}/test.ipynb?reset")
+        page.wait_for_function("() => window.jupyterapp && window.jupyterapp.shell")
+        self.kernel: str = page.evaluate(READY_JS)
+
+    def _listen(self, socket: WebSocket) -> None:
+        if "/channels" in socket.url:
+            socket.on("framesent", lambda data: self.sent.append(_as_bytes(data)))
+
+    @property
+    def num_comm_messages(self) -> int:
+        """How many messages of widgets went from the page to the kernel."""
+        return sum(b'"comm_msg"' in message for message in self.sent)
+
+    @property
+    def cells(self) -> list[str]:
+        """The source of each cell, as the page has it."""
+        sources: list[str] = self.page.evaluate(CELLS_JS)
+        return sources
+
+    def outputs(self, cell: int) -> list[dict[str, Any]]:
+        """Return the outputs of one cell, as in a notebook file."""
+        outputs: list[list[dict[str, Any]]] = self.page.evaluate(OUTPUTS_JS)
+        return outputs[cell]
+
+    def text(self, cell: int) -> str:
+        """Return what one cell printed; an error that it raised, too."""
+        parts = []
+        for output in self.outputs(cell):
+            text = output.get("text", "") or "\n".join(output.get("traceback", ""))
+            parts.append("".join(text))
+        return "".join(parts)
+
+    def run_all(self, timeout_s: float = 90) -> None:
+        """Run every cell and wait for the last one; raises what a cell raised."""
+        self._command("notebook:run-all-cells", timeout_s)
+
+    def run_cell(self, cell: int, timeout_s: float = 90) -> None:
+        """Run one cell and wait for it; raises what it raised."""
+        self.page.evaluate(SELECT_JS, cell)
+        self._command("notebook:run-cell", timeout_s)
+
+    def start_cell(self, cell: int) -> None:
+        """Run one cell without waiting for it."""
+        self.page.evaluate(SELECT_JS, cell)
+        self.page.evaluate(
+            "() => { window.jupyterapp.commands.execute('notebook:run-cell'); }"
+        )
+
+    def save(self) -> pathlib.Path:
+        """Save the notebook; returns its file."""
+        self._command("docmanager:save", 30)
+        return self.folder / "test.ipynb"
+
+    def _command(self, command: str, timeout_s: float) -> None:
+        result = self.page.evaluate(COMMAND_JS, [command, timeout_s * 1000])
+        assert result == "ran", f"{command}: {result} after {timeout_s} s"
+        for number, outputs in enumerate(self.page.evaluate(OUTPUTS_JS)):
+            for output in outputs:
+                if output["output_type"] == "error":
+                    trace = "\n".join(output["traceback"])
+                    pytest.fail(f"cell {number} raised:\n{trace}", pytrace=False)
+
+
+def _as_bytes(data: bytes | str) -> bytes:
+    return data.encode() if isinstance(data, str) else data

@@ -1,0 +1,358 @@
+"""The viewer in a real JupyterLab, with a real kernel.
+
+Frames say which row and env they are (`rollout_viewer.testing`), so that each test
+can ask the pixels on the canvas, or in a file, what they show.
+"""
+
+import base64
+import csv
+import re
+
+import numpy as np
+import pytest
+
+from rollout_viewer.testing import counting_frames, read_count
+
+NUM_ROWS, NUM_ENVS, HEIGHT, WIDTH = 40, 4, 48, 64
+
+RECORD = f"""
+import numpy as np
+import rollout_viewer as rv
+from rollout_viewer.testing import counting_frames
+
+frames = counting_frames({NUM_ROWS}, {NUM_ENVS}, height={HEIGHT}, width={WIDTH})
+cache = rv.FrameCache(fps=20)
+for row in range({NUM_ROWS}):
+    is_reset = np.full({NUM_ENVS}, row == 0)
+    cache.append(frames[row], reward=np.ones({NUM_ENVS}), reset=is_reset)
+"""
+SHOW = "viewer = rv.view(cache)\nviewer"
+
+# The canvas as it is, not as it is scaled on screen.
+PIXELS_JS = """canvas => {
+  const copy = new OffscreenCanvas(canvas.width, canvas.height);
+  const context = copy.getContext('2d');
+  context.drawImage(canvas, 0, 0);
+  const {data} = context.getImageData(0, 0, canvas.width, canvas.height);
+  let text = '';
+  for (let i = 0; i < data.length; i += 8192)
+    text += String.fromCharCode(...data.subarray(i, i + 8192));
+  return [canvas.width, canvas.height, btoa(text)];
+}"""
+
+
+class Viewer:
+    """What a person sees of one viewer of counting frames, and does with it."""
+
+    def __init__(self, notebook, index=0):
+        self.page = notebook.page
+        self.root = notebook.page.locator(".rollout-viewer").nth(index)
+        self.root.wait_for(state="attached")
+
+    def wait(self, name, value):
+        """Wait until the attribute data-<name> of the root is `value`."""
+        self.page.wait_for_function(
+            "([root, name, value]) => root.dataset[name] === value",
+            arg=[self.root.element_handle(), name, str(value)],
+        )
+
+    def wait_until_loaded(self, num_rows=NUM_ROWS):
+        """Wait until everything that was recorded is in the page."""
+        self.wait("numRows", num_rows)
+        self.page.wait_for_function(
+            "root => ['ready', 'live'].includes(root.dataset.state)",
+            arg=self.root.element_handle(),
+        )
+
+    @property
+    def row(self):
+        return int(self.root.get_attribute("data-row"))
+
+    def pixels(self):
+        """Return the pictures on the canvas, (num_envs, H, W, 3)."""
+        canvas = self.root.locator("canvas.rv-frames")
+        width, height, text = canvas.evaluate(PIXELS_JS)
+        grid = np.frombuffer(base64.b64decode(text), np.uint8)
+        grid = grid.reshape(height // HEIGHT, HEIGHT, width // WIDTH, WIDTH, 4)
+        tiles = grid.swapaxes(1, 2).reshape(-1, HEIGHT, WIDTH, 4)
+        return tiles[:NUM_ENVS, :, :, :3]
+
+    def press(self, *keys):
+        """Press keys in the viewer, one after the other."""
+        self.root.focus()
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def scrub(self, *shares):
+        """Drag the scrub bar to these shares of its width."""
+        bar = self.root.get_by_role("slider").first
+        bar.scroll_into_view_if_needed()
+        box = bar.bounding_box()
+        middle = box["y"] + box["height"] / 2
+        self.page.mouse.move(box["x"] + 2, middle)
+        self.page.mouse.down()
+        for share in shares:
+            self.page.mouse.move(box["x"] + share * (box["width"] - 1), middle)
+        self.page.mouse.up()
+
+    def button(self, name):
+        return self.root.get_by_role("button", name=re.compile(name, re.IGNORECASE))
+
+
+@pytest.fixture
+def shown(lab):
+    """Return a notebook that shows 40 rows of 4 counting envs, and its viewer."""
+    notebook = lab(RECORD, SHOW)
+    notebook.run_all()
+    viewer = Viewer(notebook)
+    viewer.wait_until_loaded()
+    return notebook, viewer
+
+
+def assert_shows(viewer, row):
+    """Compare each tile with the recorded frame, pixel by pixel."""
+    viewer.wait("row", row)
+    expected = counting_frames(1, NUM_ENVS, height=HEIGHT, width=WIDTH, start=row)[0]
+    np.testing.assert_array_equal(viewer.pixels(), expected)
+
+
+def test_canvas_shows_the_recorded_pixels(shown):
+    _, viewer = shown
+
+    viewer.press("Home")
+
+    assert_shows(viewer, 0)
+
+
+def test_keys_step_one_row_and_go_to_the_ends(shown):
+    _, viewer = shown
+
+    viewer.press("Home", "ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft")
+    assert_shows(viewer, 2)
+
+    viewer.press("End")
+    assert_shows(viewer, NUM_ROWS - 1)
+
+    viewer.press("Shift+ArrowLeft")
+    assert_shows(viewer, NUM_ROWS - 11)
+
+
+def test_dragging_the_scrub_bar_shows_the_rows_under_the_pointer(shown):
+    _, viewer = shown
+
+    viewer.scrub(0.25, 0.9, 1.0)
+    assert_shows(viewer, NUM_ROWS - 1)
+
+    viewer.scrub(0.8, 0.5)
+    assert abs(viewer.row - NUM_ROWS / 2) <= 1
+    assert_shows(viewer, viewer.row)
+
+
+def test_scrubbing_and_playing_send_nothing_to_the_kernel(shown):
+    notebook, viewer = shown
+    viewer.scrub(1.0, 0.0)
+    before = notebook.num_comm_messages
+
+    viewer.scrub(0.1, 0.9, 0.3, 0.6, 0.5)
+    viewer.press("Home", "]", "]", "]", "Space")
+    assert_shows(viewer, NUM_ROWS - 1)
+
+    assert notebook.num_comm_messages == before
+
+
+def test_the_viewer_answers_while_a_cell_keeps_the_kernel_busy(lab):
+    notebook = lab(RECORD, SHOW, "import time\ntime.sleep(600)")
+    notebook.run_cell(0)
+    notebook.run_cell(1)
+    viewer = Viewer(notebook)
+    viewer.wait_until_loaded()
+    notebook.start_cell(2)
+    notebook.page.wait_for_selector("[data-status=busy]", state="attached")
+
+    viewer.scrub(0.5, 1.0)
+
+    assert_shows(viewer, NUM_ROWS - 1)
+
+
+def test_letters_typed_in_the_viewer_do_not_reach_the_notebook(shown):
+    notebook, viewer = shown
+    cells = notebook.cells
+
+    viewer.press(*"ddabxzcvmy", "Enter", "Escape", "Shift+M", "0", "0")
+    bar = viewer.root.get_by_role("slider").first
+    bar.focus()
+    for key in "ddabx":
+        notebook.page.keyboard.press(key)
+
+    assert notebook.cells == cells
+    assert notebook.text(0) == ""
+
+
+def test_dump_buttons_write_every_frame_once_and_say_where(shown):
+    import av
+
+    notebook, viewer = shown
+
+    viewer.button("^dump mp4").click()
+    viewer.root.get_by_text(re.compile(r"videos/.*\.mp4")).wait_for()
+    viewer.button("^dump csv").click()
+    viewer.root.get_by_text(re.compile(r"tables/.*\.csv")).wait_for()
+
+    (video,) = notebook.folder.glob("csv_logs/rollouts/videos/*.mp4")
+    with av.open(str(video)) as file:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+    first_tiles = [picture[:HEIGHT, :WIDTH] for picture in pictures]
+    rows = [(row, 0) for row in range(NUM_ROWS)]
+    assert [read_count(tile) for tile in first_tiles] == rows
+    (table,) = notebook.folder.glob("csv_logs/rollouts/tables/*.csv")
+    with table.open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == NUM_ROWS * NUM_ENVS
+
+
+def test_dump_takes_the_marked_range(shown):
+    notebook, viewer = shown
+
+    viewer.press("Home", "Shift+ArrowRight", "i", "ArrowRight", "ArrowRight", "o")
+    viewer.button("^dump csv").click()
+    viewer.root.get_by_text(re.compile(r"tables/.*\.csv")).wait_for()
+
+    (table,) = notebook.folder.glob("csv_logs/rollouts/tables/*.csv")
+    with table.open(newline="") as file:
+        assert {row["row"] for row in csv.DictReader(file)} == {"10", "11", "12"}
+
+
+def test_download_sends_the_file_through_the_browser(shown, tmp_path):
+    import av
+
+    notebook, viewer = shown
+
+    with notebook.page.expect_download() as download:
+        viewer.button("^download mp4").click()
+    path = tmp_path / "sent.mp4"
+    download.value.save_as(path)
+
+    with av.open(str(path)) as file:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+    rows = [read_count(picture[:HEIGHT, :WIDTH])[0] for picture in pictures]
+    assert rows == list(range(NUM_ROWS))
+    assert not list(notebook.folder.glob("csv_logs/**/*.mp4"))
+
+
+def test_a_failing_logger_is_told_in_the_widget(lab):
+    failing = """
+class Failing:
+    def log_video(self, *args, **kwargs):
+        raise OSError("the disk is on fire")
+
+viewer = rv.view(cache, logger=Failing())
+viewer
+"""
+    notebook = lab(RECORD, failing)
+    notebook.run_all()
+    viewer = Viewer(notebook)
+    viewer.wait_until_loaded()
+
+    viewer.button("^dump mp4").click()
+
+    viewer.root.get_by_text(re.compile("the disk is on fire")).wait_for()
+
+
+FOLLOW = """
+import time
+live = rv.FrameCache(fps=20)
+follower = rv.view(live)
+follower
+"""
+NUM_LIVE_ROWS = 15
+RECORD_SLOWLY = f"""
+appended = []
+for row in range({NUM_LIVE_ROWS}):
+    is_reset = np.full({NUM_ENVS}, row == 0)
+    live.append(frames[row], reward=np.ones({NUM_ENVS}), reset=is_reset)
+    appended.append(time.time() * 1000)
+    time.sleep(0.2)
+print(*appended)
+"""
+# Notes when each row was on screen, in the clock of the machine.
+WATCH_JS = """root => {
+  window.seen = {};
+  const note = () => {
+    if (root.dataset.row) window.seen[root.dataset.row] ??= Date.now();
+  };
+  new MutationObserver(note).observe(root, {attributes: true});
+}"""
+
+
+def test_a_viewer_follows_what_a_running_cell_records(lab, record_property):
+    notebook = lab(RECORD, FOLLOW, RECORD_SLOWLY)
+    notebook.run_cell(0)
+    notebook.run_cell(1)
+    viewer = Viewer(notebook)
+    viewer.press("End")
+    viewer.root.evaluate(WATCH_JS)
+
+    notebook.run_cell(2)
+    viewer.wait("row", NUM_LIVE_ROWS - 1)
+
+    seen = {int(row): t for row, t in notebook.page.evaluate("window.seen").items()}
+    appended = [float(t) for t in notebook.text(2).split()]
+    delays_ms = [seen[row] - appended[row] for row in seen if row > 0]
+    record_property("delay_ms_median", float(np.median(delays_ms)))
+    record_property("delay_ms_max", max(delays_ms))
+    print(
+        f"on screen after {np.median(delays_ms):.0f} ms, {max(delays_ms):.0f} at most"
+    )
+    # each row as it came, and not only the last one when the cell ended
+    assert len(seen) >= NUM_LIVE_ROWS - 1
+    assert np.median(delays_ms) < 200  # 5 on an idle machine
+    assert_shows(viewer, NUM_LIVE_ROWS - 1)
+
+
+def test_running_the_cell_again_shows_one_viewer_and_leaks_none(lab):
+    count = "import threading\nprint(threading.active_count())"
+    notebook = lab(RECORD, SHOW, count)
+    notebook.run_all()
+    num_threads = int(notebook.text(2))
+
+    for _ in range(5):
+        notebook.run_cell(1)
+    notebook.run_cell(2)
+
+    Viewer(notebook).wait_until_loaded()
+    assert notebook.page.locator(".rollout-viewer").count() == 1
+    assert int(notebook.text(2)) <= num_threads + 2
+
+
+def test_dumping_again_overwrites_nothing(shown):
+    notebook, viewer = shown
+
+    for number in (1, 2):
+        viewer.button("^dump csv").click()
+        viewer.root.get_by_text(re.compile(r"tables/.*\.csv")).nth(
+            number - 1
+        ).wait_for()
+
+    assert len(list(notebook.folder.glob("csv_logs/rollouts/tables/*.csv"))) == 2
+
+
+def test_python_moves_the_playhead_of_the_page(lab):
+    notebook = lab(RECORD, SHOW, "viewer.goto(7)")
+    notebook.run_cell(0)
+    notebook.run_cell(1)
+    viewer = Viewer(notebook)
+    viewer.wait_until_loaded()
+
+    notebook.run_cell(2)
+
+    assert_shows(viewer, 7)
+
+
+def test_a_reloaded_page_shows_the_recording_again(shown):
+    notebook, viewer = shown
+    notebook.save()
+
+    notebook.page.reload()
+    viewer.wait_until_loaded()
+    viewer.press("End")
+
+    assert_shows(viewer, NUM_ROWS - 1)
