@@ -1,0 +1,54 @@
+"""The notebooks run from top to bottom, and are saved with pictures."""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+NOTEBOOKS = sorted((pathlib.Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request, tmp_path):
+    """Return a copy of a notebook in a folder of its own."""
+    return pathlib.Path(shutil.copy(request.param, tmp_path))
+
+
+def test_notebook_runs_and_leaves_what_it_says(notebook):
+    # In a process of its own: nbclient's event loop and Playwright's do not share one.
+    command = ["nbconvert", "--to", "notebook", "--execute", "--inplace"]
+
+    result = subprocess.run(
+        [sys.executable, "-m", "jupyter", *command, str(notebook)],
+        capture_output=True,
+        text=True,
+    )
+
+    assert result.returncode == 0, result.stderr
+    ran = nbformat.read(notebook, as_version=4)
+    outputs = [o for cell in ran.cells for o in cell.get("outputs", ())]
+    shown = [set(output.get("data", ())) for output in outputs]
+    assert any("application/vnd.jupyter.widget-view+json" in kinds for kinds in shown)
+    if notebook.stem == "01_first_look":
+        videos = list(notebook.parent.rglob("*.mp4"))
+        tables = list(notebook.parent.rglob("*.csv"))
+        assert len(videos) == 2
+        assert tables
+        assert (notebook.parent / "poles.html").stat().st_size > 100_000
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_is_saved_with_a_poster_where_no_widget_runs(path):
+    saved = nbformat.read(path, as_version=4)
+    outputs = [o for cell in saved.cells for o in cell.get("outputs", ())]
+
+    posters = [o for o in outputs if "image/png" in o.get("data", {})]
+
+    assert posters, f"run {path.name} in JupyterLab and save it with its outputs"
+    assert path.stat().st_size < 2_000_000
+    assert not any(output["output_type"] == "error" for output in outputs)
