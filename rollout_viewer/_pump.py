@@ -121,6 +121,8 @@ class Pump:
             except Exception as error:
                 self._on_error(error)
                 time.sleep(BLIND_INTERVAL_S)
+        # A closed viewer that somebody still holds must not hold the recording.
+        del self._cache
 
     def step(self) -> None:
         """Answer what came and send what is due; the thread's whole work."""

@@ -8,7 +8,6 @@ and nothing that a person does in the page waits for the kernel.
 from __future__ import annotations
 
 import importlib.resources
-import sys
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,13 @@ import traitlets
 
 from rollout_viewer import _protocol
 from rollout_viewer._cache import FrameCache, open_recording
-from rollout_viewer._errors import MissingDependencyError, RolloutViewerError, RowError
+from rollout_viewer._cells import close_earlier
+from rollout_viewer._errors import (
+    CacheClosedError,
+    MissingDependencyError,
+    RolloutViewerError,
+    RowError,
+)
 from rollout_viewer._jobs import Jobs
 from rollout_viewer._pump import Pump
 
@@ -86,7 +91,8 @@ class RolloutViewer(anywidget.AnyWidget):
     ) -> None:
         if columns is not None and columns < 1:
             raise ValueError(f"RolloutViewer: expected columns >= 1, got {columns!r}.")
-        self._cache = as_cache(source)
+        cache = as_cache(source)
+        self._get_cache: Callable[[], FrameCache | None] = lambda: cache
         self._logger = logger
         self._tag = tag
         self._columns = columns
@@ -110,20 +116,36 @@ class RolloutViewer(anywidget.AnyWidget):
         super().__init__(**traits)
         self._is_ready = True
         self._unpin_replies()
-        self._unsubscribe = self._cache.subscribe(self._pump.notify)
+        unsubscribe = cache.subscribe(self._pump.notify)
         self.on_msg(_weakly(this, RolloutViewer._on_message))
         self._finalizer = weakref.finalize(
-            self, _stop, self._pump, self._jobs, self._unsubscribe
+            self, _stop, self._pump, self._jobs, unsubscribe
         )
         self._pump.start()
-        _close_earlier(self)
+        close_earlier(self)
 
     # -- what it shows
 
     @property
     def cache(self) -> FrameCache:
-        """The recording."""
-        return self._cache
+        """The recording.
+
+        Raises:
+            CacheClosedError: A later run of the cell took this viewer's place, and
+                nobody else has kept the recording.
+        """
+        cache = self._get_cache()
+        if cache is None:
+            raise CacheClosedError(
+                "RolloutViewer: expected a recording, got none: the cell that made "
+                "this viewer ran again, and nothing else has kept what it showed. "
+                "Keep the FrameCache in a variable."
+            )
+        return cache
+
+    @property
+    def _cache(self) -> FrameCache:
+        return self.cache
 
     @property
     def logger(self) -> Any:
@@ -245,6 +267,15 @@ class RolloutViewer(anywidget.AnyWidget):
         if self.__dict__.get("_is_ready"):
             self._finalizer()
             super().close()
+
+    def let_go(self) -> None:
+        """Close, and keep the recording alive no longer.
+
+        Called when the cell that made this viewer runs again: IPython's `Out` keeps
+        the viewer itself for ever.
+        """
+        self._get_cache = weakref.ref(self.cache)
+        self.close()
 
     def _dump(
         self,
@@ -447,40 +478,6 @@ def _bundle(name: str) -> str:
             "checkout was not built. Run: make setup"
         )
     return file.read_text("utf-8")
-
-
-# The notebook cell and the run of it that made each viewer that is open.
-_cells: weakref.WeakKeyDictionary[RolloutViewer, tuple[str, str]] = (
-    weakref.WeakKeyDictionary()
-)
-
-
-def _close_earlier(viewer: RolloutViewer) -> None:
-    """Close what an earlier run of the same notebook cell made.
-
-    The cell's output was replaced, but ipywidgets and IPython's `Out` keep every
-    widget for ever, and with it a thread and a recording.
-    """
-    made = _running_cell()
-    if made is None:
-        return
-    for other, (cell, run) in list(_cells.items()):
-        if cell == made[0] and run != made[1]:
-            other.close()
-            del _cells[other]
-    _cells[viewer] = made
-
-
-def _running_cell() -> tuple[str, str] | None:
-    """Return the ids of the notebook cell that runs and of this run; None elsewhere."""
-    if "IPython" not in sys.modules:
-        return None
-    shell: Any = sys.modules["IPython"].get_ipython()
-    try:
-        parent = shell.get_parent()
-        return parent["metadata"]["cellId"], parent["header"]["msg_id"]
-    except (AttributeError, KeyError, TypeError, LookupError):
-        return None  # IPython in a terminal, or a front end that names no cells
 
 
 def _weakly(this: weakref.ref[RolloutViewer], method: Callable[..., Any]) -> Any:

@@ -76,9 +76,11 @@ ARROWS: dict[str, set[str]] = {
     "_protocol": {"_cache", "_codec", "_rows"},
     "_html": {"_cache", "_files", "_frames", "_protocol"},
     "_jobs": {"_protocol"},
+    "_cells": set(),
     "_pump": {"_codec", "_protocol"},
     "_viewer": {
         "_cache",
+        "_cells",
         "_clip",
         "_export",
         "_frames",

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer import _viewer
+from rollout_viewer import _cells, _viewer
 from rollout_viewer._protocol import check
 from rollout_viewer.testing import counting_frames, read_count
 
@@ -323,3 +323,28 @@ def test_a_closed_viewer_is_not_kept_alive():
     gc.collect()
 
     assert reference() is None
+
+
+def test_running_a_cell_again_keeps_nothing_of_the_earlier_run(monkeypatch):
+    run = iter("1123")
+    monkeypatch.setattr(_cells, "_running_cell", lambda: ("cell", next(run)))
+    cache = recording()
+    reference = weakref.ref(cache)
+    first, beside = rv.view(cache), rv.view(cache)
+    threads = [viewer._pump._thread for viewer in (first, beside)]
+    assert first.comm is not None
+
+    second = rv.view(recording())
+    del cache
+    for thread in threads:
+        thread.join(10)
+    gc.collect()
+
+    assert reference() is None
+    assert first.comm is None
+    assert beside.comm is None
+    with pytest.raises(rv.CacheClosedError, match="ran again"):
+        first.cache
+    third = rv.view(second.cache)
+    assert second.cache is third.cache
+    third.close()
