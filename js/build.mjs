@@ -36,16 +36,11 @@ export const embedded = {
         ...common,
         entryPoints: [join(here, "src/worker.ts")],
         write: false,
-        banner: { js: LICENSES },
       });
       return { contents: outputFiles[0].text, loader: "text" };
     });
   },
 };
-
-const LICENSES =
-  "/* Zstandard (BSD-3-Clause), (c) 2016-present Yann Collet, Facebook, Inc.; " +
-  "zstddec (MIT), (c) Don McCurdy; fzstd (MIT), (c) Arjun Barrett. */";
 
 export const common = {
   bundle: true,
@@ -58,6 +53,22 @@ export const common = {
   logLevel: "warning",
 };
 
+/** What the licences of the code inside ask for: their text goes along. */
+async function licenses() {
+  const read = (path) => readFile(join(here, "node_modules", path), "utf8");
+  const zstd = /BSD License[\s\S]*?DAMAGE\./.exec(
+    await read("zstddec/dist/zstddec.mjs"),
+  );
+  if (!zstd)
+    throw new Error("build: zstddec carries zstd's licence in another way now");
+  const texts = [
+    `zstddec\n\n${await read("zstddec/LICENSE")}`,
+    zstd[0].replace(/^ \* ?/gm, ""),
+    `fzstd\n\n${await read("fzstd/LICENSE")}`,
+  ];
+  return `/*! Parts of this file:\n\n${texts.join("\n\n").replaceAll("*/", "* /")}\n*/`;
+}
+
 export async function buildPage(folder) {
   await mkdir(folder, { recursive: true });
   const { outputFiles } = await build({
@@ -68,6 +79,7 @@ export async function buildPage(folder) {
     },
     outdir: folder,
     write: false,
+    banner: { js: await licenses() },
   });
   for (const file of outputFiles) {
     const name = file.path.endsWith(".css") ? "widget.css" : "widget.js";

@@ -45,7 +45,8 @@ export class Feed {
   readonly #page = Math.random().toString(36).slice(2);
   #beginning = 0;
   #saidHello = Number.NEGATIVE_INFINITY;
-  /** When rows came last, for "live". */
+  #numKnown = 0;
+  /** When new rows were recorded last, for "live". */
   lastRowsAt = Number.NEGATIVE_INFINITY;
 
   constructor({ store, clock, send, version, now }: FeedOptions) {
@@ -81,6 +82,7 @@ export class Feed {
         store.setManifest(message);
         this.#clock.fps = message.fps;
         if (isNew) {
+          this.#numKnown = message.num_rows;
           this.#clock.setBounds(message.first_row, message.first_row);
           if (message.follow) this.#clock.follow();
         }
@@ -88,12 +90,16 @@ export class Feed {
       }
       case "data": {
         const before = store.numRows;
+        // What was there when the page came is no news.
+        if (message.num_rows > this.#numKnown) {
+          this.#numKnown = message.num_rows;
+          this.lastRowsAt = this.#now();
+        }
         const isWhole = store.addData(message, buffers);
         this.#send?.({ kind: "ack", seq: message.seq });
         // Step rows are sent once: a lost message means to begin again.
         if (!isWhole && this.#now() - this.#saidHello > HELLO_AGAIN_MS) this.hello();
         if (store.numRows !== before) {
-          this.lastRowsAt = this.#now();
           this.#clock.setBounds(store.firstRow, store.numRows);
         }
         return true;

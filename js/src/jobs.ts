@@ -47,7 +47,7 @@ export class Jobs {
   }
 
   dump(format: string, start: number, stop: number): void {
-    const job = this.#add(`Dump ${format}`, false);
+    const job = this.#add(`Dump ${nameOf(format)}`, false);
     this.#send({ kind: "dump", job, formats: [format], start, stop });
   }
 
@@ -58,7 +58,7 @@ export class Jobs {
     stop: number,
     onFile: (file: Download) => void,
   ): void {
-    const job = this.#add(`Download ${format}`, true);
+    const job = this.#add(`Download ${nameOf(format)}`, true);
     this.#done.set(job, onFile);
     this.#files.set(job, { parts: [], size: 0 });
     this.#send({ kind: "download", job, format, start, stop });
@@ -136,4 +136,9 @@ export class Jobs {
     this.#files.delete(job);
     this.#done.delete(job);
   }
+}
+
+/** A format as people read it: mp4, CSV. */
+export function nameOf(format: string): string {
+  return format === "csv" ? "CSV" : format;
 }

@@ -54,9 +54,12 @@ export function layOut(
   const numColumns = Math.max(1, Math.min(across, Math.max(1, sizes.length)));
   const numRows = Math.max(1, Math.ceil(sizes.length / numColumns));
   const scale = scaleOf(numColumns, numRows, cell, space);
-  const tileWidth = Math.max(1, Math.floor(cell.width * scale));
-  const tileHeight = Math.max(1, Math.round((tileWidth * cell.height) / cell.width));
-  const reduction = Math.max(1, Math.floor(cell.width / (tileWidth * space.density)));
+  // Rounded up as the canvas's cells are, where the width has room for that.
+  const wide = Math.ceil(cell.width * scale - 1e-6);
+  const isTight = wide * numColumns > space.width;
+  const tileWidth = Math.max(1, isTight ? Math.floor(cell.width * scale) : wide);
+  const tileHeight = Math.max(1, Math.ceil(cell.height * scale - 1e-6));
+  const reduction = Math.max(1, Math.floor(1 / (scale * space.density) + 1e-6));
   return {
     columns: numColumns,
     rows: numRows,

@@ -17,7 +17,8 @@ NUM_ROWS, NUM_ENVS, HEIGHT, WIDTH = 70, 4, 48, 64
 
 # The canvas as it is, not as it is scaled on screen; transparent pixels stay so.
 PIXELS_JS = """canvas => {
-  const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  const context = canvas.getContext('2d');
+  const {data} = context.getImageData(0, 0, canvas.width, canvas.height);
   let text = '';
   for (let i = 0; i < data.length; i += 8192)
     text += String.fromCharCode(...data.subarray(i, i + 8192));
@@ -45,8 +46,10 @@ def recorded(num_rows=NUM_ROWS):
 class Shown:
     """A page in the browser, and what a person does with it."""
 
-    def __init__(self, new_page, path, **options):
+    def __init__(self, new_page, path, script=None, **options):
         self.page = new_page(offline=True, **options)
+        if script:
+            self.page.add_init_script(script)
         self.faults = []
         self.page.on("console", lambda message: self.faults.append(message.text))
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
@@ -80,7 +83,7 @@ class Shown:
         return pixels.reshape(height, width, 4)
 
     def frames(self, count=NUM_ENVS):
-        """Return the pictures on the canvas, (count, H, W, 3), where none is reduced."""
+        """Return the pictures on the canvas, not reduced, (count, H, W, 3)."""
         assert self.canvas.get_attribute("data-reduction") == "1"
         columns = int(self.canvas.get_attribute("data-columns"))
         grid = self.grid()
@@ -308,6 +311,34 @@ def test_a_page_has_no_dump_buttons(shown):
     names = shown.root.get_by_role("button", name=re.compile("dump|download", re.I))
 
     assert names.count() == 0
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "window.Worker = class { constructor() { throw new Error('refused'); } }",
+        # a page's policy refuses a worker only after it was made
+        """window.Worker = class {
+             constructor() {
+               setTimeout(() => this.onerror(new ErrorEvent('error')), 20);
+             }
+             postMessage() {}
+             terminate() {}
+           }""",
+        # no wasm either: pages of workers have their own, so these go too
+        """delete window.WebAssembly;
+           window.Worker = class { constructor() { throw new Error('refused'); } }""",
+    ],
+    ids=["no worker", "worker refused late", "no wasm"],
+)
+def test_pixels_are_the_same_where_the_page_forbids(script, new_page, tmp_path):
+    shown = Shown(new_page, write_html(recorded(), tmp_path / "page.html"), script)
+    shown.wait("numRows", NUM_ROWS)
+
+    for row in (0, 45, 20):
+        shown.go(row)
+
+        np.testing.assert_array_equal(shown.frames(), film(1, start=row)[0])
 
 
 def test_help_lists_the_keys(shown):

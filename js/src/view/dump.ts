@@ -1,14 +1,11 @@
 /** Dump and download buttons, and what became of them. */
 
-import type { JobState } from "../jobs.ts";
+import { type JobState, nameOf } from "../jobs.ts";
 import type { Session } from "../session.ts";
 import { icon, listen, make, setText } from "./dom.ts";
 import { formatCount } from "./numbers.ts";
 
-const FORMATS = [
-  ["mp4", "mp4"],
-  ["csv", "CSV"],
-] as const;
+const FORMATS = ["mp4", "csv"] as const;
 
 export interface DumpPanel {
   el: HTMLElement;
@@ -47,8 +44,9 @@ export function dumpPanelOf(session: Session, signal: AbortSignal): DumpPanel | 
     buttons.push(made);
     return made;
   };
-  const pairs = FORMATS.map(([format, name]) =>
-    make(
+  const pairs = FORMATS.map((format) => {
+    const name = nameOf(format);
+    return make(
       "span",
       { class: "rv-pair", role: "group", "aria-label": name },
       button(
@@ -63,8 +61,8 @@ export function dumpPanelOf(session: Session, signal: AbortSignal): DumpPanel | 
         () => jobs.download(format, ...rows(), (file) => offer(file, signal)),
         icon("download"),
       ),
-    ),
-  );
+    );
+  });
   const bar = make("div", { class: "rv-dumps" }, ...pairs, span);
   const el = make("div", { class: "rv-export" }, bar, list);
   const items = new Map<number, JobItem>();

@@ -23,6 +23,7 @@ export interface Overlay {
 interface Tile {
   slot: number;
   env: number;
+  isShared: boolean;
   el: HTMLElement;
   where: HTMLElement;
   step: HTMLElement;
@@ -38,18 +39,20 @@ export function overlayOf({ store, marks }: Session): Overlay {
   const tileOf = (slot: number): Tile => {
     const { env, camera, shared } = store.manifest!.slots[slot]!;
     const cameras = new Set(store.manifest!.slots.map((one) => one.camera));
-    const name = shared ? "all envs" : `env ${env}`;
-    const full = cameras.size > 1 ? `${name} ${camera}` : name;
-    const where = make("span", { class: "rv-episode" });
-    const step = make("span", { class: "rv-step" });
+    const name = shared
+      ? make("b", {}, "all envs")
+      : make("b", {}, make("span", { class: "rv-word" }, "env "), String(env));
+    if (cameras.size > 1) name.append(` ${camera}`);
+    const where = make("span", {});
+    const step = make("span", {});
     const total = make("b", {});
     const badge = make("span", { class: "rv-badge", hidden: true });
     const label = make(
       "div",
       { class: "rv-label" },
-      make("b", {}, full),
-      shared ? null : where,
-      shared ? null : step,
+      name,
+      shared ? null : named("rv-episode", "ep", "isode", where),
+      shared ? null : named("rv-step", "step", "", step),
     );
     const tile = make("div", { class: "rv-tile", "data-env": env, "data-slot": slot });
     tile.append(
@@ -57,14 +60,16 @@ export function overlayOf({ store, marks }: Session): Overlay {
       shared ? "" : make("span", { class: "rv-total" }, make("i", {}, "return"), total),
       badge,
     );
-    return { slot, env, el: tile, where, step, total, badge };
+    return { slot, env, isShared: shared, el: tile, where, step, total, badge };
   };
 
   const describe = (tile: Tile, row: number) => {
     const moment = store.steps.at(row, tile.env);
+    // One picture of all envs: what one of them does is not its own.
+    if (tile.isShared) return moment.kind;
     const hasEpisode = moment.episode >= 0;
-    setText(tile.where, hasEpisode ? `episode ${moment.episode}` : "");
-    setText(tile.step, hasEpisode ? `step ${moment.envStep}` : "");
+    setText(tile.where, hasEpisode ? String(moment.episode) : "");
+    setText(tile.step, hasEpisode ? String(moment.envStep) : "");
     setText(tile.total, hasEpisode ? formatValue(moment.total) : "");
     const isOver = moment.ends !== 0 || (moment.kind === IDLE && !hasEpisode);
     const outcome =
@@ -118,4 +123,10 @@ export function overlayOf({ store, marks }: Session): Overlay {
       return index === null ? null : (tiles[index]?.slot ?? null);
     },
   };
+}
+
+/** A name and its number; the end of the name goes where there is no room for it. */
+function named(kind: string, name: string, end: string, number: HTMLElement) {
+  const rest = make("span", { class: "rv-long" }, end);
+  return make("span", { class: kind }, name, end ? rest : null, " ", number);
 }

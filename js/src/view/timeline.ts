@@ -191,15 +191,14 @@ interface Area {
   w: number;
 }
 
-/** Where values go; a flat trace lies in the middle of the lower half. */
+/** Where values go; a flat trace lies in the middle. */
 function scaleOf(
   { min, max }: Trace,
   { top, bottom }: Area,
 ): (value: number) => number {
-  if (max > min) {
-    const from = Math.min(min, 0) === 0 && min >= 0 ? 0 : min;
+  const from = Math.min(min, 0) === 0 ? 0 : min;
+  if (max > min)
     return (value) => bottom - ((value - from) / (max - from)) * (bottom - top);
-  }
   return () => top + (bottom - top) * 0.5;
 }
 
@@ -210,14 +209,18 @@ function fillTrace(
   colour: string,
 ): void {
   if (!Number.isFinite(trace.min)) return;
-  const y = scaleOf(trace, area);
+  // An area stands on zero, or hangs from it.
+  const [min, max] = [Math.min(0, trace.min), Math.max(0, trace.max)];
+  const y = scaleOf({ ...trace, min, max }, area);
+  const zero = min === max ? area.bottom : y(0);
   context.fillStyle = colour;
   const step = nextFilled(trace);
   for (let x = 0; x < area.w; x++) {
     const filled = step(x);
     if (filled < 0) continue;
-    const top = y(trace.high[filled]!);
-    context.fillRect(x, top, 1, area.bottom - top + 1);
+    const top = Math.min(zero, y(trace.high[filled]!));
+    const bottom = Math.max(zero, y(trace.low[filled]!));
+    context.fillRect(x, top, 1, bottom - top);
   }
 }
 
