@@ -51,8 +51,8 @@ export function overlayOf({ store, marks }: Session): Overlay {
       "div",
       { class: "rv-label" },
       name,
-      shared ? null : named("rv-episode", "ep", "isode", where),
-      shared ? null : named("rv-step", "step", "", step),
+      shared ? null : named("rv-episode", ["e", "p", "isode"], where),
+      shared ? null : named("rv-step", ["s", "tep", ""], step),
     );
     const tile = make("div", { class: "rv-tile", "data-env": env, "data-slot": slot });
     tile.append(
@@ -125,8 +125,16 @@ export function overlayOf({ store, marks }: Session): Overlay {
   };
 }
 
-/** A name and its number; the end of the name goes where there is no room for it. */
-function named(kind: string, name: string, end: string, number: HTMLElement) {
-  const rest = make("span", { class: "rv-long" }, end);
-  return make("span", { class: kind }, name, end ? rest : null, " ", number);
+/** A number with its name, whose end goes first and then all but its first letter. */
+function named(kind: string, name: [string, string, string], number: HTMLElement) {
+  const [first, middle, end] = name;
+  return make(
+    "span",
+    { class: kind },
+    first,
+    make("span", { class: "rv-word" }, middle),
+    make("span", { class: "rv-long" }, end),
+    make("span", { class: "rv-word" }, " "),
+    number,
+  );
 }
