@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer import _store
-from rollout_viewer._codec import CHUNK_ROWS, join
+from rollout_viewer._codec import CHUNK_ROWS, absent, join
 from rollout_viewer._columns import DecodedExtras, unpack_columns
 from rollout_viewer._copy import write_copy
 from rollout_viewer._owner import read_only
@@ -112,6 +112,10 @@ class FollowedRecording:
             ]
         if not pieces:
             return self._reader.chunk(block, slot)
+        if (missing := pieces[0][3]) > 0:
+            # The slot's first picture came after others of the block were stored.
+            info = self.slots[slot]
+            pieces.insert(0, absent(info.height, info.width, 0, missing))
         return join(pieces, where=f"{self.path}, block {block}", first=first)
 
     def extras(self, row: int) -> Extras:

@@ -441,6 +441,20 @@ def test_another_process_reads_while_this_one_writes(tmp_path):
         assert reader.stdout.readline() == f"{NUM_ROWS} {total} True\n"
 
 
+def test_an_env_first_pictured_late_in_an_open_block_is_followed(tmp_path):
+    cache = rv.FrameCache(tmp_path / "run.rollout")
+    frames = film(2)
+    cache.append([frames[0, 0], None])
+    cache.flush()
+    cache.append(frames[1])
+    cache.flush()
+
+    opened = rv.open(cache.path)
+
+    assert (opened[1] == frames[1]).all()
+    assert not opened.has_picture(0, 1)
+
+
 def test_a_followed_file_tells_its_subscribers(tmp_path):
     path = tmp_path / "run.rollout"
     cache = fill(rv.FrameCache(path), film())
