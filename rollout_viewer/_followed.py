@@ -126,7 +126,7 @@ class FollowedRecording:
                 if tail.start <= row < tail.start + tail.num_rows:
                     return unpack_columns(tail.steps, where=where)[1][row - tail.start]
             block, offset = divmod(row, CHUNK_ROWS)
-            data = self._reader.steps_of(block)
+            data = self._reader.extras_of(block)
             return self._decoded.get(block, data, where)[offset] if data else {}
 
     def append(self, *_: Any, **__: Any) -> list[tuple[int, int]]:
@@ -156,9 +156,9 @@ class FollowedRecording:
                 statements += _store.tail_statements(tail)
         write_copy(self, path, rows // CHUNK_ROWS, len(self.slots), statements)
 
-    def steps_of(self, block: int) -> bytes | None:
-        """Return the stored step data of a sealed block."""
-        return self._reader.steps_of(block)
+    def extras_of(self, block: int) -> bytes | None:
+        """Return the stored actions and data of a sealed block; None: it has none."""
+        return self._reader.extras_of(block)
 
     def close(self) -> None:
         """Stop following."""

@@ -25,7 +25,7 @@ from rollout_viewer._codec import (
     Scratch,
     kinds_of,
 )
-from rollout_viewer._columns import DecodedExtras, pack_columns
+from rollout_viewer._columns import DecodedExtras, pack_columns, pack_extras
 from rollout_viewer._copy import write_copy
 from rollout_viewer._errors import FrameError, RolloutViewerError
 from rollout_viewer._owner import acquire, this_process
@@ -75,7 +75,7 @@ class Recording:
         self._encoders: list[ChunkEncoder] = []
         self._scratches: dict[tuple[int, int], Scratch] = {}
         self._open_extras: list[Extras] = []
-        self._pending: dict[int, tuple[bytes, dict[int, bytes]]] = {}
+        self._pending: dict[int, tuple[bytes | None, dict[int, bytes]]] = {}
         self._decoded = DecodedExtras()
         self._tail_row = 0
         self._sealed_nbytes = 0
@@ -227,7 +227,7 @@ class Recording:
     def _seal(self) -> None:
         assert self.rows is not None
         block = self.rows.num_rows // CHUNK_ROWS - 1
-        steps = self._pack_rows(block * CHUNK_ROWS, self.rows.num_rows)
+        extras = pack_extras(self._open_extras)
         chunks: dict[int, bytes] = {}
         num_pictures = 0
         for slot, encoder in enumerate(self._encoders):
@@ -238,16 +238,26 @@ class Recording:
                 chunks[slot] = chunk
                 self._sealed_nbytes += len(chunk)
         self._open_extras = []
-        self._pending[block] = steps, chunks
+        self._pending[block] = extras, chunks
+        statements = [*self._take_statements(), *self._step_statements(block)]
+        if extras is not None:
+            statements.append(_store.extras_statement(block, extras))
         batch = Batch(
-            [*self._take_statements(), *_store.step_statements(block, steps)],
+            statements,
             _store.pack_statements(block, chunks.items()),
             num_pictures,
             sum(map(len, chunks.values())),
             lambda: self._forget(block),
         )
         if not self._writer.put(batch, max_stall_s=self._max_stall_s):
-            self._pending[block] = steps, {}
+            self._pending[block] = extras, {}
+
+    def _step_statements(self, block: int) -> list[_store.Statement]:
+        assert self.rows is not None
+        run = _store.run_blocks(self.rows.num_envs)
+        first = block if (block + 1) % run else block + 1 - run
+        core = self.rows.block(first * CHUNK_ROWS, (block + 1) * CHUNK_ROWS)
+        return _store.step_statements(first, block, pack_columns(core, []))
 
     def _forget(self, block: int) -> None:
         # A dict's pop is atomic: the writer's thread needs no lock for it, which
@@ -321,8 +331,7 @@ class Recording:
             assert self.rows is not None
             if block == self.rows.num_rows // CHUNK_ROWS:
                 return self._open_extras[offset]
-            pending = self._pending.get(block)
-        data = pending[0] if pending is not None else self._reader.steps_of(block)
+        data = self.extras_of(block)
         if data is None:
             return {}
         with self._lock:
@@ -358,10 +367,10 @@ class Recording:
             statements += _store.tail_statements(tail)
         write_copy(self, path, rows // CHUNK_ROWS, num_slots, statements)
 
-    def steps_of(self, block: int) -> bytes | None:
-        """Return the stored step data of a sealed block."""
+    def extras_of(self, block: int) -> bytes | None:
+        """Return the stored actions and data of a sealed block; None: it has none."""
         pending = self._pending.get(block)
-        return pending[0] if pending is not None else self._reader.steps_of(block)
+        return pending[0] if pending is not None else self._reader.extras_of(block)
 
     def close(self) -> None:
         """End the recording; it stays readable.

@@ -358,6 +358,28 @@ def test_a_file_keeps_everything(tmp_path):
     assert opened.nbytes == cache.nbytes
 
 
+def test_step_data_of_sealed_blocks_is_merged_as_it_grows(tmp_path):
+    path = tmp_path / "run.rollout"
+    cache = rv.FrameCache(path)
+    opened = None
+    for row in range(2100):
+        cache.append(None, reward=float(row), data={"obs": [row]})
+        if row in (500, 1030):
+            cache.flush()
+            opened = opened or rv.open(path)
+            assert opened.num_rows == row + 1
+    cache.close()
+
+    with sqlite3.connect(path) as connection:
+        blocks = [b for (b,) in connection.execute("SELECT block FROM steps")]
+    connection.close()
+    assert blocks == [0, 32, 64]  # each 1024 rows; 64 is the last full block
+    for one in (opened, rv.open(path), rv.open(cache.save(tmp_path / "saved"))):
+        assert one.num_rows == 2100
+        assert one.scalars["reward"][:, 0].tolist() == list(range(2100))
+        assert [one.at(row, 0).obs for row in (0, 1023, 2099)] == [0, 1023, 2099]
+
+
 def test_a_forgotten_close_loses_nothing(tmp_path):
     cache = fill(rv.FrameCache(tmp_path / "run.rollout"), film())
     del cache
