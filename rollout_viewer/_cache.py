@@ -12,10 +12,11 @@ import threading
 import warnings
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
+from rollout_viewer._budget import Budget
 from rollout_viewer._errors import (
     CacheClosedError,
     FrameError,
@@ -47,6 +48,7 @@ DEFAULT_FPS = 30.0
 _QUEUE_SHARE = 8
 _READERS_SHARE = 4
 _FOLLOW_INTERVAL_S = 0.1
+_MIN_BUDGET_BYTES = 1_000_000
 
 
 class FrameCache:
@@ -63,6 +65,12 @@ class FrameCache:
             temporary file, which goes with this object.
         fps: Rows a second when played; None: 30, or what the recorder knows.
         memory_bytes: Bound for buffers, queue, and decoded chunks.
+        disk_bytes: Bound for the file (while recording, SQLite's side file of some
+            MB stands beside it). None: the disk's. Step data is always written.
+        keep: What happens there. ``"all"``: it counts as a full disk, pictures
+            stop. ``"latest"``: whole episodes go, from the oldest; rows and
+            episodes keep their numbers and step data, only pictures are gone.
+            Rows of a `Clip` in use stay.
         max_stall_s: How long `append` waits for a slow disk before pictures are
             dropped, counted and warned of.
         metadata: Anything that JSON takes; kept in the file.
@@ -84,14 +92,30 @@ class FrameCache:
         *,
         fps: float | None = None,
         memory_bytes: int = 256_000_000,
+        disk_bytes: int | None = None,
+        keep: Literal["all", "latest"] = "all",
         max_stall_s: float = 1.0,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         if fps is not None and not fps > 0:
             raise ValueError(f"FrameCache: expected fps > 0, got {fps!r}.")
-        if memory_bytes < 1_000_000:
+        for name, nbytes in (
+            ("memory_bytes", memory_bytes),
+            ("disk_bytes", disk_bytes),
+        ):
+            if nbytes is not None and nbytes < _MIN_BUDGET_BYTES:
+                raise ValueError(
+                    f"FrameCache: expected {name} >= {_MIN_BUDGET_BYTES}, got "
+                    f"{nbytes!r}."
+                )
+        if keep not in ("all", "latest"):
             raise ValueError(
-                f"FrameCache: expected memory_bytes >= 1000000, got {memory_bytes!r}."
+                f"FrameCache: expected keep to be 'all' or 'latest', got {keep!r}."
+            )
+        if keep == "latest" and disk_bytes is None:
+            raise ValueError(
+                "FrameCache: expected disk_bytes with keep='latest', got None. "
+                "Say how large the file may become."
             )
         meta = {"fps": fps, "metadata": _jsonable(dict(metadata or {}))}
         recording = Recording(
@@ -99,6 +123,7 @@ class FrameCache:
             queue_bytes=memory_bytes // _QUEUE_SHARE,
             max_stall_s=max_stall_s,
             meta=meta,
+            budget=Budget(disk_bytes, keep),
         )
         self._start(recording, memory_bytes)
 
@@ -117,6 +142,7 @@ class FrameCache:
         self._subscribers: dict[int, Callable[[int, int], None]] = {}
         self._next_subscriber = 0
         self._num_warned = 0
+        self._has_told_cut = False
         self._readers = Readers(memory_bytes // _READERS_SHARE)
         self._follower: threading.Thread | None = None
         self._finalizer = weakref.finalize(self, recording.release)
@@ -223,6 +249,17 @@ class FrameCache:
         return dict(self._segments[-1]) if self._segments else {}
 
     def _warn_of_losses(self, recording: Recording) -> None:
+        cut = recording.budget.cut
+        if cut is not None and not self._has_told_cut:
+            self._has_told_cut = True
+            warnings.warn(
+                "FrameCache: expected episodes that fit into disk_bytes="
+                f"{recording.budget.disk_bytes}, got a longer one of env {cut[0]} "
+                f"(from row {cut[1]} on). Its newest rows are kept; raise disk_bytes "
+                "to keep it whole.",
+                RolloutViewerWarning,
+                stacklevel=3,
+            )
         lost = recording.num_lost
         if (lost or recording.fault) and not self._num_warned:
             self._num_warned = 1
@@ -322,13 +359,36 @@ class FrameCache:
     @property
     def raw_nbytes(self) -> int:
         """Bytes of the same pictures uncompressed, repeated ones included."""
-        num_rows = self.num_rows
-        return sum(num_rows * s.height * s.width * 3 for s in self._recording.slots)
+        num_rows, recording = self.num_rows, self._recording
+        return sum(
+            (num_rows - recording.first_row_of(slot)) * s.height * s.width * 3
+            for slot, s in enumerate(recording.slots)
+        )
 
     @property
     def num_lost(self) -> int:
         """Pictures that the disk or its slowness cost."""
         return self._recording.num_lost
+
+    @property
+    def num_evicted(self) -> int:
+        """Pictures that went because newer ones needed their room (`disk_bytes`)."""
+        return self._recording.num_evicted
+
+    @property
+    def first_row(self) -> int:
+        """The first row that still has pictures; 0 if none were evicted."""
+        slots = range(len(self._recording.slots))
+        return min(map(self._recording.first_row_of, slots), default=0)
+
+    def pin(
+        self, start: int, stop: int, envs: Sequence[int] | None
+    ) -> Callable[[], object]:
+        """Keep rows of envs from eviction until the result is called."""
+        recording = self._recording
+        if not isinstance(recording, Recording):
+            return lambda: None
+        return recording.budget.pin(start, stop, None if self.is_shared else envs)
 
     @property
     def path(self) -> Path:

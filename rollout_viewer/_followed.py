@@ -38,6 +38,7 @@ class FollowedRecording:
         self.rows: Rows | None = None
         self.slots: list[SlotInfo] = []
         self.meta: dict[str, Any] = {}
+        self._first_rows: dict[int, int] = {}
         self.is_closed = False
         self._reader = _store.Reader(path)
         self._lock = threading.RLock()
@@ -50,6 +51,15 @@ class FollowedRecording:
     def num_lost(self) -> int:
         """Pictures that the writer could not keep."""
         return int(self.meta.get("num_lost", 0))
+
+    @property
+    def num_evicted(self) -> int:
+        """Pictures that made room for newer ones."""
+        return int(self.meta.get("num_evicted", 0))
+
+    def first_row_of(self, slot: int) -> int:
+        """Return the slot's first row whose picture was not evicted."""
+        return self._first_rows.get(slot, 0)
 
     @property
     def picture_nbytes(self) -> int:
@@ -76,6 +86,7 @@ class FollowedRecording:
                 self._reader.forget()
             self.meta = meta
             self.slots = self._reader.slots()
+            self._first_rows = self._reader.kept()
             known = self.rows.num_rows if self.rows else 0
             for block, data in self._reader.steps(known // CHUNK_ROWS):
                 self._take(block * CHUNK_ROWS, data)
@@ -102,6 +113,8 @@ class FollowedRecording:
 
     def chunk(self, block: int, slot: int, first: int = 0) -> bytes | None:
         """Return the chunk, or of an open one the records from `first` on."""
+        if (block + 1) * CHUNK_ROWS <= self.first_row_of(slot):
+            return None
         with self._lock:
             pieces = [
                 piece
@@ -152,6 +165,7 @@ class FollowedRecording:
             statements += [
                 _store.episode_statement(*e) for e in self._reader.episodes()
             ]
+            statements += _store.kept_statements(self._first_rows)
             for tail in self._tails:
                 statements += _store.tail_statements(tail)
         write_copy(self, path, rows // CHUNK_ROWS, len(self.slots), statements)

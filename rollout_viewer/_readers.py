@@ -33,7 +33,8 @@ class Readers:
     def read(self, recording: AnyRecording, row: int, slot: int, out: Frame) -> None:
         block, index = divmod(row, CHUNK_ROWS)
         with self._lock:
-            reader = self._reader(recording, block, slot, index)
+            is_gone = row < recording.first_row_of(slot)
+            reader = None if is_gone else self._reader(recording, block, slot, index)
             if reader is None:
                 out[...] = 0
             else:
@@ -41,6 +42,8 @@ class Readers:
 
     def has_picture(self, recording: AnyRecording, row: int, slot: int) -> bool:
         block, index = divmod(row, CHUNK_ROWS)
+        if row < recording.first_row_of(slot):
+            return False
         with self._lock:
             reader = self._reader(recording, block, slot, index)
             return reader is not None and reader.has_picture(index)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rollout_viewer import _store
+from rollout_viewer._budget import Budget, Stored
 from rollout_viewer._codec import (
     ABSENT,
     CHUNK_ROWS,
@@ -54,6 +55,7 @@ class Recording:
         queue_bytes: What may wait for the disk.
         max_stall_s: How long an append may wait for the disk.
         meta: First metadata.
+        budget: What the file may hold.
     """
 
     def __init__(
@@ -63,7 +65,9 @@ class Recording:
         queue_bytes: int,
         max_stall_s: float,
         meta: dict[str, Any],
+        budget: Budget | None = None,
     ) -> None:
+        self.budget = budget or Budget(None, "all")
         self.is_temporary = path is None
         self.path = _temporary_path() if path is None else path
         self.meta = {**meta, "session": uuid.uuid4().hex}
@@ -78,7 +82,7 @@ class Recording:
         self._pending: dict[int, tuple[bytes | None, dict[int, bytes]]] = {}
         self._decoded = DecodedExtras()
         self._tail_row = 0
-        self._sealed_nbytes = 0
+        self._is_full = False
         self._statements: list[_store.Statement] = []
         self._file_lock = None if self.is_temporary else acquire(self.path)
         connection = _store.create(self.path, is_temporary=self.is_temporary)
@@ -128,7 +132,16 @@ class Recording:
     def picture_nbytes(self) -> int:
         """Bytes of all chunks."""
         with self._lock:
-            return self._sealed_nbytes + sum(e.nbytes for e in self._encoders)
+            return self.budget.used_nbytes + sum(e.nbytes for e in self._encoders)
+
+    @property
+    def num_evicted(self) -> int:
+        """Pictures that made room for newer ones."""
+        return int(self.meta.get("num_evicted", 0))
+
+    def first_row_of(self, slot: int) -> int:
+        """Return the slot's first row whose picture was not evicted."""
+        return self.budget.first_rows.get(slot, 0)
 
     def slot(self, env: int, camera: str, height: int, width: int) -> int:
         """Return the slot of an env and camera; make it at its first picture.
@@ -221,6 +234,8 @@ class Recording:
         self._statements.append(statement)
 
     def _take_statements(self) -> list[_store.Statement]:
+        if self._writer.num_lost != self.meta.get("num_lost", 0):
+            self.set_meta("num_lost", self._writer.num_lost)
         taken, self._statements = self._statements, []
         return taken
 
@@ -229,14 +244,17 @@ class Recording:
         block = self.rows.num_rows // CHUNK_ROWS - 1
         extras = pack_extras(self._open_extras)
         chunks: dict[int, bytes] = {}
-        num_pictures = 0
+        stored: dict[int, Stored] = {}
         for slot, encoder in enumerate(self._encoders):
             chunk = encoder.seal()
-            shown = CHUNK_ROWS - kinds_of(chunk).count(ABSENT)
-            num_pictures += shown
+            shown = sum(1 << i for i, k in enumerate(kinds_of(chunk)) if k != ABSENT)
             if shown:
                 chunks[slot] = chunk
-                self._sealed_nbytes += len(chunk)
+                stored[slot] = Stored(block, len(chunk), shown)
+        num_pictures = sum(one.shown.bit_count() for one in stored.values())
+        nbytes = sum(one.nbytes for one in stored.values())
+        if not self._make_room(block, nbytes, num_pictures):
+            chunks, stored, num_pictures, nbytes = {}, {}, 0, 0
         self._open_extras = []
         self._pending[block] = extras, chunks
         statements = [*self._take_statements(), *self._step_statements(block)]
@@ -244,13 +262,40 @@ class Recording:
             statements.append(_store.extras_statement(block, extras))
         batch = Batch(
             statements,
-            _store.pack_statements(block, chunks.items()),
+            _store.pack_statements(block, chunks.items(), is_apart=self.budget.evicts),
             num_pictures,
-            sum(map(len, chunks.values())),
+            nbytes,
             lambda: self._forget(block),
+            self.budget.used_nbytes + nbytes,
         )
         if not self._writer.put(batch, max_stall_s=self._max_stall_s):
             self._pending[block] = extras, {}
+            return
+        for slot, one in stored.items():
+            self.budget.add(slot, one)
+
+    def _make_room(self, block: int, nbytes: int, num_pictures: int) -> bool:
+        """Evict what has to go; return whether the block's pictures fit then."""
+        assert self.rows is not None
+        fits, gone = self.budget.make_room(
+            nbytes,
+            self._writer.overhead,
+            block * CHUNK_ROWS,
+            self.rows,
+            self.slots,
+            is_shared=bool(self.meta.get("is_shared", False)),
+        )
+        if self.budget.num_evicted != self.num_evicted:
+            self._statements += _store.drop_statements(gone, self.budget.first_rows)
+            self.set_meta("num_evicted", self.budget.num_evicted)
+        self._is_full = self._is_full or not (fits or self.budget.evicts)
+        if num_pictures and (self._is_full or not fits):
+            reason = f"disk_bytes={self.budget.disk_bytes} used up"
+            if self.budget.evicts:
+                reason += " by clips in use, or by 32 rows"
+            self._writer.refuse(num_pictures, reason)
+            return False
+        return True
 
     def _step_statements(self, block: int) -> list[_store.Statement]:
         assert self.rows is not None
@@ -298,6 +343,8 @@ class Recording:
             return None
         first = start - block_start
         pieces = [(slot, e.piece(first)) for slot, e in enumerate(self._encoders)]
+        if self._is_full:
+            pieces = []
         return _store.Tail(
             block_start // CHUNK_ROWS,
             start,
@@ -320,6 +367,8 @@ class Recording:
             if block == self.rows.num_rows // CHUNK_ROWS:
                 return self._encoders[slot].piece(first)
             pending = self._pending.get(block)
+        if (block + 1) * CHUNK_ROWS <= self.first_row_of(slot):
+            return None
         if pending is not None:
             return pending[1].get(slot)
         return self._reader.chunk(block, slot)
@@ -362,6 +411,7 @@ class Recording:
                     _store.episode_statement(env, index, info)
                     for (env, index), info in self.rows.infos().items()
                 ]
+            statements += _store.kept_statements(self.budget.first_rows)
             num_slots = len(self.slots)
         if tail is not None:
             statements += _store.tail_statements(tail)
@@ -411,10 +461,12 @@ class Recording:
             self.rows = None
             self.slots, self._encoders, self._open_extras = [], [], []
             self._pending, self._decoded = {}, DecodedExtras()
-            self._tail_row = self._sealed_nbytes = 0
+            self._tail_row = 0
+            self.budget.clear()
+            self.meta.pop("num_evicted", None)
+            self._is_full = False
             self._statements = [
-                (f"DELETE FROM {table}", ())
-                for table in ("packs", "steps", "tail", "slots", "episodes")
+                (f"DELETE FROM {table}", ()) for table in _store.TABLES_OF_ROWS
             ]
             self.set_meta("session", uuid.uuid4().hex)
             self._reader.forget()

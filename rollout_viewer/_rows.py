@@ -341,6 +341,19 @@ class Rows:
             episodes[-1] = replace(self._so_far(env, self.num_rows), **info)
         return episodes
 
+    def begun(self, env: int, index: int) -> int | None:
+        """First row of an episode; None if it has not begun."""
+        episodes = self._episodes[env]
+        return episodes[index].start if index < len(episodes) else None
+
+    def ended(self, env: int, index: int) -> tuple[int, int] | None:
+        """(start, stop) of an episode; None if it goes on or has not begun."""
+        episodes = self._episodes[env]
+        is_last = index == len(episodes) - 1
+        if index >= len(episodes) or (is_last and self._is_running[env]):
+            return None
+        return episodes[index].start, episodes[index].stop
+
     def episodes(self) -> list[Episode]:
         """All episodes, in the order in which they began."""
         found = [e for env in range(self.num_envs) for e in self.of_env(env)]

@@ -7,6 +7,7 @@ Tables, version 1::
 
     meta      key -> JSON value
     slots     the pictures of a row: env, camera, size
+    kept      slot -> its first row that has a picture, where older ones were evicted
     packs     id = block << 16 | n; several slots' chunks of one block of 32 rows,
               one after the other; directory: u32 slot, offset, length, ...
     steps     first block -> core step data of some blocks in a row (_columns.py):
@@ -34,7 +35,7 @@ import numpy as np
 from rollout_viewer._errors import RecordingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 FORMAT_VERSION = 1
 _APPLICATION_ID = 0x52564653
@@ -52,6 +53,7 @@ PRAGMA user_version = {FORMAT_VERSION};
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE slots (slot INTEGER PRIMARY KEY, env INTEGER, camera TEXT,
                     height INTEGER, width INTEGER);
+CREATE TABLE kept (slot INTEGER PRIMARY KEY, first_row INTEGER);
 CREATE TABLE packs (id INTEGER PRIMARY KEY, directory BLOB, data BLOB);
 CREATE TABLE steps (block INTEGER PRIMARY KEY, data BLOB);
 CREATE TABLE extras (block INTEGER PRIMARY KEY, data BLOB);
@@ -60,6 +62,8 @@ CREATE TABLE tail (id INTEGER PRIMARY KEY, block INTEGER, start INTEGER,
 CREATE TABLE episodes (env INTEGER, idx INTEGER, info TEXT, PRIMARY KEY (env, idx))
     WITHOUT ROWID;
 """
+# All but meta: what a recording forgets when it is cleared.
+TABLES_OF_ROWS = ("packs", "steps", "extras", "tail", "slots", "kept", "episodes")
 # WAL needs shared memory between the processes that have the file open.
 _NETWORK_FILE_SYSTEMS = [
     "nfs",
@@ -103,11 +107,42 @@ class Tail(NamedTuple):
 # -- statements: what a writer does
 
 
-def pack_statements(block: int, chunks: Iterable[tuple[int, bytes]]) -> list[Statement]:
-    """Store the pictures of a sealed block: (slot, chunk) pairs."""
+def pack_statements(
+    block: int, chunks: Iterable[tuple[int, bytes]], *, is_apart: bool = False
+) -> list[Statement]:
+    """Store the pictures of a sealed block: (slot, chunk) pairs.
+
+    `is_apart`: each in a row of its own, whose n is the slot, for `drop_statements`.
+    """
+    if is_apart:
+        return [
+            (
+                "INSERT OR REPLACE INTO packs VALUES (?, ?, ?)",
+                (block << 16 | slot, *_pack([(slot, chunk)])),
+            )
+            for slot, chunk in chunks
+        ]
     return [
         ("INSERT OR REPLACE INTO packs VALUES (?, ?, ?)", (block << 16 | n, *pack))
         for n, pack in enumerate(_packs(chunks))
+    ]
+
+
+def drop_statements(
+    gone: Iterable[tuple[int, int]], first_rows: Mapping[int, int]
+) -> list[Statement]:
+    """Take away chunks, (block, slot), that were stored apart."""
+    chunks: list[Statement] = [
+        ("DELETE FROM packs WHERE id = ?", (block << 16 | slot,))
+        for block, slot in gone
+    ]
+    return chunks + kept_statements(first_rows)
+
+
+def kept_statements(first_rows: Mapping[int, int]) -> list[Statement]:
+    """Store the first row of each slot that still has a picture."""
+    return [
+        ("INSERT OR REPLACE INTO kept VALUES (?, ?)", one) for one in first_rows.items()
     ]
 
 
@@ -341,6 +376,10 @@ class Reader:
         rows = self._query("SELECT env, camera, height, width FROM slots ORDER BY slot")
         return [SlotInfo(*row) for row in rows]
 
+    def kept(self) -> dict[int, int]:
+        """Return the first row that has a picture, of slots whose older ones went."""
+        return dict(self._query("SELECT slot, first_row FROM kept"))
+
     def episodes(self) -> list[tuple[int, int, dict[str, Any]]]:
         """Return (env, index, info) of the episodes of which something is known."""
         rows = self._query("SELECT env, idx, info FROM episodes")
@@ -386,11 +425,11 @@ class Reader:
         """Return the sealed chunk of a slot; None if the block shows nothing of it."""
         for pack, slot_, offset, length in self._directory(block):
             if slot_ == slot:
-                chunk: bytes = self._query(
+                found = self._query(
                     "SELECT substr(data, ?, ?) FROM packs WHERE id = ?",
                     (offset + 1, length, pack),
-                )[0][0]
-                return chunk
+                )
+                return found[0][0] if found else None  # evicted since
         return None
 
     def _directory(self, block: int) -> list[list[int]]:

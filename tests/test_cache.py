@@ -305,7 +305,13 @@ def test_a_closed_cache_stays_readable_and_takes_no_more():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"fps": 0}, "fps > 0"), ({"memory_bytes": 5}, "memory_bytes >= 1000000")],
+    [
+        ({"fps": 0}, "fps > 0"),
+        ({"memory_bytes": 5}, "memory_bytes >= 1000000"),
+        ({"disk_bytes": 5}, "disk_bytes >= 1000000"),
+        ({"keep": "newest"}, "'all' or 'latest', got 'newest'"),
+        ({"keep": "latest"}, "expected disk_bytes with keep='latest'"),
+    ],
 )
 def test_wrong_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
