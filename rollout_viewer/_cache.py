@@ -172,7 +172,8 @@ class FrameCache:
 
         Args:
             frames: (B, H, W, 3), (H, W, 3), CHW tensors, a list of unequal ones,
-                or a dict from camera to any of these; see `as_frames`. None in a
+                or a dict from camera to any of these; see `as_frames`. Cameras and
+                envs that are left out show their last picture again; None in a
                 list: this env has no picture in this row. None altogether: step
                 data only, the last pictures stay. One picture for several envs is
                 a picture of them all.
@@ -466,8 +467,8 @@ class FrameCache:
     ) -> Frame:
         """Return pictures of rows and envs, uint8 (n, E, H, W, 3).
 
-        Rows in order cost one decode each. Where an env has no picture (see
-        `has_picture`) there are zeros.
+        Rows in order cost one decode each. Where there is nothing to be seen (see
+        `is_shown`) there are zeros.
 
         Args:
             rows: A row, a slice, or any rows; negative ones count from the end.
@@ -508,14 +509,31 @@ class FrameCache:
         return out
 
     def has_picture(self, row: int, env: int, camera: str | None = None) -> bool:
-        """Whether the env has a picture in this row, rather than a missing one."""
+        """Whether a picture was recorded of the env in this row.
+
+        False where it is missing or evicted, and where another camera delivered
+        and this one did not: then its picture before is shown again (`is_shown`).
+        """
+        return self._asked(self._readers.has_picture, row, env, camera)
+
+    def is_shown(self, row: int, env: int, camera: str | None = None) -> bool:
+        """Whether anything is to be seen: a picture, or the one before it again."""
+        return self._asked(self._readers.is_shown, row, env, camera)
+
+    def _asked(
+        self,
+        question: Callable[[AnyRecording, int, int], bool],
+        row: int,
+        env: int,
+        camera: str | None,
+    ) -> bool:
         try:
             slot = self._slot(env, camera)
         except RowError:
             return False
         (number,) = self._row_numbers(row)
         try:
-            return self._readers.has_picture(self._recording, number, slot)
+            return question(self._recording, number, slot)
         except RecordingError:  # damaged
             return False
 

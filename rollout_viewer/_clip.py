@@ -272,7 +272,7 @@ class Clip:
 
     def _tile(self, row: int, env: int, tiles: Frame, envs: list[int]) -> Frame:
         tile = tiles[envs.index(env)]
-        if self.cache.has_picture(row, env, self.camera):
+        if self.cache.is_shown(row, env, self.camera):
             return cast("Frame", tile)
         return missing_picture(*tile.shape[:2])
 

@@ -313,7 +313,7 @@ def _thin(chunk: bytes, count: int, every: int) -> bytes:
     has_any = False
     for index in range(count):
         # A block's first picture is always kept: its chunk must stand alone.
-        if not reader.has_picture(index):
+        if not reader.is_shown(index):
             encoder.skip()
         elif index % every == 0 or not has_any:
             reader.read(index, frame)

@@ -17,6 +17,8 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
+
 from rollout_viewer import _store
 from rollout_viewer._budget import Budget, Stored
 from rollout_viewer._codec import (
@@ -30,13 +32,13 @@ from rollout_viewer._columns import DecodedExtras, pack_columns, pack_extras
 from rollout_viewer._copy import write_copy
 from rollout_viewer._errors import FrameError, RolloutViewerError
 from rollout_viewer._owner import acquire, this_process
+from rollout_viewer._rows import IDLE
 from rollout_viewer._store import SlotInfo
 from rollout_viewer._writer import Batch, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     import numpy.typing as npt
 
     from rollout_viewer._columns import Extras
@@ -173,7 +175,8 @@ class Recording:
         Args:
             row: Its step data.
             pictures: (env, camera, frame or None where there is no picture). Slots
-                that are not listed repeat their last frame.
+                that are not listed repeat their last frame, and are late unless the
+                env is idle or nothing is listed.
             extras: Its action and data.
 
         Returns:
@@ -185,13 +188,17 @@ class Recording:
             began = self.rows.append(row)
             self._open_extras.append(extras)
             delivered: dict[int, Frame | None] = {}
+            # Where nothing came, nothing was due: then the pictures just stay.
+            is_due = row.kind != IDLE if pictures else np.zeros(len(row.kind), np.bool_)
+            if self.meta.get("is_shared", False):
+                is_due |= is_due.any()
             for env, camera, frame in pictures:
                 slot = self._slot_for(env, camera, frame, offset)
                 if slot >= 0:
                     delivered[slot] = frame
             for slot, encoder in enumerate(self._encoders):
                 if slot not in delivered:
-                    encoder.repeat()
+                    encoder.repeat(is_late=bool(is_due[self.slots[slot].env]))
                 elif (frame := delivered[slot]) is None:
                     encoder.skip()
                 else:

@@ -217,6 +217,44 @@ def test_cameras_share_the_rows():
     assert (cache.frames(33, camera="top")[0] == top[32]).all()
 
 
+def test_a_camera_that_was_not_delivered_repeats_and_is_marked_absent(tmp_path):
+    cache = rv.FrameCache(tmp_path / "run.rollout")
+    front, top = film(70, 1), film(1, 1, 8, 8)[0]
+    for row in range(70):
+        frames = {"front": front[row], "top": top if row % 20 == 0 else None}
+        cache.append(frames, kind=["idle" if row == 35 else "step"], reward=[0])
+        if row == 66:
+            cache.flush()
+    cache.flush()
+
+    for one in (cache, rv.open(cache.path), rv.open(cache.save(tmp_path / "copy"))):
+        has_picture = [one.has_picture(row, 0, "top") for row in range(70)]
+        # Nothing was due in the idle row; 32 and 64 begin a chunk.
+        assert [row for row in range(70) if has_picture[row]] == [0, 20, 35, 40, 60]
+        assert all(one.is_shown(row, 0, "top") for row in range(70))
+        assert (one.frames(range(70), camera="top") == top).all()
+    clip = cache.clip(30, 34, camera="top")
+    assert all((frame == top[0]).all() for frame in clip.frames())
+
+
+def test_rows_without_any_frames_keep_their_pictures():
+    cache = rv.FrameCache()
+    cache.append(film(1, 1)[0])
+    cache.append(None, reward=1.0)
+
+    assert cache.has_picture(1, 0)
+
+
+def test_an_env_left_out_of_the_frames_is_marked_absent():
+    cache = rv.FrameCache()
+    frames = film(2)
+    cache.append(frames[0])
+    cache.append(frames[1, :1], envs=[0], reward=[0, 0])
+
+    assert [cache.has_picture(1, env) for env in (0, 1)] == [True, False]
+    assert (cache[1, 1] == frames[0, 1]).all()
+
+
 def test_idle_and_missing_rows_show_the_last_picture_and_none():
     cache = rv.FrameCache()
     frames = film(3, 2)

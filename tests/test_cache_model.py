@@ -36,6 +36,7 @@ class CacheModel(RuleBasedStateMachine):
         self.path = Path(self.folder.name) / "run.rollout"
         self.cache = rv.FrameCache(self.path, memory_bytes=memory)
         self.rows = []
+        self.late = []
         self.rewards = []
         self.shown = {
             key: np.zeros((*size, 3), np.uint8) for key, size in SIZES.items()
@@ -73,6 +74,7 @@ class CacheModel(RuleBasedStateMachine):
             row = self.cache.append(cameras, reward=reward, kind=["step", "step"])
             assert row == len(self.rows)
             self.rows.append(frames)
+            self.late.append(set())
             self.rewards.append(reward)
 
     @rule(frames=st.lists(CHANGES, min_size=1, max_size=5))
@@ -92,6 +94,7 @@ class CacheModel(RuleBasedStateMachine):
                 kind=["step", "step"],
             )
             self.rows.append({**both, **kept})
+            self.late.append({key for key in SIZES if key[0] == "top"})
             self.rewards.append(reward)
 
     def check(self, cache, numbers):
@@ -101,7 +104,10 @@ class CacheModel(RuleBasedStateMachine):
                     continue
                 shown = cache.frames(row, envs=[env], camera=camera)[0, 0]
                 assert (shown == (0 if frame is None else frame)).all()
-                assert cache.has_picture(row, env, camera) == (frame is not None)
+                assert cache.is_shown(row, env, camera) == (frame is not None)
+                is_late = (camera, env) in self.late[row]
+                has_picture = frame is not None and not is_late
+                assert cache.has_picture(row, env, camera) == has_picture
 
     @precondition(lambda self: self.rows)
     @rule(data=st.data())
