@@ -86,7 +86,7 @@ class FollowedRecording:
                 self._reader.forget()
             self.meta = meta
             self.slots = self._reader.slots()
-            self._first_rows = self._reader.kept()
+            self._first_rows = dict(meta.get("first_rows", []))
             known = self.rows.num_rows if self.rows else 0
             for block, data in self._reader.steps(known // CHUNK_ROWS):
                 self._take(block * CHUNK_ROWS, data)
@@ -165,7 +165,6 @@ class FollowedRecording:
             statements += [
                 _store.episode_statement(*e) for e in self._reader.episodes()
             ]
-            statements += _store.kept_statements(self._first_rows)
             for tail in self._tails:
                 statements += _store.tail_statements(tail)
         write_copy(self, path, rows // CHUNK_ROWS, len(self.slots), statements)

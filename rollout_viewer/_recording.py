@@ -293,7 +293,8 @@ class Recording:
             is_shared=bool(self.meta.get("is_shared", False)),
         )
         if self.budget.num_evicted != self.num_evicted:
-            self._statements += _store.drop_statements(gone, self.budget.first_rows)
+            self._statements += _store.drop_statements(gone)
+            self.set_meta("first_rows", list(self.budget.first_rows.items()))
             self.set_meta("num_evicted", self.budget.num_evicted)
         self._is_full = self._is_full or not (fits or self.budget.evicts)
         if num_pictures and (self._is_full or not fits):
@@ -418,7 +419,6 @@ class Recording:
                     _store.episode_statement(env, index, info)
                     for (env, index), info in self.rows.infos().items()
                 ]
-            statements += _store.kept_statements(self.budget.first_rows)
             num_slots = len(self.slots)
         if tail is not None:
             statements += _store.tail_statements(tail)
@@ -470,12 +470,13 @@ class Recording:
             self._pending, self._decoded = {}, DecodedExtras()
             self._tail_row = 0
             self.budget.clear()
-            self.meta.pop("num_evicted", None)
             self._is_full = False
             self._statements = [
                 (f"DELETE FROM {table}", ()) for table in _store.TABLES_OF_ROWS
             ]
             self.set_meta("session", uuid.uuid4().hex)
+            self.set_meta("first_rows", [])
+            self.set_meta("num_evicted", 0)
             self._reader.forget()
             self._writer.put(Batch(self._take_statements()), max_stall_s=None)
         self._writer.drain()

@@ -7,7 +7,6 @@ Tables, version 1::
 
     meta      key -> JSON value
     slots     the pictures of a row: env, camera, size
-    kept      slot -> its first row that has a picture, where older ones were evicted
     packs     id = block << 16 | n; several slots' chunks of one block of 32 rows,
               one after the other; directory: u32 slot, offset, length, ...
     steps     first block -> core step data of some blocks in a row (_columns.py):
@@ -35,7 +34,7 @@ import numpy as np
 from rollout_viewer._errors import RecordingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
 FORMAT_VERSION = 1
 _APPLICATION_ID = 0x52564653
@@ -53,7 +52,6 @@ PRAGMA user_version = {FORMAT_VERSION};
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE slots (slot INTEGER PRIMARY KEY, env INTEGER, camera TEXT,
                     height INTEGER, width INTEGER);
-CREATE TABLE kept (slot INTEGER PRIMARY KEY, first_row INTEGER);
 CREATE TABLE packs (id INTEGER PRIMARY KEY, directory BLOB, data BLOB);
 CREATE TABLE steps (block INTEGER PRIMARY KEY, data BLOB);
 CREATE TABLE extras (block INTEGER PRIMARY KEY, data BLOB);
@@ -63,7 +61,7 @@ CREATE TABLE episodes (env INTEGER, idx INTEGER, info TEXT, PRIMARY KEY (env, id
     WITHOUT ROWID;
 """
 # All but meta: what a recording forgets when it is cleared.
-TABLES_OF_ROWS = ("packs", "steps", "extras", "tail", "slots", "kept", "episodes")
+TABLES_OF_ROWS = ("packs", "steps", "extras", "tail", "slots", "episodes")
 # WAL needs shared memory between the processes that have the file open.
 _NETWORK_FILE_SYSTEMS = [
     "nfs",
@@ -128,21 +126,11 @@ def pack_statements(
     ]
 
 
-def drop_statements(
-    gone: Iterable[tuple[int, int]], first_rows: Mapping[int, int]
-) -> list[Statement]:
+def drop_statements(gone: Iterable[tuple[int, int]]) -> list[Statement]:
     """Take away chunks, (block, slot), that were stored apart."""
-    chunks: list[Statement] = [
+    return [
         ("DELETE FROM packs WHERE id = ?", (block << 16 | slot,))
         for block, slot in gone
-    ]
-    return chunks + kept_statements(first_rows)
-
-
-def kept_statements(first_rows: Mapping[int, int]) -> list[Statement]:
-    """Store the first row of each slot that still has a picture."""
-    return [
-        ("INSERT OR REPLACE INTO kept VALUES (?, ?)", one) for one in first_rows.items()
     ]
 
 
@@ -375,10 +363,6 @@ class Reader:
         """Return the slots by number."""
         rows = self._query("SELECT env, camera, height, width FROM slots ORDER BY slot")
         return [SlotInfo(*row) for row in rows]
-
-    def kept(self) -> dict[int, int]:
-        """Return the first row that has a picture, of slots whose older ones went."""
-        return dict(self._query("SELECT slot, first_row FROM kept"))
 
     def episodes(self) -> list[tuple[int, int, dict[str, Any]]]:
         """Return (env, index, info) of the episodes of which something is known."""
