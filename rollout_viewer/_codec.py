@@ -96,10 +96,10 @@ class Scratch:
 
     Fixed memory is the point: a fresh result buffer for every frame makes the
     process grow by the raw size, though the results are small (PEERS.md, "Test
-    resident memory, not payload").
+    resident memory, not payload"). `level` is zstd's.
     """
 
-    def __init__(self, height: int, width: int) -> None:
+    def __init__(self, height: int, width: int, level: int = _LEVEL) -> None:
         num_bytes = height * width * 3
         self.frame: Frame = np.empty((height, width, 3), np.uint8)
         self.delta: Frame = np.empty((height, width, 3), np.uint8)
@@ -109,7 +109,7 @@ class Scratch:
         self._num_bytes = num_bytes
         self._compressor = zstandard.ZstdCompressor(
             compression_params=zstandard.ZstdCompressionParameters.from_level(
-                _LEVEL,
+                level,
                 # A window of the whole frame gives a single segment, whose header
                 # is the same for every frame of this size.
                 window_log=max(10, (num_bytes - 1).bit_length()),
@@ -223,7 +223,7 @@ class ChunkEncoder:
 
     def piece(self, first: int = 0) -> bytes:
         """Return the open chunk's records from `first` on, as bytes."""
-        return _pack(
+        return pack(
             self.height,
             self.width,
             first,
@@ -297,7 +297,7 @@ class ChunkEncoder:
         return kind, record
 
 
-def _pack(
+def pack(
     height: int,
     width: int,
     first: int,
@@ -305,6 +305,16 @@ def _pack(
     records: Sequence[bytes],
     late_row: int | None = None,
 ) -> bytes:
+    """Return records as a chunk, or a piece of one.
+
+    Args:
+        height: Of the frames.
+        width: Of the frames.
+        first: Which of the chunk's rows the first record is.
+        kinds: Of the records.
+        records: Their bytes.
+        late_row: The row of the RAW or INTRA record that is late, here or not.
+    """
     table = np.fromiter(
         (len(r) << 3 | k for r, k in zip(records, kinds, strict=True)),
         dtype="<u4",
@@ -390,7 +400,7 @@ def kinds_of(data: bytes) -> list[int]:
 
 def absent(height: int, width: int, first: int, count: int) -> bytes:
     """Return `count` ABSENT records as a chunk, or a piece of one."""
-    return _pack(height, width, first, [ABSENT] * count, [b""] * count)
+    return pack(height, width, first, [ABSENT] * count, [b""] * count)
 
 
 def join(
@@ -416,7 +426,7 @@ def join(
             )
         kinds += piece.kinds
         records += [bytes(record) for record in piece.records]
-    return _pack(
+    return pack(
         parsed[0].height,
         parsed[0].width,
         first,
