@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import threading
 import warnings
 import weakref
@@ -27,6 +28,7 @@ from rollout_viewer._errors import (
 )
 from rollout_viewer._followed import FollowedRecording
 from rollout_viewer._intake import Intake
+from rollout_viewer._joined import JoinedRecording
 from rollout_viewer._moments import Moment, Scalars, column, describe, raw_column
 from rollout_viewer._owner import free_path, read_only
 from rollout_viewer._readers import Readers
@@ -128,9 +130,11 @@ class FrameCache:
         self._start(recording, memory_bytes)
 
     @classmethod
-    def _open(cls, path: str | Path, *, memory_bytes: int = 256_000_000) -> FrameCache:
+    def _open(
+        cls, recording: AnyRecording, *, memory_bytes: int = 256_000_000
+    ) -> FrameCache:
         cache = cls.__new__(cls)
-        cache._start(FollowedRecording(Path(path)), memory_bytes)
+        cache._start(recording, memory_bytes)
         return cache
 
     def _start(self, recording: AnyRecording, memory_bytes: int) -> None:
@@ -688,7 +692,7 @@ class FrameCache:
         number = self._next_subscriber
         self._next_subscriber += 1
         self._subscribers[number] = callback
-        if isinstance(self._recording, FollowedRecording) and self._follower is None:
+        if not isinstance(self._recording, Recording) and self._follower is None:
             self._follower = threading.Thread(
                 target=_follow, args=(weakref.ref(self), self.num_rows), daemon=True
             )
@@ -753,14 +757,17 @@ class FrameCache:
     def __len__(self) -> int:
         return self.num_rows
 
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
+    def __reduce__(self) -> tuple[Any, tuple[str | list[str]]]:
         # A copy in another process, or a deep copy, reads the same file.
         self.flush()
+        if isinstance(self._recording, JoinedRecording):
+            return open_recording, ([str(path) for path in self._recording.paths],)
         return open_recording, (str(self.path),)
 
     def __deepcopy__(self, _: Any) -> FrameCache:
-        self.flush()
-        return open_recording(str(self.path))
+        make, arguments = self.__reduce__()
+        copy: FrameCache = make(*arguments)
+        return copy
 
     def __repr__(self) -> str:
         num_rows, nbytes = self.num_rows, self.nbytes
@@ -772,16 +779,23 @@ class FrameCache:
         )
 
 
-def open_recording(path: str | Path) -> FrameCache:
+def open_recording(path: str | Path | Sequence[str | Path]) -> FrameCache:
     """Return a recording for reading; one that is still written is followed.
 
     Args:
-        path: A recording file.
+        path: A recording file, or several that are shown as one: their envs side by
+            side, numbered on in this order, rows aligned at 0. Shorter ones end.
+            While some are still written, rows come when all of those have them.
 
     Raises:
         RecordingError: It is none, is damaged, or comes from a newer version.
     """
-    return FrameCache._open(path)
+    if isinstance(path, (str, os.PathLike)):
+        return FrameCache._open(FollowedRecording(Path(path)))
+    paths = [Path(one) for one in path]
+    if not paths:
+        raise ValueError("rv.open: expected at least one path, got none.")
+    return FrameCache._open(JoinedRecording(paths))
 
 
 def _follow(reference: weakref.ref[FrameCache], known: int) -> None:

@@ -43,10 +43,11 @@ if TYPE_CHECKING:
 
     from rollout_viewer._columns import Extras
     from rollout_viewer._followed import FollowedRecording
+    from rollout_viewer._joined import JoinedRecording
     from rollout_viewer._rows import Rows, StepRow
 
     Frame = npt.NDArray[np.uint8]
-    AnyRecording: TypeAlias = "Recording | FollowedRecording"
+    AnyRecording: TypeAlias = "Recording | FollowedRecording | JoinedRecording"
 
 
 class Recording:

@@ -205,6 +205,10 @@ class Rows:
         self._step = self._env_step[self.num_rows - 1].astype(np.int64)
         return began
 
+    def stop(self, env: int, stop: int) -> None:
+        """End the env's running episode, if any, before row `stop`."""
+        self._stop(env, stop)
+
     def _stop(self, env: int, stop: int, flags: int = 0) -> None:
         if self._is_running[env]:
             self._is_running[env] = False
