@@ -17,8 +17,6 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
 from rollout_viewer import _store
 from rollout_viewer._budget import Budget, Stored
 from rollout_viewer._codec import (
@@ -39,6 +37,7 @@ from rollout_viewer._writer import Batch, Writer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     import numpy.typing as npt
 
     from rollout_viewer._columns import Extras
@@ -189,17 +188,15 @@ class Recording:
             began = self.rows.append(row)
             self._open_extras.append(extras)
             delivered: dict[int, Frame | None] = {}
-            # Where nothing came, nothing was due: then the pictures just stay.
-            is_due = row.kind != IDLE if pictures else np.zeros(len(row.kind), np.bool_)
-            if self.meta.get("is_shared", False):
-                is_due |= is_due.any()
             for env, camera, frame in pictures:
                 slot = self._slot_for(env, camera, frame, offset)
                 if slot >= 0:
                     delivered[slot] = frame
             for slot, encoder in enumerate(self._encoders):
                 if slot not in delivered:
-                    encoder.repeat(is_late=bool(is_due[self.slots[slot].env]))
+                    # Where nothing came, nothing was due: the pictures just stay.
+                    is_due = bool(pictures) and self._is_due(slot, row)
+                    encoder.repeat(is_late=is_due)
                 elif (frame := delivered[slot]) is None:
                     encoder.skip()
                 else:
@@ -207,6 +204,11 @@ class Recording:
             if offset == CHUNK_ROWS - 1:
                 self._seal()
         return began
+
+    def _is_due(self, slot: int, row: StepRow) -> bool:
+        if self.meta.get("is_shared", False):
+            return bool((row.kind != IDLE).any())
+        return bool(row.kind[self.slots[slot].env] != IDLE)
 
     def _slot_for(self, env: int, camera: str, frame: Frame | None, offset: int) -> int:
         for slot, info in enumerate(self.slots):
@@ -301,7 +303,7 @@ class Recording:
         if num_pictures and (self._is_full or not fits):
             reason = f"disk_bytes={self.budget.disk_bytes} used up"
             if self.budget.evicts:
-                reason += " by clips in use, or by 32 rows"
+                reason += " by clips in use, by step data or by 32 rows"
             self._writer.refuse(num_pictures, reason)
             return False
         return True
