@@ -12,12 +12,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from rollout_viewer import _store
 from rollout_viewer._codec import (
     ABSENT,
     CHUNK_ROWS,
@@ -177,15 +177,7 @@ def _settle(path: Path) -> None:
 
     They would be taken for the new file's own, and destroy it.
     """
-    connection = sqlite3.connect(path, isolation_level=None)
-    try:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        connection.execute("PRAGMA journal_mode = DELETE").fetchall()
-    except sqlite3.Error:
-        pass
-    finally:
-        connection.close()
-    if os.path.exists(f"{path}-wal") or os.path.exists(f"{path}-journal"):
+    if not _store.settle(path):
         raise RecordingError(
             f"compact: expected a recording that nobody reads, got {str(path)!r} with "
             "side files in use. Close it where it is open."

@@ -239,6 +239,19 @@ def create(path: Path, *, is_temporary: bool) -> sqlite3.Connection:
     return connection
 
 
+def settle(path: Path) -> bool:
+    """Bring what side files hold into the file; whether none are left."""
+    connection = _connect(f"file:{_quoted(path)}?mode=rw", uri=True)
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+    except sqlite3.Error:
+        pass  # somebody else has it open
+    finally:
+        connection.close()
+    return not any(os.path.exists(f"{path}{side}") for side in ("-wal", "-journal"))
+
+
 def set_journal(connection: sqlite3.Connection, path: Path) -> None:
     """Let others read while one writes, where the file system allows it."""
     connection.execute(f"PRAGMA journal_mode = {'WAL' if is_local(path) else 'DELETE'}")
