@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import threading
 import warnings
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
+from rollout_viewer._budget import Budget
 from rollout_viewer._errors import (
     CacheClosedError,
     FrameError,
@@ -26,6 +28,7 @@ from rollout_viewer._errors import (
 )
 from rollout_viewer._followed import FollowedRecording
 from rollout_viewer._intake import Intake
+from rollout_viewer._joined import JoinedRecording
 from rollout_viewer._moments import Moment, Scalars, column, describe, raw_column
 from rollout_viewer._owner import free_path, read_only
 from rollout_viewer._readers import Readers
@@ -47,6 +50,7 @@ DEFAULT_FPS = 30.0
 _QUEUE_SHARE = 8
 _READERS_SHARE = 4
 _FOLLOW_INTERVAL_S = 0.1
+_MIN_BUDGET_BYTES = 1_000_000
 
 
 class FrameCache:
@@ -63,6 +67,12 @@ class FrameCache:
             temporary file, which goes with this object.
         fps: Rows a second when played; None: 30, or what the recorder knows.
         memory_bytes: Bound for buffers, queue, and decoded chunks.
+        disk_bytes: Bound for the file (while recording, SQLite's side file of some
+            MB stands beside it). None: the disk's. Step data is always written.
+        keep: What happens there. ``"all"``: it counts as a full disk, pictures
+            stop. ``"latest"``: whole episodes go, from the oldest; rows and
+            episodes keep their numbers and step data, only pictures are gone.
+            Rows of a `Clip` in use stay.
         max_stall_s: How long `append` waits for a slow disk before pictures are
             dropped, counted and warned of.
         metadata: Anything that JSON takes; kept in the file.
@@ -84,14 +94,30 @@ class FrameCache:
         *,
         fps: float | None = None,
         memory_bytes: int = 256_000_000,
+        disk_bytes: int | None = None,
+        keep: Literal["all", "latest"] = "all",
         max_stall_s: float = 1.0,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         if fps is not None and not fps > 0:
             raise ValueError(f"FrameCache: expected fps > 0, got {fps!r}.")
-        if memory_bytes < 1_000_000:
+        for name, nbytes in (
+            ("memory_bytes", memory_bytes),
+            ("disk_bytes", disk_bytes),
+        ):
+            if nbytes is not None and nbytes < _MIN_BUDGET_BYTES:
+                raise ValueError(
+                    f"FrameCache: expected {name} >= {_MIN_BUDGET_BYTES}, got "
+                    f"{nbytes!r}."
+                )
+        if keep not in ("all", "latest"):
             raise ValueError(
-                f"FrameCache: expected memory_bytes >= 1000000, got {memory_bytes!r}."
+                f"FrameCache: expected keep to be 'all' or 'latest', got {keep!r}."
+            )
+        if keep == "latest" and disk_bytes is None:
+            raise ValueError(
+                "FrameCache: expected disk_bytes with keep='latest', got None. "
+                "Say how large the file may become."
             )
         meta = {"fps": fps, "metadata": _jsonable(dict(metadata or {}))}
         recording = Recording(
@@ -99,13 +125,16 @@ class FrameCache:
             queue_bytes=memory_bytes // _QUEUE_SHARE,
             max_stall_s=max_stall_s,
             meta=meta,
+            budget=Budget(disk_bytes, keep),
         )
         self._start(recording, memory_bytes)
 
     @classmethod
-    def _open(cls, path: str | Path, *, memory_bytes: int = 256_000_000) -> FrameCache:
+    def _open(
+        cls, recording: AnyRecording, *, memory_bytes: int = 256_000_000
+    ) -> FrameCache:
         cache = cls.__new__(cls)
-        cache._start(FollowedRecording(Path(path)), memory_bytes)
+        cache._start(recording, memory_bytes)
         return cache
 
     def _start(self, recording: AnyRecording, memory_bytes: int) -> None:
@@ -117,6 +146,7 @@ class FrameCache:
         self._subscribers: dict[int, Callable[[int, int], None]] = {}
         self._next_subscriber = 0
         self._num_warned = 0
+        self._has_told_cut = False
         self._readers = Readers(memory_bytes // _READERS_SHARE)
         self._follower: threading.Thread | None = None
         self._finalizer = weakref.finalize(self, recording.release)
@@ -146,7 +176,8 @@ class FrameCache:
 
         Args:
             frames: (B, H, W, 3), (H, W, 3), CHW tensors, a list of unequal ones,
-                or a dict from camera to any of these; see `as_frames`. None in a
+                or a dict from camera to any of these; see `as_frames`. Cameras and
+                envs that are left out show their last picture again; None in a
                 list: this env has no picture in this row. None altogether: step
                 data only, the last pictures stay. One picture for several envs is
                 a picture of them all.
@@ -223,6 +254,17 @@ class FrameCache:
         return dict(self._segments[-1]) if self._segments else {}
 
     def _warn_of_losses(self, recording: Recording) -> None:
+        cut = recording.budget.cut
+        if cut is not None and not self._has_told_cut:
+            self._has_told_cut = True
+            warnings.warn(
+                "FrameCache: expected episodes that fit into disk_bytes="
+                f"{recording.budget.disk_bytes}, got a longer one of env {cut[0]} "
+                f"(from row {cut[1]} on). Its newest rows are kept; raise disk_bytes "
+                "to keep it whole.",
+                RolloutViewerWarning,
+                stacklevel=3,
+            )
         lost = recording.num_lost
         if (lost or recording.fault) and not self._num_warned:
             self._num_warned = 1
@@ -322,13 +364,36 @@ class FrameCache:
     @property
     def raw_nbytes(self) -> int:
         """Bytes of the same pictures uncompressed, repeated ones included."""
-        num_rows = self.num_rows
-        return sum(num_rows * s.height * s.width * 3 for s in self._recording.slots)
+        num_rows, recording = self.num_rows, self._recording
+        return sum(
+            (num_rows - recording.first_row_of(slot)) * s.height * s.width * 3
+            for slot, s in enumerate(recording.slots)
+        )
 
     @property
     def num_lost(self) -> int:
         """Pictures that the disk or its slowness cost."""
         return self._recording.num_lost
+
+    @property
+    def num_evicted(self) -> int:
+        """Pictures that went because newer ones needed their room (`disk_bytes`)."""
+        return self._recording.num_evicted
+
+    @property
+    def first_row(self) -> int:
+        """The first row that still has pictures; 0 if none were evicted."""
+        slots = range(len(self._recording.slots))
+        return min(map(self._recording.first_row_of, slots), default=0)
+
+    def pin(
+        self, start: int, stop: int, envs: Sequence[int] | None
+    ) -> Callable[[], object]:
+        """Keep rows of envs from eviction until the result is called."""
+        recording = self._recording
+        if not isinstance(recording, Recording):
+            return lambda: None
+        return recording.budget.pin(start, stop, None if self.is_shared else envs)
 
     @property
     def path(self) -> Path:
@@ -406,8 +471,8 @@ class FrameCache:
     ) -> Frame:
         """Return pictures of rows and envs, uint8 (n, E, H, W, 3).
 
-        Rows in order cost one decode each. Where an env has no picture (see
-        `has_picture`) there are zeros.
+        Rows in order cost one decode each. Where there is nothing to be seen (see
+        `is_shown`) there are zeros.
 
         Args:
             rows: A row, a slice, or any rows; negative ones count from the end.
@@ -448,14 +513,31 @@ class FrameCache:
         return out
 
     def has_picture(self, row: int, env: int, camera: str | None = None) -> bool:
-        """Whether the env has a picture in this row, rather than a missing one."""
+        """Whether a picture was recorded of the env in this row.
+
+        False where it is missing or evicted, and where another camera delivered
+        and this one did not: then its picture before is shown again (`is_shown`).
+        """
+        return self._asked(self._readers.has_picture, row, env, camera)
+
+    def is_shown(self, row: int, env: int, camera: str | None = None) -> bool:
+        """Whether anything is to be seen: a picture, or the one before it again."""
+        return self._asked(self._readers.is_shown, row, env, camera)
+
+    def _asked(
+        self,
+        question: Callable[[AnyRecording, int, int], bool],
+        row: int,
+        env: int,
+        camera: str | None,
+    ) -> bool:
         try:
             slot = self._slot(env, camera)
         except RowError:
             return False
         (number,) = self._row_numbers(row)
         try:
-            return self._readers.has_picture(self._recording, number, slot)
+            return question(self._recording, number, slot)
         except RecordingError:  # damaged
             return False
 
@@ -610,7 +692,7 @@ class FrameCache:
         number = self._next_subscriber
         self._next_subscriber += 1
         self._subscribers[number] = callback
-        if isinstance(self._recording, FollowedRecording) and self._follower is None:
+        if not isinstance(self._recording, Recording) and self._follower is None:
             self._follower = threading.Thread(
                 target=_follow, args=(weakref.ref(self), self.num_rows), daemon=True
             )
@@ -675,14 +757,17 @@ class FrameCache:
     def __len__(self) -> int:
         return self.num_rows
 
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
+    def __reduce__(self) -> tuple[Any, tuple[str | list[str]]]:
         # A copy in another process, or a deep copy, reads the same file.
         self.flush()
+        if isinstance(self._recording, JoinedRecording):
+            return open_recording, ([str(path) for path in self._recording.paths],)
         return open_recording, (str(self.path),)
 
     def __deepcopy__(self, _: Any) -> FrameCache:
-        self.flush()
-        return open_recording(str(self.path))
+        make, arguments = self.__reduce__()
+        copy: FrameCache = make(*arguments)
+        return copy
 
     def __repr__(self) -> str:
         num_rows, nbytes = self.num_rows, self.nbytes
@@ -694,16 +779,23 @@ class FrameCache:
         )
 
 
-def open_recording(path: str | Path) -> FrameCache:
+def open_recording(path: str | Path | Sequence[str | Path]) -> FrameCache:
     """Return a recording for reading; one that is still written is followed.
 
     Args:
-        path: A recording file.
+        path: A recording file, or several that are shown as one: their envs side by
+            side, numbered on in this order, rows aligned at 0. Shorter ones end.
+            While some are still written, rows come when all of those have them.
 
     Raises:
         RecordingError: It is none, is damaged, or comes from a newer version.
     """
-    return FrameCache._open(path)
+    if isinstance(path, (str, os.PathLike)):
+        return FrameCache._open(FollowedRecording(Path(path)))
+    paths = [Path(one) for one in path]
+    if not paths:
+        raise ValueError("rv.open: expected at least one path, got none.")
+    return FrameCache._open(JoinedRecording(paths))
 
 
 def _follow(reference: weakref.ref[FrameCache], known: int) -> None:

@@ -10,6 +10,7 @@ hand over to `_export`).
 from __future__ import annotations
 
 import math
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -106,6 +107,9 @@ class Clip:
         values = (cache, int(start), int(stop), chosen, camera)
         for name, value in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, name, value)
+        # What a clip shows stays, whatever the recording's disk_bytes.
+        unpin = cache.pin(self.start, self.stop, self.envs)
+        weakref.finalize(self, unpin).atexit = False
 
     @property
     def num_rows(self) -> int:
@@ -268,7 +272,7 @@ class Clip:
 
     def _tile(self, row: int, env: int, tiles: Frame, envs: list[int]) -> Frame:
         tile = tiles[envs.index(env)]
-        if self.cache.has_picture(row, env, self.camera):
+        if self.cache.is_shown(row, env, self.camera):
             return cast("Frame", tile)
         return missing_picture(*tile.shape[:2])
 

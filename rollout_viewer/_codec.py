@@ -12,14 +12,14 @@ Format (little endian, version 1)::
     5   1  0
     6   2  height in pixels
     8   2  width in pixels
-    10  2  0
+    10  2  0, or 1 + the row of a RAW or INTRA record that is late (see below)
     12  4 * count  table, one u32 a record: byte length << 3 | kind
     ..     the records, back to back, nothing between
     end 4  CRC-32 of everything before it
 
 A record is one frame of `height * width * 3` bytes, RGB, row by row:
 
-    0 EQUAL   length 0; the frame before it
+    0 EQUAL   the frame before it; length 0, or one byte 0 if it is late
     1 RAW     the pixels
     2 INTRA   zstd of the pixels
     3 PREV    zstd of the pixels xor the frame before it
@@ -32,6 +32,11 @@ record of a chunk that is not ABSENT is RAW or INTRA. No frame takes more than
 which is the same for every frame of a size: the magic number `28 B5 2F FD`, the
 descriptor `A0` (single segment, 4-byte content size), then `height * width * 3`
 as u32. Put it back in front and any zstd decoder reads the record.
+
+A *late* record is one that nobody delivered: the frame before it is shown again,
+and told from a frame that really stayed the same. Who only draws ignores the
+mark. At the start of a chunk a late frame is stored in full and marked in the
+header, because there is no frame before it; no later record can need that.
 
 A chunk that grows is written in pieces: the same bytes with `first` > 0, which
 continue the piece before. `join()` makes one chunk of them. A whole chunk has
@@ -68,6 +73,7 @@ EQUAL, RAW, INTRA, PREV, FIRST, ABSENT = range(6)
 _MAGIC = b"RV"
 _HEADER = struct.Struct("<2sBBBBHHH")
 _CHECKSUM = struct.Struct("<I")
+_LATE = b"\0"
 _LEVEL = -1
 # A record that saves less than this share is stored raw: decoding costs more.
 _WORTH_IT = 0.98
@@ -90,10 +96,10 @@ class Scratch:
 
     Fixed memory is the point: a fresh result buffer for every frame makes the
     process grow by the raw size, though the results are small (PEERS.md, "Test
-    resident memory, not payload").
+    resident memory, not payload"). `level` is zstd's.
     """
 
-    def __init__(self, height: int, width: int) -> None:
+    def __init__(self, height: int, width: int, level: int = _LEVEL) -> None:
         num_bytes = height * width * 3
         self.frame: Frame = np.empty((height, width, 3), np.uint8)
         self.delta: Frame = np.empty((height, width, 3), np.uint8)
@@ -103,7 +109,7 @@ class Scratch:
         self._num_bytes = num_bytes
         self._compressor = zstandard.ZstdCompressor(
             compression_params=zstandard.ZstdCompressionParameters.from_level(
-                _LEVEL,
+                level,
                 # A window of the whole frame gives a single segment, whose header
                 # is the same for every frame of this size.
                 window_log=max(10, (num_bytes - 1).bit_length()),
@@ -154,6 +160,7 @@ class ChunkEncoder:
         self._first: Frame | None = None
         self._kinds: list[int] = []
         self._records: list[bytes] = []
+        self._late_row: int | None = None
         self._nbytes = 0
         self._depth = 0
         self._estimates = {INTRA: 0.0, PREV: 0.0, FIRST: 0.0}
@@ -193,16 +200,21 @@ class ChunkEncoder:
             self._first = current
         self._push(kind, record)
 
-    def repeat(self) -> None:
-        """Append the last frame once more; ABSENT if there was none."""
+    def repeat(self, *, is_late: bool = False) -> None:
+        """Append the last frame once more; ABSENT if there was none.
+
+        `is_late`: because no other was delivered, though one was due.
+        """
         if self._last is None:
             self.skip()
         elif self._first is None:
             kind, record = self._encode(self._last)
             self._first = self._last
+            if is_late:
+                self._late_row = len(self._kinds)
             self._push(kind, record)
         else:
-            self._push(EQUAL, b"")
+            self._push(EQUAL, _LATE if is_late else b"")
 
     def skip(self, count: int = 1) -> None:
         """Append `count` rows without a picture."""
@@ -211,19 +223,20 @@ class ChunkEncoder:
 
     def piece(self, first: int = 0) -> bytes:
         """Return the open chunk's records from `first` on, as bytes."""
-        return _pack(
+        return pack(
             self.height,
             self.width,
             first,
             self._kinds[first:],
             self._records[first:],
+            self._late_row,
         )
 
     def seal(self) -> bytes:
         """Return the whole chunk and start the next one."""
         chunk = self.piece()
         self._kinds, self._records, self._nbytes = [], [], 0
-        self._first = None
+        self._first = self._late_row = None
         return chunk
 
     def _push(self, kind: int, record: bytes) -> None:
@@ -284,15 +297,32 @@ class ChunkEncoder:
         return kind, record
 
 
-def _pack(
-    height: int, width: int, first: int, kinds: Sequence[int], records: Sequence[bytes]
+def pack(
+    height: int,
+    width: int,
+    first: int,
+    kinds: Sequence[int],
+    records: Sequence[bytes],
+    late_row: int | None = None,
 ) -> bytes:
+    """Return records as a chunk, or a piece of one.
+
+    Args:
+        height: Of the frames.
+        width: Of the frames.
+        first: Which of the chunk's rows the first record is.
+        kinds: Of the records.
+        records: Their bytes.
+        late_row: The row of the RAW or INTRA record that is late, here or not.
+    """
     table = np.fromiter(
         (len(r) << 3 | k for r, k in zip(records, kinds, strict=True)),
         dtype="<u4",
         count=len(kinds),
     )
-    header = _HEADER.pack(_MAGIC, VERSION, first, len(kinds), 0, height, width, 0)
+    is_here = late_row is not None and first <= late_row < first + len(kinds)
+    late = 1 + late_row if late_row is not None and is_here else 0
+    header = _HEADER.pack(_MAGIC, VERSION, first, len(kinds), 0, height, width, late)
     body = b"".join((header, table.tobytes(), *records))
     return body + _CHECKSUM.pack(zlib.crc32(body))
 
@@ -308,6 +338,12 @@ class Chunk(NamedTuple):
     first: int
     kinds: list[int]
     records: list[memoryview]
+    late_row: int | None = None
+
+    def is_late(self, index: int) -> bool:
+        """Tell whether record `index` repeats because nobody delivered another."""
+        is_marked = self.kinds[index] == EQUAL and len(self.records[index]) > 0
+        return is_marked or self.first + index == self.late_row
 
 
 def parse(data: bytes, *, where: str = "chunk") -> Chunk:
@@ -326,7 +362,7 @@ def parse(data: bytes, *, where: str = "chunk") -> Chunk:
             f"{where}: expected an intact chunk of version {VERSION}, got {problem}. "
             "The rows around it are still readable."
         )
-    _, _, first, count, _, height, width, _ = _HEADER.unpack_from(data)
+    _, _, first, count, _, height, width, late = _HEADER.unpack_from(data)
     table = np.frombuffer(data, "<u4", count, _HEADER.size).tolist()
     view = memoryview(data)
     start = _HEADER.size + 4 * count
@@ -335,7 +371,7 @@ def parse(data: bytes, *, where: str = "chunk") -> Chunk:
         kinds.append(entry & 7)
         records.append(view[start : start + (entry >> 3)])
         start += entry >> 3
-    return Chunk(height, width, first, kinds, records)
+    return Chunk(height, width, first, kinds, records, late - 1 if late else None)
 
 
 def _problem(data: bytes) -> str | None:
@@ -364,7 +400,7 @@ def kinds_of(data: bytes) -> list[int]:
 
 def absent(height: int, width: int, first: int, count: int) -> bytes:
     """Return `count` ABSENT records as a chunk, or a piece of one."""
-    return _pack(height, width, first, [ABSENT] * count, [b""] * count)
+    return pack(height, width, first, [ABSENT] * count, [b""] * count)
 
 
 def join(
@@ -390,12 +426,13 @@ def join(
             )
         kinds += piece.kinds
         records += [bytes(record) for record in piece.records]
-    return _pack(
+    return pack(
         parsed[0].height,
         parsed[0].width,
         first,
         kinds[first:stop],
         records[first:stop],
+        next((p.late_row for p in parsed if p.late_row is not None), None),
     )
 
 
@@ -436,9 +473,13 @@ class ChunkReader:
         """Bytes of the frames it may hold and of the records."""
         return 3 * self._frame.nbytes + sum(map(len, self._chunk.records))
 
-    def has_picture(self, index: int) -> bool:
+    def is_shown(self, index: int) -> bool:
         """Tell whether record `index` shows anything."""
         return self._chunk.kinds[index] != ABSENT and self._source[index] >= 0
+
+    def has_picture(self, index: int) -> bool:
+        """Tell whether it shows a frame that was delivered for it."""
+        return self.is_shown(index) and not self._chunk.is_late(index)
 
     def read(self, index: int, out: Frame) -> bool:
         """Write frame `index` into `out`, uint8 (height, width, 3).
@@ -449,7 +490,7 @@ class ChunkReader:
         Raises:
             RecordingError: A record does not decode.
         """
-        if not self.has_picture(index):
+        if not self.is_shown(index):
             out[...] = 0
             return False
         target = self._source[index]

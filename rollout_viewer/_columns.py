@@ -111,6 +111,13 @@ def as_extra(name: str, value: Any, num_envs: int) -> Array:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
+def pack_extras(extras: Sequence[Extras]) -> bytes | None:
+    """Return extras alone as bytes; None if no row has any."""
+    if not any(extras):
+        return None
+    return pack_columns({"row": np.zeros((len(extras), 0), np.uint8)}, extras)
+
+
 class DecodedExtras:
     """A bounded memory of decoded step data."""
 

@@ -9,13 +9,16 @@ import uuid
 from typing import TYPE_CHECKING
 
 from rollout_viewer import _store
+from rollout_viewer._codec import CHUNK_ROWS
+from rollout_viewer._columns import pack_columns
 from rollout_viewer._errors import RecordingError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from rollout_viewer._recording import AnyRecording
+    from rollout_viewer._rows import Rows
 
 
 def write_copy(
@@ -38,18 +41,19 @@ def write_copy(
             connection.execute("BEGIN")
             for sql, values in statements:
                 connection.execute(sql, values)
+            for sql, values in _steps(source.rows, num_blocks):
+                connection.execute(sql, values)
             for block in range(num_blocks):
                 chunks = [
                     (slot, chunk)
                     for slot in range(num_slots)
                     if (chunk := source.chunk(block, slot)) is not None
                 ]
-                for sql, values in [
-                    *_store.pack_statements(block, chunks),
-                    *_store.step_statements(block, source.steps_of(block) or b""),
-                ]:
-                    if not sql.startswith("DELETE"):
-                        connection.execute(sql, values)
+                stored = _store.pack_statements(block, chunks)
+                if (extras := source.extras_of(block)) is not None:
+                    stored.append(_store.extras_statement(block, extras))
+                for sql, values in stored:
+                    connection.execute(sql, values)
             connection.execute("COMMIT")
         finally:
             connection.close()
@@ -63,3 +67,12 @@ def write_copy(
             f"FrameCache.save: expected to write {str(path)!r}, got {error}. "
             "Choose another path; the recording itself is untouched."
         ) from error
+
+
+def _steps(rows: Rows | None, num_blocks: int) -> Iterator[_store.Statement]:
+    run = _store.run_blocks(rows.num_envs) if rows is not None else 1
+    for first in range(0, num_blocks, run):
+        assert rows is not None
+        stop = min(first + run, num_blocks)
+        core = rows.block(first * CHUNK_ROWS, stop * CHUNK_ROWS)
+        yield _store.step_statements(first, stop - 1, pack_columns(core, []))[0]

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer import _store
-from rollout_viewer._codec import CHUNK_ROWS, join
+from rollout_viewer._codec import CHUNK_ROWS, absent, join
 from rollout_viewer._columns import DecodedExtras, unpack_columns
 from rollout_viewer._copy import write_copy
 from rollout_viewer._owner import read_only
@@ -38,6 +38,7 @@ class FollowedRecording:
         self.rows: Rows | None = None
         self.slots: list[SlotInfo] = []
         self.meta: dict[str, Any] = {}
+        self._first_rows: dict[int, int] = {}
         self.is_closed = False
         self._reader = _store.Reader(path)
         self._lock = threading.RLock()
@@ -50,6 +51,15 @@ class FollowedRecording:
     def num_lost(self) -> int:
         """Pictures that the writer could not keep."""
         return int(self.meta.get("num_lost", 0))
+
+    @property
+    def num_evicted(self) -> int:
+        """Pictures that made room for newer ones."""
+        return int(self.meta.get("num_evicted", 0))
+
+    def first_row_of(self, slot: int) -> int:
+        """Return the slot's first row whose picture was not evicted."""
+        return self._first_rows.get(slot, 0)
 
     @property
     def picture_nbytes(self) -> int:
@@ -76,6 +86,7 @@ class FollowedRecording:
                 self._reader.forget()
             self.meta = meta
             self.slots = self._reader.slots()
+            self._first_rows = dict(meta.get("first_rows", []))
             known = self.rows.num_rows if self.rows else 0
             for block, data in self._reader.steps(known // CHUNK_ROWS):
                 self._take(block * CHUNK_ROWS, data)
@@ -102,6 +113,8 @@ class FollowedRecording:
 
     def chunk(self, block: int, slot: int, first: int = 0) -> bytes | None:
         """Return the chunk, or of an open one the records from `first` on."""
+        if (block + 1) * CHUNK_ROWS <= self.first_row_of(slot):
+            return None
         with self._lock:
             pieces = [
                 piece
@@ -112,6 +125,10 @@ class FollowedRecording:
             ]
         if not pieces:
             return self._reader.chunk(block, slot)
+        if (missing := pieces[0][3]) > 0:
+            # The slot's first picture came after others of the block were stored.
+            info = self.slots[slot]
+            pieces.insert(0, absent(info.height, info.width, 0, missing))
         return join(pieces, where=f"{self.path}, block {block}", first=first)
 
     def extras(self, row: int) -> Extras:
@@ -122,7 +139,7 @@ class FollowedRecording:
                 if tail.start <= row < tail.start + tail.num_rows:
                     return unpack_columns(tail.steps, where=where)[1][row - tail.start]
             block, offset = divmod(row, CHUNK_ROWS)
-            data = self._reader.steps_of(block)
+            data = self._reader.extras_of(block)
             return self._decoded.get(block, data, where)[offset] if data else {}
 
     def append(self, *_: Any, **__: Any) -> list[tuple[int, int]]:
@@ -152,9 +169,9 @@ class FollowedRecording:
                 statements += _store.tail_statements(tail)
         write_copy(self, path, rows // CHUNK_ROWS, len(self.slots), statements)
 
-    def steps_of(self, block: int) -> bytes | None:
-        """Return the stored step data of a sealed block."""
-        return self._reader.steps_of(block)
+    def extras_of(self, block: int) -> bytes | None:
+        """Return the stored actions and data of a sealed block; None: it has none."""
+        return self._reader.extras_of(block)
 
     def close(self) -> None:
         """Stop following."""

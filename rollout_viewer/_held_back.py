@@ -139,7 +139,7 @@ def _copy(
         steps = now.env_step - (before.env_step if before and is_continued else 0)
         num_transitions[env] = max(steps, 1)
         if env in pictured:
-            frames.append(source[row, env] if now.has_picture else None)
+            frames.append(source[row, env] if source.is_shown(row, env) else None)
         values = {name: now[name] for name in source.data_names(row) if name in now}
         if before is not None and is_continued and before.action is not None:
             values["action"] = before.action
@@ -150,7 +150,7 @@ def _copy(
             data.setdefault(name, np.zeros((n, *array.shape), array.dtype))[env] = array
     action = data.pop("action", None)
     shown: Any = frames if pictured else None
-    if source.is_shared and source.has_picture(row, 0):
+    if source.is_shared and source.is_shown(row, 0):
         shown = source[row, 0]
     target.append(
         shown,

@@ -22,7 +22,8 @@ Kernel to page::
               session       str; another one means another recording: start anew
               num_rows      rows recorded so far (never shrinks)
               first_row     rows before it have step data but no pictures and are
-                            not shown: the start of an exported range; else 0
+                            not shown: the start of an exported range, or what
+                            was evicted; else 0. May grow
               num_envs
               fps           rows a second at speed 1
               slots         [{env, camera, height, width, shared}, ...]; may grow.
@@ -141,7 +142,7 @@ def manifest(
         "version": __version__,
         "session": str(recording.meta.get("session", "")),
         "num_rows": cache.num_rows if num_rows is None else num_rows,
-        "first_row": first_row,
+        "first_row": max(first_row, cache.first_row),
         "num_envs": cache.num_envs,
         "fps": fps or cache.fps,
         "slots": [
@@ -316,7 +317,7 @@ def _thin(chunk: bytes, count: int, every: int) -> bytes:
     has_any = False
     for index in range(count):
         # A block's first picture is always kept: its chunk must stand alone.
-        if not reader.has_picture(index):
+        if not reader.is_shown(index):
             encoder.skip()
         elif index % every == 0 or not has_any:
             reader.read(index, frame)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from rollout_viewer._codec import CHUNK_ROWS, ChunkReader, parse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     import numpy.typing as npt
 
@@ -33,17 +35,32 @@ class Readers:
     def read(self, recording: AnyRecording, row: int, slot: int, out: Frame) -> None:
         block, index = divmod(row, CHUNK_ROWS)
         with self._lock:
-            reader = self._reader(recording, block, slot, index)
+            is_gone = row < recording.first_row_of(slot)
+            reader = None if is_gone else self._reader(recording, block, slot, index)
             if reader is None:
                 out[...] = 0
             else:
                 reader.read(index, out)
 
+    def is_shown(self, recording: AnyRecording, row: int, slot: int) -> bool:
+        return self._asked(recording, row, slot, ChunkReader.is_shown)
+
     def has_picture(self, recording: AnyRecording, row: int, slot: int) -> bool:
+        return self._asked(recording, row, slot, ChunkReader.has_picture)
+
+    def _asked(
+        self,
+        recording: AnyRecording,
+        row: int,
+        slot: int,
+        question: Callable[[ChunkReader, int], bool],
+    ) -> bool:
         block, index = divmod(row, CHUNK_ROWS)
+        if row < recording.first_row_of(slot):
+            return False
         with self._lock:
             reader = self._reader(recording, block, slot, index)
-            return reader is not None and reader.has_picture(index)
+            return reader is not None and question(reader, index)
 
     def clear(self) -> None:
         with self._lock:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rollout_viewer import _store
+from rollout_viewer._budget import Budget, Stored
 from rollout_viewer._codec import (
     ABSENT,
     CHUNK_ROWS,
@@ -25,10 +26,11 @@ from rollout_viewer._codec import (
     Scratch,
     kinds_of,
 )
-from rollout_viewer._columns import DecodedExtras, pack_columns
+from rollout_viewer._columns import DecodedExtras, pack_columns, pack_extras
 from rollout_viewer._copy import write_copy
 from rollout_viewer._errors import FrameError, RolloutViewerError
 from rollout_viewer._owner import acquire, this_process
+from rollout_viewer._rows import IDLE
 from rollout_viewer._store import SlotInfo
 from rollout_viewer._writer import Batch, Writer
 
@@ -40,10 +42,11 @@ if TYPE_CHECKING:
 
     from rollout_viewer._columns import Extras
     from rollout_viewer._followed import FollowedRecording
+    from rollout_viewer._joined import JoinedRecording
     from rollout_viewer._rows import Rows, StepRow
 
     Frame = npt.NDArray[np.uint8]
-    AnyRecording: TypeAlias = "Recording | FollowedRecording"
+    AnyRecording: TypeAlias = "Recording | FollowedRecording | JoinedRecording"
 
 
 class Recording:
@@ -54,6 +57,7 @@ class Recording:
         queue_bytes: What may wait for the disk.
         max_stall_s: How long an append may wait for the disk.
         meta: First metadata.
+        budget: What the file may hold.
     """
 
     def __init__(
@@ -63,7 +67,9 @@ class Recording:
         queue_bytes: int,
         max_stall_s: float,
         meta: dict[str, Any],
+        budget: Budget | None = None,
     ) -> None:
+        self.budget = budget or Budget(None, "all")
         self.is_temporary = path is None
         self.path = _temporary_path() if path is None else path
         self.meta = {**meta, "session": uuid.uuid4().hex}
@@ -75,10 +81,10 @@ class Recording:
         self._encoders: list[ChunkEncoder] = []
         self._scratches: dict[tuple[int, int], Scratch] = {}
         self._open_extras: list[Extras] = []
-        self._pending: dict[int, tuple[bytes, dict[int, bytes]]] = {}
+        self._pending: dict[int, tuple[bytes | None, dict[int, bytes]]] = {}
         self._decoded = DecodedExtras()
         self._tail_row = 0
-        self._sealed_nbytes = 0
+        self._is_full = False
         self._statements: list[_store.Statement] = []
         self._file_lock = None if self.is_temporary else acquire(self.path)
         connection = _store.create(self.path, is_temporary=self.is_temporary)
@@ -128,7 +134,16 @@ class Recording:
     def picture_nbytes(self) -> int:
         """Bytes of all chunks."""
         with self._lock:
-            return self._sealed_nbytes + sum(e.nbytes for e in self._encoders)
+            return self.budget.used_nbytes + sum(e.nbytes for e in self._encoders)
+
+    @property
+    def num_evicted(self) -> int:
+        """Pictures that made room for newer ones."""
+        return int(self.meta.get("num_evicted", 0))
+
+    def first_row_of(self, slot: int) -> int:
+        """Return the slot's first row whose picture was not evicted."""
+        return self.budget.first_rows.get(slot, 0)
 
     def slot(self, env: int, camera: str, height: int, width: int) -> int:
         """Return the slot of an env and camera; make it at its first picture.
@@ -160,7 +175,8 @@ class Recording:
         Args:
             row: Its step data.
             pictures: (env, camera, frame or None where there is no picture). Slots
-                that are not listed repeat their last frame.
+                that are not listed repeat their last frame, and are late unless the
+                env is idle or nothing is listed.
             extras: Its action and data.
 
         Returns:
@@ -178,7 +194,9 @@ class Recording:
                     delivered[slot] = frame
             for slot, encoder in enumerate(self._encoders):
                 if slot not in delivered:
-                    encoder.repeat()
+                    # Where nothing came, nothing was due: the pictures just stay.
+                    is_due = bool(pictures) and self._is_due(slot, row)
+                    encoder.repeat(is_late=is_due)
                 elif (frame := delivered[slot]) is None:
                     encoder.skip()
                 else:
@@ -186,6 +204,11 @@ class Recording:
             if offset == CHUNK_ROWS - 1:
                 self._seal()
         return began
+
+    def _is_due(self, slot: int, row: StepRow) -> bool:
+        if self.meta.get("is_shared", False):
+            return bool((row.kind != IDLE).any())
+        return bool(row.kind[self.slots[slot].env] != IDLE)
 
     def _slot_for(self, env: int, camera: str, frame: Frame | None, offset: int) -> int:
         for slot, info in enumerate(self.slots):
@@ -221,33 +244,76 @@ class Recording:
         self._statements.append(statement)
 
     def _take_statements(self) -> list[_store.Statement]:
+        if self._writer.num_lost != self.meta.get("num_lost", 0):
+            self.set_meta("num_lost", self._writer.num_lost)
         taken, self._statements = self._statements, []
         return taken
 
     def _seal(self) -> None:
         assert self.rows is not None
         block = self.rows.num_rows // CHUNK_ROWS - 1
-        steps = self._pack_rows(block * CHUNK_ROWS, self.rows.num_rows)
+        extras = pack_extras(self._open_extras)
         chunks: dict[int, bytes] = {}
-        num_pictures = 0
+        stored: dict[int, Stored] = {}
         for slot, encoder in enumerate(self._encoders):
             chunk = encoder.seal()
-            shown = CHUNK_ROWS - kinds_of(chunk).count(ABSENT)
-            num_pictures += shown
+            shown = sum(1 << i for i, k in enumerate(kinds_of(chunk)) if k != ABSENT)
             if shown:
                 chunks[slot] = chunk
-                self._sealed_nbytes += len(chunk)
+                stored[slot] = Stored(block, len(chunk), shown)
+        num_pictures = sum(one.shown.bit_count() for one in stored.values())
+        nbytes = sum(one.nbytes for one in stored.values())
+        if not self._make_room(block, nbytes, num_pictures):
+            chunks, stored, num_pictures, nbytes = {}, {}, 0, 0
         self._open_extras = []
-        self._pending[block] = steps, chunks
+        self._pending[block] = extras, chunks
+        statements = [*self._take_statements(), *self._step_statements(block)]
+        if extras is not None:
+            statements.append(_store.extras_statement(block, extras))
         batch = Batch(
-            [*self._take_statements(), *_store.step_statements(block, steps)],
-            _store.pack_statements(block, chunks.items()),
+            statements,
+            _store.pack_statements(block, chunks.items(), is_apart=self.budget.evicts),
             num_pictures,
-            sum(map(len, chunks.values())),
+            nbytes,
             lambda: self._forget(block),
+            self.budget.used_nbytes + nbytes,
         )
         if not self._writer.put(batch, max_stall_s=self._max_stall_s):
-            self._pending[block] = steps, {}
+            self._pending[block] = extras, {}
+            return
+        for slot, one in stored.items():
+            self.budget.add(slot, one)
+
+    def _make_room(self, block: int, nbytes: int, num_pictures: int) -> bool:
+        """Evict what has to go; return whether the block's pictures fit then."""
+        assert self.rows is not None
+        fits, gone = self.budget.make_room(
+            nbytes,
+            self._writer.overhead,
+            block * CHUNK_ROWS,
+            self.rows,
+            self.slots,
+            is_shared=bool(self.meta.get("is_shared", False)),
+        )
+        if self.budget.num_evicted != self.num_evicted:
+            self._statements += _store.drop_statements(gone)
+            self.set_meta("first_rows", list(self.budget.first_rows.items()))
+            self.set_meta("num_evicted", self.budget.num_evicted)
+        self._is_full = self._is_full or not (fits or self.budget.evicts)
+        if num_pictures and (self._is_full or not fits):
+            reason = f"disk_bytes={self.budget.disk_bytes} used up"
+            if self.budget.evicts:
+                reason += " by clips in use, by step data or by 32 rows"
+            self._writer.refuse(num_pictures, reason)
+            return False
+        return True
+
+    def _step_statements(self, block: int) -> list[_store.Statement]:
+        assert self.rows is not None
+        run = _store.run_blocks(self.rows.num_envs)
+        first = block if (block + 1) % run else block + 1 - run
+        core = self.rows.block(first * CHUNK_ROWS, (block + 1) * CHUNK_ROWS)
+        return _store.step_statements(first, block, pack_columns(core, []))
 
     def _forget(self, block: int) -> None:
         # A dict's pop is atomic: the writer's thread needs no lock for it, which
@@ -288,6 +354,8 @@ class Recording:
             return None
         first = start - block_start
         pieces = [(slot, e.piece(first)) for slot, e in enumerate(self._encoders)]
+        if self._is_full:
+            pieces = []
         return _store.Tail(
             block_start // CHUNK_ROWS,
             start,
@@ -310,6 +378,8 @@ class Recording:
             if block == self.rows.num_rows // CHUNK_ROWS:
                 return self._encoders[slot].piece(first)
             pending = self._pending.get(block)
+        if (block + 1) * CHUNK_ROWS <= self.first_row_of(slot):
+            return None
         if pending is not None:
             return pending[1].get(slot)
         return self._reader.chunk(block, slot)
@@ -321,8 +391,7 @@ class Recording:
             assert self.rows is not None
             if block == self.rows.num_rows // CHUNK_ROWS:
                 return self._open_extras[offset]
-            pending = self._pending.get(block)
-        data = pending[0] if pending is not None else self._reader.steps_of(block)
+        data = self.extras_of(block)
         if data is None:
             return {}
         with self._lock:
@@ -358,10 +427,10 @@ class Recording:
             statements += _store.tail_statements(tail)
         write_copy(self, path, rows // CHUNK_ROWS, num_slots, statements)
 
-    def steps_of(self, block: int) -> bytes | None:
-        """Return the stored step data of a sealed block."""
+    def extras_of(self, block: int) -> bytes | None:
+        """Return the stored actions and data of a sealed block; None: it has none."""
         pending = self._pending.get(block)
-        return pending[0] if pending is not None else self._reader.steps_of(block)
+        return pending[0] if pending is not None else self._reader.extras_of(block)
 
     def close(self) -> None:
         """End the recording; it stays readable.
@@ -402,12 +471,15 @@ class Recording:
             self.rows = None
             self.slots, self._encoders, self._open_extras = [], [], []
             self._pending, self._decoded = {}, DecodedExtras()
-            self._tail_row = self._sealed_nbytes = 0
+            self._tail_row = 0
+            self.budget.clear()
+            self._is_full = False
             self._statements = [
-                (f"DELETE FROM {table}", ())
-                for table in ("packs", "steps", "tail", "slots", "episodes")
+                (f"DELETE FROM {table}", ()) for table in _store.TABLES_OF_ROWS
             ]
             self.set_meta("session", uuid.uuid4().hex)
+            self.set_meta("first_rows", [])
+            self.set_meta("num_evicted", 0)
             self._reader.forget()
             self._writer.put(Batch(self._take_statements()), max_stall_s=None)
         self._writer.drain()

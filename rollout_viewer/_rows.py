@@ -205,6 +205,10 @@ class Rows:
         self._step = self._env_step[self.num_rows - 1].astype(np.int64)
         return began
 
+    def stop(self, env: int, stop: int) -> None:
+        """End the env's running episode, if any, before row `stop`."""
+        self._stop(env, stop)
+
     def _stop(self, env: int, stop: int, flags: int = 0) -> None:
         if self._is_running[env]:
             self._is_running[env] = False
@@ -340,6 +344,19 @@ class Rows:
             info = self._info.get((env, len(episodes) - 1), {})
             episodes[-1] = replace(self._so_far(env, self.num_rows), **info)
         return episodes
+
+    def begun(self, env: int, index: int) -> int | None:
+        """First row of an episode; None if it has not begun."""
+        episodes = self._episodes[env]
+        return episodes[index].start if index < len(episodes) else None
+
+    def ended(self, env: int, index: int) -> tuple[int, int] | None:
+        """(start, stop) of an episode; None if it goes on or has not begun."""
+        episodes = self._episodes[env]
+        is_last = index == len(episodes) - 1
+        if index >= len(episodes) or (is_last and self._is_running[env]):
+            return None
+        return episodes[index].start, episodes[index].stop
 
     def episodes(self) -> list[Episode]:
         """All episodes, in the order in which they began."""

@@ -9,7 +9,9 @@ Tables, version 1::
     slots     the pictures of a row: env, camera, size
     packs     id = block << 16 | n; several slots' chunks of one block of 32 rows,
               one after the other; directory: u32 slot, offset, length, ...
-    steps     block -> its step data (_columns.py)
+    steps     first block -> core step data of some blocks in a row (_columns.py):
+              one while they are new, `run_blocks` once those are full
+    extras    block -> actions and data of its rows, where there are any
     tail      rows of the block that is still open, written each half second
     episodes  (env, index) -> JSON: segment, seed, options, labels
 
@@ -38,6 +40,10 @@ FORMAT_VERSION = 1
 _APPLICATION_ID = 0x52564653
 # A page per tiny chunk costs 1.3x: chunks share a row of the table up to here.
 _PACK_BYTES = 64 * 1024
+# Opening reads all core step data, and its time goes by the number of blobs, not
+# by their size. Values of many envs fill a blob sooner.
+_RUN_BLOCKS = 32
+_RUN_VALUES = 64 * 1024
 _BUSY_TIMEOUT_S = 10.0
 _DIRECTORIES_KEPT = 256
 _SCHEMA = f"""
@@ -48,11 +54,14 @@ CREATE TABLE slots (slot INTEGER PRIMARY KEY, env INTEGER, camera TEXT,
                     height INTEGER, width INTEGER);
 CREATE TABLE packs (id INTEGER PRIMARY KEY, directory BLOB, data BLOB);
 CREATE TABLE steps (block INTEGER PRIMARY KEY, data BLOB);
+CREATE TABLE extras (block INTEGER PRIMARY KEY, data BLOB);
 CREATE TABLE tail (id INTEGER PRIMARY KEY, block INTEGER, start INTEGER,
                    num_rows INTEGER, steps BLOB, directory BLOB, data BLOB);
 CREATE TABLE episodes (env INTEGER, idx INTEGER, info TEXT, PRIMARY KEY (env, idx))
     WITHOUT ROWID;
 """
+# All but meta: what a recording forgets when it is cleared.
+TABLES_OF_ROWS = ("packs", "steps", "extras", "tail", "slots", "episodes")
 # WAL needs shared memory between the processes that have the file open.
 _NETWORK_FILE_SYSTEMS = [
     "nfs",
@@ -96,20 +105,56 @@ class Tail(NamedTuple):
 # -- statements: what a writer does
 
 
-def pack_statements(block: int, chunks: Iterable[tuple[int, bytes]]) -> list[Statement]:
-    """Store the pictures of a sealed block: (slot, chunk) pairs."""
+def pack_statements(
+    block: int, chunks: Iterable[tuple[int, bytes]], *, is_apart: bool = False
+) -> list[Statement]:
+    """Store the pictures of a sealed block: (slot, chunk) pairs.
+
+    `is_apart`: each in a row of its own, whose n is the slot, for `drop_statements`.
+    """
+    if is_apart:
+        return [
+            (
+                "INSERT OR REPLACE INTO packs VALUES (?, ?, ?)",
+                (block << 16 | slot, *_pack([(slot, chunk)])),
+            )
+            for slot, chunk in chunks
+        ]
     return [
         ("INSERT OR REPLACE INTO packs VALUES (?, ?, ?)", (block << 16 | n, *pack))
         for n, pack in enumerate(_packs(chunks))
     ]
 
 
-def step_statements(block: int, steps: bytes) -> list[Statement]:
-    """Store the step data of a sealed block; its rows in the tail go."""
+def drop_statements(gone: Iterable[tuple[int, int]]) -> list[Statement]:
+    """Take away chunks, (block, slot), that were stored apart."""
     return [
-        ("INSERT OR REPLACE INTO steps VALUES (?, ?)", (block, steps)),
+        ("DELETE FROM packs WHERE id = ?", (block << 16 | slot,))
+        for block, slot in gone
+    ]
+
+
+def run_blocks(num_envs: int) -> int:
+    """Return how many blocks share a row of `steps` once they are full."""
+    return _RUN_BLOCKS if num_envs * _RUN_BLOCKS * 32 <= _RUN_VALUES else 1
+
+
+def step_statements(first: int, block: int, steps: bytes) -> list[Statement]:
+    """Store the core step data of the sealed blocks `first` to `block`.
+
+    What was stored of them one by one goes, and their rows in the tail.
+    """
+    merged = [("DELETE FROM steps WHERE block > ? AND block <= ?", (first, block))]
+    return [
+        ("INSERT OR REPLACE INTO steps VALUES (?, ?)", (first, steps)),
+        *(merged if first < block else []),
         ("DELETE FROM tail WHERE block <= ?", (block,)),
     ]
+
+
+def extras_statement(block: int, extras: bytes) -> Statement:
+    """Store actions and data of a sealed block."""
+    return "INSERT OR REPLACE INTO extras VALUES (?, ?)", (block, extras)
 
 
 def tail_statements(tail: Tail) -> list[Statement]:
@@ -192,6 +237,19 @@ def create(path: Path, *, is_temporary: bool) -> sqlite3.Connection:
             f"({error}). Choose a folder that exists and is yours, or path=None."
         ) from error
     return connection
+
+
+def settle(path: Path) -> bool:
+    """Bring what side files hold into the file; whether none are left."""
+    connection = _connect(f"file:{_quoted(path)}?mode=rw", uri=True)
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+    except sqlite3.Error:
+        pass  # somebody else has it open
+    finally:
+        connection.close()
+    return not any(os.path.exists(f"{path}{side}") for side in ("-wal", "-journal"))
 
 
 def set_journal(connection: sqlite3.Connection, path: Path) -> None:
@@ -325,15 +383,20 @@ class Reader:
         return [(env, index, json.loads(info)) for env, index, info in rows]
 
     def steps(self, first_block: int) -> list[tuple[int, bytes]]:
-        """Return (block, step data) of the sealed blocks from `first_block` on."""
+        """Return (block, core step data) of the sealed blocks from `first_block` on.
+
+        Blocks before it may come with them: what began as a row of one block may
+        have become one of many since.
+        """
+        first_block -= first_block % _RUN_BLOCKS
         return self._query(
             "SELECT block, data FROM steps WHERE block >= ? ORDER BY block",
             (first_block,),
         )
 
-    def steps_of(self, block: int) -> bytes | None:
-        """Return the step data of one sealed block."""
-        found = self._query("SELECT data FROM steps WHERE block = ?", (block,))
+    def extras_of(self, block: int) -> bytes | None:
+        """Return actions and data of one sealed block; None if there are none."""
+        found = self._query("SELECT data FROM extras WHERE block = ?", (block,))
         return found[0][0] if found else None
 
     def picture_nbytes(self) -> int:
@@ -359,11 +422,11 @@ class Reader:
         """Return the sealed chunk of a slot; None if the block shows nothing of it."""
         for pack, slot_, offset, length in self._directory(block):
             if slot_ == slot:
-                chunk: bytes = self._query(
+                found = self._query(
                     "SELECT substr(data, ?, ?) FROM packs WHERE id = ?",
                     (offset + 1, length, pack),
-                )[0][0]
-                return chunk
+                )
+                return found[0][0] if found else None  # evicted since
         return None
 
     def _directory(self, block: int) -> list[list[int]]:

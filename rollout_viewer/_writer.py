@@ -33,6 +33,8 @@ class Batch(NamedTuple):
     num_pictures: int = 0
     nbytes: int = 0
     on_written: Callable[[], None] | None = None
+    # What its owner takes the file to hold then; `Writer.overhead` is the rest.
+    estimate: int | None = None
 
 
 class Writer:
@@ -69,8 +71,10 @@ class Writer:
         self._is_closing = False
         self._unwritten: list[_store.Statement] = []
         self._is_wal = True
+        self._is_broken = False
         self.fault: str | None = None
         self.num_lost = 0
+        self.overhead = 0
         self._thread = threading.Thread(
             target=self._run, name=f"rollout_viewer writer {path.name}", daemon=True
         )
@@ -105,6 +109,12 @@ class Writer:
             self._changed.notify_all()
         return has_room
 
+    def refuse(self, num_pictures: int, reason: str) -> None:
+        """Count pictures that are not to be written, as a fault of storage."""
+        with self._changed:
+            self.num_lost += num_pictures
+            self.fault = self.fault or reason
+
     def drain(self) -> None:
         """Wait until everything that was put is written or counted as lost."""
         with self._changed:
@@ -120,7 +130,7 @@ class Writer:
         if tail is not None:
             self.put(tail, max_stall_s=None)
         self.drain()
-        if not self.fault:
+        if not self._is_broken:
             with self._changed:
                 self._settle()
         self._raise_fault()
@@ -196,8 +206,10 @@ class Writer:
                 self._is_wal = True
             self._transact([*steps, *pictures])
         except (sqlite3.Error, OSError) as error:
+            self._is_broken = True
             self.fault = str(error)
-            self.num_lost += sum(b.num_pictures for b in batches)
+            with self._changed:
+                self.num_lost += sum(b.num_pictures for b in batches)
             # Step data alone is small: it may fit where the pictures did not.
             try:
                 self._transact(steps)
@@ -206,11 +218,21 @@ class Writer:
                 self._unwritten = steps
         else:
             self._unwritten = []
+            self._is_broken = False
+            self._measure(batches[-1].estimate)
             if not self.num_lost:
                 self.fault = None
         for batch in batches:
             if batch.on_written:
                 batch.on_written()
+
+    def _measure(self, estimate: int | None) -> None:
+        if estimate is not None:
+            used, free, size = (
+                int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+            self.overhead = (used - free) * size - estimate
 
     def _transact(self, statements: Sequence[_store.Statement]) -> None:
         connection = self._connection

@@ -217,6 +217,44 @@ def test_cameras_share_the_rows():
     assert (cache.frames(33, camera="top")[0] == top[32]).all()
 
 
+def test_a_camera_that_was_not_delivered_repeats_and_is_marked_absent(tmp_path):
+    cache = rv.FrameCache(tmp_path / "run.rollout")
+    front, top = film(70, 1), film(1, 1, 8, 8)[0]
+    for row in range(70):
+        frames = {"front": front[row], "top": top if row % 20 == 0 else None}
+        cache.append(frames, kind=["idle" if row == 35 else "step"], reward=[0])
+        if row == 66:
+            cache.flush()
+    cache.flush()
+
+    for one in (cache, rv.open(cache.path), rv.open(cache.save(tmp_path / "copy"))):
+        has_picture = [one.has_picture(row, 0, "top") for row in range(70)]
+        # Nothing was due in the idle row; 32 and 64 begin a chunk.
+        assert [row for row in range(70) if has_picture[row]] == [0, 20, 35, 40, 60]
+        assert all(one.is_shown(row, 0, "top") for row in range(70))
+        assert (one.frames(range(70), camera="top") == top).all()
+    clip = cache.clip(30, 34, camera="top")
+    assert all((frame == top[0]).all() for frame in clip.frames())
+
+
+def test_rows_without_any_frames_keep_their_pictures():
+    cache = rv.FrameCache()
+    cache.append(film(1, 1)[0])
+    cache.append(None, reward=1.0)
+
+    assert cache.has_picture(1, 0)
+
+
+def test_an_env_left_out_of_the_frames_is_marked_absent():
+    cache = rv.FrameCache()
+    frames = film(2)
+    cache.append(frames[0])
+    cache.append(frames[1, :1], envs=[0], reward=[0, 0])
+
+    assert [cache.has_picture(1, env) for env in (0, 1)] == [True, False]
+    assert (cache[1, 1] == frames[0, 1]).all()
+
+
 def test_idle_and_missing_rows_show_the_last_picture_and_none():
     cache = rv.FrameCache()
     frames = film(3, 2)
@@ -305,7 +343,13 @@ def test_a_closed_cache_stays_readable_and_takes_no_more():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"fps": 0}, "fps > 0"), ({"memory_bytes": 5}, "memory_bytes >= 1000000")],
+    [
+        ({"fps": 0}, "fps > 0"),
+        ({"memory_bytes": 5}, "memory_bytes >= 1000000"),
+        ({"disk_bytes": 5}, "disk_bytes >= 1000000"),
+        ({"keep": "newest"}, "'all' or 'latest', got 'newest'"),
+        ({"keep": "latest"}, "expected disk_bytes with keep='latest'"),
+    ],
 )
 def test_wrong_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
@@ -356,6 +400,28 @@ def test_a_file_keeps_everything(tmp_path):
     for name, column in cache.scalars.items():
         np.testing.assert_array_equal(opened.scalars[name], column)
     assert opened.nbytes == cache.nbytes
+
+
+def test_step_data_of_sealed_blocks_is_merged_as_it_grows(tmp_path):
+    path = tmp_path / "run.rollout"
+    cache = rv.FrameCache(path)
+    opened = None
+    for row in range(2100):
+        cache.append(None, reward=float(row), data={"obs": [row]})
+        if row in (500, 1030):
+            cache.flush()
+            opened = opened or rv.open(path)
+            assert opened.num_rows == row + 1
+    cache.close()
+
+    with sqlite3.connect(path) as connection:
+        blocks = [b for (b,) in connection.execute("SELECT block FROM steps")]
+    connection.close()
+    assert blocks == [0, 32, 64]  # each 1024 rows; 64 is the last full block
+    for one in (opened, rv.open(path), rv.open(cache.save(tmp_path / "saved"))):
+        assert one.num_rows == 2100
+        assert one.scalars["reward"][:, 0].tolist() == list(range(2100))
+        assert [one.at(row, 0).obs for row in (0, 1023, 2099)] == [0, 1023, 2099]
 
 
 def test_a_forgotten_close_loses_nothing(tmp_path):
@@ -439,6 +505,20 @@ def test_another_process_reads_while_this_one_writes(tmp_path):
 
         total = int(film().sum())
         assert reader.stdout.readline() == f"{NUM_ROWS} {total} True\n"
+
+
+def test_an_env_first_pictured_late_in_an_open_block_is_followed(tmp_path):
+    cache = rv.FrameCache(tmp_path / "run.rollout")
+    frames = film(2)
+    cache.append([frames[0, 0], None])
+    cache.flush()
+    cache.append(frames[1])
+    cache.flush()
+
+    opened = rv.open(cache.path)
+
+    assert (opened[1] == frames[1]).all()
+    assert not opened.has_picture(0, 1)
 
 
 def test_a_followed_file_tells_its_subscribers(tmp_path):

@@ -133,6 +133,50 @@ def test_a_chunk_repeats_the_last_frame_of_the_one_before_by_itself():
     assert (frames[0] == frame).all()
 
 
+def test_a_late_frame_is_marked_wherever_it_stands():
+    coder = encoder()
+    frame = np.full((6, 5, 3), 7, np.uint8)
+    coder.add(frame)
+    coder.seal()
+    coder.skip()
+    for is_late in (True, True, False, True):
+        coder.repeat(is_late=is_late)
+    coder.add(frame)
+    pieces = [join([coder.piece()], stop=2), coder.piece(2)]
+
+    whole = coder.seal()
+
+    assert join(pieces) == whole
+    assert join([whole], first=2) == pieces[1]
+    assert [len(r) for r in parse(whole).records[2:]] == [1, 0, 1, 0]
+    assert decode(whole)[1] == [False, True, True, True, True, True]
+    assert (decode(whole)[0][1:] == frame).all()
+    reader = ChunkReader(parse(whole))
+    assert [reader.has_picture(index) for index in range(6)] == [
+        *(False, False, False),
+        *(True, False, True),
+    ]
+    parts = [parse(piece).late_row for piece in (*pieces, whole)]
+    assert parts == [1, None, 1]
+
+
+def test_who_does_not_know_of_late_frames_shows_the_right_ones():
+    coder = encoder()
+    coder.add(np.full((6, 5, 3), 7, np.uint8))
+    coder.seal()
+    coder.repeat(is_late=True)
+    coder.repeat(is_late=True)
+
+    chunk = coder.seal()
+
+    # Header byte 10 and records of EQUAL are what such a reader passes over.
+    assert parse(chunk).kinds == [INTRA, EQUAL]
+    pixels = zstandard.ZstdDecompressor().decompress(
+        zstd_header(90) + bytes(parse(chunk).records[0])
+    )
+    assert pixels == bytes([7]) * 90
+
+
 def test_an_absent_frame_is_passed_over_by_the_next():
     coder = encoder()
     frame = np.full((6, 5, 3), 7, np.uint8)

@@ -1,0 +1,159 @@
+"""What is left of a recording when its process is killed or its disk is full."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import rollout_viewer as rv
+
+NUM_KILLS = 20
+LOG = struct.Struct("<Qd")
+
+
+def frames_of(row, seed):
+    """Return what is recorded at a row: repeats, small changes and noise."""
+    rng = np.random.default_rng([seed, row // 3])
+    frames = np.full((2, 9, 7, 3), row // 100, np.uint8)
+    frames[0] = rng.integers(0, 256, (9, 7, 3))
+    frames[1, row % 9] = seed
+    return frames
+
+
+# Forks a recorder for each line it reads, so that only one process imports numpy.
+RECORDERS = """
+import os, struct, sys, time
+import numpy as np
+import rollout_viewer as rv
+sys.path.insert(0, sys.argv[1])
+from test_cache_survival import LOG, frames_of
+
+def record(path, log, seed, pause):
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    cache = rv.FrameCache(path)
+    row = 0
+    while True:
+        cache.append(
+            frames_of(row, seed),
+            reward=[row, -row],
+            terminated=[row % 40 == 39, row % 7 == 6],
+            action=[row, seed],
+            data={"obs": np.full((2, 3), row)},
+        )
+        os.write(file, LOG.pack(row, time.monotonic()))
+        row += 1
+        time.sleep(pause)
+
+for line in sys.stdin:
+    path, log, seed, pause = line.split()
+    child = os.fork()
+    if child == 0:
+        record(path, log, int(seed), float(pause))
+    print(child, flush=True)
+    os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="recorders are forked")
+def test_what_a_killed_process_recorded_is_a_prefix_of_what_it_appended(tmp_path):
+    rng = random.Random(0)
+    server = subprocess.Popen(
+        [sys.executable, "-c", RECORDERS, os.path.dirname(__file__)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    losses = []
+    with server, contextlib.ExitStack() as at_exit:
+        at_exit.callback(server.stdin.close)
+        for seed in range(NUM_KILLS):
+            path, log = tmp_path / f"{seed}.rollout", tmp_path / f"{seed}.log"
+            # At 20 ms a row the blocks of 32 rows end later than the half seconds.
+            pause = (0.0, 0.001, 0.02, 0.05)[seed % 4]
+            server.stdin.write(f"{path} {log} {seed} {pause}\n")
+            server.stdin.flush()
+            pid = int(server.stdout.readline())
+            while not log.exists() or not log.stat().st_size:
+                time.sleep(0.001)
+            time.sleep(rng.uniform(0, 1.2) if pause else rng.uniform(0, 0.3))
+            killed_at = time.monotonic()
+            os.kill(pid, signal.SIGKILL)
+            losses.append(check(path, log, seed, killed_at, is_slow=pause >= 0.02))
+            for one in (path, log):
+                one.unlink()
+
+    assert len(losses) == NUM_KILLS
+
+
+def check(path, log, seed, killed_at, *, is_slow):
+    """Compare what opens with what was appended; return how many rows are lost."""
+    times = [when for _, when in LOG.iter_unpack(log.read_bytes())]
+    cache = rv.open(path)
+    num_rows = cache.num_rows
+    # The last row may have been stored before it was logged.
+    assert num_rows <= len(times) + 1
+    assert all(killed_at - when < 1.0 for when in times[num_rows:])
+    if is_slow:
+        assert len(times) - num_rows <= 32
+    for row in range(num_rows):
+        assert (cache[row] == frames_of(row, seed)).all()
+        assert cache.at(row, 0).obs.tolist() == [row] * 3
+    rewards = np.arange(num_rows)[:, None] * [1.0, -1.0]
+    if num_rows:
+        np.testing.assert_array_equal(cache.scalars["reward"], rewards)
+        actions = cache.raw_column("action", 0, num_rows)
+        np.testing.assert_array_equal(actions[:, 0], np.arange(num_rows))
+    cache._recording.release()
+    return len(times) - num_rows
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Return a folder on a disk of 2 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    command = [mount or "mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    if mount is None or os.geteuid() != 0:
+        pytest.skip("a tmpfs is mounted by root")
+    if (done := subprocess.run(command, capture_output=True, text=True)).returncode:
+        pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_disk_that_is_really_full_costs_pictures_only(small_disk, tmp_path):
+    path = small_disk / "run.rollout"
+    cache = rv.FrameCache(path)
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (1600, 1, 30, 30, 3), np.uint8)  # 4.3 MB
+
+    with pytest.warns(rv.RolloutViewerWarning, match="full") as told:
+        for row, images in enumerate(frames):
+            cache.append(images, reward=float(row))
+            if row % 32 == 31:
+                cache._recording._writer.drain()
+
+    assert len(told) == 1
+    assert 0 < cache.num_lost < 1600
+    assert cache.scalars["reward"][1599, 0] == 1599
+    with pytest.raises(rv.StorageError, match="full"):
+        cache.flush()
+    saved = rv.open(cache.save(tmp_path / "saved.rollout"))
+    assert saved.num_rows == 1600
+    shown = [row for row in range(1600) if saved.has_picture(row, 0)]
+    assert len(shown) == 1600 - cache.num_lost
+    assert all((saved[row] == frames[row]).all() for row in shown)
+    with pytest.raises(rv.StorageError, match="full"):
+        cache.close()
+    assert 0 < rv.open(path).num_rows <= 1600
