@@ -32,6 +32,7 @@ Kernel to page::
               follow        true if the page begins at the newest row and stays
                             there: the viewer was made before anything was recorded
               num_lost      pictures that could not be kept
+              num_evicted   pictures that made room for newer ones
               title         str shown in the head of the viewer
               dump_folder   str, where dumps go; null in an HTML export
               columns       tiles across, or null to fit them
@@ -152,6 +153,7 @@ def manifest(
         "is_live": cache.is_live if is_live is None else is_live,
         "follow": follow,
         "num_lost": cache.num_lost,
+        "num_evicted": cache.num_evicted,
         "title": title,
         "dump_folder": dump_folder,
         "columns": columns,

@@ -115,6 +115,18 @@ def test_export_keeps_an_older_file_unless_told_otherwise(recording, tmp_path, c
     assert target.read_text() != "older"
 
 
+def test_compact_says_what_it_saved_and_keeps_every_picture(tmp_path, capsys):
+    path = tmp_path / "poles.rollout"
+    main(["record", "CartPole-v1", "--steps", "100", "--seed", "0", "-o", str(path)])
+    before, size = rv.open(path)[:], path.stat().st_size
+
+    assert main(["compact", str(path)]) == 0
+
+    assert "% smaller)" in capsys.readouterr().out
+    assert path.stat().st_size < size
+    assert (rv.open(path)[:] == before).all()
+
+
 def test_view_with_html_writes_the_page_and_opens_nothing(
     recording, tmp_path, monkeypatch, capsys
 ):

@@ -46,6 +46,7 @@ export interface Manifest {
   is_live: boolean;
   follow: boolean;
   num_lost: number;
+  num_evicted: number;
   title: string;
   dump_folder: string | null;
   columns: number | null;

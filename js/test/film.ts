@@ -131,6 +131,7 @@ export function manifestOf(fields: Partial<Manifest> = {}): Manifest {
     slots: [{ env: 0, camera: "pixels", width: 4, height: 4, shared: false }],
     is_live: false,
     num_lost: 0,
+    num_evicted: 0,
     title: "",
     dump_folder: null,
     columns: null,

@@ -6,6 +6,7 @@
  */
 
 import { type Action, actionOf } from "../keys.ts";
+import type { Manifest } from "../protocol.ts";
 import type { Session } from "../session.ts";
 import { actionsOf } from "./actions.ts";
 import { controlsOf } from "./controls.ts";
@@ -111,8 +112,7 @@ export function mountViewer(
     const numEnvs = manifest?.num_envs ?? 0;
     const numRows = store.numRows - store.firstRow;
     setText(facts, manifest ? describe(numEnvs, numRows, store.numBytes) : "");
-    const numLost = manifest?.num_lost ?? 0;
-    setText(lost, numLost ? `${formatCount(numLost)} pictures lost` : "");
+    setText(lost, manifest ? describeGone(manifest) : "");
     setAttribute(root, "data-num-rows", String(store.numRows));
     setAttribute(root, "data-num-envs", String(numEnvs));
     const hasPictures = Boolean(manifest?.slots.length);
@@ -194,6 +194,14 @@ export function mountViewer(
   showErrors(alerts, session, signal);
   refresh();
   redraw();
+}
+
+/** Pictures that are not there any more, and why. */
+function describeGone({ num_lost, num_evicted }: Manifest): string {
+  const gone = [];
+  if (num_lost) gone.push(`${formatCount(num_lost)} pictures lost`);
+  if (num_evicted) gone.push(`${formatCount(num_evicted)} made room for newer ones`);
+  return gone.join(" · ");
 }
 
 function describe(numEnvs: number, numRows: number, numBytes: number): string {
