@@ -108,7 +108,9 @@ def as_extra(name: str, value: Any, num_envs: int) -> Array:
             f"FrameCache.append: expected {name} of shape ({num_envs}, ...), got "
             f"{array.shape}. Pass one entry for each env."
         )
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return array
 
 
 class DecodedExtras:
