@@ -178,10 +178,7 @@ class Rows:
         self._flags[r] = row.flags
         self._reward[r] = row.reward
         self._env_step[r] = row.env_step
-        if np.count_nonzero(row.flags):
-            return self._follow(r, row.flags[None])
-        self.num_rows, self._step = r + 1, row.env_step
-        return []
+        return self._follow(r, row.flags[None])
 
     def describe_episode(self, env: int, index: int, **info: Any) -> None:
         """Attach segment, seed, options or labels to an episode that began."""
@@ -213,7 +210,9 @@ class Rows:
     def _follow(self, start: int, flags: Codes) -> list[tuple[int, int]]:
         """Take in the rows from `start` on, whose columns are filled."""
         began = []
-        for offset, env in np.argwhere(flags).tolist():
+        # Most rows neither begin nor end an episode; to count is faster than to search.
+        found = np.argwhere(flags).tolist() if np.count_nonzero(flags) else []
+        for offset, env in found:
             row, flag = start + offset, int(flags[offset, env])
             if flag & BEGINS:
                 self._stop(env, row)
