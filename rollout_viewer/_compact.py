@@ -124,20 +124,20 @@ def repack(chunk: Chunk, scratch: Scratch) -> bytes:
     """Return the same pictures and marks in as few bytes as `scratch` finds."""
     reader = ChunkReader(chunk)
     frame = np.empty((chunk.height, chunk.width, 3), np.uint8)
-    last, first = np.empty_like(frame), np.empty_like(frame)
+    now = scratch.words(frame)
+    last, first, whole = np.empty_like(now), np.empty_like(now), (0, len(now))
     indices = [i for i, kind in enumerate(chunk.kinds) if kind not in (EQUAL, ABSENT)]
     options: list[dict[int, bytes]] = []
     for number, index in enumerate(indices):
         reader.read(index, frame)
-        options.append({RAW: frame.tobytes(), INTRA: bytes(scratch.compress(frame))})
+        options.append({RAW: frame.tobytes(), INTRA: scratch.intra(now, whole)})
         if number == 0:
-            first[...] = frame
+            first[...] = now
         for kind, base in ((PREV, last), (FIRST, first)):
             # The second frame's previous one is the first: PREV costs a decode less.
             if number > (kind == FIRST):
-                np.bitwise_xor(frame, base, out=scratch.delta)
-                options[-1][kind] = bytes(scratch.compress(scratch.delta))
-        last[...] = frame
+                options[-1][kind] = scratch.delta(now, base, whole)
+        last[...] = now
     kinds, records = list(chunk.kinds), [bytes(record) for record in chunk.records]
     for index, kind, found in zip(indices, _cheapest(options), options, strict=True):
         kinds[index], records[index] = kind, found[kind]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer import _store
 from rollout_viewer._codec import CHUNK_ROWS, absent, join
-from rollout_viewer._columns import DecodedExtras, unpack_columns
+from rollout_viewer._columns import DecodedExtras, unpack_columns, unpack_core
 from rollout_viewer._copy import write_copy
 from rollout_viewer._owner import read_only
 from rollout_viewer._rows import Rows
@@ -104,7 +104,7 @@ class FollowedRecording:
             return True
 
     def _take(self, start: int, data: bytes) -> None:
-        core, _ = unpack_columns(data, where=f"{self.path}, rows from {start}")
+        core = unpack_core(data, where=f"{self.path}, rows from {start}")
         if self.rows is None:
             self.rows = Rows(core["kind"].shape[1])
         known = self.rows.num_rows - start

@@ -75,6 +75,7 @@ class Recording:
         self.meta = {**meta, "session": uuid.uuid4().hex}
         self.rows: Rows | None = None
         self.slots: list[SlotInfo] = []
+        self._slot_of: dict[tuple[int, str], int] = {}
         self._max_stall_s = max_stall_s
         # Guards everything below; never held while user code runs.
         self._lock = threading.RLock()
@@ -146,23 +147,26 @@ class Recording:
         return self.budget.first_rows.get(slot, 0)
 
     def slot(self, env: int, camera: str, height: int, width: int) -> int:
-        """Return the slot of an env and camera; make it at its first picture.
+        """Return the slot of an env and camera; -1 before its first picture.
 
         Raises:
             FrameError: Its pictures had another size before.
         """
-        for slot, info in enumerate(self.slots):
-            if info.env == env and info.camera == camera:
-                if (info.height, info.width) != (height, width):
-                    raise FrameError(
-                        f"FrameCache.append: expected {camera!r} of env {env} with "
-                        f"{info.height} x {info.width} pixels (height x width) as "
-                        f"before, got {height} x {width}. Record with resize= or "
-                        "crop=, or into another cache; nothing of this row was "
-                        "recorded."
-                    )
-                return slot
-        return -1
+        slot = self._slot_of.get((env, camera), -1)
+        if slot >= 0 and self.slots[slot][2:] != (height, width):
+            info = self.slots[slot]
+            raise FrameError(
+                f"FrameCache.append: expected {camera!r} of env {env} with "
+                f"{info.height} x {info.width} pixels (height x width) as "
+                f"before, got {height} x {width}. Record with resize= or "
+                "crop=, or into another cache; nothing of this row was "
+                "recorded."
+            )
+        return slot
+
+    def has_slot(self, env: int, camera: str) -> bool:
+        """Tell whether the env had a picture of this camera."""
+        return (env, camera) in self._slot_of
 
     def append(
         self,
@@ -211,11 +215,9 @@ class Recording:
         return bool(row.kind[self.slots[slot].env] != IDLE)
 
     def _slot_for(self, env: int, camera: str, frame: Frame | None, offset: int) -> int:
-        for slot, info in enumerate(self.slots):
-            if info.env == env and info.camera == camera:
-                return slot
-        if frame is None:
-            return -1
+        slot = self._slot_of.get((env, camera), -1)
+        if slot >= 0 or frame is None:
+            return slot
         height, width = frame.shape[:2]
         scratch = self._scratches.get((height, width))
         if scratch is None:
@@ -224,8 +226,9 @@ class Recording:
         encoder.skip(offset)
         self._encoders.append(encoder)
         self.slots.append(SlotInfo(env, camera, height, width))
-        self._remember(_store.slot_statement(len(self.slots) - 1, self.slots[-1]))
-        return len(self.slots) - 1
+        slot = self._slot_of[env, camera] = len(self.slots) - 1
+        self._remember(_store.slot_statement(slot, self.slots[slot]))
+        return slot
 
     def set_meta(self, key: str, value: Any) -> None:
         """Keep a JSON value in the file."""
@@ -470,6 +473,7 @@ class Recording:
             self._writer.drain()
             self.rows = None
             self.slots, self._encoders, self._open_extras = [], [], []
+            self._slot_of = {}
             self._pending, self._decoded = {}, DecodedExtras()
             self._tail_row = 0
             self.budget.clear()

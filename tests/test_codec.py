@@ -303,3 +303,49 @@ def test_absent_records_show_nothing():
     assert shown == [False] * 4
     assert not frames.any()
     assert parse(absent(6, 5, 0, 4)).kinds == [ABSENT] * 4
+
+
+@pytest.mark.parametrize("size", [(300, 400), (301, 403)])
+@pytest.mark.parametrize("top", [0, 255])
+@pytest.mark.parametrize("where", ["top", "middle", "bottom", "ends", "all"])
+def test_a_change_between_even_stretches_of_many_blocks_comes_back(size, top, where):
+    frame = np.full((*size, 3), top, np.uint8)
+    rng = np.random.default_rng(0)
+    film = []
+    for _ in range(CHUNK_ROWS):
+        frame = frame.copy()
+        rows = {
+            "top": [0],
+            "middle": [size[0] // 2],
+            "bottom": [-1],
+            "ends": [0, -1],
+            "all": slice(None),
+        }[where]
+        shape = frame[rows, :40].shape
+        frame[rows, :40] = rng.integers(0, 256, shape)
+        film.append(frame)
+    encode = encoder(*size)
+    for one in film:
+        encode.add(one)
+
+    chunk = encode.seal()
+
+    frames, _ = decode(chunk)
+    assert (frames == film).all()
+    header = zstd_header(frames[0].nbytes)
+    for kind, record in zip(*parse(chunk)[3:5], strict=True):
+        if kind not in (RAW, EQUAL):
+            pixels = zstandard.ZstdDecompressor().decompress(header + record)
+            assert len(pixels) == frames[0].nbytes
+
+
+def test_a_small_change_costs_bytes_for_the_change_alone():
+    encode = encoder(400, 600)
+    frame = np.random.default_rng(0).integers(0, 256, (400, 600, 3), np.uint8)
+    encode.add(frame)
+    before = encode.nbytes
+    frame[200, 300] += 1
+
+    encode.add(frame)
+
+    assert encode.nbytes - before < 100

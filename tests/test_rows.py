@@ -178,3 +178,21 @@ def test_find_names_what_is_there():
         rows.find(0, 1, 0)
     with pytest.raises(RowError, match=r"a step in 0\.\.1 .* got 2"):
         rows.find(0, 0, 2)
+
+
+@pytest.mark.parametrize("ends", [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_the_usual_row_is_what_the_general_case_makes_of_it(ends):
+    rows = play([((R, R), (0, 0), (0, 0), (0, 0))], num_envs=2)
+    step = {
+        "kind": (S, S),
+        "reward": (1, 2.5),
+        "terminated": (ends[0], 0),
+        "truncated": (0, ends[1]),
+    }
+
+    usual = rows.prepare(**step)
+
+    general = rows.prepare(**step, num_transitions=(1, 1))
+    for ours, theirs in zip(usual, general, strict=True):
+        assert ours.dtype == theirs.dtype
+        assert ours.tolist() == theirs.tolist()
