@@ -223,9 +223,7 @@ class FrameCache:
 
             if recording.rows is None:
                 recording.rows = new.rows
-            if new.is_shared and not self.is_shared:
-                recording.set_meta("is_shared", True)
-            began = recording.append(new.steps, new.pictures, new.extras)
+            began = recording.append(new.steps, new.pictures, new.extras, new.shared)
             row = new.rows.num_rows - 1
             for env, index in began:
                 segment, own = self._segment_info(), infos.get(env, {})
@@ -321,40 +319,40 @@ class FrameCache:
     @property
     def num_rows(self) -> int:
         """Rows recorded so far; of a followed file, as of now."""
-        self._recording.refresh()
-        rows = self._recording.rows
+        rows = self._now.rows
         return rows.num_rows if rows is not None else 0
 
     @property
     def num_envs(self) -> int:
         """Environments, pictured or not; 0 before the first row."""
-        rows = self._recording.rows
+        rows = self._now.rows
         return rows.num_envs if rows is not None else 0
 
     @property
     def cameras(self) -> list[str]:
         """Names of the cameras, in the order of their first pictures."""
-        return list(dict.fromkeys(slot.camera for slot in self._recording.slots))
+        return list(dict.fromkeys(slot.camera for slot in self._now.slots))
 
     @property
     def pictured_envs(self) -> tuple[int, ...]:
         """The envs that have pictures; (0,) for one picture of them all."""
-        return tuple(sorted({slot.env for slot in self._recording.slots}))
+        return tuple(sorted({slot.env for slot in self._now.slots}))
 
     @property
     def is_shared(self) -> bool:
-        """Whether one picture shows all envs."""
-        return bool(self._recording.meta.get("is_shared", False))
+        """Whether one picture of the first camera shows all envs."""
+        slots = self._now.slots
+        return bool(slots) and slots[0].is_shared
 
     @property
     def fps(self) -> float:
         """Rows a second when played."""
-        return float(self._recording.meta.get("fps") or DEFAULT_FPS)
+        return float(self._now.meta.get("fps") or DEFAULT_FPS)
 
     @property
     def metadata(self) -> dict[str, Any]:
         """A copy of the metadata."""
-        return dict(self._recording.meta.get("metadata") or {})
+        return dict(self._now.meta.get("metadata") or {})
 
     @property
     def nbytes(self) -> int:
@@ -403,19 +401,18 @@ class FrameCache:
     @property
     def is_closed(self) -> bool:
         """Whether the recording has ended; what is there stays readable."""
-        return self._recording.is_closed
+        return not self.is_live
 
     @property
     def is_live(self) -> bool:
         """Whether rows may still come."""
-        recording = self._recording
+        recording = self._now
         return not (recording.is_closed or recording.meta.get("is_closed", False))
 
     @property
     def episodes(self) -> list[Episode]:
         """All episodes in the order in which they began, unfinished ones too."""
-        self._recording.refresh()
-        rows = self._recording.rows
+        rows = self._now.rows
         return rows.episodes() if rows is not None else []
 
     @property
@@ -492,7 +489,7 @@ class FrameCache:
                 "Pass frames to append()."
             )
         slots = [self._slot(env, camera) for env in wanted]
-        sizes = {self._recording.slots[s][2:] for s in slots}
+        sizes = {self._recording.slots[s].size for s in slots}
         if len(sizes) > 1:
             raise FrameError(
                 "FrameCache: expected envs of one size, got "
@@ -542,12 +539,11 @@ class FrameCache:
             return False
 
     def _slot(self, env: int, camera: str | None) -> int:
-        if self.is_shared and 0 <= env < self.num_envs:
-            env = 0
-        slots = self._recording.slots
+        slots = self._now.slots
         name = slots[0].camera if camera is None and slots else camera
         for slot, info in enumerate(slots):
-            if info.env == env and info.camera == name:
+            shows = info.env == env or (info.is_shared and 0 <= env < self.num_envs)
+            if shows and info.camera == name:
                 return slot
         raise RowError(
             f"FrameCache: expected a pictured env in {list(self.pictured_envs)} and a "
@@ -558,13 +554,21 @@ class FrameCache:
         num_rows = self.num_rows
         if isinstance(rows, slice):
             return list(range(*rows.indices(num_rows)))
+        asked = np.asarray(rows)
+        if asked.dtype == np.bool_ and asked.shape == (num_rows,):
+            numbers: list[int] = np.flatnonzero(asked).tolist()
+            return numbers
+        if asked.dtype.kind not in "iu" and asked.size:
+            raise RowError(
+                "FrameCache: expected row numbers, a slice, or a bool for each of "
+                f"{num_rows} rows, got {rows!r:.100}."
+            )
         numbers = []
-        for row in np.atleast_1d(np.asarray(rows)).tolist():
+        for row in np.atleast_1d(asked).tolist():
             number = row + num_rows if row < 0 else row
-            if not isinstance(row, int) or not 0 <= number < num_rows:
-                raise RowError(
-                    f"FrameCache: expected a row in 0..{num_rows - 1}, got {row!r}."
-                )
+            if not 0 <= number < num_rows:
+                there = f"a row in 0..{num_rows - 1}" if num_rows else "recorded rows"
+                raise RowError(f"FrameCache: expected {there}, got {row!r}.")
             numbers.append(number)
         return numbers
 
@@ -633,7 +637,13 @@ class FrameCache:
         return rows
 
     def _rows_or_none(self) -> Rows | None:
-        return self._recording.rows
+        return self._now.rows
+
+    @property
+    def _now(self) -> AnyRecording:
+        """The recording, with what another process has added to it since."""
+        self._recording.refresh()
+        return self._recording
 
     # -- leaving
 

@@ -47,10 +47,11 @@ def pack_columns(core: Mapping[str, Array], extras: Sequence[Extras]) -> bytes:
         for name, array in extra.items():
             groups.setdefault((name, array.dtype.str, array.shape), []).append(row)
     for number, ((name, _, _), rows) in enumerate(groups.items()):
-        stacked = np.stack([extras[row][name] for row in rows])
+        stacked = np.ascontiguousarray(np.stack([extras[row][name] for row in rows]))
         tensors[f"{_EXTRA}/{number}/{name}"] = stacked
         tensors[f"{_EXTRA}/{number}"] = np.array(rows, np.int32)
-    return zstandard.ZstdCompressor(level=_LEVEL).compress(save(tensors))
+    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+    return compressor.compress(save(tensors))
 
 
 def unpack_columns(data: bytes, *, where: str) -> tuple[dict[str, Array], list[Extras]]:
@@ -107,7 +108,7 @@ def _tensors(data: bytes, where: str) -> dict[str, Array]:
 def _damaged(where: str, error: Exception) -> RecordingError:
     return RecordingError(
         f"{where}: expected intact step data, got {type(error).__name__}. "
-        "The rows around it are still readable."
+        "The rows before it are still readable."
     )
 
 
@@ -119,7 +120,8 @@ def as_extra(name: str, value: Any, num_envs: int) -> Array:
     """
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
-    array = np.array(value)
+    # In C order: the file keeps bytes as they lie.
+    array = np.array(value, order="C")
     if array.dtype.kind not in "biuf":
         raise ShapeError(
             f"FrameCache.append: expected {name} to be numbers, got dtype "

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer import _store
 from rollout_viewer._codec import CHUNK_ROWS, absent, join
 from rollout_viewer._columns import DecodedExtras, unpack_columns, unpack_core
 from rollout_viewer._copy import write_copy
+from rollout_viewer._errors import RecordingError, RolloutViewerWarning
 from rollout_viewer._owner import read_only
 from rollout_viewer._rows import Rows
 
@@ -45,6 +47,7 @@ class FollowedRecording:
         self._version = -1
         self._tails: list[_store.Tail] = []
         self._decoded = DecodedExtras()
+        self._is_cut = False
         self.refresh()
 
     @property
@@ -88,20 +91,36 @@ class FollowedRecording:
             self.slots = self._reader.slots()
             self._first_rows = dict(meta.get("first_rows", []))
             known = self.rows.num_rows if self.rows else 0
-            for block, data in self._reader.steps(known // CHUNK_ROWS):
-                self._take(block * CHUNK_ROWS, data)
-            num_rows = self.rows.num_rows if self.rows else 0
-            self._tails = [
-                tail
-                for tail in self._reader.tails()
-                if tail.block == num_rows // CHUNK_ROWS
-            ]
-            for tail in self._tails:
-                self._take(tail.start, tail.steps)
+            self._tails = []
+            try:
+                self._take_rows(known // CHUNK_ROWS)
+            except RecordingError as error:
+                self._cut(error)
             if self.rows is not None:
                 for env, index, info in self._reader.episodes():
                     self.rows.describe_episode(env, index, **info)
             return True
+
+    def _take_rows(self, first_block: int) -> None:
+        for block, data in self._reader.steps(first_block):
+            self._take(block * CHUNK_ROWS, data)
+        num_rows = self.rows.num_rows if self.rows else 0
+        for tail in self._reader.tails():
+            if tail.block == num_rows // CHUNK_ROWS:
+                self._take(tail.start, tail.steps)
+                self._tails.append(tail)
+
+    def _cut(self, error: RecordingError) -> None:
+        # What comes after damaged step data has no row to belong to.
+        if not self._is_cut:
+            self._is_cut = True
+            num_rows = self.rows.num_rows if self.rows else 0
+            warnings.warn(
+                f"rv.open: expected an intact recording, got {error} "
+                f"The {num_rows} rows before it are there.",
+                RolloutViewerWarning,
+                stacklevel=2,
+            )
 
     def _take(self, start: int, data: bytes) -> None:
         core = unpack_core(data, where=f"{self.path}, rows from {start}")

@@ -35,7 +35,7 @@ class NewRow(NamedTuple):
     steps: StepRow
     pictures: list[Picture]
     extras: Extras
-    is_shared: bool
+    shared: frozenset[str]
 
 
 class Intake:
@@ -66,17 +66,18 @@ class Intake:
             rows = Rows(_num_envs(split, envs, {**steps, "action": action}))
         step_row = rows.prepare(**steps, num_transitions=num_transitions)
         extras = _extras(rows.num_envs, action, data)
-        is_shared = (
-            envs is None
-            and rows.num_envs > 1
-            and any(len(frames) == 1 for frames in split.values())
+        shared = frozenset(
+            camera
+            for camera, frames in split.items()
+            if envs is None and len(frames) == 1 and rows.num_envs > 1
         )
+        _check_sharing(recording, split, shared, rows.num_envs)
         pictures = _pictures(recording, split, envs, rows.num_envs, step_row.kind)
         for env, camera, frame in pictures:
             if frame is not None:
                 recording.slot(env, camera, *frame.shape[:2])
         self._dtypes.update(dtypes)
-        return NewRow(rows, step_row, pictures, extras, is_shared)
+        return NewRow(rows, step_row, pictures, extras, shared)
 
     def _split(
         self, frames: Any
@@ -98,6 +99,22 @@ class Intake:
             dtypes[camera] = before or dtype
             split[camera] = split_frames(images, channels=_channels(images))
         return split, dtypes
+
+
+def _check_sharing(
+    recording: Recording,
+    split: Mapping[str, list[Any]],
+    shared: frozenset[str],
+    num_envs: int,
+) -> None:
+    for info in recording.slots:
+        if info.camera in split and info.is_shared != (info.camera in shared):
+            kinds = f"a frame for each of {num_envs} envs", "one frame of all envs"
+            raise ShapeError(
+                f"FrameCache.append: expected {kinds[info.is_shared]} from camera "
+                f"{info.camera!r} as before, got {len(split[info.camera])}. Name the "
+                "pictured envs with envs=, or record into another cache."
+            )
 
 
 def _extras(num_envs: int, action: Any, data: Mapping[str, Any] | None) -> Extras:

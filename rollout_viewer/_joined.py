@@ -167,7 +167,7 @@ class JoinedRecording:
                     env = self._first_envs[number] + info.env
                     # In this order: who sees the slot asks for its source.
                     self._sources.append((number, slot))
-                    self.slots.append(info._replace(env=env))
+                    self.slots.append(info._replace(env=env, is_shared=False))
 
     def chunk(self, block: int, slot: int, first: int = 0) -> bytes | None:
         """Return the chunk, or of an open one the records from `first` on."""
@@ -181,7 +181,7 @@ class JoinedRecording:
             return chunk
         pieces = [chunk]
         if chunk[4] < count:
-            height, width = self.slots[slot][2:]
+            height, width = self.slots[slot].size
             pieces.append(absent(height, width, chunk[4], count - chunk[4]))
         where = f"{self._members[number].path}, block {block}"
         return join(pieces, where=where, first=first, stop=count)
@@ -271,7 +271,7 @@ class JoinedRecording:
         extras = [self.extras(row) for row in range(start, start + count)]
         steps = pack_columns(rows.block(start, start + count), extras)
         pieces = [
-            (slot, self.chunk(block, slot) or absent(*info[2:], 0, count))
+            (slot, self.chunk(block, slot) or absent(*info.size, 0, count))
             for slot, info in enumerate(self.slots)
         ]
         return _store.tail_statements(_store.Tail(block, start, count, steps, pieces))

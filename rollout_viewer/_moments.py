@@ -120,14 +120,19 @@ def describe(recording: AnyRecording, rows: Rows, row: int, env: int) -> dict[st
         found["total_reward"] = float(np.nansum(rewards))
     for name, values in recording.extras(row).items():
         if name != ACTION:
-            found.setdefault(name, values[env])
+            found.setdefault(name, _copy(values[env]))
     return found
 
 
 def _action_at(recording: AnyRecording, rows: Rows, row: int, env: int) -> Any:
     led_to = int(rows.led_to(row, row + 1)[0, env])
     action = recording.extras(led_to).get(ACTION) if led_to >= 0 else None
-    return None if action is None else action[env]
+    return None if action is None else _copy(action[env])
+
+
+def _copy(value: Any) -> Any:
+    # What is recorded never changes; a single number is its own copy.
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def column(

@@ -33,18 +33,23 @@ def acquire(path: Path) -> FileLock:
     try:
         lock.acquire()
     except Timeout:
+        if not os.path.exists(f"{path}.lock"):
+            raise _unwritable(path, "no room for its lock") from None
         raise RecordingLockedError(
             f"FrameCache: expected to be the only one who writes {str(path)!r}"
             f", got a lock of {describe_writer(path)}. Close it there, or "
             "choose another path; rv.open() reads it meanwhile."
         ) from None
     except OSError as error:
-        raise RecordingError(
-            f"FrameCache: expected a path that can be written, got "
-            f"{str(path)!r} ({error.strerror}). Choose a folder that exists "
-            "and is yours, or path=None."
-        ) from error
+        raise _unwritable(path, str(error.strerror)) from error
     return lock
+
+
+def _unwritable(path: Path, problem: str) -> RecordingError:
+    return RecordingError(
+        f"FrameCache: expected a path that can be written, got {str(path)!r} "
+        f"({problem}). Choose a folder that exists and is yours, or path=None."
+    )
 
 
 def free_path(path: Path) -> Path:
@@ -54,7 +59,8 @@ def free_path(path: Path) -> Path:
         RecordingLockedError: Another process is writing it right now.
     """
     for candidate in numbered(path):
-        if not candidate.exists():
+        # A folder that may not be entered is told of when the file is made.
+        if not os.path.exists(candidate):
             return candidate
         _refuse_if_written_elsewhere(candidate)
     raise AssertionError("there is always a next number")

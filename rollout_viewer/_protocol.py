@@ -147,8 +147,14 @@ def manifest(
         "num_envs": cache.num_envs,
         "fps": fps or cache.fps,
         "slots": [
-            {**recording.slots[slot]._asdict(), "shared": cache.is_shared}
-            for slot in chosen
+            {
+                "env": info.env,
+                "camera": info.camera,
+                "height": info.height,
+                "width": info.width,
+                "shared": info.is_shared,
+            }
+            for info in (recording.slots[slot] for slot in chosen)
         ],
         "is_live": cache.is_live if is_live is None else is_live,
         "follow": follow,

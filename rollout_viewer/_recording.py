@@ -102,7 +102,7 @@ class Recording:
             self.path,
             queue_bytes=queue_bytes,
             make_tail=self._make_tail,
-            before_settling=self._reader.close,
+            others_closed=self._reader.closed,
         )
         self.is_closed = False
 
@@ -153,7 +153,7 @@ class Recording:
             FrameError: Its pictures had another size before.
         """
         slot = self._slot_of.get((env, camera), -1)
-        if slot >= 0 and self.slots[slot][2:] != (height, width):
+        if slot >= 0 and self.slots[slot].size != (height, width):
             info = self.slots[slot]
             raise FrameError(
                 f"FrameCache.append: expected {camera!r} of env {env} with "
@@ -173,6 +173,7 @@ class Recording:
         row: StepRow,
         pictures: Sequence[tuple[int, str, Frame | None]],
         extras: Extras,
+        shared: frozenset[str] = frozenset(),
     ) -> list[tuple[int, int]]:
         """Append one row; everything was checked before.
 
@@ -182,6 +183,7 @@ class Recording:
                 that are not listed repeat their last frame, and are late unless the
                 env is idle or nothing is listed.
             extras: Its action and data.
+            shared: The cameras whose one picture shows all envs.
 
         Returns:
             The episodes that begin with it, as (env, index).
@@ -189,11 +191,11 @@ class Recording:
         with self._lock:
             assert self.rows is not None
             offset = self.rows.num_rows % CHUNK_ROWS
-            began = self.rows.append(row)
-            self._open_extras.append(extras)
             delivered: dict[int, Frame | None] = {}
             for env, camera, frame in pictures:
-                slot = self._slot_for(env, camera, frame, offset)
+                slot = self._slot_for(
+                    env, camera, frame, offset, is_shared=camera in shared
+                )
                 if slot >= 0:
                     delivered[slot] = frame
             for slot, encoder in enumerate(self._encoders):
@@ -205,16 +207,27 @@ class Recording:
                     encoder.skip()
                 else:
                     encoder.add(frame)
+            self._open_extras.append(extras)
+            # Last, since readers that ask for no lock go by the number of rows.
+            began = self.rows.append(row)
             if offset == CHUNK_ROWS - 1:
                 self._seal()
         return began
 
     def _is_due(self, slot: int, row: StepRow) -> bool:
-        if self.meta.get("is_shared", False):
+        if self.slots[slot].is_shared:
             return bool((row.kind != IDLE).any())
         return bool(row.kind[self.slots[slot].env] != IDLE)
 
-    def _slot_for(self, env: int, camera: str, frame: Frame | None, offset: int) -> int:
+    def _slot_for(
+        self,
+        env: int,
+        camera: str,
+        frame: Frame | None,
+        offset: int,
+        *,
+        is_shared: bool,
+    ) -> int:
         slot = self._slot_of.get((env, camera), -1)
         if slot >= 0 or frame is None:
             return slot
@@ -225,7 +238,7 @@ class Recording:
         encoder = ChunkEncoder(height, width, scratch)
         encoder.skip(offset)
         self._encoders.append(encoder)
-        self.slots.append(SlotInfo(env, camera, height, width))
+        self.slots.append(SlotInfo(env, camera, height, width, is_shared))
         slot = self._slot_of[env, camera] = len(self.slots) - 1
         self._remember(_store.slot_statement(slot, self.slots[slot]))
         return slot
@@ -296,7 +309,7 @@ class Recording:
             block * CHUNK_ROWS,
             self.rows,
             self.slots,
-            is_shared=bool(self.meta.get("is_shared", False)),
+            is_shared=any(info.is_shared for info in self.slots),
         )
         if self.budget.num_evicted != self.num_evicted:
             self._statements += _store.drop_statements(gone)

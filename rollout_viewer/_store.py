@@ -6,9 +6,10 @@ it is written and opens in every tool (DESIGN.md "Store"). Nothing in it is code
 Tables, version 1::
 
     meta      key -> JSON value
-    slots     the pictures of a row: env, camera, size
+    slots     the pictures of a row: env, camera, size, whether it shows all envs
     packs     id = block << 16 | n; several slots' chunks of one block of 32 rows,
-              one after the other; directory: u32 slot, offset, length, ...
+              one after the other; directory: u32 slot, offset, length, ... and
+              the CRC-32 of these
     steps     first block -> core step data of some blocks in a row (_columns.py):
               one while they are new, `run_blocks` once those are full
     extras    block -> actions and data of its rows, where there are any
@@ -20,11 +21,13 @@ Knows bytes. Knows nothing of codecs, frames or envs.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
 import sys
 import threading
+import zlib
 from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -34,7 +37,7 @@ import numpy as np
 from rollout_viewer._errors import RecordingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 FORMAT_VERSION = 1
 _APPLICATION_ID = 0x52564653
@@ -51,7 +54,7 @@ PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {FORMAT_VERSION};
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE slots (slot INTEGER PRIMARY KEY, env INTEGER, camera TEXT,
-                    height INTEGER, width INTEGER);
+                    height INTEGER, width INTEGER, is_shared INTEGER);
 CREATE TABLE packs (id INTEGER PRIMARY KEY, directory BLOB, data BLOB);
 CREATE TABLE steps (block INTEGER PRIMARY KEY, data BLOB);
 CREATE TABLE extras (block INTEGER PRIMARY KEY, data BLOB);
@@ -90,6 +93,13 @@ class SlotInfo(NamedTuple):
     camera: str
     height: int
     width: int
+    # One picture of all envs; `env` is then 0.
+    is_shared: bool = False
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.height, self.width
 
 
 class Tail(NamedTuple):
@@ -172,7 +182,7 @@ def tail_statements(tail: Tail) -> list[Statement]:
 
 def slot_statement(slot: int, info: SlotInfo) -> Statement:
     """Store what a slot is."""
-    return "INSERT INTO slots VALUES (?, ?, ?, ?, ?)", (slot, *info)
+    return "INSERT INTO slots VALUES (?, ?, ?, ?, ?, ?)", (slot, *info)
 
 
 def meta_statement(key: str, value: Any) -> Statement:
@@ -206,11 +216,21 @@ def _pack(chunks: Sequence[tuple[int, bytes]]) -> tuple[bytes, bytes]:
     for slot, chunk in chunks:
         directory += [slot, offset, len(chunk)]
         offset += len(chunk)
-    return np.array(directory, "<u4").tobytes(), b"".join(c for _, c in chunks)
+    # Chunks have checksums of their own.
+    index = np.array(directory, "<u4").tobytes()
+    checksum = zlib.crc32(index).to_bytes(4, "little")
+    return index + checksum, b"".join(chunk for _, chunk in chunks)
 
 
 def _unpack_directory(directory: bytes) -> list[list[int]]:
-    return np.frombuffer(directory, "<u4").reshape(-1, 3).tolist()
+    index, checksum = directory[:-4], directory[-4:]
+    if zlib.crc32(index).to_bytes(4, "little") != checksum or len(index) % 12:
+        raise RecordingError(
+            "rollout_viewer: expected an intact list of chunks, got a wrong checksum. "
+            "The rows around it are still readable."
+        )
+    entries: list[list[int]] = np.frombuffer(index, "<u4").reshape(-1, 3).tolist()
+    return entries
 
 
 # -- connections
@@ -307,9 +327,10 @@ class Reader:
 
     def _open(self) -> sqlite3.Connection:
         if not self.path.is_file():
+            what = "is a folder" if self.path.is_dir() else "does not exist"
             raise RecordingError(
-                f"rv.open: expected a recording, got {str(self.path)!r}, which does "
-                "not exist. Check the path."
+                f"rv.open: expected a recording, got {str(self.path)!r}, which {what}. "
+                "Check the path."
             )
         problem = ""
         # A read-only folder has no room for WAL's side files: then the file is
@@ -324,8 +345,8 @@ class Reader:
                 return connection
         raise RecordingError(
             f"rv.open: expected a recording of rollout_viewer, got {str(self.path)!r} "
-            f"({problem}). Recordings are made by FrameCache(path) and "
-            "`rollout-viewer record`."
+            f"({problem}): something else, or damaged. Recordings are made by "
+            "FrameCache(path) and `rollout-viewer record`."
         )
 
     def _check(self, connection: sqlite3.Connection) -> None:
@@ -359,6 +380,20 @@ class Reader:
                 self._connection.close()
                 self._connection = None
 
+    @contextlib.contextmanager
+    def closed(self) -> Iterator[None]:
+        """Have no connection inside, and one again afterwards.
+
+        It keeps a file readable that somebody deletes.
+        """
+        self.close()
+        try:
+            yield
+        finally:
+            with self._lock, contextlib.suppress(RecordingError):
+                if self._connection is None:
+                    self._connection = self._open()
+
     def forget(self) -> None:
         """Drop what is remembered of the file's content."""
         with self._lock:
@@ -374,8 +409,11 @@ class Reader:
 
     def slots(self) -> list[SlotInfo]:
         """Return the slots by number."""
-        rows = self._query("SELECT env, camera, height, width FROM slots ORDER BY slot")
-        return [SlotInfo(*row) for row in rows]
+        rows = self._query("SELECT * FROM slots ORDER BY slot")
+        return [
+            SlotInfo(env, camera, height, width, bool(is_shared))
+            for _, env, camera, height, width, is_shared in rows
+        ]
 
     def episodes(self) -> list[tuple[int, int, dict[str, Any]]]:
         """Return (env, index, info) of the episodes of which something is known."""

@@ -20,6 +20,7 @@ from rollout_viewer._errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 _TAIL_INTERVAL_S = 0.5
@@ -45,8 +46,8 @@ class Writer:
         path: The file, for messages.
         queue_bytes: What may wait before `put` waits.
         make_tail: Called by the writer's thread; returns rows not yet stored.
-        before_settling: Closes the owner's other connections, which would keep
-            side files alive.
+        others_closed: Inside, the owner's other connections, which would keep side
+            files alive, are closed.
     """
 
     def __init__(
@@ -56,13 +57,13 @@ class Writer:
         *,
         queue_bytes: int,
         make_tail: Callable[[], Batch | None],
-        before_settling: Callable[[], None],
+        others_closed: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._connection = connection
         self._path = path
         self._queue_bytes = queue_bytes
         self._make_tail = make_tail
-        self._before_settling = before_settling
+        self._others_closed = others_closed
         self._pid = os.getpid()
         self._changed = threading.Condition()
         self._queue: deque[Batch] = deque()
@@ -155,13 +156,14 @@ class Writer:
         # A copy of the file alone must be complete: nothing may be left in the
         # side files. Readers in other processes keep WAL alive; then its content
         # is at least in the file.
-        self._before_settling()
-        try:
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            mode = self._connection.execute("PRAGMA journal_mode = DELETE").fetchone()
-            self._is_wal = mode[0] != "delete"
-        except sqlite3.Error:
-            self._is_wal = True
+        with self._others_closed():
+            try:
+                execute = self._connection.execute
+                execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                mode = execute("PRAGMA journal_mode = DELETE").fetchone()
+                self._is_wal = mode[0] != "delete"
+            except sqlite3.Error:
+                self._is_wal = True
 
     def _raise_fault(self) -> None:
         if self.fault:

@@ -356,12 +356,92 @@ def test_wrong_options_are_refused(options, message):
         rv.FrameCache(**options)
 
 
-@pytest.mark.parametrize("rows", [75, -76, 1.5])
-def test_a_row_that_is_not_there_is_named(rows):
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (75, r"a row in 0\.\.74, got 75"),
+        (-76, r"a row in 0\.\.74, got -76"),
+        (1.5, "expected row numbers"),
+        (True, "a bool for each of 75 rows, got True"),
+        ("a", "expected row numbers"),
+    ],
+)
+def test_a_row_that_is_not_there_is_named(rows, message):
     cache = fill(rv.FrameCache(), film())
 
-    with pytest.raises(rv.RowError, match=r"a row in 0\.\.74"):
+    with pytest.raises(rv.RowError, match=message):
         cache[rows]
+
+
+def test_a_bool_for_each_row_chooses_rows():
+    cache = fill(rv.FrameCache(), film())
+    is_wanted = cache.scalars["reward"][:, 0] > 70
+
+    assert (cache[is_wanted] == film()[71:]).all()
+
+
+def test_arrays_of_any_memory_order_come_back_as_they_look():
+    cache = rv.FrameCache()
+    values = np.arange(12.0).reshape(2, 2, 3).swapaxes(1, 2)
+    for _ in range(40):
+        cache.append(None, reward=[1, 1], data={"x": values}, action=values)
+    cache.flush()
+
+    for source in (cache, rv.open(cache.path)):
+        for row in (0, 35):
+            assert (source.at(row, 1).x == values[1]).all()
+            assert (source.at(row, 1).action == values[1]).all()
+
+
+def test_what_at_returns_is_the_callers_own():
+    cache = fill(rv.FrameCache(), film())
+
+    cache.at(74, 0).obs[:] = 7
+
+    assert cache.at(74, 0).obs.tolist() == [74, 74, 74]
+
+
+def test_a_camera_of_all_envs_stands_beside_one_of_each():
+    cache = rv.FrameCache()
+    wrist, overview = film(3, 4), film(3, 1, 20, 20)
+    for row in range(3):
+        cache.append(
+            {"wrist": wrist[row], "overview": overview[row, 0]}, reward=np.zeros(4)
+        )
+
+    assert (cache[2] == wrist[2]).all()
+    assert (cache.frames(2, envs=[3], camera="overview")[0, 0] == overview[2, 0]).all()
+    assert not cache.is_shared
+
+
+@pytest.mark.parametrize(("first", "then"), [(4, 1), (1, 4)])
+def test_a_camera_does_not_change_whom_it_shows(first, then):
+    cache = rv.FrameCache()
+    frames = film(1, 4)[0]
+    cache.append(frames[:first], reward=np.zeros(4))
+
+    with pytest.raises(rv.ShapeError, match="as before"):
+        cache.append(frames[:then], reward=np.zeros(4))
+
+    assert (cache[0, 0] == frames[0]).all()
+    cache.clear()
+    cache.append(frames[:then], reward=np.zeros(4))
+    assert cache.is_shared == (then == 1)
+
+
+def test_an_open_recording_is_always_seen_as_it_is_now(tmp_path):
+    path = tmp_path / "run.rollout"
+    cache = rv.FrameCache(path)
+    opened = rv.open(path)
+    assert opened.num_envs == 0
+
+    fill(cache, film()[:2])
+    cache.flush()
+
+    assert (opened.num_envs, opened.cameras) == (2, ["pixels"])
+    assert opened.find(1, 0, 1) == 1
+    cache.close()
+    assert not opened.is_live
 
 
 # -- files
@@ -638,7 +718,7 @@ def test_a_forked_child_neither_writes_nor_deletes(tmp_path):
         (lambda p: None, "does not exist"),
         (lambda p: p.write_bytes(b"GIF89a" * 100), "a recording of rollout_viewer"),
         (lambda p: sqlite3.connect(p).execute("create table x (y)"), "something else"),
-        (lambda p: p.mkdir(), "does not exist"),
+        (lambda p: p.mkdir(), "is a folder"),
     ],
 )
 def test_what_is_no_recording_is_refused(tmp_path, make, message):
@@ -678,6 +758,41 @@ def test_a_damaged_chunk_costs_its_rows_only(tmp_path):
     assert opened.at(3, 0).reward == 3.0
 
 
+@pytest.mark.parametrize("table", ["steps", "extras", "packs"])
+def test_no_flipped_bit_goes_unnoticed(tmp_path, table):
+    path = tmp_path / "x.rollout"
+    fill(rv.FrameCache(path), film()).close()
+    column = "directory" if table == "packs" else "data"
+    key = "id" if table == "packs" else "block"
+    with sqlite3.connect(path) as connection:
+        rowid, blob = connection.execute(
+            f"SELECT {key}, {column} FROM {table} ORDER BY {key} DESC"
+        ).fetchone()
+    connection.close()
+    expected = rv.open(path)
+    good = (expected.scalars["reward"], [str(expected.at(r, 0)) for r in range(75)])
+
+    for position in range(0, len(blob), max(1, len(blob) // 40)):
+        damaged = bytearray(blob)
+        damaged[position] ^= 1 << position % 8
+        with sqlite3.connect(path) as connection:
+            connection.execute(
+                f"UPDATE {table} SET {column} = ? WHERE {key} = ?",
+                (bytes(damaged), rowid),
+            )
+        connection.close()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            opened = rv.open(path)
+        if table == "steps":
+            assert "rows before it are there" in str(caught[0].message)
+            assert (opened[:32] == film()[:32]).all()
+            continue
+        np.testing.assert_array_equal(opened.scalars["reward"], good[0])
+        with pytest.raises(rv.RecordingError, match="intact"):
+            [opened.at(row, 0) for row in range(75)] if table == "extras" else opened[:]
+
+
 def test_a_path_that_cannot_be_written_is_refused_at_once(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(rv.RecordingError, match="can be written"):
@@ -705,6 +820,11 @@ def test_a_deleted_file_warns_once_and_recording_goes_on(tmp_path):
     assert "somebody deleted" in str(caught[0].message)
     assert cache.num_lost > 0
     assert cache.scalars["reward"][row - 1].tolist() == [row - 1, row - 1]
+    with pytest.raises(rv.StorageError, match="pictures were lost"):
+        cache.flush()
+    saved = rv.open(cache.save(tmp_path / "saved.rollout"))
+    assert (saved[:64] == film()[:64]).all()
+    assert saved.scalars["reward"][row - 1].tolist() == [row - 1, row - 1]
     with pytest.raises(rv.StorageError, match="pictures were lost"):
         cache.close()
 
