@@ -12,6 +12,9 @@ resets gets a row of its own, without a picture (``terminal_missing``).
 from __future__ import annotations
 
 import functools
+import operator
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +27,6 @@ from rollout_viewer._rows import Kind, as_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -39,9 +41,13 @@ _RESET, _STEP, _IDLE, _MISSING = (np.uint8(kind) for kind in Kind)
 class Recorder:
     """Fills a cache from what `add` is told; one thread owns it.
 
+    A pickled recorder carries its configuration and an empty cache. A deep copy
+    shares cache and logger, and dumps what comes from then on.
+
     Args:
         num_envs: How many environments each call is about.
-        cache: Where to record; None: a new `FrameCache` in a temporary file.
+        cache: Where to record; a path: a new `FrameCache` there; None: a new one in
+            a temporary file.
         every: Record each n-th episode of each env, from its first. The others
             are idle, and cost no rendering where no env needs it. An episode's
             label ``episode`` is its number among all of its env.
@@ -61,6 +67,8 @@ class Recorder:
         metadata: Of the environment, for `FrameCache.metadata`.
 
     Raises:
+        TypeError: `cache` is no cache, or `logger` no logger.
+        ShapeError: `cache` has another number of envs.
         ValueError: An argument is out of its range.
     """
 
@@ -68,7 +76,7 @@ class Recorder:
         self,
         num_envs: int,
         *,
-        cache: FrameCache | None = None,
+        cache: FrameCache | str | Path | None = None,
         every: int | None = None,
         keep_episode: Callable[[Episode], bool] | None = None,
         envs: Sequence[int] | None = None,
@@ -90,10 +98,14 @@ class Recorder:
                 "record: expected keep_episode to be callable, got "
                 f"{keep_episode!r}. Pass a function of an Episode."
             )
+        _check_logger(logger)
         self.num_envs = num_envs
         self.tag = tag
-        self.cache = FrameCache() if cache is None else cache
+        self.cache = _checked_cache(cache, num_envs)
+        self._keep_episode = keep_episode
         self._logger = logger
+        self._fps = fps
+        self._metadata = metadata
         if fps:
             self.cache.mark_fps(fps)
         if metadata:
@@ -222,7 +234,8 @@ class Recorder:
             truncated=carried.truncated,
             action=carried.action if is_step.any() else None,
             data=data,
-            num_transitions=np.maximum(carried.count, 1),
+            # None, as long as nothing was skipped: the cache is faster then.
+            num_transitions=carried.count if carried.count.max() > 1 else None,
             episode_info=self._infos,
         )
         carried.clear(is_step)
@@ -260,6 +273,30 @@ class Recorder:
             self._sink.finish()
         self.cache.flush()
 
+    # -- copies
+
+    def _configuration(self) -> dict[str, Any]:
+        """Return the arguments that it was made with, but for the cache."""
+        return {
+            "num_envs": self.num_envs,
+            "every": self._every,
+            "keep_episode": self._keep_episode,
+            "envs": self.envs,
+            "skip": self._skip,
+            "resize": self._resize,
+            "crop": self._crop,
+            "logger": self._logger,
+            "tag": self.tag,
+            "fps": self._fps,
+            "metadata": self._metadata,
+        }
+
+    def __reduce__(self) -> tuple[Callable[[], Recorder], tuple[()]]:
+        return functools.partial(type(self), **self._configuration()), ()
+
+    def __deepcopy__(self, _: Any) -> Recorder:
+        return type(self)(cache=self.cache, **self._configuration())
+
     # -- looking and leaving
 
     @property
@@ -279,6 +316,11 @@ class Recorder:
         from rollout_viewer._viewer import RolloutViewer
 
         return RolloutViewer(self.cache, logger=self._logger, tag=self.tag)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        # The last line of a notebook's cell shows the viewer; elsewhere, as in
+        # IPython's terminal, there is no page, and the repr is shown.
+        return self.viewer._repr_mimebundle_(**options) if is_notebook() else None
 
     def dump(self, suffix: str | None = None, step: int | None = None) -> list[Path]:
         """Write the rows since the last dump through the logger, and move the mark.
@@ -306,6 +348,13 @@ class Recorder:
         paths = dump_clip(self.cache.clip(start, stop), self.logger, name, step=step)
         self._mark = stop
         return paths
+
+
+def is_notebook() -> bool:
+    """Tell whether this runs in a notebook's kernel."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and "IPKernelApp" in shell.config
 
 
 class _Carried:
@@ -374,10 +423,40 @@ def _as_actions(action: Any, num_envs: int) -> npt.NDArray[Any] | None:
     return actions if is_fit and actions.dtype.kind in "biuf" else None
 
 
+def _checked_cache(cache: FrameCache | str | Path | None, num_envs: int) -> FrameCache:
+    if cache is None or isinstance(cache, (str, Path)):
+        return FrameCache(cache)
+    if not isinstance(cache, FrameCache):
+        raise TypeError(
+            "record: expected cache to be a FrameCache or the path of a new one, got "
+            f"{type(cache).__name__}."
+        )
+    if cache.num_envs not in (0, num_envs):
+        raise ShapeError(
+            f"record: expected a cache of {num_envs} envs, as the environment has, got "
+            f"one of {cache.num_envs}. Record into a new one."
+        )
+    return cache
+
+
+def _check_logger(logger: Any) -> None:
+    if logger is not None and not callable(getattr(logger, "log_video", None)):
+        raise TypeError(
+            "record: expected a logger with log_video(tag, video, step), got "
+            f"{type(logger).__name__}. Pass a rollout_viewer.loggers logger."
+        )
+
+
 def _checked_envs(envs: Sequence[int] | None, num_envs: int) -> list[int] | None:
     if envs is None:
         return None
-    numbers = [int(env) for env in envs]
+    try:
+        numbers = [operator.index(env) for env in envs]
+    except TypeError:
+        raise ShapeError(
+            f"record: expected envs to be different numbers in 0..{num_envs - 1}, got "
+            f"{envs!r}."
+        ) from None
     is_there = all(0 <= env < num_envs for env in numbers)
     if not numbers or not is_there or len(set(numbers)) < len(numbers):
         raise ShapeError(
@@ -400,7 +479,7 @@ def _checked_box(
     if value is None:
         return None
     try:
-        box = tuple(int(side) for side in value)
+        box = tuple(operator.index(side) for side in value)
     except TypeError:
         box = ()
     if len(box) not in lengths or min(box) < 0 or min(box[-2:]) < 1:

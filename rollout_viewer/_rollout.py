@@ -18,10 +18,11 @@ from rollout_viewer._errors import (
     ShapeError,
     UnsupportedEnvError,
 )
-from rollout_viewer._recorder import Recorder
+from rollout_viewer._recorder import Recorder, is_notebook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     Mask = npt.NDArray[np.bool_]
     Act = Callable[[Any, Mask], Any]
+    Seed = int | list[int | None] | tuple[int | None, ...] | None
 
 _SUPPORTED = (
     "gymnasium.Env",
@@ -45,7 +47,10 @@ class Recorded(Protocol):
     begins: Mask
     action_space: Any
 
-    def reset(self, *, seed: int | None = None) -> tuple[Any, Any]:
+    def check_open(self) -> None:
+        """Raise RenderError if it was closed."""
+
+    def reset(self, *, seed: Seed = None) -> tuple[Any, Any]:
         """Reset all envs."""
 
     def step(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
@@ -58,7 +63,7 @@ class Recorded(Protocol):
 def record(
     env: Any,
     *,
-    cache: FrameCache | None = None,
+    cache: FrameCache | str | Path | None = None,
     every: int | None = None,
     keep_episode: Callable[[Episode], bool] | None = None,
     envs: Sequence[int] | None = None,
@@ -77,8 +82,8 @@ def record(
     Args:
         env: A Gymnasium `Env` or `VectorEnv` made with ``render_mode="rgb_array"``,
             or an object with reset, step and render.
-        cache: Where to record, also after others; None: a new one in a temporary
-            file.
+        cache: Where to record, also after others; a path: a new one there; None: a
+            new one in a temporary file.
         every: Record each n-th episode of each env; the others cost no rendering
             where no env needs it.
         keep_episode: Asked with each `Episode` at its end; only what it returns
@@ -94,7 +99,9 @@ def record(
     Raises:
         RenderError: The environment gives no pictures, or is closed.
         UnsupportedEnvError: It is of no kind that is known.
-        ValueError: An argument is out of its range.
+        TypeError: `cache` is no cache, or `logger` no logger.
+        ValueError: An argument is out of its range, or `cache` has another number
+            of envs.
     """
     options = {
         "cache": cache,
@@ -132,10 +139,10 @@ def rollout(
     max_steps: int = 1000,
     episodes: int | None = None,
     callback: Callable[[FrameCache, int], Any] | None = None,
-    seed: int | None = None,
+    seed: Seed = None,
     deterministic: bool = False,
     break_when_any_done: bool = False,
-    cache: FrameCache | None = None,
+    cache: FrameCache | str | Path | None = None,
     progress: bool = True,
 ) -> FrameCache:
     """Step `env` with a policy, record it, and return the recording.
@@ -153,10 +160,12 @@ def rollout(
             first; a warning tells if it was `max_steps`.
         callback: Called as ``callback(cache, row)`` after each step; the rollout
             ends when it returns False.
-        seed: Of the first reset, and of random actions (``env.action_space``).
+        seed: Of the first reset, and of random actions (``env.action_space``). Of a
+            vector env also one for each env; random actions take the first.
         deterministic: Passed to ``policy.predict``.
         break_when_any_done: Stop when an episode ends.
-        cache: Where to record, after what is there; None: a new one.
+        cache: Where to record, after what is there; a path: a new one there; None:
+            a new one in a temporary file.
         progress: Show a bar in notebooks and terminals.
 
     Returns:
@@ -164,7 +173,8 @@ def rollout(
 
     Raises:
         ShapeError: The policy returned an action of another shape than
-            ``env.action_space``; the environment has not seen it.
+            ``env.action_space``, which the environment has not seen; or `cache`
+            has another number of envs.
         RenderError: The environment gives no pictures, or is closed.
         UnsupportedEnvError: It is of no kind that is known.
         ValueError: `max_steps` or `episodes` is below 1.
@@ -202,7 +212,7 @@ def rollout(
     return cache
 
 
-def _recorded(env: Any, cache: FrameCache | None) -> Recorded:
+def _recorded(env: Any, cache: FrameCache | str | Path | None) -> Recorded:
     """Return `env` as something that records itself."""
     if not isinstance(getattr(env, "recorder", None), Recorder):
         return cast("Recorded", record(env, cache=cache))
@@ -211,10 +221,12 @@ def _recorded(env: Any, cache: FrameCache | None) -> Recorded:
             "rollout: expected no cache= for an environment that record() returned, "
             "since it has one, got another. Pass the bare environment."
         )
-    return cast("Recorded", env)
+    recorded = cast("Recorded", env)
+    recorded.check_open()
+    return recorded
 
 
-def _actor(policy: Any, env: Recorded, seed: int | None, deterministic: bool) -> Act:
+def _actor(policy: Any, env: Recorded, seed: Seed, deterministic: bool) -> Act:
     """Return a function of observation and episode starts that returns an action."""
     space = getattr(env, "action_space", None)
     if policy is None:
@@ -223,8 +235,9 @@ def _actor(policy: Any, env: Recorded, seed: int | None, deterministic: bool) ->
                 "rollout: expected a policy for an environment without an "
                 "action_space, got None. Pass policy=, a function of an observation."
             )
-        if seed is not None:
-            space.seed(seed)
+        first = seed[0] if isinstance(seed, (list, tuple)) else seed
+        if first is not None:
+            space.seed(first)
         return lambda observation, begins: space.sample()
     if callable(getattr(policy, "predict", None)):
         choose = _predictor(policy.predict, deterministic)
@@ -270,6 +283,11 @@ def _predictor(predict: Callable[..., Any], deterministic: bool) -> Act:
 
 
 def _check_action(action: Any, space: Any) -> None:
+    if action is None:
+        raise ShapeError(
+            "rollout: expected policy to return an action, got None. Return what "
+            "env.action_space.sample() would."
+        )
     shape = getattr(space, "shape", None)
     # Dict, Tuple and Text spaces have no one shape: the environment knows better.
     if shape is None or isinstance(action, (dict, tuple)):
@@ -296,11 +314,5 @@ def _bar(total: int, is_wanted: bool) -> Any:
     from tqdm.auto import tqdm
 
     # tqdm's own None asks for a terminal, which a notebook's output is not.
-    is_hidden = not is_wanted or (None if not _is_notebook() else False)
+    is_hidden = not is_wanted or (None if not is_notebook() else False)
     return tqdm(total=total, desc="rollout", unit="step", disable=is_hidden)
-
-
-def _is_notebook() -> bool:
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and "IPKernelApp" in shell.config

@@ -8,7 +8,8 @@ A row's kind, for each env:
 - ``reset``: the first frame of an episode; no reward.
 - ``step``: a frame after a transition, with the reward that led to it.
 - ``idle``: this env was not stepped; its picture repeats, nothing counts.
-- ``terminal_missing``: a transition whose picture the env no longer has.
+- ``terminal_missing``: a transition whose picture the env no longer has. Idle rows
+  after it repeat the last picture that there was, the one before the end.
 
 An episode runs from its reset row (or from its first kept row, where the reset
 was skipped) up to and with the row of its end, or up to the next reset.
@@ -450,13 +451,17 @@ def as_column(name: str, value: Any, num_envs: int, dtype: Any) -> npt.NDArray[A
 def _kind_codes(kind: Any, num_envs: int) -> Codes:
     if isinstance(kind, str) and kind in _CODES:
         return np.full(num_envs, _CODES[kind], np.uint8)
+    if isinstance(kind, np.ndarray) and kind.dtype == np.uint8:
+        codes: Codes = kind.copy()  # the caller's: it may change
+        if codes.shape == (num_envs,) and codes.max() < len(Kind):
+            return codes
     given = [kind] * num_envs if isinstance(kind, (str, Kind)) else list(kind)
     if len(given) != num_envs:
         raise ShapeError(
             f"FrameCache.append: expected kind of shape ({num_envs},), got "
             f"({len(given)},). Pass one kind for each env."
         )
-    codes = []
+    numbers = []
     for one in given:
         code = _CODES.get(str(one)) if isinstance(one, str) else int(one)
         if code is None or not 0 <= code < len(Kind):
@@ -464,5 +469,5 @@ def _kind_codes(kind: Any, num_envs: int) -> Codes:
                 f"FrameCache.append: expected kind to be one of {list(_CODES)}, "
                 f"got {one!r}."
             )
-        codes.append(code)
-    return np.array(codes, np.uint8)
+        numbers.append(code)
+    return np.array(numbers, np.uint8)

@@ -7,6 +7,7 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.wrappers.vector import DictInfoToList
 
 import rollout_viewer as rv
 from rollout_viewer._errors import FrameError, RenderError
@@ -164,6 +165,27 @@ class OtherView(CountingEnv):
 
     def _observe(self):
         return 255 - super()._observe()
+
+
+def test_final_obs_is_found_in_infos_that_are_a_list():
+    envs = [
+        vector(AutoresetMode.SAME_STEP, [2], [9], shows_itself=True) for _ in range(2)
+    ]
+    of_dict, of_list = record(envs[0]), record(DictInfoToList(envs[1]))
+
+    run(of_dict)
+    run(of_list)
+
+    assert table(of_list.cache, 0) == table(of_dict.cache, 0)
+    assert of_list.cache.at(2, 0).kind == "step"
+
+
+def test_a_list_of_infos_without_final_obs_has_missing_pictures():
+    env = record(DictInfoToList(vector(AutoresetMode.SAME_STEP, [2], [9])))
+
+    run(env, 2)
+
+    assert [row[0] for row in table(env.cache, 0)][2:] == ["terminal_missing", "reset"]
 
 
 def test_same_step_autoreset_does_not_take_another_image_for_the_picture():
@@ -510,6 +532,27 @@ def test_a_closed_env_is_refused():
     single.close()
 
     for env in (envs, single):
+        with pytest.raises(RenderError, match="expected an open environment.*closed"):
+            record(env)
+
+
+@pytest.mark.parametrize("name", ["Pendulum-v1", "FrozenLake-v1", "ALE/Pong-v5"])
+@pytest.mark.parametrize("num_renders", [0, 1])
+def test_an_env_that_keeps_no_trace_of_its_closing_is_refused(name, num_renders):
+    env = gymnasium.make(name, render_mode="rgb_array")
+    env.reset()
+    for _ in range(num_renders):
+        env.render()
+    env.close()
+
+    with pytest.raises(RenderError, match="expected an open environment.*closed"):
+        record(env)
+
+
+def test_what_a_recording_wrapper_closed_is_refused():
+    for env in (record(CountingEnv()), record(vector(AutoresetMode.DISABLED, [2]))):
+        env.close()
+
         with pytest.raises(RenderError, match="expected an open environment.*closed"):
             record(env)
 

@@ -1,16 +1,20 @@
 """The recorder core: skip, choice of episodes and envs, crop and resize, dumps."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from IPython.core.formatters import DisplayFormatter
 
 import rollout_viewer as rv
-from rollout_viewer import _held_back
+from rollout_viewer import _held_back, _recorder
 from rollout_viewer._recorder import Recorder
 from rollout_viewer._rollout import record
-from rollout_viewer._rows import Kind
+from rollout_viewer._rows import Kind, Rows
 from rollout_viewer.testing import CountingEnv, counting_frame, read_count
 from tests.test_gymnasium import episodes, table, vector
 
@@ -243,6 +247,21 @@ def test_every_counts_for_each_env_apart_and_leaves_the_others_idle():
     ]
 
 
+def test_an_idle_row_after_a_missing_picture_repeats_the_one_before_the_end():
+    env = record(vector(AutoresetMode.SAME_STEP, [2], [9]), every=2)
+
+    env.reset()
+    for _ in range(3):
+        env.step([0, 0])
+
+    assert [row[:2] for row in table(env.cache, 0)] == [
+        ("reset", (0, 0)),
+        ("step", (0, 1)),
+        ("terminal_missing", None),
+        ("idle", (0, 1)),
+    ]
+
+
 def test_only_episodes_that_are_to_be_kept_are_recorded():
     asked = []
 
@@ -361,15 +380,26 @@ def test_pictures_are_cropped_then_resized():
         ({"envs": [0, 2]}, r"different numbers in 0\.\.1, got \[0, 2\]"),
         ({"envs": [0, 0]}, "different numbers"),
         ({"envs": []}, "different numbers"),
+        ({"envs": "a"}, "different numbers in .* got 'a'"),
+        ({"envs": 1}, "different numbers in .* got 1"),
         ({"crop": (1, 2, 3)}, "crop="),
         ({"crop": 5}, "crop="),
         ({"resize": (0, 5)}, "resize="),
+        ({"resize": "ab"}, r"resize=\(height, width\) in pixels, got 'ab'"),
+        ({"resize": (40.5, 60)}, r"resize=.* got \(40.5, 60\)"),
         ({"keep_episode": 3}, "keep_episode to be callable"),
     ],
 )
 def test_arguments_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         Recorder(2, **options)
+
+
+def test_what_is_no_logger_or_cache_is_refused_at_once():
+    with pytest.raises(TypeError, match="logger with log_video.* got int"):
+        record(CountingEnv(), logger=3)
+    with pytest.raises(TypeError, match="a FrameCache or the path .* got list"):
+        record(CountingEnv(), cache=[])
 
 
 def test_step_data_of_another_length_is_refused_and_nothing_recorded():
@@ -489,3 +519,112 @@ def test_the_viewer_is_made_once_and_bound_to_logger_and_tag(monkeypatch):
     assert viewer.logger is logger
     assert viewer.cache is env.cache
     viewer.close()
+
+
+def test_the_last_line_of_a_notebooks_cell_shows_the_viewer(monkeypatch):
+    monkeypatch.setattr("rollout_viewer._viewer._bundle", lambda name: "")
+    monkeypatch.setattr(_recorder, "is_notebook", lambda: True)
+    for env in (CountingEnv([2]), vector(AutoresetMode.NEXT_STEP, [2])):
+        recorded = record(env)
+        recorded.reset()
+
+        data, _ = DisplayFormatter().format(recorded)
+
+        view = data["application/vnd.jupyter.widget-view+json"]
+        assert view["model_id"] == recorded.viewer.model_id
+        recorded.viewer.close()
+
+
+def test_elsewhere_a_recorder_has_its_repr_and_no_viewer_is_made():
+    env = record(CountingEnv([2]))
+
+    data, _ = DisplayFormatter().format(env)
+
+    assert data == {"text/plain": repr(env)}
+    assert "viewer" not in vars(env.recorder)
+
+
+# -- copies
+
+
+class Plain:
+    """An object with reset, step and render, and a way of its own to be copied."""
+
+    num_copies = 0
+
+    def reset(self):
+        return 0
+
+    def step(self, action):
+        return 0, 1.0, False, {}
+
+    def render(self):
+        return counting_frame(0)
+
+    def __deepcopy__(self, memo):
+        made = Plain()
+        made.num_copies = self.num_copies + 1
+        return made
+
+
+@pytest.mark.parametrize("make", [lambda: CountingEnv([9]), Plain])
+def test_a_pickled_recorder_has_its_configuration_and_an_empty_cache(make):
+    env = record(make(), skip=2, tag="eval", resize=(24, 32))
+    env.reset()
+    env.step(0)
+    env.step(0)
+
+    copied = pickle.loads(pickle.dumps(env))
+
+    assert type(copied) is type(env)
+    assert copied.cache.num_rows == 0
+    assert copied.recorder.tag == "eval"
+    assert copied.cache.fps == env.cache.fps
+    assert copied.cache.metadata == env.cache.metadata
+    for _ in range(3):
+        copied.step(0)
+    assert copied.cache[:].shape == (2, 1, 24, 32, 3)
+    assert env.cache.num_rows == 2
+
+
+@pytest.mark.parametrize("make", [lambda: CountingEnv([9]), Plain])
+def test_a_deep_copy_shares_cache_and_logger_and_dumps_what_came_since(make):
+    logger = ListLogger()
+    env = record(make(), logger=logger, every=1, tag="eval")
+    env.reset()
+    env.step(0)
+
+    copied = copy.deepcopy(env)
+    copied.reset()
+    copied.dump()
+
+    assert type(copied) is type(env)
+    assert copied.env is not env.env
+    assert copied.cache is env.cache
+    assert env.cache.num_rows == 3
+    assert [(name, len(rows)) for name, rows, _ in logger.videos] == [("eval", 1)]
+
+
+# -- cost
+
+
+@pytest.mark.parametrize(("skip", "counts"), [(1, [None] * 4), (3, [None, [3], [3]])])
+def test_transitions_are_counted_only_where_some_were_skipped(
+    monkeypatch, skip, counts
+):
+    told = []
+    prepare = Rows.prepare
+
+    def spy(self, *, num_transitions, **step):
+        told.append(None if num_transitions is None else num_transitions.tolist())
+        return prepare(self, num_transitions=num_transitions, **step)
+
+    monkeypatch.setattr(Rows, "prepare", spy)
+    simulator = Simulator([50], skip=skip)
+
+    simulator.reset()
+    for _ in range(3 if skip == 1 else 6):
+        simulator.call()
+
+    assert told == counts
+    assert simulator.recorder.cache.at(-1, 0).env_step == simulator.num_calls - 1

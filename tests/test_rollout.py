@@ -108,6 +108,26 @@ def test_a_given_cache_is_appended_to():
     assert cache.fps == 7
 
 
+def test_a_path_as_cache_is_a_new_recording_there(tmp_path):
+    path = tmp_path / "run.rollout"
+
+    cache = rollout(CountingEnv([2]), max_steps=2, cache=str(path))
+
+    cache.close()
+    assert rv.open(path).num_rows == 3
+
+
+def test_each_env_may_have_a_seed_of_its_own():
+    totals = []
+    for _ in range(2):
+        env = vector(AutoresetMode.NEXT_STEP, [9], [9])
+        cache = rollout(env, seed=[4, 2], max_steps=5)
+        totals.append(cache.column("action").tolist())
+
+    assert [episode.seed for episode in cache.episodes] == [4, 2]
+    assert totals[0] == totals[1]
+
+
 def test_segments_are_those_of_the_cache():
     cache = rv.FrameCache()
 
@@ -237,6 +257,11 @@ def test_an_action_of_another_shape_never_reaches_the_env(action):
     assert env.envs[0].unwrapped.env_step == 0  # type: ignore[attr-defined]
 
 
+def test_a_policy_that_returns_nothing_is_told_so():
+    with pytest.raises(rv.ShapeError, match="policy to return an action, got None"):
+        rollout(CountingEnv(), policy=lambda obs: None)
+
+
 def test_what_is_no_policy_is_refused():
     with pytest.raises(ValueError, match=r"callable or to have predict\(\), got int"):
         rollout(CountingEnv(), policy=3)
@@ -269,10 +294,19 @@ def test_an_env_without_pictures_or_closed_is_refused():
         rollout(closed)
 
 
+def test_an_env_whose_recording_was_closed_is_refused():
+    for bare in (CountingEnv(), vector(AutoresetMode.NEXT_STEP, [2]), OldEnv()):
+        env = record(bare)
+        env.close()
+
+        with pytest.raises(rv.RenderError, match="expected an open environment"):
+            rollout(env, policy=lambda obs: 0)
+
+
 def test_a_cache_of_another_number_of_envs_is_refused():
     cache = rollout(CountingEnv([2]), max_steps=2)
 
-    with pytest.raises(rv.ShapeError):
+    with pytest.raises(rv.ShapeError, match="a cache of 2 envs.*got one of 1"):
         rollout(vector(AutoresetMode.NEXT_STEP, [2], [2]), cache=cache)
 
     assert cache.num_rows == 3
@@ -350,7 +384,7 @@ def test_progress_is_a_bar_in_a_terminal_and_nothing_elsewhere(monkeypatch):
 
 
 def test_progress_is_shown_in_a_notebook_too(monkeypatch):
-    monkeypatch.setattr(_rollout, "_is_notebook", lambda: True)
+    monkeypatch.setattr(_rollout, "is_notebook", lambda: True)
 
     with warnings.catch_warnings(), _rollout._bar(5, True) as bar:
         assert not bar.disable

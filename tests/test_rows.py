@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rollout_viewer import RowError, ShapeError
-from rollout_viewer._rows import Rows
+from rollout_viewer._rows import Kind, Rows
 
 R, S, I, M = "reset", "step", "idle", "terminal_missing"  # noqa: E741 - as in the table
 NAN = np.nan
@@ -190,9 +190,17 @@ def test_the_usual_row_is_what_the_general_case_makes_of_it(ends):
         "truncated": (0, ends[1]),
     }
 
-    usual = rows.prepare(**step)
+    usual = rows.prepare(**{**step, "kind": np.full(2, Kind.STEP, np.uint8)})
 
     general = rows.prepare(**step, num_transitions=(1, 1))
     for ours, theirs in zip(usual, general, strict=True):
         assert ours.dtype == theirs.dtype
         assert ours.tolist() == theirs.tolist()
+
+
+@pytest.mark.parametrize("codes", [(1, 9), (1,), (1, 1, 1)])
+def test_kinds_in_an_array_are_checked_as_those_in_a_list(codes):
+    rows = play([((R, R), (0, 0), (0, 0), (0, 0))], num_envs=2)
+
+    with pytest.raises(ShapeError, match="expected kind"):
+        rows.prepare(kind=np.array(codes, np.uint8))

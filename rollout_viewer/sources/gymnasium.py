@@ -59,10 +59,12 @@ class _Recording:
     Attributes:
         recorder: What they tell.
         begins: Bool (B,): the last observation is the first of an episode.
+        is_closed: `close` was called. Not all environments can tell.
     """
 
     recorder: Recorder
     begins: Mask
+    is_closed: bool = False
 
     @property
     def cache(self) -> FrameCache:
@@ -77,6 +79,13 @@ class _Recording:
     def dump(self, suffix: str | None = None, step: int | None = None) -> list[Path]:
         """Write the rows since the last dump; see `Recorder.dump`."""
         return self.recorder.dump(suffix, step)
+
+    def check_open(self) -> None:
+        """Raise RenderError if this or an environment within was closed."""
+        check_renders(self)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return self.recorder._repr_mimebundle_(**options)
 
 
 class RecordedEnv(_Wrapper, _Recording):
@@ -104,6 +113,10 @@ class RecordedEnv(_Wrapper, _Recording):
         self.begins = np.zeros(1, np.bool_)
         self._has_ended = False
         self._rendered_row = self.cache.num_rows
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._rendered_row = self.cache.num_rows  # the cache may be a new one
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -153,6 +166,7 @@ class RecordedEnv(_Wrapper, _Recording):
         try:
             self.recorder.finish()
         finally:
+            self.is_closed = True
             self.env.close()
 
     def reset_ended(self, ended: Mask) -> Any:
@@ -266,6 +280,7 @@ class RecordedVectorEnv(_VectorWrapper, _Recording):
         try:
             self.recorder.finish()
         finally:
+            self.is_closed = True
             self.env.close(**kwargs)
 
     def reset_ended(self, ended: Mask) -> Any:
@@ -313,16 +328,13 @@ class _SameStep:
         self,
         render: Callable[[], list[Any]],
         obs: Any,
-        info: Mapping[str, Any],
+        info: dict[str, Any] | list[dict[str, Any]],
         ended: Mask,
     ) -> None:
         self._render = render
         self._obs = obs
         self._ended = ended
-        self._final: dict[int, Any] = {}
-        final_obs = info.get("final_obs")
-        if final_obs is not None:
-            self._final = {e: final_obs[e] for e in np.flatnonzero(ended).tolist()}
+        self._final = _final_observations(info, np.flatnonzero(ended).tolist())
         self._rendered: list[Any] | None = None
         self._shown: dict[int, Any] = {}
 
@@ -365,16 +377,25 @@ class _SameStep:
         return final
 
 
+def _final_observations(
+    info: dict[str, Any] | list[dict[str, Any]], envs: list[int]
+) -> dict[int, Any]:
+    """Return the ``final_obs`` of `envs`; empty where the environment gives none."""
+    if isinstance(info, list):  # one for each env: Gymnasium's DictInfoToList
+        return {e: info[e]["final_obs"] for e in envs if "final_obs" in info[e]}
+    final_obs = info.get("final_obs")
+    return {} if final_obs is None else {e: final_obs[e] for e in envs}
+
+
 def check_renders(env: Any) -> None:
     """Raise RenderError where `env` cannot give pictures.
 
     Raises:
-        RenderError: Its render_mode is none that returns pictures, or it is closed.
+        RenderError: Its render_mode is none that returns pictures, or it is known to
+            be closed.
     """
     name = _name(env)
-    # `isopen` is what Gymnasium's own classic-control environments have.
-    is_closed = getattr(env, "closed", False)
-    if is_closed is True or getattr(env.unwrapped, "isopen", True) is False:
+    if _is_closed(env):
         raise RenderError(
             f"record: expected an open environment, got {name}, which was closed. "
             "Make a new one."
@@ -390,6 +411,23 @@ def check_renders(env: Any) -> None:
             f"record: expected an environment with render_mode 'rgb_array', got {name} "
             f"with render_mode={env.render_mode!r}. Make it with {make}."
         )
+
+
+def _is_closed(env: Any) -> bool:
+    """Tell whether `env` or one that it wraps is known to be closed.
+
+    Some keep no trace of it: bare environments that never rendered, and
+    Gymnasium's native vector CartPole.
+    """
+    while True:
+        # Of VectorEnv, of ours, and of the checker that gymnasium.make wraps around.
+        marks = ("closed", "is_closed", "close_called")
+        if any(getattr(env, mark, False) is True for mark in marks):
+            return True
+        if not isinstance(env, (gymnasium.Wrapper, VectorWrapper)):
+            # What Gymnasium's own classic-control environments have.
+            return getattr(env, "isopen", True) is False
+        env = env.env
 
 
 def as_mask(value: Any) -> Mask:

@@ -62,9 +62,12 @@ class RecordedObject:
             **options,
         )
         self.begins: Mask = np.zeros(1, np.bool_)
+        self.is_closed = False
 
     def __getattr__(self, name: str) -> Any:
-        if name == "env":  # asked for before __init__, as by copy.copy
+        # "env": asked for before __init__, as by copy.copy. The environment's own
+        # __deepcopy__ or __getstate__ would copy it without the recorder.
+        if name == "env" or name.startswith("__"):
             raise AttributeError(name)
         return getattr(self.env, name)
 
@@ -81,6 +84,17 @@ class RecordedObject:
     def dump(self, suffix: str | None = None, step: int | None = None) -> list[Path]:
         """Write the rows since the last dump; see `Recorder.dump`."""
         return self.recorder.dump(suffix, step)
+
+    def check_open(self) -> None:
+        """Raise RenderError if `close` was called."""
+        if self.is_closed:
+            raise RenderError(
+                "record: expected an open environment, got "
+                f"{type(self.env).__name__}, which was closed. Make a new one."
+            )
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return self.recorder._repr_mimebundle_(**options)
 
     def reset(self, **options: Any) -> tuple[Any, Any]:
         """Reset the environment; records the first row of an episode."""
@@ -124,6 +138,7 @@ class RecordedObject:
         try:
             self.recorder.finish()
         finally:
+            self.is_closed = True
             if hasattr(self.env, "close"):
                 self.env.close()
 
