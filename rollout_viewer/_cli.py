@@ -47,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (RolloutViewerError, OSError, ImportError, ValueError) as error:
         # ValueError: an argument that the public API refuses, such as OUT.xyz
         one_line = " ".join(str(error).split()) or type(error).__name__
+        one_line = one_line.removeprefix("rollout_viewer: ")
         print(f"rollout-viewer: {one_line}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -94,8 +95,12 @@ def view(arguments: argparse.Namespace) -> None:
 
 def export(arguments: argparse.Namespace) -> None:
     """Write a recording, or a part of it, as mp4, csv, html, ..."""
+    from rollout_viewer._export import find_writer
+
     with _open(arguments.file) as cache:
         clip = cache.clip(arguments.start, arguments.stop, envs=arguments.envs)
+        for target in arguments.outputs:
+            find_writer(clip, target, "export")  # refuses, before any is written
         for target in arguments.outputs:
             with _Progress(target.name) as on_progress:
                 written = clip.write(
@@ -133,7 +138,13 @@ def compact(arguments: argparse.Namespace) -> None:
 def demo(arguments: argparse.Namespace) -> None:
     """Record CartPoles and write everything that can be made of them."""
     folder = arguments.dir
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RolloutViewerError(
+            f"demo: expected a folder that can be made, got {str(folder)!r} "
+            f"({error.strerror}). Choose another --dir."
+        ) from error
     recording = folder / f"recording{SUFFIX}"
     recording.unlink(missing_ok=True)  # else this one would be recording-1
     _record(
@@ -155,8 +166,13 @@ def demo(arguments: argparse.Namespace) -> None:
                 )
         from rollout_viewer._html import write_html
 
-        page = recording.with_suffix(".html")
-        written.append(write_html(cache, page, max_mb=DEMO_MAX_MB))
+        page = write_html(
+            cache,
+            recording.with_suffix(".html"),
+            max_mb=DEMO_MAX_MB,
+            overwrite=True,
+        )
+        written.append(page)
     notebook = _copy_notebook(folder)
     for path in written:
         print(f"{path}  ({_readable_bytes(path.stat().st_size)})")
@@ -182,7 +198,13 @@ def _record(
 
     Returns:
         The path of the recording: `path`, with -1, -2, ... where that was taken.
+
+    Raises:
+        RolloutViewerError: The environment cannot be made, or fails at its first
+            reset; no file is left then.
     """
+    import gymnasium
+
     from rollout_viewer._cache import FrameCache
     from rollout_viewer._rollout import rollout
     from rollout_viewer.sources._by_name import make_envs
@@ -193,6 +215,8 @@ def _record(
         with FrameCache(path, metadata=metadata) as cache:
             rollout(envs, max_steps=steps, seed=seed, cache=cache, progress=_is_shown())
         return cache.path
+    except gymnasium.error.Error as error:
+        raise RolloutViewerError(f"record: {env_id}: {error}") from error
     finally:
         envs.close()
 
@@ -327,6 +351,32 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _seed(text: str) -> int:
+    """Read a whole number, zero or above."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number >= 0, got {text!r}")
+    return int(text)
+
+
+def _megabytes(text: str) -> float:
+    """Read a number above zero."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not number > 0:
+        raise argparse.ArgumentTypeError(f"expected a number > 0, got {text!r}")
+    return number
+
+
+def _file(text: str) -> pathlib.Path:
+    """Read the path of a file that is to be written."""
+    path = pathlib.Path(text)
+    if path.name in ("", ".."):
+        raise argparse.ArgumentTypeError(f"expected the name of a file, got {text!r}")
+    return path
+
+
 def _readable(value: object) -> str:
     if value is None:
         return "-"
@@ -373,11 +423,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("env_id", metavar="ENV_ID", help="as for gymnasium.make_vec")
     sub.add_argument("--num-envs", type=_count, default=1, metavar="N")
     sub.add_argument("--steps", type=_count, default=500, metavar="N")
-    sub.add_argument("--seed", type=int, metavar="N")
+    sub.add_argument("--seed", type=_seed, metavar="N")
     sub.add_argument(
         "-o",
         "--output",
-        type=pathlib.Path,
+        type=_file,
         metavar="FILE",
         help=f"(default: ENV_ID{SUFFIX}; a name that is taken gets -1)",
     )
@@ -386,7 +436,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_selection(sub)
     sub.add_argument(
         "--html",
-        type=pathlib.Path,
+        type=_file,
         metavar="OUT",
         help="write the page here and open nothing (default: a temporary file)",
     )
@@ -394,14 +444,14 @@ def _parser() -> argparse.ArgumentParser:
         "--every", type=_count, default=1, metavar="N", help="keep every N-th row"
     )
     sub.add_argument(
-        "--max-mb", type=float, default=20, metavar="MB", help="(default: 20)"
+        "--max-mb", type=_megabytes, default=20, metavar="MB", help="(default: 20)"
     )
 
     sub = add(export)
     _add_selection(sub)
     sub.add_argument(
         "outputs",
-        type=pathlib.Path,
+        type=_file,
         nargs="+",
         metavar="OUT",
         help="written by its suffix: .mp4 .webm .gif .csv .npz .html ...",

@@ -55,7 +55,8 @@ class Clip:
         cache: The recording.
         start: First row.
         stop: Row after the last one.
-        envs: In the order of their tiles. None: all pictured ones.
+        envs: In the order of their tiles. None: all, so that tables are complete;
+            those without pictures have no tile.
         camera: None: the first one.
 
     Attributes:
@@ -128,6 +129,11 @@ class Clip:
             return (0,)
         pictured = set(self.cache.pictured_envs)
         return tuple(env for env in self.envs if env in pictured)
+
+    @property
+    def shown_envs(self) -> tuple[int, ...]:
+        """The envs that the pictures are of: all, if they share one."""
+        return self.envs if self.cache.is_shared else self.tile_envs
 
     @property
     def tile_size(self) -> tuple[int, int]:
@@ -283,7 +289,8 @@ class Clip:
 
         Columns: row, env, kind, episode, episode_step, reward, total_reward,
         terminated, truncated, the action chosen at the row, and what was recorded as
-        `data`; an array of up to 32 numbers has a column for each (``obs.0``).
+        `data`; an array of up to 32 numbers has a column for each (``obs.0``), and
+        `data` called like another column has ``data.`` before its name.
         Numbers that are missing are NaN.
 
         Raises:
@@ -356,7 +363,7 @@ class Clip:
         return next(one.frames())
 
     def _caption(self, row: int) -> str:
-        moments = [self.cache.at(row, env) for env in self.envs]
+        moments = [self.cache.at(row, env) for env in self.shown_envs]
         if len(moments) > 1:
             return f"row {row}\n{_mean_return(moments)}"
         (moment,) = moments
@@ -444,7 +451,7 @@ class Clip:
         tag: str,
         step: int | None = None,
         *,
-        formats: Sequence[str] | None = None,
+        formats: Sequence[str] | str | None = None,
     ) -> list[Path]:
         """Hand the clip to a logger.
 
@@ -479,8 +486,7 @@ class Clip:
 def _choose_envs(cache: FrameCache, envs: Sequence[int] | None) -> tuple[int, ...]:
     num_envs = cache.num_envs
     if envs is None:
-        everyone = cache.is_shared or not cache.pictured_envs
-        return tuple(range(num_envs)) if everyone else cache.pictured_envs
+        return tuple(range(num_envs))
     chosen = tuple(int(env) for env in envs)
     is_there = all(0 <= env < num_envs for env in chosen)
     if not chosen or not is_there or len(set(chosen)) < len(chosen):

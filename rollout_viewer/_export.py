@@ -20,6 +20,7 @@ from rollout_viewer._errors import (
     ExportCancelled,
     ExportError,
     ExportTooLargeError,
+    RolloutViewerError,
     RowError,
 )
 from rollout_viewer._formats import WRITERS, Job
@@ -27,7 +28,7 @@ from rollout_viewer._progress import Counter
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rollout_viewer._formats import Writer
     from rollout_viewer._moments import Moment
@@ -62,18 +63,11 @@ def write_clip(
     `where` is the function that a person called, for messages.
     """
     path = Path(path)
-    writer = WRITERS.get(path.suffix.lower())
-    if writer is None:
-        raise ValueError(
-            f"{where}: expected a name ending in one of {sorted(WRITERS)}, got "
-            f"{str(path)!r}. Choose one of them."
-        )
+    writer = find_writer(clip, path, where)
     _check_choice(where, "layout", layout, get_args(Layout))
     _check_choice(where, "order", order, get_args(Order))
     _check_choice(where, "quality", quality, ("normal", "high", "lossless"))
     rate = (clip.fps if fps is None else fps) * _positive(where, "speed", speed)
-    if path.suffix.lower() not in _WITHOUT_PICTURES:
-        clip.frame_size  # noqa: B018 - raises, before anything is written
     if order == "return":
         clip = _by_return(clip)
     parts = _parts(clip, path, layout, where)
@@ -91,13 +85,31 @@ def write_clip(
     return _write_all(job, writer, parts)
 
 
+def find_writer(clip: Clip, path: Path, where: str) -> Writer:
+    """Return what writes a clip to such a path; nothing is written.
+
+    Raises:
+        ValueError: The suffix is none that can be written.
+        RowError: It needs pictures, and no env of the clip has any.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in WRITERS:
+        raise ValueError(
+            f"{where}: expected a name ending in one of {sorted(WRITERS)}, got "
+            f"{str(path)!r}. Choose one of them."
+        )
+    if suffix not in _WITHOUT_PICTURES:
+        clip.frame_size  # noqa: B018 - raises where there are none
+    return WRITERS[suffix]
+
+
 def dump_clip(
     clip: Clip,
     logger: Any,
     tag: str,
     *,
     step: int | None = None,
-    formats: Sequence[str] | None = None,
+    formats: Sequence[str] | str | None = None,
     fps: float | None = None,
     on_progress: Progress | None = None,
     cancel: Cancel | None = None,
@@ -115,7 +127,8 @@ def dump_clip(
         logger: Anything with `log_video`.
         tag: Its name there.
         step: Of the training; None: the logger counts.
-        formats: Such as ``("mp4", "csv")``. None: the logger's own video format.
+        formats: Such as ``("mp4", "csv")`` or ``"mp4"``. None: the logger's own video
+            format.
         fps: Frames a second. None: the recording's.
         on_progress: Called with (rows done, rows in all).
         cancel: Asked before each row.
@@ -127,7 +140,7 @@ def dump_clip(
         TypeError: The logger has no `log_video`.
         ValueError: A format is none of those of `Clip.write`.
         ExportTooLargeError: The logger needs the whole, and it is too large.
-        ExportError: It failed, or was cancelled.
+        ExportError: It or the logger failed, or it was cancelled.
     """
     where = "Clip.dump"
     if not callable(getattr(logger, "log_video", None)):
@@ -136,6 +149,8 @@ def dump_clip(
             f"{type(logger).__name__}. Pass rv.CSVLogger('name') or one of TorchRL's."
         )
     chosen: list[str | None] = [None]
+    if isinstance(formats, str):
+        formats = [formats]
     if formats is not None:
         chosen = [_known_format(where, name) for name in formats]
     counter = Counter(on_progress, cancel, where)
@@ -182,15 +197,18 @@ def _parts(
     """Return each file's name and clip."""
     if layout == "grid":
         return [(path, clip)]
+    is_table = path.suffix.lower() == ".csv"
     if layout == "tiles":
+        envs = clip.envs if is_table else clip.tile_envs or clip.envs
         return [
             (path.with_name(f"{path.stem}_env{env}{path.suffix}"), _of_env(clip, env))
-            for env in clip.tile_envs or clip.envs
+            for env in envs
         ]
+    envs = clip.envs if is_table else clip.shown_envs or clip.envs
     parts = []
     for episode in clip.cache.episodes:
         start, stop = max(episode.start, clip.start), min(episode.stop, clip.stop)
-        if episode.env in clip.envs and start < stop:
+        if episode.env in envs and start < stop:
             name = f"{path.stem}_ep{episode.index}_env{episode.env}{path.suffix}"
             part = Clip(clip.cache, start, stop, [episode.env], clip.camera)
             parts.append((path.with_name(name), part))
@@ -249,14 +267,31 @@ def _dump_to_foreign(
 ) -> list[Path]:
     if name == "csv":
         if callable(getattr(logger, "log_table", None)):
-            return _as_paths(logger.log_table(tag, clip.table(), step=step))
+            table = clip.table()
+            with _told(logger, "log_table"):
+                return _as_paths(logger.log_table(tag, table, step=step))
         stem = tag if step is None else f"{tag}_{step}"
         return clip.write(_folder_of(logger) / "tables" / f"{stem}.csv", **kwargs)
     if kwargs["cancel"]():
         raise ExportCancelled(f"Clip.dump: expected to finish, got cancelled ({tag}).")
     extra = {"fps": fps} if _accepts(logger.log_video, "fps") else {}
     video = clip.to_tensor()
-    return _as_paths(logger.log_video(tag, video, step=step, **extra))
+    with _told(logger, "log_video"):
+        return _as_paths(logger.log_video(tag, video, step=step, **extra))
+
+
+@contextlib.contextmanager
+def _told(logger: Any, method: str) -> Iterator[None]:
+    """Let what a foreign logger raises be an `ExportError` that names it."""
+    try:
+        yield
+    except RolloutViewerError:
+        raise
+    except Exception as error:
+        raise ExportError(
+            f"Clip.dump: expected {type(logger).__name__}.{method} to take the clip, "
+            f"got {type(error).__name__}: {error}"
+        ) from error
 
 
 def _folder_of(logger: Any) -> Path:

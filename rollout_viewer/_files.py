@@ -28,7 +28,7 @@ class NewFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = _named(path)
         # Hidden, and ending like the real name: some libraries look at the end.
         token = f"{os.getpid()}-{secrets.token_hex(3)}"
         self.part = path.with_name(f".{path.stem[:100]}.{token}.part{path.suffix}")
@@ -49,6 +49,7 @@ def new_file(
         The file; its `path` is final only after the block.
 
     Raises:
+        ValueError: `path` names no file.
         ExportError: The folder or the file cannot be written.
     """
     new = NewFile(Path(path))
@@ -80,12 +81,25 @@ def free_path(path: str | os.PathLike[str]) -> Path:
 
 
 def numbered(path: Path) -> Iterator[Path]:
-    """Yield `path`, then `<stem>-1`, `<stem>-2`, ... without end."""
-    yield path
+    """Yield `path`, then `<stem>-1`, `<stem>-2`, ... without end.
+
+    Raises:
+        ValueError: `path` names no file.
+    """
+    yield _named(path)
     number = 1
     while True:
         yield path.with_name(f"{path.stem}-{number}{path.suffix}")
         number += 1
+
+
+def _named(path: Path) -> Path:
+    if path.name in ("", ".."):  # what "", "." and "/" have come to
+        raise ValueError(
+            f"rollout_viewer: expected the name of a file, got {str(path)!r}. "
+            "Name one, such as 'poles.rollout' or 'poles.html'."
+        )
+    return path
 
 
 def _publish(new: NewFile, *, overwrite: bool) -> None:

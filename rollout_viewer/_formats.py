@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._clip import Clip
-from rollout_viewer._files import free_path, new_file
+from rollout_viewer._files import new_file
 
 if TYPE_CHECKING:
     import contextlib
@@ -205,11 +205,12 @@ def _write_html(job: Job, clip: Clip, path: Path) -> Path:
     job.progress.check(clip.start)
     written = write_html(
         clip.cache,
-        path if job.overwrite else free_path(path),
+        path,
         start=clip.start,
         stop=clip.stop,
         envs=clip.envs,
         fps=job.fps,
+        overwrite=job.overwrite,
     )
     job.progress.advance(clip.num_rows)
     return written
@@ -232,7 +233,7 @@ def _metadata(clip: Clip) -> dict[str, str]:
     """Return what the container tells of where the video comes from."""
     facts = {
         "rows": [clip.start, clip.stop],
-        "envs": list(clip.envs),
+        "envs": list(clip.shown_envs),
         "recording": clip.cache.metadata,
     }
     return {"comment": json.dumps(facts, default=str), "encoder": "rollout_viewer"}

@@ -72,12 +72,13 @@ def write_html(
     max_mb: float = 20,
     columns: int | None = None,
     fps: float | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write rows ``start..stop`` as one file that plays and scrubs from ``file://``.
 
     Args:
         cache: The recording; more may be recorded meanwhile.
-        path: Of the file; a taken name gets ``-1``, ``-2``, ...
+        path: Of the file; a taken name gets ``-1``, ``-2``, ... unless `overwrite`.
         start: First row; rows keep their numbers.
         stop: Row after the last one; None: all there are.
         envs: Environments whose pictures are shown; None: all.
@@ -86,11 +87,13 @@ def write_html(
         max_mb: Largest size in megabytes (10**6 bytes).
         columns: Tiles across; None: as fits.
         fps: Rows a second at speed 1; None: the recording's.
+        overwrite: Replace a file of that name.
 
     Returns:
         The file, there whole or not at all.
 
     Raises:
+        ValueError: `max_mb` or `every` is not above zero, or `path` is no name.
         RowError: There are no such rows or envs.
         ExportTooLargeError: It would be larger than `max_mb`.
         ExportError: The file cannot be written.
@@ -98,8 +101,12 @@ def write_html(
     """
     path = Path(path)
     title = path.stem if title is None else title
+    if not max_mb > 0:  # NaN too
+        raise ValueError(f"to_html: expected max_mb > 0, got {max_mb!r}.")
     limit = max_mb * 1e6
     stop = cache.num_rows if stop is None else min(stop, cache.num_rows)
+    if cache.is_shared:
+        envs = None
     if envs is not None:
         # A clip of all envs has those without pictures too; others are refused below.
         blind = set(range(cache.num_envs)) - set(cache.pictured_envs)
@@ -119,7 +126,7 @@ def write_html(
     first = next(messages)
     head = head.replace("{poster}", _poster(cache, start, envs), 1)
     size = len(head.encode()) + len(tail.encode())
-    with new_file(path, where="to_html") as file:
+    with new_file(path, where="to_html", overwrite=overwrite) as file:
         with file.part.open("w", encoding="utf-8", newline="\n") as out:
             out.write(head)
             for text in _chain(first, messages):
@@ -132,8 +139,9 @@ def write_html(
             raise ExportTooLargeError(
                 f"to_html: expected at most {max_mb:g} MB (max_mb), got "
                 f"{size / 1e6:.1f} MB for {stop - start} rows. Choose fewer rows "
-                "(start=, stop=), fewer environments (envs=[...]) or every n-th "
-                f"picture (every=n), or allow it: max_mb={_round_up(size / 1e6)}."
+                "(start, stop) or fewer environments (envs). viewer.to_html and the "
+                "command `view` also take every n-th picture (every) and a higher "
+                f"limit (max_mb {_round_up(size / 1e6)})."
             )
     return file.path
 
@@ -168,7 +176,8 @@ def _poster(cache: FrameCache, row: int, envs: Sequence[int] | None) -> str:
     """Return the first row's grid as an image; nothing where there are no pictures."""
     import imageio.v3 as imageio
 
-    if not cache.pictured_envs:
+    has_tiles = envs is None or len(envs) > 0
+    if not cache.pictured_envs or not has_tiles:
         return ""
     picture = next(iter(cache.clip(row, row + 1, envs=envs).frames()))
     step = max(1, -(-picture.shape[1] // _POSTER_WIDTH_PX))

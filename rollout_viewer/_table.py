@@ -2,7 +2,8 @@
 
 Columns: row, env, kind, episode, episode_step, reward, total_reward, terminated,
 truncated, then the action and the `data` arrays. An array of a few numbers an env
-has a column for each (``action.0``, ``action.1``); a longer one is left out.
+has a column for each (``action.0``, ``action.1``); a longer one is left out. `data`
+that is called like another column is told apart by ``data.`` before its name.
 
 Knows a cache's reading side. Knows nothing of files.
 """
@@ -28,6 +29,8 @@ MAX_COLUMNS_OF_ARRAY = 32
 _WINDOW_ROWS = 1024
 
 _ACTION = "action"
+# Beside the columns in a .npz file.
+_TAKEN = ("frames",)
 
 
 class Column(NamedTuple):
@@ -60,16 +63,12 @@ class Table:
         self._led_to = cache.led_to(start, stop)[:, self._envs]
         self._sizes: dict[str, tuple[int, ...]] = {}
         self._sizes = self._find_extras()
+        self._names = self._name_columns()
 
     @property
     def names(self) -> list[str]:
-        """Names of the columns, in order."""
-        extras = [
-            name if size == () else f"{name}.{index}"
-            for name, size in self._sizes.items()
-            for index in range(int(np.prod(size)))
-        ]
-        return ["row", "env", *self._steps, *extras]
+        """Names of the columns, in order and each once."""
+        return list(self._names)
 
     def whole(self) -> dict[str, npt.NDArray[Any]]:
         """Return all columns; numbers that are missing somewhere are NaN there."""
@@ -97,6 +96,16 @@ class Table:
             lines = values.reshape(count * width, int(np.prod(size)))
             columns += [Column(lines[:, k], is_missing) for k in range(lines.shape[1])]
         return dict(zip(self.names, columns, strict=True))
+
+    def _name_columns(self) -> list[str]:
+        names = ["row", "env", *self._steps]
+        for name, size in self._sizes.items():
+            indices = range(int(np.prod(size)))
+            own = [name if size == () else f"{name}.{index}" for index in indices]
+            while not {*names, *_TAKEN}.isdisjoint(own):
+                own = [f"data.{column}" for column in own]
+            names += own
+        return names
 
     def _find_extras(self) -> dict[str, tuple[int, ...]]:
         """Return the shape for one env of each array that becomes columns."""

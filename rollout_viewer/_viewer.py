@@ -8,6 +8,7 @@ and nothing that a person does in the page waits for the kernel.
 from __future__ import annotations
 
 import importlib.resources
+import math
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,8 +59,11 @@ class RolloutViewer(anywidget.AnyWidget):
         fps: Rows a second at speed 1; None: the recording's.
         title: Shown in its head; None: the tag.
 
+        **traits: First values of the attributes below, and of what every widget has,
+            such as `layout`.
+
     Attributes:
-        playhead: The row that is shown. The page tells it only while somebody
+        playhead: The row that is shown; the last one, where it is beyond the end. The page tells it only while somebody
             observes it; else it is what Python set last.
         playing, speed, loop: As the controls; loop is one of "off", "all",
             "range", "episode".
@@ -67,7 +71,9 @@ class RolloutViewer(anywidget.AnyWidget):
         bookmarks: Bookmarked rows.
 
     Raises:
-        TypeError: `source` is none of these.
+        TypeError: `source` is none of these, or an option is not known.
+        ValueError: `columns` or `fps` is not above zero.
+        traitlets.TraitError: An attribute is set to what it cannot be.
     """
 
     playhead = traitlets.Int(0).tag(sync=True, echo_update=False)
@@ -91,6 +97,14 @@ class RolloutViewer(anywidget.AnyWidget):
     ) -> None:
         if columns is not None and columns < 1:
             raise ValueError(f"RolloutViewer: expected columns >= 1, got {columns!r}.")
+        if fps is not None and not 0 < fps < math.inf:
+            raise ValueError(f"RolloutViewer: expected fps > 0, got {fps!r}.")
+        unknown = sorted(set(traits) - set(self.class_trait_names()))
+        if unknown:
+            raise TypeError(
+                f"RolloutViewer: expected options that it has, got {unknown}. "
+                "help(rv.RolloutViewer) lists them."
+            )
         cache = as_cache(source)
         self._get_cache: Callable[[], FrameCache | None] = lambda: cache
         self._logger = logger
@@ -191,6 +205,11 @@ class RolloutViewer(anywidget.AnyWidget):
             raise RowError(
                 f"RolloutViewer.goto: expected a row in 0..{num_rows - 1}, got {row!r}."
             )
+        num_envs = self._cache.num_envs
+        if env is not None and not 0 <= env < num_envs:
+            raise RowError(
+                f"RolloutViewer.goto: expected an env in 0..{num_envs - 1}, got {env!r}."
+            )
         if env is not None:
             self.selection = [env]
         self.playing = False
@@ -220,14 +239,14 @@ class RolloutViewer(anywidget.AnyWidget):
 
     def dump(
         self,
-        formats: Sequence[str] = DUMP_FORMATS,
+        formats: Sequence[str] | str = DUMP_FORMATS,
         tag: str | None = None,
         clip: Clip | None = None,
     ) -> list[Path]:
         """Write a clip through the logger, as the dump buttons do.
 
         Args:
-            formats: Any of "mp4", "csv", and what else the logger takes.
+            formats: One or several of "mp4", "csv", and what else the logger takes.
             tag: None: the viewer's tag, with the rows.
             clip: None: the whole recording.
 
@@ -240,14 +259,29 @@ class RolloutViewer(anywidget.AnyWidget):
         """
         return self._dump(clip or self._cache.clip(), formats, tag)
 
-    def to_html(self, path: str | Path, max_mb: float = 20) -> Path:
+    def to_html(
+        self,
+        path: str | Path,
+        max_mb: float = 20,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        envs: Sequence[int] | None = None,
+        every: int = 1,
+    ) -> Path:
         """Write one file that plays and scrubs without kernel and network.
 
         Args:
             path: Of the file; a taken name gets ``-1``, ``-2``, ...
             max_mb: Its largest size in megabytes.
+            start: First row; rows keep their numbers.
+            stop: Row after the last one; None: all there are.
+            envs: Environments whose pictures are shown; None: all.
+            every: Keep every n-th picture; the rows between show the one before.
 
         Raises:
+            ValueError: `max_mb` or `every` is not above zero, or `path` is no name.
+            RowError: There are no such rows or envs.
             ExportTooLargeError: It would be larger; the message says what to do.
         """
         from rollout_viewer._html import write_html
@@ -255,6 +289,10 @@ class RolloutViewer(anywidget.AnyWidget):
         return write_html(
             self._cache,
             path,
+            start=start,
+            stop=stop,
+            envs=envs,
+            every=every,
             title=self._title,
             max_mb=max_mb,
             columns=self._columns,
@@ -280,7 +318,7 @@ class RolloutViewer(anywidget.AnyWidget):
     def _dump(
         self,
         clip: Clip,
-        formats: Sequence[str],
+        formats: Sequence[str] | str,
         tag: str | None,
         on_progress: Callable[[int, int], None] | None = None,
         cancel: threading.Event | None = None,
@@ -293,7 +331,7 @@ class RolloutViewer(anywidget.AnyWidget):
             clip,
             self.logger,
             name,
-            formats=tuple(formats),
+            formats=formats,
             fps=self._fps,
             on_progress=on_progress,
             cancel=cancel,
@@ -329,11 +367,25 @@ class RolloutViewer(anywidget.AnyWidget):
     @traitlets.validate("playhead")
     def _move(self, proposal: Any) -> int:
         row = int(proposal["value"])
+        if row < 0:
+            raise traitlets.TraitError(
+                f"RolloutViewer: expected playhead >= 0, got {row!r}. "
+                "viewer.goto(-1) counts from the end."
+            )
         # The page may have moved on without telling: a trait that does not change
         # would not move it back.
         if row == self.playhead and self.__dict__.get("_is_ready"):
             self._post(_protocol.Message({"kind": "goto", "row": row}, []))
         return row
+
+    @traitlets.validate("speed")
+    def _check_speed(self, proposal: Any) -> float:
+        speed = float(proposal["value"])
+        if not 0 < speed < math.inf:
+            raise traitlets.TraitError(
+                f"RolloutViewer: expected speed > 0, got {speed!r}."
+            )
+        return speed
 
     def _manifest(self) -> dict[str, Any]:
         return _protocol.manifest(
