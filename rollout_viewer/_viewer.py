@@ -63,8 +63,9 @@ class RolloutViewer(anywidget.AnyWidget):
             such as `layout`.
 
     Attributes:
-        playhead: The row that is shown; the last one, where it is beyond the end. The page tells it only while somebody
-            observes it; else it is what Python set last.
+        playhead: The row that is shown; the last one, where it is beyond the end.
+            The page tells it only while somebody observes it; else it is what Python
+            set last.
         playing, speed, loop: As the controls; loop is one of "off", "all",
             "range", "episode".
         selection: Numbers of the selected envs.
@@ -205,10 +206,10 @@ class RolloutViewer(anywidget.AnyWidget):
             raise RowError(
                 f"RolloutViewer.goto: expected a row in 0..{num_rows - 1}, got {row!r}."
             )
-        num_envs = self._cache.num_envs
-        if env is not None and not 0 <= env < num_envs:
+        last_env = self._cache.num_envs - 1
+        if env is not None and not 0 <= env <= last_env:
             raise RowError(
-                f"RolloutViewer.goto: expected an env in 0..{num_envs - 1}, got {env!r}."
+                f"RolloutViewer.goto: expected an env in 0..{last_env}, got {env!r}."
             )
         if env is not None:
             self.selection = [env]

@@ -120,7 +120,7 @@ ARROWS: dict[str, set[str]] = {
     "_rollout": {"_cache", "_frames", "_recorder", "_rows", "sources"},
     # -- for people
     "testing": {"_cache", "_clip", "_frames", "_recorder", "_rows", "loggers"},
-    "_cli": {"_cache", "_compact", "_html", "_rollout", "sources"},
+    "_cli": {"_cache", "_compact", "_export", "_html", "_rollout", "sources"},
     "__main__": {"_cli"},
 }
 

@@ -187,12 +187,43 @@ def test_demo_writes_recording_video_table_page_and_notebook(tmp_path, capsys):
     assert "jupyter lab" in printed
 
 
-def test_demo_can_be_run_again(tmp_path):
-    arguments = ["demo", "--dir", str(tmp_path), "--num-envs", "1", "--steps", "2"]
+def test_demo_run_again_writes_its_page_anew_and_prints_that(tmp_path, capsys):
+    arguments = ["demo", "--dir", str(tmp_path), "--num-envs", "1", "--no-open"]
+    main([*arguments, "--steps", "2"])
+    page = tmp_path / "recording.html"
+    older = page.read_text()
+    capsys.readouterr()
 
-    main([*arguments, "--no-open"])
+    assert main([*arguments, "--steps", "5"]) == 0
 
-    assert main([*arguments, "--no-open"]) == 0
+    assert page.read_text() != older
+    assert list(tmp_path.glob("recording*.html")) == [page]
+    assert f"A page that needs no kernel:  {page}\n" in capsys.readouterr().out
+
+
+def test_demo_says_that_its_folder_is_a_file(tmp_path, capsys):
+    (tmp_path / "demo").write_text("this is no folder")
+
+    assert main(["demo", "--dir", str(tmp_path / "demo"), "--no-open"]) == 2
+
+    assert "demo: expected a folder that can be made" in capsys.readouterr().err
+
+
+def test_record_leaves_no_empty_file_when_the_first_reset_fails(
+    tmp_path, monkeypatch, capsys
+):
+    import gymnasium
+    from gymnasium.envs.classic_control import CartPoleEnv
+
+    def refuse(self, **kwargs):
+        raise gymnasium.error.Error("no seed pleases me")
+
+    monkeypatch.setattr(CartPoleEnv, "reset", refuse)
+
+    assert main(["record", "CartPole-v1", "-o", str(tmp_path / "a.rollout")]) == 2
+
+    assert "record: CartPole-v1: no seed pleases me" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -219,6 +250,38 @@ def test_what_is_refused_ends_as_one_line_and_exit_code_2(
     assert said in printed.err
 
 
+def test_export_looks_at_all_names_before_it_writes_one(recording, tmp_path, capsys):
+    targets = [str(tmp_path / name) for name in ("clip.csv", "clip.xyz")]
+
+    assert main(["export", str(recording), *targets]) == 2
+
+    assert "export: expected a name ending in one of" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_replaces_a_page_when_told_to(recording, tmp_path, capsys):
+    target = tmp_path / "clip.html"
+    target.write_text("older")
+
+    main(["export", str(recording), str(target), "--overwrite"])
+
+    assert capsys.readouterr().out.split() == [str(target)]
+    assert "<html" in target.read_text()[:1000]
+
+
+@pytest.mark.parametrize("given", ["", ".", ".."])
+def test_a_name_that_is_no_file_is_refused_as_that(recording, given, capsys):
+    assert main(["view", str(recording), "--html", given]) == 2
+    assert main(["record", "CartPole-v1", "-o", given]) == 2
+
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert all(
+        line.startswith("rollout-viewer: expected the name of a file, got")
+        for line in lines
+    )
+
+
 @pytest.mark.parametrize("target", ["clip.xyz", "text/clip.mp4"])
 def test_export_refuses_in_one_line(recording, target, tmp_path, capsys):
     (tmp_path / "text").write_text("this is no folder")
@@ -231,7 +294,15 @@ def test_export_refuses_in_one_line(recording, target, tmp_path, capsys):
 def test_a_page_over_the_limit_is_refused_with_the_choices(recording, capsys):
     assert main(["view", str(recording), "--max-mb", "0.001"]) == 2
 
-    assert "every" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "every" in said
+    assert "=" not in said  # what a shell has no word for
+
+
+def test_what_is_refused_names_the_command_once(recording, capsys):
+    assert main(["view", str(recording), "--start", "500"]) == 2
+
+    assert capsys.readouterr().err.startswith("rollout-viewer: expected rows within")
 
 
 @pytest.mark.parametrize(
@@ -240,6 +311,8 @@ def test_a_page_over_the_limit_is_refused_with_the_choices(recording, capsys):
         [],
         ["record"],
         ["record", "CartPole-v1", "--steps", "0"],
+        ["record", "CartPole-v1", "--seed", "-1"],
+        ["view", "a.rollout", "--max-mb", "nan"],
         ["export", "a.rollout", "b.mp4", "--envs", "one"],
     ],
 )

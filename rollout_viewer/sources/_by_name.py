@@ -9,9 +9,12 @@ import contextlib
 import importlib
 import os
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import MissingDependencyError, RolloutViewerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Ids that gymnasium knows only after this module was imported.
 REGISTERED_BY = {"ALE/": "ale_py", "MiniGrid-": "minigrid", "BabyAI-": "minigrid"}
@@ -50,3 +53,18 @@ def make_envs(env_id: str, num_envs: int) -> Any:
             f"record: expected the id of an environment that renders, got {env_id!r}"
             f" ({error})."
         ) from error
+
+
+@contextlib.contextmanager
+def told_of(env_id: str) -> Iterator[None]:
+    """Let what Gymnasium raises while an environment runs name that environment.
+
+    Raises:
+        RolloutViewerError: In place of a `gymnasium.error.Error`.
+    """
+    import gymnasium
+
+    try:
+        yield
+    except gymnasium.error.Error as error:
+        raise RolloutViewerError(f"record: {env_id}: {error}") from error

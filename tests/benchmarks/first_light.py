@@ -70,7 +70,7 @@ def main() -> int:
         "rows": [row._asdict() for row in rows],
     }
     OUT.write_text(json.dumps(report, indent=2) + "\n")
-    print(f"{sum(row.ok for row in rows)} of {len(rows)} goals met")
+    print(f"first_light: {sum(row.ok for row in rows)} of {len(rows)}")
     return 0
 
 

@@ -103,7 +103,7 @@ def main() -> int:
     }
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps(report, indent=2) + "\n")
-    print(f"{sum(row.ok for row in rows)} of {len(rows)} goals met")
+    print(f"frame_cache: {sum(row.ok for row in rows)} of {len(rows)}")
     return 0
 
 

@@ -367,7 +367,7 @@ def test_a_page_that_is_too_large_is_not_written_and_says_what_to_do(tmp_path):
         cache.append(rng.integers(0, 256, (2, 64, 64, 3), np.uint8), reward=[1, 1])
 
     with pytest.raises(
-        rv.ExportTooLargeError, match=r"envs=.*every=n.*max_mb=5"
+        rv.ExportTooLargeError, match=r"\(envs\).*every n-th.*max_mb 5"
     ) as error:
         write_html(cache, tmp_path / "page.html", max_mb=0.3)
 
