@@ -56,6 +56,7 @@ ARROWS: dict[str, set[str]] = {
     "_compact": {"_codec", "_files", "_followed", "_owner", "_store"},
     "_intake": {"_columns", "_frames", "_rows"},
     "_moments": {"_columns", "_rows"},
+    "_recorded": {"_moments", "_readers", "_recording", "_rows"},
     "_cache": {
         "_budget",
         "_clip",
@@ -63,9 +64,9 @@ ARROWS: dict[str, set[str]] = {
         "_frames",
         "_intake",
         "_joined",
-        "_moments",
         "_owner",
         "_readers",
+        "_recorded",
         "_recording",
         "_rows",
     },
