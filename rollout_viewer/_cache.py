@@ -73,6 +73,7 @@ class FrameCache(RecordedFrames):
         RecordingError: The path cannot be written.
 
     Example:
+        >>> import numpy as np
         >>> with FrameCache() as cache:
         ...     row = cache.append(np.zeros((2, 8, 8, 3), np.uint8))
         ...     cache[row].shape
