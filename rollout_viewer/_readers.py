@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rollout_viewer._codec import CHUNK_ROWS, ChunkReader, parse
 
@@ -23,14 +23,22 @@ if TYPE_CHECKING:
     Frame = npt.NDArray[np.uint8]
 
 
+class _Entry(NamedTuple):
+    """A chunk's decoder; None where the block shows nothing of the slot."""
+
+    reader: ChunkReader | None
+    num_records: int
+    nbytes: int
+
+
 class Readers:
     """Decoders of the chunks read last, within a byte budget. Any thread may read."""
 
     def __init__(self, budget_bytes: int) -> None:
         self._budget_bytes = budget_bytes
         self._lock = threading.Lock()
-        self._readers: OrderedDict[tuple[int, int], ChunkReader | None] = OrderedDict()
-        self._num_records: dict[tuple[int, int], int] = {}
+        self._entries: OrderedDict[tuple[int, int], _Entry] = OrderedDict()
+        self._used_bytes = 0
 
     def read(self, recording: AnyRecording, row: int, slot: int, out: Frame) -> None:
         block, index = divmod(row, CHUNK_ROWS)
@@ -64,28 +72,33 @@ class Readers:
 
     def clear(self) -> None:
         with self._lock:
-            self._readers.clear()
+            self._entries.clear()
+            self._used_bytes = 0
 
     def _reader(
         self, recording: AnyRecording, block: int, slot: int, index: int
     ) -> ChunkReader | None:
         key = block, slot
+        entry = self._entries.get(key)
         # The reader of a chunk that was open may not know the row yet.
-        if key in self._readers and index < self._num_records[key]:
-            self._readers.move_to_end(key)
-            return self._readers[key]
+        if entry is not None and index < entry.num_records:
+            self._entries.move_to_end(key)
+            return entry.reader
         chunk = recording.chunk(block, slot)
-        where = f"{recording.path}, block {block}, slot {slot}"
-        parsed = parse(chunk, where=where) if chunk is not None else None
-        reader = ChunkReader(parsed, where=where) if parsed is not None else None
-        num_records = len(parsed.kinds) if parsed is not None else CHUNK_ROWS
-        if index >= num_records:
+        if chunk is None:
+            self._keep(key, _Entry(None, CHUNK_ROWS, 0))
             return None
-        self._readers[key], self._num_records[key] = reader, num_records
-        self._readers.move_to_end(key)
-        used = sum(r.nbytes for r in self._readers.values() if r is not None)
-        while used > self._budget_bytes and len(self._readers) > 1:
-            old, dropped = self._readers.popitem(last=False)
-            self._num_records.pop(old)
-            used -= dropped.nbytes if dropped is not None else 0
+        where = f"{recording.path}, block {block}, slot {slot}"
+        parsed = parse(chunk, where=where)
+        reader = ChunkReader(parsed, where=where)
+        if index >= len(parsed.kinds):
+            return None
+        self._keep(key, _Entry(reader, len(parsed.kinds), reader.nbytes))
         return reader
+
+    def _keep(self, key: tuple[int, int], entry: _Entry) -> None:
+        before = self._entries.pop(key, None)
+        self._used_bytes += entry.nbytes - (before.nbytes if before is not None else 0)
+        self._entries[key] = entry
+        while self._used_bytes > self._budget_bytes and len(self._entries) > 1:
+            self._used_bytes -= self._entries.popitem(last=False)[1].nbytes
