@@ -22,14 +22,13 @@ from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._frames import split_frames
 from rollout_viewer._recorder import Recorder
 from rollout_viewer._rows import Kind
+from rollout_viewer.sources._wrapper import RecordingWrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     import numpy.typing as npt
 
-    from rollout_viewer._cache import FrameCache
     from rollout_viewer._rows import Mask
 
     _Wrapper = gymnasium.Wrapper[Any, Any, Any, Any]
@@ -53,39 +52,12 @@ def wrap(env: Any, **options: Any) -> RecordedEnv | RecordedVectorEnv | None:
     return None
 
 
-class _Recording:
-    """What both wrappers offer beside their environment.
-
-    Attributes:
-        recorder: What they tell.
-        begins: Bool (B,): the last observation is the first of an episode.
-        is_closed: `close` was called. Not all environments can tell.
-    """
-
-    recorder: Recorder
-    begins: Mask
-    is_closed: bool = False
-
-    @property
-    def cache(self) -> FrameCache:
-        """The recording."""
-        return self.recorder.cache
-
-    @property
-    def viewer(self) -> Any:
-        """A `RolloutViewer` over it, made once, bound to logger and tag."""
-        return self.recorder.viewer
-
-    def dump(self, suffix: str | None = None, step: int | None = None) -> list[Path]:
-        """Write the rows since the last dump; see `Recorder.dump`."""
-        return self.recorder.dump(suffix, step)
+class _Recording(RecordingWrapper):
+    """What both wrappers offer beside their environment."""
 
     def check_open(self) -> None:
         """Raise RenderError if this or an environment within was closed."""
         check_renders(self)
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return self.recorder._repr_mimebundle_(**options)
 
 
 class RecordedEnv(_Wrapper, _Recording):

@@ -12,11 +12,9 @@ import numpy as np
 from rollout_viewer._errors import FrameError, RenderError, UnsupportedEnvError
 from rollout_viewer._recorder import Recorder
 from rollout_viewer._rows import Kind
+from rollout_viewer.sources._wrapper import RecordingWrapper
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from rollout_viewer._cache import FrameCache
     from rollout_viewer._rows import Mask
 
 _NEEDED = ("reset", "step", "render")
@@ -31,7 +29,7 @@ def wrap(env: Any, **options: Any) -> RecordedObject | None:
     return RecordedObject(env, **options)
 
 
-class RecordedObject:
+class RecordedObject(RecordingWrapper):
     """A stand-in for an environment, whose reset and step record.
 
     `reset` returns what the environment's does, or (observation, info) made of it;
@@ -71,20 +69,6 @@ class RecordedObject:
             raise AttributeError(name)
         return getattr(self.env, name)
 
-    @property
-    def cache(self) -> FrameCache:
-        """The recording."""
-        return self.recorder.cache
-
-    @property
-    def viewer(self) -> Any:
-        """A `RolloutViewer` over it, made once, bound to logger and tag."""
-        return self.recorder.viewer
-
-    def dump(self, suffix: str | None = None, step: int | None = None) -> list[Path]:
-        """Write the rows since the last dump; see `Recorder.dump`."""
-        return self.recorder.dump(suffix, step)
-
     def check_open(self) -> None:
         """Raise RenderError if `close` was called."""
         if self.is_closed:
@@ -92,9 +76,6 @@ class RecordedObject:
                 "record: expected an open environment, got "
                 f"{type(self.env).__name__}, which was closed. Make a new one."
             )
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return self.recorder._repr_mimebundle_(**options)
 
     def reset(self, **options: Any) -> tuple[Any, Any]:
         """Reset the environment; records the first row of an episode."""
