@@ -60,6 +60,8 @@ $(VENV)/.python: pyproject.toml constraints.txt js/hatch_build.py
 # What the benchmarks compare with: large, and nothing that the tests need.
 $(VENV)/.bench: $(VENV)/.python
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	@# TorchRL's mp4 writer: newer ones need CUDA, and this one would pull another torch
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps torchcodec==0.13.0
 	@touch $@
 
 js/node_modules/.package-lock.json: js/package-lock.json | $(VENV)/.python
