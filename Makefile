@@ -36,9 +36,9 @@ test: check  ## check, and every test, in Chromium too
 bench: setup $(VENV)/.bench  ## measure, compare with the goals, write build/bench/ (FULL=1: a million rows)
 	@.ci/system_packages bench
 	@rm -f build/bench/*.json
-	$(BIN)/python tests/benchmarks/first_light.py
-	$(BIN)/python tests/benchmarks/frame_cache.py $(if $(FULL),,--quick)
-	@$(BIN)/python tests/benchmarks/summary.py
+	$(BIN)/python -m tests.benchmarks.first_light
+	$(BIN)/python -m tests.benchmarks.frame_cache $(if $(FULL),,--quick)
+	@$(BIN)/python -m tests.benchmarks.summary
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) build dist demo js/node_modules js/dist rollout_viewer/static
