@@ -196,9 +196,11 @@ class Recording:
         with self._lock:
             delivered: dict[int, Frame | None] = {}
             for env, camera, frame in pictures:
-                slot = self._slot_for(
-                    env, camera, frame, offset, is_shared=camera in shared
-                )
+                slot = self._slot_of.get((env, camera), -1)
+                if slot < 0 and frame is not None:
+                    slot = self._new_slot(
+                        env, camera, frame, offset, is_shared=camera in shared
+                    )
                 if slot >= 0:
                     delivered[slot] = frame
             for slot, encoder in enumerate(self._encoders):
@@ -222,18 +224,9 @@ class Recording:
             return bool((row.kind != IDLE).any())
         return bool(row.kind[self.slots[slot].env] != IDLE)
 
-    def _slot_for(
-        self,
-        env: int,
-        camera: str,
-        frame: Frame | None,
-        offset: int,
-        *,
-        is_shared: bool,
+    def _new_slot(
+        self, env: int, camera: str, frame: Frame, offset: int, *, is_shared: bool
     ) -> int:
-        slot = self._slot_of.get((env, camera), -1)
-        if slot >= 0 or frame is None:
-            return slot
         height, width = frame.shape[:2]
         scratch = self._scratches.get((height, width))
         if scratch is None:
