@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from rollout_viewer._rows import Episode
     from rollout_viewer._viewer import RolloutViewer, view
     from rollout_viewer.loggers.csv import CSVLogger
+    from rollout_viewer.sources.gymnasium import RecordVideo, VectorRecordVideo
 
 __version__ = "0.1.0"
 
@@ -62,7 +63,9 @@ _LAZY = {
     "Clip": "rollout_viewer._clip:Clip",
     "Episode": "rollout_viewer._rows:Episode",
     "FrameCache": "rollout_viewer._cache:FrameCache",
+    "RecordVideo": "rollout_viewer.sources.gymnasium:RecordVideo",
     "RolloutViewer": "rollout_viewer._viewer:RolloutViewer",
+    "VectorRecordVideo": "rollout_viewer.sources.gymnasium:VectorRecordVideo",
     "as_frames": "rollout_viewer._frames:as_frames",
     "open": "rollout_viewer._cache:open_recording",
     "record": "rollout_viewer._rollout:record",
@@ -83,6 +86,7 @@ __all__ = [
     "MissingDependencyError",
     "ProtocolError",
     "ReadOnlyError",
+    "RecordVideo",
     "RecordingError",
     "RecordingLockedError",
     "RenderError",
@@ -93,6 +97,7 @@ __all__ = [
     "ShapeError",
     "StorageError",
     "UnsupportedEnvError",
+    "VectorRecordVideo",
     "as_frames",
     "open",
     "record",

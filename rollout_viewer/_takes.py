@@ -217,8 +217,13 @@ class Takes:
         with self._at_stop:  # rows may go, if they have to, when the video is there
             if take is None:
                 return None
+            if not self.num_frames:  # only pictures that are gone
+                self._missing.remove(take)
+                self._note()
+                return None
+            self._missing.remove(take)
             take = replace(take, stop=self.cache.num_rows)
-            self._missing[-1] = take
+            self._missing.append(take)
             try:
                 video = self._write(take)
             except Exception as error:
