@@ -215,7 +215,7 @@ class Takes:
         """
         take, self._take, self.name = self._take, None, None
         with self._at_stop:  # rows may go, if they have to, when the video is there
-            if take is None:
+            if take is None or not self._is_mine:
                 return None
             if not self.num_frames:  # only pictures that are gone
                 self._missing.remove(take)
@@ -294,6 +294,8 @@ class Takes:
         if not self._is_mine:
             return
         self.stop()
+        if self.cache.is_closed:
+            return
         self.recorder.finish()
         if self._is_own:
             self.cache.close()
@@ -306,10 +308,9 @@ class Takes:
 
     @property
     def _is_mine(self) -> bool:
-        """False in a forked child, and of a cache that somebody closed."""
+        """False in a forked child: the parent writes its videos."""
         recording = self.cache._recording
-        is_mine = isinstance(recording, Recording) and recording.is_mine
-        return is_mine and not self.cache.is_closed
+        return isinstance(recording, Recording) and recording.is_mine
 
     # -- inside
 
