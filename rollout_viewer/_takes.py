@@ -356,8 +356,9 @@ class Takes:
             note_takes(self.cache, self._missing)
 
     def _write(self, take: Take) -> Path:
-        options = {"where": self._where, "is_quiet": self._is_quiet}
-        video = write_video(self.cache, take, self.folder, **options)
+        video = write_video(
+            self.cache, take, self.folder, where=self._where, is_quiet=self._is_quiet
+        )
         if self._extra_logger is not None:
             clip = self.cache.clip(take.start, take.stop)
             try:

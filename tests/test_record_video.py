@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -66,7 +67,7 @@ def test_a_vector_env_takes_the_order_of_either_class(third, tmp_path):
     single = rv.RecordVideo(
         SyncVectorEnv([CountingEnv]), str(tmp_path), third, every, 3, "mine"
     )
-    vectors = rv.RecordVideo(
+    vectors: Any = rv.RecordVideo(
         SyncVectorEnv([CountingEnv]), str(tmp_path), (4, 3), True, third, every, 3
     )
 
@@ -103,21 +104,23 @@ def test_the_older_names_start_and_stop_a_video(tmp_path):
 
 
 def test_it_renders_only_while_a_video_runs(tmp_path):
-    env = rv.RecordVideo(CountingEnv(), str(tmp_path), lambda episode: episode == 1)
+    bare = CountingEnv()
+    env = rv.RecordVideo(bare, str(tmp_path), lambda episode: episode == 1)
 
     play(env, 5, 5, 5)
 
-    assert env.unwrapped.num_renders == 6
+    assert bare.num_renders == 6
     env.close()
 
 
 def test_recorded_frames_are_the_pictures_as_they_came(tmp_path):
-    env = rv.RecordVideo(CountingEnv(), str(tmp_path))
+    bare = CountingEnv()
+    env = rv.RecordVideo(bare, str(tmp_path))
 
     play(env, 3)
 
     assert len(env.recorded_frames) == 4
-    assert (env.recorded_frames[-1] == env.unwrapped._draw()).all()
+    assert (env.recorded_frames[-1] == bare.render()).all()
     assert [CountingEnv.read(f)[1] for f in env.recorded_frames] == [0, 1, 2, 3]
     env.close()
     assert len(env.recorded_frames) == 0
@@ -482,13 +485,14 @@ def test_a_file_where_the_folder_should_be_is_refused_at_once(tmp_path):
 
 
 def test_an_error_of_the_env_in_a_step_keeps_what_came_before(tmp_path):
-    env = rv.RecordVideo(CountingEnv(), str(tmp_path))
+    bare: Any = CountingEnv()
+    env = rv.RecordVideo(bare, str(tmp_path))
     play(env, 2)
-    env.unwrapped.render = lambda: 1 / 0
+    bare.render = lambda: 1 / 0
 
     with pytest.raises(ZeroDivisionError):
         env.step(0)
-    del env.unwrapped.render
+    del bare.render
     env.step(0)
     env.close()
 
