@@ -37,6 +37,7 @@ from rollout_viewer._errors import (
 )
 from rollout_viewer._export import dump_clip
 from rollout_viewer._files import numbered
+from rollout_viewer._growing_video import GrowingVideo
 from rollout_viewer._owner import acquire
 from rollout_viewer._recorder import Recorder
 from rollout_viewer._recording import Recording
@@ -160,6 +161,7 @@ class Takes:
         # What others left to write in a cache that was handed over stays listed.
         self._missing: list[Take] = missing_takes(self.cache)
         self._take: Take | None = None
+        self._video: GrowingVideo | None = None
         self._at_stop = contextlib.ExitStack()
         self._about: dict[str, Any] = {}
         self._step: int | None = None
@@ -214,10 +216,13 @@ class Takes:
             ExportError: It could not be written, and `is_asked`.
         """
         take, self._take, self.name = self._take, None, None
+        video, self._video = self._video, None
         with self._at_stop:  # rows may go, if they have to, when the video is there
             if take is None or not self._is_mine:
                 return None
             if not self.num_frames:  # only pictures that are gone
+                if video is not None:
+                    video.give_up()
                 self._missing.remove(take)
                 self._note()
                 return None
@@ -225,7 +230,7 @@ class Takes:
             take = replace(take, stop=self.cache.num_rows)
             self._missing.append(take)
             try:
-                video = self._write(take)
+                path = self._write(take, video)
             except Exception as error:
                 self._note()
                 if is_asked:
@@ -234,7 +239,7 @@ class Takes:
                 return None
         self._missing.remove(take)
         self._note()
-        return video
+        return path
 
     def add(self, kind: Any, pictures: Callable[[], Any], **step: Any) -> int | None:
         """Take in what one call did to all envs; see `Recorder.add`.
@@ -261,6 +266,8 @@ class Takes:
             if self._take is None:
                 self._begin(row)
             self.num_frames += len(shown_rows(self.cache, row, row + 1))
+            if self._video is not None:
+                self._video.tell(row + 1)
         return row
 
     def pass_by(self, is_step: Any = True, reward: Any = None) -> None:
@@ -350,15 +357,21 @@ class Takes:
         )
         self._missing.append(self._take)
         self._note()
+        if self._is_quiet:  # a bar is drawn when the video is written at the end
+            video = GrowingVideo(self.cache, self._take, self.folder, self._where)
+            self._video = video
 
     def _note(self) -> None:
         with contextlib.suppress(RolloutViewerError):  # a cache that was closed
             note_takes(self.cache, self._missing)
 
-    def _write(self, take: Take) -> Path:
-        video = write_video(
-            self.cache, take, self.folder, where=self._where, is_quiet=self._is_quiet
-        )
+    def _write(self, take: Take, growing: GrowingVideo | None) -> Path:
+        if growing is not None:
+            video = growing.finish(take)
+        else:
+            video = write_video(
+                self.cache, take, self.folder, where=self._where, is_quiet=False
+            )
         if self._extra_logger is not None:
             clip = self.cache.clip(take.start, take.stop)
             try:

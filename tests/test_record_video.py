@@ -20,6 +20,7 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 import rollout_viewer as rv
 from rollout_viewer import _takes
 from rollout_viewer._cli import main
+from rollout_viewer._growing_video import GrowingVideo
 from rollout_viewer._rows import Kind
 from rollout_viewer._takes import Takes
 from rollout_viewer._video import read_video
@@ -441,7 +442,7 @@ def test_a_trigger_whose_video_fails_warns_and_the_next_recorder_writes_it(
         raise rv.ExportError("no space left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(_takes, "write_video", fail)
+        patch.setattr(GrowingVideo, "finish", fail)
         with pytest.warns(rv.RolloutViewerWarning, match="no space left"):
             play(env, 4)
     env.close()
@@ -461,7 +462,7 @@ def test_a_stop_that_a_person_calls_raises_and_keeps_the_frames(tmp_path, monkey
         raise rv.ExportError("no space left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(_takes, "write_video", fail)
+        patch.setattr(GrowingVideo, "finish", fail)
         with pytest.raises(rv.ExportError, match="no space left"):
             env.stop_recording()
     assert not env.recording
