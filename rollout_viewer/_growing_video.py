@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # Rows that are worth waking up for; an estimate of a few milliseconds of work.
 _BATCH_ROWS = 16
+# Rows that are read at once: what is decoded and waits takes memory.
+_READ_ROWS = 2
 
 
 class GrowingVideo:
@@ -121,8 +123,9 @@ class GrowingVideo:
 
     def _write(self, stop: int) -> None:
         rows = shown_rows(self._cache, self._done, stop)
-        if len(rows):
-            for frame in frames_of(self._cache, rows, self._take.columns):
+        for first in range(0, len(rows), _READ_ROWS):
+            few = rows[first : first + _READ_ROWS]
+            for frame in frames_of(self._cache, few, self._take.columns):
                 if self._is_given_up:
                     raise ExportCancelled(f"{self._where}: given up.")
                 if self._video is None:
@@ -130,5 +133,5 @@ class GrowingVideo:
                         self._cache, self._take, self._folder, frame, self._where
                     )
                 self._video.write(frame)
-            self._rows.append(rows)
+        self._rows.append(rows)
         self._done = stop

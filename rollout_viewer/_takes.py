@@ -65,6 +65,10 @@ if TYPE_CHECKING:
 # What the recording in a video folder may take of the disk, an estimate of what
 # nobody minds: a million CartPole frames are 2 GB, and their videos no less.
 RECORDING_BYTES = 1_000_000_000
+# A video is read once, in order: few decoded chunks are worth keeping. Its frames are
+# worth waiting for a slow disk, rather than losing them.
+MEMORY_BYTES = 12_000_000
+MAX_STALL_S = 10.0
 _FOREVER = 2**62
 
 
@@ -377,7 +381,13 @@ class Takes:
             try:
                 dump_clip(clip, self._extra_logger, take.name, step=self._step)
             except Exception as error:
-                self._warn(f"{take.name} with the logger", error)
+                warnings.warn(
+                    f"{self._where}: expected {type(self._extra_logger).__name__} to "
+                    f"take {take.name!r}, got {type(error).__name__}: {error} The "
+                    f"video is in {str(self.folder)!r}.",
+                    RolloutViewerWarning,
+                    stacklevel=5,
+                )
         return video
 
     def _finish_earlier(self) -> None:
@@ -395,7 +405,13 @@ class Takes:
                 continue
             # Another process that records into this folder may be as fast.
             with contextlib.suppress(RecordingLockedError):
-                return FrameCache(path, disk_bytes=RECORDING_BYTES, keep="latest")
+                return FrameCache(
+                    path,
+                    memory_bytes=MEMORY_BYTES,
+                    disk_bytes=RECORDING_BYTES,
+                    keep="latest",
+                    max_stall_s=MAX_STALL_S,
+                )
         raise AssertionError("there is always a next number")
 
     def _warn(self, what: str, error: Exception) -> None:

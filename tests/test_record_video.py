@@ -245,6 +245,30 @@ def test_a_logger_gets_each_video_too(tmp_path):
     assert shown(path) == shown(tmp_path / "videos/rl-video-episode-0.mp4")
 
 
+def test_a_logger_that_fails_is_warned_of_and_the_video_is_there(tmp_path):
+    class Failing:
+        def log_video(self, *args, **kwargs):
+            raise OSError("no network")
+
+    env = rv.RecordVideo(CountingEnv(), str(tmp_path), logger=Failing())
+    play(env, 3)
+
+    with pytest.warns(rv.RolloutViewerWarning, match="Failing to take.*no network"):
+        env.close()
+
+    assert len(shown(tmp_path / "rl-video-episode-0.mp4")) == 4
+
+
+def test_rollout_records_everything_and_the_videos_go_on(tmp_path):
+    env = rv.RecordVideo(CountingEnv([3]), str(tmp_path), lambda episode: episode == 1)
+
+    cache = rv.rollout(env, max_steps=9, progress=False)
+    env.close()
+
+    assert len(cache.episodes) == 3
+    assert shown(tmp_path / "rl-video-episode-1.mp4") == [(1, s) for s in range(4)]
+
+
 def test_the_viewer_and_dump_write_into_the_folder(tmp_path):
     env = rv.RecordVideo(CountingEnv(), str(tmp_path))
     play(env, 3)
