@@ -1,9 +1,12 @@
 """Our loggers beside TorchRL's: what is the same, and each deliberate difference."""
 
+import pathlib
+
 import counting  # type: ignore[import-not-found] # beside this file
 import numpy as np
 import pytest
 import torch
+from wandb_files import config, history, records  # type: ignore[import-not-found]
 
 import rollout_viewer as rv
 from rollout_viewer._errors import ExportError, FrameError
@@ -430,6 +433,177 @@ def test_difference_tensorboards_videos_arrive_with_moviepy_2(tmp_path, capsys):
 
     assert "can't import moviepy.editor" in capsys.readouterr().out
     assert found == {"theirs": [], "ours": ["eval"]}
+
+
+# -- the other loggers, side by side
+
+
+def log_numbers(logger):
+    logger.log_scalar("train/loss", 1.0, step=10)
+    logger.log_scalar("eval/reward", torch.tensor(2.0).item(), step=3)
+    logger.log_metrics({"a": torch.tensor(1.5), "train/b": 2}, step=11)
+
+
+def test_tensorboard_reads_the_same_of_both(tmp_path):
+    pytest.importorskip("tensorboard", reason="what both write with")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from torchrl.record.loggers.tensorboard import TensorboardLogger
+
+    found = []
+    for name, kind in (("theirs", TensorboardLogger), ("ours", rv.TensorboardLogger)):
+        logger = kind(name, str(tmp_path))
+        log_numbers(logger)
+        logger.log_histogram("weights", torch.arange(10.0), step=1, bins="auto")
+        logger.close()
+        assert logger.log_dir == str(tmp_path / name)
+        events = EventAccumulator(logger.log_dir).Reload()
+        scalars = {
+            tag: [(event.step, event.value) for event in events.Scalars(tag)]
+            for tag in sorted(events.Tags()["scalars"])
+        }
+        histograms = [event.histogram_value for event in events.Histograms("weights")]
+        found.append((scalars, histograms))
+
+    assert found[0] == found[1]
+    assert found[1][0]["train/loss"] == [(10, 1.0)]
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    wandb = pytest.importorskip("wandb", reason="what both write with")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    monkeypatch.setenv("WANDB_CONSOLE", "off")
+    yield
+    if wandb.run is not None:
+        wandb.run.finish()
+
+
+def test_wandb_reads_the_same_of_both(tmp_path, offline):
+    pytest.importorskip("moviepy", reason="what the original encodes with")
+    from torchrl.record.loggers.wandb import WandbLogger
+
+    found = []
+    for name, kind in (("theirs", WandbLogger), ("ours", rv.WandbLogger)):
+        logger = kind("run", True, tmp_path / name, log_env_packages=False, id="same")
+        log_numbers(logger)
+        logger.log_scalar("train/loss", 3.0)
+        logger.log_scalar("c", 1.0, 7, override_global_step=True)
+        logger.log_hparams({"lr": 0.1, "net": {"depth": 2}})
+        logger.log_str("note", "hello", step=1)
+        logger.log_histogram("weights", torch.arange(10.0), step=1, bins=5)
+        logger.log_video("eval/pixels", video(), step=4)
+        logger.close()
+        assert logger.save_dir == logger.log_dir == str(tmp_path / name)
+        lines = history(tmp_path / name)
+        for line in lines:
+            line.pop("_runtime"), line.pop("_timestamp")
+        (shown,) = [line["eval/pixels"] for line in lines if "eval/pixels" in line]
+        path = pathlib.Path(logger.experiment.dir, shown["path"])
+        assert numbers(path) == list(range(5))
+        # Names and sums of two encodings of the same frames.
+        for key in ("path", "sha256", "size", "width", "height"):
+            shown.pop(key, None)
+        state = logger.state_dict()["local"]
+        metrics = {
+            record.metric.name: record.metric.step_metric
+            for record in records(tmp_path / name)
+            if record.HasField("metric")
+        }
+        options = config(tmp_path / name)
+        options.pop("_wandb")
+        found.append((lines, metrics, options, state))
+
+    assert found[0] == found[1]
+
+
+def test_checkpoints_of_wandb_are_exchanged(tmp_path, offline):
+    from torchrl.record.loggers.wandb import WandbLogger
+
+    theirs = WandbLogger("run", True, tmp_path, log_env_packages=False, id="same")
+    theirs.log_scalar("loss", 1.0, step=41)
+    state = theirs.state_dict()
+    theirs.close()
+    ours = rv.WandbLogger("run", True, tmp_path, log_env_packages=False, id="same")
+
+    ours.load_state_dict(state)
+
+    assert ours.state_dict()["local"] == state["local"]
+
+
+@pytest.fixture
+def local_store(monkeypatch):
+    mlflow = pytest.importorskip("mlflow", reason="what both write with")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    yield
+    while mlflow.active_run() is not None:
+        mlflow.end_run()
+    mlflow.set_tracking_uri("")
+
+
+def test_mlflow_reads_the_same_of_both(tmp_path, local_store):
+    pytest.importorskip("torchcodec", reason="what the original encodes with")
+    import mlflow
+    from torchrl.record.loggers.mlflow import MLFlowLogger
+
+    found = []
+    for name, kind in (("theirs", MLFlowLogger), ("ours", rv.MLFlowLogger)):
+        uri = (tmp_path / name).as_uri()
+        logger = kind("experiment", uri, {"kind": "test"})
+        log_numbers(logger)
+        for step in (0, 3, 12345):
+            logger.log_video("eval", video(), step=step)
+        run_id = logger.experiment.info.run_id
+        mlflow.end_run()
+        client = mlflow.MlflowClient(uri)
+        metrics = {
+            key: [(m.step, m.value) for m in client.get_metric_history(run_id, key)]
+            for key in client.get_run(run_id).data.metrics
+        }
+        paths = [path for path in files(tmp_path / name) if path.endswith(".mp4")]
+        tags = client.get_experiment(logger.id).tags
+        for path in paths:
+            assert numbers(tmp_path / name / path) == list(range(5))
+        found.append(
+            (
+                metrics,
+                [path.split("/", 1)[1].replace(run_id, "run") for path in paths],
+                tags.get("kind"),
+            )
+        )
+        assert logger.log_dir == uri
+
+    assert found[0] == found[1]
+
+
+def test_difference_mlflow_takes_slashes_and_gray_and_all_the_videos(
+    tmp_path, local_store
+):
+    pytest.importorskip("torchcodec", reason="what the original encodes with")
+    import mlflow
+    from torchrl.record.loggers.mlflow import MLFlowLogger
+
+    theirs = MLFlowLogger("experiment", (tmp_path / "theirs").as_uri())
+    with pytest.raises(FileNotFoundError):
+        theirs.log_video("eval/pixels", video())
+    with pytest.raises(ValueError, match="3 color channels"):
+        theirs.log_video("eval", video(channels=1))
+    theirs.log_video("eval", video(2, videos=2))
+    mlflow.end_run()
+    ours = rv.MLFlowLogger("experiment", (tmp_path / "ours").as_uri())
+    ours.log_video("eval/pixels", video())
+    ours.log_video("gray", video(channels=1))
+    ours.log_video("eval", video(2, videos=2))
+
+    (last,) = tmp_path.glob("theirs/*/artifacts/videos/eval.mp4")
+    (all_of_them,) = tmp_path.glob("ours/*/artifacts/videos/eval.mp4")
+    assert numbers(last) == [2, 3]
+    beside = [frame[:, 64:] for frame in read_video(all_of_them)]
+    assert numbers(all_of_them) == [0, 1]
+    assert [counting.read(frame) for frame in beside] == [2, 3]
+    assert len(list(tmp_path.glob("ours/*/artifacts/videos/eval/pixels.mp4"))) == 1
 
 
 # -- loggers of TorchRL in our export
