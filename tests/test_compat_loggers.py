@@ -337,7 +337,7 @@ def test_difference_wrong_formats_are_refused_at_construction(tmp_path):
     with pytest.raises(ValueError, match="Unknown video format"):
         theirs.log_video("a", video())
 
-    with pytest.raises(ValueError, match="expected a video format"):
+    with pytest.raises(ValueError, match="expected a format"):
         CSVLogger("run", tmp_path, "avi")
 
 
@@ -622,3 +622,28 @@ def test_the_table_of_torchrls_logger_stands_in_its_folder(tmp_path):
     (path,) = counting.recording(3).clip().dump(theirs, "eval", step=1, formats="csv")
 
     assert path == tmp_path / "run" / "tables" / "eval_1.csv"
+
+
+def test_an_address_of_torchrls_mlflow_logger_is_no_folder(tmp_path, local_store):
+    from torchrl.record.loggers.mlflow import MLFlowLogger
+
+    theirs = MLFlowLogger("experiment", (tmp_path / "store").as_uri())
+
+    with pytest.raises(ExportError, match="with log_table or log_dir"):
+        counting.recording(3).clip().dump(theirs, "eval", formats="csv")
+
+    assert not (tmp_path / "file:").exists()
+
+
+def test_a_viewer_says_where_the_dumps_of_each_logger_go(tmp_path, offline):
+    cache = counting.recording(2)
+    wandb_logger = rv.WandbLogger("run", True, tmp_path, log_env_packages=False)
+    places = {
+        CSVLogger("run", tmp_path): tmp_path / "run",
+        TorchRLCSVLogger("run", str(tmp_path)): tmp_path / "run",
+        rv.TensorboardLogger("tb", tmp_path): tmp_path / "tb",
+        wandb_logger: pathlib.Path(wandb_logger.experiment.dir),
+    }
+
+    for logger, place in places.items():
+        assert rv.view(cache, logger=logger)._dump_folder() == str(place)

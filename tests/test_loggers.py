@@ -14,9 +14,14 @@ import pytest
 import torch
 
 from rollout_viewer._clip import Clip
-from rollout_viewer._errors import ExportCancelled, FrameError
+from rollout_viewer._errors import (
+    ExportCancelled,
+    FrameError,
+    MissingDependencyError,
+)
 from rollout_viewer._video import read_video
 from rollout_viewer.loggers import CSVLogger, Logger, TeeLogger
+from rollout_viewer.loggers._direct import extra
 from rollout_viewer.testing import LoggerTests
 
 FORMATS = ["pt", "memmap", "mp4", "webm", "gif", "npz"]
@@ -349,6 +354,34 @@ def test_a_configuration_of_omegaconf_is_resolved(tmp_path):
     assert (tmp_path / "run/texts/hparams0.txt").read_text() == "a: 1\nb: 1"
 
 
+@pytest.mark.parametrize(
+    ("log", "message"),
+    [
+        (lambda x: x.log_scalar("a", None), "'a' to be one number, got None"),
+        (lambda x: x.log_scalar("a", "x"), "'a' to be one number, got 'x'"),
+        (lambda x: x.log_scalar("a", torch.ones(2)), r"number, got shape \(2,\)"),
+        (lambda x: x.log_metrics({"a": [1, 2]}), r"'a' to be one number, got \[1, 2\]"),
+        (lambda x: x.log_metrics([1]), "expected a dict or a TensorDict .* got list"),
+        (lambda x: x.log_hparams(3), "expected a dict, .* got int"),
+        (lambda x: x.log_video("a", None), "got NoneType"),
+        (lambda x: x.log_video("a", video(), format="mp4", fps=-1), "got -1"),
+    ],
+)
+def test_what_cannot_be_logged_is_said(tmp_path, log, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        log(CSVLogger("run", tmp_path))
+
+    assert files(tmp_path) == {}
+
+
+def test_a_library_that_is_broken_is_not_called_absent():
+    with (
+        pytest.raises(MissingDependencyError, match="not to be imported .libx.so"),
+        extra("WandbLogger", "wandb"),
+    ):
+        raise ImportError("libx.so: cannot open shared object file")
+
+
 def test_the_end_of_a_with_block_shuts_it_down(tmp_path):
     with CSVLogger("run", tmp_path) as logger:
         logger.log_scalar("reward", 1.0)
@@ -442,6 +475,13 @@ def test_tables_are_written_from_columns_and_clips(tmp_path):
     assert two.name == "t_9.csv"
     with two.open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 6
+
+
+def test_columns_are_written_as_csv_only(tmp_path):
+    with pytest.raises(ValueError, match=r"expected a format in \('csv',\), got 'xls'"):
+        CSVLogger("run", tmp_path).log_table("t", {"x": [1]}, format="xls")
+
+    assert files(tmp_path) == {}
 
 
 def test_columns_of_unequal_length_leave_no_table(tmp_path):

@@ -115,6 +115,13 @@ def test_a_failed_video_logs_nothing_and_takes_no_step(tmp_path):
     assert [event.step for event in read(tmp_path / "run").Images("eval")] == [0]
 
 
+def test_a_gif_that_no_event_can_hold_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("rollout_viewer.loggers.tensorboard._MAX_GIF_BYTES", 100)
+
+    with pytest.raises(rv.ExportTooLargeError, match=r"clip.write\('x.mp4'\)"):
+        TensorboardLogger("run", tmp_path).log_video("eval", video(3))
+
+
 def test_labels_are_drawn_on_a_clip(tmp_path):
     logger = TensorboardLogger("run", tmp_path)
     clip = counting.recording(2).clip()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rollout_viewer._clip import Clip
 from rollout_viewer._files import free_path
-from rollout_viewer.loggers._direct import as_step
 from rollout_viewer.loggers._tables import write_table
+from rollout_viewer.loggers._values import as_number, as_step
 from rollout_viewer.loggers._videos import VIDEO_FORMATS, check_format, write_video
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class CSVExperiment:
         self, name: str, value: float, global_step: int | None = None
     ) -> None:
         """Append ``step,value`` to ``scalars/<name>.csv``; it is on disk at once."""
-        value = float(value)
+        value = as_number(value, name)
         if global_step is None:
             global_step = len(self.scalars[name])
         step = as_step(global_step)
@@ -69,7 +69,7 @@ class CSVExperiment:
         wanted = self._path("texts", f"{tag}{step}.txt")
         path = self._texts.get(wanted)
         with _opened(path or wanted, "a" if path else "w", self.overwrite) as file:
-            file.write(text)
+            file.writelines(text)  # as TorchRL's, which takes a list of lines, too
             self._texts[wanted] = Path(file.name)
         _count(self.text_counter, tag, global_step)
 
@@ -111,8 +111,6 @@ class CSVExperiment:
         **kwargs: Any,
     ) -> Path:
         """Write ``tables/<name>_<step>.csv`` and return its path."""
-        if not isinstance(columns, Clip):
-            check_format(format, ("csv",), "CSVLogger.log_table")
         step = _step(self.tables_counter, name, global_step)
         path = write_table(
             columns,

@@ -1,21 +1,18 @@
 """What every logger here is: one that works in the process that made it.
 
-Its life from start to shutdown, its checkpoint, and the numbers that it is given, in
-TorchRL's words (the service backend "direct"). Knows nothing of where things go.
+Its life from start to shutdown and its checkpoint, in TorchRL's words (the service
+backend "direct"), and the library that it needs. Knows nothing of where things go.
 """
 
 from __future__ import annotations
 
 import contextlib
-import operator
 import os
-import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from rollout_viewer._errors import MissingDependencyError
+from rollout_viewer.loggers._values import as_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -150,61 +147,6 @@ class DirectLogger:
 
     def _load_local_state(self, local: Mapping[str, Any]) -> None:
         """Take the counters of a checkpoint."""
-
-
-class Steps:
-    """The last step of each name, for those that are logged without one."""
-
-    def __init__(self) -> None:
-        self.last: dict[str, int] = {}
-
-    def of(self, name: str, step: Any) -> int:
-        """Return `step` as a number; None: the one after the last, from 0."""
-        return self.last.get(name, -1) + 1 if step is None else int(as_step(step))
-
-    def done(self, name: str, step: int) -> None:
-        """Say that this step was logged."""
-        self.last[name] = max(self.last.get(name, -1), step)
-
-    def take(self, name: str, step: Any) -> int:
-        """Return the step as `of`, logged."""
-        taken = self.of(name, step)
-        self.done(name, taken)
-        return taken
-
-
-def as_step(step: Any) -> Any:
-    """Return a step of torch's or NumPy's as Python's; others as they are."""
-    with contextlib.suppress(TypeError):
-        return operator.index(step)
-    is_whole = isinstance(step, float) and step.is_integer()
-    return int(step) if is_whole else step
-
-
-def as_numbers(metrics: Any, keys_sep: str = "/") -> dict[str, Any]:
-    """Return the numbers of a dict or a TensorDict as Python's, flat."""
-    if hasattr(metrics, "flatten_keys"):
-        metrics = metrics.flatten_keys(keys_sep).to_dict()
-    return {name: as_python(value) for name, value in metrics.items()}
-
-
-def as_python(value: Any) -> Any:
-    """Return a tensor or an array as a number, or as a list of them."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
-    if isinstance(value, np.ndarray | np.generic):
-        return value.item() if value.size == 1 else value.tolist()
-    return value
-
-
-def as_config(cfg: Any) -> dict[str, Any]:
-    """Return a configuration as a dict: a mapping, OmegaConf's, a namespace's."""
-    omegaconf: Any = sys.modules.get("omegaconf")
-    if omegaconf is not None and omegaconf.OmegaConf.is_config(cfg):
-        cfg = omegaconf.OmegaConf.to_container(cfg, resolve=True)
-    if not hasattr(cfg, "items"):
-        cfg = vars(cfg)  # argparse's namespace, a dataclass
-    return {str(key): value for key, value in cfg.items()}
 
 
 @contextlib.contextmanager

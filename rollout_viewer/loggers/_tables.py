@@ -12,6 +12,7 @@ import numpy as np
 
 from rollout_viewer._clip import Clip
 from rollout_viewer._files import new_file
+from rollout_viewer.loggers._videos import check_format
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,13 +40,14 @@ def write_table(
         Where the file is.
 
     Raises:
-        ValueError: The columns are of unequal length.
+        ValueError: The columns are of unequal length, or the suffix is not known.
         ExportError: It could not be written; nothing of it is left.
     """
     if isinstance(columns, Clip):
         told = ("on_progress", "cancel")
         given = {k: v for k, v in (options or {}).items() if k in told}
         return columns.write(path, overwrite=overwrite, **given)[0]
+    check_format(path.suffix[1:], ("csv",), where)
     with (
         new_file(path, where=where, overwrite=overwrite) as new,
         new.part.open("w", newline="", encoding="utf-8") as out,

@@ -42,14 +42,14 @@ _CLIP_KEYWORDS = (
 
 
 def check_format(given: Any, known: Sequence[str], where: str) -> str:
-    """Return a video format that is known.
+    """Return a format that is known.
 
     Raises:
         ValueError: It is not.
     """
     if given not in known:
         raise ValueError(
-            f"{where}: expected a video format in {tuple(known)}, got {given!r}. "
+            f"{where}: expected a format in {tuple(known)}, got {given!r}. "
             "Choose one of them."
         )
     return str(given)

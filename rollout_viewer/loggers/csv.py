@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._clip import Clip
 from rollout_viewer.loggers._csv_files import CSVExperiment
-from rollout_viewer.loggers._direct import DirectLogger, as_config
+from rollout_viewer.loggers._direct import DirectLogger
+from rollout_viewer.loggers._values import as_config
 from rollout_viewer.loggers._videos import VIDEO_FORMATS, check_format, check_video
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ class CSVLogger(DirectLogger):
             name: Slashes make folders.
             columns: Name -> values; a `Clip` gives its table, streamed.
             step: Part of the name; None: counts from 0 for each name.
-            **kwargs: For clips ``on_progress`` and ``cancel``, as `Clip.write`.
+            **kwargs: For clips ``format`` in place of ``"csv"``, ``on_progress`` and
+                ``cancel``, as `Clip.write`.
 
         Raises:
             ExportError: It could not be written; nothing of it is left.

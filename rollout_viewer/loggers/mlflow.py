@@ -9,15 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._clip import Clip
-from rollout_viewer.loggers._direct import (
-    DirectLogger,
-    Steps,
-    as_config,
-    as_numbers,
-    at_the_end,
-    extra,
-)
+from rollout_viewer.loggers._direct import DirectLogger, at_the_end, extra
 from rollout_viewer.loggers._tables import write_table
+from rollout_viewer.loggers._values import Steps, as_config, as_number, as_numbers
 from rollout_viewer.loggers._videos import VIDEO_FORMATS, check_format, video_file
 
 if TYPE_CHECKING:
@@ -97,8 +91,9 @@ class MLFlowLogger(DirectLogger):
 
     def log_scalar(self, name: str, value: float, step: int | None = None) -> None:
         """Log a number. Steps count from 0 where none is given."""
+        number = as_number(value, name)
         step = self._steps.take(name, step)
-        self._client.log_metric(self._run_id, name, float(value), step=step)
+        self._client.log_metric(self._run_id, name, number, step=step)
 
     def log_metrics(
         self, metrics: Any, step: int | None = None, *, keys_sep: str = "/"
@@ -118,7 +113,7 @@ class MLFlowLogger(DirectLogger):
         numbers = as_numbers(metrics, keys_sep)
         now_ms = int(time.time() * 1000)
         found = [
-            Metric(name, float(number), now_ms, self._steps.take(name, step))
+            Metric(name, as_number(number, name), now_ms, self._steps.take(name, step))
             for name, number in numbers.items()
         ]
         for start in range(0, len(found), _MAX_BATCH):
@@ -172,17 +167,19 @@ class MLFlowLogger(DirectLogger):
             name: Slashes make folders.
             columns: Name -> values; a `Clip` gives its table, streamed.
             step: Part of the name; None: counts from 0 for each name.
-            **kwargs: For clips ``on_progress`` and ``cancel``, as `Clip.write`.
+            **kwargs: For clips ``format`` in place of ``"csv"``, ``on_progress`` and
+                ``cancel``, as `Clip.write`.
 
         Raises:
             ExportError: It could not be written; nothing of it is logged.
         """
+        suffix = kwargs.pop("format", None) or "csv"
         key = f"tables/{name}"
         step = self._steps.of(key, step)
         with tempfile.TemporaryDirectory(prefix="rollout_viewer_") as folder:
             where = "MLFlowLogger.log_table"
             path = write_table(
-                columns, Path(folder, "table.csv"), where=where, options=kwargs
+                columns, Path(folder, f"table.{suffix}"), where=where, options=kwargs
             )
             self._log_file(path, "tables", f"{name}_{step}")
         self._steps.done(key, step)
@@ -193,7 +190,7 @@ class MLFlowLogger(DirectLogger):
         step = self._steps.take(key, step)
         with tempfile.TemporaryDirectory(prefix="rollout_viewer_") as folder:
             path = Path(folder, "text.txt")
-            path.write_text(text, encoding="utf-8")
+            path.write_text(str(text), encoding="utf-8")
             self._log_file(path, "texts", f"{name}_{step}")
 
     def log_hparams(self, cfg: Mapping[str, Any]) -> None:

@@ -10,14 +10,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer.loggers._direct import (
-    DirectLogger,
-    Steps,
-    as_config,
-    at_the_end,
-    extra,
-)
+from rollout_viewer._clip import Clip
+from rollout_viewer._errors import ExportTooLargeError
+from rollout_viewer.loggers._direct import DirectLogger, at_the_end, extra
 from rollout_viewer.loggers._tables import write_table
+from rollout_viewer.loggers._values import Steps, as_config, as_number
 from rollout_viewer.loggers._videos import video_file
 
 if TYPE_CHECKING:
@@ -25,7 +22,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from rollout_viewer._clip import Clip
+# A protobuf message ends at 2 GiB.
+_MAX_GIF_BYTES = 2_000_000_000
 
 
 class TensorboardLogger(DirectLogger):
@@ -79,7 +77,8 @@ class TensorboardLogger(DirectLogger):
 
     def log_scalar(self, name: str, value: float, step: int | None = None) -> None:
         """Log a number."""
-        self._writer.add_scalar(name, float(value), self._steps.take(name, step))
+        number = as_number(value, name)
+        self._writer.add_scalar(name, number, self._steps.take(name, step))
 
     def log_video(
         self, name: str, video: Any, step: int | None = None, **kwargs: Any
@@ -96,16 +95,23 @@ class TensorboardLogger(DirectLogger):
 
         Raises:
             FrameError: The video has another shape or dtype.
+            ExportTooLargeError: The GIF, which is in memory for a moment, has more
+                than 2 GB.
             ExportError: It could not be written; nothing of it is logged.
         """
-        from rollout_viewer._clip import Clip
-
         fps = kwargs.pop("fps", None)
         if not isinstance(video, Clip):
             fps = fps or self.video_fps
         walltime = kwargs.pop("walltime", None)
         where = "TensorboardLogger.log_video"
         with video_file(video, "gif", fps=fps, where=where, options=kwargs) as path:
+            num_bytes = path.stat().st_size
+            if num_bytes > _MAX_GIF_BYTES:
+                raise ExportTooLargeError(
+                    f"{where}: expected a GIF of at most {_MAX_GIF_BYTES / 1e9:g} GB, "
+                    f"which is what an event can hold, got {num_bytes / 1e9:.3g} GB. "
+                    "Log fewer rows or envs, or write a file: clip.write('x.mp4')."
+                )
             gif = path.read_bytes()
         self._add_image(name, gif, self._steps.take(name, step), walltime)
         self._writer.flush()
@@ -123,16 +129,18 @@ class TensorboardLogger(DirectLogger):
             name: Slashes make folders.
             columns: Name -> values; a `Clip` gives its table, streamed.
             step: Part of the name; None: counts from 0 for each name.
-            **kwargs: For clips ``on_progress`` and ``cancel``, as `Clip.write`.
+            **kwargs: For clips ``format`` in place of ``"csv"``, ``on_progress`` and
+                ``cancel``, as `Clip.write`.
 
         Raises:
             ExportError: It could not be written; nothing of it is left.
         """
+        suffix = kwargs.pop("format", None) or "csv"
         key = f"tables/{name}"
         step = self._steps.of(key, step)
         path = write_table(
             columns,
-            Path(self.log_dir, "tables", f"{name}_{step}.csv"),
+            Path(self.log_dir, "tables", f"{name}_{step}.{suffix}"),
             where="TensorboardLogger.log_table",
             options=kwargs,
         )
@@ -141,7 +149,7 @@ class TensorboardLogger(DirectLogger):
 
     def log_text(self, name: str, text: str, step: int | None = None) -> None:
         """Log a text, which TensorBoard reads as Markdown."""
-        self._writer.add_text(name, text, self._steps.take(name, step))
+        self._writer.add_text(name, str(text), self._steps.take(name, step))
 
     def log_hparams(self, cfg: Mapping[str, Any]) -> None:
         """Log a configuration to the HPARAMS page; nested names are joined by dots.

@@ -6,26 +6,19 @@ not needed.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._clip import Clip
-from rollout_viewer.loggers._direct import (
-    DirectLogger,
-    Steps,
-    as_config,
-    as_numbers,
-    as_python,
-    extra,
-)
+from rollout_viewer.loggers._direct import DirectLogger, extra
 from rollout_viewer.loggers._tables import cells, write_table
+from rollout_viewer.loggers._values import Steps, as_config, as_numbers, as_python
 from rollout_viewer.loggers._videos import check_format, video_file
+from rollout_viewer.loggers._wandb_run import environment, made_folder, start_run
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    import os
     from collections.abc import Sequence
 
     import numpy.typing as npt
@@ -88,7 +81,7 @@ class WandbLogger(DirectLogger):
             import wandb
 
             self._wandb: Any = wandb
-        self.save_dir = _folder(save_dir, kwargs.pop("log_dir", None))
+        self.save_dir = made_folder(save_dir, kwargs.pop("log_dir", None))
         super().__init__(exp_name, self.save_dir)
         self.offline, self.id, self.project = offline, id, project
         self.base_url = base_url
@@ -98,11 +91,21 @@ class WandbLogger(DirectLogger):
         self._tables = Steps()
         self._step_metrics: set[str] = set()
         self._metrics: set[str] = set()
-        self.experiment = self._start_run(kwargs)
+        self.experiment = start_run(
+            wandb,
+            {
+                "name": exp_name,
+                "dir": self.save_dir,
+                "id": id,
+                "project": project,
+                "resume": "allow",
+                **kwargs,
+            },
+            offline=offline,
+            base_url=base_url,
+        )
         if log_env_packages:
-            self.experiment.config.update(
-                {"env": _environment()}, allow_val_change=True
-            )
+            self.experiment.config.update({"env": environment()}, allow_val_change=True)
 
     # -- logging
 
@@ -277,43 +280,16 @@ class WandbLogger(DirectLogger):
 
     # -- the run
 
-    def _start_run(self, kwargs: dict[str, Any]) -> Any:
-        settings = {
-            "name": self.exp_name,
-            "dir": self.save_dir,
-            "id": self.id,
-            "project": self.project,
-            "resume": "allow",
-            **kwargs,
-        }
-        if self.offline:
-            settings["mode"] = "offline"
-        if self.base_url is not None:
-            settings["settings"] = self._with_base_url(settings.get("settings"))
-        return self._wandb.init(**settings)
-
-    def _with_base_url(self, given: Any) -> Any:
-        if given is None or isinstance(given, Mapping):
-            given = self._wandb.Settings(**{**(given or {}), "base_url": self.base_url})
-        else:
-            given.base_url = self.base_url
-        if not self.offline:
-            key = getattr(given, "api_key", None)
-            self._wandb.login(host=self.base_url, key=key)
-        return given
-
     def _save_table(
         self, name: str, columns: Any, step: Any, options: dict[str, Any]
     ) -> None:
         step = self._tables.of(name, step)
-        with tempfile.TemporaryDirectory(prefix="rollout_viewer_") as folder:
-            where = "WandbLogger.log_table"
-            path = Path(self.experiment.dir, "tables", f"{name}_{step}.csv")
-            made = write_table(
-                columns, Path(folder, path.name), where=where, options=options
-            )
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(made.read_bytes())
+        path = write_table(
+            columns,
+            Path(self.experiment.dir, "tables", f"{name}_{step}.csv"),
+            where="WandbLogger.log_table",
+            options=options,
+        )
         self.experiment.save(str(path), base_path=self.experiment.dir, policy="now")
         self._tables.done(name, step)
 
@@ -347,21 +323,6 @@ class WandbLogger(DirectLogger):
         return f"WandbLogger(experiment={self.experiment!r})"
 
 
-def _folder(save_dir: Any, log_dir: Any) -> str | None:
-    """Return the one that is given, made."""
-    if save_dir and log_dir:
-        raise ValueError(
-            "WandbLogger: expected save_dir or log_dir, which are the same, got both: "
-            f"{save_dir!r} and {log_dir!r}. Leave one out."
-        )
-    given = save_dir or log_dir
-    if not given:
-        return None
-    folder = os.path.expanduser(str(os.fspath(given)))
-    os.makedirs(folder, exist_ok=True)
-    return folder
-
-
 def _is_step(name: str) -> bool:
     return name == "step" or name.endswith("/step")
 
@@ -375,33 +336,3 @@ def _num_lines(columns: Any) -> int:
     if isinstance(columns, Clip):
         return columns.num_rows * len(columns.envs)
     return max((len(values) for values in columns.values()), default=0)
-
-
-def _environment() -> dict[str, Any]:
-    """Return Python, the packages, and where those in the making stand."""
-    import importlib.metadata
-    import json
-    import platform
-    import sys
-
-    packages, editable = {}, {}
-    for found in importlib.metadata.distributions():
-        name = found.metadata["Name"]
-        if not name:  # a folder that an installation left behind
-            continue
-        packages[name] = found.version
-        with contextlib.suppress(ValueError):
-            origin = json.loads(found.read_text("direct_url.json") or "{}")
-            if origin.get("dir_info", {}).get("editable"):
-                editable[name] = origin.get("url")
-    return {
-        "python": {
-            "version": sys.version,
-            "executable": sys.executable,
-            "prefix": sys.prefix,
-            "base_prefix": sys.base_prefix,
-            "platform": platform.platform(),
-        },
-        "packages": dict(sorted(packages.items())),
-        "editable_sources": dict(sorted(editable.items())),
-    }
