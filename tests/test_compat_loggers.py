@@ -624,6 +624,32 @@ def test_the_table_of_torchrls_logger_stands_in_its_folder(tmp_path):
     assert path == tmp_path / "run" / "tables" / "eval_1.csv"
 
 
+def test_torchrls_wandb_logger_takes_a_clip(tmp_path, offline):
+    pytest.importorskip("moviepy", reason="what the original encodes with")
+    from torchrl.record.loggers.wandb import WandbLogger
+
+    theirs = WandbLogger("run", True, tmp_path, log_env_packages=False)
+
+    counting.recording(5).clip().dump(theirs, "eval", step=2, formats="mp4")
+    theirs.close()
+
+    (line,) = history(tmp_path)
+    path = pathlib.Path(theirs.experiment.dir, line["eval"]["path"])
+    assert (line["step"], numbers(path)) == (2, list(range(5)))
+
+
+def test_torchrls_mlflow_logger_takes_a_clip(tmp_path, local_store):
+    pytest.importorskip("torchcodec", reason="what the original encodes with")
+    from torchrl.record.loggers.mlflow import MLFlowLogger
+
+    theirs = MLFlowLogger("experiment", (tmp_path / "store").as_uri())
+
+    counting.recording(5).clip().dump(theirs, "eval", step=2, formats="mp4")
+
+    (path,) = tmp_path.rglob("eval_step_0002.mp4")
+    assert numbers(path) == list(range(5))
+
+
 def test_an_address_of_torchrls_mlflow_logger_is_no_folder(tmp_path, local_store):
     from torchrl.record.loggers.mlflow import MLFlowLogger
 
