@@ -32,8 +32,9 @@ _STRIP_GAP = 0.04  # of a frame's width
 # first exposure has this share of the last one's strength.
 _MOVED_LEVELS = 24
 _FIRST_EXPOSURE = 0.3
-# A curve: the height of its frames, of the axes'.
-_THUMBNAIL_SHARE = 0.42
+# A curve: the shape of its axes, and the most that its frames take of their height.
+_CURVE_RATIO = 0.5
+_MAX_THUMBNAIL_SHARE = 0.45
 
 
 def draw(
@@ -78,7 +79,7 @@ def _new_axes(kind: Kind, height: int, width: int, count: int) -> Axes:
     ratio = {
         "strip": height / (width * (count + _STRIP_GAP * (count - 1))),
         "overlay": height / width,
-        "return": 0.5,
+        "return": _CURVE_RATIO,
     }[kind]
     inches = _WIDTH_INCHES if kind != "overlay" else _WIDTH_INCHES / 2
     size = inches, inches * ratio + (0.5 if kind == "strip" else 0.2)
@@ -145,11 +146,10 @@ def _overlay(clip: Clip, rows: list[int], ax: Axes) -> None:
 def exposed(frames: Sequence[Frame]) -> Frame:
     """Return frames (H, W, 3) in one picture: what moves once for each of them.
 
-    The background is each pixel's median; what differs from it is laid over it, the
-    later the stronger.
+    What differs from the background is laid over it, the later the stronger.
     """
     stack = np.stack(frames)
-    background = np.median(stack, axis=0).astype(np.float32)
+    background = _background(stack).astype(np.float32)
     picture = background.copy()
     # Of a single frame the only strength is the full one.
     strengths = np.linspace(1, _FIRST_EXPOSURE, len(frames))[::-1]
@@ -157,6 +157,19 @@ def exposed(frames: Sequence[Frame]) -> Frame:
         moved = np.abs(frame - background).max(axis=2, keepdims=True) > _MOVED_LEVELS
         picture += moved * np.float32(strength) * (frame - picture)
     return picture.round().astype(np.uint8)
+
+
+def _background(stack: Frame) -> Frame:
+    """Return for each pixel the one of its colors that the frames have most of.
+
+    The median would take what stands in one place most of the time for background.
+    """
+    levels = stack.astype(np.uint16) >> 4
+    codes = levels[..., 0] << 8 | levels[..., 1] << 4 | levels[..., 2]
+    counts = np.bincount(codes.reshape(-1), minlength=1 << 12)
+    best = counts[codes].argmax(axis=0)
+    chosen: Frame = np.take_along_axis(stack, best[None, :, :, None], axis=0)[0]
+    return chosen
 
 
 # -- the return over time
@@ -180,22 +193,26 @@ def _add_thumbnails(
     clip: Clip, rows: list[int], ax: Axes, totals: npt.NDArray[np.float64]
 ) -> None:
     """Put frames in a line above the curve, each tied to its point."""
-    low, high = ax.get_ylim()
-    # So high that the curve stays below them.
-    ax.set_ylim(low, low + (high - low) / (1 - _THUMBNAIL_SHARE - 0.06))
+    height, width = clip.frame_size
     share = 1 / len(rows)
+    tall = min(share * height / width / _CURVE_RATIO, _MAX_THUMBNAIL_SHARE)
+    low, high = ax.get_ylim()
+    ticks = [tick for tick in ax.get_yticks() if low <= tick <= high]
+    # So high that the curve stays below them.
+    ax.set_ylim(low, low + (high - low) / (1 - tall - 0.06))
+    ax.set_yticks(ticks)
     for index, row in enumerate(rows):
-        box = (index * share, 1 - _THUMBNAIL_SHARE, share * 0.96, _THUMBNAIL_SHARE)
+        box = (index * share, 1 - tall, share * 0.96, tall)
         inset = ax.inset_axes(box)
         inset.imshow(_frame(clip, row), interpolation="none")
         inset.set_xticks([])
         inset.set_yticks([])
-        inset.set_anchor("S")
+        inset.set_anchor("N")
         best = np.nanmax(totals[row - clip.start, list(clip.shown_envs)], initial=low)
         ax.annotate(
             "",
             xy=(row, best),
-            xytext=((index + 0.48) * share, 1 - _THUMBNAIL_SHARE),
+            xytext=((index + 0.48) * share, 1 - tall),
             textcoords="axes fraction",
             arrowprops={"arrowstyle": "-", "linewidth": 0.5, "color": "0.6"},
         )

@@ -92,13 +92,10 @@ class _Texts:
 
     def _describe(self, columns: dict[str, Column]) -> list[str]:
         steps = ("env", "episode", "episode_step", "total_reward")
-        values = [columns[name].values.tolist() for name in steps]
+        env, episode, step, total = (columns[name].values.tolist() for name in steps)
         actions = [_values_or_none(columns[name]) for name in self._actions]
-        chosen = list(zip(*actions, strict=True)) or [()] * len(values[0])
-        return [
-            describe(*line, action)
-            for *line, action in zip(*values, chosen, strict=True)
-        ]
+        chosen = list(zip(*actions, strict=True)) or [()] * len(env)
+        return list(map(describe, env, episode, step, total, chosen))
 
 
 def describe(

@@ -33,7 +33,8 @@ _SHEET_FRAMES = 16
 # A picture of many frames is reduced to this, which any screen and mail takes, and
 # which bounds the memory; a single row never is.
 _MAX_PIXELS = 4_000_000
-_CAPTION_PX = 12
+# Of a frame's height.
+_CAPTION_SHARE, _LEAST_CAPTION_PX = 0.05, 10
 
 
 def write_png(job: Job, clip: Clip, path: Path) -> Path:
@@ -56,7 +57,7 @@ def write_sheet(job: Job, clip: Clip, path: Path) -> Path:
     rows = _spaced(clip, _SHEET_FRAMES)
     height, width = clip.frame_size
     k = _reduction(job, len(rows) * height * width)
-    text = Lettering(_CAPTION_PX)
+    text = Lettering(max(_LEAST_CAPTION_PX, round(height // k * _CAPTION_SHARE)))
     title = text.draw(_title(clip))
     num_rows, columns = grid_shape(len(rows))
     cell = height // k + text.draw("0").shape[0], width // k

@@ -9,8 +9,6 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from rollout_viewer._errors import MissingDependencyError
 from rollout_viewer._job import tags
 
@@ -96,9 +94,8 @@ def _schema(table: Table, metadata: dict[str, str]) -> Any:
 
 def _cells(column: Column) -> list[Any]:
     """Return what stands in a file: nothing where there is no value."""
-    values, is_missing = column.values.tolist(), column.is_missing.tolist()
-    if not np.any(column.is_missing):
-        return values
+    values: list[Any] = column.values.tolist()
+    is_missing = column.is_missing.tolist()
     return [
         "" if gone else value for value, gone in zip(values, is_missing, strict=True)
     ]

@@ -37,8 +37,9 @@ class Lettering:
     def __init__(self, size_px: int) -> None:
         from PIL import ImageFont
 
-        self._font: Any = ImageFont.load_default(max(size_px, LEAST_TEXT_PX))
-        ascent, descent = self._font.getmetrics()
+        font: Any = ImageFont.load_default(max(size_px, LEAST_TEXT_PX))
+        self._font = font
+        ascent, descent = font.getmetrics()
         self.line_px = ascent + descent
         self._letters: dict[str, npt.NDArray[np.uint8]] = {}
 

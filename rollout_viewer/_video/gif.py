@@ -208,7 +208,7 @@ class _ExactColors:
         slots = codes * self._factor
         slots >>= np.uint32(32 - _TABLE_BITS)
         # Every slot is in the table: no check of each.
-        return cast("Indices", self._table.take(slots, mode="clip"))
+        return self._table.take(slots, mode="clip")
 
     def _learn(self, known: Codes) -> None:
         self._known = known

@@ -53,7 +53,7 @@ class VideoFile:
         except FileNotFoundError:
             raise
         except (av.FFmpegError, OSError) as error:
-            raise self._no_video(str(error)) from error
+            raise self._no_video(error.strerror or str(error)) from error
         if not self._container.streams.video:
             self.close()
             raise self._no_video("a file without a picture")
@@ -85,7 +85,7 @@ class VideoFile:
 
     def _no_video(self, found: str) -> ExportError:
         return ExportError(
-            f"{self._where}: expected a video, got {str(self._path)!r}: {found}. "
+            f"{self._where}: expected a video, got {str(self._path)!r} ({found}). "
             "Choose a file that a player plays."
         )
 

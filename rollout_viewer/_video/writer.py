@@ -331,7 +331,8 @@ class VideoWriter:
 
 def _paste(band: av.VideoFrame, picture: av.VideoFrame, top: int) -> None:
     """Copy a band of a planar picture to line `top` of the whole."""
-    for source, target in zip(band.planes, picture.planes, strict=True):
+    planes: Any = zip(band.planes, picture.planes, strict=True)
+    for source, target in planes:
         first = top * target.height // picture.height
         lines = np.frombuffer(target, np.uint8).reshape(-1, target.line_size)
         pixels = np.frombuffer(source, np.uint8).reshape(-1, source.line_size)
