@@ -93,11 +93,12 @@ def record_video(path: Path, *, max_bytes: float = MAX_VIDEO_BYTES) -> FrameCach
             "Check the path."
         )
     try:
-        with VideoFile(path, where="rv.open") as video:
-            fps = video.fps or _DEFAULT_FPS
-            cache = FrameCache(fps=fps, metadata={"video": path.name})
-            with cache:
-                what_is_missing = _fill(cache, video, path.name, max_bytes)
+        with (
+            VideoFile(path, where="rv.open") as video,
+            FrameCache(metadata={"video": path.name}) as cache,
+        ):
+            what_is_missing = _fill(cache, video, path.name, max_bytes)
+            cache.mark_fps(video.fps or _DEFAULT_FPS)
     except ExportError as error:
         raise RecordingError(str(error)) from error
     if not cache.num_rows:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rollout_viewer._table import Column, Table
 
 # Small enough that a table shows its progress twice a second, and stops as soon.
-_CSV_ROWS = 256
+_WINDOW_ROWS = 256
 # Parquet compresses and skips by groups of lines.
 _GROUP_LINES = 65_536
 
@@ -34,9 +34,9 @@ def write_csv(job: Job, clip: Clip, path: Path) -> Path:
     ):
         lines = csv.writer(out, lineterminator="\n")
         lines.writerow(table.names)
-        for start in range(clip.start, clip.stop, _CSV_ROWS):
+        for start in range(clip.start, clip.stop, _WINDOW_ROWS):
             job.progress.check(start)
-            stop = min(start + _CSV_ROWS, clip.stop)
+            stop = min(start + _WINDOW_ROWS, clip.stop)
             columns = [_cells(column) for column in table.window(start, stop).values()]
             lines.writerows(zip(*columns, strict=True))
             job.progress.advance(stop - start)
@@ -51,21 +51,18 @@ def write_parquet(job: Job, clip: Clip, path: Path) -> Path:
 
     table = clip._table()
     schema = _schema(table, {"rollout_viewer": tags(clip, path)["comment"]})
-    num_rows = max(1, _GROUP_LINES // len(clip.envs))
     with (
         job.new_file(path) as file,
         parquet.ParquetWriter(file.part, schema, compression="zstd") as out,
     ):
-        for start in range(clip.start, clip.stop, num_rows):
+        waiting: list[Any] = []
+        for start in range(clip.start, clip.stop, _WINDOW_ROWS):
             job.progress.check(start)
-            stop = min(start + num_rows, clip.stop)
-            columns = [
-                pa.array(column.values, mask=column.is_missing).cast(field.type, False)
-                for field, column in zip(
-                    schema, table.window(start, stop).values(), strict=True
-                )
-            ]
-            out.write_table(pa.Table.from_arrays(columns, schema=schema))
+            stop = min(start + _WINDOW_ROWS, clip.stop)
+            waiting.append(_typed(table.window(start, stop), schema))
+            if stop == clip.stop or sum(map(len, waiting)) >= _GROUP_LINES:
+                out.write_table(pa.concat_tables(waiting))
+                waiting.clear()
             job.progress.advance(stop - start)
     return file.path
 
@@ -79,6 +76,17 @@ def check_parquet(where: str) -> None:
             f"{where}: .parquet needs pyarrow, which is not installed. "
             'Run: pip install "rollout-viewer[parquet]"'
         ) from error
+
+
+def _typed(columns: dict[str, Column], schema: Any) -> Any:
+    """Return lines as a table of pyarrow, null where there is no value."""
+    import pyarrow as pa
+
+    arrays = [
+        pa.array(column.values, mask=column.is_missing).cast(field.type, safe=False)
+        for field, column in zip(schema, columns.values(), strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _schema(table: Table, metadata: dict[str, str]) -> Any:

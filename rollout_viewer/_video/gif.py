@@ -13,7 +13,7 @@ import contextlib
 import itertools
 import warnings
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import av
 import numpy as np
@@ -45,7 +45,9 @@ _BAND_PIXELS = 500_000
 # Of the table of colours: 16 bits make one without a collision for 256 colours out
 # of two multipliers, and stay in a processor's cache.
 _TABLE_BITS = 16
-_COMMENT_BLOCK = 255  # bytes, of the format
+# Of the format, in bytes.
+_HEADER_BYTES, _COMMENT_BLOCK = 13, 255
+_PIECE_BYTES = 1 << 20
 
 
 def write_gif(
@@ -324,16 +326,27 @@ def _picture(frame: Frame) -> av.VideoFrame:
 
 
 def _add_comment(path: Path, text: str) -> None:
-    """Put a comment block before the last byte of a GIF, which ends it.
+    """Put a comment in front of the first picture, where readers look for it.
 
-    Source: GIF89a specification, 24. Comment Extension.
+    Source: GIF89a specification, 17 to 19 (header, colours) and 24 (comments).
     """
     content = text.encode("ascii", "replace")
     starts = range(0, len(content), _COMMENT_BLOCK)
     blocks = [content[start : start + _COMMENT_BLOCK] for start in starts]
+    sized = b"".join(bytes([len(block)]) + block for block in blocks)
     with path.open("r+b") as file:
-        file.seek(-1, 2)
-        assert file.read(1) == b";"
-        file.seek(-1, 2)
-        sized = b"".join(bytes([len(block)]) + block for block in blocks)
-        file.write(b"\x21\xfe" + sized + b"\x00;")
+        flags = file.read(_HEADER_BYTES)[10]
+        num_colors = 2 << (flags & 7) if flags & 128 else 0
+        _insert(file, _HEADER_BYTES + 3 * num_colors, b"\x21\xfe" + sized + b"\x00")
+
+
+def _insert(file: BinaryIO, offset: int, content: bytes) -> None:
+    """Move what is behind `offset` on, piece by piece, and write `content` there."""
+    for stop in range(file.seek(0, 2), offset, -_PIECE_BYTES):
+        start = max(offset, stop - _PIECE_BYTES)
+        file.seek(start)
+        piece = file.read(stop - start)
+        file.seek(start + len(content))
+        file.write(piece)
+    file.seek(offset)
+    file.write(content)

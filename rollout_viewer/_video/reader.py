@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     Frame = npt.NDArray[np.uint8]
 
 
+# Times are whole milliseconds in some files, which is a per cent of a short one.
+_SAME_RATE = 0.02
+
+
 class VideoFile:
     """An open video file. Iterate over it once for its frames; one thread.
 
@@ -34,7 +38,6 @@ class VideoFile:
         where: The function that a person called, for messages.
 
     Attributes:
-        fps: Frames a second on average; None where the file does not say.
         num_frames: As the file says it, which may be wrong; 0 where it does not.
 
     Raises:
@@ -59,13 +62,35 @@ class VideoFile:
             raise self._no_video("a file without a picture")
         stream = self._container.streams.video[0]
         stream.thread_type = "AUTO"
-        rate = stream.average_rate or stream.guessed_rate
-        self.fps = float(rate) if rate else None
         self.num_frames: int = stream.frames
+        self._told_fps = float(stream.average_rate or stream.guessed_rate or 0)
+        # When the first and the last frame so far are shown, and how many there were.
+        self._shown = (0.0, 0.0)
+        self._count = 0
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second on average; None where nothing tells it.
+
+        As the file says it, unless the frames' own times, as far as they were read,
+        say another (of a GIF, ffmpeg guesses).
+        """
+        first, last = self._shown
+        if last <= first:
+            return self._told_fps or None
+        seen = (self._count - 1) / (last - first)
+        is_right = (
+            abs(seen / self._told_fps - 1) < _SAME_RATE if self._told_fps else False
+        )
+        return self._told_fps if is_right else round(seen, 3)
 
     def __iter__(self) -> Iterator[Frame]:
         with as_export_errors(self._where):
             for picture in self._container.decode(video=0):
+                if picture.time is not None:
+                    first = self._shown[0] if self._count else picture.time
+                    self._shown = first, picture.time
+                self._count += 1
                 yield _rgb(self._reformatter, picture)
 
     def close(self) -> None:
