@@ -329,13 +329,19 @@ def _folder_of(logger: Any) -> Path:
         getattr(owner, "log_dir", None),
         getattr(logger, "log_dir", None),
     ):
-        if isinstance(candidate, (str, Path)):
+        # MLflow's is an address, which would become a folder called "file:".
+        if isinstance(candidate, (str, Path)) and not is_address(candidate):
             return Path(candidate)
     raise ExportError(
         "Clip.dump: expected a logger with log_table or log_dir for a table, got "
         f"{type(logger).__name__}. Write it with clip.write('table.csv'), or use "
         "rv.CSVLogger."
     )
+
+
+def is_address(place: str | Path) -> bool:
+    """Tell whether this is a URI and no folder."""
+    return str(place).startswith("file:") or "://" in str(place)
 
 
 def _accepts(function: Callable[..., Any], name: str) -> bool:
