@@ -17,9 +17,8 @@ from rollout_viewer.loggers._videos import check_format, video_file
 from rollout_viewer.loggers._wandb_run import environment, made_folder, start_run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     import os
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
