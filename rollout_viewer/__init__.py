@@ -46,9 +46,9 @@ from rollout_viewer._errors import (
 
 if TYPE_CHECKING:
     from rollout_viewer._cache import FrameCache
-    from rollout_viewer._cache import open_recording as open
     from rollout_viewer._clip import Clip
     from rollout_viewer._frames import as_frames
+    from rollout_viewer._open import open_path as open
     from rollout_viewer._rollout import record, rollout
     from rollout_viewer._rows import Episode
     from rollout_viewer._viewer import RolloutViewer, view
@@ -73,7 +73,7 @@ _LAZY = {
     "TensorboardLogger": "rollout_viewer.loggers.tensorboard:TensorboardLogger",
     "WandbLogger": "rollout_viewer.loggers.wandb:WandbLogger",
     "as_frames": "rollout_viewer._frames:as_frames",
-    "open": "rollout_viewer._cache:open_recording",
+    "open": "rollout_viewer._open:open_path",
     "record": "rollout_viewer._rollout:record",
     "rollout": "rollout_viewer._rollout:rollout",
     "view": "rollout_viewer._viewer:view",

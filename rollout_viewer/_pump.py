@@ -16,7 +16,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer import _protocol
-from rollout_viewer._codec import CHUNK_ROWS
+from rollout_viewer._codec import CHUNK_ROWS, absent, parse
+from rollout_viewer._errors import RecordingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,6 +69,7 @@ class Pump:
         self._on_error = on_error
         self._clock = clock
         self._inbox: deque[Any] = deque()
+        self._damaged: set[tuple[int, int]] = set()
         self._wake = threading.Event()
         self._is_closed = False
         self._has_page = False
@@ -254,7 +256,24 @@ class Pump:
         self, block: int, slot: int, num_rows: int
     ) -> Iterator[tuple[int, int, bytes]]:
         first = self._sent.get((block, slot), 0)
-        piece = _protocol.piece(self._cache._recording, block, slot, first, num_rows)
+        recording = self._cache._recording
+        try:
+            piece = _protocol.piece(recording, block, slot, first, num_rows)
+            if piece is not None:
+                parse(piece, where=f"{recording.path}, block {block}, slot {slot}")
+        except RecordingError as error:
+            piece = self._hole(block, slot, first, num_rows, error)
         if piece is not None:
             self._sent[block, slot] = first + piece[4]
             yield block, slot, piece
+
+    def _hole(
+        self, block: int, slot: int, first: int, num_rows: int, error: RecordingError
+    ) -> bytes | None:
+        """Return rows without a picture in the place of what cannot be read."""
+        if (block, slot) not in self._damaged:
+            self._damaged.add((block, slot))
+            self._on_error(error)
+        count = min(num_rows - block * CHUNK_ROWS, CHUNK_ROWS) - first
+        info = self._cache._recording.slots[slot]
+        return absent(info.height, info.width, first, count) if count > 0 else None

@@ -188,14 +188,19 @@ class Recording:
         Returns:
             The episodes that begin with it, as (env, index).
         """
+        assert self.rows is not None
+        offset = self.rows.num_rows % CHUNK_ROWS
+        if not offset and not self.is_temporary:
+            # A kill may cost the newest 32 rows: those before must be in the file.
+            self._writer.catch_up(self._max_stall_s)
         with self._lock:
-            assert self.rows is not None
-            offset = self.rows.num_rows % CHUNK_ROWS
             delivered: dict[int, Frame | None] = {}
             for env, camera, frame in pictures:
-                slot = self._slot_for(
-                    env, camera, frame, offset, is_shared=camera in shared
-                )
+                slot = self._slot_of.get((env, camera), -1)
+                if slot < 0 and frame is not None:
+                    slot = self._new_slot(
+                        env, camera, frame, offset, is_shared=camera in shared
+                    )
                 if slot >= 0:
                     delivered[slot] = frame
             for slot, encoder in enumerate(self._encoders):
@@ -219,18 +224,9 @@ class Recording:
             return bool((row.kind != IDLE).any())
         return bool(row.kind[self.slots[slot].env] != IDLE)
 
-    def _slot_for(
-        self,
-        env: int,
-        camera: str,
-        frame: Frame | None,
-        offset: int,
-        *,
-        is_shared: bool,
+    def _new_slot(
+        self, env: int, camera: str, frame: Frame, offset: int, *, is_shared: bool
     ) -> int:
-        slot = self._slot_of.get((env, camera), -1)
-        if slot >= 0 or frame is None:
-            return slot
         height, width = frame.shape[:2]
         scratch = self._scratches.get((height, width))
         if scratch is None:
@@ -291,7 +287,7 @@ class Recording:
             _store.pack_statements(block, chunks.items(), is_apart=self.budget.evicts),
             num_pictures,
             nbytes,
-            lambda: self._forget(block),
+            lambda is_filed: self._filed(block, is_filed=is_filed),
             self.budget.used_nbytes + nbytes,
         )
         if not self._writer.put(batch, max_stall_s=self._max_stall_s):
@@ -331,10 +327,13 @@ class Recording:
         core = self.rows.block(first * CHUNK_ROWS, (block + 1) * CHUNK_ROWS)
         return _store.step_statements(first, block, pack_columns(core, []))
 
-    def _forget(self, block: int) -> None:
-        # A dict's pop is atomic: the writer's thread needs no lock for it, which
+    def _filed(self, block: int, *, is_filed: bool) -> None:
+        # Each is one step of a dict: the writer's thread needs no lock for it, which
         # an append that waits for the writer may hold.
-        self._pending.pop(block, None)
+        if is_filed:
+            self._pending.pop(block, None)
+        elif block in self._pending:
+            self._pending[block] = self._pending[block][0], {}
 
     def _pack_rows(self, start: int, stop: int) -> bytes:
         assert self.rows is not None
@@ -479,6 +478,9 @@ class Recording:
             for side in ("", "-wal", "-shm", "-journal"):
                 with contextlib.suppress(OSError):
                     os.unlink(f"{self.path}{side}")
+        elif _store.has_side_files(self.path):
+            # Somebody read it when it was closed, and may be gone by now.
+            _store.settle(self.path)
 
     def clear(self) -> None:
         """Forget all rows, here and in the file."""

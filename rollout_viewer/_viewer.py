@@ -17,7 +17,7 @@ import anywidget
 import traitlets
 
 from rollout_viewer import _protocol
-from rollout_viewer._cache import FrameCache, open_recording
+from rollout_viewer._cache import FrameCache
 from rollout_viewer._cells import close_earlier
 from rollout_viewer._errors import (
     CacheClosedError,
@@ -50,8 +50,8 @@ class RolloutViewer(anywidget.AnyWidget):
     works while the kernel is busy.
 
     Args:
-        source: A `FrameCache`, anything with a `.cache`, a path of a recording, or
-            an array of frames (T, H, W, 3) or (T, B, H, W, 3).
+        source: A `FrameCache`, anything with a `.cache`, a path of a recording or
+            a video, or an array of frames (T, H, W, 3) or (T, B, H, W, 3).
         logger: Where dumps go: anything with `log_video`. None:
             ``CSVLogger("rollouts", video_format="mp4")`` in the working directory.
         tag: Name of what is dumped.
@@ -499,7 +499,7 @@ class RolloutViewer(anywidget.AnyWidget):
 
 
 def view(source: Any, **options: Any) -> RolloutViewer:
-    """Return a viewer of a cache, recorder, recording file or array of frames.
+    """Return a viewer of a cache, recorder, recording, video file or array of frames.
 
     Args:
         source: See `RolloutViewer`.
@@ -520,14 +520,16 @@ def as_cache(source: Any) -> FrameCache:
     if isinstance(cache, FrameCache):
         return cache
     if isinstance(source, (str, Path)):
-        return open_recording(source)
+        from rollout_viewer._open import open_path
+
+        return open_path(source)
     if hasattr(source, "shape") or isinstance(source, (list, tuple)):
         from rollout_viewer.sources.arrays import from_arrays
 
         return from_arrays(source)
     raise TypeError(
         "rollout_viewer: expected a FrameCache, something with a .cache, the path of a "
-        f"recording, or frames (T, H, W, 3), got {type(source).__name__}."
+        f"recording or a video, or frames (T, H, W, 3), got {type(source).__name__}."
     )
 
 

@@ -33,7 +33,8 @@ class Batch(NamedTuple):
     pictures: Sequence[_store.Statement] = ()
     num_pictures: int = 0
     nbytes: int = 0
-    on_written: Callable[[], None] | None = None
+    # Told whether the step data is in the file: False, and then True if it came to be.
+    on_done: Callable[[bool], None] | None = None
     # What its owner takes the file to hold then; `Writer.overhead` is the rest.
     estimate: int | None = None
 
@@ -71,6 +72,8 @@ class Writer:
         self._is_writing = False
         self._is_closing = False
         self._unwritten: list[_store.Statement] = []
+        self._untold: list[Callable[[bool], None]] = []
+        self._is_behind = False
         self._is_wal = True
         self._is_broken = False
         self.fault: str | None = None
@@ -109,6 +112,18 @@ class Writer:
             self._queued_bytes += batch.nbytes
             self._changed.notify_all()
         return has_room
+
+    def catch_up(self, max_stall_s: float) -> None:
+        """Wait until all that was put is written, or `max_stall_s`.
+
+        Where that was not enough, nobody waits again until it is.
+        """
+        with self._changed:
+            if self._is_behind and (self._queue or self._is_writing):
+                return
+            self._is_behind = not self._changed.wait_for(
+                lambda: not self._queue and not self._is_writing, max_stall_s
+            )
 
     def refuse(self, num_pictures: int, reason: str) -> None:
         """Count pictures that are not to be written, as a fault of storage."""
@@ -201,6 +216,7 @@ class Writer:
     def _write(self, batches: Sequence[Batch]) -> None:
         steps = [*self._unwritten, *(s for b in batches for s in b.steps)]
         pictures = [s for b in batches for s in b.pictures]
+        self._untold += [b.on_done for b in batches if b.on_done is not None]
         try:
             self._check_file()
             if not self._is_wal:
@@ -218,15 +234,18 @@ class Writer:
                 self._unwritten = []
             except (sqlite3.Error, OSError):
                 self._unwritten = steps
+                for tell in self._untold:
+                    tell(False)
+                return
         else:
             self._unwritten = []
             self._is_broken = False
             self._measure(batches[-1].estimate)
             if not self.num_lost:
                 self.fault = None
-        for batch in batches:
-            if batch.on_written:
-                batch.on_written()
+        for tell in self._untold:
+            tell(True)
+        self._untold = []
 
     def _measure(self, estimate: int | None) -> None:
         if estimate is not None:

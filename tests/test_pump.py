@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+
 import numpy as np
 import pytest
 
 import rollout_viewer as rv
 from rollout_viewer import _protocol, _pump
-from rollout_viewer._codec import CHUNK_ROWS, join, parse
+from rollout_viewer._codec import CHUNK_ROWS, join, kinds_of, parse
 
 
 class Page:
@@ -242,3 +245,25 @@ def test_other_messages_are_handed_on():
     page.step()
 
     assert page.other == [cancel]
+
+
+def test_a_damaged_chunk_is_told_once_and_the_rest_arrives(tmp_path):
+    path = tmp_path / "run.rollout"
+    with rv.FrameCache(path) as cache:
+        record(cache, 100)
+    with contextlib.closing(sqlite3.connect(path)) as file, file:
+        data = bytearray(
+            file.execute("SELECT data FROM packs WHERE id=65536").fetchone()[0]
+        )
+        data[60] ^= 1
+        file.execute("UPDATE packs SET data=? WHERE id=65536", (bytes(data),))
+        file.execute("UPDATE packs SET directory=zeroblob(28) WHERE id=131072")
+    page = Page(rv.open(path)).hello()
+
+    page.pump.receive({"kind": "need", "chunks": [[1, 0, 0], [2, 1, 0]]})
+    page.step()
+
+    assert sorted(page.chunks()) == [(b, s) for b in range(4) for s in range(2)]
+    lost = [key for key, chunk in page.chunks().items() if set(kinds_of(chunk)) == {5}]
+    assert sorted(lost) == [(1, 0), (2, 0), (2, 1)]
+    assert [type(error) for error in page.errors] == [rv.RecordingError] * 3
