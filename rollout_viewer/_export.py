@@ -272,12 +272,11 @@ class _Dump:
 
 def _to_ours(dump: _Dump) -> list[Path]:
     logger, clip, step, watch = dump.logger, dump.clip, dump.step, dump.watch
-    if dump.format == "parquet":
-        return _table_beside(dump)
-    if dump.format == "csv":
+    if f".{dump.format}" in _TABLES:
         if not dump.has_log_table:
             return _table_beside(dump)
-        return _as_paths(logger.log_table(dump.tag, clip, step=step, **watch))
+        given = {} if dump.format == "csv" else {"format": dump.format}
+        return _as_paths(logger.log_table(dump.tag, clip, step=step, **given, **watch))
     if dump.format is not None:
         watch = {**watch, "format": dump.format}
     return _as_paths(logger.log_video(dump.tag, clip, step=step, fps=dump.fps, **watch))

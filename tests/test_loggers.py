@@ -529,3 +529,13 @@ def test_print_log_dir_shows_the_files(tmp_path, capsys):
 def test_ours_are_loggers(tmp_path, make):
     assert isinstance(make(tmp_path), Logger)
     assert make(tmp_path).takes_clips
+
+
+def test_a_dump_as_parquet_is_a_table(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="what writes it")
+    logger = CSVLogger("run", tmp_path)
+
+    (path,) = counting.recording(3).clip().dump(logger, "eval", formats="parquet")
+
+    assert path == tmp_path / "run" / "tables" / "eval_0.parquet"
+    assert parquet.read_table(path).num_rows == 3

@@ -287,3 +287,14 @@ def test_without_mlflow_the_extra_is_named():
     )
 
     assert 'pip install "rollout-viewer[mlflow]"' in result.stdout
+
+
+def test_a_dump_as_parquet_is_an_artifact(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="what writes it")
+    logger = make(tmp_path)
+
+    counting.recording(3).clip().dump(logger, "eval", formats="parquet")
+
+    assert artifacts(logger) == ["tables/eval_0.parquet"]
+    path = root(logger) / "tables" / "eval_0.parquet"
+    assert parquet.read_table(path).num_rows == 3

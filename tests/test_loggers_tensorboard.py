@@ -249,3 +249,13 @@ def test_without_tensorboard_the_extra_is_named(tmp_path):
     )
 
     assert 'pip install "rollout-viewer[tensorboard]"' in result.stdout
+
+
+def test_a_dump_as_parquet_is_a_table(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="what writes it")
+    logger = TensorboardLogger("run", tmp_path)
+
+    (path,) = counting.recording(3).clip().dump(logger, "eval", formats="parquet")
+
+    assert path == tmp_path / "run" / "tables" / "eval_0.parquet"
+    assert parquet.read_table(path).num_rows == 3

@@ -319,3 +319,13 @@ def test_without_wandb_the_extra_is_named():
     )
 
     assert 'pip install "rollout-viewer[wandb]"' in result.stdout
+
+
+def test_a_dump_as_parquet_is_a_file_of_the_run(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="what writes it")
+    logger = make(tmp_path)
+
+    counting.recording(3).clip().dump(logger, "eval", formats="parquet")
+
+    path = files_of(logger) / "tables" / "eval_0.parquet"
+    assert parquet.read_table(path).num_rows == 3

@@ -52,7 +52,8 @@ class Logger(Protocol):
 
     One that also has ``takes_clips = True`` is given clips in place of tensors, and
     the keywords ``fps``, ``format``, ``on_progress`` and ``cancel``, which it may
-    ignore by ``**kwargs``.
+    ignore by ``**kwargs``. With ``log_table(name, columns, step)`` it is given tables
+    as well. `rollout_viewer.testing.LoggerTests` tests one.
     """
 
     def log_video(

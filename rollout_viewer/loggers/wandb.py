@@ -192,19 +192,21 @@ class WandbLogger(DirectLogger):
         """Log columns of equal length as a table of W&B.
 
         One of more than 10,000 lines, which W&B would cut off, is kept whole among
-        the run's files, as ``tables/<name>_<step>.csv``.
+        the run's files, as ``tables/<name>_<step>.csv``; so is one of another format.
 
         Args:
             name: Slashes make groups, which share a step.
             columns: Name -> values, or a `Clip`, which gives its table.
             step: Of the group.
-            **kwargs: For clips ``on_progress`` and ``cancel``, as `Clip.write`.
+            **kwargs: For clips ``format``, ``on_progress`` and ``cancel``, as
+                `Clip.write`.
 
         Raises:
             ExportError: It could not be written; nothing of it is logged.
         """
-        if _num_lines(columns) > _MAX_TABLE_LINES:
-            self._save_table(name, columns, step, kwargs)
+        suffix = kwargs.pop("format", None) or "csv"
+        if suffix != "csv" or _num_lines(columns) > _MAX_TABLE_LINES:
+            self._save_table(name, columns, step, suffix, kwargs)
             return
         if isinstance(columns, Clip):
             columns = columns.table()
@@ -280,12 +282,12 @@ class WandbLogger(DirectLogger):
     # -- the run
 
     def _save_table(
-        self, name: str, columns: Any, step: Any, options: dict[str, Any]
+        self, name: str, columns: Any, step: Any, suffix: str, options: dict[str, Any]
     ) -> None:
         step = self._tables.of(name, step)
         path = write_table(
             columns,
-            Path(self.experiment.dir, "tables", f"{name}_{step}.csv"),
+            Path(self.experiment.dir, "tables", f"{name}_{step}.{suffix}"),
             where="WandbLogger.log_table",
             options=options,
         )
