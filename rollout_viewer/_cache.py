@@ -64,8 +64,9 @@ class FrameCache(RecordedFrames):
             stop. ``"latest"``: whole episodes go, from the oldest; rows and
             episodes keep their numbers and step data, only pictures are gone.
             Rows of a `Clip` in use stay.
-        max_stall_s: How long `append` waits for a slow disk before pictures are
-            dropped, counted and warned of.
+        max_stall_s: How long `append` waits for a slow disk, so that a kill loses
+            32 rows at most. Then it warns and goes on, and drops pictures, counted,
+            when the queue (an eighth of `memory_bytes`) is full.
         metadata: Anything that JSON takes; kept in the file.
 
     Raises:
@@ -256,7 +257,8 @@ class FrameCache(RecordedFrames):
                 stacklevel=3,
             )
         lost = recording.num_lost
-        if (lost or recording.fault) and not self._num_warned:
+        is_faulty = lost or recording.fault or recording.is_behind
+        if is_faulty and not self._num_warned:
             self._num_warned = 1
             reason = recording.fault or "a disk slower than the recording"
             warnings.warn(

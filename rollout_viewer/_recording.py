@@ -85,6 +85,9 @@ class Recording:
         self._pending: dict[int, tuple[bytes | None, dict[int, bytes]]] = {}
         self._decoded = DecodedExtras()
         self._tail_row = 0
+        # Rows that the writer is done with: in the file, or counted as lost.
+        self._handled_rows = 0
+        self.is_behind = False
         self._is_full = False
         self._statements: list[_store.Statement] = []
         self._file_lock = None if self.is_temporary else acquire(self.path)
@@ -188,6 +191,8 @@ class Recording:
         Returns:
             The episodes that begin with it, as (env, index).
         """
+        if not self.is_temporary:
+            self._wait_for_disk()
         with self._lock:
             assert self.rows is not None
             offset = self.rows.num_rows % CHUNK_ROWS
@@ -215,6 +220,23 @@ class Recording:
             if offset == CHUNK_ROWS - 1:
                 self._seal()
         return began
+
+    def _wait_for_disk(self) -> None:
+        """Wait while a kill would lose more than a block; `max_stall_s` at most.
+
+        A disk that was too slow once is not waited for until it has caught up. The
+        file of a temporary recording goes with it, and promises nothing.
+        """
+        if self._has_caught_up():
+            self.is_behind = False
+        elif not self.is_behind:
+            self.is_behind = not self._writer.wait_until(
+                self._has_caught_up, self._max_stall_s
+            )
+
+    def _has_caught_up(self) -> bool:
+        assert self.rows is not None
+        return self.rows.num_rows - self._handled_rows < CHUNK_ROWS
 
     def _is_due(self, slot: int, row: StepRow) -> bool:
         if self.slots[slot].is_shared:
@@ -328,6 +350,12 @@ class Recording:
         # A dict's pop is atomic: the writer's thread needs no lock for it, which
         # an append that waits for the writer may hold.
         self._pending.pop(block, None)
+        self._note_handled((block + 1) * CHUNK_ROWS)
+
+    def _note_handled(self, num_rows: int) -> None:
+        # Only the writer's thread comes here. A flush may bring rows of a block that
+        # was sealed meanwhile.
+        self._handled_rows = max(self._handled_rows, num_rows)
 
     def _pack_rows(self, start: int, stop: int) -> bytes:
         assert self.rows is not None
@@ -346,10 +374,11 @@ class Recording:
             statements = self._take_statements()
             if tail is None and not statements:
                 return None
-            if tail is not None:
-                self._tail_row = tail.start + tail.num_rows
-                statements += _store.tail_statements(tail)
-            return Batch(statements)
+            if tail is None:
+                return Batch(statements)
+            self._tail_row = stop = tail.start + tail.num_rows
+            statements += _store.tail_statements(tail)
+            return Batch(statements, on_written=lambda: self._note_handled(stop))
         finally:
             self._lock.release()
 
@@ -481,7 +510,7 @@ class Recording:
             self.slots, self._encoders, self._open_extras = [], [], []
             self._slot_of = {}
             self._pending, self._decoded = {}, DecodedExtras()
-            self._tail_row = 0
+            self._tail_row = self._handled_rows = 0
             self.budget.clear()
             self._is_full = False
             self._statements = [

@@ -110,6 +110,11 @@ class Writer:
             self._changed.notify_all()
         return has_room
 
+    def wait_until(self, is_done: Callable[[], bool], timeout_s: float | None) -> bool:
+        """Wait until writing has made `is_done` true; return whether it did."""
+        with self._changed:
+            return self._changed.wait_for(is_done, timeout_s)
+
     def refuse(self, num_pictures: int, reason: str) -> None:
         """Count pictures that are not to be written, as a fault of storage."""
         with self._changed:

@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -88,14 +89,14 @@ def test_what_a_killed_process_recorded_is_a_prefix_of_what_it_appended(tmp_path
             time.sleep(rng.uniform(0, 1.2) if pause else rng.uniform(0, 0.3))
             killed_at = time.monotonic()
             os.kill(pid, signal.SIGKILL)
-            losses.append(check(path, log, seed, killed_at, is_slow=pause >= 0.02))
+            losses.append(check(path, log, seed, killed_at))
             for one in (path, log):
                 one.unlink()
 
     assert len(losses) == NUM_KILLS
 
 
-def check(path, log, seed, killed_at, *, is_slow):
+def check(path, log, seed, killed_at):
     """Compare what opens with what was appended; return how many rows are lost."""
     times = [when for _, when in LOG.iter_unpack(log.read_bytes())]
     cache = rv.open(path)
@@ -103,8 +104,7 @@ def check(path, log, seed, killed_at, *, is_slow):
     # The last row may have been stored before it was logged.
     assert num_rows <= len(times) + 1
     assert all(killed_at - when < 1.0 for when in times[num_rows:])
-    if is_slow:
-        assert len(times) - num_rows <= 32
+    assert len(times) - num_rows <= 32
     for row in range(num_rows):
         assert (cache[row] == frames_of(row, seed)).all()
         assert cache.at(row, 0).obs.tolist() == [row] * 3
@@ -115,6 +115,59 @@ def check(path, log, seed, killed_at, *, is_slow):
         np.testing.assert_array_equal(actions[:, 0], np.arange(num_rows))
     cache._recording.release()
     return len(times) - num_rows
+
+
+def test_appends_that_outrun_the_disk_wait_so_that_a_kill_costs_32_rows(tmp_path):
+    path, log = tmp_path / "run.rollout", tmp_path / "log"
+    source = RECORDERS.partition("for line")[0]
+    source = source.replace(
+        "rv.FrameCache(path)", "rv.FrameCache(path, max_stall_s=60)"
+    )
+    source += f"record({str(path)!r}, {str(log)!r}, 7, 0.0)"
+    child = subprocess.Popen([sys.executable, "-c", source, os.path.dirname(__file__)])
+    with child:
+        while not log.exists() or log.stat().st_size < 100 * LOG.size:
+            time.sleep(0.001)
+
+        # Nothing is as slow as a file that somebody else has locked.
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as disk:
+            disk.execute("PRAGMA busy_timeout = 5000")
+            disk.execute("BEGIN IMMEDIATE")
+            before = -1
+            while before != (size := log.stat().st_size):
+                before = size
+                time.sleep(0.3)
+            is_waiting = child.poll() is None
+            child.kill()
+            child.wait()
+            disk.execute("ROLLBACK")
+
+    assert is_waiting
+    # How long ago they came does not count: the disk stood still.
+    assert check(path, log, 7, killed_at=0.0) == 32
+
+
+def test_a_disk_that_stays_too_slow_is_waited_for_once_and_told(tmp_path):
+    cache = rv.FrameCache(tmp_path / "run.rollout", max_stall_s=0.2)
+    with contextlib.closing(sqlite3.connect(cache.path, isolation_level=None)) as disk:
+        disk.execute("PRAGMA busy_timeout = 5000")
+        disk.execute("BEGIN IMMEDIATE")
+        start_s = time.monotonic()
+        with pytest.warns(rv.RolloutViewerWarning, match="slower") as told:
+            for row in range(200):
+                cache.append(frames_of(row, 0), reward=[row, -row])
+        waited_s = time.monotonic() - start_s
+        disk.execute("ROLLBACK")
+
+    cache.flush()
+
+    assert len(told) == 1
+    assert 0.2 <= waited_s < 2
+    assert cache.num_lost == 0
+    cache.append(frames_of(200, 0), reward=[0, 0])
+    assert not cache._recording.is_behind
+    cache.close()
+    assert rv.open(cache.path).num_rows == 201
 
 
 @pytest.fixture
