@@ -491,13 +491,17 @@ class Recording:
                 self._file_lock.release()
 
     def release(self) -> None:
-        """Close without complaint, and delete a temporary file."""
+        """Close without complaint; delete a file that is temporary or has no row.
+
+        AsyncVectorEnv makes and drops an env of its own just to look at it.
+        """
         if not self.is_mine:
             return
+        is_kept = not self.is_temporary and (self.is_closed or self.rows is not None)
         with contextlib.suppress(RolloutViewerError):
             self.close()
         self._reader.close()
-        if self.is_temporary:
+        if not is_kept:
             for side in ("", "-wal", "-shm", "-journal"):
                 with contextlib.suppress(OSError):
                     os.unlink(f"{self.path}{side}")
