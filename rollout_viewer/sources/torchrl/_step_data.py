@@ -82,9 +82,7 @@ class StepReader:
 
     def ends(self, after: TensorDictBase | None, num_envs: int) -> Ends:
         """Return the ends; where only ``done`` is known, it is a termination."""
-        found = {
-            name: self._combined(after, name, num_envs, np.all) for name in _ENDS
-        }
+        found = {name: self._combined(after, name, num_envs, np.all) for name in _ENDS}
         none = np.zeros(num_envs, np.bool_)
         done, terminated, truncated = (
             none if found[name] is None else found[name] for name in _ENDS

@@ -7,7 +7,6 @@ tells the recorder core. Knows TorchRL's transforms.
 from __future__ import annotations
 
 import functools
-import multiprocessing
 import operator
 import os
 import warnings
@@ -23,12 +22,12 @@ from torchrl.record import VideoRecorder as TorchRLVideoRecorder
 
 from rollout_viewer._cache import FrameCache
 from rollout_viewer._errors import (
-    FrameError,
     RolloutViewerError,
     RolloutViewerWarning,
     ShapeError,
 )
-from rollout_viewer._recorder import Recorder, is_notebook, new_cache
+from rollout_viewer._owner import is_worker, path_here
+from rollout_viewer._recorder import Recorder, is_notebook
 from rollout_viewer._rows import Kind
 from rollout_viewer.sources.torchrl._kept import GRID, KeptFrames, Tape
 from rollout_viewer.sources.torchrl._pictures import PictureReader, as_data
@@ -283,7 +282,9 @@ class VideoRecorder(TorchRLVideoRecorder):
             return self._call(tensordict)
         values = self._values(tensordict)
         if values and self._counts():
-            is_next = isinstance(self.in_keys[0], tuple) and self.in_keys[0][0] == "next"
+            is_next = (
+                isinstance(self.in_keys[0], tuple) and self.in_keys[0][0] == "next"
+            )
             slices = Slices(tensordict, is_next, self._slice_len)
             if not slices.is_told and not self._has_said_one:
                 self._has_said_one = True
@@ -346,7 +347,7 @@ class VideoRecorder(TorchRLVideoRecorder):
                 self._add_pictures(values)
             return
         num_envs = self._num_envs_of(values)
-        core = self._core_of(num_envs, values if is_kept else None)
+        core = self._core_of(num_envs)
         steps = self._reader_of_steps()
         kinds = steps.kinds(call, num_envs)
         pictures = functools.partial(self._pictures, values, num_envs)
@@ -368,7 +369,7 @@ class VideoRecorder(TorchRLVideoRecorder):
                 self._keep(row, is_kept, num_envs)
                 return
         if call.before is None:
-            kinds = self._alone(core, num_envs)
+            kinds = self._alone(num_envs)
         row = core.add(kinds, pictures, is_kept=is_kept, **data)
         self._keep(row, is_kept, num_envs)
 
@@ -394,11 +395,11 @@ class VideoRecorder(TorchRLVideoRecorder):
             camera: self._reader(camera).read(*value)
             for camera, value in values.items()
         }
-        core = self._core_of(1, values)
+        core = self._core_of(1)
         for index in range(self._room(min(len(one) for one in cameras.values()))):
             frames = {camera: [one[index]] for camera, one in cameras.items()}
             row = core.add(
-                self._alone(core, 1), functools.partial(_same, frames), is_kept=True
+                self._alone(1), functools.partial(_same, frames), is_kept=True
             )
             self._keep(row, True, 1)
 
@@ -412,7 +413,7 @@ class VideoRecorder(TorchRLVideoRecorder):
             camera: self._reader(camera).read(*value)
             for camera, value in values.items()
         }
-        core = self._core_of(1, values)
+        core = self._core_of(1)
         room = self._room(td.numel())
         for row in slices:
             if row.index is not None and row.index >= room:
@@ -442,10 +443,11 @@ class VideoRecorder(TorchRLVideoRecorder):
             return count
         return min(count, self.max_frames - len(self.obs))
 
-    def _alone(self, core: Recorder, num_envs: int) -> Any:
+    def _alone(self, num_envs: int) -> Any:
         """Return the kinds of pictures that come without a step: one long episode."""
-        is_first = not core.has_begun
-        return np.full(num_envs, Kind.RESET if is_first else Kind.STEP, np.uint8)
+        kind = Kind.STEP if self._has_begun else Kind.RESET
+        self._has_begun = True
+        return np.full(num_envs, kind, np.uint8)
 
     # -- the environment
 
@@ -458,9 +460,7 @@ class VideoRecorder(TorchRLVideoRecorder):
         parent = self.parent
         return bool(getattr(parent, "_torchrl_native_autoreset", False))
 
-    def _num_envs_of(
-        self, values: Mapping[str, tuple[Any, int | None]] | None
-    ) -> int:
+    def _num_envs_of(self, values: Mapping[str, tuple[Any, int | None]] | None) -> int:
         """Return how many envs a call is about: the batch, or more pictures than it."""
         if values is None:
             return 1 if self._core is None else self._core.num_envs
@@ -489,9 +489,7 @@ class VideoRecorder(TorchRLVideoRecorder):
             cameras[camera] = frames
         return cameras
 
-    def _core_of(
-        self, num_envs: int, values: Mapping[str, tuple[Any, int | None]] | None
-    ) -> Recorder:
+    def _core_of(self, num_envs: int) -> Recorder:
         """Return the recorder for calls of so many envs."""
         if self._pid != os.getpid():  # a fork inherited it: that cache is its parent's
             if isinstance(self._given_cache, FrameCache):
@@ -501,6 +499,7 @@ class VideoRecorder(TorchRLVideoRecorder):
         if self._core is not None and self._core.num_envs != num_envs:
             self._change_cache(num_envs)
         if self._core is None:
+            self._has_begun = False
             self._core = Recorder(
                 num_envs,
                 cache=self.cache,
@@ -533,9 +532,10 @@ class VideoRecorder(TorchRLVideoRecorder):
         if self._cache is None:
             given = self._given_cache
             self._cache = (
-                given if isinstance(given, FrameCache) else new_cache(given)
+                given
+                if isinstance(given, FrameCache)
+                else FrameCache(None if given is None else path_here(Path(given)))
             )
-            self._obs.use(self._cache)
         return self._cache
 
     @property
@@ -545,7 +545,7 @@ class VideoRecorder(TorchRLVideoRecorder):
         Raises:
             RolloutViewerError: This is a worker process, where no page is.
         """
-        if multiprocessing.parent_process() is not None:
+        if is_worker():
             raise RolloutViewerError(
                 "VideoRecorder.viewer: expected the main process, got a worker of it. "
                 f"Open {str(self.cache.path)!r} there with rollout_viewer.open(); give "
