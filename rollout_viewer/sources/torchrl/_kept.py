@@ -11,7 +11,6 @@ from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
 import torch
 
 from rollout_viewer._cache import FrameCache
@@ -20,6 +19,7 @@ from rollout_viewer._clip import Clip
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
     import numpy.typing as npt
 
     Picture = npt.NDArray[np.uint8]
@@ -29,9 +29,14 @@ GRID = -1
 
 
 class Tape:
-    """Rows of a cache that were kept, in order: of one recorder and of its clones."""
+    """Rows of a cache that were kept, in order: of one recorder and of its clones.
+
+    Attributes:
+        cache: Where the rows are; None as long as nobody needed it.
+    """
 
     def __init__(self) -> None:
+        self.cache: FrameCache | None = None
         self._rows = array("q")
         self._envs = array("q")
 
@@ -61,8 +66,7 @@ class KeptFrames(Sequence[torch.Tensor]):
     taken out of a recorder by its `dump` stays as it was.
     """
 
-    def __init__(self, cache: FrameCache | None, tape: Tape, camera: str) -> None:
-        self._cache = cache
+    def __init__(self, tape: Tape, camera: str) -> None:
         self._tape = tape
         self._camera = camera
         self._start = len(tape)
@@ -81,9 +85,9 @@ class KeptFrames(Sequence[torch.Tensor]):
         return stop - start
 
     def _bounds(self) -> tuple[int, int]:
-        if self._cache is not None and self._cache.num_rows == 0:
+        cache, length = self._tape.cache, len(self._tape)
+        if cache is not None and cache.num_rows == 0:
             return 0, 0  # it was cleared
-        length = len(self._tape)
         stop = length if self._stop is None else min(self._stop, length)
         # Beyond the end: of a cache that was cleared and goes on.
         return (self._start if self._start <= stop else 0), stop
@@ -121,11 +125,11 @@ class KeptFrames(Sequence[torch.Tensor]):
     ) -> Iterator[Picture]:
         """Give the pictures (H, W, 3) of entries; each is a new array."""
         camera = self._camera if camera is None else camera
-        if not entries or self._cache is None:
-            return
+        cache = self._tape.cache
         for start, stop, env in _runs(entries):
-            envs = None if env == GRID or self._cache.is_shared else [env]
-            yield from Clip(self._cache, start, stop, envs, camera).frames()
+            assert cache is not None  # a row was noted in it
+            envs = None if env == GRID else [env]
+            yield from Clip(cache, start, stop, envs, camera).frames()
 
     def clip(self, camera: str | None = None) -> Clip:
         """Return the frames as a clip, for loggers that take one.
@@ -133,13 +137,13 @@ class KeptFrames(Sequence[torch.Tensor]):
         Where other rows of the cache stand between them, they are copied into a
         cache of their own, which goes with the clip.
         """
-        assert self._cache is not None, "there are no frames"
         camera = self._camera if camera is None else camera
-        entries = self._entries()
+        cache, entries = self._tape.cache, self._entries()
+        assert cache is not None, "there are no frames"
         (start, stop, env), *more = _runs(entries)
         if not more and env == GRID:
-            return Clip(self._cache, start, stop, None, camera)
-        copy = FrameCache(fps=self._cache.fps, metadata=self._cache.metadata)
+            return Clip(cache, start, stop, None, camera)
+        copy = FrameCache(fps=cache.fps, metadata=cache.metadata)
         for picture in self._read(entries, camera):
             copy.append({camera: [picture]})
         return copy.clip()

@@ -29,15 +29,14 @@ from rollout_viewer._errors import (
 from rollout_viewer._owner import is_worker, path_here
 from rollout_viewer._recorder import Recorder, is_notebook
 from rollout_viewer._rows import Kind
-from rollout_viewer.sources.torchrl._kept import GRID, KeptFrames, Tape
-from rollout_viewer.sources.torchrl._pictures import PictureReader, as_data
+from rollout_viewer.sources.torchrl._kept import KeptFrames, Tape
+from rollout_viewer.sources.torchrl._pictures import PictureReader
 from rollout_viewer.sources.torchrl._slices import Slices
 from rollout_viewer.sources.torchrl._step_data import Call, StepReader, innermost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import torch
     from tensordict import TensorDictBase
 
     from rollout_viewer._frames import Channels
@@ -165,7 +164,6 @@ class VideoRecorder(TorchRLVideoRecorder):
 
     def _start_anew(self) -> None:
         """Forget the recording: the next frame goes to a new one."""
-        self._cache: FrameCache | None = None
         self._core: Recorder | None = None
         self._viewer: Any = None
         self._tape = Tape()
@@ -221,7 +219,7 @@ class VideoRecorder(TorchRLVideoRecorder):
             self._obs = self._new_obs()
 
     def _new_obs(self) -> KeptFrames:
-        return KeptFrames(self._cache, self._tape, _camera(self.in_keys[0]))
+        return KeptFrames(self._tape, _camera(self.in_keys[0]))
 
     def transform_observation_spec(self, observation_spec: Any) -> Any:
         """Return the spec with `out_keys` in it."""
@@ -377,10 +375,9 @@ class VideoRecorder(TorchRLVideoRecorder):
         """Note a recorded row as a frame of the video, or each of its envs' as one."""
         if not is_kept:
             return
-        assert self._cache is not None
         if row is None:  # no env was reset: the last picture stays
-            row = self._cache.num_rows - 1
-        if self.make_grid or self._cache.is_shared or num_envs == 1:
+            row = self.cache.num_rows - 1
+        if self.make_grid or self.cache.is_shared or num_envs == 1:
             self._tape.add(row)
             return
         room = num_envs
@@ -529,14 +526,14 @@ class VideoRecorder(TorchRLVideoRecorder):
     @property
     def cache(self) -> FrameCache:
         """The recording."""
-        if self._cache is None:
+        if self._tape.cache is None:
             given = self._given_cache
-            self._cache = (
+            self._tape.cache = (
                 given
                 if isinstance(given, FrameCache)
                 else FrameCache(None if given is None else path_here(Path(given)))
             )
-        return self._cache
+        return self._tape.cache
 
     @property
     def viewer(self) -> Any:
@@ -608,7 +605,6 @@ class VideoRecorder(TorchRLVideoRecorder):
     def clone(self) -> VideoRecorder:
         """Return a recorder without a parent, on the same cache; see the class."""
         copy: VideoRecorder = super().clone()
-        copy._cache = self.cache
         copy._core = None
         copy._viewer = None
         copy._forget_env()
@@ -627,7 +623,7 @@ class VideoRecorder(TorchRLVideoRecorder):
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
-        for name in ("_cache", "_core", "_viewer", "_tape", "_obs", "_readers"):
+        for name in ("_core", "_viewer", "_tape", "_obs", "_readers"):
             del state[name]
         if isinstance(self._given_cache, FrameCache):
             state["_given_cache"] = None
