@@ -53,6 +53,14 @@ if TYPE_CHECKING:
     from rollout_viewer._rows import Episode
     from rollout_viewer._viewer import RolloutViewer, view
     from rollout_viewer.loggers.csv import CSVLogger
+    from rollout_viewer.sources.torchrl import (
+        LogValidationReward,
+        PixelRenderTransform,
+        Recorder,
+        TensorDictRecorder,
+        VideoRecorder,
+        rollout_callback,
+    )
 
 __version__ = "0.1.0"
 
@@ -62,11 +70,17 @@ _LAZY = {
     "Clip": "rollout_viewer._clip:Clip",
     "Episode": "rollout_viewer._rows:Episode",
     "FrameCache": "rollout_viewer._cache:FrameCache",
+    "LogValidationReward": "rollout_viewer.sources.torchrl:LogValidationReward",
+    "PixelRenderTransform": "rollout_viewer.sources.torchrl:PixelRenderTransform",
+    "Recorder": "rollout_viewer.sources.torchrl:Recorder",
     "RolloutViewer": "rollout_viewer._viewer:RolloutViewer",
+    "TensorDictRecorder": "rollout_viewer.sources.torchrl:TensorDictRecorder",
+    "VideoRecorder": "rollout_viewer.sources.torchrl:VideoRecorder",
     "as_frames": "rollout_viewer._frames:as_frames",
     "open": "rollout_viewer._cache:open_recording",
     "record": "rollout_viewer._rollout:record",
     "rollout": "rollout_viewer._rollout:rollout",
+    "rollout_callback": "rollout_viewer.sources.torchrl:rollout_callback",
     "view": "rollout_viewer._viewer:view",
 }
 
@@ -80,9 +94,12 @@ __all__ = [
     "ExportTooLargeError",
     "FrameCache",
     "FrameError",
+    "LogValidationReward",
     "MissingDependencyError",
+    "PixelRenderTransform",
     "ProtocolError",
     "ReadOnlyError",
+    "Recorder",
     "RecordingError",
     "RecordingLockedError",
     "RenderError",
@@ -92,11 +109,14 @@ __all__ = [
     "RowError",
     "ShapeError",
     "StorageError",
+    "TensorDictRecorder",
     "UnsupportedEnvError",
+    "VideoRecorder",
     "as_frames",
     "open",
     "record",
     "rollout",
+    "rollout_callback",
     "view",
 ]
 
