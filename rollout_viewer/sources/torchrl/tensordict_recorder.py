@@ -91,7 +91,9 @@ class TensorDictRecorder(_originals.TensorDictRecorder):  # type: ignore[misc]  
             kept = [one for one, is_reset in resets if not is_reset]
         if not kept:
             return None
-        name = self.out_file_base if suffix is None else f"{self.out_file_base}_{suffix}"
+        name = (
+            self.out_file_base if suffix is None else f"{self.out_file_base}_{suffix}"
+        )
         stack = LazyStackedTensorDict.maybe_dense_stack(kept, 0)
         path = f"{name}_tensordict.t"
         with new_file(path, where="TensorDictRecorder.dump") as file:
