@@ -353,22 +353,29 @@ class ChunkEncoder:
         estimates = self._estimates
         self._busy = _union(self._busy, changed)
         self._since_first = _union(self._since_first, changed)
-        options = [PREV] if self._depth < MAX_DECODES else []
-        if self._first is not self._last:
-            options.append(FIRST)
-        options.append(INTRA)
-        options.sort(key=estimates.__getitem__)
+        options = self._options()
+        best = min(options, key=estimates.__getitem__)
         is_probe = len(self._kinds) % _PROBE_EVERY == _PROBE_AT
-        if not is_probe and estimates[options[0]] > _WORTH_IT * now.nbytes:
+        if is_probe:
+            options = sorted(options, key=estimates.__getitem__)[:2]
+        elif estimates[best] > _WORTH_IT * now.nbytes:
             return self._accept(RAW, now.tobytes(), now)
+        else:
+            options = (best,)
 
-        best, smallest = options[0], b""
-        for kind in options[: 1 + is_probe]:
+        smallest = b""
+        for kind in options:
             record = self._compress(kind, now, changed)
             estimates[kind] += 0.5 * (len(record) - estimates[kind])
             if not smallest or len(record) < len(smallest):
                 best, smallest = kind, record
         return self._accept(best, smallest, now)
+
+    def _options(self) -> Sequence[int]:
+        """Return the kinds that are possible for the next frame."""
+        if self._depth >= MAX_DECODES:
+            return (INTRA,) if self._first is self._last else (FIRST, INTRA)
+        return (PREV, INTRA) if self._first is self._last else (PREV, FIRST, INTRA)
 
     def _compress(self, kind: int, now: Words, changed: Span) -> bytes:
         if kind == INTRA:

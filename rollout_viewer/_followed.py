@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -197,5 +198,14 @@ class FollowedRecording:
         self.is_closed = True
 
     def release(self) -> None:
-        """Close the file."""
+        """Close the file; the last who does leaves no side files beside it.
+
+        A writer that ended while it was read here could not take them away.
+        """
+        is_ended = False
+        if _store.has_side_files(self.path):
+            with contextlib.suppress(RecordingError):
+                is_ended = bool(self._reader.meta().get("is_closed"))
         self._reader.close()
+        if is_ended:
+            _store.settle(self.path)

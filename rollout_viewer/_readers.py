@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     Frame = npt.NDArray[np.uint8]
 
+# What the dict takes for a block that shows nothing; an estimate.
+_ENTRY_BYTES = 300
+
 
 class _Entry(NamedTuple):
     """A chunk's decoder; None where the block shows nothing of the slot."""
@@ -86,14 +89,14 @@ class Readers:
             return entry.reader
         chunk = recording.chunk(block, slot)
         if chunk is None:
-            self._keep(key, _Entry(None, CHUNK_ROWS, 0))
+            self._keep(key, _Entry(None, CHUNK_ROWS, _ENTRY_BYTES))
             return None
         where = f"{recording.path}, block {block}, slot {slot}"
         parsed = parse(chunk, where=where)
         reader = ChunkReader(parsed, where=where)
         if index >= len(parsed.kinds):
             return None
-        self._keep(key, _Entry(reader, len(parsed.kinds), reader.nbytes))
+        self._keep(key, _Entry(reader, len(parsed.kinds), _ENTRY_BYTES + reader.nbytes))
         return reader
 
     def _keep(self, key: tuple[int, int], entry: _Entry) -> None:

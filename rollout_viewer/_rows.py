@@ -108,6 +108,8 @@ class Rows:
         self._flags = np.empty((64, num_envs), np.uint8)
         self._reward = np.empty((64, num_envs), np.float64)
         self._env_step = np.empty((64, num_envs), np.uint32)
+        self._all_step: Codes = np.full(num_envs, STEP, np.uint8)
+        self._all_step.flags.writeable = False
         # Whether an episode runs, its steps so far, and all that began, per env.
         self._is_running: Mask = np.zeros(num_envs, np.bool_)
         self._step = np.zeros(num_envs, np.int64)
@@ -134,7 +136,8 @@ class Rows:
             ShapeError: Something is not one value for each env.
         """
         n = self.num_envs
-        codes = self._codes(reward, reset, kind)
+        is_plain = type(kind) is str and kind == "step"
+        codes = self._all_step if is_plain else self._codes(reward, reset, kind)
         ends = (
             ("terminated", terminated, TERMINATED),
             ("truncated", truncated, TRUNCATED),
@@ -192,8 +195,13 @@ class Rows:
     def _goes_on(self, codes: Codes) -> bool:
         """Tell whether every env takes a step of an episode that runs."""
         n = self.num_envs
-        return (
-            codes.tobytes().count(STEP) == n and np.count_nonzero(self._is_running) == n
+        is_step = codes is self._all_step or codes.tobytes().count(STEP) == n
+        return is_step and np.count_nonzero(self._is_running) == n
+
+    def is_plain(self, row: StepRow) -> bool:
+        """Tell whether every env takes a step, pictured or not."""
+        return row.kind is self._all_step or row.kind.tobytes().count(STEP) == len(
+            row.kind
         )
 
     def _codes(self, reward: Any, reset: Any, kind: Any) -> Codes:
@@ -427,7 +435,11 @@ def as_column(name: str, value: Any, num_envs: int, dtype: Any) -> npt.NDArray[A
     Raises:
         ShapeError: It has another shape, or does not convert.
     """
-    if hasattr(value, "detach"):
+    if type(value) is np.ndarray:
+        # The usual one, at the price of two comparisons.
+        if value.shape == (num_envs,) and value.dtype == dtype:
+            return value
+    elif hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
     try:
         array = np.asarray(value, dtype)

@@ -33,7 +33,8 @@ class Batch(NamedTuple):
     pictures: Sequence[_store.Statement] = ()
     num_pictures: int = 0
     nbytes: int = 0
-    on_written: Callable[[], None] | None = None
+    # Told whether step data is in the file: False, and then True if it came to be.
+    on_done: Callable[[bool], None] | None = None
     # What its owner takes the file to hold then; `Writer.overhead` is the rest.
     estimate: int | None = None
 
@@ -71,6 +72,7 @@ class Writer:
         self._is_writing = False
         self._is_closing = False
         self._unwritten: list[_store.Statement] = []
+        self._untold: list[Callable[[bool], None]] = []
         self._is_wal = True
         self._is_broken = False
         self.fault: str | None = None
@@ -109,6 +111,11 @@ class Writer:
             self._queued_bytes += batch.nbytes
             self._changed.notify_all()
         return has_room
+
+    def wait_until(self, is_done: Callable[[], bool], timeout_s: float | None) -> bool:
+        """Wait until writing has made `is_done` true; return whether it did."""
+        with self._changed:
+            return self._changed.wait_for(is_done, timeout_s)
 
     def refuse(self, num_pictures: int, reason: str) -> None:
         """Count pictures that are not to be written, as a fault of storage."""
@@ -201,6 +208,7 @@ class Writer:
     def _write(self, batches: Sequence[Batch]) -> None:
         steps = [*self._unwritten, *(s for b in batches for s in b.steps)]
         pictures = [s for b in batches for s in b.pictures]
+        self._untold += [b.on_done for b in batches if b.on_done is not None]
         try:
             self._check_file()
             if not self._is_wal:
@@ -218,15 +226,18 @@ class Writer:
                 self._unwritten = []
             except (sqlite3.Error, OSError):
                 self._unwritten = steps
+                for tell in self._untold:
+                    tell(False)
+                return
         else:
             self._unwritten = []
             self._is_broken = False
             self._measure(batches[-1].estimate)
             if not self.num_lost:
                 self.fault = None
-        for batch in batches:
-            if batch.on_written:
-                batch.on_written()
+        for tell in self._untold:
+            tell(True)
+        self._untold = []
 
     def _measure(self, estimate: int | None) -> None:
         if estimate is not None:

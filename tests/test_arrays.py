@@ -111,3 +111,13 @@ def test_rows_are_appended_to_a_cache_that_is_given():
 def test_what_does_not_fit_is_refused(frames, options, error, message):
     with pytest.raises(error, match=message):
         from_arrays(frames, **options)
+
+
+def test_a_path_is_a_new_recording_there(tmp_path):
+    frames = np.zeros((3, 8, 8, 3), np.uint8)
+
+    with from_arrays(frames, cache=tmp_path / "run.rollout", fps=12) as cache:
+        assert cache.path == tmp_path / "run.rollout"
+
+    assert rv.open(tmp_path / "run.rollout").num_rows == 3
+    assert rv.open(str(tmp_path / "run.rollout")).fps == 12

@@ -870,3 +870,25 @@ def test_a_disk_that_stalls_drops_pictures_after_max_stall(tmp_path):
     assert 0 < cache.num_lost < 320
     assert cache.num_rows == 320
     assert cache.at(319, 0).obs.tolist() == [319, 319, 319]
+
+
+def test_a_row_like_the_one_before_is_checked_as_the_first_was() -> None:
+    def frame(value: int, height: int = 8) -> np.ndarray:
+        return np.full((height, 9, 3), value, np.uint8)
+
+    with rv.FrameCache() as cache:
+        cache.append([frame(1), frame(2)], kind="reset")
+        cache.append((frame(3), frame(4)), kind="step", reward=[0, 0])
+        cache.append([frame(5), frame(6)], kind=["step", "idle"], reward=[0, 0])
+        cache.append([frame(7), frame(8)], kind="step", reward=[0, 0])
+        with pytest.raises(rv.FrameError, match="9 pixels"):
+            cache.append([frame(7), frame(8, 9)], kind="step", reward=[0, 0])
+        with pytest.raises(rv.FrameError, match="float64"):
+            cache.append([frame(7) / 255, frame(8) / 255], kind="step", reward=[0, 0])
+        with pytest.raises(rv.ShapeError, match="reward"):
+            cache.append([frame(7), frame(8)], kind="step", reward=[0, 0, 0])
+        cache.append([frame(9), None], kind="step", reward=[0, 0])
+        cache.append([frame(11), frame(12)], kind="step", reward=[0, 0], envs=[1, 0])
+        shown = cache.frames(slice(None))[:, :, 0, 0, 0].tolist()
+
+    assert shown == [[1, 2], [3, 4], [5, 4], [7, 8], [9, 0], [12, 11]]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import numpy as np
 import pytest
 
 import rollout_viewer as rv
 from rollout_viewer import _protocol, _pump
-from rollout_viewer._codec import CHUNK_ROWS, join, parse
+from rollout_viewer._codec import ABSENT, CHUNK_ROWS, join, parse
 
 
 class Page:
@@ -242,3 +244,37 @@ def test_other_messages_are_handed_on():
     page.step()
 
     assert page.other == [cancel]
+
+
+@pytest.mark.parametrize("column", ["data", "directory"])
+def test_what_is_damaged_is_told_once_and_the_rest_is_sent(tmp_path, column):
+    path = tmp_path / "x.rollout"
+    record(rv.FrameCache(path), 200).close()
+    with sqlite3.connect(path) as connection:
+        for block in (1, 3):
+            key = block << 16
+            (blob,) = connection.execute(
+                f"SELECT {column} FROM packs WHERE id = ?", (key,)
+            ).fetchone()
+            at = 60 if column == "data" else 5
+            blob = blob[:at] + bytes([blob[at] ^ 1]) + blob[at + 1 :]
+            connection.execute(
+                f"UPDATE packs SET {column} = ? WHERE id = ?", (blob, key)
+            )
+    connection.close()
+    cache = rv.open(path)
+
+    page = Page(cache).hello()
+
+    chunks = page.chunks()
+    damaged = [(1, 0), (3, 0)]
+    if column == "directory":
+        damaged += [(1, 1), (3, 1)]
+    for key in [(block, slot) for block in range(7) for slot in range(2)]:
+        kinds = parse(chunks[key]).kinds
+        assert (set(kinds) == {ABSENT}) == (key in damaged)
+    assert page.data[-1].content["num_rows"] == 200
+    assert len(page.errors) == 1
+    assert "shown as missing" in str(page.errors[0])
+    page.hello()
+    assert len(page.errors) == 2
