@@ -14,7 +14,8 @@ from tensordict.nn import TensorDictModule
 from torchrl.envs.utils import ExplorationType, set_exploration_type, step_mdp
 
 from rollout_viewer._errors import ShapeError
-from rollout_viewer.sources.torchrl import _steps
+from rollout_viewer.sources.torchrl._sights import PICTURES, last_part
+from rollout_viewer.sources.torchrl._step_data import StepReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,10 @@ class DrivenEnv:
     def __init__(self, env: Any) -> None:
         self._env = env
         self.recorder: Recorder = env.recorder
+        self._steps = StepReader(env)
         self._following: TensorDictBase | None = None
+        flag = "_torchrl_native_autoreset"
+        self._resets_itself = bool(env.__dict__.get(flag, False))
 
     @property
     def begins(self) -> Mask:
@@ -54,11 +58,6 @@ class DrivenEnv:
 
     def reset(self, *, seed: Any = None) -> tuple[TensorDictBase, dict[str, Any]]:
         """Reset all envs; one seed is for all of them."""
-        if seed is not None and np.ndim(seed):
-            raise ValueError(
-                "rollout: expected one seed for a TorchRL environment, which gives "
-                f"each of its envs its own, got {seed!r}."
-            )
         if seed is not None:
             self._env.set_seed(int(seed))
         return self._env.reset(), {}
@@ -67,26 +66,36 @@ class DrivenEnv:
         self, tensordict: TensorDictBase
     ) -> tuple[TensorDictBase, Any, Mask, Mask, dict[str, Any]]:
         """Step all envs with the action in the tensordict."""
-        env = self._env
-        tensordict = env.step(tensordict)
-        step = _steps.transition(env, tensordict["next"])
-        self._following = step_mdp(
-            tensordict,
-            reward_keys=env.reward_keys,
-            done_keys=env.done_keys,
-            action_keys=env.action_keys,
-        )
-        return self._following, step.reward, step.terminated, step.truncated, {}
+        env, n = self._env, self.recorder.num_envs
+        if self._resets_itself:
+            tensordict, self._following = env.step_and_maybe_reset(tensordict)
+        else:
+            tensordict = env.step(tensordict)
+            self._following = step_mdp(
+                tensordict,
+                reward_keys=env.reward_keys,
+                done_keys=env.done_keys,
+                action_keys=env.action_keys,
+            )
+        following = tensordict["next"]
+        ends = self._steps.ends(following, n)
+        reward = self._steps.reward(following, n)
+        return self._following, reward, ends.terminated, ends.truncated, {}
 
     def reset_ended(self, ended: Mask) -> TensorDictBase | None:
         """Reset the envs that ended; return the next observations, or None."""
-        if not ended.any():
+        if self._resets_itself or not ended.any():
             return None
         following: TensorDictBase = self._env.maybe_reset(self._following)
         return following
 
     def actor(self, policy: Any, seed: Any, deterministic: bool) -> Act:
         """Return a function of a tensordict that returns it with an action."""
+        if seed is not None and np.ndim(seed):
+            raise ValueError(
+                "rollout: expected one seed for a TorchRL environment, which gives "
+                f"each of its envs its own, got {seed!r}."
+            )
         choose = self._policy(policy, None if seed is None else int(seed))
 
         def act(tensordict: TensorDictBase, begins: Mask) -> TensorDictBase:
@@ -111,7 +120,7 @@ class DrivenEnv:
         if is_module and not hasattr(policy, "in_keys"):
             # A network: of the observations in their order, as in TorchRL's rollout.
             keys = sorted(env.observation_spec.keys(True, True), key=str)
-            keys = [k for k in keys if _steps.last_part(k) != _steps.PICTURES] or keys
+            keys = [k for k in keys if last_part(k) != PICTURES] or keys
             policy = TensorDictModule(policy, in_keys=keys, out_keys=env.action_keys)
         device = next(policy.parameters(), env).device if is_module else env.device
 

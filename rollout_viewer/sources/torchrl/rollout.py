@@ -5,22 +5,27 @@ Tells the recorder what each reset and step was to each env. Knows no cache or f
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 import torchrl
-from torchrl.envs.batched_envs import BatchedEnvBase
 from torchrl.envs.common import EnvBase
 from torchrl.envs.transforms import Transform, TransformedEnv
 
-from rollout_viewer._errors import FrameError, RenderError
+from rollout_viewer._errors import RenderError
 from rollout_viewer._recorder import Recorder
 from rollout_viewer._rows import Kind
 from rollout_viewer.sources._wrapper import RecordingWrapper
-from rollout_viewer.sources.torchrl import _steps
 from rollout_viewer.sources.torchrl._driven import DrivenEnv
-from rollout_viewer.sources.torchrl.pixel_render import as_picture, start
+from rollout_viewer.sources.torchrl._sights import (
+    Sight,
+    check_renders,
+    fps_of,
+    name_of,
+    picture_key,
+)
+from rollout_viewer.sources.torchrl._step_data import Call, StepReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +38,8 @@ if TYPE_CHECKING:
 
     Mask = npt.NDArray[np.bool_]
 
-_NO_PICTURES = (None, "human", "ansi", "ansi_list")
+# Observations up to this size of each env are kept as data["obs"].
+MAX_OBS_BYTES = 64_000
 
 
 def wrap(env: Any, **options: Any) -> RecordedTorchRLEnv | None:
@@ -46,7 +52,7 @@ class RecordedTorchRLEnv(TransformedEnv, RecordingWrapper):  # type: ignore[misc
 
     Pictures are the entry ``"pixels"``, else what ``render()`` returns. Batch
     dimensions are flattened: env 5 of ``batch_size=(2, 4)`` is (1, 1). An env's
-    reward is the mean of its agents'.
+    reward is the sum of its agents'.
 
     Args:
         env: Not changed. Started, where it has to be asked to render.
@@ -57,10 +63,10 @@ class RecordedTorchRLEnv(TransformedEnv, RecordingWrapper):  # type: ignore[misc
     """
 
     def __init__(self, env: EnvBase, **options: Any) -> None:
-        key = _steps.picture_key(env)
+        key = picture_key(env)
         if key is None:
-            _check_renders(env)
-        recorder = Recorder(_steps.num_envs(env), **_about(env), **options)
+            check_renders(env)
+        recorder = Recorder(_num_envs(env), **_about(env), **options)
         # Nested, since unwrapping would take the caller's transforms apart.
         super().__init__(env, _Recording(recorder, key), auto_unwrap=False)
         self.recorder = recorder
@@ -90,7 +96,7 @@ class RecordedTorchRLEnv(TransformedEnv, RecordingWrapper):  # type: ignore[misc
         if self.has_been_closed:
             raise RenderError(
                 "record: expected an open environment, got "
-                f"{_name(self.base_env)}, which was closed. Make a new one."
+                f"{name_of(self.base_env)}, which was closed. Make a new one."
             )
 
     def driven(self) -> DrivenEnv:
@@ -107,6 +113,14 @@ class _Recording(Transform):  # type: ignore[misc]  # untyped base
         self.key = key
         self.seed: int | None = None
         self.begins: Mask = np.zeros(recorder.num_envs, np.bool_)
+
+    def set_container(self, container: Any) -> None:
+        """Get to know the environment; a copy's is another one."""
+        super().set_container(container)
+        self._sight = Sight(self.parent, self.key)
+        self._steps = StepReader(self.parent)
+        flag = "_torchrl_native_autoreset"
+        self._resets_itself = bool(self.parent.__dict__.get(flag, False))
 
     @property
     def cache(self) -> FrameCache:
@@ -128,43 +142,48 @@ class _Recording(Transform):  # type: ignore[misc]  # untyped base
     def _reset(
         self, tensordict: TensorDictBase, tensordict_reset: TensorDictBase
     ) -> TensorDictBase:
-        env, n = self.parent, self.recorder.num_envs
-        if not self.cache.num_rows and (fps := _fps(env)):
+        if not self.cache.num_rows and (fps := fps_of(self.parent)):
             self.cache.mark_fps(fps)  # workers that were just started can tell
-        begins = _steps.mask(tensordict, env.reset_keys, n)
-        self.begins = np.ones(n, np.bool_) if begins is None else begins
+        kinds = self._steps.kinds(
+            Call(True, tensordict, tensordict_reset), self.recorder.num_envs
+        )
+        self.begins = kinds == Kind.RESET
         seed = {} if self.seed is None else {"seed": int(self.seed)}
+        self.seed = None
         self.recorder.add(
-            np.where(self.begins, Kind.RESET, Kind.IDLE),
-            lambda: self._pictures(tensordict_reset),
-            data=_steps.observation(env, tensordict_reset),
+            kinds,
+            lambda: self._sight.pictures(tensordict_reset),
+            data=_observation(self.parent, tensordict_reset),
             infos=dict.fromkeys(np.flatnonzero(self.begins).tolist(), seed),
         )
-        self.seed = None
         return tensordict_reset
 
     def _step(
         self, tensordict: TensorDictBase, next_tensordict: TensorDictBase
     ) -> TensorDictBase:
-        env, n = self.parent, self.recorder.num_envs
-        # "_step": which envs are stepped at all, where some have ended.
-        stepped = _steps.mask(tensordict, ["_step"], n)
-        stepped = np.ones(n, np.bool_) if stepped is None else stepped
-        self.begins = np.zeros(n, np.bool_)
-        step = _steps.transition(env, next_tensordict)
+        n = self.recorder.num_envs
+        kinds = self._steps.kinds(Call(False, tensordict, next_tensordict), n)
+        ends = self._steps.ends(next_tensordict, n)
+        ended = ends.any & (kinds == Kind.STEP)
+        # Then the pictures are those of the new episodes already.
+        is_two_rows = self._resets_itself and bool(ended.any())
+        self.begins = ended if is_two_rows else np.zeros(n, np.bool_)
         self.recorder.add(
-            np.where(stepped, Kind.STEP, Kind.IDLE),
-            lambda: self._pictures(next_tensordict),
-            reward=step.reward,
-            terminated=step.terminated & stepped,
-            truncated=step.truncated & stepped,
-            action=_steps.action(env, tensordict),
-            data=_steps.observation(env, next_tensordict),
+            np.where(self.begins, Kind.TERMINAL_MISSING, kinds),
+            lambda: self._sight.pictures(next_tensordict),
+            reward=self._steps.reward(next_tensordict, n),
+            terminated=ends.terminated & ended,
+            truncated=ends.truncated & ended,
+            action=self._steps.action(tensordict, n),
+            data=_observation(self.parent, next_tensordict),
         )
+        if is_two_rows:
+            self.recorder.add(
+                np.where(ended, Kind.RESET, Kind.IDLE),
+                lambda: self._sight.pictures(next_tensordict),
+                is_same_call=True,
+            )
         return next_tensordict
-
-    def _pictures(self, tensordict: TensorDictBase) -> list[Any]:
-        return _pictures(self.parent, tensordict, self.key)
 
 
 def rollout_callback(
@@ -208,38 +227,39 @@ class _RolloutCallback:
         """Record the step that led to `tensordict`."""
         is_first = self._recorder is None
         recorder = self._recorder = self._recorder or self._begin(env)
+        n = recorder.num_envs
         # Where rollouts stop at an end, the tensordict is the next step's root.
         full = tensordict.get("next", None)
         following = tensordict if full is None else full
-        key = self._key if following.get(self._key, None) is not None else None
-        step = _steps.transition(env, following)
-        stepped = np.ones(recorder.num_envs, np.bool_)
-        if full is None:
-            stepped = ~self._ended
-        if full is not None and key is not None:
+        has_key = following.get(self._key, None) is not None
+        sight = Sight(env, self._key if has_key else None)
+        steps = StepReader(env)
+        ends = steps.ends(following, n)
+        stepped = np.ones(n, np.bool_) if full is not None else ~self._ended
+        if full is not None and has_key:
             begins = stepped if is_first else self._ended
-            self._add_reset(begins, lambda: _pictures(env, tensordict, key))
+            self._add_reset(begins, lambda: sight.pictures(tensordict))
         elif is_first and self.cache.num_rows:
             # Nobody saw where this rollout began; what was before ends here.
-            missing = None if self.cache.is_shared else [None] * recorder.num_envs
+            missing = None if self.cache.is_shared else [None] * n
             self._add_reset(stepped, lambda: missing)
-        is_gone = step.ended & (full is not None and key is None)
+        is_gone = ends.any & (full is not None and not has_key)
         codes = np.where(stepped, Kind.STEP, Kind.IDLE)
         recorder.add(
             np.where(is_gone, Kind.TERMINAL_MISSING, codes),
-            lambda: _pictures(env, following, key),
-            reward=step.reward,
-            terminated=step.terminated & stepped,
-            truncated=step.truncated & stepped,
-            action=None if full is None else _steps.action(env, tensordict),
-            data=_steps.observation(env, following),
+            lambda: sight.pictures(following),
+            reward=None if full is None else steps.reward(following, n),
+            terminated=ends.terminated & stepped,
+            truncated=ends.truncated & stepped,
+            action=None if full is None else steps.action(tensordict, n),
+            data=_observation(env, following),
         )
         # What renders now was reset already, and its last picture is gone.
-        self._add_reset(is_gone, lambda: _rendered(env), is_same_call=True)
-        self._ended = step.ended & ~is_gone | (~stepped & self._ended)
+        self._add_reset(is_gone, sight.rendered, is_same_call=True)
+        self._ended = ends.any & ~is_gone | (~stepped & self._ended)
 
     def _begin(self, env: Any) -> Recorder:
-        n = _steps.num_envs(env)
+        n = _num_envs(env)
         self._ended = np.zeros(n, np.bool_)
         return Recorder(n, cache=self.cache, skip=self._skip, **_about(env))
 
@@ -252,85 +272,26 @@ class _RolloutCallback:
             self._recorder.add(codes, pictures, is_same_call=is_same_call)
 
 
-def _pictures(env: Any, tensordict: TensorDictBase, key: Any) -> list[Any]:
-    if key is None:
-        return _rendered(env)
-    found = _steps.pictures(tensordict, key, env.batch_size)
-    if found is None:
-        raise FrameError(
-            f"record: expected pictures in {key!r}, got none there. Does a transform "
-            "that renders stand switched off?"
-        )
-    return found
+def _num_envs(env: Any) -> int:
+    return max(int(env.batch_size.numel()), 1)
 
 
-def _rendered(env: Any) -> list[Any]:
-    """Return what an environment renders: a picture for each env, or one of all."""
-    start(env)
-    picture = as_picture(env.render(**_render_options(env)), env.batch_size)
-    if picture is None:
-        raise FrameError(
-            f"record: expected {_name(env)}.render() to return a picture, got none. "
-            "Make the environment with render_mode='rgb_array', or append a "
-            "PixelRenderTransform with what its render() needs."
-        )
-    return _steps.split(picture, env.batch_size)
-
-
-def _render_options(env: Any) -> dict[str, Any]:
-    """Return what `render` has to be told: VMAS and old Gym open a window else."""
-    try:
-        mode = inspect.signature(env.render).parameters.get("mode")
-    except (TypeError, ValueError):  # workers' methods have none
-        return {}
-    return {} if mode is None else {"mode": "rgb_array"}
-
-
-def _check_renders(env: EnvBase) -> None:
-    """Raise RenderError where it is known that an environment gives no pictures."""
-    start(env)
-    base = _base(env)
-    is_batched = isinstance(base, BatchedEnvBase)
-    if callable(getattr(base, "render", None)) and (
-        is_batched or getattr(base, "render_mode", "") not in _NO_PICTURES
-    ):
-        return
-    raise RenderError(
-        "record: expected an environment with an entry 'pixels' or a render() that "
-        f"gives pictures, got {_name(env)}. Make it with from_pixels=True or "
-        "render_mode='rgb_array'."
-    )
-
-
-def _base(env: Any) -> Any:
-    while isinstance(env, TransformedEnv):
-        env = env.base_env
-    return env
-
-
-def _name(env: Any) -> str:
-    base = _base(env)
-    if isinstance(base, BatchedEnvBase):
-        return type(base).__name__
-    return str(getattr(base, "env_name", None) or type(base).__name__)
+def _observation(env: Any, tensordict: TensorDictBase) -> dict[str, Any] | None:
+    """Return the entry "observation" as data of a row, where it is small."""
+    value = tensordict.get("observation", None)
+    if not isinstance(value, torch.Tensor) or value.dtype == torch.uint8:
+        return None
+    n, batch_dims = _num_envs(env), len(env.batch_size)
+    if value.nbytes > MAX_OBS_BYTES * n:
+        return None
+    array = value.detach().cpu().numpy()
+    return {"obs": array.reshape(n, *array.shape[batch_dims:])}
 
 
 def _about(env: Any) -> dict[str, Any]:
     """Return fps and metadata for the recorder."""
     source = f"torchrl {torchrl.__version__}"
     return {
-        "fps": _fps(env),
-        "metadata": {"env_id": _name(env), "source": source},
+        "fps": fps_of(env),
+        "metadata": {"env_id": name_of(env), "source": source},
     }
-
-
-def _fps(env: Any) -> float | None:
-    """Return the pictures a second that an environment is made for, if it tells."""
-    base = _base(env)
-    known = None
-    if not isinstance(base, BatchedEnvBase):
-        known = getattr(base, "metadata", None)
-    elif not base.is_closed and "GymEnv(" in str(base):
-        # Only of Gymnasium's: a worker that has no such attribute dies of the question.
-        known = next(iter(base.metadata))
-    return known.get("render_fps") if isinstance(known, dict) else None
