@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from rollout_viewer.loggers.tee import TeeLogger
     from rollout_viewer.loggers.tensorboard import TensorBoardLogger, TensorboardLogger
     from rollout_viewer.loggers.wandb import WandbLogger
+    from rollout_viewer.sources.gymnasium import RecordVideo, VectorRecordVideo
     from rollout_viewer.sources.torchrl import (
         LogValidationReward,
         PixelRenderTransform,
@@ -77,12 +78,14 @@ _LAZY = {
     "LogValidationReward": "rollout_viewer.sources.torchrl:LogValidationReward",
     "MLFlowLogger": "rollout_viewer.loggers.mlflow:MLFlowLogger",
     "PixelRenderTransform": "rollout_viewer.sources.torchrl:PixelRenderTransform",
+    "RecordVideo": "rollout_viewer.sources.gymnasium:RecordVideo",
     "Recorder": "rollout_viewer.sources.torchrl:Recorder",
     "RolloutViewer": "rollout_viewer._viewer:RolloutViewer",
     "TeeLogger": "rollout_viewer.loggers.tee:TeeLogger",
     "TensorBoardLogger": "rollout_viewer.loggers.tensorboard:TensorBoardLogger",
     "TensorDictRecorder": "rollout_viewer.sources.torchrl:TensorDictRecorder",
     "TensorboardLogger": "rollout_viewer.loggers.tensorboard:TensorboardLogger",
+    "VectorRecordVideo": "rollout_viewer.sources.gymnasium:VectorRecordVideo",
     "VideoRecorder": "rollout_viewer.sources.torchrl:VideoRecorder",
     "WandbLogger": "rollout_viewer.loggers.wandb:WandbLogger",
     "as_frames": "rollout_viewer._frames:as_frames",
@@ -109,6 +112,7 @@ __all__ = [
     "PixelRenderTransform",
     "ProtocolError",
     "ReadOnlyError",
+    "RecordVideo",
     "Recorder",
     "RecordingError",
     "RecordingLockedError",
@@ -124,6 +128,7 @@ __all__ = [
     "TensorDictRecorder",
     "TensorboardLogger",
     "UnsupportedEnvError",
+    "VectorRecordVideo",
     "VideoRecorder",
     "WandbLogger",
     "as_frames",

@@ -117,8 +117,10 @@ ARROWS: dict[str, set[str]] = {
     },
     # -- recording
     "_held_back": {"_cache", "_rows"},
+    "_carried": {"_rows"},
     "_recorder": {
         "_cache",
+        "_carried",
         "_clip",
         "_export",
         "_frames",
@@ -126,6 +128,26 @@ ARROWS: dict[str, set[str]] = {
         "_owner",
         "_rows",
         "loggers",
+    },
+    "_videos": {
+        "_cache",
+        "_clip",
+        "_files",
+        "_frames",
+        "_owner",
+        "_rows",
+        "_store",
+        "_video",
+    },
+    "_takes": {
+        "_cache",
+        "_export",
+        "_files",
+        "_owner",
+        "_recorder",
+        "_recording",
+        "_rows",
+        "_videos",
     },
     "sources": {
         "_cache",
@@ -135,11 +157,21 @@ ARROWS: dict[str, set[str]] = {
         "_owner",
         "_recorder",
         "_rows",
+        "_takes",
     },
     "_rollout": {"_cache", "_frames", "_recorder", "_rows", "sources"},
     # -- for people
     "testing": {"_cache", "_clip", "_frames", "_recorder", "_rows", "loggers"},
-    "_cli": {"_cache", "_compact", "_export", "_html", "_open", "_rollout", "sources"},
+    "_cli": {
+        "_cache",
+        "_compact",
+        "_export",
+        "_html",
+        "_open",
+        "_rollout",
+        "_videos",
+        "sources",
+    },
     "__main__": {"_cli"},
 }
 
