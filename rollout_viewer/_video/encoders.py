@@ -58,7 +58,7 @@ _RENDERED = {
 }
 _ENCODERS: dict[tuple[str, str], Encoder] = {
     (".mp4", "normal"): Encoder("libx264", "yuv420p", {**_RENDERED, "crf": "19"}),
-    (".mp4", "high"): Encoder("libx264", "yuv444p", {**_RENDERED, "crf": "14"}),
+    (".mp4", "high"): Encoder("libx264", "yuv444p", {**_RENDERED, "crf": "12"}),
     (".mp4", "lossless"): Encoder(
         "libx264rgb", "rgb24", {"preset": "ultrafast", "qp": "0"}
     ),
