@@ -272,12 +272,11 @@ class _Dump:
 
 def _to_ours(dump: _Dump) -> list[Path]:
     logger, clip, step, watch = dump.logger, dump.clip, dump.step, dump.watch
-    if dump.format == "parquet":
-        return _table_beside(dump)
-    if dump.format == "csv":
+    if f".{dump.format}" in _TABLES:
         if not dump.has_log_table:
             return _table_beside(dump)
-        return _as_paths(logger.log_table(dump.tag, clip, step=step, **watch))
+        given = {} if dump.format == "csv" else {"format": dump.format}
+        return _as_paths(logger.log_table(dump.tag, clip, step=step, **given, **watch))
     if dump.format is not None:
         watch = {**watch, "format": dump.format}
     return _as_paths(logger.log_video(dump.tag, clip, step=step, fps=dump.fps, **watch))
@@ -329,13 +328,19 @@ def _folder_of(logger: Any) -> Path:
         getattr(owner, "log_dir", None),
         getattr(logger, "log_dir", None),
     ):
-        if isinstance(candidate, (str, Path)):
+        # MLflow's is an address, which would become a folder called "file:".
+        if isinstance(candidate, (str, Path)) and not is_address(candidate):
             return Path(candidate)
     raise ExportError(
         "Clip.dump: expected a logger with log_table or log_dir for a table, got "
         f"{type(logger).__name__}. Write it with clip.write('table.csv'), or use "
         "rv.CSVLogger."
     )
+
+
+def is_address(place: str | Path) -> bool:
+    """Tell whether this is a URI and no folder."""
+    return str(place).startswith("file:") or "://" in str(place)
 
 
 def _accepts(function: Callable[..., Any], name: str) -> bool:

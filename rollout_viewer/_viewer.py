@@ -399,13 +399,21 @@ class RolloutViewer(anywidget.AnyWidget):
         )
 
     def _dump_folder(self) -> str:
+        from rollout_viewer._export import is_address
+
         if self._logger is None:
             return str(Path("csv_logs", "rollouts").resolve())
-        folder = getattr(self._logger, "log_dir", None)
-        name = getattr(self._logger, "exp_name", None)
-        if folder is None:
-            return type(self._logger).__name__
-        return str(Path(str(folder), str(name or "")).resolve())
+        experiment = getattr(self._logger, "experiment", None)
+        # A run of W&B calls it dir.
+        for owner, name in (
+            (experiment, "log_dir"),
+            (experiment, "dir"),
+            (self._logger, "log_dir"),
+        ):
+            folder = getattr(owner, name, None)
+            if isinstance(folder, (str, Path)):
+                return str(folder if is_address(folder) else Path(folder).resolve())
+        return type(self._logger).__name__
 
     def _on_message(self, _: Any, content: Any, buffers: Any) -> None:
         # Runs on the shell's or a subshell's thread, maybe beside the user's cell.

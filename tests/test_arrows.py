@@ -123,6 +123,7 @@ ARROWS: dict[str, set[str]] = {
         "_export",
         "_frames",
         "_held_back",
+        "_owner",
         "_rows",
         "loggers",
     },
