@@ -295,38 +295,6 @@ def test_a_name_that_is_no_file_is_refused_as_that(recording, given, capsys):
     )
 
 
-def test_export_looks_at_all_names_before_it_writes_one(recording, tmp_path, capsys):
-    targets = [str(tmp_path / name) for name in ("clip.csv", "clip.xyz")]
-
-    assert main(["export", str(recording), *targets]) == 2
-
-    assert "export: expected a name ending in one of" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_export_replaces_a_page_when_told_to(recording, tmp_path, capsys):
-    target = tmp_path / "clip.html"
-    target.write_text("older")
-
-    main(["export", str(recording), str(target), "--overwrite"])
-
-    assert capsys.readouterr().out.split() == [str(target)]
-    assert "<html" in target.read_text()[:1000]
-
-
-@pytest.mark.parametrize("given", ["", ".", ".."])
-def test_a_name_that_is_no_file_is_refused_as_that(recording, given, capsys):
-    assert main(["view", str(recording), "--html", given]) == 2
-    assert main(["record", "CartPole-v1", "-o", given]) == 2
-
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 2
-    assert all(
-        line.startswith("rollout-viewer: expected the name of a file, got")
-        for line in lines
-    )
-
-
 @pytest.mark.parametrize("target", ["clip.xyz", "text/clip.mp4"])
 def test_export_refuses_in_one_line(recording, target, tmp_path, capsys):
     (tmp_path / "text").write_text("this is no folder")
@@ -356,8 +324,6 @@ def test_what_is_refused_names_the_command_once(recording, capsys):
         [],
         ["record"],
         ["record", "CartPole-v1", "--steps", "0"],
-        ["record", "CartPole-v1", "--seed", "-1"],
-        ["view", "a.rollout", "--max-mb", "nan"],
         ["record", "CartPole-v1", "--seed", "-1"],
         ["view", "a.rollout", "--max-mb", "nan"],
         ["export", "a.rollout", "b.mp4", "--envs", "one"],

@@ -319,46 +319,6 @@ def test_data_called_like_a_column_stands_beside_it():
     for row in range(3):
         data = {name: np.full(2, 90.0 + row) for name in named}
         cache.append(
-            reward=[1.0, 2.0], action=np.zeros((2, 2)), kind=["step"] * 2, data=data
-        )
-
-    table = cache.clip().table()
-
-    assert table["reward"].tolist() == [1.0, 2.0] * 3
-    assert table["row"].tolist() == [0, 0, 1, 1, 2, 2]
-    for name in named:
-        assert table[f"data.{name}"].tolist() == [90, 90, 91, 91, 92, 92]
-    assert "frames" not in table
-
-
-def test_the_table_has_all_envs_where_only_some_have_pictures():
-    cache = FrameCache()
-    for row in range(3):
-        cache.append(counting.draw(row)[None], envs=[1], reward=np.arange(4.0))
-
-    clip = cache.clip()
-
-    assert clip.envs == (0, 1, 2, 3)
-    assert clip.tile_envs == clip.shown_envs == (1,)
-    assert clip.table()["env"].tolist() == [0, 1, 2, 3] * 3
-    assert cache.clip(envs=[1]).table()["env"].tolist() == [1] * 3
-    assert numbers(clip.frames()) == [[0], [1], [2]]
-    assert (
-        not cache.clip(0, 1)
-        .figure(n=1)
-        .axes[0]
-        .get_xticklabels()[0]
-        .get_text()
-        .startswith("row 0\nmean")
-    )
-
-
-def test_data_called_like_a_column_stands_beside_it():
-    cache = FrameCache()
-    named = ("reward", "row", "action.0", "frames")
-    for row in range(3):
-        data = {name: np.full(2, 90.0 + row) for name in named}
-        cache.append(
             None,
             reward=[1.0, 2.0],
             action=np.zeros((2, 2)),

@@ -282,46 +282,6 @@ def test_a_page_of_envs_without_pictures_is_written(tmp_path):
     assert path.exists()
 
 
-def pictures_of_one_in_three():
-    cache = FrameCache()
-    for row in range(4):
-        cache.append(
-            counting.draw(row)[None],
-            envs=[1],
-            reward=np.arange(3.0),
-            reset=[row == 0] * 3,
-        )
-    return cache
-
-
-def test_csv_has_the_envs_without_pictures_too(tmp_path):
-    clip = pictures_of_one_in_three().clip()
-
-    (path,) = clip.write(tmp_path / "a.csv")
-    tables = clip.write(tmp_path / "a.csv", layout="tiles")
-    episodes = clip.write(tmp_path / "a.csv", layout="episodes")
-
-    assert [line["env"] for line in table_of(path)] == ["0", "1", "2"] * 4
-    assert [name.name for name in tables] == [f"a_env{env}.csv" for env in range(3)]
-    assert len(episodes) == 3
-
-
-def test_videos_are_of_the_envs_with_pictures(tmp_path):
-    clip = pictures_of_one_in_three().clip()
-
-    for layout in ("grid", "tiles", "episodes"):
-        (path,) = clip.write(tmp_path / "a.mp4", layout=layout, order="return")
-        assert numbers(path) == [0, 1, 2, 3]
-
-
-def test_a_page_of_envs_without_pictures_is_written(tmp_path):
-    cache = pictures_of_one_in_three()
-
-    (path,) = cache.clip(envs=[0]).write(tmp_path / "a.html")
-
-    assert path.exists()
-
-
 def test_csv_has_a_row_for_each_recorded_row_and_env(tmp_path):
     (path,) = counting.recording(600, num_envs=2).clip(1).write(tmp_path / "a.csv")
 

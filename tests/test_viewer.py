@@ -107,10 +107,6 @@ def test_what_is_no_recording_is_refused():
         rv.view(recording(), fps=0)
     with pytest.raises(TypeError, match=r"options that it has, got \['foo'\]"):
         rv.view(recording(), foo=1)
-    with pytest.raises(ValueError, match="fps > 0"):
-        rv.view(recording(), fps=0)
-    with pytest.raises(TypeError, match=r"options that it has, got \['foo'\]"):
-        rv.view(recording(), foo=1)
 
 
 def test_the_snapshot_is_the_grid_at_the_playhead():
@@ -139,57 +135,10 @@ def test_goto_finds_a_step_of_an_episode():
     with pytest.raises(rv.RowError, match=r"an env in 0\.\.3, got 99"):
         viewer.goto(3, env=99)
     assert (viewer.playhead, viewer.selection) == (39, [2])
-    with pytest.raises(rv.RowError, match=r"an env in 0\.\.3, got 99"):
-        viewer.goto(3, env=99)
-    assert (viewer.playhead, viewer.selection) == (39, [2])
     with pytest.raises(rv.RowError, match="an episode of env 0"):
         viewer.goto(episode=5)
     with pytest.raises(ValueError, match="expected a row, or env"):
         viewer.goto()
-    viewer.close()
-
-
-@pytest.mark.parametrize(
-    ("trait", "value"),
-    [("playhead", -1), ("speed", 0.0), ("speed", -1.0), ("speed", float("nan"))],
-)
-def test_an_attribute_that_makes_no_sense_is_refused_and_changes_nothing(trait, value):
-    viewer = rv.view(recording())
-    before = getattr(viewer, trait)
-
-    with pytest.raises(traitlets.TraitError, match=f"expected {trait} >"):
-        setattr(viewer, trait, value)
-    with pytest.raises(traitlets.TraitError, match=f"expected {trait} >"):
-        rv.view(viewer.cache, **{trait: value})
-
-    assert getattr(viewer, trait) == before
-    viewer.close()
-
-
-def test_a_playhead_beyond_the_end_shows_the_last_row():
-    viewer = rv.view(recording(), playhead=1000)
-
-    height, width = viewer.cache.frame_size(0)
-    assert read_count(viewer.snapshot()[:height, :width]) == (39, 0)
-    viewer.close()
-
-
-def test_a_page_of_a_part_has_that_part(tmp_path):
-    viewer = rv.view(recording())
-
-    whole = viewer.to_html(tmp_path / "whole.html")
-    part = viewer.to_html(
-        tmp_path / "part.html", start=8, stop=30, envs=[1], every=2, max_mb=19
-    )
-
-    assert part.stat().st_size < whole.stat().st_size
-    with pytest.raises(rv.RowError, match="rows within"):
-        viewer.to_html(tmp_path / "none.html", start=50)
-    with pytest.raises(ValueError, match="max_mb > 0, got nan"):
-        viewer.to_html(tmp_path / "none.html", max_mb=float("nan"))
-    with pytest.raises(ValueError, match=r"the name of a file, got '\.'"):
-        viewer.to_html(".")
-    assert not (tmp_path / "none.html").exists()
     viewer.close()
 
 
