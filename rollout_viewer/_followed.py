@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -197,5 +199,15 @@ class FollowedRecording:
         self.is_closed = True
 
     def release(self) -> None:
-        """Close the file."""
+        """Close the file; the last of a finished one clears what lies beside it.
+
+        A writer that closes while others read has to leave SQLite's side files.
+        """
+        is_over = False
+        with contextlib.suppress(RecordingError):
+            is_over = bool(self._reader.meta().get("is_closed", False))
         self._reader.close()
+        if is_over and _store.has_side_files(self.path):
+            # Not ours to write, or somebody else reads it: they may.
+            with contextlib.suppress(sqlite3.Error):
+                _store.settle(self.path, timeout_s=0)

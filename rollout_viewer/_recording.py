@@ -306,11 +306,11 @@ class Recording:
             _store.pack_statements(block, chunks.items(), is_apart=self.budget.evicts),
             num_pictures,
             nbytes,
-            lambda: self._forget(block),
+            lambda is_written: self._forget(block, is_written=is_written),
             self.budget.used_nbytes + nbytes,
         )
         if not self._writer.put(batch, max_stall_s=self._max_stall_s):
-            self._pending[block] = extras, {}
+            chunks.clear()
             return
         for slot, one in stored.items():
             self.budget.add(slot, one)
@@ -346,10 +346,14 @@ class Recording:
         core = self.rows.block(first * CHUNK_ROWS, (block + 1) * CHUNK_ROWS)
         return _store.step_statements(first, block, pack_columns(core, []))
 
-    def _forget(self, block: int) -> None:
-        # A dict's pop is atomic: the writer's thread needs no lock for it, which
-        # an append that waits for the writer may hold.
-        self._pending.pop(block, None)
+    def _forget(self, block: int, *, is_written: bool) -> None:
+        # These are atomic: the writer's thread needs no lock for them, which an
+        # append that waits for the writer may hold.
+        if is_written:
+            self._pending.pop(block, None)
+        elif (pending := self._pending.get(block)) is not None:
+            # Pictures are counted as lost; actions and data stay till they are filed.
+            pending[1].clear()
         self._note_handled((block + 1) * CHUNK_ROWS)
 
     def _note_handled(self, num_rows: int) -> None:
@@ -378,7 +382,7 @@ class Recording:
                 return Batch(statements)
             self._tail_row = stop = tail.start + tail.num_rows
             statements += _store.tail_statements(tail)
-            return Batch(statements, on_written=lambda: self._note_handled(stop))
+            return Batch(statements, on_tried=lambda _: self._note_handled(stop))
         finally:
             self._lock.release()
 

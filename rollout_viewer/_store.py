@@ -259,10 +259,16 @@ def create(path: Path, *, is_temporary: bool) -> sqlite3.Connection:
     return connection
 
 
-def settle(path: Path) -> bool:
+def has_side_files(path: Path) -> bool:
+    """Tell whether anything of SQLite's lies beside the file."""
+    return any(os.path.exists(f"{path}{side}") for side in ("-wal", "-shm"))
+
+
+def settle(path: Path, *, timeout_s: float = _BUSY_TIMEOUT_S) -> bool:
     """Bring what side files hold into the file; whether none are left."""
     connection = _connect(f"file:{_quoted(path)}?mode=rw", uri=True)
     try:
+        connection.execute(f"PRAGMA busy_timeout = {int(timeout_s * 1000)}")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         connection.execute("PRAGMA journal_mode = DELETE").fetchall()
     except sqlite3.Error:

@@ -33,7 +33,9 @@ class Batch(NamedTuple):
     pictures: Sequence[_store.Statement] = ()
     num_pictures: int = 0
     nbytes: int = 0
-    on_written: Callable[[], None] | None = None
+    # Told when it was tried, with whether its steps are in the file now; if not, again
+    # with each later try.
+    on_tried: Callable[[bool], None] | None = None
     # What its owner takes the file to hold then; `Writer.overhead` is the rest.
     estimate: int | None = None
 
@@ -70,7 +72,7 @@ class Writer:
         self._queued_bytes = 0
         self._is_writing = False
         self._is_closing = False
-        self._unwritten: list[_store.Statement] = []
+        self._unwritten: list[Batch] = []
         self._is_wal = True
         self._is_broken = False
         self.fault: str | None = None
@@ -204,7 +206,8 @@ class Writer:
                     self._changed.notify_all()
 
     def _write(self, batches: Sequence[Batch]) -> None:
-        steps = [*self._unwritten, *(s for b in batches for s in b.steps)]
+        batches = [*self._unwritten, *batches]
+        steps = [s for b in batches for s in b.steps]
         pictures = [s for b in batches for s in b.pictures]
         try:
             self._check_file()
@@ -222,7 +225,9 @@ class Writer:
                 self._transact(steps)
                 self._unwritten = []
             except (sqlite3.Error, OSError):
-                self._unwritten = steps
+                self._unwritten = [
+                    b._replace(pictures=(), num_pictures=0) for b in batches
+                ]
         else:
             self._unwritten = []
             self._is_broken = False
@@ -230,8 +235,8 @@ class Writer:
             if not self.num_lost:
                 self.fault = None
         for batch in batches:
-            if batch.on_written:
-                batch.on_written()
+            if batch.on_tried:
+                batch.on_tried(not self._unwritten)
 
     def _measure(self, estimate: int | None) -> None:
         if estimate is not None:

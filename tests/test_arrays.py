@@ -1,5 +1,7 @@
 """Recordings made of arrays."""
 
+import pathlib
+
 import numpy as np
 import pytest
 import torch
@@ -35,6 +37,17 @@ def test_a_batch_is_read_by_its_axes(frames, options):
     cache = from_arrays(frames, **options)
 
     np.testing.assert_array_equal(cache[:], VIDEO)
+
+
+@pytest.mark.parametrize("as_given", [str, pathlib.Path])
+def test_a_path_is_where_the_recording_goes(tmp_path, as_given):
+    path = tmp_path / "video.rollout"
+
+    with from_arrays(VIDEO, fps=12, cache=as_given(path)) as cache:
+        assert cache.path == path
+
+    np.testing.assert_array_equal(rv.open(path)[:], VIDEO)
+    assert rv.open(path).fps == 12
 
 
 def test_gray_videos_and_lists_are_taken():

@@ -829,6 +829,76 @@ def test_a_deleted_file_warns_once_and_recording_goes_on(tmp_path):
         cache.close()
 
 
+def test_actions_and_data_of_a_block_that_was_not_written_are_still_there(tmp_path):
+    path = tmp_path / "run.rollout"
+    cache = rv.FrameCache(path)
+    picture = np.zeros((1, 8, 8, 3), np.uint8)
+
+    def append(rows):
+        for row in rows:
+            data = {"obs": [[row, -row]]}
+            cache.append(
+                picture + row, reward=[0], action=[row], data=data, kind="step"
+            )
+
+    append(range(40))
+    cache.flush()
+    aside = path.rename(tmp_path / "aside")
+    with pytest.warns(rv.RolloutViewerWarning, match="deleted"):
+        append(range(40, 100))
+        cache._recording._writer.drain()
+        append([100])
+
+    assert [cache.at(row, 0).obs.tolist() for row in (31, 50, 99)] == [
+        [31, -31],
+        [50, -50],
+        [99, -99],
+    ]
+    saved = rv.open(cache.save(tmp_path / "saved.rollout"))
+    assert saved.raw_column("action", 0, 101)[:, 0].tolist() == list(range(101))
+    aside.rename(path)
+    append(range(101, 140))
+    with pytest.raises(rv.StorageError):
+        cache.close()
+    assert not cache._recording._pending
+    kept = rv.open(path)
+    assert kept.num_rows == 140
+    assert kept.column("obs")[:, 0, 0].tolist() == list(range(140))
+
+
+def test_a_reader_that_outlives_the_writer_leaves_one_file(tmp_path):
+    path = tmp_path / "run.rollout"
+    source = """
+import sys
+import numpy as np
+import rollout_viewer as rv
+cache = rv.FrameCache(sys.argv[1])
+for row in range(40):
+    cache.append(np.full((1, 8, 8, 3), row, np.uint8))
+cache.flush()
+print(flush=True)
+input()
+cache.close()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", source, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as writer:
+        assert writer.stdout.readline()
+        first, second = rv.open(path), rv.open(path)
+        assert first.num_rows == second.num_rows == 40
+        writer.communicate(b"\n")
+
+    assert sorted(one.name for one in tmp_path.iterdir())[0] == "run.rollout"
+    first._recording.release()
+    assert (second[39] == 39).all()
+    second._recording.release()
+
+    assert [one.name for one in tmp_path.iterdir()] == ["run.rollout"]
+    assert rv.open(path).num_rows == 40
+
+
 def test_a_full_disk_costs_pictures_and_not_step_data(tmp_path):
     cache = fill(rv.FrameCache(tmp_path / "run.rollout"), film())
     cache.flush()

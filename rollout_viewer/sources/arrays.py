@@ -16,6 +16,7 @@ from rollout_viewer._frames import split_frames
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -34,7 +35,7 @@ def from_arrays(
     env_axis: int | None = None,
     channels: Channels = "auto",
     fps: float | None = None,
-    cache: FrameCache | None = None,
+    cache: FrameCache | str | Path | None = None,
 ) -> FrameCache:
     """Record arrays, one row for each time step T.
 
@@ -54,7 +55,8 @@ def from_arrays(
             (B, T, ...). None: 1 where frames have five axes, else there is one env.
         channels: As in `as_frames`; "auto" decides by the frames of one row.
         fps: Of a new cache.
-        cache: Where to record, after what is there; None: a new one.
+        cache: Where to record, after what is there; a path: a new one there; None: a
+            new one in a temporary file.
 
     Returns:
         The cache, open for more.
@@ -86,7 +88,8 @@ def from_arrays(
     resets = _resets(columns, axes) if reset is None else axes.column("reset", reset)
     actions = None if action is None else axes.column("action", action)
     extras = {n: axes.column(f"data[{n!r}]", v) for n, v in (data or {}).items()}
-    recording = FrameCache(fps=fps) if cache is None else cache
+    is_there = isinstance(cache, FrameCache)
+    recording = cache if is_there else FrameCache(cache, fps=fps)
     for t, images in enumerate(rows):
         recording.append(
             [split_frames([image], channels=channels)[0] for image in images],
