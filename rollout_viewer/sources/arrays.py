@@ -88,8 +88,7 @@ def from_arrays(
     resets = _resets(columns, axes) if reset is None else axes.column("reset", reset)
     actions = None if action is None else axes.column("action", action)
     extras = {n: axes.column(f"data[{n!r}]", v) for n, v in (data or {}).items()}
-    is_there = isinstance(cache, FrameCache)
-    recording = cache if is_there else FrameCache(cache, fps=fps)
+    recording = cache if isinstance(cache, FrameCache) else FrameCache(cache, fps=fps)
     for t, images in enumerate(rows):
         recording.append(
             [split_frames([image], channels=channels)[0] for image in images],
