@@ -36,9 +36,9 @@ test: check  ## check, and every test, in Chromium too
 bench: setup $(VENV)/.bench  ## measure, compare with the goals, write build/bench/ (FULL=1: a million rows)
 	@.ci/system_packages bench
 	@rm -f build/bench/*.json
-	$(BIN)/python tests/benchmarks/first_light.py
-	$(BIN)/python tests/benchmarks/frame_cache.py $(if $(FULL),,--quick)
-	@$(BIN)/python tests/benchmarks/summary.py
+	$(BIN)/python -m tests.benchmarks.first_light
+	$(BIN)/python -m tests.benchmarks.frame_cache $(if $(FULL),,--quick)
+	@$(BIN)/python -m tests.benchmarks.summary
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) build dist demo js/node_modules js/dist rollout_viewer/static
@@ -60,6 +60,8 @@ $(VENV)/.python: pyproject.toml constraints.txt js/hatch_build.py
 # What the benchmarks compare with: large, and nothing that the tests need.
 $(VENV)/.bench: $(VENV)/.python
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	@# TorchRL's mp4 writer: newer ones need CUDA, and this one would pull another torch
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps torchcodec==0.13.0
 	@touch $@
 
 js/node_modules/.package-lock.json: js/package-lock.json | $(VENV)/.python

@@ -14,7 +14,7 @@ environments in step with their rewards.
   `FrameCache.append` takes anything else.
 - Look: `view`, `RolloutViewer`, `open`.
 - Take along: `Clip.write`, `RolloutViewer.dump`, `RolloutViewer.to_html`,
-  `CSVLogger`.
+  `CSVLogger`, `TensorboardLogger`, `WandbLogger`, `MLFlowLogger`, `TeeLogger`.
 
 The command line does the same: ``rollout-viewer --help``.
 """
@@ -46,13 +46,17 @@ from rollout_viewer._errors import (
 
 if TYPE_CHECKING:
     from rollout_viewer._cache import FrameCache
-    from rollout_viewer._cache import open_recording as open
     from rollout_viewer._clip import Clip
     from rollout_viewer._frames import as_frames
+    from rollout_viewer._open import open_path as open
     from rollout_viewer._rollout import record, rollout
     from rollout_viewer._rows import Episode
     from rollout_viewer._viewer import RolloutViewer, view
     from rollout_viewer.loggers.csv import CSVLogger
+    from rollout_viewer.loggers.mlflow import MLFlowLogger
+    from rollout_viewer.loggers.tee import TeeLogger
+    from rollout_viewer.loggers.tensorboard import TensorBoardLogger, TensorboardLogger
+    from rollout_viewer.loggers.wandb import WandbLogger
 
 __version__ = "0.1.0"
 
@@ -62,9 +66,14 @@ _LAZY = {
     "Clip": "rollout_viewer._clip:Clip",
     "Episode": "rollout_viewer._rows:Episode",
     "FrameCache": "rollout_viewer._cache:FrameCache",
+    "MLFlowLogger": "rollout_viewer.loggers.mlflow:MLFlowLogger",
     "RolloutViewer": "rollout_viewer._viewer:RolloutViewer",
+    "TeeLogger": "rollout_viewer.loggers.tee:TeeLogger",
+    "TensorBoardLogger": "rollout_viewer.loggers.tensorboard:TensorBoardLogger",
+    "TensorboardLogger": "rollout_viewer.loggers.tensorboard:TensorboardLogger",
+    "WandbLogger": "rollout_viewer.loggers.wandb:WandbLogger",
     "as_frames": "rollout_viewer._frames:as_frames",
-    "open": "rollout_viewer._cache:open_recording",
+    "open": "rollout_viewer._open:open_path",
     "record": "rollout_viewer._rollout:record",
     "rollout": "rollout_viewer._rollout:rollout",
     "view": "rollout_viewer._viewer:view",
@@ -80,6 +89,7 @@ __all__ = [
     "ExportTooLargeError",
     "FrameCache",
     "FrameError",
+    "MLFlowLogger",
     "MissingDependencyError",
     "ProtocolError",
     "ReadOnlyError",
@@ -92,7 +102,11 @@ __all__ = [
     "RowError",
     "ShapeError",
     "StorageError",
+    "TeeLogger",
+    "TensorBoardLogger",
+    "TensorboardLogger",
     "UnsupportedEnvError",
+    "WandbLogger",
     "as_frames",
     "open",
     "record",

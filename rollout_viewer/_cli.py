@@ -224,9 +224,9 @@ def _record(
 
 
 def _open(path: pathlib.Path) -> FrameCache:
-    from rollout_viewer._cache import open_recording
+    from rollout_viewer._open import open_path
 
-    return open_recording(path)
+    return open_path(path)
 
 
 def _facts(cache: FrameCache, path: pathlib.Path) -> dict[str, Any]:

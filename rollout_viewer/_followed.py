@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import threading
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -199,15 +198,14 @@ class FollowedRecording:
         self.is_closed = True
 
     def release(self) -> None:
-        """Close the file; the last of a finished one clears what lies beside it.
+        """Close the file; the last who does leaves no side files beside it.
 
-        A writer that closes while others read has to leave SQLite's side files.
+        A writer that ended while it was read here could not take them away.
         """
-        is_over = False
-        with contextlib.suppress(RecordingError):
-            is_over = bool(self._reader.meta().get("is_closed", False))
+        is_ended = False
+        if _store.has_side_files(self.path):
+            with contextlib.suppress(RecordingError):
+                is_ended = bool(self._reader.meta().get("is_closed"))
         self._reader.close()
-        if is_over and _store.has_side_files(self.path):
-            # Not ours to write, or somebody else reads it: they may.
-            with contextlib.suppress(sqlite3.Error):
-                _store.settle(self.path, timeout_s=0)
+        if is_ended:
+            _store.settle(self.path)

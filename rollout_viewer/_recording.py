@@ -306,10 +306,11 @@ class Recording:
             _store.pack_statements(block, chunks.items(), is_apart=self.budget.evicts),
             num_pictures,
             nbytes,
-            lambda is_written: self._forget(block, is_written=is_written),
+            lambda is_filed: self._filed(block, is_filed=is_filed),
             self.budget.used_nbytes + nbytes,
         )
         if not self._writer.put(batch, max_stall_s=self._max_stall_s):
+            # In place: the writer may be done with the block by now.
             chunks.clear()
             return
         for slot, one in stored.items():
@@ -346,13 +347,12 @@ class Recording:
         core = self.rows.block(first * CHUNK_ROWS, (block + 1) * CHUNK_ROWS)
         return _store.step_statements(first, block, pack_columns(core, []))
 
-    def _forget(self, block: int, *, is_written: bool) -> None:
-        # These are atomic: the writer's thread needs no lock for them, which an
-        # append that waits for the writer may hold.
-        if is_written:
+    def _filed(self, block: int, *, is_filed: bool) -> None:
+        # Each is one step of a dict: the writer's thread needs no lock for it, which
+        # an append that waits for the writer may hold.
+        if is_filed:
             self._pending.pop(block, None)
         elif (pending := self._pending.get(block)) is not None:
-            # Pictures are counted as lost; actions and data stay till they are filed.
             pending[1].clear()
         self._note_handled((block + 1) * CHUNK_ROWS)
 
@@ -382,7 +382,7 @@ class Recording:
                 return Batch(statements)
             self._tail_row = stop = tail.start + tail.num_rows
             statements += _store.tail_statements(tail)
-            return Batch(statements, on_tried=lambda _: self._note_handled(stop))
+            return Batch(statements, on_done=lambda _: self._note_handled(stop))
         finally:
             self._lock.release()
 
@@ -509,6 +509,9 @@ class Recording:
             for side in ("", "-wal", "-shm", "-journal"):
                 with contextlib.suppress(OSError):
                     os.unlink(f"{self.path}{side}")
+        elif _store.has_side_files(self.path):
+            # Somebody read it when it was closed, and may be gone by now.
+            _store.settle(self.path)
 
     def clear(self) -> None:
         """Forget all rows, here and in the file."""

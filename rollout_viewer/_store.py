@@ -259,23 +259,27 @@ def create(path: Path, *, is_temporary: bool) -> sqlite3.Connection:
     return connection
 
 
-def has_side_files(path: Path) -> bool:
-    """Tell whether anything of SQLite's lies beside the file."""
-    return any(os.path.exists(f"{path}{side}") for side in ("-wal", "-shm"))
-
-
-def settle(path: Path, *, timeout_s: float = _BUSY_TIMEOUT_S) -> bool:
+def settle(path: Path) -> bool:
     """Bring what side files hold into the file; whether none are left."""
-    connection = _connect(f"file:{_quoted(path)}?mode=rw", uri=True)
     try:
-        connection.execute(f"PRAGMA busy_timeout = {int(timeout_s * 1000)}")
+        connection = _connect(f"file:{_quoted(path)}?mode=rw", uri=True)
+    except sqlite3.Error:
+        return not has_side_files(path)
+    try:
+        # Somebody else may have it open for long: they settle it then.
+        connection.execute("PRAGMA busy_timeout = 100")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         connection.execute("PRAGMA journal_mode = DELETE").fetchall()
     except sqlite3.Error:
         pass  # somebody else has it open
     finally:
         connection.close()
-    return not any(os.path.exists(f"{path}{side}") for side in ("-wal", "-journal"))
+    return not has_side_files(path)
+
+
+def has_side_files(path: Path) -> bool:
+    """Tell whether SQLite's side files stand beside a recording."""
+    return any(os.path.exists(f"{path}{side}") for side in ("-wal", "-journal"))
 
 
 def set_journal(connection: sqlite3.Connection, path: Path) -> None:

@@ -33,9 +33,8 @@ class Batch(NamedTuple):
     pictures: Sequence[_store.Statement] = ()
     num_pictures: int = 0
     nbytes: int = 0
-    # Told when it was tried, with whether its steps are in the file now; if not, again
-    # with each later try.
-    on_tried: Callable[[bool], None] | None = None
+    # Told whether step data is in the file: False, and then True if it came to be.
+    on_done: Callable[[bool], None] | None = None
     # What its owner takes the file to hold then; `Writer.overhead` is the rest.
     estimate: int | None = None
 
@@ -72,7 +71,8 @@ class Writer:
         self._queued_bytes = 0
         self._is_writing = False
         self._is_closing = False
-        self._unwritten: list[Batch] = []
+        self._unwritten: list[_store.Statement] = []
+        self._untold: list[Callable[[bool], None]] = []
         self._is_wal = True
         self._is_broken = False
         self.fault: str | None = None
@@ -206,9 +206,9 @@ class Writer:
                     self._changed.notify_all()
 
     def _write(self, batches: Sequence[Batch]) -> None:
-        batches = [*self._unwritten, *batches]
-        steps = [s for b in batches for s in b.steps]
+        steps = [*self._unwritten, *(s for b in batches for s in b.steps)]
         pictures = [s for b in batches for s in b.pictures]
+        self._untold += [b.on_done for b in batches if b.on_done is not None]
         try:
             self._check_file()
             if not self._is_wal:
@@ -225,18 +225,19 @@ class Writer:
                 self._transact(steps)
                 self._unwritten = []
             except (sqlite3.Error, OSError):
-                self._unwritten = [
-                    b._replace(pictures=(), num_pictures=0) for b in batches
-                ]
+                self._unwritten = steps
+                for tell in self._untold:
+                    tell(False)
+                return
         else:
             self._unwritten = []
             self._is_broken = False
             self._measure(batches[-1].estimate)
             if not self.num_lost:
                 self.fault = None
-        for batch in batches:
-            if batch.on_tried:
-                batch.on_tried(not self._unwritten)
+        for tell in self._untold:
+            tell(True)
+        self._untold = []
 
     def _measure(self, estimate: int | None) -> None:
         if estimate is not None:

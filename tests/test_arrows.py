@@ -74,20 +74,28 @@ ARROWS: dict[str, set[str]] = {
     # -- the clip and what becomes of it
     "_table": {"_rows"},
     "_clip": {"_frames", "_rows", "_table"},
+    "_figure": {"_clip"},
     "_progress": set(),
-    "_labels": {"_frames"},
-    "_video": {"_files", "_frames", "_progress"},
+    "_text": set(),
+    "_labels": {"_frames", "_table", "_text"},
+    "_video": {"_files"},
     "loggers": {"_clip", "_files", "_frames", "_progress", "_video"},
-    "_formats": {
+    "_job": {"_files", "_labels"},
+    "_pictures": {"_clip", "_frames", "_job", "_text"},
+    "_tables": {"_job"},
+    "_formats": {"_clip", "_html", "_job", "_pictures", "_tables", "_video"},
+    "_export": {
         "_clip",
         "_files",
+        "_formats",
         "_frames",
-        "_html",
-        "_labels",
+        "_job",
+        "_pictures",
         "_progress",
-        "_video",
+        "_tables",
+        "loggers",
     },
-    "_export": {"_clip", "_files", "_formats", "_frames", "_progress", "loggers"},
+    "_open": {"_cache", "_video"},
     # -- the page
     "_protocol": {"_cache", "_codec", "_rows"},
     "_html": {"_cache", "_files", "_frames", "_protocol"},
@@ -102,6 +110,7 @@ ARROWS: dict[str, set[str]] = {
         "_frames",
         "_html",
         "_jobs",
+        "_open",
         "_protocol",
         "_pump",
         "loggers",
@@ -123,24 +132,28 @@ ARROWS: dict[str, set[str]] = {
     "_rollout": {"_cache", "_frames", "_recorder", "_rows", "sources"},
     # -- for people
     "testing": {"_cache", "_clip", "_frames", "_recorder", "_rows", "loggers"},
-    "_cli": {"_cache", "_compact", "_export", "_html", "_rollout", "sources"},
+    "_cli": {"_cache", "_compact", "_export", "_html", "_open", "_rollout", "sources"},
     "__main__": {"_cli"},
 }
 
 # against the arrows, as conveniences, inside a method only
 LAZY = {
     ("_clip", "_export"): "Clip.write and Clip.dump",
+    ("_clip", "_figure"): "Clip.figure",
     ("_recorder", "_viewer"): "a recorder's .viewer",
 }
 
 # library -> modules that may import it, and no others
 LIBRARIES = {
+    "PIL": {"_pictures", "_text"},
     "av": {"_video"},
     "gymnasium": {"sources", "testing"},
     "pettingzoo": {"sources"},
+    "pyarrow": {"_tables"},
     "stable_baselines3": {"sources"},
     "tensordict": {"sources", "loggers"},
     "torchrl": {"sources", "loggers"},
+    "matplotlib": {"_figure"},
     "mlflow": {"loggers"},
     "tensorboard": {"loggers"},
     "wandb": {"loggers"},

@@ -210,3 +210,62 @@ def test_a_disk_that_is_really_full_costs_pictures_only(small_disk, tmp_path):
     with pytest.raises(rv.StorageError, match="full"):
         cache.close()
     assert 0 < rv.open(path).num_rows <= 1600
+
+
+def test_step_data_of_a_disk_that_fails_stays_readable_and_is_written_later(tmp_path):
+    cache = rv.FrameCache(tmp_path / "run.rollout", max_stall_s=0.1)
+    other = sqlite3.connect(cache.path, isolation_level=None)
+    cache._recording._writer._connection.execute("PRAGMA busy_timeout = 1")
+    cache.append(np.zeros((4, 4, 3), np.uint8), data={"obs": [0.0]})
+    cache.flush()
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.warns(rv.RolloutViewerWarning, match="locked"):
+        for row in range(1, 100):
+            cache.append(np.full((4, 4, 3), row, np.uint8), data={"obs": [row]})
+            if row % 32 == 31:
+                cache._recording._writer.drain()
+
+    assert [cache.at(row, 0).obs for row in range(100)] == list(range(100))
+    assert cache.num_lost > 0
+    saved = rv.open(cache.save(tmp_path / "saved.rollout"))
+    assert [saved.at(row, 0).obs for row in range(100)] == list(range(100))
+    other.execute("ROLLBACK")
+    with pytest.raises(rv.StorageError):
+        cache.close()
+    opened = rv.open(cache.path)
+    assert [opened.at(row, 0).obs for row in range(100)] == list(range(100))
+
+
+READER = """
+import sys
+import rollout_viewer as rv
+cache = rv.open(sys.argv[1])
+print(cache.num_rows, flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("last", ["reader", "writer"])
+def test_the_last_who_has_an_ended_recording_open_leaves_one_file(tmp_path, last):
+    path = tmp_path / "run.rollout"
+    cache = rv.FrameCache(path)
+    for _ in range(40):
+        cache.append(np.zeros((4, 4, 3), np.uint8))
+    reader = subprocess.Popen(
+        [sys.executable, "-c", READER, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with reader:
+        reader.stdout.readline()
+        cache.append(np.zeros((4, 4, 3), np.uint8))
+        cache.close()
+        assert len(list(tmp_path.iterdir())) > 1
+        if last == "reader":
+            cache._recording.release()
+    cache._recording.release()
+
+    assert [one.name for one in tmp_path.iterdir()] == ["run.rollout"]
+    assert rv.open(path).num_rows == 41

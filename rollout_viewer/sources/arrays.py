@@ -55,8 +55,8 @@ def from_arrays(
             (B, T, ...). None: 1 where frames have five axes, else there is one env.
         channels: As in `as_frames`; "auto" decides by the frames of one row.
         fps: Of a new cache.
-        cache: Where to record, after what is there; a path: a new one there; None: a
-            new one in a temporary file.
+        cache: Where to record, after what is there; a path: a new one there; None:
+            a new one in a temporary file.
 
     Returns:
         The cache, open for more.

@@ -2,7 +2,7 @@
 
     make bench
 
-    python tests/benchmarks/frame_cache.py --quick    # a tenth of the million rows
+    python -m tests.benchmarks.frame_cache --quick    # a tenth of the million rows
 
 Peers: TorchRL's `VideoRecorder`, a list of copied frames (what Gymnasium's
 `RecordVideo` keeps), and as zero a loop that renders and discards. All record the
@@ -16,12 +16,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
-import json
-import math
 import os
 import pathlib
-import platform
 import statistics
 import subprocess
 import sys
@@ -29,7 +25,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
@@ -40,6 +36,7 @@ import gymnasium as gym
 import numpy as np
 
 import rollout_viewer as rv
+from tests.benchmarks.report import Row, at_least, at_most, tell
 
 # Package that registers it, and frames: MuJoCo takes 0.1 s for each on osmesa.
 ENVS = {
@@ -63,19 +60,6 @@ TIMED = (
 BLOCK = 32
 MEMORY_FRAMES = 1_000
 MILLION = 1_000_000
-OUT = pathlib.Path(__file__).parents[2] / "build" / "bench" / "frame_cache.json"
-
-
-class Row(NamedTuple):
-    """One figure: ours, the peers', and whether the goal is met."""
-
-    what: str
-    ours: float
-    peers: dict[str, float]
-    unit: str
-    ratio: float  # how many times better than the best peer, or than the goal
-    goal: str
-    ok: bool
 
 
 def main() -> int:
@@ -93,29 +77,8 @@ def main() -> int:
     for measure in (sizes, memory, seconds_added, reading, many_rows):
         if options.only in measure.__name__:
             rows += measure(options.quick)
-    print_table(rows)
-    report = {
-        "command": "make bench",
-        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, "
-        f"Python {platform.python_version()}",
-        "rows": [row._asdict() for row in rows],
-    }
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps(report, indent=2) + "\n")
-    print(f"frame_cache: {sum(row.ok for row in rows)} of {len(rows)}")
+    tell("frame_cache", rows)
     return 0
-
-
-def print_table(rows: list[Row]) -> None:
-    width = max(len(row.what) for row in rows)
-    for row in rows:
-        peers = ", ".join(f"{name} {value:,.4g}" for name, value in row.peers.items())
-        print(
-            f"{'ok  ' if row.ok else 'MISS'} {row.what:{width}}  "
-            f"{row.ours:>9,.4g} {row.unit:6} {row.ratio:>8,.3g}x  "
-            f"goal {row.goal:28} {peers}"
-        )
 
 
 # -- bytes ------------------------------------------------------------------------
@@ -199,7 +162,7 @@ def memory(_: bool) -> list[Row]:
     peak = {}
     for variant in ("discard", "list", "VideoRecorder", "ours", "ours 8 MB"):
         done = subprocess.run(
-            [sys.executable, __file__, "--memory", variant],
+            [sys.executable, "-m", "tests.benchmarks.frame_cache", "--memory", variant],
             check=True,
             capture_output=True,
             text=True,
@@ -455,33 +418,6 @@ def make(env_id: str) -> Any:
 
 def make_many(env_id: str, num_envs: int) -> Any:
     return gym.vector.SyncVectorEnv([lambda: make(env_id)] * num_envs)
-
-
-def at_most(
-    what: str,
-    ours: float,
-    goal: float,
-    unit: str,
-    peers: dict[str, float] | None = None,
-) -> Row:
-    best = min(peers.values()) if peers else goal
-    ratio = best / ours if ours > 0 else math.inf
-    return Row(
-        what, ours, peers or {}, unit, ratio, f"<= {goal:g} {unit}", ours <= goal
-    )
-
-
-def at_least(
-    what: str,
-    ours: float,
-    goal: float,
-    unit: str,
-    peers: dict[str, float] | None = None,
-) -> Row:
-    best = max(peers.values()) if peers else goal
-    return Row(
-        what, ours, peers or {}, unit, ours / best, f">= {goal:g} {unit}", ours >= goal
-    )
 
 
 if __name__ == "__main__":
