@@ -56,7 +56,8 @@ ARROWS: dict[str, set[str]] = {
     "_compact": {"_codec", "_files", "_followed", "_owner", "_store"},
     "_intake": {"_columns", "_frames", "_rows"},
     "_moments": {"_columns", "_rows"},
-    "_recorded": {"_moments", "_readers", "_recording", "_rows"},
+    "_ahead": set(),
+    "_recorded": {"_ahead", "_moments", "_readers", "_recording", "_rows"},
     "_cache": {
         "_budget",
         "_clip",
