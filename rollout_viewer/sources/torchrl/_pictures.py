@@ -158,7 +158,8 @@ def _center_crop(frame: Frame, side: int) -> Frame:
         up, left = (max(side - length, 0) // 2 for length in (height, width))
         large = np.zeros((max(height, side), max(width, side), 3), np.uint8)
         large[up : up + height, left : left + width] = frame
-        frame, height, width = large, *large.shape[:2]
+        frame = large
+        height, width = large.shape[:2]
     # Python's round, to even, as torchvision's center_crop.
     top, left = (round((length - side) / 2) for length in (height, width))
     return frame[top : top + side, left : left + side]

@@ -31,9 +31,9 @@ _TRAJECTORIES = (
 
 
 class SliceRow(NamedTuple):
-    """One frame of a batch, or (`index` None) an end whose picture is not in it."""
+    """One frame of a batch, or (`position` None) an end whose picture is not in it."""
 
-    index: int | None
+    position: int | None
     begins: bool
     reward: float | None
     terminated: bool
@@ -89,12 +89,12 @@ class Slices:
                 yield self._row(None, index, begins=False, is_last=True)
 
     def _row(
-        self, index: int | None, transition: int, *, begins: bool, is_last: bool
+        self, position: int | None, transition: int, *, begins: bool, is_last: bool
     ) -> SliceRow:
         terminated = bool(self._terminated[transition])
         truncated = bool(self._truncated[transition])
         return SliceRow(
-            index,
+            position,
             begins,
             None if self._reward is None else float(self._reward[transition]),
             terminated,

@@ -82,12 +82,9 @@ class StepReader:
 
     def ends(self, after: TensorDictBase | None, num_envs: int) -> Ends:
         """Return the ends; where only ``done`` is known, it is a termination."""
-        found = {name: self._combined(after, name, num_envs, np.all) for name in _ENDS}
         none = np.zeros(num_envs, np.bool_)
-        done, terminated, truncated = (
-            none if found[name] is None else found[name] for name in _ENDS
-        )
-        assert done is not None and terminated is not None and truncated is not None
+        found = [self._combined(after, name, num_envs, np.all) for name in _ENDS]
+        done, terminated, truncated = (none if one is None else one for one in found)
         return Ends(terminated | (done & ~truncated), truncated)
 
     def reward(

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     Key = str | tuple[str, ...]
 
 
-class VideoRecorder(TorchRLVideoRecorder):
+class VideoRecorder(TorchRLVideoRecorder):  # type: ignore[misc]  # torchrl is untyped
     """Records what passes it, as TorchRL's of the same name, into a `FrameCache`.
 
     Append it to an environment or a replay buffer. Rewards, ends and actions are
@@ -63,6 +63,8 @@ class VideoRecorder(TorchRLVideoRecorder):
     - Several `in_keys` are several cameras of one recording: `count` counts calls,
       `obs` and the dump under `tag` are of the first key, and each other one gets a
       dump ``<tag>_<key>`` of its own.
+    - On a partial reset the other envs' cells repeat their pictures; TorchRL's show
+      those of their last resets.
     - RGBA loses its alpha. Of a frame stack along the channels, (12, H, W) or
       (4, H, W), the newest frame is recorded.
     - `center_crop` needs no torchvision.
@@ -168,6 +170,8 @@ class VideoRecorder(TorchRLVideoRecorder):
         self._viewer: Any = None
         self._tape = Tape()
         self._pid = os.getpid()
+        # Pictures that came without an environment's step: one episode.
+        self._has_begun = False
         self._forget_env()
 
     def _forget_env(self) -> None:
@@ -322,8 +326,7 @@ class VideoRecorder(TorchRLVideoRecorder):
 
     def _is_switched_off(self, key: Key) -> bool:
         """Tell whether a render transform before this one gives no pictures now."""
-        env = self.container
-        transform = getattr(env, "transform", None)
+        transform = getattr(self._env(), "transform", None)
         chain = getattr(transform, "transforms", [transform])
         return any(
             isinstance(one, PixelRenderTransform)
@@ -413,16 +416,18 @@ class VideoRecorder(TorchRLVideoRecorder):
         core = self._core_of(1)
         room = self._room(td.numel())
         for row in slices:
-            if row.index is not None and row.index >= room:
+            if row.position is not None and row.position >= room:
                 break
             kind = Kind.RESET if row.begins else Kind.STEP
             # Agents and other axes behind the batch: the first one's.
             each = {c: len(one) // td.numel() for c, one in cameras.items()}
             frames: Any = {c: [None] for c in cameras}
-            if row.index is None:
+            if row.position is None:
                 kind = Kind.TERMINAL_MISSING
             else:
-                frames = {c: [one[row.index * each[c]]] for c, one in cameras.items()}
+                frames = {
+                    c: [one[row.position * each[c]]] for c, one in cameras.items()
+                }
             number = core.add(
                 [kind],
                 functools.partial(_same, frames),
@@ -432,7 +437,7 @@ class VideoRecorder(TorchRLVideoRecorder):
                 action=None if row.action is None else [row.action],
                 is_kept=True,
             )
-            if row.index is not None:
+            if row.position is not None:
                 self._keep(number, True, 1)
 
     def _room(self, count: int) -> int:
@@ -448,14 +453,23 @@ class VideoRecorder(TorchRLVideoRecorder):
 
     # -- the environment
 
+    def _env(self) -> Any:
+        """Return the environment that it is appended to, with all its transforms."""
+        # `container` raises in a Compose that has none, as in a replay buffer.
+        return None if self.parent is None else self.container
+
     def _reader_of_steps(self) -> StepReader:
         if self._steps is None:
-            self._steps = StepReader(self.container)
+            self._steps = StepReader(self._env())
         return self._steps
 
     def _resets_itself(self) -> bool:
-        parent = self.parent
-        return bool(getattr(parent, "_torchrl_native_autoreset", False))
+        # In __dict__: asked by name, a ParallelEnv would ask its workers.
+        envs = (self._env(), innermost(self._env()))
+        return any(
+            env is not None and vars(env).get("_torchrl_native_autoreset")
+            for env in envs
+        )
 
     def _num_envs_of(self, values: Mapping[str, tuple[Any, int | None]] | None) -> int:
         """Return how many envs a call is about: the batch, or more pictures than it."""
@@ -465,7 +479,7 @@ class VideoRecorder(TorchRLVideoRecorder):
             self._reader(camera).count(*value) for camera, value in values.items()
         ]
         parent = self.parent
-        size = 1 if parent is None else parent.batch_size.numel()
+        size = 1 if parent is None else int(parent.batch_size.numel())
         return max(size, *counts)
 
     def _reader(self, camera: str) -> PictureReader:
@@ -496,12 +510,11 @@ class VideoRecorder(TorchRLVideoRecorder):
         if self._core is not None and self._core.num_envs != num_envs:
             self._change_cache(num_envs)
         if self._core is None:
-            self._has_begun = False
             self._core = Recorder(
                 num_envs,
                 cache=self.cache,
                 fps=self._fps or getattr(self.logger, "video_fps", None),
-                metadata=_about(self.container),
+                metadata=_about(self._env()),
             )
         return self._core
 
@@ -607,6 +620,7 @@ class VideoRecorder(TorchRLVideoRecorder):
         copy: VideoRecorder = super().clone()
         copy._core = None
         copy._viewer = None
+        copy._has_begun = False
         copy._forget_env()
         copy.count = 0
         copy._obs = copy._new_obs()
@@ -663,6 +677,7 @@ def _about(env: Any) -> dict[str, Any]:
     if env is None:
         return {"source": f"torchrl {torchrl.__version__}"}
     base = innermost(env)
-    name = getattr(base, "_constructor_kwargs", {}).get("env_name")
+    kwargs = vars(base).get("_constructor_kwargs")
+    name = kwargs.get("env_name") if isinstance(kwargs, dict) else None
     env_id = name if isinstance(name, str) else type(base).__name__
     return {"env_id": env_id, "source": f"torchrl {torchrl.__version__}"}
