@@ -14,7 +14,7 @@ environments in step with their rewards.
   `FrameCache.append` takes anything else.
 - Look: `view`, `RolloutViewer`, `open`.
 - Take along: `Clip.write`, `RolloutViewer.dump`, `RolloutViewer.to_html`,
-  `CSVLogger`.
+  `CSVLogger`, `TensorboardLogger`, `WandbLogger`, `MLFlowLogger`, `TeeLogger`.
 
 The command line does the same: ``rollout-viewer --help``.
 """
@@ -46,14 +46,26 @@ from rollout_viewer._errors import (
 
 if TYPE_CHECKING:
     from rollout_viewer._cache import FrameCache
-    from rollout_viewer._cache import open_recording as open
     from rollout_viewer._clip import Clip
     from rollout_viewer._frames import as_frames
+    from rollout_viewer._open import open_path as open
     from rollout_viewer._rollout import record, rollout
     from rollout_viewer._rows import Episode
     from rollout_viewer._viewer import RolloutViewer, view
     from rollout_viewer.loggers.csv import CSVLogger
+    from rollout_viewer.loggers.mlflow import MLFlowLogger
+    from rollout_viewer.loggers.tee import TeeLogger
+    from rollout_viewer.loggers.tensorboard import TensorBoardLogger, TensorboardLogger
+    from rollout_viewer.loggers.wandb import WandbLogger
     from rollout_viewer.sources.gymnasium import RecordVideo, VectorRecordVideo
+    from rollout_viewer.sources.torchrl import (
+        LogValidationReward,
+        PixelRenderTransform,
+        Recorder,
+        TensorDictRecorder,
+        VideoRecorder,
+        rollout_callback,
+    )
 
 __version__ = "0.1.0"
 
@@ -63,13 +75,24 @@ _LAZY = {
     "Clip": "rollout_viewer._clip:Clip",
     "Episode": "rollout_viewer._rows:Episode",
     "FrameCache": "rollout_viewer._cache:FrameCache",
+    "LogValidationReward": "rollout_viewer.sources.torchrl:LogValidationReward",
+    "MLFlowLogger": "rollout_viewer.loggers.mlflow:MLFlowLogger",
+    "PixelRenderTransform": "rollout_viewer.sources.torchrl:PixelRenderTransform",
     "RecordVideo": "rollout_viewer.sources.gymnasium:RecordVideo",
+    "Recorder": "rollout_viewer.sources.torchrl:Recorder",
     "RolloutViewer": "rollout_viewer._viewer:RolloutViewer",
+    "TeeLogger": "rollout_viewer.loggers.tee:TeeLogger",
+    "TensorBoardLogger": "rollout_viewer.loggers.tensorboard:TensorBoardLogger",
+    "TensorDictRecorder": "rollout_viewer.sources.torchrl:TensorDictRecorder",
+    "TensorboardLogger": "rollout_viewer.loggers.tensorboard:TensorboardLogger",
     "VectorRecordVideo": "rollout_viewer.sources.gymnasium:VectorRecordVideo",
+    "VideoRecorder": "rollout_viewer.sources.torchrl:VideoRecorder",
+    "WandbLogger": "rollout_viewer.loggers.wandb:WandbLogger",
     "as_frames": "rollout_viewer._frames:as_frames",
-    "open": "rollout_viewer._cache:open_recording",
+    "open": "rollout_viewer._open:open_path",
     "record": "rollout_viewer._rollout:record",
     "rollout": "rollout_viewer._rollout:rollout",
+    "rollout_callback": "rollout_viewer.sources.torchrl:rollout_callback",
     "view": "rollout_viewer._viewer:view",
 }
 
@@ -83,10 +106,14 @@ __all__ = [
     "ExportTooLargeError",
     "FrameCache",
     "FrameError",
+    "LogValidationReward",
+    "MLFlowLogger",
     "MissingDependencyError",
+    "PixelRenderTransform",
     "ProtocolError",
     "ReadOnlyError",
     "RecordVideo",
+    "Recorder",
     "RecordingError",
     "RecordingLockedError",
     "RenderError",
@@ -96,12 +123,19 @@ __all__ = [
     "RowError",
     "ShapeError",
     "StorageError",
+    "TeeLogger",
+    "TensorBoardLogger",
+    "TensorDictRecorder",
+    "TensorboardLogger",
     "UnsupportedEnvError",
     "VectorRecordVideo",
+    "VideoRecorder",
+    "WandbLogger",
     "as_frames",
     "open",
     "record",
     "rollout",
+    "rollout_callback",
     "view",
 ]
 

@@ -12,6 +12,7 @@ import os
 import threading
 import warnings
 import weakref
+from multiprocessing import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,7 +26,7 @@ from rollout_viewer._errors import (
 from rollout_viewer._followed import FollowedRecording
 from rollout_viewer._intake import Intake
 from rollout_viewer._joined import JoinedRecording
-from rollout_viewer._owner import free_path, read_only
+from rollout_viewer._owner import free_path, is_worker, read_only
 from rollout_viewer._readers import Readers
 from rollout_viewer._recorded import RecordedFrames
 from rollout_viewer._recording import Recording
@@ -54,8 +55,9 @@ class FrameCache(RecordedFrames):
 
     Args:
         path: The recording file. A name that an earlier run took gets ``-1``,
-            ``-2``, ... before its suffix; `path` tells the real one. None: a
-            temporary file, which goes with this object.
+            ``-2``, ... before its suffix; `path` tells the real one. It goes with
+            this object if that goes before a first row came. None: a temporary
+            file, which always does.
         fps: Rows a second when played; None: 30, or what the recorder knows.
         memory_bytes: Bound for buffers, queue, and decoded chunks.
         disk_bytes: Bound for the file (while recording, SQLite's side file of some
@@ -64,8 +66,9 @@ class FrameCache(RecordedFrames):
             stop. ``"latest"``: whole episodes go, from the oldest; rows and
             episodes keep their numbers and step data, only pictures are gone.
             Rows of a `Clip` in use stay.
-        max_stall_s: How long `append` waits for a slow disk before pictures are
-            dropped, counted and warned of.
+        max_stall_s: How long `append` waits for a slow disk, so that a kill loses
+            32 rows at most. Then it warns and goes on, and drops pictures, counted,
+            when the queue (an eighth of `memory_bytes`) is full.
         metadata: Anything that JSON takes; kept in the file.
 
     Raises:
@@ -142,6 +145,9 @@ class FrameCache(RecordedFrames):
         self._readers = Readers(memory_bytes // _READERS_SHARE)
         self._follower: threading.Thread | None = None
         self._finalizer = weakref.finalize(self, recording.release)
+        if is_worker():
+            # A forked worker ends without running what Python runs at exit.
+            util.Finalize(self, self._finalizer, exitpriority=0)
 
     # -- writing
 
@@ -229,6 +235,11 @@ class FrameCache(RecordedFrames):
         self._tell(row, row + 1)
         return row
 
+    @property
+    def is_mine(self) -> bool:
+        """Whether this process records into it; False of what was opened or forked."""
+        return self._recording.is_mine
+
     def _writable(self) -> Recording:
         recording = self._recording
         if not isinstance(recording, Recording) or not recording.is_mine:
@@ -256,7 +267,8 @@ class FrameCache(RecordedFrames):
                 stacklevel=3,
             )
         lost = recording.num_lost
-        if (lost or recording.fault) and not self._num_warned:
+        is_faulty = lost or recording.fault or recording.is_behind
+        if is_faulty and not self._num_warned:
             self._num_warned = 1
             reason = recording.fault or "a disk slower than the recording"
             warnings.warn(

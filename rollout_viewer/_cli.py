@@ -114,6 +114,11 @@ def export(arguments: argparse.Namespace) -> None:
                 written = clip.write(
                     target,
                     fps=arguments.fps,
+                    layout=arguments.layout,
+                    quality=arguments.quality,
+                    speed=arguments.speed,
+                    order=arguments.order,
+                    labels=arguments.labels,
                     overwrite=arguments.overwrite,
                     on_progress=on_progress,
                 )
@@ -232,9 +237,9 @@ def _record(
 
 
 def _open(path: pathlib.Path) -> FrameCache:
-    from rollout_viewer._cache import open_recording
+    from rollout_viewer._open import open_path
 
-    return open_recording(path)
+    return open_path(path)
 
 
 def _finish(folder: pathlib.Path, outputs: Sequence[pathlib.Path]) -> None:
@@ -475,6 +480,25 @@ def _parser() -> argparse.ArgumentParser:
         help="written by its suffix: .mp4 .webm .gif .csv .npz .html ...",
     )
     sub.add_argument("--fps", type=float, metavar="FPS", help="rows a second")
+    sub.add_argument("--speed", type=float, default=1.0, metavar="X")
+    sub.add_argument(
+        "--layout",
+        choices=("grid", "tiles", "episodes"),
+        default="grid",
+        help="one file, or one for each env or episode (default: grid)",
+    )
+    sub.add_argument(
+        "--order",
+        choices=("env", "return"),
+        default="env",
+        help="of the tiles (default: env)",
+    )
+    sub.add_argument(
+        "--quality", choices=("normal", "high", "lossless"), default="normal"
+    )
+    sub.add_argument(
+        "--labels", action="store_true", help="env, episode, step, return on each tile"
+    )
     sub.add_argument(
         "--overwrite", action="store_true", help="replace OUT instead of adding -1"
     )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from rollout_viewer._cache import FrameCache
     from rollout_viewer._moments import Moment
+    from rollout_viewer._progress import Progress
 
     Frame = npt.NDArray[np.uint8]
 
@@ -41,7 +42,6 @@ MAX_TENSOR_BYTES = 4_000_000_000
 # Read at once: whole chunks of small pictures, single rows of large ones.
 _WINDOW_BYTES = 8_000_000
 _WINDOW_ROWS = 32
-_STRIP_GAP = 0.04  # of a frame's width
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -176,6 +176,9 @@ class Clip:
             RecordingError: The file is damaged in a row.
         """
         out: Frame | None = None
+        if math.prod(self.frame_size) * 3 > _WINDOW_BYTES and len(self.tile_envs) > 1:
+            yield from self._large_frames(copy=copy)
+            return
         for tiles in self._rows_of_tiles():
             if copy:
                 yield np.array(tiles[0]) if len(tiles) == 1 else grid(tiles)
@@ -254,6 +257,26 @@ class Clip:
                         for env, size in sizes.items()
                     ]
 
+    def _large_frames(self, *, copy: bool) -> Iterator[Frame]:
+        """Give grids that are drawn tile by tile: no row of tiles is held beside."""
+        sizes = self._sizes()
+        height, width = self.tile_size
+        shape = (*self.frame_size, 3)
+        columns = grid_shape(len(sizes))[1]
+        tiles = {size: np.empty((1, 1, *size, 3), np.uint8) for size in sizes.values()}
+        out = np.zeros(shape, np.uint8)
+        for row in range(self.start, self.stop):
+            if copy and row > self.start:
+                out = np.zeros(shape, np.uint8)
+            for index, (env, size) in enumerate(sizes.items()):
+                tile = tiles[size]
+                self.cache.frames([row], [env], self.camera, tile)
+                top = index // columns * height + (height - size[0]) // 2
+                left = index % columns * width + (width - size[1]) // 2
+                picture = self._shown(row, env, tile[0, 0])
+                out[top : top + size[0], left : left + size[1]] = picture
+            yield out
+
     def _read(
         self,
         rows: range,
@@ -277,10 +300,11 @@ class Clip:
             yield window
 
     def _tile(self, row: int, env: int, tiles: Frame, envs: list[int]) -> Frame:
-        tile = tiles[envs.index(env)]
-        if self.cache.is_shown(row, env, self.camera):
-            return cast("Frame", tile)
-        return missing_picture(*tile.shape[:2])
+        return self._shown(row, env, tiles[envs.index(env)])
+
+    def _shown(self, row: int, env: int, tile: Frame) -> Frame:
+        is_shown = self.cache.is_shown(row, env, self.camera)
+        return tile if is_shown else missing_picture(*tile.shape[:2])
 
     # -- step data
 
@@ -304,77 +328,36 @@ class Clip:
     # -- leaving
 
     def figure(
-        self, rows: Sequence[int] | None = None, n: int = 8, ax: Axes | None = None
+        self,
+        rows: Sequence[int] | None = None,
+        n: int = 8,
+        ax: Axes | None = None,
+        *,
+        kind: Literal["strip", "overlay", "return"] = "strip",
     ) -> Figure:
-        """Draw a film strip with step and reward under each frame, for papers.
+        """Draw the clip for a paper.
 
         Args:
-            rows: Rows of the recording. None: `n` of the clip, evenly spaced, first
-                and last included.
+            rows: Rows of the recording whose frames are shown. None: `n` of the
+                clip, evenly spaced, first and last included.
             n: How many frames.
             ax: Where to draw. None: a new figure, as wide as a page, that pyplot
                 does not hold.
+            kind: ``"strip"``: frames side by side, step and reward under each.
+                ``"overlay"``: all frames in one picture, the later the stronger
+                (what does not move is shown once). ``"return"``: the total reward
+                over the rows, a line for each env, with the frames above it.
 
         Returns:
-            A matplotlib figure: ``clip.figure().savefig("strip.pdf")``.
+            A matplotlib figure: ``clip.figure().savefig("strip.pdf")``, or ``.svg``.
 
         Raises:
+            ValueError: `kind` is none of these, or `n` is below one.
             RowError: A row is not in the clip, or no env of it has pictures.
         """
-        from matplotlib.figure import Figure as NewFigure
+        from rollout_viewer._figure import draw
 
-        chosen = self._strip_rows(rows, n)
-        height, width = self.frame_size
-        gap = max(1, round(width * _STRIP_GAP))
-        strip = np.full((height, (width + gap) * len(chosen) - gap, 3), 255, np.uint8)
-        for index, row in enumerate(chosen):
-            left = index * (width + gap)
-            strip[:, left : left + width] = self._frame(row)
-        if ax is None:
-            inches = 7.0  # the text width of most papers
-            figure = NewFigure(
-                figsize=(inches, inches * height / strip.shape[1] + 0.5),
-                layout="constrained",
-            )
-            ax = figure.subplots()
-        ax.imshow(strip, interpolation="none")
-        centres = [index * (width + gap) + width / 2 for index in range(len(chosen))]
-        ax.set_xticks(centres, [self._caption(row) for row in chosen], fontsize=7)
-        ax.set_yticks([])
-        ax.tick_params(length=0)
-        ax.spines[:].set_visible(False)
-        return cast("Figure", ax.figure)
-
-    def _strip_rows(self, rows: Sequence[int] | None, n: int) -> list[int]:
-        if rows is None:
-            count = max(1, min(n, self.num_rows))
-            spaced = np.linspace(self.start, self.stop - 1, count)
-            return [int(row) for row in spaced.round()]
-        outside = [row for row in rows if not self.start <= row < self.stop]
-        if outside or not len(rows):
-            raise RowError(
-                f"Clip.figure: expected rows in {self.start}..{self.stop - 1}, got "
-                f"{list(rows)!r}. Choose rows of the clip."
-            )
-        return [int(row) for row in rows]
-
-    def _frame(self, row: int) -> Frame:
-        one = Clip(self.cache, row, row + 1, self.envs, self.camera)
-        return next(one.frames())
-
-    def _caption(self, row: int) -> str:
-        moments = [self.cache.at(row, env) for env in self.shown_envs]
-        if len(moments) > 1:
-            return f"row {row}\n{_mean_return(moments)}"
-        (moment,) = moments
-        reward = moment["reward"]
-        step = moment["episode_step"]
-        return "\n".join(
-            (
-                f"row {row}" if step is None else f"step {step}",
-                "" if math.isnan(reward) else f"reward {reward:.4g}",
-            )
-        ).rstrip()
+        return draw(self, kind, rows, n, ax)
 
     def write(
         self,
@@ -385,10 +368,10 @@ class Clip:
         quality: Literal["normal", "high", "lossless"] = "normal",
         speed: float = 1.0,
         order: Literal["env", "return"] = "env",
-        labels: bool | Callable[[Moment], str] = False,
+        labels: bool | Callable[[Moment], object] = False,
         overwrite: bool = False,
         options: Mapping[str, Any] | None = None,
-        on_progress: Callable[[int, int], None] | None = None,
+        on_progress: Progress | None = None,
         cancel: Callable[[], bool] | threading.Event | None = None,
     ) -> list[Path]:
         """Write the clip to files; the suffix decides what they are.
@@ -397,9 +380,12 @@ class Clip:
 
         Args:
             path: ``.mp4``, ``.webm`` or ``.gif`` (video); ``.png`` (one row, or a
-                strip of eight); ``.pt`` and ``.memmap`` (uint8 (1, T, C, H, W), as
-                TorchRL's CSVLogger writes them), ``.npz`` (``frames`` and the table's
-                columns); ``.csv`` (the table); ``.html`` (the viewer in a file).
+                strip of eight; by episodes a contact sheet with returns); ``.pt`` and
+                ``.memmap`` (uint8 (1, T, C, H, W), as TorchRL's CSVLogger writes
+                them), ``.npz`` (``frames`` and the table's columns); ``.csv`` and
+                ``.parquet`` (the table); ``.html`` (the viewer in a file). Videos,
+                ``.gif``, ``.png`` and ``.parquet`` say in their metadata where they
+                come from.
             fps: Frames a second. None: the recording's.
             layout: ``"grid"``: one file. ``"tiles"``: one for each env,
                 ``<stem>_env<i>``. ``"episodes"``: one for each episode,
@@ -410,12 +396,13 @@ class Clip:
             speed: 2.0 shows twice as many frames a second.
             order: Of the tiles: ``"env"`` as selected, ``"return"`` the highest total
                 reward within the clip first.
-            labels: Write env, episode, step and total reward on each tile, or what a
-                function makes of ``cache.at(row, env)``.
+            labels: Write env, episode, step, total reward and action on each tile,
+                or what a function makes of ``cache.at(row, env)``.
             overwrite: Replace files. Else a name that is taken gets ``-1``, ...
             options: For the video encoder, as ffmpeg names them
                 (``{"crf": 18, "preset": "slow"}``), and ``codec``, ``pixel_format``.
-            on_progress: Called with (rows done, rows in all), from this thread.
+            on_progress: Called with (rows done, rows in all), from this thread; or
+                a tqdm bar, which is moved on: ``on_progress=tqdm()``.
             cancel: Asked before each row: a function, or an event that is set.
 
         Returns:
@@ -425,8 +412,11 @@ class Clip:
             ValueError: The suffix or an option is none of the above.
             RowError: No env of the clip has pictures.
             ExportCancelled: `cancel` said so; no file of this call is left.
+            ExportTooLargeError: ``.pt`` and ``.npz``, which are loaded whole, would be
+                larger than 4 GB.
             ExportError: A row could not be read or written; the message names it, and
                 no file of this call is left.
+            MissingDependencyError: ``.parquet`` needs pyarrow.
         """
         from rollout_viewer._export import write_clip
 
@@ -495,10 +485,3 @@ def _choose_envs(cache: FrameCache, envs: Sequence[int] | None) -> tuple[int, ..
             "Choose envs that were recorded, each once."
         )
     return chosen
-
-
-def _mean_return(moments: Sequence[Any]) -> str:
-    totals = np.array([moment["total_reward"] for moment in moments])
-    if np.isnan(totals).all():
-        return ""
-    return f"mean return {np.nanmean(totals):.4g}"

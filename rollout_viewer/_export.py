@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -23,8 +24,11 @@ from rollout_viewer._errors import (
     RolloutViewerError,
     RowError,
 )
-from rollout_viewer._formats import WRITERS, Job
+from rollout_viewer._formats import WRITERS
+from rollout_viewer._job import Job
+from rollout_viewer._pictures import write_sheet
 from rollout_viewer._progress import Counter
+from rollout_viewer._tables import check_parquet
 
 if TYPE_CHECKING:
     import os
@@ -36,7 +40,8 @@ if TYPE_CHECKING:
     from rollout_viewer._video import Quality
 
 # What step data alone is enough for.
-_WITHOUT_PICTURES = (".csv", ".html")
+_TABLES = (".csv", ".parquet")
+_WITHOUT_PICTURES = (*_TABLES, ".html")
 
 Layout = Literal["grid", "tiles", "episodes"]
 Order = Literal["env", "return"]
@@ -51,7 +56,7 @@ def write_clip(
     quality: Quality = "normal",
     speed: float = 1.0,
     order: Order = "env",
-    labels: bool | Callable[[Moment], str] = False,
+    labels: bool | Callable[[Moment], object] = False,
     overwrite: bool = False,
     options: Mapping[str, Any] | None = None,
     on_progress: Progress | None = None,
@@ -68,6 +73,13 @@ def write_clip(
     _check_choice(where, "order", order, get_args(Order))
     _check_choice(where, "quality", quality, ("normal", "high", "lossless"))
     rate = (clip.fps if fps is None else fps) * _positive(where, "speed", speed)
+    if not isinstance(labels, bool) and not callable(labels):
+        raise TypeError(
+            f"{where}: expected labels to be True, False or a function of what "
+            f"cache.at(row, env) knows, got {labels!r}. Pass labels=True."
+        )
+    if layout == "episodes" and writer is WRITERS[".png"]:
+        writer = write_sheet
     if order == "return":
         clip = _by_return(clip)
     parts = _parts(clip, path, layout, where)
@@ -91,6 +103,7 @@ def find_writer(clip: Clip, path: Path, where: str) -> Writer:
     Raises:
         ValueError: The suffix is none that can be written.
         RowError: It needs pictures, and no env of the clip has any.
+        MissingDependencyError: It needs a library that is not installed.
     """
     suffix = path.suffix.lower()
     if suffix not in WRITERS:
@@ -98,6 +111,8 @@ def find_writer(clip: Clip, path: Path, where: str) -> Writer:
             f"{where}: expected a name ending in one of {sorted(WRITERS)}, got "
             f"{str(path)!r}. Choose one of them."
         )
+    if suffix == ".parquet":
+        check_parquet(where)
     if suffix not in _WITHOUT_PICTURES:
         clip.frame_size  # noqa: B018 - raises where there are none
     return WRITERS[suffix]
@@ -156,11 +171,11 @@ def dump_clip(
     counter = Counter(on_progress, cancel, where)
     counter.begin(clip.num_rows * len(chosen))
     paths: list[Path] = []
+    send = _to_ours if _takes_clips(logger) else _to_foreign
     for index, name in enumerate(chosen):
-        kwargs = counter.share(index * clip.num_rows, clip.num_rows)
-        dump = _dump_to_ours if _takes_clips(logger) else _dump_to_foreign
-        written = dump(clip, logger, tag, step, name, fps or clip.fps, kwargs)
-        paths += [p for p in written if p not in paths]
+        watch = counter.share(index * clip.num_rows, clip.num_rows)
+        dump = _Dump(clip, logger, tag, step, name, fps or clip.fps, watch)
+        paths += [path for path in send(dump) if path not in paths]
     counter.end()
     return paths
 
@@ -197,7 +212,7 @@ def _parts(
     """Return each file's name and clip."""
     if layout == "grid":
         return [(path, clip)]
-    is_table = path.suffix.lower() == ".csv"
+    is_table = path.suffix.lower() in _TABLES
     if layout == "tiles":
         envs = clip.envs if is_table else clip.tile_envs or clip.envs
         return [
@@ -238,46 +253,59 @@ def _takes_clips(logger: Any) -> bool:
     return getattr(logger, "takes_clips", False) is True
 
 
-def _dump_to_ours(
-    clip: Clip,
-    logger: Any,
-    tag: str,
-    step: int | None,
-    name: str | None,
-    fps: float,
-    kwargs: dict[str, Any],
-) -> list[Path]:
-    if name == "csv":
-        if not callable(getattr(logger, "log_table", None)):
-            return _dump_to_foreign(clip, logger, tag, step, name, fps, kwargs)
-        return _as_paths(logger.log_table(tag, clip, step=step, **kwargs))
-    if name is not None:
-        kwargs["format"] = name
-    return _as_paths(logger.log_video(tag, clip, step=step, fps=fps, **kwargs))
+@dataclass(frozen=True)
+class _Dump:
+    """One clip in one format for one logger; `watch` has on_progress and cancel."""
+
+    clip: Clip
+    logger: Any
+    tag: str
+    step: int | None
+    format: str | None
+    fps: float
+    watch: dict[str, Any]
+
+    @property
+    def has_log_table(self) -> bool:
+        return callable(getattr(self.logger, "log_table", None))
 
 
-def _dump_to_foreign(
-    clip: Clip,
-    logger: Any,
-    tag: str,
-    step: int | None,
-    name: str | None,
-    fps: float,
-    kwargs: dict[str, Any],
-) -> list[Path]:
-    if name == "csv":
-        if callable(getattr(logger, "log_table", None)):
-            table = clip.table()
-            with _told(logger, "log_table"):
-                return _as_paths(logger.log_table(tag, table, step=step))
-        stem = tag if step is None else f"{tag}_{step}"
-        return clip.write(_folder_of(logger) / "tables" / f"{stem}.csv", **kwargs)
-    if kwargs["cancel"]():
-        raise ExportCancelled(f"Clip.dump: expected to finish, got cancelled ({tag}).")
-    extra = {"fps": fps} if _accepts(logger.log_video, "fps") else {}
+def _to_ours(dump: _Dump) -> list[Path]:
+    logger, clip, step, watch = dump.logger, dump.clip, dump.step, dump.watch
+    if f".{dump.format}" in _TABLES:
+        if not dump.has_log_table:
+            return _table_beside(dump)
+        given = {} if dump.format == "csv" else {"format": dump.format}
+        return _as_paths(logger.log_table(dump.tag, clip, step=step, **given, **watch))
+    if dump.format is not None:
+        watch = {**watch, "format": dump.format}
+    return _as_paths(logger.log_video(dump.tag, clip, step=step, fps=dump.fps, **watch))
+
+
+def _to_foreign(dump: _Dump) -> list[Path]:
+    logger, clip, step = dump.logger, dump.clip, dump.step
+    if dump.format == "parquet":
+        return _table_beside(dump)
+    if dump.format == "csv":
+        if not dump.has_log_table:
+            return _table_beside(dump)
+        with _told(logger, "log_table"):
+            return _as_paths(logger.log_table(dump.tag, clip.table(), step=step))
+    if dump.watch["cancel"]():
+        raise ExportCancelled(
+            f"Clip.dump: expected to finish, got cancelled ({dump.tag})."
+        )
+    extra = {"fps": dump.fps} if _accepts(logger.log_video, "fps") else {}
     video = clip.to_tensor()
     with _told(logger, "log_video"):
-        return _as_paths(logger.log_video(tag, video, step=step, **extra))
+        return _as_paths(logger.log_video(dump.tag, video, step=step, **extra))
+
+
+def _table_beside(dump: _Dump) -> list[Path]:
+    """Write the table of a logger without tables to ``tables/`` in its folder."""
+    stem = dump.tag if dump.step is None else f"{dump.tag}_{dump.step}"
+    path = _folder_of(dump.logger) / "tables" / f"{stem}.{dump.format}"
+    return dump.clip.write(path, **dump.watch)
 
 
 @contextlib.contextmanager
@@ -300,13 +328,19 @@ def _folder_of(logger: Any) -> Path:
         getattr(owner, "log_dir", None),
         getattr(logger, "log_dir", None),
     ):
-        if isinstance(candidate, (str, Path)):
+        # MLflow's is an address, which would become a folder called "file:".
+        if isinstance(candidate, (str, Path)) and not is_address(candidate):
             return Path(candidate)
     raise ExportError(
         "Clip.dump: expected a logger with log_table or log_dir for a table, got "
         f"{type(logger).__name__}. Write it with clip.write('table.csv'), or use "
         "rv.CSVLogger."
     )
+
+
+def is_address(place: str | Path) -> bool:
+    """Tell whether this is a URI and no folder."""
+    return str(place).startswith("file:") or "://" in str(place)
 
 
 def _accepts(function: Callable[..., Any], name: str) -> bool:

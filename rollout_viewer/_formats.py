@@ -1,78 +1,25 @@
 """Writers: a clip becomes one file, a function for each suffix.
 
-They take the frames one by one; only the table's step data is held whole. Knows
-videos, arrays and tables. Knows nothing of layouts or loggers.
+Frames are taken one by one. Knows videos and arrays; tables and pictures have rooms
+of their own. Knows nothing of layouts or loggers.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import tempfile
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from rollout_viewer._clip import Clip
-from rollout_viewer._files import new_file
-
-if TYPE_CHECKING:
-    import contextlib
-    from collections.abc import Iterator
-
-    import numpy.typing as npt
-
-    from rollout_viewer._files import NewFile
-    from rollout_viewer._moments import Moment
-    from rollout_viewer._progress import Counter
-    from rollout_viewer._table import Column
-    from rollout_viewer._video import Quality
-
-    Frame = npt.NDArray[np.uint8]
-
-_STRIP_FRAMES = 8
-# Small enough that a table shows its progress twice a second, and stops as soon.
-_TABLE_ROWS = 256
-
-
-@dataclass(frozen=True)
-class Job:
-    """How to write, and who is told of it."""
-
-    where: str
-    fps: float
-    quality: Quality
-    labels: bool | Callable[[Moment], str]
-    overwrite: bool
-    options: dict[str, Any]
-    progress: Counter
-
-    def frames(self, clip: Clip) -> Iterator[Frame]:
-        """Give the frames of a clip, each valid until the next, and count them."""
-        draw = self._labeller(clip)
-        frames = clip.frames(copy=False)
-        for row in range(clip.start, clip.stop):
-            self.progress.check(row)
-            frame = next(frames)
-            yield frame if draw is None else draw(frame, row)
-            self.progress.advance(1)
-
-    def new_file(self, path: Path) -> contextlib.AbstractContextManager[NewFile]:
-        """Give a temporary file that becomes `path`."""
-        return new_file(path, where=self.where, overwrite=self.overwrite)
-
-    def _labeller(self, clip: Clip) -> Callable[[Frame, int], Frame] | None:
-        if self.labels is False:
-            return None
-        from rollout_viewer._labels import Labels, describe
-
-        return Labels(clip, self.labels if callable(self.labels) else describe).draw
-
+from rollout_viewer._clip import MAX_TENSOR_BYTES, Clip
+from rollout_viewer._errors import ExportTooLargeError
+from rollout_viewer._job import Job, tags
+from rollout_viewer._pictures import write_png
+from rollout_viewer._tables import write_csv, write_parquet
 
 Writer = Callable[[Job, Clip, Path], Path]
 
@@ -88,7 +35,7 @@ def _write_video(job: Job, clip: Clip, path: Path) -> Path:
         job.fps,
         quality=job.quality,
         options=job.options,
-        metadata=_metadata(clip),
+        metadata=tags(clip, path),
         overwrite=job.overwrite,
         where=job.where,
     ) as video:
@@ -104,27 +51,15 @@ def _write_gif(job: Job, clip: Clip, path: Path) -> Path:
         path,
         lambda: job.frames(clip),
         job.fps,
+        comment=tags(clip, path)["comment"],
         overwrite=job.overwrite,
         where=job.where,
     )
 
 
-def _write_png(job: Job, clip: Clip, path: Path) -> Path:
-    import imageio.v3 as iio
-
-    rows = np.linspace(clip.start, clip.stop - 1, min(_STRIP_FRAMES, clip.num_rows))
-    pictures = []
-    for row in rows.round().astype(int).tolist():
-        one = Clip(clip.cache, row, row + 1, clip.envs, clip.camera)
-        pictures += [np.array(frame) for frame in job.frames(one)]
-    job.progress.advance(clip.num_rows - len(rows))
-    with job.new_file(path) as file:
-        iio.imwrite(file.part, np.hstack(pictures), extension=".png")
-    return file.path
-
-
 def _write_npz(job: Job, clip: Clip, path: Path) -> Path:
     """Write `frames` (T, H, W, 3) and the table's columns, never all in memory."""
+    _check_loadable(job, clip)
     height, width = clip.frame_size
     with (
         job.new_file(path) as file,
@@ -154,6 +89,7 @@ def _write_memmap(job: Job, clip: Clip, path: Path) -> Path:
 
 def _write_pt(job: Job, clip: Clip, path: Path) -> Path:
     """Write what ``torch.save`` would, from a file that is mapped, not from memory."""
+    _check_loadable(job, clip)
     import torch
 
     height, width = clip.frame_size
@@ -170,33 +106,24 @@ def _write_pt(job: Job, clip: Clip, path: Path) -> Path:
 
 
 def _write_chw(job: Job, clip: Clip, out: Any) -> None:
+    channel = np.empty(clip.frame_size, np.uint8)
     for frame in job.frames(clip):
-        out.write(np.ascontiguousarray(frame.transpose(2, 0, 1)).data)
+        for index in range(3):
+            channel[...] = frame[..., index]
+            out.write(channel.data)
 
 
-def _write_csv(job: Job, clip: Clip, path: Path) -> Path:
-    table = clip._table()
-    with (
-        job.new_file(path) as file,
-        file.part.open("w", newline="", encoding="utf-8") as out,
-    ):
-        lines = csv.writer(out, lineterminator="\n")
-        lines.writerow(table.names)
-        for start in range(clip.start, clip.stop, _TABLE_ROWS):
-            job.progress.check(start)
-            stop = min(start + _TABLE_ROWS, clip.stop)
-            columns = [_cells(column) for column in table.window(start, stop).values()]
-            lines.writerows(zip(*columns, strict=True))
-            job.progress.advance(stop - start)
-    return file.path
-
-
-def _cells(column: Column) -> list[Any]:
-    """Return what stands in a file: nothing where there is no value."""
-    values, is_missing = column.values.tolist(), column.is_missing.tolist()
-    return [
-        "" if gone else value for value, gone in zip(values, is_missing, strict=True)
-    ]
+def _check_loadable(job: Job, clip: Clip) -> None:
+    """Refuse what nobody could read again: these files are loaded whole."""
+    height, width = clip.frame_size
+    num_bytes = clip.num_rows * height * width * 3
+    if num_bytes > MAX_TENSOR_BYTES:
+        raise ExportTooLargeError(
+            f"{job.where}: expected at most {MAX_TENSOR_BYTES / 1e9:g} GB in a file "
+            f"that is loaded whole, got {num_bytes / 1e9:.3g} GB ({clip.num_rows} "
+            f"frames of {width}x{height}). Choose fewer rows or envs, or .memmap or "
+            ".mp4, which take any length."
+        )
 
 
 def _write_html(job: Job, clip: Clip, path: Path) -> Path:
@@ -217,23 +144,14 @@ def _write_html(job: Job, clip: Clip, path: Path) -> Path:
 
 
 WRITERS: dict[str, Writer] = {
-    ".csv": _write_csv,
+    ".csv": write_csv,
     ".gif": _write_gif,
     ".html": _write_html,
     ".memmap": _write_memmap,
     ".mp4": _write_video,
     ".npz": _write_npz,
-    ".png": _write_png,
+    ".parquet": write_parquet,
+    ".png": write_png,
     ".pt": _write_pt,
     ".webm": _write_video,
 }
-
-
-def _metadata(clip: Clip) -> dict[str, str]:
-    """Return what the container tells of where the video comes from."""
-    facts = {
-        "rows": [clip.start, clip.stop],
-        "envs": list(clip.shown_envs),
-        "recording": clip.cache.metadata,
-    }
-    return {"comment": json.dumps(facts, default=str), "encoder": "rollout_viewer"}

@@ -1,11 +1,13 @@
 """Who may write which recording file: one process each, and no earlier run's.
 
-The writer holds `<file>.lock`; the file tells its pid and host.
+The writer holds `<file>.lock`; the file tells its pid and host. Workers of
+multiprocessing are told the same path and write files of their own beside it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import socket
 from typing import TYPE_CHECKING, Any
@@ -64,6 +66,18 @@ def free_path(path: Path) -> Path:
             return candidate
         _refuse_if_written_elsewhere(candidate)
     raise AssertionError("there is always a next number")
+
+
+def is_worker() -> bool:
+    """Tell whether this process is a worker that multiprocessing started."""
+    return multiprocessing.parent_process() is not None
+
+
+def path_here(path: Path) -> Path:
+    """Return `path`, in a worker with ``-<pid>`` added to its stem."""
+    if not is_worker():
+        return path
+    return path.with_name(f"{path.stem}-{os.getpid()}{path.suffix}")
 
 
 def _refuse_if_written_elsewhere(path: Path) -> None:

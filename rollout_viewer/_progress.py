@@ -6,7 +6,7 @@ Knows nothing of what is exported.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from rollout_viewer._errors import ExportCancelled
 
@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    Progress: TypeAlias = Callable[[int, int], None]
+    class Bar(Protocol):
+        """What of a tqdm bar is used."""
+
+        n: float
+        total: float | None
+
+        def update(self, n: float) -> Any: ...
+
+    Progress: TypeAlias = Callable[[int, int], None] | Bar
     Cancel: TypeAlias = Callable[[], bool] | threading.Event
 
 
@@ -49,7 +57,8 @@ class Counter:
 
     def advance(self, num_rows: int) -> None:
         """Say that so many more are done."""
-        self.done += num_rows
+        # Rows that had to be read once more are not counted twice.
+        self.done = min(self.done + num_rows, self.total)
         self._tell()
 
     def end(self) -> None:
@@ -74,5 +83,11 @@ class Counter:
         return bool(ask())
 
     def _tell(self) -> None:
-        if self.on_progress is not None:
+        if self.on_progress is None:
+            return
+        if hasattr(self.on_progress, "update"):
+            bar = cast("Bar", self.on_progress)
+            bar.total = self.total
+            bar.update(self.done - bar.n)
+        else:
             self.on_progress(self.done, self.total)

@@ -82,6 +82,7 @@ both languages.
 from __future__ import annotations
 
 import struct
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -95,10 +96,15 @@ from rollout_viewer._codec import (
     join,
     parse,
 )
-from rollout_viewer._errors import ProtocolError, RowError
+from rollout_viewer._errors import (
+    ProtocolError,
+    RecordingError,
+    RolloutViewerWarning,
+    RowError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from rollout_viewer._cache import FrameCache
     from rollout_viewer._recording import AnyRecording
@@ -224,22 +230,37 @@ def decode_chunks(buffer: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 
 def piece(
-    recording: AnyRecording, block: int, slot: int, first: int, num_rows: int
+    recording: AnyRecording,
+    block: int,
+    slot: int,
+    first: int,
+    num_rows: int,
+    on_damage: Callable[[RecordingError], object],
 ) -> bytes | None:
     """Return the records from `first` on of a block; None if there are none.
 
     A block without pictures of the slot gives ABSENT records, so that a page
-    does not ask for it again.
+    does not ask for it again; so does one that cannot be read, after `on_damage`.
+    The page takes no checksum: what it is sent was checked here.
     """
     count = min(num_rows - block * CHUNK_ROWS, CHUNK_ROWS)
     if first >= count:
         return None
-    chunk = recording.chunk(block, slot, first)
-    if chunk is None:
-        info = recording.slots[slot]
-        return absent(info.height, info.width, first, count - first)
-    # A block that was sealed since its first piece went out comes whole.
-    return chunk if chunk[3] == first else join([chunk], first=first)
+    where = f"{recording.path}, block {block}, slot {slot}"
+    try:
+        chunk = recording.chunk(block, slot, first)
+        if chunk is not None:
+            parsed = parse(chunk, where=where)
+            # A block that was sealed since its first piece went out comes whole.
+            return (
+                chunk
+                if parsed.first == first
+                else join([chunk], where=where, first=first)
+            )
+    except RecordingError as error:
+        on_damage(error)
+    info = recording.slots[slot]
+    return absent(info.height, info.width, first, count - first)
 
 
 def recording_messages(
@@ -298,9 +319,10 @@ def recording_messages(
     yield data_message(0, cache, 0, stop, [], num_rows=stop)
     group: list[tuple[int, int, bytes]] = []
     seq, size = 1, 0
+    damage: list[RecordingError] = []
     for block in range(start // CHUNK_ROWS, -(-stop // CHUNK_ROWS)):
         for number, slot in enumerate(slots):
-            chunk = piece(recording, block, slot, 0, cache.num_rows)
+            chunk = piece(recording, block, slot, 0, cache.num_rows, damage.append)
             assert chunk is not None
             count = min(stop - block * CHUNK_ROWS, CHUNK_ROWS)
             chunk = (
@@ -313,6 +335,13 @@ def recording_messages(
                 group, seq, size = [], seq + 1, 0
     if group:
         yield data_message(seq, cache, stop, stop, group, num_rows=stop)
+    if damage:
+        warnings.warn(
+            f"to_html: {len(damage)} chunks cannot be read and are shown as missing. "
+            f"First: {damage[0]}",
+            RolloutViewerWarning,
+            stacklevel=2,
+        )
 
 
 def _thin(chunk: bytes, count: int, every: int) -> bytes:

@@ -2,7 +2,8 @@
 
 The page acknowledges each `data`; what is unread stays within a window, at most
 20 messages a second. Where no acknowledgement comes (the kernel is busy and the
-front end has no subshells) rows go on at a fixed rate, newest first.
+front end has no subshells) rows go on at a fixed rate, newest first. Pictures that
+cannot be read are sent as missing, and told once.
 
 Order: step data, what the page asked for, the newest rows, then the rest from the
 front. Knows messages and a cache. Knows nothing of widgets.
@@ -16,7 +17,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer import _protocol
-from rollout_viewer._codec import CHUNK_ROWS, absent, parse
+from rollout_viewer._codec import CHUNK_ROWS
 from rollout_viewer._errors import RecordingError
 
 if TYPE_CHECKING:
@@ -69,7 +70,6 @@ class Pump:
         self._on_error = on_error
         self._clock = clock
         self._inbox: deque[Any] = deque()
-        self._damaged: set[tuple[int, int]] = set()
         self._wake = threading.Event()
         self._is_closed = False
         self._has_page = False
@@ -151,6 +151,7 @@ class Pump:
         self._asked: deque[tuple[int, int]] = deque()
         self._backlog_block = 0
         self._unasked_bytes = 0
+        self._has_told_damage = False
 
     def _take(self, content: dict[str, Any]) -> None:
         kind = content["kind"]
@@ -256,24 +257,17 @@ class Pump:
         self, block: int, slot: int, num_rows: int
     ) -> Iterator[tuple[int, int, bytes]]:
         first = self._sent.get((block, slot), 0)
-        recording = self._cache._recording
-        try:
-            piece = _protocol.piece(recording, block, slot, first, num_rows)
-            if piece is not None:
-                parse(piece, where=f"{recording.path}, block {block}, slot {slot}")
-        except RecordingError as error:
-            piece = self._hole(block, slot, first, num_rows, error)
+        piece = _protocol.piece(
+            self._cache._recording, block, slot, first, num_rows, self._tell_damage
+        )
         if piece is not None:
             self._sent[block, slot] = first + piece[4]
             yield block, slot, piece
 
-    def _hole(
-        self, block: int, slot: int, first: int, num_rows: int, error: RecordingError
-    ) -> bytes | None:
-        """Return rows without a picture in the place of what cannot be read."""
-        if (block, slot) not in self._damaged:
-            self._damaged.add((block, slot))
-            self._on_error(error)
-        count = min(num_rows - block * CHUNK_ROWS, CHUNK_ROWS) - first
-        info = self._cache._recording.slots[slot]
-        return absent(info.height, info.width, first, count) if count > 0 else None
+    def _tell_damage(self, error: RecordingError) -> None:
+        # Once for all of them: a file is seldom damaged in one place only.
+        if not self._has_told_damage:
+            self._has_told_damage = True
+            self._on_error(
+                RecordingError(f"{error} What cannot be read is shown as missing.")
+            )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +22,15 @@ import numpy as np
 
 from rollout_viewer._cache import FrameCache
 from rollout_viewer._carried import Carried
-from rollout_viewer._errors import FrameError, ShapeError
+from rollout_viewer._errors import (
+    FrameError,
+    ReadOnlyError,
+    RolloutViewerError,
+    ShapeError,
+)
 from rollout_viewer._frames import crop, resize, split_frames
 from rollout_viewer._held_back import HeldBack
+from rollout_viewer._owner import is_worker, path_here
 from rollout_viewer._rows import Kind
 
 if TYPE_CHECKING:
@@ -47,8 +54,9 @@ class Recorder:
 
     Args:
         num_envs: How many environments each call is about.
-        cache: Where to record; a path: a new `FrameCache` there; None: a new one in
-            a temporary file.
+        cache: Where to record; a path: a new `FrameCache` there, in a worker of
+            multiprocessing with ``-<pid>`` added to its stem; None: a new one in a
+            temporary file.
         every: Record each n-th episode of each env, from its first. The others
             are idle, and cost no rendering where no env needs it. An episode's
             label ``episode`` is its number among all of its env.
@@ -69,6 +77,7 @@ class Recorder:
 
     Raises:
         TypeError: `cache` is no cache, or `logger` no logger.
+        ReadOnlyError: `cache` is another process's, or opened for reading.
         ShapeError: `cache` has another number of envs.
         ValueError: An argument is out of its range.
     """
@@ -139,6 +148,7 @@ class Recorder:
         data: Mapping[str, Any] | None = None,
         infos: Mapping[int, Mapping[str, Any]] | None = None,
         is_same_call: bool = False,
+        is_kept: bool | None = None,
     ) -> int | None:
         """Take in what one call did to all envs.
 
@@ -157,6 +167,7 @@ class Recorder:
             infos: Env -> seed, options, labels of the episode that it begins.
             is_same_call: The second row of one call (an env that ended has been
                 reset), kept or skipped as the first.
+            is_kept: Whether to keep this call; None: each `skip`-th.
 
         Returns:
             The row, or None where nothing was recorded.
@@ -187,7 +198,8 @@ class Recorder:
         self._is_running &= ~self._carried.has_ended
         self._begins_late |= is_reset
         if not is_same_call:
-            self._is_kept = self._num_calls % self._skip == 0
+            is_due = self._num_calls % self._skip == 0
+            self._is_kept = is_due if is_kept is None else is_kept
             self._num_calls += 1
         if (codes == _IDLE).all() or not (self._is_kept or is_cut_off):
             return None
@@ -346,7 +358,17 @@ class Recorder:
 
     @functools.cached_property
     def viewer(self) -> Any:
-        """A `RolloutViewer` over the cache, bound to logger and tag; made once."""
+        """A `RolloutViewer` over the cache, bound to logger and tag; made once.
+
+        Raises:
+            RolloutViewerError: This is a worker process, which no page can reach.
+        """
+        if is_worker():
+            raise RolloutViewerError(
+                "Recorder.viewer: expected the process that shows the notebook, got "
+                f"worker {os.getpid()}, which no page can reach. Open the file in the "
+                f"parent, also while it grows: rv.view({str(self.cache.path)!r})."
+            )
         from rollout_viewer._viewer import RolloutViewer
 
         return RolloutViewer(self.cache, logger=self._logger, tag=self.tag)
@@ -393,11 +415,18 @@ def is_notebook() -> bool:
 
 def _checked_cache(cache: FrameCache | str | Path | None, num_envs: int) -> FrameCache:
     if cache is None or isinstance(cache, (str, Path)):
-        return FrameCache(cache)
+        return FrameCache(None if cache is None else path_here(Path(cache)))
     if not isinstance(cache, FrameCache):
         raise TypeError(
             "record: expected cache to be a FrameCache or the path of a new one, got "
             f"{type(cache).__name__}."
+        )
+    if not cache.is_mine:
+        raise ReadOnlyError(
+            "record: expected a cache that this process writes, got "
+            f"{str(cache.path)!r}, another's or opened for reading. Pass a path: each "
+            "worker process then writes a file of its own, and rv.open([path, ...]) "
+            "shows them as one."
         )
     if cache.num_envs not in (0, num_envs):
         raise ShapeError(

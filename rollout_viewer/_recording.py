@@ -85,6 +85,9 @@ class Recording:
         self._pending: dict[int, tuple[bytes | None, dict[int, bytes]]] = {}
         self._decoded = DecodedExtras()
         self._tail_row = 0
+        # Rows that the writer is done with: in the file, or counted as lost.
+        self._handled_rows = 0
+        self.is_behind = False
         self._is_full = False
         self._statements: list[_store.Statement] = []
         self._file_lock = None if self.is_temporary else acquire(self.path)
@@ -188,12 +191,11 @@ class Recording:
         Returns:
             The episodes that begin with it, as (env, index).
         """
-        assert self.rows is not None
-        offset = self.rows.num_rows % CHUNK_ROWS
-        if not offset and not self.is_temporary:
-            # A kill may cost the newest 32 rows: those before must be in the file.
-            self._writer.catch_up(self._max_stall_s)
+        if not self.is_temporary:
+            self._wait_for_disk()
         with self._lock:
+            assert self.rows is not None
+            offset = self.rows.num_rows % CHUNK_ROWS
             delivered: dict[int, Frame | None] = {}
             for env, camera, frame in pictures:
                 slot = self._slot_of.get((env, camera), -1)
@@ -218,6 +220,23 @@ class Recording:
             if offset == CHUNK_ROWS - 1:
                 self._seal()
         return began
+
+    def _wait_for_disk(self) -> None:
+        """Wait while a kill would lose more than a block; `max_stall_s` at most.
+
+        A disk that was too slow once is not waited for until it has caught up. The
+        file of a temporary recording goes with it, and promises nothing.
+        """
+        if self._has_caught_up():
+            self.is_behind = False
+        elif not self.is_behind:
+            self.is_behind = not self._writer.wait_until(
+                self._has_caught_up, self._max_stall_s
+            )
+
+    def _has_caught_up(self) -> bool:
+        assert self.rows is not None
+        return self.rows.num_rows - self._handled_rows < CHUNK_ROWS
 
     def _is_due(self, slot: int, row: StepRow) -> bool:
         if self.slots[slot].is_shared:
@@ -291,7 +310,8 @@ class Recording:
             self.budget.used_nbytes + nbytes,
         )
         if not self._writer.put(batch, max_stall_s=self._max_stall_s):
-            self._pending[block] = extras, {}
+            # In place: the writer may be done with the block by now.
+            chunks.clear()
             return
         for slot, one in stored.items():
             self.budget.add(slot, one)
@@ -332,8 +352,14 @@ class Recording:
         # an append that waits for the writer may hold.
         if is_filed:
             self._pending.pop(block, None)
-        elif block in self._pending:
-            self._pending[block] = self._pending[block][0], {}
+        elif (pending := self._pending.get(block)) is not None:
+            pending[1].clear()
+        self._note_handled((block + 1) * CHUNK_ROWS)
+
+    def _note_handled(self, num_rows: int) -> None:
+        # Only the writer's thread comes here. A flush may bring rows of a block that
+        # was sealed meanwhile.
+        self._handled_rows = max(self._handled_rows, num_rows)
 
     def _pack_rows(self, start: int, stop: int) -> bytes:
         assert self.rows is not None
@@ -352,10 +378,11 @@ class Recording:
             statements = self._take_statements()
             if tail is None and not statements:
                 return None
-            if tail is not None:
-                self._tail_row = tail.start + tail.num_rows
-                statements += _store.tail_statements(tail)
-            return Batch(statements)
+            if tail is None:
+                return Batch(statements)
+            self._tail_row = stop = tail.start + tail.num_rows
+            statements += _store.tail_statements(tail)
+            return Batch(statements, on_done=lambda _: self._note_handled(stop))
         finally:
             self._lock.release()
 
@@ -468,13 +495,17 @@ class Recording:
                 self._file_lock.release()
 
     def release(self) -> None:
-        """Close without complaint, and delete a temporary file."""
+        """Close without complaint; delete a file that is temporary or has no row.
+
+        AsyncVectorEnv makes and drops an env of its own just to look at it.
+        """
         if not self.is_mine:
             return
+        is_kept = not self.is_temporary and (self.is_closed or self.rows is not None)
         with contextlib.suppress(RolloutViewerError):
             self.close()
         self._reader.close()
-        if self.is_temporary:
+        if not is_kept:
             for side in ("", "-wal", "-shm", "-journal"):
                 with contextlib.suppress(OSError):
                     os.unlink(f"{self.path}{side}")
@@ -490,7 +521,7 @@ class Recording:
             self.slots, self._encoders, self._open_extras = [], [], []
             self._slot_of = {}
             self._pending, self._decoded = {}, DecodedExtras()
-            self._tail_row = 0
+            self._tail_row = self._handled_rows = 0
             self.budget.clear()
             self._is_full = False
             self._statements = [

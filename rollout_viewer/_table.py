@@ -62,6 +62,7 @@ class Table:
         }
         self._led_to = cache.led_to(start, stop)[:, self._envs]
         self._sizes: dict[str, tuple[int, ...]] = {}
+        self._extra_dtypes: dict[str, np.dtype[Any]] = {}
         self._sizes = self._find_extras()
         self._names = self._name_columns()
 
@@ -69,6 +70,17 @@ class Table:
     def names(self) -> list[str]:
         """Names of the columns, in order and each once."""
         return list(self._names)
+
+    def dtypes(self) -> dict[str, np.dtype[Any]]:
+        """Return the type of each column, as it was first recorded."""
+        steps = [array.dtype for array in self._steps.values()]
+        extras = [
+            self._extra_dtypes[name]
+            for name, size in self._sizes.items()
+            for _ in range(int(np.prod(size)))
+        ]
+        whole = np.dtype(np.int64)
+        return dict(zip(self.names, [whole, whole, *steps, *extras], strict=True))
 
     def whole(self) -> dict[str, npt.NDArray[Any]]:
         """Return all columns; numbers that are missing somewhere are NaN there."""
@@ -116,10 +128,12 @@ class Table:
                 # An action stands in the row that it led to.
                 if row > self._start if name == _ACTION else row < self._stop:
                     found.setdefault(name, row)
-        shapes = {
-            name: self._raw(name, found[name], found[name] + 1)[0].shape[2:]
+        first = {
+            name: self._raw(name, found[name], found[name] + 1)[0]
             for name in sorted(found, key=lambda name: name != _ACTION)
         }
+        self._extra_dtypes = {name: array.dtype for name, array in first.items()}
+        shapes = {name: array.shape[2:] for name, array in first.items()}
         return {
             name: shape
             for name, shape in shapes.items()

@@ -17,7 +17,7 @@ import anywidget
 import traitlets
 
 from rollout_viewer import _protocol
-from rollout_viewer._cache import FrameCache, open_recording
+from rollout_viewer._cache import FrameCache
 from rollout_viewer._cells import close_earlier
 from rollout_viewer._errors import (
     CacheClosedError,
@@ -50,8 +50,8 @@ class RolloutViewer(anywidget.AnyWidget):
     works while the kernel is busy.
 
     Args:
-        source: A `FrameCache`, anything with a `.cache`, a path of a recording, or
-            an array of frames (T, H, W, 3) or (T, B, H, W, 3).
+        source: A `FrameCache`, anything with a `.cache`, a path of a recording or
+            a video, or an array of frames (T, H, W, 3) or (T, B, H, W, 3).
         logger: Where dumps go: anything with `log_video`. None:
             ``CSVLogger("rollouts", video_format="mp4")`` in the working directory.
         tag: Name of what is dumped.
@@ -399,13 +399,21 @@ class RolloutViewer(anywidget.AnyWidget):
         )
 
     def _dump_folder(self) -> str:
+        from rollout_viewer._export import is_address
+
         if self._logger is None:
             return str(Path("csv_logs", "rollouts").resolve())
-        folder = getattr(self._logger, "log_dir", None)
-        name = getattr(self._logger, "exp_name", None)
-        if folder is None:
-            return type(self._logger).__name__
-        return str(Path(str(folder), str(name or "")).resolve())
+        experiment = getattr(self._logger, "experiment", None)
+        # A run of W&B calls it dir.
+        for owner, name in (
+            (experiment, "log_dir"),
+            (experiment, "dir"),
+            (self._logger, "log_dir"),
+        ):
+            folder = getattr(owner, name, None)
+            if isinstance(folder, (str, Path)):
+                return str(folder if is_address(folder) else Path(folder).resolve())
+        return type(self._logger).__name__
 
     def _on_message(self, _: Any, content: Any, buffers: Any) -> None:
         # Runs on the shell's or a subshell's thread, maybe beside the user's cell.
@@ -491,7 +499,7 @@ class RolloutViewer(anywidget.AnyWidget):
 
 
 def view(source: Any, **options: Any) -> RolloutViewer:
-    """Return a viewer of a cache, recorder, recording file or array of frames.
+    """Return a viewer of a cache, recorder, recording, video file or array of frames.
 
     Args:
         source: See `RolloutViewer`.
@@ -512,14 +520,16 @@ def as_cache(source: Any) -> FrameCache:
     if isinstance(cache, FrameCache):
         return cache
     if isinstance(source, (str, Path)):
-        return open_recording(source)
+        from rollout_viewer._open import open_path
+
+        return open_path(source)
     if hasattr(source, "shape") or isinstance(source, (list, tuple)):
         from rollout_viewer.sources.arrays import from_arrays
 
         return from_arrays(source)
     raise TypeError(
         "rollout_viewer: expected a FrameCache, something with a .cache, the path of a "
-        f"recording, or frames (T, H, W, 3), got {type(source).__name__}."
+        f"recording or a video, or frames (T, H, W, 3), got {type(source).__name__}."
     )
 
 

@@ -33,7 +33,7 @@ class Batch(NamedTuple):
     pictures: Sequence[_store.Statement] = ()
     num_pictures: int = 0
     nbytes: int = 0
-    # Told whether the step data is in the file: False, and then True if it came to be.
+    # Told whether step data is in the file: False, and then True if it came to be.
     on_done: Callable[[bool], None] | None = None
     # What its owner takes the file to hold then; `Writer.overhead` is the rest.
     estimate: int | None = None
@@ -73,7 +73,6 @@ class Writer:
         self._is_closing = False
         self._unwritten: list[_store.Statement] = []
         self._untold: list[Callable[[bool], None]] = []
-        self._is_behind = False
         self._is_wal = True
         self._is_broken = False
         self.fault: str | None = None
@@ -113,17 +112,10 @@ class Writer:
             self._changed.notify_all()
         return has_room
 
-    def catch_up(self, max_stall_s: float) -> None:
-        """Wait until all that was put is written, or `max_stall_s`.
-
-        Where that was not enough, nobody waits again until it is.
-        """
+    def wait_until(self, is_done: Callable[[], bool], timeout_s: float | None) -> bool:
+        """Wait until writing has made `is_done` true; return whether it did."""
         with self._changed:
-            if self._is_behind and (self._queue or self._is_writing):
-                return
-            self._is_behind = not self._changed.wait_for(
-                lambda: not self._queue and not self._is_writing, max_stall_s
-            )
+            return self._changed.wait_for(is_done, timeout_s)
 
     def refuse(self, num_pictures: int, reason: str) -> None:
         """Count pictures that are not to be written, as a fault of storage."""

@@ -117,6 +117,59 @@ def check(path, log, seed, killed_at):
     return len(times) - num_rows
 
 
+def test_appends_that_outrun_the_disk_wait_so_that_a_kill_costs_32_rows(tmp_path):
+    path, log = tmp_path / "run.rollout", tmp_path / "log"
+    source = RECORDERS.partition("for line")[0]
+    source = source.replace(
+        "rv.FrameCache(path)", "rv.FrameCache(path, max_stall_s=60)"
+    )
+    source += f"record({str(path)!r}, {str(log)!r}, 7, 0.0)"
+    child = subprocess.Popen([sys.executable, "-c", source, os.path.dirname(__file__)])
+    with child:
+        while not log.exists() or log.stat().st_size < 100 * LOG.size:
+            time.sleep(0.001)
+
+        # Nothing is as slow as a file that somebody else has locked.
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as disk:
+            disk.execute("PRAGMA busy_timeout = 5000")
+            disk.execute("BEGIN IMMEDIATE")
+            before = -1
+            while before != (size := log.stat().st_size):
+                before = size
+                time.sleep(0.3)
+            is_waiting = child.poll() is None
+            child.kill()
+            child.wait()
+            disk.execute("ROLLBACK")
+
+    assert is_waiting
+    # How long ago they came does not count: the disk stood still.
+    assert check(path, log, 7, killed_at=0.0) == 32
+
+
+def test_a_disk_that_stays_too_slow_is_waited_for_once_and_told(tmp_path):
+    cache = rv.FrameCache(tmp_path / "run.rollout", max_stall_s=0.2)
+    with contextlib.closing(sqlite3.connect(cache.path, isolation_level=None)) as disk:
+        disk.execute("PRAGMA busy_timeout = 5000")
+        disk.execute("BEGIN IMMEDIATE")
+        start_s = time.monotonic()
+        with pytest.warns(rv.RolloutViewerWarning, match="slower") as told:
+            for row in range(200):
+                cache.append(frames_of(row, 0), reward=[row, -row])
+        waited_s = time.monotonic() - start_s
+        disk.execute("ROLLBACK")
+
+    cache.flush()
+
+    assert len(told) == 1
+    assert 0.2 <= waited_s < 2
+    assert cache.num_lost == 0
+    cache.append(frames_of(200, 0), reward=[0, 0])
+    assert not cache._recording.is_behind
+    cache.close()
+    assert rv.open(cache.path).num_rows == 201
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """Return a folder on a disk of 2 MB."""
@@ -157,36 +210,6 @@ def test_a_disk_that_is_really_full_costs_pictures_only(small_disk, tmp_path):
     with pytest.raises(rv.StorageError, match="full"):
         cache.close()
     assert 0 < rv.open(path).num_rows <= 1600
-
-
-def test_a_kill_while_the_disk_stalls_costs_at_most_32_rows(tmp_path):
-    path, log = tmp_path / "run.rollout", tmp_path / "run.log"
-    server = subprocess.Popen(
-        [sys.executable, "-c", RECORDERS, os.path.dirname(__file__)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with server, contextlib.ExitStack() as at_exit:
-        at_exit.callback(server.stdin.close)
-        server.stdin.write(f"{path} {log} 0 0.0\n")
-        server.stdin.flush()
-        pid = int(server.stdout.readline())
-        while not log.exists() or log.stat().st_size < 500 * LOG.size:
-            time.sleep(0.001)
-        # Nobody else writes meanwhile: what is appended has to wait.
-        other = sqlite3.connect(path, isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        num_rows = None
-        while num_rows != (num_rows := log.stat().st_size // LOG.size):
-            time.sleep(0.1)
-        os.kill(pid, signal.SIGKILL)
-        other.close()
-
-    cache = rv.open(path)
-
-    assert 0 < num_rows - cache.num_rows <= 32
-    assert (cache[cache.num_rows - 1] == frames_of(cache.num_rows - 1, 0)).all()
 
 
 def test_step_data_of_a_disk_that_fails_stays_readable_and_is_written_later(tmp_path):

@@ -1,26 +1,36 @@
 import csv
+import json
 import os
+import sys
 import threading
 
 import av
 import counting  # type: ignore[import-not-found] # beside this file
+import imageio.v3 as iio
 import numpy as np
+import pyarrow.parquet as parquet
 import pytest
 import torch
+from PIL import Image
 
+import rollout_viewer as rv
 from rollout_viewer._cache import FrameCache
 from rollout_viewer._errors import (
     ExportCancelled,
     ExportError,
     ExportTooLargeError,
+    MissingDependencyError,
     RecordingError,
+    RolloutViewerWarning,
     RowError,
 )
 from rollout_viewer._export import dump_clip, write_clip
+from rollout_viewer._text import Lettering
 from rollout_viewer._video import read_video
 
 VIDEOS = [".mp4", ".webm", ".gif"]
-STREAMED = [*VIDEOS, ".npz", ".pt", ".memmap", ".csv"]
+STREAMED = [*VIDEOS, ".npz", ".pt", ".memmap", ".csv", ".parquet"]
+TABLES = (".csv", ".parquet")
 
 
 def numbers(path):
@@ -91,14 +101,65 @@ def test_fps_is_the_argument_or_the_recordings_times_speed(tmp_path, arguments, 
     assert numbers(path) == list(range(5))
 
 
-def test_the_video_tells_where_it_comes_from(tmp_path):
-    cache = FrameCache(metadata={"env_id": "CartPole-v1"})
-    cache.append(counting.draw(0)[None])
+def comment_of(path):
+    """Return what a file says of where it comes from."""
+    if path.suffix == ".parquet":
+        return parquet.read_schema(path).metadata[b"rollout_viewer"]
+    if path.suffix == ".png":
+        return iio.immeta(path)["Comment"]
+    if path.suffix == ".gif":
+        with Image.open(path) as picture:
+            return picture.info["comment"]
+    with av.open(str(path)) as container:
+        # webm's writer shouts
+        tags = {name.lower(): text for name, text in container.metadata.items()}
+        assert tags["title"] == path.stem
+        return tags["comment"]
+
+
+@pytest.mark.parametrize("suffix", [*VIDEOS, ".png", ".parquet"])
+def test_the_file_tells_where_it_comes_from(tmp_path, suffix):
+    cache = FrameCache(metadata={"env_id": "CartPole-v1", "seed": 7})
+    for row in range(4):
+        cache.append(
+            counting.draw(row)[None],
+            reset=[row == 0],
+            reward=[1.5],
+            terminated=[row == 2],
+            episode_info={0: {"seed": 70}} if row == 0 else None,
+        )
+
+    (path,) = cache.clip(1, 3).write(tmp_path / f"best{suffix}")
+
+    facts = json.loads(comment_of(path))
+    assert facts["env_id"] == "CartPole-v1"
+    assert facts["seed"] == 7
+    assert facts["tag"] == "best"
+    assert facts["rollout_viewer"] == rv.__version__
+    assert facts["rows"] == [1, 3]
+    assert facts["episodes"] == [
+        {
+            "env": 0,
+            "index": 0,
+            "seed": 70,
+            "length": 2,
+            "return": 3.0,
+            "terminated": True,
+            "truncated": False,
+        }
+    ]
+
+
+def test_a_header_names_two_hundred_episodes_and_counts_the_rest(tmp_path):
+    cache = FrameCache()
+    for _ in range(300):
+        cache.append(counting.draw(0)[None], reset=[True])
 
     (path,) = cache.clip().write(tmp_path / "a.mp4")
 
-    with av.open(str(path)) as container:
-        assert '"env_id": "CartPole-v1"' in container.metadata["comment"]
+    facts = json.loads(comment_of(path))
+    assert facts["num_episodes"] == 300
+    assert len(facts["episodes"]) == 200
 
 
 def test_order_by_return_puts_the_best_env_first(tmp_path):
@@ -258,6 +319,100 @@ def test_csv_of_a_recording_without_pictures(tmp_path):
     assert [line["reward"] for line in table_of(path)] == ["1.0", "2.0"]
 
 
+def test_parquet_has_the_table_with_its_types(tmp_path):
+    cache = FrameCache()
+    for row in range(3):
+        cache.append(
+            None,
+            reset=[row == 0] * 2,
+            reward=[0.5, 1.5],
+            terminated=[row == 2, False],
+            action=np.array([row, 9]),
+            data={"obs": np.ones((2, 2), np.float32)} if row else None,
+        )
+
+    (path,) = cache.clip().write(tmp_path / "a.parquet")
+
+    table = parquet.read_table(path)
+    types = {field.name: str(field.type) for field in table.schema}
+    assert types["row"] == types["env"] == types["action"] == "int64"
+    assert (types["kind"], types["terminated"]) == ("string", "bool")
+    assert (types["reward"], types["obs.1"]) == ("double", "float")
+    lines = table.to_pylist()
+    assert [line["reward"] for line in lines] == [None, None, 0.5, 1.5, 0.5, 1.5]
+    # the action of a row is the one chosen at it: nothing follows the last
+    assert [line["action"] for line in lines] == [1, 9, 2, 9, None, None]
+    assert [line["obs.0"] for line in lines] == [None, None, 1, 1, 1, 1]
+    assert [line["kind"] for line in lines[::2]] == ["reset", "step", "step"]
+
+
+def test_parquet_says_what_csv_says(tmp_path):
+    clip = counting.recording(700, num_envs=3).clip(3)
+
+    (lines,) = clip.write(tmp_path / "a.csv")
+    (table,) = clip.write(tmp_path / "a.parquet")
+
+    found = [
+        {name: "" if value is None else str(value) for name, value in line.items()}
+        for line in parquet.read_table(table).to_pylist()
+    ]
+    assert found == table_of(lines)
+
+
+def test_a_long_parquet_file_is_written_in_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr("rollout_viewer._tables._GROUP_LINES", 200)
+    monkeypatch.setattr("rollout_viewer._tables._WINDOW_ROWS", 50)
+
+    (path,) = counting.recording(250, num_envs=2).clip().write(tmp_path / "a.parquet")
+
+    file = parquet.ParquetFile(path)
+    assert file.num_row_groups == 3
+    assert file.read()["row"].to_pylist() == [row for row in range(250) for _ in (0, 1)]
+
+
+def test_a_column_that_changes_its_type_is_told_and_not_truncated(tmp_path):
+    cache = FrameCache()
+    for value in (1, 2, 0.5):
+        cache.append(None, reset=[False], data={"x": np.array([value])})
+
+    with pytest.raises(ExportError, match="'x' to be int64 in all rows, .* got double"):
+        cache.clip().write(tmp_path / "a.parquet")
+
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("dtype", ["float16", "uint8", "int32", "uint64", "bool"])
+def test_parquet_keeps_every_type_of_number(tmp_path, dtype):
+    cache = FrameCache()
+    for row in range(3):
+        cache.append(None, reset=[row == 0], data={"x": np.array([row]).astype(dtype)})
+
+    (path,) = cache.clip().write(tmp_path / "a.parquet")
+
+    found = parquet.read_table(path)["x"].to_numpy()
+    assert found.dtype == dtype
+    assert found.tolist() == np.arange(3).astype(dtype).tolist()
+
+
+def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+
+    with pytest.raises(MissingDependencyError, match=r"rollout-viewer\[parquet\]"):
+        counting.recording(2).clip().write(tmp_path / "a.parquet")
+
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".npz"])
+def test_what_is_loaded_whole_is_refused_above_a_size(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr("rollout_viewer._formats.MAX_TENSOR_BYTES", 10_000)
+
+    with pytest.raises(ExportTooLargeError, match=r"got .* GB \(3 frames of 64x48\)"):
+        counting.recording(3).clip().write(tmp_path / f"a{suffix}")
+
+    assert names(tmp_path) == []
+
+
 def test_npz_has_the_frames_and_the_table(tmp_path):
     clip = counting.recording(40, num_envs=2).clip()
 
@@ -305,6 +460,52 @@ def test_png_is_a_frame_or_a_strip(tmp_path):
     assert np.array_equal(iio.imread(one), counting.draw(7))
     tiles = np.split(iio.imread(strip), 8, axis=1)
     assert [counting.read(tile) for tile in tiles] == [0, 4, 8, 12, 17, 21, 25, 29]
+
+
+def test_a_strip_of_a_large_grid_is_reduced_and_said(tmp_path):
+    cache = FrameCache()
+    for row in range(9):
+        cache.append(np.full((4, 400, 600, 3), 20 * row, np.uint8))
+
+    with pytest.warns(RolloutViewerWarning, match=r"7680000 pixels .* 2 times smaller"):
+        (path,) = cache.clip().write(tmp_path / "a.png")
+    (one,) = cache.clip(3, 4).write(tmp_path / "one.png")
+
+    strip = iio.imread(path)
+    assert strip.shape == (400, 8 * 600, 3)
+    assert strip[0, 300::600, 0].tolist() == [0, 20, 40, 60, 100, 120, 140, 160]
+    assert iio.imread(one).shape == (800, 1200, 3)
+
+
+def test_a_contact_sheet_shows_an_episode_with_its_returns(tmp_path):
+    cache = counting.recording(100, num_envs=2)
+
+    paths = cache.clip().write(tmp_path / "a.png", layout="episodes")
+
+    assert [path.name for path in paths] == ["a_ep0_env0.png", "a_ep0_env1.png"]
+    sheet = iio.imread(paths[1])
+    title = Lettering(10).draw("env 1  ep 0  99 steps  return 99  unfinished")
+    caption = Lettering(10).draw("step 7  return 7")[:, :64]
+    height, line = title.shape[0], caption.shape[0]
+    assert sheet.shape == (height + 4 * (48 + line), max(4 * 64, title.shape[1]), 3)
+    assert np.array_equal(sheet[:height, : title.shape[1]], title)
+    tiles = [
+        sheet[height + i * (48 + line) :, j * 64 : (j + 1) * 64]
+        for i in range(4)
+        for j in range(4)
+    ]
+    rows = [counting.read(tile) - 100 for tile in tiles]
+    assert rows == np.linspace(0, 99, 16).round().astype(int).tolist()
+    assert rows[1] == 7
+    assert np.array_equal(tiles[1][48 : 48 + line, : caption.shape[1]], caption)
+
+
+def test_a_contact_sheet_of_a_short_episode_has_as_many_frames(tmp_path):
+    (path,) = counting.recording(2).clip().write(tmp_path / "a.png", layout="episodes")
+
+    sheet = iio.imread(path)
+    top = sheet.shape[0] - 48 - Lettering(10).draw("0").shape[0]
+    assert [counting.read(sheet[top:, left:]) for left in (0, 64)] == [0, 1]
 
 
 # -- names
@@ -365,7 +566,7 @@ def test_pictures_of_a_recording_without_any_are_refused(tmp_path):
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize("suffix", [s for s in STREAMED if s != ".csv"])
+@pytest.mark.parametrize("suffix", [s for s in STREAMED if s not in TABLES])
 @pytest.mark.parametrize("broken", [0, 40])
 def test_an_error_in_the_middle_names_the_row_and_leaves_nothing(
     tmp_path, monkeypatch, suffix, broken
@@ -439,6 +640,32 @@ def test_progress_is_told_at_each_row_as_it_is_written(tmp_path):
     )
 
     assert told == list(range(41))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".gif", ".csv"])
+def test_a_tqdm_bar_is_moved_on(tmp_path, suffix):
+    from tqdm import tqdm
+
+    with (tmp_path / "log").open("w") as log, tqdm(file=log) as bar:
+        counting.recording(40).clip().write(tmp_path / f"a{suffix}", on_progress=bar)
+
+        assert bar.n == bar.total == (80 if suffix == ".gif" else 40)
+
+
+def test_progress_of_a_gif_whose_colors_become_too_many_never_goes_back(tmp_path):
+    rng = np.random.default_rng(0)
+    cache = FrameCache()
+    for row in range(30):
+        frame = counting.draw(row)
+        if row >= 20:
+            frame[:, :8] = rng.integers(0, 256, (48, 8, 3))
+        cache.append(frame[None])
+    told = []
+
+    cache.clip().write(tmp_path / "a.gif", on_progress=lambda *now: told.append(now))
+
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told[-1] == (60, 60)
 
 
 @pytest.mark.parametrize("suffix", [*STREAMED, ".png"])

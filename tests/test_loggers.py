@@ -1,5 +1,12 @@
+"""CSVLogger: its files, read again. Beside the original: test_compat_loggers.py."""
+
+import argparse
+import copy
 import csv
+import dataclasses
 import json
+import os
+import pickle
 
 import counting  # type: ignore[import-not-found] # beside this file
 import numpy as np
@@ -9,12 +16,13 @@ import torch
 from rollout_viewer._clip import Clip
 from rollout_viewer._errors import (
     ExportCancelled,
-    ExportError,
     FrameError,
-    RolloutViewerWarning,
+    MissingDependencyError,
 )
 from rollout_viewer._video import read_video
 from rollout_viewer.loggers import CSVLogger, Logger, TeeLogger
+from rollout_viewer.loggers._direct import extra
+from rollout_viewer.testing import LoggerTests
 
 FORMATS = ["pt", "memmap", "mp4", "webm", "gif", "npz"]
 
@@ -39,148 +47,61 @@ def files(folder):
     }
 
 
-def log_everything(logger):
-    """What a training run of TorchRL logs."""
-    for value in (1.0, 2.5, torch.tensor(3.0)):
-        logger.log_scalar("reward", value)
-    logger.log_scalar("loss/actor", 0.25, step=100)
-    logger.log_scalar("loss/actor", np.float32(0.5), step=200)
-    logger.log_metrics({"a": torch.tensor(1.5), "b": 2}, step=3)
-    logger.log_hparams({"lr": 0.1, "env": "CartPole-v1"})
-    logger.log_hparams({"lr": 0.2})
-    logger.log_video("pixels", video())
-    logger.log_video("pixels", video(2))
-    logger.log_video("eval/pixels", video(2, videos=2), step=7)
-    logger.log_video("gray", video(channels=1), step=0)
-    logger.flush()
+class OfFormat(LoggerTests):
+    """The conformance of one video format."""
+
+    videos_follow = True
+    video_format = ""
+
+    def make_logger(self, folder):
+        return CSVLogger("run", folder, self.video_format)
+
+    def read_scalars(self, logger, folder, name):
+        lines = (folder / "run" / "scalars" / f"{name}.csv").read_text().splitlines()
+        pairs = [line.split(",") for line in lines]
+        return [(int(step), float(value)) for step, value in pairs]
+
+    def read_videos(self, logger, folder, name):
+        found = (folder / "run" / "videos").glob(f"{name}_*.{self.video_format}")
+        return [self.read(path) for path in sorted(found)]
+
+    def read(self, path):
+        return list(read_video(path))
 
 
-# -- CSVLogger: side by side with the original
+class TestMp4(OfFormat):
+    video_format = "mp4"
 
 
-@pytest.fixture
-def original():
-    pytest.importorskip("torchrl", reason="the original to compare with")
-    from torchrl.record.loggers.csv import CSVLogger as TorchRLCSVLogger
-
-    return TorchRLCSVLogger
+class TestWebm(OfFormat):
+    video_format = "webm"
 
 
-@pytest.mark.parametrize("video_format", ["pt", "memmap"])
-def test_files_are_those_of_torchrl(tmp_path, original, video_format):
-    theirs = original("run", str(tmp_path / "theirs"), video_format)
-    ours = CSVLogger("run", str(tmp_path / "ours"), video_format)
-
-    log_everything(theirs)
-    log_everything(ours)
-
-    expected, found = files(tmp_path / "theirs"), files(tmp_path / "ours")
-    assert list(found) == list(expected)
-    assert "run/videos/eval/pixels_7." + video_format in found
-    for name in expected:
-        if name.endswith(".pt"):  # archives that hold their own name
-            tensors = [torch.load(tmp_path / who / name) for who in ("theirs", "ours")]
-            assert torch.equal(*tensors)
-        else:
-            assert found[name] == expected[name], name
+class TestGif(OfFormat):
+    video_format = "gif"
 
 
-def test_folders_stand_there_at_once_as_torchrls(tmp_path, original):
-    original("run", str(tmp_path / "theirs"))
-    CSVLogger("run", str(tmp_path / "ours"))
+class TestPt(OfFormat):
+    video_format = "pt"
 
-    def folders(root):
-        return sorted(path.relative_to(root).as_posix() for path in root.rglob("*"))
-
-    assert folders(tmp_path / "ours") == folders(tmp_path / "theirs")
-
-
-def test_checkpoints_are_exchanged_with_torchrl(tmp_path, original):
-    theirs = original("run", str(tmp_path / "theirs"))
-    ours = CSVLogger("run", str(tmp_path / "ours"))
-    log_everything(theirs)
-    log_everything(ours)
-    fresh = CSVLogger("run", str(tmp_path / "fresh"))
-
-    fresh.load_state_dict(theirs.state_dict())
-    original("run", str(tmp_path / "fresh2")).load_state_dict(ours.state_dict())
-
-    own = ours.state_dict()
-    expected = theirs.state_dict()
-    assert own.keys() == expected.keys()
-    assert {k: own["local"][k] for k in expected["local"]} == expected["local"]
-    assert fresh.log_video("pixels", video()).name == "pixels_2.pt"
+    def read(self, path):
+        tensor = torch.load(path)
+        assert tensor.ndim == 5
+        return list(tensor.flatten(0, 1).permute(0, 2, 3, 1).numpy())
 
 
-def test_arguments_and_attributes_are_torchrls(tmp_path, original):
-    theirs = original("run", str(tmp_path / "theirs"), "mp4", 12)
-    ours = CSVLogger("run", str(tmp_path / "ours"), "mp4", 12)
+class TestNpz(OfFormat):
+    video_format = "npz"
 
-    for name in (
-        "exp_name",
-        "video_format",
-        "video_fps",
-        "is_alive",
-        "service_backend",
-    ):
-        assert getattr(ours, name) == getattr(theirs, name)
-    assert ours.experiment.log_dir == str(tmp_path / "ours" / "run")
-    assert repr(ours) == repr(theirs).replace("theirs", "ours")
-    missing = [
-        name
-        for name in dir(theirs)
-        if not name.startswith("_") and not hasattr(ours, name)
-    ]
-    assert missing == []
+    def read(self, path):
+        with np.load(path) as arrays:
+            if "frames" in arrays:  # a clip's, with its table
+                return list(arrays["frames"])
+            video = arrays["video"]
+        return list(video.reshape(-1, *video.shape[2:]).transpose(0, 2, 3, 1))
 
 
-@pytest.mark.parametrize(
-    "shape", [(5, 3, 48, 64), (1, 5, 48, 64, 3), (1, 5, 4, 48, 64)]
-)
-def test_wrong_shapes_are_refused_in_torchrls_words(tmp_path, original, shape):
-    tensor = torch.zeros(shape, dtype=torch.uint8)
-    with pytest.raises(Exception, match=r"Should be \(\(N\), T, C, H, W\)") as theirs:
-        original("run", str(tmp_path / "theirs")).log_video("a", tensor)
-
-    with pytest.raises(FrameError) as ours:
-        CSVLogger("run", tmp_path).log_video("a", tensor)
-
-    assert str(ours.value).startswith(str(theirs.value))
-
-
-def test_our_logger_serves_torchrls_own_recorder(tmp_path, original):
-    from torchrl.record import VideoRecorder
-
-    logger = CSVLogger("run", tmp_path, "mp4")
-    recorder = VideoRecorder(logger, "eval", skip=1, fps=10)
-    for number in range(6):
-        recorder._apply_transform(torch.from_numpy(counting.draw(number)))
-
-    recorder.dump()
-
-    assert numbers(tmp_path / "run" / "videos" / "eval_0.mp4") == list(range(6))
-
-
-@pytest.mark.parametrize("video_format", ["pt", "memmap"])
-def test_clips_go_to_torchrls_logger_as_the_same_tensor(
-    tmp_path, original, video_format
-):
-    clip = counting.recording(6, num_envs=3).clip()
-    theirs = original("run", str(tmp_path / "theirs"), video_format)
-    ours = CSVLogger("run", tmp_path / "ours", video_format)
-
-    assert clip.dump(theirs, "eval", step=2) == []
-    (path,) = clip.dump(ours, "eval", step=2)
-
-    other = tmp_path / "theirs" / path.relative_to(tmp_path / "ours")
-    assert path.name == f"eval_2.{video_format}"
-    if video_format == "pt":
-        assert torch.equal(torch.load(path), torch.load(other))
-    else:
-        assert path.read_bytes() == other.read_bytes()
-
-
-# -- CSVLogger: videos
+# -- videos
 
 
 @pytest.mark.parametrize("video_format", ["mp4", "webm", "gif"])
@@ -292,12 +213,183 @@ def test_wrong_formats_are_refused_at_construction(tmp_path, video_format):
     assert not (tmp_path / "logs").exists()
 
 
-def test_floats_are_not_taken_for_pixels(tmp_path):
-    with pytest.raises(FrameError, match=r"expected uint8 .*torch.float32"):
-        CSVLogger("run", tmp_path).log_video("a", video().float())
+def test_floats_and_truths_are_pictures_to_encoders(tmp_path):
+    logger = CSVLogger("run", tmp_path, "mp4")
+
+    paths = [
+        logger.log_video("floats", video().float() / 255),
+        logger.log_video("truths", video() > 127),
+    ]
+
+    assert [numbers(path) for path in paths] == [list(range(5))] * 2
 
 
-# -- CSVLogger: runs
+@pytest.mark.parametrize("make", [torch.Tensor.short, torch.Tensor.long])
+def test_other_numbers_are_not_taken_for_pixels(tmp_path, make):
+    with pytest.raises(FrameError, match="int"):
+        CSVLogger("run", tmp_path, "mp4").log_video("a", make(video()))
+
+    assert files(tmp_path) == {}
+
+
+@pytest.mark.parametrize("video_format", ["pt", "npz"])
+def test_array_formats_keep_the_dtype(tmp_path, video_format):
+    path = CSVLogger("run", tmp_path, video_format).log_video("a", video().float())
+
+    kept = torch.load(path) if video_format == "pt" else np.load(path)["video"]
+    assert str(kept.dtype).endswith("float32")
+
+
+def test_a_layout_of_several_files_returns_them_all(tmp_path):
+    clip = counting.recording(3, num_envs=2).clip()
+
+    paths = CSVLogger("run", tmp_path, "mp4").log_video("a", clip, layout="tiles")
+
+    assert [path.name for path in paths] == ["a_0_env0.mp4", "a_0_env1.mp4"]
+
+
+def test_a_video_that_failed_takes_no_number(tmp_path):
+    logger = CSVLogger("run", tmp_path, "mp4")
+
+    with pytest.raises(ExportCancelled):
+        logger.log_video("a", counting.recording(3).clip(), cancel=lambda: True)
+
+    assert logger.log_video("a", video()).name == "a_0.mp4"
+
+
+@pytest.mark.parametrize("name", ["../a", "b/../../a", "/tmp/a"])
+def test_names_do_not_lead_out_of_the_folder(tmp_path, name):
+    logger = CSVLogger("run", tmp_path / "logs")
+
+    for log in (
+        lambda: logger.log_scalar(name, 1.0),
+        lambda: logger.log_text(name, "hello"),
+        lambda: logger.log_video(name, video()),
+        lambda: logger.log_table(name, {"x": [1]}),
+    ):
+        with pytest.raises(ValueError, match="expected a name within"):
+            log()
+
+    assert files(tmp_path) == {}
+
+
+def test_steps_of_arrays_and_tensors_are_numbers(tmp_path):
+    logger = CSVLogger("run", tmp_path)
+
+    logger.log_scalar("a", 1.0, step=torch.tensor(3))
+    logger.log_scalar("a", 2.0, step=np.int64(4))
+    logger.log_scalar("a", 3.0, step=5.0)
+
+    assert (tmp_path / "run/scalars/a.csv").read_text() == "3,1.0\n4,2.0\n5,3.0\n"
+
+
+def test_texts_keep_no_file_open(tmp_path):
+    logger = CSVLogger("run", tmp_path)
+    before = len(os.listdir("/proc/self/fd"))
+
+    for number in range(50):
+        logger.log_text("note", str(number))
+
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(files(tmp_path)) == 50
+
+
+def test_a_text_of_the_same_step_is_appended(tmp_path):
+    logger = CSVLogger("run", tmp_path)
+
+    logger.log_text("note", "one ", step=3)
+    logger.close()
+    logger.log_text("note", "two", step=3)
+
+    assert (tmp_path / "run/texts/note3.txt").read_text() == "one two"
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+)
+def test_a_copy_goes_on_with_the_same_files(tmp_path, copied):
+    logger = CSVLogger("run", tmp_path)
+    logger.log_scalar("reward", 1.0)
+    logger.log_video("a", video())
+
+    again = copied(logger)
+    again.log_scalar("reward", 2.0)
+
+    assert (tmp_path / "run/scalars/reward.csv").read_text() == "0,1.0\n1,2.0\n"
+    assert again.log_video("a", video()).name == "a_1.pt"
+
+
+def test_a_checkpoint_does_not_go_on_growing(tmp_path):
+    logger = CSVLogger("run", tmp_path)
+    logger.log_scalar("reward", 1.0)
+
+    state = logger.state_dict()
+    logger.log_scalar("reward", 2.0)
+
+    assert state["local"]["scalars"] == {"reward": [(0, 1.0)]}
+
+
+@dataclasses.dataclass
+class Configuration:
+    b: int = 2
+    a: str = "one"
+
+
+@pytest.mark.parametrize(
+    "cfg",
+    [{"b": 2, "a": "one"}, argparse.Namespace(b=2, a="one"), Configuration()],
+)
+def test_a_configuration_may_be_a_dict_a_namespace_or_a_dataclass(tmp_path, cfg):
+    CSVLogger("run", tmp_path).log_hparams(cfg)
+
+    assert (tmp_path / "run/texts/hparams0.txt").read_text() == "a: one\nb: 2"
+
+
+def test_a_configuration_of_omegaconf_is_resolved(tmp_path):
+    omegaconf = pytest.importorskip("omegaconf", reason="whose configuration it is")
+    cfg = omegaconf.OmegaConf.create({"a": 1, "b": "${a}"})
+
+    CSVLogger("run", tmp_path).log_hparams(cfg)
+
+    assert (tmp_path / "run/texts/hparams0.txt").read_text() == "a: 1\nb: 1"
+
+
+@pytest.mark.parametrize(
+    ("log", "message"),
+    [
+        (lambda x: x.log_scalar("a", None), "'a' to be one number, got None"),
+        (lambda x: x.log_scalar("a", "x"), "'a' to be one number, got 'x'"),
+        (lambda x: x.log_scalar("a", torch.ones(2)), r"number, got shape \(2,\)"),
+        (lambda x: x.log_metrics({"a": [1, 2]}), r"'a' to be one number, got \[1, 2\]"),
+        (lambda x: x.log_metrics([1]), "expected a dict or a TensorDict .* got list"),
+        (lambda x: x.log_hparams(3), "expected a dict, .* got int"),
+        (lambda x: x.log_video("a", None), "got NoneType"),
+        (lambda x: x.log_video("a", video(), format="mp4", fps=-1), "got -1"),
+    ],
+)
+def test_what_cannot_be_logged_is_said(tmp_path, log, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        log(CSVLogger("run", tmp_path))
+
+    assert files(tmp_path) == {}
+
+
+def test_a_library_that_is_broken_is_not_called_absent():
+    with (
+        pytest.raises(MissingDependencyError, match="not to be imported .libx.so"),
+        extra("WandbLogger", "wandb"),
+    ):
+        raise ImportError("libx.so: cannot open shared object file")
+
+
+def test_the_end_of_a_with_block_shuts_it_down(tmp_path):
+    with CSVLogger("run", tmp_path) as logger:
+        logger.log_scalar("reward", 1.0)
+
+    assert not logger.is_alive
+
+
+# -- runs
 
 
 def run(folder, number, **options):
@@ -385,6 +477,13 @@ def test_tables_are_written_from_columns_and_clips(tmp_path):
         assert len(list(csv.DictReader(file))) == 6
 
 
+def test_columns_are_written_as_csv_only(tmp_path):
+    with pytest.raises(ValueError, match=r"expected a format in \('csv',\), got 'xls'"):
+        CSVLogger("run", tmp_path).log_table("t", {"x": [1]}, format="xls")
+
+    assert files(tmp_path) == {}
+
+
 def test_columns_of_unequal_length_leave_no_table(tmp_path):
     with pytest.raises(ValueError, match="shorter"):
         CSVLogger("run", tmp_path).log_table("t", {"x": [1], "y": []})
@@ -420,69 +519,6 @@ def test_print_log_dir_shows_the_files(tmp_path, capsys):
     assert "scalars/\n        reward.csv\n" in capsys.readouterr().out
 
 
-# -- TeeLogger
-
-
-class Broken:
-    def log_video(self, name, video, step=None, **kwargs):
-        raise OSError("disk full")
-
-
-class Foreign:
-    def __init__(self):
-        self.seen = []
-
-    def log_video(self, name, video, step=None, fps=None):
-        self.seen.append((name, tuple(video.shape), step, fps))
-
-    def log_table(self, name, columns, step=None):
-        self.seen.append((name, len(columns["row"]), step))
-
-
-def test_tee_tells_all_of_them(tmp_path):
-    loggers = [CSVLogger(name, tmp_path, "mp4") for name in "ab"]
-    tee = TeeLogger(*loggers)
-
-    tee.log_scalar("reward", 1.0, step=4)
-    paths = counting.recording(3).clip().dump(tee, "eval", formats=["mp4", "csv"])
-
-    assert len(paths) == 4
-    for name in "ab":
-        assert (tmp_path / name / "scalars" / "reward.csv").read_text() == "4,1.0\n"
-        assert numbers(tmp_path / name / "videos" / "eval_0.mp4") == [0, 1, 2]
-
-
-def test_tee_gives_tensors_and_columns_to_loggers_of_other_people(tmp_path):
-    foreign = Foreign()
-    tee = TeeLogger(CSVLogger("run", tmp_path, "mp4"), foreign)
-
-    counting.recording(3).clip().dump(tee, "eval", step=2, formats=["mp4", "csv"])
-
-    assert foreign.seen == [("eval", (1, 3, 3, 48, 64), 2, 30.0), ("eval", 3, 2)]
-
-
-def test_tee_goes_on_when_one_fails_and_says_which(tmp_path):
-    tee = TeeLogger(Broken(), CSVLogger("run", tmp_path, "mp4"))
-
-    with pytest.warns(RolloutViewerWarning, match=r"Broken: OSError\('disk full'\)"):
-        (path,) = counting.recording(3).clip().dump(tee, "eval")
-
-    assert numbers(path) == [0, 1, 2]
-
-
-def test_tee_raises_when_all_fail():
-    with pytest.raises(ExportError, match="Broken: .*; Broken"):
-        TeeLogger(Broken(), Broken()).log_video("a", video())
-
-
-def test_tee_passes_over_those_that_lack_a_method(tmp_path):
-    tee = TeeLogger(Broken(), CSVLogger("run", tmp_path))
-
-    tee.log_text("note", "hello")
-
-    assert not hasattr(tee, "log_nothing")
-
-
 # -- the protocol
 
 
@@ -493,3 +529,13 @@ def test_tee_passes_over_those_that_lack_a_method(tmp_path):
 def test_ours_are_loggers(tmp_path, make):
     assert isinstance(make(tmp_path), Logger)
     assert make(tmp_path).takes_clips
+
+
+def test_a_dump_as_parquet_is_a_table(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="what writes it")
+    logger = CSVLogger("run", tmp_path)
+
+    (path,) = counting.recording(3).clip().dump(logger, "eval", formats="parquet")
+
+    assert path == tmp_path / "run" / "tables" / "eval_0.parquet"
+    assert parquet.read_table(path).num_rows == 3

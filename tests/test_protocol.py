@@ -44,7 +44,11 @@ def messages():
         cache, title="golden", dump_folder="/runs", columns=None
     )
     pieces = [
-        (0, slot, _protocol.piece(cache._recording, 0, slot, 0, cache.num_rows))
+        (
+            0,
+            slot,
+            _protocol.piece(cache._recording, 0, slot, 0, cache.num_rows, pytest.fail),
+        )
         for slot in range(2)
     ]
     data = _protocol.data_message(0, cache, 0, 4, pieces, num_rows=4)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 
 import rollout_viewer as rv
 from rollout_viewer import _protocol, _pump
-from rollout_viewer._codec import CHUNK_ROWS, join, kinds_of, parse
+from rollout_viewer._codec import ABSENT, CHUNK_ROWS, join, parse
 
 
 class Page:
@@ -247,23 +246,35 @@ def test_other_messages_are_handed_on():
     assert page.other == [cancel]
 
 
-def test_a_damaged_chunk_is_told_once_and_the_rest_arrives(tmp_path):
-    path = tmp_path / "run.rollout"
-    with rv.FrameCache(path) as cache:
-        record(cache, 100)
-    with contextlib.closing(sqlite3.connect(path)) as file, file:
-        data = bytearray(
-            file.execute("SELECT data FROM packs WHERE id=65536").fetchone()[0]
-        )
-        data[60] ^= 1
-        file.execute("UPDATE packs SET data=? WHERE id=65536", (bytes(data),))
-        file.execute("UPDATE packs SET directory=zeroblob(28) WHERE id=131072")
-    page = Page(rv.open(path)).hello()
+@pytest.mark.parametrize("column", ["data", "directory"])
+def test_what_is_damaged_is_told_once_and_the_rest_is_sent(tmp_path, column):
+    path = tmp_path / "x.rollout"
+    record(rv.FrameCache(path), 200).close()
+    with sqlite3.connect(path) as connection:
+        for block in (1, 3):
+            pack = block << 16
+            (blob,) = connection.execute(
+                f"SELECT {column} FROM packs WHERE id = ?", (pack,)
+            ).fetchone()
+            at = 60 if column == "data" else 5
+            blob = blob[:at] + bytes([blob[at] ^ 1]) + blob[at + 1 :]
+            connection.execute(
+                f"UPDATE packs SET {column} = ? WHERE id = ?", (blob, pack)
+            )
+    connection.close()
+    cache = rv.open(path)
 
-    page.pump.receive({"kind": "need", "chunks": [[1, 0, 0], [2, 1, 0]]})
-    page.step()
+    page = Page(cache).hello()
 
-    assert sorted(page.chunks()) == [(b, s) for b in range(4) for s in range(2)]
-    lost = [key for key, chunk in page.chunks().items() if set(kinds_of(chunk)) == {5}]
-    assert sorted(lost) == [(1, 0), (2, 0), (2, 1)]
-    assert [type(error) for error in page.errors] == [rv.RecordingError] * 3
+    chunks = page.chunks()
+    damaged = [(1, 0), (3, 0)]
+    if column == "directory":
+        damaged += [(1, 1), (3, 1)]
+    for key in [(block, slot) for block in range(7) for slot in range(2)]:
+        kinds = parse(chunks[key]).kinds
+        assert (set(kinds) == {ABSENT}) == (key in damaged)
+    assert page.data[-1].content["num_rows"] == 200
+    assert len(page.errors) == 1
+    assert "shown as missing" in str(page.errors[0])
+    page.hello()
+    assert len(page.errors) == 2

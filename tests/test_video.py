@@ -6,9 +6,16 @@ import av
 import counting  # type: ignore[import-not-found] # beside this file
 import numpy as np
 import pytest
+from PIL import Image
 
 from rollout_viewer._errors import ExportError, FrameError, RolloutViewerWarning
-from rollout_viewer._video import VideoWriter, frame_rate, read_video, write_gif
+from rollout_viewer._video import (
+    VideoFile,
+    VideoWriter,
+    frame_rate,
+    read_video,
+    write_gif,
+)
 
 
 def write(path, frames, fps=30.0, **options):
@@ -379,7 +386,108 @@ def test_gif_says_that_it_cannot_play_faster_than_50(tmp_path):
     assert numbers(path) == list(range(5))
 
 
+@pytest.mark.parametrize("colors", [200, 256, 257, 5000])
+def test_large_gifs_are_looked_at_in_bands(tmp_path, monkeypatch, colors):
+    rng = np.random.default_rng(0)
+    palette = rng.integers(0, 256, (colors, 3), np.uint8)
+    frames = palette[rng.integers(0, colors, (4, 50, 64))]
+    frames[0].reshape(-1, 3)[: min(colors, 3200)] = palette[:3200]
+    monkeypatch.setattr("rollout_viewer._video.gif._BAND_PIXELS", 64 * 16)
+
+    path = write_gif(tmp_path / "a.gif", lambda: frames, 20)
+
+    back = np.stack(list(read_video(path)))
+    assert back.shape == frames.shape
+    error = np.abs(back.astype(int) - frames).mean()
+    assert error == 0 if colors <= 256 else error < 16
+
+
+def test_bands_make_the_same_gif(tmp_path, monkeypatch):
+    frames = [counting.draw(n, 50, 64) for n in range(9)]
+    whole = write_gif(tmp_path / "a.gif", lambda: frames)
+    monkeypatch.setattr("rollout_viewer._video.gif._BAND_PIXELS", 64 * 16)
+
+    banded = write_gif(tmp_path / "b.gif", lambda: frames)
+
+    assert whole.read_bytes() == banded.read_bytes()
+
+
+def test_colors_that_become_too_many_in_the_middle_are_all_quantized(tmp_path):
+    rng = np.random.default_rng(0)
+    frames = [counting.draw(n) for n in range(20)]
+    for frame in frames[12:]:
+        frame[:2] = rng.integers(0, 256, (2, 64, 3))
+
+    path = write_gif(tmp_path / "a.gif", lambda: frames)
+
+    assert numbers(path) == list(range(20))
+
+
+def test_a_comment_is_in_the_gif_and_changes_no_picture(tmp_path):
+    frames = [counting.draw(n) for n in range(3)]
+    text = "where it comes from, " * 30
+
+    path = write_gif(tmp_path / "a.gif", lambda: frames, comment=text)
+
+    assert numbers(path) == [0, 1, 2]
+    with Image.open(path) as picture:
+        assert picture.info["comment"] == text.encode()
+        assert picture.n_frames == 3
+
+
+# -- large frames
+
+
+@pytest.mark.parametrize("quality", ["normal", "high"])
+@pytest.mark.parametrize(("height", "width"), [(48, 64), (51, 65)])
+def test_frames_are_converted_in_bands_as_they_are_whole(
+    tmp_path, monkeypatch, quality, height, width
+):
+    noise = np.random.default_rng(0).integers(0, 256, (6, height, width, 3), np.uint8)
+    whole = write(tmp_path / "a.mp4", noise, quality=quality)
+    monkeypatch.setattr("rollout_viewer._video.writer._BAND_BYTES", 10 * 3 * width)
+
+    banded = write(tmp_path / "b.mp4", noise, quality=quality)
+
+    for one, other, frame in zip(
+        read_video(whole), read_video(banded), noise, strict=True
+    ):
+        assert other.shape == one.shape
+        in_one, in_other = (psnr(x[:height, :width], frame) for x in (one, other))
+        assert in_other == pytest.approx(in_one, abs=0.3)
+
+
+def test_what_is_reduced_is_converted_in_bands_too(tmp_path, monkeypatch):
+    frame = np.zeros((90, 4100, 3), np.uint8)
+    frame[40:, 2050:] = 200
+    monkeypatch.setattr("rollout_viewer._video.writer._BAND_BYTES", 100_000)
+
+    with pytest.warns(RolloutViewerWarning, match="2 times smaller"):
+        path = write(tmp_path / "a.mp4", [frame])
+
+    (back,) = read_video(path)
+    assert back.shape == (44, 2050, 3)
+    assert back[22:, 1030:].min() > 195
+    assert back[:18].max() < 5
+
+
+def test_large_pictures_come_back_whole(tmp_path):
+    frames = [counting.draw(n, 1600, 2400) for n in range(3)]
+
+    path = write(tmp_path / "a.mp4", frames)
+
+    assert numbers(path, 1600, 2400) == [0, 1, 2]
+
+
 # -- reading
+
+
+def test_a_video_file_says_its_rate_and_length(tmp_path):
+    path = write(tmp_path / "a.mp4", map(counting.draw, range(7)), 12.5)
+
+    with VideoFile(path) as video:
+        assert (video.fps, video.num_frames) == (12.5, 7)
+        assert [counting.read(frame) for frame in video] == list(range(7))
 
 
 def test_read_video_names_what_is_no_video(tmp_path):

@@ -13,6 +13,7 @@ export interface Held {
   readonly slot: number;
   kinds: number[];
   records: Uint8Array[];
+  lateRow: number;
   numBytes: number;
 }
 
@@ -37,11 +38,19 @@ export class Chunks {
     const held: Held =
       old && chunk.first > 0
         ? old
-        : { block: chunk.block, slot: chunk.slot, kinds: [], records: [], numBytes: 0 };
+        : {
+            block: chunk.block,
+            slot: chunk.slot,
+            kinds: [],
+            records: [],
+            lateRow: -1,
+            numBytes: 0,
+          };
     const from = held.kinds.length - chunk.first;
     this.numBytes -= old?.numBytes ?? 0;
     held.kinds.push(...chunk.kinds.slice(from));
     held.records.push(...chunk.records.slice(from));
+    if (chunk.lateRow >= 0) held.lateRow = chunk.lateRow;
     held.numBytes += chunk.numBytes;
     this.numBytes += held.numBytes;
     this.#held.delete(key);
@@ -76,6 +85,15 @@ export class Chunks {
     const kind = held?.kinds[row % CHUNK_ROWS];
     if (held === undefined || kind === undefined) return undefined;
     return kind !== ABSENT && (kind !== EQUAL || sourceOf(held, row % CHUNK_ROWS) >= 0);
+  }
+
+  /** Whether the picture before is shown again because none was delivered. */
+  isLate(row: number, slot: number): boolean {
+    const held = this.#held.get(keyOf(Math.floor(row / CHUNK_ROWS), slot));
+    const index = row % CHUNK_ROWS;
+    if (!held || !this.hasPicture(row, slot)) return false;
+    const isMarked = held.kinds[index] === EQUAL && held.records[index]!.length > 0;
+    return isMarked || held.lateRow === index;
   }
 
   clear(): void {

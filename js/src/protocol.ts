@@ -126,6 +126,8 @@ export interface Chunk {
   first: number;
   kinds: number[];
   records: Uint8Array[];
+  /** The row of this chunk whose RAW or INTRA record nobody delivered; -1: none. */
+  lateRow: number;
   numBytes: number;
 }
 
@@ -216,6 +218,7 @@ export function parseChunk(block: number, slot: number, bytes: Uint8Array): Chun
     first,
     kinds,
     records,
+    lateRow: view.getUint16(10, true) - 1,
     numBytes: bytes.length,
   };
 }

@@ -14,7 +14,16 @@ import {
   replace,
   xorInto,
 } from "../src/pixels.ts";
-import { EQUAL, IDLE, RAW, RESET, STEP, TERMINATED } from "../src/protocol.ts";
+import {
+  ABSENT,
+  EQUAL,
+  IDLE,
+  INTRA,
+  RAW,
+  RESET,
+  STEP,
+  TERMINATED,
+} from "../src/protocol.ts";
 import { Steps } from "../src/steps.ts";
 import { marksOf, traceOf } from "../src/timeline.ts";
 import { formatBytes, formatValue } from "../src/view/numbers.ts";
@@ -99,6 +108,7 @@ function pieceOf(block: number, first: number, count: number) {
     first,
     kinds: new Array(count).fill(first ? EQUAL : RAW),
     records: new Array(count).fill(new Uint8Array(1)),
+    lateRow: -1,
     numBytes: 100,
   };
 }
@@ -115,6 +125,24 @@ test("pieces grow a chunk; a lost piece leaves it as it was", () => {
   assert.equal(chunks.add(pieceOf(0, 0, 32)), true);
   assert.equal(chunks.have(0, 0), 32);
   assert.equal(chunks.numBytes, 100);
+});
+
+test("a picture that nobody delivered is told from one that stayed the same", () => {
+  const chunks = new Chunks(1e6);
+  const [said, silent] = [new Uint8Array(1), new Uint8Array(0)];
+  const common = { block: 0, slot: 0, height: 1, width: 1, numBytes: 1 };
+
+  chunks.add({
+    ...common,
+    first: 0,
+    kinds: [ABSENT, EQUAL, INTRA, EQUAL, EQUAL],
+    records: [silent, said, said, silent, said],
+    lateRow: 2,
+  });
+  chunks.add({ ...common, first: 5, kinds: [EQUAL], records: [said], lateRow: -1 });
+
+  const isLate = [0, 1, 2, 3, 4, 5, 6].map((row) => chunks.isLate(row, 0));
+  assert.deepEqual(isLate, [false, false, true, false, true, true, false]);
 });
 
 test("chunks over the budget go, the least recently used first", () => {

@@ -5,6 +5,9 @@ where one of its loggers does, and the other way round. `log_video` takes a vide
 tensor or a `Clip`, which is read as it is written and never whole in memory.
 
 - `CSVLogger`: files in a folder.
+- `TensorboardLogger`: TensorBoard's events; needs the extra ``tensorboard``.
+- `WandbLogger`: Weights & Biases, online or offline; needs the extra ``wandb``.
+- `MLFlowLogger`: an MLflow store; needs the extra ``mlflow``.
 - `TeeLogger`: several loggers at once.
 """
 
@@ -18,11 +21,29 @@ if TYPE_CHECKING:
 
     from rollout_viewer._clip import Clip
     from rollout_viewer.loggers.csv import CSVLogger
+    from rollout_viewer.loggers.mlflow import MLFlowLogger
     from rollout_viewer.loggers.tee import TeeLogger
+    from rollout_viewer.loggers.tensorboard import TensorBoardLogger, TensorboardLogger
+    from rollout_viewer.loggers.wandb import WandbLogger
 
-__all__ = ["CSVLogger", "Logger", "TeeLogger"]
+__all__ = [
+    "CSVLogger",
+    "Logger",
+    "MLFlowLogger",
+    "TeeLogger",
+    "TensorBoardLogger",
+    "TensorboardLogger",
+    "WandbLogger",
+]
 
-_HOMES = {"CSVLogger": "csv", "TeeLogger": "tee"}
+_HOMES = {
+    "CSVLogger": "csv",
+    "MLFlowLogger": "mlflow",
+    "TeeLogger": "tee",
+    "TensorBoardLogger": "tensorboard",
+    "TensorboardLogger": "tensorboard",
+    "WandbLogger": "wandb",
+}
 
 
 @runtime_checkable
@@ -31,7 +52,8 @@ class Logger(Protocol):
 
     One that also has ``takes_clips = True`` is given clips in place of tensors, and
     the keywords ``fps``, ``format``, ``on_progress`` and ``cancel``, which it may
-    ignore by ``**kwargs``.
+    ignore by ``**kwargs``. With ``log_table(name, columns, step)`` it is given tables
+    as well. `rollout_viewer.testing.LoggerTests` tests one.
     """
 
     def log_video(

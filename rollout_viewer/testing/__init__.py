@@ -4,11 +4,13 @@
 blocks, so that any picture that comes back - from a cache, an mp4, a GIF or a
 canvas - can be asked which one it is (`read_count`). `CountingEnv` is a Gymnasium
 environment that renders such frames and does what a table says. `TurnedClock` is a
-clock that stands until it is turned.
+clock that stands until it is turned. `LoggerTests` is what every logger has to pass,
+ours and yours: subclass it in a test file.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer.testing._clock import TurnedClock
@@ -22,11 +24,13 @@ from rollout_viewer.testing._counting import (
 
 if TYPE_CHECKING:
     from rollout_viewer.testing._counting_env import CountingEnv
+    from rollout_viewer.testing._logger_tests import LoggerTests
 
 __all__ = [
     "MAX_ENV",
     "MAX_ROW",
     "CountingEnv",
+    "LoggerTests",
     "TurnedClock",
     "counting_frame",
     "counting_frames",
@@ -40,4 +44,14 @@ def __getattr__(name: str) -> Any:
         from rollout_viewer.testing._counting_env import CountingEnv
 
         return CountingEnv
+    # It needs pytest, which rewrites what asserts before it is imported.
+    if name == "LoggerTests":
+        import pytest
+
+        home = f"{__name__}._logger_tests"
+        if home not in sys.modules:
+            pytest.register_assert_rewrite(home)
+        from rollout_viewer.testing._logger_tests import LoggerTests
+
+        return LoggerTests
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

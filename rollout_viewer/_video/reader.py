@@ -1,0 +1,145 @@
+"""Reading video files: frames in order, as uint8 RGB.
+
+Colours are converted by the file's own tags; where it has none, as players do it:
+BT.709 from 720 lines on, else BT.601, limited range.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import av
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+
+from rollout_viewer._errors import ExportError
+from rollout_viewer._video.encoders import as_export_errors
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    import numpy as np
+    import numpy.typing as npt
+
+    Frame = npt.NDArray[np.uint8]
+
+
+# Times are whole milliseconds in some files, which is a per cent of a short one.
+_SAME_RATE = 0.02
+
+
+class VideoFile:
+    """An open video file. Iterate over it once for its frames; one thread.
+
+    Args:
+        path: Of any container and codec that ffmpeg reads.
+        where: The function that a person called, for messages.
+
+    Attributes:
+        num_frames: As the file says it, which may be wrong; 0 where it does not.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ExportError: It is no video.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, where: str = "read_video"
+    ) -> None:
+        self._where = where
+        self._path = Path(path)
+        self._reformatter = VideoReformatter()
+        try:
+            self._container: Any = av.open(str(path))
+        except FileNotFoundError:
+            raise
+        except (av.FFmpegError, OSError) as error:
+            raise self._no_video(error.strerror or str(error)) from error
+        if not self._container.streams.video:
+            self.close()
+            raise self._no_video("a file without a picture")
+        stream = self._container.streams.video[0]
+        stream.thread_type = "AUTO"
+        self.num_frames: int = stream.frames
+        self._told_fps = float(stream.average_rate or stream.guessed_rate or 0)
+        # When the first and the last frame so far are shown, and how many there were.
+        self._shown = (0.0, 0.0)
+        self._count = 0
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second on average; None where nothing tells it.
+
+        As the file says it, unless the frames' own times, as far as they were read,
+        say another (of a GIF, ffmpeg guesses).
+        """
+        first, last = self._shown
+        if last <= first:
+            return self._told_fps or None
+        seen = (self._count - 1) / (last - first)
+        is_right = (
+            abs(seen / self._told_fps - 1) < _SAME_RATE if self._told_fps else False
+        )
+        return self._told_fps if is_right else round(seen, 3)
+
+    def __iter__(self) -> Iterator[Frame]:
+        with as_export_errors(self._where):
+            for picture in self._container.decode(video=0):
+                if picture.time is not None:
+                    first = self._shown[0] if self._count else picture.time
+                    self._shown = first, picture.time
+                self._count += 1
+                yield _rgb(self._reformatter, picture)
+
+    def close(self) -> None:
+        """Close the file. Twice is safe."""
+        self._container.close()
+
+    def __enter__(self) -> VideoFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _no_video(self, found: str) -> ExportError:
+        return ExportError(
+            f"{self._where}: expected a video, got {str(self._path)!r} ({found}). "
+            "Choose a file that a player plays."
+        )
+
+
+def read_video(path: str | os.PathLike[str]) -> Iterator[Frame]:
+    """Give the frames of a video file in order, each a new uint8 (H, W, 3) array.
+
+    Raises:
+        FileNotFoundError: The file is not there.
+        ExportError: It is no video.
+    """
+    with VideoFile(path) as video:
+        yield from video
+
+
+def _rgb(reformatter: VideoReformatter, picture: av.VideoFrame) -> Frame:
+    if not picture.format.name.startswith("yuv"):
+        rgb = reformatter.reformat(picture, format="rgb24")
+    else:
+        matrix = picture.colorspace
+        if matrix in (0, 2):  # reserved, unspecified
+            matrix = Colorspace.ITU709 if picture.height >= 720 else Colorspace.ITU601
+        full = picture.color_range == ColorRange.JPEG or "yuvj" in picture.format.name
+        rgb = reformatter.reformat(
+            picture,
+            format="rgb24",
+            src_colorspace=matrix,
+            src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+            dst_color_range=ColorRange.JPEG,
+            interpolation=Interpolation.BICUBIC,
+        )
+    return cast("Frame", rgb.to_ndarray())

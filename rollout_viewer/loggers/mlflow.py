@@ -1,0 +1,278 @@
+"""MLFlowLogger: numbers to an MLflow run, videos, texts and tables to its artifacts."""
+
+from __future__ import annotations
+
+import contextlib
+import posixpath
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rollout_viewer._clip import Clip
+from rollout_viewer.loggers._direct import DirectLogger, at_the_end, extra
+from rollout_viewer.loggers._tables import write_table
+from rollout_viewer.loggers._values import Steps, as_config, as_number, as_numbers
+from rollout_viewer.loggers._videos import VIDEO_FORMATS, check_format, video_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+
+# What MLflow takes in one call.
+_MAX_BATCH = 1000
+_MAX_PARAMS = 100
+
+
+class MLFlowLogger(DirectLogger):
+    """Logs to a run of MLflow, in TorchRL's layout.
+
+    Videos are artifacts ``videos/<name>.mp4`` for step 0 and
+    ``videos/<name>_step_<step, four digits>.mp4`` for others; texts are
+    ``texts/<name>_<step>.txt``, tables ``tables/<name>_<step>.csv``.
+
+    Other than TorchRL's: every call goes to the run of this logger, so that several
+    loggers work side by side, and to the store that it was given (its run is made
+    the active one if none is); slashes in names make folders (TorchRL's fails); one
+    channel is gray; of several videos all are shown, in a grid, and not the last
+    alone; what is logged without a step counts from 0; mp4 needs no torchcodec, and
+    `log_hparams` no omegaconf; `close` ends the run; clips are streamed.
+
+    Args:
+        exp_name: Name of the experiment.
+        tracking_uri: Where MLflow keeps it: ``sqlite:///...``, ``http://...``, or
+            ``file:...``, which MLflow itself refuses since 3.10 unless
+            ``MLFLOW_ALLOW_FILE_STORE`` is set.
+        tags: Of the experiment, if it is new.
+        artifact_location: Where files are kept; None: MLflow's choice, and beside a
+            ``file:`` store within it.
+        video_fps: Frames a second of videos that come as tensors.
+        **kwargs: Passed over, as in TorchRL's.
+
+    Attributes:
+        exp_name, video_fps: As above. `log_dir` is the tracking URI.
+        id: Of the experiment.
+        experiment: The run, for all that is not here.
+        video_log_counter: How many videos were logged.
+
+    Raises:
+        MissingDependencyError: mlflow is not installed.
+    """
+
+    def __init__(
+        self,
+        exp_name: str,
+        tracking_uri: str,
+        tags: dict[str, Any] | None = None,
+        *,
+        artifact_location: str | None = None,
+        video_fps: float = 30,
+        **kwargs: Any,
+    ) -> None:
+        del kwargs
+        with extra("MLFlowLogger", "mlflow"):
+            import mlflow
+
+            self._mlflow: Any = mlflow
+        super().__init__(exp_name, tracking_uri)
+        self.video_fps = video_fps
+        self.video_log_counter = 0
+        self._steps = Steps()
+        self._artifacts: set[str] = set()
+        self._client = mlflow.MlflowClient(tracking_uri=tracking_uri)
+        self.id = self._find_experiment(tags, artifact_location)
+        self.experiment = self._start_run()
+        self._run_id = self.experiment.info.run_id
+        self._finalizer = at_the_end(
+            self, _end_run, self._mlflow, self._client, self._run_id
+        )
+
+    # -- logging
+
+    def log_scalar(self, name: str, value: float, step: int | None = None) -> None:
+        """Log a number. Steps count from 0 where none is given."""
+        number = as_number(value, name)
+        step = self._steps.take(name, step)
+        self._client.log_metric(self._run_id, name, number, step=step)
+
+    def log_metrics(
+        self, metrics: Any, step: int | None = None, *, keys_sep: str = "/"
+    ) -> dict[str, Any]:
+        """Log numbers by name in one call, and return them as Python's.
+
+        Args:
+            metrics: A dict or a TensorDict; nested keys of the latter are joined by
+                `keys_sep`.
+            step: Of all of them.
+            keys_sep: See `metrics`.
+        """
+        import time
+
+        from mlflow.entities import Metric
+
+        numbers = as_numbers(metrics, keys_sep)
+        now_ms = int(time.time() * 1000)
+        found = [
+            Metric(name, as_number(number, name), now_ms, self._steps.take(name, step))
+            for name, number in numbers.items()
+        ]
+        for start in range(0, len(found), _MAX_BATCH):
+            batch = found[start : start + _MAX_BATCH]
+            self._client.log_batch(self._run_id, metrics=batch)
+        return numbers
+
+    def log_video(
+        self, name: str, video: Any, step: int | None = None, **kwargs: Any
+    ) -> None:
+        """Log a video as an artifact in ``videos/``.
+
+        Args:
+            name: Slashes make folders.
+            video: A tensor or array (N, T, C, H, W), or (T, C, H, W), C 1 or 3,
+                uint8, bool or floats in [0, 1], or a `Clip`. The N stand side by side.
+            step: Part of the name; None: counts from 0 for each name.
+            **kwargs: ``fps``; ``format`` in place of ``"mp4"``; for encoders and
+                clips what `CSVLogger.log_video` takes.
+
+        Raises:
+            ValueError: The format is none of `CSVLogger`'s.
+            FrameError: The video has another shape or dtype.
+            ExportError: It could not be written; nothing of it is logged.
+        """
+        where = "MLFlowLogger.log_video"
+        suffix = kwargs.pop("format", None) or "mp4"
+        fps = kwargs.pop("fps", None)
+        if not isinstance(video, Clip):
+            check_format(suffix, VIDEO_FORMATS, where)
+            fps = fps or self.video_fps
+            video = video[None] if getattr(video, "ndim", 0) == 4 else video
+        key = f"videos/{name}"
+        step = self._steps.of(key, step)
+        full_name = f"{name}_step_{step:04}" if step else name
+        with video_file(video, suffix, fps=fps, where=where, options=kwargs) as path:
+            self._log_file(path, "videos", full_name)
+        self.video_log_counter += 1
+        self._steps.done(key, step)
+
+    def log_table(
+        self,
+        name: str,
+        columns: Mapping[str, Sequence[Any] | npt.NDArray[Any]] | Clip,
+        step: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Log columns of equal length as an artifact in ``tables/``.
+
+        Args:
+            name: Slashes make folders.
+            columns: Name -> values; a `Clip` gives its table, streamed.
+            step: Part of the name; None: counts from 0 for each name.
+            **kwargs: For clips ``format`` in place of ``"csv"``, ``on_progress`` and
+                ``cancel``, as `Clip.write`.
+
+        Raises:
+            ExportError: It could not be written; nothing of it is logged.
+        """
+        suffix = kwargs.pop("format", None) or "csv"
+        key = f"tables/{name}"
+        step = self._steps.of(key, step)
+        with tempfile.TemporaryDirectory(prefix="rollout_viewer_") as folder:
+            where = "MLFlowLogger.log_table"
+            path = write_table(
+                columns, Path(folder, f"table.{suffix}"), where=where, options=kwargs
+            )
+            self._log_file(path, "tables", f"{name}_{step}")
+        self._steps.done(key, step)
+
+    def log_text(self, name: str, text: str, step: int | None = None) -> None:
+        """Log a text as an artifact in ``texts/``."""
+        key = f"texts/{name}"
+        step = self._steps.take(key, step)
+        with tempfile.TemporaryDirectory(prefix="rollout_viewer_") as folder:
+            path = Path(folder, "text.txt")
+            path.write_text(str(text), encoding="utf-8")
+            self._log_file(path, "texts", f"{name}_{step}")
+
+    def log_hparams(self, cfg: Mapping[str, Any]) -> None:
+        """Log a configuration as the run's parameters.
+
+        Raises:
+            MlflowException: A parameter has another value already.
+        """
+        from mlflow.entities import Param
+
+        found = [Param(key, str(value)) for key, value in as_config(cfg).items()]
+        for start in range(0, len(found), _MAX_PARAMS):
+            batch = found[start : start + _MAX_PARAMS]
+            self._client.log_batch(self._run_id, params=batch)
+
+    def log_histogram(self, name: str, data: Sequence[Any], **kwargs: Any) -> None:
+        """Refuse: MLflow has none.
+
+        Raises:
+            NotImplementedError: Always, as in TorchRL's.
+        """
+        raise NotImplementedError("Logging histograms in mlflow is not permitted.")
+
+    # -- the run
+
+    def _find_experiment(self, tags: dict[str, Any] | None, location: Any) -> str:
+        """Return the id of the experiment of this name, made if there is none."""
+        found = self._client.get_experiment_by_name(self.exp_name)
+        if found is not None:
+            return str(found.experiment_id)
+        if location is None and str(self.log_dir).startswith("file:"):
+            location = self.log_dir
+        return str(self._client.create_experiment(self.exp_name, location, tags))
+
+    def _start_run(self) -> Any:
+        """Return a new run, the active one if there was none."""
+        if self._mlflow.active_run() is not None:
+            return self._client.create_run(self.id)
+        self._mlflow.set_tracking_uri(self.log_dir)
+        return self._mlflow.start_run(experiment_id=self.id)
+
+    def _log_file(self, path: Path, folder: str, name: str) -> None:
+        """Log a file as ``<folder>/<name><its suffix>``; an artifact stays."""
+        wanted = posixpath.join(folder, name)
+        number, target = 0, wanted
+        while f"{target}{path.suffix}" in self._artifacts:
+            number += 1
+            target = f"{wanted}-{number}"
+        named = path.rename(path.with_name(posixpath.basename(target) + path.suffix))
+        self._client.log_artifact(self._run_id, str(named), posixpath.dirname(target))
+        self._artifacts.add(f"{target}{path.suffix}")
+
+    def _close(self) -> None:
+        self._finalizer()
+
+    # -- checkpoints
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return names and counters for a checkpoint, in TorchRL's form."""
+        # An address is no path that could be made absolute.
+        return {**super().state_dict(), "log_dir": self.log_dir}
+
+    def _local_state(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "video_log_counter": self.video_log_counter,
+            "steps": dict(self._steps.last),
+        }
+
+    def _load_local_state(self, local: Mapping[str, Any]) -> None:
+        self.id = local.get("id", self.id)
+        self.video_log_counter = local.get("video_log_counter", self.video_log_counter)
+        self._steps.last = dict(local.get("steps", {}))
+
+    def __repr__(self) -> str:
+        return f"MLFlowLogger(experiment={self.experiment!r})"
+
+
+def _end_run(mlflow: Any, client: Any, run_id: str) -> None:
+    client.set_terminated(run_id)
+    active = mlflow.active_run()
+    if active is not None and active.info.run_id == run_id:
+        # It ends the run once more, in whatever store is MLflow's by now.
+        with contextlib.suppress(mlflow.exceptions.MlflowException):
+            mlflow.end_run()
