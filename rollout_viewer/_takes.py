@@ -174,6 +174,8 @@ class Takes:
         self._is_new = np.ones(num_envs, np.bool_)
         self._count = np.zeros(num_envs, np.int64)
         self._reward = np.zeros(num_envs)
+        # The same of a single env, in numbers that are faster to add to.
+        self._one_count, self._one_reward = 0, 0.0
 
     # -- what runs
 
@@ -287,6 +289,11 @@ class Takes:
         if reward is not None:
             np.add(self._reward, reward, out=self._reward, where=is_step)
 
+    def pass_step(self, reward: float) -> None:
+        """Count a step of a single env that is not recorded, at next to no cost."""
+        self._one_count += 1
+        self._one_reward += reward
+
     def begin_episode(self, info: Mapping[str, Any]) -> None:
         """Count the reset of a single env that is not recorded."""
         self._begin_episodes(np.ones(1, np.bool_), {0: info})
@@ -332,6 +339,7 @@ class Takes:
         self._is_new |= begins
         self._count[begins] = 0
         self._reward[begins] = 0
+        self._one_count, self._one_reward = 0, 0.0
         for env in np.flatnonzero(begins).tolist():
             info = dict(infos.get(env, {}))
             label = {"episode": int(self._episode[env])}
@@ -340,12 +348,14 @@ class Takes:
     def _resume(self) -> None:
         """Tell the recorder of what passed by since the last take."""
         infos = {e: i for e, i in self._infos.items() if self._is_new[e]}
-        self.recorder.resume(self._is_new, self._count, self._reward, infos)
+        count, reward = self._count + self._one_count, self._reward + self._one_reward
+        self.recorder.resume(self._is_new, count, reward, infos)
 
     def _begin(self, row: int) -> None:
         """Note that a take has its first row."""
         assert self.name is not None
         self._is_new[:], self._count[:], self._reward[:] = False, 0, 0
+        self._one_count, self._one_reward = 0, 0.0
         self._at_stop.callback(self.cache.pin(row, _FOREVER, None))
         columns = None
         if self._columns is not None:
