@@ -244,7 +244,7 @@ def _open(path: pathlib.Path) -> FrameCache:
 
 def _finish(folder: pathlib.Path, outputs: Sequence[pathlib.Path]) -> None:
     """Write the videos that are missing in a folder."""
-    from rollout_viewer._videos import finish_videos
+    from rollout_viewer._missing_videos import finish_videos
 
     if outputs:
         raise RolloutViewerError(

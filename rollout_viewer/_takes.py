@@ -38,6 +38,7 @@ from rollout_viewer._errors import (
 from rollout_viewer._export import dump_clip
 from rollout_viewer._files import numbered
 from rollout_viewer._growing_video import GrowingVideo
+from rollout_viewer._missing_videos import finish_videos
 from rollout_viewer._owner import acquire
 from rollout_viewer._recorder import Recorder
 from rollout_viewer._recording import Recording
@@ -46,7 +47,6 @@ from rollout_viewer._videos import (
     SUFFIX,
     FolderLogger,
     Take,
-    finish_videos,
     missing_takes,
     note_takes,
     shown_rows,
