@@ -268,6 +268,8 @@ class Clip:
         for row in range(self.start, self.stop):
             if copy and row > self.start:
                 out = np.zeros(shape, np.uint8)
+            elif len(tiles) > 1:
+                out[...] = 0  # margins, onto which somebody may have drawn
             for index, (env, size) in enumerate(sizes.items()):
                 tile = tiles[size]
                 self.cache.frames([row], [env], self.camera, tile)
