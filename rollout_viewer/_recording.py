@@ -310,7 +310,8 @@ class Recording:
             self.budget.used_nbytes + nbytes,
         )
         if not self._writer.put(batch, max_stall_s=self._max_stall_s):
-            self._pending[block] = extras, {}
+            # In place: the writer may be done with the block by now.
+            chunks.clear()
             return
         for slot, one in stored.items():
             self.budget.add(slot, one)
@@ -351,8 +352,8 @@ class Recording:
         # an append that waits for the writer may hold.
         if is_filed:
             self._pending.pop(block, None)
-        elif block in self._pending:
-            self._pending[block] = self._pending[block][0], {}
+        elif (pending := self._pending.get(block)) is not None:
+            pending[1].clear()
         self._note_handled((block + 1) * CHUNK_ROWS)
 
     def _note_handled(self, num_rows: int) -> None:

@@ -252,14 +252,14 @@ def test_what_is_damaged_is_told_once_and_the_rest_is_sent(tmp_path, column):
     record(rv.FrameCache(path), 200).close()
     with sqlite3.connect(path) as connection:
         for block in (1, 3):
-            key = block << 16
+            pack = block << 16
             (blob,) = connection.execute(
-                f"SELECT {column} FROM packs WHERE id = ?", (key,)
+                f"SELECT {column} FROM packs WHERE id = ?", (pack,)
             ).fetchone()
             at = 60 if column == "data" else 5
             blob = blob[:at] + bytes([blob[at] ^ 1]) + blob[at + 1 :]
             connection.execute(
-                f"UPDATE packs SET {column} = ? WHERE id = ?", (blob, key)
+                f"UPDATE packs SET {column} = ? WHERE id = ?", (blob, pack)
             )
     connection.close()
     cache = rv.open(path)
