@@ -142,10 +142,20 @@ def test_video_recorders_example_over_a_data_set(monkeypatch):
     (video,) = pathlib.Path().rglob("*.mp4")
     assert video.name == "pixels_0.mp4"
     cache = names["t"].cache
-    # ten slices of ten frames, each an episode of its own
+    # ten slices of ten frames; one trajectory twice in a row looks like one slice
     assert frames_of(video) == 100
-    assert len(cache.episodes) == 10
-    assert names["t"].viewer is names["t"].viewer
+    assert sum(episode.length for episode in cache.episodes) == 100
+    assert all(episode.length % 10 == 0 for episode in cache.episodes)
+
+
+def test_slices_of_that_example_are_told_apart_by_their_length(monkeypatch):
+    monkeypatch.setattr(
+        torchrl.data.datasets, "OpenXExperienceReplay", local_open_x, raising=False
+    )
+
+    names = run(DATASET.replace("fps=12)", "fps=12, slice_len=10)"))
+
+    assert [episode.length for episode in names["t"].cache.episodes] == [10] * 10
 
 
 BATCHED = """
