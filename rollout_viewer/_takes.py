@@ -37,6 +37,7 @@ from rollout_viewer._errors import (
 )
 from rollout_viewer._export import dump_clip
 from rollout_viewer._files import numbered
+from rollout_viewer._growing_video import GrowingVideo
 from rollout_viewer._owner import acquire
 from rollout_viewer._recorder import Recorder
 from rollout_viewer._recording import Recording
@@ -64,6 +65,10 @@ if TYPE_CHECKING:
 # What the recording in a video folder may take of the disk, an estimate of what
 # nobody minds: a million CartPole frames are 2 GB, and their videos no less.
 RECORDING_BYTES = 1_000_000_000
+# A video is read once, in order: few decoded chunks are worth keeping. Its frames are
+# worth waiting for a slow disk, rather than losing them.
+MEMORY_BYTES = 12_000_000
+MAX_STALL_S = 10.0
 _FOREVER = 2**62
 
 
@@ -160,6 +165,7 @@ class Takes:
         # What others left to write in a cache that was handed over stays listed.
         self._missing: list[Take] = missing_takes(self.cache)
         self._take: Take | None = None
+        self._video: GrowingVideo | None = None
         self._at_stop = contextlib.ExitStack()
         self._about: dict[str, Any] = {}
         self._step: int | None = None
@@ -214,10 +220,13 @@ class Takes:
             ExportError: It could not be written, and `is_asked`.
         """
         take, self._take, self.name = self._take, None, None
+        video, self._video = self._video, None
         with self._at_stop:  # rows may go, if they have to, when the video is there
             if take is None or not self._is_mine:
                 return None
             if not self.num_frames:  # only pictures that are gone
+                if video is not None:
+                    video.give_up()
                 self._missing.remove(take)
                 self._note()
                 return None
@@ -225,7 +234,7 @@ class Takes:
             take = replace(take, stop=self.cache.num_rows)
             self._missing.append(take)
             try:
-                video = self._write(take)
+                path = self._write(take, video)
             except Exception as error:
                 self._note()
                 if is_asked:
@@ -234,7 +243,7 @@ class Takes:
                 return None
         self._missing.remove(take)
         self._note()
-        return video
+        return path
 
     def add(self, kind: Any, pictures: Callable[[], Any], **step: Any) -> int | None:
         """Take in what one call did to all envs; see `Recorder.add`.
@@ -261,6 +270,8 @@ class Takes:
             if self._take is None:
                 self._begin(row)
             self.num_frames += len(shown_rows(self.cache, row, row + 1))
+            if self._video is not None:
+                self._video.tell(row + 1)
         return row
 
     def pass_by(self, is_step: Any = True, reward: Any = None) -> None:
@@ -350,20 +361,33 @@ class Takes:
         )
         self._missing.append(self._take)
         self._note()
+        if self._is_quiet:  # a bar is drawn when the video is written at the end
+            video = GrowingVideo(self.cache, self._take, self.folder, self._where)
+            self._video = video
 
     def _note(self) -> None:
         with contextlib.suppress(RolloutViewerError):  # a cache that was closed
             note_takes(self.cache, self._missing)
 
-    def _write(self, take: Take) -> Path:
-        options = {"where": self._where, "is_quiet": self._is_quiet}
-        video = write_video(self.cache, take, self.folder, **options)
+    def _write(self, take: Take, growing: GrowingVideo | None) -> Path:
+        if growing is not None:
+            video = growing.finish(take)
+        else:
+            video = write_video(
+                self.cache, take, self.folder, where=self._where, is_quiet=False
+            )
         if self._extra_logger is not None:
             clip = self.cache.clip(take.start, take.stop)
             try:
                 dump_clip(clip, self._extra_logger, take.name, step=self._step)
             except Exception as error:
-                self._warn(f"{take.name} with the logger", error)
+                warnings.warn(
+                    f"{self._where}: expected {type(self._extra_logger).__name__} to "
+                    f"take {take.name!r}, got {type(error).__name__}: {error} The "
+                    f"video is in {str(self.folder)!r}.",
+                    RolloutViewerWarning,
+                    stacklevel=5,
+                )
         return video
 
     def _finish_earlier(self) -> None:
@@ -381,7 +405,13 @@ class Takes:
                 continue
             # Another process that records into this folder may be as fast.
             with contextlib.suppress(RecordingLockedError):
-                return FrameCache(path, disk_bytes=RECORDING_BYTES, keep="latest")
+                return FrameCache(
+                    path,
+                    memory_bytes=MEMORY_BYTES,
+                    disk_bytes=RECORDING_BYTES,
+                    keep="latest",
+                    max_stall_s=MAX_STALL_S,
+                )
         raise AssertionError("there is always a next number")
 
     def _warn(self, what: str, error: Exception) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._cache import FrameCache
+    from rollout_viewer._video import VideoWriter
 
     Frame = npt.NDArray[np.uint8]
 
@@ -107,36 +108,43 @@ def write_video(
         ExportError: It could not be written; nothing of it is left.
         RowError: There are no pictures.
     """
-    from rollout_viewer._video import VideoWriter
-
     rows = shown_rows(cache, take.start, take.stop)
     if not len(rows):
         raise RowError(f"{where}: expected rows with pictures for {take.name!r}.")
-    frames = _frames(cache, rows, take.columns)
+    frames = frames_of(cache, rows, take.columns)
     first = next(frames)
-    comment = {"take": take.name, "recording": cache.path.name, **cache.metadata}
     with (
         _bar(take.name, len(rows), is_quiet=is_quiet) as advance,
-        VideoWriter(
-            folder / f"{take.name}.mp4",
-            first.shape[1],
-            first.shape[0],
-            take.fps,
-            metadata={
-                "comment": json.dumps(comment, default=str),
-                "encoder": "rollout_viewer",
-            },
-            overwrite=take.overwrite,
-            where=where,
-        ) as video,
+        open_video(cache, take, folder, first, where) as video,
     ):
         video.write(first)
         advance(1)
         for frame in frames:
             video.write(frame)
             advance(1)
-    _write_json(cache, take, rows, video.path, where)
+    write_json(cache, take, rows, video.path, where)
     return video.path
+
+
+def open_video(
+    cache: FrameCache, take: Take, folder: Path, first: Frame, where: str
+) -> VideoWriter:
+    """Return a new video for frames like `first`."""
+    from rollout_viewer._video import VideoWriter
+
+    comment = {"take": take.name, "recording": cache.path.name, **cache.metadata}
+    return VideoWriter(
+        folder / f"{take.name}.mp4",
+        first.shape[1],
+        first.shape[0],
+        take.fps,
+        metadata={
+            "comment": json.dumps(comment, default=str),
+            "encoder": "rollout_viewer",
+        },
+        overwrite=take.overwrite,
+        where=where,
+    )
 
 
 def shown_rows(
@@ -160,7 +168,7 @@ def shown_rows(
     return start + np.flatnonzero(is_shown)
 
 
-def _frames(
+def frames_of(
     cache: FrameCache, rows: npt.NDArray[np.int64], columns: int | None
 ) -> Iterator[Frame]:
     """Give the frame of each of `rows`; the next may come in the same memory."""
@@ -196,13 +204,14 @@ def _bar(name: str, total: int, *, is_quiet: bool) -> Iterator[Any]:
 # -- what is told beside it -----------------------------------------------------------
 
 
-def _write_json(
+def write_json(
     cache: FrameCache,
     take: Take,
     rows: npt.NDArray[np.int64],
     video: Path,
     where: str,
 ) -> None:
+    """Write the JSON beside a video that shows `rows`."""
     told = {
         "video": video.name,
         "name": take.name,
@@ -276,6 +285,8 @@ def _finish(path: Path, where: str) -> list[Path]:
         told = _told_of(path.parent, cache._recording.meta.get("session"))
         written = []
         for take in takes:
+            for half in path.parent.glob(f".{take.name}.*.part.mp4"):
+                half.unlink(missing_ok=True)
             # Its process may have died between the video and the note of it.
             if take.start in told or not len(shown_rows(cache, take.start, take.stop)):
                 continue

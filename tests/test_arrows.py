@@ -142,10 +142,12 @@ ARROWS: dict[str, set[str]] = {
         "_store",
         "_video",
     },
+    "_growing_video": {"_cache", "_video", "_videos"},
     "_takes": {
         "_cache",
         "_export",
         "_files",
+        "_growing_video",
         "_owner",
         "_recorder",
         "_recording",

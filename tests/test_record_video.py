@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -19,6 +20,7 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 import rollout_viewer as rv
 from rollout_viewer import _takes
 from rollout_viewer._cli import main
+from rollout_viewer._growing_video import GrowingVideo
 from rollout_viewer._rows import Kind
 from rollout_viewer._takes import Takes
 from rollout_viewer._video import read_video
@@ -66,7 +68,7 @@ def test_a_vector_env_takes_the_order_of_either_class(third, tmp_path):
     single = rv.RecordVideo(
         SyncVectorEnv([CountingEnv]), str(tmp_path), third, every, 3, "mine"
     )
-    vectors = rv.RecordVideo(
+    vectors: Any = rv.RecordVideo(
         SyncVectorEnv([CountingEnv]), str(tmp_path), (4, 3), True, third, every, 3
     )
 
@@ -103,21 +105,23 @@ def test_the_older_names_start_and_stop_a_video(tmp_path):
 
 
 def test_it_renders_only_while_a_video_runs(tmp_path):
-    env = rv.RecordVideo(CountingEnv(), str(tmp_path), lambda episode: episode == 1)
+    bare = CountingEnv()
+    env = rv.RecordVideo(bare, str(tmp_path), lambda episode: episode == 1)
 
     play(env, 5, 5, 5)
 
-    assert env.unwrapped.num_renders == 6
+    assert bare.num_renders == 6
     env.close()
 
 
 def test_recorded_frames_are_the_pictures_as_they_came(tmp_path):
-    env = rv.RecordVideo(CountingEnv(), str(tmp_path))
+    bare = CountingEnv()
+    env = rv.RecordVideo(bare, str(tmp_path))
 
     play(env, 3)
 
     assert len(env.recorded_frames) == 4
-    assert (env.recorded_frames[-1] == env.unwrapped._draw()).all()
+    assert (env.recorded_frames[-1] == bare.render()).all()
     assert [CountingEnv.read(f)[1] for f in env.recorded_frames] == [0, 1, 2, 3]
     env.close()
     assert len(env.recorded_frames) == 0
@@ -239,6 +243,30 @@ def test_a_logger_gets_each_video_too(tmp_path):
     (path,) = (tmp_path / "logs/run/videos").iterdir()
     assert path.name.startswith("rl-video-episode-0")
     assert shown(path) == shown(tmp_path / "videos/rl-video-episode-0.mp4")
+
+
+def test_a_logger_that_fails_is_warned_of_and_the_video_is_there(tmp_path):
+    class Failing:
+        def log_video(self, *args, **kwargs):
+            raise OSError("no network")
+
+    env = rv.RecordVideo(CountingEnv(), str(tmp_path), logger=Failing())
+    play(env, 3)
+
+    with pytest.warns(rv.RolloutViewerWarning, match="Failing to take.*no network"):
+        env.close()
+
+    assert len(shown(tmp_path / "rl-video-episode-0.mp4")) == 4
+
+
+def test_rollout_records_everything_and_the_videos_go_on(tmp_path):
+    env = rv.RecordVideo(CountingEnv([3]), str(tmp_path), lambda episode: episode == 1)
+
+    cache = rv.rollout(env, max_steps=9, progress=False)
+    env.close()
+
+    assert len(cache.episodes) == 3
+    assert shown(tmp_path / "rl-video-episode-1.mp4") == [(1, s) for s in range(4)]
 
 
 def test_the_viewer_and_dump_write_into_the_folder(tmp_path):
@@ -438,7 +466,7 @@ def test_a_trigger_whose_video_fails_warns_and_the_next_recorder_writes_it(
         raise rv.ExportError("no space left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(_takes, "write_video", fail)
+        patch.setattr(GrowingVideo, "finish", fail)
         with pytest.warns(rv.RolloutViewerWarning, match="no space left"):
             play(env, 4)
     env.close()
@@ -458,7 +486,7 @@ def test_a_stop_that_a_person_calls_raises_and_keeps_the_frames(tmp_path, monkey
         raise rv.ExportError("no space left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(_takes, "write_video", fail)
+        patch.setattr(GrowingVideo, "finish", fail)
         with pytest.raises(rv.ExportError, match="no space left"):
             env.stop_recording()
     assert not env.recording
@@ -482,13 +510,14 @@ def test_a_file_where_the_folder_should_be_is_refused_at_once(tmp_path):
 
 
 def test_an_error_of_the_env_in_a_step_keeps_what_came_before(tmp_path):
-    env = rv.RecordVideo(CountingEnv(), str(tmp_path))
+    bare: Any = CountingEnv()
+    env = rv.RecordVideo(bare, str(tmp_path))
     play(env, 2)
-    env.unwrapped.render = lambda: 1 / 0
+    bare.render = lambda: 1 / 0
 
     with pytest.raises(ZeroDivisionError):
         env.step(0)
-    del env.unwrapped.render
+    del bare.render
     env.step(0)
     env.close()
 

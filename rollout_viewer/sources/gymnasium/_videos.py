@@ -292,5 +292,5 @@ def capped_cubic_video_schedule(episode_id: int) -> bool:
     Source: `gymnasium.utils.save_video`, which needs moviepy to be imported.
     """
     if episode_id < 1000:
-        return round(episode_id ** (1.0 / 3)) ** 3 == episode_id
+        return int(round(episode_id ** (1.0 / 3)) ** 3) == episode_id
     return episode_id % 1000 == 0

@@ -173,7 +173,7 @@ class VectorRecordVideo(VectorCalls, Videos, _RecordConstructorArgs):
     def _pictures(self) -> list[Any]:
         if self.record_first_only and type(self.env) is SyncVectorEnv:
             return super()._pictures()
-        rendered = self.env.render()
+        rendered: Any = self.env.render()
         if not isinstance(rendered, (Sequence, np.ndarray)):
             raise AssertionError(type(rendered))
         if isinstance(rendered, np.ndarray):
