@@ -38,6 +38,7 @@ ARROWS: dict[str, set[str]] = {
         "_codec",
         "_columns",
         "_copy",
+        "_lanes",
         "_owner",
         "_rows",
         "_store",
@@ -57,6 +58,7 @@ ARROWS: dict[str, set[str]] = {
     "_intake": {"_columns", "_frames", "_rows"},
     "_moments": {"_columns", "_rows"},
     "_ahead": set(),
+    "_lanes": {"_codec"},
     "_recorded": {"_ahead", "_moments", "_readers", "_recording", "_rows"},
     "_cache": {
         "_budget",

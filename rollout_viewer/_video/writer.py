@@ -55,6 +55,9 @@ _AVERAGE = Interpolation.AREA | Interpolation.FULL_CHR_H_INP
 # of a second, to show any. At 60, files of still scenes are 15 % larger.
 _KEY_INTERVAL = 250
 
+# They copy a picture before `encode` returns, so that it may be filled anew.
+_COPYING_CODECS = ("libx264", "libvpx-vp9")
+
 # Converted at once. libav keeps a few of its pictures for later ones: of whole
 # grids they are 20 MB.
 _BAND_BYTES = 2_000_000
@@ -126,7 +129,8 @@ class VideoWriter:
         # making them anew costs more than converting the frame.
         self._reformatter = VideoReformatter()
         self._size = self._plan_size()
-        self._bands = self._plan_bands()
+        is_copied = encoder.codec in _COPYING_CODECS
+        self._bands = self._plan_bands() if is_copied else [(0, self._size[1])]
         lines = self._bands[0][1] * self.reduction
         # Reused: a new page costs as much as converting what is on it.
         self._padded = np.empty((lines, self._size[0] * self.reduction, 3), np.uint8)

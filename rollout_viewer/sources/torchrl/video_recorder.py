@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 import torchrl
 from torchrl.record import PixelRenderTransform
 from torchrl.record import VideoRecorder as TorchRLVideoRecorder
@@ -318,7 +319,9 @@ class VideoRecorder(TorchRLVideoRecorder):  # type: ignore[misc]  # torchrl is u
             value = td.get(in_key, default=None)
             if value is not None:
                 owner = td if isinstance(in_key, str) else td.get(in_key[:-1])
-                found[_camera(in_key)] = value, owner.batch_dims
+                # Non-tensor data has no batch in front: it is one picture of all.
+                is_tensor = isinstance(value, torch.Tensor)
+                found[_camera(in_key)] = value, owner.batch_dims if is_tensor else None
                 td.set(out_key, value)
             elif not (self.missing_tolerance or self._is_switched_off(in_key)):
                 raise KeyError(f"{self}: '{in_key}' not found in tensordict {td}")
