@@ -57,7 +57,7 @@ def cartpole():
     return GymEnv("CartPole-v1", from_pixels=True, pixels_only=False)
 
 
-class Counting(EnvBase):
+class Counting(EnvBase):  # type: ignore[misc] # torchrl is untyped
     """Draws its step; ends after `length` steps, by ``done`` alone if asked."""
 
     def __init__(self, length=5, batch_size=(), is_done_only=False, key="pixels"):
@@ -217,7 +217,7 @@ def test_batch_of_three_gray_envs_is_no_rgb_image():
 
 def test_resized_pictures_are_recorded():
     try:
-        import torchvision  # noqa: F401
+        import torchvision  # type: ignore[import-not-found] # noqa: F401
     except (ImportError, RuntimeError) as error:
         pytest.skip(f"Resize is torchvision's, which does not import: {error}")
 
@@ -285,7 +285,9 @@ def test_batch_of_two_axes_is_flattened_to_env_numbers():
 
 def pettingzoo_env():
     pytest.importorskip("pettingzoo", reason="in the extra pettingzoo")
-    from pettingzoo.butterfly import cooperative_pong_v6
+    from pettingzoo.butterfly import (  # type: ignore[import-untyped]
+        cooperative_pong_v6,
+    )
 
     env = cooperative_pong_v6.parallel_env(render_mode="rgb_array")
     return PettingZooWrapper(env, group_map=None, use_mask=False)

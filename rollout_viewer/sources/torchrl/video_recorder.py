@@ -480,7 +480,7 @@ class VideoRecorder(TorchRLVideoRecorder):  # type: ignore[misc]  # torchrl is u
         ]
         parent = self.parent
         size = 1 if parent is None else int(parent.batch_size.numel())
-        return max(size, *counts)
+        return int(max(size, *counts))
 
     def _reader(self, camera: str) -> PictureReader:
         if camera not in self._readers:
