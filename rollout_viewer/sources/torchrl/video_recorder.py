@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 import torchrl
 from torchrl.record import PixelRenderTransform
 from torchrl.record import VideoRecorder as TorchRLVideoRecorder
@@ -318,7 +319,9 @@ class VideoRecorder(TorchRLVideoRecorder):  # type: ignore[misc]  # torchrl is u
             value = td.get(in_key, default=None)
             if value is not None:
                 owner = td if isinstance(in_key, str) else td.get(in_key[:-1])
-                found[_camera(in_key)] = value, owner.batch_dims
+                # What is no tensor may be one picture of a whole batch.
+                is_batched = isinstance(value, torch.Tensor)
+                found[_camera(in_key)] = value, owner.batch_dims if is_batched else None
                 td.set(out_key, value)
             elif not (self.missing_tolerance or self._is_switched_off(in_key)):
                 raise KeyError(f"{self}: '{in_key}' not found in tensordict {td}")
@@ -443,7 +446,7 @@ class VideoRecorder(TorchRLVideoRecorder):  # type: ignore[misc]  # torchrl is u
     def _room(self, count: int) -> int:
         if self.max_frames is None:
             return count
-        return min(count, self.max_frames - len(self.obs))
+        return min(count, int(self.max_frames) - len(self.obs))
 
     def _alone(self, num_envs: int) -> Any:
         """Return the kinds of pictures that come without a step: one long episode."""
@@ -480,7 +483,7 @@ class VideoRecorder(TorchRLVideoRecorder):  # type: ignore[misc]  # torchrl is u
         ]
         parent = self.parent
         size = 1 if parent is None else int(parent.batch_size.numel())
-        return int(max(size, *counts))
+        return max(size, *counts)
 
     def _reader(self, camera: str) -> PictureReader:
         if camera not in self._readers:
