@@ -38,6 +38,9 @@ bench: setup $(VENV)/.bench  ## measure, compare with the goals, write build/ben
 	@rm -f build/bench/*.json
 	$(BIN)/python -m tests.benchmarks.first_light
 	$(BIN)/python -m tests.benchmarks.frame_cache $(if $(FULL),,--quick)
+	$(BIN)/python -m tests.benchmarks.export $(if $(FULL),,--quick)
+	$(BIN)/python -m tests.benchmarks.torchrl
+	$(BIN)/python -m tests.benchmarks.wrappers
 	@$(BIN)/python -m tests.benchmarks.summary
 
 clean:  ## remove what the other targets made
