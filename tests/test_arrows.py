@@ -131,6 +131,7 @@ ARROWS: dict[str, set[str]] = {
         "_cache",
         "_clip",
         "_export",
+        "_files",
         "_frames",
         "_owner",
         "_recorder",
@@ -148,6 +149,7 @@ LAZY = {
     ("_clip", "_export"): "Clip.write and Clip.dump",
     ("_clip", "_figure"): "Clip.figure",
     ("_recorder", "_viewer"): "a recorder's .viewer",
+    ("sources", "_viewer"): "the .viewer of TorchRL's recorder",
 }
 
 # library -> modules that may import it, and no others

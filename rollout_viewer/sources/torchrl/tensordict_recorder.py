@@ -40,6 +40,8 @@ class TensorDictRecorder(_originals.TensorDictRecorder):  # type: ignore[misc]  
         ValueError: `skip` is below 1.
     """
 
+    td: list[TensorDictBase]
+
     def __init__(
         self,
         out_file_base: str,
@@ -47,7 +49,8 @@ class TensorDictRecorder(_originals.TensorDictRecorder):  # type: ignore[misc]  
         skip: int = 4,
         in_keys: Sequence[Any] | None = None,
     ) -> None:
-        if not isinstance(skip, int) or isinstance(skip, bool) or skip < 1:
+        is_whole = isinstance(skip, int) and not isinstance(skip, bool)
+        if not (is_whole and skip >= 1):
             raise ValueError(
                 f"TensorDictRecorder: expected skip to be 1 or more, got {skip!r}."
             )
