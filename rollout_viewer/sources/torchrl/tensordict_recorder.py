@@ -49,8 +49,7 @@ class TensorDictRecorder(_originals.TensorDictRecorder):  # type: ignore[misc]  
         skip: int = 4,
         in_keys: Sequence[Any] | None = None,
     ) -> None:
-        is_whole = isinstance(skip, int) and not isinstance(skip, bool)
-        if not (is_whole and skip >= 1):
+        if type(skip) is not int or skip < 1:
             raise ValueError(
                 f"TensorDictRecorder: expected skip to be 1 or more, got {skip!r}."
             )
