@@ -149,7 +149,7 @@ LAZY = {
     ("_clip", "_export"): "Clip.write and Clip.dump",
     ("_clip", "_figure"): "Clip.figure",
     ("_recorder", "_viewer"): "a recorder's .viewer",
-    ("sources", "_viewer"): "the .viewer of TorchRL's recorder",
+    ("sources", "_viewer"): "VideoRecorder's .viewer, on the logger that it is given",
 }
 
 # library -> modules that may import it, and no others

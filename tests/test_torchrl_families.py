@@ -16,7 +16,7 @@ from tensordict import TensorDict
 import rollout_viewer as rv
 
 pytest.importorskip("torchrl", reason="the extra torchrl is not installed")
-from torchrl.data import Bounded, Categorical, Composite, Unbounded
+from torchrl.data import Bounded, Categorical, Composite, NonTensor, Unbounded
 from torchrl.envs import (
     CatFrames,
     Compose,
@@ -33,9 +33,11 @@ from torchrl.envs import (
     SerialEnv,
     StepCounter,
     ToTensorImage,
+    Transform,
     TransformedEnv,
     check_env_specs,
 )
+from torchrl.record import PixelRenderTransform
 
 from rollout_viewer.sources.torchrl.video_recorder import VideoRecorder
 
@@ -57,7 +59,7 @@ def cartpole():
     return GymEnv("CartPole-v1", from_pixels=True, pixels_only=False)
 
 
-class Counting(EnvBase):
+class Counting(EnvBase):  # type: ignore[misc] # torchrl is untyped
     """Draws its step; ends after `length` steps, by ``done`` alone if asked."""
 
     def __init__(self, length=5, batch_size=(), is_done_only=False, key="pixels"):
@@ -217,7 +219,7 @@ def test_batch_of_three_gray_envs_is_no_rgb_image():
 
 def test_resized_pictures_are_recorded():
     try:
-        import torchvision  # noqa: F401
+        import torchvision  # type: ignore[import-not-found] # noqa: F401
     except (ImportError, RuntimeError) as error:
         pytest.skip(f"Resize is torchvision's, which does not import: {error}")
 
@@ -285,7 +287,9 @@ def test_batch_of_two_axes_is_flattened_to_env_numbers():
 
 def pettingzoo_env():
     pytest.importorskip("pettingzoo", reason="in the extra pettingzoo")
-    from pettingzoo.butterfly import cooperative_pong_v6
+    from pettingzoo.butterfly import (  # type: ignore[import-untyped]
+        cooperative_pong_v6,
+    )
 
     env = cooperative_pong_v6.parallel_env(render_mode="rgb_array")
     return PettingZooWrapper(env, group_map=None, use_mask=False)
@@ -326,6 +330,69 @@ def test_rewards_of_agents_are_summed_for_one_picture():
     recorder, _ = record(Agents(), steps=3)
 
     assert recorder.cache.episodes[0].total_reward == 9
+
+
+class SharedPicture(Transform):  # type: ignore[misc] # torchrl is untyped
+    """Writes one picture of all envs, as a renderer of a whole simulation does."""
+
+    def _call(self, next_tensordict):
+        picture = np.full((HEIGHT, WIDTH, 3), 7, np.uint8)
+        return next_tensordict.set_non_tensor("all", picture)
+
+    def _reset(self, tensordict, tensordict_reset):
+        return self._call(tensordict_reset)
+
+    def transform_observation_spec(self, observation_spec):
+        observation_spec["all"] = NonTensor(shape=observation_spec.shape)
+        return observation_spec
+
+
+def test_one_picture_of_all_envs_is_shared_by_them():
+    recorder, _ = record(
+        Counting(3, (32,)), SharedPicture([], ["all"]), in_keys=["all"], steps=2
+    )
+
+    assert (recorder.cache.num_envs, recorder.cache.is_shared) == (32, True)
+    assert recorder.obs[0].shape == (3, HEIGHT, WIDTH)
+
+
+class ResetsItself(Counting):
+    """Ends and begins anew within one step, as GPU simulations do."""
+
+    def __init__(self):
+        super().__init__(length=3, batch_size=(2,))
+        self._torchrl_native_autoreset = True
+
+    def _step(self, tensordict):
+        td = super()._step(tensordict)
+        ended = td["done"].clone()
+        self.steps = self.steps * ~ended[:, 0]
+        return td.update(self._read()).set("done", ended)
+
+
+def test_env_that_resets_itself_has_its_end_without_a_picture():
+    recorder, _ = record(ResetsItself(), steps=4)
+
+    kinds = recorder.cache.scalars["kind"][:, 0].tolist()
+    missing = "terminal_missing"
+    assert kinds == ["reset", "step", "step", missing, "reset", "step"]
+    assert [e.total_reward for e in recorder.cache.episodes[:2]] == [6, 6]
+    assert len(recorder.obs) == 5
+
+
+def test_switched_off_renderer_leaves_a_pause():
+    render = PixelRenderTransform()
+    recorder = VideoRecorder(None, "a", skip=1)
+    base = GymEnv("CartPole-v1", render_mode="rgb_array")
+    env = TransformedEnv(base, Compose(render, recorder))
+    play(env, 2)
+
+    render.switch("off")
+    play(env, 2)
+    render.switch("on")
+    play(env, 2)
+
+    assert len(recorder.obs) == 6
 
 
 def test_dm_control_env_is_recorded():

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     Key = str | tuple[str, ...]
     Reduce = Callable[..., npt.NDArray[Any]]
 
-_ENDS = ("done", "terminated", "truncated")
-
 
 class Call(NamedTuple):
     """One call, before it is known how many envs there are."""
@@ -83,8 +81,14 @@ class StepReader:
     def ends(self, after: TensorDictBase | None, num_envs: int) -> Ends:
         """Return the ends; where only ``done`` is known, it is a termination."""
         none = np.zeros(num_envs, np.bool_)
-        found = [self._combined(after, name, num_envs, np.all) for name in _ENDS]
-        done, terminated, truncated = (none if one is None else one for one in found)
+        done = self._combined(after, "done", num_envs, np.all)
+        if done is not None and not np.count_nonzero(done):
+            return Ends(none, none)  # most steps: the others are parts of it
+        terminated = self._combined(after, "terminated", num_envs, np.all)
+        truncated = self._combined(after, "truncated", num_envs, np.all)
+        done, terminated, truncated = (
+            none if one is None else one for one in (done, terminated, truncated)
+        )
         return Ends(terminated | (done & ~truncated), truncated)
 
     def reward(

@@ -319,9 +319,9 @@ class VideoRecorder(TorchRLVideoRecorder):  # type: ignore[misc]  # torchrl is u
             value = td.get(in_key, default=None)
             if value is not None:
                 owner = td if isinstance(in_key, str) else td.get(in_key[:-1])
-                # Non-tensor data has no batch in front: it is one picture of all.
-                is_tensor = isinstance(value, torch.Tensor)
-                found[_camera(in_key)] = value, owner.batch_dims if is_tensor else None
+                # What is no tensor may be one picture of a whole batch.
+                is_batched = isinstance(value, torch.Tensor)
+                found[_camera(in_key)] = value, owner.batch_dims if is_batched else None
                 td.set(out_key, value)
             elif not (self.missing_tolerance or self._is_switched_off(in_key)):
                 raise KeyError(f"{self}: '{in_key}' not found in tensordict {td}")
@@ -446,7 +446,7 @@ class VideoRecorder(TorchRLVideoRecorder):  # type: ignore[misc]  # torchrl is u
     def _room(self, count: int) -> int:
         if self.max_frames is None:
             return count
-        return min(count, self.max_frames - len(self.obs))
+        return min(count, int(self.max_frames) - len(self.obs))
 
     def _alone(self, num_envs: int) -> Any:
         """Return the kinds of pictures that come without a step: one long episode."""
