@@ -246,8 +246,8 @@ def _driven(env: Any) -> Recorded:
 def _actor(policy: Any, env: Recorded, seed: Seed, deterministic: bool) -> Act:
     """Return a function of observation and episode starts that returns an action."""
     if hasattr(env, "actor"):
-        act: Act = env.actor(policy, seed, deterministic)
-        return act
+        own: Act = env.actor(policy, seed, deterministic)
+        return own
     space = getattr(env, "action_space", None)
     if policy is None:
         if space is None:

@@ -151,6 +151,7 @@ ARROWS: dict[str, set[str]] = {
         "_cache",
         "_clip",
         "_export",
+        "_files",
         "_frames",
         "_owner",
         "_recorder",

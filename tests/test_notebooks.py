@@ -40,6 +40,10 @@ def test_notebook_runs_and_leaves_what_it_says(notebook):
         assert len(videos) == 2
         assert tables
         assert (notebook.parent / "poles.html").stat().st_size > 100_000
+    if notebook.stem == "02_torchrl":
+        evaluations = list(notebook.parent.glob("csv_logs/ppo/videos/*.mp4"))
+        assert len(evaluations) == 4
+        assert (notebook.parent / "learned.mp4").exists()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

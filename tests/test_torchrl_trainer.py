@@ -89,7 +89,7 @@ def test_metrics_are_those_of_the_original(lengths, num_envs):
 
 
 def test_names_in_the_log_are_chosen_as_with_the_original():
-    found = []
+    found: list[dict] = []
     for kind in (Original, Recorder):
         env = TransformedEnv(counting_env(3), StepCounter())
         evaluate = kind(

@@ -73,8 +73,9 @@ class Sight:
         batch_size = tuple(self._env.batch_size)
         data = as_data(value)
         # One picture of them all has no batch in front.
-        is_list = isinstance(data, list)
-        is_batch = is_list or tuple(data.shape[: len(batch_size)]) == batch_size
+        is_batch = (
+            isinstance(data, list) or tuple(data.shape[: len(batch_size)]) == batch_size
+        )
         try:
             return self._reader.read(data, len(batch_size) if is_batch else 0)
         except RuntimeError as error:

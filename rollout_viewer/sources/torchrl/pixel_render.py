@@ -59,6 +59,8 @@ class PixelRenderTransform(_originals.PixelRenderTransform):  # type: ignore[mis
         FrameError: There was nothing rendered.
     """
 
+    as_non_tensor: bool | None
+
     def __init__(
         self,
         out_keys: Any = None,

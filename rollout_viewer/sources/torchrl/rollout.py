@@ -73,7 +73,7 @@ class RecordedTorchRLEnv(TransformedEnv, RecordingWrapper):  # type: ignore[misc
         self.has_been_closed = False
 
     @property
-    def begins(self) -> Mask:
+    def begins(self) -> Mask:  # type: ignore[override]  # the transform has it
         """Bool (B,): the last observation is the first of an episode."""
         begins: Mask = self.transform.begins
         return begins
@@ -188,7 +188,7 @@ class _Recording(Transform):  # type: ignore[misc]  # untyped base
 
 def rollout_callback(
     cache: FrameCache | str | Path, key: Any = "pixels", skip: int = 1
-) -> Callable[[Any, TensorDictBase], None]:
+) -> RolloutCallback:
     """Return a callback for TorchRL's ``env.rollout(callback=...)`` that records.
 
     For one rollout each. TorchRL calls it after every step but the last, so that one
@@ -204,10 +204,10 @@ def rollout_callback(
         ValueError: `skip` is below 1.
         TypeError: `cache` is no cache.
     """
-    return _RolloutCallback(cache, key, skip)
+    return RolloutCallback(cache, key, skip)
 
 
-class _RolloutCallback:
+class RolloutCallback:
     """Records one rollout from what TorchRL tells after each step.
 
     Attributes:
