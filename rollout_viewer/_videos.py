@@ -168,9 +168,9 @@ def frames_of(
     cache: FrameCache, rows: npt.NDArray[np.int64], columns: int | None
 ) -> Iterator[Frame]:
     """Give the frame of each of `rows`; the next may come in the same memory."""
-    tiles = [0] if cache.is_shared else list(cache.pictured_envs)
-    if len(tiles) == 1:
-        yield from _frames_of_one(cache, rows, tiles[0])
+    envs = [0] if cache.is_shared else list(cache.pictured_envs)
+    if len(envs) == 1:
+        yield from _frames_of_one(cache, rows, envs[0])
         return
     for run in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
         clip = Clip(cache, int(run[0]), int(run[-1]) + 1)
