@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 # Rows that are worth waking up for; an estimate of a few milliseconds of work.
 _BATCH_ROWS = 16
-# Rows that are read at once: what is decoded and waits takes memory.
-_READ_ROWS = 2
 
 
 class GrowingVideo:
@@ -123,8 +121,9 @@ class GrowingVideo:
 
     def _write(self, stop: int) -> None:
         rows = shown_rows(self._cache, self._done, stop)
-        for first in range(0, len(rows), _READ_ROWS):
-            few = rows[first : first + _READ_ROWS]
+        for few in np.split(rows, range(_BATCH_ROWS, len(rows), _BATCH_ROWS)):
+            if not len(few):
+                continue
             for frame in frames_of(self._cache, few, self._take.columns):
                 if self._is_given_up:
                     raise ExportCancelled(f"{self._where}: given up.")

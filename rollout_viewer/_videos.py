@@ -20,7 +20,7 @@ import numpy as np
 from rollout_viewer._clip import Clip
 from rollout_viewer._errors import ExportError, RowError
 from rollout_viewer._files import new_file
-from rollout_viewer._frames import grid_shape
+from rollout_viewer._frames import grid_shape, missing_picture
 from rollout_viewer._rows import IDLE, TERMINAL_MISSING
 
 if TYPE_CHECKING:
@@ -168,13 +168,29 @@ def frames_of(
     cache: FrameCache, rows: npt.NDArray[np.int64], columns: int | None
 ) -> Iterator[Frame]:
     """Give the frame of each of `rows`; the next may come in the same memory."""
+    envs = [0] if cache.is_shared else list(cache.pictured_envs)
+    if len(envs) == 1:
+        yield from _frames_of_one(cache, rows, envs[0])
+        return
     for run in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
         clip = Clip(cache, int(run[0]), int(run[-1]) + 1)
-        if columns is None or len(clip.tile_envs) == 1:
+        if columns is None:
             yield from clip.frames(copy=False)
         else:
             for tiles in clip.tiles():
                 yield _on_grid(tiles, columns)
+
+
+def _frames_of_one(
+    cache: FrameCache, rows: npt.NDArray[np.int64], env: int
+) -> Iterator[Frame]:
+    # Row by row into one picture: many at once would be megabytes, and those of a
+    # thread the allocator does not give back.
+    out = np.empty((1, 1, *cache.frame_size(env), 3), np.uint8)
+    for row in rows.tolist():
+        cache.frames(row, [env], out=out)
+        is_shown = cache.is_shown(row, env)
+        yield out[0, 0] if is_shown else missing_picture(*out.shape[2:4])
 
 
 def _on_grid(tiles: Frame, columns: int) -> Frame:
