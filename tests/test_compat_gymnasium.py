@@ -45,7 +45,7 @@ def run(original: Any, make_env: Any, play: Any, folder: Any, **options: Any) ->
     """Play with Gymnasium's recorder, and note what it hands to moviepy."""
     handed = {}
 
-    class Noting(original):  # type: ignore[misc]  # any of the two
+    class Noting(original):  # any of the two
         def stop_recording(self):
             if self.recorded_frames:
                 handed[f"{self._video_name}.mp4"] = list(self.recorded_frames)

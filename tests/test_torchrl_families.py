@@ -59,7 +59,7 @@ def cartpole():
     return GymEnv("CartPole-v1", from_pixels=True, pixels_only=False)
 
 
-class Counting(EnvBase):  # type: ignore[misc] # torchrl is untyped
+class Counting(EnvBase):
     """Draws its step; ends after `length` steps, by ``done`` alone if asked."""
 
     def __init__(self, length=5, batch_size=(), is_done_only=False, key="pixels"):
@@ -332,7 +332,7 @@ def test_rewards_of_agents_are_summed_for_one_picture():
     assert recorder.cache.episodes[0].total_reward == 9
 
 
-class SharedPicture(Transform):  # type: ignore[misc] # torchrl is untyped
+class SharedPicture(Transform):
     """Writes one picture of all envs, as a renderer of a whole simulation does."""
 
     def _call(self, next_tensordict):
