@@ -1,8 +1,8 @@
 """Each family of TorchRL environments, recorded by VideoRecorder and read back.
 
-Not run here, and why: brax and jumanji bring JAX, which is no dependency of the extra;
-VmasEnv needs vmas with its pinned gym; HabitatEnv needs a simulator that has no wheel.
-All of them give their pictures under a key of the tensordict, as these do.
+Brax and Jumanji stand in test_torchrl_jax.py. Not run here, and why: VmasEnv needs vmas
+with its pinned gym; HabitatEnv needs a simulator that has no wheel. Both give their
+pictures under a key of the tensordict, as these do.
 """
 
 import sys
