@@ -40,6 +40,9 @@ Kernel to page::
     data      seq           0, 1, 2, ... without a gap
               num_rows
               start, count  rows that the step buffers cover; count may be 0
+              kernel_nbytes, picture_nbytes
+                            bytes in the kernel's memory, and of the pictures on
+                            its disk; not in an HTML export
               buffers[0]    u8  (count, num_envs)  row kind: 0 reset, 1 step,
                                 2 idle, 3 terminal_missing
               buffers[1]    u8  (count, num_envs)  1 terminated | 2 truncated
@@ -58,6 +61,7 @@ Kernel to page::
     file      job, name, mime, offset, total, buffers[0]: bytes of a download
     goto      row           Python set the playhead to the value that it has there
                             already; the page may have moved on
+    stats                   asks what the page counted; answered with `stats`
     error     message       something failed in the kernel; shown to people
 
 Page to kernel::
@@ -74,6 +78,7 @@ Page to kernel::
               start, stop   rows, stop exclusive
     download  job, format, start, stop      answered with `file`s
     cancel    job
+    stats     counts        {drawn, late, decodes, hits, misses, nbytes, evicted}
 
 Golden copies of these messages are in tests/golden and are read by the tests of
 both languages.
@@ -375,6 +380,7 @@ _FIELDS: dict[str, dict[str, type]] = {
     "dump": {"job": int, "formats": list, "start": int, "stop": int},
     "download": {"job": int, "format": str, "start": int, "stop": int},
     "cancel": {"job": int},
+    "stats": {"counts": dict},
 }
 
 

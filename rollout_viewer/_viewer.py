@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import importlib.resources
 import math
+import threading
+import uuid
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +31,6 @@ from rollout_viewer._jobs import Jobs
 from rollout_viewer._pump import Pump
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Sequence
 
     import numpy as np
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 DUMP_FORMATS = ("mp4", "csv")
 _POSTER_WIDTH_PX = 1000
+_STATS_TIMEOUT_S = 0.5
 _TOLD_WHILE_OBSERVED = ("playhead", "playing", "speed", "loop")
 _LOOPS = ("off", "all", "range", "episode")
 
@@ -83,6 +85,8 @@ class RolloutViewer(anywidget.AnyWidget):
     loop = traitlets.Enum(_LOOPS, default_value="off").tag(sync=True, echo_update=False)
     selection = traitlets.List(traitlets.Int()).tag(sync=True, echo_update=False)
     bookmarks = traitlets.List(traitlets.Int()).tag(sync=True, echo_update=False)
+    # Under which a page keeps its position over a reload (js/src/kept.ts).
+    _key = traitlets.Unicode("").tag(sync=True)
     _observed = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
     def __init__(
@@ -118,6 +122,8 @@ class RolloutViewer(anywidget.AnyWidget):
         self._esm = _bundle("widget.js")
         self._css = _bundle("widget.css")
         self._is_ready = False
+        self._page_stats: dict[str, float] = {}
+        self._page_told = threading.Event()
         # The threads must not keep a forgotten viewer, and so its page, alive.
         this = weakref.ref(self)
         self._jobs = Jobs(_weakly(this, RolloutViewer._post))
@@ -128,7 +134,7 @@ class RolloutViewer(anywidget.AnyWidget):
             on_message=_weakly(this, RolloutViewer._answer),
             on_error=_weakly(this, RolloutViewer._show_error),
         )
-        super().__init__(**traits)
+        super().__init__(**{"_key": uuid.uuid4().hex, **traits})
         self._is_ready = True
         self._unpin_replies()
         unsubscribe = cache.subscribe(self._pump.notify)
@@ -226,10 +232,24 @@ class RolloutViewer(anywidget.AnyWidget):
         return next(iter(self._cache.clip(row, row + 1).frames()))
 
     def stats(self) -> dict[str, float]:
-        """Return counts of messages and bytes sent, and memory in bytes."""
+        """Return counts of what was sent and drawn, and memory in bytes.
+
+        ``messages``, ``bytes``, ``acks``, ``asked``: of this kernel's messages to its
+        pages. ``page_*``: what a page did: rows ``drawn``, those of them that came
+        more than a frame ``late``, ``decodes``, rows whose pictures were there when
+        asked for (``hits``) or not (``misses``), and ``nbytes`` it holds. The page is
+        asked, for at most half a second; where it cannot answer while a cell runs
+        (ipykernel 6), its last answer stands, and before the first there is none.
+        """
         cache = self._cache
+        self._page_told.clear()
+        if self._pump.has_page and self.comm is not None:
+            self._post(_protocol.Message({"kind": "stats"}, []))
+            self._page_told.wait(_STATS_TIMEOUT_S)
         return {
             **self._pump.stats,
+            **{f"page_{name}": n for name, n in self._page_stats.items()},
+            "num_evicted": cache.num_evicted,
             "num_rows": cache.num_rows,
             "num_lost": cache.num_lost,
             "picture_nbytes": cache.nbytes,
@@ -421,6 +441,10 @@ class RolloutViewer(anywidget.AnyWidget):
         self._pump.receive(content)
 
     def _answer(self, content: dict[str, Any]) -> None:
+        if content["kind"] == "stats":
+            self._page_stats = content["counts"]
+            self._page_told.set()
+            return
         job = content["job"]
         if content["kind"] == "cancel":
             self._jobs.cancel(job)

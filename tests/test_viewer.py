@@ -401,3 +401,60 @@ def test_running_a_cell_again_keeps_nothing_of_the_earlier_run(monkeypatch):
     third = rv.view(second.cache)
     assert second.cache is third.cache
     third.close()
+
+
+def test_stats_asks_the_page_what_it_counted():
+    viewer = rv.view(recording())
+    sent = Sent(viewer)
+    counts = {"drawn": 5, "late": 1, "decodes": 9, "hits": 5, "misses": 0}
+    take = sent._take
+
+    def answer(content, buffers=None):
+        take(content, buffers)
+        if content["kind"] == "stats":
+            say(viewer, kind="stats", counts=counts)
+
+    viewer.send = answer
+    say(viewer, **HELLO)
+    sent.wait(lambda m: m["kind"] == "data")
+
+    stats = viewer.stats()
+
+    assert (stats["page_drawn"], stats["page_late"], stats["page_decodes"]) == (5, 1, 9)
+    assert stats["messages"] >= 2
+    assert stats["bytes"] > 0
+    viewer.close()
+
+
+def test_stats_of_a_viewer_without_a_page_are_the_kernels_own():
+    viewer = rv.view(recording())
+
+    stats = viewer.stats()
+
+    assert stats["num_rows"] == 40
+    assert stats["messages"] == 0
+    assert not [name for name in stats if name.startswith("page_")]
+    viewer.close()
+
+
+def test_data_tells_the_memory_of_the_kernel_and_its_disk():
+    viewer = rv.view(recording())
+    sent = Sent(viewer)
+
+    say(viewer, **HELLO)
+
+    data, _ = sent.wait(lambda m: m["kind"] == "data")
+    assert data["picture_nbytes"] == viewer.cache.nbytes
+    assert data["kernel_nbytes"] > 0
+    viewer.close()
+
+
+def test_a_page_of_another_protocol_is_told_to_reload():
+    viewer = rv.view(recording())
+    sent = Sent(viewer)
+
+    say(viewer, **{**HELLO, "protocol": 99})
+
+    error, _ = sent.wait(lambda m: m["kind"] == "error")
+    assert "reload the page" in error["message"]
+    viewer.close()

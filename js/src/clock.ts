@@ -135,6 +135,13 @@ export class Clock {
     this.#move(this.#row);
   }
 
+  /** Mark rows start..stop. */
+  setRange([start, stop]: readonly [number, number]): void {
+    this.#in = start;
+    this.#out = stop - 1;
+    this.#move(this.#row);
+  }
+
   /** Take both marks away. */
   unmark(): void {
     this.#in = null;

@@ -23,6 +23,9 @@ export type Action =
   | "slower"
   | "faster"
   | "labels"
+  | "nextTile"
+  | "previousTile"
+  | "full"
   | "open"
   | "leave"
   | "help";
@@ -71,6 +74,14 @@ export const BINDINGS: readonly Binding[] = [
   { key: "[", codes: ["["], action: "slower", does: "half speed" },
   { key: "]", codes: ["]"], action: "faster", does: "double speed" },
   { key: "T", codes: ["t"], action: "labels", does: "text on the tiles" },
+  { key: "N", codes: ["n"], action: "nextTile", does: "select the next tile" },
+  {
+    key: "P",
+    codes: ["p"],
+    action: "previousTile",
+    does: "select the tile before",
+  },
+  { key: "Z", codes: ["z"], action: "full", does: "whole screen, and back" },
   { key: "Enter", codes: ["Enter"], action: "open", does: "selected tile alone" },
   { key: "Escape", codes: ["Escape"], action: "leave", does: "back to all tiles" },
   { key: "?", codes: ["?"], action: "help", does: "these keys" },

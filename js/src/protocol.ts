@@ -58,6 +58,9 @@ export interface Data {
   num_rows: number;
   start: number;
   count: number;
+  /** Of a kernel: bytes in its memory and of the pictures on its disk. */
+  kernel_nbytes?: number;
+  picture_nbytes?: number;
 }
 
 export interface Job {
@@ -83,12 +86,24 @@ export interface Goto {
   row: number;
 }
 
+/** Asks what the page counted. */
+export interface AskStats {
+  kind: "stats";
+}
+
 export interface KernelError {
   kind: "error";
   message: string;
 }
 
-export type FromKernel = Manifest | Data | Job | FilePiece | Goto | KernelError;
+export type FromKernel =
+  | Manifest
+  | Data
+  | Job
+  | FilePiece
+  | Goto
+  | AskStats
+  | KernelError;
 
 export type ToKernel =
   | {
@@ -102,7 +117,8 @@ export type ToKernel =
   | { kind: "need"; chunks: [block: number, slot: number, have: number][] }
   | { kind: "dump"; job: number; formats: string[]; start: number; stop: number }
   | { kind: "download"; job: number; format: string; start: number; stop: number }
-  | { kind: "cancel"; job: number };
+  | { kind: "cancel"; job: number }
+  | { kind: "stats"; counts: Record<string, number> };
 
 /** What a comm hands over: a view into a larger buffer, of any alignment. */
 export type WireBuffer = ArrayBuffer | ArrayBufferView;

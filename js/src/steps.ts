@@ -129,6 +129,17 @@ export class Steps {
     return null;
   }
 
+  /** Row of a step of an episode; of a skipped step, the next one. null: none. */
+  find(env: number, episode: number, step: number): number | null {
+    const n = this.numEnvs;
+    for (let row = 0, index = env; row < this.numRows; row++, index += n) {
+      const here = this.#episodes[index] as number;
+      if (here > episode) return null;
+      if (here === episode && (this.#envSteps[index] as number) >= step) return row;
+    }
+    return null;
+  }
+
   get numBytes(): number {
     return this.#capacity * (this.numEnvs * 27 + 17);
   }
