@@ -23,6 +23,8 @@ export interface Model {
   // biome-ignore lint/suspicious/noExplicitAny: as above
   off(event: string, callback?: ((...args: any[]) => void) | null): void;
   send(content: unknown, callbacks?: unknown, buffers?: ArrayBuffer[]): void;
+  /** JupyterLab's and Notebook's have a `kernel`; others have none of that. */
+  widget_manager?: unknown;
 }
 
 interface RenderOptions {
@@ -80,6 +82,7 @@ export function connect(model: Model, signal: AbortSignal): Session {
   const timer = setInterval(() => {
     unseenMs = session.looked.size ? 0 : unseenMs + ASK_MS;
     if (unseenMs >= UNSEEN_MS && !session.isCut) session.store.chunks.clear();
+    if (isKernelGone(model)) session.cut(true);
     if (!session.isCut) session.feed.askForMissing(lookedAt(session));
   }, ASK_MS);
   signal.addEventListener("abort", () => {
@@ -88,6 +91,13 @@ export function connect(model: Model, signal: AbortSignal): Session {
   });
   session.feed.hello();
   return session;
+}
+
+/** A kernel that was shut down tells nobody; its connection shows it. */
+function isKernelGone({ widget_manager: manager }: Model): boolean {
+  if (!manager || typeof manager !== "object" || !("kernel" in manager)) return false;
+  const kernel = manager.kernel as { isDisposed?: boolean; status?: string } | null;
+  return !kernel || kernel.isDisposed === true || kernel.status === "dead";
 }
 
 function followTraits(
@@ -128,13 +138,16 @@ function followTraits(
     kept !== null && same(kept.kernel[name], kernel[name]);
   const observed = () => (model.get("_observed") ?? []) as string[];
 
+  let isReady = false;
+  // Where to go when its row has come.
+  let wanted = (isNewer("playhead") ? kept!.row : kernel.playhead) as number;
   let isTold = false; // a change that we make ourselves comes back as an event
   for (const [name, set] of Object.entries(setters))
     on(`change:${name}`, () => {
       if (isTold) return;
       kernel[name] = model.get(name);
-      if (name === "playhead") wanted = null;
-      set(model.get(name) as never);
+      if (name === "playhead" && !isReady) wanted = model.get(name) as number;
+      else set(model.get(name) as never);
     });
   for (const name of ["selection", "bookmarks"])
     setters[name]!(model.get(name) as never);
@@ -156,20 +169,15 @@ function followTraits(
     model.save_changes();
   };
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let isReady = false;
-  // Where to go when its row has come; null: a person went elsewhere.
-  let wanted: number | null = isNewer("playhead")
-    ? kept!.row
-    : (kernel.playhead as number);
   const begin = () => {
     const { manifest, numRows } = session.store;
     if (isReady || !manifest || !numRows) return;
-    if (wanted !== null && numRows <= Math.min(wanted, manifest.num_rows - 1)) return;
+    if (numRows <= Math.min(wanted, manifest.num_rows - 1)) return;
     isReady = true;
     const isFollowing = isNewer("playhead") ? kept!.isFollowing : clock.isFollowing;
     const isMoved = isNewer("playhead") || (kernel.playhead as number) > 0;
     if (isFollowing) clock.follow();
-    else if (wanted !== null && isMoved) clock.seek(wanted);
+    else if (isMoved) clock.seek(wanted);
     if (model.get("playing")) clock.play();
   };
   clock.onChange.on(() => {

@@ -70,7 +70,6 @@ def test_a_slider_and_the_playhead_move_each_other_by_jslink(lab):
     notebook, viewer = open_viewer(lab, SHOW, LINKED)
     slider = notebook.page.locator(".jupyter-widgets .noUi-handle")
     slider.wait_for()
-    before = notebook.num_comm_messages
 
     viewer.press("Home", *["ArrowRight"] * 9)
     assert_shows(viewer, 9)
@@ -82,7 +81,6 @@ def test_a_slider_and_the_playhead_move_each_other_by_jslink(lab):
     notebook.page.keyboard.press("ArrowRight")
 
     assert_shows(viewer, 10)
-    assert notebook.num_comm_messages >= before
 
 
 TELL = """
@@ -94,7 +92,7 @@ viewer.goto(env=2, episode=0, episode_step=30)
 
 def test_a_place_is_typed_and_python_hears_of_it(lab):
     notebook, viewer = open_viewer(
-        lab, SHOW, TELL, "print(rows, viewer.selection, viewer.stats()['page_drawn'])"
+        lab, SHOW, TELL, "print(rows, viewer.selection, viewer.stats().get('page_drawn'))"
     )
     assert_shows(viewer, 30)
     field = viewer.root.get_by_label("Row number")
