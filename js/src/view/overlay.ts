@@ -60,7 +60,7 @@ export function overlayOf({ store, marks }: Session): Overlay {
       "div",
       { class: "rv-label" },
       name,
-      shared ? null : named("rv-episode", ["e", "p", "isode"], where),
+      shared ? null : named("rv-episode", ["ep", "", "isode"], where),
       shared ? null : named("rv-step", ["s", "tep", ""], step),
     );
     const tile = make("div", { class: "rv-tile", "data-env": env, "data-slot": slot });
