@@ -36,6 +36,8 @@ Kernel to page::
               title         str shown in the head of the viewer
               dump_folder   str, where dumps go; null in an HTML export
               columns       tiles across, or null to fit them
+              groups        [[name, first_env, num_envs], ...] of compared
+                            recordings; [] where there is one
               Sent again, whole, whenever something in it but num_rows changes.
     data      seq           0, 1, 2, ... without a gap
               num_rows
@@ -142,6 +144,7 @@ def manifest(
     num_rows: int | None = None,
     is_live: bool | None = None,
     follow: bool = False,
+    groups: Sequence[Sequence[Any]] = (),
 ) -> dict[str, Any]:
     """Return the manifest of a recording; `slots` chooses and orders its pictures."""
     from rollout_viewer import __version__
@@ -174,6 +177,7 @@ def manifest(
         "title": title,
         "dump_folder": dump_folder,
         "columns": columns,
+        "groups": [list(group) for group in groups],
     }
 
 

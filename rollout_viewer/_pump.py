@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer import _protocol
 from rollout_viewer._codec import CHUNK_ROWS
-from rollout_viewer._errors import ProtocolError
-from rollout_viewer._errors import RecordingError
+from rollout_viewer._errors import ProtocolError, RecordingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

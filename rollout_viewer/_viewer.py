@@ -12,6 +12,7 @@ import math
 import threading
 import uuid
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._clip import Clip
+    from rollout_viewer._compare import Compared
 
 DUMP_FORMATS = ("mp4", "csv")
 _POSTER_WIDTH_PX = 1000
@@ -53,7 +55,8 @@ class RolloutViewer(anywidget.AnyWidget):
 
     Args:
         source: A `FrameCache`, anything with a `.cache`, a path of a recording or
-            a video, or an array of frames (T, H, W, 3) or (T, B, H, W, 3).
+            a video, or an array of frames (T, H, W, 3) or (T, B, H, W, 3). Or a
+            dict of such, by name: they are compared, see `view`.
         logger: Where dumps go: anything with `log_video`. None:
             ``CSVLogger("rollouts", video_format="mp4")`` in the working directory.
         tag: Name of what is dumped.
@@ -110,7 +113,11 @@ class RolloutViewer(anywidget.AnyWidget):
                 f"RolloutViewer: expected options that it has, got {unknown}. "
                 "help(rv.RolloutViewer) lists them."
             )
-        cache = as_cache(source)
+        compared = _compared(source)
+        cache = compared.cache if compared else as_cache(source)
+        self._groups = compared.groups if compared else []
+        if compared and columns is None:
+            columns = compared.columns
         self._get_cache: Callable[[], FrameCache | None] = lambda: cache
         self._logger = logger
         self._tag = tag
@@ -416,6 +423,7 @@ class RolloutViewer(anywidget.AnyWidget):
             columns=self._columns,
             fps=self._fps,
             follow=self._is_following,
+            groups=self._groups,
         )
 
     def _dump_folder(self) -> str:
@@ -525,11 +533,23 @@ class RolloutViewer(anywidget.AnyWidget):
 def view(source: Any, **options: Any) -> RolloutViewer:
     """Return a viewer of a cache, recorder, recording, video file or array of frames.
 
+    A dict of such compares them: ``rv.view({"before": a, "after": b})`` has a line of
+    tiles for each, on one clock, row n beside row n. They are shown as they are now.
+
     Args:
         source: See `RolloutViewer`.
         **options: Of `RolloutViewer`.
     """
     return RolloutViewer(source, **options)
+
+
+def _compared(source: Any) -> Compared | None:
+    """Return named recordings as one; None: `source` is no dict of them."""
+    if not isinstance(source, Mapping):
+        return None
+    from rollout_viewer._compare import compare
+
+    return compare({str(name): as_cache(one) for name, one in source.items()})
 
 
 def as_cache(source: Any) -> FrameCache:

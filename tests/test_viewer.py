@@ -458,3 +458,47 @@ def test_a_page_of_another_protocol_is_told_to_reload():
     error, _ = sent.wait(lambda m: m["kind"] == "error")
     assert "reload the page" in error["message"]
     viewer.close()
+
+
+def named_recording(num_rows, start):
+    cache = rv.FrameCache()
+    for row, frames in enumerate(counting_frames(num_rows, 2, start=start)):
+        cache.append(frames, reward=[1.0, 1.0], reset=[row == 0] * 2)
+    return cache
+
+
+def test_compared_recordings_stand_side_by_side_and_the_shorter_ends(tmp_path):
+    before, after = named_recording(30, 0), named_recording(50, 100)
+    ended = rv.open(before.save(tmp_path / "before.rollout"))
+
+    viewer = rv.view({"before": before, "after": after, "file": ended})
+
+    cache = viewer.cache
+    assert (cache.num_rows, cache.num_envs) == (50, 6)
+    shown = [read_count(cache[20, env]) for env in range(6)]
+    assert shown == [(20, 0), (20, 1), (120, 0), (120, 1), (20, 0), (20, 1)]
+    assert not cache.is_shown(40, 0)
+    assert read_count(cache[40, 3]) == (140, 1)
+    manifest = viewer._manifest()
+    assert manifest["groups"] == [["before", 0, 2], ["after", 2, 2], ["file", 4, 2]]
+    assert manifest["columns"] == 2
+    folder = cache._recording.path.parent
+    viewer.let_go()
+    viewer._pump._thread.join(10)
+    del viewer, cache
+    gc.collect()
+    assert not folder.exists()
+    before.append(counting_frames(1, 2)[0])  # goes on
+
+
+def test_a_comparison_takes_what_a_viewer_takes_and_refuses_nothings():
+    viewer = rv.view({"array": counting_frames(5, 1)})
+    assert viewer.cache.num_rows == 5
+    viewer.close()
+
+    with pytest.raises(ValueError, match="empty dict"):
+        rv.view({})
+    with pytest.raises(rv.RowError, match="rows in 'later'"):
+        rv.view({"now": named_recording(3, 0), "later": rv.FrameCache()})
+    with pytest.raises(TypeError, match="got int"):
+        rv.view({"number": 3})

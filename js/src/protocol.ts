@@ -50,6 +50,7 @@ export interface Manifest {
   title: string;
   dump_folder: string | null;
   columns: number | null;
+  groups?: [name: string, firstEnv: number, numEnvs: number][];
 }
 
 export interface Data {
@@ -104,6 +105,13 @@ export type FromKernel =
   | Goto
   | AskStats
   | KernelError;
+
+/** An env as people call it: "env 3"; among compared recordings, "after 1". */
+export function nameOfEnv(manifest: Manifest | null, env: number): [string, number] {
+  for (const [name, first, count] of manifest?.groups ?? [])
+    if (env >= first && env < first + count) return [name, env - first];
+  return ["env", env];
+}
 
 export type ToKernel =
   | {

@@ -92,7 +92,10 @@ viewer.goto(env=2, episode=0, episode_step=30)
 
 def test_a_place_is_typed_and_python_hears_of_it(lab):
     notebook, viewer = open_viewer(
-        lab, SHOW, TELL, "print(rows, viewer.selection, viewer.stats().get('page_drawn'))"
+        lab,
+        SHOW,
+        TELL,
+        "print(rows, viewer.selection, viewer.stats().get('page_drawn'))",
     )
     assert_shows(viewer, 30)
     field = viewer.root.get_by_label("Row number")
