@@ -282,6 +282,7 @@ def recording_messages(
     title: str = "",
     columns: int | None = None,
     fps: float | None = None,
+    groups: Sequence[Sequence[Any]] = (),
 ) -> Iterator[Message]:
     """Yield the manifest and data of rows ``start..stop``, for a page without kernel.
 
@@ -318,6 +319,7 @@ def recording_messages(
             title=title,
             columns=columns,
             fps=fps,
+            groups=groups,
             slots=slots,
             first_row=start,
             num_rows=stop,

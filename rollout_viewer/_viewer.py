@@ -324,6 +324,7 @@ class RolloutViewer(anywidget.AnyWidget):
             title=self._title,
             max_mb=max_mb,
             columns=self._columns,
+            groups=self._groups,
             fps=self._fps,
         )
 

@@ -68,7 +68,7 @@ export const BINDINGS: readonly Binding[] = [
   { key: "I", codes: ["i"], action: "markIn", does: "range begins here" },
   { key: "O", codes: ["o"], action: "markOut", does: "range ends here" },
   { key: "X", codes: ["x"], action: "unmark", does: "no range" },
-  { key: "L", codes: ["l"], action: "loop", does: "loop: off, all, range" },
+  { key: "L", codes: ["l"], action: "loop", does: "loop: off, all, range, episode" },
   { key: "F", codes: ["f"], action: "follow", does: "follow new rows" },
   { key: "B", codes: ["b"], action: "bookmark", does: "bookmark this row" },
   { key: "[", codes: ["["], action: "slower", does: "half speed" },

@@ -135,6 +135,7 @@ export function openSession(
     }
   };
   const marks = new Marks();
+  clock.episodeAt = (row) => store.steps.episodeAt(row, marks.selection[0] ?? 0);
   const session: Session = {
     store,
     clock,

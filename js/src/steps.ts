@@ -140,6 +140,17 @@ export class Steps {
     return null;
   }
 
+  /** Rows of the episode that an env is in, as far as they came; null: in none. */
+  episodeAt(row: number, env: number): [start: number, stop: number] | null {
+    const n = this.numEnvs;
+    const number = row < this.numRows ? (this.#episodes[row * n + env] as number) : -1;
+    if (number < 0) return null;
+    let [start, stop] = [row, row + 1];
+    while (start > 0 && this.#episodes[(start - 1) * n + env] === number) start--;
+    while (stop < this.numRows && this.#episodes[stop * n + env] === number) stop++;
+    return [start, stop];
+  }
+
   get numBytes(): number {
     return this.#capacity * (this.numEnvs * 27 + 17);
   }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Clock } from "../src/clock.ts";
 import { type Here, placeOf } from "../src/place.ts";
 import { Steps } from "../src/steps.ts";
 
@@ -48,4 +49,21 @@ test("a place that is not there says what there is", () => {
     ["1 e2", /e3 ep12 s733/],
   ] as const)
     assert.throws(() => placeOf(text, steps(), HERE), message, text);
+});
+
+test("the loop of an episode stays within the one at the playhead", () => {
+  const found = steps();
+  const clock = new Clock(() => 0);
+  clock.setBounds(0, 30);
+  clock.fps = 10;
+  clock.episodeAt = (row) => found.episodeAt(row, 1);
+  clock.seek(17);
+
+  clock.setLoop("episode");
+  clock.play();
+
+  const rows = [0, 2, 3, 12, 13].map((k) => clock.rowOf(k));
+  assert.deepEqual(rows, [17, 19, 10, 19, 10]);
+  assert.deepEqual(found.episodeAt(17, 1), [10, 20]);
+  assert.equal(found.episodeAt(99, 1), null);
 });

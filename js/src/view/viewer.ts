@@ -6,7 +6,7 @@
  */
 
 import { type Action, actionOf } from "../keys.ts";
-import { type Manifest, TERMINATED } from "../protocol.ts";
+import { type Manifest, nameOfEnv, TERMINATED } from "../protocol.ts";
 import type { Session } from "../session.ts";
 import type { Store } from "../store.ts";
 import { actionsOf } from "./actions.ts";
@@ -245,10 +245,11 @@ function describeRest({ clock, store, marks }: Session): string {
   const where = `row ${row} of ${store.numRows - 1}`;
   if (env === null) return where;
   const { episode, envStep, total, ends } = store.steps.at(row, env);
-  if (episode < 0) return `${where}, env ${env}`;
+  const who = nameOfEnv(store.manifest, env).join(" ");
+  if (episode < 0) return `${where}, ${who}`;
   const ended = ends ? (ends & TERMINATED ? ", terminated" : ", truncated") : "";
   return (
-    `${where}, env ${env} episode ${episode} step ${envStep}, ` +
+    `${where}, ${who} episode ${episode} step ${envStep}, ` +
     `return ${formatValue(total)}${ended}`
   );
 }
