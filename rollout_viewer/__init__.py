@@ -57,6 +57,15 @@ if TYPE_CHECKING:
     from rollout_viewer.loggers.tee import TeeLogger
     from rollout_viewer.loggers.tensorboard import TensorBoardLogger, TensorboardLogger
     from rollout_viewer.loggers.wandb import WandbLogger
+    from rollout_viewer.sources.gymnasium import RecordVideo, VectorRecordVideo
+    from rollout_viewer.sources.torchrl import (
+        LogValidationReward,
+        PixelRenderTransform,
+        Recorder,
+        TensorDictRecorder,
+        VideoRecorder,
+        rollout_callback,
+    )
 
 __version__ = "0.1.0"
 
@@ -66,16 +75,24 @@ _LAZY = {
     "Clip": "rollout_viewer._clip:Clip",
     "Episode": "rollout_viewer._rows:Episode",
     "FrameCache": "rollout_viewer._cache:FrameCache",
+    "LogValidationReward": "rollout_viewer.sources.torchrl:LogValidationReward",
     "MLFlowLogger": "rollout_viewer.loggers.mlflow:MLFlowLogger",
+    "PixelRenderTransform": "rollout_viewer.sources.torchrl:PixelRenderTransform",
+    "RecordVideo": "rollout_viewer.sources.gymnasium:RecordVideo",
+    "Recorder": "rollout_viewer.sources.torchrl:Recorder",
     "RolloutViewer": "rollout_viewer._viewer:RolloutViewer",
     "TeeLogger": "rollout_viewer.loggers.tee:TeeLogger",
     "TensorBoardLogger": "rollout_viewer.loggers.tensorboard:TensorBoardLogger",
+    "TensorDictRecorder": "rollout_viewer.sources.torchrl:TensorDictRecorder",
     "TensorboardLogger": "rollout_viewer.loggers.tensorboard:TensorboardLogger",
+    "VectorRecordVideo": "rollout_viewer.sources.gymnasium:VectorRecordVideo",
+    "VideoRecorder": "rollout_viewer.sources.torchrl:VideoRecorder",
     "WandbLogger": "rollout_viewer.loggers.wandb:WandbLogger",
     "as_frames": "rollout_viewer._frames:as_frames",
     "open": "rollout_viewer._open:open_path",
     "record": "rollout_viewer._rollout:record",
     "rollout": "rollout_viewer._rollout:rollout",
+    "rollout_callback": "rollout_viewer.sources.torchrl:rollout_callback",
     "view": "rollout_viewer._viewer:view",
 }
 
@@ -89,10 +106,14 @@ __all__ = [
     "ExportTooLargeError",
     "FrameCache",
     "FrameError",
+    "LogValidationReward",
     "MLFlowLogger",
     "MissingDependencyError",
+    "PixelRenderTransform",
     "ProtocolError",
     "ReadOnlyError",
+    "RecordVideo",
+    "Recorder",
     "RecordingError",
     "RecordingLockedError",
     "RenderError",
@@ -104,13 +125,17 @@ __all__ = [
     "StorageError",
     "TeeLogger",
     "TensorBoardLogger",
+    "TensorDictRecorder",
     "TensorboardLogger",
     "UnsupportedEnvError",
+    "VectorRecordVideo",
+    "VideoRecorder",
     "WandbLogger",
     "as_frames",
     "open",
     "record",
     "rollout",
+    "rollout_callback",
     "view",
 ]
 

@@ -94,9 +94,17 @@ def view(arguments: argparse.Namespace) -> None:
 
 
 def export(arguments: argparse.Namespace) -> None:
-    """Write a recording, or a part of it, as mp4, csv, html, ..."""
+    """Write a recording as mp4, csv, html, ...; in a folder: the missing videos."""
     from rollout_viewer._export import find_writer
 
+    if arguments.file.is_dir():
+        _finish(arguments.file, arguments.outputs)
+        return
+    if not arguments.outputs:
+        raise RolloutViewerError(
+            f"export: expected files to write {str(arguments.file)!r} to, got none. "
+            "Name one, such as clip.mp4; only a folder of videos needs none."
+        )
     with _open(arguments.file) as cache:
         clip = cache.clip(arguments.start, arguments.stop, envs=arguments.envs)
         for target in arguments.outputs:
@@ -106,6 +114,11 @@ def export(arguments: argparse.Namespace) -> None:
                 written = clip.write(
                     target,
                     fps=arguments.fps,
+                    layout=arguments.layout,
+                    quality=arguments.quality,
+                    speed=arguments.speed,
+                    order=arguments.order,
+                    labels=arguments.labels,
                     overwrite=arguments.overwrite,
                     on_progress=on_progress,
                 )
@@ -227,6 +240,22 @@ def _open(path: pathlib.Path) -> FrameCache:
     from rollout_viewer._open import open_path
 
     return open_path(path)
+
+
+def _finish(folder: pathlib.Path, outputs: Sequence[pathlib.Path]) -> None:
+    """Write the videos that are missing in a folder."""
+    from rollout_viewer._missing_videos import finish_videos
+
+    if outputs:
+        raise RolloutViewerError(
+            f"export: expected no files for a folder, got {str(outputs[0])!r}. Its "
+            "videos have their names; to choose, export a recording in it."
+        )
+    written = finish_videos(folder, where="export")
+    for path in written:
+        print(path)
+    if not written:
+        print(f"no video is missing in {folder}", file=sys.stderr)
 
 
 def _facts(cache: FrameCache, path: pathlib.Path) -> dict[str, Any]:
@@ -446,11 +475,30 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "outputs",
         type=pathlib.Path,
-        nargs="+",
+        nargs="*",
         metavar="OUT",
         help="written by its suffix: .mp4 .webm .gif .csv .npz .html ...",
     )
     sub.add_argument("--fps", type=float, metavar="FPS", help="rows a second")
+    sub.add_argument("--speed", type=float, default=1.0, metavar="X")
+    sub.add_argument(
+        "--layout",
+        choices=("grid", "tiles", "episodes"),
+        default="grid",
+        help="one file, or one for each env or episode (default: grid)",
+    )
+    sub.add_argument(
+        "--order",
+        choices=("env", "return"),
+        default="env",
+        help="of the tiles (default: env)",
+    )
+    sub.add_argument(
+        "--quality", choices=("normal", "high", "lossless"), default="normal"
+    )
+    sub.add_argument(
+        "--labels", action="store_true", help="env, episode, step, return on each tile"
+    )
     sub.add_argument(
         "--overwrite", action="store_true", help="replace OUT instead of adding -1"
     )

@@ -40,8 +40,10 @@ if TYPE_CHECKING:
 # What may become one tensor: beyond it, a notebook's kernel is soon killed.
 MAX_TENSOR_BYTES = 4_000_000_000
 # Read at once: whole chunks of small pictures, single rows of large ones.
-_WINDOW_BYTES = 8_000_000
+_WINDOW_BYTES = 4_000_000
 _WINDOW_ROWS = 32
+# Grids from here on are drawn tile by tile.
+_LARGE_BYTES = 8_000_000
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -176,7 +178,7 @@ class Clip:
             RecordingError: The file is damaged in a row.
         """
         out: Frame | None = None
-        if math.prod(self.frame_size) * 3 > _WINDOW_BYTES and len(self.tile_envs) > 1:
+        if math.prod(self.frame_size) * 3 > _LARGE_BYTES and len(self.tile_envs) > 1:
             yield from self._large_frames(copy=copy)
             return
         for tiles in self._rows_of_tiles():
@@ -268,6 +270,8 @@ class Clip:
         for row in range(self.start, self.stop):
             if copy and row > self.start:
                 out = np.zeros(shape, np.uint8)
+            elif len(tiles) > 1:
+                out[...] = 0  # margins, onto which somebody may have drawn
             for index, (env, size) in enumerate(sizes.items()):
                 tile = tiles[size]
                 self.cache.frames([row], [env], self.camera, tile)

@@ -49,6 +49,7 @@ Source: which kinds to choose and why at most 8 decodes, DESIGN.md "Chunk".
 from __future__ import annotations
 
 import struct
+import threading
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -532,6 +533,17 @@ def join(
     )
 
 
+_of_thread = threading.local()
+
+
+def _decompressor() -> zstandard.ZstdDecompressor:
+    """Return this thread's: each takes 100 kB and more, ten small frames."""
+    if not hasattr(_of_thread, "decompressor"):
+        _of_thread.decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 29)
+    found: zstandard.ZstdDecompressor = _of_thread.decompressor
+    return found
+
+
 class ChunkReader:
     """Decodes the frames of one chunk; one after the other costs one decode each.
 
@@ -541,7 +553,6 @@ class ChunkReader:
     def __init__(self, chunk: Chunk, *, where: str = "chunk") -> None:
         self._chunk = chunk
         self._where = where
-        self._decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 29)
         self._header = zstd_header(chunk.height * chunk.width * 3)
         shape = chunk.height, chunk.width, 3
         self._frame: Frame = np.empty(shape, np.uint8)
@@ -632,7 +643,7 @@ class ChunkReader:
         self.num_decodes += 1
         try:
             source = b"".join((self._header, record))
-            size = self._decompressor.stream_reader(source).readinto(flat.data)
+            size = _decompressor().stream_reader(source).readinto(flat.data)
         except zstandard.ZstdError:
             size = -1
         if size != out.nbytes:

@@ -42,7 +42,7 @@ class NewRow(NamedTuple):
 class _Plain(NamedTuple):
     """A row whose pictures were all taken as they came, and what they became."""
 
-    kind: type
+    kind: Any  # list or tuple
     shapes: list[tuple[int, ...]]
     envs: Sequence[int] | None
     targets: list[tuple[int, str]]

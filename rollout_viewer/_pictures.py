@@ -32,7 +32,7 @@ _STRIP_FRAMES = 8
 _SHEET_FRAMES = 16
 # A picture of many frames is reduced to this, which any screen and mail takes, and
 # which bounds the memory; a single row never is.
-_MAX_PIXELS = 4_000_000
+_MAX_PIXELS = 2_000_000
 # Of a frame's height.
 _CAPTION_SHARE, _LEAST_CAPTION_PX = 0.05, 10
 

@@ -348,8 +348,8 @@ def recording_messages(
         yield data_message(seq, cache, stop, stop, group, num_rows=stop)
     if damage:
         warnings.warn(
-            f"to_html: {len(damage)} chunks cannot be read and are shown as missing. "
-            f"First: {damage[0]}",
+            f"to_html: expected an intact recording, got {len(damage)} damaged chunks, "
+            f"which are shown as missing. The first: {damage[0]}",
             RolloutViewerWarning,
             stacklevel=2,
         )

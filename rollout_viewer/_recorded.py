@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from rollout_viewer._ahead import in_order
 from rollout_viewer._errors import FrameError, RecordingError, RowError
 from rollout_viewer._moments import Moment, Scalars, column, describe, raw_column
 from rollout_viewer._recording import Recording
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -179,6 +180,22 @@ class RecordedFrames:
             frames = frames[:, 0]
         is_one = not isinstance(rows, slice) and np.ndim(rows) == 0
         return frames[0] if is_one else frames
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Give ``cache[row]`` of all rows in order.
+
+        Large rows are decoded one ahead in a thread.
+        """
+        slots = self._recording.slots
+        shown = [s for s in slots if s.camera == slots[0].camera]
+        nbytes = sum(s.height * s.width * 3 for s in shown)
+        return in_order(self.__getitem__, self._row_by_row(), nbytes)
+
+    def _row_by_row(self) -> Iterator[int]:
+        row = 0
+        while row < self.num_rows:
+            yield row
+            row += 1
 
     def frames(
         self,

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._cache import FrameCache
+from rollout_viewer._carried import Carried
 from rollout_viewer._errors import (
     FrameError,
     ReadOnlyError,
@@ -30,7 +31,7 @@ from rollout_viewer._errors import (
 from rollout_viewer._frames import crop, resize, split_frames
 from rollout_viewer._held_back import HeldBack
 from rollout_viewer._owner import is_worker, path_here
-from rollout_viewer._rows import Kind, as_column
+from rollout_viewer._rows import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -122,12 +123,14 @@ class Recorder:
         self._sink: FrameCache | HeldBack = (
             self.cache if keep_episode is None else HeldBack(self.cache, keep_episode)
         )
-        self._carried = _Carried(num_envs)
+        self._carried = Carried(num_envs)
         self._num_calls = 0
         self._is_kept = True
         self._episode = np.full(num_envs, -1, np.int64)
         self._is_running = np.zeros(num_envs, np.bool_)
         self._begins_late = np.zeros(num_envs, np.bool_)
+        self._begins_anew = np.zeros(num_envs, np.bool_)
+        self._has_gap = False
         self._infos: dict[int, dict[str, Any]] = {}
         self._mark = self.cache.num_rows
 
@@ -145,6 +148,7 @@ class Recorder:
         data: Mapping[str, Any] | None = None,
         infos: Mapping[int, Mapping[str, Any]] | None = None,
         is_same_call: bool = False,
+        is_kept: bool | None = None,
     ) -> int | None:
         """Take in what one call did to all envs.
 
@@ -163,6 +167,7 @@ class Recorder:
             infos: Env -> seed, options, labels of the episode that it begins.
             is_same_call: The second row of one call (an env that ended has been
                 reset), kept or skipped as the first.
+            is_kept: Whether to keep this call; None: each `skip`-th.
 
         Returns:
             The row, or None where nothing was recorded.
@@ -178,6 +183,10 @@ class Recorder:
                 f"{codes.shape}."
             )
         begins = codes == _RESET
+        if self._has_gap:
+            # Nobody saw the frame at which this action was chosen.
+            self._has_gap, action = False, None
+            self._carried.clear(begins)
         self._flush(begins & (self._carried.count > 0))
         self._count_episodes(begins, infos or {})
         codes[self._episode % self._every > 0] = _IDLE
@@ -189,7 +198,8 @@ class Recorder:
         self._is_running &= ~self._carried.has_ended
         self._begins_late |= is_reset
         if not is_same_call:
-            self._is_kept = self._num_calls % self._skip == 0
+            is_due = self._num_calls % self._skip == 0
+            self._is_kept = is_due if is_kept is None else is_kept
             self._num_calls += 1
         if (codes == _IDLE).all() or not (self._is_kept or is_cut_off):
             return None
@@ -201,6 +211,31 @@ class Recorder:
         row = self._append(codes, frames, envs, data)
         self._begins_late[:] = False
         return row
+
+    def resume(
+        self,
+        begins: Mask,
+        count: Any,
+        reward: Any,
+        infos: Mapping[int, Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Go on after calls that `add` was not told of.
+
+        Args:
+            begins: (B,): the env runs another episode than at its last row. A step of
+                it is then the first known row of that.
+            count: (B,) transitions left out of the episode that runs.
+            reward: (B,) sum of their rewards; NaN: none.
+            infos: Env -> seed, options, labels of the episode that runs, of those that
+                `begins` names.
+        """
+        anew = np.array(begins, np.bool_)
+        self._carried.put(np.asarray(count), np.asarray(reward))
+        self._is_running |= anew
+        self._begins_anew |= anew
+        self._begins_late |= anew & (self._carried.count == 0)
+        self._infos.update({env: dict(info) for env, info in (infos or {}).items()})
+        self._has_gap = True
 
     def _count_episodes(
         self, begins: Mask, infos: Mapping[int, Mapping[str, Any]]
@@ -243,11 +278,13 @@ class Recorder:
             truncated=carried.truncated,
             action=carried.action if is_step.any() else None,
             data=data,
+            reset=self._begins_anew if self._begins_anew.any() else None,
             # None, as long as nothing was skipped: the cache is faster then.
             num_transitions=carried.count if carried.count.max() > 1 else None,
             episode_info=self._infos,
         )
         carried.clear(is_step)
+        self._begins_anew &= codes == _IDLE
         for env in np.flatnonzero(codes != _IDLE).tolist():
             self._infos.pop(env, None)
         return row
@@ -374,72 +411,6 @@ def is_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell is not None and "IPKernelApp" in shell.config
-
-
-class _Carried:
-    """Step data of transitions since the last row of each env."""
-
-    def __init__(self, num_envs: int) -> None:
-        self._num_envs = num_envs
-        self.count = np.zeros(num_envs, np.int64)
-        self.reward = np.full(num_envs, np.nan)
-        self.terminated = np.zeros(num_envs, np.bool_)
-        self.truncated = np.zeros(num_envs, np.bool_)
-        self.action: npt.NDArray[Any] | None = None
-
-    @property
-    def has_ended(self) -> Mask:
-        return self.terminated | self.truncated
-
-    def add(
-        self, envs: Mask, reward: Any, terminated: Any, truncated: Any, action: Any
-    ) -> None:
-        n = self._num_envs
-        rewards = None if reward is None else as_column("reward", reward, n, "f8")
-        is_terminated = as_column("terminated", _or_false(terminated, n), n, "?")
-        is_truncated = as_column("truncated", _or_false(truncated, n), n, "?")
-        actions = None if action is None else _as_actions(action, n)
-        if rewards is not None:
-            is_number = envs & ~np.isnan(rewards)
-            np.copyto(self.reward, 0.0, where=is_number & np.isnan(self.reward))
-            np.add(self.reward, rewards, out=self.reward, where=is_number)
-        self.terminated |= is_terminated & envs
-        self.truncated |= is_truncated & envs
-        self._add_action(envs & (self.count == 0), actions)
-        self.count += envs
-
-    def _add_action(self, envs: Mask, actions: npt.NDArray[Any] | None) -> None:
-        # Of several the first: it was chosen at the frame of the row before.
-        before = self.action
-        self.action = actions
-        if before is None or actions is None or before.shape != actions.shape:
-            return
-        actions[~envs] = before[~envs]
-
-    def clear(self, envs: Mask) -> None:
-        self.count[envs] = 0
-        self.reward[envs] = np.nan
-        self.terminated[envs] = False
-        self.truncated[envs] = False
-
-
-def _or_false(value: Any, num_envs: int) -> Any:
-    return np.zeros(num_envs, np.bool_) if value is None else value
-
-
-def _as_actions(action: Any, num_envs: int) -> npt.NDArray[Any] | None:
-    """Return actions as a new array (B, ...), or None where they are no numbers."""
-    if hasattr(action, "detach"):
-        action = action.detach().cpu().numpy()
-    try:
-        # A copy: loops reuse their action buffer.
-        actions = np.array(action)
-    except ValueError:
-        return None
-    if actions.ndim == 0 and num_envs == 1:
-        actions = actions.reshape(1)
-    is_fit = actions.ndim > 0 and len(actions) == num_envs
-    return actions if is_fit and actions.dtype.kind in "biuf" else None
 
 
 def _checked_cache(cache: FrameCache | str | Path | None, num_envs: int) -> FrameCache:

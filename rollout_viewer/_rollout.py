@@ -18,7 +18,8 @@ from rollout_viewer._errors import (
     ShapeError,
     UnsupportedEnvError,
 )
-from rollout_viewer._recorder import Recorder, is_notebook
+from rollout_viewer._recorder import is_notebook
+from rollout_viewer.sources._wrapper import RecordingWrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._cache import FrameCache
+    from rollout_viewer._recorder import Recorder
     from rollout_viewer._rows import Episode
 
     Mask = npt.NDArray[np.bool_]
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 _SUPPORTED = (
     "gymnasium.Env",
     "gymnasium.vector.VectorEnv",
+    "torchrl.envs.EnvBase",
     "objects with reset(), step(action) and render()",
 )
 
@@ -81,7 +84,8 @@ def record(
 
     Args:
         env: A Gymnasium `Env` or `VectorEnv` made with ``render_mode="rgb_array"``,
-            or an object with reset, step and render.
+            a TorchRL environment with an entry ``"pixels"`` or a `render`, or an
+            object with reset, step and render.
         cache: Where to record, also after others; a path: a new one there; None: a
             new one in a temporary file.
         every: Record each n-th episode of each env; the others cost no rendering
@@ -120,6 +124,10 @@ def record(
         from rollout_viewer.sources import gymnasium
 
         wrapped = gymnasium.wrap(env, **options)
+    if wrapped is None and "torchrl.envs" in sys.modules:
+        from rollout_viewer.sources import torchrl
+
+        wrapped = torchrl.wrap(env, **options)
     if wrapped is None:
         from rollout_viewer.sources import plain
 
@@ -154,7 +162,8 @@ def rollout(
         env: As for `record`, or what `record` returned.
         policy: Takes an observation (of a vector env: the batch) and returns an
             action; or has ``predict(observation, ...)`` as Stable-Baselines3's
-            models, whose recurrent state is handed on. None: random actions.
+            models, whose recurrent state is handed on. Of a TorchRL environment a
+            `TensorDictModule`, or a function of a tensordict. None: random actions.
         max_steps: Calls of `env.step` at most.
         episodes: Stop when so many ended, all envs together. Whichever comes
             first; a warning tells if it was `max_steps`.
@@ -162,7 +171,8 @@ def rollout(
             ends when it returns False.
         seed: Of the first reset, and of random actions (``env.action_space``). Of a
             vector env also one for each env; random actions take the first.
-        deterministic: Passed to ``policy.predict``.
+        deterministic: Passed to ``policy.predict``; of a TorchRL environment, the
+            exploration type is DETERMINISTIC.
         break_when_any_done: Stop when an episode ends.
         cache: Where to record, after what is there; a path: a new one there; None:
             a new one in a temporary file.
@@ -214,20 +224,30 @@ def rollout(
 
 def _recorded(env: Any, cache: FrameCache | str | Path | None) -> Recorded:
     """Return `env` as something that records itself."""
-    if not isinstance(getattr(env, "recorder", None), Recorder):
-        return cast("Recorded", record(env, cache=cache))
+    # Asking it for an attribute would start the workers of a TorchRL environment.
+    if not isinstance(env, RecordingWrapper):
+        return _driven(record(env, cache=cache))
     if cache is not None and cache is not env.recorder.cache:
         raise ValueError(
             "rollout: expected no cache= for an environment that record() returned, "
             "since it has one, got another. Pass the bare environment."
         )
-    recorded = cast("Recorded", env)
+    recorded = _driven(env)
     recorded.check_open()
     return recorded
 
 
+def _driven(env: Any) -> Recorded:
+    """Return `env`, or what it offers to be stepped by."""
+    is_other = "driven" in vars(type(env))
+    return cast("Recorded", env.driven() if is_other else env)
+
+
 def _actor(policy: Any, env: Recorded, seed: Seed, deterministic: bool) -> Act:
     """Return a function of observation and episode starts that returns an action."""
+    if hasattr(env, "actor"):
+        act: Act = env.actor(policy, seed, deterministic)
+        return act
     space = getattr(env, "action_space", None)
     if policy is None:
         if space is None:

@@ -130,7 +130,8 @@ class Rows:
     ) -> StepRow:
         """Return the next row, checked and completed; changes nothing.
 
-        It may share memory with what came in: `append` it before that changes.
+        It may share memory with what came in: `append` it before that changes. With
+        `kind`, `reset` names the steps that are the first known row of an episode.
 
         Raises:
             ShapeError: Something is not one value for each env.
@@ -142,7 +143,9 @@ class Rows:
             ("terminated", terminated, TERMINATED),
             ("truncated", truncated, TRUNCATED),
         )
-        if num_transitions is None and reward is not None and self._goes_on(codes):
+        begins_anew = kind is not None and reset is not None
+        is_usual = num_transitions is None and reward is not None and not begins_anew
+        if is_usual and self._goes_on(codes):
             # The usual row, many times as fast as the general case below.
             rewards = as_column("reward", reward, n, np.float64)
             flags = np.zeros(n, np.uint8)
@@ -164,6 +167,8 @@ class Rows:
                 ended = as_column(name, value, n, np.bool_) & is_step
                 flags[ended] |= bit
         flags[(codes == RESET) | (is_step & ~self._is_running)] |= BEGINS
+        if begins_anew:
+            flags[is_step & as_column("reset", reset, n, np.bool_)] |= BEGINS
         count = np.ones(n, np.int64)
         if num_transitions is not None:
             count = as_column("num_transitions", num_transitions, n, np.int64)

@@ -282,6 +282,25 @@ def has_side_files(path: Path) -> bool:
     return any(os.path.exists(f"{path}{side}") for side in ("-wal", "-journal"))
 
 
+def amend_meta(path: Path, key: str, value: Any) -> None:
+    """Store a JSON value in the file of a recording that nobody writes.
+
+    Raises:
+        RecordingError: The file cannot be written.
+    """
+    connection = _connect(f"file:{_quoted(path)}?mode=rw", uri=True)
+    try:
+        with connection:
+            connection.execute(*meta_statement(key, value))
+    except sqlite3.Error as error:
+        raise RecordingError(
+            f"FrameCache: expected a file that can be written, got {str(path)!r} "
+            f"({error}). Make it yours."
+        ) from error
+    finally:
+        connection.close()
+
+
 def set_journal(connection: sqlite3.Connection, path: Path) -> None:
     """Let others read while one writes, where the file system allows it."""
     connection.execute(f"PRAGMA journal_mode = {'WAL' if is_local(path) else 'DELETE'}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._errors import MissingDependencyError
+from rollout_viewer._errors import MissingDependencyError, ShapeError
 from rollout_viewer._job import tags
 
 if TYPE_CHECKING:
@@ -82,10 +82,17 @@ def _typed(columns: dict[str, Column], schema: Any) -> Any:
     """Return lines as a table of pyarrow, null where there is no value."""
     import pyarrow as pa
 
-    arrays = [
-        pa.array(column.values, mask=column.is_missing).cast(field.type, safe=False)
-        for field, column in zip(schema, columns.values(), strict=True)
-    ]
+    arrays = []
+    for field, column in zip(schema, columns.values(), strict=True):
+        array = pa.array(column.values, mask=column.is_missing)
+        try:
+            arrays.append(array.cast(field.type))
+        except pa.ArrowInvalid as error:
+            raise ShapeError(
+                f".parquet: expected {field.name!r} to be {field.type} in all rows, as "
+                f"in the first, got {array.type} ({error}). Record one type, or write "
+                ".csv."
+            ) from error
     return pa.Table.from_arrays(arrays, schema=schema)
 
 

@@ -1,8 +1,15 @@
 """Recordings of very many envs: within the memory budget, and exact."""
 
+import pathlib
+import subprocess
+import sys
+
 import numpy as np
+import pytest
 
 import rollout_viewer as rv
+from rollout_viewer._codec import CHUNK_ROWS
+from rollout_viewer._readers import Readers
 
 MEMORY_BYTES = 64_000_000
 
@@ -70,3 +77,70 @@ def test_a_hundred_thousand_rows_open_with_their_ends(tmp_path):
     assert [episode.length for episode in opened.episodes] == [1000] * 100
     assert (opened[99_999, 0] == frames[99_999 % 64]).all()
     assert opened.find(0, 57, 500) == 57_499
+
+
+# Prints by how much the process grew at most: while it recorded, and with reading.
+GROW = """
+import pathlib, sys
+import numpy as np
+import rollout_viewer as rv
+
+def peak_bytes():
+    status = pathlib.Path("/proc/self/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+num_envs, memory_bytes, path = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+rng = np.random.default_rng(0)
+frames = rng.integers(0, 256, (num_envs, 84, 84, 3), np.uint8)
+out = np.zeros((1, 1, 84, 84, 3), np.uint8)
+with rv.FrameCache() as cache:  # what imports and first rows take anyway
+    cache.append(frames[:1])
+    cache.frames(0, out=out)
+before = peak_bytes()
+with rv.FrameCache(path, memory_bytes=memory_bytes) as cache:
+    for row in range(70):
+        frames[:, row % 84, :8] ^= 255
+        cache.append(frames, reward=np.zeros(num_envs), kind="step")
+    for row in (69, 3, 40):
+        for env in range(num_envs):
+            cache.frames(row, envs=[env], out=out)
+    assert (out[0, 0, -1] == frames[-1, -1]).all()
+print(peak_bytes() - before)
+"""
+
+
+@pytest.mark.skipif(
+    not pathlib.Path("/proc/self/status").exists(),
+    reason="only Linux tells the most that a process had",
+)
+def test_a_thousand_pictured_envs_stay_within_the_memory_budget(tmp_path):
+    path = tmp_path / "run.rollout"
+    arguments = ["1024", str(256_000_000), str(path)]
+
+    done = subprocess.run(
+        [sys.executable, "-c", GROW, *arguments],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    # 70 rows are 1.5 GB of pixels.
+    assert int(done.stdout) < 256_000_000
+    cache = rv.open(path)
+    assert (cache.num_rows, cache.num_envs) == (70, 1024)
+    assert len(cache.pictured_envs) == 1024
+
+
+def test_blocks_without_pictures_take_their_share_of_the_readers_budget():
+    cache = rv.FrameCache()
+    cache.append(np.zeros((1, 8, 8, 3), np.uint8), kind="step", reward=[0])
+    for _ in range(40 * CHUNK_ROWS):
+        cache.append([None], kind="step", reward=[0])
+    readers = Readers(budget_bytes=4096)
+
+    shown = [
+        readers.is_shown(cache._recording, block * CHUNK_ROWS, 0) for block in range(40)
+    ]
+
+    assert shown == [True, *[False] * 39]
+    assert 1 < len(readers._entries) < 20

@@ -1,5 +1,6 @@
 import csv
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -167,6 +168,18 @@ def test_view_prints_the_path_where_there_is_no_display(
     assert main(["view", str(recording)]) == 0
 
     assert capsys.readouterr().out.strip().endswith("poles.html")
+
+
+def test_export_takes_what_write_takes(recording, tmp_path, capsys):
+    arguments = ["--layout", "tiles", "--labels", "--speed", "2", "--order", "return"]
+
+    out = str(tmp_path / "a.mp4")
+    assert main(["export", str(recording), out, *arguments, "--quality", "high"]) == 0
+
+    written = [pathlib.Path(line) for line in capsys.readouterr().out.split()]
+    with rv.open(recording) as cache:
+        assert len(written) == cache.num_envs
+        assert rv.open(written[0]).fps == 2 * cache.fps
 
 
 def test_demo_writes_recording_video_table_page_and_notebook(tmp_path, capsys):

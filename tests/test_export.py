@@ -370,6 +370,30 @@ def test_a_long_parquet_file_is_written_in_groups(tmp_path, monkeypatch):
     assert file.read()["row"].to_pylist() == [row for row in range(250) for _ in (0, 1)]
 
 
+def test_a_column_that_changes_its_type_is_told_and_not_truncated(tmp_path):
+    cache = FrameCache()
+    for value in (1, 2, 0.5):
+        cache.append(None, reset=[False], data={"x": np.array([value])})
+
+    with pytest.raises(ExportError, match="'x' to be int64 in all rows, .* got double"):
+        cache.clip().write(tmp_path / "a.parquet")
+
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("dtype", ["float16", "uint8", "int32", "uint64", "bool"])
+def test_parquet_keeps_every_type_of_number(tmp_path, dtype):
+    cache = FrameCache()
+    for row in range(3):
+        cache.append(None, reset=[row == 0], data={"x": np.array([row]).astype(dtype)})
+
+    (path,) = cache.clip().write(tmp_path / "a.parquet")
+
+    found = parquet.read_table(path)["x"].to_numpy()
+    assert found.dtype == dtype
+    assert found.tolist() == np.arange(3).astype(dtype).tolist()
+
+
 def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
 

@@ -252,14 +252,14 @@ def test_what_is_damaged_is_told_once_and_the_rest_is_sent(tmp_path, column):
     record(rv.FrameCache(path), 200).close()
     with sqlite3.connect(path) as connection:
         for block in (1, 3):
-            key = block << 16
+            pack = block << 16
             (blob,) = connection.execute(
-                f"SELECT {column} FROM packs WHERE id = ?", (key,)
+                f"SELECT {column} FROM packs WHERE id = ?", (pack,)
             ).fetchone()
             at = 60 if column == "data" else 5
             blob = blob[:at] + bytes([blob[at] ^ 1]) + blob[at + 1 :]
             connection.execute(
-                f"UPDATE packs SET {column} = ? WHERE id = ?", (blob, key)
+                f"UPDATE packs SET {column} = ? WHERE id = ?", (blob, pack)
             )
     connection.close()
     cache = rv.open(path)
@@ -278,3 +278,24 @@ def test_what_is_damaged_is_told_once_and_the_rest_is_sent(tmp_path, column):
     assert "shown as missing" in str(page.errors[0])
     page.hello()
     assert len(page.errors) == 2
+
+
+def test_a_page_for_a_file_says_what_is_damaged_and_has_the_rest(tmp_path):
+    path = tmp_path / "x.rollout"
+    record(rv.FrameCache(path), 40).close()
+    with sqlite3.connect(path) as connection:
+        (blob,) = connection.execute("SELECT data FROM packs WHERE id = 0").fetchone()
+        blob = blob[:60] + bytes([blob[60] ^ 1]) + blob[61:]
+        connection.execute("UPDATE packs SET data = ? WHERE id = 0", (blob,))
+    connection.close()
+
+    with pytest.warns(rv.RolloutViewerWarning, match="got 1 damaged chunks"):
+        messages = list(_protocol.recording_messages(rv.open(path)))
+
+    chunks = {
+        (block, slot): set(parse(chunk).kinds)
+        for message in messages[1:]
+        for block, slot, chunk in _protocol.decode_chunks(message.buffers[4])
+    }
+    assert [key for key, kinds in chunks.items() if kinds == {ABSENT}] == [(0, 0)]
+    assert len(chunks) == 4

@@ -471,10 +471,11 @@ def test_what_is_reduced_is_converted_in_bands_too(tmp_path, monkeypatch):
     assert back[:18].max() < 5
 
 
-def test_large_pictures_come_back_whole(tmp_path):
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_large_pictures_come_back_whole(tmp_path, codec):
     frames = [counting.draw(n, 1600, 2400) for n in range(3)]
 
-    path = write(tmp_path / "a.mp4", frames)
+    path = write(tmp_path / "a.mp4", frames, options={"codec": codec})
 
     assert numbers(path, 1600, 2400) == [0, 1, 2]
 

@@ -189,8 +189,11 @@ def test_a_temporary_recording_of_a_worker_goes_with_it(tmp_path, context, monke
     assert not list(tmp_path.glob("rollout-*"))
 
 
+KEPT = []
+
+
 def record_temporarily():
-    global kept
-    kept = rv.FrameCache()
-    kept.append(np.zeros((1, 8, 8, 3), np.uint8))
-    assert kept.path.exists()
+    # In a global, so that it goes at exit and not before.
+    KEPT.append(rv.FrameCache())
+    KEPT[0].append(np.zeros((1, 8, 8, 3), np.uint8))
+    assert KEPT[0].path.exists()

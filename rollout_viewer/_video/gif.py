@@ -149,6 +149,7 @@ class _ExactColors:
         self._bands = _bands(*size)
         self._reformatter = VideoReformatter()
         self._before: Codes | None = None
+        self._mask = np.empty((self._bands[0].stop, size[1]), np.bool_)
 
     def add(self, frame: Frame) -> bool:
         """Learn the colours of a frame; False: they are too many."""
@@ -204,7 +205,9 @@ class _ExactColors:
         if len(self._bands) > 1:
             return None
         before, self._before = self._before, codes
-        return None if before is None else codes != before
+        if before is None:
+            return None
+        return np.not_equal(codes, before, out=self._mask)
 
     def _numbers(self, codes: Codes) -> Indices:
         slots = codes * self._factor

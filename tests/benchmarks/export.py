@@ -91,7 +91,7 @@ def mp4(is_quick: bool) -> list[Row]:
         slow = is_quick and "Cheetah" in env_id  # 0.1 s a frame on osmesa
         frames, clip = record(env_id, 100 if slow else NUM_FRAMES)
         results[env_id] = race(
-            {"ours": lambda path, clip=clip: clip.write(path), **mp4_peers(frames)},
+            {"ours": clip.write, **mp4_peers(frames)},
             frames,
             ".mp4",
             2 if is_quick else NUM_TURNS,
@@ -262,7 +262,7 @@ def gif(is_quick: bool) -> list[Row]:
     for env_id in filter(is_there, ENVS):
         frames, clip = record(env_id, 50 if is_quick else GIF_FRAMES)
         results[env_id] = race(
-            {"ours": lambda path, clip=clip: clip.write(path), **gif_peers(frames)},
+            {"ours": clip.write, **gif_peers(frames)},
             frames,
             ".gif",
             1 if is_quick else 3,

@@ -11,6 +11,7 @@ import re
 import numpy as np
 import pytest
 
+from rollout_viewer._video import read_video
 from rollout_viewer.testing import counting_frames, read_count
 
 NUM_ROWS, NUM_ENVS, HEIGHT, WIDTH = 40, 4, 48, 64
@@ -236,6 +237,35 @@ def test_download_sends_the_file_through_the_browser(shown, tmp_path):
     rows = [read_count(picture[:HEIGHT, :WIDTH])[0] for picture in pictures]
     assert rows == list(range(NUM_ROWS))
     assert not list(notebook.folder.glob("csv_logs/**/*.mp4"))
+
+
+RECORD_VIDEO = """
+import rollout_viewer as rv
+from rollout_viewer.testing import CountingEnv
+
+env = rv.RecordVideo(CountingEnv([9]), "videos")
+env.reset()
+for _ in range(9):
+    env.step(0)
+env
+"""
+
+
+def test_the_dump_button_of_a_record_video_writes_where_it_writes(lab):
+    notebook = lab(RECORD_VIDEO, "env.close()")
+    notebook.run_cell(0)
+    viewer = Viewer(notebook)
+    viewer.wait_until_loaded(10)
+
+    viewer.button("^dump mp4").click()
+    viewer.root.get_by_text(re.compile(r"videos/rl-video_r0-10_0\.mp4")).wait_for()
+    notebook.run_cell(1)
+
+    folder = notebook.folder / "videos"
+    for name in ("rl-video_r0-10_0.mp4", "rl-video-episode-0.mp4"):
+        drawn = [read_count(frame)[0] for frame in read_video(folder / name)]
+        assert drawn == list(range(10))
+    assert not (notebook.folder / "csv_logs").exists()
 
 
 def test_a_failing_logger_is_told_in_the_widget(lab):

@@ -1,0 +1,237 @@
+"""`RecordVideo`: Gymnasium's recorder of one environment, on a lossless recording."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, SupportsFloat
+
+import gymnasium
+from gymnasium.vector import VectorEnv
+
+from rollout_viewer._rows import Kind
+from rollout_viewer.sources.gymnasium._asking import (
+    kept,
+    one_action,
+    reset_info,
+    resets_itself,
+    small_shape,
+)
+from rollout_viewer.sources.gymnasium._env import EnvWrapper
+from rollout_viewer.sources.gymnasium._videos import (
+    EmptyListError,
+    Videos,
+    always,
+    check_folder,
+    check_render_mode,
+    fps_and_quiet,
+    newest_image,
+    spec_kwargs,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rollout_viewer._cache import FrameCache
+    from rollout_viewer.sources.gymnasium._videos import Trigger
+
+_RecordConstructorArgs = gymnasium.utils.RecordConstructorArgs
+
+
+class RecordVideo(EnvWrapper, Videos, _RecordConstructorArgs):
+    """Records videos of an environment's episodes: `gymnasium.wrappers.RecordVideo`.
+
+    Given a `VectorEnv`, makes a `VectorRecordVideo`. Triggers, lengths (a
+    `video_length` of N gives N + 1 frames: the first, and one a step), file names,
+    warnings and error types are Gymnasium's.
+
+    Other than there, frames are kept without loss in a recording in `video_folder`,
+    not in memory: `cache`, `viewer` and `dump` show and write them. And:
+
+    - All frames reach the video, in order, once; gray, float and odd-sized ones too.
+    - An unclosed env loses nothing, nor does a process that dies: its missing videos
+      are written by the next `RecordVideo` over the folder, or by ``rollout-viewer
+      export <folder>``.
+    - Nothing is overwritten without ``overwrite=True``: a taken name gets ``-1``.
+    - A JSON with the episodes lies beside each video, and a ``.rollout`` file with the
+      frames of all, which lets the oldest go beyond 1 GB.
+    - A failing disk or a frame that is none is warned of; the run goes on.
+    - moviepy is not needed; an fps that is no positive number is refused at once.
+    - `close` writes the video before it closes the environment.
+
+    Args:
+        env: Made with a render mode that gives images, such as ``"rgb_array"``.
+        video_folder: Of the videos; made if it is missing.
+        episode_trigger: From an episode's number to whether to record it. Without a
+            trigger: episodes 0, 1, 8, 27, ..., 1000, 2000, ...
+        step_trigger: From a step's number to whether to record from there on.
+        video_length: In steps; 0: until the next reset.
+        name_prefix: ``<name_prefix>-episode-<n>.mp4`` or ``-step-<n>.mp4``.
+        fps: Frames a second; None: ``env.metadata["render_fps"]``, or 30. A bool is
+            the `disable_logger` of Gymnasium 0.29, which stood here.
+        disable_logger: False draws a progress bar for each video.
+        gc_trigger: From an episode's number to whether to collect garbage after it.
+        logger: Gets each video too: anything with `log_video`.
+        cache: Where to record instead of in `video_folder`.
+        overwrite: Replace videos and recording of an earlier run, with a warning.
+
+    Raises:
+        ValueError: The render mode gives no images, or fps is not positive.
+        OSError: The folder cannot be written.
+
+    Example:
+        >>> import gymnasium as gym, tempfile
+        >>> env = gym.make("CartPole-v1", render_mode="rgb_array")
+        >>> env = RecordVideo(env, tempfile.mkdtemp(), lambda episode: episode == 0)
+        >>> _ = env.reset(seed=0)
+        >>> for _ in range(3):
+        ...     _ = env.step(0)
+        >>> len(env.recorded_frames)
+        4
+        >>> env.close()
+
+    Source: gymnasium 1.4.0, gymnasium/wrappers/rendering.py.
+    """
+
+    def __new__(cls, env: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Make a `VectorRecordVideo` for a vector environment."""
+        if not isinstance(env, VectorEnv):
+            return super().__new__(cls)
+        from rollout_viewer.sources.gymnasium.vector import VectorRecordVideo
+
+        third = args[1] if len(args) > 1 else ()
+        if len(args) > 1 and (third is None or callable(third)):
+            # In the order of this class: no aspect ratio, no record_first_only.
+            args = (args[0], (1, 1), False, *args[1:])
+        return VectorRecordVideo(env, *args, **kwargs)
+
+    def __init__(
+        self,
+        env: gymnasium.Env[Any, Any],
+        video_folder: str,
+        episode_trigger: Trigger | None = None,
+        step_trigger: Trigger | None = None,
+        video_length: int = 0,
+        name_prefix: str = "rl-video",
+        fps: float | None = None,
+        disable_logger: bool = True,
+        gc_trigger: Trigger | None = always,
+        *,
+        logger: Any = None,
+        cache: FrameCache | str | Path | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        fps, disable_logger = fps_and_quiet(fps, disable_logger)
+        options = {
+            "video_folder": video_folder,
+            "episode_trigger": episode_trigger,
+            "step_trigger": step_trigger,
+            "video_length": video_length,
+            "name_prefix": name_prefix,
+            "fps": fps,
+            "disable_logger": disable_logger,
+            "gc_trigger": gc_trigger,
+            "logger": logger,
+            "overwrite": overwrite,
+        }
+        _RecordConstructorArgs.__init__(
+            self, _disable_deepcopy=True, **options, cache=spec_kwargs(cache)
+        )
+        EnvWrapper.__init__(self, env)
+        check_render_mode(env)
+        check_folder(video_folder, overwrite=overwrite)
+        self._obs_shape = small_shape(env.observation_space)
+        self._resets_itself = resets_itself(env)
+        self._has_ended = False
+        self._history: list[Any] = []
+        self._set_up(num_envs=1, cache=cache, **options)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._history = []
+        self._take_over(self._takes)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Reset the environment, and start a video if a trigger says so."""
+        obs, info = self.env.reset(seed=seed, options=options)
+        self._has_ended = False
+        self._begin_episode()
+        self._ask_episode_trigger()
+        about_it = reset_info(seed, options)
+        if self.recording:
+            self._keep(Kind.RESET, data=self._data(obs), infos={0: about_it})
+        else:
+            self._takes.begin_episode(about_it)
+        return obs, info
+
+    def step(
+        self, action: Any
+    ) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Step the environment, and record what it shows while a video runs."""
+        result = obs, reward, terminated, truncated, _ = self.env.step(action)
+        is_reset = self._resets_itself and self._has_ended
+        self._has_ended = bool(terminated or truncated)
+        self.step_id += 1
+        self._ask_step_trigger()
+        if self.recording:
+            self._keep(
+                Kind.RESET if is_reset else Kind.STEP,
+                reward=[float(reward)],
+                terminated=[bool(terminated)],
+                truncated=[bool(truncated)],
+                action=one_action(action),
+                data=self._data(obs),
+            )
+        elif is_reset:
+            self._takes.begin_episode({})
+        else:
+            self._takes.pass_step(float(reward))
+        return result
+
+    def render(self) -> Any:
+        """Return what the environment renders.
+
+        With a list render mode also what was taken for the video since the last call.
+        """
+        pictures = self.env.render()
+        if not isinstance(pictures, list):
+            return pictures
+        taken, self._history = self.render_history, []
+        return taken + pictures
+
+    @property
+    def render_history(self) -> list[Any]:
+        """Pictures of a list render mode that were taken for videos."""
+        return [
+            self.cache[one, 0] if isinstance(one, int) else one for one in self._history
+        ]
+
+    def close(self) -> None:
+        """Write the video that is recorded, then close the environment."""
+        try:
+            if self.recording:
+                self._stop()
+            self._takes.finish()
+        finally:
+            self.env.close()
+
+    def _keep(self, kind: Kind, **call: Any) -> None:
+        others: list[Any] = []
+
+        def picture() -> list[Any]:
+            frame = self.env.render()
+            if isinstance(frame, list):
+                if not frame:
+                    raise EmptyListError
+                *others[:], frame = frame
+                others.append(None)  # the row's own, known when it is there
+            return [newest_image(frame)]
+
+        row = self._record([kind], picture, **call)
+        if others:
+            others[-1:] = [] if row is None else [row]
+            self._history += others
+        self._stop_if_full()
+
+    def _data(self, obs: Any) -> dict[str, Any] | None:
+        return kept(obs, self._obs_shape, [1])

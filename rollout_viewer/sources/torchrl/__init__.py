@@ -1,0 +1,67 @@
+"""TorchRL: its recorders under their own names, with the frames in a cache.
+
+Each class is a subclass of TorchRL's of the same name, and stands where it stands.
+Importing this package imports no TorchRL; its names do, when they are asked for.
+
+- `VideoRecorder`: a transform that records what passes it.
+- `PixelRenderTransform`: a transform that renders.
+- `TensorDictRecorder`: a transform that keeps tensordicts.
+- `Recorder`, also `LogValidationReward`: evaluates within a `Trainer`.
+- `wrap`, `rollout_callback`: what `rollout_viewer.record` and ``env.rollout`` use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from rollout_viewer._errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from rollout_viewer.sources.torchrl.pixel_render import PixelRenderTransform
+    from rollout_viewer.sources.torchrl.rollout import rollout_callback, wrap
+    from rollout_viewer.sources.torchrl.tensordict_recorder import TensorDictRecorder
+    from rollout_viewer.sources.torchrl.validation import LogValidationReward, Recorder
+    from rollout_viewer.sources.torchrl.video_recorder import VideoRecorder
+
+__all__ = [
+    "LogValidationReward",
+    "PixelRenderTransform",
+    "Recorder",
+    "TensorDictRecorder",
+    "VideoRecorder",
+    "rollout_callback",
+    "wrap",
+]
+
+_HOMES = {
+    "LogValidationReward": "validation",
+    "PixelRenderTransform": "pixel_render",
+    "Recorder": "validation",
+    "TensorDictRecorder": "tensordict_recorder",
+    "VideoRecorder": "video_recorder",
+    "rollout_callback": "rollout",
+    "wrap": "rollout",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = importlib.import_module(f"{__name__}.{_HOMES[name]}")
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in ("tensordict", "torch", "torchrl"):
+            raise
+        raise MissingDependencyError(
+            f"{name} needs {missing}, which is not installed. Run: "
+            'pip install "rollout-viewer[torchrl]"'
+        ) from error
+    value = getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,126 @@
+"""A batch of a replay buffer or data set, as rows of episodes that follow one another.
+
+Decides where one slice ends and the next begins, and what led to each frame. Knows
+tensordicts. Knows nothing of pictures or caches.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from rollout_viewer.sources.torchrl._step_data import StepReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+    from tensordict import TensorDictBase
+
+    Mask = npt.NDArray[np.bool_]
+
+# Where collectors, samplers and data sets write which trajectory a frame is of.
+_TRAJECTORIES = (
+    ("collector", "traj_ids"),
+    "traj_ids",
+    "episode",
+    "traj",
+    ("next", "episode"),
+)
+
+
+class SliceRow(NamedTuple):
+    """One frame of a batch, or (`position` None) an end whose picture is not in it."""
+
+    position: int | None
+    begins: bool
+    reward: float | None
+    terminated: bool
+    truncated: bool
+    action: Any
+
+
+class Slices:
+    """The frames of one batch, in order.
+
+    Args:
+        td: The batch; its last axis is time.
+        is_next: The pictures are those of ``"next"``: of the frame after a
+            transition, rather than before.
+        slice_len: Frames of each slice, if the batch is made of equal ones.
+
+    Attributes:
+        is_told: Something told where the slices end. Else the batch is one.
+    """
+
+    def __init__(
+        self, td: TensorDictBase, is_next: bool, slice_len: int | None
+    ) -> None:
+        self._count = count = td.numel()
+        self._is_next = is_next
+        after = td.get("next", None)
+        reader = StepReader()
+        ends = reader.ends(td if after is None else after, count)
+        self._terminated, self._truncated = ends
+        self._reward = reader.reward(td if after is None else after, count)
+        self._action = reader.action(td, count)
+        self._is_last, self.is_told = _last_of_slices(td, ends.any, slice_len)
+
+    def __iter__(self) -> Iterator[SliceRow]:
+        return self._after() if self._is_next else self._before()
+
+    def _after(self) -> Iterator[SliceRow]:
+        """Give frames that are after their transitions: all of it is in their row."""
+        for index in range(self._count):
+            yield self._row(index, index, begins=False, is_last=self._is_last[index])
+
+    def _before(self) -> Iterator[SliceRow]:
+        """Give frames that are before theirs: what led to one stands with the last."""
+        begins = True
+        for index in range(self._count):
+            if begins:
+                yield SliceRow(index, True, None, False, False, None)
+            else:
+                yield self._row(index, index - 1, begins=False, is_last=False)
+            begins = bool(self._is_last[index])
+            if begins and (self._terminated[index] or self._truncated[index]):
+                # The picture after it is not in the batch; its reward is.
+                yield self._row(None, index, begins=False, is_last=True)
+
+    def _row(
+        self, position: int | None, transition: int, *, begins: bool, is_last: bool
+    ) -> SliceRow:
+        terminated = bool(self._terminated[transition])
+        truncated = bool(self._truncated[transition])
+        return SliceRow(
+            position,
+            begins,
+            None if self._reward is None else float(self._reward[transition]),
+            terminated,
+            # A slice without an end is cut off.
+            truncated or (is_last and not terminated),
+            None if self._action is None else self._action[transition],
+        )
+
+
+def _last_of_slices(
+    td: TensorDictBase, has_ended: Mask, slice_len: int | None
+) -> tuple[Mask, bool]:
+    """Return which frames are the last of a slice, and whether anything told it."""
+    count = td.numel()
+    index = np.arange(count)
+    is_last = index == count - 1
+    if slice_len is not None:
+        return is_last | (index % slice_len == slice_len - 1), True
+    length = td.batch_size[-1]
+    if td.batch_dims > 1:
+        is_last |= index % length == length - 1
+    for key in _TRAJECTORIES:
+        numbers = td.get(key, None)
+        if numbers is not None and numbers.numel() == count:
+            flat = numbers.detach().cpu().numpy().reshape(-1)
+            is_last[:-1] |= flat[1:] != flat[:-1]
+            # One trajectory may have been sampled twice in a row.
+            return is_last | has_ended, True
+    return is_last | has_ended, td.batch_dims > 1 or bool(has_ended.any())

@@ -1,0 +1,167 @@
+"""What a call of TorchRL's step or reset was to each env: kinds, rewards, ends, action.
+
+Reads the tensordicts that pass a transform. Asks the innermost environment alone
+for key names: a transformed one's specs may reset and render it. Knows tensordicts
+and rows. Knows nothing of pictures.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torchrl.envs import TransformedEnv
+
+from rollout_viewer._rows import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+    from tensordict import TensorDictBase
+
+    from rollout_viewer._rows import Mask
+
+    Key = str | tuple[str, ...]
+    Reduce = Callable[..., npt.NDArray[Any]]
+
+_ENDS = ("done", "terminated", "truncated")
+
+
+class Call(NamedTuple):
+    """One call, before it is known how many envs there are."""
+
+    is_reset: bool = False
+    before: TensorDictBase | None = None
+    after: TensorDictBase | None = None
+
+
+class Ends(NamedTuple):
+    """Which envs' episodes ended, (num_envs,) each."""
+
+    terminated: Mask
+    truncated: Mask
+
+    @property
+    def any(self) -> Mask:
+        """Either way."""
+        either: Mask = self.terminated | self.truncated
+        return either
+
+
+class StepReader:
+    """Finds an environment's step data in tensordicts.
+
+    An entry with more values than envs (one for each agent of an env) is summed for
+    rewards; an end counts where all have it. One with fewer (an env of several
+    pictured agents) holds for each of them.
+
+    Args:
+        env: What the transform is appended to; None: names are guessed.
+    """
+
+    def __init__(self, env: Any = None) -> None:
+        base = innermost(env)
+        self._rewards: list[Key] = list(getattr(base, "reward_keys", ["reward"]))
+        self._actions: list[Key] = list(getattr(base, "action_keys", ["action"]))
+        done_keys: list[Key] = list(getattr(base, "done_keys", ["done"]))
+        # A group of agents has its own ends; the whole env's, if there are, win.
+        groups = list(dict.fromkeys(_group(key) for key in done_keys))
+        self._groups = [()] if () in groups else groups
+
+    def kinds(self, call: Call, num_envs: int) -> npt.NDArray[np.uint8]:
+        """Return what the call was to each env, by its ``_reset`` or ``_step`` mask."""
+        kind = Kind.RESET if call.is_reset else Kind.STEP
+        kinds = np.full(num_envs, kind, np.uint8)
+        name = "_reset" if call.is_reset else "_step"
+        mask = self._combined(call.before, name, num_envs, np.any)
+        if mask is not None:
+            kinds[~mask] = Kind.IDLE
+        return kinds
+
+    def ends(self, after: TensorDictBase | None, num_envs: int) -> Ends:
+        """Return the ends; where only ``done`` is known, it is a termination."""
+        none = np.zeros(num_envs, np.bool_)
+        found = [self._combined(after, name, num_envs, np.all) for name in _ENDS]
+        done, terminated, truncated = (none if one is None else one for one in found)
+        return Ends(terminated | (done & ~truncated), truncated)
+
+    def reward(
+        self, after: TensorDictBase | None, num_envs: int
+    ) -> npt.NDArray[np.float64] | None:
+        """Return the rewards of a step, several keys added; None: there are none."""
+        total = None
+        for key in self._rewards:
+            value = _per_env(_get(after, key), num_envs, np.sum)
+            if value is not None:
+                value = value.astype(np.float64)
+                total = value if total is None else total + value
+        return total
+
+    def action(
+        self, before: TensorDictBase | None, num_envs: int
+    ) -> npt.NDArray[Any] | None:
+        """Return the actions that a step was given, (num_envs, ...)."""
+        for key in self._actions:
+            array = _numpy(_get(before, key))
+            if array is None:
+                continue
+            if array.size % num_envs == 0 and array.size:
+                each = array.reshape(num_envs, -1)
+                return each[:, 0] if each.shape[1] == 1 else each
+            repeated = num_envs % array.size == 0 if array.size else False
+            if repeated:
+                return np.repeat(array.reshape(-1), num_envs // array.size)
+        return None
+
+    def _combined(
+        self, td: TensorDictBase | None, name: str, num_envs: int, reduce: Reduce
+    ) -> Mask | None:
+        found = None
+        for group in self._groups:
+            key = (*group, name) if group else name
+            value = _per_env(_get(td, key), num_envs, reduce)
+            if value is not None:
+                value = value.astype(np.bool_)
+                found = value if found is None else reduce([found, value], axis=0)
+        return found
+
+
+def innermost(env: Any) -> Any:
+    """Return the environment that transforms stand on."""
+    while isinstance(env, TransformedEnv):
+        env = env.base_env
+    return env
+
+
+def _group(key: Key) -> tuple[str, ...]:
+    return () if isinstance(key, str) else tuple(key[:-1])
+
+
+def _get(td: TensorDictBase | None, key: Key) -> Any:
+    return None if td is None else td.get(key, None)
+
+
+def _numpy(value: Any) -> npt.NDArray[Any] | None:
+    if not isinstance(value, torch.Tensor):
+        return None
+    value = value.detach().cpu()
+    if value.dtype == torch.bfloat16:  # unknown to numpy
+        value = value.float()
+    array: npt.NDArray[Any] = value.numpy()
+    return array
+
+
+def _per_env(value: Any, num_envs: int, reduce: Reduce) -> npt.NDArray[Any] | None:
+    """Return one value for each env; None where there is none or it does not fit."""
+    array = _numpy(value)
+    if array is None or not array.size:
+        return None
+    if array.size == num_envs:
+        return array.reshape(num_envs)
+    if array.size % num_envs == 0:
+        return reduce(array.reshape(num_envs, -1), axis=1)
+    if num_envs % array.size == 0:
+        return np.repeat(array.reshape(-1), num_envs // array.size)
+    return None

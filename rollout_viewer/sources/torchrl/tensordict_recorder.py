@@ -1,0 +1,111 @@
+"""TensorDictRecorder: TorchRL's transform that keeps tensordicts and saves them.
+
+Knows tensordicts and files. Knows no pictures.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from tensordict import LazyStackedTensorDict
+from torchrl.record import recorder as _originals
+
+from rollout_viewer._files import new_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tensordict import TensorDictBase
+
+
+class TensorDictRecorder(_originals.TensorDictRecorder):  # type: ignore[misc]  # untyped base
+    """Keeps each `skip`-th tensordict of resets and steps; `dump` saves their stack.
+
+    TorchRL's own, with a `dump` that works; there it always fails. What is kept is a
+    copy, where TorchRL keeps the very tensordict that the loop goes on to change.
+
+    Args:
+        out_file_base: Of the files' names:
+            ``<out_file_base>[_<suffix>]_tensordict.t``, for
+            ``torch.load(path, weights_only=False)``. A name that is taken gets
+            ``-1``, ``-2``, ... before ``.t``.
+        skip_reset: Leave out the first one kept (as a rule the reset's), and those of
+            later resets, which have no reward and stack with no step.
+        skip: Keep each n-th reset or step.
+        in_keys: The keys to keep; None: all.
+
+    Raises:
+        ValueError: `skip` is below 1.
+    """
+
+    def __init__(
+        self,
+        out_file_base: str,
+        skip_reset: bool = True,
+        skip: int = 4,
+        in_keys: Sequence[Any] | None = None,
+    ) -> None:
+        if not isinstance(skip, int) or isinstance(skip, bool) or skip < 1:
+            raise ValueError(
+                f"TensorDictRecorder: expected skip to be 1 or more, got {skip!r}."
+            )
+        if isinstance(in_keys, (str, tuple)):
+            in_keys = [in_keys]
+        super().__init__(str(out_file_base), skip_reset, skip, in_keys)
+        self._are_resets: list[bool] = []
+
+    def _call(self, next_tensordict: TensorDictBase) -> TensorDictBase:
+        return self._keep(next_tensordict, is_reset=False)
+
+    def _reset(
+        self, tensordict: TensorDictBase, tensordict_reset: TensorDictBase
+    ) -> TensorDictBase:
+        return self._keep(tensordict_reset, is_reset=True)
+
+    def _keep(self, tensordict: TensorDictBase, *, is_reset: bool) -> TensorDictBase:
+        self.count += 1
+        if self.count % self.skip == 0:
+            kept = tensordict.select(*self.in_keys) if self.in_keys else tensordict
+            self.td.append(kept.clone())
+            self._are_resets.append(is_reset)
+        return tensordict
+
+    def dump(self, suffix: str | None = None, step: int | None = None) -> Path | None:
+        """Save what was kept since the last dump; without any, do nothing.
+
+        Args:
+            suffix: Of the file's name.
+            step: Accepted because `Compose.dump` hands it on; the name has none.
+
+        Returns:
+            The file, or None.
+
+        Raises:
+            ExportError: It cannot be written; what was kept stays.
+        """
+        kept = self.td
+        if self.skip_reset:
+            resets = zip(self.td[1:], self._are_resets[1:], strict=True)
+            kept = [one for one, is_reset in resets if not is_reset]
+        if not kept:
+            return None
+        name = (
+            self.out_file_base if suffix is None else f"{self.out_file_base}_{suffix}"
+        )
+        stack = LazyStackedTensorDict.maybe_dense_stack(kept, 0)
+        path = f"{name}_tensordict.t"
+        with new_file(path, where="TensorDictRecorder.dump") as file:
+            torch.save(stack, file.part)
+        self.td, self._are_resets = [], []
+        self.iter += 1
+        self.count = 0
+        return file.path
+
+    def clone(self) -> TensorDictRecorder:
+        """Return a copy without a parent, which keeps what comes from then on."""
+        copy: TensorDictRecorder = super().clone()
+        copy.td, copy._are_resets = [], []
+        copy.count = 0
+        return copy
