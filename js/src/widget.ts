@@ -156,16 +156,19 @@ function followTraits(
   clock.setLoop(isNewer("loop") ? kept!.loop : (kernel.loop as Loop));
 
   const tell = (always: readonly string[] = []) => {
+    // Before the first rows the clock stands at 0, which nobody chose.
+    const values = Object.keys(read)
+      .filter((name) => isReady || always.includes(name))
+      .map((name) => [name, read[name]!()] as const);
     isTold = true;
-    for (const [name, value] of Object.entries(read).map(
-      ([n, get]) => [n, get()] as const,
-    ))
+    for (const [name, value] of values)
       if (!same(value, model.get(name))) model.set(name, value);
     isTold = false;
-    const names = [...observed(), ...always];
-    if (!names.some((name) => name in read && !same(read[name]!(), kernel[name])))
-      return;
-    for (const name of Object.keys(read)) kernel[name] = read[name]!();
+    const wanting = [...observed(), ...always];
+    const isNews = ([name, value]: readonly [string, unknown]) =>
+      wanting.includes(name) && !same(value, kernel[name]);
+    if (!values.some(isNews)) return;
+    for (const [name, value] of values) kernel[name] = value;
     model.save_changes();
   };
   let timer: ReturnType<typeof setTimeout> | undefined;

@@ -328,3 +328,15 @@ test("a page of another version than the kernel says to reload", () => {
 
   assert.match(session.errors[0]!, /rollout_viewer 2.0, the kernel of 1.0.*reload/);
 });
+
+test("a selection made before the first rows does not tell Python of row 0", () => {
+  mock.timers.enable({ apis: ["setInterval", "setTimeout"] });
+  const model = new FakeModel();
+  model.traits.playhead = 7;
+  const session = connect(model, new AbortController().signal);
+
+  session.marks.select([1]);
+
+  assert.deepEqual(model.saved, [{ selection: [1] }]);
+  assert.equal(model.get("playhead"), 7);
+});
