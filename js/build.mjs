@@ -53,6 +53,15 @@ export const common = {
   logLevel: "warning",
 };
 
+/** The page tells the kernel's version from its own. */
+async function version() {
+  const text = await readFile(join(here, "../rollout_viewer/__init__.py"), "utf8");
+  const found = /^__version__ = "(.+)"$/m.exec(text)?.[1];
+  if (!found)
+    throw new Error("build: expected __version__ in rollout_viewer/__init__.py");
+  return found;
+}
+
 /** What the licences of the code inside ask for: their text goes along. */
 async function licenses() {
   const read = (path) => readFile(join(here, "node_modules", path), "utf8");
@@ -79,6 +88,7 @@ export async function buildPage(folder) {
     },
     outdir: folder,
     write: false,
+    define: { ROLLOUT_VIEWER_VERSION: JSON.stringify(await version()) },
     banner: { js: await licenses() },
   });
   for (const file of outputFiles) {

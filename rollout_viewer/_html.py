@@ -12,7 +12,7 @@ import html
 import importlib.resources
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import ExportTooLargeError, MissingDependencyError
 from rollout_viewer._files import new_file
@@ -73,6 +73,7 @@ def write_html(
     columns: int | None = None,
     fps: float | None = None,
     overwrite: bool = False,
+    groups: Sequence[Sequence[Any]] = (),
 ) -> Path:
     """Write rows ``start..stop`` as one file that plays and scrubs from ``file://``.
 
@@ -88,6 +89,7 @@ def write_html(
         columns: Tiles across; None: as fits.
         fps: Rows a second at speed 1; None: the recording's.
         overwrite: Replace a file of that name.
+        groups: (name, first_env, num_envs) of each of several compared recordings.
 
     Returns:
         The file, there whole or not at all.
@@ -119,7 +121,15 @@ def write_html(
     tail = _TAIL.format(script=_as_inline_script(_bundle("widget.js")))
     messages = _messages(
         recording_messages(
-            cache, start, stop, envs, every, title=title, columns=columns, fps=fps
+            cache,
+            start,
+            stop,
+            envs,
+            every,
+            title=title,
+            columns=columns,
+            fps=fps,
+            groups=groups,
         )
     )
     # Before the file is opened: what is wrong with the rows is said by this.

@@ -36,10 +36,15 @@ Kernel to page::
               title         str shown in the head of the viewer
               dump_folder   str, where dumps go; null in an HTML export
               columns       tiles across, or null to fit them
+              groups        [[name, first_env, num_envs], ...] of compared
+                            recordings; [] where there is one
               Sent again, whole, whenever something in it but num_rows changes.
     data      seq           0, 1, 2, ... without a gap
               num_rows
               start, count  rows that the step buffers cover; count may be 0
+              kernel_nbytes, picture_nbytes
+                            bytes in the kernel's memory, and of the pictures on
+                            its disk; not in an HTML export
               buffers[0]    u8  (count, num_envs)  row kind: 0 reset, 1 step,
                                 2 idle, 3 terminal_missing
               buffers[1]    u8  (count, num_envs)  1 terminated | 2 truncated
@@ -58,6 +63,7 @@ Kernel to page::
     file      job, name, mime, offset, total, buffers[0]: bytes of a download
     goto      row           Python set the playhead to the value that it has there
                             already; the page may have moved on
+    stats                   asks what the page counted; answered with `stats`
     error     message       something failed in the kernel; shown to people
 
 Page to kernel::
@@ -74,6 +80,7 @@ Page to kernel::
               start, stop   rows, stop exclusive
     download  job, format, start, stop      answered with `file`s
     cancel    job
+    stats     counts        {drawn, late, decodes, hits, misses, nbytes, evicted}
 
 Golden copies of these messages are in tests/golden and are read by the tests of
 both languages.
@@ -137,6 +144,7 @@ def manifest(
     num_rows: int | None = None,
     is_live: bool | None = None,
     follow: bool = False,
+    groups: Sequence[Sequence[Any]] = (),
 ) -> dict[str, Any]:
     """Return the manifest of a recording; `slots` chooses and orders its pictures."""
     from rollout_viewer import __version__
@@ -169,6 +177,7 @@ def manifest(
         "title": title,
         "dump_folder": dump_folder,
         "columns": columns,
+        "groups": [list(group) for group in groups],
     }
 
 
@@ -273,6 +282,7 @@ def recording_messages(
     title: str = "",
     columns: int | None = None,
     fps: float | None = None,
+    groups: Sequence[Sequence[Any]] = (),
 ) -> Iterator[Message]:
     """Yield the manifest and data of rows ``start..stop``, for a page without kernel.
 
@@ -309,6 +319,7 @@ def recording_messages(
             title=title,
             columns=columns,
             fps=fps,
+            groups=groups,
             slots=slots,
             first_row=start,
             num_rows=stop,
@@ -375,6 +386,7 @@ _FIELDS: dict[str, dict[str, type]] = {
     "dump": {"job": int, "formats": list, "start": int, "stop": int},
     "download": {"job": int, "format": str, "start": int, "stop": int},
     "cancel": {"job": int},
+    "stats": {"counts": dict},
 }
 
 

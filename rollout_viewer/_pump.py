@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer import _protocol
 from rollout_viewer._codec import CHUNK_ROWS
-from rollout_viewer._errors import RecordingError
+from rollout_viewer._errors import ProtocolError, RecordingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,6 +98,11 @@ class Pump:
         """Rows came, or something else may have to be told."""
         self._wake.set()
 
+    @property
+    def has_page(self) -> bool:
+        """Whether a page has ever spoken, or should have."""
+        return self._has_page
+
     def expect_page(self) -> None:
         """A page has been shown: serve it soon, even if no hello gets through.
 
@@ -156,6 +161,12 @@ class Pump:
     def _take(self, content: dict[str, Any]) -> None:
         kind = content["kind"]
         if kind == "hello":
+            if content["protocol"] != _protocol.PROTOCOL:
+                raise ProtocolError(
+                    f"rollout_viewer: expected a page of protocol {_protocol.PROTOCOL},"
+                    f" got one of {content['protocol']!r}, of another version. Restart "
+                    "the kernel and reload the page."
+                )
             beginning = content["page"], content["beginning"]
             if beginning != self._beginning:
                 self._beginning = beginning
@@ -204,6 +215,8 @@ class Pump:
         message = _protocol.data_message(
             self._seq, cache, start, stop, chunks, num_rows=num_rows
         )
+        message.content["kernel_nbytes"] = cache._recording.state_nbytes
+        message.content["picture_nbytes"] = cache.nbytes
         self._num_steps = stop
         self._unread.append((self._seq, sum(map(len, message.buffers)), self._clock()))
         self._seq += 1

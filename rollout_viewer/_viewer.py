@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import importlib.resources
 import math
+import threading
+import uuid
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,16 +32,17 @@ from rollout_viewer._jobs import Jobs
 from rollout_viewer._pump import Pump
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Sequence
 
     import numpy as np
     import numpy.typing as npt
 
     from rollout_viewer._clip import Clip
+    from rollout_viewer._compare import Compared
 
 DUMP_FORMATS = ("mp4", "csv")
 _POSTER_WIDTH_PX = 1000
+_STATS_TIMEOUT_S = 0.5
 _TOLD_WHILE_OBSERVED = ("playhead", "playing", "speed", "loop")
 _LOOPS = ("off", "all", "range", "episode")
 
@@ -51,7 +55,8 @@ class RolloutViewer(anywidget.AnyWidget):
 
     Args:
         source: A `FrameCache`, anything with a `.cache`, a path of a recording or
-            a video, or an array of frames (T, H, W, 3) or (T, B, H, W, 3).
+            a video, or an array of frames (T, H, W, 3) or (T, B, H, W, 3). Or a
+            dict of such, by name: they are compared, see `view`.
         logger: Where dumps go: anything with `log_video`. None:
             ``CSVLogger("rollouts", video_format="mp4")`` in the working directory.
         tag: Name of what is dumped.
@@ -83,6 +88,8 @@ class RolloutViewer(anywidget.AnyWidget):
     loop = traitlets.Enum(_LOOPS, default_value="off").tag(sync=True, echo_update=False)
     selection = traitlets.List(traitlets.Int()).tag(sync=True, echo_update=False)
     bookmarks = traitlets.List(traitlets.Int()).tag(sync=True, echo_update=False)
+    # Under which a page keeps its position over a reload (js/src/kept.ts).
+    _key = traitlets.Unicode("").tag(sync=True)
     _observed = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
     def __init__(
@@ -106,7 +113,11 @@ class RolloutViewer(anywidget.AnyWidget):
                 f"RolloutViewer: expected options that it has, got {unknown}. "
                 "help(rv.RolloutViewer) lists them."
             )
-        cache = as_cache(source)
+        compared = _compared(source)
+        cache = compared.cache if compared else as_cache(source)
+        self._groups = compared.groups if compared else []
+        if compared and columns is None:
+            columns = compared.columns
         self._get_cache: Callable[[], FrameCache | None] = lambda: cache
         self._logger = logger
         self._tag = tag
@@ -118,6 +129,8 @@ class RolloutViewer(anywidget.AnyWidget):
         self._esm = _bundle("widget.js")
         self._css = _bundle("widget.css")
         self._is_ready = False
+        self._page_stats: dict[str, float] = {}
+        self._page_told = threading.Event()
         # The threads must not keep a forgotten viewer, and so its page, alive.
         this = weakref.ref(self)
         self._jobs = Jobs(_weakly(this, RolloutViewer._post))
@@ -128,7 +141,7 @@ class RolloutViewer(anywidget.AnyWidget):
             on_message=_weakly(this, RolloutViewer._answer),
             on_error=_weakly(this, RolloutViewer._show_error),
         )
-        super().__init__(**traits)
+        super().__init__(**{"_key": uuid.uuid4().hex, **traits})
         self._is_ready = True
         self._unpin_replies()
         unsubscribe = cache.subscribe(self._pump.notify)
@@ -226,10 +239,24 @@ class RolloutViewer(anywidget.AnyWidget):
         return next(iter(self._cache.clip(row, row + 1).frames()))
 
     def stats(self) -> dict[str, float]:
-        """Return counts of messages and bytes sent, and memory in bytes."""
+        """Return counts of what was sent and drawn, and memory in bytes.
+
+        ``messages``, ``bytes``, ``acks``, ``asked``: of this kernel's messages to its
+        pages. ``page_*``: what a page did: rows ``drawn``, those of them that came
+        more than a frame ``late``, ``decodes``, rows whose pictures were there when
+        asked for (``hits``) or not (``misses``), and ``nbytes`` it holds. The page is
+        asked, for at most half a second; where it cannot answer while a cell runs
+        (ipykernel 6), its last answer stands, and before the first there is none.
+        """
         cache = self._cache
+        self._page_told.clear()
+        if self._pump.has_page and self.comm is not None:
+            self._post(_protocol.Message({"kind": "stats"}, []))
+            self._page_told.wait(_STATS_TIMEOUT_S)
         return {
             **self._pump.stats,
+            **{f"page_{name}": n for name, n in self._page_stats.items()},
+            "num_evicted": cache.num_evicted,
             "num_rows": cache.num_rows,
             "num_lost": cache.num_lost,
             "picture_nbytes": cache.nbytes,
@@ -297,6 +324,7 @@ class RolloutViewer(anywidget.AnyWidget):
             title=self._title,
             max_mb=max_mb,
             columns=self._columns,
+            groups=self._groups,
             fps=self._fps,
         )
 
@@ -396,6 +424,7 @@ class RolloutViewer(anywidget.AnyWidget):
             columns=self._columns,
             fps=self._fps,
             follow=self._is_following,
+            groups=self._groups,
         )
 
     def _dump_folder(self) -> str:
@@ -421,6 +450,10 @@ class RolloutViewer(anywidget.AnyWidget):
         self._pump.receive(content)
 
     def _answer(self, content: dict[str, Any]) -> None:
+        if content["kind"] == "stats":
+            self._page_stats = content["counts"]
+            self._page_told.set()
+            return
         job = content["job"]
         if content["kind"] == "cancel":
             self._jobs.cancel(job)
@@ -501,11 +534,23 @@ class RolloutViewer(anywidget.AnyWidget):
 def view(source: Any, **options: Any) -> RolloutViewer:
     """Return a viewer of a cache, recorder, recording, video file or array of frames.
 
+    A dict of such compares them: ``rv.view({"before": a, "after": b})`` has a line of
+    tiles for each, on one clock, row n beside row n. They are shown as they are now.
+
     Args:
         source: See `RolloutViewer`.
         **options: Of `RolloutViewer`.
     """
     return RolloutViewer(source, **options)
+
+
+def _compared(source: Any) -> Compared | None:
+    """Return named recordings as one; None: `source` is no dict of them."""
+    if not isinstance(source, Mapping):
+        return None
+    from rollout_viewer._compare import compare
+
+    return compare({str(name): as_cache(one) for name, one in source.items()})
 
 
 def as_cache(source: Any) -> FrameCache:

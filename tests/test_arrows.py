@@ -104,10 +104,12 @@ ARROWS: dict[str, set[str]] = {
     "_jobs": {"_protocol"},
     "_cells": set(),
     "_pump": {"_codec", "_protocol"},
+    "_compare": {"_cache", "_joined", "_store"},
     "_viewer": {
         "_cache",
         "_cells",
         "_clip",
+        "_compare",
         "_export",
         "_frames",
         "_html",
@@ -199,7 +201,15 @@ LIBRARIES = {
     "anywidget": {"_viewer"},
     "ipywidgets": {"_viewer"},
     "traitlets": {"_viewer"},
-    "sqlite3": {"_copy", "_followed", "_owner", "_recording", "_store", "_writer"},
+    "sqlite3": {
+        "_compare",
+        "_copy",
+        "_followed",
+        "_owner",
+        "_recording",
+        "_store",
+        "_writer",
+    },
 }
 
 

@@ -401,3 +401,104 @@ def test_running_a_cell_again_keeps_nothing_of_the_earlier_run(monkeypatch):
     third = rv.view(second.cache)
     assert second.cache is third.cache
     third.close()
+
+
+def test_stats_asks_the_page_what_it_counted():
+    viewer = rv.view(recording())
+    sent = Sent(viewer)
+    counts = {"drawn": 5, "late": 1, "decodes": 9, "hits": 5, "misses": 0}
+    take = sent._take
+
+    def answer(content, buffers=None):
+        take(content, buffers)
+        if content["kind"] == "stats":
+            say(viewer, kind="stats", counts=counts)
+
+    viewer.send = answer
+    say(viewer, **HELLO)
+    sent.wait(lambda m: m["kind"] == "data")
+
+    stats = viewer.stats()
+
+    assert (stats["page_drawn"], stats["page_late"], stats["page_decodes"]) == (5, 1, 9)
+    assert stats["messages"] >= 2
+    assert stats["bytes"] > 0
+    viewer.close()
+
+
+def test_stats_of_a_viewer_without_a_page_are_the_kernels_own():
+    viewer = rv.view(recording())
+
+    stats = viewer.stats()
+
+    assert stats["num_rows"] == 40
+    assert stats["messages"] == 0
+    assert not [name for name in stats if name.startswith("page_")]
+    viewer.close()
+
+
+def test_data_tells_the_memory_of_the_kernel_and_its_disk():
+    viewer = rv.view(recording())
+    sent = Sent(viewer)
+
+    say(viewer, **HELLO)
+
+    data, _ = sent.wait(lambda m: m["kind"] == "data")
+    assert data["picture_nbytes"] == viewer.cache.nbytes
+    assert data["kernel_nbytes"] > 0
+    viewer.close()
+
+
+def test_a_page_of_another_protocol_is_told_to_reload():
+    viewer = rv.view(recording())
+    sent = Sent(viewer)
+
+    say(viewer, **{**HELLO, "protocol": 99})
+
+    error, _ = sent.wait(lambda m: m["kind"] == "error")
+    assert "reload the page" in error["message"]
+    viewer.close()
+
+
+def named_recording(num_rows, start):
+    cache = rv.FrameCache()
+    for row, frames in enumerate(counting_frames(num_rows, 2, start=start)):
+        cache.append(frames, reward=[1.0, 1.0], reset=[row == 0] * 2)
+    return cache
+
+
+def test_compared_recordings_stand_side_by_side_and_the_shorter_ends(tmp_path):
+    before, after = named_recording(30, 0), named_recording(50, 100)
+    ended = rv.open(before.save(tmp_path / "before.rollout"))
+
+    viewer = rv.view({"before": before, "after": after, "file": ended})
+
+    cache = viewer.cache
+    assert (cache.num_rows, cache.num_envs) == (50, 6)
+    shown = [read_count(cache[20, env]) for env in range(6)]
+    assert shown == [(20, 0), (20, 1), (120, 0), (120, 1), (20, 0), (20, 1)]
+    assert not cache.is_shown(40, 0)
+    assert read_count(cache[40, 3]) == (140, 1)
+    manifest = viewer._manifest()
+    assert manifest["groups"] == [["before", 0, 2], ["after", 2, 2], ["file", 4, 2]]
+    assert manifest["columns"] == 2
+    folder = cache._recording.path.parent
+    viewer.let_go()
+    viewer._pump._thread.join(10)
+    del viewer, cache
+    gc.collect()
+    assert not folder.exists()
+    before.append(counting_frames(1, 2)[0])  # goes on
+
+
+def test_a_comparison_takes_what_a_viewer_takes_and_refuses_nothings():
+    viewer = rv.view({"array": counting_frames(5, 1)})
+    assert viewer.cache.num_rows == 5
+    viewer.close()
+
+    with pytest.raises(ValueError, match="empty dict"):
+        rv.view({})
+    with pytest.raises(rv.RowError, match="rows in 'later'"):
+        rv.view({"now": named_recording(3, 0), "later": rv.FrameCache()})
+    with pytest.raises(TypeError, match="got int"):
+        rv.view({"number": 3})

@@ -9,12 +9,15 @@
 import { Emitter } from "./emitter.ts";
 
 export const SPEEDS = [1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16] as const;
-export const LOOPS = ["off", "all", "range"] as const;
-export type Loop = (typeof LOOPS)[number] | "episode";
+export const LOOPS = ["off", "all", "range", "episode"] as const;
+export type Loop = (typeof LOOPS)[number];
 
 export class Clock {
   fps = 30;
   readonly onChange = new Emitter();
+  /** Rows of the episode around a row, for the loop; null: there is none. */
+  episodeAt: (row: number) => [start: number, stop: number] | null = () => null;
+  #episode: [number, number] | null = null;
   #row = 0;
   #first = 0;
   #stop = 0;
@@ -135,6 +138,13 @@ export class Clock {
     this.#move(this.#row);
   }
 
+  /** Mark rows start..stop. */
+  setRange([start, stop]: readonly [number, number]): void {
+    this.#in = start;
+    this.#out = stop - 1;
+    this.#move(this.#row);
+  }
+
   /** Take both marks away. */
   unmark(): void {
     this.#in = null;
@@ -185,8 +195,18 @@ export class Clock {
     return Math.max(this.#first, this.#stop - 1);
   }
 
+  #episodeHere(): [number, number] | null {
+    const found = this.episodeAt(this.#row);
+    return found && [Math.max(this.#first, found[0]), Math.min(this.#stop, found[1])];
+  }
+
   #span(): [number, number] {
-    const marked = this.#loop === "range" ? this.range : null;
+    const marked =
+      this.#loop === "range"
+        ? this.range
+        : this.#loop === "episode"
+          ? this.#episode
+          : null;
     return marked ?? [this.#first, this.#stop];
   }
 
@@ -194,6 +214,8 @@ export class Clock {
     this.#row = this.#clamp(row);
     this.#anchorRow = this.#row;
     this.#anchorTime = this.#now();
+    // Found where somebody goes, not at each frame: an episode may be long.
+    this.#episode = this.#loop === "episode" ? this.#episodeHere() : null;
     this.epoch++;
     this.onChange.emit();
   }

@@ -23,6 +23,9 @@ export type Action =
   | "slower"
   | "faster"
   | "labels"
+  | "nextTile"
+  | "previousTile"
+  | "full"
   | "open"
   | "leave"
   | "help";
@@ -65,12 +68,20 @@ export const BINDINGS: readonly Binding[] = [
   { key: "I", codes: ["i"], action: "markIn", does: "range begins here" },
   { key: "O", codes: ["o"], action: "markOut", does: "range ends here" },
   { key: "X", codes: ["x"], action: "unmark", does: "no range" },
-  { key: "L", codes: ["l"], action: "loop", does: "loop: off, all, range" },
+  { key: "L", codes: ["l"], action: "loop", does: "loop: off, all, range, episode" },
   { key: "F", codes: ["f"], action: "follow", does: "follow new rows" },
   { key: "B", codes: ["b"], action: "bookmark", does: "bookmark this row" },
   { key: "[", codes: ["["], action: "slower", does: "half speed" },
   { key: "]", codes: ["]"], action: "faster", does: "double speed" },
   { key: "T", codes: ["t"], action: "labels", does: "text on the tiles" },
+  { key: "N", codes: ["n"], action: "nextTile", does: "select the next tile" },
+  {
+    key: "P",
+    codes: ["p"],
+    action: "previousTile",
+    does: "select the tile before",
+  },
+  { key: "Z", codes: ["z"], action: "full", does: "whole screen, and back" },
   { key: "Enter", codes: ["Enter"], action: "open", does: "selected tile alone" },
   { key: "Escape", codes: ["Escape"], action: "leave", does: "back to all tiles" },
   { key: "?", codes: ["?"], action: "help", does: "these keys" },

@@ -54,7 +54,7 @@ export class Player {
   /** Slots of the drawn row that show nothing, and those still to come. */
   absent: readonly number[] = [];
   missing: readonly number[] = [];
-  readonly stats = { drawn: 0, late: 0, decodeMs: 0 };
+  readonly stats = { drawn: 0, late: 0, decodes: 0, hits: 0, misses: 0, decodeMs: 0 };
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #farm: Decoding;
@@ -197,6 +197,8 @@ export class Player {
       }
     }
     const pictures: Picture[] | null = plans.length ? null : [];
+    if (missing.length) this.stats.misses++;
+    else this.stats.hits++;
     const job: Job = { row, k, epoch, isWanted, generation, absent, missing, pictures };
     this.#jobs.push(job);
     this.#lastAsked = job;
@@ -205,6 +207,7 @@ export class Player {
     this.#farm.run(plans).then(
       (results) => {
         job.pictures = results;
+        this.stats.decodes = this.#farm.numDecodes;
         this.stats.decodeMs = performance.now() - asked;
         this.update();
       },
@@ -237,6 +240,9 @@ export class Player {
     this.missing = last.missing;
     if (!last.missing.length) this.drawnRow = last.row;
     this.stats.drawn++;
+    const isLate = now - this.#clock.dueTime(last.k) > FRAME_MS;
+    if (isPlaying && !last.isWanted && last.epoch === epoch && isLate)
+      this.stats.late++;
     this.onDraw.emit();
     // A drag went on while this row was decoded.
     if (!isPlaying && this.#clock.row !== last.row) this.#askOne();

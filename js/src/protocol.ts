@@ -50,6 +50,7 @@ export interface Manifest {
   title: string;
   dump_folder: string | null;
   columns: number | null;
+  groups?: [name: string, firstEnv: number, numEnvs: number][];
 }
 
 export interface Data {
@@ -58,6 +59,9 @@ export interface Data {
   num_rows: number;
   start: number;
   count: number;
+  /** Of a kernel: bytes in its memory and of the pictures on its disk. */
+  kernel_nbytes?: number;
+  picture_nbytes?: number;
 }
 
 export interface Job {
@@ -83,12 +87,31 @@ export interface Goto {
   row: number;
 }
 
+/** Asks what the page counted. */
+export interface AskStats {
+  kind: "stats";
+}
+
 export interface KernelError {
   kind: "error";
   message: string;
 }
 
-export type FromKernel = Manifest | Data | Job | FilePiece | Goto | KernelError;
+export type FromKernel =
+  | Manifest
+  | Data
+  | Job
+  | FilePiece
+  | Goto
+  | AskStats
+  | KernelError;
+
+/** An env as people call it: "env 3"; among compared recordings, "after 1". */
+export function nameOfEnv(manifest: Manifest | null, env: number): [string, number] {
+  for (const [name, first, count] of manifest?.groups ?? [])
+    if (env >= first && env < first + count) return [name, env - first];
+  return ["env", env];
+}
 
 export type ToKernel =
   | {
@@ -102,7 +125,8 @@ export type ToKernel =
   | { kind: "need"; chunks: [block: number, slot: number, have: number][] }
   | { kind: "dump"; job: number; formats: string[]; start: number; stop: number }
   | { kind: "download"; job: number; format: string; start: number; stop: number }
-  | { kind: "cancel"; job: number };
+  | { kind: "cancel"; job: number }
+  | { kind: "stats"; counts: Record<string, number> };
 
 /** What a comm hands over: a view into a larger buffer, of any alignment. */
 export type WireBuffer = ArrayBuffer | ArrayBufferView;

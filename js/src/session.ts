@@ -11,7 +11,22 @@ import { Jobs } from "./jobs.ts";
 import type { FromKernel, ToKernel, WireBuffer } from "./protocol.ts";
 import { Store } from "./store.ts";
 
-export const VERSION = "1";
+declare const ROLLOUT_VIEWER_VERSION: string;
+
+/** Of this page; "" in tests, which are not built into one. */
+export const VERSION =
+  typeof ROLLOUT_VIEWER_VERSION === "undefined" ? "" : ROLLOUT_VIEWER_VERSION;
+
+/** What the players of all views did, now or before. */
+export interface PlayerStats {
+  /** Rows drawn, and those of them that came more than a frame too late. */
+  drawn: number;
+  late: number;
+  decodes: number;
+  /** Rows whose records were all here when asked for, and those where some were not. */
+  hits: number;
+  misses: number;
+}
 
 /** What people marked. */
 export class Marks {
@@ -55,14 +70,31 @@ export interface Session {
   readonly onError: Emitter;
   /** Slots that each view looks at. */
   readonly looked: Map<object, readonly number[]>;
+  readonly played: Set<PlayerStats>;
+  /** The kernel is gone: what is in the page is all that there is. */
+  isCut: boolean;
+  readonly onCut: Emitter;
+  cut(isCut: boolean): void;
   take(message: FromKernel, buffers: WireBuffer[]): void;
   fail(error: unknown): void;
 }
 
-export function openSession(send: ((message: ToKernel) => void) | null): Session {
+export function openSession(
+  wire: ((message: ToKernel) => void) | null,
+  version = VERSION,
+): Session {
   const store = new Store();
   const clock = new Clock();
-  const feed = new Feed({ store, clock, send, version: VERSION });
+  const send = wire
+    ? (message: ToKernel) => {
+        try {
+          wire(message);
+        } catch {
+          session.cut(true); // a comm without its kernel throws
+        }
+      }
+    : null;
+  const feed = new Feed({ store, clock, send, version });
   const jobs = send ? new Jobs(send) : null;
   const errors: string[] = [];
   const onError = new Emitter();
@@ -73,6 +105,8 @@ export function openSession(send: ((message: ToKernel) => void) | null): Session
   };
   const take = (message: FromKernel, buffers: WireBuffer[]) => {
     try {
+      session.cut(false);
+      if (message.kind === "manifest") checkVersion(message.version, version);
       if (feed.take(message, buffers)) return;
       switch (message.kind) {
         case "job":
@@ -84,6 +118,9 @@ export function openSession(send: ((message: ToKernel) => void) | null): Session
         case "goto":
           clock.pause();
           clock.seek(message.row);
+          break;
+        case "stats":
+          send?.({ kind: "stats", counts: countsOf(session) });
           break;
         case "error":
           fail(message.message);
@@ -98,8 +135,45 @@ export function openSession(send: ((message: ToKernel) => void) | null): Session
     }
   };
   const marks = new Marks();
-  const looked = new Map<object, readonly number[]>();
-  return { store, clock, feed, marks, jobs, errors, onError, looked, take, fail };
+  clock.episodeAt = (row) => store.steps.episodeAt(row, marks.selection[0] ?? 0);
+  const session: Session = {
+    store,
+    clock,
+    feed,
+    marks,
+    jobs,
+    errors,
+    onError,
+    looked: new Map(),
+    played: new Set(),
+    isCut: false,
+    onCut: new Emitter(),
+    cut(isCut) {
+      if (isCut === session.isCut) return;
+      session.isCut = isCut;
+      session.onCut.emit();
+    },
+    take,
+    fail,
+  };
+  return session;
+}
+
+/** What `viewer.stats()` tells of the page. */
+export function countsOf({ store, played }: Session): Record<string, number> {
+  const sum = { drawn: 0, late: 0, decodes: 0, hits: 0, misses: 0 };
+  for (const stats of played)
+    for (const name of Object.keys(sum) as (keyof typeof sum)[])
+      sum[name] += stats[name];
+  return { ...sum, nbytes: store.numBytes, evicted: store.chunks.numEvicted };
+}
+
+function checkVersion(kernel: string, page: string): void {
+  if (page && kernel !== page)
+    throw new Error(
+      `This page is of rollout_viewer ${page}, the kernel of ${kernel}: ` +
+        "restart the kernel and reload the page.",
+    );
 }
 
 /** Slots that any view looks at. */

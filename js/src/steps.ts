@@ -129,6 +129,28 @@ export class Steps {
     return null;
   }
 
+  /** Row of a step of an episode; of a skipped step, the next one. null: none. */
+  find(env: number, episode: number, step: number): number | null {
+    const n = this.numEnvs;
+    for (let row = 0, index = env; row < this.numRows; row++, index += n) {
+      const here = this.#episodes[index] as number;
+      if (here > episode) return null;
+      if (here === episode && (this.#envSteps[index] as number) >= step) return row;
+    }
+    return null;
+  }
+
+  /** Rows of the episode that an env is in, as far as they came; null: in none. */
+  episodeAt(row: number, env: number): [start: number, stop: number] | null {
+    const n = this.numEnvs;
+    const number = row < this.numRows ? (this.#episodes[row * n + env] as number) : -1;
+    if (number < 0) return null;
+    let [start, stop] = [row, row + 1];
+    while (start > 0 && this.#episodes[(start - 1) * n + env] === number) start--;
+    while (stop < this.numRows && this.#episodes[stop * n + env] === number) stop++;
+    return [start, stop];
+  }
+
   get numBytes(): number {
     return this.#capacity * (this.numEnvs * 27 + 17);
   }

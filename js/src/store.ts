@@ -24,6 +24,9 @@ export const CHUNK_BUDGET_BYTES = 256 * 1024 * 1024;
 export class Store {
   manifest: Manifest | null = null;
   steps = new Steps(0);
+  /** Bytes in the kernel's memory and on its disk, as it told last; 0: none. */
+  kernelBytes = 0;
+  diskBytes = 0;
   readonly chunks: Chunks;
   /** A manifest came: slots, title, fps or whether it is live may have changed. */
   readonly onManifest = new Emitter();
@@ -69,6 +72,8 @@ export class Store {
   /** Take a data message; returns false if step rows before it were lost. */
   addData(data: Data, buffers: WireBuffer[]): boolean {
     if (!this.manifest) return false;
+    this.kernelBytes = data.kernel_nbytes ?? 0;
+    this.diskBytes = data.picture_nbytes ?? 0;
     for (const chunk of parseChunks(buffers[4] ?? new ArrayBuffer(0)))
       this.chunks.add(chunk);
     const isWhole = data.count === 0 || data.start <= this.steps.numRows;

@@ -2,10 +2,12 @@
  * The Jupyter widget: the only file that knows the Jupyter model.
  *
  * `initialize` opens one session for a model, `render` one view of it. Traits go both
- * ways; the playhead and its like go to Python only while Python observes them.
+ * ways: the playhead and its like are always set on the model, so that jslink sees
+ * them, and saved to Python only while Python observes them.
  */
 
 import type { Loop } from "./clock.ts";
+import { keep, recall } from "./kept.ts";
 import type { FromKernel, WireBuffer } from "./protocol.ts";
 import { lookedAt, openSession, type Session } from "./session.ts";
 import { mountViewer } from "./view/viewer.ts";
@@ -21,6 +23,8 @@ export interface Model {
   // biome-ignore lint/suspicious/noExplicitAny: as above
   off(event: string, callback?: ((...args: any[]) => void) | null): void;
   send(content: unknown, callbacks?: unknown, buffers?: ArrayBuffer[]): void;
+  /** JupyterLab's and Notebook's have a `kernel`; others have none of that. */
+  widget_manager?: unknown;
 }
 
 interface RenderOptions {
@@ -29,6 +33,8 @@ interface RenderOptions {
   signal?: AbortSignal;
 }
 
+/** A model that nobody has looked at for so long keeps no pictures. */
+const UNSEEN_MS = 30_000;
 /** How often the playhead is told while it moves. */
 const TELL_MS = 200;
 const ASK_MS = 200;
@@ -66,14 +72,32 @@ export function connect(model: Model, signal: AbortSignal): Session {
     session.take(message, buffers),
   );
   followTraits(model, session, on, signal);
+  // The kernel went, or came back: only its answer tells.
+  on("comm_live_update", () => {
+    session.cut(true);
+    session.feed.hello();
+  });
+  let unseenMs = 0;
   // A chunk that is missing may be on its way: asked for later, by time.
-  const timer = setInterval(
-    () => session.feed.askForMissing(lookedAt(session)),
-    ASK_MS,
-  );
-  signal.addEventListener("abort", () => clearInterval(timer));
+  const timer = setInterval(() => {
+    unseenMs = session.looked.size ? 0 : unseenMs + ASK_MS;
+    if (unseenMs >= UNSEEN_MS && !session.isCut) session.store.chunks.clear();
+    if (isKernelGone(model)) session.cut(true);
+    if (!session.isCut) session.feed.askForMissing(lookedAt(session));
+  }, ASK_MS);
+  signal.addEventListener("abort", () => {
+    clearInterval(timer);
+    session.store.chunks.clear();
+  });
   session.feed.hello();
   return session;
+}
+
+/** A kernel that was shut down tells nobody; its connection shows it. */
+function isKernelGone({ widget_manager: manager }: Model): boolean {
+  if (!manager || typeof manager !== "object" || !("kernel" in manager)) return false;
+  const kernel = manager.kernel as { isDisposed?: boolean; status?: string } | null;
+  return !kernel || kernel.isDisposed === true || kernel.status === "dead";
 }
 
 function followTraits(
@@ -105,43 +129,78 @@ function followTraits(
     selection: () => marks.selection,
     bookmarks: () => marks.bookmarks,
   };
+  /** What Python has, as far as the page knows. */
+  const kernel: Record<string, unknown> = {};
+  for (const name of Object.keys(read)) kernel[name] = model.get(name);
+  const key = String(model.get("_key") ?? "");
+  const kept = recall(key);
+  const isNewer = (name: string) =>
+    kept !== null && same(kept.kernel[name], kernel[name]);
+  const observed = () => (model.get("_observed") ?? []) as string[];
+
+  let isReady = false;
+  // Where to go when its row has come.
+  let wanted = (isNewer("playhead") ? kept!.row : kernel.playhead) as number;
   let isTold = false; // a change that we make ourselves comes back as an event
   for (const [name, set] of Object.entries(setters))
     on(`change:${name}`, () => {
-      if (!isTold) set(model.get(name) as never);
+      if (isTold) return;
+      kernel[name] = model.get(name);
+      if (name === "playhead" && !isReady) wanted = model.get(name) as number;
+      else set(model.get(name) as never);
     });
-  for (const name of ["speed", "loop", "selection", "bookmarks"])
+  for (const name of ["selection", "bookmarks"])
     setters[name]!(model.get(name) as never);
+  clock.setSpeed(isNewer("speed") ? kept!.speed : (kernel.speed as number));
+  if (kept?.range) clock.setRange(kept.range);
+  clock.setLoop(isNewer("loop") ? kept!.loop : (kernel.loop as Loop));
 
-  const tell = (names: readonly string[]) => {
-    let hasChanged = false;
+  const tell = (always: readonly string[] = []) => {
+    // Before the first rows the clock stands at 0, which nobody chose.
+    const values = Object.keys(read)
+      .filter((name) => isReady || always.includes(name))
+      .map((name) => [name, read[name]!()] as const);
     isTold = true;
-    for (const name of names) {
-      const value = read[name]?.();
-      if (JSON.stringify(value) === JSON.stringify(model.get(name))) continue;
-      model.set(name, value);
-      hasChanged = true;
-    }
+    for (const [name, value] of values)
+      if (!same(value, model.get(name))) model.set(name, value);
     isTold = false;
-    if (hasChanged) model.save_changes();
+    const wanting = [...observed(), ...always];
+    const isNews = ([name, value]: readonly [string, unknown]) =>
+      wanting.includes(name) && !same(value, kernel[name]);
+    if (!values.some(isNews)) return;
+    for (const [name, value] of values) kernel[name] = value;
+    model.save_changes();
   };
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let isReady = false;
+  const begin = () => {
+    const { manifest, numRows } = session.store;
+    if (isReady || !manifest || !numRows) return;
+    if (numRows <= Math.min(wanted, manifest.num_rows - 1)) return;
+    isReady = true;
+    const isFollowing = isNewer("playhead") ? kept!.isFollowing : clock.isFollowing;
+    const isMoved = isNewer("playhead") || (kernel.playhead as number) > 0;
+    if (isFollowing) clock.follow();
+    else if (isMoved) clock.seek(wanted);
+    if (model.get("playing")) clock.play();
+  };
   clock.onChange.on(() => {
-    if (!isReady && session.store.numRows > 0) {
-      isReady = true;
-      const row = model.get("playhead") as number;
-      if (row > 0 && !clock.isFollowing) clock.seek(row);
-      if (model.get("playing")) clock.play();
-    }
-    const observed = (model.get("_observed") ?? []) as string[];
-    if (observed.length && isReady)
+    begin();
+    if (isReady)
       timer ??= setTimeout(() => {
         timer = undefined;
-        tell((model.get("_observed") ?? []) as string[]);
+        tell();
       }, TELL_MS);
   }, signal);
-  signal.addEventListener("abort", () => clearTimeout(timer));
-  on("change:_observed", () => isReady && tell(model.get("_observed") as string[]));
+  const put = () => isReady && keep(key, clock, kernel);
+  globalThis.addEventListener?.("pagehide", put, { signal });
+  signal.addEventListener("abort", () => {
+    clearTimeout(timer);
+    put();
+  });
+  on("change:_observed", () => isReady && tell());
   marks.onChange.on(() => tell(["selection", "bookmarks"]), signal);
+}
+
+function same(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }

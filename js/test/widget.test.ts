@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 import type { ToKernel } from "../src/protocol.ts";
+import { openSession } from "../src/session.ts";
 import { connect, type Model } from "../src/widget.ts";
 import {
   bufferOf,
@@ -68,9 +69,11 @@ const random = randomOf(11);
 const SIZE = { width: 4, height: 4 };
 
 /** A page that knows `numRows` rows of one env, and has the first `numHere` of them. */
-function pageOf(numRows: number, numHere = numRows) {
+function pageOf(numRows: number, numHere = numRows, traits = {}) {
+  mock.timers.reset();
   mock.timers.enable({ apis: ["setInterval", "setTimeout"] });
   const model = new FakeModel();
+  Object.assign(model.traits, traits);
   const ended = new AbortController();
   const session = connect(model, ended.signal);
   model.emit("msg:custom", manifestOf({ num_rows: numRows, is_live: true }), []);
@@ -234,4 +237,106 @@ test("a lost piece of a download fails it and says so", () => {
 
   assert.equal(session.jobs!.list[0]?.state, "failed");
   assert.equal(model.kinds("cancel").length, 1);
+});
+
+test("jslink sees the playhead of a page that tells Python nothing", () => {
+  const { model, session } = pageOf(10);
+  const seen: unknown[] = [];
+  model.on("change:playhead", () => seen.push(model.get("playhead")));
+
+  session.clock.seek(6);
+  mock.timers.tick(1000);
+
+  assert.deepEqual(seen, [6]);
+  assert.deepEqual(model.saved, []);
+});
+
+class FakeStorage {
+  readonly #items = new Map<string, string>();
+  getItem(name: string) {
+    return this.#items.get(name) ?? null;
+  }
+  setItem(name: string, value: string) {
+    this.#items.set(name, value);
+  }
+}
+
+test("a page that comes again is where it was, unless Python moved it since", (t) => {
+  Object.assign(globalThis, { sessionStorage: new FakeStorage() });
+  t.after(() => Reflect.deleteProperty(globalThis, "sessionStorage"));
+  const before = pageOf(10, 10, { _key: "k" });
+  before.session.clock.setSpeed(2);
+  before.session.clock.setRange([3, 8]);
+  before.session.clock.setLoop("range");
+  before.session.clock.seek(7);
+  before.ended.abort();
+
+  const { clock } = pageOf(10, 10, { _key: "k" }).session;
+  const moved = pageOf(10, 10, { _key: "k", playhead: 2, speed: 4 }).session.clock;
+  const other = pageOf(10, 10, { _key: "other" }).session.clock;
+
+  assert.deepEqual([clock.row, clock.speed, clock.loop], [7, 2, "range"]);
+  assert.deepEqual(clock.range, [3, 8]);
+  assert.deepEqual([moved.row, moved.speed], [2, 4]);
+  assert.deepEqual([other.row, other.speed, other.range], [0, 1, null]);
+});
+
+test("a kernel that is gone is told, and what is here goes on", () => {
+  const { model, session } = pageOf(10);
+  model.send = () => {
+    throw new Error("Kernel is dead");
+  };
+
+  model.emit("comm_live_update");
+  session.clock.seek(4);
+  mock.timers.tick(60_000);
+
+  assert.equal(session.isCut, true);
+  assert.equal(session.clock.row, 4);
+  assert.equal(session.store.hasRow(4, [0]), true);
+  assert.deepEqual(session.errors, []);
+  model.emit("msg:custom", { kind: "goto", row: 2 }, []);
+  assert.equal(session.isCut, false);
+});
+
+test("a model that nobody looks at gives its pictures back", () => {
+  const { session } = pageOf(10);
+  session.looked.set(session, [0]);
+  mock.timers.tick(60_000);
+  assert.ok(session.store.chunks.numBytes > 0);
+
+  session.looked.clear();
+  mock.timers.tick(60_000);
+
+  assert.equal(session.store.chunks.numBytes, 0);
+});
+
+test("what the page counted is told when asked", () => {
+  const { model } = pageOf(10);
+
+  model.emit("msg:custom", { kind: "stats" }, []);
+
+  const [told] = model.kinds("stats") as { counts?: Record<string, number> }[];
+  assert.equal(told?.counts?.decodes, 0);
+  assert.ok(told.counts!.nbytes! > 0);
+});
+
+test("a page of another version than the kernel says to reload", () => {
+  const session = openSession(() => {}, "2.0");
+
+  session.take(manifestOf({ version: "1.0" }), []);
+
+  assert.match(session.errors[0]!, /rollout_viewer 2.0, the kernel of 1.0.*reload/);
+});
+
+test("a selection made before the first rows does not tell Python of row 0", () => {
+  mock.timers.enable({ apis: ["setInterval", "setTimeout"] });
+  const model = new FakeModel();
+  model.traits.playhead = 7;
+  const session = connect(model, new AbortController().signal);
+
+  session.marks.select([1]);
+
+  assert.deepEqual(model.saved, [{ selection: [1] }]);
+  assert.equal(model.get("playhead"), 7);
 });

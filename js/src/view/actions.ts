@@ -26,7 +26,15 @@ export function actionsOf({
     const row = store.steps.findEnd(clock.row, direction, env);
     if (row !== null && row >= store.firstRow) clock.step(row - clock.row);
   };
-  return {
+  const selectTile = (by: 1 | -1) => {
+    const envs = [...new Set((store.manifest?.slots ?? []).map((slot) => slot.env))];
+    if (!envs.length) return;
+    const now = envs.indexOf(marks.selection[0] ?? -1);
+    const next = now < 0 ? (by > 0 ? 0 : envs.length - 1) : now + by;
+    marks.select([envs[(next + envs.length) % envs.length]!]);
+    if (grid.opened !== null) actions.open();
+  };
+  const actions: Record<Action, () => void> = {
     toggle: () => clock.toggle(),
     back: () => clock.step(-1),
     forward: () => clock.step(1),
@@ -56,6 +64,12 @@ export function actionsOf({
     labels: () => {
       root.classList.toggle("rv-no-labels");
     },
+    nextTile: () => selectTile(1),
+    previousTile: () => selectTile(-1),
+    full: () => {
+      if (document.fullscreenElement === root) document.exitFullscreen();
+      else root.requestFullscreen?.().catch(session.fail);
+    },
     open: () => {
       const slots = store.manifest?.slots ?? [];
       const env = marks.selection[0] ?? slots[0]?.env;
@@ -69,4 +83,5 @@ export function actionsOf({
     },
     help: () => help.toggle(),
   };
+  return actions;
 }

@@ -2,9 +2,12 @@
 
 import { type Clock, LOOPS, SPEEDS } from "../clock.ts";
 import type { Action } from "../keys.ts";
+import { placeOf } from "../place.ts";
 import type { Session } from "../session.ts";
 import { type IconName, icon, listen, make, setAttribute, setText } from "./dom.ts";
 import { formatCount, formatSpeed } from "./numbers.ts";
+
+const GOTO_HINT = "Row number, or a step of an episode: e3 ep12 s733";
 
 export interface Controls {
   el: HTMLElement;
@@ -44,17 +47,46 @@ export function controlsOf(
   const markOut = withIcon("markOut", "Range ends here", "markOut");
   const unmark = button("unmark", "Remove the range", "");
   const row = make("input", {
-    type: "number",
+    type: "text",
     class: "rv-row",
-    step: 1,
+    autocomplete: "off",
+    spellcheck: "false",
+    enterkeyhint: "go",
     "aria-label": "Row number",
-    title: "Row number",
+    title: GOTO_HINT,
   });
+  const wrong = make("span", { class: "rv-wrong", role: "alert" });
   const count = make("span", { class: "rv-count" });
   const speed = speedField(clock, signal);
-  listen(row, "change", signal, () => {
-    if (row.value !== "") clock.seek(Number(row.value));
+  /** Go where the field says; returns whether there is such a place. */
+  const go = (): boolean => {
+    const env = marks.selection.length === 1 ? marks.selection[0]! : null;
+    const here = { row: clock.row, env, bounds: clock.bounds };
+    try {
+      const place = row.value ? placeOf(row.value, store.steps, here) : here;
+      setText(wrong, "");
+      row.value = String(place.row);
+      if (place !== here && place.env !== null) marks.select([place.env]);
+      if (place !== here) clock.step(place.row - clock.row);
+      return true;
+    } catch (error) {
+      setText(wrong, (error as Error).message);
+      return false;
+    }
+  };
+  listen(row, "change", signal, go);
+  listen(row, "keydown", signal, (event: KeyboardEvent) => {
+    if (event.key !== "Enter") return;
+    event.stopPropagation(); // where it is wrong, the field keeps the focus
+    if (go()) row.closest<HTMLElement>(".rollout-viewer")?.focus();
   });
+  listen(row, "focus", signal, () => row.select());
+  listen(row, "blur", signal, () => {
+    setText(wrong, "");
+    update();
+  });
+  const full = withIcon("full", "Whole screen", "full");
+  full.hidden = !document.fullscreenEnabled;
   const el = make(
     "div",
     { class: "rv-controls" },
@@ -68,6 +100,7 @@ export function controlsOf(
       withIcon("last", "Last row", "last"),
     ),
     make("label", { class: "rv-where" }, make("span", {}, "row "), row, count),
+    wrong,
     make("div", { class: "rv-group" }, speed.el, loop, follow),
     make("span", { class: "rv-spacer" }),
     make(
@@ -78,19 +111,18 @@ export function controlsOf(
       markOut,
       bookmark,
     ),
+    full,
     button("help", "Keys and help", "?"),
   );
 
   const update = () => {
-    const [first, stop] = clock.bounds;
+    const [, stop] = clock.bounds;
     const { isPlaying, loop: mode } = clock;
     const wanted = isPlaying ? pictures.pause : pictures.play;
     if (play.firstElementChild !== wanted) play.replaceChildren(wanted);
     const label = isPlaying ? "Pause" : "Play";
     setAttribute(play, "aria-label", label);
     setAttribute(play, "title", label);
-    setAttribute(row, "min", String(first));
-    setAttribute(row, "max", String(Math.max(first, stop - 1)));
     if (document.activeElement !== row && row.value !== String(clock.row))
       row.value = String(clock.row);
     setText(count, ` of ${formatCount(Math.max(0, stop - 1))}`);

@@ -70,7 +70,7 @@ export function dumpPanelOf(session: Session, signal: AbortSignal): DumpPanel | 
   const update = () => {
     const [start, stop] = rows();
     const count = Math.max(0, stop - start);
-    for (const one of buttons) one.disabled = count === 0;
+    for (const one of buttons) one.disabled = count === 0 || session.isCut;
     const counted = `${formatCount(count)} row${count === 1 ? "" : "s"}`;
     setText(
       span,

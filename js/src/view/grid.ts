@@ -26,6 +26,7 @@ const MAX_WORKERS = 4;
 const MIN_HEIGHT_PX = 220;
 /** Share of the window's height: the controls below stay in sight. */
 const HEIGHT_SHARE = 0.56;
+const FULL_HEIGHT_SHARE = 0.76;
 
 export function gridOf(session: Session, signal: AbortSignal): Grid {
   const { store, clock, marks } = session;
@@ -38,6 +39,7 @@ export function gridOf(session: Session, signal: AbortSignal): Grid {
   const farm = new Farm(numWorkers, signal);
   const player = new Player(store, clock, farm, surfaceOf(canvas));
   player.onError = session.fail;
+  session.played.add(player.stats);
   let opened: number | null = null;
   let placed = "";
 
@@ -51,7 +53,8 @@ export function gridOf(session: Session, signal: AbortSignal): Grid {
     if (opened !== null && opened >= slots.length) opened = null;
     const shown = opened === null ? slots.map((_, index) => index) : [opened];
     const sizes = shown.map((slot) => slots[slot]!);
-    const height = Math.max(MIN_HEIGHT_PX, Math.round(innerHeight * HEIGHT_SHARE));
+    const share = document.fullscreenElement ? FULL_HEIGHT_SHARE : HEIGHT_SHARE;
+    const height = Math.max(MIN_HEIGHT_PX, Math.round(innerHeight * share));
     const space = { width, height, density: devicePixelRatio || 1 };
     const layout =
       opened === null
@@ -82,6 +85,7 @@ export function gridOf(session: Session, signal: AbortSignal): Grid {
     placed = "";
     opened = null;
   }, signal);
+  listen(document, "fullscreenchange", signal, place);
   store.onManifest.on(place, signal);
   store.onData.on(place, signal);
   marks.onChange.on(refresh, signal);

@@ -5,7 +5,7 @@
  */
 
 import { type Layout, tileAt } from "../layout.ts";
-import { IDLE, TERMINAL_MISSING, TERMINATED } from "../protocol.ts";
+import { IDLE, nameOfEnv, TERMINAL_MISSING, TERMINATED } from "../protocol.ts";
 import type { Session } from "../session.ts";
 import { make, setAttribute, setText } from "./dom.ts";
 import { formatValue } from "./numbers.ts";
@@ -42,10 +42,12 @@ export function overlayOf({ store, marks }: Session): Overlay {
 
   const tileOf = (slot: number): Tile => {
     const { env, camera, shared } = store.manifest!.slots[slot]!;
+    const [kind, number] = nameOfEnv(store.manifest, env);
+    const groups = store.manifest!.groups?.length ? "rv-group-name" : "rv-word";
     const cameras = new Set(store.manifest!.slots.map((one) => one.camera));
     const name = shared
       ? make("b", {}, "all envs")
-      : make("b", {}, make("span", { class: "rv-word" }, "env "), String(env));
+      : make("b", {}, make("span", { class: groups }, `${kind} `), String(number));
     if (cameras.size > 1) name.append(` ${camera}`);
     const where = make("span", {});
     const step = make("span", {});
@@ -60,7 +62,7 @@ export function overlayOf({ store, marks }: Session): Overlay {
       "div",
       { class: "rv-label" },
       name,
-      shared ? null : named("rv-episode", ["e", "p", "isode"], where),
+      shared ? null : named("rv-episode", ["ep", "", "isode"], where),
       shared ? null : named("rv-step", ["s", "tep", ""], step),
     );
     const tile = make("div", { class: "rv-tile", "data-env": env, "data-slot": slot });

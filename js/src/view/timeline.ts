@@ -3,7 +3,7 @@
  * here, and the playhead, which is the thumb of a real slider over all of it.
  */
 
-import { CHUNK_ROWS, TERMINATED, TRUNCATED } from "../protocol.ts";
+import { CHUNK_ROWS, nameOfEnv, TERMINATED, TRUNCATED } from "../protocol.ts";
 import type { Session } from "../session.ts";
 import { columnOf, marksOf, type Trace, traceOf } from "../timeline.ts";
 import { listen, make, setAttribute, setText } from "./dom.ts";
@@ -67,7 +67,8 @@ export function timelineOf(session: Session, signal: AbortSignal): Timeline {
     );
     const env = envOf();
     const n = store.steps.numEnvs;
-    setText(who, env === null ? (n > 1 ? `mean of ${n} envs` : "env 0") : `env ${env}`);
+    const name = nameOfEnv(store.manifest, env ?? 0).join(" ");
+    setText(who, env === null && n > 1 ? `mean of ${n} envs` : name);
     const isThere = clock.row < store.numRows;
     setText(
       reward,

@@ -6,17 +6,20 @@
  */
 
 import { type Action, actionOf } from "../keys.ts";
-import type { Manifest } from "../protocol.ts";
+import { type Manifest, nameOfEnv, TERMINATED } from "../protocol.ts";
 import type { Session } from "../session.ts";
+import type { Store } from "../store.ts";
 import { actionsOf } from "./actions.ts";
 import { controlsOf } from "./controls.ts";
 import { icon, listen, make, setAttribute, setText } from "./dom.ts";
 import { dumpPanelOf } from "./dump.ts";
 import { gridOf } from "./grid.ts";
 import { helpOf } from "./help.ts";
-import { formatBytes, formatCount } from "./numbers.ts";
+import { formatBytes, formatCount, formatValue } from "./numbers.ts";
 import { timelineOf } from "./timeline.ts";
 
+/** A playhead that rested for so long is told to screen readers. */
+const REST_MS = 600;
 /** Rows that came within this time make a recording "live". */
 const LIVE_MS = 5000;
 
@@ -47,8 +50,11 @@ export function mountViewer(
     "All tiles",
   );
   const facts = make("span", { class: "rv-facts" });
+  const memory = make("span", { class: "rv-facts rv-memory", title: MEMORY });
   const lost = make("span", { class: "rv-lost" });
   const alerts = make("div", { class: "rv-alerts" });
+  const cut = make("div", { class: "rv-cut", role: "status", hidden: true }, CUT);
+  const spoken = make("div", { class: "rv-spoken", role: "status" });
   root.replaceChildren(
     make(
       "div",
@@ -59,13 +65,16 @@ export function mountViewer(
       back,
       lost,
       facts,
+      memory,
     ),
     alerts,
+    cut,
     grid.el,
     timeline.el,
     controls.el,
     ...(dumps ? [dumps.el] : []),
     help.el,
+    spoken,
   );
   listen(back, "click", signal, () => perform("leave"));
 
@@ -111,7 +120,9 @@ export function mountViewer(
     back.hidden = grid.opened === null;
     const numEnvs = manifest?.num_envs ?? 0;
     const numRows = store.numRows - store.firstRow;
-    setText(facts, manifest ? describe(numEnvs, numRows, store.numBytes) : "");
+    setText(facts, manifest ? describe(numEnvs, numRows) : "");
+    setText(memory, manifest ? describeMemory(store) : "");
+    cut.hidden = !session.isCut;
     setText(lost, manifest ? describeGone(manifest) : "");
     setAttribute(root, "data-num-rows", String(store.numRows));
     setAttribute(root, "data-num-envs", String(numEnvs));
@@ -148,7 +159,14 @@ export function mountViewer(
     });
   };
   let marked = "";
+  let resting: ReturnType<typeof setTimeout> | undefined;
+  const speak = () => {
+    clearTimeout(resting);
+    resting = setTimeout(() => setText(spoken, describeRest(session)), REST_MS);
+  };
+  marks.onChange.on(speak, signal);
   clock.onChange.on(() => {
+    speak();
     if (clock.isPlaying) {
       if (!frame) frame = requestAnimationFrame(onFrame);
     } else grid.player.update();
@@ -160,6 +178,7 @@ export function mountViewer(
     refresh();
   }, signal);
   grid.player.onDraw.on(refresh, signal);
+  session.onCut.on(refresh, signal);
   store.onManifest.on(refresh, signal);
   store.onManifest.on(redraw, signal);
   store.onData.on(() => {
@@ -190,6 +209,7 @@ export function mountViewer(
     resized.disconnect();
     themed.disconnect();
     clearInterval(timer);
+    clearTimeout(resting);
   });
   showErrors(alerts, session, signal);
   refresh();
@@ -204,14 +224,40 @@ function describeGone({ num_lost, num_evicted }: Manifest): string {
   return gone.join(" · ");
 }
 
-function describe(numEnvs: number, numRows: number, numBytes: number): string {
+const CUT =
+  "The kernel has ended. What is in the page still plays; run the cell again " +
+  "for the rest, and to dump.";
+const MEMORY = "Bytes in the page, in the kernel's memory, and of pictures on its disk";
+
+function describeMemory({ numBytes, kernelBytes, diskBytes }: Store): string {
+  const parts = [`page ${formatBytes(numBytes)}`];
+  if (kernelBytes) parts.push(`kernel ${formatBytes(kernelBytes)}`);
+  if (diskBytes) parts.push(`disk ${formatBytes(diskBytes)}`);
+  return parts.join(" \u00b7 ");
+}
+
+/** What a screen reader says of the row where the playhead came to rest. */
+function describeRest({ clock, store, marks }: Session): string {
+  if (clock.isPlaying) return "playing";
+  const { row } = clock;
+  if (row >= store.numRows) return "";
+  const env = marks.selection.length === 1 ? marks.selection[0]! : null;
+  const where = `row ${row} of ${store.numRows - 1}`;
+  if (env === null) return where;
+  const { episode, envStep, total, ends } = store.steps.at(row, env);
+  const who = nameOfEnv(store.manifest, env).join(" ");
+  if (episode < 0) return `${where}, ${who}`;
+  const ended = ends ? (ends & TERMINATED ? ", terminated" : ", truncated") : "";
+  return (
+    `${where}, ${who} episode ${episode} step ${envStep}, ` +
+    `return ${formatValue(total)}${ended}`
+  );
+}
+
+function describe(numEnvs: number, numRows: number): string {
   const counted = (count: number, noun: string) =>
     `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
-  return [
-    counted(numEnvs, "env"),
-    counted(numRows, "row"),
-    `${formatBytes(numBytes)} in the page`,
-  ].join(" · ");
+  return `${counted(numEnvs, "env")} · ${counted(numRows, "row")}`;
 }
 
 function showErrors(alerts: HTMLElement, session: Session, signal: AbortSignal): void {

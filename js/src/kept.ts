@@ -1,0 +1,41 @@
+/**
+ * What a reload of the page must not lose: kept by the browser, for this tab.
+ *
+ * sessionStorage and not a message: it is written while the page goes, when no
+ * message would arrive any more, and scrubbing stays silent. What Python said since
+ * goes first.
+ */
+
+import type { Clock, Loop } from "./clock.ts";
+
+export interface Kept {
+  row: number;
+  isFollowing: boolean;
+  speed: number;
+  loop: Loop;
+  range: [number, number] | null;
+  /** The traits that the kernel had then. */
+  kernel: Record<string, unknown>;
+}
+
+const nameOf = (key: string) => `rollout_viewer:${key}`;
+
+/** Return what was kept under `key`; null: nothing, or a browser that keeps nothing. */
+export function recall(key: string): Kept | null {
+  try {
+    const text = key && sessionStorage.getItem(nameOf(key));
+    return text ? (JSON.parse(text) as Kept) : null;
+  } catch {
+    return null;
+  }
+}
+
+export function keep(key: string, clock: Clock, kernel: Record<string, unknown>): void {
+  const { row, isFollowing, speed, loop, range } = clock;
+  const kept: Kept = { row, isFollowing, speed, loop, range, kernel };
+  try {
+    if (key) sessionStorage.setItem(nameOf(key), JSON.stringify(kept));
+  } catch {
+    // A full or forbidden storage costs the position, nothing else.
+  }
+}
