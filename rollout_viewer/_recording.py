@@ -29,7 +29,6 @@ from rollout_viewer._codec import (
 from rollout_viewer._columns import DecodedExtras, pack_columns, pack_extras
 from rollout_viewer._copy import write_copy
 from rollout_viewer._errors import FrameError, RolloutViewerError
-from rollout_viewer._lanes import Job, Lanes
 from rollout_viewer._owner import acquire, this_process
 from rollout_viewer._rows import IDLE
 from rollout_viewer._store import SlotInfo
@@ -81,9 +80,7 @@ class Recording:
         # Guards everything below; never held while user code runs.
         self._lock = threading.RLock()
         self._encoders: list[ChunkEncoder] = []
-        self._scratches: dict[tuple[int, int, int], Scratch] = {}
-        self._lanes = Lanes()
-        self._lane_of: list[int] = []
+        self._scratches: dict[tuple[int, int], Scratch] = {}
         self._open_extras: list[Extras] = []
         self._pending: dict[int, tuple[bytes | None, dict[int, bytes]]] = {}
         self._decoded = DecodedExtras()
@@ -208,16 +205,15 @@ class Recording:
                     )
                 if slot >= 0:
                     delivered[slot] = frame
-            jobs: tuple[list[Job], list[Job]] = [], []
             for slot, encoder in enumerate(self._encoders):
-                lane = jobs[self._lane_of[slot]]
-                if slot in delivered:
-                    lane.append(Job(encoder, delivered[slot]))
-                else:
+                if slot not in delivered:
                     # Where nothing came, nothing was due: the pictures just stay.
                     is_due = bool(pictures) and self._is_due(slot, row)
-                    lane.append(Job(encoder, None, is_repeat=True, is_late=is_due))
-            self._lanes.run(*jobs)
+                    encoder.repeat(is_late=is_due)
+                elif (frame := delivered[slot]) is None:
+                    encoder.skip()
+                else:
+                    encoder.add(frame)
             self._open_extras.append(extras)
             # Last, since readers that ask for no lock go by the number of rows.
             began = self.rows.append(row)
@@ -251,14 +247,11 @@ class Recording:
         self, env: int, camera: str, frame: Frame, offset: int, *, is_shared: bool
     ) -> int:
         height, width = frame.shape[:2]
-        num_alike = sum(info.size == (height, width) for info in self.slots)
-        lane = self._lanes.lane(height * width * 3, num_alike)
-        scratch = self._scratches.get((height, width, lane))
+        scratch = self._scratches.get((height, width))
         if scratch is None:
-            scratch = self._scratches[height, width, lane] = Scratch(height, width)
+            scratch = self._scratches[height, width] = Scratch(height, width)
         encoder = ChunkEncoder(height, width, scratch)
         encoder.skip(offset)
-        self._lane_of.append(lane)
         self._encoders.append(encoder)
         self.slots.append(SlotInfo(env, camera, height, width, is_shared))
         slot = self._slot_of[env, camera] = len(self.slots) - 1
@@ -490,7 +483,6 @@ class Recording:
         if self.is_closed or not self.is_mine:
             return
         self.is_closed = True
-        self._lanes.close()
         self.set_meta("is_closed", True)
         try:
             self._writer.close()
@@ -527,7 +519,6 @@ class Recording:
             self._writer.drain()
             self.rows = None
             self.slots, self._encoders, self._open_extras = [], [], []
-            self._lane_of = []
             self._slot_of = {}
             self._pending, self._decoded = {}, DecodedExtras()
             self._tail_row = self._handled_rows = 0

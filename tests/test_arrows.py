@@ -38,7 +38,6 @@ ARROWS: dict[str, set[str]] = {
         "_codec",
         "_columns",
         "_copy",
-        "_lanes",
         "_owner",
         "_rows",
         "_store",
@@ -58,7 +57,6 @@ ARROWS: dict[str, set[str]] = {
     "_intake": {"_columns", "_frames", "_rows"},
     "_moments": {"_columns", "_rows"},
     "_ahead": set(),
-    "_lanes": {"_codec"},
     "_recorded": {"_ahead", "_moments", "_readers", "_recording", "_rows"},
     "_cache": {
         "_budget",
