@@ -2,13 +2,14 @@
 
 Frames are converted to the encoder's colours here, with one converter for the whole
 stream, large ones in bands, so that little more than the encoder's own memory is
-taken.
+taken. A thread encodes one frame while the caller makes and converts the next.
 """
 
 from __future__ import annotations
 
 import contextlib
 import warnings
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -67,7 +68,8 @@ class VideoWriter:
     """A video file that grows frame by frame and appears when it is complete.
 
     Invariant: `path` names a file only after `close()`; an exception inside the
-    `with` block, or `discard()`, leaves nothing on disk. One thread at a time.
+    `with` block, or `discard()`, leaves nothing on disk. One thread at a time. What
+    the encoder or the disk failed at is raised by the `write` after, or by `close`.
 
     Args:
         path: Ends in ``.mp4`` or ``.webm``. A name that is taken gets ``-1``, ...
@@ -135,6 +137,8 @@ class VideoWriter:
         # Reused: a new page costs as much as converting what is on it.
         self._padded = np.empty((lines, self._size[0] * self.reduction, 3), np.uint8)
         self._container: Any = None
+        self._thread: ThreadPoolExecutor | None = None
+        self._encoded: Future[None] | None = None
         self._block = new_file(path, where=where, overwrite=overwrite)
         self._file = self._block.__enter__()
         try:
@@ -191,7 +195,8 @@ class VideoWriter:
             picture = self._convert(frame)
             picture.pts = self.num_frames
             picture.time_base = self._tick
-            self._container.mux(self._stream.encode(picture))
+            self._await_encoder()
+            self._encode_aside(picture)
         self.num_frames += 1
 
     def close(self) -> None:
@@ -209,12 +214,14 @@ class VideoWriter:
                     "Write a frame before closing."
                 )
             with as_export_errors(self._where):
-                self._container.mux(self._stream.encode(None))
+                self._await_encoder()
+                self._encode(None)
                 self._container.close()
         except BaseException as error:
             self._abandon(error)
             raise
         self._container = None
+        self._end_thread()
         self._block.__exit__(None, None, None)
 
     def discard(self) -> None:
@@ -235,6 +242,33 @@ class VideoWriter:
             self.close()
         elif self._container is not None:
             self._abandon(error)
+
+    # -- encoding, beside the caller
+
+    def _encode_aside(self, picture: av.VideoFrame) -> None:
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "rollout_viewer encoder")
+        try:
+            self._encoded = self._thread.submit(self._encode, picture)
+        except RuntimeError:  # Python is about to end: no thread takes anything now
+            self._encode(picture)
+
+    def _encode(self, picture: av.VideoFrame | None) -> None:
+        self._container.mux(self._stream.encode(picture))
+
+    def _await_encoder(self) -> None:
+        encoded, self._encoded = self._encoded, None
+        if encoded is not None:
+            encoded.result()
+
+    def _end_thread(self) -> None:
+        with contextlib.suppress(Exception):
+            self._await_encoder()
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
+
+    # -- opening and leaving
 
     def _open(
         self, encoder: Encoder, rate: Fraction, metadata: Mapping[str, str]
@@ -261,12 +295,15 @@ class VideoWriter:
             context.color_range = ColorRange.MPEG
         self._stream = stream
         if len(self._bands) > 1:
-            # Filled anew for each frame: the encoder has copied it by then.
-            self._picture = av.VideoFrame(*self._size, self._format)
+            # Filled in turn: the encoder has copied one when the next but one is made.
+            self._pictures = [
+                av.VideoFrame(*self._size, self._format) for _ in range(2)
+            ]
 
     def _abandon(self, error: BaseException) -> None:
         """Close what is open and let the file's block see the error."""
         container, self._container = self._container, None
+        self._end_thread()
         if container is not None:
             # First the container: on Windows an open file cannot be removed.
             with contextlib.suppress(Exception):
@@ -304,9 +341,10 @@ class VideoWriter:
         bands = self._bands
         if len(bands) == 1:
             return self._as_yuv(frame, *bands[0])
+        picture = self._pictures[self.num_frames % 2]
         for top, stop in bands:
-            _paste(self._as_yuv(frame, top, stop), self._picture, top)
-        return self._picture
+            _paste(self._as_yuv(frame, top, stop), picture, top)
+        return picture
 
     def _as_yuv(self, frame: Frame, top: int, stop: int) -> av.VideoFrame:
         """Return lines ``top..stop`` of the video's picture."""
