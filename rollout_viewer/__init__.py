@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from rollout_viewer.loggers.tensorboard import TensorBoardLogger, TensorboardLogger
     from rollout_viewer.loggers.wandb import WandbLogger
     from rollout_viewer.sources.gymnasium import RecordVideo, VectorRecordVideo
+    from rollout_viewer.sources.sb3 import RolloutViewerCallback, VecVideoRecorder
     from rollout_viewer.sources.torchrl import (
         LogValidationReward,
         PixelRenderTransform,
@@ -81,10 +82,12 @@ _LAZY = {
     "RecordVideo": "rollout_viewer.sources.gymnasium:RecordVideo",
     "Recorder": "rollout_viewer.sources.torchrl:Recorder",
     "RolloutViewer": "rollout_viewer._viewer:RolloutViewer",
+    "RolloutViewerCallback": "rollout_viewer.sources.sb3:RolloutViewerCallback",
     "TeeLogger": "rollout_viewer.loggers.tee:TeeLogger",
     "TensorBoardLogger": "rollout_viewer.loggers.tensorboard:TensorBoardLogger",
     "TensorDictRecorder": "rollout_viewer.sources.torchrl:TensorDictRecorder",
     "TensorboardLogger": "rollout_viewer.loggers.tensorboard:TensorboardLogger",
+    "VecVideoRecorder": "rollout_viewer.sources.sb3:VecVideoRecorder",
     "VectorRecordVideo": "rollout_viewer.sources.gymnasium:VectorRecordVideo",
     "VideoRecorder": "rollout_viewer.sources.torchrl:VideoRecorder",
     "WandbLogger": "rollout_viewer.loggers.wandb:WandbLogger",
@@ -118,6 +121,7 @@ __all__ = [
     "RecordingLockedError",
     "RenderError",
     "RolloutViewer",
+    "RolloutViewerCallback",
     "RolloutViewerError",
     "RolloutViewerWarning",
     "RowError",
@@ -128,6 +132,7 @@ __all__ = [
     "TensorDictRecorder",
     "TensorboardLogger",
     "UnsupportedEnvError",
+    "VecVideoRecorder",
     "VectorRecordVideo",
     "VideoRecorder",
     "WandbLogger",

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _SUPPORTED = (
     "gymnasium.Env",
     "gymnasium.vector.VectorEnv",
+    "stable_baselines3's VecEnv",
     "torchrl.envs.EnvBase",
     "objects with reset(), step(action) and render()",
 )
@@ -124,6 +125,10 @@ def record(
         from rollout_viewer.sources import gymnasium
 
         wrapped = gymnasium.wrap(env, **options)
+    if wrapped is None and "stable_baselines3" in sys.modules:
+        from rollout_viewer.sources import sb3
+
+        wrapped = sb3.wrap(env, **options)
     if wrapped is None and "torchrl.envs" in sys.modules:
         from rollout_viewer.sources import torchrl
 

@@ -1,0 +1,51 @@
+"""Stable-Baselines3: vector environments that record, and a callback that evaluates.
+
+They tell the recorder what each call was to each env, and hand everything else on
+unchanged. Importing this package imports no Stable-Baselines3; its names do.
+
+- `VecVideoRecorder`: a video of some steps, as SB3's own.
+- `RolloutViewerCallback`: for ``model.learn(callback=...)``.
+- `wrap`: what `rollout_viewer.record` uses.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from rollout_viewer._errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from rollout_viewer.sources.sb3.callback import RolloutViewerCallback
+    from rollout_viewer.sources.sb3.recorded import wrap
+    from rollout_viewer.sources.sb3.vec_video_recorder import VecVideoRecorder
+
+__all__ = ["RolloutViewerCallback", "VecVideoRecorder", "wrap"]
+
+_HOMES = {
+    "RolloutViewerCallback": "callback",
+    "VecVideoRecorder": "vec_video_recorder",
+    "wrap": "recorded",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = importlib.import_module(f"{__name__}.{_HOMES[name]}")
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing != "stable_baselines3":
+            raise
+        raise MissingDependencyError(
+            f"{name} needs stable_baselines3, which is not installed. Run: "
+            'pip install "rollout-viewer[sb3]"'
+        ) from error
+    value = getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,210 @@
+"""VecVideoRecorder: SB3's, with every frame in the file and in a recording."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from gymnasium import logger as gym_logger
+
+from rollout_viewer._errors import FrameError, RenderError
+from rollout_viewer._takes import Takes
+from rollout_viewer.sources.sb3._calls import VecCalls, about
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+    from stable_baselines3.common.vec_env import VecEnv
+
+    from rollout_viewer._cache import FrameCache
+
+DEFAULT_FPS = 30
+
+
+class VecVideoRecorder(VecCalls):
+    """Records videos of `video_length` steps of a `VecEnv`, as SB3's does.
+
+    Triggers, names and lengths are SB3's: the trigger is asked at a reset and, while
+    nothing is recorded, after each step; a video has `video_length` + 1 frames, each
+    the grid of all envs, and is called ``<prefix>-step-<a>-to-step-<b>.mp4``. Frames
+    wait compressed, in ``<prefix>.rollout`` in the folder. Differs from SB3's:
+
+    - Each env is recorded apart, with rewards, ends and actions: `cache`, `viewer`.
+      Where an episode ended, its terminal picture is marked as missing, or shown where
+      the terminal observation is it (a frame more in the video then).
+    - All frames reach the file, once and in order (moviepy repeats and loses some).
+    - The first picture after a reset in the middle of a video is a frame of it.
+    - It prints nothing. A forgotten ``close()`` loses nothing, and what a process that
+      died left is written by the next recorder over the folder.
+    - A file of that name is kept, and the next one gets ``-1``; `overwrite` replaces
+      it. A JSON beside each video tells of its episodes.
+
+    Args:
+        venv: Its envs made with ``render_mode="rgb_array"``.
+        video_folder: Made if it is missing.
+        record_video_trigger: Called with the number of vector steps so far.
+        video_length: In vector steps.
+        name_prefix: Of videos and recording.
+        fps: Of videos; None: the env's ``render_fps``, else 30.
+        logger: Gets each video too.
+        cache: Where to record instead: a `FrameCache`, or the path of a new one.
+        overwrite: Replace files of the same name.
+
+    Raises:
+        AssertionError: The render mode is another one.
+        OSError: The folder cannot be written.
+
+    Source: stable-baselines3 2.9, common/vec_env/vec_video_recorder.py.
+    """
+
+    def __init__(
+        self,
+        venv: VecEnv,
+        video_folder: str,
+        record_video_trigger: Callable[[int], bool],
+        video_length: int = 200,
+        name_prefix: str = "rl-video",
+        *,
+        fps: float | None = None,
+        logger: Any = None,
+        cache: FrameCache | str | Path | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        if venv.render_mode != "rgb_array":
+            raise AssertionError(
+                f"The render_mode must be 'rgb_array', not {venv.render_mode}"
+            )
+        if not callable(record_video_trigger):
+            raise TypeError(
+                "VecVideoRecorder: expected record_video_trigger to be a function of "
+                f"the number of steps, got {record_video_trigger!r}."
+            )
+        super().__init__(venv)
+        self.env = venv
+        told = about(venv)
+        rate = told["fps"] or DEFAULT_FPS if fps is None else fps
+        if not 0 < rate < math.inf:
+            raise ValueError(
+                "VecVideoRecorder: expected fps to be a positive number, got "
+                f"{rate!r}. Choose one, such as 30."
+            )
+        self.metadata: Any = {"render_fps": rate}
+        self.record_video_trigger = record_video_trigger
+        self.video_length = video_length
+        self.name_prefix = name_prefix
+        self.step_id = 0
+        self.video_name = ""
+        self.video_path = ""
+        self._takes = Takes(
+            self.num_envs,
+            video_folder,
+            prefix=name_prefix,
+            where="VecVideoRecorder",
+            fps=rate,
+            cache=cache,
+            logger=logger,
+            overwrite=overwrite,
+            metadata=told["metadata"],
+            columns=grid_columns,
+        )
+        self.video_folder = str(self._takes.folder)
+        # What `del env` or the interpreter's end would lose.
+        self._takes.finish_with(self)
+
+    # -- what there is
+
+    @property
+    def cache(self) -> FrameCache:
+        """The recording of all videos' frames, without loss."""
+        return self._takes.cache
+
+    @property
+    def viewer(self) -> Any:
+        """A `RolloutViewer` over it, made once; it dumps into `video_folder`."""
+        return self._takes.recorder.viewer
+
+    def dump(self, suffix: str | None = None, step: int | None = None) -> list[Path]:
+        """Write the rows since the last dump into `video_folder`; see `Recorder`."""
+        return self._takes.recorder.dump(suffix, step)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return self._takes.recorder._repr_mimebundle_(**options)
+
+    @property
+    def frames_per_sec(self) -> float:
+        """Frames a second of the videos."""
+        return self._takes.fps
+
+    @property
+    def recording(self) -> bool:
+        """Whether a video is recorded now."""
+        return self._takes.is_recording
+
+    @property
+    def recorded_frames(self) -> Sequence[npt.NDArray[np.uint8]]:
+        """The frames of this video so far, decoded as they are read."""
+        return self._takes.frames
+
+    def close(self) -> None:
+        """Write the video that is recorded, then close the environments."""
+        try:
+            self._takes.finish()
+        finally:
+            self.venv.close()
+
+    # -- what calls do
+
+    @property
+    def _is_recording(self) -> bool:
+        # The trigger comes after the first of a call's two rows.
+        return self.recording
+
+    def _after_reset(self) -> None:
+        if self.record_video_trigger(self.step_id):
+            self._start()
+
+    def _before_row(self, *, is_last: bool) -> None:
+        if is_last:
+            self.step_id += 1
+            if not self.recording and self.record_video_trigger(self.step_id):
+                self._start()
+
+    def _after_call(self) -> None:
+        if self.recording and self._takes.num_frames > self.video_length:
+            self._stop()
+
+    def _start(self) -> None:
+        if self.recording:
+            self._stop()
+        stop = self.step_id + self.video_length
+        name = f"{self.name_prefix}-step-{self.step_id}-to-step-{stop}"
+        self.video_name = f"{name}.mp4"
+        self.video_path = str(self._takes.folder / self.video_name)
+        self._takes.start(name, step=self.step_id, step_id=self.step_id)
+
+    def _stop(self) -> None:
+        if not self._takes.num_frames:
+            gym_logger.warn("Ignored saving a video as there were zero frames to save.")
+        path = self._takes.stop()
+        if path is not None:
+            self.video_path, self.video_name = str(path), path.name
+
+    def _add(self, kind: Any, pictures: Callable[[], Any], **call: Any) -> None:
+        try:
+            self._takes.add(kind, pictures, **call)
+        except (FrameError, RenderError) as error:
+            self._stop()
+            gym_logger.warn(f"Recording stopped: {error}".replace("%", "%%"))
+
+
+def grid_columns(count: int, _: tuple[int, int]) -> int:
+    """Return the columns of SB3's grid: rows are the root of `count`, rounded up.
+
+    Example:
+        >>> [grid_columns(count, (400, 600)) for count in (1, 2, 4, 5, 8)]
+        [1, 1, 2, 2, 3]
+    """
+    return math.ceil(count / math.ceil(math.sqrt(count)))
