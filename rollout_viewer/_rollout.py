@@ -39,6 +39,7 @@ _SUPPORTED = (
     "gymnasium.Env",
     "gymnasium.vector.VectorEnv",
     "stable_baselines3's VecEnv",
+    "pettingzoo.ParallelEnv",
     "torchrl.envs.EnvBase",
     "objects with reset(), step(action) and render()",
 )
@@ -129,6 +130,10 @@ def record(
         from rollout_viewer.sources import sb3
 
         wrapped = sb3.wrap(env, **options)
+    if wrapped is None and "pettingzoo" in sys.modules:
+        from rollout_viewer.sources import pettingzoo
+
+        wrapped = pettingzoo.wrap(env, **options)
     if wrapped is None and "torchrl.envs" in sys.modules:
         from rollout_viewer.sources import torchrl
 

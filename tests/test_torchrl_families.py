@@ -287,7 +287,7 @@ def test_batch_of_two_axes_is_flattened_to_env_numbers():
 
 def pettingzoo_env():
     pytest.importorskip("pettingzoo", reason="in the extra pettingzoo")
-    from pettingzoo.butterfly import (  # type: ignore[import-untyped]
+    from pettingzoo.butterfly import (
         cooperative_pong_v6,
     )
 
