@@ -32,6 +32,7 @@ check: setup  ## format, lint, types, arrows, TypeScript: seconds, no browser
 
 test: check  ## check, and every test, in Chromium too
 	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m jax tests/test_torchrl_jax.py
 
 bench: setup $(VENV)/.bench  ## measure, compare with the goals, write build/bench/ (FULL=1: a million rows)
 	@.ci/system_packages bench

@@ -17,9 +17,12 @@ pytest.importorskip("torchrl", reason="the extra torchrl is not installed")
 from torchrl.data import Unbounded
 from torchrl.envs import Compose, Transform, TransformedEnv
 
-jax = pytest.importorskip("jax", reason="brax and jumanji are not installed")
-# What the libraries say of themselves and of each other.
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [
+    # In a process of its own: nobody may fork where JAX was imported.
+    pytest.mark.jax,
+    # What the libraries say of themselves and of each other.
+    pytest.mark.filterwarnings("ignore"),
+]
 
 HEIGHT, WIDTH = 48, 64
 
@@ -47,6 +50,12 @@ class Drawn(Transform):
         return observation_spec
 
 
+def quietly_imported(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip(name, reason="brax and jumanji are not installed")
+
+
 def recorded(base, drawing, num_steps):
     recorder = rv.VideoRecorder(None, "jax", skip=1)
     env = TransformedEnv(base, Compose(drawing, recorder))
@@ -57,9 +66,8 @@ def recorded(base, drawing, num_steps):
 
 
 def test_brax_is_recorded_as_its_own_renderer_draws_it():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        image = pytest.importorskip("brax.io.image", reason="brax is not installed")
+    image = quietly_imported("brax.io.image")
+    import jax
     from torchrl.envs.libs.brax import BraxEnv
     from torchrl.envs.libs.jax_utils import _tensordict_to_object
 
@@ -95,9 +103,7 @@ def test_brax_is_recorded_as_its_own_renderer_draws_it():
 
 
 def test_jumanji_is_recorded_with_its_rewards_and_ends():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pytest.importorskip("jumanji", reason="jumanji is not installed")
+    quietly_imported("jumanji")
     from torchrl.envs.libs.jumanji import JumanjiEnv
 
     def draw(tensordict):
