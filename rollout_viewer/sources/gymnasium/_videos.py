@@ -15,13 +15,12 @@ from gymnasium import logger as gym_logger
 
 from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._takes import Takes
+from rollout_viewer.sources._wrapper import VideoWrapper
 from rollout_viewer.sources.gymnasium._asking import about
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
-
-    import numpy.typing as npt
 
     from rollout_viewer._cache import FrameCache
 
@@ -44,7 +43,7 @@ class NoImageError(Exception):
     """`render` returned something that is no picture."""
 
 
-class Videos:
+class Videos(VideoWrapper):
     """The part of a `RecordVideo` that is the same for one env and many.
 
     Attributes:
@@ -57,7 +56,6 @@ class Videos:
     """
 
     env: Any
-    _takes: Takes
 
     def _set_up(
         self,
@@ -113,40 +111,6 @@ class Videos:
         self.video_folder = str(takes.folder)
         # What `del env` or the interpreter's end would lose.
         takes.finish_with(self)
-
-    # -- what there is
-
-    @property
-    def cache(self) -> FrameCache:
-        """The recording of all videos' frames, without loss."""
-        return self._takes.cache
-
-    @property
-    def viewer(self) -> Any:
-        """A `RolloutViewer` over it, made once; it dumps into `video_folder`."""
-        return self._takes.recorder.viewer
-
-    def dump(self, suffix: str | None = None, step: int | None = None) -> list[Path]:
-        """Write the rows since the last dump into `video_folder`; see `Recorder`."""
-        return self._takes.recorder.dump(suffix, step)
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return self._takes.recorder._repr_mimebundle_(**options)
-
-    @property
-    def frames_per_sec(self) -> float:
-        """Frames a second of the videos."""
-        return self._takes.fps
-
-    @property
-    def recording(self) -> bool:
-        """Whether a video is recorded now."""
-        return self._takes.is_recording
-
-    @property
-    def recorded_frames(self) -> Sequence[npt.NDArray[np.uint8]]:
-        """The frames of this video so far, decoded as they are read."""
-        return self._takes.frames
 
     # -- what people call
 

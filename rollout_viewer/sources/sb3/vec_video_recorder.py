@@ -9,14 +9,13 @@ from gymnasium import logger as gym_logger
 
 from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._takes import Takes
+from rollout_viewer.sources._wrapper import VideoWrapper
 from rollout_viewer.sources.sb3._calls import VecCalls, about
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
-    import numpy as np
-    import numpy.typing as npt
     from stable_baselines3.common.vec_env import VecEnv
 
     from rollout_viewer._cache import FrameCache
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 DEFAULT_FPS = 30
 
 
-class VecVideoRecorder(VecCalls):
+class VecVideoRecorder(VecCalls, VideoWrapper):
     """Records videos of `video_length` steps of a `VecEnv`, as SB3's does.
 
     Triggers, names and lengths are SB3's: the trigger is asked at a reset and, while
@@ -113,40 +112,6 @@ class VecVideoRecorder(VecCalls):
         self.video_folder = str(self._takes.folder)
         # What `del env` or the interpreter's end would lose.
         self._takes.finish_with(self)
-
-    # -- what there is
-
-    @property
-    def cache(self) -> FrameCache:
-        """The recording of all videos' frames, without loss."""
-        return self._takes.cache
-
-    @property
-    def viewer(self) -> Any:
-        """A `RolloutViewer` over it, made once; it dumps into `video_folder`."""
-        return self._takes.recorder.viewer
-
-    def dump(self, suffix: str | None = None, step: int | None = None) -> list[Path]:
-        """Write the rows since the last dump into `video_folder`; see `Recorder`."""
-        return self._takes.recorder.dump(suffix, step)
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return self._takes.recorder._repr_mimebundle_(**options)
-
-    @property
-    def frames_per_sec(self) -> float:
-        """Frames a second of the videos."""
-        return self._takes.fps
-
-    @property
-    def recording(self) -> bool:
-        """Whether a video is recorded now."""
-        return self._takes.is_recording
-
-    @property
-    def recorded_frames(self) -> Sequence[npt.NDArray[np.uint8]]:
-        """The frames of this video so far, decoded as they are read."""
-        return self._takes.frames
 
     def close(self) -> None:
         """Write the video that is recorded, then close the environments."""
