@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium
 from gymnasium.vector import VectorEnv
 
-from rollout_viewer.sources.gymnasium._asking import as_mask, check_renders
+from rollout_viewer.sources.gymnasium._asking import check_renders
 from rollout_viewer.sources.gymnasium._env import RecordedEnv
 from rollout_viewer.sources.gymnasium._vector_env import RecordedVectorEnv
 from rollout_viewer.sources.gymnasium.record_video import RecordVideo
@@ -22,7 +22,6 @@ __all__ = [
     "RecordedEnv",
     "RecordedVectorEnv",
     "VectorRecordVideo",
-    "as_mask",
     "check_renders",
     "wrap",
 ]

@@ -1,28 +1,17 @@
-"""What Gymnasium's environments are asked: pictures, names, ends, observations.
+"""What Gymnasium's environments are asked: pictures, names, and how they reset.
 
 Knows what they return in all its forms. Knows nothing of recordings.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gymnasium
-import numpy as np
 from gymnasium.vector import VectorEnv, VectorWrapper
 
 from rollout_viewer._errors import FrameError, RenderError
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy.typing as npt
-
-    from rollout_viewer._rows import Mask
-
-# Observations up to this size are kept as data["obs"]; larger ones are pictures or
-# would outweigh them.
-MAX_OBS_BYTES = 64_000
 _NO_PICTURES = (None, "human", "ansi", "ansi_list")
 
 
@@ -69,11 +58,6 @@ def _is_closed(env: Any) -> bool:
         env = env.env
 
 
-def as_mask(value: Any) -> Mask:
-    """Return ends as a new bool array (B,)."""
-    return np.array(as_numpy(value), np.bool_).reshape(-1)
-
-
 def render(env: Any) -> Any:
     try:
         pictures = env.render()
@@ -88,21 +72,6 @@ def render(env: Any) -> Any:
             f"(render_mode={env.render_mode!r}). Make the env with "
             "render_mode='rgb_array'."
         )
-    return pictures
-
-
-def newest(pictures: Any) -> Any:
-    """Return the newest of a list render mode's pictures, or the one there is."""
-    if isinstance(pictures, list):
-        if not pictures:
-            raise FrameError(
-                "record: expected a picture from render(), got an empty list. "
-                "Nobody else may render an environment with a list render mode while "
-                "it is recorded."
-            )
-        return pictures[-1]
-    if isinstance(pictures, tuple):
-        return pictures[0]  # 'rgbd_tuple': color, depth
     return pictures
 
 
@@ -121,51 +90,9 @@ def about(env: Any, **more: Any) -> dict[str, Any]:
     return {"fps": (env.metadata or {}).get("render_fps"), "metadata": metadata}
 
 
-def reset_info(seed: Any, options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what `Recorder.add` takes as the info of an episode."""
-    info: dict[str, Any] = {}
-    if seed is not None:
-        info["seed"] = int(seed)
-    if options:
-        info["options"] = dict(options)
-    return info
-
-
 def resets_itself(env: Any) -> bool:
     while isinstance(env, gymnasium.Wrapper):
         if isinstance(env, gymnasium.wrappers.Autoreset):
             return True
         env = env.env
     return False
-
-
-def small_shape(space: gymnasium.Space[Any]) -> tuple[int, ...] | None:
-    """Return the shape of observations that are kept; None: they are not."""
-    if space.shape is None or space.dtype is None or space.dtype.kind not in "biuf":
-        return None
-    is_image = space.dtype == np.uint8 and len(space.shape) >= 2
-    num_bytes = int(np.prod(space.shape)) * space.dtype.itemsize
-    return None if is_image or num_bytes > MAX_OBS_BYTES else space.shape
-
-
-def kept(
-    obs: Any, shape: tuple[int, ...] | None, batch: list[int]
-) -> dict[str, Any] | None:
-    """Return the data of a row: the observations, where they keep their promise."""
-    if shape is None:
-        return None
-    array = np.asarray(as_numpy(obs))
-    is_fit = array.size == np.prod(batch + list(shape)) and array.dtype.kind in "biuf"
-    return {"obs": array.reshape(batch + list(shape))} if is_fit else None
-
-
-def one_action(action: Any) -> npt.NDArray[Any] | None:
-    """Return a single env's action as (1, ...); None where it is no array."""
-    try:
-        return np.asarray(as_numpy(action))[None]
-    except ValueError:
-        return None
-
-
-def as_numpy(value: Any) -> Any:
-    return value.detach().cpu().numpy() if hasattr(value, "detach") else value

@@ -9,17 +9,14 @@ import numpy as np
 
 from rollout_viewer._recorder import Recorder
 from rollout_viewer._rows import Kind
+from rollout_viewer.sources._batch import newest, reset_info
+from rollout_viewer.sources._numbers import kept, one_action, parts_of
 from rollout_viewer.sources._wrapper import RecordingWrapper
 from rollout_viewer.sources.gymnasium._asking import (
     about,
     check_renders,
-    kept,
-    newest,
-    one_action,
     render,
-    reset_info,
     resets_itself,
-    small_shape,
 )
 
 if TYPE_CHECKING:
@@ -34,9 +31,10 @@ else:
 class RecordedEnv(EnvWrapper, RecordingWrapper):
     """An `Env` that records its pictures, rewards, ends, actions and observations.
 
-    Observations are kept as ``data["obs"]`` where they are one array of numbers up
-    to 64 kB and no image. With a list render mode the newest picture of a list is
-    recorded, and `render` returns those that were recorded since it was last asked.
+    Observations are kept as ``data["obs"]``, those of a Dict or Tuple space as
+    ``data["obs.<key>"]``: numbers, up to 64 kB, no images. With a list render mode the
+    newest picture of a list is recorded, and `render` returns those that were recorded
+    since it was last asked.
 
     Args:
         env: Made with ``render_mode="rgb_array"``.
@@ -50,7 +48,7 @@ class RecordedEnv(EnvWrapper, RecordingWrapper):
         super().__init__(env)
         check_renders(env)
         self.recorder = Recorder(1, **about(env), **options)
-        self._obs_shape = small_shape(env.observation_space)
+        self._parts = parts_of(env.observation_space)
         self._is_list_mode = str(env.render_mode).endswith("_list")
         self._resets_itself = resets_itself(env)
         self.begins = np.zeros(1, np.bool_)
@@ -90,7 +88,7 @@ class RecordedEnv(EnvWrapper, RecordingWrapper):
             reward=[float(reward)],
             terminated=[bool(terminated)],
             truncated=[bool(truncated)],
-            action=one_action(action),
+            action=one_action(action, self.action_space),
             data=self._data(obs),
         )
         return obs, reward, terminated, truncated, info
@@ -128,4 +126,4 @@ class RecordedEnv(EnvWrapper, RecordingWrapper):
         return [newest(render(self.env))]
 
     def _data(self, obs: Any) -> dict[str, Any] | None:
-        return kept(obs, self._obs_shape, [1])
+        return kept(obs, self._parts, [1])

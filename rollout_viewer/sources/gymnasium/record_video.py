@@ -8,12 +8,10 @@ import gymnasium
 from gymnasium.vector import VectorEnv
 
 from rollout_viewer._rows import Kind
+from rollout_viewer.sources._batch import reset_info
+from rollout_viewer.sources._numbers import kept, one_action, parts_of
 from rollout_viewer.sources.gymnasium._asking import (
-    kept,
-    one_action,
-    reset_info,
     resets_itself,
-    small_shape,
 )
 from rollout_viewer.sources.gymnasium._env import EnvWrapper
 from rollout_viewer.sources.gymnasium._videos import (
@@ -138,7 +136,7 @@ class RecordVideo(EnvWrapper, Videos, _RecordConstructorArgs):
         EnvWrapper.__init__(self, env)
         check_render_mode(env)
         check_folder(video_folder, overwrite=overwrite)
-        self._obs_shape = small_shape(env.observation_space)
+        self._parts = parts_of(env.observation_space)
         self._resets_itself = resets_itself(env)
         self._has_ended = False
         self._history: list[Any] = []
@@ -179,7 +177,7 @@ class RecordVideo(EnvWrapper, Videos, _RecordConstructorArgs):
                 reward=[float(reward)],
                 terminated=[bool(terminated)],
                 truncated=[bool(truncated)],
-                action=one_action(action),
+                action=one_action(action, self.action_space),
                 data=self._data(obs),
             )
         elif is_reset:
@@ -234,4 +232,4 @@ class RecordVideo(EnvWrapper, Videos, _RecordConstructorArgs):
         self._stop_if_full()
 
     def _data(self, obs: Any) -> dict[str, Any] | None:
-        return kept(obs, self._obs_shape, [1])
+        return kept(obs, self._parts, [1])

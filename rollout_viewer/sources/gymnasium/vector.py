@@ -118,7 +118,7 @@ class VectorRecordVideo(VectorCalls, Videos, _RecordConstructorArgs):
         check_render_mode(env)
         _warn_of_mode(env)
         check_folder(video_folder, overwrite=overwrite)
-        self.autoreset_mode = self._mode
+        self.autoreset_mode = AutoresetMode(self._mode)
         self.video_aspect_ratio = video_aspect_ratio
         self.record_first_only = record_first_only
         self._set_up(
@@ -127,7 +127,7 @@ class VectorRecordVideo(VectorCalls, Videos, _RecordConstructorArgs):
             **options,
             envs=[0] if record_first_only else None,
             columns=functools.partial(grid_columns, video_aspect_ratio),
-            about={"autoreset_mode": self._mode.value},
+            about={"autoreset_mode": self._mode},
         )
 
     def __setstate__(self, state: dict[str, Any]) -> None:

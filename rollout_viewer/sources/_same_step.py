@@ -1,4 +1,8 @@
-"""SAME_STEP autoreset: one call that ends and resets an environment, as two rows."""
+"""A call that ends and resets an environment at once, as two rows.
+
+So do vector environments with SAME_STEP autoreset, Stable-Baselines3's, and most
+simulations of many environments.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +10,36 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rollout_viewer.sources.gymnasium._asking import as_numpy
+from rollout_viewer.sources._numbers import as_numpy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from rollout_viewer._rows import Mask
 
 
 class SameStep:
-    """One call that ended some envs and reset them at once: two rows of pictures."""
+    """One call that ended some envs and reset them at once: two rows of pictures.
+
+    Args:
+        render: Returns the pictures after the call, of each env or one of all.
+        obs: That the call returned: of the new episode, where an env ended.
+        final: Ended env -> the last observation of its episode, as far as the call
+            told them.
+        ended: (B,)
+    """
 
     def __init__(
         self,
         render: Callable[[], list[Any]],
         obs: Any,
-        info: dict[str, Any] | list[dict[str, Any]],
+        final: Mapping[int, Any],
         ended: Mask,
     ) -> None:
         self._render = render
         self._obs = obs
         self._ended = ended
-        self._final = _final_observations(info, np.flatnonzero(ended).tolist())
+        self._final = final
         self._rendered: list[Any] | None = None
         self._shown: dict[int, Any] = {}
 
@@ -38,16 +50,22 @@ class SameStep:
         return self._rendered
 
     def shown(self) -> list[int]:
-        """Return the ended envs whose ``final_obs`` is their terminal picture.
+        """Return the ended envs whose final observation is their terminal picture.
 
         It is where the observation that came with it, of the new episode, is what
         the env renders now.
         """
-        images = {env: one for env, one in self._final.items() if _is_image(one)}
+        images = {e: np.asarray(o) for e, o in self._final.items() if _is_image(o)}
         if images and len(self.rendered()) == len(self._ended):
             for env, image in images.items():
-                if np.array_equal(self._obs[env], self.rendered()[env]):
-                    self._shown[env] = image
+                picture = as_numpy(self.rendered()[env])
+                for turned in (image, _channels_last(image)):
+                    obs = self._obs[env]
+                    if turned is not image:
+                        obs = _channels_last(np.asarray(obs))
+                    if picture is not None and np.array_equal(obs, picture):
+                        self._shown[env] = turned
+                        break
         return list(self._shown)
 
     def terminal(self) -> list[Any]:
@@ -61,24 +79,11 @@ class SameStep:
             )
         ]
 
-    def final_obs(self) -> Any:
-        """Return the observations with the terminal ones in their places."""
-        final = np.array(as_numpy(self._obs))
-        for env, obs in self._final.items():
-            if obs is not None:
-                final[env] = obs
-        return final
-
-
-def _final_observations(
-    info: dict[str, Any] | list[dict[str, Any]], envs: list[int]
-) -> dict[int, Any]:
-    """Return the ``final_obs`` of `envs`; empty where the environment gives none."""
-    if isinstance(info, list):  # one for each env: Gymnasium's DictInfoToList
-        return {e: info[e]["final_obs"] for e in envs if "final_obs" in info[e]}
-    final_obs = info.get("final_obs")
-    return {} if final_obs is None else {e: final_obs[e] for e in envs}
-
 
 def _is_image(value: Any) -> bool:
     return isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim > 1
+
+
+def _channels_last(image: Any) -> Any:
+    """Return (C, H, W), as Stable-Baselines3 turns images, as (H, W, C)."""
+    return np.moveaxis(image, 0, -1) if image.ndim == 3 else image

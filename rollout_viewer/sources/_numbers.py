@@ -1,0 +1,174 @@
+"""Observations and actions of every form, as the arrays that a row keeps.
+
+A row's data are named arrays (B, ...) of numbers. One Box is ``obs``; what stands in a
+Dict or Tuple space is ``obs.<key>`` each, as deep as it goes. An action is one array
+(B, ...): the parts of a Dict or Tuple, in the order of their names, side by side.
+Knows the shapes of spaces and values. Knows no framework.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
+
+# Of each env's observations so much is kept; larger ones are pictures or would
+# outweigh them.
+MAX_OBS_BYTES = 64_000
+
+
+class Part(NamedTuple):
+    """An array within an observation.
+
+    Attributes:
+        path: Keys and indices that lead to it; empty where it is the whole.
+        shape: Of one env's.
+        num_bytes: Of one env's.
+    """
+
+    path: tuple[Any, ...]
+    shape: tuple[int, ...]
+    num_bytes: int
+
+    @property
+    def name(self) -> str:
+        """Of the data."""
+        return ".".join(map(str, ("obs", *self.path)))
+
+
+def parts_of(space: Any) -> list[Part]:
+    """Return what is kept of observations of `space`: numbers, no images, not much.
+
+    Args:
+        space: Gymnasium's, of one env.
+
+    Example:
+        >>> from gymnasium.spaces import Box, Dict, Discrete
+        >>> parts = parts_of(Dict(arm=Dict(angle=Box(-1, 1, (2,))), goal=Discrete(3)))
+        >>> [(part.name, part.shape) for part in parts]
+        [('obs.arm.angle', (2,)), ('obs.goal', ())]
+    """
+    kept, total = [], 0
+    for part in _parts(space, ()):
+        total += part.num_bytes
+        if total > MAX_OBS_BYTES:
+            break
+        kept.append(part)
+    return kept
+
+
+def _parts(space: Any, path: tuple[Any, ...]) -> Iterator[Part]:
+    within = getattr(space, "spaces", None)
+    if isinstance(within, (Mapping, tuple)):
+        items = within.items() if isinstance(within, Mapping) else enumerate(within)
+        for key, one in items:
+            yield from _parts(one, (*path, key))
+        return
+    shape, dtype = getattr(space, "shape", None), getattr(space, "dtype", None)
+    if shape is None or dtype is None or dtype.kind not in "biuf":
+        return
+    if not (dtype == np.uint8 and len(shape) >= 2):
+        yield Part(path, tuple(shape), int(np.prod(shape)) * dtype.itemsize)
+
+
+def kept(
+    obs: Any, parts: Sequence[Part], batch: Sequence[int]
+) -> dict[str, npt.NDArray[Any]] | None:
+    """Return the data of a row: the observations, where they keep their promise.
+
+    Args:
+        obs: In the form of the space; its arrays have the batch as first axis, where
+            there is one.
+        parts: From `parts_of`.
+        batch: ``[num_envs]``.
+    """
+    found = {}
+    for part in parts:
+        try:
+            value = obs
+            for key in part.path:
+                value = value[key]
+        except (LookupError, TypeError):
+            continue
+        array = np.asarray(as_numpy(value))
+        wanted = (*batch, *part.shape)
+        if array.size == np.prod(wanted) and array.dtype.kind in "biuf":
+            found[part.name] = array.reshape(wanted)
+    return found or None
+
+
+def with_final(
+    data: Mapping[str, npt.NDArray[Any]],
+    final: Mapping[int, Any],
+    parts: Sequence[Part],
+) -> dict[str, npt.NDArray[Any]]:
+    """Return a row's data with the observations of some envs replaced.
+
+    Args:
+        data: From `kept`, of all envs.
+        final: Env -> its observation, without a batch axis.
+        parts: From `parts_of`.
+    """
+    copied = {name: np.array(batch) for name, batch in data.items()}
+    for env, obs in final.items():
+        for name, value in (kept(obs, parts, ()) or {}).items():
+            if name in copied:
+                copied[name][env] = value
+    return copied
+
+
+def as_action(action: Any, space: Any, num_envs: int) -> Any:
+    """Return an action as the recorder takes it: (B, ...), or as it came.
+
+    Args:
+        action: In the form of the space.
+        space: That it is of, which tells only whether it has parts.
+        num_envs: B; each part has so many rows, unless it is 1.
+
+    Returns:
+        Of a Dict or Tuple (B, D): its parts, flattened, in the order of their names.
+        None where one of them is no array of numbers.
+    """
+    if not isinstance(getattr(space, "spaces", None), (Mapping, tuple)):
+        return action
+    try:
+        columns = [
+            np.asarray(as_numpy(one)).reshape(num_envs, -1) for one in _leaves(action)
+        ]
+        flat = np.concatenate(columns, axis=1)
+    except (TypeError, ValueError):
+        return None
+    return flat if flat.dtype.kind in "biuf" else None
+
+
+def one_action(action: Any, space: Any = None) -> npt.NDArray[Any] | None:
+    """Return a single env's action as (1, ...); None where it is no array."""
+    flat = as_action(action, space, 1)
+    if flat is not action:
+        return flat if flat is None else np.asarray(flat)
+    try:
+        return np.asarray(as_numpy(action))[None]
+    except ValueError:
+        return None
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping):
+        for key in sorted(value, key=str):
+            yield from _leaves(value[key])
+    elif isinstance(value, tuple):
+        for one in value:
+            yield from _leaves(one)
+    else:
+        yield value
+
+
+def as_numpy(value: Any) -> Any:
+    """Return a tensor, of whatever device, as an array; anything else as it is."""
+    return value.detach().cpu().numpy() if hasattr(value, "detach") else value
