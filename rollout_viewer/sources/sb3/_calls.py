@@ -13,8 +13,9 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._rows import Kind
-from rollout_viewer.sources.gymnasium._asking import kept, reset_info, small_shape
-from rollout_viewer.sources.gymnasium._same_step import SameStep
+from rollout_viewer.sources._batch import reset_info
+from rollout_viewer.sources._numbers import kept, parts_of, with_final
+from rollout_viewer.sources._same_step import SameStep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ class VecCalls(VecEnvWrapper):
     def __init__(self, venv: VecEnv) -> None:
         super().__init__(venv)
         self.begins: Mask = np.zeros(self.num_envs, np.bool_)
-        self._obs_shape = small_shape(self.observation_space)
+        self._parts = parts_of(self.observation_space)
         self._actions: Any = None
 
     def reset(self) -> Any:
@@ -72,14 +73,17 @@ class VecCalls(VecEnvWrapper):
         kind = np.full(self.num_envs, Kind.STEP, np.uint8)
         pictures, data = self._pictures, self._data(obs)
         is_two_rows = bool(ended.any())
+        first_data = data
         if is_two_rows:
-            call = SameStep(self._pictures, obs, [_final(i) for i in infos], ended)
+            told = ((env, infos[env]) for env in np.flatnonzero(ended).tolist())
+            final = {env: info.get("terminal_observation") for env, info in told}
+            call = SameStep(self._pictures, obs, final, ended)
             kind[ended] = Kind.TERMINAL_MISSING
             if self._is_recording:  # it renders
                 kind[call.shown()] = Kind.STEP
             pictures = call.terminal
             if data is not None:
-                data = {"obs": call.final_obs()}
+                data = with_final(data, final, self._parts)
         self.begins = ended
         self._before_row(is_last=not is_two_rows)
         self._add(
@@ -96,7 +100,7 @@ class VecCalls(VecEnvWrapper):
             self._add(
                 np.where(ended, Kind.RESET, Kind.IDLE),
                 call.rendered,
-                data=self._data(obs),
+                data=first_data,
                 is_same_call=True,
             )
         self._after_call()
@@ -139,7 +143,7 @@ class VecCalls(VecEnvWrapper):
         return pictures
 
     def _data(self, obs: Any) -> dict[str, Any] | None:
-        return kept(obs, self._obs_shape, [self.num_envs])
+        return kept(obs, self._parts, [self.num_envs])
 
 
 def innermost(venv: VecEnv) -> Any:
@@ -173,12 +177,6 @@ def check_renders(venv: VecEnv) -> None:
             f"{venv.render_mode!r}. Make it with make_vec_env(..., "
             "env_kwargs={'render_mode': 'rgb_array'})."
         )
-
-
-def _final(info: dict[str, Any]) -> dict[str, Any]:
-    """Return what SB3 calls the terminal observation as Gymnasium calls it."""
-    known = "terminal_observation" in info
-    return {"final_obs": info["terminal_observation"]} if known else {}
 
 
 def _is_array(value: Any) -> bool:
