@@ -109,7 +109,6 @@ class Recorder:
                 f"{keep_episode!r}. Pass a function of an Episode."
             )
         _check_logger(logger)
-        self.num_envs = num_envs
         self.tag = tag
         self.cache = _checked_cache(cache, num_envs)
         self._keep_episode = keep_episode
@@ -123,16 +122,29 @@ class Recorder:
         self._sink: FrameCache | HeldBack = (
             self.cache if keep_episode is None else HeldBack(self.cache, keep_episode)
         )
-        self._carried = Carried(num_envs)
         self._num_calls = 0
         self._is_kept = True
+        self._has_gap = False
+        self._infos: dict[int, dict[str, Any]] = {}
+        self._mark = self.cache.num_rows
+        self._start(num_envs)
+
+    def _start(self, num_envs: int) -> None:
+        self.num_envs = num_envs
+        self._carried = Carried(num_envs)
         self._episode = np.full(num_envs, -1, np.int64)
         self._is_running = np.zeros(num_envs, np.bool_)
         self._begins_late = np.zeros(num_envs, np.bool_)
         self._begins_anew = np.zeros(num_envs, np.bool_)
-        self._has_gap = False
-        self._infos: dict[int, dict[str, Any]] = {}
-        self._mark = self.cache.num_rows
+
+    def widen(self, num_envs: int) -> None:
+        """Learn, before the first call, that there are more environments.
+
+        Raises:
+            ShapeError: The cache has another number of envs.
+        """
+        _checked_cache(self.cache, num_envs)
+        self._start(num_envs)
 
     # -- recording
 

@@ -207,6 +207,9 @@ def rollout(
     cache = recorded.recorder.cache
     num_ended = 0
     observation, _ = recorded.reset(seed=seed)
+    many = _driven(recorded)
+    if many is not recorded:  # its first observation told that it is a batch
+        recorded, act = many, _actor(policy, many, seed, deterministic)
     with _bar(max_steps, progress) as bar:
         for step in range(1, max_steps + 1):
             action = act(observation, recorded.begins)

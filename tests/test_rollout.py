@@ -351,13 +351,9 @@ def test_an_object_with_reset_step_and_render_is_recorded():
     assert env.num_closed == 0
 
 
-def test_such_an_object_needs_a_policy_and_must_be_single():
+def test_such_an_object_needs_a_policy():
     with pytest.raises(ValueError, match="without an action_space"):
         rollout(OldEnv())
-    batch = OldEnv()
-    batch.num_envs = 8  # type: ignore[attr-defined]
-    with pytest.raises(UnsupportedEnvError, match="num_envs=8"):
-        record(batch)
 
 
 # -- progress

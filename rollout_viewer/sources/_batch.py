@@ -58,6 +58,12 @@ class BatchCalls:
         shown = {k: v for k, v in (options or {}).items() if k not in _CHOOSING}
         self._before_reset(mask)
         obs, info = self._reset_env(seed, options)
+        self._tell_reset(obs, seed, shown, mask)
+        return obs, info
+
+    def _tell_reset(
+        self, obs: Any, seed: Any, options: Mapping[str, Any], mask: Mask
+    ) -> None:
         self._has_ended &= ~mask
         self.begins |= mask
         self._add(
@@ -65,11 +71,11 @@ class BatchCalls:
             self._pictures,
             data=self._data(obs),
             infos={
-                env: reset_info(s, shown) for env, s in self._seeds(seed, mask).items()
+                env: reset_info(s, options)
+                for env, s in self._seeds(seed, mask).items()
             },
         )
         self._after_call()
-        return obs, info
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, Any]:
         """Step all environments; records a row, or two."""
@@ -221,18 +227,23 @@ def as_mask(value: Any) -> Mask:
     return np.array(as_numpy(value), np.bool_).reshape(-1)
 
 
-def final_observations(
-    info: Mapping[str, Any] | Sequence[Mapping[str, Any]], envs: list[int]
-) -> dict[int, Any]:
+def final_observations(info: Any, envs: list[int]) -> dict[int, Any]:
     """Return the ``final_obs`` of `envs`; empty where the environment gives none."""
     if isinstance(info, Sequence):  # one for each env: Gymnasium's DictInfoToList
         return {e: info[e]["final_obs"] for e in envs if "final_obs" in info[e]}
     final = info.get("final_obs") if isinstance(info, Mapping) else None
     if final is None:
         return {}
-    if isinstance(final, Mapping):  # of all envs, by key
-        return {e: {key: batch[e] for key, batch in final.items()} for e in envs}
-    return {e: final[e] for e in envs}
+    return {e: _of_env(final, e) for e in envs}
+
+
+def _of_env(batch: Any, env: int) -> Any:
+    """Return one env's of batches within dicts and tuples."""
+    if isinstance(batch, Mapping):
+        return {key: _of_env(one, env) for key, one in batch.items()}
+    if isinstance(batch, tuple):
+        return tuple(_of_env(one, env) for one in batch)
+    return batch[env]
 
 
 def as_pictures(

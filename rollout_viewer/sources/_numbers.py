@@ -41,6 +41,10 @@ class Part(NamedTuple):
         """Of the data."""
         return ".".join(map(str, ("obs", *self.path)))
 
+    def of_each(self, num_envs: int) -> Part:
+        """Return that of one env, where this is of `num_envs`."""
+        return Part(self.path, self.shape[1:], self.num_bytes // num_envs)
+
 
 def parts_of(space: Any) -> list[Part]:
     """Return what is kept of observations of `space`: numbers, no images, not much.
@@ -61,6 +65,38 @@ def parts_of(space: Any) -> list[Part]:
             break
         kept.append(part)
     return kept
+
+
+def parts_like(obs: Any, num_envs: int) -> list[Part]:
+    """Return what is kept of observations like this one, where no space tells.
+
+    Args:
+        obs: Of `num_envs` envs, whose arrays have them as first axis; an array, or
+            arrays in dicts and tuples.
+        num_envs: 0 where there is no such axis.
+    """
+    found, total = [], 0
+    for path, value in _values(obs, ()):
+        array = np.asarray(as_numpy(value))
+        shape = array.shape[1:] if num_envs else array.shape
+        is_image = array.dtype == np.uint8 and len(shape) >= 2
+        is_of_all = not num_envs or array.shape[:1] == (num_envs,)
+        if array.dtype.kind not in "biuf" or is_image or not is_of_all:
+            continue
+        total += array.nbytes // max(num_envs, 1)
+        if total > MAX_OBS_BYTES:
+            break
+        found.append(Part(path, shape, array.nbytes // max(num_envs, 1)))
+    return found
+
+
+def _values(obs: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    if isinstance(obs, (Mapping, tuple)):
+        items = obs.items() if isinstance(obs, Mapping) else enumerate(obs)
+        for key, one in items:
+            yield from _values(one, (*path, key))
+    elif hasattr(obs, "dtype") or np.isscalar(obs):
+        yield path, obs
 
 
 def _parts(space: Any, path: tuple[Any, ...]) -> Iterator[Part]:

@@ -11,7 +11,9 @@ from typing import Any
 import gymnasium
 from gymnasium.vector import VectorEnv
 
+from rollout_viewer.sources._many import told_num_envs
 from rollout_viewer.sources.gymnasium._asking import check_renders
+from rollout_viewer.sources.gymnasium._batched_env import RecordedBatchedEnv
 from rollout_viewer.sources.gymnasium._env import RecordedEnv
 from rollout_viewer.sources.gymnasium._vector_env import RecordedVectorEnv
 from rollout_viewer.sources.gymnasium.record_video import RecordVideo
@@ -19,6 +21,7 @@ from rollout_viewer.sources.gymnasium.vector import VectorRecordVideo
 
 __all__ = [
     "RecordVideo",
+    "RecordedBatchedEnv",
     "RecordedEnv",
     "RecordedVectorEnv",
     "VectorRecordVideo",
@@ -27,10 +30,15 @@ __all__ = [
 ]
 
 
-def wrap(env: Any, **options: Any) -> RecordedEnv | RecordedVectorEnv | None:
+def wrap(
+    env: Any, **options: Any
+) -> RecordedBatchedEnv | RecordedEnv | RecordedVectorEnv | None:
     """Return `env` in the wrapper of its kind; None where it is of neither."""
     if isinstance(env, VectorEnv):
         return RecordedVectorEnv(env, **options)
-    if isinstance(env, gymnasium.Env):
+    if not isinstance(env, gymnasium.Env):
+        return None
+    num_envs = told_num_envs(env)
+    if num_envs is None or num_envs == 1:
         return RecordedEnv(env, **options)
-    return None
+    return RecordedBatchedEnv(env, num_envs, **options)

@@ -77,14 +77,15 @@ def render(env: Any) -> Any:
 
 def env_name(env: Any) -> str:
     spec = getattr(env.unwrapped, "spec", None)
-    return spec.id if spec is not None else type(env.unwrapped).__name__
+    # Other makers have specs of their own.
+    return str(getattr(spec, "id", type(env.unwrapped).__name__))
 
 
 def about(env: Any, **more: Any) -> dict[str, Any]:
     """Return fps and metadata for the recorder."""
     spec = getattr(env.unwrapped, "spec", None)
     metadata = {"env_id": env_name(env), **more}
-    if spec is not None:
+    if spec is not None and hasattr(spec, "kwargs"):
         metadata["env_kwargs"] = dict(spec.kwargs)
     metadata["source"] = f"gymnasium {gymnasium.__version__}"
     return {"fps": (env.metadata or {}).get("render_fps"), "metadata": metadata}

@@ -10,6 +10,7 @@ import numpy as np
 from rollout_viewer._recorder import Recorder
 from rollout_viewer._rows import Kind
 from rollout_viewer.sources._batch import newest, reset_info
+from rollout_viewer.sources._many import check_is_one, seen_num_envs
 from rollout_viewer.sources._numbers import kept, one_action, parts_of
 from rollout_viewer.sources._wrapper import RecordingWrapper
 from rollout_viewer.sources.gymnasium._asking import (
@@ -18,6 +19,7 @@ from rollout_viewer.sources.gymnasium._asking import (
     render,
     resets_itself,
 )
+from rollout_viewer.sources.gymnasium._batched_env import RecordedBatchedEnv
 
 if TYPE_CHECKING:
     from rollout_viewer._rows import Mask
@@ -28,13 +30,17 @@ else:
     EnvWrapper = gymnasium.Wrapper
 
 
-class RecordedEnv(EnvWrapper, RecordingWrapper):
+# In this order, since Python then allows `RecordedBatchedEnv.take_over`.
+class RecordedEnv(RecordingWrapper, EnvWrapper):
     """An `Env` that records its pictures, rewards, ends, actions and observations.
 
     Observations are kept as ``data["obs"]``, those of a Dict or Tuple space as
     ``data["obs.<key>"]``: numbers, up to 64 kB, no images. With a list render mode the
     newest picture of a list is recorded, and `render` returns those that were recorded
     since it was last asked.
+
+    One whose first observation turns out to be a batch of its space's becomes a
+    `RecordedBatchedEnv`.
 
     Args:
         env: Made with ``render_mode="rgb_array"``.
@@ -54,6 +60,7 @@ class RecordedEnv(EnvWrapper, RecordingWrapper):
         self.begins = np.zeros(1, np.bool_)
         self._has_ended = False
         self._rendered_row = self.cache.num_rows
+        self._is_known = False
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -64,6 +71,12 @@ class RecordedEnv(EnvWrapper, RecordingWrapper):
     ) -> tuple[Any, dict[str, Any]]:
         """Reset the environment; records the first row of an episode."""
         obs, info = self.env.reset(seed=seed, options=options)
+        if not self._is_known:
+            self._is_known = True
+            num_envs = seen_num_envs(obs, self.observation_space)
+            if num_envs is not None:
+                RecordedBatchedEnv.take_over(self, num_envs, obs, seed, options)
+                return obs, info
         self._has_ended = False
         self.begins[:] = True
         self.recorder.add(
@@ -79,6 +92,7 @@ class RecordedEnv(EnvWrapper, RecordingWrapper):
     ) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """Step the environment; records a row."""
         obs, reward, terminated, truncated, info = self.env.step(action)
+        check_is_one(reward, self.env)
         kind = Kind.RESET if self._resets_itself and self._has_ended else Kind.STEP
         self._has_ended = bool(terminated or truncated)
         self.begins[:] = kind is Kind.RESET

@@ -15,6 +15,7 @@ from gymnasium.vector import (
 
 from rollout_viewer._recorder import Recorder
 from rollout_viewer.sources._batch import BatchCalls, newest
+from rollout_viewer.sources._many import Driven
 from rollout_viewer.sources._numbers import parts_of
 from rollout_viewer.sources._wrapper import RecordingWrapper
 from rollout_viewer.sources.gymnasium._asking import about, check_renders, render
@@ -105,3 +106,7 @@ class RecordedVectorEnv(VectorCalls, RecordingWrapper):
     def check_open(self) -> None:
         """Raise RenderError if this or an environment within was closed."""
         check_renders(self)
+
+    def driven(self) -> Driven:
+        """Return what `rollout` steps it by."""
+        return Driven(self)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
 from rollout_viewer._errors import RenderError
 from rollout_viewer._recorder import Recorder
+from rollout_viewer.sources._many import EachSpace
 from rollout_viewer.sources._wrapper import RecordingWrapper
 from rollout_viewer.sources.sb3._calls import VecCalls, about, check_renders
 
@@ -64,7 +64,7 @@ class Driven:
     def __init__(self, env: RecordedVecEnv) -> None:
         self._env = env
         self.recorder = env.recorder
-        self.action_space = _EachSpace(env.action_space, env.num_envs)
+        self.action_space = EachSpace(env.action_space, env.num_envs)
 
     @property
     def begins(self) -> Mask:
@@ -99,19 +99,3 @@ class Driven:
     def reset_ended(self, ended: Mask) -> Any:
         """Return None: SB3 has reset what ended."""
         return None
-
-
-class _EachSpace:
-    """The action spaces of all envs, as one of a batch."""
-
-    def __init__(self, space: Any, num_envs: int) -> None:
-        self._space = space
-        self._num_envs = num_envs
-        shape = getattr(space, "shape", None)
-        self.shape = None if shape is None else (num_envs, *shape)
-
-    def seed(self, seed: int) -> None:
-        self._space.seed(seed)
-
-    def sample(self) -> Any:
-        return np.array([self._space.sample() for _ in range(self._num_envs)])
