@@ -160,7 +160,10 @@ ARROWS: dict[str, set[str]] = {
     },
     "_rollout": {"_cache", "_frames", "_recorder", "_rows", "sources"},
     # -- for people
-    "testing": {"_cache", "_clip", "_frames", "_recorder", "_rows", "loggers"},
+    "testing": {
+        *("_cache", "_clip", "_frames", "_open", "_recorder", "_rollout", "_rows"),
+        "loggers",
+    },
     "_cli": {
         "_cache",
         "_compact",

@@ -44,6 +44,10 @@ def test_notebook_runs_and_leaves_what_it_says(notebook):
         evaluations = list(notebook.parent.glob("csv_logs/ppo/videos/*.mp4"))
         assert len(evaluations) == 4
         assert (notebook.parent / "learned.mp4").exists()
+    if notebook.stem == "03_your_own_loop":
+        assert (notebook.parent / "life.gif").exists()
+    if notebook.stem == "04_sb3":
+        assert len(list(notebook.parent.glob("videos/*.mp4"))) == 1
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ from rollout_viewer.testing import (
     MAX_ENV,
     MAX_ROW,
     CountingEnv,
+    SourceTests,
     TurnedClock,
     counting_frame,
     counting_frames,
@@ -126,3 +128,36 @@ def test_a_turned_clock_stands_until_it_is_turned():
     assert clock() == 12.5
     with pytest.raises(ValueError, match="seconds >= 0"):
         clock.turn(-1)
+
+
+class Lying(CountingEnv):
+    """Its rewards are one too many."""
+
+    def step(self, action):
+        obs, reward, *rest = super().step(action)
+        return obs, reward + 1, *rest
+
+
+class LateVector(gymnasium.vector.SyncVectorEnv):
+    """It renders what was to be seen before the last call."""
+
+    def render(self):
+        last, self.last = getattr(self, "last", None), super().render()
+        return self.last if last is None else last
+
+
+@pytest.mark.parametrize("fault", ["rewards", "pictures", "two envs for one"])
+def test_the_suite_of_sources_fails_where_a_source_does(fault):
+    class Source(SourceTests):
+        num_envs = 1 if fault == "rewards" else 2
+        resets = "caller" if fault == "rewards" else "next_step"
+
+        def make_env(self, makers):
+            if fault == "rewards":
+                return Lying((3, 2, 9), truncated_episodes=(1,))
+            if fault == "pictures":
+                return LateVector(makers)
+            return gymnasium.vector.SyncVectorEnv([makers[0]] * 2)
+
+    with pytest.raises(AssertionError):
+        Source().test_pictures_rewards_and_ends_are_exact()

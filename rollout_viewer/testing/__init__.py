@@ -5,11 +5,13 @@ blocks, so that any picture that comes back - from a cache, an mp4, a GIF or a
 canvas - can be asked which one it is (`read_count`). `CountingEnv` is a Gymnasium
 environment that renders such frames and does what a table says. `TurnedClock` is a
 clock that stands until it is turned. `LoggerTests` is what every logger has to pass,
-ours and yours: subclass it in a test file.
+and `SourceTests` what everything that records environments has to, ours and yours:
+subclass them in a test file.
 """
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -25,17 +27,21 @@ from rollout_viewer.testing._counting import (
 if TYPE_CHECKING:
     from rollout_viewer.testing._counting_env import CountingEnv
     from rollout_viewer.testing._logger_tests import LoggerTests
+    from rollout_viewer.testing._source_tests import SourceTests
 
 __all__ = [
     "MAX_ENV",
     "MAX_ROW",
     "CountingEnv",
     "LoggerTests",
+    "SourceTests",
     "TurnedClock",
     "counting_frame",
     "counting_frames",
     "read_count",
 ]
+
+_SUITES = {"LoggerTests": "_logger_tests", "SourceTests": "_source_tests"}
 
 
 def __getattr__(name: str) -> Any:
@@ -44,14 +50,12 @@ def __getattr__(name: str) -> Any:
         from rollout_viewer.testing._counting_env import CountingEnv
 
         return CountingEnv
-    # It needs pytest, which rewrites what asserts before it is imported.
-    if name == "LoggerTests":
+    # They need pytest, which rewrites what asserts before it is imported.
+    if name in _SUITES:
         import pytest
 
-        home = f"{__name__}._logger_tests"
+        home = f"{__name__}.{_SUITES[name]}"
         if home not in sys.modules:
             pytest.register_assert_rewrite(home)
-        from rollout_viewer.testing._logger_tests import LoggerTests
-
-        return LoggerTests
+        return getattr(importlib.import_module(home), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

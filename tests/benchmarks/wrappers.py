@@ -119,9 +119,42 @@ def gymnasium_games() -> dict[str, Game]:
     }
 
 
+def sb3_games() -> dict[str, Game]:
+    """Return the games of SB3's `VecVideoRecorder`, by name."""
+    from stable_baselines3.common.vec_env import DummyVecEnv, VecVideoRecorder
+
+    def game(wrap: Callable[..., Any] | None) -> Game:
+        @contextlib.contextmanager
+        def play(env_id: str, folder: str, num_envs: int) -> Iterator[Any]:
+            env: Any = DummyVecEnv([lambda: make(env_id)] * num_envs)
+            if wrap is not None:
+                env = wrap(env, folder, lambda step: step == 0, video_length=1_000_000)
+            env.seed(0)
+            env.reset()
+            actions = np.random.default_rng(0)
+
+            def step() -> None:
+                env.step(actions.integers(env.action_space.n, size=num_envs))
+                if wrap is None:
+                    env.render("rgb_array")
+
+            yield step
+            with contextlib.redirect_stdout(None):  # the original tells of its file
+                env.close()
+
+        return play
+
+    return {
+        "discard": game(None),
+        "original": game(VecVideoRecorder),
+        "ours": game(rv.VecVideoRecorder),
+    }
+
+
 # Name -> games by name; each has "discard", "original" and "ours".
 LIBRARIES: dict[str, dict[str, Game]] = {
     "gymnasium": gymnasium_games(),
+    "stable_baselines3": sb3_games(),
 }
 
 

@@ -6,6 +6,7 @@ the end, whose picture is gone unless the terminal observation is it, and the re
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +39,14 @@ class VecCalls(VecEnvWrapper):
         self.begins: Mask = np.zeros(self.num_envs, np.bool_)
         self._parts = parts_of(self.observation_space)
         self._actions: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What SB3 keeps of the class for its __getattr__ cannot be pickled.
+        return {k: v for k, v in self.__dict__.items() if k != "class_attributes"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.class_attributes = dict(inspect.getmembers(type(self)))
 
     def reset(self) -> Any:
         """Reset all environments, with what `seed` and `set_options` said."""
