@@ -53,6 +53,8 @@ def _write_gif(job: Job, clip: Clip, path: Path) -> Path:
         job.fps,
         comment=tags(clip, path)["comment"],
         overwrite=job.overwrite,
+        # A row counts twice, since colours that are too many take a second pass.
+        on_whole=lambda: job.progress.advance(1),
         where=job.where,
     )
 

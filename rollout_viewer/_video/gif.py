@@ -1,7 +1,9 @@
-"""Writing GIFs: two passes over the frames, the colours first.
+"""Writing GIFs, exact where they have no more than 256 colours.
 
-Up to 256 colours are exact: looked up by a table. More than these get libavfilter's
-palette. Either way frames pass in one by one, large ones in bands.
+Colours are numbered as they come, so that one pass over the frames is enough: the
+table of colours is put in front of the pictures at the end. Where they turn out to be
+more, two further passes find libavfilter's palette and write in it. Frames pass in one
+by one, large ones in bands.
 
 Source: libavfilter's palettegen and paletteuse; 7 to 24 times faster than the other
 GIF writers of Python, which also merge equal frames.
@@ -57,19 +59,21 @@ def write_gif(
     *,
     comment: str = "",
     overwrite: bool = False,
+    on_whole: Callable[[], None] | None = None,
     where: str = "write_gif",
 ) -> Path:
     """Write a looping GIF: exact up to 256 colours, no frame merged or dropped.
 
     Args:
         path: Ends in ``.gif``. A name that is taken gets ``-1``, ``-2``, ...
-        passes: Gives the frames anew at each call: the first pass counts the colours,
-            the second writes; where colours become too many in the middle, the
-            frames before are asked for once more. Frames are uint8 (H, W, 3) of one
-            size.
+        passes: Gives the frames anew at each call: one pass writes up to 256 colours;
+            where there are more, the frames are asked for once or twice again.
+            Frames are uint8 (H, W, 3) of one size.
         fps: Frames a second, at most 50; more is played at 50, which is said.
         comment: Text in the file that no viewer shows.
         overwrite: Replace a file of that name.
+        on_whole: Called after each frame that is not asked for a second time, as
+            long as the colours are not too many.
         where: The function that a person called, for messages.
 
     Returns:
@@ -90,43 +94,52 @@ def write_gif(
         rate = Fraction(MAX_GIF_FPS)
     new = new_file(path, where=where, overwrite=overwrite)
     with new as file, as_export_errors(where):
-        size, pictures = _in_few_colors(passes, where)
-        with av.open(str(file.part), "w", format="gif") as container:
-            stream = cast("Any", container.add_stream("gif", rate=100))
-            stream.height, stream.width = size
-            stream.pix_fmt = "pal8"
-            stream.codec_context.time_base = _TICK
-            for number, picture in enumerate(pictures):
-                picture.pts = round(number * 100 / rate)
-                picture.time_base = _TICK
-                container.mux(stream.encode(picture))
-            container.mux(stream.encode(None))
+        frames = iter(passes())
+        first = next(frames, None)
+        if first is None:
+            raise ExportError(
+                f"{where}: expected at least one frame, got none. Choose a longer "
+                "range."
+            )
+        size = first.shape[0], first.shape[1]
+        colors = _ExactColors(size)
+        exact = colors.indexed(itertools.chain([first], frames))
+        if (picture := next(exact, None)) is not None:
+            pictures = itertools.chain([picture], exact)
+            _write(file.part, size, rate, _told(pictures, on_whole))
+            _put_colors(file.part, colors.palette)
+        if colors.excess is not None:
+            palette = _Palette(size)
+            before = itertools.islice(passes(), colors.num_frames)
+            for frame in itertools.chain(before, [colors.excess], frames):
+                palette.add(frame)
+            _write(file.part, size, rate, palette.quantized(passes()))
         if comment:
             _add_comment(file.part, comment)
     return file.path
 
 
-def _in_few_colors(
-    passes: Callable[[], Iterable[Frame]], where: str
-) -> tuple[tuple[int, int], Iterator[Any]]:
-    """Return (height, width), and the frames in at most 256 colours."""
-    frames = iter(passes())
-    first = next(frames, None)
-    if first is None:
-        raise ExportError(
-            f"{where}: expected at least one frame, got none. Choose a longer range."
-        )
-    size = first.shape[0], first.shape[1]
-    colors = _ExactColors(size)
-    for count, frame in enumerate(itertools.chain([first], frames)):
-        if not colors.add(frame):
-            palette = _Palette(size)
-            for before in itertools.islice(passes(), count):
-                palette.add(before)
-            for after in itertools.chain([frame], frames):
-                palette.add(after)
-            return size, palette.quantized(passes())
-    return size, colors.indexed(passes())
+def _write(
+    path: Path, size: tuple[int, int], rate: Fraction, pictures: Iterable[Any]
+) -> None:
+    """Write pictures in 256 colours."""
+    with av.open(str(path), "w", format="gif") as container:
+        stream = cast("Any", container.add_stream("gif", rate=100))
+        stream.height, stream.width = size
+        stream.pix_fmt = "pal8"
+        stream.codec_context.time_base = _TICK
+        for number, picture in enumerate(pictures):
+            picture.pts = round(number * 100 / rate)
+            picture.time_base = _TICK
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+
+
+def _told(pictures: Iterable[Any], tell: Callable[[], None] | None) -> Iterator[Any]:
+    for picture in pictures:
+        yield picture
+        if tell is not None:
+            tell()
 
 
 def _bands(height: int, width: int) -> list[slice]:
@@ -135,10 +148,14 @@ def _bands(height: int, width: int) -> list[slice]:
 
 
 class _ExactColors:
-    """All colours of some frames, while they are no more than 256.
+    """The colours of some frames, numbered as they come, while they are at most 256.
 
     Invariant: `_table[_slot(code)]` is the number of a colour that is known. A code
     that is not finds a number all the same, and is told by comparing.
+
+    Attributes:
+        num_frames: That were given.
+        excess: The frame after these, whose colours are too many; None: they are not.
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
@@ -150,43 +167,54 @@ class _ExactColors:
         self._reformatter = VideoReformatter()
         self._before: Codes | None = None
         self._mask = np.empty((self._bands[0].stop, size[1]), np.bool_)
+        self._index = np.empty(size, np.uint8)
+        self.num_frames = 0
+        self.excess: Frame | None = None
 
-    def add(self, frame: Frame) -> bool:
-        """Learn the colours of a frame; False: they are too many."""
-        for band in self._bands:
-            codes = self._as_codes(frame[band])
-            changed = self._changed(codes)
-            if changed is not None:
-                codes = codes[changed]
-            if len(self._known):
-                codes = codes[codes != self._known[self._numbers(codes)]]
-            if not codes.size:
-                continue
-            known = np.union1d(self._known, codes).astype(np.uint32)
-            if len(known) > _MAX_COLORS:
-                return False
-            self._learn(known)
-        return True
+    @property
+    def palette(self) -> npt.NDArray[np.uint8]:
+        """The colours by number, (256, 3); black after the last."""
+        palette = np.zeros((_MAX_COLORS, 3), np.uint8)
+        rgb = self._known.view(np.uint8).reshape(-1, 4)[:, :3]
+        palette[: len(self._known)] = rgb
+        return palette
 
     def indexed(self, frames: Iterable[Frame]) -> Iterator[Any]:
-        """Give the frames in their own colours."""
-        palette = np.zeros((256, 4), np.uint8)  # alpha, red, green, blue
-        palette[:, 0] = 255
-        rgb = self._known.view(np.uint8).reshape(-1, 4)[:, :3]
-        palette[: len(self._known), 1:] = rgb
-        index = np.empty(self._size, np.uint8)
-        self._before = None
+        """Give the frames as numbers of colours, until these are too many."""
+        # The encoder asks only whether a frame has other colours than the first.
+        colors = np.zeros((_MAX_COLORS, 4), np.uint8)
+        colors[:, 0] = 255
         for frame in frames:
             for band in self._bands:
-                codes = self._as_codes(frame[band])
-                changed = self._changed(codes)
-                if changed is None:
-                    index[band] = self._numbers(codes)
-                else:
-                    index[changed] = self._numbers(codes[changed])
+                if not self._take_in(frame, band):
+                    self.excess = frame
+                    return
+            self.num_frames += 1
             yield av.VideoFrame.from_ndarray(
-                cast("Any", (index, palette)), format="pal8"
+                cast("Any", (self._index, colors)), format="pal8"
             )
+
+    def _take_in(self, frame: Frame, band: slice) -> bool:
+        """Number the pixels of some lines; False: their colours are too many."""
+        codes = self._as_codes(frame[band])
+        changed = self._changed(codes)
+        if changed is not None:
+            codes = codes[changed]
+        numbers = self._numbers(codes)
+        is_new = (
+            codes != self._known[numbers]
+            if len(self._known)
+            else np.ones(codes.shape, np.bool_)
+        )
+        if is_new.any():
+            if not self._learn(np.unique(codes[is_new])):
+                return False
+            numbers = self._numbers(codes)
+        if changed is None:
+            self._index[band] = numbers
+        else:
+            self._index[changed] = numbers
+        return True
 
     def _as_codes(self, part: Frame) -> Codes:
         """Return each pixel as one number: red, green, blue, and 255."""
@@ -215,7 +243,11 @@ class _ExactColors:
         # Every slot is in the table: no check of each.
         return self._table.take(slots, mode="clip")
 
-    def _learn(self, known: Codes) -> None:
+    def _learn(self, new: Codes) -> bool:
+        """Number colours that are not known yet; False: they are too many."""
+        known = np.concatenate([self._known, new])
+        if len(known) > _MAX_COLORS:
+            return False
         self._known = known
         rng = np.random.default_rng(0)
         while True:
@@ -225,7 +257,7 @@ class _ExactColors:
             if len(np.unique(slots)) == len(known):
                 self._table[...] = 0
                 self._table[slots] = np.arange(len(known), dtype=np.uint8)
-                return
+                return True
 
 
 class _Palette:
@@ -326,6 +358,16 @@ def _pulled(source: Any) -> Iterator[Any]:
 def _picture(frame: Frame) -> av.VideoFrame:
     # A copy: filters keep pictures while the caller fills the next one.
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+
+
+def _put_colors(path: Path, colors: npt.NDArray[np.uint8]) -> None:
+    """Put the table of colours (256, 3) in front of the pictures.
+
+    Source: GIF89a specification, 18 and 19.
+    """
+    with path.open("r+b") as file:
+        file.seek(_HEADER_BYTES)
+        file.write(colors.tobytes())
 
 
 def _add_comment(path: Path, text: str) -> None:

@@ -2,7 +2,7 @@
 
 Frames are converted to the encoder's colours here, with one converter for the whole
 stream, large ones in bands, so that little more than the encoder's own memory is
-taken. A thread encodes one frame while the caller makes and converts the next.
+taken. A thread encodes some frames while the caller makes and converts the next.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from rollout_viewer._video.encoders import (
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from fractions import Fraction
     from pathlib import Path
     from types import TracebackType
@@ -59,6 +59,13 @@ _KEY_INTERVAL = 250
 # They copy a picture before `encode` returns, so that it may be filled anew.
 _COPYING_CODECS = ("libx264", "libvpx-vp9")
 
+# Next to them, the rest of the work is nothing, and their memory is much as it is.
+_SLOW_CODECS = ("libvpx-vp9",)
+
+# Handed to the encoder's thread at once: a large picture, or some small ones, since a
+# change of threads takes as long as encoding a small one.
+_BATCH_BYTES = 1_000_000
+
 # Converted at once. libav keeps a few of its pictures for later ones: of whole
 # grids they are 20 MB.
 _BAND_BYTES = 2_000_000
@@ -69,7 +76,7 @@ class VideoWriter:
 
     Invariant: `path` names a file only after `close()`; an exception inside the
     `with` block, or `discard()`, leaves nothing on disk. One thread at a time. What
-    the encoder or the disk failed at is raised by the `write` after, or by `close`.
+    the encoder or the disk failed at is raised by a later `write`, or by `close`.
 
     Args:
         path: Ends in ``.mp4`` or ``.webm``. A name that is taken gets ``-1``, ...
@@ -132,6 +139,7 @@ class VideoWriter:
         self._reformatter = VideoReformatter()
         self._size = self._plan_size()
         is_copied = encoder.codec in _COPYING_CODECS
+        self._is_aside = encoder.codec not in _SLOW_CODECS
         self._bands = self._plan_bands() if is_copied else [(0, self._size[1])]
         lines = self._bands[0][1] * self.reduction
         # Reused: a new page costs as much as converting what is on it.
@@ -139,6 +147,10 @@ class VideoWriter:
         self._container: Any = None
         self._thread: ThreadPoolExecutor | None = None
         self._encoded: Future[None] | None = None
+        self._batch: list[av.VideoFrame] = []
+        is_one = len(self._bands) > 1 or not self._is_aside
+        picture_bytes = 2 * self._size[0] * self._size[1]
+        self._batch_size = 1 if is_one else max(1, _BATCH_BYTES // picture_bytes)
         self._block = new_file(path, where=where, overwrite=overwrite)
         self._file = self._block.__enter__()
         try:
@@ -195,8 +207,9 @@ class VideoWriter:
             picture = self._convert(frame)
             picture.pts = self.num_frames
             picture.time_base = self._tick
-            self._await_encoder()
-            self._encode_aside(picture)
+            self._batch.append(picture)
+            if len(self._batch) == self._batch_size:
+                self._encode_aside()
         self.num_frames += 1
 
     def close(self) -> None:
@@ -215,7 +228,7 @@ class VideoWriter:
                 )
             with as_export_errors(self._where):
                 self._await_encoder()
-                self._encode(None)
+                self._encode([*self._batch, None])
                 self._container.close()
         except BaseException as error:
             self._abandon(error)
@@ -245,16 +258,22 @@ class VideoWriter:
 
     # -- encoding, beside the caller
 
-    def _encode_aside(self, picture: av.VideoFrame) -> None:
+    def _encode_aside(self) -> None:
+        batch, self._batch = self._batch, []
+        self._await_encoder()
+        if not self._is_aside:
+            self._encode(batch)
+            return
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "rollout_viewer encoder")
         try:
-            self._encoded = self._thread.submit(self._encode, picture)
+            self._encoded = self._thread.submit(self._encode, batch)
         except RuntimeError:  # Python is about to end: no thread takes anything now
-            self._encode(picture)
+            self._encode(batch)
 
-    def _encode(self, picture: av.VideoFrame | None) -> None:
-        self._container.mux(self._stream.encode(picture))
+    def _encode(self, pictures: Sequence[av.VideoFrame | None]) -> None:
+        for picture in pictures:
+            self._container.mux(self._stream.encode(picture))
 
     def _await_encoder(self) -> None:
         encoded, self._encoded = self._encoded, None
