@@ -7,7 +7,6 @@ time. Knows frames and rows. Knows nothing of environments or widgets.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import threading
 import warnings
@@ -26,9 +25,10 @@ from rollout_viewer._errors import (
 from rollout_viewer._followed import FollowedRecording
 from rollout_viewer._intake import Intake
 from rollout_viewer._joined import JoinedRecording
+from rollout_viewer._marked import MarkedFrames
+from rollout_viewer._marks import jsonable
 from rollout_viewer._owner import free_path, is_worker, read_only
 from rollout_viewer._readers import Readers
-from rollout_viewer._recorded import RecordedFrames
 from rollout_viewer._recording import Recording
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ _FOLLOW_INTERVAL_S = 0.1
 _MIN_BUDGET_BYTES = 1_000_000
 
 
-class FrameCache(RecordedFrames):
+class FrameCache(MarkedFrames):
     """What a recorder has seen: pictures without loss, rewards, ends, actions, data.
 
     Rows are appended by one recorder and never change. Everything is in one
@@ -114,7 +114,7 @@ class FrameCache(RecordedFrames):
                 "FrameCache: expected disk_bytes with keep='latest', got None. "
                 "Say how large the file may become."
             )
-        meta = {"fps": fps, "metadata": _jsonable(dict(metadata or {}))}
+        meta = {"fps": fps, "metadata": jsonable(dict(metadata or {}))}
         recording = Recording(
             None if path is None else free_path(Path(path)),
             queue_bytes=memory_bytes // _QUEUE_SHARE,
@@ -138,6 +138,7 @@ class FrameCache(RecordedFrames):
         self._append_lock = threading.RLock()
         self._intake = Intake()
         self._segments: list[dict[str, Any]] = []
+        self._originals = []
         self._subscribers: dict[int, Callable[[int, int], None]] = {}
         self._next_subscriber = 0
         self._num_warned = 0
@@ -215,7 +216,7 @@ class FrameCache(RecordedFrames):
                 kind=kind,
             )
             infos = {
-                int(env): _jsonable(dict(info))
+                int(env): jsonable(dict(info))
                 for env, info in (episode_info or {}).items()
             }
 
@@ -296,11 +297,11 @@ class FrameCache(RecordedFrames):
             options: With which they were reset.
             **labels: Anything JSON takes; `Episode.labels`.
         """
-        info: dict[str, Any] = {"segment": str(name), "labels": _jsonable(labels)}
+        info: dict[str, Any] = {"segment": str(name), "labels": jsonable(labels)}
         if seed is not None:
             info["seed"] = int(seed)
         if options is not None:
-            info["options"] = _jsonable(dict(options))
+            info["options"] = jsonable(dict(options))
         self._segments.append(info)
         try:
             yield
@@ -314,7 +315,7 @@ class FrameCache(RecordedFrames):
 
     def update_metadata(self, **metadata: Any) -> None:
         """Add to `metadata`; what is there already stays."""
-        merged = {**_jsonable(metadata), **self.metadata}
+        merged = {**jsonable(metadata), **self.metadata}
         if merged != self.metadata:
             self._writable().set_meta("metadata", merged)
 
@@ -368,6 +369,8 @@ class FrameCache(RecordedFrames):
 
     def subscribe(self, callback: Callable[[int, int], None]) -> Callable[[], None]:
         """Call ``callback(start, stop)`` when rows came, until the result is called.
+
+        Both are the same when no row came: bookmarks or labels changed.
 
         It runs in the thread that appends (of a followed file, in one of its own)
         and should only note what it is told. An exception in it is warned of.
@@ -482,20 +485,15 @@ def open_recording(path: str | Path | Sequence[str | Path]) -> FrameCache:
 
 
 def _follow(reference: weakref.ref[FrameCache], known: int) -> None:
-    """Tell a followed cache's subscribers of rows, while it lives."""
+    """Tell a followed cache's subscribers of rows and marks, while it lives."""
     pause = threading.Event()
+    marked = None
     while (cache := reference()) is not None and not cache.is_closed:
         with contextlib.suppress(RolloutViewerError):
             num_rows = cache.num_rows
-            if num_rows > known:
+            marks = cache.bookmarks, cache._recording.num_marks
+            if num_rows > known or marks != (marked or marks):
                 cache._tell(known, num_rows)
-            known = num_rows
+            known, marked = num_rows, marks
         del cache
         pause.wait(_FOLLOW_INTERVAL_S)
-
-
-def _jsonable(value: Any) -> Any:
-    def convert(other: Any) -> Any:
-        return other.tolist() if hasattr(other, "tolist") else repr(other)
-
-    return json.loads(json.dumps(value, default=convert))

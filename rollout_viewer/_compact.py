@@ -10,7 +10,6 @@ nothing more in it and is not used.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -36,10 +35,11 @@ from rollout_viewer._codec import (
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._files import new_file
 from rollout_viewer._followed import FollowedRecording
-from rollout_viewer._owner import acquire
+from rollout_viewer._owner import locked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    import os
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -81,7 +81,7 @@ def compact(path: str | os.PathLike[str], *, level: int = LEVEL) -> Compacted:
         raise ValueError(f"compact: expected level in 1..22, got {level!r}.")
     path = Path(path)
     _Repacked(path, level).release()  # refuses what is no recording
-    with _locked(path):
+    with locked(path):
         _settle(path)
         old_nbytes = path.stat().st_size
         with contextlib.ExitStack() as at_exit:
@@ -159,17 +159,6 @@ def _cheapest(options: Sequence[Mapping[int, bytes]]) -> list[int]:
                     after[reached] = total, [*kinds, kind]
         best = after
     return min(best.values(), key=lambda one: one[0])[1]
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    lock = acquire(path)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(f"{path}.lock")
-        lock.release()
 
 
 def _settle(path: Path) -> None:

@@ -80,6 +80,8 @@ def compare(caches: Mapping[str, FrameCache]) -> Compared:
     groups, first = [], 0
     for name, cache in caches.items():
         groups.append(Group(str(name), first, cache.num_envs))
+        if _is_copied(cache):
+            joined._originals.append((cache, first))
         first += cache.num_envs
     pictured = {_num_tiles(cache) for cache in caches.values()}
     across = pictured.pop()
@@ -92,14 +94,18 @@ def _ended_file(cache: FrameCache, path: Path) -> Path:
 
     The copy says that it has ended: one that has not makes the longer ones wait.
     """
-    recording = cache._recording
-    is_joined = isinstance(recording, JoinedRecording)
-    if not (cache.is_live or recording.is_temporary or is_joined):
+    if not _is_copied(cache):
         return cache.path
     copy = cache.save(path)
     with contextlib.closing(sqlite3.connect(copy)) as connection, connection:
         connection.execute(*meta_statement("is_closed", True))
     return copy
+
+
+def _is_copied(cache: FrameCache) -> bool:
+    recording = cache._recording
+    is_joined = isinstance(recording, JoinedRecording)
+    return cache.is_live or recording.is_temporary or is_joined
 
 
 def _num_tiles(cache: FrameCache) -> int:

@@ -12,6 +12,8 @@ from rollout_viewer._codec import CHUNK_ROWS, absent, join
 from rollout_viewer._columns import DecodedExtras, unpack_columns, unpack_core
 from rollout_viewer._copy import write_copy
 from rollout_viewer._errors import RecordingError, RolloutViewerWarning
+from rollout_viewer._marks import apply as apply_marks
+from rollout_viewer._marks import write as write_marks
 from rollout_viewer._owner import read_only
 from rollout_viewer._rows import Rows
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rollout_viewer._columns import Extras
+    from rollout_viewer._marks import Change
     from rollout_viewer._store import SlotInfo
 
 
@@ -161,6 +164,22 @@ class FollowedRecording:
             block, offset = divmod(row, CHUNK_ROWS)
             data = self._reader.extras_of(block)
             return self._decoded.get(block, data, where)[offset] if data else {}
+
+    def mark(self, change: Change) -> None:
+        """Bring marks into the file, which nobody else may be writing.
+
+        Raises:
+            RecordingLockedError: Somebody is.
+            ReadOnlyError: It cannot be written.
+        """
+        write_marks(change, self.path)
+        if not self.refresh():  # of a handle that was closed
+            apply_marks(change, self.meta, self.rows)
+
+    @property
+    def num_marks(self) -> int:
+        """How often something became known of an episode."""
+        return self.rows.num_told if self.rows is not None else 0
 
     def append(self, *_: Any, **__: Any) -> list[tuple[int, int]]:
         """Refuse: the file is another's."""

@@ -19,6 +19,8 @@ from rollout_viewer._columns import pack_columns, pack_extras
 from rollout_viewer._copy import write_copy
 from rollout_viewer._errors import ShapeError
 from rollout_viewer._followed import FollowedRecording
+from rollout_viewer._marks import Change
+from rollout_viewer._marks import apply as apply_marks
 from rollout_viewer._owner import read_only, this_process
 from rollout_viewer._rows import IDLE, Rows
 
@@ -123,6 +125,11 @@ class JoinedRecording:
             "fps": fps,
             "metadata": metas[0].get("metadata") or {},
             "is_closed": all(meta.get("is_closed", False) for meta in metas),
+            "bookmarks": {
+                row: note
+                for meta in reversed(metas)
+                for row, note in (meta.get("bookmarks") or {}).items()
+            },
         }
 
     def _take_rows(self, is_over: Sequence[bool]) -> None:
@@ -218,6 +225,37 @@ class JoinedRecording:
         """Return actions and data of a sealed block, stored as one's."""
         rows = range(block * CHUNK_ROWS, (block + 1) * CHUNK_ROWS)
         return pack_extras([self.extras(row) for row in rows])
+
+    def mark(self, change: Change) -> None:
+        """Bring marks into the files: a label into its env's, a bookmark into all.
+
+        Raises:
+            RecordingLockedError: Somebody writes one of them.
+            ReadOnlyError: One cannot be written.
+        """
+        for first, member in zip(self._first_envs, self._members, strict=True):
+            if member.rows is None:
+                continue
+            num_rows, num_envs = member.rows.num_rows, member.rows.num_envs
+            mine = Change(
+                {r: note for r, note in change.bookmarks.items() if r < num_rows},
+                {
+                    (env - first, index): labels
+                    for (env, index), labels in change.labels.items()
+                    if first <= env < first + num_envs
+                },
+            )
+            if mine != Change():
+                member.mark(mine)
+        with self._lock:
+            if not self.is_closed:
+                self._take_meta()
+            apply_marks(change, self.meta, self.rows)
+
+    @property
+    def num_marks(self) -> int:
+        """How often something became known of an episode."""
+        return self.rows.num_told if self.rows is not None else 0
 
     def append(self, *_: Any, **__: Any) -> list[tuple[int, int]]:
         """Refuse: the files are another's."""

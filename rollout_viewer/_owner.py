@@ -19,6 +19,7 @@ from rollout_viewer._errors import ReadOnlyError, RecordingError, RecordingLocke
 from rollout_viewer._files import numbered
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -45,6 +46,24 @@ def acquire(path: Path) -> FileLock:
     except OSError as error:
         raise _unwritable(path, str(error.strerror)) from error
     return lock
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Be the only one who writes a recording that has ended.
+
+    Raises:
+        RecordingLockedError: Another process holds it.
+        RecordingError: The folder cannot be written.
+    """
+    lock = acquire(path)
+    try:
+        yield
+    finally:
+        # Unlinked while held: whoever comes now makes a lock of their own.
+        with contextlib.suppress(OSError):
+            os.unlink(f"{path}.lock")
+        lock.release()
 
 
 def _unwritable(path: Path, problem: str) -> RecordingError:

@@ -45,6 +45,10 @@ Kernel to page::
               kernel_nbytes, picture_nbytes
                             bytes in the kernel's memory, and of the pictures on
                             its disk; not in an HTML export
+              bookmarks     {row: note}, all of them, where they changed; else absent
+              episodes      [[env, index, info], ...] of which something became
+                            known, info: a number in `infos`; absent where none
+              infos         [{segment, seed, options, labels}, ...], each optional
               buffers[0]    u8  (count, num_envs)  row kind: 0 reset, 1 step,
                                 2 idle, 3 terminal_missing
               buffers[1]    u8  (count, num_envs)  1 terminated | 2 truncated
@@ -80,6 +84,10 @@ Page to kernel::
               start, stop   rows, stop exclusive
     download  job, format, start, stop      answered with `file`s
     cancel    job
+    bookmark  row, note     the row's bookmark gets this note; that it is one, and
+                            that it is none any more, the trait tells
+    label     env, episode, labels
+                            {name: value}; null takes a label away
     stats     counts        {drawn, late, decodes, hits, misses, nbytes, evicted}
 
 Golden copies of these messages are in tests/golden and are read by the tests of
@@ -88,6 +96,7 @@ both languages.
 
 from __future__ import annotations
 
+import json
 import struct
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -201,6 +210,44 @@ def data_message(
         },
         [*step_buffers(cache, start, stop), encode_chunks(chunks)],
     )
+
+
+# What is told of episodes at once; a message of 10,000 has some 200 kB.
+EPISODES_AT_ONCE = 10_000
+
+
+def marks(
+    cache: FrameCache, start: int, bookmarks: dict[int, str] | None
+) -> tuple[dict[str, Any], int]:
+    """Return the fields of a `data` message that tell of episodes and bookmarks.
+
+    Args:
+        cache: The recording.
+        start: How much of what is known of episodes was told before.
+        bookmarks: Those that were told before; None: nothing was.
+
+    Returns:
+        The fields, none where there is no news, and `start` for the next.
+    """
+    fields: dict[str, Any] = {}
+    now = cache.bookmarks
+    if now != (bookmarks or {}):
+        fields["bookmarks"] = {str(row): note for row, note in now.items()}
+    rows = cache._recording.rows
+    if rows is None or rows.num_told <= start:
+        return fields, start
+    stop = min(rows.num_told, start + EPISODES_AT_ONCE)
+    # Most episodes of a segment have the same to tell.
+    number_of: dict[str, int] = {}
+    infos: list[dict[str, Any]] = []
+    episodes: list[list[int]] = []
+    for env, index in rows.told(start, stop):
+        info = rows.info_of(env, index)
+        number = number_of.setdefault(json.dumps(info, sort_keys=True), len(number_of))
+        if number == len(infos):
+            infos.append(info)
+        episodes.append([env, index, number])
+    return {**fields, "infos": infos, "episodes": episodes}, stop
 
 
 def step_buffers(cache: FrameCache, start: int, stop: int) -> list[bytes]:
@@ -327,9 +374,18 @@ def recording_messages(
         ),
         [],
     )
-    yield data_message(0, cache, 0, stop, [], num_rows=stop)
+    first = data_message(0, cache, 0, stop, [], num_rows=stop)
+    told, known = marks(cache, 0, None)
+    first.content.update(told)
+    yield first
     group: list[tuple[int, int, bytes]] = []
     seq, size = 1, 0
+    while (more := marks(cache, known, cache.bookmarks))[0]:
+        known = more[1]
+        one = data_message(seq, cache, stop, stop, [], num_rows=stop)
+        one.content.update(more[0])
+        yield one
+        seq += 1
     damage: list[RecordingError] = []
     for block in range(start // CHUNK_ROWS, -(-stop // CHUNK_ROWS)):
         for number, slot in enumerate(slots):
@@ -386,6 +442,8 @@ _FIELDS: dict[str, dict[str, type]] = {
     "dump": {"job": int, "formats": list, "start": int, "stop": int},
     "download": {"job": int, "format": str, "start": int, "stop": int},
     "cancel": {"job": int},
+    "bookmark": {"row": int, "note": str},
+    "label": {"env": int, "episode": int, "labels": dict},
     "stats": {"counts": dict},
 }
 

@@ -157,6 +157,8 @@ class Pump:
         self._backlog_block = 0
         self._unasked_bytes = 0
         self._has_told_damage = False
+        self._num_marks = 0
+        self._bookmarks: dict[int, str] | None = None
 
     def _take(self, content: dict[str, Any]) -> None:
         kind = content["kind"]
@@ -210,11 +212,18 @@ class Pump:
             size += len(chunk)
             if size >= MESSAGE_BYTES:
                 break
-        if start == stop and not chunks:
+        marks, num_marks = _protocol.marks(cache, self._num_marks, self._bookmarks)
+        if start == stop and not chunks and not marks:
             return False
         message = _protocol.data_message(
             self._seq, cache, start, stop, chunks, num_rows=num_rows
         )
+        message.content.update(marks)
+        self._num_marks = num_marks
+        if "bookmarks" in marks:
+            self._bookmarks = {
+                int(row): note for row, note in marks["bookmarks"].items()
+            }
         message.content["kernel_nbytes"] = cache._recording.state_nbytes
         message.content["picture_nbytes"] = cache.nbytes
         self._num_steps = stop

@@ -28,8 +28,11 @@ from rollout_viewer._codec import (
 )
 from rollout_viewer._columns import DecodedExtras, pack_columns, pack_extras
 from rollout_viewer._copy import write_copy
-from rollout_viewer._errors import FrameError, RolloutViewerError
-from rollout_viewer._owner import acquire, this_process
+from rollout_viewer._errors import FrameError, RecordingError, RolloutViewerError
+from rollout_viewer._marks import apply as apply_marks
+from rollout_viewer._marks import statements as marks_statements
+from rollout_viewer._marks import write as write_marks
+from rollout_viewer._owner import acquire, read_only, this_process
 from rollout_viewer._rows import IDLE
 from rollout_viewer._store import SlotInfo
 from rollout_viewer._writer import Batch, Writer
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from rollout_viewer._columns import Extras
     from rollout_viewer._followed import FollowedRecording
     from rollout_viewer._joined import JoinedRecording
+    from rollout_viewer._marks import Change
     from rollout_viewer._rows import Rows, StepRow
 
     Frame = npt.NDArray[np.uint8]
@@ -90,6 +94,7 @@ class Recording:
         self.is_behind = False
         self._is_full = False
         self._statements: list[_store.Statement] = []
+        self._version = -1
         self._file_lock = None if self.is_temporary else acquire(self.path)
         connection = _store.create(self.path, is_temporary=self.is_temporary)
         for key, value in self.meta.items():
@@ -271,6 +276,29 @@ class Recording:
             self.rows.describe_episode(env, index, **info)
             self._remember(_store.episode_statement(env, index, info))
 
+    def mark(self, change: Change) -> None:
+        """Take marks in, and into the file.
+
+        Raises:
+            ReadOnlyError: In a forked child; or the file cannot be written any more.
+            RecordingLockedError: It was closed and somebody else writes it.
+        """
+        if not self.is_mine:
+            raise read_only(self.path)
+        with self._lock:
+            if not self.is_closed:
+                self._statements += marks_statements(change)
+            elif self.is_temporary:
+                _store.amend(self.path, marks_statements(change))
+            else:
+                write_marks(change, self.path)
+            apply_marks(change, self.meta, self.rows)
+
+    @property
+    def num_marks(self) -> int:
+        """How often something became known of an episode."""
+        return self.rows.num_told if self.rows is not None else 0
+
     def _remember(self, statement: _store.Statement) -> None:
         self._statements.append(statement)
 
@@ -409,8 +437,26 @@ class Recording:
     # -- reading
 
     def refresh(self) -> bool:
-        """Nothing to take in: every append is seen at once."""
+        """Take in marks that others wrote since it was closed.
+
+        Every append is seen at once.
+        """
+        if not self.is_closed or self.is_temporary:
+            return False
+        with contextlib.suppress(RecordingError), self._lock:
+            version = self._reader.version()
+            if version != self._version:
+                self._version = version
+                self._take_marks()
+                return True
         return False
+
+    def _take_marks(self) -> None:
+        if "bookmarks" in (meta := self._reader.meta()):
+            self.meta["bookmarks"] = meta["bookmarks"]
+        if self.rows is not None:
+            for env, index, info in self._reader.episodes():
+                self.rows.describe_episode(env, index, **info)
 
     def chunk(self, block: int, slot: int, first: int = 0) -> bytes | None:
         """Return the chunk, or of an open one the records from `first` on."""
@@ -530,6 +576,8 @@ class Recording:
             self.set_meta("session", uuid.uuid4().hex)
             self.set_meta("first_rows", [])
             self.set_meta("num_evicted", 0)
+            if "bookmarks" in self.meta:
+                self.set_meta("bookmarks", {})
             self._reader.forget()
             self._writer.put(Batch(self._take_statements()), max_stall_s=None)
         self._writer.drain()

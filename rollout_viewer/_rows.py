@@ -115,6 +115,8 @@ class Rows:
         self._step = np.zeros(num_envs, np.int64)
         self._episodes: list[list[Episode]] = [[] for _ in range(num_envs)]
         self._info: dict[tuple[int, int], dict[str, Any]] = {}
+        # The episodes of which something became known, in that order.
+        self._told: list[tuple[int, int]] = []
 
     # -- writing
 
@@ -191,11 +193,28 @@ class Rows:
 
     def describe_episode(self, env: int, index: int, **info: Any) -> None:
         """Attach segment, seed, options or labels to an episode that began."""
-        self._info.setdefault((env, index), {}).update(info)
+        known = self._info.get((env, index), {})
+        merged = {**known, **info}
+        if merged != known:
+            self._info[env, index] = merged
+            self._told.append((env, index))
 
     def infos(self) -> dict[tuple[int, int], dict[str, Any]]:
         """What was attached to episodes, by (env, index)."""
         return dict(self._info)
+
+    def info_of(self, env: int, index: int) -> dict[str, Any]:
+        """What was attached to one episode."""
+        return dict(self._info.get((env, index), {}))
+
+    @property
+    def num_told(self) -> int:
+        """How often something became known of an episode: grows, see `told`."""
+        return len(self._told)
+
+    def told(self, start: int, stop: int) -> list[tuple[int, int]]:
+        """(env, index) of episodes of which something became known then."""
+        return list(dict.fromkeys(self._told[start:stop]))
 
     def _goes_on(self, codes: Codes) -> bool:
         """Tell whether every env takes a step of an episode that runs."""
@@ -379,6 +398,10 @@ class Rows:
             info = self._info.get((env, len(episodes) - 1), {})
             episodes[-1] = replace(self._so_far(env, self.num_rows), **info)
         return episodes
+
+    def num_begun(self, env: int) -> int:
+        """How many episodes of an env have begun."""
+        return len(self._episodes[env])
 
     def begun(self, env: int, index: int) -> int | None:
         """First row of an episode; None if it has not begun."""

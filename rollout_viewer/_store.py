@@ -288,10 +288,21 @@ def amend_meta(path: Path, key: str, value: Any) -> None:
     Raises:
         RecordingError: The file cannot be written.
     """
+    amend(path, [meta_statement(key, value)])
+
+
+def amend(path: Path, statements: Sequence[Statement]) -> None:
+    """Change the file of a recording that nobody writes, all of it or nothing.
+
+    Raises:
+        RecordingError: The file cannot be written.
+    """
     connection = _connect(f"file:{_quoted(path)}?mode=rw", uri=True)
     try:
-        with connection:
-            connection.execute(*meta_statement(key, value))
+        connection.execute("BEGIN IMMEDIATE")
+        for sql, values in statements:
+            connection.execute(sql, values)
+        connection.execute("COMMIT")
     except sqlite3.Error as error:
         raise RecordingError(
             f"FrameCache: expected a file that can be written, got {str(path)!r} "

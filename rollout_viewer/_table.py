@@ -1,8 +1,9 @@
 """A clip's step data as a table: one line for each recorded row and env.
 
 Columns: row, env, kind, episode, episode_step, reward, total_reward, terminated,
-truncated, then the action and the `data` arrays. An array of a few numbers an env
-has a column for each (``action.0``, ``action.1``); a longer one is left out. `data`
+truncated, then the action and the `data` arrays, and where people marked anything
+the episode's labels and the note of the row's bookmark. An array of a few numbers an
+env has a column for each (``action.0``, ``action.1``); a longer one is left out. `data`
 that is called like another column is told apart by ``data.`` before its name.
 
 Knows a cache's reading side. Knows nothing of files.
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rollout_viewer._errors import RowError, ShapeError
+from rollout_viewer._marked import label_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._cache import FrameCache
+
+    Texts = npt.NDArray[np.str_]
 
 # More numbers than this are a picture or a state, not columns that people read.
 MAX_COLUMNS_OF_ARRAY = 32
@@ -60,6 +64,7 @@ class Table:
                 for name in ("reward", "total_reward", "terminated", "truncated")
             },
         }
+        self._marks = self._find_marks()
         self._led_to = cache.led_to(start, stop)[:, self._envs]
         self._sizes: dict[str, tuple[int, ...]] = {}
         self._extra_dtypes: dict[str, np.dtype[Any]] = {}
@@ -80,7 +85,9 @@ class Table:
             for _ in range(int(np.prod(size)))
         ]
         whole = np.dtype(np.int64)
-        return dict(zip(self.names, [whole, whole, *steps, *extras], strict=True))
+        marks = [np.dtype(str)] * len(self._marks)
+        types = [whole, whole, *steps, *extras, *marks]
+        return dict(zip(self.names, types, strict=True))
 
     def whole(self) -> dict[str, npt.NDArray[Any]]:
         """Return all columns; numbers that are missing somewhere are NaN there."""
@@ -107,6 +114,9 @@ class Table:
             is_missing = ~is_there.reshape(-1)
             lines = values.reshape(count * width, int(np.prod(size)))
             columns += [Column(lines[:, k], is_missing) for k in range(lines.shape[1])]
+        for texts, numbers in self._marks.values():
+            known = numbers[window].reshape(-1)
+            columns.append(Column(texts[known], known == 0))
         return dict(zip(self.names, columns, strict=True))
 
     def _name_columns(self) -> list[str]:
@@ -117,7 +127,33 @@ class Table:
             while not {*names, *_TAKEN}.isdisjoint(own):
                 own = [f"data.{column}" for column in own]
             names += own
+        for name in self._marks:
+            names.append(f"mark.{name}" if name in names else name)
         return names
+
+    def _find_marks(self) -> dict[str, tuple[Texts, npt.NDArray[np.int32]]]:
+        """Return columns of text: what stands in them, and which of it where."""
+        shape = self._stop - self._start, len(self._envs)
+        labels: dict[str, int] = {"": 0}
+        numbers = np.zeros(shape, np.int32)
+        column_of = {env: column for column, env in enumerate(self._envs)}
+        for episode in self._cache.episodes:
+            if episode.labels and episode.env in column_of:
+                text = "; ".join(label_texts(episode.labels))
+                first = max(episode.start - self._start, 0)
+                last = max(episode.stop - self._start, 0)
+                number = labels.setdefault(text, len(labels))
+                numbers[first:last, column_of[episode.env]] = number
+        notes, marked = [""], np.zeros(shape, np.int32)
+        for row, note in self._cache.bookmarks.items():
+            if self._start <= row < self._stop:
+                marked[row - self._start] = len(notes)
+                notes.append(note or "bookmark")
+        found = {
+            "labels": (np.array(list(labels)), numbers),
+            "note": (np.array(notes), marked),
+        }
+        return {name: one for name, one in found.items() if one[1].any()}
 
     def _find_extras(self) -> dict[str, tuple[int, ...]]:
         """Return the shape for one env of each array that becomes columns."""

@@ -11,6 +11,7 @@ import importlib.resources
 import math
 import threading
 import uuid
+import warnings
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,9 +27,11 @@ from rollout_viewer._errors import (
     CacheClosedError,
     MissingDependencyError,
     RolloutViewerError,
+    RolloutViewerWarning,
     RowError,
 )
 from rollout_viewer._jobs import Jobs
+from rollout_viewer._marks import Change
 from rollout_viewer._pump import Pump
 
 if TYPE_CHECKING:
@@ -74,7 +77,8 @@ class RolloutViewer(anywidget.AnyWidget):
         playing, speed, loop: As the controls; loop is one of "off", "all",
             "range", "episode".
         selection: Numbers of the selected envs.
-        bookmarks: Bookmarked rows.
+        bookmarks: Bookmarked rows, kept in the recording; `cache.bookmarks` has their
+            notes.
 
     Raises:
         TypeError: `source` is none of these, or an option is not known.
@@ -129,6 +133,7 @@ class RolloutViewer(anywidget.AnyWidget):
         self._esm = _bundle("widget.js")
         self._css = _bundle("widget.css")
         self._is_ready = False
+        self._is_marking = False
         self._page_stats: dict[str, float] = {}
         self._page_told = threading.Event()
         # The threads must not keep a forgotten viewer, and so its page, alive.
@@ -141,10 +146,12 @@ class RolloutViewer(anywidget.AnyWidget):
             on_message=_weakly(this, RolloutViewer._answer),
             on_error=_weakly(this, RolloutViewer._show_error),
         )
+        marked = {*cache.bookmarks, *traits.pop("bookmarks", ())}
         super().__init__(**{"_key": uuid.uuid4().hex, **traits})
         self._is_ready = True
+        self.bookmarks = sorted(marked)
         self._unpin_replies()
-        unsubscribe = cache.subscribe(self._pump.notify)
+        unsubscribe = cache.subscribe(_weakly(this, RolloutViewer._follow_cache))
         self.on_msg(_weakly(this, RolloutViewer._on_message))
         self._finalizer = weakref.finalize(
             self, _stop, self._pump, self._jobs, unsubscribe
@@ -407,6 +414,46 @@ class RolloutViewer(anywidget.AnyWidget):
             self._post(_protocol.Message({"kind": "goto", "row": row}, []))
         return row
 
+    def _follow_cache(self, start: int, stop: int) -> None:
+        """Rows came, or, where start is stop, marks: called by who brought them."""
+        self._pump.notify()
+        cache = self._get_cache()
+        if start == stop and cache is not None and not self._is_marking:
+            rows = list(cache.bookmarks)
+            if rows != self.bookmarks:
+                self.bookmarks = rows
+
+    @traitlets.validate("bookmarks")
+    def _keep_bookmarks(self, proposal: Any) -> list[int]:
+        rows = sorted({int(row) for row in proposal["value"]})
+        if rows and rows[0] < 0:
+            raise traitlets.TraitError(
+                f"RolloutViewer: expected bookmarks >= 0, got {rows[0]!r}."
+            )
+        cache = self._get_cache()
+        if cache is None or not self.__dict__.get("_is_ready"):
+            return rows
+        kept = cache.bookmarks
+        gone = dict.fromkeys(kept.keys() - set(rows))
+        new = dict.fromkeys(set(rows) - kept.keys(), "")
+        if gone or new:
+            # What the page set must not go back to it: it may have moved on.
+            self._is_marking = True
+            try:
+                self._mark(Change(bookmarks={**gone, **new}))
+            finally:
+                self._is_marking = False
+        return rows
+
+    def _mark(self, change: Change) -> None:
+        try:
+            self.cache._mark(change)
+        except RolloutViewerError as error:
+            # It stays in this viewer; who set it may be a page.
+            text = f"{error} It is kept in this viewer only."
+            self._show_error(type(error)(text))
+            warnings.warn(text, RolloutViewerWarning, stacklevel=2)
+
     @traitlets.validate("speed")
     def _check_speed(self, proposal: Any) -> float:
         speed = float(proposal["value"])
@@ -453,6 +500,13 @@ class RolloutViewer(anywidget.AnyWidget):
         if content["kind"] == "stats":
             self._page_stats = content["counts"]
             self._page_told.set()
+            return
+        if content["kind"] == "bookmark":
+            self._mark(Change(bookmarks={content["row"]: content["note"]}))
+            return
+        if content["kind"] == "label":
+            at = content["env"], content["episode"]
+            self._mark(Change(labels={at: content["labels"]}))
             return
         job = content["job"]
         if content["kind"] == "cancel":

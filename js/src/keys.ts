@@ -20,6 +20,7 @@ export type Action =
   | "loop"
   | "follow"
   | "bookmark"
+  | "unbookmark"
   | "slower"
   | "faster"
   | "labels"
@@ -70,7 +71,19 @@ export const BINDINGS: readonly Binding[] = [
   { key: "X", codes: ["x"], action: "unmark", does: "no range" },
   { key: "L", codes: ["l"], action: "loop", does: "loop: off, all, range, episode" },
   { key: "F", codes: ["f"], action: "follow", does: "follow new rows" },
-  { key: "B", codes: ["b"], action: "bookmark", does: "bookmark this row" },
+  {
+    key: "B",
+    codes: ["b"],
+    action: "bookmark",
+    does: "bookmark this row, with a note",
+  },
+  {
+    key: "Shift+B",
+    codes: ["b"],
+    isShifted: true,
+    action: "unbookmark",
+    does: "no bookmark at this row",
+  },
   { key: "[", codes: ["["], action: "slower", does: "half speed" },
   { key: "]", codes: ["]"], action: "faster", does: "double speed" },
   { key: "T", codes: ["t"], action: "labels", does: "text on the tiles" },

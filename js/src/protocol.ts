@@ -62,6 +62,19 @@ export interface Data {
   /** Of a kernel: bytes in its memory and of the pictures on its disk. */
   kernel_nbytes?: number;
   picture_nbytes?: number;
+  /** Notes of all bookmarks by row, where any changed. */
+  bookmarks?: Record<string, string>;
+  /** What became known of episodes; `info` is a number in `infos`. */
+  episodes?: [env: number, index: number, info: number][];
+  infos?: EpisodeInfo[];
+}
+
+/** What is known of an episode beside its rows. */
+export interface EpisodeInfo {
+  segment?: string;
+  seed?: number;
+  options?: unknown;
+  labels?: Record<string, unknown>;
 }
 
 export interface Job {
@@ -126,6 +139,13 @@ export type ToKernel =
   | { kind: "dump"; job: number; formats: string[]; start: number; stop: number }
   | { kind: "download"; job: number; format: string; start: number; stop: number }
   | { kind: "cancel"; job: number }
+  | { kind: "bookmark"; row: number; note: string }
+  | {
+      kind: "label";
+      env: number;
+      episode: number;
+      labels: Record<string, unknown>;
+    }
   | { kind: "stats"; counts: Record<string, number> };
 
 /** What a comm hands over: a view into a larger buffer, of any alignment. */

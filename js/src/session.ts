@@ -8,7 +8,7 @@ import { Clock } from "./clock.ts";
 import { Emitter } from "./emitter.ts";
 import { Feed } from "./feed.ts";
 import { Jobs } from "./jobs.ts";
-import type { FromKernel, ToKernel, WireBuffer } from "./protocol.ts";
+import type { Data, FromKernel, ToKernel, WireBuffer } from "./protocol.ts";
 import { Store } from "./store.ts";
 
 declare const ROLLOUT_VIEWER_VERSION: string;
@@ -49,6 +49,14 @@ export class Marks {
     this.onChange.emit();
   }
 
+  /** What is written beside bookmarks, by row. */
+  notes: ReadonlyMap<number, string> = new Map();
+
+  setNotes(notes: ReadonlyMap<number, string>): void {
+    this.notes = notes;
+    this.onChange.emit();
+  }
+
   toggleBookmark(row: number): void {
     this.setBookmarks(
       this.bookmarks.includes(row)
@@ -76,6 +84,10 @@ export interface Session {
   readonly onCut: Emitter;
   cut(isCut: boolean): void;
   take(message: FromKernel, buffers: WireBuffer[]): void;
+  /** Write a note beside a row's bookmark; the row becomes one. */
+  note(row: number, note: string): void;
+  /** Give an episode a label; a value of null takes it away. */
+  label(env: number, episode: number, name: string, value: unknown): void;
   fail(error: unknown): void;
 }
 
@@ -107,7 +119,10 @@ export function openSession(
     try {
       session.cut(false);
       if (message.kind === "manifest") checkVersion(message.version, version);
-      if (feed.take(message, buffers)) return;
+      if (feed.take(message, buffers)) {
+        if (message.kind === "data") takeMarks(message);
+        return;
+      }
       switch (message.kind) {
         case "job":
           jobs?.take(message);
@@ -135,6 +150,16 @@ export function openSession(
     }
   };
   const marks = new Marks();
+  const takeMarks = ({ bookmarks, episodes, infos }: Data) => {
+    for (const [env, index, number] of episodes ?? [])
+      store.steps.episodes.describe(env, index, infos?.[number] ?? {});
+    if (bookmarks) {
+      const notes = Object.entries(bookmarks);
+      // Which rows they are, the trait tells, where there is one.
+      if (!send) marks.setBookmarks(notes.map(([row]) => Number(row)));
+      marks.setNotes(new Map(notes.map(([row, note]) => [Number(row), note])));
+    } else if (episodes?.length) marks.onChange.emit();
+  };
   clock.episodeAt = (row) => store.steps.episodeAt(row, marks.selection[0] ?? 0);
   const session: Session = {
     store,
@@ -154,6 +179,20 @@ export function openSession(
       session.onCut.emit();
     },
     take,
+    note(row, note) {
+      marks.setBookmarks([...marks.bookmarks, row]);
+      marks.setNotes(new Map([...marks.notes, [row, note]]));
+      send?.({ kind: "bookmark", row, note });
+    },
+    label(env, episode, name, value) {
+      const { episodes } = store.steps;
+      const info = episodes.info(env, episode);
+      const { [name]: _, ...others } = info.labels ?? {};
+      const labels = value === null ? others : { ...others, [name]: value };
+      episodes.describe(env, episode, { ...info, labels });
+      send?.({ kind: "label", env, episode, labels: { [name]: value } });
+      marks.onChange.emit();
+    },
     fail,
   };
   return session;

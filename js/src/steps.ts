@@ -6,6 +6,7 @@
  * doubling, so that views handed out earlier stay right for the rows they had.
  */
 
+import { Episodes } from "./episodes.ts";
 import {
   RESET,
   STEP,
@@ -31,6 +32,7 @@ export interface Moment {
 
 export class Steps {
   readonly numEnvs: number;
+  readonly episodes: Episodes;
   numRows = 0;
   /** Rows in which any env's episode ended, ascending. */
   readonly endRows: number[] = [];
@@ -53,6 +55,7 @@ export class Steps {
 
   constructor(numEnvs: number) {
     this.numEnvs = numEnvs;
+    this.episodes = new Episodes(numEnvs);
     this.#isRunning = new Uint8Array(numEnvs);
     this.#episode = new Int32Array(numEnvs).fill(-1);
     this.#total = new Float64Array(numEnvs);
@@ -131,23 +134,21 @@ export class Steps {
 
   /** Row of a step of an episode; of a skipped step, the next one. null: none. */
   find(env: number, episode: number, step: number): number | null {
+    const number = this.episodes.numberOf(env, episode);
+    if (number === null) return null;
+    const { start, stop } = this.episodes.at(number);
     const n = this.numEnvs;
-    for (let row = 0, index = env; row < this.numRows; row++, index += n) {
-      const here = this.#episodes[index] as number;
-      if (here > episode) return null;
-      if (here === episode && (this.#envSteps[index] as number) >= step) return row;
-    }
+    for (let row = start, index = row * n + env; row < stop; row++, index += n)
+      if ((this.#envSteps[index] as number) >= step) return row;
     return null;
   }
 
   /** Rows of the episode that an env is in, as far as they came; null: in none. */
   episodeAt(row: number, env: number): [start: number, stop: number] | null {
-    const n = this.numEnvs;
-    const number = row < this.numRows ? (this.#episodes[row * n + env] as number) : -1;
-    if (number < 0) return null;
-    let [start, stop] = [row, row + 1];
-    while (start > 0 && this.#episodes[(start - 1) * n + env] === number) start--;
-    while (stop < this.numRows && this.#episodes[stop * n + env] === number) stop++;
+    const here = row < this.numRows ? this.at(row, env).episode : -1;
+    const number = this.episodes.numberOf(env, here);
+    if (number === null) return null;
+    const { start, stop } = this.episodes.at(number);
     return [start, stop];
   }
 
@@ -179,6 +180,7 @@ export class Steps {
         this.#isRunning[env] = 1;
         this.#episode[env]! += 1;
         this.#total[env] = 0;
+        this.episodes.begin(env, row);
       }
       if (ends || this.#isRunning[env]) this.#outcome[env] = ends;
       this.#outcomes[index] = this.#outcome[env] as number;
@@ -186,6 +188,8 @@ export class Steps {
         if (!Number.isNaN(reward)) this.#total[env]! += reward;
         this.#episodes[index] = this.#episode[env] as number;
         this.#totals[index] = this.#total[env] as number;
+        const step = this.#envSteps[index] as number;
+        this.episodes.grow(env, row, step, this.#total[env] as number);
         sumTotal += this.#total[env] as number;
         numTotal++;
       } else {
@@ -197,7 +201,10 @@ export class Steps {
         numReward++;
       }
       anyEnds |= ends;
-      if (ends) this.#isRunning[env] = 0;
+      if (ends) {
+        this.#isRunning[env] = 0;
+        this.episodes.end(env, ends);
+      }
     }
     this.#meanReward[row] = numReward ? sumReward / numReward : Number.NaN;
     this.#meanTotal[row] = numTotal ? sumTotal / numTotal : Number.NaN;

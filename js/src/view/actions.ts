@@ -6,12 +6,14 @@ import type { Session } from "../session.ts";
 import { nextLoop } from "./controls.ts";
 import type { Grid } from "./grid.ts";
 import type { Help } from "./help.ts";
+import type { Notes } from "./notes.ts";
 
 export interface Parts {
   session: Session;
   root: HTMLElement;
   grid: Grid;
   help: Help;
+  notes: Notes;
 }
 
 export function actionsOf({
@@ -19,6 +21,7 @@ export function actionsOf({
   root,
   grid,
   help,
+  notes,
 }: Parts): Record<Action, () => void> {
   const { clock, marks, store } = session;
   const stepToEnd = (direction: 1 | -1) => {
@@ -56,7 +59,13 @@ export function actionsOf({
     unmark: () => clock.unmark(),
     loop: () => clock.setLoop(nextLoop(clock)),
     follow: () => clock.follow(!clock.isFollowing),
-    bookmark: () => marks.toggleBookmark(clock.row),
+    bookmark: () => {
+      if (!marks.bookmarks.includes(clock.row)) marks.toggleBookmark(clock.row);
+      notes.open(clock.row);
+    },
+    unbookmark: () => {
+      if (marks.bookmarks.includes(clock.row)) marks.toggleBookmark(clock.row);
+    },
     slower: () =>
       clock.setSpeed(SPEEDS.findLast((speed) => speed < clock.speed) ?? clock.speed),
     faster: () =>
@@ -78,6 +87,7 @@ export function actionsOf({
     },
     leave: () => {
       if (help.isOpen) help.toggle(false);
+      else if (notes.isOpen) notes.close();
       else if (grid.opened !== null) grid.open(null);
       else marks.select([]);
     },

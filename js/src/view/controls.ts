@@ -42,7 +42,11 @@ export function controlsOf(
   const loop = withIcon("loop", "Loop: off", "loop");
   const loopName = make("span", { class: "rv-loop-name" });
   loop.append(loopName);
-  const bookmark = withIcon("bookmark", "Bookmark this row", "bookmark");
+  const bookmark = withIcon(
+    "bookmark",
+    "Bookmark this row, label its episode",
+    "bookmark",
+  );
   const markIn = withIcon("markIn", "Range begins here", "markIn");
   const markOut = withIcon("markOut", "Range ends here", "markOut");
   const unmark = button("unmark", "Remove the range", "");

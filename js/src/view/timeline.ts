@@ -171,7 +171,9 @@ export function timelineOf(session: Session, signal: AbortSignal): Timeline {
     if (row >= store.numRows) return;
     const env = envOf();
     const value = formatValue(store.steps.total(env)(row));
-    setText(hint, `row ${formatCount(row)} · return ${value}`);
+    const note = marks.notes.get(row);
+    const noted = note ? ` · ${note}` : "";
+    setText(hint, `row ${formatCount(row)} · return ${value}${noted}`);
     const box = plot.getBoundingClientRect();
     hint.hidden = false;
     const x = Math.max(

@@ -15,6 +15,7 @@ import { icon, listen, make, setAttribute, setText } from "./dom.ts";
 import { dumpPanelOf } from "./dump.ts";
 import { gridOf } from "./grid.ts";
 import { helpOf } from "./help.ts";
+import { notesOf } from "./notes.ts";
 import { formatBytes, formatCount, formatValue } from "./numbers.ts";
 import { timelineOf } from "./timeline.ts";
 
@@ -41,6 +42,7 @@ export function mountViewer(
   const help = helpOf(signal);
   const controls = controlsOf(session, (action) => perform(action), signal);
   const dumps = dumpPanelOf(session, signal);
+  const notes = notesOf(session, () => root.focus({ preventScroll: true }), signal);
   const title = make("span", { class: "rv-title" });
   const live = make("span", { class: "rv-live", hidden: true }, "live");
   const back = make(
@@ -72,13 +74,14 @@ export function mountViewer(
     grid.el,
     timeline.el,
     controls.el,
+    notes.el,
     ...(dumps ? [dumps.el] : []),
     help.el,
     spoken,
   );
   listen(back, "click", signal, () => perform("leave"));
 
-  const actions = actionsOf({ session, root, grid, help });
+  const actions = actionsOf({ session, root, grid, help, notes });
   const perform = (action: Action) => {
     actions[action]();
     refresh();
@@ -113,6 +116,7 @@ export function mountViewer(
     controls.update();
     timeline.update();
     dumps?.update();
+    notes.update();
     setText(title, manifest?.title ?? "");
     const isLive =
       Boolean(manifest?.is_live) && performance.now() - feed.lastRowsAt < LIVE_MS;

@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { textOfLabel } from "../src/episodes.ts";
+import type { ToKernel } from "../src/protocol.ts";
+import { openSession, type Session } from "../src/session.ts";
+import { Steps } from "../src/steps.ts";
+import { manifestOf, stepBuffers } from "./film.ts";
+
+/** A session of `numRows` rows of one env, and what it sent but acknowledgements. */
+function openWith(numRows: number, fields = {}): [Session, ToKernel[]] {
+  const sent: ToKernel[] = [];
+  const session = openSession((message) => {
+    if (message.kind !== "ack") sent.push(message);
+  });
+  session.take(manifestOf({ num_rows: numRows, slots: [] }), []);
+  const data = { kind: "data", seq: 0, num_rows: numRows, start: 0, count: numRows };
+  session.take({ ...data, ...fields } as never, stepBuffers(numRows, 1));
+  return [session, sent];
+}
+
+test("notes and labels come with the data, and are written back", () => {
+  const [session, sent] = openWith(10, {
+    bookmarks: { 4: "here" },
+    episodes: [[0, 0, 0]],
+    infos: [{ segment: "eval", labels: { train_step: 100 } }],
+  });
+
+  session.note(7, "there");
+  session.label(0, 0, "failure", true);
+  session.label(0, 0, "train_step", null);
+
+  assert.deepEqual(
+    [...session.marks.notes],
+    [
+      [4, "here"],
+      [7, "there"],
+    ],
+  );
+  assert.deepEqual(session.store.steps.episodes.info(0, 0), {
+    segment: "eval",
+    labels: { failure: true },
+  });
+  assert.deepEqual(sent, [
+    { kind: "bookmark", row: 7, note: "there" },
+    { kind: "label", env: 0, episode: 0, labels: { failure: true } },
+    { kind: "label", env: 0, episode: 0, labels: { train_step: null } },
+  ]);
+});
+
+test("a page without a kernel has the bookmarks that its file brought", () => {
+  const session = openSession(null);
+
+  session.take(manifestOf({ num_rows: 3, slots: [] }), []);
+  session.take(
+    {
+      kind: "data",
+      seq: 0,
+      num_rows: 3,
+      start: 0,
+      count: 3,
+      bookmarks: { 2: "", 1: "x" },
+    },
+    stepBuffers(3, 1),
+  );
+
+  assert.deepEqual(session.marks.bookmarks, [1, 2]);
+});
+
+test("labels read as people write them", () => {
+  const labels = { failure: true, grasps: 2, by: "me", box: [1, 2] };
+
+  const texts = Object.entries(labels).map(textOfLabel);
+
+  assert.deepEqual(texts, ["failure", "grasps=2", "by=me", "box=[1,2]"]);
+});
+
+test("episodes are those of the rows: ended, cut by a reset, and running", () => {
+  const steps = new Steps(2);
+  const [R, S, I] = [0, 1, 2];
+  // Rows of two envs: the first ends at row 2, the second is reset at row 3.
+  const kinds = [R, R, S, S, S, S, I, R, R, S, S, I];
+  const ends = [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+  const envSteps = [0, 0, 1, 1, 2, 2, 2, 0, 0, 1, 1, 1];
+  const rewards = kinds.map((kind) => (kind === S ? 0.5 : Number.NaN));
+  for (const [start, count] of [
+    [0, 4],
+    [4, 2],
+  ] as const) {
+    const part = <T>(all: T[]) => all.slice(2 * start, 2 * (start + count));
+    steps.append({
+      start,
+      count,
+      kinds: new Uint8Array(part(kinds)),
+      ends: new Uint8Array(part(ends)),
+      rewards: new Float64Array(part(rewards)),
+      envSteps: new Uint32Array(part(envSteps)),
+    });
+  }
+
+  const { episodes } = steps;
+  const found = Array.from({ length: episodes.count }, (_, i) => episodes.at(i));
+
+  const plain = { ends: 0, isRunning: false };
+  assert.deepEqual(found, [
+    {
+      ...plain,
+      env: 0,
+      index: 0,
+      start: 0,
+      stop: 3,
+      length: 2,
+      total: 1,
+      ends: 1,
+    },
+    { ...plain, env: 1, index: 0, start: 0, stop: 3, length: 2, total: 1 },
+    {
+      ...plain,
+      env: 1,
+      index: 1,
+      start: 3,
+      stop: 6,
+      length: 1,
+      total: 0.5,
+      isRunning: true,
+    },
+    {
+      ...plain,
+      env: 0,
+      index: 1,
+      start: 4,
+      stop: 6,
+      length: 1,
+      total: 0.5,
+      isRunning: true,
+    },
+  ]);
+  assert.deepEqual(steps.episodeAt(5, 0), [4, 6]);
+  assert.equal(steps.episodeAt(3, 0), null);
+  assert.deepEqual([steps.find(1, 1, 1), steps.find(1, 1, 2)], [4, null]);
+});
