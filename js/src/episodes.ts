@@ -22,6 +22,8 @@ export interface Episode {
 
 export class Episodes {
   count = 0;
+  /** Whether the running ones may go on. */
+  isLive = true;
   /** Grows whenever something became known of an episode. */
   numTold = 0;
   env = new Int32Array(0);
@@ -32,13 +34,13 @@ export class Episodes {
   total = new Float64Array(0);
   ends = new Uint8Array(0);
   isRunning = new Uint8Array(0);
-  readonly #numEnvs: number;
+  readonly numEnvs: number;
   /** The numbers of each env's episodes, by index. */
   readonly #ofEnv: number[][];
   readonly #infos = new Map<number, EpisodeInfo>();
 
   constructor(numEnvs: number) {
-    this.#numEnvs = numEnvs;
+    this.numEnvs = numEnvs;
     this.#ofEnv = Array.from({ length: numEnvs }, () => []);
   }
 
@@ -72,7 +74,7 @@ export class Episodes {
   }
 
   describe(env: number, index: number, info: EpisodeInfo): void {
-    this.#infos.set(index * this.#numEnvs + env, info);
+    this.#infos.set(index * this.numEnvs + env, info);
     this.numTold++;
   }
 
@@ -101,7 +103,12 @@ export class Episodes {
   }
 
   info(env: number, index: number): EpisodeInfo {
-    return this.#infos.get(index * this.#numEnvs + env) ?? NOTHING;
+    return this.#infos.get(index * this.numEnvs + env) ?? NOTHING;
+  }
+
+  /** What is known of any episodes. */
+  infos(): Iterable<EpisodeInfo> {
+    return this.#infos.values();
   }
 
   labels(env: number, index: number): Record<string, unknown> {

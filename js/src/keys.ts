@@ -21,6 +21,7 @@ export type Action =
   | "follow"
   | "bookmark"
   | "unbookmark"
+  | "episodes"
   | "slower"
   | "faster"
   | "labels"
@@ -84,6 +85,7 @@ export const BINDINGS: readonly Binding[] = [
     action: "unbookmark",
     does: "no bookmark at this row",
   },
+  { key: "E", codes: ["e"], action: "episodes", does: "list of all episodes" },
   { key: "[", codes: ["["], action: "slower", does: "half speed" },
   { key: "]", codes: ["]"], action: "faster", does: "double speed" },
   { key: "T", codes: ["t"], action: "labels", does: "text on the tiles" },

@@ -66,6 +66,7 @@ export class Store {
       this.chunks.clear();
       this.onReset.emit();
     }
+    this.steps.episodes.isLive = manifest.is_live;
     this.onManifest.emit();
   }
 

@@ -81,3 +81,94 @@ def test_a_note_and_labels_typed_in_the_page_are_in_the_file(shown):
         lines = [line for line in csv.DictReader(file) if line["row"] == "2"]
     assert [line["labels"] for line in lines] == ["", "failure; slips", "", ""]
     assert [line["note"] for line in lines] == ["b is for box"] * 4
+
+
+def names(viewer):
+    """Return env, episode and outcome of each line of the list, from above."""
+    lines = viewer.root.locator(".rv-episode-body .rv-episode-row:visible")
+    found = lines.evaluate_all(
+        """lines => lines.map(line => [+line.dataset.place, +line.dataset.env,
+          +line.dataset.episode, line.querySelector('.rv-of-outcome').textContent])"""
+    )
+    return [tuple(line[1:]) for line in sorted(found)]
+
+
+def test_the_list_of_episodes_is_sorted_filtered_and_leads_there_in_the_page(shown):
+    notebook, viewer = shown
+    page, root = viewer.page, viewer.root
+    viewer.press("Home")
+    before = notebook.num_comm_messages
+
+    viewer.press("e")
+    assert names(viewer)[:4] == [
+        (0, 0, "terminated"),
+        (1, 0, "truncated"),
+        (2, 0, "terminated"),
+        (3, 0, "truncated"),
+    ]
+    page.wait_for_selector(".rv-thumb[data-key]:not([data-key=''])")
+    root.get_by_role("button", name="return", exact=True).click()
+    assert [line[0] for line in names(viewer)[:5]] == [3] * 5
+    assert (
+        root.get_by_role("columnheader", name="return").get_attribute("aria-sort")
+        == "descending"
+    )
+    root.get_by_role("combobox", name="Outcome").select_option("cut")
+    assert sorted(names(viewer)) == [(1, 6, "cut"), (2, 5, "cut")]
+    root.get_by_role("combobox", name="Outcome").select_option("")
+    root.get_by_role("searchbox", name="Filter").fill("env 2 terminated")
+    assert {line[0] for line in names(viewer)} == {2}
+    assert notebook.num_comm_messages == before
+
+    root.get_by_role("button", name="Go to env 2 episode 3").click()
+    viewer.wait("row", 21)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    viewer.wait("row", 28)
+    assert (
+        root.locator('.rv-tile[data-selected="true"]').get_attribute("data-env") == "2"
+    )
+
+    with page.expect_download() as download:
+        root.get_by_role("button", name="Save this list as CSV").click()
+    text = download.value.path().read_text("utf-8")
+    lines = list(csv.DictReader(text.splitlines()))
+    assert {line["name"] for line in lines} == {"env 2"}
+    assert [line["total_reward"] for line in lines] == ["18"] * 5
+    page.keyboard.press("Escape")
+    viewer.press("Escape")
+    assert root.locator(".rv-episodes").is_hidden()
+
+
+MANY = """
+import numpy as np
+import rollout_viewer as rv
+
+cache = rv.FrameCache()
+rewards = np.random.default_rng(0).normal(size=(3200, 64))
+with cache.segment("eval", train_step=100):
+    for row in range(3200):
+        kind = ["reset", "step"][row % 2]
+        ends = np.full(64, row % 2 == 1)
+        cache.append(None, kind=[kind] * 64, reward=rewards[row], terminated=ends)
+"""
+
+
+def test_a_hundred_thousand_episodes_are_listed_with_a_screen_of_elements(lab):
+    notebook = lab(MANY, SHOW)
+    notebook.run_all()
+    viewer = Viewer(notebook)
+    viewer.wait("numRows", 3200)
+    root = viewer.root
+
+    viewer.press("e")
+    root.get_by_text("102\u202f400 episodes").wait_for()
+    root.get_by_role("button", name="return", exact=True).click()
+    scroller = root.get_by_role("table", name="Episodes")
+    scroller.evaluate("e => { e.scrollTop = e.scrollHeight }")
+    last = root.locator('.rv-episode-row[data-place="102399"]')
+    last.wait_for()
+
+    assert root.locator(".rv-episode-row").count() < 40
+    last.locator(".rv-of-segment").get_by_text("eval").wait_for()
+    assert last.locator(".rv-of-labels").text_content() == "train_step=100"

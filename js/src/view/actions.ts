@@ -4,6 +4,7 @@ import { SPEEDS } from "../clock.ts";
 import type { Action } from "../keys.ts";
 import type { Session } from "../session.ts";
 import { nextLoop } from "./controls.ts";
+import type { EpisodeList } from "./episodes.ts";
 import type { Grid } from "./grid.ts";
 import type { Help } from "./help.ts";
 import type { Notes } from "./notes.ts";
@@ -14,6 +15,7 @@ export interface Parts {
   grid: Grid;
   help: Help;
   notes: Notes;
+  list: EpisodeList;
 }
 
 export function actionsOf({
@@ -22,6 +24,7 @@ export function actionsOf({
   grid,
   help,
   notes,
+  list,
 }: Parts): Record<Action, () => void> {
   const { clock, marks, store } = session;
   const stepToEnd = (direction: 1 | -1) => {
@@ -66,6 +69,7 @@ export function actionsOf({
     unbookmark: () => {
       if (marks.bookmarks.includes(clock.row)) marks.toggleBookmark(clock.row);
     },
+    episodes: () => list.toggle(),
     slower: () =>
       clock.setSpeed(SPEEDS.findLast((speed) => speed < clock.speed) ?? clock.speed),
     faster: () =>
@@ -88,6 +92,7 @@ export function actionsOf({
     leave: () => {
       if (help.isOpen) help.toggle(false);
       else if (notes.isOpen) notes.close();
+      else if (list.isOpen) list.toggle(false);
       else if (grid.opened !== null) grid.open(null);
       else marks.select([]);
     },

@@ -11,6 +11,8 @@ const GOTO_HINT = "Row number, or a step of an episode: e3 ep12 s733";
 
 export interface Controls {
   el: HTMLElement;
+  /** Opens the episode list. */
+  episodes: HTMLElement;
   update(): void;
 }
 
@@ -50,6 +52,7 @@ export function controlsOf(
   const markIn = withIcon("markIn", "Range begins here", "markIn");
   const markOut = withIcon("markOut", "Range ends here", "markOut");
   const unmark = button("unmark", "Remove the range", "");
+  const episodes = button("episodes", "List of all episodes", "Episodes");
   const row = make("input", {
     type: "text",
     class: "rv-row",
@@ -106,6 +109,7 @@ export function controlsOf(
     make("label", { class: "rv-where" }, make("span", {}, "row "), row, count),
     wrong,
     make("div", { class: "rv-group" }, speed.el, loop, follow),
+    episodes,
     make("span", { class: "rv-spacer" }),
     make(
       "div",
@@ -148,7 +152,7 @@ export function controlsOf(
       );
     setAttribute(bookmark, "aria-pressed", String(marks.bookmarks.includes(clock.row)));
   };
-  return { el, update };
+  return { el, episodes, update };
 }
 
 /** What comes after a loop mode. */

@@ -173,7 +173,8 @@ function pathOf(path: string, signal: AbortSignal): HTMLElement {
   return make("span", { class: "rv-path-line" }, code, copy);
 }
 
-function offer(
+/** Hand a file to the browser, as a download. */
+export function offer(
   file: { name: string; mime: string; parts: Uint8Array<ArrayBuffer>[] },
   signal: AbortSignal,
 ): void {

@@ -13,6 +13,7 @@ import { actionsOf } from "./actions.ts";
 import { controlsOf } from "./controls.ts";
 import { icon, listen, make, setAttribute, setText } from "./dom.ts";
 import { dumpPanelOf } from "./dump.ts";
+import { episodeListOf } from "./episodes.ts";
 import { gridOf } from "./grid.ts";
 import { helpOf } from "./help.ts";
 import { notesOf } from "./notes.ts";
@@ -43,6 +44,7 @@ export function mountViewer(
   const controls = controlsOf(session, (action) => perform(action), signal);
   const dumps = dumpPanelOf(session, signal);
   const notes = notesOf(session, () => root.focus({ preventScroll: true }), signal);
+  const list = episodeListOf(session, signal);
   const title = make("span", { class: "rv-title" });
   const live = make("span", { class: "rv-live", hidden: true }, "live");
   const back = make(
@@ -75,13 +77,14 @@ export function mountViewer(
     timeline.el,
     controls.el,
     notes.el,
+    list.el,
     ...(dumps ? [dumps.el] : []),
     help.el,
     spoken,
   );
   listen(back, "click", signal, () => perform("leave"));
 
-  const actions = actionsOf({ session, root, grid, help, notes });
+  const actions = actionsOf({ session, root, grid, help, notes, list });
   const perform = (action: Action) => {
     actions[action]();
     refresh();
@@ -117,6 +120,8 @@ export function mountViewer(
     timeline.update();
     dumps?.update();
     notes.update();
+    list.update();
+    setAttribute(controls.episodes, "aria-pressed", String(list.isOpen));
     setText(title, manifest?.title ?? "");
     const isLive =
       Boolean(manifest?.is_live) && performance.now() - feed.lastRowsAt < LIVE_MS;
