@@ -37,38 +37,42 @@ export class Episodes {
   readonly numEnvs: number;
   /** The numbers of each env's episodes, by index. */
   readonly #ofEnv: number[][];
+  readonly #last: Int32Array;
   readonly #infos = new Map<number, EpisodeInfo>();
 
   constructor(numEnvs: number) {
     this.numEnvs = numEnvs;
+    this.#last = new Int32Array(numEnvs).fill(-1);
     this.#ofEnv = Array.from({ length: numEnvs }, () => []);
   }
 
   // -- filling
 
-  begin(env: number, row: number): void {
+  /** Begin an env's episode; one of its own number where it is not the next. */
+  begin(env: number, row: number, index = this.#ofEnv[env]!.length): void {
     this.end(env, 0);
     const number = this.count++;
     this.#makeRoom(this.count);
     const own = this.#ofEnv[env]!;
     this.env[number] = env;
-    this.index[number] = own.length;
+    this.index[number] = index;
     this.start[number] = row;
     this.isRunning[number] = 1;
-    own.push(number);
+    own[index] = number;
+    this.#last[env] = number;
     this.grow(env, row, 0, 0);
   }
 
   grow(env: number, row: number, length: number, total: number): void {
-    const number = this.#ofEnv[env]!.at(-1)!;
+    const number = this.#last[env]!;
     this.stop[number] = row + 1;
     this.length[number] = length;
     this.total[number] = total;
   }
 
   end(env: number, ends: number): void {
-    const number = this.#ofEnv[env]!.at(-1);
-    if (number === undefined || !this.isRunning[number]) return;
+    const number = this.#last[env]!;
+    if (number < 0 || !this.isRunning[number]) return;
     this.isRunning[number] = 0;
     this.ends[number] = ends;
   }

@@ -78,7 +78,7 @@ export class Feed {
     const store = this.#store;
     switch (message.kind) {
       case "manifest": {
-        const isNew = store.manifest?.session !== message.session;
+        const isNew = store.recorded.manifest?.session !== message.session;
         store.setManifest(message);
         this.#clock.fps = message.fps;
         if (isNew) {
@@ -115,12 +115,8 @@ export class Feed {
     const now = this.#now();
     if (!store.manifest && now - this.#saidHello > HELLO_REPEAT_MS) this.#sayHello();
     if (!this.#send || !store.numRows) return;
-    const lastBlock = Math.floor((store.numRows - 1) / CHUNK_ROWS);
-    const block = Math.floor(this.#clock.row / CHUNK_ROWS);
-    const blocks = [block];
-    for (let next = 1; next <= BLOCKS_AHEAD; next++)
-      if (block + next <= lastBlock) blocks.push(block + next);
-    const missing = store.missing(blocks, slots);
+    const lastBlock = Math.floor((store.recorded.steps.numRows - 1) / CHUNK_ROWS);
+    const missing = store.missingFrom(this.#clock.row, slots, BLOCKS_AHEAD);
     const keys = new Set<number>();
     const due = missing.filter(([number, slot]) => {
       const key = number * 65536 + slot;

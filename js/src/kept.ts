@@ -30,8 +30,16 @@ export function recall(key: string): Kept | null {
   }
 }
 
-export function keep(key: string, clock: Clock, kernel: Record<string, unknown>): void {
-  const { row, isFollowing, speed, loop, range } = clock;
+/** Keep where the clock is; `place` where it counts rows of an arrangement. */
+export function keep(
+  key: string,
+  clock: Clock,
+  kernel: Record<string, unknown>,
+  place: number | null = null,
+): void {
+  const { isFollowing, speed, loop } = clock;
+  const row = place ?? clock.row;
+  const range = place === null ? clock.range : null;
   const kept: Kept = { row, isFollowing, speed, loop, range, kernel };
   try {
     if (key) sessionStorage.setItem(nameOf(key), JSON.stringify(kept));

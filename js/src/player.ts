@@ -123,7 +123,7 @@ export class Player {
     const last = this.#lastAsked;
     if (last?.row === row && last.generation === this.#generation) {
       // What was missing may have come meanwhile.
-      const came = last.missing.some((slot) => this.#store.chunks.has(row, slot));
+      const came = last.missing.some((slot) => this.#store.has(row, slot));
       if (!came) {
         last.isWanted = true;
         return;
@@ -161,7 +161,7 @@ export class Player {
   }
 
   #markMissing(row: number): void {
-    this.missing = this.#slots.filter((slot) => !this.#store.chunks.has(row, slot));
+    this.missing = this.#slots.filter((slot) => !this.#store.has(row, slot));
     this.onDraw.emit();
   }
 
@@ -177,16 +177,18 @@ export class Player {
     const absent: number[] = [];
     const missing: number[] = [];
     for (const slot of this.#slots) {
-      const hasPicture = this.#store.chunks.hasPicture(row, slot);
-      const chunk = this.#store.chunks.use(Math.floor(row / CHUNK_ROWS), slot);
-      if (hasPicture === undefined || !chunk) {
+      const { chunks } = this.#store;
+      const at = this.#store.placeOf(row, slot);
+      const hasPicture = at !== null && chunks.hasPicture(at.row, at.slot);
+      const chunk = at && chunks.use(Math.floor(at.row / CHUNK_ROWS), at.slot);
+      if (at && (hasPicture === undefined || !chunk)) {
         missing.push(slot);
-      } else if (!hasPicture) {
+      } else if (!chunk || !hasPicture) {
         absent.push(slot);
         this.#isDrawn.delete(slot);
       } else {
         const before = this.#held.get(slot) ?? NOTHING;
-        const { ops, held } = plan(chunk, row % CHUNK_ROWS, before);
+        const { ops, held } = plan(chunk, at.row % CHUNK_ROWS, before);
         const isFull = !this.#isDrawn.has(slot);
         this.#held.set(slot, held);
         this.#isDrawn.add(slot);

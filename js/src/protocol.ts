@@ -51,6 +51,8 @@ export interface Manifest {
   dump_folder: string | null;
   columns: number | null;
   groups?: [name: string, firstEnv: number, numEnvs: number][];
+  /** What tiles are called, where that is not their env: never sent, see arrangement. */
+  names?: [string, string | number][];
 }
 
 export interface Data {
@@ -120,7 +122,12 @@ export type FromKernel =
   | KernelError;
 
 /** An env as people call it: "env 3"; among compared recordings, "after 1". */
-export function nameOfEnv(manifest: Manifest | null, env: number): [string, number] {
+export function nameOfEnv(
+  manifest: Manifest | null,
+  env: number,
+): [string, string | number] {
+  const named = manifest?.names?.[env];
+  if (named) return named;
   for (const [name, first, count] of manifest?.groups ?? [])
     if (env >= first && env < first + count) return [name, env - first];
   return ["env", env];

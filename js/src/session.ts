@@ -4,6 +4,7 @@
  * Takes messages, whoever brings them: a kernel (widget.ts) or a file (standalone.ts).
  */
 
+import { type Arrangement, locate, placeOf } from "./arrangement.ts";
 import { Clock } from "./clock.ts";
 import { Emitter } from "./emitter.ts";
 import { Feed } from "./feed.ts";
@@ -66,6 +67,13 @@ export class Marks {
   }
 }
 
+/** What a person stands at, as it was recorded. */
+export interface Place {
+  row: number;
+  /** Of the first selected tile, or of the first tile. */
+  env: number;
+}
+
 export interface Session {
   readonly store: Store;
   readonly clock: Clock;
@@ -84,6 +92,17 @@ export interface Session {
   readonly onCut: Emitter;
   cut(isCut: boolean): void;
   take(message: FromKernel, buffers: WireBuffer[]): void;
+  /** Show rows and envs arranged anew, at the same place; null: as recorded. */
+  arrange(arrangement: Arrangement | null): void;
+  /** Where the playhead stands in the recording. */
+  place(): Place;
+  /** Go to a row of an env; leaves an arrangement that does not show it. */
+  goTo(row: number, env: number | null): void;
+  /** The selected envs of the recording. */
+  selectedEnvs(): number[];
+  selectEnvs(envs: readonly number[]): void;
+  /** Rows of the recording, as rows that are shown now. */
+  shownRows(rows: readonly number[]): number[];
   /** Write a note beside a row's bookmark; the row becomes one. */
   note(row: number, note: string): void;
   /** Give an episode a label; a value of null takes it away. */
@@ -132,7 +151,8 @@ export function openSession(
           break;
         case "goto":
           clock.pause();
-          clock.seek(message.row);
+          // Who is there already keeps what is arranged.
+          if (message.row !== session.place().row) session.goTo(message.row, null);
           break;
         case "stats":
           send?.({ kind: "stats", counts: countsOf(session) });
@@ -152,7 +172,7 @@ export function openSession(
   const marks = new Marks();
   const takeMarks = ({ bookmarks, episodes, infos }: Data) => {
     for (const [env, index, number] of episodes ?? [])
-      store.steps.episodes.describe(env, index, infos?.[number] ?? {});
+      store.recorded.steps.episodes.describe(env, index, infos?.[number] ?? {});
     if (bookmarks) {
       const notes = Object.entries(bookmarks);
       // Which rows they are, the trait tells, where there is one.
@@ -179,13 +199,65 @@ export function openSession(
       session.onCut.emit();
     },
     take,
+    arrange(arrangement) {
+      const { row, env } = session.place();
+      const envs = session.selectedEnvs();
+      clock.pause();
+      clock.unmark();
+      store.arrange(arrangement);
+      clock.setBounds(store.firstRow, store.numRows);
+      const found = arrangement && locate(arrangement, row, env);
+      session.selectEnvs(arrangement && !found ? [] : envs);
+      clock.seek(arrangement ? (found?.row ?? 0) : row);
+    },
+    place() {
+      const env = marks.selection[0] ?? 0;
+      const { arrangement } = store;
+      const place = arrangement && placeOf(arrangement, clock.row, env);
+      return place ?? { row: clock.row, env };
+    },
+    goTo(row, env) {
+      const { arrangement } = store;
+      const found = arrangement && env !== null && locate(arrangement, row, env);
+      if (arrangement && !found) session.arrange(null);
+      if (found) marks.select([found.lane]);
+      else if (env !== null) marks.select([env]);
+      clock.seek(found ? found.row : row);
+    },
+    selectedEnvs() {
+      const lanes = store.arrangement?.lanes;
+      const envs = marks.selection.map((env) =>
+        lanes ? lanes[env]?.parts[0]?.env : env,
+      );
+      return [...new Set(envs)].filter((env) => env !== undefined);
+    },
+    selectEnvs(envs) {
+      const lanes = store.arrangement?.lanes;
+      marks.select(
+        lanes
+          ? lanes.flatMap(({ parts }, lane) =>
+              parts[0] && envs.includes(parts[0].env) ? [lane] : [],
+            )
+          : envs,
+      );
+    },
+    shownRows(rows) {
+      const { arrangement } = store;
+      if (!arrangement) return [...rows];
+      const found = new Set<number>();
+      for (const { parts } of arrangement.lanes)
+        for (const { at, start, stop } of parts)
+          for (const row of rows)
+            if (start <= row && row < stop) found.add(at + row - start);
+      return [...found];
+    },
     note(row, note) {
       marks.setBookmarks([...marks.bookmarks, row]);
       marks.setNotes(new Map([...marks.notes, [row, note]]));
       send?.({ kind: "bookmark", row, note });
     },
     label(env, episode, name, value) {
-      const { episodes } = store.steps;
+      const { episodes } = store.recorded.steps;
       const info = episodes.info(env, episode);
       const { [name]: _, ...others } = info.labels ?? {};
       const labels = value === null ? others : { ...others, [name]: value };

@@ -52,6 +52,7 @@ export class Steps {
   readonly #episode: Int32Array;
   readonly #total: Float64Array;
   readonly #outcome: Uint8Array;
+  readonly #numbers: number[][] = [];
 
   constructor(numEnvs: number) {
     this.numEnvs = numEnvs;
@@ -60,6 +61,11 @@ export class Steps {
     this.#episode = new Int32Array(numEnvs).fill(-1);
     this.#total = new Float64Array(numEnvs);
     this.#outcome = new Uint8Array(numEnvs);
+  }
+
+  /** Say what the env's episodes that will come are numbered; before `append`. */
+  number(env: number, indices: number[]): void {
+    this.#numbers[env] = indices;
   }
 
   /** Take rows in; those that are here already are passed over. Throws on a gap. */
@@ -178,9 +184,9 @@ export class Steps {
       const isStep = kind === STEP || kind === TERMINAL_MISSING;
       if (kind === RESET || (isStep && !this.#isRunning[env])) {
         this.#isRunning[env] = 1;
-        this.#episode[env]! += 1;
+        this.#episode[env] = this.#numbers[env]?.shift() ?? this.#episode[env]! + 1;
         this.#total[env] = 0;
-        this.episodes.begin(env, row);
+        this.episodes.begin(env, row, this.#episode[env]);
       }
       if (ends || this.#isRunning[env]) this.#outcome[env] = ends;
       this.#outcomes[index] = this.#outcome[env] as number;

@@ -106,11 +106,11 @@ function followTraits(
   on: (event: string, callback: (...args: never[]) => void) => void,
   signal: AbortSignal,
 ): void {
-  const { clock, marks } = session;
+  const { clock, marks, store } = session;
   const setters: Record<string, (value: never) => void> = {
     playhead: (row: number) => {
       // Before the first rows came there is nowhere to go; `ready` goes there then.
-      if (row !== clock.row) clock.seek(row);
+      if (row !== session.place().row) session.goTo(row, null);
     },
     playing: (isPlaying: boolean) => {
       if (isPlaying) clock.play();
@@ -118,15 +118,15 @@ function followTraits(
     },
     speed: (speed: number) => clock.setSpeed(speed),
     loop: (loop: Loop) => loop !== clock.loop && clock.setLoop(loop),
-    selection: (envs: number[]) => marks.select(envs),
+    selection: (envs: number[]) => session.selectEnvs(envs),
     bookmarks: (rows: number[]) => marks.setBookmarks(rows),
   };
   const read: Record<string, () => unknown> = {
-    playhead: () => clock.row,
+    playhead: () => session.place().row,
     playing: () => clock.isPlaying,
     speed: () => clock.speed,
     loop: () => clock.loop,
-    selection: () => marks.selection,
+    selection: () => session.selectedEnvs(),
     bookmarks: () => marks.bookmarks,
   };
   /** What Python has, as far as the page knows. */
@@ -191,7 +191,8 @@ function followTraits(
         tell();
       }, TELL_MS);
   }, signal);
-  const put = () => isReady && keep(key, clock, kernel);
+  const put = () =>
+    isReady && keep(key, clock, kernel, store.arrangement ? session.place().row : null);
   globalThis.addEventListener?.("pagehide", put, { signal });
   signal.addEventListener("abort", () => {
     clearTimeout(timer);

@@ -2,9 +2,11 @@
 
 import csv
 
+import numpy as np
 import pytest
 
-from tests.browser.test_lab_viewer import Viewer
+from rollout_viewer.testing import counting_frames
+from tests.browser.test_lab_viewer import HEIGHT, WIDTH, Viewer
 
 RECORD = """
 import numpy as np
@@ -138,6 +140,66 @@ def test_the_list_of_episodes_is_sorted_filtered_and_leads_there_in_the_page(sho
     page.keyboard.press("Escape")
     viewer.press("Escape")
     assert root.locator(".rv-episodes").is_hidden()
+
+
+def assert_tiles_show(viewer, *places):
+    """Compare the tiles with the recorded frames of these rows and envs."""
+    film = counting_frames(40, 4, height=HEIGHT, width=WIDTH)
+    expected = np.stack([film[row, env] for row, env in places])
+    np.testing.assert_array_equal(viewer.pixels()[: len(places)], expected)
+
+
+def test_the_best_episodes_stand_side_by_side_from_their_starts(shown):
+    notebook, viewer = shown
+    page, root = viewer.page, viewer.root
+    viewer.press("e")
+    before = notebook.num_comm_messages
+
+    root.get_by_role("spinbutton", name="How many").fill("4")
+    root.get_by_role("button", name="best", exact=True).click()
+    viewer.press("Home", "ArrowRight", "ArrowRight")
+    viewer.wait("row", 2)
+
+    # Those of env 3 have seven steps of reward 4: they begin every eight rows.
+    assert_tiles_show(viewer, (2, 3), (10, 3), (18, 3), (26, 3))
+    tile = root.locator(".rv-tile").nth(1)
+    assert tile.locator(".rv-label").inner_text().split() == [
+        *("env", "3", "episode", "1", "step", "2"),
+    ]
+    viewer.press("End")
+    viewer.wait("row", 7)
+    assert_tiles_show(viewer, (7, 3), (15, 3), (23, 3), (31, 3))
+    tile.click()
+    viewer.press("ArrowLeft", "b")
+    page.keyboard.type("in the second")
+    page.keyboard.press("Enter")
+    assert notebook.num_comm_messages > before  # the selection and the bookmark
+    root.get_by_role("button", name="Back to recorder rows").click()
+    viewer.wait("row", 14)
+    expected = "{14: 'in the second'} [{}, {}, {}, {}] [14]"
+    assert told(notebook, expected) == expected
+
+
+def test_aligned_by_episode_start_every_tile_begins_its_episodes_together(shown):
+    notebook, viewer = shown
+    root = viewer.root
+    viewer.press("Home")
+    before = notebook.num_comm_messages
+
+    root.get_by_role("combobox", name="Align").select_option("by episode start")
+    viewer.press("Shift+ArrowRight")
+    viewer.wait("row", 10)
+    # The longest first episode has eight rows: row 10 is the third of each second one.
+    assert_tiles_show(viewer, (7, 0), (8, 1), (9, 2), (10, 3))
+    viewer.press("ArrowRight", "ArrowRight", "ArrowRight")
+    viewer.wait("row", 13)
+    assert_tiles_show(viewer, (9, 0), (11, 1), (12, 2), (13, 3))
+    badges = root.locator(".rv-badge:visible")
+    assert badges.all_inner_texts() == ["terminated", "truncated"]
+    assert notebook.num_comm_messages == before
+
+    root.get_by_role("combobox", name="Align").select_option("by row")
+    viewer.wait("row", 9)
 
 
 MANY = """

@@ -63,11 +63,13 @@ export function actionsOf({
     loop: () => clock.setLoop(nextLoop(clock)),
     follow: () => clock.follow(!clock.isFollowing),
     bookmark: () => {
-      if (!marks.bookmarks.includes(clock.row)) marks.toggleBookmark(clock.row);
-      notes.open(clock.row);
+      const { row } = session.place();
+      if (!marks.bookmarks.includes(row)) marks.toggleBookmark(row);
+      notes.open(row);
     },
     unbookmark: () => {
-      if (marks.bookmarks.includes(clock.row)) marks.toggleBookmark(clock.row);
+      const { row } = session.place();
+      if (marks.bookmarks.includes(row)) marks.toggleBookmark(row);
     },
     episodes: () => list.toggle(),
     slower: () =>

@@ -17,10 +17,11 @@ export interface Controls {
 }
 
 export function controlsOf(
-  { clock, store, marks }: Session,
+  session: Session,
   act: (action: Action) => void,
   signal: AbortSignal,
 ): Controls {
+  const { clock, store, marks } = session;
   const button = (action: Action, label: string, content: Node | string) => {
     const made = make(
       "button",
@@ -150,7 +151,11 @@ export function controlsOf(
         unmark,
         `${formatCount(range[0])}\u2013${formatCount(range[1] - 1)} \u00d7`,
       );
-    setAttribute(bookmark, "aria-pressed", String(marks.bookmarks.includes(clock.row)));
+    setAttribute(
+      bookmark,
+      "aria-pressed",
+      String(marks.bookmarks.includes(session.place().row)),
+    );
   };
   return { el, episodes, update };
 }

@@ -19,8 +19,15 @@ export function dumpPanelOf(session: Session, signal: AbortSignal): DumpPanel | 
   const span = make("span", { class: "rv-span" });
   const list = make("ul", { class: "rv-jobs", "aria-live": "polite" });
   const rows = (): [number, number] => {
-    const [first, stop] = clock.bounds;
-    const [from, to] = clock.range ?? [first, stop];
+    // What is arranged in the page is no recording: then all of it is written.
+    const whole = [
+      store.recorded.manifest?.first_row ?? 0,
+      store.recorded.steps.numRows,
+    ];
+    const [first, stop] = store.arrangement
+      ? (whole as [number, number])
+      : clock.bounds;
+    const [from, to] = (store.arrangement ? null : clock.range) ?? [first, stop];
     return [Math.max(first, from), Math.min(stop, to)];
   };
   const buttons: HTMLButtonElement[] = [];
@@ -74,7 +81,7 @@ export function dumpPanelOf(session: Session, signal: AbortSignal): DumpPanel | 
     const counted = `${formatCount(count)} row${count === 1 ? "" : "s"}`;
     setText(
       span,
-      clock.range
+      clock.range && !store.arrangement
         ? `rows ${formatCount(start)}\u2013${formatCount(stop - 1)}, ${counted}`
         : `whole recording, ${counted}`,
     );

@@ -4,14 +4,17 @@
  * Sorting and filtering take place in the page. A click goes to the episode.
  */
 
+import { showChosen } from "../arrangement.ts";
 import { Farm } from "../farm.ts";
 import { nameOfEnv } from "../protocol.ts";
 import type { Session } from "../session.ts";
 import {
   ANY,
+  bestOf,
   COLUMNS,
   type Column,
   csvOf,
+  failuresOf,
   labelNames,
   labelText,
   OUTCOMES,
@@ -31,6 +34,7 @@ export interface EpisodeList {
   readonly isOpen: boolean;
 }
 
+const MOST_TILES = 64;
 const ROW_PX = 34;
 const THUMB_PX = 28;
 /** Rows beyond the edges that are drawn too, so that scrolling shows no gap. */
@@ -55,7 +59,7 @@ export function episodeListOf(session: Session, signal: AbortSignal): EpisodeLis
   let knownLabels = "";
   let made = "";
   let renewal: ReturnType<typeof setTimeout> | undefined;
-  const nameOf = (env: number) => nameOfEnv(store.manifest, env).join(" ");
+  const nameOf = (env: number) => nameOfEnv(store.recorded.manifest, env).join(" ");
 
   const field = (label: string, options: readonly (readonly [string, string])[]) =>
     make(
@@ -111,6 +115,54 @@ export function episodeListOf(session: Session, signal: AbortSignal): EpisodeLis
     head,
     body,
   );
+  const howMany = make("input", {
+    type: "number",
+    class: "rv-field rv-how-many",
+    min: 1,
+    max: MOST_TILES,
+    value: 8,
+    "aria-label": "How many episodes side by side",
+    title: "How many episodes side by side",
+  });
+  const sideBySide = make(
+    "div",
+    { class: "rv-line", role: "group", "aria-label": "Side by side" },
+    make("span", { class: "rv-facts" }, "side by side:"),
+    howMany,
+    button("best", () => show("best")),
+    button("worst", () => show("worst")),
+    button("first listed", () => show("first listed")),
+    button("failures", () => show("failures")),
+    make("span", { class: "rv-facts" }, "of this list"),
+  );
+  const show = (which: "best" | "worst" | "first listed" | "failures") => {
+    const { episodes } = store.recorded.steps;
+    renew();
+    const most = Math.max(
+      1,
+      Math.min(MOST_TILES, Math.round(Number(howMany.value) || 8)),
+    );
+    const chosen =
+      which === "failures"
+        ? failuresOf(episodes, numbers).slice(0, MOST_TILES)
+        : which === "first listed"
+          ? [...numbers.subarray(0, most)]
+          : bestOf(episodes, numbers, most, which === "best");
+    if (!chosen.length) {
+      setText(
+        count,
+        `no ${which === "failures" ? "failures" : "episodes"} in this list`,
+      );
+      return;
+    }
+    const counted = `${chosen.length} ${which}`;
+    const title = which === "failures" ? counted : `${counted} episodes`;
+    session.arrange(
+      showChosen(episodes, chosen, title, (env) =>
+        nameOfEnv(store.recorded.manifest, env),
+      ),
+    );
+  };
   const tools = make(
     "div",
     { class: "rv-line" },
@@ -126,6 +178,7 @@ export function episodeListOf(session: Session, signal: AbortSignal): EpisodeLis
     "div",
     { class: "rv-episodes", role: "group", "aria-label": "Episode list", hidden: true },
     tools,
+    sideBySide,
     scroller,
   );
   const lines: Line[] = [];
@@ -150,15 +203,15 @@ export function episodeListOf(session: Session, signal: AbortSignal): EpisodeLis
   listen(outcome, "change", signal, () => change({ outcome: outcome.value as never }));
   listen(label, "change", signal, () => change({ label: label.value }));
   const save = () => {
-    const csv = csvOf(store.steps.episodes, numbers, nameOf);
-    const name = `${store.manifest?.title || "rollout"}_episodes.csv`;
+    const csv = csvOf(store.recorded.steps.episodes, numbers, nameOf);
+    const name = `${store.recorded.manifest?.title || "rollout"}_episodes.csv`;
     offer({ name, mime: "text/csv", parts: [new TextEncoder().encode(csv)] }, signal);
   };
 
   const renew = () => {
     clearTimeout(renewal);
     renewal = undefined;
-    const { episodes } = store.steps;
+    const { episodes } = store.recorded.steps;
     made = keyOf();
     const names = labelNames(episodes);
     if (names.join("\n") !== knownLabels) {
@@ -185,9 +238,9 @@ export function episodeListOf(session: Session, signal: AbortSignal): EpisodeLis
     }
   };
   const keyOf = () => {
-    const { episodes, numRows } = store.steps;
+    const { episodes, numRows } = store.recorded.steps;
     // Rows change the running ones only; the head of a long recording stays.
-    return `${episodes.count}:${episodes.numTold}:${numRows}:${store.manifest?.session}`;
+    return `${episodes.count}:${episodes.numTold}:${numRows}:${store.recorded.manifest?.session}`;
   };
 
   // -- what is drawn
@@ -229,12 +282,14 @@ export function episodeListOf(session: Session, signal: AbortSignal): EpisodeLis
     }
   };
   const drawLine = (line: Line, place: number) => {
-    const { episodes } = store.steps;
+    const { episodes } = store.recorded.steps;
     const number = numbers[place]!;
     const { env, index, start, stop, length, total } = episodes.at(number);
     const info = episodes.info(env, index);
-    const has = clock.row >= start && clock.row < stop;
-    const isHere = has && (marks.selection.includes(env) || store.steps.numEnvs === 1);
+    const here = session.place();
+    const has = here.row >= start && here.row < stop;
+    const isHere =
+      has && here.env === env && (marks.selection.length > 0 || episodes.numEnvs === 1);
     const ended = outcomeOf(episodes, number);
     const key = JSON.stringify([place, number, ended, length, total, isHere, info]);
     setAttribute(line.go, "tabindex", place === active ? "0" : "-1");
@@ -264,7 +319,7 @@ export function episodeListOf(session: Session, signal: AbortSignal): EpisodeLis
     line.cells.outcome.dataset.outcome = ended;
   };
   const drawThumb = (line: Line, env: number, row: number, start: number) => {
-    const slots = store.manifest?.slots ?? [];
+    const slots = store.recorded.manifest?.slots ?? [];
     const slot = Math.max(
       slots.findIndex((one) => one.env === env),
       slots.findIndex((one) => one.shared),
@@ -295,10 +350,9 @@ export function episodeListOf(session: Session, signal: AbortSignal): EpisodeLis
     const number = numbers[place];
     if (number === undefined) return;
     active = place;
-    const { env, start } = store.steps.episodes.at(number);
-    marks.select([env]);
+    const { env, start } = store.recorded.steps.episodes.at(number);
     clock.pause();
-    clock.seek(start);
+    session.goTo(start, env);
     draw();
   };
   listen(body, "click", signal, (event: MouseEvent) => {
@@ -345,7 +399,11 @@ export function episodeListOf(session: Session, signal: AbortSignal): EpisodeLis
     draw();
     text.focus({ preventScroll: true });
   };
+  let recording = "";
   store.onReset.on(() => {
+    const now = store.recorded.manifest?.session ?? "";
+    if (now === recording) return; // only arranged anew
+    recording = now;
     thumbs?.clear();
     numbers = new Int32Array(0);
     made = "";

@@ -84,10 +84,11 @@ export function notesOf(
 
   /** The episode that labels go to; null: nobody said whose. */
   const episodeHere = (): [env: number, index: number] | null => {
-    const env = store.steps.numEnvs === 1 ? 0 : marks.selection[0];
-    if (env === undefined || marks.selection.length > 1 || row >= store.numRows)
-      return null;
-    const { episode } = store.steps.at(row, env);
+    const { steps } = store.recorded;
+    const envs = steps.numEnvs === 1 ? [0] : session.selectedEnvs();
+    const env = envs[0];
+    if (env === undefined || envs.length > 1 || row >= steps.numRows) return null;
+    const { episode } = steps.at(row, env);
     return episode < 0 ? null : [env, episode];
   };
   const toggle = (name: string, isSet: boolean) => {
@@ -110,7 +111,7 @@ export function notesOf(
     if (to === undefined) return;
     open(Number(to), false);
     clock.pause();
-    clock.seek(row);
+    session.goTo(row, session.selectedEnvs()[0] ?? null);
   });
 
   const chipOf = (name: string, value: unknown) => {
@@ -130,7 +131,7 @@ export function notesOf(
   };
   const showLabels = () => {
     const here = episodeHere();
-    const [kind, number] = here ? nameOfEnv(store.manifest, here[0]) : ["", 0];
+    const [kind, number] = here ? nameOfEnv(store.recorded.manifest, here[0]) : ["", 0];
     setText(
       whose,
       here
@@ -138,7 +139,7 @@ export function notesOf(
         : "Select one tile to label its episode",
     );
     own.hidden = chips.hidden = !here;
-    const labels = here ? store.steps.episodes.labels(...here) : {};
+    const labels = here ? store.recorded.steps.episodes.labels(...here) : {};
     const key = JSON.stringify([here, labels]);
     if (key === shown) return;
     shown = key;

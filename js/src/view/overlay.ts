@@ -43,7 +43,8 @@ export function overlayOf({ store, marks }: Session): Overlay {
   const tileOf = (slot: number): Tile => {
     const { env, camera, shared } = store.manifest!.slots[slot]!;
     const [kind, number] = nameOfEnv(store.manifest, env);
-    const groups = store.manifest!.groups?.length ? "rv-group-name" : "rv-word";
+    const { groups: all, names: own } = store.manifest!;
+    const groups = all?.length || own ? "rv-group-name" : "rv-word";
     const cameras = new Set(store.manifest!.slots.map((one) => one.camera));
     const name = shared
       ? make("b", {}, "all envs")
@@ -121,7 +122,7 @@ export function overlayOf({ store, marks }: Session): Overlay {
               : "no picture"
             : "";
         setAttribute(tile.el, "data-gap", gap);
-        tile.late.hidden = Boolean(gap) || !store.chunks.isLate(row, tile.slot);
+        tile.late.hidden = Boolean(gap) || !store.isLate(row, tile.slot);
         setAttribute(
           tile.el,
           "data-selected",

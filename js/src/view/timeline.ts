@@ -135,7 +135,7 @@ export function timelineOf(session: Session, signal: AbortSignal): Timeline {
       for (const x of [from, to]) context.fillRect(x - density / 2, 0, density, h);
     }
     context.fillStyle = colour("--rv-accent");
-    for (const row of marks.bookmarks)
+    for (const row of session.shownRows(marks.bookmarks))
       if (row >= first && row < stop) {
         const x = at(row);
         context.beginPath();
@@ -171,7 +171,7 @@ export function timelineOf(session: Session, signal: AbortSignal): Timeline {
     if (row >= store.numRows) return;
     const env = envOf();
     const value = formatValue(store.steps.total(env)(row));
-    const note = marks.notes.get(row);
+    const note = store.arrangement ? "" : marks.notes.get(row);
     const noted = note ? ` · ${note}` : "";
     setText(hint, `row ${formatCount(row)} · return ${value}${noted}`);
     const box = plot.getBoundingClientRect();

@@ -10,6 +10,7 @@ import { type Manifest, nameOfEnv, TERMINATED } from "../protocol.ts";
 import type { Session } from "../session.ts";
 import type { Store } from "../store.ts";
 import { actionsOf } from "./actions.ts";
+import { arrangingOf } from "./arrange.ts";
 import { controlsOf } from "./controls.ts";
 import { icon, listen, make, setAttribute, setText } from "./dom.ts";
 import { dumpPanelOf } from "./dump.ts";
@@ -45,6 +46,8 @@ export function mountViewer(
   const dumps = dumpPanelOf(session, signal);
   const notes = notesOf(session, () => root.focus({ preventScroll: true }), signal);
   const list = episodeListOf(session, signal);
+  const arranging = arrangingOf(session, signal);
+  controls.episodes.after(arranging.field);
   const title = make("span", { class: "rv-title" });
   const live = make("span", { class: "rv-live", hidden: true }, "live");
   const back = make(
@@ -73,6 +76,7 @@ export function mountViewer(
     ),
     alerts,
     cut,
+    arranging.el,
     grid.el,
     timeline.el,
     controls.el,
@@ -121,6 +125,7 @@ export function mountViewer(
     dumps?.update();
     notes.update();
     list.update();
+    arranging.update();
     setAttribute(controls.episodes, "aria-pressed", String(list.isOpen));
     setText(title, manifest?.title ?? "");
     const isLive =
@@ -129,7 +134,8 @@ export function mountViewer(
     back.hidden = grid.opened === null;
     const numEnvs = manifest?.num_envs ?? 0;
     const numRows = store.numRows - store.firstRow;
-    setText(facts, manifest ? describe(numEnvs, numRows) : "");
+    const noun = store.arrangement ? "tile" : "env";
+    setText(facts, manifest ? describe(numEnvs, noun, numRows) : "");
     setText(memory, manifest ? describeMemory(store) : "");
     cut.hidden = !session.isCut;
     setText(lost, manifest ? describeGone(manifest) : "");
@@ -263,10 +269,10 @@ function describeRest({ clock, store, marks }: Session): string {
   );
 }
 
-function describe(numEnvs: number, numRows: number): string {
+function describe(numEnvs: number, noun: string, numRows: number): string {
   const counted = (count: number, noun: string) =>
     `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
-  return `${counted(numEnvs, "env")} · ${counted(numRows, "row")}`;
+  return `${counted(numEnvs, noun)} · ${counted(numRows, "row")}`;
 }
 
 function showErrors(alerts: HTMLElement, session: Session, signal: AbortSignal): void {

@@ -1,0 +1,149 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  alignEpisodes,
+  compare,
+  locate,
+  placeOf,
+  showChosen,
+  stepsOf,
+} from "../src/arrangement.ts";
+import { openSession } from "../src/session.ts";
+import { Steps } from "../src/steps.ts";
+import { manifestOf } from "./film.ts";
+
+const [R, S, I] = [0, 1, 2];
+
+/** Steps of envs given as texts: r reset, s step, t terminated, c truncated, - idle. */
+function rowsOf(...envs: string[]) {
+  const count = envs[0]!.length;
+  const cells = Array.from({ length: count }, (_, row) => envs.map((one) => one[row]!));
+  const flat = cells.flat();
+  let step = envs.map(() => 0);
+  const envSteps = cells.flatMap((line) => {
+    step = line.map((c, env) =>
+      c === "r" ? 0 : c === "-" ? step[env]! : step[env]! + 1,
+    );
+    return step;
+  });
+  return {
+    start: 0,
+    count,
+    kinds: new Uint8Array(flat.map((c) => (c === "r" ? R : c === "-" ? I : S))),
+    ends: new Uint8Array(flat.map((c) => (c === "t" ? 1 : c === "c" ? 2 : 0))),
+    rewards: new Float64Array(
+      flat.map((c, i) => (c === "r" || c === "-" ? Number.NaN : 1 + (i % envs.length))),
+    ),
+    envSteps: new Uint32Array(envSteps),
+  };
+}
+
+function stepsFrom(...envs: string[]): Steps {
+  const steps = new Steps(envs.length);
+  steps.append(rowsOf(...envs));
+  return steps;
+}
+
+const TWO = ["rstrsst-", "rsssstrs"];
+
+test("aligned by episode start, every tile starts its k-th episode together", () => {
+  const steps = stepsFrom(...TWO);
+
+  const arrangement = alignEpisodes(steps.episodes, [0, 1]);
+  const rows = Array.from({ length: arrangement.numRows }, (_, row) =>
+    [0, 1].map((lane) => placeOf(arrangement, row, lane)?.row),
+  );
+
+  assert.deepEqual(rows, [
+    [0, 0],
+    [1, 1],
+    [2, 2],
+    [2, 3], // the shorter one waits at its end
+    [2, 4],
+    [2, 5],
+    [3, 6],
+    [4, 7],
+    [5, 7],
+    [6, 7],
+  ]);
+  const arranged = stepsOf(arrangement, steps);
+  assert.deepEqual([arranged.at(5, 0).episode, arranged.at(5, 1).episode], [-1, 0]);
+  assert.deepEqual([arranged.at(6, 0).episode, arranged.at(6, 1).episode], [1, 1]);
+  assert.equal(arranged.at(9, 0).total, 3);
+  assert.deepEqual(locate(arrangement, 4, 0), { row: 7, lane: 0 });
+  assert.equal(locate(arrangement, 7, 0), null); // idle: in no episode
+});
+
+test("chosen episodes keep their numbers and stand at their first rows", () => {
+  const steps = stepsFrom(...TWO);
+  const numbers = [steps.episodes.numberOf(1, 1)!, steps.episodes.numberOf(0, 1)!];
+
+  const arrangement = showChosen(steps.episodes, numbers, "two", (env) => ["env", env]);
+  const arranged = stepsOf(arrangement, steps);
+
+  assert.deepEqual(
+    [placeOf(arrangement, 0, 0), placeOf(arrangement, 0, 1)],
+    [
+      { row: 6, env: 1 },
+      { row: 3, env: 0 },
+    ],
+  );
+  assert.deepEqual([arranged.at(1, 0).episode, arranged.at(1, 1).episode], [1, 1]);
+  assert.deepEqual(arranged.find(0, 1, 1), 1);
+  assert.equal(arrangement.numRows, 4);
+});
+
+test("lines are compared by key: only what several lines have", () => {
+  const steps = stepsFrom("rtrtrt", "rtrtrt");
+  const seeds = [7, 8, 9, 8, 7, 5];
+  for (let number = 0; number < 6; number++) {
+    const { env, index } = steps.episodes.at(number);
+    const segment = index < 1 ? "a" : index < 2 ? "b" : "c";
+    steps.episodes.describe(env, index, { segment, seed: seeds[number]! });
+  }
+  const infoOf = ({ env, index }: { env: number; index: number }) =>
+    steps.episodes.info(env, index);
+  const lines = ["a", "b"].map((name) => ({
+    name,
+    has: (one: { env: number; index: number }) => infoOf(one).segment === name,
+  }));
+
+  const by = compare(steps.episodes, lines, (one) => String(infoOf(one).seed), "seed");
+
+  assert.deepEqual([by.lines, by.keys, by.columns], [["a", "b"], ["seed 8"], 1]);
+  assert.deepEqual(
+    [placeOf(by, 0, 0), placeOf(by, 0, 1)],
+    [
+      { row: 0, env: 1 },
+      { row: 2, env: 1 },
+    ],
+  );
+  assert.deepEqual(by.lanes[1]!.name, ["b", "seed 8"]);
+});
+
+test("a session keeps its place when it is arranged, and when it is not any more", () => {
+  const sent: unknown[] = [];
+  const session = openSession((message) => sent.push(message));
+  session.take(manifestOf({ num_rows: 8, num_envs: 2, slots: [] }), []);
+  const { kinds, ends, rewards, envSteps } = rowsOf(...TWO);
+  session.take({ kind: "data", seq: 0, num_rows: 8, start: 0, count: 8 }, [
+    kinds,
+    ends,
+    rewards,
+    envSteps,
+  ]);
+  const { clock, store, marks } = session;
+  marks.select([0]);
+  clock.seek(4);
+  const before = sent.length;
+
+  session.arrange(alignEpisodes(store.recorded.steps.episodes, [0, 1]));
+  assert.deepEqual([clock.row, clock.bounds], [7, [0, 10]]);
+  assert.deepEqual(session.place(), { row: 4, env: 0 });
+  assert.deepEqual(session.shownRows([5]), [8, 5]);
+  session.goTo(2, 1);
+  assert.deepEqual([clock.row, marks.selection], [2, [1]]);
+  session.goTo(7, 0); // shown nowhere in it
+  assert.deepEqual([store.arrangement, clock.row, clock.bounds], [null, 7, [0, 8]]);
+  assert.equal(sent.length, before);
+});
