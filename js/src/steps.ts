@@ -112,6 +112,14 @@ export class Steps {
     return this.#column(this.#totals, this.#meanTotal, env);
   }
 
+  /** Total reward of the episode that an env is in, or was in last; NaN: in none. */
+  lastTotal(row: number, env: number): number {
+    const n = this.numEnvs;
+    let index = row * n + env;
+    while (index >= n && (this.#episodes[index] as number) < 0) index -= n;
+    return this.#totals[index] as number;
+  }
+
   /** Ends of an env in a row, or those of all envs together. */
   ends(row: number, env: number | null): number {
     return (

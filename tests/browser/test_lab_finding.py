@@ -1,12 +1,13 @@
 """Finding and comparing in a real JupyterLab: marks, the episode list, arrangements."""
 
+import base64
 import csv
 
 import numpy as np
 import pytest
 
 from rollout_viewer.testing import counting_frames
-from tests.browser.test_lab_viewer import HEIGHT, WIDTH, Viewer
+from tests.browser.test_lab_viewer import HEIGHT, PIXELS_JS, WIDTH, Viewer
 
 RECORD = """
 import numpy as np
@@ -200,6 +201,116 @@ def test_aligned_by_episode_start_every_tile_begins_its_episodes_together(shown)
 
     root.get_by_role("combobox", name="Align").select_option("by row")
     viewer.wait("row", 9)
+
+
+PAIR = """
+import numpy as np
+import rollout_viewer as rv
+from rollout_viewer.testing import counting_frames
+
+def record(reward, seeds, changed):
+    frames = counting_frames(12, 2, height=48, width=64)
+    frames[:, :, 5, 7] ^= changed
+    cache = rv.FrameCache()
+    for row in range(12):
+        # Episodes of six rows.
+        infos = {env: {"seed": seed} for env, seed in enumerate(seeds)}
+        cache.append(
+            frames[row],
+            kind=["reset" if row % 6 == 0 else "step"] * 2,
+            reward=[reward, 2 * reward],
+            truncated=[row % 6 == 5] * 2,
+            episode_info=infos if row % 6 == 0 else None,
+        )
+    return cache
+
+before, after = record(1.0, [7, 8], 0), record(3.0, [8, 7], 1)
+"""
+
+
+def paired(viewer):
+    rows = viewer.root.locator(".rv-paired tbody tr")
+    return [row.locator("th, td").all_inner_texts() for row in rows.all()]
+
+
+def test_a_comparison_tells_differences_of_returns_and_of_pixels(lab):
+    notebook = lab(PAIR, "rv.view({'before': before, 'after': after})")
+    notebook.run_all()
+    viewer = Viewer(notebook)
+    viewer.wait_until_loaded(12)
+    root = viewer.root
+    viewer.press("Home", "ArrowRight", "ArrowRight")
+    viewer.wait("row", 2)
+    before = notebook.num_comm_messages
+
+    assert paired(viewer) == [
+        ["before", "2", "4", "3"],
+        ["after", "6 \u00b7 +4", "12 \u00b7 +8", "+6"],
+    ]
+    root.get_by_role("button", name="Pixel difference").click()
+    share = f"{100 / (48 * 64):.2f} %"
+    assert [cells[1].split(" \u00b7 ")[-1] for cells in paired(viewer)] == ["2", share]
+    canvas = root.locator("canvas.rv-difference")
+    width, height, text = canvas.evaluate(PIXELS_JS)
+    drawn = np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)
+    assert not drawn[:48].any()  # the first line is shown as it is
+    lower = drawn[48:, :64]
+    assert (lower[..., 3] == 255).all()
+    assert [tuple(place) for place in np.argwhere(lower[..., 0])] == [(5, 7)]
+
+    # By seed, env 1 of one stands above env 0 of the other.
+    root.get_by_role("combobox", name="Align").select_option("compare by seed")
+    viewer.press("Home", "ArrowRight")
+    viewer.wait("row", 1)
+    heads = root.locator(".rv-paired thead th").all_inner_texts()
+    assert heads == ["return", "seed 7", "seed 8", "mean"]
+    cells = [[text.split(" \u00b7 ")[:2] for text in line] for line in paired(viewer)]
+    assert cells[0][1:] == [["1"], ["2"], ["1.5"]]
+    assert cells[1][1:] == [["6", "+5"], ["3", "+1"], ["+3"]]
+    assert notebook.num_comm_messages == before
+
+
+SEGMENTS = """
+import numpy as np
+import rollout_viewer as rv
+from rollout_viewer.testing import counting_frames
+
+frames = counting_frames(12, 2, height=48, width=64)
+cache = rv.FrameCache()
+for number, name in enumerate(["step 0", "step 1000", "step 5000"]):
+    with cache.segment(name, train_step=number):
+        for step in range(4):
+            cache.append(
+                frames[4 * number + step],
+                kind=["step" if step else "reset"] * 2,
+                reward=[number, 1],
+                terminated=[step == 3] * 2,
+            )
+"""
+
+
+def test_segments_of_one_recording_are_compared_line_upon_line(lab):
+    notebook = lab(SEGMENTS, SHOW)
+    notebook.run_all()
+    viewer = Viewer(notebook)
+    viewer.wait_until_loaded(12)
+    root = viewer.root
+
+    root.get_by_role("combobox", name="Align").select_option("segments by env")
+    viewer.press("End")
+    viewer.wait("row", 3)
+
+    assert root.locator(".rv-frames").get_attribute("data-columns") == "2"
+    assert paired(viewer) == [
+        ["step 0", "0", "3", "1.5"],
+        ["step 1000", "3 \u00b7 +3", "3 \u00b7 0", "+1.5"],
+        ["step 5000", "6 \u00b7 +6", "3 \u00b7 0", "+3"],
+    ]
+    width, height, text = root.locator("canvas.rv-frames").evaluate(PIXELS_JS)
+    drawn = np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)
+    film = counting_frames(12, 2, height=HEIGHT, width=WIDTH)
+    expected = np.vstack([np.hstack(film[row]) for row in (3, 7, 11)])
+    np.testing.assert_array_equal(drawn[..., :3], expected)
 
 
 MANY = """

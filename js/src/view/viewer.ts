@@ -19,6 +19,7 @@ import { gridOf } from "./grid.ts";
 import { helpOf } from "./help.ts";
 import { notesOf } from "./notes.ts";
 import { formatBytes, formatCount, formatValue } from "./numbers.ts";
+import { pairedOf } from "./paired.ts";
 import { timelineOf } from "./timeline.ts";
 
 /** A playhead that rested for so long is told to screen readers. */
@@ -46,6 +47,7 @@ export function mountViewer(
   const dumps = dumpPanelOf(session, signal);
   const notes = notesOf(session, () => root.focus({ preventScroll: true }), signal);
   const list = episodeListOf(session, signal);
+  const paired = pairedOf(session, grid, signal);
   const arranging = arrangingOf(session, signal);
   controls.episodes.after(arranging.field);
   const title = make("span", { class: "rv-title" });
@@ -80,6 +82,7 @@ export function mountViewer(
     grid.el,
     timeline.el,
     controls.el,
+    paired.el,
     notes.el,
     list.el,
     ...(dumps ? [dumps.el] : []),
@@ -126,6 +129,7 @@ export function mountViewer(
     notes.update();
     list.update();
     arranging.update();
+    paired.update();
     setAttribute(controls.episodes, "aria-pressed", String(list.isOpen));
     setText(title, manifest?.title ?? "");
     const isLive =
