@@ -67,7 +67,7 @@ class Episode:
         segment: Name of the `FrameCache.segment` in which it began.
         seed: Seed of its reset, if one was given.
         options: Options of its reset.
-        labels: Labels of its segment.
+        labels: Labels of its segment, and those that `FrameCache.label` gave it.
     """
 
     env: int
@@ -194,9 +194,9 @@ class Rows:
     def describe_episode(self, env: int, index: int, **info: Any) -> None:
         """Attach segment, seed, options or labels to an episode that began."""
         known = self._info.get((env, index), {})
-        merged = {**known, **info}
-        if merged != known:
-            self._info[env, index] = merged
+        # A followed file tells all of them again whenever it has changed.
+        if not info.items() <= known.items():
+            self._info[env, index] = {**known, **info}
             self._told.append((env, index))
 
     def infos(self) -> dict[tuple[int, int], dict[str, Any]]:

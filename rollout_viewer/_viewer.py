@@ -409,8 +409,10 @@ class RolloutViewer(anywidget.AnyWidget):
                 "viewer.goto(-1) counts from the end."
             )
         # The page may have moved on without telling: a trait that does not change
-        # would not move it back.
-        if row == self.playhead and self.__dict__.get("_is_ready"):
+        # would not move it back. Of what the page tells (traitlets checks that when it
+        # is set already) it needs no answer.
+        is_told = "playhead" in self._property_lock
+        if row == self.playhead and self.__dict__.get("_is_ready") and not is_told:
             self._post(_protocol.Message({"kind": "goto", "row": row}, []))
         return row
 

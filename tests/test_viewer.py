@@ -210,6 +210,40 @@ def test_setting_the_playhead_to_what_it_was_moves_the_page_back():
     viewer.close()
 
 
+def test_a_page_that_tells_its_playhead_is_not_sent_back_there():
+    viewer = rv.view(recording())
+    sent = Sent(viewer)
+
+    viewer.set_state({"playhead": 7, "bookmarks": [7]})
+    viewer.set_state({"playhead": 7})
+
+    assert (viewer.playhead, viewer.cache.bookmarks) == (7, {7: ""})
+    assert [m for m, _ in sent.messages if m["kind"] == "goto"] == []
+    viewer.close()
+
+
+def test_notes_and_labels_of_a_page_are_in_the_recording_and_told_to_others():
+    viewer = rv.view(recording())
+    other = rv.view(viewer.cache)
+    sent = Sent(other)
+    say(other, **HELLO)
+    sent.wait(lambda m: m["kind"] == "data")
+
+    viewer._answer(check({"kind": "bookmark", "row": 3, "note": "here"}))
+    labels = {"failure": True, "grasps": 2}
+    viewer._answer(check({"kind": "label", "env": 1, "episode": 0, "labels": labels}))
+
+    cache = viewer.cache
+    assert (cache.bookmarks, other.bookmarks) == ({3: "here"}, [3])
+    assert cache.episodes[1].labels == labels
+    told, _ = sent.wait(lambda m: m.get("bookmarks") == {"3": "here"})
+    assert told["kind"] == "data"
+    told, _ = sent.wait(lambda m: m.get("episodes") == [[1, 0, 0]])
+    assert told["infos"] == [{"labels": labels}]
+    viewer.close()
+    other.close()
+
+
 def test_a_page_that_says_hello_gets_the_recording():
     viewer = rv.view(recording(), title="cart", columns=2, fps=12)
     sent = Sent(viewer)

@@ -244,12 +244,12 @@ def test_a_comparison_tells_differences_of_returns_and_of_pixels(lab):
     before = notebook.num_comm_messages
 
     assert paired(viewer) == [
-        ["before", "2", "4", "3"],
-        ["after", "6 \u00b7 +4", "12 \u00b7 +8", "+6"],
+        ["before", "3", "2", "4"],
+        ["after", "+6", "6 \u00b7 +4", "12 \u00b7 +8"],
     ]
     root.get_by_role("button", name="Pixel difference").click()
     share = f"{100 / (48 * 64):.2f} %"
-    assert [cells[1].split(" \u00b7 ")[-1] for cells in paired(viewer)] == ["2", share]
+    assert [cells[2].split(" \u00b7 ")[-1] for cells in paired(viewer)] == ["2", share]
     canvas = root.locator("canvas.rv-difference")
     width, height, text = canvas.evaluate(PIXELS_JS)
     drawn = np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)
@@ -263,10 +263,11 @@ def test_a_comparison_tells_differences_of_returns_and_of_pixels(lab):
     viewer.press("Home", "ArrowRight")
     viewer.wait("row", 1)
     heads = root.locator(".rv-paired thead th").all_inner_texts()
-    assert heads == ["return", "seed 7", "seed 8", "mean"]
+    assert heads == ["return", "mean", "seed 7", "seed 8"]
+    assert root.get_by_role("combobox", name="Align").input_value() == "group:seed"
     cells = [[text.split(" \u00b7 ")[:2] for text in line] for line in paired(viewer)]
-    assert cells[0][1:] == [["1"], ["2"], ["1.5"]]
-    assert cells[1][1:] == [["6", "+5"], ["3", "+1"], ["+3"]]
+    assert cells[0][1:] == [["1.5"], ["1"], ["2"]]
+    assert cells[1][1:] == [["+3"], ["6", "+5"], ["3", "+1"]]
     assert notebook.num_comm_messages == before
 
 
@@ -302,9 +303,9 @@ def test_segments_of_one_recording_are_compared_line_upon_line(lab):
 
     assert root.locator(".rv-frames").get_attribute("data-columns") == "2"
     assert paired(viewer) == [
-        ["step 0", "0", "3", "1.5"],
-        ["step 1000", "3 \u00b7 +3", "3 \u00b7 0", "+1.5"],
-        ["step 5000", "6 \u00b7 +6", "3 \u00b7 0", "+3"],
+        ["step 0", "1.5", "0", "3"],
+        ["step 1000", "+1.5", "3 \u00b7 +3", "3 \u00b7 0"],
+        ["step 5000", "+3", "6 \u00b7 +6", "3 \u00b7 0"],
     ]
     width, height, text = root.locator("canvas.rv-frames").evaluate(PIXELS_JS)
     drawn = np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)

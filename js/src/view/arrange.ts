@@ -37,12 +37,17 @@ export function arrangingOf(session: Session, signal: AbortSignal): Arranging {
     title,
     back,
   );
-  let chosen = RECORDED;
+  // What the field made last; another arrangement is the list's.
+  let made: { value: string; arrangement: Arrangement | null } = {
+    value: RECORDED,
+    arrangement: null,
+  };
   let known = "";
 
   const arrange = (value: string) => {
-    chosen = value;
-    session.arrange(value === RECORDED ? null : arrangementOf(session, value));
+    const arrangement = value === RECORDED ? null : arrangementOf(session, value);
+    made = { value, arrangement };
+    session.arrange(arrangement);
   };
   listen(select, "change", signal, () => arrange(select.value));
   listen(back, "click", signal, () => arrange(RECORDED));
@@ -59,8 +64,11 @@ export function arrangingOf(session: Session, signal: AbortSignal): Arranging {
   const update = () => {
     const { arrangement } = store;
     renew();
-    if (!arrangement) chosen = RECORDED;
-    else if (arrangement.kind === "chosen") chosen = CHOSEN;
+    const chosen = !arrangement
+      ? RECORDED
+      : arrangement === made.arrangement
+        ? made.value
+        : CHOSEN;
     if (select.value !== chosen) select.value = chosen;
     el.hidden = !arrangement;
     setText(title, arrangement?.title ?? "");

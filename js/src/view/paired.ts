@@ -57,10 +57,10 @@ export function pairedOf(session: Session, grid: Grid, signal: AbortSignal): Pai
     shares = drawDifferences(frames, canvas, session, grid, pairs);
   };
   const build = ({ lines, keys }: Pairs) => {
-    const head = ["return", ...keys, "mean"].map((text) =>
+    const head = ["return", "mean", ...keys].map((text) =>
       make("th", { scope: "col" }, text),
     );
-    cells = lines.map(() => [...keys, ""].map(() => make("td", {})));
+    cells = lines.map(() => ["", ...keys].map(() => make("td", {})));
     table.replaceChildren(
       make("thead", {}, make("tr", {}, ...head)),
       make(
@@ -91,9 +91,9 @@ export function pairedOf(session: Session, grid: Grid, signal: AbortSignal): Pai
       const own = cells[line]!;
       for (const [column, value] of found.returns.entries()) {
         const share = shares.get(pairs.envs[line]![column] ?? -1);
-        fill(own[column]!, value, line ? found.differences[column]! : null, share);
+        fill(own[column + 1]!, value, line ? found.differences[column]! : null, share);
       }
-      const mean = own.at(-1)!;
+      const mean = own[0]!;
       if (line) fill(mean, null, found.mean, undefined);
       else fill(mean, found.mean, null, undefined);
       mean.title = `of ${found.count} ${line ? "pairs" : "returns"}`;
