@@ -492,8 +492,10 @@ def _follow(reference: weakref.ref[FrameCache], known: int) -> None:
         with contextlib.suppress(RolloutViewerError):
             num_rows = cache.num_rows
             marks = cache.bookmarks, cache._recording.num_marks
-            if num_rows > known or marks != (marked or marks):
+            if num_rows > known:
                 cache._tell(known, num_rows)
+            if marks != (marked or marks):
+                cache._tell(num_rows, num_rows)
             known, marked = num_rows, marks
         del cache
         pause.wait(_FOLLOW_INTERVAL_S)
