@@ -314,6 +314,45 @@ def test_segments_of_one_recording_are_compared_line_upon_line(lab):
     np.testing.assert_array_equal(drawn[..., :3], expected)
 
 
+GROWING = """
+import numpy as np
+import rollout_viewer as rv
+from rollout_viewer.testing import counting_frames
+
+frames = counting_frames(40, 2, height=48, width=64)
+cache = rv.FrameCache()
+
+def record(count):
+    for row in range(cache.num_rows, cache.num_rows + count):
+        kind = ["step" if row % 8 else "reset"] * 2
+        cache.append(frames[row], kind=kind, terminated=[row % 8 == 7] * 2)
+
+record(12)
+"""
+
+
+def test_what_is_recorded_while_tiles_are_aligned_comes_in_when_asked_for(lab):
+    notebook = lab(GROWING, SHOW, "record(20)")
+    notebook.run_cell(0)
+    notebook.run_cell(1)
+    viewer = Viewer(notebook)
+    viewer.wait_until_loaded(12)
+    root = viewer.root
+
+    root.get_by_role("combobox", name="Align").select_option("by episode start")
+    viewer.press("e")
+    root.get_by_text("4 episodes").wait_for()
+    notebook.run_cell(2)
+    root.get_by_text("8 episodes").wait_for()
+    viewer.wait("numRows", 12)
+    root.get_by_role("button", name="Take in 20 new rows").click()
+    viewer.wait("numRows", 32)
+
+    viewer.press("End")
+    viewer.wait("row", 31)
+    assert root.get_by_role("button", name="Take in").is_hidden()
+
+
 MANY = """
 import numpy as np
 import rollout_viewer as rv

@@ -6,6 +6,7 @@ import { type Arrangement, alignEpisodes, compare } from "../arrangement.ts";
 import type { Episode } from "../episodes.ts";
 import type { Session } from "../session.ts";
 import { listen, make, setText } from "./dom.ts";
+import { formatCount } from "./numbers.ts";
 
 export interface Arranging {
   /** The field, for the controls. */
@@ -31,25 +32,29 @@ export function arrangingOf(session: Session, signal: AbortSignal): Arranging {
     { type: "button", class: "rv-button rv-back-to-rows" },
     "Back to recorder rows",
   );
+  const renewed = make("button", { type: "button", class: "rv-button rv-renew" });
   const el = make(
     "div",
     { class: "rv-arranged", role: "status", hidden: true },
     title,
+    renewed,
     back,
   );
   // What the field made last; another arrangement is the list's.
-  let made: { value: string; arrangement: Arrangement | null } = {
+  let made: { value: string; arrangement: Arrangement | null; numRows: number } = {
     value: RECORDED,
     arrangement: null,
+    numRows: 0,
   };
   let known = "";
 
   const arrange = (value: string) => {
     const arrangement = value === RECORDED ? null : arrangementOf(session, value);
-    made = { value, arrangement };
+    made = { value, arrangement, numRows: store.recorded.steps.numRows };
     session.arrange(arrangement);
   };
   listen(select, "change", signal, () => arrange(select.value));
+  listen(renewed, "click", signal, () => arrange(made.value));
   listen(back, "click", signal, () => arrange(RECORDED));
   const renew = () => {
     const options = optionsOf(session);
@@ -58,7 +63,7 @@ export function arrangingOf(session: Session, signal: AbortSignal): Arranging {
     known = key;
     select.replaceChildren(
       ...options.map(([value, text]) => make("option", { value }, text)),
-      make("option", { value: CHOSEN, hidden: true }, "chosen episodes"),
+      make("option", { value: CHOSEN, hidden: true }, "chosen"),
     );
   };
   const update = () => {
@@ -72,8 +77,11 @@ export function arrangingOf(session: Session, signal: AbortSignal): Arranging {
     if (select.value !== chosen) select.value = chosen;
     el.hidden = !arrangement;
     setText(title, arrangement?.title ?? "");
+    // It stays as it was made: tiles that move while somebody looks help nobody.
+    const numNew = store.recorded.steps.numRows - made.numRows;
+    renewed.hidden = !arrangement || chosen === CHOSEN || numNew <= 0;
+    if (!renewed.hidden) setText(renewed, `Take in ${formatCount(numNew)} new rows`);
   };
-  // What is recorded while it is arranged comes in when somebody arranges it again.
   store.onManifest.on(update, signal);
   marks.onChange.on(update, signal);
   return { field: select, el, update };
