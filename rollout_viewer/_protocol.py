@@ -38,6 +38,11 @@ Kernel to page::
               columns       tiles across, or null to fit them
               groups        [[name, first_env, num_envs], ...] of compared
                             recordings; [] where there is one
+              data          [{name, dtype, shape}, ...]: arrays beside reward and
+                            ends, as far as they were seen; shape of one env's.
+                            May be left out, as may be the next two
+              meanings      [str, ...], what the numbers of a discrete action mean
+              segments      [[name, start, stop], ...] in rows, ascending
               Sent again, whole, whenever something in it but num_rows changes.
     data      seq           0, 1, 2, ... without a gap
               num_rows
@@ -61,6 +66,18 @@ Kernel to page::
               message       str, for people
               paths         [str], where the files are, when done
     file      job, name, mime, offset, total, buffers[0]: bytes of a download
+    details   env, start, count
+                            rows that it covers; as many as the kernel likes
+              num_rows      then: what the last row chose may not be known yet
+              fields        [{name, dtype, shape, is_summary, format, rows}, ...] and
+                            a buffer each: the arrays of the rows at these offsets
+                            (null: all), as format (u1, f4, f8). is_summary: too
+                            large; three f8 a row: smallest, mean, largest
+              episodes      [{index, seed, segment, options, labels}, ...] of the env
+                            in these rows
+              fault         str, why some could not be read; else ""
+    column    name, index, start, count, fault, buffers[0]: f4 (count, num_envs), NaN
+                            where there is none; count 0: there are no rows
     goto      row           Python set the playhead to the value that it has there
                             already; the page may have moved on
     stats                   asks what the page counted; answered with `stats`
@@ -80,6 +97,10 @@ Page to kernel::
               start, stop   rows, stop exclusive
     download  job, format, start, stop      answered with `file`s
     cancel    job
+    inspect   env, start    answered with one `details`
+    column    name, index, start
+                            answered with one `column`: the number at that place of
+                            the flattened array, of all envs, from row start on
     stats     counts        {drawn, late, decodes, hits, misses, nbytes, evicted}
 
 Golden copies of these messages are in tests/golden and are read by the tests of
@@ -111,7 +132,7 @@ from rollout_viewer._errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from rollout_viewer._cache import FrameCache
     from rollout_viewer._recording import AnyRecording
@@ -145,6 +166,7 @@ def manifest(
     is_live: bool | None = None,
     follow: bool = False,
     groups: Sequence[Sequence[Any]] = (),
+    about: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the manifest of a recording; `slots` chooses and orders its pictures."""
     from rollout_viewer import __version__
@@ -178,6 +200,7 @@ def manifest(
         "dump_folder": dump_folder,
         "columns": columns,
         "groups": [list(group) for group in groups],
+        **(about or {}),
     }
 
 
@@ -386,6 +409,8 @@ _FIELDS: dict[str, dict[str, type]] = {
     "dump": {"job": int, "formats": list, "start": int, "stop": int},
     "download": {"job": int, "format": str, "start": int, "stop": int},
     "cancel": {"job": int},
+    "inspect": {"env": int, "start": int},
+    "column": {"name": str, "index": int, "start": int},
     "stats": {"counts": dict},
 }
 

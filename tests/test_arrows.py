@@ -98,6 +98,7 @@ ARROWS: dict[str, set[str]] = {
     "_open": {"_cache", "_video"},
     # -- the page
     "_protocol": {"_cache", "_codec", "_rows"},
+    "_details": {"_cache", "_columns", "_protocol"},
     "_html": {"_cache", "_files", "_frames", "_protocol"},
     "_jobs": {"_protocol"},
     "_cells": set(),
@@ -108,6 +109,7 @@ ARROWS: dict[str, set[str]] = {
         "_cells",
         "_clip",
         "_compare",
+        "_details",
         "_export",
         "_frames",
         "_html",

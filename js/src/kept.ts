@@ -14,6 +14,8 @@ export interface Kept {
   speed: number;
   loop: Loop;
   range: [number, number] | null;
+  /** How people chose to look (looks.ts). */
+  look?: unknown;
   /** The traits that the kernel had then. */
   kernel: Record<string, unknown>;
 }
@@ -30,9 +32,14 @@ export function recall(key: string): Kept | null {
   }
 }
 
-export function keep(key: string, clock: Clock, kernel: Record<string, unknown>): void {
+export function keep(
+  key: string,
+  clock: Clock,
+  look: unknown,
+  kernel: Record<string, unknown>,
+): void {
   const { row, isFollowing, speed, loop, range } = clock;
-  const kept: Kept = { row, isFollowing, speed, loop, range, kernel };
+  const kept: Kept = { row, isFollowing, speed, loop, range, look, kernel };
   try {
     if (key) sessionStorage.setItem(nameOf(key), JSON.stringify(kept));
   } catch {

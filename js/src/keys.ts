@@ -23,6 +23,7 @@ export type Action =
   | "slower"
   | "faster"
   | "labels"
+  | "inspect"
   | "nextTile"
   | "previousTile"
   | "full"
@@ -74,6 +75,13 @@ export const BINDINGS: readonly Binding[] = [
   { key: "[", codes: ["["], action: "slower", does: "half speed" },
   { key: "]", codes: ["]"], action: "faster", does: "double speed" },
   { key: "T", codes: ["t"], action: "labels", does: "text on the tiles" },
+  {
+    key: "Shift+I",
+    codes: ["i"],
+    isShifted: true,
+    action: "inspect",
+    does: "inspector: all numbers of the selected tile",
+  },
   { key: "N", codes: ["n"], action: "nextTile", does: "select the next tile" },
   {
     key: "P",

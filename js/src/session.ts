@@ -5,9 +5,11 @@
  */
 
 import { Clock } from "./clock.ts";
+import { Details } from "./details.ts";
 import { Emitter } from "./emitter.ts";
 import { Feed } from "./feed.ts";
 import { Jobs } from "./jobs.ts";
+import { Looks } from "./looks.ts";
 import type { FromKernel, ToKernel, WireBuffer } from "./protocol.ts";
 import { Store } from "./store.ts";
 
@@ -63,6 +65,8 @@ export interface Session {
   readonly clock: Clock;
   readonly feed: Feed;
   readonly marks: Marks;
+  readonly looks: Looks;
+  readonly details: Details;
   /** Null where there is no kernel. */
   readonly jobs: Jobs | null;
   /** Shown to people until they close them. */
@@ -119,6 +123,9 @@ export function openSession(
           clock.pause();
           clock.seek(message.row);
           break;
+        case "details":
+          details.take(message, buffers);
+          break;
         case "stats":
           send?.({ kind: "stats", counts: countsOf(session) });
           break;
@@ -135,12 +142,16 @@ export function openSession(
     }
   };
   const marks = new Marks();
+  const details = new Details(send);
+  store.onReset.on(() => details.clear());
   clock.episodeAt = (row) => store.steps.episodeAt(row, marks.selection[0] ?? 0);
   const session: Session = {
     store,
     clock,
     feed,
     marks,
+    looks: new Looks(),
+    details,
     jobs,
     errors,
     onError,
@@ -160,12 +171,16 @@ export function openSession(
 }
 
 /** What `viewer.stats()` tells of the page. */
-export function countsOf({ store, played }: Session): Record<string, number> {
+export function countsOf({ store, details, played }: Session): Record<string, number> {
   const sum = { drawn: 0, late: 0, decodes: 0, hits: 0, misses: 0 };
   for (const stats of played)
     for (const name of Object.keys(sum) as (keyof typeof sum)[])
       sum[name] += stats[name];
-  return { ...sum, nbytes: store.numBytes, evicted: store.chunks.numEvicted };
+  return {
+    ...sum,
+    nbytes: store.numBytes + details.numBytes,
+    evicted: store.chunks.numEvicted,
+  };
 }
 
 function checkVersion(kernel: string, page: string): void {

@@ -153,6 +153,7 @@ function followTraits(
     setters[name]!(model.get(name) as never);
   clock.setSpeed(isNewer("speed") ? kept!.speed : (kernel.speed as number));
   if (kept?.range) clock.setRange(kept.range);
+  session.looks.restore(kept?.look);
   clock.setLoop(isNewer("loop") ? kept!.loop : (kernel.loop as Loop));
 
   const tell = (always: readonly string[] = []) => {
@@ -191,7 +192,7 @@ function followTraits(
         tell();
       }, TELL_MS);
   }, signal);
-  const put = () => isReady && keep(key, clock, kernel);
+  const put = () => isReady && keep(key, clock, session.looks.now, kernel);
   globalThis.addEventListener?.("pagehide", put, { signal });
   signal.addEventListener("abort", () => {
     clearTimeout(timer);

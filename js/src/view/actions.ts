@@ -20,7 +20,7 @@ export function actionsOf({
   grid,
   help,
 }: Parts): Record<Action, () => void> {
-  const { clock, marks, store } = session;
+  const { clock, marks, store, looks } = session;
   const stepToEnd = (direction: 1 | -1) => {
     const env = marks.selection.length === 1 ? marks.selection[0]! : null;
     const row = store.steps.findEnd(clock.row, direction, env);
@@ -64,6 +64,7 @@ export function actionsOf({
     labels: () => {
       root.classList.toggle("rv-no-labels");
     },
+    inspect: () => looks.set({ isInspecting: !looks.now.isInspecting }),
     nextTile: () => selectTile(1),
     previousTile: () => selectTile(-1),
     full: () => {

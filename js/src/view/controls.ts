@@ -15,7 +15,7 @@ export interface Controls {
 }
 
 export function controlsOf(
-  { clock, store, marks }: Session,
+  { clock, store, marks, looks }: Session,
   act: (action: Action) => void,
   signal: AbortSignal,
 ): Controls {
@@ -85,6 +85,7 @@ export function controlsOf(
     setText(wrong, "");
     update();
   });
+  const inspect = withIcon("inspect", "Inspector", "inspect");
   const full = withIcon("full", "Whole screen", "full");
   full.hidden = !document.fullscreenEnabled;
   const el = make(
@@ -111,6 +112,7 @@ export function controlsOf(
       markOut,
       bookmark,
     ),
+    inspect,
     full,
     button("help", "Keys and help", "?"),
   );
@@ -142,6 +144,7 @@ export function controlsOf(
         unmark,
         `${formatCount(range[0])}\u2013${formatCount(range[1] - 1)} \u00d7`,
       );
+    setAttribute(inspect, "aria-pressed", String(looks.now.isInspecting));
     setAttribute(bookmark, "aria-pressed", String(marks.bookmarks.includes(clock.row)));
   };
   return { el, update };

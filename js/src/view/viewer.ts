@@ -15,6 +15,7 @@ import { icon, listen, make, setAttribute, setText } from "./dom.ts";
 import { dumpPanelOf } from "./dump.ts";
 import { gridOf } from "./grid.ts";
 import { helpOf } from "./help.ts";
+import { inspectorOf } from "./inspector.ts";
 import { formatBytes, formatCount, formatValue } from "./numbers.ts";
 import { timelineOf } from "./timeline.ts";
 
@@ -37,6 +38,7 @@ export function mountViewer(
   root.dataset.state = "loading";
 
   const grid = gridOf(session, signal);
+  const inspector = inspectorOf(session, signal);
   const timeline = timelineOf(session, signal);
   const help = helpOf(signal);
   const controls = controlsOf(session, (action) => perform(action), signal);
@@ -69,7 +71,7 @@ export function mountViewer(
     ),
     alerts,
     cut,
-    grid.el,
+    make("div", { class: "rv-body" }, grid.el, inspector.el),
     timeline.el,
     controls.el,
     ...(dumps ? [dumps.el] : []),
@@ -107,6 +109,8 @@ export function mountViewer(
       root.focus({ preventScroll: true });
   });
 
+  const shownRow = () =>
+    store.manifest?.slots.length ? grid.player.drawnRow : clock.row;
   const refresh = () => {
     const { manifest } = store;
     const { player } = grid;
@@ -127,7 +131,8 @@ export function mountViewer(
     setAttribute(root, "data-num-rows", String(store.numRows));
     setAttribute(root, "data-num-envs", String(numEnvs));
     const hasPictures = Boolean(manifest?.slots.length);
-    const shown = hasPictures ? player.drawnRow : clock.row;
+    const shown = shownRow();
+    inspector.update(shown);
     if (shown >= 0 && store.numRows) setAttribute(root, "data-row", String(shown));
     const isReady = store.numRows > 0 && (player.drawnRow >= 0 || !hasPictures);
     const state = session.errors.length
@@ -179,6 +184,8 @@ export function mountViewer(
   }, signal);
   grid.player.onDraw.on(refresh, signal);
   session.onCut.on(refresh, signal);
+  session.looks.onChange.on(refresh, signal);
+  session.details.onChange.on(() => inspector.update(shownRow()), signal);
   store.onManifest.on(refresh, signal);
   store.onManifest.on(redraw, signal);
   store.onData.on(() => {

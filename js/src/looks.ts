@@ -1,0 +1,39 @@
+/**
+ * How people chose to look: panels, overlays, traces. One for all views of a model.
+ *
+ * Nothing here changes what was recorded. Kept over a reload of the page (kept.ts).
+ */
+
+import { Emitter } from "./emitter.ts";
+
+export interface Look {
+  isInspecting: boolean;
+}
+
+export const PLAIN: Look = {
+  isInspecting: false,
+};
+
+export class Looks {
+  readonly onChange = new Emitter();
+  #look: Look = PLAIN;
+
+  get now(): Look {
+    return this.#look;
+  }
+
+  set(change: Partial<Look>): void {
+    this.#look = { ...this.#look, ...change };
+    this.onChange.emit();
+  }
+
+  /** Take what was kept; fields of another version are passed over. */
+  restore(kept: unknown): void {
+    if (!kept || typeof kept !== "object") return;
+    const known = Object.entries(kept).filter(
+      ([name, value]) =>
+        name in PLAIN && typeof value === typeof PLAIN[name as keyof Look],
+    );
+    this.set(Object.fromEntries(known) as Partial<Look>);
+  }
+}
