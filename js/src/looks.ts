@@ -8,10 +8,16 @@ import { Emitter } from "./emitter.ts";
 
 export interface Look {
   isInspecting: boolean;
+  /** What the timeline draws: "reward+return", "reward", "return", or "obs[3]". */
+  trace: string;
+  /** Of whom: "tile", or all with their "range" or "deviation". */
+  over: string;
 }
 
 export const PLAIN: Look = {
   isInspecting: false,
+  trace: "reward+return",
+  over: "tile",
 };
 
 export class Looks {

@@ -5,6 +5,7 @@
  */
 
 import { Clock } from "./clock.ts";
+import { Columns } from "./columns.ts";
 import { Details } from "./details.ts";
 import { Emitter } from "./emitter.ts";
 import { Feed } from "./feed.ts";
@@ -67,6 +68,7 @@ export interface Session {
   readonly marks: Marks;
   readonly looks: Looks;
   readonly details: Details;
+  readonly columns: Columns;
   /** Null where there is no kernel. */
   readonly jobs: Jobs | null;
   /** Shown to people until they close them. */
@@ -126,6 +128,9 @@ export function openSession(
         case "details":
           details.take(message, buffers);
           break;
+        case "column":
+          columns.take(message, buffers);
+          break;
         case "stats":
           send?.({ kind: "stats", counts: countsOf(session) });
           break;
@@ -143,6 +148,7 @@ export function openSession(
   };
   const marks = new Marks();
   const details = new Details(send);
+  const columns = new Columns(store, details, send);
   store.onReset.on(() => details.clear());
   clock.episodeAt = (row) => store.steps.episodeAt(row, marks.selection[0] ?? 0);
   const session: Session = {
@@ -152,6 +158,7 @@ export function openSession(
     marks,
     looks: new Looks(),
     details,
+    columns,
     jobs,
     errors,
     onError,
@@ -171,14 +178,19 @@ export function openSession(
 }
 
 /** What `viewer.stats()` tells of the page. */
-export function countsOf({ store, details, played }: Session): Record<string, number> {
+export function countsOf({
+  store,
+  details,
+  columns,
+  played,
+}: Session): Record<string, number> {
   const sum = { drawn: 0, late: 0, decodes: 0, hits: 0, misses: 0 };
   for (const stats of played)
     for (const name of Object.keys(sum) as (keyof typeof sum)[])
       sum[name] += stats[name];
   return {
     ...sum,
-    nbytes: store.numBytes + details.numBytes,
+    nbytes: store.numBytes + details.numBytes + columns.numBytes,
     evicted: store.chunks.numEvicted,
   };
 }

@@ -1,12 +1,18 @@
 """How people look at a recording in a real JupyterLab: inspector, traces, zoom."""
 
+import base64
+
 import numpy as np
 import pytest
-from test_lab_viewer import Viewer
+from test_lab_viewer import PIXELS_JS, Viewer
+
+from rollout_viewer.testing import read_count
 
 NUM_ROWS, NUM_ENVS = 200, 4
 
 RECORD = f"""
+import base64
+
 import numpy as np
 import rollout_viewer as rv
 from rollout_viewer.testing import counting_frames
@@ -100,3 +106,52 @@ def test_inspector_button_tells_whether_it_is_open(shown):
 
     assert button.get_attribute("aria-pressed") == "false"
     assert viewer.root.locator(".rv-inspector").is_hidden()
+
+
+def wait_for_new_trace(viewer, before):
+    """Wait until the timeline looks unlike `before`; returns its pixels."""
+    canvas = viewer.root.locator("canvas.rv-trace").element_handle()
+    viewer.page.wait_for_function(
+        "([canvas, before]) => canvas.toDataURL() !== before", arg=[canvas, before]
+    )
+    return canvas.evaluate("canvas => canvas.toDataURL()")
+
+
+def test_timeline_draws_the_chosen_number_of_a_tile_or_of_all(shown):
+    notebook, viewer = shown
+    legend = viewer.root.locator(".rv-legend")
+    first = wait_for_new_trace(viewer, "")
+
+    legend.get_by_label("Trace").select_option("value[0]")
+    viewer.page.wait_for_function(
+        "e => e.textContent.includes('value 1.5')", arg=legend.element_handle()
+    )
+    mean = wait_for_new_trace(viewer, first)
+    legend.get_by_label("Of", exact=True).select_option("range")
+    wait_for_new_trace(viewer, mean)
+    before = notebook.num_comm_messages
+    viewer.scrub(0.3, 0.9, 0.5)
+    legend.get_by_label("Of", exact=True).select_option("deviation")
+
+    assert notebook.num_comm_messages == before
+
+
+def test_pointing_at_the_timeline_shows_numbers_and_the_picture_there(shown):
+    notebook, viewer = shown
+    before = notebook.num_comm_messages
+    viewer.root.locator(".rv-plot").scroll_into_view_if_needed()
+    box = viewer.root.locator(".rv-plot").bounding_box()
+
+    viewer.page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + 20)
+    hint = viewer.root.locator(".rv-hint[data-row]")
+    hint.wait_for()
+
+    row = int(hint.get_attribute("data-row"))
+    assert abs(row - 0.75 * NUM_ROWS) < 3
+    assert f"row {row}" in hint.inner_text()
+    assert "after" in hint.inner_text()
+    pixels = hint.locator("canvas").evaluate(PIXELS_JS)
+    picture = np.frombuffer(base64.b64decode(pixels[2]), np.uint8)
+    picture = picture.reshape(pixels[1], pixels[0], 4)[..., :3]
+    assert read_count(picture) == (row, 0)
+    assert notebook.num_comm_messages == before

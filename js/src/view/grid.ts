@@ -6,6 +6,7 @@
 
 import { Farm } from "../farm.ts";
 import { type Layout, layOut, layOutAlone } from "../layout.ts";
+import { Peek } from "../peek.ts";
 import { Player, type Surface } from "../player.ts";
 import type { Session } from "../session.ts";
 import { listen, make } from "./dom.ts";
@@ -14,6 +15,8 @@ import { overlayOf } from "./overlay.ts";
 export interface Grid {
   el: HTMLElement;
   player: Player;
+  /** Small pictures of other rows, from the same workers. */
+  peek: Peek;
   /** Open a slot alone; null: all of them. */
   open(slot: number | null): void;
   readonly opened: number | null;
@@ -116,6 +119,7 @@ export function gridOf(session: Session, signal: AbortSignal): Grid {
   return {
     el,
     player,
+    peek: new Peek(store, farm),
     open,
     refresh,
     get opened() {

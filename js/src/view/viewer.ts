@@ -39,7 +39,7 @@ export function mountViewer(
 
   const grid = gridOf(session, signal);
   const inspector = inspectorOf(session, signal);
-  const timeline = timelineOf(session, signal);
+  const timeline = timelineOf(session, grid.peek, signal);
   const help = helpOf(signal);
   const controls = controlsOf(session, (action) => perform(action), signal);
   const dumps = dumpPanelOf(session, signal);
@@ -184,7 +184,14 @@ export function mountViewer(
   }, signal);
   grid.player.onDraw.on(refresh, signal);
   session.onCut.on(refresh, signal);
-  session.looks.onChange.on(refresh, signal);
+  session.looks.onChange.on(() => {
+    refresh();
+    redraw();
+  }, signal);
+  session.columns.onChange.on(() => {
+    refresh();
+    redraw();
+  }, signal);
   session.details.onChange.on(() => inspector.update(shownRow()), signal);
   store.onManifest.on(refresh, signal);
   store.onManifest.on(redraw, signal);
