@@ -12,12 +12,27 @@ export interface Look {
   trace: string;
   /** Of whom: "tile", or all with their "range" or "deviation". */
   over: string;
+  /** Names of overlays that are off, with spaces between. */
+  hidden: string;
 }
+
+export const OVERLAYS = [
+  { name: "env", text: "Env" },
+  { name: "episode", text: "Episode" },
+  { name: "step", text: "Step" },
+  { name: "action", text: "Action" },
+  { name: "reward", text: "Reward" },
+  { name: "return", text: "Return" },
+  { name: "done", text: "Done badge" },
+  { name: "missing", text: "Missing terminal picture" },
+] as const;
+export type OverlayName = (typeof OVERLAYS)[number]["name"];
 
 export const PLAIN: Look = {
   isInspecting: false,
   trace: "reward+return",
   over: "tile",
+  hidden: "action reward",
 };
 
 export class Looks {
@@ -31,6 +46,17 @@ export class Looks {
   set(change: Partial<Look>): void {
     this.#look = { ...this.#look, ...change };
     this.onChange.emit();
+  }
+
+  shows(overlay: OverlayName): boolean {
+    return !this.#look.hidden.split(" ").includes(overlay);
+  }
+
+  setOverlay(overlay: OverlayName, isShown: boolean): void {
+    const hidden = OVERLAYS.filter(({ name }) =>
+      name === overlay ? !isShown : !this.shows(name),
+    );
+    this.set({ hidden: hidden.map(({ name }) => name).join(" ") });
   }
 
   /** Take what was kept; fields of another version are passed over. */

@@ -135,6 +135,19 @@ test("old runs make room for new ones", () => {
   assert.ok(details.at(0, 39));
 });
 
+test("overlays are on or off, and what was kept says which", () => {
+  const looks = new Looks();
+  assert.ok(looks.shows("env") && !looks.shows("action"));
+
+  looks.setOverlay("env", false);
+  looks.setOverlay("action", true);
+  const reloaded = new Looks();
+  reloaded.restore(JSON.parse(JSON.stringify(looks.now)));
+
+  assert.equal(reloaded.now.hidden, "env reward");
+  assert.ok(reloaded.shows("action") && !reloaded.shows("env"));
+});
+
 test("what was kept of another version changes nothing", () => {
   const looks = new Looks();
 

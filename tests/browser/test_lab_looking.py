@@ -155,3 +155,26 @@ def test_pointing_at_the_timeline_shows_numbers_and_the_picture_there(shown):
     picture = picture.reshape(pixels[1], pixels[0], 4)[..., :3]
     assert read_count(picture) == (row, 0)
     assert notebook.num_comm_messages == before
+
+
+def test_overlays_are_chosen_in_a_menu_by_keyboard(shown):
+    notebook, viewer = shown
+    tile = viewer.root.locator(".rv-tile").nth(1)
+    viewer.press("Home", "ArrowRight")
+    viewer.wait("row", 1)
+    assert "action" not in tile.inner_text()
+
+    viewer.root.get_by_role("button", name="Overlays").focus()
+    viewer.page.keyboard.press("Enter")
+    viewer.page.keyboard.press("Space")  # the first is the env
+    viewer.root.get_by_role("checkbox", name="Action").check()
+    tile.get_by_text("action").wait_for()
+    viewer.page.keyboard.press("Escape")
+
+    text = tile.inner_text()
+    assert "NOOP" in text or "FIRE" in text
+    assert "env" not in text
+    assert viewer.root.locator(".rv-menu").is_hidden()
+    before = notebook.num_comm_messages
+    viewer.scrub(0.2, 0.8)
+    assert notebook.num_comm_messages == before

@@ -5,6 +5,7 @@ import type { Action } from "../keys.ts";
 import { placeOf } from "../place.ts";
 import type { Session } from "../session.ts";
 import { type IconName, icon, listen, make, setAttribute, setText } from "./dom.ts";
+import { menuOf } from "./menu.ts";
 import { formatCount, formatSpeed } from "./numbers.ts";
 
 const GOTO_HINT = "Row number, or a step of an episode: e3 ep12 s733";
@@ -15,10 +16,12 @@ export interface Controls {
 }
 
 export function controlsOf(
-  { clock, store, marks, looks }: Session,
+  session: Session,
   act: (action: Action) => void,
   signal: AbortSignal,
 ): Controls {
+  const { clock, store, marks, looks } = session;
+  const menu = menuOf(session, signal);
   const button = (action: Action, label: string, content: Node | string) => {
     const made = make(
       "button",
@@ -112,6 +115,7 @@ export function controlsOf(
       markOut,
       bookmark,
     ),
+    menu.el,
     inspect,
     full,
     button("help", "Keys and help", "?"),
@@ -131,6 +135,7 @@ export function controlsOf(
     // As wide as its largest number, so that nothing moves while it counts.
     row.style.width = `${String(Math.max(0, stop - 1)).length + 3.5}ch`;
     speed.update();
+    menu.update();
     setAttribute(loop, "aria-label", `Loop: ${mode}`);
     setAttribute(loop, "title", `Loop: ${mode}`);
     setAttribute(loop, "aria-pressed", String(mode !== "off"));

@@ -60,6 +60,7 @@ const PATHS = {
   full: "M2 2h5v1.5H3.5V7H2zM9 2h5v5h-1.5V3.5H9zM2 9h1.5v3.5H7V14H2zM12.5 9H14v5H9v-1.5h3.5z",
   inspect:
     "M2 2.5h12V4H2zM2 5.8h5v1.5H2zM2 9h5v1.5H2zM2 12.2h5v1.5H2zM9 5.8h5v1.5H9zM9 9h5v1.5H9zM9 12.2h5v1.5H9z",
+  overlays: "M2 3h12v10H2zM3.4 4.4v7.2h9.2V4.4zM4.4 8.6h4.4v2H4.4z",
   grid: "M2.5 2.5h4.6v4.6H2.5zM8.9 2.5h4.6v4.6H8.9zM2.5 8.9h4.6v4.6H2.5zM8.9 8.9h4.6v4.6H8.9z",
 } as const;
 

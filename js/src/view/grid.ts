@@ -92,6 +92,8 @@ export function gridOf(session: Session, signal: AbortSignal): Grid {
   store.onManifest.on(place, signal);
   store.onData.on(place, signal);
   marks.onChange.on(refresh, signal);
+  session.looks.onChange.on(refresh, signal);
+  session.columns.onChange.on(refresh, signal);
   player.onDraw.on(refresh, signal);
 
   const open = (slot: number | null) => {

@@ -4,11 +4,12 @@
  * One element a tile, whose text changes only where it has to.
  */
 
+import type { Reader } from "../columns.ts";
 import { type Layout, tileAt } from "../layout.ts";
 import { IDLE, nameOfEnv, TERMINAL_MISSING, TERMINATED } from "../protocol.ts";
 import type { Session } from "../session.ts";
 import { make, setAttribute, setText } from "./dom.ts";
-import { formatValue } from "./numbers.ts";
+import { formatSigned, formatValue } from "./numbers.ts";
 
 export interface Overlay {
   el: HTMLElement;
@@ -28,14 +29,22 @@ interface Tile {
   where: HTMLElement;
   step: HTMLElement;
   total: HTMLElement;
+  reward: HTMLElement;
+  action: HTMLElement;
+  label: HTMLElement;
+  sums: HTMLElement;
   badge: HTMLElement;
   late: HTMLElement;
 }
 
+const LABELS = ["env", "episode", "step", "action"] as const;
+/** A tile has room for so many numbers of an action; the inspector has all. */
+const MAX_ACTIONS = 4;
 const LATE =
   "This camera delivered no picture in this row: the one before is shown again";
 
-export function overlayOf({ store, marks }: Session): Overlay {
+export function overlayOf(session: Session): Overlay {
+  const { store, marks, looks, columns } = session;
   const el = make("div", { class: "rv-overlay" });
   let tiles: Tile[] = [];
   let layout: Layout | null = null;
@@ -52,6 +61,8 @@ export function overlayOf({ store, marks }: Session): Overlay {
     const where = make("span", {});
     const step = make("span", {});
     const total = make("b", {});
+    const reward = make("b", {});
+    const action = make("span", {});
     const badge = make("span", { class: "rv-badge", hidden: true });
     const late = make(
       "span",
@@ -61,18 +72,42 @@ export function overlayOf({ store, marks }: Session): Overlay {
     const label = make(
       "div",
       { class: "rv-label" },
-      name,
+      make("span", { class: "rv-env" }, name),
       shared ? null : named("rv-episode", ["ep", "", "isode"], where),
       shared ? null : named("rv-step", ["s", "tep", ""], step),
+      shared ? null : named("rv-action", ["", "action", ""], action),
     );
     const tile = make("div", { class: "rv-tile", "data-env": env, "data-slot": slot });
-    tile.append(
-      label,
-      shared ? "" : make("span", { class: "rv-total" }, make("i", {}, "return"), total),
-      badge,
-      late,
+    const sums = make(
+      "span",
+      { class: "rv-total" },
+      make("span", { class: "rv-reward" }, make("i", {}, "reward "), reward),
+      make("span", { class: "rv-return" }, make("i", {}, "return "), total),
     );
-    return { slot, env, isShared: shared, el: tile, where, step, total, badge, late };
+    tile.append(label, shared ? "" : sums, badge, late);
+    const texts = { where, step, total, reward, action, badge, late };
+    return { slot, env, isShared: shared, el: tile, label, sums, ...texts };
+  };
+
+  let readers: Reader[] = [];
+  const readActions = () => {
+    const shape = store.manifest?.data?.find((one) => one.name === "action")?.shape;
+    const count = shape ? shape.reduce((product, n) => product * n, 1) : 0;
+    const scalars = Array.from(
+      { length: Math.min(count, MAX_ACTIONS) },
+      (_, index) => ({
+        name: "action",
+        index,
+      }),
+    );
+    for (const scalar of scalars) columns.want(scalar);
+    readers = scalars.map((scalar) => columns.read(scalar));
+  };
+  const actionAt = (row: number, env: number) => {
+    const numbers = readers.map((read) => read(row, env));
+    if (numbers.every(Number.isNaN)) return "";
+    const meaning = numbers.length === 1 && store.manifest?.meanings?.[numbers[0]!];
+    return meaning || numbers.map(formatValue).join(" ");
   };
 
   const describe = (tile: Tile, row: number) => {
@@ -83,6 +118,8 @@ export function overlayOf({ store, marks }: Session): Overlay {
     setText(tile.where, hasEpisode ? String(moment.episode) : "");
     setText(tile.step, hasEpisode ? String(moment.envStep) : "");
     setText(tile.total, hasEpisode ? formatValue(moment.total) : "");
+    if (looks.shows("reward")) setText(tile.reward, formatSigned(moment.reward));
+    if (looks.shows("action")) setText(tile.action, actionAt(row, tile.env));
     const isOver = moment.ends !== 0 || (moment.kind === IDLE && !hasEpisode);
     const outcome =
       !isOver || !moment.outcome
@@ -111,6 +148,10 @@ export function overlayOf({ store, marks }: Session): Overlay {
       el.replaceChildren(...tiles.map((tile) => tile.el));
     },
     update(row, absent, missing) {
+      setAttribute(el, "data-hidden", looks.now.hidden);
+      if (looks.shows("action")) readActions();
+      const hasLabel = LABELS.some((name) => looks.shows(name));
+      const hasSums = looks.shows("reward") || looks.shows("return");
       for (const tile of tiles) {
         const kind = row >= 0 && row < store.numRows ? describe(tile, row) : IDLE;
         const gap = missing.includes(tile.slot)
@@ -121,6 +162,8 @@ export function overlayOf({ store, marks }: Session): Overlay {
               : "no picture"
             : "";
         setAttribute(tile.el, "data-gap", gap);
+        tile.label.hidden = !hasLabel;
+        tile.sums.hidden = !hasSums;
         tile.late.hidden = Boolean(gap) || !store.chunks.isLate(row, tile.slot);
         setAttribute(
           tile.el,
