@@ -24,6 +24,9 @@ export type Action =
   | "faster"
   | "labels"
   | "inspect"
+  | "zoomIn"
+  | "zoomOut"
+  | "zoomReset"
   | "nextTile"
   | "previousTile"
   | "full"
@@ -90,6 +93,9 @@ export const BINDINGS: readonly Binding[] = [
     does: "select the tile before",
   },
   { key: "Z", codes: ["z"], action: "full", does: "whole screen, and back" },
+  { key: "=", codes: ["=", "+"], action: "zoomIn", does: "zoom in; Ctrl and wheel" },
+  { key: "-", codes: ["-"], action: "zoomOut", does: "zoom out" },
+  { key: "0", codes: ["0"], action: "zoomReset", does: "no zoom" },
   { key: "Enter", codes: ["Enter"], action: "open", does: "selected tile alone" },
   { key: "Escape", codes: ["Escape"], action: "leave", does: "back to all tiles" },
   { key: "?", codes: ["?"], action: "help", does: "these keys" },

@@ -14,6 +14,8 @@ export interface Look {
   over: string;
   /** Names of overlays that are off, with spaces between. */
   hidden: string;
+  /** Name of the camera that is shown; "": all of them. */
+  camera: string;
 }
 
 export const OVERLAYS = [
@@ -33,6 +35,7 @@ export const PLAIN: Look = {
   trace: "reward+return",
   over: "tile",
   hidden: "action reward",
+  camera: "",
 };
 
 export class Looks {

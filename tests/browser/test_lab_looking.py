@@ -178,3 +178,101 @@ def test_overlays_are_chosen_in_a_menu_by_keyboard(shown):
     before = notebook.num_comm_messages
     viewer.scrub(0.2, 0.8)
     assert notebook.num_comm_messages == before
+
+
+MANY = """
+import rollout_viewer as rv
+from rollout_viewer.testing import counting_frames
+
+cache = rv.FrameCache()
+for row in range(3):
+    frames = counting_frames(1, 144, height=24, width=32, start=row)[0]
+    cache.append({"front": frames, "wrist": 255 - frames})
+"""
+
+
+def canvas_picture(viewer):
+    """Return the canvas as (H, W, 3)."""
+    width, height, text = viewer.root.locator("canvas.rv-frames").evaluate(PIXELS_JS)
+    picture = np.frombuffer(base64.b64decode(text), np.uint8)
+    return picture.reshape(height, width, 4)[..., :3]
+
+
+def shown_envs(viewer):
+    """Return the envs whose tiles are on the canvas, as the page says."""
+    tiles = viewer.root.locator(".rv-tile")
+    return tiles.evaluate_all("tiles => tiles.map(tile => Number(tile.dataset.env))")
+
+
+@pytest.fixture
+def many(lab):
+    """Return a notebook that shows one of two cameras of 144 envs, and its viewer."""
+    notebook = lab(MANY, SHOW)
+    notebook.run_all()
+    viewer = Viewer(notebook)
+    viewer.wait_until_loaded(3)
+    assert len(shown_envs(viewer)) == 288
+    viewer.root.get_by_label("Camera").select_option("front")
+    viewer.page.wait_for_function(
+        "() => document.querySelectorAll('.rv-tile').length === 144"
+    )
+    return notebook, viewer
+
+
+def test_zoom_decodes_what_is_in_sight_and_dragging_moves_it(many):
+    notebook, viewer = many
+    stage = viewer.root.locator(".rv-stage")
+    before = notebook.num_comm_messages
+    viewer.press("End", "=", "=", "=", "=", "=", "=", "=")
+    viewer.wait("row", 2)
+    zoomed = shown_envs(viewer)
+
+    box = stage.bounding_box()
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    viewer.page.mouse.move(*middle)
+    viewer.page.mouse.down()
+    viewer.page.mouse.move(middle[0] + 250, middle[1] + 120, steps=4)
+    viewer.page.mouse.up()
+    viewer.page.wait_for_function(
+        "first => Number(document.querySelector('.rv-tile').dataset.env) !== first",
+        arg=zoomed[0],
+    )
+    moved = shown_envs(viewer)
+    viewer.press("ArrowLeft")
+    viewer.wait("row", 1)
+    picture = canvas_picture(viewer)
+    tiles = picture.reshape(-1, 24, picture.shape[1] // 32, 32, 3).swapaxes(1, 2)
+
+    assert len(zoomed) < 144
+    assert moved != zoomed
+    # The first and the last of them are what they say they are.
+    flat = tiles.reshape(-1, 24, 32, 3)
+    assert [read_count(flat[0]), read_count(flat[-1])] == [
+        (1, moved[0]),
+        (1, moved[-1]),
+    ]
+    assert not viewer.root.locator("[data-selected=true]").count()
+    assert notebook.num_comm_messages == before
+
+    viewer.press("0")
+    assert len(shown_envs(viewer)) == 144
+
+
+def test_wheel_with_control_zooms_where_the_pointer_is(many):
+    _, viewer = many
+    stage = viewer.root.locator(".rv-stage")
+    box = stage.bounding_box()
+    viewer.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 5)
+
+    viewer.page.keyboard.down("Control")
+    for _ in range(6):
+        viewer.page.mouse.wheel(0, -120)
+    viewer.page.keyboard.up("Control")
+    viewer.page.wait_for_function(
+        "() => document.querySelectorAll('.rv-tile').length < 144"
+    )
+
+    # The first line of tiles is below the pointer, and stays there.
+    assert min(shown_envs(viewer)) < 144 / 8
+    viewer.root.get_by_role("button", name="No zoom").click()
+    assert len(shown_envs(viewer)) == 144

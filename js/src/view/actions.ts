@@ -6,6 +6,7 @@ import type { Session } from "../session.ts";
 import { nextLoop } from "./controls.ts";
 import type { Grid } from "./grid.ts";
 import type { Help } from "./help.ts";
+import { ZOOM_IN, ZOOM_OUT } from "./pan.ts";
 
 export interface Parts {
   session: Session;
@@ -65,6 +66,9 @@ export function actionsOf({
       root.classList.toggle("rv-no-labels");
     },
     inspect: () => looks.set({ isInspecting: !looks.now.isInspecting }),
+    zoomIn: () => grid.pan.zoom(grid.pan.factor * ZOOM_IN),
+    zoomOut: () => grid.pan.zoom(grid.pan.factor * ZOOM_OUT),
+    zoomReset: () => grid.pan.reset(),
     nextTile: () => selectTile(1),
     previousTile: () => selectTile(-1),
     full: () => {

@@ -8,13 +8,14 @@ import type { Reader } from "../columns.ts";
 import { type Layout, tileAt } from "../layout.ts";
 import { IDLE, nameOfEnv, TERMINAL_MISSING, TERMINATED } from "../protocol.ts";
 import type { Session } from "../session.ts";
+import type { Moment } from "../steps.ts";
 import { make, setAttribute, setText } from "./dom.ts";
 import { formatSigned, formatValue } from "./numbers.ts";
 
 export interface Overlay {
   el: HTMLElement;
-  /** Make a tile for each of these slots. */
-  place(slots: readonly number[], layout: Layout): void;
+  /** Make tiles for the slots at these places in the grid. */
+  place(slots: readonly number[], layout: Layout, indices: readonly number[]): void;
   /** Show a row; `absent` and `missing` are slots. */
   update(row: number, absent: readonly number[], missing: readonly number[]): void;
   /** Slot at a point of the page; null: none. */
@@ -40,6 +41,8 @@ interface Tile {
 const LABELS = ["env", "episode", "step", "action"] as const;
 /** A tile has room for so many numbers of an action; the inspector has all. */
 const MAX_ACTIONS = 4;
+/** Below this width a tile has no text: see the container queries of widget.css. */
+const TINY_PX = 84;
 const LATE =
   "This camera delivered no picture in this row: the one before is shown again";
 
@@ -47,6 +50,7 @@ export function overlayOf(session: Session): Overlay {
   const { store, marks, looks, columns } = session;
   const el = make("div", { class: "rv-overlay" });
   let tiles: Tile[] = [];
+  let places: readonly number[] = [];
   let layout: Layout | null = null;
 
   const tileOf = (slot: number): Tile => {
@@ -61,7 +65,7 @@ export function overlayOf(session: Session): Overlay {
     const where = make("span", {});
     const step = make("span", {});
     const total = make("b", {});
-    const reward = make("b", {});
+    const reward = make("span", {});
     const action = make("span", {});
     const badge = make("span", { class: "rv-badge", hidden: true });
     const late = make(
@@ -110,16 +114,21 @@ export function overlayOf(session: Session): Overlay {
     return meaning || numbers.map(formatValue).join(" ");
   };
 
-  const describe = (tile: Tile, row: number) => {
-    const moment = store.steps.at(row, tile.env);
-    // One picture of all envs: what one of them does is not its own.
-    if (tile.isShared) return moment.kind;
+  const write = (tile: Tile, row: number, moment: Moment) => {
     const hasEpisode = moment.episode >= 0;
     setText(tile.where, hasEpisode ? String(moment.episode) : "");
     setText(tile.step, hasEpisode ? String(moment.envStep) : "");
     setText(tile.total, hasEpisode ? formatValue(moment.total) : "");
     if (looks.shows("reward")) setText(tile.reward, formatSigned(moment.reward));
     if (looks.shows("action")) setText(tile.action, actionAt(row, tile.env));
+  };
+
+  const describe = (tile: Tile, row: number, isTiny: boolean) => {
+    const moment = store.steps.at(row, tile.env);
+    // One picture of all envs: what one of them does is not its own.
+    if (tile.isShared) return moment.kind;
+    const hasEpisode = moment.episode >= 0;
+    if (!isTiny) write(tile, row, moment);
     const isOver = moment.ends !== 0 || (moment.kind === IDLE && !hasEpisode);
     const outcome =
       !isOver || !moment.outcome
@@ -135,16 +144,22 @@ export function overlayOf(session: Session): Overlay {
 
   return {
     el,
-    place(slots, next) {
+    place(slots, next, indices) {
       layout = next;
-      tiles = slots.map(tileOf);
-      for (const [index, { el }] of tiles.entries()) {
+      places = slots;
+      const before = new Map(tiles.map((tile) => [tile.slot, tile]));
+      tiles = indices.map((index) => {
+        const slot = slots[index]!;
+        const known = before.get(slot);
+        const tile =
+          known?.env === store.manifest!.slots[slot]!.env ? known : tileOf(slot);
         const column = index % next.columns;
         const row = Math.floor(index / next.columns);
-        el.style.cssText =
+        tile.el.style.cssText =
           `left:${column * next.tileWidth}px;top:${row * next.tileHeight}px;` +
           `width:${next.tileWidth}px;height:${next.tileHeight}px`;
-      }
+        return tile;
+      });
       el.replaceChildren(...tiles.map((tile) => tile.el));
     },
     update(row, absent, missing) {
@@ -152,11 +167,15 @@ export function overlayOf(session: Session): Overlay {
       if (looks.shows("action")) readActions();
       const hasLabel = LABELS.some((name) => looks.shows(name));
       const hasSums = looks.shows("reward") || looks.shows("return");
+      // Text that no tile has room for (widget.css) is not written either.
+      const isTiny = layout !== null && layout.tileWidth <= TINY_PX;
+      const [gaps, late] = [new Set(absent), new Set(missing)];
       for (const tile of tiles) {
-        const kind = row >= 0 && row < store.numRows ? describe(tile, row) : IDLE;
-        const gap = missing.includes(tile.slot)
+        const kind =
+          row >= 0 && row < store.numRows ? describe(tile, row, isTiny) : IDLE;
+        const gap = late.has(tile.slot)
           ? "loading"
-          : absent.includes(tile.slot)
+          : gaps.has(tile.slot)
             ? kind === TERMINAL_MISSING
               ? "no terminal picture"
               : "no picture"
@@ -175,8 +194,8 @@ export function overlayOf(session: Session): Overlay {
     slotAt(x, y) {
       if (!layout) return null;
       const box = el.getBoundingClientRect();
-      const index = tileAt(layout, tiles.length, x - box.left, y - box.top);
-      return index === null ? null : (tiles[index]?.slot ?? null);
+      const index = tileAt(layout, places.length, x - box.left, y - box.top);
+      return index === null ? null : places[index]!;
     },
   };
 }

@@ -10,6 +10,7 @@ import { type Manifest, nameOfEnv, TERMINATED } from "../protocol.ts";
 import type { Session } from "../session.ts";
 import type { Store } from "../store.ts";
 import { actionsOf } from "./actions.ts";
+import { cameraFieldOf } from "./cameras.ts";
 import { controlsOf } from "./controls.ts";
 import { icon, listen, make, setAttribute, setText } from "./dom.ts";
 import { dumpPanelOf } from "./dump.ts";
@@ -17,6 +18,7 @@ import { gridOf } from "./grid.ts";
 import { helpOf } from "./help.ts";
 import { inspectorOf } from "./inspector.ts";
 import { formatBytes, formatCount, formatValue } from "./numbers.ts";
+import { showFactor } from "./pan.ts";
 import { timelineOf } from "./timeline.ts";
 
 /** A playhead that rested for so long is told to screen readers. */
@@ -51,6 +53,25 @@ export function mountViewer(
     icon("grid"),
     "All tiles",
   );
+  const cameras = cameraFieldOf(session, signal);
+  const zoomButton = (action: Action, label: string, content: Node | string) => {
+    const made = make(
+      "button",
+      { type: "button", class: "rv-button rv-bare", "aria-label": label, title: label },
+      content,
+    );
+    listen(made, "click", signal, () => perform(action));
+    return made;
+  };
+  const factor = make("span", {});
+  const unzoom = zoomButton("zoomReset", "No zoom", factor);
+  const zoom = make(
+    "span",
+    { class: "rv-group", role: "group", "aria-label": "Zoom" },
+    zoomButton("zoomOut", "Zoom out", icon("zoomOut")),
+    unzoom,
+    zoomButton("zoomIn", "Zoom in", icon("zoomIn")),
+  );
   const facts = make("span", { class: "rv-facts" });
   const memory = make("span", { class: "rv-facts rv-memory", title: MEMORY });
   const lost = make("span", { class: "rv-lost" });
@@ -65,6 +86,8 @@ export function mountViewer(
       live,
       make("span", { class: "rv-spacer" }),
       back,
+      cameras.el,
+      zoom,
       lost,
       facts,
       memory,
@@ -114,6 +137,8 @@ export function mountViewer(
   const refresh = () => {
     const { manifest } = store;
     const { player } = grid;
+    cameras.update();
+    showFactor(factor, grid.pan.factor);
     controls.update();
     timeline.update();
     dumps?.update();
