@@ -12,6 +12,7 @@ export interface Kept {
   row: number;
   isFollowing: boolean;
   speed: number;
+  every?: number;
   loop: Loop;
   range: [number, number] | null;
   /** How people chose to look (looks.ts). */
@@ -38,8 +39,8 @@ export function keep(
   look: unknown,
   kernel: Record<string, unknown>,
 ): void {
-  const { row, isFollowing, speed, loop, range } = clock;
-  const kept: Kept = { row, isFollowing, speed, loop, range, look, kernel };
+  const { row, isFollowing, speed, every, loop, range } = clock;
+  const kept: Kept = { row, isFollowing, speed, every, loop, range, look, kernel };
   try {
     if (key) sessionStorage.setItem(nameOf(key), JSON.stringify(kept));
   } catch {

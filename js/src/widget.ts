@@ -154,6 +154,7 @@ function followTraits(
   clock.setSpeed(isNewer("speed") ? kept!.speed : (kernel.speed as number));
   if (kept?.range) clock.setRange(kept.range);
   session.looks.restore(kept?.look);
+  clock.setEvery(kept?.every ?? 1);
   clock.setLoop(isNewer("loop") ? kept!.loop : (kernel.loop as Loop));
 
   const tell = (always: readonly string[] = []) => {

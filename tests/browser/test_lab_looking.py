@@ -276,3 +276,39 @@ def test_wheel_with_control_zooms_where_the_pointer_is(many):
     assert min(shown_envs(viewer)) < 144 / 8
     viewer.root.get_by_role("button", name="No zoom").click()
     assert len(shown_envs(viewer)) == 144
+
+
+def test_every_tenth_row_is_played_to_the_last_one(shown):
+    notebook, viewer = shown
+    viewer.press("Home")
+    before = notebook.num_comm_messages
+    viewer.page.evaluate(
+        """() => {
+          const root = document.querySelector('.rollout-viewer');
+          window.rows = [];
+          new MutationObserver(() => window.rows.push(Number(root.dataset.row)))
+            .observe(root, { attributeFilter: ['data-row'] });
+        }"""
+    )
+
+    viewer.root.get_by_label("Every n-th row").select_option("10")
+    viewer.root.get_by_role("button", name="Play", exact=True).click()
+    viewer.wait("row", NUM_ROWS - 1)
+
+    rows = viewer.page.evaluate("() => window.rows")
+    assert all(row % 10 == 0 for row in rows[:-1])
+    assert len(rows) > 5
+    assert notebook.num_comm_messages == before
+
+
+def test_buttons_go_to_the_ends_of_episodes(shown):
+    _, viewer = shown
+    viewer.press("Home")
+
+    viewer.root.get_by_role("button", name="Next end of an episode").click()
+    viewer.wait("row", NUM_ROWS // 2 - 1)
+    viewer.root.get_by_role("button", name="Next end of an episode").click()
+    viewer.wait("row", NUM_ROWS - 1)
+    viewer.root.get_by_role("button", name="Previous end of an episode").click()
+
+    viewer.wait("row", NUM_ROWS // 2 - 1)

@@ -1,6 +1,6 @@
 /** Buttons and fields below the timeline. */
 
-import { type Clock, LOOPS, SPEEDS } from "../clock.ts";
+import { type Clock, LOOPS, SPEEDS, STRIDES } from "../clock.ts";
 import type { Action } from "../keys.ts";
 import { placeOf } from "../place.ts";
 import type { Session } from "../session.ts";
@@ -61,6 +61,7 @@ export function controlsOf(
   const wrong = make("span", { class: "rv-wrong", role: "alert" });
   const count = make("span", { class: "rv-count" });
   const speed = speedField(clock, signal);
+  const every = everyField(clock, signal);
   /** Go where the field says; returns whether there is such a place. */
   const go = (): boolean => {
     const env = marks.selection.length === 1 ? marks.selection[0]! : null;
@@ -98,14 +99,16 @@ export function controlsOf(
       "div",
       { class: "rv-group", role: "group", "aria-label": "Playback" },
       withIcon("first", "First row", "first"),
+      withIcon("previousEnd", "Previous end of an episode", "previousEnd"),
       withIcon("back", "One row back", "back"),
       play,
       withIcon("forward", "One row forward", "forward"),
+      withIcon("nextEnd", "Next end of an episode", "nextEnd"),
       withIcon("last", "Last row", "last"),
     ),
     make("label", { class: "rv-where" }, make("span", {}, "row "), row, count),
     wrong,
-    make("div", { class: "rv-group" }, speed.el, loop, follow),
+    make("div", { class: "rv-group" }, speed.el, every.el, loop, follow),
     make("span", { class: "rv-spacer" }),
     make(
       "div",
@@ -135,6 +138,7 @@ export function controlsOf(
     // As wide as its largest number, so that nothing moves while it counts.
     row.style.width = `${String(Math.max(0, stop - 1)).length + 3.5}ch`;
     speed.update();
+    every.update();
     menu.update();
     setAttribute(loop, "aria-label", `Loop: ${mode}`);
     setAttribute(loop, "title", `Loop: ${mode}`);
@@ -182,6 +186,26 @@ function speedField(clock: Clock, signal: AbortSignal) {
         own.value = value;
         setText(own, formatSpeed(clock.speed));
       }
+      if (el.value !== value) el.value = value;
+    },
+  };
+}
+
+function everyField(clock: Clock, signal: AbortSignal) {
+  const ordinals: Record<number, string> = { 1: "every row", 2: "2nd", 3: "3rd" };
+  const options = STRIDES.map((every) =>
+    make("option", { value: every }, ordinals[every] ?? `${every}th`),
+  );
+  const el = make(
+    "select",
+    { class: "rv-speed", "aria-label": "Every n-th row", title: "Play every n-th row" },
+    ...options,
+  );
+  listen(el, "change", signal, () => clock.setEvery(Number(el.value)));
+  return {
+    el,
+    update() {
+      const value = String(clock.every);
       if (el.value !== value) el.value = value;
     },
   };

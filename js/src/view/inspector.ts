@@ -104,7 +104,10 @@ export function inspectorOf(session: Session, signal: AbortSignal): Inspector {
     const isMoving = clock.isPlaying || clock.isFollowing || now - last.at < REST_MS;
     details.want(row, env, store.numRows, isMoving);
     // While it plays, the rows to come are asked for before they are shown.
-    const ahead = Math.min(store.numRows - 1, row + Math.ceil(clock.rate));
+    const ahead = Math.min(
+      store.numRows - 1,
+      row + Math.ceil(clock.rate * clock.every),
+    );
     if (clock.isPlaying) details.want(ahead, env, store.numRows, true);
     const found = details.at(row, env);
     setAttribute(el, "data-row", String(row));
