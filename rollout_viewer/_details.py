@@ -8,6 +8,7 @@ knows nothing of widgets.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from rollout_viewer._errors import RecordingError
 from rollout_viewer._protocol import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -61,7 +62,7 @@ class About:
             self._num_rows = cache.num_rows
         meanings = cache.metadata.get("action_meanings")
         return {
-            "data": list(self._fields.values()),
+            "data": [self._fields[name] for name in sorted(self._fields)],
             "meanings": meanings if isinstance(meanings, list) else [],
             "segments": self._segments,
         }
@@ -217,12 +218,32 @@ def _episodes(
             "index": episode.index,
             "seed": episode.seed,
             "segment": episode.segment,
-            "options": dict(episode.options) if episode.options else {},
-            "labels": dict(episode.labels),
+            "options": _as_told(episode.options),
+            "labels": _as_told(episode.labels),
         }
         for episode in rows.of_env(env)
         if episode.start < stop and episode.stop > start
     ]
+
+
+def _as_told(values: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what JSON takes: options are whatever somebody gave to reset."""
+    told: dict[str, Any] = json.loads(json.dumps(dict(values or {}), default=str))
+    return told
+
+
+def all_details(
+    cache: FrameCache, start: int, stop: int, envs: Sequence[int] | None = None
+) -> Iterator[Message]:
+    """Yield the details of rows ``start..stop``, env after env; None: all envs."""
+    for env in range(cache.num_envs) if envs is None else envs:
+        row = start
+        while row < stop:
+            message = details(cache, env, row)
+            row += message.content["count"]
+            if not message.content["count"]:
+                break
+            yield message
 
 
 def column(cache: FrameCache, name: str, index: int, start: int) -> Message:

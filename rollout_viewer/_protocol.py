@@ -306,6 +306,7 @@ def recording_messages(
     columns: int | None = None,
     fps: float | None = None,
     groups: Sequence[Sequence[Any]] = (),
+    about: Mapping[str, Any] | None = None,
 ) -> Iterator[Message]:
     """Yield the manifest and data of rows ``start..stop``, for a page without kernel.
 
@@ -343,6 +344,7 @@ def recording_messages(
             columns=columns,
             fps=fps,
             groups=groups,
+            about=about,
             slots=slots,
             first_row=start,
             num_rows=stop,

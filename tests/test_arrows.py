@@ -99,7 +99,7 @@ ARROWS: dict[str, set[str]] = {
     # -- the page
     "_protocol": {"_cache", "_codec", "_rows"},
     "_details": {"_cache", "_columns", "_protocol"},
-    "_html": {"_cache", "_files", "_frames", "_protocol"},
+    "_html": {"_cache", "_details", "_files", "_frames", "_protocol"},
     "_jobs": {"_protocol"},
     "_cells": set(),
     "_pump": {"_codec", "_protocol"},

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import numpy as np
 import pytest
 
@@ -100,6 +103,26 @@ def test_values_that_change_their_shape_are_told_apart():
 
     told = [(field["shape"], field["rows"]) for field in message.content["fields"]]
     assert told == [([1], [0, 2]), ([2], [1, 3])]
+
+
+def test_an_export_carries_the_numbers_of_its_envs_where_there_is_room(tmp_path):
+    cache = recording(wide=lambda row: np.full((2, 500), row, np.float64))
+
+    whole = rv.view(cache).to_html(tmp_path / "whole.html", start=5, envs=[1])
+    size = whole.stat().st_size
+    short = rv.view(cache).to_html(tmp_path / "short.html", (size - 1000) / 1e6)
+
+    told = [m for m in _messages_of(whole) if m["kind"] == "details"]
+    assert [(m["env"], m["start"], m["count"]) for m in told] == [(1, 5, 65)]
+    assert not [m for m in _messages_of(short) if m["kind"] == "details"]
+    manifest = _messages_of(short)[0]
+    assert [field["name"] for field in manifest["data"]] == ["action", "obs", "wide"]
+
+
+def _messages_of(page):
+    pattern = r'class="rollout-viewer-message">(.*?)</script>'
+    texts = re.findall(pattern, page.read_text("utf-8"))
+    return [json.loads(text)["message"] for text in texts]
 
 
 def test_what_nobody_recorded_is_answered_with_nothing():

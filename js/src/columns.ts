@@ -166,13 +166,9 @@ export class Columns {
     this.onChange.emit();
   }
 
+  /** Without a kernel: what an export has for the inspector. */
   #fromDetails({ name, index }: Scalar): Reader {
-    return (row, env) => {
-      const value = this.#details.at(row, env)?.find((one) => one.name === name);
-      return value && !value.isSummary
-        ? (value.numbers[index] ?? Number.NaN)
-        : Number.NaN;
-    };
+    return (row, env) => this.#details.number(row, env, name, index);
   }
 }
 

@@ -96,6 +96,18 @@ export class Details {
     return found;
   }
 
+  /** One number of an array; NaN: there is none, or it is not here. */
+  number(row: number, env: number, name: string, index: number): number {
+    const run = this.#find(row, env);
+    const field = run?.fields.find(
+      (one) => one.name === name && !one.isSummary && index < one.width,
+    );
+    if (!run || !field) return Number.NaN;
+    const offset = row - run.start;
+    const place = field.places ? field.places.get(offset) : offset;
+    return place === undefined ? Number.NaN : field.all[place * field.width + index]!;
+  }
+
   /** What was attached to an episode; undefined: it is not here. */
   episode(row: number, env: number, index: number): EpisodeInfo | undefined {
     return this.#find(row, env)?.episodes.find((one) => one.index === index);
