@@ -2,8 +2,8 @@
  * Actions and data of the envs that somebody looked into, in runs of rows.
  *
  * Asked of the kernel where they are not here: one question at a time, whose answer
- * covers a run, and while the recording plays or grows at most one a second. Never
- * one for each row that is shown.
+ * covers a run, and while the recording plays or grows only now and then. Never one
+ * for each row that is shown.
  */
 
 import { Emitter } from "./emitter.ts";
@@ -46,7 +46,9 @@ interface Run {
 }
 
 const BUDGET_BYTES = 32 * 1024 * 1024;
-const MOVING_MS = 1000;
+/** How the playhead goes, and for how long not to ask again then. */
+export type Pace = "rests" | "follows" | "moves";
+const WAIT_MS = { rests: 0, follows: 300, moves: 1000 } as const;
 /** An answer that does not come within this time was lost, or the kernel is busy. */
 const PATIENCE_MS = 15_000;
 
@@ -58,6 +60,7 @@ export class Details {
   #runs: Run[] = [];
   #asked: { env: number; at: number } | null = null;
   #askedAt = Number.NEGATIVE_INFINITY;
+  #later: ReturnType<typeof setTimeout> | null = null;
   numBytes = 0;
   numAsked = 0;
 
@@ -118,8 +121,9 @@ export class Details {
     return this.#find(row, env)?.fault ?? "";
   }
 
-  /** Ask for a row if it is not here. `isMoving`: it will soon be another. */
-  want(row: number, env: number, numRows: number, isMoving: boolean): void {
+  /** Ask for a row if it is not here. `pace`: how soon it will be another. */
+  want(row: number, env: number, numRows: number, pace: Pace): void {
+    const wait = WAIT_MS[pace];
     if (!this.#send || row >= numRows) return;
     const run = this.#find(row, env);
     // The last row of a run may have been the last of all: its action came later.
@@ -127,7 +131,15 @@ export class Details {
     if (run && !(isStale && numRows > run.numRows)) return;
     const now = this.#now();
     if (this.#asked && now - this.#asked.at < PATIENCE_MS) return;
-    if (isMoving && now - this.#askedAt < MOVING_MS) return;
+    const left = wait - (now - this.#askedAt);
+    if (left > 0) {
+      // Whoever comes to rest meanwhile must not wait in vain.
+      this.#later ??= setTimeout(() => {
+        this.#later = null;
+        this.onChange.emit();
+      }, left);
+      return;
+    }
     this.#asked = { env, at: now };
     this.#askedAt = now;
     this.numAsked++;

@@ -67,48 +67,70 @@ test("numbers that do not fit their form are refused", () => {
 test("what is here is not asked for, and one question is open at a time", () => {
   const { details, sent } = asking();
 
-  details.want(40, 3, 100, false);
-  details.want(70, 3, 100, false);
+  details.want(40, 3, 100, "rests");
+  details.want(70, 3, 100, "rests");
   assert.deepEqual(sent, [{ kind: "inspect", env: 3, start: 32 }]);
 
   details.take(answerOf({ env: 3, start: 32, count: 68, num_rows: 100 }), []);
-  for (let row = 32; row < 100; row++) details.want(row, 3, 100, false);
+  for (let row = 32; row < 100; row++) details.want(row, 3, 100, "rests");
   assert.equal(sent.length, 1);
 
-  details.want(20, 3, 100, false);
+  details.want(20, 3, 100, "rests");
   assert.equal(sent.length, 2);
 });
 
-test("while it moves at most one question a second is asked", () => {
+test("while it moves at most one question a second is asked", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
   const { details, sent, clock } = asking();
 
   // Answers of one row each: every row that is shown is missing.
   for (let row = 0; row < 180; row++) {
     clock.now = (row * 1000) / 60;
-    details.want(row, 0, 1000, true);
+    details.want(row, 0, 1000, "moves");
     details.take(answerOf({ start: row, count: 1, num_rows: 1000 }), []);
   }
 
   assert.equal(sent.length, 3);
 });
 
+test("who comes to rest before it may be asked again is told when it may", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { details, sent, clock } = asking();
+  details.want(0, 0, 1000, "follows");
+  details.take(answerOf({ start: 0, count: 1, num_rows: 1 }), []);
+  let numTold = 0;
+  details.onChange.on(() => {
+    numTold++;
+    details.want(5, 0, 1000, "follows");
+  });
+
+  clock.now = 100;
+  details.want(5, 0, 1000, "follows");
+  assert.equal(sent.length, 1);
+  clock.now = 300;
+  t.mock.timers.tick(200);
+
+  assert.equal(numTold, 1);
+  assert.equal(sent.length, 2);
+});
+
 test("the newest row is asked for again when a later one has come", () => {
   const { details, sent } = asking();
   details.take(answerOf({ start: 0, count: 4, num_rows: 4 }), []);
 
-  details.want(3, 0, 4, false);
+  details.want(3, 0, 4, "rests");
   assert.equal(sent.length, 0);
-  details.want(3, 0, 5, false);
+  details.want(3, 0, 5, "rests");
 
   assert.deepEqual(sent, [{ kind: "inspect", env: 0, start: 0 }]);
 });
 
 test("a question whose answer was lost is asked again", () => {
   const { details, sent, clock } = asking();
-  details.want(0, 0, 4, false);
+  details.want(0, 0, 4, "rests");
 
   clock.now = 20_000;
-  details.want(0, 0, 4, false);
+  details.want(0, 0, 4, "rests");
 
   assert.equal(sent.length, 2);
 });
@@ -116,7 +138,7 @@ test("a question whose answer was lost is asked again", () => {
 test("without a kernel nothing is asked", () => {
   const details = new Details(null);
 
-  details.want(0, 0, 4, false);
+  details.want(0, 0, 4, "rests");
 
   assert.equal(details.canAsk, false);
   assert.equal(details.numAsked, 0);

@@ -4,9 +4,9 @@ import base64
 
 import numpy as np
 import pytest
-from test_lab_viewer import PIXELS_JS, Viewer
 
 from rollout_viewer.testing import read_count
+from tests.browser.test_lab_viewer import PIXELS_JS, Viewer
 
 NUM_ROWS, NUM_ENVS = 200, 4
 
@@ -256,6 +256,34 @@ def test_zoom_decodes_what_is_in_sight_and_dragging_moves_it(many):
 
     viewer.press("0")
     assert len(shown_envs(viewer)) == 144
+
+
+PINCH_JS = """stage => {
+  const box = stage.getBoundingClientRect();
+  const middle = [box.left + box.width / 2, box.top + box.height / 2];
+  const fire = (type, apart) => {
+    const touches = [-1, 1].map((side, identifier) => new Touch({
+      identifier, target: stage,
+      clientX: middle[0] + side * apart, clientY: middle[1],
+    }));
+    const event = new TouchEvent(type, { touches, bubbles: true, cancelable: true });
+    stage.dispatchEvent(event);
+    return event.defaultPrevented;
+  };
+  fire('touchstart', 40);
+  return fire('touchmove', 160);
+}"""
+
+
+def test_two_fingers_zoom_the_pictures_and_not_the_page(many):
+    _, viewer = many
+
+    is_ours = viewer.root.locator(".rv-stage").evaluate(PINCH_JS)
+
+    assert is_ours
+    factor = viewer.root.get_by_role("button", name="No zoom").inner_text()
+    assert factor == "4×"
+    assert len(shown_envs(viewer)) < 144 / 4
 
 
 def test_wheel_with_control_zooms_where_the_pointer_is(many):

@@ -192,7 +192,7 @@ function speedField(clock: Clock, signal: AbortSignal) {
 }
 
 function everyField(clock: Clock, signal: AbortSignal) {
-  const ordinals: Record<number, string> = { 1: "every row", 2: "2nd", 3: "3rd" };
+  const ordinals: Record<number, string> = { 1: "all", 2: "2nd", 3: "3rd" };
   const options = STRIDES.map((every) =>
     make("option", { value: every }, ordinals[every] ?? `${every}th`),
   );

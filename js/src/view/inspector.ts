@@ -39,6 +39,8 @@ const FACTS = [
 ] as const;
 /** A playhead that moved within this time is on its way elsewhere. */
 const REST_MS = 120;
+/** So many rows may come before their numbers do. */
+const FOLLOWED_ROWS = 120;
 type Fact = (typeof FACTS)[number];
 
 /** The env whose numbers are shown. */
@@ -101,25 +103,34 @@ export function inspectorOf(session: Session, signal: AbortSignal): Inspector {
       clearTimeout(resting);
       resting = setTimeout(() => update(last.row), REST_MS + 1);
     }
-    const isMoving = clock.isPlaying || clock.isFollowing || now - last.at < REST_MS;
-    details.want(row, env, store.numRows, isMoving);
+    const isMoving = clock.isPlaying || now - last.at < REST_MS;
+    const pace = clock.isFollowing ? "follows" : isMoving ? "moves" : "rests";
+    details.want(row, env, store.numRows, pace);
     // While it plays, the rows to come are asked for before they are shown.
     const ahead = Math.min(
       store.numRows - 1,
       row + Math.ceil(clock.rate * clock.every),
     );
-    if (clock.isPlaying) details.want(ahead, env, store.numRows, true);
-    const found = details.at(row, env);
+    if (clock.isPlaying) details.want(ahead, env, store.numRows, "moves");
+    const from = knownRow(session, row, env);
+    const found = details.at(from, env);
     setAttribute(el, "data-row", String(row));
     setAttribute(el, "data-env", String(env));
-    if (found) showValues(found, row, env);
-    else {
-      // The numbers of another row stay, dimmed, till those of this one come.
-      el.dataset.state = "asked";
-      setText(note, whyNot(session));
-    }
+    if (found) showValues(found, from, env);
+    // The numbers of another row stay, dimmed, till those of this one come.
+    else el.dataset.state = "asked";
+    if (!found) setText(note, whyNot(session));
+    else if (from !== row) setText(note, `Numbers of row ${formatCount(from)}`);
   };
   return { el, update };
+}
+
+/** The row whose numbers are shown: while rows come, the newest that has any. */
+function knownRow({ details, clock }: Session, row: number, env: number): number {
+  if (!clock.isFollowing) return row;
+  for (let back = 0; back <= FOLLOWED_ROWS; back++)
+    if (details.at(row - back, env)) return row - back;
+  return row;
 }
 
 function whyNot({ details, isCut, store }: Session): string {
