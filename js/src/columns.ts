@@ -61,11 +61,18 @@ export class Columns {
     this.#details = details;
     this.#send = send;
     this.#now = now;
+    if (!send) details.onChange.on(() => this.#follow());
     store.onReset.on(() => {
       this.#held.clear();
       this.#spreads.clear();
       this.#askedAt = null;
     });
+  }
+
+  /** Without a kernel the numbers are those of the inspector: more of them came. */
+  #follow(): void {
+    for (const [key, spread] of this.#spreads) if (key.endsWith("]")) spread.forget(0);
+    this.onChange.emit();
   }
 
   get numBytes(): number {

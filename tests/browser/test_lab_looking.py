@@ -5,14 +5,13 @@ import base64
 import numpy as np
 import pytest
 
+import rollout_viewer as rv
 from rollout_viewer.testing import read_count
 from tests.browser.test_lab_viewer import PIXELS_JS, Viewer
 
 NUM_ROWS, NUM_ENVS = 200, 4
 
 RECORD = f"""
-import base64
-
 import numpy as np
 import rollout_viewer as rv
 from rollout_viewer.testing import counting_frames
@@ -282,7 +281,7 @@ def test_two_fingers_zoom_the_pictures_and_not_the_page(many):
 
     assert is_ours
     factor = viewer.root.get_by_role("button", name="No zoom").inner_text()
-    assert factor == "4×"
+    assert factor == "4\u00d7"
     assert len(shown_envs(viewer)) < 144 / 4
 
 
@@ -340,3 +339,33 @@ def test_buttons_go_to_the_ends_of_episodes(shown):
     viewer.root.get_by_role("button", name="Previous end of an episode").click()
 
     viewer.wait("row", NUM_ROWS // 2 - 1)
+
+
+def test_an_exported_page_shows_its_numbers_without_a_kernel(new_page, tmp_path):
+    cache = rv.FrameCache(metadata={"action_meanings": ["NOOP", "FIRE"]})
+    for row in range(40):
+        cache.append(
+            np.zeros((2, 24, 32, 3), np.uint8),
+            reset=[row == 0] * 2,
+            reward=None if row == 0 else [1.0, 2.0],
+            action=None if row == 0 else np.array([0, 1]),
+            data={"obs": np.array([[row, 0], [row, 0.5]])},
+        )
+    page = new_page(offline=True)
+    page.goto(rv.view(cache).to_html(tmp_path / "run.html").as_uri())
+    root = page.locator(".rollout-viewer[data-state=ready]")
+    root.focus()
+
+    for key in ("Home", "Shift+I", "n", "n", "ArrowRight"):
+        page.keyboard.press(key)
+    root.get_by_label("Trace").select_option("obs[1]")
+    value = root.locator(".rv-legend .rv-key-data .rv-value").inner_text()
+    root.get_by_label("Of", exact=True).select_option("range")
+    mean = root.locator(".rv-legend .rv-key-data .rv-value").inner_text()
+
+    panel = root.locator(".rv-inspector[data-row='1']")
+    assert panel.locator("[data-name=action] output").inner_text() == "1 FIRE"
+    obs = panel.locator("[data-name=obs] li output").all_inner_texts()
+    assert obs == ["1", "0.5"]
+    assert (value, mean) == ("0.5", "0.25")
+    assert not root.locator(".rv-alert").count()

@@ -75,7 +75,9 @@ export function panOf({ el, inner, onZoom, onMove, signal }: PanParts): Pan {
     { passive: false },
   );
   listen(el, "scroll", signal, onMove);
-  followDrag(el, () => factor > 1, signal);
+  const overflows = () =>
+    el.scrollWidth > el.clientWidth || el.scrollHeight > el.clientHeight;
+  followDrag(el, overflows, signal);
   followPinch(el, () => factor, zoom, signal);
   return {
     get factor() {
