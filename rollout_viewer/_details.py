@@ -32,6 +32,8 @@ MAX_ROWS = 1024
 MAX_BYTES = 256 * 1024
 # Arrays of more numbers than this are told by three: nobody reads as many.
 MAX_NUMBERS = 1024
+# Bytes of all envs that are read for one answer: large arrays would hold up the pump.
+MAX_READ_BYTES = 32 * 1024 * 1024
 COLUMN_ROWS = 8192
 COLUMN_BYTES = 512 * 1024
 # Rows that are looked at to learn what a recording holds.
@@ -117,11 +119,12 @@ def details(cache: FrameCache, env: int, start: int) -> Message:
         row = start
         try:
             for row in range(start, stop):
-                if found.num_bytes >= MAX_BYTES:
+                if found.num_bytes >= MAX_BYTES or found.num_read >= MAX_READ_BYTES:
                     stop = row
                     break
-                for name, value in _of_row(cache, row, led_to[row - start], env):
-                    found.add(name, row - start, value)
+                for name, values in _of_row(cache, row, led_to[row - start]):
+                    found.num_read += values.nbytes
+                    found.add(name, row - start, values[env])
         except RecordingError as error:
             # What comes before it is shown; the rest of its block is not asked again.
             fault, stop = str(error), max(row, min(stop, row - row % 32 + 32))
@@ -140,14 +143,12 @@ def details(cache: FrameCache, env: int, start: int) -> Message:
     return Message(content, found.buffers())
 
 
-def _of_row(
-    cache: FrameCache, row: int, led_to: int, env: int
-) -> Iterator[tuple[str, Array]]:
+def _of_row(cache: FrameCache, row: int, led_to: int) -> Iterator[tuple[str, Array]]:
     if led_to >= 0 and (action := _extras(cache, led_to).get(ACTION)) is not None:
-        yield ACTION, action[env]
+        yield ACTION, action
     for name, values in _extras(cache, row).items():
         if name != ACTION:
-            yield name, values[env]
+            yield name, values
 
 
 def _extras(cache: FrameCache, row: int) -> Extras:
@@ -162,6 +163,7 @@ class _Fields:
         self._groups: dict[tuple[str, str, tuple[int, ...]], list[Array]] = {}
         self._rows: dict[tuple[str, str, tuple[int, ...]], list[int]] = {}
         self.num_bytes = 0
+        self.num_read = 0
 
     def add(self, name: str, offset: int, value: Any) -> None:
         value = np.asarray(value)
@@ -261,7 +263,7 @@ def column(cache: FrameCache, name: str, index: int, start: int) -> Message:
     values = np.full((stop - start, n), np.nan, np.float32)
     fault = ""
     try:
-        _fill(cache, name, index, start, values)
+        values = values[: _fill(cache, name, index, start, values)]
     except RecordingError as error:
         fault = str(error)
     content = {
@@ -269,27 +271,35 @@ def column(cache: FrameCache, name: str, index: int, start: int) -> Message:
         "name": name,
         "index": index,
         "start": start,
-        "count": stop - start,
+        "count": len(values),
         "fault": fault,
     }
     return Message(content, [values.astype("<f4").tobytes()])
 
 
-def _fill(cache: FrameCache, name: str, index: int, start: int, values: Array) -> None:
-    """Put the numbers where they are known; actions at the rows that chose them."""
+def _fill(cache: FrameCache, name: str, index: int, start: int, values: Array) -> int:
+    """Put the numbers where they are known; return how many rows are done.
+
+    An action stands at the row that chose it.
+    """
     stop = start + len(values)
-    if name != ACTION:
-        for row in range(start, stop):
+    led_to = cache.led_to(start, stop) if name == ACTION else None
+    num_read = 0
+    for row in range(start, stop):
+        if num_read >= MAX_READ_BYTES:
+            return row - start
+        num_read += sum(array.nbytes for array in _extras(cache, row).values())
+        if led_to is None:
             numbers = _numbers(cache, row, name, index)
             if numbers is not None:
                 values[row - start] = numbers
-        return
-    led_to = cache.led_to(start, stop)
-    for row in np.unique(led_to[led_to >= 0]).tolist():
-        numbers = _numbers(cache, row, name, index)
-        if numbers is not None:
-            is_here = led_to == row
-            values[is_here] = np.broadcast_to(numbers, led_to.shape)[is_here]
+            continue
+        here = led_to[row - start]
+        for other in np.unique(here[here >= 0]).tolist():
+            numbers = _numbers(cache, other, name, index)
+            if numbers is not None:
+                values[row - start, here == other] = numbers[here == other]
+    return len(values)
 
 
 def _numbers(cache: FrameCache, row: int, name: str, index: int) -> Array | None:

@@ -92,6 +92,18 @@ def test_an_answer_stays_within_its_bytes_and_the_next_goes_on():
     assert values_of(second, "wide")[0][0] == first.content["count"]
 
 
+def test_large_arrays_are_read_a_few_rows_at_a_time():
+    cache = recording(scan=lambda row: np.full((2, 200_000), row, np.float64))
+
+    details = _details.details(cache, 0, 0).content
+    column = _details.column(cache, "value", 0, 0).content
+    action = _details.column(cache, "action", 0, 0)
+
+    # 3.2 MB a row
+    assert details["count"] == column["count"] == 11
+    assert action.content["count"] == len(action.buffers[0]) // 8 == 11
+
+
 def test_values_that_change_their_shape_are_told_apart():
     cache = rv.FrameCache()
     for row in range(4):
