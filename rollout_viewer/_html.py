@@ -14,6 +14,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rollout_viewer._details import About, all_details
 from rollout_viewer._errors import ExportTooLargeError, MissingDependencyError
 from rollout_viewer._files import new_file
 from rollout_viewer._protocol import recording_messages
@@ -130,6 +131,7 @@ def write_html(
             columns=columns,
             fps=fps,
             groups=groups,
+            about=About().told(cache),
         )
     )
     # Before the file is opened: what is wrong with the rows is said by this.
@@ -144,6 +146,12 @@ def write_html(
                 # Beyond the limit the rest is only counted, to say how much it is.
                 if size <= limit:
                     out.write(text)
+            # Numbers for the inspector, as far as there is room for them.
+            for text in _messages(all_details(cache, start, stop, envs)):
+                if size + len(text) > limit:
+                    break
+                size += len(text)
+                out.write(text)
             out.write(tail)
         if size > limit:
             raise ExportTooLargeError(

@@ -38,6 +38,11 @@ Kernel to page::
               columns       tiles across, or null to fit them
               groups        [[name, first_env, num_envs], ...] of compared
                             recordings; [] where there is one
+              data          [{name, dtype, shape}, ...]: arrays beside reward and
+                            ends, as far as they were seen; shape of one env's.
+                            May be left out, as may be the next two
+              meanings      [str, ...], what the numbers of a discrete action mean
+              segments      [[name, start, stop], ...] in rows, ascending
               Sent again, whole, whenever something in it but num_rows changes.
     data      seq           0, 1, 2, ... without a gap
               num_rows
@@ -65,6 +70,18 @@ Kernel to page::
               message       str, for people
               paths         [str], where the files are, when done
     file      job, name, mime, offset, total, buffers[0]: bytes of a download
+    details   env, start, count
+                            rows that it covers; as many as the kernel likes
+              num_rows      then: what the last row chose may not be known yet
+              fields        [{name, dtype, shape, is_summary, format, rows}, ...] and
+                            a buffer each: the arrays of the rows at these offsets
+                            (null: all), as format (u1, f4, f8). is_summary: too
+                            large; three f8 a row: smallest, mean, largest
+              episodes      [{index, seed, segment, options, labels}, ...] of the env
+                            in these rows
+              fault         str, why some could not be read; else ""
+    column    name, index, start, count, fault, buffers[0]: f4 (count, num_envs), NaN
+                            where there is none; count 0: there are no rows
     goto      row           Python set the playhead to the value that it has there
                             already; the page may have moved on
     stats                   asks what the page counted; answered with `stats`
@@ -88,6 +105,10 @@ Page to kernel::
                             that it is none any more, the trait tells
     label     env, episode, labels
                             {name: value}; null takes a label away
+    inspect   env, start    answered with one `details`
+    column    name, index, start
+                            answered with one `column`: the number at that place of
+                            the flattened array, of all envs, from row start on
     stats     counts        {drawn, late, decodes, hits, misses, nbytes, evicted}
 
 Golden copies of these messages are in tests/golden and are read by the tests of
@@ -120,7 +141,7 @@ from rollout_viewer._errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from rollout_viewer._cache import FrameCache
     from rollout_viewer._recording import AnyRecording
@@ -154,6 +175,7 @@ def manifest(
     is_live: bool | None = None,
     follow: bool = False,
     groups: Sequence[Sequence[Any]] = (),
+    about: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the manifest of a recording; `slots` chooses and orders its pictures."""
     from rollout_viewer import __version__
@@ -187,6 +209,7 @@ def manifest(
         "dump_folder": dump_folder,
         "columns": columns,
         "groups": [list(group) for group in groups],
+        **(about or {}),
     }
 
 
@@ -330,6 +353,7 @@ def recording_messages(
     columns: int | None = None,
     fps: float | None = None,
     groups: Sequence[Sequence[Any]] = (),
+    about: Mapping[str, Any] | None = None,
 ) -> Iterator[Message]:
     """Yield the manifest and data of rows ``start..stop``, for a page without kernel.
 
@@ -367,6 +391,7 @@ def recording_messages(
             columns=columns,
             fps=fps,
             groups=groups,
+            about=about,
             slots=slots,
             first_row=start,
             num_rows=stop,
@@ -444,6 +469,8 @@ _FIELDS: dict[str, dict[str, type]] = {
     "cancel": {"job": int},
     "bookmark": {"row": int, "note": str},
     "label": {"env": int, "episode": int, "labels": dict},
+    "inspect": {"env": int, "start": int},
+    "column": {"name": str, "index": int, "start": int},
     "stats": {"counts": dict},
 }
 

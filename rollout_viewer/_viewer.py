@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from rollout_viewer import _protocol
+from rollout_viewer import _details, _protocol
 from rollout_viewer._cache import FrameCache
 from rollout_viewer._cells import close_earlier
 from rollout_viewer._errors import (
@@ -134,6 +134,7 @@ class RolloutViewer(anywidget.AnyWidget):
         self._css = _bundle("widget.css")
         self._is_ready = False
         self._is_marking = False
+        self._about = _details.About()
         self._page_stats: dict[str, float] = {}
         self._page_told = threading.Event()
         # The threads must not keep a forgotten viewer, and so its page, alive.
@@ -474,6 +475,7 @@ class RolloutViewer(anywidget.AnyWidget):
             fps=self._fps,
             follow=self._is_following,
             groups=self._groups,
+            about=self._about.told(self._cache),
         )
 
     def _dump_folder(self) -> str:
@@ -509,6 +511,14 @@ class RolloutViewer(anywidget.AnyWidget):
         if content["kind"] == "label":
             at = content["env"], content["episode"]
             self._mark(Change(labels={at: content["labels"]}))
+            return
+        if content["kind"] == "inspect":
+            env, start = content["env"], content["start"]
+            self._post(_details.details(self._cache, env, start))
+            return
+        if content["kind"] == "column":
+            name, index, start = (content[key] for key in ("name", "index", "start"))
+            self._post(_details.column(self._cache, name, index, start))
             return
         job = content["job"]
         if content["kind"] == "cancel":

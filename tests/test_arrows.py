@@ -111,7 +111,8 @@ ARROWS: dict[str, set[str]] = {
     "_open": {"_cache", "_video"},
     # -- the page
     "_protocol": {"_cache", "_codec", "_rows"},
-    "_html": {"_cache", "_files", "_frames", "_protocol"},
+    "_details": {"_cache", "_columns", "_protocol"},
+    "_html": {"_cache", "_details", "_files", "_frames", "_protocol"},
     "_jobs": {"_protocol"},
     "_cells": set(),
     "_pump": {"_codec", "_protocol"},
@@ -121,6 +122,7 @@ ARROWS: dict[str, set[str]] = {
         "_cells",
         "_clip",
         "_compare",
+        "_details",
         "_export",
         "_frames",
         "_html",

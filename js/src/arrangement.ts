@@ -216,6 +216,7 @@ export function manifestOf(arrangement: Arrangement, real: Manifest): Manifest {
     columns: kind === "episodes" ? real.columns : columns,
     ...(kind === "episodes" ? {} : { groups: [], names: lanes.map(nameOf) }),
     is_live: false,
+    segments: [],
   };
 }
 

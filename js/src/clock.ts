@@ -2,13 +2,16 @@
  * The playhead: one per model, shared by its views.
  *
  * While it plays, rows follow from the time since an anchor, never from counting
- * timers: a late frame shows the row that is due. Row number `k` after the anchor is
- * due `k * 1000 / rate` ms after it. Knows no frames and no DOM.
+ * timers: a late frame shows the row that is due. Picture number `k` after the anchor,
+ * `every` rows on from the one before, is due `k * 1000 / rate` ms after it. Knows no
+ * frames and no DOM.
  */
 
 import { Emitter } from "./emitter.ts";
 
 export const SPEEDS = [1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16] as const;
+/** How many rows on the next picture is, as people may choose. */
+export const STRIDES = [1, 2, 3, 5, 10, 25, 100] as const;
 export const LOOPS = ["off", "all", "range", "episode"] as const;
 export type Loop = (typeof LOOPS)[number];
 
@@ -24,6 +27,7 @@ export class Clock {
   #isPlaying = false;
   #isFollowing = false;
   #speed = 1;
+  #every = 1;
   #loop: Loop = "off";
   #in: number | null = null;
   #out: number | null = null;
@@ -49,6 +53,10 @@ export class Clock {
   get speed(): number {
     return this.#speed;
   }
+  /** Every n-th row is played. */
+  get every(): number {
+    return this.#every;
+  }
   get loop(): Loop {
     return this.#loop;
   }
@@ -63,7 +71,7 @@ export class Clock {
     const stop = (this.#out ?? this.#stop - 1) + 1;
     return start < stop ? [start, stop] : null;
   }
-  /** Rows a second. */
+  /** Pictures a second; each is `every` rows on. */
   get rate(): number {
     return this.fps * this.#speed;
   }
@@ -121,6 +129,13 @@ export class Clock {
     this.#move(this.#row);
   }
 
+  /** Play every n-th row, as many pictures a second as before. */
+  setEvery(every: number): void {
+    if (!Number.isInteger(every) || every < 1 || every === this.#every) return;
+    this.#every = every;
+    this.#move(this.#row);
+  }
+
   setLoop(loop: Loop): void {
     this.#loop = loop;
     this.#move(this.#row);
@@ -155,7 +170,7 @@ export class Clock {
 
   // -- while it plays
 
-  /** How many rows after the anchor are due now. */
+  /** How many pictures after the anchor are due now. */
   numDue(now: number): number {
     return Math.max(0, Math.floor(((now - this.#anchorTime) * this.rate) / 1000));
   }
@@ -164,10 +179,10 @@ export class Clock {
     return this.#anchorTime + (k * 1000) / this.rate;
   }
 
-  /** Row number k after the anchor; null: after the end. */
+  /** Row of picture number k after the anchor; null: after the end. */
   rowOf(k: number): number | null {
     const [start, stop] = this.#span();
-    const row = this.#anchorRow + k;
+    const row = this.#anchorRow + k * this.#every;
     if (row < stop) return row;
     if (this.#loop === "off" || stop <= start) return null;
     return start + ((row - start) % (stop - start));

@@ -12,8 +12,11 @@ export interface Kept {
   row: number;
   isFollowing: boolean;
   speed: number;
+  every?: number;
   loop: Loop;
   range: [number, number] | null;
+  /** How people chose to look (looks.ts). */
+  look?: unknown;
   /** The traits that the kernel had then. */
   kernel: Record<string, unknown>;
 }
@@ -34,13 +37,14 @@ export function recall(key: string): Kept | null {
 export function keep(
   key: string,
   clock: Clock,
+  look: unknown,
   kernel: Record<string, unknown>,
   place: number | null = null,
 ): void {
-  const { isFollowing, speed, loop } = clock;
+  const { isFollowing, speed, every, loop } = clock;
   const row = place ?? clock.row;
   const range = place === null ? clock.range : null;
-  const kept: Kept = { row, isFollowing, speed, loop, range, kernel };
+  const kept: Kept = { row, isFollowing, speed, every, loop, range, look, kernel };
   try {
     if (key) sessionStorage.setItem(nameOf(key), JSON.stringify(kept));
   } catch {

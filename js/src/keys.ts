@@ -25,6 +25,10 @@ export type Action =
   | "slower"
   | "faster"
   | "labels"
+  | "inspect"
+  | "zoomIn"
+  | "zoomOut"
+  | "zoomReset"
   | "nextTile"
   | "previousTile"
   | "full"
@@ -89,6 +93,13 @@ export const BINDINGS: readonly Binding[] = [
   { key: "[", codes: ["["], action: "slower", does: "half speed" },
   { key: "]", codes: ["]"], action: "faster", does: "double speed" },
   { key: "T", codes: ["t"], action: "labels", does: "text on the tiles" },
+  {
+    key: "Shift+I",
+    codes: ["i"],
+    isShifted: true,
+    action: "inspect",
+    does: "inspector: all numbers of the selected tile",
+  },
   { key: "N", codes: ["n"], action: "nextTile", does: "select the next tile" },
   {
     key: "P",
@@ -97,6 +108,9 @@ export const BINDINGS: readonly Binding[] = [
     does: "select the tile before",
   },
   { key: "Z", codes: ["z"], action: "full", does: "whole screen, and back" },
+  { key: "=", codes: ["=", "+"], action: "zoomIn", does: "zoom in; Ctrl and wheel" },
+  { key: "-", codes: ["-"], action: "zoomOut", does: "zoom out" },
+  { key: "0", codes: ["0"], action: "zoomReset", does: "no zoom" },
   { key: "Enter", codes: ["Enter"], action: "open", does: "selected tile alone" },
   { key: "Escape", codes: ["Escape"], action: "leave", does: "back to all tiles" },
   { key: "?", codes: ["?"], action: "help", does: "these keys" },

@@ -40,17 +40,19 @@ const MAX_ENLARGEMENT = 8;
 /** How far a scale may be from a whole one that it becomes. */
 const SNAP = 1.15;
 
-/** Lay out frames of these sizes; `columns` null: as many as make tiles largest. */
+/**
+ * Lay out frames of these sizes; `columns` null: as many as make tiles largest.
+ *
+ * Of `together` frames in a row, the cameras of an env, all stand in one line.
+ */
 export function layOut(
   sizes: readonly Size[],
   space: Space,
   columns: number | null = null,
+  together = 1,
 ): Layout {
-  const cell = {
-    width: Math.max(1, ...sizes.map((size) => size.width)),
-    height: Math.max(1, ...sizes.map((size) => size.height)),
-  };
-  const across = columns ?? bestColumns(sizes.length, cell, space);
+  const cell = cellOf(sizes);
+  const across = columns ?? bestColumns(sizes.length, cell, space, together);
   const numColumns = Math.max(1, Math.min(across, Math.max(1, sizes.length)));
   const numRows = Math.max(1, Math.ceil(sizes.length / numColumns));
   const scale = scaleOf(numColumns, numRows, cell, space);
@@ -87,6 +89,67 @@ export function layOutAlone(size: Size, space: Space): Layout {
   };
 }
 
+/** A run of columns and rows of the grid, both stops exclusive. */
+export interface Part {
+  columns: readonly [first: number, stop: number];
+  rows: readonly [first: number, stop: number];
+}
+
+/** Enlarge a layout; the canvas has as many pixels as are seen, or as there are. */
+export function zoomed(
+  layout: Layout,
+  sizes: readonly Size[],
+  factor: number,
+  density: number,
+): Layout {
+  if (factor === 1) return layout;
+  const cell = cellOf(sizes);
+  const tileWidth = Math.max(1, Math.round(layout.tileWidth * factor));
+  const scale = tileWidth / cell.width;
+  const reduction = Math.max(1, Math.floor(1 / (scale * density) + 1e-6));
+  return {
+    ...layout,
+    reduction,
+    cellWidth: reducedSize(cell.width, reduction),
+    cellHeight: reducedSize(cell.height, reduction),
+    tileWidth,
+    tileHeight: Math.max(1, Math.round(cell.height * scale)),
+    isEnlarged: scale >= 1,
+  };
+}
+
+/** The tiles that a window of the grid, in CSS pixels, shows any of. */
+export function partIn(
+  { columns, rows, tileWidth, tileHeight }: Layout,
+  window: { x: number; y: number; width: number; height: number },
+): Part {
+  const run = (from: number, length: number, tile: number, count: number) => {
+    const first = Math.min(count - 1, Math.max(0, Math.floor(from / tile)));
+    const stop = Math.ceil((from + length) / tile);
+    return [first, Math.max(first + 1, Math.min(count, stop))] as const;
+  };
+  return {
+    columns: run(window.x, window.width, tileWidth, columns),
+    rows: run(window.y, window.height, tileHeight, rows),
+  };
+}
+
+/** Indices of the tiles in a part, and the layout of that part alone. */
+export function cutOut(
+  layout: Layout,
+  count: number,
+  { columns, rows }: Part,
+): { indices: number[]; layout: Layout } {
+  const indices: number[] = [];
+  for (let row = rows[0]; row < rows[1]; row++)
+    for (let column = columns[0]; column < columns[1]; column++) {
+      const index = row * layout.columns + column;
+      if (index < count) indices.push(index);
+    }
+  const size = { columns: columns[1] - columns[0], rows: rows[1] - rows[0] };
+  return { indices, layout: { ...layout, ...size } };
+}
+
 /** Index of the tile at a point of the grid in CSS pixels; null: none is there. */
 export function tileAt(
   layout: Layout,
@@ -117,11 +180,25 @@ export function originOf(
   };
 }
 
-function bestColumns(count: number, cell: Size, space: Space): number {
-  let [best, bestScale] = [1, 0];
-  for (let columns = 1; columns <= count; columns++) {
+function cellOf(sizes: readonly Size[]): Size {
+  const [width, height] = sizes.reduce(
+    ([wide, high], size) => [Math.max(wide, size.width), Math.max(high, size.height)],
+    [1, 1],
+  );
+  return { width, height };
+}
+
+function bestColumns(
+  count: number,
+  cell: Size,
+  space: Space,
+  together: number,
+): number {
+  let [best, bestScale] = [together, 0];
+  for (let columns = together; columns <= count; columns += together) {
     const rows = Math.ceil(count / columns);
-    if (columns > 1 && Math.ceil(count / (columns - 1)) === rows) continue; // no gain
+    const fewer = columns - together;
+    if (fewer > 0 && Math.ceil(count / fewer) === rows) continue; // no gain
     const scale = scaleToFit(columns, rows, cell, space);
     if (scale > bestScale * 1.001) [best, bestScale] = [columns, scale];
   }

@@ -60,6 +60,7 @@ export class Player {
   readonly #farm: Decoding;
   readonly #surface: Surface;
   #slots: readonly number[] = [];
+  #places = new Map<number, number>();
   #layout: Layout | null = null;
   #generation = 0;
   #held = new Map<number, Held>();
@@ -85,6 +86,7 @@ export class Player {
   /** Show these slots, in this order; everything is drawn anew. */
   setLayout(slots: readonly number[], layout: Layout): void {
     this.#slots = slots;
+    this.#places = new Map(slots.map((slot, index) => [slot, index]));
     this.#layout = layout;
     this.#generation++;
     this.#isDrawn.clear();
@@ -258,7 +260,7 @@ export class Player {
     if (job.generation !== this.#generation) return;
     for (const slot of job.absent) {
       const size = this.#store.manifest!.slots[slot]!;
-      const { x, y } = originOf(this.#layout!, this.#slots.indexOf(slot), size);
+      const { x, y } = originOf(this.#layout!, this.#places.get(slot)!, size);
       const { reduction } = this.#layout!;
       const [width, height] = [size.width, size.height].map((n) =>
         Math.ceil(n / reduction),
@@ -270,7 +272,7 @@ export class Player {
   #put({ patches, pixels }: Picture): void {
     for (const patch of patches) {
       const size = this.#store.manifest!.slots[patch.slot]!;
-      const index = this.#slots.indexOf(patch.slot);
+      const index = this.#places.get(patch.slot)!;
       const { x, y } = originOf(this.#layout!, index, size);
       const numBytes = patch.width * patch.height * 4;
       this.#surface.put(

@@ -53,6 +53,50 @@ export interface Manifest {
   groups?: [name: string, firstEnv: number, numEnvs: number][];
   /** What tiles are called, where that is not their env: never sent, see arrangement. */
   names?: [string, string | number][];
+  data?: DataField[];
+  meanings?: string[];
+  segments?: [name: string, start: number, stop: number][];
+}
+
+/** An array that was recorded beside reward and ends; shape of one env's. */
+export interface DataField {
+  name: string;
+  dtype: string;
+  shape: number[];
+}
+
+/** All data of an env in a run of rows. */
+export interface Details {
+  kind: "details";
+  env: number;
+  start: number;
+  count: number;
+  num_rows: number;
+  fields: (DataField & {
+    is_summary: boolean;
+    format: "u1" | "f4" | "f8";
+    rows: number[] | null;
+  })[];
+  episodes: DetailedEpisode[];
+  fault: string;
+}
+
+export interface DetailedEpisode {
+  index: number;
+  seed: number | null;
+  segment: string | null;
+  options: Record<string, unknown>;
+  labels: Record<string, unknown>;
+}
+
+/** One number of all envs in a run of rows. */
+export interface Column {
+  kind: "column";
+  name: string;
+  index: number;
+  start: number;
+  count: number;
+  fault: string;
 }
 
 export interface Data {
@@ -114,6 +158,8 @@ export interface KernelError {
 
 export type FromKernel =
   | Manifest
+  | Details
+  | Column
   | Data
   | Job
   | FilePiece
@@ -153,6 +199,8 @@ export type ToKernel =
       episode: number;
       labels: Record<string, unknown>;
     }
+  | { kind: "inspect"; env: number; start: number }
+  | { kind: "column"; name: string; index: number; start: number }
   | { kind: "stats"; counts: Record<string, number> };
 
 /** What a comm hands over: a view into a larger buffer, of any alignment. */
@@ -186,6 +234,24 @@ export function asBytes(buffer: WireBuffer): Uint8Array {
   return ArrayBuffer.isView(buffer)
     ? new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
     : new Uint8Array(buffer);
+}
+
+/** Numbers as a message has them, aligned and ours. */
+export function parseNumbers(
+  format: "u1" | "f4" | "f8",
+  count: number,
+  buffer: WireBuffer = new ArrayBuffer(0),
+): Uint8Array | Float32Array | Float64Array {
+  const bytes = asBytes(buffer).slice();
+  if (bytes.length !== count * Number(format[1]))
+    throw new Error(
+      `[rollout_viewer] expected ${count} numbers of format ${format}, got ` +
+        `${bytes.length} bytes. Reload the page.`,
+    );
+  if (format === "u1") return bytes;
+  return format === "f4"
+    ? new Float32Array(bytes.buffer)
+    : new Float64Array(bytes.buffer);
 }
 
 /** Return the step rows of a data message; throws if the buffers do not fit. */

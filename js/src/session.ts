@@ -6,9 +6,12 @@
 
 import { type Arrangement, locate, placeOf } from "./arrangement.ts";
 import { Clock } from "./clock.ts";
+import { Columns } from "./columns.ts";
+import { Details } from "./details.ts";
 import { Emitter } from "./emitter.ts";
 import { Feed } from "./feed.ts";
 import { Jobs } from "./jobs.ts";
+import { Looks } from "./looks.ts";
 import type { Data, FromKernel, ToKernel, WireBuffer } from "./protocol.ts";
 import { Store } from "./store.ts";
 
@@ -79,6 +82,9 @@ export interface Session {
   readonly clock: Clock;
   readonly feed: Feed;
   readonly marks: Marks;
+  readonly looks: Looks;
+  readonly details: Details;
+  readonly columns: Columns;
   /** Null where there is no kernel. */
   readonly jobs: Jobs | null;
   /** Shown to people until they close them. */
@@ -154,6 +160,12 @@ export function openSession(
           // Who is there already keeps what is arranged.
           if (message.row !== session.place().row) session.goTo(message.row, null);
           break;
+        case "details":
+          details.take(message, buffers);
+          break;
+        case "column":
+          columns.take(message, buffers);
+          break;
         case "stats":
           send?.({ kind: "stats", counts: countsOf(session) });
           break;
@@ -180,12 +192,23 @@ export function openSession(
       marks.setNotes(new Map(notes.map(([row, note]) => [Number(row), note])));
     } else if (episodes?.length) marks.onChange.emit();
   };
+  const details = new Details(send);
+  const columns = new Columns(store, details, send);
+  let recording = "";
+  store.onReset.on(() => {
+    const now = store.recorded.manifest?.session ?? "";
+    if (now !== recording) details.clear(); // else only arranged anew
+    recording = now;
+  });
   clock.episodeAt = (row) => store.steps.episodeAt(row, marks.selection[0] ?? 0);
   const session: Session = {
     store,
     clock,
     feed,
     marks,
+    looks: new Looks(),
+    details,
+    columns,
     jobs,
     errors,
     onError,
@@ -271,12 +294,21 @@ export function openSession(
 }
 
 /** What `viewer.stats()` tells of the page. */
-export function countsOf({ store, played }: Session): Record<string, number> {
+export function countsOf({
+  store,
+  details,
+  columns,
+  played,
+}: Session): Record<string, number> {
   const sum = { drawn: 0, late: 0, decodes: 0, hits: 0, misses: 0 };
   for (const stats of played)
     for (const name of Object.keys(sum) as (keyof typeof sum)[])
       sum[name] += stats[name];
-  return { ...sum, nbytes: store.numBytes, evicted: store.chunks.numEvicted };
+  return {
+    ...sum,
+    nbytes: store.numBytes + details.numBytes + columns.numBytes,
+    evicted: store.chunks.numEvicted,
+  };
 }
 
 function checkVersion(kernel: string, page: string): void {

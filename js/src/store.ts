@@ -88,6 +88,12 @@ export class Store {
     this.onManifest.emit();
   }
 
+  /** The recorder's row and env of what an env shows in a row; null: nothing. */
+  real(row: number, env: number): { row: number; env: number } | null {
+    const { arrangement } = this;
+    return arrangement ? placeOf(arrangement, row, env) : { row, env };
+  }
+
   /** The recorder's row and slot of what a slot shows in a row; null: nothing. */
   placeOf(row: number, slot: number): { row: number; slot: number } | null {
     const arranged = this.#arranged;

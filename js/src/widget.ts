@@ -153,6 +153,8 @@ function followTraits(
     setters[name]!(model.get(name) as never);
   clock.setSpeed(isNewer("speed") ? kept!.speed : (kernel.speed as number));
   if (kept?.range) clock.setRange(kept.range);
+  session.looks.restore(kept?.look);
+  clock.setEvery(kept?.every ?? 1);
   clock.setLoop(isNewer("loop") ? kept!.loop : (kernel.loop as Loop));
 
   const tell = (always: readonly string[] = []) => {
@@ -191,8 +193,10 @@ function followTraits(
         tell();
       }, TELL_MS);
   }, signal);
-  const put = () =>
-    isReady && keep(key, clock, kernel, store.arrangement ? session.place().row : null);
+  const put = () => {
+    const place = store.arrangement ? session.place().row : null;
+    if (isReady) keep(key, clock, session.looks.now, kernel, place);
+  };
   globalThis.addEventListener?.("pagehide", put, { signal });
   signal.addEventListener("abort", () => {
     clearTimeout(timer);

@@ -67,3 +67,30 @@ test("the loop of an episode stays within the one at the playhead", () => {
   assert.deepEqual(found.episodeAt(17, 1), [10, 20]);
   assert.equal(found.episodeAt(99, 1), null);
 });
+
+test("every n-th row is played, as many pictures a second, to the last one", () => {
+  let now = 0;
+  const clock = new Clock(() => now);
+  clock.fps = 10;
+  clock.setBounds(0, 12);
+  clock.setEvery(5);
+  clock.setEvery(0);
+  clock.setEvery(2.5);
+  assert.equal(clock.every, 5);
+
+  clock.play();
+  const rows = [0, 100, 200, 300].map((time) => {
+    now = time;
+    clock.tick(now);
+    return clock.row;
+  });
+
+  assert.deepEqual(rows, [0, 5, 10, 11]);
+  assert.equal(clock.isPlaying, false);
+  clock.setLoop("all");
+  clock.seek(0);
+  assert.deepEqual(
+    [0, 1, 2, 3].map((k) => clock.rowOf(k)),
+    [0, 5, 10, 3],
+  );
+});

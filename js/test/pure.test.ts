@@ -3,7 +3,15 @@ import { test } from "node:test";
 import { Chunks } from "../src/chunks.ts";
 import { Clock } from "../src/clock.ts";
 import { actionOf, BINDINGS } from "../src/keys.ts";
-import { layOut, layOutAlone, originOf, tileAt } from "../src/layout.ts";
+import {
+  cutOut,
+  layOut,
+  layOutAlone,
+  originOf,
+  partIn,
+  tileAt,
+  zoomed,
+} from "../src/layout.ts";
 import {
   emptyRect,
   expand,
@@ -406,4 +414,62 @@ test("numbers read well", () => {
     "3.7 MB",
     "52 MB",
   ]);
+});
+
+test("a window of the grid shows the tiles that it touches, and no other", () => {
+  const random = randomOf(21);
+  for (let i = 0; i < 200; i++) {
+    const count = 1 + Math.floor(random() * 60);
+    const sizes = Array.from({ length: count }, () => ({ width: 30, height: 20 }));
+    const base = layOut(sizes, { width: 700, height: 400, density: 1 });
+    const layout = zoomed(base, sizes, 1 + random() * 6, 1);
+    const [x, y] = [random(), random()].map((n) =>
+      Math.floor(n * layout.rows * layout.tileHeight),
+    ) as [number, number];
+    const window = { x, y, width: 300, height: 200 };
+
+    const part = partIn(layout, window);
+    const { indices, layout: own } = cutOut(layout, count, part);
+
+    const touched = sizes.flatMap((_, index) => {
+      const left = (index % layout.columns) * layout.tileWidth;
+      const top = Math.floor(index / layout.columns) * layout.tileHeight;
+      const isInside =
+        left < x + 300 &&
+        left + layout.tileWidth > x &&
+        top < y + 200 &&
+        top + layout.tileHeight > y;
+      return isInside ? [index] : [];
+    });
+    if (touched.length) assert.deepEqual(indices, touched);
+    // Each stands in its place of the part's own canvas.
+    for (const [place, index] of indices.entries()) {
+      const at = originOf(own, place, sizes[index]!);
+      assert.equal(at.x / own.cellWidth + part.columns[0], index % layout.columns);
+      assert.equal(
+        at.y / own.cellHeight + part.rows[0],
+        Math.floor(index / layout.columns),
+      );
+    }
+  }
+});
+
+test("zoomed tiles have the pixels that are seen, up to all there are", () => {
+  const sizes = Array.from({ length: 16 }, () => ({ width: 600, height: 400 }));
+  const base = layOut(sizes, { width: 800, height: 540, density: 1 });
+  assert.equal(base.reduction, 3);
+
+  assert.equal(zoomed(base, sizes, 1, 1), base);
+  assert.equal(zoomed(base, sizes, 1.6, 1).reduction, 1);
+  const deep = zoomed(base, sizes, 8, 1);
+  assert.deepEqual([deep.reduction, deep.cellWidth, deep.isEnlarged], [1, 600, true]);
+});
+
+test("cameras of an env stay in one line", () => {
+  const sizes = Array.from({ length: 10 }, () => ({ width: 40, height: 30 }));
+
+  for (let width = 100; width < 1200; width += 50) {
+    const { columns } = layOut(sizes, { width, height: 300, density: 1 }, null, 2);
+    assert.equal(columns % 2, 0, `width ${width}`);
+  }
 });

@@ -8,6 +8,7 @@ import type { EpisodeList } from "./episodes.ts";
 import type { Grid } from "./grid.ts";
 import type { Help } from "./help.ts";
 import type { Notes } from "./notes.ts";
+import { ZOOM_IN, ZOOM_OUT } from "./pan.ts";
 
 export interface Parts {
   session: Session;
@@ -26,7 +27,7 @@ export function actionsOf({
   notes,
   list,
 }: Parts): Record<Action, () => void> {
-  const { clock, marks, store } = session;
+  const { clock, marks, store, looks } = session;
   const stepToEnd = (direction: 1 | -1) => {
     const env = marks.selection.length === 1 ? marks.selection[0]! : null;
     const row = store.steps.findEnd(clock.row, direction, env);
@@ -79,6 +80,10 @@ export function actionsOf({
     labels: () => {
       root.classList.toggle("rv-no-labels");
     },
+    inspect: () => looks.set({ isInspecting: !looks.now.isInspecting }),
+    zoomIn: () => grid.pan.zoom(grid.pan.factor * ZOOM_IN),
+    zoomOut: () => grid.pan.zoom(grid.pan.factor * ZOOM_OUT),
+    zoomReset: () => grid.pan.reset(),
     nextTile: () => selectTile(1),
     previousTile: () => selectTile(-1),
     full: () => {

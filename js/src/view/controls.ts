@@ -1,10 +1,11 @@
 /** Buttons and fields below the timeline. */
 
-import { type Clock, LOOPS, SPEEDS } from "../clock.ts";
+import { type Clock, LOOPS, SPEEDS, STRIDES } from "../clock.ts";
 import type { Action } from "../keys.ts";
 import { placeOf } from "../place.ts";
 import type { Session } from "../session.ts";
 import { type IconName, icon, listen, make, setAttribute, setText } from "./dom.ts";
+import { menuOf } from "./menu.ts";
 import { formatCount, formatSpeed } from "./numbers.ts";
 
 const GOTO_HINT = "Row number, or a step of an episode: e3 ep12 s733";
@@ -21,7 +22,8 @@ export function controlsOf(
   act: (action: Action) => void,
   signal: AbortSignal,
 ): Controls {
-  const { clock, store, marks } = session;
+  const { clock, store, marks, looks } = session;
+  const menu = menuOf(session, signal);
   const button = (action: Action, label: string, content: Node | string) => {
     const made = make(
       "button",
@@ -66,6 +68,7 @@ export function controlsOf(
   const wrong = make("span", { class: "rv-wrong", role: "alert" });
   const count = make("span", { class: "rv-count" });
   const speed = speedField(clock, signal);
+  const every = everyField(clock, signal);
   /** Go where the field says; returns whether there is such a place. */
   const go = (): boolean => {
     const env = marks.selection.length === 1 ? marks.selection[0]! : null;
@@ -93,6 +96,7 @@ export function controlsOf(
     setText(wrong, "");
     update();
   });
+  const inspect = withIcon("inspect", "Inspector", "inspect");
   const full = withIcon("full", "Whole screen", "full");
   full.hidden = !document.fullscreenEnabled;
   const el = make(
@@ -102,14 +106,16 @@ export function controlsOf(
       "div",
       { class: "rv-group", role: "group", "aria-label": "Playback" },
       withIcon("first", "First row", "first"),
+      withIcon("previousEnd", "Previous end of an episode", "previousEnd"),
       withIcon("back", "One row back", "back"),
       play,
       withIcon("forward", "One row forward", "forward"),
+      withIcon("nextEnd", "Next end of an episode", "nextEnd"),
       withIcon("last", "Last row", "last"),
     ),
     make("label", { class: "rv-where" }, make("span", {}, "row "), row, count),
     wrong,
-    make("div", { class: "rv-group" }, speed.el, loop, follow),
+    make("div", { class: "rv-group" }, speed.el, every.el, loop, follow),
     episodes,
     make("span", { class: "rv-spacer" }),
     make(
@@ -120,6 +126,8 @@ export function controlsOf(
       markOut,
       bookmark,
     ),
+    menu.el,
+    inspect,
     full,
     button("help", "Keys and help", "?"),
   );
@@ -138,6 +146,8 @@ export function controlsOf(
     // As wide as its largest number, so that nothing moves while it counts.
     row.style.width = `${String(Math.max(0, stop - 1)).length + 3.5}ch`;
     speed.update();
+    every.update();
+    menu.update();
     setAttribute(loop, "aria-label", `Loop: ${mode}`);
     setAttribute(loop, "title", `Loop: ${mode}`);
     setAttribute(loop, "aria-pressed", String(mode !== "off"));
@@ -151,6 +161,7 @@ export function controlsOf(
         unmark,
         `${formatCount(range[0])}\u2013${formatCount(range[1] - 1)} \u00d7`,
       );
+    setAttribute(inspect, "aria-pressed", String(looks.now.isInspecting));
     setAttribute(
       bookmark,
       "aria-pressed",
@@ -187,6 +198,26 @@ function speedField(clock: Clock, signal: AbortSignal) {
         own.value = value;
         setText(own, formatSpeed(clock.speed));
       }
+      if (el.value !== value) el.value = value;
+    },
+  };
+}
+
+function everyField(clock: Clock, signal: AbortSignal) {
+  const ordinals: Record<number, string> = { 1: "all", 2: "2nd", 3: "3rd" };
+  const options = STRIDES.map((every) =>
+    make("option", { value: every }, ordinals[every] ?? `${every}th`),
+  );
+  const el = make(
+    "select",
+    { class: "rv-speed", "aria-label": "Every n-th row", title: "Play every n-th row" },
+    ...options,
+  );
+  listen(el, "change", signal, () => clock.setEvery(Number(el.value)));
+  return {
+    el,
+    update() {
+      const value = String(clock.every);
       if (el.value !== value) el.value = value;
     },
   };

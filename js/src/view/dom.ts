@@ -43,6 +43,8 @@ export function setAttribute(element: Element, name: string, value: string): voi
 }
 
 const PATHS = {
+  previousEnd: "M13 3v10L8 8zM7.6 3v10l-5-5z",
+  nextEnd: "M3 3v10l5-5zM8.4 3v10l5-5z",
   first: "M3 3h1.6v10H3zM13 3v10L6 8z",
   back: "M9.8 3v10L3.5 8zM11.4 3H13v10h-1.6z",
   play: "M4 2.6v10.8L13 8z",
@@ -58,6 +60,11 @@ const PATHS = {
   close: "m4 2.9 4 4 4-4L13.1 4l-4 4 4 4-1.1 1.1-4-4-4 4L2.9 12l4-4-4-4z",
   copy: "M5 2h8v9H5zM6.4 3.4v6.2h5.2V3.4zM3 5v8h7v1.4H1.6V5z",
   full: "M2 2h5v1.5H3.5V7H2zM9 2h5v5h-1.5V3.5H9zM2 9h1.5v3.5H7V14H2zM12.5 9H14v5H9v-1.5h3.5z",
+  inspect:
+    "M2 2.5h12V4H2zM2 5.8h5v1.5H2zM2 9h5v1.5H2zM2 12.2h5v1.5H2zM9 5.8h5v1.5H9zM9 9h5v1.5H9zM9 12.2h5v1.5H9z",
+  overlays: "M2 3h12v10H2zM3.4 4.4v7.2h9.2V4.4zM4.4 8.6h4.4v2H4.4z",
+  zoomIn: "M7.3 3h1.4v4.3H13v1.4H8.7V13H7.3V8.7H3V7.3h4.3z",
+  zoomOut: "M3 7.3h10v1.4H3z",
   grid: "M2.5 2.5h4.6v4.6H2.5zM8.9 2.5h4.6v4.6H8.9zM2.5 8.9h4.6v4.6H2.5zM8.9 8.9h4.6v4.6H8.9z",
 } as const;
 

@@ -1,22 +1,38 @@
 /**
  * The pictures: one canvas of frame pixels, and the overlay above it.
  *
- * Owns the player and its workers. One tile may be open alone.
+ * Owns the player and its workers. One tile may be open alone. The canvas has the
+ * tiles that are in sight and no other: these are decoded.
  */
 
 import { Farm } from "../farm.ts";
-import { type Layout, layOut, layOutAlone } from "../layout.ts";
+import {
+  cutOut,
+  type Layout,
+  layOut,
+  layOutAlone,
+  type Part,
+  partIn,
+  type Size,
+  zoomed,
+} from "../layout.ts";
+import { Peek } from "../peek.ts";
 import { Player, type Surface } from "../player.ts";
 import type { Session } from "../session.ts";
+import { slotsInSight } from "./cameras.ts";
 import { listen, make } from "./dom.ts";
 import { overlayOf } from "./overlay.ts";
+import { type Pan, panOf } from "./pan.ts";
 
 export interface Grid {
   el: HTMLElement;
   player: Player;
+  /** Small pictures of other rows, from the same workers. */
+  peek: Peek;
   /** Open a slot alone; null: all of them. */
   open(slot: number | null): void;
   readonly opened: number | null;
+  readonly pan: Pan;
   /** Draw the overlay anew. */
   refresh(): void;
 }
@@ -27,6 +43,9 @@ const MIN_HEIGHT_PX = 220;
 /** Share of the window's height: the controls below stay in sight. */
 const HEIGHT_SHARE = 0.56;
 const FULL_HEIGHT_SHARE = 0.76;
+/** A grid may be higher than its window by so much before it scrolls within one. */
+const MAX_WINDOWS = 2;
+const SCROLL_BAR_PX = 14;
 
 export function gridOf(session: Session, signal: AbortSignal): Grid {
   const { store, clock, marks } = session;
@@ -42,31 +61,66 @@ export function gridOf(session: Session, signal: AbortSignal): Grid {
   session.played.add(player.stats);
   let opened: number | null = null;
   let placed = "";
+  let shown: { slots: number[]; part: Part } | null = null;
+  let base: { slots: number[]; sizes: Size[]; layout: Layout } | null = null;
 
+  /** Lay out what is to be shown, at no zoom. */
   const place = () => {
     const slots = store.manifest?.slots ?? [];
     waiting.hidden = store.numRows > 0 && slots.length > 0;
     if (store.numRows > 0 && !slots.length)
       waiting.textContent = "No pictures were recorded";
-    const width = el.clientWidth;
+    // With the room of a scroll bar that only a zoom needs.
+    const width = el.offsetWidth;
     if (!slots.length || !width || !store.numRows) return;
     if (opened !== null && opened >= slots.length) opened = null;
-    const shown = opened === null ? slots.map((_, index) => index) : [opened];
-    const sizes = shown.map((slot) => slots[slot]!);
+    const { together, slots: all } = slotsInSight(session);
+    const chosen = opened === null ? all : [opened];
+    const sizes = chosen.map((slot) => slots[slot]!);
     const share = document.fullscreenElement ? FULL_HEIGHT_SHARE : HEIGHT_SHARE;
     const height = Math.max(MIN_HEIGHT_PX, Math.round(innerHeight * share));
-    const space = { width, height, density: devicePixelRatio || 1 };
-    const layout =
+    const density = devicePixelRatio || 1;
+    const fit = (width: number) =>
       opened === null
-        ? layOut(sizes, space, store.manifest!.columns)
-        : layOutAlone(sizes[0]!, space);
-    const key = JSON.stringify([shown, layout]);
+        ? layOut(sizes, { width, height, density }, store.manifest!.columns, together)
+        : layOutAlone(sizes[0]!, { width, height, density });
+    let layout = fit(width);
+    // A grid that is higher than two windows scrolls within one, beside its scroll bar.
+    const isHigh =
+      opened === null && layout.rows * layout.tileHeight > MAX_WINDOWS * height;
+    if (isHigh) layout = fit(width - SCROLL_BAR_PX);
+    const full = layout.rows * layout.tileHeight;
+    const seen = isHigh ? Math.max(height, layout.tileHeight) : full;
+    el.style.height = isHigh || pan.factor > 1 ? `${seen}px` : "";
+    base = { slots: chosen, sizes, layout };
+    showPart();
+  };
+  /** Show what of it is in sight. */
+  const showPart = () => {
+    if (!base) return;
+    const { slots, sizes } = base;
+    const layout = zoomed(base.layout, sizes, pan.factor, devicePixelRatio || 1);
+    tiles.style.width = `${layout.columns * layout.tileWidth}px`;
+    tiles.style.height = `${layout.rows * layout.tileHeight}px`;
+    const part = partIn(layout, {
+      x: el.scrollLeft,
+      y: el.scrollTop,
+      width: el.clientWidth,
+      height: el.style.height ? el.clientHeight : Number.POSITIVE_INFINITY,
+    });
+    const { indices, layout: own } = cutOut(layout, slots.length, part);
+    const key = JSON.stringify([slots, layout, part]);
     if (key === placed) return;
     placed = key;
-    show(canvas, tiles, layout);
-    overlay.place(shown, layout);
-    session.looked.set(player, shown);
-    player.setLayout(shown, layout);
+    const visible = indices.map((index) => slots[index]!);
+    const before = shown && same(shown.slots, slots) ? copyOf(canvas) : null;
+    overlay.place(slots, layout, indices);
+    session.looked.set(player, visible);
+    player.setLayout(visible, own);
+    show(canvas, tiles, own, part);
+    // Till the pixels of this part come, those that were there stay in their places.
+    if (before) drawBefore(canvas, before, shown!.part, own, part);
+    shown = { slots, part };
     refresh();
   };
   const refresh = () => {
@@ -74,6 +128,13 @@ export function gridOf(session: Session, signal: AbortSignal): Grid {
     overlay.update(row, player.absent, player.missing);
   };
 
+  const pan = panOf({
+    el,
+    inner: tiles,
+    onZoom: () => place(),
+    onMove: () => showPart(),
+    signal,
+  });
   const observer = new ResizeObserver(place);
   observer.observe(el);
   signal.addEventListener("abort", () => {
@@ -84,15 +145,23 @@ export function gridOf(session: Session, signal: AbortSignal): Grid {
     player.reset();
     placed = "";
     opened = null;
+    base = null;
+    shown = null;
   }, signal);
   listen(document, "fullscreenchange", signal, place);
   store.onManifest.on(place, signal);
   store.onData.on(place, signal);
   marks.onChange.on(refresh, signal);
+  session.looks.onChange.on(() => {
+    place();
+    refresh();
+  }, signal);
+  session.columns.onChange.on(refresh, signal);
   player.onDraw.on(refresh, signal);
 
   const open = (slot: number | null) => {
     opened = slot;
+    pan.reset();
     place();
     el.classList.toggle("rv-alone", slot !== null);
   };
@@ -116,7 +185,9 @@ export function gridOf(session: Session, signal: AbortSignal): Grid {
   return {
     el,
     player,
+    peek: new Peek(store, farm),
     open,
+    pan,
     refresh,
     get opened() {
       return opened;
@@ -124,17 +195,52 @@ export function gridOf(session: Session, signal: AbortSignal): Grid {
   };
 }
 
-/** Give canvas and tiles their sizes, and tell tests where a tile is. */
-function show(canvas: HTMLCanvasElement, tiles: HTMLElement, layout: Layout): void {
-  const width = layout.columns * layout.tileWidth;
-  const height = layout.rows * layout.tileHeight;
-  tiles.style.width = `${width}px`;
-  tiles.style.height = `${height}px`;
-  tiles.classList.toggle("rv-enlarged", layout.isEnlarged);
-  canvas.dataset.columns = String(layout.columns);
-  canvas.dataset.reduction = String(layout.reduction);
-  canvas.dataset.cellWidth = String(layout.cellWidth);
-  canvas.dataset.cellHeight = String(layout.cellHeight);
+/** Put the canvas where its tiles are, and tell tests where a tile is. */
+function show(
+  canvas: HTMLCanvasElement,
+  tiles: HTMLElement,
+  own: Layout,
+  { columns, rows }: Part,
+): void {
+  canvas.style.left = `${columns[0] * own.tileWidth}px`;
+  canvas.style.top = `${rows[0] * own.tileHeight}px`;
+  canvas.style.width = `${own.columns * own.tileWidth}px`;
+  canvas.style.height = `${own.rows * own.tileHeight}px`;
+  tiles.classList.toggle("rv-enlarged", own.isEnlarged);
+  canvas.dataset.columns = String(own.columns);
+  canvas.dataset.reduction = String(own.reduction);
+  canvas.dataset.cellWidth = String(own.cellWidth);
+  canvas.dataset.cellHeight = String(own.cellHeight);
+}
+
+function copyOf(canvas: HTMLCanvasElement): OffscreenCanvas {
+  const copy = new OffscreenCanvas(canvas.width, canvas.height);
+  copy.getContext("2d")?.drawImage(canvas, 0, 0);
+  return copy;
+}
+
+/** Draw a copy of another part of the same tiles where they are now. */
+function drawBefore(
+  canvas: HTMLCanvasElement,
+  before: OffscreenCanvas,
+  was: Part,
+  own: Layout,
+  part: Part,
+): void {
+  const context = canvas.getContext("2d");
+  if (!context) return;
+  context.imageSmoothingEnabled = false;
+  context.drawImage(
+    before,
+    (was.columns[0] - part.columns[0]) * own.cellWidth,
+    (was.rows[0] - part.rows[0]) * own.cellHeight,
+    (was.columns[1] - was.columns[0]) * own.cellWidth,
+    (was.rows[1] - was.rows[0]) * own.cellHeight,
+  );
+}
+
+function same(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((value, index) => value === b[index]);
 }
 
 function surfaceOf(canvas: HTMLCanvasElement): Surface {

@@ -32,7 +32,7 @@ export function notesOf(
   const where = make("b", {});
   const note = make("input", {
     type: "text",
-    class: "rv-field rv-note",
+    class: "rv-field rv-note-field",
     autocomplete: "off",
     maxlength: 500,
     placeholder: "note",

@@ -17,6 +17,11 @@ export function formatValue(value: number): string {
   return value < 0 ? MINUS + text : text;
 }
 
+/** A change: with its sign, also if it is up. */
+export function formatSigned(value: number): string {
+  return value > 0 ? `+${formatValue(value)}` : formatValue(value);
+}
+
 /** Bytes in MB or kB. */
 export function formatBytes(bytes: number): string {
   if (bytes < 1e6) return `${Math.round(bytes / 1e3)} kB`;

@@ -54,6 +54,8 @@ export function pairedOf(session: Session, grid: Grid, signal: AbortSignal): Pai
     canvas.hidden = !isOn || !pairs || grid.opened !== null;
     shares = new Map();
     if (canvas.hidden || !pairs) return;
+    // Where a part of the grid is in sight, the pictures lie on that part.
+    canvas.style.cssText = frames.style.cssText;
     shares = drawDifferences(frames, canvas, session, grid, pairs);
   };
   const build = ({ lines, keys }: Pairs) => {

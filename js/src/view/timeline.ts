@@ -1,13 +1,18 @@
 /**
- * The timeline: traces of reward and return, episode ends, what is marked and what is
+ * The timeline: traces of chosen scalars, episode ends, what is marked and what is
  * here, and the playhead, which is the thumb of a real slider over all of it.
  */
 
-import { CHUNK_ROWS, nameOfEnv, TERMINATED, TRUNCATED } from "../protocol.ts";
+import type { Scalar } from "../columns.ts";
+import type { Peek } from "../peek.ts";
+import { CHUNK_ROWS, nameOfEnv } from "../protocol.ts";
 import type { Session } from "../session.ts";
-import { columnOf, marksOf, type Trace, traceOf } from "../timeline.ts";
+import { columnOf, marksOf, traceOf } from "../timeline.ts";
+import { choiceOf, isSpread, nameOfScalar, scalarsOf } from "./choice.ts";
 import { listen, make, setAttribute, setText } from "./dom.ts";
-import { formatCount, formatValue } from "./numbers.ts";
+import { hoverOf } from "./hover.ts";
+import { formatValue } from "./numbers.ts";
+import { drawEnds, drawSegments, fillBand, fillTrace, strokeTrace } from "./traces.ts";
 
 export interface Timeline {
   el: HTMLElement;
@@ -21,8 +26,12 @@ const LANE_PX = 12;
 const BUFFER_PX = 3;
 const PAD_PX = 4;
 
-export function timelineOf(session: Session, signal: AbortSignal): Timeline {
-  const { store, clock, marks } = session;
+export function timelineOf(
+  session: Session,
+  peek: Peek,
+  signal: AbortSignal,
+): Timeline {
+  const { store, clock, marks, looks, columns } = session;
   const canvas = make("canvas", { class: "rv-trace", "aria-hidden": "true" });
   const scrub = make("input", {
     type: "range",
@@ -35,25 +44,51 @@ export function timelineOf(session: Session, signal: AbortSignal): Timeline {
     "data-lm-suppress-shortcuts": "true",
   });
   const who = make("span", { class: "rv-who" });
-  const reward = make("span", { class: "rv-value" });
-  const total = make("span", { class: "rv-value" });
-  const hint = make("output", { class: "rv-hint", hidden: true });
+  const keys = make("span", { class: "rv-keys" });
+  const choice = choiceOf(session, signal);
   const legend = make(
     "div",
     { class: "rv-legend" },
     who,
-    make("span", { class: "rv-key rv-key-reward" }, "reward ", reward),
-    make("span", { class: "rv-key rv-key-total" }, "return ", total),
+    keys,
+    choice.el,
     make("span", { class: "rv-spacer" }),
     make("span", { class: "rv-key rv-key-terminated" }, "terminated"),
     make("span", { class: "rv-key rv-key-truncated" }, "truncated"),
   );
   const probe = make("span", { hidden: true });
-  const plot = make("div", { class: "rv-plot" }, canvas, scrub, hint, probe);
+  const plot = make("div", { class: "rv-plot" }, canvas, scrub, probe);
   const el = make("div", { class: "rv-timeline" }, legend, plot);
 
-  /** The selected env, or null for the mean over all. */
-  const envOf = () => (marks.selection.length === 1 ? marks.selection[0]! : null);
+  /** The env whose numbers are drawn, or null for the mean over all. */
+  const envOf = () =>
+    marks.selection.length === 1 && !isSpread(looks.now) ? marks.selection[0]! : null;
+  const shown = () => scalarsOf(looks.now.trace);
+  /** Reads a scalar of that env by row, or the mean. */
+  const readerOf = (scalar: Scalar): ((row: number) => number) => {
+    const env = envOf();
+    if (env !== null) {
+      const read = columns.read(scalar);
+      return (row) => read(row, env);
+    }
+    const { mean, numRows } = columns.spread(scalar);
+    return (row) => (row < numRows ? mean[row]! : Number.NaN);
+  };
+  const values = new Map<string, HTMLElement>();
+  const makeKeys = () => {
+    values.clear();
+    keys.replaceChildren(
+      ...shown().map((scalar, index) => {
+        const value = make("span", { class: "rv-value" });
+        values.set(String(index), value);
+        const kind = kindOf(scalar);
+        const name = nameOfScalar(scalar, session);
+        return make("span", { class: `rv-key rv-key-${kind}` }, `${name} `, value);
+      }),
+    );
+  };
+  makeKeys();
+  looks.onChange.on(makeKeys, signal);
 
   const update = () => {
     const [first, stop] = clock.bounds;
@@ -69,15 +104,11 @@ export function timelineOf(session: Session, signal: AbortSignal): Timeline {
     const n = store.steps.numEnvs;
     const name = nameOfEnv(store.manifest, env ?? 0).join(" ");
     setText(who, env === null && n > 1 ? `mean of ${n} envs` : name);
-    const isThere = clock.row < store.numRows;
-    setText(
-      reward,
-      formatValue(isThere ? store.steps.reward(env)(clock.row) : Number.NaN),
-    );
-    setText(
-      total,
-      formatValue(isThere ? store.steps.total(env)(clock.row) : Number.NaN),
-    );
+    for (const [index, scalar] of shown().entries()) {
+      const value = values.get(String(index));
+      if (value) setText(value, formatValue(readerOf(scalar)(clock.row)));
+    }
+    choice.update();
   };
 
   const redraw = (slots: readonly number[]) => {
@@ -99,10 +130,39 @@ export function timelineOf(session: Session, signal: AbortSignal): Timeline {
     const laneTop = h - (LANE_PX + BUFFER_PX) * density;
     const area = { top: PAD_PX * density, bottom: laneTop - PAD_PX * density, w };
     const env = envOf();
-    const total = traceOf(store.steps.total(env), first, stop, w);
-    const reward = traceOf(store.steps.reward(env), first, stop, w);
-    fillTrace(context, total, area, colour("--rv-return"));
-    strokeTrace(context, reward, area, colour("--rv-reward"), density);
+    const bounds = [first, stop] as const;
+    drawSegments(context, store.manifest?.segments ?? [], bounds, w, laneTop, density, {
+      line: colour("--rv-line"),
+      text: colour("--rv-muted"),
+    });
+    const scalars = shown();
+    for (const scalar of [...scalars].reverse()) {
+      columns.want(scalar);
+      const trace = traceOf(readerOf(scalar), first, stop, w);
+      const kind = kindOf(scalar);
+      const isArea = kind === "total" && scalars.length > 1;
+      if (isSpread(looks.now)) {
+        const { mean, low, high, deviation } = columns.spread(scalar);
+        const isRange = looks.now.over === "range";
+        const lower = (row: number) =>
+          isRange ? low[row]! : mean[row]! - deviation[row]!;
+        const upper = (row: number) =>
+          isRange ? high[row]! : mean[row]! + deviation[row]!;
+        const range = fillBand(
+          context,
+          traceOf(lower, first, stop, w),
+          traceOf(upper, first, stop, w),
+          area,
+          colour(kind === "total" ? "--rv-return" : `--rv-${kind}-band`),
+        );
+        const line = kind === "total" ? "--rv-return-line" : `--rv-${kind}`;
+        strokeTrace(context, { ...trace, ...range }, area, colour(line), density);
+      } else if (isArea) fillTrace(context, trace, area, colour("--rv-return"));
+      else {
+        const line = kind === "total" ? "--rv-return-line" : `--rv-${kind}`;
+        strokeTrace(context, trace, area, colour(line), density);
+      }
+    }
     const bits = marksOf(
       (row) => store.steps.ends(row, env),
       store.steps.endRows,
@@ -110,7 +170,7 @@ export function timelineOf(session: Session, signal: AbortSignal): Timeline {
       stop,
       w,
     );
-    drawEnds(context, bits, laneTop, density, stop - first, {
+    drawEnds(context, bits, laneTop, LANE_PX * density, density, stop - first, {
       terminated: colour("--rv-terminated"),
       truncated: colour("--rv-truncated"),
     });
@@ -166,123 +226,11 @@ export function timelineOf(session: Session, signal: AbortSignal): Timeline {
     },
     { passive: false },
   );
-  listen(plot, "pointermove", signal, (event: PointerEvent) => {
-    const row = rowAt(event.clientX);
-    if (row >= store.numRows) return;
-    const env = envOf();
-    const value = formatValue(store.steps.total(env)(row));
-    const note = store.arrangement ? "" : marks.notes.get(row);
-    const noted = note ? ` · ${note}` : "";
-    setText(hint, `row ${formatCount(row)} · return ${value}${noted}`);
-    const box = plot.getBoundingClientRect();
-    hint.hidden = false;
-    const x = Math.max(
-      0,
-      Math.min(box.width - hint.offsetWidth, event.clientX - box.left + 8),
-    );
-    hint.style.transform = `translateX(${Math.round(x)}px)`;
-  });
-  listen(plot, "pointerleave", signal, () => {
-    hint.hidden = true;
-  });
+  hoverOf({ session, peek, plot, rowAt, scalars: shown, readerOf, signal });
   return { el, redraw, update };
 }
 
-interface Area {
-  top: number;
-  bottom: number;
-  w: number;
-}
-
-/** Where values go; a flat trace lies in the middle. */
-function scaleOf(
-  { min, max }: Trace,
-  { top, bottom }: Area,
-): (value: number) => number {
-  const from = Math.min(min, 0) === 0 ? 0 : min;
-  if (max > min)
-    return (value) => bottom - ((value - from) / (max - from)) * (bottom - top);
-  return () => top + (bottom - top) * 0.5;
-}
-
-function fillTrace(
-  context: CanvasRenderingContext2D,
-  trace: Trace,
-  area: Area,
-  colour: string,
-): void {
-  if (!Number.isFinite(trace.min)) return;
-  // An area stands on zero, or hangs from it.
-  const [min, max] = [Math.min(0, trace.min), Math.max(0, trace.max)];
-  const y = scaleOf({ ...trace, min, max }, area);
-  const zero = min === max ? area.bottom : y(0);
-  context.fillStyle = colour;
-  const step = nextFilled(trace);
-  for (let x = 0; x < area.w; x++) {
-    const filled = step(x);
-    if (filled < 0) continue;
-    const top = Math.min(zero, y(trace.high[filled]!));
-    const bottom = Math.max(zero, y(trace.low[filled]!));
-    context.fillRect(x, top, 1, bottom - top);
-  }
-}
-
-function strokeTrace(
-  context: CanvasRenderingContext2D,
-  trace: Trace,
-  area: Area,
-  colour: string,
-  density: number,
-): void {
-  if (!Number.isFinite(trace.min)) return;
-  const y = scaleOf(trace, area);
-  context.strokeStyle = colour;
-  context.lineWidth = 1.25 * density;
-  context.lineJoin = "round";
-  context.beginPath();
-  let isDown = false;
-  for (let x = 0; x < area.w; x++) {
-    const [low, high] = [trace.low[x]!, trace.high[x]!];
-    if (Number.isNaN(low)) continue;
-    if (isDown) context.lineTo(x + 0.5, y(low));
-    else context.moveTo(x + 0.5, y(low));
-    if (high !== low) context.lineTo(x + 0.5, y(high));
-    isDown = true;
-  }
-  context.stroke();
-}
-
-/** With fewer rows than pixels a value holds until the next row's column. */
-function nextFilled(trace: Trace): (x: number) => number {
-  let last = -1;
-  return (x) => {
-    if (!Number.isNaN(trace.high[x]!)) last = x;
-    return last;
-  };
-}
-
-function drawEnds(
-  context: CanvasRenderingContext2D,
-  bits: Uint8Array,
-  top: number,
-  density: number,
-  numRows: number,
-  colours: { terminated: string; truncated: string },
-): void {
-  const height = LANE_PX * density;
-  // Ticks of neighbouring rows stay apart while there is a pixel between them.
-  const apart = bits.length / Math.max(1, numRows - 1);
-  const width = Math.max(1, Math.min(Math.round(1.5 * density), Math.floor(apart / 2)));
-  for (let x = 0; x < bits.length; x++) {
-    const mark = bits[x]!;
-    if (mark & TERMINATED) {
-      context.fillStyle = colours.terminated;
-      context.fillRect(x - width / 2, top + height * 0.1, width, height * 0.75);
-    }
-    if (mark & TRUNCATED) {
-      context.fillStyle = colours.truncated;
-      const size = 2.5 * density;
-      context.fillRect(x - size, top + height * 0.5 - size, 2 * size, 2 * size);
-    }
-  }
+/** By which it is coloured, everywhere. */
+function kindOf({ name, index }: Scalar): "reward" | "total" | "data" {
+  return index >= 0 ? "data" : name === "reward" ? "reward" : "total";
 }

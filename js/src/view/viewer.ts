@@ -11,15 +11,18 @@ import type { Session } from "../session.ts";
 import type { Store } from "../store.ts";
 import { actionsOf } from "./actions.ts";
 import { arrangingOf } from "./arrange.ts";
+import { cameraFieldOf } from "./cameras.ts";
 import { controlsOf } from "./controls.ts";
 import { icon, listen, make, setAttribute, setText } from "./dom.ts";
 import { dumpPanelOf } from "./dump.ts";
 import { episodeListOf } from "./episodes.ts";
 import { gridOf } from "./grid.ts";
 import { helpOf } from "./help.ts";
+import { inspectorOf } from "./inspector.ts";
 import { notesOf } from "./notes.ts";
 import { formatBytes, formatCount, formatValue } from "./numbers.ts";
 import { pairedOf } from "./paired.ts";
+import { showFactor } from "./pan.ts";
 import { timelineOf } from "./timeline.ts";
 
 /** A playhead that rested for so long is told to screen readers. */
@@ -41,7 +44,8 @@ export function mountViewer(
   root.dataset.state = "loading";
 
   const grid = gridOf(session, signal);
-  const timeline = timelineOf(session, signal);
+  const inspector = inspectorOf(session, signal);
+  const timeline = timelineOf(session, grid.peek, signal);
   const help = helpOf(signal);
   const controls = controlsOf(session, (action) => perform(action), signal);
   const dumps = dumpPanelOf(session, signal);
@@ -58,6 +62,25 @@ export function mountViewer(
     icon("grid"),
     "All tiles",
   );
+  const cameras = cameraFieldOf(session, signal);
+  const zoomButton = (action: Action, label: string, content: Node | string) => {
+    const made = make(
+      "button",
+      { type: "button", class: "rv-button rv-bare", "aria-label": label, title: label },
+      content,
+    );
+    listen(made, "click", signal, () => perform(action));
+    return made;
+  };
+  const factor = make("span", {});
+  const unzoom = zoomButton("zoomReset", "No zoom", factor);
+  const zoom = make(
+    "span",
+    { class: "rv-group", role: "group", "aria-label": "Zoom" },
+    zoomButton("zoomOut", "Zoom out", icon("zoomOut")),
+    unzoom,
+    zoomButton("zoomIn", "Zoom in", icon("zoomIn")),
+  );
   const facts = make("span", { class: "rv-facts" });
   const memory = make("span", { class: "rv-facts rv-memory", title: MEMORY });
   const lost = make("span", { class: "rv-lost" });
@@ -72,6 +95,8 @@ export function mountViewer(
       live,
       make("span", { class: "rv-spacer" }),
       back,
+      cameras.el,
+      zoom,
       lost,
       facts,
       memory,
@@ -79,7 +104,7 @@ export function mountViewer(
     alerts,
     cut,
     arranging.el,
-    grid.el,
+    make("div", { class: "rv-body" }, grid.el, inspector.el),
     timeline.el,
     controls.el,
     paired.el,
@@ -120,9 +145,13 @@ export function mountViewer(
       root.focus({ preventScroll: true });
   });
 
+  const shownRow = () =>
+    store.manifest?.slots.length ? grid.player.drawnRow : clock.row;
   const refresh = () => {
     const { manifest } = store;
     const { player } = grid;
+    cameras.update();
+    showFactor(factor, grid.pan.factor);
     controls.update();
     timeline.update();
     dumps?.update();
@@ -146,7 +175,8 @@ export function mountViewer(
     setAttribute(root, "data-num-rows", String(store.numRows));
     setAttribute(root, "data-num-envs", String(numEnvs));
     const hasPictures = Boolean(manifest?.slots.length);
-    const shown = hasPictures ? player.drawnRow : clock.row;
+    const shown = shownRow();
+    inspector.update(shown);
     if (shown >= 0 && store.numRows) setAttribute(root, "data-row", String(shown));
     const isReady = store.numRows > 0 && (player.drawnRow >= 0 || !hasPictures);
     const state = session.errors.length
@@ -198,6 +228,15 @@ export function mountViewer(
   }, signal);
   grid.player.onDraw.on(refresh, signal);
   session.onCut.on(refresh, signal);
+  session.looks.onChange.on(() => {
+    refresh();
+    redraw();
+  }, signal);
+  session.columns.onChange.on(() => {
+    refresh();
+    redraw();
+  }, signal);
+  session.details.onChange.on(() => inspector.update(shownRow()), signal);
   store.onManifest.on(refresh, signal);
   store.onManifest.on(redraw, signal);
   store.onData.on(() => {

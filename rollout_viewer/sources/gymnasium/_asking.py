@@ -87,8 +87,27 @@ def about(env: Any, **more: Any) -> dict[str, Any]:
     metadata = {"env_id": env_name(env), **more}
     if spec is not None and hasattr(spec, "kwargs"):
         metadata["env_kwargs"] = dict(spec.kwargs)
+    meanings = _meanings(env)
+    if meanings:
+        metadata["action_meanings"] = meanings
     metadata["source"] = f"gymnasium {gymnasium.__version__}"
     return {"fps": (env.metadata or {}).get("render_fps"), "metadata": metadata}
+
+
+def _meanings(env: Any) -> list[str]:
+    """Return what the numbers of a discrete action mean, where the env tells it.
+
+    Source: ALE's and Gymnasium's older environments have `get_action_meanings`.
+    """
+    envs = getattr(env, "envs", None)
+    one = (envs[0] if envs else env).unwrapped
+    ask = getattr(one, "get_action_meanings", None)
+    if not callable(ask):
+        return []
+    try:
+        return [str(meaning) for meaning in ask()]
+    except Exception:  # an environment's own code, of which nothing depends
+        return []
 
 
 def resets_itself(env: Any) -> bool:
