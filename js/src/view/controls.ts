@@ -116,7 +116,6 @@ export function controlsOf(
     make("label", { class: "rv-where" }, make("span", {}, "row "), row, count),
     wrong,
     make("div", { class: "rv-group" }, speed.el, every.el, loop, follow),
-    episodes,
     make("span", { class: "rv-spacer" }),
     make(
       "div",

@@ -53,7 +53,6 @@ export function mountViewer(
   const list = episodeListOf(session, signal);
   const paired = pairedOf(session, grid, signal);
   const arranging = arrangingOf(session, signal);
-  controls.episodes.after(arranging.field);
   const title = make("span", { class: "rv-title" });
   const live = make("span", { class: "rv-live", hidden: true }, "live");
   const back = make(
@@ -97,6 +96,8 @@ export function mountViewer(
       back,
       cameras.el,
       zoom,
+      controls.episodes,
+      arranging.field,
       lost,
       facts,
       memory,
