@@ -1,4 +1,4 @@
-"""What a page asks for beside pictures, reward and ends: actions, data, episodes.
+"""What a page asks for beside pictures, reward and ends: actions and data.
 
 Answers are messages (`_protocol` says of what form): of one env over a run of rows
 for the inspector, of one number over all envs for the timeline. Numbers go as they
@@ -8,7 +8,6 @@ knows nothing of widgets.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from rollout_viewer._errors import RecordingError
 from rollout_viewer._protocol import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -137,7 +136,6 @@ def details(cache: FrameCache, env: int, start: int) -> Message:
         "count": stop - start,
         "num_rows": cache.num_rows,
         "fields": found.heads(stop - start),
-        "episodes": _episodes(cache, env, start, stop),
         "fault": fault,
     }
     return Message(content, found.buffers())
@@ -207,31 +205,6 @@ def _as_sent(value: Array) -> Array:
     if value.dtype.kind == "f" and value.dtype.itemsize <= 4:
         return value.astype(np.float32)
     return value.astype(np.float64)
-
-
-def _episodes(
-    cache: FrameCache, env: int, start: int, stop: int
-) -> list[dict[str, Any]]:
-    rows = cache._recording.rows
-    if rows is None or not 0 <= env < rows.num_envs:
-        return []
-    return [
-        {
-            "index": episode.index,
-            "seed": episode.seed,
-            "segment": episode.segment,
-            "options": _as_told(episode.options),
-            "labels": _as_told(episode.labels),
-        }
-        for episode in rows.of_env(env)
-        if episode.start < stop and episode.stop > start
-    ]
-
-
-def _as_told(values: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what JSON takes: options are whatever somebody gave to reset."""
-    told: dict[str, Any] = json.loads(json.dumps(dict(values or {}), default=str))
-    return told
 
 
 def all_details(

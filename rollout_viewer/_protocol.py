@@ -77,8 +77,6 @@ Kernel to page::
                             a buffer each: the arrays of the rows at these offsets
                             (null: all), as format (u1, f4, f8). is_summary: too
                             large; three f8 a row: smallest, mean, largest
-              episodes      [{index, seed, segment, options, labels}, ...] of the env
-                            in these rows
               fault         str, why some could not be read; else ""
     column    name, index, start, count, fault, buffers[0]: f4 (count, num_envs), NaN
                             where there is none; count 0: there are no rows

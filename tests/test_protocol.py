@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer import _protocol
+from rollout_viewer import _details, _protocol
 from rollout_viewer._codec import ChunkReader, parse
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -38,6 +38,20 @@ def recording():
     return cache
 
 
+def numbers():
+    """Two envs, four rows, an action at each and a data array; no pictures."""
+    cache = rv.FrameCache()
+    for row in range(4):
+        cache.append(
+            None,
+            reset=[row == 0] * 2,
+            reward=None if row == 0 else [1.0, 2.0],
+            action=None if row == 0 else np.array([row, -row]),
+            data={"obs": np.array([[row, 0.5], [row, 0.25]], np.float32)},
+        )
+    return cache
+
+
 def messages():
     cache = recording()
     manifest = _protocol.manifest(
@@ -57,6 +71,8 @@ def messages():
             {**manifest, "session": "0" * 32, "version": "0.1.0"}, []
         ),
         "data": data,
+        "details": _details.details(numbers(), 1, 0),
+        "column": _details.column(numbers(), "action", 0, 0),
     }
 
 
@@ -65,7 +81,7 @@ def as_json(message):
     return {"message": message.content, "buffers": buffers}
 
 
-@pytest.mark.parametrize("name", ["manifest", "data"])
+@pytest.mark.parametrize("name", ["manifest", "data", "details", "column"])
 def test_messages_are_those_of_the_golden_files(name):
     golden = json.loads((GOLDEN / f"{name}.json").read_text("utf-8"))
 

@@ -9,7 +9,6 @@
 import { Emitter } from "./emitter.ts";
 import {
   type Details as Answer,
-  type DetailedEpisode,
   parseNumbers,
   type ToKernel,
   type WireBuffer,
@@ -40,7 +39,6 @@ interface Run {
   /** Rows that were recorded then: what the last one chose was not known yet. */
   numRows: number;
   fields: Field[];
-  episodes: DetailedEpisode[];
   fault: string;
   numBytes: number;
 }
@@ -111,11 +109,6 @@ export class Details {
     return place === undefined ? Number.NaN : field.all[place * field.width + index]!;
   }
 
-  /** What was attached to an episode; undefined: it is not here. */
-  episode(row: number, env: number, index: number): DetailedEpisode | undefined {
-    return this.#find(row, env)?.episodes.find((one) => one.index === index);
-  }
-
   /** Why something could not be read around a row. */
   fault(row: number, env: number): string {
     return this.#find(row, env)?.fault ?? "";
@@ -169,8 +162,8 @@ export class Details {
     this.#drop(
       (run) => run.env === answer.env && run.start >= answer.start && run.stop <= stop,
     );
-    const { env, start, num_rows: numRows, episodes, fault } = answer;
-    this.#runs.push({ env, start, stop, numRows, fields, episodes, fault, numBytes });
+    const { env, start, num_rows: numRows, fault } = answer;
+    this.#runs.push({ env, start, stop, numRows, fields, fault, numBytes });
     this.numBytes += numBytes;
     while (this.numBytes > BUDGET_BYTES && this.#runs.length > 1) {
       const oldest = this.#runs[0];

@@ -77,16 +77,7 @@ export interface Details {
     format: "u1" | "f4" | "f8";
     rows: number[] | null;
   })[];
-  episodes: DetailedEpisode[];
   fault: string;
-}
-
-export interface DetailedEpisode {
-  index: number;
-  seed: number | null;
-  segment: string | null;
-  options: Record<string, unknown>;
-  labels: Record<string, unknown>;
 }
 
 /** One number of all envs in a run of rows. */

@@ -23,7 +23,6 @@ function answerOf(fields: Partial<Answer> = {}): Answer {
     count: 4,
     num_rows: 4,
     fields: [],
-    episodes: [],
     fault: "",
     ...fields,
   };

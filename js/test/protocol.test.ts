@@ -5,10 +5,12 @@ import { Decoder } from "../src/decoder.ts";
 import { pack } from "../src/farm.ts";
 import { NOTHING, plan } from "../src/plan.ts";
 import {
+  type Column,
   type Data,
   type FromKernel,
   parseChunk,
   parseChunks,
+  parseNumbers,
   parseSteps,
 } from "../src/protocol.ts";
 import { openSession } from "../src/session.ts";
@@ -35,6 +37,24 @@ test("every golden message is understood", () => {
 
   assert.deepEqual(session.errors, []);
   assert.equal(session.store.numRows, 4);
+});
+
+test("golden numbers of an env and of a column are those that Python wrote", () => {
+  const session = openSession(null);
+  const names = ["manifest.json", "data.json", "details.json", "column.json"];
+  for (const { message, buffers } of names.map(golden)) session.take(message, buffers);
+
+  const read = (row: number) =>
+    session.details.at(row, 1)?.map((one) => [one.name, ...Array.from(one.numbers)]);
+
+  assert.deepEqual(read(2), [
+    ["action", -3],
+    ["obs", 2, 0.25],
+  ]);
+  assert.deepEqual(read(3), [["obs", 3, 0.25]]);
+  const { message, buffers } = golden("column.json");
+  const numbers = parseNumbers("f4", 2 * (message as Column).count, buffers[0]);
+  assert.deepEqual([...numbers], [1, -1, 2, -2, 3, -3, Number.NaN, Number.NaN]);
 });
 
 test("golden step data has the kinds, ends, rewards and steps that Python wrote", () => {

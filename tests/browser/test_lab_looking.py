@@ -60,7 +60,8 @@ def test_inspector_shows_what_was_recorded_at_the_playhead(shown):
     viewer.root.locator(".rv-row").fill("101")
     viewer.root.locator(".rv-row").press("Enter")
     panel = viewer.root.get_by_role("complementary", name="Inspector")
-    panel.locator("[data-name=obs]").wait_for()
+    there = '.rv-inspector[data-row="101"][data-state="there"]'
+    viewer.root.locator(there).wait_for()
 
     facts = dict(
         zip(

@@ -160,11 +160,11 @@ function factsOf() {
 }
 
 function factsAt(session: Session, row: number, env: number): Record<Fact, string> {
-  const { store, details } = session;
+  const { store } = session;
   const { kind, ends, reward, envStep, episode, total } = store.steps.at(row, env);
   const hasEpisode = episode >= 0;
   const at = store.real(row, env) ?? { row, env };
-  const info = hasEpisode ? details.episode(at.row, at.env, episode) : undefined;
+  const info = hasEpisode ? store.steps.episodes.info(env, episode) : {};
   const entries = (record: Record<string, unknown> = {}) =>
     Object.entries(record)
       .map(([key, value]) => `${key} ${asText(value)}`)
@@ -176,10 +176,10 @@ function factsAt(session: Session, row: number, env: number): Record<Fact, strin
     reward: formatValue(reward),
     return: hasEpisode ? formatValue(total) : "",
     ends: describeEnds(kind, ends),
-    segment: info?.segment ?? "",
-    seed: info?.seed == null ? "" : String(info.seed),
-    options: entries(info?.options),
-    labels: entries(info?.labels),
+    segment: info.segment ?? "",
+    seed: info.seed == null ? "" : String(info.seed),
+    options: entries(info.options as Record<string, unknown>),
+    labels: entries(info.labels),
   };
 }
 
