@@ -10,11 +10,11 @@ BUNDLE := rollout_viewer/static/widget.js
 JS_SOURCES := $(shell find js -path js/node_modules -prune -o -path js/dist -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test bench clean
+.PHONY: help setup demo check test bench bench-browser clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup: $(VENV)/.python js/node_modules/.package-lock.json $(BUNDLE)  ## create .venv with all that the tests need
 	@.ci/system_packages
@@ -42,7 +42,11 @@ bench: setup $(VENV)/.bench  ## measure, compare with the goals, write build/ben
 	$(BIN)/python -m tests.benchmarks.export $(if $(FULL),,--quick)
 	$(BIN)/python -m tests.benchmarks.torchrl
 	$(BIN)/python -m tests.benchmarks.wrappers
+	$(BIN)/python -m tests.benchmarks.browser $(if $(FULL),,--quick)
 	@$(BIN)/python -m tests.benchmarks.summary
+
+bench-browser: setup $(VENV)/.bench  ## measure seeks and playback in JupyterLab (HEADED=1: in a window)
+	$(BIN)/python -m tests.benchmarks.browser
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) build dist demo js/node_modules js/dist rollout_viewer/static

@@ -179,14 +179,19 @@ class Pump:
             while self._unread and self._unread[0][0] <= content["seq"]:
                 self._unread.popleft()
         elif kind == "need":
-            for block, slot, have in content["chunks"]:
-                self.stats["asked"] += 1
-                key = int(block), int(slot)
-                self._sent[key] = int(have)
-                if key not in self._asked:
-                    self._asked.append(key)
+            self._ask(content["chunks"])
         else:
             self._on_message(content)
+
+    def _ask(self, chunks: list[Any]) -> None:
+        """Send these next: who asks anew looks at something else than before."""
+        self.stats["asked"] += len(chunks)
+        for block, slot, have in reversed(chunks):
+            key = int(block), int(slot)
+            self._sent[key] = int(have)
+            if key in self._asked:
+                self._asked.remove(key)
+            self._asked.appendleft(key)
 
     def _send_next(self) -> bool:
         """Send one message if one is due; return whether there may be more."""

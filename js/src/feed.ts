@@ -16,6 +16,9 @@ import {
 import type { Store } from "./store.ts";
 
 const MISSING_FOR_MS = 150;
+/** What is nowhere near the blocks that came will not come by itself soon. */
+const FAR_FOR_MS = 40;
+const NEAR_BLOCKS = 16;
 const MISSING_TAIL_FOR_MS = 600;
 const ASK_AGAIN_MS = 1000;
 const HELLO_AGAIN_MS = 2000;
@@ -123,7 +126,12 @@ export class Feed {
       keys.add(key);
       const since = this.#missingSince.get(key) ?? now;
       this.#missingSince.set(key, since);
-      const wait = number === lastBlock ? MISSING_TAIL_FOR_MS : MISSING_FOR_MS;
+      const wait =
+        number === lastBlock
+          ? MISSING_TAIL_FOR_MS
+          : this.#isNear(number, slot)
+            ? MISSING_FOR_MS
+            : FAR_FOR_MS;
       const asked = this.#askedAt.get(key) ?? Number.NEGATIVE_INFINITY;
       return now - since >= wait && now - asked >= ASK_AGAIN_MS;
     });
@@ -133,5 +141,12 @@ export class Feed {
     const chunks = due.slice(0, MAX_ASKED);
     for (const [number, slot] of chunks) this.#askedAt.set(number * 65536 + slot, now);
     this.#send({ kind: "need", chunks });
+  }
+
+  /** Whether a block is likely to be on its way: blocks come in order. */
+  #isNear(block: number, slot: number): boolean {
+    for (let before = block - 1; before >= block - NEAR_BLOCKS && before >= 0; before--)
+      if (this.#store.chunks.has(before * CHUNK_ROWS, slot)) return true;
+    return block < NEAR_BLOCKS;
   }
 }

@@ -37,7 +37,7 @@ interface RenderOptions {
 const UNSEEN_MS = 30_000;
 /** How often the playhead is told while it moves. */
 const TELL_MS = 200;
-const ASK_MS = 200;
+const ASK_MS = 40;
 
 /** What anywidget asks of a widget's module; called once for each model. */
 export function createWidget() {

@@ -246,7 +246,7 @@ def main() -> int:
             executable_path=path, args=flags, headless=not headed
         )
         desk = Desk(server, browser, options.quick)
-        for measure in (first, seek, playback, long_recording, bundle):
+        for measure in (first, seek, silence, playback, long_recording, bundle):
             if options.only in measure.__name__:
                 rows += measure(desk)
     tell("browser", rows)
@@ -424,6 +424,30 @@ def seek_of_peer(
             given = [round(share * (desk.num_rows - 1)) for share in shares]
         found = notebook.page.evaluate(script, given)
     return [ms for ms, _ in found]
+
+
+def silence(desk: Desk) -> list[Row]:
+    """Return the messages of stepping, sorting and zooming where all is loaded."""
+    path = desk.record(PONG, 16, desk.num_rows)
+    with desk.shown(path) as (notebook, _):
+        root = root_of(notebook)
+        page = notebook.page
+        notebook.page.evaluate(SEEK_JS, [root, [*range(0, desk.num_rows, 25), 0]])
+        page.keyboard.press("Escape")
+        root.focus()
+        page.keyboard.press("e")
+        page.wait_for_timeout(1500)
+        before = notebook.num_comm_messages
+        root.focus()
+        for key in ("ArrowRight", "ArrowLeft", "Shift+ArrowRight", "=", "=", "0") * 5:
+            page.keyboard.press(key)
+        for name in ("return", "length", "return"):
+            page.locator(f".rv-of-{name} .rv-sort").click()
+        page.locator(".rv-filter").fill("env 3")
+        page.wait_for_timeout(500)
+        messages = notebook.num_comm_messages - before
+    what = "messages of 30 steps and zooms, 3 sorts and a filter"
+    return [at_most(what, messages, 0, "")]
 
 
 def playback(desk: Desk) -> list[Row]:
