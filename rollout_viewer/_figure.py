@@ -6,6 +6,8 @@ as pdf, svg or png.
 
 from __future__ import annotations
 
+import functools
+import io
 import math
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
@@ -83,7 +85,16 @@ def _new_axes(kind: Kind, height: int, width: int, count: int) -> Axes:
     }[kind]
     inches = _WIDTH_INCHES if kind != "overlay" else _WIDTH_INCHES / 2
     size = inches, inches * ratio + (0.5 if kind == "strip" else 0.2)
-    return Figure(figsize=size, layout="constrained").subplots()
+    figure = Figure(figsize=size, layout="constrained")
+    # Pyplot does not hold it: a notebook shows it all the same.
+    figure._repr_png_ = functools.partial(_as_png, figure)  # type: ignore[attr-defined]
+    return figure.subplots()
+
+
+def _as_png(figure: Figure) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
 
 
 def _frame(clip: Clip, row: int) -> Frame:

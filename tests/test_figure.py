@@ -120,3 +120,12 @@ def test_figures_are_drawn_into_given_axes():
 def test_what_cannot_be_drawn_is_told(arguments, error, message):
     with pytest.raises(error, match=message):
         counting.recording(9).clip().figure(**arguments)
+
+
+def test_a_notebook_shows_a_figure_that_is_the_last_of_a_cell():
+    formatters = pytest.importorskip("IPython.core.formatters", reason="in notebooks")
+    figure = counting.recording(4).clip().figure(n=2)
+
+    shown, _ = formatters.DisplayFormatter().format(figure)
+
+    assert shown["image/png"][:4] == b"\x89PNG"

@@ -48,6 +48,9 @@ def test_notebook_runs_and_leaves_what_it_says(notebook):
         assert (notebook.parent / "life.gif").exists()
     if notebook.stem == "04_sb3":
         assert len(list(notebook.parent.glob("videos/*.mp4"))) == 1
+    if notebook.stem == "05_finding_failures":
+        assert len(list(notebook.parent.glob("failures/*.mp4"))) == 3
+        assert (notebook.parent / "landings.rollout").exists()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

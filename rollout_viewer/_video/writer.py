@@ -64,7 +64,7 @@ _SLOW_CODECS = ("libvpx-vp9",)
 
 # Handed to the encoder's thread at once: a large picture, or some small ones, since a
 # change of threads takes as long as encoding a small one.
-_BATCH_BYTES = 3_000_000
+_BATCH_BYTES = 1_000_000
 
 # Converted at once. libav keeps a few of its pictures for later ones: of whole
 # grids they are 20 MB.

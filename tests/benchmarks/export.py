@@ -325,10 +325,9 @@ def grown_bytes(suffix: str, recording: pathlib.Path) -> int:
         return 1024 * int(status.read_text().partition(f"{name}:")[2].split()[0])
 
     cache = rv.open(recording)
-    tile = np.empty((1, 1, *cache.frame_size(0), 3), np.uint8)
-    for row in range(cache.num_rows):  # the cache's own memory is there before
-        for env in range(cache.num_envs):
-            cache.frames([row], [env], None, tile)
+    for env in range(cache.num_envs):  # the cache's own memory is there before
+        for _ in cache.clip(envs=[env]).frames(copy=False):
+            pass
     small = rv.FrameCache()  # libraries are loaded
     for row in range(3):
         small.append(np.zeros((1, 32, 32, 3), np.uint8), reset=[row == 0])

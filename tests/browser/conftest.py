@@ -139,6 +139,16 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServer]
         yield server
 
 
+@pytest.fixture(scope="session")
+def jupyter_notebook(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[JupyterServer]:
+    """Start the Jupyter Notebook that all tests share; ends it and its kernels."""
+    root = tmp_path_factory.mktemp("notebook")
+    with JupyterServer(root, "notebook") as server:
+        yield server
+
+
 @pytest.fixture
 def lab(
     jupyter: JupyterServer,
@@ -149,6 +159,24 @@ def lab(
 
     Its folder, where the kernel runs, is the notebook's alone.
     """
+    yield from opened(jupyter, new_page, request)
+
+
+@pytest.fixture
+def notebook7(
+    jupyter_notebook: JupyterServer,
+    new_page: Callable[..., Page],
+    request: pytest.FixtureRequest,
+) -> Iterator[Callable[..., Notebook]]:
+    """Return what `lab` returns, in Jupyter Notebook."""
+    yield from opened(jupyter_notebook, new_page, request)
+
+
+def opened(
+    jupyter: JupyterServer,
+    new_page: Callable[..., Page],
+    request: pytest.FixtureRequest,
+) -> Iterator[Callable[..., Notebook]]:
     kernels: list[str] = []
 
     def open_notebook(*cells: str, **options: Any) -> Notebook:
@@ -177,6 +205,7 @@ class JupyterServer:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
+        self.app = app
         self.root = root / "notebooks"
         self.root.mkdir()
         self.url = f"http://127.0.0.1:{port}"
@@ -268,7 +297,8 @@ class Notebook:
         self.folder = folder
         self.sent: list[bytes] = []
         page.on("websocket", self._listen)
-        page.goto(f"{server.url}/lab/tree/{folder.name}/test.ipynb?reset")
+        path = "lab/tree" if server.app == "lab" else "notebooks"
+        page.goto(f"{server.url}/{path}/{folder.name}/test.ipynb?reset")
         page.wait_for_function("() => window.jupyterapp && window.jupyterapp.shell")
         self.kernel: str = page.evaluate(READY_JS)
 
