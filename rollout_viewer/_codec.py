@@ -48,6 +48,8 @@ Source: which kinds to choose and why at most 8 decodes, DESIGN.md "Chunk".
 
 from __future__ import annotations
 
+import math
+import mmap
 import struct
 import threading
 import zlib
@@ -544,6 +546,24 @@ def _decompressor() -> zstandard.ZstdDecompressor:
     return found
 
 
+# From here on an array has pages of its own.
+_OWN_PAGES_BYTES = 256 * 1024
+
+
+def _scratch(shape: tuple[int, int, int]) -> Frame:
+    """Return an array that goes back to the system when it is freed.
+
+    Readers come and go with the chunks. From the heap, large arrays among small ones
+    leave holes: 15 MB of them after a few thousand rows.
+    """
+    num_bytes = math.prod(shape)
+    if num_bytes < _OWN_PAGES_BYTES or not hasattr(mmap, "MAP_ANONYMOUS"):
+        return np.empty(shape, np.uint8)
+    # Private: a forked child writes into pages of its own.
+    pages = mmap.mmap(-1, num_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(pages, np.uint8).reshape(shape)
+
+
 class ChunkReader:
     """Decodes the frames of one chunk; one after the other costs one decode each.
 
@@ -555,8 +575,8 @@ class ChunkReader:
         self._where = where
         self._header = zstd_header(chunk.height * chunk.width * 3)
         shape = chunk.height, chunk.width, 3
-        self._frame: Frame = np.empty(shape, np.uint8)
-        self._delta: Frame = np.empty(shape, np.uint8)
+        self._frame: Frame = _scratch(shape)
+        self._delta: Frame = _scratch(shape)
         self._first_frame: Frame | None = None
         self._at = -1
         self.num_decodes = 0
@@ -627,7 +647,7 @@ class ChunkReader:
 
     def _first(self) -> Frame:
         if self._first_frame is None:
-            frame = np.empty_like(self._frame)
+            frame = _scratch(self._frame.shape)
             self._decode(
                 self._source.index(min(s for s in self._source if s >= 0)), frame
             )
