@@ -48,13 +48,33 @@ class TestSyncVectorEnvByHand(SourceTests):
         return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.DISABLED)
 
 
-@pytest.mark.filterwarnings("ignore:.*while waiting for a pending call:UserWarning")
-class TestAsyncVectorEnv(SourceTests):
-    resets = "next_step"
+class WithProcesses(SourceTests):
+    """Its environments run in processes that a fault leaves behind."""
+
     is_pickled = False
 
+    @pytest.fixture(autouse=True)
+    def processes(self):
+        # They hold every file of this process: pipes to a browser, too.
+        self.started = []
+        yield
+        for env in self.started:
+            for process in env.processes:
+                process.kill()
+                process.join()
+
+    def start(self, env):
+        self.started.append(env)
+        return env
+
+
+@pytest.mark.filterwarnings("ignore:.*while waiting for a pending call:UserWarning")
+class TestAsyncVectorEnv(WithProcesses):
+    resets = "next_step"
+
     def make_env(self, makers):
-        return AsyncVectorEnv(makers, autoreset_mode=AutoresetMode.NEXT_STEP)
+        mode = AutoresetMode.NEXT_STEP
+        return self.start(AsyncVectorEnv(makers, autoreset_mode=mode))
 
 
 class Batch:
@@ -172,12 +192,11 @@ class TestDummyVecEnvOfOne(TestDummyVecEnv):
     num_envs = 1
 
 
-class TestSubprocVecEnv(SourceTests):
+class TestSubprocVecEnv(WithProcesses):
     resets = "same_step"
-    is_pickled = False
 
     def make_env(self, makers):
-        return vec_env.SubprocVecEnv(makers, start_method="fork")
+        return self.start(vec_env.SubprocVecEnv(makers, start_method="fork"))
 
 
 pettingzoo: Any = pytest.importorskip("pettingzoo", reason="in the extra pettingzoo")

@@ -104,7 +104,7 @@ class VideoWriter:
         ...     for level in range(5):
         ...         video.write(np.full((48, 64, 3), 50 * level, np.uint8))
         >>> from rollout_viewer._video import read_video
-        >>> [int(frame.mean()) for frame in read_video(video.path)]
+        >>> [round(frame.mean()) for frame in read_video(video.path)]
         [0, 50, 100, 150, 200]
     """
 
