@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from rollout_viewer._errors import ExportTooLargeError, RowError
+from rollout_viewer._errors import ExportTooLargeError, RowError, requires
 from rollout_viewer._frames import grid, grid_shape, missing_picture
 from rollout_viewer._table import Table
 
@@ -209,10 +209,12 @@ class Clip:
         """Return the whole clip as a torch tensor, uint8 (1, T, C, H, W).
 
         Raises:
+            MissingDependencyError: torch is not installed.
             ExportTooLargeError: It would take more than `max_bytes` of memory.
             RowError: No env of the clip has pictures.
         """
-        import torch
+        with requires("Clip.to_tensor", "torch"):
+            import torch
 
         height, width = self.frame_size
         num_bytes = self.num_rows * height * width * 3
@@ -420,7 +422,7 @@ class Clip:
                 larger than 4 GB.
             ExportError: A row could not be read or written; the message names it, and
                 no file of this call is left.
-            MissingDependencyError: ``.parquet`` needs pyarrow.
+            MissingDependencyError: ``.parquet`` needs pyarrow, ``.pt`` torch.
         """
         from rollout_viewer._export import write_clip
 

@@ -23,6 +23,12 @@ Messages follow one template: where: what was expected, what came. What to do.
 
 from __future__ import annotations
 
+import contextlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 class RolloutViewerError(Exception):
     """Base of every error of this package."""
@@ -90,3 +96,38 @@ class MissingDependencyError(RolloutViewerError, ImportError):
 
 class RolloutViewerWarning(UserWarning):
     """Something went wrong that recording survived."""
+
+
+@contextlib.contextmanager
+def requires(who: str, extra: str, *libraries: str, advice: str = "") -> Iterator[None]:
+    """Name the extra that is missing where the block cannot import what it needs.
+
+    Args:
+        who: What needs it, the first words of the message.
+        extra: The extra of this package that brings it.
+        libraries: What the block imports, by top name; none: the extra's own name.
+        advice: Another way out, a sentence.
+
+    Raises:
+        MissingDependencyError: In place of the ImportError.
+
+    Example:
+        >>> with requires("Clip.to_tensor", "torch"):
+        ...     raise ModuleNotFoundError(name="torch")
+        Traceback (most recent call last):
+        rollout_viewer._errors.MissingDependencyError: Clip.to_tensor needs torch, ...
+    """
+    try:
+        yield
+    except MissingDependencyError:
+        raise
+    except ImportError as error:
+        libraries = libraries or (extra,)
+        missing = (getattr(error, "name", None) or "").partition(".")[0]
+        is_absent = missing in libraries
+        why = "not installed" if is_absent else f"not to be imported ({error})"
+        command = f'Run: pip install "rollout-viewer[{extra}]"'
+        raise MissingDependencyError(
+            f"{who} needs {missing if is_absent else libraries[0]}, which is {why}. "
+            + (f"{command}. {advice}" if advice else command)
+        ) from error

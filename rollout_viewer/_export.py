@@ -23,6 +23,7 @@ from rollout_viewer._errors import (
     ExportTooLargeError,
     RolloutViewerError,
     RowError,
+    requires,
 )
 from rollout_viewer._formats import WRITERS
 from rollout_viewer._job import Job
@@ -113,6 +114,9 @@ def find_writer(clip: Clip, path: Path, where: str) -> Writer:
         )
     if suffix == ".parquet":
         check_parquet(where)
+    if suffix == ".pt":
+        with requires(f"{where}: .pt", "torch"):
+            import torch  # noqa: F401
     if suffix not in _WITHOUT_PICTURES:
         clip.frame_size  # noqa: B018 - raises where there are none
     return WRITERS[suffix]

@@ -2,7 +2,7 @@
 
 Also what is done to whole frames: crop, resize, put on a grid. Knows arrays and
 tensors. Knows nothing of environments or recordings. torch is imported only where
-a tensor comes in, or a resize is by no whole number.
+a tensor comes in.
 """
 
 from __future__ import annotations
@@ -365,13 +365,12 @@ def _shrink(frame: Frame, vertical: int, horizontal: int) -> Frame:
 
 
 def _resample(frame: Frame, height: int, width: int) -> Frame:
-    import torch
+    from PIL import Image
 
-    tensor = torch.from_numpy(np.array(frame)).permute(2, 0, 1)[None]
-    resized = torch.nn.functional.interpolate(
-        tensor, (height, width), mode="bilinear", antialias=True
-    )
-    return np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())
+    picture = Image.fromarray(np.ascontiguousarray(frame))
+    # Pillow's bilinear filter is antialiased when it makes a picture smaller.
+    resized = picture.resize((width, height), Image.Resampling.BILINEAR)
+    return np.array(resized)
 
 
 def grid(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._errors import MissingDependencyError, ShapeError
+from rollout_viewer._errors import ShapeError, requires
 from rollout_viewer._job import tags
 
 if TYPE_CHECKING:
@@ -69,13 +69,8 @@ def write_parquet(job: Job, clip: Clip, path: Path) -> Path:
 
 def check_parquet(where: str) -> None:
     """Raise MissingDependencyError if there is no pyarrow."""
-    try:
+    with requires(f"{where}: .parquet", "parquet", "pyarrow"):
         import pyarrow  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{where}: .parquet needs pyarrow, which is not installed. "
-            'Run: pip install "rollout-viewer[parquet]"'
-        ) from error
 
 
 def _typed(columns: dict[str, Column], schema: Any) -> Any:

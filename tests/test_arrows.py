@@ -203,13 +203,14 @@ LAZY = {
 
 # library -> modules that may import it, and no others
 LIBRARIES = {
-    "PIL": {"_pictures", "_text"},
+    "PIL": {"_frames", "_pictures", "_text"},
     "av": {"_video"},
     "gymnasium": {"sources", "testing"},
     "pettingzoo": {"sources"},
     "pyarrow": {"_tables"},
     "stable_baselines3": {"sources"},
     "tensordict": {"sources", "loggers"},
+    "torch": {"_clip", "_export", "_formats", "_frames", "loggers", "sources"},
     "torchrl": {"sources", "loggers"},
     "matplotlib": {"_figure"},
     "mlflow": {"loggers"},

@@ -18,10 +18,10 @@ from rollout_viewer._errors import (
     ExportCancelled,
     FrameError,
     MissingDependencyError,
+    requires,
 )
 from rollout_viewer._video import read_video
 from rollout_viewer.loggers import CSVLogger, Logger, TeeLogger
-from rollout_viewer.loggers._direct import extra
 from rollout_viewer.testing import LoggerTests
 
 FORMATS = ["pt", "memmap", "mp4", "webm", "gif", "npz"]
@@ -377,7 +377,7 @@ def test_what_cannot_be_logged_is_said(tmp_path, log, message):
 def test_a_library_that_is_broken_is_not_called_absent():
     with (
         pytest.raises(MissingDependencyError, match="not to be imported .libx.so"),
-        extra("WandbLogger", "wandb"),
+        requires("WandbLogger", "wandb"),
     ):
         raise ImportError("libx.so: cannot open shared object file")
 

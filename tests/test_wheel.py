@@ -102,8 +102,11 @@ def test_wheel_asks_for_what_the_package_imports(wheel):
         (name,) = (n for n in archive.namelist() if n.endswith("/METADATA"))
         metadata = archive.read(name).decode()
 
-    for dependency in ("anywidget", "av", "gymnasium", "numpy", "torch", "zstandard"):
+    for dependency in ("anywidget", "av", "gymnasium", "numpy", "pillow", "zstandard"):
         assert f"Requires-Dist: {dependency}" in metadata
+    of_torch = [line for line in metadata.splitlines() if ": torch<" in line]
+    assert of_torch
+    assert all("extra ==" in line for line in of_torch)
 
 
 def test_sdist_installs_without_npm_and_without_node(sdist, tmp_path):
@@ -141,3 +144,14 @@ def test_a_clone_installs_in_a_fresh_venv_with_no_node_on_path(clone, tmp_path):
         cwd=tmp_path,
     )
     assert "widget.css widget.js" in found
+
+
+def test_the_wheel_alone_brings_no_torch_and_needs_none(wheel, tmp_path):
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = str(tmp_path / "venv" / "bin" / "python")
+    install = ("pip", "install", "-q", "-c", str(ROOT / "constraints.txt"))
+    # CartPole draws with pygame, which Gymnasium alone does not bring
+    run(python, "-m", *install, str(wheel), "gymnasium[classic-control]", cwd=tmp_path)
+    (tmp_path / "work").mkdir()
+
+    run(python, str(ROOT / "tests" / "without_torch.py"), cwd=tmp_path / "work")

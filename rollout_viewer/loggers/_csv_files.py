@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from rollout_viewer._clip import Clip
+from rollout_viewer._errors import requires
 from rollout_viewer._files import free_path
 from rollout_viewer.loggers._tables import write_table
 from rollout_viewer.loggers._values import as_number, as_step
@@ -19,6 +20,9 @@ from rollout_viewer.loggers._videos import VIDEO_FORMATS, check_format, write_vi
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import TextIO
+
+# "pt" is TorchRL's default, so it is met by those who never chose it.
+_WITHOUT_TORCH = 'Or choose video_format="mp4", which needs no torch.'
 
 
 class CSVExperiment:
@@ -89,6 +93,8 @@ class CSVExperiment:
             check_format(suffix, VIDEO_FORMATS, "CSVLogger.log_video")
             # A clip knows its rate; the logger's is for tensors, which do not.
             fps = fps or self.video_fps
+        if suffix == "pt":
+            _check_torch()
         step = _step(self.videos_counter, tag, global_step)
         paths = write_video(
             vid_tensor,
@@ -165,6 +171,11 @@ def _opened(path: Path, mode: str, overwrite: bool) -> TextIO:
     if mode == "w" and not overwrite:
         path = free_path(path)
     return cast("TextIO", path.open(mode, encoding="utf-8"))
+
+
+def _check_torch() -> None:
+    with requires("CSVLogger: .pt", "torch", advice=_WITHOUT_TORCH):
+        import torch  # noqa: F401
 
 
 def _step(counter: dict[str, int], name: str, step: Any) -> Any:

@@ -1,21 +1,19 @@
 """What every logger here is: one that works in the process that made it.
 
 Its life from start to shutdown and its checkpoint, in TorchRL's words (the service
-backend "direct"), and the library that it needs. Knows nothing of where things go.
+backend "direct"). Knows nothing of where things go.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._errors import MissingDependencyError
 from rollout_viewer.loggers._values import as_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
@@ -147,25 +145,6 @@ class DirectLogger:
 
     def _load_local_state(self, local: Mapping[str, Any]) -> None:
         """Take the counters of a checkpoint."""
-
-
-@contextlib.contextmanager
-def extra(who: str, library: str) -> Iterator[None]:
-    """Say which extra is missing where the block cannot import `library`.
-
-    Raises:
-        MissingDependencyError: In place of the ImportError.
-    """
-    try:
-        yield
-    except ImportError as error:
-        missing = getattr(error, "name", None) or ""
-        is_absent = missing.partition(".")[0] == library
-        why = "not installed" if is_absent else f"not to be imported ({error})"
-        raise MissingDependencyError(
-            f"{who} needs {library}, which is {why}. "
-            f'Run: pip install "rollout-viewer[{library}]"'
-        ) from error
 
 
 def at_the_end(owner: object, close: Callable[..., object], *args: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from rollout_viewer._clip import Clip
-from rollout_viewer._errors import FrameError
+from rollout_viewer._errors import FrameError, requires
 from rollout_viewer._files import new_file
 from rollout_viewer._frames import as_frames, grid
 
@@ -216,7 +216,8 @@ def _write_array(video: Any, path: Path, where: str, overwrite: bool) -> Path:
     """Write what came, as it came: N and one channel stay, and so does the dtype."""
     with new_file(path, where=where, overwrite=overwrite) as new:
         if path.suffix == ".pt":
-            import torch
+            with requires(f"{where}: .pt", "torch"):
+                import torch
 
             is_array = isinstance(video, np.ndarray)
             torch.save(torch.from_numpy(video) if is_array else video, new.part)

@@ -40,9 +40,9 @@ class CSVLogger(DirectLogger):
         exp_name: Name of the experiment.
         log_dir: Folder of all experiments. None: ``csv_logs`` in the working
             directory.
-        video_format: ``"pt"`` (``torch.save`` of the tensor), ``"memmap"`` (its bare
-            bytes, as tensordict's MemoryMappedTensor), ``"mp4"``, ``"webm"``,
-            ``"gif"`` or ``"npz"``.
+        video_format: ``"pt"`` (``torch.save`` of the tensor, the one that needs
+            torch), ``"memmap"`` (its bare bytes, as tensordict's
+            MemoryMappedTensor), ``"mp4"``, ``"webm"``, ``"gif"`` or ``"npz"``.
         video_fps: Frames a second of videos that come as tensors.
         overwrite: Replace the files of an earlier run, as TorchRL's does.
 
@@ -109,6 +109,7 @@ class CSVLogger(DirectLogger):
 
         Raises:
             FrameError: The video has another shape or dtype.
+            MissingDependencyError: ``"pt"``, and torch is not installed.
             ExportError: It could not be written; nothing of it is left.
         """
         check_video(video, "CSVLogger.log_video")

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._clip import Clip
-from rollout_viewer.loggers._direct import DirectLogger, at_the_end, extra
+from rollout_viewer._errors import requires
+from rollout_viewer.loggers._direct import DirectLogger, at_the_end
 from rollout_viewer.loggers._tables import write_table
 from rollout_viewer.loggers._values import Steps, as_config, as_number, as_numbers
 from rollout_viewer.loggers._videos import VIDEO_FORMATS, check_format, video_file
@@ -70,7 +71,7 @@ class MLFlowLogger(DirectLogger):
         **kwargs: Any,
     ) -> None:
         del kwargs
-        with extra("MLFlowLogger", "mlflow"):
+        with requires("MLFlowLogger", "mlflow"):
             import mlflow
 
             self._mlflow: Any = mlflow

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._clip import Clip
-from rollout_viewer._errors import ExportTooLargeError
-from rollout_viewer.loggers._direct import DirectLogger, at_the_end, extra
+from rollout_viewer._errors import ExportTooLargeError, requires
+from rollout_viewer.loggers._direct import DirectLogger, at_the_end
 from rollout_viewer.loggers._tables import write_table
 from rollout_viewer.loggers._values import Steps, as_config, as_number
 from rollout_viewer.loggers._videos import video_file
@@ -51,7 +51,7 @@ class TensorboardLogger(DirectLogger):
         experiment: torch's ``SummaryWriter``, for all that is not here.
 
     Raises:
-        MissingDependencyError: tensorboard is not installed.
+        MissingDependencyError: tensorboard or torch is not installed.
         OSError: The folder cannot be made.
     """
 
@@ -62,7 +62,7 @@ class TensorboardLogger(DirectLogger):
         *,
         video_fps: float = 30,
     ) -> None:
-        with extra("TensorboardLogger", "tensorboard"):
+        with requires("TensorboardLogger", "tensorboard", "tensorboard", "torch"):
             from torch.utils.tensorboard import SummaryWriter
 
         super().__init__(exp_name, os.fspath(log_dir))

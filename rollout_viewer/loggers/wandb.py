@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._clip import Clip
-from rollout_viewer.loggers._direct import DirectLogger, extra
+from rollout_viewer._errors import requires
+from rollout_viewer.loggers._direct import DirectLogger
 from rollout_viewer.loggers._tables import cells, write_table
 from rollout_viewer.loggers._values import Steps, as_config, as_numbers, as_python
 from rollout_viewer.loggers._videos import check_format, video_file
@@ -76,7 +77,7 @@ class WandbLogger(DirectLogger):
         log_env_packages: bool = True,
         **kwargs: Any,
     ) -> None:
-        with extra("WandbLogger", "wandb"):
+        with requires("WandbLogger", "wandb"):
             import wandb
 
             self._wandb: Any = wandb

@@ -1,7 +1,8 @@
 """What every logger has to pass, ours and yours: a suite to subclass in a test file.
 
 It asks for what recorders, viewers, `Clip.dump` and TorchRL's VideoRecorder ask of a
-logger, and looks at what has arrived. Needs pytest.
+logger, and looks at what has arrived. Needs pytest; tests of tensors are skipped
+where there is no torch.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ class LoggerTests:
         assert found == [(0, 1.0), (1, 2.0), (2, 3.0)]
 
     def test_tensors_and_numpy_scalars_are_numbers(self, tmp_path: Path) -> None:
-        import torch
+        torch = _torch()
 
         logger = self.make_logger(tmp_path)
 
@@ -123,7 +124,7 @@ class LoggerTests:
         assert self.read_scalars(logger, tmp_path, "eval/loss") == [(0, 2.0)]
 
     def test_metrics_come_back_as_python_numbers(self, tmp_path: Path) -> None:
-        import torch
+        torch = _torch()
 
         logger = self.make_logger(tmp_path)
         log_metrics = _method(logger, "log_metrics")
@@ -192,7 +193,7 @@ class LoggerTests:
     def test_what_is_no_video_is_refused(
         self, tmp_path: Path, shape: tuple[int, ...]
     ) -> None:
-        import torch
+        torch = _torch()
 
         logger = self.make_logger(tmp_path)
 
@@ -240,7 +241,7 @@ class LoggerTests:
 
     def test_torchrls_recorder_dumps_into_it(self, tmp_path: Path) -> None:
         record = pytest.importorskip("torchrl.record", reason="the recorder itself")
-        import torch
+        torch = _torch()
 
         logger = self.make_logger(tmp_path)
         recorder = record.VideoRecorder(logger, "eval", skip=1, fps=10)
@@ -334,10 +335,13 @@ def _close(logger: Any) -> None:
         logger.close()
 
 
+def _torch() -> Any:
+    return pytest.importorskip("torch", reason="TorchRL's videos are tensors")
+
+
 def _video(num_frames: int) -> Any:
     """Return a tensor (1, T, 3, H, W) of frames that say their number."""
-    import torch
-
+    torch = _torch()
     frames = counting_frames(num_frames, 1, height=_HEIGHT, width=_WIDTH)[:, 0]
     return torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2)))[None]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._errors import MissingDependencyError
+from rollout_viewer._errors import requires
 
 if TYPE_CHECKING:
     from rollout_viewer.sources.sb3.callback import RolloutViewerCallback
@@ -32,16 +32,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
+    with requires(name, "sb3", "stable_baselines3", "torch"):
         module = importlib.import_module(f"{__name__}.{_HOMES[name]}")
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing != "stable_baselines3":
-            raise
-        raise MissingDependencyError(
-            f"{name} needs stable_baselines3, which is not installed. Run: "
-            'pip install "rollout-viewer[sb3]"'
-        ) from error
     value = getattr(module, name)
     globals()[name] = value
     return value

@@ -15,7 +15,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._errors import MissingDependencyError
+from rollout_viewer._errors import requires
 
 if TYPE_CHECKING:
     from rollout_viewer.sources.torchrl.pixel_render import PixelRenderTransform
@@ -48,16 +48,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
+    with requires(name, "torchrl", "torchrl", "tensordict", "torch"):
         module = importlib.import_module(f"{__name__}.{_HOMES[name]}")
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in ("tensordict", "torch", "torchrl"):
-            raise
-        raise MissingDependencyError(
-            f"{name} needs {missing}, which is not installed. Run: "
-            'pip install "rollout-viewer[torchrl]"'
-        ) from error
     value = getattr(module, name)
     globals()[name] = value
     return value
