@@ -55,10 +55,10 @@ export const common = {
 
 /** The page tells the kernel's version from its own. */
 async function version() {
-  const text = await readFile(join(here, "../rollout_viewer/__init__.py"), "utf8");
+  const text = await readFile(join(here, "../rollout_viewer/_version.py"), "utf8");
   const found = /^__version__ = "(.+)"$/m.exec(text)?.[1];
   if (!found)
-    throw new Error("build: expected __version__ in rollout_viewer/__init__.py");
+    throw new Error("build: expected __version__ in rollout_viewer/_version.py");
   return found;
 }
 

@@ -21,8 +21,7 @@ The command line does the same: ``rollout-viewer --help``.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rollout_viewer._errors import (
     CacheClosedError,
@@ -43,20 +42,23 @@ from rollout_viewer._errors import (
     StorageError,
     UnsupportedEnvError,
 )
+from rollout_viewer._lazy import lazy_names
+from rollout_viewer._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from rollout_viewer._cache import FrameCache
-    from rollout_viewer._clip import Clip
-    from rollout_viewer._frames import as_frames
-    from rollout_viewer._open import open_path as open
-    from rollout_viewer._rollout import record, rollout
-    from rollout_viewer._rows import Episode
-    from rollout_viewer._viewer import RolloutViewer, view
+    from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._cache.clip import Clip
+    from rollout_viewer._cache.open import open_path as open
+    from rollout_viewer._frames.convert import as_frames
+    from rollout_viewer._recording.episode import Episode
+    from rollout_viewer._viewer.widget import RolloutViewer, view
     from rollout_viewer.loggers.csv import CSVLogger
     from rollout_viewer.loggers.mlflow import MLFlowLogger
     from rollout_viewer.loggers.tee import TeeLogger
     from rollout_viewer.loggers.tensorboard import TensorBoardLogger, TensorboardLogger
     from rollout_viewer.loggers.wandb import WandbLogger
+    from rollout_viewer.sources._record import record
+    from rollout_viewer.sources._rollout import rollout
     from rollout_viewer.sources.gymnasium import RecordVideo, VectorRecordVideo
     from rollout_viewer.sources.sb3 import RolloutViewerCallback, VecVideoRecorder
     from rollout_viewer.sources.torchrl import (
@@ -68,35 +70,33 @@ if TYPE_CHECKING:
         rollout_callback,
     )
 
-__version__ = "0.1.0"
-
 # Names that need more than numpy and the standard library come when asked for.
-_LAZY = {
-    "CSVLogger": "rollout_viewer.loggers.csv:CSVLogger",
-    "Clip": "rollout_viewer._clip:Clip",
-    "Episode": "rollout_viewer._rows:Episode",
-    "FrameCache": "rollout_viewer._cache:FrameCache",
-    "LogValidationReward": "rollout_viewer.sources.torchrl:LogValidationReward",
-    "MLFlowLogger": "rollout_viewer.loggers.mlflow:MLFlowLogger",
-    "PixelRenderTransform": "rollout_viewer.sources.torchrl:PixelRenderTransform",
-    "RecordVideo": "rollout_viewer.sources.gymnasium:RecordVideo",
-    "Recorder": "rollout_viewer.sources.torchrl:Recorder",
-    "RolloutViewer": "rollout_viewer._viewer:RolloutViewer",
-    "RolloutViewerCallback": "rollout_viewer.sources.sb3:RolloutViewerCallback",
-    "TeeLogger": "rollout_viewer.loggers.tee:TeeLogger",
-    "TensorBoardLogger": "rollout_viewer.loggers.tensorboard:TensorBoardLogger",
-    "TensorDictRecorder": "rollout_viewer.sources.torchrl:TensorDictRecorder",
-    "TensorboardLogger": "rollout_viewer.loggers.tensorboard:TensorboardLogger",
-    "VecVideoRecorder": "rollout_viewer.sources.sb3:VecVideoRecorder",
-    "VectorRecordVideo": "rollout_viewer.sources.gymnasium:VectorRecordVideo",
-    "VideoRecorder": "rollout_viewer.sources.torchrl:VideoRecorder",
-    "WandbLogger": "rollout_viewer.loggers.wandb:WandbLogger",
-    "as_frames": "rollout_viewer._frames:as_frames",
-    "open": "rollout_viewer._open:open_path",
-    "record": "rollout_viewer._rollout:record",
-    "rollout": "rollout_viewer._rollout:rollout",
-    "rollout_callback": "rollout_viewer.sources.torchrl:rollout_callback",
-    "view": "rollout_viewer._viewer:view",
+_HOMES = {
+    "CSVLogger": "loggers.csv",
+    "Clip": "_cache.clip",
+    "Episode": "_recording.episode",
+    "FrameCache": "_cache.cache",
+    "LogValidationReward": "sources.torchrl",
+    "MLFlowLogger": "loggers.mlflow",
+    "PixelRenderTransform": "sources.torchrl",
+    "RecordVideo": "sources.gymnasium",
+    "Recorder": "sources.torchrl",
+    "RolloutViewer": "_viewer.widget",
+    "RolloutViewerCallback": "sources.sb3",
+    "TeeLogger": "loggers.tee",
+    "TensorBoardLogger": "loggers.tensorboard",
+    "TensorDictRecorder": "sources.torchrl",
+    "TensorboardLogger": "loggers.tensorboard",
+    "VecVideoRecorder": "sources.sb3",
+    "VectorRecordVideo": "sources.gymnasium",
+    "VideoRecorder": "sources.torchrl",
+    "WandbLogger": "loggers.wandb",
+    "as_frames": "_frames.convert",
+    "open": "_cache.open:open_path",
+    "record": "sources._record",
+    "rollout": "sources._rollout",
+    "rollout_callback": "sources.torchrl",
+    "view": "_viewer.widget",
 }
 
 __all__ = [
@@ -144,16 +144,4 @@ __all__ = [
     "view",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    target = _LAZY.get(name)
-    if target is None:
-        raise AttributeError(f"module 'rollout_viewer' has no attribute {name!r}")
-    module, attribute = target.split(":")
-    value = getattr(importlib.import_module(module), attribute)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -30,7 +30,7 @@ from rollout_viewer._errors import RolloutViewerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from rollout_viewer._cache import FrameCache
+    from rollout_viewer._cache.cache import FrameCache
 
 SUFFIX = ".rollout"
 # an HTML page of the demo may be larger than the default of to_html(): it is a file
@@ -72,7 +72,7 @@ def record(arguments: argparse.Namespace) -> None:
 
 def view(arguments: argparse.Namespace) -> None:
     """Write a recording as one HTML page, and open it where there is a display."""
-    from rollout_viewer._html import write_html
+    from rollout_viewer._export.html import write_html
 
     with _open(arguments.file) as cache:
         page = arguments.html
@@ -95,7 +95,7 @@ def view(arguments: argparse.Namespace) -> None:
 
 def export(arguments: argparse.Namespace) -> None:
     """Write a recording as mp4, csv, html, ...; in a folder: the missing videos."""
-    from rollout_viewer._export import find_writer
+    from rollout_viewer._export.write import find_writer
 
     if arguments.file.is_dir():
         _finish(arguments.file, arguments.outputs)
@@ -140,7 +140,7 @@ def info(arguments: argparse.Namespace) -> None:
 
 def compact(arguments: argparse.Namespace) -> None:
     """Pack a finished recording harder, in place: the same pictures in fewer bytes."""
-    from rollout_viewer._compact import compact as compact_file
+    from rollout_viewer._recording.compact import compact as compact_file
 
     for file in arguments.files:
         path, before, after = compact_file(file, level=arguments.level)
@@ -177,7 +177,7 @@ def demo(arguments: argparse.Namespace) -> None:
                     overwrite=True,
                     on_progress=on_progress,
                 )
-        from rollout_viewer._html import write_html
+        from rollout_viewer._export.html import write_html
 
         page = write_html(
             cache,
@@ -216,15 +216,15 @@ def _record(
         RolloutViewerError: The environment cannot be made, or fails at its first
             reset; no file is left then.
     """
-    from rollout_viewer._cache import FrameCache
-    from rollout_viewer._rollout import rollout
-    from rollout_viewer.sources._by_name import make_envs, told_of
+    from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer.sources._make import described, make_envs
+    from rollout_viewer.sources._rollout import rollout
 
     envs = make_envs(env_id, num_envs)
     try:
         cache = FrameCache(path, metadata={"env_id": env_id, "seed": seed})
         try:
-            with cache, told_of(env_id):
+            with cache, described(env_id):
                 rollout(
                     envs, max_steps=steps, seed=seed, cache=cache, progress=_is_shown()
                 )
@@ -237,14 +237,14 @@ def _record(
 
 
 def _open(path: pathlib.Path) -> FrameCache:
-    from rollout_viewer._open import open_path
+    from rollout_viewer._cache.open import open_path
 
     return open_path(path)
 
 
 def _finish(folder: pathlib.Path, outputs: Sequence[pathlib.Path]) -> None:
     """Write the videos that are missing in a folder."""
-    from rollout_viewer._missing_videos import finish_videos
+    from rollout_viewer._recorder.video_recovery import finish_videos
 
     if outputs:
         raise RolloutViewerError(
@@ -541,6 +541,6 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
 
 
 def _version() -> str:
-    from rollout_viewer import __version__
+    from rollout_viewer._version import __version__
 
     return f"rollout-viewer {__version__}"

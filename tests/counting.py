@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from rollout_viewer._cache import FrameCache
+from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer.testing import counting_frame, read_count
 
 Frame = npt.NDArray[np.uint8]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer._ahead import WORTH_IT_BYTES, in_order
+from rollout_viewer._recording.prefetch import WORTH_IT_BYTES, read_ahead
 
 
 def test_large_things_are_read_one_ahead_in_order_and_by_another_thread():
@@ -17,7 +17,7 @@ def test_large_things_are_read_one_ahead_in_order_and_by_another_thread():
         threads.add(threading.get_ident())
         return number * number
 
-    things = in_order(read, range(5), WORTH_IT_BYTES)
+    things = read_ahead(read, range(5), WORTH_IT_BYTES)
 
     assert next(things) == 0
     assert list(things) == [1, 4, 9, 16]
@@ -28,7 +28,7 @@ def test_large_things_are_read_one_ahead_in_order_and_by_another_thread():
 def test_small_things_are_read_where_they_are_asked_for():
     asked = []
 
-    things = in_order(asked.append, range(5), WORTH_IT_BYTES - 1)
+    things = read_ahead(asked.append, range(5), WORTH_IT_BYTES - 1)
     next(things)
 
     assert asked == [0]
@@ -36,12 +36,12 @@ def test_small_things_are_read_where_they_are_asked_for():
 
 def test_what_cannot_be_read_is_told_in_its_turn_and_no_thread_stays():
     before = threading.active_count()
-    things = in_order([10, 11].__getitem__, range(9), WORTH_IT_BYTES)
+    things = read_ahead([10, 11].__getitem__, range(9), WORTH_IT_BYTES)
 
     assert [next(things), next(things)] == [10, 11]
     with pytest.raises(IndexError):
         next(things)
-    left = in_order([10, 11].__getitem__, range(2), WORTH_IT_BYTES)
+    left = read_ahead([10, 11].__getitem__, range(2), WORTH_IT_BYTES)
     next(left)
     left.close()
 

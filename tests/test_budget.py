@@ -254,11 +254,11 @@ def test_a_saved_copy_and_a_cleared_cache_know_what_went(tmp_path):
 
 
 def test_the_manifest_tells_the_first_row_that_is_shown():
-    from rollout_viewer._protocol import manifest
+    from rollout_viewer._page.messages import build_manifest
 
     cache = play(latest(), 1000)
 
-    assert manifest(cache, title="")["first_row"] == cache.first_row > 0
+    assert build_manifest(cache, title="")["first_row"] == cache.first_row > 0
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 )
 
 import rollout_viewer as rv
-from rollout_viewer._budget import Budget
+from rollout_viewer._recording.eviction import Budget
 
 SIZES = {
     ("front", 0): (5, 7),

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer._codec import CHUNK_ROWS
-from rollout_viewer._readers import Readers
+from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.decoder_cache import DecoderCache
 
 MEMORY_BYTES = 64_000_000
 
@@ -136,7 +136,7 @@ def test_blocks_without_pictures_take_their_share_of_the_readers_budget():
     cache.append(np.zeros((1, 8, 8, 3), np.uint8), kind="step", reward=[0])
     for _ in range(40 * CHUNK_ROWS):
         cache.append([None], kind="step", reward=[0])
-    readers = Readers(budget_bytes=4096)
+    readers = DecoderCache(budget_bytes=4096)
 
     shown = [
         readers.is_shown(cache._recording, block * CHUNK_ROWS, 0) for block in range(40)

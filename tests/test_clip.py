@@ -4,10 +4,10 @@ import counting  # type: ignore[import-not-found] # beside this file
 import numpy as np
 import pytest
 
-from rollout_viewer._cache import FrameCache
-from rollout_viewer._clip import Clip
+from rollout_viewer._cache.cache import FrameCache
+from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import ExportTooLargeError, RowError
-from rollout_viewer._frames import missing_picture
+from rollout_viewer._frames.grid import missing_picture
 
 
 def numbers(frames, count=1):

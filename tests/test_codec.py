@@ -11,21 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollout_viewer import FrameError, RecordingError
-from rollout_viewer._codec import (
+from rollout_viewer._frames.chunk import (
     ABSENT,
     CHUNK_ROWS,
     EQUAL,
     INTRA,
-    MAX_DECODES,
     RAW,
-    ChunkEncoder,
-    ChunkReader,
-    Scratch,
     absent,
     join,
     parse,
-    zstd_header,
 )
+from rollout_viewer._frames.decoder import ChunkDecoder
+from rollout_viewer._frames.encoder import MAX_DECODES, ChunkEncoder, Scratch
+from rollout_viewer._frames.zstd_blocks import zstd_header
 
 
 def encoder(height=6, width=5):
@@ -34,7 +32,7 @@ def encoder(height=6, width=5):
 
 def decode(chunk):
     parsed = parse(chunk)
-    reader = ChunkReader(parsed)
+    reader = ChunkDecoder(parsed)
     frames = np.empty((len(parsed.kinds), parsed.height, parsed.width, 3), np.uint8)
     shown = [reader.read(i, frame) for i, frame in enumerate(frames)]
     return frames, shown
@@ -72,7 +70,7 @@ def test_every_frame_comes_back_bit_for_bit_in_any_order(film):
 
     for index in reversed(range(len(film))):
         out = np.empty((*size, 3), np.uint8)
-        reader = ChunkReader(parsed)
+        reader = ChunkDecoder(parsed)
         expected = film[index]
         assert reader.read(index, out) == (expected is not None)
         assert (out == (0 if expected is None else expected)).all()
@@ -85,7 +83,7 @@ def test_frames_in_order_cost_one_decode_each():
     for i, frame in enumerate(frames):
         frame[i, i] = 255
         coder.add(frame)
-    reader = ChunkReader(parse(coder.seal()))
+    reader = ChunkDecoder(parse(coder.seal()))
     out = np.empty((40, 40, 3), np.uint8)
 
     for i in range(CHUNK_ROWS):
@@ -151,7 +149,7 @@ def test_a_late_frame_is_marked_wherever_it_stands():
     assert [len(r) for r in parse(whole).records[2:]] == [1, 0, 1, 0]
     assert decode(whole)[1] == [False, True, True, True, True, True]
     assert (decode(whole)[0][1:] == frame).all()
-    reader = ChunkReader(parse(whole))
+    reader = ChunkDecoder(parse(whole))
     assert [reader.has_picture(index) for index in range(6)] == [
         *(False, False, False),
         *(True, False, True),
@@ -286,7 +284,7 @@ def test_a_forged_record_is_an_error_and_not_other_pixels():
     record = zstandard.compress(b"\0" * 30)[5:]
     body = absent(6, 5, 0, 1)[:12] + struct.pack("<I", len(record) << 3 | INTRA)
     body += record
-    reader = ChunkReader(parse(body + struct.pack("<I", zlib.crc32(body))))
+    reader = ChunkDecoder(parse(body + struct.pack("<I", zlib.crc32(body))))
 
     with pytest.raises(RecordingError, match="expected record 0 to hold 90 bytes"):
         reader.read(0, np.empty((6, 5, 3), np.uint8))

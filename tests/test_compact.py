@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer import _compact
-from rollout_viewer._codec import MAX_DECODES, ChunkReader, parse
-from rollout_viewer._compact import compact
+from rollout_viewer._frames.chunk import parse
+from rollout_viewer._frames.decoder import ChunkDecoder
+from rollout_viewer._frames.encoder import MAX_DECODES
+from rollout_viewer._recording import compact as compact_module
+from rollout_viewer._recording.compact import compact, repack_chunk
 
 NUM_ROWS = 110
 
@@ -86,7 +88,7 @@ def test_no_frame_takes_more_decodes_than_the_format_allows(tmp_path):
     for block in range(3):
         chunk = parse(rv.open(path)._recording.chunk(block, 0))
         for index in range(32):
-            reader = ChunkReader(chunk)
+            reader = ChunkDecoder(chunk)
             reader.read(index, out)
             assert reader.num_decodes <= MAX_DECODES
 
@@ -158,7 +160,7 @@ def test_pictures_that_came_out_different_leave_the_recording_alone(
     path = tmp_path / "run.rollout"
     record(path).close()
     before = path.read_bytes()
-    repack = _compact.repack
+    repack = repack_chunk
 
     def careless(chunk, scratch):
         other = repack(chunk, scratch)
@@ -168,7 +170,7 @@ def test_pictures_that_came_out_different_leave_the_recording_alone(
             else repack(chunk._replace(kinds=[k or 5 for k in chunk.kinds]), scratch)
         )
 
-    monkeypatch.setattr(_compact, "repack", careless)
+    monkeypatch.setattr(compact_module, "repack_chunk", careless)
 
     with pytest.raises(rv.RecordingError, match="The recording is as it was"):
         compact(path)

@@ -29,7 +29,6 @@ from gymnasium.wrappers.vector import RecordVideo as VectorOriginal
 
 import rollout_viewer as rv
 from rollout_viewer._video import read_video
-from rollout_viewer.sources.gymnasium import _videos
 from rollout_viewer.testing import CountingEnv, counting_frame, read_count
 
 
@@ -333,7 +332,7 @@ def test_arguments_are_gymnasiums_and_three_more_by_keyword(original, ours):
 def test_the_default_schedule_is_gymnasiums():
     from gymnasium.utils.save_video import capped_cubic_video_schedule
 
-    ours = _videos.capped_cubic_video_schedule
+    ours = capped_cubic_video_schedule
 
     for episode in range(5000):
         assert ours(episode) == capped_cubic_video_schedule(episode)

@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer import _details
+from rollout_viewer._page.details import (
+    MAX_BYTES,
+    FieldCatalog,
+    column_message,
+    details_message,
+)
 
 NUM_ROWS = 70
 
@@ -47,7 +52,7 @@ def values_of(message, name):
 def test_details_are_what_the_cache_has_at_each_row():
     cache = recording()
 
-    message = _details.details(cache, 1, 32)
+    message = details_message(cache, 1, 32)
 
     assert message.content["count"] == NUM_ROWS - 32
     obs, actions = values_of(message, "obs"), values_of(message, "action")
@@ -60,8 +65,8 @@ def test_details_are_what_the_cache_has_at_each_row():
 def test_a_column_is_what_the_cache_has_of_all_envs():
     cache = recording()
 
-    obs = np.frombuffer(_details.column(cache, "obs", 0, 3).buffers[0], "<f4")
-    action = np.frombuffer(_details.column(cache, "action", 0, 0).buffers[0], "<f4")
+    obs = np.frombuffer(column_message(cache, "obs", 0, 3).buffers[0], "<f4")
+    action = np.frombuffer(column_message(cache, "action", 0, 0).buffers[0], "<f4")
 
     np.testing.assert_array_equal(obs.reshape(-1, 2), cache.column("obs", 3)[..., 0])
     expected = [
@@ -74,7 +79,7 @@ def test_a_column_is_what_the_cache_has_of_all_envs():
 def test_large_arrays_are_told_by_three_numbers():
     cache = recording(scan=lambda row: np.full((2, 2000), row, np.int16))
 
-    message = _details.details(cache, 0, 0)
+    message = details_message(cache, 0, 0)
 
     scan = next(f for f in message.content["fields"] if f["name"] == "scan")
     assert (scan["is_summary"], scan["shape"], scan["dtype"]) == (True, [2000], "int16")
@@ -84,10 +89,10 @@ def test_large_arrays_are_told_by_three_numbers():
 def test_an_answer_stays_within_its_bytes_and_the_next_goes_on():
     cache = recording(wide=lambda row: np.full((2, 1000), row, np.float64))
 
-    first = _details.details(cache, 0, 0)
-    second = _details.details(cache, 0, first.content["count"])
+    first = details_message(cache, 0, 0)
+    second = details_message(cache, 0, first.content["count"])
 
-    assert sum(map(len, first.buffers)) < _details.MAX_BYTES + 10_000
+    assert sum(map(len, first.buffers)) < MAX_BYTES + 10_000
     assert 0 < first.content["count"] < NUM_ROWS
     assert values_of(second, "wide")[0][0] == first.content["count"]
 
@@ -95,9 +100,9 @@ def test_an_answer_stays_within_its_bytes_and_the_next_goes_on():
 def test_large_arrays_are_read_a_few_rows_at_a_time():
     cache = recording(scan=lambda row: np.full((2, 200_000), row, np.float64))
 
-    details = _details.details(cache, 0, 0).content
-    column = _details.column(cache, "value", 0, 0).content
-    action = _details.column(cache, "action", 0, 0)
+    details = details_message(cache, 0, 0).content
+    column = column_message(cache, "value", 0, 0).content
+    action = column_message(cache, "action", 0, 0)
 
     # 3.2 MB a row
     assert details["count"] == column["count"] == 11
@@ -111,7 +116,7 @@ def test_values_that_change_their_shape_are_told_apart():
             np.zeros((1, 4, 4, 3), np.uint8), data={"x": np.zeros((1, 1 + row % 2))}
         )
 
-    message = _details.details(cache, 0, 0)
+    message = details_message(cache, 0, 0)
 
     told = [(field["shape"], field["rows"]) for field in message.content["fields"]]
     assert told == [([1], [0, 2]), ([2], [1, 3])]
@@ -141,20 +146,20 @@ def test_what_nobody_recorded_is_answered_with_nothing():
     cache = recording()
 
     for message in (
-        _details.details(cache, 7, 0),
-        _details.details(cache, 0, 999),
-        _details.details(cache, -1, -5),
-        _details.details(rv.FrameCache(), 0, 0),
+        details_message(cache, 7, 0),
+        details_message(cache, 0, 999),
+        details_message(cache, -1, -5),
+        details_message(rv.FrameCache(), 0, 0),
     ):
         assert message.content["count"] == 0
-    assert _details.column(cache, "obs", 0, 999).content["count"] == 0
-    unknown = np.frombuffer(_details.column(cache, "no", 9, 0).buffers[0], "<f4")
+    assert column_message(cache, "obs", 0, 999).content["count"] == 0
+    unknown = np.frombuffer(column_message(cache, "no", 9, 0).buffers[0], "<f4")
     assert np.isnan(unknown).all()
 
 
 def test_the_manifest_tells_data_meanings_and_segments():
     cache = rv.FrameCache(metadata={"action_meanings": ["NOOP", "FIRE"]})
-    about = _details.About()
+    about = FieldCatalog()
     assert about.told(cache)["data"] == []
     for name in ("before", "after"):
         with cache.segment(name):

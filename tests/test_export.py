@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 import rollout_viewer as rv
-from rollout_viewer._cache import FrameCache
+from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._errors import (
     ExportCancelled,
     ExportError,
@@ -24,8 +24,9 @@ from rollout_viewer._errors import (
     RolloutViewerWarning,
     RowError,
 )
-from rollout_viewer._export import dump_clip, write_clip
-from rollout_viewer._text import Lettering
+from rollout_viewer._export.dump import dump_clip
+from rollout_viewer._export.write import write_clip
+from rollout_viewer._frames.text import Lettering
 from rollout_viewer._video import read_video
 
 VIDEOS = [".mp4", ".webm", ".gif"]
@@ -360,8 +361,8 @@ def test_parquet_says_what_csv_says(tmp_path):
 
 
 def test_a_long_parquet_file_is_written_in_groups(tmp_path, monkeypatch):
-    monkeypatch.setattr("rollout_viewer._tables._GROUP_LINES", 200)
-    monkeypatch.setattr("rollout_viewer._tables._WINDOW_ROWS", 50)
+    monkeypatch.setattr("rollout_viewer._export.table_files._GROUP_LINES", 200)
+    monkeypatch.setattr("rollout_viewer._export.table_files._WINDOW_ROWS", 50)
 
     (path,) = counting.recording(250, num_envs=2).clip().write(tmp_path / "a.parquet")
 
@@ -405,7 +406,7 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("suffix", [".pt", ".npz"])
 def test_what_is_loaded_whole_is_refused_above_a_size(tmp_path, monkeypatch, suffix):
-    monkeypatch.setattr("rollout_viewer._formats.MAX_TENSOR_BYTES", 10_000)
+    monkeypatch.setattr("rollout_viewer._export.writers.MAX_TENSOR_BYTES", 10_000)
 
     with pytest.raises(ExportTooLargeError, match=r"got .* GB \(3 frames of 64x48\)"):
         counting.recording(3).clip().write(tmp_path / f"a{suffix}")

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from rollout_viewer._cache import FrameCache
+from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer.testing import counting_frame
 
 pytestmark = pytest.mark.skipif(

@@ -2,9 +2,9 @@ import counting  # type: ignore[import-not-found] # beside this file
 import numpy as np
 import pytest
 
-from rollout_viewer._cache import FrameCache
+from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._errors import RowError
-from rollout_viewer._figure import exposed
+from rollout_viewer._export.figure import exposed
 
 
 def image_of(axes):

@@ -6,22 +6,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout_viewer import _frames
 from rollout_viewer._errors import FrameError, RolloutViewerWarning
-from rollout_viewer._frames import (
-    as_frames,
-    crop,
-    grid,
-    grid_shape,
-    missing_picture,
-    resize,
-    split_frames,
-)
+from rollout_viewer._frames import convert
+from rollout_viewer._frames.convert import as_frames, split_frames
+from rollout_viewer._frames.grid import grid, grid_shape, missing_picture
+from rollout_viewer._frames.transform import crop, resize
 
 
 @pytest.fixture(autouse=True)
 def _nothing_was_said(monkeypatch):
-    monkeypatch.setattr(_frames, "_said", set())
+    monkeypatch.setattr(convert, "_warned", set())
 
 
 def picture(*shape: int, seed: int = 0) -> np.ndarray:

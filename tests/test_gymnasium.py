@@ -11,8 +11,8 @@ from gymnasium.wrappers.vector import DictInfoToList
 
 import rollout_viewer as rv
 from rollout_viewer._errors import FrameError, RenderError
-from rollout_viewer._frames import as_frames
-from rollout_viewer._rollout import record
+from rollout_viewer._frames.convert import as_frames
+from rollout_viewer.sources._record import record
 from rollout_viewer.testing import CountingEnv, counting_frame
 
 # Every kind of env here runs for so many calls: past the first ends.

@@ -2,9 +2,9 @@ import counting  # type: ignore[import-not-found] # beside this file
 import numpy as np
 import pytest
 
-from rollout_viewer._cache import FrameCache
-from rollout_viewer._labels import Labels, _Texts
-from rollout_viewer._text import Lettering
+from rollout_viewer._cache.cache import FrameCache
+from rollout_viewer._export.labels import Labels, _Texts
+from rollout_viewer._frames.text import Lettering
 
 
 def recording(num_rows=6):

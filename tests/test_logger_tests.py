@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from rollout_viewer._clip import Clip
+from rollout_viewer._cache.clip import Clip
 from rollout_viewer.testing import LoggerTests
 
 

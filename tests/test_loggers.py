@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from rollout_viewer._clip import Clip
+from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import (
     ExportCancelled,
     FrameError,

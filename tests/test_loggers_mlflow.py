@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import rollout_viewer as rv
-from rollout_viewer._clip import Clip
+from rollout_viewer._cache.clip import Clip
 from rollout_viewer._video import read_video
 from rollout_viewer.loggers import MLFlowLogger
 from rollout_viewer.testing import LoggerTests

@@ -13,7 +13,7 @@ import torch
 from wandb_files import config, history, records  # type: ignore[import-not-found]
 
 import rollout_viewer as rv
-from rollout_viewer._clip import Clip
+from rollout_viewer._cache.clip import Clip
 from rollout_viewer._video import read_video
 from rollout_viewer.loggers import WandbLogger
 from rollout_viewer.testing import LoggerTests

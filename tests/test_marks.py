@@ -98,7 +98,7 @@ def test_marks_of_an_opened_recording_are_kept_and_seen_by_all_who_have_it(tmp_p
 
 @pytest.mark.parametrize("make", ["save", "compact"])
 def test_marks_survive_a_copy(tmp_path, make):
-    from rollout_viewer._compact import compact
+    from rollout_viewer._recording.compact import compact
 
     cache = record(tmp_path / "a.rollout")
     cache.bookmark(2, "a")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer._open import is_video, record_video
+from rollout_viewer._cache.open import is_video, record_video
 
 
 def write(path, num_frames=9, codec=None, fps=12):

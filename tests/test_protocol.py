@@ -14,8 +14,17 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer import _details, _protocol
-from rollout_viewer._codec import ChunkReader, parse
+from rollout_viewer._frames.chunk import parse
+from rollout_viewer._frames.decoder import ChunkDecoder
+from rollout_viewer._page.details import column_message, details_message
+from rollout_viewer._page.messages import (
+    build_manifest,
+    data_message,
+    decode_chunks,
+    piece_message,
+    recording_messages,
+)
+from rollout_viewer._page.protocol import Message
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -54,25 +63,21 @@ def numbers():
 
 def messages():
     cache = recording()
-    manifest = _protocol.manifest(
-        cache, title="golden", dump_folder="/runs", columns=None
-    )
+    manifest = build_manifest(cache, title="golden", dump_folder="/runs", columns=None)
     pieces = [
         (
             0,
             slot,
-            _protocol.piece(cache._recording, 0, slot, 0, cache.num_rows, pytest.fail),
+            piece_message(cache._recording, 0, slot, 0, cache.num_rows, pytest.fail),
         )
         for slot in range(2)
     ]
-    data = _protocol.data_message(0, cache, 0, 4, pieces, num_rows=4)
+    data = data_message(0, cache, 0, 4, pieces, num_rows=4)
     return {
-        "manifest": _protocol.Message(
-            {**manifest, "session": "0" * 32, "version": "0.1.0"}, []
-        ),
+        "manifest": Message({**manifest, "session": "0" * 32, "version": "0.1.0"}, []),
         "data": data,
-        "details": _details.details(numbers(), 1, 0),
-        "column": _details.column(numbers(), "action", 0, 0),
+        "details": details_message(numbers(), 1, 0),
+        "column": column_message(numbers(), "action", 0, 0),
     }
 
 
@@ -92,8 +97,8 @@ def frames_of(data, num_rows, num_slots, height=8, width=6):
     """Decode the pictures of exported messages: (rows, slots, H, W, 3)."""
     frames = np.zeros((num_rows, num_slots, height, width, 3), np.uint8)
     for message in data:
-        for block, slot, chunk in _protocol.decode_chunks(message.buffers[4]):
-            reader = ChunkReader(parse(chunk))
+        for block, slot, chunk in decode_chunks(message.buffers[4]):
+            reader = ChunkDecoder(parse(chunk))
             for index in range(len(parse(chunk).kinds)):
                 reader.read(index, frames[block * 32 + index, slot])
     return frames
@@ -108,7 +113,7 @@ def exported(**options):
     cache, frames = rv.FrameCache(), film(80, 3)
     for images in frames:
         cache.append(images, reward=np.ones(3))
-    manifest, *data = _protocol.recording_messages(cache, **options)
+    manifest, *data = recording_messages(cache, **options)
     return manifest.content, data, frames
 
 

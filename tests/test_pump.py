@@ -8,8 +8,20 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer import _protocol, _pump
-from rollout_viewer._codec import ABSENT, CHUNK_ROWS, join, parse
+from rollout_viewer._frames.chunk import ABSENT, CHUNK_ROWS, join, parse
+from rollout_viewer._page.messages import (
+    build_manifest,
+    decode_chunks,
+    recording_messages,
+)
+from rollout_viewer._page.protocol import check
+from rollout_viewer._viewer import stream
+from rollout_viewer._viewer.stream import (
+    ACK_TIMEOUT_S,
+    BLIND_INTERVAL_S,
+    HELLO_TIMEOUT_S,
+    PageStream,
+)
 
 
 class Page:
@@ -23,9 +35,9 @@ class Page:
         self.is_deaf = False
         self.errors = []
         self.other = []
-        self.pump = _pump.Pump(
+        self.pump = PageStream(
             cache,
-            make_manifest=lambda: _protocol.manifest(cache, title="t", **manifest),
+            make_manifest=lambda: build_manifest(cache, title="t", **manifest),
             send=self.take,
             on_message=self.other.append,
             on_error=self.errors.append,
@@ -59,7 +71,7 @@ class Page:
 
     @property
     def pieces(self):
-        return [p for m in self.data for p in _protocol.decode_chunks(m.buffers[4])]
+        return [p for m in self.data for p in decode_chunks(m.buffers[4])]
 
     def chunks(self):
         found = {}
@@ -73,7 +85,7 @@ class Page:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    monkeypatch.setattr(_pump, "MIN_INTERVAL_S", 0.0)
+    monkeypatch.setattr(stream, "MIN_INTERVAL_S", 0.0)
 
 
 def record(cache, num_rows, num_envs=2):
@@ -152,8 +164,8 @@ def test_what_the_page_asks_for_comes_first():
 
 
 def test_a_page_that_does_not_answer_is_sent_a_window_and_then_the_newest(monkeypatch):
-    monkeypatch.setattr(_pump, "MESSAGE_BYTES", 2000)
-    monkeypatch.setattr(_pump, "WINDOW_BYTES", 10_000)
+    monkeypatch.setattr(stream, "MESSAGE_BYTES", 2000)
+    monkeypatch.setattr(stream, "WINDOW_BYTES", 10_000)
     cache = record(rv.FrameCache(), 320)
     page = Page(cache)
     page.is_deaf = True
@@ -165,12 +177,12 @@ def test_a_page_that_does_not_answer_is_sent_a_window_and_then_the_newest(monkey
     record(cache, 2)
     page.step()
     assert len(page.data) == in_window
-    page.now += _pump.ACK_TIMEOUT_S + 0.1
+    page.now += ACK_TIMEOUT_S + 0.1
     page.step()
 
     assert len(page.data) == in_window + 1
     assert max(block for block, _, _ in page.pieces) == 322 // CHUNK_ROWS
-    page.now += _pump.BLIND_INTERVAL_S
+    page.now += BLIND_INTERVAL_S
     page.step()
     assert len(page.data) == in_window + 2
 
@@ -218,7 +230,7 @@ def test_a_page_that_cannot_say_hello_is_served_all_the_same():
     page.step()
     assert not page.messages
 
-    page.now += _pump.HELLO_TIMEOUT_S + 0.1
+    page.now += HELLO_TIMEOUT_S + 0.1
     page.step()
 
     assert len(page.chunks()) == 4
@@ -233,7 +245,7 @@ def test_a_page_that_cannot_say_hello_is_served_all_the_same():
 )
 def test_a_message_that_is_none_is_an_error_of_the_page(content):
     with pytest.raises(rv.ProtocolError, match="Reload the page"):
-        _protocol.check(content)
+        check(content)
 
 
 def test_other_messages_are_handed_on():
@@ -290,12 +302,12 @@ def test_a_page_for_a_file_says_what_is_damaged_and_has_the_rest(tmp_path):
     connection.close()
 
     with pytest.warns(rv.RolloutViewerWarning, match="got 1 damaged chunks"):
-        messages = list(_protocol.recording_messages(rv.open(path)))
+        messages = list(recording_messages(rv.open(path)))
 
     chunks = {
         (block, slot): set(parse(chunk).kinds)
         for message in messages[1:]
-        for block, slot, chunk in _protocol.decode_chunks(message.buffers[4])
+        for block, slot, chunk in decode_chunks(message.buffers[4])
     }
     assert [key for key, kinds in chunks.items() if kinds == {ABSENT}] == [(0, 0)]
     assert len(chunks) == 4

@@ -18,11 +18,11 @@ import pytest
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
 import rollout_viewer as rv
-from rollout_viewer import _takes
 from rollout_viewer._cli import main
-from rollout_viewer._growing_video import GrowingVideo
-from rollout_viewer._rows import Kind
-from rollout_viewer._takes import Takes
+from rollout_viewer._recorder import video_recorder
+from rollout_viewer._recorder.background_video import BackgroundVideo
+from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
+from rollout_viewer._recording.rows import Kind
 from rollout_viewer._video import read_video
 from rollout_viewer.sources.gymnasium import vector
 from rollout_viewer.testing import CountingEnv, counting_frame, read_count
@@ -432,13 +432,13 @@ def test_export_of_a_recording_needs_a_file_name(killed, capsys):
 
 def test_a_video_that_its_process_noted_too_late_is_not_written_twice(killed):
     rv.RecordVideo(CountingEnv(), str(killed)).close()
-    from rollout_viewer import _store
+    from rollout_viewer._recording.database import amend_meta
 
     cache = rv.open(killed / "rl-video.rollout")
     start = cache.episodes[1].start
     cache.close()
     path = killed / "rl-video.rollout"
-    _store.amend_meta(path, "takes", [{"name": "rl-video-episode-2", "start": start}])
+    amend_meta(path, "takes", [{"name": "rl-video-episode-2", "start": start}])
 
     assert main(["export", str(killed)]) == 0
 
@@ -466,7 +466,7 @@ def test_a_trigger_whose_video_fails_warns_and_the_next_recorder_writes_it(
         raise rv.ExportError("no space left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(GrowingVideo, "finish", fail)
+        patch.setattr(BackgroundVideo, "finish", fail)
         with pytest.warns(rv.RolloutViewerWarning, match="no space left"):
             play(env, 4)
     env.close()
@@ -486,7 +486,7 @@ def test_a_stop_that_a_person_calls_raises_and_keeps_the_frames(tmp_path, monkey
         raise rv.ExportError("no space left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(GrowingVideo, "finish", fail)
+        patch.setattr(BackgroundVideo, "finish", fail)
         with pytest.raises(rv.ExportError, match="no space left"):
             env.stop_recording()
     assert not env.recording
@@ -581,7 +581,7 @@ def test_workers_record_into_one_folder(tmp_path):
 
 
 def test_rows_without_a_picture_are_no_frames_of_a_video(tmp_path):
-    takes = Takes(1, tmp_path, prefix="sb3", where="VecVideoRecorder")
+    takes = VideoFolderRecorder(1, tmp_path, prefix="sb3", where="VecVideoRecorder")
     takes.start("clip")
 
     takes.add([Kind.RESET], lambda: [counting_frame(0)])
@@ -598,9 +598,9 @@ def test_rows_without_a_picture_are_no_frames_of_a_video(tmp_path):
 def test_the_oldest_pictures_go_and_those_of_a_running_video_stay(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(_takes, "RECORDING_BYTES", 1_000_000)
+    monkeypatch.setattr(video_recorder, "RECORDING_BYTES", 1_000_000)
     rng = np.random.default_rng(0)
-    takes = Takes(1, tmp_path, prefix="noise", where="RecordVideo")
+    takes = VideoFolderRecorder(1, tmp_path, prefix="noise", where="RecordVideo")
 
     for number in range(4):
         takes.start(f"clip-{number}")

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from IPython.core.formatters import DisplayFormatter
 
 import rollout_viewer as rv
-from rollout_viewer import _held_back, _recorder
-from rollout_viewer._recorder import Recorder
-from rollout_viewer._rollout import record
-from rollout_viewer._rows import Kind, Rows
+from rollout_viewer._recorder import episode_filter
+from rollout_viewer._recorder import recorder as recorder_module
+from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer._recording.rows import Kind, Rows
+from rollout_viewer.sources._record import record
 from rollout_viewer.testing import CountingEnv, counting_frame, read_count
 from tests.test_gymnasium import episodes, table, vector
 
@@ -323,7 +324,7 @@ def test_a_cut_off_episode_is_asked_about_too():
 
 
 def test_rows_nobody_waits_for_are_given_up(monkeypatch):
-    monkeypatch.setattr(_held_back, "_TIDY_ROWS", 10)
+    monkeypatch.setattr(episode_filter, "_TIDY_ROWS", 10)
     simulators = [
         Simulator([7, 30]),
         Simulator([7, 30], keep_episode=lambda episode: True),
@@ -508,7 +509,7 @@ def test_without_a_logger_a_dump_goes_to_the_viewers_folder(tmp_path):
 
 def test_the_viewer_is_made_once_and_bound_to_logger_and_tag(monkeypatch):
     # The page is not what this is about, and not built everywhere.
-    monkeypatch.setattr("rollout_viewer._viewer._bundle", lambda name: "")
+    monkeypatch.setattr("rollout_viewer._viewer.widget._bundle", lambda name: "")
     logger = ListLogger()
     env = record(CountingEnv([2]), logger=logger, tag="count")
     env.reset()
@@ -522,8 +523,8 @@ def test_the_viewer_is_made_once_and_bound_to_logger_and_tag(monkeypatch):
 
 
 def test_the_last_line_of_a_notebooks_cell_shows_the_viewer(monkeypatch):
-    monkeypatch.setattr("rollout_viewer._viewer._bundle", lambda name: "")
-    monkeypatch.setattr(_recorder, "is_notebook", lambda: True)
+    monkeypatch.setattr("rollout_viewer._viewer.widget._bundle", lambda name: "")
+    monkeypatch.setattr(recorder_module, "is_notebook", lambda: True)
     for env in (CountingEnv([2]), vector(AutoresetMode.NEXT_STEP, [2])):
         recorded = record(env)
         recorded.reset()

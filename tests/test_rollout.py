@@ -10,9 +10,10 @@ import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import rollout_viewer as rv
-from rollout_viewer import _rollout
 from rollout_viewer._errors import UnsupportedEnvError
-from rollout_viewer._rollout import record, rollout
+from rollout_viewer.sources import _rollout
+from rollout_viewer.sources._record import record
+from rollout_viewer.sources._rollout import _bar, rollout
 from rollout_viewer.testing import CountingEnv, counting_frame
 from tests.test_gymnasium import episodes, table, vector
 
@@ -382,7 +383,7 @@ def test_progress_is_a_bar_in_a_terminal_and_nothing_elsewhere(monkeypatch):
 def test_progress_is_shown_in_a_notebook_too(monkeypatch):
     monkeypatch.setattr(_rollout, "is_notebook", lambda: True)
 
-    with warnings.catch_warnings(), _rollout._bar(5, True) as bar:
+    with warnings.catch_warnings(), _bar(5, True) as bar:
         assert not bar.disable
 
 

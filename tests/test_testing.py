@@ -8,7 +8,8 @@ import gymnasium
 import numpy as np
 import pytest
 
-from rollout_viewer._frames import grid, resize
+from rollout_viewer._frames.grid import grid
+from rollout_viewer._frames.transform import resize
 from rollout_viewer.testing import (
     MAX_ENV,
     MAX_ROW,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rollout_viewer._text import Lettering, paste
+from rollout_viewer._frames.text import Lettering, paste
 
 
 def test_a_text_is_white_on_black_and_as_large_as_asked():

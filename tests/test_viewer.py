@@ -13,15 +13,16 @@ import pytest
 import traitlets
 
 import rollout_viewer as rv
-from rollout_viewer import _cells, _html, _viewer
-from rollout_viewer._protocol import check
+from rollout_viewer._export import html
+from rollout_viewer._page.protocol import check
+from rollout_viewer._viewer import notebook, widget
 from rollout_viewer.testing import counting_frames, read_count
 
 
 @pytest.fixture(autouse=True)
 def page_bundle(monkeypatch):
     """A checkout without its page built can still test the Python side."""
-    for module in (_viewer, _html):
+    for module in (widget, html):
         monkeypatch.setattr(module, "_bundle", lambda name: f"/* {name} */")
 
 
@@ -414,7 +415,7 @@ def test_a_closed_viewer_is_not_kept_alive():
 
 def test_running_a_cell_again_keeps_nothing_of_the_earlier_run(monkeypatch):
     run = iter("1123")
-    monkeypatch.setattr(_cells, "_running_cell", lambda: ("cell", next(run)))
+    monkeypatch.setattr(notebook, "_running_cell", lambda: ("cell", next(run)))
     cache = recording()
     reference = weakref.ref(cache)
     first, beside = rv.view(cache), rv.view(cache)

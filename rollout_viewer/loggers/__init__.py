@@ -13,13 +13,14 @@ tensor or a `Clip`, which is read as it is written and never whole in memory.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from rollout_viewer._lazy import lazy_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rollout_viewer._clip import Clip
+    from rollout_viewer._cache.clip import Clip
     from rollout_viewer.loggers.csv import CSVLogger
     from rollout_viewer.loggers.mlflow import MLFlowLogger
     from rollout_viewer.loggers.tee import TeeLogger
@@ -71,11 +72,4 @@ class Logger(Protocol):
         ...
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rollout_viewer._clip import Clip
+from rollout_viewer._cache.clip import Clip
 from rollout_viewer._files import new_file
-from rollout_viewer.loggers._videos import check_format
+from rollout_viewer.loggers._video_files import check_format
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._clip import Clip
-from rollout_viewer.loggers._csv_files import CSVExperiment
-from rollout_viewer.loggers._direct import DirectLogger
+from rollout_viewer._cache.clip import Clip
+from rollout_viewer.loggers._base import DirectLogger
+from rollout_viewer.loggers._csv_experiment import CSVExperiment
 from rollout_viewer.loggers._values import as_config
-from rollout_viewer.loggers._videos import VIDEO_FORMATS, check_format, check_video
+from rollout_viewer.loggers._video_files import VIDEO_FORMATS, check_format, check_video
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

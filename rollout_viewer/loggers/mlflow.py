@@ -8,12 +8,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._clip import Clip
+from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import requires
-from rollout_viewer.loggers._direct import DirectLogger, at_the_end
+from rollout_viewer.loggers._base import DirectLogger, close_at_exit
 from rollout_viewer.loggers._tables import write_table
 from rollout_viewer.loggers._values import Steps, as_config, as_number, as_numbers
-from rollout_viewer.loggers._videos import VIDEO_FORMATS, check_format, video_file
+from rollout_viewer.loggers._video_files import VIDEO_FORMATS, check_format, video_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,7 +84,7 @@ class MLFlowLogger(DirectLogger):
         self.id = self._find_experiment(tags, artifact_location)
         self.experiment = self._start_run()
         self._run_id = self.experiment.info.run_id
-        self._finalizer = at_the_end(
+        self._finalizer = close_at_exit(
             self, _end_run, self._mlflow, self._client, self._run_id
         )
 

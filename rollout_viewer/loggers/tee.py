@@ -9,7 +9,7 @@ import inspect
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._clip import Clip
+from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import ExportCancelled, ExportError, RolloutViewerWarning
 
 if TYPE_CHECKING:

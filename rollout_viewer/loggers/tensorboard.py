@@ -10,12 +10,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._clip import Clip
+from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import ExportTooLargeError, requires
-from rollout_viewer.loggers._direct import DirectLogger, at_the_end
+from rollout_viewer.loggers._base import DirectLogger, close_at_exit
 from rollout_viewer.loggers._tables import write_table
 from rollout_viewer.loggers._values import Steps, as_config, as_number
-from rollout_viewer.loggers._videos import video_file
+from rollout_viewer.loggers._video_files import video_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,7 +73,7 @@ class TensorboardLogger(DirectLogger):
         self._num_hparams = 0
         self._pid = os.getpid()
         # Its thread writes every two minutes, and is not waited for at exit.
-        self._finalizer = at_the_end(self, self.experiment.close)
+        self._finalizer = close_at_exit(self, self.experiment.close)
 
     def log_scalar(self, name: str, value: float, step: int | None = None) -> None:
         """Log a number."""

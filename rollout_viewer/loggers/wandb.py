@@ -9,12 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._clip import Clip
+from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import requires
-from rollout_viewer.loggers._direct import DirectLogger
+from rollout_viewer.loggers._base import DirectLogger
 from rollout_viewer.loggers._tables import cells, write_table
 from rollout_viewer.loggers._values import Steps, as_config, as_numbers, as_python
-from rollout_viewer.loggers._videos import check_format, video_file
+from rollout_viewer.loggers._video_files import check_format, video_file
 from rollout_viewer.loggers._wandb_run import environment, made_folder, start_run
 
 if TYPE_CHECKING:

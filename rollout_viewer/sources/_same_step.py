@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rollout_viewer.sources._numbers import as_numpy
+from rollout_viewer.sources._spaces import as_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rollout_viewer._rows import Mask
+    from rollout_viewer._recording.rows import Mask
 
 
 class SameStep:

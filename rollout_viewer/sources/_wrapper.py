@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from rollout_viewer._cache import FrameCache
-    from rollout_viewer._recorder import Recorder
-    from rollout_viewer._rows import Mask
-    from rollout_viewer._takes import Takes
+    from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._recorder.recorder import Recorder
+    from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
+    from rollout_viewer._recording.rows import Mask
 
 
 class RecordingWrapper:
@@ -51,7 +51,7 @@ class RecordingWrapper:
 class VideoWrapper:
     """The videos of a wrapped environment, as takes of one recording."""
 
-    _takes: Takes
+    _takes: VideoFolderRecorder
 
     @property
     def cache(self) -> FrameCache:

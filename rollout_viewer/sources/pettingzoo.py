@@ -13,8 +13,8 @@ from pettingzoo import ParallelEnv
 from pettingzoo.utils import BaseParallelWrapper
 
 from rollout_viewer._errors import FrameError, RenderError
-from rollout_viewer._recorder import Recorder
-from rollout_viewer._rows import Kind
+from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer._recording.rows import Kind
 from rollout_viewer.sources._wrapper import RecordingWrapper
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from rollout_viewer._rows import Mask
+    from rollout_viewer._recording.rows import Mask
 
 
 def wrap(env: Any, **options: Any) -> RecordedParallelEnv | None:
@@ -104,9 +104,9 @@ class RecordedParallelEnv(BaseParallelWrapper, RecordingWrapper):  # type: ignor
             self.is_closed = True
             self.env.close()
 
-    def driven(self) -> Driven:
+    def driven(self) -> RolloutParallelEnv:
         """Return what `rollout` steps it by."""
-        return Driven(self)
+        return RolloutParallelEnv(self)
 
     def _pictures(self) -> list[Any]:
         picture = self.env.render()
@@ -138,7 +138,7 @@ class RecordedParallelEnv(BaseParallelWrapper, RecordingWrapper):  # type: ignor
         return np.stack([given.get(agent, zero) for agent in self.agent_ids])
 
 
-class Driven:
+class RolloutParallelEnv:
     """A recorded parallel env, as `rollout` steps it.
 
     A policy takes a dict of the observations of the agents that are there, and returns

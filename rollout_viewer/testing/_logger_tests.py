@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from rollout_viewer._cache import FrameCache
-from rollout_viewer._clip import Clip
-from rollout_viewer._recorder import Recorder
-from rollout_viewer._rows import Kind
+from rollout_viewer._cache.cache import FrameCache
+from rollout_viewer._cache.clip import Clip
+from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer._recording.rows import Kind
 from rollout_viewer.testing._counting import counting_frames, read_count
 
 if TYPE_CHECKING:

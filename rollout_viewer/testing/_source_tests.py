@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from rollout_viewer._cache import FrameCache
-from rollout_viewer._open import open_path
-from rollout_viewer._rollout import record, rollout
+from rollout_viewer._cache.cache import FrameCache
+from rollout_viewer._cache.open import open_path
+from rollout_viewer.sources._record import record
+from rollout_viewer.sources._rollout import rollout
 from rollout_viewer.testing._counting_env import CountingEnv
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import rollout_viewer as rv
-from rollout_viewer._export import dump_clip
+from rollout_viewer._export.dump import dump_clip
 from rollout_viewer._video import read_video
 from rollout_viewer.testing import counting_frame, read_count
 from tests.benchmarks.frame_cache import is_there, play

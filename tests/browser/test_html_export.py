@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer._html import write_html
+from rollout_viewer._export.html import write_html
 from rollout_viewer.testing import counting_frames
 
 NUM_ROWS, NUM_ENVS, HEIGHT, WIDTH = 70, 4, 48, 64

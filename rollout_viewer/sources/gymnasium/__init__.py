@@ -11,13 +11,13 @@ from typing import Any
 import gymnasium
 from gymnasium.vector import VectorEnv
 
-from rollout_viewer.sources._many import told_num_envs
-from rollout_viewer.sources.gymnasium._asking import check_renders
+from rollout_viewer.sources._batched_env import declared_num_envs
 from rollout_viewer.sources.gymnasium._batched_env import RecordedBatchedEnv
 from rollout_viewer.sources.gymnasium._env import RecordedEnv
+from rollout_viewer.sources.gymnasium._env_info import check_renders
 from rollout_viewer.sources.gymnasium._vector_env import RecordedVectorEnv
 from rollout_viewer.sources.gymnasium.record_video import RecordVideo
-from rollout_viewer.sources.gymnasium.vector import VectorRecordVideo
+from rollout_viewer.sources.gymnasium.vector_record_video import VectorRecordVideo
 
 __all__ = [
     "RecordVideo",
@@ -38,7 +38,7 @@ def wrap(
         return RecordedVectorEnv(env, **options)
     if not isinstance(env, gymnasium.Env):
         return None
-    num_envs = told_num_envs(env)
+    num_envs = declared_num_envs(env)
     if num_envs is None or num_envs == 1:
         return RecordedEnv(env, **options)
     return RecordedBatchedEnv(env, num_envs, **options)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import gymnasium
 import numpy as np
 
-from rollout_viewer._recorder import Recorder
-from rollout_viewer.sources._batch import BatchCalls
-from rollout_viewer.sources._many import Driven, autoreset_mode, parts_of_each
+from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer.sources._batched_calls import BatchedCalls
+from rollout_viewer.sources._batched_env import autoreset_mode, parts_of_each
+from rollout_viewer.sources._rollout_env import RolloutEnv
 from rollout_viewer.sources._wrapper import RecordingWrapper
-from rollout_viewer.sources.gymnasium._asking import about, check_renders, render
+from rollout_viewer.sources.gymnasium._env_info import check_renders, env_info, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,7 @@ else:
     EnvWrapper = gymnasium.Wrapper
 
 
-class RecordedBatchedEnv(BatchCalls, EnvWrapper, RecordingWrapper):
+class RecordedBatchedEnv(BatchedCalls, EnvWrapper, RecordingWrapper):
     """An `Env` of many environments that records, as GPU simulations offer them.
 
     Observations, rewards and ends are batches (B, ...), arrays or tensors; tensors of
@@ -53,7 +54,7 @@ class RecordedBatchedEnv(BatchCalls, EnvWrapper, RecordingWrapper):
         self.num_envs = num_envs
         self._set_up_calls(autoreset_mode(env), parts_of_each(env, num_envs) or [])
         self.recorder = Recorder(
-            num_envs, **about(env, autoreset_mode=self._mode), **options
+            num_envs, **env_info(env, autoreset_mode=self._mode), **options
         )
 
     @classmethod
@@ -92,6 +93,6 @@ class RecordedBatchedEnv(BatchCalls, EnvWrapper, RecordingWrapper):
         """Raise RenderError if this or an environment within was closed."""
         check_renders(self)
 
-    def driven(self) -> Driven:
+    def driven(self) -> RolloutEnv:
         """Return what `rollout` steps it by."""
-        return Driven(self, self._first_obs)
+        return RolloutEnv(self, self._first_obs)

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any, SupportsFloat
 import gymnasium
 import numpy as np
 
-from rollout_viewer._recorder import Recorder
-from rollout_viewer._rows import Kind
-from rollout_viewer.sources._batch import newest, reset_info
-from rollout_viewer.sources._many import check_is_one, seen_num_envs
-from rollout_viewer.sources._numbers import kept, one_action, parts_of
+from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer._recording.rows import Kind
+from rollout_viewer.sources._batched_calls import newest, reset_info
+from rollout_viewer.sources._batched_env import check_is_one, inferred_num_envs
+from rollout_viewer.sources._spaces import kept, one_action, parts_of
 from rollout_viewer.sources._wrapper import RecordingWrapper
-from rollout_viewer.sources.gymnasium._asking import (
-    about,
+from rollout_viewer.sources.gymnasium._batched_env import RecordedBatchedEnv
+from rollout_viewer.sources.gymnasium._env_info import (
     check_renders,
+    env_info,
     render,
     resets_itself,
 )
-from rollout_viewer.sources.gymnasium._batched_env import RecordedBatchedEnv
 
 if TYPE_CHECKING:
-    from rollout_viewer._rows import Mask
+    from rollout_viewer._recording.rows import Mask
 
     EnvWrapper = gymnasium.Wrapper[Any, Any, Any, Any]
 else:
@@ -53,7 +53,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
     def __init__(self, env: gymnasium.Env[Any, Any], **options: Any) -> None:
         super().__init__(env)
         check_renders(env)
-        self.recorder = Recorder(1, **about(env), **options)
+        self.recorder = Recorder(1, **env_info(env), **options)
         self._parts = parts_of(env.observation_space)
         self._is_list_mode = str(env.render_mode).endswith("_list")
         self._resets_itself = resets_itself(env)
@@ -73,7 +73,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         obs, info = self.env.reset(seed=seed, options=options)
         if not self._is_known:
             self._is_known = True
-            num_envs = seen_num_envs(obs, self.observation_space)
+            num_envs = inferred_num_envs(obs, self.observation_space)
             if num_envs is not None:
                 RecordedBatchedEnv.take_over(self, num_envs, obs, seed, options)
                 return obs, info

@@ -13,17 +13,17 @@ from gymnasium.vector import (
     VectorWrapper,
 )
 
-from rollout_viewer._recorder import Recorder
-from rollout_viewer.sources._batch import BatchCalls, newest
-from rollout_viewer.sources._many import Driven
-from rollout_viewer.sources._numbers import parts_of
+from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer.sources._batched_calls import BatchedCalls, newest
+from rollout_viewer.sources._rollout_env import RolloutEnv
+from rollout_viewer.sources._spaces import parts_of
 from rollout_viewer.sources._wrapper import RecordingWrapper
-from rollout_viewer.sources.gymnasium._asking import about, check_renders, render
+from rollout_viewer.sources.gymnasium._env_info import check_renders, env_info, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rollout_viewer._rows import Mask
+    from rollout_viewer._recording.rows import Mask
 
     _VectorWrapper = VectorWrapper[Any, Any, Any, Any, Any]
 else:
@@ -31,7 +31,7 @@ else:
     _VectorWrapper = VectorWrapper
 
 
-class VectorCalls(BatchCalls, _VectorWrapper):
+class VectorCalls(BatchedCalls, _VectorWrapper):
     """Tells what each call was to each env of a `VectorEnv`."""
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
@@ -86,7 +86,7 @@ class RecordedVectorEnv(VectorCalls, RecordingWrapper):
         super().__init__(env)
         check_renders(env)
         self.recorder = Recorder(
-            env.num_envs, **about(env, autoreset_mode=self._mode), **options
+            env.num_envs, **env_info(env, autoreset_mode=self._mode), **options
         )
 
     def _add(self, kind: Any, pictures: Callable[[], Any], **call: Any) -> None:
@@ -107,6 +107,6 @@ class RecordedVectorEnv(VectorCalls, RecordingWrapper):
         """Raise RenderError if this or an environment within was closed."""
         check_renders(self)
 
-    def driven(self) -> Driven:
+    def driven(self) -> RolloutEnv:
         """Return what `rollout` steps it by."""
-        return Driven(self)
+        return RolloutEnv(self)

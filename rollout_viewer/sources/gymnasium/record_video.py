@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any, SupportsFloat
 import gymnasium
 from gymnasium.vector import VectorEnv
 
-from rollout_viewer._rows import Kind
-from rollout_viewer.sources._batch import reset_info
-from rollout_viewer.sources._numbers import kept, one_action, parts_of
-from rollout_viewer.sources.gymnasium._asking import (
-    resets_itself,
-)
+from rollout_viewer._recording.rows import Kind
+from rollout_viewer.sources._batched_calls import reset_info
+from rollout_viewer.sources._spaces import kept, one_action, parts_of
 from rollout_viewer.sources.gymnasium._env import EnvWrapper
-from rollout_viewer.sources.gymnasium._videos import (
+from rollout_viewer.sources.gymnasium._env_info import resets_itself
+from rollout_viewer.sources.gymnasium._record_video_base import (
     EmptyListError,
     Videos,
     always,
@@ -28,8 +26,8 @@ from rollout_viewer.sources.gymnasium._videos import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rollout_viewer._cache import FrameCache
-    from rollout_viewer.sources.gymnasium._videos import Trigger
+    from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer.sources.gymnasium._record_video_base import Trigger
 
 _RecordConstructorArgs = gymnasium.utils.RecordConstructorArgs
 
@@ -93,7 +91,9 @@ class RecordVideo(EnvWrapper, Videos, _RecordConstructorArgs):
         """Make a `VectorRecordVideo` for a vector environment."""
         if not isinstance(env, VectorEnv):
             return super().__new__(cls)
-        from rollout_viewer.sources.gymnasium.vector import VectorRecordVideo
+        from rollout_viewer.sources.gymnasium.vector_record_video import (
+            VectorRecordVideo,
+        )
 
         third = args[1] if len(args) > 1 else ()
         if len(args) > 1 and (third is None or callable(third)):

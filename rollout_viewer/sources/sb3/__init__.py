@@ -10,14 +10,13 @@ unchanged. Importing this package imports no Stable-Baselines3; its names do.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rollout_viewer._errors import requires
+from rollout_viewer._lazy import lazy_names
 
 if TYPE_CHECKING:
     from rollout_viewer.sources.sb3.callback import RolloutViewerCallback
-    from rollout_viewer.sources.sb3.recorded import wrap
+    from rollout_viewer.sources.sb3.recorded_env import wrap
     from rollout_viewer.sources.sb3.vec_video_recorder import VecVideoRecorder
 
 __all__ = ["RolloutViewerCallback", "VecVideoRecorder", "wrap"]
@@ -25,19 +24,9 @@ __all__ = ["RolloutViewerCallback", "VecVideoRecorder", "wrap"]
 _HOMES = {
     "RolloutViewerCallback": "callback",
     "VecVideoRecorder": "vec_video_recorder",
-    "wrap": "recorded",
+    "wrap": "recorded_env",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    with requires(name, "sb3", "stable_baselines3", "torch"):
-        module = importlib.import_module(f"{__name__}.{_HOMES[name]}")
-    value = getattr(module, name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(
+    __name__, _HOMES, libraries=("stable_baselines3", "torch"), extra="sb3"
+)

@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import (
 )
 
 from rollout_viewer._errors import RolloutViewerWarning
-from rollout_viewer.sources.sb3.recorded import RecordedVecEnv
+from rollout_viewer.sources.sb3.recorded_env import RecordedVecEnv
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from stable_baselines3.common.vec_env import VecEnv
 
-    from rollout_viewer._cache import FrameCache
+    from rollout_viewer._cache.cache import FrameCache
 
 # An episode that never ends must not stop a training: SB3's time limits are shorter.
 _MAX_STEPS = 100_000

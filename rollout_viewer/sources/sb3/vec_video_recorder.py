@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from gymnasium import logger as gym_logger
 
 from rollout_viewer._errors import FrameError, RenderError
-from rollout_viewer._takes import Takes
+from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
 from rollout_viewer.sources._wrapper import VideoWrapper
-from rollout_viewer.sources.sb3._calls import VecCalls, about
+from rollout_viewer.sources.sb3._vec_calls import VecCalls, env_info
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from stable_baselines3.common.vec_env import VecEnv
 
-    from rollout_viewer._cache import FrameCache
+    from rollout_viewer._cache.cache import FrameCache
 
 DEFAULT_FPS = 30
 
@@ -83,7 +83,7 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
             )
         super().__init__(venv)
         self.env = venv
-        told = about(venv)
+        told = env_info(venv)
         rate = told["fps"] or DEFAULT_FPS if fps is None else fps
         if not 0 < rate < math.inf:
             raise ValueError(
@@ -97,7 +97,7 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
         self.step_id = 0
         self.video_name = ""
         self.video_path = ""
-        self._takes = Takes(
+        self._takes = VideoFolderRecorder(
             self.num_envs,
             video_folder,
             prefix=name_prefix,

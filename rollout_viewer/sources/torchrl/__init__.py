@@ -12,14 +12,14 @@ Importing this package imports no TorchRL; its names do, when they are asked for
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rollout_viewer._errors import requires
+from rollout_viewer._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from rollout_viewer.sources.torchrl._rollout_callback import rollout_callback
     from rollout_viewer.sources.torchrl.pixel_render import PixelRenderTransform
-    from rollout_viewer.sources.torchrl.rollout import rollout_callback, wrap
+    from rollout_viewer.sources.torchrl.recorded_env import wrap
     from rollout_viewer.sources.torchrl.tensordict_recorder import TensorDictRecorder
     from rollout_viewer.sources.torchrl.validation import LogValidationReward, Recorder
     from rollout_viewer.sources.torchrl.video_recorder import VideoRecorder
@@ -40,20 +40,10 @@ _HOMES = {
     "Recorder": "validation",
     "TensorDictRecorder": "tensordict_recorder",
     "VideoRecorder": "video_recorder",
-    "rollout_callback": "rollout",
-    "wrap": "rollout",
+    "rollout_callback": "_rollout_callback",
+    "wrap": "recorded_env",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    with requires(name, "torchrl", "torchrl", "tensordict", "torch"):
-        module = importlib.import_module(f"{__name__}.{_HOMES[name]}")
-    value = getattr(module, name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(
+    __name__, _HOMES, libraries=("torchrl", "tensordict", "torch"), extra="torchrl"
+)

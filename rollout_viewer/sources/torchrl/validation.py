@@ -17,7 +17,7 @@ from torchrl.envs.transforms import TransformedEnv
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 from torchrl.trainers import LogValidationReward as _Original
 
-from rollout_viewer._cache import FrameCache
+from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._errors import RolloutViewerWarning
 from rollout_viewer.sources.torchrl.pixel_render import flat
 

@@ -21,18 +21,18 @@ import torchrl
 from torchrl.record import PixelRenderTransform
 from torchrl.record import VideoRecorder as TorchRLVideoRecorder
 
-from rollout_viewer._cache import FrameCache
+from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._errors import (
     RolloutViewerError,
     RolloutViewerWarning,
     ShapeError,
 )
-from rollout_viewer._owner import is_worker, path_here
-from rollout_viewer._recorder import Recorder, is_notebook
-from rollout_viewer._rows import Kind
-from rollout_viewer.sources.torchrl._kept import KeptFrames, Tape
-from rollout_viewer.sources.torchrl._pictures import PictureReader
-from rollout_viewer.sources.torchrl._slices import Slices
+from rollout_viewer._recorder.recorder import Recorder, is_notebook
+from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.workers import is_worker, worker_path
+from rollout_viewer.sources.torchrl._batch_slices import Slices
+from rollout_viewer.sources.torchrl._frame_buffer import KeptFrames, KeptRows
+from rollout_viewer.sources.torchrl._pixels import PictureReader
 from rollout_viewer.sources.torchrl._step_data import Call, StepReader, innermost
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from tensordict import TensorDictBase
 
-    from rollout_viewer._frames import Channels
+    from rollout_viewer._frames.convert import Channels
 
     Key = str | tuple[str, ...]
 
@@ -169,7 +169,7 @@ class VideoRecorder(TorchRLVideoRecorder):  # type: ignore[misc]  # torchrl is u
         """Forget the recording: the next frame goes to a new one."""
         self._core: Recorder | None = None
         self._viewer: Any = None
-        self._tape = Tape()
+        self._tape = KeptRows()
         self._pid = os.getpid()
         # Pictures that came without an environment's step: one episode.
         self._has_begun = False
@@ -547,7 +547,7 @@ class VideoRecorder(TorchRLVideoRecorder):  # type: ignore[misc]  # torchrl is u
             self._tape.cache = (
                 given
                 if isinstance(given, FrameCache)
-                else FrameCache(None if given is None else path_here(Path(given)))
+                else FrameCache(None if given is None else worker_path(Path(given)))
             )
         return self._tape.cache
 
@@ -565,7 +565,7 @@ class VideoRecorder(TorchRLVideoRecorder):  # type: ignore[misc]  # torchrl is u
                 "the recorder cache='name' for a path that stays."
             )
         if self._viewer is None:
-            from rollout_viewer._viewer import RolloutViewer
+            from rollout_viewer._viewer.widget import RolloutViewer
 
             tag = "rollout" if self.tag is None else self.tag
             self._viewer = RolloutViewer(self.cache, logger=self.logger, tag=tag)

@@ -1,0 +1,502 @@
+"""The frame cache: where what was recorded lives, compressed, one row an append.
+
+One recorder writes; any number of clips, viewers and threads read at the same
+time. Knows frames and rows. Knows nothing of environments or widgets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import warnings
+import weakref
+from multiprocessing import util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rollout_viewer._cache.marked import MarkedFrames
+from rollout_viewer._cache.row_checker import RowChecker
+from rollout_viewer._errors import (
+    CacheClosedError,
+    RolloutViewerError,
+    RolloutViewerWarning,
+    RowError,
+)
+from rollout_viewer._recording.annotations import jsonable
+from rollout_viewer._recording.decoder_cache import DecoderCache
+from rollout_viewer._recording.eviction import Budget
+from rollout_viewer._recording.file import FileRecording
+from rollout_viewer._recording.joined import JoinedRecording
+from rollout_viewer._recording.live import LiveRecording
+from rollout_viewer._recording.lock import read_only, unlocked_path
+from rollout_viewer._recording.workers import is_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from rollout_viewer._cache.clip import Clip
+    from rollout_viewer._recording.episode import Episode
+    from rollout_viewer._recording.live import AnyRecording
+
+# Shares of memory_bytes: what may wait for the disk, and decoded chunks.
+_QUEUE_SHARE = 8
+_READERS_SHARE = 4
+_FOLLOW_INTERVAL_S = 0.1
+_MIN_BUDGET_BYTES = 1_000_000
+
+
+class FrameCache(MarkedFrames):
+    """What a recorder has seen: pictures without loss, rewards, ends, actions, data.
+
+    Rows are appended by one recorder and never change. Everything is in one
+    SQLite file as it arrives, so that at most a second of it is lost when the
+    process is killed. No fault of the disk stops `append`; `flush` and `close`
+    raise.
+
+    Args:
+        path: The recording file. A name that an earlier run took gets ``-1``,
+            ``-2``, ... before its suffix; `path` tells the real one. It goes with
+            this object if that goes before a first row came. None: a temporary
+            file, which always does.
+        fps: Rows a second when played; None: 30, or what the recorder knows.
+        memory_bytes: Bound for buffers, queue, and decoded chunks.
+        disk_bytes: Bound for the file (while recording, SQLite's side file of some
+            MB stands beside it). None: the disk's. Step data is always written.
+        keep: What happens there. ``"all"``: it counts as a full disk, pictures
+            stop. ``"latest"``: whole episodes go, from the oldest; rows and
+            episodes keep their numbers and step data, only pictures are gone.
+            Rows of a `Clip` in use stay.
+        max_stall_s: How long `append` waits for a slow disk, so that a kill loses
+            32 rows at most. Then it warns and goes on, and drops pictures, counted,
+            when the queue (an eighth of `memory_bytes`) is full.
+        metadata: Anything that JSON takes; kept in the file.
+
+    Raises:
+        RecordingLockedError: Another process writes this file.
+        RecordingError: The path cannot be written.
+
+    Example:
+        >>> import numpy as np
+        >>> with FrameCache() as cache:
+        ...     row = cache.append(np.zeros((2, 8, 8, 3), np.uint8))
+        ...     cache[row].shape
+        (2, 8, 8, 3)
+    """
+
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        *,
+        fps: float | None = None,
+        memory_bytes: int = 256_000_000,
+        disk_bytes: int | None = None,
+        keep: Literal["all", "latest"] = "all",
+        max_stall_s: float = 1.0,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        if fps is not None and not fps > 0:
+            raise ValueError(f"FrameCache: expected fps > 0, got {fps!r}.")
+        for name, nbytes in (
+            ("memory_bytes", memory_bytes),
+            ("disk_bytes", disk_bytes),
+        ):
+            if nbytes is not None and nbytes < _MIN_BUDGET_BYTES:
+                raise ValueError(
+                    f"FrameCache: expected {name} >= {_MIN_BUDGET_BYTES}, got "
+                    f"{nbytes!r}."
+                )
+        if keep not in ("all", "latest"):
+            raise ValueError(
+                f"FrameCache: expected keep to be 'all' or 'latest', got {keep!r}."
+            )
+        if keep == "latest" and disk_bytes is None:
+            raise ValueError(
+                "FrameCache: expected disk_bytes with keep='latest', got None. "
+                "Say how large the file may become."
+            )
+        meta = {"fps": fps, "metadata": jsonable(dict(metadata or {}))}
+        recording = LiveRecording(
+            None if path is None else unlocked_path(Path(path)),
+            queue_bytes=memory_bytes // _QUEUE_SHARE,
+            max_stall_s=max_stall_s,
+            meta=meta,
+            budget=Budget(disk_bytes, keep),
+        )
+        self._start(recording, memory_bytes)
+
+    @classmethod
+    def _open(
+        cls, recording: AnyRecording, *, memory_bytes: int = 256_000_000
+    ) -> FrameCache:
+        cache = cls.__new__(cls)
+        cache._start(recording, memory_bytes)
+        return cache
+
+    def _start(self, recording: AnyRecording, memory_bytes: int) -> None:
+        self._recording = recording
+        # One append at a time; held while the row is made, not while others are told.
+        self._append_lock = threading.RLock()
+        self._intake = RowChecker()
+        self._segments: list[dict[str, Any]] = []
+        self._originals = []
+        self._subscribers: dict[int, Callable[[int, int], None]] = {}
+        self._next_subscriber = 0
+        self._num_warned = 0
+        self._has_told_cut = False
+        self._readers = DecoderCache(memory_bytes // _READERS_SHARE)
+        self._follower: threading.Thread | None = None
+        self._finalizer = weakref.finalize(self, recording.release)
+        if is_worker():
+            # A forked worker ends without running what Python runs at exit.
+            util.Finalize(self, self._finalizer, exitpriority=0)
+
+    # -- writing
+
+    def append(
+        self,
+        frames: Any,
+        *,
+        envs: Sequence[int] | None = None,
+        reward: Any = None,
+        terminated: Any = None,
+        truncated: Any = None,
+        action: Any = None,
+        reset: Any = None,
+        kind: Any = None,
+        data: Mapping[str, Any] | None = None,
+        num_transitions: Any = None,
+        episode_info: Mapping[int, Mapping[str, Any]] | None = None,
+    ) -> int:
+        """Append one row and return its number.
+
+        What is passed is copied before this returns. For B environments, every
+        step argument has shape (B,), or is a scalar if B is 1. B is fixed by the
+        first row.
+
+        Args:
+            frames: (B, H, W, 3), (H, W, 3), CHW tensors, a list of unequal ones,
+                or a dict from camera to any of these; see `as_frames`. Cameras and
+                envs that are left out show their last picture again; None in a
+                list: this env has no picture in this row. None altogether: step
+                data only, the last pictures stay. One picture for several envs is
+                a picture of them all.
+            envs: The envs that `frames` shows, if not all.
+            reward: Of the transition that led here.
+            terminated: The episode ended with this transition.
+            truncated: It was cut off.
+            action: (B, ...) that led here; shown at the row where it was chosen.
+            reset: Bool (B,): this row is the first of an episode.
+            kind: (B,) of "reset", "step", "idle", "terminal_missing"; instead of
+                `reset`. Idle envs repeat their picture, whatever `frames` holds.
+            data: Name -> array (B, ...) of any shape.
+            num_transitions: Int (B,), steps that this row stands for where some
+                were skipped; default 1.
+            episode_info: Env -> ``{"seed": ..., "options": ..., "labels": ...}``
+                of an episode that begins here.
+
+        Raises:
+            FrameError: The frames are none, or changed size or dtype.
+            ShapeError: Step data does not fit. Nothing is recorded then.
+            CacheClosedError: The cache was closed.
+            ReadOnlyError: It was opened for reading, or inherited by a fork.
+        """
+        with self._append_lock:
+            recording = self._writable()
+            new = self._intake.take(
+                recording,
+                frames,
+                envs,
+                action,
+                data,
+                num_transitions,
+                reward=reward,
+                terminated=terminated,
+                truncated=truncated,
+                reset=reset,
+                kind=kind,
+            )
+            infos = {
+                int(env): jsonable(dict(info))
+                for env, info in (episode_info or {}).items()
+            }
+
+            if recording.rows is None:
+                recording.rows = new.rows
+            began = recording.append(new.steps, new.pictures, new.extras, new.shared)
+            row = new.rows.num_rows - 1
+            for env, index in began:
+                segment, own = self._segment_info(), infos.get(env, {})
+                info = {**segment, **own}
+                if "labels" in info:
+                    labels = segment.get("labels", {}), own.get("labels", {})
+                    info["labels"] = {**labels[0], **labels[1]}
+                if info:
+                    recording.describe_episode(env, index, info)
+        self._warn_of_losses(recording)
+        self._tell(row, row + 1)
+        return row
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this process records into it; False of what was opened or forked."""
+        return self._recording.is_mine
+
+    def _writable(self) -> LiveRecording:
+        recording = self._recording
+        if not isinstance(recording, LiveRecording) or not recording.is_mine:
+            raise read_only(recording.path)
+        if recording.is_closed:
+            raise CacheClosedError(
+                "FrameCache.append: expected an open cache, got a closed one. "
+                "Record into a new FrameCache."
+            )
+        return recording
+
+    def _segment_info(self) -> dict[str, Any]:
+        return dict(self._segments[-1]) if self._segments else {}
+
+    def _warn_of_losses(self, recording: LiveRecording) -> None:
+        cut = recording.budget.cut
+        if cut is not None and not self._has_told_cut:
+            self._has_told_cut = True
+            warnings.warn(
+                "FrameCache: expected episodes that fit into disk_bytes="
+                f"{recording.budget.disk_bytes}, got a longer one of env {cut[0]} "
+                f"(from row {cut[1]} on). Its newest rows are kept; raise disk_bytes "
+                "to keep it whole.",
+                RolloutViewerWarning,
+                stacklevel=3,
+            )
+        lost = recording.num_lost
+        is_faulty = lost or recording.fault or recording.is_behind
+        if is_faulty and not self._num_warned:
+            self._num_warned = 1
+            reason = recording.fault or "a disk slower than the recording"
+            warnings.warn(
+                f"FrameCache: expected to write {str(recording.path)!r}, got {reason}. "
+                f"{lost} pictures are lost so far; recording goes on with what can be "
+                "kept, and num_lost counts.",
+                RolloutViewerWarning,
+                stacklevel=3,
+            )
+
+    @contextlib.contextmanager
+    def segment(
+        self,
+        name: str,
+        *,
+        seed: int | None = None,
+        options: Mapping[str, Any] | None = None,
+        **labels: Any,
+    ) -> Iterator[None]:
+        """Name the episodes that begin inside, as ``segment("eval", train_step=100)``.
+
+        Args:
+            name: Of the segment.
+            seed: With which its episodes were reset.
+            options: With which they were reset.
+            **labels: Anything JSON takes; `Episode.labels`.
+        """
+        info: dict[str, Any] = {"segment": str(name), "labels": jsonable(labels)}
+        if seed is not None:
+            info["seed"] = int(seed)
+        if options is not None:
+            info["options"] = jsonable(dict(options))
+        self._segments.append(info)
+        try:
+            yield
+        finally:
+            self._segments.remove(info)
+
+    def mark_fps(self, fps: float) -> None:
+        """Set `fps` if the constructor was not told it."""
+        if self._recording.meta.get("fps") is None and fps and fps > 0:
+            self._writable().set_meta("fps", float(fps))
+
+    def update_metadata(self, **metadata: Any) -> None:
+        """Add to `metadata`; what is there already stays."""
+        merged = {**jsonable(metadata), **self.metadata}
+        if merged != self.metadata:
+            self._writable().set_meta("metadata", merged)
+
+    # -- leaving
+
+    def clip(
+        self,
+        start: int | None = None,
+        stop: int | None = None,
+        *,
+        envs: Sequence[int] | None = None,
+        episode: Episode | tuple[int, int] | None = None,
+        camera: str | None = None,
+    ) -> Clip:
+        """Return an immutable selection: rows x envs, or one episode.
+
+        Args:
+            start: First row; None: 0.
+            stop: Row after the last; None: all there is now.
+            envs: None: all; those with pictures have tiles.
+            episode: An `Episode` or (env, index); instead of rows and envs.
+            camera: None: the first.
+
+        Raises:
+            RowError: Nothing is selected, or it is not there.
+        """
+        from rollout_viewer._cache.clip import Clip
+
+        num_rows = self.num_rows
+        if episode is not None:
+            if start is not None or stop is not None or envs is not None:
+                raise ValueError(
+                    "FrameCache.clip: expected an episode or rows and envs, got both."
+                )
+            env, index = (
+                episode if isinstance(episode, tuple) else (episode.env, episode.index)
+            )
+            found = self._episode(env, index)
+            start, stop, envs = found.start, found.stop, [env]
+        first, last, _ = slice(start, stop).indices(num_rows)
+        return Clip(self, first, last, envs=envs, camera=camera)
+
+    def _episode(self, env: int, index: int) -> Episode:
+        episodes = self._rows(env).of_env(env)
+        if not 0 <= index < len(episodes):
+            raise RowError(
+                f"FrameCache.clip: expected an episode of env {env} in "
+                f"0..{len(episodes) - 1}, got {index!r}."
+            )
+        return episodes[index]
+
+    def subscribe(self, callback: Callable[[int, int], None]) -> Callable[[], None]:
+        """Call ``callback(start, stop)`` when rows came, until the result is called.
+
+        Both are the same when no row came: bookmarks or labels changed.
+
+        It runs in the thread that appends (of a followed file, in one of its own)
+        and should only note what it is told. An exception in it is warned of.
+        """
+        number = self._next_subscriber
+        self._next_subscriber += 1
+        self._subscribers[number] = callback
+        if not isinstance(self._recording, LiveRecording) and self._follower is None:
+            self._follower = threading.Thread(
+                target=_follow, args=(weakref.ref(self), self.num_rows), daemon=True
+            )
+            self._follower.start()
+        return lambda: self._subscribers.pop(number, None) and None
+
+    def _tell(self, start: int, stop: int) -> None:
+        for callback in list(self._subscribers.values()):
+            try:
+                callback(start, stop)
+            except Exception as error:  # a viewer must not stop training
+                warnings.warn(
+                    f"FrameCache: a subscriber failed with {error!r}; recording goes "
+                    "on.",
+                    RolloutViewerWarning,
+                    stacklevel=3,
+                )
+
+    def save(self, path: str | Path) -> Path:
+        """Write a complete copy, also while recording, and return its path.
+
+        A name that is taken gets ``-1``, ``-2``, ... before its suffix.
+
+        Raises:
+            RecordingError: It cannot be written.
+        """
+        target = unlocked_path(Path(path))
+        self._recording.save(target)
+        return target
+
+    def flush(self) -> None:
+        """Write all rows; a copy of the file alone is then complete.
+
+        Raises:
+            StorageError: Something recorded could not be written.
+        """
+        self._recording.flush()
+
+    def clear(self) -> None:
+        """Forget all rows, here and in the file."""
+        with self._append_lock:
+            self._writable().clear()
+            self._intake = RowChecker()
+            self._readers.clear()
+        self._tell(0, 0)
+
+    def close(self) -> None:
+        """End the recording and complete its file. What is there stays readable.
+
+        Raises:
+            StorageError: Something recorded could not be written.
+        """
+        with self._append_lock:
+            self._recording.close()
+
+    def __enter__(self) -> FrameCache:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self.num_rows
+
+    def __reduce__(self) -> tuple[Any, tuple[str | list[str]]]:
+        # A copy in another process, or a deep copy, reads the same file.
+        self.flush()
+        if isinstance(self._recording, JoinedRecording):
+            return open_recording, ([str(path) for path in self._recording.paths],)
+        return open_recording, (str(self.path),)
+
+    def __deepcopy__(self, _: Any) -> FrameCache:
+        make, arguments = self.__reduce__()
+        copy: FrameCache = make(*arguments)
+        return copy
+
+    def __repr__(self) -> str:
+        num_rows, nbytes = self.num_rows, self.nbytes
+        smaller = f", {self.raw_nbytes / nbytes:.0f}x smaller" if nbytes else ""
+        return (
+            f"<FrameCache of {num_rows} rows x {self.num_envs} envs, "
+            f"{len(self.episodes)} episodes, {nbytes / 1e6:.1f} MB{smaller}, "
+            f"{self.path}>"
+        )
+
+
+def open_recording(path: str | Path | Sequence[str | Path]) -> FrameCache:
+    """Return a recording for reading; one that is still written is followed.
+
+    Args:
+        path: A recording file, or several that are shown as one: their envs side by
+            side, numbered on in this order, rows aligned at 0. Shorter ones end.
+            While some are still written, rows come when all of those have them.
+
+    Raises:
+        RecordingError: It is none, is damaged, or comes from a newer version.
+    """
+    if isinstance(path, (str, os.PathLike)):
+        return FrameCache._open(FileRecording(Path(path)))
+    paths = [Path(one) for one in path]
+    if not paths:
+        raise ValueError("rv.open: expected at least one path, got none.")
+    return FrameCache._open(JoinedRecording(paths))
+
+
+def _follow(reference: weakref.ref[FrameCache], known: int) -> None:
+    """Tell a followed cache's subscribers of rows and marks, while it lives."""
+    pause = threading.Event()
+    marked = None
+    while (cache := reference()) is not None and not cache.is_closed:
+        with contextlib.suppress(RolloutViewerError):
+            num_rows = cache.num_rows
+            marks = cache.bookmarks, cache._recording.num_marks
+            if num_rows > known:
+                cache._tell(known, num_rows)
+            if marks != (marked or marks):
+                cache._tell(num_rows, num_rows)
+            known, marked = num_rows, marks
+        del cache
+        pause.wait(_FOLLOW_INTERVAL_S)

@@ -1,0 +1,146 @@
+"""What `rv.open` opens: recordings, several as one, and video files.
+
+A video becomes a recording of one env, frame by frame, in a temporary file. Knows
+paths. Knows nothing of decoders (`_video`) or of what a recording is made of.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rollout_viewer._cache.cache import FrameCache, open_recording
+from rollout_viewer._errors import ExportError, RecordingError, RolloutViewerWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rollout_viewer._video import VideoFile
+
+# What ffmpeg reads and people have. Anything else is taken for a recording.
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".gif", ".mpg", ".mpeg"),
+    *(".ogv", ".wmv", ".flv", ".ts", ".apng"),
+)
+# Losslessly kept, on disk. A film of minutes has as much; rollouts never have.
+MAX_VIDEO_BYTES = 2_000_000_000
+# Of which nobody wants to be told; longer ones show how far they are.
+_QUIET_S = 2.0
+_DEFAULT_FPS = 30.0
+
+
+def open_path(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+) -> FrameCache:
+    """Return a recording for reading, from a recording's file or a video's.
+
+    Args:
+        path: A recording, which is followed while it is still written. Or a video
+            file (mp4, webm, gif, avi, mkv, ...): its frames are decoded into a
+            temporary recording of one env, up to 2 GB of it, more is left out with a
+            warning. Or several recordings that are shown as one: their envs side by
+            side, numbered on in this order, rows aligned at 0.
+
+    Raises:
+        RecordingError: It is neither, is damaged, or comes from a newer version.
+        ValueError: Several were asked for and one is a video, or there is none.
+
+    Example:
+        >>> import tempfile, numpy as np
+        >>> cache = FrameCache(fps=20)
+        >>> for level in range(3):
+        ...     _ = cache.append(np.full((32, 32, 3), level, np.uint8))
+        >>> [video] = cache.clip().write(tempfile.mkdtemp() + "/gray.mp4")
+        >>> open_path(video).fps, open_path(video).num_rows
+        (20.0, 3)
+    """
+    if isinstance(path, (str, os.PathLike)):
+        one = Path(path)
+        return record_video(one) if is_video(one) else open_recording(one)
+    paths = [Path(one) for one in path]
+    for one in paths:
+        if is_video(one):
+            raise ValueError(
+                f"rv.open: expected recordings to show as one, got the video "
+                f"{str(one)!r} among them. Open it alone, or save it as one first."
+            )
+    return open_recording(list(paths))
+
+
+def is_video(path: Path) -> bool:
+    """Return whether a path names a video, by its suffix."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def record_video(path: Path, *, max_bytes: float = MAX_VIDEO_BYTES) -> FrameCache:
+    """Return a closed recording of a video's frames, as bright as a player shows it.
+
+    Args:
+        path: Of the video.
+        max_bytes: Where to stop, of what the recording takes.
+
+    Raises:
+        RecordingError: There is none, it is no video, or it has no frame.
+    """
+    from rollout_viewer._video import VideoFile
+
+    if not path.exists():
+        raise RecordingError(
+            f"rv.open: expected a video, got {str(path)!r}, which does not exist. "
+            "Check the path."
+        )
+    try:
+        with (
+            VideoFile(path, where="rv.open") as video,
+            FrameCache(metadata={"video": path.name}) as cache,
+        ):
+            what_is_missing = _fill(cache, video, path.name, max_bytes)
+            cache.mark_fps(video.fps or _DEFAULT_FPS)
+    except ExportError as error:
+        raise RecordingError(str(error)) from error
+    if not cache.num_rows:
+        raise RecordingError(
+            f"rv.open: expected a video with frames, got {str(path)!r} without any. "
+            "Was it written to its end?"
+        )
+    if what_is_missing:
+        warnings.warn(
+            f"rv.open: {str(path)!r}: {what_is_missing} The first {cache.num_rows} "
+            "frames are shown.",
+            RolloutViewerWarning,
+            stacklevel=3,
+        )
+    return cache
+
+
+def _fill(
+    cache: FrameCache, video: VideoFile, name: str, max_bytes: float
+) -> str | None:
+    """Record a video's frames; return why not all of them, if so."""
+    from tqdm import tqdm
+
+    total = video.num_frames
+    frames = tqdm(
+        video, desc=name, total=total or None, unit="frame", leave=False, delay=_QUIET_S
+    )
+    with contextlib.closing(frames):
+        try:
+            for frame in frames:
+                if cache.num_rows and frame.shape[:2] != cache.frame_size(0):
+                    return "expected one size, got frames of another."
+                cache.append(frame, reset=[cache.num_rows == 0])
+                if cache.nbytes > max_bytes:
+                    return (
+                        f"expected at most {max_bytes / 1e9:.3g} GB of frames, got "
+                        "more. Cut the video, or make it smaller."
+                    )
+        except ExportError as error:
+            if not cache.num_rows:
+                raise
+            return f"expected a whole video, got {error}"
+    if cache.num_rows < total:
+        return f"expected {total} frames, got less. Was it written to its end?"
+    return None

@@ -1,0 +1,280 @@
+"""What `FrameCache.append` takes, checked and made one row, before any effect."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from rollout_viewer._errors import FrameError, ShapeError
+from rollout_viewer._frames.convert import split_frames
+from rollout_viewer._recording.rows import IDLE, STEP, TERMINAL_MISSING, Kind, Rows
+from rollout_viewer._recording.step_codec import ACTION, as_extra
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from rollout_viewer._recording.live import LiveRecording
+    from rollout_viewer._recording.rows import StepRow
+    from rollout_viewer._recording.step_codec import Extras
+
+    Frame = npt.NDArray[np.uint8]
+    Picture = tuple[int, str, "Frame | None"]
+
+DEFAULT_CAMERA = "pixels"
+_UINT8 = np.dtype(np.uint8)
+
+
+class NewRow(NamedTuple):
+    """A checked row: ready for `LiveRecording.append`."""
+
+    rows: Rows
+    steps: StepRow
+    pictures: list[Picture]
+    extras: Extras
+    shared: frozenset[str]
+
+
+class _FastPath(NamedTuple):
+    """A row whose pictures were all taken as they came, and what they became."""
+
+    kind: Any  # list or tuple
+    shapes: list[tuple[int, ...]]
+    envs: Sequence[int] | None
+    targets: list[tuple[int, str]]
+    shared: frozenset[str]
+
+
+class RowChecker:
+    """Checks rows; remembers the dtype of each camera. One thread at a time.
+
+    Also remembers the last row's form: where the next has the same, as nearly all
+    have, the same checks would come to the same end.
+    """
+
+    def __init__(self) -> None:
+        self._dtypes: dict[str, str] = {}
+        self._plain: _FastPath | None = None
+
+    def take(
+        self,
+        recording: LiveRecording,
+        frames: Any,
+        envs: Sequence[int] | None,
+        action: Any,
+        data: Mapping[str, Any] | None,
+        num_transitions: Any,
+        **steps: Any,
+    ) -> NewRow:
+        """Return the row; nothing is recorded or remembered if this raises.
+
+        Raises:
+            FrameError: The frames are none, or changed size or dtype.
+            ShapeError: Step data does not fit.
+        """
+        rows = recording.rows
+        plain = self._plain
+        if rows is not None and plain is not None and _is_like(frames, envs, plain):
+            step_row = rows.prepare(**steps, num_transitions=num_transitions)
+            if rows.is_plain(step_row):
+                return NewRow(
+                    rows,
+                    step_row,
+                    [(*t, f) for t, f in zip(plain.targets, frames, strict=True)],
+                    _extras(rows.num_envs, action, data),
+                    plain.shared,
+                )
+        split, dtypes = self._split(frames)
+        if rows is None:
+            rows = Rows(_num_envs(split, envs, {**steps, "action": action}))
+        step_row = rows.prepare(**steps, num_transitions=num_transitions)
+        extras = _extras(rows.num_envs, action, data)
+        shared = frozenset(
+            camera
+            for camera, frames in split.items()
+            if envs is None and len(frames) == 1 and rows.num_envs > 1
+        )
+        _check_sharing(recording, split, shared, rows.num_envs)
+        pictures = _pictures(recording, split, envs, rows.num_envs, step_row.kind)
+        for env, camera, frame in pictures:
+            if frame is not None:
+                recording.slot(env, camera, *frame.shape[:2])
+        self._dtypes.update(dtypes)
+        self._plain = _plain(frames, envs, pictures, shared)
+        return NewRow(rows, step_row, pictures, extras, shared)
+
+    def _split(
+        self, frames: Any
+    ) -> tuple[dict[str, list[Frame | None]], dict[str, str]]:
+        if frames is None:
+            return {}, {}
+        cameras = frames if isinstance(frames, Mapping) else {DEFAULT_CAMERA: frames}
+        split, dtypes = {}, {}
+        for name, images in cameras.items():
+            if images is None:
+                continue
+            camera, dtype = str(name), _dtype_of(images)
+            before = self._dtypes.get(camera, dtype)
+            if dtype and before and dtype != before:
+                raise FrameError(
+                    f"FrameCache.append: expected frames of {before} as before, got "
+                    f"{dtype}. Convert them; nothing of this row was recorded."
+                )
+            dtypes[camera] = before or dtype
+            split[camera] = split_frames(images, channels=_channels(images))
+        return split, dtypes
+
+
+def _plain(
+    frames: Any,
+    envs: Sequence[int] | None,
+    pictures: Sequence[Picture],
+    shared: frozenset[str],
+) -> _FastPath | None:
+    """Return the form of a row whose pictures are what came in, one by one."""
+    is_one_by_one = type(frames) in (list, tuple) and len(frames) == len(pictures)
+    if not is_one_by_one or not all(
+        type(frame) is np.ndarray and frame is taken
+        for frame, (_, _, taken) in zip(frames, pictures, strict=True)
+    ):
+        return None
+    targets = [(env, camera) for env, camera, _ in pictures]
+    numbers = None if envs is None else list(envs)
+    return _FastPath(type(frames), [f.shape for f in frames], numbers, targets, shared)
+
+
+def _is_like(frames: Any, envs: Sequence[int] | None, plain: _FastPath) -> bool:
+    """Tell whether the pictures have the form of the last row's."""
+    if type(frames) is not plain.kind or len(frames) != len(plain.shapes):
+        return False
+    for frame, shape in zip(frames, plain.shapes, strict=True):
+        if (
+            type(frame) is not np.ndarray
+            or frame.shape != shape
+            or frame.dtype != _UINT8
+        ):
+            return False
+    return envs is plain.envs or (
+        envs is not None and plain.envs is not None and list(envs) == plain.envs
+    )
+
+
+def _check_sharing(
+    recording: LiveRecording,
+    split: Mapping[str, list[Any]],
+    shared: frozenset[str],
+    num_envs: int,
+) -> None:
+    for info in recording.slots:
+        if info.camera in split and info.is_shared != (info.camera in shared):
+            kinds = f"a frame for each of {num_envs} envs", "one frame of all envs"
+            raise ShapeError(
+                f"FrameCache.append: expected {kinds[info.is_shared]} from camera "
+                f"{info.camera!r} as before, got {len(split[info.camera])}. Name the "
+                "pictured envs with envs=, or record into another cache."
+            )
+
+
+def _extras(num_envs: int, action: Any, data: Mapping[str, Any] | None) -> Extras:
+    extras = {}
+    if action is not None:
+        extras[ACTION] = as_extra(ACTION, action, num_envs)
+    for name, value in (data or {}).items():
+        if name == ACTION:
+            raise ShapeError(
+                "FrameCache.append: expected data without 'action', got it there. "
+                "Pass action=."
+            )
+        extras[str(name)] = as_extra(f"data[{name!r}]", value, num_envs)
+    return extras
+
+
+def _pictures(
+    recording: LiveRecording,
+    split: Mapping[str, list[Frame | None]],
+    envs: Sequence[int] | None,
+    num_envs: int,
+    kinds: npt.NDArray[np.uint8],
+) -> list[Picture]:
+    pictures: list[Picture] = []
+    codes = kinds.tolist()
+    for camera, frames in split.items():
+        numbers = _env_numbers(envs, len(frames), num_envs, camera)
+        is_shared = envs is None and len(frames) == 1 and num_envs > 1
+        for env, frame in zip(numbers, frames, strict=True):
+            kind = STEP if is_shared else codes[env]
+            if kind == TERMINAL_MISSING:
+                pictures.append((env, camera, None))
+            elif kind != IDLE or not recording.has_slot(env, camera):
+                pictures.append((env, camera, frame))
+    return pictures
+
+
+def _num_envs(
+    split: Mapping[str, list[Any]],
+    envs: Sequence[int] | None,
+    steps: Mapping[str, Any],
+) -> int:
+    """Return how many envs a first row is about."""
+    for value in steps.values():
+        if value is not None and not isinstance(value, (str, Kind)):
+            shape = np.shape(value)
+            if shape and (value is not steps["action"] or len(shape) > 1):
+                return int(shape[0])
+    if envs is not None and len(envs):
+        return max(int(env) for env in envs) + 1
+    if split:
+        return max(len(frames) for frames in split.values())
+    return 1
+
+
+def _env_numbers(
+    envs: Sequence[int] | None, count: int, num_envs: int, camera: str
+) -> list[int]:
+    if envs is None:
+        if count not in (1, num_envs):
+            raise ShapeError(
+                f"FrameCache.append: expected {num_envs} frames of {camera!r}, one for "
+                f"each env, got {count}. Name the pictured ones with envs=."
+            )
+        return list(range(count))
+    numbers = [int(env) for env in envs]
+    if len(numbers) != count or len(set(numbers)) != count:
+        raise ShapeError(
+            f"FrameCache.append: expected a frame of {camera!r} for each of envs="
+            f"{numbers}, got {count}."
+        )
+    if not all(0 <= env < num_envs for env in numbers):
+        raise ShapeError(
+            f"FrameCache.append: expected envs in 0..{num_envs - 1}, got {numbers}."
+        )
+    return numbers
+
+
+def _channels(images: Any) -> Literal["auto", "last"]:
+    """Return where the channels are: arrays that end in 3 are HWC by contract.
+
+    Only tensors may be CHW. Tiny frames would look like both.
+    """
+    first = images
+    while isinstance(first, (list, tuple)) and first:
+        first = next((one for one in first if one is not None), None)
+    is_array = isinstance(first, np.ndarray) and first.ndim >= 3
+    return "last" if is_array and first.shape[-1] == 3 else "auto"
+
+
+def _dtype_of(images: Any) -> str:
+    dtype = getattr(images, "dtype", None)
+    if dtype is None and isinstance(images, (list, tuple)):
+        dtype = next((i.dtype for i in images if hasattr(i, "dtype")), None)
+    return _dtype_name(dtype) if dtype is not None else ""
+
+
+@functools.lru_cache(maxsize=64)
+def _dtype_name(dtype: Any) -> str:
+    # Remembered: numpy takes 6 us to spell one.
+    return str(dtype).removeprefix("torch.")

@@ -1,0 +1,12 @@
+"""A selection of a recording becomes files, or goes to a logger.
+
+- `selection`: rows x envs x camera, as grids, tiles or a table.
+- `table`, `table_files`: its step data; CSV and Parquet.
+- `write`: one call, one or many files. `writers`: a function for each suffix.
+- `job`, `provenance`: how to write; what a file says of its origin.
+- `dump`: to a logger.
+- `labels`, `png`, `figure`, `html`: text on frames, stills, figures, the page in a
+  file.
+
+Knows recordings and loggers by what they can do. Knows no widget and no environment.
+"""

@@ -1,0 +1,219 @@
+"""One HTML file that plays a recording without a kernel: the page, and its messages.
+
+The same script and the same messages as in a notebook (`_protocol`), written into
+one document that asks nothing of the network. Knows messages and a cache. Knows
+nothing of widgets.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import importlib.resources
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rollout_viewer._errors import ExportTooLargeError, MissingDependencyError
+from rollout_viewer._files import new_file
+from rollout_viewer._page.details import FieldCatalog, all_details
+from rollout_viewer._page.messages import recording_messages
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Sequence
+
+    from rollout_viewer._cache.cache import FrameCache
+
+_POSTER_WIDTH_PX = 800
+_HEAD = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="rollout_viewer">
+<title>{title}</title>
+<style>
+html {{ color-scheme: light dark; }}
+body {{ margin: 0; padding: 12px; background: light-dark(#fff, #101114); }}
+body > * {{ max-width: 1400px; margin: 0 auto; }}
+noscript img {{ max-width: 100%; }}
+</style>
+<style>
+{css}
+</style>
+</head>
+<body>
+<div data-rollout-viewer></div>
+<noscript>{poster}<p>{title}: this recording plays with JavaScript.</p></noscript>
+"""
+_MESSAGE = (
+    '<script type="application/json" class="rollout-viewer-message">{}</script>\n'
+)
+_TAIL = """\
+<script type="module">
+{script}
+</script>
+</body>
+</html>
+"""
+
+
+def write_html(
+    cache: FrameCache,
+    path: str | os.PathLike[str],
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    envs: Sequence[int] | None = None,
+    every: int = 1,
+    title: str | None = None,
+    max_mb: float = 20,
+    columns: int | None = None,
+    fps: float | None = None,
+    overwrite: bool = False,
+    groups: Sequence[Sequence[Any]] = (),
+) -> Path:
+    """Write rows ``start..stop`` as one file that plays and scrubs from ``file://``.
+
+    Args:
+        cache: The recording; more may be recorded meanwhile.
+        path: Of the file; a taken name gets ``-1``, ``-2``, ... unless `overwrite`.
+        start: First row; rows keep their numbers.
+        stop: Row after the last one; None: all there are.
+        envs: Environments whose pictures are shown; None: all.
+        every: Keep every n-th picture; the rows between show the one before.
+        title: None: the name of the file.
+        max_mb: Largest size in megabytes (10**6 bytes).
+        columns: Tiles across; None: as fits.
+        fps: Rows a second at speed 1; None: the recording's.
+        overwrite: Replace a file of that name.
+        groups: (name, first_env, num_envs) of each of several compared recordings.
+
+    Returns:
+        The file, there whole or not at all.
+
+    Raises:
+        ValueError: `max_mb` or `every` is not above zero, or `path` is no name.
+        RowError: There are no such rows or envs.
+        ExportTooLargeError: It would be larger than `max_mb`.
+        ExportError: The file cannot be written.
+        MissingDependencyError: The package was not built.
+    """
+    path = Path(path)
+    title = path.stem if title is None else title
+    if not max_mb > 0:  # NaN too
+        raise ValueError(f"to_html: expected max_mb > 0, got {max_mb!r}.")
+    limit = max_mb * 1e6
+    stop = cache.num_rows if stop is None else min(stop, cache.num_rows)
+    if cache.is_shared:
+        envs = None
+    if envs is not None:
+        # A clip of all envs has those without pictures too; others are refused below.
+        blind = set(range(cache.num_envs)) - set(cache.pictured_envs)
+        envs = [env for env in envs if env not in blind]
+    head = _HEAD.format(
+        title=html.escape(title),
+        css=_bundle("widget.css").replace("</style", r"<\/style"),
+        poster="{poster}",
+    )
+    tail = _TAIL.format(script=_as_inline_script(_bundle("widget.js")))
+    messages = _messages(
+        recording_messages(
+            cache,
+            start,
+            stop,
+            envs,
+            every,
+            title=title,
+            columns=columns,
+            fps=fps,
+            groups=groups,
+            about=FieldCatalog().told(cache),
+        )
+    )
+    # Before the file is opened: what is wrong with the rows is said by this.
+    first = next(messages)
+    head = head.replace("{poster}", _poster(cache, start, envs), 1)
+    size = len(head.encode()) + len(tail.encode())
+    with new_file(path, where="to_html", overwrite=overwrite) as file:
+        with file.part.open("w", encoding="utf-8", newline="\n") as out:
+            out.write(head)
+            for text in _chain(first, messages):
+                size += len(text)  # plain ASCII
+                # Beyond the limit the rest is only counted, to say how much it is.
+                if size <= limit:
+                    out.write(text)
+            # Numbers for the inspector, as far as there is room for them.
+            for text in _messages(all_details(cache, start, stop, envs)):
+                if size + len(text) > limit:
+                    break
+                size += len(text)
+                out.write(text)
+            out.write(tail)
+        if size > limit:
+            raise ExportTooLargeError(
+                f"to_html: expected at most {max_mb:g} MB (max_mb), got "
+                f"{size / 1e6:.1f} MB for {stop - start} rows. Choose fewer rows "
+                "(start, stop) or fewer environments (envs). viewer.to_html and the "
+                "command `view` also take every n-th picture (every) and a higher "
+                f"limit (max_mb {_round_up(size / 1e6)})."
+            )
+    return file.path
+
+
+def _messages(
+    messages: Iterator[tuple[dict[str, object], list[bytes]]],
+) -> Iterator[str]:
+    """Yield each message as the element that js/src/standalone.ts reads."""
+    for content, buffers in messages:
+        text = json.dumps(
+            {
+                "message": content,
+                "buffers": [base64.b64encode(buffer).decode() for buffer in buffers],
+            }
+        )
+        # A title may hold </script>; in JSON text `<` may be written like this.
+        yield _MESSAGE.format(text.replace("<", r"\u003c"))
+
+
+def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
+    yield first
+    yield from rest
+
+
+def _as_inline_script(script: str) -> str:
+    """Return JavaScript that no HTML parser ends early; it means the same."""
+    # Both can stand only in its strings and comments, where the slash is harmless.
+    return script.replace("</script", r"<\/script").replace("<!--", r"<\!--")
+
+
+def _poster(cache: FrameCache, row: int, envs: Sequence[int] | None) -> str:
+    """Return the first row's grid as an image; nothing where there are no pictures."""
+    import imageio.v3 as imageio
+
+    has_tiles = envs is None or len(envs) > 0
+    if not cache.pictured_envs or not has_tiles:
+        return ""
+    picture = next(iter(cache.clip(row, row + 1, envs=envs).frames()))
+    step = max(1, -(-picture.shape[1] // _POSTER_WIDTH_PX))
+    png = imageio.imwrite("<bytes>", picture[::step, ::step], extension=".png")
+    data = base64.b64encode(png).decode()
+    return f'<img alt="The first row" src="data:image/png;base64,{data}">'
+
+
+def _bundle(name: str) -> str:
+    file = importlib.resources.files("rollout_viewer") / "static" / name
+    if not file.is_file():
+        raise MissingDependencyError(
+            f"to_html: expected the page's code in {str(file)!r}, got nothing: this "
+            "checkout was not built. Run: make setup"
+        )
+    return file.read_text("utf-8")
+
+
+def _round_up(megabytes: float) -> int:
+    """Return the next multiple of 5: a limit that people type."""
+    return 5 * (int(megabytes) // 5 + 1)

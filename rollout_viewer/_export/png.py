@@ -1,0 +1,149 @@
+"""A clip becomes one PNG: a row, a film strip, or a contact sheet of an episode.
+
+Knows frames and the step data that stands under them. Knows nothing of layouts.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rollout_viewer._cache.clip import Clip
+from rollout_viewer._errors import RolloutViewerWarning
+from rollout_viewer._export.provenance import container_tags, episodes_of
+from rollout_viewer._frames.grid import grid_shape
+from rollout_viewer._frames.text import Lettering, paste
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from rollout_viewer._export.job import ExportJob
+    from rollout_viewer._recording.episode import Episode
+
+    Frame = npt.NDArray[np.uint8]
+
+_STRIP_FRAMES = 8
+_SHEET_FRAMES = 16
+# A picture of many frames is reduced to this, which any screen and mail takes, and
+# which bounds the memory; a single row never is.
+_MAX_PIXELS = 2_000_000
+# Of a frame's height.
+_CAPTION_SHARE, _LEAST_CAPTION_PX = 0.05, 10
+
+
+def write_png(job: ExportJob, clip: Clip, path: Path) -> Path:
+    """Write one row as it is, or a film strip of eight evenly spaced ones."""
+    if clip.num_rows == 1:
+        (frame,) = job.frames(clip)
+        return _save(job, clip, path, frame)
+    rows = _spaced(clip, _STRIP_FRAMES)
+    height, width = clip.frame_size
+    k = _reduction(job, len(rows) * height * width)
+    height, width = max(height // k, 1), max(width // k, 1)
+    strip = np.empty((height, len(rows) * width, 3), np.uint8)
+    for index, picture in enumerate(_pictures(job, clip, rows, k)):
+        strip[:, index * width : (index + 1) * width] = picture
+    return _save(job, clip, path, strip)
+
+
+def write_sheet(job: ExportJob, clip: Clip, path: Path) -> Path:
+    """Write up to 16 frames of an episode; step and return so far are under each."""
+    rows = _spaced(clip, _SHEET_FRAMES)
+    height, width = clip.frame_size
+    k = _reduction(job, len(rows) * height * width)
+    text = Lettering(max(_LEAST_CAPTION_PX, round(height // k * _CAPTION_SHARE)))
+    title = text.draw(_title(clip))
+    num_rows, columns = grid_shape(len(rows))
+    cell = height // k + text.draw("0").shape[0], width // k
+    sheet_width = max(columns * cell[1], title.shape[1])
+    shape = (title.shape[0] + num_rows * cell[0], sheet_width, 3)
+    sheet = np.zeros(shape, np.uint8)
+    paste(title, sheet)
+    pictures = _pictures(job, clip, rows, k)
+    for index, (row, picture) in enumerate(zip(rows, pictures, strict=True)):
+        top, left = divmod(index, columns)
+        top, left = title.shape[0] + top * cell[0], left * cell[1]
+        paste(picture, sheet, top, left)
+        caption = text.draw(_caption(clip, row))[:, : cell[1]]
+        paste(caption, sheet, top + picture.shape[0], left)
+    return _save(job, clip, path, sheet)
+
+
+def _spaced(clip: Clip, count: int) -> list[int]:
+    rows = np.linspace(clip.start, clip.stop - 1, min(count, clip.num_rows))
+    return [int(row) for row in rows.round()]
+
+
+def _reduction(job: ExportJob, num_pixels: int) -> int:
+    k = math.ceil(math.sqrt(num_pixels / _MAX_PIXELS))
+    if k > 1:
+        warnings.warn(
+            f"{job.where}: {num_pixels} pixels are too many for one picture "
+            f"({_MAX_PIXELS}); it is {k} times smaller each way. Choose fewer envs, "
+            "layout='tiles', or one row for the full size.",
+            RolloutViewerWarning,
+            stacklevel=5,
+        )
+    return max(k, 1)
+
+
+def _pictures(job: ExportJob, clip: Clip, rows: list[int], k: int) -> Iterator[Frame]:
+    """Give the frames of some rows, `k` times smaller, and count all of the clip's."""
+    for row in rows:
+        one = Clip(clip.cache, row, row + 1, clip.envs, clip.camera)
+        for frame in job.frames(one):
+            yield _shrunk(frame, k)
+    job.progress.advance(clip.num_rows - len(rows))
+
+
+def _shrunk(frame: Frame, k: int) -> Frame:
+    """Return the mean of each `k` x `k` pixels; what is over is cut off."""
+    height, width = max(frame.shape[0] // k, 1), max(frame.shape[1] // k, 1)
+    if k == 1:
+        return frame
+    out = np.empty((height, width, 3), np.uint8)
+    for line in range(height):  # little memory beside it, whatever the size
+        part = frame[line * k : (line + 1) * k, : width * k]
+        total = part.sum(axis=0, dtype=np.uint32).reshape(width, -1, 3).sum(axis=1)
+        out[line] = total * width // (part.shape[0] * part.shape[1])
+    return out
+
+
+def _title(clip: Clip) -> str:
+    """Return what is known of the episode that a sheet shows."""
+    (env,) = clip.shown_envs[:1] or clip.envs[:1]
+    found: list[Episode] = [e for e in episodes_of(clip) if e.env == env]
+    if not found:
+        return f"env {env}"
+    episode = found[0]
+    end = ("terminated" if episode.terminated else "") or (
+        "truncated" if episode.truncated else "unfinished"
+    )
+    return (
+        f"env {env}  ep {episode.index}  {episode.length} steps  "
+        f"return {episode.total_reward:.4g}  {end}"
+    )
+
+
+def _caption(clip: Clip, row: int) -> str:
+    (env,) = clip.shown_envs[:1] or clip.envs[:1]
+    moment = clip.cache.at(row, env)
+    return f"step {moment.episode_step}  return {moment.total_reward:.4g}"
+
+
+def _save(job: ExportJob, clip: Clip, path: Path, picture: Frame) -> Path:
+    import imageio.v3 as iio
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    for name, text in container_tags(clip, path).items():
+        info.add_text(name.capitalize(), text)
+    with job.new_file(path) as file:
+        iio.imwrite(file.part, picture, extension=".png", pnginfo=info)
+    return file.path

@@ -1,0 +1,69 @@
+"""What a written file says of its origin: recording, rows, episodes, version."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from rollout_viewer._version import __version__
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rollout_viewer._cache.clip import Clip
+    from rollout_viewer._recording.episode import Episode
+
+
+# What a header holds without being longer than a short film.
+_MAX_EPISODES = 200
+
+
+def container_tags(clip: Clip, path: Path) -> dict[str, str]:
+    """Return what a container tells of a file: title, comment (JSON), encoder.
+
+    The comment has env_id and seed as far as the recording's metadata knows them,
+    the tag (the file's stem), rows, envs, episodes with their returns, and the
+    version.
+    """
+    recording = clip.cache.metadata
+    episodes = episodes_of(clip)
+    facts = {
+        "rollout_viewer": __version__,
+        "tag": path.stem,
+        "env_id": recording.get("env_id"),
+        "seed": recording.get("seed"),
+        "fps": clip.fps,
+        "rows": [clip.start, clip.stop],
+        "envs": list(clip.shown_envs or clip.envs),
+        "num_episodes": len(episodes),
+        "episodes": [
+            {
+                "env": episode.env,
+                "index": episode.index,
+                "seed": episode.seed,
+                "length": episode.length,
+                "return": episode.total_reward,
+                "terminated": episode.terminated,
+                "truncated": episode.truncated,
+            }
+            for episode in episodes[:_MAX_EPISODES]
+        ],
+        "recording": recording,
+    }
+    return {
+        "title": path.stem,
+        "comment": json.dumps(facts, default=str),
+        "encoder": f"rollout_viewer {__version__}",
+    }
+
+
+def episodes_of(clip: Clip) -> list[Episode]:
+    """Return the episodes of which a clip shows a row, as they are in the recording."""
+    envs = set(clip.shown_envs or clip.envs)
+    return [
+        episode
+        for episode in clip.cache.episodes
+        if episode.env in envs
+        and episode.start < clip.stop
+        and clip.start < episode.stop
+    ]

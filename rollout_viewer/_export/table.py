@@ -1,0 +1,235 @@
+"""A clip's step data as a table: one line for each recorded row and env.
+
+Columns: row, env, kind, episode, episode_step, reward, total_reward, terminated,
+truncated, then the action and the `data` arrays, and where people marked anything
+the episode's labels and the note of the row's bookmark. An array of a few numbers an
+env has a column for each (``action.0``, ``action.1``); a longer one is left out. `data`
+that is called like another column is told apart by ``data.`` before its name.
+
+Knows a cache's reading side. Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from rollout_viewer._cache.marked import label_texts
+from rollout_viewer._errors import RowError, ShapeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from rollout_viewer._cache.cache import FrameCache
+
+    Texts = npt.NDArray[np.str_]
+
+# More numbers than this are a picture or a state, not columns that people read.
+MAX_COLUMNS_OF_ARRAY = 32
+# Read at once; so many rows of `data` arrays are held.
+_WINDOW_ROWS = 1024
+
+_ACTION = "action"
+# Beside the columns in a .npz file.
+_TAKEN = ("frames",)
+
+
+class Column(NamedTuple):
+    """Part of a column: values of shape (lines,), and which of them are none."""
+
+    values: npt.NDArray[Any]
+    is_missing: npt.NDArray[np.bool_]
+
+
+class Table:
+    """The lines of rows `start` to `stop` of some envs, by row and then by env."""
+
+    def __init__(
+        self, cache: FrameCache, start: int, stop: int, envs: Sequence[int]
+    ) -> None:
+        self._cache = cache
+        self._start, self._stop = start, stop
+        self._envs = list(envs)
+        scalars = cache.scalars
+        kinds = scalars["kind"]
+        self._steps = {
+            "kind": kinds[start:stop, self._envs],
+            "episode": scalars["episode"][start:stop, self._envs],
+            "episode_step": scalars["env_step"][start:stop, self._envs],
+            **{
+                name: scalars[name][start:stop, self._envs]
+                for name in ("reward", "total_reward", "terminated", "truncated")
+            },
+        }
+        self._marks = self._find_marks()
+        self._led_to = cache.led_to(start, stop)[:, self._envs]
+        self._sizes: dict[str, tuple[int, ...]] = {}
+        self._extra_dtypes: dict[str, np.dtype[Any]] = {}
+        self._sizes = self._find_extras()
+        self._names = self._name_columns()
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns, in order and each once."""
+        return list(self._names)
+
+    def dtypes(self) -> dict[str, np.dtype[Any]]:
+        """Return the type of each column, as it was first recorded."""
+        steps = [array.dtype for array in self._steps.values()]
+        extras = [
+            self._extra_dtypes[name]
+            for name, size in self._sizes.items()
+            for _ in range(int(np.prod(size)))
+        ]
+        whole = np.dtype(np.int64)
+        marks = [np.dtype(str)] * len(self._marks)
+        types = [whole, whole, *steps, *extras, *marks]
+        return dict(zip(self.names, types, strict=True))
+
+    def whole(self) -> dict[str, npt.NDArray[Any]]:
+        """Return all columns; numbers that are missing somewhere are NaN there."""
+        starts = range(self._start, self._stop, _WINDOW_ROWS)
+        parts = [
+            self.window(start, min(start + _WINDOW_ROWS, self._stop))
+            for start in starts
+        ]
+        return {name: _with_nan([part[name] for part in parts]) for name in self.names}
+
+    def window(self, start: int, stop: int) -> dict[str, Column]:
+        """Return the lines of rows `start` to `stop`, by column."""
+        count, width = stop - start, len(self._envs)
+        columns = [
+            _column(np.repeat(np.arange(start, stop), width)),
+            _column(np.tile(np.array(self._envs, np.int64), count)),
+        ]
+        window = slice(start - self._start, stop - self._start)
+        columns += [
+            _column(array[window].reshape(-1)) for array in self._steps.values()
+        ]
+        for name, size in self._sizes.items():
+            values, is_there = self._extra(name, start, stop)
+            is_missing = ~is_there.reshape(-1)
+            lines = values.reshape(count * width, int(np.prod(size)))
+            columns += [Column(lines[:, k], is_missing) for k in range(lines.shape[1])]
+        for texts, numbers in self._marks.values():
+            known = numbers[window].reshape(-1)
+            columns.append(Column(texts[known], known == 0))
+        return dict(zip(self.names, columns, strict=True))
+
+    def _name_columns(self) -> list[str]:
+        names = ["row", "env", *self._steps]
+        for name, size in self._sizes.items():
+            indices = range(int(np.prod(size)))
+            own = [name if size == () else f"{name}.{index}" for index in indices]
+            while not {*names, *_TAKEN}.isdisjoint(own):
+                own = [f"data.{column}" for column in own]
+            names += own
+        for name in self._marks:
+            names.append(f"mark.{name}" if name in names else name)
+        return names
+
+    def _find_marks(self) -> dict[str, tuple[Texts, npt.NDArray[np.int32]]]:
+        """Return columns of text: what stands in them, and which of it where."""
+        shape = self._stop - self._start, len(self._envs)
+        labels: dict[str, int] = {"": 0}
+        numbers = np.zeros(shape, np.int32)
+        column_of = {env: column for column, env in enumerate(self._envs)}
+        for episode in self._cache.episodes:
+            if episode.labels and episode.env in column_of:
+                text = "; ".join(label_texts(episode.labels))
+                first = max(episode.start - self._start, 0)
+                last = max(episode.stop - self._start, 0)
+                number = labels.setdefault(text, len(labels))
+                numbers[first:last, column_of[episode.env]] = number
+        notes, marked = [""], np.zeros(shape, np.int32)
+        for row, note in self._cache.bookmarks.items():
+            if self._start <= row < self._stop:
+                marked[row - self._start] = len(notes)
+                notes.append(note or "bookmark")
+        found = {
+            "labels": (np.array(list(labels)), numbers),
+            "note": (np.array(notes), marked),
+        }
+        return {name: one for name, one in found.items() if one[1].any()}
+
+    def _find_extras(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape for one env of each array that becomes columns."""
+        last = int(self._led_to.max(initial=-1))
+        found: dict[str, int] = {}
+        for row in range(self._start, max(self._stop, last + 1)):
+            for name in self._cache.data_names(row):
+                # An action stands in the row that it led to.
+                if row > self._start if name == _ACTION else row < self._stop:
+                    found.setdefault(name, row)
+        first = {
+            name: self._raw(name, found[name], found[name] + 1)[0]
+            for name in sorted(found, key=lambda name: name != _ACTION)
+        }
+        self._extra_dtypes = {name: array.dtype for name, array in first.items()}
+        shapes = {name: array.shape[2:] for name, array in first.items()}
+        return {
+            name: shape
+            for name, shape in shapes.items()
+            if 0 < np.prod(shape) <= MAX_COLUMNS_OF_ARRAY
+        }
+
+    def _extra(
+        self, name: str, start: int, stop: int
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+        """Return (n, envs, ...) values and where there are any, (n, envs)."""
+        shape = (stop - start, len(self._envs))
+        if name != _ACTION:
+            values, is_there = self._raw(name, start, stop)
+            return values[:, self._envs], np.broadcast_to(is_there[:, None], shape)
+        led_to = self._led_to[start - self._start : stop - self._start]
+        was_chosen = led_to >= 0
+        if not was_chosen.any():
+            return np.zeros((*shape, *self._sizes[name])), was_chosen
+        first, last = int(led_to[was_chosen].min()), int(led_to.max())
+        values, is_there = self._raw(name, first, last + 1)
+        index = (led_to - first).clip(0)
+        return values[index, self._envs], is_there[index] & was_chosen
+
+    def _raw(
+        self, name: str, start: int, stop: int
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+        """Return an array as rows hold it, (n, num_envs, ...), and which rows do."""
+        size = self._sizes.get(name)
+        is_there = np.array(
+            [name in self._cache.data_names(row) for row in range(start, stop)],
+            np.bool_,
+        )
+        try:
+            values = self._cache.raw_column(name, start, stop)
+            if size is None or values.shape[2:] == size:
+                return values, is_there
+        except (RowError, ShapeError):
+            pass
+        # Its shape changed, or it is in none of these rows: what fits, one by one.
+        shape = (stop - start, self._cache.num_envs, *(size or ()))
+        values = np.zeros(shape, np.float64)
+        for index in np.flatnonzero(is_there).tolist():
+            row = start + index
+            one = self._cache.raw_column(name, row, row + 1)
+            is_there[index] = one.shape[1:] == shape[1:]
+            if is_there[index]:
+                values[index] = one[0]
+        return values, is_there
+
+
+def _column(values: npt.NDArray[Any]) -> Column:
+    is_nan = np.isnan(values) if values.dtype.kind == "f" else None
+    return Column(values, np.zeros(len(values), np.bool_) if is_nan is None else is_nan)
+
+
+def _with_nan(parts: Sequence[Column]) -> npt.NDArray[Any]:
+    values = np.concatenate([part.values for part in parts])
+    is_missing = np.concatenate([part.is_missing for part in parts])
+    if values.dtype.kind not in "biuf" or not is_missing.any():
+        return values
+    values = values.astype(np.float64)
+    values[is_missing] = np.nan
+    return values

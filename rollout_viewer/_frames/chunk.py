@@ -1,0 +1,211 @@
+"""Chunks: up to 32 frames of one env and camera, compressed without loss.
+
+Pure: frames in, bytes out, and back. Knows nothing of files, envs or widgets.
+Memory, file, wire and browser all hold these same bytes.
+
+Format (little endian, version 1)::
+
+    0   2  b"RV"
+    2   1  version, 1
+    3   1  first: which of the chunk's 32 rows the first record is, 0..31
+    4   1  count: records that follow, 1..32 (first + count <= 32)
+    5   1  0
+    6   2  height in pixels
+    8   2  width in pixels
+    10  2  0, or 1 + the row of a RAW or INTRA record that is late (see below)
+    12  4 * count  table, one u32 a record: byte length << 3 | kind
+    ..     the records, back to back, nothing between
+    end 4  CRC-32 of everything before it
+
+A record is one frame of `height * width * 3` bytes, RGB, row by row:
+
+    0 EQUAL   the frame before it; length 0, or one byte 0 if it is late
+    1 RAW     the pixels
+    2 INTRA   zstd of the pixels
+    3 PREV    zstd of the pixels xor the frame before it
+    4 FIRST   zstd of the pixels xor the chunk's first frame
+    5 ABSENT  length 0; there is no picture in this row
+
+"The frame before it" and "the first frame" pass over ABSENT records. The first
+record of a chunk that is not ABSENT is RAW or INTRA. No frame takes more than
+`MAX_DECODES` zstd decodes. A zstd record is a zstd frame without its header,
+which is the same for every frame of a size: the magic number `28 B5 2F FD`, the
+descriptor `A0` (single segment, 4-byte content size), then `height * width * 3`
+as u32. Put it back in front and any zstd decoder reads the record. Its blocks may
+be of all of zstd's kinds.
+
+A *late* record is one that nobody delivered: the frame before it is shown again,
+and told from a frame that really stayed the same. Who only draws ignores the
+mark. At the start of a chunk a late frame is stored in full and marked in the
+header, because there is no frame before it; no later record can need that.
+
+A chunk that grows is written in pieces: the same bytes with `first` > 0, which
+continue the piece before. `join()` makes one chunk of them. A whole chunk has
+`first` = 0: an env whose pictures start later has ABSENT records before.
+
+Source: which kinds to choose and why at most 8 decodes, DESIGN.md "Chunk".
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from rollout_viewer._errors import RecordingError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+VERSION = 1
+CHUNK_ROWS = 32
+# The table has 29 bits for a record's length; 4096 x 4096 RGB needs 26.
+MAX_FRAME_BYTES = 1 << 28
+EQUAL, RAW, INTRA, PREV, FIRST, ABSENT = range(6)
+
+MAGIC = b"RV"
+HEADER = struct.Struct("<2sBBBBHHH")
+CHECKSUM = struct.Struct("<I")
+LATE_ROW = b"\0"
+
+
+def pack(
+    height: int,
+    width: int,
+    first: int,
+    kinds: Sequence[int],
+    records: Sequence[bytes],
+    late_row: int | None = None,
+) -> bytes:
+    """Return records as a chunk, or a piece of one.
+
+    Args:
+        height: Of the frames.
+        width: Of the frames.
+        first: Which of the chunk's rows the first record is.
+        kinds: Of the records.
+        records: Their bytes.
+        late_row: The row of the RAW or INTRA record that is late, here or not.
+    """
+    table = np.fromiter(
+        (len(r) << 3 | k for r, k in zip(records, kinds, strict=True)),
+        dtype="<u4",
+        count=len(kinds),
+    )
+    is_here = late_row is not None and first <= late_row < first + len(kinds)
+    late = 1 + late_row if late_row is not None and is_here else 0
+    header = HEADER.pack(MAGIC, VERSION, first, len(kinds), 0, height, width, late)
+    body = b"".join((header, table.tobytes(), *records))
+    return body + CHECKSUM.pack(zlib.crc32(body))
+
+
+# -- reading
+
+
+class Chunk(NamedTuple):
+    """A parsed chunk, or a piece of one. Its records are views of its bytes."""
+
+    height: int
+    width: int
+    first: int
+    kinds: list[int]
+    records: list[memoryview]
+    late_row: int | None = None
+
+    def is_late(self, index: int) -> bool:
+        """Tell whether record `index` repeats because nobody delivered another."""
+        is_marked = self.kinds[index] == EQUAL and len(self.records[index]) > 0
+        return is_marked or self.first + index == self.late_row
+
+
+def parse(data: bytes, *, where: str = "chunk") -> Chunk:
+    """Return the chunk in `data`.
+
+    Args:
+        data: The bytes of one chunk or piece, checksum included.
+        where: What to call it in an error.
+
+    Raises:
+        RecordingError: The bytes are damaged, or of a newer version.
+    """
+    problem = _problem(data)
+    if problem:
+        raise RecordingError(
+            f"{where}: expected an intact chunk of version {VERSION}, got {problem}. "
+            "The rows around it are still readable."
+        )
+    _, _, first, count, _, height, width, late = HEADER.unpack_from(data)
+    table = np.frombuffer(data, "<u4", count, HEADER.size).tolist()
+    view = memoryview(data)
+    start = HEADER.size + 4 * count
+    kinds, records = [], []
+    for entry in table:
+        kinds.append(entry & 7)
+        records.append(view[start : start + (entry >> 3)])
+        start += entry >> 3
+    return Chunk(height, width, first, kinds, records, late - 1 if late else None)
+
+
+def _problem(data: bytes) -> str | None:
+    overhead = HEADER.size + CHECKSUM.size
+    if len(data) < overhead or data[:2] != MAGIC:
+        return f"{len(data)} bytes that do not begin like one"
+    if data[2] != VERSION:
+        return f"version {data[2]}"
+    if CHECKSUM.unpack_from(data, len(data) - 4)[0] != zlib.crc32(data[:-4]):
+        return "a wrong checksum"
+    first, count = data[3], data[4]
+    if first + count > CHUNK_ROWS or overhead + 4 * count > len(data):
+        return f"{count} records from {first} on"
+    table = np.frombuffer(data, "<u4", count, HEADER.size)
+    if int((table >> 3).sum(dtype=np.int64)) + overhead + 4 * count != len(data):
+        return "a table that does not add up"
+    return None
+
+
+def kinds_of(data: bytes) -> list[int]:
+    """Return the record kinds of a chunk, without checking it."""
+    table = np.frombuffer(data, "<u4", data[4], HEADER.size)
+    kinds: list[int] = (table & 7).tolist()
+    return kinds
+
+
+def absent(height: int, width: int, first: int, count: int) -> bytes:
+    """Return `count` ABSENT records as a chunk, or a piece of one."""
+    return pack(height, width, first, [ABSENT] * count, [b""] * count)
+
+
+def join(
+    pieces: Sequence[bytes],
+    *,
+    where: str = "chunk",
+    first: int = 0,
+    stop: int = CHUNK_ROWS,
+) -> bytes:
+    """Return the records ``first..stop`` of `pieces`, which continue each other.
+
+    Raises:
+        RecordingError: A piece is damaged or one is missing.
+    """
+    parsed = [parse(piece, where=where) for piece in pieces]
+    kinds: list[int] = []
+    records: list[bytes] = []
+    for piece in parsed:
+        if piece.first != len(kinds):
+            raise RecordingError(
+                f"{where}: expected a piece that starts at record {len(kinds)}, "
+                f"got one at {piece.first}. The rows before it are still readable."
+            )
+        kinds += piece.kinds
+        records += [bytes(record) for record in piece.records]
+    return pack(
+        parsed[0].height,
+        parsed[0].width,
+        first,
+        kinds[first:stop],
+        records[first:stop],
+        next((p.late_row for p in parsed if p.late_row is not None), None),
+    )

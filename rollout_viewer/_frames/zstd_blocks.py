@@ -1,0 +1,42 @@
+"""Zstandard's frame header and RLE blocks, written by hand.
+
+Format: RFC 8878, sections 3.1.1 and 3.1.1.2.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+# A zstd block: at most so many bytes; bit 0 tells the last, bits 1 and 2 the kind.
+_BLOCK_BYTES = 1 << 17
+_IS_LAST, _BLOCK_KIND, _RLE = 1, 6, 2
+
+
+def zstd_header(num_bytes: int) -> bytes:
+    """Return the zstd frame header that records of `num_bytes` pixels leave out."""
+    return b"\x28\xb5\x2f\xfd\xa0" + struct.pack("<I", num_bytes)
+
+
+def is_even(word: Any) -> bool:
+    """Tell whether all bytes of a word are the same."""
+    one: bytes = word.tobytes()
+    return one == one[:1] * len(one)
+
+
+def even_blocks(value: int, num_bytes: int, *, is_last: bool = False) -> bytes:
+    """Return zstd's RLE blocks for `num_bytes` times the byte `value`."""
+    if not num_bytes:
+        return b""
+    whole, rest = divmod(num_bytes - 1, _BLOCK_BYTES)
+    blocks = (_BLOCK_BYTES << 3 | _RLE | value << 24).to_bytes(4, "little") * whole
+    last = (rest + 1) << 3 | _RLE | is_last | value << 24
+    return blocks + last.to_bytes(4, "little")
+
+
+def last_block(frame: bytes, start: int) -> int:
+    """Return where a zstd frame's last block begins; the first is at `start`."""
+    while not frame[start] & _IS_LAST:
+        head = int.from_bytes(frame[start : start + 3], "little")
+        start += 3 + (1 if head & _BLOCK_KIND == _RLE else head >> 3)
+    return start

@@ -1,0 +1,9 @@
+"""What kernel and page say to each other, the same in a notebook and in a file.
+
+- `protocol`: the specification of all messages, and the check of those that come in.
+- `messages`: a recording as messages.
+- `details`: answers to what a page asks for: fields of one env, a whole column.
+- `bundle`: the built page of ``js/``.
+
+Knows recordings. Knows nothing of widgets.
+"""

@@ -1,0 +1,284 @@
+"""What a page asks for beside pictures, reward and ends: actions and data.
+
+Answers are messages (`_protocol` says of what form): of one env over a run of rows
+for the inspector, of one number over all envs for the timeline. Numbers go as they
+are up to a size; of larger arrays go their smallest, mean and largest. Reads a cache;
+knows nothing of widgets.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rollout_viewer._errors import RecordingError
+from rollout_viewer._page.protocol import Message
+from rollout_viewer._recording.step_codec import ACTION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
+
+    from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._recording.step_codec import Extras
+
+    Array = npt.NDArray[Any]
+
+# Of one answer: few enough to be there at once, many enough to be asked for seldom.
+MAX_ROWS = 1024
+MAX_BYTES = 256 * 1024
+# Arrays of more numbers than this are told by three: nobody reads as many.
+MAX_NUMBERS = 1024
+# Bytes of all envs that are read for one answer: large arrays would hold up the pump.
+MAX_READ_BYTES = 32 * 1024 * 1024
+COLUMN_ROWS = 8192
+COLUMN_BYTES = 512 * 1024
+# Rows that are looked at to learn what a recording holds.
+_NUM_LOOKS = 5
+_MAX_SEGMENTS = 1000
+
+
+class FieldCatalog:
+    """What the manifest tells of one recording beside its pictures.
+
+    Cheap to ask again: what was learned of rows stays, and new rows are looked at
+    where the recording has grown.
+    """
+
+    def __init__(self) -> None:
+        self._session: str | None = None
+        self._num_rows = 0
+        self._fields: dict[str, dict[str, Any]] = {}
+        self._segments: list[list[Any]] = []
+
+    def told(self, cache: FrameCache) -> dict[str, Any]:
+        """Return ``data``, ``meanings`` and ``segments`` of the manifest."""
+        session = str(cache._recording.meta.get("session", ""))
+        if session != self._session:
+            self._session, self._num_rows, self._fields = session, 0, {}
+        if cache.num_rows != self._num_rows:
+            self._look(cache)
+            self._num_rows = cache.num_rows
+        meanings = cache.metadata.get("action_meanings")
+        return {
+            "data": [self._fields[name] for name in sorted(self._fields)],
+            "meanings": meanings if isinstance(meanings, list) else [],
+            "segments": self._segments,
+        }
+
+    def _look(self, cache: FrameCache) -> None:
+        last = cache.num_rows - 1
+        # A recording that grows has mostly been looked at.
+        looks = _NUM_LOOKS if self._num_rows < 2 else 2
+        for row in {int(row) for row in np.linspace(max(last, 0), 0, looks)}:
+            try:
+                extras = _extras(cache, row)
+            except RecordingError:
+                continue  # told where somebody looks at that row
+            for name, array in extras.items():
+                self._fields.setdefault(
+                    name,
+                    {
+                        "name": name,
+                        "dtype": str(array.dtype),
+                        "shape": list(array.shape[1:]),
+                    },
+                )
+        self._segments = _segments(cache)
+
+
+def _segments(cache: FrameCache) -> list[list[Any]]:
+    """Return [name, start, stop] of runs of rows that belong to a segment.
+
+    Env 0 stands for all: a segment is what episodes carry that began inside it.
+    """
+    rows = cache._recording.rows
+    runs: list[list[Any]] = []
+    if rows is None or not rows.num_envs:
+        return runs
+    for episode in rows.of_env(0):
+        if episode.segment is None:
+            continue
+        if runs and runs[-1][0] == episode.segment and runs[-1][2] == episode.start:
+            runs[-1][2] = episode.stop
+        else:
+            runs.append([episode.segment, episode.start, episode.stop])
+    return runs[:_MAX_SEGMENTS]
+
+
+def details_message(cache: FrameCache, env: int, start: int) -> Message:
+    """Return the answer to ``inspect``: all data of an env from row `start` on."""
+    stop = min(start + MAX_ROWS, cache.num_rows)
+    found = _Fields()
+    fault = ""
+    if 0 <= env < cache.num_envs and 0 <= start < stop:
+        led_to = cache.led_to(start, stop)[:, env].tolist()
+        row = start
+        try:
+            for row in range(start, stop):
+                if found.num_bytes >= MAX_BYTES or found.num_read >= MAX_READ_BYTES:
+                    stop = row
+                    break
+                for name, values in _of_row(cache, row, led_to[row - start]):
+                    found.num_read += values.nbytes
+                    found.add(name, row - start, values[env])
+        except RecordingError as error:
+            # What comes before it is shown; the rest of its block is not asked again.
+            fault, stop = str(error), max(row, min(stop, row - row % 32 + 32))
+    else:
+        stop = start
+    content = {
+        "kind": "details",
+        "env": env,
+        "start": start,
+        "count": stop - start,
+        "num_rows": cache.num_rows,
+        "fields": found.heads(stop - start),
+        "fault": fault,
+    }
+    return Message(content, found.buffers())
+
+
+def _of_row(cache: FrameCache, row: int, led_to: int) -> Iterator[tuple[str, Array]]:
+    if led_to >= 0 and (action := _extras(cache, led_to).get(ACTION)) is not None:
+        yield ACTION, action
+    for name, values in _extras(cache, row).items():
+        if name != ACTION:
+            yield name, values
+
+
+def _extras(cache: FrameCache, row: int) -> Extras:
+    recording = cache._recording
+    return recording.extras(row) if 0 <= row < cache.num_rows else {}
+
+
+class _Fields:
+    """Values of a run of rows, those of one form beside each other."""
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[str, str, tuple[int, ...]], list[Array]] = {}
+        self._rows: dict[tuple[str, str, tuple[int, ...]], list[int]] = {}
+        self.num_bytes = 0
+        self.num_read = 0
+
+    def add(self, name: str, offset: int, value: Any) -> None:
+        value = np.asarray(value)
+        key = name, str(value.dtype), value.shape
+        sent = _as_sent(value)
+        self._groups.setdefault(key, []).append(sent)
+        self._rows.setdefault(key, []).append(offset)
+        self.num_bytes += sent.nbytes
+
+    def heads(self, count: int) -> list[dict[str, Any]]:
+        found = []
+        for key, rows in self._rows.items():
+            name, dtype, shape = key
+            sent = self._groups[key][0].dtype
+            found.append(
+                {
+                    "name": name,
+                    "dtype": dtype,
+                    "shape": list(shape),
+                    "is_summary": int(np.prod(shape)) > MAX_NUMBERS,
+                    "format": "u1" if sent == np.uint8 else f"f{sent.itemsize}",
+                    "rows": None if rows == list(range(count)) else rows,
+                }
+            )
+        return found
+
+    def buffers(self) -> list[bytes]:
+        return [
+            np.stack(values).astype(values[0].dtype.newbyteorder("<")).tobytes()
+            for values in self._groups.values()
+        ]
+
+
+def _as_sent(value: Array) -> Array:
+    """Return the numbers as the page reads them: u1, f4 or f8."""
+    if value.size > MAX_NUMBERS:
+        numbers = value.astype(np.float64)
+        return np.array([numbers.min(), numbers.mean(), numbers.max()])
+    if value.dtype.kind == "b" or value.dtype == np.uint8:
+        return value.astype(np.uint8)
+    if value.dtype.kind == "f" and value.dtype.itemsize <= 4:
+        return value.astype(np.float32)
+    return value.astype(np.float64)
+
+
+def all_details(
+    cache: FrameCache, start: int, stop: int, envs: Sequence[int] | None = None
+) -> Iterator[Message]:
+    """Yield the details of rows ``start..stop``, env after env; None: all envs."""
+    for env in range(cache.num_envs) if envs is None else envs:
+        row = start
+        while row < stop:
+            message = details_message(cache, env, row)
+            row += message.content["count"]
+            if not message.content["count"]:
+                break
+            yield message
+
+
+def column_message(cache: FrameCache, name: str, index: int, start: int) -> Message:
+    """Return the answer to ``column_message``: one number of a data array, of all envs.
+
+    Args:
+        cache: The recording.
+        name: Of the data array, or ``"action"``.
+        index: Of the number in the array of one env, flattened.
+        start: First row.
+    """
+    n = cache.num_envs
+    count = max(1, min(COLUMN_ROWS, COLUMN_BYTES // max(4 * n, 1)))
+    stop = max(start, min(start + count, cache.num_rows))
+    values = np.full((stop - start, n), np.nan, np.float32)
+    fault = ""
+    try:
+        values = values[: _fill(cache, name, index, start, values)]
+    except RecordingError as error:
+        fault = str(error)
+    content = {
+        "kind": "column",
+        "name": name,
+        "index": index,
+        "start": start,
+        "count": len(values),
+        "fault": fault,
+    }
+    return Message(content, [values.astype("<f4").tobytes()])
+
+
+def _fill(cache: FrameCache, name: str, index: int, start: int, values: Array) -> int:
+    """Put the numbers where they are known; return how many rows are done.
+
+    An action stands at the row that chose it.
+    """
+    stop = start + len(values)
+    led_to = cache.led_to(start, stop) if name == ACTION else None
+    num_read = 0
+    for row in range(start, stop):
+        if num_read >= MAX_READ_BYTES:
+            return row - start
+        num_read += sum(array.nbytes for array in _extras(cache, row).values())
+        if led_to is None:
+            numbers = _numbers(cache, row, name, index)
+            if numbers is not None:
+                values[row - start] = numbers
+            continue
+        here = led_to[row - start]
+        for other in np.unique(here[here >= 0]).tolist():
+            numbers = _numbers(cache, other, name, index)
+            if numbers is not None:
+                values[row - start, here == other] = numbers[here == other]
+    return len(values)
+
+
+def _numbers(cache: FrameCache, row: int, name: str, index: int) -> Array | None:
+    array = _extras(cache, row).get(name)
+    if array is None:
+        return None
+    flat = array.reshape(len(array), -1)
+    numbers: Array | None = flat[:, index] if 0 <= index < flat.shape[1] else None
+    return numbers

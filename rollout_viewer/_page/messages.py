@@ -1,0 +1,331 @@
+"""Builds the messages that carry a recording to a page; `protocol` specifies them."""
+
+from __future__ import annotations
+
+import json
+import struct
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rollout_viewer._errors import (
+    RecordingError,
+    RolloutViewerWarning,
+    RowError,
+)
+from rollout_viewer._frames.chunk import CHUNK_ROWS, absent, join, parse
+from rollout_viewer._frames.decoder import ChunkDecoder
+from rollout_viewer._frames.encoder import ChunkEncoder, Scratch
+from rollout_viewer._page.protocol import PROTOCOL, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._recording.live import AnyRecording
+
+
+_CHUNK_HEAD = struct.Struct("<III")
+# Chrome's page and the server pass messages of this size fastest (PEERS.md).
+EXPORT_MESSAGE_BYTES = 1_000_000
+
+
+# -- kernel to page
+
+
+def build_manifest(
+    cache: FrameCache,
+    *,
+    title: str,
+    dump_folder: str | None = None,
+    columns: int | None = None,
+    fps: float | None = None,
+    slots: Sequence[int] | None = None,
+    first_row: int = 0,
+    num_rows: int | None = None,
+    is_live: bool | None = None,
+    follow: bool = False,
+    groups: Sequence[Sequence[Any]] = (),
+    about: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the manifest of a recording; `slots` chooses and orders its pictures."""
+    from rollout_viewer._version import __version__
+
+    recording = cache._recording
+    chosen = range(len(recording.slots)) if slots is None else slots
+    return {
+        "kind": "manifest",
+        "protocol": PROTOCOL,
+        "version": __version__,
+        "session": str(recording.meta.get("session", "")),
+        "num_rows": cache.num_rows if num_rows is None else num_rows,
+        "first_row": max(first_row, cache.first_row),
+        "num_envs": cache.num_envs,
+        "fps": fps or cache.fps,
+        "slots": [
+            {
+                "env": info.env,
+                "camera": info.camera,
+                "height": info.height,
+                "width": info.width,
+                "shared": info.is_shared,
+            }
+            for info in (recording.slots[slot] for slot in chosen)
+        ],
+        "is_live": cache.is_live if is_live is None else is_live,
+        "follow": follow,
+        "num_lost": cache.num_lost,
+        "num_evicted": cache.num_evicted,
+        "title": title,
+        "dump_folder": dump_folder,
+        "columns": columns,
+        "groups": [list(group) for group in groups],
+        **(about or {}),
+    }
+
+
+def data_message(
+    seq: int,
+    cache: FrameCache,
+    start: int,
+    stop: int,
+    chunks: Iterable[tuple[int, int, bytes]],
+    *,
+    num_rows: int,
+) -> Message:
+    """Return step rows ``start..stop`` and (block, slot, bytes) of chunks."""
+    return Message(
+        {
+            "kind": "data",
+            "seq": seq,
+            "num_rows": num_rows,
+            "start": start,
+            "count": stop - start,
+        },
+        [*step_buffers(cache, start, stop), encode_chunks(chunks)],
+    )
+
+
+# What is told of episodes at once; a message of 10,000 has some 200 kB.
+EPISODES_AT_ONCE = 10_000
+
+
+def annotations_message(
+    cache: FrameCache, start: int, bookmarks: dict[int, str] | None
+) -> tuple[dict[str, Any], int]:
+    """Return the fields of a `data` message that tell of episodes and bookmarks.
+
+    Args:
+        cache: The recording.
+        start: How much of what is known of episodes was told before.
+        bookmarks: Those that were told before; None: nothing was.
+
+    Returns:
+        The fields, none where there is no news, and `start` for the next.
+    """
+    fields: dict[str, Any] = {}
+    now = cache.bookmarks
+    if now != (bookmarks or {}):
+        fields["bookmarks"] = {str(row): note for row, note in now.items()}
+    rows = cache._recording.rows
+    if rows is None or rows.num_told <= start:
+        return fields, start
+    stop = min(rows.num_told, start + EPISODES_AT_ONCE)
+    # Most episodes of a segment have the same to tell.
+    number_of: dict[str, int] = {}
+    infos: list[dict[str, Any]] = []
+    episodes: list[list[int]] = []
+    for env, index in rows.told(start, stop):
+        info = rows.info_of(env, index)
+        number = number_of.setdefault(json.dumps(info, sort_keys=True), len(number_of))
+        if number == len(infos):
+            infos.append(info)
+        episodes.append([env, index, number])
+    return {**fields, "infos": infos, "episodes": episodes}, stop
+
+
+def step_buffers(cache: FrameCache, start: int, stop: int) -> list[bytes]:
+    """Return the four step buffers of a `data` message."""
+    rows = cache._recording.rows
+    if rows is None:
+        return [b"", b"", b"", b""]
+    return [
+        rows.kinds(start, stop).tobytes(),
+        rows.ends(start, stop).tobytes(),
+        rows.rewards(start, stop).astype("<f8").tobytes(),
+        rows.env_steps(start, stop).astype("<u4").tobytes(),
+    ]
+
+
+def encode_chunks(chunks: Iterable[tuple[int, int, bytes]]) -> bytes:
+    """Return the last buffer of a `data` message."""
+    parts = []
+    for block, slot, chunk in chunks:
+        parts += [
+            _CHUNK_HEAD.pack(block, slot, len(chunk)),
+            chunk,
+            bytes(-len(chunk) % 4),
+        ]
+    return b"".join(parts)
+
+
+def decode_chunks(buffer: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (block, slot, bytes) of the last buffer of a `data` message."""
+    at = 0
+    while at < len(buffer):
+        block, slot, size = _CHUNK_HEAD.unpack_from(buffer, at)
+        at += _CHUNK_HEAD.size
+        yield block, slot, buffer[at : at + size]
+        at += size + -size % 4
+
+
+def piece_message(
+    recording: AnyRecording,
+    block: int,
+    slot: int,
+    first: int,
+    num_rows: int,
+    on_damage: Callable[[RecordingError], object],
+) -> bytes | None:
+    """Return the records from `first` on of a block; None if there are none.
+
+    A block without pictures of the slot gives ABSENT records, so that a page
+    does not ask for it again; so does one that cannot be read, after `on_damage`.
+    The page takes no checksum: what it is sent was checked here.
+    """
+    count = min(num_rows - block * CHUNK_ROWS, CHUNK_ROWS)
+    if first >= count:
+        return None
+    where = f"{recording.path}, block {block}, slot {slot}"
+    try:
+        chunk = recording.chunk(block, slot, first)
+        if chunk is not None:
+            parsed = parse(chunk, where=where)
+            # A block that was sealed since its first piece went out comes whole.
+            return (
+                chunk
+                if parsed.first == first
+                else join([chunk], where=where, first=first)
+            )
+    except RecordingError as error:
+        on_damage(error)
+    info = recording.slots[slot]
+    return absent(info.height, info.width, first, count - first)
+
+
+def recording_messages(
+    cache: FrameCache,
+    start: int = 0,
+    stop: int | None = None,
+    envs: Sequence[int] | None = None,
+    every: int = 1,
+    *,
+    title: str = "",
+    columns: int | None = None,
+    fps: float | None = None,
+    groups: Sequence[Sequence[Any]] = (),
+    about: Mapping[str, Any] | None = None,
+) -> Iterator[Message]:
+    """Yield the manifest and data of rows ``start..stop``, for a page without kernel.
+
+    Rows keep their numbers and step data is complete, so that returns and steps
+    are right; pictures are of the chosen rows and envs. With `every` > 1 the
+    pictures between stay those of every n-th row.
+
+    Raises:
+        RowError: No such rows or envs.
+    """
+    stop = cache.num_rows if stop is None else min(stop, cache.num_rows)
+    if every < 1:
+        raise ValueError(f"rollout_viewer: expected every >= 1, got {every!r}.")
+    if not 0 <= start < stop:
+        raise RowError(
+            f"rollout_viewer: expected rows within 0..{cache.num_rows}, got "
+            f"{start}..{stop}. Record something first, or choose other rows."
+        )
+    recording = cache._recording
+    unknown = sorted(set(envs or ()) - set(cache.pictured_envs))
+    if unknown:
+        raise RowError(
+            f"rollout_viewer: expected envs in {list(cache.pictured_envs)}, got "
+            f"{unknown}."
+        )
+    slots = [
+        slot
+        for slot, info in enumerate(recording.slots)
+        if envs is None or info.env in set(envs)
+    ]
+    yield Message(
+        build_manifest(
+            cache,
+            title=title,
+            columns=columns,
+            fps=fps,
+            groups=groups,
+            about=about,
+            slots=slots,
+            first_row=start,
+            num_rows=stop,
+            is_live=False,
+        ),
+        [],
+    )
+    first = data_message(0, cache, 0, stop, [], num_rows=stop)
+    told, known = annotations_message(cache, 0, None)
+    first.content.update(told)
+    yield first
+    group: list[tuple[int, int, bytes]] = []
+    seq, size = 1, 0
+    while (more := annotations_message(cache, known, cache.bookmarks))[0]:
+        known = more[1]
+        one = data_message(seq, cache, stop, stop, [], num_rows=stop)
+        one.content.update(more[0])
+        yield one
+        seq += 1
+    damage: list[RecordingError] = []
+    for block in range(start // CHUNK_ROWS, -(-stop // CHUNK_ROWS)):
+        for number, slot in enumerate(slots):
+            chunk = piece_message(
+                recording, block, slot, 0, cache.num_rows, damage.append
+            )
+            assert chunk is not None
+            count = min(stop - block * CHUNK_ROWS, CHUNK_ROWS)
+            chunk = (
+                _thin(chunk, count, every) if every > 1 else join([chunk], stop=count)
+            )
+            group.append((block, number, chunk))
+            size += len(chunk)
+            if size >= EXPORT_MESSAGE_BYTES:
+                yield data_message(seq, cache, stop, stop, group, num_rows=stop)
+                group, seq, size = [], seq + 1, 0
+    if group:
+        yield data_message(seq, cache, stop, stop, group, num_rows=stop)
+    if damage:
+        warnings.warn(
+            f"to_html: expected an intact recording, got {len(damage)} damaged chunks, "
+            f"which are shown as missing. The first: {damage[0]}",
+            RolloutViewerWarning,
+            stacklevel=2,
+        )
+
+
+def _thin(chunk: bytes, count: int, every: int) -> bytes:
+    """Return the first `count` records with every n-th picture, repeated between."""
+    parsed = parse(chunk)
+    reader = ChunkDecoder(parsed)
+    scratch = Scratch(parsed.height, parsed.width)
+    encoder = ChunkEncoder(parsed.height, parsed.width, scratch)
+    frame = np.empty((parsed.height, parsed.width, 3), np.uint8)
+    has_any = False
+    for index in range(count):
+        # A block's first picture is always kept: its chunk must stand alone.
+        if not reader.is_shown(index):
+            encoder.skip()
+        elif index % every == 0 or not has_any:
+            reader.read(index, frame)
+            encoder.add(frame)
+            has_any = True
+        else:
+            encoder.repeat()
+    return encoder.seal()

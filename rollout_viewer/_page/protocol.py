@@ -1,0 +1,172 @@
+"""What the kernel and the page say to each other, version 1.
+
+Every message is a JSON object with a `kind`, and binary buffers beside it.
+Traits carry only what Python owns (`playhead`, `playing`, `speed`, `loop`,
+`selection`, `bookmarks`, and `_observed`, the names of those that Python
+watches). Everything that was recorded travels here.
+
+The page starts: `hello` -> `manifest` -> `data`, `data`, ... The kernel sends
+without being asked, oldest first, what is around the playhead before the rest,
+and the newest rows as they are recorded; each `data` is acknowledged. The page
+asks for what it lacks (`need`). The same messages, in the same order, stand in
+an HTML export, so a page without a kernel runs the same code.
+
+Terms: a *slot* is one picture of a row: an env and a camera, numbered from 0 in
+the manifest's order. A *block* is the chunk number: rows `32 * block` up to
+`32 * block + 31`.
+
+Kernel to page::
+
+    manifest  protocol      1
+              version       of rollout_viewer
+              session       str; another one means another recording: start anew
+              num_rows      rows recorded so far (never shrinks)
+              first_row     rows before it have step data but no pictures and are
+                            not shown: the start of an exported range, or what
+                            was evicted; else 0. May grow
+              num_envs
+              fps           rows a second at speed 1
+              slots         [{env, camera, height, width, shared}, ...]; may grow.
+                            shared: one picture of the whole simulation
+              is_live       true while somebody may still record
+              follow        true if the page begins at the newest row and stays
+                            there: the viewer was made before anything was recorded
+              num_lost      pictures that could not be kept
+              num_evicted   pictures that made room for newer ones
+              title         str shown in the head of the viewer
+              dump_folder   str, where dumps go; null in an HTML export
+              columns       tiles across, or null to fit them
+              groups        [[name, first_env, num_envs], ...] of compared
+                            recordings; [] where there is one
+              data          [{name, dtype, shape}, ...]: arrays beside reward and
+                            ends, as far as they were seen; shape of one env's.
+                            May be left out, as may be the next two
+              meanings      [str, ...], what the numbers of a discrete action mean
+              segments      [[name, start, stop], ...] in rows, ascending
+              Sent again, whole, whenever something in it but num_rows changes.
+    data      seq           0, 1, 2, ... without a gap
+              num_rows
+              start, count  rows that the step buffers cover; count may be 0
+              kernel_nbytes, picture_nbytes
+                            bytes in the kernel's memory, and of the pictures on
+                            its disk; not in an HTML export
+              bookmarks     {row: note}, all of them, where they changed; else absent
+              episodes      [[env, index, info], ...] of which something became
+                            known, info: a number in `infos`; absent where none
+              infos         [{segment, seed, options, labels}, ...], each optional
+              buffers[0]    u8  (count, num_envs)  row kind: 0 reset, 1 step,
+                                2 idle, 3 terminal_missing
+              buffers[1]    u8  (count, num_envs)  1 terminated | 2 truncated
+              buffers[2]    f64 (count, num_envs)  reward, NaN where there is none
+              buffers[3]    u32 (count, num_envs)  env_step
+              buffers[4]    chunks and pieces of chunks, each:
+                            u32 block, u32 slot, u32 num_bytes, the bytes
+                            (_codec.py), zero bytes up to a multiple of 4
+              Step rows come in order, each once after a hello. Of a chunk that
+              grows come pieces, in order. A whole chunk replaces its pieces.
+    job       job           the page's own number of a dump or download
+              state         "running" | "done" | "failed" | "cancelled"
+              progress      0..1
+              message       str, for people
+              paths         [str], where the files are, when done
+    file      job, name, mime, offset, total, buffers[0]: bytes of a download
+    details   env, start, count
+                            rows that it covers; as many as the kernel likes
+              num_rows      then: what the last row chose may not be known yet
+              fields        [{name, dtype, shape, is_summary, format, rows}, ...] and
+                            a buffer each: the arrays of the rows at these offsets
+                            (null: all), as format (u1, f4, f8). is_summary: too
+                            large; three f8 a row: smallest, mean, largest
+              fault         str, why some could not be read; else ""
+    column    name, index, start, count, fault, buffers[0]: f4 (count, num_envs), NaN
+                            where there is none; count 0: there are no rows
+    goto      row           Python set the playhead to the value that it has there
+                            already; the page may have moved on
+    stats                   asks what the page counted; answered with `stats`
+    error     message       something failed in the kernel; shown to people
+
+Page to kernel::
+
+    hello     protocol, version
+              page          str, tells this page from another
+              beginning     1, 2, ...: how often this page has asked for everything.
+                            Repeated until the manifest comes, since a running cell
+                            may hold up the first; one that is known is ignored
+    ack       seq           everything up to seq has arrived
+    need      chunks        [[block, slot, have], ...], most urgent first; have:
+                            records of it that are in the page already
+    dump      job, formats  ["mp4", "csv", ...], written through the logger
+              start, stop   rows, stop exclusive
+    download  job, format, start, stop      answered with `file`s
+    cancel    job
+    bookmark  row, note     the row's bookmark gets this note; that it is one, and
+                            that it is none any more, the trait tells
+    label     env, episode, labels
+                            {name: value}; null takes a label away
+    inspect   env, start    answered with one `details`
+    column    name, index, start
+                            answered with one `column`: the number at that place of
+                            the flattened array, of all envs, from row start on
+    stats     counts        {drawn, late, decodes, hits, misses, nbytes, evicted}
+
+Golden copies of these messages are in tests/golden and are read by the tests of
+both languages.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from rollout_viewer._errors import (
+    ProtocolError,
+)
+
+PROTOCOL = 1
+
+
+class Message(NamedTuple):
+    """A JSON object and the binary buffers beside it."""
+
+    content: dict[str, Any]
+    buffers: list[bytes]
+
+
+# -- page to kernel
+
+
+_FIELDS: dict[str, dict[str, type]] = {
+    "hello": {"protocol": int, "version": str, "page": str, "beginning": int},
+    "ack": {"seq": int},
+    "need": {"chunks": list},
+    "dump": {"job": int, "formats": list, "start": int, "stop": int},
+    "download": {"job": int, "format": str, "start": int, "stop": int},
+    "cancel": {"job": int},
+    "bookmark": {"row": int, "note": str},
+    "label": {"env": int, "episode": int, "labels": dict},
+    "inspect": {"env": int, "start": int},
+    "column": {"name": str, "index": int, "start": int},
+    "stats": {"counts": dict},
+}
+
+
+def check(content: Any) -> dict[str, Any]:
+    """Return a message of the page if it is one.
+
+    Raises:
+        ProtocolError: Its kind or a field is unknown.
+    """
+    kind = content.get("kind") if isinstance(content, dict) else None
+    fields = _FIELDS.get(str(kind))
+    if fields is None:
+        raise ProtocolError(
+            f"rollout_viewer: expected a message of kind {sorted(_FIELDS)}, got "
+            f"{content!r:.200}. Reload the page."
+        )
+    for name, type_ in fields.items():
+        if not isinstance(content.get(name), type_):
+            raise ProtocolError(
+                f"rollout_viewer: expected {content['kind']}.{name} to be "
+                f"{type_.__name__}, got {content.get(name)!r:.100}. Reload the page."
+            )
+    assert isinstance(content, dict)
+    return content

@@ -1,0 +1,96 @@
+"""What is carried over of calls that gave no row: rewards, ends, transitions.
+
+Rewards add up, ends stay, transitions count, and of the actions the first stays.
+Knows arrays. Knows nothing of rows or recordings.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rollout_viewer._recording.rows import as_column
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from rollout_viewer._recording.rows import Mask
+
+
+class SkippedSteps:
+    """Step data of transitions since the last row of each env."""
+
+    def __init__(self, num_envs: int) -> None:
+        self._num_envs = num_envs
+        self.count = np.zeros(num_envs, np.int64)
+        self.reward = np.full(num_envs, np.nan)
+        self.terminated = np.zeros(num_envs, np.bool_)
+        self.truncated = np.zeros(num_envs, np.bool_)
+        self.action: npt.NDArray[Any] | None = None
+
+    @property
+    def has_ended(self) -> Mask:
+        """Which envs ended since."""
+        return self.terminated | self.truncated
+
+    def add(
+        self, envs: Mask, reward: Any, terminated: Any, truncated: Any, action: Any
+    ) -> None:
+        """Take in what one call was to the envs that stepped."""
+        n = self._num_envs
+        rewards = None if reward is None else as_column("reward", reward, n, "f8")
+        is_terminated = as_column("terminated", _or_false(terminated, n), n, "?")
+        is_truncated = as_column("truncated", _or_false(truncated, n), n, "?")
+        actions = None if action is None else _as_actions(action, n)
+        if rewards is not None:
+            is_number = envs & ~np.isnan(rewards)
+            np.copyto(self.reward, 0.0, where=is_number & np.isnan(self.reward))
+            np.add(self.reward, rewards, out=self.reward, where=is_number)
+        self.terminated |= is_terminated & envs
+        self.truncated |= is_truncated & envs
+        self._add_action(envs & (self.count == 0), actions)
+        self.count += envs
+
+    def _add_action(self, envs: Mask, actions: npt.NDArray[Any] | None) -> None:
+        # Of several the first: it was chosen at the frame of the row before.
+        before = self.action
+        self.action = actions
+        if before is None or actions is None or before.shape != actions.shape:
+            return
+        actions[~envs] = before[~envs]
+
+    def put(
+        self, count: npt.NDArray[np.int64], reward: npt.NDArray[np.float64]
+    ) -> None:
+        """Carry these transitions and the sum of their rewards, and nothing else."""
+        self.clear(np.ones(self._num_envs, np.bool_))
+        self.count[:] = count
+        np.copyto(self.reward, reward, where=self.count > 0)
+        self.action = None
+
+    def clear(self, envs: Mask) -> None:
+        """Forget what is carried for `envs`: a row has it, or nobody will."""
+        self.count[envs] = 0
+        self.reward[envs] = np.nan
+        self.terminated[envs] = False
+        self.truncated[envs] = False
+
+
+def _or_false(value: Any, num_envs: int) -> Any:
+    return np.zeros(num_envs, np.bool_) if value is None else value
+
+
+def _as_actions(action: Any, num_envs: int) -> npt.NDArray[Any] | None:
+    """Return actions as a new array (B, ...), or None where they are no numbers."""
+    if hasattr(action, "detach"):
+        action = action.detach().cpu().numpy()
+    try:
+        # A copy: loops reuse their action buffer.
+        actions = np.array(action)
+    except ValueError:
+        return None
+    if actions.ndim == 0 and num_envs == 1:
+        actions = actions.reshape(1)
+    is_fit = actions.ndim > 0 and len(actions) == num_envs
+    return actions if is_fit and actions.dtype.kind in "biuf" else None

@@ -1,0 +1,85 @@
+"""A complete copy of a recording, which appears whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import uuid
+from typing import TYPE_CHECKING
+
+from rollout_viewer._errors import RecordingError
+from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.database import create_database
+from rollout_viewer._recording.statements import (
+    Statement,
+    extras_statement,
+    pack_statements,
+    run_blocks,
+    step_statements,
+)
+from rollout_viewer._recording.step_codec import pack_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from rollout_viewer._recording.live import AnyRecording
+    from rollout_viewer._recording.rows import Rows
+
+
+def write_copy(
+    source: AnyRecording,
+    path: Path,
+    num_blocks: int,
+    num_slots: int,
+    statements: Sequence[Statement],
+) -> None:
+    """Copy the sealed blocks of `source`, and what `statements` tell, to `path`.
+
+    Raises:
+        RecordingError: It cannot be written; nothing is left of it.
+    """
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        connection = create_database(partial, is_temporary=True)
+        try:
+            connection.execute("PRAGMA journal_mode = DELETE")
+            connection.execute("BEGIN")
+            for sql, values in statements:
+                connection.execute(sql, values)
+            for sql, values in _steps(source.rows, num_blocks):
+                connection.execute(sql, values)
+            for block in range(num_blocks):
+                chunks = [
+                    (slot, chunk)
+                    for slot in range(num_slots)
+                    if (chunk := source.chunk(block, slot)) is not None
+                ]
+                stored = pack_statements(block, chunks)
+                if (extras := source.extras_of(block)) is not None:
+                    stored.append(extras_statement(block, extras))
+                for sql, values in stored:
+                    connection.execute(sql, values)
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+        os.replace(partial, path)
+    except (sqlite3.Error, OSError) as error:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        if isinstance(error, RecordingError):
+            raise
+        raise RecordingError(
+            f"FrameCache.save: expected to write {str(path)!r}, got {error}. "
+            "Choose another path; the recording itself is untouched."
+        ) from error
+
+
+def _steps(rows: Rows | None, num_blocks: int) -> Iterator[Statement]:
+    run = run_blocks(rows.num_envs) if rows is not None else 1
+    for first in range(0, num_blocks, run):
+        assert rows is not None
+        stop = min(first + run, num_blocks)
+        core = rows.block(first * CHUNK_ROWS, stop * CHUNK_ROWS)
+        yield step_statements(first, stop - 1, pack_columns(core, []))[0]

@@ -1,0 +1,243 @@
+"""A recording in a file, read while another process may still write it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from rollout_viewer._errors import RecordingError, RolloutViewerWarning
+from rollout_viewer._frames.chunk import CHUNK_ROWS, absent, join
+from rollout_viewer._recording.annotations import apply_annotations as apply_marks
+from rollout_viewer._recording.annotations import write_annotations as write_marks
+from rollout_viewer._recording.copy import write_copy
+from rollout_viewer._recording.database import (
+    DatabaseReader,
+    checkpoint,
+    has_side_files,
+)
+from rollout_viewer._recording.lock import read_only
+from rollout_viewer._recording.rows import Rows
+from rollout_viewer._recording.statements import (
+    Tail,
+    episode_statement,
+    meta_statement,
+    slot_statement,
+    tail_statements,
+)
+from rollout_viewer._recording.step_codec import (
+    DecodedExtras,
+    unpack_columns,
+    unpack_core,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rollout_viewer._recording.annotations import AnnotationChange
+    from rollout_viewer._recording.base import Slot
+    from rollout_viewer._recording.step_codec import Extras
+
+
+class FileRecording:
+    """A recording in a file, which may still grow. Any thread may ask.
+
+    Args:
+        path: The file.
+
+    Raises:
+        RecordingError: It is no recording, or a newer one.
+    """
+
+    is_temporary = False
+    is_mine = False
+    fault = None
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: Rows | None = None
+        self.slots: list[Slot] = []
+        self.meta: dict[str, Any] = {}
+        self._first_rows: dict[int, int] = {}
+        self.is_closed = False
+        self._reader = DatabaseReader(path)
+        self._lock = threading.RLock()
+        self._version = -1
+        self._tails: list[Tail] = []
+        self._decoded = DecodedExtras()
+        self._is_cut = False
+        self.refresh()
+
+    @property
+    def num_lost(self) -> int:
+        """Pictures that the writer could not keep."""
+        return int(self.meta.get("num_lost", 0))
+
+    @property
+    def num_evicted(self) -> int:
+        """Pictures that made room for newer ones."""
+        return int(self.meta.get("num_evicted", 0))
+
+    def first_row_of(self, slot: int) -> int:
+        """Return the slot's first row whose picture was not evicted."""
+        return self._first_rows.get(slot, 0)
+
+    @property
+    def picture_nbytes(self) -> int:
+        """Bytes of all chunks."""
+        return self._reader.picture_nbytes() + self.state_nbytes
+
+    @property
+    def state_nbytes(self) -> int:
+        """Bytes of the open block's records."""
+        return sum(len(p) for tail in self._tails for _, p in tail.pieces)
+
+    def refresh(self) -> bool:
+        """Take in what was written since the last call."""
+        with self._lock:
+            if self.is_closed:
+                return False
+            version = self._reader.version()
+            if version == self._version:
+                return False
+            self._version = version
+            meta = self._reader.meta()
+            if self.meta and meta.get("session") != self.meta.get("session"):
+                self.rows, self._tails, self._decoded = None, [], DecodedExtras()
+                self._reader.forget()
+            self.meta = meta
+            self.slots = self._reader.slots()
+            self._first_rows = dict(meta.get("first_rows", []))
+            known = self.rows.num_rows if self.rows else 0
+            self._tails = []
+            try:
+                self._take_rows(known // CHUNK_ROWS)
+            except RecordingError as error:
+                self._cut(error)
+            if self.rows is not None:
+                for env, index, info in self._reader.episodes():
+                    self.rows.describe_episode(env, index, **info)
+            return True
+
+    def _take_rows(self, first_block: int) -> None:
+        for block, data in self._reader.steps(first_block):
+            self._take(block * CHUNK_ROWS, data)
+        num_rows = self.rows.num_rows if self.rows else 0
+        for tail in self._reader.tails():
+            if tail.block == num_rows // CHUNK_ROWS:
+                self._take(tail.start, tail.steps)
+                self._tails.append(tail)
+
+    def _cut(self, error: RecordingError) -> None:
+        # What comes after damaged step data has no row to belong to.
+        if not self._is_cut:
+            self._is_cut = True
+            num_rows = self.rows.num_rows if self.rows else 0
+            warnings.warn(
+                f"rv.open: expected an intact recording, got {error} "
+                f"The {num_rows} rows before it are there.",
+                RolloutViewerWarning,
+                stacklevel=2,
+            )
+
+    def _take(self, start: int, data: bytes) -> None:
+        core = unpack_core(data, where=f"{self.path}, rows from {start}")
+        if self.rows is None:
+            self.rows = Rows(core["kind"].shape[1])
+        known = self.rows.num_rows - start
+        if known >= 0:
+            self.rows.extend({name: column[known:] for name, column in core.items()})
+
+    def chunk(self, block: int, slot: int, first: int = 0) -> bytes | None:
+        """Return the chunk, or of an open one the records from `first` on."""
+        if (block + 1) * CHUNK_ROWS <= self.first_row_of(slot):
+            return None
+        with self._lock:
+            pieces = [
+                piece
+                for tail in self._tails
+                if tail.block == block
+                for number, piece in tail.pieces
+                if number == slot
+            ]
+        if not pieces:
+            return self._reader.chunk(block, slot)
+        if (missing := pieces[0][3]) > 0:
+            # The slot's first picture came after others of the block were stored.
+            info = self.slots[slot]
+            pieces.insert(0, absent(info.height, info.width, 0, missing))
+        return join(pieces, where=f"{self.path}, block {block}", first=first)
+
+    def extras(self, row: int) -> Extras:
+        """Return action and data of a row, by name."""
+        where = f"{self.path}, row {row}"
+        with self._lock:
+            for tail in self._tails:
+                if tail.start <= row < tail.start + tail.num_rows:
+                    return unpack_columns(tail.steps, where=where)[1][row - tail.start]
+            block, offset = divmod(row, CHUNK_ROWS)
+            data = self._reader.extras_of(block)
+            return self._decoded.get(block, data, where)[offset] if data else {}
+
+    def mark(self, change: AnnotationChange) -> None:
+        """Bring marks into the file, which nobody else may be writing.
+
+        Raises:
+            RecordingLockedError: Somebody is.
+            ReadOnlyError: It cannot be written.
+        """
+        write_marks(change, self.path)
+        if not self.refresh():  # of a handle that was closed
+            apply_marks(change, self.meta, self.rows)
+
+    @property
+    def num_marks(self) -> int:
+        """How often something became known of an episode."""
+        return self.rows.num_told if self.rows is not None else 0
+
+    def append(self, *_: Any, **__: Any) -> list[tuple[int, int]]:
+        """Refuse: the file is another's."""
+        raise read_only(self.path)
+
+    describe_episode = set_meta = clear = append
+
+    def slot(self, *_: Any) -> int:
+        """Refuse: the file is another's."""
+        raise read_only(self.path)
+
+    def flush(self) -> None:
+        """Nothing to write."""
+
+    def save(self, path: Path) -> None:
+        """Write a complete copy to `path`, which appears whole or not at all."""
+        with self._lock:
+            self.refresh()
+            rows = self.rows.num_rows if self.rows else 0
+            statements = [meta_statement(k, v) for k, v in self.meta.items()]
+            statements += [slot_statement(*s) for s in enumerate(self.slots)]
+            statements += [episode_statement(*e) for e in self._reader.episodes()]
+            for tail in self._tails:
+                statements += tail_statements(tail)
+        write_copy(self, path, rows // CHUNK_ROWS, len(self.slots), statements)
+
+    def extras_of(self, block: int) -> bytes | None:
+        """Return the stored actions and data of a sealed block; None: it has none."""
+        return self._reader.extras_of(block)
+
+    def close(self) -> None:
+        """Stop following."""
+        self.is_closed = True
+
+    def release(self) -> None:
+        """Close the file; the last who does leaves no side files beside it.
+
+        A writer that ended while it was read here could not take them away.
+        """
+        is_ended = False
+        if has_side_files(self.path):
+            with contextlib.suppress(RecordingError):
+                is_ended = bool(self._reader.meta().get("is_closed"))
+        self._reader.close()
+        if is_ended:
+            checkpoint(self.path)

@@ -1,0 +1,373 @@
+"""Several recordings read as one: their envs side by side, nothing copied.
+
+Rows are aligned at 0, envs are numbered on in the order of the recordings, and a
+recording that is shorter ends. What was seen never changes: while somebody still
+writes one of them, the view is as long as the shortest of those.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rollout_viewer._errors import ShapeError
+from rollout_viewer._frames.chunk import CHUNK_ROWS, absent, join
+from rollout_viewer._recording.annotations import AnnotationChange
+from rollout_viewer._recording.annotations import apply_annotations as apply_marks
+from rollout_viewer._recording.copy import write_copy
+from rollout_viewer._recording.file import FileRecording
+from rollout_viewer._recording.lock import read_only, this_process
+from rollout_viewer._recording.rows import IDLE, Rows
+from rollout_viewer._recording.statements import (
+    Statement,
+    Tail,
+    episode_statement,
+    meta_statement,
+    slot_statement,
+    tail_statements,
+)
+from rollout_viewer._recording.step_codec import pack_columns, pack_extras
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from rollout_viewer._recording.base import Slot
+    from rollout_viewer._recording.step_codec import Extras
+
+
+class JoinedRecording:
+    """Recordings in files, side by side. Any thread may ask.
+
+    One picture that all envs of a recording share is shown as that of its first.
+
+    Args:
+        paths: The files, at least one.
+
+    Raises:
+        RecordingError: One is no recording, or a newer one.
+    """
+
+    is_temporary = False
+    is_mine = False
+    fault = None
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = list(paths)
+        self.path = self.paths[0]
+        self.rows: Rows | None = None
+        self.slots: list[Slot] = []
+        self.meta: dict[str, Any] = {}
+        self.is_closed = False
+        self._lock = threading.RLock()
+        self._members: list[FileRecording] = []
+        # Of each slot: which recording's, and its number there.
+        self._sources: list[tuple[int, int]] = []
+        self._first_envs: list[int] = []
+        try:
+            for path in self.paths:
+                self._members.append(FileRecording(path))
+        except BaseException:
+            self.release()
+            raise
+        self._is_over: list[bool] = []
+        self.refresh()
+
+    @property
+    def num_lost(self) -> int:
+        """Pictures that the writers could not keep."""
+        return sum(member.num_lost for member in self._members)
+
+    @property
+    def num_evicted(self) -> int:
+        """Pictures that made room for newer ones."""
+        return sum(member.num_evicted for member in self._members)
+
+    @property
+    def picture_nbytes(self) -> int:
+        """Bytes of all chunks."""
+        return sum(member.picture_nbytes for member in self._members)
+
+    @property
+    def state_nbytes(self) -> int:
+        """Bytes of the open blocks' records."""
+        return sum(member.state_nbytes for member in self._members)
+
+    def first_row_of(self, slot: int) -> int:
+        """Return the slot's first row whose picture was not evicted."""
+        member, number = self._sources[slot]
+        return self._members[member].first_row_of(number)
+
+    def refresh(self) -> bool:
+        """Take in what was written since the last call."""
+        with self._lock:
+            if self.is_closed:
+                return False
+            changed = [member.refresh() for member in self._members]
+            is_over = [_is_over(member) for member in self._members]
+            if not any(changed) and is_over == self._is_over:
+                return False
+            self._is_over = is_over
+            self._take_meta()
+            if not all(
+                over or member.rows is not None
+                for member, over in zip(self._members, is_over, strict=True)
+            ):
+                return True  # how many envs it has, nobody knows yet
+            self._take_rows(is_over)
+            self._take_slots()
+            return True
+
+    def _take_meta(self) -> None:
+        metas = [member.meta for member in self._members]
+        session = "+".join(str(meta.get("session")) for meta in metas)
+        if session != self.meta.get("session"):
+            self.rows, self.slots, self._sources = None, [], []
+        fps = next((meta["fps"] for meta in metas if meta.get("fps")), None)
+        self.meta = {
+            "session": session,
+            "fps": fps,
+            "metadata": metas[0].get("metadata") or {},
+            "is_closed": all(meta.get("is_closed", False) for meta in metas),
+            "bookmarks": {
+                row: note
+                for meta in reversed(metas)
+                for row, note in (meta.get("bookmarks") or {}).items()
+            },
+        }
+
+    def _take_rows(self, is_over: Sequence[bool]) -> None:
+        lengths = [m.rows.num_rows if m.rows else 0 for m in self._members]
+        live = [n for n, over in zip(lengths, is_over, strict=True) if not over]
+        stop = min(live) if live else max(lengths)
+        if self.rows is None:
+            counts = [m.rows.num_envs if m.rows else 0 for m in self._members]
+            self._first_envs = [sum(counts[:i]) for i in range(len(counts))]
+            if not sum(counts):
+                return
+            self.rows = Rows(sum(counts))
+        known = self.rows.num_rows
+        if stop > known:
+            parts = [
+                _padded(member.rows, known, stop)
+                for member in self._members
+                if member.rows is not None
+            ]
+            self.rows.extend(
+                {
+                    name: np.concatenate([part[name] for part in parts], axis=1)
+                    for name in parts[0]
+                }
+            )
+        for first, member, length, over in zip(
+            self._first_envs, self._members, lengths, is_over, strict=True
+        ):
+            if member.rows is None:
+                continue
+            if over and length < self.rows.num_rows:
+                for env in range(member.rows.num_envs):
+                    self.rows.stop(first + env, length)
+            for (env, index), info in member.rows.infos().items():
+                self.rows.describe_episode(first + env, index, **info)
+
+    def _take_slots(self) -> None:
+        known = set(self._sources)
+        for number, member in enumerate(self._members):
+            for slot, info in enumerate(member.slots):
+                if (number, slot) not in known:
+                    env = self._first_envs[number] + info.env
+                    # In this order: who sees the slot asks for its source.
+                    self._sources.append((number, slot))
+                    self.slots.append(info._replace(env=env, is_shared=False))
+
+    def chunk(self, block: int, slot: int, first: int = 0) -> bytes | None:
+        """Return the chunk, or of an open one the records from `first` on."""
+        with self._lock:
+            if self.rows is None:
+                return None
+            count = min(self.rows.num_rows - block * CHUNK_ROWS, CHUNK_ROWS)
+            number, source = self._sources[slot]
+        chunk = self._members[number].chunk(block, source)
+        if chunk is None or (chunk[4] == count == CHUNK_ROWS):
+            return chunk
+        pieces = [chunk]
+        if chunk[4] < count:
+            height, width = self.slots[slot].size
+            pieces.append(absent(height, width, chunk[4], count - chunk[4]))
+        where = f"{self._members[number].path}, block {block}"
+        return join(pieces, where=where, first=first, stop=count)
+
+    def extras(self, row: int) -> Extras:
+        """Return action and data of a row, by name.
+
+        Raises:
+            ShapeError: They have different shapes in the recordings.
+        """
+        assert self.rows is not None
+        found: Extras = {}
+        for first, member in zip(self._first_envs, self._members, strict=True):
+            if member.rows is None or row >= member.rows.num_rows:
+                continue
+            for name, values in member.extras(row).items():
+                whole = found.get(name)
+                if whole is None:
+                    blank = np.nan if values.dtype.kind == "f" else 0
+                    shape = self.rows.num_envs, *values.shape[1:]
+                    found[name] = whole = np.full(shape, blank, values.dtype)
+                if whole.shape[1:] != values.shape[1:]:
+                    raise ShapeError(
+                        f"rv.open: expected {name!r} of one shape in all recordings, "
+                        f"got {whole.shape[1:]} and {values.shape[1:]} in row {row}. "
+                        "Open them one by one."
+                    )
+                common = np.result_type(whole, values)
+                found[name] = whole = whole.astype(common, copy=False)
+                whole[first : first + len(values)] = values
+        return found
+
+    def extras_of(self, block: int) -> bytes | None:
+        """Return actions and data of a sealed block, stored as one's."""
+        rows = range(block * CHUNK_ROWS, (block + 1) * CHUNK_ROWS)
+        return pack_extras([self.extras(row) for row in rows])
+
+    def mark(self, change: AnnotationChange) -> None:
+        """Bring marks into the files: a label into its env's, a bookmark into all.
+
+        Raises:
+            RecordingLockedError: Somebody writes one of them.
+            ReadOnlyError: One cannot be written.
+        """
+        for first, member in zip(self._first_envs, self._members, strict=True):
+            if member.rows is None:
+                continue
+            num_rows, num_envs = member.rows.num_rows, member.rows.num_envs
+            mine = AnnotationChange(
+                {r: note for r, note in change.bookmarks.items() if r < num_rows},
+                {
+                    (env - first, index): labels
+                    for (env, index), labels in change.labels.items()
+                    if first <= env < first + num_envs
+                },
+            )
+            if mine != AnnotationChange():
+                member.mark(mine)
+        with self._lock:
+            if not self.is_closed:
+                self._take_meta()
+            apply_marks(change, self.meta, self.rows)
+
+    @property
+    def num_marks(self) -> int:
+        """How often something became known of an episode."""
+        return self.rows.num_told if self.rows is not None else 0
+
+    def append(self, *_: Any, **__: Any) -> list[tuple[int, int]]:
+        """Refuse: the files are another's."""
+        raise read_only(self.path)
+
+    describe_episode = set_meta = clear = append
+
+    def slot(self, *_: Any) -> int:
+        """Refuse: the files are another's."""
+        raise read_only(self.path)
+
+    def flush(self) -> None:
+        """Nothing to write."""
+
+    def save(self, path: Path) -> None:
+        """Write all of them as one recording, which appears whole or not at all.
+
+        An episode that was unfinished where a shorter one ended then has that env's
+        idle rows too.
+        """
+        with self._lock:
+            self.refresh()
+            rows = self.rows
+            num_rows = rows.num_rows if rows is not None else 0
+            first_rows = {
+                slot: first
+                for slot in range(len(self.slots))
+                if (first := self.first_row_of(slot))
+            }
+            meta = {
+                **self.meta,
+                "num_lost": self.num_lost,
+                "num_evicted": self.num_evicted,
+                "first_rows": list(first_rows.items()),
+            }
+            statements = [meta_statement(k, v) for k, v in meta.items()]
+            statements += [slot_statement(*s) for s in enumerate(self.slots)]
+            if rows is not None:
+                statements += [
+                    episode_statement(*key, info) for key, info in rows.infos().items()
+                ]
+                statements += self._tail(rows)
+        write_copy(self, path, num_rows // CHUNK_ROWS, len(self.slots), statements)
+
+    def _tail(self, rows: Rows) -> list[Statement]:
+        block, count = divmod(rows.num_rows, CHUNK_ROWS)
+        if not count:
+            return []
+        start = block * CHUNK_ROWS
+        extras = [self.extras(row) for row in range(start, start + count)]
+        steps = pack_columns(rows.block(start, start + count), extras)
+        pieces = [
+            (slot, self.chunk(block, slot) or absent(*info.size, 0, count))
+            for slot, info in enumerate(self.slots)
+        ]
+        return tail_statements(Tail(block, start, count, steps, pieces))
+
+    def close(self) -> None:
+        """Stop following."""
+        self.is_closed = True
+
+    def release(self) -> None:
+        """Close the files."""
+        for member in self._members:
+            member.release()
+
+
+def _is_over(member: FileRecording) -> bool:
+    """Whether no rows will come: it was closed, or its writer is dead."""
+    if member.meta.get("is_closed", False):
+        return True
+    writer = member.meta.get("writer")
+    if not isinstance(writer, dict) or os.name != "posix":
+        return False
+    if writer.get("host") != this_process()["host"]:
+        return False
+    try:
+        os.kill(int(writer["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, LookupError, ValueError):
+        return False
+    return False
+
+
+def _padded(rows: Rows, start: int, stop: int) -> dict[str, Any]:
+    """Return the step data of rows ``start..stop``; idle ones where it has ended."""
+    block = rows.block(start, min(stop, rows.num_rows))
+    count = stop - start - len(block["kind"])
+    if count <= 0:
+        return block
+    blanks = {
+        "kind": IDLE,
+        "flags": 0,
+        "reward": np.nan,
+        "env_step": rows.env_steps(rows.num_rows - 1),
+    }
+    return {
+        name: np.concatenate(
+            [
+                column,
+                np.broadcast_to(
+                    np.asarray(blanks[name], column.dtype), (count, rows.num_envs)
+                ),
+            ]
+        )
+        for name, column in block.items()
+    }

@@ -1,0 +1,157 @@
+"""The SQL statements by which a recording is written, as data."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from rollout_viewer._errors import RecordingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rollout_viewer._recording.base import Slot
+
+
+# A page per tiny chunk costs 1.3x: chunks share a row of the table up to here.
+_PACK_BYTES = 64 * 1024
+# Opening reads all core step data, and its time goes by the number of blobs, not
+# by their size. Values of many envs fill a blob sooner.
+_RUN_BLOCKS = 32
+_RUN_VALUES = 64 * 1024
+
+Statement = tuple[str, "Sequence[Any]"]
+
+
+class Tail(NamedTuple):
+    """Rows of the open block: step data, and a piece of a chunk for each slot."""
+
+    block: int
+    start: int
+    num_rows: int
+    steps: bytes
+    pieces: list[tuple[int, bytes]]
+
+
+# -- statements: what a writer does
+
+
+def pack_statements(
+    block: int, chunks: Iterable[tuple[int, bytes]], *, is_apart: bool = False
+) -> list[Statement]:
+    """Store the pictures of a sealed block: (slot, chunk) pairs.
+
+    `is_apart`: each in a row of its own, whose n is the slot, for `drop_statements`.
+    """
+    if is_apart:
+        return [
+            (
+                "INSERT OR REPLACE INTO packs VALUES (?, ?, ?)",
+                (block << 16 | slot, *_pack([(slot, chunk)])),
+            )
+            for slot, chunk in chunks
+        ]
+    return [
+        ("INSERT OR REPLACE INTO packs VALUES (?, ?, ?)", (block << 16 | n, *pack))
+        for n, pack in enumerate(_packs(chunks))
+    ]
+
+
+def drop_statements(gone: Iterable[tuple[int, int]]) -> list[Statement]:
+    """Take away chunks, (block, slot), that were stored apart."""
+    return [
+        ("DELETE FROM packs WHERE id = ?", (block << 16 | slot,))
+        for block, slot in gone
+    ]
+
+
+def run_blocks(num_envs: int) -> int:
+    """Return how many blocks share a row of `steps` once they are full."""
+    return _RUN_BLOCKS if num_envs * _RUN_BLOCKS * 32 <= _RUN_VALUES else 1
+
+
+def step_statements(first: int, block: int, steps: bytes) -> list[Statement]:
+    """Store the core step data of the sealed blocks `first` to `block`.
+
+    What was stored of them one by one goes, and their rows in the tail.
+    """
+    merged = [("DELETE FROM steps WHERE block > ? AND block <= ?", (first, block))]
+    return [
+        ("INSERT OR REPLACE INTO steps VALUES (?, ?)", (first, steps)),
+        *(merged if first < block else []),
+        ("DELETE FROM tail WHERE block <= ?", (block,)),
+    ]
+
+
+def extras_statement(block: int, extras: bytes) -> Statement:
+    """Store actions and data of a sealed block."""
+    return "INSERT OR REPLACE INTO extras VALUES (?, ?)", (block, extras)
+
+
+def tail_statements(tail: Tail) -> list[Statement]:
+    """Store rows of the open block."""
+    directory, data = _pack(tail.pieces)
+    row = tail.block, tail.start, tail.num_rows, tail.steps, directory, data
+    return [
+        (
+            "INSERT INTO tail (block, start, num_rows, steps, directory, data) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            row,
+        )
+    ]
+
+
+def slot_statement(slot: int, info: Slot) -> Statement:
+    """Store what a slot is."""
+    return "INSERT INTO slots VALUES (?, ?, ?, ?, ?, ?)", (slot, *info)
+
+
+def meta_statement(key: str, value: Any) -> Statement:
+    """Store a JSON value under `key`."""
+    return "INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value))
+
+
+def episode_statement(env: int, index: int, info: dict[str, Any]) -> Statement:
+    """Store what is known of an episode beside its rows."""
+    return (
+        "INSERT OR REPLACE INTO episodes VALUES (?, ?, ?)",
+        (env, index, json.dumps(info)),
+    )
+
+
+def _packs(chunks: Iterable[tuple[int, bytes]]) -> list[tuple[bytes, bytes]]:
+    packs: list[tuple[bytes, bytes]] = []
+    group: list[tuple[int, bytes]] = []
+    size = 0
+    for slot, chunk in chunks:
+        if group and size + len(chunk) > _PACK_BYTES:
+            packs.append(_pack(group))
+            group, size = [], 0
+        group.append((slot, chunk))
+        size += len(chunk)
+    return [*packs, _pack(group)] if group else packs
+
+
+def _pack(chunks: Sequence[tuple[int, bytes]]) -> tuple[bytes, bytes]:
+    directory, offset = [], 0
+    for slot, chunk in chunks:
+        directory += [slot, offset, len(chunk)]
+        offset += len(chunk)
+    # Chunks have checksums of their own.
+    index = np.array(directory, "<u4").tobytes()
+    checksum = zlib.crc32(index).to_bytes(4, "little")
+    return index + checksum, b"".join(chunk for _, chunk in chunks)
+
+
+def unpack_directory(directory: bytes) -> list[list[int]]:
+    index, checksum = directory[:-4], directory[-4:]
+    if zlib.crc32(index).to_bytes(4, "little") != checksum or len(index) % 12:
+        raise RecordingError(
+            "rollout_viewer: expected an intact list of chunks, got a wrong checksum. "
+            "The rows around it are still readable."
+        )
+    entries: list[list[int]] = np.frombuffer(index, "<u4").reshape(-1, 3).tolist()
+    return entries

@@ -1,0 +1,22 @@
+"""Recording inside the worker process of a parallel environment."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def is_worker() -> bool:
+    """Tell whether this process is a worker that multiprocessing started."""
+    return multiprocessing.parent_process() is not None
+
+
+def worker_path(path: Path) -> Path:
+    """Return `path`, in a worker with ``-<pid>`` added to its stem."""
+    if not is_worker():
+        return path
+    return path.with_name(f"{path.stem}-{os.getpid()}{path.suffix}")

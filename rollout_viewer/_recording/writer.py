@@ -1,0 +1,267 @@
+"""The one thread that writes a recording file.
+
+Takes statements through a bounded queue, and asks its owner each half second for
+the newest rows, so that a kill loses at most that. A fault of the disk never
+reaches the caller of `put`: pictures that could not be written are counted, step
+data is kept and tried again; `flush` and `close` raise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from rollout_viewer._errors import StorageError
+from rollout_viewer._recording.database import set_journal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from rollout_viewer._recording.statements import Statement
+
+_TAIL_INTERVAL_S = 0.5
+
+
+class Batch(NamedTuple):
+    """What is written in one transaction, or not at all."""
+
+    steps: Sequence[Statement]
+    pictures: Sequence[Statement] = ()
+    num_pictures: int = 0
+    nbytes: int = 0
+    # Told whether step data is in the file: False, and then True if it came to be.
+    on_done: Callable[[bool], None] | None = None
+    # What its owner takes the file to hold then; `WriterThread.overhead` is the rest.
+    estimate: int | None = None
+
+
+class WriterThread:
+    """Owns the writing connection. `put` from any thread; the rest from its owner.
+
+    Args:
+        connection: From `_store.create`.
+        path: The file, for messages.
+        queue_bytes: What may wait before `put` waits.
+        make_tail: Called by the writer's thread; returns rows not yet stored.
+        others_closed: Inside, the owner's other connections, which would keep side
+            files alive, are closed.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        *,
+        queue_bytes: int,
+        make_tail: Callable[[], Batch | None],
+        others_closed: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._connection = connection
+        self._path = path
+        self._queue_bytes = queue_bytes
+        self._make_tail = make_tail
+        self._others_closed = others_closed
+        self._pid = os.getpid()
+        self._changed = threading.Condition()
+        self._queue: deque[Batch] = deque()
+        self._queued_bytes = 0
+        self._is_writing = False
+        self._is_closing = False
+        self._unwritten: list[Statement] = []
+        self._untold: list[Callable[[bool], None]] = []
+        self._is_wal = True
+        self._is_broken = False
+        self.fault: str | None = None
+        self.num_lost = 0
+        self.overhead = 0
+        self._thread = threading.Thread(
+            target=self._run, name=f"rollout_viewer writer {path.name}", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def is_mine(self) -> bool:
+        """False in a forked child, where thread and connection are the parent's."""
+        return self._pid == os.getpid()
+
+    def put(self, batch: Batch, *, max_stall_s: float | None) -> bool:
+        """Queue `batch`; drop its pictures if the queue stays full `max_stall_s`.
+
+        None waits as long as it takes.
+
+        Returns:
+            Whether the pictures were taken.
+        """
+        with self._changed:
+            has_room = self._changed.wait_for(
+                lambda: (
+                    self._queued_bytes + batch.nbytes <= self._queue_bytes
+                    or not self._queue
+                ),
+                max_stall_s,
+            )
+            if not has_room:
+                self.num_lost += batch.num_pictures
+                batch = batch._replace(pictures=(), nbytes=0)
+            self._queue.append(batch)
+            self._queued_bytes += batch.nbytes
+            self._changed.notify_all()
+        return has_room
+
+    def wait_until(self, is_done: Callable[[], bool], timeout_s: float | None) -> bool:
+        """Wait until writing has made `is_done` true; return whether it did."""
+        with self._changed:
+            return self._changed.wait_for(is_done, timeout_s)
+
+    def refuse(self, num_pictures: int, reason: str) -> None:
+        """Count pictures that are not to be written, as a fault of storage."""
+        with self._changed:
+            self.num_lost += num_pictures
+            self.fault = self.fault or reason
+
+    def drain(self) -> None:
+        """Wait until everything that was put is written or counted as lost."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._queue and not self._is_writing)
+
+    def flush(self) -> None:
+        """Write all there is; the file is then complete by itself.
+
+        Raises:
+            StorageError: Something could not be written.
+        """
+        tail = self._make_tail()
+        if tail is not None:
+            self.put(tail, max_stall_s=None)
+        self.drain()
+        if not self._is_broken:
+            with self._changed:
+                self._settle()
+        self._raise_fault()
+
+    def close(self) -> None:
+        """Flush, end the thread and close the file.
+
+        Raises:
+            StorageError: Something could not be written.
+        """
+        try:
+            self.flush()
+        finally:
+            with self._changed:
+                self._is_closing = True
+                self._changed.notify_all()
+            self._thread.join()
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+
+    def _settle(self) -> None:
+        # A copy of the file alone must be complete: nothing may be left in the
+        # side files. Readers in other processes keep WAL alive; then its content
+        # is at least in the file.
+        with self._others_closed():
+            try:
+                execute = self._connection.execute
+                execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                mode = execute("PRAGMA journal_mode = DELETE").fetchone()
+                self._is_wal = mode[0] != "delete"
+            except sqlite3.Error:
+                self._is_wal = True
+
+    def _raise_fault(self) -> None:
+        if self.fault:
+            raise StorageError(
+                f"FrameCache: expected to write {str(self._path)!r}, got {self.fault}. "
+                f"{self.num_lost} pictures were lost; what was written before is in "
+                "the file, step data is still in memory: save(path) elsewhere keeps "
+                "both."
+            )
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: bool(self._queue) or self._is_closing, _TAIL_INTERVAL_S
+                )
+                if self._is_closing and not self._queue:
+                    return
+                batches = list(self._queue)
+                self._queue.clear()
+                self._is_writing = True
+            try:
+                if not batches:
+                    tail = self._make_tail()
+                    batches = [tail] if tail is not None else []
+                if batches:
+                    self._write(batches)
+            finally:
+                with self._changed:
+                    self._queued_bytes -= sum(b.nbytes for b in batches)
+                    self._queued_bytes = max(self._queued_bytes, 0)
+                    self._is_writing = False
+                    self._changed.notify_all()
+
+    def _write(self, batches: Sequence[Batch]) -> None:
+        steps = [*self._unwritten, *(s for b in batches for s in b.steps)]
+        pictures = [s for b in batches for s in b.pictures]
+        self._untold += [b.on_done for b in batches if b.on_done is not None]
+        try:
+            self._check_file()
+            if not self._is_wal:
+                set_journal(self._connection, self._path)
+                self._is_wal = True
+            self._transact([*steps, *pictures])
+        except (sqlite3.Error, OSError) as error:
+            self._is_broken = True
+            self.fault = str(error)
+            with self._changed:
+                self.num_lost += sum(b.num_pictures for b in batches)
+            # Step data alone is small: it may fit where the pictures did not.
+            try:
+                self._transact(steps)
+                self._unwritten = []
+            except (sqlite3.Error, OSError):
+                self._unwritten = steps
+                for tell in self._untold:
+                    tell(False)
+                return
+        else:
+            self._unwritten = []
+            self._is_broken = False
+            self._measure(batches[-1].estimate)
+            if not self.num_lost:
+                self.fault = None
+        for tell in self._untold:
+            tell(True)
+        self._untold = []
+
+    def _measure(self, estimate: int | None) -> None:
+        if estimate is not None:
+            used, free, size = (
+                int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+            self.overhead = (used - free) * size - estimate
+
+    def _transact(self, statements: Sequence[Statement]) -> None:
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for sql, values in statements:
+                connection.execute(sql, values)
+            connection.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise
+
+    def _check_file(self) -> None:
+        # SQLite goes on writing to a file that was deleted, and nobody would know.
+        if not self._path.exists():
+            raise OSError("a file that somebody deleted")

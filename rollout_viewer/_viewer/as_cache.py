@@ -1,0 +1,33 @@
+"""Whatever holds a recording, as a `FrameCache`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rollout_viewer._cache.cache import FrameCache
+
+
+def as_cache(source: Any) -> FrameCache:
+    """Return the cache of whatever holds one.
+
+    Raises:
+        TypeError: `source` holds none.
+    """
+    if isinstance(source, FrameCache):
+        return source
+    cache = getattr(source, "cache", None)
+    if isinstance(cache, FrameCache):
+        return cache
+    if isinstance(source, (str, Path)):
+        from rollout_viewer._cache.open import open_path
+
+        return open_path(source)
+    if hasattr(source, "shape") or isinstance(source, (list, tuple)):
+        from rollout_viewer._cache.arrays import from_arrays
+
+        return from_arrays(source)
+    raise TypeError(
+        "rollout_viewer: expected a FrameCache, something with a .cache, the path of a "
+        f"recording or a video, or frames (T, H, W, 3), got {type(source).__name__}."
+    )

@@ -1,0 +1,154 @@
+"""Dumps and downloads that a page asks for: one thread, one job after the other.
+
+Each job says what it does in `job` messages, and ends as done, failed or
+cancelled; an error never leaves the thread but as a message.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import queue
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rollout_viewer._errors import ExportCancelled
+from rollout_viewer._page.protocol import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Progress = Callable[[int, int], None]
+    Work = Callable[[Progress, threading.Event], list[Path]]
+
+# jupyter_server passes 10 MiB from a page at most, and to it nothing is limited;
+# pieces of this size keep the connection free for pictures in between.
+_FILE_PIECE_BYTES = 1 << 20
+_PIECE_INTERVAL_S = 0.02
+# A progress bar needs no more than this; the first is said at once.
+_PROGRESS_INTERVAL_S = 0.2
+
+
+class ExportJobs:
+    """The job thread of one viewer. Any thread may call.
+
+    Args:
+        send: Called from the job thread with each message.
+    """
+
+    def __init__(self, send: Callable[[Message], None]) -> None:
+        self._send = send
+        self._queue: queue.Queue[tuple[int, Work, bool] | None] = queue.Queue()
+        self._cancelled: dict[int, threading.Event] = {}
+        self._thread: threading.Thread | None = None
+
+    def dump(self, job: int, work: Work) -> None:
+        """Run `work(on_progress, cancel) -> paths` and tell the paths."""
+        self._put(job, work, is_download=False)
+
+    def download(self, job: int, write: Callable[..., Path]) -> None:
+        """Run `write(folder, on_progress, cancel) -> path` and send that file."""
+
+        def work(on_progress: Progress, cancel: threading.Event) -> list[Path]:
+            with tempfile.TemporaryDirectory() as folder:
+                path = write(Path(folder), on_progress, cancel)
+                self._send_file(job, path, cancel)
+                return [Path(path.name)]
+
+        self._put(job, work, is_download=True)
+
+    def cancel(self, job: int) -> None:
+        """Stop a job, running or waiting; unknown ones are ignored."""
+        if job in self._cancelled:
+            self._cancelled[job].set()
+
+    def close(self) -> None:
+        """Stop everything soon."""
+        for event in self._cancelled.values():
+            event.set()
+        self._queue.put(None)
+
+    def _put(self, job: int, work: Work, *, is_download: bool) -> None:
+        self._cancelled[job] = threading.Event()
+        self._say(job, "running", 0.0, "waiting")
+        self._queue.put((job, work, is_download))
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._run, name="rollout_viewer jobs", daemon=True
+            )
+            self._thread.start()
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            job, work, is_download = item
+            cancel = self._cancelled[job]
+            try:
+                if cancel.is_set():
+                    raise ExportCancelled("cancelled before it began")
+                paths = work(self._progress(job), cancel)
+            except ExportCancelled:
+                self._say(job, "cancelled", 0.0, "Cancelled; nothing was written.")
+            except Exception as error:
+                self._say(job, "failed", 0.0, str(error) or repr(error))
+            else:
+                message = "Sent to your browser." if is_download else "Written."
+                shown = [str(path if is_download else path.resolve()) for path in paths]
+                self._say(job, "done", 1.0, message, shown)
+            finally:
+                self._cancelled.pop(job, None)
+
+    def _progress(self, job: int) -> Progress:
+        last = 0.0
+
+        def on_progress(done: int, total: int) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last >= _PROGRESS_INTERVAL_S:
+                last = now
+                share = done / total if total else 1.0
+                self._say(job, "running", share, f"{done} of {total} rows")
+
+        return on_progress
+
+    def _say(
+        self,
+        job: int,
+        state: str,
+        progress: float,
+        message: str,
+        paths: list[str] | None = None,
+    ) -> None:
+        content: dict[str, Any] = {
+            "kind": "job",
+            "job": job,
+            "state": state,
+            "progress": progress,
+            "message": message,
+            "paths": paths or [],
+        }
+        self._send(Message(content, []))
+
+    def _send_file(self, job: int, path: Path, cancel: threading.Event) -> None:
+        total = path.stat().st_size
+        mime = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        with path.open("rb") as file:
+            offset = 0
+            while offset < total or total == 0:
+                if cancel.is_set():
+                    raise ExportCancelled("cancelled while sending")
+                piece = file.read(_FILE_PIECE_BYTES)
+                content = {
+                    "kind": "file",
+                    "job": job,
+                    "name": path.name,
+                    "mime": mime,
+                    "offset": offset,
+                    "total": total,
+                }
+                self._send(Message(content, [piece]))
+                offset += len(piece)
+                if total == 0:
+                    break
+                time.sleep(_PIECE_INTERVAL_S)

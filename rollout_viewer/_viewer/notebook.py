@@ -1,0 +1,46 @@
+"""Which notebook cell made which viewer, so that running it again leaks nothing.
+
+The output of the earlier run is gone from the page, but ipywidgets and IPython's
+`Out` keep every widget for ever, and with it a thread and a recording.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from typing import Any, Protocol
+
+
+class Viewer(Protocol):
+    """What is asked of a viewer."""
+
+    def let_go(self) -> None:
+        """Close, and keep nothing alive."""
+
+
+# Of each viewer that lives: the cell, and the run of it.
+_cells: weakref.WeakKeyDictionary[Viewer, tuple[str, str]] = weakref.WeakKeyDictionary()
+
+
+def close_viewers_of_rerun_cell(viewer: Viewer) -> None:
+    """Note who made `viewer`, and let go of what an earlier run of it made."""
+    made = _running_cell()
+    if made is None:
+        return
+    for other, (cell, run) in list(_cells.items()):
+        if cell == made[0] and run != made[1]:
+            other.let_go()
+            del _cells[other]
+    _cells[viewer] = made
+
+
+def _running_cell() -> tuple[str, str] | None:
+    """Return the ids of the notebook cell that runs and of this run; None elsewhere."""
+    if "IPython" not in sys.modules:
+        return None
+    shell: Any = sys.modules["IPython"].get_ipython()
+    try:
+        parent = shell.get_parent()
+        return parent["metadata"]["cellId"], parent["header"]["msg_id"]
+    except (AttributeError, KeyError, TypeError, LookupError):
+        return None  # IPython in a terminal, or a front end that names no cells

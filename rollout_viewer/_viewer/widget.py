@@ -1,0 +1,649 @@
+"""The widget: shows a cache in a notebook, and dumps what it shows.
+
+Traits carry only what Python owns. Everything recorded travels as messages
+(`_protocol`), sent by a pump thread, so that a busy kernel still feeds the page
+and nothing that a person does in the page waits for the kernel.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import math
+import threading
+import uuid
+import warnings
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+
+from rollout_viewer._errors import (
+    CacheClosedError,
+    MissingDependencyError,
+    RolloutViewerError,
+    RolloutViewerWarning,
+    RowError,
+)
+from rollout_viewer._page.details import FieldCatalog, column_message, details_message
+from rollout_viewer._page.messages import build_manifest
+from rollout_viewer._page.protocol import Message
+from rollout_viewer._recording.annotations import AnnotationChange
+from rollout_viewer._viewer.as_cache import as_cache
+from rollout_viewer._viewer.export_jobs import ExportJobs
+from rollout_viewer._viewer.notebook import close_viewers_of_rerun_cell
+from rollout_viewer._viewer.stream import PageStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._cache.clip import Clip
+    from rollout_viewer._viewer.compare import Compared
+
+
+DUMP_FORMATS = ("mp4", "csv")
+_POSTER_WIDTH_PX = 1000
+_STATS_TIMEOUT_S = 0.5
+_TOLD_WHILE_OBSERVED = ("playhead", "playing", "speed", "loop")
+_LOOPS = ("off", "all", "range", "episode")
+
+
+class RolloutViewer(anywidget.AnyWidget):
+    """A grid of all environments of a recording, scrubbed frame by frame.
+
+    Show it as the last line of a cell. It stays live while rows are recorded, and
+    works while the kernel is busy.
+
+    Args:
+        source: A `FrameCache`, anything with a `.cache`, a path of a recording or
+            a video, or an array of frames (T, H, W, 3) or (T, B, H, W, 3). Or a
+            dict of such, by name: they are compared, see `view`.
+        logger: Where dumps go: anything with `log_video`. None:
+            ``CSVLogger("rollouts", video_format="mp4")`` in the working directory.
+        tag: Name of what is dumped.
+        columns: Tiles across; None: as fits.
+        fps: Rows a second at speed 1; None: the recording's.
+        title: Shown in its head; None: the tag.
+
+        **traits: First values of the attributes below, and of what every widget has,
+            such as `layout`.
+
+    Attributes:
+        playhead: The row that is shown; the last one, where it is beyond the end.
+            The page tells it only while somebody observes it; else it is what Python
+            set last.
+        playing, speed, loop: As the controls; loop is one of "off", "all",
+            "range", "episode".
+        selection: Numbers of the selected envs.
+        bookmarks: Bookmarked rows, kept in the recording; `cache.bookmarks` has their
+            notes.
+
+    Raises:
+        TypeError: `source` is none of these, or an option is not known.
+        ValueError: `columns` or `fps` is not above zero.
+        traitlets.TraitError: An attribute is set to what it cannot be.
+    """
+
+    playhead = traitlets.Int(0).tag(sync=True, echo_update=False)
+    playing = traitlets.Bool(False).tag(sync=True, echo_update=False)
+    speed = traitlets.Float(1.0).tag(sync=True, echo_update=False)
+    loop = traitlets.Enum(_LOOPS, default_value="off").tag(sync=True, echo_update=False)
+    selection = traitlets.List(traitlets.Int()).tag(sync=True, echo_update=False)
+    bookmarks = traitlets.List(traitlets.Int()).tag(sync=True, echo_update=False)
+    # Under which a page keeps its position over a reload (js/src/kept.ts).
+    _key = traitlets.Unicode("").tag(sync=True)
+    _observed = traitlets.List(traitlets.Unicode()).tag(sync=True)
+
+    def __init__(
+        self,
+        source: Any,
+        *,
+        logger: Any = None,
+        tag: str = "rollout",
+        columns: int | None = None,
+        fps: float | None = None,
+        title: str | None = None,
+        **traits: Any,
+    ) -> None:
+        if columns is not None and columns < 1:
+            raise ValueError(f"RolloutViewer: expected columns >= 1, got {columns!r}.")
+        if fps is not None and not 0 < fps < math.inf:
+            raise ValueError(f"RolloutViewer: expected fps > 0, got {fps!r}.")
+        unknown = sorted(set(traits) - set(self.class_trait_names()))
+        if unknown:
+            raise TypeError(
+                f"RolloutViewer: expected options that it has, got {unknown}. "
+                "help(rv.RolloutViewer) lists them."
+            )
+        compared = _compared(source)
+        cache = compared.cache if compared else as_cache(source)
+        self._groups = compared.groups if compared else []
+        if compared and columns is None:
+            columns = compared.columns
+        self._get_cache: Callable[[], FrameCache | None] = lambda: cache
+        self._logger = logger
+        self._tag = tag
+        self._columns = columns
+        self._fps = fps
+        self._title = tag if title is None else title
+        # Who shows an empty recording wants to see it grow.
+        self._is_following = self._cache.num_rows == 0
+        self._esm = _bundle("widget.js")
+        self._css = _bundle("widget.css")
+        self._is_ready = False
+        self._is_marking = False
+        self._about = FieldCatalog()
+        self._page_stats: dict[str, float] = {}
+        self._page_told = threading.Event()
+        # The threads must not keep a forgotten viewer, and so its page, alive.
+        this = weakref.ref(self)
+        self._jobs = ExportJobs(_weakly(this, RolloutViewer._post))
+        self._pump = PageStream(
+            self._cache,
+            make_manifest=_weakly(this, RolloutViewer._manifest),
+            send=_weakly(this, RolloutViewer._post),
+            on_message=_weakly(this, RolloutViewer._answer),
+            on_error=_weakly(this, RolloutViewer._show_error),
+        )
+        marked = {*cache.bookmarks, *traits.pop("bookmarks", ())}
+        super().__init__(**{"_key": uuid.uuid4().hex, **traits})
+        self._is_ready = True
+        self.bookmarks = sorted(marked)
+        self._unpin_replies()
+        unsubscribe = cache.subscribe(_weakly(this, RolloutViewer._follow_cache))
+        self.on_msg(_weakly(this, RolloutViewer._on_message))
+        self._finalizer = weakref.finalize(
+            self, _stop, self._pump, self._jobs, unsubscribe
+        )
+        self._pump.start()
+        close_viewers_of_rerun_cell(self)
+
+    # -- what it shows
+
+    @property
+    def cache(self) -> FrameCache:
+        """The recording.
+
+        Raises:
+            CacheClosedError: A later run of the cell took this viewer's place, and
+                nobody else has kept the recording.
+        """
+        cache = self._get_cache()
+        if cache is None:
+            raise CacheClosedError(
+                "RolloutViewer: expected a recording, got none: the cell that made "
+                "this viewer ran again, and nothing else has kept what it showed. "
+                "Keep the FrameCache in a variable."
+            )
+        return cache
+
+    @property
+    def _cache(self) -> FrameCache:
+        return self.cache
+
+    @property
+    def logger(self) -> Any:
+        """Where dumps go."""
+        if self._logger is None:
+            from rollout_viewer.loggers.csv import CSVLogger
+
+            self._logger = CSVLogger("rollouts", video_format="mp4")
+        return self._logger
+
+    def goto(
+        self,
+        row: int | None = None,
+        *,
+        env: int | None = None,
+        episode: int | None = None,
+        episode_step: int | None = None,
+    ) -> None:
+        """Move the playhead to a row, or to a step of an env's episode.
+
+        Args:
+            row: Negative ones count from the end.
+            env: Selects that env as well. Default for a step: 0.
+            episode: Its index; default: the first.
+            episode_step: Default: the first.
+
+        Raises:
+            RowError: There is no such row, env, episode or step.
+            ValueError: Both a row and a step, or neither.
+        """
+        is_step = episode is not None or episode_step is not None
+        if (row is not None) == is_step:
+            raise ValueError(
+                "RolloutViewer.goto: expected a row, or env, episode and episode_step, "
+                f"got row={row!r}, episode={episode!r}, episode_step={episode_step!r}."
+            )
+        if is_step:
+            row = self._cache.find(env or 0, episode or 0, episode_step or 0)
+        assert row is not None
+        num_rows = self._cache.num_rows
+        number = row + num_rows if row < 0 else row
+        if not 0 <= number < num_rows:
+            raise RowError(
+                f"RolloutViewer.goto: expected a row in 0..{num_rows - 1}, got {row!r}."
+            )
+        last_env = self._cache.num_envs - 1
+        if env is not None and not 0 <= env <= last_env:
+            raise RowError(
+                f"RolloutViewer.goto: expected an env in 0..{last_env}, got {env!r}."
+            )
+        if env is not None:
+            self.selection = [env]
+        self.playing = False
+        self.playhead = number
+
+    def snapshot(self) -> npt.NDArray[np.uint8]:
+        """Return the grid at the playhead, uint8 (H, W, 3).
+
+        Raises:
+            RowError: Nothing was recorded yet.
+        """
+        row = min(self.playhead, max(self._cache.num_rows - 1, 0))
+        return next(iter(self._cache.clip(row, row + 1).frames()))
+
+    def stats(self) -> dict[str, float]:
+        """Return counts of what was sent and drawn, and memory in bytes.
+
+        ``messages``, ``bytes``, ``acks``, ``asked``: of this kernel's messages to its
+        pages. ``page_*``: what a page did: rows ``drawn``, those of them that came
+        more than a frame ``late``, ``decodes``, rows whose pictures were there when
+        asked for (``hits``) or not (``misses``), and ``nbytes`` it holds. The page is
+        asked, for at most half a second; where it cannot answer while a cell runs
+        (ipykernel 6), its last answer stands, and before the first there is none.
+        """
+        cache = self._cache
+        self._page_told.clear()
+        if self._pump.has_page and self.comm is not None:
+            self._post(Message({"kind": "stats"}, []))
+            self._page_told.wait(_STATS_TIMEOUT_S)
+        return {
+            **self._pump.stats,
+            **{f"page_{name}": n for name, n in self._page_stats.items()},
+            "num_evicted": cache.num_evicted,
+            "num_rows": cache.num_rows,
+            "num_lost": cache.num_lost,
+            "picture_nbytes": cache.nbytes,
+            "kernel_nbytes": cache._recording.state_nbytes,
+        }
+
+    # -- dumping
+
+    def dump(
+        self,
+        formats: Sequence[str] | str = DUMP_FORMATS,
+        tag: str | None = None,
+        clip: Clip | None = None,
+    ) -> list[Path]:
+        """Write a clip through the logger, as the dump buttons do.
+
+        Args:
+            formats: One or several of "mp4", "csv", and what else the logger takes.
+            tag: None: the viewer's tag, with the rows.
+            clip: None: the whole recording.
+
+        Returns:
+            The files.
+
+        Raises:
+            RowError: Nothing was recorded yet.
+            ExportError: They could not be written.
+        """
+        return self._dump(clip or self._cache.clip(), formats, tag)
+
+    def to_html(
+        self,
+        path: str | Path,
+        max_mb: float = 20,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        envs: Sequence[int] | None = None,
+        every: int = 1,
+    ) -> Path:
+        """Write one file that plays and scrubs without kernel and network.
+
+        Args:
+            path: Of the file; a taken name gets ``-1``, ``-2``, ...
+            max_mb: Its largest size in megabytes.
+            start: First row; rows keep their numbers.
+            stop: Row after the last one; None: all there are.
+            envs: Environments whose pictures are shown; None: all.
+            every: Keep every n-th picture; the rows between show the one before.
+
+        Raises:
+            ValueError: `max_mb` or `every` is not above zero, or `path` is no name.
+            RowError: There are no such rows or envs.
+            ExportTooLargeError: It would be larger; the message says what to do.
+        """
+        from rollout_viewer._export.html import write_html
+
+        return write_html(
+            self._cache,
+            path,
+            start=start,
+            stop=stop,
+            envs=envs,
+            every=every,
+            title=self._title,
+            max_mb=max_mb,
+            columns=self._columns,
+            groups=self._groups,
+            fps=self._fps,
+        )
+
+    def close(self) -> None:
+        """Remove the widget and end its threads; the recording stays."""
+        # A widget whose constructor raised is closed as well, when it is collected.
+        if self.__dict__.get("_is_ready"):
+            self._finalizer()
+            super().close()
+
+    def let_go(self) -> None:
+        """Close, and keep the recording alive no longer.
+
+        Called when the cell that made this viewer runs again: IPython's `Out` keeps
+        the viewer itself for ever.
+        """
+        self._get_cache = weakref.ref(self.cache)
+        self.close()
+
+    def _dump(
+        self,
+        clip: Clip,
+        formats: Sequence[str] | str,
+        tag: str | None,
+        on_progress: Callable[[int, int], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> list[Path]:
+        from rollout_viewer._export.dump import dump_clip
+
+        # The logger adds its own counter: <tag>_r<start>-<stop>_<n>.
+        name = tag or f"{self._tag}_r{clip.start}-{clip.stop}"
+        return dump_clip(
+            clip,
+            self.logger,
+            name,
+            formats=formats,
+            fps=self._fps,
+            on_progress=on_progress,
+            cancel=cancel,
+        )
+
+    # -- talking with the page
+
+    def observe(
+        self, handler: Any, names: Any = traitlets.All, type: str = "change"
+    ) -> None:
+        """Call `handler` when a trait changes; the page then tells these."""
+        super().observe(handler, names=names, type=type)
+        self._note_observed()
+
+    def unobserve(
+        self, handler: Any, names: Any = traitlets.All, type: str = "change"
+    ) -> None:
+        """Stop calling `handler`."""
+        super().unobserve(handler, names=names, type=type)
+        self._note_observed()
+
+    def _note_observed(self) -> None:
+        if not self.__dict__.get("_is_ready"):
+            return
+        notifiers = self._trait_notifiers
+        to_all = bool(notifiers.get(traitlets.All, {}).get("change"))
+        self._observed = [
+            name
+            for name in _TOLD_WHILE_OBSERVED
+            if to_all or notifiers.get(name, {}).get("change")
+        ]
+
+    @traitlets.validate("playhead")
+    def _move(self, proposal: Any) -> int:
+        row = int(proposal["value"])
+        if row < 0:
+            raise traitlets.TraitError(
+                f"RolloutViewer: expected playhead >= 0, got {row!r}. "
+                "viewer.goto(-1) counts from the end."
+            )
+        # The page may have moved on without telling: a trait that does not change
+        # would not move it back. Of what the page tells (traitlets checks that when it
+        # is set already) it needs no answer.
+        is_told = "playhead" in self._property_lock
+        if row == self.playhead and self.__dict__.get("_is_ready") and not is_told:
+            self._post(Message({"kind": "goto", "row": row}, []))
+        return row
+
+    def _follow_cache(self, start: int, stop: int) -> None:
+        """Rows came, or, where start is stop, marks: called by who brought them."""
+        self._pump.notify()
+        cache = self._get_cache()
+        if start == stop and cache is not None and not self._is_marking:
+            rows = list(cache.bookmarks)
+            if rows != self.bookmarks:
+                self.bookmarks = rows
+
+    @traitlets.validate("bookmarks")
+    def _keep_bookmarks(self, proposal: Any) -> list[int]:
+        rows = sorted({int(row) for row in proposal["value"]})
+        if rows and rows[0] < 0:
+            raise traitlets.TraitError(
+                f"RolloutViewer: expected bookmarks >= 0, got {rows[0]!r}."
+            )
+        cache = self._get_cache()
+        if cache is None or not self.__dict__.get("_is_ready"):
+            return rows
+        kept = cache.bookmarks
+        gone = dict.fromkeys(kept.keys() - set(rows))
+        new = dict.fromkeys(set(rows) - kept.keys(), "")
+        if gone or new:
+            # What the page set must not go back to it: it may have moved on.
+            self._is_marking = True
+            try:
+                self._mark(AnnotationChange(bookmarks={**gone, **new}))
+            finally:
+                self._is_marking = False
+        return rows
+
+    def _mark(self, change: AnnotationChange) -> None:
+        try:
+            self.cache._mark(change)
+        except RolloutViewerError as error:
+            # It stays in this viewer; who set it may be a page.
+            text = f"{error} It is kept in this viewer only."
+            self._show_error(type(error)(text))
+            warnings.warn(text, RolloutViewerWarning, stacklevel=2)
+
+    @traitlets.validate("speed")
+    def _check_speed(self, proposal: Any) -> float:
+        speed = float(proposal["value"])
+        if not 0 < speed < math.inf:
+            raise traitlets.TraitError(
+                f"RolloutViewer: expected speed > 0, got {speed!r}."
+            )
+        return speed
+
+    def _manifest(self) -> dict[str, Any]:
+        return build_manifest(
+            self._cache,
+            title=self._title,
+            dump_folder=self._dump_folder(),
+            columns=self._columns,
+            fps=self._fps,
+            follow=self._is_following,
+            groups=self._groups,
+            about=self._about.told(self._cache),
+        )
+
+    def _dump_folder(self) -> str:
+        from rollout_viewer._export.dump import is_address
+
+        if self._logger is None:
+            return str(Path("csv_logs", "rollouts").resolve())
+        experiment = getattr(self._logger, "experiment", None)
+        # A run of W&B calls it dir.
+        for owner, name in (
+            (experiment, "log_dir"),
+            (experiment, "dir"),
+            (self._logger, "log_dir"),
+        ):
+            folder = getattr(owner, name, None)
+            if isinstance(folder, (str, Path)):
+                return str(folder if is_address(folder) else Path(folder).resolve())
+        return type(self._logger).__name__
+
+    def _on_message(self, _: Any, content: Any, buffers: Any) -> None:
+        # Runs on the shell's or a subshell's thread, maybe beside the user's cell.
+        del buffers
+        self._pump.receive(content)
+
+    def _answer(self, content: dict[str, Any]) -> None:
+        if content["kind"] == "stats":
+            self._page_stats = content["counts"]
+            self._page_told.set()
+            return
+        if content["kind"] == "bookmark":
+            self._mark(AnnotationChange(bookmarks={content["row"]: content["note"]}))
+            return
+        if content["kind"] == "label":
+            at = content["env"], content["episode"]
+            self._mark(AnnotationChange(labels={at: content["labels"]}))
+            return
+        if content["kind"] == "inspect":
+            env, start = content["env"], content["start"]
+            self._post(details_message(self._cache, env, start))
+            return
+        if content["kind"] == "column":
+            name, index, start = (content[key] for key in ("name", "index", "start"))
+            self._post(column_message(self._cache, name, index, start))
+            return
+        job = content["job"]
+        if content["kind"] == "cancel":
+            self._jobs.cancel(job)
+            return
+        this = weakref.ref(self)
+        start, stop = content["start"], content["stop"]
+        if content["kind"] == "dump":
+            formats = content["formats"]
+
+            def work(on_progress: Any, cancel: threading.Event) -> list[Path]:
+                viewer = this()
+                if viewer is None:
+                    return []
+                clip = viewer.cache.clip(start, stop)
+                return viewer._dump(clip, formats, None, on_progress, cancel)
+
+            self._jobs.dump(job, work)
+        else:
+            suffix = content["format"]
+
+            def write(folder: Path, on_progress: Any, cancel: threading.Event) -> Path:
+                from rollout_viewer._export.write import write_clip
+
+                viewer = this()
+                assert viewer is not None
+                path = folder / f"{Path(viewer._tag).name}_r{start}-{stop}.{suffix}"
+                clip = viewer.cache.clip(start, stop)
+                return write_clip(
+                    clip, path, fps=viewer._fps, on_progress=on_progress, cancel=cancel
+                )[0]
+
+            self._jobs.download(job, write)
+
+    def _post(self, message: Message) -> None:
+        if self.comm is not None:
+            self.send(message.content, message.buffers)
+
+    def _show_error(self, error: Exception) -> None:
+        text = str(error) if isinstance(error, RolloutViewerError) else repr(error)
+        self._post(Message({"kind": "error", "message": text}, []))
+
+    def _send(self, msg: Any, buffers: Any = None) -> None:
+        super()._send(msg, buffers)
+        self._unpin_replies()
+
+    def _unpin_replies(self) -> None:
+        # ipykernel 7.4 routes the page's next message to the shell that sent last
+        # on this comm: after a send from a cell or a thread it would wait until
+        # the running cell ends. Without this mark it takes the page's own
+        # subshell. May go when ipykernel routes by the message's header.
+        comm = getattr(self, "comm", None)
+        if comm is not None:
+            getattr(comm, "__dict__", {}).pop("_reply_subshell_id", None)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        self._pump.expect_page()
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        poster = self._poster()
+        if data is not None and poster:
+            data = {**data, "image/png": poster}
+        return data, metadata
+
+    def _poster(self) -> str | None:
+        """The grid as PNG in base64, for places where no widget runs."""
+        import base64
+
+        import imageio.v3 as imageio
+
+        if not self._cache.num_rows or not self._cache.pictured_envs:
+            return None
+        picture = self.snapshot()
+        step = max(1, -(-picture.shape[1] // _POSTER_WIDTH_PX))
+        png = imageio.imwrite("<bytes>", picture[::step, ::step], extension=".png")
+        return base64.b64encode(png).decode()
+
+
+def view(source: Any, **options: Any) -> RolloutViewer:
+    """Return a viewer of a cache, recorder, recording, video file or array of frames.
+
+    A dict of such compares them: ``rv.view({"before": a, "after": b})`` has a line of
+    tiles for each, on one clock, row n beside row n. They are shown as they are now.
+
+    Args:
+        source: See `RolloutViewer`.
+        **options: Of `RolloutViewer`.
+    """
+    return RolloutViewer(source, **options)
+
+
+def _compared(source: Any) -> Compared | None:
+    """Return named recordings as one; None: `source` is no dict of them."""
+    if not isinstance(source, Mapping):
+        return None
+    from rollout_viewer._viewer.compare import compare
+
+    return compare({str(name): as_cache(one) for name, one in source.items()})
+
+
+def _bundle(name: str) -> str:
+    file = importlib.resources.files("rollout_viewer") / "static" / name
+    if not file.is_file():
+        raise MissingDependencyError(
+            f"RolloutViewer: expected its page in {str(file)!r}, got nothing: this "
+            "checkout was not built. Run: make setup"
+        )
+    return file.read_text("utf-8")
+
+
+def _weakly(this: weakref.ref[RolloutViewer], method: Callable[..., Any]) -> Any:
+    """Return a function that calls `method` while the viewer lives."""
+
+    def call(*args: Any) -> Any:
+        viewer = this()
+        return method(viewer, *args) if viewer is not None else None
+
+    return call
+
+
+def _stop(pump: PageStream, jobs: ExportJobs, unsubscribe: Callable[[], None]) -> None:
+    unsubscribe()
+    pump.close()
+    jobs.close()

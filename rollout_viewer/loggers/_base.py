@@ -1,0 +1,160 @@
+"""What every logger here is: one that works in the process that made it.
+
+Its life from start to shutdown and its checkpoint, in TorchRL's words (the service
+backend "direct"). Knows nothing of where things go.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from rollout_viewer.loggers._values import as_numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+
+class DirectLogger:
+    """Base of the loggers here; a subclass says where things go.
+
+    It sets `experiment`, writes `log_scalar` and `log_video`, and may override
+    `_flush`, `_close`, `_local_state` and `_load_local_state`.
+
+    Attributes:
+        exp_name: Name of the experiment.
+        log_dir: Folder or address of the logs.
+        experiment: What writes, of the library that this logger is for.
+    """
+
+    takes_clips = True
+    experiment: Any
+
+    def __init__(self, exp_name: str, log_dir: str | None) -> None:
+        self.exp_name = exp_name
+        self.log_dir: Any = log_dir
+        self._is_shut_down = False
+
+    def log_scalar(self, name: str, value: float, step: int | None = None) -> None:
+        """Log a number."""
+        raise NotImplementedError
+
+    def log_metrics(
+        self, metrics: Any, step: int | None = None, *, keys_sep: str = "/"
+    ) -> dict[str, Any]:
+        """Log numbers by name, and return them as Python's.
+
+        Args:
+            metrics: A dict or a TensorDict; nested keys of the latter are joined by
+                `keys_sep`.
+            step: Of all of them.
+            keys_sep: See `metrics`.
+        """
+        numbers = as_numbers(metrics, keys_sep)
+        for name, number in numbers.items():
+            self.log_scalar(name, number, step)
+        return numbers
+
+    # -- lifetime
+
+    def start(self) -> Self:
+        """Return itself.
+
+        Raises:
+            RuntimeError: It was shut down.
+        """
+        if self._is_shut_down:
+            who = type(self).__name__
+            raise RuntimeError(
+                f"{who}.start: expected an open logger, got one that was shut down. "
+                "Make a new one."
+            )
+        return self
+
+    def client(self) -> Self:
+        """Return itself: this logger works in the process that made it."""
+        return self
+
+    @property
+    def service_backend(self) -> str:
+        """How it runs: in this process."""
+        return "direct"
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it was not shut down."""
+        return not self._is_shut_down
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Write what is not yet written; `timeout` is TorchRL's and not needed."""
+        del timeout
+        self._flush()
+
+    def shutdown(self, timeout: float | None = None) -> None:
+        """Write what is not yet written, and end. Twice is safe."""
+        del timeout
+        if not self._is_shut_down:
+            self._is_shut_down = True
+            self._close()
+
+    def close(self, timeout: float | None = None) -> None:
+        """End, as `shutdown`."""
+        self.shutdown(timeout)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.shutdown()
+
+    # -- checkpoints
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return names and counters for a checkpoint, in TorchRL's form."""
+        self.flush()
+        state: dict[str, Any] = {
+            "exp_name": self.exp_name,
+            "log_dir": None if self.log_dir is None else os.path.abspath(self.log_dir),
+        }
+        local = self._local_state()
+        return {**state, "local": local} if local else state
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on counting where a checkpoint stopped; names are not changed."""
+        self._load_local_state(state_dict.get("local", {}))
+
+    # -- what a subclass says
+
+    def _flush(self) -> None:
+        """Write what is not yet written."""
+
+    def _close(self) -> None:
+        """End; called once."""
+
+    def _local_state(self) -> dict[str, Any]:
+        return {}
+
+    def _load_local_state(self, local: Mapping[str, Any]) -> None:
+        """Take the counters of a checkpoint."""
+
+
+def close_at_exit(owner: object, close: Callable[..., object], *args: Any) -> Any:
+    """Have ``close(*args)`` called once, when `owner` or the process ends.
+
+    Not in a forked child: what is open there is the parent's.
+    """
+    return weakref.finalize(owner, _in_process, os.getpid(), close, args)
+
+
+def _in_process(pid: int, close: Callable[..., object], args: tuple[Any, ...]) -> None:
+    if os.getpid() == pid:
+        close(*args)

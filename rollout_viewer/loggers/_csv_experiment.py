@@ -1,0 +1,188 @@
+"""The files of one experiment of the CSVLogger, in TorchRL's layout.
+
+Knows folders, names and counters. Knows nothing of loggers' lives.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from rollout_viewer._cache.clip import Clip
+from rollout_viewer._errors import requires
+from rollout_viewer._files import free_path
+from rollout_viewer.loggers._tables import write_table
+from rollout_viewer.loggers._values import as_number, as_step
+from rollout_viewer.loggers._video_files import VIDEO_FORMATS, check_format, write_video
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TextIO
+
+# "pt" is TorchRL's default, so it is met by those who never chose it.
+_WITHOUT_TORCH = 'Or choose video_format="mp4", which needs no torch.'
+
+
+class CSVExperiment:
+    """The files of one experiment; `CSVLogger.experiment`, as in TorchRL.
+
+    Invariant: a file that stood there before is not changed, except that scalars
+    are appended to theirs, unless `overwrite`.
+    """
+
+    def __init__(
+        self,
+        log_dir: str,
+        *,
+        video_format: str = "pt",
+        video_fps: float = 30,
+        overwrite: bool = False,
+    ) -> None:
+        self.scalars: dict[str, list[tuple[int, float]]] = defaultdict(list)
+        self.videos_counter: dict[str, int] = defaultdict(int)
+        self.text_counter: dict[str, int] = defaultdict(int)
+        self.tables_counter: dict[str, int] = defaultdict(int)
+        self.log_dir = log_dir
+        self.video_format = video_format
+        self.video_fps = video_fps
+        self.overwrite = overwrite
+        # Scalars come often: their files stay open. Texts are appended to.
+        self.files: dict[str, TextIO] = {}
+        self._texts: dict[Path, Path] = {}
+        for folder in ("scalars", "videos", "texts"):
+            os.makedirs(os.path.join(log_dir, folder), exist_ok=True)
+
+    def add_scalar(
+        self, name: str, value: float, global_step: int | None = None
+    ) -> None:
+        """Append ``step,value`` to ``scalars/<name>.csv``; it is on disk at once."""
+        value = as_number(value, name)
+        if global_step is None:
+            global_step = len(self.scalars[name])
+        step = as_step(global_step)
+        file = self._scalar_file(name)
+        file.write(f"{step},{value}\n")
+        file.flush()
+        self.scalars[name].append((step, value))
+
+    def add_text(self, tag: str, text: str, global_step: int | None = None) -> None:
+        """Write ``texts/<tag><step>.txt``; the same step again is appended."""
+        step = _step(self.text_counter, tag, global_step)
+        wanted = self._path("texts", f"{tag}{step}.txt")
+        path = self._texts.get(wanted)
+        with _opened(path or wanted, "a" if path else "w", self.overwrite) as file:
+            file.writelines(text)  # as TorchRL's, which takes a list of lines, too
+            self._texts[wanted] = Path(file.name)
+        _count(self.text_counter, tag, global_step)
+
+    def add_video(
+        self,
+        tag: str,
+        vid_tensor: Any,
+        global_step: int | None = None,
+        *,
+        format: str | None = None,
+        fps: float | None = None,
+        **kwargs: Any,
+    ) -> Path | list[Path]:
+        """Write ``videos/<tag>_<step>.<format>`` and return its path."""
+        suffix = format or self.video_format
+        if not isinstance(vid_tensor, Clip):
+            check_format(suffix, VIDEO_FORMATS, "CSVLogger.log_video")
+            # A clip knows its rate; the logger's is for tensors, which do not.
+            fps = fps or self.video_fps
+        if suffix == "pt":
+            _check_torch()
+        step = _step(self.videos_counter, tag, global_step)
+        paths = write_video(
+            vid_tensor,
+            self._path("videos", f"{tag}_{step}.{suffix}"),
+            fps=fps,
+            where="CSVLogger.log_video",
+            overwrite=self.overwrite,
+            options=kwargs,
+        )
+        _count(self.videos_counter, tag, global_step)
+        return paths[0] if len(paths) == 1 else paths
+
+    def add_table(
+        self,
+        name: str,
+        columns: Mapping[str, Any] | Clip,
+        global_step: int | None = None,
+        *,
+        format: str = "csv",
+        **kwargs: Any,
+    ) -> Path:
+        """Write ``tables/<name>_<step>.csv`` and return its path."""
+        step = _step(self.tables_counter, name, global_step)
+        path = write_table(
+            columns,
+            self._path("tables", f"{name}_{step}.{format}"),
+            where="CSVLogger.log_table",
+            overwrite=self.overwrite,
+            options=kwargs,
+        )
+        _count(self.tables_counter, name, global_step)
+        return path
+
+    def flush(self) -> None:
+        """Write what is not yet on disk."""
+        for file in self.files.values():
+            file.flush()
+
+    def close(self) -> None:
+        """Close the files. Closing twice is safe; logging opens them again."""
+        while self.files:
+            self.files.popitem()[1].close()
+
+    def _scalar_file(self, name: str) -> TextIO:
+        if name not in self.files:
+            path = self._path("scalars", f"{name}.csv")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.files[name] = cast("TextIO", path.open("a", encoding="utf-8"))
+        return self.files[name]
+
+    def _path(self, folder: str, name: str) -> Path:
+        root = Path(self.log_dir, folder)
+        if os.path.isabs(name) or ".." in Path(name).parts:
+            raise ValueError(
+                f"CSVLogger: expected a name within {str(root)!r}, got {name!r}. "
+                "Slashes make folders there; leave out '..' and a leading slash."
+            )
+        return root / name
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Open files stay in their process; another one opens its own.
+        return {**self.__dict__, "files": {}}
+
+    def __repr__(self) -> str:
+        return f"CSVExperiment(log_dir={self.log_dir})"
+
+    def __del__(self) -> None:
+        if hasattr(self, "files"):
+            self.close()
+
+
+def _opened(path: Path, mode: str, overwrite: bool) -> TextIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if mode == "w" and not overwrite:
+        path = free_path(path)
+    return cast("TextIO", path.open(mode, encoding="utf-8"))
+
+
+def _check_torch() -> None:
+    with requires("CSVLogger: .pt", "torch", advice=_WITHOUT_TORCH):
+        import torch  # noqa: F401
+
+
+def _step(counter: dict[str, int], name: str, step: Any) -> Any:
+    return counter[name] if step is None else as_step(step)
+
+
+def _count(counter: dict[str, int], name: str, step: Any) -> None:
+    # After the file is there: what failed takes no number.
+    if step is None:
+        counter[name] += 1

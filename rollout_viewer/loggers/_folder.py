@@ -1,0 +1,65 @@
+"""A logger without an experiment: clips go straight into one folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rollout_viewer._cache.clip import Clip
+from rollout_viewer._errors import ExportError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+# -- what a viewer dumps --------------------------------------------------------------
+
+
+class FolderLogger:
+    """Writes clips straight into a folder, as ``<tag>_<n>.<format>``.
+
+    What the dump button of a recorder's viewer writes to.
+
+    Args:
+        folder: Where to.
+        overwrite: Replace files of an earlier run.
+    """
+
+    takes_clips = True
+
+    def __init__(self, folder: Path, *, overwrite: bool = False) -> None:
+        self.log_dir = str(folder)
+        self.exp_name = ""
+        self._overwrite = overwrite
+        self._counts: dict[tuple[str, str], int] = {}
+
+    def log_video(
+        self, name: str, video: Clip, step: int | None = None, **kwargs: Any
+    ) -> Path:
+        """Write a clip; ``format=`` says how, mp4 if nothing."""
+        return self._write(name, video, step, kwargs.pop("format", "mp4"), kwargs)
+
+    def log_table(
+        self, name: str, columns: Clip, step: int | None = None, **kwargs: Any
+    ) -> Path:
+        """Write a clip's table."""
+        return self._write(name, columns, step, "csv", kwargs)
+
+    def _write(
+        self,
+        name: str,
+        clip: Clip,
+        step: int | None,
+        suffix: str,
+        kwargs: Mapping[str, Any],
+    ) -> Path:
+        if not isinstance(clip, Clip):
+            raise ExportError(
+                f"FolderLogger: expected a Clip, got {type(clip).__name__}. Dump "
+                "tensors with rv.CSVLogger."
+            )
+        if step is None:
+            step = self._counts.get((name, suffix), 0)
+            self._counts[name, suffix] = step + 1
+        path = Path(self.log_dir, f"{name}_{step}.{suffix}")
+        return clip.write(path, overwrite=self._overwrite, **kwargs)[0]

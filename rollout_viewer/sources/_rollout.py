@@ -1,0 +1,234 @@
+"""rollout(env) and record(env): one way for every kind of environment.
+
+Finds the adapter by the environment's type, and runs the loop that most people
+write. Knows adapters by what they offer (`Recorded`). Knows no framework.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from rollout_viewer._errors import (
+    RolloutViewerWarning,
+    ShapeError,
+)
+from rollout_viewer._recorder.recorder import is_notebook
+from rollout_viewer.sources._record import Recorded, record
+from rollout_viewer.sources._wrapper import RecordingWrapper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from rollout_viewer._cache.cache import FrameCache
+
+    Mask = npt.NDArray[np.bool_]
+    Act = Callable[[Any, Mask], Any]
+    Seed = int | list[int | None] | tuple[int | None, ...] | None
+
+
+def rollout(
+    env: Any,
+    *,
+    policy: Any = None,
+    max_steps: int = 1000,
+    episodes: int | None = None,
+    callback: Callable[[FrameCache, int], Any] | None = None,
+    seed: Seed = None,
+    deterministic: bool = False,
+    break_when_any_done: bool = False,
+    cache: FrameCache | str | Path | None = None,
+    progress: bool = True,
+) -> FrameCache:
+    """Step `env` with a policy, record it, and return the recording.
+
+    Starts with a reset and resets what ended. Never closes `env`. If it raises in
+    the middle, what was recorded stays in `cache`.
+
+    Args:
+        env: As for `record`, or what `record` returned.
+        policy: Takes an observation (of a vector env: the batch) and returns an
+            action; or has ``predict(observation, ...)`` as Stable-Baselines3's
+            models, whose recurrent state is handed on. Of a TorchRL environment a
+            `TensorDictModule`, or a function of a tensordict. None: random actions.
+        max_steps: Calls of `env.step` at most.
+        episodes: Stop when so many ended, all envs together. Whichever comes
+            first; a warning tells if it was `max_steps`.
+        callback: Called as ``callback(cache, row)`` after each step; the rollout
+            ends when it returns False.
+        seed: Of the first reset, and of random actions (``env.action_space``). Of a
+            vector env also one for each env; random actions take the first.
+        deterministic: Passed to ``policy.predict``; of a TorchRL environment, the
+            exploration type is DETERMINISTIC.
+        break_when_any_done: Stop when an episode ends.
+        cache: Where to record, after what is there; a path: a new one there; None:
+            a new one in a temporary file.
+        progress: Show a bar in notebooks and terminals.
+
+    Returns:
+        The cache, open for more.
+
+    Raises:
+        ShapeError: The policy returned an action of another shape than
+            ``env.action_space``, which the environment has not seen; or `cache`
+            has another number of envs.
+        RenderError: The environment gives no pictures, or is closed.
+        UnsupportedEnvError: It is of no kind that is known.
+        ValueError: `max_steps` or `episodes` is below 1.
+    """
+    _check_count("max_steps", max_steps)
+    if episodes is not None:
+        _check_count("episodes", episodes)
+    recorded = _recorded(env, cache)
+    act = _actor(policy, recorded, seed, deterministic)
+    cache = recorded.recorder.cache
+    num_ended = 0
+    observation, _ = recorded.reset(seed=seed)
+    many = _driven(recorded)
+    if many is not recorded:  # its first observation told that it is a batch
+        recorded, act = many, _actor(policy, many, seed, deterministic)
+    with _bar(max_steps, progress) as bar:
+        for step in range(1, max_steps + 1):
+            action = act(observation, recorded.begins)
+            observation, _, terminated, truncated, _ = recorded.step(action)
+            bar.update()
+            ended = np.atleast_1d(_mask(terminated) | _mask(truncated))
+            num_ended += int(ended.sum())
+            if callback is not None and callback(cache, cache.num_rows - 1) is False:
+                return cache
+            if episodes is not None and num_ended >= episodes:
+                return cache
+            if (break_when_any_done and ended.any()) or step == max_steps:
+                break
+            fresh = recorded.reset_ended(ended)
+            observation = observation if fresh is None else fresh
+    if episodes is not None and not break_when_any_done:
+        warnings.warn(
+            f"rollout: expected {episodes} episodes, got {num_ended} in "
+            f"max_steps={max_steps}. Raise max_steps.",
+            RolloutViewerWarning,
+            stacklevel=2,
+        )
+    return cache
+
+
+def _recorded(env: Any, cache: FrameCache | str | Path | None) -> Recorded:
+    """Return `env` as something that records itself."""
+    # Asking it for an attribute would start the workers of a TorchRL environment.
+    if not isinstance(env, RecordingWrapper):
+        return _driven(record(env, cache=cache))
+    if cache is not None and cache is not env.recorder.cache:
+        raise ValueError(
+            "rollout: expected no cache= for an environment that record() returned, "
+            "since it has one, got another. Pass the bare environment."
+        )
+    recorded = _driven(env)
+    recorded.check_open()
+    return recorded
+
+
+def _driven(env: Any) -> Recorded:
+    """Return `env`, or what it offers to be stepped by."""
+    is_other = "driven" in vars(type(env))
+    return cast("Recorded", env.driven() if is_other else env)
+
+
+def _actor(policy: Any, env: Recorded, seed: Seed, deterministic: bool) -> Act:
+    """Return a function of observation and episode starts that returns an action."""
+    if hasattr(env, "actor"):
+        own: Act = env.actor(policy, seed, deterministic)
+        return own
+    space = getattr(env, "action_space", None)
+    if policy is None:
+        if space is None:
+            raise ValueError(
+                "rollout: expected a policy for an environment without an "
+                "action_space, got None. Pass policy=, a function of an observation."
+            )
+        first = seed[0] if isinstance(seed, (list, tuple)) else seed
+        if first is not None:
+            space.seed(first)
+        return lambda observation, begins: space.sample()
+    if callable(getattr(policy, "predict", None)):
+        choose = _predictor(policy.predict, deterministic)
+    elif callable(policy):
+        choose = lambda observation, begins: policy(observation)  # noqa: E731
+    else:
+        raise ValueError(
+            "rollout: expected policy to be callable or to have predict(), got "
+            f"{type(policy).__name__}."
+        )
+
+    def act(observation: Any, begins: Mask) -> Any:
+        action = choose(observation, begins)
+        if hasattr(action, "detach"):
+            action = action.detach().cpu().numpy()
+        _check_action(action, space)
+        return action
+
+    return act
+
+
+def _predictor(predict: Callable[..., Any], deterministic: bool) -> Act:
+    """Return an `Act` that keeps the policy's recurrent state, if it has one."""
+    known = inspect.signature(predict).parameters
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    state: Any = None
+
+    def act(observation: Any, begins: Mask) -> Any:
+        nonlocal state
+        options = {
+            "state": state,
+            "episode_start": begins,
+            "deterministic": deterministic,
+        }
+        given = {k: v for k, v in options.items() if takes_all or k in known}
+        result = predict(observation, **given)
+        # SB3 returns (action, state).
+        if isinstance(result, tuple) and len(result) == 2:
+            result, state = result
+        return result
+
+    return act
+
+
+def _check_action(action: Any, space: Any) -> None:
+    if action is None:
+        raise ShapeError(
+            "rollout: expected policy to return an action, got None. Return what "
+            "env.action_space.sample() would."
+        )
+    shape = getattr(space, "shape", None)
+    # Dict, Tuple and Text spaces have no one shape: the environment knows better.
+    if shape is None or isinstance(action, (dict, tuple)):
+        return
+    if np.shape(action) != tuple(shape):
+        raise ShapeError(
+            f"rollout: expected policy to return an action of shape {tuple(shape)}, "
+            f"got {np.shape(action)}. Return what env.action_space.sample() would."
+        )
+
+
+def _mask(value: Any) -> Mask:
+    value = value.detach().cpu().numpy() if hasattr(value, "detach") else value
+    return np.asarray(value, np.bool_)
+
+
+def _check_count(name: str, value: Any) -> None:
+    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not is_whole or value < 1:
+        raise ValueError(f"rollout: expected {name} to be 1 or more, got {value!r}.")
+
+
+def _bar(total: int, is_wanted: bool) -> Any:
+    from tqdm.auto import tqdm
+
+    # tqdm's own None asks for a terminal, which a notebook's output is not.
+    is_hidden = not is_wanted or (None if not is_notebook() else False)
+    return tqdm(total=total, desc="rollout", unit="step", disable=is_hidden)

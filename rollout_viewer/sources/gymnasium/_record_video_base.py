@@ -1,0 +1,260 @@
+"""What the single and the vector `RecordVideo` share: attributes, start and stop.
+
+Gymnasium decides when a video starts and stops; `VideoFolderRecorder` makes it.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from gymnasium import logger as gym_logger
+
+from rollout_viewer._errors import FrameError, RenderError
+from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
+from rollout_viewer.sources._wrapper import VideoWrapper
+from rollout_viewer.sources.gymnasium._env_info import env_info
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from rollout_viewer._cache.cache import FrameCache
+
+    Trigger = Callable[[int], bool]
+
+_NO_IMAGES = (None, "human", "ansi")
+DEFAULT_FPS = 30
+
+
+def always(_: int) -> bool:
+    """Return True: what `gc_trigger` is by default."""
+    return True
+
+
+class EmptyListError(Exception):
+    """A list render mode had no picture: somebody else took it."""
+
+
+class NoImageError(Exception):
+    """`render` returned something that is no picture."""
+
+
+class Videos(VideoWrapper):
+    """The part of a `RecordVideo` that is the same for one env and many.
+
+    Attributes:
+        episode_trigger, step_trigger, name_prefix, disable_logger, gc_trigger: As
+            given; without a trigger `episode_trigger` is Gymnasium's
+            `capped_cubic_video_schedule`.
+        video_length: As given, or inf for 0.
+        video_folder: Absolute.
+        step_id, episode_id: Of the last step and episode, from 0.
+    """
+
+    env: Any
+
+    def _set_up(
+        self,
+        *,
+        num_envs: int,
+        video_folder: str,
+        episode_trigger: Trigger | None,
+        step_trigger: Trigger | None,
+        video_length: int,
+        name_prefix: str,
+        fps: float | None,
+        disable_logger: bool,
+        gc_trigger: Trigger | None,
+        logger: Any,
+        cache: FrameCache | str | Path | None,
+        overwrite: bool,
+        **options: Any,
+    ) -> None:
+        if episode_trigger is None and step_trigger is None:
+            episode_trigger = capped_cubic_video_schedule
+        self.episode_trigger = episode_trigger
+        self.step_trigger = step_trigger
+        self.name_prefix = name_prefix
+        self.disable_logger = disable_logger
+        self.gc_trigger = gc_trigger
+        self.video_length = video_length if video_length != 0 else math.inf
+        self.step_id = -1
+        self.episode_id = -1
+        told = env_info(self.env, **options.pop("about", {}))
+        rate = told["fps"] or DEFAULT_FPS if fps is None else fps
+        if not 0 < rate < math.inf:
+            raise ValueError(
+                f"RecordVideo: expected fps to be a positive number, got {rate!r}. "
+                "Choose one, such as 30."
+            )
+        takes = VideoFolderRecorder(
+            num_envs,
+            video_folder,
+            prefix=name_prefix,
+            where="RecordVideo",
+            fps=rate,
+            cache=cache,
+            logger=logger,
+            overwrite=overwrite,
+            metadata=told["metadata"],
+            is_quiet=disable_logger,
+            **options,
+        )
+        self._take_over(takes)
+
+    def _take_over(self, takes: VideoFolderRecorder) -> None:
+        self._takes = takes
+        self.video_folder = str(takes.folder)
+        # What `del env` or the interpreter's end would lose.
+        takes.finish_with(self)
+
+    # -- what people call
+
+    def start_recording(self, video_name: str) -> None:
+        """Start a video; one that is being recorded is stopped, and written."""
+        if self.recording:
+            self._stop()
+        self._takes.start(
+            video_name,
+            step=max(self.step_id, 0),
+            step_id=self.step_id,
+            episode_id=self.episode_id,
+        )
+
+    def stop_recording(self) -> None:
+        """Stop the video and write it.
+
+        Raises:
+            AssertionError: None was started.
+            ExportError: It could not be written. Its frames are in the recording.
+        """
+        if not self.recording:
+            raise AssertionError(
+                "stop_recording was called, but no recording was started"
+            )
+        self._stop(is_asked=True)
+
+    def start_video_recorder(self, video_name: str | None = None) -> None:
+        """Start a video, as Gymnasium 0.29 called it, and named it."""
+        if video_name is None:
+            video_name = f"{self.name_prefix}-step-{max(self.step_id, 0)}"
+            if self.episode_trigger:
+                video_name = f"{self.name_prefix}-episode-{max(self.episode_id, 0)}"
+        self.start_recording(video_name)
+
+    def close_video_recorder(self) -> None:
+        """Stop the video, if one is recorded, as Gymnasium 0.29 called it."""
+        if self.recording:
+            self.stop_recording()
+
+    # -- what calls do
+
+    def _begin_episode(self) -> None:
+        self.episode_id += 1
+        if self.recording and self.video_length == math.inf:
+            self._stop()
+
+    def _ask_episode_trigger(self) -> None:
+        if self.episode_trigger and self.episode_trigger(self.episode_id):
+            self.start_recording(f"{self.name_prefix}-episode-{self.episode_id}")
+
+    def _ask_step_trigger(self) -> None:
+        if self.step_trigger and self.step_trigger(self.step_id):
+            self.start_recording(f"{self.name_prefix}-step-{self.step_id}")
+
+    def _record(
+        self, kind: Any, pictures: Callable[[], Any], **call: Any
+    ) -> int | None:
+        """Record a row; what `render` returned wrongly ends the video, not the run."""
+        try:
+            return self._takes.add(kind, pictures, **call)
+        except EmptyListError:
+            gym_logger.warn(
+                "Trying to capture render frame but 'env.render()' has just been "
+                "called. The frame cannot be captured."
+            )
+        except (FrameError, NoImageError) as error:
+            self._stop()
+            gym_logger.warn(f"Recording stopped: {error}".replace("%", "%%"))
+        return None
+
+    def _stop_if_full(self) -> None:
+        if self.recording and self._takes.num_frames > self.video_length:
+            self._stop()
+
+    def _stop(self, *, is_asked: bool = False) -> None:
+        if not self._takes.num_frames:
+            gym_logger.warn("Ignored saving a video as there were zero frames to save.")
+        try:
+            self._takes.stop(is_asked=is_asked)
+        finally:
+            if self.gc_trigger and self.gc_trigger(self.episode_id):
+                gc.collect()
+
+
+def check_render_mode(env: Any) -> None:
+    """Raise RenderError where `env` gives no images, in Gymnasium's words."""
+    if env.render_mode in _NO_IMAGES:
+        raise RenderError(
+            f"Render mode is {env.render_mode}, which is incompatible with "
+            "RecordVideo. Initialize your environment with a render_mode that returns "
+            "an image, such as rgb_array."
+        )
+
+
+def check_folder(video_folder: str, *, overwrite: bool) -> None:
+    """Warn where videos of an earlier run will be replaced, in Gymnasium's words."""
+    folder = os.path.abspath(video_folder)
+    if overwrite and os.path.isdir(folder):
+        gym_logger.warn(
+            f"Overwriting existing videos at {folder} folder (try specifying a "
+            "different `video_folder` for the `RecordVideo` wrapper if this is not "
+            "desired)".replace("%", "%%")
+        )
+
+
+def fps_and_quiet(
+    fps: float | bool | None, disable_logger: bool
+) -> tuple[float | None, bool]:
+    """Return fps and disable_logger: a bool for fps is 0.29's disable_logger."""
+    if isinstance(fps, (bool, np.bool_)):
+        return None, bool(fps)
+    return fps, disable_logger
+
+
+def newest_image(frame: Any) -> Any:
+    """Return what `render` returned, if it is a picture.
+
+    Raises:
+        NoImageError: It is none.
+    """
+    if isinstance(frame, tuple) and frame:
+        frame = frame[0]  # 'rgbd_tuple': color, depth
+    if not isinstance(frame, np.ndarray) and not hasattr(frame, "detach"):
+        raise NoImageError(
+            "expected type of frame returned by render to be a numpy array, got "
+            f"instead {type(frame)}."
+        )
+    return frame
+
+
+def spec_kwargs(cache: FrameCache | str | Path | None) -> Any:
+    """Return `cache` as a spec can keep it: copies of an open recording only read."""
+    recording = getattr(cache, "_recording", None)
+    if recording is None:
+        return cache
+    return None if recording.is_temporary else str(recording.path)
+
+
+def capped_cubic_video_schedule(episode_id: int) -> bool:
+    """Return whether to record: episodes 0, 1, 8, 27, ..., 729, 1000, 2000, ...
+
+    Source: `gymnasium.utils.save_video`, which needs moviepy to be imported.
+    """
+    if episode_id < 1000:
+        return int(round(episode_id ** (1.0 / 3)) ** 3) == episode_id
+    return episode_id % 1000 == 0

@@ -1,0 +1,232 @@
+"""`VectorRecordVideo`: Gymnasium's recorder of many environments at once.
+
+Importable as ``RecordVideo`` too, as from `gymnasium.wrappers.vector`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import gymnasium
+import numpy as np
+from gymnasium import logger as gym_logger
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from rollout_viewer.sources.gymnasium._record_video_base import (
+    Videos,
+    always,
+    check_folder,
+    check_render_mode,
+    fps_and_quiet,
+    spec_kwargs,
+)
+from rollout_viewer.sources.gymnasium._vector_env import VectorCalls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from gymnasium.vector import VectorEnv
+
+    from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._recording.rows import Mask
+    from rollout_viewer.sources.gymnasium._record_video_base import Trigger
+
+_RecordConstructorArgs = gymnasium.utils.RecordConstructorArgs
+
+
+class VectorRecordVideo(VectorCalls, Videos, _RecordConstructorArgs):
+    """Records a vector environment: `gymnasium.wrappers.vector.RecordVideo`.
+
+    An episode is one of env 0. Everything else is as with `RecordVideo`, and:
+
+    - With SAME_STEP autoreset an episode's last picture is in the video where
+      ``final_obs`` is it. Else it is left out, as there.
+    - Environments may have pictures of unequal sizes; each stands in the middle of its
+      cell. A `render` that returns one array of all pictures, or one picture of them
+      all, is taken as well.
+    - Calling `render` adds no frames to the video.
+    - The spec keeps all arguments.
+
+    Args:
+        env: Made with a render mode that gives images, such as ``"rgb_array"``.
+        video_folder: Of the videos; made if it is missing.
+        video_aspect_ratio: (width, height): the grid is the one, of those without
+            empty cells, that comes closest.
+        record_first_only: Show env 0 alone.
+        episode_trigger: As of `RecordVideo`.
+        step_trigger: As of `RecordVideo`.
+        video_length: In steps; 0: until the next episode of env 0.
+        name_prefix: As of `RecordVideo`.
+        fps: As of `RecordVideo`.
+        disable_logger: As of `RecordVideo`.
+        gc_trigger: As of `RecordVideo`.
+        logger: As of `RecordVideo`.
+        cache: As of `RecordVideo`.
+        overwrite: As of `RecordVideo`.
+
+    Raises:
+        ValueError: The render mode gives no images, or fps is not positive.
+        OSError: The folder cannot be written.
+
+    Source: gymnasium 1.4.0, gymnasium/wrappers/vector/rendering.py.
+    """
+
+    def __init__(
+        self,
+        env: VectorEnv[Any, Any, Any],
+        video_folder: str,
+        video_aspect_ratio: tuple[int, int] = (1, 1),
+        record_first_only: bool = False,
+        episode_trigger: Trigger | None = None,
+        step_trigger: Trigger | None = None,
+        video_length: int = 0,
+        name_prefix: str = "rl-video",
+        fps: float | None = None,
+        disable_logger: bool = True,
+        gc_trigger: Trigger | None = always,
+        *,
+        logger: Any = None,
+        cache: FrameCache | str | Path | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        fps, disable_logger = fps_and_quiet(fps, disable_logger)
+        options = {
+            "video_folder": video_folder,
+            "episode_trigger": episode_trigger,
+            "step_trigger": step_trigger,
+            "video_length": video_length,
+            "name_prefix": name_prefix,
+            "fps": fps,
+            "disable_logger": disable_logger,
+            "gc_trigger": gc_trigger,
+            "logger": logger,
+            "overwrite": overwrite,
+        }
+        _RecordConstructorArgs.__init__(
+            self,
+            _disable_deepcopy=True,
+            video_aspect_ratio=video_aspect_ratio,
+            record_first_only=record_first_only,
+            **options,
+            cache=spec_kwargs(cache),
+        )
+        super().__init__(env)
+        check_render_mode(env)
+        _warn_of_mode(env)
+        check_folder(video_folder, overwrite=overwrite)
+        self.autoreset_mode = AutoresetMode(self._mode)
+        self.video_aspect_ratio = video_aspect_ratio
+        self.record_first_only = record_first_only
+        self._set_up(
+            num_envs=env.num_envs,
+            cache=cache,
+            **options,
+            envs=[0] if record_first_only else None,
+            columns=functools.partial(grid_columns, video_aspect_ratio),
+            about={"autoreset_mode": self._mode},
+        )
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._take_over(self._takes)
+
+    def close(self, **kwargs: Any) -> None:
+        """Write the video that is recorded, then close the environments."""
+        try:
+            if self.recording:
+                self._stop()
+            self._takes.finish()
+        finally:
+            self.env.close(**kwargs)
+
+    # -- what calls do
+
+    @property
+    def _is_recording(self) -> bool:
+        return self.recording
+
+    def _before_reset(self, mask: Mask) -> None:
+        if mask[0]:
+            self._begin_episode()
+            self._ask_episode_trigger()
+
+    def _before_last_row(self) -> None:
+        self.step_id += 1
+        if self.begins[0]:
+            self._begin_episode()
+            self._ask_episode_trigger()
+        self._ask_step_trigger()
+
+    def _add(self, kind: Any, pictures: Callable[[], Any], **call: Any) -> None:
+        self._record(kind, pictures, **call)
+
+    def _after_call(self) -> None:
+        self._stop_if_full()
+
+    def _chosen(self) -> list[int] | None:
+        return self._takes.recorder.envs
+
+    def _pictures(self) -> list[Any]:
+        if self.record_first_only and type(self.env) is SyncVectorEnv:
+            return super()._pictures()
+        rendered: Any = self.env.render()
+        if not isinstance(rendered, (Sequence, np.ndarray)):
+            raise AssertionError(type(rendered))
+        if isinstance(rendered, np.ndarray):
+            is_batch = rendered.ndim == 4 or len(rendered) == self.num_envs
+            return list(rendered) if is_batch else [rendered]
+        if len(rendered) != self.num_envs:
+            raise AssertionError(
+                f"RecordVideo: expected {self.num_envs} pictures from render(), got "
+                f"{len(rendered)}."
+            )
+        return [one[-1] if isinstance(one, list) and one else one for one in rendered]
+
+
+# Under this name in gymnasium.wrappers.vector.
+RecordVideo = VectorRecordVideo
+
+
+def grid_columns(
+    aspect_ratio: tuple[int, int], count: int, size: tuple[int, int]
+) -> int:
+    """Return the columns of the grid without empty cells that comes closest.
+
+    Args:
+        aspect_ratio: (width, height) that is wanted.
+        count: Of tiles.
+        size: (height, width) of a tile in pixels.
+
+    Example:
+        >>> [grid_columns((1, 1), count, (400, 600)) for count in (2, 5, 8, 16)]
+        [2, 5, 4, 4]
+    """
+    wanted = aspect_ratio[0] / aspect_ratio[1]
+    best, least = count, math.inf
+    for rows in range(1, math.isqrt(count) + 1):
+        if count % rows == 0:
+            columns = count // rows
+            off = abs(columns * size[1] / (rows * size[0]) - wanted)
+            if off < least:
+                best, least = columns, off
+    return best
+
+
+def _warn_of_mode(env: VectorEnv[Any, Any, Any]) -> None:
+    mode = (env.metadata or {}).get("autoreset_mode")
+    if mode is None:
+        text = (
+            f"{env} metadata doesn't specify its autoreset mode ({env.metadata!r}), "
+            "therefore, defaulting to next step."
+        )
+        gym_logger.warn(text.replace("%", "%%"))
+    elif AutoresetMode(mode) is AutoresetMode.SAME_STEP:
+        gym_logger.warn(
+            "Vector environment's autoreset mode is same-step "
+            "(https://farama.org/Vector-Autoreset-Mode). Recorded episodes will not "
+            "contain the last frame of the episode."
+        )

@@ -1,0 +1,177 @@
+"""The frames of a video that is being recorded: `VideoRecorder.obs`.
+
+Notes which rows of a cache belong to it, in order; the pictures themselves are read
+from the cache when they are asked for. Knows caches and clips. Knows nothing of
+environments.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+import torch
+
+from rollout_viewer._cache.cache import FrameCache
+from rollout_viewer._cache.clip import Clip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    import numpy.typing as npt
+
+    Picture = npt.NDArray[np.uint8]
+
+# In the place of an env's number: the row as a whole, its envs in a grid.
+GRID = -1
+
+
+class KeptRows:
+    """Rows of a cache that were kept, in order: of one recorder and of its clones.
+
+    Attributes:
+        cache: Where the rows are; None as long as nobody needed it.
+    """
+
+    def __init__(self) -> None:
+        self.cache: FrameCache | None = None
+        self._rows = array("q")
+        self._envs = array("q")
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, row: int, env: int = GRID) -> None:
+        """Note a row, or one env of it."""
+        if self._rows and row < self._rows[-1]:
+            self.clear()  # the cache was cleared, and counts anew
+        self._rows.append(row)
+        self._envs.append(env)
+
+    def clear(self) -> None:
+        """Forget all."""
+        del self._rows[:], self._envs[:]
+
+    def entries(self, start: int, stop: int) -> list[tuple[int, int]]:
+        """Return (row, env) of some of them."""
+        return list(zip(self._rows[start:stop], self._envs[start:stop], strict=True))
+
+
+class KeptFrames(Sequence[torch.Tensor]):
+    """Frames since a mark, uint8 (3, H, W), decoded when they are asked for.
+
+    Reads like the list of tensors that TorchRL keeps, and takes `clear`. What was
+    taken out of a recorder by its `dump` stays as it was.
+    """
+
+    def __init__(self, tape: KeptRows, camera: str) -> None:
+        self._tape = tape
+        self._camera = camera
+        self._start = len(tape)
+        self._stop: int | None = None
+
+    def clear(self) -> None:
+        """Empty it; the cache keeps the frames."""
+        self._start = len(self._tape)
+
+    def end(self) -> None:
+        """Take in no more."""
+        self._stop = len(self._tape)
+
+    def __len__(self) -> int:
+        start, stop = self._bounds()
+        return stop - start
+
+    def _bounds(self) -> tuple[int, int]:
+        cache, length = self._tape.cache, len(self._tape)
+        if cache is not None and cache.num_rows == 0:
+            return 0, 0  # it was cleared
+        stop = length if self._stop is None else min(self._stop, length)
+        # Beyond the end: of a cache that was cleared and goes on.
+        return (self._start if self._start <= stop else 0), stop
+
+    @overload
+    def __getitem__(self, index: int) -> torch.Tensor: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[torch.Tensor]: ...
+    def __getitem__(self, index: Any) -> Any:
+        """Return a frame, or a list of some."""
+        entries = self._entries()[index]
+        if isinstance(index, slice):
+            return [as_tensor(frame) for frame in self._read(entries)]
+        return as_tensor(next(self._read([entries])))
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        return map(as_tensor, self._read(self._entries()))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, (list, KeptFrames)):
+            return NotImplemented
+        pairs = zip(self, other, strict=False)
+        return len(self) == len(other) and all(torch.equal(a, b) for a, b in pairs)
+
+    __hash__ = None  # type: ignore[assignment]  # changes, as a list does
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} frames of {self._camera!r}>"
+
+    def _entries(self) -> list[tuple[int, int]]:
+        return self._tape.entries(*self._bounds())
+
+    def _read(
+        self, entries: list[tuple[int, int]], camera: str | None = None
+    ) -> Iterator[Picture]:
+        """Give the pictures (H, W, 3) of entries; each is a new array."""
+        camera = self._camera if camera is None else camera
+        cache = self._tape.cache
+        for start, stop, env in _runs(entries):
+            assert cache is not None  # a row was noted in it
+            envs = None if env == GRID else [env]
+            yield from Clip(cache, start, stop, envs, camera).frames()
+
+    def clip(self, camera: str | None = None) -> Clip:
+        """Return the frames as a clip, for loggers that take one.
+
+        Where other rows of the cache stand between them, they are copied into a
+        cache of their own, which goes with the clip.
+        """
+        camera = self._camera if camera is None else camera
+        cache, entries = self._tape.cache, self._entries()
+        assert cache is not None, "there are no frames"
+        (start, stop, env), *more = _runs(entries)
+        if not more and env == GRID:
+            return Clip(cache, start, stop, None, camera)
+        copy = FrameCache(fps=cache.fps, metadata=cache.metadata)
+        for picture in self._read(entries, camera):
+            copy.append({camera: [picture]})
+        return copy.clip()
+
+    def tensor(self, camera: str | None = None) -> torch.Tensor:
+        """Return the frames as one video, uint8 (1, T, 3, H, W)."""
+        entries = self._entries()
+        video = torch.empty(0, dtype=torch.uint8)
+        for index, frame in enumerate(self._read(entries, camera)):
+            if not index:
+                height, width = frame.shape[:2]
+                shape = (1, len(entries), 3, height, width)
+                video = torch.empty(shape, dtype=torch.uint8)
+            video[0, index] = as_tensor(frame)
+        return video
+
+
+def as_tensor(frame: Picture) -> torch.Tensor:
+    """Return (H, W, 3) as a tensor (3, H, W)."""
+    return torch.from_numpy(frame).permute(2, 0, 1)
+
+
+def _runs(entries: list[tuple[int, int]]) -> list[tuple[int, int, int]]:
+    """Return the entries as (start, stop, env) of rows that follow one another."""
+    runs: list[tuple[int, int, int]] = []
+    for row, env in entries:
+        if runs and runs[-1][1:] == (row, env):
+            runs[-1] = (runs[-1][0], row + 1, env)
+        else:
+            runs.append((row, row + 1, env))
+    return runs
