@@ -34,7 +34,7 @@ export const embedded = {
     on.onLoad({ filter: /^worker-source$/, namespace: "embedded" }, async () => {
       const { outputFiles } = await build({
         ...common,
-        entryPoints: [join(here, "src/worker.ts")],
+        entryPoints: [join(here, "src/decode/worker.ts")],
         write: false,
       });
       return { contents: outputFiles[0].text, loader: "text" };

@@ -5,8 +5,8 @@
  * `.rollout-viewer-message` for each message: JSON with its buffers in base64.
  */
 
-import type { FromKernel } from "./protocol.ts";
-import { openSession } from "./session.ts";
+import type { FromKernel } from "./protocol/messages.ts";
+import { openSession } from "./session/session.ts";
 import { mountViewer } from "./view/viewer.ts";
 
 export function startStandalone(document: Document | undefined): void {

@@ -6,10 +6,11 @@
  * them, and saved to Python only while Python observes them.
  */
 
-import type { Loop } from "./clock.ts";
-import { keep, recall } from "./kept.ts";
-import type { FromKernel, WireBuffer } from "./protocol.ts";
-import { lookedAt, openSession, type Session } from "./session.ts";
+import type { Loop } from "./playback/clock.ts";
+import type { FromKernel, WireBuffer } from "./protocol/messages.ts";
+import { keep, recall } from "./session/saved-state.ts";
+import { lookedAt, openSession, type Session } from "./session/session.ts";
+import { isSame } from "./util/same.ts";
 import { mountViewer } from "./view/viewer.ts";
 
 /** The part of anywidget's model that is used. */
@@ -135,7 +136,7 @@ function followTraits(
   const key = String(model.get("_key") ?? "");
   const kept = recall(key);
   const isNewer = (name: string) =>
-    kept !== null && same(kept.kernel[name], kernel[name]);
+    kept !== null && isSame(kept.kernel[name], kernel[name]);
   const observed = () => (model.get("_observed") ?? []) as string[];
 
   let isReady = false;
@@ -164,11 +165,11 @@ function followTraits(
       .map((name) => [name, read[name]!()] as const);
     isTold = true;
     for (const [name, value] of values)
-      if (!same(value, model.get(name))) model.set(name, value);
+      if (!isSame(value, model.get(name))) model.set(name, value);
     isTold = false;
     const wanting = [...observed(), ...always];
     const isNews = ([name, value]: readonly [string, unknown]) =>
-      wanting.includes(name) && !same(value, kernel[name]);
+      wanting.includes(name) && !isSame(value, kernel[name]);
     if (!values.some(isNews)) return;
     for (const [name, value] of values) kernel[name] = value;
     model.save_changes();
@@ -204,8 +205,4 @@ function followTraits(
   });
   on("change:_observed", () => isReady && tell());
   marks.onChange.on(() => tell(["selection", "bookmarks"]), signal);
-}
-
-function same(a: unknown, b: unknown): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
 }

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { stepsOf } from "../src/recording/arranged-store.ts";
 import {
   alignEpisodes,
   compare,
   locate,
   placeOf,
   showChosen,
-  stepsOf,
-} from "../src/arrangement.ts";
-import { openSession } from "../src/session.ts";
-import { Steps } from "../src/steps.ts";
+} from "../src/recording/arrangement.ts";
+import { Steps } from "../src/recording/steps.ts";
+import { openSession } from "../src/session/session.ts";
 import { manifestOf } from "./film.ts";
 
 const [R, S, I] = [0, 1, 2];

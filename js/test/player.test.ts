@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Clock } from "../src/clock.ts";
-import { Decoder } from "../src/decoder.ts";
-import { type Decoding, pack } from "../src/farm.ts";
-import { layOut, originOf } from "../src/layout.ts";
-import { Player, type Surface } from "../src/player.ts";
+import { Decoder } from "../src/decode/decoder.ts";
+import { type Decoding, pack } from "../src/decode/worker-pool.ts";
+import { Clock } from "../src/playback/clock.ts";
+import { layOut, originOf } from "../src/playback/layout.ts";
+import { Player, type Surface } from "../src/playback/player.ts";
 import { filmOf, randomOf, sessionOf } from "./film.ts";
 
 /** Decodes at once, but answers later, as a worker does. */

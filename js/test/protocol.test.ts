@@ -1,19 +1,17 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { Decoder } from "../src/decoder.ts";
-import { pack } from "../src/farm.ts";
-import { NOTHING, plan } from "../src/plan.ts";
+import { NOTHING, plan } from "../src/decode/decode-plan.ts";
+import { Decoder } from "../src/decode/decoder.ts";
+import { pack } from "../src/decode/worker-pool.ts";
+import type { Column, Data, FromKernel } from "../src/protocol/messages.ts";
 import {
-  type Column,
-  type Data,
-  type FromKernel,
   parseChunk,
   parseChunks,
   parseNumbers,
   parseSteps,
-} from "../src/protocol.ts";
-import { openSession } from "../src/session.ts";
+} from "../src/protocol/parse.ts";
+import { openSession } from "../src/session/session.ts";
 
 const GOLDEN = "../tests/golden";
 

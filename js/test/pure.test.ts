@@ -1,8 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Chunks } from "../src/chunks.ts";
-import { Clock } from "../src/clock.ts";
-import { actionOf, BINDINGS } from "../src/keys.ts";
+import {
+  emptyRect,
+  fullRect,
+  makeFrame,
+  replace,
+  xorInto,
+} from "../src/decode/pixels.ts";
+import { expand, reducedSize, reduceRect } from "../src/decode/rgba.ts";
+import { Clock } from "../src/playback/clock.ts";
 import {
   cutOut,
   layOut,
@@ -11,17 +17,7 @@ import {
   partIn,
   tileAt,
   zoomed,
-} from "../src/layout.ts";
-import {
-  emptyRect,
-  expand,
-  fullRect,
-  makeFrame,
-  reducedSize,
-  reduceRect,
-  replace,
-  xorInto,
-} from "../src/pixels.ts";
+} from "../src/playback/layout.ts";
 import {
   ABSENT,
   EQUAL,
@@ -31,10 +27,12 @@ import {
   RESET,
   STEP,
   TERMINATED,
-} from "../src/protocol.ts";
-import { Steps } from "../src/steps.ts";
-import { marksOf, traceOf } from "../src/timeline.ts";
-import { formatBytes, formatValue } from "../src/view/numbers.ts";
+} from "../src/protocol/messages.ts";
+import { Chunks } from "../src/recording/chunk-cache.ts";
+import { marksOf, traceOf } from "../src/recording/downsample.ts";
+import { Steps } from "../src/recording/steps.ts";
+import { formatBytes, formatValue } from "../src/view/format.ts";
+import { actionOf, BINDINGS } from "../src/view/keymap.ts";
 import { randomOf } from "./film.ts";
 
 // -- steps

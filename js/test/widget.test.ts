@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
-import type { ToKernel } from "../src/protocol.ts";
-import { openSession } from "../src/session.ts";
+import type { ToKernel } from "../src/protocol/messages.ts";
+import { openSession } from "../src/session/session.ts";
 import { connect, type Model } from "../src/widget.ts";
 import {
   bufferOf,

@@ -1,14 +1,14 @@
 /** What keys and buttons do. */
 
-import { SPEEDS } from "../clock.ts";
-import type { Action } from "../keys.ts";
-import type { Session } from "../session.ts";
-import { nextLoop } from "./controls.ts";
-import type { EpisodeList } from "./episodes.ts";
-import type { Grid } from "./grid.ts";
-import type { Help } from "./help.ts";
-import type { Notes } from "./notes.ts";
-import { ZOOM_IN, ZOOM_OUT } from "./pan.ts";
+import { SPEEDS } from "../playback/clock.ts";
+import type { Session } from "../session/session.ts";
+import type { Grid } from "./grid/grid.ts";
+import { ZOOM_IN, ZOOM_OUT } from "./grid/zoom.ts";
+import type { Action } from "./keymap.ts";
+import type { Notes } from "./panels/annotations.ts";
+import { nextLoop } from "./panels/controls.ts";
+import type { EpisodeList } from "./panels/episode-table.ts";
+import type { Help } from "./panels/help.ts";
 
 export interface Parts {
   session: Session;

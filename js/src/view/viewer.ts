@@ -5,25 +5,27 @@
  * the row is drawn.
  */
 
-import { type Action, actionOf } from "../keys.ts";
-import { type Manifest, nameOfEnv, TERMINATED } from "../protocol.ts";
-import type { Session } from "../session.ts";
-import type { Store } from "../store.ts";
+import { type Manifest, TERMINATED } from "../protocol/messages.ts";
+import { nameOfEnv } from "../recording/env-names.ts";
+import type { Store } from "../recording/store.ts";
+import type { Session } from "../session/session.ts";
 import { actionsOf } from "./actions.ts";
-import { arrangingOf } from "./arrange.ts";
-import { cameraFieldOf } from "./cameras.ts";
-import { controlsOf } from "./controls.ts";
-import { icon, listen, make, setAttribute, setText } from "./dom.ts";
-import { dumpPanelOf } from "./dump.ts";
-import { episodeListOf } from "./episodes.ts";
-import { gridOf } from "./grid.ts";
-import { helpOf } from "./help.ts";
-import { inspectorOf } from "./inspector.ts";
-import { notesOf } from "./notes.ts";
-import { formatBytes, formatCount, formatValue } from "./numbers.ts";
-import { pairedOf } from "./paired.ts";
-import { showFactor } from "./pan.ts";
-import { timelineOf } from "./timeline.ts";
+import { listen, make, setAttribute, setText } from "./dom.ts";
+import { formatBytes, formatCount, formatValue } from "./format.ts";
+import { cameraFieldOf } from "./grid/camera-picker.ts";
+import { gridOf } from "./grid/grid.ts";
+import { showFactor } from "./grid/zoom.ts";
+import { icon } from "./icons.ts";
+import { type Action, actionOf } from "./keymap.ts";
+import { notesOf } from "./panels/annotations.ts";
+import { arrangingOf } from "./panels/arrangement.ts";
+import { pairedOf } from "./panels/comparison.ts";
+import { controlsOf } from "./panels/controls.ts";
+import { dumpPanelOf } from "./panels/dump.ts";
+import { episodeListOf } from "./panels/episode-table.ts";
+import { helpOf } from "./panels/help.ts";
+import { inspectorOf } from "./panels/inspector.ts";
+import { timelineOf } from "./timeline/timeline.ts";
 
 /** A playhead that rested for so long is told to screen readers. */
 const REST_MS = 600;
@@ -45,7 +47,7 @@ export function mountViewer(
 
   const grid = gridOf(session, signal);
   const inspector = inspectorOf(session, signal);
-  const timeline = timelineOf(session, grid.peek, signal);
+  const timeline = timelineOf(session, grid.thumbnails, signal);
   const help = helpOf(signal);
   const controls = controlsOf(session, (action) => perform(action), signal);
   const dumps = dumpPanelOf(session, signal);

@@ -1,0 +1,145 @@
+/**
+ * Chunks in the page, within a byte budget: least recently used go first.
+ *
+ * A chunk grows by pieces; a whole one replaces them. Knows what is missing and when
+ * it was asked for last. Knows nothing of pixels or of the wire.
+ */
+
+import { ABSENT, CHUNK_ROWS, type Chunk, EQUAL } from "../protocol/messages.ts";
+
+/** Records of one block and slot, as far as they came. */
+export interface Held {
+  readonly block: number;
+  readonly slot: number;
+  kinds: number[];
+  records: Uint8Array[];
+  lateRow: number;
+  numBytes: number;
+}
+
+/** A block of a slot of which only the first `have` records are here. */
+export type ChunkGap = [block: number, slot: number, have: number];
+
+export class Chunks {
+  readonly #budgetBytes: number;
+  // A Map keeps the order of insertion: the first key is the least recently used.
+  readonly #held = new Map<number, Held>();
+  numBytes = 0;
+  numEvicted = 0;
+
+  constructor(budgetBytes: number) {
+    this.#budgetBytes = budgetBytes;
+  }
+
+  /** Take a chunk or piece; returns whether anything new came with it. */
+  add(chunk: Chunk): boolean {
+    const key = keyOf(chunk.block, chunk.slot);
+    const old = this.#held.get(key);
+    const have = old?.kinds.length ?? 0;
+    if (chunk.first > have) return false; // a piece was lost: it will be missing
+    if (chunk.first + chunk.kinds.length <= have) return false;
+    const held: Held =
+      old && chunk.first > 0
+        ? old
+        : {
+            block: chunk.block,
+            slot: chunk.slot,
+            kinds: [],
+            records: [],
+            lateRow: -1,
+            numBytes: 0,
+          };
+    const from = held.kinds.length - chunk.first;
+    this.numBytes -= old?.numBytes ?? 0;
+    held.kinds.push(...chunk.kinds.slice(from));
+    held.records.push(...chunk.records.slice(from));
+    if (chunk.lateRow >= 0) held.lateRow = chunk.lateRow;
+    held.numBytes += chunk.numBytes;
+    this.numBytes += held.numBytes;
+    this.#held.delete(key);
+    this.#held.set(key, held);
+    this.#evict(key);
+    return true;
+  }
+
+  /** Return the records of a block, and note that they were used. */
+  use(block: number, slot: number): Held | undefined {
+    const key = keyOf(block, slot);
+    const held = this.#held.get(key);
+    if (held) {
+      this.#held.delete(key);
+      this.#held.set(key, held);
+    }
+    return held;
+  }
+
+  /** How many records of a block are here. */
+  have(block: number, slot: number): number {
+    return this.#held.get(keyOf(block, slot))?.kinds.length ?? 0;
+  }
+
+  has(row: number, slot: number): boolean {
+    return this.have(Math.floor(row / CHUNK_ROWS), slot) > row % CHUNK_ROWS;
+  }
+
+  /** Blocks of these slots that are not here, or not whole, of a recording so long. */
+  missing(
+    blocks: readonly number[],
+    slots: readonly number[],
+    numRows: number,
+  ): ChunkGap[] {
+    const found: ChunkGap[] = [];
+    for (const block of blocks) {
+      const count = Math.min(numRows - block * CHUNK_ROWS, CHUNK_ROWS);
+      for (const slot of slots) {
+        const have = this.have(block, slot);
+        if (have < count) found.push([block, slot, have]);
+      }
+    }
+    return found;
+  }
+
+  /** Whether anything is to be seen; undefined while the record is not here. */
+  hasPicture(row: number, slot: number): boolean | undefined {
+    const held = this.#held.get(keyOf(Math.floor(row / CHUNK_ROWS), slot));
+    const kind = held?.kinds[row % CHUNK_ROWS];
+    if (held === undefined || kind === undefined) return undefined;
+    return kind !== ABSENT && (kind !== EQUAL || sourceOf(held, row % CHUNK_ROWS) >= 0);
+  }
+
+  /** Whether the picture before is shown again because none was delivered. */
+  isLate(row: number, slot: number): boolean {
+    const held = this.#held.get(keyOf(Math.floor(row / CHUNK_ROWS), slot));
+    const index = row % CHUNK_ROWS;
+    if (!held || !this.hasPicture(row, slot)) return false;
+    const isMarked = held.kinds[index] === EQUAL && held.records[index]!.length > 0;
+    return isMarked || held.lateRow === index;
+  }
+
+  clear(): void {
+    this.#held.clear();
+    this.numBytes = 0;
+  }
+
+  #evict(keep: number): void {
+    for (const [key, held] of this.#held) {
+      if (this.numBytes <= this.#budgetBytes) return;
+      if (key === keep) continue;
+      this.#held.delete(key);
+      this.numBytes -= held.numBytes;
+      this.numEvicted++;
+    }
+  }
+}
+
+/** The record whose pixels record `index` shows; -1: none. */
+export function sourceOf(held: Held, index: number): number {
+  let at = index;
+  while (at >= 0 && (held.kinds[at] === EQUAL || held.kinds[at] === ABSENT)) at--;
+  return at;
+}
+
+/** One number for a block and a slot: a Map of numbers is faster than one of strings. */
+function keyOf(block: number, slot: number): number {
+  return block * 65536 + slot;
+}
