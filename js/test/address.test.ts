@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Clock } from "../src/playback/clock.ts";
-import { type Here, placeOf } from "../src/recording/address.ts";
+import { type Here, parseAddress } from "../src/recording/address.ts";
 import { Steps } from "../src/recording/steps.ts";
 
 /** Two envs of 30 rows; env 1 begins an episode every ten rows. */
@@ -34,7 +34,7 @@ test("a row, an env, an episode and a step are found as they are typed", () => {
     ["s4", 14, null],
     ["e0", 15, 0],
   ] as const)
-    assert.deepEqual(placeOf(text, steps(), HERE), { row, env }, text);
+    assert.deepEqual(parseAddress(text, steps(), HERE), { row, env }, text);
 });
 
 test("a place that is not there says what there is", () => {
@@ -48,7 +48,7 @@ test("a place that is not there says what there is", () => {
     ["x9", /e3 ep12 s733/],
     ["1 e2", /e3 ep12 s733/],
   ] as const)
-    assert.throws(() => placeOf(text, steps(), HERE), message, text);
+    assert.throws(() => parseAddress(text, steps(), HERE), message, text);
 });
 
 test("the loop of an episode stays within the one at the playhead", () => {

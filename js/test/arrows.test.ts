@@ -112,3 +112,17 @@ test("an arrow that leads up or round is found, with its line", () => {
     ],
   );
 });
+
+test("exported types have one meaning: no name is exported twice", () => {
+  const seen = new Map<string, string>();
+  const twice: string[] = [];
+  for (const path of files) {
+    const text = readFileSync(join("src", path), "utf8");
+    for (const [, name] of text.matchAll(/^export (?:interface|type|class) (\w+)/gm)) {
+      if (seen.has(name!)) twice.push(`${name}: src/${seen.get(name!)}, src/${path}`);
+      seen.set(name!, path);
+    }
+  }
+
+  assert.deepEqual(twice, []);
+});

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  comparisonOf,
   differ,
-  pairsOf,
   referenceOf,
   returnsOf,
 } from "../src/recording/comparison.ts";
@@ -15,9 +15,9 @@ const GROUPS = [
 ] as [string, number, number][];
 
 test("compared recordings are paired by env; one without a partner has none", () => {
-  const pairs = pairsOf(manifestOf({ groups: GROUPS }), null)!;
+  const comparison = comparisonOf(manifestOf({ groups: GROUPS }), null)!;
 
-  assert.deepEqual(pairs, {
+  assert.deepEqual(comparison, {
     lines: ["before", "after"],
     keys: ["env 0", "env 1"],
     envs: [
@@ -26,10 +26,10 @@ test("compared recordings are paired by env; one without a partner has none", ()
     ],
   });
   assert.deepEqual(
-    [0, 1, 2].map((env) => referenceOf(pairs, env)),
+    [0, 1, 2].map((env) => referenceOf(comparison, env)),
     [null, null, 0],
   );
-  assert.equal(pairsOf(manifestOf({ groups: [] }), null), null);
+  assert.equal(comparisonOf(manifestOf({ groups: [] }), null), null);
 });
 
 test("returns are compared at a row, an episode that is over keeping its own", () => {
@@ -43,9 +43,9 @@ test("returns are compared at a row, an episode that is over keeping its own", (
     rewards: new Float64Array([0, 0, 0, 5, 1, 2, Number.NaN, 1, 7]),
     envSteps: new Uint32Array([0, 0, 0, 1, 1, 1, 1, 2, 2]),
   });
-  const pairs = pairsOf(manifestOf({ groups: GROUPS }), null)!;
+  const comparison = comparisonOf(manifestOf({ groups: GROUPS }), null)!;
 
-  const [before, after] = returnsOf(pairs, steps, 2);
+  const [before, after] = returnsOf(comparison, steps, 2);
 
   assert.deepEqual([before!.returns, before!.mean, before!.count], [[5, 2], 3.5, 2]);
   assert.deepEqual([after!.returns, after!.mean], [[9, Number.NaN], 4]);

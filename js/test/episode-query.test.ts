@@ -6,7 +6,7 @@ import {
   csvOf,
   failuresOf,
   labelNames,
-  seek,
+  query,
 } from "../src/recording/episode-query.ts";
 import { Episodes } from "../src/recording/episodes.ts";
 import { randomOf } from "./film.ts";
@@ -38,7 +38,7 @@ function found(changes: Partial<typeof ANY>) {
   const episodes = episodesOf(SOME);
   episodes.describe(0, 0, { segment: "Eval", labels: { failure: true } });
   episodes.describe(1, 0, { seed: 7, labels: { grasps: 2 } });
-  return [...seek(episodes, { ...ANY, ...changes }, nameOf)];
+  return [...query(episodes, { ...ANY, ...changes }, nameOf)];
 }
 
 test("episodes are sorted by a column, equal ones as they began", () => {
@@ -83,15 +83,15 @@ test("a saved list has a line an episode, its texts quoted", () => {
   assert.equal(lines[2], "1,env 1,1,30,40,9,1,running,,,");
 });
 
-test("a hundred thousand episodes are sought with few allocations a row", () => {
+test("a hundred thousand episodes are queried with few allocations a row", () => {
   const random = randomOf(3);
   const episodes = episodesOf(
     Array.from({ length: 100_000 }, (_, i) => [i % 16, 5, random(), 1] as const),
     16,
   );
 
-  const sought = { ...ANY, text: "env 3", column: "return" } as const;
-  const numbers = seek(episodes, sought, nameOf);
+  const wanted = { ...ANY, text: "env 3", column: "return" } as const;
+  const numbers = query(episodes, wanted, nameOf);
 
   assert.equal(numbers.length, 6250);
   for (let i = 1; i < numbers.length; i++)

@@ -3,10 +3,10 @@ import { test } from "node:test";
 import { Decoder } from "../src/decode/decoder.ts";
 import { Thumbnails } from "../src/decode/thumbnails.ts";
 import { type Decoding, pack } from "../src/decode/worker-pool.ts";
-import type { Column as Answer, ToKernel } from "../src/protocol/messages.ts";
-import { Columns } from "../src/recording/scalars.ts";
+import type { ColumnMessage, ToKernel } from "../src/protocol/messages.ts";
+import { Scalars } from "../src/recording/scalars.ts";
 import { Spread } from "../src/recording/spread.ts";
-import { Details } from "../src/recording/step-details.ts";
+import { StepDetails } from "../src/recording/step-details.ts";
 import { scalarsOf } from "../src/view/timeline/trace-picker.ts";
 import { filmOf, randomOf, sessionOf } from "./film.ts";
 
@@ -21,60 +21,66 @@ function asking(numRows: number) {
   const sent: ToKernel[] = [];
   const clock = { now: 0 };
   const send = (message: ToKernel) => sent.push(message);
-  const columns = new Columns(store, new Details(null), send, () => clock.now);
+  const scalars = new Scalars(store, new StepDetails(null), send, () => clock.now);
   const answer = (start: number, numbers: number[]) =>
-    columns.take(
-      { ...OBS, kind: "column", start, count: numbers.length / 2, fault: "" } as Answer,
+    scalars.take(
+      {
+        ...OBS,
+        kind: "column",
+        start,
+        count: numbers.length / 2,
+        fault: "",
+      } as ColumnMessage,
       [new Uint8Array(new Float32Array(numbers).buffer)],
     );
-  return { store, columns, sent, clock, answer };
+  return { store, scalars, sent, clock, answer };
 }
 
 test("a chosen number is asked for, piece after piece, till all of it is here", () => {
-  const { columns, sent, answer } = asking(4);
+  const { scalars, sent, answer } = asking(4);
 
-  columns.want(OBS);
-  columns.want(OBS);
+  scalars.want(OBS);
+  scalars.want(OBS);
   assert.deepEqual(sent, [{ kind: "column", name: "obs", index: 2, start: 0 }]);
   answer(0, [1, 10, 2, 20, 3, 30, 4, 40]);
-  columns.want(OBS);
+  scalars.want(OBS);
 
   assert.equal(sent.length, 1);
-  const read = columns.read(OBS);
+  const read = scalars.read(OBS);
   assert.deepEqual([read(0, 0), read(3, 1)], [1, 40]);
   assert.ok(Number.isNaN(read(4, 0)));
-  assert.deepEqual([...columns.spread(OBS).mean.slice(0, 4)], [5.5, 11, 16.5, 22]);
+  assert.deepEqual([...scalars.spread(OBS).mean.slice(0, 4)], [5.5, 11, 16.5, 22]);
 });
 
 test("rows that came since are asked for with the one before, once a second", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
-  const { columns, sent, clock, answer } = asking(4);
-  columns.want(OBS);
+  const { scalars, sent, clock, answer } = asking(4);
+  scalars.want(OBS);
   answer(0, [1, 10, 2, 20, 3, 30]);
   let numTold = 0;
-  columns.onChange.on(() => numTold++);
+  scalars.onChange.on(() => numTold++);
 
-  columns.want(OBS);
+  scalars.want(OBS);
   assert.equal(sent.length, 1);
   t.mock.timers.tick(1000);
   assert.equal(numTold, 1);
   clock.now = 1000;
-  columns.want(OBS);
+  scalars.want(OBS);
   answer(2, [5, 50, 4, 40]);
 
   assert.deepEqual(sent[1], { kind: "column", name: "obs", index: 2, start: 2 });
-  assert.deepEqual([...columns.spread(OBS).mean.slice(2, 4)], [27.5, 22]);
+  assert.deepEqual([...scalars.spread(OBS).mean.slice(2, 4)], [27.5, 22]);
 });
 
 test("reward and return are never asked for", () => {
-  const { columns, sent, store } = asking(4);
+  const { scalars, sent, store } = asking(4);
   const reward = { name: "reward", index: -1 };
 
-  columns.want(reward);
-  const { mean } = columns.spread({ name: "return", index: -1 });
+  scalars.want(reward);
+  const { mean } = scalars.spread({ name: "return", index: -1 });
 
   assert.equal(sent.length, 0);
-  assert.equal(columns.read(reward)(2, 1), store.steps.reward(1)(2));
+  assert.equal(scalars.read(reward)(2, 1), store.steps.reward(1)(2));
   assert.deepEqual([...mean.slice(0, 4)], [1, 2, 3, 4]);
 });
 
@@ -102,12 +108,12 @@ test("thumbnails have the pixels of any row, and only the newest request waits",
   const film = filmOf(40, 4, 4, random);
   const { store } = sessionOf([film], [SIZE], random);
   const decoder = await Decoder.open();
-  const farm: Decoding = {
+  const pool: Decoding = {
     numDecodes: 0,
     run: async (plans) => [decoder.run(pack(0, plans, null))],
     recycle() {},
   };
-  const thumbnails = new Thumbnails(store, farm, {
+  const thumbnails = new Thumbnails(store, pool, {
     cacheSize: 0,
     reduction: ({ width }) => width / 4,
   });

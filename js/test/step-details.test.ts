@@ -1,21 +1,21 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Details as Answer, ToKernel } from "../src/protocol/messages.ts";
-import { Details } from "../src/recording/step-details.ts";
-import { Looks } from "../src/session/view-options.ts";
+import type { DetailsMessage, ToKernel } from "../src/protocol/messages.ts";
+import { StepDetails } from "../src/recording/step-details.ts";
+import { ViewOptions } from "../src/session/view-options.ts";
 
 /** A page's details, the time that it sees, and what it asked. */
 function asking() {
   const sent: ToKernel[] = [];
   const clock = { now: 0 };
-  const details = new Details(
+  const details = new StepDetails(
     (message) => sent.push(message),
     () => clock.now,
   );
   return { sent, clock, details };
 }
 
-function answerOf(fields: Partial<Answer> = {}): Answer {
+function answerOf(fields: Partial<DetailsMessage> = {}): DetailsMessage {
   return {
     kind: "details",
     env: 0,
@@ -135,7 +135,7 @@ test("a question whose answer was lost is asked again", () => {
 });
 
 test("without a kernel nothing is asked", () => {
-  const details = new Details(null);
+  const details = new StepDetails(null);
 
   details.want(0, 0, 4, "rests");
 
@@ -157,26 +157,26 @@ test("old runs make room for new ones", () => {
 });
 
 test("overlays are on or off, and what was kept says which", () => {
-  const looks = new Looks();
-  assert.ok(looks.shows("env") && !looks.shows("action"));
+  const viewOptions = new ViewOptions();
+  assert.ok(viewOptions.shows("env") && !viewOptions.shows("action"));
 
-  looks.setOverlay("env", false);
-  looks.setOverlay("action", true);
-  const reloaded = new Looks();
-  reloaded.restore(JSON.parse(JSON.stringify(looks.now)));
+  viewOptions.setOverlay("env", false);
+  viewOptions.setOverlay("action", true);
+  const reloaded = new ViewOptions();
+  reloaded.restore(JSON.parse(JSON.stringify(viewOptions.now)));
 
   assert.equal(reloaded.now.hidden, "env reward");
   assert.ok(reloaded.shows("action") && !reloaded.shows("env"));
 });
 
 test("what was kept of another version changes nothing", () => {
-  const looks = new Looks();
+  const viewOptions = new ViewOptions();
 
-  looks.restore({ isInspecting: "yes", unknown: 1 });
-  looks.restore(null);
-  assert.equal(looks.now.isInspecting, false);
+  viewOptions.restore({ isInspecting: "yes", unknown: 1 });
+  viewOptions.restore(null);
+  assert.equal(viewOptions.now.isInspecting, false);
 
-  looks.restore({ isInspecting: true });
-  assert.deepEqual(looks.now, { ...looks.now, isInspecting: true });
-  assert.ok(!("unknown" in looks.now));
+  viewOptions.restore({ isInspecting: true });
+  assert.deepEqual(viewOptions.now, { ...viewOptions.now, isInspecting: true });
+  assert.ok(!("unknown" in viewOptions.now));
 });

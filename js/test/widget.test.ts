@@ -174,7 +174,7 @@ test("chunks that stay missing are asked for, each once a second", () => {
   const now = mock.method(performance, "now", () => time);
   let time = 0;
   const { model, session } = pageOf(40, 0);
-  session.looked.set({}, [0]);
+  session.visibleSlots.set({}, [0]);
 
   const asked = () => model.kinds("need").length;
   const pass = (ms: number) => {
@@ -301,11 +301,11 @@ test("a kernel that is gone is told, and what is here goes on", () => {
 
 test("a model that nobody looks at gives its pictures back", () => {
   const { session } = pageOf(10);
-  session.looked.set(session, [0]);
+  session.visibleSlots.set(session, [0]);
   mock.timers.tick(60_000);
   assert.ok(session.store.chunks.numBytes > 0);
 
-  session.looked.clear();
+  session.visibleSlots.clear();
   mock.timers.tick(60_000);
 
   assert.equal(session.store.chunks.numBytes, 0);

@@ -8,10 +8,10 @@
  */
 
 import { FIRST, INTRA, PREV, RAW } from "../protocol/messages.ts";
-import { type Held as Chunk, sourceOf } from "../recording/chunk-cache.ts";
+import { type CachedChunk, sourceOf } from "../recording/chunk-cache.ts";
 
-/** Where a slot's decoder stands: the frame of a record, and a block's first frame. */
-export interface Held {
+/** What a slot's decoder holds: the frame of a record, and a block's first frame. */
+export interface DecoderState {
   block: number;
   index: number;
   firstBlock: number;
@@ -24,34 +24,34 @@ export interface Op {
   record: Uint8Array;
 }
 
-export const NOTHING: Held = { block: -1, index: -1, firstBlock: -1 };
+export const NOTHING: DecoderState = { block: -1, index: -1, firstBlock: -1 };
 
 /**
- * Return the decodes that lead from `held` to record `index`, and what is held then.
+ * Return the decodes that lead from `state` to record `index`, and what is held then.
  *
  * The record must be there and have a picture.
  */
 export function plan(
-  chunk: Chunk,
+  chunk: CachedChunk,
   index: number,
-  held: Held,
-): { ops: Op[]; held: Held } {
+  state: DecoderState,
+): { ops: Op[]; state: DecoderState } {
   const target = sourceOf(chunk, index);
   if (target < 0) throw new Error(`[rollout_viewer] no picture in record ${index}`);
-  if (held.block === chunk.block && held.index === target) return { ops: [], held };
+  if (state.block === chunk.block && state.index === target) return { ops: [], state };
 
   const deltas: Op[] = [];
   let base = target;
   while (
     chunk.kinds[base] === PREV &&
-    !(held.block === chunk.block && held.index === base)
+    !(state.block === chunk.block && state.index === base)
   ) {
     deltas.unshift(opOf(chunk, base, "frame"));
     base = sourceOf(chunk, base - 1);
   }
   const ops: Op[] = [];
-  let firstBlock = held.firstBlock;
-  if (!(held.block === chunk.block && held.index === base)) {
+  let firstBlock = state.firstBlock;
+  if (!(state.block === chunk.block && state.index === base)) {
     const first = chunk.kinds.findIndex((kind) => kind === RAW || kind === INTRA);
     if (chunk.kinds[base] === FIRST && firstBlock !== chunk.block) {
       ops.push(opOf(chunk, first, "first"));
@@ -63,10 +63,10 @@ export function plan(
     ops.push(opOf(chunk, base, isKept ? "both" : "frame"));
   }
   ops.push(...deltas);
-  return { ops, held: { block: chunk.block, index: target, firstBlock } };
+  return { ops, state: { block: chunk.block, index: target, firstBlock } };
 }
 
-function opOf(chunk: Chunk, index: number, target: Op["target"]): Op {
+function opOf(chunk: CachedChunk, index: number, target: Op["target"]): Op {
   const kind = chunk.kinds[index];
   const record = chunk.records[index];
   if (record === undefined || kind === undefined || kind < RAW || kind > FIRST)

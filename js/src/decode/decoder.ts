@@ -2,7 +2,7 @@
  * Records to pictures for a canvas: the work of a decoding worker.
  *
  * Holds one frame a slot (and the first of its chunk where deltas are taken from it).
- * The page plans which records it needs (plan.ts), so this side decides nothing.
+ * The page plans which records it needs (decode-plan.ts), so this side decides nothing.
  */
 
 import { FIRST, INTRA, PREV, RAW } from "../protocol/messages.ts";
@@ -63,7 +63,7 @@ export interface Result {
   numDecodes: number;
 }
 
-interface Held {
+interface SlotFrames {
   frame: Frame;
   first: Frame | null;
   /** Where the frame may differ from `first`. */
@@ -72,7 +72,7 @@ interface Held {
 
 export class Decoder {
   readonly #zstd: Zstd;
-  readonly #held = new Map<number, Held>();
+  readonly #frames = new Map<number, SlotFrames>();
 
   private constructor(zstd: Zstd) {
     this.#zstd = zstd;
@@ -91,16 +91,16 @@ export class Decoder {
     let numPixels = 0;
     const changed: { slot: TaskSlot; frame: Frame; rect: Rect }[] = [];
     for (const slot of task.slots) {
-      const held = this.#holdOf(slot);
-      let rect = slot.isFull ? fullRect(held.frame) : emptyRect();
+      const frames = this.#framesOf(slot);
+      let rect = slot.isFull ? fullRect(frames.frame) : emptyRect();
       for (const op of slot.ops) {
         const record = task.bytes.subarray(op.offset, op.offset + op.size);
-        rect = union(rect, this.#apply(held, op, record));
+        rect = union(rect, this.#apply(frames, op, record));
         numDecodes += op.kind === RAW ? 0 : 1;
       }
-      rect = reduceRect(held.frame, rect, slot.reduction);
+      rect = reduceRect(frames.frame, rect, slot.reduction);
       if (isEmpty(rect)) continue;
-      changed.push({ slot, frame: held.frame, rect });
+      changed.push({ slot, frame: frames.frame, rect });
       numPixels += (rect.x1 - rect.x0) * (rect.y1 - rect.y0);
     }
     const pixels =
@@ -119,26 +119,26 @@ export class Decoder {
     return { id: task.id, patches, pixels, numDecodes };
   }
 
-  #holdOf({ slot, width, height }: TaskSlot): Held {
-    let held = this.#held.get(slot);
-    if (!held || held.frame.width !== width || held.frame.height !== height) {
-      held = { frame: makeFrame(width, height), first: null, differs: emptyRect() };
-      this.#held.set(slot, held);
+  #framesOf({ slot, width, height }: TaskSlot): SlotFrames {
+    let frames = this.#frames.get(slot);
+    if (!frames || frames.frame.width !== width || frames.frame.height !== height) {
+      frames = { frame: makeFrame(width, height), first: null, differs: emptyRect() };
+      this.#frames.set(slot, frames);
     }
-    return held;
+    return frames;
   }
 
-  #apply(held: Held, op: TaskOp, record: Uint8Array): Rect {
-    const { frame } = held;
+  #apply(frames: SlotFrames, op: TaskOp, record: Uint8Array): Rect {
+    const { frame } = frames;
     const numBytes = frame.width * frame.height * 3;
     const words =
       op.kind === RAW
         ? this.#zstd.copy(record, numBytes)
         : this.#zstd.decode(record, numBytes);
     if (op.target !== "frame") {
-      held.first ??= makeFrame(frame.width, frame.height);
-      held.first.words.set(words);
-      held.differs = fullRect(frame);
+      frames.first ??= makeFrame(frame.width, frame.height);
+      frames.first.words.set(words);
+      frames.differs = fullRect(frame);
       if (op.target === "first") return emptyRect();
     }
     let changed: Rect;
@@ -146,17 +146,17 @@ export class Decoder {
       case RAW:
       case INTRA:
         changed = replace(frame, null, words, fullRect(frame));
-        held.differs = op.target === "both" ? emptyRect() : fullRect(frame);
+        frames.differs = op.target === "both" ? emptyRect() : fullRect(frame);
         return changed;
       case PREV:
         changed = xorInto(frame, words);
-        held.differs = union(held.differs, changed);
+        frames.differs = union(frames.differs, changed);
         return changed;
       case FIRST: {
-        if (!held.first) throw new Error("[rollout_viewer] no first frame is held");
+        if (!frames.first) throw new Error("[rollout_viewer] no first frame is held");
         const differs = differenceOf(frame, words);
-        changed = replace(frame, held.first, words, union(held.differs, differs));
-        held.differs = differs;
+        changed = replace(frame, frames.first, words, union(frames.differs, differs));
+        frames.differs = differs;
         return changed;
       }
       default:

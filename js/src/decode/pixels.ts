@@ -1,8 +1,8 @@
 /**
- * Pixels as 32-bit words: which changed, and RGB to RGBA for a canvas. Pure.
+ * Frames as 32-bit words: applies deltas, and returns what they changed. Pure.
  *
  * A frame is `height * width * 3` bytes RGB, row by row, in a buffer of whole words.
- * Only what changed is written and drawn, so both are told as a rectangle.
+ * Only what changed is written and drawn: a rectangle.
  */
 
 /** Pixels x0..x1, y0..y1, ends exclusive; empty where x1 <= x0 or y1 <= y0. */

@@ -16,18 +16,18 @@ export interface Picture {
   pixels: ArrayBuffer;
 }
 
-interface Part {
+interface Pending {
   resolve: (result: Result) => void;
   reject: (error: Error) => void;
   message: Task;
 }
 
-interface Line {
+interface Channel {
   post(message: Task, transfer: ArrayBuffer[]): unknown;
 }
 
-/** Decodes plans, in order; a farm, or a fake in tests. */
-export type Decoding = Pick<Farm, "run" | "recycle" | "numDecodes">;
+/** Decodes plans, in order; a pool, or a fake in tests. */
+export type Decoding = Pick<WorkerPool, "run" | "recycle" | "numDecodes">;
 
 /** Return the task for some plans: their records in one buffer that can be moved. */
 export function pack(
@@ -57,9 +57,9 @@ export function numDecodeWorkers(): number {
   return Math.max(1, Math.min(MAX_WORKERS, navigator.hardwareConcurrency));
 }
 
-export class Farm {
-  readonly #lines: Line[] = [];
-  readonly #pending = new Map<number, Part>();
+export class WorkerPool {
+  readonly #channels: Channel[] = [];
+  readonly #pending = new Map<number, Pending>();
   readonly #spare: ArrayBuffer[] = [];
   readonly #url: string;
   #local: Promise<Decoder> | null = null;
@@ -69,17 +69,17 @@ export class Farm {
   constructor(numWorkers: number, signal: AbortSignal) {
     this.#url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
     for (let index = 0; index < numWorkers; index++)
-      this.#lines.push(this.#open(this.#url, signal));
+      this.#channels.push(this.#open(this.#url, signal));
     signal.addEventListener("abort", () => URL.revokeObjectURL(this.#url));
   }
 
   /** Decode the planned records; resolves with what to draw, in any number of parts. */
   async run(plans: readonly SlotPlan[]): Promise<Picture[]> {
-    const parts = this.#lines.map((line, index) => {
-      const share = plans.filter((one) => one.slot % this.#lines.length === index);
-      return share.length ? this.#send(line, share) : null;
+    const shares = this.#channels.map((channel, index) => {
+      const share = plans.filter((one) => one.slot % this.#channels.length === index);
+      return share.length ? this.#send(channel, share) : null;
     });
-    const results = await Promise.all(parts.filter((part) => part !== null));
+    const results = await Promise.all(shares.filter((share) => share !== null));
     for (const result of results) this.numDecodes += result.numDecodes;
     return results;
   }
@@ -89,16 +89,16 @@ export class Farm {
     if (this.#spare.length < 8) this.#spare.push(pixels);
   }
 
-  #send(line: Line, plans: readonly SlotPlan[]): Promise<Result> {
+  #send(channel: Channel, plans: readonly SlotPlan[]): Promise<Result> {
     const spare = this.#spare.pop() ?? null;
     const task = pack(this.#id++, plans, spare);
     return new Promise((resolve, reject) => {
       this.#pending.set(task.id, { resolve, reject, message: task });
-      line.post(task, spare ? [task.bytes.buffer, spare] : [task.bytes.buffer]);
+      channel.post(task, spare ? [task.bytes.buffer, spare] : [task.bytes.buffer]);
     });
   }
 
-  #open(url: string, signal: AbortSignal): Line {
+  #open(url: string, signal: AbortSignal): Channel {
     let worker: Worker;
     try {
       worker = new Worker(url, { type: "module" });
@@ -120,8 +120,8 @@ export class Farm {
       // A page's policy refuses a worker only here, before it ever answered.
       isRefused = !hasAnswered;
       for (const id of left) {
-        const part = this.#pending.get(id);
-        if (isRefused && part) this.#runHere(part.message);
+        const pending = this.#pending.get(id);
+        if (isRefused && pending) this.#runHere(pending.message);
         else this.#settle({ id, error: `the decoder stopped: ${event.message}` });
       }
     };
@@ -148,9 +148,9 @@ export class Farm {
   }
 
   #settle(answer: Result | { id: number; error: string }): void {
-    const part = this.#pending.get(answer.id);
+    const pending = this.#pending.get(answer.id);
     this.#pending.delete(answer.id);
-    if ("error" in answer) part?.reject(new Error(answer.error));
-    else part?.resolve(answer);
+    if ("error" in answer) pending?.reject(new Error(answer.error));
+    else pending?.resolve(answer);
   }
 }

@@ -12,7 +12,7 @@ import { Emitter } from "../util/emitter.ts";
 /** Until the first manifest comes. */
 const DEFAULT_FPS = 30;
 export const SPEEDS = [1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16] as const;
-/** How many rows on the next picture is, as people may choose. */
+/** How many rows on the next picture is, as the user may choose. */
 export const STRIDES = [1, 2, 3, 5, 10, 25, 100] as const;
 export const LOOPS = ["off", "all", "range", "episode"] as const;
 export type Loop = (typeof LOOPS)[number];
@@ -88,13 +88,13 @@ export class Clock {
     this.onChange.emit();
   }
 
-  /** Go to a row; stops following the tail, goes on playing from there. */
+  /** Go to a row; stops following the tail, continues to play from there. */
   seek(row: number): void {
     this.#isFollowing = false;
     this.#move(row);
   }
 
-  /** One or more rows on or back, as a person steps: stands still afterwards. */
+  /** One or more rows on or back, as a person steps; pauses. */
   step(rows: number): void {
     this.#isPlaying = false;
     this.seek(this.#row + rows);
@@ -231,7 +231,7 @@ export class Clock {
     this.#row = this.#clamp(row);
     this.#anchorRow = this.#row;
     this.#anchorTime = this.#now();
-    // Found where somebody goes, not at each frame: an episode may be long.
+    // Looked up when the playhead is moved, not at each frame: an episode may be long.
     this.#episode = this.#loop === "episode" ? this.#episodeHere() : null;
     this.epoch++;
     this.onChange.emit();

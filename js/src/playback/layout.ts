@@ -3,7 +3,7 @@
  *
  * The canvas holds frame pixels only, cell beside cell. Every cell has the size of
  * the largest frame, reduced by a whole number so that it stays at least as large as
- * on screen; smaller frames stand in the middle of their cell.
+ * on screen; smaller frames are in the middle of their cell.
  */
 
 import { reducedSize } from "../decode/rgba.ts";
@@ -43,7 +43,7 @@ const SNAP = 1.15;
 /**
  * Lay out frames of these sizes; `columns` null: as many as make tiles largest.
  *
- * Of `together` frames in a row, the cameras of an env, all stand in one line.
+ * Of `together` frames in a row, the cameras of an env, all are in one line.
  */
 export function layOut(
   sizes: readonly Size[],
@@ -90,7 +90,7 @@ export function layOutAlone(size: Size, space: Space): Layout {
 }
 
 /** A run of columns and rows of the grid, both stops exclusive. */
-export interface Part {
+export interface GridPart {
   columns: readonly [first: number, stop: number];
   rows: readonly [first: number, stop: number];
 }
@@ -122,7 +122,7 @@ export function zoomed(
 export function partIn(
   { columns, rows, tileWidth, tileHeight }: Layout,
   window: { x: number; y: number; width: number; height: number },
-): Part {
+): GridPart {
   const run = (from: number, length: number, tile: number, count: number) => {
     const first = Math.min(count - 1, Math.max(0, Math.floor(from / tile)));
     const stop = Math.ceil((from + length) / tile);
@@ -138,7 +138,7 @@ export function partIn(
 export function cutOut(
   layout: Layout,
   count: number,
-  { columns, rows }: Part,
+  { columns, rows }: GridPart,
 ): { indices: number[]; layout: Layout } {
   const indices: number[] = [];
   for (let row = rows[0]; row < rows[1]; row++)

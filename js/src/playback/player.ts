@@ -1,13 +1,13 @@
 /**
  * Puts the row of the clock on a canvas: one per view.
  *
- * Asks the farm for what changed since the row before, keeps a few rows in flight
+ * Asks the pool for what changed since the row before, keeps a few rows in flight
  * while playing, and draws a picture when its row is due. Results are patches upon
- * each other, so they are drawn in the order asked for, those that nobody waits for
- * together with the next one that somebody does.
+ * each other, so they are drawn in the order of the requests; one that is not due is
+ * drawn together with the next one that is.
  */
 
-import { type Held, NOTHING, plan } from "../decode/decode-plan.ts";
+import { type DecoderState, NOTHING, plan } from "../decode/decode-plan.ts";
 import type { Decoding, Picture, SlotPlan } from "../decode/worker-pool.ts";
 import { CHUNK_ROWS } from "../protocol/messages.ts";
 import type { Store } from "../recording/store.ts";
@@ -27,9 +27,9 @@ export interface Surface {
   clear(x: number, y: number, width: number, height: number): void;
 }
 
-interface Job {
+interface FrameRequest {
   row: number;
-  /** Number after the clock's anchor while playing; -1: somebody waits for it now. */
+  /** Number after the clock's anchor while playing; -1: it is to be drawn at once. */
   k: number;
   epoch: number;
   isWanted: boolean;
@@ -57,21 +57,21 @@ export class Player {
   readonly stats = { drawn: 0, late: 0, decodes: 0, hits: 0, misses: 0, decodeMs: 0 };
   readonly #store: Store;
   readonly #clock: Clock;
-  readonly #farm: Decoding;
+  readonly #pool: Decoding;
   readonly #surface: Surface;
   #slots: readonly number[] = [];
   #places = new Map<number, number>();
   #layout: Layout | null = null;
   #generation = 0;
-  #held = new Map<number, Held>();
+  #states = new Map<number, DecoderState>();
   #isDrawn = new Set<number>();
-  #jobs: Job[] = [];
-  #lastAsked: Job | null = null;
+  #requests: FrameRequest[] = [];
+  #lastRequest: FrameRequest | null = null;
 
-  constructor(store: Store, clock: Clock, farm: Decoding, surface: Surface) {
+  constructor(store: Store, clock: Clock, pool: Decoding, surface: Surface) {
     this.#store = store;
     this.#clock = clock;
-    this.#farm = farm;
+    this.#pool = pool;
     this.#surface = surface;
   }
 
@@ -80,7 +80,7 @@ export class Player {
   }
 
   get numDecodes(): number {
-    return this.#farm.numDecodes;
+    return this.#pool.numDecodes;
   }
 
   /** Show these slots, in this order; everything is drawn anew. */
@@ -90,7 +90,7 @@ export class Player {
     this.#layout = layout;
     this.#generation++;
     this.#isDrawn.clear();
-    this.#lastAsked = null;
+    this.#lastRequest = null;
     this.#surface.resize(
       layout.columns * layout.cellWidth,
       layout.rows * layout.cellHeight,
@@ -100,9 +100,9 @@ export class Player {
 
   /** Forget all frames: another recording came. */
   reset(): void {
-    this.#held.clear();
+    this.#states.clear();
     this.#isDrawn.clear();
-    this.#lastAsked = null;
+    this.#lastRequest = null;
     this.#generation++;
     this.drawnRow = -1;
   }
@@ -122,7 +122,7 @@ export class Player {
 
   #askOne(): void {
     const row = this.#clock.row;
-    const last = this.#lastAsked;
+    const last = this.#lastRequest;
     if (last?.row === row && last.generation === this.#generation) {
       // What was missing may have come meanwhile.
       const came = last.missing.some((slot) => this.#store.has(row, slot));
@@ -139,9 +139,12 @@ export class Player {
     const clock = this.#clock;
     const rate = clock.rate;
     for (;;) {
-      if (this.#numUndecoded() >= MAX_IN_FLIGHT || this.#jobs.length > MAX_IN_FLIGHT)
+      if (
+        this.#numUndecoded() >= MAX_IN_FLIGHT ||
+        this.#requests.length > MAX_IN_FLIGHT
+      )
         return;
-      const last = this.#lastAsked;
+      const last = this.#lastRequest;
       const isNext = last !== null && last.epoch === clock.epoch && last.k >= 0;
       const stride = Math.max(1, Math.floor((rate * FRAME_MS) / 1000));
       const k = isNext
@@ -152,7 +155,7 @@ export class Player {
       if (row === null) return;
       if (!this.#store.hasRow(row, this.#slots)) {
         // Play on when its pictures are here.
-        if (clock.dueTime(k) <= now && !this.#jobs.length) {
+        if (clock.dueTime(k) <= now && !this.#requests.length) {
           if (row !== this.drawnRow) this.#markMissing(row);
           clock.hold(row);
         }
@@ -168,7 +171,7 @@ export class Player {
   }
 
   #numUndecoded(): number {
-    return this.#jobs.filter((job) => !job.pictures).length;
+    return this.#requests.filter((request) => !request.pictures).length;
   }
 
   #ask(row: number, k: number, isWanted: boolean): void {
@@ -189,10 +192,10 @@ export class Player {
         absent.push(slot);
         this.#isDrawn.delete(slot);
       } else {
-        const before = this.#held.get(slot) ?? NOTHING;
-        const { ops, held } = plan(chunk, at.row % CHUNK_ROWS, before);
+        const before = this.#states.get(slot) ?? NOTHING;
+        const { ops, state } = plan(chunk, at.row % CHUNK_ROWS, before);
         const isFull = !this.#isDrawn.has(slot);
-        this.#held.set(slot, held);
+        this.#states.set(slot, state);
         this.#isDrawn.add(slot);
         const { width, height } = this.#store.manifest!.slots[slot]!;
         const { reduction } = layout;
@@ -203,23 +206,32 @@ export class Player {
     const pictures: Picture[] | null = plans.length ? null : [];
     if (missing.length) this.stats.misses++;
     else this.stats.hits++;
-    const job: Job = { row, k, epoch, isWanted, generation, absent, missing, pictures };
-    this.#jobs.push(job);
-    this.#lastAsked = job;
+    const request: FrameRequest = {
+      row,
+      k,
+      epoch,
+      isWanted,
+      generation,
+      absent,
+      missing,
+      pictures,
+    };
+    this.#requests.push(request);
+    this.#lastRequest = request;
     if (pictures) return;
     const asked = performance.now();
-    this.#farm.run(plans).then(
+    this.#pool.run(plans).then(
       (results) => {
-        job.pictures = results;
-        this.stats.decodes = this.#farm.numDecodes;
+        request.pictures = results;
+        this.stats.decodes = this.#pool.numDecodes;
         this.stats.decodeMs = performance.now() - asked;
         this.update();
       },
       (error: Error) => {
         // What the decoder holds is unknown now: begin anew, but do not try again
         // at once, or the same record would fail for ever.
-        this.#jobs = [];
-        this.#held.clear();
+        this.#requests = [];
+        this.#states.clear();
         this.#isDrawn.clear();
         this.onError(error);
       },
@@ -229,36 +241,38 @@ export class Player {
   #drawDue(now: number): void {
     const { isPlaying, epoch } = this.#clock;
     let count = 0;
-    for (const [index, job] of this.#jobs.entries()) {
-      if (!job.pictures) break;
+    for (const [index, request] of this.#requests.entries()) {
+      if (!request.pictures) break;
       const isDue =
-        job.isWanted ||
-        (isPlaying && job.epoch === epoch && this.#clock.dueTime(job.k) <= now + 1);
+        request.isWanted ||
+        (isPlaying &&
+          request.epoch === epoch &&
+          this.#clock.dueTime(request.k) <= now + 1);
       if (isDue) count = index + 1;
     }
     if (!count) return;
-    const jobs = this.#jobs.splice(0, count);
-    for (const job of jobs) this.#draw(job);
-    const last = jobs.at(-1)!;
+    const requests = this.#requests.splice(0, count);
+    for (const request of requests) this.#draw(request);
+    const last = requests.at(-1)!;
     this.absent = last.absent;
     this.missing = last.missing;
     if (!last.missing.length) this.drawnRow = last.row;
     this.stats.drawn++;
-    const isLate = now - this.#clock.dueTime(last.k) > FRAME_MS;
-    if (isPlaying && !last.isWanted && last.epoch === epoch && isLate)
+    const isOverdue = now - this.#clock.dueTime(last.k) > FRAME_MS;
+    if (isPlaying && !last.isWanted && last.epoch === epoch && isOverdue)
       this.stats.late++;
     this.onDraw.emit();
     // A drag went on while this row was decoded.
     if (!isPlaying && this.#clock.row !== last.row) this.#askOne();
   }
 
-  #draw(job: Job): void {
-    for (const picture of job.pictures ?? []) {
-      if (job.generation === this.#generation) this.#put(picture);
-      this.#farm.recycle(picture);
+  #draw(request: FrameRequest): void {
+    for (const picture of request.pictures ?? []) {
+      if (request.generation === this.#generation) this.#put(picture);
+      this.#pool.recycle(picture);
     }
-    if (job.generation !== this.#generation) return;
-    for (const slot of job.absent) {
+    if (request.generation !== this.#generation) return;
+    for (const slot of request.absent) {
       const size = this.#store.manifest!.slots[slot]!;
       const { x, y } = originOf(this.#layout!, this.#places.get(slot)!, size);
       const { reduction } = this.#layout!;

@@ -1,5 +1,5 @@
 /**
- * What the kernel and the page say to each other: the page's half.
+ * The messages between kernel and page, and the constants in them.
  *
  * The specification is the docstring of rollout_viewer/_protocol.py; that of the
  * chunks is the one of _codec.py. Wire fields keep their Python names.
@@ -65,7 +65,7 @@ export interface DataField {
 }
 
 /** All data of an env in a run of rows. */
-export interface Details {
+export interface DetailsMessage {
   kind: "details";
   env: number;
   start: number;
@@ -80,7 +80,7 @@ export interface Details {
 }
 
 /** One number of all envs in a run of rows. */
-export interface Column {
+export interface ColumnMessage {
   kind: "column";
   name: string;
   index: number;
@@ -89,7 +89,7 @@ export interface Column {
   fault: string;
 }
 
-export interface Data {
+export interface DataMessage {
   kind: "data";
   seq: number;
   num_rows: number;
@@ -113,7 +113,7 @@ export interface EpisodeInfo {
   labels?: Record<string, unknown>;
 }
 
-export interface Job {
+export interface JobMessage {
   kind: "job";
   job: number;
   state: "running" | "done" | "failed" | "cancelled";
@@ -148,10 +148,10 @@ export interface KernelError {
 
 export type FromKernel =
   | Manifest
-  | Details
-  | Column
-  | Data
-  | Job
+  | DetailsMessage
+  | ColumnMessage
+  | DataMessage
+  | JobMessage
   | FilePiece
   | Goto
   | AskStats
@@ -203,7 +203,7 @@ export interface Chunk {
   first: number;
   kinds: number[];
   records: Uint8Array[];
-  /** The row of this chunk whose RAW or INTRA record nobody delivered; -1: none. */
-  lateRow: number;
+  /** The row of this chunk whose RAW or INTRA record repeats the picture before; -1: none. */
+  repeatedRow: number;
   numBytes: number;
 }

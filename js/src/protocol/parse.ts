@@ -8,7 +8,7 @@
 import {
   CHUNK_ROWS,
   type Chunk,
-  type Data,
+  type DataMessage,
   type StepRows,
   type WireBuffer,
 } from "./messages.ts";
@@ -39,7 +39,7 @@ export function parseNumbers(
 
 /** Return the step rows of a data message; throws if the buffers do not fit. */
 export function parseSteps(
-  data: Data,
+  data: DataMessage,
   numEnvs: number,
   buffers: WireBuffer[],
 ): StepRows {
@@ -118,7 +118,7 @@ export function parseChunk(block: number, slot: number, bytes: Uint8Array): Chun
     first,
     kinds,
     records,
-    lateRow: view.getUint16(10, true) - 1,
+    repeatedRow: view.getUint16(10, true) - 1,
     numBytes: bytes.length,
   };
 }

@@ -1,18 +1,18 @@
 /**
- * A place as people type it: "733", "-1", "e3 ep12 s733". Pure.
+ * A row or step as it is typed: "733", "-1", "e3 ep12 s733". Pure.
  *
  * What is left out stays as it is: the selected env, the episode at the playhead.
  */
 
 import type { Steps } from "./steps.ts";
 
-export interface Place {
+export interface Address {
   row: number;
   /** The env to select; null: none was named. */
   env: number | null;
 }
 
-/** Where somebody is now. */
+/** Where the playhead is now. */
 export interface Here {
   row: number;
   env: number | null;
@@ -22,8 +22,8 @@ export interface Here {
 const FORM =
   /^(?:e(?:nv)?\s*(\d+))?[\s,]*(?:ep(?:isode)?\s*(\d+))?[\s,]*(?:s(?:tep)?\s*(\d+))?$/i;
 
-/** Return the place that `text` names; throws an error that says what to type. */
-export function placeOf(text: string, steps: Steps, here: Here): Place {
+/** Return the address that `text` names; throws an error that says what to type. */
+export function parseAddress(text: string, steps: Steps, here: Here): Address {
   const typed = text.trim();
   const [first, stop] = here.bounds;
   if (/^[-\u2212]?[\d\s\u202f_]+$/.test(typed)) {

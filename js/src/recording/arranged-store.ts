@@ -12,8 +12,8 @@ import {
   RESET,
   type StepRows,
 } from "../protocol/messages.ts";
-import { type Arrangement, type Lane, placeOf } from "./arrangement.ts";
-import type { ChunkGap, Chunks } from "./chunk-cache.ts";
+import { type Arrangement, type Lane, recordedAt } from "./arrangement.ts";
+import type { ChunkCache, ChunkGap } from "./chunk-cache.ts";
 import { Steps } from "./steps.ts";
 
 /** What was recorded, filled by messages. */
@@ -27,22 +27,22 @@ export class ArrangedStore {
   readonly manifest: Manifest;
   readonly steps: Steps;
   readonly #recorded: Recording;
-  readonly #chunks: Chunks;
+  readonly #chunks: ChunkCache;
   /** Of each slot its lane and camera. */
   readonly #cameras: (readonly [lane: number, camera: string])[];
 
   constructor(
     arrangement: Arrangement,
     recorded: Recording & { manifest: Manifest },
-    chunks: Chunks,
+    chunks: ChunkCache,
   ) {
     const { manifest, steps } = recorded;
     this.arrangement = arrangement;
-    this.manifest = manifestOf(arrangement, manifest);
-    this.steps = stepsOf(arrangement, steps);
+    this.manifest = arrangedManifest(arrangement, manifest);
+    this.steps = arrangedSteps(arrangement, steps);
     this.#recorded = recorded;
     this.#chunks = chunks;
-    this.#cameras = sourcesOf(arrangement, manifest).map(
+    this.#cameras = arrangedSlots(arrangement, manifest).map(
       ([lane, slot]) => [lane, manifest.slots[slot]!.camera] as const,
     );
   }
@@ -50,7 +50,7 @@ export class ArrangedStore {
   /** The recorder's row and slot of what a slot shows in a row; null: nothing. */
   recordedSlotAt(row: number, slot: number): { row: number; slot: number } | null {
     const [lane, camera] = this.#cameras[slot] ?? [-1, ""];
-    const place = placeOf(this.arrangement, row, lane);
+    const place = recordedAt(this.arrangement, row, lane);
     if (!place) return null;
     const found = slotOf(this.#recorded.manifest!, place.env, camera);
     return found < 0 ? null : { row: place.row, slot: found };
@@ -93,7 +93,7 @@ export class ArrangedStore {
 }
 
 /** The step data of an arrangement, as if it had been recorded so. */
-export function stepsOf({ lanes, numRows }: Arrangement, from: Steps): Steps {
+export function arrangedSteps({ lanes, numRows }: Arrangement, from: Steps): Steps {
   const n = lanes.length;
   const rows: StepRows = {
     start: 0,
@@ -129,14 +129,14 @@ export function stepsOf({ lanes, numRows }: Arrangement, from: Steps): Steps {
 }
 
 /** The manifest of an arrangement: a slot for each lane and camera. */
-export function manifestOf(arrangement: Arrangement, real: Manifest): Manifest {
+export function arrangedManifest(arrangement: Arrangement, real: Manifest): Manifest {
   const { lanes, kind, columns } = arrangement;
   return {
     ...real,
     first_row: 0,
     num_rows: arrangement.numRows,
     num_envs: lanes.length,
-    slots: sourcesOf(arrangement, real).map(([lane, slot]) => ({
+    slots: arrangedSlots(arrangement, real).map(([lane, slot]) => ({
       ...real.slots[slot]!,
       env: lane,
       shared: false,
@@ -149,7 +149,7 @@ export function manifestOf(arrangement: Arrangement, real: Manifest): Manifest {
 }
 
 /** For each slot of an arrangement its lane, and a slot of the recording's like it. */
-export function sourcesOf(
+export function arrangedSlots(
   { lanes }: Arrangement,
   real: Manifest,
 ): [lane: number, slot: number][] {

@@ -4,13 +4,13 @@
  * A lane is what one tile shows: parts of one env's or several envs' rows, one after
  * the other. Where a part is over before the next begins, its last row stays. What is
  * arranged has rows and envs of its own, so that clock, timeline and tiles work on it
- * as on a recording; `placeOf` leads back. Pure.
+ * as on a recording; `recordedAt` leads back. Pure.
  */
 
 import type { Episode, Episodes } from "./episodes.ts";
 
 /** Rows start..stop of an env, shown from row `at` on. */
-export interface Part {
+export interface LanePart {
   at: number;
   env: number;
   index: number;
@@ -21,13 +21,13 @@ export interface Part {
 export interface Lane {
   /** What the tile is called; null: as its env is. */
   name: [string, string | number] | null;
-  parts: Part[];
+  parts: LanePart[];
 }
 
 /** Lanes line by line; `lines` names those of a comparison, `columns` its columns. */
 export interface Arrangement {
   kind: "episodes" | "chosen" | "compared";
-  /** What people read above the pictures. */
+  /** The line above the pictures. */
   title: string;
   lanes: Lane[];
   numRows: number;
@@ -73,20 +73,20 @@ export function showChosen(
   };
 }
 
-/** What stands in a line of a comparison. */
-export interface Compared {
+/** A line of a comparison, and which episodes are in it. */
+export interface ComparedLine {
   name: string;
   has(episode: Episode): boolean;
 }
 
 /**
  * A line of tiles for each of `lines`, a column for each key (a seed, an env): episodes
- * with the same key stand above each other. Keys that only one line has are left out
+ * with the same key are above each other. Keys that only one line has are left out
  * where any are shared.
  */
 export function compare(
   episodes: Episodes,
-  lines: readonly Compared[],
+  lines: readonly ComparedLine[],
   keyOf: (episode: Episode) => string | null,
   by: "env" | "seed",
   maxColumns = 16,
@@ -126,7 +126,10 @@ export function compare(
 }
 
 /** The part of a lane that a row shows, and how far into it; null: nothing yet. */
-export function partAt(lane: Lane, row: number): [part: Part, isOver: boolean] | null {
+export function partAt(
+  lane: Lane,
+  row: number,
+): [part: LanePart, isOver: boolean] | null {
   let [low, high] = [0, lane.parts.length];
   while (low < high) {
     const middle = (low + high) >> 1;
@@ -138,7 +141,7 @@ export function partAt(lane: Lane, row: number): [part: Part, isOver: boolean] |
 }
 
 /** The recorder's row and env that a lane shows in a row; null: nothing. */
-export function placeOf(
+export function recordedAt(
   { lanes }: Arrangement,
   row: number,
   lane: number,
@@ -169,8 +172,8 @@ function episodesOf(episodes: Episodes, env: number): Episode[] {
 }
 
 /** Lay lists of episodes so that the k-th ones start together. */
-function inStep(lists: readonly (readonly Episode[])[]): [Part[][], number] {
-  const lanes = lists.map(() => [] as Part[]);
+function inStep(lists: readonly (readonly Episode[])[]): [LanePart[][], number] {
+  const lanes = lists.map(() => [] as LanePart[]);
   const most = lists.reduce((count, list) => Math.max(count, list.length), 0);
   let at = 0;
   for (let k = 0; k < most; k++) {

@@ -1,5 +1,5 @@
 /**
- * Chunks in the page, within a byte budget: least recently used go first.
+ * Chunks in the page, within a byte budget: the least recently used are evicted first.
  *
  * A chunk grows by pieces; a whole one replaces them. Knows what is missing and when
  * it was asked for last. Knows nothing of pixels or of the wire.
@@ -8,22 +8,22 @@
 import { ABSENT, CHUNK_ROWS, type Chunk, EQUAL } from "../protocol/messages.ts";
 
 /** Records of one block and slot, as far as they came. */
-export interface Held {
+export interface CachedChunk {
   readonly block: number;
   readonly slot: number;
   kinds: number[];
   records: Uint8Array[];
-  lateRow: number;
+  repeatedRow: number;
   numBytes: number;
 }
 
 /** A block of a slot of which only the first `have` records are here. */
 export type ChunkGap = [block: number, slot: number, have: number];
 
-export class Chunks {
+export class ChunkCache {
   readonly #budgetBytes: number;
   // A Map keeps the order of insertion: the first key is the least recently used.
-  readonly #held = new Map<number, Held>();
+  readonly #cached = new Map<number, CachedChunk>();
   numBytes = 0;
   numEvicted = 0;
 
@@ -34,11 +34,11 @@ export class Chunks {
   /** Take a chunk or piece; returns whether anything new came with it. */
   add(chunk: Chunk): boolean {
     const key = keyOf(chunk.block, chunk.slot);
-    const old = this.#held.get(key);
+    const old = this.#cached.get(key);
     const have = old?.kinds.length ?? 0;
     if (chunk.first > have) return false; // a piece was lost: it will be missing
     if (chunk.first + chunk.kinds.length <= have) return false;
-    const held: Held =
+    const cached: CachedChunk =
       old && chunk.first > 0
         ? old
         : {
@@ -46,36 +46,36 @@ export class Chunks {
             slot: chunk.slot,
             kinds: [],
             records: [],
-            lateRow: -1,
+            repeatedRow: -1,
             numBytes: 0,
           };
-    const from = held.kinds.length - chunk.first;
+    const from = cached.kinds.length - chunk.first;
     this.numBytes -= old?.numBytes ?? 0;
-    held.kinds.push(...chunk.kinds.slice(from));
-    held.records.push(...chunk.records.slice(from));
-    if (chunk.lateRow >= 0) held.lateRow = chunk.lateRow;
-    held.numBytes += chunk.numBytes;
-    this.numBytes += held.numBytes;
-    this.#held.delete(key);
-    this.#held.set(key, held);
+    cached.kinds.push(...chunk.kinds.slice(from));
+    cached.records.push(...chunk.records.slice(from));
+    if (chunk.repeatedRow >= 0) cached.repeatedRow = chunk.repeatedRow;
+    cached.numBytes += chunk.numBytes;
+    this.numBytes += cached.numBytes;
+    this.#cached.delete(key);
+    this.#cached.set(key, cached);
     this.#evict(key);
     return true;
   }
 
   /** Return the records of a block, and note that they were used. */
-  use(block: number, slot: number): Held | undefined {
+  use(block: number, slot: number): CachedChunk | undefined {
     const key = keyOf(block, slot);
-    const held = this.#held.get(key);
-    if (held) {
-      this.#held.delete(key);
-      this.#held.set(key, held);
+    const cached = this.#cached.get(key);
+    if (cached) {
+      this.#cached.delete(key);
+      this.#cached.set(key, cached);
     }
-    return held;
+    return cached;
   }
 
   /** How many records of a block are here. */
   have(block: number, slot: number): number {
-    return this.#held.get(keyOf(block, slot))?.kinds.length ?? 0;
+    return this.#cached.get(keyOf(block, slot))?.kinds.length ?? 0;
   }
 
   has(row: number, slot: number): boolean {
@@ -99,43 +99,45 @@ export class Chunks {
     return found;
   }
 
-  /** Whether anything is to be seen; undefined while the record is not here. */
+  /** Whether the record shows a picture; undefined while the record is not here. */
   hasPicture(row: number, slot: number): boolean | undefined {
-    const held = this.#held.get(keyOf(Math.floor(row / CHUNK_ROWS), slot));
-    const kind = held?.kinds[row % CHUNK_ROWS];
-    if (held === undefined || kind === undefined) return undefined;
-    return kind !== ABSENT && (kind !== EQUAL || sourceOf(held, row % CHUNK_ROWS) >= 0);
+    const cached = this.#cached.get(keyOf(Math.floor(row / CHUNK_ROWS), slot));
+    const kind = cached?.kinds[row % CHUNK_ROWS];
+    if (cached === undefined || kind === undefined) return undefined;
+    return (
+      kind !== ABSENT && (kind !== EQUAL || sourceOf(cached, row % CHUNK_ROWS) >= 0)
+    );
   }
 
-  /** Whether the picture before is shown again because none was delivered. */
-  isLate(row: number, slot: number): boolean {
-    const held = this.#held.get(keyOf(Math.floor(row / CHUNK_ROWS), slot));
+  /** Whether the picture before is repeated because the camera delivered none. */
+  isRepeated(row: number, slot: number): boolean {
+    const cached = this.#cached.get(keyOf(Math.floor(row / CHUNK_ROWS), slot));
     const index = row % CHUNK_ROWS;
-    if (!held || !this.hasPicture(row, slot)) return false;
-    const isMarked = held.kinds[index] === EQUAL && held.records[index]!.length > 0;
-    return isMarked || held.lateRow === index;
+    if (!cached || !this.hasPicture(row, slot)) return false;
+    const isMarked = cached.kinds[index] === EQUAL && cached.records[index]!.length > 0;
+    return isMarked || cached.repeatedRow === index;
   }
 
   clear(): void {
-    this.#held.clear();
+    this.#cached.clear();
     this.numBytes = 0;
   }
 
   #evict(keep: number): void {
-    for (const [key, held] of this.#held) {
+    for (const [key, cached] of this.#cached) {
       if (this.numBytes <= this.#budgetBytes) return;
       if (key === keep) continue;
-      this.#held.delete(key);
-      this.numBytes -= held.numBytes;
+      this.#cached.delete(key);
+      this.numBytes -= cached.numBytes;
       this.numEvicted++;
     }
   }
 }
 
 /** The record whose pixels record `index` shows; -1: none. */
-export function sourceOf(held: Held, index: number): number {
+export function sourceOf(cached: CachedChunk, index: number): number {
   let at = index;
-  while (at >= 0 && (held.kinds[at] === EQUAL || held.kinds[at] === ABSENT)) at--;
+  while (at >= 0 && (cached.kinds[at] === EQUAL || cached.kinds[at] === ABSENT)) at--;
   return at;
 }
 

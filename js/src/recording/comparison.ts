@@ -9,14 +9,14 @@ import type { Arrangement } from "./arrangement.ts";
 import type { Steps } from "./steps.ts";
 
 /** A table of tiles: `envs[line][column]`, as they are numbered now; null: none. */
-export interface Pairs {
+export interface Comparison {
   lines: string[];
   keys: string[];
   envs: (number | null)[][];
 }
 
 /** One line against the first: returns, their differences, and the mean of these. */
-export interface Line {
+export interface ComparisonLine {
   name: string;
   returns: number[];
   differences: number[];
@@ -25,12 +25,12 @@ export interface Line {
   count: number;
 }
 
-/** Return what stands below what; null: nothing is compared. */
-export function pairsOf(
+/** Return the table of compared tiles; null: nothing is compared. */
+export function comparisonOf(
   manifest: Manifest | null,
   arrangement: Arrangement | null,
   maxColumns = 16,
-): Pairs | null {
+): Comparison | null {
   if (arrangement?.kind === "compared") {
     const { lines, keys, lanes } = arrangement;
     if (lines.length < 2 || !keys.length) return null;
@@ -56,7 +56,7 @@ export function pairsOf(
 }
 
 /** The tile that an env is compared with; null: it is of the first line, or alone. */
-export function referenceOf({ envs }: Pairs, env: number): number | null {
+export function referenceOf({ envs }: Comparison, env: number): number | null {
   for (const line of envs.slice(1)) {
     const column = line.indexOf(env);
     if (column >= 0) return envs[0]![column] ?? null;
@@ -65,7 +65,11 @@ export function referenceOf({ envs }: Pairs, env: number): number | null {
 }
 
 /** Returns at a row, each against that of the first line. */
-export function returnsOf({ lines, envs }: Pairs, steps: Steps, row: number): Line[] {
+export function returnsOf(
+  { lines, envs }: Comparison,
+  steps: Steps,
+  row: number,
+): ComparisonLine[] {
   const returns = envs.map((line) =>
     line.map((env) => (env === null ? Number.NaN : steps.lastTotal(row, env))),
   );

@@ -1,8 +1,8 @@
 /**
  * The timeline's numbers: values and marks of many rows in few pixels. Pure.
  *
- * A pixel column stands for a run of rows. It keeps their smallest and largest value,
- * so that a spike of one row stays to be seen among a hundred thousand.
+ * A pixel column covers a run of rows. It keeps their smallest and largest value,
+ * so that a spike of one row stays visible among a hundred thousand.
  */
 
 export interface Trace {
@@ -14,7 +14,7 @@ export interface Trace {
 }
 
 /** Return the value range of rows first..stop in each of `width` columns. */
-export function traceOf(
+export function minMaxPerPixel(
   value: (row: number) => number,
   first: number,
   stop: number,

@@ -2,7 +2,7 @@
 
 import type { Manifest } from "../protocol/messages.ts";
 
-/** An env as people call it: "env 3"; among compared recordings, "after 1". */
+/** An env's name and number: "env 3"; among compared recordings, "after 1". */
 export function nameOfEnv(
   manifest: Manifest | null,
   env: number,

@@ -1,6 +1,6 @@
 /**
- * Which episodes somebody looks for, and in which order: pure, and fast enough for a
- * hundred thousand of them at every key.
+ * Filters and sorts episodes: pure, and fast enough for a hundred thousand of them at
+ * every key press.
  */
 
 import { type EpisodeInfo, TERMINATED, TRUNCATED } from "../protocol/messages.ts";
@@ -20,9 +20,9 @@ export type Column = (typeof COLUMNS)[number];
 export const OUTCOMES = ["terminated", "truncated", "cut", "running"] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
-/** What somebody asks for; "" and null: anything. */
-export interface Sought {
-  /** Words that all must stand in env, episode, outcome, segment, seed or labels. */
+/** What the user asks for; "" and null: anything. */
+export interface EpisodeQuery {
+  /** Words that must all occur in env, episode, outcome, segment, seed or labels. */
   text: string;
   outcome: Outcome | "";
   label: string;
@@ -31,7 +31,7 @@ export interface Sought {
   isDescending: boolean;
 }
 
-export const ANY: Sought = {
+export const ANY: EpisodeQuery = {
   text: "",
   outcome: "",
   label: "",
@@ -49,16 +49,20 @@ export function outcomeOf(episodes: Episodes, number: number): Outcome {
   return episodes.isRunning[number] && episodes.isLive ? "running" : "cut";
 }
 
-/** Return the numbers of the episodes that are sought, in order. */
-export function seek(episodes: Episodes, sought: Sought, nameOf: NameOf): Int32Array {
+/** Return the numbers of the episodes that match, in order. */
+export function query(
+  episodes: Episodes,
+  wanted: EpisodeQuery,
+  nameOf: NameOf,
+): Int32Array {
   const found = new Int32Array(episodes.count);
-  const isSought = matcherOf(episodes, sought, nameOf);
+  const isWanted = matcherOf(episodes, wanted, nameOf);
   let count = 0;
   for (let number = 0; number < episodes.count; number++)
-    if (isSought(number)) found[count++] = number;
+    if (isWanted(number)) found[count++] = number;
   const numbers = found.subarray(0, count);
-  if (sought.column === null) return sought.isDescending ? numbers.reverse() : numbers;
-  return sort(numbers, keysOf(episodes, sought.column), sought.isDescending);
+  if (wanted.column === null) return wanted.isDescending ? numbers.reverse() : numbers;
+  return sort(numbers, keysOf(episodes, wanted.column), wanted.isDescending);
 }
 
 /** Return the `count` best (or worst) of them by return, those that have ended first. */
@@ -133,24 +137,24 @@ function infoOf(episodes: Episodes, number: number): EpisodeInfo {
 
 function matcherOf(
   episodes: Episodes,
-  { text, outcome, label }: Sought,
+  { text, outcome, label }: EpisodeQuery,
   nameOf: NameOf,
 ): (number: number) => boolean {
   // A word and a number after it belong together: "env 3" is not env 31.
   const words = text.toLowerCase().match(/[^\s\d]\S*\s+\d+(?!\S)|\S+/g) ?? [];
-  const sought = words.map((word) => word.replace(/\s+/, " "));
+  const terms = words.map((word) => word.replace(/\s+/, " "));
   // Many episodes share what is known of them, and all of an env its name.
-  const told = new Map<EpisodeInfo, string>();
+  const texts = new Map<EpisodeInfo, string>();
   const names = Array.from({ length: episodes.numEnvs }, (_, env) =>
     nameOf(env).toLowerCase(),
   );
   const textOf = (number: number) => {
     const info = infoOf(episodes, number);
-    let known = told.get(info);
+    let known = texts.get(info);
     if (known === undefined) {
       const seed = info.seed === undefined ? "" : `seed ${info.seed}`;
       known = `${info.segment ?? ""}\n${seed}\n${labelText(info)}`.toLowerCase();
-      told.set(info, known);
+      texts.set(info, known);
     }
     const name = names[episodes.env[number]!];
     const index = episodes.index[number]!;
@@ -159,9 +163,9 @@ function matcherOf(
   return (number) => {
     if (outcome && outcomeOf(episodes, number) !== outcome) return false;
     if (label && !(label in labelsOf(episodes, number))) return false;
-    if (!sought.length) return true;
+    if (!terms.length) return true;
     const here = textOf(number);
-    return sought.every((word) => hasWord(here, word));
+    return terms.every((word) => hasWord(here, word));
   };
 }
 
@@ -189,11 +193,11 @@ function keysOf(episodes: Episodes, column: Column): ArrayLike<number> {
     case "segment":
       return ranksOf(episodes, (number) => infoOf(episodes, number).segment ?? "");
     case "labels": {
-      const told = new Map<EpisodeInfo, string>();
+      const texts = new Map<EpisodeInfo, string>();
       return ranksOf(episodes, (number) => {
         const info = infoOf(episodes, number);
-        if (!told.has(info)) told.set(info, labelText(info));
-        return told.get(info)!;
+        if (!texts.has(info)) texts.set(info, labelText(info));
+        return texts.get(info)!;
       });
     }
   }

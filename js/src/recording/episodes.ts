@@ -22,10 +22,10 @@ export interface Episode {
 
 export class Episodes {
   count = 0;
-  /** Whether the running ones may go on. */
+  /** Whether the running ones may still grow. */
   isLive = true;
   /** Grows whenever something became known of an episode. */
-  numTold = 0;
+  infoVersion = 0;
   env = new Int32Array(0);
   index = new Int32Array(0);
   start = new Int32Array(0);
@@ -79,7 +79,7 @@ export class Episodes {
 
   describe(env: number, index: number, info: EpisodeInfo): void {
     this.#infos.set(index * this.numEnvs + env, info);
-    this.numTold++;
+    this.infoVersion++;
   }
 
   // -- reading
@@ -140,7 +140,7 @@ export class Episodes {
 
 const NOTHING: EpisodeInfo = {};
 
-/** A label as people read it: "failure", "train_step=100". */
+/** A label as it is shown: "failure", "train_step=100". */
 export function textOfLabel([name, value]: readonly [string, unknown]): string {
   return value === true ? name : `${name}=${textOf(value)}`;
 }

@@ -1,16 +1,15 @@
 /**
- * Scalars by row and env, of what people chose to see on the timeline.
+ * Scalars by row and env, of what the timeline draws.
  *
  * Reward and return are always here. A number of a data array comes from the kernel,
- * piece after piece, once it is chosen, and stays. `Spread` is what the envs of a row
- * have together, worked out once a row.
+ * piece after piece, once it is chosen, and stays.
  */
 
-import type { Column as Answer, ToKernel, WireBuffer } from "../protocol/messages.ts";
+import type { ColumnMessage, ToKernel, WireBuffer } from "../protocol/messages.ts";
 import { parseNumbers } from "../protocol/parse.ts";
 import { Emitter } from "../util/emitter.ts";
 import { type Reader, Spread, withRoom } from "./spread.ts";
-import type { Details } from "./step-details.ts";
+import type { StepDetails } from "./step-details.ts";
 import type { Store } from "./store.ts";
 
 /** What is drawn: "reward", "return", or a data array's name and place. */
@@ -20,7 +19,7 @@ export interface Scalar {
   index: number;
 }
 
-interface Held {
+interface CachedScalar {
   values: Float32Array;
   numRows: number;
   fault: string;
@@ -30,25 +29,25 @@ const BUDGET_BYTES = 128 * 1024 * 1024;
 const GROWING_MS = 1000;
 const PATIENCE_MS = 15_000;
 
-export function keyOf({ name, index }: Scalar): string {
+export function scalarKey({ name, index }: Scalar): string {
   return index < 0 ? name : `${name}[${index}]`;
 }
 
-export class Columns {
+export class Scalars {
   readonly onChange = new Emitter();
   readonly #store: Store;
-  readonly #details: Details;
+  readonly #details: StepDetails;
   readonly #send: ((message: ToKernel) => void) | null;
   readonly #now: () => number;
-  readonly #held = new Map<string, Held>();
+  readonly #cached = new Map<string, CachedScalar>();
   readonly #spreads = new Map<string, Spread>();
   #askedAt: number | null = null;
-  #toldAt = Number.NEGATIVE_INFINITY;
+  #answeredAt = Number.NEGATIVE_INFINITY;
   #later: ReturnType<typeof setTimeout> | null = null;
 
   constructor(
     store: Store,
-    details: Details,
+    details: StepDetails,
     send: ((message: ToKernel) => void) | null,
     now: () => number = () => performance.now(),
   ) {
@@ -63,7 +62,7 @@ export class Columns {
       const now = store.recorded.manifest?.session ?? "";
       if (now === recording) return; // only arranged anew
       recording = now;
-      this.#held.clear();
+      this.#cached.clear();
       this.#askedAt = null;
     });
   }
@@ -76,7 +75,7 @@ export class Columns {
 
   get numBytes(): number {
     let sum = 0;
-    for (const { values } of this.#held.values()) sum += values.byteLength;
+    for (const { values } of this.#cached.values()) sum += values.byteLength;
     return sum;
   }
 
@@ -91,30 +90,30 @@ export class Columns {
     }
     if (!this.#send) return this.#fromDetails(scalar);
     const n = this.#store.recorded.steps.numEnvs;
-    const held = this.#held.get(keyOf(scalar));
+    const cached = this.#cached.get(scalarKey(scalar));
     if (!this.#store.arrangement)
       return (row, env) =>
-        held && row < held.numRows ? held.values[row * n + env]! : Number.NaN;
+        cached && row < cached.numRows ? cached.values[row * n + env]! : Number.NaN;
     return (row, env) => {
-      const at = held && this.#store.real(row, env);
-      return at && at.row < held.numRows
-        ? held.values[at.row * n + at.env]!
+      const at = cached && this.#store.recordedAt(row, env);
+      return at && at.row < cached.numRows
+        ? cached.values[at.row * n + at.env]!
         : Number.NaN;
     };
   }
 
   /** Why some of a scalar cannot be shown; "": nothing is wrong. */
   fault(scalar: Scalar): string {
-    return this.#held.get(keyOf(scalar))?.fault ?? "";
+    return this.#cached.get(scalarKey(scalar))?.fault ?? "";
   }
 
   /** What all envs have together. */
   spread(scalar: Scalar): Spread {
     const { numEnvs, numRows } = this.#store.steps;
-    const key = keyOf(scalar);
+    const key = scalarKey(scalar);
     const spread = this.#spreads.get(key) ?? new Spread();
     this.#spreads.set(key, spread);
-    const here = this.#held.get(key)?.numRows ?? numRows;
+    const here = this.#cached.get(key)?.numRows ?? numRows;
     const known = scalar.index < 0 || this.#store.arrangement ? numRows : here;
     spread.extend(this.read(scalar), numEnvs, known);
     return spread;
@@ -124,20 +123,24 @@ export class Columns {
   want(scalar: Scalar): void {
     if (scalar.index < 0 || !this.#send) return;
     const { numRows, numEnvs } = this.#store.recorded.steps;
-    const held = this.#held.get(keyOf(scalar));
-    const here = held?.numRows ?? 0;
-    if (here >= numRows || held?.fault) return;
+    const cached = this.#cached.get(scalarKey(scalar));
+    const here = cached?.numRows ?? 0;
+    if (here >= numRows || cached?.fault) return;
     if (numRows * numEnvs * 4 > BUDGET_BYTES) {
       const fault = "Too many numbers for this page";
-      this.#held.set(keyOf(scalar), { values: new Float32Array(0), numRows: 0, fault });
+      this.#cached.set(scalarKey(scalar), {
+        values: new Float32Array(0),
+        numRows: 0,
+        fault,
+      });
       return;
     }
     const now = this.#now();
     if (this.#askedAt !== null && now - this.#askedAt < PATIENCE_MS) return;
     const isGrowing = here > 0 && numRows - here < 256;
-    const left = GROWING_MS - (now - this.#toldAt);
+    const left = GROWING_MS - (now - this.#answeredAt);
     if (isGrowing && left > 0) {
-      // The last rows of all must not be waited for in vain.
+      // The last rows of all are asked for later.
       this.#later ??= setTimeout(() => {
         this.#later = null;
         this.onChange.emit();
@@ -150,30 +153,30 @@ export class Columns {
     this.#send({ kind: "column", name, index, start: Math.max(0, here - 1) });
   }
 
-  take(answer: Answer, buffers: WireBuffer[]): void {
+  take(answer: ColumnMessage, buffers: WireBuffer[]): void {
     this.#askedAt = null;
-    this.#toldAt = this.#now();
+    this.#answeredAt = this.#now();
     const n = this.#store.recorded.steps.numEnvs;
-    const key = keyOf(answer);
-    const held = this.#held.get(key) ?? {
+    const key = scalarKey(answer);
+    const cached = this.#cached.get(key) ?? {
       values: new Float32Array(0),
       numRows: 0,
       fault: "",
     };
     const fresh = parseNumbers("f4", answer.count * n, buffers[0]) as Float32Array;
-    if (answer.start <= held.numRows) {
+    if (answer.start <= cached.numRows) {
       const stop = answer.start + answer.count;
-      held.values = withRoom(held.values, stop * n);
-      held.values.set(fresh, answer.start * n);
-      held.numRows = Math.max(held.numRows, stop);
-      held.fault = answer.fault;
+      cached.values = withRoom(cached.values, stop * n);
+      cached.values.set(fresh, answer.start * n);
+      cached.numRows = Math.max(cached.numRows, stop);
+      cached.fault = answer.fault;
       this.#spreads.get(key)?.forget(this.#store.arrangement ? 0 : answer.start);
     }
-    this.#held.delete(key);
-    this.#held.set(key, held);
-    for (const [other, { values }] of this.#held) {
+    this.#cached.delete(key);
+    this.#cached.set(key, cached);
+    for (const [other, { values }] of this.#cached) {
       if (this.numBytes <= BUDGET_BYTES || other === key) break;
-      if (values.length) this.#held.delete(other);
+      if (values.length) this.#cached.delete(other);
       this.#spreads.delete(other);
     }
     this.onChange.emit();
@@ -182,7 +185,7 @@ export class Columns {
   /** Without a kernel: what an export has for the inspector. */
   #fromDetails({ name, index }: Scalar): Reader {
     return (row, env) => {
-      const at = this.#store.real(row, env);
+      const at = this.#store.recordedAt(row, env);
       return at ? this.#details.number(at.row, at.env, name, index) : Number.NaN;
     };
   }

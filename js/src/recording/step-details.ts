@@ -1,12 +1,12 @@
 /**
- * Actions and data of the envs that somebody looked into, in runs of rows.
+ * Actions and data of the envs that the user inspects, in runs of rows.
  *
  * Asked of the kernel where they are not here: one question at a time, whose answer
  * covers a run, and while the recording plays or grows only now and then. Never one
  * for each row that is shown.
  */
 
-import type { Details as Answer, ToKernel, WireBuffer } from "../protocol/messages.ts";
+import type { DetailsMessage, ToKernel, WireBuffer } from "../protocol/messages.ts";
 import { parseNumbers } from "../protocol/parse.ts";
 import { Emitter } from "../util/emitter.ts";
 
@@ -40,17 +40,17 @@ interface Run {
 }
 
 const BUDGET_BYTES = 32 * 1024 * 1024;
-/** How the playhead goes, and for how long not to ask again then. */
+/** How the playhead moves, and for how long not to ask again then. */
 export type Pace = "rests" | "follows" | "moves";
 const WAIT_MS = { rests: 0, follows: 300, moves: 1000 } as const;
 /** An answer that does not come within this time was lost, or the kernel is busy. */
 const PATIENCE_MS = 15_000;
 
-export class Details {
+export class StepDetails {
   readonly onChange = new Emitter();
   readonly #send: ((message: ToKernel) => void) | null;
   readonly #now: () => number;
-  // The least recently used goes first.
+  // The oldest is dropped first.
   #runs: Run[] = [];
   #asked: { env: number; at: number } | null = null;
   #askedAt = Number.NEGATIVE_INFINITY;
@@ -66,12 +66,12 @@ export class Details {
     this.#now = now;
   }
 
-  /** Whether somebody can be asked for what is not here. */
+  /** Whether a kernel can be asked for what is not here. */
   get canAsk(): boolean {
     return this.#send !== null;
   }
 
-  /** Another recording: everything before is gone. */
+  /** Forget everything: another recording came. */
   clear(): void {
     this.#runs = [];
     this.#asked = null;
@@ -122,7 +122,7 @@ export class Details {
     if (this.#asked && now - this.#asked.at < PATIENCE_MS) return;
     const left = wait - (now - this.#askedAt);
     if (left > 0) {
-      // Whoever comes to rest meanwhile must not wait in vain.
+      // A playhead that comes to rest meanwhile asks again then.
       this.#later ??= setTimeout(() => {
         this.#later = null;
         this.onChange.emit();
@@ -135,13 +135,13 @@ export class Details {
     this.#send({ kind: "inspect", env, start: row - (row % 32) });
   }
 
-  take(answer: Answer, buffers: WireBuffer[]): void {
+  take(answer: DetailsMessage, buffers: WireBuffer[]): void {
     this.#asked = null;
     if (answer.count) this.#keep(answer, buffers);
     this.onChange.emit();
   }
 
-  #keep(answer: Answer, buffers: WireBuffer[]): void {
+  #keep(answer: DetailsMessage, buffers: WireBuffer[]): void {
     const stop = answer.start + answer.count;
     const fields = answer.fields.map((field, index): Field => {
       const { name, dtype, shape, is_summary: isSummary, format, rows } = field;
@@ -167,8 +167,8 @@ export class Details {
     }
   }
 
-  #drop(isGone: (run: Run) => boolean): void {
-    this.#runs = this.#runs.filter((run) => !isGone(run));
+  #drop(isDropped: (run: Run) => boolean): void {
+    this.#runs = this.#runs.filter((run) => !isDropped(run));
     this.numBytes = this.#runs.reduce((sum, run) => sum + run.numBytes, 0);
   }
 
@@ -180,7 +180,7 @@ export class Details {
   }
 }
 
-/** What people look for first stands first. */
+/** Action and observation come first, then the other names. */
 function rankOf({ name }: Field): number {
   return name === "action" ? 0 : name === "obs" ? 1 : 2;
 }

@@ -2,12 +2,12 @@
  * What the page knows of a recording: its manifest, step data and chunks.
  *
  * One per model, shared by its views. Filled by messages, from a kernel or from an
- * HTML export; asks for nothing itself (feed.ts does).
+ * HTML export; asks for nothing itself (session/feed.ts does).
  */
 
 import {
   CHUNK_ROWS,
-  type Data,
+  type DataMessage,
   type Manifest,
   PROTOCOL,
   type WireBuffer,
@@ -15,8 +15,8 @@ import {
 import { parseChunks, parseSteps } from "../protocol/parse.ts";
 import { Emitter } from "../util/emitter.ts";
 import { ArrangedStore, type Recording } from "./arranged-store.ts";
-import { type Arrangement, placeOf } from "./arrangement.ts";
-import { type ChunkGap, Chunks } from "./chunk-cache.ts";
+import { type Arrangement, recordedAt } from "./arrangement.ts";
+import { ChunkCache, type ChunkGap } from "./chunk-cache.ts";
 import { Steps } from "./steps.ts";
 
 /** Chunks kept in the page; what does not fit is asked for again. */
@@ -29,19 +29,19 @@ export class Store {
     steps: new Steps(0),
   };
   #arranged: ArrangedStore | null = null;
-  /** Bytes in the kernel's memory and on its disk, as it told last; 0: none. */
+  /** Bytes in the kernel's memory and on its disk, as last reported; 0: none. */
   kernelBytes = 0;
   diskBytes = 0;
-  readonly chunks: Chunks;
+  readonly chunks: ChunkCache;
   /** A manifest came: slots, title, fps or whether it is live may have changed. */
   readonly onManifest = new Emitter();
   /** Rows or pictures came. */
   readonly onData = new Emitter();
-  /** Another recording: everything before is gone. */
+  /** Another recording replaced the one before, or it was arranged anew. */
   readonly onReset = new Emitter();
 
   constructor(budgetBytes = CHUNK_BUDGET_BYTES) {
-    this.chunks = new Chunks(budgetBytes);
+    this.chunks = new ChunkCache(budgetBytes);
   }
 
   /** What is shown: the recording's, or those of an arrangement. */
@@ -69,9 +69,9 @@ export class Store {
   }
 
   /** The recorder's row and env of what an env shows in a row; null: nothing. */
-  real(row: number, env: number): { row: number; env: number } | null {
+  recordedAt(row: number, env: number): { row: number; env: number } | null {
     const { arrangement } = this;
-    return arrangement ? placeOf(arrangement, row, env) : { row, env };
+    return arrangement ? recordedAt(arrangement, row, env) : { row, env };
   }
 
   /** The recorder's row and slot of what a slot shows in a row; null: nothing. */
@@ -113,7 +113,7 @@ export class Store {
   }
 
   /** Take a data message; returns false if step rows before it were lost. */
-  addData(data: Data, buffers: WireBuffer[]): boolean {
+  addData(data: DataMessage, buffers: WireBuffer[]): boolean {
     const { manifest, steps } = this.recorded;
     if (!manifest) return false;
     this.kernelBytes = data.kernel_nbytes ?? 0;
@@ -133,10 +133,10 @@ export class Store {
     return !place || this.chunks.has(place.row, place.slot);
   }
 
-  /** Whether the picture before is shown again because none was delivered. */
-  isLate(row: number, slot: number): boolean {
+  /** Whether the picture before is repeated because the camera delivered none. */
+  isRepeated(row: number, slot: number): boolean {
     const place = this.recordedSlotAt(row, slot);
-    return place !== null && this.chunks.isLate(place.row, place.slot);
+    return place !== null && this.chunks.isRepeated(place.row, place.slot);
   }
 
   /** Whether the records of a row are here, of all these slots. */

@@ -4,15 +4,20 @@
  * Sends the orders, keeps what the kernel answers, puts a download together.
  */
 
-import type { FilePiece, Job, ToKernel, WireBuffer } from "../protocol/messages.ts";
+import type {
+  FilePiece,
+  JobMessage,
+  ToKernel,
+  WireBuffer,
+} from "../protocol/messages.ts";
 import { asBytes } from "../protocol/parse.ts";
 import { Emitter } from "../util/emitter.ts";
 
-export interface JobState {
+export interface ExportJob {
   readonly job: number;
   readonly label: string;
   readonly isDownload: boolean;
-  state: Job["state"];
+  state: JobMessage["state"];
   progress: number;
   message: string;
   paths: string[];
@@ -25,9 +30,9 @@ export interface Download {
   parts: Uint8Array<ArrayBuffer>[];
 }
 
-export class Jobs {
+export class ExportJobs {
   readonly onChange = new Emitter();
-  readonly list: JobState[] = [];
+  readonly list: ExportJob[] = [];
   readonly #send: (message: ToKernel) => void;
   readonly #files = new Map<
     number,
@@ -42,7 +47,7 @@ export class Jobs {
   }
 
   dump(format: string, start: number, stop: number): void {
-    const job = this.#add(`Dump ${nameOf(format)}`, false);
+    const job = this.#add(`Dump ${formatName(format)}`, false);
     this.#send({ kind: "dump", job, formats: [format], start, stop });
   }
 
@@ -53,7 +58,7 @@ export class Jobs {
     stop: number,
     onFile: (file: Download) => void,
   ): void {
-    const job = this.#add(`Download ${nameOf(format)}`, true);
+    const job = this.#add(`Download ${formatName(format)}`, true);
     this.#done.set(job, onFile);
     this.#files.set(job, { parts: [], size: 0 });
     this.#send({ kind: "download", job, format, start, stop });
@@ -69,7 +74,7 @@ export class Jobs {
     this.onChange.emit();
   }
 
-  take(message: Job): void {
+  take(message: JobMessage): void {
     const job = this.list.find((one) => one.job === message.job);
     if (!job) return; // another page's
     job.state = message.state;
@@ -133,7 +138,7 @@ export class Jobs {
   }
 }
 
-/** A format as people read it: mp4, CSV. */
-export function nameOf(format: string): string {
+/** A format's name on screen: mp4, CSV. */
+export function formatName(format: string): string {
   return format === "csv" ? "CSV" : format;
 }

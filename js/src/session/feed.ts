@@ -22,7 +22,7 @@ const NEAR_BLOCKS = 16;
 const MISSING_TAIL_FOR_MS = 600;
 const ASK_AGAIN_MS = 1000;
 const HELLO_AGAIN_MS = 2000;
-/** A first hello may be held up by a running cell where a later one gets through. */
+/** A first hello may be delayed by a running cell where a later one gets through. */
 const HELLO_REPEAT_MS = 250;
 /** Blocks to have ahead of the playhead; and how many chunks to ask for at once. */
 const BLOCKS_AHEAD = 3;
@@ -44,7 +44,7 @@ export class Feed {
   readonly #now: () => number;
   readonly #missingSince = new Map<number, number>();
   readonly #askedAt = new Map<number, number>();
-  /** Tells this page from another, and one beginning from the next. */
+  /** Identifies this page; `#beginning` counts its hellos from the start. */
   readonly #page = Math.random().toString(36).slice(2);
   #beginning = 0;
   #saidHello = Number.NEGATIVE_INFINITY;

@@ -5,16 +5,21 @@
  */
 
 import { Clock } from "../playback/clock.ts";
-import type { Data, FromKernel, ToKernel, WireBuffer } from "../protocol/messages.ts";
-import { type Arrangement, locate, placeOf } from "../recording/arrangement.ts";
-import { Columns } from "../recording/scalars.ts";
-import { Details } from "../recording/step-details.ts";
+import type {
+  DataMessage,
+  FromKernel,
+  ToKernel,
+  WireBuffer,
+} from "../protocol/messages.ts";
+import { type Arrangement, locate, recordedAt } from "../recording/arrangement.ts";
+import { Scalars } from "../recording/scalars.ts";
+import { StepDetails } from "../recording/step-details.ts";
 import { Store } from "../recording/store.ts";
 import { Emitter } from "../util/emitter.ts";
 import { isSame } from "../util/same.ts";
-import { Jobs } from "./export-jobs.ts";
+import { ExportJobs } from "./export-jobs.ts";
 import { Feed } from "./feed.ts";
-import { Looks } from "./view-options.ts";
+import { ViewOptions } from "./view-options.ts";
 
 declare const ROLLOUT_VIEWER_VERSION: string;
 
@@ -33,7 +38,7 @@ export interface PlayerStats {
   misses: number;
 }
 
-/** What people marked. */
+/** What the user marked. */
 export class Marks {
   readonly onChange = new Emitter();
   /** Numbers of the selected envs. */
@@ -71,7 +76,7 @@ export class Marks {
   }
 }
 
-/** What a person stands at, as it was recorded. */
+/** Where the playhead is in the recording. */
 export interface Place {
   row: number;
   /** Of the first selected tile, or of the first tile. */
@@ -83,25 +88,25 @@ export interface Session {
   readonly clock: Clock;
   readonly feed: Feed;
   readonly marks: Marks;
-  readonly looks: Looks;
-  readonly details: Details;
-  readonly columns: Columns;
+  readonly viewOptions: ViewOptions;
+  readonly details: StepDetails;
+  readonly scalars: Scalars;
   /** Null where there is no kernel. */
-  readonly jobs: Jobs | null;
-  /** Shown to people until they close them. */
+  readonly jobs: ExportJobs | null;
+  /** Shown until the user closes them. */
   readonly errors: string[];
   readonly onError: Emitter;
-  /** Slots that each view looks at. */
-  readonly looked: Map<object, readonly number[]>;
-  readonly played: Set<PlayerStats>;
-  /** The kernel is gone: what is in the page is all that there is. */
+  /** Slots that each view shows. */
+  readonly visibleSlots: Map<object, readonly number[]>;
+  readonly playerStats: Set<PlayerStats>;
+  /** The kernel has ended: nothing more can be asked for. */
   isCut: boolean;
   readonly onCut: Emitter;
   cut(isCut: boolean): void;
   take(message: FromKernel, buffers: WireBuffer[]): void;
   /** Show rows and envs arranged anew, at the same place; null: as recorded. */
   arrange(arrangement: Arrangement | null): void;
-  /** Where the playhead stands in the recording. */
+  /** Where the playhead is in the recording. */
   place(): Place;
   /** Go to a row of an env; leaves an arrangement that does not show it. */
   goTo(row: number, env: number | null): void;
@@ -133,7 +138,7 @@ export function openSession(
       }
     : null;
   const feed = new Feed({ store, clock, send, version });
-  const jobs = send ? new Jobs(send) : null;
+  const jobs = send ? new ExportJobs(send) : null;
   const errors: string[] = [];
   const onError = new Emitter();
   const fail = (error: unknown) => {
@@ -158,14 +163,14 @@ export function openSession(
           break;
         case "goto":
           clock.pause();
-          // Who is there already keeps what is arranged.
+          // A playhead that is there already keeps the arrangement.
           if (message.row !== session.place().row) session.goTo(message.row, null);
           break;
         case "details":
           details.take(message, buffers);
           break;
         case "column":
-          columns.take(message, buffers);
+          scalars.take(message, buffers);
           break;
         case "stats":
           send?.({ kind: "stats", counts: countsOf(session) });
@@ -183,18 +188,18 @@ export function openSession(
     }
   };
   const marks = new Marks();
-  const takeMarks = ({ bookmarks, episodes, infos }: Data) => {
+  const takeMarks = ({ bookmarks, episodes, infos }: DataMessage) => {
     for (const [env, index, number] of episodes ?? [])
       store.recorded.steps.episodes.describe(env, index, infos?.[number] ?? {});
     if (bookmarks) {
       const notes = Object.entries(bookmarks);
-      // Which rows they are, the trait tells, where there is one.
+      // Where there is a kernel, the trait has the rows.
       if (!send) marks.setBookmarks(notes.map(([row]) => Number(row)));
       marks.setNotes(new Map(notes.map(([row, note]) => [Number(row), note])));
     } else if (episodes?.length) marks.onChange.emit();
   };
-  const details = new Details(send);
-  const columns = new Columns(store, details, send);
+  const details = new StepDetails(send);
+  const scalars = new Scalars(store, details, send);
   let recording = "";
   store.onReset.on(() => {
     const now = store.recorded.manifest?.session ?? "";
@@ -207,14 +212,14 @@ export function openSession(
     clock,
     feed,
     marks,
-    looks: new Looks(),
+    viewOptions: new ViewOptions(),
     details,
-    columns,
+    scalars,
     jobs,
     errors,
     onError,
-    looked: new Map(),
-    played: new Set(),
+    visibleSlots: new Map(),
+    playerStats: new Set(),
     isCut: false,
     onCut: new Emitter(),
     cut(isCut) {
@@ -237,7 +242,7 @@ export function openSession(
     place() {
       const env = marks.selection[0] ?? 0;
       const { arrangement } = store;
-      const place = arrangement && placeOf(arrangement, clock.row, env);
+      const place = arrangement && recordedAt(arrangement, clock.row, env);
       return place ?? { row: clock.row, env };
     },
     goTo(row, env) {
@@ -294,20 +299,20 @@ export function openSession(
   return session;
 }
 
-/** What `viewer.stats()` tells of the page. */
+/** What `viewer.stats()` returns of the page. */
 export function countsOf({
   store,
   details,
-  columns,
-  played,
+  scalars,
+  playerStats,
 }: Session): Record<string, number> {
   const sum = { drawn: 0, late: 0, decodes: 0, hits: 0, misses: 0 };
-  for (const stats of played)
+  for (const stats of playerStats)
     for (const name of Object.keys(sum) as (keyof typeof sum)[])
       sum[name] += stats[name];
   return {
     ...sum,
-    nbytes: store.numBytes + details.numBytes + columns.numBytes,
+    nbytes: store.numBytes + details.numBytes + scalars.numBytes,
     evicted: store.chunks.numEvicted,
   };
 }
@@ -320,7 +325,7 @@ function checkVersion(kernel: string, page: string): void {
     );
 }
 
-/** Slots that any view looks at. */
-export function lookedAt(session: Session): number[] {
-  return [...new Set([...session.looked.values()].flat())];
+/** Slots that any view shows. */
+export function allVisibleSlots(session: Session): number[] {
+  return [...new Set([...session.visibleSlots.values()].flat())];
 }

@@ -1,12 +1,13 @@
 /**
- * How people chose to look: panels, overlays, traces. One for all views of a model.
+ * What the user chose to see: panels, overlays, traces. One for all views of a model.
  *
- * Nothing here changes what was recorded. Kept over a reload of the page (kept.ts).
+ * Nothing here changes what was recorded. Saved over a reload of the page
+ * (saved-state.ts).
  */
 
 import { Emitter } from "../util/emitter.ts";
 
-export interface Look {
+export interface OptionValues {
   isInspecting: boolean;
   /** What the timeline draws: "reward+return", "reward", "return", or "obs[3]". */
   trace: string;
@@ -30,7 +31,7 @@ export const OVERLAYS = [
 ] as const;
 export type OverlayName = (typeof OVERLAYS)[number]["name"];
 
-export const PLAIN: Look = {
+export const DEFAULT_OPTIONS: OptionValues = {
   isInspecting: false,
   trace: "reward+return",
   over: "tile",
@@ -38,21 +39,21 @@ export const PLAIN: Look = {
   camera: "",
 };
 
-export class Looks {
+export class ViewOptions {
   readonly onChange = new Emitter();
-  #look: Look = PLAIN;
+  #values: OptionValues = DEFAULT_OPTIONS;
 
-  get now(): Look {
-    return this.#look;
+  get now(): OptionValues {
+    return this.#values;
   }
 
-  set(change: Partial<Look>): void {
-    this.#look = { ...this.#look, ...change };
+  set(change: Partial<OptionValues>): void {
+    this.#values = { ...this.#values, ...change };
     this.onChange.emit();
   }
 
   shows(overlay: OverlayName): boolean {
-    return !this.#look.hidden.split(" ").includes(overlay);
+    return !this.#values.hidden.split(" ").includes(overlay);
   }
 
   setOverlay(overlay: OverlayName, isShown: boolean): void {
@@ -62,13 +63,14 @@ export class Looks {
     this.set({ hidden: hidden.map(({ name }) => name).join(" ") });
   }
 
-  /** Take what was kept; fields of another version are passed over. */
-  restore(kept: unknown): void {
-    if (!kept || typeof kept !== "object") return;
-    const known = Object.entries(kept).filter(
+  /** Take what was saved; fields of another version are passed over. */
+  restore(saved: unknown): void {
+    if (!saved || typeof saved !== "object") return;
+    const known = Object.entries(saved).filter(
       ([name, value]) =>
-        name in PLAIN && typeof value === typeof PLAIN[name as keyof Look],
+        name in DEFAULT_OPTIONS &&
+        typeof value === typeof DEFAULT_OPTIONS[name as keyof OptionValues],
     );
-    this.set(Object.fromEntries(known) as Partial<Look>);
+    this.set(Object.fromEntries(known) as Partial<OptionValues>);
   }
 }

@@ -1,4 +1,4 @@
-/** Callbacks that are told when something changed; each goes with its signal. */
+/** Calls listeners when something changed; each is removed when its signal aborts. */
 export class Emitter {
   readonly #listeners = new Set<() => void>();
 

@@ -5,29 +5,29 @@ import type { Session } from "../session/session.ts";
 import type { Grid } from "./grid/grid.ts";
 import { ZOOM_IN, ZOOM_OUT } from "./grid/zoom.ts";
 import type { Action } from "./keymap.ts";
-import type { Notes } from "./panels/annotations.ts";
+import type { Annotations } from "./panels/annotations.ts";
 import { nextLoop } from "./panels/controls.ts";
-import type { EpisodeList } from "./panels/episode-table.ts";
+import type { EpisodeTable } from "./panels/episode-table.ts";
 import type { Help } from "./panels/help.ts";
 
-export interface Parts {
+export interface ActionParts {
   session: Session;
   root: HTMLElement;
   grid: Grid;
   help: Help;
-  notes: Notes;
-  list: EpisodeList;
+  annotations: Annotations;
+  table: EpisodeTable;
 }
 
-export function actionsOf({
+export function createActions({
   session,
   root,
   grid,
   help,
-  notes,
-  list,
-}: Parts): Record<Action, () => void> {
-  const { clock, marks, store, looks } = session;
+  annotations,
+  table,
+}: ActionParts): Record<Action, () => void> {
+  const { clock, marks, store, viewOptions } = session;
   const stepToEnd = (direction: 1 | -1) => {
     const env = marks.selection.length === 1 ? marks.selection[0]! : null;
     const row = store.steps.findEnd(clock.row, direction, env);
@@ -66,13 +66,13 @@ export function actionsOf({
     bookmark: () => {
       const { row } = session.place();
       if (!marks.bookmarks.includes(row)) marks.toggleBookmark(row);
-      notes.open(row);
+      annotations.open(row);
     },
     unbookmark: () => {
       const { row } = session.place();
       if (marks.bookmarks.includes(row)) marks.toggleBookmark(row);
     },
-    episodes: () => list.toggle(),
+    episodes: () => table.toggle(),
     slower: () =>
       clock.setSpeed(SPEEDS.findLast((speed) => speed < clock.speed) ?? clock.speed),
     faster: () =>
@@ -80,10 +80,10 @@ export function actionsOf({
     labels: () => {
       root.classList.toggle("rv-no-labels");
     },
-    inspect: () => looks.set({ isInspecting: !looks.now.isInspecting }),
-    zoomIn: () => grid.pan.zoom(grid.pan.factor * ZOOM_IN),
-    zoomOut: () => grid.pan.zoom(grid.pan.factor * ZOOM_OUT),
-    zoomReset: () => grid.pan.reset(),
+    inspect: () => viewOptions.set({ isInspecting: !viewOptions.now.isInspecting }),
+    zoomIn: () => grid.zoom.set(grid.zoom.factor * ZOOM_IN),
+    zoomOut: () => grid.zoom.set(grid.zoom.factor * ZOOM_OUT),
+    zoomReset: () => grid.zoom.reset(),
     nextTile: () => selectTile(1),
     previousTile: () => selectTile(-1),
     full: () => {
@@ -98,8 +98,8 @@ export function actionsOf({
     },
     leave: () => {
       if (help.isOpen) help.toggle(false);
-      else if (notes.isOpen) notes.close();
-      else if (list.isOpen) list.toggle(false);
+      else if (annotations.isOpen) annotations.close();
+      else if (table.isOpen) table.toggle(false);
       else if (grid.opened !== null) grid.open(null);
       else marks.select([]);
     },

@@ -1,7 +1,7 @@
 /**
  * The keys, as data: what they are called, what they do. Pure.
  *
- * `key` is what people read, in help and README; `codes` what the browser calls it.
+ * `key` is its name in help and README; `codes` what the browser calls it.
  */
 
 export type Action =
@@ -116,7 +116,7 @@ export const BINDINGS: readonly Binding[] = [
   { key: "?", codes: ["?"], action: "help", does: "these keys" },
 ];
 
-/** What a keydown event tells of itself. */
+/** The part of a keydown event that is used. */
 export interface Pressed {
   key: string;
   shiftKey: boolean;

@@ -1,33 +1,33 @@
 /**
- * One view of a session: puts the parts together and tells them when to change.
+ * One view of a session: puts the parts together and updates them.
  *
- * The root element carries what tests and style sheets look at; it is changed after
- * the row is drawn.
+ * The root element has the attributes that tests and style sheets read; they change
+ * after the row is drawn.
  */
 
 import { type Manifest, TERMINATED } from "../protocol/messages.ts";
 import { nameOfEnv } from "../recording/env-names.ts";
 import type { Store } from "../recording/store.ts";
 import type { Session } from "../session/session.ts";
-import { actionsOf } from "./actions.ts";
+import { createActions } from "./actions.ts";
 import { listen, make, setAttribute, setText } from "./dom.ts";
 import { formatBytes, formatCount, formatValue } from "./format.ts";
-import { cameraFieldOf } from "./grid/camera-picker.ts";
-import { gridOf } from "./grid/grid.ts";
+import { createCameraPicker } from "./grid/camera-picker.ts";
+import { createGrid } from "./grid/grid.ts";
 import { showFactor } from "./grid/zoom.ts";
 import { icon } from "./icons.ts";
 import { type Action, actionOf } from "./keymap.ts";
-import { notesOf } from "./panels/annotations.ts";
-import { arrangingOf } from "./panels/arrangement.ts";
-import { pairedOf } from "./panels/comparison.ts";
-import { controlsOf } from "./panels/controls.ts";
-import { dumpPanelOf } from "./panels/dump.ts";
-import { episodeListOf } from "./panels/episode-table.ts";
-import { helpOf } from "./panels/help.ts";
-import { inspectorOf } from "./panels/inspector.ts";
-import { timelineOf } from "./timeline/timeline.ts";
+import { createAnnotations } from "./panels/annotations.ts";
+import { createArrangementPanel } from "./panels/arrangement.ts";
+import { createComparisonPanel } from "./panels/comparison.ts";
+import { createControls } from "./panels/controls.ts";
+import { createDumpPanel } from "./panels/dump.ts";
+import { createEpisodeTable } from "./panels/episode-table.ts";
+import { createHelp } from "./panels/help.ts";
+import { createInspector } from "./panels/inspector.ts";
+import { createTimeline } from "./timeline/timeline.ts";
 
-/** A playhead that rested for so long is told to screen readers. */
+/** A playhead that rested for so long is announced to screen readers. */
 const REST_MS = 600;
 /** Rows that came within this time make a recording "live". */
 const LIVE_MS = 5000;
@@ -45,16 +45,20 @@ export function mountViewer(
   root.setAttribute("aria-label", "Rollout viewer");
   root.dataset.state = "loading";
 
-  const grid = gridOf(session, signal);
-  const inspector = inspectorOf(session, signal);
-  const timeline = timelineOf(session, grid.thumbnails, signal);
-  const help = helpOf(signal);
-  const controls = controlsOf(session, (action) => perform(action), signal);
-  const dumps = dumpPanelOf(session, signal);
-  const notes = notesOf(session, () => root.focus({ preventScroll: true }), signal);
-  const list = episodeListOf(session, signal);
-  const paired = pairedOf(session, grid, signal);
-  const arranging = arrangingOf(session, signal);
+  const grid = createGrid(session, signal);
+  const inspector = createInspector(session, signal);
+  const timeline = createTimeline(session, grid.thumbnails, signal);
+  const help = createHelp(signal);
+  const controls = createControls(session, (action) => perform(action), signal);
+  const dumps = createDumpPanel(session, signal);
+  const annotations = createAnnotations(
+    session,
+    () => root.focus({ preventScroll: true }),
+    signal,
+  );
+  const table = createEpisodeTable(session, signal);
+  const comparison = createComparisonPanel(session, grid, signal);
+  const arrangementPanel = createArrangementPanel(session, signal);
   const title = make("span", { class: "rv-title" });
   const live = make("span", { class: "rv-live", hidden: true }, "live");
   const back = make(
@@ -63,7 +67,7 @@ export function mountViewer(
     icon("grid"),
     "All tiles",
   );
-  const cameras = cameraFieldOf(session, signal);
+  const cameras = createCameraPicker(session, signal);
   const zoomButton = (action: Action, label: string, content: Node | string) => {
     const made = make(
       "button",
@@ -99,27 +103,27 @@ export function mountViewer(
       cameras.el,
       zoom,
       controls.episodes,
-      arranging.field,
+      arrangementPanel.field,
       lost,
       facts,
       memory,
     ),
     alerts,
     cut,
-    arranging.el,
+    arrangementPanel.el,
     make("div", { class: "rv-body" }, grid.el, inspector.el),
     timeline.el,
     controls.el,
-    paired.el,
-    notes.el,
-    list.el,
+    comparison.el,
+    annotations.el,
+    table.el,
     ...(dumps ? [dumps.el] : []),
     help.el,
     spoken,
   );
   listen(back, "click", signal, () => perform("leave"));
 
-  const actions = actionsOf({ session, root, grid, help, notes, list });
+  const actions = createActions({ session, root, grid, help, annotations, table });
   const perform = (action: Action) => {
     actions[action]();
     refresh();
@@ -154,15 +158,15 @@ export function mountViewer(
     const { manifest } = store;
     const { player } = grid;
     cameras.update();
-    showFactor(factor, grid.pan.factor);
+    showFactor(factor, grid.zoom.factor);
     controls.update();
     timeline.update();
     dumps?.update();
-    notes.update();
-    list.update();
-    arranging.update();
-    paired.update();
-    setAttribute(controls.episodes, "aria-pressed", String(list.isOpen));
+    annotations.update();
+    table.update();
+    arrangementPanel.update();
+    comparison.update();
+    setAttribute(controls.episodes, "aria-pressed", String(table.isOpen));
     setText(title, manifest?.title ?? "");
     const isLive =
       Boolean(manifest?.is_live) && performance.now() - feed.lastRowsAt < LIVE_MS;
@@ -231,11 +235,11 @@ export function mountViewer(
   }, signal);
   grid.player.onDraw.on(refresh, signal);
   session.onCut.on(refresh, signal);
-  session.looks.onChange.on(() => {
+  session.viewOptions.onChange.on(() => {
     refresh();
     redraw();
   }, signal);
-  session.columns.onChange.on(() => {
+  session.scalars.onChange.on(() => {
     refresh();
     redraw();
   }, signal);
@@ -279,10 +283,10 @@ export function mountViewer(
 
 /** Pictures that are not there any more, and why. */
 function describeGone({ num_lost, num_evicted }: Manifest): string {
-  const gone = [];
-  if (num_lost) gone.push(`${formatCount(num_lost)} pictures lost`);
-  if (num_evicted) gone.push(`${formatCount(num_evicted)} made room for newer ones`);
-  return gone.join(" · ");
+  const parts = [];
+  if (num_lost) parts.push(`${formatCount(num_lost)} pictures lost`);
+  if (num_evicted) parts.push(`${formatCount(num_evicted)} made room for newer ones`);
+  return parts.join(" · ");
 }
 
 const CUT =

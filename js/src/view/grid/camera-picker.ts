@@ -11,7 +11,7 @@ export function camerasOf({ store }: Session): string[] {
 export function slotsInSight(session: Session): { slots: number[]; together: number } {
   const all = session.store.manifest?.slots ?? [];
   const cameras = camerasOf(session);
-  const { camera } = session.looks.now;
+  const { camera } = session.viewOptions.now;
   const isOne = cameras.includes(camera);
   const slots = all
     .map((_, slot) => slot)
@@ -28,15 +28,15 @@ export function slotsInSight(session: Session): { slots: number[]; together: num
 }
 
 /** A list of cameras, where there are several. */
-export function cameraFieldOf(session: Session, signal: AbortSignal) {
-  const { looks } = session;
+export function createCameraPicker(session: Session, signal: AbortSignal) {
+  const { viewOptions } = session;
   const el = make("select", {
     class: "rv-pick",
     "aria-label": "Camera",
     title: "Camera",
     hidden: true,
   });
-  listen(el, "change", signal, () => looks.set({ camera: el.value }));
+  listen(el, "change", signal, () => viewOptions.set({ camera: el.value }));
   let offered = "";
   const update = () => {
     const cameras = camerasOf(session);
@@ -49,7 +49,9 @@ export function cameraFieldOf(session: Session, signal: AbortSignal) {
       );
     }
     el.hidden = cameras.length < 2;
-    const value = cameras.includes(looks.now.camera) ? looks.now.camera : "";
+    const value = cameras.includes(viewOptions.now.camera)
+      ? viewOptions.now.camera
+      : "";
     if (el.value !== value) el.value = value;
   };
   return { el, update };

@@ -6,13 +6,13 @@
  */
 
 import { Thumbnails } from "../../decode/thumbnails.ts";
-import { Farm, numDecodeWorkers } from "../../decode/worker-pool.ts";
+import { numDecodeWorkers, WorkerPool } from "../../decode/worker-pool.ts";
 import {
   cutOut,
+  type GridPart,
   type Layout,
   layOut,
   layOutAlone,
-  type Part,
   partIn,
   type Size,
   zoomed,
@@ -22,8 +22,8 @@ import type { Session } from "../../session/session.ts";
 import { isSame } from "../../util/same.ts";
 import { listen, make } from "../dom.ts";
 import { slotsInSight } from "./camera-picker.ts";
-import { overlayOf } from "./tile-overlay.ts";
-import { type Pan, panOf } from "./zoom.ts";
+import { createTileOverlay } from "./tile-overlay.ts";
+import { createZoom, type Zoom } from "./zoom.ts";
 
 export interface Grid {
   el: HTMLElement;
@@ -33,7 +33,7 @@ export interface Grid {
   /** Open a slot alone; null: all of them. */
   open(slot: number | null): void;
   readonly opened: number | null;
-  readonly pan: Pan;
+  readonly zoom: Zoom;
   /** Draw the overlay anew. */
   refresh(): void;
 }
@@ -48,20 +48,20 @@ const FULL_HEIGHT_SHARE = 0.76;
 const MAX_WINDOWS = 2;
 const SCROLL_BAR_PX = 14;
 
-export function gridOf(session: Session, signal: AbortSignal): Grid {
+export function createGrid(session: Session, signal: AbortSignal): Grid {
   const { store, clock, marks } = session;
   const canvas = make("canvas", { class: "rv-frames", width: 1, height: 1 });
-  const overlay = overlayOf(session);
+  const overlay = createTileOverlay(session);
   const tiles = make("div", { class: "rv-grid" }, canvas, overlay.el);
   const waiting = make("div", { class: "rv-waiting" }, "Waiting for the first row");
   const el = make("div", { class: "rv-stage" }, tiles, waiting);
-  const farm = new Farm(numDecodeWorkers(), signal);
-  const player = new Player(store, clock, farm, surfaceOf(canvas));
+  const pool = new WorkerPool(numDecodeWorkers(), signal);
+  const player = new Player(store, clock, pool, createSurface(canvas));
   player.onError = session.fail;
-  session.played.add(player.stats);
+  session.playerStats.add(player.stats);
   let opened: number | null = null;
   let placed = "";
-  let shown: { slots: number[]; part: Part } | null = null;
+  let shown: { slots: number[]; part: GridPart } | null = null;
   let base: { slots: number[]; sizes: Size[]; layout: Layout } | null = null;
 
   /** Lay out what is to be shown, at no zoom. */
@@ -91,7 +91,7 @@ export function gridOf(session: Session, signal: AbortSignal): Grid {
     if (isHigh) layout = fit(width - SCROLL_BAR_PX);
     const full = layout.rows * layout.tileHeight;
     const seen = isHigh ? Math.max(height, layout.tileHeight) : full;
-    el.style.height = isHigh || pan.factor > 1 ? `${seen}px` : "";
+    el.style.height = isHigh || zoom.factor > 1 ? `${seen}px` : "";
     base = { slots: chosen, sizes, layout };
     showPart();
   };
@@ -99,7 +99,7 @@ export function gridOf(session: Session, signal: AbortSignal): Grid {
   const showPart = () => {
     if (!base) return;
     const { slots, sizes } = base;
-    const layout = zoomed(base.layout, sizes, pan.factor, devicePixelRatio || 1);
+    const layout = zoomed(base.layout, sizes, zoom.factor, devicePixelRatio || 1);
     tiles.style.width = `${layout.columns * layout.tileWidth}px`;
     tiles.style.height = `${layout.rows * layout.tileHeight}px`;
     const part = partIn(layout, {
@@ -115,7 +115,7 @@ export function gridOf(session: Session, signal: AbortSignal): Grid {
     const visible = indices.map((index) => slots[index]!);
     const before = shown && isSame(shown.slots, slots) ? copyOf(canvas) : null;
     overlay.place(slots, layout, indices);
-    session.looked.set(player, visible);
+    session.visibleSlots.set(player, visible);
     player.setLayout(visible, own);
     show(canvas, tiles, own, part);
     // Till the pixels of this part come, those that were there stay in their places.
@@ -128,7 +128,7 @@ export function gridOf(session: Session, signal: AbortSignal): Grid {
     overlay.update(row, player.absent, player.missing);
   };
 
-  const pan = panOf({
+  const zoom = createZoom({
     el,
     inner: tiles,
     onZoom: () => place(),
@@ -139,7 +139,7 @@ export function gridOf(session: Session, signal: AbortSignal): Grid {
   observer.observe(el);
   signal.addEventListener("abort", () => {
     observer.disconnect();
-    session.looked.delete(player);
+    session.visibleSlots.delete(player);
   });
   store.onReset.on(() => {
     player.reset();
@@ -152,16 +152,16 @@ export function gridOf(session: Session, signal: AbortSignal): Grid {
   store.onManifest.on(place, signal);
   store.onData.on(place, signal);
   marks.onChange.on(refresh, signal);
-  session.looks.onChange.on(() => {
+  session.viewOptions.onChange.on(() => {
     place();
     refresh();
   }, signal);
-  session.columns.onChange.on(refresh, signal);
+  session.scalars.onChange.on(refresh, signal);
   player.onDraw.on(refresh, signal);
 
   const open = (slot: number | null) => {
     opened = slot;
-    pan.reset();
+    zoom.reset();
     place();
     el.classList.toggle("rv-alone", slot !== null);
   };
@@ -185,12 +185,12 @@ export function gridOf(session: Session, signal: AbortSignal): Grid {
   return {
     el,
     player,
-    thumbnails: new Thumbnails(store, farm, {
+    thumbnails: new Thumbnails(store, pool, {
       cacheSize: 0,
       reduction: ({ width }) => Math.round(width / THUMBNAIL_PX),
     }),
     open,
-    pan,
+    zoom,
     refresh,
     get opened() {
       return opened;
@@ -198,12 +198,12 @@ export function gridOf(session: Session, signal: AbortSignal): Grid {
   };
 }
 
-/** Put the canvas where its tiles are, and tell tests where a tile is. */
+/** Put the canvas where its tiles are; tests read from it where a tile is. */
 function show(
   canvas: HTMLCanvasElement,
   tiles: HTMLElement,
   own: Layout,
-  { columns, rows }: Part,
+  { columns, rows }: GridPart,
 ): void {
   canvas.style.left = `${columns[0] * own.tileWidth}px`;
   canvas.style.top = `${rows[0] * own.tileHeight}px`;
@@ -226,9 +226,9 @@ function copyOf(canvas: HTMLCanvasElement): OffscreenCanvas {
 function drawBefore(
   canvas: HTMLCanvasElement,
   before: OffscreenCanvas,
-  was: Part,
+  was: GridPart,
   own: Layout,
-  part: Part,
+  part: GridPart,
 ): void {
   const context = canvas.getContext("2d");
   if (!context) return;
@@ -242,7 +242,7 @@ function drawBefore(
   );
 }
 
-function surfaceOf(canvas: HTMLCanvasElement): Surface {
+function createSurface(canvas: HTMLCanvasElement): Surface {
   // Patches come from memory and tests read pixels back: no trip to the GPU.
   const context = canvas.getContext("2d", { willReadFrequently: true });
   if (!context) throw new Error("[rollout_viewer] this browser draws no 2d canvas");

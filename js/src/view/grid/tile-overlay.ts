@@ -1,5 +1,5 @@
 /**
- * What stands above the pictures: labels, outcomes, what is missing, the selection.
+ * What is drawn above the pictures: labels, outcomes, what is missing, the selection.
  *
  * One element a tile, whose text changes only where it has to.
  */
@@ -13,7 +13,7 @@ import type { Session } from "../../session/session.ts";
 import { make, setAttribute, setText } from "../dom.ts";
 import { formatSigned, formatValue } from "../format.ts";
 
-export interface Overlay {
+export interface TileOverlay {
   el: HTMLElement;
   /** Make tiles for the slots at these places in the grid. */
   place(slots: readonly number[], layout: Layout, indices: readonly number[]): void;
@@ -26,7 +26,7 @@ export interface Overlay {
 interface Tile {
   slot: number;
   env: number;
-  /** What stands in its label: an arrangement calls the same slot otherwise. */
+  /** Its name: an arrangement names the same slot differently. */
   called: string;
   isShared: boolean;
   el: HTMLElement;
@@ -38,7 +38,7 @@ interface Tile {
   label: HTMLElement;
   sums: HTMLElement;
   badge: HTMLElement;
-  late: HTMLElement;
+  repeated: HTMLElement;
 }
 
 const LABELS = ["env", "episode", "step", "action"] as const;
@@ -46,17 +46,17 @@ const LABELS = ["env", "episode", "step", "action"] as const;
 const MAX_ACTIONS = 4;
 /** Below this width a tile has no text: see the container queries of widget.css. */
 const TINY_PX = 84;
-const LATE =
+const REPEATED_TITLE =
   "This camera delivered no picture in this row: the one before is shown again";
 
-export function overlayOf(session: Session): Overlay {
-  const { store, marks, looks, columns } = session;
+export function createTileOverlay(session: Session): TileOverlay {
+  const { store, marks, viewOptions, scalars } = session;
   const el = make("div", { class: "rv-overlay" });
   let tiles: Tile[] = [];
   let places: readonly number[] = [];
   let layout: Layout | null = null;
 
-  const tileOf = (slot: number): Tile => {
+  const createTile = (slot: number): Tile => {
     const { env, camera, shared } = store.manifest!.slots[slot]!;
     const [kind, number] = nameOfEnv(store.manifest, env);
     const { groups: all, names: own } = store.manifest!;
@@ -72,9 +72,9 @@ export function overlayOf(session: Session): Overlay {
     const reward = make("span", {});
     const action = make("span", {});
     const badge = make("span", { class: "rv-badge", hidden: true });
-    const late = make(
+    const repeated = make(
       "span",
-      { class: "rv-late", hidden: true, title: LATE },
+      { class: "rv-late", hidden: true, title: REPEATED_TITLE },
       "repeated",
     );
     const label = make(
@@ -92,8 +92,8 @@ export function overlayOf(session: Session): Overlay {
       make("span", { class: "rv-reward" }, make("i", {}, "reward "), reward),
       make("span", { class: "rv-return" }, make("i", {}, "return "), total),
     );
-    tile.append(label, shared ? "" : sums, badge, late);
-    const texts = { where, step, total, reward, action, badge, late };
+    tile.append(label, shared ? "" : sums, badge, repeated);
+    const texts = { where, step, total, reward, action, badge, repeated };
     const called = `${kind} ${number}`;
     return { slot, env, called, isShared: shared, el: tile, label, sums, ...texts };
   };
@@ -102,15 +102,15 @@ export function overlayOf(session: Session): Overlay {
   const readActions = () => {
     const shape = store.manifest?.data?.find((one) => one.name === "action")?.shape;
     const count = shape ? shape.reduce((product, n) => product * n, 1) : 0;
-    const scalars = Array.from(
+    const actions = Array.from(
       { length: Math.min(count, MAX_ACTIONS) },
       (_, index) => ({
         name: "action",
         index,
       }),
     );
-    for (const scalar of scalars) columns.want(scalar);
-    readers = scalars.map((scalar) => columns.read(scalar));
+    for (const scalar of actions) scalars.want(scalar);
+    readers = actions.map((scalar) => scalars.read(scalar));
   };
   const actionAt = (row: number, env: number) => {
     const numbers = readers.map((read) => read(row, env));
@@ -124,8 +124,8 @@ export function overlayOf(session: Session): Overlay {
     setText(tile.where, hasEpisode ? String(moment.episode) : "");
     setText(tile.step, hasEpisode ? String(moment.envStep) : "");
     setText(tile.total, hasEpisode ? formatValue(moment.total) : "");
-    if (looks.shows("reward")) setText(tile.reward, formatSigned(moment.reward));
-    if (looks.shows("action")) setText(tile.action, actionAt(row, tile.env));
+    if (viewOptions.shows("reward")) setText(tile.reward, formatSigned(moment.reward));
+    if (viewOptions.shows("action")) setText(tile.action, actionAt(row, tile.env));
   };
 
   const describe = (tile: Tile, row: number, isTiny: boolean) => {
@@ -159,7 +159,7 @@ export function overlayOf(session: Session): Overlay {
         const { env } = store.manifest!.slots[slot]!;
         const called = nameOfEnv(store.manifest, env).join(" ");
         const isSame = known?.env === env && known.called === called;
-        const tile = isSame ? known : tileOf(slot);
+        const tile = isSame ? known : createTile(slot);
         const column = index % next.columns;
         const row = Math.floor(index / next.columns);
         tile.el.style.cssText =
@@ -170,17 +170,17 @@ export function overlayOf(session: Session): Overlay {
       el.replaceChildren(...tiles.map((tile) => tile.el));
     },
     update(row, absent, missing) {
-      setAttribute(el, "data-hidden", looks.now.hidden);
-      if (looks.shows("action")) readActions();
-      const hasLabel = LABELS.some((name) => looks.shows(name));
-      const hasSums = looks.shows("reward") || looks.shows("return");
+      setAttribute(el, "data-hidden", viewOptions.now.hidden);
+      if (viewOptions.shows("action")) readActions();
+      const hasLabel = LABELS.some((name) => viewOptions.shows(name));
+      const hasSums = viewOptions.shows("reward") || viewOptions.shows("return");
       // Text that no tile has room for (widget.css) is not written either.
       const isTiny = layout !== null && layout.tileWidth <= TINY_PX;
-      const [gaps, late] = [new Set(absent), new Set(missing)];
+      const [gaps, pending] = [new Set(absent), new Set(missing)];
       for (const tile of tiles) {
         const kind =
           row >= 0 && row < store.numRows ? describe(tile, row, isTiny) : IDLE;
-        const gap = late.has(tile.slot)
+        const gap = pending.has(tile.slot)
           ? "loading"
           : gaps.has(tile.slot)
             ? kind === TERMINAL_MISSING
@@ -190,7 +190,7 @@ export function overlayOf(session: Session): Overlay {
         setAttribute(tile.el, "data-gap", gap);
         tile.label.hidden = !hasLabel;
         tile.sums.hidden = !hasSums;
-        tile.late.hidden = Boolean(gap) || !store.isLate(row, tile.slot);
+        tile.repeated.hidden = Boolean(gap) || !store.isRepeated(row, tile.slot);
         setAttribute(
           tile.el,
           "data-selected",
@@ -207,7 +207,7 @@ export function overlayOf(session: Session): Overlay {
   };
 }
 
-/** A number with its name, whose end goes first and then all but its first letter. */
+/** A number with its name; a narrow tile hides the name's end, then all but its start. */
 function named(kind: string, name: [string, string, string], number: HTMLElement) {
   const [first, middle, end] = name;
   return make(

@@ -7,10 +7,10 @@
 
 import { listen, setText } from "../dom.ts";
 
-export interface Pan {
+export interface Zoom {
   readonly factor: number;
-  /** Zoom so that what stands in the middle, or at a point of the page, stays there. */
-  zoom(factor: number, at?: { x: number; y: number }): void;
+  /** Zoom so that what is in the middle, or at a point of the page, stays there. */
+  set(factor: number, at?: { x: number; y: number }): void;
   reset(): void;
 }
 
@@ -24,7 +24,7 @@ const KEY_FACTOR = 1.25;
 
 export const [ZOOM_IN, ZOOM_OUT] = [KEY_FACTOR, 1 / KEY_FACTOR];
 
-export interface PanParts {
+export interface ZoomParts {
   /** What scrolls, and what it shows part of. */
   el: HTMLElement;
   inner: HTMLElement;
@@ -34,10 +34,10 @@ export interface PanParts {
   signal: AbortSignal;
 }
 
-export function panOf({ el, inner, onZoom, onMove, signal }: PanParts): Pan {
+export function createZoom({ el, inner, onZoom, onMove, signal }: ZoomParts): Zoom {
   let factor = 1;
 
-  const zoom = (wanted: number, at?: { x: number; y: number }) => {
+  const set = (wanted: number, at?: { x: number; y: number }) => {
     const bounded = Math.max(1, Math.min(MAX_FACTOR, wanted));
     const next = bounded < SNAP ? 1 : bounded;
     if (next === factor) return;
@@ -67,7 +67,7 @@ export function panOf({ el, inner, onZoom, onMove, signal }: PanParts): Pan {
       event.preventDefault(); // the browser would zoom the page
       const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 33 : 1;
       const amount = Math.max(-300, Math.min(300, event.deltaY * lines));
-      zoom(factor * Math.exp(-amount * WHEEL_RATE), {
+      set(factor * Math.exp(-amount * WHEEL_RATE), {
         x: event.clientX,
         y: event.clientY,
       });
@@ -78,13 +78,13 @@ export function panOf({ el, inner, onZoom, onMove, signal }: PanParts): Pan {
   const overflows = () =>
     el.scrollWidth > el.clientWidth || el.scrollHeight > el.clientHeight;
   followDrag(el, overflows, signal);
-  followPinch(el, () => factor, zoom, signal);
+  followPinch(el, () => factor, set, signal);
   return {
     get factor() {
       return factor;
     },
-    zoom,
-    reset: () => zoom(1),
+    set,
+    reset: () => set(1),
   };
 }
 
@@ -117,7 +117,7 @@ function followDrag(el: HTMLElement, isOn: () => boolean, signal: AbortSignal): 
   };
   listen(window as unknown as EventTarget, "pointerup", signal, end);
   listen(window as unknown as EventTarget, "pointercancel", signal, end);
-  // Where somebody dragged, nobody clicked.
+  // The end of a drag is not a click.
   const stop = (event: MouseEvent) => {
     if (!isDragged) return;
     event.stopPropagation();
@@ -129,7 +129,7 @@ function followDrag(el: HTMLElement, isOn: () => boolean, signal: AbortSignal): 
 function followPinch(
   el: HTMLElement,
   factorNow: () => number,
-  zoom: Pan["zoom"],
+  set: Zoom["set"],
   signal: AbortSignal,
 ): void {
   let begun: { distance: number; factor: number } | null = null;
@@ -148,7 +148,7 @@ function followPinch(
     if (!begun || event.touches.length !== 2) return;
     event.preventDefault();
     const { distance, middle } = measure(event);
-    zoom((begun.factor * distance) / begun.distance, middle);
+    set((begun.factor * distance) / begun.distance, middle);
   };
   listen(el, "touchstart", signal, begin);
   listen(el, "touchend", signal, begin);

@@ -1,7 +1,7 @@
 /**
- * What people write: the note of a bookmark, labels of an episode, and all bookmarks.
+ * What the user writes: the note of a bookmark, labels of an episode, and all bookmarks.
  *
- * Opened at a row; what stands there is about that row also while the playhead goes on.
+ * Opened at a row; its fields are about that row also while the playhead moves on.
  */
 
 import { nameOfEnv } from "../../recording/env-names.ts";
@@ -11,9 +11,9 @@ import { listen, make, setAttribute, setText } from "../dom.ts";
 import { formatCount } from "../format.ts";
 import { icon } from "../icons.ts";
 
-export interface Notes {
+export interface Annotations {
   el: HTMLElement;
-  /** Open at a row and let people type. */
+  /** Open at a row, with the focus in the note. */
   open(row: number): void;
   close(): void;
   update(): void;
@@ -22,11 +22,11 @@ export interface Notes {
 
 const OFFERED = ["success", "failure"] as const;
 
-export function notesOf(
+export function createAnnotations(
   session: Session,
   leave: () => void,
   signal: AbortSignal,
-): Notes {
+): Annotations {
   const { store, clock, marks } = session;
   let row = 0;
   let shown = "";
@@ -83,7 +83,7 @@ export function notesOf(
     list,
   );
 
-  /** The episode that labels go to; null: nobody said whose. */
+  /** The episode that labels are for; null: no tile is selected, or several are. */
   const episodeHere = (): [env: number, index: number] | null => {
     const { steps } = store.recorded;
     const envs = steps.numEnvs === 1 ? [0] : session.selectedEnvs();
@@ -115,7 +115,7 @@ export function notesOf(
     session.goTo(row, session.selectedEnvs()[0] ?? null);
   });
 
-  const chipOf = (name: string, value: unknown) => {
+  const createChip = (name: string, value: unknown) => {
     const isSet = value !== undefined;
     const made = make(
       "button",
@@ -146,7 +146,7 @@ export function notesOf(
     shown = key;
     const focused = (document.activeElement as HTMLElement | null)?.dataset.label;
     const names = new Set<string>([...OFFERED, ...Object.keys(labels)]);
-    chips.replaceChildren(...[...names].map((name) => chipOf(name, labels[name])));
+    chips.replaceChildren(...[...names].map((name) => createChip(name, labels[name])));
     if (focused)
       chips
         .querySelector<HTMLElement>(`[data-label="${CSS.escape(focused)}"]`)

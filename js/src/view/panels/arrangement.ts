@@ -1,5 +1,5 @@
 /**
- * How rows and envs are arranged: chosen in a field, told in a line, and left again.
+ * How rows and envs are arranged: chosen in a field, named in a line, and reset again.
  */
 
 import {
@@ -12,7 +12,7 @@ import type { Session } from "../../session/session.ts";
 import { listen, make, setText } from "../dom.ts";
 import { formatCount } from "../format.ts";
 
-export interface Arranging {
+export interface ArrangementPanel {
   /** The field, for the controls. */
   field: HTMLElement;
   /** The line above the pictures, while anything is arranged. */
@@ -23,7 +23,10 @@ export interface Arranging {
 const RECORDED = "rows";
 const CHOSEN = "chosen";
 
-export function arrangingOf(session: Session, signal: AbortSignal): Arranging {
+export function createArrangementPanel(
+  session: Session,
+  signal: AbortSignal,
+): ArrangementPanel {
   const { store, marks } = session;
   const select = make("select", {
     class: "rv-field rv-align",
@@ -81,7 +84,7 @@ export function arrangingOf(session: Session, signal: AbortSignal): Arranging {
     if (select.value !== chosen) select.value = chosen;
     el.hidden = !arrangement;
     setText(title, arrangement?.title ?? "");
-    // It stays as it was made: tiles that move while somebody looks help nobody.
+    // It stays as it was made: tiles should not move while the user watches them.
     const numNew = store.recorded.steps.numRows - made.numRows;
     renewed.hidden = !arrangement || chosen === CHOSEN || numNew <= 0;
     if (!renewed.hidden) setText(renewed, `Take in ${formatCount(numNew)} new rows`);
@@ -99,7 +102,7 @@ function optionsOf({ store }: Session): [value: string, text: string][] {
   const { groups } = store.recorded.manifest ?? {};
   const { episodes } = store.recorded.steps;
   const { segments, hasSeeds } = knownOf(
-    episodes.numTold,
+    episodes.infoVersion,
     store.recorded.steps.episodes,
   );
   if ((groups?.length ?? 0) > 1) {
@@ -118,15 +121,15 @@ interface Known {
   hasSeeds: boolean;
 }
 
-const told = new WeakMap<object, { numTold: number; known: Known }>();
+const knownByEpisodes = new WeakMap<object, { infoVersion: number; known: Known }>();
 
 /** The segments, as they began, and whether any seed is known; looked up once. */
 function knownOf(
-  numTold: number,
+  infoVersion: number,
   episodes: Session["store"]["steps"]["episodes"],
 ): Known {
-  const before = told.get(episodes);
-  if (before?.numTold === numTold) return before.known;
+  const before = knownByEpisodes.get(episodes);
+  if (before?.infoVersion === infoVersion) return before.known;
   const segments = new Set<string>();
   let hasSeeds = false;
   for (const info of episodes.infos()) {
@@ -134,7 +137,7 @@ function knownOf(
     hasSeeds ||= info.seed !== undefined && info.seed !== null;
   }
   const known = { segments: [...segments], hasSeeds };
-  told.set(episodes, { numTold, known });
+  knownByEpisodes.set(episodes, { infoVersion, known });
   return known;
 }
 
@@ -152,7 +155,7 @@ function arrangementOf({ store }: Session, value: string): Arrangement {
           name,
           has: (episode: Episode) => groupOf(episode)?.[0] === name,
         }))
-      : knownOf(episodes.numTold, episodes).segments.map((name) => ({
+      : knownOf(episodes.infoVersion, episodes).segments.map((name) => ({
           name,
           has: ({ env, index }: Episode) => episodes.info(env, index).segment === name,
         }));

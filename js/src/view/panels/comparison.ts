@@ -4,9 +4,9 @@
  */
 
 import {
+  type Comparison,
+  comparisonOf,
   differ,
-  type Pairs,
-  pairsOf,
   referenceOf,
   returnsOf,
 } from "../../recording/comparison.ts";
@@ -15,12 +15,16 @@ import { listen, make, setAttribute, setText } from "../dom.ts";
 import { formatValue } from "../format.ts";
 import type { Grid } from "../grid/grid.ts";
 
-export interface Paired {
+export interface ComparisonPanel {
   el: HTMLElement;
   update(): void;
 }
 
-export function pairedOf(session: Session, grid: Grid, signal: AbortSignal): Paired {
+export function createComparisonPanel(
+  session: Session,
+  grid: Grid,
+  signal: AbortSignal,
+): ComparisonPanel {
   const { store, clock } = session;
   const table = make("table", { class: "rv-paired-table" });
   const toggle = make(
@@ -28,11 +32,11 @@ export function pairedOf(session: Session, grid: Grid, signal: AbortSignal): Pai
     { type: "button", class: "rv-button rv-differ", "aria-pressed": "false" },
     "Pixel difference",
   );
-  const told = make("span", { class: "rv-facts" });
+  const caption = make("span", { class: "rv-facts" });
   const el = make(
     "div",
     { class: "rv-paired", role: "group", "aria-label": "Comparison", hidden: true },
-    make("div", { class: "rv-line" }, toggle, told),
+    make("div", { class: "rv-line" }, toggle, caption),
     make("div", { class: "rv-paired-scroll" }, table),
   );
   const frames = grid.el.querySelector<HTMLCanvasElement>(".rv-frames")!;
@@ -56,15 +60,15 @@ export function pairedOf(session: Session, grid: Grid, signal: AbortSignal): Pai
   });
 
   const draw = () => {
-    const pairs = pairsOf(store.manifest, store.arrangement);
-    canvas.hidden = !isOn || !pairs || grid.opened !== null;
+    const comparison = comparisonOf(store.manifest, store.arrangement);
+    canvas.hidden = !isOn || !comparison || grid.opened !== null;
     shares = new Map();
-    if (canvas.hidden || !pairs) return;
+    if (canvas.hidden || !comparison) return;
     // Where a part of the grid is in sight, the pictures lie on that part.
     canvas.style.cssText = frames.style.cssText;
-    shares = drawDifferences(frames, canvas, session, grid, pairs);
+    shares = drawDifferences(frames, canvas, session, grid, comparison);
   };
-  const build = ({ lines, keys }: Pairs) => {
+  const build = ({ lines, keys }: Comparison) => {
     const head = ["return", "mean", ...keys].map((text) =>
       make("th", { scope: "col" }, text),
     );
@@ -81,24 +85,28 @@ export function pairedOf(session: Session, grid: Grid, signal: AbortSignal): Pai
     );
   };
   const update = () => {
-    const pairs = pairsOf(store.manifest, store.arrangement);
-    el.hidden = !pairs;
-    if (!pairs || clock.row >= store.numRows) return;
-    const now = JSON.stringify([pairs.lines, pairs.keys]);
-    if (now !== shape) build(pairs);
+    const comparison = comparisonOf(store.manifest, store.arrangement);
+    el.hidden = !comparison;
+    if (!comparison || clock.row >= store.numRows) return;
+    const now = JSON.stringify([comparison.lines, comparison.keys]);
+    if (now !== shape) build(comparison);
     shape = now;
     const reduction = Number(frames.dataset.reduction ?? 1);
     setText(
-      told,
+      caption,
       !isOn
-        ? `returns at row ${clock.row}, and what they differ from ${pairs.lines[0]}`
-        : `against ${pairs.lines[0]}` +
+        ? `returns at row ${clock.row}, and what they differ from ${comparison.lines[0]}`
+        : `against ${comparison.lines[0]}` +
             (reduction > 1 ? `, of pictures reduced to 1/${reduction}` : ""),
     );
-    for (const [line, found] of returnsOf(pairs, store.steps, clock.row).entries()) {
+    for (const [line, found] of returnsOf(
+      comparison,
+      store.steps,
+      clock.row,
+    ).entries()) {
       const own = cells[line]!;
       for (const [column, value] of found.returns.entries()) {
-        const share = shares.get(pairs.envs[line]![column] ?? -1);
+        const share = shares.get(comparison.envs[line]![column] ?? -1);
         fill(own[column + 1]!, value, line ? found.differences[column]! : null, share);
       }
       const mean = own[0]!;
@@ -136,7 +144,7 @@ function drawDifferences(
   canvas: HTMLCanvasElement,
   { store }: Session,
   { player }: Grid,
-  pairs: Pairs,
+  comparison: Comparison,
 ): Map<number, number> {
   const shares = new Map<number, number>();
   const from = frames.getContext("2d");
@@ -158,7 +166,7 @@ function drawDifferences(
     from.getImageData(...at(index), cellWidth, cellHeight).data;
   for (const [index, slot] of player.slots.entries()) {
     const { env, camera } = slots[slot]!;
-    const reference = referenceOf(pairs, env);
+    const reference = referenceOf(comparison, env);
     if (reference === null) continue;
     const other = player.slots.findIndex(
       (one) => slots[one]!.env === reference && slots[one]!.camera === camera,

@@ -1,13 +1,13 @@
 /** Buttons and fields below the timeline. */
 
 import { type Clock, LOOPS, SPEEDS, STRIDES } from "../../playback/clock.ts";
-import { placeOf } from "../../recording/address.ts";
+import { parseAddress } from "../../recording/address.ts";
 import type { Session } from "../../session/session.ts";
 import { listen, make, setAttribute, setText } from "../dom.ts";
 import { formatCount, formatSpeed } from "../format.ts";
 import { type IconName, icon } from "../icons.ts";
 import type { Action } from "../keymap.ts";
-import { menuOf } from "./overlay-menu.ts";
+import { createOverlayMenu } from "./overlay-menu.ts";
 
 const GOTO_HINT = "Row number, or a step of an episode: e3 ep12 s733";
 
@@ -18,13 +18,13 @@ export interface Controls {
   update(): void;
 }
 
-export function controlsOf(
+export function createControls(
   session: Session,
   act: (action: Action) => void,
   signal: AbortSignal,
 ): Controls {
-  const { clock, store, marks, looks } = session;
-  const menu = menuOf(session, signal);
+  const { clock, store, marks, viewOptions } = session;
+  const menu = createOverlayMenu(session, signal);
   const button = (action: Action, label: string, content: Node | string) => {
     const made = make(
       "button",
@@ -68,18 +68,18 @@ export function controlsOf(
   });
   const wrong = make("span", { class: "rv-wrong", role: "alert" });
   const count = make("span", { class: "rv-count" });
-  const speed = speedField(clock, signal);
-  const every = everyField(clock, signal);
-  /** Go where the field says; returns whether there is such a place. */
+  const speed = createSpeedField(clock, signal);
+  const every = createStrideField(clock, signal);
+  /** Go where the field says; returns whether there is such a row. */
   const go = (): boolean => {
     const env = marks.selection.length === 1 ? marks.selection[0]! : null;
     const here = { row: clock.row, env, bounds: clock.bounds };
     try {
-      const place = row.value ? placeOf(row.value, store.steps, here) : here;
+      const address = row.value ? parseAddress(row.value, store.steps, here) : here;
       setText(wrong, "");
-      row.value = String(place.row);
-      if (place !== here && place.env !== null) marks.select([place.env]);
-      if (place !== here) clock.step(place.row - clock.row);
+      row.value = String(address.row);
+      if (address !== here && address.env !== null) marks.select([address.env]);
+      if (address !== here) clock.step(address.row - clock.row);
       return true;
     } catch (error) {
       setText(wrong, (error as Error).message);
@@ -161,7 +161,7 @@ export function controlsOf(
         unmark,
         `${formatCount(range[0])}\u2013${formatCount(range[1] - 1)} \u00d7`,
       );
-    setAttribute(inspect, "aria-pressed", String(looks.now.isInspecting));
+    setAttribute(inspect, "aria-pressed", String(viewOptions.now.isInspecting));
     setAttribute(
       bookmark,
       "aria-pressed",
@@ -177,7 +177,7 @@ export function nextLoop(clock: Clock): (typeof LOOPS)[number] {
   return modes[(modes.indexOf(clock.loop as never) + 1) % modes.length] ?? "off";
 }
 
-function speedField(clock: Clock, signal: AbortSignal) {
+function createSpeedField(clock: Clock, signal: AbortSignal) {
   const options = SPEEDS.map((speed) =>
     make("option", { value: speed }, formatSpeed(speed)),
   );
@@ -203,7 +203,7 @@ function speedField(clock: Clock, signal: AbortSignal) {
   };
 }
 
-function everyField(clock: Clock, signal: AbortSignal) {
+function createStrideField(clock: Clock, signal: AbortSignal) {
   const ordinals: Record<number, string> = { 1: "all", 2: "2nd", 3: "3rd" };
   const options = STRIDES.map((every) =>
     make("option", { value: every }, ordinals[every] ?? `${every}th`),

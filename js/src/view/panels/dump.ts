@@ -1,6 +1,6 @@
 /** Dump and download buttons, and what became of them. */
 
-import { type JobState, nameOf } from "../../session/export-jobs.ts";
+import { type ExportJob, formatName } from "../../session/export-jobs.ts";
 import type { Session } from "../../session/session.ts";
 import { listen, make, setText } from "../dom.ts";
 import { formatCount } from "../format.ts";
@@ -14,7 +14,10 @@ export interface DumpPanel {
 }
 
 /** Null where there is no kernel to write files. */
-export function dumpPanelOf(session: Session, signal: AbortSignal): DumpPanel | null {
+export function createDumpPanel(
+  session: Session,
+  signal: AbortSignal,
+): DumpPanel | null {
   const { jobs, clock, store } = session;
   if (!jobs) return null;
   const span = make("span", { class: "rv-span" });
@@ -53,7 +56,7 @@ export function dumpPanelOf(session: Session, signal: AbortSignal): DumpPanel | 
     return made;
   };
   const pairs = FORMATS.map((format) => {
-    const name = nameOf(format);
+    const name = formatName(format);
     return make(
       "span",
       { class: "rv-pair", role: "group", "aria-label": name },
@@ -99,7 +102,7 @@ export function dumpPanelOf(session: Session, signal: AbortSignal): DumpPanel | 
     for (const job of jobs.list) {
       let item = items.get(job.job);
       if (!item) {
-        item = jobItemOf(job, session, signal);
+        item = createJobItem(job, session, signal);
         items.set(job.job, item);
         list.append(item.el);
       }
@@ -116,7 +119,11 @@ interface JobItem {
   update(): void;
 }
 
-function jobItemOf(job: JobState, { jobs }: Session, signal: AbortSignal): JobItem {
+function createJobItem(
+  job: ExportJob,
+  { jobs }: Session,
+  signal: AbortSignal,
+): JobItem {
   const text = make("span", { class: "rv-job-text" });
   const bar = make("progress", {
     class: "rv-progress",
@@ -151,13 +158,13 @@ function jobItemOf(job: JobState, { jobs }: Session, signal: AbortSignal): JobIt
       setText(text, isWritten ? job.label : `${job.label}: ${job.message}`);
       paths.hidden = !isWritten;
       if (isWritten && !paths.childElementCount)
-        paths.replaceChildren(...job.paths.map((path) => pathOf(path, signal)));
+        paths.replaceChildren(...job.paths.map((path) => createPath(path, signal)));
     },
   };
 }
 
 /** A path that can be selected and copied. */
-function pathOf(path: string, signal: AbortSignal): HTMLElement {
+function createPath(path: string, signal: AbortSignal): HTMLElement {
   const code = make("code", { class: "rv-path", title: path }, path);
   const copy = make(
     "button",

@@ -5,7 +5,7 @@
  */
 
 import { Thumbnails } from "../../decode/thumbnails.ts";
-import { Farm } from "../../decode/worker-pool.ts";
+import { WorkerPool } from "../../decode/worker-pool.ts";
 import { showChosen } from "../../recording/arrangement.ts";
 import { nameOfEnv } from "../../recording/env-names.ts";
 import {
@@ -14,13 +14,13 @@ import {
   COLUMNS,
   type Column,
   csvOf,
+  type EpisodeQuery,
   failuresOf,
   labelNames,
   labelText,
   OUTCOMES,
   outcomeOf,
-  type Sought,
-  seek,
+  query,
 } from "../../recording/episode-query.ts";
 import type { Session } from "../../session/session.ts";
 import { listen, make, setAttribute, setText } from "../dom.ts";
@@ -28,7 +28,7 @@ import { formatCount, formatValue } from "../format.ts";
 import { icon } from "../icons.ts";
 import { offer } from "./dump.ts";
 
-export interface EpisodeList {
+export interface EpisodeTable {
   el: HTMLElement;
   toggle(isOpen?: boolean): void;
   update(): void;
@@ -43,7 +43,7 @@ const BEYOND = 4;
 /** While rows come, the list is made anew no more often. */
 const RENEW_MS = 500;
 
-interface Line {
+interface TableLine {
   el: HTMLElement;
   go: HTMLButtonElement;
   thumb: HTMLCanvasElement;
@@ -51,12 +51,15 @@ interface Line {
   drawn: string;
 }
 
-export function episodeListOf(session: Session, signal: AbortSignal): EpisodeList {
+export function createEpisodeTable(
+  session: Session,
+  signal: AbortSignal,
+): EpisodeTable {
   const { store, clock, marks } = session;
-  let sought: Sought = ANY;
+  let filter: EpisodeQuery = ANY;
   let numbers: Int32Array = new Int32Array(0);
   let active = 0;
-  let thumbs: Thumbnails | null = null;
+  let thumbnails: Thumbnails | null = null;
   let knownLabels = "";
   let made = "";
   let renewal: ReturnType<typeof setTimeout> | undefined;
@@ -182,12 +185,12 @@ export function episodeListOf(session: Session, signal: AbortSignal): EpisodeLis
     sideBySide,
     scroller,
   );
-  const lines: Line[] = [];
+  const lines: TableLine[] = [];
 
-  // -- what is sought
+  // -- filter and order
 
-  const change = (changes: Partial<Sought>) => {
-    sought = { ...sought, ...changes };
+  const change = (changes: Partial<EpisodeQuery>) => {
+    filter = { ...filter, ...changes };
     active = 0;
     renew();
     scroller.scrollTop = 0;
@@ -196,8 +199,8 @@ export function episodeListOf(session: Session, signal: AbortSignal): EpisodeLis
   const sortBy = (column: Column) => {
     // Best first, then worst first, then as they began.
     const isNumber = column === "return" || column === "length";
-    if (sought.column !== column) change({ column, isDescending: isNumber });
-    else if (sought.isDescending === isNumber) change({ isDescending: !isNumber });
+    if (filter.column !== column) change({ column, isDescending: isNumber });
+    else if (filter.isDescending === isNumber) change({ isDescending: !isNumber });
     else change({ column: null, isDescending: false });
   };
   listen(text, "input", signal, () => change({ text: text.value }));
@@ -217,15 +220,15 @@ export function episodeListOf(session: Session, signal: AbortSignal): EpisodeLis
     const names = labelNames(episodes);
     if (names.join("\n") !== knownLabels) {
       knownLabels = names.join("\n");
-      const chosen = names.includes(sought.label) ? sought.label : "";
+      const chosen = names.includes(filter.label) ? filter.label : "";
       label.replaceChildren(
         make("option", { value: "" }, "any label"),
         ...names.map((name) => make("option", { value: name }, name)),
       );
       label.value = chosen;
-      sought = { ...sought, label: chosen };
+      filter = { ...filter, label: chosen };
     }
-    numbers = seek(episodes, sought, nameOf);
+    numbers = query(episodes, filter, nameOf);
     active = Math.max(0, Math.min(active, numbers.length - 1));
     const of =
       numbers.length < episodes.count ? ` of ${formatCount(episodes.count)}` : "";
@@ -233,20 +236,20 @@ export function episodeListOf(session: Session, signal: AbortSignal): EpisodeLis
     setAttribute(scroller, "aria-rowcount", String(numbers.length + 1));
     body.style.height = `${numbers.length * ROW_PX}px`;
     for (const [index, header] of headers.entries()) {
-      const isSorted = COLUMNS[index] === sought.column;
-      const order = sought.isDescending ? "descending" : "ascending";
+      const isSorted = COLUMNS[index] === filter.column;
+      const order = filter.isDescending ? "descending" : "ascending";
       setAttribute(header, "aria-sort", isSorted ? order : "none");
     }
   };
   const keyOf = () => {
     const { episodes, numRows } = store.recorded.steps;
     // Rows change the running ones only; the head of a long recording stays.
-    return `${episodes.count}:${episodes.numTold}:${numRows}:${store.recorded.manifest?.session}`;
+    return `${episodes.count}:${episodes.infoVersion}:${numRows}:${store.recorded.manifest?.session}`;
   };
 
   // -- what is drawn
 
-  const lineOf = (): Line => {
+  const createLine = (): TableLine => {
     const thumb = make("canvas", { class: "rv-thumb", "aria-hidden": "true" });
     const go = make("button", { type: "button", class: "rv-go" }, thumb);
     const cells = {} as Record<Column, HTMLElement>;
@@ -270,7 +273,7 @@ export function episodeListOf(session: Session, signal: AbortSignal): EpisodeLis
     );
     const wanted = Math.max(0, last - first);
     while (lines.length < wanted) {
-      const line = lineOf();
+      const line = createLine();
       lines.push(line);
       body.append(line.el);
     }
@@ -282,7 +285,7 @@ export function episodeListOf(session: Session, signal: AbortSignal): EpisodeLis
       if (!line.el.hidden) drawLine(line, place);
     }
   };
-  const drawLine = (line: Line, place: number) => {
+  const drawLine = (line: TableLine, place: number) => {
     const { episodes } = store.recorded.steps;
     const number = numbers[place]!;
     const { env, index, start, stop, length, total } = episodes.at(number);
@@ -319,7 +322,7 @@ export function episodeListOf(session: Session, signal: AbortSignal): EpisodeLis
     line.cells.segment.title = texts.segment;
     line.cells.outcome.dataset.outcome = ended;
   };
-  const drawThumb = (line: Line, env: number, row: number, start: number) => {
+  const drawThumb = (line: TableLine, env: number, row: number, start: number) => {
     const slots = store.recorded.manifest?.slots ?? [];
     const slot = Math.max(
       slots.findIndex((one) => one.env === env),
@@ -327,16 +330,16 @@ export function episodeListOf(session: Session, signal: AbortSignal): EpisodeLis
     );
     line.thumb.hidden = slot < 0;
     if (slot < 0) return;
-    thumbs ??= new Thumbnails(store, new Farm(1, signal), {
+    thumbnails ??= new Thumbnails(store, new WorkerPool(1, signal), {
       cacheSize: 400,
       reduction: ({ height }) => height / (THUMB_PX * devicePixelRatio),
     });
     let shown = row;
-    let thumb = thumbs.get(shown, slot, draw);
-    // The terminal picture is gone: the one before it is the last there was.
+    let thumb = thumbnails.get(shown, slot, draw);
+    // The terminal picture was not recorded: the one before it is the last.
     for (; thumb === null && shown > start && shown > row - 3; ) {
       shown--;
-      thumb = thumbs.get(shown, slot, draw);
+      thumb = thumbnails.get(shown, slot, draw);
     }
     const key = thumb ? `${slot}:${shown}` : "";
     if (line.thumb.dataset.key === key) return;
@@ -408,7 +411,7 @@ export function episodeListOf(session: Session, signal: AbortSignal): EpisodeLis
     const now = store.recorded.manifest?.session ?? "";
     if (now === recording) return; // only arranged anew
     recording = now;
-    thumbs?.clear();
+    thumbnails?.clear();
     numbers = new Int32Array(0);
     made = "";
   }, signal);

@@ -10,7 +10,7 @@ export interface Help {
   readonly isOpen: boolean;
 }
 
-export function helpOf(signal: AbortSignal): Help {
+export function createHelp(signal: AbortSignal): Help {
   const close = make(
     "button",
     { type: "button", class: "rv-button rv-bare", "aria-label": "Close help" },

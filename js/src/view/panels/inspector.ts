@@ -1,8 +1,8 @@
 /**
  * The inspector: everything known at the playhead of the selected tile.
  *
- * What stands in the page is shown as it plays; what does not is asked for when the
- * playhead rests, or now and then (details.ts).
+ * What is in the page is shown as it plays; what is not is asked for when the
+ * playhead rests, or now and then (step-details.ts).
  */
 
 import {
@@ -18,7 +18,7 @@ import type { Session } from "../../session/session.ts";
 import { listen, make, setAttribute, setText } from "../dom.ts";
 import { formatCount, formatValue } from "../format.ts";
 import { icon } from "../icons.ts";
-import { type ValueView, valueViewOf } from "./value-view.ts";
+import { createValueView, type ValueView } from "./value-view.ts";
 
 export interface Inspector {
   el: HTMLElement;
@@ -49,16 +49,16 @@ export function inspectedEnv({ store, marks }: Session): number {
   return marks.selection[0] ?? store.manifest?.slots[0]?.env ?? 0;
 }
 
-export function inspectorOf(session: Session, signal: AbortSignal): Inspector {
-  const { store, clock, details, looks } = session;
+export function createInspector(session: Session, signal: AbortSignal): Inspector {
+  const { store, clock, details, viewOptions } = session;
   const name = make("b", {});
   const close = make(
     "button",
     { type: "button", class: "rv-button rv-bare", "aria-label": "Close inspector" },
     icon("close"),
   );
-  listen(close, "click", signal, () => looks.set({ isInspecting: false }));
-  const facts = factsOf();
+  listen(close, "click", signal, () => viewOptions.set({ isInspecting: false }));
+  const facts = createFacts();
   const values = make("div", { class: "rv-values" });
   const note = make("p", { class: "rv-note" });
   const el = make(
@@ -83,7 +83,7 @@ export function inspectorOf(session: Session, signal: AbortSignal): Inspector {
     const next = JSON.stringify(found.map((one) => [one.name, one.dtype, one.shape]));
     if (next !== form) {
       form = next;
-      views = found.map((one) => valueViewOf(one, store.manifest?.meanings ?? []));
+      views = found.map((one) => createValueView(one, store.manifest?.meanings ?? []));
       values.replaceChildren(...views.map((view) => view.el));
     }
     for (const [index, view] of views.entries()) view.update(found[index]!);
@@ -93,7 +93,7 @@ export function inspectorOf(session: Session, signal: AbortSignal): Inspector {
   };
 
   const update = (row: number) => {
-    el.hidden = !looks.now.isInspecting;
+    el.hidden = !viewOptions.now.isInspecting;
     if (el.hidden || row < 0 || row >= store.numRows) return;
     const env = inspectedEnv(session);
     setText(name, nameOfEnv(store.manifest, env).join(" "));
@@ -106,12 +106,12 @@ export function inspectorOf(session: Session, signal: AbortSignal): Inspector {
     }
     const isMoving = clock.isPlaying || now - last.at < REST_MS;
     const pace = clock.isFollowing ? "follows" : isMoving ? "moves" : "rests";
-    const at = store.real(row, env);
+    const at = store.recordedAt(row, env);
     if (!at) return;
     const numRows = store.recorded.steps.numRows;
     details.want(at.row, at.env, numRows, pace);
     // While it plays, the rows to come are asked for before they are shown.
-    const ahead = store.real(
+    const ahead = store.recordedAt(
       Math.min(store.numRows - 1, row + Math.ceil(clock.rate * clock.every)),
       env,
     );
@@ -143,7 +143,7 @@ function whyNot({ details, isCut, store }: Session): string {
   return store.manifest?.data?.length ? "Asking the kernel\u2026" : "";
 }
 
-function factsOf() {
+function createFacts() {
   const rows = FACTS.map((fact) => {
     const value = make("dd", {});
     const row = make("div", { "data-fact": fact }, make("dt", {}, fact), value);
@@ -164,7 +164,7 @@ function factsAt(session: Session, row: number, env: number): Record<Fact, strin
   const { store } = session;
   const { kind, ends, reward, envStep, episode, total } = store.steps.at(row, env);
   const hasEpisode = episode >= 0;
-  const at = store.real(row, env) ?? { row, env };
+  const at = store.recordedAt(row, env) ?? { row, env };
   const info = hasEpisode ? store.steps.episodes.info(env, episode) : {};
   const entries = (record: Record<string, unknown> = {}) =>
     Object.entries(record)

@@ -1,17 +1,20 @@
-/** The menu of what stands above the pictures: each on or off. */
+/** The menu of what is drawn above the pictures: each on or off. */
 
 import type { Session } from "../../session/session.ts";
 import { OVERLAYS } from "../../session/view-options.ts";
 import { listen, make, setAttribute } from "../dom.ts";
 import { icon } from "../icons.ts";
 
-export interface Menu {
+export interface OverlayMenu {
   /** The button, and the menu that it opens. */
   el: HTMLElement;
   update(): void;
 }
 
-export function menuOf({ looks }: Session, signal: AbortSignal): Menu {
+export function createOverlayMenu(
+  { viewOptions }: Session,
+  signal: AbortSignal,
+): OverlayMenu {
   const button = make(
     "button",
     {
@@ -25,7 +28,7 @@ export function menuOf({ looks }: Session, signal: AbortSignal): Menu {
   );
   const boxes = OVERLAYS.map(({ name, text }) => {
     const box = make("input", { type: "checkbox", "data-overlay": name });
-    listen(box, "change", signal, () => looks.setOverlay(name, box.checked));
+    listen(box, "change", signal, () => viewOptions.setOverlay(name, box.checked));
     return { name, box, el: make("label", {}, box, text) };
   });
   const panel = make(
@@ -55,7 +58,7 @@ export function menuOf({ looks }: Session, signal: AbortSignal): Menu {
   return {
     el,
     update() {
-      for (const { name, box } of boxes) box.checked = looks.shows(name);
+      for (const { name, box } of boxes) box.checked = viewOptions.shows(name);
     },
   };
 }

@@ -1,5 +1,5 @@
 /**
- * One recorded array as people read it: a number, bars, or a small plot.
+ * One recorded array on screen: a number, bars, or a small plot.
  *
  * Bars keep their scale over the rows around, so that what grows is seen to grow.
  */
@@ -19,16 +19,16 @@ const PLOT_WIDTH = 240;
 const PLOT_HEIGHT = 44;
 
 /** Return a view of a value of this form. `meanings`: of a discrete action. */
-export function valueViewOf(value: Value, meanings: readonly string[]): ValueView {
+export function createValueView(value: Value, meanings: readonly string[]): ValueView {
   const { name, dtype, shape, isSummary } = value;
   const form = [dtype, shape.length ? shape.join("\u00d7") : ""].join(" ").trim();
   const body = isSummary
-    ? summaryOf()
+    ? createSummary()
     : value.numbers.length === 1
-      ? numberOf(value, name === "action" ? meanings : [])
+      ? createNumber(value, name === "action" ? meanings : [])
       : value.numbers.length <= MAX_BARS
-        ? barsOf(value)
-        : plotOf();
+        ? createBars(value)
+        : createPlot();
   return {
     el: make(
       "section",
@@ -40,7 +40,7 @@ export function valueViewOf(value: Value, meanings: readonly string[]): ValueVie
   };
 }
 
-function numberOf({ dtype }: Value, meanings: readonly string[]): ValueView {
+function createNumber({ dtype }: Value, meanings: readonly string[]): ValueView {
   const el = make("output", { class: "rv-number" });
   const update = ({ numbers }: Value) => {
     const number = numbers[0]!;
@@ -51,7 +51,7 @@ function numberOf({ dtype }: Value, meanings: readonly string[]): ValueView {
   return { el, update };
 }
 
-function summaryOf(): ValueView {
+function createSummary(): ValueView {
   const el = make("output", { class: "rv-number" });
   return {
     el,
@@ -62,7 +62,7 @@ function summaryOf(): ValueView {
   };
 }
 
-function barsOf({ numbers }: Value): ValueView {
+function createBars({ numbers }: Value): ValueView {
   const rows = Array.from(numbers, (_, index) => {
     const bar = make("i", {});
     const text = make("output", {});
@@ -87,7 +87,7 @@ function barsOf({ numbers }: Value): ValueView {
 }
 
 /** A bar for each number, from zero up or down. */
-function plotOf(): ValueView {
+function createPlot(): ValueView {
   const canvas = make("canvas", {
     class: "rv-small-plot",
     width: 2 * PLOT_WIDTH,

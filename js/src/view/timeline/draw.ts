@@ -27,7 +27,7 @@ export function fillTrace(
   colour: string,
 ): void {
   if (!Number.isFinite(trace.min)) return;
-  // An area stands on zero, or hangs from it.
+  // An area reaches from zero up or down.
   const [min, max] = [Math.min(0, trace.min), Math.max(0, trace.max)];
   const y = scaleOf({ ...trace, min, max }, area);
   const zero = min === max ? area.bottom : y(0);
@@ -114,7 +114,7 @@ export function drawEnds(
     const mark = bits[x]!;
     if (mark & TERMINATED) {
       context.fillStyle = colours.terminated;
-      // Taller than the other mark: both may stand in one column.
+      // Taller than the other mark: both may be in one column.
       context.fillRect(x - width / 2, top, width, height);
     }
     if (mark & TRUNCATED) {

@@ -5,15 +5,20 @@
 
 import type { Thumbnails } from "../../decode/thumbnails.ts";
 import { CHUNK_ROWS } from "../../protocol/messages.ts";
-import { columnOf, marksOf, traceOf } from "../../recording/downsample.ts";
+import { columnOf, marksOf, minMaxPerPixel } from "../../recording/downsample.ts";
 import { nameOfEnv } from "../../recording/env-names.ts";
 import type { Scalar } from "../../recording/scalars.ts";
 import type { Session } from "../../session/session.ts";
 import { listen, make, setAttribute, setText } from "../dom.ts";
 import { formatValue } from "../format.ts";
 import { drawEnds, drawSegments, fillBand, fillTrace, strokeTrace } from "./draw.ts";
-import { hoverOf } from "./tooltip.ts";
-import { choiceOf, isSpread, nameOfScalar, scalarsOf } from "./trace-picker.ts";
+import { createTooltip } from "./tooltip.ts";
+import {
+  createTracePicker,
+  isSpread,
+  nameOfScalar,
+  scalarsOf,
+} from "./trace-picker.ts";
 
 export interface Timeline {
   el: HTMLElement;
@@ -27,12 +32,12 @@ const LANE_PX = 12;
 const BUFFER_PX = 3;
 const PAD_PX = 4;
 
-export function timelineOf(
+export function createTimeline(
   session: Session,
   thumbnails: Thumbnails,
   signal: AbortSignal,
 ): Timeline {
-  const { store, clock, marks, looks, columns } = session;
+  const { store, clock, marks, viewOptions, scalars } = session;
   const canvas = make("canvas", { class: "rv-trace", "aria-hidden": "true" });
   const scrub = make("input", {
     type: "range",
@@ -46,7 +51,7 @@ export function timelineOf(
   });
   const who = make("span", { class: "rv-who" });
   const keys = make("span", { class: "rv-keys" });
-  const choice = choiceOf(session, signal);
+  const choice = createTracePicker(session, signal);
   const legend = make(
     "div",
     { class: "rv-legend" },
@@ -63,16 +68,18 @@ export function timelineOf(
 
   /** The env whose numbers are drawn, or null for the mean over all. */
   const envOf = () =>
-    marks.selection.length === 1 && !isSpread(looks.now) ? marks.selection[0]! : null;
-  const shown = () => scalarsOf(looks.now.trace);
+    marks.selection.length === 1 && !isSpread(viewOptions.now)
+      ? marks.selection[0]!
+      : null;
+  const shown = () => scalarsOf(viewOptions.now.trace);
   /** Reads a scalar of that env by row, or the mean. */
   const readerOf = (scalar: Scalar): ((row: number) => number) => {
     const env = envOf();
     if (env !== null) {
-      const read = columns.read(scalar);
+      const read = scalars.read(scalar);
       return (row) => read(row, env);
     }
-    const { mean, numRows } = columns.spread(scalar);
+    const { mean, numRows } = scalars.spread(scalar);
     return (row) => (row < numRows ? mean[row]! : Number.NaN);
   };
   const values = new Map<string, HTMLElement>();
@@ -89,7 +96,7 @@ export function timelineOf(
     );
   };
   makeKeys();
-  looks.onChange.on(makeKeys, signal);
+  viewOptions.onChange.on(makeKeys, signal);
 
   const update = () => {
     const [first, stop] = clock.bounds;
@@ -136,23 +143,23 @@ export function timelineOf(
       line: colour("--rv-line"),
       text: colour("--rv-muted"),
     });
-    const scalars = shown();
-    for (const scalar of [...scalars].reverse()) {
-      columns.want(scalar);
-      const trace = traceOf(readerOf(scalar), first, stop, w);
+    const drawn = shown();
+    for (const scalar of [...drawn].reverse()) {
+      scalars.want(scalar);
+      const trace = minMaxPerPixel(readerOf(scalar), first, stop, w);
       const kind = kindOf(scalar);
-      const isArea = kind === "total" && scalars.length > 1;
-      if (isSpread(looks.now)) {
-        const { mean, low, high, deviation } = columns.spread(scalar);
-        const isRange = looks.now.over === "range";
+      const isArea = kind === "total" && drawn.length > 1;
+      if (isSpread(viewOptions.now)) {
+        const { mean, low, high, deviation } = scalars.spread(scalar);
+        const isRange = viewOptions.now.over === "range";
         const lower = (row: number) =>
           isRange ? low[row]! : mean[row]! - deviation[row]!;
         const upper = (row: number) =>
           isRange ? high[row]! : mean[row]! + deviation[row]!;
         const range = fillBand(
           context,
-          traceOf(lower, first, stop, w),
-          traceOf(upper, first, stop, w),
+          minMaxPerPixel(lower, first, stop, w),
+          minMaxPerPixel(upper, first, stop, w),
           area,
           colour(kind === "total" ? "--rv-return" : `--rv-${kind}-band`),
         );
@@ -227,7 +234,7 @@ export function timelineOf(
     },
     { passive: false },
   );
-  hoverOf({ session, thumbnails, plot, rowAt, scalars: shown, readerOf, signal });
+  createTooltip({ session, thumbnails, plot, rowAt, scalars: shown, readerOf, signal });
   return { el, redraw, update };
 }
 

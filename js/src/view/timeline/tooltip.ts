@@ -1,4 +1,4 @@
-/** What stands under the pointer on the timeline: numbers, and a small picture. */
+/** What is under the pointer on the timeline: numbers, and a small picture. */
 
 import type { Thumbnail, Thumbnails } from "../../decode/thumbnails.ts";
 import type { Scalar } from "../../recording/scalars.ts";
@@ -8,7 +8,7 @@ import { formatCount, formatValue } from "../format.ts";
 import { inspectedEnv } from "../panels/inspector.ts";
 import { nameOfScalar } from "./trace-picker.ts";
 
-export interface HoverParts {
+export interface TooltipParts {
   session: Session;
   thumbnails: Thumbnails;
   plot: HTMLElement;
@@ -18,7 +18,7 @@ export interface HoverParts {
   signal: AbortSignal;
 }
 
-export function hoverOf(parts: HoverParts): void {
+export function createTooltip(parts: TooltipParts): void {
   const { session, thumbnails, plot, rowAt, scalars, readerOf, signal } = parts;
   const { store, marks } = session;
   const text = make("span", { class: "rv-hint-text" });

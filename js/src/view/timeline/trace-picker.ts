@@ -1,12 +1,12 @@
-/** Which scalars the timeline draws, and of whom: two lists to choose from. */
+/** Which scalars the timeline draws, and of which envs: two lists. */
 
 import type { DataField } from "../../protocol/messages.ts";
-import { keyOf, type Scalar } from "../../recording/scalars.ts";
+import { type Scalar, scalarKey } from "../../recording/scalars.ts";
 import type { Session } from "../../session/session.ts";
-import type { Look } from "../../session/view-options.ts";
+import type { OptionValues } from "../../session/view-options.ts";
 import { listen, make, setText } from "../dom.ts";
 
-/** Reward and return, as a recording begins to be looked at. */
+/** Reward and return: the default. */
 const BOTH = "reward+return";
 const OVERS = [
   ["tile", "selected tile"],
@@ -17,7 +17,7 @@ const OVERS = [
 const MAX_NUMBERS = 32;
 
 /** Whether the spread over all envs is drawn, and not one of them. */
-export function isSpread({ over }: Look): boolean {
+export function isSpread({ over }: OptionValues): boolean {
   return over !== "tile";
 }
 
@@ -32,15 +32,15 @@ export function scalarsOf(trace: string): Scalar[] {
   });
 }
 
-/** As people read it: the only number of an array is called like the array. */
+/** A scalar's name on screen: the only number of an array has the array's name. */
 export function nameOfScalar(scalar: Scalar, { store }: Session): string {
   const shape = store.manifest?.data?.find((one) => one.name === scalar.name)?.shape;
   const isAlone = shape?.every((n) => n === 1);
-  return isAlone ? scalar.name : keyOf(scalar);
+  return isAlone ? scalar.name : scalarKey(scalar);
 }
 
-export function choiceOf(session: Session, signal: AbortSignal) {
-  const { looks, store } = session;
+export function createTracePicker(session: Session, signal: AbortSignal) {
+  const { viewOptions, store } = session;
   const trace = make("select", {
     class: "rv-pick rv-pick-trace",
     "aria-label": "Trace",
@@ -51,8 +51,8 @@ export function choiceOf(session: Session, signal: AbortSignal) {
     { class: "rv-pick", "aria-label": "Of", title: "Of whom it is drawn" },
     ...OVERS.map(([value, text]) => make("option", { value }, text)),
   );
-  listen(trace, "change", signal, () => looks.set({ trace: trace.value }));
-  listen(over, "change", signal, () => looks.set({ over: over.value }));
+  listen(trace, "change", signal, () => viewOptions.set({ trace: trace.value }));
+  listen(over, "change", signal, () => viewOptions.set({ over: over.value }));
   const fault = make("span", { class: "rv-wrong", role: "alert" });
   let offered = "";
   const update = () => {
@@ -64,10 +64,10 @@ export function choiceOf(session: Session, signal: AbortSignal) {
         ...options.map(([value, text]) => make("option", { value }, text)),
       );
     }
-    if (trace.value !== looks.now.trace) trace.value = looks.now.trace;
-    if (over.value !== looks.now.over) over.value = looks.now.over;
+    if (trace.value !== viewOptions.now.trace) trace.value = viewOptions.now.trace;
+    if (over.value !== viewOptions.now.over) over.value = viewOptions.now.over;
     over.hidden = store.steps.numEnvs < 2;
-    setText(fault, session.columns.fault(scalarsOf(looks.now.trace)[0]!));
+    setText(fault, session.scalars.fault(scalarsOf(viewOptions.now.trace)[0]!));
   };
   return { el: make("span", { class: "rv-choice" }, trace, over, fault), update };
 }
