@@ -26,7 +26,7 @@ export const OVERLAYS = [
   { name: "action", text: "Action" },
   { name: "reward", text: "Reward" },
   { name: "return", text: "Return" },
-  { name: "done", text: "Done badge" },
+  { name: "done", text: "End badge" },
   { name: "missing", text: "Missing terminal picture" },
 ] as const;
 export type OverlayName = (typeof OVERLAYS)[number]["name"];

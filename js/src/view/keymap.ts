@@ -47,7 +47,7 @@ export interface Binding {
 export const BINDINGS: readonly Binding[] = [
   { key: "Space", codes: [" "], action: "toggle", does: "play or pause" },
   { key: "←", codes: ["ArrowLeft"], action: "back", does: "one row back" },
-  { key: "→", codes: ["ArrowRight"], action: "forward", does: "one row on" },
+  { key: "→", codes: ["ArrowRight"], action: "forward", does: "next row" },
   {
     key: "Shift+←",
     codes: ["ArrowLeft"],

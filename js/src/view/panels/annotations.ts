@@ -63,8 +63,8 @@ export function createAnnotations(
     class: "rv-field rv-own-label",
     autocomplete: "off",
     maxlength: 60,
-    placeholder: "own label",
-    "aria-label": "Own label for this episode",
+    placeholder: "custom label",
+    "aria-label": "Custom label for this episode",
   });
   const list = make("ul", { class: "rv-bookmarks", "aria-label": "Bookmarks" });
   const labelling = make("div", { class: "rv-line" }, whose, chips, own);

@@ -43,6 +43,9 @@ const BEYOND = 4;
 /** While rows come, the list is made anew no more often. */
 const RENEW_MS = 500;
 
+/** Which episodes of the list are shown side by side. */
+type Choice = "best" | "worst" | "in list order" | "failures";
+
 interface TableLine {
   el: HTMLElement;
   go: HTMLButtonElement;
@@ -135,11 +138,11 @@ export function createEpisodeTable(
     howMany,
     button("best", () => show("best")),
     button("worst", () => show("worst")),
-    button("first listed", () => show("first listed")),
+    button("in list order", () => show("in list order")),
     button("failures", () => show("failures")),
     make("span", { class: "rv-facts" }, "of this list"),
   );
-  const show = (which: "best" | "worst" | "first listed" | "failures") => {
+  const show = (which: Choice) => {
     const { episodes } = store.recorded.steps;
     renew();
     const most = Math.max(
@@ -149,7 +152,7 @@ export function createEpisodeTable(
     const chosen =
       which === "failures"
         ? failuresOf(episodes, numbers).slice(0, MOST_TILES)
-        : which === "first listed"
+        : which === "in list order"
           ? [...numbers.subarray(0, most)]
           : bestOf(episodes, numbers, most, which === "best");
     if (!chosen.length) {
@@ -159,8 +162,7 @@ export function createEpisodeTable(
       );
       return;
     }
-    const counted = `${chosen.length} ${which}`;
-    const title = which === "failures" ? counted : `${counted} episodes`;
+    const title = titleOf(chosen.length, which);
     session.arrange(
       showChosen(episodes, chosen, title, (env) =>
         nameOfEnv(store.recorded.manifest, env),
@@ -429,4 +431,11 @@ export function createEpisodeTable(
       return !el.hidden;
     },
   };
+}
+
+function titleOf(count: number, choice: Choice): string {
+  if (choice === "failures") return `${count} failures`;
+  return choice === "in list order"
+    ? `${count} episodes in list order`
+    : `${count} ${choice} episodes`;
 }

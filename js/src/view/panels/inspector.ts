@@ -188,10 +188,10 @@ function describeEnds(kind: number, ends: number): string {
   const parts = [];
   if (ends & TERMINATED) parts.push("terminated");
   if (ends & TRUNCATED) parts.push("truncated");
-  if (kind === RESET) parts.push("reset");
+  if (kind === RESET) parts.push("starts here");
   if (kind === IDLE) parts.push("not stepped");
   if (kind === TERMINAL_MISSING) parts.push("no terminal picture");
-  return parts.join(", ") || "goes on";
+  return parts.join(", ") || "continues";
 }
 
 function asText(value: unknown): string {
