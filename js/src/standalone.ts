@@ -1,7 +1,7 @@
 /**
  * The page without a kernel: plays what is stored in its own document.
  *
- * rollout_viewer/_html.py writes an element `[data-rollout-viewer]` and a script
+ * rollout_viewer/_export/html.py writes an element `[data-rollout-viewer]` and a script
  * `.rollout-viewer-message` for each message: JSON with its buffers in base64.
  */
 

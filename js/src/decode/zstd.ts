@@ -2,14 +2,15 @@
  * zstd frames to pixels: zstddec's wasm behind fixed buffers, else fzstd.
  *
  * Records come without their zstd frame header, which is the same for all frames of a
- * size (_codec.py). One destination and one source buffer, grown to the largest frame
- * seen, never freed: decoding allocates nothing. Sizes are checked before and after.
+ * size (rollout_viewer/_frames/chunk.py). One destination and one source buffer, grown
+ * to the largest frame seen, never freed: decoding allocates nothing. Sizes are checked
+ * before and after.
  */
 
 import { decompress } from "fzstd";
 import wasm from "zstddec-wasm";
 
-/** As rollout_viewer/_codec.py has it. */
+/** As rollout_viewer/_frames/chunk.py has it. */
 const MAX_FRAME_BYTES = 1 << 28;
 const HEADER_BYTES = 9;
 

@@ -1,8 +1,9 @@
 /**
  * The messages between kernel and page, and the constants in them.
  *
- * The specification is the docstring of rollout_viewer/_protocol.py; that of the
- * chunks is the one of _codec.py. Wire fields keep their Python names.
+ * The specification is the docstring of rollout_viewer/_page/protocol.py; that of the
+ * chunks is the one of rollout_viewer/_frames/chunk.py. Wire fields keep their Python
+ * names.
  */
 
 export const PROTOCOL = 1;

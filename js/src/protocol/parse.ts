@@ -1,8 +1,8 @@
 /**
  * Buffers of messages to typed arrays: step rows, numbers, chunks.
  *
- * The format is that of rollout_viewer/_protocol.py, of chunks that of _codec.py. The
- * only file that knows DataView.
+ * The format is that of rollout_viewer/_page/protocol.py, of chunks that of
+ * rollout_viewer/_frames/chunk.py. The only file that knows DataView.
  */
 
 import {

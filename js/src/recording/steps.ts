@@ -1,8 +1,8 @@
 /**
  * Step data of every row, and what follows from it: episodes and returns.
  *
- * The rule of rollout_viewer/_rows.py: an episode begins at a reset, or at a step
- * while none runs; it ends with its end, or before the next one begins. Grows by
+ * The rule of rollout_viewer/_recording/rows.py: an episode begins at a reset, or at a
+ * step while none runs; it ends with its end, or before the next one begins. Grows by
  * doubling, so that views handed out earlier stay right for the rows they had.
  */
 
