@@ -19,29 +19,23 @@ export interface ActionParts {
   table: EpisodeTable;
 }
 
-export function createActions({
-  session,
-  root,
-  grid,
-  help,
-  annotations,
-  table,
-}: ActionParts): Record<Action, () => void> {
-  const { clock, marks, store, viewOptions } = session;
+export function createActions(parts: ActionParts): Record<Action, () => void> {
+  return {
+    ...createPlayback(parts),
+    ...createTileActions(parts),
+    ...createPanelActions(parts),
+  };
+}
+
+/** The playhead: where it is, how fast it moves, and between which rows. */
+function createPlayback({ session }: ActionParts) {
+  const { clock, marks, store } = session;
   const stepToEnd = (direction: 1 | -1) => {
     const env = marks.selection.length === 1 ? marks.selection[0]! : null;
     const row = store.steps.findEnd(clock.row, direction, env);
     if (row !== null && row >= store.firstRow) clock.step(row - clock.row);
   };
-  const selectTile = (by: 1 | -1) => {
-    const envs = [...new Set((store.manifest?.slots ?? []).map((slot) => slot.env))];
-    if (!envs.length) return;
-    const now = envs.indexOf(marks.selection[0] ?? -1);
-    const next = now < 0 ? (by > 0 ? 0 : envs.length - 1) : now + by;
-    marks.select([envs[(next + envs.length) % envs.length]!]);
-    if (grid.opened !== null) actions.open();
-  };
-  const actions: Record<Action, () => void> = {
+  return {
     toggle: () => clock.toggle(),
     back: () => clock.step(-1),
     forward: () => clock.step(1),
@@ -63,6 +57,46 @@ export function createActions({
     unmark: () => clock.unmark(),
     loop: () => clock.setLoop(nextLoop(clock)),
     follow: () => clock.follow(!clock.isFollowing),
+    slower: () =>
+      clock.setSpeed(SPEEDS.findLast((speed) => speed < clock.speed) ?? clock.speed),
+    faster: () =>
+      clock.setSpeed(SPEEDS.find((speed) => speed > clock.speed) ?? clock.speed),
+  };
+}
+
+/** Which tile is selected, which is opened, and how large all of them are. */
+function createTileActions({ session, grid }: ActionParts) {
+  const { marks, store } = session;
+  const { zoom } = grid;
+  const slots = () => store.manifest?.slots ?? [];
+  const open = () => {
+    const env = marks.selection[0] ?? slots()[0]?.env;
+    const slot = slots().findIndex((one) => one.env === env);
+    if (slot >= 0) grid.open(slot);
+  };
+  const selectTile = (by: 1 | -1) => {
+    const envs = [...new Set(slots().map((slot) => slot.env))];
+    if (!envs.length) return;
+    const now = envs.indexOf(marks.selection[0] ?? -1);
+    const next = now < 0 ? (by > 0 ? 0 : envs.length - 1) : now + by;
+    marks.select([envs[(next + envs.length) % envs.length]!]);
+    if (grid.opened !== null) open();
+  };
+  return {
+    open,
+    nextTile: () => selectTile(1),
+    previousTile: () => selectTile(-1),
+    zoomIn: () => zoom.set(zoom.factor * ZOOM_IN),
+    zoomOut: () => zoom.set(zoom.factor * ZOOM_OUT),
+    zoomReset: () => zoom.reset(),
+  };
+}
+
+/** What is shown beside the tiles, bookmarks too; `leave` closes one part after another. */
+function createPanelActions(parts: ActionParts) {
+  const { session, root, grid, help, annotations, table } = parts;
+  const { marks, viewOptions } = session;
+  return {
     bookmark: () => {
       const { row } = session.place();
       if (!marks.bookmarks.includes(row)) marks.toggleBookmark(row);
@@ -73,28 +107,13 @@ export function createActions({
       if (marks.bookmarks.includes(row)) marks.toggleBookmark(row);
     },
     episodes: () => table.toggle(),
-    slower: () =>
-      clock.setSpeed(SPEEDS.findLast((speed) => speed < clock.speed) ?? clock.speed),
-    faster: () =>
-      clock.setSpeed(SPEEDS.find((speed) => speed > clock.speed) ?? clock.speed),
     labels: () => {
       root.classList.toggle("rv-no-labels");
     },
     inspect: () => viewOptions.set({ isInspecting: !viewOptions.now.isInspecting }),
-    zoomIn: () => grid.zoom.set(grid.zoom.factor * ZOOM_IN),
-    zoomOut: () => grid.zoom.set(grid.zoom.factor * ZOOM_OUT),
-    zoomReset: () => grid.zoom.reset(),
-    nextTile: () => selectTile(1),
-    previousTile: () => selectTile(-1),
     full: () => {
       if (document.fullscreenElement === root) document.exitFullscreen();
       else root.requestFullscreen?.().catch(session.fail);
-    },
-    open: () => {
-      const slots = store.manifest?.slots ?? [];
-      const env = marks.selection[0] ?? slots[0]?.env;
-      const slot = slots.findIndex((one) => one.env === env);
-      if (slot >= 0) grid.open(slot);
     },
     leave: () => {
       if (help.isOpen) help.toggle(false);
@@ -105,5 +124,4 @@ export function createActions({
     },
     help: () => help.toggle(),
   };
-  return actions;
 }
