@@ -33,10 +33,10 @@ export function redrawOnChange(parts: RedrawParts): void {
     refresh();
     redraw();
   };
-  const play = createTicker(clock, player, signal);
+  const tick = createTicker(clock, player, signal);
   let range = "";
   clock.onChange.on(() => {
-    if (clock.isPlaying) play();
+    if (clock.isPlaying) tick();
     else player.update();
     if (range !== String(clock.range)) {
       range = String(clock.range);
@@ -80,18 +80,24 @@ function createRedraw(
 }
 
 /** Return what starts to draw rows as they are due, until the clock pauses. */
-function createTicker(clock: Clock, player: Player, signal: AbortSignal): () => void {
+export function createTicker(
+  clock: Clock,
+  player: Pick<Player, "update">,
+  signal: AbortSignal,
+): () => void {
   let frame = 0;
   const onFrame = (now: number) => {
     frame = 0;
     clock.tick(now);
     player.update(now);
-    if (clock.isPlaying) frame = requestAnimationFrame(onFrame);
+    if (clock.isPlaying) tick();
   };
-  signal.addEventListener("abort", () => cancelAnimationFrame(frame));
-  return () => {
+  const tick = () => {
+    // One at a time: a row that is due asks for the next frame too.
     frame ||= requestAnimationFrame(onFrame);
   };
+  signal.addEventListener("abort", () => cancelAnimationFrame(frame));
+  return tick;
 }
 
 /** Redraw in another size, and in another theme, which may change at any time. */
