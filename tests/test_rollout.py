@@ -14,7 +14,7 @@ from rollout_viewer import _rollout
 from rollout_viewer._errors import UnsupportedEnvError
 from rollout_viewer._rollout import record, rollout
 from rollout_viewer.testing import CountingEnv, counting_frame
-from tests.test_gymnasium import episodes, table, vector
+from tests.row_model import episodes, table, vector
 
 
 def kinds(cache, env=0):
