@@ -17,7 +17,7 @@ from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recording.rows import Kind, Rows
 from rollout_viewer.sources._record import record
 from rollout_viewer.testing import CountingEnv, counting_frame, read_count
-from tests.test_gymnasium import episodes, table, vector
+from tests.row_model import episodes, table, vector
 
 
 class Simulator:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rollout_viewer.testing import counting_frames
-from tests.browser.test_lab_viewer import HEIGHT, PIXELS_JS, WIDTH, Viewer
+from tests.browser.driver import HEIGHT, PIXELS_JS, WIDTH, Viewer
 
 RECORD = """
 import numpy as np
