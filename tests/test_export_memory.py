@@ -19,7 +19,7 @@ CHILD = """
 import gc, pathlib, sys, warnings
 import numpy as np
 from rollout_viewer._cache import FrameCache
-from rollout_viewer._open import open_path
+from rollout_viewer._cache.open import open_path
 
 warnings.simplefilter("ignore")
 

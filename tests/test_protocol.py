@@ -68,7 +68,7 @@ def messages():
         (
             0,
             slot,
-            piece_message(cache._recording, 0, slot, 0, cache.num_rows, pytest.fail),
+            piece_message(cache.recording, 0, slot, 0, cache.num_rows, pytest.fail),
         )
         for slot in range(2)
     ]

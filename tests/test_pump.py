@@ -106,7 +106,7 @@ def test_a_page_gets_the_manifest_and_then_everything_once():
     assert [m.content["seq"] for m in page.data] == list(range(len(page.data)))
     assert sorted(page.chunks()) == [(b, s) for b in range(3) for s in range(2)]
     for (block, slot), chunk in page.chunks().items():
-        assert chunk == cache._recording.chunk(block, slot)
+        assert chunk == cache.recording.chunk(block, slot)
     steps = np.concatenate([np.frombuffer(m.buffers[2]) for m in page.data])
     np.testing.assert_array_equal(steps.reshape(75, 2), cache.scalars["reward"])
     assert not page.errors
@@ -125,7 +125,7 @@ def test_rows_that_come_later_travel_as_pieces():
     record(cache, CHUNK_ROWS)
     page.step()
     for (block, slot), chunk in page.chunks().items():
-        assert chunk == cache._recording.chunk(block, slot)
+        assert chunk == cache.recording.chunk(block, slot)
 
 
 def test_a_page_that_comes_again_gets_everything_again():

@@ -17,7 +17,7 @@ from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recording.rows import Kind, Rows
 from rollout_viewer.sources._record import record
 from rollout_viewer.testing import CountingEnv, counting_frame, read_count
-from tests.test_gymnasium import episodes, table, vector
+from tests.row_model import episodes, table, vector
 
 
 class Simulator:
@@ -509,7 +509,9 @@ def test_without_a_logger_a_dump_goes_to_the_viewers_folder(tmp_path):
 
 def test_the_viewer_is_made_once_and_bound_to_logger_and_tag(monkeypatch):
     # The page is not what this is about, and not built everywhere.
-    monkeypatch.setattr("rollout_viewer._viewer.widget._bundle", lambda name: "")
+    monkeypatch.setattr(
+        "rollout_viewer._viewer.widget.read_bundle", lambda name, where: ""
+    )
     logger = ListLogger()
     env = record(CountingEnv([2]), logger=logger, tag="count")
     env.reset()
@@ -523,7 +525,9 @@ def test_the_viewer_is_made_once_and_bound_to_logger_and_tag(monkeypatch):
 
 
 def test_the_last_line_of_a_notebooks_cell_shows_the_viewer(monkeypatch):
-    monkeypatch.setattr("rollout_viewer._viewer.widget._bundle", lambda name: "")
+    monkeypatch.setattr(
+        "rollout_viewer._viewer.widget.read_bundle", lambda name, where: ""
+    )
     monkeypatch.setattr(recorder_module, "is_notebook", lambda: True)
     for env in (CountingEnv([2]), vector(AutoresetMode.NEXT_STEP, [2])):
         recorded = record(env)

@@ -23,7 +23,7 @@ from rollout_viewer.testing import counting_frames, read_count
 def page_bundle(monkeypatch):
     """A checkout without its page built can still test the Python side."""
     for module in (widget, html):
-        monkeypatch.setattr(module, "_bundle", lambda name: f"/* {name} */")
+        monkeypatch.setattr(module, "read_bundle", lambda name, where: f"/* {name} */")
 
 
 def recording(num_rows=40, num_envs=4, **options):
@@ -517,7 +517,7 @@ def test_compared_recordings_stand_side_by_side_and_the_shorter_ends(tmp_path):
     manifest = viewer._manifest()
     assert manifest["groups"] == [["before", 0, 2], ["after", 2, 2], ["file", 4, 2]]
     assert manifest["columns"] == 2
-    folder = cache._recording.path.parent
+    folder = cache.recording.path.parent
     viewer.let_go()
     viewer._pump._thread.join(10)
     del viewer, cache

@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 STATIC = {"rollout_viewer/static/widget.js", "rollout_viewer/static/widget.css"}
 # made by tools; a clone has none of it
 NOT_CLONED = shutil.ignore_patterns(
-    *(".git", ".venv", "node_modules", "static", "__pycache__", "build", "dist"),
+    *(".git", ".venv*", "node_modules", "static", "__pycache__", "build", "dist"),
     *("demo", ".*_cache", "*.egg-info"),
 )
 

@@ -6,10 +6,11 @@
  * them, and saved to Python only while Python observes them.
  */
 
-import type { Loop } from "./clock.ts";
-import { keep, recall } from "./kept.ts";
-import type { FromKernel, WireBuffer } from "./protocol.ts";
-import { lookedAt, openSession, type Session } from "./session.ts";
+import type { Loop } from "./playback/clock.ts";
+import type { FromKernel, WireBuffer } from "./protocol/messages.ts";
+import { loadState, saveState } from "./session/saved-state.ts";
+import { allVisibleSlots, openSession, type Session } from "./session/session.ts";
+import { isSame } from "./util/same.ts";
 import { mountViewer } from "./view/viewer.ts";
 
 /** The part of anywidget's model that is used. */
@@ -33,10 +34,10 @@ interface RenderOptions {
   signal?: AbortSignal;
 }
 
-/** A model that nobody has looked at for so long keeps no pictures. */
+/** A model without a view for so long keeps no pictures. */
 const UNSEEN_MS = 30_000;
-/** How often the playhead is told while it moves. */
-const TELL_MS = 200;
+/** How often the playhead is reported while it moves. */
+const REPORT_MS = 200;
 const ASK_MS = 40;
 
 /** What anywidget asks of a widget's module; called once for each model. */
@@ -72,7 +73,7 @@ export function connect(model: Model, signal: AbortSignal): Session {
     session.take(message, buffers),
   );
   followTraits(model, session, on, signal);
-  // The kernel went, or came back: only its answer tells.
+  // The kernel ended or came back: only its answer shows which.
   on("comm_live_update", () => {
     session.cut(true);
     session.feed.hello();
@@ -80,10 +81,10 @@ export function connect(model: Model, signal: AbortSignal): Session {
   let unseenMs = 0;
   // A chunk that is missing may be on its way: asked for later, by time.
   const timer = setInterval(() => {
-    unseenMs = session.looked.size ? 0 : unseenMs + ASK_MS;
+    unseenMs = session.visibleSlots.size ? 0 : unseenMs + ASK_MS;
     if (unseenMs >= UNSEEN_MS && !session.isCut) session.store.chunks.clear();
     if (isKernelGone(model)) session.cut(true);
-    if (!session.isCut) session.feed.askForMissing(lookedAt(session));
+    if (!session.isCut) session.feed.askForMissing(allVisibleSlots(session));
   }, ASK_MS);
   signal.addEventListener("abort", () => {
     clearInterval(timer);
@@ -93,7 +94,7 @@ export function connect(model: Model, signal: AbortSignal): Session {
   return session;
 }
 
-/** A kernel that was shut down tells nobody; its connection shows it. */
+/** A kernel that was shut down sends nothing; its connection shows it. */
 function isKernelGone({ widget_manager: manager }: Model): boolean {
   if (!manager || typeof manager !== "object" || !("kernel" in manager)) return false;
   const kernel = manager.kernel as { isDisposed?: boolean; status?: string } | null;
@@ -109,7 +110,7 @@ function followTraits(
   const { clock, marks, store } = session;
   const setters: Record<string, (value: never) => void> = {
     playhead: (row: number) => {
-      // Before the first rows came there is nowhere to go; `ready` goes there then.
+      // Before the first rows there is no row to go to; `begin` goes there then.
       if (row !== session.place().row) session.goTo(row, null);
     },
     playing: (isPlaying: boolean) => {
@@ -133,42 +134,42 @@ function followTraits(
   const kernel: Record<string, unknown> = {};
   for (const name of Object.keys(read)) kernel[name] = model.get(name);
   const key = String(model.get("_key") ?? "");
-  const kept = recall(key);
+  const saved = loadState(key);
   const isNewer = (name: string) =>
-    kept !== null && same(kept.kernel[name], kernel[name]);
+    saved !== null && isSame(saved.kernel[name], kernel[name]);
   const observed = () => (model.get("_observed") ?? []) as string[];
 
   let isReady = false;
   // Where to go when its row has come.
-  let wanted = (isNewer("playhead") ? kept!.row : kernel.playhead) as number;
-  let isTold = false; // a change that we make ourselves comes back as an event
+  let wanted = (isNewer("playhead") ? saved!.row : kernel.playhead) as number;
+  let isReporting = false; // a change that we make ourselves comes back as an event
   for (const [name, set] of Object.entries(setters))
     on(`change:${name}`, () => {
-      if (isTold) return;
+      if (isReporting) return;
       kernel[name] = model.get(name);
       if (name === "playhead" && !isReady) wanted = model.get(name) as number;
       else set(model.get(name) as never);
     });
   for (const name of ["selection", "bookmarks"])
     setters[name]!(model.get(name) as never);
-  clock.setSpeed(isNewer("speed") ? kept!.speed : (kernel.speed as number));
-  if (kept?.range) clock.setRange(kept.range);
-  session.looks.restore(kept?.look);
-  clock.setEvery(kept?.every ?? 1);
-  clock.setLoop(isNewer("loop") ? kept!.loop : (kernel.loop as Loop));
+  clock.setSpeed(isNewer("speed") ? saved!.speed : (kernel.speed as number));
+  if (saved?.range) clock.setRange(saved.range);
+  session.viewOptions.restore(saved?.options);
+  clock.setEvery(saved?.every ?? 1);
+  clock.setLoop(isNewer("loop") ? saved!.loop : (kernel.loop as Loop));
 
-  const tell = (always: readonly string[] = []) => {
-    // Before the first rows the clock stands at 0, which nobody chose.
+  const report = (always: readonly string[] = []) => {
+    // Before the first rows the clock is at 0, which the user did not choose.
     const values = Object.keys(read)
       .filter((name) => isReady || always.includes(name))
       .map((name) => [name, read[name]!()] as const);
-    isTold = true;
+    isReporting = true;
     for (const [name, value] of values)
-      if (!same(value, model.get(name))) model.set(name, value);
-    isTold = false;
+      if (!isSame(value, model.get(name))) model.set(name, value);
+    isReporting = false;
     const wanting = [...observed(), ...always];
     const isNews = ([name, value]: readonly [string, unknown]) =>
-      wanting.includes(name) && !same(value, kernel[name]);
+      wanting.includes(name) && !isSame(value, kernel[name]);
     if (!values.some(isNews)) return;
     for (const [name, value] of values) kernel[name] = value;
     model.save_changes();
@@ -179,7 +180,7 @@ function followTraits(
     if (isReady || !manifest || !numRows) return;
     if (numRows <= Math.min(wanted, manifest.num_rows - 1)) return;
     isReady = true;
-    const isFollowing = isNewer("playhead") ? kept!.isFollowing : clock.isFollowing;
+    const isFollowing = isNewer("playhead") ? saved!.isFollowing : clock.isFollowing;
     const isMoved = isNewer("playhead") || (kernel.playhead as number) > 0;
     if (isFollowing) clock.follow();
     else if (isMoved) clock.seek(wanted);
@@ -190,22 +191,18 @@ function followTraits(
     if (isReady)
       timer ??= setTimeout(() => {
         timer = undefined;
-        tell();
-      }, TELL_MS);
+        report();
+      }, REPORT_MS);
   }, signal);
   const put = () => {
     const place = store.arrangement ? session.place().row : null;
-    if (isReady) keep(key, clock, session.looks.now, kernel, place);
+    if (isReady) saveState(key, clock, session.viewOptions.now, kernel, place);
   };
   globalThis.addEventListener?.("pagehide", put, { signal });
   signal.addEventListener("abort", () => {
     clearTimeout(timer);
     put();
   });
-  on("change:_observed", () => isReady && tell());
-  marks.onChange.on(() => tell(["selection", "bookmarks"]), signal);
-}
-
-function same(a: unknown, b: unknown): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
+  on("change:_observed", () => isReady && report());
+  marks.onChange.on(() => report(["selection", "bookmarks"]), signal);
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
-import type { ToKernel } from "../src/protocol.ts";
-import { openSession } from "../src/session.ts";
+import type { ToKernel } from "../src/protocol/messages.ts";
+import { openSession } from "../src/session/session.ts";
 import { connect, type Model } from "../src/widget.ts";
 import {
   bufferOf,
@@ -174,7 +174,7 @@ test("chunks that stay missing are asked for, each once a second", () => {
   const now = mock.method(performance, "now", () => time);
   let time = 0;
   const { model, session } = pageOf(40, 0);
-  session.looked.set({}, [0]);
+  session.visibleSlots.set({}, [0]);
 
   const asked = () => model.kinds("need").length;
   const pass = (ms: number) => {
@@ -301,11 +301,11 @@ test("a kernel that is gone is told, and what is here goes on", () => {
 
 test("a model that nobody looks at gives its pictures back", () => {
   const { session } = pageOf(10);
-  session.looked.set(session, [0]);
+  session.visibleSlots.set(session, [0]);
   mock.timers.tick(60_000);
   assert.ok(session.store.chunks.numBytes > 0);
 
-  session.looked.clear();
+  session.visibleSlots.clear();
   mock.timers.tick(60_000);
 
   assert.equal(session.store.chunks.numBytes, 0);

@@ -16,19 +16,19 @@ from rollout_viewer._errors import (
     ExportError,
     RolloutViewerError,
 )
-from rollout_viewer._export.write import TABLE_SUFFIXES, check_choice
+from rollout_viewer._export.write import TABLE_SUFFIXES, check_choice, write_clip
 from rollout_viewer._export.writers import WRITERS
 from rollout_viewer._progress import Counter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from rollout_viewer._cache.clip import Clip
+    from rollout_viewer._export.selection import Selection
     from rollout_viewer._progress import Cancel, Progress
 
 
 def dump_clip(
-    clip: Clip,
+    clip: Selection,
     logger: Any,
     tag: str,
     *,
@@ -100,7 +100,7 @@ def _takes_clips(logger: Any) -> bool:
 class _Dump:
     """One clip in one format for one logger; `watch` has on_progress and cancel."""
 
-    clip: Clip
+    clip: Selection
     logger: Any
     tag: str
     step: int | None
@@ -148,7 +148,7 @@ def _table_beside(dump: _Dump) -> list[Path]:
     """Write the table of a logger without tables to ``tables/`` in its folder."""
     stem = dump.tag if dump.step is None else f"{dump.tag}_{dump.step}"
     path = _folder_of(dump.logger) / "tables" / f"{stem}.{dump.format}"
-    return dump.clip.write(path, **dump.watch)
+    return write_clip(dump.clip, path, **dump.watch)
 
 
 @contextlib.contextmanager

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import base64
 import html
-import importlib.resources
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._errors import ExportTooLargeError, MissingDependencyError
+from rollout_viewer._errors import ExportTooLargeError
+from rollout_viewer._export.png import poster_png
+from rollout_viewer._export.selection import Selection
 from rollout_viewer._files import new_file
+from rollout_viewer._page.bundle import read_bundle
 from rollout_viewer._page.details import FieldCatalog, all_details
 from rollout_viewer._page.messages import recording_messages
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
 
-    from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._recording.reader import RecordingReader
 
 _POSTER_WIDTH_PX = 800
 _HEAD = """\
@@ -62,7 +64,7 @@ _TAIL = """\
 
 
 def write_html(
-    cache: FrameCache,
+    cache: RecordingReader,
     path: str | os.PathLike[str],
     *,
     start: int = 0,
@@ -116,10 +118,10 @@ def write_html(
         envs = [env for env in envs if env not in blind]
     head = _HEAD.format(
         title=html.escape(title),
-        css=_bundle("widget.css").replace("</style", r"<\/style"),
+        css=read_bundle("widget.css", "to_html").replace("</style", r"<\/style"),
         poster="{poster}",
     )
-    tail = _TAIL.format(script=_as_inline_script(_bundle("widget.js")))
+    tail = _TAIL.format(script=_as_inline_script(read_bundle("widget.js", "to_html")))
     messages = _messages(
         recording_messages(
             cache,
@@ -190,28 +192,14 @@ def _as_inline_script(script: str) -> str:
     return script.replace("</script", r"<\/script").replace("<!--", r"<\!--")
 
 
-def _poster(cache: FrameCache, row: int, envs: Sequence[int] | None) -> str:
+def _poster(cache: RecordingReader, row: int, envs: Sequence[int] | None) -> str:
     """Return the first row's grid as an image; nothing where there are no pictures."""
-    import imageio.v3 as imageio
-
     has_tiles = envs is None or len(envs) > 0
     if not cache.pictured_envs or not has_tiles:
         return ""
-    picture = next(iter(cache.clip(row, row + 1, envs=envs).frames()))
-    step = max(1, -(-picture.shape[1] // _POSTER_WIDTH_PX))
-    png = imageio.imwrite("<bytes>", picture[::step, ::step], extension=".png")
-    data = base64.b64encode(png).decode()
+    frame = next(Selection(cache, row, row + 1, envs).frames())
+    data = poster_png(frame, _POSTER_WIDTH_PX)
     return f'<img alt="The first row" src="data:image/png;base64,{data}">'
-
-
-def _bundle(name: str) -> str:
-    file = importlib.resources.files("rollout_viewer") / "static" / name
-    if not file.is_file():
-        raise MissingDependencyError(
-            f"to_html: expected the page's code in {str(file)!r}, got nothing: this "
-            "checkout was not built. Run: make setup"
-        )
-    return file.read_text("utf-8")
 
 
 def _round_up(megabytes: float) -> int:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from rollout_viewer._cache.clip import Clip
+    from rollout_viewer._export.selection import Selection
     from rollout_viewer._files import NewFile
     from rollout_viewer._progress import Counter
     from rollout_viewer._recording.query import Moment
@@ -39,7 +39,7 @@ class ExportJob:
     options: dict[str, Any]
     progress: Counter
 
-    def frames(self, clip: Clip) -> Iterator[Frame]:
+    def frames(self, clip: Selection) -> Iterator[Frame]:
         """Give the frames of a clip, each valid until the next, and count them."""
         draw = self._labeller(clip)
         frames = clip.frames(copy=False)
@@ -53,7 +53,7 @@ class ExportJob:
         """Give a temporary file that becomes `path`."""
         return new_file(path, where=self.where, overwrite=self.overwrite)
 
-    def _labeller(self, clip: Clip) -> Callable[[Frame, int], Frame] | None:
+    def _labeller(self, clip: Selection) -> Callable[[Frame, int], Frame] | None:
         if self.labels is False:
             return None
         from rollout_viewer._export.labels import Labels

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from rollout_viewer._cache.marked import label_texts
 from rollout_viewer._errors import RowError, ShapeError
+from rollout_viewer._recording.annotations import label_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._recording.reader import RecordingReader
 
     Texts = npt.NDArray[np.str_]
 
@@ -48,7 +48,7 @@ class Table:
     """The lines of rows `start` to `stop` of some envs, by row and then by env."""
 
     def __init__(
-        self, cache: FrameCache, start: int, stop: int, envs: Sequence[int]
+        self, cache: RecordingReader, start: int, stop: int, envs: Sequence[int]
     ) -> None:
         self._cache = cache
         self._start, self._stop = start, stop

@@ -15,8 +15,8 @@ from rollout_viewer._export.provenance import container_tags
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rollout_viewer._cache.clip import Clip
     from rollout_viewer._export.job import ExportJob
+    from rollout_viewer._export.selection import Selection
     from rollout_viewer._export.table import Column, Table
 
 # Small enough that a table shows its progress twice a second, and stops as soon.
@@ -25,9 +25,9 @@ _WINDOW_ROWS = 256
 _GROUP_LINES = 65_536
 
 
-def write_csv(job: ExportJob, clip: Clip, path: Path) -> Path:
+def write_csv(job: ExportJob, clip: Selection, path: Path) -> Path:
     """Write the table with a header; nothing stands where there is no value."""
-    table = clip._table()
+    table = clip.step_table()
     with (
         job.new_file(path) as file,
         file.part.open("w", newline="", encoding="utf-8") as out,
@@ -43,13 +43,13 @@ def write_csv(job: ExportJob, clip: Clip, path: Path) -> Path:
     return file.path
 
 
-def write_parquet(job: ExportJob, clip: Clip, path: Path) -> Path:
+def write_parquet(job: ExportJob, clip: Selection, path: Path) -> Path:
     """Write the table with its types; null stands where there is no value."""
     check_parquet(job.where)
     import pyarrow as pa
     from pyarrow import parquet
 
-    table = clip._table()
+    table = clip.step_table()
     schema = _schema(table, {"rollout_viewer": container_tags(clip, path)["comment"]})
     with (
         job.new_file(path) as file,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._recording.reader import RecordingReader
     from rollout_viewer._recording.step_codec import Extras
 
     Array = npt.NDArray[Any]
@@ -53,9 +53,9 @@ class FieldCatalog:
         self._fields: dict[str, dict[str, Any]] = {}
         self._segments: list[list[Any]] = []
 
-    def told(self, cache: FrameCache) -> dict[str, Any]:
+    def told(self, cache: RecordingReader) -> dict[str, Any]:
         """Return ``data``, ``meanings`` and ``segments`` of the manifest."""
-        session = str(cache._recording.meta.get("session", ""))
+        session = cache.session
         if session != self._session:
             self._session, self._num_rows, self._fields = session, 0, {}
         if cache.num_rows != self._num_rows:
@@ -68,7 +68,7 @@ class FieldCatalog:
             "segments": self._segments,
         }
 
-    def _look(self, cache: FrameCache) -> None:
+    def _look(self, cache: RecordingReader) -> None:
         last = cache.num_rows - 1
         # A recording that grows has mostly been looked at.
         looks = _NUM_LOOKS if self._num_rows < 2 else 2
@@ -89,12 +89,12 @@ class FieldCatalog:
         self._segments = _segments(cache)
 
 
-def _segments(cache: FrameCache) -> list[list[Any]]:
+def _segments(cache: RecordingReader) -> list[list[Any]]:
     """Return [name, start, stop] of runs of rows that belong to a segment.
 
     Env 0 stands for all: a segment is what episodes carry that began inside it.
     """
-    rows = cache._recording.rows
+    rows = cache.recording.rows
     runs: list[list[Any]] = []
     if rows is None or not rows.num_envs:
         return runs
@@ -108,7 +108,7 @@ def _segments(cache: FrameCache) -> list[list[Any]]:
     return runs[:_MAX_SEGMENTS]
 
 
-def details_message(cache: FrameCache, env: int, start: int) -> Message:
+def details_message(cache: RecordingReader, env: int, start: int) -> Message:
     """Return the answer to ``inspect``: all data of an env from row `start` on."""
     stop = min(start + MAX_ROWS, cache.num_rows)
     found = _Fields()
@@ -141,7 +141,9 @@ def details_message(cache: FrameCache, env: int, start: int) -> Message:
     return Message(content, found.buffers())
 
 
-def _of_row(cache: FrameCache, row: int, led_to: int) -> Iterator[tuple[str, Array]]:
+def _of_row(
+    cache: RecordingReader, row: int, led_to: int
+) -> Iterator[tuple[str, Array]]:
     if led_to >= 0 and (action := _extras(cache, led_to).get(ACTION)) is not None:
         yield ACTION, action
     for name, values in _extras(cache, row).items():
@@ -149,8 +151,8 @@ def _of_row(cache: FrameCache, row: int, led_to: int) -> Iterator[tuple[str, Arr
             yield name, values
 
 
-def _extras(cache: FrameCache, row: int) -> Extras:
-    recording = cache._recording
+def _extras(cache: RecordingReader, row: int) -> Extras:
+    recording = cache.recording
     return recording.extras(row) if 0 <= row < cache.num_rows else {}
 
 
@@ -208,7 +210,7 @@ def _as_sent(value: Array) -> Array:
 
 
 def all_details(
-    cache: FrameCache, start: int, stop: int, envs: Sequence[int] | None = None
+    cache: RecordingReader, start: int, stop: int, envs: Sequence[int] | None = None
 ) -> Iterator[Message]:
     """Yield the details of rows ``start..stop``, env after env; None: all envs."""
     for env in range(cache.num_envs) if envs is None else envs:
@@ -221,7 +223,9 @@ def all_details(
             yield message
 
 
-def column_message(cache: FrameCache, name: str, index: int, start: int) -> Message:
+def column_message(
+    cache: RecordingReader, name: str, index: int, start: int
+) -> Message:
     """Return the answer to ``column_message``: one number of a data array, of all envs.
 
     Args:
@@ -250,7 +254,9 @@ def column_message(cache: FrameCache, name: str, index: int, start: int) -> Mess
     return Message(content, [values.astype("<f4").tobytes()])
 
 
-def _fill(cache: FrameCache, name: str, index: int, start: int, values: Array) -> int:
+def _fill(
+    cache: RecordingReader, name: str, index: int, start: int, values: Array
+) -> int:
     """Put the numbers where they are known; return how many rows are done.
 
     An action stands at the row that chose it.
@@ -275,7 +281,7 @@ def _fill(cache: FrameCache, name: str, index: int, start: int, values: Array) -
     return len(values)
 
 
-def _numbers(cache: FrameCache, row: int, name: str, index: int) -> Array | None:
+def _numbers(cache: RecordingReader, row: int, name: str, index: int) -> Array | None:
     array = _extras(cache, row).get(name)
     if array is None:
         return None

@@ -23,8 +23,8 @@ from rollout_viewer._page.protocol import PROTOCOL, Message
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from rollout_viewer._cache.cache import FrameCache
-    from rollout_viewer._recording.live import AnyRecording
+    from rollout_viewer._recording.base import Recording
+    from rollout_viewer._recording.reader import RecordingReader
 
 
 _CHUNK_HEAD = struct.Struct("<III")
@@ -36,7 +36,7 @@ EXPORT_MESSAGE_BYTES = 1_000_000
 
 
 def build_manifest(
-    cache: FrameCache,
+    cache: RecordingReader,
     *,
     title: str,
     dump_folder: str | None = None,
@@ -53,7 +53,7 @@ def build_manifest(
     """Return the manifest of a recording; `slots` chooses and orders its pictures."""
     from rollout_viewer._version import __version__
 
-    recording = cache._recording
+    recording = cache.recording
     chosen = range(len(recording.slots)) if slots is None else slots
     return {
         "kind": "manifest",
@@ -88,7 +88,7 @@ def build_manifest(
 
 def data_message(
     seq: int,
-    cache: FrameCache,
+    cache: RecordingReader,
     start: int,
     stop: int,
     chunks: Iterable[tuple[int, int, bytes]],
@@ -113,7 +113,7 @@ EPISODES_AT_ONCE = 10_000
 
 
 def annotations_message(
-    cache: FrameCache, start: int, bookmarks: dict[int, str] | None
+    cache: RecordingReader, start: int, bookmarks: dict[int, str] | None
 ) -> tuple[dict[str, Any], int]:
     """Return the fields of a `data` message that tell of episodes and bookmarks.
 
@@ -129,7 +129,7 @@ def annotations_message(
     now = cache.bookmarks
     if now != (bookmarks or {}):
         fields["bookmarks"] = {str(row): note for row, note in now.items()}
-    rows = cache._recording.rows
+    rows = cache.recording.rows
     if rows is None or rows.num_told <= start:
         return fields, start
     stop = min(rows.num_told, start + EPISODES_AT_ONCE)
@@ -146,9 +146,9 @@ def annotations_message(
     return {**fields, "infos": infos, "episodes": episodes}, stop
 
 
-def step_buffers(cache: FrameCache, start: int, stop: int) -> list[bytes]:
+def step_buffers(cache: RecordingReader, start: int, stop: int) -> list[bytes]:
     """Return the four step buffers of a `data` message."""
-    rows = cache._recording.rows
+    rows = cache.recording.rows
     if rows is None:
         return [b"", b"", b"", b""]
     return [
@@ -182,7 +182,7 @@ def decode_chunks(buffer: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 
 def piece_message(
-    recording: AnyRecording,
+    recording: Recording,
     block: int,
     slot: int,
     first: int,
@@ -216,7 +216,7 @@ def piece_message(
 
 
 def recording_messages(
-    cache: FrameCache,
+    cache: RecordingReader,
     start: int = 0,
     stop: int | None = None,
     envs: Sequence[int] | None = None,
@@ -245,7 +245,7 @@ def recording_messages(
             f"rollout_viewer: expected rows within 0..{cache.num_rows}, got "
             f"{start}..{stop}. Record something first, or choose other rows."
         )
-    recording = cache._recording
+    recording = cache.recording
     unknown = sorted(set(envs or ()) - set(cache.pictured_envs))
     if unknown:
         raise RowError(

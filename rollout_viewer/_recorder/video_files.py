@@ -110,7 +110,7 @@ def shown_rows(
     All but those in which envs ended whose terminal pictures are gone: what else is
     new in such a row the next one repeats, so that no picture is left out or doubled.
     """
-    rows = cache._now.rows
+    rows = cache.recording.rows
     stop = cache.num_rows if stop is None else min(stop, cache.num_rows)
     if rows is None or start >= stop:
         return np.empty(0, np.int64)
@@ -183,7 +183,7 @@ def write_json(
         "episodes": _episodes(cache, rows),
         "recording": {
             "file": cache.path.name,
-            "session": cache._recording.meta.get("session"),
+            "session": cache.session,
             "rows": [take.start, int(rows[-1]) + 1],
         },
         "metadata": cache.metadata,

@@ -46,7 +46,6 @@ from rollout_viewer._recorder.video_segment import (
     pending_segments,
     save_pending,
 )
-from rollout_viewer._recording.live import LiveRecording
 from rollout_viewer._recording.lock import acquire
 from rollout_viewer._recording.rows import Kind
 from rollout_viewer.loggers._folder import FolderLogger
@@ -327,8 +326,7 @@ class VideoFolderRecorder:
     @property
     def _is_mine(self) -> bool:
         """False in a forked child: the parent writes its videos."""
-        recording = self.cache._recording
-        return isinstance(recording, LiveRecording) and recording.is_mine
+        return self.cache.is_mine
 
     # -- inside
 

@@ -43,7 +43,7 @@ def _finish(path: Path, where: str) -> list[Path]:
         takes = pending_segments(cache)
         if not takes:
             return []
-        told = _told_of(path.parent, cache._recording.meta.get("session"))
+        told = _told_of(path.parent, cache.session)
         written = []
         for take in takes:
             for half in path.parent.glob(f".{take.name}.*.part.mp4"):

@@ -47,12 +47,12 @@ class VideoSegment:
 
 def save_pending(cache: FrameCache, takes: Iterable[VideoSegment]) -> None:
     """Keep in the recording's file which videos are missing."""
-    cache._writable().set_meta(PENDING_KEY, [take.as_json() for take in takes])
+    cache.set_meta(PENDING_KEY, [take.as_json() for take in takes])
 
 
 def pending_segments(cache: FrameCache) -> list[VideoSegment]:
     """Return the takes whose videos are missing, as far as there are rows of them."""
-    listed = cache._recording.meta.get(PENDING_KEY) or []
+    listed = cache.get_meta(PENDING_KEY) or []
     known = set(VideoSegment.__dataclass_fields__)
     takes = [VideoSegment(**{k: v for k, v in t.items() if k in known}) for t in listed]
     return [take for take in takes if take.start < cache.num_rows]

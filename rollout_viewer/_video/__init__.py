@@ -1,12 +1,15 @@
 """Video files: frames in, one by one, and out again.
 
-`VideoWriter` streams into mp4 (H.264) and webm (VP9), `write_gif` makes a GIF in two
-passes, `VideoFile` gives the frames of any video file. Frame n of what is written is
-frame n of what was handed over: presentation times are frame numbers over the frame
-rate, no frame is dropped, merged or repeated.
+- `writer`: `VideoWriter` streams into mp4 (H.264) and webm (VP9).
+- `gif`: `write_gif` makes a GIF in one pass over the frames, or two.
+- `reader`: `VideoFile` reads the frames of any video file.
+- `encoders`: which encoder, size and frame rate.
 
-Knows encoders, colours and containers. Knows nothing of clips, environments or
-names that are taken (`_files`). The only room that imports av.
+Frame n of what is written is frame n of what was given: presentation times are frame
+numbers over the frame rate; no frame is dropped, merged or repeated.
+
+Knows encoders, colours and containers. Knows nothing of clips or environments. The only
+room that imports av.
 """
 
 from rollout_viewer._video.encoders import (

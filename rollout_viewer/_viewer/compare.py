@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rollout_viewer._cache.cache import FrameCache, open_recording
 from rollout_viewer._errors import RowError
-from rollout_viewer._recording.joined import JoinedRecording
 from rollout_viewer._recording.statements import meta_statement
 
 if TYPE_CHECKING:
@@ -65,24 +64,25 @@ def compare(caches: Mapping[str, FrameCache]) -> Compared:
                 f"rv.view: expected rows in {str(name)!r}, got an empty recording. "
                 "Compare recordings when something was recorded."
             )
+    groups, first, originals = [], 0, {}
+    for name, cache in caches.items():
+        groups.append(Group(str(name), first, cache.num_envs))
+        if _is_copied(cache):
+            originals[first] = cache
+        first += cache.num_envs
     folder = Path(tempfile.mkdtemp("-rollout_viewer"))
     try:
         joined = open_recording(
             [
                 _ended_file(cache, folder / f"{number}.rollout")
                 for number, cache in enumerate(caches.values())
-            ]
+            ],
+            originals=originals,
         )
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     weakref.finalize(joined, shutil.rmtree, folder, ignore_errors=True)
-    groups, first = [], 0
-    for name, cache in caches.items():
-        groups.append(Group(str(name), first, cache.num_envs))
-        if _is_copied(cache):
-            joined._originals.append((cache, first))
-        first += cache.num_envs
     pictured = {_num_tiles(cache) for cache in caches.values()}
     across = pictured.pop()
     is_even = not pictured and 0 < across <= _MAX_COLUMNS
@@ -103,10 +103,9 @@ def _ended_file(cache: FrameCache, path: Path) -> Path:
 
 
 def _is_copied(cache: FrameCache) -> bool:
-    recording = cache._recording
-    is_joined = isinstance(recording, JoinedRecording)
-    return cache.is_live or recording.is_temporary or is_joined
+    recording = cache.recording
+    return cache.is_live or recording.is_temporary or len(recording.paths) > 1
 
 
 def _num_tiles(cache: FrameCache) -> int:
-    return len(cache._recording.slots)
+    return len(cache.slots)

@@ -222,17 +222,19 @@ class PageStream:
             size += len(chunk)
             if size >= MESSAGE_BYTES:
                 break
-        marks, num_marks = annotations_message(cache, self._num_marks, self._bookmarks)
+        marks, num_annotations = annotations_message(
+            cache, self._num_marks, self._bookmarks
+        )
         if start == stop and not chunks and not marks:
             return False
         message = data_message(self._seq, cache, start, stop, chunks, num_rows=num_rows)
         message.content.update(marks)
-        self._num_marks = num_marks
+        self._num_marks = num_annotations
         if "bookmarks" in marks:
             self._bookmarks = {
                 int(row): note for row, note in marks["bookmarks"].items()
             }
-        message.content["kernel_nbytes"] = cache._recording.state_nbytes
+        message.content["kernel_nbytes"] = cache.recording.state_nbytes
         message.content["picture_nbytes"] = cache.nbytes
         self._num_steps = stop
         self._unread.append((self._seq, sum(map(len, message.buffers)), self._clock()))
@@ -261,7 +263,7 @@ class PageStream:
     def _due(
         self, num_rows: int, *, is_blind: bool
     ) -> Iterator[tuple[int, int, bytes]]:
-        num_slots = len(self._cache._recording.slots)
+        num_slots = len(self._cache.recording.slots)
         while self._asked:
             block, slot = self._asked.popleft()
             if slot < num_slots and block * CHUNK_ROWS < num_rows:
@@ -288,7 +290,7 @@ class PageStream:
     ) -> Iterator[tuple[int, int, bytes]]:
         first = self._sent.get((block, slot), 0)
         piece = piece_message(
-            self._cache._recording, block, slot, first, num_rows, self._tell_damage
+            self._cache.recording, block, slot, first, num_rows, self._tell_damage
         )
         if piece is not None:
             self._sent[block, slot] = first + piece[4]

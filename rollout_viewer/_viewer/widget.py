@@ -7,7 +7,6 @@ and nothing that a person does in the page waits for the kernel.
 
 from __future__ import annotations
 
-import importlib.resources
 import math
 import threading
 import uuid
@@ -22,11 +21,12 @@ import traitlets
 
 from rollout_viewer._errors import (
     CacheClosedError,
-    MissingDependencyError,
     RolloutViewerError,
     RolloutViewerWarning,
     RowError,
 )
+from rollout_viewer._export.png import poster_png
+from rollout_viewer._page.bundle import read_bundle
 from rollout_viewer._page.details import FieldCatalog, column_message, details_message
 from rollout_viewer._page.messages import build_manifest
 from rollout_viewer._page.protocol import Message
@@ -134,8 +134,8 @@ class RolloutViewer(anywidget.AnyWidget):
         self._title = tag if title is None else title
         # Who shows an empty recording wants to see it grow.
         self._is_following = self._cache.num_rows == 0
-        self._esm = _bundle("widget.js")
-        self._css = _bundle("widget.css")
+        self._esm = read_bundle("widget.js", "RolloutViewer")
+        self._css = read_bundle("widget.css", "RolloutViewer")
         self._is_ready = False
         self._is_marking = False
         self._about = FieldCatalog()
@@ -272,7 +272,7 @@ class RolloutViewer(anywidget.AnyWidget):
             "num_rows": cache.num_rows,
             "num_lost": cache.num_lost,
             "picture_nbytes": cache.nbytes,
-            "kernel_nbytes": cache._recording.state_nbytes,
+            "kernel_nbytes": cache.recording.state_nbytes,
         }
 
     # -- dumping
@@ -454,7 +454,7 @@ class RolloutViewer(anywidget.AnyWidget):
 
     def _mark(self, change: AnnotationChange) -> None:
         try:
-            self.cache._mark(change)
+            self.cache.annotate(change)
         except RolloutViewerError as error:
             # It stays in this viewer; who set it may be a page.
             text = f"{error} It is kept in this viewer only."
@@ -589,16 +589,9 @@ class RolloutViewer(anywidget.AnyWidget):
 
     def _poster(self) -> str | None:
         """The grid as PNG in base64, for places where no widget runs."""
-        import base64
-
-        import imageio.v3 as imageio
-
         if not self._cache.num_rows or not self._cache.pictured_envs:
             return None
-        picture = self.snapshot()
-        step = max(1, -(-picture.shape[1] // _POSTER_WIDTH_PX))
-        png = imageio.imwrite("<bytes>", picture[::step, ::step], extension=".png")
-        return base64.b64encode(png).decode()
+        return poster_png(self.snapshot(), _POSTER_WIDTH_PX)
 
 
 def view(source: Any, **options: Any) -> RolloutViewer:
@@ -621,16 +614,6 @@ def _compared(source: Any) -> Compared | None:
     from rollout_viewer._viewer.compare import compare
 
     return compare({str(name): as_cache(one) for name, one in source.items()})
-
-
-def _bundle(name: str) -> str:
-    file = importlib.resources.files("rollout_viewer") / "static" / name
-    if not file.is_file():
-        raise MissingDependencyError(
-            f"RolloutViewer: expected its page in {str(file)!r}, got nothing: this "
-            "checkout was not built. Run: make setup"
-        )
-    return file.read_text("utf-8")
 
 
 def _weakly(this: weakref.ref[RolloutViewer], method: Callable[..., Any]) -> Any:

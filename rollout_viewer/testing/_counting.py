@@ -111,6 +111,15 @@ def read_count(picture: Any) -> tuple[int, int]:
     return found, env
 
 
+def read_row(picture: Any, *, height: int = 48, width: int = 64) -> int:
+    """Return the row that a picture's first `height` x `width` pixels show.
+
+    Raises:
+        ValueError: As `read_count`.
+    """
+    return read_count(np.asarray(picture)[:height, :width])[0]
+
+
 def _middle(start: float, stop: float) -> slice:
     """Return the middle half of a block's pixels, one at least."""
     quarter = (stop - start) / 4
