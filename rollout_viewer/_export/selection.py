@@ -61,7 +61,7 @@ class Selection:
         RowError: The range is empty, or rows, envs or camera are not there.
 
     Example:
-        >>> from rollout_viewer._cache import FrameCache
+        >>> from rollout_viewer import FrameCache
         >>> cache = FrameCache()
         >>> for level in range(3):
         ...     _ = cache.append(np.full((5, 8, 8, 3), level, np.uint8))

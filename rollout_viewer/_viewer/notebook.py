@@ -44,3 +44,10 @@ def _running_cell() -> tuple[str, str] | None:
         return parent["metadata"]["cellId"], parent["header"]["msg_id"]
     except (AttributeError, KeyError, TypeError, LookupError):
         return None  # IPython in a terminal, or a front end that names no cells
+
+
+def is_notebook() -> bool:
+    """Return whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and "IPKernelApp" in shell.config
