@@ -265,7 +265,7 @@ class Selection:
             if copy and row > self.start:
                 out = np.zeros(shape, np.uint8)
             elif len(tiles) > 1:
-                out[...] = 0  # margins, onto which somebody may have drawn
+                out[...] = 0  # margins, onto which the caller may have drawn
             for index, (env, size) in enumerate(sizes.items()):
                 tile = tiles[size]
                 self.cache.frames([row], [env], self.camera, tile)
@@ -292,7 +292,7 @@ class Selection:
             except Exception:
                 if len(window) == 1:
                     raise
-                # Whoever counts the frames then knows which row it was.
+                # By counting the frames, the caller knows which row it was.
                 windows = [range(row, row + 1) for row in window]
                 continue
             yield window

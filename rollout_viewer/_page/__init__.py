@@ -1,4 +1,4 @@
-"""What kernel and page say to each other, the same in a notebook and in a file.
+"""The messages between kernel and page, the same in a notebook and in an HTML file.
 
 - `protocol`: the specification of all messages, and the check of those that come in.
 - `messages`: a recording as messages.
