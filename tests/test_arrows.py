@@ -39,7 +39,9 @@ ROOMS = {
     "sources": "_cache _files _frames _lazy _recorder _recording _viewer",
     "__init__": "_cache _frames _lazy _recording _viewer loggers sources",
     "testing": "_cache _recorder _recording sources",
-    "_cli": "_cache _export _recorder _recording sources",
+    "_demo": "_cache _export",
+    "_arguments": "",
+    "_cli": "_arguments _cache _demo _export _recorder _recording sources",
     "__main__": "_cli",
 }
 

@@ -16,6 +16,7 @@ from rollout_viewer._errors import RolloutViewerWarning
 from rollout_viewer._export.provenance import container_tags, episodes_of
 from rollout_viewer._frames.grid import grid_shape
 from rollout_viewer._frames.text import Lettering, paste
+from rollout_viewer._frames.transform import shrink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,21 +102,8 @@ def _pictures(
     for row in rows:
         one = clip.part(row, row + 1)
         for frame in job.frames(one):
-            yield _shrunk(frame, k)
+            yield frame if k == 1 else shrink(frame, k, k)
     job.progress.advance(clip.num_rows - len(rows))
-
-
-def _shrunk(frame: Frame, k: int) -> Frame:
-    """Return the mean of each `k` x `k` pixels; what is over is cut off."""
-    height, width = max(frame.shape[0] // k, 1), max(frame.shape[1] // k, 1)
-    if k == 1:
-        return frame
-    out = np.empty((height, width, 3), np.uint8)
-    for line in range(height):  # little memory beside it, whatever the size
-        part = frame[line * k : (line + 1) * k, : width * k]
-        total = part.sum(axis=0, dtype=np.uint32).reshape(width, -1, 3).sum(axis=1)
-        out[line] = total * width // (part.shape[0] * part.shape[1])
-    return out
 
 
 def _title(clip: Selection) -> str:

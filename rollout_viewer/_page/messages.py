@@ -16,7 +16,8 @@ from rollout_viewer._errors import (
 )
 from rollout_viewer._frames.chunk import CHUNK_ROWS, absent, join, parse
 from rollout_viewer._frames.decoder import ChunkDecoder
-from rollout_viewer._frames.encoder import ChunkEncoder, Scratch
+from rollout_viewer._frames.encoder import ChunkEncoder
+from rollout_viewer._frames.scratch import Scratch
 from rollout_viewer._page.protocol import PROTOCOL, Message
 from rollout_viewer._version import __version__
 

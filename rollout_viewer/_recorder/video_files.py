@@ -18,7 +18,7 @@ import numpy as np
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import RowError
 from rollout_viewer._files import new_file
-from rollout_viewer._frames.grid import grid_shape, missing_picture
+from rollout_viewer._frames.grid import grid, missing_picture
 from rollout_viewer._recording.rows import IDLE, TERMINAL_MISSING
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def frames_of(
             yield from clip.frames(copy=False)
         else:
             for tiles in clip.tiles():
-                yield _on_grid(tiles, columns)
+                yield grid(list(tiles), columns=columns)
 
 
 def _frames_of_one(
@@ -150,15 +150,6 @@ def _frames_of_one(
         cache.frames(row, [env], out=out)
         is_shown = cache.is_shown(row, env)
         yield out[0, 0] if is_shown else missing_picture(*out.shape[2:4])
-
-
-def _on_grid(tiles: Frame, columns: int) -> Frame:
-    count, height, width, depth = tiles.shape
-    num_rows, columns = grid_shape(count, columns)
-    cells = np.zeros((num_rows * columns, height, width, depth), np.uint8)
-    cells[:count] = tiles
-    parted = cells.reshape(num_rows, columns, height, width, depth).swapaxes(1, 2)
-    return parted.reshape(num_rows * height, columns * width, depth)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import FrameError, RecordingError, RolloutViewerError
 from rollout_viewer._frames.chunk import ABSENT, CHUNK_ROWS, kinds_of
-from rollout_viewer._frames.encoder import ChunkEncoder, Scratch
+from rollout_viewer._frames.encoder import ChunkEncoder
+from rollout_viewer._frames.scratch import Scratch
 from rollout_viewer._recording.annotations import (
     annotation_statements,
     apply_annotations,
@@ -232,7 +233,7 @@ class LiveRecording:
                 if slot not in delivered:
                     # Where nothing came, nothing was due: the pictures just stay.
                     is_due = bool(pictures) and self._is_due(slot, row)
-                    encoder.repeat(is_late=is_due)
+                    encoder.repeat(is_due=is_due)
                 elif (frame := delivered[slot]) is None:
                     encoder.skip()
                 else:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from rollout_viewer._errors import RecordingError
+from rollout_viewer._frames.checksum import CHECKSUM_BYTES, is_intact, with_checksum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -142,13 +142,12 @@ def _pack(chunks: Sequence[tuple[int, bytes]]) -> tuple[bytes, bytes]:
         offset += len(chunk)
     # Chunks have checksums of their own.
     index = np.array(directory, "<u4").tobytes()
-    checksum = zlib.crc32(index).to_bytes(4, "little")
-    return index + checksum, b"".join(chunk for _, chunk in chunks)
+    return with_checksum(index), b"".join(chunk for _, chunk in chunks)
 
 
 def unpack_directory(directory: bytes) -> list[list[int]]:
-    index, checksum = directory[:-4], directory[-4:]
-    if zlib.crc32(index).to_bytes(4, "little") != checksum or len(index) % 12:
+    index = directory[:-CHECKSUM_BYTES]
+    if not is_intact(directory) or len(index) % 12:
         raise RecordingError(
             "rollout_viewer: expected an intact list of chunks, got a wrong checksum. "
             "The rows around it are still readable."

@@ -1,4 +1,4 @@
-"""Chunks give back every bit, in at most eight decodes, and say so when damaged."""
+"""Chunks give back every bit, in at most eight decodes, and notice damage."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from rollout_viewer._frames.chunk import (
     parse,
 )
 from rollout_viewer._frames.decoder import ChunkDecoder
-from rollout_viewer._frames.encoder import MAX_DECODES, ChunkEncoder, Scratch
+from rollout_viewer._frames.encoder import MAX_DECODES, ChunkEncoder
+from rollout_viewer._frames.scratch import Scratch
 from rollout_viewer._frames.zstd_blocks import zstd_header
 
 
@@ -131,14 +132,14 @@ def test_a_chunk_repeats_the_last_frame_of_the_one_before_by_itself():
     assert (frames[0] == frame).all()
 
 
-def test_a_late_frame_is_marked_wherever_it_stands():
+def test_a_repeated_frame_is_marked_wherever_it_is():
     coder = encoder()
     frame = np.full((6, 5, 3), 7, np.uint8)
     coder.add(frame)
     coder.seal()
     coder.skip()
-    for is_late in (True, True, False, True):
-        coder.repeat(is_late=is_late)
+    for is_due in (True, True, False, True):
+        coder.repeat(is_due=is_due)
     coder.add(frame)
     pieces = [join([coder.piece()], stop=2), coder.piece(2)]
 
@@ -154,20 +155,20 @@ def test_a_late_frame_is_marked_wherever_it_stands():
         *(False, False, False),
         *(True, False, True),
     ]
-    parts = [parse(piece).late_row for piece in (*pieces, whole)]
+    parts = [parse(piece).repeated_row for piece in (*pieces, whole)]
     assert parts == [1, None, 1]
 
 
-def test_who_does_not_know_of_late_frames_shows_the_right_ones():
+def test_a_reader_that_ignores_the_mark_of_repeated_frames_shows_the_right_ones():
     coder = encoder()
     coder.add(np.full((6, 5, 3), 7, np.uint8))
     coder.seal()
-    coder.repeat(is_late=True)
-    coder.repeat(is_late=True)
+    coder.repeat(is_due=True)
+    coder.repeat(is_due=True)
 
     chunk = coder.seal()
 
-    # Header byte 10 and records of EQUAL are what such a reader passes over.
+    # Such a reader ignores byte 10 of the header and the records of EQUAL.
     assert parse(chunk).kinds == [INTRA, EQUAL]
     pixels = zstandard.ZstdDecompressor().decompress(
         zstd_header(90) + bytes(parse(chunk).records[0])
@@ -175,7 +176,7 @@ def test_who_does_not_know_of_late_frames_shows_the_right_ones():
     assert pixels == bytes([7]) * 90
 
 
-def test_an_absent_frame_is_passed_over_by_the_next():
+def test_an_absent_frame_is_skipped_by_the_next():
     coder = encoder()
     frame = np.full((6, 5, 3), 7, np.uint8)
     coder.skip(2)
@@ -204,7 +205,7 @@ def test_what_the_caller_does_to_its_frame_afterwards_changes_nothing():
     assert frames[1].min() == frames[1].max() == 9
 
 
-def test_strided_frames_are_taken_as_they_look():
+def test_strided_frames_are_recorded_as_they_look():
     coder = encoder(6, 5)
     frame = np.random.default_rng(0).integers(0, 256, (5, 6, 3), np.uint8)
 
@@ -306,7 +307,7 @@ def test_absent_records_show_nothing():
 @pytest.mark.parametrize("size", [(300, 400), (301, 403)])
 @pytest.mark.parametrize("top", [0, 255])
 @pytest.mark.parametrize("where", ["top", "middle", "bottom", "ends", "all"])
-def test_a_change_between_even_stretches_of_many_blocks_comes_back(size, top, where):
+def test_a_change_between_uniform_stretches_of_many_blocks_comes_back(size, top, where):
     frame = np.full((*size, 3), top, np.uint8)
     rng = np.random.default_rng(0)
     film = []
