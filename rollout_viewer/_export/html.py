@@ -19,7 +19,7 @@ from rollout_viewer._export.selection import Selection
 from rollout_viewer._files import new_file
 from rollout_viewer._page.bundle import read_bundle
 from rollout_viewer._page.details import FieldCatalog, all_details
-from rollout_viewer._page.messages import recording_messages
+from rollout_viewer._page.offline import recording_messages
 
 if TYPE_CHECKING:
     import os

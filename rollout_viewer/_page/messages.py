@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import json
 import struct
-import warnings
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from rollout_viewer._errors import (
     RecordingError,
-    RolloutViewerWarning,
-    RowError,
 )
 from rollout_viewer._frames.chunk import CHUNK_ROWS, absent, join, parse
-from rollout_viewer._frames.decoder import ChunkDecoder
-from rollout_viewer._frames.encoder import ChunkEncoder
-from rollout_viewer._frames.scratch import Scratch
 from rollout_viewer._page.protocol import PROTOCOL, Message
 from rollout_viewer._version import __version__
 
@@ -29,8 +21,6 @@ if TYPE_CHECKING:
 
 
 _CHUNK_HEAD = struct.Struct("<III")
-# JupyterLab took 55 MB/s in messages of 200 kB, 23 MB/s of 20 kB (measured).
-EXPORT_MESSAGE_BYTES = 1_000_000
 
 
 # -- kernel to page
@@ -212,120 +202,3 @@ def piece_message(
         on_damage(error)
     info = recording.slots[slot]
     return absent(info.height, info.width, first, count - first)
-
-
-def recording_messages(
-    cache: RecordingReader,
-    start: int = 0,
-    stop: int | None = None,
-    envs: Sequence[int] | None = None,
-    every: int = 1,
-    *,
-    title: str = "",
-    columns: int | None = None,
-    fps: float | None = None,
-    groups: Sequence[Sequence[Any]] = (),
-    fields: Mapping[str, Any] | None = None,
-) -> Iterator[Message]:
-    """Yield the manifest and data of rows ``start..stop``, for a page without kernel.
-
-    Rows keep their numbers and step data is complete, so that returns and steps
-    are right; pictures are of the chosen rows and envs. With `every` > 1 the
-    pictures between repeat the one before.
-
-    Raises:
-        RowError: No such rows or envs.
-    """
-    stop = cache.num_rows if stop is None else min(stop, cache.num_rows)
-    if every < 1:
-        raise ValueError(f"rollout_viewer: expected every >= 1, got {every!r}.")
-    if not 0 <= start < stop:
-        raise RowError(
-            f"rollout_viewer: expected rows within 0..{cache.num_rows}, got "
-            f"{start}..{stop}. Record something first, or choose other rows."
-        )
-    recording = cache.recording
-    unknown = sorted(set(envs or ()) - set(cache.pictured_envs))
-    if unknown:
-        raise RowError(
-            f"rollout_viewer: expected envs in {list(cache.pictured_envs)}, got "
-            f"{unknown}."
-        )
-    slots = [
-        slot
-        for slot, info in enumerate(recording.slots)
-        if envs is None or info.env in set(envs)
-    ]
-    yield Message(
-        build_manifest(
-            cache,
-            title=title,
-            columns=columns,
-            fps=fps,
-            groups=groups,
-            fields=fields,
-            slots=slots,
-            first_row=start,
-            num_rows=stop,
-            is_live=False,
-        ),
-        [],
-    )
-    first = data_message(0, cache, 0, stop, [], num_rows=stop)
-    annotations, known = annotations_message(cache, 0, None)
-    first.content.update(annotations)
-    yield first
-    group: list[tuple[int, int, bytes]] = []
-    seq, size = 1, 0
-    while (more := annotations_message(cache, known, cache.bookmarks))[0]:
-        known = more[1]
-        one = data_message(seq, cache, stop, stop, [], num_rows=stop)
-        one.content.update(more[0])
-        yield one
-        seq += 1
-    damage: list[RecordingError] = []
-    for block in range(start // CHUNK_ROWS, -(-stop // CHUNK_ROWS)):
-        for number, slot in enumerate(slots):
-            chunk = piece_message(
-                recording, block, slot, 0, cache.num_rows, damage.append
-            )
-            assert chunk is not None
-            count = min(stop - block * CHUNK_ROWS, CHUNK_ROWS)
-            chunk = (
-                _thin(chunk, count, every) if every > 1 else join([chunk], stop=count)
-            )
-            group.append((block, number, chunk))
-            size += len(chunk)
-            if size >= EXPORT_MESSAGE_BYTES:
-                yield data_message(seq, cache, stop, stop, group, num_rows=stop)
-                group, seq, size = [], seq + 1, 0
-    if group:
-        yield data_message(seq, cache, stop, stop, group, num_rows=stop)
-    if damage:
-        warnings.warn(
-            f"to_html: expected an intact recording, got {len(damage)} damaged chunks, "
-            f"which are shown as missing. The first: {damage[0]}",
-            RolloutViewerWarning,
-            stacklevel=2,
-        )
-
-
-def _thin(chunk: bytes, count: int, every: int) -> bytes:
-    """Return the first `count` records with every n-th picture, repeated between."""
-    parsed = parse(chunk)
-    reader = ChunkDecoder(parsed)
-    scratch = Scratch(parsed.height, parsed.width)
-    encoder = ChunkEncoder(parsed.height, parsed.width, scratch)
-    frame = np.empty((parsed.height, parsed.width, 3), np.uint8)
-    has_any = False
-    for index in range(count):
-        # A block's first picture is always kept: its chunk is decoded alone.
-        if not reader.is_shown(index):
-            encoder.skip()
-        elif index % every == 0 or not has_any:
-            reader.read(index, frame)
-            encoder.add(frame)
-            has_any = True
-        else:
-            encoder.repeat()
-    return encoder.seal()
