@@ -5,6 +5,7 @@ import type { Session } from "../../session/session.ts";
 import { listen, make, setText } from "../dom.ts";
 import { formatCount } from "../format.ts";
 import { icon } from "../icons.ts";
+import { offer } from "./download.ts";
 
 const FORMATS = ["mp4", "csv"] as const;
 
@@ -186,20 +187,4 @@ function createPath(path: string, signal: AbortSignal): HTMLElement {
     }
   });
   return make("span", { class: "rv-path-line" }, code, copy);
-}
-
-/** Hand a file to the browser, as a download. */
-export function offer(
-  file: { name: string; mime: string; parts: Uint8Array<ArrayBuffer>[] },
-  signal: AbortSignal,
-): void {
-  const url = URL.createObjectURL(new Blob(file.parts, { type: file.mime }));
-  const link = make("a", { href: url, download: file.name });
-  link.click();
-  // The browser reads it after the click; a minute is more than it takes to begin.
-  const timer = setTimeout(() => URL.revokeObjectURL(url), 60_000);
-  signal.addEventListener("abort", () => {
-    clearTimeout(timer);
-    URL.revokeObjectURL(url);
-  });
 }
