@@ -1,35 +1,30 @@
-/** One line of the episode table: a picture that goes there, and a cell a column. */
+/** One line of the episode table: a button with a picture, and a cell for each column. */
 
 import {
   COLUMNS,
   type Column,
   labelText,
-  type NameOf,
   outcomeOf,
 } from "../../recording/episode-query.ts";
 import type { Episode } from "../../recording/episodes.ts";
 import type { Session } from "../../session/session.ts";
 import { make, setAttribute, setText } from "../dom.ts";
 import { formatCount, formatValue } from "../format.ts";
+import type { EpisodeList } from "./episode-list.ts";
 import type { EpisodeThumbnails } from "./episode-thumbnails.ts";
 import type { VirtualRow } from "./virtual-rows.ts";
 
-export interface EpisodeRow extends VirtualRow {
-  /** Show the episode of this number. */
-  update(number: number): void;
-}
-
 export interface EpisodeRowOptions {
   session: Session;
-  nameOf: NameOf;
+  list: EpisodeList;
   thumbnails: EpisodeThumbnails;
 }
 
 export function createEpisodeRow({
   session,
-  nameOf,
+  list,
   thumbnails,
-}: EpisodeRowOptions): EpisodeRow {
+}: EpisodeRowOptions): VirtualRow {
   const thumb = make("canvas", { class: "rv-thumb", "aria-hidden": "true" });
   const button = make("button", { type: "button", class: "rv-go" }, thumb);
   const cells = {} as Record<Column, HTMLElement>;
@@ -42,12 +37,13 @@ export function createEpisodeRow({
     ...Object.values(cells),
   );
   let drawn = "";
-  const update = (number: number) => {
+  const update = (place: number) => {
+    const number = list.numbers[place]!;
     const { episodes } = session.store.recorded.steps;
     const episode = episodes.at(number);
     const { env, index, start, stop, length, total } = episode;
     const info = episodes.info(env, index);
-    const name = nameOf(env);
+    const name = list.nameOf(env);
     const isHere = hasPlayhead(session, episode);
     const ended = outcomeOf(episodes, number);
     const row = ended === "running" ? start : stop - 1;

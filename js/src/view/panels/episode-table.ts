@@ -1,22 +1,22 @@
 /**
  * The list of all episodes: sorted, filtered, and never more than a screen of it drawn.
  *
- * Sorting and filtering take place in the page. A click goes to the episode.
+ * Sorting and filtering take place in the page. A click moves the playhead there.
  */
 
 import type { EpisodeQuery } from "../../recording/episode-query.ts";
 import type { Session } from "../../session/session.ts";
 import { make, setText } from "../dom.ts";
 import { icon } from "../icons.ts";
-import { createButton } from "./button.ts";
 import { offer } from "./download.ts";
 import { EpisodeList } from "./episode-list.ts";
-import { createEpisodeRow, type EpisodeRow } from "./episode-row.ts";
-import { EpisodeThumbnails } from "./episode-thumbnails.ts";
+import { createEpisodeRow } from "./episode-row.ts";
+import { createEpisodeThumbnails } from "./episode-thumbnails.ts";
 import { createFilterFields } from "./filter-fields.ts";
+import { createButton, named } from "./inputs.ts";
 import { createSideBySide } from "./side-by-side.ts";
 import { createSortHead, nextOrder } from "./sort-head.ts";
-import { VirtualRows } from "./virtual-rows.ts";
+import { createVirtualRows, type VirtualRows } from "./virtual-rows.ts";
 
 export interface EpisodeTable {
   el: HTMLElement;
@@ -75,16 +75,16 @@ export function createEpisodeTable(
     fields.focus();
   };
 
-  const save = { label: "Save this list as CSV", content: icon("download") };
-  const close = { label: "Close the episode list", content: icon("close") };
+  const save = () => saveCsv(session, list, signal);
+  const close = () => toggle(false);
   const tools = make(
     "div",
     { class: "rv-line" },
     ...fields.els,
     count,
     make("span", { class: "rv-spacer" }),
-    createButton(save, () => saveCsv(session, list, signal), signal),
-    createButton(close, () => toggle(false), signal),
+    createButton(icon("download"), named("Save this list as CSV"), save, signal),
+    createButton(icon("close"), named("Close the episode list"), close, signal),
   );
   const onNone = (text: string) => setText(count, text);
   const sideBySide = createSideBySide({ session, list, renew, onNone }, signal);
@@ -110,21 +110,19 @@ function createRows(
   list: EpisodeList,
   head: HTMLElement,
   signal: AbortSignal,
-): VirtualRows<EpisodeRow> {
+): VirtualRows {
   const { store, clock } = session;
-  const thumbnails = new EpisodeThumbnails(store, () => rows.draw(), signal);
-  const goTo = (number: number) => {
-    const { env, start } = store.recorded.steps.episodes.at(number);
-    clock.pause();
-    session.goTo(start, env);
-  };
-  const rows = new VirtualRows(
+  const thumbnails = createEpisodeThumbnails(store, () => rows.draw(), signal);
+  const rows = createVirtualRows(
     {
       head,
       count: () => list.numbers.length,
-      create: () => createEpisodeRow({ session, nameOf: list.nameOf, thumbnails }),
-      update: (row, place) => row.update(list.numbers[place]!),
-      onPick: (place) => goTo(list.numbers[place]!),
+      create: () => createEpisodeRow({ session, list, thumbnails }),
+      onPick: (place) => {
+        const { env, start } = store.recorded.steps.episodes.at(list.numbers[place]!);
+        clock.pause();
+        session.goTo(start, env);
+      },
     },
     signal,
   );

@@ -2,6 +2,7 @@
 
 import { type EpisodeQuery, OUTCOMES } from "../../recording/episode-query.ts";
 import { listen, make } from "../dom.ts";
+import { createOption, createSelect, named } from "./inputs.ts";
 
 export interface FilterFields {
   els: HTMLElement[];
@@ -21,16 +22,19 @@ export function createFilterFields(
     autocomplete: "off",
     "aria-label": "Filter episodes by words",
   });
-  const outcome = createSelect("Outcome", [
-    createOption("", "any outcome"),
-    ...OUTCOMES.map((one) => createOption(one)),
-  ]);
-  const label = createSelect("Label", [createOption("", "any label")]);
-  listen(text, "input", signal, () => onChange({ text: text.value }));
-  listen(outcome, "change", signal, () =>
-    onChange({ outcome: outcome.value as EpisodeQuery["outcome"] }),
+  const outcome = createSelect(
+    { class: "rv-field", ...named("Outcome") },
+    optionsOf("any outcome", OUTCOMES),
+    (value) => onChange({ outcome: value as EpisodeQuery["outcome"] }),
+    signal,
   );
-  listen(label, "change", signal, () => onChange({ label: label.value }));
+  const label = createSelect(
+    { class: "rv-field", ...named("Label") },
+    optionsOf("any label", []),
+    (value) => onChange({ label: value }),
+    signal,
+  );
+  listen(text, "input", signal, () => onChange({ text: text.value }));
   let known = "";
   return {
     els: [text, outcome, label],
@@ -38,27 +42,13 @@ export function createFilterFields(
       const key = names.join("\n");
       if (key === known) return;
       known = key;
-      label.replaceChildren(
-        createOption("", "any label"),
-        ...names.map((name) => createOption(name)),
-      );
+      label.replaceChildren(...optionsOf("any label", names));
       label.value = chosen;
     },
     focus: () => text.focus({ preventScroll: true }),
   };
 }
 
-function createOption(value: string, text = value): HTMLOptionElement {
-  return make("option", { value }, text);
-}
-
-function createSelect(
-  label: string,
-  options: readonly HTMLOptionElement[],
-): HTMLSelectElement {
-  return make(
-    "select",
-    { class: "rv-field", "aria-label": label, title: label },
-    ...options,
-  );
+function optionsOf(any: string, names: readonly string[]): HTMLOptionElement[] {
+  return [createOption("", any), ...names.map((name) => createOption(name, name))];
 }

@@ -6,8 +6,8 @@ import { bestOf, failuresOf } from "../../recording/episode-query.ts";
 import type { Episodes } from "../../recording/episodes.ts";
 import type { Session } from "../../session/session.ts";
 import { make } from "../dom.ts";
-import { createButton } from "./button.ts";
 import type { EpisodeList } from "./episode-list.ts";
+import { createButton, named } from "./inputs.ts";
 
 export interface SideBySideOptions {
   session: Session;
@@ -34,8 +34,7 @@ export function createSideBySide(
     min: 1,
     max: MOST_TILES,
     value: 8,
-    "aria-label": "How many episodes side by side",
-    title: "How many episodes side by side",
+    ...named("How many episodes side by side"),
   });
   const show = (choice: Choice) => {
     const { manifest, steps } = session.store.recorded;
@@ -56,7 +55,7 @@ export function createSideBySide(
     make("span", { class: "rv-facts" }, "side by side:"),
     howMany,
     ...CHOICES.map((choice) =>
-      createButton({ label: choice }, () => show(choice), signal),
+      createButton(choice, named(choice), () => show(choice), signal),
     ),
     make("span", { class: "rv-facts" }, "of this list"),
   );

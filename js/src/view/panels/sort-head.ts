@@ -5,7 +5,8 @@ import {
   type Column,
   type EpisodeQuery,
 } from "../../recording/episode-query.ts";
-import { listen, make, setAttribute } from "../dom.ts";
+import { make, setAttribute } from "../dom.ts";
+import { createButton } from "./inputs.ts";
 
 export interface SortHead {
   el: HTMLElement;
@@ -17,12 +18,12 @@ export function createSortHead(
   signal: AbortSignal,
 ): SortHead {
   const headers = COLUMNS.map((column) => {
-    const sorter = make(
-      "button",
-      { type: "button", class: "rv-button rv-sort", "data-column": column },
+    const sorter = createButton(
       column,
+      { class: "rv-sort", "data-column": column },
+      () => onSort(column),
+      signal,
     );
-    listen(sorter, "click", signal, () => onSort(column));
     const el = make(
       "div",
       { role: "columnheader", class: `rv-cell rv-of-${column}` },

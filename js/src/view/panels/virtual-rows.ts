@@ -11,17 +11,27 @@ export interface VirtualRow {
   el: HTMLElement;
   /** What has the focus while the row is active. */
   button: HTMLElement;
+  /** Show what belongs to this place. */
+  update(place: number): void;
 }
 
-export interface VirtualRowsOptions<Row extends VirtualRow> {
+export interface VirtualRowsOptions {
   /** Above the rows, also while they scroll. */
   head: HTMLElement;
   count: () => number;
-  create: () => Row;
-  /** Show in a row what belongs to its place. */
-  update: (row: Row, place: number) => void;
+  create: () => VirtualRow;
   /** A row was clicked. */
   onPick: (place: number) => void;
+}
+
+export interface VirtualRows {
+  /** The scrolled element: the head and the rows. */
+  el: HTMLElement;
+  draw(): void;
+  /** There are more rows, or fewer. */
+  resize(): void;
+  /** Go to the first row; it is active. */
+  toTop(): void;
 }
 
 const ROW_PX = 34;
@@ -37,109 +47,92 @@ const MOVES: Record<string, number> = {
   End: Number.POSITIVE_INFINITY,
 };
 
-export class VirtualRows<Row extends VirtualRow> {
-  /** The scrolled element: the head and the rows. */
-  readonly el: HTMLElement;
-  readonly #options: VirtualRowsOptions<Row>;
-  readonly #body = make("div", { role: "rowgroup", class: "rv-episode-body" });
-  readonly #rows: Row[] = [];
-  #active = 0;
-
-  constructor(options: VirtualRowsOptions<Row>, signal: AbortSignal) {
-    this.#options = options;
-    this.el = make(
-      "div",
-      { class: "rv-episode-scroll", role: "table", "aria-label": "Episodes" },
-      options.head,
-      this.#body,
-    );
-    const draw = () => this.draw();
-    listen(this.#body, "click", signal, (event: MouseEvent) => this.#click(event));
-    listen(this.#body, "keydown", signal, (event: KeyboardEvent) => this.#press(event));
-    listen(this.el, "scroll", signal, draw, { passive: true });
-    const resized = new ResizeObserver(draw);
-    resized.observe(this.el);
-    signal.addEventListener("abort", () => resized.disconnect());
-  }
-
-  /** There are more rows, or fewer. */
-  resize(): void {
-    const count = this.#options.count();
-    this.#active = Math.max(0, Math.min(this.#active, count - 1));
-    setAttribute(this.el, "aria-rowcount", String(count + 1));
-    this.#body.style.height = `${count * ROW_PX}px`;
-  }
-
-  /** Go to the first row; it is active. */
-  toTop(): void {
-    this.#active = 0;
-    this.el.scrollTop = 0;
-  }
-
-  draw(): void {
-    const height = this.#height();
+export function createVirtualRows(
+  { head, count, create, onPick }: VirtualRowsOptions,
+  signal: AbortSignal,
+): VirtualRows {
+  const body = make("div", { role: "rowgroup", class: "rv-episode-body" });
+  const el = make(
+    "div",
+    { class: "rv-episode-scroll", role: "table", "aria-label": "Episodes" },
+    head,
+    body,
+  );
+  const rows: VirtualRow[] = [];
+  let active = 0;
+  const activate = (place: number) => {
+    active = Math.max(0, Math.min(place, count() - 1));
+  };
+  /** Of the rows in sight, without the head. */
+  const heightInSight = () => el.clientHeight - head.offsetHeight;
+  const draw = () => {
+    const height = heightInSight();
     if (height <= 0) return; // closed, or not laid out now
-    const rows = this.#rows;
-    const { scrollTop } = this.el;
-    const first = Math.max(0, Math.floor(scrollTop / ROW_PX) - BEYOND);
-    const stop = Math.ceil((scrollTop + height) / ROW_PX) + BEYOND;
-    const last = Math.min(this.#options.count(), stop);
+    const first = Math.max(0, Math.floor(el.scrollTop / ROW_PX) - BEYOND);
+    const stop = Math.ceil((el.scrollTop + height) / ROW_PX) + BEYOND;
+    const last = Math.min(count(), stop);
     while (rows.length < last - first) {
-      const row = this.#options.create();
+      const row = create();
       rows.push(row);
-      this.#body.append(row.el);
+      body.append(row.el);
     }
     for (const [index, row] of rows.entries()) {
       // A place keeps its row while it is in sight: it keeps the focus, too.
       const place =
         first + ((((index - first) % rows.length) + rows.length) % rows.length);
       row.el.hidden = place >= last;
-      if (!row.el.hidden) this.#drawRow(row, place);
+      if (!row.el.hidden) drawRow(row, place, place === active);
     }
-  }
-
-  #drawRow(row: Row, place: number): void {
-    setAttribute(row.button, "tabindex", place === this.#active ? "0" : "-1");
-    if (row.el.dataset.place !== String(place)) {
-      row.el.style.transform = `translateY(${place * ROW_PX}px)`;
-      row.el.dataset.place = String(place);
-      setAttribute(row.el, "aria-rowindex", String(place + 2));
-    }
-    this.#options.update(row, place);
-  }
-
-  /** Of the rows in sight, without the head. */
-  #height(): number {
-    return this.el.clientHeight - this.#options.head.offsetHeight;
-  }
-
-  #click({ target }: MouseEvent): void {
+  };
+  listen(body, "click", signal, ({ target }: MouseEvent) => {
     const row = (target as HTMLElement).closest<HTMLElement>("[data-place]");
-    const place = Number(row?.dataset.place ?? Number.NaN);
-    if (!(place < this.#options.count())) return;
-    this.#active = place;
-    this.#options.onPick(place);
-    this.draw();
-  }
-
-  #press(event: KeyboardEvent): void {
+    const place = Number(row?.dataset.place);
+    if (!(place < count())) return;
+    active = place;
+    onPick(place);
+    draw();
+  });
+  listen(body, "keydown", signal, (event: KeyboardEvent) => {
     const by = MOVES[event.key];
     if (by === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     event.stopPropagation(); // here they move in the list
-    const last = this.#options.count() - 1;
-    this.#active = Math.max(0, Math.min(last, this.#active + by));
-    this.#scrollTo(this.#active * ROW_PX);
-    this.draw();
-    const place = String(this.#active);
-    this.#rows.find((row) => row.el.dataset.place === place)?.button.focus();
-  }
+    activate(active + by);
+    bringIntoSight(el, active, heightInSight());
+    draw();
+    rows.find((row) => row.el.dataset.place === String(active))?.button.focus();
+  });
+  listen(el, "scroll", signal, draw, { passive: true });
+  const resized = new ResizeObserver(draw);
+  resized.observe(el);
+  signal.addEventListener("abort", () => resized.disconnect());
+  return {
+    el,
+    draw,
+    resize() {
+      activate(active);
+      setAttribute(el, "aria-rowcount", String(count() + 1));
+      body.style.height = `${count() * ROW_PX}px`;
+    },
+    toTop() {
+      active = el.scrollTop = 0;
+    },
+  };
+}
 
-  /** Bring the row that begins there into sight. */
-  #scrollTo(top: number): void {
-    const height = this.#height();
-    if (top < this.el.scrollTop) this.el.scrollTop = top;
-    else if (top + ROW_PX > this.el.scrollTop + height)
-      this.el.scrollTop = top + ROW_PX - height;
+function drawRow(row: VirtualRow, place: number, isActive: boolean): void {
+  setAttribute(row.button, "tabindex", isActive ? "0" : "-1");
+  if (row.el.dataset.place !== String(place)) {
+    row.el.style.transform = `translateY(${place * ROW_PX}px)`;
+    row.el.dataset.place = String(place);
+    setAttribute(row.el, "aria-rowindex", String(place + 2));
   }
+  row.update(place);
+}
+
+function bringIntoSight(scroller: HTMLElement, place: number, height: number): void {
+  const top = place * ROW_PX;
+  if (top < scroller.scrollTop) scroller.scrollTop = top;
+  else if (top + ROW_PX > scroller.scrollTop + height)
+    scroller.scrollTop = top + ROW_PX - height;
 }
