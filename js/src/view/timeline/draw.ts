@@ -1,6 +1,6 @@
 /** Draws the timeline, layer upon layer: from segments at the back to bookmarks. */
 
-import { marksOf, minMaxPerPixel } from "../../recording/downsample.ts";
+import { marksOf } from "../../recording/downsample.ts";
 import type { Scalar } from "../../recording/scalars.ts";
 import type { Session } from "../../session/session.ts";
 import {
@@ -51,9 +51,7 @@ export function drawTimeline(
 /** A line; an area behind the others; or a band with the mean in it. */
 function drawScalar(sheet: Sheet, session: Session, scalar: Scalar, area: Area): void {
   session.scalars.want(scalar);
-  const { first, stop, width } = sheet;
-  const read = traceReader(session, scalar);
-  const trace = minMaxPerPixel(read, first, stop, width);
+  const trace = sheet.trace(traceReader(session, scalar));
   const kind = kindOf(scalar);
   const isTotal = kind === "total";
   const line = isTotal ? "--rv-return-line" : `--rv-${kind}`;
@@ -69,13 +67,9 @@ function drawScalar(sheet: Sheet, session: Session, scalar: Scalar, area: Area):
 
 /** The edges of the band around the mean: extremes, or one deviation away. */
 function spreadTraces(sheet: Sheet, { scalars, viewOptions }: Session, scalar: Scalar) {
-  const { first, stop, width } = sheet;
   const { mean, low, high, deviation } = scalars.spread(scalar);
   const isRange = viewOptions.now.over === "range";
   const lower = (row: number) => (isRange ? low[row]! : mean[row]! - deviation[row]!);
   const upper = (row: number) => (isRange ? high[row]! : mean[row]! + deviation[row]!);
-  return [
-    minMaxPerPixel(lower, first, stop, width),
-    minMaxPerPixel(upper, first, stop, width),
-  ] as const;
+  return [sheet.trace(lower), sheet.trace(upper)] as const;
 }

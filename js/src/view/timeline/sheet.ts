@@ -1,6 +1,6 @@
 /** The timeline's canvas while it is drawn: its pixels, its rows, the page's colours. */
 
-import { columnOf } from "../../recording/downsample.ts";
+import { columnOf, minMaxPerPixel, type Trace } from "../../recording/downsample.ts";
 
 export interface Sheet {
   readonly context: CanvasRenderingContext2D;
@@ -13,6 +13,8 @@ export interface Sheet {
   readonly stop: number;
   /** Pixel column of a row. */
   at(row: number): number;
+  /** Value range of the rows in each pixel column. */
+  trace(value: (row: number) => number): Trace;
   /** The colour that a custom property of widget.css has now. */
   colour(property: string): string;
 }
@@ -47,6 +49,7 @@ export function emptySheet(
     first,
     stop,
     at: (row) => columnOf(row, first, stop, width),
+    trace: (value) => minMaxPerPixel(value, first, stop, width),
     colour(property) {
       // A custom property is text; as a colour, light-dark() in it is resolved.
       probe.style.color = `var(${property})`;
