@@ -1,7 +1,7 @@
 /**
  * What is drawn above the pictures: labels, outcomes, what is missing, the selection.
  *
- * One element a tile, whose text changes only where it has to.
+ * One element for each tile, whose text changes only where it has to.
  */
 
 import { type Layout, tileAt } from "../../playback/layout.ts";
@@ -90,7 +90,7 @@ function writeRow(
   actions: ActionText | null,
 ): number {
   const moment = store.steps.at(row, tile.env);
-  // One picture of all envs: what one of them does is not its own.
+  // One picture of all envs: the numbers of one of them are not the picture's.
   if (tile.isShared) return moment.kind;
   if (!isTiny) {
     const action = actions?.(row, tile.env) ?? null;

@@ -1,4 +1,4 @@
-/** What a tile says of a row: numbers of its env, and how an episode ended. */
+/** A tile's texts for a row: numbers of its env, and how an episode ended. */
 
 import { IDLE, TERMINAL_MISSING, TERMINATED } from "../../protocol/messages.ts";
 import type { Moment } from "../../recording/steps.ts";
@@ -13,7 +13,7 @@ const MAX_ACTIONS = 4;
 /** Returns the text of an env's action in a row. */
 export type ActionText = (row: number, env: number) => string;
 
-/** Read actions as text; what the page has not got of them yet is asked for. */
+/** Read actions as text; numbers that the page does not have yet are requested. */
 export function readActions({ store, scalars }: Session): ActionText {
   const shape = store.manifest?.data?.find((one) => one.name === "action")?.shape;
   const count = shape ? shape.reduce((product, n) => product * n, 1) : 0;

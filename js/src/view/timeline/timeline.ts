@@ -1,6 +1,6 @@
 /**
- * The timeline: traces of chosen scalars, episode ends, what is marked and what is
- * here, and the playhead, which is the thumb of a real slider over all of it.
+ * The timeline: traces of chosen scalars, episode ends, marks, the rows that are in
+ * the page, and the playhead, which is the thumb of a real slider over all of it.
  */
 
 import type { Thumbnails } from "../../decode/thumbnails.ts";
