@@ -53,7 +53,7 @@ export const common = {
   logLevel: "warning",
 };
 
-/** The page tells the kernel's version from its own. */
+/** The page compares it with the kernel's. */
 async function version() {
   const text = await readFile(join(here, "../rollout_viewer/_version.py"), "utf8");
   const found = /^__version__ = "(.+)"$/m.exec(text)?.[1];
@@ -62,7 +62,7 @@ async function version() {
   return found;
 }
 
-/** What the licences of the code inside ask for: their text goes along. */
+/** The licences of the code inside ask for their text. */
 async function licenses() {
   const read = (path) => readFile(join(here, "node_modules", path), "utf8");
   const zstd = /BSD License[\s\S]*?DAMAGE\./.exec(

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
 CHILD = """
 import gc, pathlib, sys, warnings
 import numpy as np
-from rollout_viewer._cache import FrameCache
+from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._cache.open import open_path
 
 warnings.simplefilter("ignore")

@@ -22,8 +22,8 @@ from rollout_viewer._page.messages import (
     data_message,
     decode_chunks,
     piece_message,
-    recording_messages,
 )
+from rollout_viewer._page.offline import recording_messages
 from rollout_viewer._page.protocol import Message
 
 GOLDEN = Path(__file__).parent / "golden"

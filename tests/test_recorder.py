@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from IPython.core.formatters import DisplayFormatter
 
 import rollout_viewer as rv
-from rollout_viewer._recorder import episode_filter
-from rollout_viewer._recorder import recorder as recorder_module
+from rollout_viewer._recorder import episode_filter, views
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recording.rows import Kind, Rows
 from rollout_viewer.sources._record import record
@@ -528,7 +527,7 @@ def test_the_last_line_of_a_notebooks_cell_shows_the_viewer(monkeypatch):
     monkeypatch.setattr(
         "rollout_viewer._viewer.widget.read_bundle", lambda name, where: ""
     )
-    monkeypatch.setattr(recorder_module, "is_notebook", lambda: True)
+    monkeypatch.setattr(views, "is_notebook", lambda: True)
     for env in (CountingEnv([2]), vector(AutoresetMode.NEXT_STEP, [2])):
         recorded = record(env)
         recorded.reset()

@@ -37,7 +37,7 @@ test("a row, an env, an episode and a step are found as they are typed", () => {
     assert.deepEqual(parseAddress(text, steps(), HERE), { row, env }, text);
 });
 
-test("a place that is not there says what there is", () => {
+test("an address that does not exist is refused with what there is", () => {
   for (const [text, message] of [
     ["30", /rows 0 to 29/],
     ["-31", /rows 0 to 29/],

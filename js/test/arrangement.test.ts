@@ -74,7 +74,7 @@ test("aligned by episode start, every tile starts its k-th episode together", ()
   assert.equal(locate(arrangement, 7, 0), null); // idle: in no episode
 });
 
-test("chosen episodes keep their numbers and stand at their first rows", () => {
+test("chosen episodes keep their numbers and start at their first rows", () => {
   const steps = stepsFrom(...TWO);
   const numbers = [steps.episodes.numberOf(1, 1)!, steps.episodes.numberOf(0, 1)!];
 
@@ -121,7 +121,7 @@ test("lines are compared by key: only what several lines have", () => {
   assert.deepEqual(by.lanes[1]!.name, ["b", "seed 8"]);
 });
 
-test("a session keeps its place when it is arranged, and when it is not any more", () => {
+test("a session keeps its place when it is arranged, and when that is undone", () => {
   const sent: unknown[] = [];
   const session = openSession((message) => sent.push(message));
   session.take(manifestOf({ num_rows: 8, num_envs: 2, slots: [] }), []);

@@ -34,7 +34,7 @@ test("compared recordings are paired by env; one without a partner has none", ()
 
 test("returns are compared at a row, an episode that is over keeping its own", () => {
   const steps = new Steps(3);
-  // Env 0 ends at row 1 with 5; env 1 goes on; env 2 has 2 and then 9.
+  // Env 0 ends at row 1 with 5; env 1 continues; env 2 has 2 and then 9.
   steps.append({
     start: 0,
     count: 3,

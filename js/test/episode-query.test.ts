@@ -61,7 +61,7 @@ test("episodes are filtered by words, outcome and label", () => {
   assert.deepEqual(found({ label: "failure", text: "env 1" }), []);
 });
 
-test("best and worst are those that have ended; failures what was called so", () => {
+test("best and worst are those that have ended; failures those that are called so", () => {
   const episodes = episodesOf(SOME);
   const all = new Int32Array([0, 1, 2, 3]);
 

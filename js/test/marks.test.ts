@@ -66,7 +66,7 @@ test("a page without a kernel has the bookmarks that its file brought", () => {
   assert.deepEqual(session.marks.bookmarks, [1, 2]);
 });
 
-test("labels read as people write them", () => {
+test("labels are shown as they are written", () => {
   const labels = { failure: true, grasps: 2, by: "me", box: [1, 2] };
 
   const texts = Object.entries(labels).map(textOfLabel);

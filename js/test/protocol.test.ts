@@ -121,7 +121,7 @@ test("damaged bytes are refused, with what to do", () => {
   );
 });
 
-test("an unknown kind of message, or another protocol, is told", () => {
+test("an unknown kind of message, or another protocol, is reported", () => {
   const session = openSession(null);
   const { message } = golden("manifest.json");
 

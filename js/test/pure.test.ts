@@ -133,7 +133,7 @@ test("pieces grow a chunk; a lost piece leaves it as it was", () => {
   assert.equal(chunks.numBytes, 100);
 });
 
-test("a picture that nobody delivered is told from one that stayed the same", () => {
+test("a repeated picture is distinguished from one that stayed the same", () => {
   const chunks = new ChunkCache(1e6);
   const [said, silent] = [new Uint8Array(1), new Uint8Array(0)];
   const common = { block: 0, slot: 0, height: 1, width: 1, numBytes: 1 };
@@ -151,7 +151,7 @@ test("a picture that nobody delivered is told from one that stayed the same", ()
   assert.deepEqual(isLate, [false, false, true, false, true, true, false]);
 });
 
-test("chunks over the budget go, the least recently used first", () => {
+test("chunks over the budget are evicted, the least recently used first", () => {
   const chunks = new ChunkCache(250);
 
   chunks.add(pieceOf(0, 0, 1));
@@ -203,7 +203,7 @@ test("playing stops on the last row, and starts again from the first", () => {
   assert.deepEqual([clock.row, clock.isPlaying], [0, true]);
 });
 
-test("a loop goes round the marked range, or all rows", () => {
+test("a loop repeats the marked range, or all rows", () => {
   const { clock, pass } = clockOf(100);
   clock.fps = 10;
 
@@ -275,7 +275,7 @@ test("tiles cover the grid and never overlap, and stay within the width", () => 
   }
 });
 
-test("sixteen CartPoles stand four by four at half size", () => {
+test("sixteen CartPoles are laid out four by four at half size", () => {
   const sizes = new Array(16).fill({ width: 600, height: 400 });
 
   const layout = layOut(sizes, { width: 1200, height: 620, density: 1 });
@@ -399,7 +399,7 @@ test("each key does one thing, and letters ignore the shift key", () => {
   assert.equal(new Set(keys).size, keys.length);
 });
 
-test("numbers read well", () => {
+test("numbers and bytes are rounded to be read", () => {
   assert.deepEqual([1, 0.1 + 0.2, -1234.5, 1e-7, Number.NaN].map(formatValue), [
     "1",
     "0.3",
@@ -440,7 +440,7 @@ test("a window of the grid shows the tiles that it touches, and no other", () =>
       return isInside ? [index] : [];
     });
     if (touched.length) assert.deepEqual(indices, touched);
-    // Each stands in its place of the part's own canvas.
+    // Each is at its own place on the canvas of the part.
     for (const [place, index] of indices.entries()) {
       const at = originOf(own, place, sizes[index]!);
       assert.equal(at.x / own.cellWidth + part.columns[0], index % layout.columns);

@@ -36,7 +36,7 @@ function asking(numRows: number) {
   return { store, scalars, sent, clock, answer };
 }
 
-test("a chosen number is asked for, piece after piece, till all of it is here", () => {
+test("a chosen number is asked for, piece by piece, until all of it is here", () => {
   const { scalars, sent, answer } = asking(4);
 
   scalars.want(OBS);
@@ -95,7 +95,7 @@ test("spread passes over envs without a number", () => {
   assert.deepEqual([...spread.deviation.slice(0, 3)], [5, 10, 5]);
 });
 
-test("what people choose names scalars", () => {
+test("a chosen trace names its scalars", () => {
   assert.deepEqual(scalarsOf("reward+return"), [
     { name: "reward", index: -1 },
     { name: "return", index: -1 },

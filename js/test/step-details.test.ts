@@ -92,14 +92,14 @@ test("while it moves at most one question a second is asked", (t) => {
   assert.equal(sent.length, 3);
 });
 
-test("who comes to rest before it may be asked again is told when it may", (t) => {
+test("a playhead that rests too soon to ask again is notified when it may", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { details, sent, clock } = asking();
   details.want(0, 0, 1000, "follows");
   details.take(answerOf({ start: 0, count: 1, num_rows: 1 }), []);
-  let numTold = 0;
+  let numNotified = 0;
   details.onChange.on(() => {
-    numTold++;
+    numNotified++;
     details.want(5, 0, 1000, "follows");
   });
 
@@ -109,7 +109,7 @@ test("who comes to rest before it may be asked again is told when it may", (t) =
   clock.now = 300;
   t.mock.timers.tick(200);
 
-  assert.equal(numTold, 1);
+  assert.equal(numNotified, 1);
   assert.equal(sent.length, 2);
 });
 
@@ -156,7 +156,7 @@ test("old runs make room for new ones", () => {
   assert.ok(details.at(0, 39));
 });
 
-test("overlays are on or off, and what was kept says which", () => {
+test("overlays are on or off, and a saved state says which", () => {
   const viewOptions = new ViewOptions();
   assert.ok(viewOptions.shows("env") && !viewOptions.shows("action"));
 
@@ -169,7 +169,7 @@ test("overlays are on or off, and what was kept says which", () => {
   assert.ok(reloaded.shows("action") && !reloaded.shows("env"));
 });
 
-test("what was kept of another version changes nothing", () => {
+test("a state that another version saved changes nothing", () => {
   const viewOptions = new ViewOptions();
 
   viewOptions.restore({ isInspecting: "yes", unknown: 1 });

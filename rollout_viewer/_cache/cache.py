@@ -1,4 +1,4 @@
-"""The frame cache: where what was recorded lives, compressed, one row an append.
+"""The frame cache: one row an append, compressed, in a file as it arrives.
 
 One recorder writes; any number of clips, viewers and threads read at the same
 time. Knows frames and rows. Knows nothing of environments or widgets.
@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rollout_viewer._cache.row_checker import RowChecker
+from rollout_viewer._cache.subscribers import Subscribers
 from rollout_viewer._errors import (
     CacheClosedError,
-    RolloutViewerError,
     RolloutViewerWarning,
     RowError,
 )
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 # Shares of memory_bytes: what may wait for the disk, and decoded chunks.
 _QUEUE_SHARE = 8
 _DECODER_SHARE = 4
-_FOLLOW_INTERVAL_S = 0.1
 _MIN_BUDGET_BYTES = 1_000_000
 
 
@@ -61,21 +60,21 @@ class FrameCache(RecordingReader):
 
     Args:
         path: The recording file. A name that an earlier run took gets ``-1``,
-            ``-2``, ... before its suffix; `path` tells the real one. It goes with
-            this object if that goes before a first row came. None: a temporary
-            file, which always does.
+            ``-2``, ... before its suffix; `path` is the real one. Deleted with the
+            cache if nothing was recorded. None: a temporary file, deleted with the
+            cache.
         fps: Rows a second when played; None: 30, or what the recorder knows.
         memory_bytes: Bound for buffers, queue, and decoded chunks.
         disk_bytes: Bound for the file (while recording, SQLite's side file of some
-            MB stands beside it). None: the disk's. Step data is always written.
-        keep: What happens there. ``"all"``: it counts as a full disk, pictures
-            stop. ``"latest"``: whole episodes go, from the oldest; rows and
-            episodes keep their numbers and step data, only pictures are gone.
-            Rows of a `Clip` in use stay.
+            MB is beside it). None: the disk's. Step data is always written.
+        keep: What happens at that size. ``"all"``: it counts as a full disk, and no
+            more pictures are kept. ``"latest"``: the pictures of whole episodes are
+            deleted, from the oldest; rows and episodes keep their numbers and step
+            data. Rows of a `Clip` in use stay.
         max_stall_s: How long `append` waits for a slow disk, so that a kill loses
-            32 rows at most. Then it warns and goes on, and drops pictures, counted,
-            when the queue (an eighth of `memory_bytes`) is full.
-        metadata: Anything that JSON takes; kept in the file.
+            32 rows at most. After that it warns, continues without waiting, and drops
+            pictures, counted, when the queue (an eighth of `memory_bytes`) is full.
+        metadata: JSON values, kept in the file.
 
     Raises:
         RecordingLockedError: Another process writes this file.
@@ -147,15 +146,13 @@ class FrameCache(RecordingReader):
     ) -> None:
         self._live = live
         super().__init__(recording, DecoderCache(memory_bytes // _DECODER_SHARE))
-        # One append at a time; held while the row is made, not while others are told.
+        # One append at a time; held while the row is made, not while subscribers run.
         self._append_lock = threading.RLock()
-        self._intake = RowChecker()
+        self._checker = RowChecker()
         self._segments: list[dict[str, Any]] = []
-        self._subscribers: dict[int, Callable[[int, int], None]] = {}
-        self._next_subscriber = 0
+        self._subscribers = Subscribers()
         self._num_warned = 0
-        self._has_told_cut = False
-        self._follower: threading.Thread | None = None
+        self._has_warned_of_cut = False
         self._finalizer = weakref.finalize(self, recording.release)
         if is_worker():
             # A forked worker ends without running what Python runs at exit.
@@ -200,8 +197,8 @@ class FrameCache(RecordingReader):
             kind: (B,) of "reset", "step", "idle", "terminal_missing"; instead of
                 `reset`. Idle envs repeat their picture, whatever `frames` holds.
             data: Name -> array (B, ...) of any shape.
-            num_transitions: Int (B,), steps that this row stands for where some
-                were skipped; default 1.
+            num_transitions: Int (B,), steps that this row covers where some were
+                skipped; default 1.
             episode_info: Env -> ``{"seed": ..., "options": ..., "labels": ...}``
                 of an episode that begins here.
 
@@ -213,7 +210,7 @@ class FrameCache(RecordingReader):
         """
         with self._append_lock:
             recording = self._writable()
-            new = self._intake.take(
+            new = self._checker.check(
                 recording,
                 frames,
                 envs,
@@ -244,7 +241,7 @@ class FrameCache(RecordingReader):
                 if info:
                     recording.describe_episode(env, index, info)
         self._warn_of_losses(recording)
-        self._notify(row, row + 1)
+        self._subscribers.notify(row, row + 1)
         return row
 
     def set_meta(self, key: str, value: Any) -> None:
@@ -277,8 +274,8 @@ class FrameCache(RecordingReader):
 
     def _warn_of_losses(self, recording: LiveRecording) -> None:
         cut = recording.budget.cut
-        if cut is not None and not self._has_told_cut:
-            self._has_told_cut = True
+        if cut is not None and not self._has_warned_of_cut:
+            self._has_warned_of_cut = True
             warnings.warn(
                 "FrameCache: expected episodes that fit into disk_bytes="
                 f"{recording.budget.disk_bytes}, got a longer one of env {cut[0]} "
@@ -329,7 +326,11 @@ class FrameCache(RecordingReader):
             self._segments.remove(info)
 
     def mark_fps(self, fps: float) -> None:
-        """Set `fps` if the constructor was not told it."""
+        """Set `fps` if neither the constructor nor a recorder has.
+
+        Raises:
+            ValueError: It is not a number above zero.
+        """
         if self.recording.meta.get("fps") is None and fps and fps > 0:
             self.set_meta("fps", float(fps))
 
@@ -440,7 +441,7 @@ class FrameCache(RecordingReader):
         """
         self.recording.annotate(change)
         # No row was added, but viewers have something new to show.
-        self._notify(self.num_rows, self.num_rows)
+        self._subscribers.notify(self.num_rows, self.num_rows)
 
     # -- leaving
 
@@ -495,30 +496,14 @@ class FrameCache(RecordingReader):
 
         Both are the same when no row came: bookmarks or labels changed.
 
-        It runs in the thread that appends (of a followed file, in one of its own)
-        and should only note what it is told. An exception in it is warned of.
+        It runs in the thread that appends (of a file that another process writes, in
+        one of its own) and should only note what it is called with. An exception in it
+        becomes a warning.
         """
-        number = self._next_subscriber
-        self._next_subscriber += 1
-        self._subscribers[number] = callback
-        if self._live is None and self._follower is None:
-            self._follower = threading.Thread(
-                target=_follow, args=(weakref.ref(self), self.num_rows), daemon=True
-            )
-            self._follower.start()
-        return lambda: self._subscribers.pop(number, None) and None
-
-    def _notify(self, start: int, stop: int) -> None:
-        for callback in list(self._subscribers.values()):
-            try:
-                callback(start, stop)
-            except Exception as error:  # a viewer must not stop training
-                warnings.warn(
-                    f"FrameCache: a subscriber failed with {error!r}; recording goes "
-                    "on.",
-                    RolloutViewerWarning,
-                    stacklevel=3,
-                )
+        unsubscribe = self._subscribers.add(callback)
+        if self._live is None:
+            self._subscribers.poll(self)
+        return unsubscribe
 
     def save(self, path: str | Path) -> Path:
         """Write a complete copy, also while recording, and return its path.
@@ -544,9 +529,9 @@ class FrameCache(RecordingReader):
         """Forget all rows, here and in the file."""
         with self._append_lock:
             self._writable().clear()
-            self._intake = RowChecker()
+            self._checker = RowChecker()
             self._decoders.clear()
-        self._notify(0, 0)
+        self._subscribers.notify(0, 0)
 
     def close(self) -> None:
         """End the recording and complete its file. What is there stays readable.
@@ -610,20 +595,3 @@ def open_recording(
     if not paths:
         raise ValueError("rv.open: expected at least one path, got none.")
     return FrameCache._open(JoinedRecording(paths, originals))
-
-
-def _follow(reference: weakref.ref[FrameCache], known: int) -> None:
-    """Tell a followed cache's subscribers of rows and marks, while it lives."""
-    pause = threading.Event()
-    marked = None
-    while (cache := reference()) is not None and not cache.is_closed:
-        with contextlib.suppress(RolloutViewerError):
-            num_rows = cache.num_rows
-            marks = cache.bookmarks, cache.recording.num_annotations
-            if num_rows > known:
-                cache._notify(known, num_rows)
-            if marks != (marked or marks):
-                cache._notify(num_rows, num_rows)
-            known, marked = num_rows, marks
-        del cache
-        pause.wait(_FOLLOW_INTERVAL_S)

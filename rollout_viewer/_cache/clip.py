@@ -1,4 +1,4 @@
-"""A clip: a selection of a recording that writes itself and goes to loggers."""
+"""A clip: a selection of a recording that can be written to files and dumped."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ class Clip(Selection):
                 ``.memmap`` (uint8 (1, T, C, H, W), as TorchRL's CSVLogger writes
                 them), ``.npz`` (``frames`` and the table's columns); ``.csv`` and
                 ``.parquet`` (the table); ``.html`` (the viewer in a file). Videos,
-                ``.gif``, ``.png`` and ``.parquet`` say in their metadata where they
-                come from.
+                ``.gif``, ``.png`` and ``.parquet`` carry in their metadata which
+                recording they are from.
             fps: Frames a second. None: the recording's.
             layout: ``"grid"``: one file. ``"tiles"``: one for each env,
                 ``<stem>_env<i>``. ``"episodes"``: one for each episode,
@@ -122,7 +122,7 @@ class Clip(Selection):
         Raises:
             ValueError: The suffix or an option is none of the above.
             RowError: No env of the clip has pictures.
-            ExportCancelled: `cancel` said so; no file of this call is left.
+            ExportCancelled: `cancel` returned True; no file of this call is left.
             ExportTooLargeError: ``.pt`` and ``.npz``, which are loaded whole, would be
                 larger than 4 GB.
             ExportError: A row could not be read or written; the message names it, and
@@ -163,7 +163,7 @@ class Clip(Selection):
                 logger's own video format.
 
         Returns:
-            The files, as far as the logger tells them.
+            The files, as far as the logger returns them.
 
         Raises:
             ExportError: It failed.

@@ -1,7 +1,6 @@
-"""What `rv.open` opens: recordings, several as one, and video files.
+"""`rv.open`: recordings, several as one, and video files.
 
-A video becomes a recording of one env, frame by frame, in a temporary file. Knows
-paths. Knows nothing of decoders (`_video`) or of what a recording is made of.
+A video becomes a recording of one env, frame by frame, in a temporary file.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ if TYPE_CHECKING:
 
     from rollout_viewer._video import VideoFile
 
-# What ffmpeg reads and people have. Anything else is taken for a recording.
+# Common suffixes that ffmpeg reads. Anything else is taken for a recording.
 VIDEO_SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".gif", ".mpg", ".mpeg"),
     *(".ogv", ".wmv", ".flv", ".ts", ".apng"),
 )
-# Losslessly kept, on disk. A film of minutes has as much; rollouts never have.
+# Of the lossless copy on disk. A film of minutes takes as much; no rollout does.
 MAX_VIDEO_BYTES = 2_000_000_000
-# Of which nobody wants to be told; longer ones show how far they are.
+# A progress bar is shown for what takes longer.
 _QUIET_S = 2.0
 _DEFAULT_FPS = 30.0
 

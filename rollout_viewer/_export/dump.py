@@ -1,4 +1,4 @@
-"""A clip goes to a logger: one of ours reads it as it writes, others get a tensor.
+"""Dumps a clip to a logger: ours read it as they write, others are given a tensor.
 
 Knows loggers only by what they can do.
 """
@@ -38,7 +38,7 @@ def dump_clip(
     on_progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> list[Path]:
-    """Hand a clip to a logger; `Clip.dump` tells the arguments.
+    """Hand a clip to a logger; see `Clip.dump`.
 
     A logger that has ``takes_clips = True``, as all of `rollout_viewer.loggers`, is
     given the clip and reads it as it writes. Any other is given the whole as a
@@ -58,7 +58,7 @@ def dump_clip(
         cancel: Asked before each row.
 
     Returns:
-        The files, as far as the logger tells them.
+        The files, as far as the logger returns them.
 
     Raises:
         TypeError: The logger has no `log_video`.
@@ -132,7 +132,7 @@ def _to_foreign(dump: _Dump) -> list[Path]:
     if dump.format == "csv":
         if not dump.has_log_table:
             return _table_beside(dump)
-        with _told(logger, "log_table"):
+        with _as_export_error(logger, "log_table"):
             return _as_paths(logger.log_table(dump.tag, clip.table(), step=step))
     if dump.watch["cancel"]():
         raise ExportCancelled(
@@ -140,7 +140,7 @@ def _to_foreign(dump: _Dump) -> list[Path]:
         )
     extra = {"fps": dump.fps} if _accepts(logger.log_video, "fps") else {}
     video = clip.to_tensor()
-    with _told(logger, "log_video"):
+    with _as_export_error(logger, "log_video"):
         return _as_paths(logger.log_video(dump.tag, video, step=step, **extra))
 
 
@@ -152,8 +152,8 @@ def _table_beside(dump: _Dump) -> list[Path]:
 
 
 @contextlib.contextmanager
-def _told(logger: Any, method: str) -> Iterator[None]:
-    """Let what a foreign logger raises be an `ExportError` that names it."""
+def _as_export_error(logger: Any, method: str) -> Iterator[None]:
+    """Turn what a foreign logger raises into an `ExportError` that names it."""
     try:
         yield
     except RolloutViewerError:
@@ -182,7 +182,7 @@ def _folder_of(logger: Any) -> Path:
 
 
 def is_address(place: str | Path) -> bool:
-    """Tell whether this is a URI and no folder."""
+    """Return whether this is a URI and no folder."""
     return str(place).startswith("file:") or "://" in str(place)
 
 

@@ -1,6 +1,6 @@
 """Figures of a clip for papers: a film strip, a multi-exposure, a curve with frames.
 
-Knows a clip and matplotlib. Knows nothing of files: whoever asked saves the figure,
+Knows a selection and matplotlib. Knows nothing of files: the caller saves the figure,
 as pdf, svg or png.
 """
 
@@ -43,7 +43,7 @@ _MAX_THUMBNAIL_SHARE = 0.45
 def draw(
     clip: Selection, kind: Kind, rows: Sequence[int] | None, n: int, ax: Axes | None
 ) -> Figure:
-    """Draw a figure; see `Clip.figure` for the arguments."""
+    """Draw a figure; see `Clip.figure`."""
     if kind not in get_args(Kind):
         raise ValueError(
             f"Clip.figure: expected kind to be one of {get_args(Kind)}, got {kind!r}. "
@@ -174,7 +174,7 @@ def exposed(frames: Sequence[Frame]) -> Frame:
 def _background(stack: Frame) -> Frame:
     """Return for each pixel the one of its colors that the frames have most of.
 
-    The median would take what stands in one place most of the time for background.
+    The median would take what rests in one place most of the time for background.
     """
     levels = stack.astype(np.uint16) >> 4
     codes = levels[..., 0] << 8 | levels[..., 1] << 4 | levels[..., 2]

@@ -19,7 +19,7 @@ from rollout_viewer._export.selection import Selection
 from rollout_viewer._files import new_file
 from rollout_viewer._page.bundle import read_bundle
 from rollout_viewer._page.details import FieldCatalog, all_details
-from rollout_viewer._page.messages import recording_messages
+from rollout_viewer._page.offline import recording_messages
 
 if TYPE_CHECKING:
     import os
@@ -133,10 +133,10 @@ def write_html(
             columns=columns,
             fps=fps,
             groups=groups,
-            about=FieldCatalog().told(cache),
+            fields=FieldCatalog().describe(cache),
         )
     )
-    # Before the file is opened: what is wrong with the rows is said by this.
+    # Before the file is opened: wrong rows are reported by this.
     first = next(messages)
     head = head.replace("{poster}", _poster(cache, start, envs), 1)
     size = len(head.encode()) + len(tail.encode())
@@ -145,7 +145,7 @@ def write_html(
             out.write(head)
             for text in _chain(first, messages):
                 size += len(text)  # plain ASCII
-                # Beyond the limit the rest is only counted, to say how much it is.
+                # Beyond the limit the rest is only counted, for the message.
                 if size <= limit:
                     out.write(text)
             # Numbers for the inspector, as far as there is room for them.
@@ -188,7 +188,7 @@ def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
 
 def _as_inline_script(script: str) -> str:
     """Return JavaScript that no HTML parser ends early; it means the same."""
-    # Both can stand only in its strings and comments, where the slash is harmless.
+    # Both can occur only in its strings and comments, where the slash is harmless.
     return script.replace("</script", r"<\/script").replace("<!--", r"<\!--")
 
 

@@ -1,7 +1,4 @@
-"""One export: how to write, who is told, and what a file says of where it is from.
-
-Knows clips and their step data. Knows nothing of any format.
-"""
+"""One export: its options, progress and labels, as every writer needs them."""
 
 from __future__ import annotations
 
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExportJob:
-    """How to write, and who is told of it."""
+    """How to write, and where to report progress."""
 
     where: str
     fps: float

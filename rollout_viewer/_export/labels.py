@@ -126,5 +126,6 @@ def describe(
 def _values_or_none(column: Column) -> list[Any]:
     values, is_missing = column.values.tolist(), column.is_missing.tolist()
     return [
-        None if gone else value for value, gone in zip(values, is_missing, strict=True)
+        None if missing else value
+        for value, missing in zip(values, is_missing, strict=True)
     ]

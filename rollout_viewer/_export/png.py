@@ -1,6 +1,6 @@
 """A clip becomes one PNG: a row, a film strip, or a contact sheet of an episode.
 
-Knows frames and the step data that stands under them. Knows nothing of layouts.
+Knows frames and the step data written under them. Knows nothing of layouts.
 """
 
 from __future__ import annotations

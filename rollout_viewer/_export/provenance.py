@@ -1,4 +1,4 @@
-"""What a written file says of its origin: recording, rows, episodes, version."""
+"""The origin of a written file, as metadata: recording, rows, episodes, version."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_EPISODES = 200
 
 
 def container_tags(clip: Selection, path: Path) -> dict[str, str]:
-    """Return what a container tells of a file: title, comment (JSON), encoder.
+    """Return the metadata of a container: title, comment (JSON), encoder.
 
     The comment has env_id and seed as far as the recording's metadata knows them,
     the tag (the file's stem), rows, envs, episodes with their returns, and the

@@ -61,7 +61,7 @@ class Selection:
         RowError: The range is empty, or rows, envs or camera are not there.
 
     Example:
-        >>> from rollout_viewer._cache import FrameCache
+        >>> from rollout_viewer import FrameCache
         >>> cache = FrameCache()
         >>> for level in range(3):
         ...     _ = cache.append(np.full((5, 8, 8, 3), level, np.uint8))
@@ -265,7 +265,7 @@ class Selection:
             if copy and row > self.start:
                 out = np.zeros(shape, np.uint8)
             elif len(tiles) > 1:
-                out[...] = 0  # margins, onto which somebody may have drawn
+                out[...] = 0  # margins, onto which the caller may have drawn
             for index, (env, size) in enumerate(sizes.items()):
                 tile = tiles[size]
                 self.cache.frames([row], [env], self.camera, tile)
@@ -292,7 +292,7 @@ class Selection:
             except Exception:
                 if len(window) == 1:
                     raise
-                # Whoever counts the frames then knows which row it was.
+                # By counting the frames, the caller knows which row it was.
                 windows = [range(row, row + 1) for row in window]
                 continue
             yield window

@@ -26,7 +26,7 @@ _GROUP_LINES = 65_536
 
 
 def write_csv(job: ExportJob, clip: Selection, path: Path) -> Path:
-    """Write the table with a header; nothing stands where there is no value."""
+    """Write the table with a header; cells without a value are empty."""
     table = clip.step_table()
     with (
         job.new_file(path) as file,
@@ -44,7 +44,7 @@ def write_csv(job: ExportJob, clip: Selection, path: Path) -> Path:
 
 
 def write_parquet(job: ExportJob, clip: Selection, path: Path) -> Path:
-    """Write the table with its types; null stands where there is no value."""
+    """Write the table with its types; cells without a value are null."""
     check_parquet(job.where)
     import pyarrow as pa
     from pyarrow import parquet
@@ -103,9 +103,10 @@ def _schema(table: Table, metadata: dict[str, str]) -> Any:
 
 
 def _cells(column: Column) -> list[Any]:
-    """Return what stands in a file: nothing where there is no value."""
+    """Return the cells of a column: "" where there is no value."""
     values: list[Any] = column.values.tolist()
     is_missing = column.is_missing.tolist()
     return [
-        "" if gone else value for value, gone in zip(values, is_missing, strict=True)
+        "" if missing else value
+        for value, missing in zip(values, is_missing, strict=True)
     ]

@@ -60,9 +60,9 @@ def write_clip(
     cancel: Cancel | None = None,
     where: str = "Clip.write",
 ) -> list[Path]:
-    """Write a clip to files and return them; `Clip.write` tells the arguments.
+    """Write a clip to files and return them; see `Clip.write`.
 
-    `where` is the function that a person called, for messages.
+    `where` is the public function that was called, for messages.
     """
     path = Path(path)
     writer = find_writer(clip, path, where)
@@ -130,8 +130,8 @@ def _write_all(
         for path in written:
             with contextlib.suppress(OSError):
                 path.unlink()
-        is_told = isinstance(error, (ExportCancelled, ExportTooLargeError))
-        if is_told or not isinstance(error, Exception) or job.progress.row is None:
+        is_final = isinstance(error, (ExportCancelled, ExportTooLargeError))
+        if is_final or not isinstance(error, Exception) or job.progress.row is None:
             raise
         raise ExportError(
             f"{job.where}: expected to write row {job.progress.row} of "

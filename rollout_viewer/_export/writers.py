@@ -117,7 +117,7 @@ def _write_chw(job: ExportJob, clip: Selection, out: Any) -> None:
 
 
 def _check_loadable(job: ExportJob, clip: Selection) -> None:
-    """Refuse what nobody could read again: these files are loaded whole."""
+    """Refuse what could not be read again: these files are loaded whole."""
     height, width = clip.frame_size
     num_bytes = clip.num_rows * height * width * 3
     if num_bytes > MAX_TENSOR_BYTES:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import functools
 import operator
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ from rollout_viewer._frames.convert import split_frames
 from rollout_viewer._frames.transform import crop, resize
 from rollout_viewer._recorder.episode_filter import EpisodeFilter
 from rollout_viewer._recorder.skipped_steps import SkippedSteps
+from rollout_viewer._recorder.views import ShownInNotebook
 from rollout_viewer._recording.rows import Kind
 from rollout_viewer._recording.workers import is_worker, worker_path
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 _RESET, _STEP, _IDLE, _MISSING = (np.uint8(kind) for kind in Kind)
 
 
-class Recorder:
+class Recorder(ShownInNotebook):
     """Fills a cache from what `add` is told; one thread owns it.
 
     A pickled recorder carries its configuration and an empty cache. A deep copy
@@ -389,11 +389,6 @@ class Recorder:
 
         return RolloutViewer(self.cache, logger=self._logger, tag=self.tag)
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        # The last line of a notebook's cell shows the viewer; elsewhere, as in
-        # IPython's terminal, there is no page, and the repr is shown.
-        return self.viewer._repr_mimebundle_(**options) if is_notebook() else None
-
     def dump(self, suffix: str | None = None, step: int | None = None) -> list[Path]:
         """Write the rows since the last dump through the logger, and move the mark.
 
@@ -420,13 +415,6 @@ class Recorder:
         paths = dump_clip(self.cache.clip(start, stop), self.logger, name, step=step)
         self._mark = stop
         return paths
-
-
-def is_notebook() -> bool:
-    """Tell whether this runs in a notebook's kernel."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and "IPKernelApp" in shell.config
 
 
 def _checked_cache(cache: FrameCache | str | Path | None, num_envs: int) -> FrameCache:

@@ -1,7 +1,7 @@
 """Several named recordings on one clock: joined side by side, as they are now.
 
-Row n of one stands beside row n of the others, and a shorter one ends. One that is
-still recorded is copied first, so that comparing never waits for it.
+Row n of one is shown beside row n of the others, and a shorter one ends. One that is
+still being recorded is copied first, so that a comparison never waits for it.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Compared(NamedTuple):
     Attributes:
         cache: All of them, envs numbered on in their order.
         groups: Which envs are whose.
-        columns: Tiles across, so that each recording has a line and equal envs stand
-            above each other; None: they have not equally many pictures.
+        columns: Tiles across, so that each recording has a line and equal envs are
+            above each other; None: they have different numbers of pictures.
     """
 
     cache: FrameCache
@@ -83,16 +83,16 @@ def compare(caches: Mapping[str, FrameCache]) -> Compared:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     weakref.finalize(joined, shutil.rmtree, folder, ignore_errors=True)
-    pictured = {_num_tiles(cache) for cache in caches.values()}
+    pictured = {len(cache.slots) for cache in caches.values()}
     across = pictured.pop()
     is_even = not pictured and 0 < across <= _MAX_COLUMNS
     return Compared(joined, groups, across if is_even else None)
 
 
 def _ended_file(cache: FrameCache, path: Path) -> Path:
-    """Return a recording's file, or a copy at `path` where it may change or go.
+    """Return a recording's file, or a copy at `path` where it may change or be deleted.
 
-    The copy says that it has ended: one that has not makes the longer ones wait.
+    The copy is marked as ended: else the longer ones would wait for its rows.
     """
     if not _is_copied(cache):
         return cache.path
@@ -105,7 +105,3 @@ def _ended_file(cache: FrameCache, path: Path) -> Path:
 def _is_copied(cache: FrameCache) -> bool:
     recording = cache.recording
     return cache.is_live or recording.is_temporary or len(recording.paths) > 1
-
-
-def _num_tiles(cache: FrameCache) -> int:
-    return len(cache.slots)

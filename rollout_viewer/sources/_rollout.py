@@ -16,7 +16,7 @@ from rollout_viewer._errors import (
     RolloutViewerWarning,
     ShapeError,
 )
-from rollout_viewer._recorder.recorder import is_notebook
+from rollout_viewer._viewer.notebook import is_notebook
 from rollout_viewer.sources._record import Recorded, record
 from rollout_viewer.sources._wrapper import RecordingWrapper
 

@@ -82,10 +82,6 @@ export class Decoder {
     return new Decoder(await openZstd());
   }
 
-  get hasWasm(): boolean {
-    return this.#zstd.hasWasm;
-  }
-
   run(task: Task): Result {
     let numDecodes = 0;
     let numPixels = 0;

@@ -15,7 +15,6 @@ const MAX_FRAME_BYTES = 1 << 28;
 const HEADER_BYTES = 9;
 
 export interface Zstd {
-  readonly hasWasm: boolean;
   /**
    * Return the `numBytes` of pixels in a record, as words: valid until the next call.
    * What a last word has beyond `numBytes` is zero.
@@ -43,7 +42,6 @@ export async function openZstd(): Promise<Zstd> {
 }
 
 class WasmZstd implements Zstd {
-  readonly hasWasm = true;
   readonly #wasm: Exports;
   #out = 0;
   #outSize = 0;
@@ -109,7 +107,6 @@ class WasmZstd implements Zstd {
 }
 
 class PlainZstd implements Zstd {
-  readonly hasWasm = false;
   #out = new Uint8Array(0);
 
   decode(record: Uint8Array, numBytes: number): Uint32Array {

@@ -7,37 +7,23 @@
  * drawn together with the next one that is.
  */
 
-import { type DecoderState, NOTHING, plan } from "../decode/decode-plan.ts";
-import type { Decoding, Picture, SlotPlan } from "../decode/worker-pool.ts";
-import { CHUNK_ROWS } from "../protocol/messages.ts";
+import type { Decoding, Picture } from "../decode/worker-pool.ts";
 import type { Store } from "../recording/store.ts";
 import { Emitter } from "../util/emitter.ts";
 import type { Clock } from "./clock.ts";
-import { type Layout, originOf } from "./layout.ts";
+import type { Layout } from "./layout.ts";
+import { type DrawnSlots, planRow, type RowPlan } from "./row-plan.ts";
+import { clearSlot, putPicture, type Surface } from "./surface.ts";
 
-/** Where pixels go; a 2d canvas context, or a fake in tests. */
-export interface Surface {
-  resize(width: number, height: number): void;
-  put(
-    pixels: Uint8ClampedArray<ArrayBuffer>,
-    width: number,
-    x: number,
-    y: number,
-  ): void;
-  clear(x: number, y: number, width: number, height: number): void;
-}
+export type { Surface } from "./surface.ts";
 
-interface FrameRequest {
+interface FrameRequest extends Omit<RowPlan, "plans"> {
   row: number;
   /** Number after the clock's anchor while playing; -1: it is to be drawn at once. */
   k: number;
   epoch: number;
   isWanted: boolean;
   generation: number;
-  /** Slots without a picture in this row. */
-  absent: number[];
-  /** Slots whose records are not here yet. */
-  missing: number[];
   pictures: Picture[] | null;
 }
 
@@ -54,17 +40,16 @@ export class Player {
   /** Slots of the drawn row that show nothing, and those still to come. */
   absent: readonly number[] = [];
   missing: readonly number[] = [];
-  readonly stats = { drawn: 0, late: 0, decodes: 0, hits: 0, misses: 0, decodeMs: 0 };
+  readonly stats = { drawn: 0, late: 0, decodes: 0, hits: 0, misses: 0 };
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #pool: Decoding;
   readonly #surface: Surface;
   #slots: readonly number[] = [];
-  #places = new Map<number, number>();
+  #indices = new Map<number, number>();
   #layout: Layout | null = null;
   #generation = 0;
-  #states = new Map<number, DecoderState>();
-  #isDrawn = new Set<number>();
+  readonly #drawn: DrawnSlots = { states: new Map(), slots: new Set() };
   #requests: FrameRequest[] = [];
   #lastRequest: FrameRequest | null = null;
 
@@ -79,17 +64,13 @@ export class Player {
     return this.#slots;
   }
 
-  get numDecodes(): number {
-    return this.#pool.numDecodes;
-  }
-
   /** Show these slots, in this order; everything is drawn anew. */
   setLayout(slots: readonly number[], layout: Layout): void {
     this.#slots = slots;
-    this.#places = new Map(slots.map((slot, index) => [slot, index]));
+    this.#indices = new Map(slots.map((slot, index) => [slot, index]));
     this.#layout = layout;
     this.#generation++;
-    this.#isDrawn.clear();
+    this.#drawn.slots.clear();
     this.#lastRequest = null;
     this.#surface.resize(
       layout.columns * layout.cellWidth,
@@ -100,8 +81,8 @@ export class Player {
 
   /** Forget all frames: another recording came. */
   reset(): void {
-    this.#states.clear();
-    this.#isDrawn.clear();
+    this.#drawn.states.clear();
+    this.#drawn.slots.clear();
     this.#lastRequest = null;
     this.#generation++;
     this.drawnRow = -1;
@@ -113,11 +94,6 @@ export class Player {
     if (this.#clock.isPlaying) this.#askAhead(now);
     else this.#askOne();
     this.#drawDue(now);
-  }
-
-  /** Whether frames have to be asked for and drawn as time passes. */
-  get isBusy(): boolean {
-    return this.#clock.isPlaying;
   }
 
   #askOne(): void {
@@ -175,34 +151,11 @@ export class Player {
   }
 
   #ask(row: number, k: number, isWanted: boolean): void {
-    const layout = this.#layout!;
+    const { reduction } = this.#layout!;
     const generation = this.#generation;
     const epoch = this.#clock.epoch;
-    const plans: SlotPlan[] = [];
-    const absent: number[] = [];
-    const missing: number[] = [];
-    for (const slot of this.#slots) {
-      const { chunks } = this.#store;
-      const at = this.#store.recordedSlotAt(row, slot);
-      const hasPicture = at !== null && chunks.hasPicture(at.row, at.slot);
-      const chunk = at && chunks.use(Math.floor(at.row / CHUNK_ROWS), at.slot);
-      if (at && (hasPicture === undefined || !chunk)) {
-        missing.push(slot);
-      } else if (!chunk || !hasPicture) {
-        absent.push(slot);
-        this.#isDrawn.delete(slot);
-      } else {
-        const before = this.#states.get(slot) ?? NOTHING;
-        const { ops, state } = plan(chunk, at.row % CHUNK_ROWS, before);
-        const isFull = !this.#isDrawn.has(slot);
-        this.#states.set(slot, state);
-        this.#isDrawn.add(slot);
-        const { width, height } = this.#store.manifest!.slots[slot]!;
-        const { reduction } = layout;
-        if (ops.length || isFull)
-          plans.push({ slot, width, height, reduction, isFull, ops });
-      }
-    }
+    const found = planRow(this.#store, row, this.#slots, reduction, this.#drawn);
+    const { plans, absent, missing } = found;
     const pictures: Picture[] | null = plans.length ? null : [];
     if (missing.length) this.stats.misses++;
     else this.stats.hits++;
@@ -219,20 +172,18 @@ export class Player {
     this.#requests.push(request);
     this.#lastRequest = request;
     if (pictures) return;
-    const asked = performance.now();
     this.#pool.run(plans).then(
       (results) => {
         request.pictures = results;
         this.stats.decodes = this.#pool.numDecodes;
-        this.stats.decodeMs = performance.now() - asked;
         this.update();
       },
       (error: Error) => {
         // What the decoder holds is unknown now: begin anew, but do not try again
         // at once, or the same record would fail for ever.
         this.#requests = [];
-        this.#states.clear();
-        this.#isDrawn.clear();
+        this.#drawn.states.clear();
+        this.#drawn.slots.clear();
         this.onError(error);
       },
     );
@@ -266,35 +217,17 @@ export class Player {
     if (!isPlaying && this.#clock.row !== last.row) this.#askOne();
   }
 
-  #draw(request: FrameRequest): void {
-    for (const picture of request.pictures ?? []) {
-      if (request.generation === this.#generation) this.#put(picture);
+  #draw({ generation, pictures, absent }: FrameRequest): void {
+    const isCurrent = generation === this.#generation;
+    const tiles = {
+      layout: this.#layout!,
+      indices: this.#indices,
+      sizes: this.#store.manifest!.slots,
+    };
+    for (const picture of pictures ?? []) {
+      if (isCurrent) putPicture(this.#surface, picture, tiles);
       this.#pool.recycle(picture);
     }
-    if (request.generation !== this.#generation) return;
-    for (const slot of request.absent) {
-      const size = this.#store.manifest!.slots[slot]!;
-      const { x, y } = originOf(this.#layout!, this.#places.get(slot)!, size);
-      const { reduction } = this.#layout!;
-      const [width, height] = [size.width, size.height].map((n) =>
-        Math.ceil(n / reduction),
-      ) as [number, number];
-      this.#surface.clear(x, y, width, height);
-    }
-  }
-
-  #put({ patches, pixels }: Picture): void {
-    for (const patch of patches) {
-      const size = this.#store.manifest!.slots[patch.slot]!;
-      const index = this.#places.get(patch.slot)!;
-      const { x, y } = originOf(this.#layout!, index, size);
-      const numBytes = patch.width * patch.height * 4;
-      this.#surface.put(
-        new Uint8ClampedArray(pixels, patch.offset, numBytes),
-        patch.width,
-        x + patch.x,
-        y + patch.y,
-      );
-    }
+    if (isCurrent) for (const slot of absent) clearSlot(this.#surface, slot, tiles);
   }
 }

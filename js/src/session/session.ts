@@ -1,7 +1,7 @@
 /**
  * One recording as a page holds it, shared by all views of it.
  *
- * Takes messages, whoever brings them: a kernel (widget.ts) or a file (standalone.ts).
+ * Takes messages from a kernel (widget.ts) or from a file (standalone.ts).
  */
 
 import { Clock } from "../playback/clock.ts";

@@ -1,4 +1,4 @@
-/** The icons of buttons: one path each. */
+/** The icons of buttons: each is one path. */
 
 const PATHS = {
   previousEnd: "M13 3v10L8 8zM7.6 3v10l-5-5z",

@@ -1,7 +1,7 @@
 /**
- * The keys, as data: what they are called, what they do. Pure.
+ * The keys, as data: their names and what they do. Pure.
  *
- * `key` is its name in help and README; `codes` what the browser calls it.
+ * `key` is its name in help and README; `codes` are the browser's names.
  */
 
 export type Action =
@@ -125,7 +125,7 @@ export interface Pressed {
   altKey: boolean;
 }
 
-/** Return what a key does; null: nothing of ours. */
+/** Return what a key does; null: it is not bound. */
 export function actionOf(pressed: Pressed): Action | null {
   if (pressed.ctrlKey || pressed.metaKey || pressed.altKey) return null;
   const code = pressed.key.length === 1 ? pressed.key.toLowerCase() : pressed.key;

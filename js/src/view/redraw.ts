@@ -9,24 +9,24 @@ import type { Clock } from "../playback/clock.ts";
 import type { Player } from "../playback/player.ts";
 import type { Session } from "../session/session.ts";
 import { listen } from "./dom.ts";
+import type { Header } from "./header.ts";
 import type { Timeline } from "./timeline/timeline.ts";
 
 export interface RedrawParts {
   session: Session;
   player: Player;
   timeline: Timeline;
+  header: Header;
   /** Update all parts. */
   refresh: () => void;
   /** Update the inspector. */
   inspect: () => void;
-  /** Whether "live" is shown. */
-  isLive: () => boolean;
   signal: AbortSignal;
 }
 
 /** Update the view whenever it has to be, until the signal. */
 export function redrawOnChange(parts: RedrawParts): void {
-  const { session, player, timeline, refresh, inspect, isLive, signal } = parts;
+  const { session, player, timeline, refresh, inspect, signal } = parts;
   const { store, clock, marks, viewOptions, scalars, details } = session;
   const redraw = createRedraw(timeline, player, signal);
   const refreshAll = () => {
@@ -56,7 +56,7 @@ export function redrawOnChange(parts: RedrawParts): void {
   session.onError.on(refresh, signal);
   details.onChange.on(inspect, signal);
   // "live" ends by itself.
-  const timer = setInterval(() => isLive() && refresh(), 1000);
+  const timer = setInterval(() => parts.header.isLive && refresh(), 1000);
   signal.addEventListener("abort", () => clearInterval(timer));
   redrawWithWindow(timeline.el, redraw, signal);
   refreshAll();

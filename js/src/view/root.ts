@@ -17,25 +17,18 @@ export function setUpRoot(root: HTMLElement): void {
   root.dataset.state = "loading";
 }
 
-export interface RootState {
-  /** The row on the canvas, or that of the clock where there are no pictures. */
-  shownRow: number;
-  /** -1: no row was drawn yet. */
-  drawnRow: number;
-  isLive: boolean;
-}
-
+/** `shownRow`: the row that was drawn last; -1: none was yet. */
 export function updateRoot(
   root: HTMLElement,
   { store, errors }: Session,
-  { shownRow, drawnRow, isLive }: RootState,
+  shownRow: number,
+  isLive: boolean,
 ): void {
   const { manifest, numRows } = store;
   setAttribute(root, "data-num-rows", String(numRows));
   setAttribute(root, "data-num-envs", String(manifest?.num_envs ?? 0));
   if (shownRow >= 0 && numRows) setAttribute(root, "data-row", String(shownRow));
-  const hasPictures = Boolean(manifest?.slots.length);
-  const isReady = numRows > 0 && (drawnRow >= 0 || !hasPictures);
+  const isReady = numRows > 0 && shownRow >= 0;
   const working = !isReady ? "loading" : isLive ? "live" : "ready";
   setAttribute(root, "data-state", errors.length ? "error" : working);
 }

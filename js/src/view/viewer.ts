@@ -63,6 +63,7 @@ export function mountViewer(
   const actions = createActions({ session, root, grid, help, annotations, table });
   listenToKeys(root, perform, signal);
 
+  // Without pictures the clock's row is shown as it is.
   const shownRow = () => (store.manifest?.slots.length ? player.drawnRow : clock.row);
   const inspect = () => inspector.update(shownRow());
   const updated = [header, alerts, controls, timeline, dumps, annotations, table];
@@ -70,21 +71,15 @@ export function mountViewer(
     for (const part of [...updated, arrangement, comparison]) part?.update();
     setAttribute(controls.episodes, "aria-pressed", String(table.isOpen));
     inspect();
-    const { drawnRow } = player;
-    updateRoot(root, session, {
-      shownRow: shownRow(),
-      drawnRow,
-      isLive: header.isLive,
-    });
+    updateRoot(root, session, shownRow(), header.isLive);
   };
-  const isLive = () => header.isLive;
   redrawOnChange({
     session,
     player,
     timeline,
+    header,
     refresh,
     inspect,
-    isLive,
     signal,
   });
 }

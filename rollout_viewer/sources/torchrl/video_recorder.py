@@ -27,7 +27,8 @@ from rollout_viewer._errors import (
     RolloutViewerWarning,
     ShapeError,
 )
-from rollout_viewer._recorder.recorder import Recorder, is_notebook
+from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer._recorder.views import ShownInNotebook
 from rollout_viewer._recording.rows import Kind
 from rollout_viewer._recording.workers import is_worker, worker_path
 from rollout_viewer.sources.torchrl._batch_slices import Slices
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     Key = str | tuple[str, ...]
 
 
-class VideoRecorder(TorchRLVideoRecorder):  # type: ignore[misc]  # torchrl is untyped
+class VideoRecorder(ShownInNotebook, TorchRLVideoRecorder):  # type: ignore[misc]  # torchrl is untyped
     """Records what passes it, as TorchRL's of the same name, into a `FrameCache`.
 
     Append it to an environment or a replay buffer. Rewards, ends and actions are
@@ -570,9 +571,6 @@ class VideoRecorder(TorchRLVideoRecorder):  # type: ignore[misc]  # torchrl is u
             tag = "rollout" if self.tag is None else self.tag
             self._viewer = RolloutViewer(self.cache, logger=self.logger, tag=tag)
         return self._viewer
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return self.viewer._repr_mimebundle_(**options) if is_notebook() else None
 
     def dump(self, suffix: str | None = None, step: int | None = None) -> list[Path]:
         """Write the frames since the last dump through the logger, and move the mark.

@@ -2,7 +2,7 @@
  * Zooming and moving the pictures: the window is a scrolled element, so that scroll
  * bars, fingers and the wheel move it as they move anything else.
  *
- * Ctrl and the wheel (what a pinch on a touchpad is, too), two fingers, and dragging.
+ * By Ctrl and the wheel (a pinch on a touchpad is that, too), two fingers, dragging.
  */
 
 import { listen, setText } from "../dom.ts";
@@ -25,7 +25,7 @@ const KEY_FACTOR = 1.25;
 export const [ZOOM_IN, ZOOM_OUT] = [KEY_FACTOR, 1 / KEY_FACTOR];
 
 export interface ZoomParts {
-  /** What scrolls, and what it shows part of. */
+  /** The element that scrolls, and the one inside it that it shows a part of. */
   el: HTMLElement;
   inner: HTMLElement;
   /** Give `inner` its size for a factor. */
@@ -88,7 +88,7 @@ export function createZoom({ el, inner, onZoom, onMove, signal }: ZoomParts): Zo
   };
 }
 
-/** Drag with the mouse; fingers scroll by themselves. */
+/** Dragging with the mouse moves the pictures; fingers scroll without help. */
 function followDrag(el: HTMLElement, isOn: () => boolean, signal: AbortSignal): void {
   let from: { x: number; y: number; left: number; top: number } | null = null;
   let isDragged = false;
@@ -126,6 +126,7 @@ function followDrag(el: HTMLElement, isOn: () => boolean, signal: AbortSignal): 
   listen(el, "click", signal, stop, { capture: true });
 }
 
+/** Two fingers zoom about the point between them. */
 function followPinch(
   el: HTMLElement,
   factorNow: () => number,
@@ -155,7 +156,7 @@ function followPinch(
   listen(el, "touchmove", signal, move, { passive: false });
 }
 
-/** What a zoom is called: "2.5×". */
+/** Show a zoom's factor, as "2.5×". */
 export function showFactor(el: Element, factor: number): void {
   setText(
     el,

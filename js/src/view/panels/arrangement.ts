@@ -2,15 +2,12 @@
  * How rows and envs are arranged: chosen in a field, named in a line, and reset again.
  */
 
-import {
-  type Arrangement,
-  alignEpisodes,
-  compare,
-} from "../../recording/arrangement.ts";
-import type { Episode } from "../../recording/episodes.ts";
+import type { Arrangement } from "../../recording/arrangement.ts";
 import type { Session } from "../../session/session.ts";
-import { listen, make, setText } from "../dom.ts";
+import { make, setText } from "../dom.ts";
 import { formatCount } from "../format.ts";
+import { arrangementOf, choicesOf, RECORDED } from "./arrangement-choices.ts";
+import { createButton, createOption, createSelect, named } from "./inputs.ts";
 
 export interface ArrangementPanel {
   /** The field, for the controls. */
@@ -20,7 +17,6 @@ export interface ArrangementPanel {
   update(): void;
 }
 
-const RECORDED = "rows";
 const CHOSEN = "chosen";
 
 export function createArrangementPanel(
@@ -28,18 +24,25 @@ export function createArrangementPanel(
   signal: AbortSignal,
 ): ArrangementPanel {
   const { store, marks } = session;
-  const select = make("select", {
-    class: "rv-field rv-align",
-    "aria-label": "Align tiles by",
-    title: "Align tiles by",
-  });
-  const title = make("span", {});
-  const back = make(
-    "button",
-    { type: "button", class: "rv-button rv-back-to-rows" },
-    "Back to recorder rows",
+  const select = createSelect(
+    { class: "rv-field rv-align", ...named("Align tiles by") },
+    [],
+    (value) => arrange(value),
+    signal,
   );
-  const renewed = make("button", { type: "button", class: "rv-button rv-renew" });
+  const title = make("span", {});
+  const back = createButton(
+    "Back to recorder rows",
+    { class: "rv-back-to-rows" },
+    () => arrange(RECORDED),
+    signal,
+  );
+  const renewed = createButton(
+    null,
+    { class: "rv-renew" },
+    () => arrange(made.value),
+    signal,
+  );
   const el = make(
     "div",
     { class: "rv-arranged", role: "status", hidden: true },
@@ -56,20 +59,17 @@ export function createArrangementPanel(
   let known = "";
 
   const arrange = (value: string) => {
-    const arrangement = value === RECORDED ? null : arrangementOf(session, value);
+    const arrangement = arrangementOf(session, value);
     made = { value, arrangement, numRows: store.recorded.steps.numRows };
     session.arrange(arrangement);
   };
-  listen(select, "change", signal, () => arrange(select.value));
-  listen(renewed, "click", signal, () => arrange(made.value));
-  listen(back, "click", signal, () => arrange(RECORDED));
   const renew = () => {
-    const options = optionsOf(session);
+    const options = choicesOf(session);
     const key = JSON.stringify(options);
     if (key === known) return;
     known = key;
     select.replaceChildren(
-      ...options.map(([value, text]) => make("option", { value }, text)),
+      ...options.map(([value, text]) => createOption(value, text)),
       make("option", { value: CHOSEN, hidden: true }, "chosen"),
     );
   };
@@ -92,77 +92,4 @@ export function createArrangementPanel(
   store.onManifest.on(update, signal);
   marks.onChange.on(update, signal);
   return { field: select, el, update };
-}
-
-function optionsOf({ store }: Session): [value: string, text: string][] {
-  const options: [string, string][] = [
-    [RECORDED, "by row"],
-    ["episodes", "by episode start"],
-  ];
-  const { groups } = store.recorded.manifest ?? {};
-  const { episodes } = store.recorded.steps;
-  const { segments, hasSeeds } = knownOf(
-    episodes.infoVersion,
-    store.recorded.steps.episodes,
-  );
-  if ((groups?.length ?? 0) > 1) {
-    options.push(["group:env", "compare by env"]);
-    if (hasSeeds) options.push(["group:seed", "compare by seed"]);
-  }
-  if (segments.length > 1) {
-    options.push(["segment:env", "segments by env"]);
-    if (hasSeeds) options.push(["segment:seed", "segments by seed"]);
-  }
-  return options;
-}
-
-interface Known {
-  segments: string[];
-  hasSeeds: boolean;
-}
-
-const knownByEpisodes = new WeakMap<object, { infoVersion: number; known: Known }>();
-
-/** The segments, as they began, and whether any seed is known; looked up once. */
-function knownOf(
-  infoVersion: number,
-  episodes: Session["store"]["steps"]["episodes"],
-): Known {
-  const before = knownByEpisodes.get(episodes);
-  if (before?.infoVersion === infoVersion) return before.known;
-  const segments = new Set<string>();
-  let hasSeeds = false;
-  for (const info of episodes.infos()) {
-    if (info.segment !== undefined) segments.add(info.segment);
-    hasSeeds ||= info.seed !== undefined && info.seed !== null;
-  }
-  const known = { segments: [...segments], hasSeeds };
-  knownByEpisodes.set(episodes, { infoVersion, known });
-  return known;
-}
-
-function arrangementOf({ store }: Session, value: string): Arrangement {
-  const { episodes } = store.recorded.steps;
-  const groups = store.recorded.manifest?.groups ?? [];
-  if (value === "episodes")
-    return alignEpisodes(episodes, [...Array(episodes.numEnvs).keys()]);
-  const [what, by] = value.split(":") as ["group" | "segment", "env" | "seed"];
-  const groupOf = ({ env }: Episode) =>
-    groups.find(([, first, count]) => env >= first && env < first + count);
-  const lines =
-    what === "group"
-      ? groups.map(([name]) => ({
-          name,
-          has: (episode: Episode) => groupOf(episode)?.[0] === name,
-        }))
-      : knownOf(episodes.infoVersion, episodes).segments.map((name) => ({
-          name,
-          has: ({ env, index }: Episode) => episodes.info(env, index).segment === name,
-        }));
-  const keyOf = (episode: Episode) => {
-    if (by === "env") return String(episode.env - (groupOf(episode)?.[1] ?? 0));
-    const { seed } = episodes.info(episode.env, episode.index);
-    return seed === undefined || seed === null ? null : String(seed);
-  };
-  return compare(episodes, lines, keyOf, by);
 }

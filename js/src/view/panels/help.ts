@@ -1,8 +1,9 @@
 /** The keys, on request. */
 
-import { listen, make } from "../dom.ts";
+import { make } from "../dom.ts";
 import { icon } from "../icons.ts";
 import { BINDINGS } from "../keymap.ts";
+import { createButton } from "./inputs.ts";
 
 export interface Help {
   el: HTMLElement;
@@ -11,10 +12,11 @@ export interface Help {
 }
 
 export function createHelp(signal: AbortSignal): Help {
-  const close = make(
-    "button",
-    { type: "button", class: "rv-button rv-bare", "aria-label": "Close help" },
+  const close = createButton(
     icon("close"),
+    { class: "rv-bare", "aria-label": "Close help" },
+    () => toggle(false),
+    signal,
   );
   const keys = BINDINGS.flatMap(({ key, does }) => [
     make("dt", {}, ...key.split("+").map((part) => make("kbd", {}, part))),
@@ -35,7 +37,6 @@ export function createHelp(signal: AbortSignal): Help {
   const toggle = (isOpen = el.hidden) => {
     el.hidden = !isOpen;
   };
-  listen(close, "click", signal, () => toggle(false));
   return {
     el,
     toggle,

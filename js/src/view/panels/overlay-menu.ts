@@ -4,6 +4,7 @@ import type { Session } from "../../session/session.ts";
 import { OVERLAYS } from "../../session/view-options.ts";
 import { listen, make, setAttribute } from "../dom.ts";
 import { icon } from "../icons.ts";
+import { createButton } from "./inputs.ts";
 
 export interface OverlayMenu {
   /** The button, and the menu that it opens. */
@@ -15,16 +16,18 @@ export function createOverlayMenu(
   { viewOptions }: Session,
   signal: AbortSignal,
 ): OverlayMenu {
-  const button = make(
-    "button",
+  const button = createButton(
+    icon("overlays"),
     {
-      type: "button",
-      class: "rv-button",
       "aria-label": "Overlays",
       "aria-expanded": "false",
       title: "Overlays: what stands on the tiles",
     },
-    icon("overlays"),
+    () => {
+      toggle();
+      if (!panel.hidden) boxes[0]?.box.focus();
+    },
+    signal,
   );
   const boxes = OVERLAYS.map(({ name, text }) => {
     const box = make("input", { type: "checkbox", "data-overlay": name });
@@ -41,10 +44,6 @@ export function createOverlayMenu(
     panel.hidden = !isOpen;
     setAttribute(button, "aria-expanded", String(isOpen));
   };
-  listen(button, "click", signal, () => {
-    toggle();
-    if (!panel.hidden) boxes[0]?.box.focus();
-  });
   listen(el, "keydown", signal, (event: KeyboardEvent) => {
     if (event.key !== "Escape" || panel.hidden) return;
     event.stopPropagation();

@@ -1,5 +1,5 @@
 /**
- * One recorded array on screen: a number, bars, or a small plot.
+ * Recorded arrays on screen, each as a number, bars, or a small plot.
  *
  * Bars keep their scale over the rows around, so that what grows is seen to grow.
  */
@@ -8,7 +8,7 @@ import type { Value } from "../../recording/step-details.ts";
 import { make, setText } from "../dom.ts";
 import { formatValue } from "../format.ts";
 
-export interface ValueView {
+interface ValueView {
   el: HTMLElement;
   update(value: Value): void;
 }
@@ -18,8 +18,34 @@ const MAX_BARS = 32;
 const PLOT_WIDTH = 240;
 const PLOT_HEIGHT = 44;
 
-/** Return a view of a value of this form. `meanings`: of a discrete action. */
-export function createValueView(value: Value, meanings: readonly string[]): ValueView {
+export interface ValueList {
+  el: HTMLElement;
+  /** Show values, one below the other. `meanings`: of a discrete action. */
+  update(values: readonly Value[], meanings: readonly string[]): void;
+}
+
+export function createValueList(): ValueList {
+  const el = make("div", { class: "rv-values" });
+  let views: ValueView[] = [];
+  let forms = "";
+  return {
+    el,
+    update(values, meanings) {
+      const next = JSON.stringify(
+        values.map((one) => [one.name, one.dtype, one.shape]),
+      );
+      if (next !== forms) {
+        forms = next;
+        views = values.map((one) => createValueView(one, meanings));
+        el.replaceChildren(...views.map((view) => view.el));
+      }
+      for (const [index, view] of views.entries()) view.update(values[index]!);
+    },
+  };
+}
+
+/** Return a view of a value of this form. */
+function createValueView(value: Value, meanings: readonly string[]): ValueView {
   const { name, dtype, shape, isSummary } = value;
   const form = [dtype, shape.length ? shape.join("\u00d7") : ""].join(" ").trim();
   const body = isSummary

@@ -1,154 +1,75 @@
-/** Drawing the timeline: lines, areas, bands, ends, segments, marks. By hand. */
+/** Draws the timeline, layer upon layer: from segments at the back to bookmarks. */
 
-import { TERMINATED, TRUNCATED } from "../../protocol/messages.ts";
-import { columnOf, type Trace } from "../../recording/downsample.ts";
+import { marksOf } from "../../recording/downsample.ts";
+import type { Scalar } from "../../recording/scalars.ts";
+import type { Session } from "../../session/session.ts";
+import {
+  drawBookmarks,
+  drawBuffered,
+  drawEnds,
+  drawRange,
+  drawSegments,
+} from "./draw-marks.ts";
+import { type Area, fillBand, fillTrace, strokeTrace } from "./draw-traces.ts";
+import type { Sheet } from "./sheet.ts";
+import { isSpread, kindOf, tracedEnv, tracedScalars, traceReader } from "./traced.ts";
 
-export interface Area {
-  top: number;
-  bottom: number;
-  w: number;
-}
+/** The lane of episode ends, and below it that of the rows that are in the page. */
+const LANE_PX = 12;
+const BUFFER_PX = 3;
+const PAD_PX = 4;
 
-/** Where values go; a flat trace lies in the middle. */
-function scaleOf(
-  { min, max }: Trace,
-  { top, bottom }: Area,
-): (value: number) => number {
-  const from = Math.min(min, 0) === 0 ? 0 : min;
-  if (max > min)
-    return (value) => bottom - ((value - from) / (max - from)) * (bottom - top);
-  return () => top + (bottom - top) * 0.5;
-}
-
-export function fillTrace(
-  context: CanvasRenderingContext2D,
-  trace: Trace,
-  area: Area,
-  colour: string,
+/** Draw all of it; rows that are in the page for all of `slots` are shown as such. */
+export function drawTimeline(
+  sheet: Sheet,
+  session: Session,
+  slots: readonly number[],
 ): void {
-  if (!Number.isFinite(trace.min)) return;
-  // An area reaches from zero up or down.
-  const [min, max] = [Math.min(0, trace.min), Math.max(0, trace.max)];
-  const y = scaleOf({ ...trace, min, max }, area);
-  const zero = min === max ? area.bottom : y(0);
-  context.fillStyle = colour;
-  const step = nextFilled(trace);
-  for (let x = 0; x < area.w; x++) {
-    const filled = step(x);
-    if (filled < 0) continue;
-    const top = Math.min(zero, y(trace.high[filled]!));
-    const bottom = Math.max(zero, y(trace.low[filled]!));
-    context.fillRect(x, top, 1, bottom - top);
-  }
+  const { store, clock, marks } = session;
+  const { width, height, density, first, stop } = sheet;
+  const laneTop = height - (LANE_PX + BUFFER_PX) * density;
+  const pad = PAD_PX * density;
+  const area = { top: pad, bottom: laneTop - pad, width };
+  drawSegments(sheet, store.manifest?.segments ?? [], laneTop);
+  for (const scalar of tracedScalars(session).reverse())
+    drawScalar(sheet, session, scalar, area);
+  const env = tracedEnv(session);
+  const { steps } = store;
+  const ends = marksOf(
+    (row) => steps.ends(row, env),
+    steps.endRows,
+    first,
+    stop,
+    width,
+  );
+  drawEnds(sheet, ends, laneTop, LANE_PX * density);
+  drawBuffered(sheet, store.buffered(slots), BUFFER_PX * density);
+  if (clock.range) drawRange(sheet, clock.range);
+  drawBookmarks(sheet, session.shownRows(marks.bookmarks));
 }
 
-/** Fill between a low and a high trace, and return the range that both need. */
-export function fillBand(
-  context: CanvasRenderingContext2D,
-  low: Trace,
-  high: Trace,
-  area: Area,
-  colour: string,
-): { min: number; max: number } {
-  const range = { min: low.min, max: high.max };
-  if (!Number.isFinite(range.min) || !Number.isFinite(range.max)) return range;
-  const y = scaleOf({ ...low, ...range }, area);
-  context.fillStyle = colour;
-  const [lower, upper] = [nextFilled(low), nextFilled(high)];
-  for (let x = 0; x < area.w; x++) {
-    const [from, to] = [lower(x), upper(x)];
-    if (from < 0 || to < 0) continue;
-    const top = y(high.high[to]!);
-    context.fillRect(x, top, 1, Math.max(1, y(low.low[from]!) - top));
-  }
-  return range;
+/** A line; an area behind the others; or a band with the mean in it. */
+function drawScalar(sheet: Sheet, session: Session, scalar: Scalar, area: Area): void {
+  session.scalars.want(scalar);
+  const trace = sheet.trace(traceReader(session, scalar));
+  const kind = kindOf(scalar);
+  const isTotal = kind === "total";
+  const line = isTotal ? "--rv-return-line" : `--rv-${kind}`;
+  if (isSpread(session.viewOptions.now)) {
+    const band = isTotal ? "--rv-return" : `--rv-${kind}-band`;
+    const [low, high] = spreadTraces(sheet, session, scalar);
+    const range = fillBand(sheet, low, high, area, sheet.colour(band));
+    strokeTrace(sheet, { ...trace, ...range }, area, sheet.colour(line));
+  } else if (isTotal && tracedScalars(session).length > 1)
+    fillTrace(sheet, trace, area, sheet.colour("--rv-return"));
+  else strokeTrace(sheet, trace, area, sheet.colour(line));
 }
 
-export function strokeTrace(
-  context: CanvasRenderingContext2D,
-  trace: Trace,
-  area: Area,
-  colour: string,
-  density: number,
-): void {
-  if (!Number.isFinite(trace.min)) return;
-  const y = scaleOf(trace, area);
-  context.strokeStyle = colour;
-  context.lineWidth = 1.25 * density;
-  context.lineJoin = "round";
-  context.beginPath();
-  let isDown = false;
-  for (let x = 0; x < area.w; x++) {
-    const [low, high] = [trace.low[x]!, trace.high[x]!];
-    if (Number.isNaN(low)) continue;
-    if (isDown) context.lineTo(x + 0.5, y(low));
-    else context.moveTo(x + 0.5, y(low));
-    if (high !== low) context.lineTo(x + 0.5, y(high));
-    isDown = true;
-  }
-  context.stroke();
-}
-
-/** With fewer rows than pixels a value holds until the next row's column. */
-function nextFilled(trace: Trace): (x: number) => number {
-  let last = -1;
-  return (x) => {
-    if (!Number.isNaN(trace.high[x]!)) last = x;
-    return last;
-  };
-}
-
-export function drawEnds(
-  context: CanvasRenderingContext2D,
-  bits: Uint8Array,
-  top: number,
-  height: number,
-  density: number,
-  numRows: number,
-  colours: { terminated: string; truncated: string },
-): void {
-  // Ticks of neighbouring rows stay apart while there is a pixel between them.
-  const apart = bits.length / Math.max(1, numRows - 1);
-  const width = Math.max(1, Math.min(Math.round(1.5 * density), Math.floor(apart / 2)));
-  for (let x = 0; x < bits.length; x++) {
-    const mark = bits[x]!;
-    if (mark & TERMINATED) {
-      context.fillStyle = colours.terminated;
-      // Taller than the other mark: both may be in one column.
-      context.fillRect(x - width / 2, top, width, height);
-    }
-    if (mark & TRUNCATED) {
-      context.fillStyle = colours.truncated;
-      const size = 2.5 * density;
-      context.fillRect(x - size, top + height * 0.5 - size, 2 * size, 2 * size);
-    }
-  }
-}
-
-/** A line where each segment begins, and its name where there is room for it. */
-export function drawSegments(
-  context: CanvasRenderingContext2D,
-  segments: readonly (readonly [name: string, start: number, stop: number])[],
-  [first, stop]: readonly [number, number],
-  width: number,
-  height: number,
-  density: number,
-  colours: { line: string; text: string },
-): void {
-  const at = (row: number) => columnOf(row, first, stop, width);
-  context.font = `${10 * density}px system-ui, sans-serif`;
-  context.textBaseline = "top";
-  let free = 0;
-  for (const [name, from, to] of segments) {
-    if (to <= first || from >= stop) continue;
-    const x = at(Math.max(first, from));
-    context.fillStyle = colours.line;
-    context.fillRect(x - density / 2, 0, density, height);
-    const end = at(Math.min(stop, to) - 1);
-    const wide = context.measureText(name).width + 6 * density;
-    if (x < free || end - x < wide) continue;
-    context.fillStyle = colours.text;
-    context.fillText(name, x + 3 * density, 2 * density);
-    free = x + wide;
-  }
+/** The edges of the band around the mean: extremes, or one deviation away. */
+function spreadTraces(sheet: Sheet, { scalars, viewOptions }: Session, scalar: Scalar) {
+  const { mean, low, high, deviation } = scalars.spread(scalar);
+  const isRange = viewOptions.now.over === "range";
+  const lower = (row: number) => (isRange ? low[row]! : mean[row]! - deviation[row]!);
+  const upper = (row: number) => (isRange ? high[row]! : mean[row]! + deviation[row]!);
+  return [sheet.trace(lower), sheet.trace(upper)] as const;
 }

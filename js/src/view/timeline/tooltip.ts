@@ -1,26 +1,24 @@
 /** What is under the pointer on the timeline: numbers, and a small picture. */
 
 import type { Thumbnail, Thumbnails } from "../../decode/thumbnails.ts";
-import type { Scalar } from "../../recording/scalars.ts";
 import type { Session } from "../../session/session.ts";
 import { listen, make } from "../dom.ts";
 import { formatCount, formatValue } from "../format.ts";
 import { inspectedEnv } from "../panels/inspector.ts";
-import { nameOfScalar } from "./trace-picker.ts";
+import { nameOfScalar, tracedScalars, traceReader } from "./traced.ts";
 
 export interface TooltipParts {
   session: Session;
   thumbnails: Thumbnails;
+  /** Over which the pointer moves, and in which the tooltip is. */
   plot: HTMLElement;
   rowAt: (clientX: number) => number;
-  scalars: () => Scalar[];
-  readerOf: (scalar: Scalar) => (row: number) => number;
   signal: AbortSignal;
 }
 
 export function createTooltip(parts: TooltipParts): void {
-  const { session, thumbnails, plot, rowAt, scalars, readerOf, signal } = parts;
-  const { store, marks } = session;
+  const { session, thumbnails, plot, rowAt, signal } = parts;
+  const { store } = session;
   const text = make("span", { class: "rv-hint-text" });
   const picture = make("canvas", { class: "rv-thumbnail", "aria-hidden": "true" });
   const el = make("output", { class: "rv-hint", hidden: true }, picture, text);
@@ -30,16 +28,7 @@ export function createTooltip(parts: TooltipParts): void {
   const move = (event: PointerEvent) => {
     const row = rowAt(event.clientX);
     if (row >= store.numRows || event.pointerType === "touch") return;
-    const lines = scalars().map(
-      (scalar) =>
-        `${nameOfScalar(scalar, session)} ${formatValue(readerOf(scalar)(row))}`,
-    );
-    const segment = store.manifest?.segments?.find(
-      ([, start, stop]) => start <= row && row < stop,
-    );
-    if (segment) lines.push(segment[0]);
-    if (marks.bookmarks.includes(row)) lines.push("bookmark");
-    text.textContent = [`row ${formatCount(row)}`, ...lines].join(" \u00b7 ");
+    text.textContent = describeRow(session, row);
     el.hidden = false;
     if (row !== shown) showPicture(row);
     place(event.clientX);
@@ -73,4 +62,19 @@ export function createTooltip(parts: TooltipParts): void {
     el.hidden = true;
     shown = -1;
   });
+}
+
+/** A row's numbers, its segment, and whether it is a bookmark. */
+function describeRow(session: Session, row: number): string {
+  const { store, marks } = session;
+  const parts = tracedScalars(session).map((scalar) => {
+    const value = traceReader(session, scalar)(row);
+    return `${nameOfScalar(scalar, session)} ${formatValue(value)}`;
+  });
+  const segment = store.manifest?.segments?.find(
+    ([, start, stop]) => start <= row && row < stop,
+  );
+  if (segment) parts.push(segment[0]);
+  if (marks.bookmarks.includes(row)) parts.push("bookmark");
+  return [`row ${formatCount(row)}`, ...parts].join(" \u00b7 ");
 }

@@ -1,9 +1,8 @@
 /** Which scalars the timeline draws, and of which envs: two lists. */
 
 import type { DataField } from "../../protocol/messages.ts";
-import { type Scalar, scalarKey } from "../../recording/scalars.ts";
+import type { Scalar } from "../../recording/scalars.ts";
 import type { Session } from "../../session/session.ts";
-import type { OptionValues } from "../../session/view-options.ts";
 import { listen, make, setText } from "../dom.ts";
 
 /** Reward and return: the default. */
@@ -16,12 +15,7 @@ const OVERS = [
 /** Longer arrays are not offered number by number. */
 const MAX_NUMBERS = 32;
 
-/** Whether the spread over all envs is drawn, and not one of them. */
-export function isSpread({ over }: OptionValues): boolean {
-  return over !== "tile";
-}
-
-/** The scalars that a choice stands for, the one in front first. */
+/** The scalars of a choice, the one in front first. */
 export function scalarsOf(trace: string): Scalar[] {
   const names = trace === BOTH ? ["reward", "return"] : [trace];
   return names.map((text) => {
@@ -30,13 +24,6 @@ export function scalarsOf(trace: string): Scalar[] {
       ? { name: found[1]!, index: Number(found[2]) }
       : { name: text === "reward" ? "reward" : "return", index: -1 };
   });
-}
-
-/** A scalar's name on screen: the only number of an array has the array's name. */
-export function nameOfScalar(scalar: Scalar, { store }: Session): string {
-  const shape = store.manifest?.data?.find((one) => one.name === scalar.name)?.shape;
-  const isAlone = shape?.every((n) => n === 1);
-  return isAlone ? scalar.name : scalarKey(scalar);
 }
 
 export function createTracePicker(session: Session, signal: AbortSignal) {

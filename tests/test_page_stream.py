@@ -18,8 +18,8 @@ from rollout_viewer._page.protocol import check
 from rollout_viewer._viewer import stream
 from rollout_viewer._viewer.stream import (
     ACK_TIMEOUT_S,
-    BLIND_INTERVAL_S,
     HELLO_TIMEOUT_S,
+    UNACKNOWLEDGED_INTERVAL_S,
     PageStream,
 )
 
@@ -182,7 +182,7 @@ def test_a_page_that_does_not_answer_is_sent_a_window_and_then_the_newest(monkey
 
     assert len(page.data) == in_window + 1
     assert max(block for block, _, _ in page.pieces) == 322 // CHUNK_ROWS
-    page.now += BLIND_INTERVAL_S
+    page.now += UNACKNOWLEDGED_INTERVAL_S
     page.step()
     assert len(page.data) == in_window + 2
 
