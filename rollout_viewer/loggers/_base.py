@@ -15,8 +15,7 @@ from rollout_viewer.loggers._values import as_numbers
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
 
 class DirectLogger:
