@@ -320,7 +320,7 @@ def test_a_codec_that_is_not_known_is_told_and_leaves_nothing(tmp_path, options)
 
 def test_an_option_that_the_encoder_refuses_leaves_nothing(tmp_path):
     with (
-        pytest.raises(ExportError, match="expected ffmpeg to take the video"),
+        pytest.raises(ExportError, match="expected ffmpeg to process the video"),
         VideoWriter(tmp_path / "a.mp4", 64, 48, options={"preset": "best"}) as video,
     ):
         video.write(counting.draw(0))

@@ -1,9 +1,9 @@
-"""Writing GIFs, exact where they have no more than 256 colours.
+"""GIF files, exact where the frames have no more than 256 colours.
 
-Colours are numbered as they come, so that one pass over the frames is enough: the
-table of colours is put in front of the pictures at the end. Where they turn out to be
-more, two further passes find libavfilter's palette and write in it. Frames pass in one
-by one, large ones in bands.
+Colours are numbered in the order in which they appear, so that one pass over the
+frames is enough: the colour table is written in front of the pictures at the end. If
+there are more colours, libavfilter finds a palette of all frames, and a second pass
+writes them in it. Frames are read one by one, large ones in bands.
 
 Source: libavfilter's palettegen and paletteuse; 7 to 24 times faster than the other
 GIF writers of Python, which also merge equal frames.
@@ -36,20 +36,20 @@ if TYPE_CHECKING:
     Indices = npt.NDArray[np.uint8]
     Codes = npt.NDArray[np.uint32]
 
-# Shown times of a GIF are whole centiseconds, and browsers show a frame of one
-# centisecond for ten: two is the shortest that every viewer keeps to.
+# Durations in a GIF are whole centiseconds, and browsers show a frame of one
+# centisecond for ten: two is the shortest that all viewers respect.
 MAX_GIF_FPS = 50.0
 _TICK = Fraction(1, 100)
 
 _MAX_COLORS = 256
-# Looked at at once: what is held beside a frame is a few times this.
+# Of one band: temporary arrays beside a frame are a few times this.
 _BAND_PIXELS = 500_000
-# Of the table of colours: 16 bits make one without a collision for 256 colours out
-# of two multipliers, and stay in a processor's cache.
+# Of the hash table of colours: with 16 bits, every second multiplier is free of
+# collisions for 256 colours, and the table fits into a processor's cache.
 _TABLE_BITS = 16
 # Of the format, in bytes.
 _HEADER_BYTES, _COMMENT_BLOCK = 13, 255
-_PIECE_BYTES = 1 << 20
+_MOVE_BYTES = 1 << 20
 
 
 def write_gif(
@@ -65,22 +65,22 @@ def write_gif(
     """Write a looping GIF: exact up to 256 colours, no frame merged or dropped.
 
     Args:
-        path: Ends in ``.gif``. A name that is taken gets ``-1``, ``-2``, ...
-        passes: Gives the frames anew at each call: one pass writes up to 256 colours;
-            where there are more, the frames are asked for once or twice again.
-            Frames are uint8 (H, W, 3) of one size.
-        fps: Frames a second, at most 50; more is played at 50, which is said.
+        path: Ends in ``.gif``. If it exists, ``-1``, ... is added.
+        passes: Returns an iterator over all frames at each call. It is called once
+            where 256 colours are enough, else once or twice more. Frames are uint8
+            (H, W, 3) of one size.
+        fps: Frames a second, at most 50; with more, it plays at 50, with a warning.
         comment: Text in the file that no viewer shows.
         overwrite: Replace a file of that name.
-        on_whole: Called after each frame that is not asked for a second time, as
-            long as the colours are not too many.
-        where: The function that a person called, for messages.
+        on_whole: Called after each frame that needs no second pass, for as long as
+            256 colours are enough.
+        where: The called function, for messages.
 
     Returns:
-        Where the file is.
+        The path of the file.
 
     Raises:
-        ValueError: The fps is none.
+        ValueError: `fps` is not a positive number.
         ExportError: There was no frame, or the file cannot be written.
     """
     rate = frame_rate(fps, where)
@@ -106,8 +106,8 @@ def write_gif(
         exact = colors.indexed(itertools.chain([first], frames))
         if (picture := next(exact, None)) is not None:
             pictures = itertools.chain([picture], exact)
-            _write(file.part, size, rate, _told(pictures, on_whole))
-            _put_colors(file.part, colors.palette)
+            _write(file.part, size, rate, _notifying(pictures, on_whole))
+            _write_color_table(file.part, colors.palette)
         if colors.excess is not None:
             palette = _Palette(size)
             before = itertools.islice(passes(), colors.num_frames)
@@ -122,7 +122,7 @@ def write_gif(
 def _write(
     path: Path, size: tuple[int, int], rate: Fraction, pictures: Iterable[Any]
 ) -> None:
-    """Write pictures in 256 colours."""
+    """Write pictures that are in 256 colours already."""
     with av.open(str(path), "w", format="gif") as container:
         stream = cast("Any", container.add_stream("gif", rate=100))
         stream.height, stream.width = size
@@ -135,11 +135,14 @@ def _write(
         container.mux(stream.encode(None))
 
 
-def _told(pictures: Iterable[Any], tell: Callable[[], None] | None) -> Iterator[Any]:
+def _notifying(
+    pictures: Iterable[Any], on_picture: Callable[[], None] | None
+) -> Iterator[Any]:
+    """Yield pictures, and call `on_picture` after each."""
     for picture in pictures:
         yield picture
-        if tell is not None:
-            tell()
+        if on_picture is not None:
+            on_picture()
 
 
 def _bands(height: int, width: int) -> list[slice]:
@@ -148,14 +151,14 @@ def _bands(height: int, width: int) -> list[slice]:
 
 
 class _ExactColors:
-    """The colours of some frames, numbered as they come, while they are at most 256.
+    """The colours of frames, numbered in order of appearance, up to 256.
 
-    Invariant: `_table[_slot(code)]` is the number of a colour that is known. A code
-    that is not finds a number all the same, and is told by comparing.
+    Invariant: `_numbers` returns the number of every known colour. For an unknown one
+    it returns the number of some other, so that `_known` there has another code.
 
     Attributes:
-        num_frames: That were given.
-        excess: The frame after these, whose colours are too many; None: they are not.
+        num_frames: How many frames were indexed.
+        excess: The frame after these, whose colours are too many; None: none was.
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
@@ -180,13 +183,13 @@ class _ExactColors:
         return palette
 
     def indexed(self, frames: Iterable[Frame]) -> Iterator[Any]:
-        """Give the frames as numbers of colours, until these are too many."""
-        # The encoder asks only whether a frame has other colours than the first.
+        """Yield the frames as numbers of colours, until these are too many."""
+        # The encoder only compares the palette with the first frame's.
         colors = np.zeros((_MAX_COLORS, 4), np.uint8)
         colors[:, 0] = 255
         for frame in frames:
             for band in self._bands:
-                if not self._take_in(frame, band):
+                if not self._index_band(frame, band):
                     self.excess = frame
                     return
             self.num_frames += 1
@@ -194,7 +197,7 @@ class _ExactColors:
                 cast("Any", (self._index, colors)), format="pal8"
             )
 
-    def _take_in(self, frame: Frame, band: slice) -> bool:
+    def _index_band(self, frame: Frame, band: slice) -> bool:
         """Number the pixels of some lines; False: their colours are too many."""
         codes = self._as_codes(frame[band])
         changed = self._changed(codes)
@@ -226,9 +229,9 @@ class _ExactColors:
         return lines[:, : part.shape[1]]
 
     def _changed(self, codes: Codes) -> npt.NDArray[np.bool_] | None:
-        """Return where a frame is not the one before; None: look at all of it.
+        """Return which pixels differ from the frame before; None: take all.
 
-        Most of a rollout's pixels stay. Of large frames nothing is kept.
+        Most pixels of a rollout do not change. Of large frames none is kept.
         """
         if len(self._bands) > 1:
             return None
@@ -240,18 +243,18 @@ class _ExactColors:
     def _numbers(self, codes: Codes) -> Indices:
         slots = codes * self._factor
         slots >>= np.uint32(32 - _TABLE_BITS)
-        # Every slot is in the table: no check of each.
+        # No slot is outside the table: "clip" saves the check of each.
         return self._table.take(slots, mode="clip")
 
     def _learn(self, new: Codes) -> bool:
-        """Number colours that are not known yet; False: they are too many."""
+        """Number new colours; False: there are more than 256 now."""
         known = np.concatenate([self._known, new])
         if len(known) > _MAX_COLORS:
             return False
         self._known = known
         rng = np.random.default_rng(0)
         while True:
-            # Odd, so that no bit of a colour is lost.
+            # Odd, so that multiplying maps no two colours to one.
             self._factor = np.uint32(rng.integers(1 << 31) * 2 + 1)
             slots = (known * self._factor) >> np.uint32(32 - _TABLE_BITS)
             if len(np.unique(slots)) == len(known):
@@ -266,8 +269,8 @@ class _Palette:
     def __init__(self, size: tuple[int, int]) -> None:
         self._size = size
         self._bands = _bands(*size)
-        # diff counts a pixel when it changes: still backgrounds do not take the
-        # palette. Bands of one frame have no frame before them.
+        # "diff" counts a pixel where it changes, so that a still background does not
+        # dominate the palette. A band has no earlier frame to compare with.
         mode = "diff" if len(self._bands) == 1 else "full"
         self._graph = _graph(
             (self._bands[0].stop, size[1]),
@@ -278,11 +281,11 @@ class _Palette:
         """Count the colours of the next frame."""
         for band in self._bands:
             self._graph.push(_picture(self._whole_band(frame[band])))
-            # Else the graph keeps what it was given until somebody asks.
+            # Else the graph keeps its input until something is pulled.
             list(_pulled(self._graph))
 
     def quantized(self, frames: Iterable[Frame]) -> Iterator[Any]:
-        """Give frames in the palette of those that were added."""
+        """Yield frames in the palette of those that were added."""
         self._graph.push(None)
         video, sink = self._use(self._graph.pull())
         numbers = itertools.count()
@@ -305,7 +308,7 @@ class _Palette:
                 )
 
     def _use(self, palette: Any) -> tuple[Any, Any]:
-        """Return where pictures go in and come out."""
+        """Return the input and the output of a graph that applies `palette`."""
         graph: Any = av.filter.Graph()
         video = graph.add_buffer(
             width=self._size[1],
@@ -313,7 +316,7 @@ class _Palette:
             format="rgb24",
             time_base=_TICK,
         )
-        # Only what changed is matched anew, where the frame before is at hand.
+        # Only what changed since the frame before is matched again.
         mode = ":diff_mode=rectangle" if len(self._bands) == 1 else ""
         use = graph.add("paletteuse", f"dither=none{mode}")
         sink = graph.add("buffersink")
@@ -330,12 +333,12 @@ class _Palette:
         palette.pts = 0
         source.push(palette)
         source.push(None)
-        # The graph lives as long as what belongs to it is used.
+        # Its filters are valid only as long as the graph is referenced.
         self._graph = graph
         return video, sink
 
     def _whole_band(self, part: Frame) -> Frame:
-        """Return a band of full height; the last one repeats its last line."""
+        """Return a band at full height, the last one padded by its last line."""
         lines = self._bands[0].stop - part.shape[0]
         return np.pad(part, ((0, lines), (0, 0), (0, 0)), "edge") if lines else part
 
@@ -360,8 +363,8 @@ def _picture(frame: Frame) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
 
 
-def _put_colors(path: Path, colors: npt.NDArray[np.uint8]) -> None:
-    """Put the table of colours (256, 3) in front of the pictures.
+def _write_color_table(path: Path, colors: npt.NDArray[np.uint8]) -> None:
+    """Overwrite the global colour table (256, 3), in front of the pictures.
 
     Source: GIF89a specification, 18 and 19.
     """
@@ -371,7 +374,7 @@ def _put_colors(path: Path, colors: npt.NDArray[np.uint8]) -> None:
 
 
 def _add_comment(path: Path, text: str) -> None:
-    """Put a comment in front of the first picture, where readers look for it.
+    """Insert a comment before the first picture, where readers expect it.
 
     Source: GIF89a specification, 17 to 19 (header, colours) and 24 (comments).
     """
@@ -386,12 +389,12 @@ def _add_comment(path: Path, text: str) -> None:
 
 
 def _insert(file: BinaryIO, offset: int, content: bytes) -> None:
-    """Move what is behind `offset` on, piece by piece, and write `content` there."""
-    for stop in range(file.seek(0, 2), offset, -_PIECE_BYTES):
-        start = max(offset, stop - _PIECE_BYTES)
+    """Insert `content` at `offset`; what follows is moved, a megabyte at a time."""
+    for stop in range(file.seek(0, 2), offset, -_MOVE_BYTES):
+        start = max(offset, stop - _MOVE_BYTES)
         file.seek(start)
-        piece = file.read(stop - start)
+        moved = file.read(stop - start)
         file.seek(start + len(content))
-        file.write(piece)
+        file.write(moved)
     file.seek(offset)
     file.write(content)

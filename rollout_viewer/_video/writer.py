@@ -1,8 +1,8 @@
-"""Writing mp4 and webm: RGB frames in, a whole file or none out.
+"""mp4 and webm files from RGB frames: complete, or not there.
 
 Frames are converted to the encoder's colours here, with one converter for the whole
-stream, large ones in bands, so that little more than the encoder's own memory is
-taken. A thread encodes some frames while the caller makes and converts the next.
+stream, large ones in bands, so that little memory is needed beside the encoder's own.
+A thread encodes a batch of frames while the caller makes and converts the next.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from rollout_viewer._video.encoders import (
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from fractions import Fraction
     from pathlib import Path
     from types import TracebackType
@@ -56,14 +56,15 @@ _AVERAGE = Interpolation.AREA | Interpolation.FULL_CHR_H_INP
 # of a second, to show any. At 60, files of still scenes are 15 % larger.
 _KEY_INTERVAL = 250
 
-# They copy a picture before `encode` returns, so that it may be filled anew.
+# They copy a picture before `encode` returns, so that its memory may be reused.
 _COPYING_CODECS = ("libx264", "libvpx-vp9")
 
-# Next to them, the rest of the work is nothing, and their memory is much as it is.
+# They take far longer than converting, so that a second thread would not pay, and much
+# memory already.
 _SLOW_CODECS = ("libvpx-vp9",)
 
-# Handed to the encoder's thread at once: a large picture, or some small ones, since a
-# change of threads takes as long as encoding a small one.
+# Of one batch for the encoder's thread: a large picture, or several small ones, since
+# a change of threads takes as long as encoding a small one.
 _BATCH_BYTES = 1_000_000
 
 # Converted at once. libav keeps a few of its pictures for later ones: of whole
@@ -75,11 +76,11 @@ class VideoWriter:
     """A video file that grows frame by frame and appears when it is complete.
 
     Invariant: `path` names a file only after `close()`; an exception inside the
-    `with` block, or `discard()`, leaves nothing on disk. One thread at a time. What
-    the encoder or the disk failed at is raised by a later `write`, or by `close`.
+    `with` block, or `discard()`, leaves nothing on disk. One thread at a time. Errors
+    of the encoder and of the disk are raised by a later `write`, or by `close`.
 
     Args:
-        path: Ends in ``.mp4`` or ``.webm``. A name that is taken gets ``-1``, ...
+        path: Ends in ``.mp4`` or ``.webm``. If it exists, ``-1``, ... is added.
         width: Of the frames, in pixels. Odd sizes are padded to even ones by
             repeating the edge, since 4:2:0 colour has no half pixels.
         height: Of the frames, in pixels.
@@ -91,10 +92,10 @@ class VideoWriter:
             ``codec`` and ``pixel_format`` in place of the quality's.
         metadata: Tags of the container, such as ``title`` and ``comment``.
         overwrite: Replace a file of that name.
-        where: The function that a person called, for messages.
+        where: The called function, for messages.
 
     Raises:
-        ValueError: Suffix, size, fps or quality cannot be written.
+        ValueError: Suffix, size, fps, quality or codec is not supported.
         ExportError: The folder or the file cannot be written.
 
     Example:
@@ -125,7 +126,7 @@ class VideoWriter:
         if width < 1 or height < 1:
             raise ValueError(
                 f"{where}: expected frames of at least 1x1 pixel, got "
-                f"{width!r}x{height!r}. Choose a size that shows something."
+                f"{width!r}x{height!r}. Choose a larger size."
             )
         rate = frame_rate(fps, where)
         self.num_frames = 0
@@ -139,16 +140,16 @@ class VideoWriter:
         self._reformatter = VideoReformatter()
         self._size = self._plan_size()
         is_copied = encoder.codec in _COPYING_CODECS
-        self._is_aside = encoder.codec not in _SLOW_CODECS
+        self._has_thread = encoder.codec not in _SLOW_CODECS
         self._bands = self._plan_bands() if is_copied else [(0, self._size[1])]
         lines = self._bands[0][1] * self.reduction
-        # Reused: a new page costs as much as converting what is on it.
+        # Reused: a new memory page costs as much as converting its pixels.
         self._padded = np.empty((lines, self._size[0] * self.reduction, 3), np.uint8)
         self._container: Any = None
         self._thread: ThreadPoolExecutor | None = None
         self._encoded: Future[None] | None = None
         self._batch: list[av.VideoFrame] = []
-        is_one = len(self._bands) > 1 or not self._is_aside
+        is_one = len(self._bands) > 1 or not self._has_thread
         picture_bytes = 2 * self._size[0] * self._size[1]
         self._batch_size = 1 if is_one else max(1, _BATCH_BYTES // picture_bytes)
         self._block = new_file(path, where=where, overwrite=overwrite)
@@ -168,7 +169,7 @@ class VideoWriter:
             raise
         if self.reduction > 1:
             warnings.warn(
-                f"{where}: {width}x{height} pixels are more than players take "
+                f"{where}: {width}x{height} pixels are more than players show "
                 f"({MAX_SIDE} wide, {MAX_PIXELS} in all); the video is "
                 f"{self.reduction} times smaller each way. Choose fewer envs or "
                 "layout='tiles' for the full size.",
@@ -178,7 +179,7 @@ class VideoWriter:
 
     @property
     def path(self) -> Path:
-        """Where the file is, or will be; final after `close()`."""
+        """Path of the file; final after `close()`."""
         return self._file.path
 
     def write(self, frame: Frame) -> None:
@@ -189,8 +190,8 @@ class VideoWriter:
                 returns.
 
         Raises:
-            FrameError: The shape or the dtype is another one.
-            ExportError: The encoder or the disk failed.
+            FrameError: The shape or the dtype is wrong.
+            ExportError: The encoder or the disk failed, or the video is closed.
         """
         expected = (self.height, self.width, 3)
         if frame.shape != expected or frame.dtype != np.uint8:
@@ -209,14 +210,33 @@ class VideoWriter:
             picture.time_base = self._tick
             self._batch.append(picture)
             if len(self._batch) == self._batch_size:
-                self._encode_aside()
+                self._encode_batch()
         self.num_frames += 1
 
-    def close(self) -> None:
-        """Finish the file and give it its name. Closing twice is safe.
+    def write_all(
+        self, frames: Iterable[Frame], on_frame: Callable[[], object] | None = None
+    ) -> None:
+        """Append frames, reading each when the one before is written.
+
+        Args:
+            frames: As for `write`; they may share memory.
+            on_frame: Called after each.
 
         Raises:
-            ExportError: There was no frame, or the disk failed; nothing is left.
+            FrameError: The shape or the dtype of a frame is wrong.
+            ExportError: The encoder or the disk failed.
+        """
+        for frame in frames:
+            self.write(frame)
+            if on_frame is not None:
+                on_frame()
+
+    def close(self) -> None:
+        """Finish the file and rename it to `path`. Closing twice is safe.
+
+        Raises:
+            ExportError: There was no frame, or the encoder or the disk failed;
+                nothing is left.
         """
         if self._container is None:
             return
@@ -256,19 +276,19 @@ class VideoWriter:
         elif self._container is not None:
             self._abandon(error)
 
-    # -- encoding, beside the caller
+    # -- encoding, in a thread
 
-    def _encode_aside(self) -> None:
+    def _encode_batch(self) -> None:
         batch, self._batch = self._batch, []
         self._await_encoder()
-        if not self._is_aside:
+        if not self._has_thread:
             self._encode(batch)
             return
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "rollout_viewer encoder")
         try:
             self._encoded = self._thread.submit(self._encode, batch)
-        except RuntimeError:  # Python is about to end: no thread takes anything now
+        except RuntimeError:  # Python ends: threads accept no work any more
             self._encode(batch)
 
     def _encode(self, pictures: Sequence[av.VideoFrame | None]) -> None:
@@ -287,13 +307,13 @@ class VideoWriter:
             self._thread.shutdown()
             self._thread = None
 
-    # -- opening and leaving
+    # -- opening and closing
 
     def _open(
         self, encoder: Encoder, rate: Fraction, metadata: Mapping[str, str]
     ) -> None:
         suffix = self._file.path.suffix.lower()
-        # The index in front, so that a browser plays before it has the whole.
+        # The index in front, so that browsers play before they have the whole file.
         options = {"movflags": "+faststart"} if suffix == ".mp4" else {}
         self._container = av.open(
             str(self._file.part), "w", format=suffix[1:], options=options
@@ -314,17 +334,17 @@ class VideoWriter:
             context.color_range = ColorRange.MPEG
         self._stream = stream
         if len(self._bands) > 1:
-            # Filled in turn: the encoder has copied one when the next but one is made.
+            # Filled in turn: the encoder has copied one before it is filled again.
             self._pictures = [
                 av.VideoFrame(*self._size, self._format) for _ in range(2)
             ]
 
     def _abandon(self, error: BaseException) -> None:
-        """Close what is open and let the file's block see the error."""
+        """Close the container, and leave the `new_file` block with the error."""
         container, self._container = self._container, None
         self._end_thread()
         if container is not None:
-            # First the container: on Windows an open file cannot be removed.
+            # The container first: on Windows an open file cannot be removed.
             with contextlib.suppress(Exception):
                 container.close()
         self._block.__exit__(type(error), error, error.__traceback__)
@@ -353,7 +373,7 @@ class VideoWriter:
 
     def _convert(self, frame: Frame) -> av.VideoFrame:
         if not self._is_yuv:
-            # The encoder reads these pixels later than this call: copy them.
+            # A copy: the encoder reads the pixels after this call.
             whole = np.ascontiguousarray(frame)
             picture = av.VideoFrame.from_ndarray(whole, format="rgb24")
             return self._reformatter.reformat(picture, format=self._format)
