@@ -26,11 +26,14 @@ import webbrowser
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import RolloutViewerError
+from rollout_viewer._progress import progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._progress import Bar
 
 SUFFIX = ".rollout"
 # an HTML page of the demo may be larger than the default of to_html(): it is a file
@@ -110,7 +113,7 @@ def export(arguments: argparse.Namespace) -> None:
         for target in arguments.outputs:
             find_writer(clip, target, "export")  # refuses, before any is written
         for target in arguments.outputs:
-            with _Progress(target.name) as on_progress:
+            with _progress_bar(target.name) as bar:
                 written = clip.write(
                     target,
                     fps=arguments.fps,
@@ -120,7 +123,7 @@ def export(arguments: argparse.Namespace) -> None:
                     order=arguments.order,
                     labels=arguments.labels,
                     overwrite=arguments.overwrite,
-                    on_progress=on_progress,
+                    on_progress=bar,
                 )
             for path in written:
                 print(path)
@@ -171,11 +174,11 @@ def demo(arguments: argparse.Namespace) -> None:
     with _open(recording) as cache:
         clip = cache.clip()
         for suffix in (".mp4", ".csv"):
-            with _Progress(f"recording{suffix}") as on_progress:
+            with _progress_bar(f"recording{suffix}") as bar:
                 written += clip.write(
                     recording.with_suffix(suffix),
                     overwrite=True,
-                    on_progress=on_progress,
+                    on_progress=bar,
                 )
         from rollout_viewer._export.html import write_html
 
@@ -325,23 +328,8 @@ def _is_shown() -> bool:
     return sys.stderr.isatty()
 
 
-class _Progress:
-    """A tqdm bar that takes `on_progress(done_rows, total_rows)`."""
-
-    def __init__(self, what: str) -> None:
-        from tqdm import tqdm
-
-        self._bar = tqdm(desc=what, unit="row", leave=False, disable=not _is_shown())
-
-    def __enter__(self) -> Callable[[int, int], None]:
-        return self._update
-
-    def __exit__(self, *exc: object) -> None:
-        self._bar.close()
-
-    def _update(self, done: int, total: int) -> None:
-        self._bar.total = total
-        self._bar.update(done - self._bar.n)
+def _progress_bar(name: str) -> AbstractContextManager[Bar]:
+    return progress_bar(name, unit="row", is_hidden=not _is_shown(), is_kept=False)
 
 
 # -- text in and out --------------------------------------------------------------
