@@ -19,7 +19,7 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
 import rollout_viewer as rv
 from rollout_viewer._cli import main
-from rollout_viewer._recorder import video_recorder
+from rollout_viewer._recorder import video_folder
 from rollout_viewer._recorder.background_video import BackgroundVideo
 from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
 from rollout_viewer._recording.rows import Kind
@@ -253,7 +253,7 @@ def test_a_logger_that_fails_is_warned_of_and_the_video_is_there(tmp_path):
     env = rv.RecordVideo(CountingEnv(), str(tmp_path), logger=Failing())
     play(env, 3)
 
-    with pytest.warns(rv.RolloutViewerWarning, match="Failing to take.*no network"):
+    with pytest.warns(rv.RolloutViewerWarning, match="Failing to log.*no network"):
         env.close()
 
     assert len(shown(tmp_path / "rl-video-episode-0.mp4")) == 4
@@ -598,7 +598,7 @@ def test_rows_without_a_picture_are_no_frames_of_a_video(tmp_path):
 def test_the_oldest_pictures_go_and_those_of_a_running_video_stay(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(video_recorder, "RECORDING_BYTES", 1_000_000)
+    monkeypatch.setattr(video_folder, "RECORDING_BYTES", 1_000_000)
     rng = np.random.default_rng(0)
     takes = VideoFolderRecorder(1, tmp_path, prefix="noise", where="RecordVideo")
 

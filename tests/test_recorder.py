@@ -323,7 +323,7 @@ def test_a_cut_off_episode_is_asked_about_too():
 
 
 def test_rows_nobody_waits_for_are_given_up(monkeypatch):
-    monkeypatch.setattr(episode_filter, "_TIDY_ROWS", 10)
+    monkeypatch.setattr(episode_filter, "_COMPACT_ROWS", 10)
     simulators = [
         Simulator([7, 30]),
         Simulator([7, 30], keep_episode=lambda episode: True),
