@@ -225,7 +225,7 @@ def test_discard_leaves_nothing_and_close_after_it_is_safe(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_closing_twice_is_safe_and_writing_after_it_is_told(tmp_path):
+def test_closing_twice_is_safe_and_writing_after_it_raises(tmp_path):
     video = VideoWriter(tmp_path / "a.mp4", 64, 48)
     video.write(counting.draw(0))
     video.close()
@@ -248,10 +248,10 @@ def test_a_name_that_is_taken_gets_a_number_unless_overwrite(tmp_path):
 def test_a_name_that_is_taken_meanwhile_is_not_overwritten(tmp_path):
     with VideoWriter(tmp_path / "a.mp4", 64, 48) as video:
         video.write(counting.draw(0))
-        (tmp_path / "a.mp4").write_text("of somebody else")
+        (tmp_path / "a.mp4").write_text("of another program")
 
     assert video.path == tmp_path / "a-1.mp4"
-    assert (tmp_path / "a.mp4").read_text() == "of somebody else"
+    assert (tmp_path / "a.mp4").read_text() == "of another program"
 
 
 def test_frames_of_another_size_or_dtype_are_refused(tmp_path):
@@ -280,9 +280,7 @@ def test_frames_of_another_size_or_dtype_are_refused(tmp_path):
         ({"quality": "best"}, "got 'best'"),
     ],
 )
-def test_bad_arguments_are_told_before_anything_is_written(
-    tmp_path, arguments, message
-):
+def test_bad_arguments_raise_before_anything_is_written(tmp_path, arguments, message):
     given: dict[str, Any] = {"path": "a.mp4", "width": 64, "height": 48, **arguments}
 
     with pytest.raises(ValueError, match=message):
@@ -311,7 +309,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("options", [{"codec": "none"}, {"pixel_format": "none"}])
-def test_a_codec_that_is_not_known_is_told_and_leaves_nothing(tmp_path, options):
+def test_a_codec_that_is_not_known_raises_and_leaves_nothing(tmp_path, options):
     with pytest.raises(ValueError, match=r"that ffmpeg knows, got .*'none'"):
         VideoWriter(tmp_path / "a.mp4", 64, 48, options=options)
 
