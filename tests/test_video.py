@@ -390,7 +390,7 @@ def test_large_gifs_are_looked_at_in_bands(tmp_path, monkeypatch, colors):
     palette = rng.integers(0, 256, (colors, 3), np.uint8)
     frames = palette[rng.integers(0, colors, (4, 50, 64))]
     frames[0].reshape(-1, 3)[: min(colors, 3200)] = palette[:3200]
-    monkeypatch.setattr("rollout_viewer._video.gif._BAND_PIXELS", 64 * 16)
+    monkeypatch.setattr("rollout_viewer._video.gif_colors._BAND_PIXELS", 64 * 16)
 
     path = write_gif(tmp_path / "a.gif", lambda: frames, 20)
 
@@ -403,7 +403,7 @@ def test_large_gifs_are_looked_at_in_bands(tmp_path, monkeypatch, colors):
 def test_bands_make_the_same_gif(tmp_path, monkeypatch):
     frames = [counting.draw(n, 50, 64) for n in range(9)]
     whole = write_gif(tmp_path / "a.gif", lambda: frames)
-    monkeypatch.setattr("rollout_viewer._video.gif._BAND_PIXELS", 64 * 16)
+    monkeypatch.setattr("rollout_viewer._video.gif_colors._BAND_PIXELS", 64 * 16)
 
     banded = write_gif(tmp_path / "b.gif", lambda: frames)
 
@@ -443,7 +443,7 @@ def test_frames_are_converted_in_bands_as_they_are_whole(
 ):
     noise = np.random.default_rng(0).integers(0, 256, (6, height, width, 3), np.uint8)
     whole = write(tmp_path / "a.mp4", noise, quality=quality)
-    monkeypatch.setattr("rollout_viewer._video.writer._BAND_BYTES", 10 * 3 * width)
+    monkeypatch.setattr("rollout_viewer._video.converter._BAND_BYTES", 10 * 3 * width)
 
     banded = write(tmp_path / "b.mp4", noise, quality=quality)
 
@@ -458,7 +458,7 @@ def test_frames_are_converted_in_bands_as_they_are_whole(
 def test_what_is_reduced_is_converted_in_bands_too(tmp_path, monkeypatch):
     frame = np.zeros((90, 4100, 3), np.uint8)
     frame[40:, 2050:] = 200
-    monkeypatch.setattr("rollout_viewer._video.writer._BAND_BYTES", 100_000)
+    monkeypatch.setattr("rollout_viewer._video.converter._BAND_BYTES", 100_000)
 
     with pytest.warns(RolloutViewerWarning, match="2 times smaller"):
         path = write(tmp_path / "a.mp4", [frame])
