@@ -24,7 +24,7 @@ mlflow = pytest.importorskip("mlflow", reason="what the logger writes with")
 
 @pytest.fixture(autouse=True)
 def _local(monkeypatch):
-    # Since 3.10 MLflow asks to be told that its store in files is wanted.
+    # Since 3.10 MLflow requires this for a store in files.
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     yield

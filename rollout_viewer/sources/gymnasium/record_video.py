@@ -183,7 +183,7 @@ class RecordVideo(EnvWrapper, Videos, _RecordConstructorArgs):
         elif is_reset:
             self._takes.begin_episode({})
         else:
-            self._takes.pass_step(float(reward))
+            self._takes.count_unrecorded_step(float(reward))
         return result
 
     def render(self) -> Any:
