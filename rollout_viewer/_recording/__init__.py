@@ -9,6 +9,7 @@ A recording is asked through the protocol in `base`, wherever its rows come from
 - `database`, `statements`: the SQLite file. `writer`: the thread that writes it.
 - `lock`, `workers`: one writer a file. `eviction`: what `disk_bytes` leaves.
 - `annotations`: bookmarks and labels. `copy`, `compact`: whole files anew.
+- `fps`: frames a second, the default and the check.
 - `reader`: what can be asked of any recording, with `query` (step data),
   `decoder_cache` (pictures) and `prefetch` (rows in order).
 

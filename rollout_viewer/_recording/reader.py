@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from rollout_viewer._errors import FrameError, RecordingError, RowError
+from rollout_viewer._recording.fps import DEFAULT_FPS
 from rollout_viewer._recording.live import LiveRecording
 from rollout_viewer._recording.prefetch import read_ahead
 from rollout_viewer._recording.query import (
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.rows import Rows
 
     Frame = npt.NDArray[np.uint8]
-
-DEFAULT_FPS = 30.0
 
 
 class RecordingReader:

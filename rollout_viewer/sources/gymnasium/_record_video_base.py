@@ -15,6 +15,7 @@ from gymnasium import logger as gym_logger
 
 from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
+from rollout_viewer._recording.fps import DEFAULT_FPS, check_fps
 from rollout_viewer.sources._wrapper import VideoWrapper
 from rollout_viewer.sources.gymnasium._env_info import env_info
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     Trigger = Callable[[int], bool]
 
 _NO_IMAGES = (None, "human", "ansi")
-DEFAULT_FPS = 30
 
 
 def always(_: int) -> bool:
@@ -86,11 +86,7 @@ class Videos(VideoWrapper):
         self.episode_id = -1
         told = env_info(self.env, **options.pop("about", {}))
         rate = told["fps"] or DEFAULT_FPS if fps is None else fps
-        if not 0 < rate < math.inf:
-            raise ValueError(
-                f"RecordVideo: expected fps to be a positive number, got {rate!r}. "
-                "Choose one, such as 30."
-            )
+        check_fps("RecordVideo", rate)
         takes = VideoFolderRecorder(
             num_envs,
             video_folder,

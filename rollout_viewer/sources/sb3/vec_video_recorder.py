@@ -9,6 +9,7 @@ from gymnasium import logger as gym_logger
 
 from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
+from rollout_viewer._recording.fps import DEFAULT_FPS, check_fps
 from rollout_viewer.sources._wrapper import VideoWrapper
 from rollout_viewer.sources.sb3._vec_calls import VecCalls, env_info
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
     from rollout_viewer._cache.cache import FrameCache
-
-DEFAULT_FPS = 30
 
 
 class VecVideoRecorder(VecCalls, VideoWrapper):
@@ -85,11 +84,7 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
         self.env = venv
         told = env_info(venv)
         rate = told["fps"] or DEFAULT_FPS if fps is None else fps
-        if not 0 < rate < math.inf:
-            raise ValueError(
-                "VecVideoRecorder: expected fps to be a positive number, got "
-                f"{rate!r}. Choose one, such as 30."
-            )
+        check_fps("VecVideoRecorder", rate)
         self.metadata: Any = {"render_fps": rate}
         self.record_video_trigger = record_video_trigger
         self.video_length = video_length
