@@ -194,14 +194,14 @@ def _record(
             reset; no file is left then.
     """
     from rollout_viewer._cache.cache import FrameCache
-    from rollout_viewer.sources._make import described, make_envs
+    from rollout_viewer.sources._make_envs import errors_name_env, make_envs
     from rollout_viewer.sources._rollout import rollout
 
     envs = make_envs(env_id, num_envs)
     try:
         cache = FrameCache(path, metadata={"env_id": env_id, "seed": seed})
         try:
-            with cache, described(env_id):
+            with cache, errors_name_env(env_id):
                 rollout(
                     envs, max_steps=steps, seed=seed, cache=cache, progress=_is_shown()
                 )

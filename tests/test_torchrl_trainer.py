@@ -211,7 +211,7 @@ def test_a_video_that_cannot_be_written_does_not_end_the_training():
     env = recorded(logger=Full())
     evaluate = hook(env)
 
-    with pytest.warns(rv.RolloutViewerWarning, match="disk full.*Training goes on"):
+    with pytest.warns(rv.RolloutViewerWarning, match="disk full.*Training continues"):
         logged = evaluate(BATCH)
 
     assert logged["r_evaluation"] > 0

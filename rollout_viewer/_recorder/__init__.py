@@ -4,6 +4,7 @@
   `frame_options` selects and crops pictures, `skipped_steps` accumulates calls without
   a row, `episode_filter` records only episodes to keep (by `row_arguments`).
 - `views`: `cache`, `viewer` and `dump` of a recorder, and of all that has one.
+- `same_step`: two rows for a call that ends an environment and resets it.
 - `video_recorder`: the common part of `RecordVideo` and `VecVideoRecorder`.
   `video_folder` makes its recording, `video_segment` says which rows are a video,
   `segment_frames` gives their frames, `video_files` writes them, `background_video`

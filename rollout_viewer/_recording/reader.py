@@ -12,6 +12,7 @@ import numpy as np
 
 from rollout_viewer._errors import FrameError, RecordingError, RowError
 from rollout_viewer._recording.annotations import bookmarks_of
+from rollout_viewer._recording.fps import DEFAULT_FPS
 from rollout_viewer._recording.prefetch import read_ahead
 from rollout_viewer._recording.query import (
     Moment,
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.slot import Slot
 
     Frame = npt.NDArray[np.uint8]
-
-DEFAULT_FPS = 30.0
 
 
 class RecordingReader:
