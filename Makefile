@@ -10,7 +10,7 @@ OLDEST := .venv-oldest
 PARALLEL = -n logical --maxprocesses 4 --dist loadgroup
 SERIAL_FILES = $(shell grep -rl --include='test_*.py' 'mark\.serial' tests)
 # Those that import neither an extra nor an environment beyond Gymnasium's own.
-OLDEST_FILES = $(addprefix tests/test_,$(addsuffix .py,cache cache_model clip codec compact \
+OLDEST_FILES = $(addprefix tests/test_,$(addsuffix .py,cache cache_model chunk clip compact \
 	figure joined labels marks open protocol record_video recorder rows testing text video \
 	viewer workers))
 # node and npm come with a Python wheel, linked into the venv: none is needed on PATH.
