@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import rollout_viewer as rv
-from rollout_viewer._cache.clip import Clip
+from rollout_viewer._export.selection import Selection
 from rollout_viewer._video import read_video
 from rollout_viewer.loggers import MLFlowLogger
 from rollout_viewer.testing import (
@@ -250,7 +250,7 @@ def test_histograms_are_refused_as_torchrl_does(tmp_path):
 
 
 def test_a_clip_is_never_stacked(tmp_path, monkeypatch):
-    monkeypatch.delattr(Clip, "to_tensor")
+    monkeypatch.delattr(Selection, "to_tensor")
 
     counting_recording(5).clip().dump(make(tmp_path), "eval")
 

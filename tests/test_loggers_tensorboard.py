@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import rollout_viewer as rv
-from rollout_viewer._cache.clip import Clip
+from rollout_viewer._export.selection import Selection
 from rollout_viewer._video import read_video
 from rollout_viewer.loggers import TensorBoardLogger, TensorboardLogger
 from rollout_viewer.testing import (
@@ -231,7 +231,7 @@ def test_a_forked_child_gets_an_error_and_does_not_hang(tmp_path):
 
 
 def test_a_clip_is_never_stacked_for_an_explicit_format(tmp_path, monkeypatch):
-    monkeypatch.delattr(Clip, "to_tensor")
+    monkeypatch.delattr(Selection, "to_tensor")
     logger = TensorboardLogger("run", tmp_path)
 
     counting_recording(5).clip().dump(logger, "eval", formats="mp4")
