@@ -86,36 +86,36 @@ class RecordingWrapper:
 class VideoWrapper:
     """The videos of a wrapped environment, which are segments of one recording."""
 
-    _takes: VideoFolderRecorder
+    _videos: VideoFolderRecorder
 
     @property
     def cache(self) -> FrameCache:
         """The recording of all videos' frames, without loss."""
-        return self._takes.cache
+        return self._videos.cache
 
     @property
     def viewer(self) -> Any:
         """A `RolloutViewer` over it, made once; it dumps into `video_folder`."""
-        return self._takes.recorder.viewer
+        return self._videos.recorder.viewer
 
     def dump(self, suffix: str | None = None, step: int | None = None) -> list[Path]:
         """Write the rows since the last dump into `video_folder`; see `Recorder`."""
-        return self._takes.recorder.dump(suffix, step)
+        return self._videos.recorder.dump(suffix, step)
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        return self._takes.recorder._repr_mimebundle_(**options)
+        return self._videos.recorder._repr_mimebundle_(**options)
 
     @property
     def frames_per_sec(self) -> float:
         """Frames a second of the videos."""
-        return self._takes.fps
+        return self._videos.fps
 
     @property
     def recording(self) -> bool:
         """Whether a video is recorded now."""
-        return self._takes.is_recording
+        return self._videos.is_recording
 
     @property
     def recorded_frames(self) -> Sequence[npt.NDArray[np.uint8]]:
         """The frames of this video so far, decoded as they are read."""
-        return self._takes.frames
+        return self._videos.frames
