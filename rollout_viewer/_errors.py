@@ -1,22 +1,23 @@
 """Every exception and warning of the package.
 
     RolloutViewerError
-    +-- FrameError (ValueError)           a picture that is none
-    +-- ShapeError (ValueError)           step data that does not fit
+    +-- FrameError (ValueError)           a picture that cannot be recorded
+    +-- ShapeError (ValueError)           step data that does not fit the envs
     +-- RenderError (ValueError)          an env that gives no pictures
-    +-- CacheClosedError (ValueError)     recording into what was closed
-    +-- ReadOnlyError (ValueError)        recording into what is only read
-    +-- RowError (IndexError)             a row, env or camera that is not there
+    +-- UnsupportedEnvError (TypeError)   an env that no source can record
+    +-- CacheClosedError (ValueError)     recording into a closed cache
+    +-- ReadOnlyError (ValueError)        recording into a cache opened for reading
+    +-- RowError (IndexError)             a row, env or camera that does not exist
     +-- RecordingError (OSError)          a file that is no intact recording
-    |   +-- RecordingLockedError          another process writes it
-    |   +-- StorageError                  what could not be written
+    |   +-- RecordingLockedError          a file that another process writes
+    |   +-- StorageError                  recorded data that could not be written
     +-- ExportError (RuntimeError)        a dump that could not be written
-    |   +-- ExportCancelled               a dump that somebody stopped
-    |   +-- ExportTooLargeError           a dump over the allowed size
-    +-- ProtocolError (ValueError)        a message of the page that is none
+    |   +-- ExportCancelled               a dump that the user stopped
+    |   +-- ExportTooLargeError (ValueError)   a dump over the allowed size
+    +-- ProtocolError (ValueError)        an invalid message of page or kernel
     +-- MissingDependencyError (ImportError)   an extra that is not installed
 
-    RolloutViewerWarning (UserWarning)    what a recording survived, said once
+    RolloutViewerWarning (UserWarning)    a fault that recording survived
 
 Messages follow one template: where: what was expected, what came. What to do.
 """
@@ -47,7 +48,7 @@ class RenderError(RolloutViewerError, ValueError):
 
 
 class UnsupportedEnvError(RolloutViewerError, TypeError):
-    """An object is of no kind of environment that can be recorded."""
+    """An environment is of a kind that no source can record."""
 
 
 class CacheClosedError(RolloutViewerError, ValueError):
@@ -71,7 +72,7 @@ class RecordingLockedError(RecordingError):
 
 
 class StorageError(RecordingError):
-    """Something recorded could not be written to disk."""
+    """Recorded data could not be written to disk."""
 
 
 class ExportError(RolloutViewerError, RuntimeError):
@@ -79,15 +80,15 @@ class ExportError(RolloutViewerError, RuntimeError):
 
 
 class ExportCancelled(ExportError):
-    """Somebody stopped an export; nothing of it is left on disk."""
+    """The user stopped an export; nothing of it is left on disk."""
 
 
 class ExportTooLargeError(ExportError, ValueError):
-    """An export would be larger than what the caller allows."""
+    """An export would be larger than the caller allows."""
 
 
 class ProtocolError(RolloutViewerError, ValueError):
-    """A message between page and kernel is not understood."""
+    """A message between page and kernel is invalid."""
 
 
 class MissingDependencyError(RolloutViewerError, ImportError):
@@ -95,18 +96,18 @@ class MissingDependencyError(RolloutViewerError, ImportError):
 
 
 class RolloutViewerWarning(UserWarning):
-    """Something went wrong that recording survived."""
+    """A fault that recording survived; each is reported once."""
 
 
 @contextlib.contextmanager
 def requires(who: str, extra: str, *libraries: str, advice: str = "") -> Iterator[None]:
-    """Name the extra that is missing where the block cannot import what it needs.
+    """Raise an error that names the missing extra if an import in the block fails.
 
     Args:
-        who: What needs it, the first words of the message.
-        extra: The extra of this package that brings it.
-        libraries: What the block imports, by top name; none: the extra's own name.
-        advice: Another way out, a sentence.
+        who: What needs the library, the first words of the message.
+        extra: The extra of this package that installs it.
+        libraries: Top-level names of what the block imports; none: the extra's name.
+        advice: What to do instead, as a sentence.
 
     Raises:
         MissingDependencyError: In place of the ImportError.

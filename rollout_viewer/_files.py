@@ -1,8 +1,8 @@
-"""New files: a free name, and there whole or not at all.
+"""New files: under a free name, and written whole or not at all.
 
-A file is written under a hidden temporary name in its own folder and gets its
-name when it is complete. Nothing that stands there is overwritten unless that
-is asked for: the next of `name`, `name-1`, `name-2`, ... is taken.
+A file is written under a hidden temporary name in its own folder and renamed when it
+is complete. An existing file is overwritten only on request: otherwise the first
+free name of `name`, `name-1`, `name-2`, ... is used.
 Knows paths. Knows nothing of what is written.
 """
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 class NewFile:
-    """A file in the making: write to `part`; `path` is where it will be.
+    """A file that is being written: write to `part`; `path` is its final path.
 
-    Invariant: `path` holds nothing of ours until `new_file` has ended without
-    an exception. Then it is the name that was free.
+    Invariant: nothing is written to `path` until `new_file` has ended without an
+    exception. Then it is the name that was free.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = _named(path)
-        # Hidden, and ending like the real name: some libraries look at the end.
+        # Hidden, and with the suffix of the final name: some libraries need it.
         token = f"{os.getpid()}-{secrets.token_hex(3)}"
         self.part = path.with_name(f".{path.stem[:100]}.{token}.part{path.suffix}")
 
@@ -38,11 +38,11 @@ class NewFile:
 def new_file(
     path: str | os.PathLike[str], *, where: str, overwrite: bool = False
 ) -> Iterator[NewFile]:
-    """Give a temporary file that becomes `path` if the block ends well.
+    """Give a temporary file that becomes `path` if the block raises nothing.
 
     Args:
-        path: Where the file is wanted. Missing folders are made.
-        where: The function that a person called, for messages.
+        path: Where to write. Missing folders are made.
+        where: The function that the user called, for messages.
         overwrite: Replace a file of that name instead of taking the next name.
 
     Yields:
@@ -65,7 +65,7 @@ def new_file(
         except OSError as error:
             raise _unwritable(new.path, where, error) from error
     finally:
-        # Also after KeyboardInterrupt: no half file is ever left behind.
+        # Also after KeyboardInterrupt, so that no incomplete file is left.
         with contextlib.suppress(OSError):
             new.part.unlink(missing_ok=True)
 
@@ -74,8 +74,8 @@ def free_path(path: str | os.PathLike[str]) -> Path:
     """Return `path`, or the first of `<stem>-1`, `<stem>-2`, ... that is free.
 
     Example:
-        >>> free_path("a/name/that/nobody/took.mp4").name
-        'took.mp4'
+        >>> free_path("no/such/folder/clip.mp4").name
+        'clip.mp4'
     """
     return next(p for p in numbered(Path(path)) if not os.path.lexists(p))
 
@@ -94,7 +94,8 @@ def numbered(path: Path) -> Iterator[Path]:
 
 
 def _named(path: Path) -> Path:
-    if path.name in ("", ".."):  # what "", "." and "/" have come to
+    """Return `path`, or raise where it names no file."""
+    if path.name in ("", ".."):  # "", "." and "/" as paths have the name ""
         raise ValueError(
             f"rollout_viewer: expected the name of a file, got {str(path)!r}. "
             "Name one, such as 'poles.rollout' or 'poles.html'."
@@ -103,17 +104,18 @@ def _named(path: Path) -> Path:
 
 
 def _publish(new: NewFile, *, overwrite: bool) -> None:
+    """Rename the temporary file to the final path, or to the next free name."""
     if overwrite:
         new.part.replace(new.path)
         return
     for path in numbered(new.path):
         try:
-            # A link fails where the name was taken meanwhile; a rename would
-            # replace the file of another process without a word.
+            # A link fails if the name was taken meanwhile; a rename would silently
+            # replace the file of another process.
             os.link(new.part, path)
         except FileExistsError:
             continue
-        except OSError:  # a file system without links
+        except OSError:  # a file system without hard links
             path = free_path(path)
             new.part.replace(path)
         new.path = path
@@ -124,5 +126,5 @@ def _unwritable(path: Path, where: str, error: OSError) -> ExportError:
     reason = error.strerror or repr(error)
     return ExportError(
         f"{where}: expected to be able to write {str(path)!r}, got {reason!r}. "
-        "Choose a folder that exists and may be written, with space left."
+        "Choose a folder that exists, is writable and has space left."
     )

@@ -32,7 +32,7 @@ def play(cache, num_rows, lengths=(50,), start=0):
             reward=np.full(len(lengths), float(row)),
             truncated=is_last & ~is_first,
         )
-        cache._recording._writer.drain()
+        cache.recording._writer.drain()
     return cache
 
 
@@ -85,7 +85,7 @@ def test_the_file_stays_within_the_budget_whatever_the_size_of_pictures(tmp_path
         is_last = [row % 10 == 9, row % 7 == 6, row % 40 == 39]
         cache.append(frames, reward=[0, 0, 0], terminated=is_last)
         if row % 32 == 31:
-            cache._recording._writer.drain()
+            cache.recording._writer.drain()
             sizes.append(cache.path.stat().st_size)
     cache.close()
     sizes.append(cache.path.stat().st_size)
@@ -115,7 +115,7 @@ def test_a_shared_picture_stays_while_any_env_needs_it():
     for row in range(900):
         is_last = [row % 30 == 29, row % 200 == 199]
         cache.append(noise(row)[0], reward=[0, 0], terminated=is_last)
-        cache._recording._writer.drain()
+        cache.recording._writer.drain()
 
     first = cache.first_row
 
@@ -176,7 +176,7 @@ def test_one_block_over_the_budget_is_lost_and_counted():
         for row in range(70):
             rng = np.random.default_rng(row)
             cache.append(rng.integers(0, 256, (1, 160, 160, 3), np.uint8))
-            cache._recording._writer.drain()
+            cache.recording._writer.drain()
 
     assert cache.num_lost == 64
     with pytest.raises(rv.StorageError, match="used up"):
@@ -268,7 +268,7 @@ def test_random_episodes_go_whole_and_in_order(seed):
     for row in range(700):
         cache.append(noise(row, 3), reward=[0, 0, 0], terminated=rng.random(3) < 0.03)
         if row % 32 == 31:
-            cache._recording._writer.drain()
+            cache.recording._writer.drain()
 
     evicted = check(cache, 3)
 

@@ -832,7 +832,7 @@ def test_a_deleted_file_warns_once_and_recording_goes_on(tmp_path):
 def test_a_full_disk_costs_pictures_and_not_step_data(tmp_path):
     cache = fill(rv.FrameCache(tmp_path / "run.rollout"), film())
     cache.flush()
-    writer = cache._recording._writer
+    writer = cache.recording._writer
     pages = writer._connection.execute("PRAGMA page_count").fetchone()[0]
     # SQLite's own limit gives the same error as a full disk: SQLITE_FULL.
     writer._connection.execute(f"PRAGMA max_page_count = {pages + 12}")
@@ -858,7 +858,7 @@ def test_a_disk_that_stalls_drops_pictures_after_max_stall(tmp_path):
     cache = rv.FrameCache(
         tmp_path / "run.rollout", memory_bytes=1_000_000, max_stall_s=0.01
     )
-    writer = cache._recording._writer
+    writer = cache._live._writer
     is_free, transact = threading.Event(), writer._transact
     writer._transact = lambda statements: (is_free.wait(30), transact(statements))
 

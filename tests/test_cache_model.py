@@ -42,7 +42,7 @@ class CacheModel(RuleBasedStateMachine):
         self.path = Path(self.folder.name) / "run.rollout"
         self.cache = rv.FrameCache(self.path, memory_bytes=memory)
         if disk:  # less than the least that is allowed: these pictures are tiny
-            self.cache._recording.budget = Budget(disk, "latest")
+            self.cache._live.budget = Budget(disk, "latest")
         self.rows = []
         self.late = []
         self.end_rate = self.rng.choice([0.0, 0.05])
@@ -74,7 +74,7 @@ class CacheModel(RuleBasedStateMachine):
 
     # Step data of more rows would fill so small a budget by itself.
     @precondition(
-        lambda self: self.cache._recording.budget.evicts and len(self.rows) < 700
+        lambda self: self.cache.recording.budget.evicts and len(self.rows) < 700
     )
     @rule(num_rows=st.integers(100, 300))
     def append_much(self, num_rows):
@@ -132,7 +132,7 @@ class CacheModel(RuleBasedStateMachine):
             for (camera, env), frame in self.rows[row].items():
                 if not self.has_any[camera, env]:
                     continue
-                if row < cache._recording.first_row_of(cache._slot(env, camera)):
+                if row < cache.recording.first_row_of(cache._slot(env, camera)):
                     frame = None
                 shown = cache.frames(row, envs=[env], camera=camera)[0, 0]
                 assert (shown == (0 if frame is None else frame)).all()
@@ -159,7 +159,7 @@ class CacheModel(RuleBasedStateMachine):
         assert opened.num_evicted == self.cache.num_evicted
         assert opened.first_row == self.cache.first_row
         self.check(opened, range(len(self.rows)))
-        opened._recording.release()
+        opened.recording.release()
 
     @precondition(lambda self: self.rows)
     @rule()
@@ -168,7 +168,7 @@ class CacheModel(RuleBasedStateMachine):
         opened = rv.open(saved)
         self.check(opened, range(len(self.rows)))
         np.testing.assert_array_equal(opened.scalars["reward"], self.rewards)
-        opened._recording.release()
+        opened.recording.release()
 
     def teardown(self):
         if hasattr(self, "cache"):

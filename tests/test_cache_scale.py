@@ -31,7 +31,7 @@ def test_a_thousand_envs_are_recorded_within_the_memory_budget(tmp_path):
     with rv.FrameCache(path, memory_bytes=MEMORY_BYTES) as cache:
         for row in range(40):
             cache.append(balls(row, num_envs), reward=np.arange(num_envs) + row)
-            assert cache._recording.state_nbytes <= MEMORY_BYTES
+            assert cache.recording.state_nbytes <= MEMORY_BYTES
         assert (cache[39] == balls(39, num_envs)).all()
 
     opened = rv.open(path)
@@ -109,6 +109,7 @@ print(peak_bytes() - before)
 """
 
 
+@pytest.mark.serial
 @pytest.mark.skipif(
     not pathlib.Path("/proc/self/status").exists(),
     reason="only Linux tells the most that a process had",
@@ -139,7 +140,7 @@ def test_blocks_without_pictures_take_their_share_of_the_readers_budget():
     readers = DecoderCache(budget_bytes=4096)
 
     shown = [
-        readers.is_shown(cache._recording, block * CHUNK_ROWS, 0) for block in range(40)
+        readers.is_shown(cache.recording, block * CHUNK_ROWS, 0) for block in range(40)
     ]
 
     assert shown == [True, *[False] * 39]

@@ -65,6 +65,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.serial
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="recorders are forked")
 def test_what_a_killed_process_recorded_is_a_prefix_of_what_it_appended(tmp_path):
     rng = random.Random(0)
@@ -113,7 +114,7 @@ def check(path, log, seed, killed_at):
         np.testing.assert_array_equal(cache.scalars["reward"], rewards)
         actions = cache.raw_column("action", 0, num_rows)
         np.testing.assert_array_equal(actions[:, 0], np.arange(num_rows))
-    cache._recording.release()
+    cache.recording.release()
     return len(times) - num_rows
 
 
@@ -147,6 +148,7 @@ def test_appends_that_outrun_the_disk_wait_so_that_a_kill_costs_32_rows(tmp_path
     assert check(path, log, 7, killed_at=0.0) == 32
 
 
+@pytest.mark.serial
 def test_a_disk_that_stays_too_slow_is_waited_for_once_and_told(tmp_path):
     cache = rv.FrameCache(tmp_path / "run.rollout", max_stall_s=0.2)
     with contextlib.closing(sqlite3.connect(cache.path, isolation_level=None)) as disk:
@@ -165,7 +167,7 @@ def test_a_disk_that_stays_too_slow_is_waited_for_once_and_told(tmp_path):
     assert 0.2 <= waited_s < 2
     assert cache.num_lost == 0
     cache.append(frames_of(200, 0), reward=[0, 0])
-    assert not cache._recording.is_behind
+    assert not cache._live.is_behind
     cache.close()
     assert rv.open(cache.path).num_rows == 201
 
@@ -195,7 +197,7 @@ def test_a_disk_that_is_really_full_costs_pictures_only(small_disk, tmp_path):
         for row, images in enumerate(frames):
             cache.append(images, reward=float(row))
             if row % 32 == 31:
-                cache._recording._writer.drain()
+                cache._live._writer.drain()
 
     assert len(told) == 1
     assert 0 < cache.num_lost < 1600
@@ -215,7 +217,7 @@ def test_a_disk_that_is_really_full_costs_pictures_only(small_disk, tmp_path):
 def test_step_data_of_a_disk_that_fails_stays_readable_and_is_written_later(tmp_path):
     cache = rv.FrameCache(tmp_path / "run.rollout", max_stall_s=0.1)
     other = sqlite3.connect(cache.path, isolation_level=None)
-    cache._recording._writer._connection.execute("PRAGMA busy_timeout = 1")
+    cache._live._writer._connection.execute("PRAGMA busy_timeout = 1")
     cache.append(np.zeros((4, 4, 3), np.uint8), data={"obs": [0.0]})
     cache.flush()
     other.execute("BEGIN IMMEDIATE")
@@ -224,7 +226,7 @@ def test_step_data_of_a_disk_that_fails_stays_readable_and_is_written_later(tmp_
         for row in range(1, 100):
             cache.append(np.full((4, 4, 3), row, np.uint8), data={"obs": [row]})
             if row % 32 == 31:
-                cache._recording._writer.drain()
+                cache._live._writer.drain()
 
     assert [cache.at(row, 0).obs for row in range(100)] == list(range(100))
     assert cache.num_lost > 0
@@ -264,8 +266,8 @@ def test_the_last_who_has_an_ended_recording_open_leaves_one_file(tmp_path, last
         cache.close()
         assert len(list(tmp_path.iterdir())) > 1
         if last == "reader":
-            cache._recording.release()
-    cache._recording.release()
+            cache.recording.release()
+    cache.recording.release()
 
     assert [one.name for one in tmp_path.iterdir()] == ["run.rollout"]
     assert rv.open(path).num_rows == 41

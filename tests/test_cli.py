@@ -104,7 +104,7 @@ def test_export_takes_a_range_and_some_envs(recording, tmp_path):
     assert {row["env"] for row in rows} == {"1"}
 
 
-def test_export_keeps_an_older_file_unless_told_otherwise(recording, tmp_path, capsys):
+def test_export_keeps_an_older_file_without_overwrite(recording, tmp_path, capsys):
     target = tmp_path / "clip.csv"
     target.write_text("older")
 
@@ -116,7 +116,7 @@ def test_export_keeps_an_older_file_unless_told_otherwise(recording, tmp_path, c
     assert target.read_text() != "older"
 
 
-def test_compact_says_what_it_saved_and_keeps_every_picture(tmp_path, capsys):
+def test_compact_prints_what_it_saved_and_keeps_every_picture(tmp_path, capsys):
     path = tmp_path / "poles.rollout"
     main(["record", "CartPole-v1", "--steps", "100", "--seed", "0", "-o", str(path)])
     before, size = rv.open(path)[:], path.stat().st_size
@@ -170,7 +170,7 @@ def test_view_prints_the_path_where_there_is_no_display(
     assert capsys.readouterr().out.strip().endswith("poles.html")
 
 
-def test_export_takes_what_write_takes(recording, tmp_path, capsys):
+def test_export_has_the_options_of_write(recording, tmp_path, capsys):
     arguments = ["--layout", "tiles", "--labels", "--speed", "2", "--order", "return"]
 
     out = str(tmp_path / "a.mp4")
@@ -214,7 +214,7 @@ def test_demo_run_again_writes_its_page_anew_and_prints_that(tmp_path, capsys):
     assert f"A page that needs no kernel:  {page}\n" in capsys.readouterr().out
 
 
-def test_demo_says_that_its_folder_is_a_file(tmp_path, capsys):
+def test_demo_refuses_a_folder_that_is_a_file(tmp_path, capsys):
     (tmp_path / "demo").write_text("this is no folder")
 
     assert main(["demo", "--dir", str(tmp_path / "demo"), "--no-open"]) == 2
@@ -240,7 +240,7 @@ def test_record_leaves_no_empty_file_when_the_first_reset_fails(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["info", "absent.rollout"], "absent.rollout"),
         (["info", "text.rollout"], "text.rollout"),
@@ -251,7 +251,7 @@ def test_record_leaves_no_empty_file_when_the_first_reset_fails(
     ],
 )
 def test_what_is_refused_ends_as_one_line_and_exit_code_2(
-    arguments, said, tmp_path, capsys
+    arguments, message, tmp_path, capsys
 ):
     (tmp_path / "text.rollout").write_text("this is no recording")
 
@@ -260,7 +260,7 @@ def test_what_is_refused_ends_as_one_line_and_exit_code_2(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert len(printed.err.splitlines()) == 1
-    assert said in printed.err
+    assert message in printed.err
 
 
 def test_export_looks_at_all_names_before_it_writes_one(recording, tmp_path, capsys):
@@ -272,7 +272,7 @@ def test_export_looks_at_all_names_before_it_writes_one(recording, tmp_path, cap
     assert list(tmp_path.iterdir()) == []
 
 
-def test_export_replaces_a_page_when_told_to(recording, tmp_path, capsys):
+def test_export_replaces_a_page_with_overwrite(recording, tmp_path, capsys):
     target = tmp_path / "clip.html"
     target.write_text("older")
 
@@ -307,9 +307,9 @@ def test_export_refuses_in_one_line(recording, target, tmp_path, capsys):
 def test_a_page_over_the_limit_is_refused_with_the_choices(recording, capsys):
     assert main(["view", str(recording), "--max-mb", "0.001"]) == 2
 
-    said = capsys.readouterr().err
-    assert "every" in said
-    assert "=" not in said  # what a shell has no word for
+    message = capsys.readouterr().err
+    assert "every" in message
+    assert "=" not in message  # keyword arguments, which a shell does not have
 
 
 def test_what_is_refused_names_the_command_once(recording, capsys):
@@ -329,7 +329,7 @@ def test_what_is_refused_names_the_command_once(recording, capsys):
         ["export", "a.rollout", "b.mp4", "--envs", "one"],
     ],
 )
-def test_wrong_arguments_are_told_with_the_usage(arguments, capsys):
+def test_wrong_arguments_are_reported_with_the_usage(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
 
@@ -350,7 +350,7 @@ def test_wrong_arguments_are_told_with_the_usage(arguments, capsys):
         ({"CI": "true"}, "win32", False),
     ],
 )
-def test_windows_are_opened_only_where_a_person_sees_them(
+def test_windows_are_opened_only_where_there_is_a_display(
     environ, platform, has_display
 ):
     assert _cli._has_display(environ, platform) is has_display

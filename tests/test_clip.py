@@ -1,6 +1,5 @@
 import csv
 
-import counting  # type: ignore[import-not-found] # beside this file
 import numpy as np
 import pytest
 
@@ -8,12 +7,13 @@ from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import ExportTooLargeError, RowError
 from rollout_viewer._frames.grid import missing_picture
+from rollout_viewer.testing import counting_frame, counting_recording, read_row
 
 
 def numbers(frames, count=1):
     """Read the numbers of `count` tiles in a row of each frame."""
     return [
-        [counting.read(frame[:48, 64 * i : 64 * (i + 1)]) for i in range(count)]
+        [read_row(frame[:48, 64 * i : 64 * (i + 1)]) for i in range(count)]
         for frame in frames
     ]
 
@@ -22,7 +22,7 @@ def numbers(frames, count=1):
 
 
 def test_frames_are_the_rows_in_order():
-    cache = counting.recording(100)
+    cache = counting_recording(100)
 
     assert numbers(cache.clip().frames()) == [[row] for row in range(100)]
     assert numbers(cache.clip(33, 70).frames()) == [[row] for row in range(33, 70)]
@@ -38,7 +38,7 @@ def test_frames_are_bit_for_bit_what_was_recorded():
 
 
 def test_grid_has_the_root_of_the_number_of_envs_as_columns_row_by_row():
-    clip = counting.recording(3, num_envs=5).clip()
+    clip = counting_recording(3, num_envs=5).clip()
 
     frames = list(clip.frames())
 
@@ -51,17 +51,17 @@ def test_grid_has_the_root_of_the_number_of_envs_as_columns_row_by_row():
 
 
 def test_envs_stand_in_the_order_in_which_they_were_chosen():
-    clip = counting.recording(2, num_envs=4).clip(envs=[3, 1])
+    clip = counting_recording(2, num_envs=4).clip(envs=[3, 1])
 
     assert numbers(clip.frames(), 2) == [[300, 100], [301, 101]]
 
 
 def test_frames_belong_to_the_caller_unless_copy_is_false():
-    clip = counting.recording(50, num_envs=2).clip()
+    clip = counting_recording(50, num_envs=2).clip()
 
     kept = list(clip.frames())
     reused = {id(frame.base if frame.base is not None else frame) for frame in kept}
-    passing = [counting.read(frame[:, :64]) for frame in clip.frames(copy=False)]
+    passing = [read_row(frame[:, :64]) for frame in clip.frames(copy=False)]
 
     assert len(reused) == 50
     assert numbers(kept, 2) == [[row, 100 + row] for row in range(50)]
@@ -69,10 +69,10 @@ def test_frames_belong_to_the_caller_unless_copy_is_false():
 
 
 def test_tiles_are_the_envs_of_each_row():
-    tiles = list(counting.recording(40, num_envs=3).clip(30).tiles())
+    tiles = list(counting_recording(40, num_envs=3).clip(30).tiles())
 
     assert [one.shape for one in tiles] == [(3, 48, 64, 3)] * 10
-    assert [[counting.read(tile) for tile in one] for one in tiles] == [
+    assert [[read_row(tile) for tile in one] for one in tiles] == [
         [row, 100 + row, 200 + row] for row in range(30, 40)
     ]
 
@@ -121,7 +121,7 @@ def test_a_row_in_which_all_pictures_are_missing_keeps_its_size():
 def test_one_picture_of_all_envs_is_one_tile_and_the_table_has_all_envs():
     cache = FrameCache()
     for row in range(3):
-        cache.append(counting.draw(row), reward=np.arange(4.0))
+        cache.append(counting_frame(row), reward=np.arange(4.0))
     clip = cache.clip()
 
     assert numbers(clip.frames()) == [[0], [1], [2]]
@@ -133,14 +133,14 @@ def test_one_picture_of_all_envs_is_one_tile_and_the_table_has_all_envs():
 
 def test_cameras_are_told_apart():
     cache = FrameCache()
-    cache.append({"front": counting.draw(1)[None], "top": counting.draw(2)[None]})
+    cache.append({"front": counting_frame(1)[None], "top": counting_frame(2)[None]})
 
     assert numbers(cache.clip().frames()) == [[1]]
     assert numbers(cache.clip(camera="top").frames()) == [[2]]
 
 
 def test_a_clip_reads_no_more_than_a_window_at_once(monkeypatch):
-    cache = counting.recording(100)
+    cache = counting_recording(100)
     asked = []
     read = cache.frames
 
@@ -159,18 +159,18 @@ def test_a_clip_reads_no_more_than_a_window_at_once(monkeypatch):
 
 
 def test_a_clip_stays_what_it_was_while_recording_goes_on():
-    cache = counting.recording(3)
+    cache = counting_recording(3)
     clip = cache.clip()
 
-    cache.append(counting.draw(3)[None], reward=[0.0])
+    cache.append(counting_frame(3)[None], reward=[0.0])
 
     assert numbers(clip.frames()) == [[0], [1], [2]]
     with pytest.raises(AttributeError):
-        clip.stop = 4
+        clip.stop = 4  # type: ignore[misc] # it is refused
 
 
 def test_tensor_is_one_video_channels_first():
-    clip = counting.recording(5, num_envs=2).clip()
+    clip = counting_recording(5, num_envs=2).clip()
 
     video = clip.to_tensor()
 
@@ -181,7 +181,7 @@ def test_tensor_is_one_video_channels_first():
 
 
 def test_a_tensor_that_would_be_too_large_is_refused_with_the_remedy():
-    clip = counting.recording(5).clip()
+    clip = counting_recording(5).clip()
 
     with pytest.raises(ExportTooLargeError, match=r"expected at most 1e-05 GB.*\.mp4"):
         clip.to_tensor(max_bytes=10_000)
@@ -205,7 +205,7 @@ def test_a_tensor_that_would_be_too_large_is_refused_with_the_remedy():
     ],
 )
 def test_rows_envs_and_cameras_that_are_not_there_are_told(chosen):
-    cache = counting.recording(5, num_envs=2)
+    cache = counting_recording(5, num_envs=2)
 
     with pytest.raises(RowError, match=r"Clip: expected .*, got "):
         Clip(cache, **chosen)
@@ -338,7 +338,7 @@ def test_data_called_like_a_column_stands_beside_it():
 def test_the_table_has_all_envs_where_only_some_have_pictures():
     cache = FrameCache()
     for row in range(3):
-        cache.append(counting.draw(row)[None], envs=[1], reward=np.arange(4.0))
+        cache.append(counting_frame(row)[None], envs=[1], reward=np.arange(4.0))
 
     clip = cache.clip()
 
@@ -368,7 +368,7 @@ def test_episode_clips_are_the_rows_of_the_episode(tmp_path):
     cache = FrameCache()
     for row in range(6):
         cache.append(
-            counting.draw(row)[None],
+            counting_frame(row)[None],
             reset=[row in (0, 3)],
             reward=[1.0],
             terminated=[row in (2, 5)],
@@ -379,7 +379,7 @@ def test_episode_clips_are_the_rows_of_the_episode(tmp_path):
 
 
 def test_write_and_dump_are_handed_to_export(tmp_path):
-    clip = counting.recording(3).clip()
+    clip = counting_recording(3).clip()
 
     (path,) = clip.write(tmp_path / "a.csv")
 
@@ -388,7 +388,7 @@ def test_write_and_dump_are_handed_to_export(tmp_path):
 
 
 def test_figure_is_a_strip_with_step_and_reward_under_each_frame(tmp_path):
-    clip = counting.recording(30, num_envs=2).clip(envs=[1])
+    clip = counting_recording(30, num_envs=2).clip(envs=[1])
 
     figure = clip.figure(n=4)
 
@@ -399,15 +399,15 @@ def test_figure_is_a_strip_with_step_and_reward_under_each_frame(tmp_path):
     ]
     strip = axes.images[0].get_array()
     assert strip is not None
-    assert counting.read(np.asarray(strip)[:, :64]) == 100
-    assert counting.read(np.asarray(strip)[:, -64:]) == 129
+    assert read_row(np.asarray(strip)[:, :64]) == 100
+    assert read_row(np.asarray(strip)[:, -64:]) == 129
     figure.savefig(tmp_path / "strip.pdf")
 
 
 def test_figure_shows_chosen_rows_in_given_axes():
     from matplotlib.figure import Figure
 
-    clip = counting.recording(30, num_envs=2).clip(5, 10)
+    clip = counting_recording(30, num_envs=2).clip(5, 10)
     mine = Figure()
     axes = mine.subplots()
 
@@ -419,6 +419,6 @@ def test_figure_shows_chosen_rows_in_given_axes():
 
 
 def test_repr_tells_what_is_selected():
-    cache = counting.recording(30, num_envs=2)
+    cache = counting_recording(30, num_envs=2)
 
     assert repr(cache.clip(5, 10)).startswith("<Clip of rows 5..9, 2 envs, ")

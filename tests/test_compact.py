@@ -58,7 +58,7 @@ def everything(path):
         for camera in cache.cameras:
             told.append(cache.has_picture(row, 0, camera))
             told.append(cache.frames(row, camera=camera).tobytes())
-    cache._recording.release()
+    cache.recording.release()
     return told
 
 
@@ -86,7 +86,7 @@ def test_no_frame_takes_more_decodes_than_the_format_allows(tmp_path):
     out = np.empty((48, 64, 3), np.uint8)
 
     for block in range(3):
-        chunk = parse(rv.open(path)._recording.chunk(block, 0))
+        chunk = parse(rv.open(path).recording.chunk(block, 0))
         for index in range(32):
             reader = ChunkDecoder(chunk)
             reader.read(index, out)

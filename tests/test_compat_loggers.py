@@ -2,24 +2,28 @@
 
 import pathlib
 
-import counting  # type: ignore[import-not-found] # beside this file
 import numpy as np
 import pytest
 import torch
-from wandb_files import config, history, records  # type: ignore[import-not-found]
 
 import rollout_viewer as rv
 from rollout_viewer._errors import ExportError, FrameError
 from rollout_viewer._video import read_video
 from rollout_viewer.loggers import CSVLogger
-from rollout_viewer.testing import LoggerTests
+from rollout_viewer.testing import (
+    LoggerTests,
+    counting_frame,
+    counting_recording,
+    read_row,
+)
+from tests.wandb_files import config, history, records
 
 pytest.importorskip("torchrl", reason="the originals to compare with")
 from torchrl.record.loggers.csv import CSVLogger as TorchRLCSVLogger
 
 
 def video(count=5, videos=1, channels=3):
-    frames = np.stack([counting.draw(n) for n in range(count * videos)])
+    frames = np.stack([counting_frame(n) for n in range(count * videos)])
     chw = frames.transpose(0, 3, 1, 2)[:, :channels]
     return torch.from_numpy(np.ascontiguousarray(chw)).reshape(
         videos, count, channels, 48, 64
@@ -27,7 +31,7 @@ def video(count=5, videos=1, channels=3):
 
 
 def numbers(path):
-    return [counting.read(frame) for frame in read_video(path)]
+    return [read_row(frame) for frame in read_video(path)]
 
 
 def files(folder):
@@ -174,7 +178,7 @@ def test_our_logger_serves_torchrls_own_recorder(tmp_path, original):
     logger = CSVLogger("run", tmp_path, "mp4")
     recorder = VideoRecorder(logger, "eval", skip=1, fps=10)
     for number in range(6):
-        recorder._apply_transform(torch.from_numpy(counting.draw(number)))
+        recorder._apply_transform(torch.from_numpy(counting_frame(number)))
 
     recorder.dump()
 
@@ -185,7 +189,7 @@ def test_our_logger_serves_torchrls_own_recorder(tmp_path, original):
 def test_clips_go_to_torchrls_logger_as_the_same_tensor(
     tmp_path, original, video_format
 ):
-    clip = counting.recording(6, num_envs=3).clip()
+    clip = counting_recording(6, num_envs=3).clip()
     theirs = original("run", str(tmp_path / "theirs"), video_format)
     ours = CSVLogger("run", tmp_path / "ours", video_format)
 
@@ -297,7 +301,7 @@ def test_torchrls_process_service_runs_ours(tmp_path):
     service = ProcessLogger(CSVLogger, "run", str(tmp_path), "mp4")
     try:
         service.client().log_scalar("reward", 1.0, step=3)
-        counting.recording(4).clip().dump(service.client(), "eval", step=5)
+        counting_recording(4).clip().dump(service.client(), "eval", step=5)
     finally:
         service.shutdown()
 
@@ -603,7 +607,7 @@ def test_difference_mlflow_takes_slashes_and_gray_and_all_the_videos(
     assert numbers(last) == [2, 3]
     beside = [frame[:, 64:] for frame in read_video(all_of_them)]
     assert numbers(all_of_them) == [0, 1]
-    assert [counting.read(frame) for frame in beside] == [2, 3]
+    assert [read_row(frame) for frame in beside] == [2, 3]
     assert len(list(tmp_path.glob("ours/*/artifacts/videos/eval/pixels.mp4"))) == 1
 
 
@@ -614,13 +618,13 @@ def test_a_logger_of_torchrl_that_fails_is_named(tmp_path):
     theirs = TorchRLCSVLogger("run", str(tmp_path), "avi")
 
     with pytest.raises(ExportError, match="CSVLogger.log_video .*Unknown video format"):
-        counting.recording(3).clip().dump(theirs, "eval")
+        counting_recording(3).clip().dump(theirs, "eval")
 
 
 def test_the_table_of_torchrls_logger_stands_in_its_folder(tmp_path):
     theirs = TorchRLCSVLogger("run", str(tmp_path))
 
-    (path,) = counting.recording(3).clip().dump(theirs, "eval", step=1, formats="csv")
+    (path,) = counting_recording(3).clip().dump(theirs, "eval", step=1, formats="csv")
 
     assert path == tmp_path / "run" / "tables" / "eval_1.csv"
 
@@ -631,7 +635,7 @@ def test_torchrls_wandb_logger_takes_a_clip(tmp_path, offline):
 
     theirs = WandbLogger("run", True, tmp_path, log_env_packages=False)
 
-    counting.recording(5).clip().dump(theirs, "eval", step=2, formats="mp4")
+    counting_recording(5).clip().dump(theirs, "eval", step=2, formats="mp4")
     theirs.close()
 
     (line,) = history(tmp_path)
@@ -645,7 +649,7 @@ def test_torchrls_mlflow_logger_takes_a_clip(tmp_path, local_store):
 
     theirs = MLFlowLogger("experiment", (tmp_path / "store").as_uri())
 
-    counting.recording(5).clip().dump(theirs, "eval", step=2, formats="mp4")
+    counting_recording(5).clip().dump(theirs, "eval", step=2, formats="mp4")
 
     (path,) = tmp_path.rglob("eval_step_0002.mp4")
     assert numbers(path) == list(range(5))
@@ -657,13 +661,13 @@ def test_an_address_of_torchrls_mlflow_logger_is_no_folder(tmp_path, local_store
     theirs = MLFlowLogger("experiment", (tmp_path / "store").as_uri())
 
     with pytest.raises(ExportError, match="with log_table or log_dir"):
-        counting.recording(3).clip().dump(theirs, "eval", formats="csv")
+        counting_recording(3).clip().dump(theirs, "eval", formats="csv")
 
     assert not (tmp_path / "file:").exists()
 
 
 def test_a_viewer_says_where_the_dumps_of_each_logger_go(tmp_path, offline):
-    cache = counting.recording(2)
+    cache = counting_recording(2)
     wandb_logger = rv.WandbLogger("run", True, tmp_path, log_env_packages=False)
     places = {
         CSVLogger("run", tmp_path): tmp_path / "run",

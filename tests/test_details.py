@@ -160,7 +160,7 @@ def test_what_nobody_recorded_is_answered_with_nothing():
 def test_the_manifest_tells_data_meanings_and_segments():
     cache = rv.FrameCache(metadata={"action_meanings": ["NOOP", "FIRE"]})
     about = FieldCatalog()
-    assert about.told(cache)["data"] == []
+    assert about.describe(cache)["data"] == []
     for name in ("before", "after"):
         with cache.segment(name):
             for row in range(3):
@@ -171,7 +171,7 @@ def test_the_manifest_tells_data_meanings_and_segments():
                     data={"obs": np.zeros((1, 2, 2), np.float32)},
                 )
 
-    told = about.told(cache)
+    told = about.describe(cache)
 
     assert told == {
         "data": [{"name": "obs", "dtype": "float32", "shape": [2, 2]}],

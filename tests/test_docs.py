@@ -24,8 +24,8 @@ def shell_lines():
 
 
 def key_bindings():
-    """Return the keys that js/src/keys.ts lists for people."""
-    source = (ROOT / "js" / "src" / "keys.ts").read_text(encoding="utf-8")
+    """Return the keys that js/src/view/keymap.ts lists for people."""
+    source = (ROOT / "js" / "src" / "view" / "keymap.ts").read_text(encoding="utf-8")
     return re.findall(r'\bkey: "(.+?)"', source)
 
 
@@ -62,7 +62,7 @@ def test_every_key_of_the_page_is_in_the_readme():
 
     missing = [key for key in bindings if f"`{key}`" not in README]
 
-    assert bindings, "js/src/keys.ts lists no key in the form that this test reads"
+    assert bindings, "view/keymap.ts lists no key in the form that this test reads"
     assert not missing
 
 

@@ -5,7 +5,6 @@ import sys
 import threading
 
 import av
-import counting  # type: ignore[import-not-found] # beside this file
 import imageio.v3 as iio
 import numpy as np
 import pyarrow.parquet as parquet
@@ -28,6 +27,7 @@ from rollout_viewer._export.dump import dump_clip
 from rollout_viewer._export.write import write_clip
 from rollout_viewer._frames.text import Lettering
 from rollout_viewer._video import read_video
+from rollout_viewer.testing import counting_frame, counting_recording, read_row
 
 VIDEOS = [".mp4", ".webm", ".gif"]
 STREAMED = [*VIDEOS, ".npz", ".pt", ".memmap", ".csv", ".parquet"]
@@ -35,7 +35,7 @@ TABLES = (".csv", ".parquet")
 
 
 def numbers(path):
-    return [counting.read(frame) for frame in read_video(path)]
+    return [read_row(frame) for frame in read_video(path)]
 
 
 def table_of(path):
@@ -64,7 +64,7 @@ def break_row(cache, monkeypatch, broken):
 @pytest.mark.parametrize("count", [1, 2, 30, 299, 300])
 @pytest.mark.parametrize("suffix", VIDEOS)
 def test_frame_n_of_the_file_is_frame_n_of_the_clip(tmp_path, suffix, count):
-    clip = counting.recording(count).clip()
+    clip = counting_recording(count).clip()
 
     (path,) = clip.write(tmp_path / f"a{suffix}")
 
@@ -72,16 +72,14 @@ def test_frame_n_of_the_file_is_frame_n_of_the_clip(tmp_path, suffix, count):
 
 
 def test_a_range_and_some_envs_are_written_as_their_grid(tmp_path):
-    clip = counting.recording(50, num_envs=6).clip(20, 30, envs=[4, 2, 0])
+    clip = counting_recording(50, num_envs=6).clip(20, 30, envs=[4, 2, 0])
 
     (path,) = clip.write(tmp_path / "a.mp4")
 
     frames = list(read_video(path))
     assert frames[0].shape == (96, 128, 3)
     corners = [(0, 0), (0, 64), (48, 0)]
-    read = [
-        [counting.read(f[y : y + 48, x : x + 64]) for y, x in corners] for f in frames
-    ]
+    read = [[read_row(f[y : y + 48, x : x + 64]) for y, x in corners] for f in frames]
     assert read == [[400 + row, 200 + row, row] for row in range(20, 30)]
 
 
@@ -95,7 +93,7 @@ def test_a_range_and_some_envs_are_written_as_their_grid(tmp_path):
     ],
 )
 def test_fps_is_the_argument_or_the_recordings_times_speed(tmp_path, arguments, fps):
-    (path,) = counting.recording(5).clip().write(tmp_path / "a.mp4", **arguments)
+    (path,) = counting_recording(5).clip().write(tmp_path / "a.mp4", **arguments)
 
     with av.open(str(path)) as container:
         assert container.streams.video[0].average_rate == fps
@@ -123,7 +121,7 @@ def test_the_file_tells_where_it_comes_from(tmp_path, suffix):
     cache = FrameCache(metadata={"env_id": "CartPole-v1", "seed": 7})
     for row in range(4):
         cache.append(
-            counting.draw(row)[None],
+            counting_frame(row)[None],
             reset=[row == 0],
             reward=[1.5],
             terminated=[row == 2],
@@ -154,7 +152,7 @@ def test_the_file_tells_where_it_comes_from(tmp_path, suffix):
 def test_a_header_names_two_hundred_episodes_and_counts_the_rest(tmp_path):
     cache = FrameCache()
     for _ in range(300):
-        cache.append(counting.draw(0)[None], reset=[True])
+        cache.append(counting_frame(0)[None], reset=[True])
 
     (path,) = cache.clip().write(tmp_path / "a.mp4")
 
@@ -164,13 +162,13 @@ def test_a_header_names_two_hundred_episodes_and_counts_the_rest(tmp_path):
 
 
 def test_order_by_return_puts_the_best_env_first(tmp_path):
-    clip = counting.recording(3, num_envs=4).clip()  # env i gets i in each step
+    clip = counting_recording(3, num_envs=4).clip()  # env i gets i in each step
 
     (path,) = clip.write(tmp_path / "a.mp4", order="return")
 
     first = next(read_video(path))
-    assert counting.read(first) == 300
-    assert counting.read(first[:, 64:]) == 200
+    assert read_row(first) == 300
+    assert read_row(first[:, 64:]) == 200
 
 
 def test_labels_stand_on_each_tile_and_nowhere_else(tmp_path):
@@ -199,7 +197,7 @@ def test_labels_stand_on_each_tile_and_nowhere_else(tmp_path):
 
 
 def test_tiles_are_a_file_for_each_env(tmp_path):
-    clip = counting.recording(5, num_envs=3).clip(envs=[0, 2])
+    clip = counting_recording(5, num_envs=3).clip(envs=[0, 2])
 
     paths = clip.write(tmp_path / "a.mp4", layout="tiles")
 
@@ -214,7 +212,7 @@ def test_episodes_are_a_file_each_cut_to_the_clip(tmp_path):
     cache = FrameCache()
     for row in range(9):
         cache.append(
-            np.stack([counting.draw(row), counting.draw(100 + row)]),
+            np.stack([counting_frame(row), counting_frame(100 + row)]),
             reset=[row in (0, 4), row == 0],
             reward=[1.0, 1.0],
             terminated=[row == 3, False],
@@ -230,7 +228,7 @@ def test_episodes_are_a_file_each_cut_to_the_clip(tmp_path):
 
 
 def test_tables_have_layouts_too(tmp_path):
-    clip = counting.recording(5, num_envs=2).clip()
+    clip = counting_recording(5, num_envs=2).clip()
 
     paths = clip.write(tmp_path / "a.csv", layout="tiles")
 
@@ -247,7 +245,7 @@ def pictures_of_one_in_three():
     cache = FrameCache()
     for row in range(4):
         cache.append(
-            counting.draw(row)[None],
+            counting_frame(row)[None],
             envs=[1],
             reward=np.arange(3.0),
             reset=[row == 0] * 3,
@@ -284,7 +282,7 @@ def test_a_page_of_envs_without_pictures_is_written(tmp_path):
 
 
 def test_csv_has_a_row_for_each_recorded_row_and_env(tmp_path):
-    (path,) = counting.recording(600, num_envs=2).clip(1).write(tmp_path / "a.csv")
+    (path,) = counting_recording(600, num_envs=2).clip(1).write(tmp_path / "a.csv")
 
     lines = table_of(path)
     assert [(line["row"], line["env"]) for line in lines] == [
@@ -306,7 +304,7 @@ def test_csv_has_a_row_for_each_recorded_row_and_env(tmp_path):
 
 
 def test_csv_leaves_out_what_is_none(tmp_path):
-    (path,) = counting.recording(2).clip().write(tmp_path / "a.csv")
+    (path,) = counting_recording(2).clip().write(tmp_path / "a.csv")
 
     assert table_of(path)[0]["reward"] == ""
 
@@ -348,7 +346,7 @@ def test_parquet_has_the_table_with_its_types(tmp_path):
 
 
 def test_parquet_says_what_csv_says(tmp_path):
-    clip = counting.recording(700, num_envs=3).clip(3)
+    clip = counting_recording(700, num_envs=3).clip(3)
 
     (lines,) = clip.write(tmp_path / "a.csv")
     (table,) = clip.write(tmp_path / "a.parquet")
@@ -364,7 +362,7 @@ def test_a_long_parquet_file_is_written_in_groups(tmp_path, monkeypatch):
     monkeypatch.setattr("rollout_viewer._export.table_files._GROUP_LINES", 200)
     monkeypatch.setattr("rollout_viewer._export.table_files._WINDOW_ROWS", 50)
 
-    (path,) = counting.recording(250, num_envs=2).clip().write(tmp_path / "a.parquet")
+    (path,) = counting_recording(250, num_envs=2).clip().write(tmp_path / "a.parquet")
 
     file = parquet.ParquetFile(path)
     assert file.num_row_groups == 3
@@ -399,7 +397,7 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
 
     with pytest.raises(MissingDependencyError, match=r"rollout-viewer\[parquet\]"):
-        counting.recording(2).clip().write(tmp_path / "a.parquet")
+        counting_recording(2).clip().write(tmp_path / "a.parquet")
 
     assert names(tmp_path) == []
 
@@ -409,13 +407,13 @@ def test_what_is_loaded_whole_is_refused_above_a_size(tmp_path, monkeypatch, suf
     monkeypatch.setattr("rollout_viewer._export.writers.MAX_TENSOR_BYTES", 10_000)
 
     with pytest.raises(ExportTooLargeError, match=r"got .* GB \(3 frames of 64x48\)"):
-        counting.recording(3).clip().write(tmp_path / f"a{suffix}")
+        counting_recording(3).clip().write(tmp_path / f"a{suffix}")
 
     assert names(tmp_path) == []
 
 
 def test_npz_has_the_frames_and_the_table(tmp_path):
-    clip = counting.recording(40, num_envs=2).clip()
+    clip = counting_recording(40, num_envs=2).clip()
 
     (path,) = clip.write(tmp_path / "a.npz")
 
@@ -426,7 +424,7 @@ def test_npz_has_the_frames_and_the_table(tmp_path):
 
 
 def test_pt_and_memmap_hold_the_tensor_of_the_clip(tmp_path):
-    clip = counting.recording(40, num_envs=2).clip()
+    clip = counting_recording(40, num_envs=2).clip()
 
     (saved,) = clip.write(tmp_path / "a.pt")
     (mapped,) = clip.write(tmp_path / "a.memmap")
@@ -439,7 +437,7 @@ def test_pt_and_memmap_hold_the_tensor_of_the_clip(tmp_path):
 
 def test_memmap_is_read_by_tensordict(tmp_path):
     tensordict = pytest.importorskip("tensordict", reason="reads memmaps")
-    clip = counting.recording(5).clip()
+    clip = counting_recording(5).clip()
 
     (path,) = clip.write(tmp_path / "a.memmap")
 
@@ -453,14 +451,14 @@ def test_memmap_is_read_by_tensordict(tmp_path):
 def test_png_is_a_frame_or_a_strip(tmp_path):
     import imageio.v3 as iio
 
-    cache = counting.recording(30)
+    cache = counting_recording(30)
 
     (one,) = cache.clip(7, 8).write(tmp_path / "one.png")
     (strip,) = cache.clip().write(tmp_path / "strip.png")
 
-    assert np.array_equal(iio.imread(one), counting.draw(7))
+    assert np.array_equal(iio.imread(one), counting_frame(7))
     tiles = np.split(iio.imread(strip), 8, axis=1)
-    assert [counting.read(tile) for tile in tiles] == [0, 4, 8, 12, 17, 21, 25, 29]
+    assert [read_row(tile) for tile in tiles] == [0, 4, 8, 12, 17, 21, 25, 29]
 
 
 def test_a_strip_of_a_large_grid_is_reduced_and_said(tmp_path):
@@ -479,7 +477,7 @@ def test_a_strip_of_a_large_grid_is_reduced_and_said(tmp_path):
 
 
 def test_a_contact_sheet_shows_an_episode_with_its_returns(tmp_path):
-    cache = counting.recording(100, num_envs=2)
+    cache = counting_recording(100, num_envs=2)
 
     paths = cache.clip().write(tmp_path / "a.png", layout="episodes")
 
@@ -495,18 +493,18 @@ def test_a_contact_sheet_shows_an_episode_with_its_returns(tmp_path):
         for i in range(4)
         for j in range(4)
     ]
-    rows = [counting.read(tile) - 100 for tile in tiles]
+    rows = [read_row(tile) - 100 for tile in tiles]
     assert rows == np.linspace(0, 99, 16).round().astype(int).tolist()
     assert rows[1] == 7
     assert np.array_equal(tiles[1][48 : 48 + line, : caption.shape[1]], caption)
 
 
 def test_a_contact_sheet_of_a_short_episode_has_as_many_frames(tmp_path):
-    (path,) = counting.recording(2).clip().write(tmp_path / "a.png", layout="episodes")
+    (path,) = counting_recording(2).clip().write(tmp_path / "a.png", layout="episodes")
 
     sheet = iio.imread(path)
     top = sheet.shape[0] - 48 - Lettering(10).draw("0").shape[0]
-    assert [counting.read(sheet[top:, left:]) for left in (0, 64)] == [0, 1]
+    assert [read_row(sheet[top:, left:]) for left in (0, 64)] == [0, 1]
 
 
 # -- names
@@ -514,7 +512,7 @@ def test_a_contact_sheet_of_a_short_episode_has_as_many_frames(tmp_path):
 
 @pytest.mark.parametrize("suffix", [*STREAMED, ".png"])
 def test_a_second_run_overwrites_only_when_asked(tmp_path, suffix):
-    clip = counting.recording(3).clip()
+    clip = counting_recording(3).clip()
 
     first = clip.write(tmp_path / f"a{suffix}")
     second = clip.write(tmp_path / f"a{suffix}")
@@ -526,7 +524,7 @@ def test_a_second_run_overwrites_only_when_asked(tmp_path, suffix):
 
 
 def test_missing_folders_are_made(tmp_path):
-    (path,) = counting.recording(2).clip().write(tmp_path / "b" / "c" / "a.mp4")
+    (path,) = counting_recording(2).clip().write(tmp_path / "b" / "c" / "a.mp4")
 
     assert path.exists()
 
@@ -549,7 +547,7 @@ def test_missing_folders_are_made(tmp_path):
 def test_bad_arguments_are_told_before_anything_is_written(
     tmp_path, arguments, message
 ):
-    clip = counting.recording(2).clip()
+    clip = counting_recording(2).clip()
 
     with pytest.raises(ValueError, match=message):
         write_clip(clip, **{"path": "a.mp4", **arguments})
@@ -572,7 +570,7 @@ def test_pictures_of_a_recording_without_any_are_refused(tmp_path):
 def test_an_error_in_the_middle_names_the_row_and_leaves_nothing(
     tmp_path, monkeypatch, suffix, broken
 ):
-    cache = counting.recording(50)
+    cache = counting_recording(50)
     break_row(cache, monkeypatch, broken)
 
     with pytest.raises(ExportError, match=rf"write row {broken} of .* intact bytes"):
@@ -582,7 +580,7 @@ def test_an_error_in_the_middle_names_the_row_and_leaves_nothing(
 
 
 def test_an_error_in_the_last_of_many_files_leaves_none(tmp_path, monkeypatch):
-    cache = counting.recording(5, num_envs=3)
+    cache = counting_recording(5, num_envs=3)
     read = cache.frames
 
     def frames(rows, envs, *args):
@@ -602,7 +600,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
 
     with pytest.raises(ExportError, match=r"to write '.*file/a\.mp4', got"):
-        counting.recording(2).clip().write(tmp_path / "file" / "a.mp4")
+        counting_recording(2).clip().write(tmp_path / "file" / "a.mp4")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -610,7 +608,7 @@ def test_a_folder_without_permission_is_named(tmp_path):
     tmp_path.chmod(0o500)
 
     with pytest.raises(ExportError, match="Permission denied"):
-        counting.recording(2).clip().write(tmp_path / "a.mp4")
+        counting_recording(2).clip().write(tmp_path / "a.mp4")
 
 
 # -- progress and cancel
@@ -621,7 +619,7 @@ def test_a_folder_without_permission_is_named(tmp_path):
 def test_progress_counts_every_row_up_to_the_whole(tmp_path, suffix, layout):
     told = []
 
-    counting.recording(40, num_envs=2).clip().write(
+    counting_recording(40, num_envs=2).clip().write(
         tmp_path / f"a{suffix}",
         layout=layout,
         on_progress=lambda done, total: told.append((done, total)),
@@ -636,7 +634,7 @@ def test_progress_counts_every_row_up_to_the_whole(tmp_path, suffix, layout):
 def test_progress_is_told_at_each_row_as_it_is_written(tmp_path):
     told = []
 
-    counting.recording(40).clip().write(
+    counting_recording(40).clip().write(
         tmp_path / "a.mp4", on_progress=lambda done, total: told.append(done)
     )
 
@@ -648,7 +646,7 @@ def test_a_tqdm_bar_is_moved_on(tmp_path, suffix):
     from tqdm import tqdm
 
     with (tmp_path / "log").open("w") as log, tqdm(file=log) as bar:
-        counting.recording(40).clip().write(tmp_path / f"a{suffix}", on_progress=bar)
+        counting_recording(40).clip().write(tmp_path / f"a{suffix}", on_progress=bar)
 
         assert bar.n == bar.total == (80 if suffix == ".gif" else 40)
 
@@ -657,7 +655,7 @@ def test_progress_of_a_gif_whose_colors_become_too_many_never_goes_back(tmp_path
     rng = np.random.default_rng(0)
     cache = FrameCache()
     for row in range(30):
-        frame = counting.draw(row)
+        frame = counting_frame(row)
         if row >= 20:
             frame[:, :8] = rng.integers(0, 256, (48, 8, 3))
         cache.append(frame[None])
@@ -674,7 +672,7 @@ def test_cancel_leaves_no_file(tmp_path, suffix):
     event = threading.Event()
 
     with pytest.raises(ExportCancelled, match="cancelled at row"):
-        counting.recording(600).clip().write(
+        counting_recording(600).clip().write(
             tmp_path / f"a{suffix}",
             cancel=event,
             on_progress=lambda done, total: event.set() if done >= 3 else None,
@@ -687,7 +685,7 @@ def test_cancel_of_the_second_of_many_files_leaves_none(tmp_path):
     rows = []
 
     with pytest.raises(ExportCancelled):
-        counting.recording(5, num_envs=3).clip().write(
+        counting_recording(5, num_envs=3).clip().write(
             tmp_path / "a.mp4",
             layout="tiles",
             cancel=lambda: len(rows) > 8,
@@ -724,7 +722,7 @@ class Plain:
 def test_a_foreign_logger_gets_a_tensor_and_the_fps():
     logger = Foreign()
 
-    paths = counting.recording(3, num_envs=2).clip().dump(logger, "eval", step=7)
+    paths = counting_recording(3, num_envs=2).clip().dump(logger, "eval", step=7)
 
     shape = (1, 3, 3, 48, 128)
     assert logger.videos == [("eval", shape, "torch.uint8", 7, {"fps": 30.0})]
@@ -734,13 +732,13 @@ def test_a_foreign_logger_gets_a_tensor_and_the_fps():
 def test_a_foreign_logger_that_knows_no_fps_is_not_given_any():
     logger = Plain()
 
-    counting.recording(3).clip().dump(logger, "eval")
+    counting_recording(3).clip().dump(logger, "eval")
 
     assert logger.videos == [("eval", (1, 3, 3, 48, 64), None)]
 
 
 def test_a_foreign_logger_is_not_given_more_than_fits(monkeypatch):
-    clip = counting.recording(3).clip()
+    clip = counting_recording(3).clip()
     monkeypatch.setattr(type(clip), "frame_size", (100_000, 100_000))
 
     with pytest.raises(ExportTooLargeError, match="Choose fewer rows or envs"):
@@ -750,7 +748,7 @@ def test_a_foreign_logger_is_not_given_more_than_fits(monkeypatch):
 def test_the_table_of_a_foreign_logger_is_written_to_its_folder(tmp_path):
     logger = Foreign(str(tmp_path))
 
-    paths = counting.recording(3).clip().dump(logger, "eval", formats=["csv"])
+    paths = counting_recording(3).clip().dump(logger, "eval", formats=["csv"])
 
     assert paths == [tmp_path / "tables" / "eval.csv"]
     assert len(table_of(paths[0])) == 3
@@ -758,19 +756,19 @@ def test_the_table_of_a_foreign_logger_is_written_to_its_folder(tmp_path):
 
 def test_a_foreign_logger_without_folder_says_what_to_do_for_a_table():
     with pytest.raises(ExportError, match=r"log_table or log_dir .* rv.CSVLogger"):
-        counting.recording(3).clip().dump(Foreign(), "eval", formats=["csv"])
+        counting_recording(3).clip().dump(Foreign(), "eval", formats=["csv"])
 
 
 def test_a_logger_without_log_video_is_refused():
     with pytest.raises(TypeError, match=r"log_video.*, got str"):
-        counting.recording(3).clip().dump("logger", "eval")
+        counting_recording(3).clip().dump("logger", "eval")
 
 
 def test_formats_are_checked_before_anything_is_written():
     logger = Foreign()
 
     with pytest.raises(ValueError, match="got 'avi'"):
-        counting.recording(3).clip().dump(logger, "eval", formats=["mp4", "avi"])
+        counting_recording(3).clip().dump(logger, "eval", formats=["mp4", "avi"])
 
     assert logger.videos == []
 
@@ -781,7 +779,7 @@ def test_a_dump_of_two_formats_has_one_progress(tmp_path):
     told = []
 
     paths = dump_clip(
-        counting.recording(40).clip(),
+        counting_recording(40).clip(),
         CSVLogger("run", tmp_path),
         "rollout_r0-40",
         formats=("mp4", "csv"),
@@ -805,7 +803,7 @@ def test_a_cancelled_dump_leaves_no_file(tmp_path):
 
     with pytest.raises(ExportCancelled):
         dump_clip(
-            counting.recording(40).clip(),
+            counting_recording(40).clip(),
             CSVLogger("run", tmp_path),
             "rollout",
             formats=("mp4", "csv"),
@@ -824,13 +822,13 @@ def test_a_logger_that_fails_is_heard():
     with pytest.raises(
         ExportError, match=r"Broken.log_video to take the clip, got OSError: disk full"
     ) as raised:
-        counting.recording(3).clip().dump(Broken(), "eval")
+        counting_recording(3).clip().dump(Broken(), "eval")
     assert isinstance(raised.value.__cause__, OSError)
 
 
 def test_one_format_may_be_named_alone(tmp_path):
     logger = Foreign(str(tmp_path))
 
-    counting.recording(3).clip().dump(logger, "eval", formats="mp4")
+    counting_recording(3).clip().dump(logger, "eval", formats="mp4")
 
     assert [name for name, *_ in logger.videos] == ["eval"]

@@ -1,7 +1,6 @@
 """Frame n of the file is frame n of the clip: lengths, rates, sizes and pictures."""
 
 import av
-import counting  # type: ignore[import-not-found] # beside this file
 import numpy as np
 import pyarrow.parquet as parquet
 import pytest
@@ -9,7 +8,12 @@ import torch
 
 from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._video import read_video
-from rollout_viewer.testing import counting_frame, read_count
+from rollout_viewer.testing import (
+    counting_frame,
+    counting_recording,
+    read_count,
+    read_row,
+)
 
 VIDEOS = [".mp4", ".webm", ".gif"]
 LENGTHS = [1, 2, 30, 299, 300, 1000]
@@ -37,16 +41,14 @@ def frames_of(path):
     if path.suffix == ".pt":
         return torch.load(path)[0].permute(0, 2, 3, 1).numpy()
     if path.suffix == ".memmap":
-        raw = np.fromfile(path, np.uint8).reshape(
-            -1, 3, counting.HEIGHT, counting.WIDTH
-        )
+        raw = np.fromfile(path, np.uint8).reshape(-1, 3, 48, 64)
         return raw.transpose(0, 2, 3, 1)
     return list(read_video(path))
 
 
 @pytest.fixture(scope="module")
 def long_clip():
-    return counting.recording(1000)
+    return counting_recording(1000)
 
 
 @pytest.mark.parametrize("count", LENGTHS)
@@ -54,7 +56,7 @@ def long_clip():
 def test_every_length_comes_back_whole_and_in_order(tmp_path, long_clip, suffix, count):
     (path,) = long_clip.clip(0, count).write(tmp_path / f"a{suffix}")
 
-    assert [counting.read(frame) for frame in frames_of(path)] == list(range(count))
+    assert [read_row(frame) for frame in frames_of(path)] == list(range(count))
 
 
 @pytest.mark.parametrize("count", LENGTHS)
@@ -73,7 +75,7 @@ def test_tables_of_every_length_have_a_line_for_each_row(tmp_path, long_clip, co
 @pytest.mark.parametrize("suffix", VIDEOS)
 @pytest.mark.filterwarnings("ignore:.* a GIF plays at most 50:UserWarning")
 def test_frames_of_every_rate_are_shown_when_it_is_their_turn(tmp_path, suffix, fps):
-    (path,) = counting.recording(61).clip().write(tmp_path / f"a{suffix}", fps=fps)
+    (path,) = counting_recording(61).clip().write(tmp_path / f"a{suffix}", fps=fps)
 
     with av.open(str(path)) as container:
         times = [frame.time for frame in container.decode(video=0)]
@@ -81,7 +83,7 @@ def test_frames_of_every_rate_are_shown_when_it_is_their_turn(tmp_path, suffix, 
     # webm counts milliseconds, GIF hundredths
     unit = {".mp4": 1e-9, ".webm": 0.00051, ".gif": 0.0051}[suffix]
     assert times == pytest.approx([n / rate for n in range(61)], abs=unit)
-    assert [counting.read(frame) for frame in frames_of(path)] == list(range(61))
+    assert [read_row(frame) for frame in frames_of(path)] == list(range(61))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ def test_what_was_drawn_onto_a_margin_is_gone_in_the_next_frame(monkeypatch):
 
 @pytest.mark.parametrize("suffix", VIDEOS)
 def test_grids_that_are_drawn_tile_by_tile_are_the_same(tmp_path, suffix, monkeypatch):
-    cache = counting.recording(12, num_envs=5)
+    cache = counting_recording(12, num_envs=5)
     expected = np.stack(list(cache.clip().frames()))
 
     monkeypatch.setattr("rollout_viewer._cache.clip._LARGE_BYTES", 1000)
@@ -171,5 +173,5 @@ def test_grids_that_are_drawn_tile_by_tile_are_the_same(tmp_path, suffix, monkey
     assert np.array_equal(drawn, expected)
     for row, frame in enumerate(frames_of(path)):
         corners = [(0, 0), (0, 64), (0, 128), (48, 0), (48, 64)]
-        read = [counting.read(frame[y : y + 48, x : x + 64]) for y, x in corners]
+        read = [read_row(frame[y : y + 48, x : x + 64]) for y, x in corners]
         assert read == [100 * env + row for env in range(5)]

@@ -1,10 +1,10 @@
-import counting  # type: ignore[import-not-found] # beside this file
 import numpy as np
 import pytest
 
 from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._errors import RowError
 from rollout_viewer._export.figure import exposed
+from rollout_viewer.testing import counting_frame, counting_recording, read_row
 
 
 def image_of(axes):
@@ -14,7 +14,7 @@ def image_of(axes):
 @pytest.mark.parametrize("suffix", ["pdf", "svg", "png"])
 @pytest.mark.parametrize("kind", ["strip", "overlay", "return"])
 def test_every_kind_is_saved_in_every_format(tmp_path, kind, suffix):
-    figure = counting.recording(20, num_envs=2).clip().figure(n=3, kind=kind)
+    figure = counting_recording(20, num_envs=2).clip().figure(n=3, kind=kind)
 
     figure.savefig(tmp_path / f"a.{suffix}")
 
@@ -51,13 +51,13 @@ def test_what_stands_in_one_place_most_of_the_time_is_no_background():
 
 
 def test_one_frame_is_exposed_as_it_is():
-    frame = counting.draw(3)
+    frame = counting_frame(3)
 
     assert np.array_equal(exposed([frame]), frame)
 
 
 def test_an_overlay_says_from_where_to_where():
-    figure = counting.recording(30).clip(5, 25).figure(kind="overlay", n=4)
+    figure = counting_recording(30).clip(5, 25).figure(kind="overlay", n=4)
 
     (axes,) = figure.axes
     assert axes.get_xlabel() == "step 5 to step 24"
@@ -65,21 +65,21 @@ def test_an_overlay_says_from_where_to_where():
 
 
 def test_a_return_curve_has_a_line_for_each_env_and_its_frames_above():
-    cache = counting.recording(30, num_envs=3)
+    cache = counting_recording(30, num_envs=3)
 
     figure = cache.clip(10, 30, envs=[0, 2]).figure([10, 29], kind="return")
 
     curve = figure.axes[0]
-    lines = {line.get_label(): line.get_ydata() for line in curve.lines}
+    lines = {line.get_label(): np.asarray(line.get_ydata()) for line in curve.lines}
     assert lines["env 2"][-1] == 2 * 29
     assert list(lines["env 0"]) == [0] * 20
     thumbnails = [image_of(axes) for axes in curve.child_axes]
-    read = [[counting.read(t), counting.read(t[:, 64:])] for t in thumbnails]
+    read = [[read_row(t), read_row(t[:, 64:])] for t in thumbnails]
     assert read == [[10, 210], [29, 229]]
 
 
 def test_a_curve_stays_below_its_frames():
-    figure = counting.recording(30, num_envs=2).clip().figure(kind="return")
+    figure = counting_recording(30, num_envs=2).clip().figure(kind="return")
     figure.canvas.draw()
 
     curve = figure.axes[0]
@@ -91,7 +91,7 @@ def test_a_curve_stays_below_its_frames():
 def test_a_return_without_any_reward_is_drawn():
     cache = FrameCache()
     for row in range(3):
-        cache.append(counting.draw(row)[None], kind="idle")
+        cache.append(counting_frame(row)[None], kind="idle")
 
     cache.clip().figure(kind="return").canvas.draw()
 
@@ -101,7 +101,7 @@ def test_figures_are_drawn_into_given_axes():
 
     mine = Figure()
     above, below = mine.subplots(2)
-    clip = counting.recording(9).clip()
+    clip = counting_recording(9).clip()
 
     assert clip.figure(ax=above) is mine
     assert clip.figure(ax=below, kind="overlay") is mine
@@ -119,12 +119,12 @@ def test_figures_are_drawn_into_given_axes():
 )
 def test_what_cannot_be_drawn_is_told(arguments, error, message):
     with pytest.raises(error, match=message):
-        counting.recording(9).clip().figure(**arguments)
+        counting_recording(9).clip().figure(**arguments)
 
 
 def test_a_notebook_shows_a_figure_that_is_the_last_of_a_cell():
     formatters = pytest.importorskip("IPython.core.formatters", reason="in notebooks")
-    figure = counting.recording(4).clip().figure(n=2)
+    figure = counting_recording(4).clip().figure(n=2)
 
     shown, _ = formatters.DisplayFormatter().format(figure)
 

@@ -10,11 +10,11 @@ from rollout_viewer._errors import FrameError, RolloutViewerWarning
 from rollout_viewer._frames import convert
 from rollout_viewer._frames.convert import as_frames, split_frames
 from rollout_viewer._frames.grid import grid, grid_shape, missing_picture
-from rollout_viewer._frames.transform import crop, resize
+from rollout_viewer._frames.transform import crop, resize, shrink
 
 
 @pytest.fixture(autouse=True)
-def _nothing_was_said(monkeypatch):
+def _nothing_was_warned(monkeypatch):
     monkeypatch.setattr(convert, "_warned", set())
 
 
@@ -108,10 +108,10 @@ def test_splitting_takes_unequal_sizes_and_stacking_refuses_them():
 def test_alpha_is_dropped_with_one_warning():
     rgba = picture(20, 30, 4)
 
-    with pytest.warns(RolloutViewerWarning, match="alpha is dropped") as said:
+    with pytest.warns(RolloutViewerWarning, match="alpha is dropped") as warned:
         frames = [as_frames(rgba) for _ in range(3)]
 
-    assert len(said) == 1
+    assert len(warned) == 1
     np.testing.assert_array_equal(frames[2][0], rgba[..., :3])
 
 
@@ -172,7 +172,7 @@ def test_an_ambiguous_shape_asks_for_channels(shape):
 
 @pytest.mark.parametrize("shape", [(4, 84, 84), (2, 4, 84, 84)])
 @pytest.mark.filterwarnings("ignore:as_frames. expected RGB, got RGBA")
-def test_four_planes_are_no_picture_until_somebody_says_which(shape):
+def test_four_planes_are_refused_until_channels_is_given(shape):
     stack = picture(*shape)
 
     with pytest.raises(FrameError, match="RGBA images, or four gray ones"):
@@ -234,6 +234,13 @@ def test_shrinking_by_whole_numbers_is_the_rounded_mean(factors):
 
     boxes = frame[::-1].reshape(height, factors[0], width, factors[1], 3)
     np.testing.assert_allclose(small, boxes.astype(float).mean((1, 3)), atol=0.5)
+
+
+def test_shrinking_cuts_off_what_is_no_whole_box():
+    frame = picture(20, 30, 3)
+
+    np.testing.assert_array_equal(shrink(frame, 3, 7), shrink(frame[:18, :28], 3, 7))
+    assert shrink(frame, 40, 7).shape == (1, 4, 3)
 
 
 def test_growing_by_whole_numbers_repeats_pixels():

@@ -104,7 +104,7 @@ def test_a_clip_of_a_view_has_all_envs(paths):
 
 
 def test_a_page_gets_the_chunks_of_a_view(paths):
-    from rollout_viewer._page.messages import recording_messages
+    from rollout_viewer._page.offline import recording_messages
 
     cache = rv.open(paths)
     messages = list(recording_messages(cache))

@@ -1,10 +1,10 @@
-import counting  # type: ignore[import-not-found] # beside this file
 import numpy as np
 import pytest
 
 from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._export.labels import Labels, _Texts
 from rollout_viewer._frames.text import Lettering
+from rollout_viewer.testing import counting_recording
 
 
 def recording(num_rows=6):
@@ -44,7 +44,7 @@ def test_the_usual_text_is_of_the_clips_rows_and_envs_in_their_order():
 
 
 def test_rows_may_be_asked_for_in_any_order_and_beyond_a_window():
-    texts = _Texts(counting.recording(600).clip())
+    texts = _Texts(counting_recording(600).clip())
 
     steps = [texts.of_row(row)[0].split("  ")[2] for row in (0, 599, 3, 256, 255)]
 
@@ -118,7 +118,7 @@ def test_labels_that_are_no_function_are_refused(tmp_path):
 
 
 def test_letters_are_drawn_once_for_all_labels():
-    clip = counting.recording(100, num_envs=4).clip()
+    clip = counting_recording(100, num_envs=4).clip()
     labels = Labels(clip)
     frame = np.zeros((*clip.frame_size, 3), np.uint8)
 

@@ -8,7 +8,6 @@ import json
 import os
 import pickle
 
-import counting  # type: ignore[import-not-found] # beside this file
 import numpy as np
 import pytest
 import torch
@@ -22,13 +21,18 @@ from rollout_viewer._errors import (
 )
 from rollout_viewer._video import read_video
 from rollout_viewer.loggers import CSVLogger, Logger, TeeLogger
-from rollout_viewer.testing import LoggerTests
+from rollout_viewer.testing import (
+    LoggerTests,
+    counting_frame,
+    counting_recording,
+    read_row,
+)
 
 FORMATS = ["pt", "memmap", "mp4", "webm", "gif", "npz"]
 
 
 def video(count=5, videos=1, channels=3):
-    frames = np.stack([counting.draw(n) for n in range(count * videos)])
+    frames = np.stack([counting_frame(n) for n in range(count * videos)])
     chw = frames.transpose(0, 3, 1, 2)[:, :channels]
     return torch.from_numpy(np.ascontiguousarray(chw)).reshape(
         videos, count, channels, 48, 64
@@ -36,7 +40,7 @@ def video(count=5, videos=1, channels=3):
 
 
 def numbers(path):
-    return [counting.read(frame) for frame in read_video(path)]
+    return [read_row(frame) for frame in read_video(path)]
 
 
 def files(folder):
@@ -143,7 +147,7 @@ def test_a_clip_is_streamed_and_never_stacked(tmp_path, monkeypatch, video_forma
         raise AssertionError("a clip was stacked")
 
     monkeypatch.setattr(Clip, "to_tensor", refuse)
-    clip = counting.recording(40).clip()
+    clip = counting_recording(40).clip()
 
     path = CSVLogger("run", tmp_path, video_format).log_video("a", clip, step=3)
 
@@ -155,7 +159,7 @@ def test_fps_is_the_argument_the_clips_or_the_loggers(tmp_path):
     import av
 
     logger = CSVLogger("run", tmp_path, "mp4", video_fps=12)
-    clip = counting.recording(3).clip()  # of 30 rows a second
+    clip = counting_recording(3).clip()  # of 30 rows a second
     paths = [
         logger.log_video("a", video()),
         logger.log_video("a", video(), fps=7),
@@ -170,7 +174,7 @@ def test_fps_is_the_argument_the_clips_or_the_loggers(tmp_path):
     assert rates == [12, 7, 30, 7]
 
 
-@pytest.mark.parametrize("make", [video, lambda: counting.recording(5).clip()])
+@pytest.mark.parametrize("make", [video, lambda: counting_recording(5).clip()])
 def test_the_encoders_options_get_through_as_torchrl_names_them(tmp_path, make):
     import av
 
@@ -185,7 +189,7 @@ def test_the_encoders_options_get_through_as_torchrl_names_them(tmp_path, make):
 
 
 def test_formats_of_a_dump_win_over_the_loggers(tmp_path):
-    clip = counting.recording(3).clip()
+    clip = counting_recording(3).clip()
 
     paths = clip.dump(
         CSVLogger("run", tmp_path, "pt"), "a", formats=["mp4", "gif", "png"]
@@ -196,7 +200,7 @@ def test_formats_of_a_dump_win_over_the_loggers(tmp_path):
 
 def test_a_cancelled_video_leaves_nothing_and_the_next_is_written(tmp_path):
     logger = CSVLogger("run", tmp_path, "mp4")
-    clip = counting.recording(3).clip()
+    clip = counting_recording(3).clip()
 
     with pytest.raises(ExportCancelled):
         logger.log_video("a", clip, cancel=lambda: True)
@@ -241,7 +245,7 @@ def test_array_formats_keep_the_dtype(tmp_path, video_format):
 
 
 def test_a_layout_of_several_files_returns_them_all(tmp_path):
-    clip = counting.recording(3, num_envs=2).clip()
+    clip = counting_recording(3, num_envs=2).clip()
 
     paths = CSVLogger("run", tmp_path, "mp4").log_video("a", clip, layout="tiles")
 
@@ -252,7 +256,7 @@ def test_a_video_that_failed_takes_no_number(tmp_path):
     logger = CSVLogger("run", tmp_path, "mp4")
 
     with pytest.raises(ExportCancelled):
-        logger.log_video("a", counting.recording(3).clip(), cancel=lambda: True)
+        logger.log_video("a", counting_recording(3).clip(), cancel=lambda: True)
 
     assert logger.log_video("a", video()).name == "a_0.mp4"
 
@@ -468,7 +472,7 @@ def test_tables_are_written_from_columns_and_clips(tmp_path):
     assert not (tmp_path / "run" / "tables").exists()
 
     one = logger.log_table("t", {"x": np.array([1.0, np.nan]), "y": ["a", "b"]})
-    two = logger.log_table("t", counting.recording(3, num_envs=2).clip(), step=9)
+    two = logger.log_table("t", counting_recording(3, num_envs=2).clip(), step=9)
 
     assert one == tmp_path / "run" / "tables" / "t_0.csv"
     assert one.read_text() == "x,y\n1.0,a\n,b\n"
@@ -535,7 +539,7 @@ def test_a_dump_as_parquet_is_a_table(tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet", reason="what writes it")
     logger = CSVLogger("run", tmp_path)
 
-    (path,) = counting.recording(3).clip().dump(logger, "eval", formats="parquet")
+    (path,) = counting_recording(3).clip().dump(logger, "eval", formats="parquet")
 
     assert path == tmp_path / "run" / "tables" / "eval_0.parquet"
     assert parquet.read_table(path).num_rows == 3

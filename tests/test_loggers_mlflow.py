@@ -4,7 +4,6 @@ import pathlib
 import subprocess
 import sys
 
-import counting  # type: ignore[import-not-found] # beside this file
 import numpy as np
 import pytest
 import torch
@@ -13,14 +12,19 @@ import rollout_viewer as rv
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._video import read_video
 from rollout_viewer.loggers import MLFlowLogger
-from rollout_viewer.testing import LoggerTests
+from rollout_viewer.testing import (
+    LoggerTests,
+    counting_frame,
+    counting_recording,
+    read_row,
+)
 
 mlflow = pytest.importorskip("mlflow", reason="what the logger writes with")
 
 
 @pytest.fixture(autouse=True)
 def _local(monkeypatch):
-    # Since 3.10 MLflow asks to be told that its store in files is wanted.
+    # Since 3.10 MLflow requires this for a store in files.
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     yield
@@ -50,11 +54,11 @@ def artifacts(logger):
 
 
 def numbers(path):
-    return [counting.read(frame) for frame in read_video(path)]
+    return [read_row(frame) for frame in read_video(path)]
 
 
 def video(count):
-    frames = np.stack([counting.draw(n) for n in range(count)])
+    frames = np.stack([counting_frame(n) for n in range(count)])
     return torch.from_numpy(frames.transpose(0, 3, 1, 2).copy())[None]
 
 
@@ -118,7 +122,7 @@ def test_the_same_step_twice_replaces_nothing(tmp_path):
 def test_a_dump_chooses_the_format(tmp_path, suffix):
     logger = make(tmp_path)
 
-    counting.recording(3).clip().dump(logger, "eval", step=2, formats=suffix)
+    counting_recording(3).clip().dump(logger, "eval", step=2, formats=suffix)
 
     assert artifacts(logger) == [f"videos/eval_step_0002.{suffix}"]
 
@@ -145,7 +149,7 @@ def test_four_dimensions_are_one_video_as_in_the_original(tmp_path):
 
 def test_a_failed_video_logs_nothing_and_takes_no_step(tmp_path):
     logger = make(tmp_path)
-    clip = counting.recording(3).clip()
+    clip = counting_recording(3).clip()
 
     with pytest.raises(rv.ExportCancelled):
         logger.log_video("eval", clip, cancel=lambda: True)
@@ -180,7 +184,7 @@ def test_texts_and_tables_are_artifacts(tmp_path):
 
     logger.log_text("note", "hello", step=4)
     logger.log_table("t", {"x": [1, 2]})
-    counting.recording(3).clip().dump(logger, "eval", step=9, formats="csv")
+    counting_recording(3).clip().dump(logger, "eval", step=9, formats="csv")
 
     assert artifacts(logger) == [
         "tables/eval_9.csv",
@@ -248,7 +252,7 @@ def test_histograms_are_refused_as_torchrl_does(tmp_path):
 def test_a_clip_is_never_stacked(tmp_path, monkeypatch):
     monkeypatch.delattr(Clip, "to_tensor")
 
-    counting.recording(5).clip().dump(make(tmp_path), "eval")
+    counting_recording(5).clip().dump(make(tmp_path), "eval")
 
 
 @pytest.mark.slow
@@ -293,7 +297,7 @@ def test_a_dump_as_parquet_is_an_artifact(tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet", reason="what writes it")
     logger = make(tmp_path)
 
-    counting.recording(3).clip().dump(logger, "eval", formats="parquet")
+    counting_recording(3).clip().dump(logger, "eval", formats="parquet")
 
     assert artifacts(logger) == ["tables/eval_0.parquet"]
     path = root(logger) / "tables" / "eval_0.parquet"

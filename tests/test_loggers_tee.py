@@ -1,9 +1,8 @@
-"""TeeLogger: what several loggers are told, and what is said of those that fail."""
+"""TeeLogger: what several loggers log, and how failures are reported."""
 
 import copy
 import pickle
 
-import counting  # type: ignore[import-not-found] # beside this file
 import numpy as np
 import pytest
 import torch
@@ -16,16 +15,21 @@ from rollout_viewer._errors import (
 )
 from rollout_viewer._video import read_video
 from rollout_viewer.loggers import CSVLogger, TeeLogger
-from rollout_viewer.testing import LoggerTests
+from rollout_viewer.testing import (
+    LoggerTests,
+    counting_frame,
+    counting_recording,
+    read_row,
+)
 
 
 def video(count=3):
-    frames = np.stack([counting.draw(n) for n in range(count)])
+    frames = np.stack([counting_frame(n) for n in range(count)])
     return torch.from_numpy(frames.transpose(0, 3, 1, 2).copy())[None]
 
 
 def numbers(path):
-    return [counting.read(frame) for frame in read_video(path)]
+    return [read_row(frame) for frame in read_video(path)]
 
 
 class Broken:
@@ -48,7 +52,7 @@ class Broken:
 
 
 class Foreign:
-    """The least that a logger of other people can be."""
+    """The least that a foreign logger can be."""
 
     def __init__(self):
         self.seen = []
@@ -95,7 +99,7 @@ def test_it_tells_all_of_them(tmp_path):
     tee = TeeLogger(*loggers)
 
     tee.log_scalar("reward", 1.0, step=4)
-    paths = counting.recording(3).clip().dump(tee, "eval", formats=["mp4", "csv"])
+    paths = counting_recording(3).clip().dump(tee, "eval", formats=["mp4", "csv"])
 
     assert len(paths) == 4
     for name in "ab":
@@ -107,7 +111,7 @@ def test_loggers_of_other_people_are_given_tensors_and_columns(tmp_path):
     foreign = Foreign()
     tee = TeeLogger(CSVLogger("run", tmp_path, "mp4"), foreign)
 
-    counting.recording(3).clip().dump(tee, "eval", step=2, formats=["mp4", "csv"])
+    counting_recording(3).clip().dump(tee, "eval", step=2, formats=["mp4", "csv"])
 
     assert foreign.seen == [("eval", (1, 3, 3, 48, 64), 2), ("eval", 3, 2)]
 
@@ -119,7 +123,7 @@ def test_a_logger_of_torchrl_takes_part(tmp_path):
     ours = CSVLogger("ours", tmp_path)
     tee = TeeLogger(ours, TorchRLCSVLogger("theirs", str(tmp_path)))
 
-    counting.recording(3).clip().dump(tee, "eval", step=2)
+    counting_recording(3).clip().dump(tee, "eval", step=2)
 
     one, other = (
         torch.load(tmp_path / who / "videos" / "eval_2.pt")
@@ -133,7 +137,7 @@ def test_one_that_fails_does_not_stop_the_others_and_is_named(tmp_path, order):
     loggers = [Broken(), CSVLogger("run", tmp_path, "mp4")][::order]
 
     with pytest.warns(RolloutViewerWarning, match=r"Broken: OSError\('disk full'\)"):
-        (path,) = counting.recording(3).clip().dump(TeeLogger(*loggers), "eval")
+        (path,) = counting_recording(3).clip().dump(TeeLogger(*loggers), "eval")
 
     assert numbers(path) == [0, 1, 2]
 
@@ -184,24 +188,24 @@ def test_cancelling_stops_all_of_them(tmp_path):
 
     with pytest.raises(ExportCancelled):
         TeeLogger(*loggers).log_video(
-            "a", counting.recording(3).clip(), cancel=lambda: True
+            "a", counting_recording(3).clip(), cancel=lambda: True
         )
 
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_progress_only_goes_on(tmp_path):
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     tee = TeeLogger(*(CSVLogger(name, tmp_path, "mp4") for name in "ab"))
 
     tee.log_video(
         "a",
-        counting.recording(5).clip(),
-        on_progress=lambda *progress: told.append(progress),
+        counting_recording(5).clip(),
+        on_progress=lambda *progress: reported.append(progress),
     )
 
-    assert told == sorted(told)
-    assert told[-1] == (10, 10)
+    assert reported == sorted(reported)
+    assert reported[-1] == (10, 10)
 
 
 def test_each_gets_its_own_checkpoint(tmp_path):

@@ -5,7 +5,6 @@ import pathlib
 import subprocess
 import sys
 
-import counting  # type: ignore[import-not-found] # beside this file
 import numpy as np
 import pytest
 import torch
@@ -14,7 +13,12 @@ import rollout_viewer as rv
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._video import read_video
 from rollout_viewer.loggers import TensorBoardLogger, TensorboardLogger
-from rollout_viewer.testing import LoggerTests
+from rollout_viewer.testing import (
+    LoggerTests,
+    counting_frame,
+    counting_recording,
+    read_row,
+)
 
 pytest.importorskip("tensorboard", reason="what the logger writes with")
 
@@ -34,11 +38,11 @@ def decoded(event, folder):
 
 
 def numbers(frames):
-    return [counting.read(frame) for frame in frames]
+    return [read_row(frame) for frame in frames]
 
 
 def video(count):
-    frames = np.stack([counting.draw(n) for n in range(count)])
+    frames = np.stack([counting_frame(n) for n in range(count)])
     return torch.from_numpy(frames.transpose(0, 3, 1, 2).copy())[None]
 
 
@@ -106,7 +110,7 @@ def test_floats_are_scaled_as_pictures(tmp_path):
 
 def test_a_failed_video_logs_nothing_and_takes_no_step(tmp_path):
     logger = TensorboardLogger("run", tmp_path)
-    clip = counting.recording(3).clip()
+    clip = counting_recording(3).clip()
 
     with pytest.raises(rv.ExportCancelled):
         logger.log_video("eval", clip, cancel=lambda: True)
@@ -124,7 +128,7 @@ def test_a_gif_that_no_event_can_hold_is_refused(tmp_path, monkeypatch):
 
 def test_labels_are_drawn_on_a_clip(tmp_path):
     logger = TensorboardLogger("run", tmp_path)
-    clip = counting.recording(2).clip()
+    clip = counting_recording(2).clip()
 
     logger.log_video("plain", clip)
     logger.log_video("labelled", clip, labels=True)
@@ -185,13 +189,13 @@ def test_unknown_keywords_of_a_histogram_are_refused_as_torchrl_does(tmp_path):
 def test_tables_stand_beside_the_events(tmp_path):
     logger = TensorboardLogger("run", tmp_path)
 
-    (path,) = counting.recording(3).clip().dump(logger, "eval", step=4, formats="csv")
+    (path,) = counting_recording(3).clip().dump(logger, "eval", step=4, formats="csv")
 
     assert path == tmp_path / "run" / "tables" / "eval_4.csv"
     assert len(path.read_text().splitlines()) == 4
 
 
-def test_nothing_is_lost_when_nobody_closes_it(tmp_path):
+def test_nothing_is_lost_when_it_is_not_closed(tmp_path):
     code = (
         "import rollout_viewer as rv;"
         f"rv.TensorboardLogger('run', {str(tmp_path)!r}).log_scalar('a', 1.0, 3);"
@@ -213,7 +217,7 @@ def log_in_a_fork(logger, queue):
         queue.put(str(error))
 
 
-def test_a_forked_child_is_told_and_does_not_hang(tmp_path):
+def test_a_forked_child_gets_an_error_and_does_not_hang(tmp_path):
     context = multiprocessing.get_context("fork")
     logger = TensorboardLogger("run", tmp_path)
     queue = context.SimpleQueue()
@@ -230,7 +234,7 @@ def test_a_clip_is_never_stacked_for_an_explicit_format(tmp_path, monkeypatch):
     monkeypatch.delattr(Clip, "to_tensor")
     logger = TensorboardLogger("run", tmp_path)
 
-    counting.recording(5).clip().dump(logger, "eval", formats="mp4")
+    counting_recording(5).clip().dump(logger, "eval", formats="mp4")
 
     (event,) = read(tmp_path / "run").Images("eval")
     assert numbers(decoded(event, tmp_path)) == [0, 1, 2, 3, 4]
@@ -255,7 +259,7 @@ def test_a_dump_as_parquet_is_a_table(tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet", reason="what writes it")
     logger = TensorboardLogger("run", tmp_path)
 
-    (path,) = counting.recording(3).clip().dump(logger, "eval", formats="parquet")
+    (path,) = counting_recording(3).clip().dump(logger, "eval", formats="parquet")
 
     assert path == tmp_path / "run" / "tables" / "eval_0.parquet"
     assert parquet.read_table(path).num_rows == 3

@@ -6,17 +6,21 @@ import pathlib
 import subprocess
 import sys
 
-import counting  # type: ignore[import-not-found] # beside this file
 import numpy as np
 import pytest
 import torch
-from wandb_files import config, history, records  # type: ignore[import-not-found]
 
 import rollout_viewer as rv
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._video import read_video
 from rollout_viewer.loggers import WandbLogger
-from rollout_viewer.testing import LoggerTests
+from rollout_viewer.testing import (
+    LoggerTests,
+    counting_frame,
+    counting_recording,
+    read_row,
+)
+from tests.wandb_files import config, history, records
 
 pytest.importorskip("wandb", reason="what the logger writes with")
 
@@ -46,11 +50,11 @@ def files_of(logger):
 
 
 def numbers(path):
-    return [counting.read(frame) for frame in read_video(path)]
+    return [read_row(frame) for frame in read_video(path)]
 
 
 def video(count):
-    frames = np.stack([counting.draw(n) for n in range(count)])
+    frames = np.stack([counting_frame(n) for n in range(count)])
     return torch.from_numpy(frames.transpose(0, 3, 1, 2).copy())[None]
 
 
@@ -110,7 +114,7 @@ def test_videos_need_no_moviepy_and_lie_in_the_runs_files(tmp_path, monkeypatch)
 def test_formats_that_the_page_plays(tmp_path, suffix):
     logger = make(tmp_path)
 
-    counting.recording(4).clip().dump(logger, "eval", step=1, formats=suffix)
+    counting_recording(4).clip().dump(logger, "eval", step=1, formats=suffix)
     logger.close()
 
     path = files_of(logger) / history(tmp_path)[0]["eval"]["path"]
@@ -151,7 +155,7 @@ def test_a_failed_video_logs_nothing(tmp_path):
     logger = make(tmp_path)
 
     with pytest.raises(rv.ExportCancelled):
-        logger.log_video("eval", counting.recording(3).clip(), cancel=lambda: True)
+        logger.log_video("eval", counting_recording(3).clip(), cancel=lambda: True)
     logger.close()
 
     assert history(tmp_path) == []
@@ -224,7 +228,7 @@ def test_tables_are_wandbs_while_it_shows_them_whole(tmp_path):
     logger = make(tmp_path)
 
     logger.log_table("t", {"x": np.array([1.0, np.nan]), "y": ["a", "b"]}, step=2)
-    counting.recording(3, num_envs=2).clip().dump(logger, "eval", formats="csv")
+    counting_recording(3, num_envs=2).clip().dump(logger, "eval", formats="csv")
     logger.close()
 
     one, two = history(tmp_path)
@@ -303,7 +307,7 @@ def test_save_dir_and_log_dir_are_the_same(tmp_path):
 def test_a_clip_is_never_stacked(tmp_path, monkeypatch):
     monkeypatch.delattr(Clip, "to_tensor")
 
-    counting.recording(5).clip().dump(make(tmp_path), "eval")
+    counting_recording(5).clip().dump(make(tmp_path), "eval")
 
 
 def test_without_wandb_the_extra_is_named():
@@ -325,7 +329,7 @@ def test_a_dump_as_parquet_is_a_file_of_the_run(tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet", reason="what writes it")
     logger = make(tmp_path)
 
-    counting.recording(3).clip().dump(logger, "eval", formats="parquet")
+    counting_recording(3).clip().dump(logger, "eval", formats="parquet")
 
     path = files_of(logger) / "tables" / "eval_0.parquet"
     assert parquet.read_table(path).num_rows == 3

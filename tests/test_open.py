@@ -1,10 +1,10 @@
 import av
-import counting  # type: ignore[import-not-found] # beside this file
 import numpy as np
 import pytest
 
 import rollout_viewer as rv
 from rollout_viewer._cache.open import is_video, record_video
+from rollout_viewer.testing import counting_frame, counting_recording, read_row
 
 
 def write(path, num_frames=9, codec=None, fps=12):
@@ -14,7 +14,7 @@ def write(path, num_frames=9, codec=None, fps=12):
         stream.width, stream.height, stream.bit_rate = 64, 48, 4_000_000
         stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
         for number in range(num_frames):
-            frame = av.VideoFrame.from_ndarray(counting.draw(number), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(counting_frame(number), format="rgb24")
             if codec == "gif":
                 frame = frame.reformat(format="rgb8")
             container.mux(stream.encode(frame))
@@ -23,7 +23,7 @@ def write(path, num_frames=9, codec=None, fps=12):
 
 
 def numbers(cache):
-    return [counting.read(cache[row, 0]) for row in range(cache.num_rows)]
+    return [read_row(cache[row, 0]) for row in range(cache.num_rows)]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_video_is_a_recording_of_its_frames(tmp_path, name, codec):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm", ".gif"])
 def test_what_was_written_is_opened_again(tmp_path, suffix):
-    clip = counting.recording(40).clip()
+    clip = counting_recording(40).clip()
     (path,) = clip.write(tmp_path / f"a{suffix}", fps=25)
 
     cache = rv.open(str(path))
@@ -68,7 +68,7 @@ def test_a_viewer_shows_a_video(tmp_path):
     viewer = rv.view(path)
     viewer.goto(5)
 
-    assert counting.read(viewer.snapshot()) == 5
+    assert read_row(viewer.snapshot()) == 5
     viewer.close()
 
 
@@ -84,7 +84,7 @@ def test_the_shell_converts_a_video(tmp_path, capsys):
 
 def test_recordings_are_opened_as_before(tmp_path):
     with rv.FrameCache(tmp_path / "a.rollout") as cache:
-        cache.append(counting.draw(3)[None])
+        cache.append(counting_frame(3)[None])
 
     assert numbers(rv.open(tmp_path / "a.rollout")) == [3]
     assert rv.open([tmp_path / "a.rollout"] * 2).num_envs == 2
@@ -136,7 +136,7 @@ def test_a_video_among_several_recordings_is_refused(tmp_path):
 
 
 def test_a_video_that_breaks_off_is_shown_as_far_as_it_goes(tmp_path):
-    path = counting.recording(200).clip().write(tmp_path / "a.mp4")[0]
+    path = counting_recording(200).clip().write(tmp_path / "a.mp4")[0]
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 2 // 3])
 

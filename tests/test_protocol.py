@@ -22,8 +22,8 @@ from rollout_viewer._page.messages import (
     data_message,
     decode_chunks,
     piece_message,
-    recording_messages,
 )
+from rollout_viewer._page.offline import recording_messages
 from rollout_viewer._page.protocol import Message
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -68,7 +68,7 @@ def messages():
         (
             0,
             slot,
-            piece_message(cache._recording, 0, slot, 0, cache.num_rows, pytest.fail),
+            piece_message(cache.recording, 0, slot, 0, cache.num_rows, pytest.fail),
         )
         for slot in range(2)
     ]

@@ -11,17 +11,16 @@ from hypothesis import strategies as st
 from IPython.core.formatters import DisplayFormatter
 
 import rollout_viewer as rv
-from rollout_viewer._recorder import episode_filter
-from rollout_viewer._recorder import recorder as recorder_module
+from rollout_viewer._recorder import episode_filter, views
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recording.rows import Kind, Rows
 from rollout_viewer.sources._record import record
 from rollout_viewer.testing import CountingEnv, counting_frame, read_count
-from tests.test_gymnasium import episodes, table, vector
+from tests.row_model import episodes, table, vector
 
 
 class Simulator:
-    """Tells a recorder of envs that run for so many steps and are reset after."""
+    """Calls a recorder as envs do that run for so many steps, and are then reset."""
 
     def __init__(self, lengths, **options) -> None:
         self.lengths = lengths
@@ -171,7 +170,7 @@ def test_a_reset_that_cuts_off_an_episode_is_never_skipped():
     ]
 
 
-def test_what_is_carried_over_at_the_end_is_not_lost():
+def test_skipped_steps_at_the_end_are_not_lost():
     simulator = Simulator([100], skip=4)
     simulator.reset()
     simulator.call()
@@ -323,8 +322,8 @@ def test_a_cut_off_episode_is_asked_about_too():
     assert simulator.recorder.cache.num_rows == 0
 
 
-def test_rows_nobody_waits_for_are_given_up(monkeypatch):
-    monkeypatch.setattr(episode_filter, "_TIDY_ROWS", 10)
+def test_waiting_rows_of_finished_episodes_are_dropped(monkeypatch):
+    monkeypatch.setattr(episode_filter, "_COMPACT_ROWS", 10)
     simulators = [
         Simulator([7, 30]),
         Simulator([7, 30], keep_episode=lambda episode: True),
@@ -494,7 +493,7 @@ def test_a_logger_that_fails_leaves_the_mark():
     assert logger.videos == [("rollout", [0, 1], None)]
 
 
-def test_without_a_logger_a_dump_goes_to_the_viewers_folder(tmp_path):
+def test_without_a_logger_a_dump_is_written_to_the_viewers_folder(tmp_path):
     env = record(CountingEnv([2]), tag="count")
     env.reset()
     env.step(0)
@@ -509,7 +508,9 @@ def test_without_a_logger_a_dump_goes_to_the_viewers_folder(tmp_path):
 
 def test_the_viewer_is_made_once_and_bound_to_logger_and_tag(monkeypatch):
     # The page is not what this is about, and not built everywhere.
-    monkeypatch.setattr("rollout_viewer._viewer.widget._bundle", lambda name: "")
+    monkeypatch.setattr(
+        "rollout_viewer._viewer.widget.read_bundle", lambda name, where: ""
+    )
     logger = ListLogger()
     env = record(CountingEnv([2]), logger=logger, tag="count")
     env.reset()
@@ -523,8 +524,10 @@ def test_the_viewer_is_made_once_and_bound_to_logger_and_tag(monkeypatch):
 
 
 def test_the_last_line_of_a_notebooks_cell_shows_the_viewer(monkeypatch):
-    monkeypatch.setattr("rollout_viewer._viewer.widget._bundle", lambda name: "")
-    monkeypatch.setattr(recorder_module, "is_notebook", lambda: True)
+    monkeypatch.setattr(
+        "rollout_viewer._viewer.widget.read_bundle", lambda name, where: ""
+    )
+    monkeypatch.setattr(views, "is_notebook", lambda: True)
     for env in (CountingEnv([2]), vector(AutoresetMode.NEXT_STEP, [2])):
         recorded = record(env)
         recorded.reset()
@@ -613,11 +616,13 @@ def test_a_deep_copy_shares_cache_and_logger_and_dumps_what_came_since(make):
 def test_transitions_are_counted_only_where_some_were_skipped(
     monkeypatch, skip, counts
 ):
-    told = []
+    counts_of_rows = []
     prepare = Rows.prepare
 
     def spy(self, *, num_transitions, **step):
-        told.append(None if num_transitions is None else num_transitions.tolist())
+        counts_of_rows.append(
+            None if num_transitions is None else num_transitions.tolist()
+        )
         return prepare(self, num_transitions=num_transitions, **step)
 
     monkeypatch.setattr(Rows, "prepare", spy)
@@ -627,5 +632,5 @@ def test_transitions_are_counted_only_where_some_were_skipped(
     for _ in range(3 if skip == 1 else 6):
         simulator.call()
 
-    assert told == counts
+    assert counts_of_rows == counts
     assert simulator.recorder.cache.at(-1, 0).env_step == simulator.num_calls - 1

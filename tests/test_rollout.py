@@ -15,7 +15,7 @@ from rollout_viewer.sources import _rollout
 from rollout_viewer.sources._record import record
 from rollout_viewer.sources._rollout import _bar, rollout
 from rollout_viewer.testing import CountingEnv, counting_frame
-from tests.test_gymnasium import episodes, table, vector
+from tests.row_model import episodes, table, vector
 
 
 def kinds(cache, env=0):

@@ -22,7 +22,7 @@ from rollout_viewer.testing import (
 )
 
 
-def test_every_frame_says_its_row_and_env():
+def test_every_frame_shows_its_row_and_env():
     frames = counting_frames(40, 3, start=250)
 
     found = [[read_count(frame) for frame in row] for row in frames]
@@ -119,7 +119,7 @@ def test_the_module_is_imported_without_gymnasium():
     assert result.stdout.strip() == "False"
 
 
-def test_a_turned_clock_stands_until_it_is_turned():
+def test_a_turned_clock_moves_only_when_it_is_turned():
     clock = TurnedClock(10.0)
 
     before = clock(), clock()
@@ -140,7 +140,7 @@ class Lying(CountingEnv):
 
 
 class LateVector(gymnasium.vector.SyncVectorEnv):
-    """It renders what was to be seen before the last call."""
+    """It renders what was visible before the last call."""
 
     def render(self):
         last, self.last = getattr(self, "last", None), super().render()

@@ -14,14 +14,14 @@ def test_a_text_is_white_on_black_and_as_large_as_asked():
     assert large.shape[1] > 3 * small.shape[1]
 
 
-def test_letters_are_told_from_each_other():
+def test_different_letters_look_different():
     text = Lettering(12)
 
     assert not np.array_equal(text.draw("1"), text.draw("7"))
     assert np.array_equal(text.draw("17"), text.draw("17"))
 
 
-def test_a_text_may_be_empty_and_hold_any_letter():
+def test_a_text_may_be_empty_and_contain_any_letter():
     assert Lettering(12).draw("").shape[2] == 3
     assert Lettering(12).draw("äß→\u4f60").max() > 200
 
@@ -32,7 +32,7 @@ def test_lines_end_at_line_breaks():
     assert text.draw("a\nb").shape[0] == text.draw("a").shape[0] + text.line_px
 
 
-def test_a_line_that_is_too_wide_goes_on_below():
+def test_a_line_that_is_too_wide_is_broken():
     text = Lettering(12)
     whole = text.draw("env 3  ep 1  step 20")
 

@@ -19,7 +19,7 @@ from torchrl.data import LazyTensorStorage, SliceSampler, TensorDictReplayBuffer
 from torchrl.envs import GymEnv
 
 import rollout_viewer as rv
-from tests.test_torchrl_render import Views
+from tests.torchrl_envs import Views
 
 # name in the documentation -> our package
 IMPORTS = {

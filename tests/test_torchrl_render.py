@@ -8,11 +8,9 @@ import torch
 
 pytest.importorskip("torchrl", reason="needs the extra torchrl")
 
-from tensordict import TensorDict
-from torchrl.data import Bounded, Composite, NonTensor, Unbounded
+from torchrl.data import NonTensor
 from torchrl.envs import (
     Compose,
-    EnvBase,
     EnvCreator,
     GymEnv,
     GymWrapper,
@@ -28,6 +26,7 @@ from torchrl.record import VideoRecorder as OriginalVideoRecorder
 import rollout_viewer as rv
 from rollout_viewer import PixelRenderTransform
 from rollout_viewer.testing import CountingEnv
+from tests.torchrl_envs import Views
 
 RGB = {"render_mode": "rgb_array"}
 
@@ -47,42 +46,6 @@ def cartpole_that_renders():
 def steps_shown(pixels):
     """Return the (episode, step, env) that each picture of a rollout says."""
     return [CountingEnv.read(picture) for picture in pixels.numpy()]
-
-
-class Views(EnvBase):
-    """Four envs whose one picture shows them all; its memory is drawn in again."""
-
-    def __init__(self, *, batch_size=(4,), dtype=np.uint8):
-        super().__init__(batch_size=batch_size)
-        column = (*batch_size, 1)
-        self.observation_spec = Composite(
-            observation=Unbounded(column), shape=batch_size
-        )
-        self.action_spec = Bounded(-1, 1, column)
-        self.reward_spec = Unbounded(column)
-        self.canvas = np.zeros((8, 10, 3), dtype)
-        self.num_renders = 0
-
-    def render(self, mode="human"):
-        assert mode == "rgb_array"
-        self.num_renders += 1
-        self.canvas[:] = self.num_renders
-        return self.canvas[::-1]
-
-    def _reset(self, tensordict=None):
-        zeros = torch.zeros(*self.batch_size, 1)
-        return TensorDict({"observation": zeros}, self.batch_size)
-
-    def _step(self, tensordict):
-        zeros = torch.zeros(*self.batch_size, 1)
-        done = zeros.bool()
-        return TensorDict(
-            {"observation": zeros, "reward": zeros, "done": done, "terminated": done},
-            self.batch_size,
-        )
-
-    def _set_seed(self, seed):
-        pass
 
 
 # -- single environments
@@ -142,7 +105,7 @@ def test_list_modes_show_the_newest_picture(mode):
 
 
 def test_the_original_cannot_do_list_modes():
-    """Fault D2: a list becomes pictures at the first call only."""
+    """In TorchRL 0.14 a list becomes pictures at the first call only."""
     env = TransformedEnv(
         counting_env([9], render_mode="rgb_array_list"), Original(["pixels"])
     )
@@ -239,7 +202,7 @@ def test_the_outer_environment_renders_its_workers(is_parallel):
 
 
 def test_the_original_fails_there():
-    """Fault D2: its first picture is a tensor, the others are not."""
+    """In TorchRL 0.14 its first picture is a tensor, the others are not."""
     env = SerialEnv(2, cartpole)
     env.start()
     env = env.append_transform(Original())
@@ -278,7 +241,7 @@ def test_list_modes_of_workers_show_the_newest_pictures():
 
 
 def test_an_environment_that_was_not_started_is():
-    """Fault D3: the original recurses without end."""
+    """TorchRL 0.14 recurses without end."""
     env = SerialEnv(2, cartpole)
     assert env.is_closed
 

@@ -25,7 +25,7 @@ from torchrl.envs import (
 
 import rollout_viewer as rv
 from rollout_viewer.testing import CountingEnv
-from tests.test_gymnasium import table
+from tests.row_model import table
 
 ACTION = 2
 

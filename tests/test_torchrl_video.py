@@ -3,7 +3,6 @@
 import copy
 import os
 
-import counting  # type: ignore[import-not-found] # beside this file
 import numpy as np
 import pytest
 import torch
@@ -17,12 +16,13 @@ from torchrl.data import LazyTensorStorage, SliceSampler, TensorDictReplayBuffer
 from torchrl.envs import Compose, GymEnv, SerialEnv, TransformedEnv
 
 from rollout_viewer.sources.torchrl.video_recorder import VideoRecorder
+from rollout_viewer.testing import counting_frame, read_row
 
 SAYS_ONCE = "got neither; it is recorded as one episode"
 
 
 def picture(number):
-    return torch.from_numpy(counting.draw(number).copy())
+    return torch.from_numpy(counting_frame(number).copy())
 
 
 def feed(recorder, numbers):
@@ -31,7 +31,7 @@ def feed(recorder, numbers):
 
 
 def numbers(frames):
-    return [counting.read(np.asarray(frame)) for frame in frames]
+    return [read_row(np.asarray(frame)) for frame in frames]
 
 
 def shown(recorder):

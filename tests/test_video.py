@@ -3,7 +3,6 @@ import threading
 from typing import Any
 
 import av
-import counting  # type: ignore[import-not-found] # beside this file
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,6 +15,7 @@ from rollout_viewer._video import (
     read_video,
     write_gif,
 )
+from rollout_viewer.testing import counting_frame, read_row
 
 
 def write(path, frames, fps=30.0, **options):
@@ -28,7 +28,7 @@ def write(path, frames, fps=30.0, **options):
 
 
 def numbers(path, height=48, width=64):
-    return [counting.read(frame, height, width) for frame in read_video(path)]
+    return [read_row(frame, height=height, width=width) for frame in read_video(path)]
 
 
 def psnr(a, b):
@@ -39,14 +39,14 @@ def psnr(a, b):
 @pytest.mark.parametrize("count", [1, 2, 30, 299, 300])
 @pytest.mark.parametrize("suffix", ["mp4", "webm"])
 def test_frame_n_of_the_video_is_frame_n_of_what_was_written(tmp_path, suffix, count):
-    path = write(tmp_path / f"a.{suffix}", map(counting.draw, range(count)))
+    path = write(tmp_path / f"a.{suffix}", map(counting_frame, range(count)))
 
     assert numbers(path) == list(range(count))
 
 
 @pytest.mark.parametrize("fps", [24, 30, 50, 60, 0.5, 29.97, 30000 / 1001, 15.4])
 def test_frames_are_shown_at_their_number_over_the_frame_rate(tmp_path, fps):
-    path = write(tmp_path / "a.mp4", map(counting.draw, range(30)), fps)
+    path = write(tmp_path / "a.mp4", map(counting_frame, range(30)), fps)
 
     with av.open(str(path)) as container:
         stream: Any = container.streams.video[0]
@@ -58,7 +58,7 @@ def test_frames_are_shown_at_their_number_over_the_frame_rate(tmp_path, fps):
 
 
 def test_one_frame_has_a_duration(tmp_path):
-    path = write(tmp_path / "a.mp4", map(counting.draw, range(1)), 10)
+    path = write(tmp_path / "a.mp4", map(counting_frame, range(1)), 10)
 
     with av.open(str(path)) as container:
         stream: Any = container.streams.video[0]
@@ -132,7 +132,7 @@ def test_noise_is_recognizable_and_every_frame_of_it_is_there(tmp_path):
 
 def test_mp4_says_how_its_colors_are_to_be_read_and_plays_everywhere(tmp_path):
     path = write(
-        tmp_path / "a.mp4", map(counting.draw, range(3)), metadata={"title": "poles"}
+        tmp_path / "a.mp4", map(counting_frame, range(3)), metadata={"title": "poles"}
     )
 
     with av.open(str(path)) as container:
@@ -176,24 +176,24 @@ def test_the_writer_lets_frames_be_reused(tmp_path):
     for quality in ("normal", "lossless"):
         with VideoWriter(tmp_path / f"{quality}.mp4", 64, 48, quality=quality) as video:
             for number in range(40):
-                frame[...] = counting.draw(number)
+                frame[...] = counting_frame(number)
                 video.write(frame)
 
         assert numbers(video.path) == list(range(40))
 
 
 def test_views_with_strange_strides_are_taken(tmp_path):
-    turned = counting.draw(5)[::-1, ::-1]
+    turned = counting_frame(5)[::-1, ::-1]
 
     path = write(tmp_path / "a.mp4", [turned[::-1, ::-1], turned])
 
     first, second = read_video(path)
-    assert counting.read(first) == counting.read(second[::-1, ::-1]) == 5
+    assert read_row(first) == read_row(second[::-1, ::-1]) == 5
 
 
 def test_the_file_appears_only_when_it_is_whole(tmp_path):
     with VideoWriter(tmp_path / "a.mp4", 64, 48) as video:
-        video.write(counting.draw(0))
+        video.write(counting_frame(0))
         assert not (tmp_path / "a.mp4").exists()
 
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
@@ -201,8 +201,8 @@ def test_the_file_appears_only_when_it_is_whole(tmp_path):
 
 def test_an_error_in_the_middle_leaves_nothing(tmp_path):
     def interrupted():
-        yield counting.draw(0)
-        yield counting.draw(1)
+        yield counting_frame(0)
+        yield counting_frame(1)
         raise KeyboardInterrupt
 
     with (
@@ -217,7 +217,7 @@ def test_an_error_in_the_middle_leaves_nothing(tmp_path):
 
 def test_discard_leaves_nothing_and_close_after_it_is_safe(tmp_path):
     video = VideoWriter(tmp_path / "a.mp4", 64, 48)
-    video.write(counting.draw(0))
+    video.write(counting_frame(0))
 
     video.discard()
     video.close()
@@ -225,20 +225,22 @@ def test_discard_leaves_nothing_and_close_after_it_is_safe(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_closing_twice_is_safe_and_writing_after_it_is_told(tmp_path):
+def test_closing_twice_is_safe_and_writing_after_it_raises(tmp_path):
     video = VideoWriter(tmp_path / "a.mp4", 64, 48)
-    video.write(counting.draw(0))
+    video.write(counting_frame(0))
     video.close()
     video.close()
 
     with pytest.raises(ExportError, match="one that is closed"):
-        video.write(counting.draw(1))
+        video.write(counting_frame(1))
     assert numbers(tmp_path / "a.mp4") == [0]
 
 
 def test_a_name_that_is_taken_gets_a_number_unless_overwrite(tmp_path):
-    paths = [write(tmp_path / "a.mp4", map(counting.draw, range(n))) for n in (1, 2, 3)]
-    again = write(tmp_path / "a.mp4", map(counting.draw, range(4)), overwrite=True)
+    paths = [
+        write(tmp_path / "a.mp4", map(counting_frame, range(n))) for n in (1, 2, 3)
+    ]
+    again = write(tmp_path / "a.mp4", map(counting_frame, range(4)), overwrite=True)
 
     assert [path.name for path in paths] == ["a.mp4", "a-1.mp4", "a-2.mp4"]
     assert again == paths[0]
@@ -247,11 +249,11 @@ def test_a_name_that_is_taken_gets_a_number_unless_overwrite(tmp_path):
 
 def test_a_name_that_is_taken_meanwhile_is_not_overwritten(tmp_path):
     with VideoWriter(tmp_path / "a.mp4", 64, 48) as video:
-        video.write(counting.draw(0))
-        (tmp_path / "a.mp4").write_text("of somebody else")
+        video.write(counting_frame(0))
+        (tmp_path / "a.mp4").write_text("of another program")
 
     assert video.path == tmp_path / "a-1.mp4"
-    assert (tmp_path / "a.mp4").read_text() == "of somebody else"
+    assert (tmp_path / "a.mp4").read_text() == "of another program"
 
 
 def test_frames_of_another_size_or_dtype_are_refused(tmp_path):
@@ -280,9 +282,7 @@ def test_frames_of_another_size_or_dtype_are_refused(tmp_path):
         ({"quality": "best"}, "got 'best'"),
     ],
 )
-def test_bad_arguments_are_told_before_anything_is_written(
-    tmp_path, arguments, message
-):
+def test_bad_arguments_raise_before_anything_is_written(tmp_path, arguments, message):
     given: dict[str, Any] = {"path": "a.mp4", "width": 64, "height": 48, **arguments}
 
     with pytest.raises(ValueError, match=message):
@@ -311,7 +311,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("options", [{"codec": "none"}, {"pixel_format": "none"}])
-def test_a_codec_that_is_not_known_is_told_and_leaves_nothing(tmp_path, options):
+def test_a_codec_that_is_not_known_raises_and_leaves_nothing(tmp_path, options):
     with pytest.raises(ValueError, match=r"that ffmpeg knows, got .*'none'"):
         VideoWriter(tmp_path / "a.mp4", 64, 48, options=options)
 
@@ -320,17 +320,17 @@ def test_a_codec_that_is_not_known_is_told_and_leaves_nothing(tmp_path, options)
 
 def test_an_option_that_the_encoder_refuses_leaves_nothing(tmp_path):
     with (
-        pytest.raises(ExportError, match="expected ffmpeg to take the video"),
+        pytest.raises(ExportError, match="expected ffmpeg to process the video"),
         VideoWriter(tmp_path / "a.mp4", 64, 48, options={"preset": "best"}) as video,
     ):
-        video.write(counting.draw(0))
+        video.write(counting_frame(0))
 
     assert list(tmp_path.iterdir()) == []
 
 
 def test_two_writers_in_two_threads_do_not_disturb_each_other(tmp_path):
     def work(name: str, first: int) -> None:
-        write(tmp_path / name, (counting.draw(first + n) for n in range(30)))
+        write(tmp_path / name, (counting_frame(first + n) for n in range(30)))
 
     threads = [
         threading.Thread(target=work, args=(f"{first}.mp4", first))
@@ -350,7 +350,7 @@ def test_two_writers_in_two_threads_do_not_disturb_each_other(tmp_path):
 
 @pytest.mark.parametrize("count", [1, 2, 30, 299])
 def test_gif_keeps_every_frame_and_is_exact_up_to_256_colors(tmp_path, count):
-    frames = [counting.draw(n, 49, 65) for n in range(count)]
+    frames = [counting_frame(n, height=49, width=65) for n in range(count)]
     ramp = np.arange(249, dtype=np.uint8)
     for frame in frames:
         # 249 colors, and the two of the blocks.
@@ -362,7 +362,7 @@ def test_gif_keeps_every_frame_and_is_exact_up_to_256_colors(tmp_path, count):
 
 
 def test_equal_frames_of_a_gif_are_not_merged(tmp_path):
-    frames = [counting.draw(7)] * 10
+    frames = [counting_frame(7)] * 10
 
     path = write_gif(tmp_path / "a.gif", lambda: frames, 20)
 
@@ -371,7 +371,7 @@ def test_equal_frames_of_a_gif_are_not_merged(tmp_path):
 
 @pytest.mark.parametrize("fps", [10, 24, 30, 50])
 def test_gif_frames_are_shown_at_the_nearest_centisecond(tmp_path, fps):
-    path = write_gif(tmp_path / "a.gif", lambda: map(counting.draw, range(20)), fps)
+    path = write_gif(tmp_path / "a.gif", lambda: map(counting_frame, range(20)), fps)
 
     with av.open(str(path)) as container:
         times = [frame.time for frame in container.decode(video=0)]
@@ -381,7 +381,7 @@ def test_gif_frames_are_shown_at_the_nearest_centisecond(tmp_path, fps):
 
 def test_gif_says_that_it_cannot_play_faster_than_50(tmp_path):
     with pytest.warns(RolloutViewerWarning, match="at most 50 frames a second, got 60"):
-        path = write_gif(tmp_path / "a.gif", lambda: map(counting.draw, range(5)), 60)
+        path = write_gif(tmp_path / "a.gif", lambda: map(counting_frame, range(5)), 60)
 
     assert numbers(path) == list(range(5))
 
@@ -392,7 +392,7 @@ def test_large_gifs_are_looked_at_in_bands(tmp_path, monkeypatch, colors):
     palette = rng.integers(0, 256, (colors, 3), np.uint8)
     frames = palette[rng.integers(0, colors, (4, 50, 64))]
     frames[0].reshape(-1, 3)[: min(colors, 3200)] = palette[:3200]
-    monkeypatch.setattr("rollout_viewer._video.gif._BAND_PIXELS", 64 * 16)
+    monkeypatch.setattr("rollout_viewer._video.gif_colors._BAND_PIXELS", 64 * 16)
 
     path = write_gif(tmp_path / "a.gif", lambda: frames, 20)
 
@@ -403,9 +403,9 @@ def test_large_gifs_are_looked_at_in_bands(tmp_path, monkeypatch, colors):
 
 
 def test_bands_make_the_same_gif(tmp_path, monkeypatch):
-    frames = [counting.draw(n, 50, 64) for n in range(9)]
+    frames = [counting_frame(n, height=50, width=64) for n in range(9)]
     whole = write_gif(tmp_path / "a.gif", lambda: frames)
-    monkeypatch.setattr("rollout_viewer._video.gif._BAND_PIXELS", 64 * 16)
+    monkeypatch.setattr("rollout_viewer._video.gif_colors._BAND_PIXELS", 64 * 16)
 
     banded = write_gif(tmp_path / "b.gif", lambda: frames)
 
@@ -414,7 +414,7 @@ def test_bands_make_the_same_gif(tmp_path, monkeypatch):
 
 def test_colors_that_become_too_many_in_the_middle_are_all_quantized(tmp_path):
     rng = np.random.default_rng(0)
-    frames = [counting.draw(n) for n in range(20)]
+    frames = [counting_frame(n) for n in range(20)]
     for frame in frames[12:]:
         frame[:2] = rng.integers(0, 256, (2, 64, 3))
 
@@ -424,7 +424,7 @@ def test_colors_that_become_too_many_in_the_middle_are_all_quantized(tmp_path):
 
 
 def test_a_comment_is_in_the_gif_and_changes_no_picture(tmp_path):
-    frames = [counting.draw(n) for n in range(3)]
+    frames = [counting_frame(n) for n in range(3)]
     text = "where it comes from, " * 30
 
     path = write_gif(tmp_path / "a.gif", lambda: frames, comment=text)
@@ -445,7 +445,7 @@ def test_frames_are_converted_in_bands_as_they_are_whole(
 ):
     noise = np.random.default_rng(0).integers(0, 256, (6, height, width, 3), np.uint8)
     whole = write(tmp_path / "a.mp4", noise, quality=quality)
-    monkeypatch.setattr("rollout_viewer._video.writer._BAND_BYTES", 10 * 3 * width)
+    monkeypatch.setattr("rollout_viewer._video.converter._BAND_BYTES", 10 * 3 * width)
 
     banded = write(tmp_path / "b.mp4", noise, quality=quality)
 
@@ -460,7 +460,7 @@ def test_frames_are_converted_in_bands_as_they_are_whole(
 def test_what_is_reduced_is_converted_in_bands_too(tmp_path, monkeypatch):
     frame = np.zeros((90, 4100, 3), np.uint8)
     frame[40:, 2050:] = 200
-    monkeypatch.setattr("rollout_viewer._video.writer._BAND_BYTES", 100_000)
+    monkeypatch.setattr("rollout_viewer._video.converter._BAND_BYTES", 100_000)
 
     with pytest.warns(RolloutViewerWarning, match="2 times smaller"):
         path = write(tmp_path / "a.mp4", [frame])
@@ -473,7 +473,7 @@ def test_what_is_reduced_is_converted_in_bands_too(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
 def test_large_pictures_come_back_whole(tmp_path, codec):
-    frames = [counting.draw(n, 1600, 2400) for n in range(3)]
+    frames = [counting_frame(n, height=1600, width=2400) for n in range(3)]
 
     path = write(tmp_path / "a.mp4", frames, options={"codec": codec})
 
@@ -484,11 +484,11 @@ def test_large_pictures_come_back_whole(tmp_path, codec):
 
 
 def test_a_video_file_says_its_rate_and_length(tmp_path):
-    path = write(tmp_path / "a.mp4", map(counting.draw, range(7)), 12.5)
+    path = write(tmp_path / "a.mp4", map(counting_frame, range(7)), 12.5)
 
     with VideoFile(path) as video:
         assert (video.fps, video.num_frames) == (12.5, 7)
-        assert [counting.read(frame) for frame in video] == list(range(7))
+        assert [read_row(frame) for frame in video] == list(range(7))
 
 
 def test_read_video_names_what_is_no_video(tmp_path):

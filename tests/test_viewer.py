@@ -23,7 +23,7 @@ from rollout_viewer.testing import counting_frames, read_count
 def page_bundle(monkeypatch):
     """A checkout without its page built can still test the Python side."""
     for module in (widget, html):
-        monkeypatch.setattr(module, "_bundle", lambda name: f"/* {name} */")
+        monkeypatch.setattr(module, "read_bundle", lambda name, where: f"/* {name} */")
 
 
 def recording(num_rows=40, num_envs=4, **options):
@@ -230,9 +230,11 @@ def test_notes_and_labels_of_a_page_are_in_the_recording_and_told_to_others():
     say(other, **HELLO)
     sent.wait(lambda m: m["kind"] == "data")
 
-    viewer._answer(check({"kind": "bookmark", "row": 3, "note": "here"}))
+    viewer._requests.answer(check({"kind": "bookmark", "row": 3, "note": "here"}))
     labels = {"failure": True, "grasps": 2}
-    viewer._answer(check({"kind": "label", "env": 1, "episode": 0, "labels": labels}))
+    viewer._requests.answer(
+        check({"kind": "label", "env": 1, "episode": 0, "labels": labels})
+    )
 
     cache = viewer.cache
     assert (cache.bookmarks, other.bookmarks) == ({3: "here"}, [3])
@@ -391,7 +393,7 @@ def test_an_empty_recording_has_no_poster_and_no_snapshot():
 def test_a_closed_viewer_ends_its_threads_and_leaves_the_recording():
     cache = recording()
     viewer = rv.view(cache)
-    thread = viewer._pump._thread
+    thread = viewer._stream._thread
 
     viewer.close()
     viewer.close()
@@ -419,7 +421,7 @@ def test_running_a_cell_again_keeps_nothing_of_the_earlier_run(monkeypatch):
     cache = recording()
     reference = weakref.ref(cache)
     first, beside = rv.view(cache), rv.view(cache)
-    threads = [viewer._pump._thread for viewer in (first, beside)]
+    threads = [viewer._stream._thread for viewer in (first, beside)]
     assert first.comm is not None
 
     second = rv.view(recording())
@@ -517,9 +519,9 @@ def test_compared_recordings_stand_side_by_side_and_the_shorter_ends(tmp_path):
     manifest = viewer._manifest()
     assert manifest["groups"] == [["before", 0, 2], ["after", 2, 2], ["file", 4, 2]]
     assert manifest["columns"] == 2
-    folder = cache._recording.path.parent
-    viewer.let_go()
-    viewer._pump._thread.join(10)
+    folder = cache.recording.path.parent
+    viewer.release()
+    viewer._stream._thread.join(10)
     del viewer, cache
     gc.collect()
     assert not folder.exists()

@@ -14,13 +14,17 @@ import zipfile
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.xdist_group("wheel"),  # built once
+]
 
 ROOT = pathlib.Path(__file__).parent.parent
 STATIC = {"rollout_viewer/static/widget.js", "rollout_viewer/static/widget.css"}
 # made by tools; a clone has none of it
 NOT_CLONED = shutil.ignore_patterns(
-    *(".git", ".venv", "node_modules", "static", "__pycache__", "build", "dist"),
+    *(".git", ".venv*", "node_modules", "static", "__pycache__", "build", "dist"),
     *("demo", ".*_cache", "*.egg-info"),
 )
 

@@ -1,12 +1,12 @@
 /**
- * The page without a kernel: plays what stands in its own document.
+ * The page without a kernel: plays what is stored in its own document.
  *
- * rollout_viewer/_html.py writes an element `[data-rollout-viewer]` and a script
+ * rollout_viewer/_export/html.py writes an element `[data-rollout-viewer]` and a script
  * `.rollout-viewer-message` for each message: JSON with its buffers in base64.
  */
 
-import type { FromKernel } from "./protocol.ts";
-import { openSession } from "./session.ts";
+import type { FromKernel } from "./protocol/messages.ts";
+import { openSession } from "./session/session.ts";
 import { mountViewer } from "./view/viewer.ts";
 
 export function startStandalone(document: Document | undefined): void {

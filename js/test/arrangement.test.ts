@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { arrangedSteps } from "../src/recording/arranged-store.ts";
 import {
   alignEpisodes,
   compare,
   locate,
-  placeOf,
+  recordedAt,
   showChosen,
-  stepsOf,
-} from "../src/arrangement.ts";
-import { openSession } from "../src/session.ts";
-import { Steps } from "../src/steps.ts";
+} from "../src/recording/arrangement.ts";
+import { Steps } from "../src/recording/steps.ts";
+import { openSession } from "../src/session/session.ts";
 import { manifestOf } from "./film.ts";
 
 const [R, S, I] = [0, 1, 2];
@@ -51,7 +51,7 @@ test("aligned by episode start, every tile starts its k-th episode together", ()
 
   const arrangement = alignEpisodes(steps.episodes, [0, 1]);
   const rows = Array.from({ length: arrangement.numRows }, (_, row) =>
-    [0, 1].map((lane) => placeOf(arrangement, row, lane)?.row),
+    [0, 1].map((lane) => recordedAt(arrangement, row, lane)?.row),
   );
 
   assert.deepEqual(rows, [
@@ -66,7 +66,7 @@ test("aligned by episode start, every tile starts its k-th episode together", ()
     [5, 7],
     [6, 7],
   ]);
-  const arranged = stepsOf(arrangement, steps);
+  const arranged = arrangedSteps(arrangement, steps);
   assert.deepEqual([arranged.at(5, 0).episode, arranged.at(5, 1).episode], [-1, 0]);
   assert.deepEqual([arranged.at(6, 0).episode, arranged.at(6, 1).episode], [1, 1]);
   assert.equal(arranged.at(9, 0).total, 3);
@@ -74,15 +74,15 @@ test("aligned by episode start, every tile starts its k-th episode together", ()
   assert.equal(locate(arrangement, 7, 0), null); // idle: in no episode
 });
 
-test("chosen episodes keep their numbers and stand at their first rows", () => {
+test("chosen episodes keep their numbers and start at their first rows", () => {
   const steps = stepsFrom(...TWO);
   const numbers = [steps.episodes.numberOf(1, 1)!, steps.episodes.numberOf(0, 1)!];
 
   const arrangement = showChosen(steps.episodes, numbers, "two", (env) => ["env", env]);
-  const arranged = stepsOf(arrangement, steps);
+  const arranged = arrangedSteps(arrangement, steps);
 
   assert.deepEqual(
-    [placeOf(arrangement, 0, 0), placeOf(arrangement, 0, 1)],
+    [recordedAt(arrangement, 0, 0), recordedAt(arrangement, 0, 1)],
     [
       { row: 6, env: 1 },
       { row: 3, env: 0 },
@@ -112,7 +112,7 @@ test("lines are compared by key: only what several lines have", () => {
 
   assert.deepEqual([by.lines, by.keys, by.columns], [["a", "b"], ["seed 8"], 1]);
   assert.deepEqual(
-    [placeOf(by, 0, 0), placeOf(by, 0, 1)],
+    [recordedAt(by, 0, 0), recordedAt(by, 0, 1)],
     [
       { row: 0, env: 1 },
       { row: 2, env: 1 },
@@ -121,7 +121,7 @@ test("lines are compared by key: only what several lines have", () => {
   assert.deepEqual(by.lanes[1]!.name, ["b", "seed 8"]);
 });
 
-test("a session keeps its place when it is arranged, and when it is not any more", () => {
+test("a session keeps its place when it is arranged, and when that is undone", () => {
   const sent: unknown[] = [];
   const session = openSession((message) => sent.push(message));
   session.take(manifestOf({ num_rows: 8, num_envs: 2, slots: [] }), []);

@@ -14,8 +14,8 @@ import {
   type Manifest,
   PREV,
   RAW,
-} from "../src/protocol.ts";
-import { openSession, type Session } from "../src/session.ts";
+} from "../src/protocol/messages.ts";
+import { openSession, type Session } from "../src/session/session.ts";
 
 export type Random = () => number;
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { textOfLabel } from "../src/episodes.ts";
-import type { ToKernel } from "../src/protocol.ts";
-import { openSession, type Session } from "../src/session.ts";
-import { Steps } from "../src/steps.ts";
+import type { ToKernel } from "../src/protocol/messages.ts";
+import { textOfLabel } from "../src/recording/episodes.ts";
+import { Steps } from "../src/recording/steps.ts";
+import { openSession, type Session } from "../src/session/session.ts";
 import { manifestOf, stepBuffers } from "./film.ts";
 
 /** A session of `numRows` rows of one env, and what it sent but acknowledgements. */
@@ -66,7 +66,7 @@ test("a page without a kernel has the bookmarks that its file brought", () => {
   assert.deepEqual(session.marks.bookmarks, [1, 2]);
 });
 
-test("labels read as people write them", () => {
+test("labels are shown as they are written", () => {
   const labels = { failure: true, grasps: 2, by: "me", box: [1, 2] };
 
   const texts = Object.entries(labels).map(textOfLabel);

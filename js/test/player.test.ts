@@ -1,26 +1,26 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Clock } from "../src/clock.ts";
-import { Decoder } from "../src/decoder.ts";
-import { type Decoding, pack } from "../src/farm.ts";
-import { layOut, originOf } from "../src/layout.ts";
-import { Player, type Surface } from "../src/player.ts";
+import { Decoder } from "../src/decode/decoder.ts";
+import { type Decoding, pack } from "../src/decode/worker-pool.ts";
+import { Clock } from "../src/playback/clock.ts";
+import { layOut, originOf } from "../src/playback/layout.ts";
+import { Player, type Surface } from "../src/playback/player.ts";
 import { filmOf, randomOf, sessionOf } from "./film.ts";
 
 /** Decodes at once, but answers later, as a worker does. */
-async function localFarm(): Promise<Decoding> {
+async function localPool(): Promise<Decoding> {
   const decoder = await Decoder.open();
-  const farm = {
+  const pool = {
     numDecodes: 0,
     async run(plans: Parameters<Decoding["run"]>[0]) {
       const result = decoder.run(pack(0, plans, null));
-      farm.numDecodes += result.numDecodes;
+      pool.numDecodes += result.numDecodes;
       await Promise.resolve();
       return [result];
     },
     recycle() {},
   };
-  return farm;
+  return pool;
 }
 
 class FakeSurface implements Surface {
@@ -75,8 +75,8 @@ async function theatre(numRows: number, seed: number) {
   );
   const session = sessionOf(films, SIZES, random);
   const surface = new FakeSurface();
-  const farm = await localFarm();
-  const player = new Player(session.store, session.clock, farm, surface);
+  const pool = await localPool();
+  const player = new Player(session.store, session.clock, pool, surface);
   player.onError = (error) => assert.fail(error);
   const space = { width: 20, height: 20, density: 1 };
   const layout = layOut(SIZES, space, 2);
@@ -99,7 +99,7 @@ async function theatre(numRows: number, seed: number) {
       );
     }
   };
-  return { ...session, random, player, farm, settle, assertShows };
+  return { ...session, random, player, pool, settle, assertShows };
 }
 
 test("any walk through the rows shows the pixels of each", async () => {
@@ -126,28 +126,28 @@ test("a hasty drag ends on the row where it stopped", async () => {
 });
 
 test("rows one after the other cost at most one decode for each slot", async () => {
-  const { clock, farm, settle } = await theatre(64, 5);
+  const { clock, pool, settle } = await theatre(64, 5);
 
   for (let row = 0; row < 64; row++) {
-    const before = farm.numDecodes;
+    const before = pool.numDecodes;
     clock.seek(row);
     await settle();
 
     // A chunk's first frame may have to be decoded once more, for deltas from it.
-    assert.ok(farm.numDecodes - before <= 2 * SIZES.length);
+    assert.ok(pool.numDecodes - before <= 2 * SIZES.length);
   }
-  assert.ok(farm.numDecodes <= 64 * SIZES.length);
+  assert.ok(pool.numDecodes <= 64 * SIZES.length);
 });
 
 test("a seek costs at most the codec's eight decodes and the first frame", async () => {
-  const { clock, farm, random, settle } = await theatre(96, 6);
+  const { clock, pool, random, settle } = await theatre(96, 6);
 
   for (let i = 0; i < 40; i++) {
-    const before = farm.numDecodes;
+    const before = pool.numDecodes;
     clock.seek(Math.floor(random() * 96));
     await settle();
 
-    assert.ok(farm.numDecodes - before <= 10 * SIZES.length);
+    assert.ok(pool.numDecodes - before <= 10 * SIZES.length);
   }
 });
 

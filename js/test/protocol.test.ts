@@ -1,19 +1,21 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { Decoder } from "../src/decoder.ts";
-import { pack } from "../src/farm.ts";
-import { NOTHING, plan } from "../src/plan.ts";
+import { NOTHING, plan } from "../src/decode/decode-plan.ts";
+import { Decoder } from "../src/decode/decoder.ts";
+import { pack } from "../src/decode/worker-pool.ts";
+import type {
+  ColumnMessage,
+  DataMessage,
+  FromKernel,
+} from "../src/protocol/messages.ts";
 import {
-  type Column,
-  type Data,
-  type FromKernel,
   parseChunk,
   parseChunks,
   parseNumbers,
   parseSteps,
-} from "../src/protocol.ts";
-import { openSession } from "../src/session.ts";
+} from "../src/protocol/parse.ts";
+import { openSession } from "../src/session/session.ts";
 
 const GOLDEN = "../tests/golden";
 
@@ -53,14 +55,14 @@ test("golden numbers of an env and of a column are those that Python wrote", () 
   ]);
   assert.deepEqual(read(3), [["obs", 3, 0.25]]);
   const { message, buffers } = golden("column.json");
-  const numbers = parseNumbers("f4", 2 * (message as Column).count, buffers[0]);
+  const numbers = parseNumbers("f4", 2 * (message as ColumnMessage).count, buffers[0]);
   assert.deepEqual([...numbers], [1, -1, 2, -2, 3, -3, Number.NaN, Number.NaN]);
 });
 
 test("golden step data has the kinds, ends, rewards and steps that Python wrote", () => {
   const { message, buffers } = golden("data.json");
 
-  const steps = parseSteps(message as Data, 2, buffers);
+  const steps = parseSteps(message as DataMessage, 2, buffers);
 
   assert.deepEqual([...steps.kinds], [0, 0, 1, 1, 1, 0, 3, 1]);
   assert.deepEqual([...steps.ends], [0, 0, 0, 1, 2, 0, 1, 0]);
@@ -102,8 +104,8 @@ test("buffers at any offset are read where they begin", () => {
   });
 
   assert.deepEqual(
-    parseSteps(message as Data, 2, shifted),
-    parseSteps(message as Data, 2, buffers),
+    parseSteps(message as DataMessage, 2, shifted),
+    parseSteps(message as DataMessage, 2, buffers),
   );
   assert.deepEqual(parseChunks(shifted[4]!), parseChunks(buffers[4]!));
 });
@@ -113,10 +115,13 @@ test("damaged bytes are refused, with what to do", () => {
 
   assert.throws(() => parseChunk(0, 0, new Uint8Array(20)), /do not begin like one/);
   assert.throws(() => parseChunks(buffers[4]!.subarray(0, 30)), /Reload the page/);
-  assert.throws(() => parseSteps(message as Data, 3, buffers), /Reload the page/);
+  assert.throws(
+    () => parseSteps(message as DataMessage, 3, buffers),
+    /Reload the page/,
+  );
 });
 
-test("an unknown kind of message, or another protocol, is told", () => {
+test("an unknown kind of message, or another protocol, is reported", () => {
   const session = openSession(null);
   const { message } = golden("manifest.json");
 

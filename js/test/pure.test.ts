@@ -1,8 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Chunks } from "../src/chunks.ts";
-import { Clock } from "../src/clock.ts";
-import { actionOf, BINDINGS } from "../src/keys.ts";
+import {
+  emptyRect,
+  fullRect,
+  makeFrame,
+  replace,
+  xorInto,
+} from "../src/decode/pixels.ts";
+import { expand, reducedSize, reduceRect } from "../src/decode/rgba.ts";
+import { Clock } from "../src/playback/clock.ts";
 import {
   cutOut,
   layOut,
@@ -11,17 +17,7 @@ import {
   partIn,
   tileAt,
   zoomed,
-} from "../src/layout.ts";
-import {
-  emptyRect,
-  expand,
-  fullRect,
-  makeFrame,
-  reducedSize,
-  reduceRect,
-  replace,
-  xorInto,
-} from "../src/pixels.ts";
+} from "../src/playback/layout.ts";
 import {
   ABSENT,
   EQUAL,
@@ -31,10 +27,12 @@ import {
   RESET,
   STEP,
   TERMINATED,
-} from "../src/protocol.ts";
-import { Steps } from "../src/steps.ts";
-import { marksOf, traceOf } from "../src/timeline.ts";
-import { formatBytes, formatValue } from "../src/view/numbers.ts";
+} from "../src/protocol/messages.ts";
+import { ChunkCache } from "../src/recording/chunk-cache.ts";
+import { marksOf, minMaxPerPixel } from "../src/recording/downsample.ts";
+import { Steps } from "../src/recording/steps.ts";
+import { formatBytes, formatValue } from "../src/view/format.ts";
+import { actionOf, BINDINGS } from "../src/view/keymap.ts";
 import { randomOf } from "./film.ts";
 
 // -- steps
@@ -116,13 +114,13 @@ function pieceOf(block: number, first: number, count: number) {
     first,
     kinds: new Array(count).fill(first ? EQUAL : RAW),
     records: new Array(count).fill(new Uint8Array(1)),
-    lateRow: -1,
+    repeatedRow: -1,
     numBytes: 100,
   };
 }
 
 test("pieces grow a chunk; a lost piece leaves it as it was", () => {
-  const chunks = new Chunks(1e6);
+  const chunks = new ChunkCache(1e6);
 
   assert.equal(chunks.add(pieceOf(0, 0, 3)), true);
   assert.equal(chunks.add(pieceOf(0, 5, 1)), false);
@@ -135,8 +133,8 @@ test("pieces grow a chunk; a lost piece leaves it as it was", () => {
   assert.equal(chunks.numBytes, 100);
 });
 
-test("a picture that nobody delivered is told from one that stayed the same", () => {
-  const chunks = new Chunks(1e6);
+test("a repeated picture is distinguished from one that stayed the same", () => {
+  const chunks = new ChunkCache(1e6);
   const [said, silent] = [new Uint8Array(1), new Uint8Array(0)];
   const common = { block: 0, slot: 0, height: 1, width: 1, numBytes: 1 };
 
@@ -145,16 +143,16 @@ test("a picture that nobody delivered is told from one that stayed the same", ()
     first: 0,
     kinds: [ABSENT, EQUAL, INTRA, EQUAL, EQUAL],
     records: [silent, said, said, silent, said],
-    lateRow: 2,
+    repeatedRow: 2,
   });
-  chunks.add({ ...common, first: 5, kinds: [EQUAL], records: [said], lateRow: -1 });
+  chunks.add({ ...common, first: 5, kinds: [EQUAL], records: [said], repeatedRow: -1 });
 
-  const isLate = [0, 1, 2, 3, 4, 5, 6].map((row) => chunks.isLate(row, 0));
+  const isLate = [0, 1, 2, 3, 4, 5, 6].map((row) => chunks.isRepeated(row, 0));
   assert.deepEqual(isLate, [false, false, true, false, true, true, false]);
 });
 
-test("chunks over the budget go, the least recently used first", () => {
-  const chunks = new Chunks(250);
+test("chunks over the budget are evicted, the least recently used first", () => {
+  const chunks = new ChunkCache(250);
 
   chunks.add(pieceOf(0, 0, 1));
   chunks.add(pieceOf(1, 0, 1));
@@ -205,7 +203,7 @@ test("playing stops on the last row, and starts again from the first", () => {
   assert.deepEqual([clock.row, clock.isPlaying], [0, true]);
 });
 
-test("a loop goes round the marked range, or all rows", () => {
+test("a loop repeats the marked range, or all rows", () => {
   const { clock, pass } = clockOf(100);
   clock.fps = 10;
 
@@ -277,7 +275,7 @@ test("tiles cover the grid and never overlap, and stay within the width", () => 
   }
 });
 
-test("sixteen CartPoles stand four by four at half size", () => {
+test("sixteen CartPoles are laid out four by four at half size", () => {
   const sizes = new Array(16).fill({ width: 600, height: 400 });
 
   const layout = layOut(sizes, { width: 1200, height: 620, density: 1 });
@@ -379,7 +377,7 @@ test("a reduced pixel is the mean of its square, an unreduced one exact", () => 
 test("a spike of one row survives a thousand rows a pixel", () => {
   const value = (row: number) => (row === 54_321 ? 9 : 0);
 
-  const trace = traceOf(value, 0, 100_000, 100);
+  const trace = minMaxPerPixel(value, 0, 100_000, 100);
 
   assert.deepEqual([trace.min, trace.max], [0, 9]);
   assert.equal(trace.high.filter((v) => v === 9).length, 1);
@@ -401,7 +399,7 @@ test("each key does one thing, and letters ignore the shift key", () => {
   assert.equal(new Set(keys).size, keys.length);
 });
 
-test("numbers read well", () => {
+test("numbers and bytes are rounded to be read", () => {
   assert.deepEqual([1, 0.1 + 0.2, -1234.5, 1e-7, Number.NaN].map(formatValue), [
     "1",
     "0.3",
@@ -442,7 +440,7 @@ test("a window of the grid shows the tiles that it touches, and no other", () =>
       return isInside ? [index] : [];
     });
     if (touched.length) assert.deepEqual(indices, touched);
-    // Each stands in its place of the part's own canvas.
+    // Each is at its own place on the canvas of the part.
     for (const [place, index] of indices.entries()) {
       const at = originOf(own, place, sizes[index]!);
       assert.equal(at.x / own.cellWidth + part.columns[0], index % layout.columns);

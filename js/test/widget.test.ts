@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
-import type { ToKernel } from "../src/protocol.ts";
-import { openSession } from "../src/session.ts";
+import type { ToKernel } from "../src/protocol/messages.ts";
+import { openSession } from "../src/session/session.ts";
 import { connect, type Model } from "../src/widget.ts";
 import {
   bufferOf,
@@ -52,7 +52,7 @@ class FakeModel implements Model {
   emit(event: string, ...args: unknown[]) {
     for (const listener of this.#listeners.get(event) ?? []) listener(...args);
   }
-  /** What Python does when somebody sets a trait. */
+  /** What Python does when the user sets a trait. */
   setFromPython(name: string, value: unknown) {
     this.traits[name] = value;
     this.emit(`change:${name}`);
@@ -112,7 +112,7 @@ test("playing, scrubbing and stepping send nothing", () => {
   assert.deepEqual(model.saved, []);
 });
 
-test("the playhead is told at most five times a second, and only while observed", () => {
+test("the playhead is reported at most five times a second, and only while observed", () => {
   const { model, session } = pageOf(10);
   model.setFromPython("_observed", ["playhead"]);
 
@@ -127,7 +127,7 @@ test("the playhead is told at most five times a second, and only while observed"
   assert.deepEqual(model.saved.at(-1), { playhead: 7 });
 });
 
-test("selection and bookmarks are told whenever they change", () => {
+test("selection and bookmarks are reported whenever they change", () => {
   const { model, session } = pageOf(10);
 
   session.marks.select([0]);
@@ -141,7 +141,7 @@ test("selection and bookmarks are told whenever they change", () => {
   ]);
 });
 
-test("what Python sets acts on the page, and is not told back", () => {
+test("what Python sets takes effect in the page, and is not reported back", () => {
   const { model, session } = pageOf(10);
 
   model.setFromPython("playhead", 5);
@@ -174,7 +174,7 @@ test("chunks that stay missing are asked for, each once a second", () => {
   const now = mock.method(performance, "now", () => time);
   let time = 0;
   const { model, session } = pageOf(40, 0);
-  session.looked.set({}, [0]);
+  session.visibleSlots.set({}, [0]);
 
   const asked = () => model.kinds("need").length;
   const pass = (ms: number) => {
@@ -205,7 +205,7 @@ test("a session ends with its signal: no listener and no timer is left", () => {
   assert.equal(model.sent.length, before);
 });
 
-test("a dump is ordered, told, and its file put together from its pieces", () => {
+test("a dump is ordered and reported, and a download joined from its pieces", () => {
   const { model, session } = pageOf(10);
   const jobs = session.jobs!;
   const files: { name: string; parts: Uint8Array[] }[] = [];
@@ -239,7 +239,7 @@ test("a lost piece of a download fails it and says so", () => {
   assert.equal(model.kinds("cancel").length, 1);
 });
 
-test("jslink sees the playhead of a page that tells Python nothing", () => {
+test("jslink sees the playhead of a page that reports nothing to Python", () => {
   const { model, session } = pageOf(10);
   const seen: unknown[] = [];
   model.on("change:playhead", () => seen.push(model.get("playhead")));
@@ -261,7 +261,7 @@ class FakeStorage {
   }
 }
 
-test("a page that comes again is where it was, unless Python moved it since", (t) => {
+test("a reloaded page is where it was, unless Python moved it since", (t) => {
   Object.assign(globalThis, { sessionStorage: new FakeStorage() });
   t.after(() => Reflect.deleteProperty(globalThis, "sessionStorage"));
   const before = pageOf(10, 10, { _key: "k" });
@@ -281,7 +281,7 @@ test("a page that comes again is where it was, unless Python moved it since", (t
   assert.deepEqual([other.row, other.speed, other.range], [0, 1, null]);
 });
 
-test("a kernel that is gone is told, and what is here goes on", () => {
+test("a kernel that has ended is reported, and what is in the page still plays", () => {
   const { model, session } = pageOf(10);
   model.send = () => {
     throw new Error("Kernel is dead");
@@ -299,26 +299,26 @@ test("a kernel that is gone is told, and what is here goes on", () => {
   assert.equal(session.isCut, false);
 });
 
-test("a model that nobody looks at gives its pictures back", () => {
+test("a model without a view frees its pictures", () => {
   const { session } = pageOf(10);
-  session.looked.set(session, [0]);
+  session.visibleSlots.set(session, [0]);
   mock.timers.tick(60_000);
   assert.ok(session.store.chunks.numBytes > 0);
 
-  session.looked.clear();
+  session.visibleSlots.clear();
   mock.timers.tick(60_000);
 
   assert.equal(session.store.chunks.numBytes, 0);
 });
 
-test("what the page counted is told when asked", () => {
+test("the page's counts are sent when they are asked for", () => {
   const { model } = pageOf(10);
 
   model.emit("msg:custom", { kind: "stats" }, []);
 
-  const [told] = model.kinds("stats") as { counts?: Record<string, number> }[];
-  assert.equal(told?.counts?.decodes, 0);
-  assert.ok(told.counts!.nbytes! > 0);
+  const [stats] = model.kinds("stats") as { counts?: Record<string, number> }[];
+  assert.equal(stats?.counts?.decodes, 0);
+  assert.ok(stats.counts!.nbytes! > 0);
 });
 
 test("a page of another version than the kernel says to reload", () => {
@@ -329,7 +329,7 @@ test("a page of another version than the kernel says to reload", () => {
   assert.match(session.errors[0]!, /rollout_viewer 2.0, the kernel of 1.0.*reload/);
 });
 
-test("a selection made before the first rows does not tell Python of row 0", () => {
+test("a selection made before the first rows does not report row 0 to Python", () => {
   mock.timers.enable({ apis: ["setInterval", "setTimeout"] });
   const model = new FakeModel();
   model.traits.playhead = 7;

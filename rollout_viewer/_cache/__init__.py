@@ -1,6 +1,7 @@
 """`FrameCache`, `Clip` and `open`: the API over a recording.
 
-- `cache`: what a recorder fills. `row_checker`: what `append` accepts.
-- `clip`: an immutable selection that writes itself and goes to loggers.
+- `cache`: what a recorder fills. `row_checker`: what `append` accepts. `subscribers`:
+  who is notified of rows and annotations.
+- `clip`: an immutable selection, to be written to files and dumped to loggers.
 - `open`, `arrays`: recordings of files, videos and arrays that exist already.
 """

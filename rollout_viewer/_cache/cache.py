@@ -1,4 +1,4 @@
-"""The frame cache: where what was recorded lives, compressed, one row an append.
+"""The frame cache: one row an append, compressed, in a file as it arrives.
 
 One recorder writes; any number of clips, viewers and threads read at the same
 time. Knows frames and rows. Knows nothing of environments or widgets.
@@ -15,38 +15,42 @@ from multiprocessing import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rollout_viewer._cache.marked import MarkedFrames
 from rollout_viewer._cache.row_checker import RowChecker
+from rollout_viewer._cache.subscribers import Subscribers
 from rollout_viewer._errors import (
     CacheClosedError,
-    RolloutViewerError,
     RolloutViewerWarning,
     RowError,
 )
-from rollout_viewer._recording.annotations import jsonable
+from rollout_viewer._recording.annotations import (
+    AnnotationChange,
+    episode_keys,
+    jsonable,
+)
 from rollout_viewer._recording.decoder_cache import DecoderCache
 from rollout_viewer._recording.eviction import Budget
 from rollout_viewer._recording.file import FileRecording
 from rollout_viewer._recording.joined import JoinedRecording
 from rollout_viewer._recording.live import LiveRecording
 from rollout_viewer._recording.lock import read_only, unlocked_path
+from rollout_viewer._recording.reader import RecordingReader
 from rollout_viewer._recording.workers import is_worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from rollout_viewer._cache.clip import Clip
+    from rollout_viewer._recording.annotations import AnyEpisode
+    from rollout_viewer._recording.base import Recording
     from rollout_viewer._recording.episode import Episode
-    from rollout_viewer._recording.live import AnyRecording
 
 # Shares of memory_bytes: what may wait for the disk, and decoded chunks.
 _QUEUE_SHARE = 8
-_READERS_SHARE = 4
-_FOLLOW_INTERVAL_S = 0.1
+_DECODER_SHARE = 4
 _MIN_BUDGET_BYTES = 1_000_000
 
 
-class FrameCache(MarkedFrames):
+class FrameCache(RecordingReader):
     """What a recorder has seen: pictures without loss, rewards, ends, actions, data.
 
     Rows are appended by one recorder and never change. Everything is in one
@@ -56,21 +60,21 @@ class FrameCache(MarkedFrames):
 
     Args:
         path: The recording file. A name that an earlier run took gets ``-1``,
-            ``-2``, ... before its suffix; `path` tells the real one. It goes with
-            this object if that goes before a first row came. None: a temporary
-            file, which always does.
+            ``-2``, ... before its suffix; `path` is the real one. Deleted with the
+            cache if nothing was recorded. None: a temporary file, deleted with the
+            cache.
         fps: Rows a second when played; None: 30, or what the recorder knows.
         memory_bytes: Bound for buffers, queue, and decoded chunks.
         disk_bytes: Bound for the file (while recording, SQLite's side file of some
-            MB stands beside it). None: the disk's. Step data is always written.
-        keep: What happens there. ``"all"``: it counts as a full disk, pictures
-            stop. ``"latest"``: whole episodes go, from the oldest; rows and
-            episodes keep their numbers and step data, only pictures are gone.
-            Rows of a `Clip` in use stay.
+            MB is beside it). None: the disk's. Step data is always written.
+        keep: What happens at that size. ``"all"``: it counts as a full disk, and no
+            more pictures are kept. ``"latest"``: the pictures of whole episodes are
+            deleted, from the oldest; rows and episodes keep their numbers and step
+            data. Rows of a `Clip` in use stay.
         max_stall_s: How long `append` waits for a slow disk, so that a kill loses
-            32 rows at most. Then it warns and goes on, and drops pictures, counted,
-            when the queue (an eighth of `memory_bytes`) is full.
-        metadata: Anything that JSON takes; kept in the file.
+            32 rows at most. After that it warns, continues without waiting, and drops
+            pictures, counted, when the queue (an eighth of `memory_bytes`) is full.
+        metadata: JSON values, kept in the file.
 
     Raises:
         RecordingLockedError: Another process writes this file.
@@ -123,29 +127,32 @@ class FrameCache(MarkedFrames):
             meta=meta,
             budget=Budget(disk_bytes, keep),
         )
-        self._start(recording, memory_bytes)
+        self._start(recording, memory_bytes, live=recording)
 
     @classmethod
     def _open(
-        cls, recording: AnyRecording, *, memory_bytes: int = 256_000_000
+        cls, recording: Recording, *, memory_bytes: int = 256_000_000
     ) -> FrameCache:
         cache = cls.__new__(cls)
         cache._start(recording, memory_bytes)
         return cache
 
-    def _start(self, recording: AnyRecording, memory_bytes: int) -> None:
-        self._recording = recording
-        # One append at a time; held while the row is made, not while others are told.
+    def _start(
+        self,
+        recording: Recording,
+        memory_bytes: int,
+        *,
+        live: LiveRecording | None = None,
+    ) -> None:
+        self._live = live
+        super().__init__(recording, DecoderCache(memory_bytes // _DECODER_SHARE))
+        # One append at a time; held while the row is made, not while subscribers run.
         self._append_lock = threading.RLock()
-        self._intake = RowChecker()
+        self._checker = RowChecker()
         self._segments: list[dict[str, Any]] = []
-        self._originals = []
-        self._subscribers: dict[int, Callable[[int, int], None]] = {}
-        self._next_subscriber = 0
+        self._subscribers = Subscribers()
         self._num_warned = 0
-        self._has_told_cut = False
-        self._readers = DecoderCache(memory_bytes // _READERS_SHARE)
-        self._follower: threading.Thread | None = None
+        self._has_warned_of_cut = False
         self._finalizer = weakref.finalize(self, recording.release)
         if is_worker():
             # A forked worker ends without running what Python runs at exit.
@@ -190,8 +197,8 @@ class FrameCache(MarkedFrames):
             kind: (B,) of "reset", "step", "idle", "terminal_missing"; instead of
                 `reset`. Idle envs repeat their picture, whatever `frames` holds.
             data: Name -> array (B, ...) of any shape.
-            num_transitions: Int (B,), steps that this row stands for where some
-                were skipped; default 1.
+            num_transitions: Int (B,), steps that this row covers where some were
+                skipped; default 1.
             episode_info: Env -> ``{"seed": ..., "options": ..., "labels": ...}``
                 of an episode that begins here.
 
@@ -203,7 +210,7 @@ class FrameCache(MarkedFrames):
         """
         with self._append_lock:
             recording = self._writable()
-            new = self._intake.take(
+            new = self._checker.check(
                 recording,
                 frames,
                 envs,
@@ -234,18 +241,27 @@ class FrameCache(MarkedFrames):
                 if info:
                     recording.describe_episode(env, index, info)
         self._warn_of_losses(recording)
-        self._tell(row, row + 1)
+        self._subscribers.notify(row, row + 1)
         return row
+
+    def set_meta(self, key: str, value: Any) -> None:
+        """Keep a JSON value in the file.
+
+        Raises:
+            CacheClosedError: The cache was closed.
+            ReadOnlyError: It was opened for reading, or inherited by a fork.
+        """
+        self._writable().set_meta(key, value)
 
     @property
     def is_mine(self) -> bool:
         """Whether this process records into it; False of what was opened or forked."""
-        return self._recording.is_mine
+        return self.recording.is_mine
 
     def _writable(self) -> LiveRecording:
-        recording = self._recording
-        if not isinstance(recording, LiveRecording) or not recording.is_mine:
-            raise read_only(recording.path)
+        recording = self._live
+        if recording is None or not recording.is_mine:
+            raise read_only(self.path)
         if recording.is_closed:
             raise CacheClosedError(
                 "FrameCache.append: expected an open cache, got a closed one. "
@@ -258,8 +274,8 @@ class FrameCache(MarkedFrames):
 
     def _warn_of_losses(self, recording: LiveRecording) -> None:
         cut = recording.budget.cut
-        if cut is not None and not self._has_told_cut:
-            self._has_told_cut = True
+        if cut is not None and not self._has_warned_of_cut:
+            self._has_warned_of_cut = True
             warnings.warn(
                 "FrameCache: expected episodes that fit into disk_bytes="
                 f"{recording.budget.disk_bytes}, got a longer one of env {cut[0]} "
@@ -310,15 +326,122 @@ class FrameCache(MarkedFrames):
             self._segments.remove(info)
 
     def mark_fps(self, fps: float) -> None:
-        """Set `fps` if the constructor was not told it."""
-        if self._recording.meta.get("fps") is None and fps and fps > 0:
-            self._writable().set_meta("fps", float(fps))
+        """Set `fps` if neither the constructor nor a recorder has.
+
+        Raises:
+            ValueError: It is not a number above zero.
+        """
+        if self.recording.meta.get("fps") is None and fps and fps > 0:
+            self.set_meta("fps", float(fps))
 
     def update_metadata(self, **metadata: Any) -> None:
         """Add to `metadata`; what is there already stays."""
         merged = {**jsonable(metadata), **self.metadata}
         if merged != self.metadata:
-            self._writable().set_meta("metadata", merged)
+            self.set_meta("metadata", merged)
+
+    # -- annotations
+
+    def bookmark(self, row: int, note: str = "") -> None:
+        """Mark a row, with a note; one that is marked gets this note.
+
+        Args:
+            row: Negative ones count from the end.
+            note: Anything.
+
+        Raises:
+            RowError: There is no such row.
+            RecordingLockedError: Another process records it.
+            ReadOnlyError: The file cannot be written.
+        """
+        self.annotate(
+            AnnotationChange(bookmarks={self._row_numbers(row)[0]: str(note)})
+        )
+
+    def remove_bookmark(self, row: int) -> None:
+        """Take a row's bookmark away; does nothing where there is none.
+
+        Raises:
+            RowError, RecordingLockedError, ReadOnlyError: As `bookmark`.
+        """
+        self.annotate(AnnotationChange(bookmarks={self._row_numbers(row)[0]: None}))
+
+    def label(
+        self, episode: AnyEpisode | Iterable[AnyEpisode], *words: str, **values: Any
+    ) -> None:
+        """Label an episode, or several: ``cache.label(episode, "failure")``.
+
+        Labels are kept in `Episode.labels`, beside those of its segment.
+
+        Args:
+            episode: An `Episode` or (env, index), or several of them.
+            *words: "success", "failure" or any others; their value is True.
+            **values: Labels with a value that JSON takes, as ``grasps=2``.
+
+        Raises:
+            ValueError: No label was given, or an empty one.
+            RowError: There is no such episode.
+            RecordingLockedError: Another process records it.
+            ReadOnlyError: The file cannot be written.
+
+        Example:
+            >>> import numpy as np
+            >>> from rollout_viewer import FrameCache
+            >>> cache = FrameCache()
+            >>> row = cache.append(np.zeros((1, 8, 8, 3), np.uint8))
+            >>> cache.label(cache.episodes[0], "failure", grasps=2)
+            >>> cache.episodes[0].labels
+            {'failure': True, 'grasps': 2}
+        """
+        if None in values.values():
+            raise ValueError(
+                f"FrameCache.label: expected labels with values, got {values!r}. "
+                "unlabel() takes a label away."
+            )
+        self._label(episode, {**dict.fromkeys(words, True), **jsonable(values)})
+
+    def unlabel(self, episode: AnyEpisode | Iterable[AnyEpisode], *names: str) -> None:
+        """Take labels away; those that an episode does not have are passed over.
+
+        Raises:
+            ValueError, RowError, RecordingLockedError, ReadOnlyError: As `label`.
+        """
+        self._label(episode, dict.fromkeys(names))
+
+    def _label(
+        self, episode: AnyEpisode | Iterable[AnyEpisode], labels: dict[str, Any]
+    ) -> None:
+        for name in labels:
+            if not str(name).strip():
+                raise ValueError(
+                    f"FrameCache.label: expected labels with letters, got {name!r}. "
+                    'Pass words, as in cache.label(episode, "success").'
+                )
+        if not labels:
+            raise ValueError(
+                "FrameCache.label: expected a label, got none. "
+                'Pass words, as in cache.label(episode, "success").'
+            )
+        marked = dict.fromkeys(episode_keys(episode), labels)
+        for env, index in marked:
+            rows = self._rows(env)
+            if rows.begun(env, index) is None or index < 0:
+                raise RowError(
+                    f"FrameCache.label: expected an episode of env {env} in "
+                    f"0..{rows.num_begun(env) - 1}, got {index!r}."
+                )
+        self.annotate(AnnotationChange(labels=marked))
+
+    def annotate(self, change: AnnotationChange) -> None:
+        """Apply a change of bookmarks and labels; `bookmark` and `label` make one.
+
+        Raises:
+            RecordingLockedError: Another process records it.
+            ReadOnlyError: The file cannot be written.
+        """
+        self.recording.annotate(change)
+        # No row was added, but viewers have something new to show.
+        self._subscribers.notify(self.num_rows, self.num_rows)
 
     # -- leaving
 
@@ -373,30 +496,14 @@ class FrameCache(MarkedFrames):
 
         Both are the same when no row came: bookmarks or labels changed.
 
-        It runs in the thread that appends (of a followed file, in one of its own)
-        and should only note what it is told. An exception in it is warned of.
+        It runs in the thread that appends (of a file that another process writes, in
+        one of its own) and should only note what it is called with. An exception in it
+        becomes a warning.
         """
-        number = self._next_subscriber
-        self._next_subscriber += 1
-        self._subscribers[number] = callback
-        if not isinstance(self._recording, LiveRecording) and self._follower is None:
-            self._follower = threading.Thread(
-                target=_follow, args=(weakref.ref(self), self.num_rows), daemon=True
-            )
-            self._follower.start()
-        return lambda: self._subscribers.pop(number, None) and None
-
-    def _tell(self, start: int, stop: int) -> None:
-        for callback in list(self._subscribers.values()):
-            try:
-                callback(start, stop)
-            except Exception as error:  # a viewer must not stop training
-                warnings.warn(
-                    f"FrameCache: a subscriber failed with {error!r}; recording goes "
-                    "on.",
-                    RolloutViewerWarning,
-                    stacklevel=3,
-                )
+        unsubscribe = self._subscribers.add(callback)
+        if self._live is None:
+            self._subscribers.poll(self)
+        return unsubscribe
 
     def save(self, path: str | Path) -> Path:
         """Write a complete copy, also while recording, and return its path.
@@ -407,7 +514,7 @@ class FrameCache(MarkedFrames):
             RecordingError: It cannot be written.
         """
         target = unlocked_path(Path(path))
-        self._recording.save(target)
+        self.recording.save(target)
         return target
 
     def flush(self) -> None:
@@ -416,15 +523,15 @@ class FrameCache(MarkedFrames):
         Raises:
             StorageError: Something recorded could not be written.
         """
-        self._recording.flush()
+        self.recording.flush()
 
     def clear(self) -> None:
         """Forget all rows, here and in the file."""
         with self._append_lock:
             self._writable().clear()
-            self._intake = RowChecker()
-            self._readers.clear()
-        self._tell(0, 0)
+            self._checker = RowChecker()
+            self._decoders.clear()
+        self._subscribers.notify(0, 0)
 
     def close(self) -> None:
         """End the recording and complete its file. What is there stays readable.
@@ -433,7 +540,7 @@ class FrameCache(MarkedFrames):
             StorageError: Something recorded could not be written.
         """
         with self._append_lock:
-            self._recording.close()
+            self.recording.close()
 
     def __enter__(self) -> FrameCache:
         return self
@@ -447,9 +554,8 @@ class FrameCache(MarkedFrames):
     def __reduce__(self) -> tuple[Any, tuple[str | list[str]]]:
         # A copy in another process, or a deep copy, reads the same file.
         self.flush()
-        if isinstance(self._recording, JoinedRecording):
-            return open_recording, ([str(path) for path in self._recording.paths],)
-        return open_recording, (str(self.path),)
+        paths = [str(path) for path in self.recording.paths]
+        return open_recording, (paths if len(paths) > 1 else paths[0],)
 
     def __deepcopy__(self, _: Any) -> FrameCache:
         make, arguments = self.__reduce__()
@@ -466,13 +572,19 @@ class FrameCache(MarkedFrames):
         )
 
 
-def open_recording(path: str | Path | Sequence[str | Path]) -> FrameCache:
+def open_recording(
+    path: str | Path | Sequence[str | Path],
+    *,
+    originals: Mapping[int, FrameCache] | None = None,
+) -> FrameCache:
     """Return a recording for reading; one that is still written is followed.
 
     Args:
         path: A recording file, or several that are shown as one: their envs side by
             side, numbered on in this order, rows aligned at 0. Shorter ones end.
             While some are still written, rows come when all of those have them.
+        originals: First env -> the cache that a file is a copy of, and which is
+            annotated as well.
 
     Raises:
         RecordingError: It is none, is damaged, or comes from a newer version.
@@ -482,21 +594,4 @@ def open_recording(path: str | Path | Sequence[str | Path]) -> FrameCache:
     paths = [Path(one) for one in path]
     if not paths:
         raise ValueError("rv.open: expected at least one path, got none.")
-    return FrameCache._open(JoinedRecording(paths))
-
-
-def _follow(reference: weakref.ref[FrameCache], known: int) -> None:
-    """Tell a followed cache's subscribers of rows and marks, while it lives."""
-    pause = threading.Event()
-    marked = None
-    while (cache := reference()) is not None and not cache.is_closed:
-        with contextlib.suppress(RolloutViewerError):
-            num_rows = cache.num_rows
-            marks = cache.bookmarks, cache._recording.num_marks
-            if num_rows > known:
-                cache._tell(known, num_rows)
-            if marks != (marked or marks):
-                cache._tell(num_rows, num_rows)
-            known, marked = num_rows, marks
-        del cache
-        pause.wait(_FOLLOW_INTERVAL_S)
+    return FrameCache._open(JoinedRecording(paths, originals))

@@ -1,12 +1,10 @@
-"""What `rv.open` opens: recordings, several as one, and video files.
+"""`rv.open`: recordings, several as one, and video files.
 
-A video becomes a recording of one env, frame by frame, in a temporary file. Knows
-paths. Knows nothing of decoders (`_video`) or of what a recording is made of.
+A video becomes a recording of one env, frame by frame, in a temporary file.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import warnings
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from rollout_viewer._cache.cache import FrameCache, open_recording
 from rollout_viewer._errors import ExportError, RecordingError, RolloutViewerWarning
+from rollout_viewer._progress import progress_bar
 from rollout_viewer._recording.fps import DEFAULT_FPS
 
 if TYPE_CHECKING:
@@ -21,14 +20,14 @@ if TYPE_CHECKING:
 
     from rollout_viewer._video import VideoFile
 
-# What ffmpeg reads and people have. Anything else is taken for a recording.
+# Common suffixes that ffmpeg reads. Anything else is taken for a recording.
 VIDEO_SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".gif", ".mpg", ".mpeg"),
     *(".ogv", ".wmv", ".flv", ".ts", ".apng"),
 )
-# Losslessly kept, on disk. A film of minutes has as much; rollouts never have.
+# Of the lossless copy on disk. A film of minutes takes as much; no rollout does.
 MAX_VIDEO_BYTES = 2_000_000_000
-# Of which nobody wants to be told; longer ones show how far they are.
+# A progress bar is shown for what takes longer.
 _QUIET_S = 2.0
 
 
@@ -120,15 +119,12 @@ def _fill(
     cache: FrameCache, video: VideoFile, name: str, max_bytes: float
 ) -> str | None:
     """Record a video's frames; return why not all of them, if so."""
-    from tqdm import tqdm
-
     total = video.num_frames
-    frames = tqdm(
-        video, desc=name, total=total or None, unit="frame", leave=False, delay=_QUIET_S
-    )
-    with contextlib.closing(frames):
+    with progress_bar(
+        name, total or None, unit="frame", is_kept=False, delay_s=_QUIET_S
+    ) as bar:
         try:
-            for frame in frames:
+            for frame in video:
                 if cache.num_rows and frame.shape[:2] != cache.frame_size(0):
                     return "expected one size, got frames of another."
                 cache.append(frame, reset=[cache.num_rows == 0])
@@ -137,6 +133,7 @@ def _fill(
                         f"expected at most {max_bytes / 1e9:.3g} GB of frames, got "
                         "more. Cut the video, or make it smaller."
                     )
+                bar.update(1)
         except ExportError as error:
             if not cache.num_rows:
                 raise

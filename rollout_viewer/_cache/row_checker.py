@@ -1,4 +1,4 @@
-"""What `FrameCache.append` takes, checked and made one row, before any effect."""
+"""Checks the arguments of `FrameCache.append`, before any effect, and makes a row."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class NewRow(NamedTuple):
 
 
 class _FastPath(NamedTuple):
-    """A row whose pictures were all taken as they came, and what they became."""
+    """The form of a row whose pictures needed no conversion; the next may be alike."""
 
     kind: Any  # list or tuple
     shapes: list[tuple[int, ...]]
@@ -52,15 +52,15 @@ class _FastPath(NamedTuple):
 class RowChecker:
     """Checks rows; remembers the dtype of each camera. One thread at a time.
 
-    Also remembers the last row's form: where the next has the same, as nearly all
-    have, the same checks would come to the same end.
+    Also remembers the form of the last row: where the next has the same form, as nearly
+    all have, the checks would have the same result and are skipped.
     """
 
     def __init__(self) -> None:
         self._dtypes: dict[str, str] = {}
-        self._plain: _FastPath | None = None
+        self._fast_path: _FastPath | None = None
 
-    def take(
+    def check(
         self,
         recording: LiveRecording,
         frames: Any,
@@ -77,16 +77,16 @@ class RowChecker:
             ShapeError: Step data does not fit.
         """
         rows = recording.rows
-        plain = self._plain
-        if rows is not None and plain is not None and _is_like(frames, envs, plain):
+        path = self._fast_path
+        if rows is not None and path is not None and _is_like(frames, envs, path):
             step_row = rows.prepare(**steps, num_transitions=num_transitions)
             if rows.is_plain(step_row):
                 return NewRow(
                     rows,
                     step_row,
-                    [(*t, f) for t, f in zip(plain.targets, frames, strict=True)],
+                    [(*t, f) for t, f in zip(path.targets, frames, strict=True)],
                     _extras(rows.num_envs, action, data),
-                    plain.shared,
+                    path.shared,
                 )
         split, dtypes = self._split(frames)
         if rows is None:
@@ -104,7 +104,7 @@ class RowChecker:
             if frame is not None:
                 recording.slot(env, camera, *frame.shape[:2])
         self._dtypes.update(dtypes)
-        self._plain = _plain(frames, envs, pictures, shared)
+        self._fast_path = _fast_path(frames, envs, pictures, shared)
         return NewRow(rows, step_row, pictures, extras, shared)
 
     def _split(
@@ -129,13 +129,13 @@ class RowChecker:
         return split, dtypes
 
 
-def _plain(
+def _fast_path(
     frames: Any,
     envs: Sequence[int] | None,
     pictures: Sequence[Picture],
     shared: frozenset[str],
 ) -> _FastPath | None:
-    """Return the form of a row whose pictures are what came in, one by one."""
+    """Return the form of a row whose pictures were used as they are; else None."""
     is_one_by_one = type(frames) in (list, tuple) and len(frames) == len(pictures)
     if not is_one_by_one or not all(
         type(frame) is np.ndarray and frame is taken
@@ -147,19 +147,19 @@ def _plain(
     return _FastPath(type(frames), [f.shape for f in frames], numbers, targets, shared)
 
 
-def _is_like(frames: Any, envs: Sequence[int] | None, plain: _FastPath) -> bool:
-    """Tell whether the pictures have the form of the last row's."""
-    if type(frames) is not plain.kind or len(frames) != len(plain.shapes):
+def _is_like(frames: Any, envs: Sequence[int] | None, path: _FastPath) -> bool:
+    """Return whether the pictures have the form of the last row's."""
+    if type(frames) is not path.kind or len(frames) != len(path.shapes):
         return False
-    for frame, shape in zip(frames, plain.shapes, strict=True):
+    for frame, shape in zip(frames, path.shapes, strict=True):
         if (
             type(frame) is not np.ndarray
             or frame.shape != shape
             or frame.dtype != _UINT8
         ):
             return False
-    return envs is plain.envs or (
-        envs is not None and plain.envs is not None and list(envs) == plain.envs
+    return envs is path.envs or (
+        envs is not None and path.envs is not None and list(envs) == path.envs
     )
 
 
@@ -219,7 +219,7 @@ def _num_envs(
     envs: Sequence[int] | None,
     steps: Mapping[str, Any],
 ) -> int:
-    """Return how many envs a first row is about."""
+    """Return of how many envs a first row is."""
     for value in steps.values():
         if value is not None and not isinstance(value, (str, Kind)):
             shape = np.shape(value)

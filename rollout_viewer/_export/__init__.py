@@ -1,9 +1,9 @@
-"""A selection of a recording becomes files, or goes to a logger.
+"""A selection of a recording becomes files, or is dumped to a logger.
 
 - `selection`: rows x envs x camera, as grids, tiles or a table.
 - `table`, `table_files`: its step data; CSV and Parquet.
 - `write`: one call, one or many files. `writers`: a function for each suffix.
-- `job`, `provenance`: how to write; what a file says of its origin.
+- `job`, `provenance`: how to write; the metadata of a file's origin.
 - `dump`: to a logger.
 - `labels`, `png`, `figure`, `html`: text on frames, stills, figures, the page in a
   file.

@@ -1,4 +1,4 @@
-"""A clip goes to a logger: one of ours reads it as it writes, others get a tensor.
+"""Dumps a clip to a logger: ours read it as they write, others are given a tensor.
 
 Knows loggers only by what they can do.
 """
@@ -16,19 +16,19 @@ from rollout_viewer._errors import (
     ExportError,
     RolloutViewerError,
 )
-from rollout_viewer._export.write import TABLE_SUFFIXES, check_choice
+from rollout_viewer._export.write import TABLE_SUFFIXES, check_choice, write_clip
 from rollout_viewer._export.writers import WRITERS
 from rollout_viewer._progress import Counter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from rollout_viewer._cache.clip import Clip
+    from rollout_viewer._export.selection import Selection
     from rollout_viewer._progress import Cancel, Progress
 
 
 def dump_clip(
-    clip: Clip,
+    clip: Selection,
     logger: Any,
     tag: str,
     *,
@@ -38,7 +38,7 @@ def dump_clip(
     on_progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> list[Path]:
-    """Hand a clip to a logger; `Clip.dump` tells the arguments.
+    """Hand a clip to a logger; see `Clip.dump`.
 
     A logger that has ``takes_clips = True``, as all of `rollout_viewer.loggers`, is
     given the clip and reads it as it writes. Any other is given the whole as a
@@ -58,7 +58,7 @@ def dump_clip(
         cancel: Asked before each row.
 
     Returns:
-        The files, as far as the logger tells them.
+        The files, as far as the logger returns them.
 
     Raises:
         TypeError: The logger has no `log_video`.
@@ -100,7 +100,7 @@ def _takes_clips(logger: Any) -> bool:
 class _Dump:
     """One clip in one format for one logger; `watch` has on_progress and cancel."""
 
-    clip: Clip
+    clip: Selection
     logger: Any
     tag: str
     step: int | None
@@ -132,7 +132,7 @@ def _to_foreign(dump: _Dump) -> list[Path]:
     if dump.format == "csv":
         if not dump.has_log_table:
             return _table_beside(dump)
-        with _told(logger, "log_table"):
+        with _as_export_error(logger, "log_table"):
             return _as_paths(logger.log_table(dump.tag, clip.table(), step=step))
     if dump.watch["cancel"]():
         raise ExportCancelled(
@@ -140,7 +140,7 @@ def _to_foreign(dump: _Dump) -> list[Path]:
         )
     extra = {"fps": dump.fps} if _accepts(logger.log_video, "fps") else {}
     video = clip.to_tensor()
-    with _told(logger, "log_video"):
+    with _as_export_error(logger, "log_video"):
         return _as_paths(logger.log_video(dump.tag, video, step=step, **extra))
 
 
@@ -148,12 +148,12 @@ def _table_beside(dump: _Dump) -> list[Path]:
     """Write the table of a logger without tables to ``tables/`` in its folder."""
     stem = dump.tag if dump.step is None else f"{dump.tag}_{dump.step}"
     path = _folder_of(dump.logger) / "tables" / f"{stem}.{dump.format}"
-    return dump.clip.write(path, **dump.watch)
+    return write_clip(dump.clip, path, **dump.watch)
 
 
 @contextlib.contextmanager
-def _told(logger: Any, method: str) -> Iterator[None]:
-    """Let what a foreign logger raises be an `ExportError` that names it."""
+def _as_export_error(logger: Any, method: str) -> Iterator[None]:
+    """Turn what a foreign logger raises into an `ExportError` that names it."""
     try:
         yield
     except RolloutViewerError:
@@ -182,7 +182,7 @@ def _folder_of(logger: Any) -> Path:
 
 
 def is_address(place: str | Path) -> bool:
-    """Tell whether this is a URI and no folder."""
+    """Return whether this is a URI and no folder."""
     return str(place).startswith("file:") or "://" in str(place)
 
 

@@ -1,6 +1,6 @@
 """Figures of a clip for papers: a film strip, a multi-exposure, a curve with frames.
 
-Knows a clip and matplotlib. Knows nothing of files: whoever asked saves the figure,
+Knows a selection and matplotlib. Knows nothing of files: the caller saves the figure,
 as pdf, svg or png.
 """
 
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 
-from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import RowError
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from rollout_viewer._export.selection import Selection
 
     Frame = npt.NDArray[np.uint8]
 
@@ -40,9 +41,9 @@ _MAX_THUMBNAIL_SHARE = 0.45
 
 
 def draw(
-    clip: Clip, kind: Kind, rows: Sequence[int] | None, n: int, ax: Axes | None
+    clip: Selection, kind: Kind, rows: Sequence[int] | None, n: int, ax: Axes | None
 ) -> Figure:
-    """Draw a figure; `Clip.figure` tells the arguments."""
+    """Draw a figure; see `Clip.figure`."""
     if kind not in get_args(Kind):
         raise ValueError(
             f"Clip.figure: expected kind to be one of {get_args(Kind)}, got {kind!r}. "
@@ -57,7 +58,7 @@ def draw(
     return cast("Figure", ax.figure)
 
 
-def _choose_rows(clip: Clip, rows: Sequence[int] | None, n: int) -> list[int]:
+def _choose_rows(clip: Selection, rows: Sequence[int] | None, n: int) -> list[int]:
     if n < 1:
         raise ValueError(
             f"Clip.figure: expected n >= 1 frames, got {n!r}. Choose some, such as 8."
@@ -97,15 +98,15 @@ def _as_png(figure: Figure) -> bytes:
     return file.getvalue()
 
 
-def _frame(clip: Clip, row: int) -> Frame:
-    one = Clip(clip.cache, row, row + 1, clip.envs, clip.camera)
+def _frame(clip: Selection, row: int) -> Frame:
+    one = clip.part(row, row + 1)
     return next(one.frames())
 
 
 # -- a film strip
 
 
-def _strip(clip: Clip, rows: list[int], ax: Axes) -> None:
+def _strip(clip: Selection, rows: list[int], ax: Axes) -> None:
     height, width = clip.frame_size
     gap = max(1, round(width * _STRIP_GAP))
     strip = np.full((height, (width + gap) * len(rows) - gap, 3), 255, np.uint8)
@@ -125,7 +126,7 @@ def _without_frame(ax: Axes) -> None:
     ax.spines[:].set_visible(False)
 
 
-def _caption(clip: Clip, row: int) -> str:
+def _caption(clip: Selection, row: int) -> str:
     moments = [clip.cache.at(row, env) for env in clip.shown_envs]
     if len(moments) > 1:
         return f"row {row}\n{_mean_return(moments)}"
@@ -145,7 +146,7 @@ def _mean_return(moments: Sequence[Any]) -> str:
 # -- a multi-exposure
 
 
-def _overlay(clip: Clip, rows: list[int], ax: Axes) -> None:
+def _overlay(clip: Selection, rows: list[int], ax: Axes) -> None:
     ax.imshow(exposed([_frame(clip, row) for row in rows]), interpolation="none")
     first, last = _caption(clip, rows[0]), _caption(clip, rows[-1])
     ends = [text.partition("\n")[0] for text in (first, last)]
@@ -173,7 +174,7 @@ def exposed(frames: Sequence[Frame]) -> Frame:
 def _background(stack: Frame) -> Frame:
     """Return for each pixel the one of its colors that the frames have most of.
 
-    The median would take what stands in one place most of the time for background.
+    The median would take what rests in one place most of the time for background.
     """
     levels = stack.astype(np.uint16) >> 4
     codes = levels[..., 0] << 8 | levels[..., 1] << 4 | levels[..., 2]
@@ -186,7 +187,7 @@ def _background(stack: Frame) -> Frame:
 # -- the return over time
 
 
-def _returns(clip: Clip, rows: list[int], ax: Axes) -> None:
+def _returns(clip: Selection, rows: list[int], ax: Axes) -> None:
     totals = clip.cache.scalars["total_reward"][clip.start : clip.stop]
     at = np.arange(clip.start, clip.stop)
     for env in clip.shown_envs:
@@ -201,7 +202,7 @@ def _returns(clip: Clip, rows: list[int], ax: Axes) -> None:
 
 
 def _add_thumbnails(
-    clip: Clip, rows: list[int], ax: Axes, totals: npt.NDArray[np.float64]
+    clip: Selection, rows: list[int], ax: Axes, totals: npt.NDArray[np.float64]
 ) -> None:
     """Put frames in a line above the curve, each tied to its point."""
     height, width = clip.frame_size

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import base64
 import html
-import importlib.resources
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._errors import ExportTooLargeError, MissingDependencyError
+from rollout_viewer._errors import ExportTooLargeError
+from rollout_viewer._export.png import poster_png
+from rollout_viewer._export.selection import Selection
 from rollout_viewer._files import new_file
+from rollout_viewer._page.bundle import read_bundle
 from rollout_viewer._page.details import FieldCatalog, all_details
-from rollout_viewer._page.messages import recording_messages
+from rollout_viewer._page.offline import recording_messages
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
 
-    from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._recording.reader import RecordingReader
 
 _POSTER_WIDTH_PX = 800
 _HEAD = """\
@@ -62,7 +64,7 @@ _TAIL = """\
 
 
 def write_html(
-    cache: FrameCache,
+    cache: RecordingReader,
     path: str | os.PathLike[str],
     *,
     start: int = 0,
@@ -116,10 +118,10 @@ def write_html(
         envs = [env for env in envs if env not in blind]
     head = _HEAD.format(
         title=html.escape(title),
-        css=_bundle("widget.css").replace("</style", r"<\/style"),
+        css=read_bundle("widget.css", "to_html").replace("</style", r"<\/style"),
         poster="{poster}",
     )
-    tail = _TAIL.format(script=_as_inline_script(_bundle("widget.js")))
+    tail = _TAIL.format(script=_as_inline_script(read_bundle("widget.js", "to_html")))
     messages = _messages(
         recording_messages(
             cache,
@@ -131,10 +133,10 @@ def write_html(
             columns=columns,
             fps=fps,
             groups=groups,
-            about=FieldCatalog().told(cache),
+            fields=FieldCatalog().describe(cache),
         )
     )
-    # Before the file is opened: what is wrong with the rows is said by this.
+    # Before the file is opened: wrong rows are reported by this.
     first = next(messages)
     head = head.replace("{poster}", _poster(cache, start, envs), 1)
     size = len(head.encode()) + len(tail.encode())
@@ -143,7 +145,7 @@ def write_html(
             out.write(head)
             for text in _chain(first, messages):
                 size += len(text)  # plain ASCII
-                # Beyond the limit the rest is only counted, to say how much it is.
+                # Beyond the limit the rest is only counted, for the message.
                 if size <= limit:
                     out.write(text)
             # Numbers for the inspector, as far as there is room for them.
@@ -186,32 +188,18 @@ def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
 
 def _as_inline_script(script: str) -> str:
     """Return JavaScript that no HTML parser ends early; it means the same."""
-    # Both can stand only in its strings and comments, where the slash is harmless.
+    # Both can occur only in its strings and comments, where the slash is harmless.
     return script.replace("</script", r"<\/script").replace("<!--", r"<\!--")
 
 
-def _poster(cache: FrameCache, row: int, envs: Sequence[int] | None) -> str:
+def _poster(cache: RecordingReader, row: int, envs: Sequence[int] | None) -> str:
     """Return the first row's grid as an image; nothing where there are no pictures."""
-    import imageio.v3 as imageio
-
     has_tiles = envs is None or len(envs) > 0
     if not cache.pictured_envs or not has_tiles:
         return ""
-    picture = next(iter(cache.clip(row, row + 1, envs=envs).frames()))
-    step = max(1, -(-picture.shape[1] // _POSTER_WIDTH_PX))
-    png = imageio.imwrite("<bytes>", picture[::step, ::step], extension=".png")
-    data = base64.b64encode(png).decode()
+    frame = next(Selection(cache, row, row + 1, envs).frames())
+    data = poster_png(frame, _POSTER_WIDTH_PX)
     return f'<img alt="The first row" src="data:image/png;base64,{data}">'
-
-
-def _bundle(name: str) -> str:
-    file = importlib.resources.files("rollout_viewer") / "static" / name
-    if not file.is_file():
-        raise MissingDependencyError(
-            f"to_html: expected the page's code in {str(file)!r}, got nothing: this "
-            "checkout was not built. Run: make setup"
-        )
-    return file.read_text("utf-8")
 
 
 def _round_up(megabytes: float) -> int:

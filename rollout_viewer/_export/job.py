@@ -1,7 +1,4 @@
-"""One export: how to write, who is told, and what a file says of where it is from.
-
-Knows clips and their step data. Knows nothing of any format.
-"""
+"""One export: its options, progress and labels, as every writer needs them."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from rollout_viewer._cache.clip import Clip
+    from rollout_viewer._export.selection import Selection
     from rollout_viewer._files import NewFile
     from rollout_viewer._progress import Counter
     from rollout_viewer._recording.query import Moment
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExportJob:
-    """How to write, and who is told of it."""
+    """How to write, and where to report progress."""
 
     where: str
     fps: float
@@ -39,7 +36,7 @@ class ExportJob:
     options: dict[str, Any]
     progress: Counter
 
-    def frames(self, clip: Clip) -> Iterator[Frame]:
+    def frames(self, clip: Selection) -> Iterator[Frame]:
         """Give the frames of a clip, each valid until the next, and count them."""
         draw = self._labeller(clip)
         frames = clip.frames(copy=False)
@@ -53,7 +50,7 @@ class ExportJob:
         """Give a temporary file that becomes `path`."""
         return new_file(path, where=self.where, overwrite=self.overwrite)
 
-    def _labeller(self, clip: Clip) -> Callable[[Frame, int], Frame] | None:
+    def _labeller(self, clip: Selection) -> Callable[[Frame, int], Frame] | None:
         if self.labels is False:
             return None
         from rollout_viewer._export.labels import Labels

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from rollout_viewer._cache.clip import Clip
+    from rollout_viewer._export.selection import Selection
     from rollout_viewer._export.table import Column
     from rollout_viewer._recording.query import Moment
 
@@ -42,7 +42,7 @@ class Labels:
     """
 
     def __init__(
-        self, clip: Clip, text: Callable[[Moment], object] | None = None
+        self, clip: Selection, text: Callable[[Moment], object] | None = None
     ) -> None:
         self._clip = clip
         self._height, self._width = clip.tile_size
@@ -70,7 +70,7 @@ class Labels:
 class _Texts:
     """The usual texts, from step data that is read for many rows at once."""
 
-    def __init__(self, clip: Clip) -> None:
+    def __init__(self, clip: Selection) -> None:
         self._envs = clip.tile_envs
         self._stop = clip.stop
         self._table = Table(clip.cache, clip.start, clip.stop, self._envs)
@@ -126,5 +126,6 @@ def describe(
 def _values_or_none(column: Column) -> list[Any]:
     values, is_missing = column.values.tolist(), column.is_missing.tolist()
     return [
-        None if gone else value for value, gone in zip(values, is_missing, strict=True)
+        None if missing else value
+        for value, missing in zip(values, is_missing, strict=True)
     ]

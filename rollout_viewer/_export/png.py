@@ -1,21 +1,22 @@
 """A clip becomes one PNG: a row, a film strip, or a contact sheet of an episode.
 
-Knows frames and the step data that stands under them. Knows nothing of layouts.
+Knows frames and the step data written under them. Knows nothing of layouts.
 """
 
 from __future__ import annotations
 
+import base64
 import math
 import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import RolloutViewerWarning
 from rollout_viewer._export.provenance import container_tags, episodes_of
 from rollout_viewer._frames.grid import grid_shape
 from rollout_viewer._frames.text import Lettering, paste
+from rollout_viewer._frames.transform import shrink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._export.job import ExportJob
+    from rollout_viewer._export.selection import Selection
     from rollout_viewer._recording.episode import Episode
 
     Frame = npt.NDArray[np.uint8]
@@ -37,7 +39,7 @@ _MAX_PIXELS = 2_000_000
 _CAPTION_SHARE, _LEAST_CAPTION_PX = 0.05, 10
 
 
-def write_png(job: ExportJob, clip: Clip, path: Path) -> Path:
+def write_png(job: ExportJob, clip: Selection, path: Path) -> Path:
     """Write one row as it is, or a film strip of eight evenly spaced ones."""
     if clip.num_rows == 1:
         (frame,) = job.frames(clip)
@@ -52,7 +54,7 @@ def write_png(job: ExportJob, clip: Clip, path: Path) -> Path:
     return _save(job, clip, path, strip)
 
 
-def write_sheet(job: ExportJob, clip: Clip, path: Path) -> Path:
+def write_sheet(job: ExportJob, clip: Selection, path: Path) -> Path:
     """Write up to 16 frames of an episode; step and return so far are under each."""
     rows = _spaced(clip, _SHEET_FRAMES)
     height, width = clip.frame_size
@@ -75,7 +77,7 @@ def write_sheet(job: ExportJob, clip: Clip, path: Path) -> Path:
     return _save(job, clip, path, sheet)
 
 
-def _spaced(clip: Clip, count: int) -> list[int]:
+def _spaced(clip: Selection, count: int) -> list[int]:
     rows = np.linspace(clip.start, clip.stop - 1, min(count, clip.num_rows))
     return [int(row) for row in rows.round()]
 
@@ -93,29 +95,18 @@ def _reduction(job: ExportJob, num_pixels: int) -> int:
     return max(k, 1)
 
 
-def _pictures(job: ExportJob, clip: Clip, rows: list[int], k: int) -> Iterator[Frame]:
+def _pictures(
+    job: ExportJob, clip: Selection, rows: list[int], k: int
+) -> Iterator[Frame]:
     """Give the frames of some rows, `k` times smaller, and count all of the clip's."""
     for row in rows:
-        one = Clip(clip.cache, row, row + 1, clip.envs, clip.camera)
+        one = clip.part(row, row + 1)
         for frame in job.frames(one):
-            yield _shrunk(frame, k)
+            yield frame if k == 1 else shrink(frame, k, k)
     job.progress.advance(clip.num_rows - len(rows))
 
 
-def _shrunk(frame: Frame, k: int) -> Frame:
-    """Return the mean of each `k` x `k` pixels; what is over is cut off."""
-    height, width = max(frame.shape[0] // k, 1), max(frame.shape[1] // k, 1)
-    if k == 1:
-        return frame
-    out = np.empty((height, width, 3), np.uint8)
-    for line in range(height):  # little memory beside it, whatever the size
-        part = frame[line * k : (line + 1) * k, : width * k]
-        total = part.sum(axis=0, dtype=np.uint32).reshape(width, -1, 3).sum(axis=1)
-        out[line] = total * width // (part.shape[0] * part.shape[1])
-    return out
-
-
-def _title(clip: Clip) -> str:
+def _title(clip: Selection) -> str:
     """Return what is known of the episode that a sheet shows."""
     (env,) = clip.shown_envs[:1] or clip.envs[:1]
     found: list[Episode] = [e for e in episodes_of(clip) if e.env == env]
@@ -131,13 +122,13 @@ def _title(clip: Clip) -> str:
     )
 
 
-def _caption(clip: Clip, row: int) -> str:
+def _caption(clip: Selection, row: int) -> str:
     (env,) = clip.shown_envs[:1] or clip.envs[:1]
     moment = clip.cache.at(row, env)
     return f"step {moment.episode_step}  return {moment.total_reward:.4g}"
 
 
-def _save(job: ExportJob, clip: Clip, path: Path, picture: Frame) -> Path:
+def _save(job: ExportJob, clip: Selection, path: Path, picture: Frame) -> Path:
     import imageio.v3 as iio
     from PIL.PngImagePlugin import PngInfo
 
@@ -147,3 +138,12 @@ def _save(job: ExportJob, clip: Clip, path: Path, picture: Frame) -> Path:
     with job.new_file(path) as file:
         iio.imwrite(file.part, picture, extension=".png", pnginfo=info)
     return file.path
+
+
+def poster_png(frame: Frame, width_px: int) -> str:
+    """Return a frame as PNG in base64, each n-th pixel of it: about `width_px` wide."""
+    import imageio.v3 as imageio
+
+    step = max(1, -(-frame.shape[1] // width_px))
+    png = imageio.imwrite("<bytes>", frame[::step, ::step], extension=".png")
+    return base64.b64encode(png).decode()

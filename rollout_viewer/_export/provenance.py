@@ -1,4 +1,4 @@
-"""What a written file says of its origin: recording, rows, episodes, version."""
+"""The origin of a written file, as metadata: recording, rows, episodes, version."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rollout_viewer._version import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rollout_viewer._cache.clip import Clip
+    from rollout_viewer._export.selection import Selection
     from rollout_viewer._recording.episode import Episode
 
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _MAX_EPISODES = 200
 
 
-def container_tags(clip: Clip, path: Path) -> dict[str, str]:
-    """Return what a container tells of a file: title, comment (JSON), encoder.
+def container_tags(clip: Selection, path: Path) -> dict[str, str]:
+    """Return the metadata of a container: title, comment (JSON), encoder.
 
     The comment has env_id and seed as far as the recording's metadata knows them,
     the tag (the file's stem), rows, envs, episodes with their returns, and the
@@ -57,7 +57,7 @@ def container_tags(clip: Clip, path: Path) -> dict[str, str]:
     }
 
 
-def episodes_of(clip: Clip) -> list[Episode]:
+def episodes_of(clip: Selection) -> list[Episode]:
     """Return the episodes of which a clip shows a row, as they are in the recording."""
     envs = set(clip.shown_envs or clip.envs)
     return [

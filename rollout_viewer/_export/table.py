@@ -4,7 +4,7 @@ Columns: row, env, kind, episode, episode_step, reward, total_reward, terminated
 truncated, then the action and the `data` arrays, and where people marked anything
 the episode's labels and the note of the row's bookmark. An array of a few numbers an
 env has a column for each (``action.0``, ``action.1``); a longer one is left out. `data`
-that is called like another column is told apart by ``data.`` before its name.
+that is called like another column has ``data.`` before its name.
 
 Knows a cache's reading side. Knows nothing of files.
 """
@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from rollout_viewer._cache.marked import label_texts
 from rollout_viewer._errors import RowError, ShapeError
+from rollout_viewer._recording.annotations import label_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._recording.reader import RecordingReader
 
     Texts = npt.NDArray[np.str_]
 
@@ -48,7 +48,7 @@ class Table:
     """The lines of rows `start` to `stop` of some envs, by row and then by env."""
 
     def __init__(
-        self, cache: FrameCache, start: int, stop: int, envs: Sequence[int]
+        self, cache: RecordingReader, start: int, stop: int, envs: Sequence[int]
     ) -> None:
         self._cache = cache
         self._start, self._stop = start, stop
@@ -132,7 +132,7 @@ class Table:
         return names
 
     def _find_marks(self) -> dict[str, tuple[Texts, npt.NDArray[np.int32]]]:
-        """Return columns of text: what stands in them, and which of it where."""
+        """Return columns of text: the distinct texts, and the number of each line's."""
         shape = self._stop - self._start, len(self._envs)
         labels: dict[str, int] = {"": 0}
         numbers = np.zeros(shape, np.int32)
@@ -161,7 +161,7 @@ class Table:
         found: dict[str, int] = {}
         for row in range(self._start, max(self._stop, last + 1)):
             for name in self._cache.data_names(row):
-                # An action stands in the row that it led to.
+                # An action is recorded in the row that it led to.
                 if row > self._start if name == _ACTION else row < self._stop:
                     found.setdefault(name, row)
         first = {

@@ -1,8 +1,6 @@
-"""A clip becomes files, or goes to a logger: one path for `write`, `dump`, buttons.
+"""A selection becomes files: which ones, of which rows and envs, in which order.
 
-Decides what is written: which files, of which rows and envs, in which order. A call
-leaves all of its files or none.
-Knows clips and writers (`_formats`); loggers only by what they can do.
+A call leaves all of its files or none. Knows selections and `writers`.
 """
 
 from __future__ import annotations
@@ -14,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import (
     ExportCancelled,
     ExportError,
@@ -32,6 +29,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
+    from rollout_viewer._export.selection import Selection
     from rollout_viewer._export.writers import Writer
     from rollout_viewer._progress import Cancel, Progress
     from rollout_viewer._recording.query import Moment
@@ -47,7 +45,7 @@ Order = Literal["env", "return"]
 
 
 def write_clip(
-    clip: Clip,
+    clip: Selection,
     path: str | os.PathLike[str],
     *,
     fps: float | None = None,
@@ -62,9 +60,9 @@ def write_clip(
     cancel: Cancel | None = None,
     where: str = "Clip.write",
 ) -> list[Path]:
-    """Write a clip to files and return them; `Clip.write` tells the arguments.
+    """Write a clip to files and return them; see `Clip.write`.
 
-    `where` is the function that a person called, for messages.
+    `where` is the public function that was called, for messages.
     """
     path = Path(path)
     writer = find_writer(clip, path, where)
@@ -96,7 +94,7 @@ def write_clip(
     return _write_all(job, writer, parts)
 
 
-def find_writer(clip: Clip, path: Path, where: str) -> Writer:
+def find_writer(clip: Selection, path: Path, where: str) -> Writer:
     """Return what writes a clip to such a path; nothing is written.
 
     Raises:
@@ -121,7 +119,7 @@ def find_writer(clip: Clip, path: Path, where: str) -> Writer:
 
 
 def _write_all(
-    job: ExportJob, writer: Writer, parts: Sequence[tuple[Path, Clip]]
+    job: ExportJob, writer: Writer, parts: Sequence[tuple[Path, Selection]]
 ) -> list[Path]:
     written: list[Path] = []
     try:
@@ -132,8 +130,8 @@ def _write_all(
         for path in written:
             with contextlib.suppress(OSError):
                 path.unlink()
-        is_told = isinstance(error, (ExportCancelled, ExportTooLargeError))
-        if is_told or not isinstance(error, Exception) or job.progress.row is None:
+        is_final = isinstance(error, (ExportCancelled, ExportTooLargeError))
+        if is_final or not isinstance(error, Exception) or job.progress.row is None:
             raise
         raise ExportError(
             f"{job.where}: expected to write row {job.progress.row} of "
@@ -147,8 +145,8 @@ def _write_all(
 
 
 def _parts(
-    clip: Clip, path: Path, layout: Layout, where: str
-) -> list[tuple[Path, Clip]]:
+    clip: Selection, path: Path, layout: Layout, where: str
+) -> list[tuple[Path, Selection]]:
     """Return each file's name and clip."""
     if layout == "grid":
         return [(path, clip)]
@@ -156,7 +154,10 @@ def _parts(
     if layout == "tiles":
         envs = clip.envs if is_table else clip.tile_envs or clip.envs
         return [
-            (path.with_name(f"{path.stem}_env{env}{path.suffix}"), _of_env(clip, env))
+            (
+                path.with_name(f"{path.stem}_env{env}{path.suffix}"),
+                clip.part(envs=[env]),
+            )
             for env in envs
         ]
     envs = clip.envs if is_table else clip.shown_envs or clip.envs
@@ -165,7 +166,7 @@ def _parts(
         start, stop = max(episode.start, clip.start), min(episode.stop, clip.stop)
         if episode.env in envs and start < stop:
             name = f"{path.stem}_ep{episode.index}_env{episode.env}{path.suffix}"
-            part = Clip(clip.cache, start, stop, [episode.env], clip.camera)
+            part = clip.part(start, stop, [episode.env])
             parts.append((path.with_name(name), part))
     if not parts:
         raise RowError(
@@ -175,15 +176,11 @@ def _parts(
     return parts
 
 
-def _of_env(clip: Clip, env: int) -> Clip:
-    return Clip(clip.cache, clip.start, clip.stop, [env], clip.camera)
-
-
-def _by_return(clip: Clip) -> Clip:
+def _by_return(clip: Selection) -> Selection:
     rewards = clip.cache.scalars["reward"][clip.start : clip.stop, list(clip.envs)]
     order = np.argsort(-np.nansum(rewards, axis=0), kind="stable")
     envs = [clip.envs[index] for index in order]
-    return Clip(clip.cache, clip.start, clip.stop, envs, clip.camera)
+    return clip.part(envs=envs)
 
 
 def check_choice(where: str, what: str, given: Any, choices: Sequence[str]) -> None:

@@ -15,17 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from rollout_viewer._cache.clip import MAX_TENSOR_BYTES, Clip
 from rollout_viewer._errors import ExportTooLargeError
 from rollout_viewer._export.job import ExportJob
 from rollout_viewer._export.png import write_png
 from rollout_viewer._export.provenance import container_tags
+from rollout_viewer._export.selection import MAX_TENSOR_BYTES, Selection
 from rollout_viewer._export.table_files import write_csv, write_parquet
 
-Writer = Callable[[ExportJob, Clip, Path], Path]
+Writer = Callable[[ExportJob, Selection, Path], Path]
 
 
-def _write_video(job: ExportJob, clip: Clip, path: Path) -> Path:
+def _write_video(job: ExportJob, clip: Selection, path: Path) -> Path:
     from rollout_viewer._video import VideoWriter
 
     height, width = clip.frame_size
@@ -40,12 +40,11 @@ def _write_video(job: ExportJob, clip: Clip, path: Path) -> Path:
         overwrite=job.overwrite,
         where=job.where,
     ) as video:
-        for frame in job.frames(clip):
-            video.write(frame)
+        video.write_all(job.frames(clip))
     return video.path
 
 
-def _write_gif(job: ExportJob, clip: Clip, path: Path) -> Path:
+def _write_gif(job: ExportJob, clip: Selection, path: Path) -> Path:
     from rollout_viewer._video import write_gif
 
     return write_gif(
@@ -60,7 +59,7 @@ def _write_gif(job: ExportJob, clip: Clip, path: Path) -> Path:
     )
 
 
-def _write_npz(job: ExportJob, clip: Clip, path: Path) -> Path:
+def _write_npz(job: ExportJob, clip: Selection, path: Path) -> Path:
     """Write `frames` (T, H, W, 3) and the table's columns, never all in memory."""
     _check_loadable(job, clip)
     height, width = clip.frame_size
@@ -83,14 +82,14 @@ def _write_npz(job: ExportJob, clip: Clip, path: Path) -> Path:
     return file.path
 
 
-def _write_memmap(job: ExportJob, clip: Clip, path: Path) -> Path:
+def _write_memmap(job: ExportJob, clip: Selection, path: Path) -> Path:
     """Write what tensordict's MemoryMappedTensor would: the bytes of the tensor."""
     with job.new_file(path) as file, file.part.open("wb") as out:
         _write_chw(job, clip, out)
     return file.path
 
 
-def _write_pt(job: ExportJob, clip: Clip, path: Path) -> Path:
+def _write_pt(job: ExportJob, clip: Selection, path: Path) -> Path:
     """Write what ``torch.save`` would, from a file that is mapped, not from memory."""
     _check_loadable(job, clip)
     import torch
@@ -108,7 +107,7 @@ def _write_pt(job: ExportJob, clip: Clip, path: Path) -> Path:
     return file.path
 
 
-def _write_chw(job: ExportJob, clip: Clip, out: Any) -> None:
+def _write_chw(job: ExportJob, clip: Selection, out: Any) -> None:
     channel = np.empty(clip.frame_size, np.uint8)
     for frame in job.frames(clip):
         for index in range(3):
@@ -116,8 +115,8 @@ def _write_chw(job: ExportJob, clip: Clip, out: Any) -> None:
             out.write(channel.data)
 
 
-def _check_loadable(job: ExportJob, clip: Clip) -> None:
-    """Refuse what nobody could read again: these files are loaded whole."""
+def _check_loadable(job: ExportJob, clip: Selection) -> None:
+    """Refuse what could not be read again: these files are loaded whole."""
     height, width = clip.frame_size
     num_bytes = clip.num_rows * height * width * 3
     if num_bytes > MAX_TENSOR_BYTES:
@@ -129,7 +128,7 @@ def _check_loadable(job: ExportJob, clip: Clip) -> None:
         )
 
 
-def _write_html(job: ExportJob, clip: Clip, path: Path) -> Path:
+def _write_html(job: ExportJob, clip: Selection, path: Path) -> Path:
     from rollout_viewer._export.html import write_html
 
     job.progress.check(clip.start)

@@ -1,8 +1,7 @@
-"""What a frame is: uint8 (H, W, 3) pictures from anything environments return.
+"""What environments return, as frames: uint8 (H, W, 3).
 
-Also what is done to whole frames: crop, resize, put on a grid. Knows arrays and
-tensors. Knows nothing of environments or recordings. torch is imported only where
-a tensor comes in.
+Knows arrays and tensors: shapes, channels, value ranges. Knows nothing of
+environments or recordings. torch is imported only where a tensor comes in.
 """
 
 from __future__ import annotations
@@ -25,18 +24,18 @@ if TYPE_CHECKING:
 
 
 _CHANNELS = (1, 3, 4)
-# Beyond this a float picture is no overshoot of [0, 1] but has another range.
+# Floats beyond this are no overshoot of [0, 1]: they have another range.
 _FLOAT_RANGE = 2.0
-# What was warned of in this process. Not left to the warnings module, which
-# forgets it whenever somebody uses catch_warnings.
+# The warnings of this process. Not left to the warnings module, which forgets them
+# after each use of catch_warnings.
 _warned: set[str] = set()
 
 
 def as_frames(images: Any, *, channels: Channels = "auto") -> Frame:
     """Return `images` as a batch of RGB frames.
 
-    Accepts what environments really return: HWC or CHW, one image or a batch or a
-    list, gray, RGB or RGBA, uint8, bool or float in [0, 1].
+    Accepts what environments return: HWC or CHW, one image, a batch or a list, gray,
+    RGB or RGBA, uint8, bool or float in [0, 1].
 
     Args:
         images: Shape (H, W), (H, W, C), (C, H, W) or any of these with a leading
@@ -45,8 +44,8 @@ def as_frames(images: Any, *, channels: Channels = "auto") -> Frame:
             round(255 x), clipped; bool becomes 0 or 255. Torch tensors may be on
             any device and are copied from there once.
         channels: Where the channel axis is. "auto" decides by size and raises
-            when both ends could be it. (3, H, W) is one RGB image to it; a batch
-            of three gray ones is told by (3, H, W, 1) or a list.
+            when both ends could be it. It reads (3, H, W) as one RGB image; pass
+            a batch of three gray ones as (3, H, W, 1) or as a list.
 
     Returns:
         Shape (N, H, W, 3), uint8, C-contiguous. Shares memory only if nothing
@@ -69,7 +68,8 @@ def as_frames(images: Any, *, channels: Channels = "auto") -> Frame:
         if image is None:
             raise FrameError(
                 f"as_frames: expected an image at index {number}, got None. "
-                "Leave it out, or append it to a cache, which can miss pictures."
+                "Leave it out, or append the list to a FrameCache, which records that "
+                "a picture is missing."
             )
         frames.append(_one(image, channels))
     sizes = {frame.shape for frame in frames}
@@ -85,9 +85,9 @@ def as_frames(images: Any, *, channels: Channels = "auto") -> Frame:
 def split_frames(images: Any, *, channels: Channels = "auto") -> list[Frame | None]:
     """Return `images` as single frames (H, W, 3), without copying where possible.
 
-    Takes what `as_frames` takes, and lists with unequal sizes or with None where
-    an env has no picture. Frames may be strided views of what came in: whoever
-    keeps them copies.
+    Accepts what `as_frames` accepts, and lists with unequal sizes or with None where
+    an env has no picture. Frames may be strided views of the input; callers who keep
+    them must copy.
 
     Raises:
         FrameError: As `as_frames`.
@@ -99,28 +99,28 @@ def split_frames(images: Any, *, channels: Channels = "auto") -> list[Frame | No
 
 
 def _as_list(images: Any) -> Sequence[Any] | None:
-    """Return a list of single images as such; None: `images` is one array."""
+    """Return `images` as a list of single images; None: it is one array."""
     if isinstance(images, np.ndarray) and images.dtype == object and images.ndim == 1:
         images = images.tolist()
     if not isinstance(images, (list, tuple)):
         return None
     if not images:
         raise FrameError("as_frames: expected images, got an empty list.")
-    # Numbers, or lists of them, are one array that was written down.
-    is_written = isinstance(images[0], (list, tuple)) or np.isscalar(images[0])
-    return None if is_written else images
+    # Numbers, or lists of them, are one array as nested lists.
+    is_nested = isinstance(images[0], (list, tuple)) or np.isscalar(images[0])
+    return None if is_nested else images
 
 
 def _one(image: Any, channels: Channels) -> Frame:
     """Return a single image as (H, W, 3)."""
     if type(image) is np.ndarray and image.dtype == np.uint8 and image.ndim == 3:
-        # The usual one, at the price of a few comparisons.
+        # The fast path: the usual image costs a few comparisons.
         height, width, depth = image.shape
         if depth == 3 and height not in _CHANNELS and height and width:
             return cast("Frame", image)
     array = _array(image)
     shape = array.shape
-    # A lone image is told from a batch: (84, 84, 84) is none here.
+    # A single image must have channels: (84, 84, 84) is a batch.
     if array.ndim == 3 and _channel_axis(shape, channels) is None:
         raise _shape_error(shape)
     if array.ndim not in (2, 3):
@@ -150,7 +150,7 @@ def _convert(array: Any, channels: Channels) -> Frame:
         if axis == -3:
             array = array.swapaxes(-3, -1).swapaxes(-3, -2)
         if array.shape[-1] == 4:
-            warn_once(
+            _warn_once(
                 "as_frames: expected RGB, got RGBA; alpha is dropped and the color "
                 "under it kept. Blend it yourself if it matters."
             )
@@ -189,13 +189,13 @@ def _channel_axis(shape: tuple[int, ...], channels: Channels) -> int | None:
         raise FrameError(
             f"as_frames: expected a shape with one reading, got {shape}: RGBA images, "
             "or four gray ones as of a frame stack. Pass channels='first' to "
-            "as_frames() for RGBA; of gray ones a list, or the newest alone."
+            "as_frames() for RGBA; for gray ones pass a list, or the newest alone."
         )
     return -3 if is_first else -1 if is_last else None
 
 
 def _array(image: Any) -> Any:
-    """Return `image` as a numpy array or a torch tensor, where it lies."""
+    """Return `image` as a numpy array, or as a torch tensor on its own device."""
     if hasattr(image, "detach"):
         return image.detach()
     if image is None or isinstance(image, (str, bytes, dict)):
@@ -242,7 +242,7 @@ def _tensor_as_uint8(tensor: Any) -> Frame:
             raise _nan_error()
         _check_range(low, high)
         dtype = torch.promote_types(tensor.dtype, torch.float32)
-        # On its own device: a quarter of the bytes then travels.
+        # On its own device, so that a quarter of the bytes is copied from there.
         tensor = (tensor.to(dtype) * 255).clamp_(0, 255).round_().to(torch.uint8)
     elif tensor.dtype != torch.uint8:
         raise _dtype_error(tensor.dtype)
@@ -252,15 +252,16 @@ def _tensor_as_uint8(tensor: Any) -> Frame:
 
 def _check_range(low: float, high: float) -> None:
     if max(-low, high) > _FLOAT_RANGE:
-        warn_once(
+        _warn_once(
             f"as_frames: expected floats in [0, 1], got {low:.4g} to {high:.4g}; they "
             "are clipped. Divide pictures in 0..255 by 255, or convert them with "
             ".astype('uint8')."
         )
 
 
-def warn_once(message: str) -> None:
-    # Once by what it says first: the values in it differ from picture to picture.
+def _warn_once(message: str) -> None:
+    # Once for each text before the comma: the values after it differ from picture to
+    # picture.
     key = message.partition(",")[0]
     if key not in _warned:
         _warned.add(key)

@@ -1,4 +1,4 @@
-"""Decodes the frames of a chunk, in any order. Any thread may read."""
+"""Frames out of a chunk, in any order."""
 
 from __future__ import annotations
 
@@ -19,40 +19,21 @@ if TYPE_CHECKING:
 
     Frame = npt.NDArray[np.uint8]
 
-
-_of_thread = threading.local()
-
-
-def _decompressor() -> zstandard.ZstdDecompressor:
-    """Return this thread's: each takes 100 kB and more, ten small frames."""
-    if not hasattr(_of_thread, "decompressor"):
-        _of_thread.decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 29)
-    found: zstandard.ZstdDecompressor = _of_thread.decompressor
-    return found
-
-
 # From here on an array has pages of its own.
 _OWN_PAGES_BYTES = 256 * 1024
-
-
-def _scratch(shape: tuple[int, int, int]) -> Frame:
-    """Return an array that goes back to the system when it is freed.
-
-    Readers come and go with the chunks. From the heap, large arrays among small ones
-    leave holes: 15 MB of them after a few thousand rows.
-    """
-    num_bytes = math.prod(shape)
-    if num_bytes < _OWN_PAGES_BYTES or not hasattr(mmap, "MAP_ANONYMOUS"):
-        return np.empty(shape, np.uint8)
-    # Private: a forked child writes into pages of its own.
-    pages = mmap.mmap(-1, num_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    return np.frombuffer(pages, np.uint8).reshape(shape)
 
 
 class ChunkDecoder:
     """Decodes the frames of one chunk; one after the other costs one decode each.
 
     Holds up to three frames. One thread at a time.
+
+    Args:
+        chunk: What to decode.
+        where: Its name in an error.
+
+    Raises:
+        RecordingError: The first frame of the chunk needs another one.
     """
 
     def __init__(self, chunk: Chunk, *, where: str = "chunk") -> None:
@@ -60,8 +41,9 @@ class ChunkDecoder:
         self._where = where
         self._header = zstd_header(chunk.height * chunk.width * 3)
         shape = chunk.height, chunk.width, 3
-        self._frame: Frame = _scratch(shape)
-        self._delta: Frame = _scratch(shape)
+        # The pixels of record `_at`, and what is xored with them.
+        self._frame: Frame = _empty_frame(shape)
+        self._delta: Frame = _empty_frame(shape)
         self._first_frame: Frame | None = None
         self._at = -1
         self.num_decodes = 0
@@ -74,7 +56,7 @@ class ChunkDecoder:
             if kind not in (EQUAL, ABSENT):
                 if shown < 0 and kind not in (RAW, INTRA):
                     raise RecordingError(
-                        f"{where}: expected a first frame that stands alone, got "
+                        f"{where}: expected a first frame that needs no other, got "
                         f"record kind {kind}. The rows around it are still readable."
                     )
                 shown = index
@@ -82,16 +64,16 @@ class ChunkDecoder:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the frames it may hold and of the records."""
+        """Size in bytes of the frames it may hold, and of the records."""
         return 3 * self._frame.nbytes + sum(map(len, self._chunk.records))
 
     def is_shown(self, index: int) -> bool:
-        """Tell whether record `index` shows anything."""
+        """Return whether record `index` shows a picture."""
         return self._chunk.kinds[index] != ABSENT and self._source[index] >= 0
 
     def has_picture(self, index: int) -> bool:
-        """Tell whether it shows a frame that was delivered for it."""
-        return self.is_shown(index) and not self._chunk.is_late(index)
+        """Return whether record `index` shows a picture that was delivered for it."""
+        return self.is_shown(index) and not self._chunk.is_repeated(index)
 
     def read(self, index: int, out: Frame) -> bool:
         """Write frame `index` into `out`, uint8 (height, width, 3).
@@ -112,12 +94,14 @@ class ChunkDecoder:
         return True
 
     def _seek(self, target: int) -> None:
+        """Bring the pixels of record `target` into `_frame`."""
         kinds = self._chunk.kinds
         deltas = []
         base = target
         while base != self._at and kinds[base] == PREV:
             deltas.append(base)
             base = self._before[base]
+        # Of no record while it is written: decoding may raise.
         at, self._at = self._at, -1
         if base != at:
             if kinds[base] == FIRST:
@@ -131,15 +115,15 @@ class ChunkDecoder:
         self._at = target
 
     def _first(self) -> Frame:
+        """Return the chunk's first frame."""
         if self._first_frame is None:
-            frame = _scratch(self._frame.shape)
-            self._decode(
-                self._source.index(min(s for s in self._source if s >= 0)), frame
-            )
+            frame = _empty_frame(self._frame.shape)
+            self._decode(min(s for s in self._source if s >= 0), frame)
             self._first_frame = frame
         return self._first_frame
 
     def _decode(self, index: int, out: Frame) -> None:
+        """Write the pixels that record `index` holds into `out`."""
         kind, record = self._chunk.kinds[index], self._chunk.records[index]
         flat = out.reshape(-1)
         if kind == RAW and len(record) == out.nbytes:
@@ -156,3 +140,28 @@ class ChunkDecoder:
                 f"{self._where}: expected record {index} to hold {out.nbytes} bytes "
                 "of pixels, got something else. The rows around it are still readable."
             )
+
+
+_per_thread = threading.local()
+
+
+def _decompressor() -> zstandard.ZstdDecompressor:
+    """Return this thread's decompressor: one takes 100 kB, as ten small frames."""
+    if not hasattr(_per_thread, "decompressor"):
+        _per_thread.decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 29)
+    found: zstandard.ZstdDecompressor = _per_thread.decompressor
+    return found
+
+
+def _empty_frame(shape: tuple[int, ...]) -> Frame:
+    """Return an array whose memory the system gets back when it is freed.
+
+    Decoders are short-lived. From the heap, large arrays among small ones leave
+    holes: 15 MB of them after a few thousand rows.
+    """
+    num_bytes = math.prod(shape)
+    if num_bytes < _OWN_PAGES_BYTES or not hasattr(mmap, "MAP_ANONYMOUS"):
+        return np.empty(shape, np.uint8)
+    # Private: a forked child writes into pages of its own.
+    pages = mmap.mmap(-1, num_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(pages, np.uint8).reshape(shape)

@@ -1,4 +1,4 @@
-"""Pictures side by side in a grid, and the picture of one that is missing."""
+"""Frames side by side in a grid, and the picture drawn in place of a missing one."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def grid(
 ) -> Frame:
     """Return many frames as one picture, row by row.
 
-    Each cell has the size of the largest frame; smaller ones stand in its middle.
-    Cells without a frame are black; a frame that is missing (None) is hatched.
+    Each cell has the size of the largest frame; smaller ones are centred in it.
+    Cells beyond the last frame are black; a missing frame (None) is hatched.
 
     Args:
         frames: Of any sizes, at least one of them not None.
         columns: None: the square root of their number, rounded up.
-        out: Where to draw, uint8 of the right size.
+        out: Where to draw, uint8 of the right size; None: a new array.
 
     Raises:
         FrameError: There is no frame, or `out` does not fit.
@@ -76,7 +76,7 @@ def grid_shape(count: int, columns: int | None = None) -> tuple[int, int]:
 
 @functools.lru_cache(maxsize=16)
 def missing_picture(height: int, width: int) -> Frame:
-    """Return what stands for a picture that is missing: hatched gray, read-only."""
+    """Return the picture drawn in place of a missing one: hatched gray, read-only."""
     y, x = np.mgrid[:height, :width]
     is_light = (x + y) // _HATCH_PX % 2 == 0
     gray = np.where(is_light, _HATCH_LIGHT, _HATCH_DARK).astype(np.uint8)

@@ -1,7 +1,7 @@
 """Text as pixels: white letters on black, composed from letters drawn once.
 
-Knows fonts. Knows nothing of what is said. Pillow is imported only here and only
-when there is something to say; matplotlib and imageio bring it along.
+Knows fonts. Knows nothing of what the text means. Pillow is imported when the first
+letter is drawn; it is installed with matplotlib and imageio.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _PADDING_PX = 3
 
 
 class Lettering:
-    """Writes lines of text in one size. One thread.
+    """Draws lines of text in one size. One thread.
 
-    Drawing a text with Pillow costs 1 ms, putting known letters together 30 us.
+    Drawing a text with Pillow costs 1 ms, composing it of letters drawn before 30 us.
 
     Args:
-        size_px: Of the font.
+        size_px: Of the font; at least `LEAST_TEXT_PX` is used.
 
     Example:
         >>> Lettering(10).draw("step 1").shape[2]
@@ -48,12 +48,12 @@ class Lettering:
         return sum(self._letter(letter).shape[1] for letter in text)
 
     def draw(self, text: str, max_width: int | None = None) -> Frame:
-        """Return a picture, uint8 (h, w, 3), that holds the text and a margin.
+        """Return the text with a margin as a picture, uint8 (h, w, 3).
 
         Args:
             text: Lines end at a line break.
-            max_width: Of the picture in pixels. Lines that are wider are broken
-                where two spaces stand, and cut off at last.
+            max_width: Of the picture in pixels. Wider lines are broken at two
+                spaces, and cut off where that is not enough.
         """
         room = None if max_width is None else max(max_width - 2 * _PADDING_PX, 1)
         lines = [part for line in text.split("\n") for part in self._broken(line, room)]
@@ -71,6 +71,7 @@ class Lettering:
         return np.repeat(gray[:, :, None], 3, axis=2)
 
     def _broken(self, line: str, room: int | None) -> list[str]:
+        """Return a line as lines of at most `room` pixels where it can be broken."""
         if room is None or self.width(line) <= room:
             return [line]
         lines: list[str] = []
@@ -83,6 +84,7 @@ class Lettering:
         return lines
 
     def _letter(self, letter: str) -> npt.NDArray[np.uint8]:
+        """Return the gray pixels of a letter, drawn once."""
         found = self._letters.get(letter)
         if found is None:
             from PIL import Image, ImageDraw
@@ -95,6 +97,6 @@ class Lettering:
 
 
 def paste(picture: Frame, frame: Frame, top: int = 0, left: int = 0) -> None:
-    """Put a picture onto a frame; what does not fit is cut off."""
+    """Copy a picture into a frame; what does not fit is cut off."""
     part = frame[top : top + picture.shape[0], left : left + picture.shape[1]]
     part[...] = picture[: part.shape[0], : part.shape[1]]

@@ -1,4 +1,4 @@
-"""Pictures made smaller: crop, resize, shrink by an integer. Knows arrays only."""
+"""Frames of another size: crop, resize, shrink by an integer. Knows arrays only."""
 
 from __future__ import annotations
 
@@ -16,22 +16,19 @@ if TYPE_CHECKING:
     Frame = npt.NDArray[np.uint8]
 
 
-# -- whole frames
-
-
 def crop(frame: Frame, box: Sequence[int]) -> Frame:
     """Return a part of `frame`, as a view.
 
     Args:
         frame: (H, W, 3).
-        box: (height, width) of the middle, or (top, left, height, width).
+        box: (height, width) of a box in the middle, or (top, left, height, width).
 
     Raises:
-        FrameError: The box is not inside of the frame.
+        FrameError: The box is not inside the frame.
     """
     frame_height, frame_width = frame.shape[:2]
     *corner, height, width = box
-    # TorchRL's center_crop rounds the same way for odd rests.
+    # Rounded as TorchRL's center_crop where the margins are not equal.
     top, left = corner or ((frame_height - height) // 2, (frame_width - width) // 2)
     is_inside = 0 <= top <= frame_height - height and 0 <= left <= frame_width - width
     if not is_inside or min(height, width) < 1:
@@ -44,16 +41,19 @@ def crop(frame: Frame, box: Sequence[int]) -> Frame:
 
 
 def resize(frame: Frame, size: tuple[int, int]) -> Frame:
-    """Return `frame` with another size; the same frame if it has it already.
+    """Return `frame` with another size; `frame` itself if it has that size already.
 
-    Whole numbers are exact and need no torch: smaller by averaging boxes, larger
-    by repeating pixels. Other sizes are bilinear with antialiasing.
+    Factors that are whole numbers are exact: smaller by averaging boxes, larger by
+    repeating pixels. Other sizes are bilinear with antialiasing.
 
     Args:
         frame: (H, W, 3).
         size: (height, width).
 
-    Source: shared measurements: box 0.33 ms, torch's uint8 0.26 ms for 400 x 600.
+    Raises:
+        FrameError: A side of `size` is below 1.
+
+    Source: half of 400 x 600 by averaging takes 0.33 ms, by torch's uint8 0.26 ms.
     """
     height, width = size
     frame_height, frame_width = frame.shape[:2]
@@ -70,7 +70,14 @@ def resize(frame: Frame, size: tuple[int, int]) -> Frame:
 
 
 def shrink(frame: Frame, vertical: int, horizontal: int) -> Frame:
-    """Return the rounded mean of each box of vertical x horizontal pixels."""
+    """Return the rounded mean of each box of vertical x horizontal pixels.
+
+    Pixels beyond the last whole box are cut off. A side that is shorter than a box
+    becomes one pixel.
+    """
+    height, width = frame.shape[:2]
+    vertical, horizontal = min(vertical, height), min(horizontal, width)
+    frame = frame[: height - height % vertical, : width - width % horizontal]
     count = vertical * horizontal
     # The sum of a box fits 16 bits up to 256 pixels, at half the memory traffic.
     dtype: Any = np.uint16 if count <= 256 else np.uint32

@@ -6,9 +6,8 @@ Format: RFC 8878, sections 3.1.1 and 3.1.1.2.
 from __future__ import annotations
 
 import struct
-from typing import Any
 
-# A zstd block: at most so many bytes; bit 0 tells the last, bits 1 and 2 the kind.
+# A zstd block: at most so many bytes; bit 0 marks the last, bits 1 and 2 are the kind.
 _BLOCK_BYTES = 1 << 17
 _IS_LAST, _BLOCK_KIND, _RLE = 1, 6, 2
 
@@ -18,13 +17,7 @@ def zstd_header(num_bytes: int) -> bytes:
     return b"\x28\xb5\x2f\xfd\xa0" + struct.pack("<I", num_bytes)
 
 
-def is_even(word: Any) -> bool:
-    """Tell whether all bytes of a word are the same."""
-    one: bytes = word.tobytes()
-    return one == one[:1] * len(one)
-
-
-def even_blocks(value: int, num_bytes: int, *, is_last: bool = False) -> bytes:
+def rle_blocks(value: int, num_bytes: int, *, is_last: bool = False) -> bytes:
     """Return zstd's RLE blocks for `num_bytes` times the byte `value`."""
     if not num_bytes:
         return b""
@@ -34,9 +27,17 @@ def even_blocks(value: int, num_bytes: int, *, is_last: bool = False) -> bytes:
     return blocks + last.to_bytes(4, "little")
 
 
-def last_block(frame: bytes, start: int) -> int:
-    """Return where a zstd frame's last block begins; the first is at `start`."""
-    while not frame[start] & _IS_LAST:
-        head = int.from_bytes(frame[start : start + 3], "little")
-        start += 3 + (1 if head & _BLOCK_KIND == _RLE else head >> 3)
-    return start
+def unended_blocks(frame: bytes, start: int) -> bytearray:
+    """Return a zstd frame's blocks, to be followed by others.
+
+    Args:
+        frame: What zstd wrote, header included.
+        start: Where the first block begins.
+    """
+    blocks = bytearray(frame[start:])
+    at = 0
+    while not blocks[at] & _IS_LAST:
+        head = int.from_bytes(blocks[at : at + 3], "little")
+        at += 3 + (1 if head & _BLOCK_KIND == _RLE else head >> 3)
+    blocks[at] &= ~_IS_LAST
+    return blocks

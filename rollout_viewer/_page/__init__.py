@@ -1,7 +1,7 @@
-"""What kernel and page say to each other, the same in a notebook and in a file.
+"""The messages between kernel and page, the same in a notebook and in an HTML file.
 
 - `protocol`: the specification of all messages, and the check of those that come in.
-- `messages`: a recording as messages.
+- `messages`: a recording as messages; `offline`: all of it, for a page without kernel.
 - `details`: answers to what a page asks for: fields of one env, a whole column.
 - `bundle`: the built page of ``js/``.
 

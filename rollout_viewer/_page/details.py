@@ -1,9 +1,8 @@
-"""What a page asks for beside pictures, reward and ends: actions and data.
+"""Actions and data arrays, for a page that asks for them.
 
-Answers are messages (`_protocol` says of what form): of one env over a run of rows
-for the inspector, of one number over all envs for the timeline. Numbers go as they
-are up to a size; of larger arrays go their smallest, mean and largest. Reads a cache;
-knows nothing of widgets.
+Two answers, specified in `protocol`: one env over a run of rows for the inspector, and
+one number of all envs for the timeline. Numbers are sent as they are up to a size; of
+larger arrays the smallest, mean and largest.
 """
 
 from __future__ import annotations
@@ -21,30 +20,30 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._recording.reader import RecordingReader
     from rollout_viewer._recording.step_codec import Extras
 
     Array = npt.NDArray[Any]
 
-# Of one answer: few enough to be there at once, many enough to be asked for seldom.
+# Of one answer: few enough to arrive at once, many enough to be asked for seldom.
 MAX_ROWS = 1024
 MAX_BYTES = 256 * 1024
-# Arrays of more numbers than this are told by three: nobody reads as many.
+# Larger arrays are summarised by three numbers: more cannot be read on a page.
 MAX_NUMBERS = 1024
-# Bytes of all envs that are read for one answer: large arrays would hold up the pump.
+# Bytes of all envs that are read for one answer: more would delay other messages.
 MAX_READ_BYTES = 32 * 1024 * 1024
 COLUMN_ROWS = 8192
 COLUMN_BYTES = 512 * 1024
-# Rows that are looked at to learn what a recording holds.
-_NUM_LOOKS = 5
+# Rows that are sampled to learn what a recording holds.
+_NUM_SAMPLES = 5
 _MAX_SEGMENTS = 1000
 
 
 class FieldCatalog:
-    """What the manifest tells of one recording beside its pictures.
+    """Which arrays a recording holds beside pictures and rewards, for its manifest.
 
-    Cheap to ask again: what was learned of rows stays, and new rows are looked at
-    where the recording has grown.
+    Cheap to ask again: what was learned of rows is kept, and only new rows are
+    sampled.
     """
 
     def __init__(self) -> None:
@@ -53,13 +52,13 @@ class FieldCatalog:
         self._fields: dict[str, dict[str, Any]] = {}
         self._segments: list[list[Any]] = []
 
-    def told(self, cache: FrameCache) -> dict[str, Any]:
+    def describe(self, cache: RecordingReader) -> dict[str, Any]:
         """Return ``data``, ``meanings`` and ``segments`` of the manifest."""
-        session = str(cache._recording.meta.get("session", ""))
+        session = cache.session
         if session != self._session:
             self._session, self._num_rows, self._fields = session, 0, {}
         if cache.num_rows != self._num_rows:
-            self._look(cache)
+            self._sample(cache)
             self._num_rows = cache.num_rows
         meanings = cache.metadata.get("action_meanings")
         return {
@@ -68,15 +67,15 @@ class FieldCatalog:
             "segments": self._segments,
         }
 
-    def _look(self, cache: FrameCache) -> None:
+    def _sample(self, cache: RecordingReader) -> None:
         last = cache.num_rows - 1
-        # A recording that grows has mostly been looked at.
-        looks = _NUM_LOOKS if self._num_rows < 2 else 2
-        for row in {int(row) for row in np.linspace(max(last, 0), 0, looks)}:
+        # Most of a growing recording was sampled before.
+        samples = _NUM_SAMPLES if self._num_rows < 2 else 2
+        for row in {int(row) for row in np.linspace(max(last, 0), 0, samples)}:
             try:
                 extras = _extras(cache, row)
             except RecordingError:
-                continue  # told where somebody looks at that row
+                continue  # reported when that row is inspected
             for name, array in extras.items():
                 self._fields.setdefault(
                     name,
@@ -89,12 +88,12 @@ class FieldCatalog:
         self._segments = _segments(cache)
 
 
-def _segments(cache: FrameCache) -> list[list[Any]]:
+def _segments(cache: RecordingReader) -> list[list[Any]]:
     """Return [name, start, stop] of runs of rows that belong to a segment.
 
-    Env 0 stands for all: a segment is what episodes carry that began inside it.
+    Those of env 0: episodes of all envs that begin inside a segment belong to it.
     """
-    rows = cache._recording.rows
+    rows = cache.recording.rows
     runs: list[list[Any]] = []
     if rows is None or not rows.num_envs:
         return runs
@@ -108,7 +107,7 @@ def _segments(cache: FrameCache) -> list[list[Any]]:
     return runs[:_MAX_SEGMENTS]
 
 
-def details_message(cache: FrameCache, env: int, start: int) -> Message:
+def details_message(cache: RecordingReader, env: int, start: int) -> Message:
     """Return the answer to ``inspect``: all data of an env from row `start` on."""
     stop = min(start + MAX_ROWS, cache.num_rows)
     found = _Fields()
@@ -125,7 +124,7 @@ def details_message(cache: FrameCache, env: int, start: int) -> Message:
                     found.num_read += values.nbytes
                     found.add(name, row - start, values[env])
         except RecordingError as error:
-            # What comes before it is shown; the rest of its block is not asked again.
+            # What comes before it is shown; the rest of its block is not read again.
             fault, stop = str(error), max(row, min(stop, row - row % 32 + 32))
     else:
         stop = start
@@ -141,7 +140,9 @@ def details_message(cache: FrameCache, env: int, start: int) -> Message:
     return Message(content, found.buffers())
 
 
-def _of_row(cache: FrameCache, row: int, led_to: int) -> Iterator[tuple[str, Array]]:
+def _of_row(
+    cache: RecordingReader, row: int, led_to: int
+) -> Iterator[tuple[str, Array]]:
     if led_to >= 0 and (action := _extras(cache, led_to).get(ACTION)) is not None:
         yield ACTION, action
     for name, values in _extras(cache, row).items():
@@ -149,8 +150,8 @@ def _of_row(cache: FrameCache, row: int, led_to: int) -> Iterator[tuple[str, Arr
             yield name, values
 
 
-def _extras(cache: FrameCache, row: int) -> Extras:
-    recording = cache._recording
+def _extras(cache: RecordingReader, row: int) -> Extras:
+    recording = cache.recording
     return recording.extras(row) if 0 <= row < cache.num_rows else {}
 
 
@@ -208,7 +209,7 @@ def _as_sent(value: Array) -> Array:
 
 
 def all_details(
-    cache: FrameCache, start: int, stop: int, envs: Sequence[int] | None = None
+    cache: RecordingReader, start: int, stop: int, envs: Sequence[int] | None = None
 ) -> Iterator[Message]:
     """Yield the details of rows ``start..stop``, env after env; None: all envs."""
     for env in range(cache.num_envs) if envs is None else envs:
@@ -221,8 +222,10 @@ def all_details(
             yield message
 
 
-def column_message(cache: FrameCache, name: str, index: int, start: int) -> Message:
-    """Return the answer to ``column_message``: one number of a data array, of all envs.
+def column_message(
+    cache: RecordingReader, name: str, index: int, start: int
+) -> Message:
+    """Return the answer to ``column``: one number of a data array, of all envs.
 
     Args:
         cache: The recording.
@@ -250,10 +253,12 @@ def column_message(cache: FrameCache, name: str, index: int, start: int) -> Mess
     return Message(content, [values.astype("<f4").tobytes()])
 
 
-def _fill(cache: FrameCache, name: str, index: int, start: int, values: Array) -> int:
-    """Put the numbers where they are known; return how many rows are done.
+def _fill(
+    cache: RecordingReader, name: str, index: int, start: int, values: Array
+) -> int:
+    """Write the numbers that are known; return how many rows are done.
 
-    An action stands at the row that chose it.
+    An action is that of the row where it was chosen.
     """
     stop = start + len(values)
     led_to = cache.led_to(start, stop) if name == ACTION else None
@@ -275,7 +280,7 @@ def _fill(cache: FrameCache, name: str, index: int, start: int, values: Array) -
     return len(values)
 
 
-def _numbers(cache: FrameCache, row: int, name: str, index: int) -> Array | None:
+def _numbers(cache: RecordingReader, row: int, name: str, index: int) -> Array | None:
     array = _extras(cache, row).get(name)
     if array is None:
         return None

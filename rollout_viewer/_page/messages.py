@@ -4,38 +4,30 @@ from __future__ import annotations
 
 import json
 import struct
-import warnings
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from rollout_viewer._errors import (
     RecordingError,
-    RolloutViewerWarning,
-    RowError,
 )
 from rollout_viewer._frames.chunk import CHUNK_ROWS, absent, join, parse
-from rollout_viewer._frames.decoder import ChunkDecoder
-from rollout_viewer._frames.encoder import ChunkEncoder, Scratch
 from rollout_viewer._page.protocol import PROTOCOL, Message
+from rollout_viewer._version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from rollout_viewer._cache.cache import FrameCache
-    from rollout_viewer._recording.live import AnyRecording
+    from rollout_viewer._recording.base import Recording
+    from rollout_viewer._recording.reader import RecordingReader
 
 
 _CHUNK_HEAD = struct.Struct("<III")
-# Chrome's page and the server pass messages of this size fastest (PEERS.md).
-EXPORT_MESSAGE_BYTES = 1_000_000
 
 
 # -- kernel to page
 
 
 def build_manifest(
-    cache: FrameCache,
+    cache: RecordingReader,
     *,
     title: str,
     dump_folder: str | None = None,
@@ -47,18 +39,16 @@ def build_manifest(
     is_live: bool | None = None,
     follow: bool = False,
     groups: Sequence[Sequence[Any]] = (),
-    about: Mapping[str, Any] | None = None,
+    fields: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the manifest of a recording; `slots` chooses and orders its pictures."""
-    from rollout_viewer._version import __version__
-
-    recording = cache._recording
+    recording = cache.recording
     chosen = range(len(recording.slots)) if slots is None else slots
     return {
         "kind": "manifest",
         "protocol": PROTOCOL,
         "version": __version__,
-        "session": str(recording.meta.get("session", "")),
+        "session": cache.session,
         "num_rows": cache.num_rows if num_rows is None else num_rows,
         "first_row": max(first_row, cache.first_row),
         "num_envs": cache.num_envs,
@@ -81,13 +71,13 @@ def build_manifest(
         "dump_folder": dump_folder,
         "columns": columns,
         "groups": [list(group) for group in groups],
-        **(about or {}),
+        **(fields or {}),
     }
 
 
 def data_message(
     seq: int,
-    cache: FrameCache,
+    cache: RecordingReader,
     start: int,
     stop: int,
     chunks: Iterable[tuple[int, int, bytes]],
@@ -107,32 +97,32 @@ def data_message(
     )
 
 
-# What is told of episodes at once; a message of 10,000 has some 200 kB.
+# Episodes in one message; 10,000 of them take some 200 kB.
 EPISODES_AT_ONCE = 10_000
 
 
 def annotations_message(
-    cache: FrameCache, start: int, bookmarks: dict[int, str] | None
+    cache: RecordingReader, start: int, bookmarks: dict[int, str] | None
 ) -> tuple[dict[str, Any], int]:
-    """Return the fields of a `data` message that tell of episodes and bookmarks.
+    """Return the fields of a `data` message for episodes and bookmarks that changed.
 
     Args:
         cache: The recording.
-        start: How much of what is known of episodes was told before.
-        bookmarks: Those that were told before; None: nothing was.
+        start: How much of what is known of episodes was sent before.
+        bookmarks: Those that were sent before; None: none.
 
     Returns:
-        The fields, none where there is no news, and `start` for the next.
+        The fields, none where nothing changed, and `start` of the next call.
     """
     fields: dict[str, Any] = {}
     now = cache.bookmarks
     if now != (bookmarks or {}):
         fields["bookmarks"] = {str(row): note for row, note in now.items()}
-    rows = cache._recording.rows
+    rows = cache.recording.rows
     if rows is None or rows.num_told <= start:
         return fields, start
     stop = min(rows.num_told, start + EPISODES_AT_ONCE)
-    # Most episodes of a segment have the same to tell.
+    # Most episodes of a segment have the same info.
     number_of: dict[str, int] = {}
     infos: list[dict[str, Any]] = []
     episodes: list[list[int]] = []
@@ -145,9 +135,9 @@ def annotations_message(
     return {**fields, "infos": infos, "episodes": episodes}, stop
 
 
-def step_buffers(cache: FrameCache, start: int, stop: int) -> list[bytes]:
+def step_buffers(cache: RecordingReader, start: int, stop: int) -> list[bytes]:
     """Return the four step buffers of a `data` message."""
-    rows = cache._recording.rows
+    rows = cache.recording.rows
     if rows is None:
         return [b"", b"", b"", b""]
     return [
@@ -181,7 +171,7 @@ def decode_chunks(buffer: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 
 def piece_message(
-    recording: AnyRecording,
+    recording: Recording,
     block: int,
     slot: int,
     first: int,
@@ -192,7 +182,7 @@ def piece_message(
 
     A block without pictures of the slot gives ABSENT records, so that a page
     does not ask for it again; so does one that cannot be read, after `on_damage`.
-    The page takes no checksum: what it is sent was checked here.
+    The page checks no checksum: what it is sent was checked here.
     """
     count = min(num_rows - block * CHUNK_ROWS, CHUNK_ROWS)
     if first >= count:
@@ -212,120 +202,3 @@ def piece_message(
         on_damage(error)
     info = recording.slots[slot]
     return absent(info.height, info.width, first, count - first)
-
-
-def recording_messages(
-    cache: FrameCache,
-    start: int = 0,
-    stop: int | None = None,
-    envs: Sequence[int] | None = None,
-    every: int = 1,
-    *,
-    title: str = "",
-    columns: int | None = None,
-    fps: float | None = None,
-    groups: Sequence[Sequence[Any]] = (),
-    about: Mapping[str, Any] | None = None,
-) -> Iterator[Message]:
-    """Yield the manifest and data of rows ``start..stop``, for a page without kernel.
-
-    Rows keep their numbers and step data is complete, so that returns and steps
-    are right; pictures are of the chosen rows and envs. With `every` > 1 the
-    pictures between stay those of every n-th row.
-
-    Raises:
-        RowError: No such rows or envs.
-    """
-    stop = cache.num_rows if stop is None else min(stop, cache.num_rows)
-    if every < 1:
-        raise ValueError(f"rollout_viewer: expected every >= 1, got {every!r}.")
-    if not 0 <= start < stop:
-        raise RowError(
-            f"rollout_viewer: expected rows within 0..{cache.num_rows}, got "
-            f"{start}..{stop}. Record something first, or choose other rows."
-        )
-    recording = cache._recording
-    unknown = sorted(set(envs or ()) - set(cache.pictured_envs))
-    if unknown:
-        raise RowError(
-            f"rollout_viewer: expected envs in {list(cache.pictured_envs)}, got "
-            f"{unknown}."
-        )
-    slots = [
-        slot
-        for slot, info in enumerate(recording.slots)
-        if envs is None or info.env in set(envs)
-    ]
-    yield Message(
-        build_manifest(
-            cache,
-            title=title,
-            columns=columns,
-            fps=fps,
-            groups=groups,
-            about=about,
-            slots=slots,
-            first_row=start,
-            num_rows=stop,
-            is_live=False,
-        ),
-        [],
-    )
-    first = data_message(0, cache, 0, stop, [], num_rows=stop)
-    told, known = annotations_message(cache, 0, None)
-    first.content.update(told)
-    yield first
-    group: list[tuple[int, int, bytes]] = []
-    seq, size = 1, 0
-    while (more := annotations_message(cache, known, cache.bookmarks))[0]:
-        known = more[1]
-        one = data_message(seq, cache, stop, stop, [], num_rows=stop)
-        one.content.update(more[0])
-        yield one
-        seq += 1
-    damage: list[RecordingError] = []
-    for block in range(start // CHUNK_ROWS, -(-stop // CHUNK_ROWS)):
-        for number, slot in enumerate(slots):
-            chunk = piece_message(
-                recording, block, slot, 0, cache.num_rows, damage.append
-            )
-            assert chunk is not None
-            count = min(stop - block * CHUNK_ROWS, CHUNK_ROWS)
-            chunk = (
-                _thin(chunk, count, every) if every > 1 else join([chunk], stop=count)
-            )
-            group.append((block, number, chunk))
-            size += len(chunk)
-            if size >= EXPORT_MESSAGE_BYTES:
-                yield data_message(seq, cache, stop, stop, group, num_rows=stop)
-                group, seq, size = [], seq + 1, 0
-    if group:
-        yield data_message(seq, cache, stop, stop, group, num_rows=stop)
-    if damage:
-        warnings.warn(
-            f"to_html: expected an intact recording, got {len(damage)} damaged chunks, "
-            f"which are shown as missing. The first: {damage[0]}",
-            RolloutViewerWarning,
-            stacklevel=2,
-        )
-
-
-def _thin(chunk: bytes, count: int, every: int) -> bytes:
-    """Return the first `count` records with every n-th picture, repeated between."""
-    parsed = parse(chunk)
-    reader = ChunkDecoder(parsed)
-    scratch = Scratch(parsed.height, parsed.width)
-    encoder = ChunkEncoder(parsed.height, parsed.width, scratch)
-    frame = np.empty((parsed.height, parsed.width, 3), np.uint8)
-    has_any = False
-    for index in range(count):
-        # A block's first picture is always kept: its chunk must stand alone.
-        if not reader.is_shown(index):
-            encoder.skip()
-        elif index % every == 0 or not has_any:
-            reader.read(index, frame)
-            encoder.add(frame)
-            has_any = True
-        else:
-            encoder.repeat()
-    return encoder.seal()

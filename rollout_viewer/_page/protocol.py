@@ -1,15 +1,15 @@
-"""What the kernel and the page say to each other, version 1.
+"""The messages between kernel and page, version 1.
 
 Every message is a JSON object with a `kind`, and binary buffers beside it.
 Traits carry only what Python owns (`playhead`, `playing`, `speed`, `loop`,
 `selection`, `bookmarks`, and `_observed`, the names of those that Python
-watches). Everything that was recorded travels here.
+observes). Everything that was recorded travels here.
 
 The page starts: `hello` -> `manifest` -> `data`, `data`, ... The kernel sends
 without being asked, oldest first, what is around the playhead before the rest,
 and the newest rows as they are recorded; each `data` is acknowledged. The page
-asks for what it lacks (`need`). The same messages, in the same order, stand in
-an HTML export, so a page without a kernel runs the same code.
+asks for what it lacks (`need`). The same messages, in the same order, are in an
+HTML export, so that a page without a kernel runs the same code.
 
 Terms: a *slot* is one picture of a row: an env and a camera, numbered from 0 in
 the manifest's order. A *block* is the chunk number: rows `32 * block` up to
@@ -28,11 +28,11 @@ Kernel to page::
               fps           rows a second at speed 1
               slots         [{env, camera, height, width, shared}, ...]; may grow.
                             shared: one picture of the whole simulation
-              is_live       true while somebody may still record
+              is_live       true while rows may still come
               follow        true if the page begins at the newest row and stays
                             there: the viewer was made before anything was recorded
               num_lost      pictures that could not be kept
-              num_evicted   pictures that made room for newer ones
+              num_evicted   pictures that were deleted for newer ones
               title         str shown in the head of the viewer
               dump_folder   str, where dumps go; null in an HTML export
               columns       tiles across, or null to fit them
@@ -61,13 +61,13 @@ Kernel to page::
               buffers[3]    u32 (count, num_envs)  env_step
               buffers[4]    chunks and pieces of chunks, each:
                             u32 block, u32 slot, u32 num_bytes, the bytes
-                            (_codec.py), zero bytes up to a multiple of 4
+                            (_frames/chunk.py), zero bytes up to a multiple of 4
               Step rows come in order, each once after a hello. Of a chunk that
               grows come pieces, in order. A whole chunk replaces its pieces.
     job       job           the page's own number of a dump or download
               state         "running" | "done" | "failed" | "cancelled"
               progress      0..1
-              message       str, for people
+              message       str, to be shown
               paths         [str], where the files are, when done
     file      job, name, mime, offset, total, buffers[0]: bytes of a download
     details   env, start, count
@@ -83,12 +83,12 @@ Kernel to page::
     goto      row           Python set the playhead to the value that it has there
                             already; the page may have moved on
     stats                   asks what the page counted; answered with `stats`
-    error     message       something failed in the kernel; shown to people
+    error     message       something failed in the kernel; shown on the page
 
 Page to kernel::
 
     hello     protocol, version
-              page          str, tells this page from another
+              page          str, identifies this page
               beginning     1, 2, ...: how often this page has asked for everything.
                             Repeated until the manifest comes, since a running cell
                             may hold up the first; one that is known is ignored
@@ -99,10 +99,10 @@ Page to kernel::
               start, stop   rows, stop exclusive
     download  job, format, start, stop      answered with `file`s
     cancel    job
-    bookmark  row, note     the row's bookmark gets this note; that it is one, and
-                            that it is none any more, the trait tells
+    bookmark  row, note     the row's bookmark gets this note; the trait `bookmarks`
+                            says which rows have one
     label     env, episode, labels
-                            {name: value}; null takes a label away
+                            {name: value}; null removes a label
     inspect   env, start    answered with one `details`
     column    name, index, start
                             answered with one `column`: the number at that place of
@@ -115,7 +115,17 @@ both languages.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import (
+    Any,
+    Literal,
+    NamedTuple,
+    TypeAlias,
+    TypedDict,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from rollout_viewer._errors import (
     ProtocolError,
@@ -134,22 +144,127 @@ class Message(NamedTuple):
 # -- page to kernel
 
 
-_FIELDS: dict[str, dict[str, type]] = {
-    "hello": {"protocol": int, "version": str, "page": str, "beginning": int},
-    "ack": {"seq": int},
-    "need": {"chunks": list},
-    "dump": {"job": int, "formats": list, "start": int, "stop": int},
-    "download": {"job": int, "format": str, "start": int, "stop": int},
-    "cancel": {"job": int},
-    "bookmark": {"row": int, "note": str},
-    "label": {"env": int, "episode": int, "labels": dict},
-    "inspect": {"env": int, "start": int},
-    "column": {"name": str, "index": int, "start": int},
-    "stats": {"counts": dict},
-}
+class HelloMessage(TypedDict):
+    """A page begins, or begins anew."""
+
+    kind: Literal["hello"]
+    protocol: int
+    version: str
+    page: str
+    beginning: int
 
 
-def check(content: Any) -> dict[str, Any]:
+class AckMessage(TypedDict):
+    """Everything up to `seq` has arrived."""
+
+    kind: Literal["ack"]
+    seq: int
+
+
+class NeedMessage(TypedDict):
+    """Chunks that the page lacks: [block, slot, records that it has]."""
+
+    kind: Literal["need"]
+    chunks: list[Any]
+
+
+class DumpMessage(TypedDict):
+    """Write rows through the logger."""
+
+    kind: Literal["dump"]
+    job: int
+    formats: list[str]
+    start: int
+    stop: int
+
+
+class DownloadMessage(TypedDict):
+    """Send rows as a file."""
+
+    kind: Literal["download"]
+    job: int
+    format: str
+    start: int
+    stop: int
+
+
+class CancelMessage(TypedDict):
+    """Stop a dump or a download."""
+
+    kind: Literal["cancel"]
+    job: int
+
+
+class BookmarkMessage(TypedDict):
+    """The note of a row's bookmark."""
+
+    kind: Literal["bookmark"]
+    row: int
+    note: str
+
+
+class LabelMessage(TypedDict):
+    """Labels of an episode; None removes one."""
+
+    kind: Literal["label"]
+    env: int
+    episode: int
+    labels: dict[str, Any]
+
+
+class InspectMessage(TypedDict):
+    """All data of an env from a row on."""
+
+    kind: Literal["inspect"]
+    env: int
+    start: int
+
+
+class ColumnMessage(TypedDict):
+    """One number of a data array, of all envs, from a row on."""
+
+    kind: Literal["column"]
+    name: str
+    index: int
+    start: int
+
+
+class StatsMessage(TypedDict):
+    """What the page counted."""
+
+    kind: Literal["stats"]
+    counts: dict[str, float]
+
+
+PageMessage: TypeAlias = (
+    HelloMessage
+    | AckMessage
+    | NeedMessage
+    | DumpMessage
+    | DownloadMessage
+    | CancelMessage
+    | BookmarkMessage
+    | LabelMessage
+    | InspectMessage
+    | ColumnMessage
+    | StatsMessage
+)
+
+
+def _fields() -> dict[str, dict[str, type]]:
+    """Return kind -> field -> the type that its value must be of."""
+    found = {}
+    for message in get_args(PageMessage):
+        hints = get_type_hints(message)
+        (kind,) = get_args(hints.pop("kind"))
+        found[kind] = {name: get_origin(hint) or hint for name, hint in hints.items()}
+    return found
+
+
+_FIELDS = _fields()
+
+
+def check(content: Any) -> PageMessage:
     """Return a message of the page if it is one.
 
     Raises:
@@ -168,5 +283,4 @@ def check(content: Any) -> dict[str, Any]:
                 f"rollout_viewer: expected {content['kind']}.{name} to be "
                 f"{type_.__name__}, got {content.get(name)!r:.100}. Reload the page."
             )
-    assert isinstance(content, dict)
-    return content
+    return cast("PageMessage", content)

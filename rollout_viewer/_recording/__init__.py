@@ -1,6 +1,8 @@
 """Rows and chunks in one file, written and read.
 
-A recording is asked through the protocol in `base`, wherever its rows come from:
+A recording is asked through the protocol in `base`, wherever its rows come from;
+a picture of a row is known by its `slot`.
+
 
 - `live`: it is being recorded here. `file`: read while another process may write it.
   `joined`: several files side by side.

@@ -9,25 +9,50 @@ those of the file's table of episodes. Knows no pictures and no page.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from rollout_viewer._errors import ReadOnlyError, RecordingError, RecordingLockedError
 from rollout_viewer._recording.database import amend
+from rollout_viewer._recording.episode import Episode
 from rollout_viewer._recording.lock import describe_writer, locked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.statements import Statement
 
+    AnyEpisode: TypeAlias = "Episode | tuple[int, int]"
+
 
 class AnnotationChange(NamedTuple):
-    """Marks that are set, and those that go (None)."""
+    """Annotations that are set, and those that are removed (None).
+
+    Attributes:
+        bookmarks: Row -> note.
+        labels: (env, episode index) -> label -> value.
+    """
 
     bookmarks: Mapping[int, str | None] = {}
     labels: Mapping[tuple[int, int], Mapping[str, Any]] = {}
+
+    def part(self, first_env: int, num_envs: int, num_rows: int) -> AnnotationChange:
+        """Return what concerns one of several recordings that are read as one.
+
+        Args:
+            first_env: Number of its env 0 among all envs.
+            num_envs: Its envs.
+            num_rows: Its rows.
+        """
+        return AnnotationChange(
+            {row: note for row, note in self.bookmarks.items() if row < num_rows},
+            {
+                (env - first_env, index): labels
+                for (env, index), labels in self.labels.items()
+                if first_env <= env < first_env + num_envs
+            },
+        )
 
 
 def jsonable(value: Any) -> Any:
@@ -108,3 +133,24 @@ def write_annotations(change: AnnotationChange, path: Path) -> None:
             f"only be read ({error.__cause__ or error}). Make it and its folder yours, "
             "or save() a copy and mark that."
         ) from error
+
+
+def label_texts(labels: Mapping[str, Any]) -> list[str]:
+    """Return labels as text: ``["failure", "grasps=2"]``."""
+    return [
+        name if value is True else f"{name}={value}" for name, value in labels.items()
+    ]
+
+
+def episode_keys(
+    episode: AnyEpisode | Iterable[AnyEpisode],
+) -> Iterator[tuple[int, int]]:
+    """Give (env, index) of each episode that `episode` names."""
+    if isinstance(episode, Episode):
+        yield episode.env, episode.index
+    elif isinstance(episode, tuple) and [*map(type, episode)] == [int, int]:
+        yield episode
+    else:
+        for one in episode:
+            assert not isinstance(one, int)
+            yield from episode_keys(one)

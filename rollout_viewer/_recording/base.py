@@ -1,21 +1,127 @@
-"""What every recording answers, wherever its rows come from."""
+"""What every recording answers, wherever its rows come from.
+
+The live one (`live`), one in a file that another process may be writing (`file`), and
+several side by side (`joined`) have nothing in common but this.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from pathlib import Path
+
+    from rollout_viewer._recording.annotations import AnnotationChange
+    from rollout_viewer._recording.rows import Rows
+    from rollout_viewer._recording.slot import Slot
+    from rollout_viewer._recording.step_codec import Extras
 
 
-class Slot(NamedTuple):
-    """One picture of a row: which env and camera, and how large."""
+class Recording(Protocol):
+    """Rows, chunks and annotations. Any thread may ask.
 
-    env: int
-    camera: str
-    height: int
-    width: int
-    # One picture of all envs; `env` is then 0.
-    is_shared: bool = False
+    Attributes:
+        path: The file; of several, the first.
+        rows: Step data; None before the first row.
+        slots: What is pictured, in the order in which it first was.
+        meta: JSON values by key: fps, metadata, session, bookmarks, ...
+        is_closed: No row will be added through this object.
+    """
+
+    path: Path
+    rows: Rows | None
+    slots: list[Slot]
+    meta: dict[str, Any]
+    is_closed: bool
 
     @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) in pixels."""
-        return self.height, self.width
+    def paths(self) -> list[Path]:
+        """All files; more than one of a joined recording."""
+        ...
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this process writes it."""
+        ...
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether its file is deleted with this object."""
+        ...
+
+    @property
+    def num_lost(self) -> int:
+        """Pictures that could not be kept."""
+        ...
+
+    @property
+    def num_evicted(self) -> int:
+        """Pictures that were deleted to make room for newer ones."""
+        ...
+
+    @property
+    def num_annotations(self) -> int:
+        """How often something became known of an episode."""
+        ...
+
+    @property
+    def picture_nbytes(self) -> int:
+        """Bytes of all chunks."""
+        ...
+
+    @property
+    def state_nbytes(self) -> int:
+        """Bytes that the open block takes in memory."""
+        ...
+
+    def refresh(self) -> bool:
+        """Read what another process has added; return whether anything was."""
+        ...
+
+    def first_row_of(self, slot: int) -> int:
+        """Return the slot's first row whose picture was not evicted."""
+        ...
+
+    def chunk(self, block: int, slot: int, first: int = 0) -> bytes | None:
+        """Return the chunk, or of an open one the records from `first` on."""
+        ...
+
+    def extras(self, row: int) -> Extras:
+        """Return action and data of a row, by name."""
+        ...
+
+    def extras_of(self, block: int) -> bytes | None:
+        """Return the stored actions and data of a sealed block; None: it has none."""
+        ...
+
+    def pin(
+        self, start: int, stop: int, envs: Collection[int] | None
+    ) -> Callable[[], object]:
+        """Keep rows of envs (None: all) from eviction until the result is called."""
+        ...
+
+    def annotate(self, change: AnnotationChange) -> None:
+        """Apply a change of annotations, here and in the file.
+
+        Raises:
+            ReadOnlyError: The file cannot be written.
+            RecordingLockedError: Another process is writing it.
+        """
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write a complete copy to `path`, which appears whole or not at all."""
+        ...
+
+    def flush(self) -> None:
+        """Write everything; a copy of the file is then complete."""
+        ...
+
+    def close(self) -> None:
+        """End it, or stop following; what is there stays readable."""
+        ...
+
+    def release(self) -> None:
+        """Free file handles; nothing can be read afterwards."""
+        ...

@@ -31,7 +31,8 @@ from rollout_viewer._frames.chunk import (
     parse,
 )
 from rollout_viewer._frames.decoder import ChunkDecoder
-from rollout_viewer._frames.encoder import MAX_DECODES, Scratch
+from rollout_viewer._frames.encoder import MAX_DECODES
+from rollout_viewer._frames.scratch import Scratch
 from rollout_viewer._recording.database import checkpoint
 from rollout_viewer._recording.file import FileRecording
 from rollout_viewer._recording.lock import locked
@@ -140,7 +141,9 @@ def repack_chunk(chunk: Chunk, scratch: Scratch) -> bytes:
     kinds, records = list(chunk.kinds), [bytes(record) for record in chunk.records]
     for index, kind, found in zip(indices, _cheapest(options), options, strict=True):
         kinds[index], records[index] = kind, found[kind]
-    return pack(chunk.height, chunk.width, chunk.first, kinds, records, chunk.late_row)
+    return pack(
+        chunk.height, chunk.width, chunk.first, kinds, records, chunk.repeated_row
+    )
 
 
 def _cheapest(options: Sequence[Mapping[int, bytes]]) -> list[int]:
@@ -232,5 +235,5 @@ def _pictures(
     found = []
     for index in range(len(chunk.kinds)):
         is_shown = reader.read(index, frame)
-        found.append((is_shown, chunk.is_late(index), frame.tobytes()))
+        found.append((is_shown, chunk.is_repeated(index), frame.tobytes()))
     return found

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from rollout_viewer._recording.live import AnyRecording
+    from rollout_viewer._recording.base import Recording
     from rollout_viewer._recording.rows import Rows
 
 
 def write_copy(
-    source: AnyRecording,
+    source: Recording,
     path: Path,
     num_blocks: int,
     num_slots: int,

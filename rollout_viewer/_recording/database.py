@@ -32,9 +32,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import RecordingError
-from rollout_viewer._recording.base import Slot
+from rollout_viewer._recording.slot import Slot
 from rollout_viewer._recording.statements import (
-    _RUN_BLOCKS,
+    RUN_BLOCKS,
     Statement,
     Tail,
     meta_statement,
@@ -317,7 +317,7 @@ class DatabaseReader:
         Blocks before it may come with them: what began as a row of one block may
         have become one of many since.
         """
-        first_block -= first_block % _RUN_BLOCKS
+        first_block -= first_block % RUN_BLOCKS
         return self._query(
             "SELECT block, data FROM steps WHERE block >= ? ORDER BY block",
             (first_block,),

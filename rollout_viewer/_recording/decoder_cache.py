@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from rollout_viewer._recording.live import AnyRecording
+    from rollout_viewer._recording.base import Recording
 
     Frame = npt.NDArray[np.uint8]
 
@@ -44,7 +44,7 @@ class DecoderCache:
         self._entries: OrderedDict[tuple[int, int], _Entry] = OrderedDict()
         self._used_bytes = 0
 
-    def read(self, recording: AnyRecording, row: int, slot: int, out: Frame) -> None:
+    def read(self, recording: Recording, row: int, slot: int, out: Frame) -> None:
         block, index = divmod(row, CHUNK_ROWS)
         with self._lock:
             is_gone = row < recording.first_row_of(slot)
@@ -54,15 +54,15 @@ class DecoderCache:
             else:
                 reader.read(index, out)
 
-    def is_shown(self, recording: AnyRecording, row: int, slot: int) -> bool:
+    def is_shown(self, recording: Recording, row: int, slot: int) -> bool:
         return self._asked(recording, row, slot, ChunkDecoder.is_shown)
 
-    def has_picture(self, recording: AnyRecording, row: int, slot: int) -> bool:
+    def has_picture(self, recording: Recording, row: int, slot: int) -> bool:
         return self._asked(recording, row, slot, ChunkDecoder.has_picture)
 
     def _asked(
         self,
-        recording: AnyRecording,
+        recording: Recording,
         row: int,
         slot: int,
         question: Callable[[ChunkDecoder, int], bool],
@@ -80,7 +80,7 @@ class DecoderCache:
             self._used_bytes = 0
 
     def _reader(
-        self, recording: AnyRecording, block: int, slot: int, index: int
+        self, recording: Recording, block: int, slot: int, index: int
     ) -> ChunkDecoder | None:
         key = block, slot
         entry = self._entries.get(key)

@@ -17,8 +17,8 @@ from rollout_viewer._frames.chunk import CHUNK_ROWS
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from rollout_viewer._recording.base import Slot
     from rollout_viewer._recording.rows import Rows
+    from rollout_viewer._recording.slot import Slot
 
 Keep = Literal["all", "latest"]
 # Pages of the file's indexes, and of step data that comes before the next block.

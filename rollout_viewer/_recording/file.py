@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import RecordingError, RolloutViewerWarning
 from rollout_viewer._frames.chunk import CHUNK_ROWS, absent, join
-from rollout_viewer._recording.annotations import apply_annotations as apply_marks
-from rollout_viewer._recording.annotations import write_annotations as write_marks
+from rollout_viewer._recording.annotations import apply_annotations, write_annotations
 from rollout_viewer._recording.copy import write_copy
 from rollout_viewer._recording.database import (
     DatabaseReader,
     checkpoint,
     has_side_files,
 )
-from rollout_viewer._recording.lock import read_only
 from rollout_viewer._recording.rows import Rows
 from rollout_viewer._recording.statements import (
     Tail,
@@ -33,10 +31,11 @@ from rollout_viewer._recording.step_codec import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from rollout_viewer._recording.annotations import AnnotationChange
-    from rollout_viewer._recording.base import Slot
+    from rollout_viewer._recording.slot import Slot
     from rollout_viewer._recording.step_codec import Extras
 
 
@@ -52,7 +51,6 @@ class FileRecording:
 
     is_temporary = False
     is_mine = False
-    fault = None
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -180,31 +178,30 @@ class FileRecording:
             data = self._reader.extras_of(block)
             return self._decoded.get(block, data, where)[offset] if data else {}
 
-    def mark(self, change: AnnotationChange) -> None:
+    def annotate(self, change: AnnotationChange) -> None:
         """Bring marks into the file, which nobody else may be writing.
 
         Raises:
             RecordingLockedError: Somebody is.
             ReadOnlyError: It cannot be written.
         """
-        write_marks(change, self.path)
+        write_annotations(change, self.path)
         if not self.refresh():  # of a handle that was closed
-            apply_marks(change, self.meta, self.rows)
+            apply_annotations(change, self.meta, self.rows)
 
     @property
-    def num_marks(self) -> int:
+    def paths(self) -> list[Path]:
+        """The file."""
+        return [self.path]
+
+    @property
+    def num_annotations(self) -> int:
         """How often something became known of an episode."""
         return self.rows.num_told if self.rows is not None else 0
 
-    def append(self, *_: Any, **__: Any) -> list[tuple[int, int]]:
-        """Refuse: the file is another's."""
-        raise read_only(self.path)
-
-    describe_episode = set_meta = clear = append
-
-    def slot(self, *_: Any) -> int:
-        """Refuse: the file is another's."""
-        raise read_only(self.path)
+    def pin(self, *_: Any) -> Callable[[], object]:
+        """Do nothing: who writes the file decides what is evicted."""
+        return lambda: None
 
     def flush(self) -> None:
         """Nothing to write."""

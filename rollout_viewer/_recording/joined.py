@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from rollout_viewer._errors import ShapeError
 from rollout_viewer._frames.chunk import CHUNK_ROWS, absent, join
-from rollout_viewer._recording.annotations import AnnotationChange
-from rollout_viewer._recording.annotations import apply_annotations as apply_marks
+from rollout_viewer._recording.annotations import AnnotationChange, apply_annotations
 from rollout_viewer._recording.copy import write_copy
 from rollout_viewer._recording.file import FileRecording
-from rollout_viewer._recording.lock import read_only, this_process
+from rollout_viewer._recording.lock import this_process
 from rollout_viewer._recording.rows import IDLE, Rows
 from rollout_viewer._recording.statements import (
     Statement,
@@ -32,11 +31,29 @@ from rollout_viewer._recording.statements import (
 from rollout_viewer._recording.step_codec import pack_columns, pack_extras
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from rollout_viewer._recording.base import Slot
+    from rollout_viewer._recording.slot import Slot
     from rollout_viewer._recording.step_codec import Extras
+
+
+class Annotated(Protocol):
+    """Rows of envs that take annotations: a recording, or a cache over one."""
+
+    @property
+    def num_rows(self) -> int:
+        """Rows so far."""
+        ...
+
+    @property
+    def num_envs(self) -> int:
+        """Environments."""
+        ...
+
+    def annotate(self, change: AnnotationChange) -> None:
+        """Apply a change of annotations."""
+        ...
 
 
 class JoinedRecording:
@@ -46,6 +63,8 @@ class JoinedRecording:
 
     Args:
         paths: The files, at least one.
+        originals: First env -> where a file is a copy of another recording, which is
+            annotated as well.
 
     Raises:
         RecordingError: One is no recording, or a newer one.
@@ -53,10 +72,12 @@ class JoinedRecording:
 
     is_temporary = False
     is_mine = False
-    fault = None
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(
+        self, paths: Sequence[Path], originals: Mapping[int, Annotated] | None = None
+    ) -> None:
         self.paths = list(paths)
+        self._originals = dict(originals or {})
         self.path = self.paths[0]
         self.rows: Rows | None = None
         self.slots: list[Slot] = []
@@ -233,46 +254,36 @@ class JoinedRecording:
         rows = range(block * CHUNK_ROWS, (block + 1) * CHUNK_ROWS)
         return pack_extras([self.extras(row) for row in rows])
 
-    def mark(self, change: AnnotationChange) -> None:
-        """Bring marks into the files: a label into its env's, a bookmark into all.
+    def annotate(self, change: AnnotationChange) -> None:
+        """Apply a change in each file: a label in its env's, a bookmark in all.
 
         Raises:
-            RecordingLockedError: Somebody writes one of them.
+            RecordingLockedError: Another process is writing one of them.
             ReadOnlyError: One cannot be written.
         """
         for first, member in zip(self._first_envs, self._members, strict=True):
             if member.rows is None:
                 continue
             num_rows, num_envs = member.rows.num_rows, member.rows.num_envs
-            mine = AnnotationChange(
-                {r: note for r, note in change.bookmarks.items() if r < num_rows},
-                {
-                    (env - first, index): labels
-                    for (env, index), labels in change.labels.items()
-                    if first <= env < first + num_envs
-                },
-            )
-            if mine != AnnotationChange():
-                member.mark(mine)
+            if (part := change.part(first, num_envs, num_rows)) != AnnotationChange():
+                member.annotate(part)
         with self._lock:
             if not self.is_closed:
                 self._take_meta()
-            apply_marks(change, self.meta, self.rows)
+            apply_annotations(change, self.meta, self.rows)
+        for first, original in self._originals.items():
+            part = change.part(first, original.num_envs, original.num_rows)
+            if part != AnnotationChange():
+                original.annotate(part)
 
     @property
-    def num_marks(self) -> int:
+    def num_annotations(self) -> int:
         """How often something became known of an episode."""
         return self.rows.num_told if self.rows is not None else 0
 
-    def append(self, *_: Any, **__: Any) -> list[tuple[int, int]]:
-        """Refuse: the files are another's."""
-        raise read_only(self.path)
-
-    describe_episode = set_meta = clear = append
-
-    def slot(self, *_: Any) -> int:
-        """Refuse: the files are another's."""
-        raise read_only(self.path)
+    def pin(self, *_: Any) -> Callable[[], object]:
+        """Do nothing: who writes the file decides what is evicted."""
+        return lambda: None
 
     def flush(self) -> None:
         """Nothing to write."""

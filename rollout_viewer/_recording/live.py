@@ -15,17 +15,17 @@ import os
 import threading
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import FrameError, RecordingError, RolloutViewerError
 from rollout_viewer._frames.chunk import ABSENT, CHUNK_ROWS, kinds_of
-from rollout_viewer._frames.encoder import ChunkEncoder, Scratch
+from rollout_viewer._frames.encoder import ChunkEncoder
+from rollout_viewer._frames.scratch import Scratch
 from rollout_viewer._recording.annotations import (
-    annotation_statements as marks_statements,
+    annotation_statements,
+    apply_annotations,
+    write_annotations,
 )
-from rollout_viewer._recording.annotations import apply_annotations as apply_marks
-from rollout_viewer._recording.annotations import write_annotations as write_marks
-from rollout_viewer._recording.base import Slot
 from rollout_viewer._recording.copy import write_copy
 from rollout_viewer._recording.database import (
     TABLES_OF_ROWS,
@@ -38,6 +38,7 @@ from rollout_viewer._recording.database import (
 from rollout_viewer._recording.eviction import Budget, Stored
 from rollout_viewer._recording.lock import acquire, read_only, this_process
 from rollout_viewer._recording.rows import IDLE
+from rollout_viewer._recording.slot import Slot
 from rollout_viewer._recording.statements import (
     Statement,
     Tail,
@@ -59,19 +60,16 @@ from rollout_viewer._recording.step_codec import (
 from rollout_viewer._recording.writer import Batch, WriterThread
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     import numpy as np
     import numpy.typing as npt
 
     from rollout_viewer._recording.annotations import AnnotationChange
-    from rollout_viewer._recording.file import FileRecording
-    from rollout_viewer._recording.joined import JoinedRecording
     from rollout_viewer._recording.rows import Rows, StepRow
     from rollout_viewer._recording.step_codec import Extras
 
     Frame = npt.NDArray[np.uint8]
-    AnyRecording: TypeAlias = "LiveRecording | FileRecording | JoinedRecording"
 
 
 class LiveRecording:
@@ -235,7 +233,7 @@ class LiveRecording:
                 if slot not in delivered:
                     # Where nothing came, nothing was due: the pictures just stay.
                     is_due = bool(pictures) and self._is_due(slot, row)
-                    encoder.repeat(is_late=is_due)
+                    encoder.repeat(is_due=is_due)
                 elif (frame := delivered[slot]) is None:
                     encoder.skip()
                 else:
@@ -297,7 +295,7 @@ class LiveRecording:
             self.rows.describe_episode(env, index, **info)
             self._remember(episode_statement(env, index, info))
 
-    def mark(self, change: AnnotationChange) -> None:
+    def annotate(self, change: AnnotationChange) -> None:
         """Take marks in, and into the file.
 
         Raises:
@@ -308,15 +306,26 @@ class LiveRecording:
             raise read_only(self.path)
         with self._lock:
             if not self.is_closed:
-                self._statements += marks_statements(change)
+                self._statements += annotation_statements(change)
             elif self.is_temporary:
-                amend(self.path, marks_statements(change))
+                amend(self.path, annotation_statements(change))
             else:
-                write_marks(change, self.path)
-            apply_marks(change, self.meta, self.rows)
+                write_annotations(change, self.path)
+            apply_annotations(change, self.meta, self.rows)
 
     @property
-    def num_marks(self) -> int:
+    def paths(self) -> list[Path]:
+        """The file."""
+        return [self.path]
+
+    def pin(
+        self, start: int, stop: int, envs: Collection[int] | None
+    ) -> Callable[[], object]:
+        """Keep rows of envs (None: all) from eviction until the result is called."""
+        return self.budget.pin(start, stop, envs)
+
+    @property
+    def num_annotations(self) -> int:
         """How often something became known of an episode."""
         return self.rows.num_told if self.rows is not None else 0
 

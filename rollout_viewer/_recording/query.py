@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from rollout_viewer._recording.live import AnyRecording
+    from rollout_viewer._recording.base import Recording
 
 
 class Scalars(Mapping[str, "npt.NDArray[Any]"]):
@@ -89,7 +89,7 @@ class Moment(Mapping[str, Any]):
         return f"Moment({self._values!r})"
 
 
-def describe(recording: AnyRecording, rows: Rows, row: int, env: int) -> dict[str, Any]:
+def describe(recording: Recording, rows: Rows, row: int, env: int) -> dict[str, Any]:
     """Return everything but pictures that is known of an env at a row."""
     flags = int(rows.ends(row, row + 1)[0, env])
     episode = rows.episode_at(row, env)
@@ -119,7 +119,7 @@ def describe(recording: AnyRecording, rows: Rows, row: int, env: int) -> dict[st
     return found
 
 
-def _action_at(recording: AnyRecording, rows: Rows, row: int, env: int) -> Any:
+def _action_at(recording: Recording, rows: Rows, row: int, env: int) -> Any:
     led_to = int(rows.led_to(row, row + 1)[0, env])
     action = recording.extras(led_to).get(ACTION) if led_to >= 0 else None
     return None if action is None else _copy(action[env])
@@ -131,7 +131,7 @@ def _copy(value: Any) -> Any:
 
 
 def column(
-    recording: AnyRecording, rows: Rows, name: str, start: int, stop: int
+    recording: Recording, rows: Rows, name: str, start: int, stop: int
 ) -> npt.NDArray[Any]:
     """Return the action or a data array of rows ``start..stop``, (n, num_envs, ...).
 
@@ -153,7 +153,7 @@ def column(
 
 
 def raw_column(
-    recording: AnyRecording, name: str, start: int, stop: int
+    recording: Recording, name: str, start: int, stop: int
 ) -> npt.NDArray[Any]:
     """Return an array as rows hold it: an action stands at the row it led to.
 

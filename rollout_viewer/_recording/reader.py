@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from rollout_viewer._errors import FrameError, RecordingError, RowError
+from rollout_viewer._recording.annotations import bookmarks_of
 from rollout_viewer._recording.fps import DEFAULT_FPS
-from rollout_viewer._recording.live import LiveRecording
 from rollout_viewer._recording.prefetch import read_ahead
 from rollout_viewer._recording.query import (
     Moment,
@@ -28,19 +28,33 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from rollout_viewer._recording.base import Recording
     from rollout_viewer._recording.decoder_cache import DecoderCache
     from rollout_viewer._recording.episode import Episode
-    from rollout_viewer._recording.live import AnyRecording
     from rollout_viewer._recording.rows import Rows
+    from rollout_viewer._recording.slot import Slot
 
     Frame = npt.NDArray[np.uint8]
 
 
 class RecordingReader:
-    """Reads a recording; `FrameCache` says how it came to be."""
+    """Reads a recording; `FrameCache` also writes one.
 
-    _recording: AnyRecording
-    _readers: DecoderCache
+    Args:
+        recording: Where the rows are.
+        decoders: Of its chunks.
+
+    Attributes:
+        recording: As it was when it was last asked: `num_rows` and most else here
+            first read what another process has added.
+    """
+
+    recording: Recording
+    _decoders: DecoderCache
+
+    def __init__(self, recording: Recording, decoders: DecoderCache) -> None:
+        self.recording = recording
+        self._decoders = decoders
 
     # -- what is there
 
@@ -82,15 +96,34 @@ class RecordingReader:
         """A copy of the metadata."""
         return dict(self._now.meta.get("metadata") or {})
 
+    def get_meta(self, key: str, default: Any = None) -> Any:
+        """Return a JSON value that is kept in the file."""
+        return self._now.meta.get(key, default)
+
+    @property
+    def session(self) -> str:
+        """Identifies the recording: a copy has the same, `clear` makes a new one."""
+        return str(self.get_meta("session", ""))
+
+    @property
+    def slots(self) -> list[Slot]:
+        """What is pictured: env, camera and size, in the order of first pictures."""
+        return self._now.slots
+
+    @property
+    def bookmarks(self) -> dict[int, str]:
+        """A copy of the bookmarks, row -> note, ascending; "" where there is none."""
+        return bookmarks_of(self._now.meta)
+
     @property
     def nbytes(self) -> int:
         """Bytes of the compressed pictures."""
-        return self._recording.picture_nbytes
+        return self.recording.picture_nbytes
 
     @property
     def raw_nbytes(self) -> int:
         """Bytes of the same pictures uncompressed, repeated ones included."""
-        num_rows, recording = self.num_rows, self._recording
+        num_rows, recording = self.num_rows, self.recording
         return sum(
             (num_rows - recording.first_row_of(slot)) * s.height * s.width * 3
             for slot, s in enumerate(recording.slots)
@@ -99,32 +132,29 @@ class RecordingReader:
     @property
     def num_lost(self) -> int:
         """Pictures that the disk or its slowness cost."""
-        return self._recording.num_lost
+        return self.recording.num_lost
 
     @property
     def num_evicted(self) -> int:
         """Pictures that went because newer ones needed their room (`disk_bytes`)."""
-        return self._recording.num_evicted
+        return self.recording.num_evicted
 
     @property
     def first_row(self) -> int:
         """The first row that still has pictures; 0 if none were evicted."""
-        slots = range(len(self._recording.slots))
-        return min(map(self._recording.first_row_of, slots), default=0)
+        slots = range(len(self.recording.slots))
+        return min(map(self.recording.first_row_of, slots), default=0)
 
     def pin(
         self, start: int, stop: int, envs: Sequence[int] | None
     ) -> Callable[[], object]:
         """Keep rows of envs from eviction until the result is called."""
-        recording = self._recording
-        if not isinstance(recording, LiveRecording):
-            return lambda: None
-        return recording.budget.pin(start, stop, None if self.is_shared else envs)
+        return self.recording.pin(start, stop, None if self.is_shared else envs)
 
     @property
     def path(self) -> Path:
         """The recording file."""
-        return self._recording.path
+        return self.recording.path
 
     @property
     def is_closed(self) -> bool:
@@ -159,7 +189,7 @@ class RecordingReader:
         Raises:
             RowError: It has none.
         """
-        info = self._recording.slots[self._slot(env, camera)]
+        info = self.recording.slots[self._slot(env, camera)]
         return info.height, info.width
 
     # -- pictures
@@ -192,7 +222,7 @@ class RecordingReader:
 
         Large rows are decoded one ahead in a thread.
         """
-        slots = self._recording.slots
+        slots = self.recording.slots
         shown = [s for s in slots if s.camera == slots[0].camera]
         nbytes = sum(s.height * s.width * 3 for s in shown)
         return read_ahead(self.__getitem__, self._row_by_row(), nbytes)
@@ -227,13 +257,13 @@ class RecordingReader:
         """
         numbers = self._row_numbers(rows)
         wanted = list(self.pictured_envs) if envs is None else [int(e) for e in envs]
-        if not wanted or not self._recording.slots:
+        if not wanted or not self.recording.slots:
             raise RowError(
                 "FrameCache: expected pictures, got a recording without any. "
                 "Pass frames to append()."
             )
         slots = [self._slot(env, camera) for env in wanted]
-        sizes = {self._recording.slots[s].size for s in slots}
+        sizes = {self.recording.slots[s].size for s in slots}
         if len(sizes) > 1:
             raise FrameError(
                 "FrameCache: expected envs of one size, got "
@@ -250,7 +280,7 @@ class RecordingReader:
             )
         for position, slot in enumerate(slots):
             for index, row in enumerate(numbers):
-                self._readers.read(self._recording, row, slot, out[index, position])
+                self._decoders.read(self.recording, row, slot, out[index, position])
         return out
 
     def has_picture(self, row: int, env: int, camera: str | None = None) -> bool:
@@ -259,15 +289,15 @@ class RecordingReader:
         False where it is missing or evicted, and where another camera delivered
         and this one did not: then its picture before is shown again (`is_shown`).
         """
-        return self._asked(self._readers.has_picture, row, env, camera)
+        return self._asked(self._decoders.has_picture, row, env, camera)
 
     def is_shown(self, row: int, env: int, camera: str | None = None) -> bool:
         """Whether anything is to be seen: a picture, or the one before it again."""
-        return self._asked(self._readers.is_shown, row, env, camera)
+        return self._asked(self._decoders.is_shown, row, env, camera)
 
     def _asked(
         self,
-        question: Callable[[AnyRecording, int, int], bool],
+        question: Callable[[Recording, int, int], bool],
         row: int,
         env: int,
         camera: str | None,
@@ -278,7 +308,7 @@ class RecordingReader:
             return False
         (number,) = self._row_numbers(row)
         try:
-            return question(self._recording, number, slot)
+            return question(self.recording, number, slot)
         except RecordingError:  # damaged
             return False
 
@@ -329,7 +359,7 @@ class RecordingReader:
             RowError: There is no such row or env.
         """
         (row,) = self._row_numbers(row)
-        found = describe(self._recording, self._rows(env), row, env)
+        found = describe(self.recording, self._rows(env), row, env)
         return Moment({**found, "has_picture": self.has_picture(row, env)})
 
     def column(
@@ -345,7 +375,7 @@ class RecordingReader:
             ShapeError: Its shape changed within them.
         """
         stop = self.num_rows if stop is None else min(stop, self.num_rows)
-        return column(self._recording, self._rows(0), name, start, stop)
+        return column(self.recording, self._rows(0), name, start, stop)
 
     def raw_column(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
         """Return what `column` does, but actions at the rows that they led to.
@@ -354,7 +384,7 @@ class RecordingReader:
             RowError: Nothing of that name was recorded in these rows.
             ShapeError: Its shape changed within them.
         """
-        return raw_column(self._recording, name, start, stop)
+        return raw_column(self.recording, name, start, stop)
 
     def led_to(self, start: int, stop: int) -> npt.NDArray[np.int64]:
         """Return to which rows the actions chosen at rows led; -1: none was."""
@@ -362,7 +392,7 @@ class RecordingReader:
 
     def data_names(self, row: int) -> list[str]:
         """Names of what was recorded beside reward and ends in a row."""
-        return list(self._recording.extras(row))
+        return list(self.recording.extras(row))
 
     def find(self, env: int, episode: int, episode_step: int) -> int:
         """Return the row of a step; of a skipped one, the next that was recorded.
@@ -384,7 +414,7 @@ class RecordingReader:
         return self._now.rows
 
     @property
-    def _now(self) -> AnyRecording:
+    def _now(self) -> Recording:
         """The recording, with what another process has added to it since."""
-        self._recording.refresh()
-        return self._recording
+        self.recording.refresh()
+        return self.recording

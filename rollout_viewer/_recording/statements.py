@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from rollout_viewer._errors import RecordingError
+from rollout_viewer._frames.checksum import CHECKSUM_BYTES, is_intact, with_checksum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from rollout_viewer._recording.base import Slot
+    from rollout_viewer._recording.slot import Slot
 
 
 # A page per tiny chunk costs 1.3x: chunks share a row of the table up to here.
 _PACK_BYTES = 64 * 1024
 # Opening reads all core step data, and its time goes by the number of blobs, not
 # by their size. Values of many envs fill a blob sooner.
-_RUN_BLOCKS = 32
+RUN_BLOCKS = 32
 _RUN_VALUES = 64 * 1024
 
 Statement = tuple[str, "Sequence[Any]"]
@@ -70,7 +70,7 @@ def drop_statements(gone: Iterable[tuple[int, int]]) -> list[Statement]:
 
 def run_blocks(num_envs: int) -> int:
     """Return how many blocks share a row of `steps` once they are full."""
-    return _RUN_BLOCKS if num_envs * _RUN_BLOCKS * 32 <= _RUN_VALUES else 1
+    return RUN_BLOCKS if num_envs * RUN_BLOCKS * 32 <= _RUN_VALUES else 1
 
 
 def step_statements(first: int, block: int, steps: bytes) -> list[Statement]:
@@ -142,13 +142,12 @@ def _pack(chunks: Sequence[tuple[int, bytes]]) -> tuple[bytes, bytes]:
         offset += len(chunk)
     # Chunks have checksums of their own.
     index = np.array(directory, "<u4").tobytes()
-    checksum = zlib.crc32(index).to_bytes(4, "little")
-    return index + checksum, b"".join(chunk for _, chunk in chunks)
+    return with_checksum(index), b"".join(chunk for _, chunk in chunks)
 
 
 def unpack_directory(directory: bytes) -> list[list[int]]:
-    index, checksum = directory[:-4], directory[-4:]
-    if zlib.crc32(index).to_bytes(4, "little") != checksum or len(index) % 12:
+    index = directory[:-CHECKSUM_BYTES]
+    if not is_intact(directory) or len(index) % 12:
         raise RecordingError(
             "rollout_viewer: expected an intact list of chunks, got a wrong checksum. "
             "The rows around it are still readable."

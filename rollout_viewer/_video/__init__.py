@@ -1,12 +1,17 @@
-"""Video files: frames in, one by one, and out again.
+"""Video files, written and read frame by frame.
 
-`VideoWriter` streams into mp4 (H.264) and webm (VP9), `write_gif` makes a GIF in two
-passes, `VideoFile` gives the frames of any video file. Frame n of what is written is
-frame n of what was handed over: presentation times are frame numbers over the frame
-rate, no frame is dropped, merged or repeated.
+- `encoders`: which encoder writes a video, and with which settings.
+- `writer`: `VideoWriter` streams frames into mp4 (H.264) and webm (VP9), in the pixel
+  format of its encoder (`converter`).
+- `gif`: `write_gif` writes a GIF, in one pass where 256 colours are enough
+  (`gif_colors`), else with a palette (`gif_palette`).
+- `reader`: `VideoFile` and `read_video` give the frames of any video file.
 
-Knows encoders, colours and containers. Knows nothing of clips, environments or
-names that are taken (`_files`). The only room that imports av.
+Frame n of a file is frame n of the input: presentation times are frame numbers over
+the frame rate, and no frame is dropped, merged or repeated.
+
+Knows encoders, colours and containers. Knows nothing of clips and environments. The
+only package that imports av.
 """
 
 from rollout_viewer._video.encoders import (

@@ -1,7 +1,7 @@
 """Several named recordings on one clock: joined side by side, as they are now.
 
-Row n of one stands beside row n of the others, and a shorter one ends. One that is
-still recorded is copied first, so that comparing never waits for it.
+Row n of one is shown beside row n of the others, and a shorter one ends. One that is
+still being recorded is copied first, so that a comparison never waits for it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rollout_viewer._cache.cache import FrameCache, open_recording
 from rollout_viewer._errors import RowError
-from rollout_viewer._recording.joined import JoinedRecording
 from rollout_viewer._recording.statements import meta_statement
 
 if TYPE_CHECKING:
@@ -37,8 +36,8 @@ class Compared(NamedTuple):
     Attributes:
         cache: All of them, envs numbered on in their order.
         groups: Which envs are whose.
-        columns: Tiles across, so that each recording has a line and equal envs stand
-            above each other; None: they have not equally many pictures.
+        columns: Tiles across, so that each recording has a line and equal envs are
+            above each other; None: they have different numbers of pictures.
     """
 
     cache: FrameCache
@@ -65,34 +64,35 @@ def compare(caches: Mapping[str, FrameCache]) -> Compared:
                 f"rv.view: expected rows in {str(name)!r}, got an empty recording. "
                 "Compare recordings when something was recorded."
             )
+    groups, first, originals = [], 0, {}
+    for name, cache in caches.items():
+        groups.append(Group(str(name), first, cache.num_envs))
+        if _is_copied(cache):
+            originals[first] = cache
+        first += cache.num_envs
     folder = Path(tempfile.mkdtemp("-rollout_viewer"))
     try:
         joined = open_recording(
             [
                 _ended_file(cache, folder / f"{number}.rollout")
                 for number, cache in enumerate(caches.values())
-            ]
+            ],
+            originals=originals,
         )
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     weakref.finalize(joined, shutil.rmtree, folder, ignore_errors=True)
-    groups, first = [], 0
-    for name, cache in caches.items():
-        groups.append(Group(str(name), first, cache.num_envs))
-        if _is_copied(cache):
-            joined._originals.append((cache, first))
-        first += cache.num_envs
-    pictured = {_num_tiles(cache) for cache in caches.values()}
+    pictured = {len(cache.slots) for cache in caches.values()}
     across = pictured.pop()
     is_even = not pictured and 0 < across <= _MAX_COLUMNS
     return Compared(joined, groups, across if is_even else None)
 
 
 def _ended_file(cache: FrameCache, path: Path) -> Path:
-    """Return a recording's file, or a copy at `path` where it may change or go.
+    """Return a recording's file, or a copy at `path` where it may change or be deleted.
 
-    The copy says that it has ended: one that has not makes the longer ones wait.
+    The copy is marked as ended: else the longer ones would wait for its rows.
     """
     if not _is_copied(cache):
         return cache.path
@@ -103,10 +103,5 @@ def _ended_file(cache: FrameCache, path: Path) -> Path:
 
 
 def _is_copied(cache: FrameCache) -> bool:
-    recording = cache._recording
-    is_joined = isinstance(recording, JoinedRecording)
-    return cache.is_live or recording.is_temporary or is_joined
-
-
-def _num_tiles(cache: FrameCache) -> int:
-    return len(cache._recording.slots)
+    recording = cache.recording
+    return cache.is_live or recording.is_temporary or len(recording.paths) > 1

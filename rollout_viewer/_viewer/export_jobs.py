@@ -1,7 +1,7 @@
 """Dumps and downloads that a page asks for: one thread, one job after the other.
 
-Each job says what it does in `job` messages, and ends as done, failed or
-cancelled; an error never leaves the thread but as a message.
+Each job reports its progress in `job` messages and ends as done, failed or cancelled;
+an error leaves the thread as such a message only.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
     Work = Callable[[Progress, threading.Event], list[Path]]
 
-# jupyter_server passes 10 MiB from a page at most, and to it nothing is limited;
-# pieces of this size keep the connection free for pictures in between.
+# jupyter_server does not limit messages to a page (from it: 10 MiB); pieces of this
+# size leave the connection free for pictures in between.
 _FILE_PIECE_BYTES = 1 << 20
 _PIECE_INTERVAL_S = 0.02
-# A progress bar needs no more than this; the first is said at once.
+# A progress bar needs no more than this; the first is sent at once.
 _PROGRESS_INTERVAL_S = 0.2
 
 
@@ -45,7 +45,7 @@ class ExportJobs:
         self._thread: threading.Thread | None = None
 
     def dump(self, job: int, work: Work) -> None:
-        """Run `work(on_progress, cancel) -> paths` and tell the paths."""
+        """Run `work(on_progress, cancel) -> paths` and report the paths."""
         self._put(job, work, is_download=False)
 
     def download(self, job: int, write: Callable[..., Path]) -> None:
@@ -72,7 +72,7 @@ class ExportJobs:
 
     def _put(self, job: int, work: Work, *, is_download: bool) -> None:
         self._cancelled[job] = threading.Event()
-        self._say(job, "running", 0.0, "waiting")
+        self._report(job, "running", 0.0, "waiting")
         self._queue.put((job, work, is_download))
         if self._thread is None:
             self._thread = threading.Thread(
@@ -89,13 +89,13 @@ class ExportJobs:
                     raise ExportCancelled("cancelled before it began")
                 paths = work(self._progress(job), cancel)
             except ExportCancelled:
-                self._say(job, "cancelled", 0.0, "Cancelled; nothing was written.")
+                self._report(job, "cancelled", 0.0, "Cancelled; nothing was written.")
             except Exception as error:
-                self._say(job, "failed", 0.0, str(error) or repr(error))
+                self._report(job, "failed", 0.0, str(error) or repr(error))
             else:
                 message = "Sent to your browser." if is_download else "Written."
                 shown = [str(path if is_download else path.resolve()) for path in paths]
-                self._say(job, "done", 1.0, message, shown)
+                self._report(job, "done", 1.0, message, shown)
             finally:
                 self._cancelled.pop(job, None)
 
@@ -108,11 +108,11 @@ class ExportJobs:
             if now - last >= _PROGRESS_INTERVAL_S:
                 last = now
                 share = done / total if total else 1.0
-                self._say(job, "running", share, f"{done} of {total} rows")
+                self._report(job, "running", share, f"{done} of {total} rows")
 
         return on_progress
 
-    def _say(
+    def _report(
         self,
         job: int,
         state: str,

@@ -1,15 +1,13 @@
 """The widget: shows a cache in a notebook, and dumps what it shows.
 
 Traits carry only what Python owns. Everything recorded travels as messages
-(`_protocol`), sent by a pump thread, so that a busy kernel still feeds the page
-and nothing that a person does in the page waits for the kernel.
+(`_page.protocol`), sent by a thread, so that a busy kernel still feeds the page and
+nothing that a person does in the page waits for the kernel.
 """
 
 from __future__ import annotations
 
-import importlib.resources
 import math
-import threading
 import uuid
 import warnings
 import weakref
@@ -22,21 +20,24 @@ import traitlets
 
 from rollout_viewer._errors import (
     CacheClosedError,
-    MissingDependencyError,
     RolloutViewerError,
     RolloutViewerWarning,
     RowError,
 )
-from rollout_viewer._page.details import FieldCatalog, column_message, details_message
+from rollout_viewer._export.png import poster_png
+from rollout_viewer._page.bundle import read_bundle
+from rollout_viewer._page.details import FieldCatalog
 from rollout_viewer._page.messages import build_manifest
 from rollout_viewer._page.protocol import Message
 from rollout_viewer._recording.annotations import AnnotationChange
 from rollout_viewer._viewer.as_cache import as_cache
 from rollout_viewer._viewer.export_jobs import ExportJobs
 from rollout_viewer._viewer.notebook import close_viewers_of_rerun_cell
+from rollout_viewer._viewer.requests import PageRequests
 from rollout_viewer._viewer.stream import PageStream
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Sequence
 
     import numpy as np
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 DUMP_FORMATS = ("mp4", "csv")
 _POSTER_WIDTH_PX = 1000
 _STATS_TIMEOUT_S = 0.5
-_TOLD_WHILE_OBSERVED = ("playhead", "playing", "speed", "loop")
+_SENT_WHILE_OBSERVED = ("playhead", "playing", "speed", "loop")
 _LOOPS = ("off", "all", "range", "episode")
 
 
@@ -76,8 +77,8 @@ class RolloutViewer(anywidget.AnyWidget):
 
     Attributes:
         playhead: The row that is shown; the last one, where it is beyond the end.
-            The page tells it only while somebody observes it; else it is what Python
-            set last.
+            The page sends it only while it is observed; else it is what Python set
+            last.
         playing, speed, loop: As the controls; loop is one of "off", "all",
             "range", "episode".
         selection: Numbers of the selected envs.
@@ -96,7 +97,7 @@ class RolloutViewer(anywidget.AnyWidget):
     loop = traitlets.Enum(_LOOPS, default_value="off").tag(sync=True, echo_update=False)
     selection = traitlets.List(traitlets.Int()).tag(sync=True, echo_update=False)
     bookmarks = traitlets.List(traitlets.Int()).tag(sync=True, echo_update=False)
-    # Under which a page keeps its position over a reload (js/src/kept.ts).
+    # Under which a page saves its position over a reload: session/saved-state.ts.
     _key = traitlets.Unicode("").tag(sync=True)
     _observed = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
@@ -132,36 +133,43 @@ class RolloutViewer(anywidget.AnyWidget):
         self._columns = columns
         self._fps = fps
         self._title = tag if title is None else title
-        # Who shows an empty recording wants to see it grow.
+        # Over an empty recording the page starts at the newest row.
         self._is_following = self._cache.num_rows == 0
-        self._esm = _bundle("widget.js")
-        self._css = _bundle("widget.css")
+        self._esm = read_bundle("widget.js", "RolloutViewer")
+        self._css = read_bundle("widget.css", "RolloutViewer")
         self._is_ready = False
-        self._is_marking = False
-        self._about = FieldCatalog()
-        self._page_stats: dict[str, float] = {}
-        self._page_told = threading.Event()
+        self._is_annotating = False
+        self._fields = FieldCatalog()
         # The threads must not keep a forgotten viewer, and so its page, alive.
         this = weakref.ref(self)
-        self._jobs = ExportJobs(_weakly(this, RolloutViewer._post))
-        self._pump = PageStream(
+        send = _weakly(this, RolloutViewer._post)
+        self._jobs = ExportJobs(send)
+        self._requests = PageRequests(
+            get_cache=lambda: viewer._get_cache() if (viewer := this()) else None,
+            jobs=self._jobs,
+            send=send,
+            annotate=_weakly(this, RolloutViewer._annotate),
+            dump=_weakly(this, RolloutViewer._dump_rows),
+            download=_weakly(this, RolloutViewer._write_download),
+        )
+        self._stream = PageStream(
             self._cache,
             make_manifest=_weakly(this, RolloutViewer._manifest),
-            send=_weakly(this, RolloutViewer._post),
-            on_message=_weakly(this, RolloutViewer._answer),
+            send=send,
+            on_message=self._requests.answer,
             on_error=_weakly(this, RolloutViewer._show_error),
         )
-        marked = {*cache.bookmarks, *traits.pop("bookmarks", ())}
+        bookmarks = {*cache.bookmarks, *traits.pop("bookmarks", ())}
         super().__init__(**{"_key": uuid.uuid4().hex, **traits})
         self._is_ready = True
-        self.bookmarks = sorted(marked)
+        self.bookmarks = sorted(bookmarks)
         self._unpin_replies()
         unsubscribe = cache.subscribe(_weakly(this, RolloutViewer._follow_cache))
         self.on_msg(_weakly(this, RolloutViewer._on_message))
         self._finalizer = weakref.finalize(
-            self, _stop, self._pump, self._jobs, unsubscribe
+            self, _stop, self._stream, self._jobs, unsubscribe
         )
-        self._pump.start()
+        self._stream.start()
         close_viewers_of_rerun_cell(self)
 
     # -- what it shows
@@ -171,14 +179,14 @@ class RolloutViewer(anywidget.AnyWidget):
         """The recording.
 
         Raises:
-            CacheClosedError: A later run of the cell took this viewer's place, and
-                nobody else has kept the recording.
+            CacheClosedError: A later run of the cell replaced this viewer, and
+                nothing else refers to the recording.
         """
         cache = self._get_cache()
         if cache is None:
             raise CacheClosedError(
                 "RolloutViewer: expected a recording, got none: the cell that made "
-                "this viewer ran again, and nothing else has kept what it showed. "
+                "this viewer ran again, and nothing else refers to what it showed. "
                 "Keep the FrameCache in a variable."
             )
         return cache
@@ -258,21 +266,20 @@ class RolloutViewer(anywidget.AnyWidget):
         more than a frame ``late``, ``decodes``, rows whose pictures were there when
         asked for (``hits``) or not (``misses``), and ``nbytes`` it holds. The page is
         asked, for at most half a second; where it cannot answer while a cell runs
-        (ipykernel 6), its last answer stands, and before the first there is none.
+        (ipykernel 6), its last answer is returned, and before the first there is none.
         """
         cache = self._cache
-        self._page_told.clear()
-        if self._pump.has_page and self.comm is not None:
-            self._post(Message({"kind": "stats"}, []))
-            self._page_told.wait(_STATS_TIMEOUT_S)
+        counts = self._requests.last_counts
+        if self._stream.has_page and self.comm is not None:
+            counts = self._requests.page_counts(_STATS_TIMEOUT_S)
         return {
-            **self._pump.stats,
-            **{f"page_{name}": n for name, n in self._page_stats.items()},
+            **self._stream.stats,
+            **{f"page_{name}": n for name, n in counts.items()},
             "num_evicted": cache.num_evicted,
             "num_rows": cache.num_rows,
             "num_lost": cache.num_lost,
             "picture_nbytes": cache.nbytes,
-            "kernel_nbytes": cache._recording.state_nbytes,
+            "kernel_nbytes": cache.recording.state_nbytes,
         }
 
     # -- dumping
@@ -347,8 +354,8 @@ class RolloutViewer(anywidget.AnyWidget):
             self._finalizer()
             super().close()
 
-    def let_go(self) -> None:
-        """Close, and keep the recording alive no longer.
+    def release(self) -> None:
+        """Close, and drop the reference to the recording.
 
         Called when the cell that made this viewer runs again: IPython's `Out` keeps
         the viewer itself for ever.
@@ -378,12 +385,12 @@ class RolloutViewer(anywidget.AnyWidget):
             cancel=cancel,
         )
 
-    # -- talking with the page
+    # -- messages of the page
 
     def observe(
         self, handler: Any, names: Any = traitlets.All, type: str = "change"
     ) -> None:
-        """Call `handler` when a trait changes; the page then tells these."""
+        """Call `handler` when a trait changes; the page then sends these."""
         super().observe(handler, names=names, type=type)
         self._note_observed()
 
@@ -401,7 +408,7 @@ class RolloutViewer(anywidget.AnyWidget):
         to_all = bool(notifiers.get(traitlets.All, {}).get("change"))
         self._observed = [
             name
-            for name in _TOLD_WHILE_OBSERVED
+            for name in _SENT_WHILE_OBSERVED
             if to_all or notifiers.get(name, {}).get("change")
         ]
 
@@ -413,19 +420,19 @@ class RolloutViewer(anywidget.AnyWidget):
                 f"RolloutViewer: expected playhead >= 0, got {row!r}. "
                 "viewer.goto(-1) counts from the end."
             )
-        # The page may have moved on without telling: a trait that does not change
-        # would not move it back. Of what the page tells (traitlets checks that when it
-        # is set already) it needs no answer.
-        is_told = "playhead" in self._property_lock
-        if row == self.playhead and self.__dict__.get("_is_ready") and not is_told:
+        # The page may have moved on without sending it: a trait that does not change
+        # would not move it back. What the page sends itself needs no answer.
+        is_from_page = "playhead" in self._property_lock
+        is_ready = self.__dict__.get("_is_ready")
+        if row == self.playhead and is_ready and not is_from_page:
             self._post(Message({"kind": "goto", "row": row}, []))
         return row
 
     def _follow_cache(self, start: int, stop: int) -> None:
-        """Rows came, or, where start is stop, marks: called by who brought them."""
-        self._pump.notify()
+        """Rows came, or, where start is stop, annotations changed."""
+        self._stream.notify()
         cache = self._get_cache()
-        if start == stop and cache is not None and not self._is_marking:
+        if start == stop and cache is not None and not self._is_annotating:
             rows = list(cache.bookmarks)
             if rows != self.bookmarks:
                 self.bookmarks = rows
@@ -441,22 +448,22 @@ class RolloutViewer(anywidget.AnyWidget):
         if cache is None or not self.__dict__.get("_is_ready"):
             return rows
         kept = cache.bookmarks
-        gone = dict.fromkeys(kept.keys() - set(rows))
+        removed = dict.fromkeys(kept.keys() - set(rows))
         new = dict.fromkeys(set(rows) - kept.keys(), "")
-        if gone or new:
-            # What the page set must not go back to it: it may have moved on.
-            self._is_marking = True
+        if removed or new:
+            # What the page set is not sent back to it: it may have moved on.
+            self._is_annotating = True
             try:
-                self._mark(AnnotationChange(bookmarks={**gone, **new}))
+                self._annotate(AnnotationChange(bookmarks={**removed, **new}))
             finally:
-                self._is_marking = False
+                self._is_annotating = False
         return rows
 
-    def _mark(self, change: AnnotationChange) -> None:
+    def _annotate(self, change: AnnotationChange) -> None:
         try:
-            self.cache._mark(change)
+            self.cache.annotate(change)
         except RolloutViewerError as error:
-            # It stays in this viewer; who set it may be a page.
+            # It stays in this viewer: a page may have set it.
             text = f"{error} It is kept in this viewer only."
             self._show_error(type(error)(text))
             warnings.warn(text, RolloutViewerWarning, stacklevel=2)
@@ -479,7 +486,7 @@ class RolloutViewer(anywidget.AnyWidget):
             fps=self._fps,
             follow=self._is_following,
             groups=self._groups,
-            about=self._about.told(self._cache),
+            fields=self._fields.describe(self._cache),
         )
 
     def _dump_folder(self) -> str:
@@ -502,60 +509,29 @@ class RolloutViewer(anywidget.AnyWidget):
     def _on_message(self, _: Any, content: Any, buffers: Any) -> None:
         # Runs on the shell's or a subshell's thread, maybe beside the user's cell.
         del buffers
-        self._pump.receive(content)
+        self._stream.receive(content)
 
-    def _answer(self, content: dict[str, Any]) -> None:
-        if content["kind"] == "stats":
-            self._page_stats = content["counts"]
-            self._page_told.set()
-            return
-        if content["kind"] == "bookmark":
-            self._mark(AnnotationChange(bookmarks={content["row"]: content["note"]}))
-            return
-        if content["kind"] == "label":
-            at = content["env"], content["episode"]
-            self._mark(AnnotationChange(labels={at: content["labels"]}))
-            return
-        if content["kind"] == "inspect":
-            env, start = content["env"], content["start"]
-            self._post(details_message(self._cache, env, start))
-            return
-        if content["kind"] == "column":
-            name, index, start = (content[key] for key in ("name", "index", "start"))
-            self._post(column_message(self._cache, name, index, start))
-            return
-        job = content["job"]
-        if content["kind"] == "cancel":
-            self._jobs.cancel(job)
-            return
-        this = weakref.ref(self)
-        start, stop = content["start"], content["stop"]
-        if content["kind"] == "dump":
-            formats = content["formats"]
+    def _dump_rows(
+        self, start: int, stop: int, formats: list[str], *watch: Any
+    ) -> list[Path]:
+        return self._dump(self.cache.clip(start, stop), formats, None, *watch)
 
-            def work(on_progress: Any, cancel: threading.Event) -> list[Path]:
-                viewer = this()
-                if viewer is None:
-                    return []
-                clip = viewer.cache.clip(start, stop)
-                return viewer._dump(clip, formats, None, on_progress, cancel)
+    def _write_download(
+        self,
+        folder: Path,
+        start: int,
+        stop: int,
+        suffix: str,
+        on_progress: Callable[[int, int], None],
+        cancel: threading.Event,
+    ) -> Path:
+        from rollout_viewer._export.write import write_clip
 
-            self._jobs.dump(job, work)
-        else:
-            suffix = content["format"]
-
-            def write(folder: Path, on_progress: Any, cancel: threading.Event) -> Path:
-                from rollout_viewer._export.write import write_clip
-
-                viewer = this()
-                assert viewer is not None
-                path = folder / f"{Path(viewer._tag).name}_r{start}-{stop}.{suffix}"
-                clip = viewer.cache.clip(start, stop)
-                return write_clip(
-                    clip, path, fps=viewer._fps, on_progress=on_progress, cancel=cancel
-                )[0]
-
-            self._jobs.download(job, write)
+        path = folder / f"{Path(self._tag).name}_r{start}-{stop}.{suffix}"
+        clip = self.cache.clip(start, stop)
+        return write_clip(
+            clip, path, fps=self._fps, on_progress=on_progress, cancel=cancel
+        )[0]
 
     def _post(self, message: Message) -> None:
         if self.comm is not None:
@@ -580,7 +556,7 @@ class RolloutViewer(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         bundle = super()._repr_mimebundle_(**kwargs)
-        self._pump.expect_page()
+        self._stream.expect_page()
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         poster = self._poster()
         if data is not None and poster:
@@ -589,16 +565,9 @@ class RolloutViewer(anywidget.AnyWidget):
 
     def _poster(self) -> str | None:
         """The grid as PNG in base64, for places where no widget runs."""
-        import base64
-
-        import imageio.v3 as imageio
-
         if not self._cache.num_rows or not self._cache.pictured_envs:
             return None
-        picture = self.snapshot()
-        step = max(1, -(-picture.shape[1] // _POSTER_WIDTH_PX))
-        png = imageio.imwrite("<bytes>", picture[::step, ::step], extension=".png")
-        return base64.b64encode(png).decode()
+        return poster_png(self.snapshot(), _POSTER_WIDTH_PX)
 
 
 def view(source: Any, **options: Any) -> RolloutViewer:
@@ -623,16 +592,6 @@ def _compared(source: Any) -> Compared | None:
     return compare({str(name): as_cache(one) for name, one in source.items()})
 
 
-def _bundle(name: str) -> str:
-    file = importlib.resources.files("rollout_viewer") / "static" / name
-    if not file.is_file():
-        raise MissingDependencyError(
-            f"RolloutViewer: expected its page in {str(file)!r}, got nothing: this "
-            "checkout was not built. Run: make setup"
-        )
-    return file.read_text("utf-8")
-
-
 def _weakly(this: weakref.ref[RolloutViewer], method: Callable[..., Any]) -> Any:
     """Return a function that calls `method` while the viewer lives."""
 
@@ -643,7 +602,9 @@ def _weakly(this: weakref.ref[RolloutViewer], method: Callable[..., Any]) -> Any
     return call
 
 
-def _stop(pump: PageStream, jobs: ExportJobs, unsubscribe: Callable[[], None]) -> None:
+def _stop(
+    stream: PageStream, jobs: ExportJobs, unsubscribe: Callable[[], None]
+) -> None:
     unsubscribe()
-    pump.close()
+    stream.close()
     jobs.close()

@@ -15,7 +15,8 @@ from rollout_viewer._errors import (
     RolloutViewerWarning,
     ShapeError,
 )
-from rollout_viewer._recorder.recorder import is_notebook
+from rollout_viewer._progress import progress_bar
+from rollout_viewer._viewer.notebook import is_notebook
 from rollout_viewer.sources._record import record
 from rollout_viewer.sources._spaces import as_numpy
 from rollout_viewer.sources._wrapper import RecordingWrapper
@@ -223,8 +224,6 @@ def _check_count(name: str, value: Any) -> None:
 
 
 def _bar(total: int, is_wanted: bool) -> Any:
-    from tqdm.auto import tqdm
-
     # tqdm's own None asks for a terminal, which a notebook's output is not.
     is_hidden = not is_wanted or (None if not is_notebook() else False)
-    return tqdm(total=total, desc="rollout", unit="step", disable=is_hidden)
+    return progress_bar("rollout", total, unit="step", is_hidden=is_hidden)

@@ -5,22 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from rollout_viewer._errors import RenderError
+from rollout_viewer._recorder.views import RecorderViews
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
 
-    from rollout_viewer._cache.cache import FrameCache
     from rollout_viewer._recorder.recorder import Recorder
     from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
     from rollout_viewer._recording.rows import Mask
     from rollout_viewer.sources._rollout_env import RolloutEnv
 
 
-class RecordingWrapper:
+class RecordingWrapper(RecorderViews):
     """The recording of a wrapped environment.
 
     Attributes:
@@ -34,21 +33,8 @@ class RecordingWrapper:
     is_closed: bool = False
 
     @property
-    def cache(self) -> FrameCache:
-        """The recording."""
-        return self.recorder.cache
-
-    @property
-    def viewer(self) -> Any:
-        """A `RolloutViewer` over it, made once, bound to logger and tag."""
-        return self.recorder.viewer
-
-    def dump(self, suffix: str | None = None, step: int | None = None) -> list[Path]:
-        """Write the rows since the last dump; see `Recorder.dump`."""
-        return self.recorder.dump(suffix, step)
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return self.recorder._repr_mimebundle_(**options)
+    def _views_of(self) -> Recorder:
+        return self.recorder
 
     def rollout_env(self) -> RolloutEnv:
         """Return what `rollout` steps: this, where it has the interface."""
@@ -83,27 +69,17 @@ class RecordingWrapper:
         return self.recorder.envs
 
 
-class VideoWrapper:
-    """The videos of a wrapped environment, which are segments of one recording."""
+class VideoWrapper(RecorderViews):
+    """The videos of a wrapped environment, as segments of one recording.
+
+    `dump` and the viewer's button write into `video_folder`.
+    """
 
     _videos: VideoFolderRecorder
 
     @property
-    def cache(self) -> FrameCache:
-        """The recording of all videos' frames, without loss."""
-        return self._videos.cache
-
-    @property
-    def viewer(self) -> Any:
-        """A `RolloutViewer` over it, made once; it dumps into `video_folder`."""
-        return self._videos.recorder.viewer
-
-    def dump(self, suffix: str | None = None, step: int | None = None) -> list[Path]:
-        """Write the rows since the last dump into `video_folder`; see `Recorder`."""
-        return self._videos.recorder.dump(suffix, step)
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return self._videos.recorder._repr_mimebundle_(**options)
+    def _views_of(self) -> Recorder:
+        return self._videos.recorder
 
     @property
     def frames_per_sec(self) -> float:

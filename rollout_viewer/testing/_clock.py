@@ -1,10 +1,10 @@
-"""A clock for tests that must not wait."""
+"""A clock for tests that do not wait."""
 
 from __future__ import annotations
 
 
 class TurnedClock:
-    """A clock that stands still until it is turned; call it for the time in seconds.
+    """A clock that moves only when it is turned; call it for the time in seconds.
 
     Example:
         >>> clock = TurnedClock()
@@ -21,7 +21,7 @@ class TurnedClock:
         return self._now_s
 
     def turn(self, seconds: float) -> None:
-        """Go forward."""
+        """Move the time forward by `seconds`."""
         if seconds < 0:
             raise ValueError(
                 f"TurnedClock.turn: expected seconds >= 0, got {seconds!r}."

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 BLOCK_ROWS, BLOCK_COLUMNS = 4, 8
 MAX_ROW, MAX_ENV = (1 << 16) - 1, (1 << 12) - 1
 _BLACK, _WHITE = 16, 240
-# A block's middle is black or white, even after an mp4, and no gray between.
+# After any codec, the mean of a block's middle differs from gray by more than this.
 _UNCLEAR = 40
 
 
@@ -35,7 +35,7 @@ def counting_frames(
         num_envs: Envs 0 up to ``num_envs - 1``; up to 4096.
         height: In pixels, 4 or more; mp4, GIF and WebM need 16.
         width: In pixels, 8 or more; mp4, GIF and WebM need 32.
-        start: First row.
+        start: The first row.
 
     Returns:
         uint8 (num_rows, num_envs, height, width, 3).
@@ -70,7 +70,7 @@ def counting_frame(
     count = BLOCK_ROWS * BLOCK_COLUMNS
     bits = [number >> (count - 1 - i) & 1 for i in range(count)]
     blocks = np.where(np.reshape(bits, (BLOCK_ROWS, BLOCK_COLUMNS)), _WHITE, _BLACK)
-    # A pixel is of the block in which its centre lies.
+    # A pixel belongs to the block that contains its centre.
     y = (2 * np.arange(height) + 1) * BLOCK_ROWS // (2 * height)
     x = (2 * np.arange(width) + 1) * BLOCK_COLUMNS // (2 * width)
     gray = blocks.astype(np.uint8)[y[:, None], x]
@@ -82,10 +82,10 @@ def read_count(picture: Any) -> tuple[int, int]:
 
     Args:
         picture: (H, W), (H, W, 3) or (H, W, 4), of any size down to 4 x 8 pixels,
-            scaled or compressed, but whole: without a border.
+            scaled or compressed, but whole and without a border.
 
     Raises:
-        ValueError: It is no counting frame, or cannot be read any more.
+        ValueError: It is no counting frame, or too damaged to be read.
     """
     pixels = np.asarray(picture, np.float64)
     gray = pixels[..., :3].mean(axis=-1) if pixels.ndim == 3 else pixels
@@ -105,10 +105,19 @@ def read_count(picture: Any) -> tuple[int, int]:
     if not is_clear or checksum != _checksum(found, env):
         raise ValueError(
             "read_count: expected a counting frame, got a picture of shape "
-            f"{np.shape(picture)} that is none. Is it another picture, cut off, or too "
-            "small for its compression?"
+            f"{np.shape(picture)} without a valid number. Check that it is the right "
+            "picture, whole, and large enough for its compression."
         )
     return found, env
+
+
+def read_row(picture: Any, *, height: int = 48, width: int = 64) -> int:
+    """Return the row that a picture's first `height` x `width` pixels show.
+
+    Raises:
+        ValueError: As `read_count`.
+    """
+    return read_count(np.asarray(picture)[:height, :width])[0]
 
 
 def _middle(start: float, stop: float) -> slice:
@@ -122,7 +131,7 @@ def _middle(start: float, stop: float) -> slice:
 
 
 def _checksum(row: int, env: int) -> int:
-    """Return 4 bits that no plain picture has: 15 for all black."""
+    """Return 4 bits that pictures of one color do not have: 15 for all black."""
     value = row << 12 | env
     total = sum((value >> shift & 15) * (shift // 4 + 1) for shift in range(0, 28, 4))
     return ~total & 15

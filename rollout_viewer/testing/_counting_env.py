@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 class CountingEnv(gymnasium.Env[Any, Any]):
-    """A Gymnasium environment whose pictures say where they were taken.
+    """A Gymnasium environment with episode, step and env drawn into its pictures.
 
     Renders counting frames: `CountingEnv.read` gives (episode, step, env) of
     one. A step's reward is its number, so an episode of n steps has a return of
     n (n + 1) / 2. The observation is (episode, step) as float32.
 
     Args:
-        lengths: Steps of each episode; the last one goes for all that follow.
-        env: Number that is drawn, and nothing else.
-        truncated_episodes: Numbers of the episodes that are truncated at their
+        lengths: Steps of each episode; the last one is for all that follow.
+        env: The number to draw; it changes nothing else.
+        truncated_episodes: Indices of the episodes that are truncated at their
             end; the others terminate.
         height: Of pictures, in pixels.
         width: Of pictures, in pixels.
@@ -76,13 +76,13 @@ class CountingEnv(gymnasium.Env[Any, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Begin the next episode."""
+        """Start the next episode."""
         super().reset(seed=seed)
         self.episode, self.env_step = self.episode + 1, 0
         return self._observe(), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Count a step."""
+        """Advance by one step; the action is ignored."""
         self.env_step += 1
         length = self.lengths[min(self.episode, len(self.lengths) - 1)]
         is_end = self.env_step >= length
@@ -91,7 +91,7 @@ class CountingEnv(gymnasium.Env[Any, Any]):
         return self._observe(), float(self.env_step), *ends, {}
 
     def render(self) -> Any:
-        """Return the counting frame of this moment, or those since the last."""
+        """Return the counting frame of this step, or all since the last call."""
         self.num_renders += 1
         if self.render_mode == "rgb_array_list":
             unseen, self._unseen = self._unseen, []

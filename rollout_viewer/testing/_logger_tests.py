@@ -1,8 +1,8 @@
-"""What every logger has to pass, ours and yours: a suite to subclass in a test file.
+"""The suite that every logger has to pass, ours and yours: subclass it in a test file.
 
-It asks for what recorders, viewers, `Clip.dump` and TorchRL's VideoRecorder ask of a
-logger, and looks at what has arrived. Needs pytest; tests of tensors are skipped
-where there is no torch.
+It calls a logger as recorders, viewers, `Clip.dump` and TorchRL's VideoRecorder do,
+and reads back what was logged. Needs pytest; tests of tensors are skipped where torch
+is not installed.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _HEIGHT, _WIDTH = 48, 64
 
 
 class LoggerTests:
-    """Conformance of a logger: subclass it and say how to make yours.
+    """Conformance of a logger: subclass it and write ``make_logger``.
 
-    ``make_logger`` is needed. The ``read_*`` methods let the suite look at what has
-    arrived; a test that needs one which is missing is skipped, with that reason. A
-    method that a logger lacks, or refuses with NotImplementedError, is skipped too,
-    but for `log_scalar`, `log_video` and `log_hparams`, which it must have.
+    The ``read_*`` methods let the suite read what was logged; a test that needs one
+    that is not written is skipped, with that reason. A method that a logger lacks, or
+    refuses with NotImplementedError, is skipped too, except for `log_scalar`,
+    `log_video` and `log_hparams`, which are required.
 
     Attributes:
-        videos_follow: Several videos in a tensor (N, T, C, H, W) come as one video
+        videos_follow: Several videos in a tensor (N, T, C, H, W) become one video
             of N times T frames; False: side by side in a grid.
 
     Example:
@@ -51,16 +51,16 @@ class LoggerTests:
 
     videos_follow = False
 
-    # -- what a subclass says
+    # -- what a subclass writes
 
     def make_logger(self, folder: Path) -> Any:
-        """Return a new logger that keeps what it is told in `folder`."""
+        """Return a new logger that writes into `folder`."""
         raise NotImplementedError
 
     def read_scalars(
         self, logger: Any, folder: Path, name: str
     ) -> list[tuple[int, float]]:
-        """Return the (step, value) of a name, in order, of a logger that is closed."""
+        """Return the (step, value) of a name, in order. The logger is closed."""
         pytest.skip("read_scalars is not written")
 
     def read_videos(self, logger: Any, folder: Path, name: str) -> list[Any]:
@@ -70,7 +70,7 @@ class LoggerTests:
         """
         pytest.skip("read_videos is not written")
 
-    # -- what it has
+    # -- its methods
 
     def test_it_has_the_methods_of_a_logger(self, tmp_path: Path) -> None:
         logger = self.make_logger(tmp_path)
@@ -340,7 +340,7 @@ def _torch() -> Any:
 
 
 def _video(num_frames: int) -> Any:
-    """Return a tensor (1, T, 3, H, W) of frames that say their number."""
+    """Return a tensor (1, T, 3, H, W) of counting frames."""
     torch = _torch()
     frames = counting_frames(num_frames, 1, height=_HEIGHT, width=_WIDTH)[:, 0]
     return torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2)))[None]
@@ -356,5 +356,5 @@ def _recording(num_rows: int) -> FrameCache:
 
 
 def _rows(video: Iterable[Any]) -> list[int]:
-    """Return which frames these are; the top left corner says it."""
+    """Return the rows of a video's frames, read from the top left corner."""
     return [read_count(frame[:_HEIGHT, :_WIDTH])[0] for frame in video]

@@ -1,7 +1,7 @@
-"""What every source of recordings has to pass, ours and yours: a suite to subclass.
+"""The suite that every source has to pass, ours and yours: subclass it in a test file.
 
-A source makes an environment out of counting ones, records it, and what is in the
-cache is compared with tables written by hand. Needs pytest and Gymnasium.
+A source makes an environment out of counting ones and records it; the recording is
+compared with tables written by hand. Needs pytest and Gymnasium.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NUM_STEPS = 6
 # Of env 0 and of env 1; the second episode of each is truncated, the others terminate.
 _LENGTHS = (3, 2, 9), (2, 4, 9)
 # Of each env, by row: R a reset, then the episode and its step; T terminated, U
-# truncated, ? an end whose picture nobody could take, -- idle.
+# truncated, ? an end without a terminal picture, -- idle.
 _TABLES = {
     "caller": """
         R0.0  R0.0
@@ -73,9 +73,9 @@ _TABLES = {
 
 
 class _Patient(CountingEnv):
-    """A counting env that takes two resets in a row for one.
+    """A counting env that treats two resets in a row as one.
 
-    Frameworks reset an environment to see what it gives: that is no episode.
+    Frameworks reset an environment to inspect its observation: that is no episode.
     """
 
     def reset(self, **options: Any) -> Any:
@@ -85,7 +85,7 @@ class _Patient(CountingEnv):
 
 
 class _Failing(_Patient):
-    """One that raises, or renders what is no picture, at a moment.
+    """A counting env that raises, or renders an invalid picture, at one step.
 
     Args:
         at: (episode, step).
@@ -111,17 +111,18 @@ class _Failing(_Patient):
 
 
 class SourceTests:
-    """Conformance of a source: subclass it and say how its environments are made.
+    """Conformance of a source: subclass it and write ``make_env``.
 
-    ``make_env`` is needed. What is recorded is compared with a table that was written
-    by hand: the moment drawn into each picture, rewards, and ends.
+    The recording is compared with a table that was written by hand: the episode and
+    step drawn into each picture, rewards, and ends.
 
     Attributes:
         num_envs: 1 or 2.
-        resets: Who resets an environment that ended: the ``"caller"``; or itself in
+        resets: What resets an environment that ended: the ``"caller"``; or itself in
             the ``"next_step"`` or the ``"same_step"``.
         is_shared: One picture shows all envs: that of env 0.
-        is_pickled: What records can be pickled; not where it has processes.
+        is_pickled: The recorded environment can be pickled; False where it has
+            processes.
 
     Example:
         >>> from rollout_viewer.testing import SourceTests
@@ -135,21 +136,21 @@ class SourceTests:
     is_shared = False
     is_pickled = True
 
-    # -- what a subclass says
+    # -- what a subclass writes
 
     def make_env(self, makers: Sequence[Maker]) -> Any:
-        """Return an environment of those that `makers` return, one each."""
+        """Return an environment made of the env that each of `makers` returns."""
         raise NotImplementedError
 
     def record(self, env: Any, **options: Any) -> Any:
-        """Return `env` as something that records, with options of `record`."""
+        """Return `env` wrapped to be recorded, with options of `rv.record`."""
         return record(env, **options)
 
     def run(self, recorded: Any, num_steps: int) -> None:
-        """Reset, and step so often with any actions; reset what ends on the way."""
+        """Reset, make `num_steps` steps with any actions, and reset what ends."""
         rollout(recorded, max_steps=num_steps, seed=3, progress=False)
 
-    # -- what it has to do
+    # -- the tests
 
     def test_pictures_rewards_and_ends_are_exact(self) -> None:
         recorded = self._record()
@@ -277,7 +278,7 @@ class SourceTests:
 
         self._check_whole_until_the_fault(recorded.cache)
 
-    # -- how
+    # -- helpers
 
     def _record(self, *, at: Any = None, picture: Any = ..., **options: Any) -> Any:
         makers: list[Maker] = []
@@ -307,7 +308,7 @@ class SourceTests:
         cache.flush()
 
     def _fault(self) -> int:
-        """Return the row of step 1 of env 0's episode 1, where it fails."""
+        """Return the row of step 1 of env 0's episode 1, where the env fails."""
         return [row[0] for row in self._expected()].index("1.1")
 
     def _table(
@@ -344,7 +345,7 @@ class SourceTests:
 def _cell(
     cache: FrameCache, row: int, env: int, num_before: int, is_pictured: bool
 ) -> str:
-    """Return what is recorded of an env at a row, as the tables say it."""
+    """Return what is recorded of an env at a row, in the form of the tables."""
     now = cache.at(row, env)
     if now.kind == "idle":
         return "--"

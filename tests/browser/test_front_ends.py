@@ -6,7 +6,7 @@ import pytest
 
 from rollout_viewer._video import read_video
 from rollout_viewer.testing import read_count
-from tests.browser.test_lab_viewer import (
+from tests.browser.driver import (
     HEIGHT,
     NUM_ENVS,
     NUM_ROWS,

@@ -371,7 +371,7 @@ def test_help_lists_the_keys(shown):
 
     dialog = shown.root.get_by_role("dialog", name="Keys")
     assert dialog.is_visible()
-    assert "one row on" in dialog.inner_text()
+    assert "next row" in dialog.inner_text()
     shown.press("Escape")
     assert not dialog.is_visible()
 

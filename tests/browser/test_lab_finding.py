@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rollout_viewer.testing import counting_frames
-from tests.browser.test_lab_viewer import HEIGHT, PIXELS_JS, WIDTH, Viewer
+from tests.browser.driver import HEIGHT, PIXELS_JS, WIDTH, Viewer
 
 RECORD = """
 import numpy as np
@@ -69,7 +69,7 @@ def test_a_note_and_labels_typed_in_the_page_are_in_the_file(shown):
     root.locator(".rv-tile").nth(1).click()
     viewer.press("b")
     root.get_by_role("button", name="failure").click()
-    root.get_by_role("textbox", name="Own label").fill("slips")
+    root.get_by_role("textbox", name="Custom label").fill("slips")
     page.keyboard.press("Enter")
     root.locator('[data-label="slips"][aria-pressed="true"]').wait_for()
     page.keyboard.press("Escape")

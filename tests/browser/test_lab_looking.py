@@ -7,7 +7,7 @@ import pytest
 
 import rollout_viewer as rv
 from rollout_viewer.testing import read_count
-from tests.browser.test_lab_viewer import PIXELS_JS, Viewer
+from tests.browser.driver import PIXELS_JS, Viewer
 
 NUM_ROWS, NUM_ENVS = 200, 4
 

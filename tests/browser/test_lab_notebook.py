@@ -2,7 +2,7 @@
 
 import re
 
-from tests.browser.test_lab_viewer import NUM_ROWS, RECORD, SHOW, Viewer, assert_shows
+from tests.browser.driver import NUM_ROWS, RECORD, SHOW, Viewer, assert_shows
 
 
 def open_viewer(lab, *cells, **options):

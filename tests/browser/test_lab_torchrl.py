@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("torchrl", reason="needs the extra torchrl")
 
-from tests.browser.test_lab_viewer import Viewer
+from tests.browser.driver import Viewer
 
 RECORD = """
 import torch

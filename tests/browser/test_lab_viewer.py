@@ -4,7 +4,6 @@ Frames say which row and env they are (`rollout_viewer.testing`), so that each t
 can ask the pixels on the canvas, or in a file, what they show.
 """
 
-import base64
 import csv
 import re
 
@@ -12,92 +11,17 @@ import numpy as np
 import pytest
 
 from rollout_viewer._video import read_video
-from rollout_viewer.testing import counting_frames, read_count
-
-NUM_ROWS, NUM_ENVS, HEIGHT, WIDTH = 40, 4, 48, 64
-
-RECORD = f"""
-import numpy as np
-import rollout_viewer as rv
-from rollout_viewer.testing import counting_frames
-
-frames = counting_frames({NUM_ROWS}, {NUM_ENVS}, height={HEIGHT}, width={WIDTH})
-cache = rv.FrameCache(fps=20)
-for row in range({NUM_ROWS}):
-    is_reset = np.full({NUM_ENVS}, row == 0)
-    cache.append(frames[row], reward=np.ones({NUM_ENVS}), reset=is_reset)
-"""
-SHOW = "viewer = rv.view(cache)\nviewer"
-
-# The canvas as it is, not as it is scaled on screen.
-PIXELS_JS = """canvas => {
-  const copy = new OffscreenCanvas(canvas.width, canvas.height);
-  const context = copy.getContext('2d');
-  context.drawImage(canvas, 0, 0);
-  const {data} = context.getImageData(0, 0, canvas.width, canvas.height);
-  let text = '';
-  for (let i = 0; i < data.length; i += 8192)
-    text += String.fromCharCode(...data.subarray(i, i + 8192));
-  return [canvas.width, canvas.height, btoa(text)];
-}"""
-
-
-class Viewer:
-    """What a person sees of one viewer of counting frames, and does with it."""
-
-    def __init__(self, notebook, index=0):
-        self.page = notebook.page
-        self.root = notebook.page.locator(".rollout-viewer").nth(index)
-        self.root.wait_for(state="attached")
-
-    def wait(self, name, value):
-        """Wait until the attribute data-<name> of the root is `value`."""
-        self.page.wait_for_function(
-            "([root, name, value]) => root.dataset[name] === value",
-            arg=[self.root.element_handle(), name, str(value)],
-        )
-
-    def wait_until_loaded(self, num_rows=NUM_ROWS):
-        """Wait until everything that was recorded is in the page."""
-        self.wait("numRows", num_rows)
-        self.page.wait_for_function(
-            "root => ['ready', 'live'].includes(root.dataset.state)",
-            arg=self.root.element_handle(),
-        )
-
-    @property
-    def row(self):
-        return int(self.root.get_attribute("data-row"))
-
-    def pixels(self):
-        """Return the pictures on the canvas, (num_envs, H, W, 3)."""
-        canvas = self.root.locator("canvas.rv-frames")
-        width, height, text = canvas.evaluate(PIXELS_JS)
-        grid = np.frombuffer(base64.b64decode(text), np.uint8)
-        grid = grid.reshape(height // HEIGHT, HEIGHT, width // WIDTH, WIDTH, 4)
-        tiles = grid.swapaxes(1, 2).reshape(-1, HEIGHT, WIDTH, 4)
-        return tiles[:NUM_ENVS, :, :, :3]
-
-    def press(self, *keys):
-        """Press keys in the viewer, one after the other."""
-        self.root.focus()
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def scrub(self, *shares):
-        """Drag the scrub bar to these shares of its width."""
-        bar = self.root.get_by_role("slider").first
-        bar.scroll_into_view_if_needed()
-        box = bar.bounding_box()
-        middle = box["y"] + box["height"] / 2
-        self.page.mouse.move(box["x"] + 2, middle)
-        self.page.mouse.down()
-        for share in shares:
-            self.page.mouse.move(box["x"] + share * (box["width"] - 1), middle)
-        self.page.mouse.up()
-
-    def button(self, name):
-        return self.root.get_by_role("button", name=re.compile(name, re.IGNORECASE))
+from rollout_viewer.testing import read_count
+from tests.browser.driver import (
+    HEIGHT,
+    NUM_ENVS,
+    NUM_ROWS,
+    RECORD,
+    SHOW,
+    WIDTH,
+    Viewer,
+    assert_shows,
+)
 
 
 @pytest.fixture
@@ -108,13 +32,6 @@ def shown(lab):
     viewer = Viewer(notebook)
     viewer.wait_until_loaded()
     return notebook, viewer
-
-
-def assert_shows(viewer, row):
-    """Compare each tile with the recorded frame, pixel by pixel."""
-    viewer.wait("row", row)
-    expected = counting_frames(1, NUM_ENVS, height=HEIGHT, width=WIDTH, start=row)[0]
-    np.testing.assert_array_equal(viewer.pixels(), expected)
 
 
 def test_canvas_shows_the_recorded_pixels(shown):
@@ -313,6 +230,7 @@ WATCH_JS = """root => {
 }"""
 
 
+@pytest.mark.serial
 def test_a_viewer_follows_what_a_running_cell_records(lab, record_property):
     notebook = lab(RECORD, FOLLOW, RECORD_SLOWLY)
     notebook.run_cell(0)

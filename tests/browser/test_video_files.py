@@ -2,11 +2,11 @@
 
 import base64
 
-import counting  # type: ignore[import-not-found] # tests/counting.py
 import numpy as np
 import pytest
 
 import rollout_viewer as rv
+from rollout_viewer.testing import counting_recording, read_row
 
 NUM_FRAMES, FPS = 40, 25
 
@@ -41,7 +41,7 @@ SEEK_JS = """async ([source, times]) => {
 @pytest.mark.parametrize("suffix", ["mp4", "webm"])
 def test_the_browser_shows_frame_n_at_its_time(new_page, tmp_path, suffix):
     (path,) = (
-        counting.recording(NUM_FRAMES).clip().write(tmp_path / f"a.{suffix}", fps=FPS)
+        counting_recording(NUM_FRAMES).clip().write(tmp_path / f"a.{suffix}", fps=FPS)
     )
     wanted = [0, 1, 2, 17, 38, 39, 5]
     source = (
@@ -55,7 +55,7 @@ def test_the_browser_shows_frame_n_at_its_time(new_page, tmp_path, suffix):
 
     assert duration == pytest.approx(NUM_FRAMES / FPS, abs=0.05)
     frames = [np.reshape(p, (height, width, 4)).astype(np.uint8) for p in pictures]
-    assert [counting.read(frame[..., :3]) for frame in frames] == wanted
+    assert [read_row(frame[..., :3]) for frame in frames] == wanted
 
 
 @pytest.mark.browser

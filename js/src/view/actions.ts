@@ -1,47 +1,41 @@
 /** What keys and buttons do. */
 
-import { SPEEDS } from "../clock.ts";
-import type { Action } from "../keys.ts";
-import type { Session } from "../session.ts";
-import { nextLoop } from "./controls.ts";
-import type { EpisodeList } from "./episodes.ts";
-import type { Grid } from "./grid.ts";
-import type { Help } from "./help.ts";
-import type { Notes } from "./notes.ts";
-import { ZOOM_IN, ZOOM_OUT } from "./pan.ts";
+import { SPEEDS } from "../playback/clock.ts";
+import type { Session } from "../session/session.ts";
+import type { Grid } from "./grid/grid.ts";
+import { ZOOM_IN, ZOOM_OUT } from "./grid/zoom.ts";
+import type { Action } from "./keymap.ts";
+import type { Annotations } from "./panels/annotations.ts";
+import { nextLoop } from "./panels/controls.ts";
+import type { EpisodeTable } from "./panels/episode-table.ts";
+import type { Help } from "./panels/help.ts";
 
-export interface Parts {
+export interface ActionParts {
   session: Session;
   root: HTMLElement;
   grid: Grid;
   help: Help;
-  notes: Notes;
-  list: EpisodeList;
+  annotations: Annotations;
+  table: EpisodeTable;
 }
 
-export function actionsOf({
-  session,
-  root,
-  grid,
-  help,
-  notes,
-  list,
-}: Parts): Record<Action, () => void> {
-  const { clock, marks, store, looks } = session;
+export function createActions(parts: ActionParts): Record<Action, () => void> {
+  return {
+    ...createPlayback(parts),
+    ...createTileActions(parts),
+    ...createPanelActions(parts),
+  };
+}
+
+/** The playhead: where it is, how fast it moves, and between which rows. */
+function createPlayback({ session }: ActionParts) {
+  const { clock, marks, store } = session;
   const stepToEnd = (direction: 1 | -1) => {
     const env = marks.selection.length === 1 ? marks.selection[0]! : null;
     const row = store.steps.findEnd(clock.row, direction, env);
     if (row !== null && row >= store.firstRow) clock.step(row - clock.row);
   };
-  const selectTile = (by: 1 | -1) => {
-    const envs = [...new Set((store.manifest?.slots ?? []).map((slot) => slot.env))];
-    if (!envs.length) return;
-    const now = envs.indexOf(marks.selection[0] ?? -1);
-    const next = now < 0 ? (by > 0 ? 0 : envs.length - 1) : now + by;
-    marks.select([envs[(next + envs.length) % envs.length]!]);
-    if (grid.opened !== null) actions.open();
-  };
-  const actions: Record<Action, () => void> = {
+  return {
     toggle: () => clock.toggle(),
     back: () => clock.step(-1),
     forward: () => clock.step(1),
@@ -63,47 +57,71 @@ export function actionsOf({
     unmark: () => clock.unmark(),
     loop: () => clock.setLoop(nextLoop(clock)),
     follow: () => clock.follow(!clock.isFollowing),
+    slower: () =>
+      clock.setSpeed(SPEEDS.findLast((speed) => speed < clock.speed) ?? clock.speed),
+    faster: () =>
+      clock.setSpeed(SPEEDS.find((speed) => speed > clock.speed) ?? clock.speed),
+  };
+}
+
+/** Which tile is selected, which is opened, and how large all of them are. */
+function createTileActions({ session, grid }: ActionParts) {
+  const { marks, store } = session;
+  const { zoom } = grid;
+  const slots = () => store.manifest?.slots ?? [];
+  const open = () => {
+    const env = marks.selection[0] ?? slots()[0]?.env;
+    const slot = slots().findIndex((one) => one.env === env);
+    if (slot >= 0) grid.open(slot);
+  };
+  const selectTile = (by: 1 | -1) => {
+    const envs = [...new Set(slots().map((slot) => slot.env))];
+    if (!envs.length) return;
+    const now = envs.indexOf(marks.selection[0] ?? -1);
+    const next = now < 0 ? (by > 0 ? 0 : envs.length - 1) : now + by;
+    marks.select([envs[(next + envs.length) % envs.length]!]);
+    if (grid.opened !== null) open();
+  };
+  return {
+    open,
+    nextTile: () => selectTile(1),
+    previousTile: () => selectTile(-1),
+    zoomIn: () => zoom.set(zoom.factor * ZOOM_IN),
+    zoomOut: () => zoom.set(zoom.factor * ZOOM_OUT),
+    zoomReset: () => zoom.reset(),
+  };
+}
+
+/** What is shown beside the tiles, bookmarks too; `leave` closes one part after another. */
+function createPanelActions(parts: ActionParts) {
+  const { session, root, grid, help, annotations, table } = parts;
+  const { marks, viewOptions } = session;
+  return {
     bookmark: () => {
       const { row } = session.place();
       if (!marks.bookmarks.includes(row)) marks.toggleBookmark(row);
-      notes.open(row);
+      annotations.open(row);
     },
     unbookmark: () => {
       const { row } = session.place();
       if (marks.bookmarks.includes(row)) marks.toggleBookmark(row);
     },
-    episodes: () => list.toggle(),
-    slower: () =>
-      clock.setSpeed(SPEEDS.findLast((speed) => speed < clock.speed) ?? clock.speed),
-    faster: () =>
-      clock.setSpeed(SPEEDS.find((speed) => speed > clock.speed) ?? clock.speed),
+    episodes: () => table.toggle(),
     labels: () => {
       root.classList.toggle("rv-no-labels");
     },
-    inspect: () => looks.set({ isInspecting: !looks.now.isInspecting }),
-    zoomIn: () => grid.pan.zoom(grid.pan.factor * ZOOM_IN),
-    zoomOut: () => grid.pan.zoom(grid.pan.factor * ZOOM_OUT),
-    zoomReset: () => grid.pan.reset(),
-    nextTile: () => selectTile(1),
-    previousTile: () => selectTile(-1),
+    inspect: () => viewOptions.set({ isInspecting: !viewOptions.now.isInspecting }),
     full: () => {
       if (document.fullscreenElement === root) document.exitFullscreen();
       else root.requestFullscreen?.().catch(session.fail);
     },
-    open: () => {
-      const slots = store.manifest?.slots ?? [];
-      const env = marks.selection[0] ?? slots[0]?.env;
-      const slot = slots.findIndex((one) => one.env === env);
-      if (slot >= 0) grid.open(slot);
-    },
     leave: () => {
       if (help.isOpen) help.toggle(false);
-      else if (notes.isOpen) notes.close();
-      else if (list.isOpen) list.toggle(false);
+      else if (annotations.isOpen) annotations.close();
+      else if (table.isOpen) table.toggle(false);
       else if (grid.opened !== null) grid.open(null);
       else marks.select([]);
     },
     help: () => help.toggle(),
   };
-  return actions;
 }

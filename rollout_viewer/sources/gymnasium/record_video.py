@@ -183,7 +183,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         elif is_reset:
             self._videos.begin_episode({})
         else:
-            self._videos.pass_step(float(reward))
+            self._videos.count_unrecorded_step(float(reward))
         return result
 
     def render(self) -> Any:

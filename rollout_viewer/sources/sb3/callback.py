@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import (
 )
 
 from rollout_viewer._errors import RolloutViewerWarning
+from rollout_viewer._recorder.views import RecorderViews
 from rollout_viewer.sources.sb3.recorded_env import RecordedVecEnv
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _MAX_STEPS = 100_000
 
 
-class RolloutViewerCallback(BaseCallback):
+class RolloutViewerCallback(RecorderViews, BaseCallback):
     """Evaluates the model before it learns and each `every` timesteps after.
 
     The episodes of an evaluation are the segment ``"eval"`` of one recording, with the
@@ -102,21 +103,8 @@ class RolloutViewerCallback(BaseCallback):
     # -- the recording
 
     @property
-    def cache(self) -> FrameCache:
-        """The recording of all evaluations."""
-        return self.eval_env.cache
-
-    @property
-    def viewer(self) -> Any:
-        """A `RolloutViewer` over it, made once."""
-        return self.eval_env.viewer
-
-    def dump(self, suffix: str | None = None, step: int | None = None) -> list[Path]:
-        """Write the rows since the last dump; see `Recorder.dump`."""
-        return self.eval_env.dump(suffix, step)
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return self.eval_env._repr_mimebundle_(**options)
+    def _views_of(self) -> RecordedVecEnv:
+        return self.eval_env
 
     # -- called by SB3
 

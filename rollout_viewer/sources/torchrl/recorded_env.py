@@ -12,6 +12,7 @@ from torchrl.envs.transforms import Transform, TransformedEnv
 from rollout_viewer._errors import RenderError
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.same_step import add_same_step
+from rollout_viewer._recorder.views import RecorderViews
 from rollout_viewer._recording.rows import Kind
 from rollout_viewer.sources._wrapper import RecordingWrapper
 from rollout_viewer.sources.torchrl._env_info import (
@@ -31,12 +32,8 @@ from rollout_viewer.sources.torchrl._rollout_env import RolloutTorchRLEnv
 from rollout_viewer.sources.torchrl._step_data import Call, StepReader
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy.typing as npt
     from tensordict import TensorDictBase
-
-    from rollout_viewer._cache.cache import FrameCache
 
     Mask = npt.NDArray[np.bool_]
 
@@ -104,7 +101,7 @@ class RecordedTorchRLEnv(TransformedEnv, RecordingWrapper):  # type: ignore[misc
         return RolloutTorchRLEnv(self)
 
 
-class _Recording(Transform):  # type: ignore[misc]  # untyped base
+class _Recording(RecorderViews, Transform):  # type: ignore[misc]  # untyped base
     """The transform that records each call, and changes nothing."""
 
     def __init__(self, recorder: Recorder, key: Any) -> None:
@@ -122,18 +119,8 @@ class _Recording(Transform):  # type: ignore[misc]  # untyped base
         self._resets_itself = resets_itself(self.parent)
 
     @property
-    def cache(self) -> FrameCache:
-        return self.recorder.cache
-
-    @property
-    def viewer(self) -> Any:
-        return self.recorder.viewer
-
-    def dump(self, suffix: str | None = None, step: int | None = None) -> list[Path]:
-        return self.recorder.dump(suffix, step)
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return self.recorder._repr_mimebundle_(**options)
+    def _views_of(self) -> Recorder:
+        return self.recorder
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         return tensordict

@@ -19,6 +19,7 @@ from torchrl.trainers import LogValidationReward as _Original
 
 from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._errors import RolloutViewerWarning
+from rollout_viewer._recorder.views import RecorderViews
 from rollout_viewer.sources.torchrl.pixel_render import flat
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _DONE = ("next", "done")
 _IDS = ("collector", "traj_ids")
 
 
-class LogValidationReward(_Original):  # type: ignore[misc]  # untyped base
+class LogValidationReward(RecorderViews, _Original):  # type: ignore[misc]  # untyped base
     """Evaluates a policy at each `record_interval`-th call; also called `Recorder`.
 
     For ``trainer.register_op`` or `register`. The episodes of an evaluation are the
@@ -174,17 +175,6 @@ class LogValidationReward(_Original):  # type: ignore[misc]  # untyped base
         trainer = self._trainer
         return self._count if trainer is None else int(trainer.collected_frames)
 
-    @property
-    def cache(self) -> FrameCache:
-        """The recording of the first recorder in the environment's transforms."""
-        cache: FrameCache = self._recorder.cache
-        return cache
-
-    @property
-    def viewer(self) -> Any:
-        """Its viewer."""
-        return self._recorder.viewer
-
     def dump(self, suffix: str | None = None, step: int | None = None) -> Any:
         """Let the environment's recorders dump, as each evaluation does."""
         options = {} if step is None else {"step": step}
@@ -194,11 +184,9 @@ class LogValidationReward(_Original):  # type: ignore[misc]  # untyped base
             env = env.base_env
         return written
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return self._recorder._repr_mimebundle_(**options)
-
     @property
-    def _recorder(self) -> Any:
+    def _views_of(self) -> Any:
+        """The first recorder in the environment's transforms."""
         for recorder in recorders_of(self.environment):
             return recorder
         raise AttributeError(

@@ -23,7 +23,8 @@ from rollout_viewer._errors import (
     RolloutViewerWarning,
     ShapeError,
 )
-from rollout_viewer._recorder.recorder import Recorder, is_notebook
+from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer._recorder.views import ShownInNotebook
 from rollout_viewer._recording.workers import is_worker, worker_path
 from rollout_viewer.sources.torchrl._batch_slices import Slices
 from rollout_viewer.sources.torchrl._call_reader import (
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from rollout_viewer.sources.torchrl._call_reader import Entries, Key
 
 
-class VideoRecorder(TorchRLVideoRecorder):  # type: ignore[misc]  # torchrl is untyped
+class VideoRecorder(ShownInNotebook, TorchRLVideoRecorder):  # type: ignore[misc]  # torchrl is untyped
     """Records each call into a `FrameCache`, in place of TorchRL's of the same name.
 
     Append it to an environment or a replay buffer. Rewards, ends and actions are
@@ -439,9 +440,6 @@ class VideoRecorder(TorchRLVideoRecorder):  # type: ignore[misc]  # torchrl is u
             tag = "rollout" if self.tag is None else self.tag
             self._viewer = RolloutViewer(self.cache, logger=self.logger, tag=tag)
         return self._viewer
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return self.viewer._repr_mimebundle_(**options) if is_notebook() else None
 
     def dump(self, suffix: str | None = None, step: int | None = None) -> list[Path]:
         """Write the frames since the last dump through the logger, and move the mark.

@@ -1,0 +1,233 @@
+/**
+ * Puts the row of the clock on a canvas: one per view.
+ *
+ * Asks the pool for what changed since the row before, keeps a few rows in flight
+ * while playing, and draws a picture when its row is due. Results are patches upon
+ * each other, so they are drawn in the order of the requests; one that is not due is
+ * drawn together with the next one that is.
+ */
+
+import type { Decoding, Picture } from "../decode/worker-pool.ts";
+import type { Store } from "../recording/store.ts";
+import { Emitter } from "../util/emitter.ts";
+import type { Clock } from "./clock.ts";
+import type { Layout } from "./layout.ts";
+import { type DrawnSlots, planRow, type RowPlan } from "./row-plan.ts";
+import { clearSlot, putPicture, type Surface } from "./surface.ts";
+
+export type { Surface } from "./surface.ts";
+
+interface FrameRequest extends Omit<RowPlan, "plans"> {
+  row: number;
+  /** Number after the clock's anchor while playing; -1: it is to be drawn at once. */
+  k: number;
+  epoch: number;
+  isWanted: boolean;
+  generation: number;
+  pictures: Picture[] | null;
+}
+
+/** Rows in flight while playing: one decoding, one on its way, one to draw. */
+const MAX_IN_FLIGHT = 3;
+const LEAD_MS = 60;
+const FRAME_MS = 1000 / 60;
+
+export class Player {
+  /** A row was drawn, or what is missing of it changed. */
+  readonly onDraw = new Emitter();
+  onError: (error: Error) => void = () => {};
+  drawnRow = -1;
+  /** Slots of the drawn row that show nothing, and those still to come. */
+  absent: readonly number[] = [];
+  missing: readonly number[] = [];
+  readonly stats = { drawn: 0, late: 0, decodes: 0, hits: 0, misses: 0 };
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #pool: Decoding;
+  readonly #surface: Surface;
+  #slots: readonly number[] = [];
+  #indices = new Map<number, number>();
+  #layout: Layout | null = null;
+  #generation = 0;
+  readonly #drawn: DrawnSlots = { states: new Map(), slots: new Set() };
+  #requests: FrameRequest[] = [];
+  #lastRequest: FrameRequest | null = null;
+
+  constructor(store: Store, clock: Clock, pool: Decoding, surface: Surface) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#pool = pool;
+    this.#surface = surface;
+  }
+
+  get slots(): readonly number[] {
+    return this.#slots;
+  }
+
+  /** Show these slots, in this order; everything is drawn anew. */
+  setLayout(slots: readonly number[], layout: Layout): void {
+    this.#slots = slots;
+    this.#indices = new Map(slots.map((slot, index) => [slot, index]));
+    this.#layout = layout;
+    this.#generation++;
+    this.#drawn.slots.clear();
+    this.#lastRequest = null;
+    this.#surface.resize(
+      layout.columns * layout.cellWidth,
+      layout.rows * layout.cellHeight,
+    );
+    this.update();
+  }
+
+  /** Forget all frames: another recording came. */
+  reset(): void {
+    this.#drawn.states.clear();
+    this.#drawn.slots.clear();
+    this.#lastRequest = null;
+    this.#generation++;
+    this.drawnRow = -1;
+  }
+
+  /** Ask for what the clock wants, and draw what has come; any time, any often. */
+  update(now = performance.now()): void {
+    if (!this.#layout || !this.#slots.length || !this.#store.numRows) return;
+    if (this.#clock.isPlaying) this.#askAhead(now);
+    else this.#askOne();
+    this.#drawDue(now);
+  }
+
+  #askOne(): void {
+    const row = this.#clock.row;
+    const last = this.#lastRequest;
+    if (last?.row === row && last.generation === this.#generation) {
+      // What was missing may have come meanwhile.
+      const came = last.missing.some((slot) => this.#store.has(row, slot));
+      if (!came) {
+        last.isWanted = true;
+        return;
+      }
+    }
+    // While a finger drags, only the newest row is worth decoding.
+    if (this.#numUndecoded() < 2) this.#ask(row, -1, true);
+  }
+
+  #askAhead(now: number): void {
+    const clock = this.#clock;
+    const rate = clock.rate;
+    for (;;) {
+      if (
+        this.#numUndecoded() >= MAX_IN_FLIGHT ||
+        this.#requests.length > MAX_IN_FLIGHT
+      )
+        return;
+      const last = this.#lastRequest;
+      const isNext = last !== null && last.epoch === clock.epoch && last.k >= 0;
+      const stride = Math.max(1, Math.floor((rate * FRAME_MS) / 1000));
+      const k = isNext
+        ? Math.max(last.k + stride, clock.numDue(now))
+        : clock.numDue(now);
+      if (clock.dueTime(k) > now + LEAD_MS) return;
+      const row = clock.rowOf(k);
+      if (row === null) return;
+      if (!this.#store.hasRow(row, this.#slots)) {
+        // Play on when its pictures are here.
+        if (clock.dueTime(k) <= now && !this.#requests.length) {
+          if (row !== this.drawnRow) this.#markMissing(row);
+          clock.hold(row);
+        }
+        return;
+      }
+      this.#ask(row, k, false);
+    }
+  }
+
+  #markMissing(row: number): void {
+    this.missing = this.#slots.filter((slot) => !this.#store.has(row, slot));
+    this.onDraw.emit();
+  }
+
+  #numUndecoded(): number {
+    return this.#requests.filter((request) => !request.pictures).length;
+  }
+
+  #ask(row: number, k: number, isWanted: boolean): void {
+    const { reduction } = this.#layout!;
+    const generation = this.#generation;
+    const epoch = this.#clock.epoch;
+    const found = planRow(this.#store, row, this.#slots, reduction, this.#drawn);
+    const { plans, absent, missing } = found;
+    const pictures: Picture[] | null = plans.length ? null : [];
+    if (missing.length) this.stats.misses++;
+    else this.stats.hits++;
+    const request: FrameRequest = {
+      row,
+      k,
+      epoch,
+      isWanted,
+      generation,
+      absent,
+      missing,
+      pictures,
+    };
+    this.#requests.push(request);
+    this.#lastRequest = request;
+    if (pictures) return;
+    this.#pool.run(plans).then(
+      (results) => {
+        request.pictures = results;
+        this.stats.decodes = this.#pool.numDecodes;
+        this.update();
+      },
+      (error: Error) => {
+        // What the decoder holds is unknown now: begin anew, but do not try again
+        // at once, or the same record would fail for ever.
+        this.#requests = [];
+        this.#drawn.states.clear();
+        this.#drawn.slots.clear();
+        this.onError(error);
+      },
+    );
+  }
+
+  #drawDue(now: number): void {
+    const { isPlaying, epoch } = this.#clock;
+    let count = 0;
+    for (const [index, request] of this.#requests.entries()) {
+      if (!request.pictures) break;
+      const isDue =
+        request.isWanted ||
+        (isPlaying &&
+          request.epoch === epoch &&
+          this.#clock.dueTime(request.k) <= now + 1);
+      if (isDue) count = index + 1;
+    }
+    if (!count) return;
+    const requests = this.#requests.splice(0, count);
+    for (const request of requests) this.#draw(request);
+    const last = requests.at(-1)!;
+    this.absent = last.absent;
+    this.missing = last.missing;
+    if (!last.missing.length) this.drawnRow = last.row;
+    this.stats.drawn++;
+    const isOverdue = now - this.#clock.dueTime(last.k) > FRAME_MS;
+    if (isPlaying && !last.isWanted && last.epoch === epoch && isOverdue)
+      this.stats.late++;
+    this.onDraw.emit();
+    // A drag went on while this row was decoded.
+    if (!isPlaying && this.#clock.row !== last.row) this.#askOne();
+  }
+
+  #draw({ generation, pictures, absent }: FrameRequest): void {
+    const isCurrent = generation === this.#generation;
+    const tiles = {
+      layout: this.#layout!,
+      indices: this.#indices,
+      sizes: this.#store.manifest!.slots,
+    };
+    for (const picture of pictures ?? []) {
+      if (isCurrent) putPicture(this.#surface, picture, tiles);
+      this.#pool.recycle(picture);
+    }
+    if (isCurrent) for (const slot of absent) clearSlot(this.#surface, slot, tiles);
+  }
+}

@@ -1,0 +1,53 @@
+/** What has to be decoded to show a row, of all slots together. */
+
+import { type DecoderState, NOTHING, plan } from "../decode/decode-plan.ts";
+import type { SlotPlan } from "../decode/worker-pool.ts";
+import { CHUNK_ROWS } from "../protocol/messages.ts";
+import type { Store } from "../recording/store.ts";
+
+/** What the decoders hold and the canvas shows; a plan changes it. */
+export interface DrawnSlots {
+  readonly states: Map<number, DecoderState>;
+  /** Slots whose picture is on the canvas, or on its way. */
+  readonly slots: Set<number>;
+}
+
+export interface RowPlan {
+  plans: SlotPlan[];
+  /** Slots without a picture in this row. */
+  absent: number[];
+  /** Slots whose records are not here yet. */
+  missing: number[];
+}
+
+export function planRow(
+  store: Store,
+  row: number,
+  slots: readonly number[],
+  reduction: number,
+  drawn: DrawnSlots,
+): RowPlan {
+  const found: RowPlan = { plans: [], absent: [], missing: [] };
+  const { chunks } = store;
+  for (const slot of slots) {
+    const at = store.recordedSlotAt(row, slot);
+    const hasPicture = at !== null && chunks.hasPicture(at.row, at.slot);
+    const chunk = at && chunks.use(Math.floor(at.row / CHUNK_ROWS), at.slot);
+    if (at && (hasPicture === undefined || !chunk)) {
+      found.missing.push(slot);
+    } else if (!chunk || !hasPicture) {
+      found.absent.push(slot);
+      drawn.slots.delete(slot);
+    } else {
+      const before = drawn.states.get(slot) ?? NOTHING;
+      const { ops, state } = plan(chunk, at.row % CHUNK_ROWS, before);
+      const isFull = !drawn.slots.has(slot);
+      drawn.states.set(slot, state);
+      drawn.slots.add(slot);
+      const { width, height } = store.manifest!.slots[slot]!;
+      if (ops.length || isFull)
+        found.plans.push({ slot, width, height, reduction, isFull, ops });
+    }
+  }
+  return found;
+}

@@ -1,0 +1,210 @@
+/**
+ * The messages between kernel and page, and the constants in them.
+ *
+ * The specification is the docstring of rollout_viewer/_page/protocol.py; that of the
+ * chunks is the one of rollout_viewer/_frames/chunk.py. Wire fields keep their Python
+ * names.
+ */
+
+export const PROTOCOL = 1;
+export const CHUNK_ROWS = 32;
+
+/** Kinds of a row, for each env. */
+export const RESET = 0;
+export const STEP = 1;
+export const IDLE = 2;
+export const TERMINAL_MISSING = 3;
+/** Bits of a row's ends. */
+export const TERMINATED = 1;
+export const TRUNCATED = 2;
+/** Kinds of a record in a chunk. */
+export const EQUAL = 0;
+export const RAW = 1;
+export const INTRA = 2;
+export const PREV = 3;
+export const FIRST = 4;
+export const ABSENT = 5;
+
+export interface Slot {
+  env: number;
+  camera: string;
+  height: number;
+  width: number;
+  shared: boolean;
+}
+
+export interface Manifest {
+  kind: "manifest";
+  protocol: number;
+  version: string;
+  session: string;
+  num_rows: number;
+  first_row: number;
+  num_envs: number;
+  fps: number;
+  slots: Slot[];
+  is_live: boolean;
+  follow: boolean;
+  num_lost: number;
+  num_evicted: number;
+  title: string;
+  dump_folder: string | null;
+  columns: number | null;
+  groups?: [name: string, firstEnv: number, numEnvs: number][];
+  /** What tiles are called, where that is not their env: never sent, see arrangement. */
+  names?: [string, string | number][];
+  data?: DataField[];
+  meanings?: string[];
+  segments?: [name: string, start: number, stop: number][];
+}
+
+/** An array that was recorded beside reward and ends; shape of one env's. */
+export interface DataField {
+  name: string;
+  dtype: string;
+  shape: number[];
+}
+
+/** All data of an env in a run of rows. */
+export interface DetailsMessage {
+  kind: "details";
+  env: number;
+  start: number;
+  count: number;
+  num_rows: number;
+  fields: (DataField & {
+    is_summary: boolean;
+    format: "u1" | "f4" | "f8";
+    rows: number[] | null;
+  })[];
+  fault: string;
+}
+
+/** One number of all envs in a run of rows. */
+export interface ColumnMessage {
+  kind: "column";
+  name: string;
+  index: number;
+  start: number;
+  count: number;
+  fault: string;
+}
+
+export interface DataMessage {
+  kind: "data";
+  seq: number;
+  num_rows: number;
+  start: number;
+  count: number;
+  /** Of a kernel: bytes in its memory and of the pictures on its disk. */
+  kernel_nbytes?: number;
+  picture_nbytes?: number;
+  /** Notes of all bookmarks by row, where any changed. */
+  bookmarks?: Record<string, string>;
+  /** What became known of episodes; `info` is a number in `infos`. */
+  episodes?: [env: number, index: number, info: number][];
+  infos?: EpisodeInfo[];
+}
+
+/** What is known of an episode beside its rows. */
+export interface EpisodeInfo {
+  segment?: string;
+  seed?: number;
+  options?: unknown;
+  labels?: Record<string, unknown>;
+}
+
+export interface JobMessage {
+  kind: "job";
+  job: number;
+  state: "running" | "done" | "failed" | "cancelled";
+  progress: number;
+  message: string;
+  paths: string[];
+}
+
+export interface FilePiece {
+  kind: "file";
+  job: number;
+  name: string;
+  mime: string;
+  offset: number;
+  total: number;
+}
+
+export interface Goto {
+  kind: "goto";
+  row: number;
+}
+
+/** Asks what the page counted. */
+export interface AskStats {
+  kind: "stats";
+}
+
+export interface KernelError {
+  kind: "error";
+  message: string;
+}
+
+export type FromKernel =
+  | Manifest
+  | DetailsMessage
+  | ColumnMessage
+  | DataMessage
+  | JobMessage
+  | FilePiece
+  | Goto
+  | AskStats
+  | KernelError;
+
+export type ToKernel =
+  | {
+      kind: "hello";
+      protocol: number;
+      version: string;
+      page: string;
+      beginning: number;
+    }
+  | { kind: "ack"; seq: number }
+  | { kind: "need"; chunks: [block: number, slot: number, have: number][] }
+  | { kind: "dump"; job: number; formats: string[]; start: number; stop: number }
+  | { kind: "download"; job: number; format: string; start: number; stop: number }
+  | { kind: "cancel"; job: number }
+  | { kind: "bookmark"; row: number; note: string }
+  | {
+      kind: "label";
+      env: number;
+      episode: number;
+      labels: Record<string, unknown>;
+    }
+  | { kind: "inspect"; env: number; start: number }
+  | { kind: "column"; name: string; index: number; start: number }
+  | { kind: "stats"; counts: Record<string, number> };
+
+/** What a comm hands over: a view into a larger buffer, of any alignment. */
+export type WireBuffer = ArrayBuffer | ArrayBufferView;
+
+/** Step data of `count` rows from `start` on; each array is (count, num_envs). */
+export interface StepRows {
+  start: number;
+  count: number;
+  kinds: Uint8Array;
+  ends: Uint8Array;
+  rewards: Float64Array;
+  envSteps: Uint32Array;
+}
+
+/** A chunk or a piece of one; `records` are views of the message's bytes. */
+export interface Chunk {
+  block: number;
+  slot: number;
+  height: number;
+  width: number;
+  first: number;
+  kinds: number[];
+  records: Uint8Array[];
+  /** The row of this chunk whose RAW or INTRA record repeats the picture before; -1: none. */
+  repeatedRow: number;
+  numBytes: number;
+}

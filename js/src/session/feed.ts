@@ -1,0 +1,152 @@
+/**
+ * The page's side of the conversation: hello, acknowledgements, what is missing.
+ *
+ * One per model. Without `send` (an HTML export) it only fills the store. Asks for a
+ * chunk after it was missing for a while, since most of them are on their way.
+ */
+
+import type { Clock } from "../playback/clock.ts";
+import {
+  CHUNK_ROWS,
+  type FromKernel,
+  PROTOCOL,
+  type ToKernel,
+  type WireBuffer,
+} from "../protocol/messages.ts";
+import type { Store } from "../recording/store.ts";
+
+const MISSING_FOR_MS = 150;
+/** What is nowhere near the blocks that came will not come by itself soon. */
+const FAR_FOR_MS = 40;
+const NEAR_BLOCKS = 16;
+const MISSING_TAIL_FOR_MS = 600;
+const ASK_AGAIN_MS = 1000;
+const HELLO_AGAIN_MS = 2000;
+/** A first hello may be delayed by a running cell where a later one gets through. */
+const HELLO_REPEAT_MS = 250;
+/** Blocks to have ahead of the playhead; and how many chunks to ask for at once. */
+const BLOCKS_AHEAD = 3;
+const MAX_ASKED = 256;
+
+export interface FeedOptions {
+  store: Store;
+  clock: Clock;
+  send: ((message: ToKernel) => void) | null;
+  version: string;
+  now?: () => number;
+}
+
+export class Feed {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #send: ((message: ToKernel) => void) | null;
+  readonly #version: string;
+  readonly #now: () => number;
+  readonly #missingSince = new Map<number, number>();
+  readonly #askedAt = new Map<number, number>();
+  /** Identifies this page; `#beginning` counts its hellos from the start. */
+  readonly #page = Math.random().toString(36).slice(2);
+  #beginning = 0;
+  #saidHello = Number.NEGATIVE_INFINITY;
+  #numKnown = 0;
+  /** When new rows were recorded last, for "live". */
+  lastRowsAt = Number.NEGATIVE_INFINITY;
+
+  constructor({ store, clock, send, version, now }: FeedOptions) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#send = send;
+    this.#version = version;
+    this.#now = now ?? (() => performance.now());
+    store.onReset.on(() => {
+      this.#missingSince.clear();
+      this.#askedAt.clear();
+    });
+  }
+
+  /** Ask for everything from the beginning. */
+  hello(): void {
+    this.#beginning++;
+    this.#sayHello();
+  }
+
+  #sayHello(): void {
+    this.#saidHello = this.#now();
+    const [version, page, beginning] = [this.#version, this.#page, this.#beginning];
+    this.#send?.({ kind: "hello", protocol: PROTOCOL, version, page, beginning });
+  }
+
+  /** Take a manifest or data message; returns false for any other kind. */
+  take(message: FromKernel, buffers: WireBuffer[]): boolean {
+    const store = this.#store;
+    switch (message.kind) {
+      case "manifest": {
+        const isNew = store.recorded.manifest?.session !== message.session;
+        store.setManifest(message);
+        this.#clock.fps = message.fps;
+        if (isNew) {
+          this.#numKnown = message.num_rows;
+          this.#clock.setBounds(message.first_row, message.first_row);
+          if (message.follow) this.#clock.follow();
+        }
+        return true;
+      }
+      case "data": {
+        const before = store.numRows;
+        // What was there when the page came is no news.
+        if (message.num_rows > this.#numKnown) {
+          this.#numKnown = message.num_rows;
+          this.lastRowsAt = this.#now();
+        }
+        const isWhole = store.addData(message, buffers);
+        this.#send?.({ kind: "ack", seq: message.seq });
+        // Step rows are sent once: a lost message means to begin again.
+        if (!isWhole && this.#now() - this.#saidHello > HELLO_AGAIN_MS) this.hello();
+        if (store.numRows !== before) {
+          this.#clock.setBounds(store.firstRow, store.numRows);
+        }
+        return true;
+      }
+      default:
+        return false;
+    }
+  }
+
+  /** Ask for chunks around the playhead that should be here; call it now and then. */
+  askForMissing(slots: readonly number[]): void {
+    const store = this.#store;
+    const now = this.#now();
+    if (!store.manifest && now - this.#saidHello > HELLO_REPEAT_MS) this.#sayHello();
+    if (!this.#send || !store.numRows) return;
+    const lastBlock = Math.floor((store.recorded.steps.numRows - 1) / CHUNK_ROWS);
+    const missing = store.missingFrom(this.#clock.row, slots, BLOCKS_AHEAD);
+    const keys = new Set<number>();
+    const due = missing.filter(([number, slot]) => {
+      const key = number * 65536 + slot;
+      keys.add(key);
+      const since = this.#missingSince.get(key) ?? now;
+      this.#missingSince.set(key, since);
+      const wait =
+        number === lastBlock
+          ? MISSING_TAIL_FOR_MS
+          : this.#isNear(number, slot)
+            ? MISSING_FOR_MS
+            : FAR_FOR_MS;
+      const asked = this.#askedAt.get(key) ?? Number.NEGATIVE_INFINITY;
+      return now - since >= wait && now - asked >= ASK_AGAIN_MS;
+    });
+    for (const key of [...this.#missingSince.keys()])
+      if (!keys.has(key)) this.#missingSince.delete(key);
+    if (!due.length) return;
+    const chunks = due.slice(0, MAX_ASKED);
+    for (const [number, slot] of chunks) this.#askedAt.set(number * 65536 + slot, now);
+    this.#send({ kind: "need", chunks });
+  }
+
+  /** Whether a block is likely to be on its way: blocks come in order. */
+  #isNear(block: number, slot: number): boolean {
+    for (let before = block - 1; before >= block - NEAR_BLOCKS && before >= 0; before--)
+      if (this.#store.chunks.has(before * CHUNK_ROWS, slot)) return true;
+    return block < NEAR_BLOCKS;
+  }
+}

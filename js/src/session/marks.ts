@@ -1,0 +1,99 @@
+/**
+ * What the user marked: selected envs, and annotations (bookmarks, notes, labels).
+ *
+ * Annotations come with the data, and are written back where there is a kernel.
+ */
+
+import type { DataMessage, ToKernel } from "../protocol/messages.ts";
+import type { Store } from "../recording/store.ts";
+import { Emitter } from "../util/emitter.ts";
+import { isSame } from "../util/same.ts";
+
+export class Marks {
+  readonly onChange = new Emitter();
+  /** Numbers of the selected envs. */
+  selection: readonly number[] = [];
+  /** Bookmarked rows, ascending. */
+  bookmarks: readonly number[] = [];
+  /** What is written beside bookmarks, by row. */
+  notes: ReadonlyMap<number, string> = new Map();
+
+  select(envs: readonly number[]): void {
+    if (isSame(envs, this.selection)) return;
+    this.selection = [...envs];
+    this.onChange.emit();
+  }
+
+  setBookmarks(rows: readonly number[]): void {
+    const sorted = [...new Set(rows)].sort((a, b) => a - b);
+    if (isSame(sorted, this.bookmarks)) return;
+    this.bookmarks = sorted;
+    this.onChange.emit();
+  }
+
+  setNotes(notes: ReadonlyMap<number, string>): void {
+    this.notes = notes;
+    this.onChange.emit();
+  }
+
+  toggleBookmark(row: number): void {
+    this.setBookmarks(
+      this.bookmarks.includes(row)
+        ? this.bookmarks.filter((one) => one !== row)
+        : [...this.bookmarks, row],
+    );
+  }
+}
+
+export interface AnnotationParts {
+  store: Store;
+  marks: Marks;
+  /** Null where there is no kernel. */
+  send: ((message: ToKernel) => void) | null;
+}
+
+/** Take the annotations that came with the data. */
+export function takeAnnotations(
+  { bookmarks, episodes, infos }: DataMessage,
+  { store, marks, send }: AnnotationParts,
+): void {
+  for (const [env, index, number] of episodes ?? [])
+    store.recorded.steps.episodes.describe(env, index, infos?.[number] ?? {});
+  if (bookmarks) {
+    const notes = Object.entries(bookmarks);
+    // Where there is a kernel, the trait has the rows.
+    if (!send) marks.setBookmarks(notes.map(([row]) => Number(row)));
+    marks.setNotes(new Map(notes.map(([row, note]) => [Number(row), note])));
+  } else if (episodes?.length) marks.onChange.emit();
+}
+
+/** Writes what the user annotates: shown at once, and sent to the kernel. */
+export interface AnnotationWriter {
+  /** Write a note beside a row's bookmark; the row becomes one. */
+  note(row: number, note: string): void;
+  /** Give an episode a label; a value of null takes it away. */
+  label(env: number, episode: number, name: string, value: unknown): void;
+}
+
+export function createAnnotationWriter({
+  store,
+  marks,
+  send,
+}: AnnotationParts): AnnotationWriter {
+  return {
+    note(row, note) {
+      marks.setBookmarks([...marks.bookmarks, row]);
+      marks.setNotes(new Map([...marks.notes, [row, note]]));
+      send?.({ kind: "bookmark", row, note });
+    },
+    label(env, episode, name, value) {
+      const { episodes } = store.recorded.steps;
+      const info = episodes.info(env, episode);
+      const { [name]: _, ...others } = info.labels ?? {};
+      const labels = value === null ? others : { ...others, [name]: value };
+      episodes.describe(env, episode, { ...info, labels });
+      send?.({ kind: "label", env, episode, labels: { [name]: value } });
+      marks.onChange.emit();
+    },
+  };
+}

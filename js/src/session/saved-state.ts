@@ -1,0 +1,62 @@
+/**
+ * What a reload of the page must not lose: saved by the browser, for this tab.
+ *
+ * sessionStorage and not a message: it is written while the page is unloaded,
+ * when no message would arrive any more, and scrubbing sends nothing. What Python set
+ * since takes precedence.
+ */
+
+import type { Clock, Loop } from "../playback/clock.ts";
+
+export interface SavedState {
+  row: number;
+  isFollowing: boolean;
+  speed: number;
+  every?: number;
+  loop: Loop;
+  range: [number, number] | null;
+  /** Values of view-options.ts. */
+  options?: unknown;
+  /** The traits that the kernel had then. */
+  kernel: Record<string, unknown>;
+}
+
+const nameOf = (key: string) => `rollout_viewer:${key}`;
+
+/** Return the state saved under `key`; null: none, or the browser saves nothing. */
+export function loadState(key: string): SavedState | null {
+  try {
+    const text = key && sessionStorage.getItem(nameOf(key));
+    return text ? (JSON.parse(text) as SavedState) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Save where the clock is; `place`: the recorded row, if rows are arranged now. */
+export function saveState(
+  key: string,
+  clock: Clock,
+  options: unknown,
+  kernel: Record<string, unknown>,
+  place: number | null = null,
+): void {
+  const { isFollowing, speed, every, loop } = clock;
+  const row = place ?? clock.row;
+  const range = place === null ? clock.range : null;
+  const saved: SavedState = {
+    row,
+    isFollowing,
+    speed,
+    every,
+    loop,
+    range,
+    options,
+    kernel,
+  };
+  try {
+    if (key) sessionStorage.setItem(nameOf(key), JSON.stringify(saved));
+  } catch {
+    // A full or forbidden storage costs the position, nothing else.
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * One recording as a page holds it, shared by all views of it.
+ *
+ * Takes messages from a kernel (widget.ts) or from a file (standalone.ts).
+ */
+
+import { Clock } from "../playback/clock.ts";
+import type { FromKernel, ToKernel, WireBuffer } from "../protocol/messages.ts";
+import { Scalars } from "../recording/scalars.ts";
+import { StepDetails } from "../recording/step-details.ts";
+import { Store } from "../recording/store.ts";
+import { Emitter } from "../util/emitter.ts";
+import { Connection } from "./connection.ts";
+import { type DispatchParts, dispatch } from "./dispatch.ts";
+import { ExportJobs } from "./export-jobs.ts";
+import { Feed } from "./feed.ts";
+import { type AnnotationWriter, createAnnotationWriter, Marks } from "./marks.ts";
+import { createNavigation, type Navigation } from "./navigation.ts";
+import type { PlayerStats } from "./player-stats.ts";
+import { ViewOptions } from "./view-options.ts";
+
+declare const ROLLOUT_VIEWER_VERSION: string;
+
+/** Of this page; "" in tests, which are not built into one. */
+const VERSION =
+  typeof ROLLOUT_VIEWER_VERSION === "undefined" ? "" : ROLLOUT_VIEWER_VERSION;
+
+export interface Session extends Navigation, AnnotationWriter {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly feed: Feed;
+  readonly marks: Marks;
+  readonly viewOptions: ViewOptions;
+  readonly details: StepDetails;
+  readonly scalars: Scalars;
+  /** Null where there is no kernel. */
+  readonly jobs: ExportJobs | null;
+  /** Shown until the user closes them. */
+  readonly errors: string[];
+  readonly onError: Emitter;
+  /** Slots that each view shows. */
+  readonly visibleSlots: Map<object, readonly number[]>;
+  readonly playerStats: Set<PlayerStats>;
+  /** The kernel has ended: nothing more can be asked for. */
+  readonly isCut: boolean;
+  readonly onCut: Emitter;
+  cut(isCut: boolean): void;
+  take(message: FromKernel, buffers: WireBuffer[]): void;
+  fail(error: unknown): void;
+}
+
+export function openSession(
+  wire: ((message: ToKernel) => void) | null,
+  version = VERSION,
+): Session {
+  const connection = new Connection(wire);
+  const { send } = connection;
+  const store = new Store();
+  const clock = new Clock();
+  const marks = new Marks();
+  const details = new StepDetails(send);
+  const parts = {
+    version,
+    send,
+    store,
+    clock,
+    marks,
+    details,
+    feed: new Feed({ store, clock, send, version }),
+    scalars: new Scalars(store, details, send),
+    jobs: send && new ExportJobs(send),
+    playerStats: new Set<PlayerStats>(),
+  };
+  clearWithRecording(details, store);
+  clock.episodeAt = (row) => store.steps.episodeAt(row, marks.selection[0] ?? 0);
+  const session: Session & DispatchParts = {
+    ...parts,
+    ...createNavigation(parts),
+    ...createAnnotationWriter(parts),
+    viewOptions: new ViewOptions(),
+    errors: [],
+    onError: new Emitter(),
+    visibleSlots: new Map(),
+    get isCut() {
+      return connection.isCut;
+    },
+    onCut: connection.onCut,
+    cut: (isCut) => connection.cut(isCut),
+    take(message, buffers) {
+      try {
+        connection.cut(false);
+        dispatch(message, buffers, session);
+      } catch (error) {
+        session.fail(error);
+      }
+    },
+    fail(error) {
+      const text = error instanceof Error ? error.message : String(error);
+      if (!session.errors.includes(text)) session.errors.push(text);
+      session.onError.emit();
+    },
+  };
+  return session;
+}
+
+/** Forget details where another recording came, not where it is arranged anew. */
+function clearWithRecording(details: StepDetails, store: Store): void {
+  let recording = "";
+  store.onReset.on(() => {
+    const now = store.recorded.manifest?.session ?? "";
+    if (now !== recording) details.clear();
+    recording = now;
+  });
+}
+
+/** Slots that any view shows. */
+export function allVisibleSlots(session: Session): number[] {
+  return [...new Set([...session.visibleSlots.values()].flat())];
+}

@@ -1,0 +1,115 @@
+/** The elements of one tile: its name, its numbers, its badge. */
+
+import type { Layout } from "../../playback/layout.ts";
+import type { Manifest } from "../../protocol/messages.ts";
+import { nameOfEnv } from "../../recording/env-names.ts";
+import { make } from "../dom.ts";
+
+export interface Tile {
+  slot: number;
+  env: number;
+  /** Its env's name: an arrangement names the same slot differently. */
+  name: string;
+  /** It shows all envs in one picture. */
+  isShared: boolean;
+  el: HTMLElement;
+  label: HTMLElement;
+  sums: HTMLElement;
+  badge: HTMLElement;
+  repeated: HTMLElement;
+  /** Where texts are written. */
+  episode: HTMLElement;
+  step: HTMLElement;
+  total: HTMLElement;
+  reward: HTMLElement;
+  action: HTMLElement;
+}
+
+const REPEATED_TITLE =
+  "This camera delivered no picture in this row: the one before is shown again";
+
+/** Return the tile of a slot: the one before, if it still shows the same env. */
+export function tileOf(manifest: Manifest, slot: number, before?: Tile): Tile {
+  const { env } = manifest.slots[slot]!;
+  const name = nameOfEnv(manifest, env).join(" ");
+  return before?.env === env && before.name === name
+    ? before
+    : createTile(manifest, slot, name);
+}
+
+/** Put a tile at its place in the grid. */
+export function placeTile({ el }: Tile, layout: Layout, index: number): void {
+  const { columns, tileWidth, tileHeight } = layout;
+  const column = index % columns;
+  const row = Math.floor(index / columns);
+  el.style.cssText =
+    `left:${column * tileWidth}px;top:${row * tileHeight}px;` +
+    `width:${tileWidth}px;height:${tileHeight}px`;
+}
+
+function createTile(manifest: Manifest, slot: number, name: string): Tile {
+  const { env, shared: isShared } = manifest.slots[slot]!;
+  const episode = make("span", {});
+  const step = make("span", {});
+  const total = make("b", {});
+  const reward = make("span", {});
+  const action = make("span", {});
+  const label = make(
+    "div",
+    { class: "rv-label" },
+    make("span", { class: "rv-env" }, titleOf(manifest, slot)),
+    isShared ? null : named("rv-episode", ["ep", "", "isode"], episode),
+    isShared ? null : named("rv-step", ["s", "tep", ""], step),
+    isShared ? null : named("rv-action", ["", "action", ""], action),
+  );
+  const sums = make(
+    "span",
+    { class: "rv-total" },
+    make("span", { class: "rv-reward" }, make("i", {}, "reward "), reward),
+    make("span", { class: "rv-return" }, make("i", {}, "return "), total),
+  );
+  const badge = make("span", { class: "rv-badge", hidden: true });
+  const repeated = make(
+    "span",
+    { class: "rv-late", hidden: true, title: REPEATED_TITLE },
+    "repeated",
+  );
+  const el = make(
+    "div",
+    { class: "rv-tile", "data-env": env, "data-slot": slot },
+    label,
+    isShared ? null : sums,
+    badge,
+    repeated,
+  );
+  const texts = { episode, step, total, reward, action };
+  return { slot, env, name, isShared, el, label, sums, badge, repeated, ...texts };
+}
+
+/** The env's name, and its camera where there are several. */
+function titleOf(manifest: Manifest, slot: number): HTMLElement {
+  const { slots, groups, names } = manifest;
+  const { env, camera, shared } = slots[slot]!;
+  const [kind, number] = nameOfEnv(manifest, env);
+  const kindClass = groups?.length || names ? "rv-group-name" : "rv-word";
+  const title = shared
+    ? make("b", {}, "all envs")
+    : make("b", {}, make("span", { class: kindClass }, `${kind} `), String(number));
+  const cameras = new Set(slots.map((one) => one.camera));
+  if (cameras.size > 1) title.append(` ${camera}`);
+  return title;
+}
+
+/** A number with its name; a narrow tile hides the name's end, then all but its start. */
+function named(kind: string, name: [string, string, string], number: HTMLElement) {
+  const [first, middle, end] = name;
+  return make(
+    "span",
+    { class: kind },
+    first,
+    make("span", { class: "rv-word" }, middle),
+    make("span", { class: "rv-long" }, end),
+    make("span", { class: "rv-word" }, " "),
+    number,
+  );
+}

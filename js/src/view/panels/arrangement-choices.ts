@@ -1,0 +1,88 @@
+/** What rows and envs can be arranged by, and the arrangement of each choice. */
+
+import {
+  type Arrangement,
+  alignEpisodes,
+  compare,
+} from "../../recording/arrangement.ts";
+import type { Episode } from "../../recording/episodes.ts";
+import type { Session } from "../../session/session.ts";
+
+/** The choice of no arrangement. */
+export const RECORDED = "rows";
+
+/** What the recording can be arranged by now, each with the text of its option. */
+export function choicesOf({ store }: Session): [value: string, text: string][] {
+  const options: [string, string][] = [
+    [RECORDED, "by row"],
+    ["episodes", "by episode start"],
+  ];
+  const { groups } = store.recorded.manifest ?? {};
+  const { episodes } = store.recorded.steps;
+  const { segments, hasSeeds } = knownOf(
+    episodes.infoVersion,
+    store.recorded.steps.episodes,
+  );
+  if ((groups?.length ?? 0) > 1) {
+    options.push(["group:env", "compare by env"]);
+    if (hasSeeds) options.push(["group:seed", "compare by seed"]);
+  }
+  if (segments.length > 1) {
+    options.push(["segment:env", "segments by env"]);
+    if (hasSeeds) options.push(["segment:seed", "segments by seed"]);
+  }
+  return options;
+}
+
+interface Known {
+  segments: string[];
+  hasSeeds: boolean;
+}
+
+const knownByEpisodes = new WeakMap<object, { infoVersion: number; known: Known }>();
+
+/** The segments, as they began, and whether any seed is known; looked up once. */
+function knownOf(
+  infoVersion: number,
+  episodes: Session["store"]["steps"]["episodes"],
+): Known {
+  const before = knownByEpisodes.get(episodes);
+  if (before?.infoVersion === infoVersion) return before.known;
+  const segments = new Set<string>();
+  let hasSeeds = false;
+  for (const info of episodes.infos()) {
+    if (info.segment !== undefined) segments.add(info.segment);
+    hasSeeds ||= info.seed !== undefined && info.seed !== null;
+  }
+  const known = { segments: [...segments], hasSeeds };
+  knownByEpisodes.set(episodes, { infoVersion, known });
+  return known;
+}
+
+/** Return the arrangement of a choice; null: the rows as they were recorded. */
+export function arrangementOf({ store }: Session, value: string): Arrangement | null {
+  if (value === RECORDED) return null;
+  const { episodes } = store.recorded.steps;
+  const groups = store.recorded.manifest?.groups ?? [];
+  if (value === "episodes")
+    return alignEpisodes(episodes, [...Array(episodes.numEnvs).keys()]);
+  const [what, by] = value.split(":") as ["group" | "segment", "env" | "seed"];
+  const groupOf = ({ env }: Episode) =>
+    groups.find(([, first, count]) => env >= first && env < first + count);
+  const lines =
+    what === "group"
+      ? groups.map(([name]) => ({
+          name,
+          has: (episode: Episode) => groupOf(episode)?.[0] === name,
+        }))
+      : knownOf(episodes.infoVersion, episodes).segments.map((name) => ({
+          name,
+          has: ({ env, index }: Episode) => episodes.info(env, index).segment === name,
+        }));
+  const keyOf = (episode: Episode) => {
+    if (by === "env") return String(episode.env - (groupOf(episode)?.[1] ?? 0));
+    const { seed } = episodes.info(episode.env, episode.index);
+    return seed === undefined || seed === null ? null : String(seed);
+  };
+  return compare(episodes, lines, keyOf, by);
+}

@@ -1,0 +1,64 @@
+/**
+ * The root element of a view: its attributes, and what is pressed inside it.
+ *
+ * Tests and style sheets read the attributes; they change after the row is drawn.
+ */
+
+import type { Session } from "../session/session.ts";
+import { listen, setAttribute } from "./dom.ts";
+import { type Action, actionOf } from "./keymap.ts";
+
+export function setUpRoot(root: HTMLElement): void {
+  root.className = "rollout-viewer";
+  root.tabIndex = 0;
+  root.dataset.lmSuppressShortcuts = "true";
+  root.setAttribute("role", "region");
+  root.setAttribute("aria-label", "Rollout viewer");
+  root.dataset.state = "loading";
+}
+
+/** `shownRow`: the row that was drawn last; -1: none was yet. */
+export function updateRoot(
+  root: HTMLElement,
+  { store, errors }: Session,
+  shownRow: number,
+  isLive: boolean,
+): void {
+  const { manifest, numRows } = store;
+  setAttribute(root, "data-num-rows", String(numRows));
+  setAttribute(root, "data-num-envs", String(manifest?.num_envs ?? 0));
+  if (shownRow >= 0 && numRows) setAttribute(root, "data-row", String(shownRow));
+  const isReady = numRows > 0 && shownRow >= 0;
+  const working = !isReady ? "loading" : isLive ? "live" : "ready";
+  setAttribute(root, "data-state", errors.length ? "error" : working);
+}
+
+/** Perform the actions of keys, until the signal. */
+export function listenToKeys(
+  root: HTMLElement,
+  perform: (action: Action) => void,
+  signal: AbortSignal,
+): void {
+  listen(root, "keydown", signal, (event: KeyboardEvent) => {
+    // Always: no key that is typed here may reach the notebook.
+    event.stopPropagation();
+    const target = event.target as HTMLElement;
+    const isField = target.matches("select, input:not(.rv-scrub)");
+    if (isField) {
+      if (event.key === "Enter" || event.key === "Escape") root.focus();
+      return;
+    }
+    const isButton = target.matches("button");
+    if (isButton && (event.key === " " || event.key === "Enter")) return;
+    const action = actionOf(event);
+    if (!action) return;
+    event.preventDefault();
+    perform(action);
+  });
+  // A click anywhere inside gives the keys to the viewer.
+  listen(root, "pointerdown", signal, (event: PointerEvent) => {
+    const target = event.target as HTMLElement;
+    if (!target.closest("button, input, select, code, .rv-paths, .rv-help"))
+      root.focus({ preventScroll: true });
+  });
+}

@@ -1,0 +1,26 @@
+"""The built page of ``js/``: one script and one style sheet."""
+
+from __future__ import annotations
+
+import importlib.resources
+
+from rollout_viewer._errors import MissingDependencyError
+
+
+def read_bundle(name: str, where: str) -> str:
+    """Return the text of ``widget.js`` or ``widget.css``.
+
+    Args:
+        name: Of the file.
+        where: What needs it, for the message.
+
+    Raises:
+        MissingDependencyError: This checkout was not built.
+    """
+    file = importlib.resources.files("rollout_viewer") / "static" / name
+    if not file.is_file():
+        raise MissingDependencyError(
+            f"{where}: expected the built page in {str(file)!r}, got nothing: this "
+            "checkout was not built. Run: make setup"
+        )
+    return file.read_text("utf-8")

@@ -1,0 +1,160 @@
+"""What a page asks of one viewer: annotations, details, columns, dumps, downloads.
+
+One function for each kind of message; `rollout_viewer._page.protocol` specifies them.
+They run on the stream's thread, maybe beside the user's cell.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rollout_viewer._page.details import column_message, details_message
+from rollout_viewer._page.protocol import Message
+from rollout_viewer._recording.annotations import AnnotationChange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._page.protocol import (
+        BookmarkMessage,
+        ColumnMessage,
+        DownloadMessage,
+        DumpMessage,
+        InspectMessage,
+        LabelMessage,
+        PageMessage,
+    )
+    from rollout_viewer._viewer.export_jobs import ExportJobs, Progress
+
+
+class Dump(Protocol):
+    """Writes rows ``start..stop`` through the viewer's logger; returns the files."""
+
+    def __call__(
+        self,
+        start: int,
+        stop: int,
+        formats: list[str],
+        on_progress: Progress,
+        cancel: threading.Event,
+    ) -> list[Path] | None: ...
+
+
+class Download(Protocol):
+    """Writes rows ``start..stop`` as one file in `folder`; returns it."""
+
+    def __call__(
+        self,
+        folder: Path,
+        start: int,
+        stop: int,
+        suffix: str,
+        on_progress: Progress,
+        cancel: threading.Event,
+    ) -> Path: ...
+
+
+class PageRequests:
+    """Answers the pages of one viewer.
+
+    Args:
+        get_cache: Returns the recording; None once the viewer was released.
+        jobs: Where dumps and downloads run.
+        send: Sends a message to the pages.
+        annotate: Applies a change of bookmarks or labels.
+        dump: See `Dump`; returns None once the viewer was collected.
+        download: See `Download`.
+    """
+
+    def __init__(
+        self,
+        *,
+        get_cache: Callable[[], FrameCache | None],
+        jobs: ExportJobs,
+        send: Callable[[Message], None],
+        annotate: Callable[[AnnotationChange], None],
+        dump: Dump,
+        download: Download,
+    ) -> None:
+        self._get_cache = get_cache
+        self._jobs = jobs
+        self._send = send
+        self._annotate = annotate
+        self._dump = dump
+        self._download = download
+        self._counts: dict[str, float] = {}
+        self._has_counts = threading.Event()
+
+    def page_counts(self, timeout_s: float) -> dict[str, float]:
+        """Ask a page for its counters; return the latest that came, maybe none.
+
+        Args:
+            timeout_s: How long to wait for the answer.
+        """
+        self._has_counts.clear()
+        self._send(Message({"kind": "stats"}, []))
+        self._has_counts.wait(timeout_s)
+        return self.last_counts
+
+    @property
+    def last_counts(self) -> dict[str, float]:
+        """The counters of the latest answer."""
+        return self._counts
+
+    def answer(self, content: PageMessage) -> None:
+        """Do what a checked message asks for."""
+        match content["kind"]:
+            case "stats":
+                self._counts = content["counts"]
+                self._has_counts.set()
+            case "bookmark":
+                self._bookmark(content)
+            case "label":
+                self._label(content)
+            case "inspect":
+                self._inspect(content)
+            case "column":
+                self._column(content)
+            case "dump":
+                self._start_dump(content)
+            case "download":
+                self._start_download(content)
+            case "cancel":
+                self._jobs.cancel(content["job"])
+            case kind:  # hello, ack and need are the stream's own
+                raise AssertionError(f"unexpected message {kind!r}")
+
+    def _bookmark(self, content: BookmarkMessage) -> None:
+        self._annotate(AnnotationChange(bookmarks={content["row"]: content["note"]}))
+
+    def _label(self, content: LabelMessage) -> None:
+        key = content["env"], content["episode"]
+        self._annotate(AnnotationChange(labels={key: content["labels"]}))
+
+    def _inspect(self, content: InspectMessage) -> None:
+        if (cache := self._get_cache()) is not None:
+            self._send(details_message(cache, content["env"], content["start"]))
+
+    def _column(self, content: ColumnMessage) -> None:
+        if (cache := self._get_cache()) is not None:
+            name, index, start = content["name"], content["index"], content["start"]
+            self._send(column_message(cache, name, index, start))
+
+    def _start_dump(self, content: DumpMessage) -> None:
+        start, stop, formats = content["start"], content["stop"], content["formats"]
+
+        def work(on_progress: Progress, cancel: threading.Event) -> list[Path]:
+            return self._dump(start, stop, formats, on_progress, cancel) or []
+
+        self._jobs.dump(content["job"], work)
+
+    def _start_download(self, content: DownloadMessage) -> None:
+        start, stop, suffix = content["start"], content["stop"], content["format"]
+
+        def write(folder: Path, *watch: Any) -> Path:
+            return self._download(folder, start, stop, suffix, *watch)
+
+        self._jobs.download(content["job"], write)
