@@ -1,5 +1,7 @@
 """Many environments behind one interface: simulations that step batches of tensors."""
 
+import pickle
+
 import gymnasium
 import numpy as np
 import pytest
@@ -8,6 +10,9 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 
 import rollout_viewer as rv
 from rollout_viewer._errors import ShapeError, UnsupportedEnvError
+from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer._recorder.same_step import add_same_step
+from rollout_viewer._recording.rows import Kind
 from rollout_viewer.testing import counting_frames, read_count
 
 
@@ -119,6 +124,51 @@ def test_a_gym_env_that_returns_batches_is_many(make):
     assert env.cache.fps == 20
     assert env.cache.at(1, 2)["obs"].tolist() == [1, 2]
     assert env.cache.at(0, 2).action.tolist() == [0, 0, 0, 0]
+
+
+def test_an_env_whose_first_observation_is_a_batch_keeps_its_class_and_is_pickled():
+    env = rv.record(Simulation(as_tensor=np.asarray))
+    before = type(env)
+
+    env.reset()
+    copied = pickle.loads(pickle.dumps(env))
+    for one in (env, copied):
+        one.step(np.zeros((3, 4)))
+
+    assert type(env) is type(copied) is before
+    assert [one.cache.num_rows for one in (env, copied)] == [2, 1]
+    assert copied.cache.num_envs == copied.num_envs == 3
+    assert env.begins.tolist() == [False, False, False]
+
+
+def test_a_call_that_ends_and_resets_is_two_rows_and_renders_once():
+    recorder = Recorder(2)
+    recorder.add([Kind.RESET] * 2, lambda: list(counting_frames(1, 2)[0]))
+    rendered = []
+
+    def pictures():
+        rendered.append(list(counting_frames(1, 2, start=7)[0]))
+        return rendered[-1]
+
+    last = add_same_step(
+        recorder.add,
+        np.array([True, False]),
+        pictures,
+        find_terminal=lambda _: {0: counting_frames(1, 1, start=5)[0, 0]},
+        reward=[1.0, 2.0],
+        terminated=[True, False],
+        truncated=[False, False],
+    )
+
+    assert (last, len(rendered)) == (2, 1)
+    assert table(recorder.cache, 0)[1:] == [
+        ("step", 5, 1.0, True),
+        ("reset", 7, None, False),
+    ]
+    assert table(recorder.cache, 1)[1:] == [
+        ("step", 7, 2.0, False),
+        ("idle", 7, None, False),
+    ]
 
 
 def test_tensors_of_a_gpu_come_over_once_a_call():

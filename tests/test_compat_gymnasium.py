@@ -539,7 +539,7 @@ def test_render_of_a_vector_env_adds_nothing_to_the_video(tmp_path):
     assert len(list(read_video(tmp_path / "rl-video-episode-0.mp4"))) == 2
 
 
-@pytest.mark.parametrize("fps", [0, -1, float("inf"), float("nan")])
+@pytest.mark.parametrize("fps", [0, -1, float("inf"), float("nan"), "fast"])
 def test_an_fps_that_is_none_is_refused_at_once(fps, tmp_path):
     with pytest.raises(ValueError, match="RecordVideo: expected fps"):
         rv.RecordVideo(CountingEnv(), str(tmp_path), fps=fps)

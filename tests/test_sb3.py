@@ -117,7 +117,7 @@ def test_a_recorder_that_is_forgotten_writes_its_video(tmp_path):
     env.reset()
     env.step(np.zeros(1, np.int64))
 
-    env._takes.finish()
+    env._videos.finish()
 
     assert [path.name for path in tmp_path.glob("*.mp4")] == [
         "rl-video-step-0-to-step-50.mp4"

@@ -1,6 +1,6 @@
 """The table of adapters: which module wraps the environments of which framework.
 
-A framework that is to be supported gets a line here, and a module with `wrap`.
+To support another framework, write a module with `wrap` and add it here.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class BatchedCalls(BatchedRows):
         self, *, seed: Any = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, Any]:
         """Reset all environments, or those of ``options["reset_mask"]``."""
-        # Before the call: SyncVectorEnv takes the mask out of the options.
+        # Before the call: SyncVectorEnv removes the mask from the options.
         mask = reset_mask(options, self.num_envs)
         shown = {k: v for k, v in (options or {}).items() if k not in _SUBSET_OPTIONS}
         self._before_reset(mask)

@@ -40,7 +40,7 @@ def check_is_one(reward: Any, env: Any) -> None:
     if size != 1:
         raise UnsupportedEnvError(
             f"record: expected one reward a step from {type(env).__name__}, got "
-            f"{size}. If it is a batch of environments, set its num_envs to {size}."
+            f"{size}. If it is a batch of environments, set num_envs = {size}."
         )
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class BatchedRows:
     """One row for a call, or two for one that ended envs and reset them.
 
-    A subclass says what each call was, by `_add_reset`, `_add_step` and
+    A subclass reports what each call was, by `_add_reset`, `_add_step` and
     `_add_same_step`, and overrides the hooks: `_add` has the arguments of
     `Recorder.add`, the others are called where a video may start or stop.
 
@@ -69,7 +69,7 @@ class BatchedRows:
             ended: (B,)
             obs: Of the new episode, where an env ended.
             final: Ended env -> the last observation of its episode, as far as known.
-            **step: Rewards, ends and actions, as `Recorder.add` takes them.
+            **step: Rewards, ends and actions, arguments of `Recorder.add`.
         """
         self.begins = np.array(ended)
         find = functools.partial(terminal_pictures, obs, final, self.num_envs)

@@ -18,6 +18,7 @@ from rollout_viewer._errors import (
 from rollout_viewer._progress import progress_bar
 from rollout_viewer._viewer.notebook import is_notebook
 from rollout_viewer.sources._record import record
+from rollout_viewer.sources._spaces import as_numpy
 from rollout_viewer.sources._wrapper import RecordingWrapper
 
 if TYPE_CHECKING:
@@ -109,13 +110,17 @@ def rollout(
             fresh = stepped.reset_ended(ended)
             observation = observation if fresh is None else fresh
     if episodes is not None and not break_when_any_done:
-        warnings.warn(
-            f"rollout: expected {episodes} episodes, got {num_ended} in "
-            f"max_steps={max_steps}. Raise max_steps.",
-            RolloutViewerWarning,
-            stacklevel=2,
-        )
+        _warn_of_max_steps(episodes, num_ended, max_steps)
     return cache
+
+
+def _warn_of_max_steps(episodes: int, num_ended: int, max_steps: int) -> None:
+    warnings.warn(
+        f"rollout: expected {episodes} episodes, got {num_ended} in "
+        f"max_steps={max_steps}. Raise max_steps.",
+        RolloutViewerWarning,
+        stacklevel=3,
+    )
 
 
 def _recorded(env: Any, cache: FrameCache | str | Path | None) -> RolloutEnv:
@@ -161,9 +166,7 @@ def _actor(policy: Any, env: RolloutEnv, seed: Seed, deterministic: bool) -> Act
         )
 
     def act(observation: Any, begins: Mask) -> Any:
-        action = choose(observation, begins)
-        if hasattr(action, "detach"):
-            action = action.detach().cpu().numpy()
+        action = as_numpy(choose(observation, begins))
         _check_action(action, space)
         return action
 
@@ -173,7 +176,7 @@ def _actor(policy: Any, env: RolloutEnv, seed: Seed, deterministic: bool) -> Act
 def _predictor(predict: Callable[..., Any], deterministic: bool) -> Act:
     """Return an `Act` that passes on the policy's recurrent state, if it has one."""
     known = inspect.signature(predict).parameters
-    takes_all = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    accepts_all = any(p.kind is p.VAR_KEYWORD for p in known.values())
     state: Any = None
 
     def act(observation: Any, begins: Mask) -> Any:
@@ -183,7 +186,7 @@ def _predictor(predict: Callable[..., Any], deterministic: bool) -> Act:
             "episode_start": begins,
             "deterministic": deterministic,
         }
-        given = {k: v for k, v in options.items() if takes_all or k in known}
+        given = {k: v for k, v in options.items() if accepts_all or k in known}
         result = predict(observation, **given)
         # SB3 returns (action, state).
         if isinstance(result, tuple) and len(result) == 2:
@@ -200,7 +203,7 @@ def _check_action(action: Any, space: Any) -> None:
             "env.action_space.sample() would."
         )
     shape = getattr(space, "shape", None)
-    # Dict, Tuple and Text spaces have no one shape: the environment knows better.
+    # Dict, Tuple and Text spaces have no single shape: the environment checks these.
     if shape is None or isinstance(action, (dict, tuple)):
         return
     if np.shape(action) != tuple(shape):
@@ -211,8 +214,7 @@ def _check_action(action: Any, space: Any) -> None:
 
 
 def _mask(value: Any) -> Mask:
-    value = value.detach().cpu().numpy() if hasattr(value, "detach") else value
-    return np.asarray(value, np.bool_)
+    return np.asarray(as_numpy(value), np.bool_)
 
 
 def _check_count(name: str, value: Any) -> None:

@@ -75,23 +75,23 @@ class VideoWrapper(RecorderViews):
     `dump` and the viewer's button write into `video_folder`.
     """
 
-    _takes: VideoFolderRecorder
+    _videos: VideoFolderRecorder
 
     @property
     def _views_of(self) -> Recorder:
-        return self._takes.recorder
+        return self._videos.recorder
 
     @property
     def frames_per_sec(self) -> float:
         """Frames a second of the videos."""
-        return self._takes.fps
+        return self._videos.fps
 
     @property
     def recording(self) -> bool:
         """Whether a video is recorded now."""
-        return self._takes.is_recording
+        return self._videos.is_recording
 
     @property
     def recorded_frames(self) -> Sequence[npt.NDArray[np.uint8]]:
         """The frames of this video so far, decoded as they are read."""
-        return self._takes.frames
+        return self._videos.frames

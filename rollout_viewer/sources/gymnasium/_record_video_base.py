@@ -87,7 +87,7 @@ class RecordVideoBase(VideoWrapper):
         info = env_info(self.env, **options.pop("env_metadata", {}))
         rate = info["fps"] or DEFAULT_FPS if fps is None else fps
         check_fps("RecordVideo", rate)
-        takes = VideoFolderRecorder(
+        videos = VideoFolderRecorder(
             num_envs,
             video_folder,
             prefix=name_prefix,
@@ -100,13 +100,13 @@ class RecordVideoBase(VideoWrapper):
             is_quiet=disable_logger,
             **options,
         )
-        self._take_over(takes)
+        self._set_videos(videos)
 
-    def _take_over(self, takes: VideoFolderRecorder) -> None:
-        self._takes = takes
-        self.video_folder = str(takes.folder)
+    def _set_videos(self, videos: VideoFolderRecorder) -> None:
+        self._videos = videos
+        self.video_folder = str(videos.folder)
         # Where `close` is not called, by `del env` or the interpreter's end.
-        takes.finish_with(self)
+        videos.finish_with(self)
 
     # -- public methods of Gymnasium's
 
@@ -114,7 +114,7 @@ class RecordVideoBase(VideoWrapper):
         """Start a video; one that is being recorded is stopped, and written."""
         if self.recording:
             self._stop()
-        self._takes.start(
+        self._videos.start(
             video_name,
             step=max(self.step_id, 0),
             step_id=self.step_id,
@@ -167,7 +167,7 @@ class RecordVideoBase(VideoWrapper):
     ) -> int | None:
         """Record a row; where `render` returns no image, the video ends."""
         try:
-            return self._takes.add(kind, pictures, **call)
+            return self._videos.add(kind, pictures, **call)
         except EmptyListError:
             gym_logger.warn(
                 "Trying to capture render frame but 'env.render()' has just been "
@@ -179,14 +179,14 @@ class RecordVideoBase(VideoWrapper):
         return None
 
     def _stop_if_full(self) -> None:
-        if self.recording and self._takes.num_frames > self.video_length:
+        if self.recording and self._videos.num_frames > self.video_length:
             self._stop()
 
     def _stop(self, *, is_asked: bool = False) -> None:
-        if not self._takes.num_frames:
+        if not self._videos.num_frames:
             gym_logger.warn("Ignored saving a video as there were zero frames to save.")
         try:
-            self._takes.stop(is_asked=is_asked)
+            self._videos.stop(is_asked=is_asked)
         finally:
             if self.gc_trigger and self.gc_trigger(self.episode_id):
                 gc.collect()

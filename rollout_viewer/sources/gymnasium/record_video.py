@@ -145,7 +145,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._history = []
-        self._take_over(self._takes)
+        self._set_videos(self._videos)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -159,7 +159,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         if self.recording:
             self._keep(Kind.RESET, data=self._data(obs), infos={0: episode_info})
         else:
-            self._takes.begin_episode(episode_info)
+            self._videos.begin_episode(episode_info)
         return obs, info
 
     def step(
@@ -181,9 +181,9 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
                 data=self._data(obs),
             )
         elif is_reset:
-            self._takes.begin_episode({})
+            self._videos.begin_episode({})
         else:
-            self._takes.count_unrecorded_step(float(reward))
+            self._videos.count_unrecorded_step(float(reward))
         return result
 
     def render(self) -> Any:
@@ -209,7 +209,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         try:
             if self.recording:
                 self._stop()
-            self._takes.finish()
+            self._videos.finish()
         finally:
             self.env.close()
 

@@ -131,14 +131,14 @@ class VectorRecordVideo(VectorCalls, RecordVideoBase, _RecordConstructorArgs):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._take_over(self._takes)
+        self._set_videos(self._videos)
 
     def close(self, **kwargs: Any) -> None:
         """Write the video that is recorded, then close the environments."""
         try:
             if self.recording:
                 self._stop()
-            self._takes.finish()
+            self._videos.finish()
         finally:
             self.env.close(**kwargs)
 
@@ -167,7 +167,7 @@ class VectorRecordVideo(VectorCalls, RecordVideoBase, _RecordConstructorArgs):
         self._stop_if_full()
 
     def _pictured_envs(self) -> list[int] | None:
-        return self._takes.recorder.envs
+        return self._videos.recorder.envs
 
     def _pictures(self) -> list[Any]:
         if self.record_first_only and type(self.env) is SyncVectorEnv:

@@ -44,7 +44,7 @@ class RolloutViewerCallback(RecorderViews, BaseCallback):
             training's statistics.
         every: Timesteps between evaluations, over all envs of the training.
         episodes: Of an evaluation, all envs together.
-        deterministic: As ``model.predict`` takes it.
+        deterministic: Passed to ``model.predict``.
         seed: Of each evaluation, so that all begin alike; None: it is never seeded.
         cache: Where to record: a `FrameCache`, or the path of a new one.
         logger: Of the viewer and of `dump`; None: ``CSVLogger("rollouts")``.

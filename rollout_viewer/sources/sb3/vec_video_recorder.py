@@ -92,7 +92,7 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
         self.step_id = 0
         self.video_name = ""
         self.video_path = ""
-        self._takes = VideoFolderRecorder(
+        self._videos = VideoFolderRecorder(
             self.num_envs,
             video_folder,
             prefix=name_prefix,
@@ -104,14 +104,14 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
             metadata=info["metadata"],
             columns=grid_columns,
         )
-        self.video_folder = str(self._takes.folder)
+        self.video_folder = str(self._videos.folder)
         # Where `close` is not called, by `del env` or the interpreter's end.
-        self._takes.finish_with(self)
+        self._videos.finish_with(self)
 
     def close(self) -> None:
         """Write the video that is recorded, then close the environments."""
         try:
-            self._takes.finish()
+            self._videos.finish()
         finally:
             self.venv.close()
 
@@ -132,7 +132,7 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
             self._start()
 
     def _after_call(self) -> None:
-        if self.recording and self._takes.num_frames > self.video_length:
+        if self.recording and self._videos.num_frames > self.video_length:
             self._stop()
 
     def _start(self) -> None:
@@ -141,19 +141,19 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
         stop = self.step_id + self.video_length
         name = f"{self.name_prefix}-step-{self.step_id}-to-step-{stop}"
         self.video_name = f"{name}.mp4"
-        self.video_path = str(self._takes.folder / self.video_name)
-        self._takes.start(name, step=self.step_id, step_id=self.step_id)
+        self.video_path = str(self._videos.folder / self.video_name)
+        self._videos.start(name, step=self.step_id, step_id=self.step_id)
 
     def _stop(self) -> None:
-        if not self._takes.num_frames:
+        if not self._videos.num_frames:
             gym_logger.warn("Ignored saving a video as there were zero frames to save.")
-        path = self._takes.stop()
+        path = self._videos.stop()
         if path is not None:
             self.video_path, self.video_name = str(path), path.name
 
     def _add(self, kind: Any, pictures: Callable[[], Any], **call: Any) -> None:
         try:
-            self._takes.add(kind, pictures, **call)
+            self._videos.add(kind, pictures, **call)
         except (FrameError, RenderError) as error:
             self._stop()
             gym_logger.warn(f"Recording stopped: {error}".replace("%", "%%"))

@@ -1,7 +1,7 @@
-"""A batch of a replay buffer or data set, as rows of episodes that follow one another.
+"""A batch of a replay buffer or data set, as rows of consecutive episodes.
 
-Decides where one slice ends and the next begins, and what led to each frame. Knows
-tensordicts. Knows nothing of pictures or caches.
+Finds where one slice ends and the next begins, and the transition before each frame.
+Knows tensordicts. Knows nothing of pictures or caches.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Mask = npt.NDArray[np.bool_]
 
-# Where collectors, samplers and data sets write which trajectory a frame is of.
+# Where collectors, samplers and data sets store the number of a frame's trajectory.
 _TRAJECTORIES = (
     ("collector", "traj_ids"),
     "traj_ids",
@@ -46,12 +46,11 @@ class Slices:
 
     Args:
         td: The batch; its last axis is time.
-        is_next: The pictures are those of ``"next"``: of the frame after a
-            transition, rather than before.
-        slice_len: Frames of each slice, if the batch is made of equal ones.
+        is_next: The pictures are those of ``"next"``: after a transition, not before.
+        slice_len: Frames of each slice, if all slices have the same.
 
     Attributes:
-        is_told: Something told where the slices end. Else the batch is one.
+        has_bounds: It is known where the slices end. Else the batch is one slice.
     """
 
     def __init__(
@@ -65,18 +64,18 @@ class Slices:
         self._terminated, self._truncated = ends
         self._reward = reader.reward(td if after is None else after, count)
         self._action = reader.action(td, count)
-        self._is_last, self.is_told = _last_of_slices(td, ends.any, slice_len)
+        self._is_last, self.has_bounds = _last_of_slices(td, ends.any, slice_len)
 
     def __iter__(self) -> Iterator[SliceRow]:
         return self._after() if self._is_next else self._before()
 
     def _after(self) -> Iterator[SliceRow]:
-        """Give frames that are after their transitions: all of it is in their row."""
+        """Yield frames that are after their transitions: a row has both."""
         for index in range(self._count):
             yield self._row(index, index, begins=False, is_last=self._is_last[index])
 
     def _before(self) -> Iterator[SliceRow]:
-        """Give frames that are before theirs: what led to one stands with the last."""
+        """Yield frames that are before theirs: a row has the previous transition."""
         begins = True
         for index in range(self._count):
             if begins:
@@ -98,7 +97,7 @@ class Slices:
             begins,
             None if self._reward is None else float(self._reward[transition]),
             terminated,
-            # A slice without an end is cut off.
+            # A slice without an end is truncated.
             truncated or (is_last and not terminated),
             None if self._action is None else self._action[transition],
         )
@@ -107,7 +106,7 @@ class Slices:
 def _last_of_slices(
     td: TensorDictBase, has_ended: Mask, slice_len: int | None
 ) -> tuple[Mask, bool]:
-    """Return which frames are the last of a slice, and whether anything told it."""
+    """Return which frames are the last of a slice, and whether that is known."""
     count = td.numel()
     index = np.arange(count)
     is_last = index == count - 1

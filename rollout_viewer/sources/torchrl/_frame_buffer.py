@@ -1,13 +1,15 @@
 """The frames of a video that is being recorded: `VideoRecorder.obs`.
 
 Stores which rows of a cache belong to it, in order; pictures are decoded when they are
-read. Knows caches and clips. Knows nothing of environments.
+read. Knows caches, clips and
+loggers. Knows nothing of environments.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import torch
@@ -65,26 +67,26 @@ class KeptFrames(Sequence[torch.Tensor]):
     that was read before keeps its frames.
     """
 
-    def __init__(self, tape: KeptRows, camera: str) -> None:
-        self._tape = tape
+    def __init__(self, kept: KeptRows, camera: str) -> None:
+        self._kept = kept
         self._camera = camera
-        self._start = len(tape)
+        self._start = len(kept)
         self._stop: int | None = None
 
     def clear(self) -> None:
         """Empty it; the cache keeps the frames."""
-        self._start = len(self._tape)
+        self._start = len(self._kept)
 
     def end(self) -> None:
         """Exclude the frames that come later."""
-        self._stop = len(self._tape)
+        self._stop = len(self._kept)
 
     def __len__(self) -> int:
         start, stop = self._bounds()
         return stop - start
 
     def _bounds(self) -> tuple[int, int]:
-        cache, length = self._tape.cache, len(self._tape)
+        cache, length = self._kept.cache, len(self._kept)
         if cache is not None and cache.num_rows == 0:
             return 0, 0  # it was cleared
         stop = length if self._stop is None else min(self._stop, length)
@@ -117,14 +119,14 @@ class KeptFrames(Sequence[torch.Tensor]):
         return f"<{len(self)} frames of {self._camera!r}>"
 
     def _entries(self) -> list[tuple[int, int]]:
-        return self._tape.entries(*self._bounds())
+        return self._kept.entries(*self._bounds())
 
     def _read(
         self, entries: list[tuple[int, int]], camera: str | None = None
     ) -> Iterator[Picture]:
         """Yield the pictures (H, W, 3) of entries; each is a new array."""
         camera = self._camera if camera is None else camera
-        cache = self._tape.cache
+        cache = self._kept.cache
         for start, stop, env in _runs(entries):
             assert cache is not None  # a row was noted in it
             envs = None if env == GRID else [env]
@@ -137,7 +139,7 @@ class KeptFrames(Sequence[torch.Tensor]):
         their own, which is deleted with the clip.
         """
         camera = self._camera if camera is None else camera
-        cache, entries = self._tape.cache, self._entries()
+        cache, entries = self._kept.cache, self._entries()
         assert cache is not None, "there are no frames"
         (start, stop, env), *more = _runs(entries)
         if not more and env == GRID:
@@ -146,6 +148,27 @@ class KeptFrames(Sequence[torch.Tensor]):
         for picture in self._read(entries, camera):
             copy.append({camera: [picture]})
         return copy.clip()
+
+    def log(
+        self,
+        logger: Any,
+        camera: str,
+        name: str | None,
+        step: int,
+        options: dict[str, Any],
+    ) -> list[Path]:
+        """Write the frames through a logger; return the files that it returns."""
+        video: Any
+        if getattr(logger, "takes_clips", False) is True:
+            video = self.clip(camera)
+            fps = getattr(logger, "video_fps", None)
+            if fps is not None:
+                options = {"fps": fps, **options}
+        else:
+            video = self.tensor(camera)
+        written = logger.log_video(name=name, video=video, step=step, **options)
+        several = written if isinstance(written, (list, tuple)) else [written]
+        return [Path(path) for path in several if isinstance(path, (str, Path))]
 
     def tensor(self, camera: str | None = None) -> torch.Tensor:
         """Return the frames as one video, uint8 (1, T, 3, H, W)."""

@@ -43,7 +43,7 @@ class Ends(NamedTuple):
 
     @property
     def any(self) -> Mask:
-        """Either way."""
+        """Terminated or truncated."""
         either: Mask = self.terminated | self.truncated
         return either
 

@@ -208,6 +208,18 @@ def start(env: EnvBase) -> None:
         env.start()
 
 
+def is_switched_off(env: Any, key: Any) -> bool:
+    """Return whether `key` is written by a render transform that is switched off."""
+    transform = getattr(env, "transform", None)
+    chain = getattr(transform, "transforms", [transform])
+    return any(
+        isinstance(one, _originals.PixelRenderTransform)
+        and not one.enabled
+        and key in one.out_keys
+        for one in chain
+    )
+
+
 def as_picture(rendered: Any, batch_size: Sequence[int]) -> Any:
     """Return what an environment rendered as one new array or tensor.
 
