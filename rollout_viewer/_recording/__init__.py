@@ -11,7 +11,7 @@ a picture of a row is known by its `slot`.
 - `database`, `statements`: the SQLite file. `writer`: the thread that writes it.
 - `lock`, `workers`: one writer a file. `eviction`: what `disk_bytes` leaves.
 - `annotations`: bookmarks and labels. `copy`, `compact`: whole files anew.
-- `reader`: what can be asked of any recording, with `query` (step data),
+- `reader`: what can be asked of any recording, with `query` and `column` (step data),
   `decoder_cache` (pictures) and `prefetch` (rows in order).
 
 Knows frames and files. Knows nothing of environments, clips or pages.

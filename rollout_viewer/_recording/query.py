@@ -1,4 +1,4 @@
-"""Step data as people ask for it: whole columns, or all of one env at one row.
+"""Step data by name: the scalars of all rows, and everything of one env at one row.
 
 Reads recordings and rows; changes nothing.
 """
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rollout_viewer._errors import RolloutViewerError, RowError, ShapeError
 from rollout_viewer._recording.rows import KIND_NAMES, TERMINATED, TRUNCATED, Rows
 from rollout_viewer._recording.step_codec import ACTION
 
@@ -128,58 +127,3 @@ def _action_at(recording: Recording, rows: Rows, row: int, env: int) -> Any:
 def _copy(value: Any) -> Any:
     # What is recorded never changes; a single number is its own copy.
     return value.copy() if isinstance(value, np.ndarray) else value
-
-
-def column(
-    recording: Recording, rows: Rows, name: str, start: int, stop: int
-) -> npt.NDArray[Any]:
-    """Return the action or a data array of rows ``start..stop``, (n, num_envs, ...).
-
-    Raises:
-        RowError: Nothing of that name was recorded in these rows.
-        ShapeError: Its shape changed within them.
-    """
-    if name != ACTION:
-        return raw_column(recording, name, start, stop)
-    led_to = rows.led_to(start, stop)
-    is_chosen = led_to >= 0
-    first = int(led_to[is_chosen].min(initial=rows.num_rows))
-    values = raw_column(recording, name, first, int(led_to.max(initial=-1)) + 1)
-    chosen: npt.NDArray[Any] = values[
-        (led_to - first).clip(0), np.arange(rows.num_envs)
-    ]
-    chosen[~is_chosen] = _blank(values.dtype)
-    return chosen
-
-
-def raw_column(
-    recording: Recording, name: str, start: int, stop: int
-) -> npt.NDArray[Any]:
-    """Return an array as rows hold it: an action stands at the row it led to.
-
-    Raises:
-        RowError: Nothing of that name was recorded in these rows.
-        ShapeError: Its shape changed within them.
-    """
-    values = {
-        row - start: value
-        for row in range(start, stop)
-        if (value := recording.extras(row).get(name)) is not None
-    }
-    shapes = {value.shape for value in values.values()}
-    if len(shapes) != 1:
-        error: type[RolloutViewerError] = ShapeError if shapes else RowError
-        raise error(
-            f"FrameCache.column: expected {name!r} of one shape in rows "
-            f"{start}..{stop}, got {sorted(shapes) or 'nothing of that name'}. "
-            "Read it row by row: cache.at(row, env)."
-        )
-    dtype = np.result_type(*{value.dtype for value in values.values()})
-    found = np.full((stop - start, *shapes.pop()), _blank(dtype), dtype)
-    for index, value in values.items():
-        found[index] = value
-    return found
-
-
-def _blank(dtype: np.dtype[Any]) -> float:
-    return np.nan if dtype.kind == "f" else 0

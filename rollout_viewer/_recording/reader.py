@@ -12,14 +12,9 @@ import numpy as np
 
 from rollout_viewer._errors import FrameError, RecordingError, RowError
 from rollout_viewer._recording.annotations import bookmarks_of
+from rollout_viewer._recording.column import column_of, stored_column
 from rollout_viewer._recording.prefetch import read_ahead
-from rollout_viewer._recording.query import (
-    Moment,
-    Scalars,
-    column,
-    describe,
-    raw_column,
-)
+from rollout_viewer._recording.query import Moment, Scalars, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -376,7 +371,8 @@ class RecordingReader:
             ShapeError: Its shape changed within them.
         """
         stop = self.num_rows if stop is None else min(stop, self.num_rows)
-        return column(self.recording, self._rows(0), name, start, stop)
+        self._rows(0)
+        return column_of(self.recording, name, start, stop).values
 
     def raw_column(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
         """Return what `column` does, but actions at the rows that they led to.
@@ -385,7 +381,7 @@ class RecordingReader:
             RowError: Nothing of that name was recorded in these rows.
             ShapeError: Its shape changed within them.
         """
-        return raw_column(self.recording, name, start, stop)
+        return stored_column(self.recording, name, start, stop).values
 
     def led_to(self, start: int, stop: int) -> npt.NDArray[np.int64]:
         """Return to which rows the actions chosen at rows led; -1: none was."""
