@@ -31,7 +31,7 @@ from rollout_viewer._frames.transform import crop, resize
 from rollout_viewer._recorder.episode_filter import EpisodeFilter
 from rollout_viewer._recorder.skipped_steps import SkippedSteps
 from rollout_viewer._recorder.views import ShownInNotebook
-from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.step_row import Kind
 from rollout_viewer._recording.workers import is_worker, worker_path
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._recording.episode import Episode
-    from rollout_viewer._recording.rows import Codes, Mask
+    from rollout_viewer._recording.step_row import Codes, Mask
 
     Pictures = Callable[[], Any]
     Size = tuple[int, int]

@@ -19,7 +19,7 @@ from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import RowError
 from rollout_viewer._files import new_file
 from rollout_viewer._frames.grid import grid, missing_picture
-from rollout_viewer._recording.rows import IDLE, TERMINAL_MISSING
+from rollout_viewer._recording.step_row import IDLE, TERMINAL_MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -47,7 +47,7 @@ from rollout_viewer._recorder.video_segment import (
     save_pending,
 )
 from rollout_viewer._recording.lock import acquire
-from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.loggers._folder import FolderLogger
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from rollout_viewer._recording.rows import Mask
+    from rollout_viewer._recording.step_row import Mask
 
     Frame = npt.NDArray[np.uint8]
 

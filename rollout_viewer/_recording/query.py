@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rollout_viewer._recording.rows import KIND_NAMES, TERMINATED, TRUNCATED, Rows
+from rollout_viewer._recording.rows import Rows
 from rollout_viewer._recording.step_codec import ACTION
+from rollout_viewer._recording.step_row import KIND_NAMES, TERMINATED, TRUNCATED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Scalars(Mapping[str, "npt.NDArray[Any]"]):
-    """`FrameCache.scalars`: arrays made when they are asked for."""
+    """`FrameCache.scalars`: arrays computed on access."""
 
     _NAMES = (
         "reward",
@@ -64,7 +65,7 @@ class Scalars(Mapping[str, "npt.NDArray[Any]"]):
 
 
 class Moment(Mapping[str, Any]):
-    """`FrameCache.at`: what is known of one env at one row, by key or attribute."""
+    """`FrameCache.at`: the data of one env at one row, by key or attribute."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = dict(values)
@@ -89,7 +90,7 @@ class Moment(Mapping[str, Any]):
 
 
 def describe(recording: Recording, rows: Rows, row: int, env: int) -> dict[str, Any]:
-    """Return everything but pictures that is known of an env at a row."""
+    """Return all data of an env at a row but its pictures."""
     flags = int(rows.ends(row, row + 1)[0, env])
     episode = rows.episode_at(row, env)
     found: dict[str, Any] = {
@@ -125,5 +126,5 @@ def _action_at(recording: Recording, rows: Rows, row: int, env: int) -> Any:
 
 
 def _copy(value: Any) -> Any:
-    # What is recorded never changes; a single number is its own copy.
+    # A user may write into the result; a single number cannot be changed.
     return value.copy() if isinstance(value, np.ndarray) else value

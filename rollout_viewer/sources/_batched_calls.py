@@ -14,14 +14,14 @@ import numpy as np
 
 from rollout_viewer._errors import FrameError
 from rollout_viewer._frames.convert import split_frames
-from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._same_step import SameStep
 from rollout_viewer.sources._spaces import as_action, as_numpy, kept, with_final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rollout_viewer._recording.rows import Mask
+    from rollout_viewer._recording.step_row import Mask
     from rollout_viewer.sources._spaces import Part
 
 # When an env that ended is reset; the values of Gymnasium's AutoresetMode.

@@ -15,7 +15,7 @@ from rollout_viewer.sources._spaces import as_numpy
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rollout_viewer._recording.rows import Mask
+    from rollout_viewer._recording.step_row import Mask
 
 
 class SameStep:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rollout_viewer._recorder.recorder import Recorder
     from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
-    from rollout_viewer._recording.rows import Mask
+    from rollout_viewer._recording.step_row import Mask
 
 
 class RecordingWrapper(RecorderViews):

@@ -23,7 +23,7 @@ from rollout_viewer.sources.gymnasium._env_info import check_renders, env_info, 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rollout_viewer._recording.rows import Mask
+    from rollout_viewer._recording.step_row import Mask
 
     _VectorWrapper = VectorWrapper[Any, Any, Any, Any, Any]
 else:

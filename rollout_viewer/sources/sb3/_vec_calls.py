@@ -13,7 +13,7 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from rollout_viewer._errors import FrameError, RenderError
-from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._batched_calls import reset_info
 from rollout_viewer.sources._same_step import SameStep
 from rollout_viewer.sources._spaces import kept, parts_of, with_final
@@ -21,7 +21,7 @@ from rollout_viewer.sources._spaces import kept, parts_of, with_final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rollout_viewer._recording.rows import Mask
+    from rollout_viewer._recording.step_row import Mask
 
 
 class VecCalls(VecEnvWrapper):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torchrl.envs import TransformedEnv
 
-from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.step_row import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from tensordict import TensorDictBase
 
-    from rollout_viewer._recording.rows import Mask
+    from rollout_viewer._recording.step_row import Mask
 
     Key = str | tuple[str, ...]
     Reduce = Callable[..., npt.NDArray[Any]]

@@ -29,7 +29,7 @@ from rollout_viewer._errors import (
 )
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.views import ShownInNotebook
-from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.step_row import Kind
 from rollout_viewer._recording.workers import is_worker, worker_path
 from rollout_viewer.sources.torchrl._batch_slices import Slices
 from rollout_viewer.sources.torchrl._frame_buffer import KeptFrames, KeptRows
