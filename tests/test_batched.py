@@ -12,7 +12,7 @@ import rollout_viewer as rv
 from rollout_viewer._errors import ShapeError, UnsupportedEnvError
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.same_step import add_same_step
-from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.testing import counting_frames, read_count
 
 

@@ -269,16 +269,16 @@ def test_idle_and_missing_rows_show_the_last_picture_and_none():
     assert not cache.has_picture(1, 1)
 
 
-def test_subscribers_are_told_of_rows_until_they_leave():
-    cache, told = rv.FrameCache(), []
-    unsubscribe = cache.subscribe(lambda start, stop: told.append((start, stop)))
+def test_subscribers_are_notified_of_rows_until_they_unsubscribe():
+    cache, notified = rv.FrameCache(), []
+    unsubscribe = cache.subscribe(lambda start, stop: notified.append((start, stop)))
 
     cache.append(film(1, 1)[0])
     cache.append(film(1, 1)[0])
     unsubscribe()
     cache.append(film(1, 1)[0])
 
-    assert told == [(0, 1), (1, 2)]
+    assert notified == [(0, 1), (1, 2)]
 
 
 def test_a_subscriber_that_fails_stops_nobody():
@@ -636,7 +636,7 @@ def test_killing_the_process_loses_a_second_at_most(tmp_path):
 
     assert cache.num_rows == 70
     assert cache[:, 0][:, 0, 0, 0].tolist() == list(range(70))
-    assert cache.is_live  # nobody told that it ended
+    assert cache.is_live  # its end was not written
     assert rv.FrameCache(path).path.name == "run-1.rollout"
 
 
@@ -717,7 +717,10 @@ def test_a_forked_child_neither_writes_nor_deletes(tmp_path):
     [
         (lambda p: None, "does not exist"),
         (lambda p: p.write_bytes(b"GIF89a" * 100), "a recording of rollout_viewer"),
-        (lambda p: sqlite3.connect(p).execute("create table x (y)"), "something else"),
+        (
+            lambda p: sqlite3.connect(p).execute("create table x (y)"),
+            "another application",
+        ),
         (lambda p: p.mkdir(), "is a folder"),
     ],
 )
@@ -785,7 +788,7 @@ def test_no_flipped_bit_goes_unnoticed(tmp_path, table):
             warnings.simplefilter("always")
             opened = rv.open(path)
         if table == "steps":
-            assert "rows before it are there" in str(caught[0].message)
+            assert "rows before it can be read" in str(caught[0].message)
             assert (opened[:32] == film()[:32]).all()
             continue
         np.testing.assert_array_equal(opened.scalars["reward"], good[0])
@@ -817,7 +820,7 @@ def test_a_deleted_file_warns_once_and_recording_goes_on(tmp_path):
             row += 1
 
     assert [w.category for w in caught] == [rv.RolloutViewerWarning]
-    assert "somebody deleted" in str(caught[0].message)
+    assert "a file that was deleted" in str(caught[0].message)
     assert cache.num_lost > 0
     assert cache.scalars["reward"][row - 1].tolist() == [row - 1, row - 1]
     with pytest.raises(rv.StorageError, match="pictures were lost"):

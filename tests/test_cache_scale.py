@@ -112,7 +112,7 @@ print(peak_bytes() - before)
 @pytest.mark.serial
 @pytest.mark.skipif(
     not pathlib.Path("/proc/self/status").exists(),
-    reason="only Linux tells the most that a process had",
+    reason="only Linux reports the peak memory of a process",
 )
 def test_a_thousand_pictured_envs_stay_within_the_memory_budget(tmp_path):
     path = tmp_path / "run.rollout"

@@ -130,7 +130,7 @@ def test_appends_that_outrun_the_disk_wait_so_that_a_kill_costs_32_rows(tmp_path
         while not log.exists() or log.stat().st_size < 100 * LOG.size:
             time.sleep(0.001)
 
-        # Nothing is as slow as a file that somebody else has locked.
+        # Nothing is as slow as a file that another connection has locked.
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as disk:
             disk.execute("PRAGMA busy_timeout = 5000")
             disk.execute("BEGIN IMMEDIATE")
@@ -149,13 +149,13 @@ def test_appends_that_outrun_the_disk_wait_so_that_a_kill_costs_32_rows(tmp_path
 
 
 @pytest.mark.serial
-def test_a_disk_that_stays_too_slow_is_waited_for_once_and_told(tmp_path):
+def test_a_disk_that_stays_too_slow_is_waited_for_once_and_reported(tmp_path):
     cache = rv.FrameCache(tmp_path / "run.rollout", max_stall_s=0.2)
     with contextlib.closing(sqlite3.connect(cache.path, isolation_level=None)) as disk:
         disk.execute("PRAGMA busy_timeout = 5000")
         disk.execute("BEGIN IMMEDIATE")
         start_s = time.monotonic()
-        with pytest.warns(rv.RolloutViewerWarning, match="slower") as told:
+        with pytest.warns(rv.RolloutViewerWarning, match="slower") as caught:
             for row in range(200):
                 cache.append(frames_of(row, 0), reward=[row, -row])
         waited_s = time.monotonic() - start_s
@@ -163,7 +163,7 @@ def test_a_disk_that_stays_too_slow_is_waited_for_once_and_told(tmp_path):
 
     cache.flush()
 
-    assert len(told) == 1
+    assert len(caught) == 1
     assert 0.2 <= waited_s < 2
     assert cache.num_lost == 0
     cache.append(frames_of(200, 0), reward=[0, 0])
@@ -193,13 +193,13 @@ def test_a_disk_that_is_really_full_costs_pictures_only(small_disk, tmp_path):
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (1600, 1, 30, 30, 3), np.uint8)  # 4.3 MB
 
-    with pytest.warns(rv.RolloutViewerWarning, match="full") as told:
+    with pytest.warns(rv.RolloutViewerWarning, match="full") as caught:
         for row, images in enumerate(frames):
             cache.append(images, reward=float(row))
             if row % 32 == 31:
                 cache._live._writer.drain()
 
-    assert len(told) == 1
+    assert len(caught) == 1
     assert 0 < cache.num_lost < 1600
     assert cache.scalars["reward"][1599, 0] == 1599
     with pytest.raises(rv.StorageError, match="full"):

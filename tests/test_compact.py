@@ -50,16 +50,16 @@ def record(path):
 
 def everything(path):
     cache = rv.open(path)
-    told = [cache.fps, cache.metadata, cache.episodes, cache.num_lost]
+    found = [cache.fps, cache.metadata, cache.episodes, cache.num_lost]
     for name, column in cache.scalars.items():
-        told.append((name, column.astype(str).tolist()))
+        found.append((name, column.astype(str).tolist()))
     for row in range(cache.num_rows):
-        told.append(str(cache.at(row, 0)))
+        found.append(str(cache.at(row, 0)))
         for camera in cache.cameras:
-            told.append(cache.has_picture(row, 0, camera))
-            told.append(cache.frames(row, camera=camera).tobytes())
+            found.append(cache.has_picture(row, 0, camera))
+            found.append(cache.frames(row, camera=camera).tobytes())
     cache.recording.release()
-    return told
+    return found
 
 
 def test_a_compacted_recording_is_smaller_and_tells_the_same(tmp_path):
@@ -172,7 +172,7 @@ def test_pictures_that_came_out_different_leave_the_recording_alone(
 
     monkeypatch.setattr(compact_module, "repack_chunk", careless)
 
-    with pytest.raises(rv.RecordingError, match="The recording is as it was"):
+    with pytest.raises(rv.RecordingError, match="The recording was not changed"):
         compact(path)
 
     assert path.read_bytes() == before

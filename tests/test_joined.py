@@ -159,7 +159,7 @@ def test_a_killed_writer_does_not_hold_the_others_back(tmp_path):
     assert cache.episodes[0].stop == 10
 
 
-def test_subscribers_of_a_view_are_told(tmp_path):
+def test_subscribers_of_a_joined_recording_are_notified(tmp_path):
     import threading
 
     cache = fill(rv.FrameCache(tmp_path / "a.rollout"), 0, 0, 5)

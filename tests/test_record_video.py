@@ -22,7 +22,7 @@ from rollout_viewer._cli import main
 from rollout_viewer._recorder import video_folder
 from rollout_viewer._recorder.background_video import BackgroundVideo
 from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
-from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.step_row import Kind
 from rollout_viewer._video import read_video
 from rollout_viewer.sources.gymnasium import vector
 from rollout_viewer.testing import CountingEnv, counting_frame, read_count

@@ -13,7 +13,8 @@ from IPython.core.formatters import DisplayFormatter
 import rollout_viewer as rv
 from rollout_viewer._recorder import episode_filter, views
 from rollout_viewer._recorder.recorder import Recorder
-from rollout_viewer._recording.rows import Kind, Rows
+from rollout_viewer._recording.rows import Rows
+from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._record import record
 from rollout_viewer.testing import CountingEnv, counting_frame, read_count
 from tests.row_model import episodes, table, vector

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from rollout_viewer import RowError, ShapeError
-from rollout_viewer._recording.rows import Kind, Rows
+from rollout_viewer._recording.rows import Rows
+from rollout_viewer._recording.step_row import Kind
 
 R, S, I, M = "reset", "step", "idle", "terminal_missing"  # noqa: E741 - as in the table
 NAN = np.nan

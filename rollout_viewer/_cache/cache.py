@@ -152,7 +152,7 @@ class FrameCache(RecordingReader):
         self._segments: list[dict[str, Any]] = []
         self._subscribers = Subscribers()
         self._num_warned = 0
-        self._has_warned_of_cut = False
+        self._has_warned_of_truncation = False
         self._finalizer = weakref.finalize(self, recording.release)
         if is_worker():
             # A forked worker ends without running what Python runs at exit.
@@ -273,14 +273,14 @@ class FrameCache(RecordingReader):
         return dict(self._segments[-1]) if self._segments else {}
 
     def _warn_of_losses(self, recording: LiveRecording) -> None:
-        cut = recording.budget.cut
-        if cut is not None and not self._has_warned_of_cut:
-            self._has_warned_of_cut = True
+        truncated = recording.budget.truncated_episode
+        if truncated is not None and not self._has_warned_of_truncation:
+            self._has_warned_of_truncation = True
             warnings.warn(
                 "FrameCache: expected episodes that fit into disk_bytes="
-                f"{recording.budget.disk_bytes}, got a longer one of env {cut[0]} "
-                f"(from row {cut[1]} on). Its newest rows are kept; raise disk_bytes "
-                "to keep it whole.",
+                f"{recording.budget.disk_bytes}, got a longer one of env "
+                f"{truncated[0]} (from row {truncated[1]} on). Its newest rows are "
+                "kept; raise disk_bytes to keep it whole.",
                 RolloutViewerWarning,
                 stacklevel=3,
             )

@@ -10,8 +10,9 @@ import numpy as np
 
 from rollout_viewer._errors import FrameError, ShapeError
 from rollout_viewer._frames.convert import split_frames
-from rollout_viewer._recording.rows import IDLE, STEP, TERMINAL_MISSING, Kind, Rows
+from rollout_viewer._recording.rows import Rows
 from rollout_viewer._recording.step_codec import ACTION, as_extra
+from rollout_viewer._recording.step_row import IDLE, STEP, TERMINAL_MISSING, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._recording.live import LiveRecording
-    from rollout_viewer._recording.rows import StepRow
     from rollout_viewer._recording.step_codec import Extras
+    from rollout_viewer._recording.step_row import StepRow
 
     Frame = npt.NDArray[np.uint8]
     Picture = tuple[int, str, "Frame | None"]

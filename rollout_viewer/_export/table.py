@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from rollout_viewer._errors import RowError, ShapeError
 from rollout_viewer._recording.annotations import label_texts
+from rollout_viewer._recording.column import column_of, stored_column
+from rollout_viewer._recording.step_codec import ACTION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,6 @@ MAX_COLUMNS_OF_ARRAY = 32
 # Read at once; so many rows of `data` arrays are held.
 _WINDOW_ROWS = 1024
 
-_ACTION = "action"
 # Beside the columns in a .npz file.
 _TAKEN = ("frames",)
 
@@ -66,7 +66,6 @@ class Table:
         }
         self._marks = self._find_marks()
         self._led_to = cache.led_to(start, stop)[:, self._envs]
-        self._sizes: dict[str, tuple[int, ...]] = {}
         self._extra_dtypes: dict[str, np.dtype[Any]] = {}
         self._sizes = self._find_extras()
         self._names = self._name_columns()
@@ -110,7 +109,15 @@ class Table:
             _column(array[window].reshape(-1)) for array in self._steps.values()
         ]
         for name, size in self._sizes.items():
-            values, is_there = self._extra(name, start, stop)
+            values, is_there = column_of(
+                self._cache.recording,
+                name,
+                start,
+                stop,
+                led_to=self._led_to[window],
+                envs=self._envs,
+                shape=size,
+            )
             is_missing = ~is_there.reshape(-1)
             lines = values.reshape(count * width, int(np.prod(size)))
             columns += [Column(lines[:, k], is_missing) for k in range(lines.shape[1])]
@@ -162,11 +169,13 @@ class Table:
         for row in range(self._start, max(self._stop, last + 1)):
             for name in self._cache.data_names(row):
                 # An action is recorded in the row that it led to.
-                if row > self._start if name == _ACTION else row < self._stop:
+                if row > self._start if name == ACTION else row < self._stop:
                     found.setdefault(name, row)
         first = {
-            name: self._raw(name, found[name], found[name] + 1)[0]
-            for name in sorted(found, key=lambda name: name != _ACTION)
+            name: stored_column(
+                self._cache.recording, name, found[name], found[name] + 1
+            ).values
+            for name in sorted(found, key=lambda name: name != ACTION)
         }
         self._extra_dtypes = {name: array.dtype for name, array in first.items()}
         shapes = {name: array.shape[2:] for name, array in first.items()}
@@ -175,49 +184,6 @@ class Table:
             for name, shape in shapes.items()
             if 0 < np.prod(shape) <= MAX_COLUMNS_OF_ARRAY
         }
-
-    def _extra(
-        self, name: str, start: int, stop: int
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
-        """Return (n, envs, ...) values and where there are any, (n, envs)."""
-        shape = (stop - start, len(self._envs))
-        if name != _ACTION:
-            values, is_there = self._raw(name, start, stop)
-            return values[:, self._envs], np.broadcast_to(is_there[:, None], shape)
-        led_to = self._led_to[start - self._start : stop - self._start]
-        was_chosen = led_to >= 0
-        if not was_chosen.any():
-            return np.zeros((*shape, *self._sizes[name])), was_chosen
-        first, last = int(led_to[was_chosen].min()), int(led_to.max())
-        values, is_there = self._raw(name, first, last + 1)
-        index = (led_to - first).clip(0)
-        return values[index, self._envs], is_there[index] & was_chosen
-
-    def _raw(
-        self, name: str, start: int, stop: int
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
-        """Return an array as rows hold it, (n, num_envs, ...), and which rows do."""
-        size = self._sizes.get(name)
-        is_there = np.array(
-            [name in self._cache.data_names(row) for row in range(start, stop)],
-            np.bool_,
-        )
-        try:
-            values = self._cache.raw_column(name, start, stop)
-            if size is None or values.shape[2:] == size:
-                return values, is_there
-        except (RowError, ShapeError):
-            pass
-        # Its shape changed, or it is in none of these rows: what fits, one by one.
-        shape = (stop - start, self._cache.num_envs, *(size or ()))
-        values = np.zeros(shape, np.float64)
-        for index in np.flatnonzero(is_there).tolist():
-            row = start + index
-            one = self._cache.raw_column(name, row, row + 1)
-            is_there[index] = one.shape[1:] == shape[1:]
-            if is_there[index]:
-                values[index] = one[0]
-        return values, is_there
 
 
 def _column(values: npt.NDArray[Any]) -> Column:

@@ -13,6 +13,7 @@ import numpy as np
 
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._page.protocol import Message
+from rollout_viewer._recording.column import column_of
 from rollout_viewer._recording.step_codec import ACTION
 
 if TYPE_CHECKING:
@@ -266,24 +267,18 @@ def _fill(
     for row in range(start, stop):
         if num_read >= MAX_READ_BYTES:
             return row - start
-        num_read += sum(array.nbytes for array in _extras(cache, row).values())
-        if led_to is None:
-            numbers = _numbers(cache, row, name, index)
-            if numbers is not None:
-                values[row - start] = numbers
+        extras = _extras(cache, row)
+        num_read += sum(array.nbytes for array in extras.values())
+        if name != ACTION and name not in extras:
             continue
-        here = led_to[row - start]
-        for other in np.unique(here[here >= 0]).tolist():
-            numbers = _numbers(cache, other, name, index)
-            if numbers is not None:
-                values[row - start, here == other] = numbers[here == other]
+        here = slice(row - start, row - start + 1)
+        numbers, is_there = column_of(
+            cache.recording,
+            name,
+            row,
+            row + 1,
+            led_to=None if led_to is None else led_to[here],
+            number=index,
+        )
+        np.copyto(values[here], numbers, where=is_there, casting="unsafe")
     return len(values)
-
-
-def _numbers(cache: RecordingReader, row: int, name: str, index: int) -> Array | None:
-    array = _extras(cache, row).get(name)
-    if array is None:
-        return None
-    flat = array.reshape(len(array), -1)
-    numbers: Array | None = flat[:, index] if 0 <= index < flat.shape[1] else None
-    return numbers

@@ -119,14 +119,14 @@ def annotations_message(
     if now != (bookmarks or {}):
         fields["bookmarks"] = {str(row): note for row, note in now.items()}
     rows = cache.recording.rows
-    if rows is None or rows.num_told <= start:
+    if rows is None or rows.info_version <= start:
         return fields, start
-    stop = min(rows.num_told, start + EPISODES_AT_ONCE)
+    stop = min(rows.info_version, start + EPISODES_AT_ONCE)
     # Most episodes of a segment have the same info.
     number_of: dict[str, int] = {}
     infos: list[dict[str, Any]] = []
     episodes: list[list[int]] = []
-    for env, index in rows.told(start, stop):
+    for env, index in rows.described(start, stop):
         info = rows.info_of(env, index)
         number = number_of.setdefault(json.dumps(info, sort_keys=True), len(number_of))
         if number == len(infos):

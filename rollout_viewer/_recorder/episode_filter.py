@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._cache.cache import FrameCache
-from rollout_viewer._recorder.row_arguments import row_arguments
-from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.step_row import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +80,7 @@ class EpisodeFilter:
             if self._keep(replace(episode, index=number)):
                 for row in range(episode.start, episode.stop):
                     info = _info_of(episode) if row == episode.start else {}
-                    arguments = row_arguments(self._waiting, row, [env])
+                    arguments = self._waiting.row_of(row, [env])
                     infos = {env: info} if info else None
                     self._cache.append(episode_info=infos, **arguments)
 
@@ -99,7 +98,7 @@ class EpisodeFilter:
                 begun = {e.env: _info_of(e) for e in running if e.start == row}
                 infos = {env: info for env, info in begun.items() if info}
                 envs = [e.env for e in running if e.start <= row]
-                arguments = row_arguments(old, row, envs)
+                arguments = old.row_of(row, envs)
                 self._waiting.append(episode_info=infos, **arguments)
             old.close()
             self._num_waiting_evaluated.clear()

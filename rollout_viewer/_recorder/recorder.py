@@ -28,7 +28,7 @@ from rollout_viewer._recorder.recorder_checks import (
 )
 from rollout_viewer._recorder.skipped_steps import SkippedSteps
 from rollout_viewer._recorder.views import ShownInNotebook
-from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.step_row import Kind
 from rollout_viewer._recording.workers import is_worker
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from rollout_viewer._cache.cache import FrameCache
     from rollout_viewer._recording.episode import Episode
-    from rollout_viewer._recording.rows import Codes, Mask
+    from rollout_viewer._recording.step_row import Codes, Mask
 
     Pictures = Callable[[], Any]
     Size = tuple[int, int]

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.step_row import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rollout_viewer._recording.rows import Mask
+    from rollout_viewer._recording.step_row import Mask
 
     Pictures = Callable[[], Any]
 

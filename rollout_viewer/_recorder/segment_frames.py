@@ -12,7 +12,7 @@ import numpy as np
 
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._frames.grid import grid, missing_picture
-from rollout_viewer._recording.rows import IDLE, TERMINAL_MISSING
+from rollout_viewer._recording.step_row import IDLE, TERMINAL_MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

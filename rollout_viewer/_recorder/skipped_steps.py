@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rollout_viewer._recording.rows import as_column
+from rollout_viewer._recording.step_row import as_column
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from rollout_viewer._recording.rows import Mask
+    from rollout_viewer._recording.step_row import Mask
 
 
 class SkippedSteps:

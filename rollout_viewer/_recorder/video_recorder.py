@@ -41,7 +41,7 @@ from rollout_viewer._recorder.video_segment import (
     pending_segments,
     save_pending,
 )
-from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.loggers._folder import FolderLogger
 
 if TYPE_CHECKING:

@@ -1,19 +1,23 @@
 """Rows and chunks in one file, written and read.
 
-A recording is asked through the protocol in `base`, wherever its rows come from;
-a picture of a row is known by its `slot`.
+A recording is read through the protocol in `base`, wherever its rows come from. One
+picture of a row is identified by its `slot`.
 
-
-- `live`: it is being recorded here. `file`: read while another process may write it.
-  `joined`: several files side by side.
-- `rows`, `episode`: the step data of all rows, and the episodes in it.
+- `live`: it is recorded here. `filing`: what it writes, and when. `open_block`: its
+  newest rows.
+- `opened`: it is read from files. `file`: one, which another process may be writing.
+  `joined`: several, side by side.
+- `step_row`: one row's step data. `step_columns`, `rows`, `episode`: that of all rows,
+  and their episodes.
 - `step_codec`: actions and `data` arrays as bytes.
-- `database`, `statements`: the SQLite file. `writer`: the thread that writes it.
-- `lock`, `workers`: one writer a file. `eviction`: what `disk_bytes` leaves.
-- `annotations`: bookmarks and labels. `copy`, `compact`: whole files anew.
+- `database`, `database_reader`, `statements`: the SQLite file. `writer`: the thread
+  that writes it.
+- `lock`, `workers`: one process writes a file. `eviction`: what `disk_bytes` leaves.
+- `annotations`: bookmarks and labels. `copy`, `compact`: whole files rewritten.
 - `fps`: frames a second, the default and the check.
-- `reader`: what can be asked of any recording, with `query` (step data),
-  `decoder_cache` (pictures) and `prefetch` (rows in order).
+- `reader`: what can be read of any recording, with `info` (what it holds), `query`,
+  `column`, `row_copy` (step data), `decoder_cache` (pictures) and `prefetch` (rows in
+  order).
 
 Knows frames and files. Knows nothing of environments, clips or pages.
 """

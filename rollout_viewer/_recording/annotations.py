@@ -1,9 +1,9 @@
-"""What people write beside a recording: bookmarks of rows, labels of episodes.
+"""Annotations that users add to a recording: bookmarks of rows, labels of episodes.
 
-A change is data: what a recording holds and what its file keeps take it alike, as
-a merge (RFC 7396: null takes away), so that two who write different marks one after
-the other lose neither. Bookmarks are ``meta["bookmarks"]``, row -> note; labels are
-those of the file's table of episodes. Knows no pictures and no page.
+A change is data. It is merged (RFC 7396: null removes) both into a recording in memory
+and into its file, so that different annotations by two processes are all kept.
+Bookmarks are ``meta["bookmarks"]``, row -> note; labels are
+in the file's table of episodes. Knows nothing of pictures or pages.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class AnnotationChange(NamedTuple):
     labels: Mapping[tuple[int, int], Mapping[str, Any]] = {}
 
     def part(self, first_env: int, num_envs: int, num_rows: int) -> AnnotationChange:
-        """Return what concerns one of several recordings that are read as one.
+        """Return the part for one of several recordings that are read as one.
 
         Args:
             first_env: Number of its env 0 among all envs.
@@ -56,7 +56,7 @@ class AnnotationChange(NamedTuple):
 
 
 def jsonable(value: Any) -> Any:
-    """Return a copy of what JSON takes; arrays as lists, anything else as its repr."""
+    """Return a copy that JSON can hold: arrays as lists, others as their repr."""
 
     def convert(other: Any) -> Any:
         return other.tolist() if hasattr(other, "tolist") else repr(other)
@@ -66,14 +66,14 @@ def jsonable(value: Any) -> Any:
 
 def bookmarks_of(meta: Mapping[str, Any]) -> dict[int, str]:
     """Return row -> note, ascending."""
-    kept = meta.get("bookmarks") or {}
-    return {row: str(kept[str(row)]) for row in sorted(map(int, kept))}
+    notes = meta.get("bookmarks") or {}
+    return {row: str(notes[str(row)]) for row in sorted(map(int, notes))}
 
 
 def apply_annotations(
     change: AnnotationChange, meta: dict[str, Any], rows: Rows | None
 ) -> None:
-    """Take a change into what a recording holds."""
+    """Apply a change to metadata and rows in memory."""
     if change.bookmarks:
         notes = {**bookmarks_of(meta), **change.bookmarks}
         meta["bookmarks"] = {
@@ -88,11 +88,11 @@ def apply_annotations(
 
 
 def annotation_statements(change: AnnotationChange) -> list[Statement]:
-    """Return what brings a change into a file."""
-    made: list[Statement] = []
+    """Return the statements that apply a change to a file."""
+    statements: list[Statement] = []
     if change.bookmarks:
         patch = json.dumps({str(row): note for row, note in change.bookmarks.items()})
-        made.append(
+        statements.append(
             (
                 "INSERT INTO meta VALUES ('bookmarks', json_patch('{}', ?)) "
                 "ON CONFLICT DO UPDATE SET value = json_patch(value, ?)",
@@ -101,21 +101,21 @@ def annotation_statements(change: AnnotationChange) -> list[Statement]:
         )
     for (env, index), labels in change.labels.items():
         patch = json.dumps({"labels": dict(labels)})
-        made.append(
+        statements.append(
             (
                 "INSERT INTO episodes VALUES (?, ?, json_patch('{}', ?)) "
                 "ON CONFLICT DO UPDATE SET info = json_patch(info, ?)",
                 (env, index, patch, patch),
             )
         )
-    return made
+    return statements
 
 
 def write_annotations(change: AnnotationChange, path: Path) -> None:
-    """Bring a change into the file of a recording that nobody writes.
+    """Apply a change to the file of a recording that is not being written.
 
     Raises:
-        RecordingLockedError: Somebody writes it.
+        RecordingLockedError: Another process is writing it.
         ReadOnlyError: The file cannot be written.
     """
     try:
@@ -123,15 +123,15 @@ def write_annotations(change: AnnotationChange, path: Path) -> None:
             amend(path, annotation_statements(change))
     except RecordingLockedError as error:
         raise RecordingLockedError(
-            f"FrameCache: expected to keep marks in {str(path)!r}, got a recording "
-            f"that {describe_writer(path)} is writing. Mark it there, through the "
+            f"FrameCache: expected to annotate {str(path)!r}, got a recording that "
+            f"{describe_writer(path)} is writing. Annotate it there, through the "
             "cache that records, or when it is closed."
         ) from error
     except RecordingError as error:
         raise ReadOnlyError(
-            f"FrameCache: expected to keep marks in {str(path)!r}, got a file that can "
-            f"only be read ({error.__cause__ or error}). Make it and its folder yours, "
-            "or save() a copy and mark that."
+            f"FrameCache: expected to annotate {str(path)!r}, got a file that can only "
+            f"be read ({error.__cause__ or error}). Make it and its folder writable, "
+            "or save() a copy and annotate that."
         ) from error
 
 
@@ -145,7 +145,7 @@ def label_texts(labels: Mapping[str, Any]) -> list[str]:
 def episode_keys(
     episode: AnyEpisode | Iterable[AnyEpisode],
 ) -> Iterator[tuple[int, int]]:
-    """Give (env, index) of each episode that `episode` names."""
+    """Yield (env, index) of each episode that `episode` names."""
     if isinstance(episode, Episode):
         yield episode.env, episode.index
     elif isinstance(episode, tuple) and [*map(type, episode)] == [int, int]:

@@ -1,7 +1,7 @@
-"""What every recording answers, wherever its rows come from.
+"""The protocol of all recordings, wherever their rows come from.
 
-The live one (`live`), one in a file that another process may be writing (`file`), and
-several side by side (`joined`) have nothing in common but this.
+Implemented by the live one (`live`), one in a file that another process may be writing
+(`file`), and several side by side (`joined`).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class Recording(Protocol):
-    """Rows, chunks and annotations. Any thread may ask.
+    """Rows, chunks and annotations. Any thread may read.
 
     Attributes:
         path: The file; of several, the first.
         rows: Step data; None before the first row.
-        slots: What is pictured, in the order in which it first was.
+        slots: Envs and cameras that have pictures, in the order of their first ones.
         meta: JSON values by key: fps, metadata, session, bookmarks, ...
         is_closed: No row will be added through this object.
     """
@@ -62,7 +62,7 @@ class Recording(Protocol):
 
     @property
     def num_annotations(self) -> int:
-        """How often something became known of an episode."""
+        """How often the information on an episode changed."""
         ...
 
     @property
@@ -72,7 +72,7 @@ class Recording(Protocol):
 
     @property
     def state_nbytes(self) -> int:
-        """Bytes that the open block takes in memory."""
+        """Bytes of the open block in memory."""
         ...
 
     def refresh(self) -> bool:
@@ -119,9 +119,9 @@ class Recording(Protocol):
         ...
 
     def close(self) -> None:
-        """End it, or stop following; what is there stays readable."""
+        """End it, or read no rows that are added later; it stays readable."""
         ...
 
     def release(self) -> None:
-        """Free file handles; nothing can be read afterwards."""
+        """Close the file; nothing can be read afterwards."""
         ...

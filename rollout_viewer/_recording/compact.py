@@ -1,10 +1,10 @@
-"""Make a finished recording smaller: the same pictures and format, packed harder.
+"""Make a finished recording smaller: the same pictures and format, compressed more.
 
-While recording there is a millisecond for a frame; afterwards there is time. Each
-record is tried as intra, previous and first at a high zstd level, and the cheapest
-mix with no frame over `MAX_DECODES` is taken. A record is a zstd frame of its own
-whose window is the whole picture already, so zstd's long-distance mode finds
-nothing more in it and is not used.
+While recording, encoding a frame may cost a millisecond; afterwards it may cost more.
+Each record is tried as intra, previous and first at a high zstd level, and the smallest
+combination with no frame over `MAX_DECODES` is chosen. A record is a zstd frame of its
+own whose window is the whole picture already, so zstd's long-distance mode would find
+nothing more and is not used.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ LEVEL = 19
 
 
 class Compacted(NamedTuple):
-    """What `compact` did."""
+    """Result of `compact`."""
 
     path: Path
     old_nbytes: int
@@ -59,30 +59,29 @@ class Compacted(NamedTuple):
 
 
 def compact(path: str | os.PathLike[str], *, level: int = LEVEL) -> Compacted:
-    """Pack a recording file harder, in place; all its pictures and data stay.
+    """Compress a recording file more, in place; all its pictures and data stay.
 
-    The new file takes the old one's place after every picture and value in it was
-    compared with the old one; where it is no smaller, the old one stays. Takes one
-    to three seconds for 100 frames of 500x500.
+    The new file replaces the old one after every picture and value was compared; if it
+    is not smaller, the old one stays. 100 frames of 500x500 need one to three seconds.
 
     Args:
-        path: A recording that nobody writes.
+        path: A recording that is not being written.
         level: Of zstd, 1 to 22.
 
     Returns:
         The file, and its bytes before and after.
 
     Raises:
-        RecordingLockedError: Somebody writes it.
-        RecordingError: It is no recording, or damaged; it is as it was.
+        RecordingLockedError: Another process is writing it.
+        RecordingError: It is not a recording, or damaged; it is not changed.
         ExportError: The folder cannot be written.
     """
     if not 1 <= level <= 22:
         raise ValueError(f"compact: expected level in 1..22, got {level!r}.")
     path = Path(path)
-    _Repacked(path, level).release()  # refuses what is no recording
+    _Repacked(path, level).release()  # raises if it is not a recording
     with locked(path):
-        _settle(path)
+        _checkpoint(path)
         old_nbytes = path.stat().st_size
         with contextlib.ExitStack() as at_exit:
             old = FileRecording(path)
@@ -93,14 +92,14 @@ def compact(path: str | os.PathLike[str], *, level: int = LEVEL) -> Compacted:
             repacked.save(new.part)
             _verify(old, new.part)
             if new.part.stat().st_size >= old_nbytes:
-                # Then the old file takes its own place.
+                # The old file replaces itself.
                 shutil.copyfile(path, new.part)
             shutil.copymode(path, new.part)
     return Compacted(path, old_nbytes, path.stat().st_size)
 
 
 class _Repacked(FileRecording):
-    """A recording whose sealed chunks are packed harder as they are read."""
+    """A recording whose sealed chunks are compressed more as they are read."""
 
     def __init__(self, path: Path, level: int) -> None:
         super().__init__(path)
@@ -108,7 +107,7 @@ class _Repacked(FileRecording):
         self._packers: dict[tuple[int, int], Scratch] = {}
 
     def chunk(self, block: int, slot: int, first: int = 0) -> bytes | None:
-        """Return the chunk as `repack_chunk` makes it, where that is smaller."""
+        """Return the chunk compressed more, or as it is if that is smaller."""
         old = super().chunk(block, slot, first)
         if old is None:
             return None
@@ -121,7 +120,7 @@ class _Repacked(FileRecording):
 
 
 def repack_chunk(chunk: Chunk, scratch: Scratch) -> bytes:
-    """Return the same pictures and marks in as few bytes as `scratch` finds."""
+    """Return the same chunk in the fewest bytes that `scratch` finds."""
     reader = ChunkDecoder(chunk)
     frame = np.empty((chunk.height, chunk.width, 3), np.uint8)
     now = scratch.words(frame)
@@ -147,7 +146,7 @@ def repack_chunk(chunk: Chunk, scratch: Scratch) -> bytes:
 
 
 def _cheapest(options: Sequence[Mapping[int, bytes]]) -> list[int]:
-    """Return the kinds that take the fewest bytes, none over `MAX_DECODES`."""
+    """Return the kinds with the fewest bytes, none over `MAX_DECODES`."""
     best: dict[int, tuple[int, list[int]]] = {0: (0, [])}
     for found in options:
         after: dict[int, tuple[int, list[int]]] = {}
@@ -163,14 +162,14 @@ def _cheapest(options: Sequence[Mapping[int, bytes]]) -> list[int]:
     return min(best.values(), key=lambda one: one[0])[1]
 
 
-def _settle(path: Path) -> None:
-    """Bring what a killed process left in side files into the file.
+def _checkpoint(path: Path) -> None:
+    """Move the content of side files that a killed process left into the file.
 
-    They would be taken for the new file's own, and destroy it.
+    SQLite would apply them to the new file, and destroy it.
     """
     if not checkpoint(path):
         raise RecordingError(
-            f"compact: expected a recording that nobody reads, got {str(path)!r} with "
+            f"compact: expected a recording that is not open, got {str(path)!r} with "
             "side files in use. Close it where it is open."
         )
 
@@ -197,7 +196,7 @@ def _verify(old: FileRecording, path: Path) -> None:
     if not is_same:
         raise RecordingError(
             f"compact: expected the same pictures and data as in {str(old.path)!r}, "
-            "got others. The recording is as it was; please report this."
+            "got others. The recording was not changed; please report this."
         )
 
 
@@ -225,7 +224,7 @@ def _same_steps(old: FileRecording, new: FileRecording) -> bool:
 def _pictures(
     recording: FileRecording, block: int, slot: int
 ) -> list[tuple[bool, bool, bytes]]:
-    """Return of each row of a block whether it is shown, is late, and its pixels."""
+    """Return of each row of a block whether it is shown, repeated, and its pixels."""
     data = recording.chunk(block, slot)
     if data is None:
         return []

@@ -9,7 +9,6 @@ import uuid
 from typing import TYPE_CHECKING
 
 from rollout_viewer._errors import RecordingError
-from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.database import create_database
 from rollout_viewer._recording.statements import (
     Statement,
@@ -18,7 +17,6 @@ from rollout_viewer._recording.statements import (
     run_blocks,
     step_statements,
 )
-from rollout_viewer._recording.step_codec import pack_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,10 +33,10 @@ def write_copy(
     num_slots: int,
     statements: Sequence[Statement],
 ) -> None:
-    """Copy the sealed blocks of `source`, and what `statements` tell, to `path`.
+    """Copy the sealed blocks of `source`, and what `statements` store, to `path`.
 
     Raises:
-        RecordingError: It cannot be written; nothing is left of it.
+        RecordingError: It cannot be written; no part of it remains.
     """
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
@@ -81,5 +79,5 @@ def _steps(rows: Rows | None, num_blocks: int) -> Iterator[Statement]:
     for first in range(0, num_blocks, run):
         assert rows is not None
         stop = min(first + run, num_blocks)
-        core = rows.block(first * CHUNK_ROWS, stop * CHUNK_ROWS)
-        yield step_statements(first, stop - 1, pack_columns(core, []))[0]
+        # A new file has nothing to delete.
+        yield step_statements(rows, first, stop - 1)[0]

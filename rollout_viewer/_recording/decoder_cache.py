@@ -1,7 +1,7 @@
 """Decoders of the chunks that were read last, within a byte budget.
 
-Rows read in order, and rows near each other, cost one decode each: a chunk's
-decoder remembers where it stands. Knows chunks and recordings, not rows or envs.
+Rows read in order, and rows near each other, cost one decode each: a chunk's decoder
+keeps its position. Knows chunks and recordings, not rows or envs.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
     Frame = npt.NDArray[np.uint8]
 
-# What the dict takes for a block that shows nothing; an estimate.
+# Memory of an entry whose block shows nothing; an estimate.
 _ENTRY_BYTES = 300
 
 
 class _Entry(NamedTuple):
     """A chunk's decoder; None where the block shows nothing of the slot."""
 
-    reader: ChunkDecoder | None
+    decoder: ChunkDecoder | None
     num_records: int
     nbytes: int
 
@@ -45,60 +45,66 @@ class DecoderCache:
         self._used_bytes = 0
 
     def read(self, recording: Recording, row: int, slot: int, out: Frame) -> None:
+        """Write a row's picture into `out`; zeros where nothing is shown."""
         block, index = divmod(row, CHUNK_ROWS)
         with self._lock:
-            is_gone = row < recording.first_row_of(slot)
-            reader = None if is_gone else self._reader(recording, block, slot, index)
-            if reader is None:
+            is_evicted = row < recording.first_row_of(slot)
+            decoder = None if is_evicted else self._get(recording, block, slot, index)
+            if decoder is None:
                 out[...] = 0
             else:
-                reader.read(index, out)
+                decoder.read(index, out)
 
     def is_shown(self, recording: Recording, row: int, slot: int) -> bool:
-        return self._asked(recording, row, slot, ChunkDecoder.is_shown)
+        """Whether the row shows a picture, a repeated one included."""
+        return self._check(recording, row, slot, ChunkDecoder.is_shown)
 
     def has_picture(self, recording: Recording, row: int, slot: int) -> bool:
-        return self._asked(recording, row, slot, ChunkDecoder.has_picture)
+        """Whether a picture of this row was recorded."""
+        return self._check(recording, row, slot, ChunkDecoder.has_picture)
 
-    def _asked(
+    def _check(
         self,
         recording: Recording,
         row: int,
         slot: int,
-        question: Callable[[ChunkDecoder, int], bool],
+        check: Callable[[ChunkDecoder, int], bool],
     ) -> bool:
         block, index = divmod(row, CHUNK_ROWS)
         if row < recording.first_row_of(slot):
             return False
         with self._lock:
-            reader = self._reader(recording, block, slot, index)
-            return reader is not None and question(reader, index)
+            decoder = self._get(recording, block, slot, index)
+            return decoder is not None and check(decoder, index)
 
     def clear(self) -> None:
+        """Drop all decoders."""
         with self._lock:
             self._entries.clear()
             self._used_bytes = 0
 
-    def _reader(
+    def _get(
         self, recording: Recording, block: int, slot: int, index: int
     ) -> ChunkDecoder | None:
         key = block, slot
         entry = self._entries.get(key)
-        # The reader of a chunk that was open may not know the row yet.
+        # The decoder of a chunk that was open may lack the row.
         if entry is not None and index < entry.num_records:
             self._entries.move_to_end(key)
-            return entry.reader
+            return entry.decoder
         chunk = recording.chunk(block, slot)
         if chunk is None:
             self._keep(key, _Entry(None, CHUNK_ROWS, _ENTRY_BYTES))
             return None
         where = f"{recording.path}, block {block}, slot {slot}"
         parsed = parse(chunk, where=where)
-        reader = ChunkDecoder(parsed, where=where)
+        decoder = ChunkDecoder(parsed, where=where)
         if index >= len(parsed.kinds):
             return None
-        self._keep(key, _Entry(reader, len(parsed.kinds), _ENTRY_BYTES + reader.nbytes))
-        return reader
+        self._keep(
+            key, _Entry(decoder, len(parsed.kinds), _ENTRY_BYTES + decoder.nbytes)
+        )
+        return decoder
 
     def _keep(self, key: tuple[int, int], entry: _Entry) -> None:
         before = self._entries.pop(key, None)

@@ -1,4 +1,4 @@
-"""An episode: what is known of one stretch of one env between two resets."""
+"""An episode: the rows of one env between two resets, and their totals."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Episode:
         segment: Name of the `FrameCache.segment` in which it began.
         seed: Seed of its reset, if one was given.
         options: Options of its reset.
-        labels: Labels of its segment, and those that `FrameCache.label` gave it.
+        labels: Labels of its segment, and those set by `FrameCache.label`.
     """
 
     env: int
@@ -44,5 +44,5 @@ class Episode:
 
     @property
     def is_finished(self) -> bool:
-        """Whether it ended by itself, rather than by a reset or the recording's end."""
+        """Whether it terminated or was truncated, rather than stopped by a reset."""
         return self.terminated or self.truncated

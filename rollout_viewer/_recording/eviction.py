@@ -1,7 +1,7 @@
-"""What a recording's file may hold, and which pictures go when it is full.
+"""How much a recording's file may hold, and which pictures are evicted when it is full.
 
-Accounts for stored chunks, evicts whole episodes from the oldest, and knows what
-clips hold. Numbers of rows and episodes never change, step data always stays.
+Accounts for stored chunks and evicts whole episodes, the oldest first, except rows that
+clips pin. Numbers of rows and episodes never change, and step data is never evicted.
 Knows rows, slots and sizes. Knows nothing of codecs or SQL.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.slot import Slot
 
 Keep = Literal["all", "latest"]
-# Pages of the file's indexes, and of step data that comes before the next block.
+# Pages of the file's indexes, and of step data that is written before the next block.
 _SLACK_BYTES = 32 * 1024
 
 
@@ -40,19 +40,20 @@ class _Pin(NamedTuple):
 
 
 class Budget:
-    """The pictures in a file, oldest first. Its recording's lock guards it.
+    """The pictures in a file, oldest first. Guarded by the lock of the recording.
 
     `pin` and what it returns may be called from any thread, also by the garbage
     collector: they rely on a dict's operations being atomic.
 
     Args:
-        disk_bytes: What the file may take; None: anything.
+        disk_bytes: Bound for the file; None: none.
         keep: ``"latest"`` evicts; ``"all"`` never does.
 
     Attributes:
         first_rows: Slot -> its first row that still has a picture, if not 0.
         num_evicted: Pictures that were evicted.
-        cut: (env, start) of an episode larger than the budget; else None.
+        truncated_episode: (env, start) of the first episode that is larger than the
+            budget and so lost its oldest rows; None: there is none.
     """
 
     def __init__(self, disk_bytes: int | None, keep: Keep) -> None:
@@ -63,19 +64,19 @@ class Budget:
         self.clear()
 
     def clear(self) -> None:
-        """Forget all that was stored."""
+        """Start again with an empty file."""
         self.used_nbytes = 0
         self.num_evicted = 0
-        self.cut: tuple[int, int] | None = None
+        self.truncated_episode: tuple[int, int] | None = None
         self.first_rows: dict[int, int] = {}
-        # Of envs: the row before which everything went, and their next episode.
+        # Of envs: the row before which all is evicted, and their next episode.
         self._first: dict[int, int] = {}
         self._next: dict[int, int] = {}
         self._stored: dict[int, deque[Stored]] = {}
 
     @property
     def evicts(self) -> bool:
-        """Whether old pictures make room for new ones."""
+        """Whether old pictures are evicted to make room for new ones."""
         return self.disk_bytes is not None and self.keep == "latest"
 
     def pin(
@@ -88,7 +89,7 @@ class Budget:
         return lambda: pins.pop(token, None)
 
     def add(self, slot: int, chunk: Stored) -> None:
-        """Note a chunk that is stored."""
+        """Account for a chunk that is stored."""
         self.used_nbytes += chunk.nbytes
         if self.evicts:
             self._stored.setdefault(slot, deque()).append(chunk)
@@ -107,32 +108,33 @@ class Budget:
 
         Args:
             nbytes: Of the chunks to be stored.
-            overhead: What the file takes beyond its chunks.
+            overhead: Bytes of the file beyond its chunks.
             limit: Rows from here on stay.
-            rows: Tell the episodes.
-            slots: Tell whose pictures they are.
+            rows: Where episodes begin and end.
+            slots: Which env's pictures they are.
             is_shared: One picture shows all envs.
 
         Returns:
-            Whether they fit, and the (block, slot) of the chunks that go.
+            Whether they fit, and the (block, slot) of evicted chunks.
         """
         if self.disk_bytes is None:
             return True, []
         if self._fits(2 * nbytes + overhead + _SLACK_BYTES) or not self.evicts:
             return self._fits(2 * nbytes + overhead + _SLACK_BYTES), []
-        round_ = EvictionPass(self, limit, rows, slots, is_shared=is_shared)
+        eviction = EvictionPass(self, limit, rows, slots, is_shared=is_shared)
         while (
-            not self._fits(2 * nbytes + overhead + _SLACK_BYTES) and round_.evict_one()
+            not self._fits(2 * nbytes + overhead + _SLACK_BYTES)
+            and eviction.evict_one()
         ):
             pass
-        return self._fits(nbytes + overhead), round_.gone
+        return self._fits(nbytes + overhead), eviction.evicted
 
     def _fits(self, more: int) -> bool:
         assert self.disk_bytes is not None
         return self.used_nbytes + more <= self.disk_bytes
 
     def _drop(self, slot: int, first: int) -> list[tuple[int, int]]:
-        """Take a slot's pictures before row `first` away."""
+        """Forget a slot's pictures before row `first`; return chunks to delete."""
         before = self.first_rows.get(slot, 0)
         stored = self._stored.get(slot, deque())
         for chunk in stored:
@@ -142,17 +144,17 @@ class Budget:
             low, high = max(before - start, 0), min(first - start, CHUNK_ROWS)
             mask = (1 << high) - (1 << min(low, high))
             self.num_evicted += (chunk.shown & mask).bit_count()
-        gone = []
+        dropped = []
         while stored and (stored[0].block + 1) * CHUNK_ROWS <= first:
             chunk = stored.popleft()
             self.used_nbytes -= chunk.nbytes
-            gone.append((chunk.block, slot))
+            dropped.append((chunk.block, slot))
         self.first_rows[slot] = max(first, before)
-        return gone
+        return dropped
 
 
 class EvictionPass:
-    """One search for room: episodes in the order of their start."""
+    """One search for room, over episodes in the order of their start."""
 
     def __init__(
         self,
@@ -172,21 +174,21 @@ class EvictionPass:
         self._envs = range(rows.num_envs) if is_shared else sorted(self._slots)
         self._pins = list(budget._pins.values())
         self._heap: list[tuple[int, int]] = []
-        self.gone: list[tuple[int, int]] = []
+        self.evicted: list[tuple[int, int]] = []
         for env in self._envs:
             self._push(env)
 
     def evict_one(self) -> bool:
-        """Evict the oldest episode that ended; else cut one that is too long."""
+        """Evict the oldest episode that ended; else a block of one that is too long."""
         if not self._heap:
-            return self._cut()
+            return self._evict_block()
         start, env = heapq.heappop(self._heap)
         index = self._budget._next.get(env, 0)
         ended = self._rows.ended(env, index)
         assert ended is not None
         stop = ended[1]
         first = self._budget._first.get(env, 0)
-        if first > start:  # cut before: its newest rows stay as long as they fit
+        if first > start:  # truncated before: its newest rows stay as long as they fit
             stop = min(stop, (first // CHUNK_ROWS + 1) * CHUNK_ROWS)
         self._advance(env, stop)
         self._push(env)
@@ -209,8 +211,8 @@ class EvictionPass:
             if pin.envs is None or env in pin.envs
         )
 
-    def _cut(self) -> bool:
-        """Evict the oldest block of what is still going on."""
+    def _evict_block(self) -> bool:
+        """Evict the oldest block, although its episodes are still running."""
         oldest = sorted(
             (stored[0].block, slot)
             for slot, stored in self._budget._stored.items()
@@ -224,8 +226,9 @@ class EvictionPass:
             for env in envs:
                 index = self._budget._next.get(env, 0)
                 begun = self._rows.begun(env, index)
-                if begun is not None and begun < stop and self._budget.cut is None:
-                    self._budget.cut = env, begun
+                is_first = self._budget.truncated_episode is None
+                if begun is not None and begun < stop and is_first:
+                    self._budget.truncated_episode = env, begun
                 self._advance(env, max(stop, self._budget._first.get(env, 0)))
             return True
         return False
@@ -235,12 +238,12 @@ class EvictionPass:
         budget._first[env] = stop
         first = stop
         if self._is_shared:
-            # All envs are in the picture: it goes when none of them needs it.
+            # All envs are in the picture: it is evicted when none of them needs it.
             first = min(budget._first.get(one, 0) for one in self._envs)
         for slots in self._slots.values() if self._is_shared else [self._slots[env]]:
             for slot in slots:
                 if first > budget.first_rows.get(slot, 0):
-                    self.gone += budget._drop(slot, first)
+                    self.evicted += budget._drop(slot, first)
 
 
 def _by_env(slots: Sequence[Slot]) -> dict[int, list[int]]:

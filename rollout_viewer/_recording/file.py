@@ -5,23 +5,22 @@ from __future__ import annotations
 import contextlib
 import threading
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rollout_viewer._errors import RecordingError, RolloutViewerWarning
 from rollout_viewer._frames.chunk import CHUNK_ROWS, absent, join
 from rollout_viewer._recording.annotations import apply_annotations, write_annotations
 from rollout_viewer._recording.copy import write_copy
 from rollout_viewer._recording.database import (
-    DatabaseReader,
     checkpoint,
     has_side_files,
 )
+from rollout_viewer._recording.database_reader import DatabaseReader
+from rollout_viewer._recording.opened import OpenedRecording
 from rollout_viewer._recording.rows import Rows
 from rollout_viewer._recording.statements import (
     Tail,
-    episode_statement,
-    meta_statement,
-    slot_statement,
+    copy_statements,
     tail_statements,
 )
 from rollout_viewer._recording.step_codec import (
@@ -31,40 +30,31 @@ from rollout_viewer._recording.step_codec import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from rollout_viewer._recording.annotations import AnnotationChange
-    from rollout_viewer._recording.slot import Slot
     from rollout_viewer._recording.step_codec import Extras
 
 
-class FileRecording:
-    """A recording in a file, which may still grow. Any thread may ask.
+class FileRecording(OpenedRecording):
+    """A recording in a file, which may still grow. Any thread may read.
 
     Args:
         path: The file.
 
     Raises:
-        RecordingError: It is no recording, or a newer one.
+        RecordingError: It is not a recording, or one of a newer version.
     """
 
-    is_temporary = False
-    is_mine = False
-
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.rows: Rows | None = None
-        self.slots: list[Slot] = []
-        self.meta: dict[str, Any] = {}
+        super().__init__(path)
         self._first_rows: dict[int, int] = {}
-        self.is_closed = False
         self._reader = DatabaseReader(path)
         self._lock = threading.RLock()
         self._version = -1
         self._tails: list[Tail] = []
         self._decoded = DecodedExtras()
-        self._is_cut = False
+        self._is_damaged = False
         self.refresh()
 
     @property
@@ -74,7 +64,7 @@ class FileRecording:
 
     @property
     def num_evicted(self) -> int:
-        """Pictures that made room for newer ones."""
+        """Pictures that were deleted to make room for newer ones."""
         return int(self.meta.get("num_evicted", 0))
 
     def first_row_of(self, slot: int) -> int:
@@ -92,7 +82,7 @@ class FileRecording:
         return sum(len(p) for tail in self._tails for _, p in tail.pieces)
 
     def refresh(self) -> bool:
-        """Take in what was written since the last call."""
+        """Read what was written since the last call; return whether anything was."""
         with self._lock:
             if self.is_closed:
                 return False
@@ -110,36 +100,36 @@ class FileRecording:
             known = self.rows.num_rows if self.rows else 0
             self._tails = []
             try:
-                self._take_rows(known // CHUNK_ROWS)
+                self._read_rows(known // CHUNK_ROWS)
             except RecordingError as error:
-                self._cut(error)
+                self._warn_of_damage(error)
             if self.rows is not None:
                 for env, index, info in self._reader.episodes():
                     self.rows.describe_episode(env, index, **info)
             return True
 
-    def _take_rows(self, first_block: int) -> None:
+    def _read_rows(self, first_block: int) -> None:
         for block, data in self._reader.steps(first_block):
-            self._take(block * CHUNK_ROWS, data)
+            self._add_rows(block * CHUNK_ROWS, data)
         num_rows = self.rows.num_rows if self.rows else 0
         for tail in self._reader.tails():
             if tail.block == num_rows // CHUNK_ROWS:
-                self._take(tail.start, tail.steps)
+                self._add_rows(tail.start, tail.steps)
                 self._tails.append(tail)
 
-    def _cut(self, error: RecordingError) -> None:
-        # What comes after damaged step data has no row to belong to.
-        if not self._is_cut:
-            self._is_cut = True
+    def _warn_of_damage(self, error: RecordingError) -> None:
+        # Rows are numbered in sequence: those after damaged step data are lost too.
+        if not self._is_damaged:
+            self._is_damaged = True
             num_rows = self.rows.num_rows if self.rows else 0
             warnings.warn(
                 f"rv.open: expected an intact recording, got {error} "
-                f"The {num_rows} rows before it are there.",
+                f"The {num_rows} rows before it can be read.",
                 RolloutViewerWarning,
                 stacklevel=2,
             )
 
-    def _take(self, start: int, data: bytes) -> None:
+    def _add_rows(self, start: int, data: bytes) -> None:
         core = unpack_core(data, where=f"{self.path}, rows from {start}")
         if self.rows is None:
             self.rows = Rows(core["kind"].shape[1])
@@ -162,7 +152,7 @@ class FileRecording:
         if not pieces:
             return self._reader.chunk(block, slot)
         if (missing := pieces[0][3]) > 0:
-            # The slot's first picture came after others of the block were stored.
+            # The slot's first picture came when rows of the block were stored already.
             info = self.slots[slot]
             pieces.insert(0, absent(info.height, info.width, 0, missing))
         return join(pieces, where=f"{self.path}, block {block}", first=first)
@@ -179,14 +169,14 @@ class FileRecording:
             return self._decoded.get(block, data, where)[offset] if data else {}
 
     def annotate(self, change: AnnotationChange) -> None:
-        """Bring marks into the file, which nobody else may be writing.
+        """Write a change of annotations to the file.
 
         Raises:
-            RecordingLockedError: Somebody is.
+            RecordingLockedError: Another process is writing the file.
             ReadOnlyError: It cannot be written.
         """
         write_annotations(change, self.path)
-        if not self.refresh():  # of a handle that was closed
+        if not self.refresh():  # closed: nothing is read
             apply_annotations(change, self.meta, self.rows)
 
     @property
@@ -194,26 +184,13 @@ class FileRecording:
         """The file."""
         return [self.path]
 
-    @property
-    def num_annotations(self) -> int:
-        """How often something became known of an episode."""
-        return self.rows.num_told if self.rows is not None else 0
-
-    def pin(self, *_: Any) -> Callable[[], object]:
-        """Do nothing: who writes the file decides what is evicted."""
-        return lambda: None
-
-    def flush(self) -> None:
-        """Nothing to write."""
-
     def save(self, path: Path) -> None:
         """Write a complete copy to `path`, which appears whole or not at all."""
         with self._lock:
             self.refresh()
             rows = self.rows.num_rows if self.rows else 0
-            statements = [meta_statement(k, v) for k, v in self.meta.items()]
-            statements += [slot_statement(*s) for s in enumerate(self.slots)]
-            statements += [episode_statement(*e) for e in self._reader.episodes()]
+            infos = {(env, i): info for env, i, info in self._reader.episodes()}
+            statements = copy_statements(self.meta, self.slots, infos)
             for tail in self._tails:
                 statements += tail_statements(tail)
         write_copy(self, path, rows // CHUNK_ROWS, len(self.slots), statements)
@@ -222,14 +199,10 @@ class FileRecording:
         """Return the stored actions and data of a sealed block; None: it has none."""
         return self._reader.extras_of(block)
 
-    def close(self) -> None:
-        """Stop following."""
-        self.is_closed = True
-
     def release(self) -> None:
-        """Close the file; the last who does leaves no side files beside it.
+        """Close the file; delete side files that a writer left and no one uses.
 
-        A writer that ended while it was read here could not take them away.
+        A writer that ended while the file was read here could not delete them.
         """
         is_ended = False
         if has_side_files(self.path):

@@ -1,8 +1,8 @@
 """Several recordings read as one: their envs side by side, nothing copied.
 
-Rows are aligned at 0, envs are numbered on in the order of the recordings, and a
-recording that is shorter ends. What was seen never changes: while somebody still
-writes one of them, the view is as long as the shortest of those.
+Rows are aligned at 0, envs are numbered in the order of the recordings, and a
+recording that is shorter ends. Rows that were read never change: while some recordings
+are still written, the joined one is as long as the shortest of those.
 """
 
 from __future__ import annotations
@@ -19,22 +19,21 @@ from rollout_viewer._recording.annotations import AnnotationChange, apply_annota
 from rollout_viewer._recording.copy import write_copy
 from rollout_viewer._recording.file import FileRecording
 from rollout_viewer._recording.lock import this_process
-from rollout_viewer._recording.rows import IDLE, Rows
+from rollout_viewer._recording.opened import OpenedRecording
+from rollout_viewer._recording.rows import Rows
 from rollout_viewer._recording.statements import (
     Statement,
     Tail,
-    episode_statement,
-    meta_statement,
-    slot_statement,
+    copy_statements,
     tail_statements,
 )
 from rollout_viewer._recording.step_codec import pack_columns, pack_extras
+from rollout_viewer._recording.step_row import IDLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from rollout_viewer._recording.slot import Slot
     from rollout_viewer._recording.step_codec import Extras
 
 
@@ -56,8 +55,8 @@ class Annotated(Protocol):
         ...
 
 
-class JoinedRecording:
-    """Recordings in files, side by side. Any thread may ask.
+class JoinedRecording(OpenedRecording):
+    """Recordings in files, side by side. Any thread may read.
 
     One picture that all envs of a recording share is shown as that of its first.
 
@@ -67,22 +66,15 @@ class JoinedRecording:
             annotated as well.
 
     Raises:
-        RecordingError: One is no recording, or a newer one.
+        RecordingError: One is not a recording, or one of a newer version.
     """
-
-    is_temporary = False
-    is_mine = False
 
     def __init__(
         self, paths: Sequence[Path], originals: Mapping[int, Annotated] | None = None
     ) -> None:
         self.paths = list(paths)
+        super().__init__(self.paths[0])
         self._originals = dict(originals or {})
-        self.path = self.paths[0]
-        self.rows: Rows | None = None
-        self.slots: list[Slot] = []
-        self.meta: dict[str, Any] = {}
-        self.is_closed = False
         self._lock = threading.RLock()
         self._members: list[FileRecording] = []
         # Of each slot: which recording's, and its number there.
@@ -104,7 +96,7 @@ class JoinedRecording:
 
     @property
     def num_evicted(self) -> int:
-        """Pictures that made room for newer ones."""
+        """Pictures that were deleted to make room for newer ones."""
         return sum(member.num_evicted for member in self._members)
 
     @property
@@ -123,7 +115,7 @@ class JoinedRecording:
         return self._members[member].first_row_of(number)
 
     def refresh(self) -> bool:
-        """Take in what was written since the last call."""
+        """Read what was written since the last call; return whether anything was."""
         with self._lock:
             if self.is_closed:
                 return False
@@ -132,17 +124,17 @@ class JoinedRecording:
             if not any(changed) and is_over == self._is_over:
                 return False
             self._is_over = is_over
-            self._take_meta()
+            self._read_meta()
             if not all(
                 over or member.rows is not None
                 for member, over in zip(self._members, is_over, strict=True)
             ):
-                return True  # how many envs it has, nobody knows yet
-            self._take_rows(is_over)
-            self._take_slots()
+                return True  # the number of its envs is not known yet
+            self._read_rows(is_over)
+            self._read_slots()
             return True
 
-    def _take_meta(self) -> None:
+    def _read_meta(self) -> None:
         metas = [member.meta for member in self._members]
         session = "+".join(str(meta.get("session")) for meta in metas)
         if session != self.meta.get("session"):
@@ -160,7 +152,7 @@ class JoinedRecording:
             },
         }
 
-    def _take_rows(self, is_over: Sequence[bool]) -> None:
+    def _read_rows(self, is_over: Sequence[bool]) -> None:
         lengths = [m.rows.num_rows if m.rows else 0 for m in self._members]
         live = [n for n, over in zip(lengths, is_over, strict=True) if not over]
         stop = min(live) if live else max(lengths)
@@ -194,13 +186,13 @@ class JoinedRecording:
             for (env, index), info in member.rows.infos().items():
                 self.rows.describe_episode(first + env, index, **info)
 
-    def _take_slots(self) -> None:
+    def _read_slots(self) -> None:
         known = set(self._sources)
         for number, member in enumerate(self._members):
             for slot, info in enumerate(member.slots):
                 if (number, slot) not in known:
                     env = self._first_envs[number] + info.env
-                    # In this order: who sees the slot asks for its source.
+                    # In this order: a reader that sees the slot needs its source.
                     self._sources.append((number, slot))
                     self.slots.append(info._replace(env=env, is_shared=False))
 
@@ -250,7 +242,7 @@ class JoinedRecording:
         return found
 
     def extras_of(self, block: int) -> bytes | None:
-        """Return actions and data of a sealed block, stored as one's."""
+        """Return actions and data of a sealed block, packed for all envs."""
         rows = range(block * CHUNK_ROWS, (block + 1) * CHUNK_ROWS)
         return pack_extras([self.extras(row) for row in rows])
 
@@ -269,30 +261,18 @@ class JoinedRecording:
                 member.annotate(part)
         with self._lock:
             if not self.is_closed:
-                self._take_meta()
+                self._read_meta()
             apply_annotations(change, self.meta, self.rows)
         for first, original in self._originals.items():
             part = change.part(first, original.num_envs, original.num_rows)
             if part != AnnotationChange():
                 original.annotate(part)
 
-    @property
-    def num_annotations(self) -> int:
-        """How often something became known of an episode."""
-        return self.rows.num_told if self.rows is not None else 0
-
-    def pin(self, *_: Any) -> Callable[[], object]:
-        """Do nothing: who writes the file decides what is evicted."""
-        return lambda: None
-
-    def flush(self) -> None:
-        """Nothing to write."""
-
     def save(self, path: Path) -> None:
-        """Write all of them as one recording, which appears whole or not at all.
+        """Write them as one recording, which appears whole or not at all.
 
-        An episode that was unfinished where a shorter one ended then has that env's
-        idle rows too.
+        In it, the unfinished last episode of a shorter recording includes the idle
+        rows after it.
         """
         with self._lock:
             self.refresh()
@@ -309,12 +289,9 @@ class JoinedRecording:
                 "num_evicted": self.num_evicted,
                 "first_rows": list(first_rows.items()),
             }
-            statements = [meta_statement(k, v) for k, v in meta.items()]
-            statements += [slot_statement(*s) for s in enumerate(self.slots)]
+            infos = rows.infos() if rows is not None else {}
+            statements = copy_statements(meta, self.slots, infos)
             if rows is not None:
-                statements += [
-                    episode_statement(*key, info) for key, info in rows.infos().items()
-                ]
                 statements += self._tail(rows)
         write_copy(self, path, num_rows // CHUNK_ROWS, len(self.slots), statements)
 
@@ -331,10 +308,6 @@ class JoinedRecording:
         ]
         return tail_statements(Tail(block, start, count, steps, pieces))
 
-    def close(self) -> None:
-        """Stop following."""
-        self.is_closed = True
-
     def release(self) -> None:
         """Close the files."""
         for member in self._members:
@@ -342,7 +315,7 @@ class JoinedRecording:
 
 
 def _is_over(member: FileRecording) -> bool:
-    """Whether no rows will come: it was closed, or its writer is dead."""
+    """Whether no rows will be added: it was closed, or its writer has died."""
     if member.meta.get("is_closed", False):
         return True
     writer = member.meta.get("writer")

@@ -1,7 +1,7 @@
-"""Who may write which recording file: one process each, and no earlier run's.
+"""Which process may write a recording file: one each, and no file of an earlier run.
 
-The writer holds `<file>.lock`; the file tells its pid and host. Workers of
-multiprocessing are told the same path and write files of their own beside it.
+The writer holds `<file>.lock`; its pid and host are in the file. Workers of
+multiprocessing get the same path, and write files of their own beside it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from rollout_viewer._errors import ReadOnlyError, RecordingError, RecordingLockedError
 from rollout_viewer._files import numbered
-from rollout_viewer._recording.database import DatabaseReader
+from rollout_viewer._recording.database_reader import DatabaseReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,9 +38,9 @@ def acquire(path: Path) -> FileLock:
         if not os.path.exists(f"{path}.lock"):
             raise _unwritable(path, "no room for its lock") from None
         raise RecordingLockedError(
-            f"FrameCache: expected to be the only one who writes {str(path)!r}"
+            f"FrameCache: expected to be the only process that writes {str(path)!r}"
             f", got a lock of {describe_writer(path)}. Close it there, or "
-            "choose another path; rv.open() reads it meanwhile."
+            "choose another path; rv.open() can read it meanwhile."
         ) from None
     except OSError as error:
         raise _unwritable(path, str(error.strerror)) from error
@@ -49,7 +49,7 @@ def acquire(path: Path) -> FileLock:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Be the only one who writes a recording that has ended.
+    """Have the lock of a recording that has ended.
 
     Raises:
         RecordingLockedError: Another process holds it.
@@ -59,7 +59,7 @@ def locked(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # Unlinked while held: whoever comes now makes a lock of their own.
+        # Unlinked while held: the next writer creates a lock file of its own.
         with contextlib.suppress(OSError):
             os.unlink(f"{path}.lock")
         lock.release()
@@ -68,7 +68,7 @@ def locked(path: Path) -> Iterator[None]:
 def _unwritable(path: Path, problem: str) -> RecordingError:
     return RecordingError(
         f"FrameCache: expected a path that can be written, got {str(path)!r} "
-        f"({problem}). Choose a folder that exists and is yours, or path=None."
+        f"({problem}). Choose a folder that exists and is writable, or path=None."
     )
 
 
@@ -79,7 +79,7 @@ def unlocked_path(path: Path) -> Path:
         RecordingLockedError: Another process is writing it right now.
     """
     for candidate in numbered(path):
-        # A folder that may not be entered is told of when the file is made.
+        # A folder that may not be entered raises when the file is created.
         if not os.path.exists(candidate):
             return candidate
         _refuse_if_written_elsewhere(candidate)
@@ -94,43 +94,45 @@ def _refuse_if_written_elsewhere(path: Path) -> None:
             return
     except (Timeout, OSError):
         pass
-    owner = writer_of(path)
-    if owner == this_process():
+    writer = writer_of(path)
+    if writer == this_process():
         return
     raise RecordingLockedError(
-        f"FrameCache: expected a file that nobody writes, got {str(path)!r}, which "
-        f"{describe_writer(path)} is writing. Close it there or choose another path; "
-        "rv.open() reads it meanwhile."
+        f"FrameCache: expected a file that is not being written, got {str(path)!r}, "
+        f"which {describe_writer(path)} is writing. Close it there or choose "
+        "another path; rv.open() can read it meanwhile."
     )
 
 
 def read_only(path: Path) -> ReadOnlyError:
-    """Return the error of somebody who writes to what is only read."""
+    """Return the error of writing to a recording that was opened for reading."""
     return ReadOnlyError(
         f"FrameCache: expected a cache that records, got {str(path)!r}, opened for "
-        "reading. Record into a FrameCache of your own."
+        "reading. Record into a new FrameCache."
     )
 
 
 def describe_writer(path: Path) -> str:
-    """Return who writes the file at `path`, for people."""
-    owner = writer_of(path)
-    return f"process {owner['pid']} on {owner['host']}" if owner else "another process"
+    """Return the process that writes the file, as text for messages."""
+    writer = writer_of(path)
+    if writer is None:
+        return "another process"
+    return f"process {writer['pid']} on {writer['host']}"
 
 
 def writer_of(path: Path) -> dict[str, Any] | None:
-    """Return pid and host of the file's writer, if the file tells."""
+    """Return pid and host of the file's writer; None: they are not known."""
     try:
         reader = DatabaseReader(path)
         try:
-            owner = reader.meta().get("writer")
+            writer = reader.meta().get("writer")
         finally:
             reader.close()
     except RecordingError:
         return None
-    return owner if isinstance(owner, dict) else None
+    return writer if isinstance(writer, dict) else None
 
 
 def this_process() -> dict[str, Any]:
-    """Return what a recording tells of its writer."""
+    """Return pid and host, as a recording stores them of its writer."""
     return {"pid": os.getpid(), "host": socket.gethostname()}

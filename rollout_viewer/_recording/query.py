@@ -1,4 +1,4 @@
-"""Step data as people ask for it: whole columns, or all of one env at one row.
+"""Step data by name: the scalars of all rows, and everything of one env at one row.
 
 Reads recordings and rows; changes nothing.
 """
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rollout_viewer._errors import RolloutViewerError, RowError, ShapeError
-from rollout_viewer._recording.rows import KIND_NAMES, TERMINATED, TRUNCATED, Rows
+from rollout_viewer._recording.rows import Rows
 from rollout_viewer._recording.step_codec import ACTION
+from rollout_viewer._recording.step_row import KIND_NAMES, TERMINATED, TRUNCATED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Scalars(Mapping[str, "npt.NDArray[Any]"]):
-    """`FrameCache.scalars`: arrays made when they are asked for."""
+    """`FrameCache.scalars`: arrays computed on access."""
 
     _NAMES = (
         "reward",
@@ -65,7 +65,7 @@ class Scalars(Mapping[str, "npt.NDArray[Any]"]):
 
 
 class Moment(Mapping[str, Any]):
-    """`FrameCache.at`: what is known of one env at one row, by key or attribute."""
+    """`FrameCache.at`: the data of one env at one row, by key or attribute."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = dict(values)
@@ -90,7 +90,7 @@ class Moment(Mapping[str, Any]):
 
 
 def describe(recording: Recording, rows: Rows, row: int, env: int) -> dict[str, Any]:
-    """Return everything but pictures that is known of an env at a row."""
+    """Return all data of an env at a row but its pictures."""
     flags = int(rows.ends(row, row + 1)[0, env])
     episode = rows.episode_at(row, env)
     found: dict[str, Any] = {
@@ -126,60 +126,5 @@ def _action_at(recording: Recording, rows: Rows, row: int, env: int) -> Any:
 
 
 def _copy(value: Any) -> Any:
-    # What is recorded never changes; a single number is its own copy.
+    # A user may write into the result; a single number cannot be changed.
     return value.copy() if isinstance(value, np.ndarray) else value
-
-
-def column(
-    recording: Recording, rows: Rows, name: str, start: int, stop: int
-) -> npt.NDArray[Any]:
-    """Return the action or a data array of rows ``start..stop``, (n, num_envs, ...).
-
-    Raises:
-        RowError: Nothing of that name was recorded in these rows.
-        ShapeError: Its shape changed within them.
-    """
-    if name != ACTION:
-        return raw_column(recording, name, start, stop)
-    led_to = rows.led_to(start, stop)
-    is_chosen = led_to >= 0
-    first = int(led_to[is_chosen].min(initial=rows.num_rows))
-    values = raw_column(recording, name, first, int(led_to.max(initial=-1)) + 1)
-    chosen: npt.NDArray[Any] = values[
-        (led_to - first).clip(0), np.arange(rows.num_envs)
-    ]
-    chosen[~is_chosen] = _blank(values.dtype)
-    return chosen
-
-
-def raw_column(
-    recording: Recording, name: str, start: int, stop: int
-) -> npt.NDArray[Any]:
-    """Return an array as rows hold it: an action stands at the row it led to.
-
-    Raises:
-        RowError: Nothing of that name was recorded in these rows.
-        ShapeError: Its shape changed within them.
-    """
-    values = {
-        row - start: value
-        for row in range(start, stop)
-        if (value := recording.extras(row).get(name)) is not None
-    }
-    shapes = {value.shape for value in values.values()}
-    if len(shapes) != 1:
-        error: type[RolloutViewerError] = ShapeError if shapes else RowError
-        raise error(
-            f"FrameCache.column: expected {name!r} of one shape in rows "
-            f"{start}..{stop}, got {sorted(shapes) or 'nothing of that name'}. "
-            "Read it row by row: cache.at(row, env)."
-        )
-    dtype = np.result_type(*{value.dtype for value in values.values()})
-    found = np.full((stop - start, *shapes.pop()), _blank(dtype), dtype)
-    for index, value in values.items():
-        found[index] = value
-    return found
-
-
-def _blank(dtype: np.dtype[Any]) -> float:
-    return np.nan if dtype.kind == "f" else 0

@@ -1,84 +1,54 @@
-"""The row model: what each row is to each env, and the episodes that follow.
+"""The row model: the step data of all rows, and the episodes that follow from it.
 
-Holds kinds, ends, rewards and step counts of all rows in memory (14 bytes a row
-and env) and derives episodes from them. Knows nothing of pictures or files.
-
-A row's kind, for each env:
-
-- ``reset``: the first frame of an episode; no reward.
-- ``step``: a frame after a transition, with the reward that led to it.
-- ``idle``: this env was not stepped; its picture repeats, nothing counts.
-- ``terminal_missing``: a transition whose picture the env no longer has. Idle rows
-  after it repeat the last picture that there was, the one before the end.
-
-An episode runs from its reset row (or from its first kept row, where the reset
-was skipped) up to and with the row of its end, or up to the next reset.
+An episode runs from its reset row (or from its first kept row, where the reset was
+skipped) up to and with the row of its end, or up to the next reset. Knows nothing of
+pictures or files.
 """
 
 from __future__ import annotations
 
-import enum
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rollout_viewer._errors import RowError, ShapeError
+from rollout_viewer._errors import RowError
 from rollout_viewer._recording.episode import Episode
+from rollout_viewer._recording.step_columns import StepColumns
+from rollout_viewer._recording.step_row import (
+    BEGINS,
+    RESET,
+    STEP,
+    TERMINAL_MISSING,
+    TERMINATED,
+    TRUNCATED,
+    StepRow,
+    as_column,
+    kind_codes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy.typing as npt
 
-    Codes = npt.NDArray[np.uint8]
-    Mask = npt.NDArray[np.bool_]
+    from rollout_viewer._recording.step_row import Codes, Mask
 
 
-class Kind(enum.IntEnum):
-    """What a row is to an env; see the module's text."""
-
-    RESET = 0
-    STEP = 1
-    IDLE = 2
-    TERMINAL_MISSING = 3
-
-
-# The same as plain ints: an enum's attribute costs 1 us, several times a row.
-RESET, STEP, IDLE, TERMINAL_MISSING = (int(kind) for kind in Kind)
-KIND_NAMES = np.array([kind.name.lower() for kind in Kind])
-_CODES = {kind.name.lower(): int(kind) for kind in Kind}
-TERMINATED, TRUNCATED, BEGINS = 1, 2, 4
-
-
-class StepRow(NamedTuple):
-    """One row's step data for all envs, checked: arrays of shape (num_envs,)."""
-
-    kind: Codes
-    flags: Codes
-    reward: npt.NDArray[np.float64]
-    env_step: npt.NDArray[np.int64]
-
-
-class Rows:
+class Rows(StepColumns):
     """All rows' step data. One thread appends; any thread may read what it sees."""
 
     def __init__(self, num_envs: int) -> None:
-        self.num_envs = num_envs
-        self.num_rows = 0
-        self._kind = np.empty((64, num_envs), np.uint8)
-        self._flags = np.empty((64, num_envs), np.uint8)
-        self._reward = np.empty((64, num_envs), np.float64)
-        self._env_step = np.empty((64, num_envs), np.uint32)
+        super().__init__(num_envs)
         self._all_step: Codes = np.full(num_envs, STEP, np.uint8)
         self._all_step.flags.writeable = False
-        # Whether an episode runs, its steps so far, and all that began, per env.
+        # Of each env: whether an episode runs, its steps so far, and all that began.
         self._is_running: Mask = np.zeros(num_envs, np.bool_)
         self._step = np.zeros(num_envs, np.int64)
         self._episodes: list[list[Episode]] = [[] for _ in range(num_envs)]
         self._info: dict[tuple[int, int], dict[str, Any]] = {}
-        # The episodes of which something became known, in that order.
-        self._told: list[tuple[int, int]] = []
+        # The episodes whose information changed, in that order.
+        self._described: list[tuple[int, int]] = []
 
     # -- writing
 
@@ -94,11 +64,11 @@ class Rows:
     ) -> StepRow:
         """Return the next row, checked and completed; changes nothing.
 
-        It may share memory with what came in: `append` it before that changes. With
-        `kind`, `reset` names the steps that are the first known row of an episode.
+        The result may share memory with the arguments: `append` it before they change.
+        With `kind`, `reset` names the steps that are the first known row of an episode.
 
         Raises:
-            ShapeError: Something is not one value for each env.
+            ShapeError: An argument is not one value for each env.
         """
         n = self.num_envs
         is_plain = type(kind) is str and kind == "step"
@@ -107,10 +77,12 @@ class Rows:
             ("terminated", terminated, TERMINATED),
             ("truncated", truncated, TRUNCATED),
         )
-        begins_anew = kind is not None and reset is not None
-        is_usual = num_transitions is None and reward is not None and not begins_anew
-        if is_usual and self._goes_on(codes):
-            # The usual row, many times as fast as the general case below.
+        has_own_begins = kind is not None and reset is not None
+        is_simple = (
+            num_transitions is None and reward is not None and not has_own_begins
+        )
+        if is_simple and self._all_continue(codes):
+            # The fast path: every env takes a step of a running episode.
             rewards = as_column("reward", reward, n, np.float64)
             flags = np.zeros(n, np.uint8)
             for name, value, bit in ends:
@@ -131,7 +103,7 @@ class Rows:
                 ended = as_column(name, value, n, np.bool_) & is_step
                 flags[ended] |= bit
         flags[(codes == RESET) | (is_step & ~self._is_running)] |= BEGINS
-        if begins_anew:
+        if has_own_begins:
             flags[is_step & as_column("reset", reset, n, np.bool_)] |= BEGINS
         count = np.ones(n, np.int64)
         if num_transitions is not None:
@@ -139,8 +111,32 @@ class Rows:
         step = np.where(flags & BEGINS, 0, self._step) + np.where(is_step, count, 0)
         return StepRow(codes, flags, rewards, step)
 
+    def _all_continue(self, codes: Codes) -> bool:
+        """Whether every env takes a step of an episode that runs."""
+        n = self.num_envs
+        is_step = codes is self._all_step or codes.tobytes().count(STEP) == n
+        return is_step and np.count_nonzero(self._is_running) == n
+
+    def is_plain(self, row: StepRow) -> bool:
+        """Whether every env takes a step, pictured or not."""
+        return row.kind is self._all_step or row.kind.tobytes().count(STEP) == len(
+            row.kind
+        )
+
+    def _codes(self, reward: Any, reset: Any, kind: Any) -> Codes:
+        n = self.num_envs
+        if kind is not None:
+            return kind_codes(kind, n)
+        codes = np.full(n, STEP, np.uint8)
+        if reset is not None:
+            codes[as_column("reset", reset, n, np.bool_)] = RESET
+        elif reward is None:
+            # Pictures alone: a first one, or one after an end, starts an episode.
+            codes[~self._is_running] = RESET
+        return codes
+
     def append(self, row: StepRow) -> list[tuple[int, int]]:
-        """Take a row that `prepare` returned.
+        """Append a row that `prepare` returned.
 
         Returns:
             The episodes that begin with it, as (env, index).
@@ -153,59 +149,23 @@ class Rows:
         self._env_step[r] = row.env_step
         return self._follow(r, row.flags[None])
 
-    def describe_episode(self, env: int, index: int, **info: Any) -> None:
-        """Attach segment, seed, options or labels to an episode that began."""
-        known = self._info.get((env, index), {})
-        # A followed file tells all of them again whenever it has changed.
-        if not info.items() <= known.items():
-            self._info[env, index] = {**known, **info}
-            self._told.append((env, index))
-
-    def infos(self) -> dict[tuple[int, int], dict[str, Any]]:
-        """What was attached to episodes, by (env, index)."""
-        return dict(self._info)
-
-    def info_of(self, env: int, index: int) -> dict[str, Any]:
-        """What was attached to one episode."""
-        return dict(self._info.get((env, index), {}))
-
-    @property
-    def num_told(self) -> int:
-        """How often something became known of an episode: grows, see `told`."""
-        return len(self._told)
-
-    def told(self, start: int, stop: int) -> list[tuple[int, int]]:
-        """(env, index) of episodes of which something became known then."""
-        return list(dict.fromkeys(self._told[start:stop]))
-
-    def _goes_on(self, codes: Codes) -> bool:
-        """Tell whether every env takes a step of an episode that runs."""
-        n = self.num_envs
-        is_step = codes is self._all_step or codes.tobytes().count(STEP) == n
-        return is_step and np.count_nonzero(self._is_running) == n
-
-    def is_plain(self, row: StepRow) -> bool:
-        """Tell whether every env takes a step, pictured or not."""
-        return row.kind is self._all_step or row.kind.tobytes().count(STEP) == len(
-            row.kind
-        )
-
-    def _codes(self, reward: Any, reset: Any, kind: Any) -> Codes:
-        n = self.num_envs
-        if kind is not None:
-            return _kind_codes(kind, n)
-        codes = np.full(n, STEP, np.uint8)
-        if reset is not None:
-            codes[as_column("reset", reset, n, np.bool_)] = RESET
-        elif reward is None:
-            # Pictures alone: a first one, or one after an end, starts an episode.
-            codes[~self._is_running] = RESET
-        return codes
+    def extend(self, block: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Append many rows that `block` returned."""
+        start, count = self.num_rows, len(block["kind"])
+        if not count:
+            return
+        self._make_room(start + count)
+        rows = slice(start, start + count)
+        self._kind[rows] = block["kind"]
+        self._flags[rows] = block["flags"]
+        self._reward[rows] = block["reward"]
+        self._env_step[rows] = block["env_step"]
+        self._follow(start, self._flags[rows])
 
     def _follow(self, start: int, flags: Codes) -> list[tuple[int, int]]:
-        """Take in the rows from `start` on, whose columns are filled."""
+        """Begin and end episodes by the flags of the rows from `start` on."""
         began = []
-        # Most rows neither begin nor end an episode; to count is faster than to search.
+        # Most rows neither begin nor end an episode; counting is faster than searching.
         found = np.argwhere(flags).tolist() if np.count_nonzero(flags) else []
         for offset, env in found:
             row, flag = start + offset, int(flags[offset, env])
@@ -237,7 +197,7 @@ class Rows:
     def _so_far(self, env: int, stop: int) -> Episode:
         """Return the env's last episode as if it stopped before row `stop`."""
         episode = self._episodes[env][-1]
-        # Summed in order, so that a recording tells the same when it is read again.
+        # Summed in order, so that a recording read again has the same total.
         totals = np.nancumsum(self._reward[episode.start : stop, env])
         return replace(
             episode,
@@ -246,92 +206,37 @@ class Rows:
             total_reward=float(totals[-1]),
         )
 
-    def _make_room(self, num_rows: int) -> None:
-        capacity = len(self._kind)
-        if num_rows <= capacity:
-            return
-        # Doubling: readers keep the arrays that they have seen.
-        for name in ("_kind", "_flags", "_reward", "_env_step"):
-            old = getattr(self, name)
-            shape = max(2 * capacity, num_rows), self.num_envs
-            new = np.empty(shape, old.dtype)
-            new[: self.num_rows] = old[: self.num_rows]
-            setattr(self, name, new)
+    # -- what is known of episodes
 
-    # -- moving rows to and from storage
+    def describe_episode(self, env: int, index: int, **info: Any) -> None:
+        """Attach segment, seed, options or labels to an episode that began."""
+        known = self._info.get((env, index), {})
+        # Called again for all episodes whenever another process has written the file.
+        if not info.items() <= known.items():
+            self._info[env, index] = {**known, **info}
+            self._described.append((env, index))
 
-    def block(self, start: int, stop: int) -> dict[str, npt.NDArray[Any]]:
-        """Return the rows' step data as arrays (n, num_envs): what `extend` takes."""
-        rows = slice(start, stop)
-        return {
-            "kind": self._kind[rows],
-            "flags": self._flags[rows],
-            "reward": self._reward[rows],
-            "env_step": self._env_step[rows],
-        }
+    def infos(self) -> dict[tuple[int, int], dict[str, Any]]:
+        """Return what was attached to episodes, by (env, index)."""
+        return dict(self._info)
 
-    def extend(self, block: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Append many rows that `block` returned."""
-        start, count = self.num_rows, len(block["kind"])
-        if not count:
-            return
-        self._make_room(start + count)
-        rows = slice(start, start + count)
-        self._kind[rows] = block["kind"]
-        self._flags[rows] = block["flags"]
-        self._reward[rows] = block["reward"]
-        self._env_step[rows] = block["env_step"]
-        self._follow(start, self._flags[rows])
+    def info_of(self, env: int, index: int) -> dict[str, Any]:
+        """Return what was attached to one episode."""
+        return dict(self._info.get((env, index), {}))
+
+    @property
+    def info_version(self) -> int:
+        """How often the information on an episode changed; see `described`."""
+        return len(self._described)
+
+    def described(self, start: int, stop: int) -> list[tuple[int, int]]:
+        """Return (env, index) of episodes described between two `info_version`s."""
+        return list(dict.fromkeys(self._described[start:stop]))
 
     # -- reading
 
-    def kinds(self, start: int = 0, stop: int | None = None) -> Codes:
-        """Kind codes of rows, (n, num_envs)."""
-        return self._kind[start : self.num_rows if stop is None else stop]
-
-    def ends(self, start: int = 0, stop: int | None = None) -> Codes:
-        """1 terminated | 2 truncated, (n, num_envs)."""
-        stop = self.num_rows if stop is None else stop
-        return self._flags[start:stop] & np.uint8(TERMINATED | TRUNCATED)
-
-    def has_flag(self, flag: int, stop: int) -> Mask:
-        """Which rows and envs terminated, or were truncated, (stop, num_envs)."""
-        found: Mask = (self._flags[:stop] & np.uint8(flag)) != 0
-        return found
-
-    def rewards(self, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
-        """Rewards, float64 (n, num_envs), NaN where there is none."""
-        return self._reward[start : self.num_rows if stop is None else stop]
-
-    def env_steps(self, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
-        """Transitions since the reset, (n, num_envs)."""
-        return self._env_step[start : self.num_rows if stop is None else stop]
-
-    def led_to(self, start: int, stop: int) -> npt.NDArray[np.int64]:
-        """Which row the action chosen at rows ``start..stop`` led to, (n, num_envs).
-
-        An idle row shows the frame before it again, so the same action was chosen
-        there. -1 where none was chosen: at an end, or none has followed yet.
-        """
-        end = min(stop + 1, self.num_rows)
-        while end < self.num_rows and (self._kind[stop:end] == IDLE).all(axis=0).any():
-            end = min(end + 2 * (end - stop), self.num_rows)
-        kinds, flags = self._kind[start + 1 : end], self._flags[start + 1 : end]
-        rows = np.arange(start + 1, end)[:, None]
-        none = np.full((max(stop + 1 - end, 0) + 1, self.num_envs), self.num_rows)
-        moved = np.vstack([np.where(kinds != IDLE, rows, self.num_rows), none])
-        following = np.minimum.accumulate(moved[::-1], axis=0)[::-1][: stop - start]
-        # Where skip left out the reset, the step that begins an episode is no answer.
-        is_step = ((kinds == STEP) | (kinds == TERMINAL_MISSING)) & (
-            (flags & BEGINS) == 0
-        )
-        is_step = np.vstack([is_step, np.zeros((1, self.num_envs), np.bool_)])
-        index = np.minimum(following - (start + 1), len(is_step) - 1)
-        is_chosen = np.take_along_axis(is_step, index, axis=0)
-        return np.where(is_chosen, following, -1).astype(np.int64)
-
     def episode_numbers(self, num_rows: int) -> npt.NDArray[np.int64]:
-        """Index of the episode of each row and env, (num_rows, num_envs); -1: none."""
+        """Return each row's and env's episode, (num_rows, num_envs); -1: none."""
         numbers = np.full((num_rows, self.num_envs), -1, np.int64)
         for env in range(self.num_envs):
             for episode in self.of_env(env):
@@ -339,7 +244,7 @@ class Rows:
         return numbers
 
     def returns(self, num_rows: int) -> npt.NDArray[np.float64]:
-        """Total reward so far in the episode, (num_rows, num_envs); NaN outside."""
+        """Return total rewards so far, (num_rows, num_envs); NaN outside episodes."""
         totals = np.full((num_rows, self.num_envs), np.nan)
         rewards = self._reward[:num_rows]
         for env in range(self.num_envs):
@@ -349,7 +254,7 @@ class Rows:
         return totals
 
     def of_env(self, env: int) -> list[Episode]:
-        """The env's episodes, oldest first, the running one with what it has so far."""
+        """Return the env's episodes, oldest first, the running one up to now."""
         episodes = [
             replace(one, **self._info[env, one.index])
             if (env, one.index) in self._info
@@ -362,16 +267,16 @@ class Rows:
         return episodes
 
     def num_begun(self, env: int) -> int:
-        """How many episodes of an env have begun."""
+        """Return how many episodes of an env have begun."""
         return len(self._episodes[env])
 
     def begun(self, env: int, index: int) -> int | None:
-        """First row of an episode; None if it has not begun."""
+        """Return the first row of an episode; None if it has not begun."""
         episodes = self._episodes[env]
         return episodes[index].start if index < len(episodes) else None
 
     def ended(self, env: int, index: int) -> tuple[int, int] | None:
-        """(start, stop) of an episode; None if it goes on or has not begun."""
+        """Return (start, stop) of an episode; None before its end."""
         episodes = self._episodes[env]
         is_last = index == len(episodes) - 1
         if index >= len(episodes) or (is_last and self._is_running[env]):
@@ -379,12 +284,12 @@ class Rows:
         return episodes[index].start, episodes[index].stop
 
     def episodes(self) -> list[Episode]:
-        """All episodes, in the order in which they began."""
+        """Return all episodes, in the order in which they began."""
         found = [e for env in range(self.num_envs) for e in self.of_env(env)]
         return sorted(found, key=lambda e: (e.start, e.env))
 
     def episode_at(self, row: int, env: int) -> Episode | None:
-        """The episode that row and env belong to, if any."""
+        """Return the episode that row and env belong to; None: none."""
         for episode in reversed(self.of_env(env)):
             if episode.start <= row:
                 return episode if row < episode.stop else None
@@ -417,59 +322,3 @@ class Rows:
                 f"env {env}), got {episode_step!r}."
             )
         return found.start + offset
-
-
-def as_column(name: str, value: Any, num_envs: int, dtype: Any) -> npt.NDArray[Any]:
-    """Return `value` as one `dtype` for each env, shape (num_envs,).
-
-    Raises:
-        ShapeError: It has another shape, or does not convert.
-    """
-    if type(value) is np.ndarray:
-        # The usual one, at the price of two comparisons.
-        if value.shape == (num_envs,) and value.dtype == dtype:
-            return value
-    elif hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
-    try:
-        array = np.asarray(value, dtype)
-    except (TypeError, ValueError) as error:
-        raise ShapeError(
-            f"FrameCache.append: expected {name} to be {np.dtype(dtype).name} of shape "
-            f"({num_envs},), got {type(value).__name__}. Pass one value for each env."
-        ) from error
-    if array.ndim == 0 and num_envs == 1:
-        return array.reshape(1)
-    if array.shape == (num_envs, 1):
-        array = array[:, 0]
-    if array.shape != (num_envs,):
-        raise ShapeError(
-            f"FrameCache.append: expected {name} of shape ({num_envs},), got "
-            f"{array.shape}. Pass one value for each env."
-        )
-    return array
-
-
-def _kind_codes(kind: Any, num_envs: int) -> Codes:
-    if isinstance(kind, str) and kind in _CODES:
-        return np.full(num_envs, _CODES[kind], np.uint8)
-    if isinstance(kind, np.ndarray) and kind.dtype == np.uint8:
-        codes: Codes = kind.copy()  # the caller's: it may change
-        if codes.shape == (num_envs,) and codes.max() < len(Kind):
-            return codes
-    given = [kind] * num_envs if isinstance(kind, (str, Kind)) else list(kind)
-    if len(given) != num_envs:
-        raise ShapeError(
-            f"FrameCache.append: expected kind of shape ({num_envs},), got "
-            f"({len(given)},). Pass one kind for each env."
-        )
-    numbers = []
-    for one in given:
-        code = _CODES.get(str(one)) if isinstance(one, str) else int(one)
-        if code is None or not 0 <= code < len(Kind):
-            raise ShapeError(
-                f"FrameCache.append: expected kind to be one of {list(_CODES)}, "
-                f"got {one!r}."
-            )
-        numbers.append(code)
-    return np.array(numbers, np.uint8)

@@ -1,4 +1,4 @@
-"""The SQL statements by which a recording is written, as data."""
+"""The SQL statements that write a recording, as data."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ import numpy as np
 
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._frames.checksum import CHECKSUM_BYTES, is_intact, with_checksum
+from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.step_codec import pack_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.slot import Slot
 
 
-# A page per tiny chunk costs 1.3x: chunks share a row of the table up to here.
+# A database page for each tiny chunk costs 1.3x: chunks share a table row up to here.
 _PACK_BYTES = 64 * 1024
-# Opening reads all core step data, and its time goes by the number of blobs, not
-# by their size. Values of many envs fill a blob sooner.
+# Opening reads all core step data, in time proportional to the number of blobs rather
+# than to their size. Values of many envs fill a blob sooner.
 RUN_BLOCKS = 32
 _RUN_VALUES = 64 * 1024
 
@@ -36,15 +39,12 @@ class Tail(NamedTuple):
     pieces: list[tuple[int, bytes]]
 
 
-# -- statements: what a writer does
-
-
 def pack_statements(
     block: int, chunks: Iterable[tuple[int, bytes]], *, is_apart: bool = False
 ) -> list[Statement]:
     """Store the pictures of a sealed block: (slot, chunk) pairs.
 
-    `is_apart`: each in a row of its own, whose n is the slot, for `drop_statements`.
+    `is_apart`: each in a row of its own, whose n is the slot, for `delete_statements`.
     """
     if is_apart:
         return [
@@ -60,11 +60,11 @@ def pack_statements(
     ]
 
 
-def drop_statements(gone: Iterable[tuple[int, int]]) -> list[Statement]:
-    """Take away chunks, (block, slot), that were stored apart."""
+def delete_statements(chunks: Iterable[tuple[int, int]]) -> list[Statement]:
+    """Delete chunks, (block, slot), that were stored apart."""
     return [
         ("DELETE FROM packs WHERE id = ?", (block << 16 | slot,))
-        for block, slot in gone
+        for block, slot in chunks
     ]
 
 
@@ -73,14 +73,15 @@ def run_blocks(num_envs: int) -> int:
     return RUN_BLOCKS if num_envs * RUN_BLOCKS * 32 <= _RUN_VALUES else 1
 
 
-def step_statements(first: int, block: int, steps: bytes) -> list[Statement]:
+def step_statements(rows: Rows, first: int, block: int) -> list[Statement]:
     """Store the core step data of the sealed blocks `first` to `block`.
 
-    What was stored of them one by one goes, and their rows in the tail.
+    Deletes what was stored of them one by one, and their rows in the tail.
     """
+    core = rows.block(first * CHUNK_ROWS, (block + 1) * CHUNK_ROWS)
     merged = [("DELETE FROM steps WHERE block > ? AND block <= ?", (first, block))]
     return [
-        ("INSERT OR REPLACE INTO steps VALUES (?, ?)", (first, steps)),
+        ("INSERT OR REPLACE INTO steps VALUES (?, ?)", (first, pack_columns(core, []))),
         *(merged if first < block else []),
         ("DELETE FROM tail WHERE block <= ?", (block,)),
     ]
@@ -105,7 +106,7 @@ def tail_statements(tail: Tail) -> list[Statement]:
 
 
 def slot_statement(slot: int, info: Slot) -> Statement:
-    """Store what a slot is."""
+    """Store env, camera and size of a slot."""
     return "INSERT INTO slots VALUES (?, ?, ?, ?, ?, ?)", (slot, *info)
 
 
@@ -115,11 +116,30 @@ def meta_statement(key: str, value: Any) -> Statement:
 
 
 def episode_statement(env: int, index: int, info: dict[str, Any]) -> Statement:
-    """Store what is known of an episode beside its rows."""
+    """Store seed, segment, options or labels of an episode."""
     return (
         "INSERT OR REPLACE INTO episodes VALUES (?, ?, ?)",
         (env, index, json.dumps(info)),
     )
+
+
+def copy_statements(
+    meta: Mapping[str, Any],
+    slots: Iterable[Slot],
+    infos: Mapping[tuple[int, int], dict[str, Any]],
+) -> list[Statement]:
+    """Store all that a recording holds beside rows and pictures.
+
+    Args:
+        meta: JSON values by key.
+        slots: By number.
+        infos: Of episodes, by (env, index).
+    """
+    return [
+        *(meta_statement(key, value) for key, value in meta.items()),
+        *(slot_statement(slot, info) for slot, info in enumerate(slots)),
+        *(episode_statement(*key, info) for key, info in infos.items()),
+    ]
 
 
 def _packs(chunks: Iterable[tuple[int, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -146,6 +166,11 @@ def _pack(chunks: Sequence[tuple[int, bytes]]) -> tuple[bytes, bytes]:
 
 
 def unpack_directory(directory: bytes) -> list[list[int]]:
+    """Return [slot, offset, length] of each chunk in a pack.
+
+    Raises:
+        RecordingError: The bytes are damaged.
+    """
     index = directory[:-CHECKSUM_BYTES]
     if not is_intact(directory) or len(index) % 12:
         raise RecordingError(

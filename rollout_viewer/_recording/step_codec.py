@@ -1,9 +1,9 @@
 """Step data of a few rows as bytes, and back: named arrays, never code.
 
 The container is safetensors (a length, a JSON header, the buffers), compressed
-with zstd. `Extras` is what a row has beside reward and ends: the action that led
-to it, and the `data` arrays, each of shape (num_envs, ...) and free to change
-shape or dtype from row to row.
+with zstd. `Extras` are a row's arrays beside reward and ends: the action that led to
+it, and the `data` arrays, each of shape (num_envs, ...). Shape and dtype may change
+from row to row.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ACTION = "action"
 _LEVEL = 3
-# A bound for what a damaged or hostile file may make us allocate.
+# Bound for what a damaged or hostile file may cause to be allocated.
 _MAX_BYTES = 1 << 31
 _EXTRA = "extra"
 _DECODED_BLOCKS_KEPT = 64
@@ -55,7 +55,7 @@ def pack_columns(core: Mapping[str, Array], extras: Sequence[Extras]) -> bytes:
 
 
 def unpack_columns(data: bytes, *, where: str) -> tuple[dict[str, Array], list[Extras]]:
-    """Return what `pack_columns` was given.
+    """Return the arguments of `pack_columns`.
 
     Raises:
         RecordingError: The bytes are damaged.
@@ -76,7 +76,7 @@ def unpack_columns(data: bytes, *, where: str) -> tuple[dict[str, Array], list[E
 
 
 def unpack_core(data: bytes, *, where: str) -> dict[str, Array]:
-    """Return what `pack_columns` was given less the extras: a third of the time.
+    """Return the first argument of `pack_columns`, in a third of the time.
 
     Raises:
         RecordingError: The bytes are damaged.
@@ -116,11 +116,11 @@ def as_extra(name: str, value: Any, num_envs: int) -> Array:
     """Return a copy of `value` as an array (num_envs, ...) that can be stored.
 
     Raises:
-        ShapeError: It is no array of numbers, or its first axis is not the envs.
+        ShapeError: It is not an array of numbers, or its first axis is not the envs.
     """
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
-    # In C order: the file keeps bytes as they lie.
+    # In C order: the file stores the bytes in memory order.
     array = np.array(value, order="C")
     if array.dtype.kind not in "biuf":
         raise ShapeError(
@@ -149,7 +149,7 @@ def pack_extras(extras: Sequence[Extras]) -> bytes | None:
 
 
 class DecodedExtras:
-    """A bounded memory of decoded step data."""
+    """A bounded cache of decoded extras."""
 
     def __init__(self) -> None:
         self._blocks: OrderedDict[int, list[Extras]] = OrderedDict()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def is_worker() -> bool:
-    """Tell whether this process is a worker that multiprocessing started."""
+    """Whether this process is a worker that multiprocessing started."""
     return multiprocessing.parent_process() is not None
 
 

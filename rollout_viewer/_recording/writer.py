@@ -1,9 +1,9 @@
 """The one thread that writes a recording file.
 
-Takes statements through a bounded queue, and asks its owner each half second for
-the newest rows, so that a kill loses at most that. A fault of the disk never
-reaches the caller of `put`: pictures that could not be written are counted, step
-data is kept and tried again; `flush` and `close` raise.
+Receives statements through a bounded queue, and asks the recording each half second for
+the newest rows, so that a kill loses at most those. A fault of the disk never raises in
+`put`: pictures that could not be written are counted, step data is kept and written
+later; `flush` and `close` raise.
 """
 
 from __future__ import annotations
@@ -29,28 +29,29 @@ _TAIL_INTERVAL_S = 0.5
 
 
 class Batch(NamedTuple):
-    """What is written in one transaction, or not at all."""
+    """Statements that are executed in one transaction, or not at all."""
 
     steps: Sequence[Statement]
     pictures: Sequence[Statement] = ()
     num_pictures: int = 0
     nbytes: int = 0
-    # Told whether step data is in the file: False, and then True if it came to be.
+    # Called with whether step data is in the file; after False again with True if it
+    # is written later.
     on_done: Callable[[bool], None] | None = None
-    # What its owner takes the file to hold then; `WriterThread.overhead` is the rest.
+    # Bytes of chunks in the file afterwards; `WriterThread.overhead` is the rest.
     estimate: int | None = None
 
 
 class WriterThread:
-    """Owns the writing connection. `put` from any thread; the rest from its owner.
+    """The writing connection and its thread. Any thread may `put`.
 
     Args:
-        connection: From `_store.create`.
+        connection: From `create_database`.
         path: The file, for messages.
         queue_bytes: What may wait before `put` waits.
         make_tail: Called by the writer's thread; returns rows not yet stored.
-        others_closed: Inside, the owner's other connections, which would keep side
-            files alive, are closed.
+        others_closed: Context in which this process has no other connection to the
+            file, which would keep side files alive.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class WriterThread:
         self._is_writing = False
         self._is_closing = False
         self._unwritten: list[Statement] = []
-        self._untold: list[Callable[[bool], None]] = []
+        self._pending_callbacks: list[Callable[[bool], None]] = []
         self._is_wal = True
         self._is_broken = False
         self.fault: str | None = None
@@ -93,10 +94,10 @@ class WriterThread:
     def put(self, batch: Batch, *, max_stall_s: float | None) -> bool:
         """Queue `batch`; drop its pictures if the queue stays full `max_stall_s`.
 
-        None waits as long as it takes.
+        None: wait without limit.
 
         Returns:
-            Whether the pictures were taken.
+            Whether the pictures were queued.
         """
         with self._changed:
             has_room = self._changed.wait_for(
@@ -120,7 +121,7 @@ class WriterThread:
             return self._changed.wait_for(is_done, timeout_s)
 
     def refuse(self, num_pictures: int, reason: str) -> None:
-        """Count pictures that are not to be written, as a fault of storage."""
+        """Count pictures that will not be written, as a fault of storage."""
         with self._changed:
             self.num_lost += num_pictures
             self.fault = self.fault or reason
@@ -131,7 +132,7 @@ class WriterThread:
             self._changed.wait_for(lambda: not self._queue and not self._is_writing)
 
     def flush(self) -> None:
-        """Write all there is; the file is then complete by itself.
+        """Write everything; the file alone is then complete.
 
         Raises:
             StorageError: Something could not be written.
@@ -142,7 +143,7 @@ class WriterThread:
         self.drain()
         if not self._is_broken:
             with self._changed:
-                self._settle()
+                self._checkpoint()
         self._raise_fault()
 
     def close(self) -> None:
@@ -161,10 +162,10 @@ class WriterThread:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
 
-    def _settle(self) -> None:
-        # A copy of the file alone must be complete: nothing may be left in the
-        # side files. Readers in other processes keep WAL alive; then its content
-        # is at least in the file.
+    def _checkpoint(self) -> None:
+        # A copy of the file alone must be complete: nothing may remain in the side
+        # files. Where readers in other processes keep the WAL alive, its content is
+        # at least in the file too.
         with self._others_closed():
             try:
                 execute = self._connection.execute
@@ -210,7 +211,7 @@ class WriterThread:
     def _write(self, batches: Sequence[Batch]) -> None:
         steps = [*self._unwritten, *(s for b in batches for s in b.steps)]
         pictures = [s for b in batches for s in b.pictures]
-        self._untold += [b.on_done for b in batches if b.on_done is not None]
+        self._pending_callbacks += [b.on_done for b in batches if b.on_done is not None]
         try:
             self._check_file()
             if not self._is_wal:
@@ -222,14 +223,14 @@ class WriterThread:
             self.fault = str(error)
             with self._changed:
                 self.num_lost += sum(b.num_pictures for b in batches)
-            # Step data alone is small: it may fit where the pictures did not.
+            # Step data alone is small: it may fit where pictures did not.
             try:
                 self._transact(steps)
                 self._unwritten = []
             except (sqlite3.Error, OSError):
                 self._unwritten = steps
-                for tell in self._untold:
-                    tell(False)
+                for callback in self._pending_callbacks:
+                    callback(False)
                 return
         else:
             self._unwritten = []
@@ -237,9 +238,9 @@ class WriterThread:
             self._measure(batches[-1].estimate)
             if not self.num_lost:
                 self.fault = None
-        for tell in self._untold:
-            tell(True)
-        self._untold = []
+        for callback in self._pending_callbacks:
+            callback(True)
+        self._pending_callbacks = []
 
     def _measure(self, estimate: int | None) -> None:
         if estimate is not None:
@@ -262,6 +263,6 @@ class WriterThread:
             raise
 
     def _check_file(self) -> None:
-        # SQLite goes on writing to a file that was deleted, and nobody would know.
+        # SQLite continues to write to a deleted file, without an error.
         if not self._path.exists():
-            raise OSError("a file that somebody deleted")
+            raise OSError("a file that was deleted")

@@ -14,12 +14,12 @@ import numpy as np
 
 from rollout_viewer._errors import FrameError
 from rollout_viewer._frames.convert import split_frames
-from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._batched_rows import BatchedRows
 from rollout_viewer.sources._spaces import as_action, as_numpy
 
 if TYPE_CHECKING:
-    from rollout_viewer._recording.rows import Mask
+    from rollout_viewer._recording.step_row import Mask
     from rollout_viewer.sources._spaces import Part
 
 # When an env that ended is reset; the values of Gymnasium's AutoresetMode.

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._recorder.same_step import add_same_step
-from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._spaces import observation_data, with_final
 from rollout_viewer.sources._terminal_pictures import terminal_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from rollout_viewer._recording.rows import Mask
+    from rollout_viewer._recording.step_row import Mask
     from rollout_viewer.sources._spaces import Part
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from rollout_viewer._recorder.recorder import Recorder
-    from rollout_viewer._recording.rows import Mask
+    from rollout_viewer._recording.step_row import Mask
 
 Seed = int | list[int | None] | tuple[int | None, ...] | None
 

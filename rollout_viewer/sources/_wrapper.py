@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rollout_viewer._recorder.recorder import Recorder
     from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
-    from rollout_viewer._recording.rows import Mask
+    from rollout_viewer._recording.step_row import Mask
     from rollout_viewer.sources._rollout_env import RolloutEnv
 
 

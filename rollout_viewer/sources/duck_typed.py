@@ -11,7 +11,7 @@ import numpy as np
 
 from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._recorder.recorder import Recorder
-from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._batched_calls import BatchedCalls
 from rollout_viewer.sources._batched_env import (
     autoreset_mode,
@@ -30,7 +30,7 @@ from rollout_viewer.sources._spaces import (
 from rollout_viewer.sources._wrapper import RecordingWrapper
 
 if TYPE_CHECKING:
-    from rollout_viewer._recording.rows import Mask
+    from rollout_viewer._recording.step_row import Mask
 
 _NEEDED = ("reset", "step", "render")
 

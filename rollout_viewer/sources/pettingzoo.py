@@ -14,7 +14,7 @@ from pettingzoo.utils import BaseParallelWrapper
 
 from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._recorder.recorder import Recorder
-from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._rollout_env import RolloutEnvBase
 from rollout_viewer.sources._wrapper import RecordingWrapper
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from rollout_viewer._recording.rows import Mask
+    from rollout_viewer._recording.step_row import Mask
 
 
 def wrap(env: Any, **options: Any) -> RecordedParallelEnv | None:

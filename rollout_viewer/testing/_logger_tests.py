@@ -17,7 +17,7 @@ import pytest
 from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._recorder.recorder import Recorder
-from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.testing._counting import counting_frames, read_count
 
 if TYPE_CHECKING:

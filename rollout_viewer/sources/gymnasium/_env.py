@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 
 from rollout_viewer._recorder.recorder import Recorder
-from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._batched_calls import newest, reset_info
 from rollout_viewer.sources._batched_env import check_is_one, inferred_num_envs
 from rollout_viewer.sources._rollout_env import RolloutBatchedEnv
@@ -23,7 +23,7 @@ from rollout_viewer.sources.gymnasium._env_info import (
 )
 
 if TYPE_CHECKING:
-    from rollout_viewer._recording.rows import Mask
+    from rollout_viewer._recording.step_row import Mask
     from rollout_viewer.sources._rollout_env import RolloutEnv
 
     EnvWrapper = gymnasium.Wrapper[Any, Any, Any, Any]

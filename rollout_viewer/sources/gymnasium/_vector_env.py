@@ -22,7 +22,7 @@ from rollout_viewer.sources._wrapper import RecordingWrapper
 from rollout_viewer.sources.gymnasium._env_info import check_renders, env_info, render
 
 if TYPE_CHECKING:
-    from rollout_viewer._recording.rows import Mask
+    from rollout_viewer._recording.step_row import Mask
 
     _VectorWrapper = VectorWrapper[Any, Any, Any, Any, Any]
 else:

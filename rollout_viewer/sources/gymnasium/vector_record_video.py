@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from gymnasium.vector import VectorEnv
 
     from rollout_viewer._cache.cache import FrameCache
-    from rollout_viewer._recording.rows import Mask
+    from rollout_viewer._recording.step_row import Mask
     from rollout_viewer.sources.gymnasium._record_video_base import Trigger
 
 _RecordConstructorArgs = gymnasium.utils.RecordConstructorArgs

@@ -12,7 +12,7 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from rollout_viewer._errors import FrameError, RenderError
-from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._batched_calls import reset_info
 from rollout_viewer.sources._batched_rows import BatchedRows
 from rollout_viewer.sources._spaces import parts_of

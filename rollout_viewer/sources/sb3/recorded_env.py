@@ -12,7 +12,7 @@ from rollout_viewer.sources._wrapper import RecordingWrapper
 from rollout_viewer.sources.sb3._vec_calls import VecCalls, check_renders, env_info
 
 if TYPE_CHECKING:
-    from rollout_viewer._recording.rows import Mask
+    from rollout_viewer._recording.step_row import Mask
 
 
 def wrap(env: Any, **options: Any) -> RecordedVecEnv | None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tensordict import TensorDictBase
 
     from rollout_viewer._frames.convert import Channels
-    from rollout_viewer._recording.rows import Mask
+    from rollout_viewer._recording.step_row import Mask
 
 Key = str | tuple[str, ...]
 # Camera -> its entry and how many axes of that are the batch (None: not known).

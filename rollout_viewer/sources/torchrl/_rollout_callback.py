@@ -9,7 +9,7 @@ import numpy as np
 
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.same_step import add_same_step
-from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources.torchrl._env_info import (
     env_info,
     num_envs_of,

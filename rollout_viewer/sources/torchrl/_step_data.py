@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources.torchrl._env_info import innermost
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from tensordict import TensorDictBase
 
-    from rollout_viewer._recording.rows import Mask
+    from rollout_viewer._recording.step_row import Mask
 
     Key = str | tuple[str, ...]
     Reduce = Callable[..., npt.NDArray[Any]]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._recorder.same_step import add_same_step
-from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.step_row import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -13,7 +13,7 @@ from rollout_viewer._errors import RenderError
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.same_step import add_same_step
 from rollout_viewer._recorder.views import RecorderViews
-from rollout_viewer._recording.rows import Kind
+from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._wrapper import RecordingWrapper
 from rollout_viewer.sources.torchrl._env_info import (
     env_info,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer._recording.prefetch import WORTH_IT_BYTES, read_ahead
+from rollout_viewer._recording.prefetch import MIN_PREFETCH_BYTES, prefetch
 
 
 def test_large_things_are_read_one_ahead_in_order_and_by_another_thread():
@@ -17,7 +17,7 @@ def test_large_things_are_read_one_ahead_in_order_and_by_another_thread():
         threads.add(threading.get_ident())
         return number * number
 
-    things = read_ahead(read, range(5), WORTH_IT_BYTES)
+    things = prefetch(read, range(5), MIN_PREFETCH_BYTES)
 
     assert next(things) == 0
     assert list(things) == [1, 4, 9, 16]
@@ -28,20 +28,20 @@ def test_large_things_are_read_one_ahead_in_order_and_by_another_thread():
 def test_small_things_are_read_where_they_are_asked_for():
     asked = []
 
-    things = read_ahead(asked.append, range(5), WORTH_IT_BYTES - 1)
+    things = prefetch(asked.append, range(5), MIN_PREFETCH_BYTES - 1)
     next(things)
 
     assert asked == [0]
 
 
-def test_what_cannot_be_read_is_told_in_its_turn_and_no_thread_stays():
+def test_what_cannot_be_read_raises_in_its_turn_and_no_thread_stays():
     before = threading.active_count()
-    things = read_ahead([10, 11].__getitem__, range(9), WORTH_IT_BYTES)
+    things = prefetch([10, 11].__getitem__, range(9), MIN_PREFETCH_BYTES)
 
     assert [next(things), next(things)] == [10, 11]
     with pytest.raises(IndexError):
         next(things)
-    left = read_ahead([10, 11].__getitem__, range(2), WORTH_IT_BYTES)
+    left = prefetch([10, 11].__getitem__, range(2), MIN_PREFETCH_BYTES)
     next(left)
     left.close()
 

@@ -114,12 +114,14 @@ def test_marks_survive_a_copy(tmp_path, make):
     assert labels_of(copy) == labels_of(cache)
 
 
-def test_a_recording_that_somebody_writes_says_who(tmp_path):
+def test_a_recording_that_another_process_writes_names_it(tmp_path):
     cache = record(tmp_path / "a.rollout")
     cache.flush()
     reader = rv.open(cache.path)
 
-    with pytest.raises(RecordingLockedError, match=f"process {os.getpid()}.*Mark it"):
+    with pytest.raises(
+        RecordingLockedError, match=f"process {os.getpid()}.*Annotate it"
+    ):
         reader.bookmark(1)
     with pytest.raises(RecordingLockedError):
         reader.label((0, 0), "success")
@@ -280,7 +282,7 @@ def test_bookmarks_of_a_viewer_are_those_of_its_recording():
     other.close()
 
 
-def test_bookmarks_that_cannot_be_kept_stay_in_the_viewer_and_are_told(tmp_path):
+def test_bookmarks_that_cannot_be_kept_stay_in_the_viewer_with_a_warning(tmp_path):
     cache = record(tmp_path / "a.rollout")
     cache.flush()
     viewer = rv.view(rv.open(cache.path))

@@ -1,4 +1,4 @@
-"""A recording within its disk budget: what goes, what stays, and who is told."""
+"""A recording within its disk budget: what is evicted, what stays, which warnings."""
 
 from __future__ import annotations
 
@@ -159,10 +159,10 @@ def test_a_small_clip_of_another_env_costs_nothing():
 def test_an_episode_over_the_budget_keeps_its_newest_rows_and_says_so_once():
     cache = latest()
 
-    with pytest.warns(rv.RolloutViewerWarning, match="a longer one of env 0") as told:
+    with pytest.warns(rv.RolloutViewerWarning, match="a longer one of env 0") as caught:
         play(cache, 1500, lengths=(10_000,))
 
-    assert len(told) == 1
+    assert len(caught) == 1
     assert 0 < cache.first_row < 1500
     assert cache.first_row % 32 == 0
     assert check(cache) == cache.first_row
@@ -187,10 +187,10 @@ def test_keep_all_stops_pictures_and_goes_on_with_step_data(tmp_path):
     path = tmp_path / "run.rollout"
     cache = rv.FrameCache(path, disk_bytes=BUDGET)
 
-    with pytest.warns(rv.RolloutViewerWarning, match="disk_bytes=1000000") as told:
+    with pytest.warns(rv.RolloutViewerWarning, match="disk_bytes=1000000") as caught:
         play(cache, 1000)
 
-    assert len(told) == 1
+    assert len(caught) == 1
     assert cache.num_evicted == cache.first_row == 0
     kept = sum(cache.has_picture(row, 0) for row in range(992))
     assert all((cache[row] == noise(row)).all() for row in range(kept))

@@ -1,0 +1,274 @@
+"""The writing half of a live recording: what it brings into its file, and when.
+
+A block is 32 rows. When it is full its chunks go to the writer's thread, and stay in
+`_pending` until they are in the file. Rows of the open block follow each half second.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.database import (
+    create_database,
+)
+from rollout_viewer._recording.database_reader import DatabaseReader
+from rollout_viewer._recording.eviction import Budget
+from rollout_viewer._recording.lock import acquire, this_process
+from rollout_viewer._recording.open_block import OpenBlock
+from rollout_viewer._recording.statements import (
+    Statement,
+    delete_statements,
+    episode_statement,
+    extras_statement,
+    meta_statement,
+    pack_statements,
+    run_blocks,
+    slot_statement,
+    step_statements,
+    tail_statements,
+)
+from rollout_viewer._recording.step_codec import DecodedExtras, pack_extras
+from rollout_viewer._recording.writer import Batch, WriterThread
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from rollout_viewer._recording.rows import Rows
+    from rollout_viewer._recording.slot import Slot
+    from rollout_viewer._recording.statements import Tail
+
+    Frame = npt.NDArray[np.uint8]
+
+
+class FiledRecording:
+    """Rows, chunks and metadata on their way into a file.
+
+    Args:
+        path: A new file; None for a temporary one, deleted by `release`.
+        queue_bytes: What may wait for the disk.
+        max_stall_s: How long an append may wait for the disk.
+        meta: First metadata.
+        budget: What the file may hold.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        queue_bytes: int,
+        max_stall_s: float,
+        meta: dict[str, Any],
+        budget: Budget | None = None,
+    ) -> None:
+        self.budget = budget or Budget(None, "all")
+        self.is_temporary = path is None
+        self.path = _temporary_path() if path is None else path
+        self.meta = {**meta, "session": uuid.uuid4().hex}
+        self.rows: Rows | None = None
+        self._max_stall_s = max_stall_s
+        # Guards everything below; never held while user code runs.
+        self._lock = threading.RLock()
+        self._open = OpenBlock(self._remember_slot)
+        self.slots: list[Slot] = self._open.slots
+        self._pending: dict[int, tuple[bytes | None, dict[int, bytes]]] = {}
+        self._decoded = DecodedExtras()
+        self._tail_row = 0
+        # Rows that the writer has written, or has counted as lost.
+        self._handled_rows = 0
+        self.is_behind = False
+        self._is_full = False
+        self._statements: list[Statement] = []
+        self._version = -1
+        self._file_lock = None if self.is_temporary else acquire(self.path)
+        connection = create_database(self.path, is_temporary=self.is_temporary)
+        for key, value in self.meta.items():
+            self._remember(meta_statement(key, value))
+        self._remember(meta_statement("writer", this_process()))
+        # Other processes must find the writer from the first moment on.
+        for sql, values in self._statements:
+            connection.execute(sql, values)
+        self._statements.clear()
+        self._reader = DatabaseReader(self.path)
+        self._writer = WriterThread(
+            connection,
+            self.path,
+            queue_bytes=queue_bytes,
+            make_tail=self._make_tail,
+            others_closed=self._reader.closed,
+        )
+        self.is_closed = False
+
+    @property
+    def num_lost(self) -> int:
+        """Pictures that were dropped because the disk was full, faulty or too slow."""
+        return self._writer.num_lost
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the storage; None: nothing."""
+        return self._writer.fault
+
+    @property
+    def is_mine(self) -> bool:
+        """False in a forked child: there the recording is read-only."""
+        return self._writer.is_mine
+
+    @property
+    def num_evicted(self) -> int:
+        """Pictures that were deleted to make room for newer ones."""
+        return int(self.meta.get("num_evicted", 0))
+
+    def set_meta(self, key: str, value: Any) -> None:
+        """Keep a JSON value in the file."""
+        with self._lock:
+            self.meta[key] = value
+            self._remember(meta_statement(key, value))
+
+    def describe_episode(self, env: int, index: int, info: dict[str, Any]) -> None:
+        """Store seed, segment, options or labels of an episode."""
+        with self._lock:
+            assert self.rows is not None
+            self.rows.describe_episode(env, index, **info)
+            self._remember(episode_statement(env, index, info))
+
+    def _remember(self, statement: Statement) -> None:
+        self._statements.append(statement)
+
+    def _remember_slot(self, slot: int) -> None:
+        self._remember(slot_statement(slot, self.slots[slot]))
+
+    def _pop_statements(self) -> list[Statement]:
+        if self._writer.num_lost != self.meta.get("num_lost", 0):
+            self.set_meta("num_lost", self._writer.num_lost)
+        popped, self._statements = self._statements, []
+        return popped
+
+    # -- sealed blocks
+
+    def _seal(self) -> None:
+        assert self.rows is not None
+        block = self.rows.num_rows // CHUNK_ROWS - 1
+        extras = pack_extras(self._open.extras)
+        chunks, stored = self._open.seal(block)
+        num_pictures = sum(one.shown.bit_count() for one in stored.values())
+        nbytes = sum(one.nbytes for one in stored.values())
+        if not self._make_room(block, nbytes, num_pictures):
+            chunks, stored, num_pictures, nbytes = {}, {}, 0, 0
+        self._open.extras = []
+        self._pending[block] = extras, chunks
+        statements = [*self._pop_statements(), *self._step_statements(block)]
+        if extras is not None:
+            statements.append(extras_statement(block, extras))
+        batch = Batch(
+            statements,
+            pack_statements(block, chunks.items(), is_apart=self.budget.evicts),
+            num_pictures,
+            nbytes,
+            lambda is_filed: self._filed(block, is_filed=is_filed),
+            self.budget.used_nbytes + nbytes,
+        )
+        if not self._writer.put(batch, max_stall_s=self._max_stall_s):
+            # In place: the writer may have written the block by now.
+            chunks.clear()
+            return
+        for slot, one in stored.items():
+            self.budget.add(slot, one)
+
+    def _make_room(self, block: int, nbytes: int, num_pictures: int) -> bool:
+        """Evict what is necessary; return whether the block's pictures fit then."""
+        assert self.rows is not None
+        fits, evicted = self.budget.make_room(
+            nbytes,
+            self._writer.overhead,
+            block * CHUNK_ROWS,
+            self.rows,
+            self.slots,
+            is_shared=any(info.is_shared for info in self.slots),
+        )
+        if self.budget.num_evicted != self.num_evicted:
+            self._statements += delete_statements(evicted)
+            self.set_meta("first_rows", list(self.budget.first_rows.items()))
+            self.set_meta("num_evicted", self.budget.num_evicted)
+        self._is_full = self._is_full or not (fits or self.budget.evicts)
+        if num_pictures and (self._is_full or not fits):
+            reason = f"disk_bytes={self.budget.disk_bytes} used up"
+            if self.budget.evicts:
+                reason += " by clips in use, by step data or by 32 rows"
+            self._writer.refuse(num_pictures, reason)
+            return False
+        return True
+
+    def _step_statements(self, block: int) -> list[Statement]:
+        assert self.rows is not None
+        run = run_blocks(self.rows.num_envs)
+        first = block if (block + 1) % run else block + 1 - run
+        return step_statements(self.rows, first, block)
+
+    def _filed(self, block: int, *, is_filed: bool) -> None:
+        # Single operations of a dict, which are atomic: the writer's thread must not
+        # take the lock, which an append that waits for the writer may hold.
+        if is_filed:
+            self._pending.pop(block, None)
+        elif (pending := self._pending.get(block)) is not None:
+            pending[1].clear()
+        self._note_handled((block + 1) * CHUNK_ROWS)
+
+    def _note_handled(self, num_rows: int) -> None:
+        # Called by the writer's thread only. A flush may write rows of a block that was
+        # sealed meanwhile.
+        self._handled_rows = max(self._handled_rows, num_rows)
+
+    def _wait_for_disk(self) -> None:
+        """Wait while a kill would lose more than a block; `max_stall_s` at most.
+
+        After a wait that was in vain, appends do not wait until the disk has caught up.
+        A temporary recording never waits: its file is deleted after a kill anyway.
+        """
+        if self._has_caught_up():
+            self.is_behind = False
+        elif not self.is_behind:
+            self.is_behind = not self._writer.wait_until(
+                self._has_caught_up, self._max_stall_s
+            )
+
+    def _has_caught_up(self) -> bool:
+        assert self.rows is not None
+        return self.rows.num_rows - self._handled_rows < CHUNK_ROWS
+
+    # -- the open block
+
+    def _make_tail(self) -> Batch | None:
+        # An append that waits for a slow disk holds the lock: then its block is
+        # about to be written anyway.
+        if not self._lock.acquire(timeout=0.05):
+            return None
+        try:
+            tail = self._open_rows(self._tail_row)
+            statements = self._pop_statements()
+            if tail is None and not statements:
+                return None
+            if tail is None:
+                return Batch(statements)
+            self._tail_row = stop = tail.start + tail.num_rows
+            statements += tail_statements(tail)
+            return Batch(statements, on_done=lambda _: self._note_handled(stop))
+        finally:
+            self._lock.release()
+
+    def _open_rows(self, since: int) -> Tail | None:
+        if self.rows is None:
+            return None
+        return self._open.tail(self.rows, since, has_pictures=not self._is_full)
+
+
+def _temporary_path() -> Path:
+    import tempfile
+
+    folder = tempfile.gettempdir()
+    return Path(folder) / f"rollout-{os.getpid()}-{uuid.uuid4().hex[:12]}.rollout"

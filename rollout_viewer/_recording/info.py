@@ -1,0 +1,188 @@
+"""What a recording holds: how many rows, envs and cameras, its metadata and sizes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rollout_viewer._errors import RowError
+from rollout_viewer._recording.annotations import bookmarks_of
+from rollout_viewer._recording.fps import DEFAULT_FPS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from rollout_viewer._recording.base import Recording
+    from rollout_viewer._recording.episode import Episode
+    from rollout_viewer._recording.rows import Rows
+    from rollout_viewer._recording.slot import Slot
+
+
+class RecordingInfo:
+    """Properties of a recording; `RecordingReader` also reads its rows.
+
+    Args:
+        recording: Where the rows are.
+
+    Attributes:
+        recording: In its last known state: `num_rows` and most properties here first
+            read what another process has added.
+    """
+
+    recording: Recording
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+
+    @property
+    def num_rows(self) -> int:
+        """Rows recorded so far; of a file that is still written, as of now."""
+        rows = self._now.rows
+        return rows.num_rows if rows is not None else 0
+
+    @property
+    def num_envs(self) -> int:
+        """Environments, pictured or not; 0 before the first row."""
+        rows = self._now.rows
+        return rows.num_envs if rows is not None else 0
+
+    @property
+    def cameras(self) -> list[str]:
+        """Names of the cameras, in the order of their first pictures."""
+        return list(dict.fromkeys(slot.camera for slot in self._now.slots))
+
+    @property
+    def pictured_envs(self) -> tuple[int, ...]:
+        """The envs that have pictures; (0,) for one picture of them all."""
+        return tuple(sorted({slot.env for slot in self._now.slots}))
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether one picture of the first camera shows all envs."""
+        slots = self._now.slots
+        return bool(slots) and slots[0].is_shared
+
+    @property
+    def fps(self) -> float:
+        """Rows a second when played."""
+        return float(self._now.meta.get("fps") or DEFAULT_FPS)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """A copy of the metadata."""
+        return dict(self._now.meta.get("metadata") or {})
+
+    def get_meta(self, key: str, default: Any = None) -> Any:
+        """Return a JSON value that is kept in the file."""
+        return self._now.meta.get(key, default)
+
+    @property
+    def session(self) -> str:
+        """Identifies the recording: a copy has the same, `clear` makes a new one."""
+        return str(self.get_meta("session", ""))
+
+    @property
+    def slots(self) -> list[Slot]:
+        """What is pictured: env, camera and size, in the order of first pictures."""
+        return self._now.slots
+
+    @property
+    def bookmarks(self) -> dict[int, str]:
+        """A copy of the bookmarks, row -> note, ascending; "" where there is none."""
+        return bookmarks_of(self._now.meta)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the compressed pictures."""
+        return self.recording.picture_nbytes
+
+    @property
+    def raw_nbytes(self) -> int:
+        """Bytes of the same pictures uncompressed, repeated ones included."""
+        num_rows, recording = self.num_rows, self.recording
+        return sum(
+            (num_rows - recording.first_row_of(slot)) * s.height * s.width * 3
+            for slot, s in enumerate(recording.slots)
+        )
+
+    @property
+    def num_lost(self) -> int:
+        """Pictures that were dropped because the disk was full, faulty or too slow."""
+        return self.recording.num_lost
+
+    @property
+    def num_evicted(self) -> int:
+        """Pictures that were deleted to make room for newer ones (`disk_bytes`)."""
+        return self.recording.num_evicted
+
+    @property
+    def first_row(self) -> int:
+        """The first row that still has pictures; 0 if none were evicted."""
+        slots = range(len(self.recording.slots))
+        return min(map(self.recording.first_row_of, slots), default=0)
+
+    def pin(
+        self, start: int, stop: int, envs: Sequence[int] | None
+    ) -> Callable[[], object]:
+        """Keep rows of envs from eviction until the result is called."""
+        return self.recording.pin(start, stop, None if self.is_shared else envs)
+
+    @property
+    def path(self) -> Path:
+        """The recording file."""
+        return self.recording.path
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the recording has ended; it stays readable."""
+        return not self.is_live
+
+    @property
+    def is_live(self) -> bool:
+        """Whether rows may still come."""
+        recording = self._now
+        return not (recording.is_closed or recording.meta.get("is_closed", False))
+
+    @property
+    def episodes(self) -> list[Episode]:
+        """All episodes in the order in which they began, unfinished ones too."""
+        rows = self._now.rows
+        return rows.episodes() if rows is not None else []
+
+    def frame_size(self, env: int, camera: str | None = None) -> tuple[int, int]:
+        """Return (height, width) in pixels of an env's pictures.
+
+        Raises:
+            RowError: It has none.
+        """
+        info = self.recording.slots[self._slot(env, camera)]
+        return info.height, info.width
+
+    def _slot(self, env: int, camera: str | None) -> int:
+        slots = self._now.slots
+        name = slots[0].camera if camera is None and slots else camera
+        for slot, info in enumerate(slots):
+            shows = info.env == env or (info.is_shared and 0 <= env < self.num_envs)
+            if shows and info.camera == name:
+                return slot
+        raise RowError(
+            f"FrameCache: expected a pictured env in {list(self.pictured_envs)} and a "
+            f"camera in {self.cameras}, got env {env!r}, camera {camera!r}."
+        )
+
+    def _rows(self, env: int) -> Rows:
+        rows = self._rows_or_none()
+        if rows is None or not 0 <= env < rows.num_envs:
+            raise RowError(
+                f"FrameCache: expected an env in 0..{self.num_envs - 1}, got {env!r}."
+            )
+        return rows
+
+    def _rows_or_none(self) -> Rows | None:
+        return self._now.rows
+
+    @property
+    def _now(self) -> Recording:
+        """The recording, with what another process has added to it since."""
+        self.recording.refresh()
+        return self.recording
