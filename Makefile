@@ -1,17 +1,25 @@
-# Everything a developer types. A fresh machine needs Python >= 3.10, pip and make.
+# Everything a developer types. A fresh machine needs Python >= 3.11, pip and make.
 
-PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11 python3.10,\
-	$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $(p))))
+PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11,\
+	$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .venv-demo
+OLDEST := .venv-oldest
+# A process for each core, with a Chromium and a JupyterLab of its own.
+PARALLEL = -n logical --maxprocesses 4 --dist loadgroup
+SERIAL_FILES = $(shell grep -rl --include='test_*.py' 'mark\.serial' tests)
+# Those that import neither an extra nor an environment beyond Gymnasium's own.
+OLDEST_FILES = $(addprefix tests/test_,$(addsuffix .py,cache cache_model chunk clip compact \
+	figure joined labels marks open protocol record_video recorder rows testing text video \
+	viewer workers))
 # node and npm come with a Python wheel, linked into the venv: none is needed on PATH.
 NPM = PATH="$(abspath $(BIN)):$$PATH" $(abspath $(BIN))/npm --prefix js
 BUNDLE := rollout_viewer/static/widget.js
 JS_SOURCES := $(shell find js -path js/node_modules -prune -o -path js/dist -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test bench bench-browser clean
+.PHONY: help setup demo check test test-fast test-oldest bench bench-browser clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -32,8 +40,15 @@ check: setup  ## format, lint, types, arrows, TypeScript: seconds, no browser
 	$(NPM) test --silent
 
 test: check  ## check, and every test, in Chromium too
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL) -m "not jax and not serial"
+	$(BIN)/python -m pytest -m serial $(SERIAL_FILES)
 	$(BIN)/python -m pytest -m jax tests/test_torchrl_jax.py
+
+test-fast: $(VENV)/.python $(BUNDLE)  ## the tests that need no browser and are not slow
+	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/browser -m "not jax and not serial and not slow"
+
+test-oldest: $(OLDEST)/.python  ## what needs no extra, with the oldest versions that pyproject.toml allows
+	$(OLDEST)/bin/python -m pytest -m "not slow and not serial" $(OLDEST_FILES)
 
 bench: setup $(VENV)/.bench  ## measure, compare with the goals, write build/bench/ (FULL=1: a million rows)
 	@.ci/system_packages bench
@@ -50,7 +65,7 @@ bench-browser: setup $(VENV)/.bench  ## measure seeks and playback in JupyterLab
 	$(BIN)/python -m tests.benchmarks.browser
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) $(DEMO) build dist demo js/node_modules js/dist rollout_viewer/static
+	rm -rf $(VENV) $(DEMO) $(OLDEST) build dist demo js/node_modules js/dist rollout_viewer/static
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -60,7 +75,7 @@ INSTALL = install --quiet --disable-pip-version-check -c constraints.txt
 
 # Makes the venv of a target, $(@D).
 define make_venv
-	@test -n "$(PYTHON)" || { echo "setup: needs Python 3.10 or newer as python3 on PATH" >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "setup: needs Python 3.11 or newer as python3 on PATH" >&2; exit 1; }
 	@test -x $(@D)/bin/pip || $(PYTHON) -m venv $(@D) || { echo "setup: python3 cannot make a venv. On Debian: sudo apt-get install python3-venv" >&2; rm -rf $(@D); exit 1; }
 endef
 
@@ -78,6 +93,14 @@ $(VENV)/.python: pyproject.toml constraints.txt js/hatch_build.py
 $(DEMO)/.python: pyproject.toml constraints.txt js/hatch_build.py $(JS_SOURCES)
 	$(make_venv)
 	$(@D)/bin/pip $(INSTALL) --no-compile -e '.[demo]'
+	@touch $@
+
+# .ci/oldest reads the lower bounds, so that they are written down once.
+$(OLDEST)/.python: pyproject.toml .ci/oldest js/hatch_build.py
+	$(make_venv)
+	$(@D)/bin/python .ci/oldest > $(@D)/constraints.txt
+	$(@D)/bin/pip install --quiet --disable-pip-version-check -c $(@D)/constraints.txt \
+		-e . 'gymnasium[classic-control]' hypothesis psutil pytest pytest-timeout
 	@touch $@
 
 # What the benchmarks compare with: large, and nothing that the tests need.

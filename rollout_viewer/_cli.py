@@ -24,11 +24,14 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer import _arguments
 from rollout_viewer._errors import RolloutViewerError
+from rollout_viewer._progress import progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._progress import Bar
 
 SUFFIX = ".rollout"
 
@@ -108,7 +111,7 @@ def export(arguments: argparse.Namespace) -> None:
         for target in arguments.outputs:
             find_writer(clip, target, "export")  # refuses, before any is written
         for target in arguments.outputs:
-            with _Progress(target.name) as on_progress:
+            with _progress_bar(target.name) as bar:
                 written = clip.write(
                     target,
                     fps=arguments.fps,
@@ -118,7 +121,7 @@ def export(arguments: argparse.Namespace) -> None:
                     order=arguments.order,
                     labels=arguments.labels,
                     overwrite=arguments.overwrite,
-                    on_progress=on_progress,
+                    on_progress=bar,
                 )
             for path in written:
                 print(path)
@@ -159,7 +162,7 @@ def demo(arguments: argparse.Namespace) -> None:
         path=recording,
     )
     with _open(recording) as cache:
-        written = _demo.write_files(cache, recording, progress=_Progress)
+        written = _demo.write_files(cache, recording, progress=_progress_bar)
     notebook, page = _demo.copy_notebook(arguments.dir), written[-1]
     for path in (recording, *written):
         print(f"{path}  ({_readable_bytes(path.stat().st_size)})")
@@ -191,14 +194,14 @@ def _record(
             reset; no file is left then.
     """
     from rollout_viewer._cache.cache import FrameCache
-    from rollout_viewer.sources._make import described, make_envs
+    from rollout_viewer.sources._make_envs import errors_name_env, make_envs
     from rollout_viewer.sources._rollout import rollout
 
     envs = make_envs(env_id, num_envs)
     try:
         cache = FrameCache(path, metadata={"env_id": env_id, "seed": seed})
         try:
-            with cache, described(env_id):
+            with cache, errors_name_env(env_id):
                 rollout(
                     envs, max_steps=steps, seed=seed, cache=cache, progress=_is_shown()
                 )
@@ -272,23 +275,8 @@ def _is_shown() -> bool:
     return sys.stderr.isatty()
 
 
-class _Progress:
-    """A tqdm bar that takes `on_progress(done_rows, total_rows)`."""
-
-    def __init__(self, what: str) -> None:
-        from tqdm import tqdm
-
-        self._bar = tqdm(desc=what, unit="row", leave=False, disable=not _is_shown())
-
-    def __enter__(self) -> Callable[[int, int], None]:
-        return self._update
-
-    def __exit__(self, *exc: object) -> None:
-        self._bar.close()
-
-    def _update(self, done: int, total: int) -> None:
-        self._bar.total = total
-        self._bar.update(done - self._bar.n)
+def _progress_bar(name: str) -> AbstractContextManager[Bar]:
+    return progress_bar(name, unit="row", is_hidden=not _is_shown(), is_kept=False)
 
 
 # -- text -------------------------------------------------------------------------

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._progress import Bar
 
     # From the name of a file to a context manager that gives `on_progress`.
-    Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+    Progress = Callable[[str], AbstractContextManager[Bar]]
 
 # The page may be larger than the default of to_html(): it is a file on the user's own
 # disk, not one to send by mail.

@@ -1,6 +1,6 @@
-"""How far an export is, and whether it should go on.
+"""Progress of exports and other loops: counting, cancelling, and progress bars.
 
-Knows nothing of what is exported.
+Knows nothing of what is exported. The only module that imports tqdm.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from rollout_viewer._errors import ExportCancelled
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     class Bar(Protocol):
-        """What of a tqdm bar is used."""
+        """The part of a tqdm bar that is used."""
 
         n: float
         total: float | None
@@ -27,8 +28,59 @@ if TYPE_CHECKING:
 
 
 @dataclass
+class _HiddenBar:
+    """A bar that draws nothing; no tqdm is imported for it."""
+
+    n: float = 0
+    total: float | None = None
+    disable: bool = True
+
+    def update(self, n: float = 1) -> None:
+        self.n += n
+
+    def __enter__(self) -> _HiddenBar:
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+def progress_bar(
+    name: str,
+    total: int | None = None,
+    *,
+    unit: str,
+    is_hidden: bool | None = False,
+    is_kept: bool = True,
+    delay_s: float = 0.0,
+) -> AbstractContextManager[Bar]:
+    """Return a tqdm bar: text in a terminal, a widget in a notebook.
+
+    Args:
+        name: Shown in front.
+        total: How many units there are; None: unknown.
+        unit: Name of one.
+        is_hidden: True draws nothing. None draws only if stderr is a terminal.
+        is_kept: Whether it stays visible after the end.
+        delay_s: Seconds before it is drawn.
+    """
+    if is_hidden:
+        return _HiddenBar(total=total)
+    from tqdm.auto import tqdm
+
+    bar: AbstractContextManager[Bar] = tqdm(
+        desc=name,
+        total=total,
+        unit=unit,
+        disable=is_hidden,
+        leave=is_kept,
+        delay=delay_s,
+    )
+    return bar
+
+
+@dataclass
 class Counter:
-    """Counts rows, tells them, and asks whether to stop. One thread."""
+    """Counts rows, reports them, and checks whether to stop. One thread."""
 
     on_progress: Progress | None
     cancel: Cancel | None
@@ -38,15 +90,15 @@ class Counter:
     row: int | None = None
 
     def begin(self, total: int) -> None:
-        """Say how many rows there are."""
+        """Set how many rows there are."""
         self.total = total
-        self._tell()
+        self._report()
 
     def check(self, row: int) -> None:
-        """Note the row that comes next; raise if somebody wants no more.
+        """Note the row that comes next; raise if the export is cancelled.
 
         Raises:
-            ExportCancelled: Somebody stopped it.
+            ExportCancelled: It is.
         """
         self.row = row
         if self._is_cancelled():
@@ -56,33 +108,33 @@ class Counter:
             )
 
     def advance(self, num_rows: int) -> None:
-        """Say that so many more are done."""
-        # Rows that had to be read once more are not counted twice.
+        """Add rows that are done."""
+        # Rows that are read a second time are not counted again.
         self.done = min(self.done + num_rows, self.total)
-        self._tell()
+        self._report()
 
     def end(self) -> None:
-        """Say that all is done, whatever was told on the way."""
+        """Report that all rows are done, unless that was reported."""
         if self.done != self.total:
             self.done = self.total
-            self._tell()
+            self._report()
 
     def share(self, offset: int, num_rows: int) -> dict[str, Any]:
-        """Return `on_progress` and `cancel` for a part that counts in its own way."""
+        """Return `on_progress` and `cancel` for a part with a count of its own."""
 
         def on_progress(done: int, total: int) -> None:
             self.done = offset + num_rows * done // max(total, 1)
-            self._tell()
+            self._report()
 
         return {"on_progress": on_progress, "cancel": self._is_cancelled}
 
     def _is_cancelled(self) -> bool:
         if self.cancel is None:
             return False
-        ask: Any = getattr(self.cancel, "is_set", self.cancel)
-        return bool(ask())
+        is_cancelled: Any = getattr(self.cancel, "is_set", self.cancel)
+        return bool(is_cancelled())
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         if self.on_progress is None:
             return
         if hasattr(self.on_progress, "update"):

@@ -10,13 +10,25 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 os.environ.setdefault("MUJOCO_GL", "osmesa")
 os.environ.setdefault("PYOPENGL_PLATFORM", "osmesa")
 os.environ["MPLBACKEND"] = "Agg"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Two workers on two cores: torch's threads would only wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # jupyter_core warns as long as nobody chose where its files belong.
 os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")
 
 import pytest
 
+LONG = ("slow", "browser")
+
 # --doctest-modules would import both conftest.py under one name
 collect_ignore = ["conftest.py", "browser/conftest.py"]
+
+
+@pytest.hookimpl(trylast=True)  # when tests/browser has set its marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that workers beside each other end together."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: not any(map(item.get_closest_marker, LONG)))
 
 
 @pytest.fixture(autouse=True)

@@ -33,15 +33,17 @@ ROOMS = {
     "_page": "_frames _recording",
     "_export": "_files _frames _page _progress _recording _video",
     "_cache": "_export _frames _progress _recording _video",
-    "loggers": "_cache _files _frames _lazy _video",
+    "loggers": "_cache _export _files _frames _lazy _video",
     "_viewer": "_cache _export _frames _page _recording loggers",
-    "_recorder": "_cache _export _files _frames _recording _video _viewer loggers",
-    "sources": "_cache _files _frames _lazy _recorder _recording _viewer",
+    "_recorder": (
+        "_cache _export _files _frames _progress _recording _video _viewer loggers"
+    ),
+    "sources": "_cache _files _frames _lazy _progress _recorder _recording _viewer",
     "__init__": "_cache _frames _lazy _recording _viewer loggers sources",
     "testing": "_cache _recorder _recording sources",
-    "_demo": "_cache _export",
+    "_demo": "_cache _export _progress",
     "_arguments": "",
-    "_cli": "_arguments _cache _demo _export _recorder _recording sources",
+    "_cli": "_arguments _cache _demo _export _progress _recorder _recording sources",
     "__main__": "_cli",
 }
 

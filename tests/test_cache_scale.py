@@ -109,6 +109,7 @@ print(peak_bytes() - before)
 """
 
 
+@pytest.mark.serial
 @pytest.mark.skipif(
     not pathlib.Path("/proc/self/status").exists(),
     reason="only Linux reports the peak memory of a process",

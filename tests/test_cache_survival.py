@@ -65,6 +65,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.serial
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="recorders are forked")
 def test_what_a_killed_process_recorded_is_a_prefix_of_what_it_appended(tmp_path):
     rng = random.Random(0)
@@ -147,6 +148,7 @@ def test_appends_that_outrun_the_disk_wait_so_that_a_kill_costs_32_rows(tmp_path
     assert check(path, log, 7, killed_at=0.0) == 32
 
 
+@pytest.mark.serial
 def test_a_disk_that_stays_too_slow_is_waited_for_once_and_reported(tmp_path):
     cache = rv.FrameCache(tmp_path / "run.rollout", max_stall_s=0.2)
     with contextlib.closing(sqlite3.connect(cache.path, isolation_level=None)) as disk:

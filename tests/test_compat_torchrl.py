@@ -1,7 +1,7 @@
 """VideoRecorder beside TorchRL's: the same calls, the same frames, counts and files.
 
 What differs on purpose stands in the tests named ``test_differs_...``, each with what
-TorchRL's does today (CONTRACTS: torchrl 0.14.1).
+TorchRL's does today (torchrl 0.14.1).
 """
 
 import inspect
@@ -411,7 +411,7 @@ def test_differs_failing_logger_loses_nothing():
         def log_video(self, **kwargs):
             raise OSError("disk full")
 
-    for make, kept in ((TorchRLVideoRecorder, 0), (VideoRecorder, 1)):  # D4
+    for make, kept in ((TorchRLVideoRecorder, 0), (VideoRecorder, 1)):
         recorder = make(Full(), "a")
         recorder._apply_transform(torch.zeros(3, 8, 8, dtype=torch.uint8))
 
@@ -425,7 +425,7 @@ def test_differs_failing_logger_loses_nothing():
 @pytest.mark.parametrize(
     ("value", "theirs", "ours"),
     [
-        (torch.full((3, 8, 8), 0.9), 0, 230),  # D5
+        (torch.full((3, 8, 8), 0.9), 0, 230),
         (torch.full((3, 8, 8), 300, dtype=torch.int16), 44, 255),
         (torch.full((3, 8, 8), -1, dtype=torch.int16), 255, 0),
         (torch.ones((3, 8, 8), dtype=torch.bool), 1, 255),
@@ -440,7 +440,7 @@ def test_differs_values_are_scaled_and_clipped(value, theirs, ours):
         assert recorder.obs[0].unique().tolist() == [expected]
 
 
-def test_differs_gray_frames_are_copied_and_have_three_channels():  # D6
+def test_differs_gray_frames_are_copied_and_have_three_channels():
     seen = []
     for make in (TorchRLVideoRecorder, VideoRecorder):
         recorder, picture = make(None, None), torch.zeros(8, 8, dtype=torch.uint8)
@@ -451,7 +451,7 @@ def test_differs_gray_frames_are_copied_and_have_three_channels():  # D6
     assert seen == [(7, 1), (0, 3)]
 
 
-def test_differs_several_keys_are_several_cameras():  # D7
+def test_differs_several_keys_are_several_cameras():
     td = TensorDict({"a": torch.zeros(3, 8, 8), "b": torch.ones(3, 16, 16)})
     logger = Frames()
     ours = VideoRecorder(logger, "tag", in_keys=["a", "b"], skip=2)
@@ -476,7 +476,7 @@ def test_differs_several_keys_are_several_cameras():  # D7
         ((64, 48, 9), (64, 48)),
     ],
 )
-def test_differs_rgba_and_frame_stacks_are_recorded(shape, size):  # D8
+def test_differs_rgba_and_frame_stacks_are_recorded(shape, size):
     picture = torch.zeros(shape, dtype=torch.uint8)
     with pytest.raises(RuntimeError):
         TorchRLVideoRecorder(None, None)._apply_transform(picture)
@@ -487,7 +487,7 @@ def test_differs_rgba_and_frame_stacks_are_recorded(shape, size):  # D8
     assert recorder.obs[0].shape == (3, *size)
 
 
-def test_differs_clone_has_a_mark_of_its_own():  # D9
+def test_differs_clone_has_a_mark_of_its_own():
     recorder = VideoRecorder(Frames(), "a")
     recorder._apply_transform(torch.zeros(3, 8, 8, dtype=torch.uint8))
     clone = recorder.clone()
@@ -501,7 +501,7 @@ def test_differs_clone_has_a_mark_of_its_own():  # D9
 
 
 @pytest.mark.parametrize(("height", "width", "side"), [(10, 12, 20), (11, 9, 4)])
-def test_differs_center_crop_needs_no_torchvision(height, width, side):  # D16
+def test_differs_center_crop_needs_no_torchvision(height, width, side):
     picture = torch.full((3, height, width), 9, dtype=torch.uint8)
     recorder = VideoRecorder(None, None, center_crop=side)
 
@@ -512,12 +512,12 @@ def test_differs_center_crop_needs_no_torchvision(height, width, side):  # D16
 
 
 @pytest.mark.parametrize("skip", [0, -1, True, 1.5])
-def test_differs_skip_is_checked_at_once(skip):  # D25
+def test_differs_skip_is_checked_at_once(skip):
     with pytest.raises(ValueError, match="expected skip to be 1 or more"):
         VideoRecorder(None, None, skip=skip)
 
 
-def test_differs_skip_follows_the_env_after_it_was_read():  # D25
+def test_differs_skip_follows_the_env_after_it_was_read():
     theirs, ours = TorchRLVideoRecorder(None, None), VideoRecorder(None, None)
     for recorder in (theirs, ours):
         assert (recorder.skip, recorder.make_grid) == (1, False)

@@ -10,10 +10,13 @@ import pytest
 from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer.testing import counting_frame
 
-pytestmark = pytest.mark.skipif(
-    not pathlib.Path("/proc/self/clear_refs").exists(),
-    reason="only Linux tells the most memory that a process had",
-)
+pytestmark = [
+    pytest.mark.serial,
+    pytest.mark.skipif(
+        not pathlib.Path("/proc/self/clear_refs").exists(),
+        reason="only Linux tells the most memory that a process had",
+    ),
+]
 
 CHILD = """
 import gc, pathlib, sys, warnings

@@ -20,8 +20,8 @@ class Good:
         self.videos = {}
 
     def log_scalar(self, name, value, step=None):
-        told = self.scalars.setdefault(name, [])
-        told.append((len(told) if step is None else step, float(value)))
+        logged = self.scalars.setdefault(name, [])
+        logged.append((len(logged) if step is None else step, float(value)))
 
     def log_metrics(self, metrics, step=None):
         found = {name: float(value) for name, value in metrics.items()}
@@ -30,14 +30,14 @@ class Good:
         return found
 
     def log_video(self, name, video, step=None, **kwargs):
-        told = self.videos.setdefault(name, [])
+        logged = self.videos.setdefault(name, [])
         if isinstance(video, Clip):
-            told.append(list(video.frames()))
+            logged.append(list(video.frames()))
             return
         if video.ndim != 5 or video.shape[2] not in (1, 3):
             raise ValueError(video.shape)
         frames = video.flatten(0, 1).expand(-1, 3, -1, -1).permute(0, 2, 3, 1)
-        told.append(list(frames.numpy()))
+        logged.append(list(frames.numpy()))
 
     def log_hparams(self, cfg):
         pass

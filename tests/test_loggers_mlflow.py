@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import rollout_viewer as rv
-from rollout_viewer._cache.clip import Clip
+from rollout_viewer._export.selection import Selection
 from rollout_viewer._video import read_video
 from rollout_viewer.loggers import MLFlowLogger
 from rollout_viewer.testing import (
@@ -24,7 +24,7 @@ mlflow = pytest.importorskip("mlflow", reason="what the logger writes with")
 
 @pytest.fixture(autouse=True)
 def _local(monkeypatch):
-    # Since 3.10 MLflow asks to be told that its store in files is wanted.
+    # Since 3.10 MLflow requires this for a store in files.
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     yield
@@ -250,7 +250,7 @@ def test_histograms_are_refused_as_torchrl_does(tmp_path):
 
 
 def test_a_clip_is_never_stacked(tmp_path, monkeypatch):
-    monkeypatch.delattr(Clip, "to_tensor")
+    monkeypatch.delattr(Selection, "to_tensor")
 
     counting_recording(5).clip().dump(make(tmp_path), "eval")
 

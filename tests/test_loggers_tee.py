@@ -1,4 +1,4 @@
-"""TeeLogger: what several loggers are told, and what is said of those that fail."""
+"""TeeLogger: what several loggers log, and how failures are reported."""
 
 import copy
 import pickle
@@ -52,7 +52,7 @@ class Broken:
 
 
 class Foreign:
-    """The least that a logger of other people can be."""
+    """The least that a foreign logger can be."""
 
     def __init__(self):
         self.seen = []
@@ -195,17 +195,17 @@ def test_cancelling_stops_all_of_them(tmp_path):
 
 
 def test_progress_only_goes_on(tmp_path):
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     tee = TeeLogger(*(CSVLogger(name, tmp_path, "mp4") for name in "ab"))
 
     tee.log_video(
         "a",
         counting_recording(5).clip(),
-        on_progress=lambda *progress: told.append(progress),
+        on_progress=lambda *progress: reported.append(progress),
     )
 
-    assert told == sorted(told)
-    assert told[-1] == (10, 10)
+    assert reported == sorted(reported)
+    assert reported[-1] == (10, 10)
 
 
 def test_each_gets_its_own_checkpoint(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import rollout_viewer as rv
-from rollout_viewer._cache.clip import Clip
+from rollout_viewer._export.selection import Selection
 from rollout_viewer._video import read_video
 from rollout_viewer.loggers import TensorBoardLogger, TensorboardLogger
 from rollout_viewer.testing import (
@@ -195,7 +195,7 @@ def test_tables_stand_beside_the_events(tmp_path):
     assert len(path.read_text().splitlines()) == 4
 
 
-def test_nothing_is_lost_when_nobody_closes_it(tmp_path):
+def test_nothing_is_lost_when_it_is_not_closed(tmp_path):
     code = (
         "import rollout_viewer as rv;"
         f"rv.TensorboardLogger('run', {str(tmp_path)!r}).log_scalar('a', 1.0, 3);"
@@ -217,7 +217,7 @@ def log_in_a_fork(logger, queue):
         queue.put(str(error))
 
 
-def test_a_forked_child_is_told_and_does_not_hang(tmp_path):
+def test_a_forked_child_gets_an_error_and_does_not_hang(tmp_path):
     context = multiprocessing.get_context("fork")
     logger = TensorboardLogger("run", tmp_path)
     queue = context.SimpleQueue()
@@ -231,7 +231,7 @@ def test_a_forked_child_is_told_and_does_not_hang(tmp_path):
 
 
 def test_a_clip_is_never_stacked_for_an_explicit_format(tmp_path, monkeypatch):
-    monkeypatch.delattr(Clip, "to_tensor")
+    monkeypatch.delattr(Selection, "to_tensor")
     logger = TensorboardLogger("run", tmp_path)
 
     counting_recording(5).clip().dump(logger, "eval", formats="mp4")

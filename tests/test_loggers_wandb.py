@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import rollout_viewer as rv
-from rollout_viewer._cache.clip import Clip
+from rollout_viewer._export.selection import Selection
 from rollout_viewer._video import read_video
 from rollout_viewer.loggers import WandbLogger
 from rollout_viewer.testing import (
@@ -305,7 +305,7 @@ def test_save_dir_and_log_dir_are_the_same(tmp_path):
 
 
 def test_a_clip_is_never_stacked(tmp_path, monkeypatch):
-    monkeypatch.delattr(Clip, "to_tensor")
+    monkeypatch.delattr(Selection, "to_tensor")
 
     counting_recording(5).clip().dump(make(tmp_path), "eval")
 

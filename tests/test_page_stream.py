@@ -12,8 +12,8 @@ from rollout_viewer._frames.chunk import ABSENT, CHUNK_ROWS, join, parse
 from rollout_viewer._page.messages import (
     build_manifest,
     decode_chunks,
-    recording_messages,
 )
+from rollout_viewer._page.offline import recording_messages
 from rollout_viewer._page.protocol import check
 from rollout_viewer._viewer import stream
 from rollout_viewer._viewer.stream import (

@@ -1,4 +1,4 @@
-"""Takes and `RecordVideo`: what lies beside a video, and what no fault may cost."""
+"""Segments and `RecordVideo`: the files of a video, and recovery from failures."""
 
 import copy
 import gc
@@ -19,7 +19,7 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
 import rollout_viewer as rv
 from rollout_viewer._cli import main
-from rollout_viewer._recorder import video_recorder
+from rollout_viewer._recorder import video_folder
 from rollout_viewer._recorder.background_video import BackgroundVideo
 from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
 from rollout_viewer._recording.step_row import Kind
@@ -141,14 +141,20 @@ def test_a_json_tells_of_the_episodes_of_a_video(tmp_path):
     play(env, 3, 4)
     env.close()
 
-    told = json.loads((tmp_path / "rl-video-step-1.json").read_text())
-    assert shown(tmp_path / told["video"]) == [(0, 2), (0, 3), (1, 0), (1, 1), (1, 2)]
-    assert (told["num_frames"], told["fps"], told["step_id"]) == (5, 10, 1)
-    assert told["metadata"]["env_id"] == "CountingEnv"
-    first, second = told["episodes"]
+    content = json.loads((tmp_path / "rl-video-step-1.json").read_text())
+    assert shown(tmp_path / content["video"]) == [
+        (0, 2),
+        (0, 3),
+        (1, 0),
+        (1, 1),
+        (1, 2),
+    ]
+    assert (content["num_frames"], content["fps"], content["step_id"]) == (5, 10, 1)
+    assert content["metadata"]["env_id"] == "CountingEnv"
+    first, second = content["episodes"]
     assert first["frames"] == [0, 2]
     assert (first["episode"], first["seed"], first["terminated"]) == (0, 3, True)
-    # The step that nobody recorded counts as well.
+    # The step that was not recorded counts as well.
     assert (first["length"], first["total_reward"]) == (3, 6.0)
     assert second["frames"] == [2, 5]
     assert (second["episode"], second["seed"], second["terminated"]) == (1, 4, False)
@@ -253,7 +259,7 @@ def test_a_logger_that_fails_is_warned_of_and_the_video_is_there(tmp_path):
     env = rv.RecordVideo(CountingEnv(), str(tmp_path), logger=Failing())
     play(env, 3)
 
-    with pytest.warns(rv.RolloutViewerWarning, match="Failing to take.*no network"):
+    with pytest.warns(rv.RolloutViewerWarning, match="Failing to log.*no network"):
         env.close()
 
     assert len(shown(tmp_path / "rl-video-episode-0.mp4")) == 4
@@ -298,8 +304,8 @@ def test_a_second_run_overwrites_nothing(tmp_path):
 
     assert len(shown(tmp_path / "rl-video-episode-0.mp4")) == 3
     assert len(shown(tmp_path / "rl-video-episode-0-1.mp4")) == 4
-    told = json.loads((tmp_path / "rl-video-episode-0-1.json").read_text())
-    assert told["video"] == "rl-video-episode-0-1.mp4"
+    content = json.loads((tmp_path / "rl-video-episode-0-1.json").read_text())
+    assert content["video"] == "rl-video-episode-0-1.mp4"
     assert (tmp_path / "rl-video-1.rollout").exists()
 
 
@@ -398,25 +404,25 @@ def test_the_next_recorder_writes_the_videos_of_a_killed_process(killed):
     rv.RecordVideo(CountingEnv(), str(killed)).close()
 
     assert shown(killed / "rl-video-episode-2.mp4") == [(2, s) for s in range(41)]
-    told = json.loads((killed / "rl-video-episode-2.json").read_text())
-    assert told["episodes"][0]["seed"] == 7
+    content = json.loads((killed / "rl-video-episode-2.json").read_text())
+    assert content["episodes"][0]["seed"] == 7
     assert (killed / "rl-video-episode-0.mp4").stat().st_mtime_ns == before
     assert not list(killed.glob("*.lock"))
 
 
 def test_export_of_a_folder_writes_them_and_only_once(killed, capsys):
     assert main(["export", str(killed)]) == 0
-    told = capsys.readouterr()
-    assert told.out.split() == [str(killed / "rl-video-episode-2.mp4")]
+    output = capsys.readouterr()
+    assert output.out.split() == [str(killed / "rl-video-episode-2.mp4")]
 
-    # What a person then deletes stays deleted.
+    # A video that is deleted afterwards stays deleted.
     (killed / "rl-video-episode-2.mp4").unlink()
     (killed / "rl-video-episode-2.json").unlink()
     assert main(["export", str(killed)]) == 0
 
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert "no video is missing" in told.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "no video is missing" in output.err
     assert not (killed / "rl-video-episode-2.mp4").exists()
 
 
@@ -478,7 +484,7 @@ def test_a_trigger_whose_video_fails_warns_and_the_next_recorder_writes_it(
     assert len(shown(tmp_path / "rl-video-episode-1.mp4")) == 5
 
 
-def test_a_stop_that_a_person_calls_raises_and_keeps_the_frames(tmp_path, monkeypatch):
+def test_a_stop_that_the_user_calls_raises_and_keeps_the_frames(tmp_path, monkeypatch):
     env = rv.RecordVideo(CountingEnv(), str(tmp_path))
     play(env, 3)
 
@@ -577,44 +583,46 @@ def test_workers_record_into_one_folder(tmp_path):
     assert len(list(tmp_path.glob("*.rollout"))) == 2
 
 
-# -- takes, as other wrappers use them
+# -- segments, as other wrappers use them
 
 
 def test_rows_without_a_picture_are_no_frames_of_a_video(tmp_path):
-    takes = VideoFolderRecorder(1, tmp_path, prefix="sb3", where="VecVideoRecorder")
-    takes.start("clip")
+    recorder = VideoFolderRecorder(1, tmp_path, prefix="sb3", where="VecVideoRecorder")
+    recorder.start("clip")
 
-    takes.add([Kind.RESET], lambda: [counting_frame(0)])
-    takes.add([Kind.TERMINAL_MISSING], lambda: [None], reward=[2.0], terminated=[True])
-    takes.add([Kind.RESET], lambda: [counting_frame(2)], is_same_call=True)
-    takes.finish()
+    recorder.add([Kind.RESET], lambda: [counting_frame(0)])
+    recorder.add(
+        [Kind.TERMINAL_MISSING], lambda: [None], reward=[2.0], terminated=[True]
+    )
+    recorder.add([Kind.RESET], lambda: [counting_frame(2)], is_same_call=True)
+    recorder.finish()
 
-    assert takes.num_frames == 2
+    assert recorder.num_frames == 2
     frames = read_video(tmp_path / "clip.mp4")
     assert [read_count(frame)[0] for frame in frames] == [0, 2]
-    assert takes.cache.episodes[0].total_reward == 2.0
+    assert recorder.cache.episodes[0].total_reward == 2.0
 
 
-def test_the_oldest_pictures_go_and_those_of_a_running_video_stay(
+def test_the_oldest_pictures_are_evicted_and_those_of_a_running_video_stay(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(video_recorder, "RECORDING_BYTES", 1_000_000)
+    monkeypatch.setattr(video_folder, "RECORDING_BYTES", 1_000_000)
     rng = np.random.default_rng(0)
-    takes = VideoFolderRecorder(1, tmp_path, prefix="noise", where="RecordVideo")
+    recorder = VideoFolderRecorder(1, tmp_path, prefix="noise", where="RecordVideo")
 
     for number in range(4):
-        takes.start(f"clip-{number}")
+        recorder.start(f"clip-{number}")
         for row in range(64):
-            takes.add(
+            recorder.add(
                 [Kind.STEP if row else Kind.RESET],
                 lambda: [rng.integers(0, 256, (48, 64, 3), np.uint8)],
                 reward=[1.0],
                 terminated=[row == 63],
             )
-        takes.stop()
-    takes.finish()
+        recorder.stop()
+    recorder.finish()
 
-    assert takes.cache.num_lost == 0
-    assert takes.cache.num_evicted > 0
-    assert takes.cache.path.stat().st_size <= 1_000_000
+    assert recorder.cache.num_lost == 0
+    assert recorder.cache.num_evicted > 0
+    assert recorder.cache.path.stat().st_size <= 1_000_000
     assert [len(list(read_video(p))) for p in tmp_path.glob("*.mp4")] == [64] * 4

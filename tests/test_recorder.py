@@ -21,7 +21,7 @@ from tests.row_model import episodes, table, vector
 
 
 class Simulator:
-    """Tells a recorder of envs that run for so many steps and are reset after."""
+    """Calls a recorder as envs do that run for so many steps, and are then reset."""
 
     def __init__(self, lengths, **options) -> None:
         self.lengths = lengths
@@ -171,7 +171,7 @@ def test_a_reset_that_cuts_off_an_episode_is_never_skipped():
     ]
 
 
-def test_what_is_carried_over_at_the_end_is_not_lost():
+def test_skipped_steps_at_the_end_are_not_lost():
     simulator = Simulator([100], skip=4)
     simulator.reset()
     simulator.call()
@@ -323,8 +323,8 @@ def test_a_cut_off_episode_is_asked_about_too():
     assert simulator.recorder.cache.num_rows == 0
 
 
-def test_rows_nobody_waits_for_are_given_up(monkeypatch):
-    monkeypatch.setattr(episode_filter, "_TIDY_ROWS", 10)
+def test_waiting_rows_of_finished_episodes_are_dropped(monkeypatch):
+    monkeypatch.setattr(episode_filter, "_COMPACT_ROWS", 10)
     simulators = [
         Simulator([7, 30]),
         Simulator([7, 30], keep_episode=lambda episode: True),
@@ -494,7 +494,7 @@ def test_a_logger_that_fails_leaves_the_mark():
     assert logger.videos == [("rollout", [0, 1], None)]
 
 
-def test_without_a_logger_a_dump_goes_to_the_viewers_folder(tmp_path):
+def test_without_a_logger_a_dump_is_written_to_the_viewers_folder(tmp_path):
     env = record(CountingEnv([2]), tag="count")
     env.reset()
     env.step(0)
@@ -617,11 +617,13 @@ def test_a_deep_copy_shares_cache_and_logger_and_dumps_what_came_since(make):
 def test_transitions_are_counted_only_where_some_were_skipped(
     monkeypatch, skip, counts
 ):
-    told = []
+    counts_of_rows = []
     prepare = Rows.prepare
 
     def spy(self, *, num_transitions, **step):
-        told.append(None if num_transitions is None else num_transitions.tolist())
+        counts_of_rows.append(
+            None if num_transitions is None else num_transitions.tolist()
+        )
         return prepare(self, num_transitions=num_transitions, **step)
 
     monkeypatch.setattr(Rows, "prepare", spy)
@@ -631,5 +633,5 @@ def test_transitions_are_counted_only_where_some_were_skipped(
     for _ in range(3 if skip == 1 else 6):
         simulator.call()
 
-    assert told == counts
+    assert counts_of_rows == counts
     assert simulator.recorder.cache.at(-1, 0).env_step == simulator.num_calls - 1

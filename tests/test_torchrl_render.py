@@ -105,7 +105,7 @@ def test_list_modes_show_the_newest_picture(mode):
 
 
 def test_the_original_cannot_do_list_modes():
-    """Fault D2: a list becomes pictures at the first call only."""
+    """In TorchRL 0.14 a list becomes pictures at the first call only."""
     env = TransformedEnv(
         counting_env([9], render_mode="rgb_array_list"), Original(["pixels"])
     )
@@ -202,7 +202,7 @@ def test_the_outer_environment_renders_its_workers(is_parallel):
 
 
 def test_the_original_fails_there():
-    """Fault D2: its first picture is a tensor, the others are not."""
+    """In TorchRL 0.14 its first picture is a tensor, the others are not."""
     env = SerialEnv(2, cartpole)
     env.start()
     env = env.append_transform(Original())
@@ -241,7 +241,7 @@ def test_list_modes_of_workers_show_the_newest_pictures():
 
 
 def test_an_environment_that_was_not_started_is():
-    """Fault D3: the original recurses without end."""
+    """TorchRL 0.14 recurses without end."""
     env = SerialEnv(2, cartpole)
     assert env.is_closed
 

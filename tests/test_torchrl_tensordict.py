@@ -56,7 +56,7 @@ def test_what_is_kept_is_what_the_original_keeps(skip, skip_reset, in_keys):
     original, ours = Original(*arguments), TensorDictRecorder(*arguments)
     for recorder in (original, ours):
         counting(recorder).rollout(13)
-    # Fault D1: without this, its dump raises AttributeError.
+    # Without this, the dump of TorchRL 0.14 raises AttributeError.
     original.tag = "original"
     if skip == 1 and not skip_reset and in_keys is None:
         with pytest.raises(RuntimeError, match="sets of keys"):
@@ -73,7 +73,7 @@ def test_what_is_kept_is_what_the_original_keeps(skip, skip_reset, in_keys):
 
 
 def test_the_original_cannot_dump():
-    """Fault D1."""
+    """TorchRL 0.14 raises AttributeError here."""
     recorder = Original("kept", skip=1)
     counting(recorder).rollout(2)
 

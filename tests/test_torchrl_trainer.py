@@ -107,7 +107,7 @@ def test_names_in_the_log_are_chosen_as_with_the_original():
 
 
 def test_other_entries_are_means_without_the_padding():
-    """Fault D20: the original returns whole tensors, under a tuple."""
+    """TorchRL 0.14 returns whole tensors, under a tuple."""
     env = TransformedEnv(counting_env(2, 4), StepCounter())
 
     logged = hook(
@@ -211,7 +211,7 @@ def test_a_video_that_cannot_be_written_does_not_end_the_training():
     env = recorded(logger=Full())
     evaluate = hook(env)
 
-    with pytest.warns(rv.RolloutViewerWarning, match="disk full.*Training goes on"):
+    with pytest.warns(rv.RolloutViewerWarning, match="disk full.*Training continues"):
         logged = evaluate(BATCH)
 
     assert logged["r_evaluation"] > 0

@@ -225,7 +225,7 @@ def test_discard_leaves_nothing_and_close_after_it_is_safe(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_closing_twice_is_safe_and_writing_after_it_is_told(tmp_path):
+def test_closing_twice_is_safe_and_writing_after_it_raises(tmp_path):
     video = VideoWriter(tmp_path / "a.mp4", 64, 48)
     video.write(counting_frame(0))
     video.close()
@@ -250,10 +250,10 @@ def test_a_name_that_is_taken_gets_a_number_unless_overwrite(tmp_path):
 def test_a_name_that_is_taken_meanwhile_is_not_overwritten(tmp_path):
     with VideoWriter(tmp_path / "a.mp4", 64, 48) as video:
         video.write(counting_frame(0))
-        (tmp_path / "a.mp4").write_text("of somebody else")
+        (tmp_path / "a.mp4").write_text("of another program")
 
     assert video.path == tmp_path / "a-1.mp4"
-    assert (tmp_path / "a.mp4").read_text() == "of somebody else"
+    assert (tmp_path / "a.mp4").read_text() == "of another program"
 
 
 def test_frames_of_another_size_or_dtype_are_refused(tmp_path):
@@ -282,9 +282,7 @@ def test_frames_of_another_size_or_dtype_are_refused(tmp_path):
         ({"quality": "best"}, "got 'best'"),
     ],
 )
-def test_bad_arguments_are_told_before_anything_is_written(
-    tmp_path, arguments, message
-):
+def test_bad_arguments_raise_before_anything_is_written(tmp_path, arguments, message):
     given: dict[str, Any] = {"path": "a.mp4", "width": 64, "height": 48, **arguments}
 
     with pytest.raises(ValueError, match=message):
@@ -313,7 +311,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("options", [{"codec": "none"}, {"pixel_format": "none"}])
-def test_a_codec_that_is_not_known_is_told_and_leaves_nothing(tmp_path, options):
+def test_a_codec_that_is_not_known_raises_and_leaves_nothing(tmp_path, options):
     with pytest.raises(ValueError, match=r"that ffmpeg knows, got .*'none'"):
         VideoWriter(tmp_path / "a.mp4", 64, 48, options=options)
 
@@ -322,7 +320,7 @@ def test_a_codec_that_is_not_known_is_told_and_leaves_nothing(tmp_path, options)
 
 def test_an_option_that_the_encoder_refuses_leaves_nothing(tmp_path):
     with (
-        pytest.raises(ExportError, match="expected ffmpeg to take the video"),
+        pytest.raises(ExportError, match="expected ffmpeg to process the video"),
         VideoWriter(tmp_path / "a.mp4", 64, 48, options={"preset": "best"}) as video,
     ):
         video.write(counting_frame(0))
@@ -394,7 +392,7 @@ def test_large_gifs_are_looked_at_in_bands(tmp_path, monkeypatch, colors):
     palette = rng.integers(0, 256, (colors, 3), np.uint8)
     frames = palette[rng.integers(0, colors, (4, 50, 64))]
     frames[0].reshape(-1, 3)[: min(colors, 3200)] = palette[:3200]
-    monkeypatch.setattr("rollout_viewer._video.gif._BAND_PIXELS", 64 * 16)
+    monkeypatch.setattr("rollout_viewer._video.gif_colors._BAND_PIXELS", 64 * 16)
 
     path = write_gif(tmp_path / "a.gif", lambda: frames, 20)
 
@@ -407,7 +405,7 @@ def test_large_gifs_are_looked_at_in_bands(tmp_path, monkeypatch, colors):
 def test_bands_make_the_same_gif(tmp_path, monkeypatch):
     frames = [counting_frame(n, height=50, width=64) for n in range(9)]
     whole = write_gif(tmp_path / "a.gif", lambda: frames)
-    monkeypatch.setattr("rollout_viewer._video.gif._BAND_PIXELS", 64 * 16)
+    monkeypatch.setattr("rollout_viewer._video.gif_colors._BAND_PIXELS", 64 * 16)
 
     banded = write_gif(tmp_path / "b.gif", lambda: frames)
 
@@ -447,7 +445,7 @@ def test_frames_are_converted_in_bands_as_they_are_whole(
 ):
     noise = np.random.default_rng(0).integers(0, 256, (6, height, width, 3), np.uint8)
     whole = write(tmp_path / "a.mp4", noise, quality=quality)
-    monkeypatch.setattr("rollout_viewer._video.writer._BAND_BYTES", 10 * 3 * width)
+    monkeypatch.setattr("rollout_viewer._video.converter._BAND_BYTES", 10 * 3 * width)
 
     banded = write(tmp_path / "b.mp4", noise, quality=quality)
 
@@ -462,7 +460,7 @@ def test_frames_are_converted_in_bands_as_they_are_whole(
 def test_what_is_reduced_is_converted_in_bands_too(tmp_path, monkeypatch):
     frame = np.zeros((90, 4100, 3), np.uint8)
     frame[40:, 2050:] = 200
-    monkeypatch.setattr("rollout_viewer._video.writer._BAND_BYTES", 100_000)
+    monkeypatch.setattr("rollout_viewer._video.converter._BAND_BYTES", 100_000)
 
     with pytest.warns(RolloutViewerWarning, match="2 times smaller"):
         path = write(tmp_path / "a.mp4", [frame])

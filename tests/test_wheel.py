@@ -14,7 +14,11 @@ import zipfile
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.xdist_group("wheel"),  # built once
+]
 
 ROOT = pathlib.Path(__file__).parent.parent
 STATIC = {"rollout_viewer/static/widget.js", "rollout_viewer/static/widget.css"}

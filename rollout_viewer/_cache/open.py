@@ -5,7 +5,6 @@ A video becomes a recording of one env, frame by frame, in a temporary file.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import warnings
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from rollout_viewer._cache.cache import FrameCache, open_recording
 from rollout_viewer._errors import ExportError, RecordingError, RolloutViewerWarning
+from rollout_viewer._progress import progress_bar
+from rollout_viewer._recording.fps import DEFAULT_FPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,6 @@ VIDEO_SUFFIXES = (
 MAX_VIDEO_BYTES = 2_000_000_000
 # A progress bar is shown for what takes longer.
 _QUIET_S = 2.0
-_DEFAULT_FPS = 30.0
 
 
 def open_path(
@@ -97,7 +97,7 @@ def record_video(path: Path, *, max_bytes: float = MAX_VIDEO_BYTES) -> FrameCach
             FrameCache(metadata={"video": path.name}) as cache,
         ):
             what_is_missing = _fill(cache, video, path.name, max_bytes)
-            cache.mark_fps(video.fps or _DEFAULT_FPS)
+            cache.mark_fps(video.fps or DEFAULT_FPS)
     except ExportError as error:
         raise RecordingError(str(error)) from error
     if not cache.num_rows:
@@ -119,15 +119,12 @@ def _fill(
     cache: FrameCache, video: VideoFile, name: str, max_bytes: float
 ) -> str | None:
     """Record a video's frames; return why not all of them, if so."""
-    from tqdm import tqdm
-
     total = video.num_frames
-    frames = tqdm(
-        video, desc=name, total=total or None, unit="frame", leave=False, delay=_QUIET_S
-    )
-    with contextlib.closing(frames):
+    with progress_bar(
+        name, total or None, unit="frame", is_kept=False, delay_s=_QUIET_S
+    ) as bar:
         try:
-            for frame in frames:
+            for frame in video:
                 if cache.num_rows and frame.shape[:2] != cache.frame_size(0):
                     return "expected one size, got frames of another."
                 cache.append(frame, reset=[cache.num_rows == 0])
@@ -136,6 +133,7 @@ def _fill(
                         f"expected at most {max_bytes / 1e9:.3g} GB of frames, got "
                         "more. Cut the video, or make it smaller."
                     )
+                bar.update(1)
         except ExportError as error:
             if not cache.num_rows:
                 raise

@@ -20,10 +20,10 @@ from rollout_viewer._frames.grid import grid, grid_shape, missing_picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import Self
 
     import numpy.typing as npt
     import torch
-    from typing_extensions import Self
 
     from rollout_viewer._recording.reader import RecordingReader
 

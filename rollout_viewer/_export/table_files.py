@@ -1,18 +1,23 @@
-"""A clip's step data becomes a table in a file: CSV or Parquet.
+"""Tables in files: a clip's step data as CSV or Parquet, and plain columns as CSV.
 
-Lines are read and written a window at a time. Knows tables. Knows nothing of
-pictures. The only room that imports pyarrow.
+A clip's lines are read and written a window at a time. Knows tables. Knows nothing of
+pictures. The only module that imports pyarrow.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rollout_viewer._errors import ShapeError, requires
 from rollout_viewer._export.provenance import container_tags
+from rollout_viewer._files import new_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rollout_viewer._export.job import ExportJob
@@ -26,25 +31,57 @@ _GROUP_LINES = 65_536
 
 
 def write_csv(job: ExportJob, clip: Selection, path: Path) -> Path:
-    """Write the table with a header; cells without a value are empty."""
+    """Write a clip's table as CSV; cells without a value are empty."""
     table = clip.step_table()
-    with (
-        job.new_file(path) as file,
-        file.part.open("w", newline="", encoding="utf-8") as out,
-    ):
-        lines = csv.writer(out, lineterminator="\n")
-        lines.writerow(table.names)
+    with job.new_file(path) as file, _open_csv(file.part, table.names) as lines:
         for start in range(clip.start, clip.stop, _WINDOW_ROWS):
             job.progress.check(start)
             stop = min(start + _WINDOW_ROWS, clip.stop)
-            columns = [_cells(column) for column in table.window(start, stop).values()]
+            columns = [
+                _filled(column.values.tolist(), column.is_missing.tolist(), "")
+                for column in table.window(start, stop).values()
+            ]
             lines.writerows(zip(*columns, strict=True))
             job.progress.advance(stop - start)
     return file.path
 
 
+def write_columns(
+    columns: Mapping[str, Any], path: Path, *, where: str, overwrite: bool = False
+) -> Path:
+    """Write columns of equal length as CSV; cells that are NaN are empty.
+
+    Args:
+        columns: Name -> values.
+        path: Of the file. If it exists, ``-1``, ... is added.
+        where: The called function, for messages.
+        overwrite: Replace a file of that name.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        ValueError: The columns are of unequal length.
+        ExportError: It could not be written; nothing of it is left.
+    """
+    with (
+        new_file(path, where=where, overwrite=overwrite) as new,
+        _open_csv(new.part, columns) as lines,
+    ):
+        lines.writerows(zip(*map(cells, columns.values()), strict=True))
+    return new.path
+
+
+def cells(values: Any, missing: Any = "") -> list[Any]:
+    """Return a column's values as Python's, with `missing` in place of NaN."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+    listed = np.asarray(values).tolist() if hasattr(values, "shape") else list(values)
+    return _filled(listed, (value != value for value in listed), missing)
+
+
 def write_parquet(job: ExportJob, clip: Selection, path: Path) -> Path:
-    """Write the table with its types; cells without a value are null."""
+    """Write a clip's table with its types; cells without a value are null."""
     check_parquet(job.where)
     import pyarrow as pa
     from pyarrow import parquet
@@ -74,7 +111,7 @@ def check_parquet(where: str) -> None:
 
 
 def _typed(columns: dict[str, Column], schema: Any) -> Any:
-    """Return lines as a table of pyarrow, null where there is no value."""
+    """Return lines as a table of pyarrow; cells without a value are null."""
     import pyarrow as pa
 
     arrays = []
@@ -92,7 +129,7 @@ def _typed(columns: dict[str, Column], schema: Any) -> Any:
 
 
 def _schema(table: Table, metadata: dict[str, str]) -> Any:
-    """Return names and types: a column has one type, also where values are missing."""
+    """Return names and types; a column keeps its type where values are missing."""
     import pyarrow as pa
 
     fields = []
@@ -102,11 +139,19 @@ def _schema(table: Table, metadata: dict[str, str]) -> Any:
     return pa.schema(fields, metadata=metadata)
 
 
-def _cells(column: Column) -> list[Any]:
-    """Return the cells of a column: "" where there is no value."""
-    values: list[Any] = column.values.tolist()
-    is_missing = column.is_missing.tolist()
+@contextlib.contextmanager
+def _open_csv(path: Path, names: Iterable[str]) -> Iterator[Any]:
+    """Open a new CSV file, and yield the `csv.writer` behind its header."""
+    with path.open("w", newline="", encoding="utf-8") as out:
+        lines = csv.writer(out, lineterminator="\n")
+        lines.writerow(names)
+        yield lines
+
+
+def _filled(
+    values: Sequence[Any], is_missing: Iterable[bool], missing: Any
+) -> list[Any]:
     return [
-        "" if missing else value
-        for value, missing in zip(values, is_missing, strict=True)
+        missing if is_none else value
+        for value, is_none in zip(values, is_missing, strict=True)
     ]

@@ -40,8 +40,7 @@ def _write_video(job: ExportJob, clip: Selection, path: Path) -> Path:
         overwrite=job.overwrite,
         where=job.where,
     ) as video:
-        for frame in job.frames(clip):
-            video.write(frame)
+        video.write_all(job.frames(clip))
     return video.path
 
 

@@ -1,8 +1,15 @@
 """Calls of an environment become rows of a cache, and videos in a folder.
 
-- `recorder`: one row a call, with `skipped_steps` and `episode_filter`.
-- `video_recorder`: `RecordVideo`'s and `VecVideoRecorder`'s common part, with
-  `video_segment` (which rows), `video_files`, `background_video`, `video_recovery`.
+- `recorder`: records calls as rows. `recorder_checks` checks its arguments,
+  `frame_options` selects and crops pictures, `skipped_steps` accumulates calls without
+  a row, `episode_filter` records only episodes to keep (by `row_arguments`).
+- `views`: `cache`, `viewer` and `dump` of a recorder, and of all that has one.
+- `same_step`: two rows for a call that ends an environment and resets it.
+- `video_recorder`: the common part of `RecordVideo` and `VecVideoRecorder`.
+  `video_folder` makes its recording, `video_segment` says which rows are a video,
+  `segment_frames` gives their frames, `video_files` writes them, `background_video`
+  while they are recorded, `video_recovery` after a crash. `unrecorded_steps` counts
+  calls between segments.
 
-Knows what a call was to each env. Knows no framework.
+Knows what a call did to each env. Knows no framework.
 """

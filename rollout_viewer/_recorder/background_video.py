@@ -1,24 +1,20 @@
-"""A video that grows while its take is recorded, written by a thread of its own.
+"""A video that is encoded by a thread of its own while its segment is recorded.
 
-The environment steps on meanwhile: encoding a picture takes longer than keeping it.
-Knows takes and their videos. Knows nothing of when they start and stop.
+The environment does not wait: encoding a picture takes longer than recording it.
+Knows segments and their videos. Knows nothing of when they start and stop.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rollout_viewer._errors import ExportCancelled
-from rollout_viewer._recorder.video_files import (
-    frames_of,
-    open_video,
-    shown_rows,
-    write_json,
-    write_video,
-)
+from rollout_viewer._recorder.segment_frames import frames_of, shown_rows
+from rollout_viewer._recorder.video_files import open_video, write_json, write_video
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,50 +25,50 @@ if TYPE_CHECKING:
     from rollout_viewer._recorder.video_segment import VideoSegment
     from rollout_viewer._video import VideoWriter
 
-# Rows that are worth waking up for; an estimate of a few milliseconds of work.
+# Rows for which the thread wakes up; an estimate of a few milliseconds of work.
 _BATCH_ROWS = 16
 
 
 class BackgroundVideo:
-    """Writes the video of a take whose rows are still coming.
+    """Writes the video of a segment that is still recorded.
 
-    Its thread owns the writer; `tell` and `finish` are of the thread that records.
-    The file appears when it is complete.
+    Its thread owns the writer; the recording thread calls `notify`, `finish` and
+    `cancel`. The file appears when it is complete.
 
     Args:
         cache: The recording.
-        take: What is recorded, from its first row.
-        folder: Where the video goes.
-        where: The class that a person made, for messages.
+        segment: From its first row; its `stop` is not known yet.
+        folder: Of the video.
+        where: The class that the user made, for messages.
     """
 
     def __init__(
-        self, cache: FrameCache, take: VideoSegment, folder: Path, where: str
+        self, cache: FrameCache, segment: VideoSegment, folder: Path, where: str
     ) -> None:
         self._cache = cache
-        self._take = take
+        self._segment = segment
         self._folder = folder
         self._where = where
         self._video: VideoWriter | None = None
         self._rows: list[npt.NDArray[np.int64]] = []
         self._error: BaseException | None = None
-        self._stop = self._done = take.start
-        self._is_last = self._is_given_up = False
-        self._news = threading.Condition()
+        self._stop = self._written = segment.start
+        self._is_complete = self._is_cancelled = False
+        self._changed = threading.Condition()
         self._thread = threading.Thread(
-            target=self._run, name=f"video {take.name}", daemon=True
+            target=self._run, name=f"video {segment.name}", daemon=True
         )
         self._thread.start()
 
-    def tell(self, stop: int) -> None:
-        """Note that the rows before `stop` are there."""
+    def notify(self, stop: int) -> None:
+        """Note that the rows before `stop` are recorded."""
         self._stop = stop
-        if stop - self._done >= _BATCH_ROWS:
-            with self._news:
-                self._news.notify()
+        if stop - self._written >= _BATCH_ROWS:
+            with self._changed:
+                self._changed.notify()
 
-    def finish(self, take: VideoSegment) -> Path:
-        """Write what is left of the take, which has its `stop` now.
+    def finish(self, segment: VideoSegment) -> Path:
+        """Write the rest of the segment, which has its `stop` now.
 
         Returns:
             The video.
@@ -81,58 +77,65 @@ class BackgroundVideo:
             ExportError: It could not be written; nothing of it is left.
         """
         if threading.current_thread() is self._thread:
-            # The garbage collector ran here, and found a recorder that nobody closed.
-            self._is_given_up = True
-            return write_video(self._cache, take, self._folder, where=self._where)
-        assert take.stop is not None
-        self._end(take.stop)
+            # The garbage collector ran in this thread and finalized a recorder that
+            # was not closed: the thread cannot wait for itself.
+            self._is_cancelled = True
+            return write_video(self._cache, segment, self._folder, where=self._where)
+        assert segment.stop is not None
+        self._end(segment.stop)
         if self._error is not None:
             raise self._error
         assert self._video is not None
         self._video.close()
         rows = np.concatenate(self._rows)
-        write_json(self._cache, take, rows, self._video.path, self._where)
+        write_json(self._cache, segment, rows, self._video.path, self._where)
         return self._video.path
 
-    def give_up(self) -> None:
+    def cancel(self) -> None:
         """Stop, and leave nothing of the video."""
-        self._is_given_up = True
+        self._is_cancelled = True
         if threading.current_thread() is not self._thread:
-            self._end(self._done)
+            self._end(self._written)
 
     def _end(self, stop: int) -> None:
-        with self._news:
-            self._stop, self._is_last = stop, True
-            self._news.notify()
+        with self._changed:
+            self._stop, self._is_complete = stop, True
+            self._changed.notify()
         self._thread.join()
 
     def _run(self) -> None:
         try:
-            while not self._is_last or self._done < self._stop:
-                with self._news:
-                    self._news.wait_for(self._is_woken)
+            while not self._is_complete or self._written < self._stop:
+                with self._changed:
+                    self._changed.wait_for(self._has_work)
                     stop = self._stop
                 self._write(stop)
-        except BaseException as error:  # told by finish()
+        except BaseException as error:  # raised by finish()
             self._error = error
             if self._video is not None:
                 self._video.discard()
 
-    def _is_woken(self) -> bool:
-        return self._is_last or self._stop - self._done >= _BATCH_ROWS
+    def _has_work(self) -> bool:
+        return self._is_complete or self._stop - self._written >= _BATCH_ROWS
 
     def _write(self, stop: int) -> None:
-        rows = shown_rows(self._cache, self._done, stop)
-        for few in np.split(rows, range(_BATCH_ROWS, len(rows), _BATCH_ROWS)):
-            if not len(few):
-                continue
-            for frame in frames_of(self._cache, few, self._take.columns):
-                if self._is_given_up:
-                    raise ExportCancelled(f"{self._where}: given up.")
-                if self._video is None:
-                    self._video = open_video(
-                        self._cache, self._take, self._folder, frame, self._where
-                    )
-                self._video.write(frame)
+        rows = shown_rows(self._cache, self._written, stop)
+        for batch in np.split(rows, range(_BATCH_ROWS, len(rows), _BATCH_ROWS)):
+            if len(batch):
+                self._write_rows(batch)
         self._rows.append(rows)
-        self._done = stop
+        self._written = stop
+
+    def _write_rows(self, rows: npt.NDArray[np.int64]) -> None:
+        frames = frames_of(self._cache, rows, self._segment.columns)
+        if self._video is None:
+            first = next(frames)
+            frames = itertools.chain([first], frames)
+            self._video = open_video(
+                self._cache, self._segment, self._folder, first, self._where
+            )
+        self._video.write_all(frames, self._check_cancelled)
+
+    def _check_cancelled(self) -> None:
+        if self._is_cancelled:
+            raise ExportCancelled(f"{self._where}: cancelled.")

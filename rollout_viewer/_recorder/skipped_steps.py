@@ -1,6 +1,6 @@
-"""What is carried over of calls that gave no row: rewards, ends, transitions.
+"""Step data accumulated over calls that were not recorded as rows.
 
-Rewards add up, ends stay, transitions count, and of the actions the first stays.
+Rewards add up, ends stay, transitions are counted, and the first action is kept.
 Knows arrays. Knows nothing of rows or recordings.
 """
 
@@ -31,13 +31,13 @@ class SkippedSteps:
 
     @property
     def has_ended(self) -> Mask:
-        """Which envs ended since."""
+        """Which envs ended since their last row."""
         return self.terminated | self.truncated
 
     def add(
         self, envs: Mask, reward: Any, terminated: Any, truncated: Any, action: Any
     ) -> None:
-        """Take in what one call was to the envs that stepped."""
+        """Accumulate one call's data of the envs that stepped."""
         n = self._num_envs
         rewards = None if reward is None else as_column("reward", reward, n, "f8")
         is_terminated = as_column("terminated", _or_false(terminated, n), n, "?")
@@ -53,24 +53,24 @@ class SkippedSteps:
         self.count += envs
 
     def _add_action(self, envs: Mask, actions: npt.NDArray[Any] | None) -> None:
-        # Of several the first: it was chosen at the frame of the row before.
+        # The first of several was chosen at the frame of the row before.
         before = self.action
         self.action = actions
         if before is None or actions is None or before.shape != actions.shape:
             return
         actions[~envs] = before[~envs]
 
-    def put(
+    def replace(
         self, count: npt.NDArray[np.int64], reward: npt.NDArray[np.float64]
     ) -> None:
-        """Carry these transitions and the sum of their rewards, and nothing else."""
+        """Replace all by these transitions and the sum of their rewards."""
         self.clear(np.ones(self._num_envs, np.bool_))
         self.count[:] = count
         np.copyto(self.reward, reward, where=self.count > 0)
         self.action = None
 
     def clear(self, envs: Mask) -> None:
-        """Forget what is carried for `envs`: a row has it, or nobody will."""
+        """Reset the data of `envs`: it is recorded, or will not be."""
         self.count[envs] = 0
         self.reward[envs] = np.nan
         self.terminated[envs] = False
@@ -82,11 +82,11 @@ def _or_false(value: Any, num_envs: int) -> Any:
 
 
 def _as_actions(action: Any, num_envs: int) -> npt.NDArray[Any] | None:
-    """Return actions as a new array (B, ...), or None where they are no numbers."""
+    """Return actions as a new array (B, ...); None: they are not numbers."""
     if hasattr(action, "detach"):
         action = action.detach().cpu().numpy()
     try:
-        # A copy: loops reuse their action buffer.
+        # A copy: training loops reuse their action buffer.
         actions = np.array(action)
     except ValueError:
         return None

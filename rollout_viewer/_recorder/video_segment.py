@@ -1,4 +1,4 @@
-"""Which rows of a recording become a video, and how; the list of those not yet written.
+"""Which rows of a recording become a video, and how; the list of unwritten videos.
 
 Knows recordings. Knows nothing of environments and triggers.
 """
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rollout_viewer._cache.cache import FrameCache
 
 
-# Under this name a recording's file lists the takes whose videos are missing.
+# Key in a recording's file: the segments whose videos are not written.
 PENDING_KEY = "takes"
 
 
@@ -29,7 +29,7 @@ class VideoSegment:
         fps: Frames a second.
         columns: Of the grid of several envs; None: the square root, rounded up.
         overwrite: Whether the video replaces a file of its name.
-        about: What the JSON tells beside episodes, such as ``step_id``.
+        about: Further entries of the JSON, such as ``step_id``.
     """
 
     name: str
@@ -41,18 +41,21 @@ class VideoSegment:
     about: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `VideoSegment` takes, for a file."""
+        """Return the fields by name, as JSON holds them."""
         return asdict(self)
 
 
-def save_pending(cache: FrameCache, takes: Iterable[VideoSegment]) -> None:
-    """Keep in the recording's file which videos are missing."""
-    cache.set_meta(PENDING_KEY, [take.as_json() for take in takes])
+def save_pending(cache: FrameCache, segments: Iterable[VideoSegment]) -> None:
+    """Store in the recording's file which videos are not written."""
+    cache.set_meta(PENDING_KEY, [one.as_json() for one in segments])
 
 
 def pending_segments(cache: FrameCache) -> list[VideoSegment]:
-    """Return the takes whose videos are missing, as far as there are rows of them."""
-    listed = cache.get_meta(PENDING_KEY) or []
+    """Return the segments whose videos are not written, of those that have rows."""
+    stored = cache.get_meta(PENDING_KEY) or []
     known = set(VideoSegment.__dataclass_fields__)
-    takes = [VideoSegment(**{k: v for k, v in t.items() if k in known}) for t in listed]
-    return [take for take in takes if take.start < cache.num_rows]
+    segments = [
+        VideoSegment(**{name: value for name, value in one.items() if name in known})
+        for one in stored
+    ]
+    return [segment for segment in segments if segment.start < cache.num_rows]

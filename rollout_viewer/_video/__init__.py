@@ -1,15 +1,17 @@
-"""Video files: frames in, one by one, and out again.
+"""Video files, written and read frame by frame.
 
-- `writer`: `VideoWriter` streams into mp4 (H.264) and webm (VP9).
-- `gif`: `write_gif` makes a GIF in one pass over the frames, or two.
-- `reader`: `VideoFile` reads the frames of any video file.
-- `encoders`: which encoder, size and frame rate.
+- `encoders`: which encoder writes a video, and with which settings.
+- `writer`: `VideoWriter` streams frames into mp4 (H.264) and webm (VP9), in the pixel
+  format of its encoder (`converter`).
+- `gif`: `write_gif` writes a GIF, in one pass where 256 colours are enough
+  (`gif_colors`), else with a palette (`gif_palette`).
+- `reader`: `VideoFile` and `read_video` give the frames of any video file.
 
-Frame n of what is written is frame n of what was given: presentation times are frame
-numbers over the frame rate; no frame is dropped, merged or repeated.
+Frame n of a file is frame n of the input: presentation times are frame numbers over
+the frame rate, and no frame is dropped, merged or repeated.
 
-Knows encoders, colours and containers. Knows nothing of clips or environments. The only
-room that imports av.
+Knows encoders, colours and containers. Knows nothing of clips and environments. The
+only package that imports av.
 """
 
 from rollout_viewer._video.encoders import (

@@ -1,6 +1,6 @@
-"""Which encoder writes a video, how it is set, and what players take.
+"""Which encoder writes a video, its settings, and the limits of players.
 
-Pure choices: nothing here opens a file.
+Pure functions: nothing here opens a file.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ Quality = Literal["normal", "high", "lossless"]
 MAX_SIDE = 4096
 MAX_PIXELS = 4096 * 2304
 
-# From here on an encoder is set for little memory: a grid of 2400x1600 costs x264
-# 90 MB as it is, and 45 MB so (a few per cent larger files).
+# Above, encoders get settings for little memory: a grid of 2400x1600 takes x264 90 MB
+# with the usual ones and 45 MB with these, for files a few per cent larger.
 _LARGE_PIXELS = 2_000_000
 
 
@@ -38,20 +38,21 @@ class Encoder(NamedTuple):
     options: dict[str, str]
 
 
-# Without lag the encoder holds no 25 frames, which are 450 MB of a large grid. One
-# thread takes 32 MB for 600x400 pixels, two take 35; a grid of 2400x1600 takes VP9
-# 300 MB however it is set.
+# With lag the encoder would hold 25 frames, 450 MB of a large grid. One thread takes
+# 32 MB for 600x400 pixels, two take 35; for a grid of 2400x1600 VP9 takes 300 MB with
+# any settings.
 _VP9 = {"deadline": "realtime", "threads": "1", "lag-in-frames": "0"}
 
-# Rendered frames move by whole pixels and stand still where nothing happens. So
-# without half-pixel search (subme 0) x264's superfast takes two thirds of the time
-# for the same file, and looking five frames ahead for what will stay (mbtree), in
-# place of evening out noise (aq-mode), and small blocks make them a quarter smaller
-# at the same PSNR (50.0, 40.9 and 41.0 dB on CartPole, HalfCheetah and Pong). One
-# thread (another prepares the frames) makes them 15 % smaller still, which pays for
-# what takes a fifth of the time: arithmetic coding (cabac), a second reference, and
-# smoothing between blocks, which so fine a quantizer leaves nothing to do. Without
-# B-frames decoding order is showing order, so that no edit list is needed.
+# Rendered frames move by whole pixels, and most pixels do not change. So without
+# half-pixel search (subme 0) x264's superfast takes two thirds of the time for files
+# of the same size. Five frames of lookahead (mbtree) in place of adaptive quantization
+# (aq-mode), and small partitions, make the files a quarter smaller at the same PSNR
+# (50.0, 40.9 and 41.0 dB on CartPole, HalfCheetah and Pong). One thread (another one
+# prepares the frames) makes them 15 % smaller still, which makes up for three options
+# that are off because they take a fifth of the time: arithmetic coding (cabac), a
+# second reference, and the deblocking filter, which has nothing to do at so fine a
+# quantizer. Without B-frames decoding order is presentation order, so that no edit
+# list is needed.
 _RENDERED = {
     "preset": "superfast",
     "bf": "0",
@@ -75,7 +76,7 @@ _ENCODERS: dict[tuple[str, str], Encoder] = {
     ),
 }
 
-# No frame waits for others (tune), one reference, no half-pixel planes of it (subme
+# No frame waits for others (tune); one reference, without its half-pixel planes (subme
 # 0), which are four more pictures each.
 _FOR_LARGE = {
     "libx264": {
@@ -98,12 +99,12 @@ def choose_encoder(
     Args:
         path: Of the file.
         quality: One of `Quality`.
-        options: As ffmpeg names them; ``codec`` and ``pixel_format`` beside them.
+        options: As ffmpeg names them, and ``codec`` and ``pixel_format``.
         size: (width, height) of the frames.
-        where: The function that a person called, for messages.
+        where: The called function, for messages.
 
     Raises:
-        ValueError: Suffix or quality is none of those known.
+        ValueError: Suffix or quality is not known.
     """
     suffix = Path(path).suffix.lower()
     suffixes = sorted({known for known, _ in _ENCODERS})
@@ -132,7 +133,7 @@ def choose_encoder(
 
 
 def reduction(width: int, height: int) -> int:
-    """Return the least integer by which a picture has to shrink to be played.
+    """Return the least integer by which to divide a picture's sides for players.
 
     Example:
         >>> reduction(2400, 1600), reduction(4097, 100), reduction(9600, 6400)
@@ -145,7 +146,7 @@ def reduction(width: int, height: int) -> int:
 
 
 def frame_rate(fps: float, where: str = "fps") -> Fraction:
-    """Return frames a second as the fraction that a container can hold.
+    """Return frames a second as a fraction that containers can hold.
 
     Raises:
         ValueError: `fps` is not a positive number.
@@ -158,24 +159,24 @@ def frame_rate(fps: float, where: str = "fps") -> Fraction:
         number = float(fps)
     except (TypeError, ValueError):
         number = math.nan
-    # Above, clocks of players have no tick for a frame.
+    # Above, a frame is shorter than a tick of players' clocks.
     if not 1e-3 <= number <= 10_000:
         raise ValueError(
             f"{where}: expected fps between 0.001 and 10000, got {fps!r}. "
-            "Choose the frames to show in a second, such as 30."
+            "Choose frames a second, such as 30."
         )
     return Fraction(number).limit_denominator(1001)
 
 
 @contextlib.contextmanager
 def as_export_errors(where: str) -> Iterator[None]:
-    """Say what ffmpeg failed at in the words of this package."""
+    """Raise errors of ffmpeg as `ExportError`; a missing file's stays."""
     try:
         yield
     except FileNotFoundError:
         raise
     except av.FFmpegError as error:
         raise ExportError(
-            f"{where}: expected ffmpeg to take the video, got {error}. "
+            f"{where}: expected ffmpeg to process the video, got {error}. "
             "Check the space on the disk and the encoder's options."
         ) from error

@@ -1,7 +1,7 @@
-"""Reading video files: frames in order, as uint8 RGB.
+"""The frames of video files, in order, as uint8 RGB.
 
-Colours are converted by the file's own tags; where it has none, as players do it:
-BT.709 from 720 lines on, else BT.601, limited range.
+Colours are converted as the file's tags say; without tags, as players do: BT.709 from
+720 lines on, else BT.601, limited range.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Frame = npt.NDArray[np.uint8]
 
 
-# Times are whole milliseconds in some files, which is a per cent of a short one.
+# Some files round times to milliseconds, which is up to a per cent of a short one.
 _SAME_RATE = 0.02
 
 
@@ -35,13 +35,13 @@ class VideoFile:
 
     Args:
         path: Of any container and codec that ffmpeg reads.
-        where: The function that a person called, for messages.
+        where: The called function, for messages.
 
     Attributes:
-        num_frames: As the file says it, which may be wrong; 0 where it does not.
+        num_frames: As stored in the file, which may be wrong; 0: not stored.
 
     Raises:
-        FileNotFoundError: There is none.
+        FileNotFoundError: There is no such file.
         ExportError: It is no video.
     """
 
@@ -63,33 +63,33 @@ class VideoFile:
         stream = self._container.streams.video[0]
         stream.thread_type = "AUTO"
         self.num_frames: int = stream.frames
-        self._told_fps = float(stream.average_rate or stream.guessed_rate or 0)
-        # When the first and the last frame so far are shown, and how many there were.
-        self._shown = (0.0, 0.0)
+        self._stored_fps = float(stream.average_rate or stream.guessed_rate or 0)
+        # Times of the first and the last frame so far, in seconds, and their count.
+        self._times = (0.0, 0.0)
         self._count = 0
 
     @property
     def fps(self) -> float | None:
-        """Frames a second on average; None where nothing tells it.
+        """Frames a second on average; None where they are unknown.
 
-        As the file says it, unless the frames' own times, as far as they were read,
-        say another (of a GIF, ffmpeg guesses).
+        The stored rate, unless the times of the frames read so far contradict it (for
+        a GIF, ffmpeg guesses).
         """
-        first, last = self._shown
+        first, last = self._times
         if last <= first:
-            return self._told_fps or None
+            return self._stored_fps or None
         seen = (self._count - 1) / (last - first)
         is_right = (
-            abs(seen / self._told_fps - 1) < _SAME_RATE if self._told_fps else False
+            abs(seen / self._stored_fps - 1) < _SAME_RATE if self._stored_fps else False
         )
-        return self._told_fps if is_right else round(seen, 3)
+        return self._stored_fps if is_right else round(seen, 3)
 
     def __iter__(self) -> Iterator[Frame]:
         with as_export_errors(self._where):
             for picture in self._container.decode(video=0):
                 if picture.time is not None:
-                    first = self._shown[0] if self._count else picture.time
-                    self._shown = first, picture.time
+                    first = self._times[0] if self._count else picture.time
+                    self._times = first, picture.time
                 self._count += 1
                 yield _rgb(self._reformatter, picture)
 
@@ -111,15 +111,15 @@ class VideoFile:
     def _no_video(self, found: str) -> ExportError:
         return ExportError(
             f"{self._where}: expected a video, got {str(self._path)!r} ({found}). "
-            "Choose a file that a player plays."
+            "Choose a file that a video player plays."
         )
 
 
 def read_video(path: str | os.PathLike[str]) -> Iterator[Frame]:
-    """Give the frames of a video file in order, each a new uint8 (H, W, 3) array.
+    """Yield the frames of a video file in order, each a new uint8 (H, W, 3) array.
 
     Raises:
-        FileNotFoundError: The file is not there.
+        FileNotFoundError: There is no such file.
         ExportError: It is no video.
     """
     with VideoFile(path) as video:

@@ -1,20 +1,21 @@
-"""Writing mp4 and webm: RGB frames in, a whole file or none out.
+"""mp4 and webm files from RGB frames: complete, or not there.
 
-Frames are converted to the encoder's colours here, with one converter for the whole
-stream, large ones in bands, so that little more than the encoder's own memory is
-taken. A thread encodes some frames while the caller makes and converts the next.
+Frames are converted to the encoder's colours one by one (`converter`), so that little
+memory is needed beside the encoder's own. A thread encodes a batch of frames while the
+caller makes and converts the next.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange
 
 from rollout_viewer._errors import (
     ExportCancelled,
@@ -23,6 +24,7 @@ from rollout_viewer._errors import (
     RolloutViewerWarning,
 )
 from rollout_viewer._files import new_file
+from rollout_viewer._video.converter import FrameConverter
 from rollout_viewer._video.encoders import (
     MAX_PIXELS,
     MAX_SIDE,
@@ -34,7 +36,7 @@ from rollout_viewer._video.encoders import (
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from fractions import Fraction
     from pathlib import Path
     from types import TracebackType
@@ -48,38 +50,31 @@ if TYPE_CHECKING:
 # ITU-T H.273: 1 is BT.709 for primaries, transfer and matrix alike.
 _BT709 = 1
 
-# The mean of the pixels that share a colour: 1.4 dB better on Pong than swscale's
-# usual bicubic, a third faster, and no line looks beyond its pair.
-_AVERAGE = Interpolation.AREA | Interpolation.FULL_CHR_H_INP
-
 # Frames from one key frame to the next: a player decodes as many at most, a quarter
 # of a second, to show any. At 60, files of still scenes are 15 % larger.
 _KEY_INTERVAL = 250
 
-# They copy a picture before `encode` returns, so that it may be filled anew.
+# They copy a picture before `encode` returns, so that its memory may be reused.
 _COPYING_CODECS = ("libx264", "libvpx-vp9")
 
-# Next to them, the rest of the work is nothing, and their memory is much as it is.
+# They take far longer than converting, so that a second thread would not pay, and much
+# memory already.
 _SLOW_CODECS = ("libvpx-vp9",)
 
-# Handed to the encoder's thread at once: a large picture, or some small ones, since a
-# change of threads takes as long as encoding a small one.
+# Of one batch for the encoder's thread: a large picture, or several small ones, since
+# a change of threads takes as long as encoding a small one.
 _BATCH_BYTES = 1_000_000
-
-# Converted at once. libav keeps a few of its pictures for later ones: of whole
-# grids they are 20 MB.
-_BAND_BYTES = 2_000_000
 
 
 class VideoWriter:
     """A video file that grows frame by frame and appears when it is complete.
 
     Invariant: `path` names a file only after `close()`; an exception inside the
-    `with` block, or `discard()`, leaves nothing on disk. One thread at a time. What
-    the encoder or the disk failed at is raised by a later `write`, or by `close`.
+    `with` block, or `discard()`, leaves nothing on disk. One thread at a time. Errors
+    of the encoder and of the disk are raised by a later `write`, or by `close`.
 
     Args:
-        path: Ends in ``.mp4`` or ``.webm``. A name that is taken gets ``-1``, ...
+        path: Ends in ``.mp4`` or ``.webm``. If it exists, ``-1``, ... is added.
         width: Of the frames, in pixels. Odd sizes are padded to even ones by
             repeating the edge, since 4:2:0 colour has no half pixels.
         height: Of the frames, in pixels.
@@ -91,10 +86,10 @@ class VideoWriter:
             ``codec`` and ``pixel_format`` in place of the quality's.
         metadata: Tags of the container, such as ``title`` and ``comment``.
         overwrite: Replace a file of that name.
-        where: The function that a person called, for messages.
+        where: The called function, for messages.
 
     Raises:
-        ValueError: Suffix, size, fps or quality cannot be written.
+        ValueError: Suffix, size, fps, quality or codec is not supported.
         ExportError: The folder or the file cannot be written.
 
     Example:
@@ -125,32 +120,29 @@ class VideoWriter:
         if width < 1 or height < 1:
             raise ValueError(
                 f"{where}: expected frames of at least 1x1 pixel, got "
-                f"{width!r}x{height!r}. Choose a size that shows something."
+                f"{width!r}x{height!r}. Choose a larger size."
             )
         rate = frame_rate(fps, where)
         self.num_frames = 0
         self.width, self.height = width, height
         self.reduction = 1 if quality == "lossless" else reduction(width, height)
         self._where = where
-        self._format = encoder.pixel_format
         self._tick = 1 / rate
-        # One for the whole stream: a reformatter owns its conversion tables, and
-        # making them anew costs more than converting the frame.
-        self._reformatter = VideoReformatter()
-        self._size = self._plan_size()
-        is_copied = encoder.codec in _COPYING_CODECS
-        self._is_aside = encoder.codec not in _SLOW_CODECS
-        self._bands = self._plan_bands() if is_copied else [(0, self._size[1])]
-        lines = self._bands[0][1] * self.reduction
-        # Reused: a new page costs as much as converting what is on it.
-        self._padded = np.empty((lines, self._size[0] * self.reduction, 3), np.uint8)
+        self._converter = FrameConverter(
+            width,
+            height,
+            encoder.pixel_format,
+            reduction=self.reduction,
+            is_copied=encoder.codec in _COPYING_CODECS,
+        )
+        self._has_thread = encoder.codec not in _SLOW_CODECS
         self._container: Any = None
         self._thread: ThreadPoolExecutor | None = None
         self._encoded: Future[None] | None = None
         self._batch: list[av.VideoFrame] = []
-        is_one = len(self._bands) > 1 or not self._is_aside
-        picture_bytes = 2 * self._size[0] * self._size[1]
-        self._batch_size = 1 if is_one else max(1, _BATCH_BYTES // picture_bytes)
+        is_single = len(self._converter.bands) > 1 or not self._has_thread
+        picture_bytes = 2 * math.prod(self._converter.size)
+        self._batch_size = 1 if is_single else max(1, _BATCH_BYTES // picture_bytes)
         self._block = new_file(path, where=where, overwrite=overwrite)
         self._file = self._block.__enter__()
         try:
@@ -168,7 +160,7 @@ class VideoWriter:
             raise
         if self.reduction > 1:
             warnings.warn(
-                f"{where}: {width}x{height} pixels are more than players take "
+                f"{where}: {width}x{height} pixels are more than players show "
                 f"({MAX_SIDE} wide, {MAX_PIXELS} in all); the video is "
                 f"{self.reduction} times smaller each way. Choose fewer envs or "
                 "layout='tiles' for the full size.",
@@ -178,7 +170,7 @@ class VideoWriter:
 
     @property
     def path(self) -> Path:
-        """Where the file is, or will be; final after `close()`."""
+        """Path of the file; final after `close()`."""
         return self._file.path
 
     def write(self, frame: Frame) -> None:
@@ -189,8 +181,8 @@ class VideoWriter:
                 returns.
 
         Raises:
-            FrameError: The shape or the dtype is another one.
-            ExportError: The encoder or the disk failed.
+            FrameError: The shape or the dtype is wrong.
+            ExportError: The encoder or the disk failed, or the video is closed.
         """
         expected = (self.height, self.width, 3)
         if frame.shape != expected or frame.dtype != np.uint8:
@@ -204,19 +196,38 @@ class VideoWriter:
                 f"{str(self.path)!r}. Write all frames before closing."
             )
         with as_export_errors(self._where):
-            picture = self._convert(frame)
+            picture = self._converter.convert(frame)
             picture.pts = self.num_frames
             picture.time_base = self._tick
             self._batch.append(picture)
             if len(self._batch) == self._batch_size:
-                self._encode_aside()
+                self._encode_batch()
         self.num_frames += 1
 
-    def close(self) -> None:
-        """Finish the file and give it its name. Closing twice is safe.
+    def write_all(
+        self, frames: Iterable[Frame], on_frame: Callable[[], object] | None = None
+    ) -> None:
+        """Append frames, reading each when the one before is written.
+
+        Args:
+            frames: As for `write`; they may share memory.
+            on_frame: Called after each.
 
         Raises:
-            ExportError: There was no frame, or the disk failed; nothing is left.
+            FrameError: The shape or the dtype of a frame is wrong.
+            ExportError: The encoder or the disk failed.
+        """
+        for frame in frames:
+            self.write(frame)
+            if on_frame is not None:
+                on_frame()
+
+    def close(self) -> None:
+        """Finish the file and rename it to `path`. Closing twice is safe.
+
+        Raises:
+            ExportError: There was no frame, or the encoder or the disk failed;
+                nothing is left.
         """
         if self._container is None:
             return
@@ -256,19 +267,19 @@ class VideoWriter:
         elif self._container is not None:
             self._abandon(error)
 
-    # -- encoding, beside the caller
+    # -- encoding, in a thread
 
-    def _encode_aside(self) -> None:
+    def _encode_batch(self) -> None:
         batch, self._batch = self._batch, []
         self._await_encoder()
-        if not self._is_aside:
+        if not self._has_thread:
             self._encode(batch)
             return
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "rollout_viewer encoder")
         try:
             self._encoded = self._thread.submit(self._encode, batch)
-        except RuntimeError:  # Python is about to end: no thread takes anything now
+        except RuntimeError:  # Python ends: threads accept no work any more
             self._encode(batch)
 
     def _encode(self, pictures: Sequence[av.VideoFrame | None]) -> None:
@@ -287,13 +298,13 @@ class VideoWriter:
             self._thread.shutdown()
             self._thread = None
 
-    # -- opening and leaving
+    # -- opening and closing
 
     def _open(
         self, encoder: Encoder, rate: Fraction, metadata: Mapping[str, str]
     ) -> None:
         suffix = self._file.path.suffix.lower()
-        # The index in front, so that a browser plays before it has the whole.
+        # The index in front, so that browsers play before they have the whole file.
         options = {"movflags": "+faststart"} if suffix == ".mp4" else {}
         self._container = av.open(
             str(self._file.part), "w", format=suffix[1:], options=options
@@ -304,103 +315,22 @@ class VideoWriter:
             rate=rate,
             options={"g": str(_KEY_INTERVAL), **encoder.options},
         )
-        stream.width, stream.height = self._size
-        stream.pix_fmt = self._format
+        stream.width, stream.height = self._converter.size
+        stream.pix_fmt = encoder.pixel_format
         context = stream.codec_context
         context.time_base = self._tick
-        if self._is_yuv:
+        if self._converter.is_yuv:
             context.colorspace = context.color_primaries = _BT709
             context.color_trc = _BT709
             context.color_range = ColorRange.MPEG
         self._stream = stream
-        if len(self._bands) > 1:
-            # Filled in turn: the encoder has copied one when the next but one is made.
-            self._pictures = [
-                av.VideoFrame(*self._size, self._format) for _ in range(2)
-            ]
 
     def _abandon(self, error: BaseException) -> None:
-        """Close what is open and let the file's block see the error."""
+        """Close the container, and leave the `new_file` block with the error."""
         container, self._container = self._container, None
         self._end_thread()
         if container is not None:
-            # First the container: on Windows an open file cannot be removed.
+            # The container first: on Windows an open file cannot be removed.
             with contextlib.suppress(Exception):
                 container.close()
         self._block.__exit__(type(error), error, error.__traceback__)
-
-    @property
-    def _is_yuv(self) -> bool:
-        return self._format.startswith("yuv")
-
-    def _plan_size(self) -> tuple[int, int]:
-        """Return (width, height) of the video."""
-        step = 2 if self._format == "yuv420p" else 1
-        k = self.reduction
-        if k > 1:
-            return self.width // k // step * step, self.height // k // step * step
-        return self.width + (-self.width % step), self.height + (-self.height % step)
-
-    def _plan_bands(self) -> list[tuple[int, int]]:
-        """Return (first, last + 1) of the lines that are converted at once."""
-        width, height = self._size
-        line_bytes = 3 * width * self.reduction**2
-        # Even, since two lines share their colour.
-        lines = max(2, _BAND_BYTES // line_bytes // 2 * 2)
-        if not self._is_yuv or height * line_bytes <= 2 * _BAND_BYTES:
-            lines = height
-        return [(top, min(top + lines, height)) for top in range(0, height, lines)]
-
-    def _convert(self, frame: Frame) -> av.VideoFrame:
-        if not self._is_yuv:
-            # The encoder reads these pixels later than this call: copy them.
-            whole = np.ascontiguousarray(frame)
-            picture = av.VideoFrame.from_ndarray(whole, format="rgb24")
-            return self._reformatter.reformat(picture, format=self._format)
-        bands = self._bands
-        if len(bands) == 1:
-            return self._as_yuv(frame, *bands[0])
-        picture = self._pictures[self.num_frames % 2]
-        for top, stop in bands:
-            _paste(self._as_yuv(frame, top, stop), picture, top)
-        return picture
-
-    def _as_yuv(self, frame: Frame, top: int, stop: int) -> av.VideoFrame:
-        """Return lines ``top..stop`` of the video's picture."""
-        band = self._fit(frame, top, stop)
-        return self._reformatter.reformat(
-            av.VideoFrame.from_numpy_buffer(band, format="rgb24"),
-            width=self._size[0],
-            height=stop - top,
-            format=self._format,
-            dst_colorspace=Colorspace.ITU709,
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-            interpolation=_AVERAGE,
-        )
-
-    def _fit(self, frame: Frame, top: int, stop: int) -> Frame:
-        """Return the pixels that become lines ``top..stop``, padded by the edge."""
-        k = self.reduction
-        width = self._size[0] * k
-        part = frame[top * k : stop * k, :width]
-        height = (stop - top) * k
-        if part.shape[:2] == (height, width):
-            return np.ascontiguousarray(part)
-        padded = self._padded[:height]
-        lines = part.shape[0]
-        padded[:lines, : self.width] = part
-        padded[:lines, self.width :] = part[:, -1:]
-        padded[lines:] = padded[lines - 1]
-        return padded
-
-
-def _paste(band: av.VideoFrame, picture: av.VideoFrame, top: int) -> None:
-    """Copy a band of a planar picture to line `top` of the whole."""
-    planes: Any = zip(band.planes, picture.planes, strict=True)
-    for source, target in planes:
-        first = top * target.height // picture.height
-        lines = np.frombuffer(target, np.uint8).reshape(-1, target.line_size)
-        pixels = np.frombuffer(source, np.uint8).reshape(-1, source.line_size)
-        width = source.width
-        lines[first : first + source.height, :width] = pixels[: source.height, :width]

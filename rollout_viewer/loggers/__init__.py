@@ -1,8 +1,8 @@
-"""Loggers: where dumped clips, scalars and texts go.
+"""Loggers: they write dumped clips, scalars and texts.
 
-Method names, arguments and file layouts are TorchRL's, so that each of these stands
-where one of its loggers does, and the other way round. `log_video` takes a video
-tensor or a `Clip`, which is read as it is written and never whole in memory.
+Method names, arguments and file layouts are TorchRL's, so that each of these replaces
+TorchRL's of its name, and the other way round. `log_video` accepts a video tensor or a
+`Clip`, which is read as it is written and never whole in memory.
 
 - `CSVLogger`: files in a folder.
 - `TensorboardLogger`: TensorBoard's events; needs the extra ``tensorboard``.
@@ -49,26 +49,26 @@ _HOMES = {
 
 @runtime_checkable
 class Logger(Protocol):
-    """What recorders, viewers and `Clip.dump` ask of a logger.
+    """The methods that recorders, viewers and `Clip.dump` call of a logger.
 
-    One that also has ``takes_clips = True`` is given clips in place of tensors, and
-    the keywords ``fps``, ``format``, ``on_progress`` and ``cancel``, which it may
-    ignore by ``**kwargs``. With ``log_table(name, columns, step)`` it is given tables
-    as well. `rollout_viewer.testing.LoggerTests` tests one.
+    With ``takes_clips = True`` a logger receives clips in place of tensors, and the
+    keywords ``fps``, ``format``, ``on_progress`` and ``cancel``, which it may ignore by
+    ``**kwargs``. With ``log_table(name, columns, step)`` it receives tables as well.
+    `rollout_viewer.testing.LoggerTests` tests a logger.
     """
 
     def log_video(
         self, name: str, video: Any | Clip, step: int | None = None, **kwargs: Any
     ) -> Any:
-        """Keep a video: a uint8 tensor (N, T, C, H, W), or a clip."""
+        """Log a video: a uint8 tensor (N, T, C, H, W), or a clip."""
         ...
 
     def log_scalar(self, name: str, value: float, step: int | None = None) -> None:
-        """Keep a number."""
+        """Log a number."""
         ...
 
     def log_hparams(self, cfg: Mapping[str, Any]) -> None:
-        """Keep a configuration."""
+        """Log a configuration."""
         ...
 
 

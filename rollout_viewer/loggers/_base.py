@@ -1,7 +1,7 @@
-"""What every logger here is: one that works in the process that made it.
+"""The base of all loggers that work in the process that made them.
 
-Its life from start to shutdown and its checkpoint, in TorchRL's words (the service
-backend "direct"). Knows nothing of where things go.
+Lifetime, from start to shutdown, and checkpoints, as in TorchRL (its service backend
+"direct"). Knows nothing of files and stores.
 """
 
 from __future__ import annotations
@@ -15,20 +15,19 @@ from rollout_viewer.loggers._values import as_numbers
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
 
 class DirectLogger:
-    """Base of the loggers here; a subclass says where things go.
+    """Base of the loggers here.
 
-    It sets `experiment`, writes `log_scalar` and `log_video`, and may override
+    A subclass sets `experiment`, defines `log_scalar` and `log_video`, and may override
     `_flush`, `_close`, `_local_state` and `_load_local_state`.
 
     Attributes:
         exp_name: Name of the experiment.
         log_dir: Folder or address of the logs.
-        experiment: What writes, of the library that this logger is for.
+        experiment: The writer or run, an object of the logger's library.
     """
 
     takes_clips = True
@@ -46,7 +45,7 @@ class DirectLogger:
     def log_metrics(
         self, metrics: Any, step: int | None = None, *, keys_sep: str = "/"
     ) -> dict[str, Any]:
-        """Log numbers by name, and return them as Python's.
+        """Log numbers by name, and return them as Python numbers.
 
         Args:
             metrics: A dict or a TensorDict; nested keys of the latter are joined by
@@ -86,23 +85,23 @@ class DirectLogger:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it was not shut down."""
+        """Whether it is not shut down."""
         return not self._is_shut_down
 
     def flush(self, timeout: float | None = None) -> None:
-        """Write what is not yet written; `timeout` is TorchRL's and not needed."""
+        """Write what is buffered; `timeout`, as TorchRL has it, is ignored."""
         del timeout
         self._flush()
 
     def shutdown(self, timeout: float | None = None) -> None:
-        """Write what is not yet written, and end. Twice is safe."""
+        """Write what is buffered, and close. Twice is safe."""
         del timeout
         if not self._is_shut_down:
             self._is_shut_down = True
             self._close()
 
     def close(self, timeout: float | None = None) -> None:
-        """End, as `shutdown`."""
+        """Close, as `shutdown`."""
         self.shutdown(timeout)
 
     def __enter__(self) -> Self:
@@ -129,28 +128,29 @@ class DirectLogger:
         return {**state, "local": local} if local else state
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on counting where a checkpoint stopped; names are not changed."""
+        """Restore the counters of a checkpoint; names are not changed."""
         self._load_local_state(state_dict.get("local", {}))
 
-    # -- what a subclass says
+    # -- to override
 
     def _flush(self) -> None:
-        """Write what is not yet written."""
+        """Write what is buffered."""
 
     def _close(self) -> None:
-        """End; called once."""
+        """Close; called once."""
 
     def _local_state(self) -> dict[str, Any]:
         return {}
 
     def _load_local_state(self, local: Mapping[str, Any]) -> None:
-        """Take the counters of a checkpoint."""
+        """Restore counters."""
 
 
 def close_at_exit(owner: object, close: Callable[..., object], *args: Any) -> Any:
-    """Have ``close(*args)`` called once, when `owner` or the process ends.
+    """Return a finalizer: it calls ``close(*args)`` once, at `owner`'s end at latest.
 
-    Not in a forked child: what is open there is the parent's.
+    That is when `owner` is collected or the process ends. Not in a forked child, where
+    open files and runs are the parent's.
     """
     return weakref.finalize(owner, _in_process, os.getpid(), close, args)
 

@@ -1,6 +1,6 @@
 """The files of one experiment of the CSVLogger, in TorchRL's layout.
 
-Knows folders, names and counters. Knows nothing of loggers' lives.
+Knows folders, names and counters. Knows nothing of a logger's lifetime.
 """
 
 from __future__ import annotations
@@ -13,23 +13,28 @@ from typing import TYPE_CHECKING, Any, cast
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import requires
 from rollout_viewer._files import free_path
-from rollout_viewer.loggers._tables import write_table
-from rollout_viewer.loggers._values import as_number, as_step
-from rollout_viewer.loggers._video_files import VIDEO_FORMATS, check_format, write_video
+from rollout_viewer.loggers._log_files import (
+    VIDEO_FORMATS,
+    check_format,
+    fps_of,
+    write_table,
+    write_video,
+)
+from rollout_viewer.loggers._values import as_number, as_step, numbered_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import TextIO
 
-# "pt" is TorchRL's default, so it is met by those who never chose it.
+# "pt" is TorchRL's default, so many users did not choose it.
 _WITHOUT_TORCH = 'Or choose video_format="mp4", which needs no torch.'
 
 
 class CSVExperiment:
     """The files of one experiment; `CSVLogger.experiment`, as in TorchRL.
 
-    Invariant: a file that stood there before is not changed, except that scalars
-    are appended to theirs, unless `overwrite`.
+    Invariant: existing files are not changed unless `overwrite`; scalars are appended
+    to theirs.
     """
 
     def __init__(
@@ -48,7 +53,7 @@ class CSVExperiment:
         self.video_format = video_format
         self.video_fps = video_fps
         self.overwrite = overwrite
-        # Scalars come often: their files stay open. Texts are appended to.
+        # Scalars are frequent: their files stay open. Texts are appended to.
         self.files: dict[str, TextIO] = {}
         self._texts: dict[Path, Path] = {}
         for folder in ("scalars", "videos", "texts"):
@@ -57,7 +62,7 @@ class CSVExperiment:
     def add_scalar(
         self, name: str, value: float, global_step: int | None = None
     ) -> None:
-        """Append ``step,value`` to ``scalars/<name>.csv``; it is on disk at once."""
+        """Append ``step,value`` to ``scalars/<name>.csv``, and flush."""
         value = as_number(value, name)
         if global_step is None:
             global_step = len(self.scalars[name])
@@ -68,14 +73,13 @@ class CSVExperiment:
         self.scalars[name].append((step, value))
 
     def add_text(self, tag: str, text: str, global_step: int | None = None) -> None:
-        """Write ``texts/<tag><step>.txt``; the same step again is appended."""
-        step = _step(self.text_counter, tag, global_step)
-        wanted = self._path("texts", f"{tag}{step}.txt")
-        path = self._texts.get(wanted)
-        with _opened(path or wanted, "a" if path else "w", self.overwrite) as file:
-            file.writelines(text)  # as TorchRL's, which takes a list of lines, too
-            self._texts[wanted] = Path(file.name)
-        _count(self.text_counter, tag, global_step)
+        """Write ``texts/<tag><step>.txt``; append if this step was written before."""
+        with numbered_step(self.text_counter, tag, global_step) as step:
+            wanted = self._path("texts", f"{tag}{step}.txt")
+            path = self._texts.get(wanted)
+            with _opened(path or wanted, "a" if path else "w", self.overwrite) as file:
+                file.writelines(text)  # TorchRL's accepts a list of lines too
+                self._texts[wanted] = Path(file.name)
 
     def add_video(
         self,
@@ -91,20 +95,17 @@ class CSVExperiment:
         suffix = format or self.video_format
         if not isinstance(vid_tensor, Clip):
             check_format(suffix, VIDEO_FORMATS, "CSVLogger.log_video")
-            # A clip knows its rate; the logger's is for tensors, which do not.
-            fps = fps or self.video_fps
         if suffix == "pt":
             _check_torch()
-        step = _step(self.videos_counter, tag, global_step)
-        paths = write_video(
-            vid_tensor,
-            self._path("videos", f"{tag}_{step}.{suffix}"),
-            fps=fps,
-            where="CSVLogger.log_video",
-            overwrite=self.overwrite,
-            options=kwargs,
-        )
-        _count(self.videos_counter, tag, global_step)
+        with numbered_step(self.videos_counter, tag, global_step) as step:
+            paths = write_video(
+                vid_tensor,
+                self._path("videos", f"{tag}_{step}.{suffix}"),
+                fps=fps_of(vid_tensor, fps, self.video_fps),
+                where="CSVLogger.log_video",
+                overwrite=self.overwrite,
+                options=kwargs,
+            )
         return paths[0] if len(paths) == 1 else paths
 
     def add_table(
@@ -117,19 +118,17 @@ class CSVExperiment:
         **kwargs: Any,
     ) -> Path:
         """Write ``tables/<name>_<step>.csv`` and return its path."""
-        step = _step(self.tables_counter, name, global_step)
-        path = write_table(
-            columns,
-            self._path("tables", f"{name}_{step}.{format}"),
-            where="CSVLogger.log_table",
-            overwrite=self.overwrite,
-            options=kwargs,
-        )
-        _count(self.tables_counter, name, global_step)
-        return path
+        with numbered_step(self.tables_counter, name, global_step) as step:
+            return write_table(
+                columns,
+                self._path("tables", f"{name}_{step}.{format}"),
+                where="CSVLogger.log_table",
+                overwrite=self.overwrite,
+                options=kwargs,
+            )
 
     def flush(self) -> None:
-        """Write what is not yet on disk."""
+        """Write what is buffered."""
         for file in self.files.values():
             file.flush()
 
@@ -155,7 +154,7 @@ class CSVExperiment:
         return root / name
 
     def __getstate__(self) -> dict[str, Any]:
-        # Open files stay in their process; another one opens its own.
+        # Open files cannot be copied; another process opens its own.
         return {**self.__dict__, "files": {}}
 
     def __repr__(self) -> str:
@@ -176,13 +175,3 @@ def _opened(path: Path, mode: str, overwrite: bool) -> TextIO:
 def _check_torch() -> None:
     with requires("CSVLogger: .pt", "torch", advice=_WITHOUT_TORCH):
         import torch  # noqa: F401
-
-
-def _step(counter: dict[str, int], name: str, step: Any) -> Any:
-    return counter[name] if step is None else as_step(step)
-
-
-def _count(counter: dict[str, int], name: str, step: Any) -> None:
-    # After the file is there: what failed takes no number.
-    if step is None:
-        counter[name] += 1

@@ -7,21 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import ExportError
+from rollout_viewer.loggers._values import numbered_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-# -- what a viewer dumps --------------------------------------------------------------
-
-
 class FolderLogger:
     """Writes clips straight into a folder, as ``<tag>_<n>.<format>``.
 
-    What the dump button of a recorder's viewer writes to.
+    A video folder's viewer dumps through it.
 
     Args:
-        folder: Where to.
+        folder: Made at the first clip, if it is missing.
         overwrite: Replace files of an earlier run.
     """
 
@@ -31,12 +29,12 @@ class FolderLogger:
         self.log_dir = str(folder)
         self.exp_name = ""
         self._overwrite = overwrite
-        self._counts: dict[tuple[str, str], int] = {}
+        self._counts: dict[str, int] = {}
 
     def log_video(
         self, name: str, video: Clip, step: int | None = None, **kwargs: Any
     ) -> Path:
-        """Write a clip; ``format=`` says how, mp4 if nothing."""
+        """Write a clip in ``format=``, mp4 by default."""
         return self._write(name, video, step, kwargs.pop("format", "mp4"), kwargs)
 
     def log_table(
@@ -58,8 +56,6 @@ class FolderLogger:
                 f"FolderLogger: expected a Clip, got {type(clip).__name__}. Dump "
                 "tensors with rv.CSVLogger."
             )
-        if step is None:
-            step = self._counts.get((name, suffix), 0)
-            self._counts[name, suffix] = step + 1
-        path = Path(self.log_dir, f"{name}_{step}.{suffix}")
-        return clip.write(path, overwrite=self._overwrite, **kwargs)[0]
+        with numbered_step(self._counts, f"{name}.{suffix}", step) as number:
+            path = Path(self.log_dir, f"{name}_{number}.{suffix}")
+            return clip.write(path, overwrite=self._overwrite, **kwargs)[0]

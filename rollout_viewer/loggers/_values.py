@@ -1,6 +1,6 @@
-"""What loggers are given, as Python's own: numbers, steps and configurations.
+"""Numbers, steps and configurations of training loops as Python's own.
 
-Takes what training loops have: tensors, arrays, TensorDicts, OmegaConf, dataclasses.
+Converts tensors, arrays, TensorDicts, OmegaConf's configurations and dataclasses.
 """
 
 from __future__ import annotations
@@ -8,13 +8,16 @@ from __future__ import annotations
 import contextlib
 import operator
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 class Steps:
-    """The last step of each name, for those that are logged without one."""
+    """The last step of each name, to number values that are logged without a step."""
 
     def __init__(self) -> None:
         self.last: dict[str, int] = {}
@@ -23,19 +26,33 @@ class Steps:
         """Return `step` as a number; None: the one after the last, from 0."""
         return self.last.get(name, -1) + 1 if step is None else int(as_step(step))
 
-    def done(self, name: str, step: int) -> None:
-        """Say that this step was logged."""
-        self.last[name] = max(self.last.get(name, -1), step)
+    def advance(self, name: str, step: Any) -> int:
+        """Return the step as `of`, and note that it is logged."""
+        number = self.of(name, step)
+        self.last[name] = max(self.last.get(name, -1), number)
+        return number
 
-    def take(self, name: str, step: Any) -> int:
-        """Return the step as `of`, logged."""
-        taken = self.of(name, step)
-        self.done(name, taken)
-        return taken
+    @contextlib.contextmanager
+    def next(self, name: str, step: Any) -> Iterator[int]:
+        """Yield the step as `of`, and note that it is logged if the block succeeds."""
+        number = self.of(name, step)
+        yield number
+        self.advance(name, number)
+
+
+@contextlib.contextmanager
+def numbered_step(counts: dict[str, int], name: str, step: Any) -> Iterator[Any]:
+    """Yield `step`; None: how often this was None before, as TorchRL counts.
+
+    Only a block that succeeds is counted.
+    """
+    yield counts.get(name, 0) if step is None else as_step(step)
+    if step is None:
+        counts[name] = counts.get(name, 0) + 1
 
 
 def as_step(step: Any) -> Any:
-    """Return a step of torch's or NumPy's as Python's; others as they are."""
+    """Return a step of torch's or NumPy's as an int; other objects unchanged."""
     with contextlib.suppress(TypeError):
         return operator.index(step)
     is_whole = isinstance(step, float) and step.is_integer()
@@ -43,10 +60,10 @@ def as_step(step: Any) -> Any:
 
 
 def as_number(value: Any, name: str) -> float:
-    """Return a number, or a tensor or array of one, as Python's.
+    """Return a number, or a tensor or array of one, as a float.
 
     Raises:
-        TypeError, ValueError: It is none, as `float` says it.
+        TypeError, ValueError: It is not one number; the type is that of `float`.
     """
     try:
         return float(value)
@@ -60,7 +77,7 @@ def as_number(value: Any, name: str) -> float:
 
 
 def as_numbers(metrics: Any, keys_sep: str = "/") -> dict[str, Any]:
-    """Return the numbers of a dict or a TensorDict as Python's, flat.
+    """Return the numbers of a dict or a TensorDict as Python's, in a flat dict.
 
     Raises:
         TypeError: It is neither.
@@ -85,7 +102,7 @@ def as_python(value: Any) -> Any:
 
 
 def as_config(cfg: Any) -> dict[str, Any]:
-    """Return a configuration as a dict: a mapping, OmegaConf's, a namespace's.
+    """Return a mapping, a configuration of OmegaConf or a namespace as a dict.
 
     Raises:
         TypeError: It is none of these.

@@ -1,6 +1,6 @@
-"""How a run of Weights & Biases begins, and what it is told of the machine's Python.
+"""The start of a run of Weights & Biases, and the Python environment it records.
 
-Knows wandb's settings. Knows nothing of what is logged.
+Knows wandb's settings. Knows nothing of logged values.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def start_run(
     Args:
         wandb: The library.
         settings: For ``wandb.init``.
-        offline: Nothing is sent.
-        base_url: Of the server, where it is another.
+        offline: Send nothing.
+        base_url: Of the server; None: wandb's.
     """
     if offline:
         settings["mode"] = "offline"
@@ -40,8 +40,12 @@ def start_run(
     return wandb.init(**settings)
 
 
-def made_folder(save_dir: Any, log_dir: Any) -> str | None:
-    """Return the one that is given, made."""
+def make_folder(save_dir: Any, log_dir: Any) -> str | None:
+    """Create the given one of two folders, and return it; None: neither is given.
+
+    Raises:
+        ValueError: Both are given.
+    """
     if save_dir and log_dir:
         raise ValueError(
             "WandbLogger: expected save_dir or log_dir, which are the same, got both: "
@@ -56,7 +60,7 @@ def made_folder(save_dir: Any, log_dir: Any) -> str | None:
 
 
 def environment() -> dict[str, Any]:
-    """Return Python, the packages, and where those in the making stand."""
+    """Return Python, the packages, and the sources of editable installs."""
     packages, editable = {}, {}
     for found in importlib.metadata.distributions():
         name = found.metadata["Name"]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer.loggers._base import DirectLogger
 from rollout_viewer.loggers._csv_experiment import CSVExperiment
+from rollout_viewer.loggers._log_files import VIDEO_FORMATS, check_format, check_video
 from rollout_viewer.loggers._values import as_config
-from rollout_viewer.loggers._video_files import VIDEO_FORMATS, check_format, check_video
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,24 +26,24 @@ class CSVLogger(DirectLogger):
     """Logs to files in ``<log_dir>/<exp_name>/``, in the layout of TorchRL's.
 
     ``scalars/<name>.csv`` (lines ``step,value``), ``videos/<tag>_<step>.<format>``,
-    ``texts/<tag><n>.txt``, and ``tables/<name>_<step>.csv``, which TorchRL's has not.
+    ``texts/<tag><n>.txt``, and ``tables/<name>_<step>.csv``, which TorchRL's lacks.
 
-    Other than TorchRL's: videos, texts and tables of an earlier run, or of the same
-    step, are not overwritten (``-1``, ``-2``, ... is added); an unknown video format
-    is refused here and not at the first video; mp4 needs no torchcodec and takes odd
-    sizes; floats in [0, 1] are pictures to mp4, webm and gif; clips are streamed; a
-    video that failed takes no number; texts keep no file open; names that lead out
-    of the folder are refused; `log_video` and `log_table` return the path. There is
-    no ``service_backend=``: ``ProcessLogger(CSVLogger, ...)`` of TorchRL does that.
+    Differences from TorchRL's: videos, texts and tables of an earlier run, or of the
+    same step, are not overwritten (``-1``, ``-2``, ... is added); an unknown video
+    format is refused here and not at the first video; mp4 needs no torchcodec and may
+    have odd sizes; floats in [0, 1] are pictures in mp4, webm and gif; clips are
+    streamed; a video that failed is not counted; texts keep no file open; names that
+    lead out of the folder are refused; `log_video` and `log_table` return the path.
+    There is no ``service_backend=``: use ``ProcessLogger(CSVLogger, ...)`` of TorchRL.
 
     Args:
         exp_name: Name of the experiment.
         log_dir: Folder of all experiments. None: ``csv_logs`` in the working
             directory.
-        video_format: ``"pt"`` (``torch.save`` of the tensor, the one that needs
+        video_format: ``"pt"`` (``torch.save`` of the tensor, the only one that needs
             torch), ``"memmap"`` (its bare bytes, as tensordict's
             MemoryMappedTensor), ``"mp4"``, ``"webm"``, ``"gif"`` or ``"npz"``.
-        video_fps: Frames a second of videos that come as tensors.
+        video_fps: Frames a second of videos that are tensors.
         overwrite: Replace the files of an earlier run, as TorchRL's does.
 
     Attributes:
@@ -87,7 +87,7 @@ class CSVLogger(DirectLogger):
         )
 
     def log_scalar(self, name: str, value: float, step: int | None = None) -> None:
-        """Append a number to its file. Steps count from 0 where none is given."""
+        """Append a number to its file. Without a step, steps count from 0."""
         self.experiment.add_scalar(name, value, step)
 
     def log_video(
@@ -98,14 +98,14 @@ class CSVLogger(DirectLogger):
         Args:
             name: Slashes make folders.
             video: A tensor or array (N, T, C, H, W), C 1 or 3, or a `Clip`. In
-                videos and GIFs the N follow each other in one file, and one channel
-                is shown as gray; the array formats keep what they are given (of a
-                clip: ``pt`` and ``memmap`` (1, T, C, H, W), ``npz`` also its table).
+                videos and GIFs the N follow one another in one file, and one channel
+                is shown as gray; array formats store the tensor unchanged (of a clip:
+                ``pt`` and ``memmap`` (1, T, C, H, W), ``npz`` also its table).
             step: Part of the name; None: counts from 0 for each name.
             **kwargs: ``fps``; ``format`` in place of the logger's; for videos
                 ``video_codec`` and ``options`` (``{"crf": "18"}``, as ffmpeg names
-                them); for clips also what `Clip.write` takes, and all its formats.
-                A ``layout`` of several files returns a list of them.
+                them); for clips also the arguments and formats of `Clip.write`.
+                With a ``layout`` of several files, a list of them is returned.
 
         Raises:
             FrameError: The video has another shape or dtype.
@@ -128,7 +128,7 @@ class CSVLogger(DirectLogger):
 
         Args:
             name: Slashes make folders.
-            columns: Name -> values; a `Clip` gives its table, streamed.
+            columns: Name -> values; of a `Clip`, its table is streamed.
             step: Part of the name; None: counts from 0 for each name.
             **kwargs: For clips ``format`` in place of ``"csv"``, ``on_progress`` and
                 ``cancel``, as `Clip.write`.
@@ -148,7 +148,7 @@ class CSVLogger(DirectLogger):
         self.experiment.add_text("hparams", "\n".join(lines))
 
     def log_histogram(self, name: str, data: Sequence[Any], **kwargs: Any) -> None:
-        """Refuse: a histogram is no line of numbers.
+        """Raise: a CSV file cannot hold a histogram.
 
         Raises:
             NotImplementedError: Always, as in TorchRL's.

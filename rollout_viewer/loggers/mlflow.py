@@ -11,16 +11,22 @@ from typing import TYPE_CHECKING, Any
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import requires
 from rollout_viewer.loggers._base import DirectLogger, close_at_exit
-from rollout_viewer.loggers._tables import write_table
+from rollout_viewer.loggers._log_files import (
+    VIDEO_FORMATS,
+    as_batch,
+    check_format,
+    fps_of,
+    video_file,
+    write_table,
+)
 from rollout_viewer.loggers._values import Steps, as_config, as_number, as_numbers
-from rollout_viewer.loggers._video_files import VIDEO_FORMATS, check_format, video_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
-# What MLflow takes in one call.
+# Limits of MLflow for one call.
 _MAX_BATCH = 1000
 _MAX_PARAMS = 100
 
@@ -32,28 +38,28 @@ class MLFlowLogger(DirectLogger):
     ``videos/<name>_step_<step, four digits>.mp4`` for others; texts are
     ``texts/<name>_<step>.txt``, tables ``tables/<name>_<step>.csv``.
 
-    Other than TorchRL's: every call goes to the run of this logger, so that several
-    loggers work side by side, and to the store that it was given (its run is made
-    the active one if none is); slashes in names make folders (TorchRL's fails); one
-    channel is gray; of several videos all are shown, in a grid, and not the last
-    alone; what is logged without a step counts from 0; mp4 needs no torchcodec, and
-    `log_hparams` no omegaconf; `close` ends the run; clips are streamed.
+    Differences from TorchRL's: every call goes to the run of this logger, so that
+    several loggers work side by side, and to its own store (its run becomes the active
+    one if there is none); slashes in names make folders (TorchRL's fails); one channel
+    is gray; several videos are shown in a grid, and not the last alone; steps that are
+    not given count from 0; mp4 needs no torchcodec, and `log_hparams` no omegaconf;
+    `close` ends the run; clips are streamed.
 
     Args:
         exp_name: Name of the experiment.
-        tracking_uri: Where MLflow keeps it: ``sqlite:///...``, ``http://...``, or
+        tracking_uri: Of MLflow's store: ``sqlite:///...``, ``http://...``, or
             ``file:...``, which MLflow itself refuses since 3.10 unless
             ``MLFLOW_ALLOW_FILE_STORE`` is set.
         tags: Of the experiment, if it is new.
-        artifact_location: Where files are kept; None: MLflow's choice, and beside a
-            ``file:`` store within it.
-        video_fps: Frames a second of videos that come as tensors.
-        **kwargs: Passed over, as in TorchRL's.
+        artifact_location: Of files; None: MLflow's choice, and for a ``file:`` store
+            the store itself.
+        video_fps: Frames a second of videos that are tensors.
+        **kwargs: Ignored, as in TorchRL's.
 
     Attributes:
         exp_name, video_fps: As above. `log_dir` is the tracking URI.
         id: Of the experiment.
-        experiment: The run, for all that is not here.
+        experiment: The run, for MLflow's own functions.
         video_log_counter: How many videos were logged.
 
     Raises:
@@ -91,15 +97,15 @@ class MLFlowLogger(DirectLogger):
     # -- logging
 
     def log_scalar(self, name: str, value: float, step: int | None = None) -> None:
-        """Log a number. Steps count from 0 where none is given."""
+        """Log a number. Without a step, steps count from 0."""
         number = as_number(value, name)
-        step = self._steps.take(name, step)
+        step = self._steps.advance(name, step)
         self._client.log_metric(self._run_id, name, number, step=step)
 
     def log_metrics(
         self, metrics: Any, step: int | None = None, *, keys_sep: str = "/"
     ) -> dict[str, Any]:
-        """Log numbers by name in one call, and return them as Python's.
+        """Log numbers by name in one call, and return them as Python numbers.
 
         Args:
             metrics: A dict or a TensorDict; nested keys of the latter are joined by
@@ -114,7 +120,9 @@ class MLFlowLogger(DirectLogger):
         numbers = as_numbers(metrics, keys_sep)
         now_ms = int(time.time() * 1000)
         found = [
-            Metric(name, as_number(number, name), now_ms, self._steps.take(name, step))
+            Metric(
+                name, as_number(number, name), now_ms, self._steps.advance(name, step)
+            )
             for name, number in numbers.items()
         ]
         for start in range(0, len(found), _MAX_BATCH):
@@ -130,10 +138,11 @@ class MLFlowLogger(DirectLogger):
         Args:
             name: Slashes make folders.
             video: A tensor or array (N, T, C, H, W), or (T, C, H, W), C 1 or 3,
-                uint8, bool or floats in [0, 1], or a `Clip`. The N stand side by side.
+                uint8, bool or floats in [0, 1], or a `Clip`. The N are shown side by
+                side.
             step: Part of the name; None: counts from 0 for each name.
             **kwargs: ``fps``; ``format`` in place of ``"mp4"``; for encoders and
-                clips what `CSVLogger.log_video` takes.
+                clips those of `CSVLogger.log_video`.
 
         Raises:
             ValueError: The format is none of `CSVLogger`'s.
@@ -142,18 +151,17 @@ class MLFlowLogger(DirectLogger):
         """
         where = "MLFlowLogger.log_video"
         suffix = kwargs.pop("format", None) or "mp4"
-        fps = kwargs.pop("fps", None)
         if not isinstance(video, Clip):
             check_format(suffix, VIDEO_FORMATS, where)
-            fps = fps or self.video_fps
-            video = video[None] if getattr(video, "ndim", 0) == 4 else video
-        key = f"videos/{name}"
-        step = self._steps.of(key, step)
-        full_name = f"{name}_step_{step:04}" if step else name
-        with video_file(video, suffix, fps=fps, where=where, options=kwargs) as path:
+        fps = fps_of(video, kwargs.pop("fps", None), self.video_fps)
+        video = as_batch(video)
+        with (
+            self._steps.next(f"videos/{name}", step) as number,
+            video_file(video, suffix, fps=fps, where=where, options=kwargs) as path,
+        ):
+            full_name = f"{name}_step_{number:04}" if number else name
             self._log_file(path, "videos", full_name)
         self.video_log_counter += 1
-        self._steps.done(key, step)
 
     def log_table(
         self,
@@ -166,7 +174,7 @@ class MLFlowLogger(DirectLogger):
 
         Args:
             name: Slashes make folders.
-            columns: Name -> values; a `Clip` gives its table, streamed.
+            columns: Name -> values; of a `Clip`, its table is streamed.
             step: Part of the name; None: counts from 0 for each name.
             **kwargs: For clips ``format`` in place of ``"csv"``, ``on_progress`` and
                 ``cancel``, as `Clip.write`.
@@ -175,20 +183,20 @@ class MLFlowLogger(DirectLogger):
             ExportError: It could not be written; nothing of it is logged.
         """
         suffix = kwargs.pop("format", None) or "csv"
-        key = f"tables/{name}"
-        step = self._steps.of(key, step)
-        with tempfile.TemporaryDirectory(prefix="rollout_viewer_") as folder:
+        with (
+            self._steps.next(f"tables/{name}", step) as number,
+            tempfile.TemporaryDirectory(prefix="rollout_viewer_") as folder,
+        ):
             where = "MLFlowLogger.log_table"
             path = write_table(
                 columns, Path(folder, f"table.{suffix}"), where=where, options=kwargs
             )
-            self._log_file(path, "tables", f"{name}_{step}")
-        self._steps.done(key, step)
+            self._log_file(path, "tables", f"{name}_{number}")
 
     def log_text(self, name: str, text: str, step: int | None = None) -> None:
         """Log a text as an artifact in ``texts/``."""
         key = f"texts/{name}"
-        step = self._steps.take(key, step)
+        step = self._steps.advance(key, step)
         with tempfile.TemporaryDirectory(prefix="rollout_viewer_") as folder:
             path = Path(folder, "text.txt")
             path.write_text(str(text), encoding="utf-8")
@@ -208,7 +216,7 @@ class MLFlowLogger(DirectLogger):
             self._client.log_batch(self._run_id, params=batch)
 
     def log_histogram(self, name: str, data: Sequence[Any], **kwargs: Any) -> None:
-        """Refuse: MLflow has none.
+        """Raise: MLflow has no histograms.
 
         Raises:
             NotImplementedError: Always, as in TorchRL's.
@@ -218,7 +226,7 @@ class MLFlowLogger(DirectLogger):
     # -- the run
 
     def _find_experiment(self, tags: dict[str, Any] | None, location: Any) -> str:
-        """Return the id of the experiment of this name, made if there is none."""
+        """Return the id of the experiment, which is created if it is new."""
         found = self._client.get_experiment_by_name(self.exp_name)
         if found is not None:
             return str(found.experiment_id)
@@ -227,14 +235,14 @@ class MLFlowLogger(DirectLogger):
         return str(self._client.create_experiment(self.exp_name, location, tags))
 
     def _start_run(self) -> Any:
-        """Return a new run, the active one if there was none."""
+        """Return a new run, which becomes the active one if there is none."""
         if self._mlflow.active_run() is not None:
             return self._client.create_run(self.id)
         self._mlflow.set_tracking_uri(self.log_dir)
         return self._mlflow.start_run(experiment_id=self.id)
 
     def _log_file(self, path: Path, folder: str, name: str) -> None:
-        """Log a file as ``<folder>/<name><its suffix>``; an artifact stays."""
+        """Log a file as ``<folder>/<name><its suffix>``; replace no artifact."""
         wanted = posixpath.join(folder, name)
         number, target = 0, wanted
         while f"{target}{path.suffix}" in self._artifacts:
@@ -251,7 +259,7 @@ class MLFlowLogger(DirectLogger):
 
     def state_dict(self) -> dict[str, Any]:
         """Return names and counters for a checkpoint, in TorchRL's form."""
-        # An address is no path that could be made absolute.
+        # A URI, which must not be made an absolute path.
         return {**super().state_dict(), "log_dir": self.log_dir}
 
     def _local_state(self) -> dict[str, Any]:
@@ -274,6 +282,6 @@ def _end_run(mlflow: Any, client: Any, run_id: str) -> None:
     client.set_terminated(run_id)
     active = mlflow.active_run()
     if active is not None and active.info.run_id == run_id:
-        # It ends the run once more, in whatever store is MLflow's by now.
+        # It ends the run again, in whichever store MLflow uses by now.
         with contextlib.suppress(mlflow.exceptions.MlflowException):
             mlflow.end_run()

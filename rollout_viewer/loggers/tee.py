@@ -1,4 +1,4 @@
-"""TeeLogger: several loggers that are told the same.
+"""TeeLogger: several loggers that log the same.
 
 Knows loggers only by their methods.
 """
@@ -15,18 +15,18 @@ from rollout_viewer._errors import ExportCancelled, ExportError, RolloutViewerWa
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-# What only loggers that take clips know.
+# Keywords of loggers that accept clips; others do not know them.
 _OURS = ("format", "on_progress", "cancel")
 
 
 class TeeLogger:
-    """Tells several loggers the same; one that fails does not stop the others.
+    """Passes each call on to several loggers; one that fails does not stop the others.
 
-    What failed is warned of; if all failed, that is an error. A logger that lacks a
-    method, or refuses it with NotImplementedError (as `CSVLogger` refuses
-    histograms), is passed over; if all do, that is a NotImplementedError. One that
-    takes no clips is given tensors and columns. Other methods of the loggers can be
-    called here too, and give a list of results.
+    A failure is a warning; if all loggers fail, it is an error. A logger that lacks a
+    method, or raises NotImplementedError (as `CSVLogger` does for histograms), is
+    skipped; if all are, that is a NotImplementedError. A logger that does not accept
+    clips receives tensors and columns. Other methods of the loggers can be called here
+    too, and return a list of results.
 
     Args:
         *loggers: Any with TorchRL's method names.
@@ -35,8 +35,8 @@ class TeeLogger:
         loggers: As given.
 
     Raises:
-        ValueError: There is none.
-        ExportError: From a method, when it failed for every logger.
+        ValueError: There is no logger.
+        ExportError: By a method, if it failed for every logger.
 
     Example:
         >>> import tempfile
@@ -56,45 +56,45 @@ class TeeLogger:
     # -- logging
 
     def log_scalar(self, name: str, value: float, step: int | None = None) -> None:
-        """Tell each of a number."""
-        self._tell("log_scalar", name, value, step=step)
+        """Log a number to each."""
+        self._call("log_scalar", name, value, step=step)
 
     def log_metrics(
         self, metrics: Any, step: int | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """Tell each of numbers by name; return them as the first one does."""
-        found = self._tell("log_metrics", metrics, step=step, **kwargs)
+        """Log numbers by name to each; return what the first one returns."""
+        found = self._call("log_metrics", metrics, step=step, **kwargs)
         return dict(found[0] or {})
 
     def log_video(
         self, name: str, video: Any, step: int | None = None, **kwargs: Any
     ) -> list[Any]:
-        """Tell each of a video; return what they return, their paths."""
-        return self._tell("log_video", name, video, step=step, **kwargs)
+        """Log a video to each; return their results, the paths."""
+        return self._call("log_video", name, video, step=step, **kwargs)
 
     def log_table(
         self, name: str, columns: Any, step: int | None = None, **kwargs: Any
     ) -> list[Any]:
-        """Tell each of a table; return what they return, their paths."""
-        return self._tell("log_table", name, columns, step=step, **kwargs)
+        """Log a table to each; return their results, the paths."""
+        return self._call("log_table", name, columns, step=step, **kwargs)
 
     def log_text(self, name: str, text: str, step: int | None = None) -> None:
-        """Tell each of a text."""
-        self._tell("log_text", name, text, step=step)
+        """Log a text to each."""
+        self._call("log_text", name, text, step=step)
 
     def log_hparams(self, cfg: Mapping[str, Any]) -> None:
-        """Tell each of a configuration."""
-        self._tell("log_hparams", cfg)
+        """Log a configuration to each."""
+        self._call("log_hparams", cfg)
 
     def log_histogram(self, name: str, data: Sequence[Any], **kwargs: Any) -> None:
-        """Tell each of a distribution."""
-        self._tell("log_histogram", name, data, **kwargs)
+        """Log a distribution to each."""
+        self._call("log_histogram", name, data, **kwargs)
 
     # -- lifetime
 
     def start(self) -> TeeLogger:
-        """Return itself, each started."""
-        self._tell("start", is_needed=False)
+        """Start each, and return itself."""
+        self._call("start", is_required=False)
         return self
 
     def client(self) -> TeeLogger:
@@ -105,7 +105,7 @@ class TeeLogger:
 
     @property
     def is_alive(self) -> bool:
-        """Whether any of them is."""
+        """Whether any of them is alive."""
         return any(getattr(logger, "is_alive", True) for logger in self.loggers)
 
     @property
@@ -116,25 +116,25 @@ class TeeLogger:
     def flush(self, timeout: float | None = None) -> None:
         """Flush each."""
         del timeout
-        self._tell("flush", is_needed=False)
+        self._call("flush", is_required=False)
 
     def shutdown(self, timeout: float | None = None) -> None:
-        """End each, also after one that fails."""
+        """Close each, also after one that fails."""
         del timeout
-        self._tell("close", is_needed=False)
+        self._call("close", is_required=False)
 
     def close(self, timeout: float | None = None) -> None:
-        """End each, as `shutdown`."""
+        """Close each, as `shutdown`."""
         self.shutdown(timeout)
 
     # -- checkpoints
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what each returns, in their order; None for one that has none."""
+        """Return the state of each, in their order; None for one without a state."""
         return {"loggers": [_state(logger) for logger in self.loggers]}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Give each its own.
+        """Load the state of each.
 
         Raises:
             ValueError: The checkpoint is of another number of loggers.
@@ -149,18 +149,18 @@ class TeeLogger:
             if state is not None and hasattr(logger, "load_state_dict"):
                 logger.load_state_dict(state)
 
-    # -- telling
+    # -- passing calls on
 
     def __getattr__(self, method: str) -> Any:
         loggers = self.__dict__.get("loggers", ())
         if method.startswith("_") or not any(hasattr(x, method) for x in loggers):
             raise AttributeError(f"{type(self).__name__!r} has no {method!r}")
-        return lambda *args, **kwargs: self._tell(method, *args, **kwargs)
+        return lambda *args, **kwargs: self._call(method, *args, **kwargs)
 
-    def _tell(
-        self, method: str, *args: Any, is_needed: bool = True, **kwargs: Any
+    def _call(
+        self, method: str, *args: Any, is_required: bool = True, **kwargs: Any
     ) -> list[Any]:
-        """Call each that has the method, and say what failed."""
+        """Call the method of each logger that has it, and report failures."""
         results: list[Any] = []
         failed, lacking = [], []
         for index, logger in enumerate(self.loggers):
@@ -178,8 +178,8 @@ class TeeLogger:
             except Exception as error:
                 failed.append(f"{type(logger).__name__}: {error!r}")
         if failed:
-            _say(method, failed, is_all=not results)
-        elif not results and is_needed:
+            _report(method, failed, is_all=not results)
+        elif not results and is_required:
             raise NotImplementedError(
                 f"TeeLogger.{method}: expected a logger that has it, got "
                 f"{', '.join(lacking)}. Add one, or leave the call out."
@@ -187,27 +187,29 @@ class TeeLogger:
         return results
 
     def _progress(self, index: int, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return `on_progress` for one of several, which go on where the last ended."""
-        tell: Callable[[int, int], None] | None = kwargs.get("on_progress")
-        if tell is None:
+        """Return `on_progress` for one of several, as its share of the whole."""
+        report: Callable[[int, int], None] | None = kwargs.get("on_progress")
+        if report is None:
             return {}
         count = len(self.loggers)
         return {
-            "on_progress": lambda done, total: tell(index * total + done, count * total)
+            "on_progress": lambda done, total: report(
+                index * total + done, count * total
+            )
         }
 
     def __repr__(self) -> str:
         return f"TeeLogger({', '.join(map(repr, self.loggers))})"
 
 
-def _say(method: str, failed: Sequence[str], *, is_all: bool) -> None:
-    told = (
-        f"TeeLogger.{method}: expected every logger to take it, got "
-        f"{'; '.join(failed)}. Put that logger right, or leave it out."
+def _report(method: str, failed: Sequence[str], *, is_all: bool) -> None:
+    message = (
+        f"TeeLogger.{method}: expected every logger to succeed, got "
+        f"{'; '.join(failed)}. Repair that logger, or leave it out."
     )
     if is_all:
-        raise ExportError(told)
-    warnings.warn(told, RolloutViewerWarning, stacklevel=4)
+        raise ExportError(message)
+    warnings.warn(message, RolloutViewerWarning, stacklevel=4)
 
 
 def _state(logger: Any) -> Any:
@@ -217,7 +219,7 @@ def _state(logger: Any) -> Any:
 def _for(
     logger: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments as this logger takes them."""
+    """Return the arguments as this logger accepts them."""
     if getattr(logger, "takes_clips", False) is True:
         return args, kwargs
     convert = Clip.table if method == "log_table" else Clip.to_tensor

@@ -1,7 +1,7 @@
 """TensorboardLogger: scalars, texts, histograms and videos as TensorBoard's events.
 
-A video is written by our own encoder, as the animated GIF that TensorBoard shows
-among its images, so that it arrives whatever moviepy is installed, or none.
+A video is an animated GIF of our own encoder, which TensorBoard shows among its
+images, so that no moviepy of any version is needed.
 """
 
 from __future__ import annotations
@@ -10,45 +10,42 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import ExportTooLargeError, requires
 from rollout_viewer.loggers._base import DirectLogger, close_at_exit
-from rollout_viewer.loggers._tables import write_table
+from rollout_viewer.loggers._log_files import fps_of, video_file, write_table
 from rollout_viewer.loggers._values import Steps, as_config, as_number
-from rollout_viewer.loggers._video_files import video_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
-# A protobuf message ends at 2 GiB.
+    from rollout_viewer._cache.clip import Clip
+
+# A protobuf message has at most 2 GiB.
 _MAX_GIF_BYTES = 2_000_000_000
 
 
 class TensorboardLogger(DirectLogger):
     """Logs to TensorBoard's event files in ``<log_dir>/<exp_name>/``, as TorchRL's.
 
-    Other than TorchRL's: videos arrive, with any moviepy or none (its own writes
-    nothing with moviepy 2, without an error), at 30 frames a second and not 4;
-    several videos stand in a grid of as many columns as rows, or one more; what is
-    logged without a step counts from 0 and does not all stand at step 0;
-    hyperparameters stand in the run itself, the first at least, and not in one named
-    after the clock;
-    `log_histogram` needs no ``bins``; what was logged is on disk when the process
-    ends, also without `close`; clips are streamed; `log_table` writes
-    ``tables/<name>_<step>.csv`` beside the events.
+    Differences from TorchRL's: videos are written with any moviepy or none (TorchRL's
+    writes nothing with moviepy 2, without an error), at 30 frames a second and not 4;
+    several videos are shown in a grid of as many columns as rows, or one more; steps
+    that are not given count from 0 and are not all 0; the first hyperparameters belong
+    to the run itself and not to one named after the clock; `log_histogram` needs no
+    ``bins``; everything is on disk when the process ends, also without `close`; clips
+    are streamed; `log_table` writes ``tables/<name>_<step>.csv`` beside the events.
 
     Args:
         exp_name: Name of the experiment.
         log_dir: Folder of all experiments.
-        video_fps: Frames a second of videos that come as tensors. GIFs play at most
-            50.
+        video_fps: Frames a second of videos that are tensors. GIFs play at most 50.
 
     Attributes:
         exp_name, video_fps: As above.
         log_dir: The folder of the experiment, as in TorchRL's.
-        experiment: torch's ``SummaryWriter``, for all that is not here.
+        experiment: torch's ``SummaryWriter``, for its other methods.
 
     Raises:
         MissingDependencyError: tensorboard or torch is not installed.
@@ -72,13 +69,13 @@ class TensorboardLogger(DirectLogger):
         self._steps = Steps()
         self._num_hparams = 0
         self._pid = os.getpid()
-        # Its thread writes every two minutes, and is not waited for at exit.
+        # The writer's thread writes every two minutes; exiting does not wait for it.
         self._finalizer = close_at_exit(self, self.experiment.close)
 
     def log_scalar(self, name: str, value: float, step: int | None = None) -> None:
         """Log a number."""
         number = as_number(value, name)
-        self._writer.add_scalar(name, number, self._steps.take(name, step))
+        self._writer.add_scalar(name, number, self._steps.advance(name, step))
 
     def log_video(
         self, name: str, video: Any, step: int | None = None, **kwargs: Any
@@ -88,20 +85,17 @@ class TensorboardLogger(DirectLogger):
         Args:
             name: Tag; slashes make groups.
             video: A tensor or array (N, T, C, H, W), C 1 or 3, uint8, bool or floats
-                in [0, 1], or a `Clip`. The N stand side by side.
+                in [0, 1], or a `Clip`. The N are shown side by side.
             step: Of the training; None: counts from 0 for each name.
             **kwargs: ``fps``, ``walltime``; for clips also ``labels``, ``speed``,
                 ``order``, ``on_progress`` and ``cancel``, as `Clip.write`.
 
         Raises:
             FrameError: The video has another shape or dtype.
-            ExportTooLargeError: The GIF, which is in memory for a moment, has more
-                than 2 GB.
+            ExportTooLargeError: The GIF, which is held in memory, has more than 2 GB.
             ExportError: It could not be written; nothing of it is logged.
         """
-        fps = kwargs.pop("fps", None)
-        if not isinstance(video, Clip):
-            fps = fps or self.video_fps
+        fps = fps_of(video, kwargs.pop("fps", None), self.video_fps)
         walltime = kwargs.pop("walltime", None)
         where = "TensorboardLogger.log_video"
         with video_file(video, "gif", fps=fps, where=where, options=kwargs) as path:
@@ -113,7 +107,7 @@ class TensorboardLogger(DirectLogger):
                     "Log fewer rows or envs, or write a file: clip.write('x.mp4')."
                 )
             gif = path.read_bytes()
-        self._add_image(name, gif, self._steps.take(name, step), walltime)
+        self._add_image(name, gif, self._steps.advance(name, step), walltime)
         self._writer.flush()
 
     def log_table(
@@ -127,7 +121,7 @@ class TensorboardLogger(DirectLogger):
 
         Args:
             name: Slashes make folders.
-            columns: Name -> values; a `Clip` gives its table, streamed.
+            columns: Name -> values; of a `Clip`, its table is streamed.
             step: Part of the name; None: counts from 0 for each name.
             **kwargs: For clips ``format`` in place of ``"csv"``, ``on_progress`` and
                 ``cancel``, as `Clip.write`.
@@ -136,31 +130,28 @@ class TensorboardLogger(DirectLogger):
             ExportError: It could not be written; nothing of it is left.
         """
         suffix = kwargs.pop("format", None) or "csv"
-        key = f"tables/{name}"
-        step = self._steps.of(key, step)
-        path = write_table(
-            columns,
-            Path(self.log_dir, "tables", f"{name}_{step}.{suffix}"),
-            where="TensorboardLogger.log_table",
-            options=kwargs,
-        )
-        self._steps.done(key, step)
-        return path
+        with self._steps.next(f"tables/{name}", step) as number:
+            return write_table(
+                columns,
+                Path(self.log_dir, "tables", f"{name}_{number}.{suffix}"),
+                where="TensorboardLogger.log_table",
+                options=kwargs,
+            )
 
     def log_text(self, name: str, text: str, step: int | None = None) -> None:
-        """Log a text, which TensorBoard reads as Markdown."""
-        self._writer.add_text(name, str(text), self._steps.take(name, step))
+        """Log a text, which TensorBoard shows as Markdown."""
+        self._writer.add_text(name, str(text), self._steps.advance(name, step))
 
     def log_hparams(self, cfg: Mapping[str, Any]) -> None:
         """Log a configuration to the HPARAMS page; nested names are joined by dots.
 
-        A second one gets a run of its own, ``hparams_1``, since a run has one.
+        A second one gets a run of its own, ``hparams_1``, since a run shows one.
         """
         from torch.utils.tensorboard import summary
 
         shown = _flat(as_config(cfg))
         if self._num_hparams:
-            # TensorBoard shows one configuration a run, the first that it reads.
+            # TensorBoard shows one configuration of a run, the first that it reads.
             self._writer.add_hparams(shown, {}, run_name=f"hparams_{self._num_hparams}")
         else:
             untyped: Any = summary
@@ -175,11 +166,11 @@ class TensorboardLogger(DirectLogger):
         Args:
             name: Tag.
             data: Tensor, array or list.
-            **kwargs: ``step``; ``bins``, as NumPy's or ``"tensorflow"``, which is
-                the default; ``walltime``.
+            **kwargs: ``step``; ``bins``, as NumPy's or ``"tensorflow"``, the
+                default; ``walltime``.
 
         Raises:
-            TypeError: Another keyword.
+            TypeError: Another keyword was passed.
         """
         import numpy as np
 
@@ -189,8 +180,8 @@ class TensorboardLogger(DirectLogger):
         if kwargs:
             raise TypeError(f"Unrecognised arguments {kwargs}.")
         values = data if hasattr(data, "detach") else np.asarray(data)
-        taken = self._steps.take(name, step)
-        self._writer.add_histogram(name, values, taken, bins, walltime)
+        number = self._steps.advance(name, step)
+        self._writer.add_histogram(name, values, number, bins, walltime)
 
     def _add_image(
         self, name: str, gif: bytes, step: int, walltime: float | None
@@ -208,10 +199,10 @@ class TensorboardLogger(DirectLogger):
     @property
     def _writer(self) -> Any:
         if os.getpid() != self._pid:
-            # Its thread stayed with the parent: flush would wait for ever.
+            # The writer's thread is the parent's: flush would wait for ever.
             raise RuntimeError(
                 "TensorboardLogger: expected the process that made it, got a forked "
-                "one. Make a logger in each process, with names of their own."
+                "one. Make a logger in each process, with a name of its own."
             )
         return self.experiment
 
@@ -237,7 +228,7 @@ TensorBoardLogger = TensorboardLogger
 
 
 def _flat(cfg: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return what the HPARAMS page can show: numbers, texts and truths."""
+    """Return entries as the HPARAMS page shows them: numbers, texts and bools."""
     flat: dict[str, Any] = {}
     for key, value in cfg.items():
         if isinstance(value, dict):

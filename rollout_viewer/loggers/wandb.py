@@ -1,7 +1,6 @@
 """WandbLogger: everything to a run of Weights & Biases, online or offline.
 
-Videos are written by our own encoder and handed over as files, so that moviepy is
-not needed.
+Videos are files of our own encoder, so that moviepy is not needed.
 """
 
 from __future__ import annotations
@@ -11,11 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import requires
+from rollout_viewer._export.table_files import cells
 from rollout_viewer.loggers._base import DirectLogger
-from rollout_viewer.loggers._tables import cells, write_table
+from rollout_viewer.loggers._log_files import (
+    as_batch,
+    check_format,
+    fps_of,
+    video_file,
+    write_table,
+)
 from rollout_viewer.loggers._values import Steps, as_config, as_numbers, as_python
-from rollout_viewer.loggers._video_files import check_format, video_file
-from rollout_viewer.loggers._wandb_run import environment, made_folder, start_run
+from rollout_viewer.loggers._wandb_run import environment, make_folder, start_run
 
 if TYPE_CHECKING:
     import os
@@ -23,9 +28,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-# What the page of a run plays, of what we write.
+# Of the formats that we write, those that the page of a run plays.
 _FORMATS = ("mp4", "webm", "gif")
-# wandb.Table drops what comes after so many lines of a logged table.
+# wandb.Table drops further lines of a logged table.
 _MAX_TABLE_LINES = 10_000
 
 
@@ -33,31 +38,32 @@ class WandbLogger(DirectLogger):
     """Logs to a run of Weights & Biases, as TorchRL's.
 
     Steps are TorchRL's: a name ``eval/reward`` is drawn over ``eval/step``, ``loss``
-    over ``step``; without a step, the group's last one and one more is taken;
-    ``override_global_step=True`` hands the step to W&B itself. As ``wandb.init`` does,
-    it goes on with the run that is open, if one is; ``reinit="create_new"`` does not.
+    over ``step``; a step that is not given is the group's last one plus one;
+    ``override_global_step=True`` passes the step to W&B itself. As ``wandb.init``, it
+    continues the open run, if there is one; ``reinit="create_new"`` does not.
 
-    Other than TorchRL's: videos need no moviepy, clips are streamed, and floats in
-    [0, 1] are pictures (W&B's own cast makes them black); several videos stand in a
-    grid of as many columns as rows, or one more; ``offline=True`` is for this run and
-    does not set ``WANDB_MODE`` for the process; `log_text` and `log_table` exist.
+    Differences from TorchRL's: videos need no moviepy, clips are streamed, and floats
+    in [0, 1] are pictures (W&B's own cast makes them black); several videos are shown
+    in a grid of as many columns as rows, or one more; ``offline=True`` applies to this
+    run and does not set ``WANDB_MODE`` for the process; `log_text` and `log_table`
+    exist.
 
     Args:
         exp_name: Name of the run.
-        offline: Keep everything in `save_dir`; nothing is sent.
-        save_dir: Where runs are kept, in ``wandb/``; ``log_dir=`` is the same. None:
-            the working directory.
-        id: Of a run to go on with.
-        project: Where the run belongs.
-        base_url: Of the server, where it is another.
-        video_fps: Frames a second of videos that come as tensors.
+        offline: Write everything to `save_dir`; send nothing.
+        save_dir: Folder of ``wandb/``, which has the runs; ``log_dir=`` is the same.
+            None: the working directory.
+        id: Of a run to continue.
+        project: Of the run.
+        base_url: Of the server; None: wandb's.
+        video_fps: Frames a second of videos that are tensors.
         log_env_packages: Log Python's version and the installed packages to the
             run's configuration, as ``env``.
         **kwargs: For ``wandb.init``.
 
     Attributes:
         exp_name, offline, save_dir, id, project, base_url, video_fps: As above.
-        experiment: The run, for all that is not here.
+        experiment: The run, for its other methods.
 
     Raises:
         MissingDependencyError: wandb is not installed.
@@ -81,7 +87,7 @@ class WandbLogger(DirectLogger):
             import wandb
 
             self._wandb: Any = wandb
-        self.save_dir = made_folder(save_dir, kwargs.pop("log_dir", None))
+        self.save_dir = make_folder(save_dir, kwargs.pop("log_dir", None))
         super().__init__(exp_name, self.save_dir)
         self.offline, self.id, self.project = offline, id, project
         self.base_url = base_url
@@ -125,7 +131,7 @@ class WandbLogger(DirectLogger):
             value: A number, or a tensor of one.
             step: Of the group.
             commit: False: the next call belongs to the same line of W&B's history.
-            override_global_step: Hand the step to W&B itself.
+            override_global_step: Pass the step to W&B itself.
         """
         self._log({name: as_python(value)}, step, override_global_step, commit=commit)
 
@@ -137,14 +143,14 @@ class WandbLogger(DirectLogger):
         keys_sep: str = "/",
         override_global_step: bool = False,
     ) -> dict[str, Any]:
-        """Log numbers by name in one call, and return them as Python's.
+        """Log numbers by name in one call, and return them as Python numbers.
 
         Args:
             metrics: A dict or a TensorDict; nested keys of the latter are joined by
                 `keys_sep`.
             step: Of all of them.
             keys_sep: See `metrics`.
-            override_global_step: Hand the step to W&B itself.
+            override_global_step: Pass the step to W&B itself.
         """
         numbers = as_numbers(metrics, keys_sep)
         self._log(numbers, step, override_global_step)
@@ -158,11 +164,12 @@ class WandbLogger(DirectLogger):
         Args:
             name: Slashes make groups, which share a step.
             video: A tensor or array (N, T, C, H, W), or (T, C, H, W), C 1 or 3,
-                uint8, bool or floats in [0, 1], or a `Clip`. The N stand side by side.
+                uint8, bool or floats in [0, 1], or a `Clip`. The N are shown side by
+                side.
             step: Of the group.
             **kwargs: ``fps``; ``format``: ``"mp4"``, ``"webm"`` or ``"gif"``;
                 ``caption``; ``commit``, ``override_global_step``; for encoders and
-                clips what `CSVLogger.log_video` takes.
+                clips those of `CSVLogger.log_video`.
 
         Raises:
             ValueError: A format that the page of a run does not play.
@@ -171,10 +178,8 @@ class WandbLogger(DirectLogger):
         """
         where = "WandbLogger.log_video"
         suffix = check_format(kwargs.pop("format", None) or "mp4", _FORMATS, where)
-        fps = kwargs.pop("fps", None)
-        if not isinstance(video, Clip):
-            fps = fps or self.video_fps
-            video = video[None] if getattr(video, "ndim", 0) == 4 else video
+        fps = fps_of(video, kwargs.pop("fps", None), self.video_fps)
+        video = as_batch(video)
         is_global = kwargs.pop("override_global_step", False)
         commit = {"commit": kwargs.pop("commit")} if "commit" in kwargs else {}
         caption = kwargs.pop("caption", None)
@@ -192,12 +197,12 @@ class WandbLogger(DirectLogger):
     ) -> None:
         """Log columns of equal length as a table of W&B.
 
-        One of more than 10,000 lines, which W&B would cut off, is kept whole among
-        the run's files, as ``tables/<name>_<step>.csv``; so is one of another format.
+        A table of more than 10,000 lines, which W&B would truncate, or of another
+        format is stored among the run's files, as ``tables/<name>_<step>.csv``.
 
         Args:
             name: Slashes make groups, which share a step.
-            columns: Name -> values, or a `Clip`, which gives its table.
+            columns: Name -> values, or a `Clip`, for its table.
             step: Of the group.
             **kwargs: For clips ``format``, ``on_progress`` and ``cancel``, as
                 `Clip.write`.
@@ -262,15 +267,15 @@ class WandbLogger(DirectLogger):
         prepared = dict(payload)
         for name, value in payload.items():
             if _is_step(name):
-                self._steps.take(name, value)
+                self._steps.advance(name, value)
         for name in payload:
             if not _is_step(name) and _step_name(name) not in prepared:
-                prepared[_step_name(name)] = self._steps.take(_step_name(name), step)
+                prepared[_step_name(name)] = self._steps.advance(_step_name(name), step)
         self._define(prepared)
         self.experiment.log(prepared, **kwargs)
 
     def _define(self, payload: Mapping[str, Any]) -> None:
-        """Tell W&B over which step each name is drawn."""
+        """Define in W&B over which step each name is drawn."""
         for name in sorted(payload, key=_is_step, reverse=True):
             if _is_step(name):
                 if name not in self._step_metrics:
@@ -285,15 +290,15 @@ class WandbLogger(DirectLogger):
     def _save_table(
         self, name: str, columns: Any, step: Any, suffix: str, options: dict[str, Any]
     ) -> None:
-        step = self._tables.of(name, step)
-        path = write_table(
-            columns,
-            Path(self.experiment.dir, "tables", f"{name}_{step}.{suffix}"),
-            where="WandbLogger.log_table",
-            options=options,
-        )
-        self.experiment.save(str(path), base_path=self.experiment.dir, policy="now")
-        self._tables.done(name, step)
+        folder = self.experiment.dir
+        with self._tables.next(name, step) as number:
+            path = write_table(
+                columns,
+                Path(folder, "tables", f"{name}_{number}.{suffix}"),
+                where="WandbLogger.log_table",
+                options=options,
+            )
+            self.experiment.save(str(path), base_path=folder, policy="now")
 
     def _close(self) -> None:
         self.experiment.finish()

@@ -1,4 +1,11 @@
-"""Adapters: what a framework's environments do, told to the recorder.
+"""Adapters: what each call does to an environment, handed to the recorder as rows.
 
-One module for each framework, and the only place that imports it.
+- `_record`, `_adapters`: ``record(env)`` and the table of adapters it looks up.
+- `_rollout`, `_rollout_env`: ``rollout(env)`` and what it steps.
+- `gymnasium`, `sb3`, `pettingzoo`, `torchrl`: one module or package for each framework,
+  and the only place that imports it. `duck_typed`: environments without a framework.
+- `_batched_rows`, `_batched_calls`, `_batched_env`, `_terminal_pictures`, `_spaces`,
+  `_wrapper`: what the adapters share.
+- `_make_envs`: Gymnasium environments from their ids, for the command line.
+- `arrays`: recordings of arrays.
 """

@@ -1,8 +1,8 @@
-"""What a call did to each of many environments that answer as Gymnasium's do.
+"""Batches with Gymnasium's interface: what a call was to each of many environments.
 
 In all three autoreset modes, whether they are a `VectorEnv`, a simulation of thousands
-behind one `gymnasium.Env`, or an object without a framework. Tensors are copied to
-this side once. Knows calls and rows. Knows no framework and no recorder.
+behind one `gymnasium.Env`, or an object without a framework. Knows calls. Knows no
+framework and no recorder.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ import numpy as np
 from rollout_viewer._errors import FrameError
 from rollout_viewer._frames.convert import split_frames
 from rollout_viewer._recording.step_row import Kind
-from rollout_viewer.sources._same_step import SameStep
-from rollout_viewer.sources._spaces import as_action, as_numpy, kept, with_final
+from rollout_viewer.sources._batched_rows import BatchedRows
+from rollout_viewer.sources._spaces import as_action, as_numpy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rollout_viewer._recording.step_row import Mask
     from rollout_viewer.sources._spaces import Part
 
@@ -28,26 +26,19 @@ if TYPE_CHECKING:
 NEXT_STEP, SAME_STEP, DISABLED = "NextStep", "SameStep", "Disabled"
 
 
-class BatchedCalls:
-    """Tells what each call was to each env, in all three autoreset modes.
-
-    Whoever inherits records it: `_add` takes what `Recorder.add` takes, once a call or
-    twice, and the other hooks stand where a recording may begin or end.
+class BatchedCalls(BatchedRows):
+    """Resets and steps as Gymnasium's vector environments do, and records them.
 
     Attributes:
         env: What is stepped.
-        begins: Bool (B,): the last observation is the first of an episode.
     """
 
     env: Any
-    num_envs: int
-    begins: Mask
 
     def _set_up_calls(self, mode: str, parts: Sequence[Part]) -> None:
+        self._set_up_rows(parts)
         self._mode = mode
-        self._parts = parts
         self._has_ended = np.zeros(self.num_envs, np.bool_)
-        self.begins = np.zeros(self.num_envs, np.bool_)
 
     def reset(
         self, *, seed: Any = None, options: dict[str, Any] | None = None
@@ -55,27 +46,19 @@ class BatchedCalls:
         """Reset all environments, or those of ``options["reset_mask"]``."""
         # Before the call: SyncVectorEnv takes the mask out of the options.
         mask = reset_mask(options, self.num_envs)
-        shown = {k: v for k, v in (options or {}).items() if k not in _CHOOSING}
+        shown = {k: v for k, v in (options or {}).items() if k not in _SUBSET_OPTIONS}
         self._before_reset(mask)
         obs, info = self._reset_env(seed, options)
-        self._tell_reset(obs, seed, shown, mask)
+        self._record_reset(obs, seed, shown, mask)
         return obs, info
 
-    def _tell_reset(
+    def _record_reset(
         self, obs: Any, seed: Any, options: Mapping[str, Any], mask: Mask
     ) -> None:
         self._has_ended &= ~mask
-        self.begins |= mask
-        self._add(
-            np.where(mask, Kind.RESET, Kind.IDLE),
-            self._pictures,
-            data=self._data(obs),
-            infos={
-                env: reset_info(s, options)
-                for env, s in self._seeds(seed, mask).items()
-            },
-        )
-        self._after_call()
+        seeds = self._seeds(seed, mask)
+        infos = {env: reset_info(one, options) for env, one in seeds.items()}
+        self._add_reset(mask, obs, infos)
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, Any]:
         """Step all environments; records a row, or two."""
@@ -83,48 +66,26 @@ class BatchedCalls:
         # Here and nowhere else, since each copy waits for the GPU.
         terminated, truncated = as_mask(terminated), as_mask(truncated)
         ended = np.logical_or(terminated, truncated)
+        step: dict[str, Any] = {
+            "reward": as_numpy(reward),
+            "terminated": terminated,
+            "truncated": truncated,
+            "action": as_action(actions, self._batched_actions(), self.num_envs),
+        }
+        if self._mode == SAME_STEP and ended.any():
+            final = final_observations(info, np.flatnonzero(ended).tolist())
+            self._add_same_step(ended, obs, final, **step)
+            return result
         kind = np.full(self.num_envs, Kind.STEP, np.uint8)
-        pictures, data = self._pictures, self._data(obs)
-        first_data = data
-        is_two_rows = self._mode == SAME_STEP and bool(ended.any())
         if self._mode == NEXT_STEP:
             kind[self._has_ended] = Kind.RESET
             ended &= ~self._has_ended
-        elif is_two_rows:
-            final = final_observations(info, np.flatnonzero(ended).tolist())
-            call = SameStep(self._pictures, obs, final, ended)
-            kind[ended] = Kind.TERMINAL_MISSING
-            if self._is_recording:  # it renders
-                kind[call.shown()] = Kind.STEP
-            pictures = call.terminal
-            if data is not None:
-                data = with_final(data, final, self._parts)
-        self.begins = ended if is_two_rows else kind == Kind.RESET
         self._has_ended = ended
-        if not is_two_rows:
-            self._before_last_row()
-        self._add(
-            kind,
-            pictures,
-            reward=as_numpy(reward),
-            terminated=terminated,
-            truncated=truncated,
-            action=as_action(actions, self._batched_actions(), self.num_envs),
-            data=data,
-        )
-        if is_two_rows:
-            self._before_last_row()
-            self._add(
-                np.where(ended, Kind.RESET, Kind.IDLE),
-                call.rendered,
-                data=first_data,
-                is_same_call=True,
-            )
-        self._after_call()
+        self._add_step(kind, obs, **step)
         return result
 
     def reset_ended(self, ended: Mask) -> Any:
-        """Reset the envs that ended, where that is left to the caller.
+        """Reset the ended envs if they do not reset themselves.
 
         Returns:
             The new observations, or None.
@@ -133,34 +94,25 @@ class BatchedCalls:
             return None
         return self.reset(options={"reset_mask": np.array(ended)})[0]
 
-    # -- for who inherits
+    # -- hooks
 
     def _reset_env(self, seed: Any, options: Any) -> tuple[Any, Any]:
-        """Reset what is wrapped."""
+        """Reset the wrapped environments."""
         obs, info = self.env.reset(seed=seed, options=options)
         return obs, info
 
     def _step_env(self, actions: Any) -> tuple[Any, Any, Any, Any, Any]:
-        """Step what is wrapped."""
+        """Step the wrapped environments."""
         obs, reward, terminated, truncated, info = self.env.step(actions)
         return obs, reward, terminated, truncated, info
 
     def _render_env(self) -> Any:
-        """Return what is wrapped renders."""
+        """Return what the wrapped environments render."""
         return self.env.render()
 
-    def _add(self, kind: Any, pictures: Callable[[], Any], **call: Any) -> None:
-        """Record a row."""
-        raise NotImplementedError
-
-    def _chosen(self) -> list[int] | None:
-        """Return the envs whose pictures are kept; None: all."""
+    def _pictured_envs(self) -> list[int] | None:
+        """Return the envs whose pictures are recorded; None: all."""
         return None
-
-    @property
-    def _is_recording(self) -> bool:
-        """Whether `_add` makes rows."""
-        return True
 
     def _batched_actions(self) -> Any:
         """Return the space of actions of all envs, or None."""
@@ -169,19 +121,8 @@ class BatchedCalls:
     def _before_reset(self, mask: Mask) -> None:
         """Do what comes before a reset of these envs."""
 
-    def _before_last_row(self) -> None:
-        """Do what comes before the last row of a step; `begins` tells of it."""
-
-    def _after_call(self) -> None:
-        """Do what comes when all rows of a call are there."""
-
-    # -- what is recorded
-
     def _pictures(self) -> list[Any]:
-        return as_pictures(self._render_env(), self.num_envs, self._chosen())
-
-    def _data(self, obs: Any) -> dict[str, Any] | None:
-        return kept(obs, self._parts, [self.num_envs])
+        return as_pictures(self._render_env(), self.num_envs, self._pictured_envs())
 
     def _seeds(self, seed: Any, mask: Mask) -> dict[int, Any]:
         """Return the seed of each env that is reset."""
@@ -193,27 +134,27 @@ class BatchedCalls:
         return dict(zip(envs, seeds, strict=True))
 
 
-# Under these names people choose which envs `reset` is for: Gymnasium's, ManiSkill's.
-_CHOOSING = ("reset_mask", "env_idx")
+# The options that name the envs to reset: Gymnasium's, ManiSkill's.
+_SUBSET_OPTIONS = ("reset_mask", "env_idx")
 
 
 def reset_mask(options: Mapping[str, Any] | None, num_envs: int) -> Mask:
     """Return which envs a reset with these options is for."""
-    for name in _CHOOSING:
-        chosen = (options or {}).get(name)
-        if chosen is None:
+    for name in _SUBSET_OPTIONS:
+        subset = (options or {}).get(name)
+        if subset is None:
             continue
-        chosen = np.asarray(as_numpy(chosen))
-        if chosen.dtype == np.bool_:
-            return np.array(chosen)
+        subset = np.asarray(as_numpy(subset))
+        if subset.dtype == np.bool_:
+            return np.array(subset)
         mask = np.zeros(num_envs, np.bool_)
-        mask[chosen] = True
+        mask[subset] = True
         return mask
     return np.ones(num_envs, np.bool_)
 
 
 def reset_info(seed: Any, options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what `Recorder.add` takes as the info of an episode."""
+    """Return the info of an episode for `Recorder.add`."""
     info: dict[str, Any] = {}
     if seed is not None:
         info["seed"] = int(seed)
@@ -228,7 +169,7 @@ def as_mask(value: Any) -> Mask:
 
 
 def final_observations(info: Any, envs: list[int]) -> dict[int, Any]:
-    """Return the ``final_obs`` of `envs`; empty where the environment gives none."""
+    """Return the ``final_obs`` of `envs`; empty where `info` has none."""
     if isinstance(info, Sequence):  # one for each env: Gymnasium's DictInfoToList
         return {e: info[e]["final_obs"] for e in envs if "final_obs" in info[e]}
     final = info.get("final_obs") if isinstance(info, Mapping) else None
@@ -238,7 +179,7 @@ def final_observations(info: Any, envs: list[int]) -> dict[int, Any]:
 
 
 def _of_env(batch: Any, env: int) -> Any:
-    """Return one env's of batches within dicts and tuples."""
+    """Return one env's part of a batch, or of batches in dicts and tuples."""
     if isinstance(batch, Mapping):
         return {key: _of_env(one, env) for key, one in batch.items()}
     if isinstance(batch, tuple):
@@ -247,36 +188,36 @@ def _of_env(batch: Any, env: int) -> Any:
 
 
 def as_pictures(
-    rendered: Any, num_envs: int, chosen: Sequence[int] | None
+    rendered: Any, num_envs: int, pictured: Sequence[int] | None
 ) -> list[Any]:
     """Return what was rendered as a picture of each env, or one of them all.
 
     Args:
         rendered: A picture, or one for each env: a list or one array. Or one for each
-            of `chosen`, as simulations do that render only some.
-        num_envs: How many there are.
-        chosen: Whose pictures are kept; None: all. A batch on another device comes
-            over without the others.
+            of `pictured`, from simulations that render only some.
+        num_envs: Of the batch.
+        pictured: Whose pictures are recorded; None: all. Of a batch on another device
+            only these are copied.
     """
     if isinstance(rendered, (list, tuple)):
         pictures = [newest(one) for one in rendered]
         is_one = len(pictures) == 1
     else:
-        # A batch without channels is refused as it stands, or taken for one picture.
+        # A batch without channels raises, or is taken for one picture.
         is_one = np.ndim(rendered) < 4
-        if chosen is not None and not is_one and len(rendered) == num_envs:
-            rendered = rendered[list(chosen)]
+        if pictured is not None and not is_one and len(rendered) == num_envs:
+            rendered = rendered[list(pictured)]
         pictures = list(split_frames(rendered))
-    if chosen is None or is_one or len(pictures) != len(chosen):
+    if pictured is None or is_one or len(pictures) != len(pictured):
         return pictures
     placed: list[Any] = [None] * num_envs
-    for env, picture in zip(chosen, pictures, strict=True):
+    for env, picture in zip(pictured, pictures, strict=True):
         placed[env] = picture
     return placed
 
 
 def newest(pictures: Any) -> Any:
-    """Return the newest of a list render mode's pictures, or the one there is.
+    """Return the newest of a list render mode's pictures, or the one picture.
 
     Raises:
         FrameError: The list is empty.
@@ -284,9 +225,9 @@ def newest(pictures: Any) -> Any:
     if isinstance(pictures, list):
         if not pictures:
             raise FrameError(
-                "record: expected a picture from render(), got an empty list. "
-                "Nobody else may render an environment with a list render mode while "
-                "it is recorded."
+                "record: expected a picture from render(), got an empty list. Do not "
+                "call render() of an environment with a list render mode while it is "
+                "recorded."
             )
         return pictures[-1]
     if isinstance(pictures, tuple):

@@ -1,8 +1,7 @@
-"""Environments of many that are no `VectorEnv`: batches behind the interface of one.
+"""Batched environments that are no `VectorEnv`: their number, and when they reset.
 
-GPU simulations give batches of tensors through `gymnasium.Env`, or through no
-framework's class at all. Knows how these say how many they are, when they reset, and
-how `rollout` steps them. Knows no framework.
+GPU simulations return batches of tensors through `gymnasium.Env`, or through a class of
+no framework. Knows no framework.
 """
 
 from __future__ import annotations
@@ -18,51 +17,51 @@ from rollout_viewer.sources._spaces import Part, as_numpy, parts_of
 
 
 def declared_num_envs(env: Any) -> int | None:
-    """Return the `num_envs` that an environment tells; None: it tells none."""
-    for one in (env, getattr(env, "unwrapped", env)):
+    """Return an environment's own `num_envs`; None without one."""
+    for candidate in (env, getattr(env, "unwrapped", env)):
         try:
-            return operator.index(one.num_envs)
+            return operator.index(candidate.num_envs)
         except (AttributeError, TypeError):
             continue
     return None
 
 
 def inferred_num_envs(obs: Any, space: Any) -> int | None:
-    """Return how many environments an observation is of; None: one, by its space."""
-    shape, seen = getattr(space, "shape", None), np.shape(as_numpy(obs))
-    if shape is None or len(seen) != len(shape) + 1 or seen[1:] != tuple(shape):
+    """Return the length of a batch of observations; None: it is one observation."""
+    shape, batch_shape = getattr(space, "shape", None), np.shape(as_numpy(obs))
+    if shape is None or batch_shape[1:] != tuple(shape):
         return None
-    return int(seen[0])
+    return int(batch_shape[0]) if len(batch_shape) == len(shape) + 1 else None
 
 
 def check_is_one(reward: Any, env: Any) -> None:
-    """Raise UnsupportedEnvError where a reward is of many environments."""
+    """Raise UnsupportedEnvError where a reward is of several environments."""
     size = np.size(as_numpy(reward))
     if size != 1:
         raise UnsupportedEnvError(
             f"record: expected one reward a step from {type(env).__name__}, got "
-            f"{size}. If these are environments, give it num_envs = {size}."
+            f"{size}. If it is a batch of environments, set its num_envs to {size}."
         )
 
 
 def autoreset_mode(env: Any) -> str:
-    """Return when environments that ended are reset, as ``metadata`` tells.
+    """Return when ended environments are reset, as ``metadata`` declares.
 
-    Those that tell nothing do it in the call that ends them, as most simulations.
+    Without a declaration it is in the call that ends them, as most simulations do.
     """
     metadata = getattr(env, "metadata", None) or {}
-    told = metadata.get("autoreset_mode", SAME_STEP)
-    value = getattr(told, "value", told)
+    declared = metadata.get("autoreset_mode", SAME_STEP)
+    value = getattr(declared, "value", declared)
     if value not in (NEXT_STEP, SAME_STEP, DISABLED):
         raise ValueError(
             'record: expected metadata["autoreset_mode"] to be one of '
-            f"{NEXT_STEP!r}, {SAME_STEP!r} and {DISABLED!r}, got {told!r}."
+            f"{NEXT_STEP!r}, {SAME_STEP!r} and {DISABLED!r}, got {declared!r}."
         )
     return str(value)
 
 
 def parts_of_each(env: Any, num_envs: int) -> list[Part] | None:
-    """Return what is kept of one env's observations; None: there is no space."""
+    """Return the recorded parts of one env's observations; None without a space."""
     single = getattr(env, "single_observation_space", None)
     space = getattr(env, "observation_space", None) if single is None else single
     if space is None:

@@ -1,14 +1,13 @@
-"""rollout(env) and record(env): one way for every kind of environment.
+"""rollout(env): the usual loop over an environment of any framework, recorded.
 
-Finds the adapter by the environment's type, and runs the loop that most people
-write. Knows adapters by what they offer (`Recorded`). Knows no framework.
+Steps a `RolloutEnv`. Knows no framework.
 """
 
 from __future__ import annotations
 
 import inspect
 import warnings
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,8 +15,9 @@ from rollout_viewer._errors import (
     RolloutViewerWarning,
     ShapeError,
 )
+from rollout_viewer._progress import progress_bar
 from rollout_viewer._viewer.notebook import is_notebook
-from rollout_viewer.sources._record import Recorded, record
+from rollout_viewer.sources._record import record
 from rollout_viewer.sources._wrapper import RecordingWrapper
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer.sources._rollout_env import RolloutEnv, Seed
 
     Mask = npt.NDArray[np.bool_]
     Act = Callable[[Any, Mask], Any]
-    Seed = int | list[int | None] | tuple[int | None, ...] | None
 
 
 def rollout(
@@ -48,18 +48,18 @@ def rollout(
 ) -> FrameCache:
     """Step `env` with a policy, record it, and return the recording.
 
-    Starts with a reset and resets what ended. Never closes `env`. If it raises in
-    the middle, what was recorded stays in `cache`.
+    Starts with a reset and resets ended envs. Never closes `env`. The rows before an
+    error stay in `cache`.
 
     Args:
         env: As for `record`, or what `record` returned.
         policy: Takes an observation (of a vector env: the batch) and returns an
-            action; or has ``predict(observation, ...)`` as Stable-Baselines3's
-            models, whose recurrent state is handed on. Of a TorchRL environment a
+            action; or has ``predict(observation, ...)`` like Stable-Baselines3's
+            models, and gets its recurrent state back. Of a TorchRL environment a
             `TensorDictModule`, or a function of a tensordict. None: random actions.
         max_steps: Calls of `env.step` at most.
-        episodes: Stop when so many ended, all envs together. Whichever comes
-            first; a warning tells if it was `max_steps`.
+        episodes: Stop after this many ended, all envs together. If `max_steps` comes
+            first, a warning reports it.
         callback: Called as ``callback(cache, row)`` after each step; the rollout
             ends when it returns False.
         seed: Of the first reset, and of random actions (``env.action_space``). Of a
@@ -67,8 +67,8 @@ def rollout(
         deterministic: Passed to ``policy.predict``; of a TorchRL environment, the
             exploration type is DETERMINISTIC.
         break_when_any_done: Stop when an episode ends.
-        cache: Where to record, after what is there; a path: a new one there; None:
-            a new one in a temporary file.
+        cache: Where to record, after the rows that are there; a path: a new cache
+            there; None: a new one in a temporary file.
         progress: Show a bar in notebooks and terminals.
 
     Returns:
@@ -76,27 +76,27 @@ def rollout(
 
     Raises:
         ShapeError: The policy returned an action of another shape than
-            ``env.action_space``, which the environment has not seen; or `cache`
+            ``env.action_space``, which the environment does not get; or `cache`
             has another number of envs.
-        RenderError: The environment gives no pictures, or is closed.
-        UnsupportedEnvError: It is of no kind that is known.
+        RenderError: The environment cannot render images, or is closed.
+        UnsupportedEnvError: No adapter wraps it.
         ValueError: `max_steps` or `episodes` is below 1.
     """
     _check_count("max_steps", max_steps)
     if episodes is not None:
         _check_count("episodes", episodes)
-    recorded = _recorded(env, cache)
-    act = _actor(policy, recorded, seed, deterministic)
-    cache = recorded.recorder.cache
+    stepped = _recorded(env, cache)
+    act = _actor(policy, stepped, seed, deterministic)
+    cache = stepped.recorder.cache
     num_ended = 0
-    observation, _ = recorded.reset(seed=seed)
-    many = _driven(recorded)
-    if many is not recorded:  # its first observation told that it is a batch
-        recorded, act = many, _actor(policy, many, seed, deterministic)
+    observation, _ = stepped.reset(seed=seed)
+    batch = stepped.rollout_env()
+    if batch is not stepped:  # its first observation is a batch
+        stepped, act = batch, _actor(policy, batch, seed, deterministic)
     with _bar(max_steps, progress) as bar:
         for step in range(1, max_steps + 1):
-            action = act(observation, recorded.begins)
-            observation, _, terminated, truncated, _ = recorded.step(action)
+            action = act(observation, stepped.begins)
+            observation, _, terminated, truncated, _ = stepped.step(action)
             bar.update()
             ended = np.atleast_1d(_mask(terminated) | _mask(truncated))
             num_ended += int(ended.sum())
@@ -106,7 +106,7 @@ def rollout(
                 return cache
             if (break_when_any_done and ended.any()) or step == max_steps:
                 break
-            fresh = recorded.reset_ended(ended)
+            fresh = stepped.reset_ended(ended)
             observation = observation if fresh is None else fresh
     if episodes is not None and not break_when_any_done:
         warnings.warn(
@@ -118,28 +118,23 @@ def rollout(
     return cache
 
 
-def _recorded(env: Any, cache: FrameCache | str | Path | None) -> Recorded:
-    """Return `env` as something that records itself."""
-    # Asking it for an attribute would start the workers of a TorchRL environment.
+def _recorded(env: Any, cache: FrameCache | str | Path | None) -> RolloutEnv:
+    """Return what to step of `env`, recorded."""
+    # Not hasattr, which would start the workers of a TorchRL environment.
     if not isinstance(env, RecordingWrapper):
-        return _driven(record(env, cache=cache))
+        wrapped: RecordingWrapper = record(env, cache=cache)
+        return wrapped.rollout_env()
     if cache is not None and cache is not env.recorder.cache:
         raise ValueError(
             "rollout: expected no cache= for an environment that record() returned, "
-            "since it has one, got another. Pass the bare environment."
+            "which has one, got another. Pass the bare environment."
         )
-    recorded = _driven(env)
-    recorded.check_open()
-    return recorded
+    stepped = env.rollout_env()
+    stepped.check_open()
+    return stepped
 
 
-def _driven(env: Any) -> Recorded:
-    """Return `env`, or what it offers to be stepped by."""
-    is_other = "driven" in vars(type(env))
-    return cast("Recorded", env.driven() if is_other else env)
-
-
-def _actor(policy: Any, env: Recorded, seed: Seed, deterministic: bool) -> Act:
+def _actor(policy: Any, env: RolloutEnv, seed: Seed, deterministic: bool) -> Act:
     """Return a function of observation and episode starts that returns an action."""
     if hasattr(env, "actor"):
         own: Act = env.actor(policy, seed, deterministic)
@@ -176,7 +171,7 @@ def _actor(policy: Any, env: Recorded, seed: Seed, deterministic: bool) -> Act:
 
 
 def _predictor(predict: Callable[..., Any], deterministic: bool) -> Act:
-    """Return an `Act` that keeps the policy's recurrent state, if it has one."""
+    """Return an `Act` that passes on the policy's recurrent state, if it has one."""
     known = inspect.signature(predict).parameters
     takes_all = any(p.kind is p.VAR_KEYWORD for p in known.values())
     state: Any = None
@@ -227,8 +222,6 @@ def _check_count(name: str, value: Any) -> None:
 
 
 def _bar(total: int, is_wanted: bool) -> Any:
-    from tqdm.auto import tqdm
-
     # tqdm's own None asks for a terminal, which a notebook's output is not.
     is_hidden = not is_wanted or (None if not is_notebook() else False)
-    return tqdm(total=total, desc="rollout", unit="step", disable=is_hidden)
+    return progress_bar("rollout", total, unit="step", is_hidden=is_hidden)

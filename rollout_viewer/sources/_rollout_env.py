@@ -1,8 +1,12 @@
-"""How `rollout` steps a recorded batch of environments."""
+"""What `rollout` steps: one interface for recorded environments of every framework.
+
+A wrapper of `record` either has the interface itself, or returns from `rollout_env` an
+object that has it and calls the wrapper. Knows no framework.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -10,28 +14,60 @@ if TYPE_CHECKING:
     from rollout_viewer._recorder.recorder import Recorder
     from rollout_viewer._recording.step_row import Mask
 
+Seed = int | list[int | None] | tuple[int | None, ...] | None
 
-class RolloutEnv:
-    """A recorded batch, as `rollout` steps it.
 
-    Where its observations are tensors, the actions are: on the same device.
+class RolloutEnv(Protocol):
+    """A recorded environment, as `rollout` steps it.
 
-    Args:
-        env: The recorded one.
-        obs: Its last observation, if it was reset before.
+    One that has ``actor(policy, seed, deterministic)`` makes the function of an
+    observation and `begins` that returns an action; else `rollout` does.
+
+    Attributes:
+        recorder: What records it.
+        action_space: For random actions, and to check the shape of a policy's.
     """
 
     recorder: Recorder
+    action_space: Any
 
-    def __init__(self, env: Any, obs: Any = None) -> None:
+    @property
+    def begins(self) -> Mask:
+        """Bool (B,): the last observation is the first of an episode."""
+
+    def check_open(self) -> None:
+        """Raise RenderError if it was closed."""
+
+    def rollout_env(self) -> RolloutEnv:
+        """Return what to step: this, unless the first reset returned a batch."""
+
+    def reset(self, *, seed: Seed = None) -> tuple[Any, Any]:
+        """Reset all envs."""
+
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
+        """Step all envs."""
+
+    def reset_ended(self, ended: Mask) -> Any:
+        """Reset the ended envs if they do not reset themselves.
+
+        Returns:
+            The new observations, or None.
+        """
+
+
+class RolloutEnvBase:
+    """A `RolloutEnv` over a recorded environment of another interface.
+
+    Args:
+        env: What `record` returned.
+    """
+
+    recorder: Recorder
+    action_space: Any = None
+
+    def __init__(self, env: Any) -> None:
         self._env = env
-        self._obs = obs
         self.recorder = env.recorder
-        space = getattr(env, "action_space", None)
-        if space is None or is_batched(space, env):
-            self.action_space = space
-        else:
-            self.action_space = BatchedSpace(space, env.num_envs)
 
     @property
     def begins(self) -> Mask:
@@ -43,26 +79,58 @@ class RolloutEnv:
         """Raise RenderError if it was closed."""
         self._env.check_open()
 
+    def rollout_env(self) -> RolloutEnv:
+        """Return this."""
+        return self
+
     def reset(self, *, seed: Any = None) -> tuple[Any, Any]:
-        """Reset all environments."""
-        self._obs, info = self._env.reset(seed=seed)
-        return self._obs, info
+        """Reset all envs."""
+        result: tuple[Any, Any] = self._env.reset(seed=seed)
+        return result
 
     def step(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
-        """Step all environments."""
-        result: tuple[Any, Any, Any, Any, Any] = self._env.step(
-            _like(action, self._obs)
-        )
-        self._obs = result[0]
+        """Step all envs."""
+        result: tuple[Any, Any, Any, Any, Any] = self._env.step(action)
         return result
 
     def reset_ended(self, ended: Mask) -> Any:
-        """Reset the envs that ended, where that is left to the caller."""
+        """Reset the ended envs if they do not reset themselves."""
         return self._env.reset_ended(ended)
 
 
+class RolloutBatchedEnv(RolloutEnvBase):
+    """A recorded batch with Gymnasium's interface.
+
+    Where its observations are tensors, it gets actions as tensors on their device.
+
+    Args:
+        env: What `record` returned.
+        obs: Its last observation, if it was reset before.
+    """
+
+    def __init__(self, env: Any, obs: Any = None) -> None:
+        super().__init__(env)
+        self._obs = obs
+        space = getattr(env, "action_space", None)
+        if space is None or is_batched(space, env):
+            self.action_space = space
+        else:
+            self.action_space = BatchedSpace(space, env.num_envs)
+
+    def reset(self, *, seed: Any = None) -> tuple[Any, Any]:
+        """Reset all envs."""
+        self._obs, info = super().reset(seed=seed)
+        return self._obs, info
+
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
+        """Step all envs."""
+        result = super().step(_like(action, self._obs))
+        self._obs = result[0]
+        return result
+
+
 class BatchedSpace:
-    """The spaces of all envs, as one of a batch."""
+    """One space for a batch, from the space of each env."""
 
     def __init__(self, space: Any, num_envs: int) -> None:
         self._space = space
@@ -80,7 +148,7 @@ class BatchedSpace:
 
 
 def is_batched(space: Any, env: Any) -> bool:
-    """Tell whether an action space is of all envs, not of each."""
+    """Return whether an action space is of all envs, not of each."""
     shape = getattr(space, "shape", None)
     single = getattr(getattr(env, "single_action_space", None), "shape", None)
     if shape is None:

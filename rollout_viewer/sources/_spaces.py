@@ -1,9 +1,9 @@
-"""Observations and actions of every form, as the arrays that a row keeps.
+"""Observations and actions of every form, as the arrays of a row.
 
-A row's data are named arrays (B, ...) of numbers. One Box is ``obs``; what stands in a
-Dict or Tuple space is ``obs.<key>`` each, as deep as it goes. An action is one array
-(B, ...): the parts of a Dict or Tuple, in the order of their names, side by side.
-Knows the shapes of spaces and values. Knows no framework.
+A row's data are named arrays (B, ...) of numbers. A Box is ``obs``; each part of a
+Dict or Tuple space is ``obs.<key>``, at any depth. An action is one array (B, ...): the
+parts of a Dict or Tuple, in the order of their names, side by side. Knows the shapes of
+spaces and values. Knows no framework.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-# Of each env's observations so much is kept; larger ones are pictures or would
-# outweigh them.
+# Of each env's observations at most this much is recorded; larger ones are pictures or
+# would take more room than these.
 MAX_OBS_BYTES = 64_000
 
 
@@ -27,9 +27,9 @@ class Part(NamedTuple):
     """An array within an observation.
 
     Attributes:
-        path: Keys and indices that lead to it; empty where it is the whole.
-        shape: Of one env's.
-        num_bytes: Of one env's.
+        path: Keys and indices of it; empty for the observation itself.
+        shape: Of one env.
+        num_bytes: Of one env.
     """
 
     path: tuple[Any, ...]
@@ -38,19 +38,19 @@ class Part(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of the data."""
+        """Name in the row's data."""
         return ".".join(map(str, ("obs", *self.path)))
 
     def of_each(self, num_envs: int) -> Part:
-        """Return that of one env, where this is of `num_envs`."""
+        """Return the part of one env, where this is of `num_envs`."""
         return Part(self.path, self.shape[1:], self.num_bytes // num_envs)
 
 
 def parts_of(space: Any) -> list[Part]:
-    """Return what is kept of observations of `space`: numbers, no images, not much.
+    """Return the recorded parts of observations: numbers, no images, up to 64 kB.
 
     Args:
-        space: Gymnasium's, of one env.
+        space: A space of Gymnasium, of one env.
 
     Example:
         >>> from gymnasium.spaces import Box, Dict, Discrete
@@ -68,12 +68,11 @@ def parts_of(space: Any) -> list[Part]:
 
 
 def parts_like(obs: Any, num_envs: int) -> list[Part]:
-    """Return what is kept of observations like this one, where no space tells.
+    """Return the recorded parts of observations like this one, without a space.
 
     Args:
-        obs: Of `num_envs` envs, whose arrays have them as first axis; an array, or
-            arrays in dicts and tuples.
-        num_envs: 0 where there is no such axis.
+        obs: An array, or arrays in dicts and tuples; `num_envs` is their first axis.
+        num_envs: 0 without such an axis.
     """
     found, total = [], 0
     for path, value in _values(obs, ()):
@@ -113,16 +112,15 @@ def _parts(space: Any, path: tuple[Any, ...]) -> Iterator[Part]:
         yield Part(path, tuple(shape), int(np.prod(shape)) * dtype.itemsize)
 
 
-def kept(
+def observation_data(
     obs: Any, parts: Sequence[Part], batch: Sequence[int]
 ) -> dict[str, npt.NDArray[Any]] | None:
-    """Return the data of a row: the observations, where they keep their promise.
+    """Return the data of a row: the parts of an observation that have their shape.
 
     Args:
-        obs: In the form of the space; its arrays have the batch as first axis, where
-            there is one.
+        obs: In the form of the space; its arrays start with the axes of `batch`.
         parts: From `parts_of`.
-        batch: ``[num_envs]``.
+        batch: ``[num_envs]``, or empty.
     """
     found = {}
     for part in parts:
@@ -147,28 +145,28 @@ def with_final(
     """Return a row's data with the observations of some envs replaced.
 
     Args:
-        data: From `kept`, of all envs.
+        data: From `observation_data`, of all envs.
         final: Env -> its observation, without a batch axis.
         parts: From `parts_of`.
     """
     copied = {name: np.array(batch) for name, batch in data.items()}
     for env, obs in final.items():
-        for name, value in (kept(obs, parts, ()) or {}).items():
+        for name, value in (observation_data(obs, parts, ()) or {}).items():
             if name in copied:
                 copied[name][env] = value
     return copied
 
 
 def as_action(action: Any, space: Any, num_envs: int) -> Any:
-    """Return an action as the recorder takes it: (B, ...), or as it came.
+    """Return an action for the recorder: (B, ...), or unchanged.
 
     Args:
         action: In the form of the space.
-        space: That it is of, which tells only whether it has parts.
-        num_envs: B; each part has so many rows, unless it is 1.
+        space: Its space; only used for whether it has parts.
+        num_envs: B; the length of each part, unless it is 1.
 
     Returns:
-        Of a Dict or Tuple (B, D): its parts, flattened, in the order of their names.
+        For a Dict or Tuple (B, D): its parts, flattened, in the order of their names.
         None where one of them is no array of numbers.
     """
     if not isinstance(getattr(space, "spaces", None), (Mapping, tuple)):
@@ -206,5 +204,5 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 
 def as_numpy(value: Any) -> Any:
-    """Return a tensor, of whatever device, as an array; anything else as it is."""
+    """Return a tensor of any device as an array; anything else unchanged."""
     return value.detach().cpu().numpy() if hasattr(value, "detach") else value

@@ -1,13 +1,14 @@
-"""What wrappers that record, or that write videos, offer beside their environment."""
+"""What wrappers that record, or that write videos, have in common."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
+from rollout_viewer._errors import RenderError
 from rollout_viewer._recorder.views import RecorderViews
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -15,15 +16,16 @@ if TYPE_CHECKING:
     from rollout_viewer._recorder.recorder import Recorder
     from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
     from rollout_viewer._recording.step_row import Mask
+    from rollout_viewer.sources._rollout_env import RolloutEnv
 
 
 class RecordingWrapper(RecorderViews):
-    """The recording of a wrapped environment, by the recorder that the wrapper tells.
+    """The recording of a wrapped environment.
 
     Attributes:
-        recorder: What the wrapper tells.
+        recorder: Gets what each call does.
         begins: Bool (B,): the last observation is the first of an episode.
-        is_closed: `close` was called. Not all environments can tell.
+        is_closed: `close` was called. Not every environment knows it itself.
     """
 
     recorder: Recorder
@@ -33,6 +35,38 @@ class RecordingWrapper(RecorderViews):
     @property
     def _views_of(self) -> Recorder:
         return self.recorder
+
+    def rollout_env(self) -> RolloutEnv:
+        """Return what `rollout` steps: this, where it has the interface."""
+        return cast("RolloutEnv", self)
+
+    def check_open(self) -> None:
+        """Raise RenderError if `close` was called."""
+        if self.is_closed:
+            raise RenderError(
+                f"record: expected an open environment, got {self._env_name()}, which "
+                "was closed. Make a new one."
+            )
+
+    def _env_name(self) -> str:
+        """Return what error messages call the environment."""
+        return type(self).__name__
+
+    def _finish(self, close_env: Callable[[], Any]) -> None:
+        """Write the recording to its file, then close the environment."""
+        try:
+            self.recorder.finish()
+        finally:
+            self.is_closed = True
+            close_env()
+
+    # -- hooks of `BatchedRows`
+
+    def _add(self, kind: Any, pictures: Callable[[], Any], **call: Any) -> None:
+        self.recorder.add(kind, pictures, **call)
+
+    def _pictured_envs(self) -> list[int] | None:
+        return self.recorder.envs
 
 
 class VideoWrapper(RecorderViews):

@@ -1,7 +1,6 @@
-"""Objects that only have reset, step and render: a recording proxy of one.
+"""Environments without a framework: objects with reset, step and render.
 
-For environments of any origin, single or in batches, that answer as Gymnasium or as
-old Gym did.
+Single or batched, with the return values of Gymnasium or of old Gym.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from rollout_viewer.sources._batched_env import (
     declared_num_envs,
     parts_of_each,
 )
-from rollout_viewer.sources._rollout_env import RolloutEnv
+from rollout_viewer.sources._rollout_env import RolloutBatchedEnv
 from rollout_viewer.sources._spaces import (
     as_numpy,
-    kept,
+    observation_data,
     one_action,
     parts_like,
     parts_of,
@@ -31,15 +30,13 @@ from rollout_viewer.sources._spaces import (
 from rollout_viewer.sources._wrapper import RecordingWrapper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from rollout_viewer._recording.step_row import Mask
 
 _NEEDED = ("reset", "step", "render")
 
 
 def wrap(env: Any, **options: Any) -> RecordedObject | RecordedObjects | None:
-    """Return `env` as a recording proxy; None where it lacks a method."""
+    """Return `env` in a proxy that records; None where it lacks a method."""
     if isinstance(env, type):
         return None
     if not all(callable(getattr(env, name, None)) for name in _NEEDED):
@@ -51,7 +48,7 @@ def wrap(env: Any, **options: Any) -> RecordedObject | RecordedObjects | None:
 
 
 class _Proxy(RecordingWrapper):
-    """A stand-in for an object: what it lacks itself is the object's own."""
+    """A proxy of an object: attributes that it lacks are the object's."""
 
     def __init__(self, env: Any, num_envs: int, **options: Any) -> None:
         metadata = getattr(env, "metadata", None) or {}
@@ -66,28 +63,18 @@ class _Proxy(RecordingWrapper):
         self.is_closed = False
 
     def __getattr__(self, name: str) -> Any:
-        # "env": asked for before __init__, as by copy.copy. The environment's own
+        # "env": read before __init__, as by copy.copy. The environment's own
         # __deepcopy__ or __getstate__ would copy it without the recorder.
         if name == "env" or name.startswith("__"):
             raise AttributeError(name)
         return getattr(self.env, name)
 
-    def check_open(self) -> None:
-        """Raise RenderError if `close` was called."""
-        if self.is_closed:
-            raise RenderError(
-                "record: expected an open environment, got "
-                f"{type(self.env).__name__}, which was closed. Make a new one."
-            )
-
     def close(self) -> None:
         """Write the recording to its file, then close the environment."""
-        try:
-            self.recorder.finish()
-        finally:
-            self.is_closed = True
-            if hasattr(self.env, "close"):
-                self.env.close()
+        self._finish(getattr(self.env, "close", lambda: None))
+
+    def _env_name(self) -> str:
+        return type(self.env).__name__
 
     def _rendered(self) -> Any:
         name = type(self.env).__name__
@@ -105,12 +92,12 @@ class _Proxy(RecordingWrapper):
 
 
 class RecordedObject(_Proxy):
-    """A stand-in for an environment, whose reset and step record.
+    """A proxy of an environment, whose reset and step record.
 
-    `reset` returns what the environment's does, or (observation, info) made of it;
-    `step` returns five values, also where the environment returns four (observation,
-    reward, done, info). Everything else is the environment's own. Observations are
-    recorded where they are numbers, up to 64 kB, and no images.
+    `reset` returns (observation, info), also where the environment returns the
+    observation alone; `step` returns five values, also where the environment returns
+    four (observation, reward, done, info). Every other attribute is the environment's.
+    Observations are recorded where they are numbers, up to 64 kB, and no images.
 
     Args:
         env: A single environment.
@@ -133,7 +120,7 @@ class RecordedObject(_Proxy):
         self.recorder.add(
             [Kind.RESET],
             self._pictures,
-            data=kept(obs, self._parts, [1]),
+            data=observation_data(obs, self._parts, [1]),
             infos={0: {} if seed is None else {"seed": int(seed)}},
         )
         return obs, info
@@ -150,7 +137,7 @@ class RecordedObject(_Proxy):
             terminated=[bool(terminated)],
             truncated=[bool(truncated)],
             action=one_action(action, getattr(self.env, "action_space", None)),
-            data=kept(obs, self._parts or [], [1]),
+            data=observation_data(obs, self._parts or [], [1]),
         )
         return result
 
@@ -162,23 +149,23 @@ class RecordedObject(_Proxy):
         return [self._rendered()]
 
 
-class RecordedObjects(BatchedCalls, _Proxy):
-    """A stand-in for a batch of environments, whose reset and step record.
+class RecordedObjects(_Proxy, BatchedCalls):
+    """A proxy of a batch of environments, whose reset and step record.
 
-    As `RecordedObject`; rewards and ends are batches (B,), arrays or tensors, of
-    which those of another device come over once a call. `render` returns a picture
-    for each environment, for each of the recorded `envs`, or one of them all.
+    As `RecordedObject`; rewards and ends are batches (B,), arrays or tensors, which are
+    copied from another device once a call. `render` returns a picture for each
+    environment, for each of the recorded `envs`, or one of them all.
 
-    An environment that ended is reset as ``env.metadata["autoreset_mode"]`` tells;
-    where it tells nothing, in the call that ends it.
+    Ended environments reset as ``env.metadata["autoreset_mode"]`` declares; without it,
+    in the call that ends them.
 
     Args:
-        env: Its `num_envs` tells how many.
-        num_envs: How many there are.
+        env: The batch.
+        num_envs: Number of its environments.
         **options: Of `Recorder`.
 
     Raises:
-        ValueError: Its autoreset mode is none that Gymnasium knows.
+        ValueError: Its autoreset mode is none of Gymnasium's.
     """
 
     def __init__(self, env: Any, num_envs: int, **options: Any) -> None:
@@ -188,9 +175,9 @@ class RecordedObjects(BatchedCalls, _Proxy):
         self._knows_parts = parts is not None
         self._set_up_calls(autoreset_mode(env), parts or [])
 
-    def driven(self) -> RolloutEnv:
-        """Return what `rollout` steps it by."""
-        return RolloutEnv(self)
+    def rollout_env(self) -> RolloutBatchedEnv:
+        """Return what `rollout` steps."""
+        return RolloutBatchedEnv(self)
 
     def _reset_env(self, seed: Any, options: Any) -> tuple[Any, Any]:
         given = {"seed": seed, "options": options}
@@ -207,12 +194,6 @@ class RecordedObjects(BatchedCalls, _Proxy):
     def _render_env(self) -> Any:
         return self._rendered()
 
-    def _add(self, kind: Any, pictures: Callable[[], Any], **call: Any) -> None:
-        self.recorder.add(kind, pictures, **call)
-
-    def _chosen(self) -> list[int] | None:
-        return self.recorder.envs
-
 
 def _as_pair(result: Any) -> tuple[Any, Any]:
     """Return what a reset returned as (observation, info)."""
@@ -226,17 +207,17 @@ def _as_five(result: Any) -> tuple[Any, Any, Any, Any, Any]:
         obs, reward, terminated, truncated, info = result
         return obs, reward, terminated, truncated, info
     obs, reward, done, info = result
-    cut = _time_limits(info)
-    if cut is None:
+    at_limit = _time_limits(info)
+    if at_limit is None:
         return obs, reward, done, as_numpy(done) & False, info
-    cut = np.asarray(as_numpy(cut), np.bool_) & as_numpy(done)
-    return obs, reward, np.asarray(as_numpy(done)) & ~cut, cut, info
+    truncated = np.asarray(as_numpy(at_limit), np.bool_) & as_numpy(done)
+    return obs, reward, np.asarray(as_numpy(done)) & ~truncated, truncated, info
 
 
 def _time_limits(info: Any) -> Any:
-    """Return what old Gym's wrapper, or Isaac Gym, says of time limits."""
-    told: Mapping[str, Any] = info if isinstance(info, dict) else {}
-    for name in ("TimeLimit.truncated", "time_outs"):
-        if name in told:
-            return told[name]
+    """Return the time limits of old Gym's wrapper, or of Isaac Gym, or None."""
+    if isinstance(info, dict):
+        for name in ("TimeLimit.truncated", "time_outs"):
+            if name in info:
+                return info[name]
     return None

@@ -1,4 +1,4 @@
-"""PettingZoo: a wrapper for parallel environments that records what passes through.
+"""PettingZoo: a wrapper for parallel environments that records each call.
 
 Each possible agent is an env of the recording, in the order of `possible_agents`; the
 one picture shows them all. An agent that has left is idle.
@@ -15,6 +15,7 @@ from pettingzoo.utils import BaseParallelWrapper
 from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recording.step_row import Kind
+from rollout_viewer.sources._rollout_env import RolloutEnvBase
 from rollout_viewer.sources._wrapper import RecordingWrapper
 
 if TYPE_CHECKING:
@@ -26,15 +27,15 @@ if TYPE_CHECKING:
 
 
 def wrap(env: Any, **options: Any) -> RecordedParallelEnv | None:
-    """Return a parallel env in a wrapper that records; None where it is none."""
+    """Return a parallel env in a wrapper that records; None for anything else."""
     return RecordedParallelEnv(env, **options) if isinstance(env, ParallelEnv) else None
 
 
 class RecordedParallelEnv(BaseParallelWrapper, RecordingWrapper):  # type: ignore[misc]  # untyped base
     """A parallel environment that records its picture, and each agent's rewards, ends.
 
-    An agent-environment-cycle env becomes a parallel one by PettingZoo's
-    ``aec_to_parallel``. Actions are recorded where all agents' have one shape.
+    PettingZoo's ``aec_to_parallel`` makes a parallel env of an agent-environment-cycle
+    env. Actions are recorded where those of all agents have one shape.
 
     Args:
         env: Made with ``render_mode="rgb_array"``.
@@ -44,7 +45,7 @@ class RecordedParallelEnv(BaseParallelWrapper, RecordingWrapper):  # type: ignor
         agent_ids: Which agent is which env of the recording; also its metadata.
 
     Raises:
-        RenderError: It gives no pictures.
+        RenderError: It cannot render images.
     """
 
     def __init__(self, env: Any, **options: Any) -> None:
@@ -70,7 +71,7 @@ class RecordedParallelEnv(BaseParallelWrapper, RecordingWrapper):  # type: ignor
     ) -> tuple[dict[Any, Any], dict[Any, Any]]:
         """Reset the environment; records the first row of each agent's episode."""
         result: tuple[Any, Any] = self.env.reset(seed=seed, options=options)
-        self.begins = self._mask(self.env.agents)
+        self.begins = self._live()
         info = {"seed": seed, "options": options}
         known = {name: value for name, value in info.items() if value is not None}
         self.recorder.add(
@@ -82,7 +83,7 @@ class RecordedParallelEnv(BaseParallelWrapper, RecordingWrapper):  # type: ignor
 
     def step(self, actions: dict[Any, Any]) -> tuple[Any, Any, Any, Any, Any]:
         """Step all agents; records a row."""
-        stepped = self._mask(self.env.agents)
+        stepped = self._live()
         result: tuple[Any, Any, Any, Any, Any] = self.env.step(actions)
         _, rewards, terminated, truncated, _ = result
         self.begins = np.zeros(len(self.agent_ids), np.bool_)
@@ -90,23 +91,22 @@ class RecordedParallelEnv(BaseParallelWrapper, RecordingWrapper):  # type: ignor
             np.where(stepped, Kind.STEP, Kind.IDLE),
             self._pictures,
             reward=self._column(rewards, np.nan),
-            terminated=self._column(terminated, 0).astype(np.bool_),
-            truncated=self._column(truncated, 0).astype(np.bool_),
+            terminated=self.mask_of(terminated),
+            truncated=self.mask_of(truncated),
             action=self._actions(actions),
         )
         return result
 
     def close(self) -> None:
         """Write the recording to its file, then close the environment."""
-        try:
-            self.recorder.finish()
-        finally:
-            self.is_closed = True
-            self.env.close()
+        self._finish(self.env.close)
 
-    def driven(self) -> RolloutParallelEnv:
-        """Return what `rollout` steps it by."""
+    def rollout_env(self) -> RolloutParallelEnv:
+        """Return what `rollout` steps."""
         return RolloutParallelEnv(self)
+
+    def _env_name(self) -> str:
+        return str(self)
 
     def _pictures(self) -> list[Any]:
         picture = self.env.render()
@@ -117,7 +117,12 @@ class RecordedParallelEnv(BaseParallelWrapper, RecordingWrapper):  # type: ignor
             )
         return [picture]
 
-    def _mask(self, agents: Any) -> Mask:
+    def mask_of(self, flags: Mapping[Any, Any]) -> Mask:
+        """Return a flag of each possible agent, (B,); False where it has none."""
+        return self._column(flags, 0).astype(np.bool_)
+
+    def _live(self) -> Mask:
+        agents = self.env.agents
         return np.isin(
             np.arange(len(self.agent_ids)), [self._number[a] for a in agents]
         )
@@ -126,7 +131,7 @@ class RecordedParallelEnv(BaseParallelWrapper, RecordingWrapper):  # type: ignor
         return np.array([values.get(a, missing) for a in self.agent_ids], np.float64)
 
     def _actions(self, actions: Mapping[Any, Any]) -> npt.NDArray[Any] | None:
-        """Return the actions of all agents, 0 for who had none; None: unequal ones."""
+        """Return each agent's action, 0 without one; None: their shapes differ."""
         try:
             given = {agent: np.asarray(action) for agent, action in actions.items()}
         except ValueError:
@@ -138,44 +143,23 @@ class RecordedParallelEnv(BaseParallelWrapper, RecordingWrapper):  # type: ignor
         return np.stack([given.get(agent, zero) for agent in self.agent_ids])
 
 
-class RolloutParallelEnv:
+class RolloutParallelEnv(RolloutEnvBase):
     """A recorded parallel env, as `rollout` steps it.
 
-    A policy takes a dict of the observations of the agents that are there, and returns
-    one of their actions.
+    A policy takes a dict of the observations of the live agents, and returns a dict of
+    their actions.
     """
 
     def __init__(self, env: RecordedParallelEnv) -> None:
-        self._env = env
-        self.recorder = env.recorder
+        super().__init__(env)
         self.action_space = _AgentSpaces(env)
 
-    @property
-    def begins(self) -> Mask:
-        """Bool (B,): the last observation is the first of an agent's episode."""
-        return self._env.begins
-
-    def check_open(self) -> None:
-        """Raise RenderError if it was closed."""
-        if self._env.is_closed:
-            raise RenderError(
-                f"record: expected an open environment, got {self._env}, which was "
-                "closed. Make a new one."
-            )
-
-    def reset(self, *, seed: Any = None) -> tuple[Any, Any]:
-        """Reset all agents."""
-        return self._env.reset(seed=seed)
-
     def step(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
-        """Step all agents; ends come as masks."""
-        obs, reward, terminated, truncated, info = self._env.step(action)
-        ends = (
-            self._env._column(mask, 0).astype(np.bool_)
-            for mask in (terminated, truncated)
-        )
-        there = {agent: obs[agent] for agent in self._env.agents}
-        return there, reward, *ends, info
+        """Step all agents; ends are returned as masks (B,)."""
+        obs, reward, terminated, truncated, info = super().step(action)
+        ends = (self._env.mask_of(each) for each in (terminated, truncated))
+        live = {agent: obs[agent] for agent in self._env.agents}
+        return live, reward, *ends, info
 
     def reset_ended(self, ended: Mask) -> Any:
         """Reset when no agent is left; return the new observations, or None."""
@@ -183,7 +167,7 @@ class RolloutParallelEnv:
 
 
 class _AgentSpaces:
-    """The action spaces of the agents that are there, as one."""
+    """The action spaces of the live agents, as one."""
 
     shape = None
 

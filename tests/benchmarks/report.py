@@ -46,7 +46,7 @@ def tell(name: str, rows: list[Row]) -> None:
         f"{platform.machine()}, {os.cpu_count()} cores, "
         f"Python {platform.python_version()}"
     )
-    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
     num_met = sum(row.ok for row in rows)
     print(f"{name}: {num_met} of {len(rows)} ({machine}, {today})")
 

@@ -45,6 +45,16 @@ FLAGS = [
 ]
 VIEWPORT = {"width": 1280, "height": 1000}
 
+# `jupyter`, which ends when this process does, also when that is killed: a worker of
+# pytest-xdist is, where the run is broken off.
+START = """
+import ctypes, runpy, signal, sys
+if sys.platform == "linux":
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+runpy.run_module("jupyter", run_name="__main__")
+"""
+
 # Resolves to the kernel's id once it is connected and idle.
 READY_JS = """async () => {
   const sleep = ms => new Promise(done => setTimeout(done, ms));
@@ -219,7 +229,7 @@ class JupyterServer:
         expose = {"lab": "LabApp", "notebook": "JupyterNotebookApp"}[app]
         self._process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "jupyter", app),
+                *(sys.executable, "-c", START, app),
                 *("--no-browser", "--allow-root", "--ip=127.0.0.1"),
                 *(f"--port={port}", "--ServerApp.port_retries=0"),
                 *("--IdentityProvider.token=", "--ServerApp.password="),

@@ -230,6 +230,7 @@ WATCH_JS = """root => {
 }"""
 
 
+@pytest.mark.serial
 def test_a_viewer_follows_what_a_running_cell_records(lab, record_property):
     notebook = lab(RECORD, FOLLOW, RECORD_SLOWLY)
     notebook.run_cell(0)

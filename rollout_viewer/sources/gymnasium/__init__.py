@@ -1,7 +1,11 @@
-"""Gymnasium: wrappers for `Env` and `VectorEnv` that record what passes through.
+"""Gymnasium: wrappers for `Env` and `VectorEnv` that record each call.
 
-They tell the recorder what each call was to each env, in all three autoreset
-modes, and hand everything else on unchanged. Know nothing of caches or files.
+- `_env`, `_batched_env`, `_vector_env`: the wrappers of `rollout_viewer.record`.
+- `record_video`, `vector_record_video`, `_record_video_base`: `RecordVideo`;
+  `vector` has it under Gymnasium's name.
+- `_env_info`: what environments declare: pictures, names, fps, and how they reset.
+
+In all three autoreset modes. Observations, rewards and infos are returned unchanged.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ __all__ = [
 def wrap(
     env: Any, **options: Any
 ) -> RecordedBatchedEnv | RecordedEnv | RecordedVectorEnv | None:
-    """Return `env` in the wrapper of its kind; None where it is of neither."""
+    """Return `env` in the wrapper of its kind; None for anything else."""
     if isinstance(env, VectorEnv):
         return RecordedVectorEnv(env, **options)
     if not isinstance(env, gymnasium.Env):

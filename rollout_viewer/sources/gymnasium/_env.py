@@ -1,4 +1,4 @@
-"""A Gymnasium `Env` that records what passes through."""
+"""A Gymnasium `Env` that records each call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._batched_calls import newest, reset_info
 from rollout_viewer.sources._batched_env import check_is_one, inferred_num_envs
-from rollout_viewer.sources._spaces import kept, one_action, parts_of
+from rollout_viewer.sources._rollout_env import RolloutBatchedEnv
+from rollout_viewer.sources._spaces import observation_data, one_action, parts_of
 from rollout_viewer.sources._wrapper import RecordingWrapper
 from rollout_viewer.sources.gymnasium._batched_env import RecordedBatchedEnv
 from rollout_viewer.sources.gymnasium._env_info import (
@@ -23,6 +24,7 @@ from rollout_viewer.sources.gymnasium._env_info import (
 
 if TYPE_CHECKING:
     from rollout_viewer._recording.step_row import Mask
+    from rollout_viewer.sources._rollout_env import RolloutEnv
 
     EnvWrapper = gymnasium.Wrapper[Any, Any, Any, Any]
 else:
@@ -30,25 +32,27 @@ else:
     EnvWrapper = gymnasium.Wrapper
 
 
-# In this order, since Python then allows `RecordedBatchedEnv.take_over`.
 class RecordedEnv(RecordingWrapper, EnvWrapper):
     """An `Env` that records its pictures, rewards, ends, actions and observations.
 
-    Observations are kept as ``data["obs"]``, those of a Dict or Tuple space as
+    Observations are recorded as ``data["obs"]``, those of a Dict or Tuple space as
     ``data["obs.<key>"]``: numbers, up to 64 kB, no images. With a list render mode the
-    newest picture of a list is recorded, and `render` returns those that were recorded
-    since it was last asked.
+    newest picture of a list is recorded, and `render` returns the pictures recorded
+    since its last call.
 
-    One whose first observation turns out to be a batch of its space's becomes a
-    `RecordedBatchedEnv`.
+    Where the first observation is a batch of its space's, the environment is recorded
+    as a batch: every call then is one of a `RecordedBatchedEnv`.
 
     Args:
         env: Made with ``render_mode="rgb_array"``.
         **options: Of `Recorder`.
 
     Raises:
-        RenderError: It gives no pictures, or is closed.
+        RenderError: It cannot render images, or is closed.
     """
+
+    _batch: RecordedBatchedEnv | None = None
+    _first_obs: Any = None
 
     def __init__(self, env: gymnasium.Env[Any, Any], **options: Any) -> None:
         super().__init__(env)
@@ -57,10 +61,15 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         self._parts = parts_of(env.observation_space)
         self._is_list_mode = str(env.render_mode).endswith("_list")
         self._resets_itself = resets_itself(env)
-        self.begins = np.zeros(1, np.bool_)
+        self._begins = np.zeros(1, np.bool_)
         self._has_ended = False
         self._rendered_row = self.cache.num_rows
-        self._is_known = False
+        self._was_reset = False
+
+    @property
+    def begins(self) -> Mask:  # type: ignore[override]  # a batch has its own
+        """Bool (B,): the last observation is the first of an episode."""
+        return self._begins if self._batch is None else self._batch.begins
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -70,15 +79,18 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Reset the environment; records the first row of an episode."""
+        if self._batch is not None:
+            return self._batch.reset(seed=seed, options=options)
         obs, info = self.env.reset(seed=seed, options=options)
-        if not self._is_known:
-            self._is_known = True
+        num_envs = None
+        if not self._was_reset:
+            self._was_reset = True
             num_envs = inferred_num_envs(obs, self.observation_space)
-            if num_envs is not None:
-                RecordedBatchedEnv.take_over(self, num_envs, obs, seed, options)
-                return obs, info
+        if num_envs is not None:
+            self._record_as_batch(num_envs, obs).record_reset(obs, seed, options)
+            return obs, info
         self._has_ended = False
-        self.begins[:] = True
+        self._begins[:] = True
         self.recorder.add(
             [Kind.RESET],
             self._pictures,
@@ -91,11 +103,13 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         self, action: Any
     ) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """Step the environment; records a row."""
+        if self._batch is not None:
+            return self._batch.step(action)
         obs, reward, terminated, truncated, info = self.env.step(action)
         check_is_one(reward, self.env)
         kind = Kind.RESET if self._resets_itself and self._has_ended else Kind.STEP
         self._has_ended = bool(terminated or truncated)
-        self.begins[:] = kind is Kind.RESET
+        self._begins[:] = kind is Kind.RESET
         self.recorder.add(
             [kind],
             self._pictures,
@@ -109,35 +123,44 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
 
     def render(self) -> Any:
         """Return what the environment renders."""
-        if not self._is_list_mode:
+        if self._batch is not None or not self._is_list_mode:
             return self.env.render()
-        # The environment's own list went to the recording, frame by frame.
+        # The recorder has emptied the environment's own list.
         rows = range(self._rendered_row, self.cache.num_rows)
         self._rendered_row = rows.stop
         return [self.cache[row, 0] for row in rows if self.cache.has_picture(row, 0)]
 
     def close(self) -> None:
         """Write the recording to its file, then close the environment."""
-        try:
-            self.recorder.finish()
-        finally:
-            self.is_closed = True
-            self.env.close()
+        self._finish(self.env.close)
 
     def check_open(self) -> None:
         """Raise RenderError if this or an environment within was closed."""
         check_renders(self)
 
     def reset_ended(self, ended: Mask) -> Any:
-        """Reset if the episode ended and that is left to the caller.
+        """Reset an ended episode if the environment does not reset itself.
 
         Returns:
             The new observation, or None.
         """
+        if self._batch is not None:
+            return self._batch.reset_ended(ended)
         return self.reset()[0] if ended[0] and not self._resets_itself else None
+
+    def rollout_env(self) -> RolloutEnv:
+        """Return what `rollout` steps: this, or its batch."""
+        if self._batch is None:
+            return super().rollout_env()
+        return RolloutBatchedEnv(self, self._first_obs)
+
+    def _record_as_batch(self, num_envs: int, obs: Any) -> RecordedBatchedEnv:
+        batch = RecordedBatchedEnv(self.env, num_envs, recorder=self.recorder)
+        self._batch, self.num_envs, self._first_obs = batch, num_envs, obs
+        return batch
 
     def _pictures(self) -> list[Any]:
         return [newest(render(self.env))]
 
     def _data(self, obs: Any) -> dict[str, Any] | None:
-        return kept(obs, self._parts, [1])
+        return observation_data(obs, self._parts, [1])

@@ -1,6 +1,6 @@
-"""What Gymnasium's environments are asked: pictures, names, and how they reset.
+"""What Gymnasium's environments declare: names, fps, pictures, and how they reset.
 
-Knows what they return in all its forms. Knows nothing of recordings.
+Knows Gymnasium's wrappers. Knows nothing of recordings.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ _NO_PICTURES = (None, "human", "ansi", "ansi_list")
 
 
 def check_renders(env: Any) -> None:
-    """Raise RenderError where `env` cannot give pictures.
+    """Raise RenderError where `env` cannot render images.
 
     Raises:
-        RenderError: Its render_mode is none that returns pictures, or it is known to
-            be closed.
+        RenderError: Its render_mode returns no images, or it is known to be closed.
     """
     name = env_name(env)
     if _is_closed(env):
@@ -42,23 +41,29 @@ def check_renders(env: Any) -> None:
 
 
 def _is_closed(env: Any) -> bool:
-    """Tell whether `env` or one that it wraps is known to be closed.
+    """Return whether `env` or one that it wraps is known to be closed.
 
-    Some keep no trace of it: bare environments that never rendered, and
-    Gymnasium's native vector CartPole.
+    It is not known of bare environments that never rendered, and of Gymnasium's native
+    vector CartPole.
     """
     while True:
-        # Of VectorEnv, of ours, and of the checker that gymnasium.make wraps around.
+        # Of VectorEnv, of our wrappers, and of gymnasium.make's checker.
         marks = ("closed", "is_closed", "close_called")
         if any(getattr(env, mark, False) is True for mark in marks):
             return True
         if not isinstance(env, (gymnasium.Wrapper, VectorWrapper)):
-            # What Gymnasium's own classic-control environments have.
+            # Of Gymnasium's classic-control environments.
             return getattr(env, "isopen", True) is False
         env = env.env
 
 
 def render(env: Any) -> Any:
+    """Return what `env` renders.
+
+    Raises:
+        RenderError: It raised an error.
+        FrameError: It returned None.
+    """
     try:
         pictures = env.render()
     except Exception as error:
@@ -76,8 +81,9 @@ def render(env: Any) -> Any:
 
 
 def env_name(env: Any) -> str:
+    """Return an environment's id, or its class name."""
     spec = getattr(env.unwrapped, "spec", None)
-    # Other makers have specs of their own.
+    # Specs of other packages may have no id.
     return str(getattr(spec, "id", type(env.unwrapped).__name__))
 
 
@@ -95,22 +101,23 @@ def env_info(env: Any, **more: Any) -> dict[str, Any]:
 
 
 def _meanings(env: Any) -> list[str]:
-    """Return what the numbers of a discrete action mean, where the env tells it.
+    """Return the meanings of a discrete action's numbers; empty without any.
 
     Source: ALE's and Gymnasium's older environments have `get_action_meanings`.
     """
     envs = getattr(env, "envs", None)
     one = (envs[0] if envs else env).unwrapped
-    ask = getattr(one, "get_action_meanings", None)
-    if not callable(ask):
+    get_meanings = getattr(one, "get_action_meanings", None)
+    if not callable(get_meanings):
         return []
     try:
-        return [str(meaning) for meaning in ask()]
-    except Exception:  # an environment's own code, of which nothing depends
+        return [str(meaning) for meaning in get_meanings()]
+    except Exception:  # the environment's own code; nothing depends on it
         return []
 
 
 def resets_itself(env: Any) -> bool:
+    """Return whether a wrapper resets an ended episode with the next step."""
     while isinstance(env, gymnasium.Wrapper):
         if isinstance(env, gymnasium.wrappers.Autoreset):
             return True

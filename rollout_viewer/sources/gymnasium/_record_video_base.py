@@ -1,6 +1,6 @@
 """What the single and the vector `RecordVideo` share: attributes, start and stop.
 
-Gymnasium decides when a video starts and stops; `VideoFolderRecorder` makes it.
+A video starts and stops when Gymnasium's does; `VideoFolderRecorder` writes it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from gymnasium import logger as gym_logger
 
 from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
+from rollout_viewer._recording.fps import DEFAULT_FPS, check_fps
 from rollout_viewer.sources._wrapper import VideoWrapper
 from rollout_viewer.sources.gymnasium._env_info import env_info
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     Trigger = Callable[[int], bool]
 
 _NO_IMAGES = (None, "human", "ansi")
-DEFAULT_FPS = 30
 
 
 def always(_: int) -> bool:
@@ -36,15 +36,15 @@ def always(_: int) -> bool:
 
 
 class EmptyListError(Exception):
-    """A list render mode had no picture: somebody else took it."""
+    """A list render mode had no picture: another call of `render` took it."""
 
 
 class NoImageError(Exception):
-    """`render` returned something that is no picture."""
+    """`render` did not return a picture."""
 
 
-class Videos(VideoWrapper):
-    """The part of a `RecordVideo` that is the same for one env and many.
+class RecordVideoBase(VideoWrapper):
+    """The part of a `RecordVideo` that is the same for one env and a batch.
 
     Attributes:
         episode_trigger, step_trigger, name_prefix, disable_logger, gc_trigger: As
@@ -84,13 +84,9 @@ class Videos(VideoWrapper):
         self.video_length = video_length if video_length != 0 else math.inf
         self.step_id = -1
         self.episode_id = -1
-        told = env_info(self.env, **options.pop("about", {}))
-        rate = told["fps"] or DEFAULT_FPS if fps is None else fps
-        if not 0 < rate < math.inf:
-            raise ValueError(
-                f"RecordVideo: expected fps to be a positive number, got {rate!r}. "
-                "Choose one, such as 30."
-            )
+        info = env_info(self.env, **options.pop("env_metadata", {}))
+        rate = info["fps"] or DEFAULT_FPS if fps is None else fps
+        check_fps("RecordVideo", rate)
         takes = VideoFolderRecorder(
             num_envs,
             video_folder,
@@ -100,7 +96,7 @@ class Videos(VideoWrapper):
             cache=cache,
             logger=logger,
             overwrite=overwrite,
-            metadata=told["metadata"],
+            metadata=info["metadata"],
             is_quiet=disable_logger,
             **options,
         )
@@ -109,10 +105,10 @@ class Videos(VideoWrapper):
     def _take_over(self, takes: VideoFolderRecorder) -> None:
         self._takes = takes
         self.video_folder = str(takes.folder)
-        # What `del env` or the interpreter's end would lose.
+        # Where `close` is not called, by `del env` or the interpreter's end.
         takes.finish_with(self)
 
-    # -- what people call
+    # -- public methods of Gymnasium's
 
     def start_recording(self, video_name: str) -> None:
         """Start a video; one that is being recorded is stopped, and written."""
@@ -139,7 +135,7 @@ class Videos(VideoWrapper):
         self._stop(is_asked=True)
 
     def start_video_recorder(self, video_name: str | None = None) -> None:
-        """Start a video, as Gymnasium 0.29 called it, and named it."""
+        """Start a video, under Gymnasium 0.29's names of method and file."""
         if video_name is None:
             video_name = f"{self.name_prefix}-step-{max(self.step_id, 0)}"
             if self.episode_trigger:
@@ -147,29 +143,29 @@ class Videos(VideoWrapper):
         self.start_recording(video_name)
 
     def close_video_recorder(self) -> None:
-        """Stop the video, if one is recorded, as Gymnasium 0.29 called it."""
+        """Stop the video, if one is recorded: Gymnasium 0.29's name."""
         if self.recording:
             self.stop_recording()
 
-    # -- what calls do
+    # -- during calls
 
     def _begin_episode(self) -> None:
         self.episode_id += 1
         if self.recording and self.video_length == math.inf:
             self._stop()
 
-    def _ask_episode_trigger(self) -> None:
+    def _start_at_episode(self) -> None:
         if self.episode_trigger and self.episode_trigger(self.episode_id):
             self.start_recording(f"{self.name_prefix}-episode-{self.episode_id}")
 
-    def _ask_step_trigger(self) -> None:
+    def _start_at_step(self) -> None:
         if self.step_trigger and self.step_trigger(self.step_id):
             self.start_recording(f"{self.name_prefix}-step-{self.step_id}")
 
     def _record(
         self, kind: Any, pictures: Callable[[], Any], **call: Any
     ) -> int | None:
-        """Record a row; what `render` returned wrongly ends the video, not the run."""
+        """Record a row; where `render` returns no image, the video ends."""
         try:
             return self._takes.add(kind, pictures, **call)
         except EmptyListError:
@@ -197,7 +193,7 @@ class Videos(VideoWrapper):
 
 
 def check_render_mode(env: Any) -> None:
-    """Raise RenderError where `env` gives no images, in Gymnasium's words."""
+    """Raise RenderError where `env` renders no images, with Gymnasium's message."""
     if env.render_mode in _NO_IMAGES:
         raise RenderError(
             f"Render mode is {env.render_mode}, which is incompatible with "
@@ -207,7 +203,7 @@ def check_render_mode(env: Any) -> None:
 
 
 def check_folder(video_folder: str, *, overwrite: bool) -> None:
-    """Warn where videos of an earlier run will be replaced, in Gymnasium's words."""
+    """Warn where an earlier run's videos will be replaced, with Gymnasium's message."""
     folder = os.path.abspath(video_folder)
     if overwrite and os.path.isdir(folder):
         gym_logger.warn(
@@ -220,17 +216,17 @@ def check_folder(video_folder: str, *, overwrite: bool) -> None:
 def fps_and_quiet(
     fps: float | bool | None, disable_logger: bool
 ) -> tuple[float | None, bool]:
-    """Return fps and disable_logger: a bool for fps is 0.29's disable_logger."""
+    """Return fps and disable_logger; a bool as fps is Gymnasium 0.29's latter."""
     if isinstance(fps, (bool, np.bool_)):
         return None, bool(fps)
     return fps, disable_logger
 
 
 def newest_image(frame: Any) -> Any:
-    """Return what `render` returned, if it is a picture.
+    """Return the picture that `render` returned.
 
     Raises:
-        NoImageError: It is none.
+        NoImageError: It is no array.
     """
     if isinstance(frame, tuple) and frame:
         frame = frame[0]  # 'rgbd_tuple': color, depth
@@ -243,7 +239,7 @@ def newest_image(frame: Any) -> Any:
 
 
 def spec_kwargs(cache: FrameCache | str | Path | None) -> Any:
-    """Return `cache` as a spec can keep it: copies of an open recording only read."""
+    """Return `cache` for a spec: a path, since a copy of an open cache only reads."""
     recording = getattr(cache, "_recording", None)
     if recording is None:
         return cache
@@ -253,7 +249,7 @@ def spec_kwargs(cache: FrameCache | str | Path | None) -> Any:
 def capped_cubic_video_schedule(episode_id: int) -> bool:
     """Return whether to record: episodes 0, 1, 8, 27, ..., 729, 1000, 2000, ...
 
-    Source: `gymnasium.utils.save_video`, which needs moviepy to be imported.
+    Source: `gymnasium.utils.save_video`; importing that needs moviepy.
     """
     if episode_id < 1000:
         return int(round(episode_id ** (1.0 / 3)) ** 3) == episode_id

@@ -1,7 +1,8 @@
-"""A Gymnasium `VectorEnv` that records what passes through."""
+"""A Gymnasium `VectorEnv` that records each call."""
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,14 +16,12 @@ from gymnasium.vector import (
 
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer.sources._batched_calls import BatchedCalls, newest
-from rollout_viewer.sources._rollout_env import RolloutEnv
+from rollout_viewer.sources._rollout_env import RolloutBatchedEnv
 from rollout_viewer.sources._spaces import parts_of
 from rollout_viewer.sources._wrapper import RecordingWrapper
 from rollout_viewer.sources.gymnasium._env_info import check_renders, env_info, render
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rollout_viewer._recording.step_row import Mask
 
     _VectorWrapper = VectorWrapper[Any, Any, Any, Any, Any]
@@ -32,7 +31,7 @@ else:
 
 
 class VectorCalls(BatchedCalls, _VectorWrapper):
-    """Tells what each call was to each env of a `VectorEnv`."""
+    """The calls of a `VectorEnv`, with its spaces, pictures and seeds."""
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
         _VectorWrapper.__init__(self, env)
@@ -41,18 +40,18 @@ class VectorCalls(BatchedCalls, _VectorWrapper):
         self._set_up_calls(AutoresetMode(mode).value, parts)
 
     def __del__(self) -> None:
-        """Leave the environment open: VectorEnv's own would close it."""
+        """Leave the environment open; `VectorEnv.__del__` would close it."""
 
     def _render_env(self) -> Any:
         return render(self.env)
 
     def _pictures(self) -> list[Any]:
-        chosen = self._chosen()
-        if chosen is None or type(self.env) is not SyncVectorEnv:
+        pictured = self._pictured_envs()
+        if pictured is None or type(self.env) is not SyncVectorEnv:
             return super()._pictures()
-        # Rendering is what costs: only those that are recorded.
+        # Rendering costs the most: only the recorded ones.
         frames: list[Any] = [None] * self.num_envs
-        for env in chosen:
+        for env in pictured:
             frames[env] = newest(render(self.env.envs[env]))
         return frames
 
@@ -64,14 +63,16 @@ class VectorCalls(BatchedCalls, _VectorWrapper):
         return super()._seeds(seed, mask)
 
 
-class RecordedVectorEnv(VectorCalls, RecordingWrapper):
+class RecordedVectorEnv(RecordingWrapper, VectorCalls):
     """A `VectorEnv` that records pictures, rewards, ends, actions, observations.
 
-    Understands the autoreset modes of ``env.metadata["autoreset_mode"]``:
-    NEXT_STEP (the call after an end is a reset), SAME_STEP (the call that ends
-    gives two rows; the terminal picture is recorded where ``final_obs`` is it, else
-    marked as missing) and DISABLED (``reset(options={"reset_mask": mask})``; the
-    others are idle in that row).
+    By ``env.metadata["autoreset_mode"]``:
+
+    - NEXT_STEP: the call after an end is a reset.
+    - SAME_STEP: the call that ends an episode makes two rows. The last picture is
+      recorded where ``final_obs`` is that picture, else marked as missing.
+    - DISABLED: ``reset(options={"reset_mask": mask})`` resets some envs; the others are
+      idle in that row.
 
     Args:
         env: Made with ``render_mode="rgb_array"``. `render` returns one picture for
@@ -79,7 +80,7 @@ class RecordedVectorEnv(VectorCalls, RecordingWrapper):
         **options: Of `Recorder`.
 
     Raises:
-        RenderError: It gives no pictures, or is closed.
+        RenderError: It cannot render images, or is closed.
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any], **options: Any) -> None:
@@ -89,24 +90,14 @@ class RecordedVectorEnv(VectorCalls, RecordingWrapper):
             env.num_envs, **env_info(env, autoreset_mode=self._mode), **options
         )
 
-    def _add(self, kind: Any, pictures: Callable[[], Any], **call: Any) -> None:
-        self.recorder.add(kind, pictures, **call)
-
-    def _chosen(self) -> list[int] | None:
-        return self.recorder.envs
-
     def close(self, **kwargs: Any) -> None:
         """Write the recording to its file, then close the environments."""
-        try:
-            self.recorder.finish()
-        finally:
-            self.is_closed = True
-            self.env.close(**kwargs)
+        self._finish(functools.partial(self.env.close, **kwargs))
 
     def check_open(self) -> None:
         """Raise RenderError if this or an environment within was closed."""
         check_renders(self)
 
-    def driven(self) -> RolloutEnv:
-        """Return what `rollout` steps it by."""
-        return RolloutEnv(self)
+    def rollout_env(self) -> RolloutBatchedEnv:
+        """Return what `rollout` steps."""
+        return RolloutBatchedEnv(self)

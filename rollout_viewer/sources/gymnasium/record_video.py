@@ -9,12 +9,12 @@ from gymnasium.vector import VectorEnv
 
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._batched_calls import reset_info
-from rollout_viewer.sources._spaces import kept, one_action, parts_of
+from rollout_viewer.sources._spaces import observation_data, one_action, parts_of
 from rollout_viewer.sources.gymnasium._env import EnvWrapper
 from rollout_viewer.sources.gymnasium._env_info import resets_itself
 from rollout_viewer.sources.gymnasium._record_video_base import (
     EmptyListError,
-    Videos,
+    RecordVideoBase,
     always,
     check_folder,
     check_render_mode,
@@ -32,29 +32,29 @@ if TYPE_CHECKING:
 _RecordConstructorArgs = gymnasium.utils.RecordConstructorArgs
 
 
-class RecordVideo(EnvWrapper, Videos, _RecordConstructorArgs):
+class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
     """Records videos of an environment's episodes: `gymnasium.wrappers.RecordVideo`.
 
     Given a `VectorEnv`, makes a `VectorRecordVideo`. Triggers, lengths (a
     `video_length` of N gives N + 1 frames: the first, and one a step), file names,
     warnings and error types are Gymnasium's.
 
-    Other than there, frames are kept without loss in a recording in `video_folder`,
+    Unlike Gymnasium's, it keeps frames without loss in a recording in `video_folder`,
     not in memory: `cache`, `viewer` and `dump` show and write them. And:
 
-    - All frames reach the video, in order, once; gray, float and odd-sized ones too.
-    - An unclosed env loses nothing, nor does a process that dies: its missing videos
-      are written by the next `RecordVideo` over the folder, or by ``rollout-viewer
-      export <folder>``.
-    - Nothing is overwritten without ``overwrite=True``: a taken name gets ``-1``.
-    - A JSON with the episodes lies beside each video, and a ``.rollout`` file with the
-      frames of all, which lets the oldest go beyond 1 GB.
-    - A failing disk or a frame that is none is warned of; the run goes on.
-    - moviepy is not needed; an fps that is no positive number is refused at once.
+    - Each frame is in the video once, in order; gray, float and odd-sized ones too.
+    - Nothing is lost without `close`, or with a process that died: its unfinished
+      videos are written by the next `RecordVideo` with the folder, or by
+      ``rollout-viewer export <folder>``.
+    - Nothing is overwritten without ``overwrite=True``: a name in use gets ``-1``.
+    - Each video has a JSON file with its episodes. A ``.rollout`` file has the frames
+      of all; above 1 GB the oldest are evicted.
+    - Disk errors and frames that are no images are warned of; the run continues.
+    - moviepy is not needed; an fps that is no positive number raises at once.
     - `close` writes the video before it closes the environment.
 
     Args:
-        env: Made with a render mode that gives images, such as ``"rgb_array"``.
+        env: Made with a render mode that returns images, such as ``"rgb_array"``.
         video_folder: Of the videos; made if it is missing.
         episode_trigger: From an episode's number to whether to record it. Without a
             trigger: episodes 0, 1, 8, 27, ..., 1000, 2000, ...
@@ -62,7 +62,7 @@ class RecordVideo(EnvWrapper, Videos, _RecordConstructorArgs):
         video_length: In steps; 0: until the next reset.
         name_prefix: ``<name_prefix>-episode-<n>.mp4`` or ``-step-<n>.mp4``.
         fps: Frames a second; None: ``env.metadata["render_fps"]``, or 30. A bool is
-            the `disable_logger` of Gymnasium 0.29, which stood here.
+            the `disable_logger` of Gymnasium 0.29, which was at this position.
         disable_logger: False draws a progress bar for each video.
         gc_trigger: From an episode's number to whether to collect garbage after it.
         logger: Gets each video too: anything with `log_video`.
@@ -70,7 +70,7 @@ class RecordVideo(EnvWrapper, Videos, _RecordConstructorArgs):
         overwrite: Replace videos and recording of an earlier run, with a warning.
 
     Raises:
-        ValueError: The render mode gives no images, or fps is not positive.
+        ValueError: The render mode returns no images, or fps is not positive.
         OSError: The folder cannot be written.
 
     Example:
@@ -150,27 +150,27 @@ class RecordVideo(EnvWrapper, Videos, _RecordConstructorArgs):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Reset the environment, and start a video if a trigger says so."""
+        """Reset the environment, and start a video where a trigger returns true."""
         obs, info = self.env.reset(seed=seed, options=options)
         self._has_ended = False
         self._begin_episode()
-        self._ask_episode_trigger()
-        about_it = reset_info(seed, options)
+        self._start_at_episode()
+        episode_info = reset_info(seed, options)
         if self.recording:
-            self._keep(Kind.RESET, data=self._data(obs), infos={0: about_it})
+            self._keep(Kind.RESET, data=self._data(obs), infos={0: episode_info})
         else:
-            self._takes.begin_episode(about_it)
+            self._takes.begin_episode(episode_info)
         return obs, info
 
     def step(
         self, action: Any
     ) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Step the environment, and record what it shows while a video runs."""
+        """Step the environment, and record it while a video is recorded."""
         result = obs, reward, terminated, truncated, _ = self.env.step(action)
         is_reset = self._resets_itself and self._has_ended
         self._has_ended = bool(terminated or truncated)
         self.step_id += 1
-        self._ask_step_trigger()
+        self._start_at_step()
         if self.recording:
             self._keep(
                 Kind.RESET if is_reset else Kind.STEP,
@@ -183,23 +183,23 @@ class RecordVideo(EnvWrapper, Videos, _RecordConstructorArgs):
         elif is_reset:
             self._takes.begin_episode({})
         else:
-            self._takes.pass_step(float(reward))
+            self._takes.count_unrecorded_step(float(reward))
         return result
 
     def render(self) -> Any:
         """Return what the environment renders.
 
-        With a list render mode also what was taken for the video since the last call.
+        With a list render mode also the pictures recorded since the last call.
         """
         pictures = self.env.render()
         if not isinstance(pictures, list):
             return pictures
-        taken, self._history = self.render_history, []
-        return taken + pictures
+        recorded, self._history = self.render_history, []
+        return recorded + pictures
 
     @property
     def render_history(self) -> list[Any]:
-        """Pictures of a list render mode that were taken for videos."""
+        """Pictures of a list render mode that went to videos."""
         return [
             self.cache[one, 0] if isinstance(one, int) else one for one in self._history
         ]
@@ -222,7 +222,7 @@ class RecordVideo(EnvWrapper, Videos, _RecordConstructorArgs):
                 if not frame:
                     raise EmptyListError
                 *others[:], frame = frame
-                others.append(None)  # the row's own, known when it is there
+                others.append(None)  # the recorded one: its row is not known yet
             return [newest_image(frame)]
 
         row = self._record([kind], picture, **call)
@@ -232,4 +232,4 @@ class RecordVideo(EnvWrapper, Videos, _RecordConstructorArgs):
         self._stop_if_full()
 
     def _data(self, obs: Any) -> dict[str, Any] | None:
-        return kept(obs, self._parts, [1])
+        return observation_data(obs, self._parts, [1])

@@ -16,7 +16,7 @@ from gymnasium import logger as gym_logger
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from rollout_viewer.sources.gymnasium._record_video_base import (
-    Videos,
+    RecordVideoBase,
     always,
     check_folder,
     check_render_mode,
@@ -38,24 +38,23 @@ if TYPE_CHECKING:
 _RecordConstructorArgs = gymnasium.utils.RecordConstructorArgs
 
 
-class VectorRecordVideo(VectorCalls, Videos, _RecordConstructorArgs):
+class VectorRecordVideo(VectorCalls, RecordVideoBase, _RecordConstructorArgs):
     """Records a vector environment: `gymnasium.wrappers.vector.RecordVideo`.
 
-    An episode is one of env 0. Everything else is as with `RecordVideo`, and:
+    Episodes are those of env 0. The rest is as of `RecordVideo`, and:
 
     - With SAME_STEP autoreset an episode's last picture is in the video where
-      ``final_obs`` is it. Else it is left out, as there.
-    - Environments may have pictures of unequal sizes; each stands in the middle of its
-      cell. A `render` that returns one array of all pictures, or one picture of them
-      all, is taken as well.
+      ``final_obs`` is that picture. Else it is left out, as by Gymnasium's.
+    - Environments may have pictures of unequal sizes; each is centered in its cell.
+      `render` may also return one array of all pictures, or one picture of all envs.
     - Calling `render` adds no frames to the video.
     - The spec keeps all arguments.
 
     Args:
-        env: Made with a render mode that gives images, such as ``"rgb_array"``.
+        env: Made with a render mode that returns images, such as ``"rgb_array"``.
         video_folder: Of the videos; made if it is missing.
-        video_aspect_ratio: (width, height): the grid is the one, of those without
-            empty cells, that comes closest.
+        video_aspect_ratio: (width, height) that the grid approximates, without empty
+            cells.
         record_first_only: Show env 0 alone.
         episode_trigger: As of `RecordVideo`.
         step_trigger: As of `RecordVideo`.
@@ -69,7 +68,7 @@ class VectorRecordVideo(VectorCalls, Videos, _RecordConstructorArgs):
         overwrite: As of `RecordVideo`.
 
     Raises:
-        ValueError: The render mode gives no images, or fps is not positive.
+        ValueError: The render mode returns no images, or fps is not positive.
         OSError: The folder cannot be written.
 
     Source: gymnasium 1.4.0, gymnasium/wrappers/vector/rendering.py.
@@ -127,7 +126,7 @@ class VectorRecordVideo(VectorCalls, Videos, _RecordConstructorArgs):
             **options,
             envs=[0] if record_first_only else None,
             columns=functools.partial(grid_columns, video_aspect_ratio),
-            about={"autoreset_mode": self._mode},
+            env_metadata={"autoreset_mode": self._mode},
         )
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -143,7 +142,7 @@ class VectorRecordVideo(VectorCalls, Videos, _RecordConstructorArgs):
         finally:
             self.env.close(**kwargs)
 
-    # -- what calls do
+    # -- hooks
 
     @property
     def _is_recording(self) -> bool:
@@ -152,14 +151,14 @@ class VectorRecordVideo(VectorCalls, Videos, _RecordConstructorArgs):
     def _before_reset(self, mask: Mask) -> None:
         if mask[0]:
             self._begin_episode()
-            self._ask_episode_trigger()
+            self._start_at_episode()
 
     def _before_last_row(self) -> None:
         self.step_id += 1
         if self.begins[0]:
             self._begin_episode()
-            self._ask_episode_trigger()
-        self._ask_step_trigger()
+            self._start_at_episode()
+        self._start_at_step()
 
     def _add(self, kind: Any, pictures: Callable[[], Any], **call: Any) -> None:
         self._record(kind, pictures, **call)
@@ -167,7 +166,7 @@ class VectorRecordVideo(VectorCalls, Videos, _RecordConstructorArgs):
     def _after_call(self) -> None:
         self._stop_if_full()
 
-    def _chosen(self) -> list[int] | None:
+    def _pictured_envs(self) -> list[int] | None:
         return self._takes.recorder.envs
 
     def _pictures(self) -> list[Any]:
@@ -187,18 +186,18 @@ class VectorRecordVideo(VectorCalls, Videos, _RecordConstructorArgs):
         return [one[-1] if isinstance(one, list) and one else one for one in rendered]
 
 
-# Under this name in gymnasium.wrappers.vector.
+# Its name in gymnasium.wrappers.vector.
 RecordVideo = VectorRecordVideo
 
 
 def grid_columns(
     aspect_ratio: tuple[int, int], count: int, size: tuple[int, int]
 ) -> int:
-    """Return the columns of the grid without empty cells that comes closest.
+    """Return the columns of the grid without empty cells closest to an aspect ratio.
 
     Args:
-        aspect_ratio: (width, height) that is wanted.
-        count: Of tiles.
+        aspect_ratio: Wanted (width, height).
+        count: Number of tiles.
         size: (height, width) of a tile in pixels.
 
     Example:

@@ -1,7 +1,6 @@
 """Stable-Baselines3: vector environments that record, and a callback that evaluates.
 
-They tell the recorder what each call was to each env, and hand everything else on
-unchanged. Importing this package imports no Stable-Baselines3; its names do.
+Importing this package does not import Stable-Baselines3; accessing its names does.
 
 - `VecVideoRecorder`: a video of some steps, as SB3's own.
 - `RolloutViewerCallback`: for ``model.learn(callback=...)``.

@@ -1,13 +1,12 @@
 """What a call to an SB3 `VecEnv` was to each of its environments.
 
-SB3 resets an environment in the call that ends it, so that such a call is two rows:
-the end, whose picture is gone unless the terminal observation is it, and the reset.
+SB3 resets an environment in the call that ends it: such a call is two rows.
 """
 
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
@@ -15,29 +14,16 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._batched_calls import reset_info
-from rollout_viewer.sources._same_step import SameStep
-from rollout_viewer.sources._spaces import kept, parts_of, with_final
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rollout_viewer._recording.step_row import Mask
+from rollout_viewer.sources._batched_rows import BatchedRows
+from rollout_viewer.sources._spaces import parts_of
 
 
-class VecCalls(VecEnvWrapper):
-    """Tells what each call was to each env.
-
-    Whoever inherits records it: `_add` takes what `Recorder.add` takes, once a call or
-    twice, and the other hooks stand where a recording may begin or end.
-
-    Attributes:
-        begins: Bool (B,): the last observation is the first of an episode.
-    """
+class VecCalls(BatchedRows, VecEnvWrapper):
+    """Resets and steps as SB3's vector environments do, and records them."""
 
     def __init__(self, venv: VecEnv) -> None:
-        super().__init__(venv)
-        self.begins: Mask = np.zeros(self.num_envs, np.bool_)
-        self._parts = parts_of(self.observation_space)
+        VecEnvWrapper.__init__(self, venv)
+        self._set_up_rows(parts_of(self.observation_space))
         self._actions: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -49,24 +35,16 @@ class VecCalls(VecEnvWrapper):
         self.class_attributes = dict(inspect.getmembers(type(self)))
 
     def reset(self) -> Any:
-        """Reset all environments, with what `seed` and `set_options` said."""
+        """Reset all environments, with the values of `seed` and `set_options`."""
         base = innermost(self.venv)
         # Before the call, which forgets them.
         seeds = list(getattr(base, "_seeds", None) or [None] * self.num_envs)
         options = list(getattr(base, "_options", None) or [None] * self.num_envs)
         obs = self.venv.reset()
-        self.begins = np.ones(self.num_envs, np.bool_)
         self._after_reset()
-        self._add(
-            np.full(self.num_envs, Kind.RESET),
-            self._pictures,
-            data=self._data(obs),
-            infos={
-                env: reset_info(seed, option)
-                for env, (seed, option) in enumerate(zip(seeds, options, strict=False))
-            },
-        )
-        self._after_call()
+        each = enumerate(zip(seeds, options, strict=False))
+        infos = {env: reset_info(seed, option) for env, (seed, option) in each}
+        self._add_reset(np.ones(self.num_envs, np.bool_), obs, infos)
         return obs
 
     def step_async(self, actions: np.ndarray[Any, Any]) -> None:
@@ -79,63 +57,22 @@ class VecCalls(VecEnvWrapper):
         result = obs, rewards, dones, infos = self.venv.step_wait()
         ended = np.array(dones, np.bool_)
         truncated = ended & [bool(i.get("TimeLimit.truncated")) for i in infos]
-        kind = np.full(self.num_envs, Kind.STEP, np.uint8)
-        pictures, data = self._pictures, self._data(obs)
-        is_two_rows = bool(ended.any())
-        first_data = data
-        if is_two_rows:
-            told = ((env, infos[env]) for env in np.flatnonzero(ended).tolist())
-            final = {env: info.get("terminal_observation") for env, info in told}
-            call = SameStep(self._pictures, obs, final, ended)
-            kind[ended] = Kind.TERMINAL_MISSING
-            if self._is_recording:  # it renders
-                kind[call.shown()] = Kind.STEP
-            pictures = call.terminal
-            if data is not None:
-                data = with_final(data, final, self._parts)
-        self.begins = ended
-        self._before_row(is_last=not is_two_rows)
-        self._add(
-            kind,
-            pictures,
-            reward=rewards,
-            terminated=ended & ~truncated,
-            truncated=truncated,
-            action=self._actions,
-            data=data,
-        )
-        if is_two_rows:
-            self._before_row(is_last=True)
-            self._add(
-                np.where(ended, Kind.RESET, Kind.IDLE),
-                call.rendered,
-                data=first_data,
-                is_same_call=True,
-            )
-        self._after_call()
+        step: dict[str, Any] = {
+            "reward": rewards,
+            "terminated": ended & ~truncated,
+            "truncated": truncated,
+            "action": self._actions,
+        }
+        if ended.any():
+            envs = np.flatnonzero(ended).tolist()
+            final = {env: infos[env].get("terminal_observation") for env in envs}
+            self._add_same_step(ended, obs, final, **step)
+        else:
+            self._add_step(np.full(self.num_envs, Kind.STEP, np.uint8), obs, **step)
         return result
 
-    # -- for who inherits
-
-    def _add(self, kind: Any, pictures: Callable[[], Any], **call: Any) -> None:
-        """Record a row."""
-        raise NotImplementedError
-
-    @property
-    def _is_recording(self) -> bool:
-        """Whether `_add` makes rows."""
-        return True
-
     def _after_reset(self) -> None:
-        """Do what comes before the row of a reset."""
-
-    def _before_row(self, *, is_last: bool) -> None:
-        """Do what comes before a row of a step, of which the last shows what is now."""
-
-    def _after_call(self) -> None:
-        """Do what comes when all rows of a call are there."""
-
-    # -- what is recorded
+        """Do what comes between a reset and its row."""
 
     def _pictures(self) -> list[Any]:
         try:
@@ -151,9 +88,6 @@ class VecCalls(VecEnvWrapper):
             )
         return pictures
 
-    def _data(self, obs: Any) -> dict[str, Any] | None:
-        return kept(obs, self._parts, [self.num_envs])
-
 
 def innermost(venv: VecEnv) -> Any:
     """Return the `VecEnv` within all wrappers."""
@@ -168,8 +102,8 @@ def env_info(venv: VecEnv) -> dict[str, Any]:
     metadata: dict[str, Any] = {"source": "stable_baselines3"}
     fps = None
     try:
-        told = base.get_attr("metadata", [0])[0] or {}
-        fps = told.get("render_fps")
+        env_metadata = base.get_attr("metadata", [0])[0] or {}
+        fps = env_metadata.get("render_fps")
         spec = base.get_attr("spec", [0])[0]
         if spec is not None:
             metadata["env_id"] = spec.id
@@ -179,7 +113,7 @@ def env_info(venv: VecEnv) -> dict[str, Any]:
 
 
 def check_renders(venv: VecEnv) -> None:
-    """Raise RenderError where `venv` gives no pictures."""
+    """Raise RenderError where `venv` cannot render images."""
     if venv.render_mode != "rgb_array":
         raise RenderError(
             "record: expected a VecEnv with render_mode 'rgb_array', got "

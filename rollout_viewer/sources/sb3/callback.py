@@ -1,4 +1,4 @@
-"""RolloutViewerCallback: evaluates a model while it learns, into one recording."""
+"""RolloutViewerCallback: evaluations of a model while it learns, in one recording."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ class RolloutViewerCallback(RecorderViews, BaseCallback):
     """Evaluates the model before it learns and each `every` timesteps after.
 
     The episodes of an evaluation are the segment ``"eval"`` of one recording, with the
-    label ``train_step``: one viewer, also while training runs, shows how the policy
-    changed. Logs ``eval/mean_reward`` and ``eval/mean_ep_length`` as SB3's
-    `EvalCallback` does. A recording that cannot be written never ends the training.
+    label ``train_step``: one viewer, also during training, shows how the policy
+    changes. Logs ``eval/mean_reward`` and ``eval/mean_ep_length``, as SB3's
+    `EvalCallback`. A recording that cannot be written never ends the training.
 
     Args:
         eval_env: A `VecEnv`, or one environment, made with
-            ``render_mode="rgb_array"``. It stays open. A `VecNormalize` takes over
-            the training's statistics.
+            ``render_mode="rgb_array"``. It stays open. A `VecNormalize` gets the
+            training's statistics.
         every: Timesteps between evaluations, over all envs of the training.
         episodes: Of an evaluation, all envs together.
         deterministic: As ``model.predict`` takes it.
-        seed: Of each evaluation, so that all of them begin alike; None: each goes on.
+        seed: Of each evaluation, so that all begin alike; None: it is never seeded.
         cache: Where to record: a `FrameCache`, or the path of a new one.
         logger: Of the viewer and of `dump`; None: ``CSVLogger("rollouts")``.
         tag: Name of dumps.
         verbose: As of SB3's callbacks.
 
     Raises:
-        RenderError: `eval_env` gives no pictures.
+        RenderError: `eval_env` cannot render images.
         ValueError: `every` or `episodes` is below 1.
 
     Example:
@@ -100,16 +100,16 @@ class RolloutViewerCallback(RecorderViews, BaseCallback):
             self.eval_env = _Evaluated(venv, cache=cache, logger=logger, tag=tag)
         self._next = 0
 
-    # -- what there is
+    # -- the recording
 
     @property
     def _views_of(self) -> RecordedVecEnv:
         return self.eval_env
 
-    # -- what SB3 calls
+    # -- called by SB3
 
     def _on_training_start(self) -> None:
-        # learn(reset_num_timesteps=False) goes on where it was.
+        # learn(reset_num_timesteps=False) continues at its last timestep.
         if self.num_timesteps >= self._next or self.num_timesteps == 0:
             self._next = self.num_timesteps
             self._evaluate()
@@ -137,7 +137,7 @@ class RolloutViewerCallback(RecorderViews, BaseCallback):
             sync_envs_normalization(self.training_env, self.eval_env.venv)
         start = self.cache.num_rows
         with self.cache.segment("eval", train_step=self.num_timesteps):
-            self._play()
+            self._run_episodes()
         ended = [
             episode
             for episode in self.cache.episodes
@@ -149,7 +149,7 @@ class RolloutViewerCallback(RecorderViews, BaseCallback):
             lengths = [episode.length for episode in ended]
             self.logger.record("eval/mean_ep_length", float(np.mean(lengths)))
 
-    def _play(self) -> None:
+    def _run_episodes(self) -> None:
         env = self.eval_env
         if self.seed is not None:
             env.seed(self.seed)
@@ -172,25 +172,25 @@ class RolloutViewerCallback(RecorderViews, BaseCallback):
 
 
 class _Evaluated(RecordedVecEnv):
-    """Records a reset within a call only when its episode goes on.
+    """Records the reset after an end only with the next call.
 
-    SB3 resets what ended, after the last step of an evaluation too: nobody plays that
-    episode.
+    SB3 resets ended envs after the last step of an evaluation too; that episode has no
+    step, and is left out.
     """
 
-    _waiting: tuple[Any, list[Any], dict[str, Any]] | None = None
+    _pending_reset: tuple[Any, list[Any], dict[str, Any]] | None = None
 
     def _add(self, kind: Any, pictures: Callable[[], Any], **call: Any) -> None:
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            before, images, about = waiting
-            super()._add(before, lambda: images, **about)
+        pending, self._pending_reset = self._pending_reset, None
+        if pending is not None:
+            reset_kind, images, reset = pending
+            super()._add(reset_kind, lambda: images, **reset)
         if call.get("is_same_call"):
-            # A copy: environments reuse the memory that they draw in.
-            self._waiting = kind, [np.array(one) for one in pictures()], call
+            # Copies: environments reuse the memory that they draw in.
+            self._pending_reset = kind, [np.array(one) for one in pictures()], call
         else:
             super()._add(kind, pictures, **call)
 
     def leave_out_resets(self) -> None:
-        """Forget the resets of the last call."""
-        self._waiting = None
+        """Leave out the resets of the last call."""
+        self._pending_reset = None

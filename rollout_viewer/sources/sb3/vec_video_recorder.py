@@ -1,4 +1,4 @@
-"""VecVideoRecorder: SB3's, with every frame in the file and in a recording."""
+"""VecVideoRecorder: SB3's recorder, on a lossless recording."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from gymnasium import logger as gym_logger
 
 from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
+from rollout_viewer._recording.fps import DEFAULT_FPS, check_fps
 from rollout_viewer.sources._wrapper import VideoWrapper
 from rollout_viewer.sources.sb3._vec_calls import VecCalls, env_info
 
@@ -20,26 +21,24 @@ if TYPE_CHECKING:
 
     from rollout_viewer._cache.cache import FrameCache
 
-DEFAULT_FPS = 30
-
 
 class VecVideoRecorder(VecCalls, VideoWrapper):
     """Records videos of `video_length` steps of a `VecEnv`, as SB3's does.
 
-    Triggers, names and lengths are SB3's: the trigger is asked at a reset and, while
+    Triggers, names and lengths are SB3's: the trigger is called at a reset and, while
     nothing is recorded, after each step; a video has `video_length` + 1 frames, each
     the grid of all envs, and is called ``<prefix>-step-<a>-to-step-<b>.mp4``. Frames
-    wait compressed, in ``<prefix>.rollout`` in the folder. Differs from SB3's:
+    are stored compressed in ``<prefix>.rollout`` in the folder. Differs from SB3's:
 
-    - Each env is recorded apart, with rewards, ends and actions: `cache`, `viewer`.
-      Where an episode ended, its terminal picture is marked as missing, or shown where
-      the terminal observation is it (a frame more in the video then).
-    - All frames reach the file, once and in order (moviepy repeats and loses some).
+    - Each env has its own pictures, rewards, ends and actions: `cache`, `viewer`. An
+      ended episode's last picture is marked as missing, or recorded where the
+      terminal observation is that picture (then the video has one frame more).
+    - Each frame is in the file once, in order (moviepy repeats and drops some).
     - The first picture after a reset in the middle of a video is a frame of it.
-    - It prints nothing. A forgotten ``close()`` loses nothing, and what a process that
-      died left is written by the next recorder over the folder.
+    - It prints nothing. Nothing is lost without ``close()``; unfinished videos of a
+      process that died are written by the next recorder with the folder.
     - A file of that name is kept, and the next one gets ``-1``; `overwrite` replaces
-      it. A JSON beside each video tells of its episodes.
+      it. Each video has a JSON file with its episodes.
 
     Args:
         venv: Its envs made with ``render_mode="rgb_array"``.
@@ -53,7 +52,7 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
         overwrite: Replace files of the same name.
 
     Raises:
-        AssertionError: The render mode is another one.
+        AssertionError: The render mode is not ``"rgb_array"``.
         OSError: The folder cannot be written.
 
     Source: stable-baselines3 2.9, common/vec_env/vec_video_recorder.py.
@@ -83,13 +82,9 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
             )
         super().__init__(venv)
         self.env = venv
-        told = env_info(venv)
-        rate = told["fps"] or DEFAULT_FPS if fps is None else fps
-        if not 0 < rate < math.inf:
-            raise ValueError(
-                "VecVideoRecorder: expected fps to be a positive number, got "
-                f"{rate!r}. Choose one, such as 30."
-            )
+        info = env_info(venv)
+        rate = info["fps"] or DEFAULT_FPS if fps is None else fps
+        check_fps("VecVideoRecorder", rate)
         self.metadata: Any = {"render_fps": rate}
         self.record_video_trigger = record_video_trigger
         self.video_length = video_length
@@ -106,11 +101,11 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
             cache=cache,
             logger=logger,
             overwrite=overwrite,
-            metadata=told["metadata"],
+            metadata=info["metadata"],
             columns=grid_columns,
         )
         self.video_folder = str(self._takes.folder)
-        # What `del env` or the interpreter's end would lose.
+        # Where `close` is not called, by `del env` or the interpreter's end.
         self._takes.finish_with(self)
 
     def close(self) -> None:
@@ -120,7 +115,7 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
         finally:
             self.venv.close()
 
-    # -- what calls do
+    # -- hooks
 
     @property
     def _is_recording(self) -> bool:
@@ -131,11 +126,10 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
         if self.record_video_trigger(self.step_id):
             self._start()
 
-    def _before_row(self, *, is_last: bool) -> None:
-        if is_last:
-            self.step_id += 1
-            if not self.recording and self.record_video_trigger(self.step_id):
-                self._start()
+    def _before_last_row(self) -> None:
+        self.step_id += 1
+        if not self.recording and self.record_video_trigger(self.step_id):
+            self._start()
 
     def _after_call(self) -> None:
         if self.recording and self._takes.num_frames > self.video_length:

@@ -1,13 +1,17 @@
 """TorchRL: its recorders under their own names, with the frames in a cache.
 
-Each class is a subclass of TorchRL's of the same name, and stands where it stands.
-Importing this package imports no TorchRL; its names do, when they are asked for.
+Each class is a subclass of TorchRL's of the same name, and replaces it. Importing this
+package does not import TorchRL; accessing its names does.
 
-- `VideoRecorder`: a transform that records what passes it.
+- `VideoRecorder`: a transform that records each call.
 - `PixelRenderTransform`: a transform that renders.
 - `TensorDictRecorder`: a transform that keeps tensordicts.
 - `Recorder`, also `LogValidationReward`: evaluates within a `Trainer`.
-- `wrap`, `rollout_callback`: what `rollout_viewer.record` and ``env.rollout`` use.
+- `wrap`, `rollout_callback`: for `rollout_viewer.record` and for ``env.rollout``.
+
+Below them: `_call_reader` (what a call holds) with `_pixels`, `_step_data` and
+`_batch_slices`; `_video_rows` and `_frame_buffer` (a video's rows, and its frames);
+`_render`, `_env_info` (what environments render and declare); `_rollout_env`.
 """
 
 from __future__ import annotations

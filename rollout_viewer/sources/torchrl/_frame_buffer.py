@@ -1,8 +1,7 @@
 """The frames of a video that is being recorded: `VideoRecorder.obs`.
 
-Notes which rows of a cache belong to it, in order; the pictures themselves are read
-from the cache when they are asked for. Knows caches and clips. Knows nothing of
-environments.
+Stores which rows of a cache belong to it, in order; pictures are decoded when they are
+read. Knows caches and clips. Knows nothing of environments.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ GRID = -1
 
 
 class KeptRows:
-    """Rows of a cache that were kept, in order: of one recorder and of its clones.
+    """Rows of a cache that are frames, in order: of one recorder and of its clones.
 
     Attributes:
-        cache: Where the rows are; None as long as nobody needed it.
+        cache: Where the rows are; None until it is needed.
     """
 
     def __init__(self) -> None:
@@ -44,14 +43,14 @@ class KeptRows:
         return len(self._rows)
 
     def add(self, row: int, env: int = GRID) -> None:
-        """Note a row, or one env of it."""
+        """Add a row, or one env of it."""
         if self._rows and row < self._rows[-1]:
-            self.clear()  # the cache was cleared, and counts anew
+            self.clear()  # the cache was cleared: its rows start at 0 again
         self._rows.append(row)
         self._envs.append(env)
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all."""
         del self._rows[:], self._envs[:]
 
     def entries(self, start: int, stop: int) -> list[tuple[int, int]]:
@@ -60,10 +59,10 @@ class KeptRows:
 
 
 class KeptFrames(Sequence[torch.Tensor]):
-    """Frames since a mark, uint8 (3, H, W), decoded when they are asked for.
+    """Frames since the last dump, uint8 (3, H, W), decoded when they are read.
 
-    Reads like the list of tensors that TorchRL keeps, and takes `clear`. What was
-    taken out of a recorder by its `dump` stays as it was.
+    Reads like TorchRL's list of tensors, and has `clear`. After a `dump`, the object
+    that was read before keeps its frames.
     """
 
     def __init__(self, tape: KeptRows, camera: str) -> None:
@@ -77,7 +76,7 @@ class KeptFrames(Sequence[torch.Tensor]):
         self._start = len(self._tape)
 
     def end(self) -> None:
-        """Take in no more."""
+        """Exclude the frames that come later."""
         self._stop = len(self._tape)
 
     def __len__(self) -> int:
@@ -89,7 +88,7 @@ class KeptFrames(Sequence[torch.Tensor]):
         if cache is not None and cache.num_rows == 0:
             return 0, 0  # it was cleared
         stop = length if self._stop is None else min(self._stop, length)
-        # Beyond the end: of a cache that was cleared and goes on.
+        # Beyond the end where the cache was cleared and has new rows.
         return (self._start if self._start <= stop else 0), stop
 
     @overload
@@ -123,7 +122,7 @@ class KeptFrames(Sequence[torch.Tensor]):
     def _read(
         self, entries: list[tuple[int, int]], camera: str | None = None
     ) -> Iterator[Picture]:
-        """Give the pictures (H, W, 3) of entries; each is a new array."""
+        """Yield the pictures (H, W, 3) of entries; each is a new array."""
         camera = self._camera if camera is None else camera
         cache = self._tape.cache
         for start, stop, env in _runs(entries):
@@ -134,8 +133,8 @@ class KeptFrames(Sequence[torch.Tensor]):
     def clip(self, camera: str | None = None) -> Clip:
         """Return the frames as a clip, for loggers that take one.
 
-        Where other rows of the cache stand between them, they are copied into a
-        cache of their own, which goes with the clip.
+        Where other rows of the cache are between them, they are copied into a cache of
+        their own, which is deleted with the clip.
         """
         camera = self._camera if camera is None else camera
         cache, entries = self._tape.cache, self._entries()
@@ -167,7 +166,7 @@ def as_tensor(frame: Picture) -> torch.Tensor:
 
 
 def _runs(entries: list[tuple[int, int]]) -> list[tuple[int, int, int]]:
-    """Return the entries as (start, stop, env) of rows that follow one another."""
+    """Return the entries as (start, stop, env) of consecutive rows."""
     runs: list[tuple[int, int, int]] = []
     for row, env in entries:
         if runs and runs[-1][1:] == (row, env):

@@ -1,7 +1,7 @@
-"""Pictures of a tensordict's entry: which there are, and each as uint8 (H, W, 3).
+"""The pictures in a tensordict's entry: their number, and each as uint8 (H, W, 3).
 
-TorchRL's entries have the batch in front, channels first or last, any dtype, and
-frame stacks where the channels are. Knows tensors and frames. Knows nothing of
+TorchRL's entries start with the batch axes, have channels first or last, any dtype, and
+may stack frames along the channels. Knows tensors and frames. Knows nothing of
 environments or recordings.
 """
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     Frame = npt.NDArray[np.uint8]
 
 _COLORS = (1, 3)
-# Beyond this a float picture is no overshoot of [0, 1]: it is in 0..255.
+# Float pictures up to this overshoot [0, 1]; above, they are in 0..255.
 _FLOAT_RANGE = 2.0
 
 
 class PictureReader:
     """Reads the pictures of one camera.
 
-    Remembers whether its floats are in [0, 1] or in 0..255: a dark picture alone
-    cannot tell.
+    Remembers whether its floats are in [0, 1] or in 0..255: a dark picture alone does
+    not show it.
 
     Args:
         channels: Where the channel axis is; "auto" decides by size.
-        center_crop: Side in pixels of the square to keep; None or 0: all. Beyond the
-            picture it is black.
+        center_crop: Side in pixels of the square to keep, black beyond the picture;
+            None or 0: the whole picture.
     """
 
     def __init__(self, channels: Channels, center_crop: int | None = None) -> None:
@@ -44,11 +44,11 @@ class PictureReader:
         self._is_wide = False
 
     def count(self, value: Any, batch_dims: int | None) -> int:
-        """Return how many pictures `read` would give.
+        """Return how many pictures `read` would return.
 
         Args:
             value: An entry of a tensordict.
-            batch_dims: How many axes of it are the batch; None: not known.
+            batch_dims: Its number of batch axes; None: not known.
 
         Raises:
             RuntimeError: It holds no pictures.
@@ -124,8 +124,8 @@ def as_data(value: Any) -> torch.Tensor | list[Any]:
 def _channel_axis(shape: torch.Size, channels: Channels) -> int | None:
     """Return the axis -3 or -1 that is channels or a stack's frames; None: neither.
 
-    With "auto" as TorchRL decides, and then what TorchRL refuses: RGBA, and stacks,
-    whose axis is shorter than a picture.
+    "auto" decides as TorchRL does, and accepts what TorchRL does not: RGBA, and stacks,
+    whose axis is shorter than a picture's sides.
     """
     first, height, last = shape
     if channels != "auto":
@@ -141,7 +141,7 @@ def _channel_axis(shape: torch.Size, channels: Channels) -> int | None:
 
 
 def _rgb(pictures: torch.Tensor, channels: Channels) -> torch.Tensor:
-    """Return (N, H, W, 1 or 3): of a stack along the channels, the newest frame."""
+    """Return (N, H, W, 1 or 3); of a stack along the channels, the newest frame."""
     axis = _channel_axis(pictures.shape[-3:], channels)
     if axis == -3:
         pictures = pictures.movedim(-3, -1)
@@ -160,7 +160,7 @@ def _center_crop(frame: Frame, side: int) -> Frame:
         large[up : up + height, left : left + width] = frame
         frame = large
         height, width = large.shape[:2]
-    # Python's round, to even, as torchvision's center_crop.
+    # Python's round, half to even, as in torchvision's center_crop.
     top, left = (round((length - side) / 2) for length in (height, width))
     return frame[top : top + side, left : left + side]
 
@@ -168,6 +168,6 @@ def _center_crop(frame: Frame, side: int) -> Frame:
 def _invalid(shape: torch.Size) -> RuntimeError:
     return RuntimeError(
         f"Invalid observation shape, got: {shape}. VideoRecorder: expected pictures "
-        "(H, W), (H, W, C) or (C, H, W) behind the batch. Pass channels='first' or "
+        "(H, W), (H, W, C) or (C, H, W) after the batch axes. Pass channels='first' or "
         "'last' where it is not clear, or record another key."
     )

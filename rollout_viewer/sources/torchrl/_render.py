@@ -1,4 +1,4 @@
-"""Where the pictures of an environment come from: an entry of its data, or render().
+"""Where an environment's pictures come from: an entry of its data, or `render`.
 
 Knows TorchRL's environments. Knows no steps and no recorder.
 """
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from torchrl.envs.batched_envs import BatchedEnvBase
 
 from rollout_viewer._errors import FrameError, RenderError
+from rollout_viewer.sources.torchrl._env_info import innermost, name_of
 from rollout_viewer.sources.torchrl._pixels import PictureReader, as_data
-from rollout_viewer.sources.torchrl._step_data import innermost
 from rollout_viewer.sources.torchrl.pixel_render import as_picture, start
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ _NO_PICTURES = (None, "human", "ansi", "ansi_list")
 
 
 class PictureSource:
-    """Gives the picture of each env of a batch, or one of them all.
+    """The picture of each env of a batch, or one of them all.
 
     Args:
-        env: Whose pictures they are.
-        key: Of the entry; None: `env` is asked to render.
+        env: The environment.
+        key: Of the entry; None: `env` renders.
     """
 
     def __init__(self, env: Any, key: Any = None) -> None:
@@ -37,18 +37,18 @@ class PictureSource:
         self._reader = PictureReader("auto")
 
     def pictures(self, tensordict: TensorDictBase) -> list[Any]:
-        """Return what is to be seen with a tensordict of the environment.
+        """Return the pictures in a tensordict of the environment, or render.
 
         Raises:
-            FrameError: Nothing is, or it is no picture.
+            FrameError: There is no picture.
         """
         if self._key is None:
             return self.rendered()
         value = tensordict.get(self._key, None)
         if value is None:
             raise FrameError(
-                f"record: expected pictures in {self._key!r}, got none there. Does a "
-                "transform that renders stand switched off?"
+                f"record: expected pictures in {self._key!r}, got no such entry. Is a "
+                "transform that renders switched off?"
             )
         return self._read(value)
 
@@ -56,7 +56,7 @@ class PictureSource:
         """Return what the environment renders now.
 
         Raises:
-            FrameError: That is no picture.
+            FrameError: It rendered no picture.
         """
         env = self._env
         start(env)
@@ -64,7 +64,7 @@ class PictureSource:
         if picture is None:
             raise FrameError(
                 f"record: expected {name_of(env)}.render() to return a picture, got "
-                "none. Make the environment with render_mode='rgb_array', or append a "
+                "None. Make the environment with render_mode='rgb_array', or append a "
                 "PixelRenderTransform with what its render() needs."
             )
         return self._read(picture)
@@ -72,7 +72,7 @@ class PictureSource:
     def _read(self, value: Any) -> list[Any]:
         batch_size = tuple(self._env.batch_size)
         data = as_data(value)
-        # One picture of them all has no batch in front.
+        # One picture of them all has no batch axes.
         is_batch = (
             isinstance(data, list) or tuple(data.shape[: len(batch_size)]) == batch_size
         )
@@ -80,15 +80,15 @@ class PictureSource:
             return self._reader.read(data, len(batch_size) if is_batch else 0)
         except RuntimeError as error:
             raise FrameError(
-                "record: expected pictures (H, W), (H, W, C) or (C, H, W) behind a "
-                f"batch of {batch_size}, got {tuple(getattr(data, 'shape', ()))}."
+                "record: expected pictures (H, W), (H, W, C) or (C, H, W) after the "
+                f"batch {batch_size}, got {tuple(getattr(data, 'shape', ()))}."
             ) from error
 
 
 def picture_key(env: Any) -> Any:
     """Return the key of an environment's pictures: "pixels", nested or not; or None.
 
-    One picture for each env: an agent's own are several.
+    One picture for each env; agents' own pictures would be several.
     """
     spec = env.observation_spec
     found = [key for key in spec.keys(True, True) if last_part(key) == PICTURES]
@@ -100,7 +100,7 @@ def picture_key(env: Any) -> Any:
 
 
 def check_renders(env: EnvBase) -> None:
-    """Raise RenderError where it is known that `env` gives no pictures."""
+    """Raise RenderError where it is known that `env` cannot render images."""
     start(env)
     base = innermost(env)
     is_batched = isinstance(base, BatchedEnvBase)
@@ -110,7 +110,7 @@ def check_renders(env: EnvBase) -> None:
         return
     raise RenderError(
         "record: expected an environment with an entry 'pixels' or a render() that "
-        f"gives pictures, got {name_of(env)}. Make it with from_pixels=True or "
+        f"returns images, got {name_of(env)}. Make it with from_pixels=True or "
         "render_mode='rgb_array'."
     )
 
@@ -120,28 +120,8 @@ def last_part(key: Any) -> str:
     return str(key[-1]) if isinstance(key, tuple) else str(key)
 
 
-def name_of(env: Any) -> str:
-    """Return what an environment is called: an id, or its class."""
-    base = innermost(env)
-    if isinstance(base, BatchedEnvBase):
-        return type(base).__name__
-    return str(getattr(base, "env_name", None) or type(base).__name__)
-
-
-def fps_of(env: Any) -> float | None:
-    """Return the pictures a second that an environment is made for, if it tells."""
-    base = innermost(env)
-    known = None
-    if not isinstance(base, BatchedEnvBase):
-        known = getattr(base, "metadata", None)
-    elif not base.is_closed and "GymEnv(" in str(base):
-        # Only of Gymnasium's: a worker that has no such attribute dies of the question.
-        known = next(iter(base.metadata))
-    return known.get("render_fps") if isinstance(known, dict) else None
-
-
 def _render_options(env: Any) -> dict[str, Any]:
-    """Return what `render` has to be told: VMAS and old Gym open a window else."""
+    """Return the arguments of `render`: without, VMAS and old Gym open a window."""
     try:
         mode = inspect.signature(env.render).parameters.get("mode")
     except (TypeError, ValueError):  # workers' methods have none

@@ -1,6 +1,6 @@
-"""A recorded TorchRL environment, as `rv.rollout` steps it: with tensordicts.
+"""A recorded TorchRL environment, as `rollout` steps it: with tensordicts.
 
-Knows TorchRL's policies and its way to step. Knows no recorder.
+Knows TorchRL's policies and how its environments step.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from tensordict.nn import TensorDictModule
 from torchrl.envs.utils import ExplorationType, set_exploration_type, step_mdp
 
 from rollout_viewer._errors import ShapeError
+from rollout_viewer.sources._rollout_env import RolloutEnvBase
+from rollout_viewer.sources.torchrl._env_info import resets_itself
 from rollout_viewer.sources.torchrl._render import PICTURES, last_part
 from rollout_viewer.sources.torchrl._step_data import StepReader
 
@@ -22,42 +24,28 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from rollout_viewer._recorder.recorder import Recorder
-
     Mask = npt.NDArray[np.bool_]
     Policy = Callable[[TensorDictBase], Any]
     Act = Callable[[TensorDictBase, Mask], TensorDictBase]
 
 
-class RolloutTorchRLEnv:
-    """Answers as `rv.rollout` asks; observations and actions are one tensordict.
+class RolloutTorchRLEnv(RolloutEnvBase):
+    """A recorded TorchRL environment, as `rollout` steps it.
+
+    Observations and actions are one tensordict.
 
     Args:
         env: What `rv.record` returned.
     """
 
-    action_space = None
-
     def __init__(self, env: Any) -> None:
-        self._env = env
-        self.recorder: Recorder = env.recorder
+        super().__init__(env)
         self._steps = StepReader(env)
         self._following: TensorDictBase | None = None
-        flag = "_torchrl_native_autoreset"
-        self._resets_itself = bool(env.__dict__.get(flag, False))
-
-    @property
-    def begins(self) -> Mask:
-        """Bool (B,): the last observation is the first of an episode."""
-        begins: Mask = self._env.begins
-        return begins
-
-    def check_open(self) -> None:
-        """Raise RenderError if it was closed."""
-        self._env.check_open()
+        self._resets_itself = resets_itself(env)
 
     def reset(self, *, seed: Any = None) -> tuple[TensorDictBase, dict[str, Any]]:
-        """Reset all envs; one seed is for all of them."""
+        """Reset all envs; one seed is of them all."""
         if seed is not None:
             self._env.set_seed(int(seed))
         return self._env.reset(), {}
@@ -83,7 +71,7 @@ class RolloutTorchRLEnv:
         return self._following, reward, ends.terminated, ends.truncated, {}
 
     def reset_ended(self, ended: Mask) -> TensorDictBase | None:
-        """Reset the envs that ended; return the next observations, or None."""
+        """Reset the ended envs; return the next observations, or None."""
         if self._resets_itself or not ended.any():
             return None
         following: TensorDictBase = self._env.maybe_reset(self._following)
@@ -93,8 +81,8 @@ class RolloutTorchRLEnv:
         """Return a function of a tensordict that returns it with an action."""
         if seed is not None and np.ndim(seed):
             raise ValueError(
-                "rollout: expected one seed for a TorchRL environment, which gives "
-                f"each of its envs its own, got {seed!r}."
+                "rollout: expected one seed for a TorchRL environment, which derives "
+                f"those of its envs from it, got {seed!r}."
             )
         choose = self._policy(policy, None if seed is None else int(seed))
 
@@ -125,8 +113,8 @@ class RolloutTorchRLEnv:
         device = next(policy.parameters(), env).device if is_module else env.device
 
         def choose(tensordict: TensorDictBase) -> TensorDictBase:
-            there = tensordict if device == env.device else tensordict.to(device)
-            result = policy(there)
+            moved = tensordict if device == env.device else tensordict.to(device)
+            result = policy(moved)
             if isinstance(result, TensorDictBase):
                 return tensordict.update(result)
             if not isinstance(result, torch.Tensor):
@@ -141,7 +129,7 @@ class RolloutTorchRLEnv:
 
 
 class _RandomPolicy:
-    """Random actions, from a generator state of its own where there is a seed."""
+    """Random actions; with a seed, from a generator state of its own."""
 
     def __init__(self, env: Any, seed: int | None) -> None:
         self._env = env

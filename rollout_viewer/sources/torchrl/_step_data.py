@@ -1,8 +1,8 @@
 """What a call of TorchRL's step or reset was to each env: kinds, rewards, ends, action.
 
-Reads the tensordicts that pass a transform. Asks the innermost environment alone
-for key names: a transformed one's specs may reset and render it. Knows tensordicts
-and rows. Knows nothing of pictures.
+Reads the tensordicts that a transform gets. Key names are the innermost
+environment's: reading a transformed one's specs may reset and render it. Knows
+tensordicts and rows. Knows nothing of pictures.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from torchrl.envs import TransformedEnv
 
 from rollout_viewer._recording.step_row import Kind
+from rollout_viewer.sources.torchrl._env_info import innermost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Call(NamedTuple):
-    """One call, before it is known how many envs there are."""
+    """The tensordicts of one call, before the number of envs is known."""
 
     is_reset: bool = False
     before: TensorDictBase | None = None
@@ -49,14 +49,14 @@ class Ends(NamedTuple):
 
 
 class StepReader:
-    """Finds an environment's step data in tensordicts.
+    """Reads an environment's step data from tensordicts.
 
-    An entry with more values than envs (one for each agent of an env) is summed for
-    rewards; an end counts where all have it. One with fewer (an env of several
-    pictured agents) holds for each of them.
+    Of an entry with more values than envs (one for each agent of an env) rewards are
+    summed, and an env ended where all values are true. A value of an entry with fewer
+    (an env of several pictured agents) is repeated for each of them.
 
     Args:
-        env: What the transform is appended to; None: names are guessed.
+        env: What the transform is appended to; None: the default names are used.
     """
 
     def __init__(self, env: Any = None) -> None:
@@ -64,7 +64,7 @@ class StepReader:
         self._rewards: list[Key] = list(getattr(base, "reward_keys", ["reward"]))
         self._actions: list[Key] = list(getattr(base, "action_keys", ["action"]))
         done_keys: list[Key] = list(getattr(base, "done_keys", ["done"]))
-        # A group of agents has its own ends; the whole env's, if there are, win.
+        # A group of agents has its own ends; those of the whole env take precedence.
         groups = list(dict.fromkeys(_group(key) for key in done_keys))
         self._groups = [()] if () in groups else groups
 
@@ -79,11 +79,11 @@ class StepReader:
         return kinds
 
     def ends(self, after: TensorDictBase | None, num_envs: int) -> Ends:
-        """Return the ends; where only ``done`` is known, it is a termination."""
+        """Return the ends; ``done`` alone counts as a termination."""
         none = np.zeros(num_envs, np.bool_)
         done = self._combined(after, "done", num_envs, np.all)
         if done is not None and not np.count_nonzero(done):
-            return Ends(none, none)  # most steps: the others are parts of it
+            return Ends(none, none)  # the fast path of most steps
         terminated = self._combined(after, "terminated", num_envs, np.all)
         truncated = self._combined(after, "truncated", num_envs, np.all)
         done, terminated, truncated = (
@@ -94,7 +94,7 @@ class StepReader:
     def reward(
         self, after: TensorDictBase | None, num_envs: int
     ) -> npt.NDArray[np.float64] | None:
-        """Return the rewards of a step, several keys added; None: there are none."""
+        """Return the rewards of a step, several keys summed; None without any."""
         total = None
         for key in self._rewards:
             value = _per_env(_get(after, key), num_envs, np.sum)
@@ -106,7 +106,7 @@ class StepReader:
     def action(
         self, before: TensorDictBase | None, num_envs: int
     ) -> npt.NDArray[Any] | None:
-        """Return the actions that a step was given, (num_envs, ...)."""
+        """Return the actions of a step, (num_envs, ...); None without any."""
         for key in self._actions:
             array = _numpy(_get(before, key))
             if array is None:
@@ -132,13 +132,6 @@ class StepReader:
         return found
 
 
-def innermost(env: Any) -> Any:
-    """Return the environment that transforms stand on."""
-    while isinstance(env, TransformedEnv):
-        env = env.base_env
-    return env
-
-
 def _group(key: Key) -> tuple[str, ...]:
     return () if isinstance(key, str) else tuple(key[:-1])
 
@@ -158,7 +151,7 @@ def _numpy(value: Any) -> npt.NDArray[Any] | None:
 
 
 def _per_env(value: Any, num_envs: int, reduce: Reduce) -> npt.NDArray[Any] | None:
-    """Return one value for each env; None where there is none or it does not fit."""
+    """Return one value for each env; None without any, or where it does not fit."""
     array = _numpy(value)
     if array is None or not array.size:
         return None

@@ -1,6 +1,7 @@
-"""PixelRenderTransform: TorchRL's transform that puts `env.render()` into the data.
+"""PixelRenderTransform: TorchRL's transform that writes `env.render()` to an entry.
 
-Knows TorchRL's environments and what their `render` returns. Knows no recording.
+Knows TorchRL's environments and what their `render` returns. Knows nothing of
+recordings.
 """
 
 from __future__ import annotations
@@ -30,33 +31,33 @@ if TYPE_CHECKING:
 class PixelRenderTransform(_originals.PixelRenderTransform):  # type: ignore[misc]  # untyped base
     """Renders the parent environment at each reset and step, into ``"pixels"``.
 
-    TorchRL's own, for a single environment, inside the workers of a batched one, and
-    on the outer one. Differs from it where that fails or wastes:
+    For a single environment, inside the workers of a batched one, and on the outer one.
+    Differs from TorchRL's where that fails or costs more:
 
     - A batched environment's list of pictures becomes one tensor at every call, not
-      only at the first, so TorchRL's documented example over a `ParallelEnv` works.
-    - ``render_mode="rgb_array_list"``: the newest picture of each list.
-    - A `SerialEnv` or `ParallelEnv` that was not started is started.
-    - Pictures are copied: environments reuse the memory they draw in.
-    - ``skip=`` renders less.
+      only at the first, so TorchRL's documented example with a `ParallelEnv` works.
+    - With ``render_mode="rgb_array_list"``, the newest picture of each list is written.
+    - A `SerialEnv` or `ParallelEnv` that is not running is started.
+    - Pictures are copied: environments reuse the memory that they draw in.
+    - ``skip=`` renders less often.
 
     Args:
         out_keys: The one key to write; default ``"pixels"``.
-        preproc: Called with what `render` returned, as it came.
+        preproc: Called with what `render` returned, unchanged.
         as_non_tensor: Write pictures as non-tensor data, which may have any shape.
             None: where a batched environment renders one picture of them all.
         render_method: Name of the environment's method.
         pass_tensordict: Pass the step's tensordict to it, for stateless ones.
         skip: Render at each `skip`-th reset or step, counted as `VideoRecorder` counts;
-            in between, the picture stays. Give both the same number, or "auto":
-            exactly what the recorders behind this transform keep.
+            in between, the picture is repeated. Pass both the same number, or "auto":
+            render the calls that the recorders after this transform keep.
         **kwargs: Passed to `render`.
 
     Raises:
         RuntimeError: Not exactly one key; or a picture does not fit the batch.
         ValueError: The environment has no such method; or `skip` is out of range.
         TypeError: An argument is of another type.
-        FrameError: There was nothing rendered.
+        FrameError: `render` returned no picture.
     """
 
     as_non_tensor: bool | None
@@ -99,7 +100,7 @@ class PixelRenderTransform(_originals.PixelRenderTransform):  # type: ignore[mis
     # -- in the environment
 
     def set_container(self, container: Transform | EnvBase) -> None:
-        """Become part of an environment, which is started where that is needed."""
+        """Become part of an environment, and start it if it is batched."""
         if isinstance(container, EnvBase):
             start(container)
         elif isinstance(container, Compose) and container.parent is not None:
@@ -116,7 +117,7 @@ class PixelRenderTransform(_originals.PixelRenderTransform):  # type: ignore[mis
         return next_tensordict
 
     def transform_observation_spec(self, observation_spec: TensorSpec) -> TensorSpec:
-        """Add the picture; resets the environment once, to see one."""
+        """Add the picture's spec; resets and renders the environment once."""
         tensordict = self.parent.reset()
         self._write(tensordict, self._picture(tensordict))
         if self.as_non_tensor:
@@ -149,7 +150,7 @@ class PixelRenderTransform(_originals.PixelRenderTransform):  # type: ignore[mis
                 yield transform
 
     def dump(self, **_: Any) -> None:
-        """Count anew, as the recorders behind do when they dump."""
+        """Count from 0 again, as recorders do when they dump."""
         self.count = 0
 
     def clone(self) -> PixelRenderTransform:
@@ -169,7 +170,7 @@ class PixelRenderTransform(_originals.PixelRenderTransform):  # type: ignore[mis
             rendered = self.preproc(rendered)
         picture = as_picture(rendered, self.parent.batch_size)
         if picture is None and self._newest is not None:
-            return self._newest  # an empty list: nothing was drawn since
+            return self._newest  # an empty list: nothing was drawn since the last call
         if picture is None:
             raise FrameError(
                 f"PixelRenderTransform: expected {self.render_method}() to return a "
@@ -200,7 +201,7 @@ class PixelRenderTransform(_originals.PixelRenderTransform):  # type: ignore[mis
 
 
 def start(env: EnvBase) -> None:
-    """Start `env` if it is batched and was not: only then has it methods to call."""
+    """Start `env` if it is batched and not running: its methods need workers."""
     while isinstance(env, TransformedEnv):
         env = env.base_env
     if isinstance(env, BatchedEnvBase) and env.is_closed:
@@ -211,13 +212,13 @@ def as_picture(rendered: Any, batch_size: Sequence[int]) -> Any:
     """Return what an environment rendered as one new array or tensor.
 
     Args:
-        rendered: A picture; or for each of the first batch dimension one or a list,
-            or a list of the newest pictures of one environment.
+        rendered: A picture; or a list of one, or of lists, along the first batch
+            dimension; or a list of one environment's newest pictures.
         batch_size: Of the environment.
 
     Returns:
-        Shape (*batch_size, H, W, C), or (H, W, C) where one shows them all; None
-        where nothing was rendered. What has unequal shapes is returned as it is.
+        Shape (*batch_size, H, W, C), or (H, W, C) where one shows all environments;
+        None without a picture. Pictures of unequal shapes are returned unchanged.
     """
     if isinstance(rendered, tuple) and not batch_size:
         return as_picture(rendered[0], batch_size)  # 'rgbd_tuple': color, depth
@@ -235,8 +236,8 @@ def as_picture(rendered: Any, batch_size: Sequence[int]) -> Any:
         return np.stack(pictures)
     if isinstance(rendered, torch.Tensor):
         return rendered.clone()
-    # A copy: environments draw in the same memory again, and some give a view with
-    # negative strides, which torch does not take.
+    # A copy: environments reuse the memory, and some return a view with negative
+    # strides, which torch does not accept.
     return None if rendered is None else np.array(rendered, order="C")
 
 

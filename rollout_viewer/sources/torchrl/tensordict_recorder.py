@@ -1,6 +1,6 @@
 """TensorDictRecorder: TorchRL's transform that keeps tensordicts and saves them.
 
-Knows tensordicts and files. Knows no pictures.
+Knows tensordicts and files. Knows nothing of pictures.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 class TensorDictRecorder(_originals.TensorDictRecorder):  # type: ignore[misc]  # untyped base
     """Keeps each `skip`-th tensordict of resets and steps; `dump` saves their stack.
 
-    TorchRL's own, with a `dump` that works; there it always fails. What is kept is a
-    copy, where TorchRL keeps the very tensordict that the loop goes on to change.
+    TorchRL's, with a `dump` that works; TorchRL's always fails. It keeps copies, where
+    TorchRL keeps the tensordict itself, which the loop may change later.
 
     Args:
-        out_file_base: Of the files' names:
+        out_file_base: Start of the files' names,
             ``<out_file_base>[_<suffix>]_tensordict.t``, for
-            ``torch.load(path, weights_only=False)``. A name that is taken gets
-            ``-1``, ``-2``, ... before ``.t``.
+            ``torch.load(path, weights_only=False)``. A name in use gets ``-1``,
+            ``-2``, ... before ``.t``.
         skip_reset: Leave out the first one kept (as a rule the reset's), and those of
-            later resets, which have no reward and stack with no step.
+            later resets, which have no reward and do not stack with steps.
         skip: Keep each n-th reset or step.
         in_keys: The keys to keep; None: all.
 
@@ -79,7 +79,7 @@ class TensorDictRecorder(_originals.TensorDictRecorder):  # type: ignore[misc]  
 
         Args:
             suffix: Of the file's name.
-            step: Accepted because `Compose.dump` hands it on; the name has none.
+            step: Not used; `Compose.dump` passes it.
 
         Returns:
             The file, or None.
@@ -106,7 +106,7 @@ class TensorDictRecorder(_originals.TensorDictRecorder):  # type: ignore[misc]  
         return file.path
 
     def clone(self) -> TensorDictRecorder:
-        """Return a copy without a parent, which keeps what comes from then on."""
+        """Return a copy without a parent, and without the tensordicts so far."""
         copy: TensorDictRecorder = super().clone()
         copy.td, copy._are_resets = [], []
         copy.count = 0

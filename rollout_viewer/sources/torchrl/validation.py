@@ -1,7 +1,7 @@
 """Recorder, TorchRL's LogValidationReward: a trainer's hook that evaluates a policy.
 
-Knows TorchRL's trainers and transforms. Knows of recordings that they can be found
-in an environment's transforms, and that episodes carry labels.
+Knows TorchRL's trainers and transforms, and the recorders in an environment's
+transforms.
 """
 
 from __future__ import annotations
@@ -36,20 +36,19 @@ _IDS = ("collector", "traj_ids")
 class LogValidationReward(RecorderViews, _Original):  # type: ignore[misc]  # untyped base
     """Evaluates a policy at each `record_interval`-th call; also called `Recorder`.
 
-    TorchRL's own, for ``trainer.register_op`` or `register`. The episodes of an
-    evaluation are the segment ``"eval"`` of each recording in the environment's
-    transforms, with the label ``train_step`` (the trainer's collected frames, or the
-    number of calls where it was not registered), so one viewer shows how the policy
-    changed. Differs from TorchRL's:
+    For ``trainer.register_op`` or `register`. The episodes of an evaluation are the
+    segment ``"eval"`` of each recording in the environment's transforms, with the label
+    ``train_step`` (the trainer's collected frames, or the number of calls where it was
+    not registered), so one viewer shows how the policy changes. Differs from TorchRL's:
 
-    - The policy's exploration type is DETERMINISTIC by default, as its documentation
-      says; its code says RANDOM. Pass ``ExplorationType.RANDOM`` for that.
+    - The policy's exploration type is DETERMINISTIC by default, as TorchRL documents;
+      its code uses RANDOM. Pass ``ExplorationType.RANDOM`` for that.
     - The environment stays open between evaluations: close it when you are done.
-    - A video that cannot be written is warned of; training goes on.
-    - Entries of `log_keys` but the reward are means over what was recorded, without
-      the padding, where TorchRL's are whole tensors that no logger takes; a nested
-      key is called by its parts joined with "/".
-    - What cannot work is refused at once, and not at the first call.
+    - A video that cannot be written is warned of; training continues.
+    - Entries of `log_keys` other than the reward are means over the recorded steps,
+      without padding, where TorchRL's are whole tensors that no logger accepts; the
+      name of a nested key is its parts joined with "/".
+    - Wrong arguments raise in the constructor, not at the first call.
 
     Args:
         record_interval: Calls between two evaluations; the first call is one.
@@ -116,7 +115,7 @@ class LogValidationReward(RecorderViews, _Original):  # type: ignore[misc]  # un
         """Evaluate, if it is time.
 
         Args:
-            batch: Of the trainer; not looked at.
+            batch: Of the trainer; not used.
 
         Returns:
             Name -> value to log, or None where it was not time.
@@ -143,7 +142,7 @@ class LogValidationReward(RecorderViews, _Original):  # type: ignore[misc]  # un
         return self._logged(rollout)
 
     def _logged(self, rollout: TensorDictBase) -> dict[str, Any]:
-        # Only what is asked for is copied and padded, never the pictures.
+        # Only the logged entries are copied and padded, never the pictures.
         kept = rollout.select(*self.log_keys, _DONE, _IDS, strict=False)
         trajectories = split_trajectories(kept.clone())
         mask = trajectories.get("mask", None)
@@ -168,7 +167,7 @@ class LogValidationReward(RecorderViews, _Original):  # type: ignore[misc]  # un
         logged["log_pbar"] = self.log_pbar
         return logged
 
-    # -- what it records
+    # -- the recording
 
     @property
     def train_step(self) -> int:
@@ -209,13 +208,13 @@ class LogValidationReward(RecorderViews, _Original):  # type: ignore[misc]  # un
         except Exception as error:  # a full disk must not end a training
             warnings.warn(
                 f"Recorder: expected to write the evaluation's video, got {error!r}. "
-                "Training goes on.",
+                "Training continues.",
                 RolloutViewerWarning,
                 stacklevel=4,
             )
 
     def register(self, trainer: Trainer, name: str = "recorder") -> None:
-        """Let `trainer` evaluate after its optimization steps."""
+        """Register as a hook of `trainer`, after its optimization steps."""
         self._trainer = trainer
         super().register(trainer, name)
 
@@ -224,7 +223,7 @@ Recorder = LogValidationReward
 
 
 def recorders_of(env: Any) -> Iterator[Any]:
-    """Yield what records in an environment: itself, or its transforms, inside out."""
+    """Yield the transforms of an environment that record, innermost first."""
     if isinstance(env, TransformedEnv):
         yield from recorders_of(env.base_env)
         for transform in flat(env.transform):

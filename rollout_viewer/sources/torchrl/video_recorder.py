@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torchrl
 from torchrl.record import PixelRenderTransform
 from torchrl.record import VideoRecorder as TorchRLVideoRecorder
 
@@ -28,13 +27,19 @@ from rollout_viewer._errors import (
     ShapeError,
 )
 from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer._recorder.same_step import add_same_step
 from rollout_viewer._recorder.views import ShownInNotebook
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer._recording.workers import is_worker, worker_path
 from rollout_viewer.sources.torchrl._batch_slices import Slices
+from rollout_viewer.sources.torchrl._env_info import (
+    innermost,
+    metadata_of,
+    resets_itself,
+)
 from rollout_viewer.sources.torchrl._frame_buffer import KeptFrames, KeptRows
 from rollout_viewer.sources.torchrl._pixels import PictureReader
-from rollout_viewer.sources.torchrl._step_data import Call, StepReader, innermost
+from rollout_viewer.sources.torchrl._step_data import Call, StepReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -366,11 +371,9 @@ class VideoRecorder(ShownInNotebook, TorchRLVideoRecorder):  # type: ignore[misc
                 "action": steps.action(call.before, num_envs),
             }
             if ends.any.any() and self._resets_itself():
-                # The pictures are those of the new episodes: two rows.
-                codes = np.where(ends.any, Kind.TERMINAL_MISSING, kinds)
-                core.add(codes, pictures, is_kept=is_kept, **data)
-                kinds = np.where(ends.any, Kind.RESET, Kind.IDLE)
-                row = core.add(kinds, pictures, is_same_call=True)
+                row = add_same_step(
+                    core.add, ends.any, pictures, kind=kinds, is_kept=is_kept, **data
+                )
                 self._keep(row, is_kept, num_envs)
                 return
         if call.before is None:
@@ -468,12 +471,8 @@ class VideoRecorder(ShownInNotebook, TorchRLVideoRecorder):  # type: ignore[misc
         return self._steps
 
     def _resets_itself(self) -> bool:
-        # In __dict__: asked by name, a ParallelEnv would ask its workers.
-        envs = (self._env(), innermost(self._env()))
-        return any(
-            env is not None and vars(env).get("_torchrl_native_autoreset")
-            for env in envs
-        )
+        env = self._env()
+        return env is not None and (resets_itself(env) or resets_itself(innermost(env)))
 
     def _num_envs_of(self, values: Mapping[str, tuple[Any, int | None]] | None) -> int:
         """Return how many envs a call is about: the batch, or more pictures than it."""
@@ -518,7 +517,7 @@ class VideoRecorder(ShownInNotebook, TorchRLVideoRecorder):  # type: ignore[misc
                 num_envs,
                 cache=self.cache,
                 fps=self._fps or getattr(self.logger, "video_fps", None),
-                metadata=_about(self._env()),
+                metadata=metadata_of(self._env()),
             )
         return self._core
 
@@ -671,14 +670,3 @@ def _checked(name: str, value: Any) -> int | None:
             f"VideoRecorder: expected {name} to be 1 or more, got {value!r}."
         )
     return number
-
-
-def _about(env: Any) -> dict[str, Any]:
-    """Return what the recording is told of its environment."""
-    if env is None:
-        return {"source": f"torchrl {torchrl.__version__}"}
-    base = innermost(env)
-    kwargs = vars(base).get("_constructor_kwargs")
-    name = kwargs.get("env_name") if isinstance(kwargs, dict) else None
-    env_id = name if isinstance(name, str) else type(base).__name__
-    return {"env_id": env_id, "source": f"torchrl {torchrl.__version__}"}

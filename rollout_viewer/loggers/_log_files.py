@@ -1,7 +1,8 @@
-"""What loggers do with a video: look whether it is one, and make a file of it.
+"""The files that loggers write: one of a video, one of a table.
 
-A video is a tensor or an array (N, T, C, H, W), or a clip, which is read as it is
-written. Knows encoders and array files. Knows nothing of where the files belong.
+A video is a tensor or an array (N, T, C, H, W), a table is columns of equal length;
+either may be a clip, which is read as it is written. Knows encoders and array files.
+Knows nothing of folders and names.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import FrameError, requires
+from rollout_viewer._export.table_files import write_columns
 from rollout_viewer._files import new_file
 from rollout_viewer._frames.convert import as_frames
 from rollout_viewer._frames.grid import grid
@@ -30,23 +32,16 @@ if TYPE_CHECKING:
 ARRAY_FORMATS = ("pt", "memmap", "npz")
 VIDEO_FORMATS = ("pt", "memmap", "mp4", "webm", "gif", "npz")
 
-# What `Clip.write` takes from the keywords of `log_video`.
-_CLIP_KEYWORDS = (
-    "layout",
-    "quality",
-    "speed",
-    "order",
-    "labels",
-    "on_progress",
-    "cancel",
-)
+# Keywords of `log_table` and `log_video` that are arguments of `Clip.write`.
+_TABLE_KEYWORDS = ("on_progress", "cancel")
+_CLIP_KEYWORDS = ("layout", "quality", "speed", "order", "labels", *_TABLE_KEYWORDS)
 
 
 def check_format(given: Any, known: Sequence[str], where: str) -> str:
-    """Return a format that is known.
+    """Return the format if it is known.
 
     Raises:
-        ValueError: It is not.
+        ValueError: It is not known.
     """
     if given not in known:
         raise ValueError(
@@ -56,8 +51,18 @@ def check_format(given: Any, known: Sequence[str], where: str) -> str:
     return str(given)
 
 
+def fps_of(video: Any, fps: float | None, default: float) -> float | None:
+    """Return a video's frames a second; None: those that the clip knows."""
+    return fps if isinstance(video, Clip) else fps or default
+
+
+def as_batch(video: Any) -> Any:
+    """Return a video (T, C, H, W) as (1, T, C, H, W), others unchanged."""
+    return video[None] if getattr(video, "ndim", 0) == 4 else video
+
+
 def check_video(video: Any, where: str) -> None:
-    """Look at shape and dtype of a video tensor; clips are always right.
+    """Check the shape of a video tensor; a clip has none to check.
 
     Raises:
         FrameError: It is not (N, T, C, H, W) with C 1 or 3.
@@ -84,34 +89,33 @@ def write_video(
     in_grid: bool = False,
     options: Mapping[str, Any] | None = None,
 ) -> list[Path]:
-    """Write a video to a file; the suffix decides what it is.
+    """Write a video to a file; the suffix is its format.
 
     Args:
-        video: As `check_video` wants it. Floats in [0, 1] and bool are made uint8,
-            but for the array formats, which keep what they are given.
-        path: Of a format in `VIDEO_FORMATS`; clips take all of `Clip.write`'s.
+        video: A clip, or a tensor that `check_video` accepts. Floats in [0, 1] and
+            bool become uint8, except in the array formats, which keep the dtype.
+        path: Of a format in `VIDEO_FORMATS`; for a clip, any of `Clip.write`'s.
         fps: Frames a second; None: the clip's, or 30.
-        where: The function that a person called, for messages.
+        where: The called function, for messages.
         overwrite: Replace a file of that name.
-        in_grid: Show the N side by side; else they follow each other.
-        options: The keywords of `log_video`; those for others are passed over.
+        in_grid: Show the N side by side; else one after the other.
+        options: The keywords of `log_video`; unknown ones are ignored.
 
     Returns:
-        The files; several only where a clip's layout makes them.
+        The files; several only by a clip's layout.
 
     Raises:
-        FrameError: The dtype is none of pictures.
+        FrameError: The dtype is not a picture's.
         ExportError: It could not be written; nothing of it is left.
     """
     options = options or {}
     if isinstance(video, Clip):
-        given = {name: options[name] for name in _CLIP_KEYWORDS if name in options}
         return video.write(
             path,
             fps=fps,
             overwrite=overwrite,
             options=_encoder_options(options),
-            **given,
+            **_selected(options, _CLIP_KEYWORDS),
         )
     check_format(path.suffix[1:], VIDEO_FORMATS, where)
     if path.suffix[1:] in ARRAY_FORMATS:
@@ -119,7 +123,7 @@ def write_video(
     array = cast(
         "Array", video if isinstance(video, np.ndarray) else video.detach().cpu()
     )
-    frames = _in_grid(array) if in_grid else _in_turn(array)
+    frames = _Frames(array, is_grid=in_grid and len(array) > 1)
     return [_encode(frames, path, fps or 30, where, overwrite, options)]
 
 
@@ -133,14 +137,16 @@ def video_file(
     where: str,
     options: Mapping[str, Any] | None = None,
 ) -> Iterator[Path]:
-    """Give a video as a file that is gone after the block, the N side by side.
+    """Yield a temporary file of a video, the N side by side.
+
+    It is deleted after the block.
 
     Raises:
-        FrameError: It is none.
+        FrameError: The video has another shape or dtype.
         ExportError: It could not be written.
     """
     check_video(video, where)
-    # Several files would be several videos of one name and step.
+    # Without a layout: several files would be several videos of one name and step.
     options = {k: v for k, v in (options or {}).items() if k != "layout"}
     with tempfile.TemporaryDirectory(prefix="rollout_viewer_") as folder:
         path = Path(folder, f"{name}.{suffix}")
@@ -149,16 +155,43 @@ def video_file(
         )[0]
 
 
-def _in_turn(video: Any) -> _Frames:
-    return _Frames(video, is_grid=False)
+def write_table(
+    columns: Mapping[str, Any] | Clip,
+    path: Path,
+    *,
+    where: str,
+    overwrite: bool = False,
+    options: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write columns of equal length, or a clip's table, to a file.
+
+    Args:
+        columns: A clip, or name -> values, of which NaN is an empty cell.
+        path: Ends in ``.csv``; for a clip, in any suffix of tables.
+        where: The called function, for messages.
+        overwrite: Replace a file of that name.
+        options: ``on_progress`` and ``cancel``, for clips.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        ValueError: The columns are of unequal length, or the suffix is not known.
+        ExportError: It could not be written; nothing of it is left.
+    """
+    if isinstance(columns, Clip):
+        watch = _selected(options or {}, _TABLE_KEYWORDS)
+        return columns.write(path, overwrite=overwrite, **watch)[0]
+    check_format(path.suffix[1:], ("csv",), where)
+    return write_columns(columns, path, where=where, overwrite=overwrite)
 
 
-def _in_grid(video: Any) -> _Frames:
-    return _Frames(video, is_grid=len(video) > 1)
+def _selected(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: options[name] for name in names if name in options}
 
 
 class _Frames:
-    """The frames of a tensor, as often as they are asked for, one at a time."""
+    """The frames of a tensor, one at a time; may be iterated several times."""
 
     def __init__(self, video: Any, *, is_grid: bool) -> None:
         self._video = video
@@ -200,13 +233,12 @@ def _encode(
         overwrite=overwrite,
         where=where,
     ) as writer:
-        for frame in frames:
-            writer.write(frame)
+        writer.write_all(frames)
     return writer.path
 
 
 def _encoder_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the encoder's options from TorchRL's keywords."""
+    """Return the encoder's options of `log_video`'s keywords, TorchRL's among them."""
     found = dict(options.get("options") or {})
     if options.get("video_codec"):
         found["codec"] = options["video_codec"]
@@ -214,7 +246,7 @@ def _encoder_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write_array(video: Any, path: Path, where: str, overwrite: bool) -> Path:
-    """Write what came, as it came: N and one channel stay, and so does the dtype."""
+    """Write a tensor unchanged: with N, its channels and its dtype."""
     with new_file(path, where=where, overwrite=overwrite) as new:
         if path.suffix == ".pt":
             with requires(f"{where}: .pt", "torch"):

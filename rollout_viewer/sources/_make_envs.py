@@ -1,6 +1,7 @@
-"""Environments by name, for the command line.
+"""Gymnasium environments made from an id, for ``rollout-viewer record`` alone.
 
-Knows which module registers an environment id. Knows nothing of recording.
+Knows which package registers an id. Knows nothing of recordings; which adapter wraps
+an environment is in `_adapters`.
 """
 
 from __future__ import annotations
@@ -16,24 +17,24 @@ from rollout_viewer._errors import MissingDependencyError, RolloutViewerError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Ids that gymnasium knows only after this module was imported.
+# Prefix of ids -> the package whose import registers them.
 REGISTERED_BY = {"ALE/": "ale_py", "MiniGrid-": "minigrid", "BabyAI-": "minigrid"}
 
 
 def make_envs(env_id: str, num_envs: int) -> Any:
-    """Return a Gymnasium vector env of `num_envs` environments that give pictures.
+    """Return a Gymnasium vector env of `num_envs` environments that render images.
 
     Args:
         env_id: As for `gymnasium.make_vec`, also "module:Id-v0".
-        num_envs: How many, stepped one after the other in this process.
+        num_envs: Their number; this process steps them one after the other.
 
     Raises:
-        RolloutViewerError: There is no such environment, or it gives no pictures.
+        RolloutViewerError: There is no such environment, or it renders no images.
         MissingDependencyError: It needs a package that is not installed.
     """
     import gymnasium
 
-    # Pictures only: pygame opens no window, and says nothing of having none.
+    # pygame then opens no window, and does not warn that there is no display.
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     for prefix, module in REGISTERED_BY.items():
         if env_id.startswith(prefix):
@@ -41,7 +42,7 @@ def make_envs(env_id: str, num_envs: int) -> Any:
                 importlib.import_module(module)
     try:
         with warnings.catch_warnings():
-            # "out of date", "overriding": advice for those who write environments
+            # "out of date", "overriding": advice to authors of environments.
             warnings.simplefilter("ignore")
             return gymnasium.make_vec(
                 env_id, num_envs, vectorization_mode="sync", render_mode="rgb_array"
@@ -56,8 +57,8 @@ def make_envs(env_id: str, num_envs: int) -> Any:
 
 
 @contextlib.contextmanager
-def described(env_id: str) -> Iterator[None]:
-    """Let what Gymnasium raises while an environment runs name that environment.
+def errors_name_env(env_id: str) -> Iterator[None]:
+    """Add the environment's id to the errors that Gymnasium raises while it runs.
 
     Raises:
         RolloutViewerError: In place of a `gymnasium.error.Error`.

@@ -1,0 +1,63 @@
+"""Which pictures of a call are recorded, and which part of them, at which size.
+
+Knows pictures. Knows nothing of rows and episodes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rollout_viewer._frames.convert import split_frames
+from rollout_viewer._frames.transform import crop, resize
+from rollout_viewer._recorder.recorder_checks import checked_box, checked_envs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    Frame = npt.NDArray[np.uint8]
+
+
+class FrameOptions:
+    """A choice of envs, a crop and a size; each may be None.
+
+    Attributes:
+        envs: Numbers of the envs whose pictures are recorded.
+        crop: (height, width) of the middle, or (top, left, height, width), in pixels.
+        resize: (height, width) in pixels, after the crop.
+
+    Raises:
+        ShapeError: `envs` are not different numbers below `num_envs`.
+        FrameError: A box is not of integers, or empty.
+    """
+
+    def __init__(
+        self,
+        num_envs: int,
+        envs: Sequence[int] | None,
+        crop: Sequence[int] | None,
+        resize: Sequence[int] | None,
+    ) -> None:
+        self.envs = checked_envs(envs, num_envs)
+        self.crop = checked_box("crop", crop, (2, 4))
+        self.resize = checked_box("resize", resize, (2,))
+
+    def apply(self, pictures: Any, num_envs: int) -> tuple[Any, list[int] | None]:
+        """Return the pictures to record, and which envs they show (None: all)."""
+        if self.envs is None and self.crop is None and self.resize is None:
+            return pictures, None
+        frames = split_frames(pictures)
+        envs = None
+        if self.envs is not None and len(frames) == num_envs:
+            envs = self.envs
+            frames = [frames[env] for env in envs]
+        return [None if frame is None else self._fit(frame) for frame in frames], envs
+
+    def _fit(self, frame: Frame) -> Frame:
+        if self.crop is not None:
+            frame = crop(frame, self.crop)
+        if self.resize is not None:
+            frame = resize(frame, (self.resize[0], self.resize[1]))
+        return frame

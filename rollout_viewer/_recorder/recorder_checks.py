@@ -1,0 +1,99 @@
+"""Checks of a recorder's arguments, before it records anything.
+
+Each returns its argument in the form that the recorder uses, or raises.
+"""
+
+from __future__ import annotations
+
+import operator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rollout_viewer._cache.cache import FrameCache
+from rollout_viewer._errors import FrameError, ReadOnlyError, ShapeError
+from rollout_viewer._recording.workers import worker_path
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def checked_cache(cache: FrameCache | str | Path | None, num_envs: int) -> FrameCache:
+    """Return the cache to record into; a path or None makes a new one."""
+    if cache is None or isinstance(cache, (str, Path)):
+        return FrameCache(None if cache is None else worker_path(Path(cache)))
+    if not isinstance(cache, FrameCache):
+        raise TypeError(
+            "record: expected cache to be a FrameCache or the path of a new one, got "
+            f"{type(cache).__name__}."
+        )
+    if not cache.is_mine:
+        raise ReadOnlyError(
+            "record: expected a cache that this process writes, got "
+            f"{str(cache.path)!r}, another's or opened for reading. Pass a path: each "
+            "worker process then writes a file of its own, and rv.open([path, ...]) "
+            "shows them as one."
+        )
+    if cache.num_envs not in (0, num_envs):
+        raise ShapeError(
+            f"record: expected a cache of {num_envs} envs, as the environment has, got "
+            f"one of {cache.num_envs}. Record into a new one."
+        )
+    return cache
+
+
+def check_logger(logger: Any) -> None:
+    """Raise TypeError unless this is None or has `log_video`."""
+    if logger is not None and not callable(getattr(logger, "log_video", None)):
+        raise TypeError(
+            "record: expected a logger with log_video(tag, video, step), got "
+            f"{type(logger).__name__}. Pass a rollout_viewer.loggers logger."
+        )
+
+
+def checked_envs(envs: Sequence[int] | None, num_envs: int) -> list[int] | None:
+    """Return numbers of envs, each once; None stays."""
+    if envs is None:
+        return None
+    try:
+        numbers = [operator.index(env) for env in envs]
+    except TypeError:
+        raise _wrong_envs(envs, num_envs) from None
+    is_known = all(0 <= env < num_envs for env in numbers)
+    if not numbers or not is_known or len(set(numbers)) < len(numbers):
+        raise _wrong_envs(numbers, num_envs)
+    return numbers
+
+
+def _wrong_envs(envs: Any, num_envs: int) -> ShapeError:
+    return ShapeError(
+        f"record: expected envs to be different numbers in 0..{num_envs - 1}, got "
+        f"{envs!r}."
+    )
+
+
+def checked_count(name: str, value: Any) -> int:
+    """Return an integer of 1 or more."""
+    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not is_whole or value < 1:
+        raise ValueError(f"record: expected {name} to be 1 or more, got {value!r}.")
+    return int(value)
+
+
+def checked_box(
+    name: str, value: Sequence[int] | None, lengths: tuple[int, ...]
+) -> tuple[int, ...] | None:
+    """Return (height, width), or (top, left, height, width) if 4 is allowed."""
+    if value is None:
+        return None
+    try:
+        box = tuple(operator.index(side) for side in value)
+    except TypeError:
+        box = ()
+    if len(box) not in lengths or min(box) < 0 or min(box[-2:]) < 1:
+        wanted = "(height, width)"
+        if 4 in lengths:
+            wanted += " or (top, left, height, width)"
+        raise FrameError(f"record: expected {name}={wanted} in pixels, got {value!r}.")
+    return box

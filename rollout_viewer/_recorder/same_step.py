@@ -1,0 +1,69 @@
+"""A call that ends environments and resets them at once, as two rows.
+
+The first row is the end of the episodes, the second the reset of their envs. Vector
+environments with SAME_STEP autoreset, Stable-Baselines3's and most simulations of many
+environments make such calls. What they render after the call is the new episode: an
+ended episode's last picture is missing, unless the adapter has another source of it.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rollout_viewer._recording.step_row import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rollout_viewer._recording.step_row import Mask
+
+    Pictures = Callable[[], Any]
+
+
+def add_same_step(
+    add: Callable[..., int | None],
+    ended: Mask,
+    pictures: Pictures,
+    *,
+    kind: Any = Kind.STEP,
+    find_terminal: Callable[[Pictures], Mapping[int, Any]] | None = None,
+    data: Mapping[str, Any] | None = None,
+    final_data: Mapping[str, Any] | None = None,
+    before_reset: Callable[[], None] | None = None,
+    **step: Any,
+) -> int | None:
+    """Record a call that ended envs and reset them at once.
+
+    Args:
+        add: `Recorder.add`, or a function with its arguments; called twice.
+        ended: (B,): the envs that ended and were reset.
+        pictures: Returns what is rendered after the call; called once at most.
+        kind: (B,) or one for all: what the call was to the other envs.
+        find_terminal: From `pictures` to the ended envs' last pictures, env -> picture;
+            those of the others are marked as missing.
+        data: Of the second row.
+        final_data: Of the first row.
+        before_reset: Called between the rows.
+        **step: Other arguments of `add`, for the first row.
+
+    Returns:
+        The second row, or None where it was not recorded.
+    """
+    rendered = functools.cache(pictures)
+    terminal = {} if find_terminal is None else find_terminal(rendered)
+    kinds = np.where(ended, Kind.TERMINAL_MISSING, kind)
+    kinds[list(terminal)] = Kind.STEP
+
+    def last_pictures() -> Any:
+        if not terminal:
+            return rendered()
+        return [terminal.get(env, one) for env, one in enumerate(rendered())]
+
+    add(kinds, last_pictures, data=final_data, **step)
+    if before_reset is not None:
+        before_reset()
+    kinds = np.where(ended, Kind.RESET, Kind.IDLE)
+    return add(kinds, rendered, data=data, is_same_call=True)

@@ -1,0 +1,112 @@
+"""Rows of a batch of environments, from what each call was to each of them.
+
+Knows rows. Knows no framework and no recorder.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rollout_viewer._recorder.same_step import add_same_step
+from rollout_viewer._recording.step_row import Kind
+from rollout_viewer.sources._spaces import observation_data, with_final
+from rollout_viewer.sources._terminal_pictures import terminal_pictures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from rollout_viewer._recording.step_row import Mask
+    from rollout_viewer.sources._spaces import Part
+
+
+class BatchedRows:
+    """One row for a call, or two for one that ended envs and reset them.
+
+    A subclass says what each call was, by `_add_reset`, `_add_step` and
+    `_add_same_step`, and overrides the hooks: `_add` has the arguments of
+    `Recorder.add`, the others are called where a video may start or stop.
+
+    Attributes:
+        begins: Bool (B,): the last observation is the first of an episode.
+    """
+
+    num_envs: int
+    begins: Mask
+
+    def _set_up_rows(self, parts: Sequence[Part]) -> None:
+        self._parts = parts
+        self.begins = np.zeros(self.num_envs, np.bool_)
+
+    def _add_reset(
+        self, mask: Mask, obs: Any, infos: Mapping[int, Mapping[str, Any]]
+    ) -> None:
+        """Record a reset of the envs in `mask`; the others are idle."""
+        self.begins |= mask
+        self._add(
+            np.where(mask, Kind.RESET, Kind.IDLE),
+            self._pictures,
+            data=self._data(obs),
+            infos=infos,
+        )
+        self._after_call()
+
+    def _add_step(self, kind: Any, obs: Any, **step: Any) -> None:
+        """Record a step, or a reset where `kind` is that."""
+        self.begins = kind == Kind.RESET
+        self._before_last_row()
+        self._add(kind, self._pictures, data=self._data(obs), **step)
+        self._after_call()
+
+    def _add_same_step(
+        self, ended: Mask, obs: Any, final: Mapping[int, Any], **step: Any
+    ) -> None:
+        """Record a call that ended envs and reset them: two rows.
+
+        Args:
+            ended: (B,)
+            obs: Of the new episode, where an env ended.
+            final: Ended env -> the last observation of its episode, as far as known.
+            **step: Rewards, ends and actions, as `Recorder.add` takes them.
+        """
+        self.begins = np.array(ended)
+        find = functools.partial(terminal_pictures, obs, final, self.num_envs)
+        data = self._data(obs)
+        add_same_step(
+            self._add,
+            ended,
+            self._pictures,
+            # It renders.
+            find_terminal=find if self._is_recording else None,
+            data=data,
+            final_data=None if data is None else with_final(data, final, self._parts),
+            before_reset=self._before_last_row,
+            **step,
+        )
+        self._after_call()
+
+    # -- hooks
+
+    def _add(self, kind: Any, pictures: Callable[[], Any], **call: Any) -> None:
+        """Record a row."""
+        raise NotImplementedError
+
+    def _pictures(self) -> list[Any]:
+        """Return a picture of each env, or one of them all."""
+        raise NotImplementedError
+
+    @property
+    def _is_recording(self) -> bool:
+        """Whether `_add` makes rows."""
+        return True
+
+    def _before_last_row(self) -> None:
+        """Do what comes before the last row of a step; `begins` is of that row."""
+
+    def _after_call(self) -> None:
+        """Do what comes after all rows of a call."""
+
+    def _data(self, obs: Any) -> dict[str, Any] | None:
+        return observation_data(obs, self._parts, [self.num_envs])
