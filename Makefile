@@ -48,7 +48,8 @@ test-fast: $(VENV)/.python $(BUNDLE)  ## the tests that need no browser and are 
 	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/browser -m "not jax and not serial and not slow"
 
 test-oldest: $(OLDEST)/.python  ## what needs no extra, with the oldest versions that pyproject.toml allows
-	$(OLDEST)/bin/python -m pytest -m "not slow and not serial" $(OLDEST_FILES)
+	@# what is old warns of what is new: matplotlib 3.8 of pyparsing 3.3
+	$(OLDEST)/bin/python -m pytest -W ignore::DeprecationWarning -m "not slow and not serial" $(OLDEST_FILES)
 
 bench: setup $(VENV)/.bench  ## measure, compare with the goals, write build/bench/ (FULL=1: a million rows)
 	@.ci/system_packages bench

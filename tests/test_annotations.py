@@ -227,6 +227,7 @@ def test_marks_of_a_comparison_are_those_of_the_recordings():
 
 
 def test_a_table_has_labels_and_notes_where_there_are_any(tmp_path):
+    pytest.importorskip("pyarrow", reason="Parquet is one of the tables")
     cache = record(num_envs=1)
     plain = cache.clip().table()
     cache.label((0, 1), "failure", grasps=2)

@@ -170,6 +170,7 @@ def test_a_clip_stays_what_it_was_while_recording_goes_on():
 
 
 def test_tensor_is_one_video_channels_first():
+    pytest.importorskip("torch", reason="a tensor is what it makes")
     clip = counting_recording(5, num_envs=2).clip()
 
     video = clip.to_tensor()
@@ -181,6 +182,7 @@ def test_tensor_is_one_video_channels_first():
 
 
 def test_a_tensor_that_would_be_too_large_is_refused_with_the_remedy():
+    pytest.importorskip("torch", reason="a tensor is what it makes")
     clip = counting_recording(5).clip()
 
     with pytest.raises(ExportTooLargeError, match=r"expected at most 1e-05 GB.*\.mp4"):

@@ -14,6 +14,7 @@ What differs on purpose:
 """
 
 import doctest
+import importlib
 import inspect
 import pathlib
 import re
@@ -149,9 +150,21 @@ TRIGGERS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture
+def moviepy_encodes_nothing(monkeypatch):
+    """Keep ffmpeg out, a second for each video: the frames are compared before it."""
+    clip = importlib.import_module("moviepy.video.io.ImageSequenceClip")
+
+    def touch(self, filename, **options):
+        pathlib.Path(filename).touch()
+
+    monkeypatch.setattr(clip.ImageSequenceClip, "write_videofile", touch)
+
+
 # -- one environment
 
 
+@pytest.mark.usefixtures("moviepy_encodes_nothing")
 @pytest.mark.parametrize("trigger", TRIGGERS)
 def test_one_env_gives_the_same_videos_as_gymnasiums(trigger, tmp_path):
     theirs, ours = both(
@@ -255,6 +268,7 @@ def masked_steps(count: int) -> Any:
     return play
 
 
+@pytest.mark.usefixtures("moviepy_encodes_nothing")
 @pytest.mark.parametrize("trigger", TRIGGERS)
 @pytest.mark.parametrize("mode", AutoresetMode)
 def test_vector_envs_give_the_same_videos_as_gymnasiums(mode, trigger, tmp_path):
@@ -270,6 +284,7 @@ def test_vector_envs_give_the_same_videos_as_gymnasiums(mode, trigger, tmp_path)
     assert theirs.videos
 
 
+@pytest.mark.usefixtures("moviepy_encodes_nothing")
 @pytest.mark.parametrize("ratio", [(1, 1), (16, 9), (1, 4)])
 def test_the_grid_has_the_shape_of_gymnasiums(ratio, tmp_path):
     theirs, ours = both(
