@@ -451,7 +451,7 @@ class VideoRecorder(ShownInNotebook, TorchRLVideoRecorder):  # type: ignore[misc
             step: Of the training; None: the number of dumps so far.
 
         Returns:
-            The files, where the logger tells them.
+            The files, where the logger returns them.
 
         Raises:
             Exception: What the logger raises. The frames are then kept.
