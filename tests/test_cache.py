@@ -895,3 +895,15 @@ def test_a_row_like_the_one_before_is_checked_as_the_first_was() -> None:
         shown = cache.frames(slice(None))[:, :, 0, 0, 0].tolist()
 
     assert shown == [[1, 2], [3, 4], [5, 4], [7, 8], [9, 0], [12, 11]]
+
+
+@pytest.mark.parametrize("fps", [-5, 0, float("nan"), float("inf"), "fast"])
+def test_frames_a_second_that_cannot_be_played_are_refused(fps):
+    cache = rv.FrameCache()
+
+    with pytest.raises(ValueError, match="expected fps to be a positive number"):
+        cache.mark_fps(fps)
+    with pytest.raises(ValueError, match="expected fps to be a positive number"):
+        rv.FrameCache(fps=fps)
+
+    assert cache.fps == 30

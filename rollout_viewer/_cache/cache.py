@@ -30,6 +30,7 @@ from rollout_viewer._recording.annotations import (
 from rollout_viewer._recording.decoder_cache import DecoderCache
 from rollout_viewer._recording.eviction import Budget
 from rollout_viewer._recording.file import FileRecording
+from rollout_viewer._recording.fps import check_fps
 from rollout_viewer._recording.joined import JoinedRecording
 from rollout_viewer._recording.live import LiveRecording
 from rollout_viewer._recording.lock import read_only, unlocked_path
@@ -99,8 +100,8 @@ class FrameCache(RecordingReader):
         max_stall_s: float = 1.0,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        if fps is not None and not fps > 0:
-            raise ValueError(f"FrameCache: expected fps > 0, got {fps!r}.")
+        if fps is not None:
+            check_fps("FrameCache", fps)
         for name, nbytes in (
             ("memory_bytes", memory_bytes),
             ("disk_bytes", disk_bytes),
@@ -331,7 +332,8 @@ class FrameCache(RecordingReader):
         Raises:
             ValueError: It is not a number above zero.
         """
-        if self.recording.meta.get("fps") is None and fps and fps > 0:
+        check_fps("FrameCache.mark_fps", fps)
+        if self.recording.meta.get("fps") is None:
             self.set_meta("fps", float(fps))
 
     def update_metadata(self, **metadata: Any) -> None:

@@ -28,6 +28,7 @@ from rollout_viewer._recorder.recorder_checks import (
 )
 from rollout_viewer._recorder.skipped_steps import SkippedSteps
 from rollout_viewer._recorder.views import ShownInNotebook
+from rollout_viewer._recording.fps import is_fps
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer._recording.workers import is_worker
 
@@ -112,7 +113,7 @@ class Recorder(ShownInNotebook):
         self._logger = logger
         self._fps = fps
         self._metadata = metadata
-        if fps:
+        if is_fps(fps):  # an environment's metadata may be anything
             self.cache.mark_fps(fps)
         if metadata:
             self.cache.update_metadata(**metadata)

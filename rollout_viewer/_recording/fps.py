@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeGuard
 
 DEFAULT_FPS = 30.0
+
+
+def is_fps(fps: Any) -> TypeGuard[float]:
+    """Return whether `fps` is a finite number above 0."""
+    try:
+        return 0 < float(fps) < math.inf
+    except (TypeError, ValueError):
+        return False
 
 
 def check_fps(where: str, fps: Any) -> None:
@@ -15,11 +23,7 @@ def check_fps(where: str, fps: Any) -> None:
         where: The called function or class, for the message.
         fps: Frames a second.
     """
-    try:
-        is_positive = 0 < float(fps) < math.inf
-    except (TypeError, ValueError):
-        is_positive = False
-    if not is_positive:
+    if not is_fps(fps):
         raise ValueError(
             f"{where}: expected fps to be a positive number, got {fps!r}. "
             "Choose one, such as 30."
