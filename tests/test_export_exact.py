@@ -151,7 +151,7 @@ def test_frames_of_noise_are_told_from_each_other(tmp_path, suffix):
 
 
 def test_what_was_drawn_onto_a_margin_is_gone_in_the_next_frame(monkeypatch):
-    monkeypatch.setattr("rollout_viewer._cache.clip._LARGE_BYTES", 1000)
+    monkeypatch.setattr("rollout_viewer._export.selection._LARGE_BYTES", 1000)
     cache = FrameCache()
     for _ in range(3):
         cache.append([np.ones((40, 40, 3), np.uint8), np.ones((8, 8, 3), np.uint8)])
@@ -166,7 +166,7 @@ def test_grids_that_are_drawn_tile_by_tile_are_the_same(tmp_path, suffix, monkey
     cache = counting_recording(12, num_envs=5)
     expected = np.stack(list(cache.clip().frames()))
 
-    monkeypatch.setattr("rollout_viewer._cache.clip._LARGE_BYTES", 1000)
+    monkeypatch.setattr("rollout_viewer._export.selection._LARGE_BYTES", 1000)
     drawn = np.stack(list(cache.clip().frames()))
     (path,) = cache.clip().write(tmp_path / f"a{suffix}")
 

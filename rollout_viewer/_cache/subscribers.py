@@ -28,6 +28,9 @@ class Subscribers:
         self._next = 0
         self._poller: threading.Thread | None = None
 
+    def __len__(self) -> int:
+        return len(self._callbacks)
+
     def add(self, callback: Subscriber) -> Callable[[], None]:
         """Call it from now on, until the result is called."""
         number = self._next
