@@ -211,6 +211,7 @@ class FrameCache(RecordingReader):
         """
         with self._append_lock:
             recording = self._writable()
+            recording.recover()
             new = self._checker.check(
                 recording,
                 frames,
@@ -229,18 +230,17 @@ class FrameCache(RecordingReader):
                 for env, info in (episode_info or {}).items()
             }
 
-            if recording.rows is None:
-                recording.rows = new.rows
-            began = recording.append(new.steps, new.pictures, new.extras, new.shared)
+            segment = self._segment_info()
+            recording.append(
+                new.rows,
+                new.steps,
+                new.pictures,
+                new.extras,
+                new.shared,
+                lambda env: _merge_infos(segment, infos.get(env, {})),
+            )
+            self._checker.accept(new)
             row = new.rows.num_rows - 1
-            for env, index in began:
-                segment, own = self._segment_info(), infos.get(env, {})
-                info = {**segment, **own}
-                if "labels" in info:
-                    labels = segment.get("labels", {}), own.get("labels", {})
-                    info["labels"] = {**labels[0], **labels[1]}
-                if info:
-                    recording.describe_episode(env, index, info)
         self._warn_of_losses(recording)
         self._subscribers.notify(row, row + 1)
         return row
@@ -597,3 +597,11 @@ def open_recording(
     if not paths:
         raise ValueError("rv.open: expected at least one path, got none.")
     return FrameCache._open(JoinedRecording(paths, originals))
+
+
+def _merge_infos(segment: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Return what is known of an episode: of its segment, and of its own."""
+    info = {**segment, **own}
+    if "labels" in info:
+        info["labels"] = {**segment.get("labels", {}), **own.get("labels", {})}
+    return info

@@ -38,6 +38,14 @@ class NewRow(NamedTuple):
     pictures: list[Picture]
     extras: Extras
     shared: frozenset[str]
+    form: RowForm | None = None
+
+
+class RowForm(NamedTuple):
+    """What is remembered of a row once it was recorded."""
+
+    dtypes: dict[str, str]
+    fast_path: _FastPath | None
 
 
 class _FastPath(NamedTuple):
@@ -104,9 +112,14 @@ class RowChecker:
         for env, camera, frame in pictures:
             if frame is not None:
                 recording.slot(env, camera, *frame.shape[:2])
-        self._dtypes.update(dtypes)
-        self._fast_path = _fast_path(frames, envs, pictures, shared)
-        return NewRow(rows, step_row, pictures, extras, shared)
+        form = RowForm(dtypes, _fast_path(frames, envs, pictures, shared))
+        return NewRow(rows, step_row, pictures, extras, shared, form)
+
+    def accept(self, row: NewRow) -> None:
+        """Remember the form of a row that was recorded."""
+        if row.form is not None:
+            self._dtypes.update(row.form.dtypes)
+            self._fast_path = row.form.fast_path
 
     def _split(
         self, frames: Any

@@ -24,7 +24,9 @@ from rollout_viewer._frames.chunk import (
     RAW,
     REPEATED,
     pack,
+    parse,
 )
+from rollout_viewer._frames.decoder import ChunkDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,6 +80,8 @@ class ChunkEncoder:
         self._last: Words | None = None
         self._first: Words | None = None
         self._spare: Words | None = None
+        # The last frame of the chunk before, until this chunk has two frames.
+        self._before: Words | None = None
         self._kinds: list[int] = []
         self._records: list[bytes] = []
         self._repeated_row: int | None = None
@@ -103,7 +107,7 @@ class ChunkEncoder:
     @property
     def state_nbytes(self) -> int:
         """Bytes of the frames kept for comparison."""
-        frames = self._last, self._first, self._spare
+        frames = self._last, self._first, self._spare, self._before
         nbytes = {id(f): f.nbytes for f in frames if f is not None}
         return sum(nbytes.values())
 
@@ -114,12 +118,14 @@ class ChunkEncoder:
             np.copyto(scratch.frame, frame)
             frame = scratch.frame
         now = scratch.words(frame)
-        if self._last is None:
-            self._last = np.empty_like(now)
         if self._first is None:
-            self._last[:] = now
+            # Into another array than the last frame: see `restore`.
+            fresh = np.empty_like(now) if self._spare is None else self._spare
+            fresh[:] = now
+            self._before, self._spare, self._last = self._last, None, fresh
             self._begin(now)
             return
+        assert self._last is not None
         start, stop = changed = scratch.changed(now, self._last)
         if start == stop:
             self._push(EQUAL, b"")
@@ -128,9 +134,9 @@ class ChunkEncoder:
         # A copy, since environments reuse their buffers, and another array than the
         # chunk's first frame.
         if self._last is self._first:
-            self._last = np.empty_like(now) if self._spare is None else self._spare
-            self._last[:] = self._first
-            self._spare = None
+            fresh = np.empty_like(now) if self._before is None else self._before
+            fresh[:] = self._first
+            self._before, self._last = None, fresh
         self._last[start:stop] = now[start:stop]
 
     def _begin(self, now: Words) -> None:
@@ -177,11 +183,57 @@ class ChunkEncoder:
     def seal(self) -> bytes:
         """Return the whole chunk and start the next one."""
         chunk = self.piece()
-        self._kinds, self._records, self._nbytes = [], [], 0
-        if self._first is not self._last:
-            self._spare = self._first
-        self._first = self._repeated_row = None
+        self.start()
         return chunk
+
+    def start(self) -> None:
+        """Start the next chunk, if the open one has any record."""
+        if self._first is not None:
+            self._spare = self._before if self._first is self._last else self._first
+        self._before = self._first = self._repeated_row = None
+        self._kinds, self._records, self._nbytes = [], [], 0
+
+    def restore(self, count: int) -> None:
+        """Undo what was added after the first `count` records, however far it got.
+
+        After an exception, at any point of `add`, `repeat` or `skip`. The frames are
+        decoded from the records that stay.
+        """
+        kinds, records = self._kinds[:count], self._records[:count]
+        if len(kinds) > len(records):  # between the two of `_push`
+            kinds = kinds[: len(records)]
+        if self._repeated_row is not None and self._repeated_row >= count:
+            self._repeated_row = None
+        shown = [index for index, kind in enumerate(kinds) if kind != ABSENT]
+        if shown:
+            frames = self._decode(kinds, records, shown[0], shown[-1])
+            self._first = frames[0]
+            self._last = frames[1] if shown[-1] > shown[0] else frames[0]
+        else:
+            self._last = self._before if self._before is not None else self._last
+            self._first = None
+        self._before = None
+        self._kinds, self._records = kinds, records
+        self._nbytes = sum(map(len, records))
+        self._depth = 0
+        for kind in kinds:
+            if kind not in (EQUAL, ABSENT):
+                self._depth = self._depth + 1 if kind == PREV else _DEPTH[kind]
+        # What may differ is not known any more.
+        whole = 0, 0 if self._last is None else len(self._last)
+        self._since_first = self._content = whole
+
+    def _decode(
+        self, kinds: list[int], records: list[bytes], *indices: int
+    ) -> list[Words]:
+        data = pack(self.height, self.width, 0, kinds, records, self._repeated_row)
+        decoder = ChunkDecoder(parse(data))
+        found = []
+        for index in indices:
+            frame = np.empty((self.height, self.width, 3), np.uint8)
+            decoder.read(index, frame)
+            found.append(self._scratch.words(frame).copy())
+        return found
 
     def _push(self, kind: int, record: bytes) -> None:
         self._kinds.append(kind)

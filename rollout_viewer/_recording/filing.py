@@ -23,7 +23,6 @@ from rollout_viewer._recording.open_block import OpenBlock
 from rollout_viewer._recording.statements import (
     Statement,
     delete_statements,
-    episode_statement,
     extras_statement,
     meta_statement,
     pack_statements,
@@ -79,6 +78,11 @@ class FiledRecording:
         self._pending: dict[int, tuple[bytes | None, dict[int, bytes]]] = {}
         self._decoded = DecodedExtras()
         self._tail_row = 0
+        # Blocks whose rows the writer has been given, and those that are no more open.
+        self._num_queued = self._num_sealed = 0
+        # Between the first change of an append and its end: how many slots and
+        # statements there were before. None: no append was interrupted.
+        self._before: tuple[int, int, int] | None = None
         # Rows that the writer has written, or has counted as lost.
         self._handled_rows = 0
         self.is_behind = False
@@ -130,39 +134,66 @@ class FiledRecording:
             self.meta[key] = value
             self._remember(meta_statement(key, value))
 
-    def describe_episode(self, env: int, index: int, info: dict[str, Any]) -> None:
-        """Store seed, segment, options or labels of an episode."""
-        with self._lock:
-            assert self.rows is not None
-            self.rows.describe_episode(env, index, **info)
-            self._remember(episode_statement(env, index, info))
-
     def _remember(self, statement: Statement) -> None:
         self._statements.append(statement)
 
     def _remember_slot(self, slot: int) -> None:
         self._remember(slot_statement(slot, self.slots[slot]))
 
-    def _pop_statements(self) -> list[Statement]:
+    def _due_statements(self) -> list[Statement]:
+        """Return what is to be written; remove it from the list when it was queued."""
         if self._writer.num_lost != self.meta.get("num_lost", 0):
             self.set_meta("num_lost", self._writer.num_lost)
-        popped, self._statements = self._statements, []
-        return popped
+        return list(self._statements)
+
+    def recover(self) -> None:
+        """Undo an append that was interrupted before its row counted, or finish it.
+
+        A row counts from the moment when `rows.num_rows` includes it. May itself be
+        interrupted, and called again.
+        """
+        with self._lock:
+            if self._before is None:
+                return
+            num_rows, num_slots, num_statements = self._before
+            now = 0 if self.rows is None else self.rows.num_rows
+            if now == num_rows:
+                del self._statements[num_statements:]
+            else:
+                num_slots = len(self.slots)
+            if self.rows is not None:
+                self.rows.recover()
+            if self._num_queued == self._num_sealed:
+                count = now - self._num_sealed * CHUNK_ROWS
+                self._open.roll_back(count, num_slots)
+            if now == (self._num_sealed + 1) * CHUNK_ROWS:
+                self._seal()
+            self._before = None
 
     # -- sealed blocks
 
     def _seal(self) -> None:
+        """Hand the full block to the writer, and start the next one.
+
+        Where an exception comes in between, the next call does the rest: what it
+        queues again replaces what was queued.
+        """
+        if self._num_queued == self._num_sealed:
+            self._queue(self._num_sealed)
+        self._open.start()
+        self._num_sealed = self._num_queued
+
+    def _queue(self, block: int) -> None:
         assert self.rows is not None
-        block = self.rows.num_rows // CHUNK_ROWS - 1
         extras = pack_extras(self._open.extras)
-        chunks, stored = self._open.seal(block)
+        chunks, stored = self._open.chunks(block)
         num_pictures = sum(one.shown.bit_count() for one in stored.values())
         nbytes = sum(one.nbytes for one in stored.values())
         if not self._make_room(block, nbytes, num_pictures):
             chunks, stored, num_pictures, nbytes = {}, {}, 0, 0
-        self._open.extras = []
         self._pending[block] = extras, chunks
-        statements = [*self._pop_statements(), *self._step_statements(block)]
+        due = self._due_statements()
+        statements = [*due, *self._step_statements(block)]
         if extras is not None:
             statements.append(extras_statement(block, extras))
         batch = Batch(
@@ -173,7 +204,10 @@ class FiledRecording:
             lambda is_filed: self._filed(block, is_filed=is_filed),
             self.budget.used_nbytes + nbytes,
         )
-        if not self._writer.put(batch, max_stall_s=self._max_stall_s):
+        is_queued = self._writer.put(batch, max_stall_s=self._max_stall_s)
+        self._num_queued = block + 1
+        del self._statements[: len(due)]
+        if not is_queued:
             # In place: the writer may have written the block by now.
             chunks.clear()
             return
@@ -238,8 +272,8 @@ class FiledRecording:
             )
 
     def _has_caught_up(self) -> bool:
-        assert self.rows is not None
-        return self.rows.num_rows - self._handled_rows < CHUNK_ROWS
+        num_rows = 0 if self.rows is None else self.rows.num_rows
+        return num_rows - self._handled_rows < CHUNK_ROWS
 
     # -- the open block
 
@@ -247,10 +281,12 @@ class FiledRecording:
         # An append that waits for a slow disk holds the lock: then its block is
         # about to be written anyway.
         if not self._lock.acquire(timeout=0.05):
-            return None
+            raise BlockingIOError
         try:
+            self.recover()
             tail = self._open_rows(self._tail_row)
-            statements = self._pop_statements()
+            statements = self._due_statements()
+            self._statements = []
             if tail is None and not statements:
                 return None
             if tail is None:

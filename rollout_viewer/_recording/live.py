@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import RecordingError, RolloutViewerError
 from rollout_viewer._frames.chunk import CHUNK_ROWS
@@ -28,6 +28,7 @@ from rollout_viewer._recording.filing import FiledRecording
 from rollout_viewer._recording.lock import read_only
 from rollout_viewer._recording.statements import (
     copy_statements,
+    episode_statement,
     tail_statements,
 )
 from rollout_viewer._recording.step_codec import DecodedExtras
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._recording.annotations import AnnotationChange
+    from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.step_codec import Extras
     from rollout_viewer._recording.step_row import StepRow
 
@@ -62,35 +64,48 @@ class LiveRecording(FiledRecording):
 
     def append(
         self,
+        rows: Rows,
         row: StepRow,
         pictures: Sequence[tuple[int, str, Frame | None]],
         extras: Extras,
-        shared: frozenset[str] = frozenset(),
-    ) -> list[tuple[int, int]]:
-        """Append one row; everything was checked before.
+        shared: frozenset[str],
+        info_of: Callable[[int], dict[str, Any]],
+    ) -> None:
+        """Append one row, whole or, if anything is raised, not at all.
+
+        Everything was checked before.
 
         Args:
+            rows: The step data of all rows; of the first row, new ones.
             row: Its step data.
             pictures: (env, camera, frame or None where there is no picture). Slots
                 that are not listed repeat their last frame, which does not count as a
                 picture of the row unless the env is idle or nothing is listed.
             extras: Its action and data.
             shared: The cameras whose one picture shows all envs.
-
-        Returns:
-            The episodes that begin with it, as (env, index).
+            info_of: Returns what is known of an env's episode that begins with it.
         """
         if not self.is_temporary:
             self._wait_for_disk()
         with self._lock:
-            assert self.rows is not None
-            offset = self.rows.num_rows % CHUNK_ROWS
-            self._open.append(row, offset, pictures, extras, shared)
-            # Last: readers without the lock rely on the number of rows.
-            began = self.rows.append(row)
-            if offset == CHUNK_ROWS - 1:
-                self._seal()
-        return began
+            self.recover()
+            offset = rows.num_rows % CHUNK_ROWS
+            self._before = rows.num_rows, len(self.slots), len(self._statements)
+            try:
+                self._open.append(row, offset, pictures, extras, shared)
+                for env, index in rows.next_episodes(row):
+                    if info := info_of(env):
+                        rows.describe_episode(env, index, **info)
+                        self._remember(episode_statement(env, index, info))
+                # Last: readers without the lock rely on the number of rows.
+                rows.append(row)
+                self.rows = rows
+                if offset == CHUNK_ROWS - 1:
+                    self._seal()
+            except BaseException:
+                self.recover()
+                raise
+            self._before = None
 
     def slot(self, env: int, camera: str, height: int, width: int) -> int:
         """Return the slot of an env and camera; -1 before its first picture.
@@ -183,6 +198,7 @@ class LiveRecording(FiledRecording):
     def chunk(self, block: int, slot: int, first: int = 0) -> bytes | None:
         """Return the chunk, or of an open one the records from `first` on."""
         with self._lock:
+            self.recover()
             if self.rows is None or slot >= len(self.slots):
                 return None
             if block == self.rows.num_rows // CHUNK_ROWS:
@@ -198,6 +214,7 @@ class LiveRecording(FiledRecording):
         """Return action and data of a row, by name."""
         block, offset = divmod(row, CHUNK_ROWS)
         with self._lock:
+            self.recover()
             assert self.rows is not None
             if block == self.rows.num_rows // CHUNK_ROWS:
                 return self._open.extras[offset]
@@ -223,11 +240,13 @@ class LiveRecording(FiledRecording):
             StorageError: Something could not be written.
         """
         if self.is_mine and not self.is_closed:
+            self.recover()
             self._writer.flush()
 
     def save(self, path: Path) -> None:
         """Write a complete copy to `path`, which appears whole or not at all."""
         with self._lock:
+            self.recover()
             rows = self.rows.num_rows if self.rows else 0
             tail = self._open_rows(0)
             infos = self.rows.infos() if self.rows is not None else {}
@@ -285,6 +304,8 @@ class LiveRecording(FiledRecording):
             self.slots = self._open.slots
             self._pending, self._decoded = {}, DecodedExtras()
             self._tail_row = self._handled_rows = 0
+            self._num_queued = self._num_sealed = 0
+            self._before = None
             self.budget.clear()
             self._is_full = False
             self._statements = [
@@ -296,5 +317,6 @@ class LiveRecording(FiledRecording):
             if "bookmarks" in self.meta:
                 self.set_meta("bookmarks", {})
             self._reader.forget()
-            self._writer.put(Batch(self._pop_statements()), max_stall_s=None)
+            self._writer.put(Batch(self._due_statements()), max_stall_s=None)
+            self._statements = []
         self._writer.drain()

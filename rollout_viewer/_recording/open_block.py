@@ -141,12 +141,31 @@ class OpenBlock:
         """Return a slot's records from row `first` of the block on."""
         return self._encoders[slot].piece(first)
 
-    def seal(self, block: int) -> tuple[dict[int, bytes], dict[int, Stored]]:
-        """End the block's chunks; return those that show anything, by slot."""
+    def roll_back(self, count: int, num_slots: int) -> None:
+        """Keep the block's first `count` rows and the first `num_slots` slots only.
+
+        After an exception, at any point of `append`.
+        """
+        del self.extras[count:]
+        del self._encoders[num_slots:]
+        for key in [key for key, slot in self._slot_of.items() if slot >= num_slots]:
+            del self._slot_of[key]
+        del self.slots[num_slots:]
+        for encoder in self._encoders:
+            encoder.restore(count)
+
+    def start(self) -> None:
+        """Start the next block; may be called again where it was interrupted."""
+        for encoder in self._encoders:
+            encoder.start()
+        self.extras = []
+
+    def chunks(self, block: int) -> tuple[dict[int, bytes], dict[int, Stored]]:
+        """Return the block's chunks that show anything, by slot."""
         chunks: dict[int, bytes] = {}
         stored: dict[int, Stored] = {}
         for slot, encoder in enumerate(self._encoders):
-            chunk = encoder.seal()
+            chunk = encoder.piece()
             shown = sum(1 << i for i, k in enumerate(kinds_of(chunk)) if k != ABSENT)
             if shown:
                 chunks[slot] = chunk

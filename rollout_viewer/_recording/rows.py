@@ -149,6 +149,28 @@ class Rows(StepColumns):
         self._env_step[r] = row.env_step
         return self._follow(r, row.flags[None])
 
+    def recover(self) -> None:
+        """Undo an `append` that was interrupted before the row counted.
+
+        Episodes are derived again from the rows that are there.
+        """
+        again = Rows(self.num_envs)
+        again.extend(self.block(0, self.num_rows))
+        self._is_running, self._step = again._is_running, again._step
+        self._episodes = again._episodes
+        self._info = {
+            (env, index): info
+            for (env, index), info in self._info.items()
+            if index < len(self._episodes[env])
+        }
+
+    def next_episodes(self, row: StepRow) -> list[tuple[int, int]]:
+        """Return the episodes that begin with a row that `prepare` returned."""
+        if not np.count_nonzero(row.flags & BEGINS):
+            return []
+        envs = np.flatnonzero(row.flags & BEGINS).tolist()
+        return [(env, len(self._episodes[env])) for env in envs]
+
     def extend(self, block: Mapping[str, npt.NDArray[Any]]) -> None:
         """Append many rows that `block` returned."""
         start, count = self.num_rows, len(block["kind"])

@@ -107,7 +107,7 @@ def tail_statements(tail: Tail) -> list[Statement]:
 
 def slot_statement(slot: int, info: Slot) -> Statement:
     """Store env, camera and size of a slot."""
-    return "INSERT INTO slots VALUES (?, ?, ?, ?, ?, ?)", (slot, *info)
+    return "INSERT OR REPLACE INTO slots VALUES (?, ?, ?, ?, ?, ?)", (slot, *info)
 
 
 def meta_statement(key: str, value: Any) -> Statement:

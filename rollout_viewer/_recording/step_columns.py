@@ -39,8 +39,9 @@ class StepColumns:
         capacity = len(self._kind)
         if num_rows <= capacity:
             return
-        # Doubling; new arrays, since readers may hold the old ones.
-        for name in ("_kind", "_flags", "_reward", "_env_step"):
+        # Doubling; new arrays: readers may hold the old ones. `_kind` is last: its
+        # size is the capacity, also where an exception comes in between.
+        for name in ("_flags", "_reward", "_env_step", "_kind"):
             old = getattr(self, name)
             shape = max(2 * capacity, num_rows), self.num_envs
             new = np.empty(shape, old.dtype)

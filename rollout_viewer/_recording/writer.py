@@ -49,7 +49,8 @@ class WriterThread:
         connection: From `create_database`.
         path: The file, for messages.
         queue_bytes: What may wait before `put` waits.
-        make_tail: Called by the writer's thread; returns rows not yet stored.
+        make_tail: Called by the writer's thread; returns rows not yet stored. Raises
+            BlockingIOError where it would have to wait for an append.
         others_closed: Context in which this process has no other connection to the
             file, which would keep side files alive.
     """
@@ -74,6 +75,8 @@ class WriterThread:
         self._queued_bytes = 0
         self._is_writing = False
         self._is_closing = False
+        # Calls of `flush`, and how many of them have been answered.
+        self._num_flushes = self._num_flushed = 0
         self._unwritten: list[Statement] = []
         self._pending_callbacks: list[Callable[[bool], None]] = []
         self._is_wal = True
@@ -137,10 +140,11 @@ class WriterThread:
         Raises:
             StorageError: Something could not be written.
         """
-        tail = self._make_tail()
-        if tail is not None:
-            self.put(tail, max_stall_s=None)
-        self.drain()
+        with self._changed:
+            self._num_flushes += 1
+            number = self._num_flushes
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._num_flushed >= number)
         if not self._is_broken:
             with self._changed:
                 self._checkpoint()
@@ -185,28 +189,50 @@ class WriterThread:
             )
 
     def _run(self) -> None:
-        while True:
+        while self._wait():
             with self._changed:
-                self._changed.wait_for(
-                    lambda: bool(self._queue) or self._is_closing, _TAIL_INTERVAL_S
-                )
-                if self._is_closing and not self._queue:
-                    return
                 batches = list(self._queue)
                 self._queue.clear()
                 self._is_writing = True
+                # Rows that are appended from here on need not be in the file.
+                num_flushes = self._num_flushes
+            is_whole = True
             try:
-                if not batches:
-                    tail = self._make_tail()
-                    batches = [tail] if tail is not None else []
                 if batches:
                     self._write(batches)
+                if not batches or num_flushes > self._num_flushed:
+                    is_whole = self._write_tail()
             finally:
                 with self._changed:
                     self._queued_bytes -= sum(b.nbytes for b in batches)
                     self._queued_bytes = max(self._queued_bytes, 0)
                     self._is_writing = False
+                    if is_whole:
+                        self._num_flushed = num_flushes
                     self._changed.notify_all()
+
+    def _wait(self) -> bool:
+        """Wait for something to write; return False when the thread is to end."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: (
+                    bool(self._queue)
+                    or self._is_closing
+                    or self._num_flushes > self._num_flushed
+                ),
+                _TAIL_INTERVAL_S,
+            )
+            return not self._is_closing or bool(self._queue)
+
+    def _write_tail(self) -> bool:
+        """Write the newest rows; return False where an append holds them now."""
+        try:
+            tail = self._make_tail()
+        except BlockingIOError:
+            return False
+        if tail is not None:
+            self._write([tail])
+        return True
 
     def _write(self, batches: Sequence[Batch]) -> None:
         steps = [*self._unwritten, *(s for b in batches for s in b.steps)]
