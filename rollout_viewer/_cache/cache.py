@@ -25,7 +25,6 @@ from rollout_viewer._errors import (
 from rollout_viewer._recording.annotations import (
     AnnotationChange,
     episode_keys,
-    jsonable,
 )
 from rollout_viewer._recording.decoder_cache import DecoderCache
 from rollout_viewer._recording.eviction import Budget
@@ -35,6 +34,7 @@ from rollout_viewer._recording.joined import JoinedRecording
 from rollout_viewer._recording.live import LiveRecording
 from rollout_viewer._recording.lock import read_only, unlocked_path
 from rollout_viewer._recording.reader import RecordingReader
+from rollout_viewer._recording.storable import storable_json, storable_text
 from rollout_viewer._recording.workers import is_worker
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class FrameCache(RecordingReader):
                 "FrameCache: expected disk_bytes with keep='latest', got None. "
                 "Say how large the file may become."
             )
-        meta = {"fps": fps, "metadata": jsonable(dict(metadata or {}))}
+        meta = {"fps": fps, "metadata": storable_json(dict(metadata or {}))}
         recording = LiveRecording(
             None if path is None else unlocked_path(Path(path)),
             queue_bytes=memory_bytes // _QUEUE_SHARE,
@@ -226,7 +226,7 @@ class FrameCache(RecordingReader):
                 kind=kind,
             )
             infos = {
-                int(env): jsonable(dict(info))
+                int(env): storable_json(dict(info))
                 for env, info in (episode_info or {}).items()
             }
 
@@ -315,11 +315,14 @@ class FrameCache(RecordingReader):
             options: With which they were reset.
             **labels: Anything JSON takes; `Episode.labels`.
         """
-        info: dict[str, Any] = {"segment": str(name), "labels": jsonable(labels)}
+        info: dict[str, Any] = {
+            "segment": storable_text(name),
+            "labels": storable_json(labels),
+        }
         if seed is not None:
             info["seed"] = int(seed)
         if options is not None:
-            info["options"] = jsonable(dict(options))
+            info["options"] = storable_json(dict(options))
         self._segments.append(info)
         try:
             yield
@@ -338,7 +341,7 @@ class FrameCache(RecordingReader):
 
     def update_metadata(self, **metadata: Any) -> None:
         """Add to `metadata`; what is there already stays."""
-        merged = {**jsonable(metadata), **self.metadata}
+        merged = {**storable_json(metadata), **self.metadata}
         if merged != self.metadata:
             self.set_meta("metadata", merged)
 
@@ -357,7 +360,7 @@ class FrameCache(RecordingReader):
             ReadOnlyError: The file cannot be written.
         """
         self.annotate(
-            AnnotationChange(bookmarks={self._row_numbers(row)[0]: str(note)})
+            AnnotationChange(bookmarks={self._row_numbers(row)[0]: storable_text(note)})
         )
 
     def remove_bookmark(self, row: int) -> None:
@@ -400,7 +403,8 @@ class FrameCache(RecordingReader):
                 f"FrameCache.label: expected labels with values, got {values!r}. "
                 "unlabel() takes a label away."
             )
-        self._label(episode, {**dict.fromkeys(words, True), **jsonable(values)})
+        labels = {**dict.fromkeys(words, True), **values}
+        self._label(episode, storable_json(labels))
 
     def unlabel(self, episode: AnyEpisode | Iterable[AnyEpisode], *names: str) -> None:
         """Take labels away; those that an episode does not have are passed over.

@@ -13,6 +13,7 @@ from rollout_viewer._frames.convert import split_frames
 from rollout_viewer._recording.rows import Rows
 from rollout_viewer._recording.step_codec import ACTION, as_extra
 from rollout_viewer._recording.step_row import IDLE, STEP, TERMINAL_MISSING, Kind
+from rollout_viewer._recording.storable import storable_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,7 +132,7 @@ class RowChecker:
         for name, images in cameras.items():
             if images is None:
                 continue
-            camera, dtype = str(name), _dtype_of(images)
+            camera, dtype = storable_text(name), _dtype_of(images)
             before = self._dtypes.get(camera, dtype)
             if dtype and before and dtype != before:
                 raise FrameError(
@@ -203,7 +204,7 @@ def _extras(num_envs: int, action: Any, data: Mapping[str, Any] | None) -> Extra
                 "FrameCache.append: expected data without 'action', got it there. "
                 "Pass action=."
             )
-        extras[str(name)] = as_extra(f"data[{name!r}]", value, num_envs)
+        extras[storable_text(name)] = as_extra(f"data[{name!r}]", value, num_envs)
     return extras
 
 

@@ -9,7 +9,7 @@ picture of a row is identified by its `slot`.
   `joined`: several, side by side.
 - `step_row`: one row's step data. `step_columns`, `rows`, `episode`: that of all rows,
   and their episodes.
-- `step_codec`: actions and `data` arrays as bytes.
+- `step_codec`: actions and `data` arrays as bytes. `storable`: text and JSON values.
 - `database`, `database_reader`, `statements`: the SQLite file. `writer`: the thread
   that writes it.
 - `lock`, `workers`: one process writes a file. `eviction`: what `disk_bytes` leaves.

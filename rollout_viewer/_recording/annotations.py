@@ -55,15 +55,6 @@ class AnnotationChange(NamedTuple):
         )
 
 
-def jsonable(value: Any) -> Any:
-    """Return a copy that JSON can hold: arrays as lists, others as their repr."""
-
-    def convert(other: Any) -> Any:
-        return other.tolist() if hasattr(other, "tolist") else repr(other)
-
-    return json.loads(json.dumps(value, default=convert))
-
-
 def bookmarks_of(meta: Mapping[str, Any]) -> dict[int, str]:
     """Return row -> note, ascending."""
     notes = meta.get("bookmarks") or {}

@@ -116,7 +116,7 @@ class FiledRecording:
     @property
     def fault(self) -> str | None:
         """What is wrong with the storage; None: nothing."""
-        return self._writer.fault
+        return self._writer.fault or self._writer.refusal or None
 
     @property
     def is_mine(self) -> bool:

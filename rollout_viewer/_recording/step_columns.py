@@ -91,13 +91,14 @@ class StepColumns:
         An idle row shows the frame before it again, so the same action was chosen
         there. -1 where none was chosen: at an end, or none has followed yet.
         """
-        end = min(stop + 1, self.num_rows)
-        while end < self.num_rows and (self._kind[stop:end] == IDLE).all(axis=0).any():
-            end = min(end + 2 * (end - stop), self.num_rows)
+        num_rows = self.num_rows  # once: rows may be added meanwhile
+        end = min(stop + 1, num_rows)
+        while end < num_rows and (self._kind[stop:end] == IDLE).all(axis=0).any():
+            end = min(end + 2 * (end - stop), num_rows)
         kinds, flags = self._kind[start + 1 : end], self._flags[start + 1 : end]
         rows = np.arange(start + 1, end)[:, None]
-        none = np.full((max(stop + 1 - end, 0) + 1, self.num_envs), self.num_rows)
-        moved = np.vstack([np.where(kinds != IDLE, rows, self.num_rows), none])
+        none = np.full((max(stop + 1 - end, 0) + 1, self.num_envs), num_rows)
+        moved = np.vstack([np.where(kinds != IDLE, rows, num_rows), none])
         following = np.minimum.accumulate(moved[::-1], axis=0)[::-1][: stop - start]
         # Where `skip` left out the reset, the step that begins an episode does not
         # follow from an action of the row before.

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.statements import Statement
 
 _TAIL_INTERVAL_S = 0.5
+# SQLite's result codes that a retry or another disk would change:
+# https://www.sqlite.org/rescode.html
+_STORAGE_FAULTS = (
+    *("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_NOMEM"),
+    *("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_CORRUPT", "SQLITE_NOTADB"),
+    *("SQLITE_PERM", "SQLITE_PROTOCOL", "SQLITE_INTERNAL", "SQLITE_INTERRUPT"),
+)
 
 
 class Batch(NamedTuple):
@@ -83,6 +90,10 @@ class WriterThread:
         self._is_broken = False
         self.fault: str | None = None
         self.num_lost = 0
+        # Statements that SQLite would not take, and why.
+        self.num_refused = 0
+        self.refusal = ""
+        self._is_ended = False
         self.overhead = 0
         self._thread = threading.Thread(
             target=self._run, name=f"rollout_viewer writer {path.name}", daemon=True
@@ -132,7 +143,9 @@ class WriterThread:
     def drain(self) -> None:
         """Wait until everything that was put is written or counted as lost."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._queue and not self._is_writing)
+            self._changed.wait_for(
+                lambda: self._is_ended or (not self._queue and not self._is_writing)
+            )
 
     def flush(self) -> None:
         """Write everything; the file alone is then complete.
@@ -144,7 +157,9 @@ class WriterThread:
             self._num_flushes += 1
             number = self._num_flushes
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._num_flushed >= number)
+            self._changed.wait_for(
+                lambda: self._is_ended or self._num_flushed >= number
+            )
         if not self._is_broken:
             with self._changed:
                 self._checkpoint()
@@ -180,6 +195,12 @@ class WriterThread:
                 self._is_wal = True
 
     def _raise_fault(self) -> None:
+        if self.refusal:
+            raise StorageError(
+                f"FrameCache: expected {str(self._path)!r} to take all that was "
+                f"recorded, got {self.refusal}. Everything else is in the file. "
+                "Please report this."
+            )
         if self.fault:
             raise StorageError(
                 f"FrameCache: expected to write {str(self._path)!r}, got {self.fault}. "
@@ -189,6 +210,18 @@ class WriterThread:
             )
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except BaseException as error:
+            # Whatever it is, no call may wait for this thread for ever.
+            self.fault = repr(error)
+            raise
+        finally:
+            with self._changed:
+                self._is_ended = True
+                self._changed.notify_all()
+
+    def _serve(self) -> None:
         while self._wait():
             with self._changed:
                 batches = list(self._queue)
@@ -236,28 +269,28 @@ class WriterThread:
 
     def _write(self, batches: Sequence[Batch]) -> None:
         steps = [*self._unwritten, *(s for b in batches for s in b.steps)]
-        pictures = [s for b in batches for s in b.pictures]
         self._pending_callbacks += [b.on_done for b in batches if b.on_done is not None]
         try:
             self._check_file()
             if not self._is_wal:
                 set_journal(self._connection, self._path)
                 self._is_wal = True
-            self._transact([*steps, *pictures])
-        except (sqlite3.Error, OSError) as error:
+            is_whole = self._transact_all(steps, batches)
+        except Exception as error:
             self._is_broken = True
-            self.fault = str(error)
+            self.fault = str(error) or repr(error)
             with self._changed:
                 self.num_lost += sum(b.num_pictures for b in batches)
             # Step data alone is small: it may fit where pictures did not.
             try:
                 self._transact(steps)
                 self._unwritten = []
-            except (sqlite3.Error, OSError):
+            except Exception:
                 self._unwritten = steps
                 for callback in self._pending_callbacks:
                     callback(False)
                 return
+            is_whole = True
         else:
             self._unwritten = []
             self._is_broken = False
@@ -265,7 +298,7 @@ class WriterThread:
             if not self.num_lost:
                 self.fault = None
         for callback in self._pending_callbacks:
-            callback(True)
+            callback(is_whole)
         self._pending_callbacks = []
 
     def _measure(self, estimate: int | None) -> None:
@@ -276,19 +309,71 @@ class WriterThread:
             )
             self.overhead = (used - free) * size - estimate
 
-    def _transact(self, statements: Sequence[Statement]) -> None:
+    def _transact_all(
+        self, steps: Sequence[Statement], batches: Sequence[Batch]
+    ) -> bool:
+        """Execute everything; where one statement is refused, all but that.
+
+        Returns:
+            Whether none was refused.
+        """
+        pictures = [s for b in batches for s in b.pictures]
+        try:
+            self._transact([*steps, *pictures])
+            return True
+        except Exception as error:
+            if _is_of_storage(error):
+                raise
+        refused = self._transact(steps, one_by_one=True)
+        num_lost = 0
+        for batch in batches:
+            found = self._transact(batch.pictures, one_by_one=True)
+            if found:
+                num_lost += -(-batch.num_pictures * len(found) // len(batch.pictures))
+            refused += found
+        if refused:
+            with self._changed:
+                self.num_lost += num_lost
+                self.num_refused += len(refused)
+                self.refusal = f"{refused[0]!r} for {self.num_refused} statements"
+        return not refused
+
+    def _transact(
+        self, statements: Sequence[Statement], *, one_by_one: bool = False
+    ) -> list[Exception]:
+        """Execute statements, all or none; `one_by_one`: all but those refused.
+
+        Returns:
+            Why the others were refused.
+        """
         connection = self._connection
+        refused: list[Exception] = []
         connection.execute("BEGIN IMMEDIATE")
         try:
             for sql, values in statements:
-                connection.execute(sql, values)
+                try:
+                    connection.execute(sql, values)
+                except Exception as error:
+                    # A statement that fails alone has changed nothing.
+                    if not one_by_one or _is_of_storage(error):
+                        raise
+                    refused.append(error)
             connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             raise
+        return refused
 
     def _check_file(self) -> None:
         # SQLite continues to write to a deleted file, without an error.
         if not self._path.exists():
             raise OSError("a file that was deleted")
+
+
+def _is_of_storage(error: Exception) -> bool:
+    """Return whether a failure is the file's or the disk's, and not one statement's."""
+    if isinstance(error, OSError):
+        return True
+    name = getattr(error, "sqlite_errorname", "")
+    return name.startswith(_STORAGE_FAULTS)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
+from rollout_viewer._errors import ProtocolError
 from rollout_viewer._page.details import column_message, details_message
 from rollout_viewer._page.protocol import Message
 from rollout_viewer._recording.annotations import AnnotationChange
+from rollout_viewer._recording.storable import storable_json, storable_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,11 +130,21 @@ class PageRequests:
                 raise AssertionError(f"unexpected message {kind!r}")
 
     def _bookmark(self, content: BookmarkMessage) -> None:
-        self._annotate(AnnotationChange(bookmarks={content["row"]: content["note"]}))
+        cache = self._get_cache()
+        _check_range(
+            "bookmark.row", content["row"], cache.num_rows if cache is not None else 0
+        )
+        self._annotate(
+            AnnotationChange(bookmarks={content["row"]: storable_text(content["note"])})
+        )
 
     def _label(self, content: LabelMessage) -> None:
         key = content["env"], content["episode"]
-        self._annotate(AnnotationChange(labels={key: content["labels"]}))
+        cache = self._get_cache()
+        rows = cache.recording.rows if cache is not None else None
+        _check_range("label.env", key[0], rows.num_envs if rows else 0)
+        _check_range("label.episode", key[1], rows.num_begun(key[0]) if rows else 0)
+        self._annotate(AnnotationChange(labels={key: storable_json(content["labels"])}))
 
     def _inspect(self, content: InspectMessage) -> None:
         if (cache := self._get_cache()) is not None:
@@ -158,3 +170,11 @@ class PageRequests:
             return self._download(folder, start, stop, suffix, *watch)
 
         self._jobs.download(content["job"], write)
+
+
+def _check_range(name: str, value: int, count: int) -> None:
+    if not 0 <= value < count:
+        raise ProtocolError(
+            f"rollout_viewer: expected {name} in 0..{count - 1}, got {value!r:.100}. "
+            "Reload the page."
+        )
