@@ -1,5 +1,6 @@
 """What every test needs: no windows, no sound, no files outside of tmp_path."""
 
+import gc
 import os
 import pathlib
 
@@ -29,6 +30,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long, so that workers beside each other end together."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: not any(map(item.get_closest_marker, LONG)))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported so far to itself: millions of objects of libraries.
+
+    Gymnasium's recorder calls ``gc.collect()`` for each video, and so do tests of
+    what is released: half a second each, in a process that has imported everything.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -63,6 +63,7 @@ def test_thousands_of_envs_give_rewards_while_sixteen_give_pictures(tmp_path):
     assert len({episode.env for episode in opened.episodes}) == num_envs
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_rows_open_with_their_ends(tmp_path):
     path = tmp_path / "run.rollout"
     frames = balls(0, 64, size=16)

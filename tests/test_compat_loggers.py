@@ -295,6 +295,7 @@ def test_both_go_on_after_a_checkpoint_and_a_second_run(tmp_path):
             assert ours[name] == theirs[name], name
 
 
+@pytest.mark.slow
 def test_torchrls_process_service_runs_ours(tmp_path):
     from torchrl.record.loggers.process import ProcessLogger
 

@@ -199,6 +199,7 @@ OUTER = BATCHED.replace(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", [BATCHED, OUTER], ids=["workers", "outer"])
 def test_pixel_render_transforms_batched_example(example):
     names = run(example)

@@ -158,6 +158,7 @@ def test_serial_env_has_a_partial_reset_as_idle_rows_of_the_others():
     assert all(e.total_reward == e.length and e.terminated for e in finished)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_parallel_env_is_recorded_by_the_recorder_of_its_outside(method):
     env = ParallelEnv(2, cartpole, mp_start_method=method)
@@ -436,6 +437,7 @@ def test_recorder_records_what_a_collector_collects():
     assert np.array(levels(recorder.cache))[is_step].tolist() == (shown // 10).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="forks")
 def test_workers_of_a_collector_write_files_that_are_read_together(tmp_path):
     path = tmp_path / "collected.rollout"

@@ -186,6 +186,7 @@ def example(make_outer):
     return rollout, num_frames
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_parallel", [False, True])
 def test_the_outer_environment_renders_its_workers(is_parallel):
     def make_outer():

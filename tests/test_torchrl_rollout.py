@@ -132,6 +132,7 @@ def test_envs_of_a_batch_end_on_their_own():
     env.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_parallel", [False, True])
 def test_workers_are_started_and_asked_to_render(is_parallel):
     def cartpole():

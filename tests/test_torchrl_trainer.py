@@ -178,6 +178,7 @@ def test_the_policy_is_deterministic_unless_told_otherwise(options, expected):
     assert seen == {expected}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [SerialEnv, ParallelEnv])
 def test_the_environment_stays_open(kind):
     env = TransformedEnv(kind(2, EnvCreator(counting_env)), StepCounter())
