@@ -19,7 +19,7 @@ BUNDLE := rollout_viewer/static/widget.js
 JS_SOURCES := $(shell find js -path js/node_modules -prune -o -path js/dist -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-fast test-oldest bench bench-browser clean
+.PHONY: help setup demo check test test-fast test-oldest faults bench bench-browser clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -46,6 +46,9 @@ test: check  ## check, and every test, in Chromium too
 
 test-fast: $(VENV)/.python $(BUNDLE)  ## the tests that need no browser and are not slow
 	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/browser -m "not jax and not serial and not slow"
+
+faults: $(VENV)/.python  ## interrupt at every place, not at a sample as `make test` does: 15 minutes
+	FAULTS=long $(BIN)/python -m pytest $(PARALLEL) --timeout 1800 tests/faults
 
 test-oldest: $(OLDEST)/.python  ## what needs no extra, with the oldest versions that pyproject.toml allows
 	@# what is old warns of what is new: matplotlib 3.8 of pyparsing 3.3
