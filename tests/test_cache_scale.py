@@ -138,7 +138,7 @@ def test_blocks_without_pictures_take_their_share_of_the_readers_budget():
     cache.append(np.zeros((1, 8, 8, 3), np.uint8), kind="step", reward=[0])
     for _ in range(40 * CHUNK_ROWS):
         cache.append([None], kind="step", reward=[0])
-    readers = DecoderCache(budget_bytes=4096)
+    readers = DecoderCache(memory_bytes=4 * 4096)
 
     shown = [
         readers.is_shown(cache.recording, block * CHUNK_ROWS, 0) for block in range(40)

@@ -254,7 +254,7 @@ def test_a_saved_copy_and_a_cleared_cache_know_what_went(tmp_path):
 
 
 def test_the_manifest_tells_the_first_row_that_is_shown():
-    from rollout_viewer._page.messages import build_manifest
+    from rollout_viewer._page.build_messages import build_manifest
 
     cache = play(latest(), 1000)
 

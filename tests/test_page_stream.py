@@ -9,7 +9,7 @@ import pytest
 
 import rollout_viewer as rv
 from rollout_viewer._frames.chunk import ABSENT, CHUNK_ROWS, join, parse
-from rollout_viewer._page.messages import (
+from rollout_viewer._page.build_messages import (
     build_manifest,
     decode_chunks,
 )

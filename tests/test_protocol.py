@@ -16,13 +16,13 @@ import pytest
 import rollout_viewer as rv
 from rollout_viewer._frames.chunk import parse
 from rollout_viewer._frames.decoder import ChunkDecoder
-from rollout_viewer._page.details import column_message, details_message
-from rollout_viewer._page.messages import (
+from rollout_viewer._page.build_messages import (
     build_manifest,
     data_message,
     decode_chunks,
     piece_message,
 )
+from rollout_viewer._page.details import column_message, details_message
 from rollout_viewer._page.offline import recording_messages
 from rollout_viewer._page.protocol import Message
 

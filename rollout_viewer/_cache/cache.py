@@ -45,9 +45,8 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.base import Recording
     from rollout_viewer._recording.episode import Episode
 
-# Shares of memory_bytes: what may wait for the disk, and decoded chunks.
+# Of memory_bytes, for what waits for the disk: an eighth.
 _QUEUE_SHARE = 8
-_DECODER_SHARE = 4
 _MIN_BUDGET_BYTES = 1_000_000
 
 
@@ -146,7 +145,7 @@ class FrameCache(RecordingReader):
         live: LiveRecording | None = None,
     ) -> None:
         self._live = live
-        super().__init__(recording, DecoderCache(memory_bytes // _DECODER_SHARE))
+        super().__init__(recording, DecoderCache(memory_bytes))
         # One append at a time; held while the row is made, not while subscribers run.
         self._append_lock = threading.RLock()
         self._checker = RowChecker()

@@ -1,7 +1,8 @@
 """The messages between kernel and page, the same in a notebook and in an HTML file.
 
 - `protocol`: the specification of all messages, and the check of those that come in.
-- `messages`: a recording as messages; `offline`: all of it, for a page without kernel.
+- `build_messages`: a recording as messages; `offline`: all of it, for a page without
+  kernel.
 - `details`: answers to what a page asks for: fields of one env, a whole column.
 - `bundle`: the built page of ``js/``.
 

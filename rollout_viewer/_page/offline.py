@@ -12,7 +12,7 @@ from rollout_viewer._frames.chunk import CHUNK_ROWS, join, parse
 from rollout_viewer._frames.decoder import ChunkDecoder
 from rollout_viewer._frames.encoder import ChunkEncoder
 from rollout_viewer._frames.scratch import Scratch
-from rollout_viewer._page.messages import (
+from rollout_viewer._page.build_messages import (
     annotations_message,
     build_manifest,
     data_message,

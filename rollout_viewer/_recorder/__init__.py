@@ -7,7 +7,7 @@
 - `same_step`: two rows for a call that ends an environment and resets it.
 - `video_recorder`: the common part of `RecordVideo` and `VecVideoRecorder`.
   `video_folder` makes its recording, `video_segment` says which rows are a video,
-  `segment_frames` gives their frames, `video_files` writes them, `background_video`
+  `segment_frames` gives their frames, `segment_writer` writes them, `background_video`
   while they are recorded, `video_recovery` after a crash. `unrecorded_steps` counts
   calls between segments.
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from rollout_viewer._errors import ExportCancelled
 from rollout_viewer._recorder.segment_frames import frames_of, shown_rows
-from rollout_viewer._recorder.video_files import open_video, write_json, write_video
+from rollout_viewer._recorder.segment_writer import open_video, write_json, write_video
 
 if TYPE_CHECKING:
     from pathlib import Path

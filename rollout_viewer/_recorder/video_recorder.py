@@ -32,8 +32,8 @@ from rollout_viewer._export.dump import dump_clip
 from rollout_viewer._recorder.background_video import BackgroundVideo
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.segment_frames import SegmentFrames, shown_rows
+from rollout_viewer._recorder.segment_writer import write_video
 from rollout_viewer._recorder.unrecorded_steps import UnrecordedSteps
-from rollout_viewer._recorder.video_files import write_video
 from rollout_viewer._recorder.video_folder import new_recording
 from rollout_viewer._recorder.video_recovery import finish_videos
 from rollout_viewer._recorder.video_segment import (

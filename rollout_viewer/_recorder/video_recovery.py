@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rollout_viewer._cache.cache import open_recording
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._recorder.segment_frames import shown_rows
-from rollout_viewer._recorder.video_files import write_video
+from rollout_viewer._recorder.segment_writer import write_video
 from rollout_viewer._recorder.video_folder import SUFFIX
 from rollout_viewer._recorder.video_segment import PENDING_KEY, pending_segments
 from rollout_viewer._recording.database import amend_meta

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 _ENTRY_BYTES = 300
 
 
+# Of `memory_bytes`, for decoded chunks: a quarter.
+_SHARE = 4
+
+
 class _Entry(NamedTuple):
     """A chunk's decoder; None where the block shows nothing of the slot."""
 
@@ -36,10 +40,14 @@ class _Entry(NamedTuple):
 
 
 class DecoderCache:
-    """Decoders of the chunks read last, within a byte budget. Any thread may read."""
+    """Decoders of the chunks read last, within a byte budget. Any thread may read.
 
-    def __init__(self, budget_bytes: int) -> None:
-        self._budget_bytes = budget_bytes
+    Args:
+        memory_bytes: What its recording may take, of which this takes a share.
+    """
+
+    def __init__(self, memory_bytes: int) -> None:
+        self._budget_bytes = memory_bytes // _SHARE
         self._lock = threading.Lock()
         self._entries: OrderedDict[tuple[int, int], _Entry] = OrderedDict()
         self._used_bytes = 0

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import ProtocolError, RecordingError
 from rollout_viewer._frames.chunk import CHUNK_ROWS
-from rollout_viewer._page.messages import (
+from rollout_viewer._page.build_messages import (
     annotations_message,
     data_message,
     piece_message,

@@ -25,9 +25,9 @@ from rollout_viewer._errors import (
     RowError,
 )
 from rollout_viewer._export.png import poster_png
+from rollout_viewer._page.build_messages import build_manifest
 from rollout_viewer._page.bundle import read_bundle
 from rollout_viewer._page.details import FieldCatalog
-from rollout_viewer._page.messages import build_manifest
 from rollout_viewer._page.protocol import Message
 from rollout_viewer._recording.annotations import AnnotationChange
 from rollout_viewer._recording.fps import check_fps
