@@ -86,7 +86,7 @@ def pack(
     width: int,
     first: int,
     kinds: Sequence[int],
-    records: Sequence[bytes],
+    records: Sequence[bytes | memoryview],
     repeated_row: int | None = None,
 ) -> bytes:
     """Return records as a chunk, or a piece of one.

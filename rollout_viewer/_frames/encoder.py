@@ -83,7 +83,7 @@ class ChunkEncoder:
         # The last frame of the chunk before, until this chunk has two frames.
         self._before: Words | None = None
         self._kinds: list[int] = []
-        self._records: list[bytes] = []
+        self._records: list[bytes | memoryview] = []
         self._repeated_row: int | None = None
         self._nbytes = 0
         self._depth = 0
@@ -180,6 +180,12 @@ class ChunkEncoder:
             self._repeated_row,
         )
 
+    def whole(self) -> bytes:
+        """Return the open chunk; its records share the memory of the result then."""
+        chunk = self.piece()
+        self._records = list(parse(chunk).records)
+        return chunk
+
     def seal(self) -> bytes:
         """Return the whole chunk and start the next one."""
         chunk = self.piece()
@@ -224,7 +230,7 @@ class ChunkEncoder:
         self._since_first = self._content = whole
 
     def _decode(
-        self, kinds: list[int], records: list[bytes], *indices: int
+        self, kinds: list[int], records: list[bytes | memoryview], *indices: int
     ) -> list[Words]:
         data = pack(self.height, self.width, 0, kinds, records, self._repeated_row)
         decoder = ChunkDecoder(parse(data))

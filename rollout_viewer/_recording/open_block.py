@@ -165,7 +165,7 @@ class OpenBlock:
         chunks: dict[int, bytes] = {}
         stored: dict[int, Stored] = {}
         for slot, encoder in enumerate(self._encoders):
-            chunk = encoder.piece()
+            chunk = encoder.whole()
             shown = sum(1 << i for i, k in enumerate(kinds_of(chunk)) if k != ABSENT)
             if shown:
                 chunks[slot] = chunk
