@@ -344,7 +344,7 @@ def test_a_closed_cache_stays_readable_and_takes_no_more():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fps": 0}, "fps > 0"),
+        ({"fps": 0}, "expected fps to be a positive number"),
         ({"memory_bytes": 5}, "memory_bytes >= 1000000"),
         ({"disk_bytes": 5}, "disk_bytes >= 1000000"),
         ({"keep": "newest"}, "'all' or 'latest', got 'newest'"),
