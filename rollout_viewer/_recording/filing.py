@@ -107,6 +107,8 @@ class FiledRecording:
             others_closed=self._reader.closed,
         )
         self.is_closed = False
+        # Closed, and neither the file nor its lock is open any more.
+        self._has_ended = False
 
     @property
     def num_lost(self) -> int:

@@ -259,22 +259,30 @@ class LiveRecording(FiledRecording):
     def close(self) -> None:
         """End the recording; it stays readable.
 
+        Where it was interrupted, the next call does the rest.
+
         Raises:
             StorageError: Something could not be written.
         """
-        if self.is_closed or not self.is_mine:
+        if self._has_ended or not self.is_mine:
             return
         self.is_closed = True
         self.set_meta("is_closed", True)
         try:
             self._writer.close()
-        finally:
-            if self._file_lock is not None:
-                # Unlinked while held: the next writer creates a lock file of its own,
-                # for another recording file.
-                with contextlib.suppress(OSError):
-                    os.unlink(f"{self.path}.lock")
-                self._file_lock.release()
+        except Exception:
+            self._unlock()
+            raise
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._file_lock is not None:
+            # Unlinked while held: the next writer creates a lock file of its own, for
+            # another recording file.
+            with contextlib.suppress(OSError):
+                os.unlink(f"{self.path}.lock")
+            self._file_lock.release()
+        self._has_ended = True
 
     def release(self) -> None:
         """Close without raising; delete a file that is temporary or has no row.

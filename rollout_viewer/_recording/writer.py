@@ -173,13 +173,19 @@ class WriterThread:
         """
         try:
             self.flush()
-        finally:
-            with self._changed:
-                self._is_closing = True
-                self._changed.notify_all()
-            self._thread.join()
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.close()
+        except Exception:
+            self._end()
+            raise
+        # Not where it was interrupted: the next call needs thread and connection.
+        self._end()
+
+    def _end(self) -> None:
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+        self._thread.join()
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.close()
 
     def _checkpoint(self) -> None:
         # A copy of the file alone must be complete: nothing may remain in the side
@@ -229,15 +235,17 @@ class WriterThread:
                 self._is_writing = True
                 # Rows that are appended from here on need not be in the file.
                 num_flushes = self._num_flushes
-            is_whole = True
+            has_any, is_whole = bool(batches), True
+            nbytes = sum(b.nbytes for b in batches)
             try:
-                if batches:
+                if has_any:
                     self._write(batches)
-                if not batches or num_flushes > self._num_flushed:
+                    batches.clear()  # megabytes, beside which the tail has as many
+                if not has_any or num_flushes > self._num_flushed:
                     is_whole = self._write_tail()
             finally:
                 with self._changed:
-                    self._queued_bytes -= sum(b.nbytes for b in batches)
+                    self._queued_bytes -= nbytes
                     self._queued_bytes = max(self._queued_bytes, 0)
                     self._is_writing = False
                     if is_whole:

@@ -179,3 +179,24 @@ def test_other_calls_may_be_interrupted_anywhere(tmp_path, call):
     cache.close()
 
     assert_holds(rv.open(cache.path), rows, "reopened")
+
+
+def test_close_may_be_interrupted_anywhere_and_called_again(tmp_path):
+    def start(path) -> tuple[rv.FrameCache, list[Row]]:
+        cache, rows = rv.FrameCache(path), []
+        for number in range(40):
+            rows.append(make_row(number))
+            append(cache, rows[-1], ("pixels",))
+        return cache, rows
+
+    num_places = places_of(start(tmp_path / "first.rollout")[0].close)
+
+    for at in sample(num_places, 12):
+        cache, rows = start(tmp_path / f"{at}.rollout")
+        with interrupted(at) as interrupt:
+            cache.close()
+        cache.close()
+
+        beside = [p.name for p in tmp_path.glob(f"{at}.rollout*")]
+        assert beside == [f"{at}.rollout"], interrupt.where
+        assert_holds(rv.open(cache.path), rows, interrupt.where)
