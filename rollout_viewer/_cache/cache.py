@@ -229,14 +229,13 @@ class FrameCache(RecordingReader):
                 for env, info in (episode_info or {}).items()
             }
 
-            segment = self._segment_info()
             recording.append(
                 new.rows,
                 new.steps,
                 new.pictures,
                 new.extras,
                 new.shared,
-                lambda env: _merge_infos(segment, infos.get(env, {})),
+                lambda env: _merge_infos(self._segment_info(), infos.get(env, {})),
             )
             self._checker.accept(new)
             row = new.rows.num_rows - 1

@@ -110,9 +110,7 @@ class RowChecker:
         )
         _check_sharing(recording, split, shared, rows.num_envs)
         pictures = _pictures(recording, split, envs, rows.num_envs, step_row.kind)
-        for env, camera, frame in pictures:
-            if frame is not None:
-                recording.slot(env, camera, *frame.shape[:2])
+        recording.check_sizes(pictures)
         form = RowForm(dtypes, _fast_path(frames, envs, pictures, shared))
         return NewRow(rows, step_row, pictures, extras, shared, form)
 
@@ -132,7 +130,7 @@ class RowChecker:
         for name, images in cameras.items():
             if images is None:
                 continue
-            camera, dtype = storable_text(name), _dtype_of(images)
+            camera, dtype = _name(name), _dtype_of(images)
             before = self._dtypes.get(camera, dtype)
             if dtype and before and dtype != before:
                 raise FrameError(
@@ -204,7 +202,7 @@ def _extras(num_envs: int, action: Any, data: Mapping[str, Any] | None) -> Extra
                 "FrameCache.append: expected data without 'action', got it there. "
                 "Pass action=."
             )
-        extras[storable_text(name)] = as_extra(f"data[{name!r}]", value, num_envs)
+        extras[_name(name)] = as_extra(f"data[{name!r}]", value, num_envs)
     return extras
 
 
@@ -287,6 +285,11 @@ def _dtype_of(images: Any) -> str:
     if dtype is None and isinstance(images, (list, tuple)):
         dtype = next((i.dtype for i in images if hasattr(i, "dtype")), None)
     return _dtype_name(dtype) if dtype is not None else ""
+
+
+@functools.lru_cache(maxsize=256)
+def _name(name: object) -> str:
+    return storable_text(name)
 
 
 @functools.lru_cache(maxsize=64)

@@ -50,6 +50,8 @@ _WORTH_IT = 0.98
 # estimate that is out of date is noticed.
 _PROBE_EVERY = 8
 _PROBE_AT = 3
+# Records of a sealed chunk that are smaller may be in memory twice for a moment.
+_SHARED_BYTES = 4096
 
 
 class ChunkEncoder:
@@ -181,9 +183,10 @@ class ChunkEncoder:
         )
 
     def whole(self) -> bytes:
-        """Return the open chunk; its records share the memory of the result then."""
+        """Return the open chunk; large records share the memory of the result then."""
         chunk = self.piece()
-        self._records = list(parse(chunk).records)
+        if self._nbytes > _SHARED_BYTES:
+            self._records = list(parse(chunk).records)
         return chunk
 
     def seal(self) -> bytes:

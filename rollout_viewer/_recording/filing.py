@@ -148,14 +148,20 @@ class FiledRecording:
             self.set_meta("num_lost", self._writer.num_lost)
         return list(self._statements)
 
+    @property
+    def _is_appending(self) -> bool:
+        return self._before is not None
+
     def recover(self) -> None:
         """Undo an append that was interrupted before its row counted, or finish it.
 
         A row counts from the moment when `rows.num_rows` includes it. May itself be
         interrupted, and called again.
         """
+        if not self._is_appending:
+            return
         with self._lock:
-            if self._before is None:
+            if self._before is None:  # it was an append of another thread
                 return
             num_rows, num_slots, num_statements = self._before
             now = 0 if self.rows is None else self.rows.num_rows

@@ -87,8 +87,8 @@ class LiveRecording(FiledRecording):
         """
         if not self.is_temporary:
             self._wait_for_disk()
+        self.recover()
         with self._lock:
-            self.recover()
             offset = rows.num_rows % CHUNK_ROWS
             self._before = rows.num_rows, len(self.slots), len(self._statements)
             try:
@@ -107,13 +107,9 @@ class LiveRecording(FiledRecording):
                 raise
             self._before = None
 
-    def slot(self, env: int, camera: str, height: int, width: int) -> int:
-        """Return the slot of an env and camera; -1 before its first picture.
-
-        Raises:
-            FrameError: Its pictures had another size before.
-        """
-        return self._open.slot(env, camera, height, width)
+    def check_sizes(self, pictures: Sequence[tuple[int, str, Frame | None]]) -> None:
+        """Raise FrameError where a picture has another size than before."""
+        self._open.check_sizes(pictures)
 
     def has_slot(self, env: int, camera: str) -> bool:
         """Whether the env had a picture of this camera."""

@@ -66,23 +66,22 @@ class OpenBlock:
         """Bytes of the records so far."""
         return sum(encoder.nbytes for encoder in self._encoders)
 
-    def slot(self, env: int, camera: str, height: int, width: int) -> int:
-        """Return the slot of an env and camera; -1 before its first picture.
-
-        Raises:
-            FrameError: Its pictures had another size before.
-        """
-        slot = self._slot_of.get((env, camera), -1)
-        if slot >= 0 and self.slots[slot].size != (height, width):
-            info = self.slots[slot]
-            raise FrameError(
-                f"FrameCache.append: expected {camera!r} of env {env} with "
-                f"{info.height} x {info.width} pixels (height x width) as "
-                f"before, got {height} x {width}. Record with resize= or "
-                "crop=, or into another cache; nothing of this row was "
-                "recorded."
-            )
-        return slot
+    def check_sizes(self, pictures: Sequence[tuple[int, str, Frame | None]]) -> None:
+        """Raise FrameError where a picture has another size than before."""
+        slot_of, slots = self._slot_of, self.slots
+        for env, camera, frame in pictures:
+            if frame is None or (slot := slot_of.get((env, camera))) is None:
+                continue
+            height, width = frame.shape[:2]
+            if slots[slot].size != (height, width):
+                info = slots[slot]
+                raise FrameError(
+                    f"FrameCache.append: expected {camera!r} of env {env} with "
+                    f"{info.height} x {info.width} pixels (height x width) as "
+                    f"before, got {height} x {width}. Record with resize= or "
+                    "crop=, or into another cache; nothing of this row was "
+                    "recorded."
+                )
 
     def has_slot(self, env: int, camera: str) -> bool:
         """Whether the env had a picture of this camera."""

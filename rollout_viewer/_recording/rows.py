@@ -166,7 +166,7 @@ class Rows(StepColumns):
 
     def next_episodes(self, row: StepRow) -> list[tuple[int, int]]:
         """Return the episodes that begin with a row that `prepare` returned."""
-        if not np.count_nonzero(row.flags & BEGINS):
+        if not np.count_nonzero(row.flags):
             return []
         envs = np.flatnonzero(row.flags & BEGINS).tolist()
         return [(env, len(self._episodes[env])) for env in envs]
