@@ -19,7 +19,7 @@ BUNDLE := rollout_viewer/static/widget.js
 JS_SOURCES := $(shell find js -path js/node_modules -prune -o -path js/dist -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-fast test-oldest faults bench bench-browser clean
+.PHONY: help setup demo check test test-jax test-fast test-oldest faults bench bench-browser clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -39,9 +39,12 @@ check: setup  ## format, lint, types, arrows, TypeScript: seconds, no browser
 	$(NPM) run --silent check
 	$(NPM) test --silent
 
-test: check  ## check, and every test, in Chromium too
-	$(BIN)/python -m pytest $(PARALLEL) -m "not jax and not serial"
+test: setup  ## check, and every test, in Chromium too
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check test-jax
 	$(BIN)/python -m pytest -m serial $(SERIAL_FILES)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not jax and not serial"
+
+test-jax: setup
 	$(BIN)/python -m pytest -m jax tests/test_torchrl_jax.py
 
 test-fast: $(VENV)/.python $(BUNDLE)  ## the tests that need no browser and are not slow
