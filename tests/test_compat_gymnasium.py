@@ -32,6 +32,8 @@ import rollout_viewer as rv
 from rollout_viewer._video import read_video
 from rollout_viewer.testing import CountingEnv, counting_frame, read_count
 
+pytestmark = pytest.mark.slow  # beside the originals: not for every edit
+
 
 class Run(NamedTuple):
     """What one recorder left."""

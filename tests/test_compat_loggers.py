@@ -21,6 +21,8 @@ from tests.wandb_files import config, history, records
 pytest.importorskip("torchrl", reason="the originals to compare with")
 from torchrl.record.loggers.csv import CSVLogger as TorchRLCSVLogger
 
+pytestmark = pytest.mark.slow  # beside the originals: not for every edit
+
 
 def video(count=5, videos=1, channels=3):
     frames = np.stack([counting_frame(n) for n in range(count * videos)])

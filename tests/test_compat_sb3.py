@@ -29,6 +29,8 @@ import rollout_viewer as rv
 from rollout_viewer._video import read_video
 from rollout_viewer.testing import CountingEnv, read_count
 
+pytestmark = pytest.mark.slow  # beside the originals: not for every edit
+
 BOTH = [Original, rv.VecVideoRecorder]
 
 

@@ -28,6 +28,8 @@ from torchrl.record import VideoRecorder as TorchRLVideoRecorder
 
 from rollout_viewer.sources.torchrl.video_recorder import VideoRecorder
 
+pytestmark = pytest.mark.slow  # beside the originals: not for every edit
+
 BOTH = pytest.mark.parametrize(
     "make", [TorchRLVideoRecorder, VideoRecorder], ids=["torchrl", "ours"]
 )

@@ -16,6 +16,8 @@ import pytest
 import rollout_viewer as rv
 from tests.faults.interrupts import interrupted
 
+pytestmark = pytest.mark.slow  # not for every edit
+
 NUM_ENVS = 3
 IS_LONG = os.environ.get("FAULTS") == "long"
 
