@@ -52,12 +52,7 @@ if TYPE_CHECKING:
 class LiveRecording(FiledRecording):
     """A recording that is being made. Methods may be called from any thread.
 
-    Args:
-        path: A new file; None for a temporary one, deleted by `release`.
-        queue_bytes: What may wait for the disk.
-        max_stall_s: How long an append may wait for the disk.
-        meta: First metadata.
-        budget: What the file may hold.
+    Takes the arguments of `FiledRecording`.
     """
 
     # -- writing

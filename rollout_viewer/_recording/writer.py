@@ -91,7 +91,7 @@ class WriterThread:
         self.fault: str | None = None
         self.num_lost = 0
         # Statements that SQLite would not take, and why.
-        self.num_refused = 0
+        self._num_refused = 0
         self.refusal = ""
         self._is_ended = False
         self.overhead = 0
@@ -342,8 +342,8 @@ class WriterThread:
         if refused:
             with self._changed:
                 self.num_lost += num_lost
-                self.num_refused += len(refused)
-                self.refusal = f"{refused[0]!r} for {self.num_refused} statements"
+                self._num_refused += len(refused)
+                self.refusal = f"{refused[0]!r} for {self._num_refused} statements"
         return not refused
 
     def _transact(
