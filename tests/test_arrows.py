@@ -29,7 +29,7 @@ ROOMS = {
     "_progress": "",
     "_frames": "",
     "_recording": "_files _frames",
-    "_video": "_files",
+    "_video": "_files _frames",
     "_page": "_frames _recording",
     "_export": "_files _frames _page _progress _recording _video",
     "_cache": "_export _frames _progress _recording _video",

@@ -344,7 +344,7 @@ def test_a_closed_cache_stays_readable_and_takes_no_more():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fps": 0}, "expected fps to be a positive number"),
+        ({"fps": 0}, "expected fps to be a number"),
         ({"memory_bytes": 5}, "memory_bytes >= 1000000"),
         ({"disk_bytes": 5}, "disk_bytes >= 1000000"),
         ({"keep": "newest"}, "'all' or 'latest', got 'newest'"),
@@ -901,9 +901,9 @@ def test_a_row_like_the_one_before_is_checked_as_the_first_was() -> None:
 def test_frames_a_second_that_cannot_be_played_are_refused(fps):
     cache = rv.FrameCache()
 
-    with pytest.raises(ValueError, match="expected fps to be a positive number"):
+    with pytest.raises(ValueError, match="expected fps to be a number"):
         cache.mark_fps(fps)
-    with pytest.raises(ValueError, match="expected fps to be a positive number"):
+    with pytest.raises(ValueError, match="expected fps to be a number"):
         rv.FrameCache(fps=fps)
 
     assert cache.fps == 30

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rollout_viewer import FrameCache
 from rollout_viewer._errors import FrameError, RolloutViewerWarning
 from rollout_viewer._frames import convert
 from rollout_viewer._frames.convert import as_frames, split_frames
@@ -52,7 +53,13 @@ GRAY_AS_RGB = np.repeat(GRAY[..., None], 3, axis=2)
         (torch.from_numpy(HWC).double()[None] / 255, HWC),
         (GRAY > 127, np.where(GRAY_AS_RGB > 127, 255, 0)),
         (torch.from_numpy(GRAY > 127), np.where(GRAY_AS_RGB > 127, 255, 0)),
-        (GRAY.astype(float).tolist(), np.full_like(HWC, 255)),
+        (GRAY.astype(float).tolist(), GRAY_AS_RGB),
+        (HWC.astype(np.int64), HWC),
+        (HWC.astype(np.uint16), HWC),
+        (torch.from_numpy(HWC).int(), HWC),
+        (HWC.astype(np.float64), HWC),
+        (torch.from_numpy(HWC).half(), HWC),
+        ([np.zeros_like(HWC, np.float32)[..., 0] + 1, HWC.astype(np.float32)], None),
     ],
 )
 @pytest.mark.filterwarnings("ignore:as_frames. expected floats")
@@ -61,8 +68,10 @@ def test_whatever_environments_return_becomes_rgb(images, expected):
 
     assert frames.dtype == np.uint8
     assert frames.flags.c_contiguous
-    if isinstance(images, list) and isinstance(images[0], list):
-        expected = np.where(GRAY_AS_RGB > 0, 255, 0)
+    if expected is None:  # the dark one is in the range of the other
+        expected = HWC
+        assert frames[0].max() == 1
+        frames = frames[1:]
     np.testing.assert_array_equal(frames, expected[None])
 
 
@@ -136,9 +145,23 @@ def test_floats_a_little_outside_are_clipped(make):
 
 
 @pytest.mark.parametrize("make", [np.asarray, torch.tensor])
-def test_floats_of_another_range_are_clipped_with_a_warning(make):
-    with pytest.warns(RolloutViewerWarning, match="got 3 to 250; they are clipped"):
-        as_frames(make([[3.0, 250.0], [4.0, 5.0]]))
+def test_floats_above_two_are_in_0_to_255_with_a_warning(make):
+    with pytest.warns(RolloutViewerWarning, match="they are read as 0..255"):
+        frames = as_frames(make([[0.0, 250.4], [4.6, 5.0]]))
+
+    np.testing.assert_array_equal(frames[0, ..., 0], [[0, 250], [5, 5]])
+
+
+@pytest.mark.filterwarnings("ignore:as_frames. expected floats")
+def test_a_dark_picture_is_in_the_range_of_those_before():
+    bright, dark = np.full((6, 6, 3), 200.0), np.ones((6, 6, 3))
+    with FrameCache() as cache, FrameCache() as other:
+        for picture in (bright, dark):
+            cache.append([picture])
+        other.append([dark])
+
+        assert cache[1, 0].max() == 1
+        assert other[0, 0].min() == 255
 
 
 @pytest.mark.parametrize("make", [np.asarray, torch.tensor])
@@ -148,12 +171,20 @@ def test_nan_is_refused(make):
 
 
 @pytest.mark.parametrize(
-    "images", [HWC.astype(np.int64), torch.zeros(8, 8, dtype=torch.int32)]
+    ("images", "message"),
+    [
+        (np.full((6, 6), 256), "expected int64 in 0..255, got 256 to 256"),
+        (np.full((6, 6), -1, np.int8), "expected int8 in 0..255, got -1 to -1"),
+        (torch.full((6, 6), 300), "expected torch.int64 in 0..255, got 300 to 300"),
+        (np.full((6, 6), 300.0), "in 0..255, got 300 to 300"),
+        (np.full((6, 6), np.inf), "in 0..255, got inf to inf"),
+        (np.full((6, 6), -100.0), "in 0..255, got -100 to -100"),
+        (np.full((6, 6), 1j), "expected uint8, other integers, bool or float, got c"),
+        (torch.full((6, 6), 1j), "expected uint8, other integers, bool or float, got"),
+    ],
 )
-def test_other_integers_are_refused_with_the_remedy(images):
-    with pytest.raises(
-        FrameError, match=r"expected uint8.*got .*int.*\.astype\('uint8'"
-    ):
+def test_values_out_of_range_are_refused_by_name(images, message):
+    with pytest.raises(FrameError, match=message):
         as_frames(images)
 
 

@@ -22,6 +22,7 @@ from rollout_viewer._errors import (
     RolloutViewerWarning,
     RowError,
 )
+from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._recording.annotations import (
     AnnotationChange,
     episode_keys,
@@ -29,7 +30,6 @@ from rollout_viewer._recording.annotations import (
 from rollout_viewer._recording.decoder_cache import DecoderCache
 from rollout_viewer._recording.eviction import Budget
 from rollout_viewer._recording.file import FileRecording
-from rollout_viewer._recording.fps import check_fps
 from rollout_viewer._recording.joined import JoinedRecording
 from rollout_viewer._recording.live import LiveRecording
 from rollout_viewer._recording.lock import read_only, unlocked_path
@@ -99,8 +99,7 @@ class FrameCache(RecordingReader):
         max_stall_s: float = 1.0,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        if fps is not None:
-            check_fps("FrameCache", fps)
+        fps = None if fps is None else checked_fps("FrameCache", fps)
         for name, nbytes in (
             ("memory_bytes", memory_bytes),
             ("disk_bytes", disk_bytes),
@@ -333,9 +332,9 @@ class FrameCache(RecordingReader):
         Raises:
             ValueError: It is not a number above zero.
         """
-        check_fps("FrameCache.mark_fps", fps)
+        rate = checked_fps("FrameCache.mark_fps", fps)
         if self.recording.meta.get("fps") is None:
-            self.set_meta("fps", float(fps))
+            self.set_meta("fps", rate)
 
     def update_metadata(self, **metadata: Any) -> None:
         """Add to `metadata`; what is there already stays."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from rollout_viewer._cache.cache import FrameCache, open_recording
 from rollout_viewer._errors import ExportError, RecordingError, RolloutViewerWarning
+from rollout_viewer._frames.fps import DEFAULT_FPS, as_fps
 from rollout_viewer._progress import progress_bar
-from rollout_viewer._recording.fps import DEFAULT_FPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +97,7 @@ def record_video(path: Path, *, max_bytes: float = MAX_VIDEO_BYTES) -> FrameCach
             FrameCache(metadata={"video": path.name}) as cache,
         ):
             what_is_missing = _fill(cache, video, path.name, max_bytes)
-            cache.mark_fps(video.fps or DEFAULT_FPS)
+            cache.mark_fps(as_fps(video.fps) or DEFAULT_FPS)
     except ExportError as error:
         raise RecordingError(str(error)) from error
     if not cache.num_rows:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from rollout_viewer._errors import FrameError, ShapeError
-from rollout_viewer._frames.convert import split_frames
+from rollout_viewer._frames.convert import FloatScale, split_frames
 from rollout_viewer._recording.rows import Rows
 from rollout_viewer._recording.step_codec import ACTION, as_extra
 from rollout_viewer._recording.step_row import IDLE, STEP, TERMINAL_MISSING, Kind
@@ -46,6 +46,7 @@ class RowForm(NamedTuple):
     """What is remembered of a row once it was recorded."""
 
     dtypes: dict[str, str]
+    scales: dict[str, FloatScale]
     fast_path: _FastPath | None
 
 
@@ -60,7 +61,7 @@ class _FastPath(NamedTuple):
 
 
 class RowChecker:
-    """Checks rows; remembers the dtype of each camera. One thread at a time.
+    """Checks rows; remembers the dtype and range of each camera. One thread at a time.
 
     Also remembers the form of the last row: where the next has the same form, as nearly
     all have, the checks would have the same result and are skipped.
@@ -68,6 +69,7 @@ class RowChecker:
 
     def __init__(self) -> None:
         self._dtypes: dict[str, str] = {}
+        self._scales: dict[str, FloatScale] = {}
         self._fast_path: _FastPath | None = None
 
     def check(
@@ -98,7 +100,7 @@ class RowChecker:
                     _extras(rows.num_envs, action, data),
                     path.shared,
                 )
-        split, dtypes = self._split(frames)
+        split, dtypes, scales = self._split(frames)
         if rows is None:
             rows = Rows(_num_envs(split, envs, {**steps, "action": action}))
         step_row = rows.prepare(**steps, num_transitions=num_transitions)
@@ -111,22 +113,23 @@ class RowChecker:
         _check_sharing(recording, split, shared, rows.num_envs)
         pictures = _pictures(recording, split, envs, rows.num_envs, step_row.kind)
         recording.check_sizes(pictures)
-        form = RowForm(dtypes, _fast_path(frames, envs, pictures, shared))
+        form = RowForm(dtypes, scales, _fast_path(frames, envs, pictures, shared))
         return NewRow(rows, step_row, pictures, extras, shared, form)
 
     def accept(self, row: NewRow) -> None:
         """Remember the form of a row that was recorded."""
         if row.form is not None:
             self._dtypes.update(row.form.dtypes)
+            self._scales.update(row.form.scales)
             self._fast_path = row.form.fast_path
 
     def _split(
         self, frames: Any
-    ) -> tuple[dict[str, list[Frame | None]], dict[str, str]]:
+    ) -> tuple[dict[str, list[Frame | None]], dict[str, str], dict[str, FloatScale]]:
         if frames is None:
-            return {}, {}
+            return {}, {}, {}
         cameras = frames if isinstance(frames, Mapping) else {DEFAULT_CAMERA: frames}
-        split, dtypes = {}, {}
+        split, dtypes, scales = {}, {}, {}
         for name, images in cameras.items():
             if images is None:
                 continue
@@ -138,8 +141,12 @@ class RowChecker:
                     f"{dtype}. Convert them; nothing of this row was recorded."
                 )
             dtypes[camera] = before or dtype
-            split[camera] = split_frames(images, channels=_channels(images))
-        return split, dtypes
+            known = self._scales.get(camera)
+            scales[camera] = FloatScale(is_wide=known is not None and known.is_wide)
+            split[camera] = split_frames(
+                images, channels=_channels(images), scale=scales[camera]
+            )
+        return split, dtypes, scales
 
 
 def _fast_path(

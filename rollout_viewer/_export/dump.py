@@ -18,6 +18,7 @@ from rollout_viewer._errors import (
 )
 from rollout_viewer._export.write import TABLE_SUFFIXES, check_choice, write_clip
 from rollout_viewer._export.writers import WRITERS
+from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._progress import Counter
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def dump_clip(
 
     Raises:
         TypeError: The logger has no `log_video`.
-        ValueError: A format is none of those of `Clip.write`.
+        ValueError: A format is none of those of `Clip.write`, or `fps` is no number
+            from 0.001 to 10,000.
         ExportTooLargeError: The logger needs the whole, and it is too large.
         ExportError: It or the logger failed, or it was cancelled.
     """
@@ -77,13 +79,14 @@ def dump_clip(
         formats = [formats]
     if formats is not None:
         chosen = [_known_format(where, name) for name in formats]
+    rate = clip.fps if fps is None else checked_fps(where, fps)
     counter = Counter(on_progress, cancel, where)
     counter.begin(clip.num_rows * len(chosen))
     paths: list[Path] = []
     send = _to_ours if _takes_clips(logger) else _to_foreign
     for index, name in enumerate(chosen):
         watch = counter.share(index * clip.num_rows, clip.num_rows)
-        dump = _Dump(clip, logger, tag, step, name, fps or clip.fps, watch)
+        dump = _Dump(clip, logger, tag, step, name, rate, watch)
         paths += [path for path in send(dump) if path not in paths]
     counter.end()
     return paths

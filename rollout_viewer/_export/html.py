@@ -17,6 +17,7 @@ from rollout_viewer._errors import ExportTooLargeError
 from rollout_viewer._export.png import poster_png
 from rollout_viewer._export.selection import Selection
 from rollout_viewer._files import new_file
+from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._page.bundle import read_bundle
 from rollout_viewer._page.details import FieldCatalog, all_details
 from rollout_viewer._page.offline import recording_messages
@@ -106,6 +107,7 @@ def write_html(
     """
     path = Path(path)
     title = path.stem if title is None else title
+    fps = None if fps is None else checked_fps("to_html", fps)
     if not max_mb > 0:  # NaN too
         raise ValueError(f"to_html: expected max_mb > 0, got {max_mb!r}.")
     limit = max_mb * 1e6

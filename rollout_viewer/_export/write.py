@@ -23,6 +23,7 @@ from rollout_viewer._export.job import ExportJob
 from rollout_viewer._export.png import write_sheet
 from rollout_viewer._export.table_files import check_parquet
 from rollout_viewer._export.writers import WRITERS
+from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._progress import Counter
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def write_clip(
     check_choice(where, "layout", layout, get_args(Layout))
     check_choice(where, "order", order, get_args(Order))
     check_choice(where, "quality", quality, ("normal", "high", "lossless"))
-    rate = (clip.fps if fps is None else fps) * _positive(where, "speed", speed)
+    rate = clip.fps if fps is None else checked_fps(where, fps)
+    rate = checked_fps(where, rate * _positive(where, "speed", speed))
     if not isinstance(labels, bool) and not callable(labels):
         raise TypeError(
             f"{where}: expected labels to be True, False or a function of what "
@@ -82,7 +84,7 @@ def write_clip(
     parts = _parts(clip, path, layout, where)
     job = ExportJob(
         where=where,
-        fps=_positive(where, "fps", rate),
+        fps=rate,
         quality=quality,
         labels=labels,
         overwrite=overwrite,

@@ -10,6 +10,7 @@
 - `decoder`: frames out of a chunk, in any order.
 - `zstd_blocks`: zstd's frame header, and its RLE blocks written by hand.
 - `checksum`: a CRC-32 at the end of bytes.
+- `fps`: frames a second, and their limits.
 
 Knows arrays. Knows nothing of rows, files or environments.
 """

@@ -24,25 +24,61 @@ if TYPE_CHECKING:
 
 
 _CHANNELS = (1, 3, 4)
-# Floats beyond this are no overshoot of [0, 1]: they have another range.
-_FLOAT_RANGE = 2.0
+# Floats up to this overshoot [0, 1]; above, they are in 0..255.
+_UNIT_RANGE = 2.0
 # The warnings of this process. Not left to the warnings module, which forgets them
 # after each use of catch_warnings.
 _warned: set[str] = set()
+
+
+class FloatScale:
+    """Whether the floats of a camera are in [0, 1] or in 0..255.
+
+    A dark picture alone does not show it, so what one picture showed is remembered for
+    the next.
+
+    Attributes:
+        is_wide: They are in 0..255.
+    """
+
+    def __init__(self, *, is_wide: bool = False) -> None:
+        self.is_wide = is_wide
+
+    def factor(self, low: float, high: float) -> int:
+        """Return what to multiply floats between `low` and `high` with.
+
+        Raises:
+            FrameError: They are in neither range.
+        """
+        if math.isnan(low) or math.isnan(high):
+            raise _nan_error()
+        if not (low >= -_UNIT_RANGE and high < 256):
+            raise FrameError(
+                "as_frames: expected floats in [0, 1], or in 0..255, got "
+                f"{low:.4g} to {high:.4g}. Scale them to one of the two."
+            )
+        if high > _UNIT_RANGE and not self.is_wide:
+            self.is_wide = True
+            _warn_once(
+                f"as_frames: expected floats in [0, 1], got {low:.4g} to {high:.4g}; "
+                "they are read as 0..255. Convert them with .astype('uint8')."
+            )
+        return 1 if self.is_wide else 255
 
 
 def as_frames(images: Any, *, channels: Channels = "auto") -> Frame:
     """Return `images` as a batch of RGB frames.
 
     Accepts what environments return: HWC or CHW, one image, a batch or a list, gray,
-    RGB or RGBA, uint8, bool or float in [0, 1].
+    RGB or RGBA, in uint8, other integers in 0..255, bool, or float.
 
     Args:
         images: Shape (H, W), (H, W, C), (C, H, W) or any of these with a leading
             env axis, or a list of single images of one size; C in {1, 3, 4}. Gray
-            is replicated, alpha dropped with one warning. Floats become
-            round(255 x), clipped; bool becomes 0 or 255. Torch tensors may be on
-            any device and are copied from there once.
+            is replicated, alpha dropped with one warning. Floats are in [0, 1] and
+            become round(255 x), clipped; where one is above 2, they are in 0..255 and
+            are rounded, with one warning. bool becomes 0 or 255. Torch tensors may be
+            on any device and are copied from there once.
         channels: Where the channel axis is. "auto" decides by size and raises
             when both ends could be it. It reads (3, H, W) as one RGB image; pass
             a batch of three gray ones as (3, H, W, 1) or as a list.
@@ -52,7 +88,8 @@ def as_frames(images: Any, *, channels: Channels = "auto") -> Frame:
         had to change; callers who keep it must copy.
 
     Raises:
-        FrameError: The shape or the dtype is none of the above, or floats are NaN.
+        FrameError: The shape or the dtype is none of the above, or a value is NaN or
+            out of its range.
 
     Example:
         >>> as_frames(np.zeros((84, 84))).shape
@@ -62,16 +99,16 @@ def as_frames(images: Any, *, channels: Channels = "auto") -> Frame:
     """
     found = _as_list(images)
     if found is None:
-        return np.ascontiguousarray(_batch(images, channels))
+        return np.ascontiguousarray(_batch(images, channels, FloatScale()))
     frames = []
-    for number, image in enumerate(found):
-        if image is None:
+    for number, frame in enumerate(_all(found, channels, FloatScale())):
+        if frame is None:
             raise FrameError(
                 f"as_frames: expected an image at index {number}, got None. "
                 "Leave it out, or append the list to a FrameCache, which records that "
                 "a picture is missing."
             )
-        frames.append(_one(image, channels))
+        frames.append(frame)
     sizes = {frame.shape for frame in frames}
     if len(sizes) != 1:
         raise FrameError(
@@ -82,20 +119,38 @@ def as_frames(images: Any, *, channels: Channels = "auto") -> Frame:
     return np.stack(frames)
 
 
-def split_frames(images: Any, *, channels: Channels = "auto") -> list[Frame | None]:
+def split_frames(
+    images: Any, *, channels: Channels = "auto", scale: FloatScale | None = None
+) -> list[Frame | None]:
     """Return `images` as single frames (H, W, 3), without copying where possible.
 
     Accepts what `as_frames` accepts, and lists with unequal sizes or with None where
     an env has no picture. Frames may be strided views of the input; callers who keep
     them must copy.
 
+    Args:
+        images: As of `as_frames`.
+        channels: As of `as_frames`.
+        scale: What earlier pictures of the camera showed, updated; None: nothing.
+
     Raises:
         FrameError: As `as_frames`.
     """
+    scale = FloatScale() if scale is None else scale
     found = _as_list(images)
     if found is None:
-        return list(_batch(images, channels))
-    return [None if image is None else _one(image, channels) for image in found]
+        return list(_batch(images, channels, scale))
+    return _all(found, channels, scale)
+
+
+def _all(
+    images: Sequence[Any], channels: Channels, scale: FloatScale
+) -> list[Frame | None]:
+    was_wide = scale.is_wide
+    frames = [None if one is None else _one(one, channels, scale) for one in images]
+    if scale.is_wide and not was_wide:  # those before the first wide one as well
+        return _all(images, channels, scale)
+    return frames
 
 
 def _as_list(images: Any) -> Sequence[Any] | None:
@@ -111,7 +166,7 @@ def _as_list(images: Any) -> Sequence[Any] | None:
     return None if is_nested else images
 
 
-def _one(image: Any, channels: Channels) -> Frame:
+def _one(image: Any, channels: Channels, scale: FloatScale) -> Frame:
     """Return a single image as (H, W, 3)."""
     if type(image) is np.ndarray and image.dtype == np.uint8 and image.ndim == 3:
         # The fast path: the usual image costs a few comparisons.
@@ -125,11 +180,11 @@ def _one(image: Any, channels: Channels) -> Frame:
         raise _shape_error(shape)
     if array.ndim not in (2, 3):
         raise _shape_error(shape)
-    (frame,) = _convert(array[None], channels)
+    (frame,) = _convert(array[None], channels, scale)
     return cast("Frame", frame)
 
 
-def _batch(images: Any, channels: Channels) -> Frame:
+def _batch(images: Any, channels: Channels, scale: FloatScale) -> Frame:
     """Return one array of images as (N, H, W, 3)."""
     array = _array(images)
     is_gray = array.ndim == 2
@@ -137,10 +192,10 @@ def _batch(images: Any, channels: Channels) -> Frame:
         array.ndim == 3 and _channel_axis(array.shape, channels) is not None
     ):
         array = array[None]
-    return _convert(array, channels)
+    return _convert(array, channels, scale)
 
 
-def _convert(array: Any, channels: Channels) -> Frame:
+def _convert(array: Any, channels: Channels, scale: FloatScale) -> Frame:
     """Return (N, H, W), (N, H, W, C) or (N, C, H, W) as uint8 (N, H, W, 3)."""
     shape = tuple(array.shape)
     if len(shape) == 4:
@@ -161,7 +216,7 @@ def _convert(array: Any, channels: Channels) -> Frame:
         raise _shape_error(shape)
     if 0 in array.shape:
         raise _shape_error(shape)
-    pictures = _as_uint8(array)
+    pictures = _as_uint8(array, scale)
     if pictures.shape[-1] == 1:
         pictures = np.broadcast_to(pictures, (*pictures.shape[:-1], 3))
     return pictures
@@ -213,49 +268,52 @@ def _array(image: Any) -> Any:
     return array
 
 
-def _as_uint8(array: Any) -> Frame:
+def _as_uint8(array: Any, scale: FloatScale) -> Frame:
     """Return the values of an array or tensor as uint8."""
     if not isinstance(array, np.ndarray):
-        return _tensor_as_uint8(array)
+        return _tensor_as_uint8(array, scale)
     if array.dtype == np.uint8:
         return array
     if array.dtype == np.bool_:
         return array.view(np.uint8) * np.uint8(255)
-    if array.dtype.kind != "f":
+    if array.dtype.kind not in "iuf":
         raise _dtype_error(array.dtype)
-    if np.isnan(array).any():
-        raise _nan_error()
-    _check_range(float(array.min()), float(array.max()))
+    low, high = array.min(), array.max()
+    if array.dtype.kind != "f":
+        _check_integers(int(low), int(high), array.dtype)
+        return array.astype(np.uint8)
+    factor = scale.factor(float(low), float(high))
     # In float32 at least: 255 * x of a half float is off by more than rounding.
-    scaled = np.multiply(array, 255, dtype=np.result_type(array.dtype, np.float32))
+    scaled = np.multiply(array, factor, dtype=np.result_type(array.dtype, np.float32))
     return np.rint(np.clip(scaled, 0, 255, out=scaled), out=scaled).astype(np.uint8)
 
 
-def _tensor_as_uint8(tensor: Any) -> Frame:
+def _tensor_as_uint8(tensor: Any, scale: FloatScale) -> Frame:
     import torch
 
     if tensor.dtype == torch.bool:
         tensor = tensor.to(torch.uint8) * 255
-    elif tensor.dtype.is_floating_point:
-        low, high = (float(x) for x in torch.aminmax(tensor))
-        if math.isnan(low) or math.isnan(high):
-            raise _nan_error()
-        _check_range(low, high)
-        dtype = torch.promote_types(tensor.dtype, torch.float32)
-        # On its own device, so that a quarter of the bytes is copied from there.
-        tensor = (tensor.to(dtype) * 255).clamp_(0, 255).round_().to(torch.uint8)
-    elif tensor.dtype != torch.uint8:
+    elif tensor.dtype.is_complex:
         raise _dtype_error(tensor.dtype)
+    elif tensor.dtype != torch.uint8:
+        low, high = (x.item() for x in torch.aminmax(tensor))
+        # On its own device, so that a quarter of the bytes is copied from there.
+        if tensor.dtype.is_floating_point:
+            factor = scale.factor(low, high)
+            dtype = torch.promote_types(tensor.dtype, torch.float32)
+            tensor = (tensor.to(dtype) * factor).clamp_(0, 255).round_()
+        else:
+            _check_integers(int(low), int(high), tensor.dtype)
+        tensor = tensor.to(torch.uint8)
     pictures: Frame = tensor.cpu().numpy()
     return pictures
 
 
-def _check_range(low: float, high: float) -> None:
-    if max(-low, high) > _FLOAT_RANGE:
-        _warn_once(
-            f"as_frames: expected floats in [0, 1], got {low:.4g} to {high:.4g}; they "
-            "are clipped. Divide pictures in 0..255 by 255, or convert them with "
-            ".astype('uint8')."
+def _check_integers(low: int, high: int, dtype: Any) -> None:
+    if low < 0 or high > 255:
+        raise FrameError(
+            f"as_frames: expected {dtype} in 0..255, got {low} to {high}. Scale the "
+            "picture, and convert it with .astype('uint8')."
         )
 
 
@@ -278,8 +336,8 @@ def _shape_error(shape: tuple[int, ...]) -> FrameError:
 
 def _dtype_error(dtype: Any) -> FrameError:
     return FrameError(
-        f"as_frames: expected uint8, bool or float in [0, 1], got {dtype}. Convert "
-        "images in 0..255 with .astype('uint8') (torch: .to(torch.uint8))."
+        f"as_frames: expected uint8, other integers, bool or float, got {dtype}. "
+        "Convert images with .astype('uint8') (torch: .to(torch.uint8))."
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._frames.convert import split_frames
+from rollout_viewer._frames.convert import FloatScale, split_frames
 from rollout_viewer._frames.transform import crop, resize
 from rollout_viewer._recorder.recorder_checks import checked_box, checked_envs
 
@@ -43,12 +43,13 @@ class FrameOptions:
         self.envs = checked_envs(envs, num_envs)
         self.crop = checked_box("crop", crop, (2, 4))
         self.resize = checked_box("resize", resize, (2,))
+        self._scale = FloatScale()
 
     def apply(self, pictures: Any, num_envs: int) -> tuple[Any, list[int] | None]:
         """Return the pictures to record, and which envs they show (None: all)."""
         if self.envs is None and self.crop is None and self.resize is None:
             return pictures, None
-        frames = split_frames(pictures)
+        frames = split_frames(pictures, scale=self._scale)
         envs = None
         if self.envs is not None and len(frames) == num_envs:
             envs = self.envs

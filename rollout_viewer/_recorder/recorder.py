@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._errors import RolloutViewerError, ShapeError
+from rollout_viewer._frames.fps import as_fps
 from rollout_viewer._recorder.episode_filter import EpisodeFilter
 from rollout_viewer._recorder.frame_options import FrameOptions
 from rollout_viewer._recorder.recorder_checks import (
@@ -28,7 +29,6 @@ from rollout_viewer._recorder.recorder_checks import (
 )
 from rollout_viewer._recorder.skipped_steps import SkippedSteps
 from rollout_viewer._recorder.views import ShownInNotebook
-from rollout_viewer._recording.fps import is_fps
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer._recording.workers import is_worker
 
@@ -113,8 +113,8 @@ class Recorder(ShownInNotebook):
         self._logger = logger
         self._fps = fps
         self._metadata = metadata
-        if is_fps(fps):  # an environment's metadata may be anything
-            self.cache.mark_fps(fps)
+        if rate := as_fps(fps):  # an environment's metadata may be anything
+            self.cache.mark_fps(rate)
         if metadata:
             self.cache.update_metadata(**metadata)
         self._sink: FrameCache | EpisodeFilter = (

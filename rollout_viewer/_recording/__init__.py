@@ -14,7 +14,6 @@ picture of a row is identified by its `slot`.
   that writes it.
 - `lock`, `workers`: one process writes a file. `eviction`: what `disk_bytes` leaves.
 - `annotations`: bookmarks and labels. `copy`, `compact`: whole files rewritten.
-- `fps`: frames a second, the default and the check.
 - `reader`: what can be read of any recording, with `info` (what it holds), `query`,
   `column`, `row_copy` (step data), `decoder_cache` (pictures) and `prefetch` (rows in
   order).

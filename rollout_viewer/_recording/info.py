@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import RowError
+from rollout_viewer._frames.fps import DEFAULT_FPS
 from rollout_viewer._recording.annotations import bookmarks_of
-from rollout_viewer._recording.fps import DEFAULT_FPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,7 +6,6 @@ Pure functions: nothing here opens a file.
 from __future__ import annotations
 
 import contextlib
-import math
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 import av
 
 from rollout_viewer._errors import ExportError
+from rollout_viewer._frames.fps import checked_fps
 
 if TYPE_CHECKING:
     import os
@@ -149,23 +149,13 @@ def frame_rate(fps: float, where: str = "fps") -> Fraction:
     """Return frames a second as a fraction that containers can hold.
 
     Raises:
-        ValueError: `fps` is not a positive number.
+        ValueError: `fps` is no number from 0.001 to 10,000.
 
     Example:
         >>> frame_rate(29.97), frame_rate(30000 / 1001), frame_rate(0.5)
         (Fraction(2997, 100), Fraction(30000, 1001), Fraction(1, 2))
     """
-    try:
-        number = float(fps)
-    except (TypeError, ValueError):
-        number = math.nan
-    # Above, a frame is shorter than a tick of players' clocks.
-    if not 1e-3 <= number <= 10_000:
-        raise ValueError(
-            f"{where}: expected fps between 0.001 and 10000, got {fps!r}. "
-            "Choose frames a second, such as 30."
-        )
-    return Fraction(number).limit_denominator(1001)
+    return Fraction(checked_fps(where, fps)).limit_denominator(1001)
 
 
 @contextlib.contextmanager

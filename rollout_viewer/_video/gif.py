@@ -72,7 +72,7 @@ def write_gif(
         The path of the file.
 
     Raises:
-        ValueError: `fps` is not a positive number.
+        ValueError: `fps` is no number from 0.001 to 10,000.
         ExportError: There was no frame, or the file cannot be written.
     """
     rate = frame_rate(fps, where)

@@ -25,12 +25,12 @@ from rollout_viewer._errors import (
     RowError,
 )
 from rollout_viewer._export.png import poster_png
+from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._page.build_messages import build_manifest
 from rollout_viewer._page.bundle import read_bundle
 from rollout_viewer._page.details import FieldCatalog
 from rollout_viewer._page.protocol import Message
 from rollout_viewer._recording.annotations import AnnotationChange
-from rollout_viewer._recording.fps import check_fps
 from rollout_viewer._viewer.as_cache import as_cache
 from rollout_viewer._viewer.export_jobs import ExportJobs
 from rollout_viewer._viewer.notebook import close_viewers_of_rerun_cell
@@ -115,8 +115,7 @@ class RolloutViewer(anywidget.AnyWidget):
     ) -> None:
         if columns is not None and columns < 1:
             raise ValueError(f"RolloutViewer: expected columns >= 1, got {columns!r}.")
-        if fps is not None:
-            check_fps("RolloutViewer", fps)
+        fps = None if fps is None else checked_fps("RolloutViewer", fps)
         unknown = sorted(set(traits) - set(self.class_trait_names()))
         if unknown:
             raise TypeError(

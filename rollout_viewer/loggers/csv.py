@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.clip import Clip
+from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer.loggers._base import DirectLogger
 from rollout_viewer.loggers._csv_experiment import CSVExperiment
 from rollout_viewer.loggers._log_files import VIDEO_FORMATS, check_format, check_video
@@ -78,11 +79,11 @@ class CSVLogger(DirectLogger):
             exp_name, "csv_logs" if log_dir is None else os.fspath(log_dir)
         )
         self.video_format = check_format(video_format, VIDEO_FORMATS, "CSVLogger")
-        self.video_fps = video_fps
+        self.video_fps = checked_fps("CSVLogger", video_fps)
         self.experiment = CSVExperiment(
             os.path.join(self.log_dir, exp_name),
             video_format=video_format,
-            video_fps=video_fps,
+            video_fps=self.video_fps,
             overwrite=overwrite,
         )
 

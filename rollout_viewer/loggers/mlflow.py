@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import requires
+from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer.loggers._base import DirectLogger, close_at_exit
 from rollout_viewer.loggers._log_files import (
     VIDEO_FORMATS,
@@ -82,7 +83,7 @@ class MLFlowLogger(DirectLogger):
 
             self._mlflow: Any = mlflow
         super().__init__(exp_name, tracking_uri)
-        self.video_fps = video_fps
+        self.video_fps = checked_fps("MLFlowLogger", video_fps)
         self.video_log_counter = 0
         self._steps = Steps()
         self._artifacts: set[str] = set()

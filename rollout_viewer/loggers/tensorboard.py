@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import ExportTooLargeError, requires
+from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer.loggers._base import DirectLogger, close_at_exit
 from rollout_viewer.loggers._log_files import fps_of, video_file, write_table
 from rollout_viewer.loggers._values import Steps, as_config, as_number
@@ -65,7 +66,7 @@ class TensorboardLogger(DirectLogger):
         super().__init__(exp_name, os.fspath(log_dir))
         self.experiment = SummaryWriter(os.path.join(self.log_dir, exp_name))
         self.log_dir = self.experiment.log_dir
-        self.video_fps = video_fps
+        self.video_fps = checked_fps("TensorboardLogger", video_fps)
         self._steps = Steps()
         self._num_hparams = 0
         self._pid = os.getpid()

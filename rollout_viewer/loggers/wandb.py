@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import requires
 from rollout_viewer._export.table_files import cells
+from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer.loggers._base import DirectLogger
 from rollout_viewer.loggers._log_files import (
     as_batch,
@@ -91,7 +92,7 @@ class WandbLogger(DirectLogger):
         super().__init__(exp_name, self.save_dir)
         self.offline, self.id, self.project = offline, id, project
         self.base_url = base_url
-        self.video_fps = video_fps
+        self.video_fps = checked_fps("WandbLogger", video_fps)
         self.log_env_packages = log_env_packages
         self._steps = Steps()
         self._tables = Steps()

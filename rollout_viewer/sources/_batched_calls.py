@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._errors import FrameError
-from rollout_viewer._frames.convert import split_frames
+from rollout_viewer._frames.convert import FloatScale, split_frames
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._batched_rows import BatchedRows
 from rollout_viewer.sources._spaces import as_action, as_numpy
@@ -39,6 +39,7 @@ class BatchedCalls(BatchedRows):
         self._set_up_rows(parts)
         self._mode = mode
         self._has_ended = np.zeros(self.num_envs, np.bool_)
+        self._scale = FloatScale()
 
     def reset(
         self, *, seed: Any = None, options: dict[str, Any] | None = None
@@ -122,7 +123,8 @@ class BatchedCalls(BatchedRows):
         """Do what comes before a reset of these envs."""
 
     def _pictures(self) -> list[Any]:
-        return as_pictures(self._render_env(), self.num_envs, self._pictured_envs())
+        rendered, pictured = self._render_env(), self._pictured_envs()
+        return as_pictures(rendered, self.num_envs, pictured, self._scale)
 
     def _seeds(self, seed: Any, mask: Mask) -> dict[int, Any]:
         """Return the seed of each env that is reset."""
@@ -188,7 +190,7 @@ def _of_env(batch: Any, env: int) -> Any:
 
 
 def as_pictures(
-    rendered: Any, num_envs: int, pictured: Sequence[int] | None
+    rendered: Any, num_envs: int, pictured: Sequence[int] | None, scale: FloatScale
 ) -> list[Any]:
     """Return what was rendered as a picture of each env, or one of them all.
 
@@ -198,6 +200,7 @@ def as_pictures(
         num_envs: Of the batch.
         pictured: Whose pictures are recorded; None: all. Of a batch on another device
             only these are copied.
+        scale: Of the pictures before, updated.
     """
     if isinstance(rendered, (list, tuple)):
         pictures = [newest(one) for one in rendered]
@@ -207,7 +210,7 @@ def as_pictures(
         is_one = np.ndim(rendered) < 4
         if pictured is not None and not is_one and len(rendered) == num_envs:
             rendered = rendered[list(pictured)]
-        pictures = list(split_frames(rendered))
+        pictures = list(split_frames(rendered, scale=scale))
     if pictured is None or is_one or len(pictures) != len(pictured):
         return pictures
     placed: list[Any] = [None] * num_envs

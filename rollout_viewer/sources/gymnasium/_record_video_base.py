@@ -14,8 +14,8 @@ import numpy as np
 from gymnasium import logger as gym_logger
 
 from rollout_viewer._errors import FrameError, RenderError
+from rollout_viewer._frames.fps import DEFAULT_FPS, checked_fps
 from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
-from rollout_viewer._recording.fps import DEFAULT_FPS, check_fps
 from rollout_viewer.sources._wrapper import VideoWrapper
 from rollout_viewer.sources.gymnasium._env_info import env_info
 
@@ -85,8 +85,8 @@ class RecordVideoBase(VideoWrapper):
         self.step_id = -1
         self.episode_id = -1
         info = env_info(self.env, **options.pop("env_metadata", {}))
-        rate = info["fps"] or DEFAULT_FPS if fps is None else fps
-        check_fps("RecordVideo", rate)
+        declared = DEFAULT_FPS if info["fps"] is None else info["fps"]
+        rate = checked_fps("RecordVideo", declared if fps is None else fps)
         videos = VideoFolderRecorder(
             num_envs,
             video_folder,

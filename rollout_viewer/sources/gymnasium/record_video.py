@@ -50,7 +50,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
     - Each video has a JSON file with its episodes. A ``.rollout`` file has the frames
       of all; above 1 GB the oldest are evicted.
     - Disk errors and frames that are no images are warned of; the run continues.
-    - moviepy is not needed; an fps that is no positive number raises at once.
+    - moviepy is not needed; an fps that is no number raises at once.
     - `close` writes the video before it closes the environment.
 
     Args:

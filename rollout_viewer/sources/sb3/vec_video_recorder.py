@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from gymnasium import logger as gym_logger
 
 from rollout_viewer._errors import FrameError, RenderError
+from rollout_viewer._frames.fps import DEFAULT_FPS, checked_fps
 from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
-from rollout_viewer._recording.fps import DEFAULT_FPS, check_fps
 from rollout_viewer.sources._wrapper import VideoWrapper
 from rollout_viewer.sources.sb3._vec_calls import VecCalls, env_info
 
@@ -83,8 +83,8 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
         super().__init__(venv)
         self.env = venv
         info = env_info(venv)
-        rate = info["fps"] or DEFAULT_FPS if fps is None else fps
-        check_fps("VecVideoRecorder", rate)
+        declared = DEFAULT_FPS if info["fps"] is None else info["fps"]
+        rate = checked_fps("VecVideoRecorder", declared if fps is None else fps)
         self.metadata: Any = {"render_fps": rate}
         self.record_video_trigger = record_video_trigger
         self.video_length = video_length

@@ -10,10 +10,10 @@ from torchrl.envs.common import EnvBase
 from torchrl.envs.transforms import Transform, TransformedEnv
 
 from rollout_viewer._errors import RenderError
+from rollout_viewer._frames.fps import as_fps
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.same_step import add_same_step
 from rollout_viewer._recorder.views import RecorderViews
-from rollout_viewer._recording.fps import is_fps
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._wrapper import RecordingWrapper
 from rollout_viewer.sources.torchrl._env_info import (
@@ -129,7 +129,7 @@ class _Recording(RecorderViews, Transform):  # type: ignore[misc]  # untyped bas
     def _reset(
         self, tensordict: TensorDictBase, tensordict_reset: TensorDictBase
     ) -> TensorDictBase:
-        if not self.cache.num_rows and is_fps(fps := fps_of(self.parent)):
+        if not self.cache.num_rows and (fps := as_fps(fps_of(self.parent))):
             self.cache.mark_fps(fps)  # known now if workers were just started
         kinds = self._steps.kinds(
             Call(True, tensordict, tensordict_reset), self.recorder.num_envs

@@ -23,6 +23,7 @@ from rollout_viewer._errors import (
     RolloutViewerWarning,
     ShapeError,
 )
+from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.views import ShownInNotebook
 from rollout_viewer._recording.workers import is_worker, worker_path
@@ -126,7 +127,7 @@ class VideoRecorder(ShownInNotebook, TorchRLVideoRecorder):  # type: ignore[misc
         center_crop: int | None = None,
         make_grid: bool | None = None,
         out_keys: Sequence[Key] | str | None = None,
-        fps: int | None = None,
+        fps: float | None = None,
         max_frames: int | None = None,
         dump_on_done: bool = False,
         *,
@@ -148,6 +149,7 @@ class VideoRecorder(ShownInNotebook, TorchRLVideoRecorder):  # type: ignore[misc
         self._given_cache = cache
         self._slice_len = _checked("slice_len", slice_len)
         self._channels = channels
+        fps = None if fps is None else checked_fps("VideoRecorder", fps)
         self._fps = fps
         self._start_anew()
         super().__init__(
