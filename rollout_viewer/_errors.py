@@ -25,6 +25,7 @@ Messages follow one template: where: what was expected, what came. What to do.
 from __future__ import annotations
 
 import contextlib
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -132,3 +133,19 @@ def requires(who: str, extra: str, *libraries: str, advice: str = "") -> Iterato
             f"{who} needs {missing if is_absent else libraries[0]}, which is {why}. "
             + (f"{command}. {advice}" if advice else command)
         ) from error
+
+
+# The warnings of this process. Not left to the warnings module, which forgets them
+# after each use of catch_warnings.
+_warned: set[str] = set()
+
+
+def warn_once(message: str) -> None:
+    """Warn, once in a process for each text before the comma.
+
+    The values after it differ from picture to picture.
+    """
+    key = message.partition(",")[0]
+    if key not in _warned:
+        _warned.add(key)
+        warnings.warn(message, RolloutViewerWarning, stacklevel=3)

@@ -7,12 +7,11 @@ environments or recordings. torch is imported only where a tensor comes in.
 from __future__ import annotations
 
 import math
-import warnings
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from rollout_viewer._errors import FrameError, RolloutViewerWarning
+from rollout_viewer._errors import FrameError, warn_once
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
 _CHANNELS = (1, 3, 4)
 # Floats up to this overshoot [0, 1]; above, they are in 0..255.
 _UNIT_RANGE = 2.0
-# The warnings of this process. Not left to the warnings module, which forgets them
-# after each use of catch_warnings.
-_warned: set[str] = set()
 
 
 class FloatScale:
@@ -59,7 +55,7 @@ class FloatScale:
             )
         if high > _UNIT_RANGE and not self.is_wide:
             self.is_wide = True
-            _warn_once(
+            warn_once(
                 f"as_frames: expected floats in [0, 1], got {low:.4g} to {high:.4g}; "
                 "they are read as 0..255. Convert them with .astype('uint8')."
             )
@@ -205,7 +201,7 @@ def _convert(array: Any, channels: Channels, scale: FloatScale) -> Frame:
         if axis == -3:
             array = array.swapaxes(-3, -1).swapaxes(-3, -2)
         if array.shape[-1] == 4:
-            _warn_once(
+            warn_once(
                 "as_frames: expected RGB, got RGBA; alpha is dropped and the color "
                 "under it kept. Blend it yourself if it matters."
             )
@@ -315,15 +311,6 @@ def _check_integers(low: int, high: int, dtype: Any) -> None:
             f"as_frames: expected {dtype} in 0..255, got {low} to {high}. Scale the "
             "picture, and convert it with .astype('uint8')."
         )
-
-
-def _warn_once(message: str) -> None:
-    # Once for each text before the comma: the values after it differ from picture to
-    # picture.
-    key = message.partition(",")[0]
-    if key not in _warned:
-        _warned.add(key)
-        warnings.warn(message, RolloutViewerWarning, stacklevel=2)
 
 
 def _shape_error(shape: tuple[int, ...]) -> FrameError:

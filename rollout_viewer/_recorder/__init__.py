@@ -2,7 +2,8 @@
 
 - `recorder`: records calls as rows. `recorder_checks` checks its arguments,
   `frame_options` selects and crops pictures, `skipped_steps` accumulates calls without
-  a row, `episode_filter` records only episodes to keep.
+  a row, `vector_reward` sums objectives, `episode_filter` records only episodes to
+  keep.
 - `views`: `cache`, `viewer` and `dump` of a recorder, and of all that has one.
 - `same_step`: two rows for a call that ends an environment and resets it.
 - `video_recorder`: the common part of `RecordVideo` and `VecVideoRecorder`.

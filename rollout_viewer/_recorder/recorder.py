@@ -28,6 +28,7 @@ from rollout_viewer._recorder.recorder_checks import (
     checked_count,
 )
 from rollout_viewer._recorder.skipped_steps import SkippedSteps
+from rollout_viewer._recorder.vector_reward import VectorRewards, split_reward
 from rollout_viewer._recorder.views import ShownInNotebook
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer._recording.workers import is_worker
@@ -132,6 +133,7 @@ class Recorder(ShownInNotebook):
     def _start(self, num_envs: int) -> None:
         self.num_envs = num_envs
         self._skipped = SkippedSteps(num_envs)
+        self._vectors = VectorRewards()
         self._episode = np.full(num_envs, -1, np.int64)
         self._is_running = np.zeros(num_envs, np.bool_)
         # Envs whose reset was skipped since their last row, and envs whose next row is
@@ -178,7 +180,8 @@ class Recorder(ShownInNotebook):
             kind: (B,) of `Kind`: what the call was to each env.
             pictures: Returns the frames for `FrameCache.append`; called only if the
                 call is recorded.
-            reward: (B,), of steps.
+            reward: (B,), of steps; of K objectives (B, K), which are recorded as
+                ``data["vector_reward"]``, and their sum as the reward.
             terminated: (B,), of steps.
             truncated: (B,), of steps.
             action: (B, ...), the argument of the call.
@@ -201,6 +204,7 @@ class Recorder(ShownInNotebook):
                 f"Recorder.add: expected kind of shape ({self.num_envs},), got "
                 f"{codes.shape}."
             )
+        reward, vectors = split_reward(reward, self.num_envs)
         begins = codes == _RESET
         if self._is_resumed:
             # The frame at which this action was chosen is not recorded.
@@ -213,6 +217,8 @@ class Recorder(ShownInNotebook):
         is_step = (codes == _STEP) | (codes == _MISSING)
         is_cut_off = bool((is_reset & self._is_running).any())
         self._skipped.add(is_step, reward, terminated, truncated, action)
+        if vectors is not None:
+            self._vectors.add(is_step, vectors)
         self._is_running = (self._is_running & ~begins) | is_reset | is_step
         self._is_running &= ~self._skipped.has_ended
         self._has_skipped_reset |= is_reset
@@ -288,6 +294,8 @@ class Recorder(ShownInNotebook):
     ) -> int:
         skipped = self._skipped
         is_step = (codes == _STEP) | (codes == _MISSING)
+        if vectors := self._vectors.take(is_step):
+            data = {**(data or {}), **vectors}
         row = self._sink.append(
             frames,
             envs=envs,

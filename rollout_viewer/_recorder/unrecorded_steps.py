@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rollout_viewer._recorder.vector_reward import one_reward, split_reward
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -58,18 +60,21 @@ class UnrecordedSteps:
 
         Args:
             is_step: (B,), or True: which envs took a step.
-            reward: (B,), or of a single env a number; None: there is none.
+            reward: (B,), of K objectives (B, K), or of a single env a number; None:
+                there is none.
         """
         self._count += is_step
+        reward, _ = split_reward(reward, len(self._count))
         if hasattr(reward, "detach"):
             reward = reward.detach().cpu().numpy()
         if reward is not None:
             np.add(self._reward, reward, out=self._reward, where=is_step)
 
-    def add_one(self, reward: float) -> None:
+    def add_one(self, reward: Any) -> None:
         """Count a step of a single env, in a fraction of the time of `add`."""
         self._one_count += 1
-        self._one_reward += reward
+        is_number = type(reward) is float
+        self._one_reward += reward if is_number else float(one_reward(reward).sum())
 
     def resume(self, recorder: Recorder) -> None:
         """Pass the counts to a recorder whose next row comes after these steps."""

@@ -263,7 +263,7 @@ class VideoFolderRecorder:
                 self._video.notify(row + 1)
         return row
 
-    def count_unrecorded_step(self, reward: float) -> None:
+    def count_unrecorded_step(self, reward: Any) -> None:
         """Count a step of a single env outside segments, at next to no cost."""
         self._unrecorded.add_one(reward)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer._recorder.vector_reward import one_reward
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._batched_calls import BatchedCalls
 from rollout_viewer.sources._batched_env import (
@@ -128,12 +129,12 @@ class RecordedObject(_Proxy):
     def step(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
         """Step the environment; records a row."""
         result = obs, reward, terminated, truncated, _ = _as_five(self.env.step(action))
-        check_is_one(reward, self.env)
+        check_is_one(terminated, self.env)
         self.begins[:] = False
         self.recorder.add(
             [Kind.STEP],
             self._pictures,
-            reward=[float(reward)],
+            reward=one_reward(reward),
             terminated=[bool(terminated)],
             truncated=[bool(truncated)],
             action=one_action(action, getattr(self.env, "action_space", None)),

@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 
 from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer._recorder.vector_reward import one_reward
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._batched_calls import newest, reset_info
 from rollout_viewer.sources._batched_env import check_is_one, inferred_num_envs
@@ -106,14 +107,14 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         if self._batch is not None:
             return self._batch.step(action)
         obs, reward, terminated, truncated, info = self.env.step(action)
-        check_is_one(reward, self.env)
+        check_is_one(terminated, self.env)
         kind = Kind.RESET if self._resets_itself and self._has_ended else Kind.STEP
         self._has_ended = bool(terminated or truncated)
         self._begins[:] = kind is Kind.RESET
         self.recorder.add(
             [kind],
             self._pictures,
-            reward=[float(reward)],
+            reward=one_reward(reward),
             terminated=[bool(terminated)],
             truncated=[bool(truncated)],
             action=one_action(action, self.action_space),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat
 import gymnasium
 from gymnasium.vector import VectorEnv
 
+from rollout_viewer._recorder.vector_reward import one_reward
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._batched_calls import reset_info
 from rollout_viewer.sources._spaces import observation_data, one_action, parts_of
@@ -174,7 +175,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         if self.recording:
             self._keep(
                 Kind.RESET if is_reset else Kind.STEP,
-                reward=[float(reward)],
+                reward=one_reward(reward),
                 terminated=[bool(terminated)],
                 truncated=[bool(truncated)],
                 action=one_action(action, self.action_space),
@@ -183,7 +184,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         elif is_reset:
             self._videos.begin_episode({})
         else:
-            self._videos.count_unrecorded_step(float(reward))
+            self._videos.count_unrecorded_step(reward)
         return result
 
     def render(self) -> Any:

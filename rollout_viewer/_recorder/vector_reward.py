@@ -1,0 +1,82 @@
+"""Rewards as numbers: of several objectives, their sum, and each as data of the row.
+
+Knows arrays. Knows nothing of rows or recordings.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rollout_viewer._errors import warn_once
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from rollout_viewer._recording.step_row import Mask
+
+    Vectors = npt.NDArray[np.float64]
+
+# Name in the row's data, after MO-Gymnasium's term.
+VECTOR_REWARD = "vector_reward"
+
+
+class VectorRewards:
+    """The rewards (B, K) of K objectives since the last row of each env, summed."""
+
+    def __init__(self) -> None:
+        self._sum: Vectors | None = None
+
+    def add(self, envs: Mask, vectors: Vectors) -> None:
+        """Add those of one call of the envs that stepped."""
+        if self._sum is None or self._sum.shape != vectors.shape:
+            self._sum = np.full(vectors.shape, np.nan)
+        seen = np.where(np.isnan(self._sum), 0.0, self._sum) + vectors
+        self._sum[envs] = seen[envs]
+
+    def take(self, envs: Mask) -> dict[str, Vectors]:
+        """Return the data of a row, in which `envs` step, and begin anew for these."""
+        if self._sum is None:
+            return {}
+        taken = np.where(envs[:, None], self._sum, np.nan)
+        self._sum[envs] = np.nan
+        return {VECTOR_REWARD: taken}
+
+
+def one_reward(reward: Any) -> Vectors:
+    """Return a single env's reward as (1,), or of K objectives as (1, K).
+
+    What is no number is NaN, with one warning.
+    """
+    if type(reward) is float:
+        return np.array([reward])
+    if hasattr(reward, "detach"):
+        reward = reward.detach().cpu().numpy()
+    try:
+        array = np.asarray(reward, np.float64)
+    except (TypeError, ValueError):
+        warn_once(
+            f"record: expected rewards to be numbers, got {reward!r:.80}; they are "
+            "recorded as NaN. Return a float."
+        )
+        return np.full(1, np.nan)
+    return array.reshape(1) if array.size == 1 else array.reshape(1, -1)
+
+
+def split_reward(reward: Any, num_envs: int) -> tuple[Any, Vectors | None]:
+    """Return the rewards (B,), and those of each objective (B, K) if there are several.
+
+    Args:
+        reward: (B,), (B, 1) or (B, K), an array, a tensor or a list; None without any.
+        num_envs: B.
+    """
+    if getattr(reward, "ndim", 1) < 2:
+        return reward, None
+    if hasattr(reward, "detach"):
+        reward = reward.detach().cpu().numpy()
+    vectors = np.asarray(reward, np.float64)
+    if len(vectors) != num_envs or vectors.size <= num_envs:
+        return vectors, None
+    vectors = vectors.reshape(num_envs, -1)
+    return vectors.sum(axis=1), vectors

@@ -1,0 +1,185 @@
+"""Rewards of every form that environments return, in every recorder of single envs."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium.vector import SyncVectorEnv
+
+import rollout_viewer as rv
+from rollout_viewer import _errors
+
+
+class Rewarding(gym.Env):
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 20}
+    render_mode = "rgb_array"
+    observation_space, action_space = gym.spaces.Discrete(9), gym.spaces.Discrete(2)
+
+    def __init__(self, reward):
+        self.reward = reward
+
+    def reset(self, *, seed=None, options=None):
+        return 0, {}
+
+    def step(self, action):
+        return 0, self.reward, False, False, {}
+
+    def render(self):
+        return np.full((8, 8, 3), 200, np.uint8)
+
+
+class Bare:
+    """An environment without a framework."""
+
+    def __init__(self, reward):
+        self.env = Rewarding(reward)
+        self.reset, self.step, self.render = (
+            self.env.reset,
+            self.env.step,
+            self.env.render,
+        )
+
+
+def record(reward, folder):
+    return rv.record(Rewarding(reward))
+
+
+def record_bare(reward, folder):
+    return rv.record(Bare(reward))
+
+
+def record_video(reward, folder):
+    return rv.RecordVideo(Rewarding(reward), str(folder), lambda _: True)
+
+
+def record_later(reward, folder):
+    """A video from the second step on: the first is counted only."""
+    trigger = (1).__eq__
+    return rv.RecordVideo(Rewarding(reward), str(folder), None, trigger)
+
+
+RECORDERS = [record, record_bare, record_video, record_later]
+
+
+@pytest.mark.parametrize("make", RECORDERS)
+@pytest.mark.parametrize(
+    "reward",
+    [
+        2,
+        2.0,
+        np.float32(2),
+        np.array(2),
+        np.array([2.0]),
+        np.array([[2.0]]),
+        torch.tensor(2.0),
+        torch.tensor([2.0], requires_grad=True),
+        [2.0],
+    ],
+    ids=repr,
+)
+def test_a_number_in_any_form_is_the_reward(make, reward, tmp_path):
+    env = make(reward, tmp_path)
+    env.reset()
+
+    given = [env.step(0)[1] for _ in range(2)]
+
+    assert all(one is reward for one in given)
+    assert [e.total_reward for e in env.cache.episodes] == [4.0]
+
+
+@pytest.mark.parametrize("make", RECORDERS)
+@pytest.mark.parametrize("as_array", [np.array, torch.tensor, list])
+def test_of_several_objectives_the_sum_is_the_reward(make, as_array, tmp_path):
+    env = make(as_array([1.0, -3.0, 5.0]), tmp_path)
+    env.reset()
+    for _ in range(2):
+        env.step(0)
+
+    (episode,) = env.cache.episodes
+    moment = env.cache.at(-1, 0)
+    assert episode.total_reward == 6.0
+    assert moment["reward"] == (6.0 if make is record_later else 3.0)
+    np.testing.assert_array_equal(moment["vector_reward"], [1, -3, 5])
+
+
+def test_objectives_of_skipped_steps_are_summed():
+    env = rv.record(Rewarding(np.array([1.0, 2.0])), skip=3)
+    env.reset()
+    for _ in range(3):
+        env.step(0)
+
+    moment = env.cache.at(-1, 0)
+    assert moment["reward"] == 9.0
+    np.testing.assert_array_equal(moment["vector_reward"], [3, 6])
+
+
+@pytest.mark.parametrize("make", RECORDERS)
+@pytest.mark.parametrize("reward", ["x", {"a": 1}, [[1], [1, 2]]], ids=repr)
+def test_what_is_no_number_is_nan_and_the_run_continues(
+    make, reward, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(_errors, "_warned", set())
+    env = make(reward, tmp_path)
+    env.reset()
+
+    with pytest.warns(rv.RolloutViewerWarning, match="recorded as NaN") as warned:
+        for _ in range(3):
+            env.step(0)
+
+    assert len(warned) == 1
+    assert np.isnan(env.cache.at(-1, 0)["reward"])
+
+
+@pytest.mark.filterwarnings("ignore:.*precision lowered by casting")
+@pytest.mark.parametrize("is_video", [False, True])
+def test_mo_gymnasiums_rewards_are_vectors(is_video, tmp_path):
+    mo_gymnasium = pytest.importorskip("mo_gymnasium")
+    inner = mo_gymnasium.make("deep-sea-treasure-v0", render_mode="rgb_array")
+    env = (
+        rv.RecordVideo(inner, str(tmp_path), lambda _: True)
+        if is_video
+        else rv.record(inner)
+    )
+    env.reset(seed=0)
+    rewards = [env.step(3)[1] for _ in range(3)]  # to the right
+
+    (episode,) = env.cache.episodes
+    assert episode.total_reward == pytest.approx(np.sum(rewards))
+    for row, reward in enumerate(rewards, 1):
+        np.testing.assert_allclose(env.cache.at(row, 0)["vector_reward"], reward)
+    env.close()
+
+
+class TwoObjectives(SyncVectorEnv):
+    def step(self, actions):
+        obs, reward, terminated, truncated, info = super().step(actions)
+        return obs, np.stack([reward, 2 * reward], 1), terminated, truncated, info
+
+
+@pytest.mark.parametrize("is_video", [False, True])
+def test_a_vector_env_may_have_several_objectives(is_video, tmp_path):
+    venv = TwoObjectives([lambda: Rewarding(1.0), lambda: Rewarding(10.0)])
+    env = (
+        rv.RecordVideo(venv, str(tmp_path), episode_trigger=lambda _: True)
+        if is_video
+        else rv.record(venv)
+    )
+    env.reset()
+    env.step(np.zeros(2, int))
+
+    assert env.cache.at(-1, 1)["reward"] == 30
+    np.testing.assert_array_equal(env.cache.at(-1, 1)["vector_reward"], [10, 20])
+    env.close()
+
+
+def test_a_batch_that_is_not_declared_is_still_refused():
+    class Batch(Rewarding):
+        def step(self, action):
+            ends = np.zeros(3, bool)
+            return 0, np.ones(3), ends, ends, {}
+
+    env = rv.record(Batch(1.0))
+    env.reset()
+
+    with pytest.raises(rv.UnsupportedEnvError, match="set num_envs = 3"):
+        env.step(0)
