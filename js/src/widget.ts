@@ -35,6 +35,7 @@ export function createWidget() {
       const ended = new AbortController();
       signal?.addEventListener("abort", () => ended.abort());
       const root = document.createElement("div");
+      el.classList.add("rv-host");
       el.append(root);
       mountViewer(root, session, ended.signal);
       ended.signal.addEventListener("abort", () => root.remove());

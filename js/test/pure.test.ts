@@ -32,7 +32,8 @@ import { ChunkCache } from "../src/recording/chunk-cache.ts";
 import { marksOf, minMaxPerPixel } from "../src/recording/downsample.ts";
 import { Steps } from "../src/recording/steps.ts";
 import { formatBytes, formatValue } from "../src/view/format.ts";
-import { actionOf, BINDINGS } from "../src/view/keymap.ts";
+import { actionOf, BINDINGS, isOfHost } from "../src/view/keymap.ts";
+import { isDark, parseColour } from "../src/view/scheme.ts";
 import { randomOf } from "./film.ts";
 
 // -- steps
@@ -397,6 +398,32 @@ test("each key does one thing, and letters ignore the shift key", () => {
   assert.equal(press("d"), null);
   const keys = BINDINGS.map(({ codes, isShifted }) => `${isShifted} ${codes}`);
   assert.equal(new Set(keys).size, keys.length);
+});
+
+test("keys with Ctrl, Alt or Meta are the host's, and those that run a cell", () => {
+  const isHosts = (key: string, ...held: string[]) =>
+    isOfHost({
+      key,
+      shiftKey: held.includes("shift"),
+      ctrlKey: held.includes("ctrl"),
+      metaKey: held.includes("meta"),
+      altKey: held.includes("alt"),
+    });
+
+  assert.ok(isHosts("s", "ctrl") && isHosts("k", "meta") && isHosts("1", "alt"));
+  assert.ok(isHosts("Enter", "shift") && isHosts("Enter", "ctrl") && isHosts("F5"));
+  assert.ok(!isHosts("Enter") && !isHosts("s") && !isHosts("B", "shift"));
+  assert.ok(!isHosts("[", "ctrl", "alt")); // AltGr
+  assert.ok(isHosts("i", "ctrl", "alt"));
+});
+
+test("a ground is dark where white text is read on it", () => {
+  const dark = (text: string) => isDark(parseColour(text)!);
+
+  assert.ok(dark("rgb(30, 30, 30)") && dark("rgba(0, 0, 160, 0.9)"));
+  assert.ok(!dark("rgb(250, 250, 250)") && !dark("rgb(255 220 0)"));
+  assert.equal(parseColour("rgba(1, 2, 3, 0)")![3], 0);
+  assert.equal(parseColour("color(display-p3 1 0 0)"), null);
 });
 
 test("numbers and bytes are rounded to be read", () => {

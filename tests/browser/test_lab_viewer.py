@@ -96,7 +96,7 @@ def test_letters_typed_in_the_viewer_do_not_reach_the_notebook(shown):
     notebook, viewer = shown
     cells = notebook.cells
 
-    viewer.press(*"ddabxzcvmy", "Enter", "Escape", "Shift+M", "0", "0")
+    viewer.press(*"ddabxzcvmy", "Enter", "Shift+M", "0", "0")
     bar = viewer.root.get_by_role("slider").first
     bar.focus()
     for key in "ddabx":

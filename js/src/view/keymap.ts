@@ -125,9 +125,28 @@ export interface Pressed {
   altKey: boolean;
 }
 
+/**
+ * Whether a key is the host's, wherever the focus is in a viewer: saving a notebook,
+ * running a cell, closing a tab.
+ *
+ * What is typed by AltGr has Ctrl and Alt too: it is a sign.
+ */
+export function isOfHost({
+  key,
+  shiftKey,
+  ctrlKey,
+  metaKey,
+  altKey,
+}: Pressed): boolean {
+  if (key === "Enter") return shiftKey || ctrlKey || metaKey || altKey;
+  if (/^F\d+$/.test(key)) return true;
+  if (ctrlKey && altKey && key.length === 1 && !/[a-z]/i.test(key)) return false;
+  return ctrlKey || metaKey || altKey;
+}
+
 /** Return what a key does; null: it is not bound. */
 export function actionOf(pressed: Pressed): Action | null {
-  if (pressed.ctrlKey || pressed.metaKey || pressed.altKey) return null;
+  if (isOfHost(pressed)) return null;
   const code = pressed.key.length === 1 ? pressed.key.toLowerCase() : pressed.key;
   const found = BINDINGS.filter((binding) => binding.codes.includes(code));
   // Letters and signs mean the same with shift: "?" needs it on most keyboards.

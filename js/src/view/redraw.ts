@@ -8,11 +8,14 @@
 import type { Clock } from "../playback/clock.ts";
 import type { Player } from "../playback/player.ts";
 import type { Session } from "../session/session.ts";
+import { onDensity } from "../util/density.ts";
 import { listen } from "./dom.ts";
 import type { Header } from "./header.ts";
+import { followScheme } from "./scheme.ts";
 import type { Timeline } from "./timeline/timeline.ts";
 
 export interface RedrawParts {
+  root: HTMLElement;
   session: Session;
   player: Player;
   timeline: Timeline;
@@ -58,7 +61,11 @@ export function redrawOnChange(parts: RedrawParts): void {
   // "live" ends by itself.
   const timer = setInterval(() => parts.header.isLive && refresh(), 1000);
   signal.addEventListener("abort", () => clearInterval(timer));
-  redrawWithWindow(timeline.el, redraw, signal);
+  redrawWithWindow(parts.root, timeline.el, refreshAll, signal);
+  // Nothing is drawn in a hidden tab: rows would pass unseen.
+  listen(document, "visibilitychange", signal, () => {
+    if (document.hidden) clock.pause();
+  });
   refreshAll();
 }
 
@@ -100,20 +107,16 @@ export function createTicker(
   return tick;
 }
 
-/** Redraw in another size, and in another theme, which may change at any time. */
+/** Redraw in another size, in other colours and on another screen. */
 function redrawWithWindow(
+  root: HTMLElement,
   el: HTMLElement,
   redraw: () => void,
   signal: AbortSignal,
 ): void {
   const resized = new ResizeObserver(redraw);
   resized.observe(el);
-  const themed = new MutationObserver(redraw);
-  themed.observe(document.body, { attributes: true });
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  listen(dark, "change", signal, redraw);
-  signal.addEventListener("abort", () => {
-    resized.disconnect();
-    themed.disconnect();
-  });
+  signal.addEventListener("abort", () => resized.disconnect());
+  followScheme(root, redraw, signal);
+  onDensity(redraw, signal);
 }

@@ -6,7 +6,7 @@
 
 import type { Session } from "../session/session.ts";
 import { listen, setAttribute } from "./dom.ts";
-import { type Action, actionOf } from "./keymap.ts";
+import { type Action, actionOf, isOfHost } from "./keymap.ts";
 
 export function setUpRoot(root: HTMLElement): void {
   root.className = "rollout-viewer";
@@ -37,13 +37,23 @@ export function updateRoot(
 export function listenToKeys(
   root: HTMLElement,
   perform: (action: Action) => void,
+  isAnythingOpen: () => boolean,
   signal: AbortSignal,
 ): void {
   listen(root, "keydown", signal, (event: KeyboardEvent) => {
-    // Always: no key that is typed here may reach the notebook.
-    event.stopPropagation();
+    if (isOfHost(event)) {
+      giveToHost(root);
+      return;
+    }
     const target = event.target as HTMLElement;
     const isField = target.matches("select, input:not(.rv-scrub)");
+    if (event.key === "Escape" && !isField && !isAnythingOpen()) {
+      giveToHost(root);
+      leaveTo(root);
+      return;
+    }
+    // No other key that is typed here may reach the notebook.
+    event.stopPropagation();
     if (isField) {
       if (event.key === "Enter" || event.key === "Escape") root.focus();
       return;
@@ -61,4 +71,22 @@ export function listenToKeys(
     if (!target.closest("button, input, select, code, .rv-paths, .rv-help"))
       root.focus({ preventScroll: true });
   });
+}
+
+const SUPPRESS = "data-lm-suppress-shortcuts";
+
+/** Let JupyterLab have the key of the event that is handled now. */
+function giveToHost(root: HTMLElement): void {
+  const suppressing = [root, ...root.querySelectorAll(`[${SUPPRESS}]`)];
+  for (const el of suppressing) el.removeAttribute(SUPPRESS);
+  setTimeout(() => {
+    for (const el of suppressing) el.setAttribute(SUPPRESS, "true");
+  });
+}
+
+/** Give the focus to what is around the viewer. */
+function leaveTo(root: HTMLElement): void {
+  const around = root.parentElement?.closest<HTMLElement>("[tabindex]");
+  if (around) around.focus({ preventScroll: true });
+  else (document.activeElement as HTMLElement | null)?.blur();
 }

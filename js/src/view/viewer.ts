@@ -4,6 +4,7 @@ import type { Session } from "../session/session.ts";
 import { createActions } from "./actions.ts";
 import { createAlerts } from "./alerts.ts";
 import { make, setAttribute } from "./dom.ts";
+import { keepFocus } from "./focus.ts";
 import { createGrid } from "./grid/grid.ts";
 import { createHeader } from "./header.ts";
 import type { Action } from "./keymap.ts";
@@ -61,7 +62,14 @@ export function mountViewer(
     createSpoken(session, signal),
   );
   const actions = createActions({ session, root, grid, help, annotations, table });
-  listenToKeys(root, perform, signal);
+  const isAnythingOpen = () =>
+    help.isOpen ||
+    annotations.isOpen ||
+    table.isOpen ||
+    grid.opened !== null ||
+    session.marks.selection.length > 0;
+  listenToKeys(root, perform, isAnythingOpen, signal);
+  const focus = keepFocus(root, signal);
 
   // Without pictures the clock's row is shown as it is.
   const shownRow = () => (store.manifest?.slots.length ? player.drawnRow : clock.row);
@@ -72,8 +80,10 @@ export function mountViewer(
     setAttribute(controls.episodes, "aria-pressed", String(table.isOpen));
     inspect();
     updateRoot(root, session, shownRow(), header.isLive);
+    focus.restore();
   };
   redrawOnChange({
+    root,
     session,
     player,
     timeline,

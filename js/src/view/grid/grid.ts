@@ -9,6 +9,7 @@ import { Thumbnails } from "../../decode/thumbnails.ts";
 import { numDecodeWorkers, WorkerPool } from "../../decode/worker-pool.ts";
 import { Player } from "../../playback/player.ts";
 import type { Session } from "../../session/session.ts";
+import { onDensity } from "../../util/density.ts";
 import { listen } from "../dom.ts";
 import { FramesCanvas } from "./frames-canvas.ts";
 import { createStage, type Stage } from "./stage.ts";
@@ -92,4 +93,5 @@ function followSize({ el, place }: Stage, signal: AbortSignal): void {
   observer.observe(el);
   signal.addEventListener("abort", () => observer.disconnect());
   listen(document, "fullscreenchange", signal, place);
+  onDensity(place, signal);
 }

@@ -7,6 +7,7 @@
 import { type Layout, tileAt } from "../../playback/layout.ts";
 import { IDLE } from "../../protocol/messages.ts";
 import type { Session } from "../../session/session.ts";
+import { pointIn } from "../../util/scale.ts";
 import { make, setAttribute } from "../dom.ts";
 import { placeTile, type Tile, tileOf } from "./tile.ts";
 import {
@@ -74,8 +75,8 @@ export function createTileOverlay(session: Session): TileOverlay {
     slotAt(x, y) {
       if (!grid) return null;
       const { slots, layout } = grid;
-      const box = el.getBoundingClientRect();
-      const index = tileAt(layout, slots.length, x - box.left, y - box.top);
+      const at = pointIn(el, x, y);
+      const index = tileAt(layout, slots.length, at.x, at.y);
       return index === null ? null : slots[index]!;
     },
   };

@@ -5,6 +5,7 @@
  * By Ctrl and the wheel (a pinch on a touchpad is that, too), two fingers, dragging.
  */
 
+import { scaleOf } from "../../util/scale.ts";
 import { listen, setText } from "../dom.ts";
 
 export interface Zoom {
@@ -52,8 +53,9 @@ export function createZoom({ el, inner, onZoom, onMove, signal }: ZoomParts): Zo
     factor = next;
     onZoom(factor);
     const after = inner.getBoundingClientRect();
-    el.scrollLeft += after.left + x * after.width - point.x;
-    el.scrollTop += after.top + y * after.height - point.y;
+    const scale = scaleOf(el); // scroll positions are the element's own pixels
+    el.scrollLeft += (after.left + x * after.width - point.x) / scale;
+    el.scrollTop += (after.top + y * after.height - point.y) / scale;
     el.classList.toggle("rv-zoomed", factor > 1);
     onMove();
   };
@@ -108,7 +110,8 @@ function followDrag(el: HTMLElement, isOn: () => boolean, signal: AbortSignal): 
       if (!isDragged && Math.hypot(dx, dy) < DRAG_PX) return;
       isDragged = true;
       el.classList.add("rv-dragged");
-      el.scrollTo(from.left - dx, from.top - dy);
+      const scale = scaleOf(el);
+      el.scrollTo(from.left - dx / scale, from.top - dy / scale);
     },
   );
   const end = () => {

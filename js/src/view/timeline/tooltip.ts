@@ -2,6 +2,7 @@
 
 import type { Thumbnail, Thumbnails } from "../../decode/thumbnails.ts";
 import type { Session } from "../../session/session.ts";
+import { pointIn } from "../../util/scale.ts";
 import { listen, make } from "../dom.ts";
 import { formatCount, formatValue } from "../format.ts";
 import { inspectedEnv } from "../panels/inspector.ts";
@@ -34,8 +35,8 @@ export function createTooltip(parts: TooltipParts): void {
     place(event.clientX);
   };
   const place = (clientX: number) => {
-    const box = plot.getBoundingClientRect();
-    const x = Math.max(0, Math.min(box.width - el.offsetWidth, clientX - box.left + 8));
+    const { x: at } = pointIn(plot, clientX, 0);
+    const x = Math.max(0, Math.min(plot.offsetWidth - el.offsetWidth, at + 8));
     el.style.transform = `translateX(${Math.round(x)}px)`;
   };
   const showPicture = (row: number) => {

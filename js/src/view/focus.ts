@@ -1,0 +1,68 @@
+/**
+ * Keeps the keys working: the focus is never lost from a view.
+ *
+ * A control that has the focus and is disabled, hidden or removed would leave it on
+ * the document, where no key reaches the viewer. And what was clicked with the pointer
+ * does not keep it: else Space repeats the button, and arrows change the select.
+ */
+
+import { listen } from "./dom.ts";
+
+export interface Focus {
+  /** Take back a focus that was lost since it was within the root. */
+  restore(): void;
+}
+
+/** In these, keys move from one to the next. */
+const OWN_KEYS = ".rv-menu, [data-place]";
+
+export function keepFocus(root: HTMLElement, signal: AbortSignal): Focus {
+  let last: HTMLElement | null = null;
+  const focusRoot = () => root.focus({ preventScroll: true });
+  const isLost = () => {
+    if (!last || last === root) return false;
+    const isUsable =
+      last.isConnected && !last.matches(":disabled") && last.checkVisibility();
+    if (isUsable) return false;
+    const tree = root.getRootNode() as Document | ShadowRoot;
+    const active = tree.activeElement;
+    return !active || active === document.body || active === last;
+  };
+  const restore = () => {
+    if (!isLost()) return;
+    last = null;
+    focusRoot();
+  };
+  listen(root, "focusin", signal, (event: FocusEvent) => {
+    last = event.target as HTMLElement;
+  });
+  listen(root, "focusout", signal, (event: FocusEvent) => {
+    // Elsewhere by the user: nothing was lost.
+    if (event.relatedTarget && !root.contains(event.relatedTarget as Node)) last = null;
+    else setTimeout(restore);
+  });
+  listen(root, "click", signal, (event: MouseEvent) => {
+    // From the path: what was clicked may be replaced by its own click.
+    const button = event.composedPath().find((el) => el instanceof HTMLButtonElement);
+    const isByPointer = event.detail > 0;
+    // After the click was handled: what it opened may have taken the focus.
+    setTimeout(() => {
+      restore();
+      const tree = root.getRootNode() as Document | ShadowRoot;
+      const hasFocus = button !== undefined && tree.activeElement === button;
+      if (isByPointer && hasFocus && !button.closest(OWN_KEYS)) focusRoot();
+    });
+  });
+  let isByPointer = false;
+  listen(root, "pointerdown", signal, () => {
+    isByPointer = true;
+  });
+  const byKey = () => {
+    isByPointer = false;
+  };
+  listen(root, "keydown", signal, byKey, { capture: true });
+  listen(root, "change", signal, ({ target }: Event) => {
+    if (isByPointer && (target as HTMLElement).matches("select")) setTimeout(focusRoot);
+  });
+  return { restore };
+}

@@ -1,0 +1,250 @@
+"""What is around the viewer: keys, focus, themes, scale and screens of its host."""
+
+import re
+
+import pytest
+
+from rollout_viewer._export.html import write_html
+from tests.browser.driver import RECORD, Viewer
+from tests.browser.test_html_export import NUM_ROWS, Shown, recorded
+
+# Counts keys that come to the document, as a host would take them.
+COUNT_KEYS = """
+window.keys = [];
+document.addEventListener('keydown', event => {
+  const {ctrlKey, metaKey, altKey, shiftKey, key} = event;
+  const held = [ctrlKey && 'Ctrl', metaKey && 'Meta', altKey && 'Alt'];
+  window.keys.push([...held, shiftKey && 'Shift', key].filter(Boolean).join('+'));
+});
+"""
+
+
+@pytest.fixture
+def page_file(tmp_path):
+    return write_html(recorded(), tmp_path / "page.html", title="film")
+
+
+def active(page):
+    """Return the class or the tag of what has the focus."""
+    return page.evaluate(
+        "() => document.activeElement.className || document.activeElement.tagName"
+    )
+
+
+def test_keys_of_the_host_reach_it_and_no_others_do(new_page, page_file):
+    shown = Shown(new_page, page_file, COUNT_KEYS)
+    of_host = ["Control+s", "Control+Shift+p", "Meta+k", "Alt+1", "Shift+Enter", "F5x"]
+    of_host = [key for key in of_host if "F5" not in key]
+
+    shown.press(*of_host, "ArrowRight", "d", "Home", "?", "Escape", "Shift+ArrowRight")
+    fields = shown.root.get_by_label("Row number")
+    fields.focus()
+    for key in ("Control+s", "7", "d"):
+        shown.page.keyboard.press(key)
+
+    names = {"Control": "Ctrl", "P": "p"}
+    seen = [key.replace("+P", "+p") for key in shown.page.evaluate("window.keys")]
+    seen = [key for key in seen if key not in ("Ctrl+Control", "Meta+Meta", "Alt+Alt")]
+    typed = [key for key in seen if re.search(r"\+(?!Control|Shift|Meta|Alt)", key)]
+    expected = [key.replace("Control", names["Control"]) for key in of_host]
+    assert typed == [*expected, "Ctrl+s"]
+    assert not [key for key in seen if key in ("ArrowRight", "d", "Home", "?", "7")]
+
+
+def test_escape_leaves_a_viewer_in_which_nothing_is_open(new_page, page_file):
+    shown = Shown(new_page, page_file, COUNT_KEYS)
+
+    shown.press("?", "Escape")
+    assert active(shown.page).startswith("rollout-viewer")
+    shown.page.keyboard.press("Escape")
+
+    assert active(shown.page) == "BODY"
+    assert shown.page.evaluate("window.keys") == ["Escape"]
+
+
+def test_after_a_click_on_any_button_the_keys_are_the_viewers(new_page, page_file):
+    shown = Shown(new_page, page_file)
+    shown.wait("numRows", NUM_ROWS)
+    buttons = shown.root.locator("button:visible:not([data-place] *):not(.rv-menu *)")
+    names = [b.get_attribute("aria-label") or b.text_content() for b in buttons.all()]
+    assert len(names) > 15
+
+    for index, name in enumerate(names):
+        if re.search("whole screen|full", name or "", re.IGNORECASE):
+            continue
+        button = buttons.nth(index)
+        if not button.is_visible() or button.is_disabled():
+            continue
+        button.click()
+        shown.page.wait_for_timeout(30)
+        at = shown.page.evaluate(
+            """() => {
+              const {activeElement: el} = document;
+              return [el.tagName, el.className, el.closest('.rollout-viewer') !== null];
+            }"""
+        )
+        assert at[0] != "BODY", name
+        assert at[0] != "BUTTON" or "rv-menu" in at[1], (name, at)
+        shown.page.keyboard.press("Escape")
+
+
+def test_space_plays_after_a_click_on_a_button_and_on_a_select(new_page, page_file):
+    shown = Shown(new_page, page_file)
+    shown.wait("numRows", NUM_ROWS)
+    shown.press("Home")
+
+    shown.root.get_by_role("button", name="Next row").or_(
+        shown.root.locator("button[aria-label*='row' i]").first
+    ).first.click()
+    row = int(shown.root.get_attribute("data-row"))
+    shown.page.keyboard.press("Space")
+
+    shown.page.wait_for_function(
+        "([root, row]) => Number(root.dataset.row) > row + 3",
+        arg=[shown.root.element_handle(), row],
+    )
+
+
+def test_a_control_that_hides_itself_gives_the_focus_back(new_page, page_file):
+    shown = Shown(new_page, page_file)
+    shown.wait("numRows", NUM_ROWS)
+    shown.press("i", "End", "o")
+    buttons = shown.root.locator("button:visible")
+    for name in [b.get_attribute("aria-label") for b in buttons.all()]:
+        if not name or re.search("whole screen|full", name, re.IGNORECASE):
+            continue
+        button = shown.root.locator(f"button[aria-label='{name}']:visible").first
+        if button.count() == 0 or button.is_disabled():
+            continue
+        button.focus()
+        shown.page.keyboard.press("Enter")
+        shown.page.wait_for_timeout(30)
+        assert active(shown.page) != "BODY", name
+        if button.count() and button.get_attribute("aria-pressed") == "true":
+            shown.page.keyboard.press("Enter")
+
+
+@pytest.mark.parametrize(
+    "style",
+    ["zoom: 1.5", "zoom: 0.6", "transform: scale(0.5); transform-origin: 0 0"],
+)
+def test_clicks_hit_the_tile_below_the_pointer_at_any_scale(new_page, page_file, style):
+    shown = Shown(new_page, page_file)
+    shown.page.evaluate(
+        "style => { document.body.style.cssText += ';' + style }", style
+    )
+    shown.page.wait_for_timeout(200)
+
+    for env in (3, 0, 2, 1):
+        box = shown.root.locator(f".rv-overlay [data-env='{env}']").bounding_box()
+        shown.page.mouse.click(
+            box["x"] + 0.8 * box["width"], box["y"] + 0.8 * box["height"]
+        )
+        selected = shown.root.locator(".rv-overlay [data-selected='true']")
+        assert [one.get_attribute("data-env") for one in selected.all()] == [str(env)]
+
+
+@pytest.mark.parametrize(
+    ("system", "ground", "scheme"),
+    [
+        ("light", "#1e1e1e", "dark"),
+        ("dark", "#fafafa", "light"),
+        ("dark", "", "dark"),
+        ("light", "", "light"),
+    ],
+)
+def test_the_scheme_is_that_of_the_ground(new_page, page_file, system, ground, scheme):
+    shown = Shown(new_page, page_file, color_scheme=system)
+    if ground:
+        shown.page.evaluate(
+            "colour => { document.body.style.background = colour }", ground
+        )
+    shown.page.wait_for_timeout(100)
+
+    colour = shown.root.evaluate("el => getComputedStyle(el).backgroundColor")
+    level = [int(number) for number in re.findall(r"\d+", colour)[:3]]
+    assert (sum(level) < 3 * 128) == (scheme == "dark"), (colour, scheme)
+
+
+def test_the_timeline_is_drawn_for_the_screen_that_it_is_on(new_page, page_file):
+    shown = Shown(new_page, page_file)
+    shown.wait("numRows", NUM_ROWS)
+    trace = shown.root.locator("canvas.rv-trace")
+    before = trace.evaluate("canvas => canvas.width")
+    size = shown.page.viewport_size
+    session = shown.page.context.new_cdp_session(shown.page)
+
+    session.send(
+        "Emulation.setDeviceMetricsOverride",
+        {**size, "deviceScaleFactor": 2, "mobile": False},
+    )
+    # Emulated screens change no media query, as real ones do.
+    shown.page.evaluate("() => dispatchEvent(new Event('resize'))")
+
+    shown.page.wait_for_function(
+        "([canvas, width]) => Math.abs(canvas.width - 2 * width) <= 2",
+        arg=[trace.element_handle(), before],
+    )
+
+
+def test_playing_pauses_where_the_tab_is_hidden(new_page, page_file):
+    shown = Shown(new_page, page_file)
+    shown.wait("numRows", NUM_ROWS)
+    shown.press("Home", "Space")
+
+    shown.page.evaluate(
+        """() => {
+          Object.defineProperty(document, 'hidden', {value: true, configurable: true});
+          document.dispatchEvent(new Event('visibilitychange'));
+        }"""
+    )
+
+    shown.page.wait_for_timeout(100)
+    row = shown.root.get_attribute("data-row")
+    shown.page.wait_for_timeout(300)
+    assert shown.root.get_attribute("data-row") == row
+
+
+BESIDE = """
+import ipywidgets
+viewer = rv.view(cache)
+ipywidgets.HBox([viewer, ipywidgets.Button(description="beside")])
+"""
+
+
+def test_a_viewer_beside_another_widget_is_as_wide_as_may_be(lab):
+    notebook = lab(RECORD, BESIDE)
+    notebook.run_all()
+    viewer = Viewer(notebook)
+    viewer.wait_until_loaded()
+
+    page = notebook.page
+    width = viewer.root.bounding_box()["width"]
+    button = page.get_by_role("button", name="beside").bounding_box()
+    area = page.locator(".jp-OutputArea-output .widget-hbox").bounding_box()["width"]
+    assert button["width"] > 80
+    assert width > 0.95 * (area - button["width"]) - 20
+
+
+def test_the_notebook_is_saved_and_its_cells_run_from_within_the_viewer(lab):
+    notebook = lab(RECORD, "viewer = rv.view(cache)\nviewer", "print('ran')")
+    notebook.run_all()
+    viewer = Viewer(notebook)
+    viewer.wait_until_loaded()
+    page = notebook.page
+
+    viewer.root.click(position={"x": 5, "y": 5})
+    page.keyboard.press("d")
+    page.keyboard.press("d")
+    page.keyboard.press("Escape")
+
+    assert page.evaluate(
+        "() => document.activeElement.closest('.jp-Notebook') !== null"
+    )
+    cells = notebook.cells
+    assert len(cells) == 3
+    dirty = page.locator(".lm-TabBar-tab.jp-mod-dirty")
+    dirty.wait_for(state="attached")
+    viewer.root.focus()
+    page.keyboard.press("Control+s")
+    dirty.wait_for(state="detached")
