@@ -6,7 +6,8 @@
  */
 
 import type { FromKernel } from "./protocol/messages.ts";
-import { openSession } from "./session/session.ts";
+import { loadState, saveState } from "./session/saved-state.ts";
+import { openSession, type Session } from "./session/session.ts";
 import { mountViewer } from "./view/viewer.ts";
 
 export function startStandalone(document: Document | undefined): void {
@@ -15,6 +16,7 @@ export function startStandalone(document: Document | undefined): void {
   host.textContent = "";
   const session = openSession(null);
   mountViewer(host, session, new AbortController().signal);
+  const keepPlace = keepsPlace(session);
   const scripts = document.querySelectorAll("script.rollout-viewer-message");
   const next = (index: number) => {
     const script = scripts[index];
@@ -25,10 +27,45 @@ export function startStandalone(document: Document | undefined): void {
     };
     script.remove(); // its text is as large as what it holds
     session.take(message, buffers.map(fromBase64));
+    keepPlace();
     // The first rows are seen before the last ones are read.
     setTimeout(next, 0, index + 1);
   };
   next(0);
+}
+
+const SAVE_MS = 200;
+
+/** Return what restores the place of this recording once its row has come. */
+function keepsPlace(session: Session): () => void {
+  const { clock, store, viewOptions } = session;
+  const keyOf = () => `page:${store.recorded.manifest?.session ?? ""}`;
+  let isRestored = false;
+  let isDue = false;
+  const save = () => {
+    isDue = false;
+    const place = store.arrangement ? session.place().row : null;
+    if (isRestored) saveState(keyOf(), clock, viewOptions.now, {}, place);
+  };
+  clock.onChange.on(() => {
+    if (!isDue) setTimeout(save, SAVE_MS);
+    isDue = true;
+  });
+  addEventListener("pagehide", save);
+  return () => {
+    const { manifest, numRows } = store;
+    if (isRestored || !manifest || !numRows) return;
+    const saved = loadState(keyOf());
+    if (saved && numRows <= Math.min(saved.row, manifest.num_rows - 1)) return;
+    isRestored = true;
+    if (!saved) return;
+    viewOptions.restore(saved.options);
+    clock.setSpeed(saved.speed);
+    clock.setEvery(saved.every ?? 1);
+    if (saved.range) clock.setRange(saved.range);
+    clock.setLoop(saved.loop);
+    if (clock.row === clock.bounds[0]) clock.seek(saved.row); // not moved meanwhile
+  };
 }
 
 function fromBase64(text: string): Uint8Array {

@@ -6,6 +6,7 @@
  * lose is saved in the browser, and restored where Python set nothing since.
  */
 
+import type { KernelLink } from "./kernel-link.ts";
 import type { Loop } from "./playback/clock.ts";
 import { loadState, type SavedState, saveState } from "./session/saved-state.ts";
 import type { Session } from "./session/session.ts";
@@ -73,6 +74,7 @@ function traitsOf(session: Session): Record<TraitName, Trait> {
 export class TraitSync {
   readonly #model: Model;
   readonly #session: Session;
+  readonly #link: KernelLink;
   readonly #key: string;
   readonly #traits: Record<TraitName, Trait>;
   readonly #names: TraitName[];
@@ -86,8 +88,9 @@ export class TraitSync {
   #isReporting = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(model: Model, session: Session) {
+  constructor(model: Model, session: Session, link: KernelLink) {
     this.#model = model;
+    this.#link = link;
     this.#session = session;
     this.#key = String(model.get("_key") ?? "");
     this.#traits = traitsOf(session);
@@ -125,6 +128,12 @@ export class TraitSync {
   #take(name: TraitName): void {
     if (this.#isReporting) return;
     const value = this.#model.get(name);
+    // After a reconnection the host sets all traits as the kernel has them: that is no
+    // news, and what the user chose since stays.
+    if (this.#link.isNew && isSame(value, this.#kernel[name])) {
+      this.#report();
+      return;
+    }
     this.#kernel[name] = value;
     if (name === "playhead" && !this.#isReady) this.#wanted = value;
     else this.#traits[name].set(value as never);
@@ -160,6 +169,8 @@ export class TraitSync {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       this.#report();
+      // A host may make the model anew without ending this one.
+      this.#save();
     }, REPORT_MS);
   }
 

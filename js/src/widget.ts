@@ -1,9 +1,10 @@
 /**
- * The Jupyter widget: only this file and traits.ts know the Jupyter model.
+ * The Jupyter widget: only this file, traits.ts and kernel-link.ts know Jupyter.
  *
  * `initialize` opens one session for a model, `render` one view of it.
  */
 
+import { KernelLink } from "./kernel-link.ts";
 import type { FromKernel, WireBuffer } from "./protocol/messages.ts";
 import { allVisibleSlots, openSession, type Session } from "./session/session.ts";
 import { type Listen, type Model, TraitSync } from "./traits.ts";
@@ -54,7 +55,8 @@ export function connect(model: Model, signal: AbortSignal): Session {
   on("msg:custom", (message: FromKernel, buffers: WireBuffer[] = []) =>
     session.take(message, buffers),
   );
-  new TraitSync(model, session).start(on, signal);
+  const link = new KernelLink(model.widget_manager, signal);
+  new TraitSync(model, session, link).start(on, signal);
   // The kernel ended or came back: only its answer shows which.
   on("comm_live_update", () => {
     session.cut(true);
@@ -65,7 +67,8 @@ export function connect(model: Model, signal: AbortSignal): Session {
   const timer = setInterval(() => {
     unseenMs = session.visibleSlots.size ? 0 : unseenMs + ASK_MS;
     if (unseenMs >= UNSEEN_MS && !session.isCut) session.store.chunks.clear();
-    if (isKernelGone(model)) session.cut(true);
+    link.update();
+    if (link.isGone) session.cut(true);
     if (!session.isCut) session.feed.askForMissing(allVisibleSlots(session));
   }, ASK_MS);
   signal.addEventListener("abort", () => {
@@ -74,11 +77,4 @@ export function connect(model: Model, signal: AbortSignal): Session {
   });
   session.feed.hello();
   return session;
-}
-
-/** A kernel that was shut down sends nothing; its connection shows it. */
-function isKernelGone({ widget_manager: manager }: Model): boolean {
-  if (!manager || typeof manager !== "object" || !("kernel" in manager)) return false;
-  const kernel = manager.kernel as { isDisposed?: boolean; status?: string } | null;
-  return !kernel || kernel.isDisposed === true || kernel.status === "dead";
 }

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from rollout_viewer._export.html import write_html
-from tests.browser.driver import RECORD, Viewer
+from tests.browser.driver import NUM_ROWS as NUM_LAB_ROWS
+from tests.browser.driver import RECORD, SHOW, Viewer, assert_shows
 from tests.browser.test_html_export import NUM_ROWS, Shown, recorded
 
 # Counts keys that come to the document, as a host would take them.
@@ -205,6 +206,22 @@ def test_playing_pauses_where_the_tab_is_hidden(new_page, page_file):
     assert shown.root.get_attribute("data-row") == row
 
 
+def test_a_reloaded_page_is_where_it_was(new_page, page_file):
+    shown = Shown(new_page, page_file)
+    shown.wait("numRows", NUM_ROWS)
+    shown.go(41)
+    shown.press("]", "i")
+    shown.page.wait_for_timeout(300)
+
+    shown.page.reload()
+    shown.wait("numRows", NUM_ROWS)
+
+    shown.wait("row", 41)
+    shown.press("Home", "x")
+    shown.page.reload()
+    shown.wait("row", 0)
+
+
 BESIDE = """
 import ipywidgets
 viewer = rv.view(cache)
@@ -248,3 +265,50 @@ def test_the_notebook_is_saved_and_its_cells_run_from_within_the_viewer(lab):
     viewer.root.focus()
     page.keyboard.press("Control+s")
     dirty.wait_for(state="detached")
+
+
+@pytest.fixture
+def in_lab(lab):
+    """Return a notebook whose viewer is at row 3, at twice the speed, in a loop."""
+    notebook = lab(RECORD, SHOW)
+    notebook.run_all()
+    viewer = Viewer(notebook)
+    viewer.wait_until_loaded()
+    viewer.press("Home", *["ArrowRight"] * 3, "]", "l")
+    viewer.page.wait_for_timeout(600)
+    assert_is_where_it_was(notebook)
+    return notebook
+
+
+def assert_is_where_it_was(notebook):
+    viewer = Viewer(notebook)
+    viewer.wait_until_loaded()
+    viewer.wait("row", 3)
+    assert viewer.root.get_by_label("Speed").first.input_value() == "2"
+    assert viewer.button("Loop: all").count() == 1
+
+
+def test_a_viewer_stays_as_it_is_when_the_kernel_is_connected_anew(in_lab):
+    page = in_lab.page
+
+    page.evaluate("() => jupyterapp.commands.execute('kernelmenu:reconnect-to-kernel')")
+    page.wait_for_timeout(3000)
+
+    assert_is_where_it_was(in_lab)
+    viewer = Viewer(in_lab)
+    viewer.press("End")
+    assert_shows(viewer, NUM_LAB_ROWS - 1)
+
+
+def test_a_notebook_that_is_opened_again_shows_the_same_place(in_lab):
+    page, name = in_lab.page, in_lab.folder.name
+    in_lab.save()
+
+    page.evaluate("() => jupyterapp.commands.execute('application:close')")
+    page.locator(".rollout-viewer").wait_for(state="detached")
+    path = f"{name}/test.ipynb"
+    page.evaluate(
+        "path => jupyterapp.commands.execute('docmanager:open', {path})", path
+    )
+
+    assert_is_where_it_was(in_lab)
