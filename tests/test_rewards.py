@@ -183,3 +183,49 @@ def test_a_batch_that_is_not_declared_is_still_refused():
 
     with pytest.raises(rv.UnsupportedEnvError, match="set num_envs = 3"):
         env.step(0)
+
+
+def rewards_of(*rewards, **options):
+    """Return a recording of an env that returns these rewards, one after another."""
+    env = Rewarding(0.0)
+    recorded = rv.record(env, **options)
+    recorded.reset()
+    for env.reward in rewards:
+        recorded.step(0)
+    return recorded.cache
+
+
+def test_a_reward_that_is_nan_is_counted_beside_the_return(tmp_path):
+    cache = rewards_of(0.0, 1.0, np.nan, 1.0, 1.0)
+
+    (episode,) = cache.episodes
+    assert (episode.total_reward, episode.num_nan_rewards) == (3.0, 1)
+    assert [bool(np.isnan(cache.at(row, 0)["reward"])) for row in range(1, 6)] == [
+        row == 3 for row in range(1, 6)
+    ]
+    cache.save(tmp_path / "run.rollout")
+    with rv.open(tmp_path / "run.rollout") as reopened:
+        assert reopened.episodes == cache.episodes
+    with rv.FrameCache() as copy:
+        for row in range(cache.num_rows):
+            copy.append(**cache.row_of(row))
+        assert copy.episodes == cache.episodes
+
+
+def test_what_is_skipped_with_a_nan_is_nan():
+    cache = rewards_of(1.0, np.nan, 1.0, 1.0, skip=2)
+
+    assert cache.episodes[0].num_nan_rewards == 1
+
+
+def test_steps_without_a_reward_have_none_that_is_nan():
+    cache = rv.FrameCache()
+    frames = np.zeros((1, 8, 8, 3), np.uint8)
+    for kind in ("reset", "step", "step"):
+        cache.append(frames, kind=kind)
+
+    assert cache.episodes[0].num_nan_rewards == 0
+    with rv.FrameCache() as copy:
+        for row in range(cache.num_rows):
+            copy.append(**cache.row_of(row))
+        assert copy.episodes == cache.episodes

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ToKernel } from "../src/protocol/messages.ts";
+import { ANY, query } from "../src/recording/episode-query.ts";
 import { textOfLabel } from "../src/recording/episodes.ts";
 import { Steps } from "../src/recording/steps.ts";
 import { openSession, type Session } from "../src/session/session.ts";
+import { formatReturn } from "../src/view/format.ts";
 import { manifestOf, stepBuffers } from "./film.ts";
 
 /** A session of `numRows` rows of one env, and what it sent but acknowledgements. */
@@ -100,7 +102,7 @@ test("episodes are those of the rows: ended, cut by a reset, and running", () =>
   const { episodes } = steps;
   const found = Array.from({ length: episodes.count }, (_, i) => episodes.at(i));
 
-  const plain = { ends: 0, isRunning: false };
+  const plain = { ends: 0, isRunning: false, numNan: 0 };
   assert.deepEqual(found, [
     {
       ...plain,
@@ -137,4 +139,32 @@ test("episodes are those of the rows: ended, cut by a reset, and running", () =>
   assert.deepEqual(steps.episodeAt(5, 0), [4, 6]);
   assert.equal(steps.episodeAt(3, 0), null);
   assert.deepEqual([steps.find(1, 1, 1), steps.find(1, 1, 2)], [4, null]);
+});
+
+test("a reward that is NaN is counted beside the return, and one that is missing is not", () => {
+  const steps = new Steps(1);
+  const rewards = [Number.NaN, 0, 1, Number.NaN, 1, Number.NaN];
+  steps.append({
+    start: 0,
+    count: 6,
+    kinds: new Uint8Array([0, 1, 1, 1, 1, 2]),
+    ends: new Uint8Array([0, 0, 0, 8, 1, 0]),
+    rewards: new Float64Array(rewards),
+    envSteps: new Uint32Array([0, 1, 2, 3, 4, 4]),
+  });
+
+  const moments = rewards.map((_, row) => steps.at(row, 0));
+  assert.deepEqual(
+    moments.map(({ numNan }) => numNan),
+    [0, 0, 0, 1, 1, 0],
+  );
+  assert.deepEqual(
+    moments.map(({ isNan, ends }) => [isNan, ends]),
+    [0, 0, 0, 8, 1, 0].map((flags) => [flags === 8, flags & 3]),
+  );
+  const { total, numNan, ends } = steps.episodes.at(0);
+  assert.deepEqual([total, numNan, ends], [2, 1, 1]);
+  const found = query(steps.episodes, { ...ANY, text: "nan" }, String);
+  assert.deepEqual([...found], [0]);
+  assert.equal(formatReturn(total, numNan), "2 (1 NaN)");
 });

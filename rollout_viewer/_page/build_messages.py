@@ -142,7 +142,7 @@ def step_buffers(cache: RecordingReader, start: int, stop: int) -> list[bytes]:
         return [b"", b"", b"", b""]
     return [
         rows.kinds(start, stop).tobytes(),
-        rows.ends(start, stop).tobytes(),
+        rows.page_flags(start, stop).tobytes(),
         rows.rewards(start, stop).astype("<f8").tobytes(),
         rows.env_steps(start, stop).astype("<u4").tobytes(),
     ]

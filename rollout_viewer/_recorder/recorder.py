@@ -300,7 +300,7 @@ class Recorder(ShownInNotebook):
             frames,
             envs=envs,
             kind=codes,
-            reward=skipped.reward,
+            reward=skipped.reward if skipped.has_reward.any() else None,
             terminated=skipped.terminated,
             truncated=skipped.truncated,
             action=skipped.action if is_step.any() else None,

@@ -25,6 +25,7 @@ class SkippedSteps:
         self._num_envs = num_envs
         self.count = np.zeros(num_envs, np.int64)
         self.reward = np.full(num_envs, np.nan)
+        self.has_reward = np.zeros(num_envs, np.bool_)
         self.terminated = np.zeros(num_envs, np.bool_)
         self.truncated = np.zeros(num_envs, np.bool_)
         self.action: npt.NDArray[Any] | None = None
@@ -44,9 +45,10 @@ class SkippedSteps:
         is_truncated = as_column("truncated", _or_false(truncated, n), n, "?")
         actions = None if action is None else _as_actions(action, n)
         if rewards is not None:
-            is_number = envs & ~np.isnan(rewards)
-            np.copyto(self.reward, 0.0, where=is_number & np.isnan(self.reward))
-            np.add(self.reward, rewards, out=self.reward, where=is_number)
+            # A NaN among them is not left out: the sum is NaN then.
+            np.copyto(self.reward, 0.0, where=envs & ~self.has_reward)
+            np.add(self.reward, rewards, out=self.reward, where=envs)
+            self.has_reward |= envs
         self.terminated |= is_terminated & envs
         self.truncated |= is_truncated & envs
         self._add_action(envs & (self.count == 0), actions)
@@ -67,12 +69,14 @@ class SkippedSteps:
         self.clear(np.ones(self._num_envs, np.bool_))
         self.count[:] = count
         np.copyto(self.reward, reward, where=self.count > 0)
+        self.has_reward |= self.count > 0
         self.action = None
 
     def clear(self, envs: Mask) -> None:
         """Reset the data of `envs`: it is recorded, or will not be."""
         self.count[envs] = 0
         self.reward[envs] = np.nan
+        self.has_reward[envs] = False
         self.terminated[envs] = False
         self.truncated[envs] = False
 

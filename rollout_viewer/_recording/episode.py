@@ -19,7 +19,7 @@ class Episode:
         start: Its first row.
         stop: The row after its last one.
         length: Transitions, skipped ones included.
-        total_reward: Sum of its rewards; NaN rewards do not count.
+        total_reward: Sum of its rewards, without those that are NaN.
         terminated: It ended by the environment's rules. Both ends are False while
             it is unfinished.
         truncated: It was cut off, as by a time limit.
@@ -27,6 +27,7 @@ class Episode:
         seed: Seed of its reset, if one was given.
         options: Options of its reset.
         labels: Labels of its segment, and those set by `FrameCache.label`.
+        num_nan_rewards: Steps whose reward is NaN: `total_reward` is not all of it.
     """
 
     env: int
@@ -41,6 +42,7 @@ class Episode:
     seed: int | None = None
     options: Mapping[str, Any] | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)
+    num_nan_rewards: int = 0
 
     @property
     def is_finished(self) -> bool:

@@ -39,13 +39,16 @@ def step_arguments(
     begins = rows.begins(row)
     ends = np.where(is_copied, rows.ends(row, row + 1)[0], np.uint8(0))
     first_steps = is_step & begins
+    rewards = np.where(is_copied, rows.rewards(row, row + 1)[0], 0.0)
+    has_reward = is_step & (~np.isnan(rewards) | rows.is_nan(row))
     extras = recording.extras(row)
     action, was_chosen = extras.get(ACTION), is_step & ~begins
     return {
         "kind": kinds,
         # Only where `skip` left the reset out: other episodes begin by their kind.
         "reset": first_steps if first_steps.any() else None,
-        "reward": np.where(is_copied, rows.rewards(row, row + 1)[0], 0.0),
+        # None where the row has none: a NaN that is passed is a reward.
+        "reward": rewards if has_reward.any() else None,
         "terminated": (ends & np.uint8(TERMINATED)) != 0,
         "truncated": (ends & np.uint8(TRUNCATED)) != 0,
         "num_transitions": _num_transitions(rows, row, begins),

@@ -17,6 +17,7 @@ from rollout_viewer._recording.episode import Episode
 from rollout_viewer._recording.step_columns import StepColumns
 from rollout_viewer._recording.step_row import (
     BEGINS,
+    NAN_REWARD,
     RESET,
     STEP,
     TERMINAL_MISSING,
@@ -85,6 +86,8 @@ class Rows(StepColumns):
             # The fast path: every env takes a step of a running episode.
             rewards = as_column("reward", reward, n, np.float64)
             flags = np.zeros(n, np.uint8)
+            if np.isnan(rewards).any():
+                flags[np.isnan(rewards)] = NAN_REWARD
             for name, value, bit in ends:
                 if value is not None:
                     has_ended = as_column(name, value, n, np.bool_)
@@ -98,6 +101,8 @@ class Rows(StepColumns):
                 rewards, as_column("reward", reward, n, np.float64), where=is_step
             )
         flags = np.zeros(n, np.uint8)
+        if reward is not None:
+            flags[is_step & np.isnan(rewards)] = NAN_REWARD
         for name, value, bit in ends:
             if value is not None:
                 ended = as_column(name, value, n, np.bool_) & is_step
@@ -221,11 +226,13 @@ class Rows(StepColumns):
         episode = self._episodes[env][-1]
         # Summed in order, so that a recording read again has the same total.
         totals = np.nancumsum(self._reward[episode.start : stop, env])
+        flags = self._flags[episode.start : stop, env]
         return replace(
             episode,
             stop=stop,
             length=int(self._env_step[stop - 1, env]),
             total_reward=float(totals[-1]),
+            num_nan_rewards=int(np.count_nonzero(flags & NAN_REWARD)),
         )
 
     # -- what is known of episodes

@@ -12,6 +12,7 @@ import numpy as np
 from rollout_viewer._recording.step_row import (
     BEGINS,
     IDLE,
+    NAN_REWARD,
     STEP,
     TERMINAL_MISSING,
     TERMINATED,
@@ -67,6 +68,11 @@ class StepColumns:
         stop = self.num_rows if stop is None else stop
         return self._flags[start:stop] & np.uint8(TERMINATED | TRUNCATED)
 
+    def page_flags(self, start: int, stop: int) -> Codes:
+        """Return 1 terminated | 2 truncated | 8 the reward is NaN, (n, num_envs)."""
+        wanted = np.uint8(TERMINATED | TRUNCATED | NAN_REWARD)
+        return self._flags[start:stop] & wanted
+
     def has_flag(self, flag: int, stop: int) -> Mask:
         """Return where an env terminated, or was truncated, (stop, num_envs)."""
         found: Mask = (self._flags[:stop] & np.uint8(flag)) != 0
@@ -75,6 +81,11 @@ class StepColumns:
     def begins(self, row: int) -> Mask:
         """Return for which envs an episode begins with this row, (num_envs,)."""
         found: Mask = (self._flags[row] & np.uint8(BEGINS)) != 0
+        return found
+
+    def is_nan(self, row: int) -> Mask:
+        """Return of which envs the reward of a step is NaN, and not missing."""
+        found: Mask = (self._flags[row] & np.uint8(NAN_REWARD)) != 0
         return found
 
     def rewards(self, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:

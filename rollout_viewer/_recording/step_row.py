@@ -38,7 +38,7 @@ class Kind(enum.IntEnum):
 RESET, STEP, IDLE, TERMINAL_MISSING = (int(kind) for kind in Kind)
 KIND_NAMES = np.array([kind.name.lower() for kind in Kind])
 _CODES = {kind.name.lower(): int(kind) for kind in Kind}
-TERMINATED, TRUNCATED, BEGINS = 1, 2, 4
+TERMINATED, TRUNCATED, BEGINS, NAN_REWARD = 1, 2, 4, 8
 
 
 class StepRow(NamedTuple):

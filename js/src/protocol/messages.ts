@@ -17,6 +17,8 @@ export const TERMINAL_MISSING = 3;
 /** Bits of a row's ends. */
 export const TERMINATED = 1;
 export const TRUNCATED = 2;
+/** Beside the two above: the reward of a step is NaN. */
+export const NAN_REWARD = 8;
 /** Kinds of a record in a chunk. */
 export const EQUAL = 0;
 export const RAW = 1;

@@ -9,6 +9,7 @@ import {
   CHUNK_ROWS,
   IDLE,
   type Manifest,
+  NAN_REWARD,
   RESET,
   type StepRows,
 } from "../protocol/messages.ts";
@@ -115,7 +116,7 @@ export function arrangedSteps({ lanes, numRows }: Arrangement, from: Steps): Ste
         const moment = from.at(row, env);
         // One whose reset was skipped begins here all the same.
         rows.kinds[index] = row === start ? RESET : moment.kind;
-        rows.ends[index] = moment.ends;
+        rows.ends[index] = moment.ends | (moment.isNan ? NAN_REWARD : 0);
         rows.rewards[index] = moment.reward;
         rows.envSteps[index] = moment.envStep;
       }

@@ -158,7 +158,9 @@ function matcherOf(
     }
     const name = names[episodes.env[number]!];
     const index = episodes.index[number]!;
-    return `${name}\nepisode ${index}\n${outcomeOf(episodes, number)}\n${known}\n`;
+    const outcome = outcomeOf(episodes, number);
+    const nan = episodes.numNan[number] ? "nan\n" : "";
+    return `${name}\nepisode ${index}\n${outcome}\n${nan}${known}\n`;
   };
   return (number) => {
     if (outcome && outcomeOf(episodes, number) !== outcome) return false;

@@ -15,6 +15,8 @@ export interface Episode {
   stop: number;
   length: number;
   total: number;
+  /** Rewards that are NaN, and not in the total. */
+  numNan: number;
   /** 1 terminated | 2 truncated; 0: cut, or it still runs. */
   ends: number;
   isRunning: boolean;
@@ -32,6 +34,7 @@ export class Episodes {
   stop = new Int32Array(0);
   length = new Int32Array(0);
   total = new Float64Array(0);
+  numNan = new Int32Array(0);
   ends = new Uint8Array(0);
   isRunning = new Uint8Array(0);
   readonly numEnvs: number;
@@ -63,11 +66,12 @@ export class Episodes {
     this.grow(env, row, 0, 0);
   }
 
-  grow(env: number, row: number, length: number, total: number): void {
+  grow(env: number, row: number, length: number, total: number, numNan = 0): void {
     const number = this.#last[env]!;
     this.stop[number] = row + 1;
     this.length[number] = length;
     this.total[number] = total;
+    this.numNan[number] = numNan;
   }
 
   end(env: number, ends: number): void {
@@ -92,6 +96,7 @@ export class Episodes {
       stop: this.stop[number]!,
       length: this.length[number]!,
       total: this.total[number]!,
+      numNan: this.numNan[number]!,
       ends: this.ends[number]!,
       isRunning: this.isRunning[number] === 1,
     };
@@ -133,6 +138,7 @@ export class Episodes {
     this.stop = grow(this.stop);
     this.length = grow(this.length);
     this.total = grow(this.total);
+    this.numNan = grow(this.numNan);
     this.ends = grow(this.ends);
     this.isRunning = grow(this.isRunning);
   }

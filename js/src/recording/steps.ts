@@ -7,6 +7,7 @@
  */
 
 import {
+  NAN_REWARD,
   RESET,
   STEP,
   type StepRows,
@@ -26,6 +27,10 @@ export interface Moment {
   episode: number;
   /** Total reward of the episode so far; NaN between episodes. */
   total: number;
+  /** The reward of this step is NaN, and not only missing. */
+  isNan: boolean;
+  /** Rewards of the episode so far that are NaN, and not in the total. */
+  numNan: number;
   /** Ends of this row; between episodes those of the one before. */
   outcome: number;
 }
@@ -44,6 +49,8 @@ export class Steps {
   #episodes = new Int32Array(0);
   #totals = new Float64Array(0);
   #outcomes = new Uint8Array(0);
+  #isNan = new Uint8Array(0);
+  #numNans = new Int32Array(0);
   #meanReward = new Float64Array(0);
   #meanTotal = new Float64Array(0);
   #anyEnds = new Uint8Array(0);
@@ -52,6 +59,7 @@ export class Steps {
   readonly #episode: Int32Array;
   readonly #total: Float64Array;
   readonly #outcome: Uint8Array;
+  readonly #numNan: Int32Array;
   readonly #numbers: number[][] = [];
 
   constructor(numEnvs: number) {
@@ -61,6 +69,7 @@ export class Steps {
     this.#episode = new Int32Array(numEnvs).fill(-1);
     this.#total = new Float64Array(numEnvs);
     this.#outcome = new Uint8Array(numEnvs);
+    this.#numNan = new Int32Array(numEnvs);
   }
 
   /** Say what the env's episodes that will come are numbered; before `append`. */
@@ -82,7 +91,10 @@ export class Steps {
     const skip = (this.numRows - rows.start) * n;
     const at = this.numRows * n;
     this.#kinds.set(rows.kinds.subarray(skip), at);
-    this.#ends.set(rows.ends.subarray(skip), at);
+    for (const [i, flags] of rows.ends.subarray(skip).entries()) {
+      this.#ends[at + i] = flags & (TERMINATED | TRUNCATED);
+      this.#isNan[at + i] = flags & NAN_REWARD ? 1 : 0;
+    }
     this.#rewards.set(rows.rewards.subarray(skip), at);
     this.#envSteps.set(rows.envSteps.subarray(skip), at);
     for (let row = this.numRows; row < stop; row++) this.#follow(row);
@@ -99,6 +111,8 @@ export class Steps {
       episode: this.#episodes[index] as number,
       total: this.#totals[index] as number,
       outcome: this.#outcomes[index] as number,
+      isNan: this.#isNan[index] === 1,
+      numNan: this.#numNans[index] as number,
     };
   }
 
@@ -167,7 +181,7 @@ export class Steps {
   }
 
   get numBytes(): number {
-    return this.#capacity * (this.numEnvs * 27 + 17);
+    return this.#capacity * (this.numEnvs * 32 + 17);
   }
 
   #column(
@@ -187,13 +201,13 @@ export class Steps {
     for (let env = 0; env < n; env++) {
       const index = row * n + env;
       const kind = this.#kinds[index];
-      const ends = (this.#ends[index] as number) & (TERMINATED | TRUNCATED);
+      const ends = this.#ends[index] as number;
       const reward = this.#rewards[index] as number;
       const isStep = kind === STEP || kind === TERMINAL_MISSING;
       if (kind === RESET || (isStep && !this.#isRunning[env])) {
         this.#isRunning[env] = 1;
         this.#episode[env] = this.#numbers[env]?.shift() ?? this.#episode[env]! + 1;
-        this.#total[env] = 0;
+        this.#total[env] = this.#numNan[env] = 0;
         this.episodes.begin(env, row, this.#episode[env]);
       }
       if (ends || this.#isRunning[env]) this.#outcome[env] = ends;
@@ -203,7 +217,9 @@ export class Steps {
         this.#episodes[index] = this.#episode[env] as number;
         this.#totals[index] = this.#total[env] as number;
         const step = this.#envSteps[index] as number;
-        this.episodes.grow(env, row, step, this.#total[env] as number);
+        const numNan = this.#numNan[env]! + this.#isNan[index]!;
+        this.#numNans[index] = this.#numNan[env] = numNan;
+        this.episodes.grow(env, row, step, this.#total[env] as number, numNan);
         sumTotal += this.#total[env] as number;
         numTotal++;
       } else {
@@ -245,6 +261,8 @@ export class Steps {
     this.#episodes = grow(this.#episodes, n);
     this.#totals = grow(this.#totals, n);
     this.#outcomes = grow(this.#outcomes, n);
+    this.#isNan = grow(this.#isNan, n);
+    this.#numNans = grow(this.#numNans, n);
     this.#meanReward = grow(this.#meanReward, 1);
     this.#meanTotal = grow(this.#meanTotal, 1);
     this.#anyEnds = grow(this.#anyEnds, 1);

@@ -37,3 +37,8 @@ export function formatSpeed(speed: number): string {
   const fractions: Record<number, string> = { 0.125: "1/8", 0.25: "1/4", 0.5: "1/2" };
   return `${fractions[speed] ?? speed}\u00d7`;
 }
+
+/** A return, and how many rewards of it are no numbers: "3 (1 NaN)". */
+export function formatReturn(total: number, numNan: number): string {
+  return numNan ? `${formatValue(total)} (${numNan} NaN)` : formatValue(total);
+}

@@ -4,7 +4,7 @@ import { IDLE, TERMINAL_MISSING, TERMINATED } from "../../protocol/messages.ts";
 import type { Moment } from "../../recording/steps.ts";
 import type { Session } from "../../session/session.ts";
 import { setAttribute, setText } from "../dom.ts";
-import { formatSigned, formatValue } from "../format.ts";
+import { formatReturn, formatSigned, formatValue } from "../format.ts";
 import type { Tile } from "./tile.ts";
 
 /** A tile has room for so many numbers of an action; the inspector has all. */
@@ -34,15 +34,16 @@ export function readActions({ store, scalars }: Session): ActionText {
 /** Write a moment's numbers; a reward or an action that is off is not written. */
 export function writeNumbers(
   tile: Tile,
-  { episode, envStep, total, reward }: Moment,
+  { episode, envStep, total, reward, isNan, numNan }: Moment,
   hasReward: boolean,
   action: string | null,
 ): void {
   const hasEpisode = episode >= 0;
   setText(tile.episode, hasEpisode ? String(episode) : "");
   setText(tile.step, hasEpisode ? String(envStep) : "");
-  setText(tile.total, hasEpisode ? formatValue(total) : "");
-  if (hasReward) setText(tile.reward, formatSigned(reward));
+  setText(tile.total, hasEpisode ? formatReturn(total, numNan) : "");
+  setAttribute(tile.sums, "data-nan", String(numNan > 0));
+  if (hasReward) setText(tile.reward, isNan ? "NaN" : formatSigned(reward));
   if (action !== null) setText(tile.action, action);
 }
 

@@ -9,7 +9,7 @@ import {
 import type { Episode } from "../../recording/episodes.ts";
 import type { Session } from "../../session/session.ts";
 import { make, setAttribute, setText } from "../dom.ts";
-import { formatCount, formatValue } from "../format.ts";
+import { formatCount, formatReturn } from "../format.ts";
 import type { EpisodeList } from "./episode-list.ts";
 import type { EpisodeThumbnails } from "./episode-thumbnails.ts";
 import type { VirtualRow } from "./virtual-rows.ts";
@@ -41,14 +41,16 @@ export function createEpisodeRow({
     const number = list.numbers[place]!;
     const { episodes } = session.store.recorded.steps;
     const episode = episodes.at(number);
-    const { env, index, start, stop, length, total } = episode;
+    const { env, index, start, stop, length, total, numNan } = episode;
     const info = episodes.info(env, index);
     const name = list.nameOf(env);
     const isHere = hasPlayhead(session, episode);
     const ended = outcomeOf(episodes, number);
     const row = ended === "running" ? start : stop - 1;
     thumbnails.draw(thumb, { env, row, start });
-    const key = JSON.stringify([number, name, ended, length, total, isHere, info]);
+    const key = JSON.stringify([
+      ...[number, name, ended, length, total, numNan, isHere, info],
+    ]);
     if (drawn === key) return;
     drawn = key;
     el.dataset.env = String(env);
@@ -58,7 +60,7 @@ export function createEpisodeRow({
     const texts: Record<Column, string> = {
       env: name,
       episode: String(index),
-      return: formatValue(total),
+      return: formatReturn(total, numNan),
       length: formatCount(length),
       outcome: ended,
       segment: info.segment ?? "",
@@ -68,6 +70,7 @@ export function createEpisodeRow({
     cells.labels.title = texts.labels;
     cells.segment.title = texts.segment;
     cells.outcome.dataset.outcome = ended;
+    cells.return.dataset.nan = String(numNan > 0);
   };
   return { el, button, update };
 }

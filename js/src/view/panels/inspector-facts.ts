@@ -9,7 +9,7 @@ import {
 } from "../../protocol/messages.ts";
 import type { Session } from "../../session/session.ts";
 import { make, setText } from "../dom.ts";
-import { formatCount, formatValue } from "../format.ts";
+import { formatCount, formatReturn, formatValue } from "../format.ts";
 
 const FACTS = [
   "row",
@@ -50,7 +50,8 @@ export function createInspectorFacts(session: Session): InspectorFacts {
 
 function factsAt(session: Session, row: number, env: number): Record<Fact, string> {
   const { store } = session;
-  const { kind, ends, reward, envStep, episode, total } = store.steps.at(row, env);
+  const moment = store.steps.at(row, env);
+  const { kind, ends, reward, envStep, episode, total, isNan, numNan } = moment;
   const hasEpisode = episode >= 0;
   const at = store.recordedAt(row, env) ?? { row, env };
   const info = hasEpisode ? store.steps.episodes.info(env, episode) : {};
@@ -62,8 +63,8 @@ function factsAt(session: Session, row: number, env: number): Record<Fact, strin
     row: formatCount(at.row),
     episode: hasEpisode ? formatCount(episode) : "none",
     step: hasEpisode ? formatCount(envStep) : "",
-    reward: formatValue(reward),
-    return: hasEpisode ? formatValue(total) : "",
+    reward: isNan ? "NaN" : formatValue(reward),
+    return: hasEpisode ? formatReturn(total, numNan) : "",
     ends: describeEnds(kind, ends),
     segment: info.segment ?? "",
     seed: info.seed == null ? "" : String(info.seed),
