@@ -71,6 +71,7 @@ export function createEpisodeRow({
     cells.segment.title = texts.segment;
     cells.outcome.dataset.outcome = ended;
     cells.return.dataset.nan = String(numNan > 0);
+    cells.return.title = numNan ? texts.return : "";
   };
   return { el, button, update };
 }
