@@ -141,7 +141,7 @@ def _save(job: ExportJob, clip: Selection, path: Path, picture: Frame) -> Path:
 
 
 # A poster of more pixels is left out: it is small, and its grid would fill the memory.
-MAX_POSTER_PIXELS = 1 << 28
+MAX_POSTER_PIXELS = 1 << 26
 
 
 def poster_png(frame: Frame, width_px: int) -> str:

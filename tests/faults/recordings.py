@@ -72,6 +72,7 @@ def cells_of(path: pathlib.Path) -> list[Cell]:
 def editing(path: pathlib.Path) -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(path)
     try:
+        connection.execute("PRAGMA synchronous = OFF")
         with connection:
             yield connection
     finally:
