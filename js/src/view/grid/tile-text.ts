@@ -1,6 +1,11 @@
 /** A tile's texts for a row: numbers of its env, and how an episode ended. */
 
-import { DAMAGED, IDLE, TERMINAL_MISSING, TERMINATED } from "../../protocol/messages.ts";
+import {
+  DAMAGED,
+  IDLE,
+  TERMINAL_MISSING,
+  TERMINATED,
+} from "../../protocol/messages.ts";
 import type { Moment } from "../../recording/steps.ts";
 import type { Session } from "../../session/session.ts";
 import { setAttribute, setText } from "../dom.ts";
