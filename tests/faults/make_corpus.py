@@ -1,7 +1,7 @@
-"""Writes tests/faults/corpus, which fuzzing starts from: python -m tests.faults.make_corpus
+"""Writes what fuzzing starts from: python -m tests.faults.make_corpus
 
-Tiny recordings, chunks and step data, of every kind of record. Written once and kept, so
-that later versions read what earlier ones wrote.
+Tiny recordings, chunks and step data, of every kind of record, in tests/faults/corpus.
+Written once and kept, so that later versions read what earlier ones wrote.
 """
 
 from __future__ import annotations
@@ -72,14 +72,15 @@ def chunk_of_each_kind() -> bytes:
             first[...] = now
         kind = (INTRA, PREV, FIRST, 1, 0)[number % 5]
         if kind == 0:
-            frame[...] = frame_of(before, frame)
-        record = {
-            0: lambda: b"\0" if number == 4 else b"",
-            1: lambda: frame.tobytes(),
-            INTRA: lambda: scratch.intra(now, whole),
-            PREV: lambda: scratch.delta(now, before, whole),
-            FIRST: lambda: scratch.delta(now, first, whole),
-        }[kind]()
+            now[...] = before
+        made = {
+            0: b"\0" if number == 4 else b"",
+            1: frame.tobytes(),
+            INTRA: scratch.intra(now, whole),
+            PREV: scratch.delta(now, before, whole),
+            FIRST: scratch.delta(now, first, whole),
+        }
+        record = made[kind]
         kinds.append(kind)
         records.append(record)
     chunk = pack(5, 7, 0, kinds, records, repeated_row=1)
@@ -87,12 +88,6 @@ def chunk_of_each_kind() -> bytes:
     out = np.empty((5, 7, 3), np.uint8)
     assert [decoder.read(i, out) for i in range(13)] == [False] + [True] * 12
     return chunk
-
-
-def frame_of(words: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """Return the frame that words hold."""
-    flat = words.view(np.uint8).reshape(-1)[: like.size]
-    return flat.reshape(like.shape)
 
 
 if __name__ == "__main__":
