@@ -12,7 +12,7 @@ def is_fps(fps: Any) -> TypeGuard[float]:
     """Return whether `fps` is a finite number above 0."""
     try:
         return 0 < float(fps) < math.inf
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
 
 

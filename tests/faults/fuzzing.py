@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import functools
+import importlib
 import json
 import pathlib
 import sys
@@ -239,9 +240,7 @@ def limit_memory() -> None:
 
 
 def main(kind: str, seconds: float, first_seed: int) -> None:
-    from rollout_viewer._viewer import widget  # imports what is needed
-
-    assert widget
+    importlib.import_module("rollout_viewer._viewer.widget")
     warnings.simplefilter("ignore")
     if sys.platform == "linux":
         limit_memory()

@@ -19,6 +19,9 @@ from safetensors.numpy import save
 import rollout_viewer as rv
 from rollout_viewer._frames.checksum import with_checksum
 from rollout_viewer._frames.chunk import ABSENT, INTRA, RAW, pack, parse
+from rollout_viewer._recorder.video_folder import SUFFIX
+from rollout_viewer._recorder.video_recovery import finish_videos
+from rollout_viewer._recorder.video_segment import PENDING_KEY
 from rollout_viewer._recording.step_codec import pack_columns
 from rollout_viewer._recording.tensors import read_tensors
 from tests.faults.recordings import (
@@ -192,7 +195,7 @@ def packed(arrays: dict) -> bytes:
 
 
 ROW = {"row": np.zeros((32, 0), np.uint8)}
-WRONG_EXTRAS = {
+WRONG_EXTRAS: dict[str, dict] = {
     "of other envs": {"extra/0/a": np.zeros((1, 7)), "extra/0": np.zeros(1, np.int32)},
     "of no env": {"extra/0/a": np.zeros(1), "extra/0": np.zeros(1, np.int32)},
     "of a row before 0": {
@@ -340,6 +343,35 @@ def test_a_chunk_of_too_few_records_shows_no_picture(path, count):
     parse(chunk)
     read_forged(path, count)
     cache.close()
+
+
+@pytest.mark.parametrize(
+    "takes",
+    [
+        "3",
+        "{}",
+        "[3, null, []]",
+        '[{"name": "x"}]',
+        '[{"start": 0}]',
+        '[{"name": 3, "start": 0}]',
+        '[{"name": "x", "start": "0"}]',
+        '[{"name": "x", "start": 0, "stop": []}]',
+        '[{"name": "x", "start": 0, "fps": -1}]',
+        '[{"name": "../out", "start": 0, "stop": 9, "overwrite": true}]',
+        '[{"name": "/tmp/out", "start": 0, "stop": 9}]',
+        '[{"name": "", "start": 0}]',
+    ],
+)
+def test_a_list_of_unfinished_videos_writes_none_elsewhere(path, takes):
+    folder = path.parent / "videos"
+    folder.mkdir()
+    shutil.move(path, folder / f"x{SUFFIX}")
+    sql = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
+    with editing(folder / f"x{SUFFIX}") as connection:
+        connection.execute(sql, (PENDING_KEY, takes))
+
+    assert finish_videos(folder, where="test") == []
+    assert not list(folder.parent.glob("*.mp4"))
 
 
 def test_the_end_of_a_text_that_is_no_utf8(path):

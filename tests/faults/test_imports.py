@@ -67,7 +67,8 @@ def forbidden(source: str, path: str) -> Iterator[Use]:
             names = []
         for name in names:
             if name.partition(".")[0] in FORBIDDEN_MODULES:
-                yield Use(path, node.lineno, f"import {name}")
+                line = getattr(node, "lineno", 0)
+                yield Use(path, line, f"import {name}")
         if not isinstance(node, ast.Call):
             continue
         called = name_of(node.func)
