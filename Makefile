@@ -50,8 +50,9 @@ test-jax: setup
 test-fast: $(VENV)/.python $(BUNDLE)  ## the tests that need no browser and are not slow
 	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/browser -m "not jax and not serial and not slow"
 
-faults: $(VENV)/.python  ## interrupt at every place, not at a sample as `make test` does: 15 minutes
+faults: $(VENV)/.python js/node_modules/.package-lock.json  ## interrupt, damage and fuzz at every place, not at a sample: 25 minutes
 	FAULTS=long $(BIN)/python -m pytest $(PARALLEL) --timeout 1800 tests/faults
+	FUZZ_SECONDS=40 FUZZ_SEED=$$(date +%s) $(NPM) test
 
 test-oldest: $(OLDEST)/.python  ## what needs no extra, with the oldest versions that pyproject.toml allows
 	@# what is old warns of what is new: matplotlib 3.8 of pyparsing 3.3

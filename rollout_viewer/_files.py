@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,27 @@ def new_file(
         # Also after KeyboardInterrupt, so that no incomplete file is left.
         with contextlib.suppress(OSError):
             new.part.unlink(missing_ok=True)
+
+
+def why_not_a_file(path: str | os.PathLike[str]) -> str | None:
+    """Return why `path` is not a regular file, such as "is a folder"; None: it is one.
+
+    Ask before opening: opening a FIFO waits for its other end.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return "does not exist"
+    except (OSError, ValueError) as error:  # ValueError: a NUL character
+        return f"cannot be opened ({getattr(error, 'strerror', None) or error})"
+    if stat.S_ISREG(mode):
+        return None
+    kinds = {
+        "is a folder": stat.S_ISDIR(mode),
+        "is a FIFO": stat.S_ISFIFO(mode),
+        "is a socket": stat.S_ISSOCK(mode),
+    }
+    return next((kind for kind, is_so in kinds.items() if is_so), "is a device")
 
 
 def free_path(path: str | os.PathLike[str]) -> Path:

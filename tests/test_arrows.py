@@ -32,7 +32,7 @@ ROOMS = {
     "_video": "_files _frames",
     "_page": "_frames _recording",
     "_export": "_files _frames _page _progress _recording _video",
-    "_cache": "_export _frames _progress _recording _video",
+    "_cache": "_export _files _frames _progress _recording _video",
     "loggers": "_cache _export _files _frames _lazy _video",
     "_viewer": "_cache _export _frames _page _recording loggers",
     "_recorder": (

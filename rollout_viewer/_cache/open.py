@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from rollout_viewer._cache.cache import FrameCache, open_recording
 from rollout_viewer._errors import ExportError, RecordingError, RolloutViewerWarning
+from rollout_viewer._files import why_not_a_file
 from rollout_viewer._frames.fps import DEFAULT_FPS, as_fps
 from rollout_viewer._progress import progress_bar
 
@@ -86,9 +87,9 @@ def record_video(path: Path, *, max_bytes: float = MAX_VIDEO_BYTES) -> FrameCach
     """
     from rollout_viewer._video import VideoFile
 
-    if not path.exists():
+    if problem := why_not_a_file(path):
         raise RecordingError(
-            f"rv.open: expected a video, got {str(path)!r}, which does not exist. "
+            f"rv.open: expected a video, got {str(path)!r}, which {problem}. "
             "Check the path."
         )
     try:

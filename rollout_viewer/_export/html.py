@@ -10,11 +10,12 @@ from __future__ import annotations
 import base64
 import html
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import ExportTooLargeError
-from rollout_viewer._export.png import poster_png
+from rollout_viewer._export.png import MAX_POSTER_PIXELS, poster_png
 from rollout_viewer._export.selection import Selection
 from rollout_viewer._files import new_file
 from rollout_viewer._frames.fps import checked_fps
@@ -199,7 +200,10 @@ def _poster(cache: RecordingReader, row: int, envs: Sequence[int] | None) -> str
     has_tiles = envs is None or len(envs) > 0
     if not cache.pictured_envs or not has_tiles:
         return ""
-    frame = next(Selection(cache, row, row + 1, envs).frames())
+    one = Selection(cache, row, row + 1, envs)
+    if math.prod(one.frame_size) > MAX_POSTER_PIXELS:
+        return ""
+    frame = next(one.frames())
     data = poster_png(frame, _POSTER_WIDTH_PX)
     return f'<img alt="The first row" src="data:image/png;base64,{data}">'
 

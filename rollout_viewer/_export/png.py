@@ -140,6 +140,10 @@ def _save(job: ExportJob, clip: Selection, path: Path, picture: Frame) -> Path:
     return file.path
 
 
+# A poster of more pixels is left out: it is small, and its grid would fill the memory.
+MAX_POSTER_PIXELS = 1 << 26
+
+
 def poster_png(frame: Frame, width_px: int) -> str:
     """Return a frame as PNG in base64, each n-th pixel of it: about `width_px` wide."""
     import imageio.v3 as imageio

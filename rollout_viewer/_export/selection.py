@@ -8,13 +8,20 @@ Knows a recording's reader and frames. Knows nothing of files; `Clip` adds those
 from __future__ import annotations
 
 import math
+import warnings
 import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rollout_viewer._errors import ExportTooLargeError, RowError, requires
+from rollout_viewer._errors import (
+    ExportTooLargeError,
+    RecordingError,
+    RolloutViewerWarning,
+    RowError,
+    requires,
+)
 from rollout_viewer._export.table import Table
 from rollout_viewer._frames.grid import grid, grid_shape, missing_picture
 
@@ -76,6 +83,9 @@ class Selection:
     envs: tuple[int, ...]
     camera: str | None
 
+    if TYPE_CHECKING:
+        _has_warned: bool  # of damage; no field
+
     def __init__(
         self,
         cache: RecordingReader,
@@ -102,6 +112,7 @@ class Selection:
         values = (cache, int(start), int(stop), chosen, camera)
         for name, value in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, name, value)
+        object.__setattr__(self, "_has_warned", False)
         # What a clip shows stays, whatever the recording's disk_bytes.
         unpin = cache.pin(self.start, self.stop, self.envs)
         weakref.finalize(self, unpin).atexit = False
@@ -156,7 +167,8 @@ class Selection:
         """Give one picture a row: its tiles in a grid, row by row.
 
         The grid has ``ceil(sqrt(n))`` columns and cells of the largest env; smaller
-        tiles are centred, missing pictures hatched.
+        tiles are centred, missing pictures hatched; so are those that are damaged in
+        the file, with one warning.
 
         Args:
             copy: False gives the same array every time, filled anew; a large grid
@@ -167,7 +179,6 @@ class Selection:
 
         Raises:
             RowError: No env of the clip has pictures.
-            RecordingError: The file is damaged in a row.
         """
         out: Frame | None = None
         if math.prod(self.frame_size) * 3 > _LARGE_BYTES and len(self.tile_envs) > 1:
@@ -187,7 +198,6 @@ class Selection:
 
         Raises:
             RowError: No env of the clip has pictures.
-            RecordingError: The file is damaged in a row.
         """
         height, width = self.tile_size
         for tiles in self._rows_of_tiles():
@@ -268,7 +278,7 @@ class Selection:
                 out[...] = 0  # margins, onto which the caller may have drawn
             for index, (env, size) in enumerate(sizes.items()):
                 tile = tiles[size]
-                self.cache.frames([row], [env], self.camera, tile)
+                self._read_tile(row, env, tile)
                 top = index // columns * height + (height - size[0]) // 2
                 left = index % columns * width + (width - size[1]) // 2
                 picture = self._shown(row, env, tile[0, 0])
@@ -289,6 +299,11 @@ class Selection:
                 for size, envs in groups.items():
                     out = buffers[size][: len(window)]
                     self.cache.frames(window, envs, self.camera, out)
+            except RecordingError:
+                if len(window) > 1:
+                    windows = [range(row, row + 1) for row in window] + windows
+                    continue
+                self._read_singly(window[0], groups, buffers)
             except Exception:
                 if len(window) == 1:
                     raise
@@ -296,6 +311,35 @@ class Selection:
                 windows = [range(row, row + 1) for row in window]
                 continue
             yield window
+
+    def _read_singly(
+        self,
+        row: int,
+        groups: Mapping[tuple[int, int], list[int]],
+        buffers: Mapping[tuple[int, int], npt.NDArray[np.uint8]],
+    ) -> None:
+        """Fill the buffers with a row of which something is damaged."""
+        for size, envs in groups.items():
+            for index, env in enumerate(envs):
+                self._read_tile(row, env, buffers[size][:1, index : index + 1])
+
+    def _read_tile(self, row: int, env: int, out: Frame) -> None:
+        """Write a picture into `out`; a damaged one is missing, with one warning."""
+        try:
+            self.cache.frames([row], [env], self.camera, out)
+        except RecordingError as error:
+            out[...] = missing_picture(*out.shape[2:4])
+            self._warn_of_damage(error)
+
+    def _warn_of_damage(self, error: RecordingError) -> None:
+        if not self._has_warned:
+            object.__setattr__(self, "_has_warned", True)
+            warnings.warn(
+                f"Clip: expected intact pictures, got {error} Damaged ones are shown "
+                "as missing.",
+                RolloutViewerWarning,
+                stacklevel=2,
+            )
 
     def _tile(self, row: int, env: int, tiles: Frame, envs: list[int]) -> Frame:
         return self._shown(row, env, tiles[envs.index(env)])
@@ -313,10 +357,8 @@ class Selection:
         terminated, truncated, the action chosen at the row, and what was recorded as
         `data`; an array of up to 32 numbers has a column for each (``obs.0``), and
         `data` called like another column has ``data.`` before its name.
-        Numbers that are missing are NaN.
-
-        Raises:
-            RecordingError: The file is damaged.
+        Numbers that are missing, or damaged in the file, are NaN; damage is reported
+        by one warning.
         """
         return self.step_table().whole()
 

@@ -11,10 +11,12 @@ Knows a cache's reading side. Knows nothing of files.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
+from rollout_viewer._errors import RecordingError, RolloutViewerWarning
 from rollout_viewer._recording.annotations import label_texts
 from rollout_viewer._recording.column import column_of, stored_column
 from rollout_viewer._recording.step_codec import ACTION
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from rollout_viewer._recording.base import Recording
     from rollout_viewer._recording.reader import RecordingReader
+    from rollout_viewer._recording.step_codec import Extras
 
     Texts = npt.NDArray[np.str_]
 
@@ -51,6 +55,7 @@ class Table:
         self, cache: RecordingReader, start: int, stop: int, envs: Sequence[int]
     ) -> None:
         self._cache = cache
+        self._recording = cast("Recording", _ReadableExtras(cache.recording))
         self._start, self._stop = start, stop
         self._envs = list(envs)
         scalars = cache.scalars
@@ -110,7 +115,7 @@ class Table:
         ]
         for name, size in self._sizes.items():
             values, is_there = column_of(
-                self._cache.recording,
+                self._recording,
                 name,
                 start,
                 stop,
@@ -167,13 +172,13 @@ class Table:
         last = int(self._led_to.max(initial=-1))
         found: dict[str, int] = {}
         for row in range(self._start, max(self._stop, last + 1)):
-            for name in self._cache.data_names(row):
+            for name in self._recording.extras(row):
                 # An action is recorded in the row that it led to.
                 if row > self._start if name == ACTION else row < self._stop:
                     found.setdefault(name, row)
         first = {
             name: stored_column(
-                self._cache.recording, name, found[name], found[name] + 1
+                self._recording, name, found[name], found[name] + 1
             ).values
             for name in sorted(found, key=lambda name: name != ACTION)
         }
@@ -184,6 +189,32 @@ class Table:
             for name, shape in shapes.items()
             if 0 < np.prod(shape) <= MAX_COLUMNS_OF_ARRAY
         }
+
+
+class _ReadableExtras:
+    """The actions and data of a recording; none where they are damaged.
+
+    The first damage is reported by a warning.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self.rows = recording.rows
+        self._has_warned = False
+
+    def extras(self, row: int) -> Extras:
+        try:
+            return self._recording.extras(row)
+        except RecordingError as error:
+            if not self._has_warned:
+                self._has_warned = True
+                warnings.warn(
+                    f"Clip: expected intact step data, got {error} Damaged values are "
+                    "missing in the table.",
+                    RolloutViewerWarning,
+                    stacklevel=2,
+                )
+            return {}
 
 
 def _column(values: npt.NDArray[Any]) -> Column:

@@ -28,7 +28,8 @@ A record is one frame of `height * width * 3` bytes, RGB, row by row:
 
 "The frame before it" and "the first frame" skip ABSENT records. The first record
 of a chunk that is not ABSENT is RAW or INTRA. No frame takes more than
-`MAX_DECODES` zstd decodes. A zstd record is a zstd frame without its header,
+`MAX_DECODES` zstd decodes, and none has more than `MAX_FRAME_BYTES` bytes: 89 million
+pixels. A zstd record is a zstd frame without its header,
 which is the same for every frame of a size: the magic number `28 B5 2F FD`, the
 descriptor `A0` (single segment, 4-byte content size), then `height * width * 3`
 as u32. Put it back in front and any zstd decoder reads the record. Its blocks may
@@ -136,17 +137,20 @@ class Chunk(NamedTuple):
         return is_marked or self.first + index == self.repeated_row
 
 
-def parse(data: bytes, *, where: str = "chunk") -> Chunk:
+def parse(
+    data: bytes, *, where: str = "chunk", size: tuple[int, int] | None = None
+) -> Chunk:
     """Return the chunk in `data`.
 
     Args:
         data: The bytes of one chunk or piece, checksum included.
         where: Its name in an error.
+        size: (height, width) that its frames must have; None: any.
 
     Raises:
         RecordingError: The bytes are damaged, or of a newer version.
     """
-    problem = _problem(data)
+    problem = _problem(data) or _size_problem(data, size)
     if problem:
         raise RecordingError(
             f"{where}: expected an intact chunk of version {VERSION}, got {problem}. "
@@ -161,6 +165,26 @@ def parse(data: bytes, *, where: str = "chunk") -> Chunk:
         records.append(view[start : start + (entry >> 3)])
         start += entry >> 3
     return Chunk(height, width, first, kinds, records, mark - 1 if mark else None)
+
+
+def parse_whole(data: bytes, *, where: str, size: tuple[int, int]) -> Chunk:
+    """Return the chunk in `data`, which is no later piece and has frames of this size.
+
+    Raises:
+        RecordingError: It is another one, damaged, or of a newer version.
+    """
+    chunk = parse(data, where=where, size=size)
+    if chunk.first:
+        raise RecordingError(
+            f"{where}: expected a chunk from record 0 on, got one from {chunk.first} "
+            "on. The rows around it are still readable."
+        )
+    return chunk
+
+
+def num_records_of(data: bytes) -> int:
+    """Return how many records a chunk says it has, without checking it."""
+    return data[4] if len(data) >= OVERHEAD_BYTES else 0
 
 
 def kinds_of(data: bytes) -> list[int]:
@@ -185,8 +209,21 @@ def _problem(data: bytes) -> str | None:
     num_bytes = OVERHEAD_BYTES + ENTRY_BYTES * count
     if first + count > CHUNK_ROWS or num_bytes > len(data):
         return f"{count} records from {first} on"
-    if int((_table(data) >> 3).sum(dtype=np.int64)) + num_bytes != len(data):
+    table = _table(data)
+    if int((table >> 3).sum(dtype=np.int64)) + num_bytes != len(data):
         return "a table that does not add up"
+    if int((table & 7).max(initial=0)) > ABSENT:
+        return "a record of no known kind"
+    return None
+
+
+def _size_problem(data: bytes, size: tuple[int, int] | None) -> str | None:
+    """Return what is wrong with the size of the frames; None: nothing."""
+    _, _, _, _, _, height, width, _ = _HEADER.unpack_from(data)
+    if not 0 < height * width * 3 <= MAX_FRAME_BYTES:
+        return f"frames of {height}x{width} pixels"
+    if size is not None and size != (height, width):
+        return f"frames of {height}x{width} pixels in place of {size[0]}x{size[1]}"
     return None
 
 
@@ -213,6 +250,11 @@ def join(
             raise RecordingError(
                 f"{where}: expected a piece that starts at record {len(kinds)}, "
                 f"got one at {piece.first}. The rows before it are still readable."
+            )
+        if piece[:2] != parsed[0][:2]:
+            raise RecordingError(
+                f"{where}: expected pieces of one size, got {parsed[0][:2]} and "
+                f"{piece[:2]} (height, width). The rows around it are still readable."
             )
         kinds += piece.kinds
         records += [bytes(record) for record in piece.records]

@@ -188,10 +188,16 @@ def piece_message(
     if first >= count:
         return None
     where = f"{recording.path}, block {block}, slot {slot}"
+    info = recording.slots[slot]
     try:
         chunk = recording.chunk(block, slot, first)
         if chunk is not None:
-            parsed = parse(chunk, where=where)
+            parsed = parse(chunk, where=where, size=info.size)
+            if parsed.first + len(parsed.kinds) < count:
+                raise RecordingError(
+                    f"{where}: expected {count} records, got {len(parsed.kinds)} from "
+                    f"{parsed.first} on."
+                )
             # A block that was sealed since its first piece went out comes whole.
             return (
                 chunk
@@ -200,5 +206,4 @@ def piece_message(
             )
     except RecordingError as error:
         on_damage(error)
-    info = recording.slots[slot]
     return absent(info.height, info.width, first, count - first)

@@ -55,7 +55,8 @@ Kernel to page::
                             known, info: a number in `infos`; absent where none
               infos         [{segment, seed, options, labels}, ...], each optional
               buffers[0]    u8  (count, num_envs)  row kind: 0 reset, 1 step,
-                                2 idle, 3 terminal_missing
+                                2 idle, 3 terminal_missing, 4 damaged
+                                (the file's step data of the row cannot be read)
               buffers[1]    u8  (count, num_envs)  1 terminated | 2 truncated
               buffers[2]    f64 (count, num_envs)  reward, NaN where there is none
               buffers[3]    u32 (count, num_envs)  env_step

@@ -6,6 +6,7 @@ Knows recordings, their locks and their lists of segments. Knows nothing of reco
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,7 @@ def _finish(path: Path, where: str) -> list[Path]:
         starts = _written_starts(path.parent, cache.session)
         written = []
         for segment in segments:
-            for partial in path.parent.glob(f".{segment.name}.*.part.mp4"):
+            for partial in path.parent.glob(f".{glob.escape(segment.name)}.*.part.mp4"):
                 partial.unlink(missing_ok=True)
             # Its process may have died after the video, before the list was updated.
             if segment.start in starts:

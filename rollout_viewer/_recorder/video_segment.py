@@ -6,7 +6,10 @@ Knows recordings. Knows nothing of environments and triggers.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
+
+from rollout_viewer._frames.fps import as_fps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,10 +55,36 @@ def save_pending(cache: FrameCache, segments: Iterable[VideoSegment]) -> None:
 
 def pending_segments(cache: FrameCache) -> list[VideoSegment]:
     """Return the segments whose videos are not written, of those that have rows."""
-    stored = cache.get_meta(PENDING_KEY) or []
-    known = set(VideoSegment.__dataclass_fields__)
-    segments = [
-        VideoSegment(**{name: value for name, value in one.items() if name in known})
-        for one in stored
+    stored = cache.get_meta(PENDING_KEY)
+    segments = map(_stored_segment, stored if isinstance(stored, list) else [])
+    return [one for one in segments if one is not None and one.start < cache.num_rows]
+
+
+def _stored_segment(stored: Any) -> VideoSegment | None:
+    """Return a segment as a file has it; None: no segment of ours.
+
+    A file may come from elsewhere: the video stays in the file's folder.
+    """
+    if not isinstance(stored, dict):
+        return None
+    known = VideoSegment.__dataclass_fields__.keys() & stored.keys()
+    try:
+        segment = VideoSegment(**{name: stored[name] for name in known})
+    except TypeError:  # without a name
+        return None
+    name: Any = segment.name
+    rows = (segment.start, segment.stop, segment.columns)
+    checks: list[bool] = [
+        isinstance(name, str) and not _leads_out(name),
+        type(segment.start) is int,
+        all(row is None or (type(row) is int and row >= 0) for row in rows),
+        as_fps(segment.fps) is not None,
+        isinstance(segment.overwrite, bool),
+        isinstance(segment.about, dict),
     ]
-    return [segment for segment in segments if segment.start < cache.num_rows]
+    return segment if all(checks) else None
+
+
+def _leads_out(name: str) -> bool:
+    path = PurePath(name)
+    return not name or "\0" in name or path.is_absolute() or ".." in path.parts

@@ -12,6 +12,8 @@ picture of a row is identified by its `slot`.
 - `step_codec`: actions and `data` arrays as bytes. `storable`: text and JSON values.
 - `database`, `database_reader`, `statements`: the SQLite file. `writer`: the thread
   that writes it.
+- `trust`, `cells`, `tensors`, `stored_rows`: what is checked of a file before it is
+  believed, and how what is damaged is shown as missing.
 - `lock`, `workers`: one process writes a file. `eviction`: what `disk_bytes` leaves.
 - `annotations`: bookmarks and labels. `copy`, `compact`: whole files rewritten.
 - `reader`: what can be read of any recording, with `info` (what it holds), `query`,

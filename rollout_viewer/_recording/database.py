@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 APPLICATION_ID = 0x52564653
 _BUSY_TIMEOUT_S = 10.0
-_SCHEMA = f"""
+SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {FORMAT_VERSION};
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -55,6 +55,8 @@ CREATE TABLE episodes (env INTEGER, idx INTEGER, info TEXT, PRIMARY KEY (env, id
 """
 # All but meta: these are emptied when a recording is cleared.
 TABLES_OF_ROWS = ("packs", "steps", "extras", "tail", "slots", "episodes")
+# What SQLite may keep beside the file.
+SIDE_FILES = ("-wal", "-shm", "-journal")
 # WAL needs shared memory between the processes that have the file open.
 _NETWORK_FILE_SYSTEMS = [
     "nfs",
@@ -85,7 +87,7 @@ def create_database(path: Path, *, is_temporary: bool) -> sqlite3.Connection:
     """
     try:
         connection = connect(file_uri(path, "mode=rwc"))
-        connection.executescript(_SCHEMA)
+        connection.executescript(SCHEMA)
         set_journal(connection, path)
         # With WAL no commit waits for the disk: a kill loses nothing, a power cut
         # at most the newest rows. A temporary file need not survive either.

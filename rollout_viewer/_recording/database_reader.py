@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sqlite3
 import threading
@@ -11,18 +10,36 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import RecordingError
+from rollout_viewer._files import why_not_a_file
+from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.cells import (
+    MAX_SLOTS,
+    Doubts,
+    blob,
+    read_episodes,
+    read_meta,
+    read_slot,
+    whole,
+)
 from rollout_viewer._recording.database import (
     APPLICATION_ID,
     FORMAT_VERSION,
     connect,
     file_uri,
 )
-from rollout_viewer._recording.slot import Slot
 from rollout_viewer._recording.statements import RUN_BLOCKS, Tail, unpack_directory
+from rollout_viewer._recording.trust import (
+    BoundedReader,
+    check_files,
+    check_schema,
+    restrict,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from rollout_viewer._recording.slot import Slot
 
 _DIRECTORIES_KEPT = 256
 
@@ -32,18 +49,24 @@ class DatabaseReader:
 
     Any thread may call; calls are serialised. In a forked child the inherited
     connection is not used and a new one is opened.
+
+    Attributes:
+        doubts: What was left out because it is damaged.
+
+    Raises:
+        RecordingError: The file is no recording.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        self._connection: sqlite3.Connection | None = self._open()
+        self.doubts = Doubts()
+        self._connection: BoundedReader | None = self._open()
         self._directories: OrderedDict[int, list[list[int]]] = OrderedDict()
 
-    def _open(self) -> sqlite3.Connection:
-        if not self.path.is_file():
-            what = "is a folder" if self.path.is_dir() else "does not exist"
+    def _open(self) -> BoundedReader:
+        if what := why_not_a_file(self.path):
             raise RecordingError(
                 f"rv.open: expected a recording, got {str(self.path)!r}, which {what}. "
                 "Check the path."
@@ -53,19 +76,28 @@ class DatabaseReader:
         # read as it is.
         for mode in ("mode=ro", "mode=ro&immutable=1"):
             try:
-                connection = connect(file_uri(self.path, mode))
-                self._check(connection)
+                return self._connect(mode)
             except sqlite3.Error as error:
                 problem = str(error)
-            else:
-                return connection
         raise RecordingError(
             f"rv.open: expected a recording of rollout_viewer, got {str(self.path)!r} "
             f"({problem}): another kind of file, or damaged. Recordings are made by "
             "FrameCache(path) and `rollout-viewer record`."
         )
 
+    def _connect(self, mode: str) -> BoundedReader:
+        check_files(self.path)
+        connection = connect(file_uri(self.path, mode))
+        try:
+            reader = BoundedReader(self.path, connection)
+            self._check(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return reader
+
     def _check(self, connection: sqlite3.Connection) -> None:
+        restrict(connection)
         (kind,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if kind != APPLICATION_ID:
@@ -76,14 +108,15 @@ class DatabaseReader:
                 f"got format {version} in {str(self.path)!r}. "
                 "Run: pip install --upgrade rollout-viewer"
             )
+        check_schema(connection)
 
     def _query(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._lock:
             if self._connection is None or self._pid != os.getpid():
                 self._pid, self._connection = os.getpid(), self._open()
             try:
-                return self._connection.execute(sql, values).fetchall()
-            except sqlite3.Error as error:
+                return self._connection.fetch(sql, values)
+            except (sqlite3.Error, OverflowError) as error:
                 raise RecordingError(
                     f"{self.path}: expected readable data, got {error}. "
                     "What can be read elsewhere in the file is still there."
@@ -93,7 +126,7 @@ class DatabaseReader:
         """Close until the next query; a forked child leaves its parent's connection."""
         with self._lock:
             if self._pid == os.getpid() and self._connection is not None:
-                self._connection.close()
+                self._connection.connection.close()
                 self._connection = None
 
     @contextlib.contextmanager
@@ -120,21 +153,22 @@ class DatabaseReader:
         return int(self._query("PRAGMA data_version")[0][0])
 
     def meta(self) -> dict[str, Any]:
-        """Return all metadata."""
-        return {k: json.loads(v) for k, v in self._query("SELECT * FROM meta")}
+        """Return all metadata but what is damaged."""
+        return read_meta(self._query("SELECT key, value FROM meta"), self.doubts)
 
     def slots(self) -> list[Slot]:
         """Return the slots by number."""
-        rows = self._query("SELECT * FROM slots ORDER BY slot")
-        return [
-            Slot(env, camera, height, width, bool(is_shared))
-            for _, env, camera, height, width, is_shared in rows
-        ]
+        rows = self._query(
+            "SELECT slot, env, camera, height, width, is_shared FROM slots "
+            "ORDER BY slot LIMIT ?",
+            (MAX_SLOTS,),
+        )
+        return [read_slot(number, row) for number, row in enumerate(rows)]
 
     def episodes(self) -> list[tuple[int, int, dict[str, Any]]]:
         """Return (env, index, info) of the episodes that have information."""
         rows = self._query("SELECT env, idx, info FROM episodes")
-        return [(env, index, json.loads(info)) for env, index, info in rows]
+        return read_episodes(rows, self.doubts)
 
     def steps(self, first_block: int) -> list[tuple[int, bytes]]:
         """Return (block, core step data) of the sealed blocks from `first_block` on.
@@ -143,19 +177,29 @@ class DatabaseReader:
         into one of many since.
         """
         first_block -= first_block % RUN_BLOCKS
-        return self._query(
+        rows = self._query(
             "SELECT block, data FROM steps WHERE block >= ? ORDER BY block",
             (first_block,),
         )
+        # What is no blob does not unpack either.
+        return [(block, d if isinstance(d, bytes) else b"") for block, d in rows]
+
+    def num_blocks(self) -> int:
+        """Return how many sealed blocks there are, by their pictures and data."""
+        packs = self._query("SELECT MAX(id) FROM packs")[0][0]
+        extras = self._query("SELECT MAX(block) FROM extras")[0][0]
+        last = -1 if packs is None else packs >> 16
+        return max(last, -1 if extras is None else extras) + 1
 
     def extras_of(self, block: int) -> bytes | None:
         """Return actions and data of one sealed block; None if there are none."""
         found = self._query("SELECT data FROM extras WHERE block = ?", (block,))
-        return found[0][0] if found else None
+        return blob(found[0][0], f"data of block {block}") if found else None
 
     def picture_nbytes(self) -> int:
         """Return the bytes of all sealed chunks."""
-        return int(self._query("SELECT TOTAL(LENGTH(data)) FROM packs")[0][0])
+        (total,) = self._query("SELECT TOTAL(LENGTH(data)) FROM packs")[0]
+        return int(total)
 
     def tails(self) -> list[Tail]:
         """Return the stored rows of the open block, in order."""
@@ -163,14 +207,7 @@ class DatabaseReader:
             "SELECT block, start, num_rows, steps, directory, data FROM tail "
             "ORDER BY id"
         )
-        tails = []
-        for block, start, num_rows, steps, directory, data in rows:
-            pieces = [
-                (slot, data[offset : offset + length])
-                for slot, offset, length in unpack_directory(directory)
-            ]
-            tails.append(Tail(block, start, num_rows, steps, pieces))
-        return tails
+        return [_read_tail(row) for row in rows]
 
     def chunk(self, block: int, slot: int) -> bytes | None:
         """Return the sealed chunk of a slot; None if the block shows nothing of it."""
@@ -180,7 +217,9 @@ class DatabaseReader:
                     "SELECT substr(data, ?, ?) FROM packs WHERE id = ?",
                     (offset + 1, length, pack),
                 )
-                return found[0][0] if found else None  # evicted since
+                if not found:
+                    return None  # evicted since
+                return blob(found[0][0], f"pictures of block {block}")
         return None
 
     def _directory(self, block: int) -> list[list[int]]:
@@ -192,10 +231,34 @@ class DatabaseReader:
             "SELECT id, directory FROM packs WHERE id >= ? AND id < ?",
             (block << 16, (block + 1) << 16),
         )
-        entries = [[pack, *e] for pack, d in rows for e in unpack_directory(d)]
+        entries = [
+            [pack, *entry]
+            for pack, directory in rows
+            for entry in unpack_directory(blob(directory, "a list of chunks"))
+        ]
         if entries:
             with self._lock:
                 self._directories[block] = entries
                 while len(self._directories) > _DIRECTORIES_KEPT:
                     self._directories.popitem(last=False)
         return entries
+
+
+def _read_tail(row: tuple[Any, ...]) -> Tail:
+    block, start, num_rows, steps, directory, data = row
+    whole(block, "the block of the newest rows")
+    first = block * CHUNK_ROWS
+    last = first + CHUNK_ROWS - 1
+    whole(start, "the first of the newest rows", low=first, high=last)
+    whole(num_rows, "the number of newest rows", low=1, high=last + 1 - start)
+    data = blob(data, "the newest pictures")
+    try:
+        entries = unpack_directory(blob(directory, "a list of chunks"))
+    except RecordingError:
+        entries = []  # their pictures are missing
+    if sum(length for _, _, length in entries) > len(data):
+        entries = []  # one part of the data for many slots
+    pieces = [(slot, data[at : at + length]) for slot, at, length in entries]
+    return Tail(
+        block, start, num_rows, steps if isinstance(steps, bytes) else b"", pieces
+    )

@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
-from rollout_viewer._frames.chunk import CHUNK_ROWS, parse
+from rollout_viewer._frames.chunk import CHUNK_ROWS, parse_whole
 from rollout_viewer._frames.decoder import ChunkDecoder
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class DecoderCache:
             self._keep(key, _Entry(None, CHUNK_ROWS, _ENTRY_BYTES))
             return None
         where = f"{recording.path}, block {block}, slot {slot}"
-        parsed = parse(chunk, where=where)
+        parsed = parse_whole(chunk, where=where, size=recording.slots[slot].size)
         decoder = ChunkDecoder(parsed, where=where)
         if index >= len(parsed.kinds):
             return None

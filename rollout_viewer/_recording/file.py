@@ -8,8 +8,9 @@ import warnings
 from typing import TYPE_CHECKING
 
 from rollout_viewer._errors import RecordingError, RolloutViewerWarning
-from rollout_viewer._frames.chunk import CHUNK_ROWS, absent, join
+from rollout_viewer._frames.chunk import CHUNK_ROWS, absent, join, parse
 from rollout_viewer._recording.annotations import apply_annotations, write_annotations
+from rollout_viewer._recording.cells import MAX_COUNT, whole
 from rollout_viewer._recording.copy import write_copy
 from rollout_viewer._recording.database import (
     checkpoint,
@@ -17,17 +18,13 @@ from rollout_viewer._recording.database import (
 )
 from rollout_viewer._recording.database_reader import DatabaseReader
 from rollout_viewer._recording.opened import OpenedRecording
-from rollout_viewer._recording.rows import Rows
 from rollout_viewer._recording.statements import (
     Tail,
     copy_statements,
     tail_statements,
 )
-from rollout_viewer._recording.step_codec import (
-    DecodedExtras,
-    unpack_columns,
-    unpack_core,
-)
+from rollout_viewer._recording.step_codec import DecodedExtras, unpack_columns
+from rollout_viewer._recording.stored_rows import StoredRows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,8 +51,13 @@ class FileRecording(OpenedRecording):
         self._version = -1
         self._tails: list[Tail] = []
         self._decoded = DecodedExtras()
-        self._is_damaged = False
-        self.refresh()
+        self._stored = StoredRows(path)
+        self._has_warned = False
+        try:
+            self.refresh()
+        except BaseException:
+            self._reader.close()
+            raise
 
     @property
     def num_lost(self) -> int:
@@ -92,50 +94,68 @@ class FileRecording(OpenedRecording):
             self._version = version
             meta = self._reader.meta()
             if self.meta and meta.get("session") != self.meta.get("session"):
-                self.rows, self._tails, self._decoded = None, [], DecodedExtras()
+                self._tails, self._decoded = [], DecodedExtras()
+                self._stored = StoredRows(self.path)
                 self._reader.forget()
             self.meta = meta
             self.slots = self._reader.slots()
             self._first_rows = dict(meta.get("first_rows", []))
-            known = self.rows.num_rows if self.rows else 0
-            self._tails = []
-            try:
-                self._read_rows(known // CHUNK_ROWS)
-            except RecordingError as error:
-                self._warn_of_damage(error)
+            self._read_rows()
+            self.rows = self._stored.rows
+            self._check_envs()
             if self.rows is not None:
                 for env, index, info in self._reader.episodes():
-                    self.rows.describe_episode(env, index, **info)
+                    if self._is_numbered(env, index):
+                        self.rows.describe_episode(env, index, **info)
+            self._warn_of_damage()
             return True
 
-    def _read_rows(self, first_block: int) -> None:
-        for block, data in self._reader.steps(first_block):
-            self._add_rows(block * CHUNK_ROWS, data)
-        num_rows = self.rows.num_rows if self.rows else 0
-        for tail in self._reader.tails():
-            if tail.block == num_rows // CHUNK_ROWS:
-                self._add_rows(tail.start, tail.steps)
+    def _read_rows(self) -> None:
+        stored, self._tails = self._stored, []
+        for block, data in self._reader.steps(stored.num_rows // CHUNK_ROWS):
+            stored.add(block * CHUNK_ROWS, data)
+        tails = self._reader.tails()
+        if stored.errors and stored.is_damaged:
+            # Of the last rows that are damaged, other tables have the number.
+            last = self._reader.num_blocks()
+            stored.fill(max([last, *(tail.block for tail in tails)]) * CHUNK_ROWS)
+        for tail in tails:
+            # Another one was sealed since the sealed blocks were read.
+            is_next = tail.block == stored.num_rows // CHUNK_ROWS
+            if is_next or (stored.rows is None and stored.is_damaged):
+                stored.add(tail.start, tail.steps, tail.num_rows)
                 self._tails.append(tail)
 
-    def _warn_of_damage(self, error: RecordingError) -> None:
-        # Rows are numbered in sequence: those after damaged step data are lost too.
-        if not self._is_damaged:
-            self._is_damaged = True
-            num_rows = self.rows.num_rows if self.rows else 0
-            warnings.warn(
-                f"rv.open: expected an intact recording, got {error} "
-                f"The {num_rows} rows before it can be read.",
-                RolloutViewerWarning,
-                stacklevel=2,
-            )
+    def _check_envs(self) -> None:
+        num_envs = self.rows.num_envs if self.rows is not None else MAX_COUNT
+        for info in self.slots:
+            whole(info.env, "the env of a slot", high=num_envs - 1)
 
-    def _add_rows(self, start: int, data: bytes) -> None:
-        core = unpack_core(data, where=f"{self.path}, rows from {start}")
-        if self.rows is None:
-            self.rows = Rows(core["kind"].shape[1])
-        known = self.rows.num_rows - start
-        if known >= 0:
-            self.rows.extend({name: column[known:] for name, column in core.items()})
+    def _is_numbered(self, env: int, index: int) -> bool:
+        """Whether an episode has the number that it was given when it was recorded."""
+        known = self._stored.num_known
+        num_envs = self.rows.num_envs if self.rows is not None else 0
+        return env < num_envs and (known is None or index < known[env])
+
+    def _warn_of_damage(self) -> None:
+        """Warn once of what cannot be read."""
+        errors, self._stored.errors = self._stored.errors, []
+        doubt = self._reader.doubts.first
+        if self._has_warned or not (errors or doubt):
+            return
+        self._has_warned = True
+        num_rows = self.rows.num_rows if self.rows else 0
+        what = (
+            f"{errors[0]} The others of {num_rows} rows can be read; damaged ones are "
+            "shown as missing."
+            if errors
+            else f"{str(self.path)!r}, in which {doubt}. It is left out."
+        )
+        warnings.warn(
+            f"rv.open: expected an intact recording, got {what}",
+            RolloutViewerWarning,
+            stacklevel=2,
+        )
 
     def chunk(self, block: int, slot: int, first: int = 0) -> bytes | None:
         """Return the chunk, or of an open one the records from `first` on."""
@@ -151,22 +171,33 @@ class FileRecording(OpenedRecording):
             ]
         if not pieces:
             return self._reader.chunk(block, slot)
-        if (missing := pieces[0][3]) > 0:
+        where = f"{self.path}, block {block}"
+        if (missing := parse(pieces[0], where=where).first) > 0:
             # The slot's first picture came when rows of the block were stored already.
             info = self.slots[slot]
             pieces.insert(0, absent(info.height, info.width, 0, missing))
-        return join(pieces, where=f"{self.path}, block {block}", first=first)
+        return join(pieces, where=where, first=first)
 
     def extras(self, row: int) -> Extras:
         """Return action and data of a row, by name."""
         where = f"{self.path}, row {row}"
+        num_envs = self.rows.num_envs if self.rows is not None else 0
         with self._lock:
             for tail in self._tails:
                 if tail.start <= row < tail.start + tail.num_rows:
-                    return unpack_columns(tail.steps, where=where)[1][row - tail.start]
+                    found = unpack_columns(tail.steps, where=where, num_envs=num_envs)
+                    return found[1][row - tail.start]
             block, offset = divmod(row, CHUNK_ROWS)
             data = self._reader.extras_of(block)
-            return self._decoded.get(block, data, where)[offset] if data else {}
+            if not data:
+                return {}
+            extras = self._decoded.get(block, data, where, num_envs)
+        if len(extras) != CHUNK_ROWS:
+            raise RecordingError(
+                f"{where}: expected the data of {CHUNK_ROWS} rows, got {len(extras)}. "
+                "The rows around it are still readable."
+            )
+        return extras[offset]
 
     def annotate(self, change: AnnotationChange) -> None:
         """Write a change of annotations to the file.
@@ -174,7 +205,16 @@ class FileRecording(OpenedRecording):
         Raises:
             RecordingLockedError: Another process is writing the file.
             ReadOnlyError: It cannot be written.
+            RecordingError: An episode's number is not known, because rows before it
+                are damaged.
         """
+        for env, index in change.labels:
+            if not self._is_numbered(env, index):
+                raise RecordingError(
+                    f"FrameCache.label: expected an episode before the damaged rows of "
+                    f"{str(self.path)!r}, got episode {index} of env {env}, whose "
+                    "number is not known. Bookmark its first row."
+                )
         write_annotations(change, self.path)
         if not self.refresh():  # closed: nothing is read
             apply_annotations(change, self.meta, self.rows)

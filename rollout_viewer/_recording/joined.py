@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from rollout_viewer._errors import ShapeError
-from rollout_viewer._frames.chunk import CHUNK_ROWS, absent, join
+from rollout_viewer._frames.chunk import CHUNK_ROWS, absent, join, num_records_of
 from rollout_viewer._recording.annotations import AnnotationChange, apply_annotations
 from rollout_viewer._recording.copy import write_copy
 from rollout_viewer._recording.file import FileRecording
@@ -204,12 +204,15 @@ class JoinedRecording(OpenedRecording):
             count = min(self.rows.num_rows - block * CHUNK_ROWS, CHUNK_ROWS)
             number, source = self._sources[slot]
         chunk = self._members[number].chunk(block, source)
-        if chunk is None or (chunk[4] == count == CHUNK_ROWS):
+        if chunk is None:
+            return None
+        has = num_records_of(chunk)
+        if has == count == CHUNK_ROWS:
             return chunk
         pieces = [chunk]
-        if chunk[4] < count:
+        if has < count:
             height, width = self.slots[slot].size
-            pieces.append(absent(height, width, chunk[4], count - chunk[4]))
+            pieces.append(absent(height, width, has, count - has))
         where = f"{self._members[number].path}, block {block}"
         return join(pieces, where=where, first=first, stop=count)
 
@@ -327,7 +330,7 @@ def _is_over(member: FileRecording) -> bool:
         os.kill(int(writer["pid"]), 0)
     except ProcessLookupError:
         return True
-    except (OSError, LookupError, ValueError):
+    except (OSError, LookupError, ValueError, TypeError, OverflowError):
         return False
     return False
 

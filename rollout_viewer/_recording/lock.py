@@ -130,7 +130,8 @@ def writer_of(path: Path) -> dict[str, Any] | None:
             reader.close()
     except RecordingError:
         return None
-    return writer if isinstance(writer, dict) else None
+    is_known = isinstance(writer, dict) and {"pid", "host"} <= writer.keys()
+    return writer if is_known else None
 
 
 def this_process() -> dict[str, Any]:

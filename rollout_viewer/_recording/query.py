@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rollout_viewer._errors import RecordingError
 from rollout_viewer._recording.rows import Rows
 from rollout_viewer._recording.step_codec import ACTION
 from rollout_viewer._recording.step_row import KIND_NAMES, TERMINATED, TRUNCATED
@@ -90,7 +91,16 @@ class Moment(Mapping[str, Any]):
 
 
 def describe(recording: Recording, rows: Rows, row: int, env: int) -> dict[str, Any]:
-    """Return all data of an env at a row but its pictures."""
+    """Return all data of an env at a row but its pictures.
+
+    Raises:
+        RecordingError: It is damaged in the file.
+    """
+    if rows.is_damaged(row, env):
+        raise RecordingError(
+            f"{recording.path}, row {row}: expected intact step data, got damaged. The "
+            "rows around it are still readable."
+        )
     flags = int(rows.ends(row, row + 1)[0, env])
     episode = rows.episode_at(row, env)
     found: dict[str, Any] = {

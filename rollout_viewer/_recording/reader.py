@@ -104,6 +104,7 @@ class RecordingReader(RecordingInfo):
         Raises:
             RowError: There is no such row, env or camera.
             FrameError: The envs have unequal sizes, or `out` does not fit.
+            RecordingError: A picture is damaged in the file.
         """
         numbers = self._row_numbers(rows)
         wanted = list(self.pictured_envs) if envs is None else [int(e) for e in envs]
@@ -191,8 +192,9 @@ class RecordingReader(RecordingInfo):
         """Step data by name, each of shape (num_rows, num_envs).
 
         ``reward`` float64 (NaN: none), ``terminated`` and ``truncated`` bool,
-        ``kind`` str, ``env_step`` int64, ``episode`` int64 (-1: none),
-        ``total_reward`` float64, so far in the episode (NaN: none).
+        ``kind`` str (``"damaged"``: the file's step data of the row cannot be read),
+        ``env_step`` int64, ``episode`` int64 (-1: none), ``total_reward`` float64, so
+        far in the episode (NaN: none).
         """
         return Scalars(self.num_rows, self._rows_or_none())
 
@@ -205,6 +207,7 @@ class RecordingReader(RecordingInfo):
 
         Raises:
             RowError: There is no such row or env.
+            RecordingError: It is damaged in the file.
         """
         (row,) = self._row_numbers(row)
         found = describe(self.recording, self._rows(env), row, env)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rollout_viewer._errors import RecordingError
 from rollout_viewer._recording.step_codec import ACTION
 from rollout_viewer._recording.step_row import (
     IDLE,
@@ -31,7 +32,15 @@ def step_arguments(
     """Return all of `append`'s arguments but frames and what is known of episodes.
 
     Envs other than `envs` are idle.
+
+    Raises:
+        RecordingError: The row is damaged in the file.
     """
+    if any(rows.is_damaged(row, env) for env in envs):
+        raise RecordingError(
+            f"{recording.path}, row {row}: expected intact step data, got damaged. "
+            "Leave the row out."
+        )
     is_copied = np.zeros(rows.num_envs, np.bool_)
     is_copied[list(envs)] = True
     kinds = np.where(is_copied, rows.kinds(row, row + 1)[0], np.uint8(IDLE))

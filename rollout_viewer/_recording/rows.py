@@ -17,6 +17,7 @@ from rollout_viewer._recording.episode import Episode
 from rollout_viewer._recording.step_columns import StepColumns
 from rollout_viewer._recording.step_row import (
     BEGINS,
+    BREAKS,
     NAN_REWARD,
     RESET,
     STEP,
@@ -177,7 +178,7 @@ class Rows(StepColumns):
         return [(env, len(self._episodes[env])) for env in envs]
 
     def extend(self, block: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Append many rows that `block` returned."""
+        """Append many rows that `block` or `damaged_rows` returned."""
         start, count = self.num_rows, len(block["kind"])
         if not count:
             return
@@ -196,8 +197,9 @@ class Rows(StepColumns):
         found = np.argwhere(flags).tolist() if np.count_nonzero(flags) else []
         for offset, env in found:
             row, flag = start + offset, int(flags[offset, env])
-            if flag & BEGINS:
+            if flag & (BEGINS | BREAKS):
                 self._stop(env, row)
+            if flag & BEGINS:
                 episodes = self._episodes[env]
                 episodes.append(Episode(env, len(episodes), row, row + 1, 0, 0.0))
                 began.append((env, len(episodes) - 1))

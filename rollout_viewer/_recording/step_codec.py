@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zstandard
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
 from rollout_viewer._errors import RecordingError, ShapeError
+from rollout_viewer._recording.step_row import check_stored
+from rollout_viewer._recording.tensors import read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,10 +29,21 @@ if TYPE_CHECKING:
 
 ACTION = "action"
 _LEVEL = 3
-# Bound for what a damaged or hostile file may cause to be allocated.
+# What a blob from a damaged or hostile file may cause to be allocated: half a GB, or a
+# thousand times its own bytes, up to what was ever written.
+_MIN_BOUND_BYTES = 1 << 29
+_MAX_RATIO = 1000
 _MAX_BYTES = 1 << 31
+# Of core step data: 32 rows of 600,000 envs.
+_MAX_CORE_BYTES = 1 << 28
+# Core step data of 32 blocks share a blob; actions and data are of one.
+MAX_CORE_ROWS = 1024
+_MAX_EXTRA_ROWS = 32
 _EXTRA = "extra"
+_ROW = "row"
 _DECODED_BLOCKS_KEPT = 64
+# Of all of them but the newest.
+_DECODED_BYTES_KEPT = 1 << 26
 
 
 def pack_columns(core: Mapping[str, Array], extras: Sequence[Extras]) -> bytes:
@@ -54,61 +66,92 @@ def pack_columns(core: Mapping[str, Array], extras: Sequence[Extras]) -> bytes:
     return compressor.compress(save(tensors))
 
 
-def unpack_columns(data: bytes, *, where: str) -> tuple[dict[str, Array], list[Extras]]:
-    """Return the arguments of `pack_columns`.
+def unpack_columns(
+    data: bytes, *, where: str, num_envs: int | None = None
+) -> tuple[dict[str, Array], list[Extras]]:
+    """Return the arguments of `pack_columns`; extras are of `num_envs` if it is given.
 
     Raises:
         RecordingError: The bytes are damaged.
     """
-    tensors = _tensors(data, where)
+    tensors = _tensors(data, where, _max_bytes(data))
     core = _core(tensors)
-    extras: list[Extras] = [{} for _ in next(iter(core.values()))]
     try:
+        num_rows = len(next(iter(core.values())))
+        if num_rows > _MAX_EXTRA_ROWS:
+            raise ValueError(f"{num_rows} rows")
+        extras: list[Extras] = [{} for _ in range(num_rows)]
         for name, array in tensors.items():
             kind, *rest = name.split("/", 2)
             if kind == _EXTRA and len(rest) == 2:
+                if num_envs is not None and array.shape[1:2] != (num_envs,):
+                    raise ValueError(f"{name!r:.50} of shape {array.shape}")
                 rows = tensors[f"{_EXTRA}/{rest[0]}"]
+                if rows.ndim != 1 or rows.dtype.kind != "i" or (rows < 0).any():
+                    raise ValueError(f"{name!r:.50} of no rows")
                 for row, value in zip(rows.tolist(), array, strict=True):
                     extras[row][rest[1]] = value
-    except (ValueError, LookupError) as error:
+    except (ValueError, LookupError, TypeError, StopIteration) as error:
         raise _damaged(where, error) from error
     return core, extras
 
 
-def unpack_core(data: bytes, *, where: str) -> dict[str, Array]:
+def unpack_core(
+    data: bytes,
+    *,
+    where: str,
+    num_envs: int | None = None,
+    num_rows: int | None = None,
+) -> dict[str, Array]:
     """Return the first argument of `pack_columns`, in a third of the time.
 
+    Args:
+        data: The bytes.
+        where: What they are, for messages.
+        num_envs: How many there are; None: any number.
+        num_rows: How many there are; None: whole blocks.
+
     Raises:
-        RecordingError: The bytes are damaged.
+        RecordingError: The bytes are damaged, or are of others.
     """
-    return _core(_tensors(data, where))
+    is_tail = num_rows is not None
+    core = _core(
+        _tensors(data, where, _max_bytes(data) if is_tail else _MAX_CORE_BYTES)
+    )
+    try:
+        shape = check_stored(core, MAX_CORE_ROWS)
+        is_whole = shape[0] == num_rows if is_tail else shape[0] % 32 == 0
+        if not is_whole or num_envs not in (None, shape[1]):
+            raise ValueError(f"step data of shape {shape}")
+    except ValueError as error:
+        raise _damaged(where, error) from error
+    return core
 
 
 def _core(tensors: Mapping[str, Array]) -> dict[str, Array]:
     return {n: a for n, a in tensors.items() if not n.startswith(_EXTRA + "/")}
 
 
-def _tensors(data: bytes, where: str) -> dict[str, Array]:
+def _max_bytes(data: bytes) -> int:
+    return min(max(_MIN_BOUND_BYTES, _MAX_RATIO * len(data)), _MAX_BYTES)
+
+
+def _tensors(data: bytes, where: str, max_bytes: int) -> dict[str, Array]:
     try:
-        tensors: dict[str, Array] = load(
-            zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_BYTES)
-        )
-        if all(name.startswith(_EXTRA) for name in tensors):
-            raise LookupError("no columns")
-    except (
-        zstandard.ZstdError,
-        SafetensorError,
-        ValueError,
-        LookupError,
-    ) as error:
+        # Before anything is allocated: zstd would allocate what the frame says.
+        size = zstandard.get_frame_parameters(data).content_size
+        if not 0 < size <= max_bytes:
+            raise ValueError(f"{size} bytes")
+        unpacked = zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
+        return read_tensors(unpacked)
+    except (zstandard.ZstdError, ValueError) as error:
         raise _damaged(where, error) from error
-    return tensors
 
 
 def _damaged(where: str, error: Exception) -> RecordingError:
     return RecordingError(
-        f"{where}: expected intact step data, got {type(error).__name__}. "
-        "The rows before it are still readable."
+        f"{where}: expected intact step data, got {type(error).__name__}: "
+        f"{error!s:.100}. The rows around it are still readable."
     )
 
 
@@ -145,19 +188,28 @@ def pack_extras(extras: Sequence[Extras]) -> bytes | None:
     """Return extras alone as bytes; None if no row has any."""
     if not any(extras):
         return None
-    return pack_columns({"row": np.zeros((len(extras), 0), np.uint8)}, extras)
+    return pack_columns({_ROW: np.zeros((len(extras), 0), np.uint8)}, extras)
 
 
 class DecodedExtras:
     """A bounded cache of decoded extras."""
 
     def __init__(self) -> None:
-        self._blocks: OrderedDict[int, list[Extras]] = OrderedDict()
+        self._blocks: OrderedDict[int, tuple[list[Extras], int]] = OrderedDict()
+        self._nbytes = 0
 
-    def get(self, block: int, data: bytes, where: str) -> list[Extras]:
+    def get(
+        self, block: int, data: bytes, where: str, num_envs: int | None = None
+    ) -> list[Extras]:
         """Return the extras of each row in the block's step data."""
         if block not in self._blocks:
-            self._blocks[block] = unpack_columns(data, where=where)[1]
-            while len(self._blocks) > _DECODED_BLOCKS_KEPT:
-                self._blocks.popitem(last=False)
-        return self._blocks[block]
+            extras = unpack_columns(data, where=where, num_envs=num_envs)[1]
+            nbytes = sum(array.nbytes for row in extras for array in row.values())
+            self._blocks[block] = extras, nbytes
+            self._nbytes += nbytes
+            while len(self._blocks) > 1 and (
+                len(self._blocks) > _DECODED_BLOCKS_KEPT
+                or self._nbytes - nbytes > _DECODED_BYTES_KEPT
+            ):
+                self._nbytes -= self._blocks.popitem(last=False)[1][1]
+        return self._blocks[block][0]

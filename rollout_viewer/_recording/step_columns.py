@@ -11,6 +11,7 @@ import numpy as np
 
 from rollout_viewer._recording.step_row import (
     BEGINS,
+    DAMAGED,
     IDLE,
     NAN_REWARD,
     STEP,
@@ -77,6 +78,10 @@ class StepColumns:
         """Return where an env terminated, or was truncated, (stop, num_envs)."""
         found: Mask = (self._flags[:stop] & np.uint8(flag)) != 0
         return found
+
+    def is_damaged(self, row: int, env: int) -> bool:
+        """Whether the file's step data of a row cannot be read."""
+        return int(self._kind[row, env]) == DAMAGED
 
     def begins(self, row: int) -> Mask:
         """Return for which envs an episode begins with this row, (num_envs,)."""

@@ -7,6 +7,7 @@ A row's kind, for each env:
 - ``idle``: this env was not stepped; its picture repeats, nothing counts.
 - ``terminal_missing``: a transition whose picture the env no longer has. Idle rows
   after it repeat the last picture that there was, the one before the end.
+- ``damaged``: the file's step data of this row cannot be read. Never recorded.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import numpy as np
 from rollout_viewer._errors import ShapeError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
 
     Codes = npt.NDArray[np.uint8]
@@ -36,9 +39,19 @@ class Kind(enum.IntEnum):
 
 # The same as plain ints: an enum's attribute costs 1 us, several times a row.
 RESET, STEP, IDLE, TERMINAL_MISSING = (int(kind) for kind in Kind)
-KIND_NAMES = np.array([kind.name.lower() for kind in Kind])
 _CODES = {kind.name.lower(): int(kind) for kind in Kind}
 TERMINATED, TRUNCATED, BEGINS, NAN_REWARD = 1, 2, 4, 8
+# Rows of a file whose step data cannot be read: of no kind that can be recorded.
+DAMAGED = len(Kind)
+KIND_NAMES = np.array([*(kind.name.lower() for kind in Kind), "damaged"])
+# Of the first of them: a running episode ends before it, and its end is not known.
+BREAKS = 16
+_STORED = {
+    "kind": np.dtype(np.uint8),
+    "flags": np.dtype(np.uint8),
+    "reward": np.dtype(np.float64),
+    "env_step": np.dtype(np.uint32),
+}
 
 
 class StepRow(NamedTuple):
@@ -48,6 +61,41 @@ class StepRow(NamedTuple):
     flags: Codes
     reward: npt.NDArray[np.float64]
     env_step: npt.NDArray[np.int64]
+
+
+def check_stored(
+    core: Mapping[str, npt.NDArray[Any]], max_rows: int
+) -> tuple[int, int]:
+    """Return the rows and envs of columns that were read from a file.
+
+    Raises:
+        ValueError: They are not columns of rows.
+    """
+    shape = core["kind"].shape if "kind" in core else ()
+    if (
+        {name: column.dtype for name, column in core.items()} != _STORED
+        or len({column.shape for column in core.values()}) != 1
+        or len(shape) != 2
+        or not (0 < shape[0] <= max_rows and shape[1] > 0)
+    ):
+        raise ValueError(f"columns {list(core)!r:.60} of shape {shape}")
+    flags = TERMINATED | TRUNCATED | BEGINS | NAN_REWARD | BREAKS
+    if core["kind"].max() > DAMAGED or core["flags"].max() > flags:
+        raise ValueError("a row of no known kind")
+    return shape[0], shape[1]
+
+
+def damaged_rows(num_rows: int, num_envs: int) -> dict[str, npt.NDArray[Any]]:
+    """Return columns of rows whose step data cannot be read."""
+    shape = num_rows, num_envs
+    flags = np.zeros(shape, np.uint8)
+    flags[:1] = BREAKS
+    return {
+        "kind": np.full(shape, DAMAGED, np.uint8),
+        "flags": flags,
+        "reward": np.full(shape, np.nan),
+        "env_step": np.zeros(shape, np.uint32),
+    }
 
 
 def as_column(name: str, value: Any, num_envs: int, dtype: Any) -> npt.NDArray[Any]:

@@ -14,6 +14,15 @@ _MAX_REPR = 1_000
 _MAX_DEPTH = 32
 _MAX_BITS = 1_024
 _REST = "..."
+# What code of a value may raise; not what the machine does, such as MemoryError.
+_OWN_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 def storable_text(value: object) -> str:
@@ -35,7 +44,7 @@ def storable_json(value: Any) -> Any:
     """
     try:
         return _Converter().convert(value, ())
-    except Exception:  # the value's own code, such as a mapping's
+    except _OWN_ERRORS:  # of the value's own code, such as a mapping's
         return _repr(value)
 
 
@@ -99,7 +108,7 @@ class _Converter:
             return f"{type(value).__name__} of shape {shape}, {value.dtype}"
         try:
             return self.convert(value.tolist(), parents)
-        except Exception:
+        except _OWN_ERRORS:
             return self._text(_repr(value))
 
 
@@ -118,6 +127,6 @@ def _is_short(key: Any) -> bool:
 def _repr(value: Any) -> str:
     try:
         text = repr(value)
-    except Exception:  # the object's own code; nothing depends on it
+    except _OWN_ERRORS:  # the object's own code; nothing depends on it
         text = f"<{type(value).__name__}>"
     return text if len(text) <= _MAX_REPR else f"{text[:_MAX_REPR]}{_REST}"

@@ -6,6 +6,7 @@ Colours are converted as the file's tags say; without tags, as players do: BT.70
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,10 +14,10 @@ import av
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from rollout_viewer._errors import ExportError
+from rollout_viewer._files import why_not_a_file
 from rollout_viewer._video.encoders import as_export_errors
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator
     from types import TracebackType
 
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
     Frame = npt.NDArray[np.uint8]
 
 
+# Containers whose frames are in the file itself. Others are lists of further files and
+# addresses, which a video from elsewhere must not choose.
+_CONTAINERS = (
+    *("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "gif", "apng", "ogg", "asf"),
+    *("flv", "mpeg", "mpegts", "mpegvideo", "m4v", "h264", "hevc", "mjpeg", "ivf"),
+    *("nut", "mxf"),
+)
+# As large as the largest picture that can be recorded.
+MAX_PIXELS = (1 << 28) // 3
 # Some files round times to milliseconds, which is up to a per cent of a short one.
 _SAME_RATE = 0.02
 
@@ -34,7 +44,8 @@ class VideoFile:
     """An open video file. Iterate over it once for its frames; one thread.
 
     Args:
-        path: Of any container and codec that ffmpeg reads.
+        path: Of any codec that ffmpeg reads, in a container that has its frames in the
+            file itself; at most `MAX_PIXELS` a frame.
         where: The called function, for messages.
 
     Attributes:
@@ -52,7 +63,16 @@ class VideoFile:
         self._path = Path(path)
         self._reformatter = VideoReformatter()
         try:
-            self._container: Any = av.open(str(path))
+            if (problem := why_not_a_file(path)) and os.path.exists(path):
+                raise self._no_video(f"which {problem}")
+            # An absolute path is never taken for an address.
+            self._container: Any = av.open(
+                str(self._path.absolute()),
+                options={
+                    "format_whitelist": ",".join(_CONTAINERS),
+                    "protocol_whitelist": "file",
+                },
+            )
         except FileNotFoundError:
             raise
         except (av.FFmpegError, OSError) as error:
@@ -61,7 +81,12 @@ class VideoFile:
             self.close()
             raise self._no_video("a file without a picture")
         stream = self._container.streams.video[0]
+        if stream.width * stream.height > MAX_PIXELS:
+            self.close()
+            raise self._no_video(f"frames of {stream.width}x{stream.height} pixels")
         stream.thread_type = "AUTO"
+        # Their size may change within the file.
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         self.num_frames: int = stream.frames
         self._stored_fps = float(stream.average_rate or stream.guessed_rate or 0)
         # Times of the first and the last frame so far, in seconds, and their count.

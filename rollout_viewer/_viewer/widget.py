@@ -24,7 +24,7 @@ from rollout_viewer._errors import (
     RolloutViewerWarning,
     RowError,
 )
-from rollout_viewer._export.png import poster_png
+from rollout_viewer._export.png import MAX_POSTER_PIXELS, poster_png
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._page.build_messages import build_manifest
 from rollout_viewer._page.bundle import read_bundle
@@ -566,6 +566,8 @@ class RolloutViewer(anywidget.AnyWidget):
     def _poster(self) -> str | None:
         """The grid as PNG in base64, for places where no widget runs."""
         if not self._cache.num_rows or not self._cache.pictured_envs:
+            return None
+        if math.prod(self._cache.clip(0, 1).frame_size) > MAX_POSTER_PIXELS:
             return None
         return poster_png(self.snapshot(), _POSTER_WIDTH_PX)
 

@@ -7,6 +7,7 @@
  * limit) and the chunk's first frame.
  */
 
+import { DamageError } from "../protocol/damage.ts";
 import { FIRST, INTRA, PREV, RAW } from "../protocol/messages.ts";
 import { type CachedChunk, sourceOf } from "../recording/chunk-cache.ts";
 
@@ -37,7 +38,7 @@ export function plan(
   state: DecoderState,
 ): { ops: Op[]; state: DecoderState } {
   const target = sourceOf(chunk, index);
-  if (target < 0) throw new Error(`[rollout_viewer] no picture in record ${index}`);
+  if (target < 0) throw new DamageError(`a picture in record ${index}`, "none");
   if (state.block === chunk.block && state.index === target) return { ops: [], state };
 
   const deltas: Op[] = [];
@@ -70,6 +71,6 @@ function opOf(chunk: CachedChunk, index: number, target: Op["target"]): Op {
   const kind = chunk.kinds[index];
   const record = chunk.records[index];
   if (record === undefined || kind === undefined || kind < RAW || kind > FIRST)
-    throw new Error(`[rollout_viewer] unknown record kind: ${kind}`);
+    throw new DamageError("a record of a known kind", `${kind}`);
   return { kind: kind as Op["kind"], target, record };
 }

@@ -5,6 +5,7 @@
  * The page plans which records it needs (decode-plan.ts), so this side decides nothing.
  */
 
+import { DamageError } from "../protocol/damage.ts";
 import { FIRST, INTRA, PREV, RAW } from "../protocol/messages.ts";
 import {
   emptyRect,
@@ -78,8 +79,9 @@ export class Decoder {
     this.#zstd = zstd;
   }
 
-  static async open(): Promise<Decoder> {
-    return new Decoder(await openZstd());
+  /** `hasWasm` false: as in a page that forbids wasm. */
+  static async open(hasWasm = true): Promise<Decoder> {
+    return new Decoder(await openZstd(hasWasm));
   }
 
   run(task: Task): Result {
@@ -149,14 +151,14 @@ export class Decoder {
         frames.differs = union(frames.differs, changed);
         return changed;
       case FIRST: {
-        if (!frames.first) throw new Error("[rollout_viewer] no first frame is held");
+        if (!frames.first) throw new DamageError("a first frame", "none");
         const differs = differenceOf(frame, words);
         changed = replace(frame, frames.first, words, union(frames.differs, differs));
         frames.differs = differs;
         return changed;
       }
       default:
-        throw new Error(`[rollout_viewer] unknown record kind: ${op.kind}`);
+        throw new DamageError("a record of a known kind", `${op.kind}`);
     }
   }
 }

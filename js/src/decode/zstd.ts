@@ -9,9 +9,9 @@
 
 import { decompress } from "fzstd";
 import wasm from "zstddec-wasm";
+import { DamageError } from "../protocol/damage.ts";
+import { MAX_FRAME_BYTES } from "../protocol/parse.ts";
 
-/** As rollout_viewer/_frames/chunk.py has it. */
-const MAX_FRAME_BYTES = 1 << 28;
 const HEADER_BYTES = 9;
 
 export interface Zstd {
@@ -31,7 +31,8 @@ interface Exports {
   ZSTD_decompress(out: number, outSize: number, at: number, size: number): number;
 }
 
-export async function openZstd(): Promise<Zstd> {
+export async function openZstd(hasWasm = true): Promise<Zstd> {
+  if (!hasWasm) return new PlainZstd();
   try {
     const imports = { env: { emscripten_notify_memory_growth: () => {} } };
     const { instance } = await WebAssembly.instantiate(wasm as BufferSource, imports);
@@ -59,7 +60,12 @@ class WasmZstd implements Zstd {
     this.#reserve(numBytes, size);
     this.#bytes.set(headerOf(numBytes), this.#in);
     this.#bytes.set(record, this.#in + HEADER_BYTES);
-    const got = this.#wasm.ZSTD_decompress(this.#out, numBytes, this.#in, size);
+    let got = -1;
+    try {
+      got = this.#wasm.ZSTD_decompress(this.#out, numBytes, this.#in, size);
+    } catch {
+      // A trap: the record leads it out of its memory.
+    }
     if (got !== numBytes) throw wrongSize(numBytes);
     return this.#words(numBytes);
   }
@@ -114,7 +120,12 @@ class PlainZstd implements Zstd {
     const source = new Uint8Array(HEADER_BYTES + record.length);
     source.set(headerOf(numBytes));
     source.set(record, HEADER_BYTES);
-    const made = decompress(source, out.subarray(0, numBytes));
+    let made: Uint8Array;
+    try {
+      made = decompress(source, out.subarray(0, numBytes));
+    } catch {
+      throw wrongSize(numBytes);
+    }
     if (made.length !== numBytes) throw wrongSize(numBytes);
     if (made.buffer !== out.buffer) out.set(made);
     return this.#words(numBytes);
@@ -151,12 +162,12 @@ function roundUp(numBytes: number): number {
 
 function checkSize(numBytes: number): void {
   if (!(numBytes > 0 && numBytes <= MAX_FRAME_BYTES))
-    throw new Error(`[rollout_viewer] a frame cannot have ${numBytes} bytes`);
+    throw new DamageError(
+      `a frame of at most ${MAX_FRAME_BYTES} bytes`,
+      `${numBytes} bytes`,
+    );
 }
 
-function wrongSize(numBytes: number): Error {
-  return new Error(
-    `[rollout_viewer] expected a record of ${numBytes} bytes of pixels, got something ` +
-      "else. Reload the page.",
-  );
+function wrongSize(numBytes: number): DamageError {
+  return new DamageError(`a record of ${numBytes} bytes of pixels`, "something else");
 }

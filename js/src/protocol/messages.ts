@@ -14,6 +14,8 @@ export const RESET = 0;
 export const STEP = 1;
 export const IDLE = 2;
 export const TERMINAL_MISSING = 3;
+/** The file's step data of the row cannot be read. */
+export const DAMAGED = 4;
 /** Bits of a row's ends. */
 export const TERMINATED = 1;
 export const TRUNCATED = 2;

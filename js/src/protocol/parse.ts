@@ -5,7 +5,9 @@
  * rollout_viewer/_frames/chunk.py. The only file that knows DataView.
  */
 
+import { DamageError } from "./damage.ts";
 import {
+  ABSENT,
   CHUNK_ROWS,
   type Chunk,
   type DataMessage,
@@ -27,9 +29,9 @@ export function parseNumbers(
 ): Uint8Array | Float32Array | Float64Array {
   const bytes = asBytes(buffer).slice();
   if (bytes.length !== count * Number(format[1]))
-    throw new Error(
-      `[rollout_viewer] expected ${count} numbers of format ${format}, got ` +
-        `${bytes.length} bytes. Reload the page.`,
+    throw new DamageError(
+      `${count} numbers of format ${format}`,
+      `${bytes.length} bytes`,
     );
   if (format === "u1") return bytes;
   return format === "f4"
@@ -47,9 +49,9 @@ export function parseSteps(
   const [kinds, ends, rewards, envSteps] = [1, 1, 8, 4].map((width, index) => {
     const bytes = asBytes(buffers[index] ?? new ArrayBuffer(0));
     if (bytes.length !== size * width) {
-      throw new Error(
-        `[rollout_viewer] expected ${size * width} bytes in buffer ${index} of a data ` +
-          `message, got ${bytes.length}. Reload the page.`,
+      throw new DamageError(
+        `${size * width} bytes in buffer ${index} of a data message`,
+        `${bytes.length}`,
       );
     }
     return bytes.slice(); // aligned, and ours
@@ -86,6 +88,8 @@ export function parseChunks(buffer: WireBuffer): Chunk[] {
   return chunks;
 }
 
+/** As rollout_viewer/_frames/chunk.py has it. */
+export const MAX_FRAME_BYTES = 1 << 28;
 const HEADER_BYTES = 12;
 const CHECKSUM_BYTES = 4;
 
@@ -104,17 +108,22 @@ export function parseChunk(block: number, slot: number, bytes: Uint8Array): Chun
   for (let index = 0; index < count; index++) {
     const entry = view.getUint32(HEADER_BYTES + 4 * index, true);
     const size = entry >>> 3;
-    kinds.push(entry & 7);
+    const kind = entry & 7;
+    if (kind > ABSENT) throw damaged(`a record of kind ${kind}`);
+    kinds.push(kind);
     records.push(bytes.subarray(at, at + size));
     at += size;
   }
   if (at + CHECKSUM_BYTES !== bytes.length)
     throw damaged("a table that does not add up");
+  const [height, width] = [view.getUint16(6, true), view.getUint16(8, true)];
+  if (!(height * width * 3 > 0 && height * width * 3 <= MAX_FRAME_BYTES))
+    throw damaged(`frames of ${height}x${width} pixels`);
   return {
     block,
     slot,
-    height: view.getUint16(6, true),
-    width: view.getUint16(8, true),
+    height,
+    width,
     first,
     kinds,
     records,
@@ -123,9 +132,6 @@ export function parseChunk(block: number, slot: number, bytes: Uint8Array): Chun
   };
 }
 
-function damaged(what: string): Error {
-  return new Error(
-    `[rollout_viewer] expected an intact chunk of version 1, got ${what}. ` +
-      "Reload the page.",
-  );
+function damaged(what: string): DamageError {
+  return new DamageError("an intact chunk of version 1", what);
 }

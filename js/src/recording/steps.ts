@@ -2,11 +2,13 @@
  * Step data of every row, and what follows from it: episodes and returns.
  *
  * The rule of rollout_viewer/_recording/rows.py: an episode begins at a reset, or at a
- * step while none runs; it ends with its end, or before the next one begins. Grows by
- * doubling, so that views handed out earlier stay right for the rows they had.
+ * step while none runs; it ends with its end, before the next one begins, or before
+ * rows that are damaged in the file. Grows by doubling, so that views handed out earlier
+ * stay right for the rows they had.
  */
 
 import {
+  DAMAGED,
   NAN_REWARD,
   RESET,
   STEP,
@@ -209,6 +211,12 @@ export class Steps {
         this.#episode[env] = this.#numbers[env]?.shift() ?? this.#episode[env]! + 1;
         this.#total[env] = this.#numNan[env] = 0;
         this.episodes.begin(env, row, this.#episode[env]);
+      }
+      if (kind === DAMAGED) {
+        // How the episode went on is not known; what follows is another one.
+        this.#isRunning[env] = 0;
+        this.#outcome[env] = 0;
+        this.episodes.end(env, 0);
       }
       if (ends || this.#isRunning[env]) this.#outcome[env] = ends;
       this.#outcomes[index] = this.#outcome[env] as number;

@@ -1,6 +1,11 @@
 /** A tile's texts for a row: numbers of its env, and how an episode ended. */
 
-import { IDLE, TERMINAL_MISSING, TERMINATED } from "../../protocol/messages.ts";
+import {
+  DAMAGED,
+  IDLE,
+  TERMINAL_MISSING,
+  TERMINATED,
+} from "../../protocol/messages.ts";
 import type { Moment } from "../../recording/steps.ts";
 import type { Session } from "../../session/session.ts";
 import { setAttribute, setText } from "../dom.ts";
@@ -65,5 +70,6 @@ export function writeOutcome({ badge }: Tile, moment: Moment): void {
 export function gapOf(kind: number, isAbsent: boolean, isPending: boolean): string {
   if (isPending) return "loading";
   if (!isAbsent) return "";
+  if (kind === DAMAGED) return "damaged";
   return kind === TERMINAL_MISSING ? "no terminal picture" : "no picture";
 }

@@ -1,6 +1,7 @@
 /** What is known of a row of an env: its reward, its episode and how that ends. */
 
 import {
+  DAMAGED,
   IDLE,
   RESET,
   TERMINAL_MISSING,
@@ -79,6 +80,7 @@ function describeEnds(kind: number, ends: number): string {
   if (ends & TRUNCATED) parts.push("truncated");
   if (kind === RESET) parts.push("starts here");
   if (kind === IDLE) parts.push("not stepped");
+  if (kind === DAMAGED) parts.push("damaged in the file");
   if (kind === TERMINAL_MISSING) parts.push("no terminal picture");
   return parts.join(", ") || "continues";
 }

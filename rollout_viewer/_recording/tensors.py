@@ -1,0 +1,83 @@
+"""Arrays of a safetensors file, as views of its bytes: nothing is copied.
+
+The library's own reader copies every array twice, and believes what the header says of
+its own size. Format: https://huggingface.co/docs/safetensors (a length as u64, a JSON
+header, the buffers, back to back).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+_LENGTH_BYTES = 8
+# A hundred arrays whose shape changes in each of 32 rows take half a MB.
+_MAX_HEADER_BYTES = 1 << 23
+_MAX_AXES = 32
+_DTYPES = {
+    "BOOL": np.dtype("?"),
+    **{
+        f"{kind}{8 * n}": np.dtype(f"<{kind.lower()}{n}")
+        for kind in "IU"
+        for n in (1, 2, 4, 8)
+    },
+    **{f"F{8 * n}": np.dtype(f"<f{n}") for n in (2, 4, 8)},
+}
+
+
+def read_tensors(data: bytes) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays by name.
+
+    Raises:
+        ValueError: The bytes are no safetensors file, or hold no array.
+    """
+    size = int.from_bytes(data[:_LENGTH_BYTES], "little")
+    start = _LENGTH_BYTES + size
+    if size > _MAX_HEADER_BYTES or start > len(data):
+        raise ValueError(f"a header of {size} bytes")
+    try:
+        header = json.loads(data[_LENGTH_BYTES:start])
+    except RecursionError as error:
+        raise ValueError("a header with too many nested values") from error
+    if not isinstance(header, dict):
+        raise ValueError("a header that is no object")
+    header.pop("__metadata__", None)
+    found: dict[str, npt.NDArray[Any]] = {}
+    at = 0
+    # In the order of their bytes: each begins where the one before it ends.
+    for name, dtype, shape, first, stop in sorted(
+        (_entry(name, entry) for name, entry in header.items()), key=lambda e: e[3:]
+    ):
+        num_bytes = math.prod(shape) * dtype.itemsize
+        if first != at or stop - first != num_bytes or start + stop > len(data):
+            raise ValueError(f"an array of {num_bytes} bytes at {first}..{stop}")
+        flat = np.frombuffer(data, dtype, math.prod(shape), start + first)
+        found[name] = flat.reshape(shape)
+        at = stop
+    if start + at != len(data) or not found:
+        raise ValueError(f"{len(data) - start - at} bytes of no array")
+    return found
+
+
+def _entry(
+    name: str, entry: Any
+) -> tuple[str, np.dtype[Any], tuple[int, ...], int, int]:
+    """Return name, dtype, shape, and where the bytes begin and end."""
+    try:
+        dtype = _DTYPES[entry["dtype"]]
+        shape, (first, stop) = entry["shape"], entry["data_offsets"]
+    except (TypeError, ValueError, KeyError) as error:
+        raise ValueError(f"a header without {error}") from error
+    is_shape = isinstance(shape, list) and len(shape) <= _MAX_AXES
+    numbers = [*shape, first, stop] if is_shape else [None]
+    if not all(type(n) is int and 0 <= n < 1 << 40 for n in numbers):
+        raise ValueError(f"the shape {shape!r:.50}")
+    if math.prod(n for n in shape if n) >= 1 << 48:  # also of no bytes
+        raise ValueError(f"the shape {shape!r:.50}")
+    return name, dtype, tuple(shape), first, stop
