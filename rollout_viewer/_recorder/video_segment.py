@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rollout_viewer._recording.fps import is_fps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from rollout_viewer._cache.cache import FrameCache
 
@@ -75,16 +75,19 @@ def _stored_segment(stored: Any) -> VideoSegment | None:
     name: Any = segment.name
     rows = (segment.start, segment.stop, segment.columns)
     is_here = isinstance(name, str) and not _leads_out(name)
-    is_right = (
-        is_here
-        and type(segment.start) is int
+    return segment if is_here and _is_right(segment, rows) else None
+
+
+def _is_right(segment: Any, rows: Sequence[Any]) -> bool:
+    """Whether a segment that was read has values of the right types."""
+    return (
+        type(segment.start) is int
         and all(row is None or (type(row) is int and row >= 0) for row in rows)
         and type(segment.fps) in (int, float)
         and is_fps(segment.fps)
         and isinstance(segment.overwrite, bool)
         and isinstance(segment.about, dict)
     )
-    return segment if is_right else None
 
 
 def _leads_out(name: str) -> bool:
