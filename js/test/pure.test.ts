@@ -20,6 +20,7 @@ import {
 } from "../src/playback/layout.ts";
 import {
   ABSENT,
+  DAMAGED,
   EQUAL,
   IDLE,
   INTRA,
@@ -239,6 +240,25 @@ test("rows outside the recording are its ends", () => {
   assert.equal(clock.row, 9);
   clock.seek(-5);
   assert.equal(clock.row, 0);
+});
+
+test("rows that are damaged in the file end an episode, as in Python", () => {
+  const nan = Number.NaN;
+  const steps = stepsOf([
+    [RESET, 0, nan],
+    [STEP, 0, 1],
+    [DAMAGED, 0, nan],
+    [DAMAGED, 0, nan],
+    [IDLE, 0, nan],
+    [STEP, 0, 2],
+    [STEP, TERMINATED, 3],
+  ]);
+
+  const numbers = [0, 1, 2, 3, 4, 5, 6].map((row) => steps.at(row, 0).episode);
+  assert.deepEqual(numbers, [0, 0, -1, -1, -1, 1, 1]);
+  assert.equal(steps.episodes.at(0).stop, 2);
+  assert.equal(steps.episodes.at(0).isRunning, false);
+  assert.equal(steps.at(6, 0).total, 5);
 });
 
 // -- layout

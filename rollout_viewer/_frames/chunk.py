@@ -150,13 +150,11 @@ def parse(
     Raises:
         RecordingError: The bytes are damaged, or of a newer version.
     """
-    problem = _problem(data) or _size_problem(data, size)
-    if problem:
-        raise RecordingError(
-            f"{where}: expected an intact chunk of version {VERSION}, got {problem}. "
-            "The rows around it are still readable."
-        )
+    if problem := _problem(data):
+        raise _damaged(where, problem)
     _, _, first, count, _, height, width, mark = _HEADER.unpack_from(data)
+    if problem := _size_problem(height, width, size):
+        raise _damaged(where, problem)
     view = memoryview(data)
     start = _HEADER.size + ENTRY_BYTES * count
     kinds, records = [], []
@@ -164,7 +162,16 @@ def parse(
         kinds.append(entry & 7)
         records.append(view[start : start + (entry >> 3)])
         start += entry >> 3
+    if max(kinds, default=0) > ABSENT:
+        raise _damaged(where, "a record of no known kind")
     return Chunk(height, width, first, kinds, records, mark - 1 if mark else None)
+
+
+def _damaged(where: str, problem: str) -> RecordingError:
+    return RecordingError(
+        f"{where}: expected an intact chunk of version {VERSION}, got {problem}. "
+        "The rows around it are still readable."
+    )
 
 
 def parse_whole(data: bytes, *, where: str, size: tuple[int, int]) -> Chunk:
@@ -209,17 +216,13 @@ def _problem(data: bytes) -> str | None:
     num_bytes = OVERHEAD_BYTES + ENTRY_BYTES * count
     if first + count > CHUNK_ROWS or num_bytes > len(data):
         return f"{count} records from {first} on"
-    table = _table(data)
-    if int((table >> 3).sum(dtype=np.int64)) + num_bytes != len(data):
+    if int((_table(data) >> 3).sum(dtype=np.int64)) + num_bytes != len(data):
         return "a table that does not add up"
-    if int((table & 7).max(initial=0)) > ABSENT:
-        return "a record of no known kind"
     return None
 
 
-def _size_problem(data: bytes, size: tuple[int, int] | None) -> str | None:
+def _size_problem(height: int, width: int, size: tuple[int, int] | None) -> str | None:
     """Return what is wrong with the size of the frames; None: nothing."""
-    _, _, _, _, _, height, width, _ = _HEADER.unpack_from(data)
     if not 0 < height * width * 3 <= MAX_FRAME_BYTES:
         return f"frames of {height}x{width} pixels"
     if size is not None and size != (height, width):

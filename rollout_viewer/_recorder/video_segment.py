@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rollout_viewer._frames.fps import as_fps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from rollout_viewer._cache.cache import FrameCache
 
@@ -74,15 +74,19 @@ def _stored_segment(stored: Any) -> VideoSegment | None:
         return None
     name: Any = segment.name
     rows = (segment.start, segment.stop, segment.columns)
-    checks: list[bool] = [
-        isinstance(name, str) and not _leads_out(name),
-        type(segment.start) is int,
-        all(row is None or (type(row) is int and row >= 0) for row in rows),
-        as_fps(segment.fps) is not None,
-        isinstance(segment.overwrite, bool),
-        isinstance(segment.about, dict),
-    ]
-    return segment if all(checks) else None
+    is_here = isinstance(name, str) and not _leads_out(name)
+    return segment if is_here and _is_right(segment, rows) else None
+
+
+def _is_right(segment: Any, rows: Sequence[Any]) -> bool:
+    """Whether a segment that was read has values of the right types."""
+    return (
+        type(segment.start) is int
+        and all(row is None or (type(row) is int and row >= 0) for row in rows)
+        and as_fps(segment.fps) is not None
+        and isinstance(segment.overwrite, bool)
+        and isinstance(segment.about, dict)
+    )
 
 
 def _leads_out(name: str) -> bool:

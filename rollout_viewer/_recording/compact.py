@@ -79,7 +79,11 @@ def compact(path: str | os.PathLike[str], *, level: int = LEVEL) -> Compacted:
     if not 1 <= level <= 22:
         raise ValueError(f"compact: expected level in 1..22, got {level!r}.")
     path = Path(path)
-    _Repacked(path, level).release()  # raises if it is not a recording
+    first = _Repacked(path, level)  # raises if it is not a recording
+    first.release()
+    if first.damage:
+        # A copy would have what can be read, and the file would be gone.
+        raise RecordingError(f"compact: {first.damage} The file was not changed.")
     with locked(path):
         _checkpoint(path)
         old_nbytes = path.stat().st_size

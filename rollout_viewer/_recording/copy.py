@@ -17,6 +17,7 @@ from rollout_viewer._recording.statements import (
     run_blocks,
     step_statements,
 )
+from rollout_viewer._recording.wal import set_aside_foreign_wal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,6 +64,7 @@ def write_copy(
         finally:
             connection.close()
         os.replace(partial, path)
+        set_aside_foreign_wal(path)
     except (sqlite3.Error, OSError) as error:
         with contextlib.suppress(OSError):
             os.unlink(partial)

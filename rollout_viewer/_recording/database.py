@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._recording.statements import meta_statement
+from rollout_viewer._recording.wal import give_id, note_id, set_aside_foreign_wal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,6 +89,7 @@ def create_database(path: Path, *, is_temporary: bool) -> sqlite3.Connection:
     try:
         connection = connect(file_uri(path, "mode=rwc"))
         connection.executescript(SCHEMA)
+        give_id(connection)
         set_journal(connection, path)
         # With WAL no commit waits for the disk: a kill loses nothing, a power cut
         # at most the newest rows. A temporary file need not survive either.
@@ -104,6 +106,10 @@ def create_database(path: Path, *, is_temporary: bool) -> sqlite3.Connection:
 
 def checkpoint(path: Path) -> bool:
     """Move the content of side files into the file; return whether none are left."""
+    try:
+        set_aside_foreign_wal(path)
+    except OSError:
+        return False
     try:
         connection = connect(file_uri(path, "mode=rw"))
     except sqlite3.Error:
@@ -140,19 +146,23 @@ def amend(path: Path, statements: Sequence[Statement]) -> None:
     Raises:
         RecordingError: The file cannot be written.
     """
-    connection = connect(file_uri(path, "mode=rw"))
+    connection: sqlite3.Connection | None = None
     try:
+        set_aside_foreign_wal(path)
+        connection = connect(file_uri(path, "mode=rw"))
         connection.execute("BEGIN IMMEDIATE")
+        note_id(connection)
         for sql, values in statements:
             connection.execute(sql, values)
         connection.execute("COMMIT")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise RecordingError(
             f"FrameCache: expected a file that can be written, got {str(path)!r} "
             f"({error}). Change its permissions."
         ) from error
     finally:
-        connection.close()
+        if connection is not None:
+            connection.close()
 
 
 def set_journal(connection: sqlite3.Connection, path: Path) -> None:

@@ -6,10 +6,12 @@ import contextlib
 import os
 import sqlite3
 import threading
+import warnings
 from collections import OrderedDict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._errors import RecordingError
+from rollout_viewer._errors import RecordingError, RolloutViewerWarning
 from rollout_viewer._files import why_not_a_file
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.cells import (
@@ -34,14 +36,16 @@ from rollout_viewer._recording.trust import (
     check_schema,
     restrict,
 )
+from rollout_viewer._recording.wal import set_aside_foreign_wal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from rollout_viewer._recording.slot import Slot
 
 _DIRECTORIES_KEPT = 256
+# Where side files cannot be created, as in a read-only folder: without them.
+_AS_IT_IS = "mode=ro&immutable=1"
 
 
 class DatabaseReader:
@@ -69,21 +73,45 @@ class DatabaseReader:
         if what := why_not_a_file(self.path):
             raise RecordingError(
                 f"rv.open: expected a recording, got {str(self.path)!r}, which {what}. "
-                "Check the path."
+                f"{self._advice()}"
             )
-        problem = ""
-        # WAL's side files cannot be created in a read-only folder: then the file is
-        # read as it is.
-        for mode in ("mode=ro", "mode=ro&immutable=1"):
+        modes, problem = ["mode=ro", _AS_IT_IS], ""
+        try:
+            set_aside_foreign_wal(self.path)
+        except OSError:  # in a read-only folder: left where it is, and not read
+            modes = [_AS_IT_IS]
+        for mode in modes:
             try:
-                return self._connect(mode)
+                reader = self._connect(mode)
             except sqlite3.Error as error:
                 problem = str(error)
+                continue
+            if mode == _AS_IT_IS and len(modes) > 1:
+                self._warn_of_wal(problem)
+            return reader
         raise RecordingError(
             f"rv.open: expected a recording of rollout_viewer, got {str(self.path)!r} "
             f"({problem}): another kind of file, or damaged. Recordings are made by "
             "FrameCache(path) and `rollout-viewer record`."
         )
+
+    def _advice(self) -> str:
+        wal = Path(f"{self.path}-wal")
+        if wal.exists():
+            return f"{wal.name!r} is there: copy the file of which it is beside it."
+        return "Check the path."
+
+    def _warn_of_wal(self, problem: str) -> None:
+        """Warn where the newest rows are in a log that cannot be read."""
+        wal = Path(f"{self.path}-wal")
+        if wal.exists() and wal.stat().st_size:
+            warnings.warn(
+                f"rv.open: expected to read the newest rows of {self.path.name!r} from "
+                f"{str(wal)!r}, got {problem}: they are missing. Copy both files into "
+                "a folder that can be written, and open the copy.",
+                RolloutViewerWarning,
+                stacklevel=4,
+            )
 
     def _connect(self, mode: str) -> BoundedReader:
         check_files(self.path)

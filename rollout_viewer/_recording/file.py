@@ -39,6 +39,9 @@ class FileRecording(OpenedRecording):
     Args:
         path: The file.
 
+    Attributes:
+        damage: What step data or metadata cannot be read; "" where all can.
+
     Raises:
         RecordingError: It is not a recording, or one of a newer version.
     """
@@ -52,7 +55,7 @@ class FileRecording(OpenedRecording):
         self._tails: list[Tail] = []
         self._decoded = DecodedExtras()
         self._stored = StoredRows(path)
-        self._has_warned = False
+        self.damage = ""
         try:
             self.refresh()
         except BaseException:
@@ -141,9 +144,8 @@ class FileRecording(OpenedRecording):
         """Warn once of what cannot be read."""
         errors, self._stored.errors = self._stored.errors, []
         doubt = self._reader.doubts.first
-        if self._has_warned or not (errors or doubt):
+        if self.damage or not (errors or doubt):
             return
-        self._has_warned = True
         num_rows = self.rows.num_rows if self.rows else 0
         what = (
             f"{errors[0]} The others of {num_rows} rows can be read; damaged ones are "
@@ -151,11 +153,8 @@ class FileRecording(OpenedRecording):
             if errors
             else f"{str(self.path)!r}, in which {doubt}. It is left out."
         )
-        warnings.warn(
-            f"rv.open: expected an intact recording, got {what}",
-            RolloutViewerWarning,
-            stacklevel=2,
-        )
+        self.damage = f"expected an intact recording, got {what}"
+        warnings.warn(f"rv.open: {self.damage}", RolloutViewerWarning, stacklevel=2)
 
     def chunk(self, block: int, slot: int, first: int = 0) -> bytes | None:
         """Return the chunk, or of an open one the records from `first` on."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rollout_viewer._errors import StorageError
 from rollout_viewer._recording.database import set_journal
+from rollout_viewer._recording.wal import note_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,6 +74,10 @@ class WriterThread:
     ) -> None:
         self._connection = connection
         self._path = path
+        self._wal = path.with_name(f"{path.name}-wal")
+        self._inode = _inode(path)
+        # Known once the log was written.
+        self._wal_inode: tuple[int, int] | None = None
         self._queue_bytes = queue_bytes
         self._make_tail = make_tail
         self._others_closed = others_closed
@@ -191,6 +196,7 @@ class WriterThread:
         # A copy of the file alone must be complete: nothing may remain in the side
         # files. Where readers in other processes keep the WAL alive, its content is
         # at least in the file too.
+        self._wal_inode = None
         with self._others_closed():
             try:
                 execute = self._connection.execute
@@ -284,6 +290,7 @@ class WriterThread:
                 set_journal(self._connection, self._path)
                 self._is_wal = True
             is_whole = self._transact_all(steps, batches)
+            self._wal_inode = self._wal_inode or _inode(self._wal)
         except Exception as error:
             self._is_broken = True
             self.fault = str(error) or repr(error)
@@ -358,6 +365,7 @@ class WriterThread:
         refused: list[Exception] = []
         connection.execute("BEGIN IMMEDIATE")
         try:
+            note_id(connection)
             for sql, values in statements:
                 try:
                     connection.execute(sql, values)
@@ -375,8 +383,23 @@ class WriterThread:
 
     def _check_file(self) -> None:
         # SQLite continues to write to a deleted file, without an error.
-        if not self._path.exists():
+        found = _inode(self._path)
+        if found is None:
             raise OSError("a file that was deleted")
+        if found != self._inode:
+            raise OSError("another file, by which it was replaced")
+        if self._wal_inode not in (None, _inode(self._wal)):
+            # What is in the deleted log is not lost yet: it goes into the file.
+            self._checkpoint()
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    """Return what identifies a file whatever its name; None: there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _is_of_storage(error: Exception) -> bool:

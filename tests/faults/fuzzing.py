@@ -106,7 +106,7 @@ def read_chunk(data: bytes) -> None:
         return  # larger than its slot: refused before it is decoded
     decoder = ChunkDecoder(chunk)
     out = np.empty((chunk.height, chunk.width, 3), np.uint8)
-    for index in [*range(len(chunk.kinds)), 0]:
+    for index in [*range(len(chunk.kinds)), *range(len(chunk.kinds))[:1]]:
         decoder.has_picture(index)
         decoder.read(index, out)
         chunk.is_repeated(index)

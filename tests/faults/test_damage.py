@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
+from rollout_viewer._recording.compact import compact
 from tests.faults.recordings import (
     NUM_ENVS,
     NUM_ROWS,
@@ -231,6 +232,24 @@ def test_a_table_leaves_damaged_values_out_and_warns_once(intact, tmp_path):
     assert np.isnan(table["obs.0"][: 2 * 32]).all()
     assert (table["obs.0"][2 * 32 :: 2] == np.arange(32, NUM_ROWS)).all()
     cache.close()
+
+
+@pytest.mark.parametrize(
+    "cell", [("steps", "data", "block = 1"), ("meta", "value", "1")]
+)
+def test_a_damaged_recording_is_not_compacted(intact, tmp_path, cell):
+    path = tmp_path / "x.rollout"
+    shutil.copyfile(intact, path)
+    write_cell(path, Cell(*cell), "damaged")
+    before = path.read_bytes()
+
+    with (
+        pytest.warns(rv.RolloutViewerWarning),
+        pytest.raises(rv.RecordingError, match="not changed"),
+    ):
+        compact(path)
+
+    assert path.read_bytes() == before
 
 
 def test_damaged_metadata_is_left_out_with_a_warning(intact, tmp_path):

@@ -34,6 +34,22 @@ def test_mutated_bytes_give_values_or_a_recording_error(kind):
     assert done.returncode == 0, f"seed {SEED}\n{done.stdout}\n{done.stderr[-4000:]}"
 
 
+@pytest.mark.skipif(not IS_LONG, reason="short")
+def test_bytes_that_reach_every_branch_give_values_or_a_recording_error():
+    pytest.importorskip("atheris", reason="optional: pip install atheris")
+    command = [sys.executable, "-m", "tests.faults.guided", str(int(SECONDS))]
+
+    done = subprocess.run(
+        [*command, str(SEED)],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS + 240,
+        check=False,
+    )
+
+    assert done.returncode == 0, f"seed {SEED}\n{done.stderr[-4000:]}"
+
+
 def test_an_edit_changes_bytes():
     assert mutate(b"abc", [("flip", 1, 0)]) == b"acc"
     assert mutate(b"abc", [("cut", 2, 0)]) == b"ab"

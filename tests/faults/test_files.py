@@ -1,0 +1,199 @@
+"""Files that are replaced, deleted, copied and left behind beside a recording."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+import rollout_viewer as rv
+from rollout_viewer._recording.compact import compact
+
+RECORD = """
+import sys, time
+import numpy as np
+import rollout_viewer as rv
+from rollout_viewer._recording.compact import compact
+
+path, value, num_rows = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+cache = rv.FrameCache(path)
+for row in range(num_rows):
+    cache.append(np.full((1, 8, 8, 3), value, np.uint8), reward=[float(row)])
+while cache._live._handled_rows < num_rows:  # all of it is in the file's log
+    time.sleep(0.01)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def kill_while_recording(path, value=7, num_rows=100):
+    """Leave what a killed process leaves: a file whose rows are in its log."""
+    command = [sys.executable, "-c", RECORD, str(path), str(value), str(num_rows)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+        assert child.stdout.readline() == b"ready\n"
+        child.send_signal(signal.SIGKILL)
+    assert path.with_name(f"{path.name}-wal").stat().st_size > 10_000
+    return path
+
+
+def record(path, value=200, num_rows=40):
+    with rv.FrameCache(path) as cache:
+        for row in range(num_rows):
+            cache.append(np.full((1, 8, 8, 3), value, np.uint8), reward=[float(row)])
+    return path
+
+
+def value_of(path):
+    with rv.open(path) as cache:
+        return int(cache[cache.num_rows - 1, 0].max()), cache.num_rows
+
+
+def move_over(new, old):
+    os.replace(new, old)
+
+
+def copy_over(new, old):
+    shutil.copyfile(new, old)
+
+
+def delete_first(new, old):
+    old.unlink()
+    shutil.copyfile(new, old)
+
+
+@pytest.fixture
+def stale(tmp_path):
+    """A killed recording, and a whole one."""
+    new = record(tmp_path / "new.rollout")
+    return kill_while_recording(tmp_path / "run.rollout"), new
+
+
+def test_the_rows_of_a_killed_process_are_read_from_its_log(tmp_path):
+    path = kill_while_recording(tmp_path / "run.rollout")
+
+    assert value_of(path) == (7, 100)
+
+
+@pytest.mark.parametrize("put", [move_over, copy_over, delete_first])
+@pytest.mark.parametrize("use", ["open", "compact", "bookmark"])
+def test_a_log_of_another_recording_is_set_aside(stale, put, use):
+    path, new = stale
+    put(new, path)
+
+    with pytest.warns(rv.RolloutViewerWarning, match="got that of another recording"):
+        if use == "compact":
+            compact(path)
+        elif use == "bookmark":
+            with rv.open(path) as cache:
+                cache.bookmark(3, "note")
+        assert value_of(path) == (200, 40)
+
+    assert value_of(path) == (200, 40)
+    aside = path.with_name("run.rollout-wal.of-another")
+    assert aside.stat().st_size > 10_000
+
+
+def test_saving_under_the_name_of_a_killed_recording_leaves_none_of_it(stale):
+    path, new = stale
+    path.unlink()
+    with rv.open(new) as cache, warnings.catch_warnings():
+        warnings.simplefilter("ignore", rv.RolloutViewerWarning)
+        cache.save(path)
+
+    assert value_of(path) == (200, 40)
+
+
+def test_recording_anew_under_the_name_of_a_deleted_one(stale):
+    path, _ = stale
+    path.unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rv.RolloutViewerWarning)
+        record(path, 90, 5)
+
+        assert value_of(path) == (90, 5)
+
+
+def test_a_copy_with_its_log_is_whole_and_one_without_says_what_is_missing(tmp_path):
+    path = kill_while_recording(tmp_path / "run.rollout")
+    copy, alone = tmp_path / "copy.rollout", tmp_path / "alone.rollout"
+    shutil.copyfile(path, copy)
+    shutil.copyfile(f"{path}-wal", f"{copy}-wal")
+    shutil.copyfile(f"{path}-wal", f"{alone}-wal")
+
+    assert value_of(copy) == (7, 100)
+    with pytest.raises(rv.RecordingError, match="'alone.rollout-wal' is there: copy"):
+        rv.open(alone)
+
+
+def test_where_a_log_cannot_be_read_the_missing_rows_are_said(tmp_path):
+    path = kill_while_recording(tmp_path / "run.rollout")
+    os.unlink(f"{path}-shm")
+    os.mkdir(f"{path}-shm")  # as in a folder that cannot be written
+
+    with pytest.raises(rv.RecordingError, match="run.rollout-shm"):
+        rv.open(path)
+
+
+def test_logs_of_recordings_made_before_are_read(tmp_path):
+    path = kill_while_recording(tmp_path / "run.rollout")
+    import sqlite3
+
+    with sqlite3.connect(path) as connection:  # as all had it
+        connection.execute("PRAGMA schema_version = 8")
+
+    assert value_of(path) == (7, 100)
+
+
+@pytest.mark.parametrize("how", ["replaced", "renamed", "deleted"])
+def test_a_recording_that_loses_its_file_says_so_and_goes_on(tmp_path, how):
+    path, other = tmp_path / "run.rollout", record(tmp_path / "other.rollout")
+    cache = rv.FrameCache(path)
+    frame = np.zeros((1, 8, 8, 3), np.uint8)
+    for row in range(40):
+        cache.append(frame + row, reward=[1.0])
+    cache.flush()
+    if how == "replaced":
+        os.replace(other, path)
+    elif how == "renamed":
+        path.rename(tmp_path / "elsewhere.rollout")
+    else:
+        path.unlink()
+
+    message = "replaced" if how == "replaced" else "deleted"
+    with pytest.warns(rv.RolloutViewerWarning, match=message):
+        for row in range(40, 120):
+            cache.append(frame + row, reward=[1.0])
+        with pytest.raises(rv.StorageError, match=message):
+            cache.flush()
+        cache.append(frame)
+    assert cache.num_rows == 121
+    assert cache.episodes[0].total_reward == 120
+    cache.save(tmp_path / "saved.rollout")
+    assert value_of(tmp_path / "saved.rollout")[1] == 121
+    with pytest.raises(rv.StorageError):
+        cache.close()
+    if how == "replaced":
+        assert value_of(path) == (200, 40)
+
+
+def test_a_log_that_is_deleted_while_it_is_written_costs_nothing(tmp_path):
+    path = tmp_path / "run.rollout"
+    cache = rv.FrameCache(path)
+    frame = np.zeros((1, 8, 8, 3), np.uint8)
+    for row in range(40):
+        cache.append(frame + row)
+    cache._live._writer.drain()
+    os.unlink(f"{path}-wal")
+    for row in range(40, 140):
+        cache.append(frame + row)
+    cache.close()
+
+    with rv.open(path) as reopened:
+        found = [int(reopened[row, 0].max()) for row in range(140)]
+    assert found == list(range(140))
