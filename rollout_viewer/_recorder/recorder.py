@@ -237,6 +237,22 @@ class Recorder(ShownInNotebook):
         self._has_skipped_reset[:] = False
         return row
 
+    def add_picture(self, pictures: Pictures) -> int:
+        """Record a row of pictures between two steps, without a step.
+
+        Returns:
+            The row.
+
+        Raises:
+            FrameError: There is no picture, or its size or dtype changed.
+        """
+        codes = np.full(self.num_envs, _STEP, np.uint8)
+        frames, envs = self._frame_options.apply(pictures(), self.num_envs)
+        no_steps = np.zeros(self.num_envs, np.int64)
+        return self._sink.append(
+            frames, envs=envs, kind=codes, num_transitions=no_steps
+        )
+
     def resume(
         self,
         begins: Mask,
@@ -352,6 +368,11 @@ class Recorder(ShownInNotebook):
         return type(self)(cache=self.cache, **self._configuration())
 
     # -- viewing and dumping
+
+    def set_logger(self, logger: Any) -> None:
+        """Dump through another logger from now on."""
+        check_logger(logger)
+        self._logger = logger
 
     @property
     def logger(self) -> Any:

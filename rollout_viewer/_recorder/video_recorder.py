@@ -125,8 +125,8 @@ class VideoFolderRecorder:
             "columns": columns,
             "is_quiet": is_quiet,
         }
-        self.folder = Path(folder).absolute()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.num_envs = num_envs
+        self._open_folder(folder)
         self.name: str | None = None
         self.num_frames = 0
         self.fps = fps
@@ -137,26 +137,57 @@ class VideoFolderRecorder:
         self._extra_logger = logger
         self._finish_earlier()
         self._is_own = cache is None
-        self.recorder = Recorder(
-            num_envs,
-            cache=(
-                new_recording(self.folder, prefix, overwrite=overwrite)
-                if cache is None
-                else cache
-            ),
-            envs=envs,
-            logger=FolderLogger(self.folder, overwrite=overwrite),
-            tag=prefix,
-            fps=fps,
-            metadata=metadata,
+        self._new_recorder(
+            new_recording(self.folder, prefix, overwrite=overwrite)
+            if cache is None
+            else cache
         )
-        # Of a cache that was passed, unfinished videos of others stay listed.
-        self._pending: list[VideoSegment] = pending_segments(self.cache)
         self._segment: VideoSegment | None = None
         self._video: BackgroundVideo | None = None
         self._at_stop = contextlib.ExitStack()
         self._about: dict[str, Any] = {}
         self._step: int | None = None
+        self._unrecorded = UnrecordedSteps(num_envs)
+
+    def _new_recorder(self, cache: FrameCache | str | Path) -> None:
+        names = ("num_envs", "envs", "fps", "metadata")
+        self.recorder = Recorder(
+            cache=cache,
+            logger=FolderLogger(self.folder, overwrite=self._overwrite),
+            tag=self._configuration["prefix"],
+            **{name: self._configuration[name] for name in names},
+        )
+        # Of a cache that was passed, unfinished videos of others stay listed.
+        self._pending: list[VideoSegment] = pending_segments(self.cache)
+
+    def _open_folder(self, folder: str | Path) -> None:
+        self.folder = Path(folder).absolute()
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def set_folder(self, folder: str | Path) -> None:
+        """Write the next videos, and dumps, into another folder.
+
+        The recording stays where it is.
+
+        Raises:
+            OSError: The folder cannot be made.
+        """
+        self._open_folder(folder)
+        self._configuration["folder"] = folder
+        self.recorder.set_logger(FolderLogger(self.folder, overwrite=self._overwrite))
+
+    def set_fps(self, fps: float) -> None:
+        """Give the next videos this many frames a second."""
+        self.fps = self._configuration["fps"] = fps
+
+    def widen(self, num_envs: int) -> None:
+        """Change the number of environments, before the first row.
+
+        Raises:
+            ShapeError: The cache has another number of envs.
+        """
+        self.recorder.widen(num_envs)
+        self.num_envs = self._configuration["num_envs"] = num_envs
         self._unrecorded = UnrecordedSteps(num_envs)
 
     # -- segments
@@ -186,10 +217,26 @@ class VideoFolderRecorder:
         """
         if self.is_recording:
             self.stop()
+        if self.cache.is_closed or not self.cache.is_mine:
+            self._record_anew()
         self.name, self.num_frames = name, 0
         self._at_stop = contextlib.ExitStack()
         self._at_stop.enter_context(self.cache.segment(name))
         self._step, self._about = step, about
+
+    def _record_anew(self) -> None:
+        """Record into another file, after `finish` or in a forked process.
+
+        Raises:
+            CacheClosedError: A cache that was passed is closed.
+        """
+        if self.cache.is_mine and not self._is_own:
+            return  # raises as any use of a closed cache does
+        prefix = self._configuration["prefix"]
+        self._is_own = True
+        self._new_recorder(new_recording(self.folder, prefix, overwrite=False))
+        self._segment, self._video = None, None
+        self._unrecorded = UnrecordedSteps(self.num_envs)
 
     def stop(self, *, is_asked: bool = False) -> Path | None:
         """Stop the segment and write its video.
@@ -262,6 +309,14 @@ class VideoFolderRecorder:
             if self._video is not None:
                 self._video.notify(row + 1)
         return row
+
+    def add_picture(self, pictures: Callable[[], Any]) -> None:
+        """Record another frame of a segment that has one, without a step."""
+        if self.is_recording and self._segment is not None:
+            row = self.recorder.add_picture(pictures)
+            self.num_frames += 1
+            if self._video is not None:
+                self._video.notify(row + 1)
 
     def count_unrecorded_step(self, reward: Any) -> None:
         """Count a step of a single env outside segments, at next to no cost."""

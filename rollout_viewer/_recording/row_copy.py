@@ -73,10 +73,10 @@ def step_arguments(
 
 
 def _num_transitions(rows: Rows, row: int, begins: Mask) -> npt.NDArray[np.int64]:
-    """Return how many steps the row stands for, at least 1."""
+    """Return how many steps the row stands for; 0: a picture between two of them."""
     steps = rows.env_steps(max(row - 1, 0), row + 1).astype(np.int64)
     before = np.where(begins, 0, steps[0]) if row else 0
-    counts: npt.NDArray[np.int64] = np.maximum(steps[-1] - before, 1)
+    counts: npt.NDArray[np.int64] = np.maximum(steps[-1] - before, 0)
     return counts
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from rollout_viewer._errors import RenderError
+from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._recorder.views import RecorderViews
 
 if TYPE_CHECKING:
@@ -82,9 +83,22 @@ class VideoWrapper(RecorderViews):
         return self._videos.recorder
 
     @property
+    def video_folder(self) -> str:
+        """Of the videos, absolute. Set between videos, it is that of the next ones."""
+        return str(self._videos.folder)
+
+    @video_folder.setter
+    def video_folder(self, folder: str) -> None:
+        self._videos.set_folder(folder)
+
+    @property
     def frames_per_sec(self) -> float:
-        """Frames a second of the videos."""
+        """Frames a second of the videos. Set, it is that of the next ones."""
         return self._videos.fps
+
+    @frames_per_sec.setter
+    def frames_per_sec(self, fps: float) -> None:
+        self._videos.set_fps(checked_fps(type(self).__name__, fps))
 
     @property
     def recording(self) -> bool:

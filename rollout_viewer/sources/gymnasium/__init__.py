@@ -1,8 +1,8 @@
 """Gymnasium: wrappers for `Env` and `VectorEnv` that record each call.
 
 - `_env`, `_batched_env`, `_vector_env`: the wrappers of `rollout_viewer.record`.
-- `record_video`, `vector_record_video`, `_record_video_base`: `RecordVideo`;
-  `vector` has it under Gymnasium's name.
+- `record_video`, `vector_record_video`, `_record_video_base`, `_video_calls`:
+  `RecordVideo`; `vector` has it under Gymnasium's name.
 - `_env_info`: what environments declare: pictures, names, fps, and how they reset.
 
 In all three autoreset modes. Observations, rewards and infos are returned unchanged.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from gymnasium import logger as gym_logger
 
-from rollout_viewer._errors import FrameError, RenderError
+from rollout_viewer._errors import RenderError, RolloutViewerError
 from rollout_viewer._frames.fps import DEFAULT_FPS, checked_fps
 from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
 from rollout_viewer.sources._wrapper import VideoWrapper
@@ -104,7 +104,6 @@ class RecordVideoBase(VideoWrapper):
 
     def _set_videos(self, videos: VideoFolderRecorder) -> None:
         self._videos = videos
-        self.video_folder = str(videos.folder)
         # Where `close` is not called, by `del env` or the interpreter's end.
         videos.finish_with(self)
 
@@ -147,24 +146,30 @@ class RecordVideoBase(VideoWrapper):
         if self.recording:
             self.stop_recording()
 
-    # -- during calls
+    # -- during calls; called by the wrapper's own parts
 
-    def _begin_episode(self) -> None:
+    @property
+    def pictured_envs(self) -> list[int] | None:
+        """The envs whose pictures are recorded; None: all."""
+        return self._videos.recorder.envs
+
+    def begin_episode(self) -> None:
+        """Count an episode; a video that lasts until the next one stops."""
         self.episode_id += 1
         if self.recording and self.video_length == math.inf:
             self._stop()
 
-    def _start_at_episode(self) -> None:
+    def start_at_episode(self) -> None:
+        """Start a video if the trigger wants this episode."""
         if self.episode_trigger and self.episode_trigger(self.episode_id):
             self.start_recording(f"{self.name_prefix}-episode-{self.episode_id}")
 
-    def _start_at_step(self) -> None:
+    def start_at_step(self) -> None:
+        """Start a video if the trigger wants this step."""
         if self.step_trigger and self.step_trigger(self.step_id):
             self.start_recording(f"{self.name_prefix}-step-{self.step_id}")
 
-    def _record(
-        self, kind: Any, pictures: Callable[[], Any], **call: Any
-    ) -> int | None:
+    def record(self, kind: Any, pictures: Callable[[], Any], **call: Any) -> int | None:
         """Record a row; where `render` returns no image, the video ends."""
         try:
             return self._videos.add(kind, pictures, **call)
@@ -173,12 +178,13 @@ class RecordVideoBase(VideoWrapper):
                 "Trying to capture render frame but 'env.render()' has just been "
                 "called. The frame cannot be captured."
             )
-        except (FrameError, NoImageError) as error:
+        except (RolloutViewerError, NoImageError) as error:
             self._stop()
             gym_logger.warn(f"Recording stopped: {error}".replace("%", "%%"))
         return None
 
-    def _stop_if_full(self) -> None:
+    def stop_if_full(self) -> None:
+        """Stop a video that has all its frames."""
         if self.recording and self._videos.num_frames > self.video_length:
             self._stop()
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import gymnasium
+import numpy as np
+from gymnasium import logger as gym_logger
 from gymnasium.vector import VectorEnv
 
+from rollout_viewer._errors import RolloutViewerError
 from rollout_viewer._recorder.vector_reward import one_reward
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._batched_calls import reset_info
+from rollout_viewer.sources._batched_env import declared_num_envs, inferred_num_envs
 from rollout_viewer.sources._spaces import observation_data, one_action, parts_of
 from rollout_viewer.sources.gymnasium._env import EnvWrapper
 from rollout_viewer.sources.gymnasium._env_info import resets_itself
 from rollout_viewer.sources.gymnasium._record_video_base import (
     EmptyListError,
+    NoImageError,
     RecordVideoBase,
     always,
     check_folder,
@@ -23,6 +28,7 @@ from rollout_viewer.sources.gymnasium._record_video_base import (
     newest_image,
     spec_kwargs,
 )
+from rollout_viewer.sources.gymnasium._video_calls import VideoBatch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,8 +42,9 @@ _RecordConstructorArgs = gymnasium.utils.RecordConstructorArgs
 class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
     """Records videos of an environment's episodes: `gymnasium.wrappers.RecordVideo`.
 
-    Given a `VectorEnv`, makes a `VectorRecordVideo`. Triggers, lengths (a
-    `video_length` of N gives N + 1 frames: the first, and one a step), file names,
+    Given a `VectorEnv`, makes a `VectorRecordVideo`. An `Env` of many environments, as
+    a GPU simulation, gives a grid, and its episodes are those of env 0. Triggers,
+    lengths (a `video_length` of N gives N + 1 frames: the first, and one a step), names,
     warnings and error types are Gymnasium's.
 
     Unlike Gymnasium's, it keeps frames without loss in a recording in `video_folder`,
@@ -140,6 +147,8 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         self._parts = parts_of(env.observation_space)
         self._resets_itself = resets_itself(env)
         self._has_ended = False
+        self._was_reset = False
+        self._batch: VideoBatch | None = None
         self._history: list[Any] = []
         self._set_up(num_envs=1, cache=cache, **options)
 
@@ -152,10 +161,16 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Reset the environment, and start a video where a trigger returns true."""
+        if self._batch is not None:
+            return self._batch.reset(seed=seed, options=options)
         obs, info = self.env.reset(seed=seed, options=options)
+        if self._is_batch(obs):
+            mask = np.ones(self._videos.num_envs, np.bool_)
+            self._record_as_batch().record_reset(obs, seed, options, mask)
+            return obs, info
         self._has_ended = False
-        self._begin_episode()
-        self._start_at_episode()
+        self.begin_episode()
+        self.start_at_episode()
         episode_info = reset_info(seed, options)
         if self.recording:
             self._keep(Kind.RESET, data=self._data(obs), infos={0: episode_info})
@@ -167,11 +182,13 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         self, action: Any
     ) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """Step the environment, and record it while a video is recorded."""
+        if self._batch is not None:
+            return self._batch.step(action)
         result = obs, reward, terminated, truncated, _ = self.env.step(action)
         is_reset = self._resets_itself and self._has_ended
         self._has_ended = bool(terminated or truncated)
         self.step_id += 1
-        self._start_at_step()
+        self.start_at_step()
         if self.recording:
             self._keep(
                 Kind.RESET if is_reset else Kind.STEP,
@@ -186,6 +203,36 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         else:
             self._videos.count_unrecorded_step(reward)
         return result
+
+    def _is_batch(self, obs: Any) -> bool:
+        """Whether the environment is many: by its first observation, or as declared."""
+        if self._was_reset:
+            return False
+        self._was_reset = True
+        num_envs = declared_num_envs(self.env)
+        if num_envs in (None, 1):
+            num_envs = inferred_num_envs(obs, self.observation_space)
+        if num_envs is None:
+            return False
+        self._videos.widen(num_envs)
+        return True
+
+    def _record_as_batch(self) -> VideoBatch:
+        self._batch = VideoBatch(self.env, self._videos.num_envs, self)
+        return self._batch
+
+    def _capture_frame(self) -> None:
+        """Add a frame between two steps to the video that is recorded, if one is.
+
+        highway-env calls this for the steps of its simulation.
+        """
+        if not self.recording or self._batch is not None:
+            return
+        try:
+            self._videos.add_picture(lambda: [newest_image(self.env.render())])
+        except (RolloutViewerError, NoImageError) as error:
+            gym_logger.warn(f"Recording stopped: {error}".replace("%", "%%"))
+            self._stop()
 
     def render(self) -> Any:
         """Return what the environment renders.
@@ -226,11 +273,11 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
                 others.append(None)  # the recorded one: its row is not known yet
             return [newest_image(frame)]
 
-        row = self._record([kind], picture, **call)
+        row = self.record([kind], picture, **call)
         if others:
             others[-1:] = [] if row is None else [row]
             self._history += others
-        self._stop_if_full()
+        self.stop_if_full()
 
     def _data(self, obs: Any) -> dict[str, Any] | None:
         return observation_data(obs, self._parts, [1])

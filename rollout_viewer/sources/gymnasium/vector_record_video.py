@@ -24,21 +24,22 @@ from rollout_viewer.sources.gymnasium._record_video_base import (
     spec_kwargs,
 )
 from rollout_viewer.sources.gymnasium._vector_env import VectorCalls
+from rollout_viewer.sources.gymnasium._video_calls import BatchedVideoCalls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from gymnasium.vector import VectorEnv
 
     from rollout_viewer._cache.cache import FrameCache
-    from rollout_viewer._recording.step_row import Mask
     from rollout_viewer.sources.gymnasium._record_video_base import Trigger
 
 _RecordConstructorArgs = gymnasium.utils.RecordConstructorArgs
 
 
-class VectorRecordVideo(VectorCalls, RecordVideoBase, _RecordConstructorArgs):
+class VectorRecordVideo(
+    BatchedVideoCalls, VectorCalls, RecordVideoBase, _RecordConstructorArgs
+):
     """Records a vector environment: `gymnasium.wrappers.vector.RecordVideo`.
 
     Episodes are those of env 0. The rest is as of `RecordVideo`, and:
@@ -145,29 +146,8 @@ class VectorRecordVideo(VectorCalls, RecordVideoBase, _RecordConstructorArgs):
     # -- hooks
 
     @property
-    def _is_recording(self) -> bool:
-        return self.recording
-
-    def _before_reset(self, mask: Mask) -> None:
-        if mask[0]:
-            self._begin_episode()
-            self._start_at_episode()
-
-    def _before_last_row(self) -> None:
-        self.step_id += 1
-        if self.begins[0]:
-            self._begin_episode()
-            self._start_at_episode()
-        self._start_at_step()
-
-    def _add(self, kind: Any, pictures: Callable[[], Any], **call: Any) -> None:
-        self._record(kind, pictures, **call)
-
-    def _after_call(self) -> None:
-        self._stop_if_full()
-
-    def _pictured_envs(self) -> list[int] | None:
-        return self._videos.recorder.envs
+    def _owner(self) -> RecordVideoBase:
+        return self
 
     def _pictures(self) -> list[Any]:
         if self.record_first_only and type(self.env) is SyncVectorEnv:

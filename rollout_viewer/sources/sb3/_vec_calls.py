@@ -77,8 +77,8 @@ class VecCalls(BatchedRows, VecEnvWrapper):
     def _pictures(self) -> list[Any]:
         try:
             pictures = list(self.venv.get_images())
-        except NotImplementedError:
-            pictures = [self.venv.render(mode="rgb_array")]
+        except (NotImplementedError, AttributeError):  # SuperSuit's has no method
+            pictures = [self._render_all()]
         missing = [env for env, one in enumerate(pictures) if not _is_array(one)]
         if missing or not pictures:
             raise FrameError(
@@ -87,6 +87,13 @@ class VecCalls(BatchedRows, VecEnvWrapper):
                 f"envs {missing}. Make the envs with render_mode='rgb_array'."
             )
         return pictures
+
+    def _render_all(self) -> Any:
+        """Return one picture of all envs."""
+        try:
+            return self.venv.render(mode="rgb_array")
+        except TypeError:
+            return self.venv.render()
 
 
 def innermost(venv: VecEnv) -> Any:

@@ -104,7 +104,6 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
             metadata=info["metadata"],
             columns=grid_columns,
         )
-        self.video_folder = str(self._videos.folder)
         # Where `close` is not called, by `del env` or the interpreter's end.
         self._videos.finish_with(self)
 
