@@ -25,6 +25,7 @@ from rollout_viewer._errors import (
     RowError,
 )
 from rollout_viewer._export.png import poster_png
+from rollout_viewer._file_names import path_inside
 from rollout_viewer._page.build_messages import build_manifest
 from rollout_viewer._page.bundle import read_bundle
 from rollout_viewer._page.details import FieldCatalog
@@ -528,7 +529,8 @@ class RolloutViewer(anywidget.AnyWidget):
     ) -> Path:
         from rollout_viewer._export.write import write_clip
 
-        path = folder / f"{Path(self._tag).name}_r{start}-{stop}.{suffix}"
+        name = f"{self._tag.rpartition('/')[2]}_r{start}-{stop}"
+        path = path_inside(folder, name, f".{suffix}")
         clip = self.cache.clip(start, stop)
         return write_clip(
             clip, path, fps=self._fps, on_progress=on_progress, cancel=cancel
