@@ -17,7 +17,7 @@ interface RenderOptions {
   signal?: AbortSignal;
 }
 
-/** A model without a view for so long keeps no pictures. */
+/** A model without a view for so long keeps no pictures, and is sent nothing. */
 const UNSEEN_MS = 30_000;
 const ASK_MS = 40;
 
@@ -36,8 +36,14 @@ export function createWidget() {
       signal?.addEventListener("abort", () => ended.abort());
       const root = document.createElement("div");
       el.append(root);
+      const { views, feed } = session;
+      views.add(root);
+      feed.show();
       mountViewer(root, session, ended.signal);
-      ended.signal.addEventListener("abort", () => root.remove());
+      ended.signal.addEventListener("abort", () => {
+        views.delete(root);
+        root.remove();
+      });
       return () => ended.abort();
     },
   };
@@ -59,16 +65,26 @@ export function connect(model: Model, signal: AbortSignal): Session {
     session.cut(true);
     session.feed.hello();
   });
-  let unseenMs = 0;
+  let [unseenMs, withoutMs] = [0, 0];
   // A chunk that is missing may be on its way: asked for later, by time.
   const timer = setInterval(() => {
     unseenMs = session.visibleSlots.size ? 0 : unseenMs + ASK_MS;
     if (unseenMs >= UNSEEN_MS && !session.isCut) session.store.chunks.clear();
+    withoutMs = session.views.size ? 0 : withoutMs + ASK_MS;
+    if (withoutMs >= UNSEEN_MS && !session.isCut) session.feed.hide();
     if (isKernelGone(model)) session.cut(true);
     if (!session.isCut) session.feed.askForMissing(allVisibleSlots(session));
   }, ASK_MS);
+  // A page that is closed, or put aside for the button "back".
+  globalThis.addEventListener?.("pagehide", () => session.feed.hide(), { signal });
+  globalThis.addEventListener?.(
+    "pageshow",
+    () => session.views.size && session.feed.show(),
+    { signal },
+  );
   signal.addEventListener("abort", () => {
     clearInterval(timer);
+    session.feed.hide();
     session.store.chunks.clear();
   });
   session.feed.hello();

@@ -8,6 +8,7 @@ nothing that a person does in the page waits for the kernel.
 from __future__ import annotations
 
 import math
+import threading
 import uuid
 import warnings
 import weakref
@@ -39,7 +40,6 @@ from rollout_viewer._viewer.requests import PageRequests
 from rollout_viewer._viewer.stream import PageStream
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Sequence
 
     import numpy as np
@@ -54,6 +54,8 @@ DUMP_FORMATS = ("mp4", "csv")
 _POSTER_WIDTH_PX = 1000
 _STATS_TIMEOUT_S = 0.5
 _SENT_WHILE_OBSERVED = ("playhead", "playing", "speed", "loop")
+# JavaScript holds no larger numbers exactly.
+_MAX_ROWS = 2**53
 _LOOPS = ("off", "all", "range", "episode")
 
 
@@ -140,6 +142,7 @@ class RolloutViewer(anywidget.AnyWidget):
         self._esm = read_bundle("widget.js", "RolloutViewer")
         self._css = read_bundle("widget.css", "RolloutViewer")
         self._is_ready = False
+        self._is_closed = False
         self._is_annotating = False
         self._fields = FieldCatalog()
         # The threads must not keep a forgotten viewer, and so its page, alive.
@@ -160,16 +163,20 @@ class RolloutViewer(anywidget.AnyWidget):
             send=send,
             on_message=self._requests.answer,
             on_error=_weakly(this, RolloutViewer._show_error),
+            on_pages=_weakly(this, RolloutViewer._follow),
         )
+        self._has_own_layout = "layout" not in traits
         bookmarks = {*cache.bookmarks, *traits.pop("bookmarks", ())}
         super().__init__(**{"_key": uuid.uuid4().hex, **traits})
         self._is_ready = True
         self.bookmarks = sorted(bookmarks)
         self._unpin_replies()
-        unsubscribe = cache.subscribe(_weakly(this, RolloutViewer._follow_cache))
+        self._subscription = _Subscription(
+            cache, _weakly(this, RolloutViewer._follow_cache)
+        )
         self.on_msg(_weakly(this, RolloutViewer._on_message))
         self._finalizer = weakref.finalize(
-            self, _stop, self._stream, self._jobs, unsubscribe
+            self, _stop, self._stream, self._jobs, self._subscription
         )
         self._stream.start()
         close_viewers_of_rerun_cell(self)
@@ -353,8 +360,34 @@ class RolloutViewer(anywidget.AnyWidget):
         """Remove the widget and end its threads; the recording stays."""
         # A widget whose constructor raised is closed as well, when it is collected.
         if self.__dict__.get("_is_ready"):
+            self._is_closed = True
             self._finalizer()
+            # Made by ipywidgets for this viewer, and kept by it like one that is shown.
+            if self._has_own_layout and self.trait_has_value("layout"):
+                self.layout.close()
             super().close()
+
+    # -- registration: ipywidgets keeps every open widget for ever, so it is opened when
+    # it is shown, or when another widget refers to it
+
+    def open(self) -> None:
+        """Register with ipywidgets and the front ends; done when it is shown."""
+        if self.__dict__.get("_is_ready") and not self._is_closed:
+            super().open()
+
+    @property
+    def model_id(self) -> Any:
+        """The id of its comm, which is opened."""
+        self.open()
+        return super().model_id
+
+    @traitlets.observe("comm")
+    def _close_with_comm(self, change: Any) -> None:
+        """Close when the front end closes the comm: it is in no page then."""
+        if hasattr(change["new"], "on_close"):
+            this = weakref.ref(self)
+            close = _weakly(this, RolloutViewer.close)
+            change["new"].on_close(lambda _: close())
 
     def release(self) -> None:
         """Close, and drop the reference to the recording.
@@ -417,9 +450,9 @@ class RolloutViewer(anywidget.AnyWidget):
     @traitlets.validate("playhead")
     def _move(self, proposal: Any) -> int:
         row = int(proposal["value"])
-        if row < 0:
+        if not 0 <= row < _MAX_ROWS:
             raise traitlets.TraitError(
-                f"RolloutViewer: expected playhead >= 0, got {row!r}. "
+                f"RolloutViewer: expected playhead >= 0, below 2**53, got {row!r}. "
                 "viewer.goto(-1) counts from the end."
             )
         # The page may have moved on without sending it: a trait that does not change
@@ -430,11 +463,23 @@ class RolloutViewer(anywidget.AnyWidget):
             self._post(Message({"kind": "goto", "row": row}, []))
         return row
 
+    def _follow(self, has_page: bool) -> None:
+        """Follow the recording while a page shows it: others cost no append."""
+        if has_page:
+            self._subscription.begin()
+            self._take_bookmarks()
+        else:
+            self._subscription.pause()
+
     def _follow_cache(self, start: int, stop: int) -> None:
         """Rows came, or, where start is stop, annotations changed."""
         self._stream.notify()
+        if start == stop:
+            self._take_bookmarks()
+
+    def _take_bookmarks(self) -> None:
         cache = self._get_cache()
-        if start == stop and cache is not None and not self._is_annotating:
+        if cache is not None and not self._is_annotating:
             rows = list(cache.bookmarks)
             if rows != self.bookmarks:
                 self.bookmarks = rows
@@ -442,13 +487,16 @@ class RolloutViewer(anywidget.AnyWidget):
     @traitlets.validate("bookmarks")
     def _keep_bookmarks(self, proposal: Any) -> list[int]:
         rows = sorted({int(row) for row in proposal["value"]})
-        if rows and rows[0] < 0:
+        if rows and not 0 <= rows[0] <= rows[-1] < _MAX_ROWS:
             raise traitlets.TraitError(
-                f"RolloutViewer: expected bookmarks >= 0, got {rows[0]!r}."
+                f"RolloutViewer: expected bookmarks in 0..{_MAX_ROWS - 1}, got "
+                f"{rows[0]!r}..{rows[-1]!r}."
             )
         cache = self._get_cache()
         if cache is None or not self.__dict__.get("_is_ready"):
             return rows
+        if "bookmarks" in self._property_lock:  # a page has no rows but recorded ones
+            rows = [row for row in rows if row < cache.num_rows]
         kept = cache.bookmarks
         removed = dict.fromkeys(kept.keys() - set(rows))
         new = dict.fromkeys(set(rows) - kept.keys(), "")
@@ -558,6 +606,8 @@ class RolloutViewer(anywidget.AnyWidget):
             getattr(comm, "__dict__", {}).pop("_reply_subshell_id", None)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        if self._is_closed:
+            return None
         bundle = super()._repr_mimebundle_(**kwargs)
         self._stream.expect_page()
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
@@ -605,9 +655,35 @@ def _weakly(this: weakref.ref[RolloutViewer], method: Callable[..., Any]) -> Any
     return call
 
 
-def _stop(
-    stream: PageStream, jobs: ExportJobs, unsubscribe: Callable[[], None]
-) -> None:
-    unsubscribe()
+class _Subscription:
+    """Calls a viewer when rows come, but not while it is paused, nor after `end`."""
+
+    def __init__(self, cache: FrameCache, callback: Callable[[int, int], None]) -> None:
+        self._cache = weakref.ref(cache)
+        self._callback = callback
+        self._lock = threading.RLock()
+        self._unsubscribe: Callable[[], None] | None = None
+        self._has_ended = False
+        self.begin()
+
+    def begin(self) -> None:
+        with self._lock:
+            cache = self._cache()
+            if cache is not None and not self._unsubscribe and not self._has_ended:
+                self._unsubscribe = cache.subscribe(self._callback)
+
+    def pause(self) -> None:
+        with self._lock:
+            unsubscribe, self._unsubscribe = self._unsubscribe, None
+        if unsubscribe is not None:
+            unsubscribe()
+
+    def end(self) -> None:
+        self._has_ended = True
+        self.pause()
+
+
+def _stop(stream: PageStream, jobs: ExportJobs, subscription: _Subscription) -> None:
+    subscription.end()
     stream.close()
     jobs.close()

@@ -76,7 +76,7 @@ def test_a_usual_name_stays_as_it_is():
 
 @pytest.mark.parametrize("name", ["aux", "NUL.csv", "a:b", "a?", "x.", "C:/x", "C:x"])
 def test_on_windows_no_device_and_no_drive_is_named(name, monkeypatch):
-    monkeypatch.setattr(_file_names.os, "name", "nt")
+    monkeypatch.setattr(os, "name", "nt")
     monkeypatch.setattr(_file_names, "Path", lambda *parts: "/".join(map(str, parts)))
 
     path = str(path_inside("folder", name))
