@@ -158,14 +158,17 @@ class PageStream(Worker):
     def step(self) -> None:
         """Handle what came and send what is due; the thread's whole work."""
         while self._inbox:
-            try:
-                self._handle(check(self._inbox.popleft()))
-            except Exception as error:  # one bad message ends nothing
-                self._report_bad(error)
+            self._handle_or_report(self._inbox.popleft())
         if not self._pages and not self._is_page_overdue():
             return
         while not self._is_closed and not self._inbox and self._send_next():
             time.sleep(MIN_INTERVAL_S)
+
+    def _handle_or_report(self, content: Any) -> None:
+        try:
+            self._handle(check(content))
+        except Exception as error:  # one bad message ends nothing
+            self._report_bad(error)
 
     def _report(self, error: Exception) -> None:
         with contextlib.suppress(Exception):  # there may be no page to report it to

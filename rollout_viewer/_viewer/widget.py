@@ -33,6 +33,7 @@ from rollout_viewer._page.details import FieldCatalog
 from rollout_viewer._page.protocol import Message
 from rollout_viewer._recording.annotations import AnnotationChange
 from rollout_viewer._recording.fps import check_fps
+from rollout_viewer._recording.storable import storable_json
 from rollout_viewer._viewer.as_cache import as_cache
 from rollout_viewer._viewer.export_jobs import ExportJobs
 from rollout_viewer._viewer.notebook import close_viewers_of_rerun_cell
@@ -586,7 +587,11 @@ class RolloutViewer(anywidget.AnyWidget):
 
     def _post(self, message: Message) -> None:
         if self.comm is not None:
-            self.send(message.content, message.buffers)
+            content = message.content
+            # Of titles, paths and errors. Recorded texts and numbers are storable.
+            if content["kind"] not in ("data", "beat"):
+                content = storable_json(content)
+            self.send(content, message.buffers)
 
     def _show_error(self, error: Exception) -> None:
         text = str(error) if isinstance(error, RolloutViewerError) else repr(error)

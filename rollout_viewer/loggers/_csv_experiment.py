@@ -165,7 +165,7 @@ def _opened(path: Path, mode: str, overwrite: bool) -> TextIO:
     path.parent.mkdir(parents=True, exist_ok=True)
     if mode == "w" and not overwrite:
         path = free_path(path)
-    return cast("TextIO", path.open(mode, encoding="utf-8"))
+    return cast("TextIO", path.open(mode, encoding="utf-8", errors="replace"))
 
 
 def _check_torch() -> None:
