@@ -68,6 +68,8 @@ class FakeModel implements Model {
 const random = randomOf(11);
 const SIZE = { width: 4, height: 4 };
 
+const BEAT = { kind: "beat", session: "s", manifest: 0, about: 0, marks: 0 };
+
 /** A page that knows `numRows` rows of one env, and has the first `numHere` of them. */
 function pageOf(numRows: number, numHere = numRows, traits = {}) {
   mock.timers.reset();
@@ -204,6 +206,57 @@ test("a session ends with its signal: no listener and no timer is left", () => {
   assert.equal(model.numListeners, 0);
   const after = model.sent.slice(before).map((message) => message.kind);
   assert.deepEqual(after, ["hidden"]);
+});
+
+test("a page without a view says so, and comes back without beginning anew", () => {
+  const { model, session, ended } = pageOf(10);
+  const kinds = (from: number) => model.sent.slice(from).map(({ kind }) => kind);
+  const view = {};
+  session.views.add(view);
+  let before = model.sent.length;
+  mock.timers.tick(120_000);
+  assert.deepEqual(kinds(before), []);
+
+  session.views.delete(view);
+  mock.timers.tick(120_000);
+  assert.deepEqual(kinds(before), ["hidden"]);
+  model.emit("msg:custom", { ...BEAT, num_rows: 12 }, []);
+  mock.timers.tick(120_000);
+  assert.deepEqual(kinds(before), ["hidden"]);
+
+  before = model.sent.length;
+  session.views.add(view);
+  session.feed.show();
+  session.feed.show();
+  assert.deepEqual(kinds(before), ["hello"]);
+  const hellos = model.kinds("hello") as { page: string; beginning: number }[];
+  assert.deepEqual(hellos[0], hellos.at(-1));
+  ended.abort();
+});
+
+test("a beat is answered with what is here, and what is lost is asked for", () => {
+  let time = 0;
+  const now = mock.method(performance, "now", () => time);
+  const { model, session } = pageOf(10);
+  session.views.add({});
+  const have = () => model.kinds("have").length;
+
+  model.emit("msg:custom", { ...BEAT, num_rows: 10 }, []);
+  assert.deepEqual(model.kinds("have").at(-1), {
+    ...BEAT,
+    kind: "have",
+    page: (model.sent[0] as { page: string }).page,
+    num_rows: 10,
+  });
+  const answered = have();
+  for (; time < 60_000; time += 100) mock.timers.tick(100);
+  assert.equal(have(), answered);
+
+  model.emit("msg:custom", { ...BEAT, num_rows: 12 }, []);
+  const before = have();
+  for (; time < 120_000; time += 100) mock.timers.tick(100);
+  assert.ok(have() - before >= 4 && have() - before <= 8, `${have() - before}`);
+  now.mock.restore();
 });
 
 test("a dump is ordered and reported, and a download joined from its pieces", () => {

@@ -55,6 +55,8 @@ STEP_ROWS = 8192
 POLL_S = 0.25
 # Messages that wait to be read; more are dropped. Pages ask again for what matters.
 MAX_INBOX = 10_000
+# Of them at a time: something is sent in between, whatever a page asks for.
+MAX_HANDLED = 100
 # Chunks that wait to be sent; those that were asked for first are dropped.
 MAX_REQUESTED = 8192
 # Messages that are none are reported so often, whatever comes.
@@ -146,6 +148,8 @@ class PageStream(Worker):
         except Exception as error:
             self._report(error)
             return UNACKNOWLEDGED_INTERVAL_S
+        if self._inbox:
+            return 0.0
         if not self._pages:
             return None if self._expected_at is None else POLL_S
         is_over = not self._cache.is_live or self._delivery.has_given_up
@@ -157,12 +161,14 @@ class PageStream(Worker):
 
     def step(self) -> None:
         """Handle what came and send what is due; the thread's whole work."""
-        while self._inbox:
+        for _ in range(min(len(self._inbox), MAX_HANDLED)):
             self._handle_or_report(self._inbox.popleft())
         if not self._pages and not self._is_page_overdue():
             return
-        while not self._is_closed and not self._inbox and self._send_next():
+        while not self._is_closed and self._send_next():
             time.sleep(MIN_INTERVAL_S)
+            if self._inbox:
+                return
 
     def _handle_or_report(self, content: Any) -> None:
         try:

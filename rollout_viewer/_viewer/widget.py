@@ -88,7 +88,7 @@ class RolloutViewer(anywidget.AnyWidget):
             "range", "episode".
         selection: Numbers of the selected envs.
         bookmarks: Bookmarked rows, kept in the recording; `cache.bookmarks` has their
-            notes.
+            notes. Of a viewer that was hidden in its page: those of then.
 
     Raises:
         TypeError: `source` is none of these, or an option is not known.

@@ -225,6 +225,22 @@ def test_a_flood_of_bad_messages_is_reported_at_a_bounded_rate(page, monkeypatch
     assert len(errors) <= time.monotonic() - start + 1
 
 
+def test_a_page_that_asks_without_end_is_sent_rows_all_the_same(page):
+    ended = threading.Event()
+
+    def ask():
+        while not ended.is_set():
+            page.say({"kind": "inspect", "env": 0, "start": 0})
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        assert page.gets_all_rows()
+    finally:
+        ended.set()
+        thread.join()
+
+
 def test_a_huge_message_is_refused_at_once():
     chunks = [[0, 0, 0]] * 1_000_000
     start = time.monotonic()

@@ -81,6 +81,7 @@ export class Feed {
   /** Ask for everything from the beginning. */
   hello(): void {
     this.#beginning++;
+    this.#isHidden = false;
     this.#received.forget();
     this.#sayHello();
   }
@@ -190,7 +191,8 @@ export class Feed {
   askForMissing(slots: readonly number[]): void {
     const store = this.#store;
     const now = this.#now();
-    if (!this.#isHidden) this.#askForLost(now);
+    if (this.#isHidden) return;
+    this.#askForLost(now);
     if (!store.manifest && now - this.#saidHello > HELLO_REPEAT_MS) this.#sayHello();
     if (!this.#send || !store.numRows) return;
     const lastBlock = Math.floor((store.recorded.steps.numRows - 1) / CHUNK_ROWS);
