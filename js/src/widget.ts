@@ -17,8 +17,10 @@ interface RenderOptions {
   signal?: AbortSignal;
 }
 
-/** A model without a view for so long keeps no pictures, and is sent nothing. */
+/** A model without a view for so long keeps no pictures. */
 const UNSEEN_MS = 30_000;
+/** And for so long, is sent nothing: the kernel needs no thread for it. */
+const HIDDEN_MS = 5_000;
 const ASK_MS = 40;
 
 /** What anywidget asks of a widget's module; called once for each model. */
@@ -71,7 +73,7 @@ export function connect(model: Model, signal: AbortSignal): Session {
     unseenMs = session.visibleSlots.size ? 0 : unseenMs + ASK_MS;
     if (unseenMs >= UNSEEN_MS && !session.isCut) session.store.chunks.clear();
     withoutMs = session.views.size ? 0 : withoutMs + ASK_MS;
-    if (withoutMs >= UNSEEN_MS && !session.isCut) session.feed.hide();
+    if (withoutMs >= HIDDEN_MS && !session.isCut) session.feed.hide();
     if (isKernelGone(model)) session.cut(true);
     if (!session.isCut) session.feed.askForMissing(allVisibleSlots(session));
   }, ASK_MS);
