@@ -74,6 +74,10 @@ class Delivery:
         self._num_beats = min(self._num_beats, 1)
         self._is_pending = True
 
+    def give_up(self) -> None:
+        """No page will answer: send no beats, until something else was sent."""
+        self._num_beats = MAX_BEATS
+
     # -- beats
 
     @property

@@ -30,6 +30,7 @@ from rollout_viewer._page.build_messages import (
 from rollout_viewer._page.check_messages import check
 from rollout_viewer._page.protocol import PROTOCOL, Message
 from rollout_viewer._viewer.delivery import Delivery
+from rollout_viewer._viewer.pages import Pages
 from rollout_viewer._viewer.worker import Worker
 
 if TYPE_CHECKING:
@@ -46,8 +47,6 @@ WINDOW_BYTES = 8 * 1024 * 1024
 # Without an acknowledgement for so long, the page is taken to be unable to send one.
 ACK_TIMEOUT_S = 2.0
 UNACKNOWLEDGED_INTERVAL_S = 0.2
-# A page that was shown sends its hello well within this, if the kernel receives any.
-HELLO_TIMEOUT_S = 2.0
 # Sent without being asked for; the page asks for the rest as it is looked at.
 UNASKED_BYTES = 192 * 1024 * 1024
 STEP_ROWS = 8192
@@ -61,8 +60,6 @@ MAX_HANDLED = 100
 MAX_REQUESTED = 8192
 # Messages that are none are reported so often, whatever comes.
 ERROR_INTERVAL_S = 1.0
-# Pages that show one viewer; the one that came first is forgotten.
-MAX_PAGES = 16
 # Differs from all bookmarks, none included: they are sent again.
 _UNKNOWN_BOOKMARKS = {-1: ""}
 
@@ -99,30 +96,35 @@ class PageStream(Worker):
         self._send = send
         self._on_message = on_message
         self._on_error = on_error
-        self._on_pages = on_pages
         self._clock = clock
         self._inbox: deque[Any] = deque()
         self._num_bad = 0
         self._bad_at = -ERROR_INTERVAL_S
-        # Those that show the viewer; "" is one that cannot say so.
-        self._pages: dict[str, None] = {}
+        self._pages = Pages(clock, on_pages)
+        # Whether messages arrive only between cells.
+        self._waits_for_cells = False
         self._delivery = Delivery()
-        self._expected_at: float | None = None
         self._beginning: tuple[str, int] | None = None
         self.stats = {"messages": 0, "bytes": 0, "acks": 0, "asked": 0}
         self._restart()
 
     # -- called from any thread
 
-    def receive(self, content: Any) -> None:
-        """Queue a message of the page."""
+    def receive(self, content: Any, *, waits_for_cells: bool = False) -> None:
+        """Queue a message of the page.
+
+        Args:
+            content: Anything.
+            waits_for_cells: It would not have come while a cell runs.
+        """
+        self._waits_for_cells = waits_for_cells
         if len(self._inbox) < MAX_INBOX:
             self._inbox.append(content)
         self.wake()
 
     def notify(self, *_: Any) -> None:
         """Rows came, or something else may have to be sent."""
-        if self._pages or self._expected_at is not None:
+        if self._pages or self._pages.is_expected:
             self.wake()
 
     @property
@@ -135,8 +137,7 @@ class PageStream(Worker):
 
         A front end without subshells cannot send its hello while a cell runs.
         """
-        if self._expected_at is None and not self._pages:
-            self._expected_at = self._clock()
+        if self._pages.expect():
             self.wake()
 
     # -- on the thread
@@ -151,7 +152,7 @@ class PageStream(Worker):
         if self._inbox:
             return 0.0
         if not self._pages:
-            return None if self._expected_at is None else POLL_S
+            return POLL_S if self._pages.is_expected else None
         is_over = not self._cache.is_live or self._delivery.has_given_up
         return None if is_over and self._delivery.is_complete else POLL_S
 
@@ -163,7 +164,7 @@ class PageStream(Worker):
         """Handle what came and send what is due; the thread's whole work."""
         for _ in range(min(len(self._inbox), MAX_HANDLED)):
             self._handle_or_report(self._inbox.popleft())
-        if not self._pages and not self._is_page_overdue():
+        if not self._pages.are_there():
             return
         while not self._is_closed and self._send_next():
             time.sleep(MIN_INTERVAL_S)
@@ -191,34 +192,17 @@ class PageStream(Worker):
             error = ProtocolError(f"{error} And {num_bad} more such messages.")
         self._report(error)
 
-    def _is_page_overdue(self) -> bool:
-        since = self._expected_at
-        if since is None or self._clock() - since <= HELLO_TIMEOUT_S:
-            return False
-        self._show("")
-        return True
-
-    def _show(self, page: str) -> None:
-        """A page shows the viewer."""
-        had_page = self.has_page
-        self._pages.pop(page, None)
-        self._pages[page] = None
-        self._expected_at = None
-        if page:
-            self._pages.pop("", None)
-        while len(self._pages) > MAX_PAGES:
-            del self._pages[next(iter(self._pages))]
-        if not had_page:
-            self._on_pages(True)
-
     def _hide(self, page: str) -> None:
         """A page shows the viewer no more."""
-        had_page = self.has_page
-        self._pages.pop(page, None)
+        if self._waits_for_cells:
+            # While a cell runs it could not say that it shows it again: what is
+            # recorded then is sent. The thread ends.
+            self._delivery.give_up()
+            return
+        self._pages.hide(page)
         self._delivery.forget(page)
-        if had_page and not self._pages:
+        if not self._pages:
             self._requested.clear()
-            self._on_pages(False)
 
     def _restart(self) -> None:
         self._manifest: dict[str, Any] | None = None
@@ -248,12 +232,12 @@ class PageStream(Worker):
             if beginning != self._beginning:
                 self._beginning = beginning
                 self._restart()
-            self._show(content["page"])
+            self._pages.show(content["page"])
             self._delivery.resume()
         elif content["kind"] == "hidden":
             self._hide(content["page"])
         elif content["kind"] == "have":
-            self._show(content["page"])
+            self._pages.show(content["page"])
             self._send_again(content)
         elif content["kind"] == "ack":
             self.stats["acks"] += 1

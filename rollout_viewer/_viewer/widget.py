@@ -39,6 +39,7 @@ from rollout_viewer._viewer.export_jobs import ExportJobs
 from rollout_viewer._viewer.notebook import close_viewers_of_rerun_cell
 from rollout_viewer._viewer.requests import PageRequests
 from rollout_viewer._viewer.stream import PageStream
+from rollout_viewer._viewer.subscription import Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -172,7 +173,7 @@ class RolloutViewer(anywidget.AnyWidget):
         self._is_ready = True
         self.bookmarks = sorted(bookmarks)
         self._unpin_replies()
-        self._subscription = _Subscription(
+        self._subscription = Subscription(
             cache, _weakly(this, RolloutViewer._follow_cache)
         )
         self.on_msg(_weakly(this, RolloutViewer._on_message))
@@ -560,7 +561,9 @@ class RolloutViewer(anywidget.AnyWidget):
     def _on_message(self, _: Any, content: Any, buffers: Any) -> None:
         # Runs on the shell's or a subshell's thread, maybe beside the user's cell.
         del buffers
-        self._stream.receive(content)
+        # On the shell's, a running cell would have held it up.
+        is_on_shell = threading.current_thread() is threading.main_thread()
+        self._stream.receive(content, waits_for_cells=is_on_shell)
 
     def _dump_rows(
         self, start: int, stop: int, formats: list[str], *watch: Any
@@ -660,35 +663,7 @@ def _weakly(this: weakref.ref[RolloutViewer], method: Callable[..., Any]) -> Any
     return call
 
 
-class _Subscription:
-    """Calls a viewer when rows come, but not while it is paused, nor after `end`."""
-
-    def __init__(self, cache: FrameCache, callback: Callable[[int, int], None]) -> None:
-        self._cache = weakref.ref(cache)
-        self._callback = callback
-        self._lock = threading.RLock()
-        self._unsubscribe: Callable[[], None] | None = None
-        self._has_ended = False
-        self.begin()
-
-    def begin(self) -> None:
-        with self._lock:
-            cache = self._cache()
-            if cache is not None and not self._unsubscribe and not self._has_ended:
-                self._unsubscribe = cache.subscribe(self._callback)
-
-    def pause(self) -> None:
-        with self._lock:
-            unsubscribe, self._unsubscribe = self._unsubscribe, None
-        if unsubscribe is not None:
-            unsubscribe()
-
-    def end(self) -> None:
-        self._has_ended = True
-        self.pause()
-
-
-def _stop(stream: PageStream, jobs: ExportJobs, subscription: _Subscription) -> None:
+def _stop(stream: PageStream, jobs: ExportJobs, subscription: Subscription) -> None:
     subscription.end()
     stream.close()
     jobs.close()

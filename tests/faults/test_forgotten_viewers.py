@@ -74,6 +74,13 @@ class Page:
             self.say(kind="have", page="p", **counts)
 
     def say(self, **content):
+        """Send as a front end with subshells, whose messages wait for no cell."""
+        thread = threading.Thread(target=self.say_after_the_cell, kwargs=content)
+        thread.start()
+        thread.join()
+
+    def say_after_the_cell(self, **content):
+        """Send as a front end without subshells."""
         data = {"method": "custom", "content": content}
         message = {"content": {"comm_id": self.comm_id, "data": data}, "buffers": []}
         get_comm_manager().comm_msg(None, None, message)
@@ -166,6 +173,20 @@ def test_a_hidden_viewer_has_no_thread_and_works_when_it_is_shown_again():
     wait_until(lambda: page.num_rows == 4)
     assert viewer.bookmarks == [2]
     assert len(cache._subscribers) == 1
+    viewer.close()
+
+
+def test_a_hidden_viewer_that_could_not_say_that_it_is_back_is_sent_new_rows():
+    cache = counting_recording(3, 1)
+    viewer = rv.view(cache)
+    page = Page(viewer).hello()
+    wait_until(lambda: page.num_rows == 3)
+
+    page.say_after_the_cell(kind="hidden", page="p")
+    wait_until(lambda: not threads())
+    cache.append(np.zeros((1, *cache.frame_size(0), 3), np.uint8))
+
+    wait_until(lambda: page.num_rows == 4)
     viewer.close()
 
 
