@@ -128,6 +128,7 @@ def test_forgotten_viewers_do_not_slow_an_append():
         widget.close()
 
 
+@pytest.mark.timeout(900)  # the long form
 def test_viewers_that_are_shown_hidden_and_closed_leave_nothing():
     def show(number):
         viewer = rv.view(counting_recording(3, 1))
