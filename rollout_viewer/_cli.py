@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer import _arguments
 from rollout_viewer._errors import RolloutViewerError
+from rollout_viewer._file_names import path_inside
 from rollout_viewer._progress import progress_bar
 
 if TYPE_CHECKING:
@@ -289,7 +290,7 @@ def _file_name(env_id: str) -> pathlib.Path:
         >>> print(_file_name("ALE/Pong-v5"))
         ALE-Pong-v5.rollout
     """
-    return pathlib.Path(env_id.replace("/", "-").replace(":", "-") + SUFFIX)
+    return path_inside("", env_id.replace("/", "-").replace(":", "-"), SUFFIX)
 
 
 def _readable(value: object) -> str:

@@ -32,7 +32,7 @@ class NewFile:
         self.path = _named(path)
         # Hidden, and with the suffix of the final name: some libraries need it.
         token = f"{os.getpid()}-{secrets.token_hex(3)}"
-        self.part = path.with_name(f".{path.stem[:100]}.{token}.part{path.suffix}")
+        self.part = path.with_name(f"{_part_start(path)}{token}.part{path.suffix}")
 
 
 @contextlib.contextmanager
@@ -92,6 +92,15 @@ def why_not_a_file(path: str | os.PathLike[str]) -> str | None:
     return next((kind for kind, is_so in kinds.items() if is_so), "is a device")
 
 
+def left_parts(path: Path) -> list[Path]:
+    """Return the temporary files of `path`, of processes that died as they wrote it."""
+    if not path.parent.is_dir():
+        return []
+    start, end = _part_start(path), f".part{path.suffix}"
+    names = [one.name for one in path.parent.iterdir()]
+    return [path.with_name(n) for n in names if n.startswith(start) and n.endswith(end)]
+
+
 def free_path(path: str | os.PathLike[str]) -> Path:
     """Return `path`, or the first of `<stem>-1`, `<stem>-2`, ... that is free.
 
@@ -113,6 +122,11 @@ def numbered(path: Path) -> Iterator[Path]:
     while True:
         yield path.with_name(f"{path.stem}-{number}{path.suffix}")
         number += 1
+
+
+def _part_start(path: Path) -> str:
+    # A file system takes names of 255 bytes.
+    return f".{path.stem.encode()[:100].decode(errors='ignore')}."
 
 
 def _named(path: Path) -> Path:

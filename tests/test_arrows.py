@@ -25,25 +25,32 @@ ROOMS = {
     "_errors": "",
     "_version": "",
     "_lazy": "",
+    "_file_names": "",
     "_files": "",
     "_progress": "",
     "_frames": "",
     "_recording": "_files _frames",
     "_video": "_files _frames",
     "_page": "_frames _recording",
-    "_export": "_files _frames _page _progress _recording _video",
+    "_export": "_file_names _files _frames _page _progress _recording _video",
     "_cache": "_export _files _frames _progress _recording _video",
-    "loggers": "_cache _export _files _frames _lazy _video",
-    "_viewer": "_cache _export _frames _page _recording loggers",
+    "loggers": "_cache _export _file_names _files _frames _lazy _video",
+    "_viewer": "_cache _export _file_names _frames _page _recording loggers",
     "_recorder": (
-        "_cache _export _files _frames _progress _recording _video _viewer loggers"
+        "_cache _export _file_names _files _frames _progress _recording _video _viewer "
+        "loggers"
     ),
-    "sources": "_cache _files _frames _lazy _progress _recorder _recording _viewer",
+    "sources": (
+        "_cache _file_names _files _frames _lazy _progress _recorder _recording _viewer"
+    ),
     "__init__": "_cache _frames _lazy _recording _viewer loggers sources",
     "testing": "_cache _recorder _recording sources",
     "_demo": "_cache _export _progress",
     "_arguments": "",
-    "_cli": "_arguments _cache _demo _export _progress _recorder _recording sources",
+    "_cli": (
+        "_arguments _cache _demo _export _file_names _progress _recorder _recording "
+        "sources"
+    ),
     "__main__": "_cli",
 }
 

@@ -13,12 +13,12 @@ from rollout_viewer._page.build_messages import (
     build_manifest,
     decode_chunks,
 )
+from rollout_viewer._page.check_messages import check
 from rollout_viewer._page.offline import recording_messages
-from rollout_viewer._page.protocol import check
 from rollout_viewer._viewer import stream
+from rollout_viewer._viewer.pages import HELLO_TIMEOUT_S
 from rollout_viewer._viewer.stream import (
     ACK_TIMEOUT_S,
-    HELLO_TIMEOUT_S,
     UNACKNOWLEDGED_INTERVAL_S,
     PageStream,
 )

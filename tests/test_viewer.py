@@ -14,7 +14,7 @@ import traitlets
 
 import rollout_viewer as rv
 from rollout_viewer._export import html
-from rollout_viewer._page.protocol import check
+from rollout_viewer._page.check_messages import check
 from rollout_viewer._viewer import notebook, widget
 from rollout_viewer.testing import counting_frames, read_count
 
@@ -48,6 +48,7 @@ class Sent:
     def __init__(self, viewer):
         self.messages = []
         self._changed = threading.Condition()
+        viewer.open()
         viewer.send = self._take
 
     def _take(self, content, buffers=None):
@@ -393,6 +394,9 @@ def test_an_empty_recording_has_no_poster_and_no_snapshot():
 def test_a_closed_viewer_ends_its_threads_and_leaves_the_recording():
     cache = recording()
     viewer = rv.view(cache)
+    sent = Sent(viewer)
+    say(viewer, **HELLO)
+    sent.wait(lambda m: m["kind"] == "data")
     thread = viewer._stream._thread
 
     viewer.close()
@@ -421,7 +425,10 @@ def test_running_a_cell_again_keeps_nothing_of_the_earlier_run(monkeypatch):
     cache = recording()
     reference = weakref.ref(cache)
     first, beside = rv.view(cache), rv.view(cache)
+    for viewer in (first, beside):
+        viewer._repr_mimebundle_()
     threads = [viewer._stream._thread for viewer in (first, beside)]
+    del viewer
     assert first.comm is not None
 
     second = rv.view(recording())
@@ -521,7 +528,6 @@ def test_compared_recordings_stand_side_by_side_and_the_shorter_ends(tmp_path):
     assert manifest["columns"] == 2
     folder = cache.recording.path.parent
     viewer.release()
-    viewer._stream._thread.join(10)
     del viewer, cache
     gc.collect()
     assert not folder.exists()

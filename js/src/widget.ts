@@ -20,6 +20,8 @@ interface RenderOptions {
 
 /** A model without a view for so long keeps no pictures. */
 const UNSEEN_MS = 30_000;
+/** And for so long, is sent nothing: the kernel needs no thread for it. */
+const HIDDEN_MS = 5_000;
 const ASK_MS = 40;
 
 /** What anywidget asks of a widget's module; called once for each model. */
@@ -38,8 +40,14 @@ export function createWidget() {
       const root = document.createElement("div");
       el.classList.add("rv-host");
       el.append(root);
+      const { views, feed } = session;
+      views.add(root);
+      feed.show();
       mountViewer(root, session, ended.signal);
-      ended.signal.addEventListener("abort", () => root.remove());
+      ended.signal.addEventListener("abort", () => {
+        views.delete(root);
+        root.remove();
+      });
       return () => ended.abort();
     },
   };
@@ -62,17 +70,27 @@ export function connect(model: Model, signal: AbortSignal): Session {
     session.cut(true);
     session.feed.hello();
   });
-  let unseenMs = 0;
+  let [unseenMs, withoutMs] = [0, 0];
   // A chunk that is missing may be on its way: asked for later, by time.
   const timer = setInterval(() => {
     unseenMs = session.visibleSlots.size ? 0 : unseenMs + ASK_MS;
     if (unseenMs >= UNSEEN_MS && !session.isCut) session.store.chunks.clear();
     link.update();
+    withoutMs = session.views.size ? 0 : withoutMs + ASK_MS;
+    if (withoutMs >= HIDDEN_MS && !session.isCut) session.feed.hide();
     if (link.isGone) session.cut(true);
     if (!session.isCut) session.feed.askForMissing(allVisibleSlots(session));
   }, ASK_MS);
+  // A page that is closed, or put aside for the button "back".
+  globalThis.addEventListener?.("pagehide", () => session.feed.hide(), { signal });
+  globalThis.addEventListener?.(
+    "pageshow",
+    () => session.views.size && session.feed.show(),
+    { signal },
+  );
   signal.addEventListener("abort", () => {
     clearInterval(timer);
+    session.feed.hide();
     session.store.chunks.clear();
   });
   session.feed.hello();

@@ -68,6 +68,8 @@ class FakeModel implements Model {
 const random = randomOf(11);
 const SIZE = { width: 4, height: 4 };
 
+const BEAT = { kind: "beat", session: "s", manifest: 0, about: 0, marks: 0 };
+
 /** A page that knows `numRows` rows of one env, and has the first `numHere` of them. */
 function pageOf(numRows: number, numHere = numRows, traits = {}) {
   mock.timers.reset();
@@ -76,6 +78,7 @@ function pageOf(numRows: number, numHere = numRows, traits = {}) {
   Object.assign(model.traits, traits);
   const ended = new AbortController();
   const session = connect(model, ended.signal);
+  session.views.add(model);
   model.emit("msg:custom", manifestOf({ num_rows: numRows, is_live: true }), []);
   const film = filmOf(Math.min(32, numHere), 4, 4, random);
   const data = { kind: "data", seq: 0, num_rows: numRows, start: 0, count: numRows };
@@ -202,7 +205,56 @@ test("a session ends with its signal: no listener and no timer is left", () => {
   mock.timers.tick(10_000);
 
   assert.equal(model.numListeners, 0);
-  assert.equal(model.sent.length, before);
+  const after = model.sent.slice(before).map((message) => message.kind);
+  assert.deepEqual(after, ["hidden"]);
+});
+
+test("a page without a view says so, and comes back without beginning anew", () => {
+  const { model, session, ended } = pageOf(10);
+  const kinds = (from: number) => model.sent.slice(from).map(({ kind }) => kind);
+  let before = model.sent.length;
+  mock.timers.tick(120_000);
+  assert.deepEqual(kinds(before), []);
+
+  session.views.clear();
+  mock.timers.tick(120_000);
+  assert.deepEqual(kinds(before), ["hidden"]);
+  model.emit("msg:custom", { ...BEAT, num_rows: 12 }, []);
+  mock.timers.tick(120_000);
+  assert.deepEqual(kinds(before), ["hidden"]);
+
+  before = model.sent.length;
+  session.views.add(model);
+  session.feed.show();
+  session.feed.show();
+  assert.deepEqual(kinds(before), ["hello"]);
+  const hellos = model.kinds("hello") as { page: string; beginning: number }[];
+  assert.deepEqual(hellos[0], hellos.at(-1));
+  ended.abort();
+});
+
+test("a beat is answered with what is here, and what is lost is asked for", () => {
+  let time = 0;
+  const now = mock.method(performance, "now", () => time);
+  const { model } = pageOf(10);
+  const have = () => model.kinds("have").length;
+
+  model.emit("msg:custom", { ...BEAT, num_rows: 10 }, []);
+  assert.deepEqual(model.kinds("have").at(-1), {
+    ...BEAT,
+    kind: "have",
+    page: (model.sent[0] as { page: string }).page,
+    num_rows: 10,
+  });
+  const answered = have();
+  for (; time < 60_000; time += 100) mock.timers.tick(100);
+  assert.equal(have(), answered);
+
+  model.emit("msg:custom", { ...BEAT, num_rows: 12 }, []);
+  const before = have();
+  for (; time < 120_000; time += 100) mock.timers.tick(100);
+  assert.ok(have() - before >= 4 && have() - before <= 8, `${have() - before}`);
+  now.mock.restore();
 });
 
 test("a dump is ordered and reported, and a download joined from its pieces", () => {

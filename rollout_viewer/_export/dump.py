@@ -18,6 +18,7 @@ from rollout_viewer._errors import (
 )
 from rollout_viewer._export.write import TABLE_SUFFIXES, check_choice, write_clip
 from rollout_viewer._export.writers import WRITERS
+from rollout_viewer._file_names import path_inside
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._progress import Counter
 
@@ -150,7 +151,8 @@ def _to_foreign(dump: _Dump) -> list[Path]:
 def _table_beside(dump: _Dump) -> list[Path]:
     """Write the table of a logger without tables to ``tables/`` in its folder."""
     stem = dump.tag if dump.step is None else f"{dump.tag}_{dump.step}"
-    path = _folder_of(dump.logger) / "tables" / f"{stem}.{dump.format}"
+    folder = _folder_of(dump.logger) / "tables"
+    path = path_inside(folder, stem, f".{dump.format}")
     return write_clip(dump.clip, path, **dump.watch)
 
 

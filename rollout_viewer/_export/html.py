@@ -22,6 +22,7 @@ from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._page.bundle import read_bundle
 from rollout_viewer._page.details import FieldCatalog, all_details
 from rollout_viewer._page.offline import recording_messages
+from rollout_viewer._recording.storable import storable_text
 
 if TYPE_CHECKING:
     import os
@@ -119,11 +120,8 @@ def write_html(
         # A clip of all envs has those without pictures too; others are refused below.
         blind = set(range(cache.num_envs)) - set(cache.pictured_envs)
         envs = [env for env in envs if env not in blind]
-    head = _HEAD.format(
-        title=html.escape(title),
-        css=read_bundle("widget.css", "to_html").replace("</style", r"<\/style"),
-        poster="{poster}",
-    )
+    title = storable_text(title).replace("\0", "\ufffd")
+    css = read_bundle("widget.css", "to_html").replace("</style", r"<\/style")
     tail = _TAIL.format(script=_as_inline_script(read_bundle("widget.js", "to_html")))
     messages = _messages(
         recording_messages(
@@ -141,7 +139,9 @@ def write_html(
     )
     # Before the file is opened: wrong rows are reported by this.
     first = next(messages)
-    head = head.replace("{poster}", _poster(cache, start, envs), 1)
+    poster = _poster(cache, start, envs)
+    # In one go: what is inserted is not looked at again.
+    head = _HEAD.format(title=html.escape(title), css=css, poster=poster)
     size = len(head.encode()) + len(tail.encode())
     with new_file(path, where="to_html", overwrite=overwrite) as file:
         with file.part.open("w", encoding="utf-8", newline="\n") as out:

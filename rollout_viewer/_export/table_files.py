@@ -1,5 +1,10 @@
 """Tables in files: a clip's step data as CSV or Parquet, and plain columns as CSV.
 
+A spreadsheet runs a cell that begins like a formula. In CSV, a text (no number) that
+begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return gets an apostrophe
+before it, names of columns too, unless it reads as a number. Parquet has texts as they
+are.
+
 A clip's lines are read and written a window at a time. Knows tables. Knows nothing of
 pictures. The only module that imports pyarrow.
 """
@@ -38,7 +43,7 @@ def write_csv(job: ExportJob, clip: Selection, path: Path) -> Path:
             job.progress.check(start)
             stop = min(start + _WINDOW_ROWS, clip.stop)
             columns = [
-                _filled(column.values.tolist(), column.is_missing.tolist(), "")
+                _plain(_filled(column.values.tolist(), column.is_missing.tolist(), ""))
                 for column in table.window(start, stop).values()
             ]
             lines.writerows(zip(*columns, strict=True))
@@ -68,7 +73,8 @@ def write_columns(
         new_file(path, where=where, overwrite=overwrite) as new,
         _open_csv(new.part, columns) as lines,
     ):
-        lines.writerows(zip(*map(cells, columns.values()), strict=True))
+        found = [_plain(cells(column)) for column in columns.values()]
+        lines.writerows(zip(*found, strict=True))
     return new.path
 
 
@@ -142,10 +148,30 @@ def _schema(table: Table, metadata: dict[str, str]) -> Any:
 @contextlib.contextmanager
 def _open_csv(path: Path, names: Iterable[str]) -> Iterator[Any]:
     """Open a new CSV file, and yield the `csv.writer` behind its header."""
-    with path.open("w", newline="", encoding="utf-8") as out:
+    with path.open("w", newline="", encoding="utf-8", errors="replace") as out:
         lines = csv.writer(out, lineterminator="\n")
-        lines.writerow(names)
+        lines.writerow(_plain(list(names)))
         yield lines
+
+
+def _plain(values: list[Any]) -> list[Any]:
+    """Return a column's cells with an apostrophe before what is taken for a formula."""
+    if not any(isinstance(value, str) for value in values):
+        return values
+    return [
+        f"'{value}" if isinstance(value, str) and _is_formula(value) else value
+        for value in values
+    ]
+
+
+def _is_formula(text: str) -> bool:
+    if not text.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return True
+    return False
 
 
 def _filled(

@@ -43,6 +43,8 @@ Kernel to page::
                             May be left out, as may be the next two
               meanings      [str, ...], what the numbers of a discrete action mean
               segments      [[name, start, stop], ...] in rows, ascending
+              number        1, 2, ...: a lower one than the last is late, and passed
+                            over; not in an HTML export
               Sent again, whole, whenever something in it but num_rows changes.
     data      seq           0, 1, 2, ... without a gap
               num_rows
@@ -53,6 +55,11 @@ Kernel to page::
               bookmarks     {row: note}, all of them, where they changed; else absent
               episodes      [[env, index, info], ...] of which something became
                             known, info: a number in `infos`; absent where none
+              session       as the manifest's: of another one, it is late, and passed
+                            over; not in an HTML export, as are the next two
+              about         [start, stop] of what became known of episodes, in order,
+                            where there is any
+              marks         1, 2, ...: number of the bookmarks, where there are any
               infos         [{segment, seed, options, labels}, ...], each optional
               buffers[0]    u8  (count, num_envs)  row kind: 0 reset, 1 step,
                                 2 idle, 3 terminal_missing, 4 damaged
@@ -65,6 +72,11 @@ Kernel to page::
                             (_frames/chunk.py), zero bytes up to a multiple of 4
               Step rows come in order, each once after a hello. Of a chunk that
               grows come pieces, in order. A whole chunk replaces its pieces.
+    beat      session, manifest, num_rows, about, marks
+                            how much was sent: the highest `number`, the rows, the
+                            `stop` of `about`, the number of `marks`. Comes when there
+                            is nothing else to send, until it is answered by a `have`
+                            of as much
     job       job           the page's own number of a dump or download
               state         "running" | "done" | "failed" | "cancelled"
               progress      0..1
@@ -92,7 +104,15 @@ Page to kernel::
               page          str, identifies this page
               beginning     1, 2, ...: how often this page has asked for everything.
                             Repeated until the manifest comes, since a running cell
-                            may hold up the first; one that is known is ignored
+                            may hold up the first; of one that is known, only that
+                            the page shows the viewer again is noted
+    hidden    page          no view of it has been there for a while, or it is closed:
+                            nothing is sent to it until its next `hello` or `have`
+    have      page, session, manifest, num_rows, about, marks
+                            how much it has, counted as in `beat`, of what came without
+                            a gap. Answers each `beat`; also sent where something that
+                            must have been sent has not come, at longer and longer
+                            intervals. What is lacking is sent again
     ack       seq           everything up to seq has arrived
     need      chunks        [[block, slot, have], ...], most urgent first; have:
                             records of it that are in the page already
@@ -110,27 +130,14 @@ Page to kernel::
                             the flattened array, of all envs, from row start on
     stats     counts        {drawn, late, decodes, hits, misses, nbytes, evicted}
 
+`check_messages.RULES` says what each field of a message to the kernel may be.
 Golden copies of these messages are in tests/golden and are read by the tests of
 both languages.
 """
 
 from __future__ import annotations
 
-from typing import (
-    Any,
-    Literal,
-    NamedTuple,
-    TypeAlias,
-    TypedDict,
-    cast,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
-
-from rollout_viewer._errors import (
-    ProtocolError,
-)
+from typing import Any, Literal, NamedTuple, TypeAlias, TypedDict
 
 PROTOCOL = 1
 
@@ -153,6 +160,25 @@ class HelloMessage(TypedDict):
     version: str
     page: str
     beginning: int
+
+
+class HiddenMessage(TypedDict):
+    """No view of the page shows the viewer any more."""
+
+    kind: Literal["hidden"]
+    page: str
+
+
+class HaveMessage(TypedDict):
+    """How much the page has of what was sent."""
+
+    kind: Literal["have"]
+    page: str
+    session: str
+    manifest: int
+    num_rows: int
+    about: int
+    marks: int
 
 
 class AckMessage(TypedDict):
@@ -239,6 +265,8 @@ class StatsMessage(TypedDict):
 
 PageMessage: TypeAlias = (
     HelloMessage
+    | HiddenMessage
+    | HaveMessage
     | AckMessage
     | NeedMessage
     | DumpMessage
@@ -250,38 +278,3 @@ PageMessage: TypeAlias = (
     | ColumnMessage
     | StatsMessage
 )
-
-
-def _fields() -> dict[str, dict[str, type]]:
-    """Return kind -> field -> the type that its value must be of."""
-    found = {}
-    for message in get_args(PageMessage):
-        hints = get_type_hints(message)
-        (kind,) = get_args(hints.pop("kind"))
-        found[kind] = {name: get_origin(hint) or hint for name, hint in hints.items()}
-    return found
-
-
-_FIELDS = _fields()
-
-
-def check(content: Any) -> PageMessage:
-    """Return a message of the page if it is one.
-
-    Raises:
-        ProtocolError: Its kind or a field is unknown.
-    """
-    kind = content.get("kind") if isinstance(content, dict) else None
-    fields = _FIELDS.get(str(kind))
-    if fields is None:
-        raise ProtocolError(
-            f"rollout_viewer: expected a message of kind {sorted(_FIELDS)}, got "
-            f"{content!r:.200}. Reload the page."
-        )
-    for name, type_ in fields.items():
-        if not isinstance(content.get(name), type_):
-            raise ProtocolError(
-                f"rollout_viewer: expected {content['kind']}.{name} to be "
-                f"{type_.__name__}, got {content.get(name)!r:.100}. Reload the page."
-            )
-    return cast("PageMessage", content)

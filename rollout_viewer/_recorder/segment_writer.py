@@ -14,6 +14,7 @@ import numpy as np
 
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import RowError
+from rollout_viewer._file_names import path_inside
 from rollout_viewer._files import new_file
 from rollout_viewer._progress import progress_bar
 from rollout_viewer._recorder.segment_frames import frames_of, shown_rows
@@ -76,7 +77,7 @@ def open_video(
 
     comment = {"take": segment.name, "recording": cache.path.name, **cache.metadata}
     return VideoWriter(
-        folder / f"{segment.name}.mp4",
+        path_inside(folder, segment.name, ".mp4"),
         first.shape[1],
         first.shape[0],
         segment.fps,

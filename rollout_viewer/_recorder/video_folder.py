@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rollout_viewer._cache.cache import FrameCache, open_recording
 from rollout_viewer._errors import RecordingError, RecordingLockedError
+from rollout_viewer._file_names import path_inside
 from rollout_viewer._files import numbered
 from rollout_viewer._recorder.video_segment import pending_segments
 from rollout_viewer._recording.lock import locked
@@ -25,16 +26,23 @@ MEMORY_BYTES = 12_000_000
 MAX_STALL_S = 10.0
 
 
-def new_recording(folder: Path, prefix: str, *, overwrite: bool) -> FrameCache:
+def new_recording(
+    folder: Path, prefix: str, *, where: str, overwrite: bool
+) -> FrameCache:
     """Return a cache that records into ``<prefix>.rollout``, or ``<prefix>-1``, ...
 
     Args:
         folder: Exists.
-        prefix: Name of the file, without suffix.
+        prefix: Name of the file, without suffix. Slashes make folders.
+        where: The class that the user made, for messages.
         overwrite: Replace the recording of an earlier run, unless a process writes it
             or its videos are not all written.
+
+    Raises:
+        ValueError: The prefix leads out of the folder.
     """
-    wanted = folder / f"{prefix}{SUFFIX}"
+    wanted = path_inside(folder, prefix, SUFFIX, where=where)
+    wanted.parent.mkdir(parents=True, exist_ok=True)
     if overwrite:
         _remove_recording(wanted)
     for path in numbered(wanted):

@@ -29,6 +29,7 @@ import numpy as np
 
 from rollout_viewer._errors import RolloutViewerError, RolloutViewerWarning
 from rollout_viewer._export.dump import dump_clip
+from rollout_viewer._file_names import path_inside
 from rollout_viewer._recorder.background_video import BackgroundVideo
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.segment_frames import SegmentFrames, shown_rows
@@ -93,6 +94,7 @@ class VideoFolderRecorder:
         num_frames: Frames of the segment so far.
 
     Raises:
+        ValueError: The prefix leads out of the folder.
         OSError: The folder or the recording cannot be written.
     """
 
@@ -126,6 +128,7 @@ class VideoFolderRecorder:
             "is_quiet": is_quiet,
         }
         self.num_envs = num_envs
+        path_inside(Path(folder).absolute(), prefix, where=where)
         self._open_folder(folder)
         self.name: str | None = None
         self.num_frames = 0
@@ -138,7 +141,7 @@ class VideoFolderRecorder:
         self._finish_earlier()
         self._is_own = cache is None
         self._new_recorder(
-            new_recording(self.folder, prefix, overwrite=overwrite)
+            new_recording(self.folder, prefix, where=where, overwrite=overwrite)
             if cache is None
             else cache
         )
@@ -211,10 +214,14 @@ class VideoFolderRecorder:
         """Start a segment with the next row; a running one is stopped, and written.
 
         Args:
-            name: Of the video, without suffix.
+            name: Of the video, without suffix. Slashes make folders.
             step: Of the training, for the logger.
             **about: Further entries of the JSON beside the video.
+
+        Raises:
+            ValueError: The name leads out of the folder.
         """
+        path_inside(self.folder, name, ".mp4", where=self._where)
         if self.is_recording:
             self.stop()
         if self.cache.is_closed or not self.cache.is_mine:
@@ -234,7 +241,9 @@ class VideoFolderRecorder:
             return  # raises as any use of a closed cache does
         prefix = self._configuration["prefix"]
         self._is_own = True
-        self._new_recorder(new_recording(self.folder, prefix, overwrite=False))
+        self._new_recorder(
+            new_recording(self.folder, prefix, where=self._where, overwrite=False)
+        )
         self._segment, self._video = None, None
         self._unrecorded = UnrecordedSteps(self.num_envs)
 

@@ -6,13 +6,14 @@ Knows recordings, their locks and their lists of segments. Knows nothing of reco
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.cache import open_recording
 from rollout_viewer._errors import RecordingError
+from rollout_viewer._file_names import path_inside
+from rollout_viewer._files import left_parts
 from rollout_viewer._recorder.segment_frames import shown_rows
 from rollout_viewer._recorder.segment_writer import write_video
 from rollout_viewer._recorder.video_folder import SUFFIX
@@ -49,7 +50,7 @@ def _finish(path: Path, where: str) -> list[Path]:
         starts = _written_starts(path.parent, cache.session)
         written = []
         for segment in segments:
-            for partial in path.parent.glob(f".{glob.escape(segment.name)}.*.part.mp4"):
+            for partial in left_parts(path_inside(path.parent, segment.name, ".mp4")):
                 partial.unlink(missing_ok=True)
             # Its process may have died after the video, before the list was updated.
             if segment.start in starts:

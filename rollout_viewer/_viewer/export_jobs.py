@@ -6,16 +6,18 @@ an error leaves the thread as such a message only.
 
 from __future__ import annotations
 
+import contextlib
 import mimetypes
-import queue
 import tempfile
 import threading
 import time
+from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rollout_viewer._errors import ExportCancelled
+from rollout_viewer._errors import ExportCancelled, ExportError
 from rollout_viewer._page.protocol import Message
+from rollout_viewer._viewer.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,20 +31,34 @@ _FILE_PIECE_BYTES = 1 << 20
 _PIECE_INTERVAL_S = 0.02
 # A progress bar needs no more than this; the first is sent at once.
 _PROGRESS_INTERVAL_S = 0.2
+# More jobs at a time are refused.
+_MAX_WAITING = 100
 
 
-class ExportJobs:
-    """The job thread of one viewer. Any thread may call.
+class _Job(NamedTuple):
+    number: int
+    work: Work
+    is_download: bool
+    cancel: threading.Event
+
+
+class ExportJobs(Worker):
+    """The job thread of one viewer, which lives while there are jobs.
 
     Args:
         send: Called from the job thread with each message.
     """
 
     def __init__(self, send: Callable[[Message], None]) -> None:
+        super().__init__("rollout_viewer jobs")
         self._send = send
-        self._queue: queue.Queue[tuple[int, Work, bool] | None] = queue.Queue()
+        self._queue: deque[_Job] = deque()
         self._cancelled: dict[int, threading.Event] = {}
-        self._thread: threading.Thread | None = None
+        self.start()
+
+    def refuse(self, job: int, error: Exception) -> None:
+        """Report a job as failed that is not begun."""
+        self._report(job, "failed", 0.0, str(error) or repr(error))
 
     def dump(self, job: int, work: Work) -> None:
         """Run `work(on_progress, cancel) -> paths` and report the paths."""
@@ -61,43 +77,49 @@ class ExportJobs:
 
     def cancel(self, job: int) -> None:
         """Stop a job, running or waiting; unknown ones are ignored."""
-        if job in self._cancelled:
-            self._cancelled[job].set()
+        if (event := self._cancelled.get(job)) is not None:
+            event.set()
 
     def close(self) -> None:
         """Stop everything soon."""
-        for event in self._cancelled.values():
+        for event in list(self._cancelled.values()):
             event.set()
-        self._queue.put(None)
+        super().close()
 
     def _put(self, job: int, work: Work, *, is_download: bool) -> None:
-        self._cancelled[job] = threading.Event()
-        self._report(job, "running", 0.0, "waiting")
-        self._queue.put((job, work, is_download))
-        if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._run, name="rollout_viewer jobs", daemon=True
+        if job in self._cancelled or len(self._cancelled) >= _MAX_WAITING:
+            error = ExportError(
+                f"rollout_viewer: expected a new job, and at most {_MAX_WAITING} that "
+                f"wait, got job {job} beside {len(self._cancelled)}. Try again when "
+                "they are done."
             )
-            self._thread.start()
+            self.refuse(job, error)
+            return
+        cancel = self._cancelled[job] = threading.Event()
+        self._report(job, "running", 0.0, "waiting")
+        self._queue.append(_Job(job, work, is_download, cancel))
+        self.wake()
 
-    def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
-            job, work, is_download = item
-            cancel = self._cancelled[job]
-            try:
-                if cancel.is_set():
-                    raise ExportCancelled("cancelled before it began")
-                paths = work(self._progress(job), cancel)
-            except ExportCancelled:
-                self._report(job, "cancelled", 0.0, "Cancelled; nothing was written.")
-            except Exception as error:
-                self._report(job, "failed", 0.0, str(error) or repr(error))
-            else:
-                message = "Sent to your browser." if is_download else "Written."
-                shown = [str(path if is_download else path.resolve()) for path in paths]
-                self._report(job, "done", 1.0, message, shown)
-            finally:
-                self._cancelled.pop(job, None)
+    def work(self) -> float | None:
+        """Do one job. See `Worker`."""
+        if not self._queue:
+            return None
+        job, work, is_download, cancel = self._queue.popleft()
+        try:
+            if cancel.is_set():
+                raise ExportCancelled("cancelled before it began")
+            paths = work(self._progress(job), cancel)
+        except ExportCancelled:
+            self._report(job, "cancelled", 0.0, "Cancelled; nothing was written.")
+        except Exception as error:
+            self._report(job, "failed", 0.0, str(error) or repr(error))
+        else:
+            message = "Sent to your browser." if is_download else "Written."
+            shown = [str(path if is_download else path.resolve()) for path in paths]
+            self._report(job, "done", 1.0, message, shown)
+        finally:
+            self._cancelled.pop(job, None)
+        return 0.0
 
     def _progress(self, job: int) -> Progress:
         last = 0.0
@@ -128,7 +150,8 @@ class ExportJobs:
             "message": message,
             "paths": paths or [],
         }
-        self._send(Message(content, []))
+        with contextlib.suppress(Exception):  # a page that is gone ends no job
+            self._send(Message(content, []))
 
     def _send_file(self, job: int, path: Path, cancel: threading.Event) -> None:
         total = path.stat().st_size

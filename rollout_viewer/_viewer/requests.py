@@ -10,13 +10,15 @@ import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rollout_viewer._errors import ProtocolError
+from rollout_viewer._export.write import check_choice
+from rollout_viewer._export.writers import WRITERS
 from rollout_viewer._page.details import column_message, details_message
 from rollout_viewer._page.protocol import Message
 from rollout_viewer._recording.annotations import AnnotationChange
 from rollout_viewer._recording.storable import storable_json, storable_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from rollout_viewer._cache.cache import FrameCache
@@ -157,6 +159,8 @@ class PageRequests:
 
     def _start_dump(self, content: DumpMessage) -> None:
         start, stop, formats = content["start"], content["stop"], content["formats"]
+        if not self._is_possible(content["job"], start, stop, formats):
+            return
 
         def work(on_progress: Progress, cancel: threading.Event) -> list[Path]:
             return self._dump(start, stop, formats, on_progress, cancel) or []
@@ -165,11 +169,33 @@ class PageRequests:
 
     def _start_download(self, content: DownloadMessage) -> None:
         start, stop, suffix = content["start"], content["stop"], content["format"]
+        if not self._is_possible(content["job"], start, stop, [suffix]):
+            return
 
         def write(folder: Path, *watch: Any) -> Path:
             return self._download(folder, start, stop, suffix, *watch)
 
         self._jobs.download(content["job"], write)
+
+    def _is_possible(
+        self, job: int, start: int, stop: int, formats: Sequence[str]
+    ) -> bool:
+        """Whether there are such rows and formats; else the job has failed."""
+        cache = self._get_cache()
+        num_rows = cache.num_rows if cache is not None else 0
+        known = [suffix[1:] for suffix in WRITERS]
+        try:
+            if not 0 <= start < stop <= num_rows:
+                raise ProtocolError(
+                    f"rollout_viewer: expected rows within 0..{num_rows}, got "
+                    f"{start}..{stop}. Choose others."
+                )
+            for name in formats:
+                check_choice("rollout_viewer", "a format", name, known)
+        except (ProtocolError, ValueError) as error:
+            self._jobs.refuse(job, error)
+            return False
+        return True
 
 
 def _check_range(name: str, value: int, count: int) -> None:

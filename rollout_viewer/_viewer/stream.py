@@ -1,9 +1,13 @@
-"""Sends a recording to the pages of one viewer, from a thread of its own.
+"""Sends a recording to the pages of one viewer, from a thread that lives meanwhile.
 
 The page acknowledges each `data`; at most a window of bytes is unacknowledged, and at
 most 20 messages a second are sent. Where no acknowledgement can arrive (the kernel is
 busy and the front end has no subshells) rows are sent at a fixed rate, newest first.
 Pictures that cannot be read are sent as missing, and reported once.
+
+When everything was sent, a `beat` says how much that is, until each page has answered
+that it `have`s it: what was lost on the way is sent again (`delivery`). Where no page
+shows the viewer, or all have everything and no more can come, the thread ends.
 
 Order: step data, what the page asked for, the newest rows, then the rest from the
 first. Knows messages and a cache. Knows nothing of widgets.
@@ -11,7 +15,7 @@ first. Knows messages and a cache. Knows nothing of widgets.
 
 from __future__ import annotations
 
-import threading
+import contextlib
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -23,12 +27,16 @@ from rollout_viewer._page.build_messages import (
     data_message,
     piece_message,
 )
-from rollout_viewer._page.protocol import PROTOCOL, Message, check
+from rollout_viewer._page.check_messages import check
+from rollout_viewer._page.protocol import PROTOCOL, Message
+from rollout_viewer._viewer.delivery import Delivery
+from rollout_viewer._viewer.pages import Pages
+from rollout_viewer._viewer.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rollout_viewer._page.protocol import PageMessage
+    from rollout_viewer._page.protocol import HaveMessage, PageMessage
     from rollout_viewer._recording.reader import RecordingReader
 
 # JupyterLab took 55 MB/s in messages of 200 kB, and jupyter_server silently drops
@@ -39,15 +47,25 @@ WINDOW_BYTES = 8 * 1024 * 1024
 # Without an acknowledgement for so long, the page is taken to be unable to send one.
 ACK_TIMEOUT_S = 2.0
 UNACKNOWLEDGED_INTERVAL_S = 0.2
-# A page that was shown sends its hello well within this, if the kernel receives any.
-HELLO_TIMEOUT_S = 2.0
 # Sent without being asked for; the page asks for the rest as it is looked at.
 UNASKED_BYTES = 192 * 1024 * 1024
 STEP_ROWS = 8192
+# A growing file, and the end of a recording, notify of nothing.
+POLL_S = 0.25
+# Messages that wait to be read; more are dropped. Pages ask again for what matters.
+MAX_INBOX = 10_000
+# Of them at a time: something is sent in between, whatever a page asks for.
+MAX_HANDLED = 100
+# Chunks that wait to be sent; those that were asked for first are dropped.
+MAX_REQUESTED = 8192
+# Messages that are none are reported so often, whatever comes.
+ERROR_INTERVAL_S = 1.0
+# Differs from all bookmarks, none included: they are sent again.
+_UNKNOWN_BOOKMARKS = {-1: ""}
 
 
-class PageStream:
-    """Sends one recording to the pages of one viewer. Owns its thread.
+class PageStream(Worker):
+    """Sends one recording to the pages of one viewer.
 
     Args:
         cache: The recording.
@@ -56,6 +74,8 @@ class PageStream:
         on_message: Called from it with messages of the page that are not about the
             stream (all but hello, ack, need).
         on_error: Called from it with what failed.
+        on_pages: Called from it with whether any page shows the viewer, when that
+            changes.
         clock: Seconds, monotonic.
     """
 
@@ -67,8 +87,10 @@ class PageStream:
         send: Callable[[Message], None],
         on_message: Callable[[PageMessage], None],
         on_error: Callable[[Exception], None],
+        on_pages: Callable[[bool], object] = lambda has_page: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__("rollout_viewer stream")
         self._cache = cache
         self._make_manifest = make_manifest
         self._send = send
@@ -76,80 +98,111 @@ class PageStream:
         self._on_error = on_error
         self._clock = clock
         self._inbox: deque[Any] = deque()
-        self._wake = threading.Event()
-        self._is_closed = False
-        self._has_page = False
-        self._expected_at: float | None = None
+        self._num_bad = 0
+        self._bad_at = -ERROR_INTERVAL_S
+        self._pages = Pages(clock, on_pages)
+        # Whether messages arrive only between cells.
+        self._waits_for_cells = False
+        self._delivery = Delivery()
         self._beginning: tuple[str, int] | None = None
         self.stats = {"messages": 0, "bytes": 0, "acks": 0, "asked": 0}
         self._restart()
-        self._thread: threading.Thread | None = None
 
     # -- called from any thread
 
-    def start(self) -> None:
-        """Start the thread; does nothing the second time."""
-        if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._run, name="rollout_viewer stream", daemon=True
-            )
-            self._thread.start()
+    def receive(self, content: Any, *, waits_for_cells: bool = False) -> None:
+        """Queue a message of the page.
 
-    def receive(self, content: Any) -> None:
-        """Queue a message of the page."""
-        self._inbox.append(content)
-        self._wake.set()
+        Args:
+            content: Anything.
+            waits_for_cells: It would not have come while a cell runs.
+        """
+        self._waits_for_cells = waits_for_cells
+        if len(self._inbox) < MAX_INBOX:
+            self._inbox.append(content)
+        self.wake()
 
     def notify(self, *_: Any) -> None:
         """Rows came, or something else may have to be sent."""
-        self._wake.set()
+        if self._pages or self._pages.is_expected:
+            self.wake()
 
     @property
     def has_page(self) -> bool:
         """Whether a page has sent its hello, or should have by now."""
-        return self._has_page
+        return bool(self._pages)
 
     def expect_page(self) -> None:
         """A page has been shown: serve it soon, even if no hello gets through.
 
         A front end without subshells cannot send its hello while a cell runs.
         """
-        if self._expected_at is None:
-            self._expected_at = self._clock()
-
-    def close(self) -> None:
-        """End the thread soon."""
-        self._is_closed = True
-        self._wake.set()
+        if self._pages.expect():
+            self.wake()
 
     # -- on the thread
 
-    def _run(self) -> None:
-        while not self._is_closed:
-            # A growing file, and the end of a recording, notify of nothing.
-            self._wake.wait(0.25)
-            self._wake.clear()
-            try:
-                self.step()
-            except Exception as error:
-                self._on_error(error)
-                time.sleep(UNACKNOWLEDGED_INTERVAL_S)
-        # A closed viewer that is still referenced must not keep the recording.
-        del self._cache
+    def work(self) -> float | None:
+        """Do what is due; return when to look again. See `Worker`."""
+        try:
+            self.step()
+        except Exception as error:
+            self._report(error)
+            return UNACKNOWLEDGED_INTERVAL_S
+        if self._inbox:
+            return 0.0
+        if not self._pages:
+            return POLL_S if self._pages.is_expected else None
+        is_over = not self._cache.is_live or self._delivery.has_given_up
+        return None if is_over and self._delivery.is_complete else POLL_S
+
+    def forget(self) -> None:
+        """Drop the recording: a closed viewer that is referenced must not keep it."""
+        self.__dict__.pop("_cache", None)
 
     def step(self) -> None:
         """Handle what came and send what is due; the thread's whole work."""
-        while self._inbox:
-            self._handle(check(self._inbox.popleft()))
-        if not self._has_page and not self._is_page_overdue():
+        for _ in range(min(len(self._inbox), MAX_HANDLED)):
+            self._handle_or_report(self._inbox.popleft())
+        if not self._pages.are_there():
             return
-        while not self._is_closed and not self._inbox and self._send_next():
+        while not self._is_closed and self._send_next():
             time.sleep(MIN_INTERVAL_S)
+            if self._inbox:
+                return
 
-    def _is_page_overdue(self) -> bool:
-        if self._expected_at is not None:
-            self._has_page = self._clock() - self._expected_at > HELLO_TIMEOUT_S
-        return self._has_page
+    def _handle_or_report(self, content: Any) -> None:
+        try:
+            self._handle(check(content))
+        except Exception as error:  # one bad message ends nothing
+            self._report_bad(error)
+
+    def _report(self, error: Exception) -> None:
+        with contextlib.suppress(Exception):  # there may be no page to report it to
+            self._on_error(error)
+
+    def _report_bad(self, error: Exception) -> None:
+        """Report a message that could not be handled, at a bounded rate."""
+        now = self._clock()
+        if now - self._bad_at < ERROR_INTERVAL_S:
+            self._num_bad += 1
+            return
+        self._bad_at, num_bad, self._num_bad = now, self._num_bad, 0
+        if num_bad:
+            error = ProtocolError(f"{error} And {num_bad} more such messages.")
+        self._report(error)
+
+    def _hide(self, page: str) -> None:
+        """A page shows the viewer no more."""
+        if self._waits_for_cells:
+            # While a cell runs it could not say that it shows it again: what is
+            # recorded then is sent. The thread ends.
+            self._delivery.give_up()
+            return
+        self._pages.hide(page)
+        self._delivery.forget(page)
+        if not self._pages:
+            self._requested.clear()
 
     def _restart(self) -> None:
         self._manifest: dict[str, Any] | None = None
@@ -159,7 +212,8 @@ class PageStream:
         self._last_unacknowledged = 0.0
         self._num_steps = 0
         self._sent: dict[tuple[int, int], int] = {}
-        self._requested: deque[tuple[int, int]] = deque()
+        # Most urgent last, each with how many records of it the page has.
+        self._requested: dict[tuple[int, int], int] = {}
         self._backlog_block = 0
         self._unasked_bytes = 0
         self._has_reported_damage = False
@@ -178,7 +232,13 @@ class PageStream:
             if beginning != self._beginning:
                 self._beginning = beginning
                 self._restart()
-            self._has_page = True
+            self._pages.show(content["page"])
+            self._delivery.resume()
+        elif content["kind"] == "hidden":
+            self._hide(content["page"])
+        elif content["kind"] == "have":
+            self._pages.show(content["page"])
+            self._send_again(content)
         elif content["kind"] == "ack":
             self.stats["acks"] += 1
             while self._unacknowledged and self._unacknowledged[0][0] <= content["seq"]:
@@ -191,12 +251,13 @@ class PageStream:
     def _request(self, chunks: list[Any]) -> None:
         """Send these next, before what was asked for earlier."""
         self.stats["asked"] += len(chunks)
+        num_rows, num_slots = self._cache.num_rows, len(self._cache.recording.slots)
         for block, slot, have in reversed(chunks):
-            key = int(block), int(slot)
-            self._sent[key] = int(have)
-            if key in self._requested:
-                self._requested.remove(key)
-            self._requested.appendleft(key)
+            if slot < num_slots and block * CHUNK_ROWS < num_rows:
+                self._requested.pop((block, slot), None)
+                self._requested[block, slot] = have
+        while len(self._requested) > MAX_REQUESTED:
+            del self._requested[next(iter(self._requested))]
 
     def _send_next(self) -> bool:
         """Send one message if one is due; return whether there may be more."""
@@ -210,7 +271,8 @@ class PageStream:
         unchanging = {**manifest, "num_rows": 0}
         if unchanging != self._manifest:
             self._manifest, self._session = unchanging, manifest["session"]
-            self._dispatch(Message(manifest, []))
+            number = self._delivery.note_manifest()
+            self._dispatch(Message({**manifest, "number": number}, []))
         has_timed_out = self._has_ack_timed_out()
         if has_timed_out is None:
             return False
@@ -226,11 +288,15 @@ class PageStream:
             cache, self._num_annotations, self._bookmarks
         )
         if start == stop and not chunks and not annotations:
+            self._send_beat(num_rows)
             return False
         message = data_message(self._seq, cache, start, stop, chunks, num_rows=num_rows)
-        message.content.update(annotations)
+        message.content.update(annotations, session=self._session)
+        if "episodes" in annotations:
+            message.content["about"] = [self._num_annotations, num_annotations]
         self._num_annotations = num_annotations
         if "bookmarks" in annotations:
+            message.content["marks"] = self._delivery.note_marks()
             self._bookmarks = {
                 int(row): note for row, note in annotations["bookmarks"].items()
             }
@@ -244,7 +310,30 @@ class PageStream:
         self._dispatch(message)
         return True
 
+    def _send_beat(self, num_rows: int) -> None:
+        """Say how much was sent, if it is time and a page has not said it has it."""
+        assert self._session is not None
+        totals = num_rows, self._num_annotations
+        if self._delivery.is_beat_due(self._clock(), self._pages):
+            beat = self._delivery.beat(self._session, *totals)
+            self._dispatch(Message(beat, []))
+
+    def _send_again(self, have: HaveMessage) -> None:
+        """Send what a page lacks of what was sent."""
+        totals = self._num_steps, self._num_annotations
+        missing = self._delivery.missing(have, self._session, *totals)
+        if missing.manifest:
+            self._manifest = None
+        if missing.marks:
+            self._bookmarks = _UNKNOWN_BOOKMARKS
+        if missing.num_rows is not None:
+            self._num_steps = missing.num_rows
+        if missing.about is not None:
+            self._num_annotations = missing.about
+
     def _dispatch(self, message: Message) -> None:
+        if message.content["kind"] != "beat":
+            self._delivery.note_sent(self._clock())
         self.stats["messages"] += 1
         self.stats["bytes"] += sum(map(len, message.buffers))
         self._send(message)
@@ -266,9 +355,9 @@ class PageStream:
     ) -> Iterator[tuple[int, int, bytes]]:
         num_slots = len(self._cache.recording.slots)
         while self._requested:
-            block, slot = self._requested.popleft()
-            if slot < num_slots and block * CHUNK_ROWS < num_rows:
-                yield from self._piece(block, slot, num_rows)
+            (block, slot), have = self._requested.popitem()
+            self._sent[block, slot] = have
+            yield from self._piece(block, slot, num_rows)
         newest = max(num_rows - 1, 0) // CHUNK_ROWS
         for block in range(newest, max(newest - 2, -1), -1):
             for slot in range(num_slots):

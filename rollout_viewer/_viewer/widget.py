@@ -8,6 +8,7 @@ nothing that a person does in the page waits for the kernel.
 from __future__ import annotations
 
 import math
+import threading
 import uuid
 import warnings
 import weakref
@@ -25,20 +26,22 @@ from rollout_viewer._errors import (
     RowError,
 )
 from rollout_viewer._export.png import MAX_POSTER_PIXELS, poster_png
+from rollout_viewer._file_names import path_inside
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._page.build_messages import build_manifest
 from rollout_viewer._page.bundle import read_bundle
 from rollout_viewer._page.details import FieldCatalog
 from rollout_viewer._page.protocol import Message
 from rollout_viewer._recording.annotations import AnnotationChange
+from rollout_viewer._recording.storable import storable_json
 from rollout_viewer._viewer.as_cache import as_cache
 from rollout_viewer._viewer.export_jobs import ExportJobs
 from rollout_viewer._viewer.notebook import close_viewers_of_rerun_cell
 from rollout_viewer._viewer.requests import PageRequests
 from rollout_viewer._viewer.stream import PageStream
+from rollout_viewer._viewer.subscription import Subscription
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Sequence
 
     import numpy as np
@@ -53,6 +56,8 @@ DUMP_FORMATS = ("mp4", "csv")
 _POSTER_WIDTH_PX = 1000
 _STATS_TIMEOUT_S = 0.5
 _SENT_WHILE_OBSERVED = ("playhead", "playing", "speed", "loop")
+# JavaScript holds no larger numbers exactly.
+_MAX_ROWS = 2**53
 _LOOPS = ("off", "all", "range", "episode")
 
 
@@ -84,7 +89,7 @@ class RolloutViewer(anywidget.AnyWidget):
             "range", "episode".
         selection: Numbers of the selected envs.
         bookmarks: Bookmarked rows, kept in the recording; `cache.bookmarks` has their
-            notes.
+            notes. Of a viewer that was hidden in its page: those of then.
 
     Raises:
         TypeError: `source` is none of these, or an option is not known.
@@ -138,6 +143,7 @@ class RolloutViewer(anywidget.AnyWidget):
         self._esm = read_bundle("widget.js", "RolloutViewer")
         self._css = read_bundle("widget.css", "RolloutViewer")
         self._is_ready = False
+        self._is_closed = False
         self._is_annotating = False
         self._fields = FieldCatalog()
         # The threads must not keep a forgotten viewer, and so its page, alive.
@@ -158,16 +164,20 @@ class RolloutViewer(anywidget.AnyWidget):
             send=send,
             on_message=self._requests.answer,
             on_error=_weakly(this, RolloutViewer._show_error),
+            on_pages=_weakly(this, RolloutViewer._follow),
         )
+        self._has_own_layout = "layout" not in traits
         bookmarks = {*cache.bookmarks, *traits.pop("bookmarks", ())}
         super().__init__(**{"_key": uuid.uuid4().hex, **traits})
         self._is_ready = True
         self.bookmarks = sorted(bookmarks)
         self._unpin_replies()
-        unsubscribe = cache.subscribe(_weakly(this, RolloutViewer._follow_cache))
+        self._subscription = Subscription(
+            cache, _weakly(this, RolloutViewer._follow_cache)
+        )
         self.on_msg(_weakly(this, RolloutViewer._on_message))
         self._finalizer = weakref.finalize(
-            self, _stop, self._stream, self._jobs, unsubscribe
+            self, _stop, self._stream, self._jobs, self._subscription
         )
         self._stream.start()
         close_viewers_of_rerun_cell(self)
@@ -351,8 +361,34 @@ class RolloutViewer(anywidget.AnyWidget):
         """Remove the widget and end its threads; the recording stays."""
         # A widget whose constructor raised is closed as well, when it is collected.
         if self.__dict__.get("_is_ready"):
+            self._is_closed = True
             self._finalizer()
+            # Made by ipywidgets for this viewer, and kept by it like one that is shown.
+            if self._has_own_layout and self.trait_has_value("layout"):
+                self.layout.close()
             super().close()
+
+    # -- registration: ipywidgets keeps every open widget for ever, so it is opened when
+    # it is shown, or when another widget refers to it
+
+    def open(self) -> None:
+        """Register with ipywidgets and the front ends; done when it is shown."""
+        if self.__dict__.get("_is_ready") and not self._is_closed:
+            super().open()
+
+    @property
+    def model_id(self) -> Any:
+        """The id of its comm, which is opened."""
+        self.open()
+        return super().model_id
+
+    @traitlets.observe("comm")
+    def _close_with_comm(self, change: Any) -> None:
+        """Close when the front end closes the comm: it is in no page then."""
+        if hasattr(change["new"], "on_close"):
+            this = weakref.ref(self)
+            close = _weakly(this, RolloutViewer.close)
+            change["new"].on_close(lambda _: close())
 
     def release(self) -> None:
         """Close, and drop the reference to the recording.
@@ -415,9 +451,9 @@ class RolloutViewer(anywidget.AnyWidget):
     @traitlets.validate("playhead")
     def _move(self, proposal: Any) -> int:
         row = int(proposal["value"])
-        if row < 0:
+        if not 0 <= row < _MAX_ROWS:
             raise traitlets.TraitError(
-                f"RolloutViewer: expected playhead >= 0, got {row!r}. "
+                f"RolloutViewer: expected playhead >= 0, below 2**53, got {row!r}. "
                 "viewer.goto(-1) counts from the end."
             )
         # The page may have moved on without sending it: a trait that does not change
@@ -428,11 +464,23 @@ class RolloutViewer(anywidget.AnyWidget):
             self._post(Message({"kind": "goto", "row": row}, []))
         return row
 
+    def _follow(self, has_page: bool) -> None:
+        """Follow the recording while a page shows it: others cost no append."""
+        if has_page:
+            self._subscription.begin()
+            self._take_bookmarks()
+        else:
+            self._subscription.pause()
+
     def _follow_cache(self, start: int, stop: int) -> None:
         """Rows came, or, where start is stop, annotations changed."""
         self._stream.notify()
+        if start == stop:
+            self._take_bookmarks()
+
+    def _take_bookmarks(self) -> None:
         cache = self._get_cache()
-        if start == stop and cache is not None and not self._is_annotating:
+        if cache is not None and not self._is_annotating:
             rows = list(cache.bookmarks)
             if rows != self.bookmarks:
                 self.bookmarks = rows
@@ -440,13 +488,16 @@ class RolloutViewer(anywidget.AnyWidget):
     @traitlets.validate("bookmarks")
     def _keep_bookmarks(self, proposal: Any) -> list[int]:
         rows = sorted({int(row) for row in proposal["value"]})
-        if rows and rows[0] < 0:
+        if rows and not 0 <= rows[0] <= rows[-1] < _MAX_ROWS:
             raise traitlets.TraitError(
-                f"RolloutViewer: expected bookmarks >= 0, got {rows[0]!r}."
+                f"RolloutViewer: expected bookmarks in 0..{_MAX_ROWS - 1}, got "
+                f"{rows[0]!r}..{rows[-1]!r}."
             )
         cache = self._get_cache()
         if cache is None or not self.__dict__.get("_is_ready"):
             return rows
+        if "bookmarks" in self._property_lock:  # a page has no rows but recorded ones
+            rows = [row for row in rows if row < cache.num_rows]
         kept = cache.bookmarks
         removed = dict.fromkeys(kept.keys() - set(rows))
         new = dict.fromkeys(set(rows) - kept.keys(), "")
@@ -509,7 +560,9 @@ class RolloutViewer(anywidget.AnyWidget):
     def _on_message(self, _: Any, content: Any, buffers: Any) -> None:
         # Runs on the shell's or a subshell's thread, maybe beside the user's cell.
         del buffers
-        self._stream.receive(content)
+        # On the shell's, a running cell would have held it up.
+        is_on_shell = threading.current_thread() is threading.main_thread()
+        self._stream.receive(content, waits_for_cells=is_on_shell)
 
     def _dump_rows(
         self, start: int, stop: int, formats: list[str], *watch: Any
@@ -527,7 +580,8 @@ class RolloutViewer(anywidget.AnyWidget):
     ) -> Path:
         from rollout_viewer._export.write import write_clip
 
-        path = folder / f"{Path(self._tag).name}_r{start}-{stop}.{suffix}"
+        name = f"{self._tag.rpartition('/')[2]}_r{start}-{stop}"
+        path = path_inside(folder, name, f".{suffix}")
         clip = self.cache.clip(start, stop)
         return write_clip(
             clip, path, fps=self._fps, on_progress=on_progress, cancel=cancel
@@ -535,7 +589,11 @@ class RolloutViewer(anywidget.AnyWidget):
 
     def _post(self, message: Message) -> None:
         if self.comm is not None:
-            self.send(message.content, message.buffers)
+            content = message.content
+            # Of titles, paths and errors. Recorded texts and numbers are storable.
+            if content["kind"] not in ("data", "beat"):
+                content = storable_json(content)
+            self.send(content, message.buffers)
 
     def _show_error(self, error: Exception) -> None:
         text = str(error) if isinstance(error, RolloutViewerError) else repr(error)
@@ -555,6 +613,8 @@ class RolloutViewer(anywidget.AnyWidget):
             getattr(comm, "__dict__", {}).pop("_reply_subshell_id", None)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        if self._is_closed:
+            return None
         bundle = super()._repr_mimebundle_(**kwargs)
         self._stream.expect_page()
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
@@ -604,9 +664,7 @@ def _weakly(this: weakref.ref[RolloutViewer], method: Callable[..., Any]) -> Any
     return call
 
 
-def _stop(
-    stream: PageStream, jobs: ExportJobs, unsubscribe: Callable[[], None]
-) -> None:
-    unsubscribe()
+def _stop(stream: PageStream, jobs: ExportJobs, subscription: Subscription) -> None:
+    subscription.end()
     stream.close()
     jobs.close()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import requires
+from rollout_viewer._file_names import path_inside
 from rollout_viewer._files import free_path
 from rollout_viewer.loggers._log_files import (
     VIDEO_FORMATS,
@@ -75,7 +76,7 @@ class CSVExperiment:
     def add_text(self, tag: str, text: str, global_step: int | None = None) -> None:
         """Write ``texts/<tag><step>.txt``; append if this step was written before."""
         with numbered_step(self.text_counter, tag, global_step) as step:
-            wanted = self._path("texts", f"{tag}{step}.txt")
+            wanted = self._path("texts", f"{tag}{step}", ".txt")
             path = self._texts.get(wanted)
             with _opened(path or wanted, "a" if path else "w", self.overwrite) as file:
                 file.writelines(text)  # TorchRL's accepts a list of lines too
@@ -100,7 +101,7 @@ class CSVExperiment:
         with numbered_step(self.videos_counter, tag, global_step) as step:
             paths = write_video(
                 vid_tensor,
-                self._path("videos", f"{tag}_{step}.{suffix}"),
+                self._path("videos", f"{tag}_{step}", f".{suffix}"),
                 fps=fps_of(vid_tensor, fps, self.video_fps),
                 where="CSVLogger.log_video",
                 overwrite=self.overwrite,
@@ -121,7 +122,7 @@ class CSVExperiment:
         with numbered_step(self.tables_counter, name, global_step) as step:
             return write_table(
                 columns,
-                self._path("tables", f"{name}_{step}.{format}"),
+                self._path("tables", f"{name}_{step}", f".{format}"),
                 where="CSVLogger.log_table",
                 overwrite=self.overwrite,
                 options=kwargs,
@@ -139,19 +140,14 @@ class CSVExperiment:
 
     def _scalar_file(self, name: str) -> TextIO:
         if name not in self.files:
-            path = self._path("scalars", f"{name}.csv")
+            path = self._path("scalars", name, ".csv")
             path.parent.mkdir(parents=True, exist_ok=True)
             self.files[name] = cast("TextIO", path.open("a", encoding="utf-8"))
         return self.files[name]
 
-    def _path(self, folder: str, name: str) -> Path:
+    def _path(self, folder: str, name: str, suffix: str) -> Path:
         root = Path(self.log_dir, folder)
-        if os.path.isabs(name) or ".." in Path(name).parts:
-            raise ValueError(
-                f"CSVLogger: expected a name within {str(root)!r}, got {name!r}. "
-                "Slashes make folders there; leave out '..' and a leading slash."
-            )
-        return root / name
+        return path_inside(root, name, suffix, where="CSVLogger")
 
     def __getstate__(self) -> dict[str, Any]:
         # Open files cannot be copied; another process opens its own.
@@ -169,7 +165,7 @@ def _opened(path: Path, mode: str, overwrite: bool) -> TextIO:
     path.parent.mkdir(parents=True, exist_ok=True)
     if mode == "w" and not overwrite:
         path = free_path(path)
-    return cast("TextIO", path.open(mode, encoding="utf-8"))
+    return cast("TextIO", path.open(mode, encoding="utf-8", errors="replace"))
 
 
 def _check_torch() -> None:

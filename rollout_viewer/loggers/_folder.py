@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import ExportError
+from rollout_viewer._file_names import path_inside
 from rollout_viewer.loggers._values import numbered_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 
 class FolderLogger:
@@ -57,5 +58,7 @@ class FolderLogger:
                 "tensors with rv.CSVLogger."
             )
         with numbered_step(self._counts, f"{name}.{suffix}", step) as number:
-            path = Path(self.log_dir, f"{name}_{number}.{suffix}")
+            path = path_inside(
+                self.log_dir, f"{name}_{number}", f".{suffix}", where="FolderLogger"
+            )
             return clip.write(path, overwrite=self._overwrite, **kwargs)[0]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.clip import Clip
+from rollout_viewer._file_names import path_inside
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer.loggers._base import DirectLogger
 from rollout_viewer.loggers._csv_experiment import CSVExperiment
@@ -38,7 +39,7 @@ class CSVLogger(DirectLogger):
     There is no ``service_backend=``: use ``ProcessLogger(CSVLogger, ...)`` of TorchRL.
 
     Args:
-        exp_name: Name of the experiment.
+        exp_name: Name of the experiment. Slashes make folders.
         log_dir: Folder of all experiments. None: ``csv_logs`` in the working
             directory.
         video_format: ``"pt"`` (``torch.save`` of the tensor, the only one that needs
@@ -52,7 +53,8 @@ class CSVLogger(DirectLogger):
         experiment: The files, `CSVExperiment`.
 
     Raises:
-        ValueError: The video format is none of these.
+        ValueError: The video format is none of these, or `exp_name` leads out of
+            `log_dir`.
         OSError: The folders cannot be made.
 
     Example:
@@ -81,7 +83,7 @@ class CSVLogger(DirectLogger):
         self.video_format = check_format(video_format, VIDEO_FORMATS, "CSVLogger")
         self.video_fps = checked_fps("CSVLogger", video_fps)
         self.experiment = CSVExperiment(
-            os.path.join(self.log_dir, exp_name),
+            str(path_inside(self.log_dir, exp_name, where="CSVLogger")),
             video_format=video_format,
             video_fps=self.video_fps,
             overwrite=overwrite,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import requires
+from rollout_viewer._file_names import path_inside
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer.loggers._base import DirectLogger, close_at_exit
 from rollout_viewer.loggers._log_files import (
@@ -244,7 +245,7 @@ class MLFlowLogger(DirectLogger):
 
     def _log_file(self, path: Path, folder: str, name: str) -> None:
         """Log a file as ``<folder>/<name><its suffix>``; replace no artifact."""
-        wanted = posixpath.join(folder, name)
+        wanted = path_inside(folder, name, where="MLFlowLogger").as_posix()
         number, target = 0, wanted
         while f"{target}{path.suffix}" in self._artifacts:
             number += 1

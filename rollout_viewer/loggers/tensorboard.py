@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import ExportTooLargeError, requires
+from rollout_viewer._file_names import path_inside
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer.loggers._base import DirectLogger, close_at_exit
 from rollout_viewer.loggers._log_files import fps_of, video_file, write_table
@@ -39,7 +40,7 @@ class TensorboardLogger(DirectLogger):
     are streamed; `log_table` writes ``tables/<name>_<step>.csv`` beside the events.
 
     Args:
-        exp_name: Name of the experiment.
+        exp_name: Name of the experiment. Slashes make folders.
         log_dir: Folder of all experiments.
         video_fps: Frames a second of videos that are tensors. GIFs play at most 50.
 
@@ -50,6 +51,7 @@ class TensorboardLogger(DirectLogger):
 
     Raises:
         MissingDependencyError: tensorboard or torch is not installed.
+        ValueError: `exp_name` leads out of `log_dir`.
         OSError: The folder cannot be made.
     """
 
@@ -64,7 +66,8 @@ class TensorboardLogger(DirectLogger):
             from torch.utils.tensorboard import SummaryWriter
 
         super().__init__(exp_name, os.fspath(log_dir))
-        self.experiment = SummaryWriter(os.path.join(self.log_dir, exp_name))
+        folder = path_inside(self.log_dir, exp_name, where="TensorboardLogger")
+        self.experiment = SummaryWriter(str(folder))
         self.log_dir = self.experiment.log_dir
         self.video_fps = checked_fps("TensorboardLogger", video_fps)
         self._steps = Steps()
@@ -130,12 +133,18 @@ class TensorboardLogger(DirectLogger):
         Raises:
             ExportError: It could not be written; nothing of it is left.
         """
+        where = "TensorboardLogger.log_table"
         suffix = kwargs.pop("format", None) or "csv"
         with self._steps.next(f"tables/{name}", step) as number:
             return write_table(
                 columns,
-                Path(self.log_dir, "tables", f"{name}_{number}.{suffix}"),
-                where="TensorboardLogger.log_table",
+                path_inside(
+                    Path(self.log_dir, "tables"),
+                    f"{name}_{number}",
+                    f".{suffix}",
+                    where=where,
+                ),
+                where=where,
                 options=kwargs,
             )
 

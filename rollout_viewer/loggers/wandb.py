@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import requires
 from rollout_viewer._export.table_files import cells
+from rollout_viewer._file_names import path_inside
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer.loggers._base import DirectLogger
 from rollout_viewer.loggers._log_files import (
@@ -295,7 +296,12 @@ class WandbLogger(DirectLogger):
         with self._tables.next(name, step) as number:
             path = write_table(
                 columns,
-                Path(folder, "tables", f"{name}_{number}.{suffix}"),
+                path_inside(
+                    Path(folder, "tables"),
+                    f"{name}_{number}",
+                    f".{suffix}",
+                    where="WandbLogger.log_table",
+                ),
                 where="WandbLogger.log_table",
                 options=options,
             )

@@ -6,6 +6,7 @@ can ask the pixels on the canvas, or in a file, what they show.
 
 import csv
 import re
+import time
 
 import numpy as np
 import pytest
@@ -69,6 +70,8 @@ def test_dragging_the_scrub_bar_shows_the_rows_under_the_pointer(shown):
 def test_scrubbing_and_playing_send_nothing_to_the_kernel(shown):
     notebook, viewer = shown
     viewer.scrub(1.0, 0.0)
+    while not any(b'"have"' in message for message in notebook.sent):
+        notebook.page.wait_for_timeout(50)  # it says once that everything has come
     before = notebook.num_comm_messages
 
     viewer.scrub(0.1, 0.9, 0.3, 0.6, 0.5)
@@ -269,6 +272,45 @@ def test_running_the_cell_again_shows_one_viewer_and_leaks_none(lab):
     Viewer(notebook).wait_until_loaded()
     assert notebook.page.locator(".rollout-viewer").count() == 1
     assert int(notebook.text(2)) <= num_threads + 2
+
+
+IN_AN_OUTPUT = """
+import ipywidgets, threading, time
+from IPython.display import display
+out = ipywidgets.Output()
+display(out)
+"""
+SHOW_AND_CLEAR = """
+for _ in range(5):
+    out.clear_output()
+    with out:
+        display(rv.view(cache))
+    time.sleep(0.5)
+"""
+NUM_STREAMS = """
+names = [thread.name for thread in threading.enumerate()]
+print(names.count("rollout_viewer stream"), len(cache._subscribers))
+"""
+
+
+def test_a_viewer_that_its_page_shows_no_more_costs_nothing(lab):
+    clear = "out.clear_output()"
+    notebook = lab(RECORD, IN_AN_OUTPUT, SHOW_AND_CLEAR, NUM_STREAMS, clear)
+    for cell in range(3):
+        notebook.run_cell(cell)
+    Viewer(notebook).wait_until_loaded()
+
+    def counts():
+        notebook.page.wait_for_timeout(500)
+        notebook.run_cell(3)
+        return notebook.text(3).split()
+
+    until = time.monotonic() + 60
+    while counts() != ["1", "1"]:
+        assert time.monotonic() < until, notebook.text(3)
+    notebook.run_cell(4)
+    while counts() != ["0", "0"]:
+        assert time.monotonic() < until, notebook.text(3)
 
 
 def test_dumping_again_overwrites_nothing(shown):

@@ -60,6 +60,8 @@ export interface Manifest {
   data?: DataField[];
   meanings?: string[];
   segments?: [name: string, start: number, stop: number][];
+  /** Counts manifests; not in an HTML export. */
+  number?: number;
 }
 
 /** An array that was recorded beside reward and ends; shape of one env's. */
@@ -108,6 +110,20 @@ export interface DataMessage {
   /** What became known of episodes; `info` is a number in `infos`. */
   episodes?: [env: number, index: number, info: number][];
   infos?: EpisodeInfo[];
+  /** Of a kernel: of which recording, and which annotations these are. */
+  session?: string;
+  about?: [start: number, stop: number];
+  marks?: number;
+}
+
+/** How much was sent, when there is nothing else to send. */
+export interface Beat {
+  kind: "beat";
+  session: string;
+  manifest: number;
+  num_rows: number;
+  about: number;
+  marks: number;
 }
 
 /** What is known of an episode beside its rows. */
@@ -156,6 +172,7 @@ export type FromKernel =
   | DetailsMessage
   | ColumnMessage
   | DataMessage
+  | Beat
   | JobMessage
   | FilePiece
   | Goto
@@ -169,6 +186,16 @@ export type ToKernel =
       version: string;
       page: string;
       beginning: number;
+    }
+  | { kind: "hidden"; page: string }
+  | {
+      kind: "have";
+      page: string;
+      session: string;
+      manifest: number;
+      num_rows: number;
+      about: number;
+      marks: number;
     }
   | { kind: "ack"; seq: number }
   | { kind: "need"; chunks: [block: number, slot: number, have: number][] }

@@ -118,11 +118,12 @@ export class Store {
     if (!manifest) return false;
     this.kernelBytes = data.kernel_nbytes ?? 0;
     this.diskBytes = data.picture_nbytes ?? 0;
-    for (const chunk of parseChunks(buffers[4] ?? new ArrayBuffer(0)))
-      this.chunks.add(chunk);
-    const isWhole = data.count === 0 || data.start <= steps.numRows;
-    if (isWhole && data.count)
-      steps.append(parseSteps(data, manifest.num_envs, buffers));
+    // All of it is parsed before any is kept: a message that was cut changes nothing.
+    const chunks = parseChunks(buffers[4] ?? new ArrayBuffer(0));
+    const rows = data.count ? parseSteps(data, manifest.num_envs, buffers) : null;
+    for (const chunk of chunks) this.chunks.add(chunk);
+    const isWhole = !rows || rows.start <= steps.numRows;
+    if (isWhole && rows) steps.append(rows);
     this.onData.emit();
     return isWhole;
   }

@@ -27,7 +27,8 @@ export function dispatch(
   const { feed, jobs, version } = parts;
   if (message.kind === "manifest") checkVersion(message.version, version);
   if (feed.take(message, buffers)) {
-    if (message.kind === "data") takeAnnotations(message, parts);
+    const news = message.kind === "data" && feed.newAnnotations(message);
+    if (news) takeAnnotations(news, parts);
     return;
   }
   switch (message.kind) {

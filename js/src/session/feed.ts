@@ -2,18 +2,21 @@
  * The page's side of the conversation: hello, acknowledgements, what is missing.
  *
  * One per model. Without `send` (an HTML export) it only fills the store. Asks for a
- * chunk after it was missing for a while, since most of them are on their way.
+ * chunk after it was missing for a while, since most of them are on their way; for what
+ * else was lost, at longer and longer intervals.
  */
 
 import type { Clock } from "../playback/clock.ts";
 import {
   CHUNK_ROWS,
+  type DataMessage,
   type FromKernel,
   PROTOCOL,
   type ToKernel,
   type WireBuffer,
 } from "../protocol/messages.ts";
 import type { Store } from "../recording/store.ts";
+import { Received } from "./received.ts";
 
 const MISSING_FOR_MS = 150;
 /** What is nowhere near the blocks that came will not come by itself soon. */
@@ -21,7 +24,11 @@ const FAR_FOR_MS = 40;
 const NEAR_BLOCKS = 16;
 const MISSING_TAIL_FOR_MS = 600;
 const ASK_AGAIN_MS = 1000;
-const HELLO_AGAIN_MS = 2000;
+/** Something lost is asked for so late, and then twice as late, up to the longest. */
+const LOST_FOR_MS = 1000;
+const LONGEST_LOST_MS = 30_000;
+/** Messages that do not parse, one after the other, before this is an error. */
+const MAX_BROKEN = 3;
 /** A first hello may be delayed by a running cell where a later one gets through. */
 const HELLO_REPEAT_MS = 250;
 /** Blocks to have ahead of the playhead; and how many chunks to ask for at once. */
@@ -51,6 +58,13 @@ export class Feed {
   #numKnown = 0;
   /** When new rows were recorded last, for "live". */
   lastRowsAt = Number.NEGATIVE_INFINITY;
+  readonly #received = new Received();
+  /** What was here when something came last, since when, and when to ask for the rest. */
+  #here = "";
+  #askAt = Number.POSITIVE_INFINITY;
+  #askAfter = LOST_FOR_MS;
+  #numBroken = 0;
+  #isHidden = false;
 
   constructor({ store, clock, send, version, now }: FeedOptions) {
     this.#store = store;
@@ -67,6 +81,22 @@ export class Feed {
   /** Ask for everything from the beginning. */
   hello(): void {
     this.#beginning++;
+    this.#isHidden = false;
+    this.#received.forget();
+    this.#sayHello();
+  }
+
+  /** No view shows the recording: nothing needs to be sent. */
+  hide(): void {
+    if (this.#isHidden) return;
+    this.#isHidden = true;
+    this.#send?.({ kind: "hidden", page: this.#page });
+  }
+
+  /** A view shows it again. */
+  show(): void {
+    if (!this.#isHidden) return;
+    this.#isHidden = false;
     this.#sayHello();
   }
 
@@ -81,6 +111,7 @@ export class Feed {
     const store = this.#store;
     switch (message.kind) {
       case "manifest": {
+        if (!this.#received.takeManifest(message)) return true;
         const isNew = store.recorded.manifest?.session !== message.session;
         store.setManifest(message);
         this.#clock.fps = message.fps;
@@ -91,17 +122,21 @@ export class Feed {
         }
         return true;
       }
+      case "beat":
+        if (this.#received.isOfSession(message.session))
+          this.#received.takeBeat(message);
+        if (!this.#isHidden) this.#sayWhatIsHere();
+        return true;
       case "data": {
+        if (!this.#received.isOfSession(message.session)) return true;
         const before = store.numRows;
         // What was there when the page came is no news.
         if (message.num_rows > this.#numKnown) {
           this.#numKnown = message.num_rows;
           this.lastRowsAt = this.#now();
         }
-        const isWhole = store.addData(message, buffers);
+        if (!this.#add(message, buffers)) return true;
         this.#send?.({ kind: "ack", seq: message.seq });
-        // Step rows are sent once: a lost message means to begin again.
-        if (!isWhole && this.#now() - this.#saidHello > HELLO_AGAIN_MS) this.hello();
         if (store.numRows !== before) {
           this.#clock.setBounds(store.firstRow, store.numRows);
         }
@@ -112,10 +147,52 @@ export class Feed {
     }
   }
 
+  /** What is news of a data message's annotations. */
+  newAnnotations(message: DataMessage): DataMessage | null {
+    const { session } = this.#received;
+    const isNow = session !== "" && (message.session ?? session) === session;
+    return isNow ? this.#received.takeAnnotations(message) : null;
+  }
+
+  /** Fill the store; returns false for a message that was damaged on its way. */
+  #add(message: DataMessage, buffers: WireBuffer[]): boolean {
+    try {
+      this.#store.addData(message, buffers);
+      this.#numBroken = 0;
+    } catch (error) {
+      if (!this.#send || ++this.#numBroken >= MAX_BROKEN) throw error;
+      return false;
+    }
+    this.#received.takeRows(message, this.#store.recorded.steps.numRows);
+    return true;
+  }
+
+  #sayWhatIsHere(): void {
+    const { session, counts } = this.#received;
+    this.#send?.({ kind: "have", page: this.#page, session, ...counts });
+    this.#received.noteSaid();
+  }
+
+  /** Ask for what was lost, where nothing has come of it for a while. */
+  #askForLost(now: number): void {
+    const here = JSON.stringify(this.#received.counts);
+    if (here !== this.#here || !this.#received.isLacking) {
+      this.#here = here;
+      this.#askAfter = LOST_FOR_MS;
+      this.#askAt = now + LOST_FOR_MS;
+    } else if (now >= this.#askAt) {
+      this.#askAfter = Math.min(2 * this.#askAfter, LONGEST_LOST_MS);
+      this.#askAt = now + this.#askAfter;
+      this.#sayWhatIsHere();
+    }
+  }
+
   /** Ask for chunks around the playhead that should be here; call it now and then. */
   askForMissing(slots: readonly number[]): void {
     const store = this.#store;
     const now = this.#now();
+    if (this.#isHidden) return;
+    this.#askForLost(now);
     if (!store.manifest && now - this.#saidHello > HELLO_REPEAT_MS) this.#sayHello();
     if (!this.#send || !store.numRows) return;
     const lastBlock = Math.floor((store.recorded.steps.numRows - 1) / CHUNK_ROWS);

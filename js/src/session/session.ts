@@ -41,6 +41,8 @@ export interface Session extends Navigation, AnnotationWriter {
   /** Slots that each view shows. */
   readonly visibleSlots: Map<object, readonly number[]>;
   readonly playerStats: Set<PlayerStats>;
+  /** Views of it that are in the page. */
+  readonly views: Set<object>;
   /** The kernel has ended: nothing more can be asked for. */
   readonly isCut: boolean;
   readonly onCut: Emitter;
@@ -81,6 +83,7 @@ export function openSession(
     errors: [],
     onError: new Emitter(),
     visibleSlots: new Map(),
+    views: new Set(),
     get isCut() {
       return connection.isCut;
     },

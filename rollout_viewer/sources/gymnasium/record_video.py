@@ -42,10 +42,10 @@ _RecordConstructorArgs = gymnasium.utils.RecordConstructorArgs
 class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
     """Records videos of an environment's episodes: `gymnasium.wrappers.RecordVideo`.
 
-    Given a `VectorEnv`, makes a `VectorRecordVideo`. An `Env` of many environments, as
-    a GPU simulation, gives a grid, and its episodes are those of env 0. Triggers,
-    lengths (a `video_length` of N gives N + 1 frames: the first, and one a step), names,
-    warnings and error types are Gymnasium's.
+    Given a `VectorEnv`, makes a `VectorRecordVideo`. An `Env` of many environments, as a
+    GPU simulation, gives a grid, and its episodes are those of env 0. Triggers, file
+    names, warnings and error types are Gymnasium's, and lengths: a `video_length` of N
+    gives N + 1 frames, the first and one a step.
 
     Unlike Gymnasium's, it keeps frames without loss in a recording in `video_folder`,
     not in memory: `cache`, `viewer` and `dump` show and write them. And:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gymnasium import logger as gym_logger
 
 from rollout_viewer._errors import FrameError, RenderError
+from rollout_viewer._file_names import path_inside
 from rollout_viewer._frames.fps import DEFAULT_FPS, checked_fps
 from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
 from rollout_viewer.sources._wrapper import VideoWrapper
@@ -140,7 +141,7 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
         stop = self.step_id + self.video_length
         name = f"{self.name_prefix}-step-{self.step_id}-to-step-{stop}"
         self.video_name = f"{name}.mp4"
-        self.video_path = str(self._videos.folder / self.video_name)
+        self.video_path = str(path_inside(self._videos.folder, name, ".mp4"))
         self._videos.start(name, step=self.step_id, step_id=self.step_id)
 
     def _stop(self) -> None:

@@ -5,17 +5,18 @@ Knows tensordicts and files. Knows nothing of pictures.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from tensordict import LazyStackedTensorDict
 from torchrl.record import recorder as _originals
 
+from rollout_viewer._file_names import path_inside
 from rollout_viewer._files import new_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from tensordict import TensorDictBase
 
@@ -85,6 +86,7 @@ class TensorDictRecorder(_originals.TensorDictRecorder):  # type: ignore[misc]  
             The file, or None.
 
         Raises:
+            ValueError: `suffix` leads out of the folder.
             ExportError: It cannot be written; what was kept stays.
         """
         kept = self.td
@@ -93,12 +95,12 @@ class TensorDictRecorder(_originals.TensorDictRecorder):  # type: ignore[misc]  
             kept = [one for one, is_reset in resets if not is_reset]
         if not kept:
             return None
-        name = (
-            self.out_file_base if suffix is None else f"{self.out_file_base}_{suffix}"
-        )
+        where = "TensorDictRecorder.dump"
+        base = Path(self.out_file_base)
+        name = base.name if suffix is None else f"{base.name}_{suffix}"
+        path = path_inside(base.parent, name, "_tensordict.t", where=where)
         stack = LazyStackedTensorDict.maybe_dense_stack(kept, 0)
-        path = f"{name}_tensordict.t"
-        with new_file(path, where="TensorDictRecorder.dump") as file:
+        with new_file(path, where=where) as file:
             torch.save(stack, file.part)
         self.td, self._are_resets = [], []
         self.iter += 1

@@ -1,0 +1,89 @@
+"""A thread that lives while there is work, and begins again when there is more.
+
+A viewer that nobody looks at has none. Knows nothing of messages.
+"""
+
+from __future__ import annotations
+
+import threading
+
+# A thread without work waits so long for more before it ends.
+LINGER_S = 1.0
+
+
+class Worker:
+    """Base of what works on a thread of its own. Any thread may call `wake`.
+
+    Invariant: at most one thread runs `work`, and none after `close`, except for the
+    rest of the call that was running.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._wake = threading.Event()
+        # Of the thread's beginning and end. Reentrant: a finalizer may close while it
+        # is held.
+        self._lock = threading.RLock()
+        self._thread: threading.Thread | None = None
+        self._is_started = False
+        self._is_closed = False
+
+    def start(self) -> None:
+        """Work on a thread from now on, when `wake` is called."""
+        self._is_started = True
+        if self._wake.is_set():
+            self.wake()
+
+    def wake(self) -> None:
+        """There is work."""
+        self._wake.set()
+        if self._thread is None and self._is_started:
+            self._begin()
+
+    def close(self) -> None:
+        """End the thread soon."""
+        with self._lock:
+            self._is_closed = True
+            self._wake.set()
+            if self._thread is None:
+                self.forget()
+
+    # -- on the thread
+
+    def work(self) -> float | None:
+        """Do what is due; return when to be called again, in seconds.
+
+        None: not before `wake` is called; then the thread ends.
+        """
+        raise NotImplementedError
+
+    def forget(self) -> None:
+        """Drop what it worked with; the last call."""
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._thread is None and not self._is_closed:
+                self._thread = threading.Thread(
+                    target=self._run, name=self._name, daemon=True
+                )
+                self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            while not self._is_closed:
+                self._wake.clear()
+                pause = self.work()
+                self._wake.wait(LINGER_S if pause is None else pause)
+                if pause is None and self._has_ended():
+                    return
+        except BaseException:
+            self._thread = None  # the next wake begins another
+            raise
+        self.forget()
+
+    def _has_ended(self) -> bool:
+        with self._lock:
+            is_over = not self._wake.is_set() and not self._is_closed
+            if is_over:
+                self._thread = None
+            return is_over
