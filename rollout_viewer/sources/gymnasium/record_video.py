@@ -42,7 +42,7 @@ _RecordConstructorArgs = gymnasium.utils.RecordConstructorArgs
 class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
     """Records videos of an environment's episodes: `gymnasium.wrappers.RecordVideo`.
 
-    Given a `VectorEnv`, makes a `VectorRecordVideo`. An `Env` of many environments, as a
+    Given a `VectorEnv`, makes a `VectorRecordVideo`. An `Env` of many environments, a
     GPU simulation, gives a grid, and its episodes are those of env 0. Triggers, file
     names, warnings and error types are Gymnasium's, and lengths: a `video_length` of N
     gives N + 1 frames, the first and one a step.
