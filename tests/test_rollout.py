@@ -14,7 +14,7 @@ from rollout_viewer._errors import UnsupportedEnvError
 from rollout_viewer.sources import _rollout
 from rollout_viewer.sources._record import record
 from rollout_viewer.sources._rollout import _bar, rollout
-from rollout_viewer.testing import CountingEnv, counting_frame
+from rollout_viewer.testing import CountingEnv, counting_frame, read_count
 from tests.row_model import episodes, table, vector
 
 
@@ -51,11 +51,40 @@ def test_max_steps_counts_calls_of_step():
     assert kinds(rollout(CountingEnv([9]), max_steps=3)) == ["reset", *["step"] * 3]
 
 
-def test_episodes_are_counted_over_all_envs():
-    cache = rollout(vector(AutoresetMode.NEXT_STEP, [2], [3]), episodes=3)
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+def test_episodes_are_divided_among_the_envs(mode):
+    cache = rollout(vector(mode, [2], [3], [9]), episodes=5)
 
-    finished = [(e.env, e.index) for e in cache.episodes if e.is_finished]
-    assert finished == [(0, 0), (1, 0), (0, 1)]
+    found = [(e.env, e.length, e.is_finished) for e in cache.episodes]
+    assert sorted(found) == [
+        (0, 2, True),
+        *[(1, 3, True)] * 2,
+        *[(2, 9, True)] * 2,
+    ]
+
+
+def test_an_env_that_has_had_its_episodes_is_idle():
+    env = rv.record(vector(AutoresetMode.SAME_STEP, [2], [4]))
+
+    rv.rollout(env, episodes=2, progress=False)
+    rv.rollout(env, max_steps=1, progress=False)
+
+    first = ["reset", "step", "terminal_missing", "idle", "idle"]
+    assert kinds(env.cache) == [*first, "reset", "step"]
+    assert read_count(env.cache[4, 0]) == read_count(env.cache[1, 0])
+
+
+def test_fewer_episodes_than_envs_are_those_of_the_last_envs():
+    cache = rollout(vector(AutoresetMode.NEXT_STEP, [2], [3], [4]), episodes=1)
+
+    assert [(e.env, e.length) for e in cache.episodes] == [(2, 4)]
+
+
+def test_a_number_of_episodes_has_no_limit_of_steps():
+    cache = rollout(CountingEnv([400]), episodes=3)
+
+    assert [e.length for e in cache.episodes if e.is_finished] == [400] * 3
+    assert rollout(CountingEnv([400])).num_rows == 1003
 
 
 def test_a_warning_tells_when_max_steps_came_before_the_episodes():

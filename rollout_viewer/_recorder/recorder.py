@@ -21,6 +21,7 @@ import numpy as np
 from rollout_viewer._errors import RolloutViewerError, ShapeError
 from rollout_viewer._frames.fps import as_fps
 from rollout_viewer._recorder.episode_filter import EpisodeFilter
+from rollout_viewer._recorder.episode_quota import EpisodeLimit
 from rollout_viewer._recorder.frame_options import FrameOptions
 from rollout_viewer._recorder.recorder_checks import (
     check_logger,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._recorder.episode_quota import EpisodeQuota
     from rollout_viewer._recording.episode import Episode
     from rollout_viewer._recording.step_row import Codes, Mask
 
@@ -128,6 +130,7 @@ class Recorder(ShownInNotebook):
         self._is_resumed = False
         self._infos: dict[int, dict[str, Any]] = {}
         self._num_dumped = self.cache.num_rows
+        self._limit = EpisodeLimit(num_envs)
         self._start(num_envs)
 
     def _start(self, num_envs: int) -> None:
@@ -154,6 +157,14 @@ class Recorder(ShownInNotebook):
         """
         checked_cache(self.cache, num_envs)
         self._start(num_envs)
+        self._limit.spread(num_envs)
+
+    def limit_episodes(self, quota: EpisodeQuota | None) -> None:
+        """Record the episodes of a quota, from the next reset of each env; None: all.
+
+        An env that has had its episodes is idle from its next reset on.
+        """
+        self._limit.quota = quota
 
     # -- recording
 
@@ -212,6 +223,7 @@ class Recorder(ShownInNotebook):
             self._skipped.clear(begins)
         self._record_skipped(begins & (self._skipped.count > 0))
         self._count_episodes(begins, infos or {})
+        self._limit.apply(codes, terminated, truncated)
         codes[self._episode % self._every > 0] = _IDLE
         is_reset = codes == _RESET
         is_step = (codes == _STEP) | (codes == _MISSING)
@@ -373,6 +385,11 @@ class Recorder(ShownInNotebook):
         """Dump through another logger from now on."""
         check_logger(logger)
         self._logger = logger
+
+    @property
+    def has_logger(self) -> bool:
+        """Whether `logger` is one that was passed or is in use."""
+        return self._logger is not None
 
     @property
     def logger(self) -> Any:

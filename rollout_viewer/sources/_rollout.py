@@ -6,6 +6,7 @@ Steps a `RolloutEnv`. Knows no framework.
 from __future__ import annotations
 
 import inspect
+import itertools
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -34,11 +35,14 @@ if TYPE_CHECKING:
     Act = Callable[[Any, Mask], Any]
 
 
+_MAX_STEPS = 1000  # where no number of episodes is asked for
+
+
 def rollout(
     env: Any,
     *,
     policy: Any = None,
-    max_steps: int = 1000,
+    max_steps: int | None = None,
     episodes: int | None = None,
     callback: Callable[[FrameCache, int], Any] | None = None,
     seed: Seed = None,
@@ -58,9 +62,13 @@ def rollout(
             action; or has ``predict(observation, ...)`` like Stable-Baselines3's
             models, and gets its recurrent state back. Of a TorchRL environment a
             `TensorDictModule`, or a function of a tensordict. None: random actions.
-        max_steps: Calls of `env.step` at most.
-        episodes: Stop after this many ended, all envs together. If `max_steps` comes
-            first, a warning reports it.
+        max_steps: Calls of `env.step` at most; None: 1000, or with `episodes` no
+            limit.
+        episodes: Record this many episodes, from reset to end. They are divided among
+            the envs before the first begins, as by Stable-Baselines3's
+            ``evaluate_policy``: the first to end would be the short ones. An env that
+            has had its own is idle. Of PettingZoo's agents, an episode is that of all.
+            If `max_steps` comes first, a warning reports it.
         callback: Called as ``callback(cache, row)`` after each step; the rollout
             ends when it returns False.
         seed: Of the first reset, and of random actions (``env.action_space``). Of a
@@ -83,44 +91,63 @@ def rollout(
         UnsupportedEnvError: No adapter wraps it.
         ValueError: `max_steps` or `episodes` is below 1.
     """
-    _check_count("max_steps", max_steps)
+    if max_steps is not None:
+        _check_count("max_steps", max_steps)
+    elif episodes is None:
+        max_steps = _MAX_STEPS
     if episodes is not None:
         _check_count("episodes", episodes)
     stepped = _recorded(env, cache)
     act = _actor(policy, stepped, seed, deterministic)
-    cache = stepped.recorder.cache
-    num_ended = 0
-    observation, _ = stepped.reset(seed=seed)
-    batch = stepped.rollout_env()
-    if batch is not stepped:  # its first observation is a batch
-        stepped, act = batch, _actor(policy, batch, seed, deterministic)
-    with _bar(max_steps, progress) as bar:
-        for step in range(1, max_steps + 1):
-            action = act(observation, stepped.begins)
-            observation, _, terminated, truncated, _ = stepped.step(action)
-            bar.update()
-            ended = np.atleast_1d(_mask(terminated) | _mask(truncated))
-            num_ended += int(ended.sum())
-            if callback is not None and callback(cache, cache.num_rows - 1) is False:
-                return cache
-            if episodes is not None and num_ended >= episodes:
-                return cache
-            if (break_when_any_done and ended.any()) or step == max_steps:
-                break
-            fresh = stepped.reset_ended(ended)
-            observation = observation if fresh is None else fresh
-    if episodes is not None and not break_when_any_done:
-        _warn_of_max_steps(episodes, num_ended, max_steps)
+    cache, recorder = stepped.recorder.cache, stepped.recorder
+    quota = None if episodes is None else stepped.limit_episodes(episodes)
+
+    def is_over(ended: Mask) -> bool:
+        if callback is not None and callback(cache, cache.num_rows - 1) is False:
+            return True
+        is_met = quota is not None and quota.is_met
+        return is_met or (break_when_any_done and bool(ended.any()))
+
+    try:
+        observation, _ = stepped.reset(seed=seed)
+        batch = stepped.rollout_env()
+        if batch is not stepped:  # its first observation is a batch
+            stepped, act = batch, _actor(policy, batch, seed, deterministic)
+        with _bar(max_steps, progress) as bar:
+            is_complete = _run(stepped, act, observation, max_steps, is_over, bar)
+    finally:
+        recorder.limit_episodes(None)
+    if quota is not None and not is_complete:
+        warnings.warn(
+            f"rollout: expected {episodes} episodes, got {quota.num_ended} in "
+            f"max_steps={max_steps}. Raise max_steps.",
+            RolloutViewerWarning,
+            stacklevel=2,
+        )
     return cache
 
 
-def _warn_of_max_steps(episodes: int, num_ended: int, max_steps: int) -> None:
-    warnings.warn(
-        f"rollout: expected {episodes} episodes, got {num_ended} in "
-        f"max_steps={max_steps}. Raise max_steps.",
-        RolloutViewerWarning,
-        stacklevel=3,
-    )
+def _run(
+    env: RolloutEnv,
+    act: Act,
+    observation: Any,
+    max_steps: int | None,
+    is_over: Callable[[Mask], bool],
+    bar: Any,
+) -> bool:
+    """Step `env` until it is over; return False where `max_steps` came first."""
+    for step in itertools.count(1):
+        action = act(observation, env.begins)
+        observation, _, terminated, truncated, _ = env.step(action)
+        bar.update()
+        ended = np.atleast_1d(_mask(terminated) | _mask(truncated))
+        if is_over(ended):
+            return True
+        if step == max_steps:
+            break
+        fresh = env.reset_ended(ended)
+        observation = observation if fresh is None else fresh
+    return False
 
 
 def _recorded(env: Any, cache: FrameCache | str | Path | None) -> RolloutEnv:
@@ -223,7 +250,7 @@ def _check_count(name: str, value: Any) -> None:
         raise ValueError(f"rollout: expected {name} to be 1 or more, got {value!r}.")
 
 
-def _bar(total: int, is_wanted: bool) -> Any:
+def _bar(total: int | None, is_wanted: bool) -> Any:
     # tqdm's own None asks for a terminal, which a notebook's output is not.
     is_hidden = not is_wanted or (None if not is_notebook() else False)
     return progress_bar("rollout", total, unit="step", is_hidden=is_hidden)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from rollout_viewer._recorder.episode_quota import EpisodeQuota
+
 if TYPE_CHECKING:
     from rollout_viewer._recorder.recorder import Recorder
     from rollout_viewer._recording.step_row import Mask
@@ -40,6 +42,9 @@ class RolloutEnv(Protocol):
 
     def rollout_env(self) -> RolloutEnv:
         """Return what to step: this, unless the first reset returned a batch."""
+
+    def limit_episodes(self, episodes: int) -> EpisodeQuota:
+        """Record so many episodes, divided among the envs; return their count."""
 
     def reset(self, *, seed: Seed = None) -> tuple[Any, Any]:
         """Reset all envs."""
@@ -82,6 +87,12 @@ class RolloutEnvBase:
     def rollout_env(self) -> RolloutEnv:
         """Return this."""
         return self
+
+    def limit_episodes(self, episodes: int) -> EpisodeQuota:
+        """Record so many episodes, divided among the envs; return their count."""
+        quota = EpisodeQuota(episodes, self.recorder.num_envs)
+        self.recorder.limit_episodes(quota)
+        return quota
 
     def reset(self, *, seed: Any = None) -> tuple[Any, Any]:
         """Reset all envs."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rollout_viewer._errors import RenderError
 from rollout_viewer._frames.fps import checked_fps
+from rollout_viewer._recorder.episode_quota import EpisodeQuota
 from rollout_viewer._recorder.views import RecorderViews
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ class RecordingWrapper(RecorderViews):
     def rollout_env(self) -> RolloutEnv:
         """Return what `rollout` steps: this, where it has the interface."""
         return cast("RolloutEnv", self)
+
+    def limit_episodes(self, episodes: int) -> EpisodeQuota:
+        """Record so many episodes, divided among the envs; return their count."""
+        quota = EpisodeQuota(episodes, self.recorder.num_envs)
+        self.recorder.limit_episodes(quota)
+        return quota
 
     def check_open(self) -> None:
         """Raise RenderError if `close` was called."""

@@ -13,6 +13,7 @@ from pettingzoo import ParallelEnv
 from pettingzoo.utils import BaseParallelWrapper
 
 from rollout_viewer._errors import FrameError, RenderError
+from rollout_viewer._recorder.episode_quota import EpisodeQuota
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._rollout_env import RolloutEnvBase
@@ -153,12 +154,20 @@ class RolloutParallelEnv(RolloutEnvBase):
     def __init__(self, env: RecordedParallelEnv) -> None:
         super().__init__(env)
         self.action_space = _AgentSpaces(env)
+        self._quota: EpisodeQuota | None = None
+
+    def limit_episodes(self, episodes: int) -> EpisodeQuota:
+        """Record so many episodes of all agents; return their count."""
+        self._quota = EpisodeQuota(episodes, 1)
+        return self._quota
 
     def step(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
         """Step all agents; ends are returned as masks (B,)."""
         obs, reward, terminated, truncated, info = super().step(action)
         ends = (self._env.mask_of(each) for each in (terminated, truncated))
         live = {agent: obs[agent] for agent in self._env.agents}
+        if self._quota is not None:
+            self._quota.add([not live])
         return live, reward, *ends, info
 
     def reset_ended(self, ended: Mask) -> Any:

@@ -3,7 +3,8 @@
 Importing this package does not import Stable-Baselines3; accessing its names does.
 
 - `VecVideoRecorder`: a video of some steps, as SB3's own.
-- `RolloutViewerCallback`: for ``model.learn(callback=...)``.
+- `RolloutViewerCallback`: for ``model.learn(callback=...)``. `_evaluation` counts the
+  episodes of an evaluation.
 - `wrap`: what `rollout_viewer.record` uses.
 """
 

@@ -9,7 +9,11 @@ import inspect
 from typing import Any
 
 import numpy as np
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+from stable_baselines3.common.vec_env import (
+    VecEnv,
+    VecEnvWrapper,
+    unwrap_vec_normalize,
+)
 
 from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._recording.step_row import Kind
@@ -19,7 +23,10 @@ from rollout_viewer.sources._spaces import parts_of
 
 
 class VecCalls(BatchedRows, VecEnvWrapper):
-    """Resets and steps as SB3's vector environments do, and records them."""
+    """Resets and steps as SB3's vector environments do, and records them.
+
+    Rewards are recorded as they were before a `VecNormalize` within.
+    """
 
     def __init__(self, venv: VecEnv) -> None:
         VecEnvWrapper.__init__(self, venv)
@@ -55,6 +62,8 @@ class VecCalls(BatchedRows, VecEnvWrapper):
     def step_wait(self) -> Any:
         """Finish the step; records a row, or two where an episode ended."""
         result = obs, rewards, dones, infos = self.venv.step_wait()
+        rewards = original_rewards(self.venv, rewards)
+        self._before_rows(rewards, dones, infos)
         ended = np.array(dones, np.bool_)
         truncated = ended & [bool(i.get("TimeLimit.truncated")) for i in infos]
         step: dict[str, Any] = {
@@ -70,6 +79,9 @@ class VecCalls(BatchedRows, VecEnvWrapper):
         else:
             self._add_step(np.full(self.num_envs, Kind.STEP, np.uint8), obs, **step)
         return result
+
+    def _before_rows(self, rewards: Any, dones: Any, infos: Any) -> None:
+        """Do what comes between a step and its rows."""
 
     def _after_reset(self) -> None:
         """Do what comes between a reset and its row."""
@@ -101,6 +113,19 @@ def innermost(venv: VecEnv) -> Any:
     while isinstance(venv, VecEnvWrapper):
         venv = venv.venv
     return venv
+
+
+def original_rewards(venv: VecEnv, rewards: Any) -> Any:
+    """Return the last step's rewards before a `VecNormalize` scaled and clipped them.
+
+    Where a wrapper around it changed them again, they are returned as they are.
+    """
+    normalize = unwrap_vec_normalize(venv)
+    if normalize is None or not normalize.norm_reward:
+        return rewards
+    original = normalize.get_original_reward()
+    is_scaled = np.array_equal(normalize.normalize_reward(original), rewards)
+    return original if is_scaled else rewards
 
 
 def env_info(venv: VecEnv) -> dict[str, Any]:

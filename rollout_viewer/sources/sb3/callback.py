@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
-import numpy as np
-from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.vec_env import (
-    DummyVecEnv,
-    VecNormalize,
-    sync_envs_normalization,
-)
+from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
+from stable_baselines3.common.vec_env import DummyVecEnv, unwrap_vec_normalize
 
 from rollout_viewer._errors import RolloutViewerWarning
 from rollout_viewer._recorder.views import RecorderViews
+from rollout_viewer.sources.sb3._evaluation import Evaluation
 from rollout_viewer.sources.sb3.recorded_env import RecordedVecEnv
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from stable_baselines3.common.vec_env import VecEnv
@@ -35,19 +32,31 @@ class RolloutViewerCallback(RecorderViews, BaseCallback):
 
     The episodes of an evaluation are the segment ``"eval"`` of one recording, with the
     label ``train_step``: one viewer, also during training, shows how the policy
-    changes. Logs ``eval/mean_reward`` and ``eval/mean_ep_length``, as SB3's
-    `EvalCallback`. A recording that cannot be written never ends the training.
+    changes. A recording, log or video that cannot be written never ends the training.
+
+    Episodes are divided among the envs before the first begins, and counted, as SB3's
+    ``evaluate_policy`` does; an env that has had its own is idle. Each evaluation is
+    logged at its step as by SB3's `EvalCallback`: ``eval/mean_reward``,
+    ``eval/mean_ep_length`` and, where infos have ``is_success``,
+    ``eval/success_rate``. Where an `EvalCallback` or another of these is in the same
+    training, the names begin with ``rollout_viewer/``.
+
+    Returns are those of a `Monitor` around the environment, as SB3's; without one, the
+    sums of the rewards before a `VecNormalize` scales and clips them, which are also
+    the recorded ones.
 
     Args:
         eval_env: A `VecEnv`, or one environment, made with
             ``render_mode="rgb_array"``. It stays open. A `VecNormalize` gets the
-            training's statistics.
+            training's statistics before each evaluation.
         every: Timesteps between evaluations, over all envs of the training.
-        episodes: Of an evaluation, all envs together.
+        episodes: Of an evaluation, divided among the envs.
         deterministic: Passed to ``model.predict``.
         seed: Of each evaluation, so that all begin alike; None: it is never seeded.
         cache: Where to record: a `FrameCache`, or the path of a new one.
-        logger: Of the viewer and of `dump`; None: ``CSVLogger("rollouts")``.
+        logger: Gets a video of each evaluation, at its step; also of the viewer and of
+            `dump`. None: no videos while it trains, ``CSVLogger("rollouts")`` for
+            these.
         tag: Name of dumps.
         verbose: As of SB3's callbacks.
 
@@ -97,7 +106,8 @@ class RolloutViewerCallback(RecorderViews, BaseCallback):
         if isinstance(venv, RecordedVecEnv):
             self.eval_env = venv
         else:
-            self.eval_env = _Evaluated(venv, cache=cache, logger=logger, tag=tag)
+            self.eval_env = RecordedVecEnv(venv, cache=cache, logger=logger, tag=tag)
+        self._dumps = self.eval_env.recorder.has_logger
         self._next = 0
 
     # -- the recording
@@ -123,39 +133,37 @@ class RolloutViewerCallback(RecorderViews, BaseCallback):
         try:
             self.cache.flush()
         except Exception as error:  # a full disk must not end a training
-            warnings.warn(
-                f"RolloutViewerCallback: expected to write the recording, got {error}",
-                RolloutViewerWarning,
-                stacklevel=2,
-            )
+            _warn(f"expected to write the recording, got {error}")
 
     # -- inside
 
     def _evaluate(self) -> None:
         self._next = (self.num_timesteps // self.every + 1) * self.every
-        if isinstance(self.eval_env.venv, VecNormalize):
-            sync_envs_normalization(self.training_env, self.eval_env.venv)
-        start = self.cache.num_rows
-        with self.cache.segment("eval", train_step=self.num_timesteps):
-            self._run_episodes()
-        ended = [
-            episode
-            for episode in self.cache.episodes
-            if episode.start >= start and episode.is_finished
-        ]
-        if ended:
-            rewards = [episode.total_reward for episode in ended]
-            self.logger.record("eval/mean_reward", float(np.mean(rewards)))
-            lengths = [episode.length for episode in ended]
-            self.logger.record("eval/mean_ep_length", float(np.mean(lengths)))
+        self._copy_statistics()
+        env = self.eval_env
+        evaluation = env.evaluation = Evaluation(self.episodes, env)
+        env.recorder.limit_episodes(evaluation)
+        try:
+            with self.cache.segment("eval", train_step=self.num_timesteps):
+                self._run(evaluation)
+        finally:
+            env.evaluation = None
+            env.recorder.limit_episodes(None)
+        if not evaluation.is_met:
+            _warn(
+                f"expected {self.episodes} episodes, got {evaluation.num_ended} in "
+                f"{_MAX_STEPS} steps. Give eval_env a time limit"
+            )
+        self._log(evaluation.summary())
+        if self._dumps:
+            self._dump_or_warn()
 
-    def _run_episodes(self) -> None:
+    def _run(self, evaluation: Evaluation) -> None:
         env = self.eval_env
         if self.seed is not None:
             env.seed(self.seed)
         observation = env.reset()
         state: Any = None
-        num_ended = 0
         for _ in range(_MAX_STEPS):
             action, state = self.model.predict(
                 observation,
@@ -163,34 +171,75 @@ class RolloutViewerCallback(RecorderViews, BaseCallback):
                 episode_start=env.begins,
                 deterministic=self.deterministic,
             )
-            observation, _, dones, _ = env.step(action)
-            num_ended += int(np.sum(dones))
-            if num_ended >= self.episodes:
-                break
-        if isinstance(env, _Evaluated):
-            env.leave_out_resets()
+            observation, _, _, _ = env.step(action)
+            if evaluation.is_met:
+                return
+
+    def _copy_statistics(self) -> None:
+        """Give the evaluated `VecNormalize` what the training's has."""
+        training = self.model.get_vec_normalize_env()
+        ours = unwrap_vec_normalize(self.eval_env)
+        if training is None:
+            return
+        if ours is None:
+            _warn(
+                "expected eval_env in a VecNormalize as the training's, got none: the "
+                "model gets other observations than it learns from. Wrap it with "
+                "VecNormalize(eval_env, training=False)",
+            )
+            return
+        if hasattr(training, "obs_rms"):  # not without norm_obs
+            ours.obs_rms = copy.deepcopy(training.obs_rms)
+        ours.ret_rms = copy.deepcopy(training.ret_rms)
+
+    def _log(self, means: Mapping[str, float]) -> None:
+        prefix = log_prefix(self, self.locals.get("callback"))
+        try:
+            for name, mean in means.items():
+                self.logger.record(f"{prefix}/{name}", mean)
+            steps = self.num_timesteps
+            self.logger.record("time/total_timesteps", steps, exclude="tensorboard")
+            self.logger.dump(steps)
+        except Exception as error:  # a full disk must not end a training
+            _warn(f"expected to log the evaluation, got {error!r}")
+
+    def _dump_or_warn(self) -> None:
+        try:
+            self.dump(step=self.num_timesteps)
+        except Exception as error:  # a full disk must not end a training
+            _warn(f"expected to write the evaluation's video, got {error!r}")
 
 
-class _Evaluated(RecordedVecEnv):
-    """Records the reset after an end only with the next call.
+def log_prefix(callback: BaseCallback, all_callbacks: Any) -> str:
+    """Return what the names in SB3's log begin with: ``"eval"``, as `EvalCallback`'s.
 
-    SB3 resets ended envs after the last step of an evaluation too; that episode has no
-    step, and is left out.
+    Where others of the training log under this name, the callback has its own.
+
+    Args:
+        callback: A `RolloutViewerCallback`.
+        all_callbacks: Those of the training, one or lists of them.
     """
+    others = list(_flat(all_callbacks))
+    ours = [one for one in others if isinstance(one, RolloutViewerCallback)]
+    number = ours.index(callback) if callback in ours else 0
+    number += any(isinstance(one, EvalCallback) for one in others)
+    if number == 0:
+        return "eval"
+    return "rollout_viewer" if number == 1 else f"rollout_viewer_{number}"
 
-    _pending_reset: tuple[Any, list[Any], dict[str, Any]] | None = None
 
-    def _add(self, kind: Any, pictures: Callable[[], Any], **call: Any) -> None:
-        pending, self._pending_reset = self._pending_reset, None
-        if pending is not None:
-            reset_kind, images, reset = pending
-            super()._add(reset_kind, lambda: images, **reset)
-        if call.get("is_same_call"):
-            # Copies: environments reuse the memory that they draw in.
-            self._pending_reset = kind, [np.array(one) for one in pictures()], call
-        else:
-            super()._add(kind, pictures, **call)
+def _flat(callback: Any) -> Iterator[BaseCallback]:
+    """Yield a callback and those within it."""
+    if isinstance(callback, BaseCallback):
+        yield callback
+        within = [getattr(callback, "callback", None)]
+        for one in (*within, *getattr(callback, "callbacks", ())):
+            yield from _flat(one)
 
-    def leave_out_resets(self) -> None:
-        """Leave out the resets of the last call."""
-        self._pending_reset = None
+
+def _warn(message: str) -> None:
+    warnings.warn(
+        f"RolloutViewerCallback: {message}. Training continues.",
+        RolloutViewerWarning,
+        stacklevel=3,
+    )

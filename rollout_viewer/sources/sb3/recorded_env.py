@@ -13,6 +13,7 @@ from rollout_viewer.sources.sb3._vec_calls import VecCalls, check_renders, env_i
 
 if TYPE_CHECKING:
     from rollout_viewer._recording.step_row import Mask
+    from rollout_viewer.sources.sb3._evaluation import Evaluation
 
 
 def wrap(env: Any, **options: Any) -> RecordedVecEnv | None:
@@ -23,16 +24,22 @@ def wrap(env: Any, **options: Any) -> RecordedVecEnv | None:
 class RecordedVecEnv(RecordingWrapper, VecCalls):
     """A `VecEnv` that records pictures, rewards, ends, actions, observations.
 
-    An episode's last picture is recorded where the terminal observation is that
-    picture, else marked as missing: SB3 resets before it can be rendered.
+    Rewards are recorded as they were before a `VecNormalize` within. An episode's last
+    picture is recorded where the terminal observation is that picture, else marked as
+    missing: SB3 resets before it can be rendered.
 
     Args:
         venv: Its envs made with ``render_mode="rgb_array"``.
         **options: Of `Recorder`.
 
+    Attributes:
+        evaluation: Counts the steps of one; None: there is none now.
+
     Raises:
         RenderError: It cannot render images.
     """
+
+    evaluation: Evaluation | None = None
 
     def __init__(self, venv: VecEnv, **options: Any) -> None:
         check_renders(venv)
@@ -49,6 +56,10 @@ class RecordedVecEnv(RecordingWrapper, VecCalls):
 
     def _env_name(self) -> str:
         return "a VecEnv"
+
+    def _before_rows(self, rewards: Any, dones: Any, infos: Any) -> None:
+        if self.evaluation is not None:
+            self.evaluation.add_step(rewards, dones, infos)
 
 
 class RolloutVecEnv(RolloutEnvBase):
