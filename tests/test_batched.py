@@ -13,7 +13,7 @@ from rollout_viewer._errors import ShapeError, UnsupportedEnvError
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.same_step import add_same_step
 from rollout_viewer._recording.step_row import Kind
-from rollout_viewer.testing import counting_frames, read_count
+from rollout_viewer.testing import counting_frame, counting_frames, read_count
 
 
 class Far(torch.Tensor):
@@ -203,18 +203,63 @@ def test_of_thousands_only_the_pictures_of_a_few_come_over(envs):
     assert read_count(cache[1, envs[-1]])[0] == 1
 
 
-def test_one_viewport_of_all_is_shared():
-    class Viewport(Named):
-        def render(self):
-            return super().render()[0]
+class Viewport(Named):
+    def render(self):
+        return super().render()[0]
 
-    env = rv.record(Viewport(), resize=(24, 32))
+
+def test_one_viewport_of_all_is_shared_where_it_is_declared():
+    viewport = Viewport()
+    viewport.metadata = {**viewport.metadata, "shared_picture": True}
+    env = rv.record(viewport, resize=(24, 32))
 
     env.reset()
     env.step(actions())
 
     assert env.cache.is_shared
     assert env.cache[1, 2].shape == (24, 32, 3)
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_one_picture_that_is_not_declared_is_the_first_envs(every):
+    env = rv.record(Viewport(), every=every, resize=(24, 32))
+
+    with pytest.warns(rv.RolloutViewerWarning, match="shared_picture"):
+        env.reset()
+    for _ in range(9):
+        env.step(actions())
+
+    assert not env.cache.is_shared
+    assert env.cache.pictured_envs == (0,)
+
+
+class OneAtATime(Named):
+    """Draws into the same memory, the first env where no other is named."""
+
+    canvas = np.array(counting_frame(0, 0))
+
+    def render(self, env_index=0):
+        self.canvas[:] = counting_frame(int(self.step_of[env_index]), env_index)
+        return self.canvas
+
+
+class Several(Named):
+    def render(self, env_ids=None):
+        numbers = [0] if env_ids is None else env_ids
+        return np.stack([counting_frame(int(self.step_of[e]), e) for e in numbers])
+
+
+@pytest.mark.parametrize("kind", [OneAtATime, Several])
+@pytest.mark.parametrize("envs", [None, [1, 2]])
+def test_a_render_that_takes_numbers_of_envs_gets_them(kind, envs):
+    env = rv.record(kind(), envs=envs)
+
+    env.reset()
+    env.step(actions())
+
+    assert not env.cache.is_shared
+    for number in envs or range(env.num_envs):
+        assert read_count(env.cache[1, number])[1] == number
 
 
 def test_where_resets_are_left_to_the_caller_the_others_are_idle():
@@ -404,6 +449,7 @@ def test_parts_of_sb3s_observations_are_data_too():
 
 # Its float64 bounds are rounded to its float32.
 @pytest.mark.filterwarnings("ignore:.*precision lowered:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*precision lowered")  # of its own spaces
 def test_envpool_is_stepped_with_an_action_for_each():
     envpool = pytest.importorskip("envpool", reason="installs on Linux only")
     env = envpool.make(
@@ -414,3 +460,17 @@ def test_envpool_is_stepped_with_an_action_for_each():
 
     assert cache.num_rows == 31
     assert cache.num_envs == 3
+    assert len({cache[9, env].tobytes() for env in range(3)}) == 3
+    within = gymnasium.wrappers.vector.RecordEpisodeStatistics(env)
+    recorded = rv.record(within, envs=[0, 2])
+    recorded.reset()
+    assert recorded.cache.pictured_envs == (0, 2)
+
+
+@pytest.mark.filterwarnings("ignore:.*precision lowered")  # of its own spaces
+def test_envpool_without_pictures_is_refused_with_its_own_way():
+    envpool = pytest.importorskip("envpool", reason="installs on Linux only")
+    env = envpool.make("CartPole-v1", env_type="gymnasium", num_envs=3)
+
+    with pytest.raises(rv.RenderError, match="envpool.make"):
+        rv.record(env)

@@ -352,13 +352,48 @@ class OneViewport(SyncVectorEnv):
 
 @pytest.mark.parametrize("mode", list(AutoresetMode))
 def test_one_picture_of_all_envs_is_shared(mode):
-    env = record(OneViewport([lambda: CountingEnv([2])] * 3, autoreset_mode=mode))
+    vector = OneViewport([lambda: CountingEnv([2])] * 3, autoreset_mode=mode)
+    vector.metadata = {**vector.metadata, "shared_picture": True}
+    env = record(vector)
 
     run(env, 3)
 
     assert env.cache.is_shared
     assert env.cache.num_envs == 3
     assert env.cache.has_picture(2, 2)
+
+
+class Spaceless(VectorEnv):
+    """Declares no space."""
+
+    num_envs = 2
+    render_mode = "rgb_array"
+    metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros((2, 3)), {}
+
+    def step(self, actions):
+        ends = np.zeros(2, np.bool_)
+        return np.ones((2, 3)), np.ones(2), ends, ends, {}
+
+    def render(self):
+        return tuple(counting_frame(0, env) for env in range(2))
+
+
+def test_a_vector_env_without_spaces_is_recorded(tmp_path):
+    cache = rv.rollout(
+        Spaceless(), policy=lambda obs: np.zeros(2), max_steps=3, progress=False
+    )
+    video = rv.VectorRecordVideo(Spaceless(), str(tmp_path), episode_trigger=bool)
+    video.reset()
+    video.step(np.zeros(2))
+    video.reset()
+    video.step(np.zeros(2))
+    video.close()
+
+    assert cache.at(1, 1).obs.tolist() == [1, 1, 1]
+    assert list(tmp_path.glob("*.mp4"))
 
 
 def test_a_list_render_mode_is_recorded_and_render_still_gives_the_list():

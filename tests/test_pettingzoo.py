@@ -6,8 +6,10 @@ import pytest
 pytest.importorskip("pettingzoo", reason="in the extra pettingzoo")
 from gymnasium.spaces import Box, Discrete
 from pettingzoo import ParallelEnv
+from pettingzoo.utils.conversions import parallel_to_aec
 
 import rollout_viewer as rv
+from rollout_viewer._errors import UnsupportedEnvError
 from rollout_viewer.testing import counting_frame, read_count
 
 
@@ -110,6 +112,25 @@ def test_a_policy_takes_observations_of_the_agents_that_are_there():
 def test_pictures_are_needed():
     with pytest.raises(rv.RenderError, match="rgb_array"):
         rv.record(Leaving(render_mode=None))
+
+
+def test_episodes_are_those_of_all_agents():
+    cache = rv.rollout(Leaving(), episodes=2, progress=False)
+
+    assert [e.length for e in cache.episodes if e.env == 0] == [2, 2]
+    assert all(episode.is_finished for episode in cache.episodes)
+
+
+@pytest.mark.parametrize("is_parallelizable", [True, False])
+def test_agents_that_act_one_after_another_are_refused_with_the_way(is_parallelizable):
+    env = parallel_to_aec(Leaving())
+    env.metadata = {**env.metadata, "is_parallelizable": is_parallelizable}
+    way = "aec_to_parallel" if is_parallelizable else "turn_based_aec_to_parallel"
+
+    for record in (rv.record, rv.rollout):
+        with pytest.raises(UnsupportedEnvError, match=f"conversions.{way}") as caught:
+            record(env)
+        assert "render" not in str(caught.value)
 
 
 def test_a_real_environment_is_recorded():

@@ -122,3 +122,25 @@ def test_jumanji_is_recorded_with_its_rewards_and_ends():
     is_step = cache.scalars["kind"][:, 0] == "step"
     rewards = rollout["next", "reward"][:, 0].numpy()
     np.testing.assert_array_equal(cache.scalars["reward"][is_step, 0], rewards)
+
+
+def test_what_torchrl_cannot_render_is_refused_with_the_way():
+    quietly_imported("brax.io.image")
+    from torchrl.envs.libs.brax import BraxEnv
+
+    with pytest.raises(rv.RenderError, match=r"needs trajectory.*'pixels'"):
+        rv.rollout(BraxEnv("inverted_pendulum", batch_size=[2]), max_steps=2)
+
+
+def test_jumanji_is_drawn_by_torchrl_or_refused_with_the_way():
+    quietly_imported("jumanji")
+    from torchrl.envs.libs.jumanji import JumanjiEnv, _has_torchvision
+
+    env = JumanjiEnv("Snake-v1", batch_size=[2])
+
+    if _has_torchvision:
+        cache = rv.rollout(env, max_steps=2, seed=0)
+        assert cache.pictured_envs == (0, 1)
+    else:
+        with pytest.raises(rv.RenderError, match=r"torchvision.*'pixels'"):
+            rv.rollout(env, max_steps=2, seed=0)

@@ -1,5 +1,8 @@
 """rv.record, rv.rollout and rollout_callback with TorchRL's environments."""
 
+import functools
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -12,10 +15,12 @@ from tensordict.nn import TensorDictSequential as Sequence
 from torch import nn
 from torchrl.data import Bounded, Composite, Unbounded
 from torchrl.envs import (
+    Compose,
     EnvBase,
     EnvCreator,
     GymEnv,
     GymWrapper,
+    MultiThreadedEnv,
     ParallelEnv,
     SerialEnv,
     StepCounter,
@@ -26,6 +31,7 @@ from torchrl.envs import (
 import rollout_viewer as rv
 from rollout_viewer.testing import CountingEnv
 from tests.row_model import table
+from tests.torchrl_envs import Views
 
 ACTION = 2
 
@@ -434,3 +440,112 @@ def test_a_path_is_a_new_recording(tmp_path):
 
     callback.cache.close()
     assert rv.open(tmp_path / "run.rollout").num_rows == 2
+
+
+# -- batches whose envs differ, or render one by one
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"render_mode": "rgb_array"}, {"from_pixels": True, "pixels_only": False}],
+)
+def test_different_environments_in_a_batch_keep_their_own_sizes(options):
+    names = "CartPole-v1", "Acrobot-v1"
+    makers = [functools.partial(GymEnv, name, **options) for name in names]
+
+    cache = rv.rollout(SerialEnv(2, makers), max_steps=3, seed=0, progress=False)
+
+    assert [cache[1, env].shape[:2] for env in range(2)] == [(400, 600), (500, 500)]
+    assert cache.scalars["reward"][1].tolist() == [1, -1]
+
+
+@pytest.mark.filterwarnings("ignore:.*precision lowered")  # of its own spaces
+def test_envpools_envs_each_have_their_own_picture(monkeypatch):
+    import gymnasium
+
+    pytest.importorskip("envpool", reason="envpool has no wheel for this machine")
+    pytest.importorskip("treevalue", reason="TorchRL reads envpool's results with it")
+    # TorchRL 0.14 asks for gym, where envpool 1 has Gymnasium's spaces.
+    monkeypatch.setitem(sys.modules, "gym", gymnasium)
+    options = {"num_workers": 3, "env_name": "CartPole-v1"}
+    pictured = {"create_env_kwargs": {"render_mode": "rgb_array"}}
+
+    cache = rv.rollout(
+        MultiThreadedEnv(**options, **pictured), max_steps=9, progress=False
+    )
+    some = rv.record(MultiThreadedEnv(**options, **pictured), envs=[2])
+    some.reset()
+    recorder = rv.VideoRecorder(None, "envpool", skip=1)
+    transforms = Compose(rv.PixelRenderTransform(), recorder)
+    TransformedEnv(MultiThreadedEnv(**options, **pictured), transforms).rollout(2)
+
+    assert len({cache[9, env].tobytes() for env in range(3)}) == 3
+    assert some.cache.pictured_envs == (2,)
+    assert recorder.cache[1].shape == (3, 400, 600, 3)
+    with pytest.raises(rv.RenderError, match="create_env_kwargs"):
+        rv.record(MultiThreadedEnv(**options))
+
+
+class DrawsStates(Views):
+    """Draws a tensordict, of a batch the first, as TorchRL's JumanjiEnv does."""
+
+    def __init__(self, batch_size):
+        super().__init__(batch_size=batch_size)
+        self.observation_spec["state"] = Unbounded(batch_size, dtype=torch.int64)
+
+    def render(self, tensordict, **options):  # type: ignore[override]
+        while tensordict.ndim:
+            tensordict = tensordict[0]
+        level = 20 * int(tensordict["state"])
+        return torch.full((3, 8, 9), level, dtype=torch.uint8)
+
+    def _reset(self, tensordict=None):
+        return self.with_state(super()._reset(tensordict))
+
+    def _step(self, tensordict):
+        return self.with_state(super()._step(tensordict))
+
+    def with_state(self, tensordict):
+        states = torch.arange(self.batch_size.numel()).reshape(self.batch_size)
+        return tensordict.set("state", states)
+
+
+class DrawsTrajectories(Views):
+    def render(self, trajectory, height=240):  # type: ignore[override]
+        raise AssertionError
+
+
+class Broken(Views):
+    def render(self, mode="human"):
+        raise ImportError("no torchvision")
+
+
+@pytest.mark.parametrize("batch_size", [(), (2, 3)])
+def test_an_environment_that_draws_states_draws_that_of_each_env(batch_size):
+    cache = rv.rollout(DrawsStates(batch_size), max_steps=2, progress=False)
+
+    levels = [int(cache[1, env].max()) for env in range(cache.num_envs)]
+    assert levels == [20 * env for env in range(cache.num_envs)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (DrawsTrajectories, r"needs trajectory.*'pixels'"),
+        (Broken, r"no torchvision.*'pixels'"),
+    ],
+)
+def test_a_render_that_cannot_draw_is_refused_with_the_way(kind, message):
+    with pytest.raises(rv.RenderError, match=message):
+        rv.rollout(kind(), max_steps=2, progress=False)
+
+
+def test_one_picture_that_is_not_declared_is_the_first_envs():
+    with pytest.warns(rv.RolloutViewerWarning, match="shared_picture"):
+        cache = rv.rollout(Views(), max_steps=2, progress=False)
+    declared = Views()
+    declared.metadata = {"shared_picture": True}
+    shared = rv.rollout(declared, max_steps=2, progress=False)
+
+    assert cache.pictured_envs == (0,)
+    assert shared.is_shared

@@ -5,8 +5,10 @@ Knows pictures. Knows nothing of rows and episodes.
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
+from rollout_viewer._errors import RolloutViewerWarning
 from rollout_viewer._frames.convert import FloatScale, split_frames
 from rollout_viewer._frames.transform import crop, resize
 from rollout_viewer._recorder.recorder_checks import checked_box, checked_envs
@@ -27,6 +29,7 @@ class FrameOptions:
         envs: Numbers of the envs whose pictures are recorded.
         crop: (height, width) of the middle, or (top, left, height, width), in pixels.
         resize: (height, width) in pixels, after the crop.
+        shares_picture: Where there is one picture, it is of all envs.
 
     Raises:
         ShapeError: `envs` are not different numbers below `num_envs`.
@@ -39,14 +42,19 @@ class FrameOptions:
         envs: Sequence[int] | None,
         crop: Sequence[int] | None,
         resize: Sequence[int] | None,
+        *,
+        shares_picture: bool = False,
     ) -> None:
         self.envs = checked_envs(envs, num_envs)
         self.crop = checked_box("crop", crop, (2, 4))
         self.resize = checked_box("resize", resize, (2,))
+        self.shares_picture = shares_picture
         self._scale = FloatScale()
 
     def apply(self, pictures: Any, num_envs: int) -> tuple[Any, list[int] | None]:
         """Return the pictures to record, and which envs they show (None: all)."""
+        if isinstance(pictures, list) and len(pictures) == 1 < num_envs:
+            self._check_shared(num_envs)
         if self.envs is None and self.crop is None and self.resize is None:
             return pictures, None
         frames = split_frames(pictures, scale=self._scale)
@@ -54,7 +62,25 @@ class FrameOptions:
         if self.envs is not None and len(frames) == num_envs:
             envs = self.envs
             frames = [frames[env] for env in envs]
+        elif not self.shares_picture and len(frames) == len(self.envs or ()):
+            envs = self.envs
         return [None if frame is None else self._fit(frame) for frame in frames], envs
+
+    def _check_shared(self, num_envs: int) -> None:
+        """Take one picture of several envs as env 0's, unless it is known to be all's.
+
+        Libraries of many envs render the first alone, as EnvPool and VMAS do.
+        """
+        if self.shares_picture or (self.envs is not None and len(self.envs) == 1):
+            return
+        self.envs = [0]
+        warnings.warn(
+            f"record: expected a picture of each of {num_envs} envs, got one. It is "
+            "recorded as that of env 0. If it shows them all, set "
+            "env.metadata['shared_picture'] = True before record(env).",
+            RolloutViewerWarning,
+            stacklevel=2,
+        )
 
     def _fit(self, frame: Frame) -> Frame:
         if self.crop is not None:

@@ -77,6 +77,8 @@ class Recorder(ShownInNotebook):
         tag: Name of dumps.
         fps: Of the environment; the cache's own has precedence.
         metadata: Of the environment, for `FrameCache.metadata`.
+        shares_picture: One picture of several envs shows them all. Otherwise it is
+            recorded as env 0's, with a warning.
 
     Raises:
         TypeError: `cache` is no cache, or `logger` no logger.
@@ -100,8 +102,11 @@ class Recorder(ShownInNotebook):
         tag: str = "rollout",
         fps: float | None = None,
         metadata: Mapping[str, Any] | None = None,
+        shares_picture: bool = False,
     ) -> None:
-        self._frame_options = FrameOptions(num_envs, envs, crop, resize)
+        self._frame_options = FrameOptions(
+            num_envs, envs, crop, resize, shares_picture=shares_picture
+        )
         self._every = checked_count("every", 1 if every is None else every)
         self._skip = checked_count("skip", skip)
         if keep_episode is not None and not callable(keep_episode):
@@ -371,6 +376,7 @@ class Recorder(ShownInNotebook):
             "tag": self.tag,
             "fps": self._fps,
             "metadata": self._metadata,
+            "shares_picture": self._frame_options.shares_picture,
         }
 
     def __reduce__(self) -> tuple[Callable[[], Recorder], tuple[()]]:

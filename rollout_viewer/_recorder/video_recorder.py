@@ -83,6 +83,7 @@ class VideoFolderRecorder:
         overwrite: Replace files of the same name, the recording's too.
         envs: Whose pictures are recorded; None: all.
         metadata: Of the environment.
+        shares_picture: As of `Recorder`.
         columns: From number of tiles and their (height, width) to the columns of
             the grid; None: the square root, rounded up.
         is_quiet: False draws progress bars.
@@ -113,6 +114,7 @@ class VideoFolderRecorder:
         metadata: Mapping[str, Any] | None = None,
         columns: Callable[[int, tuple[int, int]], int] | None = None,
         is_quiet: bool = True,
+        shares_picture: bool = False,
     ) -> None:
         self._configuration: dict[str, Any] = {
             "num_envs": num_envs,
@@ -126,6 +128,7 @@ class VideoFolderRecorder:
             "metadata": metadata,
             "columns": columns,
             "is_quiet": is_quiet,
+            "shares_picture": shares_picture,
         }
         self.num_envs = num_envs
         path_inside(Path(folder).absolute(), prefix, where=where)
@@ -153,7 +156,7 @@ class VideoFolderRecorder:
         self._unrecorded = UnrecordedSteps(num_envs)
 
     def _new_recorder(self, cache: FrameCache | str | Path) -> None:
-        names = ("num_envs", "envs", "fps", "metadata")
+        names = ("num_envs", "envs", "fps", "metadata", "shares_picture")
         self.recorder = Recorder(
             cache=cache,
             logger=FolderLogger(self.folder, overwrite=self._overwrite),

@@ -4,8 +4,8 @@
 - `_rollout`, `_rollout_env`: ``rollout(env)`` and what it steps.
 - `gymnasium`, `sb3`, `pettingzoo`, `torchrl`: one module or package for each framework,
   and the only place that imports it. `duck_typed`: environments without a framework.
-- `_batched_rows`, `_batched_calls`, `_batched_env`, `_terminal_pictures`, `_spaces`,
-  `_wrapper`: what the adapters share.
+- `_batched_rows`, `_batched_calls`, `_batched_env`, `_terminal_pictures`,
+  `_render_each`, `_spaces`, `_wrapper`: what the adapters share.
 - `_make_envs`: Gymnasium environments from their ids, for the command line.
 - `arrays`: recordings of arrays.
 """

@@ -16,7 +16,7 @@ from rollout_viewer._errors import FrameError
 from rollout_viewer._frames.convert import FloatScale, split_frames
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._batched_rows import BatchedRows
-from rollout_viewer.sources._spaces import as_action, as_numpy
+from rollout_viewer.sources._spaces import as_action, as_numpy, parts_like
 
 if TYPE_CHECKING:
     from rollout_viewer._recording.step_row import Mask
@@ -35,8 +35,10 @@ class BatchedCalls(BatchedRows):
 
     env: Any
 
-    def _set_up_calls(self, mode: str, parts: Sequence[Part]) -> None:
-        self._set_up_rows(parts)
+    def _set_up_calls(self, mode: str, parts: Sequence[Part] | None) -> None:
+        # Without a space, the first observations show their parts.
+        self._knows_parts = parts is not None
+        self._set_up_rows(parts or [])
         self._mode = mode
         self._has_ended = np.zeros(self.num_envs, np.bool_)
         self._scale = FloatScale()
@@ -56,6 +58,9 @@ class BatchedCalls(BatchedRows):
     def _record_reset(
         self, obs: Any, seed: Any, options: Mapping[str, Any], mask: Mask
     ) -> None:
+        if not self._knows_parts:
+            self._parts = parts_like(obs, self.num_envs)
+            self._knows_parts = True
         self._has_ended &= ~mask
         seeds = self._seeds(seed, mask)
         infos = {env: reset_info(one, options) for env, one in seeds.items()}

@@ -39,7 +39,9 @@ def record(
     Args:
         env: A Gymnasium `Env` or `VectorEnv` made with ``render_mode="rgb_array"``,
             a TorchRL environment with an entry ``"pixels"`` or a `render`, or an
-            object with reset, step and render.
+            object with reset, step and render. Where `render` takes ``env_ids`` or
+            ``env_index``, it gets them. One picture of several envs is taken as env
+            0's, with a warning, unless ``env.metadata["shared_picture"]`` is True.
         cache: Where to record, after the rows that are there; a path: a new cache
             there; None: a new one in a temporary file.
         every: Record each n-th episode of each env; a call is rendered only where an

@@ -20,6 +20,7 @@ from rollout_viewer.sources._batched_env import (
     declared_num_envs,
     parts_of_each,
 )
+from rollout_viewer.sources._render_each import render_each, shares_picture
 from rollout_viewer.sources._rollout_env import RolloutBatchedEnv
 from rollout_viewer.sources._spaces import (
     as_numpy,
@@ -58,6 +59,7 @@ class _Proxy(RecordingWrapper):
             num_envs,
             fps=metadata.get("render_fps"),
             metadata={"env_id": type(env).__name__},
+            shares_picture=shares_picture(env),
             **options,
         )
         self.begins: Mask = np.zeros(num_envs, np.bool_)
@@ -80,7 +82,9 @@ class _Proxy(RecordingWrapper):
     def _rendered(self) -> Any:
         name = type(self.env).__name__
         try:
-            picture = self.env.render()
+            picture = render_each(
+                self.env.render, self.recorder.num_envs, self.recorder.envs
+            )
         except Exception as error:
             raise RenderError(
                 f"record: expected a picture from {name}.render(), got {error!r}."
@@ -155,7 +159,8 @@ class RecordedObjects(_Proxy, BatchedCalls):
 
     As `RecordedObject`; rewards and ends are batches (B,), arrays or tensors, which are
     copied from another device once a call. `render` returns a picture for each
-    environment, for each of the recorded `envs`, or one of them all.
+    environment, for each of the recorded `envs`, or, where
+    ``metadata["shared_picture"]`` is True, one of them all.
 
     Ended environments reset as ``env.metadata["autoreset_mode"]`` declares; without it,
     in the call that ends them.
@@ -172,9 +177,7 @@ class RecordedObjects(_Proxy, BatchedCalls):
     def __init__(self, env: Any, num_envs: int, **options: Any) -> None:
         _Proxy.__init__(self, env, num_envs, **options)
         self.num_envs = num_envs
-        parts = parts_of_each(env, num_envs)
-        self._knows_parts = parts is not None
-        self._set_up_calls(autoreset_mode(env), parts or [])
+        self._set_up_calls(autoreset_mode(env), parts_of_each(env, num_envs))
 
     def rollout_env(self) -> RolloutBatchedEnv:
         """Return what `rollout` steps."""
@@ -183,11 +186,7 @@ class RecordedObjects(_Proxy, BatchedCalls):
     def _reset_env(self, seed: Any, options: Any) -> tuple[Any, Any]:
         given = {"seed": seed, "options": options}
         known = {name: value for name, value in given.items() if value is not None}
-        obs, info = _as_pair(self.env.reset(**known))
-        if not self._knows_parts:
-            self._parts = parts_like(obs, self.num_envs)
-            self._knows_parts = True
-        return obs, info
+        return _as_pair(self.env.reset(**known))
 
     def _step_env(self, actions: Any) -> tuple[Any, Any, Any, Any, Any]:
         return _as_five(self.env.step(actions))

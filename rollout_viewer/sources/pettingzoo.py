@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pettingzoo import ParallelEnv
+from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils import BaseParallelWrapper
 
-from rollout_viewer._errors import FrameError, RenderError
+from rollout_viewer._errors import FrameError, RenderError, UnsupportedEnvError
 from rollout_viewer._recorder.episode_quota import EpisodeQuota
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recording.step_row import Kind
@@ -28,15 +28,28 @@ if TYPE_CHECKING:
 
 
 def wrap(env: Any, **options: Any) -> RecordedParallelEnv | None:
-    """Return a parallel env in a wrapper that records; None for anything else."""
+    """Return a parallel env in a wrapper that records; None for anything else.
+
+    Raises:
+        UnsupportedEnvError: It is an agent-environment-cycle env.
+    """
+    if isinstance(env, AECEnv):
+        convert = "aec_to_parallel"
+        if not (getattr(env, "metadata", None) or {}).get("is_parallelizable", False):
+            convert = "turn_based_aec_to_parallel"
+        raise UnsupportedEnvError(
+            f"record: expected a parallel environment, got {env}, whose agents act one "
+            f"after another. Record pettingzoo.utils.conversions.{convert}(env)."
+        )
     return RecordedParallelEnv(env, **options) if isinstance(env, ParallelEnv) else None
 
 
 class RecordedParallelEnv(BaseParallelWrapper, RecordingWrapper):  # type: ignore[misc]  # untyped base
     """A parallel environment that records its picture, and each agent's rewards, ends.
 
-    PettingZoo's ``aec_to_parallel`` makes a parallel env of an agent-environment-cycle
-    env. Actions are recorded where those of all agents have one shape.
+    PettingZoo's ``aec_to_parallel`` and ``turn_based_aec_to_parallel`` make a parallel
+    env of an agent-environment-cycle env. Actions are recorded where those of all
+    agents have one shape.
 
     Args:
         env: Made with ``render_mode="rgb_array"``.
@@ -63,6 +76,7 @@ class RecordedParallelEnv(BaseParallelWrapper, RecordingWrapper):  # type: ignor
                 "agents": [str(agent) for agent in self.agent_ids],
                 "source": "pettingzoo",
             },
+            shares_picture=True,
             **options,
         )
         self.begins: Mask = np.zeros(len(self.agent_ids), np.bool_)

@@ -28,7 +28,8 @@ class RecordedBatchedEnv(RecordingWrapper, BatchedCalls, EnvWrapper):
 
     Observations, rewards and ends are batches (B, ...), arrays or tensors; tensors of
     another device are copied once a call. `render` returns a picture for each
-    environment, for each of the recorded `envs`, or one of them all.
+    environment, for each of the recorded `envs`, or, where
+    ``metadata["shared_picture"]`` is True, one of them all.
 
     Ended environments reset as ``env.metadata["autoreset_mode"]`` declares; without it,
     in the call that ends them. ``reset(options=...)`` with ``"reset_mask"`` or
@@ -57,7 +58,7 @@ class RecordedBatchedEnv(RecordingWrapper, BatchedCalls, EnvWrapper):
         EnvWrapper.__init__(self, env)
         check_renders(env)
         self.num_envs = num_envs
-        self._set_up_calls(autoreset_mode(env), parts_of_each(env, num_envs) or [])
+        self._set_up_calls(autoreset_mode(env), parts_of_each(env, num_envs))
         if recorder is None:
             info = env_info(env, autoreset_mode=self._mode)
             recorder = Recorder(num_envs, **info, **options)
@@ -73,7 +74,7 @@ class RecordedBatchedEnv(RecordingWrapper, BatchedCalls, EnvWrapper):
         self._record_reset(obs, seed, options or {}, mask)
 
     def _render_env(self) -> Any:
-        return render(self.env)
+        return render(self.env, self.num_envs, self._pictured_envs())
 
     def close(self) -> None:
         """Write the recording to its file, then close the environments."""

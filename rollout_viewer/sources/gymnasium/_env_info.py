@@ -5,12 +5,16 @@ Knows Gymnasium's wrappers. Knows nothing of recordings.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 from gymnasium.vector import VectorEnv, VectorWrapper
 
 from rollout_viewer._errors import FrameError, RenderError
+from rollout_viewer.sources._render_each import render_each, shares_picture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 _NO_PICTURES = (None, "human", "ansi", "ansi_list")
 
@@ -29,7 +33,9 @@ def check_renders(env: Any) -> None:
         )
     if env.render_mode in _NO_PICTURES:
         make = "gymnasium.make(..., render_mode='rgb_array')"
-        if isinstance(env, VectorEnv):
+        if is_envpool(env.unwrapped):
+            make = "envpool.make(..., render_mode='rgb_array')"
+        elif isinstance(env, VectorEnv):
             make = (
                 "gymnasium.make_vec(..., vectorization_mode='sync', "
                 "render_mode='rgb_array')"
@@ -38,6 +44,11 @@ def check_renders(env: Any) -> None:
             f"record: expected an environment with render_mode 'rgb_array', got {name} "
             f"with render_mode={env.render_mode!r}. Make it with {make}."
         )
+
+
+def is_envpool(env: Any) -> bool:
+    """Return whether `env` is EnvPool's, which makes its classes at run time."""
+    return any(base.__module__.startswith("envpool.") for base in type(env).__mro__)
 
 
 def _is_closed(env: Any) -> bool:
@@ -57,15 +68,21 @@ def _is_closed(env: Any) -> bool:
         env = env.env
 
 
-def render(env: Any) -> Any:
+def render(env: Any, num_envs: int = 1, envs: Sequence[int] | None = None) -> Any:
     """Return what `env` renders.
+
+    Args:
+        env: An environment, or a batch of `num_envs`.
+        num_envs: How many it is.
+        envs: Whose pictures are wanted, where its `render` takes numbers; None: all.
 
     Raises:
         RenderError: It raised an error.
         FrameError: It returned None.
     """
     try:
-        pictures = env.render()
+        render_env = env.render if num_envs == 1 else _renderer(env)
+        pictures = render_each(render_env, num_envs, envs)
     except Exception as error:
         raise RenderError(
             f"record: expected a picture from {env_name(env)}.render(), got {error!r}. "
@@ -78,6 +95,17 @@ def render(env: Any) -> Any:
             "render_mode='rgb_array'."
         )
     return pictures
+
+
+def _renderer(env: Any) -> Callable[..., Any]:
+    """Return the `render` behind the wrappers that pass the call on unchanged."""
+    unchanged = (gymnasium.Wrapper.render, VectorWrapper.render)
+    while isinstance(env, (gymnasium.Wrapper, VectorWrapper)):
+        if type(env).render not in unchanged or "render" in vars(env):
+            break
+        env = env.env
+    render_env: Callable[..., Any] = env.render
+    return render_env
 
 
 def env_name(env: Any) -> str:
@@ -97,7 +125,11 @@ def env_info(env: Any, **more: Any) -> dict[str, Any]:
     if meanings:
         metadata["action_meanings"] = meanings
     metadata["source"] = f"gymnasium {gymnasium.__version__}"
-    return {"fps": (env.metadata or {}).get("render_fps"), "metadata": metadata}
+    return {
+        "fps": (env.metadata or {}).get("render_fps"),
+        "metadata": metadata,
+        "shares_picture": shares_picture(env),
+    }
 
 
 def _meanings(env: Any) -> list[str]:

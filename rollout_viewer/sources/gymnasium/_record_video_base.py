@@ -97,6 +97,7 @@ class RecordVideoBase(VideoWrapper):
             logger=logger,
             overwrite=overwrite,
             metadata=info["metadata"],
+            shares_picture=info["shares_picture"],
             is_quiet=disable_logger,
             **options,
         )

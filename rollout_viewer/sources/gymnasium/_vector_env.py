@@ -16,8 +16,8 @@ from gymnasium.vector import (
 
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer.sources._batched_calls import BatchedCalls, newest
+from rollout_viewer.sources._batched_env import parts_of_each
 from rollout_viewer.sources._rollout_env import RolloutBatchedEnv
-from rollout_viewer.sources._spaces import parts_of
 from rollout_viewer.sources._wrapper import RecordingWrapper
 from rollout_viewer.sources.gymnasium._env_info import check_renders, env_info, render
 
@@ -36,14 +36,14 @@ class VectorCalls(BatchedCalls, _VectorWrapper):
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
         _VectorWrapper.__init__(self, env)
         mode = (env.metadata or {}).get("autoreset_mode", AutoresetMode.NEXT_STEP)
-        parts = parts_of(env.single_observation_space)
+        parts = parts_of_each(env, env.num_envs)
         self._set_up_calls(AutoresetMode(mode).value, parts)
 
     def __del__(self) -> None:
         """Leave the environment open; `VectorEnv.__del__` would close it."""
 
     def _render_env(self) -> Any:
-        return render(self.env)
+        return render(self.env, self.num_envs, self._pictured_envs())
 
     def _pictures(self) -> list[Any]:
         pictured = self._pictured_envs()
@@ -76,7 +76,7 @@ class RecordedVectorEnv(RecordingWrapper, VectorCalls):
 
     Args:
         env: Made with ``render_mode="rgb_array"``. `render` returns one picture for
-            each env, or one of them all.
+            each env, or, where ``metadata["shared_picture"]`` is True, one of them all.
         **options: Of `Recorder`.
 
     Raises:

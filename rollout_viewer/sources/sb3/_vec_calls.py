@@ -19,6 +19,7 @@ from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._batched_calls import reset_info
 from rollout_viewer.sources._batched_rows import BatchedRows
+from rollout_viewer.sources._render_each import shares_picture
 from rollout_viewer.sources._spaces import parts_of
 
 
@@ -141,7 +142,11 @@ def env_info(venv: VecEnv) -> dict[str, Any]:
             metadata["env_id"] = spec.id
     except (AttributeError, NotImplementedError):
         fps = (getattr(base, "metadata", None) or {}).get("render_fps")
-    return {"fps": fps, "metadata": metadata}
+    return {
+        "fps": fps,
+        "metadata": metadata,
+        "shares_picture": shares_picture(base),
+    }
 
 
 def check_renders(venv: VecEnv) -> None:

@@ -103,6 +103,7 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
             logger=logger,
             overwrite=overwrite,
             metadata=info["metadata"],
+            shares_picture=info["shares_picture"],
             columns=grid_columns,
         )
         # Where `close` is not called, by `del env` or the interpreter's end.

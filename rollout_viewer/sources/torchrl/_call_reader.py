@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from rollout_viewer.sources.torchrl._entries import entry_of
 from rollout_viewer.sources.torchrl._env_info import innermost, resets_itself
 from rollout_viewer.sources.torchrl._pixels import PictureReader
 from rollout_viewer.sources.torchrl._step_data import Call, StepReader
@@ -38,7 +39,7 @@ def entries_of(td: TensorDictBase, keys: Sequence[Key]) -> Entries:
     """Return the entries of a tensordict that it has, by camera."""
     found: dict[str, tuple[Any, int | None]] = {}
     for key in keys:
-        value = td.get(key, default=None)
+        value = entry_of(td, key)
         if value is not None:
             owner = td if isinstance(key, str) else td.get(key[:-1])
             # Non-tensor data may be one picture of a whole batch.

@@ -13,6 +13,7 @@ from torchrl.envs import TransformedEnv
 from torchrl.envs.batched_envs import BatchedEnvBase
 
 from rollout_viewer.sources._spaces import MAX_OBS_BYTES
+from rollout_viewer.sources.torchrl._entries import entry_of
 
 if TYPE_CHECKING:
     from tensordict import TensorDictBase
@@ -69,7 +70,7 @@ def resets_itself(env: Any) -> bool:
 
 def observation_of(env: Any, tensordict: TensorDictBase) -> dict[str, Any] | None:
     """Return the entry "observation" as data of a row, where it is small."""
-    value = tensordict.get("observation", None)
+    value = entry_of(tensordict, "observation")
     if not isinstance(value, torch.Tensor) or value.dtype == torch.uint8:
         return None
     n, batch_dims = num_envs_of(env), len(env.batch_size)

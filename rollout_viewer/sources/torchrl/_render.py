@@ -8,14 +8,24 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from torchrl.envs.batched_envs import BatchedEnvBase
+from torchrl.envs.libs.envpool import MultiThreadedEnvWrapper
 
 from rollout_viewer._errors import FrameError, RenderError
-from rollout_viewer.sources.torchrl._env_info import innermost, name_of
+from rollout_viewer.sources._render_each import (
+    render_each,
+    shares_picture,
+    takes_numbers,
+)
+from rollout_viewer.sources.torchrl._entries import entry_of
+from rollout_viewer.sources.torchrl._env_info import innermost, name_of, num_envs_of
 from rollout_viewer.sources.torchrl._pixels import PictureReader, as_data
 from rollout_viewer.sources.torchrl.pixel_render import as_picture, start
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tensordict import TensorDictBase
     from torchrl.envs.common import EnvBase
 
@@ -29,10 +39,14 @@ class PictureSource:
     Args:
         env: The environment.
         key: Of the entry; None: `env` renders.
+        envs: Whose pictures are wanted, where `render` takes numbers; None: all.
     """
 
-    def __init__(self, env: Any, key: Any = None) -> None:
+    def __init__(
+        self, env: Any, key: Any = None, envs: Sequence[int] | None = None
+    ) -> None:
         self._env = env
+        self._envs = envs
         self._key = key
         self._reader = PictureReader("auto")
 
@@ -43,8 +57,8 @@ class PictureSource:
             FrameError: There is no picture.
         """
         if self._key is None:
-            return self.rendered()
-        value = tensordict.get(self._key, None)
+            return self.rendered(tensordict)
+        value = entry_of(tensordict, self._key)
         if value is None:
             raise FrameError(
                 f"record: expected pictures in {self._key!r}, got no such entry. Is a "
@@ -52,15 +66,23 @@ class PictureSource:
             )
         return self._read(value)
 
-    def rendered(self) -> list[Any]:
-        """Return what the environment renders now.
+    def rendered(self, tensordict: TensorDictBase) -> list[Any]:
+        """Return what the environment renders now, or of a tensordict.
 
         Raises:
+            RenderError: It raised an error.
             FrameError: It rendered no picture.
         """
         env = self._env
         start(env)
-        picture = as_picture(env.render(**_render_options(env)), env.batch_size)
+        try:
+            picture = self._render(tensordict)
+        except Exception as error:
+            raise RenderError(
+                f"record: expected a picture from {name_of(env)}.render(), got "
+                f"{error!r}. If it cannot draw, append a transform that writes each "
+                "env's picture as 'pixels'."
+            ) from error
         if picture is None:
             raise FrameError(
                 f"record: expected {name_of(env)}.render() to return a picture, got "
@@ -68,6 +90,27 @@ class PictureSource:
                 "PixelRenderTransform with what its render() needs."
             )
         return self._read(picture)
+
+    def _render(self, tensordict: TensorDictBase) -> Any:
+        """Return a picture, a batch of them, or a list of one for each env."""
+        env, num_envs = self._env, num_envs_of(self._env)
+        options = _render_options(env)
+        if required_arguments(env) == ["tensordict"]:
+            return self._drawn(tensordict)
+        if num_envs > 1 and takes_numbers(env.render):
+            each = render_each(env.render, num_envs, self._envs, **options)
+            return [as_picture(one, ()) for one in each]
+        return as_picture(env.render(**options), env.batch_size)
+
+    def _drawn(self, tensordict: TensorDictBase) -> Any:
+        """Return what TorchRL's Jumanji draws of a state: of a batch, of the first."""
+        env = self._env
+        if not env.batch_size:
+            return as_picture(env.render(tensordict), ())
+        wanted = range(num_envs_of(env)) if self._envs is None else self._envs
+        places = (np.unravel_index(one, tuple(env.batch_size)) for one in wanted)
+        ones = (tuple(slice(int(i), int(i) + 1) for i in place) for place in places)
+        return [as_picture(env.render(tensordict[one]), ()) for one in ones]
 
     def _read(self, value: Any) -> list[Any]:
         batch_size = tuple(self._env.batch_size)
@@ -104,20 +147,47 @@ def check_renders(env: EnvBase) -> None:
     start(env)
     base = innermost(env)
     is_batched = isinstance(base, BatchedEnvBase)
+    needed = required_arguments(env) if hasattr(base, "render") else []
+    if needed not in ([], ["tensordict"]):
+        raise RenderError(
+            "record: expected a render() that draws the environment as it is now, got "
+            f"that of {name_of(env)}, which needs {', '.join(needed)}. Append a "
+            "transform that draws the state of each env and writes it as 'pixels', as "
+            "with brax.io.image.render_array for Brax."
+        )
     if callable(getattr(base, "render", None)) and (
         is_batched or getattr(base, "render_mode", "") not in _NO_PICTURES
     ):
         return
+    way = "from_pixels=True or render_mode='rgb_array'"
+    if isinstance(base, MultiThreadedEnvWrapper):
+        way = "create_env_kwargs={'render_mode': 'rgb_array'}"
     raise RenderError(
         "record: expected an environment with an entry 'pixels' or a render() that "
-        f"returns images, got {name_of(env)}. Make it with from_pixels=True or "
-        "render_mode='rgb_array'."
+        f"returns images, got {name_of(env)}. Make it with {way}."
     )
+
+
+def declares_shared_picture(env: Any) -> bool:
+    """Return whether the environment declares that one picture shows all its envs."""
+    base = innermost(env)
+    # A worker whose env lacks the attribute dies.
+    return not isinstance(base, BatchedEnvBase) and shares_picture(base)
 
 
 def last_part(key: Any) -> str:
     """Return the name at the end of a nested key."""
     return str(key[-1]) if isinstance(key, tuple) else str(key)
+
+
+def required_arguments(env: Any) -> list[str]:
+    """Return the arguments of `render` without a default."""
+    try:
+        known = inspect.signature(env.render).parameters.values()
+    except (TypeError, ValueError):  # workers' methods have none
+        return []
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [p.name for p in known if p.default is p.empty and p.kind in by_name]
 
 
 def _render_options(env: Any) -> dict[str, Any]:

@@ -10,12 +10,16 @@ import numpy as np
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.same_step import add_same_step
 from rollout_viewer._recording.step_row import Kind
+from rollout_viewer.sources.torchrl._entries import entry_of
 from rollout_viewer.sources.torchrl._env_info import (
     env_info,
     num_envs_of,
     observation_of,
 )
-from rollout_viewer.sources.torchrl._render import PictureSource
+from rollout_viewer.sources.torchrl._render import (
+    PictureSource,
+    declares_shared_picture,
+)
 from rollout_viewer.sources.torchrl._step_data import StepReader
 
 if TYPE_CHECKING:
@@ -71,12 +75,12 @@ class RolloutCallback:
     def __call__(self, env: Any, tensordict: TensorDictBase) -> None:
         """Record the step that led to `tensordict`."""
         is_first = self._recorder is None
-        recorder = self._recorder = self._recorder or self._begin(env)
-        n = recorder.num_envs
         # Where rollouts stop at an end, the tensordict is the next step's root.
         full = tensordict.get("next", None)
         following = tensordict if full is None else full
-        has_key = following.get(self._key, None) is not None
+        has_key = entry_of(following, self._key) is not None
+        recorder = self._recorder = self._recorder or self._begin(env, has_key)
+        n = recorder.num_envs
         source = PictureSource(env, self._key if has_key else None)
         steps = StepReader(env)
         ends = steps.ends(following, n)
@@ -106,10 +110,16 @@ class RolloutCallback:
             recorder.add(kinds, pictures, data=data, **step)
         self._ended = ends.any & ~is_reset | (~stepped & self._ended)
 
-    def _begin(self, env: Any) -> Recorder:
+    def _begin(self, env: Any, has_key: bool) -> Recorder:
         n = num_envs_of(env)
         self._ended = np.zeros(n, np.bool_)
-        return Recorder(n, cache=self.cache, skip=self._skip, **env_info(env))
+        return Recorder(
+            n,
+            cache=self.cache,
+            skip=self._skip,
+            shares_picture=has_key or declares_shared_picture(env),
+            **env_info(env),
+        )
 
     def _add_reset(self, begins: Mask, pictures: Callable[[], Any]) -> None:
         assert self._recorder is not None

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from rollout_viewer._recording.step_row import Kind
+from rollout_viewer.sources.torchrl._entries import entry_of
 from rollout_viewer.sources.torchrl._env_info import innermost
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class StepReader:
         """Return the rewards of a step, several keys summed; None without any."""
         total = None
         for key in self._rewards:
-            value = _per_env(_get(after, key), num_envs, np.sum)
+            value = _per_env(entry_of(after, key), num_envs, np.sum)
             if value is not None:
                 value = value.astype(np.float64)
                 total = value if total is None else total + value
@@ -108,7 +109,7 @@ class StepReader:
     ) -> npt.NDArray[Any] | None:
         """Return the actions of a step, (num_envs, ...); None without any."""
         for key in self._actions:
-            array = _numpy(_get(before, key))
+            array = _numpy(entry_of(before, key))
             if array is None:
                 continue
             if array.size % num_envs == 0 and array.size:
@@ -125,7 +126,7 @@ class StepReader:
         found = None
         for group in self._groups:
             key = (*group, name) if group else name
-            value = _per_env(_get(td, key), num_envs, reduce)
+            value = _per_env(entry_of(td, key), num_envs, reduce)
             if value is not None:
                 value = value.astype(np.bool_)
                 found = value if found is None else reduce([found, value], axis=0)
@@ -134,10 +135,6 @@ class StepReader:
 
 def _group(key: Key) -> tuple[str, ...]:
     return () if isinstance(key, str) else tuple(key[:-1])
-
-
-def _get(td: TensorDictBase | None, key: Key) -> Any:
-    return None if td is None else td.get(key, None)
 
 
 def _numpy(value: Any) -> npt.NDArray[Any] | None:

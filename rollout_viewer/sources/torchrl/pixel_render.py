@@ -17,6 +17,7 @@ from torchrl.envs.transforms import Compose, TransformedEnv
 from torchrl.record import recorder as _originals
 
 from rollout_viewer._errors import FrameError
+from rollout_viewer.sources._render_each import render_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +40,7 @@ class PixelRenderTransform(_originals.PixelRenderTransform):  # type: ignore[mis
     - With ``render_mode="rgb_array_list"``, the newest picture of each list is written.
     - A `SerialEnv` or `ParallelEnv` that is not running is started.
     - Pictures are copied: environments reuse the memory that they draw in.
+    - Where `render` takes the numbers of envs, as EnvPool's, it gets them all.
     - ``skip=`` renders less often.
 
     Args:
@@ -165,7 +167,11 @@ class PixelRenderTransform(_originals.PixelRenderTransform):  # type: ignore[mis
     def _picture(self, tensordict: TensorDictBase) -> Any:
         arguments = (tensordict,) if self.pass_tensordict else ()
         render = getattr(self.parent, self.render_method)
-        rendered = render(*arguments, **self.kwargs)
+        is_batch = len(self.parent.batch_size) == 1 and not self.as_non_tensor
+        if is_batch and not arguments:
+            rendered = render_each(render, self.parent.batch_size[0], **self.kwargs)
+        else:
+            rendered = render(*arguments, **self.kwargs)
         if self.preproc:
             rendered = self.preproc(rendered)
         picture = as_picture(rendered, self.parent.batch_size)

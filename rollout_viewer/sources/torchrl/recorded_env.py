@@ -27,6 +27,7 @@ from rollout_viewer.sources.torchrl._env_info import (
 from rollout_viewer.sources.torchrl._render import (
     PictureSource,
     check_renders,
+    declares_shared_picture,
     picture_key,
 )
 from rollout_viewer.sources.torchrl._rollout_env import RolloutTorchRLEnv
@@ -63,7 +64,13 @@ class RecordedTorchRLEnv(TransformedEnv, RecordingWrapper):  # type: ignore[misc
         key = picture_key(env)
         if key is None:
             check_renders(env)
-        recorder = Recorder(num_envs_of(env), **env_info(env), **options)
+        recorder = Recorder(
+            num_envs_of(env),
+            # An entry without batch axes is of them all.
+            shares_picture=key is not None or declares_shared_picture(env),
+            **env_info(env),
+            **options,
+        )
         # Nested: unwrapping would take the caller's transforms apart.
         super().__init__(env, _Recording(recorder, key), auto_unwrap=False)
         self.recorder = recorder
@@ -115,7 +122,7 @@ class _Recording(RecorderViews, Transform):  # type: ignore[misc]  # untyped bas
     def set_container(self, container: Any) -> None:
         """Read how the environment renders and resets; a copy has another one."""
         super().set_container(container)
-        self._source = PictureSource(self.parent, self.key)
+        self._source = PictureSource(self.parent, self.key, self.recorder.envs)
         self._steps = StepReader(self.parent)
         self._resets_itself = resets_itself(self.parent)
 

@@ -389,6 +389,7 @@ class VideoRecorder(ShownInNotebook, TorchRLVideoRecorder):  # type: ignore[misc
                 cache=self.cache,
                 fps=self._fps or getattr(self.logger, "video_fps", None),
                 metadata=metadata_of(self._env()),
+                shares_picture=True,  # an entry that has no batch axes
             )
             self._rows = VideoRows(recorder, self._kept)
         return self._rows
