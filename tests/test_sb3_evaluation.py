@@ -118,6 +118,7 @@ def test_the_means_are_those_of_evaluate_policy(tmp_path, num_episodes):
 
 def test_returns_are_those_before_normalization(tmp_path):
     training = VecNormalize(vec(5, reward=4.0))
+    training.ret_rms.var = np.array(100.0)
     env = VecNormalize(vec(5, reward=4.0), training=False)
 
     watch, log, _ = evaluated(tmp_path, env, training, episodes=2)

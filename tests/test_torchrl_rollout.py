@@ -239,6 +239,13 @@ def test_episodes_callbacks_and_ends_stop_the_rollout():
     assert (told.num_rows, ended.num_rows) == (5, 4)
 
 
+def test_episodes_are_divided_among_the_envs():
+    cache = rv.rollout(serial(2, 3, 9), episodes=5, progress=False)
+
+    found = sorted((e.env, e.length, e.is_finished) for e in cache.episodes)
+    assert found == [(0, 2, True), *[(1, 3, True)] * 2, *[(2, 9, True)] * 2]
+
+
 def test_a_team_has_one_picture_and_the_sum_of_its_rewards():
     cache = rv.rollout(Team(3), max_steps=4)
 

@@ -85,6 +85,7 @@ class EpisodeLimit:
     def __init__(self, num_envs: int) -> None:
         self.quota: EpisodeQuota | None = None
         self.is_left_out: Mask = np.zeros(num_envs, np.bool_)
+        self._leaves_out = False
 
     def spread(self, num_envs: int) -> None:
         """Change the number of environments, before the first call."""
@@ -95,11 +96,12 @@ class EpisodeLimit:
     def apply(self, codes: Codes, terminated: Any, truncated: Any) -> None:
         """Make the envs idle in `codes` that are left out, and count the ends."""
         quota = self.quota
-        if quota is None and not self.is_left_out.any():
+        if quota is None and not self._leaves_out:
             return
         begins = codes == RESET
         self.is_left_out[begins] = False if quota is None else quota.is_full[begins]
         codes[self.is_left_out] = IDLE
+        self._leaves_out = bool(self.is_left_out.any())
         if quota is not None:
             is_step = (codes == STEP) | (codes == TERMINAL_MISSING)
             flags = [ends for ends in (terminated, truncated) if ends is not None]

@@ -120,7 +120,8 @@ class SourceTests:
         num_envs: 1 or 2.
         resets: What resets an environment that ended: the ``"caller"``; or itself in
             the ``"next_step"`` or the ``"same_step"``.
-        is_shared: One picture shows all envs: that of env 0.
+        is_shared: One picture shows all envs, as the environment declares with
+            ``metadata["shared_picture"]``: that of env 0.
         is_pickled: The recorded environment can be pickled; False where it has
             processes.
 
