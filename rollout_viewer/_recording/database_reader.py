@@ -38,7 +38,8 @@ class DatabaseReader:
         self.path = path
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        self._connection: sqlite3.Connection | None = self._open()
+        self._connection: sqlite3.Connection | None = None
+        self._connection = self._open()
         self._directories: OrderedDict[int, list[list[int]]] = OrderedDict()
 
     def _open(self) -> sqlite3.Connection:
@@ -53,17 +54,23 @@ class DatabaseReader:
         # read as it is.
         for mode in ("mode=ro", "mode=ro&immutable=1"):
             try:
-                connection = connect(file_uri(self.path, mode))
-                self._check(connection)
+                return self._checked(connect(file_uri(self.path, mode)))
             except sqlite3.Error as error:
                 problem = str(error)
-            else:
-                return connection
         raise RecordingError(
             f"rv.open: expected a recording of rollout_viewer, got {str(self.path)!r} "
             f"({problem}): another kind of file, or damaged. Recordings are made by "
             "FrameCache(path) and `rollout-viewer record`."
         )
+
+    def _checked(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """Return a connection to a recording that can be read; close any other."""
+        try:
+            self._check(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _check(self, connection: sqlite3.Connection) -> None:
         (kind,) = connection.execute("PRAGMA application_id").fetchone()
@@ -95,6 +102,11 @@ class DatabaseReader:
             if self._pid == os.getpid() and self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+    def __del__(self) -> None:
+        # A query after `close` opened it again. Python 3.13 warns of what is left open:
+        # https://docs.python.org/3/library/sqlite3.html#sqlite3.Connection.close
+        self.close()
 
     @contextlib.contextmanager
     def closed(self) -> Iterator[None]:
