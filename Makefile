@@ -127,7 +127,7 @@ $(NEWEST)/.python: pyproject.toml constraints.txt .ci/find_python js/hatch_build
 	$(make_venv)
 	$(@D)/bin/pip $(INSTALL) --upgrade --upgrade-strategy eager \
 		-e '.[torchrl,sb3,pettingzoo,parquet,tensorboard]' 'gymnasium[classic-control]' \
-		hypothesis ipykernel nbclient nbformat psutil pytest pytest-timeout pytest-xdist
+		ale-py hypothesis ipykernel nbclient nbformat psutil pytest pytest-timeout pytest-xdist
 	@touch $@
 
 # What the benchmarks compare with: large, and nothing that the tests need.

@@ -55,6 +55,8 @@ class FileRecording(OpenedRecording):
         self._tails: list[Tail] = []
         self._decoded = DecodedExtras()
         self._is_damaged = False
+        # Whether the last `refresh` was interrupted while it read rows.
+        self._is_incomplete = False
         self.refresh()
 
     @property
@@ -89,7 +91,8 @@ class FileRecording(OpenedRecording):
             version = self._reader.version()
             if version == self._version:
                 return False
-            self._version = version
+            # All of it is read again where it is interrupted.
+            self._version = -1
             meta = self._reader.meta()
             if self.meta and meta.get("session") != self.meta.get("session"):
                 self.rows, self._tails, self._decoded = None, [], DecodedExtras()
@@ -97,8 +100,11 @@ class FileRecording(OpenedRecording):
             self.meta = meta
             self.slots = self._reader.slots()
             self._first_rows = dict(meta.get("first_rows", []))
+            if self.rows is not None and self._is_incomplete:
+                self.rows.recover()
             known = self.rows.num_rows if self.rows else 0
             self._tails = []
+            self._is_incomplete = True
             try:
                 self._read_rows(known // CHUNK_ROWS)
             except RecordingError as error:
@@ -106,6 +112,8 @@ class FileRecording(OpenedRecording):
             if self.rows is not None:
                 for env, index, info in self._reader.episodes():
                     self.rows.describe_episode(env, index, **info)
+            self._is_incomplete = False
+            self._version = version
             return True
 
     def _read_rows(self, first_block: int) -> None:
