@@ -52,7 +52,7 @@ test-jax: setup
 test-fast: $(VENV)/.python $(BUNDLE)  ## the tests that need no browser and are not slow
 	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/browser -m "not jax and not serial and not slow"
 
-faults: $(VENV)/.python  ## interrupt at every place, not at a sample as `make test` does: 15 minutes
+faults: $(VENV)/.python  ## kill, interrupt and crowd at length, not as a sample as `make test` does: 15 minutes
 	FAULTS=long $(BIN)/python -m pytest $(PARALLEL) --timeout 1800 tests/faults
 
 test-oldest: $(OLDEST)/.python  ## what needs no extra, with the oldest Python and packages that pyproject.toml allows

@@ -38,7 +38,7 @@ SEED = 20_261
 KILLS = survives(
     "`kill -9`, or the kernel's out-of-memory killer",
     kept="every row but the newest, exact to the pixel; the file opens",
-    lost="32 rows of each env, or half a second",
+    lost="the rows of the last second, 32 at most",
     seen="nothing; `rv.open` shows what is there",
 )
 

@@ -22,9 +22,9 @@ from tests.faults.interrupts import IS_LONG
 from tests.faults.rows import append, assert_holds, make_row
 from tests.faults.survival import survives
 
-NUM_RECORDINGS = 300 if IS_LONG else 30
+NUM_RECORDINGS = 300 if IS_LONG else 12
 # A day at two rows a second.
-NUM_ROWS = 172_800 if IS_LONG else 4_000
+NUM_ROWS = 172_800 if IS_LONG else 2_000
 ROWS = [make_row(number) for number in range(40)]
 
 pytestmark = [
@@ -83,7 +83,7 @@ def use(path) -> None:
 
 
 def test_recordings_give_back_files_threads_and_memory(tmp_path, figures):
-    for number in range(10):  # what is imported, cached and pooled once
+    for number in range(5):  # what is imported, cached and pooled once
         use(tmp_path / f"first{number}.rollout")
     before, memory_before = held(), memory_mb()
 
@@ -102,12 +102,12 @@ def test_recordings_give_back_files_threads_and_memory(tmp_path, figures):
 
 def test_a_recording_for_a_day_needs_no_more_memory_than_for_an_hour(tmp_path, figures):
     def picture(row: int) -> np.ndarray:
-        return np.random.default_rng(row).integers(0, 256, (30, 30, 3), np.uint8)
+        return np.random.default_rng(row).integers(0, 256, (20, 20, 3), np.uint8)
 
     cache = rv.FrameCache(
         tmp_path / "run.rollout",
         memory_bytes=4_000_000,
-        disk_bytes=4_000_000 + 60 * NUM_ROWS,
+        disk_bytes=1_000_000 + 60 * NUM_ROWS,
         keep="latest",
         max_stall_s=60,
     )
@@ -126,7 +126,7 @@ def test_a_recording_for_a_day_needs_no_more_memory_than_for_an_hour(tmp_path, f
     grown_mb = max(most_mb) - max(most_mb[:4])
     assert cache.num_lost == 0
     assert cache.num_evicted > 0
-    assert size <= 4_000_000 + 60 * NUM_ROWS
+    assert size <= 1_000_000 + 60 * NUM_ROWS
     # 18 bytes of step data, an episode every 100 rows, and room to double.
     assert grown_mb < 20 + 100 * NUM_ROWS / 1e6
     assert np.array_equal(cache[NUM_ROWS - 1, 0], picture(NUM_ROWS - 1))

@@ -1,6 +1,6 @@
 """What is left of a recording whose disk is full or slow, or that others read.
 
-faults/test_kills.py kills the process.
+test_kills.py kills the process.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
+from tests.faults.survival import survives
 
 
 def frames_of(row, seed):
@@ -29,6 +30,12 @@ def frames_of(row, seed):
 
 
 @pytest.mark.serial
+@survives(
+    "a disk slower than the recording",
+    kept="everything; `append` waits, `max_stall_s` at most",
+    lost="after that, pictures beyond an eighth of `memory_bytes`, counted",
+    seen="one `RolloutViewerWarning`",
+)
 def test_a_disk_that_stays_too_slow_is_waited_for_once_and_reported(tmp_path):
     cache = rv.FrameCache(tmp_path / "run.rollout", max_stall_s=0.2)
     with contextlib.closing(sqlite3.connect(cache.path, isolation_level=None)) as disk:
@@ -67,6 +74,12 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@survives(
+    "a full disk",
+    kept="rewards, ends, actions and data, written when there is room or by `save`",
+    lost="pictures from then on, counted in `num_lost`",
+    seen="one `RolloutViewerWarning`; `flush` and `close` raise `StorageError`",
+)
 def test_a_disk_that_is_really_full_costs_pictures_only(small_disk, tmp_path):
     path = small_disk / "run.rollout"
     cache = rv.FrameCache(path)
