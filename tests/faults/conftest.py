@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,13 +12,27 @@ import pytest
 from tests.faults.survival import Survival
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
 def figures(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Return a function that notes what this run measured, for the table."""
     return lambda text: request.node.user_properties.append(("figures", text))
+
+
+@pytest.fixture
+def ram_path(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder without a disk, where there is one.
+
+    For thousands of files of tests that are not about the disk.
+    """
+    shared = Path("/dev/shm")
+    if not os.access(shared, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=shared, prefix="rollout-test-") as folder:
+        yield Path(folder)
 
 
 @pytest.hookimpl

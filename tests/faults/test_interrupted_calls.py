@@ -49,11 +49,11 @@ def names(folder) -> list[str]:
 
 
 @pytest.mark.parametrize("error", ERRORS)
-def test_save_leaves_a_whole_copy_or_none(tmp_path, error, figures):
-    cache = recorded(tmp_path / "run.rollout")
+def test_save_leaves_a_whole_copy_or_none(ram_path, error, figures):
+    cache = recorded(ram_path / "run.rollout")
     cache.flush()
-    cache.save(tmp_path / "first.rollout")
-    folder = tmp_path / "copies"
+    cache.save(ram_path / "first.rollout")
+    folder = ram_path / "copies"
     folder.mkdir()
     places = places_of(lambda: cache.save(folder / "copy.rollout"))
     num_whole = 0
@@ -76,10 +76,10 @@ def test_save_leaves_a_whole_copy_or_none(tmp_path, error, figures):
 
 
 @pytest.mark.parametrize("error", ERRORS)
-def test_compact_leaves_the_old_recording_or_the_new_one(tmp_path, error, figures):
-    original = recorded(tmp_path / "original.rollout")
+def test_compact_leaves_the_old_recording_or_the_new_one(ram_path, error, figures):
+    original = recorded(ram_path / "original.rollout")
     original.close()
-    folder = tmp_path / "run"
+    folder = ram_path / "run"
     folder.mkdir()
     path = folder / "run.rollout"
 
@@ -109,8 +109,8 @@ def test_compact_leaves_the_old_recording_or_the_new_one(tmp_path, error, figure
 
 @pytest.mark.parametrize("state", ["live", "closed", "opened"])
 @pytest.mark.parametrize("error", ERRORS)
-def test_an_annotation_is_in_memory_and_file_or_in_neither(tmp_path, error, state):
-    path = tmp_path / "run.rollout"
+def test_an_annotation_is_in_memory_and_file_or_in_neither(ram_path, error, state):
+    path = ram_path / "run.rollout"
     cache = recorded(path)
     if state != "live":
         cache.close()
@@ -137,7 +137,7 @@ def test_an_annotation_is_in_memory_and_file_or_in_neither(tmp_path, error, stat
         assert of_file() == in_memory, (number, interrupt.where)
     annotate(len(places))
     # The lock file of an interrupted call, which no one holds, is used and deleted.
-    assert state == "live" or names(tmp_path) == ["run.rollout"]
+    assert state == "live" or names(ram_path) == ["run.rollout"]
     cache.close()
 
     assert cache.bookmarks[len(places) % 45] == f"note {len(places)}"
@@ -147,7 +147,7 @@ def test_an_annotation_is_in_memory_and_file_or_in_neither(tmp_path, error, stat
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
-def test_a_rollout_keeps_the_rows_before_and_can_be_repeated(tmp_path, error):
+def test_a_rollout_keeps_the_rows_before_and_can_be_repeated(ram_path, error):
     def rollout(cache: rv.FrameCache) -> None:
         rv.rollout(CountingEnv([2] * 9), max_steps=4, cache=cache, progress=False)
 
@@ -172,3 +172,27 @@ def test_a_rollout_keeps_the_rows_before_and_can_be_repeated(tmp_path, error):
                 shown, wanted = cache[first + row, 0], whole[row, 0]
                 assert read_count(shown) == read_count(wanted), interrupt.where
         cache.close()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_a_growing_file_is_read_on_where_reading_was_interrupted(ram_path, error):
+    def grow(count: int) -> None:
+        for _ in range(count):
+            rows.append(make_row(len(rows)))
+            append(cache, rows[-1], ("pixels",))
+        cache.flush()
+
+    cache, rows = rv.FrameCache(ram_path / "run.rollout"), []
+    grow(30)
+    num_places = places_of(lambda: len(rv.open(cache.path)))
+
+    for number, at in enumerate(places_to_try(num_places, error)):
+        with rv.open(cache.path) as reader:
+            assert_holds(reader, rows, "before")
+            grow((1, 7, 33)[number % 3] if len(rows) < 300 else 1)
+            with interrupted(at, error) as interrupt:
+                assert reader.num_rows == len(rows)
+
+            assert_holds(reader, rows, interrupt.where)
+        reader.recording.release()
+    cache.close()

@@ -38,7 +38,7 @@ pytestmark = [
 )
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 def test_an_append_that_is_interrupted_anywhere_is_whole_or_not_there(
-    tmp_path, before, cameras, error, figures
+    ram_path, before, cameras, error, figures
 ):
     def trial(path, at: int) -> str:
         cache, rows = rv.FrameCache(path), []
@@ -77,15 +77,15 @@ def test_an_append_that_is_interrupted_anywhere_is_whole_or_not_there(
     if IS_LONG and error is MemoryError:
         places = places[::4]
 
-    found = [trial(tmp_path / f"{at}.rollout", at) for at in places]
+    found = [trial(ram_path / f"{at}.rollout", at) for at in places]
 
     # The last may be beyond the end: the files of trials take fewer places.
     assert all(found[:-2])
     figures(f"append, {error.__name__}: {len(places)} places, rows whole or absent")
 
 
-def test_every_row_may_be_interrupted_one_after_the_other(tmp_path):
-    cache, rows = rv.FrameCache(tmp_path / "run.rollout"), []
+def test_every_row_may_be_interrupted_one_after_the_other(ram_path):
+    cache, rows = rv.FrameCache(ram_path / "run.rollout"), []
     rng = np.random.default_rng(0)
     rows.append(make_row(0))
     append(cache, rows[0], ("pixels",))
@@ -105,14 +105,14 @@ def test_every_row_may_be_interrupted_one_after_the_other(tmp_path):
 
 
 @pytest.mark.parametrize("call", ["flush", "clip"])
-def test_flush_and_reading_may_be_interrupted_anywhere(tmp_path, call):
+def test_flush_and_reading_may_be_interrupted_anywhere(ram_path, call):
     def run(cache: rv.FrameCache) -> None:
         if call == "flush":
             cache.flush()
         else:
             list(cache.clip(0, 40).frames())
 
-    cache, rows = rv.FrameCache(tmp_path / "run.rollout"), []
+    cache, rows = rv.FrameCache(ram_path / "run.rollout"), []
     for number in range(45):
         rows.append(make_row(number))
         append(cache, rows[-1], ("pixels",))
@@ -129,7 +129,7 @@ def test_flush_and_reading_may_be_interrupted_anywhere(tmp_path, call):
     assert_holds(rv.open(cache.path), rows, "reopened")
 
 
-def test_close_may_be_interrupted_anywhere_and_called_again(tmp_path):
+def test_close_may_be_interrupted_anywhere_and_called_again(ram_path):
     def start(path) -> tuple[rv.FrameCache, list[Row]]:
         cache, rows = rv.FrameCache(path), []
         for number in range(40):
@@ -137,14 +137,14 @@ def test_close_may_be_interrupted_anywhere_and_called_again(tmp_path):
             append(cache, rows[-1], ("pixels",))
         return cache, rows
 
-    num_places = places_of(start(tmp_path / "first.rollout")[0].close)
+    num_places = places_of(start(ram_path / "first.rollout")[0].close)
 
     for at in sample(num_places, 12):
-        cache, rows = start(tmp_path / f"{at}.rollout")
+        cache, rows = start(ram_path / f"{at}.rollout")
         with interrupted(at) as interrupt:
             cache.close()
         cache.close()
 
-        beside = [p.name for p in tmp_path.glob(f"{at}.rollout*")]
+        beside = [p.name for p in ram_path.glob(f"{at}.rollout*")]
         assert beside == [f"{at}.rollout"], interrupt.where
         assert_holds(rv.open(cache.path), rows, interrupt.where)
