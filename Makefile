@@ -6,20 +6,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .venv-demo
 OLDEST := .venv-oldest
+NEWEST := .venv-newest
 # A process for each core, with a Chromium and a JupyterLab of its own.
 PARALLEL = -n logical --maxprocesses 4 --dist loadgroup
 SERIAL_FILES = $(shell grep -rl --include='test_*.py' 'mark\.serial' tests)
 # Those that import neither an extra nor an environment beyond Gymnasium's own.
-OLDEST_FILES = $(addprefix tests/test_,$(addsuffix .py,cache cache_model chunk clip compact \
-	figure joined labels marks open protocol record_video recorder rows testing text video \
-	viewer workers))
+OLDEST_FILES = $(addprefix tests/test_,$(addsuffix .py,annotations cache cache_model chunk \
+	clip compact figure joined labels light_install open protocol record_video recorder rows \
+	testing text video viewer workers))
 # node and npm come with a Python wheel, linked into the venv: none is needed on PATH.
 NPM = PATH="$(abspath $(BIN)):$$PATH" $(abspath $(BIN))/npm --prefix js
 BUNDLE := rollout_viewer/static/widget.js
 JS_SOURCES := $(shell find js -path js/node_modules -prune -o -path js/dist -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-jax test-fast test-oldest faults bench bench-browser clean
+.PHONY: help setup demo check test test-jax test-fast test-oldest test-newest \
+	test-versions faults bench bench-browser clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -50,13 +52,21 @@ test-jax: setup
 test-fast: $(VENV)/.python $(BUNDLE)  ## the tests that need no browser and are not slow
 	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/browser -m "not jax and not serial and not slow"
 
-faults: $(VENV)/.python js/node_modules/.package-lock.json  ## interrupt, damage and fuzz at every place, not at a sample: 25 minutes
+faults: $(VENV)/.python js/node_modules/.package-lock.json  ## kill, interrupt, damage, fuzz and crowd at length, not as a sample: 25 minutes
 	FAULTS=long $(BIN)/python -m pytest $(PARALLEL) --timeout 1800 tests/faults
 	FUZZ_SECONDS=40 FUZZ_SEED=$$(date +%s) $(NPM) test
 
-test-oldest: $(OLDEST)/.python  ## what needs no extra, with the oldest versions that pyproject.toml allows
+test-oldest: $(OLDEST)/.python  ## what needs no extra, with the oldest Python and packages that pyproject.toml allows
 	@# what is old warns of what is new: matplotlib 3.8 of pyparsing 3.3
 	$(OLDEST)/bin/python -m pytest -W ignore::DeprecationWarning -m "not slow and not serial" $(OLDEST_FILES)
+
+test-newest: $(NEWEST)/.python  ## the same and the extras, with the newest Python that is here and the newest packages
+	$(NEWEST)/bin/python -m pytest -n logical --maxprocesses 4 -m "not slow and not serial and not jax and not browser" \
+		--ignore tests/browser tests
+	$(NEWEST)/bin/python -m pytest tests/test_light_install.py
+
+test-versions: test-oldest test-newest $(VENV)/.python  ## both, and the wheel alone on every Python that is here
+	WHEEL_PYTHONS="$$(.ci/find_python each)" $(BIN)/python -m pytest -k runs_the_readme tests/test_wheel.py
 
 bench: setup $(VENV)/.bench  ## measure, compare with the goals, write build/bench/ (FULL=1: a million rows)
 	@.ci/system_packages bench
@@ -73,7 +83,7 @@ bench-browser: setup $(VENV)/.bench  ## measure seeks and playback in JupyterLab
 	$(BIN)/python -m tests.benchmarks.browser
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) $(DEMO) $(OLDEST) build dist demo js/node_modules js/dist rollout_viewer/static
+	rm -rf $(VENV) $(DEMO) $(OLDEST) $(NEWEST) build dist demo js/node_modules js/dist rollout_viewer/static
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -106,11 +116,21 @@ $(DEMO)/.python: pyproject.toml constraints.txt js/hatch_build.py $(JS_SOURCES)
 	@touch $@
 
 # .ci/oldest reads the lower bounds, so that they are written down once.
-$(OLDEST)/.python: pyproject.toml .ci/oldest js/hatch_build.py
+$(OLDEST)/.python: PYTHON = $(shell .ci/find_python oldest)
+$(OLDEST)/.python: pyproject.toml .ci/oldest .ci/find_python js/hatch_build.py
 	$(make_venv)
 	$(@D)/bin/python .ci/oldest > $(@D)/constraints.txt
 	$(@D)/bin/pip install --quiet --disable-pip-version-check -c $(@D)/constraints.txt \
 		-e . 'gymnasium[classic-control]' hypothesis psutil pytest pytest-timeout
+	@touch $@
+
+# Extras that install on every Python so far; pip upgrades nothing by itself.
+$(NEWEST)/.python: PYTHON = $(shell .ci/find_python newest)
+$(NEWEST)/.python: pyproject.toml constraints.txt .ci/find_python js/hatch_build.py
+	$(make_venv)
+	$(@D)/bin/pip $(INSTALL) --upgrade --upgrade-strategy eager \
+		-e '.[torchrl,sb3,pettingzoo,parquet,tensorboard]' 'gymnasium[classic-control]' \
+		ale-py hypothesis ipykernel nbclient nbformat psutil pytest pytest-timeout pytest-xdist
 	@touch $@
 
 # What the benchmarks compare with: large, and nothing that the tests need.

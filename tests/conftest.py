@@ -21,8 +21,8 @@ import pytest
 
 LONG = ("slow", "browser")
 
-# --doctest-modules would import both conftest.py under one name
-collect_ignore = ["conftest.py", "browser/conftest.py"]
+# --doctest-modules would import all conftest.py under one name
+collect_ignore = ["conftest.py", "browser/conftest.py", "faults/conftest.py"]
 
 
 @pytest.hookimpl(trylast=True)  # when tests/browser has set its marks

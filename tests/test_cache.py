@@ -712,15 +712,18 @@ def test_a_forked_child_neither_writes_nor_deletes(tmp_path):
     assert result.stdout == "refused 20\nTrue 40 3\n"
 
 
+def make_other_database(path):
+    connection = sqlite3.connect(path)
+    connection.execute("create table x (y)")
+    connection.close()
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda p: None, "does not exist"),
         (lambda p: p.write_bytes(b"GIF89a" * 100), "a recording of rollout_viewer"),
-        (
-            lambda p: sqlite3.connect(p).execute("create table x (y)"),
-            "another application",
-        ),
+        (make_other_database, "another application"),
         (lambda p: p.mkdir(), "is a folder"),
     ],
 )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
 from rollout_viewer import RowError, ShapeError
+from rollout_viewer._recording import rows as rows_module
 from rollout_viewer._recording.rows import Rows
 from rollout_viewer._recording.step_row import Kind
 
@@ -205,3 +208,37 @@ def test_kinds_in_an_array_are_checked_as_those_in_a_list(codes):
 
     with pytest.raises(ShapeError, match="expected kind"):
         rows.prepare(kind=np.array(codes, np.uint8))
+
+
+def test_episodes_are_whole_at_every_moment_of_an_append():
+    rows = Rows(1)
+    seen = set()
+
+    def look(frame, event, arg):
+        """See what another thread would, between any two operations."""
+        frame.f_trace_opcodes = True
+        num_rows = rows.num_rows
+        for episode in rows.of_env(0):
+            assert 0 <= episode.start < episode.stop <= num_rows
+            assert episode.length == episode.stop - episode.start - 1
+            assert episode.total_reward == episode.length
+            seen.add((episode.index, episode.stop, episode.terminated))
+        assert rows.returns(num_rows).shape == (num_rows, 1)
+        return look
+
+    before = sys.gettrace()
+    for number in range(9):
+        row = rows.prepare(reward=[1.0], reset=[number % 3 == 0])
+        if number % 3 == 2:
+            row = rows.prepare(reward=[1.0], terminated=[True])
+        sys.settrace(lambda frame, *_: look(frame, *_) if is_of_rows(frame) else None)
+        try:
+            rows.append(row)
+        finally:
+            sys.settrace(before)
+
+    assert seen >= {(0, 1, False), (0, 2, False), (0, 3, True), (2, 8, False)}
+
+
+def is_of_rows(frame):
+    return frame.f_code.co_filename == rows_module.__file__

@@ -6,6 +6,8 @@ the test that installs a checkout as a newcomer would.
 
 import os
 import pathlib
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,6 +23,8 @@ pytestmark = [
 ]
 
 ROOT = pathlib.Path(__file__).parent.parent
+# `make test-versions` names others; test_light_install.py needs what is installed here.
+PYTHONS = os.environ.get("WHEEL_PYTHONS", sys.executable).split()
 STATIC = {"rollout_viewer/static/widget.js", "rollout_viewer/static/widget.css"}
 # made by tools; a clone has none of it
 NOT_CLONED = shutil.ignore_patterns(
@@ -150,12 +154,21 @@ def test_a_clone_installs_in_a_fresh_venv_with_no_node_on_path(clone, tmp_path):
     assert "widget.css widget.js" in found
 
 
-def test_the_wheel_alone_brings_no_torch_and_needs_none(wheel, tmp_path):
-    venv.create(tmp_path / "venv", with_pip=True)
+@pytest.mark.parametrize("python", PYTHONS, ids=lambda p: pathlib.Path(p).parts[-3])
+def test_the_wheel_alone_brings_no_torch_and_runs_the_readme(wheel, tmp_path, python):
+    readme = (ROOT / "README.md").read_text("utf-8")
+    (line,) = re.findall(r"^\$ (pip install \. .*?) *#", readme, re.MULTILINE)
+    example = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)[0]
+    (tmp_path / "example.py").write_text(example)
+    run(python, "-m", "venv", str(tmp_path / "venv"), cwd=tmp_path)
     python = str(tmp_path / "venv" / "bin" / "python")
+    wanted = [str(wheel) if word == "." else word for word in shlex.split(line)[2:]]
+
     install = ("pip", "install", "-q", "-c", str(ROOT / "constraints.txt"))
-    # CartPole draws with pygame, which Gymnasium alone does not bring
-    run(python, "-m", *install, str(wheel), "gymnasium[classic-control]", cwd=tmp_path)
+    run(python, "-m", *install, *wanted, cwd=tmp_path)
     (tmp_path / "work").mkdir()
 
     run(python, str(ROOT / "tests" / "without_torch.py"), cwd=tmp_path / "work")
+    run(python, str(tmp_path / "example.py"), cwd=tmp_path / "work")
+    made = {path.name for path in (tmp_path / "work").iterdir()}
+    assert made >= {"best.mp4", "poles.html"}

@@ -58,7 +58,9 @@ class Subscribers:
         """
         if self._poller is None:
             arguments = self, weakref.ref(cache), cache.num_rows
-            self._poller = threading.Thread(target=_poll, args=arguments, daemon=True)
+            self._poller = threading.Thread(
+                target=_poll, args=arguments, name="rollout_viewer poll", daemon=True
+            )
             self._poller.start()
 
 

@@ -7,12 +7,14 @@ after the other.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rollout_viewer._cache.cache import FrameCache
+from rollout_viewer._errors import RolloutViewerWarning
 from rollout_viewer._recording.step_row import Kind
 
 if TYPE_CHECKING:
@@ -30,7 +32,8 @@ class EpisodeFilter:
 
     Args:
         cache: Where kept episodes are recorded.
-        keep: Called with each episode at its end.
+        keep: Called with each episode at its end. An episode with which it raises is
+            kept; the first time is a warning.
     """
 
     def __init__(self, cache: FrameCache, keep: Callable[[Episode], bool]) -> None:
@@ -41,18 +44,35 @@ class EpisodeFilter:
         self._num_evaluated: dict[int, int] = {}
         self._num_waiting_evaluated: dict[int, int] = {}
         self._compact_at = _COMPACT_ROWS
+        # The episode that is being copied, its number among all of its env, and the
+        # rows of the cache before it; None: none is.
+        self._copying: tuple[Episode, int, int] | None = None
+        self._has_warned = False
+        # Whether an episode has ended since the last evaluation.
+        self._is_due = False
 
     def append(self, frames: Any, **step: Any) -> int:
-        """Let a row wait, then evaluate the episodes that end with it.
+        """Let a row wait; `evaluate` is to follow.
 
         Returns:
             The last row of the cache; -1: it has none.
         """
-        row = self._waiting.append(frames, **step)
+        self._waiting.append(frames, **step)
         has_ended = np.asarray(step["terminated"]) | np.asarray(step["truncated"])
         is_reset = np.asarray(step["kind"]) == Kind.RESET
-        if (has_ended | is_reset).any():
+        self._is_due = self._is_due or bool((has_ended | is_reset).any())
+        return self._cache.num_rows - 1
+
+    def evaluate(self) -> int:
+        """Decide about the episodes that have ended, where the user may interrupt.
+
+        Returns:
+            The last row of the cache; -1: it has none.
+        """
+        row = self._waiting.num_rows - 1
+        if self._is_due:
             self._evaluate(lambda e: e.is_finished or e.stop <= row)
+            self._is_due = False
         if row >= self._compact_at:
             self._compact()
         return self._cache.num_rows - 1
@@ -70,19 +90,50 @@ class EpisodeFilter:
 
     def _evaluate(self, is_over: Callable[[Episode], bool]) -> None:
         """Decide about the episodes that are over, and record those to keep."""
+        self._copy()
         for episode in self._waiting.episodes:
-            env = episode.env
             if self._is_evaluated(episode) or not is_over(episode):
                 continue
-            self._num_waiting_evaluated[env] = episode.index + 1
-            number = self._num_evaluated.get(env, 0)
-            self._num_evaluated[env] = number + 1
-            if self._keep(replace(episode, index=number)):
-                for row in range(episode.start, episode.stop):
-                    info = _info_of(episode) if row == episode.start else {}
-                    arguments = self._waiting.row_of(row, [env])
-                    infos = {env: info} if info else None
-                    self._cache.append(episode_info=infos, **arguments)
+            number = self._num_evaluated.get(episode.env, 0)
+            if self._is_kept(replace(episode, index=number)):
+                self._copying = episode, number, self._cache.num_rows
+                self._copy()
+            else:
+                self._note_evaluated(episode, number)
+
+    def _is_kept(self, episode: Episode) -> bool:
+        try:
+            return bool(self._keep(episode))
+        except Exception as error:
+            # What cannot be decided is not lost, and does not end a training run.
+            if not self._has_warned:
+                self._has_warned = True
+                warnings.warn(
+                    "record: expected keep_episode to return whether an episode is "
+                    f"recorded, got {error!r} for episode {episode.index} of env "
+                    f"{episode.env}. Episodes for which it fails are recorded.",
+                    RolloutViewerWarning,
+                    stacklevel=2,
+                )
+            return True
+
+    def _copy(self) -> None:
+        """Append the episode to the cache; where it was interrupted, the rest of it."""
+        if self._copying is None:
+            return
+        episode, number, num_rows = self._copying
+        first = episode.start + self._cache.num_rows - num_rows
+        for row in range(first, episode.stop):
+            info = _info_of(episode) if row == episode.start else {}
+            arguments = self._waiting.row_of(row, [episode.env])
+            infos = {episode.env: info} if info else None
+            self._cache.append(episode_info=infos, **arguments)
+        self._note_evaluated(episode, number)
+        self._copying = None
+
+    def _note_evaluated(self, episode: Episode, number: int) -> None:
+        self._num_waiting_evaluated[episode.env] = episode.index + 1
+        self._num_evaluated[episode.env] = number + 1
 
     def _is_evaluated(self, episode: Episode) -> bool:
         return episode.index < self._num_waiting_evaluated.get(episode.env, 0)

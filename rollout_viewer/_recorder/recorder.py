@@ -64,9 +64,9 @@ class Recorder(ShownInNotebook):
             the env is idle, and nothing is rendered if all envs are. An episode's
             label ``episode`` is its number among all of its env.
         keep_episode: Called with each `Episode` at its end, which is recorded only if
-            this returns true. Rows wait until then, so kept episodes follow one
-            another, with the other envs idle. `start` and `stop` of its argument are
-            not rows of the cache.
+            this returns true, or raises. Rows wait until then, so kept episodes follow
+            one another, with the other envs idle. `start` and `stop` of its argument
+            are not rows of the cache.
         envs: Numbers of the envs whose pictures are recorded; None: all. Rewards and
             ends are recorded of all.
         skip: Record each n-th call, resets included, from the first. A reset that
@@ -252,7 +252,8 @@ class Recorder(ShownInNotebook):
         frames, envs = self._frame_options.apply(pictures(), self.num_envs)
         row = self._append(codes, frames, envs, data)
         self._has_skipped_reset[:] = False
-        return row
+        # Last: it calls a function of the user's, which may raise or be interrupted.
+        return self._sink.evaluate() if isinstance(self._sink, EpisodeFilter) else row
 
     def add_picture(self, pictures: Pictures) -> int:
         """Record a row of pictures between two steps, without a step.

@@ -65,10 +65,12 @@ def write_copy(
             connection.close()
         os.replace(partial, path)
         set_aside_foreign_wal(path)
-    except (sqlite3.Error, OSError) as error:
-        with contextlib.suppress(OSError):
-            os.unlink(partial)
-        if isinstance(error, RecordingError):
+    except BaseException as error:
+        for side in ("", "-wal", "-shm", "-journal"):
+            with contextlib.suppress(OSError):
+                os.unlink(f"{partial}{side}")
+        is_of_storage = isinstance(error, (sqlite3.Error, OSError))
+        if isinstance(error, RecordingError) or not is_of_storage:
             raise
         raise RecordingError(
             f"FrameCache.save: expected to write {str(path)!r}, got {error}. "

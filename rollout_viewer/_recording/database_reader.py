@@ -66,7 +66,8 @@ class DatabaseReader:
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self.doubts = Doubts()
-        self._connection: BoundedReader | None = self._open()
+        self._connection: BoundedReader | None = None
+        self._connection = self._open()
         self._directories: OrderedDict[int, list[list[int]]] = OrderedDict()
 
     def _open(self) -> BoundedReader:
@@ -156,6 +157,11 @@ class DatabaseReader:
             if self._pid == os.getpid() and self._connection is not None:
                 self._connection.connection.close()
                 self._connection = None
+
+    def __del__(self) -> None:
+        # A query after `close` opened it again. Python 3.13 warns of what is left open:
+        # https://docs.python.org/3/library/sqlite3.html#sqlite3.Connection.close
+        self.close()
 
     @contextlib.contextmanager
     def closed(self) -> Iterator[None]:

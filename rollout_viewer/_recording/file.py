@@ -55,6 +55,8 @@ class FileRecording(OpenedRecording):
         self._tails: list[Tail] = []
         self._decoded = DecodedExtras()
         self._stored = StoredRows(path)
+        # Whether the last `refresh` was interrupted while it read rows.
+        self._is_incomplete = False
         self.damage = ""
         try:
             self.refresh()
@@ -94,7 +96,8 @@ class FileRecording(OpenedRecording):
             version = self._reader.version()
             if version == self._version:
                 return False
-            self._version = version
+            # All of it is read again where it is interrupted.
+            self._version = -1
             meta = self._reader.meta()
             if self.meta and meta.get("session") != self.meta.get("session"):
                 self._tails, self._decoded = [], DecodedExtras()
@@ -103,6 +106,9 @@ class FileRecording(OpenedRecording):
             self.meta = meta
             self.slots = self._reader.slots()
             self._first_rows = dict(meta.get("first_rows", []))
+            if self._is_incomplete:
+                self._stored = StoredRows(self.path)
+            self._is_incomplete = True
             self._read_rows()
             self.rows = self._stored.rows
             self._check_envs()
@@ -110,6 +116,8 @@ class FileRecording(OpenedRecording):
                 for env, index, info in self._reader.episodes():
                     if self._is_numbered(env, index):
                         self.rows.describe_episode(env, index, **info)
+            self._is_incomplete = False
+            self._version = version
             self._warn_of_damage()
             return True
 

@@ -120,13 +120,23 @@ class LiveRecording(FiledRecording):
         if not self.is_mine:
             raise read_only(self.path)
         with self._lock:
-            if not self.is_closed:
-                self._statements += annotation_statements(change)
-            elif self.is_temporary:
-                amend(self.path, annotation_statements(change))
-            else:
-                write_annotations(change, self.path)
-            apply_annotations(change, self.meta, self.rows)
+            try:
+                self._annotate(change)
+            except RolloutViewerError:
+                raise
+            except BaseException:
+                # It may be half done. Done again, it changes nothing but the rest.
+                self._annotate(change)
+                raise
+
+    def _annotate(self, change: AnnotationChange) -> None:
+        if not self.is_closed:
+            self._statements += annotation_statements(change)
+        elif self.is_temporary:
+            amend(self.path, annotation_statements(change))
+        else:
+            write_annotations(change, self.path)
+        apply_annotations(change, self.meta, self.rows)
 
     # -- what is there
 
@@ -174,8 +184,8 @@ class LiveRecording(FiledRecording):
         with contextlib.suppress(RecordingError), self._lock:
             version = self._reader.version()
             if version != self._version:
-                self._version = version
                 self._read_annotations()
+                self._version = version
                 return True
         return False
 

@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.step_row import Codes, Mask
 
 
+# `Episode.stop` of one that runs; readers cannot rely on `_is_running`, which changes
+# before or after the list of episodes.
+_RUNNING = 0
+
+
 class Rows(StepColumns):
     """All rows' step data. One thread appends; any thread may read what it sees."""
 
@@ -201,7 +206,7 @@ class Rows(StepColumns):
                 self._stop(env, row)
             if flag & BEGINS:
                 episodes = self._episodes[env]
-                episodes.append(Episode(env, len(episodes), row, row + 1, 0, 0.0))
+                episodes.append(Episode(env, len(episodes), row, _RUNNING, 0, 0.0))
                 began.append((env, len(episodes) - 1))
                 self._is_running[env] = True
             if flag & (TERMINATED | TRUNCATED):
@@ -218,20 +223,22 @@ class Rows(StepColumns):
         if self._is_running[env]:
             self._is_running[env] = False
             self._episodes[env][-1] = replace(
-                self._so_far(env, stop),
+                self._so_far(self._episodes[env][-1], stop),
                 terminated=bool(flags & TERMINATED),
                 truncated=bool(flags & TRUNCATED),
             )
 
-    def _so_far(self, env: int, stop: int) -> Episode:
-        """Return the env's last episode as if it stopped before row `stop`."""
-        episode = self._episodes[env][-1]
+    def _so_far(self, episode: Episode, stop: int) -> Episode:
+        """Return an episode as if it stopped before row `stop`."""
+        env = episode.env
         # Summed in order, so that a recording read again has the same total.
         totals = np.nancumsum(self._reward[episode.start : stop, env])
         flags = self._flags[episode.start : stop, env]
         return replace(
             episode,
             stop=stop,
+            terminated=False,
+            truncated=False,
             length=int(self._env_step[stop - 1, env]),
             total_reward=float(totals[-1]),
             num_nan_rewards=int(np.count_nonzero(flags & NAN_REWARD)),
@@ -286,16 +293,20 @@ class Rows(StepColumns):
 
     def of_env(self, env: int) -> list[Episode]:
         """Return the env's episodes, oldest first, the running one up to now."""
-        episodes = [
+        # Once: another thread may be appending. What it has begun or ended with a row
+        # that does not count yet is not there.
+        num_rows = self.num_rows
+        episodes = [*self._episodes[env]]
+        while episodes and episodes[-1].start >= num_rows:
+            episodes.pop()
+        if episodes and not _RUNNING < episodes[-1].stop <= num_rows:
+            episodes[-1] = self._so_far(episodes[-1], num_rows)
+        return [
             replace(one, **self._info[env, one.index])
             if (env, one.index) in self._info
             else one
-            for one in self._episodes[env]
+            for one in episodes
         ]
-        if episodes and self._is_running[env]:
-            info = self._info.get((env, len(episodes) - 1), {})
-            episodes[-1] = replace(self._so_far(env, self.num_rows), **info)
-        return episodes
 
     def num_begun(self, env: int) -> int:
         """Return how many episodes of an env have begun."""

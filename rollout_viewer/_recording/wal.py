@@ -17,7 +17,9 @@ import secrets
 import struct
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from rollout_viewer._errors import RolloutViewerWarning
 from rollout_viewer._files import free_path, why_not_a_file
@@ -80,8 +82,7 @@ def _id_of_file(path: Path) -> int | None:
     if why_not_a_file(path):
         return None
     try:
-        with open(path, "rb") as file:
-            return _id_of_page(file.read(_PAGE_HEADER_BYTES))
+        return _id_of_page(_read(path, 0, _PAGE_HEADER_BYTES))
     except OSError:
         return None
 
@@ -99,25 +100,30 @@ def _id_of_wal(path: Path) -> int | None:
     if not os.path.exists(wal) or why_not_a_file(wal):
         return None
     try:
-        with open(wal, "rb") as file:
-            return _id_of_frames(file)
-    except (OSError, struct.error):
+        return _id_of_frames(wal)
+    except OSError:
         return None
 
 
-def _id_of_frames(file: BinaryIO) -> int | None:
+def _id_of_frames(wal: str) -> int | None:
     """Return the id in the first frame of the log that is of the first page."""
-    head = file.read(_WAL_HEADER.size)
-    if len(head) < _WAL_HEADER.size:
+    at = _WAL_HEADER.size
+    if len(head := _read(wal, 0, at)) < at:
         return None
     magic, _, page_bytes, _, *salts, _, _ = _WAL_HEADER.unpack(head)
     if magic not in _WAL_MAGICS or not 512 <= page_bytes <= 65536:
         return None
-    while len(frame := file.read(_FRAME_HEADER.size)) == _FRAME_HEADER.size:
+    while len(frame := _read(wal, at, _FRAME_HEADER.size)) == _FRAME_HEADER.size:
         number, _, *frame_salts, _, _ = _FRAME_HEADER.unpack(frame)
         if frame_salts != salts:  # of the log before it was reset
             return None
+        at += _FRAME_HEADER.size
         if number == 1:
-            return _id_of_page(file.read(_PAGE_HEADER_BYTES))
-        file.seek(page_bytes, os.SEEK_CUR)
+            return _id_of_page(_read(wal, at, _PAGE_HEADER_BYTES))
+        at += page_bytes
     return None
+
+
+def _read(path: str | Path, offset: int, count: int) -> bytes:
+    """Return bytes of a file; it is never left open, wherever this is interrupted."""
+    return np.fromfile(path, np.uint8, count, offset=offset).tobytes()

@@ -47,7 +47,8 @@ def record(
         every: Record each n-th episode of each env; a call is rendered only where an
             env records it.
         keep_episode: Called with each `Episode` at its end; the episode is recorded
-            where this returns true. Recorded episodes follow one another in the cache.
+            where this returns true, or raises (which is a warning, once). Recorded
+            episodes follow one another in the cache.
         envs: Numbers of the envs whose pictures are recorded; None: all.
         skip: Record each n-th call; its row has the sum of the rewards, the ends and
             the number of steps since the row before.

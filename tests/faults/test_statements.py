@@ -10,8 +10,15 @@ import pytest
 import rollout_viewer as rv
 from rollout_viewer._recording.step_columns import StepColumns
 from rollout_viewer._recording.writer import Batch
+from tests.faults.survival import survives
 
 NUM_ROWS = 200
+pytestmark = survives(
+    "a value or statement that SQLite refuses",
+    kept="everything else; NaN and infinities as text, lone surrogates as `?`",
+    lost="what that statement would have stored",
+    seen="one `RolloutViewerWarning`; `flush` and `close` raise `StorageError`",
+)
 
 
 def record(cache, num_rows=NUM_ROWS, **arguments):

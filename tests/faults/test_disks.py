@@ -1,14 +1,14 @@
-"""What is left of a recording when its process is killed or its disk is full."""
+"""What is left of a recording whose disk is full or slow, or that others read.
+
+test_kills.py kills the process.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import random
 import shutil
-import signal
 import sqlite3
-import struct
 import subprocess
 import sys
 import time
@@ -17,9 +17,7 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
-
-NUM_KILLS = 20
-LOG = struct.Struct("<Qd")
+from tests.faults.survival import survives
 
 
 def frames_of(row, seed):
@@ -31,124 +29,13 @@ def frames_of(row, seed):
     return frames
 
 
-# Forks a recorder for each line it reads, so that only one process imports numpy.
-RECORDERS = """
-import os, struct, sys, time
-import numpy as np
-import rollout_viewer as rv
-sys.path.insert(0, sys.argv[1])
-from test_cache_survival import LOG, frames_of
-
-def record(path, log, seed, pause):
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    cache = rv.FrameCache(path)
-    row = 0
-    while True:
-        cache.append(
-            frames_of(row, seed),
-            reward=[row, -row],
-            terminated=[row % 40 == 39, row % 7 == 6],
-            action=[row, seed],
-            data={"obs": np.full((2, 3), row)},
-        )
-        os.write(file, LOG.pack(row, time.monotonic()))
-        row += 1
-        time.sleep(pause)
-
-for line in sys.stdin:
-    path, log, seed, pause = line.split()
-    child = os.fork()
-    if child == 0:
-        record(path, log, int(seed), float(pause))
-    print(child, flush=True)
-    os.waitpid(child, 0)
-"""
-
-
 @pytest.mark.serial
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="recorders are forked")
-def test_what_a_killed_process_recorded_is_a_prefix_of_what_it_appended(tmp_path):
-    rng = random.Random(0)
-    server = subprocess.Popen(
-        [sys.executable, "-c", RECORDERS, os.path.dirname(__file__)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    losses = []
-    with server, contextlib.ExitStack() as at_exit:
-        at_exit.callback(server.stdin.close)
-        for seed in range(NUM_KILLS):
-            path, log = tmp_path / f"{seed}.rollout", tmp_path / f"{seed}.log"
-            # At 20 ms a row the blocks of 32 rows end later than the half seconds.
-            pause = (0.0, 0.001, 0.02, 0.05)[seed % 4]
-            server.stdin.write(f"{path} {log} {seed} {pause}\n")
-            server.stdin.flush()
-            pid = int(server.stdout.readline())
-            while not log.exists() or not log.stat().st_size:
-                time.sleep(0.001)
-            time.sleep(rng.uniform(0, 1.2) if pause else rng.uniform(0, 0.3))
-            killed_at = time.monotonic()
-            os.kill(pid, signal.SIGKILL)
-            losses.append(check(path, log, seed, killed_at))
-            for one in (path, log):
-                one.unlink()
-
-    assert len(losses) == NUM_KILLS
-
-
-def check(path, log, seed, killed_at):
-    """Compare what opens with what was appended; return how many rows are lost."""
-    times = [when for _, when in LOG.iter_unpack(log.read_bytes())]
-    cache = rv.open(path)
-    num_rows = cache.num_rows
-    # The last row may have been stored before it was logged.
-    assert num_rows <= len(times) + 1
-    assert all(killed_at - when < 1.0 for when in times[num_rows:])
-    assert len(times) - num_rows <= 32
-    for row in range(num_rows):
-        assert (cache[row] == frames_of(row, seed)).all()
-        assert cache.at(row, 0).obs.tolist() == [row] * 3
-    rewards = np.arange(num_rows)[:, None] * [1.0, -1.0]
-    if num_rows:
-        np.testing.assert_array_equal(cache.scalars["reward"], rewards)
-        actions = cache.raw_column("action", 0, num_rows)
-        np.testing.assert_array_equal(actions[:, 0], np.arange(num_rows))
-    cache.recording.release()
-    return len(times) - num_rows
-
-
-def test_appends_that_outrun_the_disk_wait_so_that_a_kill_costs_32_rows(tmp_path):
-    path, log = tmp_path / "run.rollout", tmp_path / "log"
-    source = RECORDERS.partition("for line")[0]
-    source = source.replace(
-        "rv.FrameCache(path)", "rv.FrameCache(path, max_stall_s=60)"
-    )
-    source += f"record({str(path)!r}, {str(log)!r}, 7, 0.0)"
-    child = subprocess.Popen([sys.executable, "-c", source, os.path.dirname(__file__)])
-    with child:
-        while not log.exists() or log.stat().st_size < 100 * LOG.size:
-            time.sleep(0.001)
-
-        # Nothing is as slow as a file that another connection has locked.
-        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as disk:
-            disk.execute("PRAGMA busy_timeout = 5000")
-            disk.execute("BEGIN IMMEDIATE")
-            before = -1
-            while before != (size := log.stat().st_size):
-                before = size
-                time.sleep(0.3)
-            is_waiting = child.poll() is None
-            child.kill()
-            child.wait()
-            disk.execute("ROLLBACK")
-
-    assert is_waiting
-    # How long ago they came does not count: the disk stood still.
-    assert check(path, log, 7, killed_at=0.0) == 32
-
-
-@pytest.mark.serial
+@survives(
+    "a disk slower than the recording",
+    kept="everything; `append` waits, `max_stall_s` at most",
+    lost="after that, pictures beyond an eighth of `memory_bytes`, counted",
+    seen="one `RolloutViewerWarning`",
+)
 def test_a_disk_that_stays_too_slow_is_waited_for_once_and_reported(tmp_path):
     cache = rv.FrameCache(tmp_path / "run.rollout", max_stall_s=0.2)
     with contextlib.closing(sqlite3.connect(cache.path, isolation_level=None)) as disk:
@@ -187,6 +74,12 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@survives(
+    "a full disk",
+    kept="rewards, ends, actions and data, written when there is room or by `save`",
+    lost="pictures from then on, counted in `num_lost`",
+    seen="one `RolloutViewerWarning`; `flush` and `close` raise `StorageError`",
+)
 def test_a_disk_that_is_really_full_costs_pictures_only(small_disk, tmp_path):
     path = small_disk / "run.rollout"
     cache = rv.FrameCache(path)
@@ -233,6 +126,7 @@ def test_step_data_of_a_disk_that_fails_stays_readable_and_is_written_later(tmp_
     saved = rv.open(cache.save(tmp_path / "saved.rollout"))
     assert [saved.at(row, 0).obs for row in range(100)] == list(range(100))
     other.execute("ROLLBACK")
+    other.close()
     with pytest.raises(rv.StorageError):
         cache.close()
     opened = rv.open(cache.path)
