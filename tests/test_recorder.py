@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -413,6 +414,69 @@ def test_step_data_of_another_length_is_refused_and_nothing_recorded():
         simulator.recorder.add([Kind.STEP], simulator.pictures)
 
     assert simulator.recorder.cache.num_rows == 1
+
+
+def test_the_end_of_a_skipped_call_has_a_row_at_once():
+    simulator = Simulator([3, 50], skip=9)
+
+    simulator.reset()
+    for _ in range(3):
+        simulator.call()
+
+    recorded = simulator.recorder.cache.recording.rows
+    assert recorded.num_rows == 2
+    assert recorded.ends(1)[0].tolist() == [1, 0]
+    assert simulator.num_renders == 1
+
+
+def test_reading_numbers_completes_them_without_a_render():
+    simulator = Simulator([100], skip=4)
+    cache = simulator.recorder.cache
+    simulator.reset()
+    for steps in range(1, 11):
+        simulator.call()
+
+        assert [e.length for e in cache.episodes] == [steps]
+        assert cache.episodes[0].total_reward == steps * (steps + 1) / 2
+        assert np.nansum(cache.clip().table()["reward"]) == steps * (steps + 1) / 2
+
+    assert simulator.num_renders == 3  # of 11 calls, each fourth from the first
+
+
+def test_a_dump_has_the_rewards_of_the_calls_that_were_skipped(tmp_path):
+    simulator = Simulator([100], skip=4)
+    recorder = simulator.recorder
+    recorder._logger = rv.CSVLogger("a", log_dir=str(tmp_path), video_format="npz")
+    simulator.reset()
+    for _ in range(6):
+        simulator.call()
+
+    (path,) = recorder.dump()
+
+    with np.load(path) as data:
+        assert np.nansum(data["reward"]) == 21
+        assert data["frames"].shape[0] == len(data["reward"]) == 3
+
+
+def test_reading_in_another_thread_does_not_disturb_a_call():
+    simulator = Simulator([1000], skip=3)
+    simulator.reset()
+    is_done = threading.Event()
+
+    def read():
+        while not is_done.is_set():
+            assert len(simulator.recorder.cache.episodes) == 1
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(300):
+        simulator.call()
+    is_done.set()
+    reader.join()
+
+    (episode,) = simulator.recorder.cache.episodes
+    assert episode.length == 300
+    assert episode.total_reward == episode.length * (episode.length + 1) / 2
 
 
 def test_buffers_may_be_used_again_after_a_call():

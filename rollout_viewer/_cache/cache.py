@@ -40,6 +40,8 @@ from rollout_viewer._recording.workers import is_worker
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    import numpy.typing as npt
+
     from rollout_viewer._cache.clip import Clip
     from rollout_viewer._recording.annotations import AnyEpisode
     from rollout_viewer._recording.base import Recording
@@ -150,6 +152,8 @@ class FrameCache(RecordingReader):
         self._checker = RowChecker()
         self._segments: list[dict[str, Any]] = []
         self._subscribers = Subscribers()
+        # Weak: a recorder holds its cache.
+        self._completers: list[weakref.WeakMethod[Callable[[], object]]] = []
         self._num_warned = 0
         self._has_warned_of_truncation = False
         self._finalizer = weakref.finalize(self, recording.release)
@@ -241,6 +245,33 @@ class FrameCache(RecordingReader):
         self._warn_of_losses(recording)
         self._subscribers.notify(row, row + 1)
         return row
+
+    def before_reading(self, complete: Callable[[], object]) -> None:
+        """Call a method before numbers are read, to append rows that it owes.
+
+        Before `episodes`, `scalars`, `clip`, `flush`, `save` and `close`: a recorder
+        that skips calls then has rows for all of their rewards. The method's object is
+        not kept alive.
+        """
+        self._completers = [one for one in self._completers if one() is not None]
+        self._completers.append(weakref.WeakMethod(complete))
+
+    def _complete(self) -> None:
+        for reference in self._completers:
+            if (complete := reference()) is not None:
+                complete()
+
+    @property
+    def episodes(self) -> list[Episode]:
+        """All episodes in the order in which they began, unfinished ones too."""
+        self._complete()
+        return super().episodes
+
+    @property
+    def scalars(self) -> Mapping[str, npt.NDArray[Any]]:
+        """Step data by name, each (num_rows, num_envs); see `RecordingReader`."""
+        self._complete()
+        return super().scalars
 
     def set_meta(self, key: str, value: Any) -> None:
         """Keep a JSON value in the file.
@@ -471,6 +502,7 @@ class FrameCache(RecordingReader):
         """
         from rollout_viewer._cache.clip import Clip
 
+        self._complete()
         num_rows = self.num_rows
         if episode is not None:
             if start is not None or stop is not None or envs is not None:
@@ -516,6 +548,7 @@ class FrameCache(RecordingReader):
         Raises:
             RecordingError: It cannot be written.
         """
+        self._complete()
         target = unlocked_path(Path(path))
         self.recording.save(target)
         return target
@@ -526,6 +559,7 @@ class FrameCache(RecordingReader):
         Raises:
             StorageError: Something recorded could not be written.
         """
+        self._complete()
         self.recording.flush()
 
     def clear(self) -> None:
@@ -542,6 +576,7 @@ class FrameCache(RecordingReader):
         Raises:
             StorageError: Something recorded could not be written.
         """
+        self._complete()
         with self._append_lock:
             self.recording.close()
 

@@ -4,16 +4,18 @@ The only writer of a cache. An adapter reports what each call did to each env (a
 kind), and how to get a picture; the recorder decides whether the call is recorded,
 of which envs, and which part of the picture. Knows rows and frames. Knows no framework.
 
-The steps of skipped calls accumulate until the next row: rewards add up, ends stay,
-transitions are counted. One row cannot end an episode and begin the next, so what has
-accumulated when an env resets gets a row of its own, without a picture
-(``terminal_missing``).
+The steps of skipped calls accumulate until the next row: rewards add up, transitions
+are counted. What is skipped is a picture, never a number: an end has a row at once,
+without a picture (``terminal_missing``), and so has what has accumulated when an env
+resets. When the cache's episodes, scalars or clips are read, or it is flushed, saved or
+closed, what has accumulated gets a row that shows the last picture again.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,7 +72,8 @@ class Recorder(ShownInNotebook):
         envs: Numbers of the envs whose pictures are recorded; None: all. Rewards and
             ends are recorded of all.
         skip: Record each n-th call, resets included, from the first. A reset that
-            cuts off a running episode is always recorded.
+            cuts off a running episode is always recorded; an end always has a row,
+            without a picture where its call is skipped.
         resize: (height, width) in pixels, after `crop`.
         crop: (height, width) of the middle, or (top, left, height, width).
         logger: Of `dump`; None: ``CSVLogger("rollouts")`` with mp4.
@@ -136,7 +139,10 @@ class Recorder(ShownInNotebook):
         self._infos: dict[int, dict[str, Any]] = {}
         self._num_dumped = self.cache.num_rows
         self._limit = EpisodeLimit(num_envs)
+        # Held while a call is recorded; the cache may be read in any thread meanwhile.
+        self._lock = threading.Lock()
         self._start(num_envs)
+        self.cache.before_reading(self.complete)
 
     def _start(self, num_envs: int) -> None:
         self.num_envs = num_envs
@@ -220,6 +226,31 @@ class Recorder(ShownInNotebook):
                 f"Recorder.add: expected kind of shape ({self.num_envs},), got "
                 f"{codes.shape}."
             )
+        step = reward, terminated, truncated, action
+        with self._lock:
+            is_due = self._count_call(
+                codes, step, infos, is_same_call=is_same_call, is_kept=is_kept
+            )
+            if not is_due:
+                # What is skipped is a picture, not the end of an episode.
+                self._record_skipped(self._skipped.has_ended)
+                return None
+            return self._record(codes, pictures, data)
+
+    def _count_call(
+        self,
+        codes: Codes,
+        step: tuple[Any, Any, Any, Any],
+        infos: Mapping[int, Mapping[str, Any]] | None,
+        *,
+        is_same_call: bool,
+        is_kept: bool | None,
+    ) -> bool:
+        """Accumulate a call; return whether it gets a row with pictures.
+
+        Envs whose episode is not recorded become idle in `codes`.
+        """
+        reward, terminated, truncated, action = step
         reward, vectors = split_reward(reward, self.num_envs)
         begins = codes == _RESET
         if self._is_resumed:
@@ -243,8 +274,11 @@ class Recorder(ShownInNotebook):
             is_due = self._num_calls % self._skip == 0
             self._is_recorded = is_due if is_kept is None else is_kept
             self._num_calls += 1
-        if (codes == _IDLE).all() or not (self._is_recorded or is_cut_off):
-            return None
+        return not (codes == _IDLE).all() and (self._is_recorded or is_cut_off)
+
+    def _record(
+        self, codes: Codes, pictures: Pictures, data: Mapping[str, Any] | None
+    ) -> int:
         # An idle env's picture shows the result of its skipped calls.
         is_idle = codes == _IDLE
         codes[is_idle & self._has_skipped_reset] = _RESET
@@ -265,11 +299,12 @@ class Recorder(ShownInNotebook):
             FrameError: There is no picture, or its size or dtype changed.
         """
         codes = np.full(self.num_envs, _STEP, np.uint8)
-        frames, envs = self._frame_options.apply(pictures(), self.num_envs)
         no_steps = np.zeros(self.num_envs, np.int64)
-        return self._sink.append(
-            frames, envs=envs, kind=codes, num_transitions=no_steps
-        )
+        with self._lock:
+            frames, envs = self._frame_options.apply(pictures(), self.num_envs)
+            return self._sink.append(
+                frames, envs=envs, kind=codes, num_transitions=no_steps
+            )
 
     def resume(
         self,
@@ -318,6 +353,29 @@ class Recorder(ShownInNotebook):
             is_shared = self._sink.is_shared
             frames = None if is_shared else [None] * count
             self._append(codes, frames, None if is_shared else self.envs, None)
+            self._has_skipped_reset &= ~envs
+
+    def complete(self) -> None:
+        """Record the steps that were skipped since the last row, without a picture.
+
+        Does nothing while a call is being recorded, in this thread or another one.
+        """
+        is_pending = self._skipped.count > 0
+        if not (is_pending.any() and self.cache.is_mine and not self.cache.is_closed):
+            return
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            if self._is_resumed:  # these steps are not to be recorded alone
+                return
+            self._record_skipped(self._skipped.has_ended)
+            is_pending = self._skipped.count > 0
+            if is_pending.any():
+                codes = np.where(is_pending, _STEP, _IDLE)
+                self._append(codes, None, None, None)
+                self._has_skipped_reset &= ~is_pending
+        finally:
+            self._lock.release()
 
     def _append(
         self,
@@ -356,7 +414,7 @@ class Recorder(ShownInNotebook):
         Raises:
             StorageError: Something recorded could not be written.
         """
-        self._record_skipped(self._skipped.count > 0)
+        self.complete()
         if isinstance(self._sink, EpisodeFilter):
             self._sink.finish()
         self.cache.flush()
@@ -443,6 +501,7 @@ class Recorder(ShownInNotebook):
         """
         from rollout_viewer._export.dump import dump_clip
 
+        self.complete()
         stop = self.cache.num_rows
         # A cache that was cleared, by another recorder perhaps, may be shorter.
         start = self._num_dumped if self._num_dumped <= stop else 0
