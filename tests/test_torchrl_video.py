@@ -12,8 +12,13 @@ import rollout_viewer as rv
 from rollout_viewer._video import read_video
 
 pytest.importorskip("torchrl", reason="the extra torchrl is not installed")
-from torchrl.data import LazyTensorStorage, SliceSampler, TensorDictReplayBuffer
-from torchrl.envs import Compose, GymEnv, SerialEnv, TransformedEnv
+from torchrl.data import (
+    LazyTensorStorage,
+    ReplayBuffer,
+    SliceSampler,
+    TensorDictReplayBuffer,
+)
+from torchrl.envs import Compose, GymEnv, SerialEnv, StepCounter, TransformedEnv
 
 from rollout_viewer.sources.torchrl.video_recorder import VideoRecorder
 from rollout_viewer.testing import counting_frame, read_row
@@ -195,6 +200,77 @@ def test_skipped_steps_give_their_rewards_to_the_next_row():
     assert [e.length for e in ended] == lengths
 
 
+def pendulum(steps, *recorders):
+    env = TransformedEnv(
+        GymEnv("Pendulum-v1", from_pixels=True, pixels_only=False),
+        Compose(StepCounter(steps), *recorders),
+    )
+    env.set_seed(0)
+    torch.manual_seed(0)
+    return env
+
+
+@pytest.mark.parametrize(
+    ("max_steps", "steps", "skip", "read"),
+    [
+        (10, 100, None, "episodes"),
+        (10, 100, None, "dump"),
+        (10, 8, None, "episodes"),
+        (10, 100, 50, "flush"),
+        (10, 8, 3, "file"),
+    ],
+)
+def test_numbers_are_complete_with_any_skip(max_steps, steps, skip, read, tmp_path):
+    recorder = VideoRecorder(None, "a", skip=skip, cache=tmp_path / "a.rollout")
+    env = pendulum(steps, recorder)
+
+    data = env.rollout(max_steps)
+
+    cache = recorder.cache
+    if read == "dump":
+        recorder.dump()
+    elif read == "flush":
+        cache.flush()
+    elif read == "file":
+        cache = rv.open(cache.save(tmp_path / "copy.rollout"))
+    length = min(max_steps, steps)
+    (episode,) = cache.episodes
+    assert episode.length == length == len(data)
+    assert episode.truncated == (length == steps)
+    reward = data["next", "reward"].double().sum().item()
+    assert episode.total_reward == pytest.approx(reward)
+    assert np.nansum(cache.scalars["reward"]) == pytest.approx(reward)
+    assert np.nansum(cache.clip().table()["reward"]) == pytest.approx(reward)
+    assert cache.at(-1, 0).total_reward == pytest.approx(reward)
+    assert cache.scalars["truncated"].any() == (length == steps)
+
+
+def test_an_end_is_in_the_recording_at_once(tmp_path):
+    path = tmp_path / "a.rollout"
+    recorder = VideoRecorder(None, "a", cache=path)
+    env = pendulum(6, recorder)
+
+    env.rollout(10)
+
+    # As another process reads it, or a page: by rows.
+    rows = recorder.cache.recording.rows
+    assert rows.env_steps()[-1] == 6
+    assert rows.ends()[-1] == 2
+
+
+def test_frames_of_a_dump_are_the_kept_ones_alone():
+    recorder = VideoRecorder(None, "a")
+    env = pendulum(4, recorder)
+    for _ in range(2):
+        env.rollout(10)
+        assert len(recorder.cache.episodes) > 0
+    env.rollout(2)
+
+    # Resets are counted as well: calls 2 and 4, 6, 8 and 10, 12.
+    assert len(recorder.obs) == (5 + 5 + 3) // 2
+    assert all(np.asarray(frame).any() for frame in recorder.obs)
+
+
 def test_cleared_cache_goes_on():
     recorder = VideoRecorder(None, "a")
     feed(recorder, range(5))
@@ -374,6 +450,86 @@ def test_slices_of_a_sampler_are_recorded_from_what_was_recorded_before():
 
     assert lengths(recorder) == [5, 5, 5, 5]
     assert np.array_equal(recorder.cache[:, 0], sample["next", "pixels"].numpy())
+
+
+@pytest.mark.parametrize(
+    ("make", "key", "has_obs", "lengths_of_data"),
+    [
+        (ReplayBuffer, "pixels", False, [200]),
+        (ReplayBuffer, ("next", "pixels"), True, [30, 170]),
+        (TensorDictReplayBuffer, ("next", "pixels"), False, [25] * 8),
+        (TensorDictReplayBuffer, "pixels", False, [30, 170]),
+    ],
+)
+def test_a_slice_is_an_episode_also_of_one_trajectory(
+    make, key, has_obs, lengths_of_data
+):
+    torch.manual_seed(0)
+    data = batch(lengths_of_data)
+    ends = data["next", "done"].reshape(-1).cumsum(0)
+    data["episode"] = torch.cat([torch.zeros(1, dtype=torch.int64), ends[:-1]])
+    data["next", "pixels"] = data["pixels"].roll(-1, 0)
+    if has_obs:
+        data["obs"] = torch.randn(200, 3)
+        data["next", "obs"] = data["obs"].roll(-1, 0)
+    recorder = VideoRecorder(None, "a", in_keys=[key])
+    buffer = make(
+        storage=LazyTensorStorage(200),
+        sampler=SliceSampler(traj_key="episode", num_slices=3),
+        batch_size=60,
+        transform=recorder,
+    )
+    buffer.extend(data)
+
+    for _ in range(3):
+        buffer.sample()
+
+    assert lengths(recorder) == [20] * 9
+    assert [e.total_reward for e in recorder.cache.episodes] == [20] * 9
+
+
+def test_ends_that_a_sampler_wrote_are_the_ends_of_slices():
+    data = batch([60])
+    data["episode"] = torch.zeros(60, dtype=torch.int64)
+    data["next", "truncated"] = torch.zeros(60, 1, dtype=torch.bool)
+    buffer = TensorDictReplayBuffer(
+        storage=LazyTensorStorage(60),
+        sampler=SliceSampler(traj_key="episode", num_slices=3),
+        batch_size=30,
+    )
+    buffer.extend(data)
+    recorder = VideoRecorder(None, "a", in_keys=[("next", "pixels")])
+
+    recorder(buffer.sample())
+
+    assert lengths(recorder) == [10, 10, 10]
+    assert all(e.is_finished for e in recorder.cache.episodes)
+
+
+def test_a_random_sample_is_not_cut_at_each_frame():
+    buffer = TensorDictReplayBuffer(storage=LazyTensorStorage(60), batch_size=30)
+    buffer.extend(batch([60]))
+    torch.manual_seed(0)
+    recorder = VideoRecorder(None, "a", in_keys=[("next", "pixels")])
+
+    sample = buffer.sample()
+    sample["next", "done"] = sample["next", "terminated"] = torch.zeros(
+        30, 1, dtype=torch.bool
+    )
+    with pytest.warns(rv.RolloutViewerWarning, match=SAYS_ONCE):
+        recorder(sample)
+
+    assert lengths(recorder) == [30]
+
+
+def test_a_slice_over_the_end_of_a_full_storage_is_one():
+    data = batch([60])
+    data["index"] = (torch.arange(60) + 50) % 60
+    recorder = VideoRecorder(None, "a", in_keys=[("next", "pixels")])
+
+    recorder(data)
+
+    assert lengths(recorder) == [60]
 
 
 def test_max_frames_holds_for_batches():

@@ -99,7 +99,8 @@ class VideoRecorder(ShownInNotebook, TorchRLVideoRecorder):  # type: ignore[misc
         channels: Where an entry's channels are: "first", "last", or "auto", which
             decides by size, as TorchRL does.
         slice_len: Frames of each slice of a batch from a replay buffer. None: slices
-            end where trajectory numbers change, or else at ends.
+            end where the batch says so (ends, trajectory numbers), and where a frame
+            is not the one after the frame before (``"index"``, or else observations).
         **kwargs: For `log_video`.
 
     Raises:
