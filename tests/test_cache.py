@@ -237,12 +237,28 @@ def test_a_camera_that_was_not_delivered_repeats_and_is_marked_absent(tmp_path):
     assert all((frame == top[0]).all() for frame in clip.frames())
 
 
-def test_rows_without_any_frames_keep_their_pictures():
-    cache = rv.FrameCache()
-    cache.append(film(1, 1)[0])
-    cache.append(None, reward=1.0)
+def test_rows_without_any_frames_repeat_their_pictures_and_say_so(tmp_path):
+    cache = rv.FrameCache(tmp_path / "run.rollout")
+    frames = film(70)
+    for row in range(70):
+        has_frames = row % 3 != 2 and row != 32
+        kind = "idle" if row == 40 else "step"
+        cache.append(frames[row] if has_frames else None, kind=[kind] * 2)
+    expected = [row % 3 == 2 or row == 32 for row in range(70)]
 
-    assert cache.has_picture(1, 0)
+    for one in (cache, rv.open(cache.path), rv.open(cache.save(tmp_path / "copy"))):
+        found = [one.is_repeated(row, 0) for row in range(one.num_rows)]
+        assert found == expected[: one.num_rows]
+        assert one.repeated(0, one.num_rows)[:, 1].tolist() == found
+        assert one.repeated(30, 35, [1]).tolist() == [[x] for x in found[30:35]]
+        assert (one[32] == frames[31]).all()
+    now = cache.at(32, 1)
+    assert (now.is_repeated, now.has_picture) == (True, False)
+    now = cache.at(33, 1)
+    assert (now.is_repeated, now.has_picture) == (False, True)
+    # A column only where there is anything to say.
+    assert cache.clip().table()["is_repeated"].reshape(70, 2)[:, 0].tolist() == expected
+    assert "is_repeated" not in cache.clip(0, 2).table()
 
 
 def test_an_env_left_out_of_the_frames_is_marked_absent():

@@ -507,6 +507,29 @@ def test_a_contact_sheet_of_a_short_episode_has_as_many_frames(tmp_path):
     assert [read_row(sheet[top:, left:]) for left in (0, 64)] == [0, 1]
 
 
+def test_exports_say_which_pictures_are_an_earlier_rows(tmp_path):
+    cache = FrameCache()
+    for row in range(6):
+        frame = None if row in (2, 5) else counting_frame(row)
+        cache.append(frame, reward=[1.0], reset=[row == 0])
+    clip = cache.clip()
+
+    (table,) = clip.write(tmp_path / "a.csv")
+    (typed,) = clip.write(tmp_path / "a.parquet")
+    (strip,) = clip.write(tmp_path / "a.png")
+    (sheet,) = clip.write(tmp_path / "b.png", layout="episodes")
+    (row,) = cache.clip(2, 3).write(tmp_path / "row.png")
+    (whole,) = cache.clip(0, 2).write(tmp_path / "whole.png")
+
+    expected = [False, False, True, False, False, True]
+    assert [line["is_repeated"] for line in table_of(table)] == list(map(str, expected))
+    assert parquet.read_table(typed)["is_repeated"].to_pylist() == expected
+    for path in (strip, sheet):
+        assert Image.open(path).text["Repeated"] == "2, 5"
+    assert Image.open(row).text["Repeated"] == "2"
+    assert "Repeated" not in Image.open(whole).text
+
+
 # -- names
 
 

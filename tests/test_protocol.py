@@ -150,6 +150,33 @@ def test_every_nth_picture_stands_for_those_after_it():
         assert (shown[row] == frames[row - row % 4]).all()
 
 
+@pytest.mark.parametrize("every", [1, 3])
+def test_an_export_marks_each_picture_that_is_an_earlier_rows(every):
+    cache, frames = rv.FrameCache(), film(80, 1)
+    is_mine = []
+    for row in range(80):
+        is_delivered = row % 5 != 4 and row != 32
+        # Some pictures stay the same; one that stays is each of its rows'.
+        frame = frames[row - row % 2] if row < 64 else frames[64]
+        cache.append(frame if is_delivered else None, reward=np.ones(1))
+        is_mine.append(frame if is_delivered else None)
+    _, *data = recording_messages(cache, every=every)
+
+    shown, marks = frames_of(data, 80, 1), {}
+    for message in data:
+        for block, _, chunk in decode_chunks(message.buffers[4]):
+            parsed = parse(chunk)
+            for index in range(len(parsed.kinds)):
+                marks[block * 32 + index] = parsed.is_repeated(index)
+    for row, frame in enumerate(is_mine):
+        if frame is None:
+            assert marks[row]
+        elif not marks[row]:
+            assert (shown[row] == frame).all()
+        else:
+            assert (shown[row] != frame).any()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -189,8 +189,8 @@ class FrameCache(RecordingReader):
                 or a dict from camera to any of these; see `as_frames`. Cameras and
                 envs that are left out show their last picture again; None in a
                 list: this env has no picture in this row. None altogether: step
-                data only, the last pictures stay. One picture for several envs is
-                a picture of them all.
+                data only, the last pictures are shown again. One picture for several
+                envs is a picture of them all.
             envs: The envs that `frames` shows, if not all.
             reward: Of the transition that led here.
             terminated: The episode ended with this transition.

@@ -1,5 +1,7 @@
 """A clip becomes one PNG: a row, a film strip, or a contact sheet of an episode.
 
+The text `Repeated` of the file names the rows whose picture is an earlier row's.
+
 Knows frames and the step data written under them. Knows nothing of layouts.
 """
 
@@ -19,7 +21,7 @@ from rollout_viewer._frames.text import Lettering, paste
 from rollout_viewer._frames.transform import shrink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -43,7 +45,7 @@ def write_png(job: ExportJob, clip: Selection, path: Path) -> Path:
     """Write one row as it is, or a film strip of eight evenly spaced ones."""
     if clip.num_rows == 1:
         (frame,) = job.frames(clip)
-        return _save(job, clip, path, frame)
+        return _save(job, clip, path, frame, [clip.start])
     rows = _spaced(clip, _STRIP_FRAMES)
     height, width = clip.frame_size
     k = _reduction(job, len(rows) * height * width)
@@ -51,7 +53,7 @@ def write_png(job: ExportJob, clip: Selection, path: Path) -> Path:
     strip = np.empty((height, len(rows) * width, 3), np.uint8)
     for index, picture in enumerate(_pictures(job, clip, rows, k)):
         strip[:, index * width : (index + 1) * width] = picture
-    return _save(job, clip, path, strip)
+    return _save(job, clip, path, strip, rows)
 
 
 def write_sheet(job: ExportJob, clip: Selection, path: Path) -> Path:
@@ -74,7 +76,7 @@ def write_sheet(job: ExportJob, clip: Selection, path: Path) -> Path:
         paste(picture, sheet, top, left)
         caption = text.draw(_caption(clip, row))[:, : cell[1]]
         paste(caption, sheet, top + picture.shape[0], left)
-    return _save(job, clip, path, sheet)
+    return _save(job, clip, path, sheet, rows)
 
 
 def _spaced(clip: Selection, count: int) -> list[int]:
@@ -125,16 +127,28 @@ def _title(clip: Selection) -> str:
 def _caption(clip: Selection, row: int) -> str:
     (env,) = clip.shown_envs[:1] or clip.envs[:1]
     moment = clip.cache.at(row, env)
-    return f"step {moment.episode_step}  return {moment.total_reward:.4g}"
+    caption = f"step {moment.episode_step}  return {moment.total_reward:.4g}"
+    is_repeated = clip.cache.is_repeated(row, env, clip.camera)
+    return f"{caption}  repeated" if is_repeated else caption
 
 
-def _save(job: ExportJob, clip: Selection, path: Path, picture: Frame) -> Path:
+def _save(
+    job: ExportJob, clip: Selection, path: Path, picture: Frame, rows: Sequence[int]
+) -> Path:
     import imageio.v3 as iio
     from PIL.PngImagePlugin import PngInfo
 
     info = PngInfo()
     for name, text in container_tags(clip, path).items():
         info.add_text(name.capitalize(), text)
+    cache, shown = clip.cache, clip.tile_envs
+    repeated = [
+        str(row)
+        for row in rows
+        if any(cache.is_repeated(row, env, clip.camera) for env in shown)
+    ]
+    if repeated:
+        info.add_text("Repeated", ", ".join(repeated))
     with job.new_file(path) as file:
         iio.imwrite(file.part, picture, extension=".png", pnginfo=info)
     return file.path

@@ -354,7 +354,8 @@ class Selection:
         """Return the step data by column, a line for each row and env.
 
         Columns: row, env, kind, episode, episode_step, reward, total_reward,
-        terminated, truncated, the action chosen at the row, and what was recorded as
+        terminated, truncated, is_repeated (only where the picture of some row is an
+        earlier row's), the action chosen at the row, and what was recorded as
         `data`; an array of up to 32 numbers has a column for each (``obs.0``), and
         `data` called like another column has ``data.`` before its name.
         Numbers that are missing, or damaged in the file, are NaN; damage is reported
@@ -364,7 +365,7 @@ class Selection:
 
     def step_table(self) -> Table:
         """Return the same step data, to be read some rows at a time."""
-        return Table(self.cache, self.start, self.stop, self.envs)
+        return Table(self.cache, self.start, self.stop, self.envs, self.camera)
 
     # -- parts
 

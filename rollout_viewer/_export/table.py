@@ -1,7 +1,8 @@
 """A clip's step data as a table: one line for each recorded row and env.
 
 Columns: row, env, kind, episode, episode_step, reward, total_reward, terminated,
-truncated, then the action and the `data` arrays, and where people marked anything
+truncated, and is_repeated where a picture is an earlier row's, then the action and the
+`data` arrays, and where people marked anything
 the episode's labels and the note of the row's bookmark. An array of a few numbers an
 env has a column for each (``action.0``, ``action.1``); a longer one is left out. `data`
 that is called like another column has ``data.`` before its name.
@@ -52,7 +53,12 @@ class Table:
     """The lines of rows `start` to `stop` of some envs, by row and then by env."""
 
     def __init__(
-        self, cache: RecordingReader, start: int, stop: int, envs: Sequence[int]
+        self,
+        cache: RecordingReader,
+        start: int,
+        stop: int,
+        envs: Sequence[int],
+        camera: str | None = None,
     ) -> None:
         self._cache = cache
         self._recording = cast("Recording", _ReadableExtras(cache.recording))
@@ -69,6 +75,9 @@ class Table:
                 for name in ("reward", "total_reward", "terminated", "truncated")
             },
         }
+        is_repeated = cache.repeated(start, stop, self._envs, camera)
+        if is_repeated.any():
+            self._steps["is_repeated"] = is_repeated
         self._marks = self._find_marks()
         self._led_to = cache.led_to(start, stop)[:, self._envs]
         self._extra_dtypes: dict[str, np.dtype[Any]] = {}

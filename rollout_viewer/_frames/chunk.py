@@ -35,8 +35,10 @@ descriptor `A0` (single segment, 4-byte content size), then `height * width * 3`
 as u32. Put it back in front and any zstd decoder reads the record. Its blocks may
 be of all of zstd's kinds.
 
-A *repeated* record has no frame of its own: one was due and none was delivered, so
-the frame before it is shown again. The mark distinguishes it from a frame that
+A *repeated* record has no frame of its own: one was due and none was delivered (a
+camera was late, the step was skipped or recorded without pictures, a thinned export
+left it out), so the frame before it is shown again. Frames of envs that are idle are
+not marked: none was due. The mark distinguishes it from a frame that
 really stayed the same; a reader that only draws ignores the mark. At the start of a
 chunk a repeated frame is stored in full and marked in the header, because there is
 no frame before it; no later record can need that.

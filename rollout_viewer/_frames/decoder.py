@@ -75,6 +75,10 @@ class ChunkDecoder:
         """Return whether record `index` shows a picture that was delivered for it."""
         return self.is_shown(index) and not self._chunk.is_repeated(index)
 
+    def is_equal(self, index: int) -> bool:
+        """Return whether frame `index` shows the same as the frame before it."""
+        return self._chunk.kinds[index] == EQUAL
+
     def read(self, index: int, out: Frame) -> bool:
         """Write frame `index` into `out`, uint8 (height, width, 3).
 

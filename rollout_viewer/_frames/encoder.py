@@ -113,8 +113,13 @@ class ChunkEncoder:
         nbytes = {id(f): f.nbytes for f in frames if f is not None}
         return sum(nbytes.values())
 
-    def add(self, frame: Frame) -> None:
-        """Append `frame`, uint8 (height, width, 3), any strides; it is copied."""
+    def add(self, frame: Frame, *, is_repeated: bool = False) -> None:
+        """Append `frame`, uint8 (height, width, 3), any strides; it is copied.
+
+        Args:
+            frame: What is shown.
+            is_repeated: Mark it as repeated; only of a chunk's first frame.
+        """
         scratch = self._scratch
         if not frame.flags.c_contiguous:  # MuJoCo's have a negative stride
             np.copyto(scratch.frame, frame)
@@ -125,6 +130,8 @@ class ChunkEncoder:
             fresh = np.empty_like(now) if self._spare is None else self._spare
             fresh[:] = now
             self._before, self._spare, self._last = self._last, None, fresh
+            if is_repeated:
+                self._repeated_row = len(self._kinds)
             self._begin(now)
             return
         assert self._last is not None

@@ -46,7 +46,7 @@ def recording_messages(
 
     Rows keep their numbers and step data is complete, so that returns and steps
     are right; pictures are of the chosen rows and envs. With `every` > 1 the
-    pictures between repeat the one before.
+    pictures between repeat the one before, and are marked so (_frames/chunk.py).
 
     Raises:
         RowError: No such rows or envs.
@@ -160,15 +160,17 @@ def _thin(chunk: bytes, count: int, every: int) -> bytes:
     scratch = Scratch(parsed.height, parsed.width)
     encoder = ChunkEncoder(parsed.height, parsed.width, scratch)
     frame = np.empty((parsed.height, parsed.width, 3), np.uint8)
-    has_any = False
+    has_any = is_behind = False
     for index in range(count):
         # A block's first picture is always kept: its chunk is decoded alone.
         if not reader.is_shown(index):
             encoder.skip()
-        elif index % every == 0 or not has_any:
+        elif not has_any or (index % every == 0 and reader.has_picture(index)):
             reader.read(index, frame)
-            encoder.add(frame)
-            has_any = True
+            encoder.add(frame, is_repeated=not reader.has_picture(index))
+            has_any, is_behind = True, False
         else:
-            encoder.repeat()
+            # Of a picture that stayed the same, the one before is this row's too.
+            is_behind |= not reader.is_equal(index)
+            encoder.repeat(is_due=is_behind or not reader.has_picture(index))
     return encoder.seal()

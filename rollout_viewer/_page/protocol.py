@@ -69,7 +69,10 @@ Kernel to page::
               buffers[3]    u32 (count, num_envs)  env_step
               buffers[4]    chunks and pieces of chunks, each:
                             u32 block, u32 slot, u32 num_bytes, the bytes
-                            (_frames/chunk.py), zero bytes up to a multiple of 4
+                            (_frames/chunk.py), zero bytes up to a multiple of 4.
+                            A record's mark says of every row and slot whether its
+                            picture is *repeated*, an earlier row's shown again: late,
+                            skipped, recorded without pictures, or left out by `every`
               Step rows come in order, each once after a hello. Of a chunk that
               grows come pieces, in order. A whole chunk replaces its pieces.
     beat      session, manifest, num_rows, about, marks

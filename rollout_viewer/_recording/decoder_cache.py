@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
+from rollout_viewer._errors import RecordingError
 from rollout_viewer._frames.chunk import CHUNK_ROWS, parse_whole
 from rollout_viewer._frames.decoder import ChunkDecoder
 
@@ -29,6 +30,22 @@ _ENTRY_BYTES = 300
 
 # Of `memory_bytes`, for decoded chunks: a quarter.
 _SHARE = 4
+
+
+def repeated_rows(recording: Recording, block: int, slot: int) -> list[int]:
+    """Return the rows of a block in which a slot shows an earlier row's picture.
+
+    None of a block that cannot be read.
+    """
+    try:
+        data = recording.chunk(block, slot)
+        chunk = None if data is None else parse(data)
+    except RecordingError:
+        return []
+    if chunk is None:
+        return []
+    first = block * CHUNK_ROWS + chunk.first
+    return [first + i for i in range(len(chunk.kinds)) if chunk.is_repeated(i)]
 
 
 class _Entry(NamedTuple):

@@ -75,7 +75,7 @@ class LiveRecording(FiledRecording):
             row: Its step data.
             pictures: (env, camera, frame or None where there is no picture). Slots
                 that are not listed repeat their last frame, which does not count as a
-                picture of the row unless the env is idle or nothing is listed.
+                picture of the row unless the env is idle.
             extras: Its action and data.
             shared: The cameras whose one picture shows all envs.
             info_of: Returns what is known of an env's episode that begins with it.

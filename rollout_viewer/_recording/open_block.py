@@ -107,9 +107,7 @@ class OpenBlock:
                 delivered[slot] = frame
         for slot, encoder in enumerate(self._encoders):
             if slot not in delivered:
-                # A row without any picture expected none: the last ones stay.
-                is_due = bool(pictures) and self._is_due(slot, row)
-                encoder.repeat(is_due=is_due)
+                encoder.repeat(is_due=self._is_due(slot, row))
             elif (frame := delivered[slot]) is None:
                 encoder.skip()
             else:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from rollout_viewer._errors import FrameError, RecordingError, RowError
+from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.column import column_of, stored_column
+from rollout_viewer._recording.decoder_cache import repeated_rows
 from rollout_viewer._recording.info import RecordingInfo
 from rollout_viewer._recording.prefetch import prefetch
 from rollout_viewer._recording.query import Moment, Scalars, describe
@@ -137,14 +139,48 @@ class RecordingReader(RecordingInfo):
     def has_picture(self, row: int, env: int, camera: str | None = None) -> bool:
         """Whether a picture was recorded of the env in this row.
 
-        False where it is missing or evicted, and where another camera delivered
-        and this one did not: then its picture before is shown again (`is_shown`).
+        False where it is missing or evicted, and where none was delivered, so that
+        the one before is shown again (`is_repeated`).
         """
         return self._check(self._decoders.has_picture, row, env, camera)
 
     def is_shown(self, row: int, env: int, camera: str | None = None) -> bool:
         """Whether the env shows anything: a picture, or the one before it again."""
         return self._check(self._decoders.is_shown, row, env, camera)
+
+    def is_repeated(self, row: int, env: int, camera: str | None = None) -> bool:
+        """Whether the env shows the picture of an earlier row, for want of its own.
+
+        Not where it is idle: it was not stepped, so that the picture is right.
+        """
+        return self.is_shown(row, env, camera) and not self.has_picture(
+            row, env, camera
+        )
+
+    def repeated(
+        self,
+        start: int,
+        stop: int,
+        envs: Sequence[int] | None = None,
+        camera: str | None = None,
+    ) -> npt.NDArray[np.bool_]:
+        """Return `is_repeated` of many rows and envs, (n, num_envs); None: all envs.
+
+        Reads the chunks' tables; no picture is decoded.
+        """
+        numbers = range(self.num_envs) if envs is None else [int(e) for e in envs]
+        found = np.zeros((max(stop - start, 0), len(numbers)), np.bool_)
+        for column, env in enumerate(numbers):
+            try:
+                slot = self._slot(env, camera)
+            except RowError:
+                continue
+            first = max(start, self.recording.first_row_of(slot))
+            for block in range(first // CHUNK_ROWS, -(-stop // CHUNK_ROWS)):
+                for row in repeated_rows(self.recording, block, slot):
+                    if first <= row < stop:
+                        found[row - start, column] = True
+        return found
 
     def _check(
         self,
@@ -203,7 +239,8 @@ class RecordingReader(RecordingInfo):
 
         Keys: row, env, kind, reward, terminated, truncated, env_step, episode,
         episode_step, total_reward, action (chosen at this frame; None where
-        none was), seed, segment, labels, has_picture, and the names in `data`.
+        none was), seed, segment, labels, has_picture, is_repeated (the picture is an
+        earlier row's, shown again), and the names in `data`.
 
         Raises:
             RowError: There is no such row or env.
@@ -211,7 +248,9 @@ class RecordingReader(RecordingInfo):
         """
         (row,) = self._row_numbers(row)
         found = describe(self.recording, self._rows(env), row, env)
-        return Moment({**found, "has_picture": self.has_picture(row, env)})
+        has_picture = self.has_picture(row, env)
+        is_repeated = not has_picture and self.is_shown(row, env)
+        return Moment({**found, "has_picture": has_picture, "is_repeated": is_repeated})
 
     def column(
         self, name: str, start: int = 0, stop: int | None = None
