@@ -3,6 +3,7 @@ import json
 import os
 import sys
 import threading
+import zipfile
 
 import av
 import imageio.v3 as iio
@@ -23,6 +24,7 @@ from rollout_viewer._errors import (
     RolloutViewerWarning,
     RowError,
 )
+from rollout_viewer._export import writers
 from rollout_viewer._export.dump import dump_clip
 from rollout_viewer._export.write import write_clip
 from rollout_viewer._frames.text import Lettering
@@ -528,6 +530,30 @@ def test_exports_say_which_pictures_are_an_earlier_rows(tmp_path):
         assert Image.open(path).text["Repeated"] == "2, 5"
     assert Image.open(row).text["Repeated"] == "2"
     assert "Repeated" not in Image.open(whole).text
+
+
+def test_npz_is_compressed_as_savez_compressed_does(tmp_path):
+    clip = counting_recording(200).clip()
+
+    (path,) = clip.write(tmp_path / "a.npz")
+
+    with zipfile.ZipFile(path) as archive:
+        (frames,) = [i for i in archive.infolist() if i.filename == "frames.npy"]
+        assert frames.compress_size < frames.file_size / 20
+    with np.load(path) as data:
+        assert np.array_equal(data["frames"], np.stack(list(clip.frames())))
+        assert len(data["reward"]) == 200
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".pt", ".memmap"])
+def test_the_size_of_large_raw_pictures_is_said_beforehand(
+    tmp_path, monkeypatch, suffix
+):
+    monkeypatch.setattr(writers, "_LARGE_BYTES", 100_000)
+    clip = counting_recording(20).clip()
+
+    with pytest.warns(RolloutViewerWarning, match=r"0\.000184 GB of pictures \(20"):
+        clip.write(tmp_path / f"a{suffix}")
 
 
 # -- names

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import av
 import numpy as np
 import pytest
@@ -126,6 +129,36 @@ def test_sound_alone_is_no_video(tmp_path):
 
     with pytest.raises(rv.RecordingError, match="a file without a picture"):
         rv.open(tmp_path / "a.mkv")
+
+
+def test_what_write_returns_is_opened_as_it_is(tmp_path):
+    paths = counting_recording(5).clip().write(tmp_path / "a.mp4")
+
+    assert numbers(rv.open(paths)) == [0, 1, 2, 3, 4]
+
+
+def test_a_file_that_another_process_has_not_written_to_yet_says_so(tmp_path):
+    source = (
+        "import sys, numpy as np, rollout_viewer as rv\n"
+        "cache = rv.FrameCache(sys.argv[1])\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    path = tmp_path / "worker.rollout"
+    with subprocess.Popen(
+        [sys.executable, "-c", source, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as worker:
+        assert worker.stdout.readline().strip() == b"ready"
+        cache = rv.open(path)
+
+        for read in (cache.clip, lambda: cache[0], lambda: cache.at(0, 0)):
+            with pytest.raises(rv.RowError, match=r"another process .*flush\(\)"):
+                read()
+        worker.stdin.close()
+    with pytest.raises(rv.RowError, match="got none. Record something"):
+        rv.FrameCache().clip()
 
 
 def test_a_video_among_several_recordings_is_refused(tmp_path):

@@ -107,7 +107,7 @@ def play(env, steps=12):
 
 def record(base, *transforms, steps=12, **options):
     """Return recorder and data of a rollout with a recorder behind `transforms`."""
-    recorder = VideoRecorder(None, "video", skip=1, **options)
+    recorder = VideoRecorder(None, "video", **{"skip": 1, **options})
     env = TransformedEnv(base, Compose(*transforms, recorder))
     data = play(env, steps)
     env.close()
@@ -331,6 +331,39 @@ def test_rewards_of_agents_are_summed_for_one_picture():
     recorder, _ = record(Agents(), steps=3)
 
     assert recorder.cache.episodes[0].total_reward == 9
+
+
+class Adversaries(Counting):
+    """Two groups of agents; what one wins, the other loses."""
+
+    def __init__(self):
+        super().__init__(length=3)
+        reward = Composite(reward=Unbounded((2, 1)))
+        self.reward_spec = Composite(wolves=reward, sheep=reward.clone())
+
+    def _step(self, tensordict):
+        td = super()._step(tensordict)
+        td["wolves"] = TensorDict({"reward": torch.ones(2, 1)}, [])
+        td["sheep"] = TensorDict({"reward": -torch.ones(2, 1)}, [])
+        return td.exclude("reward")
+
+
+@pytest.mark.parametrize("skip", [1, 2])
+def test_rewards_of_groups_are_not_added_to_each_other(skip):
+    env = Adversaries()
+    first = {"wolves": 6, "sheep": -6}[env.reward_keys[0][0]]
+
+    recorder, _ = record(env, steps=3, skip=skip)
+
+    (episode,) = recorder.cache.episodes
+    assert episode.total_reward == first
+    table = recorder.cache.clip().table()
+    assert np.nansum(table["reward.wolves"]) == 6
+    assert np.nansum(table["reward.sheep"]) == -6
+    recorded = rv.record(Adversaries(), skip=skip)
+    recorded.rollout(3)
+    table = recorded.cache.clip().table()
+    assert np.nansum(table["reward.wolves"]) == 6
 
 
 class SharedPicture(Transform):

@@ -93,8 +93,8 @@ class Clip(Selection):
             path: ``.mp4``, ``.webm`` or ``.gif`` (video); ``.png`` (one row, or a
                 strip of eight; by episodes a contact sheet with returns); ``.pt`` and
                 ``.memmap`` (uint8 (1, T, C, H, W), as TorchRL's CSVLogger writes
-                them), ``.npz`` (``frames`` and the table's columns); ``.csv`` and
-                ``.parquet`` (the table); ``.html`` (the viewer in a file). Videos,
+                them), ``.npz`` (``frames`` and the table's columns, compressed);
+                ``.csv`` and ``.parquet`` (the table); ``.html`` (the viewer in a file). Videos,
                 ``.gif``, ``.png`` and ``.parquet`` carry in their metadata which
                 recording they are from.
             fps: Frames a second. None: the recording's.

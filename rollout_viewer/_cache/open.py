@@ -42,11 +42,11 @@ def open_path(
             file (mp4, webm, gif, avi, mkv, ...): its frames are decoded into a
             temporary recording of one env, up to 2 GB of it, more is left out with a
             warning. Or several recordings that are shown as one: their envs side by
-            side, numbered on in this order, rows aligned at 0.
+            side, numbered on in this order, rows aligned at 0; a video only alone.
 
     Raises:
         RecordingError: It is neither, is damaged, or comes from a newer version.
-        ValueError: Several were asked for and one is a video, or there is none.
+        ValueError: Several are asked for and one is a video, or there is none.
 
     Example:
         >>> import tempfile, numpy as np
@@ -61,6 +61,8 @@ def open_path(
         one = Path(path)
         return record_video(one) if is_video(one) else open_recording(one)
     paths = [Path(one) for one in path]
+    if len(paths) == 1 and is_video(paths[0]):  # as `Clip.write` returns
+        return record_video(paths[0])
     for one in paths:
         if is_video(one):
             raise ValueError(

@@ -96,6 +96,8 @@ class Selection:
     ) -> None:
         num_rows = cache.num_rows
         stop = num_rows if stop is None else stop
+        if not num_rows:
+            raise RowError(f"Clip: expected recorded rows, {cache.why_empty}")
         if not 0 <= start < stop <= num_rows:
             raise RowError(
                 f"Clip: expected 0 <= start < stop <= {num_rows} (the rows recorded), "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rollout_viewer._errors import ExportTooLargeError
+from rollout_viewer._errors import ExportTooLargeError, RolloutViewerWarning
 from rollout_viewer._export.job import ExportJob
 from rollout_viewer._export.png import write_png
 from rollout_viewer._export.provenance import container_tags
@@ -23,6 +24,11 @@ from rollout_viewer._export.selection import MAX_TENSOR_BYTES, Selection
 from rollout_viewer._export.table_files import write_csv, write_parquet
 
 Writer = Callable[[ExportJob, Selection, Path], Path]
+
+# Raw pictures of more are warned of: 100 s of a 400x600 env at 30 fps are 2 GB.
+_LARGE_BYTES = 1_000_000_000
+# Of zlib. On rendered frames the usual 6 takes longer for files a fraction smaller.
+_NPZ_LEVEL = 1
 
 
 def _write_video(job: ExportJob, clip: Selection, path: Path) -> Path:
@@ -60,12 +66,18 @@ def _write_gif(job: ExportJob, clip: Selection, path: Path) -> Path:
 
 
 def _write_npz(job: ExportJob, clip: Selection, path: Path) -> Path:
-    """Write `frames` (T, H, W, 3) and the table's columns, never all in memory."""
+    """Write `frames` (T, H, W, 3) and the table's columns, never all in memory.
+
+    Compressed as by `numpy.savez_compressed`, at the level that is fastest.
+    """
     _check_loadable(job, clip)
+    _warn_of_size(job, clip, "a .npz file takes this much memory when it is loaded")
     height, width = clip.frame_size
     with (
         job.new_file(path) as file,
-        zipfile.ZipFile(file.part, "w", zipfile.ZIP_STORED) as archive,
+        zipfile.ZipFile(
+            file.part, "w", zipfile.ZIP_DEFLATED, compresslevel=_NPZ_LEVEL
+        ) as archive,
     ):
         with archive.open("frames.npy", "w", force_zip64=True) as entry:
             header = {
@@ -84,6 +96,7 @@ def _write_npz(job: ExportJob, clip: Selection, path: Path) -> Path:
 
 def _write_memmap(job: ExportJob, clip: Selection, path: Path) -> Path:
     """Write what tensordict's MemoryMappedTensor would: the bytes of the tensor."""
+    _warn_of_size(job, clip, "a .memmap file is not compressed")
     with job.new_file(path) as file, file.part.open("wb") as out:
         _write_chw(job, clip, out)
     return file.path
@@ -92,6 +105,7 @@ def _write_memmap(job: ExportJob, clip: Selection, path: Path) -> Path:
 def _write_pt(job: ExportJob, clip: Selection, path: Path) -> Path:
     """Write what ``torch.save`` would, from a file that is mapped, not from memory."""
     _check_loadable(job, clip)
+    _warn_of_size(job, clip, "a .pt file is not compressed")
     import torch
 
     height, width = clip.frame_size
@@ -125,6 +139,21 @@ def _check_loadable(job: ExportJob, clip: Selection) -> None:
             f"that is loaded whole, got {num_bytes / 1e9:.3g} GB ({clip.num_rows} "
             f"frames of {width}x{height}). Choose fewer rows or envs, or .memmap or "
             ".mp4, which take any length."
+        )
+
+
+def _warn_of_size(job: ExportJob, clip: Selection, why: str) -> None:
+    """Name the size of raw pictures before they are written, where it is large."""
+    height, width = clip.frame_size
+    num_bytes = clip.num_rows * height * width * 3
+    if num_bytes > _LARGE_BYTES:
+        warnings.warn(
+            f"{job.where}: {num_bytes / 1e9:.3g} GB of pictures ({clip.num_rows} "
+            f"frames of {width}x{height}); {why}. Smaller: cache.save() keeps the "
+            "same pixels compressed, .mp4 with quality='lossless' too, .csv has the "
+            "numbers alone.",
+            RolloutViewerWarning,
+            stacklevel=5,
         )
 
 

@@ -189,6 +189,7 @@ class Recorder(ShownInNotebook):
         truncated: Any = None,
         action: Any = None,
         data: Mapping[str, Any] | None = None,
+        sums: Mapping[str, Any] | None = None,
         infos: Mapping[int, Mapping[str, Any]] | None = None,
         is_same_call: bool = False,
         is_kept: bool | None = None,
@@ -208,6 +209,7 @@ class Recorder(ShownInNotebook):
             truncated: (B,), of steps.
             action: (B, ...), the argument of the call.
             data: Name -> (B, ...).
+            sums: Name -> (B,), of steps: data that adds up over skipped calls.
             infos: Env -> seed, options, labels of the episode that it begins.
             is_same_call: This is the second row of one call (an env that ended has
                 been reset), recorded or skipped as the first.
@@ -229,7 +231,7 @@ class Recorder(ShownInNotebook):
         step = reward, terminated, truncated, action
         with self._lock:
             is_due = self._count_call(
-                codes, step, infos, is_same_call=is_same_call, is_kept=is_kept
+                codes, step, sums, infos, is_same_call=is_same_call, is_kept=is_kept
             )
             if not is_due:
                 # What is skipped is a picture, not the end of an episode.
@@ -241,6 +243,7 @@ class Recorder(ShownInNotebook):
         self,
         codes: Codes,
         step: tuple[Any, Any, Any, Any],
+        sums: Mapping[str, Any] | None,
         infos: Mapping[int, Mapping[str, Any]] | None,
         *,
         is_same_call: bool,
@@ -267,6 +270,8 @@ class Recorder(ShownInNotebook):
         self._skipped.add(is_step, reward, terminated, truncated, action)
         if vectors is not None:
             self._vectors.add(is_step, vectors)
+        if sums:
+            self._skipped.add_sums(is_step, sums)
         self._is_running = (self._is_running & ~begins) | is_reset | is_step
         self._is_running &= ~self._skipped.has_ended
         self._has_skipped_reset |= is_reset
@@ -385,6 +390,9 @@ class Recorder(ShownInNotebook):
         data: Mapping[str, Any] | None,
     ) -> int:
         skipped = self._skipped
+        if skipped.sums:
+            sums = {name: total.copy() for name, total in skipped.sums.items()}
+            data = {**(data or {}), **sums}
         is_step = (codes == _STEP) | (codes == _MISSING)
         if vectors := self._vectors.take(is_step):
             data = {**(data or {}), **vectors}

@@ -13,6 +13,8 @@ import numpy as np
 from rollout_viewer._recording.step_row import as_column
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
 
     from rollout_viewer._recording.step_row import Mask
@@ -29,6 +31,8 @@ class SkippedSteps:
         self.terminated = np.zeros(num_envs, np.bool_)
         self.truncated = np.zeros(num_envs, np.bool_)
         self.action: npt.NDArray[Any] | None = None
+        # Further numbers that add up, by name, as rewards of groups of agents.
+        self.sums: dict[str, npt.NDArray[np.float64]] = {}
 
     @property
     def has_ended(self) -> Mask:
@@ -53,6 +57,13 @@ class SkippedSteps:
         self.truncated |= is_truncated & envs
         self._add_action(envs & (self.count == 0), actions)
         self.count += envs
+
+    def add_sums(self, envs: Mask, sums: Mapping[str, Any]) -> None:
+        """Add further numbers of the envs that stepped, (B,) each."""
+        for name, value in sums.items():
+            number = as_column(name, value, self._num_envs, "f8")
+            total = self.sums.setdefault(name, np.zeros(self._num_envs))
+            np.add(total, number, out=total, where=envs)
 
     def _add_action(self, envs: Mask, actions: npt.NDArray[Any] | None) -> None:
         # The first of several was chosen at the frame of the row before.
@@ -79,6 +90,8 @@ class SkippedSteps:
         self.has_reward[envs] = False
         self.terminated[envs] = False
         self.truncated[envs] = False
+        for total in self.sums.values():
+            total[envs] = 0.0
 
 
 def _or_false(value: Any, num_envs: int) -> Any:

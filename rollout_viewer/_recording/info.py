@@ -144,6 +144,17 @@ class RecordingInfo:
         return not (recording.is_closed or recording.meta.get("is_closed", False))
 
     @property
+    def why_empty(self) -> str:
+        """Why there are no rows, and what to do, for messages."""
+        if self.is_live and not self.recording.is_mine:
+            return (
+                f"got none yet: another process records {str(self.path)!r}, and has "
+                "not written a row. It writes once a second while it records; call "
+                "cache.flush() there, or wait."
+            )
+        return "got none. Record something first."
+
+    @property
     def episodes(self) -> list[Episode]:
         """All episodes in the order in which they began, unfinished ones too."""
         rows = self._now.rows

@@ -201,6 +201,8 @@ class RecordingReader(RecordingInfo):
 
     def _row_numbers(self, rows: Any) -> list[int]:
         num_rows = self.num_rows
+        if not num_rows and np.size(rows) == 1 and not isinstance(rows, slice):
+            raise RowError(f"FrameCache: expected recorded rows, {self.why_empty}")
         if isinstance(rows, slice):
             return list(range(*rows.indices(num_rows)))
         asked = np.asarray(rows)
@@ -216,8 +218,9 @@ class RecordingReader(RecordingInfo):
         for row in np.atleast_1d(asked).tolist():
             number = row + num_rows if row < 0 else row
             if not 0 <= number < num_rows:
-                there = f"a row in 0..{num_rows - 1}" if num_rows else "recorded rows"
-                raise RowError(f"FrameCache: expected {there}, got {row!r}.")
+                raise RowError(
+                    f"FrameCache: expected a row in 0..{num_rows - 1}, got {row!r}."
+                )
             numbers.append(number)
         return numbers
 

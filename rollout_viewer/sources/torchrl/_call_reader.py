@@ -115,6 +115,7 @@ class CallReader:
         ends = self._steps.ends(call.after, num_envs)
         step = {
             "reward": self._steps.reward(call.after, num_envs),
+            "sums": self._steps.group_rewards(call.after, num_envs),
             "terminated": ends.terminated,
             "truncated": ends.truncated,
             "action": self._steps.action(call.before, num_envs),

@@ -99,6 +99,7 @@ class RolloutCallback:
         data = observation_of(env, following)
         step: dict[str, Any] = {
             "reward": None if full is None else steps.reward(following, n),
+            "sums": {} if full is None else steps.group_rewards(following, n),
             "terminated": ends.terminated & stepped,
             "truncated": ends.truncated & stepped,
             "action": None if full is None else steps.action(tensordict, n),

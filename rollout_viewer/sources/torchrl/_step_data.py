@@ -53,8 +53,10 @@ class StepReader:
     """Reads an environment's step data from tensordicts.
 
     Of an entry with more values than envs (one for each agent of an env) rewards are
-    summed, and an env ended where all values are true. A value of an entry with fewer
-    (an env of several pictured agents) is repeated for each of them.
+    summed, and an env ended where all values are true. Groups of agents may be
+    adversaries: their rewards are not added to each other, see `group_rewards`. A
+    value of an entry with fewer (an env of several pictured agents) is repeated for
+    each of them.
 
     Args:
         env: What the transform is appended to; None: the default names are used.
@@ -95,14 +97,30 @@ class StepReader:
     def reward(
         self, after: TensorDictBase | None, num_envs: int
     ) -> npt.NDArray[np.float64] | None:
-        """Return the rewards of a step, several keys summed; None without any."""
-        total = None
+        """Return the rewards of a step, of the first group; None without any."""
         for key in self._rewards:
             value = _per_env(entry_of(after, key), num_envs, np.sum)
             if value is not None:
-                value = value.astype(np.float64)
-                total = value if total is None else total + value
-        return total
+                return value.astype(np.float64)
+        return None
+
+    def group_rewards(
+        self, after: TensorDictBase | None, num_envs: int
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        """Return the rewards of a step by group, ``reward.<group>``, if several."""
+        if len(self._rewards) < 2:
+            return {}
+        values = {
+            ".".join(("reward", *_group(key))): _per_env(
+                _get(after, key), num_envs, np.sum
+            )
+            for key in self._rewards
+        }
+        return {
+            name: value.astype(np.float64)
+            for name, value in values.items()
+            if value is not None
+        }
 
     def action(
         self, before: TensorDictBase | None, num_envs: int

@@ -161,6 +161,7 @@ class _Recording(RecorderViews, Transform):  # type: ignore[misc]  # untyped bas
         ended = ends.any & (kinds == Kind.STEP)
         step: dict[str, Any] = {
             "reward": self._steps.reward(next_tensordict, n),
+            "sums": self._steps.group_rewards(next_tensordict, n),
             "terminated": ends.terminated & ended,
             "truncated": ends.truncated & ended,
             "action": self._steps.action(tensordict, n),

@@ -77,6 +77,9 @@ class VideoRecorder(ShownInNotebook, TorchRLVideoRecorder):  # type: ignore[misc
       they were read.
     - A clone shares the cache, with an empty `obs` of its own: it dumps what either
       records from then on. A pickled recorder has an empty cache.
+    - Where an environment has several rewards, as of groups of agents that may be
+      adversaries, the row's reward is the first one, summed over its agents, and each
+      is data of its own, ``reward.<group>``.
     - Of a batch without `make_grid` and without an environment, the slices become
       episodes.
     - `dump` returns the files, where the logger returns them.
