@@ -5,7 +5,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from rollout_viewer._errors import ExportError, FrameError, RolloutViewerWarning
 from rollout_viewer._video import (
@@ -421,6 +421,80 @@ def test_colors_that_become_too_many_in_the_middle_are_all_quantized(tmp_path):
     path = write_gif(tmp_path / "a.gif", lambda: frames)
 
     assert numbers(path) == list(range(20))
+
+
+def few_colors(count, total, each=147, step=3):
+    """Yield frames of `each` colours, which move on through `total` over time."""
+    palette = np.random.default_rng(0).integers(0, 256, (total, 3), np.uint8)
+    for number in range(count):
+        colors = palette[(np.arange(each) + number * step) % total]
+        frame = np.empty((64, 96, 3), np.uint8)
+        frame[:] = colors[0]
+        for k, color in enumerate(colors):
+            top, left = k // 12 * 5 % 60, k % 12 * 8
+            frame[top : top + 4, left : left + 7] = color
+        yield frame
+
+
+def decoded(path):
+    """Return what three readers see."""
+    import imageio.v3 as iio
+
+    with Image.open(path) as image:
+        pillow = [np.asarray(f.convert("RGB")) for f in ImageSequence.Iterator(image)]
+    return [pillow, list(iio.imread(path, plugin="pyav")), list(read_video(path))]
+
+
+@pytest.mark.parametrize("band_pixels", [500_000, 96 * 16])
+@pytest.mark.parametrize("total", [192, 1000])
+def test_gif_is_exact_where_each_frame_has_few_colors(
+    tmp_path, monkeypatch, total, band_pixels
+):
+    monkeypatch.setattr("rollout_viewer._video.gif_colors._BAND_PIXELS", band_pixels)
+    frames = list(few_colors(60, total))
+    num_passes = 0
+
+    def passes():
+        nonlocal num_passes
+        num_passes += 1
+        return iter(frames)
+
+    path = write_gif(tmp_path / "a.gif", passes, 25, comment="a")
+
+    for found in decoded(path):
+        assert np.array_equal(found, frames)
+    assert num_passes == 1
+
+
+@pytest.mark.parametrize("band_pixels", [500_000, 96 * 16])
+@pytest.mark.parametrize("noisy", [range(5), range(20, 30), [0, 7, 8, 39], range(39)])
+def test_frames_with_many_colors_leave_the_others_exact(
+    tmp_path, monkeypatch, noisy, band_pixels
+):
+    monkeypatch.setattr("rollout_viewer._video.gif_colors._BAND_PIXELS", band_pixels)
+    rng = np.random.default_rng(0)
+    frames = list(few_colors(40, 1000))
+    for number in noisy:
+        frames[number] = rng.integers(0, 256, frames[0].shape, np.uint8)
+
+    path = write_gif(tmp_path / "a.gif", lambda: iter(frames), 25)
+
+    for found in decoded(path):
+        assert len(found) == 40
+        for number, (frame, back) in enumerate(zip(frames, found, strict=True)):
+            if number in noisy:
+                assert np.abs(back.astype(int) - frame).mean() < 40
+            else:
+                assert np.array_equal(frame, back)
+
+
+def test_further_tables_make_a_gif_little_larger(tmp_path):
+    frames = list(few_colors(60, 1000))
+    exact = write_gif(tmp_path / "a.gif", lambda: iter(frames), 25)
+    few = list(few_colors(60, 192))
+    plain = write_gif(tmp_path / "b.gif", lambda: iter(few), 25)
+
+    assert exact.stat().st_size < 1.4 * plain.stat().st_size
 
 
 def test_a_comment_is_in_the_gif_and_changes_no_picture(tmp_path):

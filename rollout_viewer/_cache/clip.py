@@ -94,9 +94,9 @@ class Clip(Selection):
                 strip of eight; by episodes a contact sheet with returns); ``.pt`` and
                 ``.memmap`` (uint8 (1, T, C, H, W), as TorchRL's CSVLogger writes
                 them), ``.npz`` (``frames`` and the table's columns, compressed);
-                ``.csv`` and ``.parquet`` (the table); ``.html`` (the viewer in a file). Videos,
-                ``.gif``, ``.png`` and ``.parquet`` carry in their metadata which
-                recording they are from.
+                ``.csv`` and ``.parquet`` (the table); ``.html`` (the viewer in a file).
+                Videos, ``.gif``, ``.png`` and ``.parquet`` carry in their metadata
+                which recording they are from.
             fps: Frames a second. None: the recording's.
             layout: ``"grid"``: one file. ``"tiles"``: one for each env,
                 ``<stem>_env<i>``. ``"episodes"``: one for each episode,

@@ -3,8 +3,8 @@
 - `encoders`: which encoder writes a video, and with which settings.
 - `writer`: `VideoWriter` streams frames into mp4 (H.264) and webm (VP9), in the pixel
   format of its encoder (`converter`).
-- `gif`: `write_gif` writes a GIF, in one pass where 256 colours are enough
-  (`gif_colors`), else with a palette (`gif_palette`).
+- `gif`: `write_gif` writes a GIF (`gif_file`), in one pass where 256 colours are enough
+  for each frame (`gif_colors`), else with a palette (`gif_palette`).
 - `reader`: `VideoFile` and `read_video` give the frames of any video file.
 
 Frame n of a file is frame n of the input: presentation times are frame numbers over

@@ -1,9 +1,10 @@
-"""GIF files, exact where the frames have no more than 256 colours.
+"""GIF files, exact wherever a frame has no more than 256 colours.
 
 Colours are numbered in the order in which they appear, so that one pass over the
-frames is enough: the colour table is written in front of the pictures at the end. If
-there are more colours, libavfilter finds a palette of all frames, and a second pass
-writes them in it. Frames are read one by one, large ones in bands.
+frames is enough: the colour table is written in front of the pictures at the end.
+Frames that together have more than 256 colours get further tables. If a frame alone
+has more, libavfilter finds a palette of all such frames, and a second pass writes these
+in it. Frames are read one by one, large ones in bands.
 
 Source: libavfilter's palettegen and paletteuse; 7 to 24 times faster than the other
 GIF writers of Python, which also merge equal frames.
@@ -14,19 +15,23 @@ from __future__ import annotations
 import itertools
 import warnings
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
-
-import av
+from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import ExportError, RolloutViewerWarning
 from rollout_viewer._files import new_file
 from rollout_viewer._video.encoders import as_export_errors, frame_rate
 from rollout_viewer._video.gif_colors import ExactColors
+from rollout_viewer._video.gif_file import (
+    Numbered,
+    add_comment,
+    write_color_table,
+    write_pictures,
+)
 from rollout_viewer._video.gif_palette import Palette
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from pathlib import Path
 
     import numpy as np
@@ -37,11 +42,6 @@ if TYPE_CHECKING:
 # Durations in a GIF are whole centiseconds, and browsers show a frame of one
 # centisecond for ten: two is the shortest that all viewers respect.
 MAX_GIF_FPS = 50.0
-_TICK = Fraction(1, 100)
-
-# Of the format, in bytes.
-_HEADER_BYTES, _COMMENT_BLOCK = 13, 255
-_MOVE_BYTES = 1 << 20
 
 
 def write_gif(
@@ -54,18 +54,19 @@ def write_gif(
     on_whole: Callable[[], None] | None = None,
     where: str = "write_gif",
 ) -> Path:
-    """Write a looping GIF: exact up to 256 colours, no frame merged or dropped.
+    """Write a looping GIF, exact where a frame has up to 256 colours.
+
+    No frame is merged or dropped.
 
     Args:
         path: Ends in ``.gif``. If it exists, ``-1``, ... is added.
         passes: Returns an iterator over all frames at each call. It is called once
-            where 256 colours are enough, else once or twice more. Frames are uint8
+            where 256 colours are enough for each frame, else twice. Frames are uint8
             (H, W, 3) of one size.
         fps: Frames a second, at most 50; with more, it plays at 50, with a warning.
         comment: Text in the file that no viewer shows.
         overwrite: Replace a file of that name.
-        on_whole: Called after each frame that needs no second pass, for as long as
-            256 colours are enough.
+        on_whole: Called after each frame before the first with more than 256 colours.
         where: The called function, for messages.
 
     Returns:
@@ -94,37 +95,87 @@ def write_gif(
                 "range."
             )
         size = first.shape[0], first.shape[1]
-        colors = ExactColors(size)
-        exact = colors.indexed(itertools.chain([first], frames))
-        if (picture := next(exact, None)) is not None:
-            pictures = itertools.chain([picture], exact)
-            _write(file.part, size, rate, _notifying(pictures, on_whole))
-            _write_color_table(file.part, colors.palette)
-        if colors.excess is not None:
-            palette = Palette(size)
-            before = itertools.islice(passes(), colors.num_frames)
-            for frame in itertools.chain(before, [colors.excess], frames):
-                palette.add(frame)
-            _write(file.part, size, rate, palette.quantized(passes()))
+        rest = itertools.chain([first], frames)
+        _write_all(file.part, size, rate, rest, passes, on_whole)
         if comment:
-            _add_comment(file.part, comment)
+            add_comment(file.part, comment)
     return file.path
 
 
-def _write(
-    path: Path, size: tuple[int, int], rate: Fraction, pictures: Iterable[Any]
+def _write_all(
+    path: Path,
+    size: tuple[int, int],
+    rate: Fraction,
+    frames: Iterator[Frame],
+    passes: Callable[[], Iterable[Frame]],
+    on_whole: Callable[[], None] | None,
 ) -> None:
-    """Write pictures that are in 256 colours already."""
-    with av.open(str(path), "w", format="gif") as container:
-        stream = cast("Any", container.add_stream("gif", rate=100))
-        stream.height, stream.width = size
-        stream.pix_fmt = "pal8"
-        stream.codec_context.time_base = _TICK
-        for number, picture in enumerate(pictures):
-            picture.pts = round(number * 100 / rate)
-            picture.time_base = _TICK
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode(None))
+    colors, is_exact = ExactColors(size), bytearray()
+    excess: list[Frame] = []
+
+    def exact() -> Iterator[Numbered]:
+        frame = yield from _until_excess(colors, frames, is_exact)
+        excess.extend(() if frame is None else [frame])
+
+    pictures = exact()
+    if (picture := next(pictures, None)) is not None:
+        whole = itertools.chain([picture], pictures)
+        write_pictures(path, size, rate, _notifying(whole, on_whole))
+    if excess:
+        palette = Palette(size)
+        for frame in itertools.chain(excess, frames):
+            is_exact.append(colors.fits(frame))
+            if not is_exact[-1]:
+                palette.add(frame)
+        colors = ExactColors(size)
+        write_pictures(path, size, rate, _mixed(passes(), is_exact, palette, colors))
+        if 2 * sum(is_exact) < len(is_exact):
+            write_color_table(path, palette.table)
+            return
+    write_color_table(path, colors.first_table)
+
+
+def _until_excess(
+    colors: ExactColors, frames: Iterator[Frame], is_exact: bytearray
+) -> Generator[Numbered, None, Frame | None]:
+    """Yield frames in exact colours; return the first that has too many."""
+    for frame in frames:
+        index = colors.number(frame)
+        if index is None:
+            return frame
+        is_exact.append(True)
+        is_first = colors.num_tables == 1
+        yield Numbered(index, frame, None if is_first else colors.table, is_first)
+    return None
+
+
+def _mixed(
+    frames: Iterable[Frame], is_exact: bytearray, palette: Palette, colors: ExactColors
+) -> Iterator[Numbered]:
+    """Yield frames in exact colours where they have few, else in the palette's.
+
+    The file's table is the one that more frames need.
+    """
+    waiting: list[Frame] = []
+
+    def feed() -> Iterator[Frame]:
+        while True:
+            yield waiting.pop()
+
+    quantized = palette.quantized(feed())
+    is_mostly_exact = 2 * sum(is_exact) >= len(is_exact)
+    for frame, fits in zip(frames, is_exact, strict=False):
+        if fits:
+            index = colors.number(frame)
+            assert index is not None
+            is_global = is_mostly_exact and colors.num_tables == 1
+            yield Numbered(index, frame, None if is_global else colors.table, False)
+            continue
+        waiting.append(frame)
+        index = next(quantized)
+        table = palette.table
+        shown = table.take(index, axis=0, mode="clip")
+        yield Numbered(index, shown, table if is_mostly_exact else None, False)
 
 
 def _notifying(
@@ -135,40 +186,3 @@ def _notifying(
         yield picture
         if on_picture is not None:
             on_picture()
-
-
-def _write_color_table(path: Path, colors: npt.NDArray[np.uint8]) -> None:
-    """Overwrite the global colour table (256, 3), in front of the pictures.
-
-    Source: GIF89a specification, 18 and 19.
-    """
-    with path.open("r+b") as file:
-        file.seek(_HEADER_BYTES)
-        file.write(colors.tobytes())
-
-
-def _add_comment(path: Path, text: str) -> None:
-    """Insert a comment before the first picture, where readers expect it.
-
-    Source: GIF89a specification, 17 to 19 (header, colours) and 24 (comments).
-    """
-    content = text.encode("ascii", "replace")
-    starts = range(0, len(content), _COMMENT_BLOCK)
-    blocks = [content[start : start + _COMMENT_BLOCK] for start in starts]
-    sized = b"".join(bytes([len(block)]) + block for block in blocks)
-    with path.open("r+b") as file:
-        flags = file.read(_HEADER_BYTES)[10]
-        num_colors = 2 << (flags & 7) if flags & 128 else 0
-        _insert(file, _HEADER_BYTES + 3 * num_colors, b"\x21\xfe" + sized + b"\x00")
-
-
-def _insert(file: BinaryIO, offset: int, content: bytes) -> None:
-    """Insert `content` at `offset`; what follows is moved, a megabyte at a time."""
-    for stop in range(file.seek(0, 2), offset, -_MOVE_BYTES):
-        start = max(offset, stop - _MOVE_BYTES)
-        file.seek(start)
-        moved = file.read(stop - start)
-        file.seek(start + len(content))
-        file.write(moved)
-    file.seek(offset)
-    file.write(content)

@@ -1,19 +1,18 @@
-"""The exact colours of frames, numbered in order of appearance, up to 256.
+"""The exact colours of frames, numbered in order of appearance, up to 256 at a time.
 
-Knows pixels. Knows nothing of files.
+Frames that together have more begin another table. Knows pixels. Knows nothing of
+files.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     import numpy.typing as npt
 
     Frame = npt.NDArray[np.uint8]
@@ -28,52 +27,86 @@ _BAND_PIXELS = 500_000
 _TABLE_BITS = 16
 
 
+# Of a pixel's code, without its alpha.
+_RGB = np.uint32(0xFFFFFF)
+# Of frames with more colours, each n-th line and column shows that nearly always.
+_SAMPLE_STEP = 4
+
+
 class ExactColors:
-    """The colours of frames, numbered in order of appearance, up to 256.
+    """The colours of frames, numbered in order of appearance, up to 256 in a table.
 
     Invariant: `_numbers` returns the number of every known colour. For an unknown one
     it returns the number of some other, so that `_known` there has another code.
 
     Attributes:
-        num_frames: How many frames were indexed.
-        excess: The frame after these, whose colours are too many; None: none was.
+        num_tables: How many tables were begun.
+        first_table: The colours of the first one, (n, 3).
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
         self._size = size
-        self._known: Codes = np.empty(0, np.uint32)
         self._table = np.zeros(1 << _TABLE_BITS, np.uint8)
-        self._factor = np.uint32(1)
         self._bands = bands_of(*size)
         self._reformatter = VideoReformatter()
-        self._before: Codes | None = None
         self._mask = np.empty((self._bands[0].stop, size[1]), np.bool_)
         self._index = np.empty(size, np.uint8)
-        self.num_frames = 0
-        self.excess: Frame | None = None
+        # Of all colours that there are, 16 MB; only where some frame has too many.
+        self._is_there: npt.NDArray[np.bool_] | None = None
+        self.num_tables = 0
+        self._first: npt.NDArray[np.uint8] | None = None
+        self._begin_table()
+
+    def _begin_table(self) -> None:
+        if self.num_tables == 1:
+            self._first = self.table
+        self.num_tables += 1
+        self._known: Codes = np.empty(0, np.uint32)
+        self._factor = np.uint32(1)
+        self._before: Codes | None = None
 
     @property
-    def palette(self) -> npt.NDArray[np.uint8]:
-        """The colours by number, (256, 3); black after the last."""
-        palette = np.zeros((_MAX_COLORS, 3), np.uint8)
-        rgb = self._known.view(np.uint8).reshape(-1, 4)[:, :3]
-        palette[: len(self._known)] = rgb
-        return palette
+    def table(self) -> npt.NDArray[np.uint8]:
+        """The colours of the newest table by number, (n, 3)."""
+        return self._known.view(np.uint8).reshape(-1, 4)[:, :3].copy()
 
-    def indexed(self, frames: Iterable[Frame]) -> Iterator[Any]:
-        """Yield the frames as numbers of colours, until these are too many."""
-        # The encoder only compares the palette with the first frame's.
-        colors = np.zeros((_MAX_COLORS, 4), np.uint8)
-        colors[:, 0] = 255
-        for frame in frames:
-            for band in self._bands:
-                if not self._index_band(frame, band):
-                    self.excess = frame
-                    return
-            self.num_frames += 1
-            yield av.VideoFrame.from_ndarray(
-                cast("Any", (self._index, colors)), format="pal8"
-            )
+    @property
+    def first_table(self) -> npt.NDArray[np.uint8]:
+        """The colours of the first table by number, (n, 3)."""
+        return self.table if self._first is None else self._first
+
+    def number(self, frame: Frame) -> Indices | None:
+        """Return a frame as numbers in the newest table; None: it has too many colours.
+
+        The result is valid until the next call. After None, nothing can be numbered.
+        """
+        if not self._index_frame(frame):
+            self._begin_table()
+            if not self._index_frame(frame):
+                return None
+        return self._index
+
+    def fits(self, frame: Frame) -> bool:
+        """Return whether a frame has at most 256 colours."""
+        step = _SAMPLE_STEP
+        sample = self._as_codes(frame[::step, ::step])
+        if len(np.unique(sample)) > _MAX_COLORS:
+            return False
+        if self._is_there is None:
+            self._is_there = np.zeros(1 << 24, np.bool_)
+        found = 0
+        for band in self._bands:
+            codes = (self._as_codes(frame[band]) & _RGB).reshape(-1)
+            self._is_there[codes] = True
+            if band is self._bands[-1]:
+                found = int(np.count_nonzero(self._is_there))
+                self._is_there[codes] = False
+        for band in self._bands[:-1]:
+            self._is_there[(self._as_codes(frame[band]) & _RGB).reshape(-1)] = False
+        return found <= _MAX_COLORS
+
+    def _index_frame(self, frame: Frame) -> bool:
+        return all(self._index_band(frame, band) for band in self._bands)
 
     def _index_band(self, frame: Frame, band: slice) -> bool:
         """Number the pixels of some lines; False: their colours are too many."""

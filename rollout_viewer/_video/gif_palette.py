@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -24,13 +24,19 @@ if TYPE_CHECKING:
 
 # Pictures are numbered, not timed: any unit would do.
 _TICK = Fraction(1, 100)
+_MAX_COLORS = 256
 
 
 class Palette:
-    """libavfilter's palette of some frames, and the frames in its colours."""
+    """libavfilter's palette of some frames, and the frames in its colours.
+
+    Attributes:
+        table: The colours by number, (256, 3); black before the first is quantized.
+    """
 
     def __init__(self, size: tuple[int, int]) -> None:
         self._size = size
+        self.table = np.zeros((_MAX_COLORS, 3), np.uint8)
         self._bands = bands_of(*size)
         # "diff" counts a pixel where it changes, so that a still background does not
         # dominate the palette. A band has no earlier frame to compare with.
@@ -47,10 +53,13 @@ class Palette:
             # Else the graph keeps its input until something is pulled.
             list(_pulled(self._graph))
 
-    def quantized(self, frames: Iterable[Frame]) -> Iterator[Any]:
-        """Yield frames in the palette of those that were added."""
+    def quantized(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """Yield frames as numbers of colours, (H, W), each valid until the next."""
         self._graph.push(None)
-        video, sink = self._use(self._graph.pull())
+        palette = self._graph.pull()
+        pixels = palette.reformat(format="rgb24").to_ndarray()
+        self.table = pixels.reshape(-1, 3)[:_MAX_COLORS].copy()
+        video, sink = self._use(palette)
         numbers = itertools.count()
         index = np.empty(self._size, np.uint8)
         for frame in frames:
@@ -60,15 +69,9 @@ class Palette:
                 picture.time_base = _TICK
                 video.push(picture)
                 (found,) = _pulled(sink)
-                if len(self._bands) == 1:
-                    yield found
-                    break
-                pixels, palette = found.to_ndarray()
+                pixels, _ = found.to_ndarray()
                 index[band] = pixels[: band.stop - band.start]
-            else:
-                yield av.VideoFrame.from_ndarray(
-                    cast("Any", (index, palette)), format="pal8"
-                )
+            yield index
 
     def _use(self, palette: Any) -> tuple[Any, Any]:
         """Return the input and the output of a graph that applies `palette`."""
