@@ -1,5 +1,7 @@
 """What people's code does with a video recorder beyond stepping it."""
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -80,7 +82,7 @@ def test_a_batch_in_one_env_is_recorded_as_a_batch(make, tmp_path):
     env.close()
 
     assert isinstance(obs, torch.Tensor)
-    assert reward.tolist() == [1.0, 2.0, 3.0]
+    assert torch.equal(torch.as_tensor(reward), torch.arange(3) + 1.0)
     names = [f"rl-video-step-{step}.mp4" for step in (0, 20, 40)]
     assert [num_frames(tmp_path / name) for name in names] == [9, 9, 5]
     assert env.cache.num_envs == 3
@@ -183,7 +185,8 @@ def test_highway_envs_documented_recording(tmp_path):
         config={"simulation_frequency": 15, "policy_frequency": 5},
     )
     env = rv.RecordVideo(env, str(tmp_path), lambda _: True)
-    env.unwrapped.set_record_video_wrapper(env)
+    unwrapped: Any = env.unwrapped
+    unwrapped.set_record_video_wrapper(env)
     env.reset(seed=0)
     for _ in range(3):
         env.step(1)
@@ -197,11 +200,10 @@ def test_highway_envs_documented_recording(tmp_path):
 class WithoutImages(DummyVecEnv):
     """As SuperSuit's `concat_vec_envs_v1(..., base_class="stable_baselines3")`."""
 
-    @property
     def get_images(self):
         raise AttributeError("get_images")
 
-    def render(self):
+    def render(self, mode=None):
         return self.envs[0].render()
 
 

@@ -39,7 +39,9 @@ def repeated_rows(recording: Recording, block: int, slot: int) -> list[int]:
     """
     try:
         data = recording.chunk(block, slot)
-        chunk = None if data is None else parse(data)
+        where = f"{recording.path}, block {block}, slot {slot}"
+        size = recording.slots[slot].size
+        chunk = None if data is None else parse_whole(data, where=where, size=size)
     except RecordingError:
         return []
     if chunk is None:

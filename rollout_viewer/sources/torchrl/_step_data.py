@@ -112,7 +112,7 @@ class StepReader:
             return {}
         values = {
             ".".join(("reward", *_group(key))): _per_env(
-                _get(after, key), num_envs, np.sum
+                entry_of(after, key), num_envs, np.sum
             )
             for key in self._rewards
         }
