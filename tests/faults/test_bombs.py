@@ -30,11 +30,20 @@ from tests.faults.recordings import (
     make_recording,
     write_cell,
 )
+from tests.faults.survival import survives
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="resource limits")
+pytestmark = [
+    survives(
+        "a file that is made to harm: of any size, with programs, a FIFO",
+        kept="the process and its memory",
+        lost="nothing",
+        seen="`RecordingError`, before anything is allocated",
+    ),
+    pytest.mark.skipif(os.name != "posix", reason="resource limits"),
+]
 
 # What reading one may add, beside the interpreter and its libraries.
 MAX_BYTES = 700_000_000

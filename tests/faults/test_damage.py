@@ -26,6 +26,14 @@ from tests.faults.recordings import (
     show,
     write_cell,
 )
+from tests.faults.survival import survives
+
+pytestmark = survives(
+    "damaged bytes anywhere in a file",
+    kept="all other rows; viewer, `to_html`, tables and videos show the rest",
+    lost="the rows whose bytes are damaged",
+    seen="pictures that are missing, and one `RolloutViewerWarning`",
+)
 
 FLIPS = 40 if os.environ.get("FAULTS") == "long" else 1
 # Rows that are compared: all in the long form.

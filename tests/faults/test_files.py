@@ -14,6 +14,7 @@ import pytest
 
 import rollout_viewer as rv
 from rollout_viewer._recording.compact import compact
+from tests.faults.survival import survives
 
 RECORD = """
 import sys, time
@@ -82,6 +83,12 @@ def test_the_rows_of_a_killed_process_are_read_from_its_log(tmp_path):
 
 @pytest.mark.parametrize("put", [move_over, copy_over, delete_first])
 @pytest.mark.parametrize("use", ["open", "compact", "bookmark"])
+@survives(
+    "a file copied or moved over the recording of a killed process",
+    kept="the new file; the old log under another name",
+    lost="nothing",
+    seen="one `RolloutViewerWarning` that names the log",
+)
 def test_a_log_of_another_recording_is_set_aside(stale, put, use):
     path, new = stale
     put(new, path)
@@ -151,6 +158,12 @@ def test_logs_of_recordings_made_before_are_read(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["replaced", "renamed", "deleted"])
+@survives(
+    "a recording that is deleted, renamed or replaced while it is written",
+    kept="rewards, ends, actions and data in memory: `save(path)` keeps them",
+    lost="pictures from then on, counted",
+    seen="one `RolloutViewerWarning`; `flush` and `close` raise `StorageError`",
+)
 def test_a_recording_that_loses_its_file_says_so_and_goes_on(tmp_path, how):
     path, other = tmp_path / "run.rollout", record(tmp_path / "other.rollout")
     cache = rv.FrameCache(path)

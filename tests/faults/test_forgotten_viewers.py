@@ -16,6 +16,14 @@ from ipywidgets.widgets import widget as registry
 import rollout_viewer as rv
 from rollout_viewer._viewer import stream, worker
 from rollout_viewer.testing import CountingEnv, counting_recording
+from tests.faults.survival import survives
+
+pytestmark = survives(
+    "hundreds of viewers that were shown and forgotten",
+    kept="all recordings",
+    lost="nothing",
+    seen="no thread, descriptor or memory more than at the start",
+)
 
 NUM_VIEWERS = 1000 if os.environ.get("FAULTS") == "long" else 150
 NUM_SHOWN = 1000 if os.environ.get("FAULTS") == "long" else 40

@@ -19,6 +19,14 @@ from rollout_viewer._page.check_messages import MAX_CHUNKS, RULES, check
 from rollout_viewer._page.protocol import PageMessage
 from rollout_viewer._viewer import stream
 from rollout_viewer.testing import counting_recording
+from tests.faults.survival import survives
+
+pytestmark = survives(
+    "a page that sends anything",
+    kept="recording, viewer and files",
+    lost="nothing",
+    seen="the error in the page, once a second at most",
+)
 
 NUM_EXAMPLES = 300 if os.environ.get("FAULTS") == "long" else 40
 

@@ -20,6 +20,14 @@ from rollout_viewer._export import html as html_export
 from rollout_viewer._page.build_messages import build_manifest
 from rollout_viewer._page.details import FieldCatalog
 from rollout_viewer._recording.storable import storable_text
+from tests.faults.survival import survives
+
+pytestmark = survives(
+    "names and texts from anywhere, in any field",
+    kept="the text, shown as text",
+    lost="nothing",
+    seen="characters that no file may have as `_` in its name",
+)
 
 NAMES = [
     "<script>alert(1)</script>",

@@ -18,6 +18,14 @@ import rollout_viewer as rv
 from rollout_viewer._page.build_messages import build_manifest, decode_chunks
 from rollout_viewer._viewer import delivery, stream
 from rollout_viewer._viewer.stream import PageStream
+from tests.faults.survival import survives
+
+pytestmark = survives(
+    "a connection that drops, doubles, reorders or cuts messages",
+    kept="every row, in the page too",
+    lost="nothing",
+    seen="the rows, a little later",
+)
 
 NUM_SEEDS = 60 if os.environ.get("FAULTS") == "long" else 6
 NUM_ROWS = 400
