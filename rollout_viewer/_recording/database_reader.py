@@ -155,8 +155,9 @@ class DatabaseReader:
         """Close until the next query; a forked child leaves its parent's connection."""
         with self._lock:
             if self._pid == os.getpid() and self._connection is not None:
-                self._connection.connection.close()
-                self._connection = None
+                # First: where it is interrupted, a query must not find it closed.
+                reader, self._connection = self._connection, None
+                reader.connection.close()
 
     def __del__(self) -> None:
         # A query after `close` opened it again. Python 3.13 warns of what is left open:
