@@ -2,6 +2,7 @@
 
 import copy
 import os
+import types
 
 import numpy as np
 import pytest
@@ -269,6 +270,31 @@ def test_frames_of_a_dump_are_the_kept_ones_alone():
     # Resets are counted as well: calls 2 and 4, 6, 8 and 10, 12.
     assert len(recorder.obs) == (5 + 5 + 3) // 2
     assert all(np.asarray(frame).any() for frame in recorder.obs)
+
+
+@pytest.mark.parametrize("size", [(), (3,)])
+def test_a_parent_may_have_a_plain_tuple_as_its_batch_size(size, monkeypatch):
+    parent = types.SimpleNamespace(batch_size=size)
+    monkeypatch.setattr(VideoRecorder, "parent", parent)
+    monkeypatch.setattr(VideoRecorder, "container", None)
+    recorder = VideoRecorder(None, "a", skip=1)
+
+    recorder(TensorDict({"pixels": torch.stack([picture(1)] * 3)}, [3]))
+
+    assert recorder.cache.num_envs == 3
+    assert len(recorder.obs) == 1
+
+
+def test_a_dump_through_a_compose_writes_and_returns_nothing(tmp_path):
+    # TorchRL's `Compose.dump` drops the paths; the class's docstring says so.
+    logger = rv.CSVLogger("a", log_dir=str(tmp_path), video_format="mp4")
+    recorder = VideoRecorder(logger, "a", skip=1)
+    env = pendulum(9, recorder)
+    env.rollout(3)
+
+    assert env.transform.dump() is None
+
+    assert [path.name for path in tmp_path.rglob("*.mp4")] == ["a_0.mp4"]
 
 
 def test_cleared_cache_goes_on():

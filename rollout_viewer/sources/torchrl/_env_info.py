@@ -5,6 +5,7 @@ Knows TorchRL's environments. Knows no recorder.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -59,7 +60,8 @@ def metadata_of(env: Any) -> dict[str, Any]:
 
 def num_envs_of(env: Any) -> int:
     """Return the number of environments in a batch, 1 without one."""
-    return max(int(env.batch_size.numel()), 1)
+    # A plain tuple in some environments of people's own.
+    return max(int(math.prod(env.batch_size)), 1)
 
 
 def resets_itself(env: Any) -> bool:

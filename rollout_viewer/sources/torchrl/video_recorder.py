@@ -7,6 +7,7 @@ The transform, its options, dumps and copies. `_call_reader` reads the tensordic
 from __future__ import annotations
 
 import functools
+import math
 import operator
 import os
 import warnings
@@ -75,6 +76,8 @@ class VideoRecorder(ShownInNotebook, TorchRLVideoRecorder):  # type: ignore[misc
     - A `skip` that is no positive integer raises at once. `skip` and `make_grid` that
       are None follow the environment that the recorder is appended to, also after
       they were read.
+    - What `skip` leaves out is a picture: rewards and ends are recorded of each step,
+      an end at once, the others before the recording is read.
     - A clone shares the cache, with an empty `obs` of its own: it dumps what either
       records from then on. A pickled recorder has an empty cache.
     - Where an environment has several rewards, as of groups of agents that may be
@@ -82,7 +85,9 @@ class VideoRecorder(ShownInNotebook, TorchRLVideoRecorder):  # type: ignore[misc
       is data of its own, ``reward.<group>``.
     - Of a batch without `make_grid` and without an environment, the slices become
       episodes.
-    - `dump` returns the files, where the logger returns them.
+    - `dump` returns the files, where the logger returns them. Dumped through the
+      environment (``env.transform.dump()`` of a `Compose`), they are written, but
+      TorchRL's `Compose.dump` returns nothing: call the recorder's own for the paths.
 
     Args:
         logger: Where dumps go; anything with ``log_video(name=, video=, step=)``, or
@@ -372,7 +377,7 @@ class VideoRecorder(ShownInNotebook, TorchRLVideoRecorder):  # type: ignore[misc
     def _reader(self) -> CallReader:
         if self._calls is None:
             parent = self.parent
-            size = 1 if parent is None else int(parent.batch_size.numel())
+            size = 1 if parent is None else math.prod(parent.batch_size)
             self._calls = CallReader(
                 self._env(), size, self._channels, self.center_crop
             )
