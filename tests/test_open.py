@@ -158,7 +158,7 @@ def test_a_file_that_another_process_has_not_written_to_yet_says_so(tmp_path):
                 read()
         worker.stdin.close()
     with pytest.raises(rv.RowError, match="got none. Record something"):
-        rv.FrameCache().clip()
+        rv.FrameCache().at(0, 0)
 
 
 def test_a_video_among_several_recordings_is_refused(tmp_path):

@@ -96,7 +96,7 @@ class Selection:
     ) -> None:
         num_rows = cache.num_rows
         stop = num_rows if stop is None else stop
-        if not num_rows:
+        if not num_rows and cache.is_live and not cache.recording.is_mine:
             raise RowError(f"Clip: expected recorded rows, {cache.why_empty}")
         if not 0 <= start < stop <= num_rows:
             raise RowError(
