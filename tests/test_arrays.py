@@ -105,7 +105,7 @@ def test_rows_are_appended_to_a_cache_that_is_given():
         (VIDEO, {"reward": np.zeros(6)}, rv.ShapeError, r"reward with axes \(T, B\)"),
         (VIDEO[:, 0], {"reward": np.zeros(5)}, rv.ShapeError, r"axes \(T,\)"),
         (VIDEO, {"env_axis": 2}, ValueError, "env_axis None, 0 or 1, got 2"),
-        (VIDEO.astype(int), {}, rv.FrameError, "int64"),
+        (VIDEO.astype(int) - 1000, {}, rv.FrameError, "int64"),
     ],
 )
 def test_what_does_not_fit_is_refused(frames, options, error, message):

@@ -229,11 +229,15 @@ def test_floats_and_truths_are_pictures_to_encoders(tmp_path):
 
 
 @pytest.mark.parametrize("make", [torch.Tensor.short, torch.Tensor.long])
-def test_other_numbers_are_not_taken_for_pixels(tmp_path, make):
-    with pytest.raises(FrameError, match="int"):
-        CSVLogger("run", tmp_path, "mp4").log_video("a", make(video()))
+def test_other_integers_are_pixels_where_they_may_be(tmp_path, make):
+    logger = CSVLogger("run", tmp_path, "mp4")
 
-    assert files(tmp_path) == {}
+    path = logger.log_video("a", make(video()))
+    with pytest.raises(FrameError, match="in 0..255"):
+        logger.log_video("b", make(video()) + 200)
+
+    assert numbers(path) == list(range(5))
+    assert not list(tmp_path.rglob("b*"))
 
 
 @pytest.mark.parametrize("video_format", ["pt", "npz"])

@@ -6,7 +6,6 @@ Knows recordings. Knows nothing of environments and triggers.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._frames.fps import as_fps
@@ -63,7 +62,7 @@ def pending_segments(cache: FrameCache) -> list[VideoSegment]:
 def _stored_segment(stored: Any) -> VideoSegment | None:
     """Return a segment as a file has it; None: no segment of ours.
 
-    A file may come from elsewhere: the video stays in the file's folder.
+    A file may come from elsewhere: its video is named within the file's folder.
     """
     if not isinstance(stored, dict):
         return None
@@ -74,7 +73,7 @@ def _stored_segment(stored: Any) -> VideoSegment | None:
         return None
     name: Any = segment.name
     rows = (segment.start, segment.stop, segment.columns)
-    is_here = isinstance(name, str) and not _leads_out(name)
+    is_here = isinstance(name, str) and bool(name)
     return segment if is_here and _is_right(segment, rows) else None
 
 
@@ -87,8 +86,3 @@ def _is_right(segment: Any, rows: Sequence[Any]) -> bool:
         and isinstance(segment.overwrite, bool)
         and isinstance(segment.about, dict)
     )
-
-
-def _leads_out(name: str) -> bool:
-    path = PurePath(name)
-    return not name or "\0" in name or path.is_absolute() or ".." in path.parts

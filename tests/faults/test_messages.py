@@ -191,7 +191,7 @@ messages = st.one_of(
     st.sampled_from([*BAD, {"kind": "nonsense"}, {"kind": 3}, {"kind": []}]),
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(), inner)),
         max_leaves=10,
     ),
 )
