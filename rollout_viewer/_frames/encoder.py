@@ -76,8 +76,7 @@ class ChunkEncoder:
                 f"FrameCache: expected a frame of at most {MAX_FRAME_BYTES} bytes, "
                 f"got {height} x {width} pixels. Record with resize= or crop=."
             )
-        self.height = height
-        self.width = width
+        self.size = self.height, self.width = height, width
         self._scratch = scratch
         self._last: Words | None = None
         self._first: Words | None = None

@@ -183,6 +183,10 @@ class DatabaseReader:
                 return found[0][0] if found else None  # evicted since
         return None
 
+    def shown_slots(self, block: int) -> set[int]:
+        """Return the slots that have a chunk of a sealed block."""
+        return {slot for _, slot, _, _ in self._directory(block)}
+
     def _directory(self, block: int) -> list[list[int]]:
         with self._lock:
             if block in self._directories:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from rollout_viewer._errors import FrameError, RecordingError, RowError
+from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.column import column_of, stored_column
 from rollout_viewer._recording.info import RecordingInfo
 from rollout_viewer._recording.prefetch import prefetch
 from rollout_viewer._recording.query import Moment, Scalars, describe
 from rollout_viewer._recording.row_copy import step_arguments
+from rollout_viewer._recording.slot import box_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,6 +43,8 @@ class RecordingReader(RecordingInfo):
     def __init__(self, recording: Recording, decoders: DecoderCache) -> None:
         super().__init__(recording)
         self._decoders = decoders
+        # First slot of an env and camera -> the one of its slots that was shown last.
+        self._last_shown: dict[int, int] = {}
 
     # -- pictures
 
@@ -58,7 +62,8 @@ class RecordingReader(RecordingInfo):
 
         Raises:
             RowError: There is no such row or env.
-            FrameError: The envs have unequal sizes; read them one by one.
+            FrameError: The envs have unequal sizes, or a size changed within the rows;
+                read them one by one.
         """
         rows, env = key if isinstance(key, tuple) else (key, None)
         frames = self.frames(rows, envs=None if env is None else [env])
@@ -73,8 +78,11 @@ class RecordingReader(RecordingInfo):
         A thread decodes large rows in advance.
         """
         slots = self.recording.slots
-        shown = [s for s in slots if s.camera == slots[0].camera]
-        nbytes = sum(s.height * s.width * 3 for s in shown)
+        nbytes = sum(
+            max(slots[slot].height * slots[slot].width * 3 for slot in tile)
+            for tile in self._slot_index.tiles()
+            if slots[tile[0]].camera == slots[0].camera
+        )
         return prefetch(self.__getitem__, self._row_by_row(), nbytes)
 
     def _row_by_row(self) -> Iterator[int]:
@@ -103,7 +111,8 @@ class RecordingReader(RecordingInfo):
 
         Raises:
             RowError: There is no such row, env or camera.
-            FrameError: The envs have unequal sizes, or `out` does not fit.
+            FrameError: The envs have unequal sizes, or a size changed within the rows,
+                or `out` does not fit.
         """
         numbers = self._row_numbers(rows)
         wanted = list(self.pictured_envs) if envs is None else [int(e) for e in envs]
@@ -112,11 +121,14 @@ class RecordingReader(RecordingInfo):
                 "FrameCache: expected pictures, got a recording without any. "
                 "Pass frames to append()."
             )
-        slots = [self._slot(env, camera) for env in wanted]
-        sizes = {self.recording.slots[s].size for s in slots}
+        slots = [self._slots_in(numbers, env, camera) for env in wanted]
+        known = self.recording.slots
+        sizes = {known[slot].size for of_env in slots for slot in set(of_env)}
+        if not numbers:
+            sizes = {self.frame_size(env, camera) for env in wanted}
         if len(sizes) > 1:
             raise FrameError(
-                "FrameCache: expected envs of one size, got "
+                "FrameCache: expected pictures of one size, got "
                 f"{sorted(sizes)} (height, width). Read them one by one: "
                 "cache[row, env]."
             )
@@ -128,10 +140,88 @@ class RecordingReader(RecordingInfo):
                 f"FrameCache.frames: expected out as contiguous uint8 {shape}, got "
                 f"{out.dtype} {out.shape}."
             )
-        for position, slot in enumerate(slots):
-            for index, row in enumerate(numbers):
+        for position, of_env in enumerate(slots):
+            for index, (row, slot) in enumerate(zip(numbers, of_env, strict=True)):
                 self._decoders.read(self.recording, row, slot, out[index, position])
         return out
+
+    def frame_size(
+        self, env: int, camera: str | None = None, row: int | None = None
+    ) -> tuple[int, int]:
+        """Return (height, width) in pixels of an env's pictures.
+
+        Args:
+            env: Its number.
+            camera: None: the first.
+            row: Where its pictures have several sizes, of which row; None: the least
+                size that holds all of its pictures.
+
+        Raises:
+            RowError: It has none; there is no such row.
+        """
+        slots = self._slots_of(env, camera)
+        if row is not None:
+            slots = tuple(self._slots_in(self._row_numbers(row), env, camera))
+        known = self.recording.slots
+        return box_of(known[slot].size for slot in slots)
+
+    def _slots_in(
+        self, numbers: Sequence[int], env: int, camera: str | None
+    ) -> list[int]:
+        """Return the slot of the size that an env's picture has in each row.
+
+        Where nothing is shown, that of a row near it.
+        """
+        slots = self._slots_of(env, camera)
+        if len(slots) == 1:
+            return [slots[0]] * len(numbers)
+        found = [self._shown_slot(row, slots) for row in numbers]
+        shown = [slot for slot in found if slot is not None]
+        near = shown[0] if shown else None
+        if near is None and numbers:
+            near = self._slot_near(numbers[0], slots)
+        known = []
+        for slot in found:
+            near = near if slot is None else slot
+            assert near is not None
+            known.append(near)
+        return known
+
+    def _shown_slot(self, row: int, slots: Sequence[int]) -> int | None:
+        """Return which of an env's slots shows something in a row; None: none.
+
+        One whose chunk is damaged, if no other does: reading it reports that.
+        """
+        last = self._last_shown.get(slots[0])
+        block, damaged = row // CHUNK_ROWS, None
+        if last in slots and self._is_slot_shown(row, last):
+            return last
+        for slot in self.recording.shown_slots(block):
+            if slot not in slots:
+                continue
+            is_shown = self._is_slot_shown(row, slot)
+            if is_shown:
+                self._last_shown[slots[0]] = slot
+                return slot
+            if is_shown is None:
+                damaged = slot
+        return damaged
+
+    def _is_slot_shown(self, row: int, slot: int) -> bool | None:
+        """Whether a slot shows something in a row; None: its chunk is damaged."""
+        try:
+            return self._decoders.is_shown(self.recording, row, slot)
+        except RecordingError:
+            return None
+
+    def _slot_near(self, row: int, slots: Sequence[int]) -> int:
+        """Return the slot that is shown before or after a row that shows nothing."""
+        start = row - row % CHUNK_ROWS
+        stop = min(start + CHUNK_ROWS, self.num_rows)
+        for other in (*range(row - 1, start - 1, -1), *range(row + 1, stop)):
+            if (slot := self._shown_slot(other, slots)) is not None:
+                return slot
+        return slots[0]
 
     def has_picture(self, row: int, env: int, camera: str | None = None) -> bool:
         """Whether a picture was recorded of the env in this row.
@@ -153,10 +243,13 @@ class RecordingReader(RecordingInfo):
         camera: str | None,
     ) -> bool:
         try:
-            slot = self._slot(env, camera)
+            slots = self._slots_of(env, camera)
         except RowError:
             return False
         (number,) = self._row_numbers(row)
+        slot = slots[0] if len(slots) == 1 else self._shown_slot(number, slots)
+        if slot is None:
+            return False
         try:
             return check(self.recording, number, slot)
         except RecordingError:  # damaged

@@ -30,11 +30,15 @@ class Row(NamedTuple):
     arguments: dict
 
 
-def make_row(number: int) -> Row:
+def make_row(number: int, change_at: int | None = None) -> Row:
+    """Return a row; from `change_at` on, two envs change their size in each row."""
     rng = np.random.default_rng(number)
     frames = []
     for env in range(NUM_ENVS):
-        frame = np.full((8, 9, 3), 10 * env, np.uint8)
+        size = 8, 9
+        if change_at is not None and number >= change_at and env != 1:
+            size = 8 + (number - change_at + env) % 5, 9
+        frame = np.full((*size, 3), 10 * env, np.uint8)
         frame[number % 8, (3 * number + env) % 9] = [number % 256, env, 255]
         if number % 5 == 4 and env == 1:
             frame[...] = rng.integers(0, 255, frame.shape)
@@ -89,25 +93,30 @@ def sample(num_places: int, count: int) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("before", "cameras"),
+    ("before", "cameras", "change_at"),
     [
-        (0, ("pixels",)),  # the first row: slots, rows and file begin
-        (5, ("pixels",)),
-        (5, ("pixels", "wrist")),  # a camera begins in the middle of a block
-        (31, ("pixels",)),  # the row that seals a block
-        (32, ("pixels",)),  # the first of a block
+        (0, ("pixels",), None),  # the first row: slots, rows and file begin
+        (5, ("pixels",), None),
+        (5, ("pixels", "wrist"), None),  # a camera begins in the middle of a block
+        (31, ("pixels",), None),  # the row that seals a block
+        (32, ("pixels",), None),  # the first of a block
+        (5, ("pixels",), 5),  # pictures change their size
+        (32, ("pixels",), 26),  # to a size that they had before
     ],
 )
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 def test_an_append_that_is_interrupted_anywhere_is_whole_or_not_there(
-    tmp_path, before, cameras, error
+    tmp_path, before, cameras, change_at, error
 ):
+    def make(number: int) -> Row:
+        return make_row(number, change_at)
+
     def trial(path, at: int) -> str:
         cache, rows = rv.FrameCache(path), []
         for number in range(before):
-            rows.append(make_row(number))
+            rows.append(make(number))
             append(cache, rows[-1], ("pixels",))
-        row = make_row(before)
+        row = make(before)
 
         with interrupted(at, error) as interrupt:
             append(cache, row, cameras)
@@ -116,7 +125,7 @@ def test_an_append_that_is_interrupted_anywhere_is_whole_or_not_there(
         if cache.num_rows == before + 1:
             rows.append(row)
         for number in range(before + 1, before + 40):
-            rows.append(make_row(number))
+            rows.append(make(number))
             append(cache, rows[-1], cameras)
         assert_holds(cache, rows, f"live, {interrupt.where}")
         cache.flush()
@@ -129,8 +138,8 @@ def test_an_append_that_is_interrupted_anywhere_is_whole_or_not_there(
 
     cache = rv.FrameCache()
     for number in range(before):
-        append(cache, make_row(number), ("pixels",))
-    num_places = places_of(lambda: append(cache, make_row(before), cameras))
+        append(cache, make(number), ("pixels",))
+    num_places = places_of(lambda: append(cache, make(before), cameras))
 
     found = [trial(tmp_path / f"{at}.rollout", at) for at in sample(num_places, 12)]
 
@@ -138,13 +147,14 @@ def test_an_append_that_is_interrupted_anywhere_is_whole_or_not_there(
     assert all(found[:-2])
 
 
-def test_every_row_may_be_interrupted_one_after_the_other(tmp_path):
+@pytest.mark.parametrize("change_at", [None, 3])
+def test_every_row_may_be_interrupted_one_after_the_other(tmp_path, change_at):
     cache, rows = rv.FrameCache(tmp_path / "run.rollout"), []
     rng = np.random.default_rng(0)
     rows.append(make_row(0))
     append(cache, rows[0], ("pixels",))
     for number in range(1, 400 if IS_LONG else 150):
-        row, num_rows = make_row(number), cache.num_rows
+        row, num_rows = make_row(number, change_at), cache.num_rows
         # Half of them end before.
         with interrupted(int(rng.integers(1, 600))):
             append(cache, row, ("pixels",))
