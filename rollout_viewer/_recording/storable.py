@@ -33,10 +33,7 @@ def storable_json(value: Any) -> Any:
         >>> storable_json({("a", 1): (b"x", float("nan")), 2: {3}})
         {"('a', 1)": ["b'x'", 'NaN'], '2': [3]}
     """
-    try:
-        return _Converter().convert(value, ())
-    except Exception:  # the value's own code, such as a mapping's
-        return _repr(value)
+    return _Converter().convert(value, ())
 
 
 class _Converter:
@@ -46,6 +43,14 @@ class _Converter:
         self._left = MAX_CHARACTERS
 
     def convert(self, value: Any, parents: tuple[int, ...]) -> Any:
+        try:
+            return self._convert(value, parents)
+        except MemoryError:  # of this row: it is not recorded
+            raise
+        except Exception:  # the value's own code, such as a mapping's
+            return self._text(_repr(value))
+
+    def _convert(self, value: Any, parents: tuple[int, ...]) -> Any:
         self._left -= 2
         if value is None or isinstance(value, bool):
             return value
@@ -97,10 +102,7 @@ class _Converter:
         # At least ", " and a digit for each number.
         if 3 * math.prod(shape) > self._left:
             return f"{type(value).__name__} of shape {shape}, {value.dtype}"
-        try:
-            return self.convert(value.tolist(), parents)
-        except Exception:
-            return self._text(_repr(value))
+        return self.convert(value.tolist(), parents)
 
 
 def _key(key: Any) -> str:
@@ -118,6 +120,8 @@ def _is_short(key: Any) -> bool:
 def _repr(value: Any) -> str:
     try:
         text = repr(value)
+    except MemoryError:
+        raise
     except Exception:  # the object's own code; nothing depends on it
         text = f"<{type(value).__name__}>"
     return text if len(text) <= _MAX_REPR else f"{text[:_MAX_REPR]}{_REST}"
