@@ -192,3 +192,95 @@ def test_evicted_rows_of_several_sizes_are_gone_and_the_others_stay(tmp_path):
         assert opened.is_shown(row, 0) == is_there
         if is_there:
             assert np.array_equal(opened[row, 0], frames[row])
+
+
+# -- clips
+
+
+def episodes_of_sizes(*sizes: tuple[int, int], length: int = 5) -> rv.FrameCache:
+    """Return a recording of one env with an episode of each size."""
+    cache = rv.FrameCache()
+    for number, size in enumerate(sizes):
+        for step in range(length):
+            cache.append(
+                [picture(number * length + step, size)],
+                kind=["step" if step else "reset"],
+                reward=[1.0],
+                terminated=[step == length - 1],
+            )
+    return cache
+
+
+def test_a_clip_of_an_episode_has_its_size_and_a_longer_one_the_largest():
+    cache = episodes_of_sizes(SMALL, LARGE, WIDE)
+
+    for episode, size in zip(cache.episodes, (SMALL, LARGE, WIDE), strict=True):
+        clip = cache.clip(episode=episode)
+        assert clip.frame_size == size
+        for row, frame in enumerate(clip.frames(), episode.start):
+            assert np.array_equal(frame, picture(row, size))
+    whole = cache.clip()
+    assert whole.frame_size == (12, 20)
+    frames = list(whole.frames())
+    assert np.array_equal(frames[0][2:10, 6:14], picture(0, SMALL))
+    assert np.array_equal(frames[7][:, 2:18], picture(7, LARGE))
+    assert not frames[0][:2].any()
+    assert not frames[0][:, :6].any()
+    tiles = np.concatenate(list(whole.tiles()))
+    assert np.array_equal(tiles, frames)
+    assert cache.clip(0, 5).frame_size == SMALL
+    assert cache.clip(4, 6).frame_size == LARGE
+
+
+def test_a_grid_has_cells_of_the_largest_picture_in_its_rows():
+    cache = rv.FrameCache()
+    record(cache, 0, 100)
+
+    clip = cache.clip(35, 45)
+
+    assert clip.tile_size == (LARGE[0], WIDE[1])
+    for row, frame in enumerate(clip.frames(copy=False), 35):
+        for env, size in enumerate(sizes_of(row)):
+            top, left = (12 - size[0]) // 2, (20 - size[1]) // 2 + 20 * env
+            inside = frame[top : top + size[0], left : left + size[1]]
+            assert np.array_equal(inside, picture(row, size, env))
+    assert cache.clip(49, 56).tile_size == LARGE
+    assert cache.clip(42, 49, envs=[1]).tile_size == SMALL
+
+
+def test_large_grids_are_drawn_alike(monkeypatch):
+    cache = rv.FrameCache()
+    record(cache, 0, 60)
+    expected = list(cache.clip().frames())
+
+    monkeypatch.setattr("rollout_viewer._export.selection._LARGE_BYTES", 1)
+
+    assert np.array_equal(list(cache.clip().frames()), expected)
+    copies = [frame.copy() for frame in cache.clip().frames(copy=False)]
+    assert np.array_equal(copies, expected)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".gif", ".npz", ".png", ".html", ".csv"])
+def test_every_format_takes_a_clip_of_several_sizes(tmp_path, suffix):
+    cache = episodes_of_sizes(SMALL, LARGE, WIDE)
+
+    for layout in ("grid", "episodes"):
+        folder = tmp_path / layout
+        folder.mkdir()
+        paths = cache.clip().write(folder / f"clip{suffix}", layout=layout, labels=True)
+        assert paths
+        assert all(path.stat().st_size for path in paths)
+    assert cache.clip().figure(n=4) is not None
+
+
+def test_a_strip_has_cells_of_one_size(tmp_path):
+    import imageio.v3 as iio
+
+    cache = episodes_of_sizes(SMALL, LARGE, length=4)
+
+    (path,) = cache.clip().write(tmp_path / "strip.png")
+
+    strip = iio.imread(path)
+    assert strip.shape[:2] == (12, 8 * 16)
+    assert np.array_equal(strip[2:10, 4:12, :3], picture(0, SMALL))
+    assert np.array_equal(strip[:, 7 * 16 :, :3], picture(7, LARGE))

@@ -165,6 +165,39 @@ class RecordingReader(RecordingInfo):
         known = self.recording.slots
         return box_of(known[slot].size for slot in slots)
 
+    def sizes_in(
+        self, start: int, stop: int, env: int, camera: str | None = None
+    ) -> list[tuple[int, int]]:
+        """Return each (height, width) of an env's pictures in rows ``start..stop``.
+
+        Where nothing is shown, that of a row near them.
+
+        Raises:
+            RowError: It has no pictures.
+        """
+        known, slots = self.recording.slots, self._slots_of(env, camera)
+        if len(slots) == 1:
+            return [known[slots[0]].size]
+        found: list[int] = []
+        for block in range(start // CHUNK_ROWS, -(-stop // CHUNK_ROWS)):
+            for slot in self.recording.shown_slots(block):
+                is_new = slot in slots and slot not in found
+                if is_new and self._is_shown_within(block, slot, start, stop):
+                    found.append(slot)
+        return [
+            known[slot].size for slot in found or self._slots_in([start], env, camera)
+        ]
+
+    def _is_shown_within(self, block: int, slot: int, start: int, stop: int) -> bool:
+        """Whether a slot, one of a block's, shows something in rows ``start..stop``."""
+        first = max(self.recording.first_row_of(slot), start)
+        is_whole = first <= block * CHUNK_ROWS and (block + 1) * CHUNK_ROWS <= stop
+        rows = range(
+            max(first, block * CHUNK_ROWS), min(stop, (block + 1) * CHUNK_ROWS)
+        )
+        # A full block keeps chunks only of slots that show something.
+        return is_whole or any(self._is_slot_shown(row, slot) for row in rows)
+
     def _slots_in(
         self, numbers: Sequence[int], env: int, camera: str | None
     ) -> list[int]:
@@ -194,7 +227,7 @@ class RecordingReader(RecordingInfo):
         """
         last = self._last_shown.get(slots[0])
         block, damaged = row // CHUNK_ROWS, None
-        if last in slots and self._is_slot_shown(row, last):
+        if last is not None and last in slots and self._is_slot_shown(row, last):
             return last
         for slot in self.recording.shown_slots(block):
             if slot not in slots:

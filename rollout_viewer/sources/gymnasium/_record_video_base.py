@@ -174,8 +174,8 @@ class RecordVideoBase(VideoWrapper):
                 "called. The frame cannot be captured."
             )
         except (FrameError, NoImageError) as error:
-            self._stop()
             gym_logger.warn(f"Recording stopped: {error}".replace("%", "%%"))
+            self._stop()
         return None
 
     def _stop_if_full(self) -> None:
