@@ -92,6 +92,11 @@ class RecordingInfo:
         return self._now.slots
 
     @property
+    def tiles(self) -> Sequence[tuple[int, ...]]:
+        """The numbers of the known slots of each env and camera, one for each size."""
+        return self._slot_index.tiles
+
+    @property
     def bookmarks(self) -> dict[int, str]:
         """A copy of the bookmarks, row -> note, ascending; "" where there is none."""
         return bookmarks_of(self._now.meta)
@@ -109,7 +114,7 @@ class RecordingInfo:
         """
         num_rows, slots = self.num_rows, self.recording.slots
         total = 0
-        for tile in self._slot_index.tiles():
+        for tile in self._slot_index.tiles:
             sizes = [slots[slot].height * slots[slot].width * 3 for slot in tile]
             total += (num_rows - self._first_row_of(tile)) * sum(sizes) // len(sizes)
         return total
@@ -127,7 +132,7 @@ class RecordingInfo:
     @property
     def first_row(self) -> int:
         """The first row that still has pictures; 0 if none were evicted."""
-        tiles = self._slot_index.tiles()
+        tiles = self._slot_index.tiles
         return min(map(self._first_row_of, tiles), default=0)
 
     def _first_row_of(self, tile: Sequence[int]) -> int:

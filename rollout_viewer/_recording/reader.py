@@ -80,7 +80,7 @@ class RecordingReader(RecordingInfo):
         slots = self.recording.slots
         nbytes = sum(
             max(slots[slot].height * slots[slot].width * 3 for slot in tile)
-            for tile in self._slot_index.tiles()
+            for tile in self._slot_index.tiles
             if slots[tile[0]].camera == slots[0].camera
         )
         return prefetch(self.__getitem__, self._row_by_row(), nbytes)

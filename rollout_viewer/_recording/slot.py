@@ -33,6 +33,9 @@ class SlotIndex:
 
     Args:
         slots: By number.
+
+    Attributes:
+        tiles: The slots of each env and camera, one for each size.
     """
 
     def __init__(self, slots: Sequence[Slot]) -> None:
@@ -45,6 +48,7 @@ class SlotIndex:
         for number, slot in enumerate(known):
             found.setdefault((slot.env, slot.camera), []).append(number)
         self._found = {key: tuple(numbers) for key, numbers in found.items()}
+        self.tiles = tuple(self._found.values())
         self._shared = {slot.camera for slot in known if slot.is_shared}
 
     def is_of(self, slots: Sequence[Slot]) -> bool:
@@ -66,10 +70,6 @@ class SlotIndex:
         if camera in self._shared and 0 <= env < num_envs:
             env = 0
         return self._found.get((env, camera), ())
-
-    def tiles(self) -> Iterable[tuple[int, ...]]:
-        """Return the slots of each env and camera."""
-        return self._found.values()
 
 
 def box_of(sizes: Iterable[tuple[int, int]]) -> tuple[int, int]:
