@@ -74,7 +74,7 @@ class ChunkEncoder:
         if height * width * 3 > MAX_FRAME_BYTES or max(height, width) > 0xFFFF:
             raise FrameError(
                 f"FrameCache: expected a frame of at most {MAX_FRAME_BYTES} bytes, "
-                f"got {height} x {width} pixels. Record with resize= or crop=."
+                f"got {height} x {width} pixels. Make the pictures smaller."
             )
         self.size = self.height, self.width = height, width
         self._scratch = scratch

@@ -159,7 +159,7 @@ export class Player {
     const generation = this.#generation;
     const epoch = this.#clock.epoch;
     const found = planRow(this.#store, row, this.#slots, reduction, this.#drawn);
-    const { plans, absent, missing, sizes, changed } = found;
+    const { plans, absent, missing, sizes, renewed } = found;
     const pictures: Picture[] | null = plans.length ? null : [];
     if (missing.length) this.stats.misses++;
     else this.stats.hits++;
@@ -172,7 +172,7 @@ export class Player {
       absent,
       missing,
       sizes,
-      changed,
+      renewed,
       pictures,
     };
     this.#requests.push(request);
@@ -223,11 +223,11 @@ export class Player {
     if (!isPlaying && this.#clock.row !== last.row) this.#askOne();
   }
 
-  #draw({ generation, pictures, absent, sizes, changed }: FrameRequest): void {
+  #draw({ generation, pictures, absent, sizes, renewed }: FrameRequest): void {
     const isCurrent = generation === this.#generation;
     const tiles = { layout: this.#layout!, indices: this.#indices };
     if (isCurrent)
-      for (const slot of [...absent, ...changed]) clearSlot(this.#surface, slot, tiles);
+      for (const slot of [...absent, ...renewed]) clearSlot(this.#surface, slot, tiles);
     for (const picture of pictures ?? []) {
       if (isCurrent) putPicture(this.#surface, picture, tiles, sizes);
       this.#pool.recycle(picture);

@@ -19,8 +19,8 @@ export interface RowPlan {
   plans: SlotPlan[];
   /** The size of each slot's picture in `plans`. */
   sizes: Map<number, Size>;
-  /** Slots whose picture may have another size than the one before. */
-  changed: number[];
+  /** Slots that are drawn anew: their cells may have the rest of another size. */
+  renewed: number[];
   /** Slots without a picture in this row. */
   absent: number[];
   /** Slots whose records are not here yet. */
@@ -37,7 +37,7 @@ export function planRow(
   const found: RowPlan = {
     plans: [],
     sizes: new Map(),
-    changed: [],
+    renewed: [],
     absent: [],
     missing: [],
   };
@@ -62,7 +62,7 @@ export function planRow(
       drawn.slots.add(slot);
       const size = store.recorded.manifest!.slots[at.slot]!;
       const { width, height } = size;
-      if (isOther) found.changed.push(slot);
+      if (isFull) found.renewed.push(slot);
       if (ops.length || isFull) {
         found.plans.push({ slot, width, height, reduction, isFull, ops });
         found.sizes.set(slot, size);
