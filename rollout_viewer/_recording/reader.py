@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from rollout_viewer._errors import FrameError, RecordingError, RowError
-from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.column import column_of, stored_column
 from rollout_viewer._recording.info import RecordingInfo
 from rollout_viewer._recording.prefetch import prefetch
 from rollout_viewer._recording.query import Moment, Scalars, describe
 from rollout_viewer._recording.row_copy import step_arguments
+from rollout_viewer._recording.shown_slots import ShownSlots
 from rollout_viewer._recording.slot import box_of
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ class RecordingReader(RecordingInfo):
     def __init__(self, recording: Recording, decoders: DecoderCache) -> None:
         super().__init__(recording)
         self._decoders = decoders
-        # First slot of an env and camera -> the one of its slots that was shown last.
-        self._last_shown: dict[int, int] = {}
+        self._shown = ShownSlots(recording, decoders)
 
     # -- pictures
 
@@ -121,7 +120,9 @@ class RecordingReader(RecordingInfo):
                 "FrameCache: expected pictures, got a recording without any. "
                 "Pass frames to append()."
             )
-        slots = [self._slots_in(numbers, env, camera) for env in wanted]
+        slots = [
+            self._shown.of_rows(numbers, self._slots_of(env, camera)) for env in wanted
+        ]
         known = self.recording.slots
         sizes = {known[slot].size for of_env in slots for slot in set(of_env)}
         if not numbers:
@@ -161,7 +162,7 @@ class RecordingReader(RecordingInfo):
         """
         slots = self._slots_of(env, camera)
         if row is not None:
-            slots = tuple(self._slots_in(self._row_numbers(row), env, camera))
+            slots = tuple(self._shown.of_rows(self._row_numbers(row), slots))
         known = self.recording.slots
         return box_of(known[slot].size for slot in slots)
 
@@ -176,85 +177,7 @@ class RecordingReader(RecordingInfo):
             RowError: It has no pictures.
         """
         known, slots = self.recording.slots, self._slots_of(env, camera)
-        if len(slots) == 1:
-            return [known[slots[0]].size]
-        found: list[int] = []
-        for block in range(start // CHUNK_ROWS, -(-stop // CHUNK_ROWS)):
-            for slot in self.recording.shown_slots(block):
-                is_new = slot in slots and slot not in found
-                if is_new and self._is_shown_within(block, slot, start, stop):
-                    found.append(slot)
-        return [
-            known[slot].size for slot in found or self._slots_in([start], env, camera)
-        ]
-
-    def _is_shown_within(self, block: int, slot: int, start: int, stop: int) -> bool:
-        """Whether a slot, one of a block's, shows something in rows ``start..stop``."""
-        first = max(self.recording.first_row_of(slot), start)
-        is_whole = first <= block * CHUNK_ROWS and (block + 1) * CHUNK_ROWS <= stop
-        rows = range(
-            max(first, block * CHUNK_ROWS), min(stop, (block + 1) * CHUNK_ROWS)
-        )
-        # A full block keeps chunks only of slots that show something.
-        return is_whole or any(self._is_slot_shown(row, slot) for row in rows)
-
-    def _slots_in(
-        self, numbers: Sequence[int], env: int, camera: str | None
-    ) -> list[int]:
-        """Return the slot of the size that an env's picture has in each row.
-
-        Where nothing is shown, that of a row near it.
-        """
-        slots = self._slots_of(env, camera)
-        if len(slots) == 1:
-            return [slots[0]] * len(numbers)
-        found = [self._shown_slot(row, slots) for row in numbers]
-        shown = [slot for slot in found if slot is not None]
-        near = shown[0] if shown else None
-        if near is None and numbers:
-            near = self._slot_near(numbers[0], slots)
-        known = []
-        for slot in found:
-            near = near if slot is None else slot
-            assert near is not None
-            known.append(near)
-        return known
-
-    def _shown_slot(self, row: int, slots: Sequence[int]) -> int | None:
-        """Return which of an env's slots shows something in a row; None: none.
-
-        One whose chunk is damaged, if no other does: reading it reports that.
-        """
-        last = self._last_shown.get(slots[0])
-        block, damaged = row // CHUNK_ROWS, None
-        if last is not None and last in slots and self._is_slot_shown(row, last):
-            return last
-        for slot in self.recording.shown_slots(block):
-            if slot not in slots:
-                continue
-            is_shown = self._is_slot_shown(row, slot)
-            if is_shown:
-                self._last_shown[slots[0]] = slot
-                return slot
-            if is_shown is None:
-                damaged = slot
-        return damaged
-
-    def _is_slot_shown(self, row: int, slot: int) -> bool | None:
-        """Whether a slot shows something in a row; None: its chunk is damaged."""
-        try:
-            return self._decoders.is_shown(self.recording, row, slot)
-        except RecordingError:
-            return None
-
-    def _slot_near(self, row: int, slots: Sequence[int]) -> int:
-        """Return the slot that is shown before or after a row that shows nothing."""
-        start = row - row % CHUNK_ROWS
-        stop = min(start + CHUNK_ROWS, self.num_rows)
-        for other in (*range(row - 1, start - 1, -1), *range(row + 1, stop)):
-            if (slot := self._shown_slot(other, slots)) is not None:
-                return slot
-        return slots[0]
+        return [known[slot].size for slot in self._shown.within(start, stop, slots)]
 
     def has_picture(self, row: int, env: int, camera: str | None = None) -> bool:
         """Whether a picture was recorded of the env in this row.
@@ -280,7 +203,7 @@ class RecordingReader(RecordingInfo):
         except RowError:
             return False
         (number,) = self._row_numbers(row)
-        slot = slots[0] if len(slots) == 1 else self._shown_slot(number, slots)
+        slot = self._shown.at(number, slots)
         if slot is None:
             return False
         try:
