@@ -17,6 +17,7 @@ from hypothesis.stateful import (
 )
 
 import rollout_viewer as rv
+from rollout_viewer._recording.compact import compact
 from rollout_viewer._recording.eviction import Budget
 
 SIZES = {
@@ -25,11 +26,16 @@ SIZES = {
     ("top", 0): (3, 3),
     ("top", 1): (1, 1),
 }
-CHANGES = st.sampled_from(["same", "pixel", "noise", "constant", "missing"])
+CHANGES = st.sampled_from(
+    ["same", "pixel", "noise", "constant", "missing", "other size", "size before"]
+)
 
 
 class CacheModel(RuleBasedStateMachine):
-    """Two envs of unequal size, two cameras; what was appended is in `rows`."""
+    """Two envs of unequal size, two cameras; what was appended is in `rows`.
+
+    Any of them changes its size now and then, also to one that it had before.
+    """
 
     @initialize(
         seed=st.integers(0, 2**32),
@@ -57,6 +63,12 @@ class CacheModel(RuleBasedStateMachine):
         frame = self.shown[key].copy()
         if change == "missing":
             return None
+        if change == "other size":
+            frame = np.zeros((*self.rng.integers(1, 9, 2), 3), np.uint8)
+            change = "noise"
+        elif change == "size before":
+            frame = np.zeros((*SIZES[key], 3), np.uint8)
+            change = "constant"
         if change == "pixel":
             y, x = self.rng.integers(frame.shape[:2])
             frame[y, x] = self.rng.integers(0, 256, 3)
@@ -132,10 +144,17 @@ class CacheModel(RuleBasedStateMachine):
             for (camera, env), frame in self.rows[row].items():
                 if not self.has_any[camera, env]:
                     continue
-                if row < cache.recording.first_row_of(cache._slot(env, camera)):
+                slots = cache._slots_of(env, camera)
+                if row < max(map(cache.recording.first_row_of, slots)):
                     frame = None
                 shown = cache.frames(row, envs=[env], camera=camera)[0, 0]
-                assert (shown == (0 if frame is None else frame)).all()
+                size = cache.frame_size(env, camera, row)
+                if frame is None:
+                    assert not shown.any()
+                    assert shown.shape[:2] == size
+                else:
+                    assert np.array_equal(shown, frame)
+                    assert frame.shape[:2] == size
                 assert cache.is_shown(row, env, camera) == (frame is not None)
                 is_late = (camera, env) in self.late[row]
                 has_picture = frame is not None and not is_late
@@ -168,6 +187,15 @@ class CacheModel(RuleBasedStateMachine):
         opened = rv.open(saved)
         self.check(opened, range(len(self.rows)))
         np.testing.assert_array_equal(opened.scalars["reward"], self.rewards)
+        opened.recording.release()
+
+    @precondition(lambda self: self.rows)
+    @rule()
+    def compact(self):
+        saved = self.cache.save(Path(self.folder.name) / "compact.rollout")
+        compact(saved, level=1)
+        opened = rv.open(saved)
+        self.check(opened, range(0, len(self.rows), 3))
         opened.recording.release()
 
     def teardown(self):

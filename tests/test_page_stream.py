@@ -311,3 +311,36 @@ def test_a_page_for_a_file_says_what_is_damaged_and_has_the_rest(tmp_path):
     }
     assert [key for key, kinds in chunks.items() if kinds == {ABSENT}] == [(0, 0)]
     assert len(chunks) == 4
+
+
+def test_of_many_sizes_a_page_gets_those_that_a_block_shows():
+    cache = rv.FrameCache()
+    page = Page(cache).hello()
+    for row in range(200):
+        height = 4 + row // 10
+        frame = np.full((height, 6, 3), row, np.uint8)
+        cache.append([frame], reset=[row % 10 == 0], reward=[0])
+        if row % 3 == 0:
+            page.step()
+    page.step()
+
+    assert page.errors == []
+    assert len(cache.slots) == 20
+    assert len(page.messages[0].content["slots"]) == 0
+    chunks = page.chunks()
+    assert len(chunks) < 7 * 7  # of 7 blocks x 20 slots
+    for row in range(200):
+        block, index = divmod(row, CHUNK_ROWS)
+        shown = [
+            slot
+            for slot in range(20)
+            if (block, slot) in chunks
+            and parse(chunks[block, slot]).kinds[index : index + 1]
+            not in ([], [ABSENT])
+        ]
+        assert shown == [row // 10]
+
+    page.pump.receive({"kind": "need", "chunks": [[0, 19, 0]]})
+    page.step()
+
+    assert parse(page.chunks()[0, 19]).kinds == [ABSENT] * CHUNK_ROWS

@@ -111,6 +111,19 @@ class Configured(gym.Env):
         return np.full((8, 8, 3), 200, np.uint8)
 
 
+class Broken(dict):
+    """A mapping whose own code raises."""
+
+    def items(self):
+        raise RuntimeError("closed")
+
+
+def test_what_cannot_be_read_leaves_the_values_beside_it():
+    found = storable_json({"map": Broken(a=1), "size": 3})
+
+    assert found == {"map": "{'a': 1}", "size": 3}
+
+
 @pytest.mark.parametrize(
     "value",
     [{(1, 2): b"x"}, cyclic(), np.zeros(25_000_000)],

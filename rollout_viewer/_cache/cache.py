@@ -190,7 +190,7 @@ class FrameCache(RecordingReader):
                 envs that are left out show their last picture again; None in a
                 list: this env has no picture in this row. None altogether: step
                 data only, the last pictures are shown again. One picture for several
-                envs is a picture of them all.
+                envs is a picture of them all. Sizes may change from row to row.
             envs: The envs that `frames` shows, if not all.
             reward: Of the transition that led here.
             terminated: The episode ended with this transition.
@@ -206,7 +206,8 @@ class FrameCache(RecordingReader):
                 of an episode that begins here.
 
         Raises:
-            FrameError: The frames are none, or changed size or dtype.
+            FrameError: The frames are none, changed their dtype, or have more than 256
+                sizes.
             ShapeError: Step data does not fit. Nothing is recorded then.
             CacheClosedError: The cache was closed.
             ReadOnlyError: It was opened for reading, or inherited by a fork.

@@ -85,7 +85,7 @@ class RowChecker:
         """Return the row; nothing is recorded or remembered if this raises.
 
         Raises:
-            FrameError: The frames are none, or changed size or dtype.
+            FrameError: The frames are none, changed dtype, or have too many sizes.
             ShapeError: Step data does not fit.
         """
         rows = recording.rows

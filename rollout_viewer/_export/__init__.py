@@ -1,6 +1,7 @@
 """A selection of a recording becomes files, or is dumped to a logger.
 
-- `selection`: rows x envs x camera, as grids, tiles or a table.
+- `selection`: rows x envs x camera, as grids, tiles or a table. `tile_rows` reads
+  the tiles.
 - `table`, `table_files`: its step data; CSV and Parquet.
 - `write`: one call, one or many files. `writers`: a function for each suffix.
 - `job`, `provenance`: how to write; the metadata of a file's origin.

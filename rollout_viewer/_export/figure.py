@@ -99,8 +99,7 @@ def _as_png(figure: Figure) -> bytes:
 
 
 def _frame(clip: Selection, row: int) -> Frame:
-    one = clip.part(row, row + 1)
-    return next(one.frames())
+    return next(clip.one_row(row).frames())
 
 
 # -- a film strip

@@ -102,8 +102,7 @@ def _pictures(
 ) -> Iterator[Frame]:
     """Give the frames of some rows, `k` times smaller, and count all of the clip's."""
     for row in rows:
-        one = clip.part(row, row + 1)
-        for frame in job.frames(one):
+        for frame in job.frames(clip.one_row(row)):
             yield frame if k == 1 else shrink(frame, k, k)
     job.progress.advance(clip.num_rows - len(rows))
 

@@ -7,8 +7,8 @@ Knows a recording's reader and frames. Knows nothing of files; `Clip` adds those
 
 from __future__ import annotations
 
+import functools
 import math
-import warnings
 import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,13 +17,13 @@ import numpy as np
 
 from rollout_viewer._errors import (
     ExportTooLargeError,
-    RecordingError,
-    RolloutViewerWarning,
     RowError,
     requires,
 )
 from rollout_viewer._export.table import Table
-from rollout_viewer._frames.grid import grid, grid_shape, missing_picture
+from rollout_viewer._export.tile_rows import TileRows
+from rollout_viewer._frames.grid import grid, grid_shape, put_centred
+from rollout_viewer._recording.slot import box_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 
 # What may become one tensor: beyond it, a notebook's kernel is soon killed.
 MAX_TENSOR_BYTES = 4_000_000_000
-# Read at once: whole chunks of small pictures, single rows of large ones.
-_WINDOW_BYTES = 4_000_000
-_WINDOW_ROWS = 32
 # Grids from here on are drawn tile by tile.
 _LARGE_BYTES = 8_000_000
 
@@ -83,9 +80,6 @@ class Selection:
     envs: tuple[int, ...]
     camera: str | None
 
-    if TYPE_CHECKING:
-        _has_warned: bool  # of damage; no field
-
     def __init__(
         self,
         cache: RecordingReader,
@@ -114,7 +108,6 @@ class Selection:
         values = (cache, int(start), int(stop), chosen, camera)
         for name, value in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "_has_warned", False)
         # What a clip shows stays, whatever the recording's disk_bytes.
         unpin = cache.pin(self.start, self.stop, self.envs)
         weakref.finalize(self, unpin).atexit = False
@@ -142,15 +135,14 @@ class Selection:
         """The envs that the pictures are of: all, if they share one."""
         return self.envs if self.cache.is_shared else self.tile_envs
 
-    @property
+    @functools.cached_property
     def tile_size(self) -> tuple[int, int]:
-        """(height, width) in pixels of a cell: of the largest env.
+        """(height, width) in pixels of a cell: it holds all pictures of the clip.
 
         Raises:
             RowError: No env of the clip has pictures.
         """
-        sizes = list(self._sizes().values())
-        return max(height for height, _ in sizes), max(width for _, width in sizes)
+        return box_of(size for sizes in self._tiles.sizes.values() for size in sizes)
 
     @property
     def frame_size(self) -> tuple[int, int]:
@@ -163,14 +155,26 @@ class Selection:
         rows, columns = grid_shape(len(self.tile_envs))
         return rows * height, columns * width
 
+    @property
+    def sizes(self) -> Mapping[int, Sequence[tuple[int, int]]]:
+        """Env with a tile -> each (height, width) of its pictures in the clip."""
+        return self._tiles.sizes
+
     # -- pictures
+
+    def rows_of_tiles(self) -> Iterator[list[Frame]]:
+        """Give the pictures of each row, valid until the next, each in its own size.
+
+        Missing pictures are hatched.
+        """
+        return iter(self._tiles)
 
     def frames(self, *, copy: bool = True) -> Iterator[Frame]:
         """Give one picture a row: its tiles in a grid, row by row.
 
-        The grid has ``ceil(sqrt(n))`` columns and cells of the largest env; smaller
-        tiles are centred, missing pictures hatched; so are those that are damaged in
-        the file, with one warning.
+        The grid has ``ceil(sqrt(n))`` columns and cells of the largest picture in the
+        clip; smaller tiles are centred, missing pictures hatched; so are those that are
+        damaged in the file, with one warning.
 
         Args:
             copy: False gives the same array every time, filled anew; a large grid
@@ -186,13 +190,15 @@ class Selection:
         if math.prod(self.frame_size) * 3 > _LARGE_BYTES and len(self.tile_envs) > 1:
             yield from self._large_frames(copy=copy)
             return
-        for tiles in self._rows_of_tiles():
+        cell = self.tile_size
+        for tiles in self._tiles:
+            is_whole = len(tiles) == 1 and tiles[0].shape[:2] == cell
             if copy:
-                yield np.array(tiles[0]) if len(tiles) == 1 else grid(tiles)
-            elif len(tiles) == 1:
+                yield np.array(tiles[0]) if is_whole else grid(tiles, cell=cell)
+            elif is_whole:
                 yield tiles[0]
             else:
-                out = grid(tiles, out=out)
+                out = grid(tiles, cell=cell, out=out)
                 yield out
 
     def tiles(self) -> Iterator[Frame]:
@@ -202,11 +208,10 @@ class Selection:
             RowError: No env of the clip has pictures.
         """
         height, width = self.tile_size
-        for tiles in self._rows_of_tiles():
+        for tiles in self._tiles:
             cells = np.zeros((len(tiles), height, width, 3), np.uint8)
             for cell, tile in zip(cells, tiles, strict=True):
-                top, left = (height - tile.shape[0]) // 2, (width - tile.shape[1]) // 2
-                cell[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+                put_centred(tile, cell)
             yield cells
 
     def to_tensor(self, *, max_bytes: int = MAX_TENSOR_BYTES) -> torch.Tensor:
@@ -234,121 +239,33 @@ class Selection:
             video[0, index] = torch.from_numpy(frame).permute(2, 0, 1)
         return video
 
-    def _sizes(self) -> dict[int, tuple[int, int]]:
-        sizes = {env: self.cache.frame_size(env, self.camera) for env in self.tile_envs}
-        if not sizes:
+    @functools.cached_property
+    def _tiles(self) -> TileRows:
+        if not self.tile_envs:
             raise RowError(
                 f"Clip: expected an env with pictures, got none of {list(self.envs)}. "
                 "Choose from cache.pictured_envs, or write the table (.csv)."
             )
-        return sizes
-
-    def _rows_of_tiles(self) -> Iterator[list[Frame]]:
-        """Give the tiles of each row; they are valid until the next is asked for."""
-        sizes = self._sizes()
-        groups: dict[tuple[int, int], list[int]] = {}
-        for env, size in sizes.items():
-            groups.setdefault(size, []).append(env)
-        row_bytes = sum(height * width * 3 for height, width in sizes.values())
-        count = max(1, min(_WINDOW_ROWS, self.num_rows, _WINDOW_BYTES // row_bytes))
-        # One buffer for each size: fresh memory costs more than what is put there.
-        buffers = {
-            (height, width): np.empty((count, len(envs), height, width, 3), np.uint8)
-            for (height, width), envs in groups.items()
-        }
-        for start in range(self.start, self.stop, count):
-            rows = range(start, min(start + count, self.stop))
-            for window in self._read(rows, groups, buffers):
-                for index, row in enumerate(window):
-                    yield [
-                        self._tile(row, env, buffers[size][index], groups[size])
-                        for env, size in sizes.items()
-                    ]
+        return TileRows(self.cache, self.start, self.stop, self.tile_envs, self.camera)
 
     def _large_frames(self, *, copy: bool) -> Iterator[Frame]:
         """Give grids that are drawn tile by tile: no row of tiles is held beside."""
-        sizes = self._sizes()
         height, width = self.tile_size
         shape = (*self.frame_size, 3)
-        columns = grid_shape(len(sizes))[1]
-        tiles = {size: np.empty((1, 1, *size, 3), np.uint8) for size in sizes.values()}
+        columns = grid_shape(len(self.tile_envs))[1]
+        has_margins = any(s != [self.tile_size] for s in self._tiles.sizes.values())
         out = np.zeros(shape, np.uint8)
+        spare: dict[tuple[int, int], Frame] = {}
         for row in range(self.start, self.stop):
             if copy and row > self.start:
                 out = np.zeros(shape, np.uint8)
-            elif len(tiles) > 1:
-                out[...] = 0  # margins, onto which the caller may have drawn
-            for index, (env, size) in enumerate(sizes.items()):
-                tile = tiles[size]
-                self._read_tile(row, env, tile)
-                top = index // columns * height + (height - size[0]) // 2
-                left = index % columns * width + (width - size[1]) // 2
-                picture = self._shown(row, env, tile[0, 0])
-                out[top : top + size[0], left : left + size[1]] = picture
+            elif has_margins:
+                out[...] = 0  # onto which the caller may have drawn
+            for index, tile in enumerate(self._tiles.one_by_one(row, spare)):
+                line, column = divmod(index, columns)
+                top, left = line * height, column * width
+                put_centred(tile, out[top : top + height, left : left + width])
             yield out
-
-    def _read(
-        self,
-        rows: range,
-        groups: Mapping[tuple[int, int], list[int]],
-        buffers: Mapping[tuple[int, int], npt.NDArray[np.uint8]],
-    ) -> Iterator[range]:
-        """Fill the buffers with `rows`; where one fails, give those before it first."""
-        windows = [rows]
-        while windows:
-            window = windows.pop(0)
-            try:
-                for size, envs in groups.items():
-                    out = buffers[size][: len(window)]
-                    self.cache.frames(window, envs, self.camera, out)
-            except RecordingError:
-                if len(window) > 1:
-                    windows = [range(row, row + 1) for row in window] + windows
-                    continue
-                self._read_singly(window[0], groups, buffers)
-            except Exception:
-                if len(window) == 1:
-                    raise
-                # By counting the frames, the caller knows which row it was.
-                windows = [range(row, row + 1) for row in window]
-                continue
-            yield window
-
-    def _read_singly(
-        self,
-        row: int,
-        groups: Mapping[tuple[int, int], list[int]],
-        buffers: Mapping[tuple[int, int], npt.NDArray[np.uint8]],
-    ) -> None:
-        """Fill the buffers with a row of which something is damaged."""
-        for size, envs in groups.items():
-            for index, env in enumerate(envs):
-                self._read_tile(row, env, buffers[size][:1, index : index + 1])
-
-    def _read_tile(self, row: int, env: int, out: Frame) -> None:
-        """Write a picture into `out`; a damaged one is missing, with one warning."""
-        try:
-            self.cache.frames([row], [env], self.camera, out)
-        except RecordingError as error:
-            out[...] = missing_picture(*out.shape[2:4])
-            self._warn_of_damage(error)
-
-    def _warn_of_damage(self, error: RecordingError) -> None:
-        if not self._has_warned:
-            object.__setattr__(self, "_has_warned", True)
-            warnings.warn(
-                f"Clip: expected intact pictures, got {error} Damaged ones are shown "
-                "as missing.",
-                RolloutViewerWarning,
-                stacklevel=2,
-            )
-
-    def _tile(self, row: int, env: int, tiles: Frame, envs: list[int]) -> Frame:
-        return self._shown(row, env, tiles[envs.index(env)])
-
-    def _shown(self, row: int, env: int, tile: Frame) -> Frame:
-        is_shown = self.cache.is_shown(row, env, self.camera)
-        return tile if is_shown else missing_picture(*tile.shape[:2])
 
     # -- step data
 
@@ -385,6 +302,12 @@ class Selection:
             self.envs if envs is None else envs,
             self.camera,
         )
+
+    def one_row(self, row: int) -> Self:
+        """Return a row of this clip, in frames of the size that this clip's have."""
+        part = self.part(row, row + 1)
+        part.__dict__["tile_size"] = self.tile_size
+        return part
 
     def __len__(self) -> int:
         return self.num_rows

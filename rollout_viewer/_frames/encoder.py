@@ -74,10 +74,9 @@ class ChunkEncoder:
         if height * width * 3 > MAX_FRAME_BYTES or max(height, width) > 0xFFFF:
             raise FrameError(
                 f"FrameCache: expected a frame of at most {MAX_FRAME_BYTES} bytes, "
-                f"got {height} x {width} pixels. Record with resize= or crop=."
+                f"got {height} x {width} pixels. Make the pictures smaller."
             )
-        self.height = height
-        self.width = width
+        self.size = self.height, self.width = height, width
         self._scratch = scratch
         self._last: Words | None = None
         self._first: Words | None = None

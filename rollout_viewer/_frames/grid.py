@@ -26,25 +26,30 @@ def grid(
     frames: Sequence[Frame | None],
     *,
     columns: int | None = None,
+    cell: tuple[int, int] | None = None,
     out: Frame | None = None,
 ) -> Frame:
     """Return many frames as one picture, row by row.
 
-    Each cell has the size of the largest frame; smaller ones are centred in it.
+    Smaller frames than a cell are centred in it.
     Cells beyond the last frame are black; a missing frame (None) is hatched.
 
     Args:
         frames: Of any sizes, at least one of them not None.
         columns: None: the square root of their number, rounded up.
+        cell: (height, width) of each cell; None: of the largest frame.
         out: Where to draw, uint8 of the right size; None: a new array.
 
     Raises:
         FrameError: There is no frame, or `out` does not fit.
     """
-    sizes = [frame.shape[:2] for frame in frames if frame is not None]
-    if not sizes:
-        raise FrameError("grid: expected at least one frame, got none.")
-    height, width = (max(side) for side in zip(*sizes, strict=True))
+    if cell is None:
+        sizes = [frame.shape[:2] for frame in frames if frame is not None]
+        if not sizes:
+            raise FrameError("grid: expected at least one frame, got none.")
+        height, width = (max(side) for side in zip(*sizes, strict=True))
+    else:
+        height, width = cell
     num_rows, columns = grid_shape(len(frames), columns)
     shape = (num_rows * height, columns * width, 3)
     if out is None:
@@ -55,11 +60,19 @@ def grid(
         out[...] = 0
     for index, frame in enumerate(frames):
         row, column = divmod(index, columns)
-        picture = missing_picture(height, width) if frame is None else frame
-        top = row * height + (height - picture.shape[0]) // 2
-        left = column * width + (width - picture.shape[1]) // 2
-        out[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+        top, left = row * height, column * width
+        put_centred(
+            missing_picture(height, width) if frame is None else frame,
+            out[top : top + height, left : left + width],
+        )
     return out
+
+
+def put_centred(frame: Frame, cell: Frame) -> None:
+    """Copy a frame into the middle of a cell that is at least as large."""
+    height, width = frame.shape[:2]
+    top, left = (cell.shape[0] - height) // 2, (cell.shape[1] - width) // 2
+    cell[top : top + height, left : left + width] = frame
 
 
 def grid_shape(count: int, columns: int | None = None) -> tuple[int, int]:

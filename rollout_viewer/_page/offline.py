@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._errors import RecordingError, RolloutViewerWarning, RowError
-from rollout_viewer._frames.chunk import CHUNK_ROWS, join, parse
+from rollout_viewer._frames.chunk import ABSENT, CHUNK_ROWS, join, kinds_of, parse
 from rollout_viewer._frames.decoder import ChunkDecoder
 from rollout_viewer._frames.encoder import ChunkEncoder
 from rollout_viewer._frames.scratch import Scratch
@@ -101,11 +101,15 @@ def _choose_slots(
             f"rollout_viewer: expected envs in {list(cache.pictured_envs)}, got "
             f"{unknown}."
         )
-    return [
-        number
-        for number, slot in enumerate(cache.recording.slots)
-        if envs is None or slot.env in set(envs)
-    ]
+    wanted = None if envs is None else set(envs)
+    slots = cache.recording.slots
+    chosen: list[int] = []
+    for tile in cache.tiles:
+        env, camera = slots[tile[0]].env, slots[tile[0]].camera
+        if wanted is None or env in wanted:
+            sizes = cache.sizes_in(start, stop, env, camera)
+            chosen += [slot for slot in tile if slots[slot].size in sizes]
+    return sorted(chosen)
 
 
 def _step_messages(cache: RecordingReader, stop: int) -> Generator[Message, None, int]:
@@ -136,14 +140,14 @@ def _chunk_groups(
     size = 0
     for block in range(start // CHUNK_ROWS, -(-stop // CHUNK_ROWS)):
         count = min(stop - block * CHUNK_ROWS, CHUNK_ROWS)
+        chunks = {
+            slot: _chunk(cache, block, slot, count, every, damage) for slot in slots
+        }
+        idle = _idle_slots(cache, chunks, count)
         for number, slot in enumerate(slots):
-            whole = piece_message(
-                cache.recording, block, slot, 0, cache.num_rows, damage.append
-            )
-            assert whole is not None
-            chunk = (
-                _thin(whole, count, every) if every > 1 else join([whole], stop=count)
-            )
+            if slot in idle:
+                continue
+            chunk = chunks[slot]
             group.append((block, number, chunk))
             size += len(chunk)
             if size >= EXPORT_MESSAGE_BYTES:
@@ -153,6 +157,45 @@ def _chunk_groups(
         yield group
 
 
+def _chunk(
+    cache: RecordingReader,
+    block: int,
+    slot: int,
+    count: int,
+    every: int,
+    damage: list[RecordingError],
+) -> bytes:
+    """Return the first `count` records of a block, thinned out if `every` > 1."""
+    whole = piece_message(
+        cache.recording, block, slot, 0, cache.num_rows, damage.append
+    )
+    assert whole is not None
+    return _thin(whole, count, every) if every > 1 else join([whole], stop=count)
+
+
+def _idle_slots(
+    cache: RecordingReader, chunks: Mapping[int, bytes], count: int
+) -> set[int]:
+    """Return slots whose chunks show nothing that a page has to know of.
+
+    Those are other sizes of an env and camera that is shown in all rows of the block.
+    """
+    idle: set[int] = set()
+    for tile in cache.tiles:
+        sizes = [slot for slot in tile if slot in chunks]
+        if len(sizes) < 2:
+            continue
+        kinds = np.array([kinds_of(chunks[slot])[:count] for slot in sizes])
+        is_shown = kinds != ABSENT
+        if is_shown.any(axis=0).all():
+            idle |= {
+                s
+                for s, any_row in zip(sizes, is_shown, strict=True)
+                if not any_row.any()
+            }
+    return idle
+
+
 def _thin(chunk: bytes, count: int, every: int) -> bytes:
     """Return the first `count` records with every n-th picture, repeated between."""
     parsed = parse(chunk)
@@ -160,17 +203,18 @@ def _thin(chunk: bytes, count: int, every: int) -> bytes:
     scratch = Scratch(parsed.height, parsed.width)
     encoder = ChunkEncoder(parsed.height, parsed.width, scratch)
     frame = np.empty((parsed.height, parsed.width, 3), np.uint8)
-    has_any = is_behind = False
+    was_shown = is_behind = False
     for index in range(count):
-        # A block's first picture is always kept: its chunk is decoded alone.
+        # The first picture of a block, and after rows without one, is always kept.
         if not reader.is_shown(index):
             encoder.skip()
-        elif not has_any or (index % every == 0 and reader.has_picture(index)):
+        elif not was_shown or (index % every == 0 and reader.has_picture(index)):
             reader.read(index, frame)
             encoder.add(frame, is_repeated=not reader.has_picture(index))
-            has_any, is_behind = True, False
+            is_behind = False
         else:
             # Of a picture that stayed the same, the one before is this row's too.
             is_behind |= not reader.is_equal(index)
             encoder.repeat(is_due=is_behind or not reader.has_picture(index))
+        was_shown = reader.is_shown(index)
     return encoder.seal()

@@ -27,6 +27,9 @@ Kernel to page::
               num_envs
               fps           rows a second at speed 1
               slots         [{env, camera, height, width, shared}, ...]; may grow.
+                            An env and camera whose pictures change their size has one
+                            for each size, of which at most one shows anything in a
+                            row; chunks of the others need not be sent.
                             shared: one picture of the whole simulation
               is_live       true while rows may still come
               follow        true if the page begins at the newest row and stays

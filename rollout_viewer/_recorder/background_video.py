@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rollout_viewer._errors import ExportCancelled
-from rollout_viewer._recorder.segment_frames import frames_of, shown_rows
+from rollout_viewer._recorder.segment_frames import VideoFrames, shown_rows
 from rollout_viewer._recorder.segment_writer import open_video, write_json, write_video
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class BackgroundVideo:
         self._segment = segment
         self._folder = folder
         self._where = where
+        self._frames = VideoFrames(cache, segment.columns)
         self._video: VideoWriter | None = None
         self._rows: list[npt.NDArray[np.int64]] = []
         self._error: BaseException | None = None
@@ -91,6 +92,11 @@ class BackgroundVideo:
         write_json(self._cache, segment, rows, self._video.path, self._where)
         return self._video.path
 
+    @property
+    def num_fitted(self) -> int:
+        """How many pictures had another size than the video."""
+        return self._frames.num_fitted
+
     def cancel(self) -> None:
         """Stop, and leave nothing of the video."""
         self._is_cancelled = True
@@ -127,7 +133,7 @@ class BackgroundVideo:
         self._written = stop
 
     def _write_rows(self, rows: npt.NDArray[np.int64]) -> None:
-        frames = frames_of(self._cache, rows, self._segment.columns)
+        frames = self._frames.of(rows)
         if self._video is None:
             first = next(frames)
             frames = itertools.chain([first], frames)

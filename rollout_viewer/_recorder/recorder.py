@@ -219,7 +219,7 @@ class Recorder(ShownInNotebook):
             The row, or None where nothing was recorded.
 
         Raises:
-            FrameError: There is no picture, or its size or dtype changed.
+            FrameError: There is no picture, or its dtype changed.
             ShapeError: Step data does not fit.
         """
         codes = np.array(kind, np.uint8)

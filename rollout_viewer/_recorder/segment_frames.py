@@ -12,6 +12,8 @@ import numpy as np
 
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._frames.grid import grid, missing_picture
+from rollout_viewer._frames.transform import resize
+from rollout_viewer._recording.slot import box_of
 from rollout_viewer._recording.step_row import IDLE, TERMINAL_MISSING
 
 if TYPE_CHECKING:
@@ -65,34 +67,76 @@ def shown_rows(cache: FrameCache, start: int, stop: int | None = None) -> RowNum
     return start + np.flatnonzero(is_shown)
 
 
-def frames_of(
-    cache: FrameCache, rows: RowNumbers, columns: int | None
-) -> Iterator[Frame]:
-    """Yield the frame of each of `rows`; all may share memory.
+class VideoFrames:
+    """The frames of a video, all of the size that the first one has.
+
+    An env whose pictures change their size during the video is fitted into its cell:
+    centred, smaller or larger, with its aspect kept.
 
     Args:
         cache: The recording.
-        rows: Row numbers, ascending.
         columns: Of the grid of several envs; None: the square root, rounded up.
+
+    Attributes:
+        num_fitted: Pictures that were fitted so far.
     """
-    envs = [0] if cache.is_shared else list(cache.pictured_envs)
-    if len(envs) == 1:
-        yield from _frames_of_one(cache, rows, envs[0])
-        return
-    for run in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
-        clip = Clip(cache, int(run[0]), int(run[-1]) + 1)
-        if columns is None:
-            yield from clip.frames(copy=False)
-        else:
-            for tiles in clip.tiles():
-                yield grid(list(tiles), columns=columns)
 
+    def __init__(self, cache: FrameCache, columns: int | None) -> None:
+        self._cache = cache
+        self._columns = columns
+        self.num_fitted = 0
+        # Env -> (height, width) of its picture in the first frame.
+        self._sizes: dict[int, tuple[int, int]] = {}
+        self._cell = 0, 0
 
-def _frames_of_one(cache: FrameCache, rows: RowNumbers, env: int) -> Iterator[Frame]:
-    # Row by row into one picture: many at once would be megabytes, which the
-    # allocator does not return to the system if a thread allocated them.
-    out = np.empty((1, 1, *cache.frame_size(env), 3), np.uint8)
-    for row in rows.tolist():
-        cache.frames(row, [env], out=out)
-        is_shown = cache.is_shown(row, env)
-        yield out[0, 0] if is_shown else missing_picture(*out.shape[2:4])
+    def of(self, rows: RowNumbers) -> Iterator[Frame]:
+        """Yield the frame of each of `rows`, ascending; all may share memory."""
+        if not self._sizes:
+            cache, first = self._cache, int(rows[0])
+            envs = [0] if cache.is_shared else list(cache.pictured_envs)
+            self._sizes = {env: cache.frame_size(env, row=first) for env in envs}
+            self._cell = box_of(self._sizes.values())
+        if len(self._sizes) == 1:
+            yield from self._frames_of_one(rows)
+            return
+        for run in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
+            chosen = None if self._cache.is_shared else list(self._sizes)
+            clip = Clip(self._cache, int(run[0]), int(run[-1]) + 1, chosen)
+            is_same = all(clip.sizes[e] == [s] for e, s in self._sizes.items())
+            if is_same and self._columns is None:
+                yield from clip.frames(copy=False)
+            else:
+                for tiles in clip.rows_of_tiles():
+                    yield self._grid(tiles)
+
+    def _grid(self, tiles: Sequence[Frame]) -> Frame:
+        fitted = [
+            self._fit(tile, size)
+            for tile, size in zip(tiles, self._sizes.values(), strict=True)
+        ]
+        return grid(fitted, cell=self._cell, columns=self._columns)
+
+    def _frames_of_one(self, rows: RowNumbers) -> Iterator[Frame]:
+        # Row by row into one picture: many at once would be megabytes, which the
+        # allocator does not return to the system if a thread allocated them.
+        ((env, first),) = self._sizes.items()
+        buffers = {first: np.empty((1, 1, *first, 3), np.uint8)}
+        for row in rows.tolist():
+            size = self._cache.frame_size(env, row=row)
+            if size not in buffers:  # of two sizes at most
+                other = np.empty((1, 1, *size, 3), np.uint8)
+                buffers = {first: buffers[first], size: other}
+            self._cache.frames(row, [env], out=buffers[size])
+            is_shown = self._cache.is_shown(row, env)
+            picture = buffers[size][0, 0] if is_shown else missing_picture(*size)
+            yield picture if size == first else self._grid([picture])
+
+    def _fit(self, tile: Frame, size: tuple[int, int]) -> Frame:
+        """Return a tile as large as its cell allows, if it has not its first size."""
+        height, width = tile.shape[:2]
+        if (height, width) == size:
+            return tile
+        self.num_fitted += 1
+        scale = min(self._cell[0] / height, self._cell[1] / width)
+        fitted = max(1, round(height * scale)), max(1, round(width * scale))
+        return resize(tile, fitted)

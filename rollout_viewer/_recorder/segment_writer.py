@@ -17,9 +17,10 @@ from rollout_viewer._errors import RowError
 from rollout_viewer._file_names import path_inside
 from rollout_viewer._files import new_file
 from rollout_viewer._progress import progress_bar
-from rollout_viewer._recorder.segment_frames import frames_of, shown_rows
+from rollout_viewer._recorder.segment_frames import VideoFrames, shown_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import numpy.typing as npt
@@ -38,6 +39,7 @@ def write_video(
     *,
     where: str,
     is_quiet: bool = True,
+    on_fitted: Callable[[int], object] = lambda _: None,
 ) -> Path:
     """Write ``<name>.mp4`` and ``<name>.json`` into `folder`; return the video.
 
@@ -49,6 +51,7 @@ def write_video(
         folder: Made if it is missing.
         where: The class that the user made, for messages.
         is_quiet: False draws a progress bar.
+        on_fitted: Called with how many pictures had another size than the video.
 
     Raises:
         ExportError: It could not be written; nothing of it is left.
@@ -57,7 +60,8 @@ def write_video(
     rows = shown_rows(cache, segment.start, segment.stop)
     if not len(rows):
         raise RowError(f"{where}: expected rows with pictures for {segment.name!r}.")
-    frames = frames_of(cache, rows, segment.columns)
+    pictures = VideoFrames(cache, segment.columns)
+    frames = pictures.of(rows)
     first = next(frames)
     with (
         progress_bar(segment.name, len(rows), unit="frame", is_hidden=is_quiet) as bar,
@@ -66,6 +70,7 @@ def write_video(
         frames = itertools.chain([first], frames)
         video.write_all(frames, lambda: bar.update(1))
     write_json(cache, segment, rows, video.path, where)
+    on_fitted(pictures.num_fitted)
     return video.path
 
 

@@ -153,6 +153,8 @@ class VideoFolderRecorder:
         self._at_stop = contextlib.ExitStack()
         self._about: dict[str, Any] = {}
         self._step: int | None = None
+        self._num_fitted = 0
+        self._has_warned_of_sizes = False
         self._unrecorded = UnrecordedSteps(num_envs)
 
     def _new_recorder(self, cache: FrameCache | str | Path) -> None:
@@ -287,6 +289,7 @@ class VideoFolderRecorder:
                 return None
         self._pending.remove(segment)
         self._save_pending()
+        self._warn_of_sizes(segment.name)
         return path
 
     # -- calls
@@ -374,7 +377,8 @@ class VideoFolderRecorder:
         columns = None
         if self._columns is not None:
             tiles = [0] if self.cache.is_shared else self.cache.pictured_envs
-            columns = self._columns(len(tiles), self.cache.frame_size(tiles[0]))
+            size = self.cache.frame_size(tiles[0], row=row)
+            columns = self._columns(len(tiles), size)
         self._segment = VideoSegment(
             self.name,
             row,
@@ -397,13 +401,35 @@ class VideoFolderRecorder:
     def _write(self, segment: VideoSegment, background: BackgroundVideo | None) -> Path:
         if background is not None:
             video = background.finish(segment)
+            self._num_fitted += background.num_fitted
         else:
             video = write_video(
-                self.cache, segment, self.folder, where=self._where, is_quiet=False
+                self.cache,
+                segment,
+                self.folder,
+                where=self._where,
+                is_quiet=False,
+                on_fitted=self._count_fitted,
             )
         if self._extra_logger is not None:
             self._log(segment)
         return video
+
+    def _count_fitted(self, count: int) -> None:
+        self._num_fitted += count
+
+    def _warn_of_sizes(self, name: str) -> None:
+        """Warn, once, if a video has pictures of another size than its first frame."""
+        if self._num_fitted and not self._has_warned_of_sizes:
+            self._has_warned_of_sizes = True
+            warnings.warn(
+                f"{self._where}: expected pictures of one size in {name}.mp4, got "
+                f"{self._num_fitted} of another size than its first frame; they are "
+                "fitted into it. The recording has them in their own size, and a "
+                "video that ends with its episode has the episode's size.",
+                RolloutViewerWarning,
+                stacklevel=5,
+            )
 
     def _log(self, segment: VideoSegment) -> None:
         logger = self._extra_logger

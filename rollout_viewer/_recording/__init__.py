@@ -18,8 +18,8 @@ picture of a row is identified by its `slot`.
 - `lock`, `workers`: one process writes a file. `eviction`: what `disk_bytes` leaves.
 - `annotations`: bookmarks and labels. `copy`, `compact`: whole files rewritten.
 - `reader`: what can be read of any recording, with `info` (what it holds), `query`,
-  `column`, `row_copy` (step data), `decoder_cache` (pictures) and `prefetch` (rows in
-  order).
+  `column`, `row_copy` (step data), `decoder_cache` (pictures), `shown_slots` (which
+  size they have) and `prefetch` (rows in order).
 
 Knows frames and files. Knows nothing of environments, clips or pages.
 """

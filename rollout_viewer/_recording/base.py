@@ -87,6 +87,10 @@ class Recording(Protocol):
         """Return the chunk, or of an open one the records from `first` on."""
         ...
 
+    def shown_slots(self, block: int) -> Collection[int]:
+        """Return the slots that may show something in a block; others do not."""
+        ...
+
     def extras(self, row: int) -> Extras:
         """Return action and data of a row, by name."""
         ...

@@ -257,6 +257,10 @@ class DatabaseReader:
                 return blob(found[0][0], f"pictures of block {block}")
         return None
 
+    def shown_slots(self, block: int) -> set[int]:
+        """Return the slots that have a chunk of a sealed block."""
+        return {slot for _, slot, _, _ in self._directory(block)}
+
     def _directory(self, block: int) -> list[list[int]]:
         with self._lock:
             if block in self._directories:

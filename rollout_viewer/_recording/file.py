@@ -27,6 +27,7 @@ from rollout_viewer._recording.step_codec import DecodedExtras, unpack_columns
 from rollout_viewer._recording.stored_rows import StoredRows
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from rollout_viewer._recording.annotations import AnnotationChange
@@ -176,14 +177,35 @@ class FileRecording(OpenedRecording):
                 for number, piece in tail.pieces
                 if number == slot
             ]
+            num_open = self._num_open(block)
         if not pieces:
-            return self._reader.chunk(block, slot)
+            chunk = self._reader.chunk(block, slot)
+            if chunk is None and num_open > first:
+                # It may show something in later rows of the block.
+                chunk = absent(*self.slots[slot].size, first, num_open - first)
+            return chunk
         where = f"{self.path}, block {block}"
         if (missing := parse(pieces[0], where=where).first) > 0:
             # The slot's first picture came when rows of the block were stored already.
             info = self.slots[slot]
             pieces.insert(0, absent(info.height, info.width, 0, missing))
         return join(pieces, where=where, first=first)
+
+    def _num_open(self, block: int) -> int:
+        """Return the number of rows of a block that is not full; 0: it is."""
+        opened, count = divmod(self.rows.num_rows if self.rows else 0, CHUNK_ROWS)
+        return count if block == opened else 0
+
+    def shown_slots(self, block: int) -> Collection[int]:
+        """Return the slots that may show something in a block; others do not."""
+        with self._lock:
+            found = {
+                number
+                for tail in self._tails
+                if tail.block == block
+                for number, _ in tail.pieces
+            }
+        return found | self._reader.shown_slots(block)
 
     def extras(self, row: int) -> Extras:
         """Return action and data of a row, by name."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rollout_viewer._errors import RowError
 from rollout_viewer._frames.fps import DEFAULT_FPS
 from rollout_viewer._recording.annotations import bookmarks_of
+from rollout_viewer._recording.slot import SlotIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +34,7 @@ class RecordingInfo:
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
+        self._index = SlotIndex(recording.slots)
 
     @property
     def num_rows(self) -> int:
@@ -83,8 +85,16 @@ class RecordingInfo:
 
     @property
     def slots(self) -> list[Slot]:
-        """What is pictured: env, camera and size, in the order of first pictures."""
+        """What is pictured: env, camera and size, in the order of first pictures.
+
+        An env and camera has one for each size that its pictures had.
+        """
         return self._now.slots
+
+    @property
+    def tiles(self) -> Sequence[tuple[int, ...]]:
+        """The numbers of the known slots of each env and camera, one for each size."""
+        return self._slot_index.tiles
 
     @property
     def bookmarks(self) -> dict[int, str]:
@@ -98,12 +108,16 @@ class RecordingInfo:
 
     @property
     def raw_nbytes(self) -> int:
-        """Bytes of the same pictures uncompressed, repeated ones included."""
-        num_rows, recording = self.num_rows, self.recording
-        return sum(
-            (num_rows - recording.first_row_of(slot)) * s.height * s.width * 3
-            for slot, s in enumerate(recording.slots)
-        )
+        """Bytes of the same pictures uncompressed, repeated ones included.
+
+        An estimate where pictures had several sizes: of their mean.
+        """
+        num_rows, slots = self.num_rows, self.recording.slots
+        total = 0
+        for tile in self._slot_index.tiles:
+            sizes = [slots[slot].height * slots[slot].width * 3 for slot in tile]
+            total += (num_rows - self._first_row_of(tile)) * sum(sizes) // len(sizes)
+        return total
 
     @property
     def num_lost(self) -> int:
@@ -118,8 +132,12 @@ class RecordingInfo:
     @property
     def first_row(self) -> int:
         """The first row that still has pictures; 0 if none were evicted."""
-        slots = range(len(self.recording.slots))
-        return min(map(self.recording.first_row_of, slots), default=0)
+        tiles = self._slot_index.tiles
+        return min(map(self._first_row_of, tiles), default=0)
+
+    def _first_row_of(self, tile: Sequence[int]) -> int:
+        # Evicted together; a size that came afterwards has no pictures before.
+        return max(map(self.recording.first_row_of, tile))
 
     def pin(
         self, start: int, stop: int, envs: Sequence[int] | None
@@ -160,26 +178,23 @@ class RecordingInfo:
         rows = self._now.rows
         return rows.episodes() if rows is not None else []
 
-    def frame_size(self, env: int, camera: str | None = None) -> tuple[int, int]:
-        """Return (height, width) in pixels of an env's pictures.
-
-        Raises:
-            RowError: It has none.
-        """
-        info = self.recording.slots[self._slot(env, camera)]
-        return info.height, info.width
-
-    def _slot(self, env: int, camera: str | None) -> int:
-        slots = self._now.slots
-        name = slots[0].camera if camera is None and slots else camera
-        for slot, info in enumerate(slots):
-            shows = info.env == env or (info.is_shared and 0 <= env < self.num_envs)
-            if shows and info.camera == name:
-                return slot
+    def _slots_of(self, env: int, camera: str | None) -> tuple[int, ...]:
+        """Return the slots of an env and camera, one for each size."""
+        rows = self._now.rows
+        num_envs = rows.num_envs if rows is not None else 0
+        if found := self._slot_index.of(env, camera, num_envs):
+            return found
         raise RowError(
             f"FrameCache: expected a pictured env in {list(self.pictured_envs)} and a "
             f"camera in {self.cameras}, got env {env!r}, camera {camera!r}."
         )
+
+    @property
+    def _slot_index(self) -> SlotIndex:
+        slots = self.recording.slots
+        if not self._index.is_of(slots):
+            self._index = SlotIndex(slots)
+        return self._index
 
     def _rows(self, env: int) -> Rows:
         rows = self._rows_or_none()

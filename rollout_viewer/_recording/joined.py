@@ -31,7 +31,7 @@ from rollout_viewer._recording.step_codec import pack_columns, pack_extras
 from rollout_viewer._recording.step_row import IDLE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from rollout_viewer._recording.step_codec import Extras
@@ -216,6 +216,13 @@ class JoinedRecording(OpenedRecording):
         where = f"{self._members[number].path}, block {block}"
         return join(pieces, where=where, first=first, stop=count)
 
+    def shown_slots(self, block: int) -> Collection[int]:
+        """Return the slots that may show something in a block; others do not."""
+        with self._lock:
+            sources = dict(enumerate(self._sources))
+        shown = [set(member.shown_slots(block)) for member in self._members]
+        return [s for s, (number, source) in sources.items() if source in shown[number]]
+
     def extras(self, row: int) -> Extras:
         """Return action and data of a row, by name.
 
@@ -306,8 +313,9 @@ class JoinedRecording(OpenedRecording):
         extras = [self.extras(row) for row in range(start, start + count)]
         steps = pack_columns(rows.block(start, start + count), extras)
         pieces = [
-            (slot, self.chunk(block, slot) or absent(*info.size, 0, count))
-            for slot, info in enumerate(self.slots)
+            (slot, chunk)
+            for slot in range(len(self.slots))
+            if (chunk := self.chunk(block, slot)) is not None
         ]
         return tail_statements(Tail(block, start, count, steps, pieces))
 

@@ -103,7 +103,7 @@ class LiveRecording(FiledRecording):
             self._before = None
 
     def check_sizes(self, pictures: Sequence[tuple[int, str, Frame | None]]) -> None:
-        """Raise FrameError where a picture has another size than before."""
+        """Raise FrameError where pictures have too many sizes."""
         self._open.check_sizes(pictures)
 
     def has_slot(self, env: int, camera: str) -> bool:
@@ -210,6 +210,19 @@ class LiveRecording(FiledRecording):
         if pending is not None:
             return pending[1].get(slot)
         return self._reader.chunk(block, slot)
+
+    def shown_slots(self, block: int) -> Collection[int]:
+        """Return the slots that may show something in a block; others do not."""
+        with self._lock:
+            self.recover()
+            if self.rows is None:
+                return []
+            if block == self.rows.num_rows // CHUNK_ROWS:
+                return self._open.shown_slots()
+            pending = self._pending.get(block)
+        if pending is not None:
+            return list(pending[1])
+        return self._reader.shown_slots(block)
 
     def extras(self, row: int) -> Extras:
         """Return action and data of a row, by name."""

@@ -1,7 +1,8 @@
 """The block of 32 rows that is still open: its pictures in encoders, its extras as is.
 
-Also assigns the slots, since a slot begins with its first encoder. The lock of its
-recording guards all of it.
+Also assigns the slots, since a slot begins with its first encoder. An env and camera
+whose pictures change their size have a slot for each size, of which one is current: the
+others show nothing in the rows meanwhile. The lock of its recording guards all of it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rollout_viewer._errors import FrameError
-from rollout_viewer._frames.chunk import ABSENT, CHUNK_ROWS, kinds_of
+from rollout_viewer._frames.chunk import ABSENT, CHUNK_ROWS, absent, kinds_of
 from rollout_viewer._frames.encoder import ChunkEncoder
 from rollout_viewer._frames.scratch import Scratch
 from rollout_viewer._recording.eviction import Stored
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.step_row import StepRow
 
     Frame = npt.NDArray[np.uint8]
+    Key = tuple[int, str]
+
+# Of one env and camera: each is a slot, which costs a reader a look at its chunks.
+MAX_SIZES = 256
+# The numbers of slots that fit into the file's keys, see `pack_statements`.
+_MAX_SLOTS = 1 << 16
 
 
 class OpenBlock:
@@ -51,36 +58,51 @@ class OpenBlock:
         """Forget all slots and rows."""
         self.slots: list[Slot] = []
         self.extras: list[Extras] = []
-        self._encoders: list[ChunkEncoder] = []
-        self._slot_of: dict[tuple[int, str], int] = {}
+        # None: its size is not current, and no row of this block shows it.
+        self._encoders: list[ChunkEncoder | None] = []
+        # The current slot of an env and camera, and all of its slots by size.
+        self._slot_of: dict[Key, int] = {}
+        self._sizes_of: dict[Key, dict[tuple[int, int], int]] = {}
+        # Changes of a current slot within the block: (row of the block, key, slot
+        # before), so that an interrupted row can be undone.
+        self._changes: list[tuple[int, Key, int]] = []
+        self._has_unused = False
 
     @property
     def state_nbytes(self) -> int:
         """Bytes of encoders and their buffers."""
-        return sum(e.state_nbytes + e.nbytes for e in self._encoders) + sum(
+        return sum(e.state_nbytes + e.nbytes for e in self._used()) + sum(
             s.num_bytes for s in self._scratches.values()
         )
 
     @property
     def picture_nbytes(self) -> int:
         """Bytes of the records so far."""
-        return sum(encoder.nbytes for encoder in self._encoders)
+        return sum(encoder.nbytes for encoder in self._used())
+
+    def _used(self) -> list[ChunkEncoder]:
+        return [encoder for encoder in self._encoders if encoder is not None]
 
     def check_sizes(self, pictures: Sequence[tuple[int, str, Frame | None]]) -> None:
-        """Raise FrameError where a picture has another size than before."""
-        slot_of, slots = self._slot_of, self.slots
+        """Raise FrameError where pictures have more sizes than a recording can hold."""
+        num_new = 0
         for env, camera, frame in pictures:
-            if frame is None or (slot := slot_of.get((env, camera))) is None:
+            if frame is None:
                 continue
-            height, width = frame.shape[:2]
-            if slots[slot].size != (height, width):
-                info = slots[slot]
+            sizes = self._sizes_of.get((env, camera), {})
+            if (height := frame.shape[0], width := frame.shape[1]) in sizes:
+                continue
+            num_new += 1
+            if len(sizes) >= MAX_SIZES or len(self.slots) + num_new > _MAX_SLOTS:
+                what = (
+                    f"at most {MAX_SIZES} sizes of {camera!r} of env {env}"
+                    if len(sizes) >= MAX_SIZES
+                    else f"at most {_MAX_SLOTS} envs, cameras and sizes"
+                )
                 raise FrameError(
-                    f"FrameCache.append: expected {camera!r} of env {env} with "
-                    f"{info.height} x {info.width} pixels (height x width) as "
-                    f"before, got {height} x {width}. Record with resize= or "
-                    "crop=, or into another cache; nothing of this row was "
-                    "recorded."
+                    f"FrameCache.append: expected {what}, got another of {height} x "
+                    f"{width} pixels (height x width). Resize the pictures, or record "
+                    "into another cache; nothing of this row was recorded."
                 )
 
     def has_slot(self, env: int, camera: str) -> bool:
@@ -97,15 +119,20 @@ class OpenBlock:
     ) -> None:
         """Add the row `offset` of the block; see `LiveRecording.append`."""
         delivered: dict[int, Frame | None] = {}
+        slot_of, encoders = self._slot_of, self._encoders
         for env, camera, frame in pictures:
-            slot = self._slot_of.get((env, camera), -1)
-            if slot < 0 and frame is not None:
-                slot = self._new_slot(
-                    env, camera, frame, offset, is_shared=camera in shared
-                )
+            slot = slot_of.get((env, camera), -1)
+            if frame is not None:
+                encoder = encoders[slot] if slot >= 0 else None
+                if encoder is None or encoder.size != frame.shape[:2]:
+                    slot = self._change_slot(
+                        env, camera, frame, offset, is_shared=camera in shared
+                    )
             if slot >= 0:
                 delivered[slot] = frame
-        for slot, encoder in enumerate(self._encoders):
+        for slot in slot_of.values():
+            encoder = encoders[slot]
+            assert encoder is not None
             if slot not in delivered:
                 encoder.repeat(is_due=self._is_due(slot, row))
             elif (frame := delivered[slot]) is None:
@@ -119,24 +146,56 @@ class OpenBlock:
             return bool((row.kind != IDLE).any())
         return bool(row.kind[self.slots[slot].env] != IDLE)
 
-    def _new_slot(
+    def _change_slot(
         self, env: int, camera: str, frame: Frame, offset: int, *, is_shared: bool
     ) -> int:
-        height, width = frame.shape[:2]
-        scratch = self._scratches.get((height, width))
-        if scratch is None:
-            scratch = self._scratches[height, width] = Scratch(height, width)
-        encoder = ChunkEncoder(height, width, scratch)
-        encoder.skip(offset)
-        self._encoders.append(encoder)
-        self.slots.append(Slot(env, camera, height, width, is_shared))
-        slot = self._slot_of[env, camera] = len(self.slots) - 1
-        self._on_new_slot(slot)
+        """Make the slot of the frame's size the current one, and return it."""
+        key, size = (env, camera), (frame.shape[0], frame.shape[1])
+        slot = self._sizes_of.get(key, {}).get(size, -1)
+        is_new = slot < 0
+        if is_new:
+            slot = len(self.slots)
+            self._encoders.append(self._new_encoder(size))
+            self.slots.append(Slot(env, camera, *size, is_shared))
+            self._sizes_of.setdefault(key, {})[size] = slot
+        self._has_unused = True
+        encoder = self._encoders[slot]
+        if encoder is None:
+            encoder = self._encoders[slot] = self._new_encoder(size)
+        encoder.skip(offset - encoder.num_records)
+        if key in self._slot_of:
+            self._changes.append((offset, key, self._slot_of[key]))
+        self._slot_of[key] = slot
+        if is_new:
+            self._on_new_slot(slot)
         return slot
+
+    def _new_encoder(self, size: tuple[int, int]) -> ChunkEncoder:
+        scratch = self._scratches.get(size)
+        if scratch is None:
+            scratch = self._scratches[size] = Scratch(*size)
+        return ChunkEncoder(*size, scratch)
+
+    def _filled(self, slot: int) -> ChunkEncoder | None:
+        """Return a slot's encoder, with a record for each row; None: it has none.
+
+        Rows in which another size is current are added here rather than one by one.
+        """
+        encoder = self._encoders[slot]
+        if encoder is not None and (count := len(self.extras)) > encoder.num_records:
+            encoder.skip(count - encoder.num_records)
+        return encoder
+
+    def shown_slots(self) -> list[int]:
+        """Return the slots that may show something in the block."""
+        return [slot for slot, e in enumerate(self._encoders) if e is not None]
 
     def piece(self, slot: int, first: int) -> bytes:
         """Return a slot's records from row `first` of the block on."""
-        return self._encoders[slot].piece(first)
+        encoder = self._filled(slot)
+        if encoder is None:
+            return absent(*self.slots[slot].size, first, len(self.extras) - first)
+        return encoder.piece(first)
 
     def roll_back(self, count: int, num_slots: int) -> None:
         """Keep the block's first `count` rows and the first `num_slots` slots only.
@@ -144,24 +203,47 @@ class OpenBlock:
         After an exception, at any point of `append`.
         """
         del self.extras[count:]
-        del self._encoders[num_slots:]
+        for offset, key, slot in reversed(self._changes):
+            if offset >= count:
+                self._slot_of[key] = slot
+        self._changes = [change for change in self._changes if change[0] < count]
         for key in [key for key, slot in self._slot_of.items() if slot >= num_slots]:
             del self._slot_of[key]
+        for sizes in self._sizes_of.values():
+            for size in [size for size, slot in sizes.items() if slot >= num_slots]:
+                del sizes[size]
+        del self._encoders[num_slots:]
         del self.slots[num_slots:]
-        for encoder in self._encoders:
+        for encoder in self._used():
             encoder.restore(count)
 
     def start(self) -> None:
         """Start the next block; may be called again where it was interrupted."""
-        for encoder in self._encoders:
+        if self._has_unused:
+            self._drop_encoders()
+        for encoder in self._used():
             encoder.start()
         self.extras = []
+
+    def _drop_encoders(self) -> None:
+        """Free the encoders of all sizes that are not current."""
+        current = set(self._slot_of.values())
+        for slot, encoder in enumerate(self._encoders):
+            if encoder is not None and slot not in current:
+                self._encoders[slot] = None
+        sizes = {encoder.size for encoder in self._used()}
+        for size in self._scratches.keys() - sizes:
+            del self._scratches[size]
+        self._changes = []
+        self._has_unused = False
 
     def chunks(self, block: int) -> tuple[dict[int, bytes], dict[int, Stored]]:
         """Return the block's chunks that show anything, by slot."""
         chunks: dict[int, bytes] = {}
         stored: dict[int, Stored] = {}
-        for slot, encoder in enumerate(self._encoders):
+        for slot in self.shown_slots():
+            encoder = self._filled(slot)
+            assert encoder is not None
             chunk = encoder.whole()
             shown = sum(1 << i for i, k in enumerate(kinds_of(chunk)) if k != ABSENT)
             if shown:
@@ -177,7 +259,7 @@ class OpenBlock:
         if start == stop:
             return None
         first = start - block_start
-        pieces = [(slot, e.piece(first)) for slot, e in enumerate(self._encoders)]
+        pieces = [(slot, self.piece(slot, first)) for slot in self.shown_slots()]
         extras = self.extras[start - stop + len(self.extras) :]
         return Tail(
             block_start // CHUNK_ROWS,

@@ -18,6 +18,8 @@ from rollout_viewer._recording.info import RecordingInfo
 from rollout_viewer._recording.prefetch import prefetch
 from rollout_viewer._recording.query import Moment, Scalars, describe
 from rollout_viewer._recording.row_copy import step_arguments
+from rollout_viewer._recording.shown_slots import ShownSlots
+from rollout_viewer._recording.slot import box_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,6 +45,7 @@ class RecordingReader(RecordingInfo):
     def __init__(self, recording: Recording, decoders: DecoderCache) -> None:
         super().__init__(recording)
         self._decoders = decoders
+        self._shown = ShownSlots(recording, decoders)
 
     # -- pictures
 
@@ -60,7 +63,8 @@ class RecordingReader(RecordingInfo):
 
         Raises:
             RowError: There is no such row or env.
-            FrameError: The envs have unequal sizes; read them one by one.
+            FrameError: The envs have unequal sizes, or a size changed within the rows;
+                read them one by one.
         """
         rows, env = key if isinstance(key, tuple) else (key, None)
         frames = self.frames(rows, envs=None if env is None else [env])
@@ -75,8 +79,11 @@ class RecordingReader(RecordingInfo):
         A thread decodes large rows in advance.
         """
         slots = self.recording.slots
-        shown = [s for s in slots if s.camera == slots[0].camera]
-        nbytes = sum(s.height * s.width * 3 for s in shown)
+        nbytes = sum(
+            max(slots[slot].height * slots[slot].width * 3 for slot in tile)
+            for tile in self._slot_index.tiles
+            if slots[tile[0]].camera == slots[0].camera
+        )
         return prefetch(self.__getitem__, self._row_by_row(), nbytes)
 
     def _row_by_row(self) -> Iterator[int]:
@@ -105,7 +112,8 @@ class RecordingReader(RecordingInfo):
 
         Raises:
             RowError: There is no such row, env or camera.
-            FrameError: The envs have unequal sizes, or `out` does not fit.
+            FrameError: The envs have unequal sizes, or a size changed within the rows,
+                or `out` does not fit.
             RecordingError: A picture is damaged in the file.
         """
         numbers = self._row_numbers(rows)
@@ -115,11 +123,16 @@ class RecordingReader(RecordingInfo):
                 "FrameCache: expected pictures, got a recording without any. "
                 "Pass frames to append()."
             )
-        slots = [self._slot(env, camera) for env in wanted]
-        sizes = {self.recording.slots[s].size for s in slots}
+        slots = [
+            self._shown.of_rows(numbers, self._slots_of(env, camera)) for env in wanted
+        ]
+        known = self.recording.slots
+        sizes = {known[slot].size for of_env in slots for slot in set(of_env)}
+        if not numbers:
+            sizes = {self.frame_size(env, camera) for env in wanted}
         if len(sizes) > 1:
             raise FrameError(
-                "FrameCache: expected envs of one size, got "
+                "FrameCache: expected pictures of one size, got "
                 f"{sorted(sizes)} (height, width). Read them one by one: "
                 "cache[row, env]."
             )
@@ -131,10 +144,43 @@ class RecordingReader(RecordingInfo):
                 f"FrameCache.frames: expected out as contiguous uint8 {shape}, got "
                 f"{out.dtype} {out.shape}."
             )
-        for position, slot in enumerate(slots):
-            for index, row in enumerate(numbers):
+        for position, of_env in enumerate(slots):
+            for index, (row, slot) in enumerate(zip(numbers, of_env, strict=True)):
                 self._decoders.read(self.recording, row, slot, out[index, position])
         return out
+
+    def frame_size(
+        self, env: int, camera: str | None = None, row: int | None = None
+    ) -> tuple[int, int]:
+        """Return (height, width) in pixels of an env's pictures.
+
+        Args:
+            env: Its number.
+            camera: None: the first.
+            row: Where its pictures have several sizes, of which row; None: the least
+                size that holds all of its pictures.
+
+        Raises:
+            RowError: It has none; there is no such row.
+        """
+        slots = self._slots_of(env, camera)
+        if row is not None:
+            slots = tuple(self._shown.of_rows(self._row_numbers(row), slots))
+        known = self.recording.slots
+        return box_of(known[slot].size for slot in slots)
+
+    def sizes_in(
+        self, start: int, stop: int, env: int, camera: str | None = None
+    ) -> list[tuple[int, int]]:
+        """Return each (height, width) of an env's pictures in rows ``start..stop``.
+
+        Where nothing is shown, that of a row near them.
+
+        Raises:
+            RowError: It has no pictures.
+        """
+        known, slots = self.recording.slots, self._slots_of(env, camera)
+        return [known[slot].size for slot in self._shown.within(start, stop, slots)]
 
     def has_picture(self, row: int, env: int, camera: str | None = None) -> bool:
         """Whether a picture was recorded of the env in this row.
@@ -172,15 +218,22 @@ class RecordingReader(RecordingInfo):
         found = np.zeros((max(stop - start, 0), len(numbers)), np.bool_)
         for column, env in enumerate(numbers):
             try:
-                slot = self._slot(env, camera)
+                slots = self._slots_of(env, camera)
             except RowError:
                 continue
-            first = max(start, self.recording.first_row_of(slot))
-            for block in range(first // CHUNK_ROWS, -(-stop // CHUNK_ROWS)):
-                for row in repeated_rows(self.recording, block, slot):
-                    if first <= row < stop:
-                        found[row - start, column] = True
+            for slot in slots:
+                rows = self._repeated_of(slot, start, stop)
+                found[[row - start for row in rows], column] = True
         return found
+
+    def _repeated_of(self, slot: int, start: int, stop: int) -> list[int]:
+        first = max(start, self.recording.first_row_of(slot))
+        return [
+            row
+            for block in range(first // CHUNK_ROWS, -(-stop // CHUNK_ROWS))
+            for row in repeated_rows(self.recording, block, slot)
+            if first <= row < stop
+        ]
 
     def _check(
         self,
@@ -190,10 +243,13 @@ class RecordingReader(RecordingInfo):
         camera: str | None,
     ) -> bool:
         try:
-            slot = self._slot(env, camera)
+            slots = self._slots_of(env, camera)
         except RowError:
             return False
         (number,) = self._row_numbers(row)
+        slot = self._shown.at(number, slots)
+        if slot is None:
+            return False
         try:
             return check(self.recording, number, slot)
         except RecordingError:  # damaged

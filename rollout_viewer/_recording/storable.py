@@ -55,6 +55,14 @@ class _Converter:
         self._left = MAX_CHARACTERS
 
     def convert(self, value: Any, parents: tuple[int, ...]) -> Any:
+        try:
+            return self._convert(value, parents)
+        except MemoryError:  # of this row: it is not recorded
+            raise
+        except Exception:  # the value's own code, such as a mapping's
+            return self._text(_repr(value))
+
+    def _convert(self, value: Any, parents: tuple[int, ...]) -> Any:
         self._left -= 2
         if value is None or isinstance(value, bool):
             return value

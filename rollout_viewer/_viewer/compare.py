@@ -83,7 +83,7 @@ def compare(caches: Mapping[str, FrameCache]) -> Compared:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     weakref.finalize(joined, shutil.rmtree, folder, ignore_errors=True)
-    pictured = {len(cache.slots) for cache in caches.values()}
+    pictured = {len(cache.tiles) for cache in caches.values()}
     across = pictured.pop()
     is_even = not pictured and 0 < across <= _MAX_COLUMNS
     return Compared(joined, groups, across if is_even else None)

@@ -34,7 +34,7 @@ from rollout_viewer._viewer.pages import Pages
 from rollout_viewer._viewer.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from rollout_viewer._page.protocol import HaveMessage, PageMessage
     from rollout_viewer._recording.reader import RecordingReader
@@ -360,7 +360,7 @@ class PageStream(Worker):
             yield from self._piece(block, slot, num_rows)
         newest = max(num_rows - 1, 0) // CHUNK_ROWS
         for block in range(newest, max(newest - 2, -1), -1):
-            for slot in range(num_slots):
+            for slot in self._slots_of(block, num_slots):
                 yield from self._piece(block, slot, num_rows)
         blocks = (
             range(newest, -1, -1)
@@ -370,12 +370,29 @@ class PageStream(Worker):
         for block in blocks:
             if self._unasked_bytes > UNASKED_BYTES:
                 return
-            for slot in range(num_slots):
+            for slot in self._slots_of(block, num_slots):
                 for piece in self._piece(block, slot, num_rows):
                     self._unasked_bytes += len(piece[2])
                     yield piece
             if block == self._backlog_block:
                 self._backlog_block = block + 1
+
+    def _slots_of(self, block: int, num_slots: int) -> Iterable[int]:
+        """Return the slots of which a block is sent without being asked for.
+
+        Of an env and camera with several sizes only those that may show something:
+        a page that has found one needs no other, and asks where it has not.
+        """
+        tiles = self._cache.tiles
+        if len(tiles) == num_slots:
+            return range(num_slots)
+        shown = set(self._cache.recording.shown_slots(block))
+        return [
+            slot
+            for tile in tiles
+            for slot in tile
+            if slot < num_slots and (len(tile) == 1 or slot in shown)
+        ]
 
     def _piece(
         self, block: int, slot: int, num_rows: int

@@ -19,11 +19,15 @@ class Row(NamedTuple):
     arguments: dict
 
 
-def make_row(number: int) -> Row:
+def make_row(number: int, change_at: int | None = None) -> Row:
+    """Return a row; from `change_at` on, two envs change their size in each row."""
     rng = np.random.default_rng(number)
     frames = []
     for env in range(NUM_ENVS):
-        frame = np.full((8, 9, 3), 10 * env, np.uint8)
+        size = 8, 9
+        if change_at is not None and number >= change_at and env != 1:
+            size = 8 + (number - change_at + env) % 5, 9
+        frame = np.full((*size, 3), 10 * env, np.uint8)
         frame[number % 8, (3 * number + env) % 9] = [number % 256, env, 255]
         if number % 5 == 4 and env == 1:
             frame[...] = rng.integers(0, 255, frame.shape)
@@ -50,9 +54,14 @@ def assert_holds(cache: rv.FrameCache, rows: list[Row], where: str) -> None:
     assert cache.num_rows == len(rows), where
     if not rows:
         return
-    found = cache.frames(range(len(rows)))
-    expected = np.array([row.frames for row in rows])
-    assert np.array_equal(found, expected), where
+    if len({frame.shape for row in rows for frame in row.frames}) == 1:
+        found = cache.frames(range(len(rows)))
+        expected = np.array([row.frames for row in rows])
+        assert np.array_equal(found, expected), where
+    else:
+        for index, row in enumerate(rows):
+            for env, frame in enumerate(row.frames):
+                assert np.array_equal(cache[index, env], frame), (where, index, env)
     assert np.array_equal(cache.column("obs")[:, 1, 0], [row.number for row in rows]), (
         where
     )

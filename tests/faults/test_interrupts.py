@@ -27,25 +27,30 @@ pytestmark = [
 
 
 @pytest.mark.parametrize(
-    ("before", "cameras"),
+    ("before", "cameras", "change_at"),
     [
-        (0, ("pixels",)),  # the first row: slots, rows and file begin
-        (5, ("pixels",)),
-        (5, ("pixels", "wrist")),  # a camera begins in the middle of a block
-        (31, ("pixels",)),  # the row that seals a block
-        (32, ("pixels",)),  # the first of a block
+        (0, ("pixels",), None),  # the first row: slots, rows and file begin
+        (5, ("pixels",), None),
+        (5, ("pixels", "wrist"), None),  # a camera begins in the middle of a block
+        (31, ("pixels",), None),  # the row that seals a block
+        (32, ("pixels",), None),  # the first of a block
+        (5, ("pixels",), 5),  # pictures change their size
+        (32, ("pixels",), 26),  # to a size that they had before
     ],
 )
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 def test_an_append_that_is_interrupted_anywhere_is_whole_or_not_there(
-    ram_path, before, cameras, error, figures
+    ram_path, before, cameras, change_at, error, figures
 ):
+    def make(number: int) -> Row:
+        return make_row(number, change_at)
+
     def trial(path, at: int) -> str:
         cache, rows = rv.FrameCache(path), []
         for number in range(before):
-            rows.append(make_row(number))
+            rows.append(make(number))
             append(cache, rows[-1], ("pixels",))
-        row = make_row(before)
+        row = make(before)
 
         with interrupted(at, error) as interrupt:
             append(cache, row, cameras)
@@ -54,7 +59,7 @@ def test_an_append_that_is_interrupted_anywhere_is_whole_or_not_there(
         if cache.num_rows == before + 1:
             rows.append(row)
         for number in range(before + 1, before + 40):
-            rows.append(make_row(number))
+            rows.append(make(number))
             append(cache, rows[-1], cameras)
         assert_holds(cache, rows, f"live, {interrupt.where}")
         cache.flush()
@@ -68,8 +73,8 @@ def test_an_append_that_is_interrupted_anywhere_is_whole_or_not_there(
     def count() -> int:
         cache = rv.FrameCache()
         for number in range(before):
-            append(cache, make_row(number), ("pixels",))
-        return places_of(lambda: append(cache, make_row(before), cameras))
+            append(cache, make(number), ("pixels",))
+        return places_of(lambda: append(cache, make(before), cameras))
 
     # The first time, more is imported and cached.
     num_places = min(count(), count())
@@ -84,13 +89,14 @@ def test_an_append_that_is_interrupted_anywhere_is_whole_or_not_there(
     figures(f"append, {error.__name__}: {len(places)} places, rows whole or absent")
 
 
-def test_every_row_may_be_interrupted_one_after_the_other(ram_path):
+@pytest.mark.parametrize("change_at", [None, 3])
+def test_every_row_may_be_interrupted_one_after_the_other(ram_path, change_at):
     cache, rows = rv.FrameCache(ram_path / "run.rollout"), []
     rng = np.random.default_rng(0)
     rows.append(make_row(0))
     append(cache, rows[0], ("pixels",))
     for number in range(1, 400 if IS_LONG else 150):
-        row, num_rows = make_row(number), cache.num_rows
+        row, num_rows = make_row(number, change_at), cache.num_rows
         # Half of them end before.
         with interrupted(int(rng.integers(1, 600))):
             append(cache, row, ("pixels",))

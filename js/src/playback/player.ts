@@ -49,7 +49,11 @@ export class Player {
   #indices = new Map<number, number>();
   #layout: Layout | null = null;
   #generation = 0;
-  readonly #drawn: DrawnSlots = { states: new Map(), slots: new Set() };
+  readonly #drawn: DrawnSlots = {
+    states: new Map(),
+    recorded: new Map(),
+    slots: new Set(),
+  };
   #requests: FrameRequest[] = [];
   #lastRequest: FrameRequest | null = null;
 
@@ -155,7 +159,7 @@ export class Player {
     const generation = this.#generation;
     const epoch = this.#clock.epoch;
     const found = planRow(this.#store, row, this.#slots, reduction, this.#drawn);
-    const { plans, absent, missing } = found;
+    const { plans, absent, missing, sizes, renewed } = found;
     const pictures: Picture[] | null = plans.length ? null : [];
     if (missing.length) this.stats.misses++;
     else this.stats.hits++;
@@ -167,6 +171,8 @@ export class Player {
       generation,
       absent,
       missing,
+      sizes,
+      renewed,
       pictures,
     };
     this.#requests.push(request);
@@ -217,17 +223,14 @@ export class Player {
     if (!isPlaying && this.#clock.row !== last.row) this.#askOne();
   }
 
-  #draw({ generation, pictures, absent }: FrameRequest): void {
+  #draw({ generation, pictures, absent, sizes, renewed }: FrameRequest): void {
     const isCurrent = generation === this.#generation;
-    const tiles = {
-      layout: this.#layout!,
-      indices: this.#indices,
-      sizes: this.#store.manifest!.slots,
-    };
+    const tiles = { layout: this.#layout!, indices: this.#indices };
+    if (isCurrent)
+      for (const slot of [...absent, ...renewed]) clearSlot(this.#surface, slot, tiles);
     for (const picture of pictures ?? []) {
-      if (isCurrent) putPicture(this.#surface, picture, tiles);
+      if (isCurrent) putPicture(this.#surface, picture, tiles, sizes);
       this.#pool.recycle(picture);
     }
-    if (isCurrent) for (const slot of absent) clearSlot(this.#surface, slot, tiles);
   }
 }

@@ -1,6 +1,5 @@
 /** Decoded pictures onto a canvas, each slot in its cell of the layout. */
 
-import { reducedSize } from "../decode/rgba.ts";
 import type { Picture } from "../decode/worker-pool.ts";
 import { type Layout, originOf, type Size } from "./layout.ts";
 
@@ -16,37 +15,34 @@ export interface Surface {
   clear(x: number, y: number, width: number, height: number): void;
 }
 
-/** The slots on a canvas: which tile each of them is, and how large its frames are. */
+/** The slots on a canvas: which tile each of them is. */
 export interface SlotTiles {
   layout: Layout;
   indices: ReadonlyMap<number, number>;
-  sizes: readonly Size[];
 }
 
 export function putPicture(
   surface: Surface,
   { patches, pixels }: Picture,
-  { layout, indices, sizes }: SlotTiles,
+  { layout, indices }: SlotTiles,
+  sizes: ReadonlyMap<number, Size>,
 ): void {
   for (const { slot, x, y, width, height, offset } of patches) {
-    const origin = originOf(layout, indices.get(slot)!, sizes[slot]!);
+    const origin = originOf(layout, indices.get(slot)!, sizes.get(slot)!);
     const patch = new Uint8ClampedArray(pixels, offset, width * height * 4);
     surface.put(patch, width, origin.x + x, origin.y + y);
   }
 }
 
-/** Clear the cell of a slot that has no picture. */
+/** Clear the cell of a slot: it has no picture, or one of another size. */
 export function clearSlot(
   surface: Surface,
   slot: number,
-  { layout, indices, sizes }: SlotTiles,
+  { layout, indices }: SlotTiles,
 ): void {
-  const size = sizes[slot]!;
-  const { x, y } = originOf(layout, indices.get(slot)!, size);
-  surface.clear(
-    x,
-    y,
-    reducedSize(size.width, layout.reduction),
-    reducedSize(size.height, layout.reduction),
-  );
+  const index = indices.get(slot)!;
+  const { cellWidth, cellHeight, columns } = layout;
+  const x = (index % columns) * cellWidth;
+  const y = Math.floor(index / columns) * cellHeight;
+  surface.clear(x, y, cellWidth, cellHeight);
 }

@@ -11,50 +11,54 @@ import {
   type Manifest,
   NAN_REWARD,
   RESET,
+  type Slot,
   type StepRows,
 } from "../protocol/messages.ts";
 import { type Arrangement, type Lane, recordedAt } from "./arrangement.ts";
 import type { ChunkCache, ChunkGap } from "./chunk-cache.ts";
 import { Steps } from "./steps.ts";
-
-/** What was recorded, filled by messages. */
-export interface Recording {
-  manifest: Manifest | null;
-  steps: Steps;
-}
+import { largest, type Recording, type Tiles } from "./tiles.ts";
 
 export class ArrangedStore {
   readonly arrangement: Arrangement;
   readonly manifest: Manifest;
   readonly steps: Steps;
   readonly #recorded: Recording;
+  readonly #tiles: Tiles;
   readonly #chunks: ChunkCache;
   /** Of each slot its lane and camera. */
   readonly #cameras: (readonly [lane: number, camera: string])[];
 
   constructor(
     arrangement: Arrangement,
-    recorded: Recording & { manifest: Manifest },
+    recorded: Recording,
+    tiles: Tiles,
     chunks: ChunkCache,
   ) {
-    const { manifest, steps } = recorded;
     this.arrangement = arrangement;
-    this.manifest = arrangedManifest(arrangement, manifest);
-    this.steps = arrangedSteps(arrangement, steps);
+    this.manifest = arrangedManifest(arrangement, tiles);
+    this.steps = arrangedSteps(arrangement, recorded.steps);
     this.#recorded = recorded;
+    this.#tiles = tiles;
     this.#chunks = chunks;
-    this.#cameras = arrangedSlots(arrangement, manifest).map(
-      ([lane, slot]) => [lane, manifest.slots[slot]!.camera] as const,
+    this.#cameras = arrangedSlots(arrangement, tiles).map(
+      ([lane, slot]) => [lane, slot.camera] as const,
     );
   }
 
   /** The recorder's row and slot of what a slot shows in a row; null: nothing. */
   recordedSlotAt(row: number, slot: number): { row: number; slot: number } | null {
+    const place = this.#placeOf(row, slot);
+    return place && { row: place.row, slot: this.#tiles.slotAt(place.row, place.tile) };
+  }
+
+  /** The recorder's row and tile of what a slot shows in a row; null: nothing. */
+  #placeOf(row: number, slot: number): { row: number; tile: number } | null {
     const [lane, camera] = this.#cameras[slot] ?? [-1, ""];
     const place = recordedAt(this.arrangement, row, lane);
     if (!place) return null;
-    const found = slotOf(this.#recorded.manifest!, place.env, camera);
-    return found < 0 ? null : { row: place.row, slot: found };
+    const tile = this.#tiles.tileOf(place.env, camera);
+    return tile < 0 ? null : { row: place.row, tile };
   }
 
   /** Blocks that are missing for a row of these slots and `numAhead` blocks after it. */
@@ -64,11 +68,11 @@ export class ArrangedStore {
     for (let n = 0; n <= numAhead; n++)
       for (const slot of slots) {
         const shown = Math.min(row + n * CHUNK_ROWS, this.steps.numRows - 1);
-        const place = this.recordedSlotAt(shown, slot);
+        const place = this.#placeOf(shown, slot);
         if (!place) continue;
         const block = Math.floor(place.row / CHUNK_ROWS);
-        for (const one of this.#chunks.missing([block], [place.slot], numRecorded))
-          found.set(`${block}:${place.slot}`, one);
+        for (const one of this.#tiles.missing([block], [place.tile], numRecorded))
+          found.set(`${block}:${one[1]}`, one);
       }
     return [...found.values()];
   }
@@ -130,15 +134,16 @@ export function arrangedSteps({ lanes, numRows }: Arrangement, from: Steps): Ste
 }
 
 /** The manifest of an arrangement: a slot for each lane and camera. */
-export function arrangedManifest(arrangement: Arrangement, real: Manifest): Manifest {
+export function arrangedManifest(arrangement: Arrangement, tiles: Tiles): Manifest {
   const { lanes, kind, columns } = arrangement;
+  const real = tiles.manifest;
   return {
     ...real,
     first_row: 0,
     num_rows: arrangement.numRows,
     num_envs: lanes.length,
-    slots: arrangedSlots(arrangement, real).map(([lane, slot]) => ({
-      ...real.slots[slot]!,
+    slots: arrangedSlots(arrangement, tiles).map(([lane, slot]) => ({
+      ...slot,
       env: lane,
       shared: false,
     })),
@@ -149,24 +154,21 @@ export function arrangedManifest(arrangement: Arrangement, real: Manifest): Mani
   };
 }
 
-/** For each slot of an arrangement its lane, and a slot of the recording's like it. */
+/** For each slot of an arrangement its lane, and camera and size of its pictures. */
 export function arrangedSlots(
   { lanes }: Arrangement,
-  real: Manifest,
-): [lane: number, slot: number][] {
-  const cameras = [...new Set(real.slots.map((slot) => slot.camera))];
-  return lanes.flatMap((lane, number) =>
+  tiles: Tiles,
+): [lane: number, slot: Slot][] {
+  const { slots } = tiles.manifest;
+  const cameras = [...new Set(slots.map((slot) => slot.camera))];
+  return lanes.flatMap(({ parts }, lane) =>
     cameras.flatMap((camera) => {
-      const slot = slotOf(real, lane.parts[0]?.env ?? 0, camera);
-      return slot < 0 ? [] : [[number, slot] as [number, number]];
+      const envs = [...new Set(parts.map(({ env }) => env))];
+      const found = (envs.length ? envs : [0])
+        .map((env) => slots[tiles.tileOf(env, camera)])
+        .filter((slot) => slot !== undefined);
+      return found.length ? [[lane, largest(found)] as [number, Slot]] : [];
     }),
-  );
-}
-
-/** The slot of an env's picture; one that shows all envs is everyone's. -1: none. */
-export function slotOf({ slots }: Manifest, env: number, camera: string): number {
-  return slots.findIndex(
-    (slot) => slot.camera === camera && (slot.env === env || slot.shared),
   );
 }
 

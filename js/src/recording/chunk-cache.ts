@@ -15,6 +15,8 @@ export interface CachedChunk {
   records: Uint8Array[];
   repeatedRow: number;
   numBytes: number;
+  /** Bit i: record i shows a picture. */
+  shown: number;
 }
 
 /** A block of a slot of which only the first `have` records are here. */
@@ -48,11 +50,13 @@ export class ChunkCache {
             records: [],
             repeatedRow: -1,
             numBytes: 0,
+            shown: 0,
           };
     const from = cached.kinds.length - chunk.first;
     this.numBytes -= old?.numBytes ?? 0;
     cached.kinds.push(...chunk.kinds.slice(from));
     cached.records.push(...chunk.records.slice(from));
+    cached.shown = shownIn(cached.kinds);
     if (chunk.repeatedRow >= 0) cached.repeatedRow = chunk.repeatedRow;
     cached.numBytes += chunk.numBytes;
     this.numBytes += cached.numBytes;
@@ -76,6 +80,11 @@ export class ChunkCache {
   /** How many records of a block are here. */
   have(block: number, slot: number): number {
     return this.#cached.get(keyOf(block, slot))?.kinds.length ?? 0;
+  }
+
+  /** Bit i: record i of a block is here and shows a picture. */
+  shown(block: number, slot: number): number {
+    return this.#cached.get(keyOf(block, slot))?.shown ?? 0;
   }
 
   has(row: number, slot: number): boolean {
@@ -102,11 +111,9 @@ export class ChunkCache {
   /** Whether the record shows a picture; undefined while the record is not here. */
   hasPicture(row: number, slot: number): boolean | undefined {
     const cached = this.#cached.get(keyOf(Math.floor(row / CHUNK_ROWS), slot));
-    const kind = cached?.kinds[row % CHUNK_ROWS];
-    if (cached === undefined || kind === undefined) return undefined;
-    return (
-      kind !== ABSENT && (kind !== EQUAL || sourceOf(cached, row % CHUNK_ROWS) >= 0)
-    );
+    const index = row % CHUNK_ROWS;
+    if (cached === undefined || index >= cached.kinds.length) return undefined;
+    return ((cached.shown >>> index) & 1) === 1;
   }
 
   /** Whether the picture before is repeated because the camera delivered none. */
@@ -132,6 +139,16 @@ export class ChunkCache {
       this.numEvicted++;
     }
   }
+}
+
+/** Of each record whether it shows a picture, as bits; EQUAL shows the one before. */
+function shownIn(kinds: readonly number[]): number {
+  let [shown, hasAny] = [0, false];
+  for (const [index, kind] of kinds.entries()) {
+    hasAny ||= kind !== EQUAL && kind !== ABSENT;
+    if (hasAny && kind !== ABSENT) shown |= 1 << index;
+  }
+  return shown;
 }
 
 /** The record whose pixels record `index` shows; -1: none. */

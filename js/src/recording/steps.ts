@@ -103,6 +103,10 @@ export class Steps {
     this.numRows = stop;
   }
 
+  kindOf(row: number, env: number): number {
+    return this.#kinds[row * this.numEnvs + env] as number;
+  }
+
   at(row: number, env: number): Moment {
     const index = row * this.numEnvs + env;
     return {

@@ -14,10 +14,11 @@ import {
 } from "../protocol/messages.ts";
 import { parseChunks, parseSteps } from "../protocol/parse.ts";
 import { Emitter } from "../util/emitter.ts";
-import { ArrangedStore, type Recording } from "./arranged-store.ts";
+import { ArrangedStore } from "./arranged-store.ts";
 import { type Arrangement, recordedAt } from "./arrangement.ts";
 import { ChunkCache, type ChunkGap } from "./chunk-cache.ts";
 import { Steps } from "./steps.ts";
+import { type Recording, Tiles } from "./tiles.ts";
 
 /** Chunks kept in the page; what does not fit is asked for again. */
 export const CHUNK_BUDGET_BYTES = 256 * 1024 * 1024;
@@ -28,6 +29,7 @@ export class Store {
     manifest: null,
     steps: new Steps(0),
   };
+  #tiles: Tiles | null = null;
   #arranged: ArrangedStore | null = null;
   /** Bytes in the kernel's memory and on its disk, as last reported; 0: none. */
   kernelBytes = 0;
@@ -44,9 +46,9 @@ export class Store {
     this.chunks = new ChunkCache(budgetBytes);
   }
 
-  /** What is shown: the recording's, or those of an arrangement. */
+  /** What is shown, a slot for each tile: the recording's, or an arrangement's. */
   get manifest(): Manifest | null {
-    return this.#arranged?.manifest ?? this.recorded.manifest;
+    return this.#arranged?.manifest ?? this.#tiles?.manifest ?? null;
   }
 
   get steps(): Steps {
@@ -59,10 +61,10 @@ export class Store {
 
   /** Show rows and envs arranged anew; null: as they were recorded. */
   arrange(arrangement: Arrangement | null): void {
-    const { recorded, chunks } = this;
+    const tiles = this.#tiles;
     this.#arranged =
-      arrangement && hasManifest(recorded)
-        ? new ArrangedStore(arrangement, recorded, chunks)
+      arrangement && tiles
+        ? new ArrangedStore(arrangement, this.recorded, tiles, this.chunks)
         : null;
     this.onReset.emit();
     this.onManifest.emit();
@@ -76,7 +78,14 @@ export class Store {
 
   /** The recorder's row and slot of what a slot shows in a row; null: nothing. */
   recordedSlotAt(row: number, slot: number): { row: number; slot: number } | null {
-    return this.#arranged ? this.#arranged.recordedSlotAt(row, slot) : { row, slot };
+    if (this.#arranged) return this.#arranged.recordedSlotAt(row, slot);
+    return { row, slot: this.#tiles?.slotAt(row, slot) ?? slot };
+  }
+
+  /** The recorder's slot of an env's picture in one of the recorder's rows; -1: none. */
+  recordedSlotOf(row: number, env: number): number {
+    const tile = this.#tiles?.tileOf(env) ?? -1;
+    return tile < 0 ? -1 : this.#tiles!.slotAt(row, tile);
   }
 
   /** Rows that can be shown: first_row..num_rows. */
@@ -102,6 +111,7 @@ export class Store {
     }
     const before = this.recorded.manifest;
     this.recorded.manifest = manifest;
+    this.#tiles = new Tiles(manifest, this.recorded, this.chunks);
     if (before?.session !== manifest.session || before.num_envs !== manifest.num_envs) {
       this.#arranged = null;
       this.recorded.steps = new Steps(manifest.num_envs);
@@ -153,7 +163,7 @@ export class Store {
     const last = Math.floor((numRows - 1) / CHUNK_ROWS);
     const blocks = Array.from({ length: numAhead + 1 }, (_, n) => block + n);
     const known = blocks.filter((n) => n === block || n <= last);
-    return this.chunks.missing(known, slots, numRows);
+    return this.#tiles?.missing(known, slots, numRows) ?? [];
   }
 
   /** Runs of rows whose pictures are all here, as [start, stop]. */
@@ -167,7 +177,7 @@ export class Store {
     ) {
       const start = Math.max(this.firstRow, block * CHUNK_ROWS);
       const have = slots.reduce(
-        (least, slot) => Math.min(least, this.chunks.have(block, slot)),
+        (least, slot) => Math.min(least, this.#tiles?.have(block, slot) ?? 0),
         CHUNK_ROWS,
       );
       const stop = Math.min(block * CHUNK_ROWS + have, this.numRows);
@@ -178,10 +188,4 @@ export class Store {
     }
     return runs;
   }
-}
-
-function hasManifest(
-  recorded: Recording,
-): recorded is Recording & { manifest: Manifest } {
-  return recorded.manifest !== null;
 }

@@ -180,8 +180,8 @@ class RecordVideoBase(VideoWrapper):
                 "called. The frame cannot be captured."
             )
         except (RolloutViewerError, NoImageError) as error:
-            self._stop()
             gym_logger.warn(f"Recording stopped: {error}".replace("%", "%%"))
+            self._stop()
         return None
 
     def stop_if_full(self) -> None:

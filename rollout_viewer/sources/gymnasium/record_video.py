@@ -51,6 +51,8 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
     not in memory: `cache`, `viewer` and `dump` show and write them. And:
 
     - Each frame is in the video once, in order; gray, float and odd-sized ones too.
+      A video has the size of its first frame; later ones of another size are fitted
+      into it.
     - Nothing is lost without `close`, or with a process that died: its unfinished
       videos are written by the next `RecordVideo` with the folder, or by
       ``rollout-viewer export <folder>``.

@@ -16,6 +16,8 @@ import torch
 
 from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._cache.clip import Clip
+from rollout_viewer._frames.grid import grid
+from rollout_viewer._recording.slot import box_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,13 +126,22 @@ class KeptFrames(Sequence[torch.Tensor]):
     def _read(
         self, entries: list[tuple[int, int]], camera: str | None = None
     ) -> Iterator[Picture]:
-        """Yield the pictures (H, W, 3) of entries; each is a new array."""
+        """Yield the pictures (H, W, 3) of entries; each is a new array, in its size."""
+        for clip in self._clips(entries, camera):
+            is_steady = all(len(sizes) == 1 for sizes in clip.sizes.values())
+            rows = range(clip.start, clip.stop)
+            parts = [clip] if is_steady else (clip.part(r, r + 1) for r in rows)
+            for part in parts:
+                yield from part.frames()
+
+    def _clips(
+        self, entries: list[tuple[int, int]], camera: str | None = None
+    ) -> Iterator[Clip]:
         camera = self._camera if camera is None else camera
         cache = self._kept.cache
         for start, stop, env in _runs(entries):
             assert cache is not None  # a row was noted in it
-            envs = None if env == GRID else [env]
-            yield from Clip(cache, start, stop, envs, camera).frames()
+            yield Clip(cache, start, stop, None if env == GRID else [env], camera)
 
     def clip(self, camera: str | None = None) -> Clip:
         """Return the frames as a clip, for loggers that take one.
@@ -171,15 +182,21 @@ class KeptFrames(Sequence[torch.Tensor]):
         return [Path(path) for path in several if isinstance(path, (str, Path))]
 
     def tensor(self, camera: str | None = None) -> torch.Tensor:
-        """Return the frames as one video, uint8 (1, T, 3, H, W)."""
+        """Return the frames as one video, uint8 (1, T, 3, H, W).
+
+        Smaller frames than the largest are in its middle.
+        """
         entries = self._entries()
-        video = torch.empty(0, dtype=torch.uint8)
-        for index, frame in enumerate(self._read(entries, camera)):
-            if not index:
-                height, width = frame.shape[:2]
-                shape = (1, len(entries), 3, height, width)
-                video = torch.empty(shape, dtype=torch.uint8)
-            video[0, index] = as_tensor(frame)
+        clips = list(self._clips(entries, camera))
+        if not clips:
+            return torch.empty(0, dtype=torch.uint8)
+        size = box_of(clip.frame_size for clip in clips)
+        frames = (frame for clip in clips for frame in clip.frames(copy=False))
+        video = torch.empty((1, len(entries), 3, *size), dtype=torch.uint8)
+        for index, frame in enumerate(frames):
+            is_whole = frame.shape[:2] == size
+            whole = frame if is_whole else grid([frame], cell=size)
+            video[0, index] = as_tensor(whole)
         return video
 
 

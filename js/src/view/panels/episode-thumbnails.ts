@@ -29,7 +29,9 @@ export function createEpisodeThumbnails(
 ): EpisodeThumbnails {
   // Has a worker of its own, from the first picture on.
   let thumbnails: Thumbnails | null = null;
-  const get = (row: number, slot: number) => {
+  const get = (row: number, env: number) => {
+    const slot = store.recordedSlotOf(row, env);
+    if (slot < 0) return null;
     thumbnails ??= new Thumbnails(store, new WorkerPool(1, signal), {
       cacheSize: 400,
       reduction: ({ height }) => height / (THUMB_PX * devicePixelRatio),
@@ -38,30 +40,20 @@ export function createEpisodeThumbnails(
   };
   return {
     draw(canvas, { env, row, start }) {
-      const slot = slotOf(store, env);
-      canvas.hidden = slot < 0;
-      if (slot < 0) return;
+      canvas.hidden = store.recordedSlotOf(row, env) < 0;
+      if (canvas.hidden) return;
       let shown = row;
-      let picture = get(shown, slot);
+      let picture = get(shown, env);
       // The terminal picture was not recorded: the one before it is the last.
       while (picture === null && shown > start && row - shown < MOST_MISSING)
-        picture = get(--shown, slot);
-      const key = picture ? `${slot}:${shown}` : "";
+        picture = get(--shown, env);
+      const key = picture ? `${env}:${shown}` : "";
       if (canvas.dataset.key === key) return;
       canvas.dataset.key = key;
       show(canvas, picture);
     },
     clear: () => thumbnails?.clear(),
   };
-}
-
-/** The slot that shows an env; negative: none does. */
-function slotOf({ recorded }: Store, env: number): number {
-  const slots = recorded.manifest?.slots ?? [];
-  return Math.max(
-    slots.findIndex((one) => one.env === env),
-    slots.findIndex((one) => one.shared),
-  );
 }
 
 function show(canvas: HTMLCanvasElement, picture: Thumbnail | null | undefined): void {
