@@ -7,7 +7,7 @@ What differs on purpose:
 - A run does not overwrite an earlier one's videos, unless overwrite=True.
 - SAME_STEP: the last picture of an episode is there where final_obs is it.
 - Gray, float, unequal and odd-sized pictures work.
-- A frame of another size ends the video with a warning.
+- A frame of another size is fitted into the video, with a warning.
 - render() of a vector env adds nothing to the video.
 - fps must be positive; the spec of the vector class keeps all arguments.
 - An env that was not closed, or died, loses nothing: see test_record_video.py.
