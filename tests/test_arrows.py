@@ -26,17 +26,19 @@ ROOMS = {
     "_version": "",
     "_lazy": "",
     "_files": "",
+    "_forks": "",
     "_progress": "",
     "_frames": "",
-    "_recording": "_files _frames",
+    "_recording": "_files _forks _frames",
     "_video": "_files _frames",
     "_page": "_frames _recording",
     "_export": "_files _frames _page _progress _recording _video",
-    "_cache": "_export _files _frames _progress _recording _video",
+    "_cache": "_export _files _forks _frames _progress _recording _video",
     "loggers": "_cache _export _files _frames _lazy _video",
-    "_viewer": "_cache _export _frames _page _recording loggers",
+    "_viewer": "_cache _export _forks _frames _page _recording loggers",
     "_recorder": (
-        "_cache _export _files _frames _progress _recording _video _viewer loggers"
+        "_cache _export _files _forks _frames _progress _recording _video _viewer "
+        "loggers"
     ),
     "sources": "_cache _files _frames _lazy _progress _recorder _recording _viewer",
     "__init__": "_cache _frames _lazy _recording _viewer loggers sources",

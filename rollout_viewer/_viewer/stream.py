@@ -17,6 +17,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import ProtocolError, RecordingError
+from rollout_viewer._forks import make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._page.build_messages import (
     annotations_message,
@@ -84,6 +85,16 @@ class PageStream:
         self.stats = {"messages": 0, "bytes": 0, "acks": 0, "asked": 0}
         self._restart()
         self._thread: threading.Thread | None = None
+        make_anew_in_children(self, rank=6)
+
+    def fork_locks(self) -> list[threading.Lock]:
+        """Return nothing: the page is the parent's."""
+        return []
+
+    def after_fork(self, *, is_whole: bool) -> None:
+        """Make the event anew, which has a lock, in a forked child."""
+        del is_whole
+        self._wake = threading.Event()
 
     # -- called from any thread
 
