@@ -106,6 +106,14 @@ def create_database(path: Path, *, is_temporary: bool) -> sqlite3.Connection:
     return connection
 
 
+def delete_database(path: Path) -> None:
+    """Delete a file and all that SQLite keeps beside it, as far as they are there."""
+    # The file last: what is beside it alone would be of no use, and not be found.
+    for side in (*SIDE_FILES, ""):
+        with contextlib.suppress(OSError):
+            os.unlink(f"{path}{side}")
+
+
 def checkpoint(path: Path) -> bool:
     """Move the content of side files into the file; return whether none are left."""
     try:

@@ -208,8 +208,22 @@ class WriterThread:
             self._is_closing = True
             self._changed.notify_all()
         self._thread.join()
+        self._write_rest()
         with contextlib.suppress(sqlite3.Error), self._busy:
             self._connection.close()
+
+    def _write_rest(self) -> None:
+        """Try again, with the room that the log had, what a full disk refused."""
+        if not self._unwritten:
+            return
+        with contextlib.suppress(Exception):
+            self._check_file()
+            self._checkpoint()
+            # One by one: a count fits where the newest pictures do not.
+            for statement in self._unwritten:
+                with contextlib.suppress(sqlite3.Error):
+                    self._transact([statement])
+            self._unwritten = []
 
     def _checkpoint(self) -> None:
         # A copy of the file alone must be complete: nothing may remain in the side
