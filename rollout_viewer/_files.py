@@ -55,11 +55,11 @@ def new_file(
     """
     new = NewFile(Path(path))
     try:
-        new.path.parent.mkdir(parents=True, exist_ok=True)
-        new.part.touch()
-    except OSError as error:
-        raise _unwritable(new.path, where, error) from error
-    try:
+        try:
+            new.path.parent.mkdir(parents=True, exist_ok=True)
+            new.part.touch()
+        except OSError as error:
+            raise _unwritable(new.path, where, error) from error
         yield new
         try:
             _publish(new, overwrite=overwrite)

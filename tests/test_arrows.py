@@ -27,17 +27,19 @@ ROOMS = {
     "_lazy": "",
     "_file_names": "",
     "_files": "",
+    "_forks": "",
     "_progress": "",
     "_frames": "",
-    "_recording": "_files _frames",
+    "_recording": "_files _forks _frames",
     "_video": "_files _frames",
     "_page": "_frames _recording",
     "_export": "_file_names _files _frames _page _progress _recording _video",
-    "_cache": "_export _files _frames _progress _recording _video",
+    "_cache": "_export _files _forks _frames _progress _recording _video",
     "loggers": "_cache _export _file_names _files _frames _lazy _video",
-    "_viewer": "_cache _export _file_names _frames _page _recording loggers",
+    "_viewer": "_cache _export _file_names _forks _frames _page _recording loggers",
     "_recorder": (
-        "_cache _export _file_names _files _frames _progress _recording _video _viewer "
+        "_cache _export _file_names _files _forks _frames _progress _recording _video "
+        "_viewer "
         "loggers"
     ),
     "sources": (

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 import warnings
 import weakref
 from multiprocessing import util
@@ -22,6 +21,7 @@ from rollout_viewer._errors import (
     RolloutViewerWarning,
     RowError,
 )
+from rollout_viewer._forks import LockOfOneProcess
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._recording.annotations import (
     AnnotationChange,
@@ -148,7 +148,7 @@ class FrameCache(RecordingReader):
         self._live = live
         super().__init__(recording, DecoderCache(memory_bytes))
         # One append at a time; held while the row is made, not while subscribers run.
-        self._append_lock = threading.RLock()
+        self._append_lock = LockOfOneProcess()
         self._checker = RowChecker()
         self._segments: list[dict[str, Any]] = []
         self._subscribers = Subscribers()

@@ -56,7 +56,8 @@ class Subscribers:
 
         The thread ends with the cache.
         """
-        if self._poller is None:
+        # In a forked child, it has ended.
+        if self._poller is None or not self._poller.is_alive():
             arguments = self, weakref.ref(cache), cache.num_rows
             self._poller = threading.Thread(
                 target=_poll, args=arguments, name="rollout_viewer poll", daemon=True

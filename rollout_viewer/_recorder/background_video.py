@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rollout_viewer._errors import ExportCancelled
+from rollout_viewer._forks import make_anew_in_children
 from rollout_viewer._recorder.segment_frames import VideoFrames, shown_rows
 from rollout_viewer._recorder.segment_writer import open_video, write_json, write_video
 
@@ -60,6 +61,16 @@ class BackgroundVideo:
             target=self._run, name=f"video {segment.name}", daemon=True
         )
         self._thread.start()
+        make_anew_in_children(self, rank=6)
+
+    def fork_locks(self) -> list[threading.Condition]:
+        """Return nothing: what the thread writes is the parent's."""
+        return []
+
+    def after_fork(self, *, is_whole: bool) -> None:
+        """Make the lock anew, in a forked child, where the thread has ended."""
+        del is_whole
+        self._changed = threading.Condition()
 
     def notify(self, stop: int) -> None:
         """Note that the rows before `stop` are recorded."""

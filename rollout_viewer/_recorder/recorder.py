@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._errors import RolloutViewerError, ShapeError
+from rollout_viewer._forks import Lock, make_anew_in_children
 from rollout_viewer._frames.fps import as_fps
 from rollout_viewer._recorder.episode_filter import EpisodeFilter
 from rollout_viewer._recorder.episode_quota import EpisodeLimit
@@ -143,6 +144,16 @@ class Recorder(ShownInNotebook):
         self._lock = threading.Lock()
         self._start(num_envs)
         self.cache.before_reading(self.complete)
+        make_anew_in_children(self, rank=0)
+
+    def fork_locks(self) -> list[Lock]:
+        """Return nothing: the user's code runs while a call is recorded."""
+        return []
+
+    def after_fork(self, *, is_whole: bool) -> None:
+        """Make the lock anew, in a forked child."""
+        del is_whole
+        self._lock = threading.Lock()
 
     def _start(self, num_envs: int) -> None:
         self.num_envs = num_envs

@@ -9,7 +9,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from rollout_viewer._errors import RecordingError
-from rollout_viewer._recording.database import create_database
+from rollout_viewer._recording.database import create_database, delete_database
 from rollout_viewer._recording.statements import (
     Statement,
     extras_statement,
@@ -41,41 +41,48 @@ def write_copy(
     """
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        connection = create_database(partial, is_temporary=True)
-        try:
-            connection.execute("PRAGMA journal_mode = DELETE")
-            connection.execute("BEGIN")
-            for sql, values in statements:
-                connection.execute(sql, values)
-            for sql, values in _steps(source.rows, num_blocks):
-                connection.execute(sql, values)
-            for block in range(num_blocks):
-                chunks = [
-                    (slot, chunk)
-                    for slot in range(num_slots)
-                    if (chunk := source.chunk(block, slot)) is not None
-                ]
-                stored = pack_statements(block, chunks)
-                if (extras := source.extras_of(block)) is not None:
-                    stored.append(extras_statement(block, extras))
-                for sql, values in stored:
-                    connection.execute(sql, values)
-            connection.execute("COMMIT")
-        finally:
-            connection.close()
+        _fill(partial, source, num_blocks, num_slots, statements)
         os.replace(partial, path)
         set_aside_foreign_wal(path)
-    except BaseException as error:
-        for side in ("", "-wal", "-shm", "-journal"):
-            with contextlib.suppress(OSError):
-                os.unlink(f"{partial}{side}")
-        is_of_storage = isinstance(error, (sqlite3.Error, OSError))
-        if isinstance(error, RecordingError) or not is_of_storage:
+    except (sqlite3.Error, OSError) as error:
+        if isinstance(error, RecordingError):
             raise
         raise RecordingError(
             f"FrameCache.save: expected to write {str(path)!r}, got {error}. "
             "Choose another path; the recording itself is untouched."
         ) from error
+    finally:
+        # Also after KeyboardInterrupt.
+        delete_database(partial)
+
+
+def _fill(
+    path: Path,
+    source: Recording,
+    num_blocks: int,
+    num_slots: int,
+    statements: Sequence[Statement],
+) -> None:
+    connection = create_database(path, is_temporary=True)
+    with contextlib.closing(connection):
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("BEGIN")
+        for sql, values in statements:
+            connection.execute(sql, values)
+        for sql, values in _steps(source.rows, num_blocks):
+            connection.execute(sql, values)
+        for block in range(num_blocks):
+            chunks = [
+                (slot, chunk)
+                for slot in range(num_slots)
+                if (chunk := source.chunk(block, slot)) is not None
+            ]
+            stored = pack_statements(block, chunks)
+            if (extras := source.extras_of(block)) is not None:
+                stored.append(extras_statement(block, extras))
+            for sql, values in stored:
+                connection.execute(sql, values)
+        connection.execute("COMMIT")
 
 
 def _steps(rows: Rows | None, num_blocks: int) -> Iterator[Statement]:

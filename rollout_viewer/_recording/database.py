@@ -21,6 +21,7 @@ Knows bytes. Knows nothing of codecs, frames or envs.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import sys
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import RecordingError
+from rollout_viewer._forks import keep_in_child
 from rollout_viewer._recording.statements import meta_statement
 from rollout_viewer._recording.wal import give_id, note_id, set_aside_foreign_wal
 
@@ -102,6 +104,14 @@ def create_database(path: Path, *, is_temporary: bool) -> sqlite3.Connection:
             f"({error}). Choose a folder that exists and is writable, or path=None."
         ) from error
     return connection
+
+
+def delete_database(path: Path) -> None:
+    """Delete a file and all that SQLite keeps beside it, as far as they are there."""
+    # The file last: what is beside it alone would be of no use, and not be found.
+    for side in (*SIDE_FILES, ""):
+        with contextlib.suppress(OSError):
+            os.unlink(f"{path}{side}")
 
 
 def checkpoint(path: Path) -> bool:
@@ -197,6 +207,17 @@ def connect(uri: str) -> sqlite3.Connection:
         uri=True,
     )
     return connection
+
+
+def drop_inherited(connection: sqlite3.Connection, *, is_whole: bool) -> None:
+    """Close a connection of the parent in a forked child, or never if it was in use."""
+    if is_whole:
+        if sys.version_info >= (3, 12):
+            connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
+        with contextlib.suppress(sqlite3.Error):
+            connection.close()
+    else:
+        keep_in_child(connection)
 
 
 def file_uri(path: Path, query: str) -> str:

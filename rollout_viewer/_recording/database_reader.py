@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import threading
 import warnings
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import RecordingError, RolloutViewerWarning
 from rollout_viewer._files import why_not_a_file
+from rollout_viewer._forks import make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.cells import (
     MAX_SLOTS,
@@ -27,6 +27,7 @@ from rollout_viewer._recording.database import (
     APPLICATION_ID,
     FORMAT_VERSION,
     connect,
+    drop_inherited,
     file_uri,
 )
 from rollout_viewer._recording.statements import RUN_BLOCKS, Tail, unpack_directory
@@ -51,8 +52,7 @@ _AS_IT_IS = "mode=ro&immutable=1"
 class DatabaseReader:
     """Reads a recording, also while another thread or process writes it.
 
-    Any thread may call; calls are serialised. In a forked child the inherited
-    connection is not used and a new one is opened.
+    Any thread may call; calls are serialised.
 
     Attributes:
         doubts: What was left out because it is damaged.
@@ -63,14 +63,28 @@ class DatabaseReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = threading.Lock()
-        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        self._num_opened = 0
         self.doubts = Doubts()
         self._connection: BoundedReader | None = None
         self._connection = self._open()
         self._directories: OrderedDict[int, list[list[int]]] = OrderedDict()
+        make_anew_in_children(self, rank=5)
+
+    def fork_locks(self) -> list[threading.RLock]:
+        """Return what a fork waits for."""
+        return [self._lock]
+
+    def after_fork(self, *, is_whole: bool) -> None:
+        """Make the lock anew and drop the connection, in a forked child."""
+        self._lock = threading.RLock()
+        self._directories = OrderedDict()
+        if self._connection is not None:
+            drop_inherited(self._connection.connection, is_whole=is_whole)
+            self._connection = None
 
     def _open(self) -> BoundedReader:
+        self._num_opened += 1
         if what := why_not_a_file(self.path):
             raise RecordingError(
                 f"rv.open: expected a recording, got {str(self.path)!r}, which {what}. "
@@ -141,8 +155,8 @@ class DatabaseReader:
 
     def _query(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._lock:
-            if self._connection is None or self._pid != os.getpid():
-                self._pid, self._connection = os.getpid(), self._open()
+            if self._connection is None:
+                self._connection = self._open()
             try:
                 return self._connection.fetch(sql, values)
             except (sqlite3.Error, OverflowError) as error:
@@ -152,11 +166,11 @@ class DatabaseReader:
                 ) from error
 
     def close(self) -> None:
-        """Close until the next query; a forked child leaves its parent's connection."""
+        """Close until the next query."""
         with self._lock:
-            if self._pid == os.getpid() and self._connection is not None:
-                # First: where it is interrupted, a query must not find it closed.
-                reader, self._connection = self._connection, None
+            # First: where it is interrupted, a query must not find it closed.
+            reader, self._connection = self._connection, None
+            if reader is not None:
                 reader.connection.close()
 
     def __del__(self) -> None:
@@ -185,7 +199,10 @@ class DatabaseReader:
 
     def version(self) -> int:
         """Return a number that changes when another connection wrote."""
-        return int(self._query("PRAGMA data_version")[0][0])
+        with self._lock:
+            number = int(self._query("PRAGMA data_version")[0][0])
+            # SQLite counts from the time of opening on.
+            return self._num_opened << 32 | number
 
     def meta(self) -> dict[str, Any]:
         """Return all metadata but what is damaged."""

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
 from rollout_viewer._errors import RecordingError
+from rollout_viewer._forks import make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS, parse_whole
 from rollout_viewer._frames.decoder import ChunkDecoder
 
@@ -70,6 +71,17 @@ class DecoderCache:
         self._lock = threading.Lock()
         self._entries: OrderedDict[tuple[int, int], _Entry] = OrderedDict()
         self._used_bytes = 0
+        make_anew_in_children(self, rank=1)
+
+    def fork_locks(self) -> list[threading.Lock]:
+        """Return what a fork waits for."""
+        return [self._lock]
+
+    def after_fork(self, *, is_whole: bool) -> None:
+        """Make the lock anew, in a forked child."""
+        self._lock = threading.Lock()
+        if not is_whole:  # a decoder is between two rows
+            self.clear()
 
     def read(self, recording: Recording, row: int, slot: int, out: Frame) -> None:
         """Write a row's picture into `out`; zeros where nothing is shown."""

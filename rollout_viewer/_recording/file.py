@@ -8,6 +8,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from rollout_viewer._errors import RecordingError, RolloutViewerWarning
+from rollout_viewer._forks import make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS, absent, join, parse
 from rollout_viewer._recording.annotations import apply_annotations, write_annotations
 from rollout_viewer._recording.cells import MAX_COUNT, whole
@@ -64,6 +65,17 @@ class FileRecording(OpenedRecording):
         except BaseException:
             self._reader.close()
             raise
+        make_anew_in_children(self, rank=3)
+
+    def fork_locks(self) -> list[threading.RLock]:
+        """Return what a fork waits for."""
+        return [self._lock]
+
+    def after_fork(self, *, is_whole: bool) -> None:
+        """Make the lock anew, in a forked child."""
+        self._lock = threading.RLock()
+        if not is_whole:
+            self._start_again()
 
     @property
     def num_lost(self) -> int:
@@ -101,9 +113,7 @@ class FileRecording(OpenedRecording):
             self._version = -1
             meta = self._reader.meta()
             if self.meta and meta.get("session") != self.meta.get("session"):
-                self._tails, self._decoded = [], DecodedExtras()
-                self._stored = StoredRows(self.path)
-                self._reader.forget()
+                self._start_again()
             self.meta = meta
             self.slots = self._reader.slots()
             self._first_rows = dict(meta.get("first_rows", []))
@@ -121,6 +131,13 @@ class FileRecording(OpenedRecording):
             self._version = version
             self._warn_of_damage()
             return True
+
+    def _start_again(self) -> None:
+        """Forget all rows, which the next refresh reads."""
+        self._version = -1
+        self._tails, self._decoded = [], DecodedExtras()
+        self._stored = StoredRows(self.path)
+        self._reader.forget()
 
     def _read_rows(self) -> None:
         stored, self._tails = self._stored, []

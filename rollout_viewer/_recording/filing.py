@@ -12,6 +12,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rollout_viewer._forks import keep_in_child, make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.database import (
     create_database,
@@ -109,6 +110,18 @@ class FiledRecording:
         self.is_closed = False
         # Closed, and neither the file nor its lock is open any more.
         self._has_ended = False
+        make_anew_in_children(self, rank=3)
+
+    def fork_locks(self) -> list[threading.RLock]:
+        """Return what a fork waits for."""
+        return [self._lock]
+
+    def after_fork(self, *, is_whole: bool) -> None:
+        """Make the lock anew, in a forked child. `recover` undoes half an append."""
+        del is_whole
+        self._lock = threading.RLock()
+        # Its destruction would free the lock, which is the parent's.
+        keep_in_child(self._file_lock)
 
     @property
     def num_lost(self) -> int:

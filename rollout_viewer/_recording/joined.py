@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from rollout_viewer._errors import ShapeError
+from rollout_viewer._forks import make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS, absent, join, num_records_of
 from rollout_viewer._recording.annotations import AnnotationChange, apply_annotations
 from rollout_viewer._recording.copy import write_copy
@@ -88,6 +89,17 @@ class JoinedRecording(OpenedRecording):
             raise
         self._is_over: list[bool] = []
         self.refresh()
+        make_anew_in_children(self, rank=2)
+
+    def fork_locks(self) -> list[threading.RLock]:
+        """Return what a fork waits for."""
+        return [self._lock]
+
+    def after_fork(self, *, is_whole: bool) -> None:
+        """Make the lock anew, in a forked child."""
+        self._lock = threading.RLock()
+        if not is_whole:
+            self.meta, self._is_over = {}, []  # the next refresh starts again
 
     @property
     def num_lost(self) -> int:

@@ -22,6 +22,7 @@ from rollout_viewer._recording.database import (
     TABLES_OF_ROWS,
     amend,
     checkpoint,
+    delete_database,
     has_side_files,
 )
 from rollout_viewer._recording.filing import FiledRecording
@@ -264,7 +265,8 @@ class LiveRecording(FiledRecording):
             rows = self.rows.num_rows if self.rows else 0
             tail = self._open_rows(0)
             infos = self.rows.infos() if self.rows is not None else {}
-            statements = copy_statements(self.meta, self.slots, infos)
+            meta = {**self.meta, "num_lost": self.num_lost}
+            statements = copy_statements(meta, self.slots, infos)
             num_slots = len(self.slots)
         if tail is not None:
             statements += tail_statements(tail)
@@ -310,9 +312,7 @@ class LiveRecording(FiledRecording):
             self.close()
         self._reader.close()
         if not is_kept:
-            for side in ("", "-wal", "-shm", "-journal"):
-                with contextlib.suppress(OSError):
-                    os.unlink(f"{self.path}{side}")
+            delete_database(self.path)
         elif has_side_files(self.path):
             # A reader had it open when it was closed, and may have ended since.
             checkpoint(self.path)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -40,13 +40,18 @@ def prefetch(
     rest = iter(numbers)
     with ThreadPoolExecutor(1, "rollout_viewer reader") as thread:
         pending = deque(
-            thread.submit(read, one) for one in islice(rest, _NUM_PREFETCHED)
+            (one, thread.submit(read, one)) for one in islice(rest, _NUM_PREFETCHED)
         )
+        pid = os.getpid()
         try:
-            while pending:
-                item = pending.popleft()
+            while pending and pid == os.getpid():
+                _, item = pending.popleft()
                 yield item.result()
-                pending.extend(thread.submit(read, one) for one in islice(rest, 1))
+                pending.extend(
+                    (one, thread.submit(read, one)) for one in islice(rest, 1)
+                )
+            # In a forked child, there is no thread.
+            yield from map(read, chain((one for one, _ in pending), rest))
         finally:
-            for one in pending:
-                one.cancel()
+            for _, item in pending:
+                item.cancel()

@@ -42,10 +42,7 @@ def storable_json(value: Any) -> Any:
         >>> storable_json({("a", 1): (b"x", float("nan")), 2: {3}})
         {"('a', 1)": ["b'x'", 'NaN'], '2': [3]}
     """
-    try:
-        return _Converter().convert(value, ())
-    except _OWN_ERRORS:  # of the value's own code, such as a mapping's
-        return _repr(value)
+    return _Converter().convert(value, ())
 
 
 class _Converter:
@@ -57,9 +54,7 @@ class _Converter:
     def convert(self, value: Any, parents: tuple[int, ...]) -> Any:
         try:
             return self._convert(value, parents)
-        except MemoryError:  # of this row: it is not recorded
-            raise
-        except Exception:  # the value's own code, such as a mapping's
+        except _OWN_ERRORS:  # of the value's own code, such as a mapping's
             return self._text(_repr(value))
 
     def _convert(self, value: Any, parents: tuple[int, ...]) -> Any:
@@ -114,10 +109,7 @@ class _Converter:
         # At least ", " and a digit for each number.
         if 3 * math.prod(shape) > self._left:
             return f"{type(value).__name__} of shape {shape}, {value.dtype}"
-        try:
-            return self.convert(value.tolist(), parents)
-        except _OWN_ERRORS:
-            return self._text(_repr(value))
+        return self.convert(value.tolist(), parents)
 
 
 def _key(key: Any) -> str:

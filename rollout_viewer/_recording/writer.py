@@ -16,7 +16,8 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from rollout_viewer._errors import StorageError
-from rollout_viewer._recording.database import set_journal
+from rollout_viewer._forks import make_anew_in_children
+from rollout_viewer._recording.database import drop_inherited, set_journal
 from rollout_viewer._recording.wal import note_id
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ class WriterThread:
         self._others_closed = others_closed
         self._pid = os.getpid()
         self._changed = threading.Condition()
+        # Held while anything is executed; no other lock but a reader's is taken then.
+        self._busy = threading.RLock()
         self._queue: deque[Batch] = deque()
         self._queued_bytes = 0
         self._is_writing = False
@@ -104,6 +107,16 @@ class WriterThread:
             target=self._run, name=f"rollout_viewer writer {path.name}", daemon=True
         )
         self._thread.start()
+        make_anew_in_children(self, rank=4)
+
+    def fork_locks(self) -> list[threading.Condition | threading.RLock]:
+        """Return what a fork waits for."""
+        return [self._changed, self._busy]
+
+    def after_fork(self, *, is_whole: bool) -> None:
+        """Make locks anew and drop the connection, in a forked child."""
+        self._changed, self._busy = threading.Condition(), threading.RLock()
+        drop_inherited(self._connection, is_whole=is_whole)
 
     @property
     def is_mine(self) -> bool:
@@ -118,6 +131,8 @@ class WriterThread:
         Returns:
             Whether the pictures were queued.
         """
+        if not self.is_mine:  # they stay in memory
+            return True
         with self._changed:
             has_room = self._changed.wait_for(
                 lambda: (
@@ -149,7 +164,11 @@ class WriterThread:
         """Wait until everything that was put is written or counted as lost."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._is_ended or (not self._queue and not self._is_writing)
+                lambda: (
+                    self._is_ended
+                    or not self.is_mine
+                    or (not self._queue and not self._is_writing)
+                )
             )
 
     def flush(self) -> None:
@@ -189,15 +208,29 @@ class WriterThread:
             self._is_closing = True
             self._changed.notify_all()
         self._thread.join()
-        with contextlib.suppress(sqlite3.Error):
+        self._write_rest()
+        with contextlib.suppress(sqlite3.Error), self._busy:
             self._connection.close()
+
+    def _write_rest(self) -> None:
+        """Try again, with the room that the log had, what a full disk refused."""
+        if not self._unwritten:
+            return
+        with contextlib.suppress(Exception):
+            self._check_file()
+            self._checkpoint()
+            # One by one: a count fits where the newest pictures do not.
+            for statement in self._unwritten:
+                with contextlib.suppress(sqlite3.Error):
+                    self._transact([statement])
+            self._unwritten = []
 
     def _checkpoint(self) -> None:
         # A copy of the file alone must be complete: nothing may remain in the side
         # files. Where readers in other processes keep the WAL alive, its content is
         # at least in the file too.
         self._wal_inode = None
-        with self._others_closed():
+        with self._busy, self._others_closed():
             try:
                 execute = self._connection.execute
                 execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -287,7 +320,8 @@ class WriterThread:
         try:
             self._check_file()
             if not self._is_wal:
-                set_journal(self._connection, self._path)
+                with self._busy:
+                    set_journal(self._connection, self._path)
                 self._is_wal = True
             is_whole = self._transact_all(steps, batches)
             self._wal_inode = self._wal_inode or _inode(self._wal)
@@ -317,7 +351,9 @@ class WriterThread:
         self._pending_callbacks = []
 
     def _measure(self, estimate: int | None) -> None:
-        if estimate is not None:
+        if estimate is None:
+            return
+        with self._busy:
             used, free, size = (
                 int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
                 for name in ("page_count", "freelist_count", "page_size")
@@ -361,6 +397,12 @@ class WriterThread:
         Returns:
             Why the others were refused.
         """
+        with self._busy:
+            return self._execute(statements, one_by_one=one_by_one)
+
+    def _execute(
+        self, statements: Sequence[Statement], *, one_by_one: bool
+    ) -> list[Exception]:
         connection = self._connection
         refused: list[Exception] = []
         connection.execute("BEGIN IMMEDIATE")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import threading
 
+from rollout_viewer._forks import Lock, make_anew_in_children
+
 # A thread without work waits so long for more before it ends.
 LINGER_S = 1.0
 
@@ -27,6 +29,17 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._is_started = False
         self._is_closed = False
+        make_anew_in_children(self, rank=6)
+
+    def fork_locks(self) -> list[Lock]:
+        """Return nothing: the page is the parent's."""
+        return []
+
+    def after_fork(self, *, is_whole: bool) -> None:
+        """Make event and lock anew, in a forked child, which has not the thread."""
+        del is_whole
+        self._wake, self._lock = threading.Event(), threading.RLock()
+        self._thread, self._is_closed = None, True
 
     def start(self) -> None:
         """Work on a thread from now on, when `wake` is called."""
