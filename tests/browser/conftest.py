@@ -316,6 +316,18 @@ class Notebook:
         if "/channels" in socket.url:
             socket.on("framesent", lambda data: self.sent.append(_as_bytes(data)))
 
+    def settle(self) -> int:
+        """Wait until the page has acknowledged what came; return `num_comm_messages`.
+
+        It does once everything is there, some time after it was drawn.
+        """
+        count, quiet_ms = self.num_comm_messages, 0
+        while quiet_ms < 1200:
+            self.page.wait_for_timeout(100)
+            quiet_ms = quiet_ms + 100 if self.num_comm_messages == count else 0
+            count = self.num_comm_messages
+        return count
+
     @property
     def num_comm_messages(self) -> int:
         """How many messages of widgets went from the page to the kernel."""

@@ -73,7 +73,7 @@ def test_notebook_7_plays_scrubs_and_reloads(notebook7):
     notebook.run_all()
     viewer = Viewer(notebook)
     viewer.wait_until_loaded()
-    before = notebook.num_comm_messages
+    before = notebook.settle()
 
     viewer.press("Home", *["ArrowRight"] * 5)
     assert_shows(viewer, 5)

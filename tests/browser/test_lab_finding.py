@@ -100,7 +100,7 @@ def test_the_list_of_episodes_is_sorted_filtered_and_leads_there_in_the_page(sho
     notebook, viewer = shown
     page, root = viewer.page, viewer.root
     viewer.press("Home")
-    before = notebook.num_comm_messages
+    before = notebook.settle()
 
     viewer.press("e")
     assert names(viewer)[:4] == [
@@ -154,7 +154,7 @@ def test_the_best_episodes_stand_side_by_side_from_their_starts(shown):
     notebook, viewer = shown
     page, root = viewer.page, viewer.root
     viewer.press("e")
-    before = notebook.num_comm_messages
+    before = notebook.settle()
 
     root.get_by_role("spinbutton", name="How many").fill("4")
     root.get_by_role("button", name="best", exact=True).click()
@@ -185,7 +185,7 @@ def test_aligned_by_episode_start_every_tile_begins_its_episodes_together(shown)
     notebook, viewer = shown
     root = viewer.root
     viewer.press("Home")
-    before = notebook.num_comm_messages
+    before = notebook.settle()
 
     root.get_by_role("combobox", name="Align").select_option("by episode start")
     viewer.press("Shift+ArrowRight")
@@ -241,7 +241,7 @@ def test_a_comparison_tells_differences_of_returns_and_of_pixels(lab):
     root = viewer.root
     viewer.press("Home", "ArrowRight", "ArrowRight")
     viewer.wait("row", 2)
-    before = notebook.num_comm_messages
+    before = notebook.settle()
 
     assert paired(viewer) == [
         ["before", "3", "2", "4"],

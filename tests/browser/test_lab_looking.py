@@ -86,7 +86,7 @@ def test_inspector_asks_once_and_never_while_it_plays_on(shown):
     viewer.press("Home", "Shift+I", "n")
     panel = viewer.root.locator(".rv-inspector[data-state=there]")
     panel.wait_for()
-    before = notebook.num_comm_messages
+    before = notebook.settle()
 
     viewer.scrub(0.2, 0.9, 0.4)
     viewer.press("Home", "Space")
@@ -129,7 +129,7 @@ def test_timeline_draws_the_chosen_number_of_a_tile_or_of_all(shown):
     mean = wait_for_new_trace(viewer, first)
     legend.get_by_label("Of", exact=True).select_option("range")
     wait_for_new_trace(viewer, mean)
-    before = notebook.num_comm_messages
+    before = notebook.settle()
     viewer.scrub(0.3, 0.9, 0.5)
     legend.get_by_label("Of", exact=True).select_option("deviation")
 
@@ -138,7 +138,7 @@ def test_timeline_draws_the_chosen_number_of_a_tile_or_of_all(shown):
 
 def test_pointing_at_the_timeline_shows_numbers_and_the_picture_there(shown):
     notebook, viewer = shown
-    before = notebook.num_comm_messages
+    before = notebook.settle()
     viewer.root.locator(".rv-plot").scroll_into_view_if_needed()
     box = viewer.root.locator(".rv-plot").bounding_box()
 
@@ -175,7 +175,7 @@ def test_overlays_are_chosen_in_a_menu_by_keyboard(shown):
     assert "NOOP" in text or "FIRE" in text
     assert "env" not in text
     assert viewer.root.locator(".rv-menu").is_hidden()
-    before = notebook.num_comm_messages
+    before = notebook.settle()
     viewer.scrub(0.2, 0.8)
     assert notebook.num_comm_messages == before
 
@@ -222,7 +222,7 @@ def many(lab):
 def test_zoom_decodes_what_is_in_sight_and_dragging_moves_it(many):
     notebook, viewer = many
     stage = viewer.root.locator(".rv-stage")
-    before = notebook.num_comm_messages
+    before = notebook.settle()
     viewer.press("End", "=", "=", "=", "=", "=", "=", "=")
     viewer.wait("row", 2)
     zoomed = shown_envs(viewer)
@@ -309,7 +309,7 @@ def test_wheel_with_control_zooms_where_the_pointer_is(many):
 def test_every_tenth_row_is_played_to_the_last_one(shown):
     notebook, viewer = shown
     viewer.press("Home")
-    before = notebook.num_comm_messages
+    before = notebook.settle()
     viewer.page.evaluate(
         """() => {
           const root = document.querySelector('.rollout-viewer');
