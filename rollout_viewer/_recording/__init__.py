@@ -14,7 +14,8 @@ picture of a row is identified by its `slot`.
   that writes it.
 - `trust`, `cells`, `tensors`, `stored_rows`: what is checked of a file before it is
   believed, and how what is damaged is shown as missing.
-- `wal`: whose the log beside a file is.
+- `wal`: whose the log beside a file is. `temporary`: files of no name, and what killed
+  processes leave of them.
 - `lock`, `workers`: one process writes a file. `eviction`: what `disk_bytes` leaves.
 - `annotations`: bookmarks and labels. `copy`, `compact`: whole files rewritten.
 - `reader`: what can be read of any recording, with `info` (what it holds), `query`,
