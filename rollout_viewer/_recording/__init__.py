@@ -16,7 +16,8 @@ picture of a row is identified by its `slot`.
   believed, and how what is damaged is shown as missing.
 - `wal`: whose the log beside a file is. `temporary`: files of no name, and what killed
   processes leave of them.
-- `lock`, `workers`: one process writes a file. `eviction`: what `disk_bytes` leaves.
+- `lock`, `workers`: one process writes a file. `open_files`: not too many are open.
+  `eviction`: what `disk_bytes` leaves.
 - `annotations`: bookmarks and labels. `copy`, `compact`: whole files rewritten.
 - `reader`: what can be read of any recording, with `info` (what it holds), `query`,
   `column`, `row_copy` (step data), `decoder_cache` (pictures) and `prefetch` (rows in

@@ -104,6 +104,7 @@ class FiledRecording:
         self._writer = WriterThread(
             connection,
             self.path,
+            is_temporary=self.is_temporary,
             queue_bytes=queue_bytes,
             make_tail=self._make_tail,
             others_closed=self._reader.closed,
