@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from typing import Any
 
-_MAX_OPEN = 64
+_MAX_OPEN = 32
 
 
 class Owner(Protocol):
