@@ -9,6 +9,7 @@ Knows paths. Knows nothing of what is written.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -101,6 +102,22 @@ def left_parts(path: Path) -> list[Path]:
     return [path.with_name(n) for n in names if n.startswith(start) and n.endswith(end)]
 
 
+def no_descriptor() -> str:
+    """Return what to do where this process can open no more files; "": it can.
+
+    Libraries that could not open one seldom say why.
+    """
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            return (
+                "no file descriptor that is free. Close caches and files that are no "
+                "longer in use, or raise the limit: `ulimit -n 4096` before the start."
+            )
+    return ""
+
+
 def free_path(path: str | os.PathLike[str]) -> Path:
     """Return `path`, or the first of `<stem>-1`, `<stem>-2`, ... that is free.
 
@@ -159,6 +176,8 @@ def _publish(new: NewFile, *, overwrite: bool) -> None:
 
 
 def _unwritable(path: Path, where: str, error: OSError) -> ExportError:
+    if lack := no_descriptor():
+        return ExportError(f"{where}: expected to write {str(path)!r}, got {lack}")
     reason = error.strerror or repr(error)
     return ExportError(
         f"{where}: expected to be able to write {str(path)!r}, got {reason!r}. "

@@ -14,8 +14,10 @@ picture of a row is identified by its `slot`.
   that writes it.
 - `trust`, `cells`, `tensors`, `stored_rows`: what is checked of a file before it is
   believed, and how what is damaged is shown as missing.
-- `wal`: whose the log beside a file is.
-- `lock`, `workers`: one process writes a file. `eviction`: what `disk_bytes` leaves.
+- `wal`: whose the log beside a file is. `temporary`: files of no name, and what killed
+  processes leave of them.
+- `lock`, `workers`: one process writes a file. `open_files`: not too many are open.
+  `eviction`: what `disk_bytes` leaves.
 - `annotations`: bookmarks and labels. `copy`, `compact`: whole files rewritten.
 - `reader`: what can be read of any recording, with `info` (what it holds), `query`,
   `column`, `row_copy` (step data), `decoder_cache` (pictures), `shown_slots` (which

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import RecordingError
+from rollout_viewer._files import no_descriptor
 from rollout_viewer._forks import keep_in_child
 from rollout_viewer._recording.statements import meta_statement
 from rollout_viewer._recording.wal import give_id, note_id, set_aside_foreign_wal
@@ -82,6 +83,19 @@ _NETWORK_FILE_SYSTEMS = [
 # -- connections
 
 
+def open_database(path: Path, *, is_temporary: bool) -> sqlite3.Connection:
+    """Return the writer's connection to its file once more."""
+    connection = connect(file_uri(path, "mode=rw"))
+    _set_synchronous(connection, is_temporary=is_temporary)
+    return connection
+
+
+def _set_synchronous(connection: sqlite3.Connection, *, is_temporary: bool) -> None:
+    # With WAL no commit waits for the disk: a kill loses nothing, a power cut at most
+    # the newest rows. A temporary file need not survive either.
+    connection.execute(f"PRAGMA synchronous = {'OFF' if is_temporary else 'NORMAL'}")
+
+
 def create_database(path: Path, *, is_temporary: bool) -> sqlite3.Connection:
     """Create a recording file and return the writer's connection.
 
@@ -93,12 +107,12 @@ def create_database(path: Path, *, is_temporary: bool) -> sqlite3.Connection:
         connection.executescript(SCHEMA)
         give_id(connection)
         set_journal(connection, path)
-        # With WAL no commit waits for the disk: a kill loses nothing, a power cut
-        # at most the newest rows. A temporary file need not survive either.
-        connection.execute(
-            f"PRAGMA synchronous = {'OFF' if is_temporary else 'NORMAL'}"
-        )
+        _set_synchronous(connection, is_temporary=is_temporary)
     except sqlite3.Error as error:
+        if lack := no_descriptor():
+            raise RecordingError(
+                f"FrameCache: expected to create {str(path)!r}, got {lack}"
+            ) from error
         raise RecordingError(
             f"FrameCache: expected a path that can be written, got {str(path)!r} "
             f"({error}). Choose a folder that exists and is writable, or path=None."

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import RecordingError, RolloutViewerWarning
-from rollout_viewer._files import why_not_a_file
+from rollout_viewer._files import no_descriptor, why_not_a_file
 from rollout_viewer._forks import make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.cells import (
@@ -30,6 +30,7 @@ from rollout_viewer._recording.database import (
     drop_inherited,
     file_uri,
 )
+from rollout_viewer._recording.open_files import READERS
 from rollout_viewer._recording.statements import RUN_BLOCKS, Tail, unpack_directory
 from rollout_viewer._recording.trust import (
     BoundedReader,
@@ -85,6 +86,7 @@ class DatabaseReader:
 
     def _open(self) -> BoundedReader:
         self._num_opened += 1
+        READERS.use(self)
         if what := why_not_a_file(self.path):
             raise RecordingError(
                 f"rv.open: expected a recording, got {str(self.path)!r}, which {what}. "
@@ -99,6 +101,10 @@ class DatabaseReader:
             try:
                 reader = self._connect(mode)
             except sqlite3.Error as error:
+                if lack := no_descriptor():
+                    raise RecordingError(
+                        f"rv.open: expected to open {str(self.path)!r}, got {lack}"
+                    ) from error
                 problem = str(error)
                 continue
             if mode == _AS_IT_IS and len(modes) > 1:
@@ -157,6 +163,7 @@ class DatabaseReader:
         with self._lock:
             if self._connection is None:
                 self._connection = self._open()
+            READERS.use(self)
             try:
                 return self._connection.fetch(sql, values)
             except (sqlite3.Error, OverflowError) as error:
@@ -172,11 +179,20 @@ class DatabaseReader:
             reader, self._connection = self._connection, None
             if reader is not None:
                 reader.connection.close()
+                READERS.close(self)
 
     def __del__(self) -> None:
         # A query after `close` opened it again. Python 3.13 warns of what is left open:
         # https://docs.python.org/3/library/sqlite3.html#sqlite3.Connection.close
         self.close()
+
+    def shed(self) -> None:
+        """Close until the next query, unless one is running."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self.close()
+            finally:
+                self._lock.release()
 
     @contextlib.contextmanager
     def closed(self) -> Iterator[None]:

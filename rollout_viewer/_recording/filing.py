@@ -6,10 +6,8 @@ A block is 32 rows. When it is full its chunks go to the writer's thread, and st
 
 from __future__ import annotations
 
-import os
 import threading
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._forks import keep_in_child, make_anew_in_children
@@ -33,9 +31,12 @@ from rollout_viewer._recording.statements import (
     tail_statements,
 )
 from rollout_viewer._recording.step_codec import DecodedExtras, pack_extras
+from rollout_viewer._recording.temporary import temporary_path
 from rollout_viewer._recording.writer import Batch, WriterThread
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import numpy.typing as npt
 
@@ -68,7 +69,7 @@ class FiledRecording:
     ) -> None:
         self.budget = budget or Budget(None, "all")
         self.is_temporary = path is None
-        self.path = _temporary_path() if path is None else path
+        self.path = temporary_path() if path is None else path
         self.meta = {**meta, "session": uuid.uuid4().hex}
         self.rows: Rows | None = None
         self._max_stall_s = max_stall_s
@@ -103,6 +104,7 @@ class FiledRecording:
         self._writer = WriterThread(
             connection,
             self.path,
+            is_temporary=self.is_temporary,
             queue_bytes=queue_bytes,
             make_tail=self._make_tail,
             others_closed=self._reader.closed,
@@ -322,10 +324,3 @@ class FiledRecording:
         if self.rows is None:
             return None
         return self._open.tail(self.rows, since, has_pictures=not self._is_full)
-
-
-def _temporary_path() -> Path:
-    import tempfile
-
-    folder = tempfile.gettempdir()
-    return Path(folder) / f"rollout-{os.getpid()}-{uuid.uuid4().hex[:12]}.rollout"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from rollout_viewer._errors import ReadOnlyError, RecordingError, RecordingLockedError
-from rollout_viewer._files import numbered
+from rollout_viewer._files import no_descriptor, numbered
 from rollout_viewer._recording.database_reader import DatabaseReader
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _unwritable(path: Path, problem: str) -> RecordingError:
+    if lack := no_descriptor():
+        return RecordingError(f"FrameCache: expected to lock {str(path)!r}, got {lack}")
     return RecordingError(
         f"FrameCache: expected a path that can be written, got {str(path)!r} "
         f"({problem}). Choose a folder that exists and is writable, or path=None."

@@ -16,8 +16,14 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from rollout_viewer._errors import StorageError
+from rollout_viewer._files import no_descriptor
 from rollout_viewer._forks import make_anew_in_children
-from rollout_viewer._recording.database import drop_inherited, set_journal
+from rollout_viewer._recording.database import (
+    drop_inherited,
+    open_database,
+    set_journal,
+)
+from rollout_viewer._recording.open_files import READERS, WRITERS
 from rollout_viewer._recording.wal import note_id
 
 if TYPE_CHECKING:
@@ -57,6 +63,7 @@ class WriterThread:
     Args:
         connection: From `create_database`.
         path: The file, for messages.
+        is_temporary: The file is deleted in the end.
         queue_bytes: What may wait before `put` waits.
         make_tail: Called by the writer's thread; returns rows not yet stored. Raises
             BlockingIOError where it would have to wait for an append.
@@ -69,11 +76,15 @@ class WriterThread:
         connection: sqlite3.Connection,
         path: Path,
         *,
+        is_temporary: bool,
         queue_bytes: int,
         make_tail: Callable[[], Batch | None],
         others_closed: Callable[[], AbstractContextManager[None]],
     ) -> None:
-        self._connection = connection
+        # None: closed, because others were used since. The next use opens it.
+        self._connection: sqlite3.Connection | None = connection
+        self._is_temporary = is_temporary
+        self._is_to_shed = False
         self._path = path
         self._wal = path.with_name(f"{path.name}-wal")
         self._inode = _inode(path)
@@ -107,6 +118,7 @@ class WriterThread:
             target=self._run, name=f"rollout_viewer writer {path.name}", daemon=True
         )
         self._thread.start()
+        WRITERS.use(self)
         make_anew_in_children(self, rank=4)
 
     def fork_locks(self) -> list[threading.Condition | threading.RLock]:
@@ -116,12 +128,39 @@ class WriterThread:
     def after_fork(self, *, is_whole: bool) -> None:
         """Make locks anew and drop the connection, in a forked child."""
         self._changed, self._busy = threading.Condition(), threading.RLock()
-        drop_inherited(self._connection, is_whole=is_whole)
+        if self._connection is not None:
+            drop_inherited(self._connection, is_whole=is_whole)
 
     @property
     def is_mine(self) -> bool:
         """False in a forked child, where thread and connection are the parent's."""
         return self._pid == os.getpid()
+
+    def shed(self) -> None:
+        """Let the thread close the connection when it has nothing to write."""
+        # No lock: whoever calls may have another writer's.
+        self._is_to_shed = True
+
+    def _shed(self) -> None:
+        self._is_to_shed = False
+        if self._is_broken or self._unwritten or self._connection is None:
+            return
+        with self._busy, contextlib.suppress(sqlite3.Error, OSError):
+            self._check_file()
+            self._connection.close()
+            self._connection = self._wal_inode = None
+            self._is_wal = False
+
+    def _connected(self) -> sqlite3.Connection:
+        """Return the connection, opened again if it was closed."""
+        WRITERS.use(self)
+        if self._connection is None:
+            if no_descriptor():
+                READERS.shed_all()  # what is read can be read later
+            self._connection = open_database(
+                self._path, is_temporary=self._is_temporary
+            )
+        return self._connection
 
     def put(self, batch: Batch, *, max_stall_s: float | None) -> bool:
         """Queue `batch`; drop its pictures if the queue stays full `max_stall_s`.
@@ -209,8 +248,10 @@ class WriterThread:
             self._changed.notify_all()
         self._thread.join()
         self._write_rest()
+        WRITERS.close(self)
         with contextlib.suppress(sqlite3.Error), self._busy:
-            self._connection.close()
+            if self._connection is not None:
+                self._connection.close()
 
     def _write_rest(self) -> None:
         """Try again, with the room that the log had, what a full disk refused."""
@@ -232,7 +273,7 @@ class WriterThread:
         self._wal_inode = None
         with self._busy, self._others_closed():
             try:
-                execute = self._connection.execute
+                execute = self._connected().execute
                 execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
                 mode = execute("PRAGMA journal_mode = DELETE").fetchone()
                 self._is_wal = mode[0] != "delete"
@@ -290,6 +331,8 @@ class WriterThread:
                     if is_whole:
                         self._num_flushed = num_flushes
                     self._changed.notify_all()
+            if self._is_to_shed:
+                self._shed()
 
     def _wait(self) -> bool:
         """Wait for something to write; return False when the thread is to end."""
@@ -321,13 +364,13 @@ class WriterThread:
             self._check_file()
             if not self._is_wal:
                 with self._busy:
-                    set_journal(self._connection, self._path)
+                    set_journal(self._connected(), self._path)
                 self._is_wal = True
             is_whole = self._transact_all(steps, batches)
             self._wal_inode = self._wal_inode or _inode(self._wal)
         except Exception as error:
             self._is_broken = True
-            self.fault = str(error) or repr(error)
+            self.fault = no_descriptor() or str(error) or repr(error)
             with self._changed:
                 self.num_lost += sum(b.num_pictures for b in batches)
             # Step data alone is small: it may fit where pictures did not.
@@ -355,7 +398,7 @@ class WriterThread:
             return
         with self._busy:
             used, free, size = (
-                int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
+                int(self._connected().execute(f"PRAGMA {name}").fetchone()[0])
                 for name in ("page_count", "freelist_count", "page_size")
             )
             self.overhead = (used - free) * size - estimate
@@ -403,7 +446,7 @@ class WriterThread:
     def _execute(
         self, statements: Sequence[Statement], *, one_by_one: bool
     ) -> list[Exception]:
-        connection = self._connection
+        connection = self._connected()
         refused: list[Exception] = []
         connection.execute("BEGIN IMMEDIATE")
         try:

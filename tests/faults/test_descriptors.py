@@ -1,0 +1,84 @@
+"""A process may have some thousand files open, and each cache takes few of them."""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import warnings
+
+import numpy as np
+import pytest
+
+import rollout_viewer as rv
+
+pytestmark = pytest.mark.skipif(
+    not os.path.isdir("/proc/self/fd"), reason="descriptors are counted in /proc"
+)
+NUM_CACHES = 300 if os.environ.get("FAULTS") == "long" else 150
+
+
+def num_open():
+    return len(os.listdir("/proc/self/fd"))
+
+
+def append(cache, number, num_rows=1):
+    for _ in range(num_rows):
+        cache.append(np.full((1, 8, 8, 3), number % 256, np.uint8))
+
+
+def test_a_cache_takes_three_descriptors_at_most(tmp_path):
+    before = most = num_open()
+    caches = []
+    for number in range(NUM_CACHES):
+        path = tmp_path / f"{number}.rollout" if number % 2 else None
+        caches.append(rv.FrameCache(path))
+        append(caches[-1], number, 34 if number < 40 else 2)
+        most = max(most, num_open())
+    assert most - before <= 3 * NUM_CACHES
+    for number, cache in enumerate(caches[:40]):
+        assert cache[0].max() == number % 256
+        append(cache, number)
+        assert cache[34].max() == cache[33].max() == number % 256
+    assert num_open() - before <= 3 * NUM_CACHES
+    for number, cache in enumerate(caches[:12]):
+        cache.close()
+        assert cache.num_lost == 0
+        if number % 2:
+            with rv.open(cache.path) as opened:
+                assert opened.num_rows == 35
+                assert opened[34].max() == number % 256
+
+
+@pytest.fixture
+def no_descriptors():
+    """A function after which this process can open no more files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def use_up():
+        gc.collect()  # nothing gives one back later
+        resource.setrlimit(resource.RLIMIT_NOFILE, (num_open() - 1, hard))
+
+    yield use_up
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_run_goes_on_without_descriptors(tmp_path, no_descriptors):
+    with rv.FrameCache(tmp_path / "run.rollout") as cache:
+        append(cache, 1, 40)
+        no_descriptors()
+        with pytest.raises(rv.RecordingError, match="ulimit -n"):
+            rv.FrameCache(tmp_path / "other.rollout")
+        with pytest.raises(rv.RecordingError, match="ulimit -n"):
+            rv.FrameCache()
+        with pytest.raises(rv.RolloutViewerError, match="ulimit -n"):
+            cache.save(tmp_path / "copy.rollout")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            append(cache, 2, 100)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft + 100, hard))
+    assert cache.num_lost == 0
+    with rv.open(cache.path) as opened:
+        assert opened.num_rows == 140
+        assert opened[139].max() == 2
