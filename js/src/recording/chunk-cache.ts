@@ -109,7 +109,7 @@ export class ChunkCache {
     );
   }
 
-  /** Whether the picture before is repeated because the camera delivered none. */
+  /** Whether an earlier row's picture is shown again, because there is none of this. */
   isRepeated(row: number, slot: number): boolean {
     const cached = this.#cached.get(keyOf(Math.floor(row / CHUNK_ROWS), slot));
     const index = row % CHUNK_ROWS;
