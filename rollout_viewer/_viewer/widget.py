@@ -7,6 +7,7 @@ nothing that a person does in the page waits for the kernel.
 
 from __future__ import annotations
 
+import html
 import math
 import threading
 import uuid
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
 
 DUMP_FORMATS = ("mp4", "csv")
+_CLOSED = "This viewer was closed: rv.view(...) makes a new one."
 _POSTER_WIDTH_PX = 1000
 _STATS_TIMEOUT_S = 0.5
 _SENT_WHILE_OBSERVED = ("playhead", "playing", "speed", "loop")
@@ -613,7 +615,8 @@ class RolloutViewer(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         if self._is_closed:
-            return None
+            text = html.escape(_CLOSED)
+            return {"text/plain": _CLOSED, "text/html": f"<p>{text}</p>"}
         bundle = super()._repr_mimebundle_(**kwargs)
         self._stream.expect_page()
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
