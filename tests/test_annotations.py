@@ -11,6 +11,7 @@ import pytest
 
 import rollout_viewer as rv
 from rollout_viewer._errors import ReadOnlyError, RecordingLockedError, RowError
+from rollout_viewer._recording.annotations import AnnotationChange
 
 
 def record(path=None, num_rows=8, num_envs=2, length=4):
@@ -281,6 +282,34 @@ def test_bookmarks_of_a_viewer_are_those_of_its_recording():
     assert viewer.bookmarks == other.bookmarks == [2, 4, 6]
     viewer.close()
     other.close()
+
+
+def test_a_bookmark_that_is_added_keeps_the_note_that_is_there(tmp_path):
+    for cache in (record(), record(tmp_path / "run.rollout")):
+        cache.bookmark(2, "here")
+        cache.annotate(AnnotationChange(added=[2, 5]))
+        assert cache.bookmarks == {2: "here", 5: ""}
+        cache.close()
+
+    again = rv.open(tmp_path / "run.rollout")
+    assert again.bookmarks == {2: "here", 5: ""}
+    again.annotate(AnnotationChange(added=[0, 5]))
+    assert rv.open(again.path).bookmarks == {0: "", 2: "here", 5: ""}
+
+
+def test_an_observer_that_changes_bookmarks_is_heard():
+    viewer = rv.view(record())
+
+    def without_four(change):
+        viewer.bookmarks = [row for row in change["new"] if row != 4]
+
+    viewer.observe(without_four, "bookmarks")
+    viewer.cache.bookmark(2, "here")
+    viewer.cache.bookmark(4)
+
+    assert viewer.bookmarks == [2]
+    assert viewer.cache.bookmarks == {2: "here"}
+    viewer.close()
 
 
 def test_bookmarks_that_cannot_be_kept_stay_in_the_viewer_with_a_warning(tmp_path):

@@ -248,6 +248,84 @@ def test_notes_and_labels_of_a_page_are_in_the_recording_and_told_to_others():
     other.close()
 
 
+def test_pages_of_one_notebook_keep_each_others_bookmarks_notes_and_labels():
+    viewer = rv.view(recording())
+    cache = viewer.cache
+    pages = [{"mine": 7, "note": "of one"}, {"mine": 9, "note": "of the other"}]
+
+    def annotate(page):
+        # Neither has seen yet what the other sent.
+        say(viewer, kind="bookmark", row=page["mine"], note=None)
+        say(viewer, kind="bookmark", row=page["mine"], note=page["note"])
+        labels = {page["note"]: True}
+        say(viewer, kind="label", env=1, episode=0, labels=labels)
+
+    sent = Sent(viewer)
+    for page in pages:
+        annotate(page)
+    say(viewer, kind="bookmark", row=7, note=None)
+    say(viewer, kind="unbookmark", row=3)
+    say(viewer, **HELLO)
+    expected = {"7": "of one", "9": "of the other"}
+    sent.wait(lambda m: m.get("bookmarks") == expected)
+
+    assert cache.bookmarks == {7: "of one", 9: "of the other"}
+    assert viewer.bookmarks == [7, 9]
+    assert cache.episodes[1].labels == {"of one": True, "of the other": True}
+    viewer.bookmarks = [7]  # from Python: these, and no others
+    assert cache.bookmarks == {7: "of one"}
+    viewer.close()
+
+
+def test_a_list_of_bookmarks_from_a_page_removes_only_what_the_page_had():
+    viewer = rv.view(recording(), bookmarks=[3, 7])
+    viewer._subscription.pause()  # the page was not sent row 9
+    viewer.cache.bookmark(9, "here")
+
+    viewer.set_state({"bookmarks": [7, 8]})
+
+    assert viewer.cache.bookmarks == {7: "", 8: "", 9: "here"}
+    assert viewer.bookmarks == [7, 8, 9]
+    viewer.close()
+
+
+def test_bookmarks_set_by_many_threads_all_stay():
+    viewer = rv.view(recording(num_rows=400, num_envs=1))
+    viewers = [viewer, rv.view(viewer.cache), rv.view(viewer.cache)]
+
+    def annotate(number):
+        for row in range(number, 400, 4):
+            message = {"kind": "bookmark", "row": row, "note": str(row)}
+            viewers[row % 3]._requests.answer(check(message))
+
+    threads = [threading.Thread(target=annotate, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert viewer.cache.bookmarks == {row: str(row) for row in range(400)}
+    for one in viewers:
+        assert one.bookmarks == list(range(400))
+        one.close()
+
+
+def test_a_page_marks_a_recording_that_cannot_be_written_in_its_viewer_only(tmp_path):
+    cache = recording(num_rows=8, path=tmp_path / "run.rollout")
+    cache.flush()
+    viewer = rv.view(rv.open(cache.path))
+
+    with pytest.warns(rv.RolloutViewerWarning, match="in this viewer only"):
+        viewer._requests.answer(check({"kind": "bookmark", "row": 3, "note": None}))
+    assert (viewer.bookmarks, cache.bookmarks) == ([3], {})
+    cache.close()
+    viewer._requests.answer(check({"kind": "bookmark", "row": 4, "note": "b"}))
+    assert (viewer.bookmarks, viewer.cache.bookmarks) == ([3, 4], {4: "b"})
+    viewer._requests.answer(check({"kind": "unbookmark", "row": 3}))
+    assert viewer.bookmarks == [4]
+    viewer.close()
+
+
 def test_a_page_that_says_hello_gets_the_recording():
     viewer = rv.view(recording(), title="cart", columns=2, fps=12)
     sent = Sent(viewer)

@@ -33,7 +33,8 @@ export type Listen = (event: string, callback: (...args: never[]) => void) => vo
 /** How often the playhead is reported while it moves. */
 const REPORT_MS = 200;
 
-type TraitName = "playhead" | "playing" | "speed" | "loop" | "selection" | "bookmarks";
+/** Those that the page sets too. `bookmarks` come only: it sends each change alone. */
+type TraitName = "playhead" | "playing" | "speed" | "loop" | "selection";
 
 interface Trait {
   read(): unknown;
@@ -42,7 +43,7 @@ interface Trait {
 
 /** What traits are in the page. */
 function traitsOf(session: Session): Record<TraitName, Trait> {
-  const { clock, marks } = session;
+  const { clock } = session;
   return {
     playhead: {
       read: () => session.place().row,
@@ -63,10 +64,6 @@ function traitsOf(session: Session): Record<TraitName, Trait> {
     selection: {
       read: () => session.selectedEnvs(),
       set: (envs: number[]) => session.selectEnvs(envs),
-    },
-    bookmarks: {
-      read: () => marks.bookmarks,
-      set: (rows: number[]) => marks.setBookmarks(rows),
     },
   };
 }
@@ -104,6 +101,9 @@ export class TraitSync {
   start(on: Listen, signal: AbortSignal): void {
     const { clock, marks } = this.#session;
     for (const name of this.#names) on(`change:${name}`, () => this.#take(name));
+    const takeBookmarks = () => marks.setBookmarks(this.#model.get("bookmarks") ?? []);
+    on("change:bookmarks", takeBookmarks);
+    takeBookmarks();
     this.#restore();
     clock.onChange.on(() => {
       this.#begin();
@@ -115,7 +115,7 @@ export class TraitSync {
       this.#save();
     });
     on("change:_observed", () => this.#isReady && this.#report());
-    marks.onChange.on(() => this.#report(["selection", "bookmarks"]), signal);
+    marks.onChange.on(() => this.#report(["selection"]), signal);
   }
 
   /** What was saved, where Python did not set this trait since; else null. */
@@ -143,8 +143,7 @@ export class TraitSync {
     const { clock, viewOptions } = this.#session;
     const saved = this.#saved;
     const kernel = this.#kernel;
-    for (const name of ["selection", "bookmarks"] as const)
-      this.#traits[name].set(kernel[name] as never);
+    this.#traits.selection.set(kernel.selection as never);
     clock.setSpeed(this.#newer("speed")?.speed ?? (kernel.speed as number));
     if (saved?.range) clock.setRange(saved.range);
     viewOptions.restore(saved?.options);

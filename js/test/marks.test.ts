@@ -68,6 +68,19 @@ test("a page without a kernel has the bookmarks that its file brought", () => {
   assert.deepEqual(session.marks.bookmarks, [1, 2]);
 });
 
+test("without a kernel, bookmarks are added and removed in the page alone", () => {
+  const session = openSession(null);
+  session.take(manifestOf({ num_rows: 3, slots: [] }), []);
+
+  session.note(2, "here");
+  session.bookmark(1);
+  session.unbookmark(2);
+  session.bookmark(2);
+
+  assert.deepEqual(session.marks.bookmarks, [1, 2]);
+  assert.equal(session.marks.notes.get(2), undefined);
+});
+
 test("labels are shown as they are written", () => {
   const labels = { failure: true, grasps: 2, by: "me", box: [1, 2] };
 

@@ -130,18 +130,53 @@ test("the playhead is reported at most five times a second, and only while obser
   assert.deepEqual(model.saved.at(-1), { playhead: 7 });
 });
 
-test("selection and bookmarks are reported whenever they change", () => {
+test("the selection is reported whenever it changes, and each bookmark alone", () => {
   const { model, session } = pageOf(10);
+  model.setFromPython("bookmarks", [2]);
 
   session.marks.select([0]);
-  session.marks.toggleBookmark(4);
-  session.marks.toggleBookmark(4);
+  session.bookmark(4);
+  session.bookmark(2);
+  session.unbookmark(4);
+  session.unbookmark(5);
+  mock.timers.tick(1000);
 
-  assert.deepEqual(model.saved, [
-    { selection: [0] },
-    { bookmarks: [4] },
-    { bookmarks: [] },
-  ]);
+  assert.deepEqual(model.saved, [{ selection: [0] }]);
+  assert.deepEqual(model.kinds("bookmark"), [{ kind: "bookmark", row: 4, note: null }]);
+  assert.deepEqual(model.kinds("unbookmark"), [{ kind: "unbookmark", row: 4 }]);
+  assert.deepEqual(session.marks.bookmarks, [2]);
+});
+
+test("two pages of one kernel keep each other's bookmarks and notes", () => {
+  const pages = [pageOf(10), pageOf(10)] as const;
+  const rows = new Map<number, string>();
+  const [one, other] = pages;
+
+  one.session.note(3, "slips");
+  other.session.bookmark(7);
+  other.session.bookmark(3);
+  // What the kernel does with them, in this order, and says to every page.
+  const sent = [one, other].flatMap(({ model }) => model.kinds("bookmark"));
+  for (const { row, note } of sent as { row: number; note: string | null }[])
+    rows.set(row, note ?? rows.get(row) ?? "");
+  for (const { model } of pages) {
+    model.setFromPython("bookmarks", [...rows.keys()]);
+    const bookmarks = Object.fromEntries(rows);
+    const data = { kind: "data", seq: 1, num_rows: 10, start: 10, count: 0, bookmarks };
+    model.emit("msg:custom", data, stepBuffers(0, 1));
+  }
+
+  for (const { session } of pages) {
+    assert.deepEqual(session.errors, []);
+    assert.deepEqual(session.marks.bookmarks, [3, 7]);
+    assert.equal(session.marks.notes.get(3), "slips");
+  }
+  other.session.unbookmark(7);
+  assert.deepEqual(other.session.marks.bookmarks, [3]);
+  assert.deepEqual(
+    pages.map(({ model }) => model.saved),
+    [[], []],
+  );
 });
 
 test("what Python sets takes effect in the page, and is not reported back", () => {

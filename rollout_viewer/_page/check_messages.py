@@ -50,6 +50,14 @@ def text(max_chars: int) -> Rule:
     )
 
 
+def optional(rule: Rule) -> Rule:
+    """Accept what a rule accepts, and null."""
+    return Rule(
+        f"{rule.expected}, or null",
+        lambda value: value is None or rule.accepts(value),
+    )
+
+
 def list_of(rule: Rule, max_items: int) -> Rule:
     """Accept lists of what a rule accepts."""
     return Rule(
@@ -144,7 +152,8 @@ RULES: dict[str, dict[str, Rule]] = {
     },
     "download": {"job": _JOB, "format": text(20), "start": _ROW, "stop": _ROW},
     "cancel": {"job": _JOB},
-    "bookmark": {"row": _ROW, "note": text(100_000)},
+    "bookmark": {"row": _ROW, "note": optional(text(100_000))},
+    "unbookmark": {"row": _ROW},
     "label": {"env": whole(), "episode": whole(), "labels": _LABELS},
     "inspect": {"env": whole(), "start": _ROW},
     "column": {"name": text(1000), "index": whole(), "start": _ROW},

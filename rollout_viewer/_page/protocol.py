@@ -126,8 +126,10 @@ Page to kernel::
               start, stop   rows, stop exclusive
     download  job, format, start, stop      answered with `file`s
     cancel    job
-    bookmark  row, note     the row's bookmark gets this note; the trait `bookmarks`
-                            says which rows have one
+    bookmark  row, note     the row gets a bookmark with this note; null: one that is
+                            there keeps its own. The trait `bookmarks` says to every
+                            page which rows have one; no page sends it
+    unbookmark  row         its bookmark and note are removed
     label     env, episode, labels
                             {name: value}; null removes a label
     inspect   env, start    answered with one `details`
@@ -229,11 +231,18 @@ class CancelMessage(TypedDict):
 
 
 class BookmarkMessage(TypedDict):
-    """The note of a row's bookmark."""
+    """A row's bookmark; None keeps the note that it has."""
 
     kind: Literal["bookmark"]
     row: int
-    note: str
+    note: str | None
+
+
+class UnbookmarkMessage(TypedDict):
+    """Remove a row's bookmark and note."""
+
+    kind: Literal["unbookmark"]
+    row: int
 
 
 class LabelMessage(TypedDict):
@@ -279,6 +288,7 @@ PageMessage: TypeAlias = (
     | DownloadMessage
     | CancelMessage
     | BookmarkMessage
+    | UnbookmarkMessage
     | LabelMessage
     | InspectMessage
     | ColumnMessage

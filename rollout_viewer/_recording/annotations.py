@@ -17,7 +17,7 @@ from rollout_viewer._recording.episode import Episode
 from rollout_viewer._recording.lock import describe_writer, locked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rollout_viewer._recording.rows import Rows
@@ -31,11 +31,13 @@ class AnnotationChange(NamedTuple):
 
     Attributes:
         bookmarks: Row -> note.
+        added: Rows that get a bookmark; one that has one keeps its note.
         labels: (env, episode index) -> label -> value.
     """
 
     bookmarks: Mapping[int, str | None] = {}
     labels: Mapping[tuple[int, int], Mapping[str, Any]] = {}
+    added: Sequence[int] = ()
 
     def part(self, first_env: int, num_envs: int, num_rows: int) -> AnnotationChange:
         """Return the part for one of several recordings that are read as one.
@@ -52,6 +54,7 @@ class AnnotationChange(NamedTuple):
                 for (env, index), labels in self.labels.items()
                 if first_env <= env < first_env + num_envs
             },
+            tuple(row for row in self.added if row < num_rows),
         )
 
 
@@ -65,8 +68,9 @@ def apply_annotations(
     change: AnnotationChange, meta: dict[str, Any], rows: Rows | None
 ) -> None:
     """Apply a change to metadata and rows in memory."""
-    if change.bookmarks:
-        notes = {**bookmarks_of(meta), **change.bookmarks}
+    if change.bookmarks or change.added:
+        added = dict.fromkeys(change.added, "")
+        notes = {**added, **bookmarks_of(meta), **change.bookmarks}
         meta["bookmarks"] = {
             str(row): notes[row] for row in sorted(notes) if notes[row] is not None
         }
@@ -81,6 +85,15 @@ def apply_annotations(
 def annotation_statements(change: AnnotationChange) -> list[Statement]:
     """Return the statements that apply a change to a file."""
     statements: list[Statement] = []
+    if change.added:
+        added = json.dumps({str(row): "" for row in change.added})
+        statements.append(
+            (
+                "INSERT INTO meta VALUES ('bookmarks', json_patch('{}', ?)) "
+                "ON CONFLICT DO UPDATE SET value = json_patch(?, value)",
+                (added, added),
+            )
+        )
     if change.bookmarks:
         patch = json.dumps({str(row): note for row, note in change.bookmarks.items()})
         statements.append(

@@ -1,8 +1,9 @@
 """The widget, and the threads that feed it.
 
 - `widget`: `RolloutViewer` and `view`. `as_cache`: whatever holds a recording.
-- `requests`: what a page asks for. `stream`: what is sent to pages; `delivery`: whether
-  it has arrived; `pages`: which pages are there. `subscription`: follows a recording.
+- `bookmarks`: the trait and the recording's. `requests`: what a page asks for.
+- `stream`: what is sent to pages; `delivery`: whether it has arrived; `pages`: which
+  pages are there. `subscription`: follows a recording.
 - `export_jobs`: dumps and downloads. `worker`: a thread that lives while there is work.
 - `compare`: several recordings as one.
 - `notebook`: where we run, and which cell.

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         InspectMessage,
         LabelMessage,
         PageMessage,
+        UnbookmarkMessage,
     )
     from rollout_viewer._viewer.export_jobs import ExportJobs, Progress
 
@@ -116,6 +117,8 @@ class PageRequests:
                 self._has_counts.set()
             case "bookmark":
                 self._bookmark(content)
+            case "unbookmark":
+                self._unbookmark(content)
             case "label":
                 self._label(content)
             case "inspect":
@@ -136,9 +139,14 @@ class PageRequests:
         _check_range(
             "bookmark.row", content["row"], cache.num_rows if cache is not None else 0
         )
-        self._annotate(
-            AnnotationChange(bookmarks={content["row"]: storable_text(content["note"])})
-        )
+        row, note = content["row"], content["note"]
+        if note is None:
+            self._annotate(AnnotationChange(added=[row]))
+        else:
+            self._annotate(AnnotationChange(bookmarks={row: storable_text(note)}))
+
+    def _unbookmark(self, content: UnbookmarkMessage) -> None:
+        self._annotate(AnnotationChange(bookmarks={content["row"]: None}))
 
     def _label(self, content: LabelMessage) -> None:
         key = content["env"], content["episode"]

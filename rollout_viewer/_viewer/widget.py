@@ -7,6 +7,7 @@ nothing that a person does in the page waits for the kernel.
 
 from __future__ import annotations
 
+import html
 import math
 import threading
 import uuid
@@ -32,9 +33,9 @@ from rollout_viewer._page.build_messages import build_manifest
 from rollout_viewer._page.bundle import read_bundle
 from rollout_viewer._page.details import FieldCatalog
 from rollout_viewer._page.protocol import Message
-from rollout_viewer._recording.annotations import AnnotationChange
 from rollout_viewer._recording.storable import storable_json
 from rollout_viewer._viewer.as_cache import as_cache
+from rollout_viewer._viewer.bookmarks import ViewerBookmarks
 from rollout_viewer._viewer.export_jobs import ExportJobs
 from rollout_viewer._viewer.notebook import close_viewers_of_rerun_cell
 from rollout_viewer._viewer.requests import PageRequests
@@ -49,10 +50,12 @@ if TYPE_CHECKING:
 
     from rollout_viewer._cache.cache import FrameCache
     from rollout_viewer._cache.clip import Clip
+    from rollout_viewer._recording.annotations import AnnotationChange
     from rollout_viewer._viewer.compare import Compared
 
 
 DUMP_FORMATS = ("mp4", "csv")
+_CLOSED = "This viewer was closed: rv.view(...) makes a new one."
 _POSTER_WIDTH_PX = 1000
 _STATS_TIMEOUT_S = 0.5
 _SENT_WHILE_OBSERVED = ("playhead", "playing", "speed", "loop")
@@ -144,12 +147,17 @@ class RolloutViewer(anywidget.AnyWidget):
         self._css = read_bundle("widget.css", "RolloutViewer")
         self._is_ready = False
         self._is_closed = False
-        self._is_annotating = False
         self._fields = FieldCatalog()
         # The threads must not keep a forgotten viewer, and so its page, alive.
         this = weakref.ref(self)
         send = _weakly(this, RolloutViewer._post)
         self._jobs = ExportJobs(send)
+        self._bookmarks = ViewerBookmarks(
+            get_cache=lambda: viewer._get_cache() if (viewer := this()) else None,
+            get_rows=lambda: viewer.bookmarks if (viewer := this()) else [],
+            set_rows=_weakly(this, RolloutViewer._set_bookmarks),
+            annotate=_weakly(this, RolloutViewer._annotate),
+        )
         self._requests = PageRequests(
             get_cache=lambda: viewer._get_cache() if (viewer := this()) else None,
             jobs=self._jobs,
@@ -468,7 +476,7 @@ class RolloutViewer(anywidget.AnyWidget):
         """Follow the recording while a page shows it: others cost no append."""
         if has_page:
             self._subscription.begin()
-            self._take_bookmarks()
+            self._bookmarks.take()
         else:
             self._subscription.pause()
 
@@ -476,14 +484,7 @@ class RolloutViewer(anywidget.AnyWidget):
         """Rows came, or, where start is stop, annotations changed."""
         self._stream.notify()
         if start == stop:
-            self._take_bookmarks()
-
-    def _take_bookmarks(self) -> None:
-        cache = self._get_cache()
-        if cache is not None and not self._is_annotating:
-            rows = list(cache.bookmarks)
-            if rows != self.bookmarks:
-                self.bookmarks = rows
+            self._bookmarks.take()
 
     @traitlets.validate("bookmarks")
     def _keep_bookmarks(self, proposal: Any) -> list[int]:
@@ -493,31 +494,31 @@ class RolloutViewer(anywidget.AnyWidget):
                 f"RolloutViewer: expected bookmarks in 0..{_MAX_ROWS - 1}, got "
                 f"{rows[0]!r}..{rows[-1]!r}."
             )
-        cache = self._get_cache()
-        if cache is None or not self.__dict__.get("_is_ready"):
+        if not self.__dict__.get("_is_ready"):
             return rows
-        if "bookmarks" in self._property_lock:  # a page has no rows but recorded ones
-            rows = [row for row in rows if row < cache.num_rows]
-        kept = cache.bookmarks
-        removed = dict.fromkeys(kept.keys() - set(rows))
-        new = dict.fromkeys(set(rows) - kept.keys(), "")
-        if removed or new:
-            # What the page set is not sent back to it: it may have moved on.
-            self._is_annotating = True
-            try:
-                self._annotate(AnnotationChange(bookmarks={**removed, **new}))
-            finally:
-                self._is_annotating = False
-        return rows
+        # Of a page, where jslink set it: our own sends messages.
+        is_from_page = "bookmarks" in self._property_lock
+        return self._bookmarks.write(rows, is_from_page=is_from_page)
+
+    def _set_bookmarks(self, rows: list[int]) -> None:
+        self.bookmarks = rows
+
+    @traitlets.observe("bookmarks")
+    def _check_bookmarks(self, _: Any) -> None:
+        if self.__dict__.get("_is_ready"):
+            self._bookmarks.take()
 
     def _annotate(self, change: AnnotationChange) -> None:
         try:
             self.cache.annotate(change)
         except RolloutViewerError as error:
             # It stays in this viewer: a page may have set it.
+            self._bookmarks.keep_here(change)
             text = f"{error} It is kept in this viewer only."
             self._show_error(type(error)(text))
             warnings.warn(text, RolloutViewerWarning, stacklevel=2)
+        else:
+            self._bookmarks.note_written(change)
 
     @traitlets.validate("speed")
     def _check_speed(self, proposal: Any) -> float:
@@ -614,7 +615,8 @@ class RolloutViewer(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         if self._is_closed:
-            return None
+            text = html.escape(_CLOSED)
+            return {"text/plain": _CLOSED, "text/html": f"<p>{text}</p>"}
         bundle = super()._repr_mimebundle_(**kwargs)
         self._stream.expect_page()
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})

@@ -11,7 +11,7 @@ import pytest
 
 import rollout_viewer as rv
 from rollout_viewer._export.html import write_html
-from rollout_viewer.testing import counting_frames
+from rollout_viewer.testing import CountingEnv, counting_frames
 
 NUM_ROWS, NUM_ENVS, HEIGHT, WIDTH = 70, 4, 48, 64
 
@@ -275,6 +275,70 @@ def test_a_camera_that_delivered_nothing_has_a_badge(new_page, tmp_path):
     assert late == {row: [False, row not in delivered] for row in late}
     assert not any(cache.has_picture(row, 0, "back") for row in (3, 6, 32, 34))
     assert badges.nth(1).inner_text() == "repeated"
+
+
+def badges_of(shown, num_rows):
+    """Return in which rows which tiles say that their picture is an earlier row's."""
+    late = shown.root.locator(".rv-late")
+    badges = []
+    for row in range(num_rows):
+        shown.go(row)
+        badges.append([late.nth(slot).is_visible() for slot in range(late.count())])
+    return badges
+
+
+def test_a_row_without_a_picture_of_its_own_says_so(new_page, tmp_path):
+    cache, frames = rv.FrameCache(), film(36)
+    for row in range(36):
+        # An env that is idle was not stepped: its picture is right.
+        kind = ["idle" if env == 2 and row % 2 else "step" for env in range(NUM_ENVS)]
+        is_recorded = row % 4 != 3 and row != 32
+        cache.append(frames[row] if is_recorded else None, kind=kind)
+    shown = Shown(new_page, write_html(cache, tmp_path / "page.html"))
+    shown.wait("numRows", 36)
+
+    assert badges_of(shown, 36) == cache.repeated(0, 36).tolist()
+    shown.go(7)
+    np.testing.assert_array_equal(shown.frames(), frames[6])
+    badge = shown.root.locator(".rv-late").first
+    assert "earlier row" in badge.get_attribute("title")
+    shown.root.locator("[data-env='1']").click()
+    shown.press("Shift+I")
+    fact = shown.root.locator("[data-fact='picture'] dd")
+    assert fact.inner_text() == "an earlier row's, shown again"
+    shown.go(8)
+    fact.wait_for(state="hidden")
+
+
+def test_a_thinned_page_says_which_pictures_are_left_out(new_page, tmp_path):
+    cache = rv.FrameCache()
+    frames = film(36)
+    frames[:, 3] = frames[0, 3]  # one that never changes is each row's own
+    for row, pictures in enumerate(frames):
+        cache.append(pictures if row != 9 else None, reward=np.ones(NUM_ENVS))
+
+    shown = Shown(new_page, write_html(cache, tmp_path / "page.html", every=3))
+    shown.wait("numRows", 36)
+
+    # The first picture of a chunk, as row 32, is always kept.
+    own = [row for row in range(36) if (row % 32) % 3 == 0 and row != 9]
+    expected = [[row not in own] * 3 + [row == 9] for row in range(36)]
+    assert badges_of(shown, 36) == expected
+
+
+def test_steps_that_a_recorder_skipped_say_so(new_page, tmp_path):
+    env = rv.record(CountingEnv((50,)), skip=3)
+    env.reset()
+    for _ in range(5):
+        env.step(0)
+    cache = env.cache
+    assert cache.episodes[0].length == 5  # read before the next picture is due
+
+    shown = Shown(new_page, write_html(cache, tmp_path / "page.html"))
+    shown.wait("numRows", cache.num_rows)
+
+    assert cache.scalars["env_step"][:, 0].tolist() == [0, 3, 5]
+    assert badges_of(shown, 3) == [[False], [False], [True]]
 
 
 def test_frames_of_unequal_size_stand_in_the_middle_of_their_cells(new_page, tmp_path):

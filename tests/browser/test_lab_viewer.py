@@ -257,6 +257,25 @@ def test_a_viewer_follows_what_a_running_cell_records(lab, record_property):
     assert_shows(viewer, NUM_LIVE_ROWS - 1)
 
 
+def test_a_row_that_comes_without_a_picture_says_so(lab):
+    later = "for _ in range(3):\n    cache.append(None, reward=np.ones(4))"
+    notebook = lab(RECORD, SHOW, later)
+    notebook.run_cell(0)
+    notebook.run_cell(1)
+    viewer = Viewer(notebook)
+    viewer.wait_until_loaded()
+    badges = viewer.root.locator(".rv-late:visible")
+    viewer.press("End")
+    viewer.wait("row", 39)
+    assert badges.count() == 0
+
+    notebook.run_cell(2)
+    viewer.wait("row", 42)
+
+    badges.nth(3).wait_for()
+    assert badges.count() == 4
+
+
 def test_running_the_cell_again_shows_one_viewer_and_leaks_none(lab):
     count = "import threading\nprint(threading.active_count())"
     notebook = lab(RECORD, SHOW, count)

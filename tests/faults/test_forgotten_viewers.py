@@ -237,12 +237,17 @@ def test_a_viewer_of_what_has_ended_has_no_thread_while_it_is_looked_at():
     page.close_comm()
 
 
-def test_a_closed_viewer_shows_nothing():
+def test_a_closed_viewer_says_so():
     viewer = rv.view(counting_recording(3, 1))
 
     viewer.close()
 
-    assert viewer._repr_mimebundle_() is None
+    bundle = viewer._repr_mimebundle_()
+    assert bundle["text/plain"] == (
+        "This viewer was closed: rv.view(...) makes a new one."
+    )
+    assert bundle["text/html"] == f"<p>{bundle['text/plain']}</p>"
+    assert sorted(bundle) == ["text/html", "text/plain"]
     assert viewer.comm is None
     assert not threads()
 

@@ -47,6 +47,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "download": {"job": 2, "format": "csv", "start": 0, "stop": 3},
     "cancel": {"job": 1},
     "bookmark": {"row": 2, "note": "here"},
+    "unbookmark": {"row": 2},
     "label": {"env": 0, "episode": 0, "labels": {"good": True}},
     "inspect": {"env": 0, "start": 0},
     "column": {"name": "action", "index": 0, "start": 0},

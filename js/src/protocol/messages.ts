@@ -202,7 +202,8 @@ export type ToKernel =
   | { kind: "dump"; job: number; formats: string[]; start: number; stop: number }
   | { kind: "download"; job: number; format: string; start: number; stop: number }
   | { kind: "cancel"; job: number }
-  | { kind: "bookmark"; row: number; note: string }
+  | { kind: "bookmark"; row: number; note: string | null }
+  | { kind: "unbookmark"; row: number }
   | {
       kind: "label";
       env: number;

@@ -116,7 +116,7 @@ export class ChunkCache {
     return ((cached.shown >>> index) & 1) === 1;
   }
 
-  /** Whether the picture before is repeated because the camera delivered none. */
+  /** Whether an earlier row's picture is shown again, because there is none of this. */
   isRepeated(row: number, slot: number): boolean {
     const cached = this.#cached.get(keyOf(Math.floor(row / CHUNK_ROWS), slot));
     const index = row % CHUNK_ROWS;

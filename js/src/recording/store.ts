@@ -144,7 +144,7 @@ export class Store {
     return !place || this.chunks.has(place.row, place.slot);
   }
 
-  /** Whether the picture before is repeated because the camera delivered none. */
+  /** Whether an earlier row's picture is shown again, because there is none of this. */
   isRepeated(row: number, slot: number): boolean {
     const place = this.recordedSlotAt(row, slot);
     return place !== null && this.chunks.isRepeated(place.row, place.slot);

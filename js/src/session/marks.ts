@@ -1,7 +1,8 @@
 /**
  * What the user marked: selected envs, and annotations (bookmarks, notes, labels).
  *
- * Annotations come with the data, and are written back where there is a kernel.
+ * Annotations come with the data, and are written back where there is a kernel: each
+ * change alone, never a list, which would undo what another page did meanwhile.
  */
 
 import type { DataMessage, ToKernel } from "../protocol/messages.ts";
@@ -35,14 +36,6 @@ export class Marks {
     this.notes = notes;
     this.onChange.emit();
   }
-
-  toggleBookmark(row: number): void {
-    this.setBookmarks(
-      this.bookmarks.includes(row)
-        ? this.bookmarks.filter((one) => one !== row)
-        : [...this.bookmarks, row],
-    );
-  }
 }
 
 export interface AnnotationParts {
@@ -69,6 +62,10 @@ export function takeAnnotations(
 
 /** Writes what the user annotates: shown at once, and sent to the kernel. */
 export interface AnnotationWriter {
+  /** Bookmark a row; one that is a bookmark keeps its note. */
+  bookmark(row: number): void;
+  /** Remove a row's bookmark and note. */
+  unbookmark(row: number): void;
   /** Write a note beside a row's bookmark; the row becomes one. */
   note(row: number, note: string): void;
   /** Give an episode a label; a value of null takes it away. */
@@ -81,6 +78,18 @@ export function createAnnotationWriter({
   send,
 }: AnnotationParts): AnnotationWriter {
   return {
+    bookmark(row) {
+      if (marks.bookmarks.includes(row)) return;
+      marks.setBookmarks([...marks.bookmarks, row]);
+      // The other page of the same notebook may have given it a note just now.
+      send?.({ kind: "bookmark", row, note: null });
+    },
+    unbookmark(row) {
+      if (!marks.bookmarks.includes(row)) return;
+      marks.setBookmarks(marks.bookmarks.filter((one) => one !== row));
+      marks.setNotes(new Map([...marks.notes].filter(([one]) => one !== row)));
+      send?.({ kind: "unbookmark", row });
+    },
     note(row, note) {
       marks.setBookmarks([...marks.bookmarks, row]);
       marks.setNotes(new Map([...marks.notes, [row, note]]));

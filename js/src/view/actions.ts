@@ -99,13 +99,10 @@ function createPanelActions(parts: ActionParts) {
   return {
     bookmark: () => {
       const { row } = session.place();
-      if (!marks.bookmarks.includes(row)) marks.toggleBookmark(row);
+      session.bookmark(row);
       annotations.open(row);
     },
-    unbookmark: () => {
-      const { row } = session.place();
-      if (marks.bookmarks.includes(row)) marks.toggleBookmark(row);
-    },
+    unbookmark: () => session.unbookmark(session.place().row),
     episodes: () => table.toggle(),
     labels: () => {
       root.classList.toggle("rv-no-labels");

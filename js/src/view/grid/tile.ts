@@ -26,7 +26,7 @@ export interface Tile {
 }
 
 const REPEATED_TITLE =
-  "This camera delivered no picture in this row: the one before is shown again";
+  "There is no picture of this row: the one of an earlier row is shown again";
 
 /** Return the tile of a slot: the one before, if it still shows the same env. */
 export function tileOf(manifest: Manifest, slot: number, before?: Tile): Tile {

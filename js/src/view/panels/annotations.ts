@@ -41,7 +41,7 @@ export function createAnnotations(
     if (key === "Enter" || key === "Escape") close();
   });
   const remove = () => {
-    if (marks.bookmarks.includes(row)) marks.toggleBookmark(row);
+    session.unbookmark(row);
     close();
   };
   const text = "Remove bookmark";
@@ -72,6 +72,8 @@ export function createAnnotations(
     if (el.hidden) return;
     setText(where, `row ${formatCount(row)}`);
     remover.disabled = !marks.bookmarks.includes(row);
+    // Another page may have written it, unless it is being written here.
+    if (!note.matches(":focus")) note.value = noted();
     labels.update(row);
     list.update(row);
   };

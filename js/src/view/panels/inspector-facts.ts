@@ -19,6 +19,7 @@ const FACTS = [
   "reward",
   "return",
   "ends",
+  "picture",
   "segment",
   "seed",
   "options",
@@ -55,6 +56,10 @@ function factsAt(session: Session, row: number, env: number): Record<Fact, strin
   const { kind, ends, reward, envStep, episode, total, isNan, numNan } = moment;
   const hasEpisode = episode >= 0;
   const at = store.recordedAt(row, env) ?? { row, env };
+  const slots = store.manifest?.slots ?? [];
+  const isRepeated = slots.some(
+    (one, slot) => one.env === env && store.isRepeated(row, slot),
+  );
   const info = hasEpisode ? store.steps.episodes.info(env, episode) : {};
   const entries = (record: Record<string, unknown> = {}) =>
     Object.entries(record)
@@ -67,6 +72,7 @@ function factsAt(session: Session, row: number, env: number): Record<Fact, strin
     reward: isNan ? "NaN" : formatValue(reward),
     return: hasEpisode ? formatReturn(total, numNan) : "",
     ends: describeEnds(kind, ends),
+    picture: isRepeated ? "an earlier row's, shown again" : "",
     segment: info.segment ?? "",
     seed: info.seed == null ? "" : String(info.seed),
     options: entries(info.options as Record<string, unknown>),
