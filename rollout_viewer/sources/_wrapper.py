@@ -87,6 +87,9 @@ class VideoWrapper(RecorderViews):
     _videos: VideoFolderRecorder
     _env_error: Exception | None = None
 
+    def __del__(self) -> None:
+        """Do nothing, as originals are asked to: `finish_with` writes the video."""
+
     @property
     def _views_of(self) -> Recorder:
         return self._videos.recorder

@@ -58,6 +58,12 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
     - moviepy is not needed; an fps that is no number raises at once.
     - `close` writes the video before it closes the environment.
 
+    Scripts for Gymnasium 0.26 to 0.29 see what Gymnasium 1 changed: both triggers may
+    be given, and a render mode ``"ansi_list"``, of which no text is a picture; triggers
+    are asked while a video is recorded too, the step trigger after steps alone and not
+    at a reset; steps after an end count; `step_id` and `episode_id` are -1 before the
+    first step and reset. `start_video_recorder` and `close_video_recorder` exist.
+
     Args:
         env: Made with a render mode that returns images, such as ``"rgb_array"``.
         video_folder: Of the videos; made if it is missing.
