@@ -12,6 +12,7 @@ from rollout_viewer._recorder.vector_reward import one_reward
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._batched_calls import reset_info
 from rollout_viewer.sources._batched_env import declared_num_envs, inferred_num_envs
+from rollout_viewer.sources._render_each import make_current
 from rollout_viewer.sources._spaces import observation_data, one_action, parts_of
 from rollout_viewer.sources.gymnasium._env import EnvWrapper
 from rollout_viewer.sources.gymnasium._env_info import resets_itself
@@ -283,6 +284,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         others: list[Any] = []
 
         def picture() -> list[Any]:
+            make_current(self.env)
             frame = self.env.render()
             if isinstance(frame, list):
                 if not frame:

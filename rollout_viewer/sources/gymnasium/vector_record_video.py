@@ -16,6 +16,7 @@ from gymnasium import logger as gym_logger
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from rollout_viewer._errors import FrameError
+from rollout_viewer.sources._render_each import make_current
 from rollout_viewer.sources.gymnasium._record_video_base import (
     RecordVideoBase,
     always,
@@ -154,6 +155,7 @@ class VectorRecordVideo(
     def _pictures(self) -> list[Any]:
         if self.record_first_only and type(self.env) is SyncVectorEnv:
             return super()._pictures()
+        make_current(self.env)
         rendered: Any = self.env.render()
         if not isinstance(rendered, (Sequence, np.ndarray)):
             raise FrameError(

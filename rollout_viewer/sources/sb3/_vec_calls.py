@@ -19,7 +19,7 @@ from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._batched_calls import reset_info
 from rollout_viewer.sources._batched_rows import BatchedRows
-from rollout_viewer.sources._render_each import shares_picture
+from rollout_viewer.sources._render_each import make_current, shares_picture
 from rollout_viewer.sources._spaces import parts_of
 
 
@@ -93,6 +93,7 @@ class VecCalls(BatchedRows, VecEnvWrapper):
         """Do what comes between a reset and its row."""
 
     def _pictures(self) -> list[Any]:
+        make_current(innermost(self.venv))
         try:
             pictures = list(self.venv.get_images())
         except (NotImplementedError, AttributeError):  # SuperSuit's has no method
