@@ -1,5 +1,7 @@
 """SB3 environments recorded row by row, and models evaluated while they learn."""
 
+import json
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -176,3 +178,20 @@ def test_a_callback_that_cannot_work_is_refused():
         rv.RolloutViewerCallback(cartpole(), every=0)
     with pytest.raises(rv.RenderError, match="rgb_array"):
         rv.RolloutViewerCallback(gym.make("CartPole-v1"))
+
+
+def test_a_video_of_an_evaluation_has_no_episode_without_a_step(tmp_path):
+    from stable_baselines3.common.evaluation import evaluate_policy
+
+    env = rv.VecVideoRecorder(
+        DummyVecEnv([cartpole]), str(tmp_path), lambda n: n == 0, 10_000
+    )
+    model = PPO("MlpPolicy", cartpole(), n_steps=8, batch_size=8, seed=0)
+
+    evaluate_policy(model, env, n_eval_episodes=3, warn=False)
+    env.close()
+
+    (path,) = tmp_path.glob("*.json")
+    lengths = [one["length"] for one in json.loads(path.read_text())["episodes"]]
+    assert len(lengths) >= 3
+    assert min(lengths) > 0

@@ -379,6 +379,24 @@ def test_gif_frames_are_shown_at_the_nearest_centisecond(tmp_path, fps):
     assert np.diff(times).min() > 0.019
 
 
+@pytest.mark.parametrize("fps", [7, 10, 24, 30, 50])
+@pytest.mark.parametrize("num_colors", [2, 200])
+def test_the_last_frame_of_a_gif_is_shown_as_long_as_the_others(
+    tmp_path, fps, num_colors
+):
+    frames = [counting_frame(n) for n in range(3)]
+    for n, frame in enumerate(frames):  # with 200 each, each has its own table
+        frame[:4].reshape(-1, 3)[:num_colors, 0] = np.arange(num_colors)
+        frame[:4, :, 1] = n
+
+    path = write_gif(tmp_path / "a.gif", lambda: frames, fps)
+
+    with Image.open(path) as gif:
+        shown = [one.info["duration"] for one in ImageSequence.Iterator(gif)]
+    assert shown == pytest.approx([1000 / fps] * 3, abs=10)
+    assert sum(shown) == pytest.approx(3000 / fps, abs=5)
+
+
 def test_gif_says_that_it_cannot_play_faster_than_50(tmp_path):
     with pytest.warns(RolloutViewerWarning, match="at most 50 frames a second, got 60"):
         path = write_gif(tmp_path / "a.gif", lambda: map(counting_frame, range(5)), 60)

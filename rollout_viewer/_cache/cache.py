@@ -11,6 +11,7 @@ import os
 import warnings
 import weakref
 from multiprocessing import util
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -111,6 +112,12 @@ class FrameCache(RecordingReader):
                     f"FrameCache: expected {name} >= {_MIN_BUDGET_BYTES}, got "
                     f"{nbytes!r}."
                 )
+        stall: Any = max_stall_s
+        if not isinstance(stall, Real) or not float(stall) >= 0:
+            raise ValueError(
+                "FrameCache: expected max_stall_s to be seconds, 0 or more, got "
+                f"{max_stall_s!r}."
+            )
         if keep not in ("all", "latest"):
             raise ValueError(
                 f"FrameCache: expected keep to be 'all' or 'latest', got {keep!r}."

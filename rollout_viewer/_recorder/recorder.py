@@ -13,6 +13,7 @@ closed, what has accumulated gets a row that shows the last picture again.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import threading
@@ -30,6 +31,8 @@ from rollout_viewer._recorder.recorder_checks import (
     check_logger,
     checked_cache,
     checked_count,
+    checked_tag,
+    discarded_on_error,
 )
 from rollout_viewer._recorder.skipped_steps import SkippedSteps
 from rollout_viewer._recorder.vector_reward import VectorRewards, split_reward
@@ -85,7 +88,7 @@ class Recorder(ShownInNotebook):
             recorded as env 0's, with a warning.
 
     Raises:
-        TypeError: `cache` is no cache, or `logger` no logger.
+        TypeError: `cache` is no cache, `logger` no logger, or `tag` no text.
         ReadOnlyError: `cache` is another process's, or opened for reading.
         ShapeError: `cache` has another number of envs.
         ValueError: An argument is out of its range.
@@ -119,16 +122,18 @@ class Recorder(ShownInNotebook):
                 f"{keep_episode!r}. Pass a function of an Episode."
             )
         check_logger(logger)
-        self.tag = tag
+        self.tag = checked_tag("record", tag)
         self.cache = checked_cache(cache, num_envs)
         self._keep_episode = keep_episode
         self._logger = logger
         self._fps = fps
         self._metadata = metadata
-        if rate := as_fps(fps):  # an environment's metadata may be anything
-            self.cache.mark_fps(rate)
-        if metadata:
-            self.cache.update_metadata(**metadata)
+        is_new = self.cache is not cache
+        with discarded_on_error(self.cache) if is_new else contextlib.nullcontext():
+            if rate := as_fps(fps):  # an environment's metadata may be anything
+                self.cache.mark_fps(rate)
+            if metadata:
+                self.cache.update_metadata(**metadata)
         self._sink: FrameCache | EpisodeFilter = (
             self.cache
             if keep_episode is None

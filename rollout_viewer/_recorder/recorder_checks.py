@@ -5,6 +5,7 @@ Each returns its argument in the form that the recorder uses, or raises.
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,11 @@ import numpy as np
 
 from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._errors import FrameError, ReadOnlyError, ShapeError
+from rollout_viewer._file_names import path_inside
 from rollout_viewer._recording.workers import worker_path
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 def checked_cache(cache: FrameCache | str | Path | None, num_envs: int) -> FrameCache:
@@ -43,6 +45,17 @@ def checked_cache(cache: FrameCache | str | Path | None, num_envs: int) -> Frame
     return cache
 
 
+@contextlib.contextmanager
+def discarded_on_error(cache: FrameCache) -> Iterator[None]:
+    """Leave no file of a new cache without rows, if anything in the block is raised."""
+    try:
+        yield
+    except BaseException:
+        cache.close()
+        cache.path.unlink(missing_ok=True)
+        raise
+
+
 def check_logger(logger: Any) -> None:
     """Raise TypeError unless this is None or has `log_video`."""
     if logger is not None and not callable(getattr(logger, "log_video", None)):
@@ -50,6 +63,19 @@ def check_logger(logger: Any) -> None:
             "record: expected a logger with log_video(tag, video, step), got "
             f"{type(logger).__name__}. Pass a rollout_viewer.loggers logger."
         )
+
+
+def checked_tag(where: str, tag: Any) -> str:
+    """Return a name of dumps.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: It leads out of the logger's folder.
+    """
+    if not isinstance(tag, str):
+        raise TypeError(f"{where}: expected tag to be a str, got {tag!r}.")
+    path_inside("rollouts", tag, where=where)
+    return tag
 
 
 def checked_envs(envs: Sequence[int] | None, num_envs: int) -> list[int] | None:

@@ -127,11 +127,14 @@ def write_json(
 def _episodes(cache: FrameCache, rows: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
     """Return the JSON entries of the episodes that a video of `rows` shows."""
     clip = Clip(cache, int(rows[0]), int(rows[-1]) + 1)
-    found = []
+    found: list[dict[str, Any]] = []
     for episode in cache.episodes:
         first, last = max(episode.start, clip.start), min(episode.stop, clip.stop)
         if first >= last or episode.env not in clip.shown_envs:
             continue
+        has_earlier = any(one["env"] == episode.env for one in found)
+        if has_earlier and not episode.length:
+            continue  # SB3 resets after the last episode: no step followed
         frames = np.searchsorted(rows, [first, last])
         total = episode.total_reward
         found.append(

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import warnings
 import weakref
 from dataclasses import replace
@@ -32,6 +33,7 @@ from rollout_viewer._export.dump import dump_clip
 from rollout_viewer._file_names import path_inside
 from rollout_viewer._recorder.background_video import BackgroundVideo
 from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer._recorder.recorder_checks import discarded_on_error
 from rollout_viewer._recorder.segment_frames import SegmentFrames, shown_rows
 from rollout_viewer._recorder.segment_writer import write_video
 from rollout_viewer._recorder.unrecorded_steps import UnrecordedSteps
@@ -55,6 +57,8 @@ if TYPE_CHECKING:
     Frame = npt.NDArray[np.uint8]
 
 _FOREVER = 2**62
+# What differs between the names of one recorder's videos.
+_NUMBERS = re.compile(r"-(episode-\d+|step-\d+(-to-step-\d+)?)$")
 
 
 class VideoFolderRecorder:
@@ -79,7 +83,8 @@ class VideoFolderRecorder:
         where: The class that the user made, for messages.
         fps: Frames a second of videos and recording.
         cache: Where to record instead; see `Recorder`.
-        logger: Receives each video too, as a clip of its name.
+        logger: Receives each video too, as a clip of its name; where it shows steps,
+            as W&B, all under the prefix, each at its step.
         overwrite: Replace files of the same name, the recording's too.
         envs: Whose pictures are recorded; None: all.
         metadata: Of the environment.
@@ -143,11 +148,12 @@ class VideoFolderRecorder:
         self._extra_logger = logger
         self._finish_earlier()
         self._is_own = cache is None
-        self._new_recorder(
-            new_recording(self.folder, prefix, where=where, overwrite=overwrite)
-            if cache is None
-            else cache
-        )
+        if cache is None:
+            cache = new_recording(self.folder, prefix, where=where, overwrite=overwrite)
+            with discarded_on_error(cache):
+                self._new_recorder(cache)
+        else:
+            self._new_recorder(cache)
         self._segment: VideoSegment | None = None
         self._video: BackgroundVideo | None = None
         self._at_stop = contextlib.ExitStack()
@@ -434,8 +440,11 @@ class VideoFolderRecorder:
     def _log(self, segment: VideoSegment) -> None:
         logger = self._extra_logger
         clip = self.cache.clip(segment.start, segment.stop)
+        name = segment.name
+        if getattr(logger, "shows_steps", False) is True:
+            name = _NUMBERS.sub("", name) or name
         try:
-            dump_clip(clip, logger, segment.name, step=self._step)
+            dump_clip(clip, logger, name, step=self._step)
         except Exception as error:
             warnings.warn(
                 f"{self._where}: expected {type(logger).__name__} to log "

@@ -6,6 +6,8 @@ A block is 32 rows. When it is full its chunks go to the writer's thread, and st
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -92,6 +94,19 @@ class FiledRecording:
         self._statements: list[Statement] = []
         self._version = -1
         self._file_lock = None if self.is_temporary else acquire(self.path)
+        is_new = not os.path.lexists(self.path)
+        try:
+            self._create_file(queue_bytes)
+        except BaseException:
+            if is_new:
+                self._remove_file()
+            raise
+        self.is_closed = False
+        # Closed, and neither the file nor its lock is open any more.
+        self._has_ended = False
+        make_anew_in_children(self, rank=3)
+
+    def _create_file(self, queue_bytes: int) -> None:
         connection = create_database(self.path, is_temporary=self.is_temporary)
         for key, value in self.meta.items():
             self._remember(meta_statement(key, value))
@@ -109,10 +124,16 @@ class FiledRecording:
             make_tail=self._make_tail,
             others_closed=self._reader.closed,
         )
-        self.is_closed = False
-        # Closed, and neither the file nor its lock is open any more.
-        self._has_ended = False
-        make_anew_in_children(self, rank=3)
+
+    def _remove_file(self) -> None:
+        """Leave nothing of a file that could not be made."""
+        with contextlib.suppress(AttributeError):
+            self._reader.close()
+        for side in ("", "-wal", "-shm", "-journal", ".lock"):
+            with contextlib.suppress(OSError):
+                os.unlink(f"{self.path}{side}")
+        if self._file_lock is not None:
+            self._file_lock.release()
 
     def fork_locks(self) -> list[threading.RLock]:
         """Return what a fork waits for."""

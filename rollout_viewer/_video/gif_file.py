@@ -64,7 +64,7 @@ def write_pictures(
         stream = cast("Any", container.add_stream("gif", rate=100))
         encoder = _set_up(stream.codec_context, *size)
         for number, one in enumerate(pictures):
-            pts = round(number * 100 / rate)
+            pts, end = (round(n * 100 / rate) for n in (number, number + 1))
             if one.is_streamed or not number:
                 packet = _encode(encoder, one.pixels)
                 if not one.is_streamed:
@@ -73,7 +73,7 @@ def write_pictures(
                     packet = packet[:start] + part
             else:
                 packet = _part(one, _changed(one.frame, shown))
-            container.mux(_packet(packet, stream, pts))
+            container.mux(_packet(packet, stream, pts, end - pts))
             np.copyto(shown, one.frame)
 
 
@@ -91,10 +91,11 @@ def _encode(encoder: Any, index: Frame) -> bytes:
     return b"".join(bytes(packet) for packet in encoder.encode(picture))
 
 
-def _packet(data: bytes, stream: Any, pts: int) -> Any:
+def _packet(data: bytes, stream: Any, pts: int, duration: int) -> Any:
     packet = av.Packet(data)
     packet.stream = stream
     packet.pts = packet.dts = pts
+    packet.duration = duration  # of the last picture; of others the next one's start
     packet.time_base = _TICK
     return packet
 

@@ -146,6 +146,30 @@ class DirectLogger:
         """Restore counters."""
 
 
+def check_arguments(where: str, others: Mapping[str, Any]) -> None:
+    """Raise TypeError for arguments that the logger does not have.
+
+    Args:
+        where: The logger's class.
+        others: Its further keyword arguments; TorchRL's ``service_backend="direct"``
+            is what ours are.
+    """
+    names = {name: value for name, value in others.items() if value is not None}
+    if names.get("service_backend") == "direct":
+        del names["service_backend"]
+    if not names:
+        return
+    given = ", ".join(f"{name}={value!r:.40}" for name, value in names.items())
+    is_service = any("service" in name or "ray" in name for name in names)
+    advice = (
+        "For a process of its own: torchrl.record.loggers.process.ProcessLogger"
+        f"({where}, ...)."
+        if is_service
+        else f"See help({where}) for its arguments."
+    )
+    raise TypeError(f"{where}: expected its own arguments alone, got {given}. {advice}")
+
+
 def close_at_exit(owner: object, close: Callable[..., object], *args: Any) -> Any:
     """Return a finalizer: it calls ``close(*args)`` once, at `owner`'s end at latest.
 

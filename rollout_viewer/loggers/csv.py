@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._file_names import path_inside
 from rollout_viewer._frames.fps import checked_fps
-from rollout_viewer.loggers._base import DirectLogger
+from rollout_viewer.loggers._base import DirectLogger, check_arguments
 from rollout_viewer.loggers._csv_experiment import CSVExperiment
 from rollout_viewer.loggers._log_files import VIDEO_FORMATS, check_format, check_video
 from rollout_viewer.loggers._values import as_config
@@ -47,6 +47,7 @@ class CSVLogger(DirectLogger):
             MemoryMappedTensor), ``"mp4"``, ``"webm"``, ``"gif"`` or ``"npz"``.
         video_fps: Frames a second of videos that are tensors.
         overwrite: Replace the files of an earlier run, as TorchRL's does.
+        **others: Refused, apart from TorchRL's ``service_backend="direct"``.
 
     Attributes:
         exp_name, log_dir, video_format, video_fps: As above, resolved.
@@ -55,6 +56,7 @@ class CSVLogger(DirectLogger):
     Raises:
         ValueError: The video format is none of these, or `exp_name` leads out of
             `log_dir`.
+        TypeError: Another argument was passed.
         OSError: The folders cannot be made.
 
     Example:
@@ -76,7 +78,9 @@ class CSVLogger(DirectLogger):
         video_fps: float = 30,
         *,
         overwrite: bool = False,
+        **others: Any,
     ) -> None:
+        check_arguments("CSVLogger", others)
         super().__init__(
             exp_name, "csv_logs" if log_dir is None else os.fspath(log_dir)
         )

@@ -55,6 +55,9 @@ class TensorboardLogger(DirectLogger):
         OSError: The folder cannot be made.
     """
 
+    # One name is drawn over its steps: the videos of a recorder have one.
+    shows_steps = True
+
     def __init__(
         self,
         exp_name: str,

@@ -72,6 +72,9 @@ class WandbLogger(DirectLogger):
         ValueError: `save_dir` and `log_dir` are both given.
     """
 
+    # One name is drawn over its steps: the videos of a recorder have one.
+    shows_steps = True
+
     def __init__(
         self,
         exp_name: str,

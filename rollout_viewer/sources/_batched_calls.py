@@ -50,9 +50,11 @@ class BatchedCalls(BatchedRows):
         # Before the call: SyncVectorEnv removes the mask from the options.
         mask = reset_mask(options, self.num_envs)
         shown = {k: v for k, v in (options or {}).items() if k not in _SUBSET_OPTIONS}
-        self._before_reset(mask)
+        with self._recorded():
+            self._before_reset(mask)
         obs, info = self._reset_env(seed, options)
-        self._record_reset(obs, seed, shown, mask)
+        with self._recorded():
+            self._record_reset(obs, seed, shown, mask)
         return obs, info
 
     def _record_reset(
@@ -68,7 +70,20 @@ class BatchedCalls(BatchedRows):
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, Any]:
         """Step all environments; records a row, or two."""
-        result = obs, reward, terminated, truncated, info = self._step_env(actions)
+        result = self._step_env(actions)
+        with self._recorded():
+            self._record_step(actions, *result)
+        return result
+
+    def _record_step(
+        self,
+        actions: Any,
+        obs: Any,
+        reward: Any,
+        terminated: Any,
+        truncated: Any,
+        info: Any,
+    ) -> None:
         # Here and nowhere else, since each copy waits for the GPU.
         terminated, truncated = as_mask(terminated), as_mask(truncated)
         ended = np.logical_or(terminated, truncated)
@@ -81,14 +96,13 @@ class BatchedCalls(BatchedRows):
         if self._mode == SAME_STEP and ended.any():
             final = final_observations(info, np.flatnonzero(ended).tolist())
             self._add_same_step(ended, obs, final, **step)
-            return result
+            return
         kind = np.full(self.num_envs, Kind.STEP, np.uint8)
         if self._mode == NEXT_STEP:
             kind[self._has_ended] = Kind.RESET
             ended &= ~self._has_ended
         self._has_ended = ended
         self._add_step(kind, obs, **step)
-        return result
 
     def reset_ended(self, ended: Mask) -> Any:
         """Reset the ended envs if they do not reset themselves.

@@ -13,7 +13,7 @@ import numpy as np
 
 from rollout_viewer._errors import UnsupportedEnvError
 from rollout_viewer.sources._batched_calls import DISABLED, NEXT_STEP, SAME_STEP
-from rollout_viewer.sources._spaces import Part, as_numpy, parts_of
+from rollout_viewer.sources._spaces import Part, as_array, as_numpy, parts_of
 
 
 def declared_num_envs(env: Any) -> int | None:
@@ -28,7 +28,8 @@ def declared_num_envs(env: Any) -> int | None:
 
 def inferred_num_envs(obs: Any, space: Any) -> int | None:
     """Return the length of a batch of observations; None: it is one observation."""
-    shape, batch_shape = getattr(space, "shape", None), np.shape(as_numpy(obs))
+    shape, batch = getattr(space, "shape", None), as_array(obs)
+    batch_shape = () if batch is None else batch.shape
     if shape is None or batch_shape[1:] != tuple(shape):
         return None
     return int(batch_shape[0]) if len(batch_shape) == len(shape) + 1 else None

@@ -5,6 +5,7 @@ Knows rows. Knows no framework and no recorder.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from rollout_viewer.sources._terminal_pictures import terminal_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from rollout_viewer._recording.step_row import Mask
     from rollout_viewer.sources._spaces import Part
@@ -101,6 +103,10 @@ class BatchedRows:
     def _is_recording(self) -> bool:
         """Whether `_add` makes rows."""
         return True
+
+    def _recorded(self) -> AbstractContextManager[None]:
+        """Return what surrounds all that is done beside a call of the environment."""
+        return contextlib.nullcontext()
 
     def _before_last_row(self) -> None:
         """Do what comes before the last row of a step; `begins` is of that row."""

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from rollout_viewer._errors import warn_once
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -130,9 +132,15 @@ def observation_data(
                 value = value[key]
         except (LookupError, TypeError):
             continue
-        array = np.asarray(as_numpy(value))
+        array = as_array(value)
         wanted = (*batch, *part.shape)
-        if array.size == np.prod(wanted) and array.dtype.kind in "biuf":
+        if array is None:
+            warn_once(
+                f"record: expected observations {part.name!r} of one shape, got a list "
+                f"of unequal ones ({type(value).__name__}). These are left out of the "
+                "recording; return an array."
+            )
+        elif array.size == np.prod(wanted) and array.dtype.kind in "biuf":
             found[part.name] = array.reshape(wanted)
     return found or None
 
@@ -201,6 +209,14 @@ def _leaves(value: Any) -> Iterator[Any]:
             yield from _leaves(one)
     else:
         yield value
+
+
+def as_array(value: Any) -> npt.NDArray[Any] | None:
+    """Return an observation as an array; None: a list of unequal ones is none."""
+    try:
+        return np.asarray(as_numpy(value))
+    except ValueError:
+        return None
 
 
 def as_numpy(value: Any) -> Any:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, cast
 
-from rollout_viewer._errors import RenderError
+from rollout_viewer._errors import RenderError, RolloutViewerError
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._recorder.episode_quota import EpisodeQuota
 from rollout_viewer._recorder.views import RecorderViews
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -84,6 +85,10 @@ class VideoWrapper(RecorderViews):
     """
 
     _videos: VideoFolderRecorder
+    _env_error: Exception | None = None
+
+    def __del__(self) -> None:
+        """Do nothing, as originals are asked to: `finish_with` writes the video."""
 
     @property
     def _views_of(self) -> Recorder:
@@ -116,3 +121,47 @@ class VideoWrapper(RecorderViews):
     def recorded_frames(self) -> Sequence[npt.NDArray[np.uint8]]:
         """The frames of this video so far, decoded as they are read."""
         return self._videos.frames
+
+    @contextlib.contextmanager
+    def _without_end(
+        self, stop: Callable[[], Any], warn: Callable[[str], Any]
+    ) -> Iterator[None]:
+        """Turn errors in the block into a warning: a recording ends no training.
+
+        Errors of the environment, in `_rendered`, stay errors.
+
+        Args:
+            stop: Stops the video that is recorded; it has the frames before.
+            warn: Of the framework; given a format.
+        """
+        try:
+            yield
+        except Warning:  # made an error by a filter
+            raise
+        except Exception as error:
+            if error is self._env_error:
+                self._env_error = None
+                raise
+            reasons = [_reason(error)]
+            if self.recording:
+                try:
+                    stop()
+                except Exception as second:
+                    reasons.append(_reason(second))
+            text = f"Recording stopped: {'; '.join(reasons)}"
+            warn(text.replace("%", "%%"))
+
+    def _rendered(self, pictures: Callable[[], Any]) -> Any:
+        """Return `pictures()`, of the environment."""
+        try:
+            return pictures()
+        except RolloutViewerError:
+            raise
+        except Exception as error:
+            self._env_error = error
+            raise
+
+
+def _reason(error: Exception) -> str:
+    is_ours = isinstance(error, RolloutViewerError)
+    return str(error) if is_ours else f"{type(error).__name__}: {error}"

@@ -110,9 +110,9 @@ class RecordedObject(_Proxy):
     """
 
     def __init__(self, env: Any, **options: Any) -> None:
-        super().__init__(env, 1, **options)
         space = getattr(env, "observation_space", None)
         self._parts = None if space is None else parts_of(space)
+        super().__init__(env, 1, **options)
 
     def reset(self, **options: Any) -> tuple[Any, Any]:
         """Reset the environment; records the first row of an episode."""
@@ -175,9 +175,10 @@ class RecordedObjects(_Proxy, BatchedCalls):
     """
 
     def __init__(self, env: Any, num_envs: int, **options: Any) -> None:
-        _Proxy.__init__(self, env, num_envs, **options)
         self.num_envs = num_envs
         self._set_up_calls(autoreset_mode(env), parts_of_each(env, num_envs))
+        # Last: where it is refused, no file is left.
+        _Proxy.__init__(self, env, num_envs, **options)
 
     def rollout_env(self) -> RolloutBatchedEnv:
         """Return what `rollout` steps."""

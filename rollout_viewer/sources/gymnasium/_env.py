@@ -58,10 +58,10 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
     def __init__(self, env: gymnasium.Env[Any, Any], **options: Any) -> None:
         super().__init__(env)
         check_renders(env)
-        self.recorder = Recorder(1, **env_info(env), **options)
         self._parts = parts_of(env.observation_space)
         self._is_list_mode = str(env.render_mode).endswith("_list")
         self._resets_itself = resets_itself(env)
+        self.recorder = Recorder(1, **env_info(env), **options)
         self._begins = np.zeros(1, np.bool_)
         self._has_ended = False
         self._rendered_row = self.cache.num_rows

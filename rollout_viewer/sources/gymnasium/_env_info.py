@@ -11,7 +11,11 @@ import gymnasium
 from gymnasium.vector import VectorEnv, VectorWrapper
 
 from rollout_viewer._errors import FrameError, RenderError
-from rollout_viewer.sources._render_each import render_each, shares_picture
+from rollout_viewer.sources._render_each import (
+    make_current,
+    render_each,
+    shares_picture,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,6 +85,7 @@ def render(env: Any, num_envs: int = 1, envs: Sequence[int] | None = None) -> An
         FrameError: It returned None.
     """
     try:
+        make_current(env)
         render_env = env.render if num_envs == 1 else _renderer(env)
         pictures = render_each(render_env, num_envs, envs)
     except Exception as error:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from gymnasium import logger as gym_logger
 
-from rollout_viewer._errors import RenderError, RolloutViewerError
+from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._frames.fps import DEFAULT_FPS, checked_fps
 from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
 from rollout_viewer.sources._wrapper import VideoWrapper
@@ -21,6 +21,7 @@ from rollout_viewer.sources.gymnasium._env_info import env_info
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from rollout_viewer._cache.cache import FrameCache
@@ -35,11 +36,11 @@ def always(_: int) -> bool:
     return True
 
 
-class EmptyListError(Exception):
+class EmptyListError(FrameError):
     """A list render mode had no picture: another call of `render` took it."""
 
 
-class NoImageError(Exception):
+class NoImageError(FrameError):
     """`render` did not return a picture."""
 
 
@@ -171,18 +172,19 @@ class RecordVideoBase(VideoWrapper):
             self.start_recording(f"{self.name_prefix}-step-{self.step_id}")
 
     def record(self, kind: Any, pictures: Callable[[], Any], **call: Any) -> int | None:
-        """Record a row; where `render` returns no image, the video ends."""
+        """Record a row; an emptied list of pictures gives none."""
         try:
-            return self._videos.add(kind, pictures, **call)
+            return self._videos.add(kind, lambda: self._rendered(pictures), **call)
         except EmptyListError:
             gym_logger.warn(
                 "Trying to capture render frame but 'env.render()' has just been "
                 "called. The frame cannot be captured."
             )
-        except (RolloutViewerError, NoImageError) as error:
-            gym_logger.warn(f"Recording stopped: {error}".replace("%", "%%"))
-            self._stop()
         return None
+
+    def recorded(self) -> AbstractContextManager[None]:
+        """Return what turns errors into a warning and the end of the video."""
+        return self._without_end(self._stop, gym_logger.warn)
 
     def stop_if_full(self) -> None:
         """Stop a video that has all its frames."""

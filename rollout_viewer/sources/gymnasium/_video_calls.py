@@ -9,6 +9,7 @@ from rollout_viewer.sources._batched_env import autoreset_mode, parts_of_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     import numpy as np
     import numpy.typing as npt
@@ -43,6 +44,9 @@ class BatchedVideoCalls(BatchedCalls):
             owner.begin_episode()
             owner.start_at_episode()
         owner.start_at_step()
+
+    def _recorded(self) -> AbstractContextManager[None]:
+        return self._owner.recorded()
 
     def _add(self, kind: Any, pictures: Callable[[], Any], **call: Any) -> None:
         self._owner.record(kind, pictures, **call)

@@ -6,20 +6,18 @@ from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import gymnasium
 import numpy as np
-from gymnasium import logger as gym_logger
 from gymnasium.vector import VectorEnv
 
-from rollout_viewer._errors import RolloutViewerError
 from rollout_viewer._recorder.vector_reward import one_reward
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._batched_calls import reset_info
 from rollout_viewer.sources._batched_env import declared_num_envs, inferred_num_envs
+from rollout_viewer.sources._render_each import make_current
 from rollout_viewer.sources._spaces import observation_data, one_action, parts_of
 from rollout_viewer.sources.gymnasium._env import EnvWrapper
 from rollout_viewer.sources.gymnasium._env_info import resets_itself
 from rollout_viewer.sources.gymnasium._record_video_base import (
     EmptyListError,
-    NoImageError,
     RecordVideoBase,
     always,
     check_folder,
@@ -62,6 +60,12 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
     - Disk errors and frames that are no images are warned of; the run continues.
     - moviepy is not needed; an fps that is no number raises at once.
     - `close` writes the video before it closes the environment.
+
+    Scripts for Gymnasium 0.26 to 0.29 see what Gymnasium 1 changed: both triggers may
+    be given, and a render mode ``"ansi_list"``, of which no text is a picture; triggers
+    are asked while a video is recorded too, the step trigger after steps alone and not
+    at a reset; steps after an end count; `step_id` and `episode_id` are -1 before the
+    first step and reset. `start_video_recorder` and `close_video_recorder` exist.
 
     Args:
         env: Made with a render mode that returns images, such as ``"rgb_array"``.
@@ -166,10 +170,15 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         if self._batch is not None:
             return self._batch.reset(seed=seed, options=options)
         obs, info = self.env.reset(seed=seed, options=options)
+        with self.recorded():
+            self._record_reset(obs, seed, options)
+        return obs, info
+
+    def _record_reset(self, obs: Any, seed: Any, options: Any) -> None:
         if self._is_batch(obs):
             mask = np.ones(self._videos.num_envs, np.bool_)
             self._record_as_batch().record_reset(obs, seed, options, mask)
-            return obs, info
+            return
         self._has_ended = False
         self.begin_episode()
         self.start_at_episode()
@@ -178,7 +187,6 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
             self._keep(Kind.RESET, data=self._data(obs), infos={0: episode_info})
         else:
             self._videos.begin_episode(episode_info)
-        return obs, info
 
     def step(
         self, action: Any
@@ -186,7 +194,20 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         """Step the environment, and record it while a video is recorded."""
         if self._batch is not None:
             return self._batch.step(action)
-        result = obs, reward, terminated, truncated, _ = self.env.step(action)
+        result = self.env.step(action)
+        with self.recorded():
+            self._record_step(action, *result)
+        return result
+
+    def _record_step(
+        self,
+        action: Any,
+        obs: Any,
+        reward: Any,
+        terminated: Any,
+        truncated: Any,
+        _: Any,
+    ) -> None:
         is_reset = self._resets_itself and self._has_ended
         self._has_ended = bool(terminated or truncated)
         self.step_id += 1
@@ -204,7 +225,6 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
             self._videos.begin_episode({})
         else:
             self._videos.count_unrecorded_step(reward)
-        return result
 
     def _is_batch(self, obs: Any) -> bool:
         """Whether the environment is many: by its first observation, or as declared."""
@@ -230,11 +250,10 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         """
         if not self.recording or self._batch is not None:
             return
-        try:
-            self._videos.add_picture(lambda: [newest_image(self.env.render())])
-        except (RolloutViewerError, NoImageError) as error:
-            gym_logger.warn(f"Recording stopped: {error}".replace("%", "%%"))
-            self._stop()
+        with self.recorded():
+            self._videos.add_picture(
+                lambda: [newest_image(self._rendered(self.env.render))]
+            )
 
     def render(self) -> Any:
         """Return what the environment renders.
@@ -267,6 +286,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         others: list[Any] = []
 
         def picture() -> list[Any]:
+            make_current(self.env)
             frame = self.env.render()
             if isinstance(frame, list):
                 if not frame:

@@ -15,6 +15,8 @@ import numpy as np
 from gymnasium import logger as gym_logger
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from rollout_viewer._errors import FrameError
+from rollout_viewer.sources._render_each import make_current
 from rollout_viewer.sources.gymnasium._record_video_base import (
     RecordVideoBase,
     always,
@@ -48,7 +50,8 @@ class VectorRecordVideo(
       ``final_obs`` is that picture. Else it is left out, as by Gymnasium's.
     - Environments may have pictures of unequal sizes; each is centered in its cell.
       `render` may also return one array of all pictures, or one picture of all envs.
-    - Calling `render` adds no frames to the video.
+    - Calling `render` adds no frames to the video. Where it returns something else than
+      pictures, the video ends with a warning; Gymnasium's raises AssertionError.
     - The spec keeps all arguments.
 
     Args:
@@ -152,16 +155,21 @@ class VectorRecordVideo(
     def _pictures(self) -> list[Any]:
         if self.record_first_only and type(self.env) is SyncVectorEnv:
             return super()._pictures()
+        make_current(self.env)
         rendered: Any = self.env.render()
         if not isinstance(rendered, (Sequence, np.ndarray)):
-            raise AssertionError(type(rendered))
+            raise FrameError(
+                f"RecordVideo: expected {self.num_envs} pictures from render(), got "
+                f"{type(rendered).__name__}."
+            )
         if isinstance(rendered, np.ndarray):
             is_batch = rendered.ndim == 4 or len(rendered) == self.num_envs
             return list(rendered) if is_batch else [rendered]
-        if len(rendered) != self.num_envs:
-            raise AssertionError(
+        count = sum(one is not None for one in rendered)
+        if len(rendered) != self.num_envs or not count:
+            raise FrameError(
                 f"RecordVideo: expected {self.num_envs} pictures from render(), got "
-                f"{len(rendered)}."
+                f"{count}."
             )
         return [one[-1] if isinstance(one, list) and one else one for one in rendered]
 

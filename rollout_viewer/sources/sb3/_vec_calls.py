@@ -19,7 +19,7 @@ from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._batched_calls import reset_info
 from rollout_viewer.sources._batched_rows import BatchedRows
-from rollout_viewer.sources._render_each import shares_picture
+from rollout_viewer.sources._render_each import make_current, shares_picture
 from rollout_viewer.sources._spaces import parts_of
 
 
@@ -49,10 +49,11 @@ class VecCalls(BatchedRows, VecEnvWrapper):
         seeds = list(getattr(base, "_seeds", None) or [None] * self.num_envs)
         options = list(getattr(base, "_options", None) or [None] * self.num_envs)
         obs = self.venv.reset()
-        self._after_reset()
-        each = enumerate(zip(seeds, options, strict=False))
-        infos = {env: reset_info(seed, option) for env, (seed, option) in each}
-        self._add_reset(np.ones(self.num_envs, np.bool_), obs, infos)
+        with self._recorded():
+            self._after_reset()
+            each = enumerate(zip(seeds, options, strict=False))
+            infos = {env: reset_info(seed, option) for env, (seed, option) in each}
+            self._add_reset(np.ones(self.num_envs, np.bool_), obs, infos)
         return obs
 
     def step_async(self, actions: np.ndarray[Any, Any]) -> None:
@@ -62,7 +63,12 @@ class VecCalls(BatchedRows, VecEnvWrapper):
 
     def step_wait(self) -> Any:
         """Finish the step; records a row, or two where an episode ended."""
-        result = obs, rewards, dones, infos = self.venv.step_wait()
+        result = self.venv.step_wait()
+        with self._recorded():
+            self._record_step(*result)
+        return result
+
+    def _record_step(self, obs: Any, rewards: Any, dones: Any, infos: Any) -> None:
         rewards = original_rewards(self.venv, rewards)
         self._before_rows(rewards, dones, infos)
         ended = np.array(dones, np.bool_)
@@ -79,7 +85,6 @@ class VecCalls(BatchedRows, VecEnvWrapper):
             self._add_same_step(ended, obs, final, **step)
         else:
             self._add_step(np.full(self.num_envs, Kind.STEP, np.uint8), obs, **step)
-        return result
 
     def _before_rows(self, rewards: Any, dones: Any, infos: Any) -> None:
         """Do what comes between a step and its rows."""
@@ -88,6 +93,7 @@ class VecCalls(BatchedRows, VecEnvWrapper):
         """Do what comes between a reset and its row."""
 
     def _pictures(self) -> list[Any]:
+        make_current(innermost(self.venv))
         try:
             pictures = list(self.venv.get_images())
         except (NotImplementedError, AttributeError):  # SuperSuit's has no method

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from gymnasium import logger as gym_logger
 
-from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._file_names import path_inside
 from rollout_viewer._frames.fps import DEFAULT_FPS, checked_fps
 from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
@@ -16,6 +15,7 @@ from rollout_viewer.sources.sb3._vec_calls import VecCalls, env_info
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from stable_baselines3.common.vec_env import VecEnv
@@ -153,11 +153,10 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
             self.video_path, self.video_name = str(path), path.name
 
     def _add(self, kind: Any, pictures: Callable[[], Any], **call: Any) -> None:
-        try:
-            self._videos.add(kind, pictures, **call)
-        except (FrameError, RenderError) as error:
-            self._stop()
-            gym_logger.warn(f"Recording stopped: {error}".replace("%", "%%"))
+        self._videos.add(kind, lambda: self._rendered(pictures), **call)
+
+    def _recorded(self) -> AbstractContextManager[None]:
+        return self._without_end(self._stop, gym_logger.warn)
 
 
 def grid_columns(count: int, _: tuple[int, int]) -> int:

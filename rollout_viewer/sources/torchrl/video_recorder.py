@@ -26,6 +26,7 @@ from rollout_viewer._errors import (
 )
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer._recorder.recorder_checks import checked_tag
 from rollout_viewer._recorder.views import ShownInNotebook
 from rollout_viewer._recording.workers import is_worker, worker_path
 from rollout_viewer.sources.torchrl._batch_slices import Slices
@@ -112,8 +113,9 @@ class VideoRecorder(ShownInNotebook, TorchRLVideoRecorder):  # type: ignore[misc
         **kwargs: For `log_video`.
 
     Raises:
-        ValueError: `skip` or `max_frames` is not positive, or `channels` unknown.
-        TypeError: `cache` is not a `FrameCache` or path.
+        ValueError: `skip` or `max_frames` is not positive, `channels` unknown, or
+            `tag` leads out of a logger's folder.
+        TypeError: `cache` is not a `FrameCache` or path, or `tag` is no text.
 
     Example:
         >>> import torch
@@ -155,6 +157,8 @@ class VideoRecorder(ShownInNotebook, TorchRLVideoRecorder):  # type: ignore[misc
                 "VideoRecorder: expected cache to be a FrameCache or the path of a new "
                 f"one, got {type(cache).__name__}."
             )
+        if tag is not None:
+            checked_tag("VideoRecorder", tag)
         self._given_cache = cache
         self._slice_len = _checked("slice_len", slice_len)
         self._channels = channels
