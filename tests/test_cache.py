@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer._recording.database import FORMAT_VERSION
+from rollout_viewer._recording.wal import FORMAT_VERSION
 
 NUM_ROWS = 75  # two full blocks and an open one
 

@@ -32,7 +32,12 @@ from rollout_viewer._errors import RecordingError
 from rollout_viewer._files import no_descriptor
 from rollout_viewer._forks import keep_in_child
 from rollout_viewer._recording.statements import meta_statement
-from rollout_viewer._recording.wal import give_id, note_id, set_aside_foreign_wal
+from rollout_viewer._recording.wal import (
+    FORMAT_VERSION,
+    give_id,
+    note_id,
+    set_aside_foreign_wal,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +45,6 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.statements import Statement
 
 
-FORMAT_VERSION = 1
 APPLICATION_ID = 0x52564653
 _BUSY_TIMEOUT_S = 10.0
 SCHEMA = f"""

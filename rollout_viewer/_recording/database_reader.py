@@ -25,7 +25,6 @@ from rollout_viewer._recording.cells import (
 )
 from rollout_viewer._recording.database import (
     APPLICATION_ID,
-    FORMAT_VERSION,
     connect,
     drop_inherited,
     file_uri,
@@ -38,7 +37,7 @@ from rollout_viewer._recording.trust import (
     check_schema,
     restrict,
 )
-from rollout_viewer._recording.wal import set_aside_foreign_wal
+from rollout_viewer._recording.wal import FORMAT_VERSION, set_aside_foreign_wal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -92,7 +92,8 @@ class Rows(StepColumns):
             # The fast path: every env takes a step of a running episode.
             rewards = as_column("reward", reward, n, np.float64)
             flags = np.zeros(n, np.uint8)
-            if np.isnan(rewards).any():
+            total = rewards.dot(rewards)  # NaN if one is; the fastest way to ask
+            if total != total:
                 flags[np.isnan(rewards)] = NAN_REWARD
             for name, value, bit in ends:
                 if value is not None:

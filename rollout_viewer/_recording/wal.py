@@ -27,6 +27,8 @@ from rollout_viewer._files import free_path, why_not_a_file
 if TYPE_CHECKING:
     import sqlite3
 
+# Of recordings; what a reader must know to read them.
+FORMAT_VERSION = 1
 # Bytes 40 to 43 of a database's first page.
 _ID_OFFSET = 40
 _PAGE_HEADER_BYTES = 100
@@ -45,8 +47,7 @@ def give_id(connection: sqlite3.Connection) -> None:
 
 def note_id(connection: sqlite3.Connection) -> None:
     """Write the first page, which has the id, within the transaction that is open."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    connection.execute(f"PRAGMA user_version = {version}")
+    connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
 
 
 def set_aside_foreign_wal(path: Path) -> None:

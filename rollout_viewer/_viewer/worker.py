@@ -1,6 +1,6 @@
 """A thread that lives while there is work, and begins again when there is more.
 
-A viewer that nobody looks at has none. Knows nothing of messages.
+A viewer that is not shown has none. Knows nothing of messages.
 """
 
 from __future__ import annotations
