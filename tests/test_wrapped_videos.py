@@ -1,12 +1,14 @@
 """What people's code does with a video recorder beyond stepping it."""
 
+import os
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from pettingzoo import ParallelEnv
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 import rollout_viewer as rv
@@ -98,6 +100,52 @@ def test_a_batch_outside_of_videos_is_counted(tmp_path):
     env.close()
 
     assert env.cache.at(0, 1)["total_reward"] == 2.0 * 7
+
+
+class OneCamera(DeclaredBatch):
+    """Its one picture is of env 0, while env 2 ends and is reset each second step."""
+
+    def step(self, action):
+        obs, reward, ended, truncated, info = super().step(action)
+        ended[2] = self.count % 2 == 0
+        return obs, reward, ended, truncated, info
+
+    def render(self):
+        return super().render()[0]
+
+
+@pytest.mark.filterwarnings("ignore:.*It is recorded as that of env 0")
+def test_envs_without_a_picture_add_no_frames_where_they_end(tmp_path):
+    env = rv.RecordVideo(
+        OneCamera(), str(tmp_path), step_trigger=lambda step: step == 0, video_length=6
+    )
+    env.reset()
+    for _ in range(9):
+        env.step(torch.zeros(3, 1))
+    env.close()
+
+    (path,) = tmp_path.glob("*.mp4")
+    levels = [int(np.median(frame)) for frame in read_video(path)]
+    assert np.abs(np.subtract(levels, [5, 10, 15, 20, 25, 30, 35])).max() <= 2
+
+
+@pytest.mark.filterwarnings("ignore:.*same-step")
+def test_the_first_env_alone_has_a_frame_a_call_where_others_end(tmp_path):
+    envs = SyncVectorEnv(
+        [lambda: Counting(99), lambda: Counting(2)],
+        autoreset_mode=AutoresetMode.SAME_STEP,
+    )
+    env = rv.VectorRecordVideo(
+        envs, str(tmp_path), record_first_only=True, episode_trigger=lambda _: True
+    )
+    env.reset()
+    for _ in range(6):
+        env.step(np.zeros(2, int))
+    assert len(env.recorded_frames) == 7
+    env.close()
+
+    (path,) = tmp_path.glob("*.mp4")
+    assert num_frames(path) == 7
 
 
 def single(folder):
@@ -197,25 +245,57 @@ def test_highway_envs_documented_recording(tmp_path):
     assert num_frames(path) >= 1 + 3 * 3
 
 
-class WithoutImages(DummyVecEnv):
-    """As SuperSuit's `concat_vec_envs_v1(..., base_class="stable_baselines3")`."""
+class TwoAgents(ParallelEnv):
+    """A PettingZoo environment; a picture's level is the number of steps so far."""
 
-    def get_images(self):
-        raise AttributeError("get_images")
+    metadata = {"name": "two", "render_modes": ["rgb_array"], "render_fps": 17}
+    render_mode = "rgb_array"
+    possible_agents = ["a", "b"]
 
-    def render(self, mode=None):
-        return self.envs[0].render()
+    def observation_space(self, agent):
+        return gym.spaces.Box(0, 1, (3,), np.float32)
+
+    def action_space(self, agent):
+        return gym.spaces.Discrete(2)
+
+    def reset(self, seed=None, options=None):
+        self.agents, self.count = self.possible_agents[:], 0
+        return self.each(np.zeros(3, np.float32)), self.each({})
+
+    def step(self, actions):
+        self.count += 1
+        zeros = self.each(np.zeros(3, np.float32))
+        never = self.each(False)
+        return zeros, self.each(1.0), never, never, self.each({})
+
+    def render(self):
+        return np.full((16, 16, 3), 40 * self.count, np.uint8)
+
+    def each(self, value):
+        return dict.fromkeys(self.agents, value)
 
 
-def test_a_vec_env_without_get_images_is_rendered_as_a_whole(tmp_path):
-    env = rv.VecVideoRecorder(
-        WithoutImages([Counting]), str(tmp_path), lambda _: True, video_length=2
+@pytest.mark.filterwarnings("ignore:.*one. It is recorded as that of env 0")
+@pytest.mark.filterwarnings("ignore:The `render_mode` attribute is not defined")
+@pytest.mark.filterwarnings("ignore:PettingZoo environments do not take the `render")
+def test_supersuits_vec_env_without_get_images_is_rendered(tmp_path):
+    supersuit = pytest.importorskip("supersuit")
+    venv = supersuit.concat_vec_envs_v1(
+        supersuit.pettingzoo_env_to_vec_env_v1(TwoAgents()),
+        2,
+        base_class="stable_baselines3",
     )
+    env = rv.VecVideoRecorder(venv, str(tmp_path), lambda n: n == 0, video_length=4)
     env.reset()
-    env.step(np.zeros(1, int))
+    for _ in range(4):
+        env.step(np.zeros(4, int))
     env.close()
 
-    assert len(list(tmp_path.glob("*.mp4"))) == 1
+    (path,) = tmp_path.glob("*.mp4")
+    levels = [int(np.median(frame)) for frame in read_video(path)]
+    assert np.abs(np.subtract(levels, [0, 40, 80, 120, 160])).max() <= 2
+    assert env.frames_per_sec == 17
+    assert env.cache.num_envs == 4
 
 
 class Wrapped(Counting):
@@ -245,3 +325,57 @@ def test_a_wrapper_made_before_a_fork_records_in_the_child(tmp_path):
 
     assert len(list(tmp_path.glob("*.mp4"))) == 2
     assert all(num_frames(path) == 4 for path in tmp_path.glob("*.mp4"))
+
+
+@pytest.mark.parametrize("kind", ["path", "cache", "temporary"])
+def test_record_made_before_a_fork_records_in_the_child(kind, tmp_path):
+    path = tmp_path / "run.rollout"
+    cache: Any = {"path": path, "cache": None, "temporary": None}[kind]
+    if kind == "cache":
+        cache = rv.FrameCache(path)
+    env = rv.record(Counting(), cache=cache)
+    venv = AsyncVectorEnv([lambda: env], context="fork")
+    venv.reset()
+    for _ in range(3):
+        venv.step(np.zeros(1, int))
+    (child,) = venv.call("cache")
+    venv.close()
+
+    assert not env.cache.num_rows
+    if kind == "temporary":
+        return
+    (found,) = (one for one in tmp_path.glob("run*-*.rollout") if one != env.cache.path)
+    with rv.open(found) as recorded:
+        assert recorded.num_rows == 4
+        assert recorded.episodes[0].total_reward == 3.0
+    assert child.path == found
+
+
+def test_a_fork_in_the_middle_of_an_episode_is_recorded_from_there(tmp_path):
+    env = rv.record(Counting(9), cache=tmp_path / "run.rollout")
+    single = rv.RecordVideo(Counting(9), str(tmp_path), lambda _: True)
+    for one in (env, single):
+        one.reset(seed=3)
+        one.step(0)
+
+    child = os.fork()
+    if not child:  # pragma: no cover - in the child
+        try:
+            for one in (env, single):
+                for _ in range(2):
+                    one.step(0)
+                one.close()
+                one.cache.close()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    for one in (env, single):
+        one.step(0)
+        one.close()
+
+    assert env.cache.num_rows == single.cache.num_rows == 3
+    with rv.open(tmp_path / f"run-{child}.rollout") as recorded:
+        assert recorded.scalars["reward"][:, 0].tolist() == [1.0, 1.0]
+    assert num_frames(tmp_path / "rl-video-episode-0.mp4") in (2, 3)
+    assert num_frames(tmp_path / "rl-video-episode-0-1.mp4") in (2, 3)

@@ -292,6 +292,8 @@ def _tensor_as_uint8(tensor: Any, scale: FloatScale) -> Frame:
     elif tensor.dtype.is_complex:
         raise _dtype_error(tensor.dtype)
     elif tensor.dtype != torch.uint8:
+        if tensor.dtype in (torch.uint16, torch.uint32, torch.uint64):
+            tensor = tensor.to(torch.int64)  # torch has no minimum of these
         low, high = (x.item() for x in torch.aminmax(tensor))
         # On its own device, so that a quarter of the bytes is copied from there.
         if tensor.dtype.is_floating_point:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._errors import RolloutViewerError, ShapeError
 from rollout_viewer._forks import Lock, make_anew_in_children
 from rollout_viewer._frames.fps import as_fps
@@ -38,13 +39,12 @@ from rollout_viewer._recorder.skipped_steps import SkippedSteps
 from rollout_viewer._recorder.vector_reward import VectorRewards, split_reward
 from rollout_viewer._recorder.views import ShownInNotebook
 from rollout_viewer._recording.step_row import Kind
-from rollout_viewer._recording.workers import is_worker
+from rollout_viewer._recording.workers import is_worker, own_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from rollout_viewer._cache.cache import FrameCache
     from rollout_viewer._recorder.episode_quota import EpisodeQuota
     from rollout_viewer._recording.episode import Episode
     from rollout_viewer._recording.step_row import Codes, Mask
@@ -147,6 +147,7 @@ class Recorder(ShownInNotebook):
         self._limit = EpisodeLimit(num_envs)
         # Held while a call is recorded; the cache may be read in any thread meanwhile.
         self._lock = threading.Lock()
+        self._pid = os.getpid()
         self._start(num_envs)
         self.cache.before_reading(self.complete)
         make_anew_in_children(self, rank=0)
@@ -175,6 +176,27 @@ class Recorder(ShownInNotebook):
     def envs(self) -> list[int] | None:
         """Numbers of the envs whose pictures are recorded; None: all."""
         return self._frame_options.envs
+
+    def _record_in_child(self) -> None:
+        """Record into a file of this process, which forked from the recorder's."""
+        path = None if self.cache.recording.is_temporary else own_path(self.cache.path)
+        self.__dict__.pop("viewer", None)
+        self._pid = os.getpid()
+        self.cache = cache = FrameCache(path)
+        if rate := as_fps(self._fps):
+            cache.mark_fps(rate)
+        if self._metadata:
+            cache.update_metadata(**self._metadata)
+        keep = self._keep_episode
+        self._sink = cache if keep is None else EpisodeFilter(cache, keep)
+        self._num_calls, self._num_dumped, self._is_recorded = 0, 0, True
+        self._infos = {}
+        self._start(self.num_envs)
+        cache.before_reading(self.complete)
+        # The running episode is recorded from its next row.
+        nothing = np.zeros(self.num_envs, np.int64)
+        begins = np.ones(self.num_envs, np.bool_)
+        self.resume(begins, nothing, np.full(self.num_envs, np.nan))
 
     def widen(self, num_envs: int) -> None:
         """Change the number of environments, before the first call.
@@ -238,6 +260,8 @@ class Recorder(ShownInNotebook):
             FrameError: There is no picture, or its dtype changed.
             ShapeError: Step data does not fit.
         """
+        if self._pid != os.getpid():
+            self._record_in_child()
         codes = np.array(kind, np.uint8)
         if codes.shape != (self.num_envs,):
             raise ShapeError(
@@ -438,6 +462,8 @@ class Recorder(ShownInNotebook):
         Raises:
             StorageError: Something recorded could not be written.
         """
+        if not self.cache.is_mine:  # in a forked process that recorded nothing
+            return
         self.complete()
         if isinstance(self._sink, EpisodeFilter):
             self._sink.finish()

@@ -52,7 +52,8 @@ def shown_rows(cache: FrameCache, start: int, stop: int | None = None) -> RowNum
 
     These are all rows except those in which envs ended without a terminal picture:
     everything else that is new in such a row is repeated by the next one, so that no
-    picture is missing or doubled.
+    picture is missing or doubled. Nor are rows in which no pictured env did anything,
+    as where others were reset.
     """
     rows = cache.recording.rows
     stop = cache.num_rows if stop is None else min(stop, cache.num_rows)
@@ -64,6 +65,7 @@ def shown_rows(cache: FrameCache, start: int, stop: int | None = None) -> RowNum
     is_missing = kinds == TERMINAL_MISSING
     is_pictured_end = (ends > 0) & ~is_missing & (kinds != IDLE)
     is_shown = ~is_missing.any(axis=1) | is_pictured_end.any(axis=1)
+    is_shown &= (kinds != IDLE).any(axis=1)
     return start + np.flatnonzero(is_shown)
 
 

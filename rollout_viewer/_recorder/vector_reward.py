@@ -55,7 +55,9 @@ def one_reward(reward: Any) -> Vectors:
         reward = reward.detach().cpu().numpy()
     try:
         array = np.asarray(reward, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
+        array = np.empty(0)
+    if not array.size:
         warn_once(
             f"record: expected rewards to be numbers, got {reward!r:.80}; they are "
             "recorded as NaN. Return a float."

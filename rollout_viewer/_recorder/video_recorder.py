@@ -237,9 +237,7 @@ class VideoFolderRecorder:
             self.stop()
         if self.cache.is_closed or not self.cache.is_mine:
             self._record_anew()
-        self.name, self.num_frames = name, 0
-        self._at_stop = contextlib.ExitStack()
-        self._at_stop.enter_context(self.cache.segment(name))
+        self._begin_name(name)
         self._step, self._about = step, about
 
     def _record_anew(self) -> None:
@@ -257,6 +255,17 @@ class VideoFolderRecorder:
         )
         self._segment, self._video = None, None
         self._unrecorded = UnrecordedSteps(self.num_envs)
+
+    def _continue_in_child(self) -> None:
+        """Record the running segment anew, in a process that forked in its middle."""
+        assert self.name is not None
+        self._record_anew()
+        self._begin_name(self.name)
+
+    def _begin_name(self, name: str) -> None:
+        self.name, self.num_frames = name, 0
+        self._at_stop = contextlib.ExitStack()
+        self._at_stop.enter_context(self.cache.segment(name))
 
     def stop(self, *, is_asked: bool = False) -> Path | None:
         """Stop the segment and write its video.
@@ -308,6 +317,8 @@ class VideoFolderRecorder:
         Returns:
             The row, or None where nothing was recorded.
         """
+        if self.is_recording and not self.cache.is_mine:
+            self._continue_in_child()
         codes = np.asarray(kind, np.uint8)
         begins = codes == Kind.RESET
         infos = step.pop("infos", None)
@@ -324,8 +335,8 @@ class VideoFolderRecorder:
             self._unrecorded.record(begins)
             if self._segment is None:
                 self._begin(row)
-            # The usual case, checked fast: no picture is missing, so a row is a frame.
-            is_whole = not (codes == Kind.TERMINAL_MISSING).any()
+            # The usual case, checked fast: each env did something, and has a picture.
+            is_whole = codes.max() < Kind.IDLE
             self.num_frames += is_whole or len(shown_rows(self.cache, row, row + 1))
             if self._video is not None:
                 self._video.notify(row + 1)

@@ -17,6 +17,9 @@ def is_worker() -> bool:
 
 def worker_path(path: Path) -> Path:
     """Return `path`, in a worker with ``-<pid>`` added to its stem."""
-    if not is_worker():
-        return path
+    return own_path(path) if is_worker() else path
+
+
+def own_path(path: Path) -> Path:
+    """Return `path` with this process's ``-<pid>`` added to its stem."""
     return path.with_name(f"{path.stem}-{os.getpid()}{path.suffix}")
