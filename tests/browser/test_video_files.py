@@ -27,8 +27,14 @@ SEEK_JS = """async ([source, times]) => {
   const pictures = [];
   for (const time of times) {
     const sought = seen('seeked');
+    // With other work on the machine a frame may be shown after its seek has ended.
+    const drawn = new Promise(done => {
+      video.requestVideoFrameCallback(done);
+      setTimeout(done, 2000);
+    });
     video.currentTime = time;
     await sought;
+    await drawn;
     context.drawImage(video, 0, 0);
     const {data} = context.getImageData(0, 0, canvas.width, canvas.height);
     pictures.push(Array.from(data));
