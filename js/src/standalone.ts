@@ -44,8 +44,7 @@ function keepsPlace(session: Session): () => void {
   let isDue = false;
   const save = () => {
     isDue = false;
-    const place = store.arrangement ? session.place().row : null;
-    if (isRestored) saveState(keyOf(), clock, viewOptions.now, {}, place);
+    if (isRestored) saveState(keyOf(), session, {});
   };
   clock.onChange.on(() => {
     if (!isDue) setTimeout(save, SAVE_MS);

@@ -194,9 +194,6 @@ export class TraitSync {
 
   /** Save what a reload of the page must not lose. */
   #save(): void {
-    const { store, clock, viewOptions } = this.#session;
-    const place = store.arrangement ? this.#session.place().row : null;
-    if (this.#isReady)
-      saveState(this.#key, clock, viewOptions.now, this.#kernel, place);
+    if (this.#isReady) saveState(this.#key, this.#session, this.#kernel);
   }
 }

@@ -2,6 +2,7 @@
 
 - `selection`: rows x envs x camera, as grids, tiles or a table. `tile_rows` reads
   the tiles.
+- `damage`: warns once of what cannot be read.
 - `table`, `table_files`: its step data; CSV and Parquet.
 - `write`: one call, one or many files. `writers`: a function for each suffix.
 - `job`, `provenance`: how to write; the metadata of a file's origin.

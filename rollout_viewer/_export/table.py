@@ -12,12 +12,12 @@ Knows a cache's reading side. Knows nothing of files.
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
-from rollout_viewer._errors import RecordingError, RolloutViewerWarning
+from rollout_viewer._errors import RecordingError
+from rollout_viewer._export.damage import DamageReport
 from rollout_viewer._recording.annotations import label_texts
 from rollout_viewer._recording.column import column_of, stored_column
 from rollout_viewer._recording.step_codec import ACTION
@@ -201,28 +201,20 @@ class Table:
 
 
 class _ReadableExtras:
-    """The actions and data of a recording; none where they are damaged.
-
-    The first damage is reported by a warning.
-    """
+    """The actions and data of a recording; none where they are damaged."""
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
         self.rows = recording.rows
-        self._has_warned = False
+        self._damage = DamageReport(
+            "step data", "Damaged values are missing in the table."
+        )
 
     def extras(self, row: int) -> Extras:
         try:
             return self._recording.extras(row)
         except RecordingError as error:
-            if not self._has_warned:
-                self._has_warned = True
-                warnings.warn(
-                    f"Clip: expected intact step data, got {error} Damaged values are "
-                    "missing in the table.",
-                    RolloutViewerWarning,
-                    stacklevel=2,
-                )
+            self._damage.add(error)
             return {}
 
 

@@ -6,12 +6,12 @@ recording's reader. Knows nothing of grids and files.
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rollout_viewer._errors import RecordingError, RolloutViewerWarning
+from rollout_viewer._errors import RecordingError
+from rollout_viewer._export.damage import DamageReport
 from rollout_viewer._frames.grid import missing_picture
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class TileRows:
         self._cache = cache
         self._start, self._stop = start, stop
         self._camera = camera
-        self._has_warned = False
+        self._damage = DamageReport("pictures", "Damaged ones are shown as missing.")
         self.sizes = {env: cache.sizes_in(start, stop, env, camera) for env in envs}
 
     @property
@@ -162,17 +162,7 @@ class TileRows:
             self._cache.frames([row], [env], self._camera, out)
         except RecordingError as error:
             out[...] = missing_picture(*out.shape[2:4])
-            self._warn_of_damage(error)
-
-    def _warn_of_damage(self, error: RecordingError) -> None:
-        if not self._has_warned:
-            self._has_warned = True
-            warnings.warn(
-                f"Clip: expected intact pictures, got {error} Damaged ones are shown "
-                "as missing.",
-                RolloutViewerWarning,
-                stacklevel=2,
-            )
+            self._damage.add(error)
 
     def _shown(self, row: int, env: int, tile: Frame) -> Frame:
         is_shown = self._cache.is_shown(row, env, self._camera)

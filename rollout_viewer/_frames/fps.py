@@ -47,3 +47,19 @@ def checked_fps(where: str, fps: Any) -> float:
             f"got {fps!r}. Choose frames a second, such as 30."
         )
     return number
+
+
+def fps_of_video(where: str, fps: Any, declared: Any) -> float:
+    """Return the frames a second of an environment's videos.
+
+    Args:
+        where: The called function or class, for the message.
+        fps: As the user passed it; None: as declared.
+        declared: By the environment; None: `DEFAULT_FPS`.
+
+    Raises:
+        ValueError: What is taken is no number, or out of the limits.
+    """
+    if fps is None:
+        fps = DEFAULT_FPS if declared is None else declared
+    return checked_fps(where, fps)

@@ -6,14 +6,18 @@ Knows files and their locks. Knows nothing of what is recorded.
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rollout_viewer._cache.cache import FrameCache, open_recording
 from rollout_viewer._errors import RecordingError, RecordingLockedError
 from rollout_viewer._file_names import path_inside
 from rollout_viewer._files import numbered
 from rollout_viewer._recorder.video_segment import pending_segments
+from rollout_viewer._recording.database import delete_database
 from rollout_viewer._recording.lock import locked
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SUFFIX = ".rollout"
 
@@ -68,5 +72,4 @@ def _remove_recording(path: Path) -> None:
             if pending_segments(cache):
                 return
         with locked(path):
-            for suffix in ("", "-wal", "-shm", "-journal"):
-                Path(f"{path}{suffix}").unlink(missing_ok=True)
+            delete_database(path)

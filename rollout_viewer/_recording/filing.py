@@ -16,6 +16,7 @@ from rollout_viewer._forks import keep_in_child, make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.database import (
     create_database,
+    delete_database,
 )
 from rollout_viewer._recording.database_reader import DatabaseReader
 from rollout_viewer._recording.eviction import Budget
@@ -129,9 +130,9 @@ class FiledRecording:
         """Leave nothing of a file that could not be made."""
         with contextlib.suppress(AttributeError):
             self._reader.close()
-        for side in ("", "-wal", "-shm", "-journal", ".lock"):
-            with contextlib.suppress(OSError):
-                os.unlink(f"{self.path}{side}")
+        delete_database(self.path)
+        with contextlib.suppress(OSError):
+            os.unlink(f"{self.path}.lock")
         if self._file_lock is not None:
             self._file_lock.release()
 

@@ -213,11 +213,16 @@ def test_recordings_side_by_side_show_the_damage_of_one(intact, tmp_path):
     cache.close()
 
 
-def test_an_export_shows_damaged_pictures_as_missing_and_warns_once(intact, tmp_path):
+def with_damage(intact, tmp_path, cell):
+    """Return a copy of a recording in which a cell is damaged."""
     path = tmp_path / "x.rollout"
     shutil.copyfile(intact, path)
-    write_cell(path, Cell("packs", "data", "id = 0"), b"damaged")
-    cache = rv.open(path)
+    write_cell(path, cell, b"damaged")
+    return rv.open(path)
+
+
+def test_an_export_shows_damaged_pictures_as_missing_and_warns_once(intact, tmp_path):
+    cache = with_damage(intact, tmp_path, Cell("packs", "data", "id = 0"))
 
     with pytest.warns(rv.RolloutViewerWarning, match="shown as missing") as caught:
         [video] = cache.clip().write(tmp_path / "x.mp4")
@@ -228,10 +233,7 @@ def test_an_export_shows_damaged_pictures_as_missing_and_warns_once(intact, tmp_
 
 
 def test_a_table_leaves_damaged_values_out_and_warns_once(intact, tmp_path):
-    path = tmp_path / "x.rollout"
-    shutil.copyfile(intact, path)
-    write_cell(path, Cell("extras", "data", "block = 0"), b"damaged")
-    cache = rv.open(path)
+    cache = with_damage(intact, tmp_path, Cell("extras", "data", "block = 0"))
 
     with pytest.warns(rv.RolloutViewerWarning, match="missing in the table") as caught:
         table = cache.clip().table()

@@ -235,11 +235,17 @@ def test_a_page_on_a_bad_wire_has_everything_in_the_end(seed):
     assert_has_everything(link, cache)
 
 
-def test_the_last_messages_alone_are_lost():
+def over_a_good_wire():
+    """Return a recording of 50 rows, and its link to a page that nothing disturbs."""
     cache = rv.FrameCache()
     record(cache, 50)
     link = Link(cache, 0)
     link.wire.is_bad = False
+    return cache, link
+
+
+def test_the_last_messages_alone_are_lost():
+    cache, link = over_a_good_wire()
     link.pass_time(2)
     assert len(link.pages[0].rewards) == 50
     carry, link.wire.carry = link.wire.carry, lambda *_: None
@@ -271,10 +277,7 @@ def test_a_cleared_recording_replaces_what_was_there():
 
 
 def test_a_page_that_has_everything_is_sent_nothing_more():
-    cache = rv.FrameCache()
-    record(cache, 50)
-    link = Link(cache, 0)
-    link.wire.is_bad = False
+    _, link = over_a_good_wire()
     link.pass_time(5)
     before = link.num_messages
 
@@ -284,10 +287,7 @@ def test_a_page_that_has_everything_is_sent_nothing_more():
 
 
 def test_a_page_that_is_gone_is_asked_a_few_times_and_no_more():
-    cache = rv.FrameCache()
-    record(cache, 50)
-    link = Link(cache, 0)
-    link.wire.is_bad = False
+    _, link = over_a_good_wire()
     link.pass_time(0.1)
     link.pages.clear()
     before = link.num_messages

@@ -6,7 +6,8 @@
  * since takes precedence.
  */
 
-import type { Clock, Loop } from "../playback/clock.ts";
+import type { Loop } from "../playback/clock.ts";
+import type { Session } from "./session.ts";
 
 export interface SavedState {
   row: number;
@@ -33,25 +34,22 @@ export function loadState(key: string): SavedState | null {
   }
 }
 
-/** Save where the clock is; `place`: the recorded row, if rows are arranged now. */
+/** Save where a session is: the recorded row, also where rows are arranged now. */
 export function saveState(
   key: string,
-  clock: Clock,
-  options: unknown,
+  { clock, store, viewOptions, place }: Session,
   kernel: Record<string, unknown>,
-  place: number | null = null,
 ): void {
   const { isFollowing, speed, every, loop } = clock;
-  const row = place ?? clock.row;
-  const range = place === null ? clock.range : null;
+  const isArranged = store.arrangement !== null;
   const saved: SavedState = {
-    row,
+    row: isArranged ? place().row : clock.row,
     isFollowing,
     speed,
     every,
     loop,
-    range,
-    options,
+    range: isArranged ? null : clock.range,
+    options: viewOptions.now,
     kernel,
   };
   try {

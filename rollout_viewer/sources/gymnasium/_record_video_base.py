@@ -14,7 +14,7 @@ import numpy as np
 from gymnasium import logger as gym_logger
 
 from rollout_viewer._errors import FrameError, RenderError
-from rollout_viewer._frames.fps import DEFAULT_FPS, checked_fps
+from rollout_viewer._frames.fps import fps_of_video
 from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
 from rollout_viewer.sources._wrapper import VideoWrapper
 from rollout_viewer.sources.gymnasium._env_info import env_info
@@ -86,8 +86,7 @@ class RecordVideoBase(VideoWrapper):
         self.step_id = -1
         self.episode_id = -1
         info = env_info(self.env, **options.pop("env_metadata", {}))
-        declared = DEFAULT_FPS if info["fps"] is None else info["fps"]
-        rate = checked_fps("RecordVideo", declared if fps is None else fps)
+        rate = fps_of_video("RecordVideo", fps, declared=info["fps"])
         videos = VideoFolderRecorder(
             num_envs,
             video_folder,

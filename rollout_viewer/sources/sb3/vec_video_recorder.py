@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gymnasium import logger as gym_logger
 
 from rollout_viewer._file_names import path_inside
-from rollout_viewer._frames.fps import DEFAULT_FPS, checked_fps
+from rollout_viewer._frames.fps import fps_of_video
 from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
 from rollout_viewer.sources._wrapper import VideoWrapper
 from rollout_viewer.sources.sb3._vec_calls import VecCalls, env_info
@@ -84,8 +84,7 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
         super().__init__(venv)
         self.env = venv
         info = env_info(venv)
-        declared = DEFAULT_FPS if info["fps"] is None else info["fps"]
-        rate = checked_fps("VecVideoRecorder", declared if fps is None else fps)
+        rate = fps_of_video("VecVideoRecorder", fps, declared=info["fps"])
         self.metadata: Any = {"render_fps": rate}
         self.record_video_trigger = record_video_trigger
         self.video_length = video_length
