@@ -105,16 +105,21 @@ def left_parts(path: Path) -> list[Path]:
 def no_descriptor() -> str:
     """Return what to do where this process can open no more files; "": it can.
 
-    Libraries that could not open one seldom say why.
+    Libraries that could not open one seldom say why. A database takes up to four: the
+    file, its log, the log's index and a lock.
     """
+    opened: list[int] = []
     try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
+        opened.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(4))
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE):
             return (
                 "no file descriptor that is free. Close caches and files that are no "
                 "longer in use, or raise the limit: `ulimit -n 4096` before the start."
             )
+    finally:
+        for one in opened:
+            os.close(one)
     return ""
 
 

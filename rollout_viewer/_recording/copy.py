@@ -9,6 +9,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from rollout_viewer._errors import RecordingError
+from rollout_viewer._files import no_descriptor
 from rollout_viewer._recording.database import create_database, delete_database
 from rollout_viewer._recording.statements import (
     Statement,
@@ -48,8 +49,9 @@ def write_copy(
         if isinstance(error, RecordingError):
             raise
         raise RecordingError(
-            f"FrameCache.save: expected to write {str(path)!r}, got {error}. "
-            "Choose another path; the recording itself is untouched."
+            f"FrameCache.save: expected to write {str(path)!r}, got "
+            f"{no_descriptor() or f'{error}. Choose another path.'} "
+            "The recording itself is untouched."
         ) from error
     finally:
         # Also after KeyboardInterrupt.

@@ -100,19 +100,31 @@ def _set_synchronous(connection: sqlite3.Connection, *, is_temporary: bool) -> N
     connection.execute(f"PRAGMA synchronous = {'OFF' if is_temporary else 'NORMAL'}")
 
 
-def create_database(path: Path, *, is_temporary: bool) -> sqlite3.Connection:
+def create_database(
+    path: Path, *, is_temporary: bool, statements: Sequence[Statement] = ()
+) -> sqlite3.Connection:
     """Create a recording file and return the writer's connection.
 
+    Args:
+        path: The file; it must not exist.
+        is_temporary: It need not survive a power cut.
+        statements: Executed at once: what others must find from the first moment on.
+
     Raises:
-        RecordingError: The folder cannot be written.
+        RecordingError: The folder cannot be written, or no file can be opened.
     """
+    connection = None
     try:
         connection = connect(file_uri(path, "mode=rwc"))
         connection.executescript(SCHEMA)
         give_id(connection)
         set_journal(connection, path)
         _set_synchronous(connection, is_temporary=is_temporary)
+        for sql, values in statements:
+            connection.execute(sql, values)
     except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
         if lack := no_descriptor():
             raise RecordingError(
                 f"FrameCache: expected to create {str(path)!r}, got {lack}"

@@ -108,14 +108,12 @@ class FiledRecording:
         make_anew_in_children(self, rank=3)
 
     def _create_file(self, queue_bytes: int) -> None:
-        connection = create_database(self.path, is_temporary=self.is_temporary)
-        for key, value in self.meta.items():
-            self._remember(meta_statement(key, value))
-        self._remember(meta_statement("writer", this_process()))
-        # Other processes must find the writer from the first moment on.
-        for sql, values in self._statements:
-            connection.execute(sql, values)
-        self._statements.clear()
+        meta = {**self.meta, "writer": this_process()}
+        connection = create_database(
+            self.path,
+            is_temporary=self.is_temporary,
+            statements=[meta_statement(key, value) for key, value in meta.items()],
+        )
         self._reader = DatabaseReader(self.path)
         self._writer = WriterThread(
             connection,

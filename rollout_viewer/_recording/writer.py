@@ -370,7 +370,7 @@ class WriterThread:
             self._wal_inode = self._wal_inode or _inode(self._wal)
         except Exception as error:
             self._is_broken = True
-            self.fault = no_descriptor() or str(error) or repr(error)
+            self.fault = no_descriptor().rstrip(".") or str(error) or repr(error)
             with self._changed:
                 self.num_lost += sum(b.num_pictures for b in batches)
             # Step data alone is small: it may fit where pictures did not.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import resource
+import tracemalloc  # noqa: F401  pytest imports it where no file can be opened
 import warnings
 
 import numpy as np
@@ -55,12 +56,39 @@ def no_descriptors():
     """A function after which this process can open no more files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 
-    def use_up():
+    def use_up(num_left=0):
         gc.collect()  # nothing gives one back later
-        resource.setrlimit(resource.RLIMIT_NOFILE, (num_open() - 1, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (num_open() - 1 + num_left, hard))
 
     yield use_up
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+# np.fromfile opens a file, then a second descriptor of it, and forgets the first.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("num_left", range(10))
+def test_what_lacks_one_descriptor_of_several_says_so(
+    tmp_path, no_descriptors, num_left
+):
+    with rv.FrameCache(tmp_path / "run.rollout") as cache:
+        append(cache, 1, 40)
+        cache.flush()
+        no_descriptors(num_left)
+        messages = []
+        for make in (
+            lambda: rv.FrameCache(tmp_path / "other.rollout").close(),
+            lambda: rv.FrameCache().close(),
+            lambda: cache.save(tmp_path / "copy.rollout"),
+            lambda: rv.open(tmp_path / "run.rollout").close(),
+        ):
+            try:
+                make()
+            except rv.RolloutViewerError as error:
+                messages.append(f"{error} ")
+        assert all("before the start. " in message for message in messages)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft + 100, hard))
+    assert cache.num_lost == 0
 
 
 def test_a_run_goes_on_without_descriptors(tmp_path, no_descriptors):
