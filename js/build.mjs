@@ -3,7 +3,8 @@
  * and widget.css.
  *
  * The worker is bundled first and embedded in the module as text; zstddec's wasm is
- * taken out of its package and embedded in the worker, once.
+ * taken out of its package and embedded in the worker, once. Of Lucide's icons those
+ * that are imported are.
  */
 
 import { mkdir, readFile, writeFile } from "node:fs/promises";
@@ -12,15 +13,26 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
+const lucide = readFile(
+  join(here, "node_modules/@iconify-json/lucide/icons.json"),
+  "utf8",
+).then(JSON.parse);
 
-/** Resolves "zstddec-wasm" and "worker-source", which are no files. */
+/** What icons.ts gives the SVG itself, and each of its shapes need not repeat. */
+const STROKE =
+  /\s(?:fill="none"|stroke="currentColor"|stroke-(?:linecap|linejoin)="round"|stroke-width="2")/g;
+
+/** Resolves "zstddec-wasm", "worker-source" and "lucide:...", which are no files. */
 export const embedded = {
   name: "embedded",
   setup(on) {
-    on.onResolve({ filter: /^(zstddec-wasm|worker-source)$/ }, ({ path }) => ({
-      path,
-      namespace: "embedded",
-    }));
+    on.onResolve(
+      { filter: /^(zstddec-wasm|worker-source|lucide:.*)$/ },
+      ({ path }) => ({
+        path,
+        namespace: "embedded",
+      }),
+    );
     on.onLoad({ filter: /^zstddec-wasm$/, namespace: "embedded" }, async () => {
       const text = await readFile(
         join(here, "node_modules/zstddec/dist/zstddec.mjs"),
@@ -30,6 +42,12 @@ export const embedded = {
       if (!base64)
         throw new Error("build: zstddec carries its wasm in another way now");
       return { contents: Buffer.from(base64, "base64"), loader: "binary" };
+    });
+    on.onLoad({ filter: /^lucide:/, namespace: "embedded" }, async ({ path }) => {
+      const { icons } = await lucide;
+      const body = icons[path.slice("lucide:".length)]?.body;
+      if (!body) throw new Error(`build: Lucide has no icon ${path}`);
+      return { contents: body.replace(STROKE, ""), loader: "text" };
     });
     on.onLoad({ filter: /^worker-source$/, namespace: "embedded" }, async () => {
       const { outputFiles } = await build({
@@ -62,6 +80,23 @@ async function version() {
   return found;
 }
 
+/** The set of icons comes without this text. */
+const ISC = `ISC License
+
+Copyright (c) OWNER
+
+Permission to use, copy, modify, and/or distribute this software for any
+purpose with or without fee is hereby granted, provided that the above
+copyright notice and this permission notice appear in all copies.
+
+THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.`;
+
 /** The licences of the code inside ask for their text. */
 async function licenses() {
   const read = (path) => readFile(join(here, "node_modules", path), "utf8");
@@ -74,6 +109,7 @@ async function licenses() {
     `zstddec\n\n${await read("zstddec/LICENSE")}`,
     zstd[0].replace(/^ \* ?/gm, ""),
     `fzstd\n\n${await read("fzstd/LICENSE")}`,
+    `Lucide\n\n${ISC.replace("OWNER", "Lucide Icons and Contributors")}`,
   ];
   return `/*! Parts of this file:\n\n${texts.join("\n\n").replaceAll("*/", "* /")}\n*/`;
 }

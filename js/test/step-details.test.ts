@@ -172,11 +172,11 @@ test("overlays are on or off, and a saved state says which", () => {
 test("a state that another version saved changes nothing", () => {
   const viewOptions = new ViewOptions();
 
-  viewOptions.restore({ isInspecting: "yes", unknown: 1 });
+  viewOptions.restore({ panel: 3, unknown: 1 });
   viewOptions.restore(null);
-  assert.equal(viewOptions.now.isInspecting, false);
+  assert.equal(viewOptions.now.panel, "");
 
-  viewOptions.restore({ isInspecting: true });
-  assert.deepEqual(viewOptions.now, { ...viewOptions.now, isInspecting: true });
+  viewOptions.restore({ panel: "inspector" });
+  assert.deepEqual(viewOptions.now, { ...viewOptions.now, panel: "inspector" });
   assert.ok(!("unknown" in viewOptions.now));
 });

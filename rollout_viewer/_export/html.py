@@ -42,8 +42,8 @@ _HEAD = """\
 <title>{title}</title>
 <style>
 html {{ color-scheme: light dark; }}
-body {{ margin: 0; padding: 12px; background: light-dark(#fff, #101114); }}
-body > * {{ max-width: 1400px; margin: 0 auto; }}
+body {{ margin: 0; background: light-dark(#fff, #17191d); }}
+noscript {{ display: block; padding: 12px; }}
 noscript img {{ max-width: 100%; }}
 </style>
 <style>

@@ -7,8 +7,12 @@
 
 import { Emitter } from "../util/emitter.ts";
 
+/** What can be shown beside the pictures. */
+export type PanelName = "inspector" | "episodes" | "compare" | "notes";
+
 export interface OptionValues {
-  isInspecting: boolean;
+  /** The panel that is open; "": none is. */
+  panel: PanelName | "";
   /** What the timeline draws: "reward+return", "reward", "return", or "obs[3]". */
   trace: string;
   /** Of whom: "tile", or all with their "range" or "deviation". */
@@ -32,7 +36,7 @@ export const OVERLAYS = [
 export type OverlayName = (typeof OVERLAYS)[number]["name"];
 
 export const DEFAULT_OPTIONS: OptionValues = {
-  isInspecting: false,
+  panel: "",
   trace: "reward+return",
   over: "tile",
   hidden: "action reward",

@@ -4,19 +4,19 @@ import { SPEEDS } from "../playback/clock.ts";
 import type { Session } from "../session/session.ts";
 import type { Grid } from "./grid/grid.ts";
 import { ZOOM_IN, ZOOM_OUT } from "./grid/zoom.ts";
+import type { Help } from "./help.ts";
 import type { Action } from "./keymap.ts";
-import type { Annotations } from "./panels/annotations.ts";
-import { nextLoop } from "./panels/controls.ts";
-import type { EpisodeTable } from "./panels/episode-table.ts";
-import type { Help } from "./panels/help.ts";
+import type { Notes } from "./side/notes.ts";
+import type { Side } from "./side/side.ts";
+import { nextLoop } from "./transport/transport.ts";
 
 export interface ActionParts {
   session: Session;
   root: HTMLElement;
   grid: Grid;
   help: Help;
-  annotations: Annotations;
-  table: EpisodeTable;
+  notes: Notes;
+  side: Side;
 }
 
 export function createActions(parts: ActionParts): Record<Action, () => void> {
@@ -94,28 +94,28 @@ function createTileActions({ session, grid }: ActionParts) {
 
 /** What is shown beside the tiles, bookmarks too; `leave` closes one part after another. */
 function createPanelActions(parts: ActionParts) {
-  const { session, root, grid, help, annotations, table } = parts;
-  const { marks, viewOptions } = session;
+  const { session, root, grid, help, notes, side } = parts;
+  const { marks } = session;
   return {
     bookmark: () => {
       const { row } = session.place();
       session.bookmark(row);
-      annotations.open(row);
+      side.open("notes");
+      notes.writeAt(row);
     },
     unbookmark: () => session.unbookmark(session.place().row),
-    episodes: () => table.toggle(),
+    episodes: () => side.toggle("episodes"),
     labels: () => {
       root.classList.toggle("rv-no-labels");
     },
-    inspect: () => viewOptions.set({ isInspecting: !viewOptions.now.isInspecting }),
+    inspect: () => side.toggle("inspector"),
     full: () => {
       if (document.fullscreenElement === root) document.exitFullscreen();
       else root.requestFullscreen?.().catch(session.fail);
     },
     leave: () => {
       if (help.isOpen) help.toggle(false);
-      else if (annotations.isOpen) annotations.close();
-      else if (table.isOpen) table.toggle(false);
+      else if (side.isOpen) side.close();
       else if (grid.opened !== null) grid.open(null);
       else marks.select([]);
     },

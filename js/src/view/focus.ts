@@ -14,7 +14,7 @@ export interface Focus {
 }
 
 /** In these, keys move from one to the next. */
-const OWN_KEYS = ".rv-menu, [data-place]";
+const OWN_KEYS = "[role=menu], [role=tablist], [data-place]";
 
 export function keepFocus(root: HTMLElement, signal: AbortSignal): Focus {
   let last: HTMLElement | null = null;

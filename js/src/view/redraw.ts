@@ -10,7 +10,7 @@ import type { Player } from "../playback/player.ts";
 import type { Session } from "../session/session.ts";
 import { onDensity } from "../util/density.ts";
 import { listen } from "./dom.ts";
-import type { Header } from "./header.ts";
+import type { Head } from "./head/head.ts";
 import { followScheme } from "./scheme.ts";
 import type { Timeline } from "./timeline/timeline.ts";
 
@@ -19,7 +19,7 @@ export interface RedrawParts {
   session: Session;
   player: Player;
   timeline: Timeline;
-  header: Header;
+  head: Head;
   /** Update all parts. */
   refresh: () => void;
   /** Update the inspector. */
@@ -59,7 +59,7 @@ export function redrawOnChange(parts: RedrawParts): void {
   session.onError.on(refresh, signal);
   details.onChange.on(inspect, signal);
   // "live" ends by itself.
-  const timer = setInterval(() => parts.header.isLive && refresh(), 1000);
+  const timer = setInterval(() => parts.head.isLive && refresh(), 1000);
   signal.addEventListener("abort", () => clearInterval(timer));
   redrawWithWindow(parts.root, timeline.el, refreshAll, signal);
   // Nothing is drawn in a hidden tab: rows would pass unseen.

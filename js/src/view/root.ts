@@ -9,7 +9,7 @@ import { listen, setAttribute } from "./dom.ts";
 import { type Action, actionOf, isOfHost } from "./keymap.ts";
 
 export function setUpRoot(root: HTMLElement): void {
-  root.className = "rollout-viewer";
+  root.classList.add("rollout-viewer");
   root.tabIndex = 0;
   root.dataset.lmSuppressShortcuts = "true";
   root.setAttribute("role", "region");

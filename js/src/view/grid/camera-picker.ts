@@ -31,7 +31,7 @@ export function slotsInSight(session: Session): { slots: number[]; together: num
 export function createCameraPicker(session: Session, signal: AbortSignal) {
   const { viewOptions } = session;
   const el = make("select", {
-    class: "rv-pick",
+    class: "rv-input rv-pick",
     "aria-label": "Camera",
     title: "Camera",
     hidden: true,

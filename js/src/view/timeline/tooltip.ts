@@ -5,7 +5,7 @@ import type { Session } from "../../session/session.ts";
 import { pointIn } from "../../util/scale.ts";
 import { listen, make } from "../dom.ts";
 import { formatCount, formatValue } from "../format.ts";
-import { inspectedEnv } from "../panels/inspector.ts";
+import { inspectedEnv } from "../side/inspector.ts";
 import { nameOfScalar, tracedScalars, traceReader } from "./traced.ts";
 
 export interface TooltipParts {

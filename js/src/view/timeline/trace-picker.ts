@@ -29,13 +29,13 @@ export function scalarsOf(trace: string): Scalar[] {
 export function createTracePicker(session: Session, signal: AbortSignal) {
   const { viewOptions, store } = session;
   const trace = make("select", {
-    class: "rv-pick rv-pick-trace",
+    class: "rv-input rv-pick rv-pick-trace",
     "aria-label": "Trace",
     title: "What is drawn",
   });
   const over = make(
     "select",
-    { class: "rv-pick", "aria-label": "Of", title: "Of whom it is drawn" },
+    { class: "rv-input rv-pick", "aria-label": "Of", title: "Of whom it is drawn" },
     ...OVERS.map(([value, text]) => make("option", { value }, text)),
   );
   listen(trace, "change", signal, () => viewOptions.set({ trace: trace.value }));
