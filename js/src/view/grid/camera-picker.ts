@@ -1,7 +1,6 @@
 /** Which pictures of each env are shown: all cameras side by side, or one. */
 
 import type { Session } from "../../session/session.ts";
-import { listen, make } from "../dom.ts";
 
 export function camerasOf({ store }: Session): string[] {
   return [...new Set((store.manifest?.slots ?? []).map(({ camera }) => camera))];
@@ -25,34 +24,4 @@ export function slotsInSight(session: Session): { slots: number[]; together: num
   // An env without one of the cameras would shift all that follow.
   const isWhole = slots.length === numEnvs * cameras.length;
   return { slots, together: isOne || !isWhole ? 1 : cameras.length };
-}
-
-/** A list of cameras, where there are several. */
-export function createCameraPicker(session: Session, signal: AbortSignal) {
-  const { viewOptions } = session;
-  const el = make("select", {
-    class: "rv-input rv-pick",
-    "aria-label": "Camera",
-    title: "Camera",
-    hidden: true,
-  });
-  listen(el, "change", signal, () => viewOptions.set({ camera: el.value }));
-  let offered = "";
-  const update = () => {
-    const cameras = camerasOf(session);
-    const next = JSON.stringify(cameras);
-    if (next !== offered) {
-      offered = next;
-      el.replaceChildren(
-        make("option", { value: "" }, "all cameras"),
-        ...cameras.map((camera) => make("option", { value: camera }, camera)),
-      );
-    }
-    el.hidden = cameras.length < 2;
-    const value = cameras.includes(viewOptions.now.camera)
-      ? viewOptions.now.camera
-      : "";
-    if (el.value !== value) el.value = value;
-  };
-  return { el, update };
 }
