@@ -13,6 +13,8 @@ export type PanelName = "inspector" | "episodes" | "compare" | "notes";
 export interface OptionValues {
   /** The panel that is open; "": none is. */
   panel: PanelName | "";
+  /** How wide the panel is, in CSS pixels; 0: as wide as the page has room for. */
+  panelWidth: number;
   /** What the timeline draws: "reward+return", "reward", "return", or "obs[3]". */
   trace: string;
   /** Of whom: "tile", or all with their "range" or "deviation". */
@@ -37,6 +39,7 @@ export type OverlayName = (typeof OVERLAYS)[number]["name"];
 
 export const DEFAULT_OPTIONS: OptionValues = {
   panel: "",
+  panelWidth: 0,
   trace: "reward+return",
   over: "tile",
   hidden: "action reward",

@@ -53,12 +53,7 @@ export function mountViewer(
       count: () => countOf(store.recorded.steps.episodes.count),
       ...table,
     },
-    {
-      name: "compare",
-      title: "Compare",
-      ...comparison,
-      isOffered: () => comparison.isOffered,
-    },
+    { name: "compare", title: "Compare", ...comparison },
     {
       name: "notes",
       title: "Notes",
