@@ -303,7 +303,6 @@ def test_a_row_without_a_picture_of_its_own_says_so(new_page, tmp_path):
     badge = shown.root.locator(".rv-late").first
     assert "earlier row" in badge.get_attribute("title")
     shown.root.locator("[data-env='1']").click()
-    shown.press("Shift+I")
     fact = shown.root.locator("[data-fact='picture'] dd")
     assert fact.inner_text() == "an earlier row's, shown again"
     shown.go(8)

@@ -99,7 +99,7 @@ def test_inspector_asks_once_and_never_while_it_plays_on(shown):
 
 def test_inspector_button_tells_whether_it_is_open(shown):
     _, viewer = shown
-    button = viewer.root.get_by_role("button", name="Inspector", exact=True)
+    button = viewer.root.get_by_role("button", name="Panel", exact=True)
 
     button.click()
     assert button.get_attribute("aria-pressed") == "true"
@@ -358,7 +358,8 @@ def test_an_exported_page_shows_its_numbers_without_a_kernel(new_page, tmp_path)
     root = page.locator(".rollout-viewer[data-state=ready]")
     root.focus()
 
-    for key in ("Home", "Shift+I", "n", "n", "ArrowRight"):
+    # A page as wide as this opens with the inspector.
+    for key in ("Home", "n", "n", "ArrowRight"):
         page.keyboard.press(key)
     root.get_by_label("Trace").select_option("obs[1]")
     value = root.locator(".rv-legend .rv-key-data .rv-value").inner_text()
@@ -366,8 +367,8 @@ def test_an_exported_page_shows_its_numbers_without_a_kernel(new_page, tmp_path)
     mean = root.locator(".rv-legend .rv-key-data .rv-value").inner_text()
 
     panel = root.locator(".rv-inspector[data-row='1']")
-    assert panel.locator("[data-name=action] output").inner_text() == "1 FIRE"
-    obs = panel.locator("[data-name=obs] li output").all_inner_texts()
-    assert obs == ["1", "0.5"]
+    assert panel.locator("[data-name=action] .rv-meaning").inner_text() == "FIRE"
+    obs = panel.locator("[data-name=obs] .rv-amount").all_inner_texts()
+    assert obs == ["1.000", "0.500"]
     assert (value, mean) == ("0.5", "0.25")
     assert not root.locator(".rv-alert").count()

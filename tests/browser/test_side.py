@@ -218,3 +218,133 @@ def test_the_small_plot_follows_the_theme(show):
     shown.page.emulate_media(color_scheme="dark")
     assert plot.evaluate(colour) != light
     assert plot.get_attribute("d").count("M") == 100
+
+
+# -- episodes
+
+
+def lines(shown):
+    """Return env and episode of each listed line in sight, from above."""
+    rows = shown.root.locator(".rv-episode-body .rv-episode-row:visible")
+    found = rows.evaluate_all(
+        """rows => rows.map(row =>
+          [+row.dataset.place, +row.dataset.env, +row.dataset.episode])"""
+    )
+    return [tuple(line[1:]) for line in sorted(found)]
+
+
+def choose(shown, menu, item):
+    shown.root.get_by_role("button", name=f"{menu}:").click()
+    shown.root.get_by_role("menuitemradio", name=item).click()
+
+
+def test_typing_filters_the_episodes_at_once_and_a_button_ends_it(show):
+    shown = show()
+    shown.press("e")
+    panel = shown.root.locator(".rv-episodes")
+    shown.page.keyboard.type("env 1 failure")
+    assert lines(shown) == [(1, 1), (1, 3), (1, 5)]
+    panel.get_by_text("3 of 12 episodes").wait_for()
+
+    shown.page.keyboard.type(" nothing")
+    panel.get_by_text("No episode matches.").wait_for()
+    assert lines(shown) == []
+    panel.get_by_role("button", name="Clear filter").click()
+    assert len(lines(shown)) == 12
+    assert panel.get_by_role("searchbox").input_value() == ""
+
+    choose(shown, "Outcome", "truncated")
+    choose(shown, "Label", "steady")
+    assert lines(shown) == [(1, 0), (1, 2), (1, 4)]
+    assert shown.root.locator("select:visible").evaluate_all(
+        "all => all.filter(one => one.closest('.rv-side')).length === 0"
+    )
+
+
+def test_moving_in_the_list_previews_and_enter_opens_the_episode_alone(show):
+    shown = show()
+    shown.press("e")
+    shown.page.keyboard.press("ArrowDown")  # out of the field, to the first one
+    shown.wait("row", 0)
+    for _ in range(3):
+        shown.page.keyboard.press("ArrowDown")
+    shown.wait("row", 20)
+    row = shown.root.get_by_role("row", selected=True)
+    assert (row.get_attribute("data-env"), row.get_attribute("data-episode")) == (
+        "1",
+        "1",
+    )
+    assert row.evaluate("row => document.activeElement === row")
+    shown.page.keyboard.press("ArrowUp")
+    shown.page.keyboard.press("ArrowUp")
+    shown.wait("row", 0)
+
+    shown.page.keyboard.press("Enter")
+    shown.page.wait_for_function("document.querySelectorAll('.rv-tile').length === 1")
+    assert shown.root.locator(".rv-tile").get_attribute("data-env") == "1"
+    assert shown.faults == []
+
+
+def test_several_selected_episodes_are_side_by_side(show):
+    shown = show()
+    shown.press("e")
+    rows = shown.root.locator(".rv-episode-body .rv-episode-row")
+    rows.nth(1).click()
+    shown.wait("numRows", NUM_ROWS)
+    rows.nth(4).click(modifiers=["Control"])
+    shown.root.get_by_text("12 episodes, 2 selected").wait_for()
+    shown.wait("numRows", LENGTH)
+    tiles = shown.root.locator(".rv-tile")
+    assert tiles.count() == 2
+    shown.page.keyboard.press("Shift+ArrowDown")
+    shown.page.wait_for_function("document.querySelectorAll('.rv-tile').length === 2")
+    rows.nth(1).click()
+    rows.nth(3).click(modifiers=["Shift"])
+    shown.page.wait_for_function("document.querySelectorAll('.rv-tile').length === 3")
+
+    rows.nth(2).click()
+    shown.wait("numRows", NUM_ROWS)
+    shown.wait("row", 20)
+
+
+def test_returns_have_as_many_decimals_and_a_line_each(show):
+    shown = show()
+    panel_of(shown, "Episodes")
+    returns = shown.root.locator(".rv-episode-body .rv-of-return").all_inner_texts()
+    assert {len(text.split(".")[1]) for text in returns} == {2}
+    paths = shown.root.locator(".rv-episode-body .rv-spark path")
+    assert all("L" in d for d in paths.evaluate_all("all => all.map(p => p.outerHTML)"))
+    heads = shown.root.locator(".rv-episode-head .rv-sort")
+    heads.filter(has_text="return").click()
+    assert lines(shown)[0] == (1, 5)
+    ends = shown.root.locator(".rv-episode-body .rv-end")
+    looks = ends.evaluate_all(
+        """all => all.map(one => [one.dataset.outcome,
+          getComputedStyle(one).backgroundColor === 'rgba(0, 0, 0, 0)'])"""
+    )
+    assert {tuple(look) for look in looks} == {("terminated", False), ("truncated", True)}
+
+
+@pytest.mark.parametrize("width", [1400, 800, 400, 320])
+def test_no_column_of_the_list_is_cut_off(show, width):
+    shown = show(viewport={"width": width, "height": 900})
+    shown.press("e")
+    scroller = shown.root.get_by_role("grid", name="Episodes")
+    assert scroller.evaluate("one => one.scrollWidth <= one.clientWidth")
+    cells = shown.root.locator(".rv-episode-row:visible :is(.rv-of-return, .rv-of-episode)")
+    cut = "all => all.filter(one => one.scrollWidth > one.clientWidth).length"
+    assert cells.evaluate_all(cut) == 0
+
+
+def test_with_a_coarse_pointer_every_target_of_the_panel_is_44_px(show):
+    shown = show(has_touch=True, is_mobile=True)
+    for name in ("Inspector", "Episodes", "Notes"):
+        panel_of(shown, name)
+        targets = shown.root.locator(
+            ".rv-side :is(button, input, [tabindex='0'][role=row]):visible"
+        )
+        small = targets.evaluate_all(
+            """all => all.filter(one => one.getBoundingClientRect().height < 44)
+              .map(one => one.outerHTML)"""
+        )
+        assert small == []

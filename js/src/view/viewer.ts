@@ -39,7 +39,7 @@ export function mountViewer(
   const grid = createGrid(session, signal);
   const { player } = grid;
   const inspector = createInspector(session, signal);
-  const table = createEpisodeTable(session, signal);
+  const table = createEpisodeTable(session, () => perform("open"), signal);
   const comparison = createComparisonPanel(session, grid, signal);
   const notes = createNotes(session, leave, signal);
   // Without pictures the clock's row is shown as it is.

@@ -3,7 +3,18 @@
 import type { PanelName } from "../../session/view-options.ts";
 import { listen, make, setAttribute, setText } from "../dom.ts";
 import { createButton } from "../parts/inputs.ts";
-import type { Panel } from "./side.ts";
+
+export interface Panel {
+  name: PanelName;
+  title: string;
+  el: HTMLElement;
+  /** Written beside the title, such as how many episodes there are; "": nothing. */
+  count?: () => string;
+  /** It became visible, opened by the user where `isAsked`. */
+  onOpen?: (isAsked: boolean) => void;
+  /** Write what changed; called while it is visible. */
+  update?: () => void;
+}
 
 export interface SideTabs {
   el: HTMLElement;

@@ -9,19 +9,9 @@ import { make } from "../dom.ts";
 import { icon } from "../icons.ts";
 import { createButton } from "../parts/inputs.ts";
 import { createSideEdge } from "./side-size.ts";
-import { createSideTabs } from "./side-tabs.ts";
+import { createSideTabs, type Panel } from "./side-tabs.ts";
 
-export interface Panel {
-  name: PanelName;
-  title: string;
-  el: HTMLElement;
-  /** Written beside the title, such as how many episodes there are; "": nothing. */
-  count?: () => string;
-  /** It became visible, opened by the user where `isAsked`. */
-  onOpen?: (isAsked: boolean) => void;
-  /** Write what changed; called while it is visible. */
-  update?: () => void;
-}
+export type { Panel } from "./side-tabs.ts";
 
 export interface Side {
   el: HTMLElement;
@@ -44,7 +34,11 @@ export function createSide(
     viewOptions.set({ panel: "" });
     leave();
   };
-  const tabs = createSideTabs(panels, (name) => open(name), signal);
+  const tabs = createSideTabs(
+    panels,
+    (name) => viewOptions.set({ panel: name }), // the tab keeps the focus
+    signal,
+  );
   const closer = createButton(
     icon("close"),
     { class: "rv-bare", "aria-label": "Close panel", title: "Close panel" },
