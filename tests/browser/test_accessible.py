@@ -40,8 +40,18 @@ def test_axe_finds_nothing_in_any_colours(new_page, name, colours, width):
 
 @pytest.mark.parametrize(
     "name",
-    ["episodes", "notes", "compare", "64 tiles", "help", "labels menu", "error"]
-    + ["empty", "kernel gone", "dumped"],
+    [
+        "episodes",
+        "notes",
+        "compare",
+        "64 tiles",
+        "help",
+        "labels menu",
+        "error",
+        "empty",
+        "kernel gone",
+        "dumped",
+    ],
 )
 def test_axe_finds_nothing_in_other_states(new_page, name):
     found = violations(new_page, name)
