@@ -59,7 +59,7 @@ def test_inspector_shows_what_was_recorded_at_the_playhead(shown):
     viewer.press("Shift+I", "n", "n", "n")
     viewer.root.locator(".rv-row").fill("101")
     viewer.root.locator(".rv-row").press("Enter")
-    panel = viewer.root.get_by_role("complementary", name="Inspector")
+    panel = viewer.root.get_by_role("tabpanel", name="Inspector")
     there = '.rv-inspector[data-row="101"][data-state="there"]'
     viewer.root.locator(there).wait_for()
 
@@ -70,15 +70,16 @@ def test_inspector_shows_what_was_recorded_at_the_playhead(shown):
             strict=True,
         )
     )
-    shown_obs = panel.locator("[data-name=obs] li output").all_inner_texts()
+    shown_obs = panel.locator("[data-name=obs] .rv-amount").all_inner_texts()
     recorded = [float(x) for x in notebook.text(2).strip(" []\n").split(",")]
 
-    assert panel.locator("b").first.inner_text() == "env 2"
-    expected = {"row": "101", "episode": "1", "step": "1", "segment": "after"}
+    assert panel.locator("h3").inner_text() == "Env 2 \u00b7 episode 1"
+    expected = {"row": "101", "step": "1 of 99", "segment": "after"}
     assert expected.items() <= facts.items()
     np.testing.assert_allclose([*map(number, shown_obs)], recorded, atol=6e-4)
-    action = panel.locator("[data-name=action] output").inner_text()
-    assert action in ("0 NOOP", "1 FIRE")
+    action = panel.locator("[data-name=action]")
+    shown_action = action.locator(".rv-meaning, .rv-amount").all_inner_texts()
+    assert shown_action in (["NOOP", "0"], ["FIRE", "1"])
 
 
 def test_inspector_asks_once_and_never_while_it_plays_on(shown):
@@ -102,7 +103,7 @@ def test_inspector_button_tells_whether_it_is_open(shown):
 
     button.click()
     assert button.get_attribute("aria-pressed") == "true"
-    viewer.root.get_by_role("button", name="Close inspector").click()
+    viewer.root.get_by_role("button", name="Close panel").click()
 
     assert button.get_attribute("aria-pressed") == "false"
     assert viewer.root.locator(".rv-inspector").is_hidden()

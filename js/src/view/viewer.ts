@@ -53,12 +53,7 @@ export function mountViewer(
       count: () => countOf(store.recorded.steps.episodes.count),
       ...table,
     },
-    {
-      name: "compare",
-      title: "Compare",
-      ...comparison,
-      isOffered: () => comparison.isOffered,
-    },
+    { name: "compare", title: "Compare", ...comparison },
     {
       name: "notes",
       title: "Notes",
@@ -67,7 +62,7 @@ export function mountViewer(
     },
   ];
   const side = createSide(panels, session.viewOptions, leave, signal);
-  const timeline = createTimeline(session, grid.thumbnails, signal);
+  const timeline = createTimeline(session, grid, signal);
   const help = createHelp(signal);
   const transport = createTransport(session, perform, signal);
   const dumps = createDumpPanel(session, signal);
