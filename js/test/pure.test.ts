@@ -30,7 +30,6 @@ import {
   TERMINATED,
 } from "../src/protocol/messages.ts";
 import { ChunkCache } from "../src/recording/chunk-cache.ts";
-import { marksOf, minMaxPerPixel } from "../src/recording/downsample.ts";
 import { Steps } from "../src/recording/steps.ts";
 import { formatBytes, formatValue } from "../src/view/format.ts";
 import { actionOf, BINDINGS, isOfHost } from "../src/view/keymap.ts";
@@ -394,16 +393,6 @@ test("a reduced pixel is the mean of its square, an unreduced one exact", () => 
 });
 
 // -- timeline, keys, numbers
-
-test("a spike of one row survives a thousand rows a pixel", () => {
-  const value = (row: number) => (row === 54_321 ? 9 : 0);
-
-  const trace = minMaxPerPixel(value, 0, 100_000, 100);
-
-  assert.deepEqual([trace.min, trace.max], [0, 9]);
-  assert.equal(trace.high.filter((v) => v === 9).length, 1);
-  assert.equal(marksOf(() => 2, [54_321], 0, 100_000, 100).indexOf(2), 54);
-});
 
 test("each key does one thing, and letters ignore the shift key", () => {
   const press = (key: string, shiftKey = false, ctrlKey = false) =>

@@ -56,6 +56,7 @@ export class Player {
   };
   #requests: FrameRequest[] = [];
   #lastRequest: FrameRequest | null = null;
+  #preview: { row: number; epoch: number; from: number } | null = null;
 
   constructor(store: Store, clock: Clock, pool: Decoding, surface: Surface) {
     this.#store = store;
@@ -92,6 +93,27 @@ export class Player {
     this.drawnRow = -1;
   }
 
+  /**
+   * Show another row while the clock rests, until that moves; null: the clock's.
+   *
+   * Only one whose pictures are all here: nothing is asked for.
+   */
+  preview(row: number | null): void {
+    const before = this.#row;
+    const isHere = row !== null && this.#store.hasRow(row, this.#slots);
+    const { epoch, row: from } = this.#clock;
+    this.#preview = isHere ? { row, epoch, from } : null;
+    if (this.#row !== before) this.update();
+  }
+
+  /** The row to show while the clock rests. */
+  get #row(): number {
+    const { isPlaying, epoch, row } = this.#clock;
+    const preview = this.#preview;
+    const isOn = preview?.epoch === epoch && preview.from === row && !isPlaying;
+    return isOn ? preview.row : row;
+  }
+
   /** Ask for what the clock wants, and draw what has come; any time, any often. */
   update(now = performance.now()): void {
     if (!this.#layout || !this.#slots.length || !this.#store.numRows) return;
@@ -101,7 +123,7 @@ export class Player {
   }
 
   #askOne(): void {
-    const row = this.#clock.row;
+    const row = this.#row;
     const last = this.#lastRequest;
     if (last?.row === row && last.generation === this.#generation) {
       // What was missing may have come meanwhile.
@@ -220,7 +242,7 @@ export class Player {
       this.stats.late++;
     this.onDraw.emit();
     // A drag went on while this row was decoded.
-    if (!isPlaying && this.#clock.row !== last.row) this.#askOne();
+    if (!isPlaying && this.#row !== last.row) this.#askOne();
   }
 
   #draw({ generation, pictures, absent, sizes, renewed }: FrameRequest): void {

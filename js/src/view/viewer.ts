@@ -62,7 +62,7 @@ export function mountViewer(
     },
   ];
   const side = createSide(panels, session.viewOptions, leave, signal);
-  const timeline = createTimeline(session, grid.thumbnails, signal);
+  const timeline = createTimeline(session, grid, signal);
   const help = createHelp(signal);
   const transport = createTransport(session, perform, signal);
   const dumps = createDumpPanel(session, signal);

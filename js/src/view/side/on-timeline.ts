@@ -1,18 +1,15 @@
-/** Numbers as tracks of the timeline: the one place that knows how a track is added. */
+/** Numbers that a click puts on the timeline. */
 
 import { type Scalar, scalarKey } from "../../recording/scalars.ts";
 import type { Session } from "../../session/session.ts";
+import { addTrack, hasTrack, removeTrack } from "../../session/tracks.ts";
 import { make, setAttribute, setText } from "../dom.ts";
 import { icon } from "../icons.ts";
 import { createButton } from "../parts/inputs.ts";
 
-function isOnTimeline({ viewOptions }: Session, scalar: Scalar): boolean {
-  return viewOptions.now.trace.split("+").includes(scalarKey(scalar));
-}
-
-function toggleOnTimeline(session: Session, scalar: Scalar): void {
-  const isOn = isOnTimeline(session, scalar);
-  session.viewOptions.set({ trace: isOn ? "reward+return" : scalarKey(scalar) });
+function toggleTrack(session: Session, scalar: Scalar): void {
+  if (hasTrack(session, scalar)) removeTrack(session, scalar);
+  else addTrack(session, scalar);
 }
 
 export interface TrackButton {
@@ -32,7 +29,7 @@ export function createTrackButton(
   const el = createButton(
     amount,
     { class: "rv-track-button" },
-    () => toggleOnTimeline(session, scalar),
+    () => toggleTrack(session, scalar),
     signal,
   );
   const marks = [icon("plus"), icon("check")];
@@ -40,7 +37,7 @@ export function createTrackButton(
   return {
     el,
     update(text) {
-      const isOn = isOnTimeline(session, scalar);
+      const isOn = hasTrack(session, scalar);
       setText(amount, text);
       setAttribute(el, "aria-pressed", String(isOn));
       setAttribute(el, "title", isOn ? "On the timeline" : "Add it to the timeline");
