@@ -21,6 +21,8 @@ export interface OptionValues {
   hidden: string;
   /** Name of the camera that is shown; "": all of them. */
   camera: string;
+  /** Height of the view in a notebook, in CSS pixels; 0: as much as fits. */
+  height: number;
 }
 
 export const OVERLAYS = [
@@ -41,6 +43,7 @@ export const DEFAULT_OPTIONS: OptionValues = {
   over: "tile",
   hidden: "action reward",
   camera: "",
+  height: 0,
 };
 
 export class ViewOptions {
