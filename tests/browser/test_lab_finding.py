@@ -257,7 +257,7 @@ def test_a_comparison_tells_differences_of_returns_and_of_pixels(lab):
     root.get_by_role("button", name="Pixel difference").click()
     share = f"{100 / (48 * 64):.2f} %"
     assert [cells[2].split(" \u00b7 ")[-1] for cells in paired(viewer)] == ["2", share]
-    canvas = root.locator("canvas.rv-difference")
+    canvas = root.locator(".rv-difference")
     width, height, text = canvas.evaluate(PIXELS_JS)
     drawn = np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)
     assert not drawn[:48].any()  # the first line is shown as it is
@@ -314,7 +314,7 @@ def test_segments_of_one_recording_are_compared_line_upon_line(lab):
         ["step 1000", "+1.5", "3 \u00b7 +3", "3 \u00b7 0"],
         ["step 5000", "+3", "6 \u00b7 +6", "3 \u00b7 0"],
     ]
-    width, height, text = root.locator("canvas.rv-frames").evaluate(PIXELS_JS)
+    width, height, text = root.locator(".rv-frames").evaluate(PIXELS_JS)
     drawn = np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)
     film = counting_frames(12, 2, height=HEIGHT, width=WIDTH)
     expected = np.vstack([np.hstack(film[row]) for row in (3, 7, 11)])

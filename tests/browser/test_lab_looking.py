@@ -202,7 +202,7 @@ for row in range(3):
 
 def canvas_picture(viewer):
     """Return the canvas as (H, W, 3)."""
-    width, height, text = viewer.root.locator("canvas.rv-frames").evaluate(PIXELS_JS)
+    width, height, text = viewer.root.locator(".rv-frames").evaluate(PIXELS_JS)
     picture = np.frombuffer(base64.b64decode(text), np.uint8)
     return picture.reshape(height, width, 4)[..., :3]
 
@@ -221,7 +221,8 @@ def many(lab):
     viewer = Viewer(notebook)
     viewer.wait_until_loaded(3)
     assert len(shown_envs(viewer)) == 288
-    viewer.root.get_by_label("Camera").select_option("front")
+    viewer.root.get_by_role("button", name="Camera").click()
+    viewer.root.get_by_role("menuitemradio", name="front").click()
     viewer.page.wait_for_function(
         "() => document.querySelectorAll('.rv-tile').length === 144"
     )
