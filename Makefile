@@ -21,7 +21,7 @@ JS_SOURCES := $(shell find js -path js/node_modules -prune -o -path js/dist -pru
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check test test-jax test-fast test-oldest test-newest \
-	test-versions faults bench bench-browser clean
+	test-versions faults bench bench-browser gallery clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -81,6 +81,9 @@ bench: setup $(VENV)/.bench  ## measure, compare with the goals, write build/ben
 
 bench-browser: setup $(VENV)/.bench  ## measure seeks and playback in JupyterLab (HEADED=1: in a window)
 	$(BIN)/python -m tests.benchmarks.browser
+
+gallery: setup  ## pictures of every state of the page, in build/gallery
+	$(BIN)/python -m tests.browser.gallery
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) $(DEMO) $(OLDEST) $(NEWEST) build dist demo js/node_modules js/dist rollout_viewer/static

@@ -36,13 +36,19 @@ export function startStandalone(document: Document | undefined): void {
 }
 
 const SAVE_MS = 500;
+/** A window this wide has room for the inspector beside the pictures. */
+const WIDE_PX = 1200;
 
 /** Return what restores the place of this recording once its row has come. */
 function keepsPlace(session: Session): () => void {
-  const { clock, store } = session;
+  const { clock, store, viewOptions } = session;
   const keyOf = () => `page:${store.recorded.manifest?.session ?? ""}`;
   let isRestored = false;
   let isDue = false;
+  store.onManifest.on(() => {
+    const isNew = !isRestored && !loadState(keyOf());
+    if (isNew && innerWidth >= WIDE_PX) viewOptions.set({ panel: "inspector" });
+  });
   const save = () => {
     isDue = false;
     if (!isRestored) return;

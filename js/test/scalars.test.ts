@@ -4,10 +4,10 @@ import { Decoder } from "../src/decode/decoder.ts";
 import { Thumbnails } from "../src/decode/thumbnails.ts";
 import { type Decoding, pack } from "../src/decode/worker-pool.ts";
 import type { ColumnMessage, ToKernel } from "../src/protocol/messages.ts";
-import { Scalars } from "../src/recording/scalars.ts";
+import { parseScalar, Scalars, scalarKey } from "../src/recording/scalars.ts";
 import { Spread } from "../src/recording/spread.ts";
 import { StepDetails } from "../src/recording/step-details.ts";
-import { scalarsOf } from "../src/view/timeline/trace-picker.ts";
+
 import { filmOf, randomOf, sessionOf } from "./film.ts";
 
 const SIZE = { width: 4, height: 4 };
@@ -95,12 +95,39 @@ test("spread passes over envs without a number", () => {
   assert.deepEqual([...spread.deviation.slice(0, 3)], [5, 10, 5]);
 });
 
-test("a chosen trace names its scalars", () => {
-  assert.deepEqual(scalarsOf("reward+return"), [
-    { name: "reward", index: -1 },
-    { name: "return", index: -1 },
-  ]);
-  assert.deepEqual(scalarsOf("a[b][12]"), [{ name: "a[b]", index: 12 }]);
+test("a key names its scalar, and a scalar its key", () => {
+  for (const key of ["reward", "return", "obs[0]", "a[b][12]"])
+    assert.equal(scalarKey(parseScalar(key)), key);
+  assert.deepEqual(parseScalar("a[b][12]"), { name: "a[b]", index: 12 });
+});
+
+test("a group of envs has its own mean, and numbers that came since change it", () => {
+  const { scalars, answer } = asking(4);
+  scalars.want(OBS);
+  answer(0, [1, 10, 2, 20]);
+
+  const second = () => {
+    const spread = scalars.spread(OBS, [1]);
+    return scalars.series(OBS, "mean 1", (row) => spread.mean[row]!);
+  };
+  assert.deepEqual([second().at(1), second().at(2)], [20, Number.NaN]);
+  answer(1, [2, 21, 3, 30]);
+
+  assert.deepEqual([second().at(1), second().at(2)], [21, 30]);
+});
+
+test("of several tracks none waits for another that grows", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { scalars, sent, clock, answer } = asking(4);
+  const other = { name: "obs", index: 3 };
+  scalars.want(OBS);
+  answer(0, [1, 10, 2, 20, 3, 30]);
+
+  scalars.want(OBS);
+  scalars.want(other);
+
+  assert.deepEqual(sent.at(-1), { kind: "column", ...other, start: 0 });
+  assert.equal(clock.now, 0);
 });
 
 test("thumbnails have the pixels of any row, and only the newest request waits", async () => {

@@ -59,7 +59,7 @@ def test_inspector_shows_what_was_recorded_at_the_playhead(shown):
     viewer.press("Shift+I", "n", "n", "n")
     viewer.root.locator(".rv-row").fill("101")
     viewer.root.locator(".rv-row").press("Enter")
-    panel = viewer.root.get_by_role("complementary", name="Inspector")
+    panel = viewer.root.get_by_role("tabpanel", name="Inspector")
     there = '.rv-inspector[data-row="101"][data-state="there"]'
     viewer.root.locator(there).wait_for()
 
@@ -70,15 +70,16 @@ def test_inspector_shows_what_was_recorded_at_the_playhead(shown):
             strict=True,
         )
     )
-    shown_obs = panel.locator("[data-name=obs] li output").all_inner_texts()
+    shown_obs = panel.locator("[data-name=obs] .rv-amount").all_inner_texts()
     recorded = [float(x) for x in notebook.text(2).strip(" []\n").split(",")]
 
-    assert panel.locator("b").first.inner_text() == "env 2"
-    expected = {"row": "101", "episode": "1", "step": "1", "segment": "after"}
+    assert panel.locator("h3").inner_text() == "Env 2 \u00b7 episode 1"
+    expected = {"row": "101", "step": "1 of 99", "segment": "after"}
     assert expected.items() <= facts.items()
     np.testing.assert_allclose([*map(number, shown_obs)], recorded, atol=6e-4)
-    action = panel.locator("[data-name=action] output").inner_text()
-    assert action in ("0 NOOP", "1 FIRE")
+    action = panel.locator("[data-name=action]")
+    shown_action = action.locator(".rv-meaning, .rv-amount").all_inner_texts()
+    assert shown_action in (["NOOP", "0"], ["FIRE", "1"])
 
 
 def test_inspector_asks_once_and_never_while_it_plays_on(shown):
@@ -108,9 +109,19 @@ def test_inspector_button_tells_whether_it_is_open(shown):
     assert viewer.root.locator(".rv-inspector").is_hidden()
 
 
+def add_track(root, name):
+    root.get_by_role("button", name="Add a track").click()
+    root.get_by_role("menuitem", name=name, exact=True).click()
+
+
+def choose_of_whom(track, text):
+    track.locator(".rv-track-whom").click()
+    track.get_by_role("menuitemradio", name=text).click()
+
+
 def wait_for_new_trace(viewer, before):
-    """Wait until the timeline looks unlike `before`; returns its pixels."""
-    canvas = viewer.root.locator("canvas.rv-trace").element_handle()
+    """Wait until the last track looks unlike `before`; returns its pixels."""
+    canvas = viewer.root.locator("canvas.rv-trace").last.element_handle()
     viewer.page.wait_for_function(
         "([canvas, before]) => canvas.toDataURL() !== before", arg=[canvas, before]
     )
@@ -119,19 +130,17 @@ def wait_for_new_trace(viewer, before):
 
 def test_timeline_draws_the_chosen_number_of_a_tile_or_of_all(shown):
     notebook, viewer = shown
-    legend = viewer.root.locator(".rv-legend")
     first = wait_for_new_trace(viewer, "")
 
-    legend.get_by_label("Trace").select_option("value[0]")
-    viewer.page.wait_for_function(
-        "e => e.textContent.includes('value 1.5')", arg=legend.element_handle()
-    )
+    add_track(viewer.root, "value")
+    track = viewer.root.locator('.rv-track[data-scalar="value[0]"]')
+    track.locator(".rv-value").get_by_text("1.5").wait_for()
     mean = wait_for_new_trace(viewer, first)
-    legend.get_by_label("Of", exact=True).select_option("range")
+    choose_of_whom(track, "Mean and range of all")
     wait_for_new_trace(viewer, mean)
     before = notebook.settle()
     viewer.scrub(0.3, 0.9, 0.5)
-    legend.get_by_label("Of", exact=True).select_option("deviation")
+    choose_of_whom(track, "Mean and deviation of all")
 
     assert notebook.num_comm_messages == before
 
@@ -193,7 +202,7 @@ for row in range(3):
 
 def canvas_picture(viewer):
     """Return the canvas as (H, W, 3)."""
-    width, height, text = viewer.root.locator("canvas.rv-frames").evaluate(PIXELS_JS)
+    width, height, text = viewer.root.locator(".rv-frames").evaluate(PIXELS_JS)
     picture = np.frombuffer(base64.b64decode(text), np.uint8)
     return picture.reshape(height, width, 4)[..., :3]
 
@@ -357,16 +366,18 @@ def test_an_exported_page_shows_its_numbers_without_a_kernel(new_page, tmp_path)
     root = page.locator(".rollout-viewer[data-state=ready]")
     root.focus()
 
-    for key in ("Home", "Shift+I", "n", "n", "ArrowRight"):
+    # A page as wide as this opens with the inspector.
+    for key in ("Home", "n", "n", "ArrowRight"):
         page.keyboard.press(key)
-    root.get_by_label("Trace").select_option("obs[1]")
-    value = root.locator(".rv-legend .rv-key-data .rv-value").inner_text()
-    root.get_by_label("Of", exact=True).select_option("range")
-    mean = root.locator(".rv-legend .rv-key-data .rv-value").inner_text()
+    add_track(root, "obs[1]")
+    track = root.locator('.rv-track[data-scalar="obs[1]"]')
+    value = track.locator(".rv-value").inner_text()
+    choose_of_whom(track, "Mean and range of all")
+    mean = track.locator(".rv-value").inner_text()
 
     panel = root.locator(".rv-inspector[data-row='1']")
-    assert panel.locator("[data-name=action] output").inner_text() == "1 FIRE"
-    obs = panel.locator("[data-name=obs] li output").all_inner_texts()
-    assert obs == ["1", "0.5"]
+    assert panel.locator("[data-name=action] .rv-meaning").inner_text() == "FIRE"
+    obs = panel.locator("[data-name=obs] .rv-amount").all_inner_texts()
+    assert obs == ["1.000", "0.500"]
     assert (value, mean) == ("0.5", "0.25")
     assert not root.locator(".rv-alert").count()

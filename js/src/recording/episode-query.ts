@@ -12,8 +12,8 @@ export const COLUMNS = [
   "return",
   "length",
   "outcome",
-  "segment",
   "labels",
+  "segment",
 ] as const;
 export type Column = (typeof COLUMNS)[number];
 

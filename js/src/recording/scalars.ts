@@ -8,6 +8,8 @@
 import type { ColumnMessage, ToKernel, WireBuffer } from "../protocol/messages.ts";
 import { parseNumbers } from "../protocol/parse.ts";
 import { Emitter } from "../util/emitter.ts";
+import { isSame } from "../util/same.ts";
+import { Series } from "./series.ts";
 import { type Reader, Spread, withRoom } from "./spread.ts";
 import type { StepDetails } from "./step-details.ts";
 import type { Store } from "./store.ts";
@@ -23,14 +25,32 @@ interface CachedScalar {
   values: Float32Array;
   numRows: number;
   fault: string;
+  answeredAt: number;
+}
+
+/** Numbers that were worked out from a scalar's. */
+interface Derived<T> {
+  name: string;
+  index: number;
+  of: T;
 }
 
 const BUDGET_BYTES = 128 * 1024 * 1024;
+const MAX_DERIVED = 64;
+const TOO_MANY = "Too many numbers for this page";
 const GROWING_MS = 1000;
 const PATIENCE_MS = 15_000;
 
 export function scalarKey({ name, index }: Scalar): string {
   return index < 0 ? name : `${name}[${index}]`;
+}
+
+/** The scalar of a key: "reward", "return", "obs[3]". */
+export function parseScalar(key: string): Scalar {
+  const found = /^(.*)\[(\d+)\]$/.exec(key);
+  return found
+    ? { name: found[1]!, index: Number(found[2]) }
+    : { name: key === "reward" ? "reward" : "return", index: -1 };
 }
 
 export class Scalars {
@@ -40,9 +60,11 @@ export class Scalars {
   readonly #send: ((message: ToKernel) => void) | null;
   readonly #now: () => number;
   readonly #cached = new Map<string, CachedScalar>();
-  readonly #spreads = new Map<string, Spread>();
+  readonly #spreads = new Map<string, Derived<Spread>>();
+  readonly #series = new Map<string, Derived<Series>>();
+  /** Keys of the scalars that are drawn: what others hold is dropped first. */
+  #shown: readonly string[] = [];
   #askedAt: number | null = null;
-  #answeredAt = Number.NEGATIVE_INFINITY;
   #later: ReturnType<typeof setTimeout> | null = null;
 
   constructor(
@@ -59,6 +81,7 @@ export class Scalars {
     let recording = "";
     store.onReset.on(() => {
       this.#spreads.clear();
+      this.#series.clear();
       const now = store.recorded.manifest?.session ?? "";
       if (now === recording) return; // only arranged anew
       recording = now;
@@ -69,8 +92,22 @@ export class Scalars {
 
   /** Without a kernel the numbers are those of the inspector: more of them came. */
   #follow(): void {
-    for (const [key, spread] of this.#spreads) if (key.endsWith("]")) spread.forget(0);
+    for (const { index, of } of this.#derived()) if (index >= 0) of.forget(0);
     this.onChange.emit();
+  }
+
+  *#derived(): Iterable<Derived<Spread | Series>> {
+    yield* this.#spreads.values();
+    yield* this.#series.values();
+  }
+
+  /** Keep what these need, whatever else is asked for. */
+  show(scalars: readonly Scalar[]): void {
+    const shown = scalars.map(scalarKey);
+    if (isSame(shown, this.#shown)) return;
+    this.#shown = shown;
+    for (const [key, { fault }] of this.#cached)
+      if (fault === TOO_MANY) this.#cached.delete(key);
   }
 
   get numBytes(): number {
@@ -107,16 +144,36 @@ export class Scalars {
     return this.#cached.get(scalarKey(scalar))?.fault ?? "";
   }
 
-  /** What all envs have together. */
-  spread(scalar: Scalar): Spread {
-    const { numEnvs, numRows } = this.#store.steps;
-    const key = scalarKey(scalar);
-    const spread = this.#spreads.get(key) ?? new Spread();
-    this.#spreads.set(key, spread);
-    const here = this.#cached.get(key)?.numRows ?? numRows;
-    const known = scalar.index < 0 || this.#store.arrangement ? numRows : here;
-    spread.extend(this.read(scalar), numEnvs, known);
-    return spread;
+  /** Rows of which the numbers of a scalar are here. */
+  #numRowsOf(scalar: Scalar): number {
+    const { numRows } = this.#store.steps;
+    if (scalar.index < 0 || this.#store.arrangement) return numRows;
+    return this.#cached.get(scalarKey(scalar))?.numRows ?? numRows;
+  }
+
+  /** What these envs have together; null: all of them. */
+  spread(scalar: Scalar, envs: readonly number[] | null = null): Spread {
+    const read = this.read(scalar);
+    const key = `${scalarKey(scalar)} ${envs ?? "all"}`;
+    const { of } = cachedIn(this.#spreads, key, scalar, () => new Spread());
+    of.extend(
+      envs ? (row, at) => read(row, envs[at]!) : read,
+      envs?.length ?? this.#store.steps.numEnvs,
+      this.#numRowsOf(scalar),
+    );
+    return of;
+  }
+
+  /**
+   * A series of numbers that `read` works out from a scalar, to be drawn.
+   *
+   * `of` names what it is of; the same scalar and name mean the same numbers.
+   */
+  series(scalar: Scalar, of: string, read: (row: number) => number): Series {
+    const key = `${scalarKey(scalar)} ${of}`;
+    const found = cachedIn(this.#series, key, scalar, () => new Series());
+    found.of.extend(read, this.#numRowsOf(scalar));
+    return found.of;
   }
 
   /** Ask for what is missing of a scalar; call it when it is drawn. */
@@ -126,19 +183,15 @@ export class Scalars {
     const cached = this.#cached.get(scalarKey(scalar));
     const here = cached?.numRows ?? 0;
     if (here >= numRows || cached?.fault) return;
-    if (numRows * numEnvs * 4 > BUDGET_BYTES) {
-      const fault = "Too many numbers for this page";
-      this.#cached.set(scalarKey(scalar), {
-        values: new Float32Array(0),
-        numRows: 0,
-        fault,
-      });
+    const others = this.#bytesBeside(scalarKey(scalar));
+    if (numRows * numEnvs * 4 + others > BUDGET_BYTES) {
+      this.#cached.set(scalarKey(scalar), { ...nothing(), fault: TOO_MANY });
       return;
     }
     const now = this.#now();
     if (this.#askedAt !== null && now - this.#askedAt < PATIENCE_MS) return;
     const isGrowing = here > 0 && numRows - here < 256;
-    const left = GROWING_MS - (now - this.#answeredAt);
+    const left = GROWING_MS - (now - (cached?.answeredAt ?? now));
     if (isGrowing && left > 0) {
       // The last rows of all are asked for later.
       this.#later ??= setTimeout(() => {
@@ -155,14 +208,10 @@ export class Scalars {
 
   take(answer: ColumnMessage, buffers: WireBuffer[]): void {
     this.#askedAt = null;
-    this.#answeredAt = this.#now();
     const n = this.#store.recorded.steps.numEnvs;
     const key = scalarKey(answer);
-    const cached = this.#cached.get(key) ?? {
-      values: new Float32Array(0),
-      numRows: 0,
-      fault: "",
-    };
+    const cached = this.#cached.get(key) ?? nothing();
+    cached.answeredAt = this.#now();
     const fresh = parseNumbers("f4", answer.count * n, buffers[0]) as Float32Array;
     if (answer.start <= cached.numRows) {
       const stop = answer.start + answer.count;
@@ -170,16 +219,29 @@ export class Scalars {
       cached.values.set(fresh, answer.start * n);
       cached.numRows = Math.max(cached.numRows, stop);
       cached.fault = answer.fault;
-      this.#spreads.get(key)?.forget(this.#store.arrangement ? 0 : answer.start);
+      for (const { name, index, of } of this.#derived())
+        if (name === answer.name && index === answer.index)
+          of.forget(this.#store.arrangement ? 0 : answer.start);
     }
     this.#cached.delete(key);
     this.#cached.set(key, cached);
     for (const [other, { values }] of this.#cached) {
-      if (this.numBytes <= BUDGET_BYTES || other === key) break;
-      if (values.length) this.#cached.delete(other);
-      this.#spreads.delete(other);
+      if (this.numBytes <= BUDGET_BYTES) break;
+      if (other === key || !values.length || this.#shown.includes(other)) continue;
+      this.#cached.delete(other);
+      for (const map of [this.#spreads, this.#series])
+        for (const name of map.keys())
+          if (name.startsWith(`${other} `)) map.delete(name);
     }
     this.onChange.emit();
+  }
+
+  /** Bytes of the other scalars that are drawn. */
+  #bytesBeside(key: string): number {
+    let sum = 0;
+    for (const [other, { values }] of this.#cached)
+      if (other !== key && this.#shown.includes(other)) sum += values.byteLength;
+    return sum;
   }
 
   /** Without a kernel: what an export has for the inspector. */
@@ -189,4 +251,25 @@ export class Scalars {
       return at ? this.#details.number(at.row, at.env, name, index) : Number.NaN;
     };
   }
+}
+
+const nothing = (): CachedScalar => ({
+  values: new Float32Array(0),
+  numRows: 0,
+  fault: "",
+  answeredAt: Number.NEGATIVE_INFINITY,
+});
+
+/** Find what was derived from a scalar, or make it; the oldest of many is dropped. */
+function cachedIn<T>(
+  map: Map<string, Derived<T>>,
+  key: string,
+  { name, index }: Scalar,
+  create: () => T,
+): Derived<T> {
+  const found = map.get(key) ?? { name, index, of: create() };
+  map.delete(key);
+  map.set(key, found);
+  if (map.size > MAX_DERIVED) map.delete(map.keys().next().value!);
+  return found;
 }

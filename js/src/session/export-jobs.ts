@@ -139,5 +139,5 @@ export class ExportJobs {
 
 /** A format's name on screen: mp4, CSV. */
 export function formatName(format: string): string {
-  return format === "csv" ? "CSV" : format;
+  return ["csv", "gif", "png"].includes(format) ? format.toUpperCase() : format;
 }

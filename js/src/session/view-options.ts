@@ -1,26 +1,39 @@
 /**
- * What the user chose to see: panels, overlays, traces. One for all views of a model.
+ * What the user chose to see: panels, overlays, tracks. One for all views of a model.
  *
  * Nothing here changes what was recorded. Saved over a reload of the page
  * (saved-state.ts).
  */
 
+import { parseScalar, type Scalar } from "../recording/scalars.ts";
 import { Emitter } from "../util/emitter.ts";
 
 /** What can be shown beside the pictures. */
 export type PanelName = "inspector" | "episodes" | "compare" | "notes";
 
+/** Of whom a track is: the selected tile, or all envs in one of these ways. */
+export const OVERS = ["tile", "mean", "range", "deviation", "lines"] as const;
+export type Over = (typeof OVERS)[number];
+
+/** A scalar that the timeline draws. */
+export interface Track {
+  scalar: Scalar;
+  over: Over;
+}
+
 export interface OptionValues {
   /** The panel that is open; "": none is. */
   panel: PanelName | "";
-  /** What the timeline draws: "reward+return", "reward", "return", or "obs[3]". */
-  trace: string;
-  /** Of whom: "tile", or all with their "range" or "deviation". */
-  over: string;
+  /** How wide the panel is, in CSS pixels; 0: as wide as the page has room for. */
+  panelWidth: number;
+  /** What the timeline draws, from top to bottom. */
+  tracks: readonly Track[];
   /** Names of overlays that are off, with spaces between. */
   hidden: string;
   /** Name of the camera that is shown; "": all of them. */
   camera: string;
+  /** Height of the view in a notebook, in CSS pixels; 0: as much as fits. */
+  height: number;
 }
 
 export const OVERLAYS = [
@@ -37,10 +50,14 @@ export type OverlayName = (typeof OVERLAYS)[number]["name"];
 
 export const DEFAULT_OPTIONS: OptionValues = {
   panel: "",
-  trace: "reward+return",
-  over: "tile",
+  panelWidth: 0,
+  tracks: ["reward", "return"].map((name) => ({
+    scalar: { name, index: -1 },
+    over: "tile",
+  })),
   hidden: "action reward",
   camera: "",
+  height: 0,
 };
 
 export class ViewOptions {
@@ -75,6 +92,28 @@ export class ViewOptions {
         name in DEFAULT_OPTIONS &&
         typeof value === typeof DEFAULT_OPTIONS[name as keyof OptionValues],
     );
-    this.set(Object.fromEntries(known) as Partial<OptionValues>);
+    const values = Object.fromEntries(known) as Partial<OptionValues>;
+    this.set({ ...values, tracks: tracksIn(saved) ?? DEFAULT_OPTIONS.tracks });
   }
+}
+
+/** The tracks that were saved, by this version or the one that had a single trace. */
+function tracksIn(saved: object): Track[] | null {
+  const { tracks, trace, over } = saved as Record<string, unknown>;
+  if (Array.isArray(tracks)) return tracks.filter(isTrack);
+  if (typeof trace !== "string") return null;
+  const keys = trace === "reward+return" ? ["reward", "return"] : [trace];
+  return keys.map((key) => ({
+    scalar: parseScalar(key),
+    over: OVERS.find((one) => one === over) ?? "tile",
+  }));
+}
+
+function isTrack(value: unknown): value is Track {
+  const { scalar, over } = (value ?? {}) as Partial<Track>;
+  return (
+    typeof scalar?.name === "string" &&
+    Number.isInteger(scalar.index) &&
+    OVERS.includes(over as Over)
+  );
 }

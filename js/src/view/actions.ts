@@ -107,24 +107,18 @@ function createTileActions({ session, grid }: ActionParts) {
     zoomIn: () => zoom.set(zoom.factor * ZOOM_IN),
     zoomOut: () => zoom.set(zoom.factor * ZOOM_OUT),
     zoomReset: () => zoom.reset(),
-    zoomPixels: () => zoom.set(zoom.factor / scaleOfPictures(grid)),
-    zoomDouble: () => zoom.set((2 * zoom.factor) / scaleOfPictures(grid)),
+    zoomPixels: () => zoom.showActual(),
+    zoomDouble: () => {
+      zoom.showActual();
+      zoom.set(2 * zoom.factor);
+    },
   };
-}
-
-/** Pixels of the page that a pixel of a picture has now. */
-function scaleOfPictures({ el }: Grid): number {
-  const canvas = el.querySelector<HTMLCanvasElement>("canvas.rv-frames");
-  if (!canvas?.width) return 1;
-  const reduction = Number(canvas.dataset.reduction) || 1;
-  return canvas.clientWidth / (canvas.width * reduction) || 1;
 }
 
 /** What is put into the clipboard, and taken back. */
 function createCopies({ session, grid, toasts }: ActionParts) {
-  const copying: Grid & { copyFrame?: () => void } = grid;
   return {
-    copyFrame: () => copying.copyFrame?.(),
+    copyFrame: () => void grid.copyFrame(),
     copyLink: async () => {
       const link = linkOf(session);
       const isCopied = await copyText(link);

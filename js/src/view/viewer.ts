@@ -11,6 +11,7 @@ import { formatCount } from "./format.ts";
 import { createGrid } from "./grid/grid.ts";
 import { createArrangementPanel } from "./head/arrangement.ts";
 import { createHead } from "./head/head.ts";
+import { followHeight } from "./height.ts";
 import { createHelp } from "./help.ts";
 import type { Action } from "./keymap.ts";
 import { createToasts, type Toasts } from "./parts/toast.ts";
@@ -41,7 +42,7 @@ export function mountViewer(
   const grid = createGrid(session, signal);
   const { player } = grid;
   const inspector = createInspector(session, signal);
-  const table = createEpisodeTable(session, signal);
+  const table = createEpisodeTable(session, () => perform("open"), signal);
   const comparison = createComparisonPanel(session, grid, signal);
   const notes = createNotes(session, leave, signal);
   // Without pictures the clock's row is shown as it is.
@@ -55,12 +56,7 @@ export function mountViewer(
       count: () => countOf(store.recorded.steps.episodes.count),
       ...table,
     },
-    {
-      name: "compare",
-      title: "Compare",
-      ...comparison,
-      isOffered: () => comparison.isOffered,
-    },
+    { name: "compare", title: "Compare", ...comparison },
     {
       name: "notes",
       title: "Notes",
@@ -69,7 +65,7 @@ export function mountViewer(
     },
   ];
   const side = createSide(panels, session.viewOptions, leave, signal);
-  const timeline = createTimeline(session, grid.thumbnails, signal);
+  const timeline = createTimeline(session, grid, signal);
   const help = createHelp(leave, signal);
   const transport = createTransport(session, perform, signal);
   const spoken = createSpoken(session, signal);
@@ -79,6 +75,7 @@ export function mountViewer(
     : createSaveMenu(session, grid, signal);
   const arrangement = createArrangementPanel(session, signal);
   const alerts = createAlerts(session, spoken.say, signal);
+  grid.notify = toasts.show;
   offerUndo(root, session, toasts, perform, signal);
   const head = createHead({
     session,
@@ -101,6 +98,7 @@ export function mountViewer(
     createTooltips(root, signal),
     spoken.el,
   );
+  followHeight({ root, session, grid, signal });
   const actions = createActions({ session, root, grid, help, notes, side, toasts });
   const isAnythingOpen = () =>
     help.isOpen || side.isOpen || grid.opened !== null || marks.selection.length > 0;

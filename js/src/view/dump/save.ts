@@ -45,8 +45,8 @@ export function createSaveMenu(
     { text: "Save CSV", hint: "step table", choose: saveTable },
     {
       text: "Save PNG",
-      hint: "pictures of this row",
-      choose: () => savePictures(session, grid, signal),
+      hint: "this picture",
+      choose: () => void grid.saveFrame(),
     },
     { text: "Save mp4", hint: "needs a kernel", isDisabled: true, choose: () => {} },
   ];
@@ -55,17 +55,6 @@ export function createSaveMenu(
   menu.text.textContent = label;
   const tool = { el: menu.el, short: 8, away: 14, entries };
   return { tools: [tool], update: () => {} };
-}
-
-/** As they are on the canvas: where they are reduced, reduced. */
-function savePictures(session: Session, grid: Grid, signal: AbortSignal): void {
-  const canvas = grid.el.querySelector<HTMLCanvasElement>("canvas.rv-frames");
-  const name = nameOf(session, `r${session.place().row}.png`);
-  canvas?.toBlob(async (blob) => {
-    if (!blob) return session.fail("The browser made no PNG of the pictures.");
-    const parts = [new Uint8Array(await blob.arrayBuffer())];
-    offer({ name, mime: "image/png", parts }, signal);
-  }, "image/png");
 }
 
 function nameOf({ store }: Session, end: string): string {

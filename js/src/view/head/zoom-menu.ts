@@ -48,12 +48,13 @@ export function createZoomMenu(parts: ZoomMenuParts): Tool & { update(): void } 
   return {
     el,
     entries: () => ["Zoom", ...sizes(), ...steps],
-    update: () => menu.show(describe(zoom.factor)),
+    update: () => menu.show(describe(zoom)),
   };
 }
 
-/** "Fit", or how many times as large. */
-function describe(factor: number): string {
-  if (Math.abs(factor - 1) < 0.005) return "Fit";
+/** "Fit", "1:1", or how many times as large as what fits. */
+function describe({ factor, isActual }: Zoom): string {
+  if (isActual) return "1:1";
+  if (factor === 1) return "Fit";
   return `${factor < 10 ? Math.round(factor * 10) / 10 : Math.round(factor)}\u00d7`;
 }

@@ -39,9 +39,7 @@ export function createToolbar(parts: ToolbarParts): Toolbar {
     const found = away
       .filter(({ el }) => !el.hidden)
       .map((tool) => tool.entries?.() ?? []);
-    return [...found, extra?.() ?? []]
-      .filter((one) => one.length)
-      .flatMap((one, index) => (index ? ["", ...one] : one));
+    return joinGroups([...found, extra?.() ?? []].filter((one) => one.length));
   };
   const name = `More of ${label.toLowerCase()}`;
   const menu = { label: name, iconName: "more", isPlain: true, entries } as const;
@@ -59,6 +57,14 @@ export function createToolbar(parts: ToolbarParts): Toolbar {
   });
   followRoom(el, fit, stops.update, signal);
   return { el, update: stops.update };
+}
+
+/** A line ends a group with a heading, where the next one has none. */
+function joinGroups(groups: readonly (readonly MenuEntry[])[]): MenuEntry[] {
+  const isHeaded = (group?: readonly MenuEntry[]) => typeof group?.[0] === "string";
+  return groups.flatMap((group, index) =>
+    isHeaded(groups[index - 1]) && !isHeaded(group) ? ["", ...group] : group,
+  );
 }
 
 /** Return what makes everything fit. */

@@ -10,12 +10,14 @@ import {
 } from "../../recording/episode-query.ts";
 import type { Store } from "../../recording/store.ts";
 import { formatCount } from "../format.ts";
+import { decimalsOf } from "./aligned.ts";
 
 export class EpisodeList {
   readonly #store: Store;
   #query: EpisodeQuery = ANY;
   #numbers: Int32Array = new Int32Array(0);
   #labels: readonly string[] = [];
+  #decimals = 0;
   /** The state of the recording that the list was made from. */
   #madeFrom = "";
 
@@ -37,6 +39,29 @@ export class EpisodeList {
     return this.#labels;
   }
 
+  /** How many decimals each return has. */
+  get decimals(): number {
+    return this.#decimals;
+  }
+
+  /** Columns in which no episode has anything, with spaces between. */
+  get absent(): string {
+    const { episodes } = this.#store.recorded.steps;
+    const hasSegments = [...episodes.infos()].some(({ segment }) => segment);
+    return [
+      episodes.numEnvs === 1 && "env",
+      !hasSegments && "segment",
+      !this.#labels.length && "labels",
+    ]
+      .filter(Boolean)
+      .join(" ");
+  }
+
+  get isFiltered(): boolean {
+    const { text, outcome, label } = this.#query;
+    return Boolean(text.trim() || outcome || label);
+  }
+
   get isOutdated(): boolean {
     return this.#madeFrom !== this.#state();
   }
@@ -55,6 +80,7 @@ export class EpisodeList {
     this.#labels = labelNames(episodes);
     if (!this.#labels.includes(this.#query.label)) this.change({ label: "" });
     this.#numbers = query(episodes, this.#query, this.nameOf);
+    this.#decimals = decimalsOf(episodes.total.subarray(0, episodes.count));
   }
 
   clear(): void {

@@ -1,4 +1,4 @@
-/** One line of the episode table: a button with a picture, and a cell for each column. */
+/** One line of the episode list: a picture, its return as a line, and its columns. */
 
 import {
   COLUMNS,
@@ -10,70 +10,87 @@ import type { Episode } from "../../recording/episodes.ts";
 import type { Session } from "../../session/session.ts";
 import { make, setAttribute, setText } from "../dom.ts";
 import { formatCount, formatReturn } from "../format.ts";
+import { formatFixed } from "./aligned.ts";
 import type { EpisodeList } from "./episode-list.ts";
+import type { EpisodeSelection } from "./episode-selection.ts";
 import type { EpisodeThumbnails } from "./episode-thumbnails.ts";
+import { createTags } from "./label-tags.ts";
+import { createSparkLine } from "./spark-line.ts";
 import type { VirtualRow } from "./virtual-rows.ts";
 
 export interface EpisodeRowOptions {
   session: Session;
   list: EpisodeList;
+  selection: EpisodeSelection;
   thumbnails: EpisodeThumbnails;
 }
 
-export function createEpisodeRow({
-  session,
-  list,
-  thumbnails,
-}: EpisodeRowOptions): VirtualRow {
+export function createEpisodeRow(options: EpisodeRowOptions): VirtualRow {
+  const { session, list, selection, thumbnails } = options;
+  const { store } = session;
   const thumb = make("canvas", { class: "rv-thumb", "aria-hidden": "true" });
-  const button = make("button", { type: "button", class: "rv-go" }, thumb);
-  const cells = {} as Record<Column, HTMLElement>;
-  for (const column of COLUMNS)
-    cells[column] = make("div", { role: "cell", class: `rv-cell rv-of-${column}` });
+  const spark = createSparkLine();
+  const cells = createCells();
+  const [env, episode, ...others] = COLUMNS.map((column) => cells[column].el);
   const el = make(
     "div",
     { role: "row", class: "rv-episode-row" },
-    make("div", { role: "cell", class: "rv-cell rv-of-thumb" }, button),
-    ...Object.values(cells),
+    make("div", { role: "gridcell", class: "rv-cell rv-of-thumb" }, thumb),
+    ...[env!, episode!],
+    make("div", { role: "gridcell", class: "rv-cell rv-of-spark" }, spark.el),
+    ...others,
   );
   let drawn = "";
   const update = (place: number) => {
     const number = list.numbers[place]!;
-    const { episodes } = session.store.recorded.steps;
-    const episode = episodes.at(number);
-    const { env, index, start, stop, length, total, numNan } = episode;
-    const info = episodes.info(env, index);
-    const name = list.nameOf(env);
-    const isHere = hasPlayhead(session, episode);
+    const { episodes } = store.recorded.steps;
+    const one = episodes.at(number);
     const ended = outcomeOf(episodes, number);
-    const row = ended === "running" ? start : stop - 1;
-    thumbnails.draw(thumb, { env, row, start });
-    const key = JSON.stringify([
-      ...[number, name, ended, length, total, numNan, isHere, info],
-    ]);
+    const row = ended === "running" ? one.start : one.stop - 1;
+    thumbnails.draw(thumb, { env: one.env, row, start: one.start });
+    setAttribute(el, "aria-current", String(hasPlayhead(session, one)));
+    setAttribute(el, "aria-selected", String(selection.has(number)));
+    const { length, total, numNan } = one;
+    const { infoVersion } = episodes;
+    const now = [number, ended, length, total, numNan, infoVersion, list.decimals];
+    const key = now.join();
     if (drawn === key) return;
     drawn = key;
-    el.dataset.env = String(env);
-    el.dataset.episode = String(index);
-    setAttribute(el, "aria-current", String(isHere));
-    setAttribute(button, "aria-label", `Go to ${name} episode ${index}`);
-    const texts: Record<Column, string> = {
-      env: name,
-      episode: String(index),
-      return: formatReturn(total, numNan),
-      length: formatCount(length),
-      outcome: ended,
-      segment: info.segment ?? "",
-      labels: labelText(info),
-    };
-    for (const column of COLUMNS) setText(cells[column], texts[column]);
-    cells.labels.title = texts.labels;
-    cells.segment.title = texts.segment;
-    cells.outcome.dataset.outcome = ended;
-    cells.return.dataset.nan = String(numNan > 0);
-    cells.return.title = numNan ? texts.return : "";
+    el.dataset.env = String(one.env);
+    el.dataset.episode = String(one.index);
+    spark.update(store.recorded.steps.total(one.env), one.start, one.stop);
+    const info = episodes.info(one.env, one.index);
+    cells.env.write(list.nameOf(one.env));
+    cells.episode.write(String(one.index));
+    cells.return.write(formatFixed(total, list.decimals));
+    cells.length.write(formatCount(length));
+    cells.outcome.write(ended);
+    cells.segment.write(info.segment ?? "");
+    cells.segment.el.title = info.segment ?? "";
+    cells.labels.el.replaceChildren(...createTags(info.labels));
+    cells.labels.el.title = labelText(info);
+    setAttribute(cells.outcome.el.firstElementChild!, "data-outcome", ended);
+    setAttribute(cells.return.el, "data-nan", String(numNan > 0));
+    cells.return.el.title = numNan ? formatReturn(total, numNan) : "";
   };
-  return { el, button, update };
+  return { el, update };
+}
+
+interface Cell {
+  el: HTMLElement;
+  write(text: string): void;
+}
+
+function createCells(): Record<Column, Cell> {
+  const cells = {} as Record<Column, Cell>;
+  for (const column of COLUMNS) {
+    const mark = column === "outcome" ? make("i", { class: "rv-end" }) : null;
+    const text = make("span", {});
+    const attributes = { role: "gridcell", class: `rv-cell rv-of-${column}` };
+    const el = make("div", attributes, mark, text);
+    cells[column] = { el, write: (now) => setText(text, now) };
+  }
+  return cells;
 }
 
 /** Whether the playhead is in an episode, and its env is the one that is selected. */

@@ -1,10 +1,11 @@
 /**
  * The list of all episodes: sorted, filtered, and never more than a screen of it drawn.
  *
- * Sorting and filtering take place in the page. A click moves the playhead there.
+ * Sorting and filtering take place in the page. Moving to an episode shows its start;
+ * several that are selected are shown side by side.
  */
 
-import type { EpisodeQuery } from "../../recording/episode-query.ts";
+import { ANY, type EpisodeQuery } from "../../recording/episode-query.ts";
 import type { Session } from "../../session/session.ts";
 import { make, setText } from "../dom.ts";
 import { offer } from "../dump/download.ts";
@@ -12,6 +13,7 @@ import { icon } from "../icons.ts";
 import { createButton, named } from "../parts/inputs.ts";
 import { EpisodeList } from "./episode-list.ts";
 import { createEpisodeRow } from "./episode-row.ts";
+import { EpisodeSelection } from "./episode-selection.ts";
 import { createEpisodeThumbnails } from "./episode-thumbnails.ts";
 import { createFilterFields } from "./filter-fields.ts";
 import { createSideBySide } from "./side-by-side.ts";
@@ -28,18 +30,23 @@ export interface EpisodeTable {
 /** While rows come, the list is made anew no more often. */
 const RENEW_MS = 500;
 
+/** `openTile`: show the selected tile alone. */
 export function createEpisodeTable(
   session: Session,
+  openTile: () => void,
   signal: AbortSignal,
 ): EpisodeTable {
   const list = new EpisodeList(session.store);
-  const fields = createFilterFields((changes) => change(changes), signal);
-  const count = make("span", { class: "rv-facts", role: "status" });
+  const selection = new EpisodeSelection(session, list, openTile);
+  const onChange = (changes: Partial<EpisodeQuery>) => change(changes);
+  const fields = createFilterFields({ onChange, onEnter: () => rows.enter() }, signal);
+  const count = make("span", { class: "rv-facts" });
   const head = createSortHead(
     (column) => change(nextOrder(list.query, column)),
     signal,
   );
-  const rows = createRows(session, list, head.el, signal);
+  const rows = createRows({ session, list, selection, head: head.el }, signal);
+  const nothing = createNothing(list, () => change(ANY), signal);
   let renewal: ReturnType<typeof setTimeout> | undefined;
   signal.addEventListener("abort", () => clearTimeout(renewal));
 
@@ -47,70 +54,78 @@ export function createEpisodeTable(
     clearTimeout(renewal);
     renewal = undefined;
     list.renew();
-    fields.setLabels(list.labels, list.query.label);
+    fields.update(list.query, list.labels);
     head.update(list.query);
+    rows.el.hidden = !list.numbers.length;
+    rows.el.dataset.absent = list.absent;
+    nothing.update();
     rows.resize();
-    setText(count, list.describe());
+  };
+  const draw = () => {
+    rows.draw();
+    const { count: selected } = selection;
+    setText(count, list.describe() + (selected > 1 ? `, ${selected} selected` : ""));
   };
   const change = (changes: Partial<EpisodeQuery>) => {
     list.change(changes);
     renew();
     rows.toTop();
-    rows.draw();
+    draw();
   };
   const update = () => {
     if (list.isOutdated)
       renewal ??= setTimeout(() => {
         renew();
-        rows.draw();
+        draw();
       }, RENEW_MS);
-    rows.draw();
+    draw();
   };
   const onOpen = (isAsked: boolean) => {
     renew();
-    rows.draw();
+    draw();
     if (isAsked) fields.focus();
   };
 
   const save = () => saveCsv(session, list, signal);
-  const tools = make(
-    "div",
-    { class: "rv-line" },
-    ...fields.els,
-    count,
-    make("span", { class: "rv-spacer" }),
-    createButton(icon("download"), named("Save this list as CSV"), save, signal),
+  const csv = createButton(
+    icon("download"),
+    { class: "rv-edged", ...named("Save this list as CSV") },
+    save,
+    signal,
   );
-  const onNone = (text: string) => setText(count, text);
-  const sideBySide = createSideBySide({ session, list, renew, onNone }, signal);
+  const spacer = make("span", { class: "rv-spacer" });
+  const sideBySide = createSideBySide({ session, list, renew }, signal);
   const el = make(
     "div",
     { class: "rv-episodes", role: "group", "aria-label": "Episode list" },
-    tools,
-    sideBySide,
+    make("div", { class: "rv-line" }, fields.search, csv),
+    make("div", { class: "rv-line" }, ...fields.menus),
+    make("div", { class: "rv-line" }, count, spacer, ...sideBySide),
     rows.el,
+    nothing.el,
   );
   return { el, onOpen, update };
 }
 
+interface RowsParts {
+  session: Session;
+  list: EpisodeList;
+  selection: EpisodeSelection;
+  head: HTMLElement;
+}
+
 function createRows(
-  session: Session,
-  list: EpisodeList,
-  head: HTMLElement,
+  { session, list, selection, head }: RowsParts,
   signal: AbortSignal,
 ): VirtualRows {
-  const { store, clock } = session;
+  const { store } = session;
   const thumbnails = createEpisodeThumbnails(store, () => rows.draw(), signal);
   const rows = createVirtualRows(
     {
       head,
       count: () => list.numbers.length,
-      create: () => createEpisodeRow({ session, list, thumbnails }),
-      onPick: (place) => {
-        const { env, start } = store.recorded.steps.episodes.at(list.numbers[place]!);
-        clock.pause();
-        session.goTo(start, env);
-      },
+      create: () => createEpisodeRow({ session, list, selection, thumbnails }),
+      onPick: (place, how) => selection.pick(place, how),
     },
     signal,
   );
@@ -121,8 +136,24 @@ function createRows(
     recording = now;
     thumbnails.clear();
     list.clear();
+    selection.clear();
   }, signal);
   return rows;
+}
+
+/** Shown where no episode is listed: why, and the way back. */
+function createNothing(list: EpisodeList, clear: () => void, signal: AbortSignal) {
+  const text = make("p", {});
+  const button = createButton("Clear filter", { class: "rv-edged" }, clear, signal);
+  const el = make("div", { class: "rv-empty" }, text, button);
+  return {
+    el,
+    update() {
+      el.hidden = list.numbers.length > 0;
+      button.hidden = !list.isFiltered;
+      setText(text, list.isFiltered ? "No episode matches." : "No episodes yet.");
+    },
+  };
 }
 
 function saveCsv({ store }: Session, list: EpisodeList, signal: AbortSignal): void {

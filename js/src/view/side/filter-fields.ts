@@ -1,54 +1,100 @@
-/** Fields that say which episodes the table lists. */
+/** What says which episodes are listed: words, and menus for outcome and label. */
 
 import { type EpisodeQuery, OUTCOMES } from "../../recording/episode-query.ts";
-import { listen, make } from "../dom.ts";
-import { createOption, createSelect, named } from "../parts/inputs.ts";
+import { listen, make, setText } from "../dom.ts";
+import { icon } from "../icons.ts";
+import { createMenuButton } from "../parts/menu.ts";
 
 export interface FilterFields {
-  els: HTMLElement[];
-  /** Offer these labels to choose from. */
-  setLabels(names: readonly string[], chosen: string): void;
+  /** The field for words. */
+  search: HTMLElement;
+  menus: HTMLElement[];
+  /** Show what is asked for, and offer these labels to choose from. */
+  update(query: EpisodeQuery, labels: readonly string[]): void;
   focus(): void;
 }
 
+export interface FilterOptions {
+  onChange: (changes: Partial<EpisodeQuery>) => void;
+  /** Go on to the list. */
+  onEnter: () => void;
+}
+
 export function createFilterFields(
-  onChange: (changes: Partial<EpisodeQuery>) => void,
+  { onChange, onEnter }: FilterOptions,
   signal: AbortSignal,
 ): FilterFields {
-  const text = make("input", {
-    type: "search",
-    class: "rv-input rv-filter",
-    placeholder: "filter",
-    autocomplete: "off",
-    "aria-label": "Filter episodes by words",
-  });
-  const outcome = createSelect(
-    { class: "rv-input", ...named("Outcome") },
-    optionsOf("any outcome", OUTCOMES),
-    (value) => onChange({ outcome: value as EpisodeQuery["outcome"] }),
-    signal,
+  const text = createSearch({ onChange, onEnter }, signal);
+  const outcome = createChoice("Outcome", "any outcome", signal, (value) =>
+    onChange({ outcome: value as EpisodeQuery["outcome"] }),
   );
-  const label = createSelect(
-    { class: "rv-input", ...named("Label") },
-    optionsOf("any label", []),
-    (value) => onChange({ label: value }),
-    signal,
+  const label = createChoice("Label", "any label", signal, (value) =>
+    onChange({ label: value }),
   );
-  listen(text, "input", signal, () => onChange({ text: text.value }));
-  let known = "";
   return {
-    els: [text, outcome, label],
-    setLabels(names, chosen) {
-      const key = names.join("\n");
-      if (key === known) return;
-      known = key;
-      label.replaceChildren(...optionsOf("any label", names));
-      label.value = chosen;
+    search: make("label", { class: "rv-search" }, icon("search"), text),
+    menus: [outcome.el, label.el],
+    update(query, labels) {
+      if (text.value !== query.text) text.value = query.text;
+      outcome.update(query.outcome, OUTCOMES);
+      label.update(query.label, labels);
     },
     focus: () => text.focus({ preventScroll: true }),
   };
 }
 
-function optionsOf(any: string, names: readonly string[]): HTMLOptionElement[] {
-  return [createOption("", any), ...names.map((name) => createOption(name, name))];
+function createSearch(
+  { onChange, onEnter }: FilterOptions,
+  signal: AbortSignal,
+): HTMLInputElement {
+  const text = make("input", {
+    type: "search",
+    class: "rv-input rv-filter",
+    placeholder: "Filter: env, outcome, label\u2026",
+    autocomplete: "off",
+    "aria-label": "Filter episodes by words",
+  });
+  listen(text, "input", signal, () => onChange({ text: text.value }));
+  listen(text, "keydown", signal, (event: KeyboardEvent) => {
+    if (event.key === "Escape" && text.value) {
+      event.stopPropagation(); // the next one leaves the field
+      event.preventDefault();
+      onChange({ text: "" });
+    }
+    if (event.key !== "ArrowDown" && event.key !== "Enter") return;
+    event.preventDefault();
+    event.stopPropagation();
+    onEnter();
+  });
+  return text;
+}
+
+/** A menu of values, of which one or any is asked for. */
+function createChoice(
+  label: string,
+  any: string,
+  signal: AbortSignal,
+  choose: (value: string) => void,
+) {
+  let now = "";
+  let values: readonly string[] = [];
+  const entry = (value: string) => ({
+    text: value || any,
+    isOn: value === now,
+    isRadio: true,
+    choose: () => choose(value),
+  });
+  const entries = () => ["", ...values].map(entry);
+  const className = "rv-edged rv-choice-of";
+  const menu = createMenuButton({ label, className, entries }, signal);
+  return {
+    el: menu.el,
+    update(value: string, offered: readonly string[]) {
+      [now, values] = [value, offered];
+      setText(menu.text, value || any);
+      // The name has what is written on it.
+      menu.button.setAttribute("aria-label", `${label}: ${value || any}`);
+      menu.button.dataset.isOn = String(value !== "");
+    },
+  };
 }

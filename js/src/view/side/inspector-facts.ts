@@ -2,28 +2,29 @@
 
 import {
   DAMAGED,
+  type EpisodeInfo,
   IDLE,
   RESET,
   TERMINAL_MISSING,
-  TERMINATED,
-  TRUNCATED,
 } from "../../protocol/messages.ts";
+import { nameOfEnv } from "../../recording/env-names.ts";
+import { outcomeOf } from "../../recording/episode-query.ts";
+import { textOfLabel } from "../../recording/episodes.ts";
 import type { Session } from "../../session/session.ts";
-import { make, setText } from "../dom.ts";
+import { make, setAttribute, setText } from "../dom.ts";
 import { formatCount, formatReturn, formatValue } from "../format.ts";
+import { createTrackButton } from "./on-timeline.ts";
 
 const FACTS = [
   "row",
-  "episode",
   "step",
   "reward",
   "return",
-  "ends",
+  "outcome",
+  "here",
   "picture",
   "segment",
-  "seed",
   "options",
-  "labels",
 ] as const;
 type Fact = (typeof FACTS)[number];
 
@@ -32,63 +33,128 @@ export interface InspectorFacts {
   update(row: number, env: number): void;
 }
 
-export function createInspectorFacts(session: Session): InspectorFacts {
-  const rows = FACTS.map((fact) => {
-    const value = make("dd", {});
-    const row = make("div", { "data-fact": fact }, make("dt", {}, fact), value);
-    return { fact, row, value };
-  });
+export function createInspectorFacts(
+  session: Session,
+  signal: AbortSignal,
+): InspectorFacts {
+  const name = make("h3", {});
+  const known = make("span", { class: "rv-inspector-of" });
+  const rows = FACTS.map((fact) => createFact(fact, session, signal));
+  const head = make("div", { class: "rv-inspector-head" }, name, known);
+  const list = make("dl", { class: "rv-known" }, ...rows.map(({ row }) => row));
   return {
-    el: make("dl", { class: "rv-known" }, ...rows.map(({ row }) => row)),
+    el: make("section", { class: "rv-section" }, head, list),
     update(at, env) {
-      const texts = factsAt(session, at, env);
-      for (const { fact, row, value } of rows) {
-        setText(value, texts[fact]);
-        row.hidden = !texts[fact];
+      const { title, about, result, texts } = factsAt(session, at, env);
+      setText(name, title);
+      setText(known, about);
+      for (const { fact, row, end, update } of rows) {
+        update(texts[fact]);
+        if (row.hidden !== !texts[fact]) row.hidden = !texts[fact];
+        if (end) setAttribute(end, "data-outcome", result);
       }
     },
   };
 }
 
-function factsAt(session: Session, row: number, env: number): Record<Fact, string> {
+function createFact(fact: Fact, session: Session, signal: AbortSignal) {
+  const value = make("dd", {});
+  const row = make("div", { "data-fact": fact }, make("dt", {}, fact), value);
+  let update = (text: string) => setText(value, text);
+  if (fact === "reward" || fact === "return") {
+    const button = createTrackButton(session, { name: fact, index: -1 }, signal);
+    value.append(button.el);
+    update = button.update;
+  }
+  const end = fact === "outcome" ? make("i", { class: "rv-end" }) : null;
+  if (end) {
+    const text = make("span", {});
+    value.append(end, text);
+    update = (now) => setText(text, now);
+  }
+  return { fact, row, end, update };
+}
+
+interface FactsNow {
+  title: string;
+  /** Beside the title: seed and labels. */
+  about: string;
+  /** How the episode ended. */
+  result: string;
+  texts: Record<Fact, string>;
+}
+
+function factsAt(session: Session, row: number, env: number): FactsNow {
   const { store } = session;
+  const { episodes } = store.steps;
   const moment = store.steps.at(row, env);
-  const { kind, ends, reward, envStep, episode, total, isNan, numNan } = moment;
-  const hasEpisode = episode >= 0;
+  const { kind, reward, envStep, episode, total, isNan, numNan } = moment;
+  const number = episode < 0 ? null : episodes.numberOf(env, episode);
+  const info = number === null ? {} : episodes.info(env, episode);
+  const result = number === null ? "" : outcomeOf(episodes, number);
   const at = store.recordedAt(row, env) ?? { row, env };
-  const slots = store.manifest?.slots ?? [];
-  const isRepeated = slots.some(
-    (one, slot) => one.env === env && store.isRepeated(row, slot),
-  );
-  const info = hasEpisode ? store.steps.episodes.info(env, episode) : {};
-  const entries = (record: Record<string, unknown> = {}) =>
-    Object.entries(record)
-      .map(([key, value]) => `${key} ${asText(value)}`)
-      .join(", ");
+  const length = number === null || result === "running" ? 0 : episodes.length[number]!;
   return {
-    row: formatCount(at.row),
-    episode: hasEpisode ? formatCount(episode) : "none",
-    step: hasEpisode ? formatCount(envStep) : "",
-    reward: isNan ? "NaN" : formatValue(reward),
-    return: hasEpisode ? formatReturn(total, numNan) : "",
-    ends: describeEnds(kind, ends),
-    picture: isRepeated ? "an earlier row's, shown again" : "",
-    segment: info.segment ?? "",
-    seed: info.seed == null ? "" : String(info.seed),
-    options: entries(info.options as Record<string, unknown>),
-    labels: entries(info.labels),
+    title: titleOf(session, env, episode),
+    about: aboutOf(info),
+    result,
+    texts: {
+      row: formatCount(at.row),
+      step: stepText(number === null ? null : envStep, length),
+      reward: isNan ? "NaN" : formatValue(reward),
+      return: number === null ? "" : formatReturn(total, numNan),
+      outcome: [result, ...verdictsOf(info)].filter(Boolean).join(" \u00b7 "),
+      here: describeKind(kind),
+      picture: isRepeated(session, row, env) ? "an earlier row's, shown again" : "",
+      segment: info.segment ?? "",
+      options: optionsOf(info),
+    },
   };
 }
 
-function describeEnds(kind: number, ends: number): string {
-  const parts = [];
-  if (ends & TERMINATED) parts.push("terminated");
-  if (ends & TRUNCATED) parts.push("truncated");
-  if (kind === RESET) parts.push("starts here");
-  if (kind === IDLE) parts.push("not stepped");
-  if (kind === DAMAGED) parts.push("damaged in the file");
-  if (kind === TERMINAL_MISSING) parts.push("no terminal picture");
-  return parts.join(", ") || "continues";
+function titleOf({ store }: Session, env: number, episode: number): string {
+  const [kind, number] = nameOfEnv(store.manifest, env);
+  const name = kind === "env" ? `Env ${number}` : `${kind} ${number}`;
+  if (episode < 0) return name;
+  const isAlone = store.recorded.steps.numEnvs === 1 && !store.arrangement;
+  const text = `pisode ${formatCount(episode)}`;
+  return isAlone ? `E${text}` : `${name} \u00b7 e${text}`;
+}
+
+const VERDICTS = ["success", "failure"];
+
+function verdictsOf({ labels = {} }: EpisodeInfo): string[] {
+  return VERDICTS.filter((name) => name in labels);
+}
+
+function aboutOf({ seed, labels = {} }: EpisodeInfo): string {
+  const others = Object.entries(labels).filter(([name]) => !VERDICTS.includes(name));
+  const parts = seed == null ? [] : [`seed ${seed}`];
+  return [...parts, ...others.map(textOfLabel)].join(" \u00b7 ");
+}
+
+function stepText(step: number | null, length: number): string {
+  if (step === null) return "";
+  return formatCount(step) + (length ? ` of ${formatCount(length)}` : "");
+}
+
+function isRepeated({ store }: Session, row: number, env: number): boolean {
+  const slots = store.manifest?.slots ?? [];
+  return slots.some((one, slot) => one.env === env && store.isRepeated(row, slot));
+}
+
+function optionsOf({ options = {} }: EpisodeInfo): string {
+  return Object.entries(options as Record<string, unknown>)
+    .map(([key, value]) => `${key} ${asText(value)}`)
+    .join(", ");
+}
+
+/** What is unusual about the row itself. */
+function describeKind(kind: number): string {
+  if (kind === RESET) return "starts here";
+  if (kind === IDLE) return "not stepped";
+  if (kind === DAMAGED) return "damaged in the file";
+  return kind === TERMINAL_MISSING ? "no terminal picture" : "";
 }
 
 function asText(value: unknown): string {

@@ -5,7 +5,6 @@
  * playhead rests, or now and then (step-details.ts).
  */
 
-import { nameOfEnv } from "../../recording/env-names.ts";
 import type { Session } from "../../session/session.ts";
 import { make, setAttribute, setText } from "../dom.ts";
 import { formatCount } from "../format.ts";
@@ -21,6 +20,7 @@ export interface Inspector {
 
 /** So many rows may come before their numbers do. */
 const FOLLOWED_ROWS = 120;
+const HINT = "Click a number to add it to the timeline.";
 
 /** The env whose numbers are shown. */
 export function inspectedEnv({ store, marks }: Session): number {
@@ -29,24 +29,23 @@ export function inspectedEnv({ store, marks }: Session): number {
 
 export function createInspector(session: Session, signal: AbortSignal): Inspector {
   const { store, clock, details, viewOptions } = session;
-  const name = make("b", {});
-  const facts = createInspectorFacts(session);
-  const values = createValueList();
+  const facts = createInspectorFacts(session, signal);
+  const values = createValueList(session, signal);
   const note = make("p", { class: "rv-note" });
+  const hint = make("p", { class: "rv-note" }, HINT);
   const el = make(
     "div",
     { class: "rv-inspector", role: "group", "aria-label": "Inspector" },
-    make("div", { class: "rv-inspector-head" }, name),
     facts.el,
     values.el,
     note,
+    hint,
   );
   const paceAt = createPaceMeter(clock, (row) => update(row), signal);
   const update = (row: number) => {
     if (viewOptions.now.panel !== "inspector" || row < 0 || row >= store.numRows)
       return;
     const env = inspectedEnv(session);
-    setText(name, nameOfEnv(store.manifest, env).join(" "));
     facts.update(row, env);
     const pace = paceAt(row);
     const at = store.recordedAt(row, env);
@@ -58,8 +57,9 @@ export function createInspector(session: Session, signal: AbortSignal): Inspecto
     setAttribute(el, "data-row", String(row));
     setAttribute(el, "data-env", String(env));
     // The numbers of another row stay, dimmed, till those of this one come.
-    el.dataset.state = found ? "there" : "asked";
+    setAttribute(el, "data-state", found ? "there" : "asked");
     if (found) values.update(found, store.manifest?.meanings ?? []);
+    if (hint.hidden === values.hasNumbers) hint.hidden = !values.hasNumbers;
     if (!found) setText(note, whyNot(session));
     else if (from !== at.row) setText(note, `Numbers of row ${formatCount(from)}`);
     else {

@@ -1,33 +1,31 @@
-/** Buttons that show some of the listed episodes side by side. */
+/** A menu that shows some of the listed episodes side by side. */
 
 import { showChosen } from "../../recording/arrangement.ts";
 import { nameOfEnv } from "../../recording/env-names.ts";
 import { bestOf, failuresOf } from "../../recording/episode-query.ts";
 import type { Episodes } from "../../recording/episodes.ts";
 import type { Session } from "../../session/session.ts";
-import { make } from "../dom.ts";
-import { createButton, named } from "../parts/inputs.ts";
+import { make, setText } from "../dom.ts";
+import { named } from "../parts/inputs.ts";
+import { createMenuButton, type MenuItem } from "../parts/menu.ts";
 import type { EpisodeList } from "./episode-list.ts";
+import { MOST_TILES } from "./episode-selection.ts";
 
 export interface SideBySideOptions {
   session: Session;
   list: EpisodeList;
   /** Renew the list. */
   renew: () => void;
-  /** The list has no such episodes: a text that says so. */
-  onNone: (text: string) => void;
 }
 
-const MOST_TILES = 64;
-
 /** Which episodes of the list are shown. */
-const CHOICES = ["best", "worst", "in list order", "failures"] as const;
-type Choice = (typeof CHOICES)[number];
+type Choice = "best" | "worst" | "in list order" | "failures";
 
+/** Returns how many, and the menu. */
 export function createSideBySide(
-  { session, list, renew, onNone }: SideBySideOptions,
+  { session, list, renew }: SideBySideOptions,
   signal: AbortSignal,
-): HTMLElement {
+): HTMLElement[] {
   const howMany = make("input", {
     type: "number",
     class: "rv-input rv-how-many",
@@ -36,29 +34,39 @@ export function createSideBySide(
     value: 8,
     ...named("How many episodes side by side"),
   });
+  const chosenBy = (choice: Choice) => {
+    const { episodes } = session.store.recorded.steps;
+    return choose(choice, episodes, list.numbers, Number(howMany.value));
+  };
   const show = (choice: Choice) => {
     const { manifest, steps } = session.store.recorded;
     renew();
-    const chosen = choose(choice, steps.episodes, list.numbers, Number(howMany.value));
-    if (!chosen.length) {
-      onNone(`no ${choice === "failures" ? "failures" : "episodes"} in this list`);
-      return;
-    }
+    const chosen = chosenBy(choice);
+    if (!chosen.length) return;
     const title = titleOf(chosen.length, choice);
     session.arrange(
       showChosen(steps.episodes, chosen, title, (env) => nameOfEnv(manifest, env)),
     );
   };
-  return make(
-    "div",
-    { class: "rv-line", role: "group", "aria-label": "Side by side" },
-    make("span", { class: "rv-facts" }, "side by side:"),
-    howMany,
-    ...CHOICES.map((choice) =>
-      createButton(choice, named(choice), () => show(choice), signal),
-    ),
-    make("span", { class: "rv-facts" }, "of this list"),
+  const item = (choice: Choice, name: string): MenuItem => {
+    const { length } = chosenBy(choice);
+    const text = `${name} ${length}`;
+    return { text, isDisabled: !length, choose: () => show(choice) };
+  };
+  const entries = () => [
+    "Of this list, from their starts",
+    item("best", "Best"),
+    item("worst", "Worst"),
+    item("in list order", "First"),
+    item("failures", "Failures:"),
+  ];
+  const label = "Side by side";
+  const menu = createMenuButton(
+    { label, iconName: "grid", className: "rv-edged", entries },
+    signal,
   );
+  setText(menu.text, label);
+  return [howMany, menu.el];
 }
 
 /** Choose among listed episodes; `howMany` is as the user wrote it. */

@@ -1,4 +1,4 @@
-/** The head of the episode table: a click on a column sorts by it. */
+/** The head of the episode list: a click on a column sorts by it. */
 
 import {
   COLUMNS,
@@ -6,6 +6,7 @@ import {
   type EpisodeQuery,
 } from "../../recording/episode-query.ts";
 import { make, setAttribute } from "../dom.ts";
+import { icon } from "../icons.ts";
 import { createButton } from "../parts/inputs.ts";
 
 export interface SortHead {
@@ -13,30 +14,35 @@ export interface SortHead {
   update(query: EpisodeQuery): void;
 }
 
+/** Where columns are narrow. */
+const SHORT: Partial<Record<Column, string>> = { episode: "ep", length: "len" };
+
 export function createSortHead(
   onSort: (column: Column) => void,
   signal: AbortSignal,
 ): SortHead {
   const headers = COLUMNS.map((column) => {
     const sorter = createButton(
-      column,
-      { class: "rv-sort", "data-column": column },
+      make("span", {}, SHORT[column] ?? column),
+      { class: "rv-sort", "data-column": column, "aria-label": column, title: column },
       () => onSort(column),
       signal,
     );
-    const el = make(
-      "div",
-      { role: "columnheader", class: `rv-cell rv-of-${column}` },
-      sorter,
-    );
-    return { column, el };
+    sorter.append(icon("up"), icon("down"));
+    const attributes = { role: "columnheader", class: `rv-cell rv-of-${column}` };
+    return { column, el: make("div", attributes, sorter) };
   });
+  const [env, episode, ...others] = headers.map(({ el }) => el);
+  const unsorted = (className: string, name: string) =>
+    make("div", { role: "columnheader", class: className, "aria-label": name });
   return {
     el: make(
       "div",
       { role: "row", class: "rv-episode-row rv-episode-head" },
-      make("div", { role: "columnheader", class: "rv-cell rv-of-thumb" }),
-      ...headers.map(({ el }) => el),
+      unsorted("rv-cell rv-of-thumb", "last picture"),
+      ...[env!, episode!],
+      unsorted("rv-cell rv-of-spark", "return over the episode"),
+      ...others,
     ),
     update(query) {
       const order = query.isDescending ? "descending" : "ascending";

@@ -1,43 +1,42 @@
-/**
- * Recorded arrays on screen, each as a number, bars, or a small plot.
- *
- * Bars keep their scale over the rows around, so that what grows is seen to grow.
- */
+/** Recorded arrays on screen, each as a number, bars, or a small plot. */
 
 import type { Value } from "../../recording/step-details.ts";
+import type { Session } from "../../session/session.ts";
 import { make, setText } from "../dom.ts";
 import { formatValue } from "../format.ts";
+import { createTrackButton } from "./on-timeline.ts";
+import { createBars, createSmallPlot, type ValueView } from "./value-bars.ts";
 
-interface ValueView {
-  el: HTMLElement;
-  update(value: Value): void;
-}
-
-/** More numbers than this are drawn, not written. */
+/** More numbers than this are drawn, not written; the timeline offers as many. */
 const MAX_BARS = 32;
-const PLOT_WIDTH = 240;
-const PLOT_HEIGHT = 44;
 
 export interface ValueList {
   el: HTMLElement;
+  /** Whether a number can be added to the timeline. */
+  readonly hasNumbers: boolean;
   /** Show values, one below the other. `meanings`: of a discrete action. */
   update(values: readonly Value[], meanings: readonly string[]): void;
 }
 
-export function createValueList(): ValueList {
+export function createValueList(session: Session, signal: AbortSignal): ValueList {
   const el = make("div", { class: "rv-values" });
   let views: ValueView[] = [];
   let forms = "";
+  let hasNumbers = false;
   return {
     el,
+    get hasNumbers() {
+      return hasNumbers;
+    },
     update(values, meanings) {
       const next = JSON.stringify(
         values.map((one) => [one.name, one.dtype, one.shape]),
       );
       if (next !== forms) {
         forms = next;
-        views = values.map((one) => createValueView(one, meanings));
+        views = values.map((one) => createValueView(one, session, meanings, signal));
         el.replaceChildren(...views.map((view) => view.el));
+        hasNumbers = el.querySelector(".rv-track-button") !== null;
       }
       for (const [index, view] of views.entries()) view.update(values[index]!);
     },
@@ -45,40 +44,52 @@ export function createValueList(): ValueList {
 }
 
 /** Return a view of a value of this form. */
-function createValueView(value: Value, meanings: readonly string[]): ValueView {
-  const { name, dtype, shape, isSummary } = value;
-  const form = [dtype, shape.length ? shape.join("\u00d7") : ""].join(" ").trim();
+function createValueView(
+  value: Value,
+  session: Session,
+  meanings: readonly string[],
+  signal: AbortSignal,
+): ValueView {
+  const { name, dtype, shape, isSummary, numbers } = value;
+  const form = shape.length ? `${dtype} [${shape.join("\u00d7")}]` : dtype;
+  const track = (index: number) => createTrackButton(session, { name, index }, signal);
   const body = isSummary
     ? createSummary()
-    : value.numbers.length === 1
-      ? createNumber(value, name === "action" ? meanings : [])
-      : value.numbers.length <= MAX_BARS
-        ? createBars(value)
-        : createPlot();
+    : numbers.length === 1
+      ? createNumber(value, name === "action" ? meanings : [], track(0))
+      : numbers.length <= MAX_BARS
+        ? createBars(value, track)
+        : createSmallPlot();
   return {
     el: make(
       "section",
-      { class: "rv-values-of", "data-name": name },
-      make("h4", {}, name, make("small", {}, form)),
+      { class: "rv-section rv-values-of", "data-name": name },
+      make("div", { class: "rv-values-head" }, make("h4", {}, name), small(form)),
       body.el,
     ),
     update: body.update,
   };
 }
 
-function createNumber({ dtype }: Value, meanings: readonly string[]): ValueView {
-  const el = make("output", { class: "rv-number" });
+const small = (text: string) => make("small", {}, text);
+
+function createNumber(
+  { dtype }: Value,
+  meanings: readonly string[],
+  track: ReturnType<typeof createTrackButton>,
+): ValueView {
+  const meaningNow = make("span", { class: "rv-meaning" });
   const update = ({ numbers }: Value) => {
     const number = numbers[0]!;
-    const text = dtype === "bool" ? String(Boolean(number)) : formatValue(number);
+    track.update(dtype === "bool" ? String(Boolean(number)) : formatValue(number));
     const meaning = meanings[number];
-    setText(el, meaning ? `${text} ${meaning}` : text);
+    setText(meaningNow, meaning ?? "");
   };
-  return { el, update };
+  return { el: make("div", { class: "rv-number" }, meaningNow, track.el), update };
 }
 
 function createSummary(): ValueView {
-  const el = make("output", { class: "rv-number" });
+  const el = make("div", { class: "rv-number" });
   return {
     el,
     update({ numbers }) {
@@ -86,65 +97,4 @@ function createSummary(): ValueView {
       setText(el, `${min} to ${max}, mean ${mean}`);
     },
   };
-}
-
-function createBars({ numbers }: Value): ValueView {
-  const rows = Array.from(numbers, (_, index) => {
-    const bar = make("i", {});
-    const text = make("output", {});
-    const track = make("span", { class: "rv-bar", "aria-hidden": "true" }, bar);
-    const el = make("li", {}, make("small", {}, String(index)), track, text);
-    return { el, bar, text };
-  });
-  return {
-    el: make("ol", { class: "rv-bars", start: 0 }, ...rows.map(({ el }) => el)),
-    update({ numbers, scales }) {
-      for (const [index, { bar, text }] of rows.entries()) {
-        const number = numbers[index]!;
-        const scale = scales[index]!;
-        const share = scale > 0 && Number.isFinite(number) ? number / scale : 0;
-        const size = Math.min(1, Math.abs(share)) * 50;
-        bar.style.left = `${share < 0 ? 50 - size : 50}%`;
-        bar.style.width = `${size}%`;
-        setText(text, formatValue(number));
-      }
-    },
-  };
-}
-
-/** A bar for each number, from zero up or down. */
-function createPlot(): ValueView {
-  const canvas = make("canvas", {
-    class: "rv-small-plot",
-    width: 2 * PLOT_WIDTH,
-    height: 2 * PLOT_HEIGHT,
-    "aria-hidden": "true",
-  });
-  const text = make("output", { class: "rv-number" });
-  const context = canvas.getContext("2d");
-  const update = ({ numbers, scales }: Value) => {
-    const all = Array.from(numbers);
-    const scale = scales[0] || 1;
-    const [min, max] = all.reduce(
-      ([low, high], number) => [Math.min(low, number), Math.max(high, number)],
-      [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
-    );
-    setText(text, `${formatValue(min)} to ${formatValue(max)}`);
-    if (!context) return;
-    const { width, height } = canvas;
-    context.clearRect(0, 0, width, height);
-    context.fillStyle = getComputedStyle(canvas).color;
-    const zero = min < 0 ? height / 2 : height;
-    const step = width / all.length;
-    for (const [index, number] of all.entries()) {
-      const tall = Math.max(1, (Math.abs(number) / scale) * zero);
-      context.fillRect(
-        index * step,
-        number < 0 ? zero : zero - tall,
-        Math.max(1, step - (step > 3 ? 1 : 0)),
-        tall,
-      );
-    }
-  };
-  return { el: make("div", {}, canvas, text), update };
 }

@@ -1,16 +1,15 @@
 /**
- * The rows of the episode table, of which only those in sight are in the document.
+ * The rows of the episode list, of which only those in sight are in the document.
  *
  * All are of one height. One is active: it is the one that Tab reaches, and the arrow
- * keys move from it.
+ * keys move from it. Sizes are read when they change, never while rows are drawn.
  */
 
 import { listen, make, setAttribute } from "../dom.ts";
+import { type Pick, pickOfClick, pickOfKey, placeAfter } from "./row-picks.ts";
 
 export interface VirtualRow {
   el: HTMLElement;
-  /** What has the focus while the row is active. */
-  button: HTMLElement;
   /** Show what belongs to this place. */
   update(place: number): void;
 }
@@ -20,57 +19,56 @@ export interface VirtualRowsOptions {
   head: HTMLElement;
   count: () => number;
   create: () => VirtualRow;
-  /** A row was clicked. */
-  onPick: (place: number) => void;
+  /** A row was moved to, clicked or opened. */
+  onPick: (place: number, pick: Pick) => void;
 }
 
 export interface VirtualRows {
   /** The scrolled element: the head and the rows. */
   el: HTMLElement;
   draw(): void;
-  /** There are more rows, or fewer. */
+  /** There are more rows, or fewer; or they became visible. */
   resize(): void;
   /** Go to the first row; it is active. */
   toTop(): void;
+  /** Give the focus to the active row, and pick it. */
+  enter(): void;
 }
 
-const ROW_PX = 34;
 /** Rows beyond the edges that are drawn too, so that scrolling shows no gap. */
 const BEYOND = 4;
-/** By how many rows a key moves. */
-const MOVES: Record<string, number> = {
-  ArrowDown: 1,
-  ArrowUp: -1,
-  PageDown: 8,
-  PageUp: -8,
-  Home: Number.NEGATIVE_INFINITY,
-  End: Number.POSITIVE_INFINITY,
-};
 
 export function createVirtualRows(
   { head, count, create, onPick }: VirtualRowsOptions,
   signal: AbortSignal,
 ): VirtualRows {
+  const rowPx = matchMedia("(pointer: coarse)").matches ? 44 : 34;
   const body = make("div", { role: "rowgroup", class: "rv-episode-body" });
   const el = make(
     "div",
-    { class: "rv-episode-scroll", role: "table", "aria-label": "Episodes" },
+    {
+      class: "rv-episode-scroll",
+      role: "grid",
+      "aria-label": "Episodes",
+      "aria-multiselectable": "true",
+      style: `--rv-row: ${rowPx}px`,
+    },
     head,
     body,
   );
   const rows: VirtualRow[] = [];
   let active = 0;
-  const activate = (place: number) => {
-    active = Math.max(0, Math.min(place, count() - 1));
-  };
   /** Of the rows in sight, without the head. */
-  const heightInSight = () => el.clientHeight - head.offsetHeight;
+  let height = 0;
+  let top = 0;
+  const measure = () => {
+    height = el.clientHeight - head.offsetHeight;
+    top = el.scrollTop;
+  };
   const draw = () => {
-    const height = heightInSight();
     if (height <= 0) return; // closed, or not laid out now
-    const first = Math.max(0, Math.floor(el.scrollTop / ROW_PX) - BEYOND);
-    const stop = Math.ceil((el.scrollTop + height) / ROW_PX) + BEYOND;
-    const last = Math.min(count(), stop);
+    const first = Math.max(0, Math.floor(top / rowPx) - BEYOND);
+    const last = Math.min(count(), Math.ceil((top + height) / rowPx) + BEYOND);
     while (rows.length < last - first) {
       const row = create();
       rows.push(row);
@@ -80,59 +78,84 @@ export function createVirtualRows(
       // A place keeps its row while it is in sight: it keeps the focus, too.
       const place =
         first + ((((index - first) % rows.length) + rows.length) % rows.length);
-      row.el.hidden = place >= last;
-      if (!row.el.hidden) drawRow(row, place, place === active);
+      const isHidden = place >= last;
+      if (row.el.hidden !== isHidden) row.el.hidden = isHidden;
+      if (!isHidden) drawRow(row, place, place === active, rowPx);
     }
   };
-  listen(body, "click", signal, ({ target }: MouseEvent) => {
-    const row = (target as HTMLElement).closest<HTMLElement>("[data-place]");
-    const place = Number(row?.dataset.place);
-    if (!(place < count())) return;
-    active = place;
-    onPick(place);
+  const pick = (place: number, how: Pick) => {
+    active = Math.max(0, Math.min(place, count() - 1));
+    bringIntoSight(el, active * rowPx, rowPx, height);
+    top = el.scrollTop;
+    onPick(active, how);
     draw();
-  });
+  };
+  const focus = () =>
+    rows
+      .find((row) => row.el.dataset.place === String(active))
+      ?.el.focus({ preventScroll: true });
+  for (const type of ["click", "dblclick"])
+    listen(body, type, signal, (event: MouseEvent) => {
+      const row = (event.target as HTMLElement).closest<HTMLElement>("[data-place]");
+      const place = Number(row?.dataset.place);
+      if (place < count()) pick(place, pickOfClick(event));
+    });
   listen(body, "keydown", signal, (event: KeyboardEvent) => {
-    const by = MOVES[event.key];
-    if (by === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    const isVisible = (event.target as HTMLElement).matches(":focus-visible");
+    const how = pickOfKey(event, isVisible);
+    if (!how || !count()) return;
     event.preventDefault();
     event.stopPropagation(); // here they move in the list
-    activate(active + by);
-    bringIntoSight(el, active, heightInSight());
-    draw();
-    rows.find((row) => row.el.dataset.place === String(active))?.button.focus();
+    pick(placeAfter(event.key, active), how);
+    focus();
   });
-  listen(el, "scroll", signal, draw, { passive: true });
-  const resized = new ResizeObserver(draw);
+  const scrolled = () => {
+    top = el.scrollTop;
+    draw();
+  };
+  listen(el, "scroll", signal, scrolled, { passive: true });
+  const resized = new ResizeObserver(() => {
+    measure();
+    draw();
+  });
   resized.observe(el);
   signal.addEventListener("abort", () => resized.disconnect());
   return {
     el,
     draw,
     resize() {
-      activate(active);
+      active = Math.max(0, Math.min(active, count() - 1));
       setAttribute(el, "aria-rowcount", String(count() + 1));
-      body.style.height = `${count() * ROW_PX}px`;
+      body.style.height = `${count() * rowPx}px`;
+      measure();
     },
     toTop() {
-      active = el.scrollTop = 0;
+      active = top = el.scrollTop = 0;
+    },
+    enter() {
+      if (!count()) return;
+      pick(active, "only");
+      focus();
     },
   };
 }
 
-function drawRow(row: VirtualRow, place: number, isActive: boolean): void {
-  setAttribute(row.button, "tabindex", isActive ? "0" : "-1");
+function drawRow(
+  row: VirtualRow,
+  place: number,
+  isActive: boolean,
+  rowPx: number,
+): void {
+  setAttribute(row.el, "tabindex", isActive ? "0" : "-1");
   if (row.el.dataset.place !== String(place)) {
-    row.el.style.transform = `translateY(${place * ROW_PX}px)`;
+    row.el.style.transform = `translateY(${place * rowPx}px)`;
     row.el.dataset.place = String(place);
     setAttribute(row.el, "aria-rowindex", String(place + 2));
   }
   row.update(place);
 }
 
-function bringIntoSight(scroller: HTMLElement, place: number, height: number): void {
-  const top = place * ROW_PX;
-  if (top < scroller.scrollTop) scroller.scrollTop = top;
-  else if (top + ROW_PX > scroller.scrollTop + height)
-    scroller.scrollTop = top + ROW_PX - height;
+function bringIntoSight(el: HTMLElement, top: number, rowPx: number, height: number) {
+  if (top < el.scrollTop) el.scrollTop = top;
+  else if (top + rowPx > el.scrollTop + height) el.scrollTop = top + rowPx - height;
 }

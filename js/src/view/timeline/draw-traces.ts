@@ -1,101 +1,103 @@
-/** Drawing a trace of the timeline: as a line, as an area, or as a band. */
+/** Drawing a trace: as a line, as an area, or as a band around a line. */
 
-import type { Trace } from "../../recording/downsample.ts";
-import type { Sheet } from "./sheet.ts";
+import type { Scale, Trace } from "../../recording/downsample.ts";
+import { formatValue } from "../format.ts";
+import type { Colour } from "./palette.ts";
+import { type Sheet, useSmallFont } from "./sheet.ts";
 
-/** The part of the canvas that traces fill, in its pixels. */
-export interface Area {
-  top: number;
-  bottom: number;
-  width: number;
-}
+/** Above the highest value and below the lowest one. */
+const PAD_PX = 4;
 
-/** Pixel row of a value; a flat trace lies in the middle. */
-function scaleOf(
-  { min, max }: Trace,
-  { top, bottom }: Area,
-): (value: number) => number {
-  const from = Math.min(min, 0) === 0 ? 0 : min;
-  if (max > min)
-    return (value) => bottom - ((value - from) / (max - from)) * (bottom - top);
-  return () => top + (bottom - top) * 0.5;
+/** Pixel of a value. */
+export type Height = (value: number) => number;
+
+export function heightsOf({ height, density }: Sheet, { min, max }: Scale): Height {
+  // In the middle of a pixel: what lies at an edge is a sharp line.
+  const pad = Math.round(PAD_PX * density) + 0.5;
+  const [top, bottom] = [pad, height - pad];
+  return (value) => bottom - ((value - min) / (max - min)) * (bottom - top);
 }
 
 /** Fill between a trace and zero. */
 export function fillTrace(
-  { context }: Sheet,
-  trace: Trace,
-  area: Area,
-  colour: string,
+  { context, palette }: Sheet,
+  { length, x, low, high }: Trace,
+  y: Height,
+  colour: Colour,
 ): void {
-  if (!Number.isFinite(trace.min)) return;
-  // An area reaches from zero up or down.
-  const [min, max] = [Math.min(0, trace.min), Math.max(0, trace.max)];
-  const y = scaleOf({ ...trace, min, max }, area);
-  const zero = min === max ? area.bottom : y(0);
-  context.fillStyle = colour;
-  const step = nextFilled(trace);
-  for (let x = 0; x < area.width; x++) {
-    const filled = step(x);
-    if (filled < 0) continue;
-    const top = Math.min(zero, y(trace.high[filled]!));
-    const bottom = Math.max(zero, y(trace.low[filled]!));
-    context.fillRect(x, top, 1, bottom - top);
+  if (!length) return;
+  const zero = y(0);
+  context.fillStyle = palette.colours[colour];
+  context.beginPath();
+  context.moveTo(x[0]!, zero);
+  for (let i = 0; i < length; i++) {
+    // What is farther from zero; both where a column has both sides of it.
+    if (high[i]! > 0 || low[i]! >= 0) context.lineTo(x[i]!, y(high[i]!));
+    if (low[i]! < 0) context.lineTo(x[i]!, y(low[i]!));
   }
+  context.lineTo(x[length - 1]!, zero);
+  context.fill();
 }
 
-/** Fill between a low and a high trace, and return the range that both need. */
+/** Fill between the least of a low trace and the most of a high one. */
 export function fillBand(
-  { context }: Sheet,
-  low: Trace,
-  high: Trace,
-  area: Area,
-  colour: string,
-): { min: number; max: number } {
-  const range = { min: low.min, max: high.max };
-  if (!Number.isFinite(range.min) || !Number.isFinite(range.max)) return range;
-  const y = scaleOf({ ...low, ...range }, area);
-  context.fillStyle = colour;
-  const [lower, upper] = [nextFilled(low), nextFilled(high)];
-  for (let x = 0; x < area.width; x++) {
-    const [from, to] = [lower(x), upper(x)];
-    if (from < 0 || to < 0) continue;
-    const top = y(high.high[to]!);
-    context.fillRect(x, top, 1, Math.max(1, y(low.low[from]!) - top));
-  }
-  return range;
+  { context, palette }: Sheet,
+  lower: Trace,
+  upper: Trace,
+  y: Height,
+  colour: Colour,
+): void {
+  context.fillStyle = palette.colours[colour];
+  context.beginPath();
+  for (let i = 0; i < upper.length; i++) context.lineTo(upper.x[i]!, y(upper.high[i]!));
+  for (let i = lower.length - 1; i >= 0; i--)
+    context.lineTo(lower.x[i]!, y(lower.low[i]!));
+  context.fill();
 }
 
-/** Draw a line through a trace's values. */
+/** Draw a line through a trace's values; `dash` in CSS pixels. */
 export function strokeTrace(
-  { context, density }: Sheet,
-  trace: Trace,
-  area: Area,
-  colour: string,
+  { context, density, palette }: Sheet,
+  { length, x, low, high }: Trace,
+  y: Height,
+  colour: Colour,
+  dash: readonly number[] = [],
 ): void {
-  if (!Number.isFinite(trace.min)) return;
-  const y = scaleOf(trace, area);
-  context.strokeStyle = colour;
+  context.strokeStyle = palette.colours[colour];
   context.lineWidth = 1.25 * density;
   context.lineJoin = "round";
+  context.setLineDash(dash.map((length) => length * density));
   context.beginPath();
-  let isDown = false;
-  for (let x = 0; x < area.width; x++) {
-    const [low, high] = [trace.low[x]!, trace.high[x]!];
-    if (Number.isNaN(low)) continue;
-    if (isDown) context.lineTo(x + 0.5, y(low));
-    else context.moveTo(x + 0.5, y(low));
-    if (high !== low) context.lineTo(x + 0.5, y(high));
-    isDown = true;
+  for (let i = 0; i < length; i++) {
+    context.lineTo(x[i]! + 0.5, y(low[i]!));
+    if (high[i]! !== low[i]!) context.lineTo(x[i]! + 0.5, y(high[i]!));
   }
   context.stroke();
+  context.setLineDash([]);
 }
 
-/** With fewer rows than pixels a value holds until the next row's column. */
-function nextFilled(trace: Trace): (x: number) => number {
-  let last = -1;
-  return (x) => {
-    if (!Number.isNaN(trace.high[x]!)) last = x;
-    return last;
-  };
+/** A line at zero, behind the others. */
+export function drawZero(sheet: Sheet, { min, max }: Scale, y: Height): void {
+  if (min >= 0 || max <= 0) return;
+  const { context, width, density, palette } = sheet;
+  context.fillStyle = palette.colours["--rv-line"];
+  context.fillRect(0, Math.round(y(0)), width, Math.max(1, Math.round(density)));
+}
+
+/** Write the values at the upper and the lower edge. */
+export function drawScale(sheet: Sheet, { min, max }: Scale): void {
+  const { context, height, density, palette } = sheet;
+  useSmallFont(sheet);
+  context.textAlign = "left";
+  context.fillStyle = palette.colours["--rv-muted"];
+  context.strokeStyle = palette.colours["--rv-bg"];
+  context.lineWidth = 3 * density;
+  for (const [value, baseline, at] of [
+    [max, "top", 3 * density],
+    [min, "bottom", height - 2 * density],
+  ] as const) {
+    context.textBaseline = baseline;
+    context.strokeText(formatValue(value), 4 * density, at);
+    context.fillText(formatValue(value), 4 * density, at);
+  }
 }

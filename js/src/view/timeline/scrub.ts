@@ -1,11 +1,25 @@
-/** Moving the playhead: a real slider over the whole plot, and the wheel. */
+/** The playhead: a line through all tracks, and the real slider that moves it. */
 
 import type { Clock } from "../../playback/clock.ts";
 import { CHUNK_ROWS } from "../../protocol/messages.ts";
-import { listen, make, setAttribute } from "../dom.ts";
+import type { Session } from "../../session/session.ts";
+import { listen, make, setAttribute, setText } from "../dom.ts";
+import { formatCount } from "../format.ts";
+import { inspectedEnv } from "../side/inspector.ts";
 
-/** The slider, whose thumb is the playhead. */
-export function createScrub(clock: Clock, signal: AbortSignal) {
+/** How many rows each key of the slider moves the playhead. */
+const STEPS: Readonly<Record<string, number>> = {
+  ArrowLeft: -1,
+  ArrowDown: -1,
+  ArrowRight: 1,
+  ArrowUp: 1,
+  PageUp: -CHUNK_ROWS,
+  PageDown: CHUNK_ROWS,
+};
+
+/** The slider of all rows: for keys, and for those who do not see the line. */
+export function createScrub(session: Session, signal: AbortSignal) {
+  const { clock } = session;
   const el = make("input", {
     type: "range",
     class: "rv-scrub",
@@ -17,30 +31,57 @@ export function createScrub(clock: Clock, signal: AbortSignal) {
     "data-lm-suppress-shortcuts": "true",
   });
   listen(el, "input", signal, () => clock.seek(Number(el.value)));
-
+  stepByKeys(el, clock, signal);
   const update = () => {
     const [first, stop] = clock.bounds;
     setAttribute(el, "min", String(first));
     setAttribute(el, "max", String(Math.max(first, stop - 1)));
     if (el.value !== String(clock.row)) el.value = String(clock.row);
-    const last = Math.max(0, stop - 1);
-    setAttribute(el, "aria-valuetext", `row ${clock.row} of ${last}`);
+    setAttribute(el, "aria-valuetext", placeText(session));
   };
   return { el, update };
 }
 
-/** The wheel steps by a row, with shift by a chunk. */
-export function stepByWheel(
-  plot: HTMLElement,
-  clock: Clock,
-  signal: AbortSignal,
-): void {
-  const step = (event: WheelEvent) => {
-    const { deltaX, deltaY } = event;
-    const amount = Math.abs(deltaX) > Math.abs(deltaY) ? deltaX : deltaY;
-    if (!amount || event.ctrlKey) return;
+function stepByKeys(el: HTMLElement, clock: Clock, signal: AbortSignal): void {
+  listen(el, "keydown", signal, (event: KeyboardEvent) => {
+    const rows = STEPS[event.key];
+    if (!rows || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey)
+      return;
     event.preventDefault();
-    clock.step(Math.sign(amount) * (event.shiftKey ? CHUNK_ROWS : 1));
-  };
-  listen(plot, "wheel", signal, step, { passive: false });
+    event.stopPropagation();
+    clock.step(rows);
+  });
 }
+
+/** Row, episode and step, in words. */
+function placeText(session: Session): string {
+  const { store, clock } = session;
+  const text = `row ${clock.row} of ${Math.max(0, clock.bounds[1] - 1)}`;
+  const env = inspectedEnv(session);
+  if (clock.row >= store.numRows || env >= store.steps.numEnvs) return text;
+  const { episode, envStep } = store.steps.at(clock.row, env);
+  return episode < 0 ? text : `${text}, episode ${episode}, step ${envStep}`;
+}
+
+/** The line with its row, at pixels from the left edge of the plot. */
+export function createPlayhead() {
+  const flag = make("span", { class: "rv-flag" });
+  const el = make("div", { class: "rv-playhead", "aria-hidden": "true" }, flag);
+  let [shownX, shownSlide] = [Number.NaN, ""];
+  const place = (x: number, width: number, row: number) => {
+    const isInSight = x > -0.5 && x < width - 0.5;
+    if (el.hidden === isInSight) el.hidden = !isInSight;
+    if (!isInSight) return;
+    setText(flag, `row ${formatCount(row)}`);
+    if (x !== shownX) el.style.transform = `translateX(${x}px)`;
+    // Near an edge the flag is beside the line, so that all of it is in sight.
+    const near = Math.min(1, x / EDGE_PX) - Math.min(1, (width - x) / EDGE_PX);
+    const slide = `translateX(${-50 * (1 + near)}%)`;
+    if (slide !== shownSlide) flag.style.transform = slide;
+    [shownX, shownSlide] = [x, slide];
+  };
+  return { el, place };
+}
+
+/** About half of a flag's width. */
+const EDGE_PX = 40;

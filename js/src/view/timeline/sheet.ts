@@ -1,59 +1,49 @@
-/** The timeline's canvas while it is drawn: its pixels, its rows, the page's colours. */
+/** A canvas of the timeline while it is drawn: its pixels, its rows, the page's colours. */
 
-import { columnOf, minMaxPerPixel, type Trace } from "../../recording/downsample.ts";
+import { type Span, xOf } from "../../recording/downsample.ts";
+import type { Palette } from "./palette.ts";
 
-export interface Sheet {
+/** What all canvases of a drawing have in common. */
+export interface Paper {
+  /** In CSS pixels. */
+  readonly width: number;
+  /** Pixels of a canvas for each CSS pixel. */
+  readonly density: number;
+  readonly span: Span;
+  readonly palette: Palette;
+}
+
+export interface Sheet extends Paper {
   readonly context: CanvasRenderingContext2D;
-  /** In pixels of the canvas. */
+  /** In pixels of the canvas, as `height` is. */
   readonly width: number;
   readonly height: number;
-  /** Pixels of the canvas for each CSS pixel. */
-  readonly density: number;
-  readonly first: number;
-  readonly stop: number;
-  /** Pixel column of a row. */
-  at(row: number): number;
-  /** Value range of the rows in each pixel column. */
-  trace(value: (row: number) => number): Trace;
-  /** The colour that a custom property of widget.css has now. */
-  colour(property: string): string;
+  /** Pixel of a row: a fraction, and out of the canvas where the row is out of sight. */
+  x(row: number): number;
 }
 
-export interface SheetParts {
-  /** Gives the canvas its size. */
-  plot: HTMLElement;
-  canvas: HTMLCanvasElement;
-  /** A hidden element that resolves colours. */
-  probe: HTMLElement;
-}
-
-/** Empty the canvas for rows first..stop; null: there is nothing to draw, or no room. */
+/** Empty a canvas that is `height` CSS pixels high, on whole pixels of the screen. */
 export function emptySheet(
-  { plot, canvas, probe }: SheetParts,
-  [first, stop]: readonly [number, number],
+  canvas: HTMLCanvasElement,
+  height: number,
+  paper: Paper,
 ): Sheet | null {
   const context = canvas.getContext("2d");
-  if (!plot.clientWidth || !context) return null;
-  const density = devicePixelRatio || 1;
-  const width = Math.round(plot.clientWidth * density);
-  const height = Math.round(plot.clientHeight * density);
-  if (canvas.width !== width || canvas.height !== height)
-    [canvas.width, canvas.height] = [width, height];
-  context.clearRect(0, 0, width, height);
-  if (stop <= first) return null;
-  return {
-    context,
-    width,
-    height,
-    density,
-    first,
-    stop,
-    at: (row) => columnOf(row, first, stop, width),
-    trace: (value) => minMaxPerPixel(value, first, stop, width),
-    colour(property) {
-      // A custom property is text; as a colour, light-dark() in it is resolved.
-      probe.style.color = `var(${property})`;
-      return getComputedStyle(probe).color;
-    },
-  };
+  if (!context) return null;
+  const { density, span, palette } = paper;
+  const wide = Math.max(1, Math.round(paper.width * density));
+  const high = Math.max(1, Math.round(height * density));
+  if (canvas.width !== wide || canvas.height !== high) {
+    [canvas.width, canvas.height] = [wide, high];
+    // As many CSS pixels as make each of its pixels one of the screen.
+    canvas.style.width = `${wide / density}px`;
+    canvas.style.height = `${high / density}px`;
+  } else context.clearRect(0, 0, wide, high);
+  const x = (row: number) => xOf(row, span, wide);
+  return { context, width: wide, height: high, density, span, palette, x };
+}
+
+/** Use the font of small texts. */
+export function useSmallFont({ context, density, palette }: Sheet): void {
+  context.font = `${11 * density}px ${palette.font}`;
 }

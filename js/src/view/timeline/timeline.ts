@@ -1,59 +1,169 @@
 /**
- * The timeline: traces of chosen scalars, episode ends, marks, the rows that are in
- * the page, and the playhead, which is the thumb of a real slider over all of it.
+ * The timeline: a ruler, a track for each chosen scalar, lanes of segments and ends, and
+ * an overview of all rows with the window of those that are in sight.
  */
 
-import type { Thumbnails } from "../../decode/thumbnails.ts";
+import { rowAtX, xOf } from "../../recording/downsample.ts";
 import type { Session } from "../../session/session.ts";
+import { pointIn } from "../../util/scale.ts";
 import { make } from "../dom.ts";
-import { drawTimeline } from "./draw.ts";
-import { createLegend } from "./legend.ts";
-import { createScrub, stepByWheel } from "./scrub.ts";
-import { emptySheet } from "./sheet.ts";
+import type { Grid } from "../grid/grid.ts";
+import { inspectedEnv } from "../side/inspector.ts";
+import { followPinch, followPointer, followWheel } from "./gestures.ts";
+import { createLanes } from "./lanes.ts";
+import { createOverview } from "./overview.ts";
+import { createPaletteReader, type Palette } from "./palette.ts";
+import { createRangeHandles } from "./range-handles.ts";
+import { RowWindow } from "./row-window.ts";
+import { createPlayhead, createScrub } from "./scrub.ts";
 import { createTooltip } from "./tooltip.ts";
+import { createTrackList } from "./track-list.ts";
+import { createAddButton } from "./track-menu.ts";
+import { seriesOf, whomOf } from "./whom.ts";
 
 export interface Timeline {
   el: HTMLElement;
-  /** Draw traces and marks anew: rows came, or something was selected or marked. */
+  /** Draw all of it anew: rows came, or something was selected or marked. */
   redraw(slots: readonly number[]): void;
   /** Follow the playhead. */
   update(): void;
 }
 
+/** Several views may be in one document. */
+let numTimelines = 0;
+
 export function createTimeline(
   session: Session,
-  thumbnails: Thumbnails,
+  { thumbnails, player }: Pick<Grid, "thumbnails" | "player">,
   signal: AbortSignal,
 ): Timeline {
-  const { clock } = session;
-  const canvas = make("canvas", { class: "rv-trace", "aria-hidden": "true" });
-  const scrub = createScrub(clock, signal);
-  const probe = make("span", { hidden: true });
-  const plot = make("div", { class: "rv-plot" }, canvas, scrub.el, probe);
-  const legend = createLegend(session, signal);
-  const rowAt = (clientX: number) => rowBelow(plot, clientX, clock.bounds);
-  stepByWheel(plot, clock, signal);
-  createTooltip({ session, thumbnails, plot, rowAt, signal });
+  const { clock, store } = session;
+  const rows = new RowWindow();
+  const tracks = createTrackList(session, signal);
+  tracks.el.id = `rv-tracks-${numTimelines++}`;
+  const lanes = createLanes(session, createAddButton(session, signal));
+  const scrub = createScrub(session, signal);
+  const playhead = createPlayhead();
+  const palettes = createPaletteReader();
+  let palette: Palette | null = null;
+  let width = 0;
+  let isAsked = false;
+  let wasRow = -1;
+  let wasFollowing = false;
+
+  const rowAt = (clientX: number) => {
+    const row = rowAtX(pointIn(plot, clientX, 0).x, rows, width);
+    return Math.max(rows.all.from, Math.min(rows.all.to, row));
+  };
+  const handles = createRangeHandles(clock, rowAt, signal);
+  const overview = createOverview({
+    rows,
+    controls: tracks.el.id,
+    seek: (row) => clock.seek(row),
+    onMove: () => ask(),
+    signal,
+  });
+  const plot = make(
+    "div",
+    { class: "rv-plot" },
+    handles.el,
+    scrub.el,
+    playhead.el,
+    palettes.el,
+  );
+  const el = make(
+    "div",
+    { class: "rv-timeline", role: "group", "aria-label": "Timeline" },
+    lanes.ruler,
+    tracks.el,
+    lanes.segments,
+    lanes.ends,
+    make(
+      "div",
+      { class: "rv-lane" },
+      make("div", { class: "rv-gutter" }, "overview"),
+      overview.el,
+    ),
+    plot,
+  );
+
+  const place = () => {
+    playhead.place(Math.round(xOf(clock.row, rows, width)), width, clock.row);
+    handles.place(rows, width);
+    overview.place(clock.row, width);
+  };
+  const draw = () => {
+    if (!width || !palette) return;
+    const paper = { width, density: devicePixelRatio || 1, span: rows, palette };
+    lanes.draw(paper);
+    tracks.draw(paper);
+    place();
+  };
+  /** Draw in the next frame, however often the window moves till then. */
+  const ask = () => {
+    if (isAsked) return;
+    isAsked = true;
+    requestAnimationFrame(() => {
+      isAsked = false;
+      if (!signal.aborted) draw();
+    });
+  };
+  /** Show the playhead where it leaves the window; returns whether that moved. */
+  const follow = () => {
+    const { row, isPlaying, isFollowing } = clock;
+    const before = rows.from + rows.to;
+    const wasInSight = rows.has(wasRow);
+    rows.setBounds(...clock.bounds);
+    if (row !== wasRow && !rows.isWhole) {
+      const isMoved = !isPlaying && !isFollowing;
+      if (isFollowing && (wasInSight || !wasFollowing)) rows.turnToEnd();
+      else if (!rows.has(row) && isPlaying && wasInSight) rows.turnTo(row);
+      else if (!rows.has(row) && isMoved) rows.centre(row);
+    }
+    wasRow = row;
+    wasFollowing = isFollowing;
+    return rows.from + rows.to !== before;
+  };
+  const parts = { el, plot, clock, rows, rowAt, onMove: ask, signal };
+  const episodeAt = (row: number) => store.steps.episodeAt(row, inspectedEnv(session));
+  followPinch({ ...parts, episodeAt });
+  followPointer({ ...parts, episodeAt });
+  followWheel({ ...parts, episodeAt });
+  const hint = createTooltip({
+    session,
+    thumbnails,
+    el,
+    plot,
+    rowAt,
+    xOfRow: (row) => xOf(row, rows, width),
+    describe: tracks.describe,
+    preview: (row) => player.preview(row),
+    signal,
+  });
+  el.append(hint);
+
   return {
-    el: make("div", { class: "rv-timeline" }, legend.el, plot),
+    el,
     redraw(slots) {
-      const sheet = emptySheet({ plot, canvas, probe }, clock.bounds);
-      if (sheet) drawTimeline(sheet, session, slots);
+      rows.setBounds(...clock.bounds);
+      tracks.refresh();
+      tracks.update(clock.row);
+      lanes.refresh();
+      palette = palettes.read();
+      width = plot.clientWidth;
+      tracks.measure();
+      const paper = { width, density: devicePixelRatio || 1, span: rows, palette };
+      const [first] = session.viewOptions.now.tracks;
+      const shadow = first && seriesOf(session, first, whomOf(session, first.over));
+      if (width)
+        overview.draw(paper, store.buffered(slots), shadow?.lines[0]?.mean ?? null);
+      draw();
     },
     update() {
+      if (follow()) ask();
+      else if (width) place();
       scrub.update();
-      legend.update();
+      tracks.update(clock.row);
     },
   };
-}
-
-/** The row at a point of the page; outside of the plot the first or the last. */
-function rowBelow(
-  plot: HTMLElement,
-  clientX: number,
-  [first, stop]: readonly [number, number],
-): number {
-  const box = plot.getBoundingClientRect();
-  const share = Math.max(0, Math.min(1, (clientX - box.left) / box.width));
-  return Math.round(first + share * Math.max(0, stop - 1 - first));
 }

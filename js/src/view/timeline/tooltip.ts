@@ -1,81 +1,137 @@
-/** What is under the pointer on the timeline: numbers, and a small picture. */
+/** What is under the pointer on the timeline: numbers, a picture, notes. */
 
 import type { Thumbnail, Thumbnails } from "../../decode/thumbnails.ts";
+import { nameOfEnv } from "../../recording/env-names.ts";
 import type { Session } from "../../session/session.ts";
 import { pointIn } from "../../util/scale.ts";
-import { listen, make } from "../dom.ts";
-import { formatCount, formatValue } from "../format.ts";
+import { listen, make, setText } from "../dom.ts";
+import { formatCount } from "../format.ts";
 import { inspectedEnv } from "../side/inspector.ts";
-import { nameOfScalar, tracedScalars, traceReader } from "./traced.ts";
+import { isOnRows } from "./gestures.ts";
 
 export interface TooltipParts {
   session: Session;
   thumbnails: Thumbnails;
-  /** Over which the pointer moves, and in which the tooltip is. */
+  /** Over which the pointer moves. */
+  el: HTMLElement;
   plot: HTMLElement;
   rowAt: (clientX: number) => number;
+  /** CSS pixels from the left edge of the plot. */
+  xOfRow: (row: number) => number;
+  /** The values of all tracks in a row. */
+  describe: (row: number) => string[];
+  /** Show a row in all tiles; null: that of the playhead. */
+  preview: (row: number | null) => void;
   signal: AbortSignal;
 }
 
-export function createTooltip(parts: TooltipParts): void {
-  const { session, thumbnails, plot, rowAt, signal } = parts;
-  const { store } = session;
-  const text = make("span", { class: "rv-hint-text" });
-  const picture = make("canvas", { class: "rv-thumbnail", "aria-hidden": "true" });
-  const el = make("output", { class: "rv-hint", hidden: true }, picture, text);
-  plot.append(el);
-  let shown = -1;
+/** A pointer that rests for so long previews its row. */
+const REST_MS = 150;
+const NOTE_PX = 6;
 
+export function createTooltip(parts: TooltipParts): HTMLElement {
+  const { session, el, plot, rowAt, preview, signal } = parts;
+  const text = make("span", { class: "rv-hint-text" });
+  const caption = make("span", { class: "rv-hint-caption" });
+  const picture = make("canvas", { class: "rv-thumbnail", "aria-hidden": "true" });
+  const hint = make("div", { class: "rv-hint", hidden: true }, picture, caption, text);
+  const showPicture = createPicture(parts, hint, picture, caption);
+  let shown = -1;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  const hide = () => {
+    clearTimeout(timer);
+    preview(null);
+    hint.hidden = true;
+    shown = -1;
+  };
   const move = (event: PointerEvent) => {
-    const row = rowAt(event.clientX);
-    if (row >= store.numRows || event.pointerType === "touch") return;
-    text.textContent = describeRow(session, row);
-    el.hidden = false;
-    if (row !== shown) showPicture(row);
-    place(event.clientX);
-  };
-  const place = (clientX: number) => {
-    const { x: at } = pointIn(plot, clientX, 0);
-    const x = Math.max(0, Math.min(plot.offsetWidth - el.offsetWidth, at + 8));
-    el.style.transform = `translateX(${Math.round(x)}px)`;
-  };
-  const showPicture = (row: number) => {
+    if (event.pointerType === "touch") return;
+    if (!isOnRows(event, plot)) return hide();
+    const row = Math.round(rowAt(event.clientX));
+    if (row >= session.store.numRows) return hide();
+    const { x } = pointIn(plot, event.clientX, 0);
+    setText(text, linesFor(parts, row, x).join("\n"));
+    hint.hidden = false;
+    place(x);
+    if (row === shown) return;
     shown = row;
+    showPicture(row);
+    clearTimeout(timer);
+    if (!event.buttons) timer = setTimeout(preview, REST_MS, row);
+  };
+  const place = (at: number) => {
+    const left = plot.offsetLeft + at + 8;
+    const x = Math.max(0, Math.min(el.offsetWidth - hint.offsetWidth, left));
+    hint.style.transform = `translateX(${Math.round(x)}px)`;
+  };
+  listen(el, "pointermove", signal, move);
+  listen(el, "pointerleave", signal, hide);
+  listen(el, "pointerdown", signal, () => {
+    clearTimeout(timer);
+    preview(null);
+  });
+  signal.addEventListener("abort", () => clearTimeout(timer));
+  return hint;
+}
+
+/** Return what shows the picture of a row, of the env that the inspector shows. */
+function createPicture(
+  { session, thumbnails }: TooltipParts,
+  hint: HTMLElement,
+  picture: HTMLCanvasElement,
+  caption: HTMLElement,
+): (row: number) => void {
+  const { store } = session;
+  let wanted = -1;
+  return (row) => {
+    wanted = row;
     const env = inspectedEnv(session);
     const slots = store.manifest?.slots ?? [];
     const slot = slots.findIndex((one) => one.env === env || one.shared);
-    if (slot < 0) return;
     const draw = (found: Thumbnail | null) => {
-      if (row !== shown) return;
-      picture.hidden = !found;
-      el.dataset.row = String(row);
+      if (row !== wanted) return;
+      picture.hidden = caption.hidden = !found;
+      hint.dataset.row = String(row);
       if (!found) return;
+      const isShared = slots[slot]!.shared;
+      const name = nameOfEnv(store.manifest, env).join(" ");
+      setText(caption, isShared ? "picture of all envs" : `picture of ${name}`);
       [picture.width, picture.height] = [found.width, found.height];
       const image = new ImageData(found.pixels, found.width);
       picture.getContext("2d")?.putImageData(image, 0, 0);
     };
-    const at = store.recordedSlotAt(row, slot);
+    const at = slot < 0 ? null : store.recordedSlotAt(row, slot);
     if (at) thumbnails.request(at.row, at.slot, draw);
     else draw(null);
   };
-  listen(plot, "pointermove", signal, move);
-  listen(plot, "pointerleave", signal, () => {
-    el.hidden = true;
-    shown = -1;
-  });
 }
 
-/** A row's numbers, its segment, and whether it is a bookmark. */
-function describeRow(session: Session, row: number): string {
-  const { store, marks } = session;
-  const parts = tracedScalars(session).map((scalar) => {
-    const value = traceReader(session, scalar)(row);
-    return `${nameOfScalar(scalar, session)} ${formatValue(value)}`;
-  });
+/** A row's numbers, its segment, and the notes near the pointer. */
+function linesFor(parts: TooltipParts, row: number, x: number): string[] {
+  const { session, describe } = parts;
+  const { store } = session;
+  const env = inspectedEnv(session);
+  const place = [`row ${formatCount(row)}`];
+  if (env < store.steps.numEnvs) {
+    const { episode, envStep } = store.steps.at(row, env);
+    const name = nameOfEnv(store.manifest, env).join(" ");
+    if (episode >= 0) place.push(name, `ep ${episode}`, `step ${envStep}`);
+  }
+  const lines = [place.join(" \u00b7 "), ...describe(row)];
   const segment = store.manifest?.segments?.find(
     ([, start, stop]) => start <= row && row < stop,
   );
-  if (segment) parts.push(segment[0]);
-  if (marks.bookmarks.includes(row)) parts.push("bookmark");
-  return [`row ${formatCount(row)}`, ...parts].join(" \u00b7 ");
+  if (segment) lines.push(`segment ${segment[0]}`);
+  return [...lines, ...notesNear(parts, x)];
+}
+
+/** Bookmarks at a point of the plot, with their notes. */
+function notesNear({ session, xOfRow }: TooltipParts, x: number): string[] {
+  const { marks } = session;
+  return marks.bookmarks
+    .filter((row) =>
+      session.shownRows([row]).some((one) => Math.abs(xOfRow(one) - x) <= NOTE_PX),
+    )
+    .map((row) => `bookmark: ${marks.notes.get(row) || `row ${formatCount(row)}`}`);
 }

@@ -1,0 +1,204 @@
+/** The overview: all rows in one line, and the window of those in the tracks. */
+
+import { type Span, traceOf, xOf } from "../../recording/downsample.ts";
+import type { Series } from "../../recording/series.ts";
+import { pointIn } from "../../util/scale.ts";
+import { listen, make, setAttribute } from "../dom.ts";
+import { formatCount } from "../format.ts";
+import { drawBuffered } from "./draw-marks.ts";
+import { dragWith } from "./range-handles.ts";
+import type { RowWindow } from "./row-window.ts";
+import { emptySheet, type Paper } from "./sheet.ts";
+
+export interface Overview {
+  el: HTMLElement;
+  /** Draw what of the recording is in the page; `series` as a shadow. */
+  draw(
+    paper: Paper,
+    runs: Iterable<readonly [start: number, stop: number]>,
+    series: Series | null,
+  ): void;
+  /** Put the window and the playhead where they are. */
+  place(row: number, width: number): void;
+}
+
+export interface OverviewParts {
+  rows: RowWindow;
+  /** The id of what it scrolls. */
+  controls: string;
+  seek: (row: number) => void;
+  /** The window was moved. */
+  onMove: () => void;
+  signal: AbortSignal;
+}
+
+export function createOverview(parts: OverviewParts): Overview {
+  const { rows, seek, onMove, signal } = parts;
+  const canvas = make("canvas", { class: "rv-overview-canvas", "aria-hidden": "true" });
+  const here = make("div", { class: "rv-here", "aria-hidden": "true" });
+  const window = createWindow(parts);
+  const from = createHandle("from", parts);
+  const to = createHandle("to", parts);
+  const el = make("div", { class: "rv-overview" }, canvas, here, window, from, to);
+  const rowAt = (event: MouseEvent) => rowIn(el, event.clientX, rows.all);
+  listen(el, "dblclick", signal, () => {
+    rows.fit();
+    onMove();
+  });
+  // Beside the window: there. In a window of everything the playhead moves.
+  const go = (event: PointerEvent) => {
+    if (rows.isWhole) seek(Math.round(rowAt(event)));
+    else rows.centre(rowAt(event));
+    onMove();
+  };
+  for (const part of [el, canvas]) dragWith(part, signal, go, go);
+  dragWindow(window, parts, rowAt, go);
+  for (const [edge, handle] of [
+    ["from", from],
+    ["to", to],
+  ] as const)
+    dragWith(handle, signal, (event) => {
+      rows.setEdge(edge, rowAt(event));
+      onMove();
+    });
+  let placed = "";
+  return {
+    el,
+    draw(paper, runs, series) {
+      const sheet = emptySheet(canvas, HEIGHT_PX, { ...paper, span: rows.all });
+      if (!sheet) return;
+      if (series) drawShadow(sheet, series);
+      drawBuffered(sheet, runs);
+    },
+    place(row, width) {
+      const [x, left, right] = [row, rows.from, rows.to].map((one) =>
+        Math.round(xOf(one, rows.all, width)),
+      );
+      const next = `${x} ${left} ${right}`;
+      if (next === placed) return;
+      placed = next;
+      here.style.transform = `translateX(${x}px)`;
+      window.style.transform = from.style.transform = `translateX(${left}px)`;
+      window.style.width = `${Math.max(2, right! - left! + 1)}px`;
+      to.style.transform = `translateX(${right! + 1}px)`;
+      const text = `rows ${formatCount(Math.round(rows.from))} to ${formatCount(Math.round(rows.to))}`;
+      for (const [part, value] of [
+        [window, rows.from],
+        [from, rows.from],
+        [to, rows.to],
+      ] as const) {
+        setAttribute(part, "aria-valuemin", String(rows.all.from));
+        setAttribute(part, "aria-valuemax", String(rows.all.to));
+        setAttribute(part, "aria-valuenow", String(Math.round(value)));
+        setAttribute(part, "aria-valuetext", text);
+      }
+    },
+  };
+}
+
+/** As in timeline.css. */
+const HEIGHT_PX = 20;
+
+function rowIn(el: HTMLElement, clientX: number, { from, to }: Span): number {
+  const { x } = pointIn(el, clientX, 0);
+  return from + (x / Math.max(1, el.offsetWidth - 1)) * (to - from);
+}
+
+/** The values of a series, small and faint: where in the recording something is. */
+function drawShadow(sheet: NonNullable<ReturnType<typeof emptySheet>>, series: Series) {
+  const { context, height, density, palette, span, width } = sheet;
+  const trace = traceOf(series, span, width);
+  const size = Math.max(Math.abs(trace.min), Math.abs(trace.max));
+  if (!trace.length || !size) return;
+  const low = Math.min(0, trace.min);
+  const high = Math.max(0, trace.max);
+  const room = height - 5 * density;
+  const y = (value: number) =>
+    room - ((value - low) / (high - low)) * (room - 3 * density);
+  context.strokeStyle = palette.colours["--rv-edge"];
+  context.lineWidth = density;
+  context.beginPath();
+  for (let i = 0; i < trace.length; i++) {
+    context.lineTo(trace.x[i]!, y(trace.low[i]!));
+    context.lineTo(trace.x[i]!, y(trace.high[i]!));
+  }
+  context.stroke();
+}
+
+/** The window, which keys move as they move a scroll bar. */
+function createWindow({ rows, controls, onMove, signal }: OverviewParts): HTMLElement {
+  const el = make("div", {
+    class: "rv-window",
+    role: "scrollbar",
+    tabindex: 0,
+    "aria-orientation": "horizontal",
+    "aria-controls": controls,
+    "aria-label": "Rows in sight",
+    title: "Drag to move, double click to show all rows",
+  });
+  listen(el, "keydown", signal, (event: KeyboardEvent) => {
+    const length = rows.to - rows.from;
+    const by = {
+      ArrowLeft: -0.1,
+      ArrowRight: 0.1,
+      PageUp: -0.9,
+      PageDown: 0.9,
+      Home: Number.NEGATIVE_INFINITY,
+      End: Number.POSITIVE_INFINITY,
+    }[event.key];
+    if (by === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (Number.isFinite(by)) rows.pan(by * length);
+    else rows.pan(by < 0 ? rows.all.from - rows.from : rows.all.to - rows.to);
+    onMove();
+  });
+  return el;
+}
+
+/** An edge of the window. */
+function createHandle(
+  edge: "from" | "to",
+  { rows, onMove, signal }: OverviewParts,
+): HTMLElement {
+  const el = make("div", {
+    class: `rv-window-edge rv-window-${edge}`,
+    role: "separator",
+    tabindex: 0,
+    "aria-orientation": "vertical",
+    "aria-label": edge === "from" ? "First row in sight" : "Last row in sight",
+  });
+  listen(el, "keydown", signal, (event: KeyboardEvent) => {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const step = Math.max(1, 0.1 * (rows.to - rows.from));
+    rows.setEdge(edge, rows[edge] + by * step);
+    onMove();
+  });
+  return el;
+}
+
+/** Drag the window along; one of all rows moves the playhead. */
+function dragWindow(
+  el: HTMLElement,
+  { rows, onMove, signal }: OverviewParts,
+  rowAt: (event: MouseEvent) => number,
+  go: (event: PointerEvent) => void,
+): void {
+  let grip = 0;
+  dragWith(
+    el,
+    signal,
+    (event) => {
+      if (rows.isWhole) return go(event);
+      rows.pan(rowAt(event) - grip - rows.from);
+      onMove();
+    },
+    (event) => {
+      grip = rowAt(event) - rows.from;
+      if (rows.isWhole) go(event);
+    },
+  );
+}

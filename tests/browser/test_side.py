@@ -1,0 +1,350 @@
+"""The panel beside the pictures, in a page opened from file://."""
+
+import numpy as np
+import pytest
+
+import rollout_viewer as rv
+from rollout_viewer._export.html import write_html
+from rollout_viewer.testing import counting_frames
+from tests.browser.test_html_export import Shown
+
+NUM_ROWS, NUM_ENVS, LENGTH = 120, 2, 20
+WIDE = {"viewport": {"width": 1400, "height": 900}}
+
+
+def recorded(num_envs=NUM_ENVS, num_rows=NUM_ROWS, with_obs=True, seed=0):
+    """Return episodes of `LENGTH` rows: even envs are terminated, odd ones truncated."""
+    rng = np.random.default_rng(seed)
+    frames = counting_frames(num_rows, num_envs, height=48, width=64)
+    cache = rv.FrameCache(fps=50, metadata={"action_meanings": ["wait", "jump"]})
+    odd = np.arange(num_envs) % 2 == 1
+    for row in range(num_rows):
+        is_first, is_last = row % LENGTH == 0, row % LENGTH == LENGTH - 1
+        labels = {"failure": True} if row // LENGTH % 2 else {"steady": True}
+        info = {"seed": row // LENGTH, "labels": labels}
+        data = {
+            "obs": rng.normal(size=(num_envs, 8)).astype("f4"),
+            "lidar": rng.normal(size=(num_envs, 100)).astype("f4"),
+        }
+        cache.append(
+            frames[row],
+            reset=[is_first] * num_envs,
+            reward=None if is_first else np.arange(num_envs) + row // LENGTH + 0.5,
+            terminated=is_last & ~odd,
+            truncated=is_last & odd,
+            action=None if is_first else rng.integers(0, 2, num_envs),
+            data=data if with_obs else None,
+            episode_info=dict.fromkeys(range(num_envs), info) if is_first else None,
+        )
+    return cache
+
+
+@pytest.fixture
+def show(new_page, tmp_path):
+    def show(source=None, **options):
+        path = tmp_path / "page.html"
+        if isinstance(source, dict):
+            rv.view(source).to_html(path)
+        else:
+            write_html(source or recorded(), path)
+        return Shown(new_page, path, **{**WIDE, **options})
+
+    return show
+
+
+def panel_of(shown, name):
+    shown.root.get_by_role("tab", name=name).click()
+    return shown.root.get_by_role("tabpanel", name=name)
+
+
+def box_of(locator):
+    return locator.bounding_box()
+
+
+# -- the panel
+
+
+def test_a_wide_page_opens_with_the_inspector_and_a_narrow_one_without(show):
+    wide = show()
+    assert wide.root.locator(".rv-inspector").is_visible()
+
+    narrow = show(viewport={"width": 1000, "height": 700})
+    assert narrow.root.locator(".rv-side").is_hidden()
+
+
+def test_the_panel_is_beside_the_pictures_and_keeps_the_width_it_was_dragged_to(show):
+    shown = show()
+    side, stage = shown.root.locator(".rv-side"), shown.root.locator(".rv-stage")
+    before = box_of(side)
+    assert before["x"] >= box_of(stage)["x"] + box_of(stage)["width"] - 1
+    edge = shown.root.get_by_role("separator", name="Size of the panel")
+
+    x, y = before["x"], before["y"] + 200
+    shown.page.mouse.move(x, y)
+    shown.page.mouse.down()
+    shown.page.mouse.move(x - 100, y, steps=4)
+    shown.page.mouse.up()
+    dragged = box_of(side)["width"]
+    assert abs(dragged - before["width"] - 100) < 4
+    edge.focus()
+    shown.page.keyboard.press("ArrowRight")
+    assert box_of(side)["width"] == dragged - 16
+    assert edge.get_attribute("aria-valuenow") == str(round(dragged - 16))
+    assert shown.root.get_attribute("data-row") == "0"
+
+    shown.page.wait_for_timeout(300)
+    shown.page.reload()
+    side.wait_for()
+    assert box_of(side)["width"] == dragged - 16
+    edge.dblclick()
+    assert box_of(side)["width"] == before["width"]
+
+
+@pytest.mark.parametrize("width", [880, 400])
+def test_in_a_narrow_view_it_is_a_sheet_that_leaves_the_transport(show, width):
+    shown = show(viewport={"width": width, "height": 800})
+    shown.press("Shift+I")
+    side = shown.root.locator(".rv-side")
+    box = box_of(side)
+    below = box_of(shown.root.locator(".rv-timeline"))
+    assert box["y"] + box["height"] <= below["y"] + 1
+    assert (box["width"] == width) == (width < 560)
+
+    edge = shown.root.get_by_role("separator", name="Size of the panel")
+    assert edge.get_attribute("aria-orientation") == "horizontal"
+    x, y = box["x"] + box["width"] / 2, box["y"] + 4
+    shown.page.mouse.move(x, y)
+    shown.page.mouse.down()
+    shown.page.mouse.move(x, below["y"] - 10, steps=4)
+    shown.page.mouse.up()
+    side.wait_for(state="hidden")
+    shown.press("Shift+I")
+    shown.root.get_by_role("button", name="Close panel").click()
+    side.wait_for(state="hidden")
+
+
+def test_tabs_are_one_tab_stop_and_a_closed_panel_gives_the_focus_back(show):
+    shown = show()
+    tabs = shown.root.get_by_role("tab")
+    stops = tabs.evaluate_all("tabs => tabs.filter(tab => tab.tabIndex === 0).length")
+    assert stops == 1
+    tabs.first.focus()
+    shown.page.keyboard.press("ArrowRight")
+    chosen = shown.root.get_by_role("tab", selected=True)
+    assert chosen.text_content() == "Episodes 12"
+    panel = shown.page.locator(f"#{chosen.get_attribute('aria-controls')}")
+    assert panel.is_visible()
+    assert chosen.evaluate("tab => document.activeElement === tab")
+
+    shown.root.get_by_role("button", name="Close panel").focus()
+    shown.page.keyboard.press("Enter")
+    is_root = "root => document.activeElement === root"
+    assert shown.root.evaluate(is_root)
+    shown.page.keyboard.press("ArrowRight")
+    shown.wait("row", 1)
+
+
+# -- inspector
+
+
+def facts_of(inspector):
+    keys = inspector.locator("dt:visible").all_inner_texts()
+    values = inspector.locator("dd:visible").all_inner_texts()
+    return {k: v.split(",")[0].strip() for k, v in zip(keys, values, strict=True)}
+
+
+def test_the_inspector_names_the_episode_and_its_facts_one_a_line(show):
+    shown = show()
+    shown.press("n")
+    shown.go(25)
+    inspector = shown.root.locator(".rv-inspector[data-state=there][data-row='25']")
+    assert inspector.locator("h3").inner_text() == "Env 0 \u00b7 episode 1"
+    assert inspector.locator(".rv-inspector-of").inner_text() == "seed 1"
+    assert facts_of(inspector) == {
+        "row": "25",
+        "step": "5 of 19",
+        "reward": "1.5",
+        "return": "7.5",
+        "outcome": "terminated \u00b7 failure",
+    }
+    rows = inspector.locator(".rv-known > div:visible")
+    tops = rows.evaluate_all("rows => rows.map(row => row.getBoundingClientRect().y)")
+    assert len(set(tops)) == 5
+    assert shown.faults == []
+
+
+@pytest.mark.parametrize("size", [(1400, 900), (400, 800)])
+def test_no_section_of_the_inspector_covers_its_values(show, size):
+    shown = show(viewport={"width": size[0], "height": size[1]})
+    if size[0] < 1200:
+        shown.press("Shift+I")
+    shown.root.locator(".rv-inspector[data-state=there]").wait_for()
+    sections = shown.root.locator(".rv-inspector .rv-section")
+    found = sections.evaluate_all(
+        """all => all.map(one => {
+          const head = one.firstElementChild.getBoundingClientRect();
+          const body = one.lastElementChild.getBoundingClientRect();
+          return [one.scrollHeight <= one.clientHeight,
+                  one.scrollWidth <= one.clientWidth, head.bottom <= body.top + 1];
+        })"""
+    )
+    assert found == [[True] * 3] * 4  # facts, action, obs, lidar
+    inputs = shown.root.locator("input:visible")
+    moved = inputs.evaluate_all("all => all.map(one => getComputedStyle(one).top)")
+    assert set(moved) <= {"auto", "0px"}
+
+
+def test_a_number_of_the_inspector_is_added_to_the_timeline(show):
+    shown = show()
+    shown.press("n", "ArrowRight")
+    obs = shown.root.locator("[data-name=obs]")
+    button = obs.get_by_role("button", name="obs[3] on the timeline")
+    assert button.get_attribute("aria-pressed") == "false"
+    button.click()
+    assert button.get_attribute("aria-pressed") == "true"
+    shown.root.locator(".rv-timeline").get_by_text("obs[3]").first.wait_for()
+    button.click()
+    assert button.get_attribute("aria-pressed") == "false"
+    numbers = obs.locator(".rv-amount").all_inner_texts()
+    assert {len(number.split(".")[1]) for number in numbers} == {3}
+
+
+def test_the_small_plot_follows_the_theme(show):
+    shown = show(color_scheme="light")
+    plot = shown.root.locator("[data-name=lidar] path")
+    plot.wait_for()
+    colour = "path => getComputedStyle(path).fill"
+    light = plot.evaluate(colour)
+    shown.page.emulate_media(color_scheme="dark")
+    assert plot.evaluate(colour) != light
+    assert plot.get_attribute("d").count("M") == 100
+
+
+# -- episodes
+
+
+def lines(shown):
+    """Return env and episode of each listed line in sight, from above."""
+    rows = shown.root.locator(".rv-episode-body .rv-episode-row:visible")
+    found = rows.evaluate_all(
+        """rows => rows.map(row =>
+          [+row.dataset.place, +row.dataset.env, +row.dataset.episode])"""
+    )
+    return [tuple(line[1:]) for line in sorted(found)]
+
+
+def choose(shown, menu, item):
+    shown.root.get_by_role("button", name=f"{menu}:").click()
+    shown.root.get_by_role("menuitemradio", name=item).click()
+
+
+def test_typing_filters_the_episodes_at_once_and_a_button_ends_it(show):
+    shown = show()
+    shown.press("e")
+    panel = shown.root.locator(".rv-episodes")
+    shown.page.keyboard.type("env 1 failure")
+    assert lines(shown) == [(1, 1), (1, 3), (1, 5)]
+    panel.get_by_text("3 of 12 episodes").wait_for()
+
+    shown.page.keyboard.type(" nothing")
+    panel.get_by_text("No episode matches.").wait_for()
+    assert lines(shown) == []
+    panel.get_by_role("button", name="Clear filter").click()
+    assert len(lines(shown)) == 12
+    assert panel.get_by_role("searchbox").input_value() == ""
+
+    choose(shown, "Outcome", "truncated")
+    choose(shown, "Label", "steady")
+    assert lines(shown) == [(1, 0), (1, 2), (1, 4)]
+    assert shown.root.locator("select:visible").evaluate_all(
+        "all => all.filter(one => one.closest('.rv-side')).length === 0"
+    )
+
+
+def test_moving_in_the_list_previews_and_enter_opens_the_episode_alone(show):
+    shown = show()
+    shown.press("e")
+    shown.page.keyboard.press("ArrowDown")  # out of the field, to the first one
+    shown.wait("row", 0)
+    for _ in range(3):
+        shown.page.keyboard.press("ArrowDown")
+    shown.wait("row", 20)
+    row = shown.root.get_by_role("row", selected=True)
+    assert (row.get_attribute("data-env"), row.get_attribute("data-episode")) == (
+        "1",
+        "1",
+    )
+    assert row.evaluate("row => document.activeElement === row")
+    shown.page.keyboard.press("ArrowUp")
+    shown.page.keyboard.press("ArrowUp")
+    shown.wait("row", 0)
+
+    shown.page.keyboard.press("Enter")
+    shown.page.wait_for_function("document.querySelectorAll('.rv-tile').length === 1")
+    assert shown.root.locator(".rv-tile").get_attribute("data-env") == "1"
+    assert shown.faults == []
+
+
+def test_several_selected_episodes_are_side_by_side(show):
+    shown = show()
+    shown.press("e")
+    rows = shown.root.locator(".rv-episode-body .rv-episode-row")
+    rows.nth(1).click()
+    shown.wait("numRows", NUM_ROWS)
+    rows.nth(4).click(modifiers=["Control"])
+    shown.root.get_by_text("12 episodes, 2 selected").wait_for()
+    shown.wait("numRows", LENGTH)
+    tiles = shown.root.locator(".rv-tile")
+    assert tiles.count() == 2
+    shown.page.keyboard.press("Shift+ArrowDown")
+    shown.page.wait_for_function("document.querySelectorAll('.rv-tile').length === 2")
+    rows.nth(1).click()
+    rows.nth(3).click(modifiers=["Shift"])
+    shown.page.wait_for_function("document.querySelectorAll('.rv-tile').length === 3")
+
+    rows.nth(2).click()
+    shown.wait("numRows", NUM_ROWS)
+    shown.wait("row", 20)
+
+
+def test_returns_have_as_many_decimals_and_a_line_each(show):
+    shown = show()
+    panel_of(shown, "Episodes")
+    returns = shown.root.locator(".rv-episode-body .rv-of-return").all_inner_texts()
+    assert {len(text.split(".")[1]) for text in returns} == {2}
+    paths = shown.root.locator(".rv-episode-body .rv-spark path")
+    assert all("L" in d for d in paths.evaluate_all("all => all.map(p => p.outerHTML)"))
+    heads = shown.root.locator(".rv-episode-head .rv-sort")
+    heads.filter(has_text="return").click()
+    assert lines(shown)[0] == (1, 5)
+    ends = shown.root.locator(".rv-episode-body .rv-end")
+    looks = ends.evaluate_all(
+        """all => all.map(one => [one.dataset.outcome,
+          getComputedStyle(one).backgroundColor === 'rgba(0, 0, 0, 0)'])"""
+    )
+    assert {tuple(look) for look in looks} == {("terminated", False), ("truncated", True)}
+
+
+@pytest.mark.parametrize("width", [1400, 800, 400, 320])
+def test_no_column_of_the_list_is_cut_off(show, width):
+    shown = show(viewport={"width": width, "height": 900})
+    shown.press("e")
+    scroller = shown.root.get_by_role("grid", name="Episodes")
+    assert scroller.evaluate("one => one.scrollWidth <= one.clientWidth")
+    cells = shown.root.locator(".rv-episode-row:visible :is(.rv-of-return, .rv-of-episode)")
+    cut = "all => all.filter(one => one.scrollWidth > one.clientWidth).length"
+    assert cells.evaluate_all(cut) == 0
+
+
+def test_with_a_coarse_pointer_every_target_of_the_panel_is_44_px(show):
+    shown = show(has_touch=True, is_mobile=True)
+    for name in ("Inspector", "Episodes", "Notes"):
+        panel_of(shown, name)
+        targets = shown.root.locator(
+            ".rv-side :is(button, input, [tabindex='0'][role=row]):visible"
+        )
+        small = targets.evaluate_all(
+            """all => all.filter(one => one.getBoundingClientRect().height < 44)
+              .map(one => one.outerHTML)"""
+        )
+        assert small == []
