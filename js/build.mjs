@@ -3,13 +3,14 @@
  * and widget.css.
  *
  * The worker is bundled first and embedded in the module as text; zstddec's wasm is
- * taken out of its package and embedded in the worker, once. Of Lucide's icons those
+ * taken out of its package and embedded in the worker, deflated. Of Lucide's icons those
  * that are imported are.
  */
 
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { deflateRawSync } from "node:zlib";
 import { build } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -41,7 +42,8 @@ export const embedded = {
       const base64 = /["'`](AGFzbQ[A-Za-z0-9+/=]+)["'`]/.exec(text)?.[1];
       if (!base64)
         throw new Error("build: zstddec carries its wasm in another way now");
-      return { contents: Buffer.from(base64, "base64"), loader: "binary" };
+      const small = deflateRawSync(Buffer.from(base64, "base64"), { level: 9 });
+      return { contents: small, loader: "binary" };
     });
     on.onLoad({ filter: /^lucide:/, namespace: "embedded" }, async ({ path }) => {
       const { icons } = await lucide;

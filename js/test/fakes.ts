@@ -2,6 +2,7 @@
 
 import { Decoder } from "../src/decode/decoder.ts";
 import { type Decoding, pack } from "../src/decode/worker-pool.ts";
+import type { Cell } from "../src/playback/cells.ts";
 import type { Surface } from "../src/playback/surface.ts";
 
 /** Decodes at once, but answers later, as a worker does. */
@@ -20,41 +21,44 @@ export async function localPool(): Promise<Decoding> {
   return pool;
 }
 
-/** A canvas of which tests read pixels. */
+/** A canvas for each cell, of which tests read pixels. */
 export class FakeSurface implements Surface {
-  pixels = new Uint8Array(0);
-  width = 0;
-  resize(width: number, height: number) {
-    this.width = width;
-    this.pixels = new Uint8Array(width * height * 4);
+  readonly canvases = new Map<number, { width: number; pixels: Uint8Array }>();
+  #canvasOf({ slot, width, height }: Cell) {
+    const canvas = this.canvases.get(slot) ?? {
+      width,
+      pixels: new Uint8Array(width * height * 4),
+    };
+    this.canvases.set(slot, canvas);
+    return canvas;
   }
-  put(pixels: Uint8ClampedArray, width: number, x: number, y: number) {
+  put(cell: Cell, pixels: Uint8ClampedArray, width: number, x: number, y: number) {
+    const canvas = this.#canvasOf(cell);
     for (let at = 0; at * width * 4 < pixels.length; at++)
-      this.pixels.set(
+      canvas.pixels.set(
         pixels.subarray(at * width * 4, (at + 1) * width * 4),
-        ((y + at) * this.width + x) * 4,
+        ((y + at) * canvas.width + x) * 4,
       );
   }
-  clear(x: number, y: number, width: number, height: number) {
-    for (let row = y; row < y + height; row++)
-      this.pixels.fill(
-        0,
-        (row * this.width + x) * 4,
-        (row * this.width + x + width) * 4,
-      );
+  clear(cell: Cell) {
+    this.#canvasOf(cell).pixels.fill(0);
   }
-  /** RGB of a frame; null where it is transparent. */
-  frame(x: number, y: number, width: number, height: number): number[] | null {
+  /** RGB of a part of a cell; null where it is transparent. */
+  frame(
+    cell: Cell,
+    { x, y, width, height }: { x: number; y: number; width: number; height: number },
+  ): number[] | null {
+    const canvas = this.#canvasOf(cell);
     const rgb: number[] = [];
     let isSeen = false;
     for (let row = y; row < y + height; row++)
       for (
-        let i = (row * this.width + x) * 4;
-        i < (row * this.width + x + width) * 4;
+        let i = (row * canvas.width + x) * 4;
+        i < (row * canvas.width + x + width) * 4;
         i++
       )
-        if (i % 4 !== 3) rgb.push(this.pixels[i]!);
-        else isSeen ||= this.pixels[i] === 255;
+        if (i % 4 !== 3) rgb.push(canvas.pixels[i]!);
+        else isSeen ||= canvas.pixels[i] === 255;
     return isSeen ? rgb : null;
   }
 }

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { cellsIn } from "../src/playback/cells.ts";
 import { Clock } from "../src/playback/clock.ts";
-import { layOut, originOf } from "../src/playback/layout.ts";
+import { layOut, partIn } from "../src/playback/layout.ts";
 import { Player } from "../src/playback/player.ts";
 import { FakeSurface, localPool } from "./fakes.ts";
 import { filmOf, randomOf, sessionOf } from "./film.ts";
@@ -23,10 +24,12 @@ async function theatre(numRows: number, seed: number) {
   const pool = await localPool();
   const player = new Player(session.store, session.clock, pool, surface);
   player.onError = (error) => assert.fail(error);
-  const space = { width: 20, height: 20, density: 1 };
+  const space = { width: 200, height: 200, density: 1 };
   const layout = layOut(SIZES, space, 2);
+  const part = partIn(layout, { x: 0, y: 0, ...space });
+  const cells = cellsIn(layout, [0, 1, 2], SIZES, part, 1);
   session.clock.onChange.on(() => player.update());
-  player.setLayout([0, 1, 2], layout);
+  player.setCells(cells);
   const settle = async () => {
     for (let i = 0; i < 50 && player.drawnRow !== session.clock.row; i++)
       await new Promise((done) => setImmediate(done));
@@ -34,9 +37,8 @@ async function theatre(numRows: number, seed: number) {
   };
   const assertShows = (row: number) => {
     for (const [slot, { width, height }] of SIZES.entries()) {
-      const { x, y } = originOf(layout, slot, SIZES[slot]!);
       const expected = films[slot]![row];
-      const shown = surface.frame(x, y, width, height);
+      const shown = surface.frame(cells[slot]!, { x: 0, y: 0, width, height });
       assert.deepEqual(
         shown,
         expected ? [...expected] : null,
@@ -44,7 +46,7 @@ async function theatre(numRows: number, seed: number) {
       );
     }
   };
-  return { ...session, random, player, pool, settle, assertShows };
+  return { ...session, random, player, pool, cells, settle, assertShows };
 }
 
 test("any walk through the rows shows the pixels of each", async () => {
@@ -58,6 +60,29 @@ test("any walk through the rows shows the pixels of each", async () => {
 
       assertShows(clock.row);
     }
+  }
+});
+
+test("cells that stay are not drawn anew, and those that come are", async () => {
+  const { clock, player, pool, cells, random, settle, assertShows } = await theatre(
+    64,
+    8,
+  );
+  for (let i = 0; i < 60; i++) {
+    const isAll = i % 2 === 1;
+    const some = isAll ? cells : cells.slice(0, 2);
+    clock.seek(Math.floor(random() * 64));
+    // What is on its way is drawn where its cell stays.
+    if (random() < 0.5) await settle();
+    player.setCells(some, new Set([0, 1]));
+    await settle();
+    for (let n = 0; n < 20; n++) await new Promise((done) => setImmediate(done));
+
+    if (isAll) assertShows(clock.row);
+    const before = pool.numDecodes;
+    player.setCells(some, new Set(some.map(({ slot }) => slot)));
+    await settle();
+    assert.equal(pool.numDecodes, before);
   }
 });
 

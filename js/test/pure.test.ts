@@ -8,14 +8,20 @@ import {
   xorInto,
 } from "../src/decode/pixels.ts";
 import { expand, reducedSize, reduceRect } from "../src/decode/rgba.ts";
+import { cellsIn, insetIn } from "../src/playback/cells.ts";
 import { Clock } from "../src/playback/clock.ts";
 import {
-  cutOut,
+  actual,
+  cornerOf,
+  heightOf,
+  indicesIn,
   layOut,
   layOutAlone,
-  originOf,
+  movedPoint,
   partIn,
+  pictureIn,
   tileAt,
+  widthOf,
   zoomed,
 } from "../src/playback/layout.ts";
 import {
@@ -262,60 +268,97 @@ test("rows that are damaged in the file end an episode, as in Python", () => {
 
 // -- layout
 
-test("tiles cover the grid and never overlap, and stay within the width", () => {
+const PX = 1e-6;
+
+test("tiles cover the grid and never overlap, and stay within the space", () => {
   const random = randomOf(1);
   for (let i = 0; i < 300; i++) {
     const count = 1 + Math.floor(random() * 70);
     const sizes = Array.from({ length: count }, () => ({
-      width: 1 + Math.floor(random() * 700),
-      height: 1 + Math.floor(random() * 500),
+      width: 30 + Math.floor(random() * 700),
+      height: 30 + Math.floor(random() * 500),
     }));
-    const space = { width: 300 + random() * 1100, height: 500, density: 1 + i / 200 };
+    const density = 1 + i / 200;
+    const space = { width: 300 + random() * 1100, height: 500, density };
+    const columns = i % 5 === 0 ? 3 : null;
 
-    const layout = layOut(sizes, space, i % 5 === 0 ? 3 : null);
+    const layout = layOut(sizes, space, columns);
+    const part = partIn(layout, { x: 0, y: 0, width: 1e6, height: 1e6 });
+    const slots = sizes.map((_, index) => index);
+    const cells = cellsIn(layout, slots, sizes, part, density);
 
-    assert.ok(layout.columns * layout.tileWidth <= space.width + layout.columns);
+    assert.ok(widthOf(layout) <= space.width + layout.columns);
+    const isTiny = Math.max(layout.tileWidth, layout.tileHeight) < 60;
+    if (columns === null && !isTiny)
+      assert.ok(heightOf(layout) <= space.height + layout.rows);
     assert.ok(layout.columns * layout.rows >= count);
     assert.ok(layout.columns * (layout.rows - 1) < count);
     for (const [index, size] of sizes.entries()) {
-      const { x, y } = originOf(layout, index, size);
-      const column = index % layout.columns;
-      const row = Math.floor(index / layout.columns);
-      assert.ok(x >= column * layout.cellWidth && y >= row * layout.cellHeight);
-      const right = x + reducedSize(size.width, layout.reduction);
-      const bottom = y + reducedSize(size.height, layout.reduction);
-      assert.ok(right <= (column + 1) * layout.cellWidth);
-      assert.ok(bottom <= (row + 1) * layout.cellHeight);
-      const at = [(column + 0.5) * layout.tileWidth, (row + 0.5) * layout.tileHeight];
-      assert.equal(tileAt(layout, count, at[0]!, at[1]!), index);
+      const cell = cells[index]!;
+      const inset = insetIn(cell, size);
+      assert.ok(inset.x >= 0 && inset.y >= 0);
+      assert.ok(inset.x + reducedSize(size.width, cell.reduction) <= cell.width);
+      const corner = cornerOf(layout, index);
+      const picture = pictureIn(layout, size, density);
+      assert.ok(picture.left >= 0 && picture.top >= 0);
+      assert.ok(picture.left + picture.width <= layout.tileWidth + 1 + PX);
+      assert.ok(picture.top + picture.height <= layout.tileHeight + 1 + PX);
+      const middle = [
+        corner.x + layout.tileWidth / 2,
+        corner.y + layout.tileHeight / 2,
+      ];
+      assert.equal(tileAt(layout, count, middle[0]!, middle[1]!), index);
+      // Never fewer pixels than the screen shows, where there are as many.
+      if (cell.reduction > 1 && !layout.canvasGap)
+        assert.ok(cell.width >= Math.floor(picture.width * density));
     }
-    // Never fewer pixels than the screen shows, where there are as many.
-    if (layout.reduction > 1)
-      assert.ok(layout.cellWidth >= Math.floor(layout.tileWidth * space.density));
+    // On one canvas, whole pixels are between any two.
+    if (layout.canvasGap)
+      assert.equal(new Set(cells.map(({ x, y }) => `${x} ${y}`)).size, count);
   }
 });
 
-test("sixteen CartPoles are laid out four by four at half size", () => {
-  const sizes = new Array(16).fill({ width: 600, height: 400 });
+test("pictures have any scale, and the columns that make them largest", () => {
+  const room = { width: 1354, height: 690, density: 1 };
+  const cartPole = { width: 600, height: 400 };
 
-  const layout = layOut(sizes, { width: 1200, height: 620, density: 1 });
+  const one = layOut([cartPole], room);
+  const sixteen = layOut(new Array(16).fill(cartPole), room);
+  const pixelArt = layOut([{ width: 8, height: 8 }], room);
 
-  assert.deepEqual([layout.columns, layout.rows, layout.reduction], [4, 4, 2]);
+  assert.deepEqual([one.tileWidth, one.tileHeight], [999, 666]);
+  assert.deepEqual([sixteen.columns, sixteen.rows, sixteen.reduction], [6, 3, 2]);
+  assert.deepEqual([pixelArt.tileWidth, pixelArt.scale], [664, 83]);
 });
 
-test("small frames are enlarged by whole numbers; one alone is never reduced", () => {
-  const small = layOut([{ width: 64, height: 64 }], {
-    width: 900,
-    height: 300,
-    density: 1,
-  });
-  const alone = layOutAlone(
+test("a frame of another size is as large as its tile allows", () => {
+  const sizes = [
     { width: 600, height: 400 },
-    { width: 380, height: 300, density: 2 },
-  );
+    { width: 84, height: 84 },
+  ];
+  const layout = layOut(sizes, { width: 900, height: 500, density: 1 });
 
-  assert.deepEqual([small.tileWidth, small.isEnlarged], [320, true]);
-  assert.deepEqual([alone.reduction, alone.cellWidth, alone.tileWidth], [1, 600, 600]);
+  const [large, small] = sizes.map((size) => pictureIn(layout, size, 1));
+
+  assert.equal(large!.width, layout.tileWidth);
+  assert.equal(small!.height, layout.tileHeight);
+  assert.equal(actual(layout, 2, { width: 900, height: 500, density: 2 }).scale, 1);
+});
+
+test("a grid of tiny tiles scrolls, and one of narrow tiles has no captions", () => {
+  const sizes = new Array(400).fill({ width: 160, height: 210 });
+  const tiny = layOut(sizes, { width: 300, height: 300, density: 1 });
+  const narrow = layOut(sizes.slice(0, 20), { width: 500, height: 300, density: 1 });
+
+  assert.ok(tiny.tileHeight >= 40 && heightOf(tiny) > 300);
+  assert.ok(narrow.tileWidth < 90 && narrow.caption === 0);
+});
+
+test("one alone is never reduced", () => {
+  const size = { width: 600, height: 400 };
+  const alone = layOutAlone(size, { width: 180, height: 300, density: 1 });
+
+  assert.deepEqual([alone.reduction, alone.tileWidth], [1, 180]);
 });
 
 // -- pixels
@@ -455,48 +498,56 @@ test("a window of the grid shows the tiles that it touches, and no other", () =>
   for (let i = 0; i < 200; i++) {
     const count = 1 + Math.floor(random() * 60);
     const sizes = Array.from({ length: count }, () => ({ width: 30, height: 20 }));
-    const base = layOut(sizes, { width: 700, height: 400, density: 1 });
-    const layout = zoomed(base, sizes, 1 + random() * 6, 1);
+    const space = { width: 700, height: 400, density: 1 };
+    const base = layOut(sizes, space);
+    const layout = zoomed(base, count, 1 + random() * 6, space);
     const [x, y] = [random(), random()].map((n) =>
-      Math.floor(n * layout.rows * layout.tileHeight),
+      Math.floor(n * heightOf(layout)),
     ) as [number, number];
     const window = { x, y, width: 300, height: 200 };
 
-    const part = partIn(layout, window);
-    const { indices, layout: own } = cutOut(layout, count, part);
+    const indices = indicesIn(layout, count, partIn(layout, window));
 
     const touched = sizes.flatMap((_, index) => {
-      const left = (index % layout.columns) * layout.tileWidth;
-      const top = Math.floor(index / layout.columns) * layout.tileHeight;
+      const { x: left, y: top } = cornerOf(layout, index);
       const isInside =
         left < x + 300 &&
         left + layout.tileWidth > x &&
         top < y + 200 &&
-        top + layout.tileHeight > y;
+        top + layout.tileHeight + layout.caption > y;
       return isInside ? [index] : [];
     });
-    if (touched.length) assert.deepEqual(indices, touched);
-    // Each is at its own place on the canvas of the part.
-    for (const [place, index] of indices.entries()) {
-      const at = originOf(own, place, sizes[index]!);
-      assert.equal(at.x / own.cellWidth + part.columns[0], index % layout.columns);
-      assert.equal(
-        at.y / own.cellHeight + part.rows[0],
-        Math.floor(index / layout.columns),
-      );
-    }
+    for (const index of touched) assert.ok(indices.includes(index));
   }
+});
+
+test("a point stays on the same pixel of a picture when it is zoomed", () => {
+  const sizes = new Array(9).fill({ width: 100, height: 50 });
+  const space = { width: 900, height: 700, density: 1 };
+  const base = layOut(sizes, space);
+  const large = zoomed(base, 9, 3, space);
+  const { x, y } = cornerOf(base, 4);
+
+  const moved = movedPoint(base, large, {
+    x: x + base.tileWidth / 4,
+    y: y + base.tileHeight / 2,
+  });
+
+  const corner = cornerOf(large, 4);
+  assert.equal(moved.x, corner.x + large.tileWidth / 4);
+  assert.ok(moved.y > corner.y && moved.y < corner.y + large.tileHeight);
 });
 
 test("zoomed tiles have the pixels that are seen, up to all there are", () => {
   const sizes = Array.from({ length: 16 }, () => ({ width: 600, height: 400 }));
-  const base = layOut(sizes, { width: 800, height: 540, density: 1 });
+  const space = { width: 800, height: 600, density: 1 };
+  const base = layOut(sizes, space);
   assert.equal(base.reduction, 3);
 
-  assert.equal(zoomed(base, sizes, 1, 1), base);
-  assert.equal(zoomed(base, sizes, 1.6, 1).reduction, 1);
-  const deep = zoomed(base, sizes, 8, 1);
-  assert.deepEqual([deep.reduction, deep.cellWidth, deep.isEnlarged], [1, 600, true]);
+  assert.equal(zoomed(base, 16, 1, space), base);
+  assert.equal(zoomed(base, 16, 1.7, space).reduction, 1);
+  const deep = zoomed(base, 16, 8, space);
+  assert.deepEqual([deep.reduction, deep.canvasGap], [1, 0]);
 });
 
 test("cameras of an env stay in one line", () => {

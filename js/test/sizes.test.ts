@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { layOut, originOf } from "../src/playback/layout.ts";
+import { cellsIn, insetIn } from "../src/playback/cells.ts";
+import { layOut, partIn } from "../src/playback/layout.ts";
 import { Player } from "../src/playback/player.ts";
 import { CHUNK_ROWS, TERMINAL_MISSING } from "../src/protocol/messages.ts";
 import { alignEpisodes } from "../src/recording/arrangement.ts";
@@ -91,9 +92,13 @@ for (const arranged of [false, true])
     const surface = new FakeSurface();
     const player = new Player(store, clock, await localPool(), surface);
     player.onError = (error) => assert.fail(error);
-    const layout = layOut([CELL], { width: 8, height: 9, density: 1 }, 1);
+    const space = { width: 200, height: 200, density: 1 };
+    const layout = layOut([CELL], space, 1);
+    const part = partIn(layout, { x: 0, y: 0, ...space });
+    const cells = cellsIn(layout, [0], [CELL], part, 1);
+    const cell = cells[0]!;
     clock.onChange.on(() => player.update());
-    player.setLayout([0], layout);
+    player.setCells(cells);
     const numRows = store.numRows;
 
     for (let i = 0; i < 150; i++) {
@@ -104,15 +109,15 @@ for (const arranged of [false, true])
 
       const row = store.recordedAt(clock.row, 0)!.row;
       const slot = shown[row]!;
-      const whole = surface.frame(0, 0, CELL.width, CELL.height);
+      const whole = surface.frame(cell, { x: 0, y: 0, ...CELL });
       if (slot < 0) {
         assert.equal(whole, null, `row ${row}`);
         continue;
       }
       const { width, height } = SIZES[slot]!;
-      const { x, y } = originOf(layout, 0, SIZES[slot]!);
+      const inset = insetIn(cell, SIZES[slot]!);
       assert.deepEqual(
-        surface.frame(x, y, width, height),
+        surface.frame(cell, { ...inset, width, height }),
         [...films[slot]![row]!],
         `row ${row}`,
       );

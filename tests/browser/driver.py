@@ -22,16 +22,43 @@ for row in range({NUM_ROWS}):
 """
 SHOW = "viewer = rv.view(cache)\nviewer"
 
-# The canvas as it is, not as it is scaled on screen.
-PIXELS_JS = """canvas => {
-  const copy = new OffscreenCanvas(canvas.width, canvas.height);
-  const context = copy.getContext('2d');
-  context.drawImage(canvas, 0, 0);
-  const {data} = context.getImageData(0, 0, canvas.width, canvas.height);
+# The pixels of a canvas, or of the pictures of all tiles in sight, cell beside cell in
+# the columns of the grid. As they are, not as they are scaled on screen; transparent
+# pixels stay so. Returns width, height and RGBA in base64.
+PIXELS_JS = """el => {
+  const draw = el => {
+    if (el instanceof HTMLCanvasElement) {
+      const copy = new OffscreenCanvas(el.width, el.height);
+      copy.getContext('2d').drawImage(el, 0, 0);
+      return copy;
+    }
+    const [columns, width, height, gap] = ['columns', 'cellWidth', 'cellHeight', 'gap']
+      .map(name => Number(el.dataset[name]));
+    const canvases = [...el.querySelectorAll('canvas')];
+    const numRows = gap ? (canvases[0].height + gap) / (height + gap)
+      : Math.ceil(canvases.length / columns);
+    const grid = new OffscreenCanvas(columns * width, numRows * height);
+    const context = grid.getContext('2d');
+    for (let place = 0; place < columns * numRows; place++) {
+      const [column, row] = [place % columns, Math.floor(place / columns)];
+      const [x, y] = [column * width, row * height];
+      if (gap) {
+        context.drawImage(canvases[0], column * (width + gap), row * (height + gap),
+          width, height, x, y, width, height);
+        continue;
+      }
+      const one = canvases.find(canvas => Number(canvas.dataset.place) === place);
+      if (one) context.drawImage(one, x + Math.floor((width - one.width) / 2),
+        y + Math.floor((height - one.height) / 2));
+    }
+    return grid;
+  };
+  const drawn = draw(el);
+  const {data} = drawn.getContext('2d').getImageData(0, 0, drawn.width, drawn.height);
   let text = '';
   for (let i = 0; i < data.length; i += 8192)
     text += String.fromCharCode(...data.subarray(i, i + 8192));
-  return [canvas.width, canvas.height, btoa(text)];
+  return [drawn.width, drawn.height, btoa(text)];
 }"""
 
 
@@ -64,7 +91,7 @@ class Viewer:
 
     def pixels(self):
         """Return the pictures on the canvas, (num_envs, H, W, 3)."""
-        canvas = self.root.locator("canvas.rv-frames")
+        canvas = self.root.locator(".rv-frames")
         width, height, text = canvas.evaluate(PIXELS_JS)
         grid = np.frombuffer(base64.b64decode(text), np.uint8)
         grid = grid.reshape(height // HEIGHT, HEIGHT, width // WIDTH, WIDTH, 4)

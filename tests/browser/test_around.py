@@ -170,7 +170,7 @@ def test_the_scheme_is_that_of_the_ground(new_page, page_file, system, ground, s
 def test_the_timeline_is_drawn_for_the_screen_that_it_is_on(new_page, page_file):
     shown = Shown(new_page, page_file)
     shown.wait("numRows", NUM_ROWS)
-    trace = shown.root.locator("canvas.rv-trace")
+    trace = shown.root.locator("canvas.rv-trace").first
     before = trace.evaluate("canvas => canvas.width")
     size = shown.page.viewport_size
     session = shown.page.context.new_cdp_session(shown.page)

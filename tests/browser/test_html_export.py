@@ -12,18 +12,9 @@ import pytest
 import rollout_viewer as rv
 from rollout_viewer._export.html import write_html
 from rollout_viewer.testing import CountingEnv, counting_frames
+from tests.browser.driver import PIXELS_JS
 
 NUM_ROWS, NUM_ENVS, HEIGHT, WIDTH = 70, 4, 48, 64
-
-# The canvas as it is, not as it is scaled on screen; transparent pixels stay so.
-PIXELS_JS = """canvas => {
-  const context = canvas.getContext('2d');
-  const {data} = context.getImageData(0, 0, canvas.width, canvas.height);
-  let text = '';
-  for (let i = 0; i < data.length; i += 8192)
-    text += String.fromCharCode(...data.subarray(i, i + 8192));
-  return [canvas.height, canvas.width, btoa(text)];
-}"""
 
 
 def film(num_rows=NUM_ROWS, start=0):
@@ -58,7 +49,7 @@ class Shown:
         self.page.goto(path.as_uri())
         self.root = self.page.locator(".rollout-viewer")
         self.root.and_(self.page.locator("[data-state=ready]")).wait_for()
-        self.canvas = self.root.locator("canvas.rv-frames")
+        self.canvas = self.root.locator(".rv-frames")
 
     def wait(self, name, value):
         self.page.wait_for_function(
@@ -77,8 +68,8 @@ class Shown:
         self.wait("row", row)
 
     def grid(self):
-        """Return the canvas, RGBA."""
-        height, width, text = self.canvas.evaluate(PIXELS_JS)
+        """Return the pictures, cell beside cell, RGBA."""
+        width, height, text = self.canvas.evaluate(PIXELS_JS)
         pixels = np.frombuffer(base64.b64decode(text), np.uint8)
         return pixels.reshape(height, width, 4)
 

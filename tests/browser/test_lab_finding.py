@@ -260,7 +260,7 @@ def test_a_comparison_tells_differences_of_returns_and_of_pixels(lab):
     root.get_by_role("switch", name="Pixel difference").click()
     share = f"{100 / (48 * 64):.2f} %"
     assert [cells[-1] for cells in paired(viewer)] == [share, share, ""]
-    canvas = root.locator("canvas.rv-difference")
+    canvas = root.locator(".rv-difference")
     width, height, text = canvas.evaluate(PIXELS_JS)
     drawn = np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)
     assert not drawn[:48].any()  # the first line is shown as it is
@@ -319,7 +319,7 @@ def test_segments_of_one_recording_are_compared_line_upon_line(lab):
         ["env 1", "3.00", "3.00", "0.00", "3.00", "0.00"],
         ["mean", "1.50", "3.00", "+1.50", "4.50", "+3.00"],
     ]
-    width, height, text = root.locator("canvas.rv-frames").evaluate(PIXELS_JS)
+    width, height, text = root.locator(".rv-frames").evaluate(PIXELS_JS)
     drawn = np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)
     film = counting_frames(12, 2, height=HEIGHT, width=WIDTH)
     expected = np.vstack([np.hstack(film[row]) for row in (3, 7, 11)])

@@ -109,9 +109,19 @@ def test_inspector_button_tells_whether_it_is_open(shown):
     assert viewer.root.locator(".rv-inspector").is_hidden()
 
 
+def add_track(root, name):
+    root.get_by_role("button", name="Add a track").click()
+    root.get_by_role("menuitem", name=name, exact=True).click()
+
+
+def choose_of_whom(track, text):
+    track.locator(".rv-track-whom").click()
+    track.get_by_role("menuitemradio", name=text).click()
+
+
 def wait_for_new_trace(viewer, before):
-    """Wait until the timeline looks unlike `before`; returns its pixels."""
-    canvas = viewer.root.locator("canvas.rv-trace").element_handle()
+    """Wait until the last track looks unlike `before`; returns its pixels."""
+    canvas = viewer.root.locator("canvas.rv-trace").last.element_handle()
     viewer.page.wait_for_function(
         "([canvas, before]) => canvas.toDataURL() !== before", arg=[canvas, before]
     )
@@ -120,19 +130,17 @@ def wait_for_new_trace(viewer, before):
 
 def test_timeline_draws_the_chosen_number_of_a_tile_or_of_all(shown):
     notebook, viewer = shown
-    legend = viewer.root.locator(".rv-legend")
     first = wait_for_new_trace(viewer, "")
 
-    legend.get_by_label("Trace").select_option("value[0]")
-    viewer.page.wait_for_function(
-        "e => e.textContent.includes('value 1.5')", arg=legend.element_handle()
-    )
+    add_track(viewer.root, "value")
+    track = viewer.root.locator('.rv-track[data-scalar="value[0]"]')
+    track.locator(".rv-value").get_by_text("1.5").wait_for()
     mean = wait_for_new_trace(viewer, first)
-    legend.get_by_label("Of", exact=True).select_option("range")
+    choose_of_whom(track, "Mean and range of all")
     wait_for_new_trace(viewer, mean)
     before = notebook.settle()
     viewer.scrub(0.3, 0.9, 0.5)
-    legend.get_by_label("Of", exact=True).select_option("deviation")
+    choose_of_whom(track, "Mean and deviation of all")
 
     assert notebook.num_comm_messages == before
 
@@ -194,7 +202,7 @@ for row in range(3):
 
 def canvas_picture(viewer):
     """Return the canvas as (H, W, 3)."""
-    width, height, text = viewer.root.locator("canvas.rv-frames").evaluate(PIXELS_JS)
+    width, height, text = viewer.root.locator(".rv-frames").evaluate(PIXELS_JS)
     picture = np.frombuffer(base64.b64decode(text), np.uint8)
     return picture.reshape(height, width, 4)[..., :3]
 
@@ -213,7 +221,8 @@ def many(lab):
     viewer = Viewer(notebook)
     viewer.wait_until_loaded(3)
     assert len(shown_envs(viewer)) == 288
-    viewer.root.get_by_label("Camera").select_option("front")
+    viewer.root.get_by_role("button", name="Camera").click()
+    viewer.root.get_by_role("menuitemradio", name="front").click()
     viewer.page.wait_for_function(
         "() => document.querySelectorAll('.rv-tile').length === 144"
     )
@@ -361,10 +370,11 @@ def test_an_exported_page_shows_its_numbers_without_a_kernel(new_page, tmp_path)
     # A page as wide as this opens with the inspector.
     for key in ("Home", "n", "n", "ArrowRight"):
         page.keyboard.press(key)
-    root.get_by_label("Trace").select_option("obs[1]")
-    value = root.locator(".rv-legend .rv-key-data .rv-value").inner_text()
-    root.get_by_label("Of", exact=True).select_option("range")
-    mean = root.locator(".rv-legend .rv-key-data .rv-value").inner_text()
+    add_track(root, "obs[1]")
+    track = root.locator('.rv-track[data-scalar="obs[1]"]')
+    value = track.locator(".rv-value").inner_text()
+    choose_of_whom(track, "Mean and range of all")
+    mean = track.locator(".rv-value").inner_text()
 
     panel = root.locator(".rv-inspector[data-row='1']")
     assert panel.locator("[data-name=action] .rv-meaning").inner_text() == "FIRE"

@@ -36,7 +36,7 @@ def drawn(row: int) -> np.ndarray:
 
 def assert_shows(viewer: Viewer, row: int, cell: tuple[int, int]) -> None:
     viewer.wait("row", row)
-    canvas = viewer.root.locator("canvas.rv-frames")
+    canvas = viewer.root.locator(".rv-frames")
     width, height, text = canvas.evaluate(PIXELS_JS)
     pixels = np.frombuffer(base64.b64decode(text), np.uint8)
     pixels = pixels.reshape(height, width, 4)

@@ -76,7 +76,7 @@ def test_a_tile_shows_each_episode_in_its_own_size(shown):
 def test_the_picture_under_the_pointer_and_the_list_have_both_sizes(shown):
     shown.wait("numRows", NUM_ROWS)
     shown.go(3)
-    plot = shown.root.locator(".rv-timeline canvas, canvas.rv-plot").first
+    plot = shown.root.locator("canvas.rv-trace").first
     box = plot.bounding_box()
     found = set()
     for row in (10, 30, 70):

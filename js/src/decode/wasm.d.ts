@@ -1,4 +1,4 @@
-/** The wasm that zstddec carries, as build.mjs takes it out of the package. */
+/** The wasm that zstddec carries, as build.mjs takes it out of the package; deflated. */
 declare module "zstddec-wasm" {
   const bytes: Uint8Array;
   export default bytes;

@@ -10,10 +10,10 @@
 import type { Decoding, Picture } from "../decode/worker-pool.ts";
 import type { Store } from "../recording/store.ts";
 import { Emitter } from "../util/emitter.ts";
+import type { Cell } from "./cells.ts";
 import type { Clock } from "./clock.ts";
-import type { Layout } from "./layout.ts";
 import { type DrawnSlots, planRow, type RowPlan } from "./row-plan.ts";
-import { clearSlot, putPicture, type Surface } from "./surface.ts";
+import { putPicture, type Surface } from "./surface.ts";
 
 export type { Surface } from "./surface.ts";
 
@@ -46,8 +46,9 @@ export class Player {
   readonly #pool: Decoding;
   readonly #surface: Surface;
   #slots: readonly number[] = [];
-  #indices = new Map<number, number>();
-  #layout: Layout | null = null;
+  #cells = new Map<number, Cell>();
+  /** The generation in which a slot's cell began to be drawn. */
+  #since = new Map<number, number>();
   #generation = 0;
   readonly #drawn: DrawnSlots = {
     states: new Map(),
@@ -69,18 +70,18 @@ export class Player {
     return this.#slots;
   }
 
-  /** Show these slots, in this order; everything is drawn anew. */
-  setLayout(slots: readonly number[], layout: Layout): void {
-    this.#slots = slots;
-    this.#indices = new Map(slots.map((slot, index) => [slot, index]));
-    this.#layout = layout;
+  /** Show these slots, in this order; those in `kept` have their pixels already. */
+  setCells(cells: readonly Cell[], kept: ReadonlySet<number> = new Set()): void {
+    this.#slots = cells.map(({ slot }) => slot);
+    this.#cells = new Map(cells.map((cell) => [cell.slot, cell]));
     this.#generation++;
-    this.#drawn.slots.clear();
+    const since = (slot: number) =>
+      (kept.has(slot) ? this.#since.get(slot) : undefined) ?? this.#generation;
+    this.#since = new Map(this.#slots.map((slot) => [slot, since(slot)]));
+    for (const slot of this.#drawn.slots)
+      if (this.#since.get(slot) === this.#generation || !this.#since.has(slot))
+        this.#drawn.slots.delete(slot);
     this.#lastRequest = null;
-    this.#surface.resize(
-      layout.columns * layout.cellWidth,
-      layout.rows * layout.cellHeight,
-    );
     this.update();
   }
 
@@ -88,6 +89,7 @@ export class Player {
   reset(): void {
     this.#drawn.states.clear();
     this.#drawn.slots.clear();
+    this.#since.clear();
     this.#lastRequest = null;
     this.#generation++;
     this.drawnRow = -1;
@@ -116,7 +118,7 @@ export class Player {
 
   /** Ask for what the clock wants, and draw what has come; any time, any often. */
   update(now = performance.now()): void {
-    if (!this.#layout || !this.#slots.length || !this.#store.numRows) return;
+    if (!this.#slots.length || !this.#store.numRows) return;
     if (this.#clock.isPlaying) this.#askAhead(now);
     else this.#askOne();
     this.#drawDue(now);
@@ -177,10 +179,10 @@ export class Player {
   }
 
   #ask(row: number, k: number, isWanted: boolean): void {
-    const { reduction } = this.#layout!;
+    const reductionOf = (slot: number) => this.#cells.get(slot)!.reduction;
     const generation = this.#generation;
     const epoch = this.#clock.epoch;
-    const found = planRow(this.#store, row, this.#slots, reduction, this.#drawn);
+    const found = planRow(this.#store, row, this.#slots, reductionOf, this.#drawn);
     const { plans, absent, missing, sizes, renewed } = found;
     const pictures: Picture[] | null = plans.length ? null : [];
     if (missing.length) this.stats.misses++;
@@ -233,25 +235,34 @@ export class Player {
     const requests = this.#requests.splice(0, count);
     for (const request of requests) this.#draw(request);
     const last = requests.at(-1)!;
-    this.absent = last.absent;
-    this.missing = last.missing;
-    if (!last.missing.length) this.drawnRow = last.row;
+    // One from before the cells changed is not all that is to be seen of its row.
+    if (last.generation === this.#generation) {
+      this.absent = last.absent;
+      this.missing = last.missing;
+      if (!last.missing.length) this.drawnRow = last.row;
+    }
     this.stats.drawn++;
     const isOverdue = now - this.#clock.dueTime(last.k) > FRAME_MS;
     if (isPlaying && !last.isWanted && last.epoch === epoch && isOverdue)
       this.stats.late++;
     this.onDraw.emit();
     // A drag went on while this row was decoded.
-    if (!isPlaying && this.#row !== last.row) this.#askOne();
+    const isOld = last.generation !== this.#generation;
+    if (!isPlaying && (isOld || this.#row !== last.row)) this.#askOne();
   }
 
   #draw({ generation, pictures, absent, sizes, renewed }: FrameRequest): void {
-    const isCurrent = generation === this.#generation;
-    const tiles = { layout: this.#layout!, indices: this.#indices };
-    if (isCurrent)
-      for (const slot of [...absent, ...renewed]) clearSlot(this.#surface, slot, tiles);
+    // A cell that was kept takes what was requested before it moved, too.
+    const cellOf = (slot: number) =>
+      (this.#since.get(slot) ?? Number.POSITIVE_INFINITY) <= generation
+        ? this.#cells.get(slot)
+        : undefined;
+    for (const slot of [...absent, ...renewed]) {
+      const cell = cellOf(slot);
+      if (cell) this.#surface.clear(cell);
+    }
     for (const picture of pictures ?? []) {
-      if (isCurrent) putPicture(this.#surface, picture, tiles, sizes);
+      putPicture(this.#surface, picture, cellOf, sizes);
       this.#pool.recycle(picture);
     }
   }

@@ -31,7 +31,7 @@ export function planRow(
   store: Store,
   row: number,
   slots: readonly number[],
-  reduction: number,
+  reductionOf: (slot: number) => number,
   drawn: DrawnSlots,
 ): RowPlan {
   const found: RowPlan = {
@@ -64,6 +64,7 @@ export function planRow(
       const { width, height } = size;
       if (isFull) found.renewed.push(slot);
       if (ops.length || isFull) {
+        const reduction = reductionOf(slot);
         found.plans.push({ slot, width, height, reduction, isFull, ops });
         found.sizes.set(slot, size);
       }

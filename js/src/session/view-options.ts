@@ -32,6 +32,8 @@ export interface OptionValues {
   hidden: string;
   /** Name of the camera that is shown; "": all of them. */
   camera: string;
+  /** Height of the view in a notebook, in CSS pixels; 0: as much as fits. */
+  height: number;
 }
 
 export const OVERLAYS = [
@@ -55,6 +57,7 @@ export const DEFAULT_OPTIONS: OptionValues = {
   })),
   hidden: "action reward",
   camera: "",
+  height: 0,
 };
 
 export class ViewOptions {

@@ -10,6 +10,7 @@ import { formatCount } from "./format.ts";
 import { createGrid } from "./grid/grid.ts";
 import { createArrangementPanel } from "./head/arrangement.ts";
 import { createHead } from "./head/head.ts";
+import { followHeight } from "./height.ts";
 import { createHelp } from "./help.ts";
 import type { Action } from "./keymap.ts";
 import { createToasts } from "./parts/toast.ts";
@@ -69,6 +70,7 @@ export function mountViewer(
   const arrangement = createArrangementPanel(session, signal);
   const alerts = createAlerts(session, signal);
   const toasts = createToasts(signal);
+  grid.notify = toasts.show;
   const fields = [arrangement.field, ...(dumps ? [dumps.field] : [])];
   const head = createHead({ session, grid, side, fields, perform, signal });
   root.replaceChildren(
@@ -83,6 +85,7 @@ export function mountViewer(
     help.el,
     createSpoken(session, signal),
   );
+  followHeight({ root, session, grid, signal });
   const actions = createActions({ session, root, grid, help, notes, side });
   const isAnythingOpen = () =>
     help.isOpen || side.isOpen || grid.opened !== null || marks.selection.length > 0;

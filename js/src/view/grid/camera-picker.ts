@@ -1,7 +1,8 @@
 /** Which pictures of each env are shown: all cameras side by side, or one. */
 
 import type { Session } from "../../session/session.ts";
-import { listen, make } from "../dom.ts";
+import { setText } from "../dom.ts";
+import { createMenuButton } from "../parts/menu.ts";
 
 export function camerasOf({ store }: Session): string[] {
   return [...new Set((store.manifest?.slots ?? []).map(({ camera }) => camera))];
@@ -27,32 +28,33 @@ export function slotsInSight(session: Session): { slots: number[]; together: num
   return { slots, together: isOne || !isWhole ? 1 : cameras.length };
 }
 
-/** A list of cameras, where there are several. */
+/** A menu of cameras, where there are several. */
 export function createCameraPicker(session: Session, signal: AbortSignal) {
   const { viewOptions } = session;
-  const el = make("select", {
-    class: "rv-input rv-pick",
-    "aria-label": "Camera",
-    title: "Camera",
-    hidden: true,
-  });
-  listen(el, "change", signal, () => viewOptions.set({ camera: el.value }));
-  let offered = "";
-  const update = () => {
-    const cameras = camerasOf(session);
-    const next = JSON.stringify(cameras);
-    if (next !== offered) {
-      offered = next;
-      el.replaceChildren(
-        make("option", { value: "" }, "all cameras"),
-        ...cameras.map((camera) => make("option", { value: camera }, camera)),
-      );
-    }
-    el.hidden = cameras.length < 2;
-    const value = cameras.includes(viewOptions.now.camera)
-      ? viewOptions.now.camera
-      : "";
-    if (el.value !== value) el.value = value;
+  const chosen = () => {
+    const { camera } = viewOptions.now;
+    return camerasOf(session).includes(camera) ? camera : "";
   };
+  const entryOf = (camera: string) => ({
+    text: camera || ALL,
+    isOn: chosen() === camera,
+    isRadio: true,
+    choose: () => viewOptions.set({ camera }),
+  });
+  const { el, text } = createMenuButton(
+    {
+      label: "Camera",
+      iconName: "camera",
+      entries: () => ["", ...camerasOf(session)].map(entryOf),
+    },
+    signal,
+  );
+  const update = () => {
+    el.hidden = camerasOf(session).length < 2;
+    setText(text, chosen() || ALL);
+  };
+  update();
   return { el, update };
 }
+
+const ALL = "All cameras";

@@ -1,8 +1,8 @@
 /**
- * The pictures: one canvas of frame pixels, and the overlay above it.
+ * The pictures: canvases of frame pixels, and the overlay above them.
  *
- * Owns the player and its workers. One tile may be open alone. The canvas has the
- * tiles that are in sight and no other: these are decoded.
+ * Owns the player and its workers. One tile may be open alone. There are canvases of the
+ * tiles that are in sight and of no others: these are decoded.
  */
 
 import { Thumbnails } from "../../decode/thumbnails.ts";
@@ -11,15 +11,21 @@ import { Player } from "../../playback/player.ts";
 import type { Session } from "../../session/session.ts";
 import { onDensity } from "../../util/density.ts";
 import { listen } from "../dom.ts";
-import { FramesCanvas } from "./frames-canvas.ts";
+import type { Toast } from "../parts/toast.ts";
+import { createFrameCopy } from "./frame-copy.ts";
+import { Frames } from "./frames.ts";
 import { createStage, type Stage } from "./stage.ts";
 import { followTileClicks } from "./tile-clicks.ts";
-import { createTileOverlay } from "./tile-overlay.ts";
+import { followTileKeys } from "./tile-keys.ts";
+import { createTileMenu, toastOf } from "./tile-menu.ts";
+import { createTileOverlay, type TileOverlay } from "./tile-overlay.ts";
 import type { Zoom } from "./zoom.ts";
 
 export interface Grid {
   el: HTMLElement;
   player: Player;
+  /** The pictures that are shown now. */
+  frames: Frames;
   /** Small pictures of other rows, from the same workers. */
   thumbnails: Thumbnails;
   /** Open a slot alone; null: all of them. */
@@ -28,6 +34,12 @@ export interface Grid {
   readonly zoom: Zoom;
   /** Draw the overlay anew. */
   refresh(): void;
+  /** Copy the picture of the selected tile as a PNG; else of the first tile. */
+  copyFrame(): Promise<void>;
+  /** Height in CSS pixels that the pictures need at the width of now. */
+  wantedHeight(): number;
+  /** Shows what was copied or saved. */
+  notify: (toast: Toast) => void;
 }
 
 /** About as wide as the tooltip's picture. */
@@ -35,21 +47,31 @@ const THUMBNAIL_PX = 160;
 
 export function createGrid(session: Session, signal: AbortSignal): Grid {
   const { store, clock } = session;
-  const frames = new FramesCanvas();
+  const frames = new Frames();
   const overlay = createTileOverlay(session);
   const pool = new WorkerPool(numDecodeWorkers(), signal);
   const player = new Player(store, clock, pool, frames);
   player.onError = session.fail;
   session.playerStats.add(player.stats);
   const stage = createStage({ session, frames, overlay, player, signal });
+  const exact = new Thumbnails(store, pool, { cacheSize: 0, reduction: () => 1 });
+  const frameCopy = createFrameCopy(session, exact, signal);
+  const notify = (toast: Toast) => grid.notify(toast);
+  const drawnRow = () => player.drawnRow;
+  const parts = { session, overlay, stage, signal };
+  const menu = createTileMenu({ ...parts, frameCopy, drawnRow, notify });
+  stage.el.append(menu.el);
   followChanges(session, player, stage, signal);
   followSize(stage, signal);
-  followTileClicks({ session, overlay, stage, signal });
+  followTileClicks(parts);
+  followTileKeys({ ...parts, menu });
+  nameAtRest(session, player, overlay, signal);
   signal.addEventListener("abort", () => session.visibleSlots.delete(player));
   stage.place();
-  return {
+  const grid: Grid = {
     el: stage.el,
     player,
+    frames,
     thumbnails: new Thumbnails(store, pool, {
       cacheSize: 0,
       reduction: ({ width }) => Math.round(width / THUMBNAIL_PX),
@@ -60,7 +82,26 @@ export function createGrid(session: Session, signal: AbortSignal): Grid {
     get opened() {
       return stage.opened;
     },
+    async copyFrame() {
+      const slot = chosenSlot(session, stage, player);
+      if (slot === undefined) return;
+      notify(toastOf(await frameCopy.copy(slot, player.drawnRow)));
+    },
+    wantedHeight: stage.wantedHeight,
+    notify: () => {},
   };
+  return grid;
+}
+
+/** The slot that is open alone, of the selected tile, or the first. */
+function chosenSlot(
+  { store, marks }: Session,
+  { opened }: Stage,
+  { slots }: Player,
+): number | undefined {
+  const all = store.manifest?.slots ?? [];
+  const selected = all.findIndex(({ env }) => env === marks.selection[0]);
+  return opened ?? (selected < 0 ? slots[0] : selected);
 }
 
 /** Lay out anew what came or was chosen, or only draw the overlay anew. */
@@ -85,6 +126,9 @@ function followChanges(
   }, signal);
   scalars.onChange.on(refresh, signal);
   player.onDraw.on(refresh, signal);
+  // Tiles whose text is hidden write it when they are pointed at.
+  for (const type of ["pointerover", "focusin"])
+    listen(stage.el, type, signal, refresh);
 }
 
 /** Lay out anew when there is more room, or less. */
@@ -94,4 +138,27 @@ function followSize({ el, place }: Stage, signal: AbortSignal): void {
   signal.addEventListener("abort", () => observer.disconnect());
   listen(document, "fullscreenchange", signal, place);
   onDensity(place, signal);
+}
+
+/** So long nothing changes before the tiles are given new names. */
+const REST_MS = 250;
+
+/** Name the tiles when nothing moves any more: names of each frame would be of no use. */
+function nameAtRest(
+  { clock, marks }: Session,
+  player: Player,
+  overlay: TileOverlay,
+  signal: AbortSignal,
+): void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const start = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      if (!clock.isPlaying) overlay.nameTiles(player.drawnRow);
+    }, REST_MS);
+  };
+  player.onDraw.on(start, signal);
+  clock.onChange.on(start, signal);
+  marks.onChange.on(start, signal);
+  signal.addEventListener("abort", () => clearTimeout(timer));
 }

@@ -1,18 +1,21 @@
 /** The window onto the grid: lays out its tiles, and shows those that are in sight. */
 
+import { cellsIn } from "../../playback/cells.ts";
 import {
-  cutOut,
-  type GridPart,
+  actual,
+  cornerOf,
+  heightOf,
   type Layout,
   partIn,
+  widthOf,
   zoomed,
 } from "../../playback/layout.ts";
 import type { Player } from "../../playback/player.ts";
 import type { Session } from "../../session/session.ts";
-import { isSame } from "../../util/same.ts";
 import { make } from "../dom.ts";
+import { createEmpty } from "./empty.ts";
 import { type FittedGrid, fitGrid } from "./fit.ts";
-import type { FramesCanvas } from "./frames-canvas.ts";
+import type { Frames } from "./frames.ts";
 import type { TileOverlay } from "./tile-overlay.ts";
 import { createZoom, type Zoom } from "./zoom.ts";
 
@@ -29,60 +32,79 @@ export interface Stage {
   refresh(): void;
   /** Another recording, or the same arranged anew: nothing of it is shown yet. */
   reset(): void;
+  /** Height in CSS pixels that the pictures need at its full width. */
+  wantedHeight(): number;
+  /** Scroll to a slot's tile, if a part of it is out of sight. */
+  reveal(slot: number): void;
 }
 
 export interface StageParts {
   session: Session;
-  frames: FramesCanvas;
+  frames: Frames;
   overlay: TileOverlay;
   player: Player;
   signal: AbortSignal;
 }
 
+/** Around the grid; stage.css has the same. */
+const EDGE_PX = 8;
+
 export function createStage(parts: StageParts): Stage {
   const { session, frames, overlay, player, signal } = parts;
   const tiles = make("div", { class: "rv-grid" }, frames.el, overlay.el);
-  const waiting = make("div", { class: "rv-waiting" }, "Waiting for the first row");
-  const el = make("div", { class: "rv-stage" }, tiles, waiting);
+  const empty = createEmpty(session);
+  const el = make("div", { class: "rv-stage" }, tiles, empty.el);
   let opened: number | null = null;
   let fitted: FittedGrid | null = null;
-  let shown: { key: string; slots: number[]; part: GridPart } | null = null;
+  let layout: Layout | null = null;
+  let shown = "";
 
+  /** The room for pictures, with that of a scroll bar that only a zoom needs. */
+  const spaceNow = () => ({
+    width: Math.max(1, el.offsetWidth - 2 * EDGE_PX),
+    height: Math.max(1, el.offsetHeight - 2 * EDGE_PX),
+    density: devicePixelRatio || 1,
+  });
   const place = () => {
-    const { manifest, numRows } = session.store;
-    const numSlots = manifest?.slots.length ?? 0;
-    waiting.hidden = numRows > 0 && numSlots > 0;
-    if (numRows > 0 && !numSlots) waiting.textContent = "No pictures were recorded";
-    // With the room of a scroll bar that only a zoom needs.
-    const width = el.offsetWidth;
-    if (!numSlots || !width || !numRows) return;
+    const hasPictures = empty.update();
+    tiles.hidden = !hasPictures;
+    if (!hasPictures || !el.offsetWidth) return;
+    const numSlots = session.store.manifest!.slots.length;
     if (opened !== null && opened >= numSlots) opened = null;
-    fitted = fitGrid(session, opened, width);
-    el.style.height = fitted.isHigh || zoom.factor > 1 ? `${fitted.height}px` : "";
+    fitted = fitGrid(session, opened, spaceNow());
+    layOutTiles();
     showPart();
+  };
+  const layOutTiles = () => {
+    if (!fitted) return;
+    const { slots, layout: base, space } = fitted;
+    layout = zoom.isActual
+      ? actual(base, slots.length, space)
+      : zoomed(base, slots.length, zoom.factor, space);
+    tiles.style.width = `${widthOf(layout)}px`;
+    tiles.style.height = `${heightOf(layout)}px`;
   };
   /** Show the tiles that are in sight. */
   const showPart = () => {
-    if (!fitted) return;
-    const { slots, sizes } = fitted;
-    const layout = zoomed(fitted.layout, sizes, zoom.factor, devicePixelRatio || 1);
-    tiles.style.width = `${layout.columns * layout.tileWidth}px`;
-    tiles.style.height = `${layout.rows * layout.tileHeight}px`;
-    const part = partInSight(el, layout);
-    const key = JSON.stringify([slots, layout, part]);
-    if (key === shown?.key) return;
-    const before = shown && isSame(shown.slots, slots) ? shown.part : null;
-    shown = { key, slots, part };
-    const copy = before && frames.copy();
-    const { indices, layout: own } = cutOut(layout, slots.length, part);
-    const visible = indices.map((index) => slots[index]!);
-    overlay.place(slots, layout, indices);
-    session.visibleSlots.set(player, visible);
-    player.setLayout(visible, own);
-    frames.place(own, part);
-    tiles.classList.toggle("rv-enlarged", own.isEnlarged);
-    // Till the pixels of this part come, those that were there stay in their places.
-    if (copy) frames.drawCopy(copy, before, own, part);
+    if (!fitted || !layout) return;
+    const { slots, sizes, space } = fitted;
+    const part = partIn(layout, {
+      x: el.scrollLeft - tiles.offsetLeft,
+      y: el.scrollTop - tiles.offsetTop,
+      width: el.clientWidth,
+      height: el.clientHeight,
+    });
+    const key = JSON.stringify([slots, sizes, layout, part, space.density]);
+    if (key === shown) return;
+    shown = key;
+    const { density } = space;
+    const cells = cellsIn(layout, slots, sizes, part, density);
+    overlay.place({ slots, layout, cells });
+    session.visibleSlots.set(
+      player,
+      cells.map(({ slot }) => slot),
+    );
+    player.setCells(cells, frames.place({ layout, part, cells, sizes, density }));
     refresh();
   };
   const refresh = () => overlay.update(player.drawnRow, player.absent, player.missing);
@@ -90,7 +112,10 @@ export function createStage(parts: StageParts): Stage {
   const zoom = createZoom({
     el,
     inner: tiles,
-    onZoom: place,
+    layout: () => layout,
+    fitScale: () => fitted?.layout.scale ?? 1,
+    middle: () => middleOfSelected(session, fitted, layout),
+    onZoom: layOutTiles,
     onMove: showPart,
     signal,
   });
@@ -109,17 +134,52 @@ export function createStage(parts: StageParts): Stage {
     place,
     refresh,
     reset() {
-      opened = fitted = shown = null;
+      opened = fitted = layout = null;
+      shown = "";
+      frames.reset();
+    },
+    wantedHeight() {
+      if (!fitted) return 0;
+      const high = { ...fitted.space, height: Number.MAX_SAFE_INTEGER };
+      return heightOf(fitGrid(session, null, high).layout) + 2 * EDGE_PX;
+    },
+    reveal(slot) {
+      const index = fitted?.slots.indexOf(slot) ?? -1;
+      if (index < 0 || !layout) return;
+      revealTile(el, tiles, layout, index);
+      showPart();
     },
   };
 }
 
-/** The tiles that the window shows any of, as far as it is scrolled now. */
-function partInSight(el: HTMLElement, layout: Layout): GridPart {
-  return partIn(layout, {
-    x: el.scrollLeft,
-    y: el.scrollTop,
-    width: el.clientWidth,
-    height: el.style.height ? el.clientHeight : Number.POSITIVE_INFINITY,
-  });
+/** The middle of the first selected tile, in the grid; null: none is selected. */
+function middleOfSelected(
+  { marks, store }: Session,
+  fitted: FittedGrid | null,
+  layout: Layout | null,
+): { x: number; y: number } | null {
+  const env = marks.selection[0];
+  if (env === undefined || !fitted || !layout) return null;
+  const all = store.manifest?.slots ?? [];
+  const index = fitted.slots.findIndex((slot) => all[slot]?.env === env);
+  if (index < 0) return null;
+  const { x, y } = cornerOf(layout, index);
+  return { x: x + layout.tileWidth / 2, y: y + layout.tileHeight / 2 };
+}
+
+function revealTile(
+  el: HTMLElement,
+  tiles: HTMLElement,
+  layout: Layout,
+  index: number,
+): void {
+  const corner = cornerOf(layout, index);
+  const move = (now: number, room: number, start: number, length: number) =>
+    Math.min(Math.max(now, start + length - room), start);
+  const { tileWidth, tileHeight, caption } = layout;
+  const [x, y] = [tiles.offsetLeft + corner.x, tiles.offsetTop + corner.y];
+  el.scrollTo(
+    move(el.scrollLeft, el.clientWidth, x, tileWidth),
+    move(el.scrollTop, el.clientHeight, y, tileHeight + caption),
+  );
 }

@@ -6,9 +6,10 @@ import {
   TERMINAL_MISSING,
   TERMINATED,
 } from "../../protocol/messages.ts";
+import { textOfLabel } from "../../recording/episodes.ts";
 import type { Moment } from "../../recording/steps.ts";
 import type { Session } from "../../session/session.ts";
-import { setAttribute, setText } from "../dom.ts";
+import { make, setAttribute, setText } from "../dom.ts";
 import { formatReturn, formatSigned, formatValue } from "../format.ts";
 import type { Tile } from "./tile.ts";
 
@@ -36,17 +37,42 @@ export function readActions({ store, scalars }: Session): ActionText {
   };
 }
 
+/** How many decimals returns have: the same in all tiles, so that they are aligned. */
+export class Decimals {
+  #largest = 0;
+  #hasFractions = false;
+
+  /** Take a return that will be shown. */
+  see(total: number): void {
+    if (!Number.isFinite(total)) return;
+    this.#largest = Math.max(this.#largest, Math.abs(total));
+    this.#hasFractions ||= !Number.isInteger(total);
+  }
+
+  format(total: number, numNan: number): string {
+    const isPlain = !this.#hasFractions || !Number.isFinite(total);
+    if (isPlain || Math.abs(total) >= 1e6) return formatReturn(total, numNan);
+    const text = Math.abs(total).toFixed(
+      this.#largest < 1 ? 3 : this.#largest < 10 ? 2 : 1,
+    );
+    const sign = total < 0 && Number(text) ? "\u2212" : "";
+    return numNan ? `${sign}${text} (${numNan} NaN)` : sign + text;
+  }
+}
+
 /** Write a moment's numbers; a reward or an action that is off is not written. */
 export function writeNumbers(
   tile: Tile,
   { episode, envStep, total, reward, isNan, numNan }: Moment,
+  decimals: Decimals,
   hasReward: boolean,
   action: string | null,
 ): void {
   const hasEpisode = episode >= 0;
+  if (hasEpisode) decimals.see(total);
   setText(tile.episode, hasEpisode ? String(episode) : "");
   setText(tile.step, hasEpisode ? String(envStep) : "");
-  setText(tile.total, hasEpisode ? formatReturn(total, numNan) : "");
+  setText(tile.total, hasEpisode ? decimals.format(total, numNan) : "");
   setAttribute(tile.sums, "data-nan", String(numNan > 0));
   if (hasReward) setText(tile.reward, isNan ? "NaN" : formatSigned(reward));
   if (action !== null) setText(tile.action, action);
@@ -54,16 +80,44 @@ export function writeNumbers(
 
 /** Write how an episode ended: where it ends, and till the next one begins. */
 export function writeOutcome({ badge }: Tile, moment: Moment): void {
-  const isOver = moment.ends !== 0 || (moment.kind === IDLE && moment.episode < 0);
-  const outcome =
-    !isOver || !moment.outcome
-      ? ""
-      : moment.outcome & TERMINATED
-        ? "terminated"
-        : "truncated";
+  const outcome = outcomeOf(moment);
   setText(badge, outcome);
   badge.hidden = !outcome;
   setAttribute(badge, "data-outcome", outcome);
+}
+
+export function outcomeOf({ ends, kind, episode, outcome }: Moment): string {
+  const isOver = ends !== 0 || (kind === IDLE && episode < 0);
+  if (!isOver || !outcome) return "";
+  return outcome & TERMINATED ? "terminated" : "truncated";
+}
+
+/** Write the labels of an episode as chips after its outcome. */
+export function writeLabels(
+  tile: Tile,
+  labels: Record<string, unknown> | undefined,
+): void {
+  if (tile.labels === labels) return;
+  tile.labels = labels;
+  const chips = Object.entries(labels ?? {}).map((label) =>
+    make("span", { class: "rv-tile-chip", "data-label": label[0] }, textOfLabel(label)),
+  );
+  tile.chips.replaceChildren(tile.badge, ...chips);
+}
+
+/** What a tile is called: "env 3, episode 2, step 41, return −8.5, terminated". */
+export function nameOfTile(tile: Tile, moment: Moment | null, gap: string): string {
+  const parts = [tile.isShared ? "all envs" : tile.name];
+  if (moment && moment.episode >= 0 && !tile.isShared)
+    parts.push(
+      `episode ${moment.episode}`,
+      `step ${moment.envStep}`,
+      `return ${formatReturn(moment.total, moment.numNan)}`,
+    );
+  const labels = Object.keys((tile.labels as object) ?? {});
+  return [...parts, moment ? outcomeOf(moment) : "", ...labels, gap]
+    .filter(Boolean)
+    .join(", ");
 }
 
 /** Why a tile has no picture; "": it has one. */

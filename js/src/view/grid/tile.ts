@@ -1,6 +1,6 @@
-/** The elements of one tile: its name, its numbers, its badge. */
+/** The elements of one tile: its name, its numbers, its chips. */
 
-import type { Layout } from "../../playback/layout.ts";
+import { cornerOf, type Layout } from "../../playback/layout.ts";
 import type { Manifest } from "../../protocol/messages.ts";
 import { nameOfEnv } from "../../recording/env-names.ts";
 import { make } from "../dom.ts";
@@ -13,10 +13,15 @@ export interface Tile {
   /** It shows all envs in one picture. */
   isShared: boolean;
   el: HTMLElement;
+  caption: HTMLElement;
   label: HTMLElement;
   sums: HTMLElement;
+  /** The outcome, and labels after it. */
+  chips: HTMLElement;
   badge: HTMLElement;
   repeated: HTMLElement;
+  /** Labels that are shown as chips now. */
+  labels: unknown;
   /** Where texts are written. */
   episode: HTMLElement;
   step: HTMLElement;
@@ -39,12 +44,12 @@ export function tileOf(manifest: Manifest, slot: number, before?: Tile): Tile {
 
 /** Put a tile at its place in the grid. */
 export function placeTile({ el }: Tile, layout: Layout, index: number): void {
-  const { columns, tileWidth, tileHeight } = layout;
-  const column = index % columns;
-  const row = Math.floor(index / columns);
+  const { columns, tileWidth, tileHeight, caption } = layout;
+  const { x, y } = cornerOf(layout, index);
   el.style.cssText =
-    `left:${column * tileWidth}px;top:${row * tileHeight}px;` +
-    `width:${tileWidth}px;height:${tileHeight}px`;
+    `left:${x}px;top:${y}px;` + `width:${tileWidth}px;height:${tileHeight + caption}px`;
+  // Text that is wider than its tile extends to where there is room.
+  el.classList.toggle("rv-at-right", index % columns >= columns / 2);
 }
 
 function createTile(manifest: Manifest, slot: number, name: string): Tile {
@@ -55,7 +60,7 @@ function createTile(manifest: Manifest, slot: number, name: string): Tile {
   const reward = make("span", {});
   const action = make("span", {});
   const label = make(
-    "div",
+    "span",
     { class: "rv-label" },
     make("span", { class: "rv-env" }, titleOf(manifest, slot)),
     isShared ? null : named("rv-episode", ["ep", "", "isode"], episode),
@@ -74,16 +79,23 @@ function createTile(manifest: Manifest, slot: number, name: string): Tile {
     { class: "rv-late", hidden: true, title: REPEATED_TITLE },
     "repeated",
   );
+  const chips = make("span", { class: "rv-tile-chips" }, badge);
+  const caption = make("div", { class: "rv-caption" }, label, isShared ? null : sums);
   const el = make(
     "div",
-    { class: "rv-tile", "data-env": env, "data-slot": slot },
-    label,
-    isShared ? null : sums,
-    badge,
-    repeated,
+    {
+      class: "rv-tile",
+      role: "option",
+      tabindex: -1,
+      "data-env": env,
+      "data-slot": slot,
+    },
+    make("div", { class: "rv-tile-top" }, chips, repeated),
+    caption,
   );
+  const parts = { caption, label, sums, chips, badge, repeated, labels: undefined };
   const texts = { episode, step, total, reward, action };
-  return { slot, env, name, isShared, el, label, sums, badge, repeated, ...texts };
+  return { slot, env, name, isShared, el, ...parts, ...texts };
 }
 
 /** The env's name, and its camera where there are several. */

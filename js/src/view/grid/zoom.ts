@@ -5,14 +5,27 @@
  * By Ctrl and the wheel (a pinch on a touchpad is that, too), two fingers, dragging.
  */
 
+import { actualScale, type Layout, movedPoint } from "../../playback/layout.ts";
 import { scaleOf } from "../../util/scale.ts";
 import { listen, setText } from "../dom.ts";
 
 export interface Zoom {
+  /** How much larger tiles are than those that fit. */
   readonly factor: number;
-  /** Zoom so that what is in the middle, or at a point of the page, stays there. */
-  set(factor: number, at?: { x: number; y: number }): void;
+  /** Each pixel of a picture is a whole number of the screen's. */
+  readonly isActual: boolean;
+  /** Zoom so that a point of the page stays; none: so that the selected tile, or what
+   * is in the middle, is in the middle. */
+  set(factor: number, at?: Point): void;
+  /** As large as fits. */
   reset(): void;
+  /** Show pixels as they are: 1:1. */
+  showActual(): void;
+}
+
+interface Point {
+  x: number;
+  y: number;
 }
 
 const MAX_FACTOR = 32;
@@ -29,35 +42,37 @@ export interface ZoomParts {
   /** The element that scrolls, and the one inside it that it shows a part of. */
   el: HTMLElement;
   inner: HTMLElement;
-  /** Give `inner` its size for a factor. */
-  onZoom: (factor: number) => void;
+  /** The layout of `inner` now. */
+  layout: () => Layout | null;
+  /** CSS pixels for each frame pixel at a factor of 1. */
+  fitScale: () => number;
+  /** The point of `inner` that keys and buttons zoom to; null: what is in the middle. */
+  middle: () => Point | null;
+  /** Give `inner` its size. */
+  onZoom: () => void;
   onMove: () => void;
   signal: AbortSignal;
 }
 
-export function createZoom({ el, inner, onZoom, onMove, signal }: ZoomParts): Zoom {
-  let factor = 1;
+export function createZoom(parts: ZoomParts): Zoom {
+  const { el, onMove, fitScale, signal } = parts;
+  let [factor, isActual] = [1, false];
+  const actualFactor = () => actualScale(devicePixelRatio || 1) / fitScale();
+  const factorNow = () => (isActual ? actualFactor() : factor);
 
-  const set = (wanted: number, at?: { x: number; y: number }) => {
-    const bounded = Math.max(1, Math.min(MAX_FACTOR, wanted));
-    const next = bounded < SNAP ? 1 : bounded;
-    if (next === factor) return;
-    const box = el.getBoundingClientRect();
-    const point = at ?? { x: box.left + box.width / 2, y: box.top + box.height / 2 };
-    const before = inner.getBoundingClientRect();
-    // Where the point lies in the pictures: the same share of them stays below it.
-    const [x, y] = [
-      (point.x - before.left) / (before.width || 1),
-      (point.y - before.top) / (before.height || 1),
-    ];
-    factor = next;
-    onZoom(factor);
-    const after = inner.getBoundingClientRect();
-    const scale = scaleOf(el); // scroll positions are the element's own pixels
-    el.scrollLeft += (after.left + x * after.width - point.x) / scale;
-    el.scrollTop += (after.top + y * after.height - point.y) / scale;
-    el.classList.toggle("rv-zoomed", factor > 1);
+  const change = (next: number, isNextActual: boolean, at?: Point) => {
+    if (isNextActual === isActual && next === factor) return;
+    [factor, isActual] = [next, isNextActual];
+    keepPoint(parts, at);
+    const isLarge = isActual || factor > 1;
+    el.classList.toggle("rv-zoomed", isLarge);
     onMove();
+  };
+  const set = (wanted: number, at?: Point) => {
+    const least = Math.min(1, actualFactor());
+    const bounded = Math.max(least, Math.min(MAX_FACTOR, wanted));
+    const isFit = bounded < SNAP && bounded > 1 / SNAP;
+    change(isFit ? 1 : bounded, false, at);
   };
 
   listen(
@@ -69,7 +84,7 @@ export function createZoom({ el, inner, onZoom, onMove, signal }: ZoomParts): Zo
       event.preventDefault(); // the browser would zoom the page
       const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 33 : 1;
       const amount = Math.max(-300, Math.min(300, event.deltaY * lines));
-      set(factor * Math.exp(-amount * WHEEL_RATE), {
+      set(factorNow() * Math.exp(-amount * WHEEL_RATE), {
         x: event.clientX,
         y: event.clientY,
       });
@@ -80,14 +95,39 @@ export function createZoom({ el, inner, onZoom, onMove, signal }: ZoomParts): Zo
   const overflows = () =>
     el.scrollWidth > el.clientWidth || el.scrollHeight > el.clientHeight;
   followDrag(el, overflows, signal);
-  followPinch(el, () => factor, set, signal);
+  followPinch(el, factorNow, set, signal);
   return {
     get factor() {
-      return factor;
+      return factorNow();
+    },
+    get isActual() {
+      return isActual;
     },
     set,
-    reset: () => set(1),
+    reset: () => change(1, false),
+    showActual: () => change(1, true),
   };
+}
+
+/** Zoom, and scroll so that a point of the page shows what it did before. */
+function keepPoint({ el, inner, layout, middle, onZoom }: ZoomParts, at?: Point) {
+  const scale = scaleOf(el); // scroll positions are the element's own pixels
+  const box = el.getBoundingClientRect();
+  const center = { x: box.left + box.width / 2, y: box.top + box.height / 2 };
+  const point = at ?? center;
+  const before = inner.getBoundingClientRect();
+  const from = layout();
+  const here = (!at && middle()) || {
+    x: (point.x - before.left) / scale,
+    y: (point.y - before.top) / scale,
+  };
+  onZoom();
+  const to = layout();
+  if (!from || !to) return;
+  const there = movedPoint(from, to, here);
+  const after = inner.getBoundingClientRect();
+  el.scrollLeft += (after.left - point.x) / scale + there.x;
+  el.scrollTop += (after.top - point.y) / scale + there.y;
 }
 
 /** Dragging with the mouse moves the pictures; fingers scroll without help. */
@@ -159,10 +199,8 @@ function followPinch(
   listen(el, "touchmove", signal, move, { passive: false });
 }
 
-/** Show a zoom's factor, as "2.5×". */
-export function showFactor(el: Element, factor: number): void {
-  setText(
-    el,
-    `${factor < 10 ? Math.round(factor * 10) / 10 : Math.round(factor)}\u00d7`,
-  );
+/** Show how large the pictures are: "Fit", "1:1", or a factor as "2.5×". */
+export function showFactor(el: Element, factor: number, isActual = false): void {
+  const number = factor < 10 ? Math.round(factor * 10) / 10 : Math.round(factor);
+  setText(el, isActual ? "1:1" : factor === 1 ? "Fit" : `${number}\u00d7`);
 }

@@ -68,7 +68,7 @@ export function createHead(parts: HeadParts): Head {
     update() {
       const { manifest } = store;
       cameras.update();
-      showFactor(factor, grid.zoom.factor);
+      showFactor(factor, grid.zoom.factor, grid.zoom.isActual);
       setText(title, manifest?.title ?? "");
       live.hidden =
         !manifest?.is_live || performance.now() - feed.lastRowsAt >= LIVE_MS;

@@ -2,7 +2,7 @@
 
 import { type Comparison, differ, referenceOf } from "../../recording/comparison.ts";
 import type { Session } from "../../session/session.ts";
-import { make } from "../dom.ts";
+import { Frames } from "../grid/frames.ts";
 import type { Grid } from "../grid/grid.ts";
 
 export interface PixelDifference {
@@ -12,74 +12,44 @@ export interface PixelDifference {
   reduction(): number;
 }
 
-/** Cells of the canvas that has the pictures, by the index of their tile. */
-interface Cells {
-  width: number;
-  height: number;
-  at(index: number): [x: number, y: number];
-}
-
 export function createPixelDifference(session: Session, grid: Grid): PixelDifference {
-  const frames = grid.el.querySelector<HTMLCanvasElement>(".rv-frames")!;
-  const canvas = make("canvas", {
-    class: "rv-difference",
-    "aria-hidden": "true",
-    hidden: true,
-  });
-  frames.after(canvas);
+  const { frames } = grid;
+  const above = new Frames("rv-difference");
+  above.el.hidden = true;
+  frames.el.after(above.el);
   return {
     draw(comparison) {
-      canvas.hidden = !comparison || grid.opened !== null;
-      if (canvas.hidden || !comparison) return new Map();
-      // Where a part of the grid is in sight, the pictures lie on that part.
-      canvas.style.cssText = frames.style.cssText;
-      return drawDifferences(frames, canvas, session, grid, comparison);
+      above.el.hidden = !comparison || grid.opened !== null;
+      if (above.el.hidden || !comparison || !frames.placed) return new Map();
+      above.place(frames.placed);
+      return drawDifferences(frames, above, session, comparison);
     },
-    reduction: () => Number(frames.dataset.reduction ?? 1),
+    reduction: () => frames.placed?.layout.reduction ?? 1,
   };
 }
 
 function drawDifferences(
-  frames: HTMLCanvasElement,
-  canvas: HTMLCanvasElement,
+  frames: Frames,
+  above: Frames,
   { store }: Session,
-  { player }: Grid,
   comparison: Comparison,
 ): Map<number, number> {
   const shares = new Map<number, number>();
-  const from = frames.getContext("2d");
-  const to = canvas.getContext("2d");
-  const { width, height } = frames;
-  if (!from || !to || !width || !height) return shares;
-  if (canvas.width !== width || canvas.height !== height)
-    [canvas.width, canvas.height] = [width, height];
-  to.clearRect(0, 0, width, height);
   const slots = store.manifest?.slots ?? [];
-  const cells = cellsOf(frames);
-  const pixels = (index: number) =>
-    from.getImageData(...cells.at(index), cells.width, cells.height).data;
-  for (const [index, slot] of player.slots.entries()) {
-    const { env, camera } = slots[slot]!;
+  const cells = frames.placed?.cells ?? [];
+  for (const cell of cells) {
+    above.clear(cell);
+    const { env, camera } = slots[cell.slot]!;
     const reference = referenceOf(comparison, env);
     if (reference === null) continue;
-    const other = player.slots.findIndex(
-      (one) => slots[one]!.env === reference && slots[one]!.camera === camera,
+    const other = cells.find(
+      ({ slot }) => slots[slot]!.env === reference && slots[slot]!.camera === camera,
     );
-    if (other < 0) continue;
-    const out = new ImageData(cells.width, cells.height);
-    shares.set(env, differ(pixels(other), pixels(index), out.data));
-    to.putImageData(out, ...cells.at(index));
+    const [before, now] = [other && frames.read(other.slot), frames.read(cell.slot)];
+    if (!before || !now || before.data.length !== now.data.length) continue;
+    const out = new ImageData(now.width, now.height);
+    shares.set(env, differ(before.data, now.data, out.data));
+    above.put(cell, out.data, out.width, 0, 0);
   }
   return shares;
-}
-
-function cellsOf({ dataset }: HTMLCanvasElement): Cells {
-  const columns = Number(dataset.columns);
-  const width = Number(dataset.cellWidth);
-  const height = Number(dataset.cellHeight);
-  return {
-    width,
-    height,
-    at: (index) => [(index % columns) * width, Math.floor(index / columns) * height],
-  };
 }

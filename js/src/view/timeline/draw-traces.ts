@@ -12,7 +12,9 @@ const PAD_PX = 4;
 export type Height = (value: number) => number;
 
 export function heightsOf({ height, density }: Sheet, { min, max }: Scale): Height {
-  const [top, bottom] = [PAD_PX * density, height - PAD_PX * density];
+  // In the middle of a pixel: what lies at an edge is a sharp line.
+  const pad = Math.round(PAD_PX * density) + 0.5;
+  const [top, bottom] = [pad, height - pad];
   return (value) => bottom - ((value - min) / (max - min)) * (bottom - top);
 }
 

@@ -1,0 +1,52 @@
+/** What the stage shows where there are no pictures: why, and what to do. */
+
+import type { Session } from "../../session/session.ts";
+import { make, setAttribute, setText } from "../dom.ts";
+import { type IconName, icon } from "../icons.ts";
+
+type State = "loading" | "empty" | "blind";
+
+const STATES: Record<State, { icon: IconName; title: string; text: string }> = {
+  loading: { icon: "cpu", title: "Loading", text: "The recording is on its way." },
+  empty: {
+    icon: "play",
+    title: "No rows yet",
+    text: "Run the cell that records: rows show here as they come.",
+  },
+  blind: {
+    icon: "camera",
+    title: "No pictures were recorded",
+    text: "The numbers are in the inspector and on the timeline.",
+  },
+};
+
+export interface Empty {
+  el: HTMLElement;
+  /** Returns whether there are pictures to show. */
+  update(): boolean;
+}
+
+export function createEmpty({ store, jobs }: Session): Empty {
+  const mark = make("span", { class: "rv-empty-mark" });
+  const title = make("b", {});
+  const text = make("span", {});
+  const el = make("div", { class: "rv-empty" }, mark, title, text);
+  return {
+    el,
+    update() {
+      const { manifest, numRows } = store;
+      const hasPictures = (manifest?.slots.length ?? 0) > 0;
+      el.hidden = numRows > 0 && hasPictures;
+      if (el.hidden) return true;
+      const state = !manifest ? "loading" : numRows ? "blind" : "empty";
+      if (el.dataset.state === state) return false;
+      setAttribute(el, "data-state", state);
+      const shown = STATES[state];
+      mark.replaceChildren(icon(shown.icon));
+      setText(title, shown.title);
+      const isFile = state === "empty" && !jobs;
+      setText(text, isFile ? "This file holds no rows." : shown.text);
+      return false;
+    },
+  };
+}

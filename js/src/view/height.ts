@@ -1,0 +1,165 @@
+/**
+ * How high a view is in a notebook: what surrounds it shows all of it, controls too.
+ *
+ * The page that is a viewer alone, and one in the whole screen, have the height of the
+ * window. Elsewhere it fits what scrolls around it, and its lower edge can be dragged.
+ */
+
+import type { Session } from "../session/session.ts";
+import { scaleOf } from "../util/scale.ts";
+import { listen, make, setAttribute } from "./dom.ts";
+import type { Grid } from "./grid/grid.ts";
+
+export interface HeightParts {
+  root: HTMLElement;
+  session: Session;
+  grid: Grid;
+  signal: AbortSignal;
+}
+
+const MIN_PX = 320;
+const MAX_PX = 4000;
+/** Of what is around a view: so much of it shows that the notebook goes on. */
+const AROUND_PX = 24;
+/** A frame that is as high as its content: what a screen has at least. */
+const FRAMED_PX = 640;
+const STEP_PX = 16;
+
+/** Keep the root's height until the signal. */
+export function followHeight(parts: HeightParts): void {
+  const { root, session, grid, signal } = parts;
+  const isWindow = () =>
+    root.hasAttribute("data-rollout-viewer") || document.fullscreenElement === root;
+  const handle = createHandle(parts, () => fit());
+  root.append(handle);
+  let [room, width] = [0, 0];
+
+  const fit = () => {
+    handle.hidden = isWindow();
+    if (isWindow() || !root.offsetWidth) {
+      if (isWindow()) root.style.height = "";
+      return;
+    }
+    room ||= roomFor(root);
+    const { height } = session.viewOptions.now;
+    const others = root.offsetHeight - grid.el.offsetHeight;
+    // Before there are pictures, no height is too high.
+    const wanted = grid.wantedHeight() + others || room;
+    const next = Math.round(height || Math.max(MIN_PX, Math.min(room, wanted)));
+    const text = `${next}px`;
+    if (root.style.height !== text) root.style.height = text;
+    setAttribute(handle, "aria-valuenow", String(next));
+  };
+  const measure = () => {
+    room = 0;
+    fit();
+  };
+  const observer = new ResizeObserver(() => {
+    if (width === root.offsetWidth) return;
+    // Shown after it was hidden, it may be elsewhere.
+    if (!width) room = 0;
+    width = root.offsetWidth;
+    fit();
+  });
+  observer.observe(root);
+  signal.addEventListener("abort", () => observer.disconnect());
+  for (const part of [session.store.onManifest, session.viewOptions.onChange])
+    part.on(fit, signal);
+  let hadRows = false;
+  session.store.onData.on(() => {
+    if (hadRows) return;
+    hadRows = session.store.numRows > 0;
+    fit();
+  }, signal);
+  listen(window as unknown as EventTarget, "resize", signal, measure);
+  listen(document, "fullscreenchange", signal, fit);
+  fit();
+}
+
+/** CSS pixels that the nearest scroller around an element shows of it at most. */
+function roomFor(root: HTMLElement): number {
+  const before = root.style.height;
+  const around = [...ancestorsOf(root)].filter((el) =>
+    /auto|scroll|hidden|clip/.test(getComputedStyle(el).overflowY),
+  );
+  // A scroller that is as high as its content shows any height of it.
+  const heightsAt = (height: number) => {
+    root.style.height = `${height}px`;
+    return around.map((el) => el.clientHeight);
+  };
+  const tops = around.map((el) => el.scrollTop);
+  const [low, high] = [heightsAt(0), heightsAt(MAX_PX)];
+  root.style.height = before;
+  for (const [index, el] of around.entries()) el.scrollTop = tops[index]!;
+  const limits = high.filter((height, index) => {
+    const grown = height - low[index]!;
+    return height > 0 && grown < MAX_PX - 1;
+  });
+  const shown = Math.min(windowHeight(), ...limits);
+  return Math.max(MIN_PX, shown / scaleOf(root) - AROUND_PX);
+}
+
+/** A window in a frame may be as high as its content. */
+function windowHeight(): number {
+  return window === window.top ? innerHeight : Math.max(innerHeight, FRAMED_PX);
+}
+
+function* ancestorsOf(el: HTMLElement): Generator<HTMLElement> {
+  let node: Node | null = el;
+  for (;;) {
+    // Out of shadow trees too: marimo puts a widget into one.
+    node = node.parentNode ?? (node as Partial<ShadowRoot>).host ?? null;
+    if (!node || node === document.documentElement) return;
+    if (node instanceof HTMLElement && node !== document.body) yield node;
+  }
+}
+
+/** The lower edge, which is dragged or moved by keys; a double click fits it again. */
+function createHandle(
+  { root, session, signal }: HeightParts,
+  fit: () => void,
+): HTMLElement {
+  const handle = make("div", {
+    class: "rv-height-handle",
+    role: "separator",
+    tabindex: 0,
+    "aria-orientation": "horizontal",
+    "aria-label": "Height of the viewer",
+    "aria-valuemin": MIN_PX,
+    "aria-valuemax": MAX_PX,
+    title: "Drag for another height; double click: as high as fits",
+  });
+  const { viewOptions } = session;
+  const set = (height: number) =>
+    viewOptions.set({
+      height: height && Math.round(Math.max(MIN_PX, Math.min(MAX_PX, height))),
+    });
+  let from: { y: number; height: number } | null = null;
+  listen(handle, "pointerdown", signal, (event: PointerEvent) => {
+    if (event.button !== 0) return;
+    event.preventDefault();
+    event.stopPropagation();
+    from = { y: event.clientY, height: root.offsetHeight };
+    handle.setPointerCapture(event.pointerId);
+  });
+  listen(handle, "pointermove", signal, ({ clientY }: PointerEvent) => {
+    if (from) set(from.height + (clientY - from.y) / scaleOf(root));
+  });
+  const end = () => {
+    from = null;
+  };
+  listen(handle, "pointerup", signal, end);
+  listen(handle, "pointercancel", signal, end);
+  listen(handle, "dblclick", signal, () => {
+    set(0);
+    fit();
+  });
+  listen(handle, "keydown", signal, (event: KeyboardEvent) => {
+    const by = { ArrowUp: -STEP_PX, ArrowDown: STEP_PX }[event.key];
+    if (by === undefined && event.key !== "Home") return;
+    event.preventDefault();
+    event.stopPropagation();
+    set(by === undefined ? 0 : root.offsetHeight + by);
+  });
+  return handle;
+}
