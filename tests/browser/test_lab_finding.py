@@ -236,7 +236,9 @@ before, after = record(1.0, [7, 8], 0), record(3.0, [8, 7], 1)
 
 
 def paired(viewer):
-    rows = viewer.root.locator(".rv-paired tbody tr")
+    """Return the rows of the table of returns, the means last."""
+    viewer.root.get_by_role("tab", name="Compare").click()
+    rows = viewer.root.locator(".rv-paired :is(tbody, tfoot) tr")
     return [row.locator("th, td").all_inner_texts() for row in rows.all()]
 
 
@@ -251,12 +253,13 @@ def test_a_comparison_tells_differences_of_returns_and_of_pixels(lab):
     before = notebook.settle()
 
     assert paired(viewer) == [
-        ["before", "3", "2", "4"],
-        ["after", "+6", "6 \u00b7 +4", "12 \u00b7 +8"],
+        ["env 0", "2", "6", "+4"],
+        ["env 1", "4", "12", "+8"],
+        ["mean", "3", "9", "+6"],
     ]
-    root.get_by_role("button", name="Pixel difference").click()
+    root.get_by_role("switch", name="Pixel difference").click()
     share = f"{100 / (48 * 64):.2f} %"
-    assert [cells[2].split(" \u00b7 ")[-1] for cells in paired(viewer)] == ["2", share]
+    assert [cells[-1] for cells in paired(viewer)] == [share, share, ""]
     canvas = root.locator(".rv-difference")
     width, height, text = canvas.evaluate(PIXELS_JS)
     drawn = np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)
@@ -270,11 +273,13 @@ def test_a_comparison_tells_differences_of_returns_and_of_pixels(lab):
     viewer.press("Home", "ArrowRight")
     viewer.wait("row", 1)
     heads = root.locator(".rv-paired thead th").all_inner_texts()
-    assert heads == ["return", "mean", "seed 7", "seed 8"]
+    assert heads == ["return", "before", "after", "difference", "pixels"]
     assert viewer.button("^arrangement: compare by seed").count() == 1
-    cells = [[text.split(" \u00b7 ")[:2] for text in line] for line in paired(viewer)]
-    assert cells[0][1:] == [["1.5"], ["1"], ["2"]]
-    assert cells[1][1:] == [["+3"], ["6", "+5"], ["3", "+1"]]
+    assert [cells[:4] for cells in paired(viewer)] == [
+        ["seed 7", "1.00", "6.00", "+5.00"],
+        ["seed 8", "2.00", "3.00", "+1.00"],
+        ["mean", "1.50", "4.50", "+3.00"],
+    ]
     assert notebook.num_comm_messages == before
 
 
@@ -310,9 +315,9 @@ def test_segments_of_one_recording_are_compared_line_upon_line(lab):
 
     assert root.locator(".rv-frames").get_attribute("data-columns") == "2"
     assert paired(viewer) == [
-        ["step 0", "1.5", "0", "3"],
-        ["step 1000", "+1.5", "3 \u00b7 +3", "3 \u00b7 0"],
-        ["step 5000", "+3", "6 \u00b7 +6", "3 \u00b7 0"],
+        ["env 0", "0.00", "3.00", "+3.00", "6.00", "+6.00"],
+        ["env 1", "3.00", "3.00", "0.00", "3.00", "0.00"],
+        ["mean", "1.50", "3.00", "+1.50", "4.50", "+3.00"],
     ]
     width, height, text = root.locator(".rv-frames").evaluate(PIXELS_JS)
     drawn = np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)

@@ -20,8 +20,9 @@ def wait_for_marks(viewer, notes, labels):
     """Wait until a tab lists these bookmarks with their notes, and these labels."""
     viewer.page.wait_for_function(
         """([root, notes, labels]) => {
-          const texts = [...root.querySelectorAll('.rv-bookmarks button')]
-            .map(button => button.textContent);
+          const texts = [...root.querySelectorAll('.rv-bookmarks li')].map(line =>
+            ['row', 'note'].map(name =>
+              line.querySelector(`.rv-bookmark-${name}`).textContent).join(' \u00b7 '));
           const set = [...root.querySelectorAll('[data-label][aria-pressed="true"]')]
             .map(chip => chip.dataset.label);
           return `${[texts, set.sort()]}` === `${[notes, labels]}`;
@@ -60,7 +61,7 @@ def test_two_tabs_of_a_notebook_keep_each_others_bookmarks_notes_and_labels(
     )
 
     # What one removes is removed in both, and nothing else is.
-    other.root.locator(".rv-notes").get_by_role("button", name="Remove").click()
+    other.root.locator(".rv-notes").get_by_role("button", name="Remove bookmark").click()
     one.press("End")
     wait_for_marks(one, notes[:1], ["first", "second"])
     notebook.run_cell(2)

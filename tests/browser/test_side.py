@@ -348,3 +348,109 @@ def test_with_a_coarse_pointer_every_target_of_the_panel_is_44_px(show):
               .map(one => one.outerHTML)"""
         )
         assert small == []
+
+
+# -- notes
+
+
+def bookmarks(shown):
+    """Return row, place and note of each listed bookmark."""
+    listed = shown.root.locator(".rv-bookmarks li")
+    return [
+        line.locator(".rv-bookmark > span").all_inner_texts() for line in listed.all()
+    ]
+
+
+def test_escape_in_a_new_note_removes_its_bookmark_and_enter_keeps_it(show):
+    shown = show(recorded(num_envs=1))
+    keyboard, is_root = shown.page.keyboard, "root => document.activeElement === root"
+    shown.go(25)
+    shown.press("b", "Escape")
+    shown.root.get_by_text("No notes yet: B bookmarks a row.").wait_for()
+    assert shown.root.evaluate(is_root)
+
+    shown.press("b")
+    keyboard.type("falls over")
+    keyboard.press("Enter")
+    assert shown.root.evaluate(is_root)
+    shown.press("ArrowRight", "b", "Enter")
+    assert bookmarks(shown) == [
+        ["row 25", "ep 1 \u00b7 step 5", "falls over"],
+        ["row 26", "ep 1 \u00b7 step 6", ""],
+    ]
+    # Of an older bookmark Escape only leaves the note as it was.
+    shown.press("b", "Escape")
+    shown.press("ArrowLeft", "b")
+    keyboard.type(" again")
+    keyboard.press("Escape")
+    assert [line[2] for line in bookmarks(shown)] == ["falls over", ""]
+
+    shown.root.locator(".rv-bookmark").nth(1).click()
+    shown.wait("row", 26)
+    assert shown.root.get_by_role("heading", name="Row 26").is_visible()
+    shown.root.get_by_role("button", name="Delete the bookmark of row 25").click()
+    assert [line[0] for line in bookmarks(shown)] == ["row 26"]
+    assert shown.root.evaluate(is_root)
+    assert shown.faults == []
+
+
+def test_labels_are_chips_of_which_only_success_and_failure_have_colours(show):
+    shown = show(recorded(num_envs=1))
+    panel = panel_of(shown, "Notes")
+    chips = panel.get_by_role("group", name="Labels")
+    for name in ("success", "failure"):
+        chips.get_by_role("button", name=name).click()
+    panel.get_by_role("textbox", name="Custom label").fill("slips")
+    shown.page.keyboard.press("Enter")
+    assert panel.get_by_role("textbox", name="Custom label").input_value() == ""
+    pressed = chips.locator("[aria-pressed=true]")
+    look = "all => all.map(one => [one.dataset.label, getComputedStyle(one).backgroundColor])"
+    looks = dict(pressed.evaluate_all(look))
+    assert set(looks) == {"success", "failure", "steady", "slips"}
+    assert looks["steady"] == looks["slips"]
+    assert len(set(looks.values())) == 3
+
+
+# -- comparison
+
+
+def test_a_comparison_has_values_and_differences_in_columns_of_their_own(show):
+    before, after = recorded(seed=0), recorded(seed=1)
+    shown = show({"before": before, "after": after})
+    shown.go(5)
+    panel = panel_of(shown, "Compare")
+    table = panel.get_by_role("table")
+    heads = table.get_by_role("columnheader").all_inner_texts()
+    assert heads == ["return", "before", "after", "difference"]
+    rows = [
+        row.locator("th, td").all_inner_texts()
+        for row in table.locator(":is(tbody, tfoot) tr").all()
+    ]
+    assert rows == [
+        ["env 0", "2.50", "2.50", "0.00"],
+        ["env 1", "7.50", "7.50", "0.00"],
+        ["mean", "5.00", "5.00", "0.00"],
+    ]
+    keys = table.locator(".rv-key").evaluate_all(
+        "all => all.map(one => one.style.getPropertyValue('--rv-key'))"
+    )
+    lines = shown.root.locator(".rv-track-line .rv-key").evaluate_all(
+        "all => all.map(one => one.style.getPropertyValue('--rv-key'))"
+    )
+    assert keys == [line for line in lines if line][:2]
+
+    switch = panel.get_by_role("switch", name="Pixel difference")
+    switch.click()
+    assert switch.get_attribute("aria-checked") == "true"
+    assert table.get_by_role("columnheader").last.inner_text() == "pixels"
+    cells = table.locator("tbody .rv-paired-share").all_inner_texts()
+    assert cells == ["0.0 %", "0.0 %"]
+    assert table.evaluate("one => one.scrollWidth <= one.parentElement.clientWidth")
+    assert shown.faults == []
+
+
+def test_without_a_comparison_the_panel_says_how_to_make_one(show):
+    shown = show()
+    panel = panel_of(shown, "Compare")
+    assert panel.locator("code").inner_text() == 'rv.view({"before": a, "after": b})'
+    assert panel.get_by_role("switch").is_hidden()

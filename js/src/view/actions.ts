@@ -139,9 +139,10 @@ function createPanelActions(parts: ActionParts) {
   return {
     bookmark: () => {
       const { row } = session.place();
+      const isNew = !marks.bookmarks.includes(row);
       session.bookmark(row);
       side.open("notes");
-      notes.writeAt(row);
+      notes.writeAt(row, isNew);
     },
     unbookmark: () => session.unbookmark(session.place().row),
     episodes: () => side.toggle("episodes"),

@@ -1,8 +1,9 @@
-/** All bookmarks with their notes; a click on one moves the playhead there. */
+/** All bookmarks with their notes, one a line; a click on one moves the playhead there. */
 
 import type { Session } from "../../session/session.ts";
-import { listen, make, setAttribute } from "../dom.ts";
+import { listen, make, setAttribute, setText } from "../dom.ts";
 import { formatCount } from "../format.ts";
+import { icon } from "../icons.ts";
 
 export interface BookmarkList {
   el: HTMLElement;
@@ -11,36 +12,85 @@ export interface BookmarkList {
 }
 
 export function createBookmarkList(
-  { marks }: Session,
+  session: Session,
   onPick: (row: number) => void,
   signal: AbortSignal,
 ): BookmarkList {
-  const el = make("ul", { class: "rv-bookmarks", "aria-label": "Bookmarks" });
-  listen(el, "click", signal, (event: MouseEvent) => {
-    const to = (event.target as HTMLElement).closest("button")?.dataset.to;
-    if (to !== undefined) onPick(Number(to));
+  const { marks } = session;
+  const list = make("ul", { class: "rv-bookmarks", "aria-label": "Bookmarks" });
+  const nothing = make(
+    "div",
+    { class: "rv-empty" },
+    make("p", {}, "No notes yet: ", make("kbd", {}, "B"), " bookmarks a row."),
+  );
+  listen(list, "click", signal, (event: MouseEvent) => {
+    const { dataset } = (event.target as HTMLElement).closest("button") ?? {};
+    if (dataset?.to !== undefined) onPick(Number(dataset.to));
+    if (dataset?.delete !== undefined) session.unbookmark(Number(dataset.delete));
   });
+  let lines: BookmarkLine[] = [];
   const update = (row: number) => {
-    const lines = marks.bookmarks.map((to) => {
-      const note = marks.notes.get(to);
-      const text = `row ${formatCount(to)}${note ? ` \u00b7 ${note}` : ""}`;
-      return [to, text] as const;
-    });
-    const key = JSON.stringify(lines);
-    if (el.dataset.key !== key) {
-      el.dataset.key = key;
-      el.replaceChildren(...lines.map(([to, text]) => createLine(to, text)));
+    const { bookmarks, notes } = marks;
+    if (
+      lines.length !== bookmarks.length ||
+      lines.some((line, i) => line.row !== bookmarks[i])
+    ) {
+      lines = bookmarks.map(createLine);
+      list.replaceChildren(...lines.map(({ el }) => el));
     }
-    for (const button of el.querySelectorAll("button"))
-      setAttribute(button, "aria-current", String(Number(button.dataset.to) === row));
+    nothing.hidden = bookmarks.length > 0;
+    list.hidden = !nothing.hidden;
+    for (const line of lines)
+      line.update(placeText(session, line.row), notes.get(line.row) ?? "", row);
   };
-  return { el, update };
+  return { el: make("div", {}, list, nothing), update };
 }
 
-function createLine(row: number, text: string): HTMLElement {
-  return make(
-    "li",
-    {},
-    make("button", { type: "button", class: "rv-button", "data-to": row }, text),
+interface BookmarkLine {
+  el: HTMLElement;
+  row: number;
+  update(place: string, note: string, rowNow: number): void;
+}
+
+function createLine(row: number): BookmarkLine {
+  const place = make("span", { class: "rv-bookmark-place" });
+  const note = make("span", { class: "rv-bookmark-note" });
+  const name = `row ${formatCount(row)}`;
+  const go = make(
+    "button",
+    { type: "button", class: "rv-button rv-bookmark", "data-to": row },
+    ...[make("span", { class: "rv-bookmark-row" }, name), place, note],
   );
+  const text = `Delete the bookmark of ${name}`;
+  const remove = make(
+    "button",
+    {
+      type: "button",
+      class: "rv-button rv-bare",
+      "data-delete": row,
+      "aria-label": text,
+      title: text,
+    },
+    icon("trash"),
+  );
+  return {
+    el: make("li", {}, go, remove),
+    row,
+    update(placeNow, noteNow, rowNow) {
+      setText(place, placeNow);
+      setText(note, noteNow);
+      setAttribute(go, "aria-current", String(row === rowNow));
+    },
+  };
+}
+
+/** Episode and step of the selected env, or the only one, in a row; "": no such env. */
+export function placeText(session: Session, row: number): string {
+  const { steps } = session.store.recorded;
+  const env = steps.numEnvs === 1 ? 0 : session.selectedEnvs()[0];
+  if (env === undefined || row >= steps.numRows) return "";
+  const { episode, envStep } = steps.at(row, env);
+  return episode < 0
+    ? ""
+    : `ep ${formatCount(episode)} \u00b7 step ${formatCount(envStep)}`;
 }

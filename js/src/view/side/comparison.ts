@@ -1,11 +1,12 @@
 /**
- * A comparison in numbers and pixels: returns line by line, with their differences, and
- * on request each tile drawn as what it differs from the tile of the first line.
+ * A comparison in numbers and pixels: returns of each recording, with their differences,
+ * and on request each tile drawn as what it differs from the tile of the first one.
  */
 
 import { comparisonOf, returnsOf } from "../../recording/comparison.ts";
 import type { Session } from "../../session/session.ts";
 import { make, setAttribute, setText } from "../dom.ts";
+import { formatCount } from "../format.ts";
 import type { Grid } from "../grid/grid.ts";
 import { createButton } from "../parts/inputs.ts";
 import { createPixelDifference } from "./pixel-difference.ts";
@@ -13,8 +14,6 @@ import { createReturnsTable } from "./returns-table.ts";
 
 export interface ComparisonPanel {
   el: HTMLElement;
-  /** Whether anything is compared. */
-  readonly isOffered: boolean;
   update(): void;
 }
 
@@ -27,25 +26,28 @@ export function createComparisonPanel(
   const table = createReturnsTable();
   const difference = createPixelDifference(session, grid);
   const toggle = createButton(
-    "Pixel difference",
-    { class: "rv-differ", "aria-pressed": "false" },
+    make("i", { class: "rv-knob" }),
+    { class: "rv-differ", role: "switch", "aria-checked": "false" },
     () => {
       isOn = !isOn;
-      setAttribute(toggle, "aria-pressed", String(isOn));
+      setAttribute(toggle, "aria-checked", String(isOn));
       draw();
       update();
     },
     signal,
   );
-  const caption = make("span", { class: "rv-facts" });
-  const el = make(
+  toggle.append("Pixel difference");
+  const caption = make("p", { class: "rv-note" });
+  const compared = make(
     "div",
     { class: "rv-paired", role: "group", "aria-label": "Comparison" },
-    make("div", { class: "rv-line" }, toggle, caption),
     make("div", { class: "rv-paired-scroll" }, table.el),
+    make("div", { class: "rv-line" }, toggle),
+    caption,
   );
+  const nothing = createNothing();
   let isOn = false;
-  /** By env, the share of pixels that differ from the tile above. */
+  /** By env, the share of pixels that differ from the tile it is compared with. */
   let shares = new Map<number, number>();
   const comparisonNow = () => comparisonOf(store.manifest, store.arrangement);
   const draw = () => {
@@ -53,26 +55,29 @@ export function createComparisonPanel(
   };
   const update = () => {
     const comparison = comparisonNow();
+    if (compared.hidden !== !comparison) compared.hidden = !comparison;
+    if (nothing.hidden === !comparison) nothing.hidden = Boolean(comparison);
     if (!comparison || clock.row >= store.numRows) return;
-    const first = comparison.lines[0];
     const reduction = difference.reduction();
-    setText(
-      caption,
-      !isOn
-        ? `returns at row ${clock.row}, and what they differ from ${first}`
-        : `against ${first}` +
-            (reduction > 1 ? `, of pictures reduced to 1/${reduction}` : ""),
-    );
-    table.update(comparison, returnsOf(comparison, store.steps, clock.row), shares);
+    const small = isOn && reduction > 1 ? `; pictures reduced to 1/${reduction}` : "";
+    const against = `Differences from ${comparison.lines[0]}`;
+    setText(caption, `${against}, at row ${formatCount(clock.row)}${small}`);
+    const lines = returnsOf(comparison, store.steps, clock.row);
+    table.update(comparison, lines, isOn ? shares : null);
   };
   grid.player.onDraw.on(() => {
     if (isOn) draw();
   }, signal);
-  return {
-    el,
-    update,
-    get isOffered() {
-      return comparisonNow() !== null;
-    },
-  };
+  return { el: make("div", {}, compared, nothing), update };
+}
+
+function createNothing(): HTMLElement {
+  const call = 'rv.view({"before": a, "after": b})';
+  return make(
+    "div",
+    { class: "rv-empty", hidden: true },
+    make("p", {}, "Nothing is compared. Open two recordings with"),
+    make("code", {}, call),
+    make("p", {}, "or arrange segments of this one below each other."),
+  );
 }

@@ -3,7 +3,8 @@
 import { nameOfEnv } from "../../recording/env-names.ts";
 import { textOfLabel } from "../../recording/episodes.ts";
 import type { Session } from "../../session/session.ts";
-import { listen, make, setText } from "../dom.ts";
+import { listen, make, setAttribute, setText } from "../dom.ts";
+import { icon } from "../icons.ts";
 import { createButton } from "../parts/inputs.ts";
 
 export interface EpisodeLabels {
@@ -21,14 +22,18 @@ export function createEpisodeLabels(
   signal: AbortSignal,
 ): EpisodeLabels {
   const { recorded } = session.store;
-  const whose = make("b", {});
-  const chips = make("span", { class: "rv-chips" });
+  const whose = make("h3", {});
+  const chips = make("div", {
+    class: "rv-chips",
+    role: "group",
+    "aria-label": "Labels",
+  });
   const own = make("input", {
     type: "text",
     class: "rv-input rv-own-label",
     autocomplete: "off",
     maxlength: 60,
-    placeholder: "custom label",
+    placeholder: "Custom label",
     "aria-label": "Custom label for this episode",
   });
   let row = 0;
@@ -45,18 +50,21 @@ export function createEpisodeLabels(
   });
   const createChip = (name: string, value: unknown) => {
     const isSet = value !== undefined;
-    return createButton(
-      isSet ? textOfLabel([name, value]) : name,
+    const chip = createButton(
+      icon(isSet ? "check" : "plus"),
       { class: "rv-chip", "aria-pressed": String(isSet), "data-label": name },
       () => setLabel(name, !isSet),
       signal,
     );
+    chip.append(isSet ? textOfLabel([name, value]) : name);
+    return chip;
   };
   const update = (at: number) => {
     row = at;
     const here = episodeAt(session, row);
     setText(whose, describe(session, here));
-    own.hidden = chips.hidden = !here;
+    setAttribute(whose, "data-is-none", String(!here));
+    if (chips.hidden !== !here) own.hidden = chips.hidden = !here;
     const labels = here ? recorded.steps.episodes.labels(...here) : {};
     const key = JSON.stringify([here, labels]);
     if (key === shown) return;
@@ -65,7 +73,8 @@ export function createEpisodeLabels(
     const made = [...names].map((name) => createChip(name, labels[name]));
     replaceKeepingFocus(chips, made);
   };
-  return { el: make("div", { class: "rv-line" }, whose, chips, own), update };
+  const el = make("section", { class: "rv-section" }, whose, chips, own);
+  return { el, update };
 }
 
 /** The episode that labels are for; null: no tile is selected, or several are. */
@@ -79,9 +88,10 @@ function episodeAt(session: Session, row: number): EpisodeKey | null {
 }
 
 function describe({ store }: Session, episode: EpisodeKey | null): string {
-  if (!episode) return "Select one tile to label its episode";
+  if (!episode) return "Select one tile to label its episode.";
   const [kind, number] = nameOfEnv(store.recorded.manifest, episode[0]);
-  return `${kind} ${number}, episode ${episode[1]}`;
+  const name = store.recorded.steps.numEnvs > 1 ? ` of ${kind} ${number}` : "";
+  return `Labels of episode ${episode[1]}${name}`;
 }
 
 /** Replace chips by new ones; the one of the same label gets the focus. */

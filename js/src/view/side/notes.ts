@@ -1,20 +1,21 @@
 /**
  * What the user writes: the note of a bookmark, labels of an episode, and all bookmarks.
  *
- * Opened at a row; its fields are about that row also while the playhead moves on.
+ * About the row of the playhead; while something is written, about the row it was then.
  */
 
 import type { Session } from "../../session/session.ts";
 import { listen, make, setText } from "../dom.ts";
 import { formatCount } from "../format.ts";
+import { icon } from "../icons.ts";
 import { createButton, named } from "../parts/inputs.ts";
-import { createBookmarkList } from "./bookmark-list.ts";
+import { createBookmarkList, placeText } from "./bookmark-list.ts";
 import { createEpisodeLabels } from "./episode-labels.ts";
 
 export interface Notes {
   el: HTMLElement;
-  /** Be about a row, with the focus in its note. */
-  writeAt(row: number): void;
+  /** Be about a row, with the focus in its note. `isNew`: Escape removes its bookmark. */
+  writeAt(row: number, isNew: boolean): void;
   /** It became visible: about the row of now. */
   onOpen(): void;
   update(): void;
@@ -27,40 +28,58 @@ export function createNotes(
 ): Notes {
   const { clock, marks } = session;
   let row = 0;
-  const where = make("b", {});
+  /** The bookmark was made for this note, which is not written yet. */
+  let isNew = false;
+  const where = make("h3", {});
+  const place = make("span", { class: "rv-inspector-of" });
   const note = createNoteField();
   const noted = () => marks.notes.get(row) ?? "";
   listen(note, "change", signal, () => session.note(row, note.value.trim()));
   listen(note, "keydown", signal, ({ key }: KeyboardEvent) => {
-    if (key === "Escape") note.value = noted();
+    if (key === "Escape") {
+      note.value = noted();
+      if (isNew && !noted()) session.unbookmark(row);
+    }
     if (key === "Enter" || key === "Escape") leave();
+  });
+  listen(note, "blur", signal, () => {
+    isNew = false;
   });
   const remove = () => {
     session.unbookmark(row);
     leave();
   };
   const text = "Remove bookmark";
-  const remover = createButton(text, named(text), remove, signal);
+  const attributes = { class: "rv-edged", ...named(text) };
+  const remover = createButton(icon("trash"), attributes, remove, signal);
   const labels = createEpisodeLabels(session, signal);
   const goTo = (to: number) => {
-    openAt(to);
     clock.pause();
-    session.goTo(row, session.selectedEnvs()[0] ?? null);
+    session.goTo(to, session.selectedEnvs()[0] ?? null);
+    openAt(to);
   };
   const list = createBookmarkList(session, goTo, signal);
   const el = make(
     "div",
     { class: "rv-notes", role: "group", "aria-label": "Notes" },
-    make("div", { class: "rv-line" }, where, note, remover),
+    make(
+      "section",
+      { class: "rv-section" },
+      make("div", { class: "rv-inspector-head" }, where, place),
+      make("div", { class: "rv-line" }, note, remover),
+    ),
     labels.el,
     list.el,
   );
 
   const update = () => {
-    setText(where, `row ${formatCount(row)}`);
-    remover.disabled = !marks.bookmarks.includes(row);
+    if (!el.matches(":focus-within")) row = session.place().row;
+    setText(where, `Row ${formatCount(row)}`);
+    setText(place, placeText(session, row));
+    const hasNone = !marks.bookmarks.includes(row);
+    if (remover.disabled !== hasNone) remover.disabled = hasNone;
     // Another page may have written it, unless it is being written here.
-    if (!note.matches(":focus")) note.value = noted();
+    if (!note.matches(":focus") && note.value !== noted()) note.value = noted();
     labels.update(row);
     list.update(row);
   };
@@ -71,9 +90,10 @@ export function createNotes(
   };
   return {
     el,
-    writeAt(at) {
+    writeAt(at, wasMade) {
       openAt(at);
       note.focus();
+      isNew = wasMade;
     },
     onOpen: () => openAt(session.place().row),
     update,
@@ -86,7 +106,7 @@ function createNoteField(): HTMLInputElement {
     class: "rv-input rv-note-field",
     autocomplete: "off",
     maxlength: 500,
-    placeholder: "note",
+    placeholder: "Note of this row",
     "aria-label": "Note of this bookmark",
   });
 }
