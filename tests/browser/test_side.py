@@ -322,7 +322,10 @@ def test_returns_have_as_many_decimals_and_a_line_each(show):
         """all => all.map(one => [one.dataset.outcome,
           getComputedStyle(one).backgroundColor === 'rgba(0, 0, 0, 0)'])"""
     )
-    assert {tuple(look) for look in looks} == {("terminated", False), ("truncated", True)}
+    assert {tuple(look) for look in looks} == {
+        ("terminated", False),
+        ("truncated", True),
+    }
 
 
 @pytest.mark.parametrize("width", [1400, 800, 400, 320])
@@ -331,7 +334,9 @@ def test_no_column_of_the_list_is_cut_off(show, width):
     shown.press("e")
     scroller = shown.root.get_by_role("grid", name="Episodes")
     assert scroller.evaluate("one => one.scrollWidth <= one.clientWidth")
-    cells = shown.root.locator(".rv-episode-row:visible :is(.rv-of-return, .rv-of-episode)")
+    cells = shown.root.locator(
+        ".rv-episode-row:visible :is(.rv-of-return, .rv-of-episode)"
+    )
     cut = "all => all.filter(one => one.scrollWidth > one.clientWidth).length"
     assert cells.evaluate_all(cut) == 0
 
