@@ -106,6 +106,10 @@ def test_gaps_are_between_tiles_and_narrow_from_forty_on(show, count, gap):
     # On a canvas that all share, a gap is whole pixels of it.
     assert gap - 0.5 <= between <= max(gap + 0.5, 4)
     assert tiles[columns][1] - tiles[0][3] >= gap - 0.5
+    shown.press("n")
+    edge = "tile => getComputedStyle(tile, '::after').borderTop"
+    selected = shown.root.locator(".rv-tile[aria-selected=true]").evaluate(edge)
+    assert selected == "2px solid rgb(10, 95, 194)"
 
 
 OVERLAPS_JS = """root => {
