@@ -33,12 +33,14 @@ export function isOnRows(event: MouseEvent, plot: HTMLElement): boolean {
 /** Drag to move the playhead; on the ruler or with Shift to choose a range. */
 export function followPointer(parts: GestureParts): void {
   const { el, plot, clock, rowAt, episodeAt, signal } = parts;
+  let isOnRuler = false;
   let start: { x: number; row: number; isRange: boolean; isMoved: boolean } | null =
     null;
   const rowOf = (event: MouseEvent) => Math.round(rowAt(event.clientX));
   listen(el, "pointerdown", signal, (event: PointerEvent) => {
     if (event.button || !event.isPrimary || !isOnRows(event, plot)) return;
-    const isRange = event.shiftKey || !!(event.target as Element).closest(".rv-ruler");
+    isOnRuler = (event.target as Element).closest(".rv-ruler") !== null;
+    const isRange = event.shiftKey || isOnRuler;
     start = { x: event.clientX, row: rowOf(event), isRange, isMoved: false };
     el.setPointerCapture(event.pointerId);
     if (!isRange) clock.seek(start.row);
