@@ -30,8 +30,15 @@ export function isOnRows(event: MouseEvent, plot: HTMLElement): boolean {
   return !target.closest(OWN) && event.clientX >= plot.getBoundingClientRect().left;
 }
 
+export function followGestures(parts: GestureParts): void {
+  // A second finger ends what the first one did.
+  followPinch(parts);
+  followPointer(parts);
+  followWheel(parts);
+}
+
 /** Drag to move the playhead; on the ruler or with Shift to choose a range. */
-export function followPointer(parts: GestureParts): void {
+function followPointer(parts: GestureParts): void {
   const { el, plot, clock, rowAt, episodeAt, signal } = parts;
   let isOnRuler = false;
   let start: { x: number; row: number; isRange: boolean; isMoved: boolean } | null =
@@ -74,7 +81,7 @@ export function followPointer(parts: GestureParts): void {
 }
 
 /** Ctrl and the wheel zoom, Shift and the wheel move; the wheel alone is the page's. */
-export function followWheel(parts: GestureParts): void {
+function followWheel(parts: GestureParts): void {
   const { el, plot, rows, rowAt, onMove, signal } = parts;
   const turn = (event: WheelEvent) => {
     const { deltaX, deltaY, ctrlKey, shiftKey } = event;
@@ -92,7 +99,7 @@ export function followWheel(parts: GestureParts): void {
 }
 
 /** Two fingers zoom. */
-export function followPinch(parts: GestureParts): void {
+function followPinch(parts: GestureParts): void {
   const { el, rows, rowAt, onMove, signal } = parts;
   const fingers = new Map<number, number>();
   const apart = () => {
