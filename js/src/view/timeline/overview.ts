@@ -1,14 +1,15 @@
 /** The overview: all rows in one line, and the window of those in the tracks. */
 
-import { type Span, traceOf, xOf } from "../../recording/downsample.ts";
+import { type Span, scaleFor, traceOf, xOf } from "../../recording/downsample.ts";
 import type { Series } from "../../recording/series.ts";
 import { pointIn } from "../../util/scale.ts";
 import { listen, make } from "../dom.ts";
 import { formatCount } from "../format.ts";
 import { drawBuffered } from "./draw-marks.ts";
+import { strokeTrace } from "./draw-traces.ts";
 import type { RowWindow } from "./row-window.ts";
 import { createSeparator, dragWith, setValue } from "./separator.ts";
-import { emptySheet, type Paper } from "./sheet.ts";
+import { emptySheet, type Paper, type Sheet } from "./sheet.ts";
 
 export interface Overview {
   el: HTMLElement;
@@ -94,24 +95,13 @@ function rowIn(el: HTMLElement, clientX: number, { from, to }: Span): number {
 }
 
 /** The values of a series, small and faint: where in the recording something is. */
-function drawShadow(sheet: NonNullable<ReturnType<typeof emptySheet>>, series: Series) {
-  const { context, height, density, palette, span, width } = sheet;
+function drawShadow(sheet: Sheet, series: Series): void {
+  const { height, density, span, width } = sheet;
   const trace = traceOf(series, span, width);
-  const size = Math.max(Math.abs(trace.min), Math.abs(trace.max));
-  if (!trace.length || !size) return;
-  const low = Math.min(0, trace.min);
-  const high = Math.max(0, trace.max);
-  const room = height - 5 * density;
-  const y = (value: number) =>
-    room - ((value - low) / (high - low)) * (room - 3 * density);
-  context.strokeStyle = palette.colours["--rv-edge"];
-  context.lineWidth = density;
-  context.beginPath();
-  for (let i = 0; i < trace.length; i++) {
-    context.lineTo(trace.x[i]!, y(trace.low[i]!));
-    context.lineTo(trace.x[i]!, y(trace.high[i]!));
-  }
-  context.stroke();
+  const { min, max } = scaleFor(trace);
+  const [top, bottom] = [3 * density, height - 7 * density];
+  const y = (value: number) => bottom - ((value - min) / (max - min)) * (bottom - top);
+  strokeTrace(sheet, trace, y, "--rv-edge");
 }
 
 /** The window, which keys move as they move a scroll bar. */

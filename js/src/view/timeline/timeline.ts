@@ -19,7 +19,6 @@ import { createPlayhead, createScrub } from "./scrub.ts";
 import { createTooltip } from "./tooltip.ts";
 import { createTrackList } from "./track-list.ts";
 import { createAddButton } from "./track-menu.ts";
-import { seriesOf, whomOf } from "./whom.ts";
 
 export interface Timeline {
   el: HTMLElement;
@@ -132,10 +131,7 @@ export function createTimeline(
       width = plot.clientWidth;
       tracks.measure();
       const paper = { width, density: devicePixelRatio || 1, span: rows, palette };
-      const [first] = session.viewOptions.now.tracks;
-      const shadow = first && seriesOf(session, first, whomOf(session, first.over));
-      if (width)
-        overview.draw(paper, store.buffered(slots), shadow?.lines[0]?.mean ?? null);
+      if (width) overview.draw(paper, store.buffered(slots), tracks.main);
       draw();
     },
     update() {
