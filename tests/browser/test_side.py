@@ -285,6 +285,21 @@ def test_moving_in_the_list_previews_and_enter_opens_the_episode_alone(show):
     assert shown.faults == []
 
 
+def test_space_plays_after_a_click_on_an_episode_and_selects_where_keys_move(show):
+    shown = show()
+    shown.press("e")
+    rows = shown.root.locator(".rv-episode-body .rv-episode-row")
+    rows.nth(4).click()
+    shown.wait("row", 40)
+    shown.page.keyboard.press("Space")
+    shown.page.wait_for_function(
+        "root => Number(root.dataset.row) > 42", arg=shown.root.element_handle()
+    )
+    shown.press("e", "e", "ArrowDown", "ArrowDown")
+    shown.page.keyboard.press("Space")
+    assert rows.and_(shown.root.locator("[aria-selected=true]")).count() == 0
+
+
 def test_several_selected_episodes_are_side_by_side(show):
     shown = show()
     shown.press("e")

@@ -58,6 +58,8 @@ export function createVirtualRows(
   );
   const rows: VirtualRow[] = [];
   let active = 0;
+  /** Whether the focus came by a click. */
+  let isByPointer = false;
   /** Of the rows in sight, without the head. */
   let height = 0;
   let top = 0;
@@ -100,10 +102,16 @@ export function createVirtualRows(
       const place = Number(row?.dataset.place);
       if (place < count()) pick(place, pickOfClick(event));
     });
+  listen(body, "pointerdown", signal, () => {
+    isByPointer = true;
+  });
+  listen(body, "focusout", signal, (event: FocusEvent) => {
+    if (!body.contains(event.relatedTarget as Node | null)) isByPointer = false;
+  });
   listen(body, "keydown", signal, (event: KeyboardEvent) => {
-    const isVisible = (event.target as HTMLElement).matches(":focus-visible");
-    const how = pickOfKey(event, isVisible);
+    const how = pickOfKey(event, isByPointer);
     if (!how || !count()) return;
+    isByPointer = false;
     event.preventDefault();
     event.stopPropagation(); // here they move in the list
     pick(placeAfter(event.key, active), how);
