@@ -45,7 +45,7 @@ export function createSortHead(
       { role: "row", class: "rv-episode-row rv-episode-head" },
       unsorted("rv-cell rv-of-thumb", "last picture"),
       ...[env!, episode!],
-      unsorted("rv-cell rv-of-spark", "return over the episode"),
+      unsorted("rv-cell rv-of-spark", "course"),
       ...others,
     ),
     update(query) {
