@@ -51,6 +51,10 @@ export class KernelLink {
     return !kernel || kernel.isDisposed === true || kernel.status === "dead";
   }
 
+  get isBusy(): boolean {
+    return kernelOf(this.#manager)?.status === "busy";
+  }
+
   /** The connection was made anew just now: traits may be sent again as they were. */
   get isNew(): boolean {
     return performance.now() - this.#changedAt < RESENT_MS;

@@ -6,7 +6,8 @@
  */
 
 import type { FromKernel } from "./protocol/messages.ts";
-import { loadState, saveState } from "./session/saved-state.ts";
+import { goToLink, hashOf, parseHash } from "./session/link.ts";
+import { loadState, type SavedState, saveState } from "./session/saved-state.ts";
 import { openSession, type Session } from "./session/session.ts";
 import { mountViewer } from "./view/viewer.ts";
 
@@ -34,7 +35,7 @@ export function startStandalone(document: Document | undefined): void {
   next(0);
 }
 
-const SAVE_MS = 200;
+const SAVE_MS = 500;
 /** A window this wide has room for the inspector beside the pictures. */
 const WIDE_PX = 1200;
 
@@ -50,27 +51,58 @@ function keepsPlace(session: Session): () => void {
   });
   const save = () => {
     isDue = false;
-    if (isRestored) saveState(keyOf(), session, {});
+    if (!isRestored) return;
+    writeHash(hashOf(session));
+    saveState(keyOf(), session, {}, location.hash);
   };
-  clock.onChange.on(() => {
+  const saveSoon = () => {
     if (!isDue) setTimeout(save, SAVE_MS);
     isDue = true;
+  };
+  clock.onChange.on(saveSoon);
+  session.marks.onChange.on(saveSoon);
+  // A page that is left keeps the address that it is left with.
+  addEventListener(
+    "pagehide",
+    () => isRestored && saveState(keyOf(), session, {}, location.hash),
+  );
+  addEventListener("hashchange", () => {
+    const place = parseHash(location.hash);
+    if (isRestored && place) goToLink(session, place);
   });
-  addEventListener("pagehide", save);
   return () => {
     const { manifest, numRows } = store;
     if (isRestored || !manifest || !numRows) return;
     const saved = loadState(keyOf());
-    if (saved && numRows <= Math.min(saved.row, manifest.num_rows - 1)) return;
+    const isNews = location.hash !== (saved?.hash ?? "");
+    const linked = isNews ? parseHash(location.hash) : null;
+    const row = linked?.row ?? saved?.row ?? 0;
+    if (numRows <= Math.min(row, manifest.num_rows - 1)) return;
     isRestored = true;
-    if (!saved) return;
-    viewOptions.restore(saved.options);
-    clock.setSpeed(saved.speed);
-    clock.setEvery(saved.every ?? 1);
-    if (saved.range) clock.setRange(saved.range);
-    clock.setLoop(saved.loop);
-    if (clock.row === clock.bounds[0]) clock.seek(saved.row); // not moved meanwhile
+    if (saved) restore(session, saved);
+    if (linked) goToLink(session, linked);
+    session.undo.settle();
   };
+}
+
+function restore(session: Session, saved: SavedState): void {
+  const { clock, viewOptions } = session;
+  viewOptions.restore(saved.options);
+  clock.setSpeed(saved.speed);
+  clock.setEvery(saved.every ?? 1);
+  if (saved.range) clock.setRange(saved.range);
+  clock.setLoop(saved.loop);
+  if (clock.row === clock.bounds[0]) clock.seek(saved.row); // not moved meanwhile
+}
+
+/** Keep the place in the page's address, where the browser lets us. */
+function writeHash(hash: string): void {
+  if (hash === location.hash) return;
+  try {
+    history.replaceState(history.state, "", hash);
+  } catch {
+    // A page without an address of its own, as in an iframe: nothing to keep it in.
+  }
 }
 
 function fromBase64(text: string): Uint8Array {

@@ -146,6 +146,7 @@ export class TraitSync {
     this.#traits.selection.set(kernel.selection as never);
     clock.setSpeed(this.#newer("speed")?.speed ?? (kernel.speed as number));
     if (saved?.range) clock.setRange(saved.range);
+    this.#session.undo.settle();
     viewOptions.restore(saved?.options);
     clock.setEvery(saved?.every ?? 1);
     clock.setLoop(this.#newer("loop")?.loop ?? (kernel.loop as Loop));

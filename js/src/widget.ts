@@ -23,6 +23,8 @@ const UNSEEN_MS = 30_000;
 /** And for so long, is sent nothing: the kernel needs no thread for it. */
 const HIDDEN_MS = 5_000;
 const ASK_MS = 40;
+/** What the page itself asks for keeps the kernel busy, too, but not for so long. */
+const BUSY_MS = 1500;
 
 /** What anywidget asks of a widget's module; called once for each model. */
 export function createWidget() {
@@ -70,7 +72,7 @@ export function connect(model: Model, signal: AbortSignal): Session {
     session.cut(true);
     session.feed.hello();
   });
-  let [unseenMs, withoutMs] = [0, 0];
+  let [unseenMs, withoutMs, busyMs] = [0, 0, 0];
   // A chunk that is missing may be on its way: asked for later, by time.
   const timer = setInterval(() => {
     unseenMs = session.visibleSlots.size ? 0 : unseenMs + ASK_MS;
@@ -78,6 +80,8 @@ export function connect(model: Model, signal: AbortSignal): Session {
     link.update();
     withoutMs = session.views.size ? 0 : withoutMs + ASK_MS;
     if (withoutMs >= HIDDEN_MS && !session.isCut) session.feed.hide();
+    busyMs = link.isBusy ? busyMs + ASK_MS : 0;
+    session.setBusy(busyMs >= BUSY_MS);
     if (link.isGone) session.cut(true);
     if (!session.isCut) session.feed.askForMissing(allVisibleSlots(session));
   }, ASK_MS);

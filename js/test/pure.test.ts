@@ -38,7 +38,13 @@ import {
 import { ChunkCache } from "../src/recording/chunk-cache.ts";
 import { Steps } from "../src/recording/steps.ts";
 import { formatBytes, formatValue } from "../src/view/format.ts";
-import { actionOf, BINDINGS, isOfHost } from "../src/view/keymap.ts";
+import {
+  actionOf,
+  BINDINGS,
+  isOfHost,
+  isUndo,
+  shortcutsOf,
+} from "../src/view/keymap.ts";
 import { isDark, parseColour } from "../src/view/scheme.ts";
 import { randomOf } from "./film.ts";
 
@@ -445,11 +451,29 @@ test("each key does one thing, and letters ignore the shift key", () => {
   assert.equal(press("ArrowLeft"), "back");
   assert.equal(press("ArrowLeft", true), "back10");
   assert.equal(press("?", true), "help");
-  assert.equal(press("L", true), "loop");
+  assert.equal(press("L", true), "faster");
+  assert.deepEqual(
+    [..."kjm,.<>"].map((key) => press(key)),
+    [...["toggle", "slower", "bookmark", "back", "forward", "slower", "faster"]],
+  );
+  assert.deepEqual([press("f"), press("F", true)], ["full", "follow"]);
+  assert.equal(press("7"), "tenth7");
   assert.equal(press("c", false, true), null);
   assert.equal(press("d"), null);
-  const keys = BINDINGS.map(({ codes, isShifted }) => `${isShifted} ${codes}`);
+  const keys = BINDINGS.flatMap(({ codes, isShifted }) =>
+    codes.map((code) => `${isShifted} ${code}`),
+  );
   assert.equal(new Set(keys).size, keys.length);
+  assert.equal(shortcutsOf("toggle"), "Space K");
+  assert.equal(shortcutsOf("back10"), "Shift+ArrowLeft");
+});
+
+test("Ctrl+Z undoes, and with Shift it is the host's", () => {
+  const held = { ctrlKey: true, metaKey: false, altKey: false };
+
+  assert.ok(isUndo({ ...held, key: "z", shiftKey: false }));
+  assert.ok(!isUndo({ ...held, key: "Z", shiftKey: true }));
+  assert.ok(!isUndo({ ...held, key: "z", shiftKey: false, altKey: true }));
 });
 
 test("keys with Ctrl, Alt or Meta are the host's, and those that run a cell", () => {

@@ -297,8 +297,8 @@ test("a dump is ordered and reported, and a download joined from its pieces", ()
   const jobs = session.jobs!;
   const files: { name: string; parts: Uint8Array[] }[] = [];
 
-  jobs.dump("mp4", 0, 10);
-  jobs.download("csv", 2, 5, (file) => files.push(file));
+  jobs.dump("mp4", { start: 0, stop: 10, envs: null });
+  jobs.download("csv", { start: 2, stop: 5, envs: [1] }, (file) => files.push(file));
   const [dump] = model.kinds("dump") as { job: number }[];
   const [download] = model.kinds("download") as { job: number }[];
   const state = { kind: "job", progress: 1, message: "", paths: ["/a.mp4"] };
@@ -316,7 +316,8 @@ test("a dump is ordered and reported, and a download joined from its pieces", ()
 
 test("a lost piece of a download fails it and says so", () => {
   const { model, session } = pageOf(10);
-  session.jobs!.download("csv", 0, 10, () => assert.fail("no file"));
+  const rows = { start: 0, stop: 10, envs: null };
+  session.jobs!.download("csv", rows, () => assert.fail("no file"));
   const [download] = model.kinds("download") as { job: number }[];
 
   const piece = { kind: "file", job: download!.job, name: "a", mime: "b", total: 9 };

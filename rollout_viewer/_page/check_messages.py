@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _MAX_WHOLE = 2**53 - 1
 # A page asks for at most 256 chunks at a time.
 MAX_CHUNKS = 1024
+# Selected ones; a page that wants all of them names none.
+_MAX_ENVS = 4096
 _MAX_JSON_CHARS = 64 * 1024
 _MAX_JSON_DEPTH = 8
 
@@ -119,6 +121,7 @@ def _is_json(value: Any, depth: int) -> bool:
 _PAGE = text(100)
 _JOB = whole()
 _ROW = whole()
+_ENVS = optional(list_of(whole(), _MAX_ENVS))
 _CHUNKS = Rule("[block, slot, have]", _is_chunk)
 _LABELS = Rule(
     f"labels of at most {_MAX_JSON_CHARS} characters as JSON, {_MAX_JSON_DEPTH} deep, "
@@ -149,8 +152,15 @@ RULES: dict[str, dict[str, Rule]] = {
         "formats": list_of(text(20), 20),
         "start": _ROW,
         "stop": _ROW,
+        "envs": _ENVS,
     },
-    "download": {"job": _JOB, "format": text(20), "start": _ROW, "stop": _ROW},
+    "download": {
+        "job": _JOB,
+        "format": text(20),
+        "start": _ROW,
+        "stop": _ROW,
+        "envs": _ENVS,
+    },
     "cancel": {"job": _JOB},
     "bookmark": {"row": _ROW, "note": optional(text(100_000))},
     "unbookmark": {"row": _ROW},

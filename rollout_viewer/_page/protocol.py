@@ -124,7 +124,9 @@ Page to kernel::
                             records of it that are in the page already
     dump      job, formats  ["mp4", "csv", ...], written through the logger
               start, stop   rows, stop exclusive
-    download  job, format, start, stop      answered with `file`s
+              envs          those to write; null, or left out: all
+    download  job, format, start, stop, envs
+                            answered with `file`s; envs as above
     cancel    job
     bookmark  row, note     the row gets a bookmark with this note; null: one that is
                             there keeps its own. The trait `bookmarks` says to every
@@ -145,7 +147,7 @@ both languages.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, TypeAlias, TypedDict
+from typing import Any, Literal, NamedTuple, NotRequired, TypeAlias, TypedDict
 
 PROTOCOL = 1
 
@@ -211,6 +213,7 @@ class DumpMessage(TypedDict):
     formats: list[str]
     start: int
     stop: int
+    envs: NotRequired[list[int] | None]
 
 
 class DownloadMessage(TypedDict):
@@ -221,6 +224,7 @@ class DownloadMessage(TypedDict):
     format: str
     start: int
     stop: int
+    envs: NotRequired[list[int] | None]
 
 
 class CancelMessage(TypedDict):

@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 
 
 class Dump(Protocol):
-    """Writes rows ``start..stop`` through the viewer's logger; returns the files."""
+    """Writes rows ``start..stop`` through the viewer's logger; returns the files.
+
+    Of these envs; None: of all.
+    """
 
     def __call__(
         self,
@@ -45,11 +48,15 @@ class Dump(Protocol):
         formats: list[str],
         on_progress: Progress,
         cancel: threading.Event,
+        envs: list[int] | None,
     ) -> list[Path] | None: ...
 
 
 class Download(Protocol):
-    """Writes rows ``start..stop`` as one file in `folder`; returns it."""
+    """Writes rows ``start..stop`` as one file in `folder`; returns it.
+
+    Of these envs; None: of all.
+    """
 
     def __call__(
         self,
@@ -59,6 +66,7 @@ class Download(Protocol):
         suffix: str,
         on_progress: Progress,
         cancel: threading.Event,
+        envs: list[int] | None,
     ) -> Path: ...
 
 
@@ -167,28 +175,35 @@ class PageRequests:
 
     def _start_dump(self, content: DumpMessage) -> None:
         start, stop, formats = content["start"], content["stop"], content["formats"]
-        if not self._is_possible(content["job"], start, stop, formats):
+        envs = content.get("envs")
+        if not self._is_possible(content["job"], start, stop, envs, formats):
             return
 
         def work(on_progress: Progress, cancel: threading.Event) -> list[Path]:
-            return self._dump(start, stop, formats, on_progress, cancel) or []
+            return self._dump(start, stop, formats, on_progress, cancel, envs) or []
 
         self._jobs.dump(content["job"], work)
 
     def _start_download(self, content: DownloadMessage) -> None:
         start, stop, suffix = content["start"], content["stop"], content["format"]
-        if not self._is_possible(content["job"], start, stop, [suffix]):
+        envs = content.get("envs")
+        if not self._is_possible(content["job"], start, stop, envs, [suffix]):
             return
 
         def write(folder: Path, *watch: Any) -> Path:
-            return self._download(folder, start, stop, suffix, *watch)
+            return self._download(folder, start, stop, suffix, *watch, envs)
 
         self._jobs.download(content["job"], write)
 
     def _is_possible(
-        self, job: int, start: int, stop: int, formats: Sequence[str]
+        self,
+        job: int,
+        start: int,
+        stop: int,
+        envs: Sequence[int] | None,
+        formats: Sequence[str],
     ) -> bool:
-        """Whether there are such rows and formats; else the job has failed."""
+        """Whether there are such rows, envs and formats; else the job has failed."""
         cache = self._get_cache()
         num_rows = cache.num_rows if cache is not None else 0
         known = [suffix[1:] for suffix in WRITERS]
@@ -197,6 +212,12 @@ class PageRequests:
                 raise ProtocolError(
                     f"rollout_viewer: expected rows within 0..{num_rows}, got "
                     f"{start}..{stop}. Choose others."
+                )
+            num_envs = cache.num_envs if cache is not None else 0
+            if envs is not None and not (envs and max(envs) < num_envs):
+                raise ProtocolError(
+                    f"rollout_viewer: expected envs within 0..{num_envs - 1}, got "
+                    f"{envs!r:.100}. Choose others."
                 )
             for name in formats:
                 check_choice("rollout_viewer", "a format", name, known)

@@ -566,9 +566,16 @@ class RolloutViewer(anywidget.AnyWidget):
         self._stream.receive(content, waits_for_cells=is_on_shell)
 
     def _dump_rows(
-        self, start: int, stop: int, formats: list[str], *watch: Any
+        self,
+        start: int,
+        stop: int,
+        formats: list[str],
+        on_progress: Callable[[int, int], None],
+        cancel: threading.Event,
+        envs: list[int] | None = None,
     ) -> list[Path]:
-        return self._dump(self.cache.clip(start, stop), formats, None, *watch)
+        clip = self.cache.clip(start, stop, envs=envs)
+        return self._dump(clip, formats, None, on_progress, cancel)
 
     def _write_download(
         self,
@@ -578,12 +585,13 @@ class RolloutViewer(anywidget.AnyWidget):
         suffix: str,
         on_progress: Callable[[int, int], None],
         cancel: threading.Event,
+        envs: list[int] | None = None,
     ) -> Path:
         from rollout_viewer._export.write import write_clip
 
         name = f"{self._tag.rpartition('/')[2]}_r{start}-{stop}"
         path = path_inside(folder, name, f".{suffix}")
-        clip = self.cache.clip(start, stop)
+        clip = self.cache.clip(start, stop, envs=envs)
         return write_clip(
             clip, path, fps=self._fps, on_progress=on_progress, cancel=cancel
         )[0]

@@ -125,3 +125,11 @@ def assert_shows(viewer, row):
     viewer.wait("row", row)
     expected = counting_frames(1, NUM_ENVS, height=HEIGHT, width=WIDTH, start=row)[0]
     np.testing.assert_array_equal(viewer.pixels(), expected)
+
+
+def choose(root, menu, *items):
+    """Open the menu that is called so, and click on entries of it."""
+    root.get_by_role("button", name=re.compile(f"^{menu}")).click()
+    for item in items:
+        entries = root.locator(".rv-menu:popover-open button")
+        entries.filter(has_text=re.compile(f"^{re.escape(item)}")).first.click()

@@ -4,15 +4,17 @@ Frames say which row and env they are, and each comparison is pixel by pixel.
 """
 
 import base64
+import csv
 import re
 
 import numpy as np
+import PIL.Image
 import pytest
 
 import rollout_viewer as rv
 from rollout_viewer._export.html import write_html
 from rollout_viewer.testing import CountingEnv, counting_frames
-from tests.browser.driver import PIXELS_JS
+from tests.browser.driver import PIXELS_JS, choose
 
 NUM_ROWS, NUM_ENVS, HEIGHT, WIDTH = 70, 4, 48, 64
 
@@ -392,6 +394,29 @@ def test_a_page_has_no_dump_buttons(shown):
     assert names.count() == 0
 
 
+def test_a_page_saves_its_step_table_and_a_picture(shown, tmp_path):
+    shown.wait("numRows", NUM_ROWS)
+    shown.go(12)
+    shown.press("i", "ArrowRight", "ArrowRight", "o")
+    shown.wait("row", 14)
+
+    with shown.page.expect_download() as download:
+        choose(shown.root, "Save", "Save CSV")
+    with open(download.value.path(), newline="") as file:
+        lines = list(csv.DictReader(file))
+    with shown.page.expect_download() as download:
+        choose(shown.root, "Save", "Save PNG")
+    with PIL.Image.open(download.value.path()) as picture:
+        pixels = np.array(picture)[..., :3]
+
+    assert [(line["row"], line["env"]) for line in lines] == [
+        (str(row), str(env)) for row in (12, 13, 14) for env in range(NUM_ENVS)
+    ]
+    assert (lines[1]["episode"], lines[1]["episode_step"]) == ("1", "2")
+    assert [line["total_reward"] for line in lines[:4]] == ["0", "2", "24", "36"]
+    np.testing.assert_array_equal(pixels, film(1, start=14)[0, 0])
+
+
 @pytest.mark.parametrize(
     "script",
     [
@@ -426,7 +451,10 @@ def test_help_lists_the_keys(shown):
     dialog = shown.root.get_by_role("dialog", name="Keys")
     assert dialog.is_visible()
     assert "next row" in dialog.inner_text()
-    shown.press("Escape")
+    shown.page.keyboard.type("bookmark")
+    assert "next row" not in dialog.inner_text()
+    assert "bookmark this row" in dialog.inner_text()
+    shown.page.keyboard.press("Escape")
     assert not dialog.is_visible()
 
 

@@ -26,9 +26,9 @@ def test_a_reloaded_page_is_where_it_was(lab):
     viewer.wait_until_loaded()
 
     assert_shows(viewer, 17)
-    assert viewer.button("Remove the range").inner_text().startswith("10\u201320")
+    assert viewer.button("Remove the range").inner_text() == "Range 10\u201320"
     assert viewer.button("Bookmark").get_attribute("aria-pressed") == "true"
-    assert viewer.root.get_by_label("Speed").input_value() == "2"
+    assert viewer.button("^speed: 2\u00d7").count() == 1
     assert viewer.root.locator('[data-env="1"]').get_attribute("data-selected") == (
         "true"
     )

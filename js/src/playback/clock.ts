@@ -73,6 +73,10 @@ export class Clock {
     const stop = (this.#out ?? this.#stop - 1) + 1;
     return start < stop ? [start, stop] : null;
   }
+  /** The first and the last row as they were marked; null: that one was not. */
+  get marks(): [first: number | null, last: number | null] {
+    return [this.#in, this.#out];
+  }
   /** Pictures a second; each is `every` rows on. */
   get rate(): number {
     return this.fps * this.#speed;
@@ -159,6 +163,12 @@ export class Clock {
   setRange([start, stop]: readonly [number, number]): void {
     this.#in = start;
     this.#out = stop - 1;
+    this.#move(this.#row);
+  }
+
+  setMarks([first, last]: readonly [number | null, number | null]): void {
+    this.#in = first;
+    this.#out = last;
     this.#move(this.#row);
   }
 

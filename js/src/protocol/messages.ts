@@ -179,6 +179,13 @@ export type FromKernel =
   | AskStats
   | KernelError;
 
+/** What a dump or a download writes; stop is exclusive, envs of null are all. */
+export interface ExportedRows {
+  start: number;
+  stop: number;
+  envs: number[] | null;
+}
+
 export type ToKernel =
   | {
       kind: "hello";
@@ -199,8 +206,8 @@ export type ToKernel =
     }
   | { kind: "ack"; seq: number }
   | { kind: "need"; chunks: [block: number, slot: number, have: number][] }
-  | { kind: "dump"; job: number; formats: string[]; start: number; stop: number }
-  | { kind: "download"; job: number; format: string; start: number; stop: number }
+  | ({ kind: "dump"; job: number; formats: string[] } & ExportedRows)
+  | ({ kind: "download"; job: number; format: string } & ExportedRows)
   | { kind: "cancel"; job: number }
   | { kind: "bookmark"; row: number; note: string | null }
   | { kind: "unbookmark"; row: number }

@@ -1,5 +1,5 @@
 /**
- * A row or step as it is typed: "733", "-1", "e3 ep12 s733". Pure.
+ * A row or step as it is typed: "733", "-1", "e3 ep12 s733", "ep 12 · step 733". Pure.
  *
  * What is left out stays as it is: the selected env, the episode at the playhead.
  */
@@ -20,11 +20,11 @@ export interface Here {
 }
 
 const FORM =
-  /^(?:e(?:nv)?\s*(\d+))?[\s,]*(?:ep(?:isode)?\s*(\d+))?[\s,]*(?:s(?:tep)?\s*(\d+))?$/i;
+  /^(?:e(?:nv)?\s*(\d+))?[\s,·]*(?:ep(?:isode)?\s*(\d+))?[\s,·]*(?:s(?:tep)?\s*(\d+))?$/i;
 
 /** Return the address that `text` names; throws an error that says what to type. */
 export function parseAddress(text: string, steps: Steps, here: Here): Address {
-  const typed = text.trim();
+  const typed = text.trim().replace(/^row\s+/i, "");
   const [first, stop] = here.bounds;
   if (/^[-\u2212]?[\d\s\u202f_]+$/.test(typed)) {
     const number = Number(typed.replace("\u2212", "-").replace(/[\s\u202f_]/g, ""));

@@ -1,4 +1,4 @@
-/** The way to the kernel: sends messages, and knows whether the kernel has ended. */
+/** The way to the kernel: sends messages, and knows whether it is busy or has ended. */
 
 import type { ToKernel } from "../protocol/messages.ts";
 import { Emitter } from "../util/emitter.ts";
@@ -8,6 +8,7 @@ export class Connection {
   /** Null where there is no kernel. */
   readonly send: ((message: ToKernel) => void) | null;
   #isCut = false;
+  #isBusy = false;
 
   constructor(wire: ((message: ToKernel) => void) | null) {
     this.send =
@@ -24,6 +25,17 @@ export class Connection {
   /** The kernel has ended: nothing more can be asked for. */
   get isCut(): boolean {
     return this.#isCut;
+  }
+
+  /** A cell has been running for a while, where the host shows that. */
+  get isBusy(): boolean {
+    return this.#isBusy;
+  }
+
+  setBusy(isBusy: boolean): void {
+    if (isBusy === this.#isBusy) return;
+    this.#isBusy = isBusy;
+    this.onCut.emit();
   }
 
   cut(isCut: boolean): void {

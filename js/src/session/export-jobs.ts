@@ -5,6 +5,7 @@
  */
 
 import type {
+  ExportedRows,
   FilePiece,
   JobMessage,
   ToKernel,
@@ -16,6 +17,7 @@ import { Emitter } from "../util/emitter.ts";
 export interface ExportJob {
   readonly job: number;
   readonly label: string;
+  readonly format: string;
   readonly isDownload: boolean;
   state: JobMessage["state"];
   progress: number;
@@ -46,22 +48,17 @@ export class ExportJobs {
     this.#send = send;
   }
 
-  dump(format: string, start: number, stop: number): void {
-    const job = this.#add(`Dump ${formatName(format)}`, false);
-    this.#send({ kind: "dump", job, formats: [format], start, stop });
+  dump(format: string, rows: ExportedRows): void {
+    const job = this.#add(`Dump ${formatName(format)}`, format, false);
+    this.#send({ kind: "dump", job, formats: [format], ...rows });
   }
 
   /** Have a file made and sent; `onFile` gets it when it is whole. */
-  download(
-    format: string,
-    start: number,
-    stop: number,
-    onFile: (file: Download) => void,
-  ): void {
-    const job = this.#add(`Download ${formatName(format)}`, true);
+  download(format: string, rows: ExportedRows, onFile: (file: Download) => void): void {
+    const job = this.#add(`Download ${formatName(format)}`, format, true);
     this.#done.set(job, onFile);
     this.#files.set(job, { parts: [], size: 0 });
-    this.#send({ kind: "download", job, format, start, stop });
+    this.#send({ kind: "download", job, format, ...rows });
   }
 
   cancel(job: number): void {
@@ -76,7 +73,8 @@ export class ExportJobs {
 
   take(message: JobMessage): void {
     const job = this.list.find((one) => one.job === message.job);
-    if (!job) return; // another page's
+    // Another page's; or it failed here, and the kernel's answer comes after that.
+    if (job?.state !== "running") return;
     job.state = message.state;
     job.progress = Math.max(0, Math.min(1, message.progress));
     job.message = message.message;
@@ -110,11 +108,12 @@ export class ExportJobs {
     this.#forget(message.job);
   }
 
-  #add(label: string, isDownload: boolean): number {
+  #add(label: string, format: string, isDownload: boolean): number {
     const job = this.#next++;
     this.list.push({
       job,
       label,
+      format,
       isDownload,
       state: "running",
       progress: 0,
@@ -140,5 +139,5 @@ export class ExportJobs {
 
 /** A format's name on screen: mp4, CSV. */
 export function formatName(format: string): string {
-  return format === "csv" ? "CSV" : format;
+  return ["csv", "gif", "png"].includes(format) ? format.toUpperCase() : format;
 }

@@ -9,6 +9,7 @@ import type { DataMessage, ToKernel } from "../protocol/messages.ts";
 import type { Store } from "../recording/store.ts";
 import { Emitter } from "../util/emitter.ts";
 import { isSame } from "../util/same.ts";
+import type { UndoStack } from "./undo.ts";
 
 export class Marks {
   readonly onChange = new Emitter();
@@ -72,37 +73,54 @@ export interface AnnotationWriter {
   label(env: number, episode: number, name: string, value: unknown): void;
 }
 
+/** Each change can be undone. */
 export function createAnnotationWriter({
   store,
   marks,
   send,
-}: AnnotationParts): AnnotationWriter {
-  return {
+  undo,
+}: AnnotationParts & { undo: UndoStack }): AnnotationWriter {
+  const writer: AnnotationWriter = {
     bookmark(row) {
       if (marks.bookmarks.includes(row)) return;
       marks.setBookmarks([...marks.bookmarks, row]);
       // The other page of the same notebook may have given it a note just now.
       send?.({ kind: "bookmark", row, note: null });
+      undo.push(`Bookmarked row ${row}`, () => writer.unbookmark(row));
     },
     unbookmark(row) {
       if (!marks.bookmarks.includes(row)) return;
+      const note = marks.notes.get(row);
       marks.setBookmarks(marks.bookmarks.filter((one) => one !== row));
       marks.setNotes(new Map([...marks.notes].filter(([one]) => one !== row)));
       send?.({ kind: "unbookmark", row });
+      undo.push(`Bookmark of row ${row} removed`, () =>
+        note ? writer.note(row, note) : writer.bookmark(row),
+      );
     },
     note(row, note) {
+      const before = marks.bookmarks.includes(row)
+        ? (marks.notes.get(row) ?? "")
+        : null;
+      if (note === before) return;
       marks.setBookmarks([...marks.bookmarks, row]);
       marks.setNotes(new Map([...marks.notes, [row, note]]));
       send?.({ kind: "bookmark", row, note });
+      undo.push(`Note of row ${row}`, () =>
+        before === null ? writer.unbookmark(row) : writer.note(row, before),
+      );
     },
     label(env, episode, name, value) {
       const { episodes } = store.recorded.steps;
       const info = episodes.info(env, episode);
-      const { [name]: _, ...others } = info.labels ?? {};
+      const { [name]: before = null, ...others } = info.labels ?? {};
       const labels = value === null ? others : { ...others, [name]: value };
       episodes.describe(env, episode, { ...info, labels });
       send?.({ kind: "label", env, episode, labels: { [name]: value } });
       marks.onChange.emit();
+      const text = value === null ? `Label "${name}" removed` : `Label "${name}"`;
+      undo.push(text, () => writer.label(env, episode, name, before));
     },
   };
+  return writer;
 }

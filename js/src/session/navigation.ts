@@ -9,6 +9,7 @@ import type { Clock } from "../playback/clock.ts";
 import { type Arrangement, locate, recordedAt } from "../recording/arrangement.ts";
 import type { Store } from "../recording/store.ts";
 import type { Marks } from "./marks.ts";
+import type { UndoStack } from "./undo.ts";
 
 /** Where the playhead is in the recording. */
 export interface Place {
@@ -35,13 +36,21 @@ export interface NavigationParts {
   store: Store;
   clock: Clock;
   marks: Marks;
+  undo: UndoStack;
 }
 
-export function createNavigation({ store, clock, marks }: NavigationParts): Navigation {
+export function createNavigation({
+  store,
+  clock,
+  marks,
+  undo,
+}: NavigationParts): Navigation {
   const navigation: Navigation = {
     arrange(arrangement) {
       const { row, env } = navigation.place();
       const envs = navigation.selectedEnvs();
+      const was = { arrangement: store.arrangement, range: clock.marks };
+      undo.flush();
       clock.pause();
       clock.unmark();
       store.arrange(arrangement);
@@ -49,6 +58,13 @@ export function createNavigation({ store, clock, marks }: NavigationParts): Navi
       const found = arrangement && locate(arrangement, row, env);
       navigation.selectEnvs(arrangement && !found ? [] : envs);
       clock.seek(arrangement ? (found?.row ?? 0) : row);
+      undo.settle();
+      if (arrangement === was.arrangement) return;
+      const text = arrangement ? `Arranged: ${arrangement.title}` : "Rows as recorded";
+      undo.push(text, () => {
+        navigation.arrange(was.arrangement);
+        clock.setMarks(was.range);
+      });
     },
     place() {
       const env = marks.selection[0] ?? 0;

@@ -18,6 +18,8 @@ export interface SavedState {
   range: [number, number] | null;
   /** Values of view-options.ts. */
   options?: unknown;
+  /** What the page's address said then; it is newer than this where it says another. */
+  hash?: string;
   /** The traits that the kernel had then. */
   kernel: Record<string, unknown>;
 }
@@ -39,6 +41,7 @@ export function saveState(
   key: string,
   { clock, store, viewOptions, place }: Session,
   kernel: Record<string, unknown>,
+  hash = "",
 ): void {
   const { isFollowing, speed, every, loop } = clock;
   const isArranged = store.arrangement !== null;
@@ -50,6 +53,7 @@ export function saveState(
     loop,
     range: isArranged ? null : clock.range,
     options: viewOptions.now,
+    hash,
     kernel,
   };
   try {

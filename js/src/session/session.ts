@@ -17,6 +17,7 @@ import { Feed } from "./feed.ts";
 import { type AnnotationWriter, createAnnotationWriter, Marks } from "./marks.ts";
 import { createNavigation, type Navigation } from "./navigation.ts";
 import type { PlayerStats } from "./player-stats.ts";
+import { recordRanges, UndoStack } from "./undo.ts";
 import { ViewOptions } from "./view-options.ts";
 
 declare const ROLLOUT_VIEWER_VERSION: string;
@@ -45,8 +46,14 @@ export interface Session extends Navigation, AnnotationWriter {
   readonly views: Set<object>;
   /** The kernel has ended: nothing more can be asked for. */
   readonly isCut: boolean;
+  /** A cell has been running for a while, where the host shows that. */
+  readonly isBusy: boolean;
+  /** The kernel has ended or come back, is busy or no longer so. */
   readonly onCut: Emitter;
+  /** What can be undone. */
+  readonly undo: UndoStack;
   cut(isCut: boolean): void;
+  setBusy(isBusy: boolean): void;
   take(message: FromKernel, buffers: WireBuffer[]): void;
   fail(error: unknown): void;
 }
@@ -61,7 +68,10 @@ export function openSession(
   const clock = new Clock();
   const marks = new Marks();
   const details = new StepDetails(send);
+  const undo = new UndoStack();
+  recordRanges(undo, clock);
   const parts = {
+    undo,
     version,
     send,
     store,
@@ -87,7 +97,11 @@ export function openSession(
     get isCut() {
       return connection.isCut;
     },
+    get isBusy() {
+      return connection.isBusy;
+    },
     onCut: connection.onCut,
+    setBusy: (isBusy) => connection.setBusy(isBusy),
     cut: (isCut) => connection.cut(isCut),
     take(message, buffers) {
       try {

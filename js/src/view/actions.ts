@@ -1,11 +1,14 @@
 /** What keys and buttons do. */
 
 import { SPEEDS } from "../playback/clock.ts";
+import { linkOf } from "../session/link.ts";
 import type { Session } from "../session/session.ts";
+import { copyText } from "./clipboard.ts";
 import type { Grid } from "./grid/grid.ts";
 import { ZOOM_IN, ZOOM_OUT } from "./grid/zoom.ts";
 import type { Help } from "./help.ts";
 import type { Action } from "./keymap.ts";
+import type { Toasts } from "./parts/toast.ts";
 import type { Notes } from "./side/notes.ts";
 import type { Side } from "./side/side.ts";
 import { nextLoop } from "./transport/transport.ts";
@@ -17,6 +20,7 @@ export interface ActionParts {
   help: Help;
   notes: Notes;
   side: Side;
+  toasts: Toasts;
 }
 
 export function createActions(parts: ActionParts): Record<Action, () => void> {
@@ -24,6 +28,7 @@ export function createActions(parts: ActionParts): Record<Action, () => void> {
     ...createPlayback(parts),
     ...createTileActions(parts),
     ...createPanelActions(parts),
+    ...createCopies(parts),
   };
 }
 
@@ -52,6 +57,7 @@ function createPlayback({ session }: ActionParts) {
     },
     previousEnd: () => stepToEnd(-1),
     nextEnd: () => stepToEnd(1),
+    ...createTenths(session),
     markIn: () => clock.mark("in", clock.row),
     markOut: () => clock.mark("out", clock.row),
     unmark: () => clock.unmark(),
@@ -62,6 +68,18 @@ function createPlayback({ session }: ActionParts) {
     faster: () =>
       clock.setSpeed(SPEEDS.find((speed) => speed > clock.speed) ?? clock.speed),
   };
+}
+
+type Tenth = Extract<Action, `tenth${string}`>;
+
+/** Nine tenths of what there is are at 9. */
+function createTenths({ clock }: Session): Record<Tenth, () => void> {
+  const goTo = (digit: number) => () => {
+    const [first, stop] = clock.bounds;
+    clock.seek(first + Math.round(((stop - 1 - first) * digit) / 10));
+  };
+  const entries = [...Array(10).keys()].map((digit) => [`tenth${digit}`, goTo(digit)]);
+  return Object.fromEntries(entries) as Record<Tenth, () => void>;
 }
 
 /** Which tile is selected, which is opened, and how large all of them are. */
@@ -89,6 +107,28 @@ function createTileActions({ session, grid }: ActionParts) {
     zoomIn: () => zoom.set(zoom.factor * ZOOM_IN),
     zoomOut: () => zoom.set(zoom.factor * ZOOM_OUT),
     zoomReset: () => zoom.reset(),
+    zoomPixels: () => zoom.showActual(),
+    zoomDouble: () => {
+      zoom.showActual();
+      zoom.set(2 * zoom.factor);
+    },
+  };
+}
+
+/** What is put into the clipboard, and taken back. */
+function createCopies({ session, grid, toasts }: ActionParts) {
+  return {
+    copyFrame: () => void grid.copyFrame(),
+    copyLink: async () => {
+      const link = linkOf(session);
+      const isCopied = await copyText(link);
+      const text = isCopied ? "Link copied" : "Copy this link";
+      toasts.show({ text, code: link, kind: "done", key: "link" });
+    },
+    undo: () => {
+      const step = session.undo.undo();
+      if (step) toasts.show({ text: `Undone: ${step.text}`, key: "undo" });
+    },
   };
 }
 

@@ -1,8 +1,9 @@
-/** The lines above the pictures: errors, and that the kernel has ended. */
+/** The lines above the pictures: errors, and what the kernel does not do now. */
 
 import type { Session } from "../session/session.ts";
-import { listen, make } from "./dom.ts";
+import { make } from "./dom.ts";
 import { icon } from "./icons.ts";
+import { createButton } from "./parts/inputs.ts";
 
 export interface Alerts {
   els: HTMLElement[];
@@ -13,9 +14,18 @@ const CUT =
   "The kernel has ended. What is in the page still plays; run the cell again " +
   "for the rest, and to dump.";
 
-export function createAlerts(session: Session, signal: AbortSignal): Alerts {
+export function createAlerts(
+  session: Session,
+  say: (text: string) => void,
+  signal: AbortSignal,
+): Alerts {
   const errors = make("div", { class: "rv-alerts" });
-  const cut = make("div", { class: "rv-cut", role: "status", hidden: true }, CUT);
+  const cut = make(
+    "div",
+    { class: "rv-cut", hidden: true },
+    icon("warning"),
+    make("span", {}, CUT),
+  );
   const showErrors = () => {
     const lines = session.errors.map((text) => createError(text, session, signal));
     errors.replaceChildren(...lines);
@@ -25,26 +35,37 @@ export function createAlerts(session: Session, signal: AbortSignal): Alerts {
   return {
     els: [errors, cut],
     update() {
+      if (cut.hidden && session.isCut) say("Kernel gone");
       cut.hidden = !session.isCut;
     },
   };
 }
 
-/** An error, until the user closes it. */
+/** An error, until the user closes it: "where: what came. What to do." */
 function createError(text: string, session: Session, signal: AbortSignal): HTMLElement {
-  const close = make(
-    "button",
-    { type: "button", class: "rv-button rv-bare", "aria-label": "Close" },
+  const close = createButton(
     icon("close"),
+    { class: "rv-bare", "aria-label": "Close error" },
+    () => {
+      session.errors.splice(session.errors.indexOf(text), 1);
+      session.onError.emit();
+    },
+    signal,
   );
-  listen(close, "click", signal, () => {
-    session.errors.splice(session.errors.indexOf(text), 1);
-    session.onError.emit();
-  });
+  const [cause, source] = causeFirst(text);
   return make(
     "div",
     { class: "rv-alert", role: "alert" },
-    make("span", {}, text),
+    icon("error"),
+    make("span", {}, cause, source ? make("small", {}, source) : null),
     close,
   );
+}
+
+/** The cause, and the function that reported it: "rollout_viewer: ..." names itself. */
+function causeFirst(text: string): [cause: string, source: string] {
+  const found = /^\[?([A-Za-z_][\w.]*)(?:\]|:) (?=\S)([\s\S]+)$/.exec(text);
+  if (!found) return [text, ""];
+  const cause = found[2]!;
+  return [cause[0]!.toUpperCase() + cause.slice(1), found[1]!];
 }

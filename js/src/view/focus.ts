@@ -53,10 +53,27 @@ export function keepFocus(root: HTMLElement, signal: AbortSignal): Focus {
       if (isByPointer && hasFocus && !button.closest(OWN_KEYS)) focusRoot();
     });
   });
+  followPointer(root, focusRoot, signal);
+  return { restore };
+}
+
+/** What was opened or chosen with the pointer gives the focus to the root. */
+function followPointer(
+  root: HTMLElement,
+  focusRoot: () => void,
+  signal: AbortSignal,
+): void {
   let isByPointer = false;
-  listen(root, "pointerdown", signal, () => {
-    isByPointer = true;
-  });
+  const isOurs = (event: Event) => event.composedPath().includes(root);
+  listen(
+    document,
+    "pointerdown",
+    signal,
+    (event: Event) => {
+      isByPointer = isOurs(event);
+    },
+    { capture: true },
+  );
   const byKey = () => {
     isByPointer = false;
   };
@@ -64,5 +81,20 @@ export function keepFocus(root: HTMLElement, signal: AbortSignal): Focus {
   listen(root, "change", signal, ({ target }: Event) => {
     if (isByPointer && (target as HTMLElement).matches("select")) setTimeout(focusRoot);
   });
-  return { restore };
+  const opened = new Set<Element>();
+  // The browser gives it to what had it before, which is the button.
+  const onToggle = (event: ToggleEvent) => {
+    const popover = event.target as HTMLElement;
+    if (popover.popover !== "auto") return;
+    if (event.newState === "open" && isByPointer) opened.add(popover);
+    if (event.newState === "open" || !opened.delete(popover)) return;
+    const { activeElement } = root.getRootNode() as Document | ShadowRoot;
+    if (!activeElement || activeElement === document.body || isButton(activeElement))
+      focusRoot();
+  };
+  listen(root, "toggle", signal, onToggle, { capture: true });
+}
+
+function isButton(element: Element): boolean {
+  return element instanceof HTMLButtonElement && element.closest(OWN_KEYS) === null;
 }

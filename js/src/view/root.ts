@@ -6,7 +6,7 @@
 
 import type { Session } from "../session/session.ts";
 import { listen, setAttribute } from "./dom.ts";
-import { type Action, actionOf, isOfHost } from "./keymap.ts";
+import { type Action, actionOf, isOfHost, isUndo } from "./keymap.ts";
 
 export function setUpRoot(root: HTMLElement): void {
   root.classList.add("rollout-viewer");
@@ -33,14 +33,25 @@ export function updateRoot(
   setAttribute(root, "data-state", errors.length ? "error" : working);
 }
 
+export interface KeyParts {
+  root: HTMLElement;
+  perform: (action: Action) => void;
+  isAnythingOpen: () => boolean;
+  canUndo: () => boolean;
+  signal: AbortSignal;
+}
+
 /** Perform the actions of keys, until the signal. */
-export function listenToKeys(
-  root: HTMLElement,
-  perform: (action: Action) => void,
-  isAnythingOpen: () => boolean,
-  signal: AbortSignal,
-): void {
+export function listenToKeys(parts: KeyParts): void {
+  const { root, perform, isAnythingOpen, canUndo, signal } = parts;
   listen(root, "keydown", signal, (event: KeyboardEvent) => {
+    const isTyped = (event.target as HTMLElement).matches("input[type=text]");
+    if (isUndo(event) && !isTyped && canUndo()) {
+      event.stopPropagation();
+      event.preventDefault();
+      perform("undo");
+      return;
+    }
     if (isOfHost(event)) {
       giveToHost(root);
       return;
@@ -68,7 +79,7 @@ export function listenToKeys(
   // A click anywhere inside gives the keys to the viewer.
   listen(root, "pointerdown", signal, (event: PointerEvent) => {
     const target = event.target as HTMLElement;
-    if (!target.closest("button, input, select, code, .rv-paths, .rv-help"))
+    if (!target.closest("button, input, select, code, dialog"))
       root.focus({ preventScroll: true });
   });
 }

@@ -1,4 +1,7 @@
-/** What screen readers announce: the row where the playhead came to rest. */
+/**
+ * What screen readers announce, all in one place: what was done, and the row where the
+ * playhead came to rest.
+ */
 
 import { TERMINATED } from "../protocol/messages.ts";
 import { nameOfEnv } from "../recording/env-names.ts";
@@ -6,22 +9,36 @@ import type { Session } from "../session/session.ts";
 import { make, setText } from "./dom.ts";
 import { formatValue } from "./format.ts";
 
+export interface Spoken {
+  el: HTMLElement;
+  /** Announce a text now. */
+  say(text: string): void;
+}
+
 /** A playhead that rested for so long is announced. */
 const REST_MS = 600;
 
-export function createSpoken(session: Session, signal: AbortSignal): HTMLElement {
+export function createSpoken(session: Session, signal: AbortSignal): Spoken {
   const el = make("div", { class: "rv-spoken", role: "status" });
   let resting: ReturnType<typeof setTimeout> | undefined;
+  let where = "";
   const speak = () => {
     clearTimeout(resting);
-    resting = setTimeout(() => setText(el, describeRest(session)), REST_MS);
+    resting = setTimeout(() => {
+      const now = describeRest(session);
+      if (now !== where) setText(el, now);
+      where = now;
+    }, REST_MS);
   };
   session.marks.onChange.on(speak, signal);
   session.clock.onChange.on(speak, signal);
   signal.addEventListener("abort", () => clearTimeout(resting));
-  return el;
+  const say = (text: string) => {
+    clearTimeout(resting); // it would cut this off
+    setText(el, text);
+  };
+  return { el, say };
 }
-
 function describeRest({ clock, store, marks }: Session): string {
   if (clock.isPlaying) return "playing";
   const { row } = clock;

@@ -5,6 +5,7 @@ import { createActions } from "./actions.ts";
 import { createAlerts } from "./alerts.ts";
 import { make } from "./dom.ts";
 import { createDumpPanel } from "./dump/dump.ts";
+import { createSaveMenu } from "./dump/save.ts";
 import { keepFocus } from "./focus.ts";
 import { formatCount } from "./format.ts";
 import { createGrid } from "./grid/grid.ts";
@@ -13,7 +14,8 @@ import { createHead } from "./head/head.ts";
 import { followHeight } from "./height.ts";
 import { createHelp } from "./help.ts";
 import type { Action } from "./keymap.ts";
-import { createToasts } from "./parts/toast.ts";
+import { createToasts, type Toasts } from "./parts/toast.ts";
+import { createTooltips } from "./parts/tooltip.ts";
 import { redrawOnChange } from "./redraw.ts";
 import { listenToKeys, setUpRoot, updateRoot } from "./root.ts";
 import { createComparisonPanel } from "./side/comparison.ts";
@@ -64,15 +66,26 @@ export function mountViewer(
   ];
   const side = createSide(panels, session.viewOptions, leave, signal);
   const timeline = createTimeline(session, grid, signal);
-  const help = createHelp(signal);
+  const help = createHelp(leave, signal);
   const transport = createTransport(session, perform, signal);
-  const dumps = createDumpPanel(session, signal);
+  const spoken = createSpoken(session, signal);
+  const toasts = createToasts(signal, spoken.say);
+  const dumps = session.jobs
+    ? createDumpPanel(session, session.jobs, toasts, signal)
+    : createSaveMenu(session, grid, signal);
   const arrangement = createArrangementPanel(session, signal);
-  const alerts = createAlerts(session, signal);
-  const toasts = createToasts(signal);
+  const alerts = createAlerts(session, spoken.say, signal);
   grid.notify = toasts.show;
-  const fields = [arrangement.field, ...(dumps ? [dumps.field] : [])];
-  const head = createHead({ session, grid, side, fields, perform, signal });
+  offerUndo(root, session, toasts, perform, signal);
+  const head = createHead({
+    session,
+    grid,
+    side,
+    arrangement: arrangement.tool,
+    dump: dumps.tools,
+    perform,
+    signal,
+  });
   root.replaceChildren(
     head.el,
     ...alerts.els,
@@ -80,21 +93,22 @@ export function mountViewer(
     make("div", { class: "rv-main" }, grid.el, side.el),
     timeline.el,
     transport.el,
-    ...(dumps ? [dumps.el] : []),
     toasts.el,
     help.el,
-    createSpoken(session, signal),
+    createTooltips(root, signal),
+    spoken.el,
   );
   followHeight({ root, session, grid, signal });
-  const actions = createActions({ session, root, grid, help, notes, side });
+  const actions = createActions({ session, root, grid, help, notes, side, toasts });
   const isAnythingOpen = () =>
     help.isOpen || side.isOpen || grid.opened !== null || marks.selection.length > 0;
-  listenToKeys(root, perform, isAnythingOpen, signal);
+  const canUndo = () => session.undo.last !== null;
+  listenToKeys({ root, perform, isAnythingOpen, canUndo, signal });
   const focus = keepFocus(root, signal);
 
   const updated = [head, alerts, transport, timeline, dumps, arrangement, side];
   const refresh = () => {
-    for (const part of updated) part?.update();
+    for (const part of updated) part.update();
     updateRoot(root, session, shownRow(), head.isLive);
     focus.restore();
   };
@@ -102,3 +116,20 @@ export function mountViewer(
 }
 
 const countOf = (count: number) => (count ? formatCount(count) : "");
+
+/** Say what was done, in the view where it was, with a button that undoes it. */
+function offerUndo(
+  root: HTMLElement,
+  { undo, views }: Session,
+  toasts: Toasts,
+  perform: (action: Action) => void,
+  signal: AbortSignal,
+): void {
+  undo.onPush.on(() => {
+    const text = undo.last?.text;
+    const isHere = views.size < 2 || root.matches(":focus-within");
+    if (!text || !isHere) return;
+    const action = { text: "Undo", do: () => perform("undo") };
+    toasts.show({ text, key: "undo", actions: [action] });
+  }, signal);
+}

@@ -1,80 +1,146 @@
-/** Dump and download buttons, and what became of them. */
+/** The dump buttons, and the menu of what is written, as what, and where to. */
 
-import { formatName } from "../../session/export-jobs.ts";
+import { type ExportJobs, formatName } from "../../session/export-jobs.ts";
 import type { Session } from "../../session/session.ts";
-import { make, setText } from "../dom.ts";
-import { formatCount } from "../format.ts";
+import { copyText } from "../clipboard.ts";
+import { make, setAttribute } from "../dom.ts";
 import { icon } from "../icons.ts";
 import { createButton, named } from "../parts/inputs.ts";
+import { createMenuButton, type MenuEntry } from "../parts/menu.ts";
+import { createRing } from "../parts/ring.ts";
+import type { Toasts } from "../parts/toast.ts";
+import type { Tool } from "../parts/toolbar.ts";
+import {
+  type Choice,
+  choicesOf,
+  chosenOf,
+  countRows,
+  type What,
+} from "./chosen-rows.ts";
 import { offer } from "./download.ts";
-import { createJobList } from "./job-list.ts";
+import { percentOf, showJobs } from "./job-toasts.ts";
 
-const FORMATS = ["mp4", "csv"] as const;
+const DUMPED = ["mp4", "csv"] as const;
+/** What a browser can keep as one file. */
+const DOWNLOADED = ["mp4", "csv", "gif", "webm", "png", "npz"] as const;
 
 export interface DumpPanel {
-  /** The buttons, for the head. */
-  field: HTMLElement;
-  /** What became of them. */
-  el: HTMLElement;
+  /** For the head. */
+  tools: Tool[];
   update(): void;
 }
 
-/** Null where there is no kernel to write files. */
+/** Dumps and downloads that a kernel writes. */
 export function createDumpPanel(
   session: Session,
+  jobs: ExportJobs,
+  toasts: Toasts,
   signal: AbortSignal,
-): DumpPanel | null {
-  const { jobs, store } = session;
-  if (!jobs) return null;
-  const buttons: HTMLButtonElement[] = [];
-  const createPair = (format: (typeof FORMATS)[number]) => {
-    const name = formatName(format);
-    const dump = createButton(
-      `Dump ${name}`,
-      { class: `rv-dump rv-dump-${format}`, ...named(`Dump ${name}`) },
-      () => jobs.dump(format, ...rowsToWrite(session)),
-      signal,
-    );
-    const download = createButton(
-      icon("download"),
-      { class: `rv-download rv-download-${format}`, ...named(`Download ${name}`) },
-      () =>
-        jobs.download(format, ...rowsToWrite(session), (file) => offer(file, signal)),
-      signal,
-    );
-    buttons.push(dump, download);
-    const group = { class: "rv-pair", role: "group", "aria-label": name };
-    return make("span", group, dump, download);
+): DumpPanel {
+  let what: What | null = null;
+  const chosen = () => chosenOf(session, what);
+  const dump = (format: string) => {
+    const choice = chosen();
+    if (choice) jobs.dump(format, choice.rows);
   };
-  const span = make("span", { class: "rv-span" });
-  const field = make("span", { class: "rv-dumps" }, ...FORMATS.map(createPair), span);
-  const el = make("div", { class: "rv-export" }, createJobList(jobs, signal));
-  const update = () => {
-    const [start, stop] = rowsToWrite(session);
-    for (const one of buttons) one.disabled = stop <= start || session.isCut;
-    setText(span, describeRows(session, start, stop));
-    const folder = store.manifest?.dump_folder;
-    span.title = folder ? `Dumps go to ${folder}` : "";
+  const download = (format: string) => {
+    const choice = chosen();
+    if (choice) jobs.download(format, choice.rows, (file) => offer(file, signal));
   };
-  return { field, el, update };
+  const isPossible = () => chosen() !== null && !session.isCut;
+  const entries = (): MenuEntry[] => {
+    const item = (format: string, does: string, run: (format: string) => void) => ({
+      text: `${does} ${formatName(format)}`,
+      isDisabled: !isPossible(),
+      choose: () => run(format),
+    });
+    const folder = session.store.manifest?.dump_folder;
+    return [
+      "What",
+      ...choicesOf(session).map((choice) => createChoice(choice)),
+      folder ? `To ${folder}` : "To the logger",
+      ...DUMPED.map((format) => item(format, "Dump", dump)),
+      "To this browser",
+      ...DOWNLOADED.map((format) => item(format, "Download", download)),
+      ...pathEntries(jobs),
+    ];
+  };
+  const createChoice = (choice: Choice): MenuEntry => ({
+    text: choice.text,
+    hint: countRows(choice.rows),
+    isOn: choice.what === chosen()?.what,
+    isRadio: true,
+    staysOpen: true,
+    choose: () => {
+      what = choice.what;
+    },
+  });
+  const [mp4, csv] = DUMPED.map((format) => createDump(format, jobs, dump, signal));
+  const menu = createMenuButton(
+    { label: "Dump or download", className: "rv-dump-more", entries },
+    signal,
+  );
+  showJobs(jobs, toasts, signal);
+  return {
+    tools: [
+      { el: mp4!.el, short: 8, away: 14, entries },
+      { el: csv!.el, away: 3 },
+      { el: menu.el, away: 14 },
+    ],
+    update() {
+      const choice = chosen();
+      const rows = choice ? `${choice.text}, ${countRows(choice.rows)}` : "";
+      for (const one of [mp4!, csv!]) one.update(isPossible(), rows);
+    },
+  };
 }
 
-/** The marked range; without one all of the recording. */
-function rowsToWrite({ clock, store }: Session): [start: number, stop: number] {
-  if (store.arrangement) {
-    // What is arranged in the page is no recording: then all of it is written.
-    const { manifest, steps } = store.recorded;
-    return [manifest?.first_row ?? 0, steps.numRows];
-  }
-  const [first, stop] = clock.bounds;
-  const [from, to] = clock.range ?? clock.bounds;
-  return [Math.max(first, from), Math.min(stop, to)];
+/** A button that shows, as a ring, how far its dump is. */
+function createDump(
+  format: string,
+  jobs: ExportJobs,
+  dump: (format: string) => void,
+  signal: AbortSignal,
+) {
+  const name = `Dump ${formatName(format)}`;
+  const ring = createRing();
+  const rest = icon("download");
+  const text = make("span", { class: "rv-long" }, name);
+  const el = createButton(
+    rest,
+    { class: `rv-dump rv-dump-${format}`, ...named(name) },
+    () => dump(format),
+    signal,
+  );
+  el.append(text);
+  const showProgress = () => {
+    const job = jobs.list.find(
+      (one) => one.format === format && one.state === "running",
+    );
+    const wanted = job ? ring.el : rest;
+    if (el.firstElementChild !== wanted) el.firstElementChild!.replaceWith(wanted);
+    if (job) ring.update(job.progress);
+    setAttribute(el, "aria-label", job ? `${name}, ${percentOf(job)}` : name);
+  };
+  jobs.onChange.on(showProgress, signal);
+  showProgress();
+  return {
+    el,
+    update(isPossible: boolean, rows: string) {
+      el.disabled = !isPossible;
+      setAttribute(el, "data-tip", rows ? `${name}: ${rows}` : name);
+    },
+  };
 }
 
-function describeRows({ clock, store }: Session, start: number, stop: number): string {
-  const count = Math.max(0, stop - start);
-  const counted = `${formatCount(count)} row${count === 1 ? "" : "s"}`;
-  return clock.range && !store.arrangement
-    ? `rows ${formatCount(start)}\u2013${formatCount(stop - 1)}, ${counted}`
-    : `whole recording, ${counted}`;
+/** The files that were written last. */
+function pathEntries(jobs: ExportJobs): MenuEntry[] {
+  const paths = jobs.list.flatMap((job) => (job.isDownload ? [] : job.paths)).slice(-3);
+  if (!paths.length) return [];
+  const copies = paths.map((path) => ({
+    text: path.split(/[\\/]/).at(-1) ?? path,
+    icon: "copy" as const,
+    choose: () => void copyText(path),
+  }));
+  return ["Copy the path of", ...copies];
 }

@@ -36,6 +36,8 @@ export interface Grid {
   refresh(): void;
   /** Copy the picture of the selected tile as a PNG; else of the first tile. */
   copyFrame(): Promise<void>;
+  /** Save it as a file. */
+  saveFrame(): Promise<void>;
   /** Height in CSS pixels that the pictures need at the width of now. */
   wantedHeight(): number;
   /** Shows what was copied or saved. */
@@ -86,6 +88,11 @@ export function createGrid(session: Session, signal: AbortSignal): Grid {
       const slot = chosenSlot(session, stage, player);
       if (slot === undefined) return;
       notify(toastOf(await frameCopy.copy(slot, player.drawnRow)));
+    },
+    async saveFrame() {
+      const slot = chosenSlot(session, stage, player);
+      if (slot === undefined) return;
+      notify(toastOf(await frameCopy.save(slot, player.drawnRow)));
     },
     wantedHeight: stage.wantedHeight,
     notify: () => {},

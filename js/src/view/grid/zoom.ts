@@ -7,7 +7,7 @@
 
 import { actualScale, type Layout, movedPoint } from "../../playback/layout.ts";
 import { scaleOf } from "../../util/scale.ts";
-import { listen, setText } from "../dom.ts";
+import { listen } from "../dom.ts";
 
 export interface Zoom {
   /** How much larger tiles are than those that fit. */
@@ -197,10 +197,4 @@ function followPinch(
   listen(el, "touchstart", signal, begin);
   listen(el, "touchend", signal, begin);
   listen(el, "touchmove", signal, move, { passive: false });
-}
-
-/** Show how large the pictures are: "Fit", "1:1", or a factor as "2.5×". */
-export function showFactor(el: Element, factor: number, isActual = false): void {
-  const number = factor < 10 ? Math.round(factor * 10) / 10 : Math.round(factor);
-  setText(el, isActual ? "1:1" : factor === 1 ? "Fit" : `${number}\u00d7`);
 }

@@ -11,11 +11,11 @@ import type { Session } from "../../session/session.ts";
 /** The choice of no arrangement. */
 export const RECORDED = "rows";
 
-/** What the recording can be arranged by now, each with the text of its option. */
+/** What the recording can be arranged by now, each with its text in the menu. */
 export function choicesOf({ store }: Session): [value: string, text: string][] {
   const options: [string, string][] = [
-    [RECORDED, "by row"],
-    ["episodes", "by episode start"],
+    [RECORDED, "By row"],
+    ["episodes", "By episode start"],
   ];
   const { groups } = store.recorded.manifest ?? {};
   const { episodes } = store.recorded.steps;
@@ -24,12 +24,12 @@ export function choicesOf({ store }: Session): [value: string, text: string][] {
     store.recorded.steps.episodes,
   );
   if ((groups?.length ?? 0) > 1) {
-    options.push(["group:env", "compare by env"]);
-    if (hasSeeds) options.push(["group:seed", "compare by seed"]);
+    options.push(["group:env", "Compare by env"]);
+    if (hasSeeds) options.push(["group:seed", "Compare by seed"]);
   }
   if (segments.length > 1) {
-    options.push(["segment:env", "segments by env"]);
-    if (hasSeeds) options.push(["segment:seed", "segments by seed"]);
+    options.push(["segment:env", "Segments by env"]);
+    if (hasSeeds) options.push(["segment:seed", "Segments by seed"]);
   }
   return options;
 }

@@ -1,50 +1,103 @@
-/** How much there is: envs and rows, bytes, and pictures that are lost. */
+/** How much there is: envs, episodes and rows; bytes and lost pictures on request. */
 
 import type { Manifest } from "../../protocol/messages.ts";
 import type { Store } from "../../recording/store.ts";
 import { make, setText } from "../dom.ts";
 import { formatBytes, formatCount } from "../format.ts";
+import { icon } from "../icons.ts";
+import { createButton, named } from "../parts/inputs.ts";
+import type { MenuEntry } from "../parts/menu.ts";
+import { createPopover } from "../parts/popover.ts";
+import type { Tool } from "../parts/toolbar.ts";
 
 export interface Facts {
-  els: HTMLElement[];
+  /** How much there is, in a line. */
+  size: HTMLElement;
+  /** Pictures that are not there any more; empty where all are. */
+  lost: HTMLElement;
+  /** The button that shows all of it. */
+  info: Tool;
   update(): void;
 }
 
-const MEMORY = "Bytes in the page, in the kernel's memory, and of pictures on its disk";
-
-export function createFacts(store: Store): Facts {
-  const lost = make("span", { class: "rv-lost" });
+export function createFacts(store: Store, signal: AbortSignal): Facts {
   const size = make("span", { class: "rv-facts" });
-  const memory = make("span", { class: "rv-facts rv-memory", title: MEMORY });
+  const lost = make("span", { class: "rv-lost" });
   return {
-    els: [lost, size, memory],
+    size,
+    lost,
+    info: createInfo(store, signal),
     update() {
       const { manifest } = store;
-      setText(lost, manifest ? describeLost(manifest) : "");
+      setText(lost, manifest?.num_lost ? describeLost(manifest.num_lost) : "");
       setText(size, manifest ? describeSize(manifest, store) : "");
-      setText(memory, manifest ? describeMemory(store) : "");
     },
   };
 }
 
-/** Pictures that are not there any more, and why. */
-function describeLost({ num_lost, num_evicted }: Manifest): string {
-  const parts = [];
-  if (num_lost) parts.push(`${formatCount(num_lost)} pictures lost`);
-  if (num_evicted) parts.push(`${formatCount(num_evicted)} made room for newer ones`);
-  return parts.join(" · ");
+function createInfo(store: Store, signal: AbortSignal): Tool {
+  const label = "Recording and memory";
+  const popover = createPopover(
+    { class: "rv-info", role: "dialog", "aria-label": label, tabindex: "-1" },
+    signal,
+  );
+  const open = (anchor: Element) => {
+    const lines = store.manifest ? factsOf(store.manifest, store) : [];
+    const items = lines.flatMap(([name, value]) => [
+      make("dt", {}, name),
+      make("dd", {}, value),
+    ]);
+    popover.el.replaceChildren(make("dl", {}, ...items));
+    popover.open(anchor);
+    popover.el.focus();
+  };
+  const attributes = { ...named(label), "aria-haspopup": "dialog", class: "rv-bare" };
+  const button = createButton(icon("cpu"), attributes, () => open(button), signal);
+  const el = make("span", { class: "rv-menu-at" }, button, popover.el);
+  const entry: MenuEntry = {
+    text: label,
+    icon: "cpu",
+    choose: () => open(el.parentElement ?? el),
+  };
+  return { el, entries: () => [entry] };
+}
+
+function factsOf(
+  manifest: Manifest,
+  store: Store,
+): [name: string, value: string | Node][] {
+  const { numBytes, kernelBytes, diskBytes } = store;
+  const { num_lost, num_evicted, num_envs } = manifest;
+  const lost = make("span", { class: "rv-lost" }, formatCount(num_lost));
+  const facts: [string, string | Node, boolean][] = [
+    ["Envs", formatCount(num_envs), true],
+    ["Episodes", formatCount(store.recorded.steps.episodes.count), true],
+    ["Rows", formatCount(store.numRows - store.firstRow), true],
+    ["Pictures lost", lost, num_lost > 0],
+    ["Pictures that made room for newer ones", formatCount(num_evicted), true],
+    ["Memory of this page", formatBytes(numBytes), true],
+    ["Memory of the kernel", formatBytes(kernelBytes), kernelBytes > 0],
+    ["Pictures on the kernel's disk", formatBytes(diskBytes), diskBytes > 0],
+  ];
+  return facts
+    .filter(([name, , isShown]) => isShown && (num_evicted || !/room/.test(name)))
+    .map(([name, value]) => [name, value]);
+}
+
+function describeLost(numLost: number): string {
+  return `${counted(numLost, "picture")} lost`;
 }
 
 function describeSize({ num_envs }: Manifest, store: Store): string {
-  const counted = (count: number, noun: string) =>
-    `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
-  const tiles = counted(num_envs, store.arrangement ? "tile" : "env");
-  return `${tiles} · ${counted(store.numRows - store.firstRow, "row")}`;
+  const numEpisodes = store.recorded.steps.episodes.count;
+  const parts = [
+    counted(num_envs, store.arrangement ? "tile" : "env"),
+    ...(numEpisodes ? [counted(numEpisodes, "episode")] : []),
+    counted(store.numRows - store.firstRow, "row"),
+  ];
+  return parts.join(" \u00b7 ");
 }
 
-function describeMemory({ numBytes, kernelBytes, diskBytes }: Store): string {
-  const parts = [`page ${formatBytes(numBytes)}`];
-  if (kernelBytes) parts.push(`kernel ${formatBytes(kernelBytes)}`);
-  if (diskBytes) parts.push(`disk ${formatBytes(diskBytes)}`);
-  return parts.join(" · ");
+function counted(count: number, noun: string): string {
+  return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
 }

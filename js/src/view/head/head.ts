@@ -1,16 +1,19 @@
-/** The line on top: title, "live", what is shown, and how much there is of it. */
+/** The line on top: title, "live", how much there is, and what is shown of it. */
 
 import type { Session } from "../../session/session.ts";
 import { listen, make, setAttribute, setText } from "../dom.ts";
-import { createCameraPicker } from "../grid/camera-picker.ts";
 import type { Grid } from "../grid/grid.ts";
-import { showFactor } from "../grid/zoom.ts";
 import { icon } from "../icons.ts";
-import type { Action } from "../keymap.ts";
+import { type Action, keysOf } from "../keymap.ts";
 import { actionButtons } from "../parts/inputs.ts";
+import type { MenuEntry } from "../parts/menu.ts";
+import { createToolbar, type Tool } from "../parts/toolbar.ts";
 import type { Side } from "../side/side.ts";
+import { createCameraMenu } from "./camera-menu.ts";
 import { createFacts } from "./facts.ts";
+import { createLive } from "./live.ts";
 import { createOverlayMenu } from "./overlay-menu.ts";
+import { createZoomMenu } from "./zoom-menu.ts";
 
 export interface Head {
   el: HTMLElement;
@@ -23,81 +26,96 @@ export interface HeadParts {
   session: Session;
   grid: Grid;
   side: Side;
-  /** What other parts have here: the field of arrangements, the dump buttons. */
-  fields: HTMLElement[];
+  /** What other parts have here: the menu of arrangements, and how to dump. */
+  arrangement: Tool;
+  dump: readonly Tool[];
   perform: (action: Action) => void;
   signal: AbortSignal;
 }
 
-/** Rows that came within this time make a recording "live". */
-const LIVE_MS = 5000;
-
 export function createHead(parts: HeadParts): Head {
-  const { session, grid, side, fields, perform, signal } = parts;
-  const { store, feed } = session;
+  const { session, grid, side, perform, signal } = parts;
+  const { store } = session;
   const title = make("span", { class: "rv-title" });
-  const live = make("span", { class: "rv-live", hidden: true }, "live");
-  const back = make(
-    "button",
-    { type: "button", class: "rv-button rv-back-to-grid", hidden: true },
-    icon("grid"),
-    "All tiles",
-  );
-  listen(back, "click", signal, () => perform("leave"));
-  const cameras = createCameraPicker(session, signal);
-  const factor = make("span", {});
-  const zoom = createZoomButtons(factor, perform, signal);
-  const facts = createFacts(store);
-  const spacer = make("span", { class: "rv-spacer" });
-  const overlays = createOverlayMenu(session, signal);
+  const live = createLive(session);
+  const facts = createFacts(store, signal);
+  const back = createBack(perform, signal);
+  const cameras = createCameraMenu(session, signal);
   const button = actionButtons(perform, signal);
+  const zoom = createZoomMenu({ zoom: grid.zoom, button, perform, signal });
   const inspect = button("inspect", "Panel", icon("inspect"));
   const full = button("full", "Full screen", icon("full"));
   full.hidden = !document.fullscreenEnabled;
   const help = button("help", "Keys and help", icon("help"));
-  const tools = [back, cameras.el, ...fields, overlays, zoom, inspect, full, help];
+  const entry = (action: Action, text: string, name: "full" | "help"): Tool => ({
+    el: name === "full" ? full : help,
+    entries: () => [
+      {
+        text,
+        icon: name,
+        hint: keysOf(action)[0] ?? "",
+        choose: () => perform(action),
+      },
+    ],
+  });
+  const { el, update } = createToolbar({
+    className: "rv-head",
+    label: "View",
+    tools: [
+      { el: title },
+      { el: live.el },
+      { el: facts.size, away: 1 },
+      { el: facts.lost },
+      { el: make("span", { class: "rv-spacer" }) },
+      { el: back, short: 4 },
+      { ...cameras, short: 5, away: 13 },
+      { ...parts.arrangement, short: 9, away: 15 },
+      { ...createOverlayMenu(session, signal), short: 2, away: 12 },
+      { ...zoom, away: 11 },
+      { el: inspect },
+      ...parts.dump,
+      { ...entry("full", "Full screen", "full"), away: 10 },
+      { ...facts.info, away: 6 },
+      { ...entry("help", "Keys and help", "help"), away: 7 },
+    ],
+    extra: () => [createLinkEntry(perform)],
+    signal,
+  });
   return {
-    el: make(
-      "div",
-      { class: "rv-head", role: "toolbar", "aria-label": "View" },
-      ...[title, live, ...facts.els, spacer, ...tools],
-    ),
+    el,
     get isLive() {
-      return !live.hidden;
+      return live.isLive;
     },
     update() {
-      const { manifest } = store;
       cameras.update();
-      showFactor(factor, grid.zoom.factor, grid.zoom.isActual);
-      setText(title, manifest?.title ?? "");
-      live.hidden =
-        !manifest?.is_live || performance.now() - feed.lastRowsAt >= LIVE_MS;
+      zoom.update();
+      setText(title, store.manifest?.title ?? "");
+      live.update();
       back.hidden = grid.opened === null;
       facts.update();
       setAttribute(inspect, "aria-pressed", String(side.isOpen));
+      update();
     },
   };
 }
 
-function createZoomButtons(
-  factor: HTMLElement,
-  perform: (action: Action) => void,
-  signal: AbortSignal,
-): HTMLElement {
-  const button = (action: Action, label: string, content: Node) => {
-    const made = make(
-      "button",
-      { type: "button", class: "rv-button rv-bare", "aria-label": label, title: label },
-      content,
-    );
-    listen(made, "click", signal, () => perform(action));
-    return made;
-  };
-  return make(
-    "span",
-    { class: "rv-group", role: "group", "aria-label": "Zoom" },
-    button("zoomOut", "Zoom out", icon("zoomOut")),
-    button("zoomReset", "No zoom", factor),
-    button("zoomIn", "Zoom in", icon("zoomIn")),
+function createBack(perform: (action: Action) => void, signal: AbortSignal) {
+  const back = make(
+    "button",
+    {
+      type: "button",
+      class: "rv-button rv-edged rv-back-to-grid",
+      hidden: true,
+      "aria-label": "All tiles",
+      "aria-keyshortcuts": "Escape",
+    },
+    icon("grid"),
+    make("span", { class: "rv-long" }, "All tiles"),
   );
+  listen(back, "click", signal, () => perform("leave"));
+  return back;
+}
+
+function createLinkEntry(perform: (action: Action) => void): MenuEntry {
+  return { text: "Copy link", icon: "link", choose: () => perform("copyLink") };
 }

@@ -1,13 +1,13 @@
 /** Buttons and choices, as all panels have them. */
 
 import { listen, make } from "../dom.ts";
-import type { Action } from "../keymap.ts";
+import { type Action, shortcutsOf } from "../keymap.ts";
 
-type Attributes = Record<string, string>;
+type Attributes = Record<string, string | null>;
 
-/** The attributes of an element whose name is not its content. */
-export function named(label: string): Attributes {
-  return { "aria-label": label, title: label };
+/** The attributes of a button whose name is not its content: tooltip.ts shows it. */
+export function named(label: string): { "aria-label": string } {
+  return { "aria-label": label };
 }
 
 /** `attributes.class`: its classes besides "rv-button". */
@@ -39,7 +39,11 @@ export function actionButtons(
   signal: AbortSignal,
 ): ActionButton {
   return (action, label, content) => {
-    const attributes = { ...named(label), "data-action": action };
+    const attributes = {
+      ...named(label),
+      "data-action": action,
+      "aria-keyshortcuts": shortcutsOf(action),
+    };
     return createButton(content, attributes, () => perform(action), signal);
   };
 }

@@ -1,6 +1,6 @@
 /** Menus: a button and the list that it opens, or a list at a point of the page. */
 
-import { listen, make, setAttribute } from "../dom.ts";
+import { listen, make, setAttribute, setText } from "../dom.ts";
 import { type IconName, icon } from "../icons.ts";
 import { createButton } from "./inputs.ts";
 import { type Anchor, createPopover } from "./popover.ts";
@@ -15,6 +15,8 @@ export interface MenuItem {
   /** One of those that exclude each other, as in a select. */
   isRadio?: boolean;
   isDisabled?: boolean;
+  /** The menu stays open after it. */
+  staysOpen?: boolean;
   choose: () => void;
 }
 
@@ -29,7 +31,8 @@ export interface Menu {
 }
 
 /** What is on or off stays open, so that several can be chosen. */
-const isToggle = (item: MenuItem) => item.isOn !== undefined && !item.isRadio;
+const staysOpen = (item: MenuItem) =>
+  item.staysOpen ?? (item.isOn !== undefined && !item.isRadio);
 
 /** `entries` is called whenever it opens. */
 export function createMenu(
@@ -51,9 +54,9 @@ export function createMenu(
     return at;
   };
   const choose = (item: MenuItem) => {
+    if (!staysOpen(item)) popover.close();
     item.choose();
-    if (isToggle(item)) items()[fill()]?.focus();
-    else popover.close();
+    if (staysOpen(item)) items()[fill()]?.focus();
   };
   listen(el, "keydown", signal, (event: KeyboardEvent) => {
     const all = items();
@@ -129,21 +132,22 @@ export interface MenuButton {
   button: HTMLButtonElement;
   /** Where the choice of now can be written. */
   text: HTMLElement;
+  /** Write the choice of now, and name it. */
+  show(choice: string): void;
+}
+
+interface MenuButtonParts {
+  label: string;
+  iconName?: IconName;
+  className?: string;
+  /** Without the arrow. */
+  isPlain?: boolean;
+  entries: () => readonly MenuEntry[];
 }
 
 /** A button that opens a menu below it; again, or Escape, closes it. */
 export function createMenuButton(
-  {
-    label,
-    iconName,
-    className = "",
-    entries,
-  }: {
-    label: string;
-    iconName?: IconName;
-    className?: string;
-    entries: () => readonly MenuEntry[];
-  },
+  { label, iconName, className = "", isPlain = false, entries }: MenuButtonParts,
   signal: AbortSignal,
 ): MenuButton {
   const menu = createMenu(label, entries, signal);
@@ -153,7 +157,6 @@ export function createMenuButton(
     {
       class: `rv-menu-button ${className}`.trim(),
       "aria-label": label,
-      title: label,
       "aria-haspopup": "menu",
       "aria-expanded": "false",
     },
@@ -171,8 +174,16 @@ export function createMenuButton(
     event.stopPropagation();
     menu.open(button);
   });
-  const text = make("span", { class: "rv-menu-now" });
-  button.append(text, icon("down"));
+  const text = make("span", { class: "rv-menu-now rv-long" });
+  button.append(text, ...(isPlain ? [] : [icon("down")]));
   setAttribute(menu.el, "data-of", label);
-  return { el: make("span", { class: "rv-menu-at" }, button, menu.el), button, text };
+  return {
+    el: make("span", { class: "rv-menu-at" }, button, menu.el),
+    button,
+    text,
+    show(choice) {
+      setText(text, choice);
+      setAttribute(button, "aria-label", `${label}: ${choice}`);
+    },
+  };
 }

@@ -41,6 +41,12 @@ export function createPopover(
   const close = () => {
     if (el.matches(":popover-open")) el.hidePopover();
   };
+  listen(el, "keydown", signal, (event: KeyboardEvent) => {
+    if (event.key !== "Escape") return;
+    event.stopPropagation(); // for this alone
+    event.preventDefault();
+    close();
+  });
   signal.addEventListener("abort", close);
   return {
     el,
@@ -56,7 +62,8 @@ export function createPopover(
   };
 }
 
-function placeBeside(el: HTMLElement, anchor: Anchor): void {
+/** Below an element, or above it where that has more room. */
+export function placeBeside(el: HTMLElement, anchor: Anchor): void {
   const scale = scaleOf(el);
   const { left, top, right, bottom } =
     anchor instanceof Element

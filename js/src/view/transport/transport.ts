@@ -5,8 +5,9 @@ import type { Session } from "../../session/session.ts";
 import { make } from "../dom.ts";
 import type { Action } from "../keymap.ts";
 import { actionButtons } from "../parts/inputs.ts";
+import { createToolbar } from "../parts/toolbar.ts";
 import { createGotoField } from "./goto-field.ts";
-import { createPaceFields } from "./pace-fields.ts";
+import { createPaceMenus } from "./pace-menus.ts";
 import { createPlaybackButtons } from "./playback-buttons.ts";
 import { createRangeButtons } from "./range-buttons.ts";
 
@@ -17,27 +18,36 @@ export interface Transport {
 
 export function createTransport(
   session: Session,
-  act: (action: Action) => void,
+  perform: (action: Action) => void,
   signal: AbortSignal,
 ): Transport {
-  const button = actionButtons(act, signal);
-  const playback = createPlaybackButtons(button, session.clock);
+  const button = actionButtons(perform, signal);
+  const playback = createPlaybackButtons(button, perform, session.clock);
   const goto = createGotoField(session, signal);
-  const pace = createPaceFields(button, session, signal);
-  const range = createRangeButtons(button, session);
-  const el = make(
-    "div",
-    { class: "rv-transport", role: "toolbar", "aria-label": "Playback" },
-    playback.el,
-    ...goto.els,
-    pace.el,
-    make("span", { class: "rv-spacer" }),
-    range.el,
-  );
-  const update = () => {
-    for (const part of [playback, goto, pace, range]) part.update();
+  const pace = createPaceMenus(button, session, signal);
+  const range = createRangeButtons(button, perform, session);
+  const toolbar = createToolbar({
+    className: "rv-transport",
+    label: "Playback",
+    tools: [
+      ...playback.tools,
+      { el: goto.field, short: 20 },
+      { el: goto.count, away: 2 },
+      { el: goto.wrong },
+      { el: make("span", { class: "rv-spacer" }) },
+      { ...pace.speed, away: 7 },
+      { ...pace.loop, short: 1, away: 5.5 },
+      { ...pace.follow, short: 1, away: 5.6 },
+      ...range.tools,
+    ],
+    signal,
+  });
+  return {
+    el: toolbar.el,
+    update() {
+      for (const part of [playback, goto, pace, range, toolbar]) part.update();
+    },
   };
-  return { el, update };
 }
 
 /** What comes after a loop mode. */

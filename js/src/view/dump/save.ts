@@ -1,0 +1,63 @@
+/** The menu of a page without a kernel: what the browser can write by itself. */
+
+import type { Session } from "../../session/session.ts";
+import type { Grid } from "../grid/grid.ts";
+import { createMenuButton, type MenuEntry } from "../parts/menu.ts";
+import {
+  type Choice,
+  choicesOf,
+  chosenOf,
+  countRows,
+  type What,
+} from "./chosen-rows.ts";
+import { offer } from "./download.ts";
+import type { DumpPanel } from "./dump.ts";
+import { csvOfSteps } from "./step-table.ts";
+
+export function createSaveMenu(
+  session: Session,
+  grid: Grid,
+  signal: AbortSignal,
+): DumpPanel {
+  let what: What | null = null;
+  const createChoice = (choice: Choice): MenuEntry => ({
+    text: choice.text,
+    hint: countRows(choice.rows),
+    isOn: choice.what === chosenOf(session, what)?.what,
+    isRadio: true,
+    staysOpen: true,
+    choose: () => {
+      what = choice.what;
+    },
+  });
+  const saveTable = () => {
+    const choice = chosenOf(session, what);
+    if (!choice) return;
+    const text = csvOfSteps(session.store.recorded.steps, choice.rows);
+    const { start, stop } = choice.rows;
+    const name = nameOf(session, `r${start}-${stop}.csv`);
+    offer({ name, mime: "text/csv", parts: [new TextEncoder().encode(text)] }, signal);
+  };
+  const entries = (): MenuEntry[] => [
+    "What",
+    ...choicesOf(session).map(createChoice),
+    "",
+    { text: "Save CSV", hint: "step table", choose: saveTable },
+    {
+      text: "Save PNG",
+      hint: "this picture",
+      choose: () => void grid.saveFrame(),
+    },
+    { text: "Save mp4", hint: "needs a kernel", isDisabled: true, choose: () => {} },
+  ];
+  const label = "Save";
+  const menu = createMenuButton({ label, iconName: "download", entries }, signal);
+  menu.text.textContent = label;
+  const tool = { el: menu.el, short: 8, away: 14, entries };
+  return { tools: [tool], update: () => {} };
+}
+
+function nameOf({ store }: Session, end: string): string {
+  const title = store.recorded.manifest?.title || "rollout";
+  return `${title.replace(/[^\w.-]+/g, "_")}_${end}`;
+}

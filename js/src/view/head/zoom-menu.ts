@@ -1,0 +1,60 @@
+/** Zooming the pictures: out, to a size, in. */
+
+import { make } from "../dom.ts";
+import type { Zoom } from "../grid/zoom.ts";
+import { icon } from "../icons.ts";
+import type { Action } from "../keymap.ts";
+import { type ActionButton, named } from "../parts/inputs.ts";
+import { createMenuButton, type MenuEntry } from "../parts/menu.ts";
+import type { Tool } from "../parts/toolbar.ts";
+
+export interface ZoomMenuParts {
+  zoom: Zoom;
+  button: ActionButton;
+  perform: (action: Action) => void;
+  signal: AbortSignal;
+}
+
+const SIZES: readonly [Action, text: string, hint: string][] = [
+  ["zoomReset", "Fit", "Z"],
+  ["zoomPixels", "1:1", "whole pixels"],
+  ["zoomDouble", "200 %", "of a pixel"],
+];
+
+export function createZoomMenu(parts: ZoomMenuParts): Tool & { update(): void } {
+  const { zoom, button, perform, signal } = parts;
+  const sizes = (): MenuEntry[] =>
+    SIZES.map(([action, text, hint]) => ({
+      text,
+      hint,
+      choose: () => perform(action),
+    }));
+  const menu = createMenuButton(
+    { label: "Zoom", className: "rv-zoom-now", isPlain: true, entries: sizes },
+    signal,
+  );
+  menu.text.classList.remove("rv-long");
+  const el = make(
+    "span",
+    { class: "rv-group", role: "group", ...named("Zoom") },
+    button("zoomOut", "Zoom out", icon("zoomOut")),
+    menu.el,
+    button("zoomIn", "Zoom in", icon("zoomIn")),
+  );
+  const steps: MenuEntry[] = [
+    { text: "Zoom in", icon: "zoomIn", hint: "=", choose: () => perform("zoomIn") },
+    { text: "Zoom out", icon: "zoomOut", hint: "-", choose: () => perform("zoomOut") },
+  ];
+  return {
+    el,
+    entries: () => ["Zoom", ...sizes(), ...steps],
+    update: () => menu.show(describe(zoom)),
+  };
+}
+
+/** "Fit", "1:1", or how many times as large as what fits. */
+function describe({ factor, isActual }: Zoom): string {
+  if (isActual) return "1:1";
+  if (factor === 1) return "Fit";
+  return `${factor < 10 ? Math.round(factor * 10) / 10 : Math.round(factor)}\u00d7`;
+}

@@ -1,0 +1,309 @@
+"""Head, transport, keys, undo and links of an exported page."""
+
+import re
+
+import numpy as np
+import pytest
+
+import rollout_viewer as rv
+from rollout_viewer._export.html import write_html
+from tests.browser.driver import choose
+from tests.browser.test_html_export import NUM_ROWS, Shown, recorded
+
+
+@pytest.fixture
+def page_file(tmp_path):
+    return write_html(recorded(), tmp_path / "page.html", title="a film of four envs")
+
+
+@pytest.fixture
+def shown(new_page, page_file):
+    shown = Shown(new_page, page_file)
+    shown.wait("numRows", NUM_ROWS)
+    return shown
+
+
+# Controls that are cut off by their line or by the window, or that overlap the next.
+CUT_JS = """line => {
+  const edge = line.getBoundingClientRect();
+  const boxes = [...line.querySelectorAll('button, input, span')]
+    .filter(one => !one.closest('[popover]') && one.checkVisibility())
+    .filter(one => one.offsetWidth && !one.classList.contains('rv-spacer'))
+    .map(one => [one.getAttribute('aria-label') ?? one.textContent, one]);
+  const cut = boxes.filter(([, one]) => {
+    const box = one.getBoundingClientRect();
+    const isInside = box.left >= edge.left - 1 && box.right <= edge.right + 1;
+    const isTitle = one.classList.contains('rv-title');
+    return !isInside || (!isTitle && one.scrollWidth > one.clientWidth + 1
+      && getComputedStyle(one).display !== 'inline' && one.tagName !== 'INPUT');
+  }).map(([name]) => name);
+  const buttons = boxes.filter(([, one]) => one.matches('button, input'))
+    .map(([name, one]) => [name, one.getBoundingClientRect()])
+    .sort((a, b) => a[1].left - b[1].left);
+  const covered = buttons.filter(([, box], i) =>
+    i && box.left < buttons[i - 1][1].right - 1).map(([name]) => name);
+  return [cut, covered];
+}"""
+
+
+@pytest.mark.parametrize("width", [1400, 900, 560, 400])
+@pytest.mark.parametrize("has_touch", [False, True], ids=["mouse", "touch"])
+def test_no_control_is_cut_off_or_covered(new_page, page_file, width, has_touch):
+    shown = Shown(
+        new_page,
+        page_file,
+        viewport={"width": width, "height": 700},
+        has_touch=has_touch,
+        is_mobile=has_touch,
+    )
+    shown.wait("numRows", NUM_ROWS)
+    shown.press("i", "Shift+ArrowRight", "o", "n")
+    shown.wait("row", 10)
+    shown.page.wait_for_timeout(100)
+
+    for line in (".rv-head", ".rv-transport"):
+        assert shown.root.locator(line).evaluate(CUT_JS) == [[], []]
+    names = ["Previous row", "Play", "Next row", "Panel"]
+    for name in names:
+        assert shown.root.get_by_role("button", name=name, exact=True).is_visible()
+    assert shown.root.get_by_label("Row number").is_visible()
+    if has_touch:
+        heights = shown.root.locator(".rv-head button:visible").evaluate_all(
+            "all => all.map(one => Math.min(one.offsetHeight, one.offsetWidth))"
+        )
+        assert min(heights) >= 44
+
+
+def test_what_gave_way_is_in_the_menu_at_the_end(new_page, page_file):
+    shown = Shown(new_page, page_file, viewport={"width": 400, "height": 700})
+    shown.wait("numRows", NUM_ROWS)
+    assert not shown.root.locator("[data-action=zoomIn]").is_visible()
+
+    choose(shown.root, "More of view", "Zoom in")
+    choose(shown.root, "More of playback", "Last row")
+
+    shown.wait("row", NUM_ROWS - 1)
+    assert shown.root.locator(".rv-zoom-now").inner_text() != "Fit"
+
+
+def test_controls_keep_their_places_while_it_plays(shown):
+    js = """root => [...root.querySelectorAll('.rv-head, .rv-transport')]
+      .flatMap(line => [...line.children])
+      .filter(one => one.offsetWidth && one.className !== 'rv-spacer')
+      .map(one => one.getBoundingClientRect()).map(box => [box.left, box.width])"""
+    shown.press("Home")
+    before = shown.root.evaluate(js)
+
+    shown.press("j", "Space")
+    shown.wait("row", 12)
+    during = shown.root.evaluate(js)
+
+    assert during == before
+
+
+def test_keys_that_people_know_from_players(shown):
+    row = lambda: int(shown.root.get_attribute("data-row"))  # noqa: E731
+    speed = shown.root.locator(".rv-speed .rv-menu-now")
+
+    shown.press("5")
+    shown.wait("row", round((NUM_ROWS - 1) / 2) + 1)
+    shown.press(".", ".", ",")
+    shown.wait("row", 36)
+    shown.press("l", "l", "<", "j", "j")
+    assert speed.inner_text() == "1/2\u00d7"
+    shown.press("0")
+    shown.wait("row", 0)
+    shown.press("k")
+    shown.wait("row", 3)
+    shown.press("k")
+    shown.page.wait_for_timeout(50)
+    stopped = row()
+    shown.page.wait_for_timeout(200)
+    assert row() == stopped
+    shown.press("=", "z")
+    assert shown.root.locator(".rv-zoom-now").inner_text() == "Fit"
+    shown.press("r")
+    assert shown.root.get_by_role("button", name="Loop: all").count() == 1
+
+
+def test_buttons_name_their_keys_after_a_moment(shown):
+    button = shown.root.get_by_role("button", name="Play", exact=True)
+    assert button.get_attribute("aria-keyshortcuts") == "Space K"
+    tip = shown.root.locator(".rv-tip")
+
+    button.hover()
+    assert not tip.is_visible()
+    tip.wait_for()
+
+    assert re.sub(r"\s+", "", tip.inner_text()) == "PlaySpaceK"
+    button.click()
+    assert not tip.is_visible()
+
+
+def test_marks_are_undone_by_the_message_and_by_the_key(shown):
+    shown.press("Home", "i", "ArrowRight", "o")
+    toast = shown.root.locator(".rv-toast")
+    toast.get_by_text("Range of rows 0\u20131").wait_for()
+    shown.press("Control+z")
+    shown.root.get_by_role("button", name="Remove the range").wait_for(state="hidden")
+
+    shown.press("ArrowRight", "b")
+    shown.page.keyboard.type("here")
+    shown.page.keyboard.press("Enter")
+    shown.page.keyboard.press("Escape")
+    toast.get_by_text("Note of row 2").wait_for()
+    toast.get_by_role("button", name="Undo").click()
+    shown.press("Control+z")
+    shown.press("m")
+
+    note = shown.root.get_by_label("Note of this bookmark")
+    assert note.input_value() == ""
+
+
+def test_an_arrangement_is_undone(shown):
+    choose(shown.root, "Arrangement", "By episode start")
+    shown.root.locator(".rv-arranged").wait_for()
+
+    shown.page.keyboard.press("Control+z")
+
+    shown.root.locator(".rv-arranged").wait_for(state="hidden")
+    assert shown.root.locator(".rv-align").inner_text() == "By row"
+
+
+ACTIVE_JS = "() => document.activeElement.className"
+
+
+@pytest.mark.parametrize("is_by_key", [False, True], ids=["pointer", "key"])
+def test_what_closes_gives_the_focus_back(shown, is_by_key):
+    expected = "rv-button" if is_by_key else "rollout-viewer"
+    for name in ("Labels on the tiles", "Loop: off", "Recording and memory"):
+        button = shown.root.get_by_role("button", name=name)
+        if is_by_key:
+            button.focus()
+            shown.page.keyboard.press("Enter")
+        else:
+            button.click()
+        shown.root.locator(":popover-open:not(.rv-tip)").wait_for()
+        shown.page.keyboard.press("Escape")
+        shown.page.wait_for_timeout(50)
+        assert shown.page.evaluate(ACTIVE_JS).startswith(expected), name
+
+
+def test_a_click_beside_a_menu_gives_the_focus_to_the_viewer(shown):
+    button = shown.root.get_by_role("button", name="Speed")
+    button.click()
+    shown.root.locator(".rv-head .rv-facts").click()
+    shown.page.keyboard.press("ArrowRight")
+
+    shown.wait("row", 1)
+
+
+def test_help_takes_the_focus_and_gives_it_back(shown):
+    shown.root.get_by_role("button", name="Keys and help").click()
+    focused = "() => document.activeElement.getAttribute('aria-label')"
+    assert shown.page.evaluate(focused) == "Search keys"
+    text = shown.root.get_by_role("dialog", name="Keys").inner_text()
+    assert "Drag on the ruler" in text
+    assert "Ctrl+wheel on pictures" in text
+
+    shown.page.keyboard.press("Escape")
+    shown.page.keyboard.press("ArrowRight")
+
+    shown.wait("row", 1)
+
+
+@pytest.mark.parametrize("line", ["View", "Playback"])
+def test_a_toolbar_is_one_tab_stop_and_arrows_move_in_it(shown, line):
+    toolbar = shown.root.get_by_role("toolbar", name=line)
+    stops = toolbar.locator("button, input").evaluate_all(
+        """all => all.filter(one => one.tabIndex === 0 && one.checkVisibility()
+          && !one.closest('[popover]')).length"""
+    )
+    assert stops == 1
+    toolbar.locator("[tabindex='0']").first.focus()
+    named = "() => document.activeElement.getAttribute('aria-label')"
+    first = shown.page.evaluate(named)
+
+    shown.page.keyboard.press("ArrowRight")
+    second = shown.page.evaluate(named)
+    shown.page.keyboard.press("ArrowLeft")
+
+    assert second != first
+    assert shown.page.evaluate(named) == first
+    assert shown.root.get_attribute("data-row") == "0"
+
+
+def test_visible_names_are_part_of_the_accessible_ones(shown):
+    shown.press("i", "ArrowRight", "o")
+    wrong = shown.root.evaluate(
+        """root => [...root.querySelectorAll('.rv-head button, .rv-transport button')]
+          .filter(one => one.checkVisibility() && !one.closest('[popover]'))
+          .map(one => [one.innerText.trim(), one.getAttribute('aria-label') ?? ''])
+          .filter(([text, name]) => name &&
+            !name.toLowerCase().includes(text.toLowerCase()))"""
+    )
+
+    assert wrong == []
+
+
+def test_the_place_is_a_field_that_takes_what_it_shows(shown):
+    field = shown.root.get_by_label("Row number")
+    shown.root.locator("[data-env='1']").first.click()
+    shown.go(12)
+    assert field.input_value() == "env 1 \u00b7 ep 1 \u00b7 step 2"
+
+    field.fill("env 1 \u00b7 ep 0 \u00b7 step 5")
+    shown.page.keyboard.press("Enter")
+    shown.wait("row", 5)
+    field.fill("e1 ep9 s1")
+    shown.page.keyboard.press("Enter")
+
+    assert field.get_attribute("aria-invalid") == "true"
+    shown.page.keyboard.press("Escape")
+    assert field.input_value() == "env 1 \u00b7 ep 0 \u00b7 step 5"
+    assert shown.root.locator(".rv-count").inner_text() == "row 5 / 69"
+
+
+def test_the_address_keeps_the_place_and_leads_there(new_page, page_file):
+    shown = Shown(new_page, page_file)
+    shown.wait("numRows", NUM_ROWS)
+    shown.root.locator("[data-env='2']").first.click()
+    shown.press("Shift+ArrowRight", "i", "Shift+ArrowRight", "o")
+    shown.page.wait_for_function("() => location.hash === '#row=20&env=2&range=10-20'")
+
+    other = new_page(offline=True)
+    other.goto(f"{page_file.as_uri()}#row=41&env=3&range=40-50")
+    root = other.locator(".rollout-viewer[data-row='41']")
+    root.wait_for()
+
+    assert root.locator("[data-selected='true']").get_attribute("data-env") == "3"
+    name = "Range 40\u201350"
+    assert root.get_by_role("button", name=name).is_visible()
+    other.evaluate("() => { location.hash = '#row=7&env=0'; }")
+    other.locator(".rollout-viewer[data-row='7']").wait_for()
+
+
+def test_memory_is_shown_on_request_and_lost_pictures_always(new_page, tmp_path):
+    cache = rv.FrameCache()
+    for _ in range(3):
+        cache.append(np.zeros((2, 8, 8, 3), np.uint8), reward=np.ones(2))
+    shown = Shown(new_page, write_html(cache, tmp_path / "page.html"))
+    assert "MB" not in shown.root.locator(".rv-head").inner_text()
+    assert "2 envs" in shown.root.locator(".rv-facts").first.inner_text()
+
+    shown.root.get_by_role("button", name="Recording and memory").click()
+
+    info = shown.root.get_by_role("dialog", name="Recording and memory")
+    assert re.search(r"Memory of this page\s+\d+ kB", info.inner_text())
+
+
+def test_one_region_says_what_was_done(shown):
+    regions = shown.root.locator(".rv-spoken[role=status]")
+    assert regions.count() == 1
+
+    shown.press("Home", "i", "ArrowRight", "o")
+
+    regions.get_by_text("Range of rows 0\u20131").wait_for(state="attached")
+    own = ".rv-head, .rv-transport, .rv-toasts, .rv-alerts, .rv-cut, .rv-arranged"
+    speaking = shown.root.locator(own).locator("[role=status], [aria-live], output")
+    assert speaking.count() == 0
