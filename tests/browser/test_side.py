@@ -144,6 +144,15 @@ def test_tabs_are_one_tab_stop_and_a_closed_panel_gives_the_focus_back(show):
     shown.wait("row", 1)
 
 
+@pytest.mark.parametrize("width", [1200, 700, 340])
+def test_all_tabs_are_in_sight(show, width):
+    shown = show(viewport={"width": width, "height": 800})
+    if width < 1200:
+        shown.press("Shift+I")
+    tabs = shown.root.get_by_role("tablist", name="Panel")
+    assert tabs.evaluate("one => one.scrollWidth <= one.clientWidth")
+
+
 # -- inspector
 
 

@@ -144,7 +144,7 @@ function createRows(
 function createNothing(list: EpisodeList, clear: () => void, signal: AbortSignal) {
   const text = make("p", {});
   const button = createButton("Clear filter", { class: "rv-edged" }, clear, signal);
-  const el = make("div", { class: "rv-empty" }, text, button);
+  const el = make("div", { class: "rv-nothing" }, text, button);
   return {
     el,
     update() {
