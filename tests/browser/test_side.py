@@ -144,6 +144,15 @@ def test_tabs_are_one_tab_stop_and_a_closed_panel_gives_the_focus_back(show):
     shown.wait("row", 1)
 
 
+@pytest.mark.parametrize("width", [1200, 700, 340])
+def test_all_tabs_are_in_sight(show, width):
+    shown = show(viewport={"width": width, "height": 800})
+    if width < 1200:
+        shown.press("Shift+I")
+    tabs = shown.root.get_by_role("tablist", name="Panel")
+    assert tabs.evaluate("one => one.scrollWidth <= one.clientWidth")
+
+
 # -- inspector
 
 
@@ -283,6 +292,21 @@ def test_moving_in_the_list_previews_and_enter_opens_the_episode_alone(show):
     shown.page.wait_for_function("document.querySelectorAll('.rv-tile').length === 1")
     assert shown.root.locator(".rv-tile").get_attribute("data-env") == "1"
     assert shown.faults == []
+
+
+def test_space_plays_after_a_click_on_an_episode_and_selects_where_keys_move(show):
+    shown = show()
+    shown.press("e")
+    rows = shown.root.locator(".rv-episode-body .rv-episode-row")
+    rows.nth(4).click()
+    shown.wait("row", 40)
+    shown.page.keyboard.press("Space")
+    shown.page.wait_for_function(
+        "root => Number(root.dataset.row) > 42", arg=shown.root.element_handle()
+    )
+    shown.press("e", "e", "ArrowDown", "ArrowDown")
+    shown.page.keyboard.press("Space")
+    assert rows.and_(shown.root.locator("[aria-selected=true]")).count() == 0
 
 
 def test_several_selected_episodes_are_side_by_side(show):
