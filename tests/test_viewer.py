@@ -6,6 +6,7 @@ import base64
 import gc
 import threading
 import weakref
+from pathlib import Path
 
 import imageio.v3 as imageio
 import numpy as np
@@ -382,6 +383,31 @@ def test_the_dump_button_does_the_same_and_tells_the_paths(tmp_path):
     ]
     states = [m["state"] for m, _ in sent.messages if m["kind"] == "job"]
     assert states[0] == "running"
+    viewer.close()
+
+
+def test_a_dump_from_the_page_takes_some_envs_and_refuses_others(tmp_path):
+    logger = rv.CSVLogger("run", log_dir=tmp_path, video_format="mp4")
+    viewer = rv.view(recording(), logger=logger, tag="cart")
+    sent = Sent(viewer)
+    order = {"kind": "dump", "formats": ["csv"], "start": 3, "stop": 5}
+
+    say(viewer, **order, job=1, envs=[0, 2])
+    say(viewer, **order, job=2, envs=[4])
+    say(viewer, **order, job=3, envs=[])
+
+    done, _ = sent.wait(lambda m: m["kind"] == "job" and m["state"] == "done")
+    lines = Path(done["paths"][0]).read_text().splitlines()[1:]
+    assert [line.split(",")[:2] for line in lines] == [
+        [str(row), str(env)] for row in (3, 4) for env in (0, 2)
+    ]
+    for job in (2, 3):
+        failed, _ = sent.wait(
+            lambda m, job=job: (
+                m["kind"] == "job" and m["job"] == job and m["state"] == "failed"
+            )
+        )
+        assert "expected envs within 0..3" in failed["message"]
     viewer.close()
 
 

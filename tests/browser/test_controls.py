@@ -307,3 +307,14 @@ def test_one_region_says_what_was_done(shown):
     own = ".rv-head, .rv-transport, .rv-toasts, .rv-alerts, .rv-cut, .rv-arranged"
     speaking = shown.root.locator(own).locator("[role=status], [aria-live], output")
     assert speaking.count() == 0
+
+
+def test_the_panel_button_says_whether_the_panel_is_open(shown):
+    button = shown.root.get_by_role("button", name="Panel", exact=True)
+    before = button.get_attribute("aria-pressed")
+
+    shown.root.get_by_role("button", name="Panel", exact=True).click()
+    after = button.get_attribute("aria-pressed")
+
+    assert {before, after} == {"true", "false"}
+    assert shown.root.locator(".rv-side").is_visible() == (after == "true")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rollout_viewer.testing import counting_frames
-from tests.browser.driver import HEIGHT, PIXELS_JS, WIDTH, Viewer, choose
+from tests.browser.driver import HEIGHT, PIXELS_JS, WIDTH, Viewer
+from tests.browser.driver import choose as choose_in
 
 RECORD = """
 import numpy as np
@@ -194,7 +195,7 @@ def test_aligned_by_episode_start_every_tile_begins_its_episodes_together(shown)
     viewer.press("Home")
     before = notebook.settle()
 
-    choose(root, "Arrangement", "By episode start")
+    choose_in(root, "Arrangement", "By episode start")
     viewer.press("Shift+ArrowRight")
     viewer.wait("row", 10)
     # The longest first episode has eight rows: row 10 is the third of each second one.
@@ -206,7 +207,7 @@ def test_aligned_by_episode_start_every_tile_begins_its_episodes_together(shown)
     assert badges.all_inner_texts() == ["terminated", "truncated"]
     assert notebook.num_comm_messages == before
 
-    choose(root, "Arrangement", "By row")
+    choose_in(root, "Arrangement", "By row")
     viewer.wait("row", 9)
 
 
@@ -272,7 +273,7 @@ def test_a_comparison_tells_differences_of_returns_and_of_pixels(lab):
     assert [tuple(place) for place in np.argwhere(lower[..., 0])] == [(5, 7)]
 
     # By seed, env 1 of one stands above env 0 of the other.
-    choose(root, "Arrangement", "Compare by seed")
+    choose_in(root, "Arrangement", "Compare by seed")
     viewer.press("Home", "ArrowRight")
     viewer.wait("row", 1)
     heads = root.locator(".rv-paired thead th").all_inner_texts()
@@ -312,7 +313,7 @@ def test_segments_of_one_recording_are_compared_line_upon_line(lab):
     viewer.wait_until_loaded(12)
     root = viewer.root
 
-    choose(root, "Arrangement", "Segments by env")
+    choose_in(root, "Arrangement", "Segments by env")
     viewer.press("End")
     viewer.wait("row", 3)
 
@@ -354,7 +355,7 @@ def test_what_is_recorded_while_tiles_are_aligned_comes_in_when_asked_for(lab):
     viewer.wait_until_loaded(12)
     root = viewer.root
 
-    choose(root, "Arrangement", "By episode start")
+    choose_in(root, "Arrangement", "By episode start")
     viewer.press("e")
     root.get_by_text("4 episodes").wait_for()
     notebook.run_cell(2)

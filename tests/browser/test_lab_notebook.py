@@ -17,7 +17,7 @@ def open_viewer(lab, *cells, **options):
 def test_a_reloaded_page_is_where_it_was(lab):
     notebook, viewer = open_viewer(lab, SHOW)
     viewer.press("Home", "Shift+ArrowRight", "i", "Shift+ArrowRight", "o")
-    viewer.press("ArrowLeft", "ArrowLeft", "ArrowLeft", "b", "Escape")
+    viewer.press("ArrowLeft", "ArrowLeft", "ArrowLeft", "b", "Enter")
     viewer.press("n", "n", "]")
     assert_shows(viewer, 17)
     notebook.save()
@@ -27,7 +27,7 @@ def test_a_reloaded_page_is_where_it_was(lab):
 
     assert_shows(viewer, 17)
     assert viewer.button("Remove the range").inner_text() == "Range 10\u201320"
-    assert viewer.button("Bookmark").get_attribute("aria-pressed") == "true"
+    assert viewer.button("^bookmark this row").get_attribute("aria-pressed") == "true"
     assert viewer.button("^speed: 2\u00d7").count() == 1
     assert viewer.root.locator('[data-env="1"]').get_attribute("data-selected") == (
         "true"

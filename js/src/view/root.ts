@@ -56,6 +56,12 @@ export function listenToKeys(parts: KeyParts): void {
       giveToHost(root);
       return;
     }
+    const open = root.querySelector<HTMLElement>(":popover-open:not(.rv-tip)");
+    if (event.key === "Escape" && open) {
+      event.stopPropagation();
+      open.hidePopover();
+      return;
+    }
     const target = event.target as HTMLElement;
     const isField = target.matches("select, input:not(.rv-scrub)");
     if (event.key === "Escape" && !isField && !isAnythingOpen()) {

@@ -106,7 +106,7 @@ export function mountViewer(
   listenToKeys({ root, perform, isAnythingOpen, canUndo, signal });
   const focus = keepFocus(root, signal);
 
-  const updated = [head, alerts, transport, timeline, dumps, arrangement, side];
+  const updated = [side, head, alerts, transport, timeline, dumps, arrangement];
   const refresh = () => {
     for (const part of updated) part.update();
     updateRoot(root, session, shownRow(), head.isLive);

@@ -48,15 +48,21 @@ export function createMenu(
   const items = () => [
     ...el.querySelectorAll<HTMLButtonElement>("button:not(:disabled)"),
   ];
-  const fill = () => {
-    const at = items().indexOf(el.querySelector(":focus") as HTMLButtonElement);
+  const fill = () =>
     el.replaceChildren(...entries().map((entry) => createLine(entry, choose)));
-    return at;
+  /** Write it anew; the focus moves on before its entry goes, or a host would take it. */
+  const refill = () => {
+    const at = items().indexOf(el.querySelector(":focus") as HTMLButtonElement);
+    const old = [...el.children];
+    const numOld = items().length;
+    el.append(...entries().map((entry) => createLine(entry, choose)));
+    items()[numOld + at]?.focus();
+    for (const one of old) one.remove();
   };
   const choose = (item: MenuItem) => {
     if (!staysOpen(item)) popover.close();
     item.choose();
-    if (staysOpen(item)) items()[fill()]?.focus();
+    if (staysOpen(item)) refill();
   };
   listen(el, "keydown", signal, (event: KeyboardEvent) => {
     const all = items();
