@@ -97,7 +97,7 @@ def names(viewer):
     return [tuple(line[1:]) for line in sorted(found)]
 
 
-def choose(viewer, menu, item):
+def filter_by(viewer, menu, item):
     """Choose an item of a menu of the episode list."""
     viewer.root.get_by_role("button", name=f"{menu}:").click()
     viewer.root.get_by_role("menuitemradio", name=item).click()
@@ -123,9 +123,9 @@ def test_the_list_of_episodes_is_sorted_filtered_and_leads_there_in_the_page(sho
         root.get_by_role("columnheader", name="return").get_attribute("aria-sort")
         == "descending"
     )
-    choose(viewer, "Outcome", "cut")
+    filter_by(viewer, "Outcome", "cut")
     assert sorted(names(viewer)) == [(1, 6, "cut"), (2, 5, "cut")]
-    choose(viewer, "Outcome", "any outcome")
+    filter_by(viewer, "Outcome", "any outcome")
     root.get_by_role("searchbox", name="Filter").fill("env 2 terminated")
     assert {line[0] for line in names(viewer)} == {2}
     assert notebook.num_comm_messages == before
@@ -357,9 +357,9 @@ def test_what_is_recorded_while_tiles_are_aligned_comes_in_when_asked_for(lab):
 
     choose_in(root, "Arrangement", "By episode start")
     viewer.press("e")
-    root.get_by_text("4 episodes").wait_for()
+    root.get_by_text("4 episodes", exact=True).wait_for()
     notebook.run_cell(2)
-    root.get_by_text("8 episodes").wait_for()
+    root.get_by_text("8 episodes", exact=True).wait_for()
     viewer.wait("numRows", 12)
     root.get_by_role("button", name="Take in 20 new rows").click()
     viewer.wait("numRows", 32)
@@ -391,7 +391,7 @@ def test_a_hundred_thousand_episodes_are_listed_with_a_screen_of_elements(lab):
     root = viewer.root
 
     viewer.press("e")
-    root.get_by_text("102\u202f400 episodes").wait_for()
+    root.get_by_text("102\u202f400 episodes", exact=True).wait_for()
     root.get_by_role("button", name="return", exact=True).click()
     scroller = root.get_by_role("grid", name="Episodes")
     scroller.evaluate("e => { e.scrollTop = e.scrollHeight }")

@@ -13,7 +13,7 @@ WIDE = {"viewport": {"width": 1400, "height": 900}}
 
 
 def recorded(num_envs=NUM_ENVS, num_rows=NUM_ROWS, with_obs=True, seed=0):
-    """Return episodes of `LENGTH` rows: even envs are terminated, odd ones truncated."""
+    """Return episodes of `LENGTH` rows: those of even envs are terminated."""
     rng = np.random.default_rng(seed)
     frames = counting_frames(num_rows, num_envs, height=48, width=64)
     cache = rv.FrameCache(fps=50, metadata={"action_meanings": ["wait", "jump"]})
@@ -358,9 +358,8 @@ def test_no_column_of_the_list_is_cut_off(show, width):
     shown.press("e")
     scroller = shown.root.get_by_role("grid", name="Episodes")
     assert scroller.evaluate("one => one.scrollWidth <= one.clientWidth")
-    cells = shown.root.locator(
-        ".rv-episode-row:visible :is(.rv-of-return, .rv-of-episode)"
-    )
+    columns = ":is(.rv-of-return, .rv-of-episode)"
+    cells = shown.root.locator(f".rv-episode-row:visible {columns}")
     cut = "all => all.filter(one => one.scrollWidth > one.clientWidth).length"
     assert cells.evaluate_all(cut) == 0
 
@@ -433,7 +432,8 @@ def test_labels_are_chips_of_which_only_success_and_failure_have_colours(show):
     shown.page.keyboard.press("Enter")
     assert panel.get_by_role("textbox", name="Custom label").input_value() == ""
     pressed = chips.locator("[aria-pressed=true]")
-    look = "all => all.map(one => [one.dataset.label, getComputedStyle(one).backgroundColor])"
+    look = """all => all.map(one =>
+      [one.dataset.label, getComputedStyle(one).backgroundColor])"""
     looks = dict(pressed.evaluate_all(look))
     assert set(looks) == {"success", "failure", "steady", "slips"}
     assert looks["steady"] == looks["slips"]
