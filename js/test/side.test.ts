@@ -37,11 +37,11 @@ test("clicks and keys pick, extend, choose and open rows", () => {
   assert.equal(pickOfClick({ ...none, type: "click" }), "only");
   assert.equal(pickOfClick({ ...none, type: "click", metaKey: true }), "toggle");
   assert.equal(pickOfClick({ ...none, type: "dblclick" }), "open");
-  assert.equal(pickOfKey({ ...none, key: "ArrowUp", shiftKey: true }, true), "extend");
-  assert.equal(pickOfKey({ ...none, key: "Enter" }, true), "open");
-  assert.equal(pickOfKey({ ...none, key: " " }, true), "toggle");
-  assert.equal(pickOfKey({ ...none, key: " " }, false), null);
-  assert.equal(pickOfKey({ ...none, key: "s", ctrlKey: true }, true), null);
+  assert.equal(pickOfKey({ ...none, key: "ArrowUp", shiftKey: true }, false), "extend");
+  assert.equal(pickOfKey({ ...none, key: "Enter" }, false), "open");
+  assert.equal(pickOfKey({ ...none, key: " " }, false), "toggle");
+  assert.equal(pickOfKey({ ...none, key: " " }, true), null);
+  assert.equal(pickOfKey({ ...none, key: "s", ctrlKey: true }, false), null);
   assert.equal(placeAfter("PageDown", 3), 11);
   assert.equal(placeAfter("Enter", 3), 3);
 });

@@ -161,6 +161,29 @@ test("a window that is not whole stays where it is while rows come", () => {
   assert.ok(rows.has(100) && !rows.has(97));
 });
 
+test("a window turns its page with the playhead, unless the user moved it away", () => {
+  const rows = new RowWindow();
+  rows.setBounds(0, 1000);
+  rows.set(0, 100);
+  const at = (row: number, state: "rests" | "plays" | "follows") => {
+    const [isPlaying, isFollowing] = [state === "plays", state === "follows"];
+    rows.follow({ row, isPlaying, isFollowing });
+    return [rows.from, rows.to];
+  };
+
+  assert.deepEqual(at(100, "plays"), [0, 100]);
+  assert.deepEqual(at(101, "plays"), [96, 196]);
+  rows.set(500, 600);
+  assert.deepEqual(at(102, "plays"), [500, 600]);
+  assert.deepEqual(at(300, "rests"), [250, 350]);
+  assert.deepEqual(at(999, "follows"), [899, 999]);
+  rows.setBounds(0, 1100);
+  assert.deepEqual(at(1099, "follows"), [999, 1099]);
+  rows.set(0, 100);
+  rows.setBounds(0, 1200);
+  assert.deepEqual(at(1199, "follows"), [0, 100]);
+});
+
 test("tracks are added once, moved, and removed", () => {
   const session = { viewOptions: new ViewOptions() };
   const obs = { name: "obs", index: 3 };

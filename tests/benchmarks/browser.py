@@ -35,6 +35,7 @@ from playwright.sync_api import Browser, sync_playwright
 import rollout_viewer as rv
 from tests.benchmarks.frame_cache import is_there, play
 from tests.benchmarks.report import Row, at_least, at_most, tell
+from tests.benchmarks.timeline import NUM_ENVS, measure_steps
 from tests.browser.conftest import (
     COMMAND_JS,
     FLAGS,
@@ -246,7 +247,7 @@ def main() -> int:
             executable_path=path, args=flags, headless=not headed
         )
         desk = Desk(server, browser, options.quick)
-        for measure in (first, seek, silence, playback, long_recording, bundle):
+        for measure in MEASURES:
             if options.only in measure.__name__:
                 rows += measure(desk)
     tell("browser", rows)
@@ -508,12 +509,25 @@ def long_recording(desk: Desk) -> list[Row]:
     ]
 
 
+def timeline(desk: Desk) -> list[Row]:
+    """Return how long steps of zooming and panning the timeline take."""
+    num_rows = QUICK_MANY_ROWS if desk.is_quick else MANY_ROWS
+    found = measure_steps(desk.browser, desk.server.root, num_rows, TILES)
+    what = f"timeline of {num_rows:,} rows x {NUM_ENVS} envs"
+    return [
+        at_most(f"{what}: step of {name}, p95", percentile(steps, 0.95), 33, "ms")
+        for name, steps in found.items()
+    ]
+
+
 def bundle(_: Desk) -> list[Row]:
     """Return how large the page is, its decoder included."""
     static = pathlib.Path(rv.__file__).parent / "static"
     size = (static / "widget.js").stat().st_size / 1e3
     return [at_most("bundle, minified, decoder included", size, 220, "kB")]
 
+
+MEASURES = (first, seek, silence, playback, long_recording, timeline, bundle)
 
 if __name__ == "__main__":
     sys.exit(main())

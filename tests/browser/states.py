@@ -233,7 +233,16 @@ def _state(cache: Callable[[], Any], **options: Any) -> State:
     return State(cache, **options)
 
 
-_JOB = {"kind": "job", "job": 1, "message": "", "paths": []}
+# Asks for a video, as a person does, and answers as a kernel.
+_DUMP = """document.querySelector('.rv-dump').click();
+const {job} = window.sent.findLast(({kind}) => kind === 'dump');
+window.say({kind: 'job', job, message: '', paths: [], ANSWER})"""
+
+
+def _dump(**answer: Any) -> str:
+    return _DUMP.replace("ANSWER", f"...{json.dumps(answer)}")
+
+
 STATES: dict[str, State] = {
     "empty": _state(one_env, is_empty=True),
     "kernel busy": _state(one_env, is_busy=True),
@@ -273,20 +282,12 @@ STATES: dict[str, State] = {
         ),
     ),
     "dumping": _state(
-        landings,
-        keys="End",
-        script="document.querySelector('.rv-dump, [data-dump]')?.click();"
-        f"window.say({json.dumps({**_JOB, 'state': 'running', 'progress': 0.4})})",
+        landings, keys="End", script=_dump(state="running", progress=0.4)
     ),
     "dumped": _state(
         landings,
         keys="End",
-        script="document.querySelector('.rv-dump, [data-dump]')?.click();"
-        "window.say("
-        + json.dumps(
-            {**_JOB, "state": "done", "progress": 1, "paths": ["/runs/7/rollout_0.mp4"]}
-        )
-        + ")",
+        script=_dump(state="done", progress=1, paths=["/runs/7/rollout_0.mp4"]),
     ),
     "labels menu": _state(
         landings, keys="End", clicks=("[aria-label='Labels on the tiles']",)

@@ -68,3 +68,30 @@ def test_a_live_viewer_shows_each_size_also_one_that_comes_later(lab):
     for row in (10, 30, 60, 49, 50, 74, 75, 31, 32, 99, 0):
         go(viewer, row)
         assert_shows(viewer, row, (50, 60))
+
+
+PLACE_JS = """root => {
+  const box = root.getBoundingClientRect();
+  const panel = document.querySelector('.jp-WindowedPanel-outer');
+  return [box.height, panel.clientHeight];
+}"""
+
+
+def test_the_view_fits_the_notebook_and_keeps_a_height_over_a_reload(lab):
+    notebook = lab(RECORD, SHOW)
+    notebook.run_all()
+    viewer = Viewer(notebook)
+    viewer.wait_until_loaded(50)
+    height, room = viewer.root.evaluate(PLACE_JS)
+    handle = viewer.root.get_by_role("separator", name="Height of the viewer")
+    handle.focus()
+    for _ in range(5):
+        viewer.page.keyboard.press("ArrowUp")
+    lower, _ = viewer.root.evaluate(PLACE_JS)
+    notebook.save()
+    notebook.page.reload()
+    viewer.wait_until_loaded(50)
+
+    assert 0.8 * room < height <= room
+    assert abs(height - 80 - lower) <= 1
+    assert viewer.root.evaluate(PLACE_JS)[0] == lower

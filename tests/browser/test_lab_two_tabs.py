@@ -61,7 +61,9 @@ def test_two_tabs_of_a_notebook_keep_each_others_bookmarks_notes_and_labels(
     )
 
     # What one removes is removed in both, and nothing else is.
-    other.root.locator(".rv-notes").get_by_role("button", name="Remove bookmark").click()
+    other.root.locator(".rv-notes").get_by_role(
+        "button", name="Remove bookmark"
+    ).click()
     one.press("End")
     wait_for_marks(one, notes[:1], ["first", "second"])
     notebook.run_cell(2)

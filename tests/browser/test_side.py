@@ -144,6 +144,15 @@ def test_tabs_are_one_tab_stop_and_a_closed_panel_gives_the_focus_back(show):
     shown.wait("row", 1)
 
 
+@pytest.mark.parametrize("width", [1200, 700, 340])
+def test_all_tabs_are_in_sight(show, width):
+    shown = show(viewport={"width": width, "height": 800})
+    if width < 1200:
+        shown.press("Shift+I")
+    tabs = shown.root.get_by_role("tablist", name="Panel")
+    assert tabs.evaluate("one => one.scrollWidth <= one.clientWidth")
+
+
 # -- inspector
 
 
@@ -285,6 +294,21 @@ def test_moving_in_the_list_previews_and_enter_opens_the_episode_alone(show):
     assert shown.faults == []
 
 
+def test_space_plays_after_a_click_on_an_episode_and_selects_where_keys_move(show):
+    shown = show()
+    shown.press("e")
+    rows = shown.root.locator(".rv-episode-body .rv-episode-row")
+    rows.nth(4).click()
+    shown.wait("row", 40)
+    shown.page.keyboard.press("Space")
+    shown.page.wait_for_function(
+        "root => Number(root.dataset.row) > 42", arg=shown.root.element_handle()
+    )
+    shown.press("e", "e", "ArrowDown", "ArrowDown")
+    shown.page.keyboard.press("Space")
+    assert rows.and_(shown.root.locator("[aria-selected=true]")).count() == 0
+
+
 def test_several_selected_episodes_are_side_by_side(show):
     shown = show()
     shown.press("e")
@@ -322,7 +346,10 @@ def test_returns_have_as_many_decimals_and_a_line_each(show):
         """all => all.map(one => [one.dataset.outcome,
           getComputedStyle(one).backgroundColor === 'rgba(0, 0, 0, 0)'])"""
     )
-    assert {tuple(look) for look in looks} == {("terminated", False), ("truncated", True)}
+    assert {tuple(look) for look in looks} == {
+        ("terminated", False),
+        ("truncated", True),
+    }
 
 
 @pytest.mark.parametrize("width", [1400, 800, 400, 320])
@@ -331,7 +358,9 @@ def test_no_column_of_the_list_is_cut_off(show, width):
     shown.press("e")
     scroller = shown.root.get_by_role("grid", name="Episodes")
     assert scroller.evaluate("one => one.scrollWidth <= one.clientWidth")
-    cells = shown.root.locator(".rv-episode-row:visible :is(.rv-of-return, .rv-of-episode)")
+    cells = shown.root.locator(
+        ".rv-episode-row:visible :is(.rv-of-return, .rv-of-episode)"
+    )
     cut = "all => all.filter(one => one.scrollWidth > one.clientWidth).length"
     assert cells.evaluate_all(cut) == 0
 

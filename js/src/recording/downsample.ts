@@ -16,6 +16,8 @@ export interface Span {
 /** What is drawn from left to right: at `x`, everything from `low` to `high`. */
 export interface Trace {
   readonly length: number;
+  /** Each `x` is a pixel column of many rows, and not one row. */
+  readonly isDense: boolean;
   readonly x: Float64Array;
   readonly low: Float64Array;
   readonly high: Float64Array;
@@ -46,7 +48,7 @@ export function traceOf(series: Series, span: Span, width: number): Trace {
 function rowByRow(series: Series, span: Span, width: number): Trace {
   const first = Math.ceil(span.from) - 1;
   const count = Math.floor(span.to) + 2 - first;
-  const builder = new TraceBuilder(count);
+  const builder = new TraceBuilder(count, false);
   for (let row = first; row < first + count; row++) {
     const value = series.at(row);
     if (Number.isFinite(value)) builder.add(xOf(row, span, width), value, value);
@@ -60,7 +62,7 @@ function byColumn(
   width: number,
   rowsPerPixel: number,
 ): Trace {
-  const builder = new TraceBuilder(width);
+  const builder = new TraceBuilder(width, true);
   let first = Math.ceil(from - rowsPerPixel / 2);
   for (let x = 0; x < width; x++) {
     const stop = Math.ceil(from + (x + 0.5) * rowsPerPixel);
@@ -79,7 +81,10 @@ class TraceBuilder implements Trace {
   readonly low: Float64Array;
   readonly high: Float64Array;
 
-  constructor(capacity: number) {
+  constructor(
+    capacity: number,
+    readonly isDense: boolean,
+  ) {
     this.x = new Float64Array(capacity);
     this.low = new Float64Array(capacity);
     this.high = new Float64Array(capacity);

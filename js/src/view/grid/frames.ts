@@ -55,9 +55,9 @@ export class Frames implements Surface {
     const kept = new Set<number>();
     for (const [slot, held] of this.#held) {
       const old = before.get(slot);
-      if (old?.context === held.context) kept.add(slot);
       // Till the pixels come, those that were there stay in their places.
-      else if (old) drawInto(held, old);
+      if (old && old.context !== held.context) drawInto(held, old);
+      if (old && isSameSize(old.cell, held.cell)) kept.add(slot);
       if (!placed.layout.canvasGap) this.#placeCanvas(held);
     }
     this.#show();

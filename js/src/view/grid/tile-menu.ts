@@ -36,20 +36,23 @@ export function createTileMenu(parts: TileMenuParts): TileMenu {
     slot = of;
     menu.open(at);
   };
-  const openAt = (x: number, y: number) => {
+  const openAt = (x: number, y: number, isPressed: boolean) => {
     const under = overlay.slotAt(x, y);
-    if (under !== null) open(under, { x, y });
-    return under !== null;
+    if (under === null) return false;
+    const show = () => open(under, { x, y });
+    if (isPressed) onRelease(show, signal);
+    else show();
+    return true;
   };
   listen(overlay.el, "contextmenu", signal, (event: MouseEvent) => {
     const tile = (event.target as Element).closest<HTMLElement>(".rv-tile");
     // By a key, it is at no point of the page.
     const isByKey = event.button !== 2 && tile && !event.clientX && !event.clientY;
     if (isByKey) open(Number(tile.dataset.slot), tile);
-    else if (!openAt(event.clientX, event.clientY)) return;
+    else if (!openAt(event.clientX, event.clientY, event.buttons > 0)) return;
     event.preventDefault();
   });
-  followLongPress(overlay.el, openAt, signal);
+  followLongPress(overlay.el, (x, y) => openAt(x, y, true), signal);
   return { el: menu.el, open };
 }
 
@@ -142,10 +145,16 @@ function copyText(text: string, notify: (toast: Toast) => void): void {
   );
 }
 
+/** A button or finger that is released beside what it opened would close it. */
+function onRelease(show: () => void, signal: AbortSignal): void {
+  const options = { once: true, capture: true };
+  listen(document, "pointerup", signal, () => setTimeout(show), options);
+}
+
 /** Browsers of which a finger that stays opens no menu of their own. */
 function followLongPress(
   el: HTMLElement,
-  open: (x: number, y: number) => boolean,
+  open: (x: number, y: number) => unknown,
   signal: AbortSignal,
 ): void {
   let timer: ReturnType<typeof setTimeout> | undefined;

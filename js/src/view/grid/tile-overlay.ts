@@ -62,6 +62,34 @@ export function createTileOverlay(session: Session): TileOverlay {
   const decimals = new Decimals();
   const isRecorded = (row: number) => row >= 0 && row < store.numRows;
 
+  const write: TileOverlay["update"] = (row, absent, missing) => {
+    setAttribute(el, "data-hidden", viewOptions.now.hidden);
+    const actions = viewOptions.shows("action") ? readActions(session) : null;
+    const hasLabel = LABELS.some((name) => viewOptions.shows(name));
+    const hasSums = viewOptions.shows("reward") || viewOptions.shows("return");
+    const [gaps, pending] = [new Set(absent), new Set(missing)];
+    const isKnown = isRecorded(row);
+    const isTextHidden = el.dataset.text === "hover";
+    for (const tile of tiles) {
+      const { slot, env } = tile;
+      const isSelected = marks.selection.includes(env);
+      setAttribute(tile.el, "data-selected", String(isSelected));
+      setAttribute(tile.el, "aria-selected", String(isSelected));
+      // Text that is not shown is not written either.
+      const isSeen =
+        !isTextHidden || isSelected || tile.el.matches(":hover, :focus-visible");
+      const kind = isKnown
+        ? writeRow(session, tile, row, decimals, isSeen, actions)
+        : IDLE;
+      const gap = gapOf(kind, gaps.has(slot), pending.has(slot));
+      setAttribute(tile.el, "data-gap", gap);
+      tile.label.hidden = !hasLabel;
+      tile.sums.hidden = !hasSums;
+      tile.caption.hidden = !hasLabel && !hasSums;
+      tile.repeated.hidden = Boolean(gap) || !store.isRepeated(row, slot);
+    }
+  };
+
   return {
     el,
     get tiles() {
@@ -85,31 +113,10 @@ export function createTileOverlay(session: Session): TileOverlay {
       replaceTiles(el, tiles);
     },
     update(row, absent, missing) {
-      setAttribute(el, "data-hidden", viewOptions.now.hidden);
-      const actions = viewOptions.shows("action") ? readActions(session) : null;
-      const hasLabel = LABELS.some((name) => viewOptions.shows(name));
-      const hasSums = viewOptions.shows("reward") || viewOptions.shows("return");
-      const [gaps, pending] = [new Set(absent), new Set(missing)];
-      const isKnown = isRecorded(row);
-      const isTextHidden = el.dataset.text === "hover";
-      for (const tile of tiles) {
-        const { slot, env } = tile;
-        const isSelected = marks.selection.includes(env);
-        setAttribute(tile.el, "data-selected", String(isSelected));
-        setAttribute(tile.el, "aria-selected", String(isSelected));
-        // Text that is not shown is not written either.
-        const isSeen =
-          !isTextHidden || isSelected || tile.el.matches(":hover, :focus-visible");
-        const kind = isKnown
-          ? writeRow(session, tile, row, decimals, isSeen, actions)
-          : IDLE;
-        const gap = gapOf(kind, gaps.has(slot), pending.has(slot));
-        setAttribute(tile.el, "data-gap", gap);
-        tile.label.hidden = !hasLabel;
-        tile.sums.hidden = !hasSums;
-        tile.caption.hidden = !hasLabel && !hasSums;
-        tile.repeated.hidden = Boolean(gap) || !store.isRepeated(row, slot);
-      }
+      const { count } = decimals;
+      write(row, absent, missing);
+      // A later tile may have needed others than those before it.
+      if (decimals.count !== count) write(row, absent, missing);
     },
     nameTiles(row) {
       for (const tile of tiles) {

@@ -42,6 +42,12 @@ export class Decimals {
   #largest = 0;
   #hasFractions = false;
 
+  /** How many there are; 0 of whole numbers. */
+  get count(): number {
+    if (!this.#hasFractions) return 0;
+    return this.#largest < 1 ? 3 : this.#largest < 10 ? 2 : 1;
+  }
+
   /** Take a return that will be shown. */
   see(total: number): void {
     if (!Number.isFinite(total)) return;
@@ -50,11 +56,9 @@ export class Decimals {
   }
 
   format(total: number, numNan: number): string {
-    const isPlain = !this.#hasFractions || !Number.isFinite(total);
+    const isPlain = !this.count || !Number.isFinite(total);
     if (isPlain || Math.abs(total) >= 1e6) return formatReturn(total, numNan);
-    const text = Math.abs(total).toFixed(
-      this.#largest < 1 ? 3 : this.#largest < 10 ? 2 : 1,
-    );
+    const text = Math.abs(total).toFixed(this.count);
     const sign = total < 0 && Number(text) ? "\u2212" : "";
     return numNan ? `${sign}${text} (${numNan} NaN)` : sign + text;
   }

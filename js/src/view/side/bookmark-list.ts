@@ -20,7 +20,7 @@ export function createBookmarkList(
   const list = make("ul", { class: "rv-bookmarks", "aria-label": "Bookmarks" });
   const nothing = make(
     "div",
-    { class: "rv-empty" },
+    { class: "rv-nothing" },
     make("p", {}, "No notes yet: ", make("kbd", {}, "B"), " bookmarks a row."),
   );
   listen(list, "click", signal, (event: MouseEvent) => {

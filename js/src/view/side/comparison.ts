@@ -75,7 +75,7 @@ function createNothing(): HTMLElement {
   const call = 'rv.view({"before": a, "after": b})';
   return make(
     "div",
-    { class: "rv-empty", hidden: true },
+    { class: "rv-nothing", hidden: true },
     make("p", {}, "Nothing is compared. Open two recordings with"),
     make("code", {}, call),
     make("p", {}, "or arrange segments of this one below each other."),

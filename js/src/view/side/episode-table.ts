@@ -93,14 +93,13 @@ export function createEpisodeTable(
     save,
     signal,
   );
-  const spacer = make("span", { class: "rv-spacer" });
   const sideBySide = createSideBySide({ session, list, renew }, signal);
   const el = make(
     "div",
     { class: "rv-episodes", role: "group", "aria-label": "Episode list" },
     make("div", { class: "rv-line" }, fields.search, csv),
     make("div", { class: "rv-line" }, ...fields.menus),
-    make("div", { class: "rv-line" }, count, spacer, ...sideBySide),
+    make("div", { class: "rv-line rv-episode-count" }, count, ...sideBySide),
     rows.el,
     nothing.el,
   );
@@ -145,7 +144,7 @@ function createRows(
 function createNothing(list: EpisodeList, clear: () => void, signal: AbortSignal) {
   const text = make("p", {});
   const button = createButton("Clear filter", { class: "rv-edged" }, clear, signal);
-  const el = make("div", { class: "rv-empty" }, text, button);
+  const el = make("div", { class: "rv-nothing" }, text, button);
   return {
     el,
     update() {

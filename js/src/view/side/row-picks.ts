@@ -28,17 +28,17 @@ export function pickOfClick(event: Modifiers & { type: string }): Pick {
 /**
  * What a key picks; null: it is not the list's.
  *
- * Space chooses only where the focus is seen: who clicked a row expects it to play.
+ * Space chooses only where keys are used: who clicked a row expects it to play.
  */
 export function pickOfKey(
   event: Modifiers & { key: string; altKey: boolean },
-  isFocusVisible: boolean,
+  isByPointer: boolean,
 ): Pick | null {
   const { key, shiftKey, ctrlKey, metaKey, altKey } = event;
   if (ctrlKey || metaKey || altKey) return null;
   if (key in MOVES) return shiftKey ? "extend" : "only";
   if (key === "Enter") return shiftKey ? null : "open";
-  return key === " " && isFocusVisible ? "toggle" : null;
+  return key === " " && !isByPointer ? "toggle" : null;
 }
 
 /** The place after a key; beyond the ends where there is no such place. */

@@ -13,7 +13,7 @@ export interface SideSizeOptions {
   close: () => void;
 }
 
-export const MIN_WIDTH_PX = 280;
+const MIN_WIDTH_PX = 280;
 const STEP_PX = 16;
 /** A sheet that is dragged to less than this closes. */
 const CLOSED_PX = 96;
@@ -29,7 +29,6 @@ export function createSideEdge(
     role: "separator",
     tabindex: 0,
     "aria-label": "Size of the panel",
-    "aria-valuemin": MIN_WIDTH_PX,
     title: "Drag, or press arrows: another size. Double click: the usual one",
   });
   const size = createSize(side, viewOptions);
@@ -87,7 +86,9 @@ function createSize(side: HTMLElement, viewOptions: ViewOptions): Size {
 }
 
 function describe(edge: HTMLElement, size: Size): void {
-  setAttribute(edge, "aria-orientation", size.isSheet() ? "horizontal" : "vertical");
+  const isSheet = size.isSheet();
+  setAttribute(edge, "aria-orientation", isSheet ? "horizontal" : "vertical");
+  setAttribute(edge, "aria-valuemin", isSheet ? "0" : String(MIN_WIDTH_PX));
   setAttribute(edge, "aria-valuenow", String(size.now()));
   setAttribute(edge, "aria-valuemax", String(Math.max(size.max(), size.now())));
 }

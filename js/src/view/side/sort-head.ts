@@ -7,7 +7,7 @@ import {
 } from "../../recording/episode-query.ts";
 import { make, setAttribute } from "../dom.ts";
 import { icon } from "../icons.ts";
-import { createButton } from "../parts/inputs.ts";
+import { createButton, named } from "../parts/inputs.ts";
 
 export interface SortHead {
   el: HTMLElement;
@@ -24,7 +24,7 @@ export function createSortHead(
   const headers = COLUMNS.map((column) => {
     const sorter = createButton(
       make("span", {}, SHORT[column] ?? column),
-      { class: "rv-sort", "data-column": column, "aria-label": column, title: column },
+      { class: "rv-sort", "data-column": column, ...nameOf(column) },
       () => onSort(column),
       signal,
     );
@@ -34,14 +34,18 @@ export function createSortHead(
   });
   const [env, episode, ...others] = headers.map(({ el }) => el);
   const unsorted = (className: string, name: string) =>
-    make("div", { role: "columnheader", class: className, "aria-label": name });
+    make(
+      "div",
+      { role: "columnheader", class: className },
+      make("span", { class: "rv-spoken" }, name),
+    );
   return {
     el: make(
       "div",
       { role: "row", class: "rv-episode-row rv-episode-head" },
       unsorted("rv-cell rv-of-thumb", "last picture"),
       ...[env!, episode!],
-      unsorted("rv-cell rv-of-spark", "return over the episode"),
+      unsorted("rv-cell rv-of-spark", "course"),
       ...others,
     ),
     update(query) {
@@ -50,6 +54,11 @@ export function createSortHead(
         setAttribute(el, "aria-sort", column === query.column ? order : "none");
     },
   };
+}
+
+/** A name for where there is no room for what is written. */
+function nameOf(column: Column): Record<string, string> {
+  return SHORT[column] ? { title: column } : named(column);
 }
 
 /** The order after a click on a column: best first, then worst, then as they began. */

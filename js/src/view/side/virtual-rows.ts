@@ -94,19 +94,10 @@ export function createVirtualRows(
     rows
       .find((row) => row.el.dataset.place === String(active))
       ?.el.focus({ preventScroll: true });
-  for (const type of ["click", "dblclick"])
-    listen(body, type, signal, (event: MouseEvent) => {
-      const row = (event.target as HTMLElement).closest<HTMLElement>("[data-place]");
-      const place = Number(row?.dataset.place);
-      if (place < count()) pick(place, pickOfClick(event));
-    });
-  listen(body, "keydown", signal, (event: KeyboardEvent) => {
-    const isVisible = (event.target as HTMLElement).matches(":focus-visible");
-    const how = pickOfKey(event, isVisible);
-    if (!how || !count()) return;
-    event.preventDefault();
-    event.stopPropagation(); // here they move in the list
-    pick(placeAfter(event.key, active), how);
+  const pickAt = (place: number, how: Pick) => place < count() && pick(place, how);
+  listenToPicks(body, pickAt, signal, (key, how) => {
+    if (!count()) return;
+    pick(placeAfter(key, active), how);
     focus();
   });
   const scrolled = () => {
@@ -138,6 +129,35 @@ export function createVirtualRows(
       focus();
     },
   };
+}
+
+/** Call `onClick` for the place of a clicked row, `onKey` for a key of the list. */
+function listenToPicks(
+  body: HTMLElement,
+  onClick: (place: number, how: Pick) => void,
+  signal: AbortSignal,
+  onKey: (key: string, how: Pick) => void,
+): void {
+  let isByPointer = false;
+  for (const type of ["click", "dblclick"])
+    listen(body, type, signal, (event: MouseEvent) => {
+      const row = (event.target as HTMLElement).closest<HTMLElement>("[data-place]");
+      onClick(Number(row?.dataset.place), pickOfClick(event));
+    });
+  listen(body, "pointerdown", signal, () => {
+    isByPointer = true;
+  });
+  listen(body, "focusout", signal, (event: FocusEvent) => {
+    if (!body.contains(event.relatedTarget as Node | null)) isByPointer = false;
+  });
+  listen(body, "keydown", signal, (event: KeyboardEvent) => {
+    const how = pickOfKey(event, isByPointer);
+    if (!how) return;
+    isByPointer = false;
+    event.preventDefault();
+    event.stopPropagation(); // here they move in the list
+    onKey(event.key, how);
+  });
 }
 
 function drawRow(

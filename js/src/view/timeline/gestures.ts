@@ -30,15 +30,24 @@ export function isOnRows(event: MouseEvent, plot: HTMLElement): boolean {
   return !target.closest(OWN) && event.clientX >= plot.getBoundingClientRect().left;
 }
 
+export function followGestures(parts: GestureParts): void {
+  // A second finger ends what the first one did.
+  followPinch(parts);
+  followPointer(parts);
+  followWheel(parts);
+}
+
 /** Drag to move the playhead; on the ruler or with Shift to choose a range. */
-export function followPointer(parts: GestureParts): void {
+function followPointer(parts: GestureParts): void {
   const { el, plot, clock, rowAt, episodeAt, signal } = parts;
+  let isOnRuler = false;
   let start: { x: number; row: number; isRange: boolean; isMoved: boolean } | null =
     null;
   const rowOf = (event: MouseEvent) => Math.round(rowAt(event.clientX));
   listen(el, "pointerdown", signal, (event: PointerEvent) => {
     if (event.button || !event.isPrimary || !isOnRows(event, plot)) return;
-    const isRange = event.shiftKey || !!(event.target as Element).closest(".rv-ruler");
+    isOnRuler = (event.target as Element).closest(".rv-ruler") !== null;
+    const isRange = event.shiftKey || isOnRuler;
     start = { x: event.clientX, row: rowOf(event), isRange, isMoved: false };
     el.setPointerCapture(event.pointerId);
     if (!isRange) clock.seek(start.row);
@@ -72,7 +81,7 @@ export function followPointer(parts: GestureParts): void {
 }
 
 /** Ctrl and the wheel zoom, Shift and the wheel move; the wheel alone is the page's. */
-export function followWheel(parts: GestureParts): void {
+function followWheel(parts: GestureParts): void {
   const { el, plot, rows, rowAt, onMove, signal } = parts;
   const turn = (event: WheelEvent) => {
     const { deltaX, deltaY, ctrlKey, shiftKey } = event;
@@ -90,7 +99,7 @@ export function followWheel(parts: GestureParts): void {
 }
 
 /** Two fingers zoom. */
-export function followPinch(parts: GestureParts): void {
+function followPinch(parts: GestureParts): void {
   const { el, rows, rowAt, onMove, signal } = parts;
   const fingers = new Map<number, number>();
   const apart = () => {

@@ -31,6 +31,8 @@ export function createLanes(session: Session, add: HTMLElement): Lanes {
   const ruler = createLane("rv-ruler", "rows", add);
   const segments = createLane("rv-lane rv-segments", "segments");
   const ends = createLane("rv-lane rv-ends", "episode ends");
+  ends.name.title =
+    "Bar: terminated. Hollow square: truncated. Red: labelled a failure.";
   const failuresNow = createFailures(session);
   let found: Ends = { rows: [], bits: () => 0, failures: [] };
   let bookmarks: readonly number[] = [];

@@ -1,14 +1,15 @@
 /** The overview: all rows in one line, and the window of those in the tracks. */
 
-import { type Span, traceOf, xOf } from "../../recording/downsample.ts";
+import { type Span, scaleFor, traceOf, xOf } from "../../recording/downsample.ts";
 import type { Series } from "../../recording/series.ts";
 import { pointIn } from "../../util/scale.ts";
-import { listen, make, setAttribute } from "../dom.ts";
+import { listen, make } from "../dom.ts";
 import { formatCount } from "../format.ts";
 import { drawBuffered } from "./draw-marks.ts";
-import { dragWith } from "./range-handles.ts";
+import { strokeTrace } from "./draw-traces.ts";
 import type { RowWindow } from "./row-window.ts";
-import { emptySheet, type Paper } from "./sheet.ts";
+import { createSeparator, dragWith, setValue } from "./separator.ts";
+import { emptySheet, type Paper, type Sheet } from "./sheet.ts";
 
 export interface Overview {
   el: HTMLElement;
@@ -37,10 +38,10 @@ export function createOverview(parts: OverviewParts): Overview {
   const canvas = make("canvas", { class: "rv-overview-canvas", "aria-hidden": "true" });
   const here = make("div", { class: "rv-here", "aria-hidden": "true" });
   const window = createWindow(parts);
-  const from = createHandle("from", parts);
-  const to = createHandle("to", parts);
-  const el = make("div", { class: "rv-overview" }, canvas, here, window, from, to);
   const rowAt = (event: MouseEvent) => rowIn(el, event.clientX, rows.all);
+  const from = createHandle("from", "First row in sight", parts, rowAt);
+  const to = createHandle("to", "Last row in sight", parts, rowAt);
+  const el = make("div", { class: "rv-overview" }, window, canvas, here, from, to);
   listen(el, "dblclick", signal, () => {
     rows.fit();
     onMove();
@@ -51,16 +52,8 @@ export function createOverview(parts: OverviewParts): Overview {
     else rows.centre(rowAt(event));
     onMove();
   };
-  for (const part of [el, canvas]) dragWith(part, signal, go, go);
+  dragWith(el, signal, go, go);
   dragWindow(window, parts, rowAt, go);
-  for (const [edge, handle] of [
-    ["from", from],
-    ["to", to],
-  ] as const)
-    dragWith(handle, signal, (event) => {
-      rows.setEdge(edge, rowAt(event));
-      onMove();
-    });
   let placed = "";
   return {
     el,
@@ -87,10 +80,7 @@ export function createOverview(parts: OverviewParts): Overview {
         [from, rows.from],
         [to, rows.to],
       ] as const) {
-        setAttribute(part, "aria-valuemin", String(rows.all.from));
-        setAttribute(part, "aria-valuemax", String(rows.all.to));
-        setAttribute(part, "aria-valuenow", String(Math.round(value)));
-        setAttribute(part, "aria-valuetext", text);
+        setValue(part, Math.round(value), rows.all, text);
       }
     },
   };
@@ -105,24 +95,13 @@ function rowIn(el: HTMLElement, clientX: number, { from, to }: Span): number {
 }
 
 /** The values of a series, small and faint: where in the recording something is. */
-function drawShadow(sheet: NonNullable<ReturnType<typeof emptySheet>>, series: Series) {
-  const { context, height, density, palette, span, width } = sheet;
+function drawShadow(sheet: Sheet, series: Series): void {
+  const { height, density, span, width } = sheet;
   const trace = traceOf(series, span, width);
-  const size = Math.max(Math.abs(trace.min), Math.abs(trace.max));
-  if (!trace.length || !size) return;
-  const low = Math.min(0, trace.min);
-  const high = Math.max(0, trace.max);
-  const room = height - 5 * density;
-  const y = (value: number) =>
-    room - ((value - low) / (high - low)) * (room - 3 * density);
-  context.strokeStyle = palette.colours["--rv-edge"];
-  context.lineWidth = density;
-  context.beginPath();
-  for (let i = 0; i < trace.length; i++) {
-    context.lineTo(trace.x[i]!, y(trace.low[i]!));
-    context.lineTo(trace.x[i]!, y(trace.high[i]!));
-  }
-  context.stroke();
+  const { min, max } = scaleFor(trace);
+  const [top, bottom] = [3 * density, height - 7 * density];
+  const y = (value: number) => bottom - ((value - min) / (max - min)) * (bottom - top);
+  strokeTrace(sheet, trace, y, "--rv-edge");
 }
 
 /** The window, which keys move as they move a scroll bar. */
@@ -156,28 +135,26 @@ function createWindow({ rows, controls, onMove, signal }: OverviewParts): HTMLEl
   return el;
 }
 
-/** An edge of the window. */
+/** An edge of the window, which keys move by a tenth. */
 function createHandle(
   edge: "from" | "to",
+  label: string,
   { rows, onMove, signal }: OverviewParts,
+  rowAt: (event: MouseEvent) => number,
 ): HTMLElement {
-  const el = make("div", {
-    class: `rv-window-edge rv-window-${edge}`,
-    role: "separator",
-    tabindex: 0,
-    "aria-orientation": "vertical",
-    "aria-label": edge === "from" ? "First row in sight" : "Last row in sight",
-  });
-  listen(el, "keydown", signal, (event: KeyboardEvent) => {
-    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!by) return;
-    event.preventDefault();
-    event.stopPropagation();
-    const step = Math.max(1, 0.1 * (rows.to - rows.from));
-    rows.setEdge(edge, rows[edge] + by * step);
+  const moveTo = (row: number) => {
+    rows.setEdge(edge, row);
     onMove();
+  };
+  return createSeparator({
+    className: `rv-window-edge rv-window-${edge}`,
+    label,
+    onKey(by) {
+      moveTo(rows[edge] + by * Math.max(1, 0.1 * (rows.to - rows.from)));
+    },
+    onDrag: (event) => moveTo(rowAt(event)),
+    signal,
   });
-  return el;
 }
 
 /** Drag the window along; one of all rows moves the playhead. */

@@ -2,8 +2,9 @@
 
 import type { Clock } from "../../playback/clock.ts";
 import { type Span, xOf } from "../../recording/downsample.ts";
-import { listen, make, setAttribute } from "../dom.ts";
+import { make } from "../dom.ts";
 import { formatCount } from "../format.ts";
+import { createSeparator, setValue } from "./separator.ts";
 
 type Edge = "in" | "out";
 
@@ -28,13 +29,9 @@ export function createRangeHandles(
       el.hidden = !range;
       if (!range) return;
       const rows = [range[0], range[1] - 1] as const;
-      for (const [index, edge] of [begin, end].entries()) {
-        const row = rows[index]!;
-        setAttribute(edge, "aria-valuemin", String(bounds[0]));
-        setAttribute(edge, "aria-valuemax", String(bounds[1] - 1));
-        setAttribute(edge, "aria-valuenow", String(row));
-        setAttribute(edge, "aria-valuetext", `row ${formatCount(row)}`);
-      }
+      const all = { from: bounds[0], to: bounds[1] - 1 };
+      setValue(begin, rows[0], all, `row ${formatCount(rows[0])}`);
+      setValue(end, rows[1], all, `row ${formatCount(rows[1])}`);
       const [from, to] = rows.map((row) => Math.round(xOf(row, span, width)));
       const next = `left:${from}px;width:${Math.max(1, to! - from!)}px`;
       if (next !== placed) el.style.cssText = placed = next;
@@ -58,39 +55,12 @@ function createEdge(
   rowAt: (clientX: number) => number,
   signal: AbortSignal,
 ): HTMLElement {
-  const el = make("div", {
-    class: `rv-range-edge rv-range-${edge}`,
-    role: "separator",
-    tabindex: 0,
-    "aria-orientation": "vertical",
-    "aria-label": edge === "in" ? "Range begins" : "Range ends",
-  });
   const rowNow = () => (edge === "in" ? clock.range![0] : clock.range![1] - 1);
-  listen(el, "keydown", signal, (event: KeyboardEvent) => {
-    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!by || !clock.range) return;
-    event.preventDefault();
-    event.stopPropagation();
-    moveEdge(clock, edge, rowNow() + by * (event.shiftKey ? 10 : 1));
-  });
-  dragWith(el, signal, (event) => moveEdge(clock, edge, rowAt(event.clientX)));
-  return el;
-}
-
-/** Call back while an element is dragged. */
-export function dragWith(
-  el: HTMLElement,
-  signal: AbortSignal,
-  onMove: (event: PointerEvent) => void,
-  onStart: (event: PointerEvent) => void = () => {},
-): void {
-  listen(el, "pointerdown", signal, (event: PointerEvent) => {
-    if (event.button || event.target !== el) return;
-    event.stopPropagation();
-    el.setPointerCapture(event.pointerId);
-    onStart(event);
-  });
-  listen(el, "pointermove", signal, (event: PointerEvent) => {
-    if (el.hasPointerCapture(event.pointerId)) onMove(event);
+  return createSeparator({
+    className: `rv-range-edge rv-range-${edge}`,
+    label: edge === "in" ? "Range begins" : "Range ends",
+    onKey: (by) => moveEdge(clock, edge, rowNow() + by),
+    onDrag: (event) => moveEdge(clock, edge, rowAt(event.clientX)),
+    signal,
   });
 }

@@ -12,9 +12,19 @@ const LEAST_ROWS = 16;
 /** Where the playhead is in a window that moved after it. */
 const AHEAD = 0.05;
 
+/** The part of the clock that the window follows. */
+export interface Playhead {
+  readonly row: number;
+  readonly isPlaying: boolean;
+  /** It goes to the newest row by itself. */
+  readonly isFollowing: boolean;
+}
+
 export class RowWindow implements Span {
   from = 0;
   to = 0;
+  #row = -1;
+  #wasFollowing = false;
   #first = 0;
   #last = 0;
   #isWhole = true;
@@ -73,6 +83,21 @@ export class RowWindow implements Span {
 
   fit(): void {
     this.set(this.#first, this.#last);
+  }
+
+  /**
+   * Show a playhead that moved out of sight: the next rows while it plays, the newest
+   * ones while it follows them. Where the user had moved the window away from it, it is
+   * only followed where it was set by hand.
+   */
+  follow({ row, isPlaying, isFollowing }: Playhead): void {
+    const wasInSight = this.has(this.#row);
+    const isMoved = row !== this.#row && !this.#isWhole;
+    if (isMoved && isFollowing && (wasInSight || !this.#wasFollowing)) this.turnToEnd();
+    else if (isMoved && !this.has(row) && isPlaying && wasInSight) this.turnTo(row);
+    else if (isMoved && !this.has(row) && !isPlaying && !isFollowing) this.centre(row);
+    this.#row = row;
+    this.#wasFollowing = isFollowing;
   }
 
   /** Show the rows from this one on. */

@@ -9,7 +9,7 @@ import { pointIn } from "../../util/scale.ts";
 import { make } from "../dom.ts";
 import type { Grid } from "../grid/grid.ts";
 import { inspectedEnv } from "../side/inspector.ts";
-import { followPinch, followPointer, followWheel } from "./gestures.ts";
+import { followGestures } from "./gestures.ts";
 import { createLanes } from "./lanes.ts";
 import { createOverview } from "./overview.ts";
 import { createPaletteReader, type Palette } from "./palette.ts";
@@ -19,7 +19,6 @@ import { createPlayhead, createScrub } from "./scrub.ts";
 import { createTooltip } from "./tooltip.ts";
 import { createTrackList } from "./track-list.ts";
 import { createAddButton } from "./track-menu.ts";
-import { seriesOf, whomOf } from "./whom.ts";
 
 export interface Timeline {
   el: HTMLElement;
@@ -48,8 +47,6 @@ export function createTimeline(
   let palette: Palette | null = null;
   let width = 0;
   let isAsked = false;
-  let wasRow = -1;
-  let wasFollowing = false;
 
   const rowAt = (clientX: number) => {
     const row = rowAtX(pointIn(plot, clientX, 0).x, rows, width);
@@ -108,27 +105,8 @@ export function createTimeline(
       if (!signal.aborted) draw();
     });
   };
-  /** Show the playhead where it leaves the window; returns whether that moved. */
-  const follow = () => {
-    const { row, isPlaying, isFollowing } = clock;
-    const before = rows.from + rows.to;
-    const wasInSight = rows.has(wasRow);
-    rows.setBounds(...clock.bounds);
-    if (row !== wasRow && !rows.isWhole) {
-      const isMoved = !isPlaying && !isFollowing;
-      if (isFollowing && (wasInSight || !wasFollowing)) rows.turnToEnd();
-      else if (!rows.has(row) && isPlaying && wasInSight) rows.turnTo(row);
-      else if (!rows.has(row) && isMoved) rows.centre(row);
-    }
-    wasRow = row;
-    wasFollowing = isFollowing;
-    return rows.from + rows.to !== before;
-  };
-  const parts = { el, plot, clock, rows, rowAt, onMove: ask, signal };
   const episodeAt = (row: number) => store.steps.episodeAt(row, inspectedEnv(session));
-  followPinch({ ...parts, episodeAt });
-  followPointer({ ...parts, episodeAt });
-  followWheel({ ...parts, episodeAt });
+  followGestures({ el, plot, clock, rows, rowAt, episodeAt, onMove: ask, signal });
   const hint = createTooltip({
     session,
     thumbnails,
@@ -153,14 +131,14 @@ export function createTimeline(
       width = plot.clientWidth;
       tracks.measure();
       const paper = { width, density: devicePixelRatio || 1, span: rows, palette };
-      const [first] = session.viewOptions.now.tracks;
-      const shadow = first && seriesOf(session, first, whomOf(session, first.over));
-      if (width)
-        overview.draw(paper, store.buffered(slots), shadow?.lines[0]?.mean ?? null);
+      if (width) overview.draw(paper, store.buffered(slots), tracks.main);
       draw();
     },
     update() {
-      if (follow()) ask();
+      const before = rows.from + rows.to;
+      rows.setBounds(...clock.bounds);
+      rows.follow(clock);
+      if (rows.from + rows.to !== before) ask();
       else if (width) place();
       scrub.update();
       tracks.update(clock.row);

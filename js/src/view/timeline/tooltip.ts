@@ -1,6 +1,7 @@
 /** What is under the pointer on the timeline: numbers, a picture, notes. */
 
 import type { Thumbnail, Thumbnails } from "../../decode/thumbnails.ts";
+import { TERMINATED, TRUNCATED } from "../../protocol/messages.ts";
 import { nameOfEnv } from "../../recording/env-names.ts";
 import type { Session } from "../../session/session.ts";
 import { pointIn } from "../../util/scale.ts";
@@ -8,6 +9,7 @@ import { listen, make, setText } from "../dom.ts";
 import { formatCount } from "../format.ts";
 import { inspectedEnv } from "../side/inspector.ts";
 import { isOnRows } from "./gestures.ts";
+import { chosenEnv } from "./whom.ts";
 
 export interface TooltipParts {
   session: Session;
@@ -123,7 +125,23 @@ function linesFor(parts: TooltipParts, row: number, x: number): string[] {
     ([, start, stop]) => start <= row && row < stop,
   );
   if (segment) lines.push(`segment ${segment[0]}`);
-  return [...lines, ...notesNear(parts, x)];
+  return [...lines, ...endsNear(parts, row, x), ...notesNear(parts, x)];
+}
+
+/** How an episode ended at a point of the plot. */
+function endsNear({ session, xOfRow }: TooltipParts, row: number, x: number): string[] {
+  const { steps } = session.store;
+  const env = chosenEnv(session);
+  const found = [steps.findEnd(row - 1, 1, env), steps.findEnd(row, -1, env)].find(
+    (one) => one !== null && Math.abs(xOfRow(one) - x) <= NOTE_PX,
+  );
+  if (found === undefined || found === null) return [];
+  const ends = steps.ends(found, env);
+  const how = [ends & TERMINATED && "terminated", ends & TRUNCATED && "truncated"];
+  const text = how.filter(Boolean).join(" and ");
+  return [
+    `row ${formatCount(found)}: ${env === null ? "episodes" : "episode"} ${text}`,
+  ];
 }
 
 /** Bookmarks at a point of the plot, with their notes. */

@@ -1,6 +1,7 @@
 /** All tracks, from top to bottom; many of them scroll. */
 
 import { scalarKey } from "../../recording/scalars.ts";
+import type { Series } from "../../recording/series.ts";
 import type { Session } from "../../session/session.ts";
 import { make } from "../dom.ts";
 import type { Paper } from "./sheet.ts";
@@ -15,6 +16,8 @@ export interface TrackList {
   draw(paper: Paper): void;
   /** Their values in a row, one line for each track. */
   describe(row: number): string[];
+  /** What the first of them draws. */
+  readonly main: Series | null;
 }
 
 export function createTrackList(session: Session, signal: AbortSignal): TrackList {
@@ -60,5 +63,8 @@ export function createTrackList(session: Session, signal: AbortSignal): TrackLis
       for (const view of shown()) view.draw(paper);
     },
     describe: (row) => shown().map((view) => `${view.describe(row)} (${view.whom})`),
+    get main() {
+      return shown()[0]?.main ?? null;
+    },
   };
 }

@@ -1,6 +1,7 @@
 /** One track: its head with name, value and of whom it is, and its canvas. */
 
 import { type Scalar, scalarKey } from "../../recording/scalars.ts";
+import type { Series } from "../../recording/series.ts";
 import type { Session } from "../../session/session.ts";
 import type { Track } from "../../session/view-options.ts";
 import { make, setAttribute, setText } from "../dom.ts";
@@ -28,8 +29,10 @@ export interface TrackView {
   draw(paper: Paper): void;
   /** Its values in a row, in words. */
   describe(row: number): string;
-  /** The names of its lines. */
+  /** Of whom it is, in words. */
   readonly whom: string;
+  /** What its first line draws. */
+  readonly main: Series | null;
   remove(): void;
 }
 
@@ -110,6 +113,9 @@ export function createTrack(session: Session, scalar: Scalar): TrackView {
     },
     get whom() {
       return whom;
+    },
+    get main() {
+      return series.lines[0]?.mean ?? null;
     },
     remove() {
       closed.abort();
