@@ -54,6 +54,8 @@ def test_keys_of_the_host_reach_it_and_no_others_do(new_page, page_file):
 
 def test_escape_leaves_a_viewer_in_which_nothing_is_open(new_page, page_file):
     shown = Shown(new_page, page_file, COUNT_KEYS)
+    if shown.root.locator(".rv-side").is_visible():
+        shown.press("Escape")
 
     shown.press("?", "Escape")
     assert active(shown.page).startswith("rollout-viewer")
@@ -129,14 +131,17 @@ def test_a_control_that_hides_itself_gives_the_focus_back(new_page, page_file):
     ["zoom: 1.5", "zoom: 0.6", "transform: scale(0.5); transform-origin: 0 0"],
 )
 def test_clicks_hit_the_tile_below_the_pointer_at_any_scale(new_page, page_file, style):
-    shown = Shown(new_page, page_file)
+    # Where the window is wider, the panel is open.
+    shown = Shown(new_page, page_file, viewport={"width": 1100, "height": 1000})
     shown.page.evaluate(
         "style => { document.body.style.cssText += ';' + style }", style
     )
     shown.page.wait_for_timeout(200)
 
     for env in (3, 0, 2, 1):
-        box = shown.root.locator(f".rv-overlay [data-env='{env}']").bounding_box()
+        tile = shown.root.locator(f".rv-overlay [data-env='{env}']")
+        tile.scroll_into_view_if_needed()
+        box = tile.bounding_box()
         shown.page.mouse.click(
             box["x"] + 0.8 * box["width"], box["y"] + 0.8 * box["height"]
         )

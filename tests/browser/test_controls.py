@@ -92,6 +92,7 @@ def test_controls_keep_their_places_while_it_plays(shown):
       .filter(one => one.offsetWidth && one.className !== 'rv-spacer')
       .map(one => one.getBoundingClientRect()).map(box => [box.left, box.width])"""
     shown.press("Home")
+    shown.page.wait_for_timeout(200)
     before = shown.root.evaluate(js)
 
     shown.press("j", "Space")
@@ -318,3 +319,20 @@ def test_the_panel_button_says_whether_the_panel_is_open(shown):
 
     assert {before, after} == {"true", "false"}
     assert shown.root.locator(".rv-side").is_visible() == (after == "true")
+
+
+def test_an_entry_that_leaves_its_menu_open_leaves_it_to_escape(shown):
+    shown.press("i", "ArrowRight", "o")
+    choose(shown.root, "Save", "Whole recording")
+    menu = shown.root.locator(".rv-menu:popover-open")
+    assert (
+        menu.get_by_role("menuitemradio", checked=True)
+        .inner_text()
+        .startswith("Whole recording")
+    )
+
+    shown.page.keyboard.press("Escape")
+    assert menu.count() == 0
+    shown.page.keyboard.press("ArrowRight")
+
+    shown.wait("row", 2)

@@ -141,6 +141,21 @@ def test_dump_takes_the_marked_range(shown):
         assert {row["row"] for row in csv.DictReader(file)} == {"10", "11", "12"}
 
 
+def test_the_menu_dumps_the_episode_of_a_tile_and_copies_the_place(shown):
+    notebook, viewer = shown
+    viewer.press("Home", "ArrowRight")
+    viewer.root.locator(".rv-tile").nth(1).click()
+
+    choose(viewer.root, "Dump or download", "Episode 0 of env 1", "Dump CSV")
+    viewer.root.get_by_text(re.compile(r"tables/.*\.csv")).wait_for()
+    choose(viewer.root, "More of view", "Copy link")
+
+    viewer.root.get_by_text("viewer.goto(1, env=1)").wait_for()
+    (table,) = notebook.folder.glob("csv_logs/rollouts/tables/*.csv")
+    with table.open(newline="") as file:
+        assert {row["env"] for row in csv.DictReader(file)} == {"1"}
+
+
 def test_download_sends_the_file_through_the_browser(shown, tmp_path):
     import av
 

@@ -55,7 +55,13 @@ export function createHelp(leave: () => void, signal: AbortSignal): Help {
       search,
       close,
     ),
-    make("div", { class: "rv-help-body" }, ...sections.map((one) => one.el), none),
+    make(
+      "div",
+      // Scrolled by keys, too.
+      { class: "rv-help-body", tabindex: 0, role: "group", "aria-label": "Keys" },
+      ...sections.map((one) => one.el),
+      none,
+    ),
     make("p", {}, "Keys work while the viewer has the focus."),
   );
   const filter = () => {

@@ -32,7 +32,7 @@ function showJob(job: ExportJob, jobs: ExportJobs, toasts: Toasts): void {
   const { label, message, progress } = job;
   switch (job.state) {
     case "running": {
-      const text = `${label} \u00b7 ${percentOf(job)} \u00b7 ${message}`;
+      const text = [label, percentOf(job), message].filter(Boolean).join(" \u00b7 ");
       // It stays until the kernel answers.
       const stop = { text: "Cancel", stays: true, do: () => jobs.cancel(job.job) };
       toasts.show({ kind: "progress", text, progress, key, actions: [stop] });

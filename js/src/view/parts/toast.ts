@@ -1,5 +1,6 @@
 /** Short messages above the transport: what was done, and how to undo or use it. */
 
+import { scaleOf } from "../../util/scale.ts";
 import { make, setText } from "../dom.ts";
 import { icon } from "../icons.ts";
 import { createButton } from "./inputs.ts";
@@ -34,6 +35,7 @@ export interface Toasts {
 
 const SHOWN_MS = 6000;
 const MAX_TOASTS = 3;
+const EDGE_PX = 12;
 
 /** `announce` says to screen readers what is shown, errors apart: these are alerts. */
 export function createToasts(
@@ -60,6 +62,7 @@ export function createToasts(
     close(key);
     const shown = createToast(toast, rings, signal);
     el.append(shown);
+    placeInSight(el);
     const passing = all().filter(({ dataset }) => dataset.kind !== "progress");
     for (const one of passing.slice(0, -MAX_TOASTS)) one.remove();
     if (kind !== "error") announce(text);
@@ -116,6 +119,18 @@ function createToast(
     ring.update(progress);
   }
   return toast;
+}
+
+/** Above the transport, or above what cuts the viewer off below. */
+function placeInSight(el: HTMLElement): void {
+  const root = el.parentElement;
+  if (!root) return;
+  let lowest = innerHeight;
+  for (let around = root.parentElement; around; around = around.parentElement)
+    if (/auto|scroll/.test(getComputedStyle(around).overflowY))
+      lowest = Math.min(lowest, around.getBoundingClientRect().bottom);
+  const hidden = (root.getBoundingClientRect().bottom - lowest) / scaleOf(root);
+  el.style.bottom = hidden > 0 ? `${hidden + EDGE_PX}px` : "";
 }
 
 function removeLater(toast: HTMLElement, shownMs: number): void {
