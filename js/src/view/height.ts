@@ -32,7 +32,7 @@ export function followHeight(parts: HeightParts): void {
     root.hasAttribute("data-rollout-viewer") || document.fullscreenElement === root;
   const handle = createHandle(parts, () => fit());
   root.append(handle);
-  let [room, width] = [0, 0];
+  let [room, widths] = [0, ""];
 
   const fit = () => {
     handle.hidden = isWindow();
@@ -42,7 +42,9 @@ export function followHeight(parts: HeightParts): void {
     }
     room ||= roomFor(root);
     const { height } = session.viewOptions.now;
-    const others = root.offsetHeight - grid.el.offsetHeight;
+    // A root that is too low shows less of them than there is.
+    const all = Math.max(root.offsetHeight, root.scrollHeight);
+    const others = all - grid.el.offsetHeight;
     // Before there are pictures, no height is too high.
     const wanted = grid.wantedHeight() + others || room;
     const next = Math.round(height || Math.max(MIN_PX, Math.min(room, wanted)));
@@ -54,15 +56,23 @@ export function followHeight(parts: HeightParts): void {
     room = 0;
     fit();
   };
+  // In the next frame: a height that changes while sizes are observed is an error.
+  let frame = 0;
   const observer = new ResizeObserver(() => {
-    if (width === root.offsetWidth) return;
+    const now = `${root.offsetWidth} ${grid.el.offsetWidth}`;
+    if (now === widths) return;
     // Shown after it was hidden, it may be elsewhere.
-    if (!width) room = 0;
-    width = root.offsetWidth;
-    fit();
+    if (widths.startsWith("0 ")) room = 0;
+    widths = now;
+    cancelAnimationFrame(frame);
+    frame = requestAnimationFrame(fit);
   });
   observer.observe(root);
-  signal.addEventListener("abort", () => observer.disconnect());
+  observer.observe(grid.el);
+  signal.addEventListener("abort", () => {
+    observer.disconnect();
+    cancelAnimationFrame(frame);
+  });
   for (const part of [session.store.onManifest, session.viewOptions.onChange])
     part.on(fit, signal);
   let hadRows = false;
