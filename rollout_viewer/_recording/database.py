@@ -116,10 +116,12 @@ def create_database(
     connection = None
     try:
         connection = connect(file_uri(path, "mode=rwc"))
-        connection.executescript(SCHEMA)
-        give_id(connection)
-        set_journal(connection, path)
         _set_synchronous(connection, is_temporary=is_temporary)
+        # At once: a kill leaves all tables or none, and the disk is waited for once.
+        connection.executescript(f"BEGIN;{SCHEMA}")
+        give_id(connection)
+        connection.execute("COMMIT")
+        set_journal(connection, path)
         for sql, values in statements:
             connection.execute(sql, values)
     except sqlite3.Error as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import warnings
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
+from rollout_viewer._recording import database
 from rollout_viewer._recording.compact import compact
 from tests.faults.survival import survives
 
@@ -68,11 +70,20 @@ def delete_first(new, old):
     shutil.copyfile(new, old)
 
 
+@pytest.fixture(scope="module")
+def stale_and_new(tmp_path_factory):
+    """Return the folder of a killed recording, and of a whole one."""
+    folder = tmp_path_factory.mktemp("stale")
+    record(folder / "new.rollout")
+    kill_while_recording(folder / "run.rollout")
+    return folder
+
+
 @pytest.fixture
-def stale(tmp_path):
+def stale(stale_and_new, tmp_path):
     """A killed recording, and a whole one."""
-    new = record(tmp_path / "new.rollout")
-    return kill_while_recording(tmp_path / "run.rollout"), new
+    shutil.copytree(stale_and_new, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "run.rollout", tmp_path / "new.rollout"
 
 
 def test_the_rows_of_a_killed_process_are_read_from_its_log(tmp_path):
@@ -210,3 +221,27 @@ def test_a_log_that_is_deleted_while_it_is_written_costs_nothing(tmp_path):
     with rv.open(path) as reopened:
         found = [int(reopened[row, 0].max()) for row in range(140)]
     assert found == list(range(140))
+
+
+@pytest.mark.parametrize("path", ["run.rollout", None])
+def test_a_file_that_is_not_made_whole_has_no_table(path, monkeypatch, tmp_path):
+    others, connect = [], database.connect
+
+    def deny_the_last_table(action, name, *_):
+        is_last = (action, name) == (sqlite3.SQLITE_CREATE_TABLE, "episodes")
+        return sqlite3.SQLITE_DENY if is_last else sqlite3.SQLITE_OK
+
+    def denied(uri):
+        connection = connect(uri)
+        connection.set_authorizer(deny_the_last_table)
+        others.append(connect(uri))  # sees what the first has committed
+        return connection
+
+    monkeypatch.setattr(database, "connect", denied)
+    with pytest.raises(rv.RecordingError, match="not authorized"):
+        rv.FrameCache(path and tmp_path / path)
+
+    tables = others[0].execute("SELECT name FROM sqlite_schema").fetchall()
+    others[0].close()
+    assert tables == []
+    assert list(tmp_path.iterdir()) == []
