@@ -1,6 +1,7 @@
 """SB3 environments recorded row by row, and models evaluated while they learn."""
 
 import json
+import os
 
 import gymnasium as gym
 import numpy as np
@@ -20,7 +21,8 @@ def counting(env=0, length=3):
 
 
 def cartpole():
-    return gym.make("CartPole-v1", render_mode="rgb_array")
+    # A pole that is never pushed right may be up for 500 pictures.
+    return gym.make("CartPole-v1", render_mode="rgb_array", max_episode_steps=40)
 
 
 def test_a_call_that_ends_an_episode_gives_two_rows():
@@ -49,7 +51,13 @@ def test_a_call_that_ends_an_episode_gives_two_rows():
     assert env.cache.at(0, 1).action == 0
 
 
-@pytest.mark.parametrize("kind", [DummyVecEnv, SubprocVecEnv])
+def forked(makers):
+    """Return an env of processes that do not each import torch first."""
+    method = "fork" if hasattr(os, "fork") else None
+    return SubprocVecEnv(makers, start_method=method)
+
+
+@pytest.mark.parametrize("kind", [DummyVecEnv, forked])
 def test_rollout_takes_a_model_and_any_vec_env(kind):
     env = kind([cartpole] * 2)
     model = PPO("MlpPolicy", "CartPole-v1", device="cpu", seed=0)
