@@ -11,7 +11,7 @@ picture of a row is identified by its `slot`.
   and their episodes.
 - `step_codec`: actions and `data` arrays as bytes. `storable`: text and JSON values.
 - `database`, `database_reader`, `statements`: the SQLite file. `writer`: the thread
-  that writes it.
+  that writes it, into a `written_file`. `named_file`: whether that has its name still.
 - `trust`, `cells`, `tensors`, `stored_rows`: what is checked of a file before it is
   believed, and how what is damaged is shown as missing.
 - `wal`: whose the log beside a file is. `temporary`: files of no name, and what killed

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from rollout_viewer._errors import ReadOnlyError, RecordingError, RecordingLockedError
 from rollout_viewer._recording.database import amend
 from rollout_viewer._recording.episode import Episode
-from rollout_viewer._recording.lock import describe_writer, locked
+from rollout_viewer._recording.lock import describe_writer, locked, meta_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -115,15 +115,26 @@ def annotation_statements(change: AnnotationChange) -> list[Statement]:
     return statements
 
 
-def write_annotations(change: AnnotationChange, path: Path) -> None:
+def write_annotations(change: AnnotationChange, path: Path, session: Any) -> None:
     """Apply a change to the file of a recording that is not being written.
+
+    Args:
+        change: What changes.
+        path: The file.
+        session: Of the recording that is meant.
 
     Raises:
         RecordingLockedError: Another process is writing it.
-        ReadOnlyError: The file cannot be written.
+        ReadOnlyError: The file cannot be written, or is that of another recording.
     """
     try:
         with locked(path):
+            if meta_of(path).get("session", session) != session:
+                raise ReadOnlyError(
+                    f"FrameCache: expected to annotate the recording that {str(path)!r}"
+                    " was when it was opened, got another one, by which it was "
+                    "replaced. Open it again and annotate that."
+                )
             amend(path, annotation_statements(change))
     except RecordingLockedError as error:
         raise RecordingLockedError(
@@ -131,6 +142,8 @@ def write_annotations(change: AnnotationChange, path: Path) -> None:
             f"{describe_writer(path)} is writing. Annotate it there, through the "
             "cache that records, or when it is closed."
         ) from error
+    except ReadOnlyError:
+        raise
     except RecordingError as error:
         raise ReadOnlyError(
             f"FrameCache: expected to annotate {str(path)!r}, got a file that can only "

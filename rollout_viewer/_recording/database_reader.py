@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import threading
 import warnings
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rollout_viewer._recording.slot import Slot
+    from rollout_viewer._recording.written_file import WrittenFile
 
 _DIRECTORIES_KEPT = 256
 # Where side files cannot be created, as in a read-only folder: without them.
@@ -56,6 +58,8 @@ class DatabaseReader:
 
     Attributes:
         doubts: What was left out because it is damaged.
+        written: The file as this process writes it, which is read in place of a file
+            that has its name since.
 
     Raises:
         RecordingError: The file is no recording.
@@ -66,6 +70,8 @@ class DatabaseReader:
         self._lock = threading.RLock()
         self._num_opened = 0
         self.doubts = Doubts()
+        self.written: WrittenFile | None = None
+        self._session: str | None = None
         self._connection: BoundedReader | None = None
         self._connection = self._open()
         self._directories: OrderedDict[int, list[list[int]]] = OrderedDict()
@@ -146,6 +152,18 @@ class DatabaseReader:
 
     def _check(self, connection: sqlite3.Connection) -> None:
         restrict(connection)
+        self._check_kind(connection)
+        check_schema(connection)
+        if self._session is None:
+            return
+        rows = connection.execute("SELECT value FROM meta WHERE key = 'session'")
+        if rows.fetchall() != [(json.dumps(self._session),)]:
+            raise RecordingError(
+                f"FrameCache: expected to read {str(self.path)!r}, got another "
+                "recording, by which it was replaced. Open it again to read that."
+            )
+
+    def _check_kind(self, connection: sqlite3.Connection) -> None:
         (kind,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if kind != APPLICATION_ID:
@@ -156,20 +174,30 @@ class DatabaseReader:
                 f"got format {version} in {str(self.path)!r}. "
                 "Run: pip install --upgrade rollout-viewer"
             )
-        check_schema(connection)
 
     def _query(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._lock:
-            if self._connection is None:
-                self._connection = self._open()
-            READERS.use(self)
-            try:
-                return self._connection.fetch(sql, values)
-            except (sqlite3.Error, OverflowError) as error:
-                raise RecordingError(
-                    f"{self.path}: expected readable data, got {error}. "
-                    "What can be read elsewhere in the file is still there."
-                ) from error
+        try:
+            with self._lock:
+                if self._connection is not None or not self._has_lost_name():
+                    self._connection = self._connection or self._open()
+                    READERS.use(self)
+                    return self._connection.fetch(sql, values)
+            # Not with the lock, which the writer takes when it has its own.
+            assert self.written is not None
+            return self.written.query(sql, values)
+        except (sqlite3.Error, OverflowError) as error:
+            raise RecordingError(
+                f"{self.path}: expected readable data, got {error}. "
+                "What can be read elsewhere in the file is still there."
+            ) from error
+
+    def keep_to(self, session: str) -> None:
+        """From now on, read no other recording that has the name since."""
+        self._session, self.written = session, None
+
+    def _has_lost_name(self) -> bool:
+        """Whether opening the file by its name would open another one, or none."""
+        return self.written is not None and bool(self.written.change())
 
     def close(self) -> None:
         """Close until the next query."""
@@ -189,7 +217,8 @@ class DatabaseReader:
         """Close until the next query, unless one is running."""
         if self._lock.acquire(blocking=False):
             try:
-                self.close()
+                if not self._has_lost_name():
+                    self.close()
             finally:
                 self._lock.release()
 
@@ -204,7 +233,7 @@ class DatabaseReader:
             yield
         finally:
             with self._lock, contextlib.suppress(RecordingError):
-                if self._connection is None:
+                if self._connection is None and not self._has_lost_name():
                     self._connection = self._open()
 
     def forget(self) -> None:
@@ -214,10 +243,9 @@ class DatabaseReader:
 
     def version(self) -> int:
         """Return a number that changes when another connection wrote."""
-        with self._lock:
-            number = int(self._query("PRAGMA data_version")[0][0])
-            # SQLite counts from the time of opening on.
-            return self._num_opened << 32 | number
+        number = int(self._query("PRAGMA data_version")[0][0])
+        # SQLite counts from the time of opening on.
+        return self._num_opened << 32 | number
 
     def meta(self) -> dict[str, Any]:
         """Return all metadata but what is damaged."""

@@ -261,7 +261,7 @@ class FileRecording(OpenedRecording):
                     f"{str(self.path)!r}, got episode {index} of env {env}, whose "
                     "number is not known. Bookmark its first row."
                 )
-        write_annotations(change, self.path)
+        write_annotations(change, self.path, self.meta.get("session"))
         if not self.refresh():  # closed: nothing is read
             apply_annotations(change, self.meta, self.rows)
 

@@ -21,6 +21,7 @@ from rollout_viewer._recording.database import (
 from rollout_viewer._recording.database_reader import DatabaseReader
 from rollout_viewer._recording.eviction import Budget
 from rollout_viewer._recording.lock import acquire, this_process
+from rollout_viewer._recording.named_file import NamedFile
 from rollout_viewer._recording.open_block import OpenBlock
 from rollout_viewer._recording.statements import (
     Statement,
@@ -36,6 +37,7 @@ from rollout_viewer._recording.statements import (
 from rollout_viewer._recording.step_codec import DecodedExtras, pack_extras
 from rollout_viewer._recording.temporary import temporary_path
 from rollout_viewer._recording.writer import Batch, WriterThread
+from rollout_viewer._recording.written_file import WrittenFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,6 +97,7 @@ class FiledRecording:
         self._statements: list[Statement] = []
         self._version = -1
         self._file_lock = None if self.is_temporary else acquire(self.path)
+        self._lock_name = NamedFile(f"{self.path}.lock")
         is_new = not os.path.lexists(self.path)
         try:
             self._create_file(queue_bytes)
@@ -115,13 +118,14 @@ class FiledRecording:
             statements=[meta_statement(key, value) for key, value in meta.items()],
         )
         self._reader = DatabaseReader(self.path)
-        self._writer = WriterThread(
+        self._file = self._reader.written = WrittenFile(
             connection,
             self.path,
             is_temporary=self.is_temporary,
-            queue_bytes=queue_bytes,
-            make_tail=self._make_tail,
             others_closed=self._reader.closed,
+        )
+        self._writer = WriterThread(
+            self._file, self.path, queue_bytes=queue_bytes, make_tail=self._make_tail
         )
 
     def _remove_file(self) -> None:

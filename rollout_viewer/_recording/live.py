@@ -136,7 +136,7 @@ class LiveRecording(FiledRecording):
         elif self.is_temporary:
             amend(self.path, annotation_statements(change))
         else:
-            write_annotations(change, self.path)
+            write_annotations(change, self.path, self.meta["session"])
         apply_annotations(change, self.meta, self.rows)
 
     # -- what is there
@@ -287,16 +287,19 @@ class LiveRecording(FiledRecording):
         try:
             self._writer.close()
         except Exception:
-            self._unlock()
+            self._end()
             raise
-        self._unlock()
+        self._end()
 
-    def _unlock(self) -> None:
+    def _end(self) -> None:
+        if not self._file.change():
+            self._reader.keep_to(self.meta["session"])
         if self._file_lock is not None:
             # Unlinked while held: the next writer creates a lock file of its own, for
             # another recording file.
             with contextlib.suppress(OSError):
-                os.unlink(f"{self.path}.lock")
+                if not self._lock_name.change():
+                    os.unlink(f"{self.path}.lock")
             self._file_lock.release()
         self._has_ended = True
 
@@ -308,9 +311,13 @@ class LiveRecording(FiledRecording):
         if not self.is_mine:
             return
         is_kept = not self.is_temporary and (self.is_closed or self.rows is not None)
+        is_elsewhere = bool(self._file.change())
         with contextlib.suppress(RolloutViewerError):
             self.close()
         self._reader.close()
+        self._file.close()
+        if is_elsewhere and not self.is_temporary:
+            return  # what has its name now is not its own
         if not is_kept:
             delete_database(self.path)
         elif has_side_files(self.path):

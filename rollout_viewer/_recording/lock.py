@@ -124,16 +124,21 @@ def describe_writer(path: Path) -> str:
 
 def writer_of(path: Path) -> dict[str, Any] | None:
     """Return pid and host of the file's writer; None: they are not known."""
+    writer = meta_of(path).get("writer")
+    is_known = isinstance(writer, dict) and {"pid", "host"} <= writer.keys()
+    return writer if is_known else None
+
+
+def meta_of(path: Path) -> dict[str, Any]:
+    """Return the metadata of a file, none if it cannot be read."""
     try:
         reader = DatabaseReader(path)
         try:
-            writer = reader.meta().get("writer")
+            return reader.meta()
         finally:
             reader.close()
     except RecordingError:
-        return None
-    is_known = isinstance(writer, dict) and {"pid", "host"} <= writer.keys()
-    return writer if is_known else None
+        return {}
 
 
 def this_process() -> dict[str, Any]:

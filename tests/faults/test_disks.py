@@ -110,7 +110,7 @@ def test_a_disk_that_is_really_full_costs_pictures_only(small_disk, tmp_path):
 def test_step_data_of_a_disk_that_fails_stays_readable_and_is_written_later(tmp_path):
     cache = rv.FrameCache(tmp_path / "run.rollout", max_stall_s=0.1)
     other = sqlite3.connect(cache.path, isolation_level=None)
-    cache._live._writer._connection.execute("PRAGMA busy_timeout = 1")
+    cache._live._file._connection.execute("PRAGMA busy_timeout = 1")
     cache.append(np.zeros((4, 4, 3), np.uint8), data={"obs": [0.0]})
     cache.flush()
     other.execute("BEGIN IMMEDIATE")

@@ -168,44 +168,6 @@ def test_logs_of_recordings_made_before_are_read(tmp_path):
     assert value_of(path) == (7, 100)
 
 
-@pytest.mark.parametrize("how", ["replaced", "renamed", "deleted"])
-@survives(
-    "a recording that is deleted, renamed or replaced while it is written",
-    kept="rewards, ends, actions and data in memory: `save(path)` keeps them",
-    lost="pictures from then on, counted",
-    seen="one `RolloutViewerWarning`; `flush` and `close` raise `StorageError`",
-)
-def test_a_recording_that_loses_its_file_says_so_and_goes_on(tmp_path, how):
-    path, other = tmp_path / "run.rollout", record(tmp_path / "other.rollout")
-    cache = rv.FrameCache(path)
-    frame = np.zeros((1, 8, 8, 3), np.uint8)
-    for row in range(40):
-        cache.append(frame + row, reward=[1.0])
-    cache.flush()
-    if how == "replaced":
-        os.replace(other, path)
-    elif how == "renamed":
-        path.rename(tmp_path / "elsewhere.rollout")
-    else:
-        path.unlink()
-
-    message = "replaced" if how == "replaced" else "deleted"
-    with pytest.warns(rv.RolloutViewerWarning, match=message):
-        for row in range(40, 120):
-            cache.append(frame + row, reward=[1.0])
-        with pytest.raises(rv.StorageError, match=message):
-            cache.flush()
-        cache.append(frame)
-    assert cache.num_rows == 121
-    assert cache.episodes[0].total_reward == 120
-    cache.save(tmp_path / "saved.rollout")
-    assert value_of(tmp_path / "saved.rollout")[1] == 121
-    with pytest.raises(rv.StorageError):
-        cache.close()
-    if how == "replaced":
-        assert value_of(path) == (200, 40)
-
-
 def test_a_log_that_is_deleted_while_it_is_written_costs_nothing(tmp_path):
     path = tmp_path / "run.rollout"
     cache = rv.FrameCache(path)
