@@ -36,7 +36,7 @@ from rollout_viewer._recording.wal import (
     FORMAT_VERSION,
     give_id,
     note_id,
-    set_aside_foreign_wal,
+    set_aside_foreign_logs,
 )
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ def create_database(
     """
     connection = None
     try:
+        set_aside_foreign_logs(path)
         connection = connect(file_uri(path, "mode=rwc"))
         _set_synchronous(connection, is_temporary=is_temporary)
         # At once: a kill leaves all tables or none, and the disk is waited for once.
@@ -124,7 +125,7 @@ def create_database(
         set_journal(connection, path)
         for sql, values in statements:
             connection.execute(sql, values)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         if connection is not None:
             connection.close()
         if lack := no_descriptor():
@@ -149,7 +150,7 @@ def delete_database(path: Path) -> None:
 def checkpoint(path: Path) -> bool:
     """Move the content of side files into the file; return whether none are left."""
     try:
-        set_aside_foreign_wal(path)
+        set_aside_foreign_logs(path)
     except OSError:
         return False
     try:
@@ -166,6 +167,17 @@ def checkpoint(path: Path) -> bool:
     finally:
         connection.close()
     return not has_side_files(path)
+
+
+def roll_back(path: Path) -> None:
+    """Undo what a killed process had half written, as far as its journal is there.
+
+    The connections of readers, which change nothing, cannot.
+    """
+    with contextlib.suppress(sqlite3.Error, OSError):
+        set_aside_foreign_logs(path)
+        with contextlib.closing(connect(file_uri(path, "mode=rw"))) as connection:
+            connection.execute("SELECT COUNT(*) FROM meta").fetchall()
 
 
 def has_side_files(path: Path) -> bool:
@@ -190,13 +202,17 @@ def amend(path: Path, statements: Sequence[Statement]) -> None:
     """
     connection: sqlite3.Connection | None = None
     try:
-        set_aside_foreign_wal(path)
+        set_aside_foreign_logs(path)
         connection = connect(file_uri(path, "mode=rw"))
         connection.execute("BEGIN IMMEDIATE")
         note_id(connection)
         for sql, values in statements:
             connection.execute(sql, values)
         connection.execute("COMMIT")
+        # Nothing is left in a log, and nothing says that there is one.
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("PRAGMA busy_timeout = 100")
+            connection.execute("PRAGMA journal_mode = DELETE").fetchall()
     except (sqlite3.Error, OSError) as error:
         raise RecordingError(
             f"FrameCache: expected a file that can be written, got {str(path)!r} "

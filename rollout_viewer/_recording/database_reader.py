@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 import threading
 import warnings
@@ -38,7 +39,7 @@ from rollout_viewer._recording.trust import (
     check_schema,
     restrict,
 )
-from rollout_viewer._recording.wal import FORMAT_VERSION, set_aside_foreign_wal
+from rollout_viewer._recording.wal import FORMAT_VERSION, set_aside_foreign_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,7 +48,11 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.written_file import WrittenFile
 
 _DIRECTORIES_KEPT = 256
-# Where side files cannot be created, as in a read-only folder: without them.
+_SHARED = "mode=ro"
+# In a read-only folder no index of a log can be created, which those who write have.
+# Alone, SQLite needs none.
+_ALONE = "mode=ro&vfs=unix-none"
+# Without side files.
 _AS_IT_IS = "mode=ro&immutable=1"
 
 
@@ -97,9 +102,11 @@ class DatabaseReader:
                 f"rv.open: expected a recording, got {str(self.path)!r}, which {what}. "
                 f"{self._advice()}"
             )
-        modes, problem = ["mode=ro", _AS_IT_IS], ""
+        modes, problem = [_SHARED, _AS_IT_IS], ""
+        if os.name == "posix" and not os.path.exists(f"{self.path}-shm"):
+            modes.insert(1, _ALONE)
         try:
-            set_aside_foreign_wal(self.path)
+            set_aside_foreign_logs(self.path)
         except OSError:  # in a read-only folder: left where it is, and not read
             modes = [_AS_IT_IS]
         for mode in modes:
@@ -113,7 +120,7 @@ class DatabaseReader:
                 problem = str(error)
                 continue
             if mode == _AS_IT_IS and len(modes) > 1:
-                self._warn_of_wal(problem)
+                self._warn_of_logs(problem)
             return reader
         raise RecordingError(
             f"rv.open: expected a recording of rollout_viewer, got {str(self.path)!r} "
@@ -127,22 +134,28 @@ class DatabaseReader:
             return f"{wal.name!r} is there: copy the file of which it is beside it."
         return "Check the path."
 
-    def _warn_of_wal(self, problem: str) -> None:
-        """Warn where the newest rows are in a log that cannot be read."""
-        wal = Path(f"{self.path}-wal")
-        if wal.exists() and wal.stat().st_size:
-            warnings.warn(
-                f"rv.open: expected to read the newest rows of {self.path.name!r} from "
-                f"{str(wal)!r}, got {problem}: they are missing. Copy both files into "
-                "a folder that can be written, and open the copy.",
-                RolloutViewerWarning,
-                stacklevel=4,
-            )
+    def _warn_of_logs(self, problem: str) -> None:
+        """Warn where there is a log that cannot be used."""
+        for side, harm in (
+            ("-wal", "its newest rows are missing"),
+            ("-journal", "rows may be missing or wrong, as a write was interrupted"),
+        ):
+            log = Path(f"{self.path}{side}")
+            if log.exists() and log.stat().st_size:
+                warnings.warn(
+                    f"rv.open: expected to read {self.path.name!r} together with "
+                    f"{str(log)!r}, got {problem}: {harm}. Copy both files into a "
+                    "folder that can be written, and open the copy.",
+                    RolloutViewerWarning,
+                    stacklevel=4,
+                )
 
     def _connect(self, mode: str) -> BoundedReader:
         check_files(self.path)
         connection = connect(file_uri(self.path, mode))
         try:
+            if mode == _ALONE:
+                connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
             reader = BoundedReader(self.path, connection)
             self._check(connection)
         except BaseException:

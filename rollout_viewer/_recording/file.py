@@ -18,6 +18,7 @@ from rollout_viewer._recording.database import (
     has_side_files,
 )
 from rollout_viewer._recording.database_reader import DatabaseReader
+from rollout_viewer._recording.lock import recover
 from rollout_viewer._recording.opened import OpenedRecording
 from rollout_viewer._recording.statements import (
     Tail,
@@ -26,6 +27,7 @@ from rollout_viewer._recording.statements import (
 )
 from rollout_viewer._recording.step_codec import DecodedExtras, unpack_columns
 from rollout_viewer._recording.stored_rows import StoredRows
+from rollout_viewer._recording.wal import lacks_log
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -51,6 +53,8 @@ class FileRecording(OpenedRecording):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._first_rows: dict[int, int] = {}
+        recover(path)
+        is_without_log = lacks_log(path)
         self._reader = DatabaseReader(path)
         self._lock = threading.RLock()
         self._version = -1
@@ -65,6 +69,14 @@ class FileRecording(OpenedRecording):
         except BaseException:
             self._reader.close()
             raise
+        if is_without_log and not self.meta.get("is_closed"):
+            warnings.warn(
+                f"rv.open: expected {path.name + '-wal'!r} beside {str(path)!r}, got "
+                "none. The recording was not closed: if its process was killed, its "
+                "newest rows are in that file. Copy both.",
+                RolloutViewerWarning,
+                stacklevel=4,
+            )
         make_anew_in_children(self, rank=3)
 
     def fork_locks(self) -> list[threading.RLock]:

@@ -15,7 +15,9 @@ from filelock import FileLock, Timeout
 
 from rollout_viewer._errors import ReadOnlyError, RecordingError, RecordingLockedError
 from rollout_viewer._files import no_descriptor, numbered
+from rollout_viewer._recording.database import roll_back
 from rollout_viewer._recording.database_reader import DatabaseReader
+from rollout_viewer._recording.trust import UntrustedFileError, check_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +65,15 @@ def locked(path: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             os.unlink(f"{path}.lock")
         lock.release()
+
+
+def recover(path: Path) -> None:
+    """Undo what a killed process had half written into a file that has no log."""
+    if os.path.exists(f"{path}-journal"):
+        # In a folder that cannot be written it stays as it is, and a reader warns.
+        with contextlib.suppress(RecordingError, UntrustedFileError), locked(path):
+            check_files(path)
+            roll_back(path)
 
 
 def _unwritable(path: Path, problem: str) -> RecordingError:

@@ -16,6 +16,7 @@ import pytest
 import rollout_viewer as rv
 from rollout_viewer._recording import database
 from rollout_viewer._recording.compact import compact
+from rollout_viewer._recording.database import amend_meta
 from tests.faults.survival import survives
 
 RECORD = """
@@ -23,6 +24,7 @@ import sys, time
 import numpy as np
 import rollout_viewer as rv
 from rollout_viewer._recording.compact import compact
+from rollout_viewer._recording.database import amend_meta
 
 path, value, num_rows = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 cache = rv.FrameCache(path)
@@ -135,6 +137,7 @@ def test_recording_anew_under_the_name_of_a_deleted_one(stale):
         record(path, 90, 5)
 
         assert value_of(path) == (90, 5)
+    assert path.with_name("run.rollout-wal.of-another").stat().st_size > 10_000
 
 
 def test_a_copy_with_its_log_is_whole_and_one_without_says_what_is_missing(tmp_path):
@@ -156,6 +159,158 @@ def test_where_a_log_cannot_be_read_the_missing_rows_are_said(tmp_path):
 
     with pytest.raises(rv.RecordingError, match="run.rollout-shm"):
         rv.open(path)
+
+
+@survives(
+    "a recording of a killed process that is copied without its `-wal`",
+    kept="all rows but the newest",
+    lost="what is in the `-wal` only",
+    seen="one `RolloutViewerWarning` that names it",
+)
+def test_a_copy_without_its_log_says_so(tmp_path):
+    path = kill_while_recording(tmp_path / "run.rollout")
+    copy = tmp_path / "copy.rollout"
+    shutil.copyfile(path, copy)
+
+    with pytest.warns(rv.RolloutViewerWarning, match="'copy.rollout-wal' beside"):
+        rv.open(copy).recording.release()
+
+    amend_meta(path, "note", "all of the log is in the file afterwards")
+    shutil.copyfile(path, copy)
+    assert value_of(copy) == (7, 100)
+
+
+READ_AS_NO_ONE = """
+import os, sys, warnings
+import rollout_viewer as rv
+import rollout_viewer._recording.file, rollout_viewer._cache.clip
+rv.open(sys.argv[1])[0]  # all is imported
+if os.geteuid() == 0:
+    os.setuid(65534)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    cache = rv.open(sys.argv[2])
+print(cache.num_rows, int(cache[cache.num_rows - 1].max()) if cache.num_rows else None)
+print(*(warning.message for warning in caught), flush=True)
+os._exit(0)
+"""
+
+
+@pytest.fixture
+def read_as_no_one(tmp_path):
+    """A function that reads a file in a folder which the reader cannot write."""
+    other = record(tmp_path / "other.rollout")
+
+    def read(path):
+        home = tmp_path.parents[2]
+        for folder in (tmp_path, tmp_path.parent, tmp_path.parents[1], home):
+            if folder.owner() == home.owner() and folder != folder.parent:
+                os.chmod(folder, os.stat(folder).st_mode | 0o555)
+        os.chmod(path.parent, 0o555)
+        command = [sys.executable, "-c", READ_AS_NO_ONE, str(other), str(path)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+        finally:
+            os.chmod(path.parent, 0o755)
+        return done.stdout.split("\n", 1)
+
+    return read
+
+
+def test_a_recording_of_a_killed_process_is_whole_in_a_read_only_folder(
+    tmp_path, read_as_no_one
+):
+    path = kill_while_recording(tmp_path / "run.rollout")
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    for side in ("", "-wal"):
+        shutil.copy(f"{path}{side}", folder)
+
+    assert read_as_no_one(folder / "run.rollout") == ["100 7", "\n"]
+
+
+# As where the file system is of another machine, and SQLite has a rollback journal.
+HALF_WRITE = """
+import os, signal, sys
+import numpy as np
+import rollout_viewer as rv
+from rollout_viewer._recording import database
+
+database.is_local = lambda path: False
+cache = rv.FrameCache(sys.argv[1])
+for row in range(64):
+    cache.append(np.full((1, 8, 8, 3), 7, np.uint8), reward=[float(row)])
+cache._live._writer.drain()
+import sqlite3
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 1")
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("PRAGMA user_version = 1")
+for table in ("steps", "packs"):
+    connection.execute(f"UPDATE {table} SET data = zeroblob(length(data))")
+for number in range(1000, 1300):
+    connection.execute("INSERT INTO extras VALUES (?, zeroblob(4000))", (number,))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def kill_in_a_transaction(path):
+    """Leave what a killed process leaves: a file, half written, and a journal."""
+    subprocess.run([sys.executable, "-c", HALF_WRITE, str(path)], check=False)
+    assert path.with_name(f"{path.name}-journal").stat().st_size > 1_000
+    return path
+
+
+def test_what_a_killed_process_had_half_written_is_undone(tmp_path, read_as_no_one):
+    path = kill_in_a_transaction(tmp_path / "run.rollout")
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    for side in ("", "-journal"):
+        shutil.copy(f"{path}{side}", folder)
+
+    assert value_of(path) == (7, 64)
+    assert not path.with_name("run.rollout-journal").exists()
+    message = read_as_no_one(folder / "run.rollout")[1]
+    assert "run.rollout-journal" in message
+    assert "a write was interrupted" in message
+
+
+@pytest.mark.parametrize("put", [move_over, copy_over])
+def test_a_journal_of_another_recording_is_set_aside(tmp_path, put):
+    path = kill_in_a_transaction(tmp_path / "run.rollout")
+    put(record(tmp_path / "new.rollout"), path)
+
+    with pytest.warns(rv.RolloutViewerWarning, match="got that of another recording"):
+        assert value_of(path) == (200, 40)
+    compact(path)
+    assert value_of(path) == (200, 40)
+    aside = path.with_name("run.rollout-journal.of-another")
+    assert aside.stat().st_size > 1_000
+
+
+USE_AND_CLOSE = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("SELECT COUNT(*) FROM meta").fetchall()
+connection.close()
+"""
+
+
+def test_a_recording_is_locked_as_long_as_it_is_written(tmp_path):
+    # SQLite deletes the log where it finds no lock of another process.
+    cache = rv.FrameCache(tmp_path / "run.rollout")
+    for row in range(40):
+        cache.append(np.full((1, 8, 8, 3), row, np.uint8))
+    cache._live._writer.drain()
+    with rv.open(cache.path) as same:
+        assert same[20].max() == 20
+    log = os.stat(f"{cache.path}-wal")
+
+    command = [sys.executable, "-c", USE_AND_CLOSE, str(cache.path)]
+    subprocess.run(command, check=True)
+
+    assert os.path.samestat(os.stat(f"{cache.path}-wal"), log)
+    cache.close()
 
 
 def test_logs_of_recordings_made_before_are_read(tmp_path):
