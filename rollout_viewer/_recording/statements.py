@@ -117,6 +117,11 @@ def meta_statement(key: str, value: Any) -> Statement:
     return "INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, text)
 
 
+def is_meta(statement: Statement) -> bool:
+    """Whether a statement is a `meta_statement`."""
+    return statement[0].startswith("INSERT OR REPLACE INTO meta")
+
+
 def episode_statement(env: int, index: int, info: dict[str, Any]) -> Statement:
     """Store seed, segment, options or labels of an episode."""
     return (
