@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._frames.chunk import MAX_FRAME_BYTES
+from rollout_viewer._recording.sealed_text import is_broken
 from rollout_viewer._recording.slot import Slot
+from rollout_viewer._recording.statements import episode_place
 from rollout_viewer._recording.storable import storable_json
 
 if TYPE_CHECKING:
@@ -71,6 +73,16 @@ def blob(value: Any, name: str) -> bytes:
         f"rv.open: expected {name} to be bytes, got {type(value).__name__}: the "
         "recording is damaged, or was not written by rollout_viewer."
     )
+
+
+def check_seal(text: Any, place: str) -> None:
+    """Raise where a text is not what was stored there.
+
+    Raises:
+        ValueError: It has another checksum.
+    """
+    if isinstance(text, str) and is_broken(text, place):
+        raise ValueError(f"{text.strip()!r:.50}, which has a wrong checksum")
 
 
 def parse_json(text: Any) -> Any:
@@ -137,6 +149,7 @@ def read_meta(rows: Iterable[tuple[Any, ...]], doubts: Doubts) -> dict[str, Any]
     meta = {}
     for key, text in rows:
         try:
+            check_seal(text, str(key))
             value = parse_json(text)
             if not _META.get(key, _anything)(value):
                 raise ValueError(f"{value!r:.50}")
@@ -154,6 +167,7 @@ def read_episodes(
     found = []
     for env, index, text in rows:
         try:
+            check_seal(text, episode_place(env, index))
             info = parse_json(text)
             numbers = whole(env, "an env"), whole(index, "an episode")
             if not isinstance(info, dict):

@@ -16,6 +16,8 @@ Tables, version 1::
     tail      rows of the block that is still open, written each half second
     episodes  (env, index) -> JSON: segment, seed, options, labels
 
+JSON is followed by its checksum, see `sealed_text`.
+
 Knows bytes. Knows nothing of codecs, frames or envs.
 """
 
@@ -31,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._files import no_descriptor
 from rollout_viewer._forks import keep_in_child
+from rollout_viewer._recording.sealed_text import reseal
 from rollout_viewer._recording.statements import meta_statement
 from rollout_viewer._recording.wal import (
     FORMAT_VERSION,
@@ -254,6 +257,8 @@ def connect(uri: str) -> sqlite3.Connection:
         check_same_thread=False,
         uri=True,
     )
+    # Of statements of `annotations`.
+    connection.create_function("reseal", 3, reseal, deterministic=True)
     return connection
 
 

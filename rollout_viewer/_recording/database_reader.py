@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sqlite3
 import threading
@@ -169,8 +168,9 @@ class DatabaseReader:
         check_schema(connection)
         if self._session is None:
             return
-        rows = connection.execute("SELECT value FROM meta WHERE key = 'session'")
-        if rows.fetchall() != [(json.dumps(self._session),)]:
+        rows = connection.execute("SELECT key, value FROM meta WHERE key = 'session'")
+        found = read_meta(rows, self.doubts).get("session", self._session)
+        if found != self._session:
             raise RecordingError(
                 f"FrameCache: expected to read {str(self.path)!r}, got another "
                 "recording, by which it was replaced. Open it again to read that."

@@ -20,7 +20,7 @@ from rollout_viewer._recording.database import (
 )
 from rollout_viewer._recording.database_reader import DatabaseReader
 from rollout_viewer._recording.eviction import Budget
-from rollout_viewer._recording.lock import acquire, this_process
+from rollout_viewer._recording.lock import acquire, free_reserve, reserve, this_process
 from rollout_viewer._recording.named_file import NamedFile
 from rollout_viewer._recording.open_block import OpenBlock
 from rollout_viewer._recording.statements import (
@@ -98,6 +98,8 @@ class FiledRecording:
         self._version = -1
         self._file_lock = None if self.is_temporary else acquire(self.path)
         self._lock_name = NamedFile(f"{self.path}.lock")
+        if self._file_lock is not None:
+            reserve(self.path)
         is_new = not os.path.lexists(self.path)
         try:
             self._create_file(queue_bytes)
@@ -125,8 +127,16 @@ class FiledRecording:
             others_closed=self._reader.closed,
         )
         self._writer = WriterThread(
-            self._file, self.path, queue_bytes=queue_bytes, make_tail=self._make_tail
+            self._file,
+            self.path,
+            queue_bytes=queue_bytes,
+            make_tail=self._make_tail,
+            free_room=self._free_room,
         )
+
+    def _free_room(self) -> None:
+        if self._file_lock is not None and not self._lock_name.change():
+            free_reserve(self.path)
 
     def _remove_file(self) -> None:
         """Leave nothing of a file that could not be made."""

@@ -15,13 +15,16 @@ from filelock import FileLock, Timeout
 
 from rollout_viewer._errors import ReadOnlyError, RecordingError, RecordingLockedError
 from rollout_viewer._files import no_descriptor, numbered
-from rollout_viewer._recording.database import roll_back
+from rollout_viewer._recording.database import is_local, roll_back
 from rollout_viewer._recording.database_reader import DatabaseReader
 from rollout_viewer._recording.trust import UntrustedFileError, check_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+# Some database pages for each kind of row, and the step data of some hundred rows.
+_RESERVED_BYTES = 64 * 1024
 
 
 def acquire(path: Path) -> FileLock:
@@ -47,6 +50,23 @@ def acquire(path: Path) -> FileLock:
     except OSError as error:
         raise _unwritable(path, str(error.strerror)) from error
     return lock
+
+
+def reserve(path: Path) -> None:
+    """Have the lock of a recording take room for what is written last.
+
+    So the file of a disk that is full says how many pictures are missing.
+    """
+    # A lock of a network file system may end where the file is opened and closed.
+    if is_local(path):
+        with contextlib.suppress(OSError), open(f"{path}.lock", "r+b") as file:
+            file.write(bytes(_RESERVED_BYTES))
+
+
+def free_reserve(path: Path) -> None:
+    """Free the room that `reserve` took."""
+    with contextlib.suppress(OSError):
+        os.truncate(f"{path}.lock", 0)
 
 
 @contextlib.contextmanager

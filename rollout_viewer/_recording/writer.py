@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollout_viewer._errors import StorageError
 from rollout_viewer._files import no_descriptor
 from rollout_viewer._forks import make_anew_in_children
+from rollout_viewer._recording.statements import is_meta
 from rollout_viewer._recording.wal import note_id
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class WriterThread:
         queue_bytes: What may wait before `put` waits.
         make_tail: Called by the writer's thread; returns rows not yet stored. Raises
             BlockingIOError where it would have to wait for an append.
+        free_room: Called where the disk is full still when the recording ends.
     """
 
     def __init__(
@@ -69,8 +71,10 @@ class WriterThread:
         *,
         queue_bytes: int,
         make_tail: Callable[[], Batch | None],
+        free_room: Callable[[], None],
     ) -> None:
         self._file = file
+        self._free_room = free_room
         self._path = path
         self._queue_bytes = queue_bytes
         self._make_tail = make_tail
@@ -203,17 +207,35 @@ class WriterThread:
         self._file.finish()
 
     def _write_rest(self) -> None:
-        """Try again, with the room that the log had, what a full disk refused."""
+        """Try again what a full disk refused, with the room that was kept for it."""
         if not self._unwritten:
             return
         with contextlib.suppress(Exception):
             self._file.prepare()
+            self._free_room()
+            # It would take the room for what is in the log already.
+            self._file.connected().execute("PRAGMA wal_autocheckpoint = 0").fetchall()
+            # First how many pictures were lost, then step data, which is small.
+            meta = [one for one in self._unwritten if is_meta(one)]
+            rest = [one for one in self._unwritten if not is_meta(one)]
+            rest = [*self._try(meta), *self._try(rest)]
+            # With the room that the log had.
             self._file.complete()
-            # One by one: a count fits where the newest pictures do not.
-            for statement in self._unwritten:
-                with contextlib.suppress(sqlite3.Error):
-                    self._transact([statement])
+            self._try(rest)
             self._unwritten = []
+
+    def _try(self, statements: Sequence[Statement]) -> list[Statement]:
+        """Execute what the disk takes; return the others."""
+        with contextlib.suppress(sqlite3.Error):
+            self._transact(statements)
+            return []
+        refused = []
+        for statement in statements:
+            try:
+                self._transact([statement])
+            except sqlite3.Error:
+                refused.append(statement)
+        return refused
 
     def _raise_fault(self) -> None:
         if self.refusal:
