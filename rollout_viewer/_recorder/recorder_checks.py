@@ -6,6 +6,7 @@ Each returns its argument in the form that the recorder uses, or raises.
 from __future__ import annotations
 
 import contextlib
+import numbers
 import operator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,45 @@ def check_logger(logger: Any) -> None:
         raise TypeError(
             "record: expected a logger with log_video(tag, video, step), got "
             f"{type(logger).__name__}. Pass a rollout_viewer.loggers logger."
+        )
+
+
+def check_video_arguments(
+    where: str,
+    *,
+    name_prefix: Any,
+    video_length: Any,
+    logger: Any,
+    **triggers: Any,
+) -> None:
+    """Raise where an argument of a class that writes videos is of another kind.
+
+    Args:
+        where: The class, for messages.
+        name_prefix: Text.
+        video_length: A number of 0 or more.
+        logger: See `check_logger`.
+        **triggers: Functions, or None.
+
+    Raises:
+        TypeError: A trigger is no function, the prefix no text, the logger no logger.
+        ValueError: The length is no number, or below 0.
+    """
+    check_logger(logger)
+    for name, trigger in triggers.items():
+        if trigger is not None and not callable(trigger):
+            raise TypeError(
+                f"{where}: expected {name} to be a function of a number, got "
+                f"{trigger!r}. Pass for example lambda number: number % 100 == 0."
+            )
+    if not isinstance(name_prefix, str):
+        raise TypeError(
+            f"{where}: expected name_prefix to be text, got {name_prefix!r}."
+        )
+    if not isinstance(video_length, numbers.Real) or not float(video_length) >= 0:
+        raise ValueError(
+            f"{where}: expected video_length to be 0 or more steps, got "
+            f"{video_length!r}."
         )
 
 

@@ -8,6 +8,7 @@ ended episode's last picture is missing, unless the adapter has another source o
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,11 @@ def add_same_step(
         The second row, or None where it was not recorded.
     """
     rendered = functools.cache(pictures)
-    terminal = {} if find_terminal is None else find_terminal(rendered)
+    terminal: Mapping[int, Any] = {}
+    if find_terminal is not None:
+        # Where it cannot be rendered, the row below reports it.
+        with contextlib.suppress(Exception):
+            terminal = find_terminal(rendered)
     kinds = np.where(ended, Kind.TERMINAL_MISSING, kind)
     kinds[list(terminal)] = Kind.STEP
 

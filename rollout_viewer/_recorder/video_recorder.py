@@ -169,6 +169,7 @@ class VideoFolderRecorder:
             cache=cache,
             logger=FolderLogger(self.folder, overwrite=self._overwrite),
             tag=self._configuration["prefix"],
+            needs_pictures=True,  # a video ends where there is none
             **{name: self._configuration[name] for name in names},
         )
         # Of a cache that was passed, unfinished videos of others stay listed.
