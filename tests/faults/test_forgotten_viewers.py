@@ -269,3 +269,27 @@ def test_a_worker_begins_again_whenever_it_is_woken():
     counting.close()
     counting.wake()
     assert not threads()
+
+
+def test_what_is_woken_in_the_moment_in_which_it_ends_works_again(monkeypatch):
+    monkeypatch.setattr(worker, "LINGER_S", 0.01)
+    done = []
+
+    class Counting(worker.Worker):
+        def work(self):
+            done.append(None)
+
+    class Late(threading.Event):
+        def is_set(self):
+            found = super().is_set()
+            if len(done) == 1 and not found:
+                counting.wake()  # as another thread does, after this was asked
+            return found
+
+    counting = Counting("rollout_viewer jobs")
+    counting._wake = Late()
+    counting.start()
+    counting.wake()
+    wait_until(lambda: len(done) > 1)
+    wait_until(lambda: not threads())
+    counting.close()
