@@ -75,8 +75,9 @@ class Page:
             return
         self.sent.append(content)
         if content["kind"] == "data":
-            self.num_rows = max(self.num_rows, content["start"] + content["count"])
+            # First: a test that waits for rows goes on with messages of its own.
             self.say(kind="ack", seq=content["seq"])
+            self.num_rows = max(self.num_rows, content["start"] + content["count"])
         elif content["kind"] == "beat":
             counts = {k: v for k, v in content.items() if k != "kind"}
             self.say(kind="have", page="p", **counts)
