@@ -23,7 +23,7 @@ pytestmark = [
 ]
 
 IS_LONG = os.environ.get("FAULTS") == "long"
-NUM_FORKS = 60 if IS_LONG else 6
+NUM_FORKS = 60 if IS_LONG else 4
 NUM_ROWS = 150
 CHILD_S = 20.0
 
