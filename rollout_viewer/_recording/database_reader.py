@@ -117,14 +117,16 @@ class DatabaseReader:
                         f"rv.open: expected to open {str(self.path)!r}, got {lack}"
                     ) from error
                 problem = str(error)
+                if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
+                    break  # another way would read what is half written
                 continue
             if mode == _AS_IT_IS and len(modes) > 1:
                 self._warn_of_logs(problem)
             return reader
         raise RecordingError(
             f"rv.open: expected a recording of rollout_viewer, got {str(self.path)!r} "
-            f"({problem}): another kind of file, or damaged. Recordings are made by "
-            "FrameCache(path) and `rollout-viewer record`."
+            f"({problem}): another kind of file, damaged, or in use. Recordings are "
+            "made by FrameCache(path) and `rollout-viewer record`."
         )
 
     def _advice(self) -> str:

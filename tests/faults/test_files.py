@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -288,6 +289,21 @@ def test_a_journal_of_another_recording_is_set_aside(tmp_path, put):
     assert aside.stat().st_size > 1_000
 
 
+def test_a_file_that_another_connection_is_changing_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("rollout_viewer._recording.database._BUSY_TIMEOUT_S", 0.1)
+    path = record(tmp_path / "run.rollout")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA cache_size = 1")
+        other.execute("BEGIN EXCLUSIVE")
+        other.execute("UPDATE packs SET data = zeroblob(length(data))")
+        other.execute("INSERT INTO extras VALUES (99, zeroblob(1000000))")
+        with pytest.raises(rv.RecordingError, match="locked"):
+            rv.open(path)
+        other.execute("ROLLBACK")
+
+    assert value_of(path) == (200, 40)
+
+
 USE_AND_CLOSE = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1])
@@ -315,8 +331,6 @@ def test_a_recording_is_locked_as_long_as_it_is_written(tmp_path):
 
 def test_logs_of_recordings_made_before_are_read(tmp_path):
     path = kill_while_recording(tmp_path / "run.rollout")
-    import sqlite3
-
     with sqlite3.connect(path) as connection:  # as all had it
         connection.execute("PRAGMA schema_version = 8")
 
