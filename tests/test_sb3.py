@@ -188,6 +188,29 @@ def test_a_callback_that_cannot_work_is_refused():
         rv.RolloutViewerCallback(gym.make("CartPole-v1"))
 
 
+def test_evaluations_leave_no_episode_without_a_step(tmp_path):
+    from stable_baselines3.common.evaluation import evaluate_policy
+
+    env = rv.record(DummyVecEnv([cartpole]), cache=tmp_path / "run.rollout")
+    model = PPO("MlpPolicy", cartpole(), n_steps=8, batch_size=8, seed=0)
+
+    for _ in range(2):
+        evaluate_policy(model, env, n_eval_episodes=2, warn=False)
+    *ended, newest = env.cache.episodes
+    env.close()
+    env.cache.close()
+
+    # The third began at SB3's reset after the second one's end.
+    assert [episode.index for episode in ended] == [0, 1, 3, 4]
+    assert (newest.index, newest.length) == (5, 0)
+    assert env.cache.episodes == ended
+    with rv.open(tmp_path / "run.rollout") as cache:
+        assert cache.episodes == ended
+        table = cache.clip().table()
+        assert cache.at(ended[2].start - 1, 0).episode == 2
+    assert sum(table["terminated"] | table["truncated"]) == 4
+
+
 def test_a_video_of_an_evaluation_has_no_episode_without_a_step(tmp_path):
     from stable_baselines3.common.evaluation import evaluate_policy
 

@@ -7,8 +7,10 @@ of which envs, and which part of the picture. Knows rows and frames. Knows no fr
 The steps of skipped calls accumulate until the next row: rewards add up, transitions
 are counted. What is skipped is a picture, never a number: an end has a row at once,
 without a picture (``terminal_missing``), and so has what has accumulated when an env
-resets. When the cache's episodes, scalars or clips are read, or it is flushed, saved or
-closed, what has accumulated gets a row that shows the last picture again.
+resets. When the cache's episodes, scalars, columns or clips are read, or it is
+exported, flushed, saved or closed, what has accumulated gets a row that shows the last
+picture again. Reading rows that are there, by `at`, `num_rows` or a page, makes none: a
+callback that does it after each step would undo `skip`.
 
 A picture that cannot be recorded does not end a run: its row is recorded without it,
 with one warning. Only the first one raises: such an environment cannot be recorded.
@@ -26,6 +28,7 @@ import numpy as np
 
 from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._errors import RolloutViewerError, ShapeError
+from rollout_viewer._file_names import checked_tag
 from rollout_viewer._forks import Lock, make_anew_in_children
 from rollout_viewer._frames.fps import as_fps
 from rollout_viewer._recorder.episode_filter import EpisodeFilter
@@ -41,7 +44,6 @@ from rollout_viewer._recorder.recorder_checks import (
     check_logger,
     checked_cache,
     checked_count,
-    checked_tag,
     discarded_on_error,
 )
 from rollout_viewer._recorder.skipped_steps import SkippedSteps

@@ -15,7 +15,6 @@ import numpy as np
 
 from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._errors import FrameError, ReadOnlyError, ShapeError
-from rollout_viewer._file_names import path_inside
 from rollout_viewer._recording.workers import worker_path
 
 if TYPE_CHECKING:
@@ -103,19 +102,6 @@ def check_video_arguments(
             f"{where}: expected video_length to be 0 or more steps, got "
             f"{video_length!r}."
         )
-
-
-def checked_tag(where: str, tag: Any) -> str:
-    """Return a name of dumps.
-
-    Raises:
-        TypeError: It is no text.
-        ValueError: It leads out of the logger's folder.
-    """
-    if not isinstance(tag, str):
-        raise TypeError(f"{where}: expected tag to be a str, got {tag!r}.")
-    path_inside("rollouts", tag, where=where)
-    return tag
 
 
 def checked_envs(envs: Sequence[int] | None, num_envs: int) -> list[int] | None:

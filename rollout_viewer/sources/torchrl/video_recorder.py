@@ -24,9 +24,9 @@ from rollout_viewer._errors import (
     RolloutViewerWarning,
     ShapeError,
 )
+from rollout_viewer._file_names import checked_tag
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._recorder.recorder import Recorder
-from rollout_viewer._recorder.recorder_checks import checked_tag
 from rollout_viewer._recorder.views import ShownInNotebook
 from rollout_viewer._recording.workers import is_worker, worker_path
 from rollout_viewer.sources._guard import SurvivesFaults
