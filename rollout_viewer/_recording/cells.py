@@ -154,7 +154,7 @@ def read_meta(rows: Iterable[tuple[Any, ...]], doubts: Doubts) -> dict[str, Any]
             if not _META.get(key, _anything)(value):
                 raise ValueError(f"{value!r:.50}")
         except ValueError as error:
-            doubts.add(f"{key!r} of the metadata is {error}")
+            doubts.add(f"{key!r} of the metadata is {error}: it is left out")
         else:
             meta[str(key)] = value
     return meta
@@ -173,7 +173,10 @@ def read_episodes(
             if not isinstance(info, dict):
                 raise ValueError(f"{info!r:.50}")
         except (ValueError, RecordingError) as error:
-            doubts.add(f"what is known of episode {index!r} of env {env!r} is {error}")
+            doubts.add(
+                f"what is known of episode {index!r} of env {env!r} is {error}: it is "
+                "left out"
+            )
             continue
         known = {
             name: value
@@ -181,7 +184,10 @@ def read_episodes(
             if name in _INFO and _INFO[name](value)
         }
         if len(known) < len(info.keys() & _INFO.keys()):
-            doubts.add(f"what is known of episode {index} of env {env} is {info!r:.50}")
+            doubts.add(
+                f"what is known of episode {index} of env {env} is {info!r:.50}: it is "
+                "left out"
+            )
         found.append((*numbers, known))
     return found
 
@@ -223,6 +229,10 @@ def _is_rows_by_slot(value: Any) -> bool:
     )
 
 
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_count, value))
+
+
 _META: Mapping[str, Callable[[Any], bool]] = {
     "fps": _is_rate,
     "metadata": _is_record,
@@ -233,6 +243,7 @@ _META: Mapping[str, Callable[[Any], bool]] = {
     "first_rows": _is_rows_by_slot,
     "is_closed": lambda value: isinstance(value, bool),
     "writer": _is_record,
+    "slots": _is_digest,
 }
 _INFO: Mapping[str, Callable[[Any], bool]] = {
     "segment": lambda value: value is None or isinstance(value, str),

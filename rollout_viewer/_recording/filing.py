@@ -23,6 +23,7 @@ from rollout_viewer._recording.eviction import Budget
 from rollout_viewer._recording.lock import acquire, free_reserve, reserve, this_process
 from rollout_viewer._recording.named_file import NamedFile
 from rollout_viewer._recording.open_block import OpenBlock
+from rollout_viewer._recording.slot import digest
 from rollout_viewer._recording.statements import (
     Statement,
     delete_statements,
@@ -94,6 +95,8 @@ class FiledRecording:
         self._handled_rows = 0
         self.is_behind = False
         self._is_full = False
+        # As many slots the file has a checksum of.
+        self._num_digested = 0
         self._statements: list[Statement] = []
         self._version = -1
         self._file_lock = None if self.is_temporary else acquire(self.path)
@@ -195,6 +198,9 @@ class FiledRecording:
         """Return what is to be written; remove it from the list when it was queued."""
         if self._writer.num_lost != self.meta.get("num_lost", 0):
             self.set_meta("num_lost", self._writer.num_lost)
+        if self._num_digested != len(self.slots):
+            self._remember(meta_statement("slots", digest(self.slots)))
+            self._num_digested = len(self.slots)
         return list(self._statements)
 
     @property

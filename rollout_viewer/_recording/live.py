@@ -27,6 +27,7 @@ from rollout_viewer._recording.database import (
 )
 from rollout_viewer._recording.filing import FiledRecording
 from rollout_viewer._recording.lock import read_only
+from rollout_viewer._recording.slot import digest
 from rollout_viewer._recording.statements import (
     copy_statements,
     episode_statement,
@@ -265,7 +266,8 @@ class LiveRecording(FiledRecording):
             rows = self.rows.num_rows if self.rows else 0
             tail = self._open_rows(0)
             infos = self.rows.infos() if self.rows is not None else {}
-            meta = {**self.meta, "num_lost": self.num_lost}
+            slots = digest(self.slots)
+            meta = {**self.meta, "num_lost": self.num_lost, "slots": slots}
             statements = copy_statements(meta, self.slots, infos)
             num_slots = len(self.slots)
         if tail is not None:
@@ -337,6 +339,7 @@ class LiveRecording(FiledRecording):
             self._before = None
             self.budget.clear()
             self._is_full = False
+            self._num_digested = -1
             self._statements = [
                 (f"DELETE FROM {table}", ()) for table in TABLES_OF_ROWS
             ]

@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import warnings
 
+import numpy as np
 import pytest
 
 import rollout_viewer as rv
@@ -97,6 +98,34 @@ def test_a_text_of_another_episode_is_not_taken(intact, tmp_path):
     with pytest.warns(rv.RolloutViewerWarning, match="checksum"):
         cache = rv.open(path)
     assert [e.seed for e in cache.episodes if e.env == 0] == [0, None, None]
+
+
+@pytest.mark.parametrize("column", ["env", "camera", "height", "width", "is_shared"])
+def test_a_changed_slot_is_never_taken_without_a_warning(intact, tmp_path, column):
+    path = shutil.copyfile(intact, tmp_path / "x.rollout")
+    value = "'mainz'" if column == "camera" else f"{column} + 1 - 2 * ({column} & 1)"
+    with editing(path) as connection:
+        connection.execute(f"UPDATE slots SET {column} = {value} WHERE slot = 1")
+
+    with pytest.warns(rv.RolloutViewerWarning, match="cameras and sizes has a wrong"):
+        rv.open(path).recording.release()
+
+
+def test_a_recording_that_was_cleared_is_intact(tmp_path):
+    frame = np.zeros((1, 8, 8, 3), np.uint8)
+    with rv.FrameCache(tmp_path / "x.rollout") as cache:
+        cache.append({"left": frame, "right": frame})
+        cache.flush()
+        cache.clear()
+        cache.flush()
+        assert not known_of(cache.path)[1]
+        cache.append({"top": frame})
+        saved = cache.save(tmp_path / "saved.rollout")
+    for path in (cache.path, saved):
+        assert not known_of(path)[1]
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            sql = "SELECT value FROM meta WHERE key = 'slots'"
+            assert connection.execute(sql).fetchone()[0].startswith("[1, ")
 
 
 def test_notes_and_labels_are_sealed_too(intact, tmp_path):
