@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.slot import Slot
 
 
-def is_callers(error: Exception) -> bool:
-    """Return whether an error is the caller's, who is to see it at once.
+def always_raises(error: Exception) -> bool:
+    """Return whether an error is no fault of what is recorded.
 
-    The cache was closed, or is another process's; or a warning was made an error.
+    It is the caller's: the cache was closed, or is another process's, or a warning was
+    made an error. Or it is the process's, which has no memory left.
     """
-    return isinstance(error, (CacheClosedError, ReadOnlyError, Warning))
+    own = CacheClosedError, ReadOnlyError, Warning, MemoryError
+    return isinstance(error, own)
 
 
 def described(error: Exception) -> str:
@@ -58,6 +60,8 @@ def without_faulty(pictures: Any, num_envs: int) -> tuple[list[Any] | None, list
 def _is_faulty(picture: Any) -> bool:
     try:
         split_frames([picture])
+    except MemoryError:
+        raise
     except Exception:  # of whatever object came
         return True
     return False

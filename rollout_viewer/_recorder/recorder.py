@@ -35,7 +35,7 @@ from rollout_viewer._recorder.episode_filter import EpisodeFilter
 from rollout_viewer._recorder.episode_quota import EpisodeLimit
 from rollout_viewer._recorder.faults import (
     FaultWarning,
-    is_callers,
+    always_raises,
     no_pictures,
     without_faulty,
 )
@@ -367,7 +367,7 @@ class Recorder(ShownInNotebook):
             frames, envs = self._frame_options.apply(found, self.num_envs)
             row = self._append(codes, frames, envs, data)
         except Exception as error:
-            if is_callers(error) or self._needs_pictures or not self._has_pictures:
+            if always_raises(error) or self._needs_pictures or not self._has_pictures:
                 raise
             row, faulty = self._append_without(codes, found, data)
             self.warning.of_pictures(error, row, faulty)
@@ -391,7 +391,7 @@ class Recorder(ShownInNotebook):
                 frames, envs = self._frame_options.apply(some, self.num_envs)
                 return self._append(codes, frames, envs, data), faulty
             except Exception as error:
-                if is_callers(error):
+                if always_raises(error):
                     raise
         missing = no_pictures(self._sink.slots, self.num_envs)
         return self._append(codes, missing, None, data), []

@@ -8,12 +8,12 @@ ended episode's last picture is missing, unless the adapter has another source o
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rollout_viewer._recorder.faults import always_raises
 from rollout_viewer._recording.step_row import Kind
 
 if TYPE_CHECKING:
@@ -56,9 +56,12 @@ def add_same_step(
     rendered = functools.cache(pictures)
     terminal: Mapping[int, Any] = {}
     if find_terminal is not None:
-        # Where it cannot be rendered, the row below reports it.
-        with contextlib.suppress(Exception):
+        try:
             terminal = find_terminal(rendered)
+        except Exception as error:
+            if always_raises(error):
+                raise
+            # Where it cannot be rendered, the row below reports it.
     kinds = np.where(ended, Kind.TERMINAL_MISSING, kind)
     kinds[list(terminal)] = Kind.STEP
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from rollout_viewer._recorder.faults import is_callers
+from rollout_viewer._recorder.faults import always_raises
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,15 +39,14 @@ class SurvivesFaults:
         """Surround what is done to record a call, "reset" or "step".
 
         Raises:
-            Exception: It is the first of its kind; or the error is the caller's, such
-                as a cache that was closed.
+            Exception: It is the first of its kind, or one that always is raised.
         """
         recorder = self._guarded_recorder
         num_calls = recorder.num_calls
         try:
             yield
         except Exception as error:
-            if is_callers(error) or call not in self._known_calls:
+            if always_raises(error) or call not in self._known_calls:
                 raise
             if call == "step" and recorder.num_calls == num_calls:
                 recorder.add_unknown_step()

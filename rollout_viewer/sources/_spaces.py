@@ -186,6 +186,8 @@ def as_action(action: Any, space: Any, num_envs: int) -> Any:
             np.asarray(as_numpy(one)).reshape(num_envs, -1) for one in _leaves(action)
         ]
         flat = np.concatenate(columns, axis=1)
+    except MemoryError:
+        raise
     except Exception:  # of whatever objects a policy returns
         return None
     return flat if flat.dtype.kind in "biuf" else None
@@ -215,6 +217,8 @@ def as_array(value: Any) -> npt.NDArray[Any] | None:
     """Return an observation as an array; None: it is none, as a ragged list."""
     try:
         return np.asarray(as_numpy(value))
+    except MemoryError:
+        raise
     except Exception:  # of whatever object an environment returns
         return None
 
