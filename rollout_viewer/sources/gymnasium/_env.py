@@ -83,13 +83,20 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         if self._batch is not None:
             return self._batch.reset(seed=seed, options=options)
         obs, info = self.env.reset(seed=seed, options=options)
+        with self._recorded("reset"):
+            self._record_reset(obs, seed, options)
+        return obs, info
+
+    def _record_reset(
+        self, obs: Any, seed: int | None, options: dict[str, Any] | None
+    ) -> None:
         num_envs = None
         if not self._was_reset:
             self._was_reset = True
             num_envs = inferred_num_envs(obs, self.observation_space)
         if num_envs is not None:
             self._record_as_batch(num_envs, obs).record_reset(obs, seed, options)
-            return obs, info
+            return
         self._has_ended = False
         self._begins[:] = True
         self.recorder.add(
@@ -98,7 +105,6 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
             data=self._data(obs),
             infos={0: reset_info(seed, options)},
         )
-        return obs, info
 
     def step(
         self, action: Any
@@ -106,7 +112,20 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         """Step the environment; records a row."""
         if self._batch is not None:
             return self._batch.step(action)
-        obs, reward, terminated, truncated, info = self.env.step(action)
+        result = self.env.step(action)
+        with self._recorded("step"):
+            self._record_step(action, *result)
+        return result
+
+    def _record_step(
+        self,
+        action: Any,
+        obs: Any,
+        reward: Any,
+        terminated: Any,
+        truncated: Any,
+        _info: Any,
+    ) -> None:
         check_is_one(terminated, self.env)
         kind = Kind.RESET if self._resets_itself and self._has_ended else Kind.STEP
         self._has_ended = bool(terminated or truncated)
@@ -120,7 +139,6 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
             action=one_action(action, self.action_space),
             data=self._data(obs),
         )
-        return obs, reward, terminated, truncated, info
 
     def render(self) -> Any:
         """Return what the environment renders."""
