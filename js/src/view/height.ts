@@ -18,6 +18,10 @@ export interface HeightParts {
 }
 
 const MIN_PX = 320;
+/** Of the pictures: so much shows whatever is below them. */
+const MIN_STAGE_PX = 120;
+/** Of what is shown in their place before there are any. */
+const EMPTY_PX = 220;
 const MAX_PX = 4000;
 /** Of what is around a view: so much of it shows that the notebook goes on. */
 const AROUND_PX = 24;
@@ -45,9 +49,9 @@ export function followHeight(parts: HeightParts): void {
     // A root that is too low shows less of them than there is.
     const all = Math.max(root.offsetHeight, root.scrollHeight);
     const others = all - grid.el.offsetHeight;
-    // Before there are pictures, no height is too high.
-    const wanted = grid.wantedHeight() + others || room;
-    const next = Math.round(height || Math.max(MIN_PX, Math.min(room, wanted)));
+    const wanted = others + (grid.wantedHeight() || EMPTY_PX);
+    const least = Math.max(MIN_PX, others + MIN_STAGE_PX);
+    const next = Math.round(height || Math.max(least, Math.min(room, wanted)));
     const text = `${next}px`;
     if (root.style.height !== text) root.style.height = text;
     setAttribute(handle, "aria-valuenow", String(next));

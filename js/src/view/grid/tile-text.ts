@@ -111,17 +111,20 @@ export function writeLabels(
 
 /** What a tile is called: "env 3, episode 2, step 41, return −8.5, terminated". */
 export function nameOfTile(tile: Tile, moment: Moment | null, gap: string): string {
-  const parts = [tile.isShared ? "all envs" : tile.name];
-  if (moment && moment.episode >= 0 && !tile.isShared)
+  const shown = tile.el.innerText.replace(/\s+/g, " ").trim();
+  const parts = [shown || (tile.isShared ? "all envs" : tile.name)];
+  const isShort = !shown.includes("episode");
+  if (isShort && moment && moment.episode >= 0 && !tile.isShared)
     parts.push(
       `episode ${moment.episode}`,
       `step ${moment.envStep}`,
       `return ${formatReturn(moment.total, moment.numNan)}`,
     );
   const labels = Object.keys((tile.labels as object) ?? {});
-  return [...parts, moment ? outcomeOf(moment) : "", ...labels, gap]
-    .filter(Boolean)
-    .join(", ");
+  const others = [moment ? outcomeOf(moment) : "", ...labels, gap];
+  return [...parts, ...others.filter((text) => text && !shown.includes(text))].join(
+    ", ",
+  );
 }
 
 /** Why a tile has no picture; "": it has one. */

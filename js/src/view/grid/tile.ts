@@ -63,14 +63,19 @@ function createTile(manifest: Manifest, slot: number, name: string): Tile {
     "span",
     { class: "rv-label" },
     make("span", { class: "rv-env" }, titleOf(manifest, slot)),
+    // Not seen, but read: words of a name are apart.
+    " ",
     isShared ? null : named("rv-episode", ["ep", "", "isode"], episode),
+    " ",
     isShared ? null : named("rv-step", ["s", "tep", ""], step),
+    " ",
     isShared ? null : named("rv-action", ["", "action", ""], action),
   );
   const sums = make(
     "span",
     { class: "rv-total" },
     make("span", { class: "rv-reward" }, make("i", {}, "reward "), reward),
+    " ",
     make("span", { class: "rv-return" }, make("i", {}, "return "), total),
   );
   const badge = make("span", { class: "rv-badge", hidden: true });
@@ -80,7 +85,13 @@ function createTile(manifest: Manifest, slot: number, name: string): Tile {
     "repeated",
   );
   const chips = make("span", { class: "rv-tile-chips" }, badge);
-  const caption = make("div", { class: "rv-caption" }, label, isShared ? null : sums);
+  const caption = make(
+    "div",
+    { class: "rv-caption" },
+    label,
+    " ",
+    isShared ? null : sums,
+  );
   const el = make(
     "div",
     {
