@@ -394,7 +394,8 @@ class Recorder(ShownInNotebook):
                 if always_raises(error):
                     raise
         missing = no_pictures(self._sink.slots, self.num_envs)
-        return self._append(codes, missing, None, data), []
+        row = self._append(codes, missing, None, data)
+        return row, [0] if self.num_envs == 1 else []
 
     def add_picture(self, pictures: Pictures) -> int:
         """Record a row of pictures between two steps, without a step.
