@@ -106,10 +106,13 @@ export function writeLabels(
   const chips = Object.entries(labels ?? {}).map((label) =>
     make("span", { class: "rv-tile-chip", "data-label": label[0] }, textOfLabel(label)),
   );
-  tile.chips.replaceChildren(tile.badge, ...chips);
+  tile.chips.replaceChildren(tile.badge, ...chips.flatMap((chip) => [" ", chip]));
 }
 
-/** What a tile is called: "env 3, episode 2, step 41, return −8.5, terminated". */
+/**
+ * What a tile is called: what it shows, "env 3 episode 2 step 41 return −8.5", and what
+ * it has no room for.
+ */
 export function nameOfTile(tile: Tile, moment: Moment | null, gap: string): string {
   const shown = tile.el.innerText.replace(/\s+/g, " ").trim();
   const parts = [shown || (tile.isShared ? "all envs" : tile.name)];
