@@ -305,15 +305,18 @@ def test_the_small_plot_of_the_inspector_has_the_colours_of_the_theme(
         cache.append(frame, data={"scan": np.linspace(-1, 1, 60)[None]})
     page = Timeline(new_page, write_html(cache, tmp_path / "page.html"))
     page.wait("numRows", 40)
-    page.press("Shift+I")
+    if not page.root.get_by_role("tab", name="Inspector").is_visible():
+        page.press("Shift+I")
     plot = page.root.locator("canvas.rv-small-plot")
     plot.wait_for()
     before = plot.evaluate("canvas => canvas.toDataURL()")
 
     page.page.emulate_media(color_scheme="dark")
-    page.page.wait_for_timeout(200)
 
-    assert plot.evaluate("canvas => canvas.toDataURL()") != before
+    page.page.wait_for_function(
+        "([plot, before]) => plot.toDataURL() !== before",
+        arg=[plot.element_handle(), before],
+    )
 
 
 # -- which tracks
