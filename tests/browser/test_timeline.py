@@ -307,16 +307,14 @@ def test_the_small_plot_of_the_inspector_has_the_colours_of_the_theme(
     page.wait("numRows", 40)
     if not page.root.get_by_role("tab", name="Inspector").is_visible():
         page.press("Shift+I")
-    plot = page.root.locator("canvas.rv-small-plot")
+    plot = page.root.locator(".rv-small-plot")
     plot.wait_for()
-    before = plot.evaluate("canvas => canvas.toDataURL()")
+    colour = "plot => getComputedStyle(plot.firstElementChild).fill"
+    before = plot.evaluate(colour)
 
     page.page.emulate_media(color_scheme="dark")
 
-    page.page.wait_for_function(
-        "([plot, before]) => plot.toDataURL() !== before",
-        arg=[plot.element_handle(), before],
-    )
+    assert plot.evaluate(colour) != before
 
 
 # -- which tracks
