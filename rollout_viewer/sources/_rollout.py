@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -50,6 +50,8 @@ def rollout(
     break_when_any_done: bool = False,
     cache: FrameCache | str | Path | None = None,
     progress: bool = True,
+    render: Literal["now", "later"] = "now",
+    make_env: Callable[..., Any] | None = None,
 ) -> FrameCache:
     """Step `env` with a policy, record it, and return the recording.
 
@@ -79,6 +81,9 @@ def rollout(
         cache: Where to record, after the rows that are there; a path: a new cache
             there; None: a new one in a temporary file.
         progress: Show a bar in notebooks and terminals.
+        render: As for `record`: with ``"later"``, pictures are rendered when they are
+            looked at.
+        make_env: As for `record`.
 
     Returns:
         The cache, open for more.
@@ -97,7 +102,7 @@ def rollout(
         max_steps = _MAX_STEPS
     if episodes is not None:
         _check_count("episodes", episodes)
-    stepped = _recorded(env, cache)
+    stepped = _recorded(env, cache, render=render, make_env=make_env)
     act = _actor(policy, stepped, seed, deterministic)
     cache, recorder = stepped.recorder.cache, stepped.recorder
     quota = None if episodes is None else stepped.limit_episodes(episodes)
@@ -150,12 +155,19 @@ def _run(
     return False
 
 
-def _recorded(env: Any, cache: FrameCache | str | Path | None) -> RolloutEnv:
+def _recorded(
+    env: Any, cache: FrameCache | str | Path | None, **options: Any
+) -> RolloutEnv:
     """Return what to step of `env`, recorded."""
     # Not hasattr, which would start the workers of a TorchRL environment.
     if not isinstance(env, RecordingWrapper):
-        wrapped: RecordingWrapper = record(env, cache=cache)
+        wrapped: RecordingWrapper = record(env, cache=cache, **options)
         return wrapped.rollout_env()
+    if options["render"] == "later" and not env.recorder.renders_later:
+        raise ValueError(
+            "rollout: expected render='later' with a bare environment, got one that "
+            "record() returned. Pass render='later' to record()."
+        )
     if cache is not None and cache is not env.recorder.cache:
         raise ValueError(
             "rollout: expected no cache= for an environment that record() returned, "
