@@ -1,7 +1,9 @@
 """Pictures that are rendered after the episodes were recorded, by replaying them."""
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -99,6 +101,9 @@ def test_mujoco_is_seen_by_the_camera_of_its_first_picture():
     later.render(progress=False, workers=1)
 
     assert_same_pictures(later, now)
+    assert later.render([0, 1], width=32, height=24, progress=False) == 2
+    assert later.cameras == ["pixels", "32x24"]
+    assert later.frames(1, camera="32x24").shape == (1, 1, 24, 32, 3)
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
@@ -122,6 +127,41 @@ def test_vector_envs_in_every_autoreset_mode(kind, mode):
             ended = terminated | truncated
             if mode is AutoresetMode.DISABLED and ended.any():
                 envs.reset(options={"reset_mask": ended})
+        envs.close()
+        return envs.cache
+
+    now, later = play_batch("rgb_array"), play_batch(None, render="later")
+
+    later.render(progress=False)
+
+    assert len(later.episodes) > 2
+    assert_same_pictures(later, now)
+    # the last pictures of episodes too, which rendering at once may miss
+    ends = np.argwhere(later.scalars["terminated"])
+    assert len(ends)
+    assert all(later.has_picture(row, env) for row, env in ends)
+
+
+@pytest.mark.parametrize("kind", ["DummyVecEnv", "SubprocVecEnv"])
+def test_envs_of_stable_baselines3(kind):
+    vec_env = pytest.importorskip("stable_baselines3.common.vec_env")
+    from stable_baselines3.common.env_util import make_vec_env
+
+    def play_batch(render_mode, **options):
+        options_of_env = {"render_mode": render_mode}
+        kind_of_env = getattr(vec_env, kind)
+        made = make_vec_env(
+            "CartPole-v1",
+            n_envs=2,
+            vec_env_cls=kind_of_env,
+            env_kwargs=options_of_env,
+        )
+        envs = rv.record(made, **options)
+        envs.action_space.seed(1)
+        envs.seed(3)
+        envs.reset()
+        for _ in range(50):
+            envs.step(np.array([envs.action_space.sample() for _ in range(2)]))
         envs.close()
         return envs.cache
 
@@ -197,8 +237,8 @@ def test_clips_and_exports_have_pictures_that_come_later(tmp_path):
 
 
 def test_recording_goes_on_after_pictures_came():
-    env = rv.record(gymnasium.make("CartPole-v1"), render="later")
-    plain = rv.record(gymnasium.make("CartPole-v1", render_mode="rgb_array"))
+    env = rv.record(gymnasium.make("Pendulum-v1"), render="later")
+    plain = rv.record(gymnasium.make("Pendulum-v1", render_mode="rgb_array"))
     for recorded in (env, plain):
         recorded.action_space.seed(1)
         recorded.reset(seed=3)
@@ -400,6 +440,53 @@ def test_no_picture_is_made_from_the_first_difference_on(random_walk):
         assert cache.render(progress=False) == 0  # and is not tried again
 
 
+class OwnGenerator(RandomWalk):
+    """Draws from a generator that Gymnasium does not know."""
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        if seed is not None:
+            self._own = np.random.default_rng(seed)
+        self._level = int(self._own.integers(200))
+        return np.full(1, self._level, np.float32), {}
+
+    def step(self, action):
+        self._step += 1
+        return np.full(1, self._level, np.float32), 0.0, False, False, {}
+
+    def render(self):
+        return np.full((8, 8, 3), self._level, np.uint8)
+
+
+def test_what_no_state_decides_is_replayed_from_the_last_seed():
+    make_env = OwnGenerator
+    now = play(make_env("rgb_array"), 60, restart_after=9)
+    later = play(
+        make_env(),
+        60,
+        restart_after=9,
+        render="later",
+        make_env=lambda: make_env("rgb_array"),
+    )
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        later.render(progress=False)
+
+    assert_same_pictures(later, now)
+
+
+def test_options_that_are_no_json_cannot_be_repeated():
+    env = rv.record(gymnasium.make("CartPole-v1"), render="later")
+    env.reset(seed=0, options={"low": np.array(-0.01)})
+    env.step(0)
+
+    with pytest.warns(
+        rv.RolloutViewerWarning, match="options of its reset are no JSON"
+    ):
+        assert env.cache.render(progress=False) == 0
+
+
 class Unnamed(gymnasium.Wrapper):
     """Keeps no arguments."""
 
@@ -436,6 +523,86 @@ def test_an_environment_that_gives_no_picture_is_an_error():
         cache.render(make_env=lambda: 1 / 0, progress=False)
 
 
+def test_a_worker_that_dies_is_an_error():
+    cache = play(gymnasium.make("CartPole-v1"), 5, render="later")
+
+    def make_env():
+        print("broken driver", file=sys.stderr, flush=True)
+        os._exit(3)
+
+    with pytest.raises(rv.RenderError, match="exit code 3: broken driver"):
+        cache.render(make_env=make_env, progress=False)
+
+
+@pytest.mark.parametrize("make_env", [lambda: Walker(), lambda: None])
+def test_what_no_adapter_can_replay_is_refused(make_env, tmp_path):
+    path = tmp_path / "a.rollout"
+
+    with pytest.raises(rv.UnsupportedEnvError):
+        rv.record(make_env(), render="later", cache=path)
+
+    assert not path.exists()
+
+
+class Walker:
+    """An object without a framework."""
+
+    def reset(self):
+        return np.zeros(1)
+
+    def step(self, action):
+        return np.zeros(1), 0.0, False, False, {}
+
+    def render(self):
+        return np.zeros((8, 8, 3), np.uint8)
+
+
+def test_damage_of_what_a_replay_needs_is_shown_as_that(tmp_path):
+    path = tmp_path / "a.rollout"
+    cache = play(gymnasium.make("CartPole-v1"), render="later", cache=path)
+    cache.close()
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE extras SET data = ? WHERE block = -2", (b"no start",))
+    connection.commit()
+    connection.close()
+
+    opened = rv.open(path, render=True)
+    with pytest.warns(rv.RolloutViewerWarning, match="the start of an episode"):
+        opened.render(progress=False)
+
+    first, second, third = opened.episodes[:3]
+    assert opened.has_picture(first.start, 0)
+    assert not opened.has_picture(second.start, 0)
+    assert opened.has_picture(third.start, 0)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("replay", "[]"),
+        ("replay", '[{"version": 1, "specs": "import os"}]'),
+        ("replay", '[{"version": 9}]'),
+        ("not_reproducible", '[[0, "x", 2, 3]]'),
+        ("num_late_chunks", '"many"'),
+    ],
+)
+def test_a_file_may_say_anything(tmp_path, key, value):
+    path = tmp_path / "a.rollout"
+    cache = play(gymnasium.make("CartPole-v1"), 5, render="later", cache=path)
+    cache.close()
+    connection = sqlite3.connect(path)
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+    connection.commit()
+    connection.close()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        opened = rv.open(path, render=True)
+    with contextlib.suppress(rv.RolloutViewerError):
+        opened.render(progress=False)
+    assert opened.at(0, 0).kind == "reset"
+
+
 def test_wrong_arguments_are_refused():
     env = gymnasium.make("CartPole-v1", render_mode="rgb_array")
     with pytest.raises(ValueError, match="'now' or 'later'"):
@@ -455,10 +622,9 @@ def test_kept_and_counted_episodes_are_rendered():
     assert_same_pictures(later, now)
 
     is_kept = lambda episode: episode.index % 2 == 1  # noqa: E731
-    now = play(
-        gymnasium.make("CartPole-v1", render_mode="rgb_array"), keep_episode=is_kept
-    )
-    later = play(gymnasium.make("CartPole-v1"), keep_episode=is_kept, render="later")
+    kept = {"steps": 150, "keep_episode": is_kept}
+    now = play(gymnasium.make("CartPole-v1", render_mode="rgb_array"), **kept)
+    later = play(gymnasium.make("CartPole-v1"), render="later", **kept)
     assert later.num_rows > 20
     later.render(progress=False)
     assert_same_pictures(later, now)

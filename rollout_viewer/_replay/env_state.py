@@ -52,7 +52,7 @@ def restore(env: Any, state: dict[str, Any]) -> None:
         if "np_random" in state:
             bare.np_random = _generator(state["np_random"])
         if BINARY in state:
-            kind = type(bare.clone_state(include_rng=True))
+            kind: Any = type(bare.clone_state(include_rng=True))
             clone = kind.__new__(kind)
             clone.__setstate__(state[BINARY])
             bare.restore_state(clone)

@@ -136,25 +136,37 @@ class Planner:
             known, _ = groups.get(base, (set(), 0))
             groups[base] = known | wanted, episode.index
         for base, (wanted, last) in groups.items():
-            job = self._job(env, range(base, last + 1), wanted, episodes)
-            plan.jobs.append(job)
+            try:
+                job = self._job(env, range(base, last + 1), wanted, episodes)
+            except RecordingError as error:  # damaged
+                plan.problems.append((env, min(wanted), max(wanted) + 1, str(error)))
+            else:
+                plan.jobs.append(job)
 
     def history(self, job: Job) -> Job | None:
         """Return a job that begins earlier, at the last seeded reset or the first.
 
         None: it does already.
         """
-        episodes = self._rows.of_env(job.env)
-        first = job.parts[0].index
-        for index in range(first - 1, -1, -1):
-            start = self._start_of(job.env, index)
-            if index == 0 or (start is not None and start.seed is not None):
-                if start is None or job.is_history:
-                    return None
-                indices = range(index, job.parts[-1].index + 1)
-                return self._job(
-                    job.env, indices, set(job.wanted), episodes, is_history=True
-                )
+        if job.is_history:
+            return None
+        try:
+            base = self._seeded_before(job.env, job.parts[0].index)
+            if base is None:
+                return None
+            indices = range(base, job.parts[-1].index + 1)
+            episodes = self._rows.of_env(job.env)
+            wanted = set(job.wanted)
+            return self._job(job.env, indices, wanted, episodes, is_history=True)
+        except RecordingError:
+            return None
+
+    def _seeded_before(self, env: int, index: int) -> int | None:
+        """Return the last episode before another that had a seed, or the first."""
+        for base in range(index - 1, -1, -1):
+            start = self._start_of(env, base)
+            if start is not None and (base == 0 or start.seed is not None):
+                return base
         return None
 
     def _missing(

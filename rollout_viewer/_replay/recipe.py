@@ -21,6 +21,7 @@ WAYS_OUT = (
     "with render='now'."
 )
 # Wrappers that only look on: a replay is not recorded once more.
+_ONLOOKING_MODULES = ("rollout_viewer.", "stable_baselines3.common.monitor:")
 _ONLOOKERS = ("RecordVideo", "HumanRendering", "RenderCollection")
 
 
@@ -175,7 +176,9 @@ def _without_onlookers(spec: Any) -> Any:
     kept = tuple(
         one
         for one in spec.additional_wrappers
-        if not (one.entry_point.startswith("rollout_viewer.") or one.name in _ONLOOKERS)
+        if not (
+            one.entry_point.startswith(_ONLOOKING_MODULES) or one.name in _ONLOOKERS
+        )
     )
     if len(kept) == len(spec.additional_wrappers):
         return spec

@@ -47,7 +47,9 @@ ADAPTERS = (
         "gymnasium.Env, gymnasium.vector.VectorEnv",
         renders_later=True,
     ),
-    Adapter("sb3", "stable_baselines3", "stable_baselines3's VecEnv"),
+    Adapter(
+        "sb3", "stable_baselines3", "stable_baselines3's VecEnv", renders_later=True
+    ),
     Adapter("pettingzoo", "pettingzoo", "pettingzoo.ParallelEnv"),
     Adapter("torchrl", "torchrl.envs", "torchrl.envs.EnvBase"),
     Adapter("duck_typed", None, "objects with reset(), step(action) and render()"),
@@ -68,14 +70,14 @@ def wrap(env: Any, *, later: Later | None = None, **options: Any) -> Any:
     for adapter in ADAPTERS:
         if adapter.framework is None or adapter.framework in sys.modules:
             module = importlib.import_module(f"{__package__}.{adapter.module}")
-            if later is not None and adapter.renders_later:
-                wrapped = module.wrap(env, later=later, **options)
-            else:
-                wrapped = module.wrap(env, **options)
-            if wrapped is not None:
-                if later is not None and not adapter.renders_later:
-                    wrapped.recorder.cache.close()
+            if later is not None and not adapter.renders_later:
+                if module.wrap(env) is not None:
                     raise _not_later(env)
+                continue
+            if later is not None:
+                options["later"] = later
+            wrapped = module.wrap(env, **options)
+            if wrapped is not None:
                 return wrapped
     raise UnsupportedEnvError(
         f"record: expected one of {', '.join(one.envs for one in ADAPTERS)}, got "

@@ -5,17 +5,20 @@ What a replay needs of them is recorded with them. Knows rows. Knows no framewor
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rollout_viewer._errors import UnsupportedEnvError
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer._replay.episode_start import START, EpisodeStart, pack_start
+from rollout_viewer._replay.recipe import WAYS_OUT
 from rollout_viewer.sources._batched_rows import BatchedRows
 from rollout_viewer.sources._observation_check import ObservationCheck
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from rollout_viewer._recorder.recorder import Recorder
     from rollout_viewer._recording.step_row import Mask
@@ -89,3 +92,32 @@ class LaterRows(BatchedRows):
     ) -> dict[str, Any] | None:
         found = super()._final_data(data, final)
         return found if self._check is None else self._check.with_final(found, final)
+
+
+def check_records_all(options: Mapping[str, Any]) -> None:
+    """Raise ValueError where episodes are left out that others follow from.
+
+    An env that is reset by the call that ends it gives no state in between.
+    """
+    for name in ("every", "keep_episode"):
+        if options.get(name) not in (None, 1):
+            raise ValueError(
+                f"record: expected all episodes with render='later' of envs that reset "
+                f"themselves in the call that ends them, got {name}=. Use "
+                "autoreset_mode NEXT_STEP, or record with render='now'."
+            )
+
+
+def check_actions(space: Any) -> None:
+    """Raise UnsupportedEnvError where actions cannot be kept as numbers."""
+    within = getattr(space, "spaces", None)
+    if within is not None:
+        for one in within.values() if isinstance(within, Mapping) else within:
+            check_actions(one)
+        return
+    kind = getattr(getattr(space, "dtype", None), "kind", "O")
+    if getattr(space, "shape", None) is None or kind not in "biuf":
+        raise UnsupportedEnvError(
+            "record: expected actions that are numbers, for render='later', got "
+            f"{type(space).__name__}. {WAYS_OUT}"
+        )

@@ -6,7 +6,6 @@ Knows Gymnasium. Knows no recorder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
@@ -16,14 +15,14 @@ from rollout_viewer._errors import UnsupportedEnvError
 from rollout_viewer._replay.env_state import generator_state, state_of
 from rollout_viewer._replay.episode_start import EpisodeStart, pack_start
 from rollout_viewer._replay.recipe import (
-    WAYS_OUT,
     Recipe,
     recipe_of,
     recipe_of_function,
 )
+from rollout_viewer.sources._later_rows import check_actions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from rollout_viewer.sources._adapters import Later
 
@@ -37,7 +36,7 @@ def recipe_of_env(env: Any, later: Later) -> Recipe:
     Raises:
         UnsupportedEnvError: It cannot be, or its actions cannot be kept.
     """
-    _check_actions(env.action_space)
+    check_actions(env.action_space)
     if later.make_env is not None:
         return recipe_of_function(later.make_env)
     return recipe_of([env.spec], _LIBRARY)
@@ -55,7 +54,7 @@ def recipe_of_vector(env: VectorEnv[Any, Any, Any], later: Later) -> Recipe:
             f"got {type(env).__name__}. Wrap what record() returns, or record with "
             "render='now'."
         )
-    _check_actions(env.single_action_space)
+    check_actions(env.single_action_space)
     specs = (
         [one.spec for one in env.envs]
         if isinstance(env, SyncVectorEnv)
@@ -73,20 +72,6 @@ def recipe_of_vector(env: VectorEnv[Any, Any, Any], later: Later) -> Recipe:
     if later.make_env is not None:
         return recipe_of_function(later.make_env)
     return recipe_of(specs, _LIBRARY)
-
-
-def _check_actions(space: Any) -> None:
-    within = getattr(space, "spaces", None)
-    if within is not None:
-        for one in within.values() if isinstance(within, Mapping) else within:
-            _check_actions(one)
-        return
-    kind = getattr(getattr(space, "dtype", None), "kind", "O")
-    if getattr(space, "shape", None) is None or kind not in "biuf":
-        raise UnsupportedEnvError(
-            "record: expected actions that are numbers, for render='later', got "
-            f"{type(space).__name__}. {WAYS_OUT}"
-        )
 
 
 def start_of(
@@ -122,17 +107,3 @@ def has_own_state(recipe: Recipe) -> bool:
         str(getattr(spec, "entry_point", "")).startswith("ale_py")
         for spec in recipe.specs
     )
-
-
-def check_records_all(options: Mapping[str, Any]) -> None:
-    """Raise ValueError where episodes are left out that others follow from.
-
-    An env that is reset by the call that ends it gives no state in between.
-    """
-    for name in ("every", "keep_episode"):
-        if options.get(name) not in (None, 1):
-            raise ValueError(
-                f"record: expected all episodes with render='later' of envs that reset "
-                f"themselves in the call that ends them, got {name}=. Use "
-                "autoreset_mode NEXT_STEP, or record with render='now'."
-            )

@@ -22,7 +22,7 @@ from rollout_viewer.sources._batched_calls import (
     newest,
 )
 from rollout_viewer.sources._batched_env import parts_of_each
-from rollout_viewer.sources._later_rows import LaterRows
+from rollout_viewer.sources._later_rows import LaterRows, check_records_all
 from rollout_viewer.sources._rollout_env import RolloutBatchedEnv
 from rollout_viewer.sources._wrapper import RecordingWrapper
 from rollout_viewer.sources.gymnasium._env_info import (
@@ -32,7 +32,6 @@ from rollout_viewer.sources.gymnasium._env_info import (
     render,
 )
 from rollout_viewer.sources.gymnasium._later import (
-    check_records_all,
     has_own_state,
     recipe_of_vector,
     vector_states,
