@@ -181,7 +181,7 @@ def test_nothing_is_rendered_while_it_is_recorded(monkeypatch):
 
     assert cache.cameras == []
     assert not cache.has_picture(0, 0)
-    assert cache.at(0, 0).picture == "to be rendered"
+    assert cache.at(0, 0).picture_state == "to be rendered"
 
 
 def test_rollout_renders_later_too():
@@ -231,6 +231,9 @@ def test_clips_and_exports_have_pictures_that_come_later(tmp_path):
     frames = list(later.clip(5, 50).frames())
     [path] = later.clip(5, 50).write(tmp_path / "clip.npz")
 
+    [page] = later.clip().write(tmp_path / "page.html")
+    assert later.has_picture(later.num_rows - 1, 0)
+    assert page.stat().st_size > 100_000
     expected = list(now.clip(5, 50).frames())
     np.testing.assert_array_equal(frames, expected)
     assert path.stat().st_size > 1000
@@ -434,7 +437,7 @@ def test_no_picture_is_made_from_the_first_difference_on(random_walk):
     assert [cache.has_picture(row, 0) for row in range(21)] == 10 * [True] + 11 * [
         False
     ]
-    assert cache.at(10, 0).picture.startswith("not reproducible: its obs")
+    assert cache.at(10, 0).picture_state.startswith("not reproducible: its obs")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert cache.render(progress=False) == 0  # and is not tried again

@@ -153,7 +153,7 @@ class FrameCache(RecordingReader):
     ) -> FrameCache:
         cache = cls.__new__(cls)
         cache._start(recording, memory_bytes)
-        cache._rendering = Rendering(cache, make_env=make_env, is_allowed=render)
+        cache._rendering = Rendering(make_env=make_env, is_allowed=render)
         return cache
 
     def _start(
@@ -168,7 +168,7 @@ class FrameCache(RecordingReader):
         # One append at a time; held while the row is made, not while subscribers run.
         self._append_lock = LockOfOneProcess()
         self._checker = RowChecker()
-        self._rendering = Rendering(self)
+        self._rendering = Rendering()
         self._segments: list[dict[str, Any]] = []
         self._subscribers = Subscribers()
         # Weak: a recorder holds its cache.
@@ -306,19 +306,28 @@ class FrameCache(RecordingReader):
             RenderError: They are to be rendered, and cannot be.
         """
         if RECIPES in self.recording.meta:
-            self._rendering.on_demand(self._row_numbers(rows), envs, camera)
+            self._rendering.on_demand(self, self._row_numbers(rows), envs, camera)
         return super().frames(rows, envs, camera, out)
 
     def prepare_pictures(
-        self, start: int, stop: int, envs: Sequence[int], camera: str | None
+        self,
+        start: int,
+        stop: int,
+        envs: Sequence[int] | None,
+        camera: str | None,
+        *,
+        is_optional: bool = False,
     ) -> None:
         """Render what is missing of rows that are about to be read.
 
         Raises:
-            RenderError: They are to be rendered, and cannot be.
+            RenderError: They are to be rendered, and cannot be; where it `is_optional`,
+                not for want of permission.
         """
+        if is_optional and not self._rendering.is_possible:
+            return
         if RECIPES in self.recording.meta:
-            self._rendering.on_demand(range(start, stop), envs, camera)
+            self._rendering.on_demand(self, range(start, stop), envs, camera)
 
     def render(
         self,
@@ -363,6 +372,7 @@ class FrameCache(RecordingReader):
         """
         numbers = None if rows is None else self._row_numbers(rows)
         num_pictures = self._rendering.render(
+            self,
             numbers,
             envs,
             workers=workers,

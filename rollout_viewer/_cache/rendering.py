@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 class Rendering:
     """The recipes of a cache, and whether environments may be made of them.
 
+    Methods are given the cache: it is freed when no one uses it, rather than when the
+    garbage collector finds a cycle.
+
     Args:
-        reader: The cache.
         make_env: Of the user's; None: what the recording says.
         is_allowed: Whether an environment may be made that the file names.
     """
 
     def __init__(
         self,
-        reader: RecordingReader,
         *,
         make_env: Callable[..., Any] | None = None,
         is_allowed: bool = False,
     ) -> None:
-        self._reader = reader
         self._make_env = make_env
         self._is_allowed = is_allowed
         # Of recorders of this process: with them, what is in the file does not matter.
@@ -64,25 +64,28 @@ class Rendering:
         return number, [storable_json(one.to_json()) for one in self._recipes]
 
     @property
-    def renders_later(self) -> bool:
-        """Whether rows were recorded whose pictures are rendered later."""
-        return bool(self._recipes) or bool(self._reader.recording.meta.get(RECIPES))
+    def is_possible(self) -> bool:
+        """Whether environments may be made."""
+        return bool(self._recipes or self._make_env or self._is_allowed)
 
-    def recipes(self, make_env: Callable[..., Any] | None = None) -> list[Recipe]:
+    def recipes(
+        self, reader: RecordingReader, make_env: Callable[..., Any] | None = None
+    ) -> list[Recipe]:
         """Return how the environments are made.
 
         Args:
+            reader: The cache.
             make_env: Of the user's, for all of them.
 
         Raises:
             RenderError: It is not known, or not allowed.
         """
-        meta = self._reader.recording.meta
+        meta = reader.recording.meta
         known = self._recipes or read_recipes(meta.get(RECIPES))
         if not known:
             raise RenderError(
                 "FrameCache.render: expected a recording that was made with "
-                f"render='later', got {str(self._reader.path)!r} without what a replay "
+                f"render='later', got {str(reader.path)!r} without what a replay "
                 "needs. Record with rv.record(env, render='later')."
             )
         make_env = make_env or self._make_env
@@ -91,7 +94,7 @@ class Rendering:
         if not self._recipes and not self._is_allowed:
             raise RenderError(
                 "FrameCache.render: expected permission to make the environment that "
-                f"{str(self._reader.path)!r} names, got a file that was opened for its "
+                f"{str(reader.path)!r} names, got a file that was opened for its "
                 "data. If you trust it, open it with rv.open(path, render=True), or "
                 "pass make_env=, a function that returns the environment."
             )
@@ -99,6 +102,7 @@ class Rendering:
 
     def render(
         self,
+        reader: RecordingReader,
         rows: Sequence[int] | None,
         envs: Collection[int] | None,
         *,
@@ -110,8 +114,8 @@ class Rendering:
         has_progress: bool = False,
     ) -> int:
         """Render what is missing; see `FrameCache.render`."""
-        recipes = self.recipes(make_env)
-        first = next(iter(self._reader.cameras), DEFAULT_CAMERA)
+        recipes = self.recipes(reader, make_env)
+        first = next(iter(reader.cameras), DEFAULT_CAMERA)
         sizes = {"width": width, "height": height}
         options: dict[str, Any] = {k: v for k, v in sizes.items() if v is not None}
         if camera is not None and camera != first:
@@ -129,18 +133,21 @@ class Rendering:
             has_progress,
         )
         with self._lock:
-            return Renderer(self._reader, recipes, request).run()
+            return Renderer(reader, recipes, request).run()
 
     def on_demand(
-        self, rows: Sequence[int], envs: Collection[int] | None, camera: str | None
+        self,
+        reader: RecordingReader,
+        rows: Sequence[int],
+        envs: Collection[int] | None,
+        camera: str | None,
     ) -> None:
         """Render rows that are about to be read, as far as that is possible.
 
         Raises:
             RenderError: None of them has a picture, and none can be made.
         """
-        reader = self._reader
-        if not rows or not self.renders_later or self._pid != os.getpid():
+        if not rows or self._pid != os.getpid():
             return
         if camera is not None and camera not in (DEFAULT_CAMERA, *reader.cameras[:1]):
             return
@@ -149,9 +156,9 @@ class Rendering:
             wanted = reader.pictured_envs if envs is None else envs
             if all(reader.is_shown(row, env) for row in rows for env in wanted):
                 return
-            if not (self._recipes or self._make_env or self._is_allowed):
+            if not self.is_possible:
                 return
-        self.render(_whole_blocks(rows, reader.num_rows), envs)
+        self.render(reader, _whole_blocks(rows, reader.num_rows), envs)
 
 
 def _whole_blocks(rows: Sequence[int], num_rows: int) -> list[int]:

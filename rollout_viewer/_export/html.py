@@ -114,6 +114,7 @@ def write_html(
         raise ValueError(f"to_html: expected max_mb > 0, got {max_mb!r}.")
     limit = max_mb * 1e6
     stop = cache.num_rows if stop is None else min(stop, cache.num_rows)
+    cache.prepare_pictures(start, stop, envs, None, is_optional=True)
     if cache.is_shared:
         envs = None
     if envs is not None:

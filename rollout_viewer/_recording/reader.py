@@ -151,9 +151,18 @@ class RecordingReader(RecordingInfo):
         return out
 
     def prepare_pictures(
-        self, start: int, stop: int, envs: Sequence[int], camera: str | None
+        self,
+        start: int,
+        stop: int,
+        envs: Sequence[int] | None,
+        camera: str | None,
+        *,
+        is_optional: bool = False,
     ) -> None:
-        """Do what is necessary before pictures of rows ``start..stop`` are read."""
+        """Do what is necessary before pictures of rows ``start..stop`` are read.
+
+        `is_optional`: only where that is possible.
+        """
 
     def frame_size(
         self, env: int, camera: str | None = None, row: int | None = None
@@ -305,8 +314,8 @@ class RecordingReader(RecordingInfo):
         Keys: row, env, kind, reward, terminated, truncated, env_step, episode,
         episode_step, total_reward, action (chosen at this frame; None where
         none was), seed, segment, labels, has_picture, is_repeated (the picture is an
-        earlier row's, shown again), picture ("there", "repeated", "missing", "to be
-        rendered", or "not reproducible" and why), and the names in `data`.
+        earlier row's, shown again), picture_state ("there", "repeated", "missing", "to
+        be rendered", or "not reproducible" and why), and the names in `data`.
 
         Raises:
             RowError: There is no such row or env.
@@ -322,7 +331,7 @@ class RecordingReader(RecordingInfo):
                 **found,
                 "has_picture": has_picture,
                 "is_repeated": is_repeated,
-                "picture": "repeated" if is_repeated else picture,
+                "picture_state": "repeated" if is_repeated else picture,
             }
         )
 
