@@ -314,8 +314,9 @@ class RecordingReader(RecordingInfo):
         Keys: row, env, kind, reward, terminated, truncated, env_step, episode,
         episode_step, total_reward, action (chosen at this frame; None where
         none was), seed, segment, labels, has_picture, is_repeated (the picture is an
-        earlier row's, shown again), picture_state ("there", "repeated", "missing", "to
-        be rendered", or "not reproducible" and why), and the names in `data`.
+        earlier row's, shown again), and the names in `data`. Where pictures are
+        rendered later, also picture_state: "there", "repeated", "to be rendered", or
+        "not reproducible" and why.
 
         Raises:
             RowError: There is no such row or env.
@@ -325,22 +326,18 @@ class RecordingReader(RecordingInfo):
         found = describe(self.recording, self._rows(env), row, env)
         has_picture = self.has_picture(row, env)
         is_repeated = not has_picture and self.is_shown(row, env)
-        picture = self._picture_state(row, env) if not has_picture else "there"
-        return Moment(
-            {
-                **found,
-                "has_picture": has_picture,
-                "is_repeated": is_repeated,
-                "picture_state": "repeated" if is_repeated else picture,
-            }
-        )
+        found |= {"has_picture": has_picture, "is_repeated": is_repeated}
+        if RECIPES in self.recording.meta:
+            state = "there" if has_picture else self._picture_state(row, env)
+            found["picture_state"] = state
+        return Moment(found)
 
     def _picture_state(self, row: int, env: int) -> str:
         """Return what is known of a picture that is not there."""
         meta = self.recording.meta
         if reason := why_not_reproducible(meta, row, env):
             return f"not reproducible: {reason}"
-        return "to be rendered" if meta.get(RECIPES) else "missing"
+        return "repeated" if self.is_shown(row, env) else "to be rendered"
 
     def column(
         self, name: str, start: int = 0, stop: int | None = None
