@@ -71,6 +71,19 @@ def path_inside(
     return Path(folder, *clean, _clean(stem, last[len(stem) :], is_data=where is None))
 
 
+def checked_tag(where: str, tag: object) -> str:
+    """Return a name of dumps.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: It leads out of the logger's folder.
+    """
+    if not isinstance(tag, str):
+        raise TypeError(f"{where}: expected tag to be a str, got {tag!r}.")
+    path_inside("rollouts", tag, where=where)
+    return tag
+
+
 def _leads_out(name: str) -> bool:
     parts = re.split(r"[/\\]" if os.name == "nt" else "/", name)
     has_root = os.name == "nt" and PureWindowsPath(name).anchor

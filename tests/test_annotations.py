@@ -257,7 +257,8 @@ def test_clearing_a_recording_clears_its_marks(tmp_path):
     cache.label((0, 0), "x")
 
     cache.clear()
-    cache.append(np.zeros((2, 8, 8, 3), np.uint8), reset=[True, True])
+    for reset in (True, False):
+        cache.append(np.zeros((2, 8, 8, 3), np.uint8), reset=[reset, reset])
     cache.close()
 
     again = rv.open(cache.path)

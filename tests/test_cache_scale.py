@@ -69,7 +69,8 @@ def test_a_hundred_thousand_rows_open_with_their_ends(tmp_path):
     frames = balls(0, 64, size=16)
     num_rows = 100_000
 
-    with rv.FrameCache(path) as cache:
+    # Beside other tests, the writer's thread may have to wait for a core.
+    with rv.FrameCache(path, max_stall_s=60) as cache:
         for row in range(num_rows):
             cache.append(frames[row % 64], reward=1.0, terminated=row % 1000 == 999)
 

@@ -155,6 +155,7 @@ def test_a_header_names_two_hundred_episodes_and_counts_the_rest(tmp_path):
     cache = FrameCache()
     for _ in range(300):
         cache.append(counting_frame(0)[None], reset=[True])
+        cache.append(None, reward=[1.0])
 
     (path,) = cache.clip().write(tmp_path / "a.mp4")
 

@@ -10,7 +10,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 from gymnasium.wrappers.vector import DictInfoToList
 
 import rollout_viewer as rv
-from rollout_viewer._errors import FrameError, RenderError
+from rollout_viewer._errors import RenderError
 from rollout_viewer._frames.convert import as_frames
 from rollout_viewer.sources._record import record
 from rollout_viewer.testing import CountingEnv, counting_frame
@@ -556,15 +556,30 @@ def test_what_a_recording_wrapper_closed_is_refused():
             record(env)
 
 
-def test_a_render_that_fails_names_the_environment():
+def test_a_first_render_that_fails_names_the_environment():
+    env = record(CountingEnv())
+    env.env.render = lambda: 1 / 0
+
+    with pytest.raises(RenderError, match=r"CountingEnv\.render\(\), got ZeroDivision"):
+        env.reset()
+
+    assert env.cache.num_rows == 0
+
+
+def test_a_later_render_that_fails_ends_no_run():
     env = record(CountingEnv())
     env.reset()
     env.env.render = lambda: 1 / 0
 
-    with pytest.raises(RenderError, match=r"CountingEnv\.render\(\), got ZeroDivision"):
+    with pytest.warns(
+        rv.RolloutViewerWarning, match="got ZeroDivision.*Row 1 is"
+    ) as said:
+        env.step(0)
         env.step(0)
 
-    assert env.cache.num_rows == 1
+    assert len(said) == 1
+    assert [env.cache.has_picture(row, 0) for row in range(3)] == [True, False, False]
+    assert env.cache.episodes[0].length == 2
 
 
 @pytest.mark.parametrize(
@@ -577,7 +592,7 @@ def test_a_render_that_fails_names_the_environment():
         ([], "empty list"),
     ],
 )
-def test_bad_pictures_in_the_middle_raise_and_leave_what_was_recorded(bad, message):
+def test_rows_of_bad_pictures_in_the_middle_are_recorded_without_them(bad, message):
     bare = CountingEnv()
     env = record(bare)
     env.reset()
@@ -585,18 +600,15 @@ def test_bad_pictures_in_the_middle_raise_and_leave_what_was_recorded(bad, messa
     render = bare.render
     bare.render = lambda: bad
 
-    with pytest.raises(FrameError, match=message):
+    with pytest.warns(rv.RolloutViewerWarning, match=f"{message}.*Row 2 is recorded"):
         env.step(1)
     bare.render = render
     env.step(2)
 
-    # The transition without a picture is carried over to the next row.
-    assert table(env.cache, 0) == [
-        ("reset", (0, 0), None, "", 0),
-        ("step", (0, 1), 1.0, "", 1),
-        ("step", (0, 3), 5.0, "", None),
-    ]
-    assert env.cache.scalars["env_step"][:, 0].tolist() == [0, 1, 3]
+    assert env.cache.scalars["reward"][1:, 0].tolist() == [1.0, 2.0, 3.0]
+    assert env.cache.scalars["env_step"][:, 0].tolist() == [0, 1, 2, 3]
+    assert [env.cache.is_shown(row, 0) for row in range(4)] == [True, True, False, True]
+    assert CountingEnv.read(env.cache[3, 0])[:2] == (0, 3)
 
 
 def test_an_exception_of_the_env_passes_and_leaves_what_was_recorded():

@@ -10,13 +10,25 @@ import pytest
 
 NOTEBOOKS = sorted((pathlib.Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 
+# Where the time goes into learning, a third of it: every cell runs, and learns less.
+SHORTER = {
+    "02_torchrl": ("total_frames=10_000", "total_frames=4_000"),
+    "04_sb3": ("learn(12_000", "learn(4_000"),
+}
+
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
 def notebook(request, tmp_path):
     """Return a copy of a notebook in a folder of its own."""
-    return pathlib.Path(shutil.copy(request.param, tmp_path))
+    path = pathlib.Path(shutil.copy(request.param, tmp_path))
+    if path.stem in SHORTER:
+        long, short = SHORTER[path.stem]
+        text = path.read_text("utf-8")
+        assert text.count(long) == 1
+        path.write_text(text.replace(long, short), "utf-8")
+    return path
 
 
 def test_notebook_runs_and_leaves_what_it_says(notebook):
@@ -42,7 +54,7 @@ def test_notebook_runs_and_leaves_what_it_says(notebook):
         assert (notebook.parent / "poles.html").stat().st_size > 100_000
     if notebook.stem == "02_torchrl":
         evaluations = list(notebook.parent.glob("csv_logs/ppo/videos/*.mp4"))
-        assert len(evaluations) == 4
+        assert len(evaluations) == 2
         assert (notebook.parent / "learned.mp4").exists()
     if notebook.stem == "03_your_own_loop":
         assert (notebook.parent / "life.gif").exists()

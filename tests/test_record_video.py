@@ -251,6 +251,35 @@ def test_a_logger_gets_each_video_too(tmp_path):
     assert shown(path) == shown(tmp_path / "videos/rl-video-episode-0.mp4")
 
 
+@pytest.mark.parametrize(
+    ("kind", "wrong", "message"),
+    [
+        (TypeError, {"logger": 3}, "expected a logger with log_video"),
+        (TypeError, {"episode_trigger": 5}, "episode_trigger to be a function.*5"),
+        (TypeError, {"step_trigger": "all"}, "step_trigger to be a function.*'all'"),
+        (TypeError, {"gc_trigger": 1}, "gc_trigger to be a function.*1"),
+        (TypeError, {"name_prefix": 3}, "name_prefix to be text, got 3"),
+        (TypeError, {"cache": 3}, "cache to be a FrameCache"),
+        (ValueError, {"name_prefix": "../x"}, "a name within"),
+        (ValueError, {"video_length": -1}, "video_length to be 0 or more"),
+        (ValueError, {"video_length": None}, "video_length to be 0 or more"),
+        (ValueError, {"fps": "fast"}, "expected fps"),
+        (ValueError, {"video_aspect_ratio": 3}, "video_aspect_ratio="),
+        (ValueError, {"video_aspect_ratio": (1, 0)}, "video_aspect_ratio="),
+    ],
+)
+def test_wrong_arguments_are_refused_at_once_and_leave_nothing(
+    kind, wrong, message, tmp_path
+):
+    is_vector = "video_aspect_ratio" in wrong
+    bare = SyncVectorEnv([CountingEnv]) if is_vector else CountingEnv()
+
+    with pytest.raises(kind, match=message):
+        rv.RecordVideo(bare, str(tmp_path / "videos"), **wrong)
+
+    assert not (tmp_path / "videos").exists() or names(tmp_path / "videos") == []
+
+
 def test_a_logger_that_fails_is_warned_of_and_the_video_is_there(tmp_path):
     pytest.importorskip("torch", reason="the logger is given a tensor")
 
@@ -517,21 +546,21 @@ def test_a_file_where_the_folder_should_be_is_refused_at_once(tmp_path):
         rv.RecordVideo(CountingEnv(), str(tmp_path / "videos"))
 
 
-def test_an_error_of_the_env_in_a_step_keeps_what_came_before(tmp_path):
+def test_a_render_that_fails_in_a_step_ends_the_video_and_not_the_run(tmp_path):
     bare: Any = CountingEnv()
     env = rv.RecordVideo(bare, str(tmp_path))
     play(env, 2)
     bare.render = lambda: 1 / 0
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.warns(UserWarning, match="Recording stopped: ZeroDivisionError"):
         env.step(0)
     del bare.render
     env.step(0)
     env.close()
 
     steps = [step for _, step in shown(tmp_path / "rl-video-episode-0.mp4")]
-    assert steps == [0, 1, 2, 4]
-    assert env.cache.episodes[0].total_reward == 10.0
+    assert steps == [0, 1, 2]
+    assert env.cache.episodes[0].total_reward == 6.0
 
 
 def test_a_forked_child_leaves_the_video_to_its_parent(tmp_path):

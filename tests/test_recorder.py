@@ -443,6 +443,40 @@ def test_reading_numbers_completes_them_without_a_render():
     assert simulator.num_renders == 3  # of 11 calls, each fourth from the first
 
 
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda cache, path: cache.column("action"),
+        lambda cache, path: cache.find(0, 0, 6),
+        lambda cache, path: rv.RolloutViewer(cache).to_html(path / "a.html"),
+    ],
+    ids=["column", "find", "to_html"],
+)
+def test_skipped_steps_have_a_row_before_numbers_are_read(read, tmp_path):
+    simulator = Simulator([100], skip=4)
+    simulator.reset()
+    for _ in range(6):
+        simulator.call()
+    cache = simulator.recorder.cache
+    assert cache.at(-1, 0).env_step == 4
+
+    read(cache, tmp_path)
+
+    assert (cache.num_rows, cache.at(-1, 0).env_step) == (3, 6)
+
+
+def test_reading_rows_after_each_step_makes_none():
+    simulator = Simulator([100], skip=4)
+    cache = simulator.recorder.cache
+    simulator.reset()
+
+    for _ in range(8):
+        simulator.call()
+        assert cache.at(cache.num_rows - 1, 0).is_repeated is False
+
+    assert cache.num_rows == 3
+
+
 def test_a_dump_has_the_rewards_of_the_calls_that_were_skipped(tmp_path):
     simulator = Simulator([100], skip=4)
     recorder = simulator.recorder

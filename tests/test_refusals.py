@@ -84,6 +84,37 @@ def test_a_service_of_torchrl_is_refused_with_the_way(tmp_path, backend):
     CSVLogger("run", tmp_path, service_backend="direct")
 
 
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        (rv.TensorboardLogger, ()),
+        (rv.WandbLogger, (True,)),
+        (rv.MLFlowLogger, ("sqlite:///never.db",)),
+    ],
+)
+def test_every_logger_refuses_a_service_with_the_way(
+    kind, arguments, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    way = rf"ProcessLogger\({kind.__name__}, \.\.\.\)"
+    for name, value in (
+        ("service_backend", "process"),
+        ("ray_actor_options", {"num_cpus": 1}),
+        ("service_backend_options", {"startup_timeout": 9}),
+    ):
+        with pytest.raises(TypeError, match=way):
+            kind("run", *arguments, **{name: value})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("tag", ["../x", "a/../../x", "/x", "x/.."])
+def test_a_viewers_tag_that_leads_out_is_refused_at_once(tag):
+    with pytest.raises(ValueError, match="RolloutViewer: expected a name within"):
+        rv.RolloutViewer(np.zeros((2, 8, 8, 3), np.uint8), tag=tag)
+    with pytest.raises(TypeError, match="expected tag to be a str, got 3"):
+        rv.RolloutViewer(np.zeros((2, 8, 8, 3), np.uint8), tag=3)
+
+
 def test_classes_of_videos_can_be_forgotten_without_a_constructor():
     pytest.importorskip("stable_baselines3")
     for kind in (rv.RecordVideo, rv.VectorRecordVideo, rv.VecVideoRecorder):
@@ -132,3 +163,31 @@ def test_a_logger_that_shows_steps_gets_one_name(tmp_path):
     names, steps, _ = zip(*logger.logged, strict=True)
     assert set(names) == {"rl-video"}
     assert steps == (0, 2, 5, 0)
+
+
+class Names:
+    """A logger that gives each video a name."""
+
+    def __init__(self):
+        self.names = []
+
+    def log_video(self, name, video, step=None, **options):
+        self.names.append(name)
+
+
+def test_each_logger_of_a_tee_gets_its_own_name(tmp_path):
+    pytest.importorskip("torch", reason="a foreign logger is given a tensor")
+    steps, names = Steps(), Names()
+    env = rv.RecordVideo(
+        gym.wrappers.TimeLimit(CountingEnv(), 3),
+        str(tmp_path),
+        lambda episode: True,
+        logger=rv.TeeLogger(names, rv.TeeLogger(steps, object())),
+    )
+    for _ in range(2):
+        env.reset()
+        env.step(0)
+    env.close()
+
+    assert [name for name, *_ in steps.logged] == ["rl-video", "rl-video"]
+    assert names.names == ["rl-video-episode-0", "rl-video-episode-1"]

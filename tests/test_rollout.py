@@ -416,6 +416,20 @@ def test_progress_is_shown_in_a_notebook_too(monkeypatch):
         assert not bar.disable
 
 
+@pytest.mark.parametrize(
+    ("picture", "policy"), [(None, None), (np.zeros((8, 8, 3), np.uint8), 3)]
+)
+def test_a_rollout_that_is_refused_leaves_no_file(picture, policy, tmp_path):
+    env = CountingEnv()
+    env.render = lambda: picture
+
+    with pytest.raises(ValueError, match="expected") as kept:
+        rv.rollout(env, policy=policy, cache=tmp_path / "run.rollout", progress=False)
+
+    assert kept.value is not None
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_real_sync_vector_env_runs_to_its_end():
     env = gymnasium.make_vec(
         "CartPole-v1", 4, vectorization_mode="sync", render_mode="rgb_array"

@@ -1,6 +1,7 @@
 """SB3 environments recorded row by row, and models evaluated while they learn."""
 
 import json
+import os
 
 import gymnasium as gym
 import numpy as np
@@ -20,7 +21,8 @@ def counting(env=0, length=3):
 
 
 def cartpole():
-    return gym.make("CartPole-v1", render_mode="rgb_array")
+    # A pole that is never pushed right may be up for 500 pictures.
+    return gym.make("CartPole-v1", render_mode="rgb_array", max_episode_steps=40)
 
 
 def test_a_call_that_ends_an_episode_gives_two_rows():
@@ -49,7 +51,13 @@ def test_a_call_that_ends_an_episode_gives_two_rows():
     assert env.cache.at(0, 1).action == 0
 
 
-@pytest.mark.parametrize("kind", [DummyVecEnv, SubprocVecEnv])
+def forked(makers):
+    """Return an env of processes that do not each import torch first."""
+    method = "fork" if hasattr(os, "fork") else None
+    return SubprocVecEnv(makers, start_method=method)
+
+
+@pytest.mark.parametrize("kind", [DummyVecEnv, forked])
 def test_rollout_takes_a_model_and_any_vec_env(kind):
     env = kind([cartpole] * 2)
     model = PPO("MlpPolicy", "CartPole-v1", device="cpu", seed=0)
@@ -178,6 +186,29 @@ def test_a_callback_that_cannot_work_is_refused():
         rv.RolloutViewerCallback(cartpole(), every=0)
     with pytest.raises(rv.RenderError, match="rgb_array"):
         rv.RolloutViewerCallback(gym.make("CartPole-v1"))
+
+
+def test_evaluations_leave_no_episode_without_a_step(tmp_path):
+    from stable_baselines3.common.evaluation import evaluate_policy
+
+    env = rv.record(DummyVecEnv([cartpole]), cache=tmp_path / "run.rollout")
+    model = PPO("MlpPolicy", cartpole(), n_steps=8, batch_size=8, seed=0)
+
+    for _ in range(2):
+        evaluate_policy(model, env, n_eval_episodes=2, warn=False)
+    *ended, newest = env.cache.episodes
+    env.close()
+    env.cache.close()
+
+    # The third began at SB3's reset after the second one's end.
+    assert [episode.index for episode in ended] == [0, 1, 3, 4]
+    assert (newest.index, newest.length) == (5, 0)
+    assert env.cache.episodes == ended
+    with rv.open(tmp_path / "run.rollout") as cache:
+        assert cache.episodes == ended
+        table = cache.clip().table()
+        assert cache.at(ended[2].start - 1, 0).episode == 2
+    assert sum(table["terminated"] | table["truncated"]) == 4
 
 
 def test_a_video_of_an_evaluation_has_no_episode_without_a_step(tmp_path):

@@ -16,10 +16,10 @@ pytest.importorskip("torchrl", reason="needs the extra torchrl")
 import torchrl.data.datasets
 from tensordict import TensorDict
 from torchrl.data import LazyTensorStorage, SliceSampler, TensorDictReplayBuffer
-from torchrl.envs import GymEnv
+from torchrl.envs import GymEnv, batched_envs
 
 import rollout_viewer as rv
-from tests.torchrl_envs import Views
+from tests.torchrl_envs import METHOD, Views
 
 # name in the documentation -> our package
 IMPORTS = {
@@ -200,7 +200,11 @@ OUTER = BATCHED.replace(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("example", [BATCHED, OUTER], ids=["workers", "outer"])
-def test_pixel_render_transforms_batched_example(example):
+def test_pixel_render_transforms_batched_example(example, monkeypatch):
+    # Each of four spawned workers would import torch first. Of ParallelEnv's default:
+    # test_torchrl_families.py, which records from spawned workers too.
+    monkeypatch.setattr(batched_envs, "_get_default_mp_start_method", lambda: METHOD)
+
     names = run(example)
 
     (video,) = pathlib.Path().rglob("*.mp4")

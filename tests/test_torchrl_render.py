@@ -14,7 +14,6 @@ from torchrl.envs import (
     EnvCreator,
     GymEnv,
     GymWrapper,
-    ParallelEnv,
     SerialEnv,
     StepCounter,
     TransformedEnv,
@@ -26,7 +25,7 @@ from torchrl.record import VideoRecorder as OriginalVideoRecorder
 import rollout_viewer as rv
 from rollout_viewer import PixelRenderTransform
 from rollout_viewer.testing import CountingEnv
-from tests.torchrl_envs import Views
+from tests.torchrl_envs import Views, forked
 
 RGB = {"render_mode": "rgb_array"}
 
@@ -191,7 +190,7 @@ def example(make_outer):
 def test_the_outer_environment_renders_its_workers(is_parallel):
     def make_outer():
         if is_parallel:
-            return ParallelEnv(2, EnvCreator(cartpole))
+            return forked(2, EnvCreator(cartpole))
         return SerialEnv(2, cartpole)
 
     rollout, num_frames = example(make_outer)

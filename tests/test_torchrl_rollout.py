@@ -21,7 +21,6 @@ from torchrl.envs import (
     GymEnv,
     GymWrapper,
     MultiThreadedEnv,
-    ParallelEnv,
     SerialEnv,
     StepCounter,
     TransformedEnv,
@@ -31,7 +30,7 @@ from torchrl.envs import (
 import rollout_viewer as rv
 from rollout_viewer.testing import CountingEnv
 from tests.row_model import table
-from tests.torchrl_envs import Views
+from tests.torchrl_envs import Views, forked
 
 ACTION = 2
 
@@ -144,7 +143,7 @@ def test_workers_are_started_and_asked_to_render(is_parallel):
     def cartpole():
         return GymEnv("CartPole-v1", render_mode="rgb_array")
 
-    kind = ParallelEnv if is_parallel else SerialEnv
+    kind = forked if is_parallel else SerialEnv
     env = kind(2, EnvCreator(cartpole))
     assert env.is_closed
 

@@ -14,7 +14,6 @@ from torchrl.envs import (
     EnvCreator,
     GymEnv,
     GymWrapper,
-    ParallelEnv,
     SerialEnv,
     StepCounter,
     TransformedEnv,
@@ -29,6 +28,7 @@ from torchrl.trainers import LogValidationReward as Original
 import rollout_viewer as rv
 from rollout_viewer import LogValidationReward, Recorder
 from rollout_viewer.testing import CountingEnv
+from tests.torchrl_envs import forked
 
 
 def counting_env(*lengths, env=0):
@@ -179,7 +179,7 @@ def test_the_policy_is_deterministic_unless_told_otherwise(options, expected):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [SerialEnv, ParallelEnv])
+@pytest.mark.parametrize("kind", [SerialEnv, forked])
 def test_the_environment_stays_open(kind):
     env = TransformedEnv(kind(2, EnvCreator(counting_env)), StepCounter())
     evaluate = hook(env, record_interval=2)

@@ -1,10 +1,21 @@
 """Environments of TorchRL's kind that several tests step."""
 
+import os
+
 import numpy as np
 import torch
 from tensordict import TensorDict
 from torchrl.data import Bounded, Composite, Unbounded
-from torchrl.envs import EnvBase
+from torchrl.envs import EnvBase, ParallelEnv
+
+# A spawned worker imports torch first, for five seconds: test_torchrl_families.py has
+# those, and what is not about how a worker starts forks.
+METHOD = "fork" if hasattr(os, "fork") else "spawn"
+
+
+def forked(num_workers, make):
+    """Return a `ParallelEnv` whose workers are there at once."""
+    return ParallelEnv(num_workers, make, mp_start_method=METHOD)
 
 
 class Views(EnvBase):

@@ -50,6 +50,23 @@ test("episodes are sorted by a column, equal ones as they began", () => {
   assert.deepEqual(found({ column: "labels", isDescending: true }), [1, 0, 2, 3]);
 });
 
+test("a reset without a step is no episode, unless it is the running one", () => {
+  const episodes = episodesOf([
+    [0, 4, 1, 1],
+    [0, 0, 0, 0],
+    [0, 2, 1, 1],
+    [0, 0, 0, -1],
+    [1, 0, 0, -1],
+  ]);
+
+  assert.deepEqual([...query(episodes, ANY, nameOf)], [0, 2, 3, 4]);
+  assert.equal(episodes.numListed, 4);
+  episodes.isLive = false;
+  assert.deepEqual([...query(episodes, ANY, nameOf)], [0, 2]);
+  assert.equal(episodes.numListed, 2);
+  assert.equal(episodes.at(2).index, 2);
+});
+
 test("episodes are filtered by words, outcome and label", () => {
   assert.deepEqual(found({ text: "ENV 1" }), [1, 3]);
   assert.deepEqual(found({ text: "eval" }), [0]);

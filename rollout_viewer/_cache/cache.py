@@ -267,28 +267,31 @@ class FrameCache(RecordingReader):
     def before_reading(self, complete: Callable[[], object]) -> None:
         """Call a method before numbers are read, to append rows that it owes.
 
-        Before `episodes`, `scalars`, `clip`, `flush`, `save` and `close`: a recorder
-        that skips calls then has rows for all of their rewards. The method's object is
-        not kept alive.
+        Before `episodes`, `scalars`, `column`, `find`, `clip`, exports, `flush`, `save`
+        and `close`: a recorder that skips calls then has rows for all of their rewards.
+        Not before `num_rows`, `at` and pictures, which are about rows that are there:
+        else whoever reads them after each step would add a row for each skipped one.
+        The method's object is not kept alive.
         """
         self._completers = [one for one in self._completers if one() is not None]
         self._completers.append(weakref.WeakMethod(complete))
 
-    def _complete(self) -> None:
+    def complete(self) -> None:
+        """Append the rows that a recorder owes; see `before_reading`."""
         for reference in self._completers:
             if (complete := reference()) is not None:
                 complete()
 
     @property
     def episodes(self) -> list[Episode]:
-        """All episodes in the order in which they began, unfinished ones too."""
-        self._complete()
+        """All episodes with a step, unfinished ones too; see `RecordingReader`."""
+        self.complete()
         return super().episodes
 
     @property
     def scalars(self) -> Mapping[str, npt.NDArray[Any]]:
         """Step data by name, each (num_rows, num_envs); see `RecordingReader`."""
-        self._complete()
+        self.complete()
         return super().scalars
 
     # -- pictures that come later
@@ -392,6 +395,18 @@ class FrameCache(RecordingReader):
         number, recipes = self._rendering.add_recipe(recipe)
         self.set_meta(RECIPES, recipes)
         return number
+
+    def column(
+        self, name: str, start: int = 0, stop: int | None = None
+    ) -> npt.NDArray[Any]:
+        """Return ``"action"`` or a `data` array; see `RecordingReader`."""
+        self.complete()
+        return super().column(name, start, stop)
+
+    def find(self, env: int, episode: int, episode_step: int) -> int:
+        """Return the row of a step; see `RecordingReader`."""
+        self.complete()
+        return super().find(env, episode, episode_step)
 
     def set_meta(self, key: str, value: Any) -> None:
         """Keep a JSON value in the file.
@@ -622,7 +637,7 @@ class FrameCache(RecordingReader):
         """
         from rollout_viewer._cache.clip import Clip
 
-        self._complete()
+        self.complete()
         num_rows = self.num_rows
         if episode is not None:
             if start is not None or stop is not None or envs is not None:
@@ -668,7 +683,7 @@ class FrameCache(RecordingReader):
         Raises:
             RecordingError: It cannot be written.
         """
-        self._complete()
+        self.complete()
         target = unlocked_path(Path(path))
         self.recording.save(target)
         return target
@@ -679,7 +694,7 @@ class FrameCache(RecordingReader):
         Raises:
             StorageError: Something recorded could not be written.
         """
-        self._complete()
+        self.complete()
         self.recording.flush()
 
     def clear(self) -> None:
@@ -696,7 +711,7 @@ class FrameCache(RecordingReader):
         Raises:
             StorageError: Something recorded could not be written.
         """
-        self._complete()
+        self.complete()
         with self._append_lock:
             self.recording.close()
 

@@ -113,6 +113,7 @@ def write_html(
     if not max_mb > 0:  # NaN too
         raise ValueError(f"to_html: expected max_mb > 0, got {max_mb!r}.")
     limit = max_mb * 1e6
+    cache.complete()
     stop = cache.num_rows if stop is None else min(stop, cache.num_rows)
     cache.prepare_pictures(start, stop, envs, None, is_optional=True)
     if cache.is_shared:

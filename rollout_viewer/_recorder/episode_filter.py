@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rollout_viewer._recording.episode import Episode
+    from rollout_viewer._recording.slot import Slot
 
 # Rows after which the waiting rows of finished episodes are dropped; an estimate of a
 # few megabytes on disk.
@@ -82,6 +83,11 @@ class EpisodeFilter:
     def is_shared(self) -> bool:
         """Whether one picture shows all envs."""
         return self._waiting.is_shared
+
+    @property
+    def slots(self) -> list[Slot]:
+        """What is pictured in the waiting rows."""
+        return self._waiting.slots
 
     def finish(self) -> None:
         """Evaluate the unfinished episodes too, and drop all waiting rows."""

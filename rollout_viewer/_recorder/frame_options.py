@@ -53,11 +53,15 @@ class FrameOptions:
         self.resize = checked_box("resize", resize, (2,))
         self.shares_picture = shares_picture
         self._scale = FloatScale()
+        # Whether each env had its own picture before: one of all is a fault then.
+        self._has_each = False
 
     def apply(self, pictures: Any, num_envs: int) -> tuple[Any, list[int] | None]:
         """Return the pictures to record, and which envs they show (None: all)."""
-        if isinstance(pictures, list) and len(pictures) == 1 < num_envs:
-            self._check_shared(num_envs)
+        if isinstance(pictures, list):
+            if len(pictures) == 1 < num_envs and not self._has_each:
+                self._check_shared(num_envs)
+            self._has_each = self._has_each or len(pictures) == num_envs > 1
         if self.envs is None and self.crop is None and self.resize is None:
             return pictures, None
         frames = split_frames(pictures, scale=self._scale)

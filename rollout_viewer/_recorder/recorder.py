@@ -7,8 +7,13 @@ of which envs, and which part of the picture. Knows rows and frames. Knows no fr
 The steps of skipped calls accumulate until the next row: rewards add up, transitions
 are counted. What is skipped is a picture, never a number: an end has a row at once,
 without a picture (``terminal_missing``), and so has what has accumulated when an env
-resets. When the cache's episodes, scalars or clips are read, or it is flushed, saved or
-closed, what has accumulated gets a row that shows the last picture again.
+resets. When the cache's episodes, scalars, columns or clips are read, or it is
+exported, flushed, saved or closed, what has accumulated gets a row that shows the last
+picture again. Reading rows that are there, by `at`, `num_rows` or a page, makes none: a
+callback that does it after each step would undo `skip`.
+
+A picture that cannot be recorded does not end a run: its row is recorded without it,
+with one warning. Only the first one raises: such an environment cannot be recorded.
 """
 
 from __future__ import annotations
@@ -23,17 +28,23 @@ import numpy as np
 
 from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._errors import RolloutViewerError, ShapeError
+from rollout_viewer._file_names import checked_tag
 from rollout_viewer._forks import Lock, make_anew_in_children
 from rollout_viewer._frames.fps import as_fps
 from rollout_viewer._recorder.episode_filter import EpisodeFilter
 from rollout_viewer._recorder.episode_quota import EpisodeLimit
+from rollout_viewer._recorder.faults import (
+    FaultWarning,
+    always_raises,
+    no_pictures,
+    without_faulty,
+)
 from rollout_viewer._recorder.frame_options import FrameOptions
 from rollout_viewer._recorder.recorder_checks import (
     check_logger,
     check_skips_none,
     checked_cache,
     checked_count,
-    checked_tag,
     discarded_on_error,
 )
 from rollout_viewer._recorder.skipped_steps import SkippedSteps
@@ -90,6 +101,12 @@ class Recorder(ShownInNotebook):
             recorded as env 0's, with a warning.
         recipe: How the environments are made again: their pictures are rendered later,
             and no call is asked for any. None: each call is.
+        needs_pictures: `add` raises where a picture cannot be recorded, as it always
+            does before the first one.
+
+    Attributes:
+        num_calls: Calls that were counted so far, recorded or skipped.
+        warning: Of the first fault that did not end the run.
 
     Raises:
         TypeError: `cache` is no cache, `logger` no logger, or `tag` no text.
@@ -115,6 +132,7 @@ class Recorder(ShownInNotebook):
         metadata: Mapping[str, Any] | None = None,
         shares_picture: bool = False,
         recipe: Recipe | None = None,
+        needs_pictures: bool = False,
     ) -> None:
         self._frame_options = FrameOptions(
             num_envs, envs, crop, resize, shares_picture=shares_picture
@@ -138,6 +156,9 @@ class Recorder(ShownInNotebook):
         self._logger = logger
         self._fps = fps
         self._metadata = metadata
+        self._needs_pictures = needs_pictures
+        self._has_pictures = False
+        self.warning = FaultWarning()
         is_new = self.cache is not cache
         with discarded_on_error(self.cache) if is_new else contextlib.nullcontext():
             if rate := as_fps(fps):  # an environment's metadata may be anything
@@ -151,7 +172,7 @@ class Recorder(ShownInNotebook):
             if keep_episode is None
             else EpisodeFilter(self.cache, keep_episode)
         )
-        self._num_calls = 0
+        self.num_calls = 0
         self._is_recorded = True
         self._is_resumed = False
         self._infos: dict[int, dict[str, Any]] = {}
@@ -208,7 +229,7 @@ class Recorder(ShownInNotebook):
             self.recipe_number = cache.add_recipe(self._recipe)
         keep = self._keep_episode
         self._sink = cache if keep is None else EpisodeFilter(cache, keep)
-        self._num_calls, self._num_dumped, self._is_recorded = 0, 0, True
+        self.num_calls, self._num_dumped, self._is_recorded = 0, 0, True
         self._infos = {}
         self._start(self.num_envs)
         cache.before_reading(self.complete)
@@ -253,8 +274,9 @@ class Recorder(ShownInNotebook):
     ) -> int | None:
         """Record what one call did to all envs.
 
-        If this raises, nothing is recorded, and the next row includes the rewards,
-        ends and transitions.
+        Pictures that cannot be recorded are missing in the row, with one warning. If
+        this raises, nothing is recorded, and the next row includes the rewards, ends
+        and transitions.
 
         Args:
             kind: (B,) of `Kind`: what the call was to each env.
@@ -276,7 +298,9 @@ class Recorder(ShownInNotebook):
             The row, or None where nothing was recorded.
 
         Raises:
-            FrameError: There is no picture, or its dtype changed.
+            Exception: There was no picture that can be recorded so far, or with
+                `needs_pictures` there is none now: FrameError, or what `pictures`
+                raised.
             ShapeError: Step data does not fit.
         """
         if self._pid != os.getpid():
@@ -335,9 +359,9 @@ class Recorder(ShownInNotebook):
         self._is_running &= ~self._skipped.has_ended
         self._has_skipped_reset |= is_reset
         if not is_same_call:
-            is_due = self._num_calls % self._skip == 0
+            is_due = self.num_calls % self._skip == 0
             self._is_recorded = is_due if is_kept is None else is_kept
-            self._num_calls += 1
+            self.num_calls += 1
         return not (codes == _IDLE).all() and (self._is_recorded or is_cut_off)
 
     def _record(
@@ -347,13 +371,52 @@ class Recorder(ShownInNotebook):
         is_idle = codes == _IDLE
         codes[is_idle & self._has_skipped_reset] = _RESET
         codes[is_idle & (self._skipped.count > 0)] = _STEP
-        frames, envs = None, None
-        if self._recipe is None:
-            frames, envs = self._frame_options.apply(pictures(), self.num_envs)
-        row = self._append(codes, frames, envs, data)
+        row = self._append_pictures(codes, pictures, data)
         self._has_skipped_reset[:] = False
         # Last: it calls a function of the user's, which may raise or be interrupted.
         return self._sink.evaluate() if isinstance(self._sink, EpisodeFilter) else row
+
+    def _append_pictures(
+        self, codes: Codes, pictures: Pictures, data: Mapping[str, Any] | None
+    ) -> int:
+        """Append a row with its pictures, or without those that cannot be recorded."""
+        if self._recipe is not None:
+            return self._append(codes, None, None, data)
+        found: Any = None
+        try:
+            found = pictures()
+            frames, envs = self._frame_options.apply(found, self.num_envs)
+            row = self._append(codes, frames, envs, data)
+        except Exception as error:
+            if always_raises(error) or self._needs_pictures or not self._has_pictures:
+                raise
+            row, faulty = self._append_without(codes, found, data)
+            self.warning.of_pictures(error, row, faulty)
+        self._has_pictures = self._has_pictures or bool(self._sink.slots)
+        return row
+
+    def _append_without(
+        self, codes: Codes, found: Any, data: Mapping[str, Any] | None
+    ) -> tuple[int, list[int]]:
+        """Append a row without the pictures that are at fault.
+
+        Returns:
+            The row, and whose pictures it lacks; none: it has no picture at all.
+
+        Raises:
+            ShapeError: Step data does not fit.
+        """
+        some, faulty = without_faulty(found, self.num_envs)
+        if faulty:
+            try:
+                frames, envs = self._frame_options.apply(some, self.num_envs)
+                return self._append(codes, frames, envs, data), faulty
+            except Exception as error:
+                if always_raises(error):
+                    raise
+        missing = no_pictures(self._sink.slots, self.num_envs)
+        row = self._append(codes, missing, None, data)
+        return row, [0] if self.num_envs == 1 else []
 
     def add_picture(self, pictures: Pictures) -> int:
         """Record a row of pictures between two steps, without a step.
@@ -371,6 +434,16 @@ class Recorder(ShownInNotebook):
             return self._sink.append(
                 frames, envs=envs, kind=codes, num_transitions=no_steps
             )
+
+    def add_unknown_step(self) -> None:
+        """Count a step of all running episodes of which nothing is known.
+
+        Its reward is NaN.
+        """
+        with self._lock:
+            unknown = np.full(self.num_envs, np.nan)
+            self._skipped.add(self._is_running, unknown, None, None, None)
+            self.num_calls += 1
 
     def resume(
         self,
@@ -508,6 +581,7 @@ class Recorder(ShownInNotebook):
             "metadata": self._metadata,
             "shares_picture": self._frame_options.shares_picture,
             "recipe": self._recipe,
+            "needs_pictures": self._needs_pictures,
         }
 
     def __reduce__(self) -> tuple[Callable[[], Recorder], tuple[()]]:

@@ -6,6 +6,7 @@ Each returns its argument in the form that the recorder uses, or raises.
 from __future__ import annotations
 
 import contextlib
+import numbers
 import operator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,6 @@ import numpy as np
 
 from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._errors import FrameError, ReadOnlyError, ShapeError
-from rollout_viewer._file_names import path_inside
 from rollout_viewer._recording.workers import worker_path
 
 if TYPE_CHECKING:
@@ -65,17 +65,43 @@ def check_logger(logger: Any) -> None:
         )
 
 
-def checked_tag(where: str, tag: Any) -> str:
-    """Return a name of dumps.
+def check_video_arguments(
+    where: str,
+    *,
+    name_prefix: Any,
+    video_length: Any,
+    logger: Any,
+    **triggers: Any,
+) -> None:
+    """Raise where an argument of a class that writes videos is of another kind.
+
+    Args:
+        where: The class, for messages.
+        name_prefix: Text.
+        video_length: A number of 0 or more.
+        logger: See `check_logger`.
+        **triggers: Functions, or None.
 
     Raises:
-        TypeError: It is no text.
-        ValueError: It leads out of the logger's folder.
+        TypeError: A trigger is no function, the prefix no text, the logger no logger.
+        ValueError: The length is no number, or below 0.
     """
-    if not isinstance(tag, str):
-        raise TypeError(f"{where}: expected tag to be a str, got {tag!r}.")
-    path_inside("rollouts", tag, where=where)
-    return tag
+    check_logger(logger)
+    for name, trigger in triggers.items():
+        if trigger is not None and not callable(trigger):
+            raise TypeError(
+                f"{where}: expected {name} to be a function of a number, got "
+                f"{trigger!r}. Pass for example lambda number: number % 100 == 0."
+            )
+    if not isinstance(name_prefix, str):
+        raise TypeError(
+            f"{where}: expected name_prefix to be text, got {name_prefix!r}."
+        )
+    if not isinstance(video_length, numbers.Real) or not float(video_length) >= 0:
+        raise ValueError(
+            f"{where}: expected video_length to be 0 or more steps, got "
+            f"{video_length!r}."
+        )
 
 
 def checked_envs(envs: Sequence[int] | None, num_envs: int) -> list[int] | None:

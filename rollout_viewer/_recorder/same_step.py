@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rollout_viewer._recorder.faults import always_raises
 from rollout_viewer._recording.step_row import Kind
 
 if TYPE_CHECKING:
@@ -53,7 +54,14 @@ def add_same_step(
         The second row, or None where it was not recorded.
     """
     rendered = functools.cache(pictures)
-    terminal = {} if find_terminal is None else find_terminal(rendered)
+    terminal: Mapping[int, Any] = {}
+    if find_terminal is not None:
+        try:
+            terminal = find_terminal(rendered)
+        except Exception as error:
+            if always_raises(error):
+                raise
+            # Where it cannot be rendered, the row below reports it.
     kinds = np.where(ended, Kind.TERMINAL_MISSING, kind)
     kinds[list(terminal)] = Kind.STEP
 

@@ -46,6 +46,7 @@ from rollout_viewer._recorder.video_segment import (
 )
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.loggers._folder import FolderLogger
+from rollout_viewer.loggers.tee import video_loggers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -169,6 +170,7 @@ class VideoFolderRecorder:
             cache=cache,
             logger=FolderLogger(self.folder, overwrite=self._overwrite),
             tag=self._configuration["prefix"],
+            needs_pictures=True,  # a video ends where there is none
             **{name: self._configuration[name] for name in names},
         )
         # Of a cache that was passed, unfinished videos of others stay listed.
@@ -449,21 +451,21 @@ class VideoFolderRecorder:
             )
 
     def _log(self, segment: VideoSegment) -> None:
-        logger = self._extra_logger
         clip = self.cache.clip(segment.start, segment.stop)
-        name = segment.name
-        if getattr(logger, "shows_steps", False) is True:
-            name = _NUMBERS.sub("", name) or name
-        try:
-            dump_clip(clip, logger, name, step=self._step)
-        except Exception as error:
-            warnings.warn(
-                f"{self._where}: expected {type(logger).__name__} to log "
-                f"{segment.name!r}, got {type(error).__name__}: {error} The video is "
-                f"in {str(self.folder)!r}.",
-                RolloutViewerWarning,
-                stacklevel=6,
-            )
+        for logger in video_loggers(self._extra_logger):
+            name = segment.name
+            if getattr(logger, "shows_steps", False) is True:
+                name = _NUMBERS.sub("", name) or name
+            try:
+                dump_clip(clip, logger, name, step=self._step)
+            except Exception as error:
+                warnings.warn(
+                    f"{self._where}: expected {type(logger).__name__} to log "
+                    f"{segment.name!r}, got {type(error).__name__}: {error} The video "
+                    f"is in {str(self.folder)!r}.",
+                    RolloutViewerWarning,
+                    stacklevel=6,
+                )
 
     def _finish_earlier(self) -> None:
         try:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from rollout_viewer._errors import ReadOnlyError, RecordingError, RecordingLockedError
 from rollout_viewer._recording.database import amend
 from rollout_viewer._recording.episode import Episode
-from rollout_viewer._recording.lock import describe_writer, locked
+from rollout_viewer._recording.lock import describe_writer, locked, meta_of
+from rollout_viewer._recording.statements import episode_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -87,58 +88,72 @@ def annotation_statements(change: AnnotationChange) -> list[Statement]:
     statements: list[Statement] = []
     if change.added:
         added = json.dumps({str(row): "" for row in change.added})
-        statements.append(
-            (
-                "INSERT INTO meta VALUES ('bookmarks', json_patch('{}', ?)) "
-                "ON CONFLICT DO UPDATE SET value = json_patch(?, value)",
-                (added, added),
-            )
-        )
+        statements.append(_bookmark_statement("json_patch(?2, value)", added))
     if change.bookmarks:
-        patch = json.dumps({str(row): note for row, note in change.bookmarks.items()})
-        statements.append(
-            (
-                "INSERT INTO meta VALUES ('bookmarks', json_patch('{}', ?)) "
-                "ON CONFLICT DO UPDATE SET value = json_patch(value, ?)",
-                (patch, patch),
-            )
-        )
+        notes = {str(row): note for row, note in change.bookmarks.items()}
+        patch = json.dumps(notes)
+        statements.append(_bookmark_statement("json_patch(value, ?2)", patch))
     for (env, index), labels in change.labels.items():
         patch = json.dumps({"labels": dict(labels)})
         statements.append(
             (
-                "INSERT INTO episodes VALUES (?, ?, json_patch('{}', ?)) "
-                "ON CONFLICT DO UPDATE SET info = json_patch(info, ?)",
-                (env, index, patch, patch),
+                "INSERT INTO episodes "
+                "VALUES (?1, ?2, reseal(json_patch('{}', ?4), '', ?3)) "
+                "ON CONFLICT DO UPDATE "
+                "SET info = reseal(json_patch(info, ?4), info, ?3)",
+                (env, index, episode_place(env, index), patch),
             )
         )
     return statements
 
 
-def write_annotations(change: AnnotationChange, path: Path) -> None:
+def _bookmark_statement(patched: str, patch: str) -> Statement:
+    return (
+        "INSERT INTO meta "
+        "VALUES ('bookmarks', reseal(json_patch('{}', ?2), '', ?1)) "
+        f"ON CONFLICT DO UPDATE SET value = reseal({patched}, value, ?1)",
+        ("bookmarks", patch),
+    )
+
+
+def write_annotations(change: AnnotationChange, path: Path, session: Any) -> None:
     """Apply a change to the file of a recording that is not being written.
+
+    Args:
+        change: What changes.
+        path: The file.
+        session: Of the recording that is meant.
 
     Raises:
         RecordingLockedError: Another process is writing it.
-        ReadOnlyError: The file cannot be written.
+        ReadOnlyError: The file cannot be written, or is that of another recording.
     """
-    write_statements(path, annotation_statements(change), "annotate")
+    write_statements(path, annotation_statements(change), session, "annotate")
 
 
-def write_statements(path: Path, statements: Sequence[Statement], verb: str) -> None:
+def write_statements(
+    path: Path, statements: Sequence[Statement], session: Any, verb: str
+) -> None:
     """Execute statements on the file of a recording that is not being written.
 
     Args:
         path: The file.
         statements: All of them are executed, or none.
+        session: Of the recording that is meant.
         verb: What they do, for messages.
 
     Raises:
         RecordingLockedError: Another process is writing it.
-        ReadOnlyError: The file cannot be written.
+        ReadOnlyError: The file cannot be written, or is that of another recording.
     """
     try:
         with locked(path):
+            if meta_of(path).get("session", session) != session:
+                raise ReadOnlyError(
+                    f"FrameCache: expected to {verb} the recording that {str(path)!r}"
+                    " was when it was opened, got another one, by which it was "
+                    f"replaced. Open it again and {verb} that."
+                )
             amend(path, statements)
     except RecordingLockedError as error:
         raise RecordingLockedError(
@@ -146,6 +161,8 @@ def write_statements(path: Path, statements: Sequence[Statement], verb: str) -> 
             f"{describe_writer(path)} is writing. {verb.capitalize()} it there, "
             "through the cache that records, or when it is closed."
         ) from error
+    except ReadOnlyError:
+        raise
     except RecordingError as error:
         raise ReadOnlyError(
             f"FrameCache: expected to {verb} {str(path)!r}, got a file that can only "

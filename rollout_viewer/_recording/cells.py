@@ -17,7 +17,9 @@ from rollout_viewer._recording.late_pictures import (
     NUM_LATE,
     is_not_reproducible,
 )
+from rollout_viewer._recording.sealed_text import is_broken
 from rollout_viewer._recording.slot import Slot
+from rollout_viewer._recording.statements import episode_place
 from rollout_viewer._recording.storable import storable_json
 
 if TYPE_CHECKING:
@@ -76,6 +78,16 @@ def blob(value: Any, name: str) -> bytes:
         f"rv.open: expected {name} to be bytes, got {type(value).__name__}: the "
         "recording is damaged, or was not written by rollout_viewer."
     )
+
+
+def check_seal(text: Any, place: str) -> None:
+    """Raise where a text is not what was stored there.
+
+    Raises:
+        ValueError: It has another checksum.
+    """
+    if isinstance(text, str) and is_broken(text, place):
+        raise ValueError(f"{text.strip()!r:.50}, which has a wrong checksum")
 
 
 def parse_json(text: Any) -> Any:
@@ -142,11 +154,12 @@ def read_meta(rows: Iterable[tuple[Any, ...]], doubts: Doubts) -> dict[str, Any]
     meta = {}
     for key, text in rows:
         try:
+            check_seal(text, str(key))
             value = parse_json(text)
             if not _META.get(key, _anything)(value):
                 raise ValueError(f"{value!r:.50}")
         except ValueError as error:
-            doubts.add(f"{key!r} of the metadata is {error}")
+            doubts.add(f"{key!r} of the metadata is {error}: it is left out")
         else:
             meta[str(key)] = value
     return meta
@@ -159,12 +172,16 @@ def read_episodes(
     found = []
     for env, index, text in rows:
         try:
+            check_seal(text, episode_place(env, index))
             info = parse_json(text)
             numbers = whole(env, "an env"), whole(index, "an episode")
             if not isinstance(info, dict):
                 raise ValueError(f"{info!r:.50}")
         except (ValueError, RecordingError) as error:
-            doubts.add(f"what is known of episode {index!r} of env {env!r} is {error}")
+            doubts.add(
+                f"what is known of episode {index!r} of env {env!r} is {error}: it is "
+                "left out"
+            )
             continue
         known = {
             name: value
@@ -172,7 +189,10 @@ def read_episodes(
             if name in _INFO and _INFO[name](value)
         }
         if len(known) < len(info.keys() & _INFO.keys()):
-            doubts.add(f"what is known of episode {index} of env {env} is {info!r:.50}")
+            doubts.add(
+                f"what is known of episode {index} of env {env} is {info!r:.50}: it is "
+                "left out"
+            )
         found.append((*numbers, known))
     return found
 
@@ -214,6 +234,10 @@ def _is_rows_by_slot(value: Any) -> bool:
     )
 
 
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_count, value))
+
+
 _META: Mapping[str, Callable[[Any], bool]] = {
     "fps": _is_rate,
     "metadata": _is_record,
@@ -226,6 +250,7 @@ _META: Mapping[str, Callable[[Any], bool]] = {
     "writer": _is_record,
     NUM_LATE: _is_count,
     NOT_REPRODUCIBLE: is_not_reproducible,
+    "slots": _is_digest,
 }
 _INFO: Mapping[str, Callable[[Any], bool]] = {
     "segment": lambda value: value is None or isinstance(value, str),

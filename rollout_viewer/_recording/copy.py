@@ -18,7 +18,7 @@ from rollout_viewer._recording.statements import (
     run_blocks,
     step_statements,
 )
-from rollout_viewer._recording.wal import set_aside_foreign_wal
+from rollout_viewer._recording.wal import set_aside_foreign_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,7 +44,7 @@ def write_copy(
     try:
         _fill(partial, source, num_blocks, num_slots, statements)
         os.replace(partial, path)
-        set_aside_foreign_wal(path)
+        set_aside_foreign_logs(path)
     except (sqlite3.Error, OSError) as error:
         if isinstance(error, RecordingError):
             raise

@@ -16,6 +16,8 @@ Tables, version 1::
     tail      rows of the block that is still open, written each half second
     episodes  (env, index) -> JSON: segment, seed, options, labels
 
+JSON is followed by its checksum, see `sealed_text`.
+
 Knows bytes. Knows nothing of codecs, frames or envs.
 """
 
@@ -31,12 +33,13 @@ from typing import TYPE_CHECKING, Any
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._files import no_descriptor
 from rollout_viewer._forks import keep_in_child
+from rollout_viewer._recording.sealed_text import reseal
 from rollout_viewer._recording.statements import meta_statement
 from rollout_viewer._recording.wal import (
     FORMAT_VERSION,
     give_id,
     note_id,
-    set_aside_foreign_wal,
+    set_aside_foreign_logs,
 )
 
 if TYPE_CHECKING:
@@ -115,14 +118,17 @@ def create_database(
     """
     connection = None
     try:
+        set_aside_foreign_logs(path)
         connection = connect(file_uri(path, "mode=rwc"))
-        connection.executescript(SCHEMA)
-        give_id(connection)
-        set_journal(connection, path)
         _set_synchronous(connection, is_temporary=is_temporary)
+        # At once: a kill leaves all tables or none, and the disk is waited for once.
+        connection.executescript(f"BEGIN;{SCHEMA}")
+        give_id(connection)
+        connection.execute("COMMIT")
+        set_journal(connection, path)
         for sql, values in statements:
             connection.execute(sql, values)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         if connection is not None:
             connection.close()
         if lack := no_descriptor():
@@ -147,7 +153,7 @@ def delete_database(path: Path) -> None:
 def checkpoint(path: Path) -> bool:
     """Move the content of side files into the file; return whether none are left."""
     try:
-        set_aside_foreign_wal(path)
+        set_aside_foreign_logs(path)
     except OSError:
         return False
     try:
@@ -164,6 +170,17 @@ def checkpoint(path: Path) -> bool:
     finally:
         connection.close()
     return not has_side_files(path)
+
+
+def roll_back(path: Path) -> None:
+    """Undo what a killed process had half written, as far as its journal is there.
+
+    The connections of readers, which change nothing, cannot.
+    """
+    with contextlib.suppress(sqlite3.Error, OSError):
+        set_aside_foreign_logs(path)
+        with contextlib.closing(connect(file_uri(path, "mode=rw"))) as connection:
+            connection.execute("SELECT COUNT(*) FROM meta").fetchall()
 
 
 def has_side_files(path: Path) -> bool:
@@ -188,13 +205,17 @@ def amend(path: Path, statements: Sequence[Statement]) -> None:
     """
     connection: sqlite3.Connection | None = None
     try:
-        set_aside_foreign_wal(path)
+        set_aside_foreign_logs(path)
         connection = connect(file_uri(path, "mode=rw"))
         connection.execute("BEGIN IMMEDIATE")
         note_id(connection)
         for sql, values in statements:
             connection.execute(sql, values)
         connection.execute("COMMIT")
+        # Nothing is left in a log, and nothing says that there is one.
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("PRAGMA busy_timeout = 100")
+            connection.execute("PRAGMA journal_mode = DELETE").fetchall()
     except (sqlite3.Error, OSError) as error:
         raise RecordingError(
             f"FrameCache: expected a file that can be written, got {str(path)!r} "
@@ -236,6 +257,8 @@ def connect(uri: str) -> sqlite3.Connection:
         check_same_thread=False,
         uri=True,
     )
+    # Of statements of `annotations`.
+    connection.create_function("reseal", 3, reseal, deterministic=True)
     return connection
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 import warnings
@@ -37,15 +38,20 @@ from rollout_viewer._recording.trust import (
     check_schema,
     restrict,
 )
-from rollout_viewer._recording.wal import FORMAT_VERSION, set_aside_foreign_wal
+from rollout_viewer._recording.wal import FORMAT_VERSION, set_aside_foreign_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rollout_viewer._recording.slot import Slot
+    from rollout_viewer._recording.written_file import WrittenFile
 
 _DIRECTORIES_KEPT = 256
-# Where side files cannot be created, as in a read-only folder: without them.
+_SHARED = "mode=ro"
+# In a read-only folder no index of a log can be created, which those who write have.
+# Alone, SQLite needs none.
+_ALONE = "mode=ro&vfs=unix-none"
+# Without side files.
 _AS_IT_IS = "mode=ro&immutable=1"
 
 
@@ -56,6 +62,8 @@ class DatabaseReader:
 
     Attributes:
         doubts: What was left out because it is damaged.
+        written: The file as this process writes it, which is read in place of a file
+            that has its name since.
 
     Raises:
         RecordingError: The file is no recording.
@@ -66,6 +74,8 @@ class DatabaseReader:
         self._lock = threading.RLock()
         self._num_opened = 0
         self.doubts = Doubts()
+        self.written: WrittenFile | None = None
+        self._session: str | None = None
         self._connection: BoundedReader | None = None
         self._connection = self._open()
         self._directories: OrderedDict[int, list[list[int]]] = OrderedDict()
@@ -91,9 +101,11 @@ class DatabaseReader:
                 f"rv.open: expected a recording, got {str(self.path)!r}, which {what}. "
                 f"{self._advice()}"
             )
-        modes, problem = ["mode=ro", _AS_IT_IS], ""
+        modes, problem = [_SHARED, _AS_IT_IS], ""
+        if os.name == "posix" and not os.path.exists(f"{self.path}-shm"):
+            modes.insert(1, _ALONE)
         try:
-            set_aside_foreign_wal(self.path)
+            set_aside_foreign_logs(self.path)
         except OSError:  # in a read-only folder: left where it is, and not read
             modes = [_AS_IT_IS]
         for mode in modes:
@@ -105,14 +117,16 @@ class DatabaseReader:
                         f"rv.open: expected to open {str(self.path)!r}, got {lack}"
                     ) from error
                 problem = str(error)
+                if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
+                    break  # another way would read what is half written
                 continue
             if mode == _AS_IT_IS and len(modes) > 1:
-                self._warn_of_wal(problem)
+                self._warn_of_logs(problem)
             return reader
         raise RecordingError(
             f"rv.open: expected a recording of rollout_viewer, got {str(self.path)!r} "
-            f"({problem}): another kind of file, or damaged. Recordings are made by "
-            "FrameCache(path) and `rollout-viewer record`."
+            f"({problem}): another kind of file, damaged, or in use. Recordings are "
+            "made by FrameCache(path) and `rollout-viewer record`."
         )
 
     def _advice(self) -> str:
@@ -121,22 +135,28 @@ class DatabaseReader:
             return f"{wal.name!r} is there: copy the file of which it is beside it."
         return "Check the path."
 
-    def _warn_of_wal(self, problem: str) -> None:
-        """Warn where the newest rows are in a log that cannot be read."""
-        wal = Path(f"{self.path}-wal")
-        if wal.exists() and wal.stat().st_size:
-            warnings.warn(
-                f"rv.open: expected to read the newest rows of {self.path.name!r} from "
-                f"{str(wal)!r}, got {problem}: they are missing. Copy both files into "
-                "a folder that can be written, and open the copy.",
-                RolloutViewerWarning,
-                stacklevel=4,
-            )
+    def _warn_of_logs(self, problem: str) -> None:
+        """Warn where there is a log that cannot be used."""
+        for side, harm in (
+            ("-wal", "its newest rows are missing"),
+            ("-journal", "rows may be missing or wrong, as a write was interrupted"),
+        ):
+            log = Path(f"{self.path}{side}")
+            if log.exists() and log.stat().st_size:
+                warnings.warn(
+                    f"rv.open: expected to read {self.path.name!r} together with "
+                    f"{str(log)!r}, got {problem}: {harm}. Copy both files into a "
+                    "folder that can be written, and open the copy.",
+                    RolloutViewerWarning,
+                    stacklevel=4,
+                )
 
     def _connect(self, mode: str) -> BoundedReader:
         check_files(self.path)
         connection = connect(file_uri(self.path, mode))
         try:
+            if mode == _ALONE:
+                connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
             reader = BoundedReader(self.path, connection)
             self._check(connection)
         except BaseException:
@@ -146,6 +166,19 @@ class DatabaseReader:
 
     def _check(self, connection: sqlite3.Connection) -> None:
         restrict(connection)
+        self._check_kind(connection)
+        check_schema(connection)
+        if self._session is None:
+            return
+        rows = connection.execute("SELECT key, value FROM meta WHERE key = 'session'")
+        found = read_meta(rows, self.doubts).get("session", self._session)
+        if found != self._session:
+            raise RecordingError(
+                f"FrameCache: expected to read {str(self.path)!r}, got another "
+                "recording, by which it was replaced. Open it again to read that."
+            )
+
+    def _check_kind(self, connection: sqlite3.Connection) -> None:
         (kind,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if kind != APPLICATION_ID:
@@ -156,20 +189,30 @@ class DatabaseReader:
                 f"got format {version} in {str(self.path)!r}. "
                 "Run: pip install --upgrade rollout-viewer"
             )
-        check_schema(connection)
 
     def _query(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._lock:
-            if self._connection is None:
-                self._connection = self._open()
-            READERS.use(self)
-            try:
-                return self._connection.fetch(sql, values)
-            except (sqlite3.Error, OverflowError) as error:
-                raise RecordingError(
-                    f"{self.path}: expected readable data, got {error}. "
-                    "What can be read elsewhere in the file is still there."
-                ) from error
+        try:
+            with self._lock:
+                if self._connection is not None or not self._has_lost_name():
+                    self._connection = self._connection or self._open()
+                    READERS.use(self)
+                    return self._connection.fetch(sql, values)
+            # Not with the lock, which the writer takes when it has its own.
+            assert self.written is not None
+            return self.written.query(sql, values)
+        except (sqlite3.Error, OverflowError) as error:
+            raise RecordingError(
+                f"{self.path}: expected readable data, got {error}. "
+                "What can be read elsewhere in the file is still there."
+            ) from error
+
+    def keep_to(self, session: str) -> None:
+        """From now on, read no other recording that has the name since."""
+        self._session, self.written = session, None
+
+    def _has_lost_name(self) -> bool:
+        """Whether opening the file by its name would open another one, or none."""
+        return self.written is not None and bool(self.written.change())
 
     def close(self) -> None:
         """Close until the next query."""
@@ -189,7 +232,8 @@ class DatabaseReader:
         """Close until the next query, unless one is running."""
         if self._lock.acquire(blocking=False):
             try:
-                self.close()
+                if not self._has_lost_name():
+                    self.close()
             finally:
                 self._lock.release()
 
@@ -204,7 +248,7 @@ class DatabaseReader:
             yield
         finally:
             with self._lock, contextlib.suppress(RecordingError):
-                if self._connection is None:
+                if self._connection is None and not self._has_lost_name():
                     self._connection = self._open()
 
     def forget(self) -> None:
@@ -214,10 +258,9 @@ class DatabaseReader:
 
     def version(self) -> int:
         """Return a number that changes when another connection wrote."""
-        with self._lock:
-            number = int(self._query("PRAGMA data_version")[0][0])
-            # SQLite counts from the time of opening on.
-            return self._num_opened << 32 | number
+        number = int(self._query("PRAGMA data_version")[0][0])
+        # SQLite counts from the time of opening on.
+        return self._num_opened << 32 | number
 
     def meta(self) -> dict[str, Any]:
         """Return all metadata but what is damaged."""

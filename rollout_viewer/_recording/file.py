@@ -23,7 +23,9 @@ from rollout_viewer._recording.database import (
 )
 from rollout_viewer._recording.database_reader import DatabaseReader
 from rollout_viewer._recording.late_pictures import NUM_LATE, late_slot, merged
+from rollout_viewer._recording.lock import recover
 from rollout_viewer._recording.opened import OpenedRecording
+from rollout_viewer._recording.slot import digest
 from rollout_viewer._recording.statements import (
     Tail,
     copy_statements,
@@ -36,6 +38,7 @@ from rollout_viewer._recording.statements import (
 )
 from rollout_viewer._recording.step_codec import DecodedExtras, unpack_columns
 from rollout_viewer._recording.stored_rows import StoredRows
+from rollout_viewer._recording.wal import lacks_log
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -64,6 +67,8 @@ class FileRecording(OpenedRecording):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._first_rows: dict[int, int] = {}
+        recover(path)
+        is_without_log = lacks_log(path)
         self._reader = DatabaseReader(path)
         self._lock = threading.RLock()
         self._version = -1
@@ -79,6 +84,14 @@ class FileRecording(OpenedRecording):
         except BaseException:
             self._reader.close()
             raise
+        if is_without_log and not self.meta.get("is_closed"):
+            warnings.warn(
+                f"rv.open: expected {path.name + '-wal'!r} beside {str(path)!r}, got "
+                "none. The recording was not closed: if its process was killed, its "
+                "newest rows are in that file. Copy both.",
+                RolloutViewerWarning,
+                stacklevel=4,
+            )
         make_anew_in_children(self, rank=3)
 
     def fork_locks(self) -> list[threading.RLock]:
@@ -133,6 +146,7 @@ class FileRecording(OpenedRecording):
                 self._reader.forget()
                 self.pictures_version = meta.get(NUM_LATE, 0)
             self.slots = self._reader.slots()
+            self._check_slots(meta)
             self._first_rows = dict(meta.get("first_rows", []))
             if self._is_incomplete:
                 self._stored = StoredRows(self.path)
@@ -172,6 +186,15 @@ class FileRecording(OpenedRecording):
                 stored.add(tail.start, tail.steps, tail.num_rows)
                 self._tails.append(tail)
 
+    def _check_slots(self, meta: dict[str, Any]) -> None:
+        known = meta.get("slots")
+        if known is None or digest(self.slots[: known[0]]) == known:
+            return
+        # They may have been cleared since the metadata was read.
+        if self._reader.meta().get("slots") == known:
+            what = "the list of envs, cameras and sizes has a wrong checksum"
+            self._reader.doubts.add(what)
+
     def _check_envs(self) -> None:
         num_envs = self.rows.num_envs if self.rows is not None else MAX_COUNT
         for info in self.slots:
@@ -194,7 +217,7 @@ class FileRecording(OpenedRecording):
             f"{errors[0]} The others of {num_rows} rows can be read; damaged ones are "
             "shown as missing."
             if errors
-            else f"{str(self.path)!r}, in which {doubt}. It is left out."
+            else f"{str(self.path)!r}, in which {doubt}."
         )
         self.damage = f"expected an intact recording, got {what}"
         warnings.warn(f"rv.open: {self.damage}", RolloutViewerWarning, stacklevel=2)
@@ -278,7 +301,7 @@ class FileRecording(OpenedRecording):
                     f"{str(self.path)!r}, got episode {index} of env {env}, whose "
                     "number is not known. Bookmark its first row."
                 )
-        write_annotations(change, self.path)
+        write_annotations(change, self.path, self.meta.get("session"))
         if not self.refresh():  # closed: nothing is read
             apply_annotations(change, self.meta, self.rows)
 
@@ -314,7 +337,7 @@ class FileRecording(OpenedRecording):
             statements += [late_chunk_statement(*k, one) for k, one in added.items()]
             number = self._reader.meta().get(NUM_LATE, 0) + 1
             statements.append(meta_statement(NUM_LATE, number))
-            write_statements(self.path, statements, "render")
+            write_statements(self.path, statements, self.meta.get("session"), "render")
             self._read_late()
 
     def change_meta(self, key: str, value: Any) -> None:
@@ -324,7 +347,9 @@ class FileRecording(OpenedRecording):
             ReadOnlyError: The file cannot be written.
             RecordingLockedError: Another process is writing it.
         """
-        write_statements(self.path, [meta_statement(key, value)], "render")
+        write_statements(
+            self.path, [meta_statement(key, value)], self.meta.get("session"), "render"
+        )
         with self._lock:
             self._read_late()
 

@@ -21,8 +21,10 @@ from rollout_viewer._recording.database import (
 from rollout_viewer._recording.database_reader import DatabaseReader
 from rollout_viewer._recording.eviction import Budget
 from rollout_viewer._recording.late_pictures import LatePictures
-from rollout_viewer._recording.lock import acquire, this_process
+from rollout_viewer._recording.lock import acquire, free_reserve, reserve, this_process
+from rollout_viewer._recording.named_file import NamedFile
 from rollout_viewer._recording.open_block import OpenBlock
+from rollout_viewer._recording.slot import digest
 from rollout_viewer._recording.statements import (
     Statement,
     delete_statements,
@@ -37,6 +39,7 @@ from rollout_viewer._recording.statements import (
 from rollout_viewer._recording.step_codec import DecodedExtras, pack_extras
 from rollout_viewer._recording.temporary import temporary_path
 from rollout_viewer._recording.writer import Batch, WriterThread
+from rollout_viewer._recording.written_file import WrittenFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,9 +97,14 @@ class FiledRecording:
         self._handled_rows = 0
         self.is_behind = False
         self._is_full = False
+        # As many slots the file has a checksum of.
+        self._num_digested = 0
         self._statements: list[Statement] = []
         self._version = -1
         self._file_lock = None if self.is_temporary else acquire(self.path)
+        self._lock_name = NamedFile(f"{self.path}.lock")
+        if self._file_lock is not None:
+            reserve(self.path)
         is_new = not os.path.lexists(self.path)
         try:
             self._create_file(queue_bytes)
@@ -117,14 +125,23 @@ class FiledRecording:
             statements=[meta_statement(key, value) for key, value in meta.items()],
         )
         self._reader = DatabaseReader(self.path)
-        self._writer = WriterThread(
+        self._file = self._reader.written = WrittenFile(
             connection,
             self.path,
             is_temporary=self.is_temporary,
-            queue_bytes=queue_bytes,
-            make_tail=self._make_tail,
             others_closed=self._reader.closed,
         )
+        self._writer = WriterThread(
+            self._file,
+            self.path,
+            queue_bytes=queue_bytes,
+            make_tail=self._make_tail,
+            free_room=self._free_room,
+        )
+
+    def _free_room(self) -> None:
+        if self._file_lock is not None and not self._lock_name.change():
+            free_reserve(self.path)
 
     def _remove_file(self) -> None:
         """Leave nothing of a file that could not be made."""
@@ -183,6 +200,9 @@ class FiledRecording:
         """Return what is to be written; remove it from the list when it was queued."""
         if self._writer.num_lost != self.meta.get("num_lost", 0):
             self.set_meta("num_lost", self._writer.num_lost)
+        if self._num_digested != len(self.slots):
+            self._remember(meta_statement("slots", digest(self.slots)))
+            self._num_digested = len(self.slots)
         return list(self._statements)
 
     @property

@@ -38,7 +38,10 @@ class RecordingInfo:
 
     @property
     def num_rows(self) -> int:
-        """Rows recorded so far; of a file that is still written, as of now."""
+        """Rows recorded so far; of a file that is still written, as of now.
+
+        Skipped steps have none until the next row; see `RecordingReader.at`.
+        """
         rows = self._now.rows
         return rows.num_rows if rows is not None else 0
 
@@ -174,9 +177,20 @@ class RecordingInfo:
 
     @property
     def episodes(self) -> list[Episode]:
-        """All episodes in the order in which they began, unfinished ones too."""
+        """All episodes in the order in which they began, unfinished ones too.
+
+        A reset that no step followed is no episode, unless it is the newest of its env
+        and rows may still come. The others keep their numbers (`Episode.index`).
+        """
         rows = self._now.rows
-        return rows.episodes() if rows is not None else []
+        if rows is None:
+            return []
+        is_live = self.is_live
+        return [
+            one
+            for one in rows.episodes()
+            if one.length or (is_live and rows.is_newest(one))
+        ]
 
     def _slots_of(self, env: int, camera: str | None) -> tuple[int, ...]:
         """Return the slots of an env and camera, one for each size."""

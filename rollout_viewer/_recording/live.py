@@ -37,6 +37,7 @@ from rollout_viewer._recording.late_pictures import (
     padded,
 )
 from rollout_viewer._recording.lock import read_only
+from rollout_viewer._recording.slot import digest
 from rollout_viewer._recording.statements import (
     copy_statements,
     episode_statement,
@@ -161,7 +162,7 @@ class LiveRecording(FiledRecording):
         elif self.is_temporary:
             amend(self.path, annotation_statements(change))
         else:
-            write_annotations(change, self.path)
+            write_annotations(change, self.path, self.meta["session"])
         apply_annotations(change, self.meta, self.rows)
 
     # -- pictures that come later
@@ -265,7 +266,7 @@ class LiveRecording(FiledRecording):
         if self.is_temporary:
             amend(self.path, statements)
         else:
-            write_statements(self.path, statements, "render")
+            write_statements(self.path, statements, self.meta.get("session"), "render")
 
     # -- what is there
 
@@ -402,7 +403,8 @@ class LiveRecording(FiledRecording):
             rows = self.rows.num_rows if self.rows else 0
             tail = self._open_rows(0)
             infos = self.rows.infos() if self.rows is not None else {}
-            meta = {**self.meta, "num_lost": self.num_lost}
+            slots = digest(self.slots)
+            meta = {**self.meta, "num_lost": self.num_lost, "slots": slots}
             statements = copy_statements(meta, self.slots, infos)
             num_envs = self.rows.num_envs if self.rows is not None else 0
             statements += [
@@ -434,16 +436,19 @@ class LiveRecording(FiledRecording):
         try:
             self._writer.close()
         except Exception:
-            self._unlock()
+            self._end()
             raise
-        self._unlock()
+        self._end()
 
-    def _unlock(self) -> None:
+    def _end(self) -> None:
+        if not self._file.change():
+            self._reader.keep_to(self.meta["session"])
         if self._file_lock is not None:
             # Unlinked while held: the next writer creates a lock file of its own, for
             # another recording file.
             with contextlib.suppress(OSError):
-                os.unlink(f"{self.path}.lock")
+                if not self._lock_name.change():
+                    os.unlink(f"{self.path}.lock")
             self._file_lock.release()
         self._has_ended = True
 
@@ -455,9 +460,13 @@ class LiveRecording(FiledRecording):
         if not self.is_mine:
             return
         is_kept = not self.is_temporary and (self.is_closed or self.rows is not None)
+        is_elsewhere = bool(self._file.change())
         with contextlib.suppress(RolloutViewerError):
             self.close()
         self._reader.close()
+        self._file.close()
+        if is_elsewhere and not self.is_temporary:
+            return  # what has its name now is not its own
         if not is_kept:
             delete_database(self.path)
         elif has_side_files(self.path):
@@ -478,6 +487,7 @@ class LiveRecording(FiledRecording):
             self._before = None
             self.budget.clear()
             self._is_full = False
+            self._num_digested = -1
             self._statements = [
                 (f"DELETE FROM {table}", ()) for table in TABLES_OF_ROWS
             ]

@@ -15,11 +15,16 @@ from filelock import FileLock, Timeout
 
 from rollout_viewer._errors import ReadOnlyError, RecordingError, RecordingLockedError
 from rollout_viewer._files import no_descriptor, numbered
+from rollout_viewer._recording.database import is_local, roll_back
 from rollout_viewer._recording.database_reader import DatabaseReader
+from rollout_viewer._recording.trust import UntrustedFileError, check_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+# Some database pages for each kind of row, and the step data of some hundred rows.
+_RESERVED_BYTES = 64 * 1024
 
 
 def acquire(path: Path) -> FileLock:
@@ -47,6 +52,23 @@ def acquire(path: Path) -> FileLock:
     return lock
 
 
+def reserve(path: Path) -> None:
+    """Have the lock of a recording take room for what is written last.
+
+    So the file of a disk that is full says how many pictures are missing.
+    """
+    # A lock of a network file system may end where the file is opened and closed.
+    if is_local(path):
+        with contextlib.suppress(OSError), open(f"{path}.lock", "r+b") as file:
+            file.write(bytes(_RESERVED_BYTES))
+
+
+def free_reserve(path: Path) -> None:
+    """Free the room that `reserve` took."""
+    with contextlib.suppress(OSError):
+        os.truncate(f"{path}.lock", 0)
+
+
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Have the lock of a recording that has ended.
@@ -63,6 +85,15 @@ def locked(path: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             os.unlink(f"{path}.lock")
         lock.release()
+
+
+def recover(path: Path) -> None:
+    """Undo what a killed process had half written into a file that has no log."""
+    if os.path.exists(f"{path}-journal"):
+        # In a folder that cannot be written it stays as it is, and a reader warns.
+        with contextlib.suppress(RecordingError, UntrustedFileError), locked(path):
+            check_files(path)
+            roll_back(path)
 
 
 def _unwritable(path: Path, problem: str) -> RecordingError:
@@ -124,16 +155,21 @@ def describe_writer(path: Path) -> str:
 
 def writer_of(path: Path) -> dict[str, Any] | None:
     """Return pid and host of the file's writer; None: they are not known."""
+    writer = meta_of(path).get("writer")
+    is_known = isinstance(writer, dict) and {"pid", "host"} <= writer.keys()
+    return writer if is_known else None
+
+
+def meta_of(path: Path) -> dict[str, Any]:
+    """Return the metadata of a file, none if it cannot be read."""
     try:
         reader = DatabaseReader(path)
         try:
-            writer = reader.meta().get("writer")
+            return reader.meta()
         finally:
             reader.close()
     except RecordingError:
-        return None
-    is_known = isinstance(writer, dict) and {"pid", "host"} <= writer.keys()
-    return writer if is_known else None
+        return {}
 
 
 def this_process() -> dict[str, Any]:

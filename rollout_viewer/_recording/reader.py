@@ -297,6 +297,9 @@ class RecordingReader(RecordingInfo):
 
     # -- step data
 
+    def complete(self) -> None:
+        """Append the rows that a recorder owes; nothing, of what is only read."""
+
     @property
     def scalars(self) -> Mapping[str, npt.NDArray[Any]]:
         """Step data by name, each of shape (num_rows, num_envs).
@@ -310,6 +313,11 @@ class RecordingReader(RecordingInfo):
 
     def at(self, row: int, env: int) -> Moment:
         """Return everything known of an env at a row, by key or attribute.
+
+        Rows do not change: steps that a recorder has skipped since the last one
+        (``skip=``) are in the next row, or in one that reading `episodes`, `scalars`,
+        `column` or a clip makes of them, as do `flush`, `save` and exports. Until then
+        an open page does not show them either.
 
         Keys: row, env, kind, reward, terminated, truncated, env_step, episode,
         episode_step, total_reward, action (chosen at this frame; None where

@@ -309,6 +309,10 @@ class Rows(StepColumns):
             for one in episodes
         ]
 
+    def is_newest(self, episode: Episode) -> bool:
+        """Whether no other episode of its env has begun after it."""
+        return episode.index == len(self._episodes[episode.env]) - 1
+
     def num_begun(self, env: int) -> int:
         """Return how many episodes of an env have begun."""
         return len(self._episodes[env])

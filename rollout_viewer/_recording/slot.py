@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -26,6 +28,12 @@ class Slot(NamedTuple):
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
         return self.height, self.width
+
+
+def digest(slots: Sequence[Slot]) -> list[int]:
+    """Return how many slots there are, and their checksum."""
+    text = json.dumps([[*slot[:4], bool(slot.is_shared)] for slot in slots])
+    return [len(slots), zlib.crc32(text.encode())]
 
 
 class SlotIndex:

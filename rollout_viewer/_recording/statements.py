@@ -10,6 +10,7 @@ import numpy as np
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._frames.checksum import CHECKSUM_BYTES, is_intact, with_checksum
 from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.sealed_text import seal
 from rollout_viewer._recording.step_codec import pack_columns
 
 if TYPE_CHECKING:
@@ -139,15 +140,26 @@ def slot_statement(slot: int, info: Slot) -> Statement:
 
 def meta_statement(key: str, value: Any) -> Statement:
     """Store a JSON value under `key`."""
-    return "INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value))
+    text = seal(json.dumps(value), key)
+    return "INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, text)
+
+
+def is_meta(statement: Statement) -> bool:
+    """Whether a statement is a `meta_statement`."""
+    return statement[0].startswith("INSERT OR REPLACE INTO meta")
 
 
 def episode_statement(env: int, index: int, info: dict[str, Any]) -> Statement:
     """Store seed, segment, options or labels of an episode."""
     return (
         "INSERT OR REPLACE INTO episodes VALUES (?, ?, ?)",
-        (env, index, json.dumps(info)),
+        (env, index, seal(json.dumps(info), episode_place(env, index))),
     )
+
+
+def episode_place(env: object, index: object) -> str:
+    """Return where an episode's information is stored, for its checksum."""
+    return f"{env}/{index}"
 
 
 def copy_statements(

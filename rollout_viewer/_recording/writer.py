@@ -18,20 +18,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollout_viewer._errors import StorageError
 from rollout_viewer._files import no_descriptor
 from rollout_viewer._forks import make_anew_in_children
-from rollout_viewer._recording.database import (
-    drop_inherited,
-    open_database,
-    set_journal,
-)
-from rollout_viewer._recording.open_files import READERS, WRITERS
+from rollout_viewer._recording.statements import is_meta
 from rollout_viewer._recording.wal import note_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from rollout_viewer._recording.statements import Statement
+    from rollout_viewer._recording.written_file import WrittenFile
 
 _TAIL_INTERVAL_S = 0.5
 # SQLite's result codes that a retry or another disk would change:
@@ -58,45 +53,33 @@ class Batch(NamedTuple):
 
 
 class WriterThread:
-    """The writing connection and its thread. Any thread may `put`.
+    """The thread that writes a file. Any thread may `put`.
 
     Args:
-        connection: From `create_database`.
-        path: The file, for messages.
-        is_temporary: The file is deleted in the end.
+        file: The file.
+        path: Its name, for messages.
         queue_bytes: What may wait before `put` waits.
         make_tail: Called by the writer's thread; returns rows not yet stored. Raises
             BlockingIOError where it would have to wait for an append.
-        others_closed: Context in which this process has no other connection to the
-            file, which would keep side files alive.
+        free_room: Called where the disk is full still when the recording ends.
     """
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        file: WrittenFile,
         path: Path,
         *,
-        is_temporary: bool,
         queue_bytes: int,
         make_tail: Callable[[], Batch | None],
-        others_closed: Callable[[], AbstractContextManager[None]],
+        free_room: Callable[[], None],
     ) -> None:
-        # None: closed, because others were used since. The next use opens it.
-        self._connection: sqlite3.Connection | None = connection
-        self._is_temporary = is_temporary
-        self._is_to_shed = False
+        self._file = file
+        self._free_room = free_room
         self._path = path
-        self._wal = path.with_name(f"{path.name}-wal")
-        self._inode = _inode(path)
-        # Known once the log was written.
-        self._wal_inode: tuple[int, int] | None = None
         self._queue_bytes = queue_bytes
         self._make_tail = make_tail
-        self._others_closed = others_closed
         self._pid = os.getpid()
         self._changed = threading.Condition()
-        # Held while anything is executed; no other lock but a reader's is taken then.
-        self._busy = threading.RLock()
         self._queue: deque[Batch] = deque()
         self._queued_bytes = 0
         self._is_writing = False
@@ -105,7 +88,6 @@ class WriterThread:
         self._num_flushes = self._num_flushed = 0
         self._unwritten: list[Statement] = []
         self._pending_callbacks: list[Callable[[bool], None]] = []
-        self._is_wal = True
         self._is_broken = False
         self.fault: str | None = None
         self.num_lost = 0
@@ -118,49 +100,21 @@ class WriterThread:
             target=self._run, name=f"rollout_viewer writer {path.name}", daemon=True
         )
         self._thread.start()
-        WRITERS.use(self)
         make_anew_in_children(self, rank=4)
 
     def fork_locks(self) -> list[threading.Condition | threading.RLock]:
         """Return what a fork waits for."""
-        return [self._changed, self._busy]
+        return [self._changed, self._file.lock]
 
     def after_fork(self, *, is_whole: bool) -> None:
         """Make locks anew and drop the connection, in a forked child."""
-        self._changed, self._busy = threading.Condition(), threading.RLock()
-        if self._connection is not None:
-            drop_inherited(self._connection, is_whole=is_whole)
+        self._changed = threading.Condition()
+        self._file.after_fork(is_whole=is_whole)
 
     @property
     def is_mine(self) -> bool:
         """False in a forked child, where thread and connection are the parent's."""
         return self._pid == os.getpid()
-
-    def shed(self) -> None:
-        """Let the thread close the connection when it has nothing to write."""
-        # No lock: whoever calls may have another writer's.
-        self._is_to_shed = True
-
-    def _shed(self) -> None:
-        self._is_to_shed = False
-        if self._is_broken or self._unwritten or self._connection is None:
-            return
-        with self._busy, contextlib.suppress(sqlite3.Error, OSError):
-            self._check_file()
-            self._connection.close()
-            self._connection = self._wal_inode = None
-            self._is_wal = False
-
-    def _connected(self) -> sqlite3.Connection:
-        """Return the connection, opened again if it was closed."""
-        WRITERS.use(self)
-        if self._connection is None:
-            if no_descriptor():
-                READERS.shed_all()  # what is read can be read later
-            self._connection = open_database(
-                self._path, is_temporary=self._is_temporary
-            )
-        return self._connection
 
     def put(self, batch: Batch, *, max_stall_s: float | None) -> bool:
         """Queue `batch`; drop its pictures if the queue stays full `max_stall_s`.
@@ -223,13 +177,15 @@ class WriterThread:
             self._changed.wait_for(
                 lambda: self._is_ended or self._num_flushed >= number
             )
-        if not self._is_broken:
+        if change := self._file.change():
+            self.fault = change
+        elif not self._is_broken:
             with self._changed:
-                self._checkpoint()
+                self._file.complete()
         self._raise_fault()
 
     def close(self) -> None:
-        """Flush, end the thread and close the file.
+        """Flush, end the thread and close the file, if that can be opened again.
 
         Raises:
             StorageError: Something could not be written.
@@ -248,37 +204,38 @@ class WriterThread:
             self._changed.notify_all()
         self._thread.join()
         self._write_rest()
-        WRITERS.close(self)
-        with contextlib.suppress(sqlite3.Error), self._busy:
-            if self._connection is not None:
-                self._connection.close()
+        self._file.finish()
 
     def _write_rest(self) -> None:
-        """Try again, with the room that the log had, what a full disk refused."""
+        """Try again what a full disk refused, with the room that was kept for it."""
         if not self._unwritten:
             return
         with contextlib.suppress(Exception):
-            self._check_file()
-            self._checkpoint()
-            # One by one: a count fits where the newest pictures do not.
-            for statement in self._unwritten:
-                with contextlib.suppress(sqlite3.Error):
-                    self._transact([statement])
+            self._file.prepare()
+            self._free_room()
+            # It would take the room for what is in the log already.
+            self._file.connected().execute("PRAGMA wal_autocheckpoint = 0").fetchall()
+            # First how many pictures were lost, then step data, which is small.
+            meta = [one for one in self._unwritten if is_meta(one)]
+            rest = [one for one in self._unwritten if not is_meta(one)]
+            rest = [*self._try(meta), *self._try(rest)]
+            # With the room that the log had.
+            self._file.complete()
+            self._try(rest)
             self._unwritten = []
 
-    def _checkpoint(self) -> None:
-        # A copy of the file alone must be complete: nothing may remain in the side
-        # files. Where readers in other processes keep the WAL alive, its content is
-        # at least in the file too.
-        self._wal_inode = None
-        with self._busy, self._others_closed():
+    def _try(self, statements: Sequence[Statement]) -> list[Statement]:
+        """Execute what the disk takes; return the others."""
+        with contextlib.suppress(sqlite3.Error):
+            self._transact(statements)
+            return []
+        refused = []
+        for statement in statements:
             try:
-                execute = self._connected().execute
-                execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-                mode = execute("PRAGMA journal_mode = DELETE").fetchone()
-                self._is_wal = mode[0] != "delete"
+                self._transact([statement])
             except sqlite3.Error:
-                self._is_wal = True
+                refused.append(statement)
+        return refused
 
     def _raise_fault(self) -> None:
         if self.refusal:
@@ -290,9 +247,8 @@ class WriterThread:
         if self.fault:
             raise StorageError(
                 f"FrameCache: expected to write {str(self._path)!r}, got {self.fault}. "
-                f"{self.num_lost} pictures were lost; what was written before is in "
-                "the file, step data is still in memory: save(path) elsewhere keeps "
-                "both."
+                f"{self.num_lost} pictures were lost; all others and step data can "
+                "still be read: save(path) elsewhere keeps them."
             )
 
     def _run(self) -> None:
@@ -331,8 +287,8 @@ class WriterThread:
                     if is_whole:
                         self._num_flushed = num_flushes
                     self._changed.notify_all()
-            if self._is_to_shed:
-                self._shed()
+            if not (self._is_broken or self._unwritten):
+                self._file.close_if_shed()
 
     def _wait(self) -> bool:
         """Wait for something to write; return False when the thread is to end."""
@@ -361,13 +317,9 @@ class WriterThread:
         steps = [*self._unwritten, *(s for b in batches for s in b.steps)]
         self._pending_callbacks += [b.on_done for b in batches if b.on_done is not None]
         try:
-            self._check_file()
-            if not self._is_wal:
-                with self._busy:
-                    set_journal(self._connected(), self._path)
-                self._is_wal = True
+            change = self._file.prepare()
             is_whole = self._transact_all(steps, batches)
-            self._wal_inode = self._wal_inode or _inode(self._wal)
+            self._file.note_log()
         except Exception as error:
             self._is_broken = True
             self.fault = no_descriptor().rstrip(".") or str(error) or repr(error)
@@ -387,8 +339,7 @@ class WriterThread:
             self._unwritten = []
             self._is_broken = False
             self._measure(batches[-1].estimate)
-            if not self.num_lost:
-                self.fault = None
+            self.fault = change or (self.fault if self.num_lost else None)
         for callback in self._pending_callbacks:
             callback(is_whole)
         self._pending_callbacks = []
@@ -396,9 +347,9 @@ class WriterThread:
     def _measure(self, estimate: int | None) -> None:
         if estimate is None:
             return
-        with self._busy:
+        with self._file.lock:
             used, free, size = (
-                int(self._connected().execute(f"PRAGMA {name}").fetchone()[0])
+                int(self._file.connected().execute(f"PRAGMA {name}").fetchone()[0])
                 for name in ("page_count", "freelist_count", "page_size")
             )
             self.overhead = (used - free) * size - estimate
@@ -440,13 +391,13 @@ class WriterThread:
         Returns:
             Why the others were refused.
         """
-        with self._busy:
+        with self._file.lock:
             return self._execute(statements, one_by_one=one_by_one)
 
     def _execute(
         self, statements: Sequence[Statement], *, one_by_one: bool
     ) -> list[Exception]:
-        connection = self._connected()
+        connection = self._file.connected()
         refused: list[Exception] = []
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -465,26 +416,6 @@ class WriterThread:
                 connection.execute("ROLLBACK")
             raise
         return refused
-
-    def _check_file(self) -> None:
-        # SQLite continues to write to a deleted file, without an error.
-        found = _inode(self._path)
-        if found is None:
-            raise OSError("a file that was deleted")
-        if found != self._inode:
-            raise OSError("another file, by which it was replaced")
-        if self._wal_inode not in (None, _inode(self._wal)):
-            # What is in the deleted log is not lost yet: it goes into the file.
-            self._checkpoint()
-
-
-def _inode(path: Path) -> tuple[int, int] | None:
-    """Return what identifies a file whatever its name; None: there is none."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _is_of_storage(error: Exception) -> bool:

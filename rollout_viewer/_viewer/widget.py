@@ -27,7 +27,7 @@ from rollout_viewer._errors import (
     RowError,
 )
 from rollout_viewer._export.png import MAX_POSTER_PIXELS, poster_png
-from rollout_viewer._file_names import path_inside
+from rollout_viewer._file_names import checked_tag, path_inside
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._page.build_messages import build_manifest
 from rollout_viewer._page.bundle import read_bundle
@@ -95,8 +95,9 @@ class RolloutViewer(anywidget.AnyWidget):
             notes. Of a viewer that was hidden in its page: those of then.
 
     Raises:
-        TypeError: `source` is none of these, or an option is not known.
-        ValueError: `columns` or `fps` is not above zero.
+        TypeError: `source` is none of these, `tag` no text, or an option is not known.
+        ValueError: `columns` or `fps` is not above zero, or `tag` leads out of the
+            logger's folder.
         traitlets.TraitError: An attribute is set to what it cannot be.
     """
 
@@ -124,6 +125,7 @@ class RolloutViewer(anywidget.AnyWidget):
         if columns is not None and columns < 1:
             raise ValueError(f"RolloutViewer: expected columns >= 1, got {columns!r}.")
         fps = None if fps is None else checked_fps("RolloutViewer", fps)
+        checked_tag("RolloutViewer", tag)
         unknown = sorted(set(traits) - set(self.class_trait_names()))
         if unknown:
             raise TypeError(

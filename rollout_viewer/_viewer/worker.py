@@ -96,7 +96,9 @@ class Worker:
 
     def _has_ended(self) -> bool:
         with self._lock:
-            is_over = not self._wake.is_set() and not self._is_closed
-            if is_over:
-                self._thread = None
-            return is_over
+            # First: who wakes from now on begins another thread, or is seen here.
+            thread, self._thread = self._thread, None
+            if self._wake.is_set() or self._is_closed:
+                self._thread = thread
+                return False
+            return True

@@ -146,6 +146,20 @@ class DirectLogger:
         """Restore counters."""
 
 
+# What TorchRL's loggers accept to run elsewhere.
+_SERVICE_ARGUMENTS = ("service_backend", "service_backend_options", "ray_actor_options")
+
+
+def take_service_arguments(where: str, others: dict[str, Any]) -> None:
+    """Take TorchRL's arguments for services out of others that are passed on.
+
+    Raises:
+        TypeError: One asks for a service.
+    """
+    names = [name for name in _SERVICE_ARGUMENTS if name in others]
+    check_arguments(where, {name: others.pop(name) for name in names})
+
+
 def check_arguments(where: str, others: Mapping[str, Any]) -> None:
     """Raise TypeError for arguments that the logger does not have.
 

@@ -12,7 +12,11 @@ from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import requires
 from rollout_viewer._file_names import path_inside
 from rollout_viewer._frames.fps import checked_fps
-from rollout_viewer.loggers._base import DirectLogger, close_at_exit
+from rollout_viewer.loggers._base import (
+    DirectLogger,
+    close_at_exit,
+    take_service_arguments,
+)
 from rollout_viewer.loggers._log_files import (
     VIDEO_FORMATS,
     as_batch,
@@ -56,7 +60,7 @@ class MLFlowLogger(DirectLogger):
         artifact_location: Of files; None: MLflow's choice, and for a ``file:`` store
             the store itself.
         video_fps: Frames a second of videos that are tensors.
-        **kwargs: Ignored, as in TorchRL's.
+        **kwargs: Ignored, as in TorchRL's, but for the arguments of its services.
 
     Attributes:
         exp_name, video_fps: As above. `log_dir` is the tracking URI.
@@ -66,6 +70,7 @@ class MLFlowLogger(DirectLogger):
 
     Raises:
         MissingDependencyError: mlflow is not installed.
+        TypeError: TorchRL's ``service_backend=`` is not ``"direct"``.
     """
 
     def __init__(
@@ -78,7 +83,7 @@ class MLFlowLogger(DirectLogger):
         video_fps: float = 30,
         **kwargs: Any,
     ) -> None:
-        del kwargs
+        take_service_arguments("MLFlowLogger", kwargs)
         with requires("MLFlowLogger", "mlflow"):
             import mlflow
 

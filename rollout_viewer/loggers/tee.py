@@ -202,6 +202,14 @@ class TeeLogger:
         return f"TeeLogger({', '.join(map(repr, self.loggers))})"
 
 
+def video_loggers(logger: Any) -> list[Any]:
+    """Return the loggers that log videos, one by one where it is a tee."""
+    if not isinstance(logger, TeeLogger):
+        return [logger]
+    each = [one for member in logger.loggers for one in video_loggers(member)]
+    return [one for one in each if callable(getattr(one, "log_video", None))]
+
+
 def _report(method: str, failed: Sequence[str], *, is_all: bool) -> None:
     message = (
         f"TeeLogger.{method}: expected every logger to succeed, got "

@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any
 from rollout_viewer._errors import ExportTooLargeError, requires
 from rollout_viewer._file_names import path_inside
 from rollout_viewer._frames.fps import checked_fps
-from rollout_viewer.loggers._base import DirectLogger, close_at_exit
+from rollout_viewer.loggers._base import (
+    DirectLogger,
+    check_arguments,
+    close_at_exit,
+)
 from rollout_viewer.loggers._log_files import fps_of, video_file, write_table
 from rollout_viewer.loggers._values import Steps, as_config, as_number
 
@@ -43,6 +47,7 @@ class TensorboardLogger(DirectLogger):
         exp_name: Name of the experiment. Slashes make folders.
         log_dir: Folder of all experiments.
         video_fps: Frames a second of videos that are tensors. GIFs play at most 50.
+        **others: Refused, apart from TorchRL's ``service_backend="direct"``.
 
     Attributes:
         exp_name, video_fps: As above.
@@ -52,6 +57,7 @@ class TensorboardLogger(DirectLogger):
     Raises:
         MissingDependencyError: tensorboard or torch is not installed.
         ValueError: `exp_name` leads out of `log_dir`.
+        TypeError: Another argument was passed.
         OSError: The folder cannot be made.
     """
 
@@ -64,7 +70,9 @@ class TensorboardLogger(DirectLogger):
         log_dir: str | os.PathLike[str] = "tb_logs",
         *,
         video_fps: float = 30,
+        **others: Any,
     ) -> None:
+        check_arguments("TensorboardLogger", others)
         with requires("TensorboardLogger", "tensorboard", "tensorboard", "torch"):
             from torch.utils.tensorboard import SummaryWriter
 

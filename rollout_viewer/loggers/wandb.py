@@ -13,7 +13,7 @@ from rollout_viewer._errors import requires
 from rollout_viewer._export.table_files import cells
 from rollout_viewer._file_names import path_inside
 from rollout_viewer._frames.fps import checked_fps
-from rollout_viewer.loggers._base import DirectLogger
+from rollout_viewer.loggers._base import DirectLogger, take_service_arguments
 from rollout_viewer.loggers._log_files import (
     as_batch,
     check_format,
@@ -70,6 +70,7 @@ class WandbLogger(DirectLogger):
     Raises:
         MissingDependencyError: wandb is not installed.
         ValueError: `save_dir` and `log_dir` are both given.
+        TypeError: TorchRL's ``service_backend=`` is not ``"direct"``.
     """
 
     # One name is drawn over its steps: the videos of a recorder have one.
@@ -88,6 +89,7 @@ class WandbLogger(DirectLogger):
         log_env_packages: bool = True,
         **kwargs: Any,
     ) -> None:
+        take_service_arguments("WandbLogger", kwargs)
         with requires("WandbLogger", "wandb"):
             import wandb
 

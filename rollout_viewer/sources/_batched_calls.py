@@ -7,12 +7,13 @@ framework and no recorder.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rollout_viewer._errors import FrameError
+from rollout_viewer._errors import FrameError, ShapeError
 from rollout_viewer._frames.convert import FloatScale, split_frames
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._batched_rows import BatchedRows
@@ -50,10 +51,10 @@ class BatchedCalls(BatchedRows):
         # Before the call: SyncVectorEnv removes the mask from the options.
         mask = reset_mask(options, self.num_envs)
         shown = {k: v for k, v in (options or {}).items() if k not in _SUBSET_OPTIONS}
-        with self._recorded():
+        with self._recorded("before reset"):
             self._before_reset(mask)
         obs, info = self._reset_env(seed, options)
-        with self._recorded():
+        with self._recorded("reset"):
             self._record_reset(obs, seed, shown, mask)
         return obs, info
 
@@ -71,7 +72,7 @@ class BatchedCalls(BatchedRows):
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, Any]:
         """Step all environments; records a row, or two."""
         result = self._step_env(actions)
-        with self._recorded():
+        with self._recorded("step"):
             self._record_step(actions, *result)
         return result
 
@@ -85,7 +86,8 @@ class BatchedCalls(BatchedRows):
         info: Any,
     ) -> None:
         # Here and nowhere else, since each copy waits for the GPU.
-        terminated, truncated = as_mask(terminated), as_mask(truncated)
+        terminated = as_mask(terminated, self.num_envs)
+        truncated = as_mask(truncated, self.num_envs)
         ended = np.logical_or(terminated, truncated)
         step: dict[str, Any] = {
             "reward": as_numpy(reward),
@@ -178,15 +180,26 @@ def reset_info(seed: Any, options: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the info of an episode for `Recorder.add`."""
     info: dict[str, Any] = {}
     if seed is not None:
-        info["seed"] = int(seed)
-    if options:
+        with contextlib.suppress(TypeError, ValueError):  # environments take others too
+            info["seed"] = int(seed)
+    if options and isinstance(options, Mapping):
         info["options"] = dict(options)
     return info
 
 
-def as_mask(value: Any) -> Mask:
-    """Return ends as a new bool array (B,)."""
-    return np.array(as_numpy(value), np.bool_).reshape(-1)
+def as_mask(value: Any, num_envs: int) -> Mask:
+    """Return ends as a new bool array (B,).
+
+    Raises:
+        ShapeError: They are not of B environments.
+    """
+    mask = np.array(as_numpy(value), np.bool_)
+    if mask.ndim and mask.size != num_envs:
+        raise ShapeError(
+            f"record: expected ends of {num_envs} environments, as many as the first "
+            f"observations were, got {mask.size}. Return a bool for each."
+        )
+    return np.array(np.broadcast_to(mask.reshape(-1), num_envs))
 
 
 def final_observations(info: Any, envs: list[int]) -> dict[int, Any]:

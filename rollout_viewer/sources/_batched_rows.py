@@ -5,7 +5,6 @@ Knows rows. Knows no framework and no recorder.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
@@ -102,9 +101,9 @@ class BatchedRows:
         """Whether `_add` makes rows."""
         return True
 
-    def _recorded(self) -> AbstractContextManager[None]:
-        """Return what surrounds all that is done beside a call of the environment."""
-        return contextlib.nullcontext()
+    def _recorded(self, call: str) -> AbstractContextManager[None]:
+        """Return what surrounds all that is done beside a "reset" or "step"."""
+        raise NotImplementedError
 
     def _terminal_finder(
         self, obs: Any, final: Mapping[int, Any]

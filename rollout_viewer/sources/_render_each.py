@@ -53,20 +53,6 @@ def render_each(
     return [_copied(render(**{selector.name: env}, **options)) for env in wanted]
 
 
-def make_current(env: Any) -> None:
-    """Make the OpenGL context of a MuJoCo environment the current one.
-
-    Gymnasium's renderer assumes that it is. After another environment's `close` there
-    is none, and with ``MUJOCO_GL=osmesa`` most pixels are wrong from then on.
-    """
-    inner = getattr(env, "envs", None)  # of a batch in this process
-    one = inner[0] if isinstance(inner, (list, tuple)) and inner else env
-    renderer = getattr(getattr(one, "unwrapped", one), "mujoco_renderer", None)
-    viewer: Any = getattr(renderer, "viewer", None)
-    if hasattr(viewer, "opengl_context"):  # not a window on a screen
-        viewer.make_context_current()
-
-
 def takes_numbers(render: Callable[..., Any]) -> bool:
     """Return whether `render` takes the numbers of envs."""
     return _selector_of(render, {}) is not None

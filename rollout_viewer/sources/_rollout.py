@@ -5,6 +5,7 @@ Steps a `RolloutEnv`. Knows no framework.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import itertools
 import warnings
@@ -23,12 +24,13 @@ from rollout_viewer.sources._spaces import as_numpy
 from rollout_viewer.sources._wrapper import RecordingWrapper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import numpy.typing as npt
 
     from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._recorder.episode_quota import EpisodeQuota
     from rollout_viewer.sources._rollout_env import RolloutEnv, Seed
 
     Mask = npt.NDArray[np.bool_]
@@ -103,25 +105,21 @@ def rollout(
     if episodes is not None:
         _check_count("episodes", episodes)
     stepped = _recorded(env, cache, render=render, make_env=make_env)
-    act = _actor(policy, stepped, seed, deterministic)
+    is_new = not isinstance(env, RecordingWrapper) and not hasattr(cache, "append")
     cache, recorder = stepped.recorder.cache, stepped.recorder
-    quota = None if episodes is None else stepped.limit_episodes(episodes)
-
-    def is_over(ended: Mask) -> bool:
-        if callback is not None and callback(cache, cache.num_rows - 1) is False:
-            return True
-        is_met = quota is not None and quota.is_met
-        return is_met or (break_when_any_done and bool(ended.any()))
-
-    try:
-        observation, _ = stepped.reset(seed=seed)
-        batch = stepped.rollout_env()
-        if batch is not stepped:  # its first observation is a batch
-            stepped, act = batch, _actor(policy, batch, seed, deterministic)
-        with _bar(max_steps, progress) as bar:
-            is_complete = _run(stepped, act, observation, max_steps, is_over, bar)
-    finally:
-        recorder.limit_episodes(None)
+    with _discarded_if_refused(cache) if is_new else contextlib.nullcontext():
+        act = _actor(policy, stepped, seed, deterministic)
+        quota = None if episodes is None else stepped.limit_episodes(episodes)
+        is_over = _end_of(cache, callback, quota, break_when_any_done)
+        try:
+            observation, _ = stepped.reset(seed=seed)
+            batch = stepped.rollout_env()
+            if batch is not stepped:  # its first observation is a batch
+                stepped, act = batch, _actor(policy, batch, seed, deterministic)
+            with _bar(max_steps, progress) as bar:
+                is_complete = _run(stepped, act, observation, max_steps, is_over, bar)
+        finally:
+            recorder.limit_episodes(None)
     if quota is not None and not is_complete:
         warnings.warn(
             f"rollout: expected {episodes} episodes, got {quota.num_ended} in "
@@ -130,6 +128,35 @@ def rollout(
             stacklevel=2,
         )
     return cache
+
+
+def _end_of(
+    cache: FrameCache,
+    callback: Callable[[FrameCache, int], Any] | None,
+    quota: EpisodeQuota | None,
+    break_when_any_done: bool,
+) -> Callable[[Mask], bool]:
+    """Return a function, called after each step with the ends: is the rollout over?"""
+
+    def is_over(ended: Mask) -> bool:
+        if callback is not None and callback(cache, cache.num_rows - 1) is False:
+            return True
+        is_met = quota is not None and quota.is_met
+        return is_met or (break_when_any_done and bool(ended.any()))
+
+    return is_over
+
+
+@contextlib.contextmanager
+def _discarded_if_refused(cache: FrameCache) -> Iterator[None]:
+    """Leave no file of a new cache, if anything is raised before its first row."""
+    try:
+        yield
+    except BaseException:
+        if not cache.num_rows:
+            cache.close()
+            cache.path.unlink(missing_ok=True)
+        raise
 
 
 def _run(

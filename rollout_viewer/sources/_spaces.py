@@ -78,7 +78,9 @@ def parts_like(obs: Any, num_envs: int) -> list[Part]:
     """
     found, total = [], 0
     for path, value in _values(obs, ()):
-        array = np.asarray(as_numpy(value))
+        array = as_array(value)
+        if array is None:
+            continue
         shape = array.shape[1:] if num_envs else array.shape
         is_image = array.dtype == np.uint8 and len(shape) >= 2
         is_of_all = not num_envs or array.shape[:1] == (num_envs,)
@@ -136,9 +138,9 @@ def observation_data(
         wanted = (*batch, *part.shape)
         if array is None:
             warn_once(
-                f"record: expected observations {part.name!r} of one shape, got a list "
-                f"of unequal ones ({type(value).__name__}). These are left out of the "
-                "recording; return an array."
+                f"record: expected observations {part.name!r} of one shape, got a "
+                f"{type(value).__name__} that is no array, as of unequal lists. These "
+                "are left out of the recording; return an array."
             )
         elif array.size == np.prod(wanted) and array.dtype.kind in "biuf":
             found[part.name] = array.reshape(wanted)
@@ -184,7 +186,9 @@ def as_action(action: Any, space: Any, num_envs: int) -> Any:
             np.asarray(as_numpy(one)).reshape(num_envs, -1) for one in _leaves(action)
         ]
         flat = np.concatenate(columns, axis=1)
-    except (TypeError, ValueError):
+    except MemoryError:
+        raise
+    except Exception:  # of whatever objects a policy returns
         return None
     return flat if flat.dtype.kind in "biuf" else None
 
@@ -194,10 +198,8 @@ def one_action(action: Any, space: Any = None) -> npt.NDArray[Any] | None:
     flat = as_action(action, space, 1)
     if flat is not action:
         return flat if flat is None else np.asarray(flat)
-    try:
-        return np.asarray(as_numpy(action))[None]
-    except ValueError:
-        return None
+    array = as_array(action)
+    return None if array is None else array[None]
 
 
 def _leaves(value: Any) -> Iterator[Any]:
@@ -212,10 +214,12 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 
 def as_array(value: Any) -> npt.NDArray[Any] | None:
-    """Return an observation as an array; None: a list of unequal ones is none."""
+    """Return an observation as an array; None: it is none, as a ragged list."""
     try:
         return np.asarray(as_numpy(value))
-    except ValueError:
+    except MemoryError:
+        raise
+    except Exception:  # of whatever object an environment returns
         return None
 
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 from rollout_viewer._errors import RenderError, RolloutViewerError
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._recorder.episode_quota import EpisodeQuota
+from rollout_viewer._recorder.faults import described
 from rollout_viewer._recorder.views import RecorderViews
+from rollout_viewer.sources._guard import SurvivesFaults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from rollout_viewer.sources._rollout_env import RolloutEnv
 
 
-class RecordingWrapper(RecorderViews):
+class RecordingWrapper(SurvivesFaults, RecorderViews):
     """The recording of a wrapped environment.
 
     Attributes:
@@ -86,6 +88,7 @@ class VideoWrapper(RecorderViews):
 
     _videos: VideoFolderRecorder
     _env_error: Exception | None = None
+    _has_warned = False
 
     def __del__(self) -> None:
         """Do nothing, as originals are asked to: `finish_with` writes the video."""
@@ -128,7 +131,8 @@ class VideoWrapper(RecorderViews):
     ) -> Iterator[None]:
         """Turn errors in the block into a warning: a recording ends no training.
 
-        Errors of the environment, in `_rendered`, stay errors.
+        Before the first step, errors of the environment in `_rendered` stay errors: it
+        cannot be recorded at all.
 
         Args:
             stop: Stops the video that is recorded; it has the frames before.
@@ -139,17 +143,25 @@ class VideoWrapper(RecorderViews):
         except Warning:  # made an error by a filter
             raise
         except Exception as error:
-            if error is self._env_error:
-                self._env_error = None
+            is_envs, self._env_error = error is self._env_error, None
+            if is_envs and not self._has_stepped:
                 raise
-            reasons = [_reason(error)]
-            if self.recording:
+            reasons = [described(error)]
+            is_recording = self.recording
+            if is_recording:
                 try:
                     stop()
                 except Exception as second:
-                    reasons.append(_reason(second))
-            text = f"Recording stopped: {'; '.join(reasons)}"
-            warn(text.replace("%", "%%"))
+                    reasons.append(described(second))
+            if is_recording or not self._has_warned:
+                self._has_warned = True
+                text = f"Recording stopped: {'; '.join(reasons)}"
+                warn(text.replace("%", "%%"))
+
+    @property
+    def _has_stepped(self) -> bool:
+        """Whether the environment was stepped."""
+        raise NotImplementedError
 
     def _rendered(self, pictures: Callable[[], Any]) -> Any:
         """Return `pictures()`, of the environment."""
@@ -160,8 +172,3 @@ class VideoWrapper(RecorderViews):
         except Exception as error:
             self._env_error = error
             raise
-
-
-def _reason(error: Exception) -> str:
-    is_ours = isinstance(error, RolloutViewerError)
-    return str(error) if is_ours else f"{type(error).__name__}: {error}"

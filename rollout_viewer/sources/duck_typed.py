@@ -13,7 +13,7 @@ from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.vector_reward import one_reward
 from rollout_viewer._recording.step_row import Kind
-from rollout_viewer.sources._batched_calls import BatchedCalls
+from rollout_viewer.sources._batched_calls import BatchedCalls, reset_info
 from rollout_viewer.sources._batched_env import (
     autoreset_mode,
     check_is_one,
@@ -118,21 +118,37 @@ class RecordedObject(_Proxy):
         """Reset the environment; records the first row of an episode."""
         given = {name: value for name, value in options.items() if value is not None}
         obs, info = _as_pair(self.env.reset(**given))
+        with self._recorded("reset"):
+            self._record_reset(obs, given.get("seed"))
+        return obs, info
+
+    def _record_reset(self, obs: Any, seed: Any) -> None:
         if self._parts is None:
             self._parts = parts_like(obs, 0)
         self.begins[:] = True
-        seed = given.get("seed")
         self.recorder.add(
             [Kind.RESET],
             self._pictures,
             data=observation_data(obs, self._parts, [1]),
-            infos={0: {} if seed is None else {"seed": int(seed)}},
+            infos={0: reset_info(seed, None)},
         )
-        return obs, info
 
     def step(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
         """Step the environment; records a row."""
-        result = obs, reward, terminated, truncated, _ = _as_five(self.env.step(action))
+        result = _as_five(self.env.step(action))
+        with self._recorded("step"):
+            self._record_step(action, *result)
+        return result
+
+    def _record_step(
+        self,
+        action: Any,
+        obs: Any,
+        reward: Any,
+        terminated: Any,
+        truncated: Any,
+        _info: Any,
+    ) -> None:
         check_is_one(terminated, self.env)
         self.begins[:] = False
         self.recorder.add(
@@ -144,7 +160,6 @@ class RecordedObject(_Proxy):
             action=one_action(action, getattr(self.env, "action_space", None)),
             data=observation_data(obs, self._parts or [], [1]),
         )
-        return result
 
     def reset_ended(self, ended: Mask) -> Any:
         """Reset if the episode ended; return the new observation, or None."""

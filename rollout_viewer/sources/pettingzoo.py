@@ -12,10 +12,17 @@ import numpy as np
 from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils import BaseParallelWrapper
 
-from rollout_viewer._errors import FrameError, RenderError, UnsupportedEnvError
+from rollout_viewer._errors import (
+    FrameError,
+    RenderError,
+    UnsupportedEnvError,
+    warn_once,
+)
 from rollout_viewer._recorder.episode_quota import EpisodeQuota
 from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer._recorder.vector_reward import one_reward
 from rollout_viewer._recording.step_row import Kind
+from rollout_viewer.sources._batched_calls import reset_info
 from rollout_viewer.sources._rollout_env import RolloutEnvBase
 from rollout_viewer.sources._wrapper import RecordingWrapper
 
@@ -67,7 +74,6 @@ class RecordedParallelEnv(BaseParallelWrapper, RecordingWrapper):  # type: ignor
         _check_renders(env)
         metadata = getattr(env, "metadata", None) or {}
         self.agent_ids = list(env.possible_agents)
-        self._number = {agent: env for env, agent in enumerate(self.agent_ids)}
         self.recorder = Recorder(
             len(self.agent_ids),
             fps=metadata.get("render_fps"),
@@ -86,31 +92,44 @@ class RecordedParallelEnv(BaseParallelWrapper, RecordingWrapper):  # type: ignor
     ) -> tuple[dict[Any, Any], dict[Any, Any]]:
         """Reset the environment; records the first row of each agent's episode."""
         result: tuple[Any, Any] = self.env.reset(seed=seed, options=options)
+        with self._recorded("reset"):
+            self._record_reset(seed, options)
+        return result
+
+    def _record_reset(self, seed: int | None, options: dict[str, Any] | None) -> None:
         self.begins = self._live()
-        info = {"seed": seed, "options": options}
-        known = {name: value for name, value in info.items() if value is not None}
+        known = reset_info(seed, options)
         self.recorder.add(
             np.where(self.begins, Kind.RESET, Kind.IDLE),
             self._pictures,
             infos={int(env): known for env in np.flatnonzero(self.begins)},
         )
-        return result
 
     def step(self, actions: dict[Any, Any]) -> tuple[Any, Any, Any, Any, Any]:
         """Step all agents; records a row."""
         stepped = self._live()
         result: tuple[Any, Any, Any, Any, Any] = self.env.step(actions)
-        _, rewards, terminated, truncated, _ = result
+        with self._recorded("step"):
+            self._record_step(actions, stepped, *result[1:4])
+        return result
+
+    def _record_step(
+        self,
+        actions: dict[Any, Any],
+        stepped: Mask,
+        rewards: Mapping[Any, Any],
+        terminated: Mapping[Any, Any],
+        truncated: Mapping[Any, Any],
+    ) -> None:
         self.begins = np.zeros(len(self.agent_ids), np.bool_)
         self.recorder.add(
             np.where(stepped, Kind.STEP, Kind.IDLE),
             self._pictures,
-            reward=self._column(rewards, np.nan),
+            reward=self._rewards(rewards),
             terminated=self.mask_of(terminated),
             truncated=self.mask_of(truncated),
             action=self._actions(actions),
         )
-        return result
 
     def close(self) -> None:
         """Write the recording to its file, then close the environment."""
@@ -134,16 +153,24 @@ class RecordedParallelEnv(BaseParallelWrapper, RecordingWrapper):  # type: ignor
 
     def mask_of(self, flags: Mapping[Any, Any]) -> Mask:
         """Return a flag of each possible agent, (B,); False where it has none."""
-        return self._column(flags, 0).astype(np.bool_)
+        return np.array([bool(flags.get(a, False)) for a in self.agent_ids])
 
     def _live(self) -> Mask:
-        agents = self.env.agents
-        return np.isin(
-            np.arange(len(self.agent_ids)), [self._number[a] for a in agents]
-        )
+        live = set(self.env.agents)
+        if unknown := live - set(self.agent_ids):
+            warn_once(
+                "record: expected agents of possible_agents, got "
+                f"{sorted(map(str, unknown))}. These are not recorded."
+            )
+        return np.array([agent in live for agent in self.agent_ids])
 
-    def _column(self, values: Mapping[Any, Any], missing: float) -> npt.NDArray[Any]:
-        return np.array([values.get(a, missing) for a in self.agent_ids], np.float64)
+    def _rewards(self, rewards: Mapping[Any, Any]) -> npt.NDArray[np.float64]:
+        """Return each possible agent's reward; NaN without one."""
+        nothing = np.full(1, np.nan)
+        found = (
+            one_reward(rewards[a]) if a in rewards else nothing for a in self.agent_ids
+        )
+        return np.array([one.sum() for one in found])
 
     def _actions(self, actions: Mapping[Any, Any]) -> npt.NDArray[Any] | None:
         """Return each agent's action, 0 without one; None: their shapes differ."""

@@ -8,9 +8,10 @@
         notebook.run_all()
         notebook.page.wait_for_selector(".rollout-viewer")
 
-Both run for the whole session. Traps avoided here: `data-status=idle` does not mean
-that a kernel is ready (an early run opens a "Select Kernel" dialog), and
-`page.evaluate` has no timeout of its own.
+Both run for the whole session, and so does a page with JupyterLab in it: one takes four
+seconds to load. `lab(..., is_alone=True)` is for a test that loads its page anew.
+Traps avoided here: `data-status=idle` does not mean that a kernel is ready (an early
+run opens a "Select Kernel" dialog), and `page.evaluate` has no timeout of its own.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, Page, WebSocket, sync_playwright
+from playwright.sync_api import Browser, Error, Page, WebSocket, sync_playwright
 
 FLAGS = [
     "--headless=new",
@@ -84,6 +85,18 @@ READY_JS = """async () => {
 COMMAND_JS = """async ([command, ms]) => Promise.race([
   window.jupyterapp.commands.execute(command).then(() => 'ran'),
   new Promise(done => setTimeout(() => done('timeout'), ms))])"""
+
+OPEN_JS = """path => window.jupyterapp.commands.execute('filebrowser:open-path', {path})
+  .then(() => null)"""
+
+# Removes every notebook; whether the page is as it was before the first.
+CLEAR_JS = """() => {
+  if (!window.isDesk) return false;
+  for (const widget of [...window.jupyterapp.shell.widgets('main')])
+    if (widget.context) widget.dispose();
+  sessionStorage.clear();
+  return !document.querySelector('.jp-Dialog, .jp-Notebook, .rollout-viewer');
+}"""
 
 CELLS_JS = """() => window.jupyterapp.shell.currentWidget.content.widgets.map(
   cell => cell.model.sharedModel.getSource())"""
@@ -159,9 +172,18 @@ def jupyter_notebook(
         yield server
 
 
+@pytest.fixture(scope="session")
+def desk(chromium: Browser, jupyter: JupyterServer) -> Iterator[Desk]:
+    """Return the JupyterLab in which one test after the other opens its notebook."""
+    desk = Desk(chromium, jupyter)
+    yield desk
+    desk.leave()
+
+
 @pytest.fixture
 def lab(
     jupyter: JupyterServer,
+    desk: Desk,
     new_page: Callable[..., Page],
     request: pytest.FixtureRequest,
 ) -> Iterator[Callable[..., Notebook]]:
@@ -169,7 +191,9 @@ def lab(
 
     Its folder, where the kernel runs, is the notebook's alone.
     """
-    yield from opened(jupyter, new_page, request)
+    num_failed = request.session.testsfailed
+    yield from opened(jupyter, new_page, request, desk)
+    desk.clear(is_kept=request.session.testsfailed == num_failed)
 
 
 @pytest.fixture
@@ -186,11 +210,12 @@ def opened(
     jupyter: JupyterServer,
     new_page: Callable[..., Page],
     request: pytest.FixtureRequest,
+    desk: Desk | None = None,
 ) -> Iterator[Callable[..., Notebook]]:
-    kernels: list[str] = []
+    opened: list[Notebook] = []
 
-    def open_notebook(*cells: str, **options: Any) -> Notebook:
-        name = f"{request.node.name}-{len(kernels)}"
+    def open_notebook(*cells: str, is_alone: bool = False, **options: Any) -> Notebook:
+        name = f"{request.node.name}-{len(opened)}"
         folder = jupyter.root / name
         folder.mkdir()
         content = nbformat.v4.new_notebook(
@@ -198,14 +223,55 @@ def opened(
             metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
         )
         nbformat.write(content, folder / "test.ipynb")
-        notebook = Notebook(new_page(**options), jupyter, folder)
-        kernels.append(notebook.kernel)
-        return notebook
+        is_at_desk = desk and not (is_alone or options or opened)
+        page = desk.page() if desk and is_at_desk else new_page(**options)
+        opened.append(Notebook(page, jupyter, folder))
+        return opened[-1]
 
     yield open_notebook
 
-    for kernel in kernels:
-        jupyter.stop_kernel(kernel)
+    for notebook in opened:
+        notebook.leave()
+        jupyter.stop_kernel(notebook.kernel)
+
+
+class Desk:
+    """A page with JupyterLab, without a notebook; a new one where a test left more."""
+
+    def __init__(self, browser: Browser, server: JupyterServer) -> None:
+        self._browser = browser
+        self._url = server.url
+        self._page: Page | None = None
+
+    def page(self) -> Page:
+        """Return the page, loaded."""
+        if self._page is None:
+            context = self._browser.new_context(viewport=VIEWPORT)
+            context.set_default_timeout(30_000)
+            self._page = context.new_page()
+            self._page.goto(f"{self._url}/lab?reset")
+            self._page.wait_for_function("() => window.jupyterapp?.shell")
+            self._page.evaluate("() => window.jupyterapp.restored.then(() => null)")
+            self._page.evaluate("() => { window.isDesk = true; }")
+        return self._page
+
+    def clear(self, *, is_kept: bool) -> None:
+        """Take away what a test left, or the page."""
+        if self._page is None:
+            return
+        with contextlib.suppress(Error):
+            self._page.mouse.move(0, 0)
+            is_kept = is_kept and self._page.evaluate(CLEAR_JS)
+            if is_kept and self._page.viewport_size == VIEWPORT:
+                return
+        self.leave()
+
+    def leave(self) -> None:
+        """Close the page."""
+        if self._page is not None:
+            with contextlib.suppress(Error):
+                self._page.context.close()
+        self._page = None
 
 
 class JupyterServer:
@@ -307,10 +373,18 @@ class Notebook:
         self.folder = folder
         self.sent: list[bytes] = []
         page.on("websocket", self._listen)
-        path = "lab/tree" if server.app == "lab" else "notebooks"
-        page.goto(f"{server.url}/{path}/{folder.name}/test.ipynb?reset")
-        page.wait_for_function("() => window.jupyterapp && window.jupyterapp.shell")
+        path = f"{folder.name}/test.ipynb"
+        if page.url.startswith(server.url):
+            page.evaluate(OPEN_JS, path)
+        else:
+            tree = "lab/tree" if server.app == "lab" else "notebooks"
+            page.goto(f"{server.url}/{tree}/{path}?reset")
+            page.wait_for_function("() => window.jupyterapp && window.jupyterapp.shell")
         self.kernel: str = page.evaluate(READY_JS)
+
+    def leave(self) -> None:
+        """Note no more messages: the page may be another test's."""
+        self.page.remove_listener("websocket", self._listen)
 
     def _listen(self, socket: WebSocket) -> None:
         if "/channels" in socket.url:

@@ -308,7 +308,8 @@ def test_a_notebook_that_is_opened_again_shows_the_same_place(in_lab):
     page.locator(".rollout-viewer").wait_for(state="detached")
     path = f"{name}/test.ipynb"
     page.evaluate(
-        "path => jupyterapp.commands.execute('docmanager:open', {path})", path
+        "path => jupyterapp.commands.execute('docmanager:open', {path}).then(() => {})",
+        path,
     )
 
     assert_is_where_it_was(in_lab)

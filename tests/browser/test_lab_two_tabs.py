@@ -33,7 +33,7 @@ def wait_for_marks(viewer, notes, labels):
 def test_two_tabs_of_a_notebook_keep_each_others_bookmarks_notes_and_labels(
     lab, jupyter, new_page
 ):
-    notebook = lab(RECORD, SHOW, STATE)
+    notebook = lab(RECORD, SHOW, STATE, is_alone=True)
     notebook.run_cell(0)
     notebook.run_cell(1)
     one = Viewer(notebook)

@@ -354,8 +354,11 @@ def test_python_moves_the_playhead_of_the_page(lab):
     assert_shows(viewer, 7)
 
 
-def test_a_reloaded_page_shows_the_recording_again(shown):
-    notebook, viewer = shown
+def test_a_reloaded_page_shows_the_recording_again(lab):
+    notebook = lab(RECORD, SHOW, is_alone=True)
+    notebook.run_all()
+    viewer = Viewer(notebook)
+    viewer.wait_until_loaded()
     notebook.save()
 
     notebook.page.reload()

@@ -282,7 +282,8 @@ def test_many_slots_of_large_frames_are_not_drawn_in_one_poster(path):
         connection.execute("UPDATE slots SET camera = 'pixels', env = slot % 2")
         connection.execute("UPDATE slots SET height = 9000, width = 9000")
 
-    cache = rv.open(path)
+    with pytest.warns(rv.RolloutViewerWarning, match="sizes has a wrong checksum"):
+        cache = rv.open(path)
     viewer = rv.view(cache)
 
     assert viewer._poster() is None

@@ -1,4 +1,4 @@
-"""Functions of the user's that fail or are interrupted cost no row."""
+"""Functions of the user's and the environment's that fail cost no row."""
 
 from __future__ import annotations
 
@@ -33,6 +33,38 @@ def test_an_episode_for_which_the_choice_fails_is_recorded_with_one_warning():
 
     assert len(caught) == 1
     assert [(e.length, e.seed) for e in env.cache.episodes] == [(4, 4), (3, 3)]
+
+
+@survives(
+    "a `render` that raises, or returns no picture, in the middle of a run",
+    kept="every row, with rewards, ends, actions and data",
+    lost="that picture; of `RecordVideo` and `VecVideoRecorder` the rest of that video",
+    seen="one `RolloutViewerWarning` that names row and env",
+)
+def test_a_run_goes_on_where_pictures_cannot_be_rendered():
+    bare = CountingEnv([5, 5, 5])
+    env, render, num_renders = rv.record(bare), bare.render, itertools.count()
+
+    def sometimes():
+        number = next(num_renders)
+        if number % 3 == 1:
+            raise OSError("lost the display")
+        return "no picture" if number % 3 == 2 else render()
+
+    bare.render = sometimes
+    with pytest.warns(
+        rv.RolloutViewerWarning, match="lost the display.*Row 1 .*env 0"
+    ) as said:
+        for _ in range(3):
+            env.reset()
+            for _ in range(5):
+                env.step(0)
+
+    assert len(said) == 1
+    assert [(e.length, e.total_reward) for e in env.cache.episodes] == [(5, 15.0)] * 3
+    rows = [row for row in range(18) if env.cache.has_picture(row, 0)]
+    assert rows == list(range(0, 18, 3))
+    assert [read_count(env.cache[row, 0])[0] % 256 for row in rows] == [0, 3] * 3
 
 
 def test_an_episode_whose_choice_or_copy_is_interrupted_is_recorded_once(monkeypatch):

@@ -74,7 +74,7 @@ def rows_of(cell: Cell) -> range:
     return range(0)
 
 
-# What follows from other rows too, or from annotations, which have no checksum.
+# What follows from other rows too, or from annotations: see test_seals.py.
 DERIVED = {"episode", "total_reward", "seed", "segment", "labels", "episode_step"}
 
 

@@ -107,10 +107,44 @@ def test_a_disk_that_is_really_full_costs_pictures_only(small_disk, tmp_path):
     assert 0 < rv.open(path).num_rows <= 1600
 
 
+@pytest.mark.parametrize("num_rows", [1600, 1610])
+def test_a_disk_that_is_full_to_the_end_has_all_numbers_and_the_count(
+    small_disk, num_rows
+):
+    path = small_disk / "run.rollout"
+    cache = rv.FrameCache(path)
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (num_rows, 1, 30, 30, 3), np.uint8)
+    with pytest.warns(rv.RolloutViewerWarning, match="full"):
+        for row, images in enumerate(frames):
+            cache.append(images, reward=float(row))
+            if row % 32 == 31:
+                cache._live._writer.drain()
+    with contextlib.suppress(OSError), open(small_disk / "other", "wb", 0) as other:
+        while True:  # no byte is free
+            other.write(bytes(256))
+
+    with pytest.raises(rv.StorageError, match="full"):
+        cache.close()
+    shown = [row for row in range(num_rows) if cache.has_picture(row, 0)]
+    assert len(shown) + cache.num_lost == num_rows
+    cache.recording.release()
+
+    with rv.open(path) as opened:
+        assert opened.num_rows == num_rows
+        assert opened.scalars["reward"][:, 0].tolist() == list(range(num_rows))
+        assert opened.num_lost == cache.num_lost > 0
+        there = [row for row in range(num_rows) if opened.has_picture(row, 0)]
+        assert there == shown
+        assert all((opened[row] == frames[row]).all() for row in shown)
+        assert opened.recording.meta["is_closed"]
+    assert not path.with_name("run.rollout.lock").exists()
+
+
 def test_step_data_of_a_disk_that_fails_stays_readable_and_is_written_later(tmp_path):
     cache = rv.FrameCache(tmp_path / "run.rollout", max_stall_s=0.1)
     other = sqlite3.connect(cache.path, isolation_level=None)
-    cache._live._writer._connection.execute("PRAGMA busy_timeout = 1")
+    cache._live._file._connection.execute("PRAGMA busy_timeout = 1")
     cache.append(np.zeros((4, 4, 3), np.uint8), data={"obs": [0.0]})
     cache.flush()
     other.execute("BEGIN IMMEDIATE")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import warnings
@@ -13,7 +15,9 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
+from rollout_viewer._recording import database
 from rollout_viewer._recording.compact import compact
+from rollout_viewer._recording.database import amend_meta
 from tests.faults.survival import survives
 
 RECORD = """
@@ -21,6 +25,7 @@ import sys, time
 import numpy as np
 import rollout_viewer as rv
 from rollout_viewer._recording.compact import compact
+from rollout_viewer._recording.database import amend_meta
 
 path, value, num_rows = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 cache = rv.FrameCache(path)
@@ -68,11 +73,20 @@ def delete_first(new, old):
     shutil.copyfile(new, old)
 
 
+@pytest.fixture(scope="module")
+def stale_and_new(tmp_path_factory):
+    """Return the folder of a killed recording, and of a whole one."""
+    folder = tmp_path_factory.mktemp("stale")
+    record(folder / "new.rollout")
+    kill_while_recording(folder / "run.rollout")
+    return folder
+
+
 @pytest.fixture
-def stale(tmp_path):
+def stale(stale_and_new, tmp_path):
     """A killed recording, and a whole one."""
-    new = record(tmp_path / "new.rollout")
-    return kill_while_recording(tmp_path / "run.rollout"), new
+    shutil.copytree(stale_and_new, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "run.rollout", tmp_path / "new.rollout"
 
 
 def test_the_rows_of_a_killed_process_are_read_from_its_log(tmp_path):
@@ -124,6 +138,7 @@ def test_recording_anew_under_the_name_of_a_deleted_one(stale):
         record(path, 90, 5)
 
         assert value_of(path) == (90, 5)
+    assert path.with_name("run.rollout-wal.of-another").stat().st_size > 10_000
 
 
 def test_a_copy_with_its_log_is_whole_and_one_without_says_what_is_missing(tmp_path):
@@ -147,52 +162,179 @@ def test_where_a_log_cannot_be_read_the_missing_rows_are_said(tmp_path):
         rv.open(path)
 
 
+@survives(
+    "a recording of a killed process that is copied without its `-wal`",
+    kept="all rows but the newest",
+    lost="what is in the `-wal` only",
+    seen="one `RolloutViewerWarning` that names it",
+)
+def test_a_copy_without_its_log_says_so(tmp_path):
+    path = kill_while_recording(tmp_path / "run.rollout")
+    copy = tmp_path / "copy.rollout"
+    shutil.copyfile(path, copy)
+
+    with pytest.warns(rv.RolloutViewerWarning, match="'copy.rollout-wal' beside"):
+        rv.open(copy).recording.release()
+
+    amend_meta(path, "note", "all of the log is in the file afterwards")
+    shutil.copyfile(path, copy)
+    assert value_of(copy) == (7, 100)
+
+
+READ_AS_NO_ONE = """
+import os, sys, warnings
+import rollout_viewer as rv
+import rollout_viewer._recording.file, rollout_viewer._cache.clip
+rv.open(sys.argv[1])[0]  # all is imported
+if os.geteuid() == 0:
+    os.setuid(65534)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    cache = rv.open(sys.argv[2])
+print(cache.num_rows, int(cache[cache.num_rows - 1].max()) if cache.num_rows else None)
+print(*(warning.message for warning in caught), flush=True)
+os._exit(0)
+"""
+
+
+@pytest.fixture
+def read_as_no_one(tmp_path):
+    """A function that reads a file in a folder which the reader cannot write."""
+    other = record(tmp_path / "other.rollout")
+
+    def read(path):
+        home = tmp_path.parents[2]
+        for folder in (tmp_path, tmp_path.parent, tmp_path.parents[1], home):
+            if folder.owner() == home.owner() and folder != folder.parent:
+                os.chmod(folder, os.stat(folder).st_mode | 0o555)
+        os.chmod(path.parent, 0o555)
+        command = [sys.executable, "-c", READ_AS_NO_ONE, str(other), str(path)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+        finally:
+            os.chmod(path.parent, 0o755)
+        return done.stdout.split("\n", 1)
+
+    return read
+
+
+def test_a_recording_of_a_killed_process_is_whole_in_a_read_only_folder(
+    tmp_path, read_as_no_one
+):
+    path = kill_while_recording(tmp_path / "run.rollout")
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    for side in ("", "-wal"):
+        shutil.copy(f"{path}{side}", folder)
+
+    assert read_as_no_one(folder / "run.rollout") == ["100 7", "\n"]
+
+
+# As where the file system is of another machine, and SQLite has a rollback journal.
+HALF_WRITE = """
+import os, signal, sys
+import numpy as np
+import rollout_viewer as rv
+from rollout_viewer._recording import database
+
+database.is_local = lambda path: False
+cache = rv.FrameCache(sys.argv[1])
+for row in range(64):
+    cache.append(np.full((1, 8, 8, 3), 7, np.uint8), reward=[float(row)])
+cache._live._writer.drain()
+import sqlite3
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 1")
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("PRAGMA user_version = 1")
+for table in ("steps", "packs"):
+    connection.execute(f"UPDATE {table} SET data = zeroblob(length(data))")
+for number in range(1000, 1300):
+    connection.execute("INSERT INTO extras VALUES (?, zeroblob(4000))", (number,))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def kill_in_a_transaction(path):
+    """Leave what a killed process leaves: a file, half written, and a journal."""
+    subprocess.run([sys.executable, "-c", HALF_WRITE, str(path)], check=False)
+    assert path.with_name(f"{path.name}-journal").stat().st_size > 1_000
+    return path
+
+
+def test_what_a_killed_process_had_half_written_is_undone(tmp_path, read_as_no_one):
+    path = kill_in_a_transaction(tmp_path / "run.rollout")
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    for side in ("", "-journal"):
+        shutil.copy(f"{path}{side}", folder)
+
+    assert value_of(path) == (7, 64)
+    assert not path.with_name("run.rollout-journal").exists()
+    message = read_as_no_one(folder / "run.rollout")[1]
+    assert "run.rollout-journal" in message
+    assert "a write was interrupted" in message
+
+
+@pytest.mark.parametrize("put", [move_over, copy_over])
+def test_a_journal_of_another_recording_is_set_aside(tmp_path, put):
+    path = kill_in_a_transaction(tmp_path / "run.rollout")
+    put(record(tmp_path / "new.rollout"), path)
+
+    with pytest.warns(rv.RolloutViewerWarning, match="got that of another recording"):
+        assert value_of(path) == (200, 40)
+    compact(path)
+    assert value_of(path) == (200, 40)
+    aside = path.with_name("run.rollout-journal.of-another")
+    assert aside.stat().st_size > 1_000
+
+
+def test_a_file_that_another_connection_is_changing_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("rollout_viewer._recording.database._BUSY_TIMEOUT_S", 0.1)
+    path = record(tmp_path / "run.rollout")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA cache_size = 1")
+        other.execute("BEGIN EXCLUSIVE")
+        other.execute("UPDATE packs SET data = zeroblob(length(data))")
+        other.execute("INSERT INTO extras VALUES (99, zeroblob(1000000))")
+        with pytest.raises(rv.RecordingError, match="locked"):
+            rv.open(path)
+        other.execute("ROLLBACK")
+
+    assert value_of(path) == (200, 40)
+
+
+USE_AND_CLOSE = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("SELECT COUNT(*) FROM meta").fetchall()
+connection.close()
+"""
+
+
+def test_a_recording_is_locked_as_long_as_it_is_written(tmp_path):
+    # SQLite deletes the log where it finds no lock of another process.
+    cache = rv.FrameCache(tmp_path / "run.rollout")
+    for row in range(40):
+        cache.append(np.full((1, 8, 8, 3), row, np.uint8))
+    cache._live._writer.drain()
+    with rv.open(cache.path) as same:
+        assert same[20].max() == 20
+    log = os.stat(f"{cache.path}-wal")
+
+    command = [sys.executable, "-c", USE_AND_CLOSE, str(cache.path)]
+    subprocess.run(command, check=True)
+
+    assert os.path.samestat(os.stat(f"{cache.path}-wal"), log)
+    cache.close()
+
+
 def test_logs_of_recordings_made_before_are_read(tmp_path):
     path = kill_while_recording(tmp_path / "run.rollout")
-    import sqlite3
-
     with sqlite3.connect(path) as connection:  # as all had it
         connection.execute("PRAGMA schema_version = 8")
 
     assert value_of(path) == (7, 100)
-
-
-@pytest.mark.parametrize("how", ["replaced", "renamed", "deleted"])
-@survives(
-    "a recording that is deleted, renamed or replaced while it is written",
-    kept="rewards, ends, actions and data in memory: `save(path)` keeps them",
-    lost="pictures from then on, counted",
-    seen="one `RolloutViewerWarning`; `flush` and `close` raise `StorageError`",
-)
-def test_a_recording_that_loses_its_file_says_so_and_goes_on(tmp_path, how):
-    path, other = tmp_path / "run.rollout", record(tmp_path / "other.rollout")
-    cache = rv.FrameCache(path)
-    frame = np.zeros((1, 8, 8, 3), np.uint8)
-    for row in range(40):
-        cache.append(frame + row, reward=[1.0])
-    cache.flush()
-    if how == "replaced":
-        os.replace(other, path)
-    elif how == "renamed":
-        path.rename(tmp_path / "elsewhere.rollout")
-    else:
-        path.unlink()
-
-    message = "replaced" if how == "replaced" else "deleted"
-    with pytest.warns(rv.RolloutViewerWarning, match=message):
-        for row in range(40, 120):
-            cache.append(frame + row, reward=[1.0])
-        with pytest.raises(rv.StorageError, match=message):
-            cache.flush()
-        cache.append(frame)
-    assert cache.num_rows == 121
-    assert cache.episodes[0].total_reward == 120
-    cache.save(tmp_path / "saved.rollout")
-    assert value_of(tmp_path / "saved.rollout")[1] == 121
-    with pytest.raises(rv.StorageError):
-        cache.close()
-    if how == "replaced":
-        assert value_of(path) == (200, 40)
 
 
 def test_a_log_that_is_deleted_while_it_is_written_costs_nothing(tmp_path):
@@ -210,3 +352,27 @@ def test_a_log_that_is_deleted_while_it_is_written_costs_nothing(tmp_path):
     with rv.open(path) as reopened:
         found = [int(reopened[row, 0].max()) for row in range(140)]
     assert found == list(range(140))
+
+
+@pytest.mark.parametrize("path", ["run.rollout", None])
+def test_a_file_that_is_not_made_whole_has_no_table(path, monkeypatch, tmp_path):
+    others, connect = [], database.connect
+
+    def deny_the_last_table(action, name, *_):
+        is_last = (action, name) == (sqlite3.SQLITE_CREATE_TABLE, "episodes")
+        return sqlite3.SQLITE_DENY if is_last else sqlite3.SQLITE_OK
+
+    def denied(uri):
+        connection = connect(uri)
+        connection.set_authorizer(deny_the_last_table)
+        others.append(connect(uri))  # sees what the first has committed
+        return connection
+
+    monkeypatch.setattr(database, "connect", denied)
+    with pytest.raises(rv.RecordingError, match="not authorized"):
+        rv.FrameCache(path and tmp_path / path)
+
+    tables = others[0].execute("SELECT name FROM sqlite_schema").fetchall()
+    others[0].close()
+    assert tables == []
+    assert list(tmp_path.iterdir()) == []

@@ -75,8 +75,9 @@ class Page:
             return
         self.sent.append(content)
         if content["kind"] == "data":
-            self.num_rows = max(self.num_rows, content["start"] + content["count"])
+            # First: a test that waits for rows goes on with messages of its own.
             self.say(kind="ack", seq=content["seq"])
+            self.num_rows = max(self.num_rows, content["start"] + content["count"])
         elif content["kind"] == "beat":
             counts = {k: v for k, v in content.items() if k != "kind"}
             self.say(kind="have", page="p", **counts)
@@ -269,3 +270,27 @@ def test_a_worker_begins_again_whenever_it_is_woken():
     counting.close()
     counting.wake()
     assert not threads()
+
+
+def test_what_is_woken_in_the_moment_in_which_it_ends_works_again(monkeypatch):
+    monkeypatch.setattr(worker, "LINGER_S", 0.01)
+    done = []
+
+    class Counting(worker.Worker):
+        def work(self):
+            done.append(None)
+
+    class Late(threading.Event):
+        def is_set(self):
+            found = super().is_set()
+            if len(done) == 1 and not found:
+                counting.wake()  # as another thread does, after this was asked
+            return found
+
+    counting = Counting("rollout_viewer jobs")
+    counting._wake = Late()
+    counting.start()
+    counting.wake()
+    wait_until(lambda: len(done) > 1)
+    wait_until(lambda: not threads())
+    counting.close()

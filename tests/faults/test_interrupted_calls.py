@@ -33,7 +33,7 @@ ROWS = [make_row(number) for number in range(45)]
 
 def places_to_try(num_places: int, error: type[BaseException]) -> list[int]:
     """Return a sample; all in the long form, of other errors every fourth."""
-    places = sample(num_places, 12)
+    places = sample(num_places, 8)
     return places[::4] if IS_LONG and error is not KeyboardInterrupt else places
 
 

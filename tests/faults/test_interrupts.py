@@ -78,7 +78,7 @@ def test_an_append_that_is_interrupted_anywhere_is_whole_or_not_there(
 
     # The first time, more is imported and cached.
     num_places = min(count(), count())
-    places = sample(num_places, 12)
+    places = sample(num_places, 8)
     if IS_LONG and error is MemoryError:
         places = places[::4]
 

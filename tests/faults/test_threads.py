@@ -23,7 +23,7 @@ from tests.faults.interrupts import IS_LONG
 from tests.faults.rows import NUM_ENVS, append, assert_holds, make_row
 from tests.faults.survival import survives
 
-DURATION_S = 60 if IS_LONG else 5
+DURATION_S = 60 if IS_LONG else 2
 SEED = 7
 # A round of the longest thread, beside other tests on the same cores.
 PATIENCE_S = 60

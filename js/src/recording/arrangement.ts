@@ -93,6 +93,7 @@ export function compare(
 ): Arrangement {
   const found = lines.map(() => new Map<string, Episode[]>());
   for (let number = 0; number < episodes.count; number++) {
+    if (!episodes.isListed(number)) continue;
     const episode = episodes.at(number);
     const line = lines.findIndex((one) => one.has(episode));
     const key = line < 0 ? null : keyOf(episode);

@@ -59,7 +59,7 @@ export function query(
   const isWanted = matcherOf(episodes, wanted, nameOf);
   let count = 0;
   for (let number = 0; number < episodes.count; number++)
-    if (isWanted(number)) found[count++] = number;
+    if (episodes.isListed(number) && isWanted(number)) found[count++] = number;
   const numbers = found.subarray(0, count);
   if (wanted.column === null) return wanted.isDescending ? numbers.reverse() : numbers;
   return sort(numbers, keysOf(episodes, wanted.column), wanted.isDescending);

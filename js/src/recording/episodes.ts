@@ -41,6 +41,7 @@ export class Episodes {
   /** The numbers of each env's episodes, by index. */
   readonly #ofEnv: number[][];
   readonly #last: Int32Array;
+  #numEmpty = 0;
   readonly #infos = new Map<number, EpisodeInfo>();
 
   constructor(numEnvs: number) {
@@ -79,6 +80,7 @@ export class Episodes {
     if (number < 0 || !this.isRunning[number]) return;
     this.isRunning[number] = 0;
     this.ends[number] = ends;
+    if (!this.length[number]) this.#numEmpty++;
   }
 
   describe(env: number, index: number, info: EpisodeInfo): void {
@@ -100,6 +102,18 @@ export class Episodes {
       ends: this.ends[number]!,
       isRunning: this.isRunning[number] === 1,
     };
+  }
+
+  /** Whether an episode has a step, or may get one: a reset alone is none. */
+  isListed(number: number): boolean {
+    return this.length[number]! > 0 || (this.isLive && this.isRunning[number] === 1);
+  }
+
+  get numListed(): number {
+    const unlisted = this.#last.filter(
+      (number) => number >= 0 && this.isRunning[number] === 1 && !this.isListed(number),
+    );
+    return this.count - this.#numEmpty - unlisted.length;
   }
 
   /** Number of an env's episode; null: it has not begun. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import gymnasium
@@ -31,6 +32,8 @@ from rollout_viewer.sources.gymnasium._env_info import (
 from rollout_viewer.sources.gymnasium._later import recipe_of_env, start_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rollout_viewer._recording.step_row import Mask
     from rollout_viewer.sources._adapters import Later
     from rollout_viewer.sources._rollout_env import RolloutEnv
@@ -63,6 +66,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
     """
 
     _batch: RecordedBatchedEnv | None = None
+    _next_start: Mapping[str, bytes] = MappingProxyType({})
     _first_obs: Any = None
 
     def __init__(
@@ -106,8 +110,15 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         """Reset the environment; records the first row of an episode."""
         if self._batch is not None:
             return self._batch.reset(seed=seed, options=options)
-        start = self._start(seed, options)
+        self._next_start = self._start(seed, options)
         obs, info = self.env.reset(seed=seed, options=options)
+        with self._recorded("reset"):
+            self._record_reset(obs, seed, options)
+        return obs, info
+
+    def _record_reset(
+        self, obs: Any, seed: int | None, options: dict[str, Any] | None
+    ) -> None:
         num_envs = None
         if not self._was_reset:
             self._was_reset = True
@@ -115,16 +126,15 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         if num_envs is not None:
             self._check_not_later(num_envs)
             self._record_as_batch(num_envs, obs).record_reset(obs, seed, options)
-            return obs, info
+            return
         self._has_ended = False
         self._begins[:] = True
         self.recorder.add(
             [Kind.RESET],
             self._pictures,
             data=self._data(obs),
-            infos={0: {**reset_info(seed, options), **start}},
+            infos={0: {**reset_info(seed, options), **self._next_start}},
         )
-        return obs, info
 
     def _start(
         self, seed: int | None, options: dict[str, Any] | None
@@ -142,16 +152,33 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
                 f"{num_envs} in one. Record with render='now'."
             )
 
+    def _before_step(self) -> None:
+        if self._resets_itself and self._has_ended:
+            self._next_start = self._start(None, None)
+
     def step(
         self, action: Any
     ) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """Step the environment; records a row."""
         if self._batch is not None:
             return self._batch.step(action)
-        begins = self._resets_itself and self._has_ended
-        start = self._start(None, None) if begins else None
-        obs, reward, terminated, truncated, info = self.env.step(action)
+        self._before_step()
+        result = self.env.step(action)
+        with self._recorded("step"):
+            self._record_step(action, *result)
+        return result
+
+    def _record_step(
+        self,
+        action: Any,
+        obs: Any,
+        reward: Any,
+        terminated: Any,
+        truncated: Any,
+        _info: Any,
+    ) -> None:
         check_is_one(terminated, self.env)
+        begins = self._resets_itself and self._has_ended
         kind = Kind.RESET if begins else Kind.STEP
         self._has_ended = bool(terminated or truncated)
         self._begins[:] = kind is Kind.RESET
@@ -163,9 +190,8 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
             truncated=[bool(truncated)],
             action=one_action(action, self.action_space),
             data=self._data(obs),
-            infos=None if start is None else {0: start},
+            infos={0: self._next_start} if begins else None,
         )
-        return obs, reward, terminated, truncated, info
 
     def render(self) -> Any:
         """Return what the environment renders."""

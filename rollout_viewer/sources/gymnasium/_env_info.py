@@ -8,14 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
-from gymnasium.vector import VectorEnv, VectorWrapper
+from gymnasium.vector import SyncVectorEnv, VectorEnv, VectorWrapper
 
 from rollout_viewer._errors import FrameError, RenderError
-from rollout_viewer.sources._render_each import (
-    make_current,
-    render_each,
-    shares_picture,
-)
+from rollout_viewer.sources._gl_context import render_in_context, render_in_contexts
+from rollout_viewer.sources._render_each import render_each, shares_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -90,9 +87,12 @@ def render(env: Any, num_envs: int = 1, envs: Sequence[int] | None = None) -> An
         FrameError: It returned None.
     """
     try:
-        make_current(env)
-        render_env = env.render if num_envs == 1 else _renderer(env)
-        pictures = render_each(render_env, num_envs, envs)
+        if num_envs == 1:
+            pictures = render_in_context(env)
+        else:
+            pictures = _each_in_context(env) if envs is None else None
+            if pictures is None:
+                pictures = render_each(_renderer(env), num_envs, envs)
     except Exception as error:
         raise RenderError(
             f"record: expected a picture from {env_name(env)}.render(), got {error!r}. "
@@ -105,6 +105,18 @@ def render(env: Any, num_envs: int = 1, envs: Sequence[int] | None = None) -> An
             "render_mode='rgb_array'."
         )
     return pictures
+
+
+def render_all(env: VectorEnv[Any, Any, Any]) -> Any:
+    """Return what a vector environment renders, MuJoCo's each in its own context."""
+    pictures = _each_in_context(env)
+    return env.render() if pictures is None else pictures
+
+
+def _each_in_context(env: Any) -> list[Any] | None:
+    """Return what MuJoCo environments in one process render; None: they are others."""
+    is_loop = type(env) is SyncVectorEnv and "render" not in vars(env)
+    return render_in_contexts(env.envs) if is_loop else None
 
 
 def _renderer(env: Any) -> Callable[..., Any]:

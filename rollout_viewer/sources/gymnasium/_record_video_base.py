@@ -15,6 +15,7 @@ from gymnasium import logger as gym_logger
 
 from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._frames.fps import fps_of_video
+from rollout_viewer._recorder.recorder_checks import check_video_arguments
 from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
 from rollout_viewer.sources._wrapper import VideoWrapper
 from rollout_viewer.sources.gymnasium._env_info import env_info
@@ -75,6 +76,15 @@ class RecordVideoBase(VideoWrapper):
         overwrite: bool,
         **options: Any,
     ) -> None:
+        check_video_arguments(
+            "RecordVideo",
+            name_prefix=name_prefix,
+            video_length=video_length,
+            logger=logger,
+            episode_trigger=episode_trigger,
+            step_trigger=step_trigger,
+            gc_trigger=gc_trigger,
+        )
         if episode_trigger is None and step_trigger is None:
             episode_trigger = capped_cubic_video_schedule
         self.episode_trigger = episode_trigger
@@ -184,6 +194,10 @@ class RecordVideoBase(VideoWrapper):
     def recorded(self) -> AbstractContextManager[None]:
         """Return what turns errors into a warning and the end of the video."""
         return self._without_end(self._stop, gym_logger.warn)
+
+    @property
+    def _has_stepped(self) -> bool:
+        return self.step_id >= 0
 
     def stop_if_full(self) -> None:
         """Stop a video that has all its frames."""

@@ -45,7 +45,7 @@ class BatchedVideoCalls(BatchedCalls):
             owner.start_at_episode()
         owner.start_at_step()
 
-    def _recorded(self) -> AbstractContextManager[None]:
+    def _recorded(self, call: str) -> AbstractContextManager[None]:
         return self._owner.recorded()
 
     def _add(self, kind: Any, pictures: Callable[[], Any], **call: Any) -> None:

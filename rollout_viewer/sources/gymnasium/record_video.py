@@ -11,8 +11,12 @@ from gymnasium.vector import VectorEnv
 from rollout_viewer._recorder.vector_reward import one_reward
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._batched_calls import reset_info
-from rollout_viewer.sources._batched_env import declared_num_envs, inferred_num_envs
-from rollout_viewer.sources._render_each import make_current
+from rollout_viewer.sources._batched_env import (
+    check_is_one,
+    declared_num_envs,
+    inferred_num_envs,
+)
+from rollout_viewer.sources._gl_context import render_in_context
 from rollout_viewer.sources._spaces import observation_data, one_action, parts_of
 from rollout_viewer.sources.gymnasium._env import EnvWrapper
 from rollout_viewer.sources.gymnasium._env_info import resets_itself
@@ -57,8 +61,10 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
     - Nothing is overwritten without ``overwrite=True``: a name in use gets ``-1``.
     - Each video has a JSON file with its episodes. A ``.rollout`` file has the frames
       of all; above 1 GB the oldest are evicted.
-    - Disk errors and frames that are no images are warned of; the run continues.
-    - moviepy is not needed; an fps that is no number raises at once.
+    - Disk errors, frames that are no images and all else that cannot be recorded end
+      the video with a warning, and the run continues; so does what `render` or a
+      trigger raises after the first step.
+    - moviepy is not needed; arguments of another kind raise at once.
     - `close` writes the video before it closes the environment.
 
     Scripts for Gymnasium 0.26 to 0.29 see what Gymnasium 1 changed: both triggers may
@@ -84,7 +90,9 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         overwrite: Replace videos and recording of an earlier run, with a warning.
 
     Raises:
-        ValueError: The render mode returns no images, or fps is not positive.
+        ValueError: The render mode returns no images, fps is not positive, or
+            `video_length` is no number of steps.
+        TypeError: A trigger is no function, or `logger` no logger.
         OSError: The folder cannot be written.
 
     Example:
@@ -170,14 +178,16 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         if self._batch is not None:
             return self._batch.reset(seed=seed, options=options)
         obs, info = self.env.reset(seed=seed, options=options)
+        # Not within `recorded`: an environment or a cache that does not fit raises.
+        self._find_batch(obs)
         with self.recorded():
             self._record_reset(obs, seed, options)
         return obs, info
 
     def _record_reset(self, obs: Any, seed: Any, options: Any) -> None:
-        if self._is_batch(obs):
+        if self._batch is not None:
             mask = np.ones(self._videos.num_envs, np.bool_)
-            self._record_as_batch().record_reset(obs, seed, options, mask)
+            self._batch.record_reset(obs, seed, options, mask)
             return
         self._has_ended = False
         self.begin_episode()
@@ -195,6 +205,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         if self._batch is not None:
             return self._batch.step(action)
         result = self.env.step(action)
+        self.step_id += 1
         with self.recorded():
             self._record_step(action, *result)
         return result
@@ -208,9 +219,9 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         truncated: Any,
         _: Any,
     ) -> None:
+        check_is_one(terminated, self.env)
         is_reset = self._resets_itself and self._has_ended
         self._has_ended = bool(terminated or truncated)
-        self.step_id += 1
         self.start_at_step()
         if self.recording:
             self._keep(
@@ -226,22 +237,21 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         else:
             self._videos.count_unrecorded_step(reward)
 
-    def _is_batch(self, obs: Any) -> bool:
-        """Whether the environment is many: by its first observation, or as declared."""
+    def _find_batch(self, obs: Any) -> None:
+        """Record as a batch where the environment is many, as declared or as it shows.
+
+        Raises:
+            ShapeError: The cache has another number of envs.
+        """
         if self._was_reset:
-            return False
+            return
         self._was_reset = True
         num_envs = declared_num_envs(self.env)
         if num_envs in (None, 1):
             num_envs = inferred_num_envs(obs, self.observation_space)
-        if num_envs is None:
-            return False
-        self._videos.widen(num_envs)
-        return True
-
-    def _record_as_batch(self) -> VideoBatch:
-        self._batch = VideoBatch(self.env, self._videos.num_envs, self)
-        return self._batch
+        if num_envs is not None:
+            self._videos.widen(num_envs)
+            self._batch = VideoBatch(self.env, num_envs, self)
 
     def _capture_frame(self) -> None:
         """Add a frame between two steps to the video that is recorded, if one is.
@@ -252,8 +262,11 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
             return
         with self.recorded():
             self._videos.add_picture(
-                lambda: [newest_image(self._rendered(self.env.render))]
+                lambda: [newest_image(self._rendered(self._render))]
             )
+
+    def _render(self) -> Any:
+        return render_in_context(self.env)
 
     def render(self) -> Any:
         """Return what the environment renders.
@@ -286,8 +299,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         others: list[Any] = []
 
         def picture() -> list[Any]:
-            make_current(self.env)
-            frame = self.env.render()
+            frame = self._render()
             if isinstance(frame, list):
                 if not frame:
                     raise EmptyListError

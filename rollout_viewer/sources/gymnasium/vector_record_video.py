@@ -16,7 +16,8 @@ from gymnasium import logger as gym_logger
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from rollout_viewer._errors import FrameError
-from rollout_viewer.sources._render_each import make_current
+from rollout_viewer.sources._batched_calls import newest
+from rollout_viewer.sources.gymnasium._env_info import render_all
 from rollout_viewer.sources.gymnasium._record_video_base import (
     RecordVideoBase,
     always,
@@ -72,7 +73,9 @@ class VectorRecordVideo(
         overwrite: As of `RecordVideo`.
 
     Raises:
-        ValueError: The render mode returns no images, or fps is not positive.
+        ValueError: The render mode returns no images, or fps, `video_length` or
+            `video_aspect_ratio` is out of its range.
+        TypeError: A trigger is no function, or `logger` no logger.
         OSError: The folder cannot be written.
 
     Source: gymnasium 1.4.0, gymnasium/wrappers/vector/rendering.py.
@@ -118,6 +121,7 @@ class VectorRecordVideo(
             cache=spec_kwargs(cache),
         )
         super().__init__(env)
+        _check_aspect_ratio(video_aspect_ratio)
         check_render_mode(env)
         _warn_of_mode(env)
         check_folder(video_folder, overwrite=overwrite)
@@ -155,8 +159,7 @@ class VectorRecordVideo(
     def _pictures(self) -> list[Any]:
         if self.record_first_only and type(self.env) is SyncVectorEnv:
             return super()._pictures()
-        make_current(self.env)
-        rendered: Any = self.env.render()
+        rendered: Any = render_all(self.env)
         if not isinstance(rendered, (Sequence, np.ndarray)):
             raise FrameError(
                 f"RecordVideo: expected {self.num_envs} pictures from render(), got "
@@ -171,7 +174,8 @@ class VectorRecordVideo(
                 f"RecordVideo: expected {self.num_envs} pictures from render(), got "
                 f"{count}."
             )
-        return [one[-1] if isinstance(one, list) and one else one for one in rendered]
+        is_nested = (list, tuple)  # of a list render mode; color and depth
+        return [newest(one) if isinstance(one, is_nested) else one for one in rendered]
 
 
 # Its name in gymnasium.wrappers.vector.
@@ -201,6 +205,19 @@ def grid_columns(
             if off < least:
                 best, least = columns, off
     return best
+
+
+def _check_aspect_ratio(ratio: Any) -> None:
+    try:
+        width, height = ratio
+        is_ratio = width > 0 and height > 0
+    except (TypeError, ValueError):
+        is_ratio = False
+    if not is_ratio:
+        raise ValueError(
+            "RecordVideo: expected video_aspect_ratio=(width, height), both above 0, "
+            f"got {ratio!r}."
+        )
 
 
 def _warn_of_mode(env: VectorEnv[Any, Any, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from stable_baselines3.common.vec_env import (
+    DummyVecEnv,
     VecEnv,
     VecEnvWrapper,
     unwrap_vec_normalize,
@@ -19,7 +20,8 @@ from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._batched_calls import reset_info
 from rollout_viewer.sources._batched_rows import BatchedRows
-from rollout_viewer.sources._render_each import make_current, shares_picture
+from rollout_viewer.sources._gl_context import render_in_contexts
+from rollout_viewer.sources._render_each import shares_picture
 from rollout_viewer.sources._spaces import parts_of
 
 
@@ -49,7 +51,7 @@ class VecCalls(BatchedRows, VecEnvWrapper):
         seeds = list(getattr(base, "_seeds", None) or [None] * self.num_envs)
         options = list(getattr(base, "_options", None) or [None] * self.num_envs)
         obs = self.venv.reset()
-        with self._recorded():
+        with self._recorded("reset"):
             self._after_reset()
             each = enumerate(zip(seeds, options, strict=False))
             infos = {env: reset_info(seed, option) for env, (seed, option) in each}
@@ -64,7 +66,7 @@ class VecCalls(BatchedRows, VecEnvWrapper):
     def step_wait(self) -> Any:
         """Finish the step; records a row, or two where an episode ended."""
         result = self.venv.step_wait()
-        with self._recorded():
+        with self._recorded("step"):
             self._record_step(*result)
         return result
 
@@ -93,9 +95,8 @@ class VecCalls(BatchedRows, VecEnvWrapper):
         """Do what comes between a reset and its row."""
 
     def _pictures(self) -> list[Any]:
-        make_current(innermost(self.venv))
         try:
-            pictures = list(self.venv.get_images())
+            pictures = list(_images(self.venv))
         except (NotImplementedError, AttributeError):  # SuperSuit's has no method
             pictures = [self._render_all()]
         missing = [env for env, one in enumerate(pictures) if not _is_array(one)]
@@ -113,6 +114,17 @@ class VecCalls(BatchedRows, VecEnvWrapper):
             return self.venv.render(mode="rgb_array")
         except TypeError:
             return self.venv.render()
+
+
+def _images(venv: VecEnv) -> Any:
+    """Return a picture of each env, MuJoCo's each in its own OpenGL context."""
+    base: Any
+    base, pictures = venv, None
+    while getattr(type(base), "get_images", None) is VecEnvWrapper.get_images:
+        base = base.venv
+    if type(base) is DummyVecEnv and "get_images" not in vars(base):
+        pictures = render_in_contexts(base.envs)
+    return venv.get_images() if pictures is None else pictures
 
 
 def innermost(venv: VecEnv) -> Any:

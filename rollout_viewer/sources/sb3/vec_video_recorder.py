@@ -9,6 +9,7 @@ from gymnasium import logger as gym_logger
 
 from rollout_viewer._file_names import path_inside
 from rollout_viewer._frames.fps import fps_of_video
+from rollout_viewer._recorder.recorder_checks import check_video_arguments
 from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
 from rollout_viewer.sources._wrapper import VideoWrapper
 from rollout_viewer.sources.sb3._vec_calls import VecCalls, env_info
@@ -36,6 +37,8 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
       terminal observation is that picture (then the video has one frame more).
     - Each frame is in the file once, in order (moviepy repeats and drops some).
     - The first picture after a reset in the middle of a video is a frame of it.
+    - What cannot be recorded, and what `render` or the trigger raises after the first
+      step, ends the video with a warning, and the run continues.
     - It prints nothing. Nothing is lost without ``close()``; unfinished videos of a
       process that died are written by the next recorder with the folder.
     - A file of that name is kept, and the next one gets ``-1``; `overwrite` replaces
@@ -54,6 +57,8 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
 
     Raises:
         AssertionError: The render mode is not ``"rgb_array"``.
+        TypeError: The trigger is no function, or `logger` no logger.
+        ValueError: `video_length` is no number of steps.
         OSError: The folder cannot be written.
 
     Source: stable-baselines3 2.9, common/vec_env/vec_video_recorder.py.
@@ -81,6 +86,12 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
                 "VecVideoRecorder: expected record_video_trigger to be a function of "
                 f"the number of steps, got {record_video_trigger!r}."
             )
+        check_video_arguments(
+            "VecVideoRecorder",
+            name_prefix=name_prefix,
+            video_length=video_length,
+            logger=logger,
+        )
         super().__init__(venv)
         self.env = venv
         info = env_info(venv)
@@ -154,7 +165,11 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
     def _add(self, kind: Any, pictures: Callable[[], Any], **call: Any) -> None:
         self._videos.add(kind, lambda: self._rendered(pictures), **call)
 
-    def _recorded(self) -> AbstractContextManager[None]:
+    @property
+    def _has_stepped(self) -> bool:
+        return self.step_id > 0
+
+    def _recorded(self, call: str) -> AbstractContextManager[None]:
         return self._without_end(self._stop, gym_logger.warn)
 
 

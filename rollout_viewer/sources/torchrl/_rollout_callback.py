@@ -10,6 +10,7 @@ import numpy as np
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.same_step import add_same_step
 from rollout_viewer._recording.step_row import Kind
+from rollout_viewer.sources._guard import SurvivesFaults
 from rollout_viewer.sources.torchrl._entries import entry_of
 from rollout_viewer.sources.torchrl._env_info import (
     env_info,
@@ -56,7 +57,7 @@ def rollout_callback(
     return RolloutCallback(cache, key, skip)
 
 
-class RolloutCallback:
+class RolloutCallback(SurvivesFaults):
     """Records one rollout from what TorchRL passes after each step.
 
     Attributes:
@@ -69,17 +70,27 @@ class RolloutCallback:
         self.cache = checked.cache
         self._key = key
         self._skip = skip
-        self._recorder: Recorder | None = None
+        self.recorder: Recorder | None = None
         self._ended: Mask = np.zeros(0, np.bool_)
 
     def __call__(self, env: Any, tensordict: TensorDictBase) -> None:
         """Record the step that led to `tensordict`."""
-        is_first = self._recorder is None
+        is_first = self.recorder is None
         # Where rollouts stop at an end, the tensordict is the next step's root.
+        following = tensordict.get("next", tensordict)
+        has_key = entry_of(following, self._key) is not None
+        if self.recorder is None:
+            self.recorder = self._begin(env, has_key)
+        with self._recorded("step"):
+            self._record(env, tensordict, is_first=is_first, has_key=has_key)
+
+    def _record(
+        self, env: Any, tensordict: TensorDictBase, *, is_first: bool, has_key: bool
+    ) -> None:
         full = tensordict.get("next", None)
         following = tensordict if full is None else full
-        has_key = entry_of(following, self._key) is not None
-        recorder = self._recorder = self._recorder or self._begin(env, has_key)
+        assert self.recorder is not None
+        recorder = self.recorder
         n = recorder.num_envs
         source = PictureSource(env, self._key if has_key else None)
         steps = StepReader(env)
@@ -123,7 +134,7 @@ class RolloutCallback:
         )
 
     def _add_reset(self, begins: Mask, pictures: Callable[[], Any]) -> None:
-        assert self._recorder is not None
+        assert self.recorder is not None
         if begins.any():
             codes = np.where(begins, Kind.RESET, Kind.IDLE)
-            self._recorder.add(codes, pictures)
+            self.recorder.add(codes, pictures)

@@ -15,6 +15,7 @@ from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.same_step import add_same_step
 from rollout_viewer._recorder.views import RecorderViews
 from rollout_viewer._recording.step_row import Kind
+from rollout_viewer.sources._guard import SurvivesFaults
 from rollout_viewer.sources._wrapper import RecordingWrapper
 from rollout_viewer.sources.torchrl._env_info import (
     env_info,
@@ -109,7 +110,7 @@ class RecordedTorchRLEnv(TransformedEnv, RecordingWrapper):  # type: ignore[misc
         return RolloutTorchRLEnv(self)
 
 
-class _Recording(RecorderViews, Transform):  # type: ignore[misc]  # untyped base
+class _Recording(SurvivesFaults, RecorderViews, Transform):  # type: ignore[misc]  # untyped base
     """The transform that records each call, and changes nothing."""
 
     def __init__(self, recorder: Recorder, key: Any) -> None:
@@ -136,6 +137,13 @@ class _Recording(RecorderViews, Transform):  # type: ignore[misc]  # untyped bas
     def _reset(
         self, tensordict: TensorDictBase, tensordict_reset: TensorDictBase
     ) -> TensorDictBase:
+        with self._recorded("reset"):
+            self._record_reset(tensordict, tensordict_reset)
+        return tensordict_reset
+
+    def _record_reset(
+        self, tensordict: TensorDictBase, tensordict_reset: TensorDictBase
+    ) -> None:
         if not self.cache.num_rows and (fps := as_fps(fps_of(self.parent))):
             self.cache.mark_fps(fps)  # known now if workers were just started
         kinds = self._steps.kinds(
@@ -150,11 +158,17 @@ class _Recording(RecorderViews, Transform):  # type: ignore[misc]  # untyped bas
             data=observation_of(self.parent, tensordict_reset),
             infos=dict.fromkeys(np.flatnonzero(self.begins).tolist(), seed),
         )
-        return tensordict_reset
 
     def _step(
         self, tensordict: TensorDictBase, next_tensordict: TensorDictBase
     ) -> TensorDictBase:
+        with self._recorded("step"):
+            self._record_step(tensordict, next_tensordict)
+        return next_tensordict
+
+    def _record_step(
+        self, tensordict: TensorDictBase, next_tensordict: TensorDictBase
+    ) -> None:
         n = self.recorder.num_envs
         kinds = self._steps.kinds(Call(False, tensordict, next_tensordict), n)
         ends = self._steps.ends(next_tensordict, n)
@@ -175,4 +189,3 @@ class _Recording(RecorderViews, Transform):  # type: ignore[misc]  # untyped bas
         else:
             self.begins = np.zeros(n, np.bool_)
             self.recorder.add(kinds, pictures, data=data, **step)
-        return next_tensordict

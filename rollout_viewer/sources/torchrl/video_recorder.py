@@ -24,11 +24,12 @@ from rollout_viewer._errors import (
     RolloutViewerWarning,
     ShapeError,
 )
+from rollout_viewer._file_names import checked_tag
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._recorder.recorder import Recorder
-from rollout_viewer._recorder.recorder_checks import checked_tag
 from rollout_viewer._recorder.views import ShownInNotebook
 from rollout_viewer._recording.workers import is_worker, worker_path
+from rollout_viewer.sources._guard import SurvivesFaults
 from rollout_viewer.sources.torchrl._batch_slices import Slices
 from rollout_viewer.sources.torchrl._call_reader import (
     CallReader,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from rollout_viewer.sources.torchrl._call_reader import Entries, Key
 
 
-class VideoRecorder(ShownInNotebook, TorchRLVideoRecorder):  # type: ignore[misc]  # torchrl is untyped
+class VideoRecorder(SurvivesFaults, ShownInNotebook, TorchRLVideoRecorder):  # type: ignore[misc]  # torchrl is untyped
     """Records each call into a `FrameCache`, in place of TorchRL's of the same name.
 
     Append it to an environment or a replay buffer. Rewards, ends and actions are
@@ -264,6 +265,11 @@ class VideoRecorder(ShownInNotebook, TorchRLVideoRecorder):  # type: ignore[misc
 
     # -- recording
 
+    @property
+    def _guarded_recorder(self) -> Recorder:
+        assert self._rows is not None
+        return self._rows.recorder
+
     def _reset(
         self, tensordict: TensorDictBase, tensordict_reset: TensorDictBase
     ) -> TensorDictBase:
@@ -326,8 +332,11 @@ class VideoRecorder(ShownInNotebook, TorchRLVideoRecorder):  # type: ignore[misc
 
     def _pass(self, td: TensorDictBase, call: Call) -> TensorDictBase:
         entries = self._entries(td)
-        if entries:
+        if entries and (call.before is None or self._rows is None):
             self._record(entries, call)
+        elif entries:  # a call of an environment that has been recorded before
+            with self._recorded("reset" if call.is_reset else "step"):
+                self._record(entries, call)
         return td
 
     def _entries(self, td: TensorDictBase) -> Entries:

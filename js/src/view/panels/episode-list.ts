@@ -64,9 +64,9 @@ export class EpisodeList {
 
   /** How many are listed, and of how many. */
   describe(): string {
-    const { count } = this.#store.recorded.steps.episodes;
+    const { numListed } = this.#store.recorded.steps.episodes;
     const { length } = this.#numbers;
-    const of = length < count ? ` of ${formatCount(count)}` : "";
+    const of = length < numListed ? ` of ${formatCount(numListed)}` : "";
     return `${formatCount(length)}${of} episodes`;
   }
 
@@ -79,6 +79,7 @@ export class EpisodeList {
     const { manifest, steps } = this.#store.recorded;
     const { episodes, numRows } = steps;
     // Rows change the running ones only; the head of a long recording stays.
-    return `${episodes.count}:${episodes.infoVersion}:${numRows}:${manifest?.session}`;
+    const { count, infoVersion, isLive } = episodes;
+    return `${count}:${infoVersion}:${numRows}:${isLive}:${manifest?.session}`;
   }
 }
