@@ -34,16 +34,17 @@ ROOMS = {
     "_video": "_files _frames",
     "_page": "_frames _recording",
     "_export": "_file_names _files _frames _page _progress _recording _video",
-    "_cache": "_export _files _forks _frames _progress _recording _video",
+    "_replay": "_frames _progress _recording",
+    "_cache": "_export _files _forks _frames _progress _recording _replay _video",
     "loggers": "_cache _export _file_names _files _frames _lazy _video",
     "_viewer": "_cache _export _file_names _forks _frames _page _recording loggers",
     "_recorder": (
-        "_cache _export _file_names _files _forks _frames _progress _recording _video "
-        "_viewer "
-        "loggers"
+        "_cache _export _file_names _files _forks _frames _progress _recording "
+        "_replay _video _viewer loggers"
     ),
     "sources": (
-        "_cache _file_names _files _frames _lazy _progress _recorder _recording _viewer"
+        "_cache _file_names _files _frames _lazy _progress _recorder _recording "
+        "_replay _viewer"
     ),
     "__init__": "_cache _frames _lazy _recording _viewer loggers sources",
     "testing": "_cache _recorder _recording sources",
@@ -61,7 +62,7 @@ LIBRARIES = {
     "PIL": {"_export", "_frames"},
     "anywidget": {"_viewer"},
     "av": {"_video"},
-    "gymnasium": {"sources", "testing"},
+    "gymnasium": {"_replay", "sources", "testing"},
     "ipywidgets": {"_viewer"},
     "matplotlib": {"_cache", "_export"},
     "mlflow": {"loggers"},

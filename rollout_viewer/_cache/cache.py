@@ -15,6 +15,7 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from rollout_viewer._cache.rendering import Rendering
 from rollout_viewer._cache.row_checker import RowChecker
 from rollout_viewer._cache.subscribers import Subscribers
 from rollout_viewer._errors import (
@@ -32,21 +33,25 @@ from rollout_viewer._recording.decoder_cache import DecoderCache
 from rollout_viewer._recording.eviction import Budget
 from rollout_viewer._recording.file import FileRecording
 from rollout_viewer._recording.joined import JoinedRecording
+from rollout_viewer._recording.late_pictures import RECIPES
 from rollout_viewer._recording.live import LiveRecording
 from rollout_viewer._recording.lock import read_only, unlocked_path
 from rollout_viewer._recording.reader import RecordingReader
 from rollout_viewer._recording.storable import storable_json, storable_text
 from rollout_viewer._recording.workers import is_worker
+from rollout_viewer._replay.episode_start import START
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    import numpy as np
     import numpy.typing as npt
 
     from rollout_viewer._cache.clip import Clip
     from rollout_viewer._recording.annotations import AnyEpisode
     from rollout_viewer._recording.base import Recording
     from rollout_viewer._recording.episode import Episode
+    from rollout_viewer._replay.recipe import Recipe
 
 # Of memory_bytes, for what waits for the disk: an eighth.
 _QUEUE_SHARE = 8
@@ -139,10 +144,16 @@ class FrameCache(RecordingReader):
 
     @classmethod
     def _open(
-        cls, recording: Recording, *, memory_bytes: int = 256_000_000
+        cls,
+        recording: Recording,
+        *,
+        memory_bytes: int = 256_000_000,
+        make_env: Callable[..., Any] | None = None,
+        render: bool = False,
     ) -> FrameCache:
         cache = cls.__new__(cls)
         cache._start(recording, memory_bytes)
+        cache._rendering = Rendering(make_env=make_env, is_allowed=render)
         return cache
 
     def _start(
@@ -157,6 +168,7 @@ class FrameCache(RecordingReader):
         # One append at a time; held while the row is made, not while subscribers run.
         self._append_lock = LockOfOneProcess()
         self._checker = RowChecker()
+        self._rendering = Rendering()
         self._segments: list[dict[str, Any]] = []
         self._subscribers = Subscribers()
         # Weak: a recorder holds its cache.
@@ -235,10 +247,7 @@ class FrameCache(RecordingReader):
                 reset=reset,
                 kind=kind,
             )
-            infos = {
-                int(env): storable_json(dict(info))
-                for env, info in (episode_info or {}).items()
-            }
+            infos, starts = _split_infos(episode_info or {})
 
             recording.append(
                 new.rows,
@@ -247,6 +256,7 @@ class FrameCache(RecordingReader):
                 new.extras,
                 new.shared,
                 lambda env: _merge_infos(self._segment_info(), infos.get(env, {})),
+                starts,
             )
             self._checker.accept(new)
             row = new.rows.num_rows - 1
@@ -283,6 +293,108 @@ class FrameCache(RecordingReader):
         """Step data by name, each (num_rows, num_envs); see `RecordingReader`."""
         self.complete()
         return super().scalars
+
+    # -- pictures that come later
+
+    def frames(
+        self,
+        rows: int | slice | Sequence[int] | range,
+        envs: Sequence[int] | None = None,
+        camera: str | None = None,
+        out: npt.NDArray[np.uint8] | None = None,
+    ) -> npt.NDArray[np.uint8]:
+        """Return pictures; see `RecordingReader.frames`. Missing ones are rendered.
+
+        Raises:
+            RenderError: They are to be rendered, and cannot be.
+        """
+        if RECIPES in self.recording.meta:
+            self._rendering.on_demand(self, self._row_numbers(rows), envs, camera)
+        return super().frames(rows, envs, camera, out)
+
+    def prepare_pictures(
+        self,
+        start: int,
+        stop: int,
+        envs: Sequence[int] | None,
+        camera: str | None,
+        *,
+        is_optional: bool = False,
+    ) -> None:
+        """Render what is missing of rows that are about to be read.
+
+        Raises:
+            RenderError: They are to be rendered, and cannot be; where it `is_optional`,
+                not for want of permission.
+        """
+        if is_optional and not self._rendering.is_possible:
+            return
+        if RECIPES in self.recording.meta:
+            self._rendering.on_demand(self, range(start, stop), envs, camera)
+
+    def render(
+        self,
+        rows: int | slice | Sequence[int] | range | None = None,
+        envs: Sequence[int] | None = None,
+        *,
+        workers: int | None = None,
+        camera: str | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        make_env: Callable[..., Any] | None = None,
+        progress: bool = True,
+    ) -> int:
+        """Render pictures of rows that have none, by replaying their episodes.
+
+        Of recordings made with ``render="later"``. Environments are made and stepped in
+        processes of their own, and compared with what was recorded, row by row: from
+        the first difference on, an episode stays without pictures, with a warning.
+        What was rendered is in the recording, and is not rendered again.
+
+        Args:
+            rows: A row, a slice, or any rows; None: all.
+            envs: Numbers of envs; None: those that the recorder was to picture.
+            workers: Processes; None: half of the cores.
+            camera: Add the pictures as this camera's; of MuJoCo's environments, as it
+                sees them (their argument ``camera_name``). None: the first camera.
+            width: In pixels, where the environments take it, as MuJoCo's do.
+            height: In pixels, likewise. Without `camera`, another size is another
+                camera, as ``"320x240"``.
+            make_env: Returns the same environment anew; called with the env's number
+                if it takes an argument. None: as the recording says.
+            progress: Show a bar if it takes longer.
+
+        Returns:
+            How many pictures were rendered.
+
+        Raises:
+            RenderError: The recording does not say how its environments are made, or
+                was opened for its data alone; or an environment gives no pictures.
+            RecordingLockedError: Another process records it.
+            ReadOnlyError: The file cannot be written.
+        """
+        numbers = None if rows is None else self._row_numbers(rows)
+        num_pictures = self._rendering.render(
+            self,
+            numbers,
+            envs,
+            workers=workers,
+            camera=camera,
+            width=width,
+            height=height,
+            make_env=make_env,
+            has_progress=progress,
+        )
+        if num_pictures:
+            self._subscribers.notify(self.num_rows, self.num_rows)
+        return num_pictures
+
+    def add_recipe(self, recipe: Recipe) -> int:
+        """Keep how a recorder's environments are made again; return its number."""
+        self._writable()
+        number, recipes = self._rendering.add_recipe(recipe)
+        self.set_meta(RECIPES, recipes)
+        return number
 
     def column(
         self, name: str, start: int = 0, stop: int | None = None
@@ -637,6 +749,8 @@ def open_recording(
     path: str | Path | Sequence[str | Path],
     *,
     originals: Mapping[int, FrameCache] | None = None,
+    make_env: Callable[..., Any] | None = None,
+    render: bool = False,
 ) -> FrameCache:
     """Return a recording for reading; one that is still written is followed.
 
@@ -646,16 +760,33 @@ def open_recording(
             While some are still written, rows come when all of those have them.
         originals: First env -> the cache that a file is a copy of, and which is
             annotated as well.
+        make_env: Of `open_path`.
+        render: Of `open_path`.
 
     Raises:
         RecordingError: It is none, is damaged, or comes from a newer version.
     """
     if isinstance(path, (str, os.PathLike)):
-        return FrameCache._open(FileRecording(Path(path)))
+        recording = FileRecording(Path(path))
+        return FrameCache._open(recording, make_env=make_env, render=render)
     paths = [Path(one) for one in path]
     if not paths:
         raise ValueError("rv.open: expected at least one path, got none.")
     return FrameCache._open(JoinedRecording(paths, originals))
+
+
+def _split_infos(
+    infos: Mapping[int, Mapping[str, Any]],
+) -> tuple[dict[int, Any], dict[int, bytes]]:
+    """Return what is known of episodes, and from where they can be replayed."""
+    known: dict[int, Any] = {}
+    starts: dict[int, bytes] = {}
+    for env, info in infos.items():
+        own = dict(info)
+        if (start := own.pop(START, None)) is not None:
+            starts[int(env)] = start
+        known[int(env)] = storable_json(own)
+    return known, starts
 
 
 def _merge_infos(segment: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.cache import FrameCache, open_recording
 from rollout_viewer._errors import ExportError, RecordingError, RolloutViewerWarning
@@ -17,7 +17,7 @@ from rollout_viewer._frames.fps import DEFAULT_FPS, as_fps
 from rollout_viewer._progress import progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rollout_viewer._video import VideoFile
 
@@ -34,6 +34,9 @@ _QUIET_S = 2.0
 
 def open_path(
     path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    make_env: Callable[..., Any] | None = None,
+    render: bool = False,
 ) -> FrameCache:
     """Return a recording for reading, from a recording's file or a video's.
 
@@ -43,6 +46,11 @@ def open_path(
             temporary recording of one env, up to 2 GB of it, more is left out with a
             warning. Or several recordings that are shown as one: their envs side by
             side, numbered on in this order, rows aligned at 0; a video only alone.
+        make_env: Returns the recorded environment anew, for pictures that are rendered
+            when they are asked for (`FrameCache.render`).
+        render: Make the environment that the file names, for the same. Code that the
+            file names is then imported: only of files that you trust. Otherwise a file
+            is data, and nothing in it is run.
 
     Raises:
         RecordingError: It is neither, is damaged, or comes from a newer version.
@@ -59,7 +67,9 @@ def open_path(
     """
     if isinstance(path, (str, os.PathLike)):
         one = Path(path)
-        return record_video(one) if is_video(one) else open_recording(one)
+        if is_video(one):
+            return record_video(one)
+        return open_recording(one, make_env=make_env, render=render)
     paths = [Path(one) for one in path]
     if len(paths) == 1 and is_video(paths[0]):  # as `Clip.write` returns
         return record_video(paths[0])

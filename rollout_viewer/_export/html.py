@@ -115,6 +115,7 @@ def write_html(
     limit = max_mb * 1e6
     cache.complete()
     stop = cache.num_rows if stop is None else min(stop, cache.num_rows)
+    cache.prepare_pictures(start, stop, envs, None, is_optional=True)
     if cache.is_shared:
         envs = None
     if envs is not None:

@@ -241,6 +241,7 @@ class Selection:
 
     @functools.cached_property
     def _tiles(self) -> TileRows:
+        self.cache.prepare_pictures(self.start, self.stop, self.envs, self.camera)
         if not self.tile_envs:
             raise RowError(
                 f"Clip: expected an env with pictures, got none of {list(self.envs)}. "

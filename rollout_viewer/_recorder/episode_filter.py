@@ -16,6 +16,7 @@ import numpy as np
 from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._errors import RolloutViewerWarning
 from rollout_viewer._recording.step_row import Kind
+from rollout_viewer._replay.episode_start import START
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,7 +131,7 @@ class EpisodeFilter:
         episode, number, num_rows = self._copying
         first = episode.start + self._cache.num_rows - num_rows
         for row in range(first, episode.stop):
-            info = _info_of(episode) if row == episode.start else {}
+            info = self._info_of(episode) if row == episode.start else {}
             arguments = self._waiting.row_of(row, [episode.env])
             infos = {episode.env: info} if info else None
             self._cache.append(episode_info=infos, **arguments)
@@ -152,7 +153,9 @@ class EpisodeFilter:
         if 2 * first >= num_rows:
             self._waiting = FrameCache()
             for row in range(first, num_rows):
-                begun = {e.env: _info_of(e) for e in running if e.start == row}
+                begun = {
+                    e.env: self._info_of(e, old) for e in running if e.start == row
+                }
                 infos = {env: info for env, info in begun.items() if info}
                 envs = [e.env for e in running if e.start <= row]
                 arguments = old.row_of(row, envs)
@@ -161,12 +164,15 @@ class EpisodeFilter:
             self._num_waiting_evaluated.clear()
         self._compact_at = max(_COMPACT_ROWS, 2 * self._waiting.num_rows)
 
-
-def _info_of(episode: Episode) -> dict[str, Any]:
-    info = {
-        "seed": episode.seed,
-        "options": episode.options,
-        "labels": dict(episode.labels),
-    }
-    # An absent entry may be known to the cache, from its segment.
-    return {name: value for name, value in info.items() if value not in (None, {})}
+    def _info_of(
+        self, episode: Episode, waiting: FrameCache | None = None
+    ) -> dict[str, Any]:
+        recording = (waiting or self._waiting).recording
+        info = {
+            "seed": episode.seed,
+            "options": episode.options,
+            "labels": dict(episode.labels),
+            START: recording.start_of(episode.env, episode.index),
+        }
+        # An absent entry may be known to the cache, from its segment.
+        return {name: value for name, value in info.items() if value not in (None, {})}

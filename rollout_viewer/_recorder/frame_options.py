@@ -6,6 +6,7 @@ Knows pictures. Knows nothing of rows and episodes.
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import RolloutViewerWarning
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
+
+    from rollout_viewer._replay.recipe import Recipe
 
     Frame = npt.NDArray[np.uint8]
 
@@ -69,6 +72,10 @@ class FrameOptions:
         elif not self.shares_picture and len(frames) == len(self.envs or ()):
             envs = self.envs
         return [None if frame is None else self._fit(frame) for frame in frames], envs
+
+    def apply_later(self, recipe: Recipe) -> Recipe:
+        """Return a recipe with what is to be pictured, and how."""
+        return replace(recipe, envs=self.envs, crop=self.crop, resize=self.resize)
 
     def _check_shared(self, num_envs: int) -> None:
         """Take one picture of several envs as env 0's, unless it is known to be all's.

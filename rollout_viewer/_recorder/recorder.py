@@ -42,6 +42,7 @@ from rollout_viewer._recorder.faults import (
 from rollout_viewer._recorder.frame_options import FrameOptions
 from rollout_viewer._recorder.recorder_checks import (
     check_logger,
+    check_skips_none,
     checked_cache,
     checked_count,
     discarded_on_error,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from rollout_viewer._recorder.episode_quota import EpisodeQuota
     from rollout_viewer._recording.episode import Episode
     from rollout_viewer._recording.step_row import Codes, Mask
+    from rollout_viewer._replay.recipe import Recipe
 
     Pictures = Callable[[], Any]
     Size = tuple[int, int]
@@ -97,6 +99,8 @@ class Recorder(ShownInNotebook):
         metadata: Of the environment, for `FrameCache.metadata`.
         shares_picture: One picture of several envs shows them all. Otherwise it is
             recorded as env 0's, with a warning.
+        recipe: How the environments are made again: their pictures are rendered later,
+            and no call is asked for any. None: each call is.
         needs_pictures: `add` raises where a picture cannot be recorded, as it always
             does before the first one.
 
@@ -127,6 +131,7 @@ class Recorder(ShownInNotebook):
         fps: float | None = None,
         metadata: Mapping[str, Any] | None = None,
         shares_picture: bool = False,
+        recipe: Recipe | None = None,
         needs_pictures: bool = False,
     ) -> None:
         self._frame_options = FrameOptions(
@@ -142,6 +147,11 @@ class Recorder(ShownInNotebook):
         check_logger(logger)
         self.tag = checked_tag("record", tag)
         self.cache = checked_cache(cache, num_envs)
+        if recipe is not None:
+            check_skips_none(self._skip)
+            recipe = self._frame_options.apply_later(recipe)
+        self._recipe = recipe
+        self.recipe_number = 0
         self._keep_episode = keep_episode
         self._logger = logger
         self._fps = fps
@@ -155,6 +165,8 @@ class Recorder(ShownInNotebook):
                 self.cache.mark_fps(rate)
             if metadata:
                 self.cache.update_metadata(**metadata)
+            if recipe is not None:
+                self.recipe_number = self.cache.add_recipe(recipe)
         self._sink: FrameCache | EpisodeFilter = (
             self.cache
             if keep_episode is None
@@ -198,6 +210,11 @@ class Recorder(ShownInNotebook):
         """Numbers of the envs whose pictures are recorded; None: all."""
         return self._frame_options.envs
 
+    @property
+    def renders_later(self) -> bool:
+        """Whether rows are recorded without pictures, which are rendered later."""
+        return self._recipe is not None
+
     def _record_in_child(self) -> None:
         """Record into a file of this process, which forked from the recorder's."""
         path = None if self.cache.recording.is_temporary else own_path(self.cache.path)
@@ -208,6 +225,8 @@ class Recorder(ShownInNotebook):
             cache.mark_fps(rate)
         if self._metadata:
             cache.update_metadata(**self._metadata)
+        if self._recipe is not None:
+            self.recipe_number = cache.add_recipe(self._recipe)
         keep = self._keep_episode
         self._sink = cache if keep is None else EpisodeFilter(cache, keep)
         self.num_calls, self._num_dumped, self._is_recorded = 0, 0, True
@@ -361,6 +380,8 @@ class Recorder(ShownInNotebook):
         self, codes: Codes, pictures: Pictures, data: Mapping[str, Any] | None
     ) -> int:
         """Append a row with its pictures, or without those that cannot be recorded."""
+        if self._recipe is not None:
+            return self._append(codes, None, None, data)
         found: Any = None
         try:
             found = pictures()
@@ -559,6 +580,7 @@ class Recorder(ShownInNotebook):
             "fps": self._fps,
             "metadata": self._metadata,
             "shares_picture": self._frame_options.shares_picture,
+            "recipe": self._recipe,
             "needs_pictures": self._needs_pictures,
         }
 

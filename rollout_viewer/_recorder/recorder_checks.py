@@ -149,3 +149,12 @@ def checked_box(
             wanted += " or (top, left, height, width)"
         raise FrameError(f"record: expected {name}={wanted} in pixels, got {value!r}.")
     return box
+
+
+def check_skips_none(skip: int) -> None:
+    """Raise ValueError where calls are skipped, whose actions a replay needs."""
+    if skip > 1:
+        raise ValueError(
+            f"record: expected skip=1 with render='later', got {skip}: a replay needs "
+            "the action of each call. Rows without pictures are small."
+        )

@@ -128,28 +128,46 @@ def write_annotations(change: AnnotationChange, path: Path, session: Any) -> Non
         RecordingLockedError: Another process is writing it.
         ReadOnlyError: The file cannot be written, or is that of another recording.
     """
+    write_statements(path, annotation_statements(change), session, "annotate")
+
+
+def write_statements(
+    path: Path, statements: Sequence[Statement], session: Any, verb: str
+) -> None:
+    """Execute statements on the file of a recording that is not being written.
+
+    Args:
+        path: The file.
+        statements: All of them are executed, or none.
+        session: Of the recording that is meant.
+        verb: What they do, for messages.
+
+    Raises:
+        RecordingLockedError: Another process is writing it.
+        ReadOnlyError: The file cannot be written, or is that of another recording.
+    """
     try:
         with locked(path):
             if meta_of(path).get("session", session) != session:
                 raise ReadOnlyError(
-                    f"FrameCache: expected to annotate the recording that {str(path)!r}"
+                    f"FrameCache: expected to {verb} the recording that {str(path)!r}"
                     " was when it was opened, got another one, by which it was "
-                    "replaced. Open it again and annotate that."
+                    f"replaced. Open it again and {verb} that."
                 )
-            amend(path, annotation_statements(change))
+            amend(path, statements)
     except RecordingLockedError as error:
         raise RecordingLockedError(
-            f"FrameCache: expected to annotate {str(path)!r}, got a recording that "
-            f"{describe_writer(path)} is writing. Annotate it there, through the "
-            "cache that records, or when it is closed."
+            f"FrameCache: expected to {verb} {str(path)!r}, got a recording that "
+            f"{describe_writer(path)} is writing. {verb.capitalize()} it there, "
+            "through the cache that records, or when it is closed."
         ) from error
     except ReadOnlyError:
         raise
     except RecordingError as error:
         raise ReadOnlyError(
-            f"FrameCache: expected to annotate {str(path)!r}, got a file that can only "
+            f"FrameCache: expected to {verb} {str(path)!r}, got a file that can only "
             f"be read ({error.__cause__ or error}). Make it and its folder writable, "
-            "or save() a copy and annotate that."
+            f"or save() a copy and {verb} that."
         ) from error
 
 

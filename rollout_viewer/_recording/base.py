@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from rollout_viewer._recording.annotations import AnnotationChange
+    from rollout_viewer._recording.late_pictures import LateChunk
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.slot import Slot
     from rollout_viewer._recording.step_codec import Extras
@@ -97,6 +98,34 @@ class Recording(Protocol):
 
     def extras_of(self, block: int) -> bytes | None:
         """Return the stored actions and data of a sealed block; None: it has none."""
+        ...
+
+    @property
+    def pictures_version(self) -> int:
+        """Changes when pictures were added to rows that were there."""
+        ...
+
+    def start_of(self, env: int, index: int) -> bytes | None:
+        """Return from where an episode can be replayed; None: from none."""
+        ...
+
+    def add_late_chunks(self, chunks: Sequence[LateChunk]) -> None:
+        """Add pictures to rows that have none, here and in the file.
+
+        Raises:
+            ReadOnlyError: The file cannot be written.
+            RecordingLockedError: Another process is writing it.
+            StorageError: There is no room.
+        """
+        ...
+
+    def change_meta(self, key: str, value: Any) -> None:
+        """Keep a JSON value, here and in the file.
+
+        Raises:
+            ReadOnlyError: The file cannot be written.
+            RecordingLockedError: Another process is writing it.
+        """
         ...
 
     def pin(

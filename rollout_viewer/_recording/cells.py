@@ -12,6 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._frames.chunk import MAX_FRAME_BYTES
+from rollout_viewer._recording.late_pictures import (
+    NOT_REPRODUCIBLE,
+    NUM_LATE,
+    is_not_reproducible,
+)
 from rollout_viewer._recording.sealed_text import is_broken
 from rollout_viewer._recording.slot import Slot
 from rollout_viewer._recording.statements import episode_place
@@ -243,6 +248,8 @@ _META: Mapping[str, Callable[[Any], bool]] = {
     "first_rows": _is_rows_by_slot,
     "is_closed": lambda value: isinstance(value, bool),
     "writer": _is_record,
+    NUM_LATE: _is_count,
+    NOT_REPRODUCIBLE: is_not_reproducible,
     "slots": _is_digest,
 }
 _INFO: Mapping[str, Callable[[Any], bool]] = {

@@ -306,6 +306,16 @@ class DatabaseReader:
         found = self._query("SELECT data FROM extras WHERE block = ?", (block,))
         return blob(found[0][0], f"data of block {block}") if found else None
 
+    def start_of(self, number: int) -> bytes | None:
+        """Return from where an episode can be replayed, by `start_number`."""
+        found = self._query("SELECT data FROM extras WHERE block = ?", (-1 - number,))
+        return blob(found[0][0], "the start of an episode") if found else None
+
+    def starts(self) -> list[tuple[int, bytes]]:
+        """Return (number, start) of all episodes that can be replayed."""
+        rows = self._query("SELECT block, data FROM extras WHERE block < 0")
+        return [(-1 - block, data) for block, data in rows if isinstance(data, bytes)]
+
     def picture_nbytes(self) -> int:
         """Return the bytes of all sealed chunks."""
         (total,) = self._query("SELECT TOTAL(LENGTH(data)) FROM packs")[0]
@@ -321,7 +331,8 @@ class DatabaseReader:
 
     def chunk(self, block: int, slot: int) -> bytes | None:
         """Return the sealed chunk of a slot; None if the block shows nothing of it."""
-        for pack, slot_, offset, length in self._directory(block):
+        # What was added later comes last.
+        for pack, slot_, offset, length in reversed(self._directory(block)):
             if slot_ == slot:
                 found = self._query(
                     "SELECT substr(data, ?, ?) FROM packs WHERE id = ?",

@@ -71,6 +71,7 @@ class DecoderCache:
         self._lock = threading.Lock()
         self._entries: OrderedDict[tuple[int, int], _Entry] = OrderedDict()
         self._used_bytes = 0
+        self._version = 0
         make_anew_in_children(self, rank=1)
 
     def fork_locks(self) -> list[threading.Lock]:
@@ -125,6 +126,10 @@ class DecoderCache:
     def _get(
         self, recording: Recording, block: int, slot: int, index: int
     ) -> ChunkDecoder | None:
+        if recording.pictures_version != self._version:
+            self._version = recording.pictures_version
+            self._entries.clear()
+            self._used_bytes = 0
         key = block, slot
         entry = self._entries.get(key)
         # The decoder of a chunk that was open may lack the row.

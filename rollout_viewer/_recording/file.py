@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 from rollout_viewer._errors import RecordingError, RolloutViewerWarning
 from rollout_viewer._forks import make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS, absent, join, parse
-from rollout_viewer._recording.annotations import apply_annotations, write_annotations
+from rollout_viewer._recording.annotations import (
+    apply_annotations,
+    write_annotations,
+    write_statements,
+)
 from rollout_viewer._recording.cells import MAX_COUNT, whole
 from rollout_viewer._recording.copy import write_copy
 from rollout_viewer._recording.database import (
@@ -18,12 +22,18 @@ from rollout_viewer._recording.database import (
     has_side_files,
 )
 from rollout_viewer._recording.database_reader import DatabaseReader
+from rollout_viewer._recording.late_pictures import NUM_LATE, late_slot, merged
 from rollout_viewer._recording.lock import recover
 from rollout_viewer._recording.opened import OpenedRecording
 from rollout_viewer._recording.slot import digest
 from rollout_viewer._recording.statements import (
     Tail,
     copy_statements,
+    late_chunk_statement,
+    meta_statement,
+    slot_statement,
+    start_number,
+    start_statement,
     tail_statements,
 )
 from rollout_viewer._recording.step_codec import DecodedExtras, unpack_columns
@@ -31,10 +41,13 @@ from rollout_viewer._recording.stored_rows import StoredRows
 from rollout_viewer._recording.wal import lacks_log
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from rollout_viewer._recording.annotations import AnnotationChange
+    from rollout_viewer._recording.late_pictures import LateChunk
+    from rollout_viewer._recording.slot import Slot
+    from rollout_viewer._recording.statements import Statement
     from rollout_viewer._recording.step_codec import Extras
 
 
@@ -65,6 +78,7 @@ class FileRecording(OpenedRecording):
         # Whether the last `refresh` was interrupted while it read rows.
         self._is_incomplete = False
         self.damage = ""
+        self.pictures_version = 0
         try:
             self.refresh()
         except BaseException:
@@ -128,6 +142,9 @@ class FileRecording(OpenedRecording):
             if self.meta and meta.get("session") != self.meta.get("session"):
                 self._start_again()
             self.meta = meta
+            if meta.get(NUM_LATE, 0) != self.pictures_version:
+                self._reader.forget()
+                self.pictures_version = meta.get(NUM_LATE, 0)
             self.slots = self._reader.slots()
             self._check_slots(meta)
             self._first_rows = dict(meta.get("first_rows", []))
@@ -288,6 +305,60 @@ class FileRecording(OpenedRecording):
         if not self.refresh():  # closed: nothing is read
             apply_annotations(change, self.meta, self.rows)
 
+    def start_of(self, env: int, index: int) -> bytes | None:
+        """Return from where an episode can be replayed; None: from none."""
+        if self.rows is None or not self._is_numbered(env, index):
+            return None
+        return self._reader.start_of(start_number(env, index, self.rows.num_envs))
+
+    def add_late_chunks(self, chunks: Sequence[LateChunk]) -> None:
+        """Add pictures to rows that have none, in the file.
+
+        Raises:
+            ReadOnlyError: The file cannot be written.
+            RecordingLockedError: Another process is writing it.
+        """
+        with self._lock:
+            slots: list[Slot] = self._reader.slots()
+            statements: list[Statement] = []
+            added: dict[tuple[int, int], bytes] = {}
+            opened = (self.rows.num_rows if self.rows else 0) // CHUNK_ROWS
+            for one in chunks:
+                slot = late_slot(slots, one.slot)
+                if slot is None:
+                    slot = len(slots)
+                    slots.append(one.slot)
+                    statements.append(slot_statement(slot, one.slot))
+                is_open = one.block == opened
+                count = self._num_open(one.block) if is_open else CHUNK_ROWS
+                key = one.block, slot
+                old = added.get(key) or self._reader.chunk(*key)
+                added[key] = merged(old, one.chunk, count)
+            statements += [late_chunk_statement(*k, one) for k, one in added.items()]
+            number = self._reader.meta().get(NUM_LATE, 0) + 1
+            statements.append(meta_statement(NUM_LATE, number))
+            write_statements(self.path, statements, self.meta.get("session"), "render")
+            self._read_late()
+
+    def change_meta(self, key: str, value: Any) -> None:
+        """Keep a JSON value in the file.
+
+        Raises:
+            ReadOnlyError: The file cannot be written.
+            RecordingLockedError: Another process is writing it.
+        """
+        write_statements(
+            self.path, [meta_statement(key, value)], self.meta.get("session"), "render"
+        )
+        with self._lock:
+            self._read_late()
+
+    def _read_late(self) -> None:
+        """Read what this object has written, also where no more rows are read."""
+        self._reader.forget()
+        self.slots, self.meta = self._reader.slots(), self._reader.meta()
+        self.pictures_version = self.meta.get(NUM_LATE, 0)
+
     @property
     def paths(self) -> list[Path]:
         """The file."""
@@ -302,6 +373,13 @@ class FileRecording(OpenedRecording):
             statements = copy_statements(self.meta, self.slots, infos)
             for tail in self._tails:
                 statements += tail_statements(tail)
+            statements += [start_statement(*start) for start in self._reader.starts()]
+            opened = rows // CHUNK_ROWS
+            statements += [
+                late_chunk_statement(opened, slot, chunk)
+                for slot in self._reader.shown_slots(opened)
+                if (chunk := self._reader.chunk(opened, slot)) is not None
+            ]
         write_copy(self, path, rows // CHUNK_ROWS, len(self.slots), statements)
 
     def extras_of(self, block: int) -> bytes | None:

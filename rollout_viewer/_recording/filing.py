@@ -20,6 +20,7 @@ from rollout_viewer._recording.database import (
 )
 from rollout_viewer._recording.database_reader import DatabaseReader
 from rollout_viewer._recording.eviction import Budget
+from rollout_viewer._recording.late_pictures import LatePictures
 from rollout_viewer._recording.lock import acquire, free_reserve, reserve, this_process
 from rollout_viewer._recording.named_file import NamedFile
 from rollout_viewer._recording.open_block import OpenBlock
@@ -85,6 +86,7 @@ class FiledRecording:
         self.slots: list[Slot] = self._open.slots
         self._pending: dict[int, tuple[bytes | None, dict[int, bytes]]] = {}
         self._decoded = DecodedExtras()
+        self._late = LatePictures()
         self._tail_row = 0
         # Blocks whose rows the writer has been given, and those that are no more open.
         self._num_queued = self._num_sealed = 0
@@ -256,7 +258,8 @@ class FiledRecording:
             chunks, stored, num_pictures, nbytes = {}, {}, 0, 0
         self._pending[block] = extras, chunks
         due = self._due_statements()
-        statements = [*due, *self._step_statements(block)]
+        late = self._late.seal(block, self.slots)
+        statements = [*due, *self._step_statements(block), *late]
         if extras is not None:
             statements.append(extras_statement(block, extras))
         batch = Batch(
@@ -311,6 +314,7 @@ class FiledRecording:
         # Single operations of a dict, which are atomic: the writer's thread must not
         # take the lock, which an append that waits for the writer may hold.
         if is_filed:
+            self._late.note_filed(self._late.keys_of(block))
             self._pending.pop(block, None)
         elif (pending := self._pending.get(block)) is not None:
             pending[1].clear()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from rollout_viewer._errors import ShapeError
+from rollout_viewer._errors import ReadOnlyError, ShapeError
 from rollout_viewer._forks import make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS, absent, join, num_records_of
 from rollout_viewer._recording.annotations import AnnotationChange, apply_annotations
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
+    from rollout_viewer._recording.late_pictures import LateChunk
     from rollout_viewer._recording.step_codec import Extras
 
 
@@ -125,6 +126,29 @@ class JoinedRecording(OpenedRecording):
         """Return the slot's first row whose picture was not evicted."""
         member, number = self._sources[slot]
         return self._members[member].first_row_of(number)
+
+    @property
+    def pictures_version(self) -> int:
+        """Changes when pictures were added to rows that were there."""
+        return sum(member.pictures_version for member in self._members)
+
+    def start_of(self, env: int, index: int) -> bytes | None:
+        """Return None: each recording is rendered alone."""
+        return None
+
+    def add_late_chunks(self, chunks: Sequence[LateChunk]) -> None:
+        """Raise ReadOnlyError: each recording is rendered alone."""
+        raise self._not_alone()
+
+    def change_meta(self, key: str, value: Any) -> None:
+        """Raise ReadOnlyError: each recording is rendered alone."""
+        raise self._not_alone()
+
+    def _not_alone(self) -> ReadOnlyError:
+        return ReadOnlyError(
+            f"FrameCache.render: expected one recording, got {len(self.paths)} that "
+            "are shown as one. Render each: rv.open(path).render()."
+        )
 
     def refresh(self) -> bool:
         """Read what was written since the last call; return whether anything was."""

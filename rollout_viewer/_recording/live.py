@@ -8,14 +8,16 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._errors import RecordingError, RolloutViewerError
-from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._errors import RecordingError, RolloutViewerError, StorageError
+from rollout_viewer._frames.chunk import CHUNK_ROWS, join
 from rollout_viewer._recording.annotations import (
     annotation_statements,
     apply_annotations,
     write_annotations,
+    write_statements,
 )
 from rollout_viewer._recording.copy import write_copy
 from rollout_viewer._recording.database import (
@@ -26,18 +28,30 @@ from rollout_viewer._recording.database import (
     has_side_files,
 )
 from rollout_viewer._recording.filing import FiledRecording
+from rollout_viewer._recording.late_pictures import (
+    NOT_REPRODUCIBLE,
+    NUM_LATE,
+    LateChunk,
+    LatePictures,
+    merged,
+    padded,
+)
 from rollout_viewer._recording.lock import read_only
 from rollout_viewer._recording.slot import digest
 from rollout_viewer._recording.statements import (
     copy_statements,
     episode_statement,
+    late_chunk_statement,
+    meta_statement,
+    start_number,
+    start_statement,
     tail_statements,
 )
 from rollout_viewer._recording.step_codec import DecodedExtras
 from rollout_viewer._recording.writer import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -45,10 +59,15 @@ if TYPE_CHECKING:
 
     from rollout_viewer._recording.annotations import AnnotationChange
     from rollout_viewer._recording.rows import Rows
+    from rollout_viewer._recording.slot import Slot
+    from rollout_viewer._recording.statements import Statement
     from rollout_viewer._recording.step_codec import Extras
     from rollout_viewer._recording.step_row import StepRow
 
     Frame = npt.NDArray[np.uint8]
+
+
+NO_STARTS: Mapping[int, bytes] = MappingProxyType({})
 
 
 class LiveRecording(FiledRecording):
@@ -67,6 +86,7 @@ class LiveRecording(FiledRecording):
         extras: Extras,
         shared: frozenset[str],
         info_of: Callable[[int], dict[str, Any]],
+        starts: Mapping[int, bytes] = NO_STARTS,
     ) -> None:
         """Append one row, whole or, if anything is raised, not at all.
 
@@ -81,6 +101,7 @@ class LiveRecording(FiledRecording):
             extras: Its action and data.
             shared: The cameras whose one picture shows all envs.
             info_of: Returns what is known of an env's episode that begins with it.
+            starts: Env -> from where that episode can be replayed.
         """
         if not self.is_temporary:
             self._wait_for_disk()
@@ -94,6 +115,10 @@ class LiveRecording(FiledRecording):
                     if info := info_of(env):
                         rows.describe_episode(env, index, **info)
                         self._remember(episode_statement(env, index, info))
+                    if (start := starts.get(env)) is not None:
+                        self._late.starts[env, index] = start
+                        number = start_number(env, index, rows.num_envs)
+                        self._remember(start_statement(number, start))
                 # Last: readers without the lock rely on the number of rows.
                 rows.append(row)
                 self.rows = rows
@@ -139,6 +164,109 @@ class LiveRecording(FiledRecording):
         else:
             write_annotations(change, self.path, self.meta["session"])
         apply_annotations(change, self.meta, self.rows)
+
+    # -- pictures that come later
+
+    @property
+    def pictures_version(self) -> int:
+        """Changes when pictures were added to rows that were there."""
+        return int(self.meta.get(NUM_LATE, 0))
+
+    def start_of(self, env: int, index: int) -> bytes | None:
+        """Return from where an episode can be replayed; None: from none."""
+        return self._late.starts.get((env, index))
+
+    def add_late_chunks(self, chunks: Sequence[LateChunk]) -> None:
+        """Add pictures to rows that have none, here and in the file.
+
+        Raises:
+            ReadOnlyError: In a forked child; or the file cannot be written any more.
+            RecordingLockedError: It was closed, and another process is writing it.
+            StorageError: `disk_bytes` is used up.
+        """
+        if not self.is_mine:
+            raise read_only(self.path)
+        with self._lock:
+            self.recover()
+            statements, nbytes = self._late_statements(chunks)
+            keys = [(one.block, self._late_slot(one.slot)) for one in chunks]
+            self.change_meta(NUM_LATE, self.pictures_version + 1)
+            self.budget.used_nbytes += nbytes
+            if self.is_closed:
+                self._write_closed([*self._statements, *statements])
+                self._statements = []
+                self._reader.forget()
+                self._late.note_filed(keys)
+                self._late.drop_filed(self._num_sealed)
+                return
+            batch = Batch(
+                self._due_statements(),
+                statements,
+                len(chunks) * CHUNK_ROWS,
+                nbytes,
+                lambda is_filed: self._late.note_filed(keys if is_filed else ()),
+                self.budget.used_nbytes,
+            )
+            self._writer.put(batch, max_stall_s=None)
+            self._statements = []
+
+    def _late_statements(
+        self, chunks: Sequence[LateChunk]
+    ) -> tuple[list[Statement], int]:
+        """Keep chunks here; return how to store them, and their bytes."""
+        assert self.rows is not None
+        opened, num_open = divmod(self.rows.num_rows, CHUNK_ROWS)
+        self._reader.forget()
+        self._late.drop_filed(self._num_sealed)
+        added: dict[tuple[int, int], bytes] = {}
+        for one in chunks:
+            key = one.block, self._late_slot(one.slot)
+            count = num_open if one.block == opened else CHUNK_ROWS
+            old = added.get(key) or self._late_part(*key)
+            added[key] = merged(old, one.chunk, count)
+        nbytes = sum(map(len, added.values()))
+        limit = self.budget.disk_bytes
+        if limit is not None and self.budget.used_nbytes + nbytes > limit:
+            raise StorageError(
+                f"FrameCache.render: expected room for {nbytes} bytes of pictures, got "
+                f"disk_bytes={limit} used up. Render fewer rows, or record with a "
+                "larger disk_bytes."
+            )
+        for key, chunk in added.items():
+            self._late.add(*key, chunk)
+        statements = [late_chunk_statement(*key, chunk) for key, chunk in added.items()]
+        return statements, nbytes
+
+    def _late_part(self, block: int, slot: int) -> bytes | None:
+        """Return what was rendered of a block before."""
+        if (chunk := self._late.chunk(block, slot)) is not None:
+            return chunk
+        return None if block >= self._num_queued else self._reader.chunk(block, slot)
+
+    def _late_slot(self, wanted: Slot) -> int:
+        number = self._late.slot_of.get(wanted)
+        if number is None:
+            number = self._late.slot_of[wanted] = self._open.add_slot(wanted)
+        return number
+
+    def change_meta(self, key: str, value: Any) -> None:
+        """Keep a JSON value, here and in the file, also after it was closed.
+
+        Raises:
+            ReadOnlyError: The file cannot be written any more.
+            RecordingLockedError: It was closed, and another process is writing it.
+        """
+        if not self.is_closed:
+            self.set_meta(key, value)
+            return
+        self._write_closed([meta_statement(key, value)])
+        self.meta[key] = value
+
+    def _write_closed(self, statements: list[Statement]) -> None:
+        if self.is_temporary:
+            amend(self.path, statements)
+        else:
+            write_statements(self.path, statements, self.meta.get("session"), "render")
 
     # -- what is there
 
@@ -204,6 +332,8 @@ class LiveRecording(FiledRecording):
             self.recover()
             if self.rows is None or slot >= len(self.slots):
                 return None
+            if (late := self._late.chunk(block, slot)) is not None:
+                return self._late_piece(late, block, slot, first)
             if block == self.rows.num_rows // CHUNK_ROWS:
                 return self._open.piece(slot, first)
             pending = self._pending.get(block)
@@ -213,18 +343,25 @@ class LiveRecording(FiledRecording):
             return pending[1].get(slot)
         return self._reader.chunk(block, slot)
 
+    def _late_piece(self, chunk: bytes, block: int, slot: int, first: int) -> bytes:
+        assert self.rows is not None
+        count = min(self.rows.num_rows - block * CHUNK_ROWS, CHUNK_ROWS)
+        whole = padded(chunk, self.slots[slot].size, count)
+        return join([whole], first=first) if first else whole
+
     def shown_slots(self, block: int) -> Collection[int]:
         """Return the slots that may show something in a block; others do not."""
         with self._lock:
             self.recover()
             if self.rows is None:
                 return []
+            late = self._late.slots_in(block)
             if block == self.rows.num_rows // CHUNK_ROWS:
-                return self._open.shown_slots()
+                return [*self._open.shown_slots(), *late]
             pending = self._pending.get(block)
         if pending is not None:
-            return list(pending[1])
-        return self._reader.shown_slots(block)
+            return [*pending[1], *late]
+        return self._reader.shown_slots(block).union(late)
 
     def extras(self, row: int) -> Extras:
         """Return action and data of a row, by name."""
@@ -269,7 +406,17 @@ class LiveRecording(FiledRecording):
             slots = digest(self.slots)
             meta = {**self.meta, "num_lost": self.num_lost, "slots": slots}
             statements = copy_statements(meta, self.slots, infos)
+            num_envs = self.rows.num_envs if self.rows is not None else 0
+            statements += [
+                start_statement(start_number(*key, num_envs), start)
+                for key, start in self._late.starts.items()
+            ]
             num_slots = len(self.slots)
+            statements += [
+                late_chunk_statement(rows // CHUNK_ROWS, slot, chunk)
+                for slot in self._late.slots_in(rows // CHUNK_ROWS)
+                if (chunk := self.chunk(rows // CHUNK_ROWS, slot)) is not None
+            ]
         if tail is not None:
             statements += tail_statements(tail)
         write_copy(self, path, rows // CHUNK_ROWS, num_slots, statements)
@@ -334,6 +481,7 @@ class LiveRecording(FiledRecording):
             self._open.clear()
             self.slots = self._open.slots
             self._pending, self._decoded = {}, DecodedExtras()
+            self._late = LatePictures()
             self._tail_row = self._handled_rows = 0
             self._num_queued = self._num_sealed = 0
             self._before = None
@@ -346,6 +494,8 @@ class LiveRecording(FiledRecording):
             self.set_meta("session", uuid.uuid4().hex)
             self.set_meta("first_rows", [])
             self.set_meta("num_evicted", 0)
+            for key in self.meta.keys() & {NUM_LATE, NOT_REPRODUCIBLE}:
+                self.set_meta(key, {NUM_LATE: self.meta[NUM_LATE] + 1}.get(key, []))
             if "bookmarks" in self.meta:
                 self.set_meta("bookmarks", {})
             self._reader.forget()

@@ -105,6 +105,23 @@ class OpenBlock:
                     "into another cache; nothing of this row was recorded."
                 )
 
+    def add_slot(self, slot: Slot) -> int:
+        """Add a slot whose pictures are not encoded here; return its number.
+
+        Raises:
+            FrameError: There are too many.
+        """
+        if len(self.slots) >= _MAX_SLOTS:
+            raise FrameError(
+                f"FrameCache: expected at most {_MAX_SLOTS} envs, cameras and sizes, "
+                "got more. Render fewer of them."
+            )
+        number = len(self.slots)
+        self._encoders.append(None)
+        self.slots.append(slot)
+        self._on_new_slot(number)
+        return number
+
     def has_slot(self, env: int, camera: str) -> bool:
         """Whether the env had a picture of this camera."""
         return (env, camera) in self._slot_of

@@ -15,6 +15,7 @@ from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.column import column_of, stored_column
 from rollout_viewer._recording.decoder_cache import repeated_rows
 from rollout_viewer._recording.info import RecordingInfo
+from rollout_viewer._recording.late_pictures import RECIPES, why_not_reproducible
 from rollout_viewer._recording.prefetch import prefetch
 from rollout_viewer._recording.query import Moment, Scalars, describe
 from rollout_viewer._recording.row_copy import step_arguments
@@ -148,6 +149,20 @@ class RecordingReader(RecordingInfo):
             for index, (row, slot) in enumerate(zip(numbers, of_env, strict=True)):
                 self._decoders.read(self.recording, row, slot, out[index, position])
         return out
+
+    def prepare_pictures(
+        self,
+        start: int,
+        stop: int,
+        envs: Sequence[int] | None,
+        camera: str | None,
+        *,
+        is_optional: bool = False,
+    ) -> None:
+        """Do what is necessary before pictures of rows ``start..stop`` are read.
+
+        `is_optional`: only where that is possible.
+        """
 
     def frame_size(
         self, env: int, camera: str | None = None, row: int | None = None
@@ -307,7 +322,9 @@ class RecordingReader(RecordingInfo):
         Keys: row, env, kind, reward, terminated, truncated, env_step, episode,
         episode_step, total_reward, action (chosen at this frame; None where
         none was), seed, segment, labels, has_picture, is_repeated (the picture is an
-        earlier row's, shown again), and the names in `data`.
+        earlier row's, shown again), and the names in `data`. Where pictures are
+        rendered later, also picture_state: "there", "repeated", "to be rendered", or
+        "not reproducible" and why.
 
         Raises:
             RowError: There is no such row or env.
@@ -317,7 +334,18 @@ class RecordingReader(RecordingInfo):
         found = describe(self.recording, self._rows(env), row, env)
         has_picture = self.has_picture(row, env)
         is_repeated = not has_picture and self.is_shown(row, env)
-        return Moment({**found, "has_picture": has_picture, "is_repeated": is_repeated})
+        found |= {"has_picture": has_picture, "is_repeated": is_repeated}
+        if RECIPES in self.recording.meta:
+            state = "there" if has_picture else self._picture_state(row, env)
+            found["picture_state"] = state
+        return Moment(found)
+
+    def _picture_state(self, row: int, env: int) -> str:
+        """Return what is known of a picture that is not there."""
+        meta = self.recording.meta
+        if reason := why_not_reproducible(meta, row, env):
+            return f"not reproducible: {reason}"
+        return "repeated" if self.is_shown(row, env) else "to be rendered"
 
     def column(
         self, name: str, start: int = 0, stop: int | None = None

@@ -27,6 +27,9 @@ _PACK_BYTES = 64 * 1024
 RUN_BLOCKS = 32
 _RUN_VALUES = 64 * 1024
 
+# Of the packs of a block, numbered with 16 bits.
+_LAST_PACK = 0xFFFF
+
 Statement = tuple[str, "Sequence[Any]"]
 
 
@@ -91,6 +94,30 @@ def step_statements(rows: Rows, first: int, block: int) -> list[Statement]:
 def extras_statement(block: int, extras: bytes) -> Statement:
     """Store actions and data of a sealed block."""
     return "INSERT OR REPLACE INTO extras VALUES (?, ?)", (block, extras)
+
+
+def late_chunk_statement(block: int, slot: int, chunk: bytes) -> Statement:
+    """Store pictures of a slot that came after the others of their block.
+
+    In a row of its own, which those recorded at once never have: they count from 0.
+    """
+    return (
+        "INSERT OR REPLACE INTO packs VALUES (?, ?, ?)",
+        (block << 16 | (_LAST_PACK - slot), *_pack([(slot, chunk)])),
+    )
+
+
+def start_statement(number: int, start: bytes) -> Statement:
+    """Store from where an episode can be replayed, by `start_number`.
+
+    Beside actions and data, which have the blocks from 0 on.
+    """
+    return "INSERT OR REPLACE INTO extras VALUES (?, ?)", (-1 - number, start)
+
+
+def start_number(env: int, index: int, num_envs: int) -> int:
+    """Return the number of an episode among all of its recording."""
+    return index * num_envs + env
 
 
 def tail_statements(tail: Tail) -> list[Statement]:

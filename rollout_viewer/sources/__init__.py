@@ -6,6 +6,8 @@
   and the only place that imports it. `duck_typed`: environments without a framework.
 - `_batched_rows`, `_batched_calls`, `_batched_env`, `_terminal_pictures`,
   `_render_each`, `_gl_context`, `_spaces`, `_wrapper`, `_guard`: what they share.
+- `_later_rows`, `_observation_check`: what they record where pictures are rendered
+  later.
 - `_make_envs`: Gymnasium environments from their ids, for the command line.
 - `arrays`: recordings of arrays.
 """

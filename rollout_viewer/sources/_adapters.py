@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollout_viewer._errors import UnsupportedEnvError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Adapter(NamedTuple):
@@ -21,28 +24,44 @@ class Adapter(NamedTuple):
         framework: Module without which no such environment exists; until the caller
             has imported it, the adapter is not. None: there is no framework.
         envs: What it wraps, for messages.
+        renders_later: Its `wrap` takes `later`.
     """
 
     module: str
     framework: str | None
     envs: str
+    renders_later: bool = False
+
+
+class Later(NamedTuple):
+    """Pictures are rendered later, of environments that `make_env` makes, if any."""
+
+    make_env: Callable[..., Any] | None = None
 
 
 # In this order: the last one wraps whatever has the methods.
 ADAPTERS = (
-    Adapter("gymnasium", "gymnasium", "gymnasium.Env, gymnasium.vector.VectorEnv"),
-    Adapter("sb3", "stable_baselines3", "stable_baselines3's VecEnv"),
+    Adapter(
+        "gymnasium",
+        "gymnasium",
+        "gymnasium.Env, gymnasium.vector.VectorEnv",
+        renders_later=True,
+    ),
+    Adapter(
+        "sb3", "stable_baselines3", "stable_baselines3's VecEnv", renders_later=True
+    ),
     Adapter("pettingzoo", "pettingzoo", "pettingzoo.ParallelEnv"),
     Adapter("torchrl", "torchrl.envs", "torchrl.envs.EnvBase"),
     Adapter("duck_typed", None, "objects with reset(), step(action) and render()"),
 )
 
 
-def wrap(env: Any, **options: Any) -> Any:
+def wrap(env: Any, *, later: Later | None = None, **options: Any) -> Any:
     """Return `env` wrapped by the first adapter whose kind it is.
 
     Args:
         env: An environment.
+        later: Its pictures are rendered later; None: with each call.
         **options: Of `Recorder`.
 
     Raises:
@@ -51,10 +70,24 @@ def wrap(env: Any, **options: Any) -> Any:
     for adapter in ADAPTERS:
         if adapter.framework is None or adapter.framework in sys.modules:
             module = importlib.import_module(f"{__package__}.{adapter.module}")
+            if later is not None and not adapter.renders_later:
+                if module.wrap(env) is not None:
+                    raise _not_later(env)
+                continue
+            if later is not None:
+                options["later"] = later
             wrapped = module.wrap(env, **options)
             if wrapped is not None:
                 return wrapped
     raise UnsupportedEnvError(
         f"record: expected one of {', '.join(one.envs for one in ADAPTERS)}, got "
         f"{type(env).__name__}. Give its frames to FrameCache.append() yourself."
+    )
+
+
+def _not_later(env: Any) -> UnsupportedEnvError:
+    kinds = ", ".join(one.envs for one in ADAPTERS if one.renders_later)
+    return UnsupportedEnvError(
+        f"record: expected one of {kinds} for render='later', got "
+        f"{type(env).__name__}. Record with render='now'."
     )

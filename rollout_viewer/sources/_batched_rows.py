@@ -73,16 +73,14 @@ class BatchedRows:
             **step: Rewards, ends and actions, arguments of `Recorder.add`.
         """
         self.begins = np.array(ended)
-        find = functools.partial(terminal_pictures, obs, final, self.num_envs)
         data = self._data(obs)
         add_same_step(
             self._add,
             ended,
             self._pictures,
-            # It renders.
-            find_terminal=find if self._is_recording else None,
+            find_terminal=self._terminal_finder(obs, final),
             data=data,
-            final_data=None if data is None else with_final(data, final, self._parts),
+            final_data=self._final_data(data, final),
             before_reset=self._before_last_row,
             **step,
         )
@@ -106,6 +104,20 @@ class BatchedRows:
     def _recorded(self, call: str) -> AbstractContextManager[None]:
         """Return what surrounds all that is done beside a "reset" or "step"."""
         raise NotImplementedError
+
+    def _terminal_finder(
+        self, obs: Any, final: Mapping[int, Any]
+    ) -> Callable[[Callable[[], Any]], Mapping[int, Any]] | None:
+        """Return what finds the last pictures of ended envs; see `add_same_step`."""
+        if not self._is_recording:
+            return None  # it renders
+        return functools.partial(terminal_pictures, obs, final, self.num_envs)
+
+    def _final_data(
+        self, data: dict[str, Any] | None, final: Mapping[int, Any]
+    ) -> dict[str, Any] | None:
+        """Return the data of a row with the last observations of ended envs."""
+        return None if data is None else with_final(data, final, self._parts)
 
     def _before_last_row(self) -> None:
         """Do what comes before the last row of a step; `begins` is of that row."""

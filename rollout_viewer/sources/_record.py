@@ -5,9 +5,9 @@ The adapters are listed in `_adapters`. Knows no framework.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from rollout_viewer.sources._adapters import wrap
+from rollout_viewer.sources._adapters import Later, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +29,8 @@ def record(
     crop: Sequence[int] | None = None,
     logger: Any = None,
     tag: str = "rollout",
+    render: Literal["now", "later"] = "now",
+    make_env: Callable[..., Any] | None = None,
 ) -> Any:
     """Return `env`, wrapped so that it records itself.
 
@@ -56,16 +58,32 @@ def record(
         crop: (height, width) of the middle, or (top, left, height, width).
         logger: Where `dump` writes; None: ``CSVLogger("rollouts")`` with mp4.
         tag: Name of dumps.
+        render: ``"later"``: `env` is not rendered, and need not be able to. Its seeds,
+            random states and actions are kept, and `FrameCache.render`, or reading a
+            picture, makes the pictures by stepping a new environment through them.
+        make_env: With ``render="later"``, a function that returns the same environment
+            anew, with ``render_mode="rgb_array"``; called with the env's number if it
+            takes an argument. None: Gymnasium makes it, by its specification.
 
     Raises:
         RenderError: The environment cannot render images, or is closed.
-        UnsupportedEnvError: No adapter wraps it.
+        UnsupportedEnvError: No adapter wraps it; or with ``render="later"``, it cannot
+            be made again.
         TypeError: `cache` is not a `FrameCache` or path, or `logger` not a logger.
         ValueError: An argument is out of its range, or `cache` has another number
             of envs.
     """
+    if render not in ("now", "later"):
+        raise ValueError(
+            f"record: expected render to be 'now' or 'later', got {render!r}."
+        )
+    if make_env is not None and render == "now":
+        raise ValueError(
+            "record: expected make_env with render='later' only, got it with 'now'."
+        )
     return wrap(
         env,
+        later=Later(make_env) if render == "later" else None,
         cache=cache,
         every=every,
         keep_episode=keep_episode,

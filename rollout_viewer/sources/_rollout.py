@@ -9,7 +9,7 @@ import contextlib
 import inspect
 import itertools
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -52,6 +52,8 @@ def rollout(
     break_when_any_done: bool = False,
     cache: FrameCache | str | Path | None = None,
     progress: bool = True,
+    render: Literal["now", "later"] = "now",
+    make_env: Callable[..., Any] | None = None,
 ) -> FrameCache:
     """Step `env` with a policy, record it, and return the recording.
 
@@ -81,6 +83,9 @@ def rollout(
         cache: Where to record, after the rows that are there; a path: a new cache
             there; None: a new one in a temporary file.
         progress: Show a bar in notebooks and terminals.
+        render: As for `record`: with ``"later"``, pictures are rendered when they are
+            looked at.
+        make_env: As for `record`.
 
     Returns:
         The cache, open for more.
@@ -99,7 +104,7 @@ def rollout(
         max_steps = _MAX_STEPS
     if episodes is not None:
         _check_count("episodes", episodes)
-    stepped = _recorded(env, cache)
+    stepped = _recorded(env, cache, render=render, make_env=make_env)
     is_new = not isinstance(env, RecordingWrapper) and not hasattr(cache, "append")
     cache, recorder = stepped.recorder.cache, stepped.recorder
     with _discarded_if_refused(cache) if is_new else contextlib.nullcontext():
@@ -177,12 +182,19 @@ def _run(
     return False
 
 
-def _recorded(env: Any, cache: FrameCache | str | Path | None) -> RolloutEnv:
+def _recorded(
+    env: Any, cache: FrameCache | str | Path | None, **options: Any
+) -> RolloutEnv:
     """Return what to step of `env`, recorded."""
     # Not hasattr, which would start the workers of a TorchRL environment.
     if not isinstance(env, RecordingWrapper):
-        wrapped: RecordingWrapper = record(env, cache=cache)
+        wrapped: RecordingWrapper = record(env, cache=cache, **options)
         return wrapped.rollout_env()
+    if options["render"] == "later" and not env.recorder.renders_later:
+        raise ValueError(
+            "rollout: expected render='later' with a bare environment, got one that "
+            "record() returned. Pass render='later' to record()."
+        )
     if cache is not None and cache is not env.recorder.cache:
         raise ValueError(
             "rollout: expected no cache= for an environment that record() returned, "

@@ -3,6 +3,7 @@
 - `_env`, `_batched_env`, `_vector_env`: the wrappers of `rollout_viewer.record`.
 - `record_video`, `vector_record_video`, `_record_video_base`, `_video_calls`:
   `RecordVideo`; `vector` has it under Gymnasium's name.
+- `_later`: what a replay needs of them, where pictures are rendered later.
 - `_env_info`: what environments declare: pictures, names, fps, and how they reset.
 
 In all three autoreset modes. Observations, rewards and infos are returned unchanged.
@@ -10,11 +11,12 @@ In all three autoreset modes. Observations, rewards and infos are returned uncha
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 from gymnasium.vector import VectorEnv
 
+from rollout_viewer._errors import UnsupportedEnvError
 from rollout_viewer.sources._batched_env import declared_num_envs
 from rollout_viewer.sources.gymnasium._batched_env import RecordedBatchedEnv
 from rollout_viewer.sources.gymnasium._env import RecordedEnv
@@ -22,6 +24,9 @@ from rollout_viewer.sources.gymnasium._env_info import check_renders
 from rollout_viewer.sources.gymnasium._vector_env import RecordedVectorEnv
 from rollout_viewer.sources.gymnasium.record_video import RecordVideo
 from rollout_viewer.sources.gymnasium.vector_record_video import VectorRecordVideo
+
+if TYPE_CHECKING:
+    from rollout_viewer.sources._adapters import Later
 
 __all__ = [
     "RecordVideo",
@@ -35,14 +40,20 @@ __all__ = [
 
 
 def wrap(
-    env: Any, **options: Any
+    env: Any, *, later: Later | None = None, **options: Any
 ) -> RecordedBatchedEnv | RecordedEnv | RecordedVectorEnv | None:
     """Return `env` in the wrapper of its kind; None for anything else."""
     if isinstance(env, VectorEnv):
-        return RecordedVectorEnv(env, **options)
+        return RecordedVectorEnv(env, later=later, **options)
     if not isinstance(env, gymnasium.Env):
         return None
     num_envs = declared_num_envs(env)
     if num_envs is None or num_envs == 1:
-        return RecordedEnv(env, **options)
+        return RecordedEnv(env, later=later, **options)
+    if later is not None:
+        raise UnsupportedEnvError(
+            "record: expected one environment, or a Sync- or AsyncVectorEnv, for "
+            f"render='later', got a batch of {num_envs} in one. Record with "
+            "render='now'."
+        )
     return RecordedBatchedEnv(env, num_envs, **options)

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import gymnasium
 import numpy as np
 
+from rollout_viewer._errors import UnsupportedEnvError
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.vector_reward import one_reward
 from rollout_viewer._recording.step_row import Kind
+from rollout_viewer._replay.env_state import state_of
+from rollout_viewer._replay.episode_start import START
+from rollout_viewer._replay.probe import insert_probe
 from rollout_viewer.sources._batched_calls import newest, reset_info
 from rollout_viewer.sources._batched_env import check_is_one, inferred_num_envs
+from rollout_viewer.sources._observation_check import ObservationCheck
 from rollout_viewer.sources._rollout_env import RolloutBatchedEnv
 from rollout_viewer.sources._spaces import observation_data, one_action, parts_of
 from rollout_viewer.sources._wrapper import RecordingWrapper
 from rollout_viewer.sources.gymnasium._batched_env import RecordedBatchedEnv
 from rollout_viewer.sources.gymnasium._env_info import (
+    check_is_open,
     check_renders,
     env_info,
     render,
     resets_itself,
 )
+from rollout_viewer.sources.gymnasium._later import recipe_of_env, start_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rollout_viewer._recording.step_row import Mask
+    from rollout_viewer.sources._adapters import Later
     from rollout_viewer.sources._rollout_env import RolloutEnv
 
     EnvWrapper = gymnasium.Wrapper[Any, Any, Any, Any]
@@ -46,22 +57,39 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
 
     Args:
         env: Made with ``render_mode="rgb_array"``.
+        later: Its pictures are rendered later; it need not render itself.
         **options: Of `Recorder`.
 
     Raises:
         RenderError: It cannot render images, or is closed.
+        UnsupportedEnvError: With `later`, it cannot be made again.
     """
 
     _batch: RecordedBatchedEnv | None = None
+    _next_start: Mapping[str, bytes] = MappingProxyType({})
     _first_obs: Any = None
 
-    def __init__(self, env: gymnasium.Env[Any, Any], **options: Any) -> None:
+    def __init__(
+        self,
+        env: gymnasium.Env[Any, Any],
+        *,
+        later: Later | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(env)
-        check_renders(env)
+        if later is None:
+            check_renders(env)
+        else:
+            check_is_open(env)
+            options["recipe"] = recipe_of_env(env, later)
         self._parts = parts_of(env.observation_space)
         self._is_list_mode = str(env.render_mode).endswith("_list")
         self._resets_itself = resets_itself(env)
         self.recorder = Recorder(1, **env_info(env), **options)
+        self._check: ObservationCheck | None = None
+        if later is not None:
+            names = [part.name for part in self._parts]
+            self._check = ObservationCheck(names, insert_probe(env))
         self._begins = np.zeros(1, np.bool_)
         self._has_ended = False
         self._rendered_row = self.cache.num_rows
@@ -82,6 +110,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         """Reset the environment; records the first row of an episode."""
         if self._batch is not None:
             return self._batch.reset(seed=seed, options=options)
+        self._next_start = self._start(seed, options)
         obs, info = self.env.reset(seed=seed, options=options)
         with self._recorded("reset"):
             self._record_reset(obs, seed, options)
@@ -95,6 +124,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
             self._was_reset = True
             num_envs = inferred_num_envs(obs, self.observation_space)
         if num_envs is not None:
+            self._check_not_later(num_envs)
             self._record_as_batch(num_envs, obs).record_reset(obs, seed, options)
             return
         self._has_ended = False
@@ -103,8 +133,28 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
             [Kind.RESET],
             self._pictures,
             data=self._data(obs),
-            infos={0: reset_info(seed, options)},
+            infos={0: {**reset_info(seed, options), **self._next_start}},
         )
+
+    def _start(
+        self, seed: int | None, options: dict[str, Any] | None
+    ) -> dict[str, bytes]:
+        """Return from where the episode that a reset begins can be replayed."""
+        if self._check is None:
+            return {}
+        state = state_of(self.env) if seed is None else {}
+        return {START: start_of(self.recorder.recipe_number, state, seed, options)}
+
+    def _check_not_later(self, num_envs: int) -> None:
+        if self._check is not None:
+            raise UnsupportedEnvError(
+                "record: expected one environment for render='later', got a batch of "
+                f"{num_envs} in one. Record with render='now'."
+            )
+
+    def _before_step(self) -> None:
+        if self._resets_itself and self._has_ended:
+            self._next_start = self._start(None, None)
 
     def step(
         self, action: Any
@@ -112,6 +162,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         """Step the environment; records a row."""
         if self._batch is not None:
             return self._batch.step(action)
+        self._before_step()
         result = self.env.step(action)
         with self._recorded("step"):
             self._record_step(action, *result)
@@ -127,7 +178,8 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         _info: Any,
     ) -> None:
         check_is_one(terminated, self.env)
-        kind = Kind.RESET if self._resets_itself and self._has_ended else Kind.STEP
+        begins = self._resets_itself and self._has_ended
+        kind = Kind.RESET if begins else Kind.STEP
         self._has_ended = bool(terminated or truncated)
         self._begins[:] = kind is Kind.RESET
         self.recorder.add(
@@ -138,6 +190,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
             truncated=[bool(truncated)],
             action=one_action(action, self.action_space),
             data=self._data(obs),
+            infos={0: self._next_start} if begins else None,
         )
 
     def render(self) -> Any:
@@ -155,7 +208,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
 
     def check_open(self) -> None:
         """Raise RenderError if this or an environment within was closed."""
-        check_renders(self)
+        check_is_open(self) if self.recorder.renders_later else check_renders(self)
 
     def reset_ended(self, ended: Mask) -> Any:
         """Reset an ended episode if the environment does not reset itself.
@@ -182,4 +235,5 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         return [newest(render(self.env))]
 
     def _data(self, obs: Any) -> dict[str, Any] | None:
-        return observation_data(obs, self._parts, [1])
+        data = observation_data(obs, self._parts, [1])
+        return data if self._check is None else self._check.of_one(data, obs)

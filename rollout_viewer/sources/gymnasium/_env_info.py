@@ -26,12 +26,8 @@ def check_renders(env: Any) -> None:
     Raises:
         RenderError: Its render_mode returns no images, or it is known to be closed.
     """
+    check_is_open(env)
     name = env_name(env)
-    if _is_closed(env):
-        raise RenderError(
-            f"record: expected an open environment, got {name}, which was closed. "
-            "Make a new one."
-        )
     if env.render_mode in _NO_PICTURES:
         make = "gymnasium.make(..., render_mode='rgb_array')"
         if is_envpool(env.unwrapped):
@@ -44,6 +40,15 @@ def check_renders(env: Any) -> None:
         raise RenderError(
             f"record: expected an environment with render_mode 'rgb_array', got {name} "
             f"with render_mode={env.render_mode!r}. Make it with {make}."
+        )
+
+
+def check_is_open(env: Any) -> None:
+    """Raise RenderError where `env` is known to be closed."""
+    if _is_closed(env):
+        raise RenderError(
+            f"record: expected an open environment, got {env_name(env)}, which was "
+            "closed. Make a new one."
         )
 
 

@@ -15,14 +15,31 @@ from gymnasium.vector import (
 )
 
 from rollout_viewer._recorder.recorder import Recorder
-from rollout_viewer.sources._batched_calls import BatchedCalls, newest
+from rollout_viewer.sources._batched_calls import (
+    NEXT_STEP,
+    SAME_STEP,
+    BatchedCalls,
+    newest,
+)
 from rollout_viewer.sources._batched_env import parts_of_each
+from rollout_viewer.sources._later_rows import LaterRows, check_records_all
 from rollout_viewer.sources._rollout_env import RolloutBatchedEnv
 from rollout_viewer.sources._wrapper import RecordingWrapper
-from rollout_viewer.sources.gymnasium._env_info import check_renders, env_info, render
+from rollout_viewer.sources.gymnasium._env_info import (
+    check_is_open,
+    check_renders,
+    env_info,
+    render,
+)
+from rollout_viewer.sources.gymnasium._later import (
+    has_own_state,
+    recipe_of_vector,
+    vector_states,
+)
 
 if TYPE_CHECKING:
     from rollout_viewer._recording.step_row import Mask
+    from rollout_viewer.sources._adapters import Later
 
     _VectorWrapper = VectorWrapper[Any, Any, Any, Any, Any]
 else:
@@ -63,7 +80,7 @@ class VectorCalls(BatchedCalls, _VectorWrapper):
         return super()._seeds(seed, mask)
 
 
-class RecordedVectorEnv(RecordingWrapper, VectorCalls):
+class RecordedVectorEnv(RecordingWrapper, LaterRows, VectorCalls):
     """A `VectorEnv` that records pictures, rewards, ends, actions, observations.
 
     By ``env.metadata["autoreset_mode"]``:
@@ -77,18 +94,47 @@ class RecordedVectorEnv(RecordingWrapper, VectorCalls):
     Args:
         env: Made with ``render_mode="rgb_array"``. `render` returns one picture for
             each env, or, where ``metadata["shared_picture"]`` is True, one of them all.
+        later: Its pictures are rendered later; it need not render itself.
         **options: Of `Recorder`.
 
     Raises:
         RenderError: It cannot render images, or is closed.
+        UnsupportedEnvError: With `later`, its envs cannot be made again.
     """
 
-    def __init__(self, env: VectorEnv[Any, Any, Any], **options: Any) -> None:
+    def __init__(
+        self,
+        env: VectorEnv[Any, Any, Any],
+        *,
+        later: Later | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(env)
-        check_renders(env)
+        if later is None:
+            check_renders(env)
+        else:
+            check_is_open(env)
+            options["recipe"] = recipe = recipe_of_vector(env, later)
+            self._set_up_later()
+            is_async_arcade = isinstance(env, AsyncVectorEnv) and has_own_state(recipe)
+            self._has_states = self._mode != SAME_STEP and not is_async_arcade
+            if not self._has_states:
+                check_records_all(options)
         self.recorder = Recorder(
             env.num_envs, **env_info(env, autoreset_mode=self._mode), **options
         )
+
+    def _before_reset(self, mask: Mask) -> None:
+        if self._check is not None:
+            self._note_states(vector_states(self.env, np.flatnonzero(mask).tolist()))
+
+    def _step_env(self, actions: Any) -> tuple[Any, Any, Any, Any, Any]:
+        # These envs are reset by this call.
+        if self._check is not None and self._mode == NEXT_STEP and self._has_states:
+            envs = np.flatnonzero(self._has_ended).tolist()
+            if envs:
+                self._note_states(vector_states(self.env, envs))
+        return super()._step_env(actions)
 
     def close(self, **kwargs: Any) -> None:
         """Write the recording to its file, then close the environments."""
@@ -96,7 +142,7 @@ class RecordedVectorEnv(RecordingWrapper, VectorCalls):
 
     def check_open(self) -> None:
         """Raise RenderError if this or an environment within was closed."""
-        check_renders(self)
+        check_is_open(self) if self.recorder.renders_later else check_renders(self)
 
     def rollout_env(self) -> RolloutBatchedEnv:
         """Return what `rollout` steps."""

@@ -7,21 +7,28 @@ from typing import TYPE_CHECKING, Any
 from stable_baselines3.common.vec_env import VecEnv
 
 from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer.sources._later_rows import LaterRows, check_records_all
 from rollout_viewer.sources._rollout_env import BatchedSpace, RolloutEnvBase
 from rollout_viewer.sources._wrapper import RecordingWrapper
+from rollout_viewer.sources.sb3._later import recipe_of_venv, vec_states
 from rollout_viewer.sources.sb3._vec_calls import VecCalls, check_renders, env_info
 
 if TYPE_CHECKING:
     from rollout_viewer._recording.step_row import Mask
+    from rollout_viewer.sources._adapters import Later
     from rollout_viewer.sources.sb3._evaluation import Evaluation
 
 
-def wrap(env: Any, **options: Any) -> RecordedVecEnv | None:
+def wrap(
+    env: Any, *, later: Later | None = None, **options: Any
+) -> RecordedVecEnv | None:
     """Return a `VecEnv` in a wrapper that records; None for anything else."""
-    return RecordedVecEnv(env, **options) if isinstance(env, VecEnv) else None
+    if not isinstance(env, VecEnv):
+        return None
+    return RecordedVecEnv(env, later=later, **options)
 
 
-class RecordedVecEnv(RecordingWrapper, VecCalls):
+class RecordedVecEnv(RecordingWrapper, LaterRows, VecCalls):
     """A `VecEnv` that records pictures, rewards, ends, actions, observations.
 
     Rewards are recorded as they were before a `VecNormalize` within. An episode's last
@@ -30,6 +37,7 @@ class RecordedVecEnv(RecordingWrapper, VecCalls):
 
     Args:
         venv: Its envs made with ``render_mode="rgb_array"``.
+        later: Their pictures are rendered later; they need not render themselves.
         **options: Of `Recorder`.
 
     Attributes:
@@ -37,14 +45,29 @@ class RecordedVecEnv(RecordingWrapper, VecCalls):
 
     Raises:
         RenderError: It cannot render images.
+        UnsupportedEnvError: With `later`, its envs cannot be made again.
     """
 
     evaluation: Evaluation | None = None
 
-    def __init__(self, venv: VecEnv, **options: Any) -> None:
-        check_renders(venv)
+    def __init__(
+        self, venv: VecEnv, *, later: Later | None = None, **options: Any
+    ) -> None:
+        if later is None:
+            check_renders(venv)
+        else:
+            options["recipe"] = recipe_of_venv(venv, later)
+            check_records_all(options)
         super().__init__(venv)
+        if later is not None:
+            self._set_up_later()
         self.recorder = Recorder(self.num_envs, **env_info(venv), **options)
+
+    def reset(self) -> Any:
+        """Reset all environments, with the values of `seed` and `set_options`."""
+        if self._check is not None:
+            self._note_states(vec_states(self.venv))
+        return super().reset()
 
     def close(self) -> None:
         """Write the recording to its file, then close the environments."""

@@ -1,0 +1,171 @@
+"""Pictures that are rendered when they are asked for: who may, and which are missing.
+
+A recording that was made here knows its environments. A file from elsewhere only says
+what they were: none is made of it unless the user allows that.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from rollout_viewer._cache.row_checker import DEFAULT_CAMERA
+from rollout_viewer._errors import RenderError
+from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.late_pictures import RECIPES
+from rollout_viewer._recording.storable import storable_json
+from rollout_viewer._replay.pool import default_num_workers
+from rollout_viewer._replay.recipe import Recipe, read_recipes
+from rollout_viewer._replay.render import Renderer, RenderRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from rollout_viewer._recording.reader import RecordingReader
+
+
+class Rendering:
+    """The recipes of a cache, and whether environments may be made of them.
+
+    Methods are given the cache: it is freed when no one uses it, rather than when the
+    garbage collector finds a cycle.
+
+    Args:
+        make_env: Of the user's; None: what the recording says.
+        is_allowed: Whether an environment may be made that the file names.
+    """
+
+    def __init__(
+        self,
+        *,
+        make_env: Callable[..., Any] | None = None,
+        is_allowed: bool = False,
+    ) -> None:
+        self._make_env = make_env
+        self._is_allowed = is_allowed
+        # Of recorders of this process: with them, what is in the file does not matter.
+        self._recipes: list[Recipe] = []
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+
+    def add_recipe(self, recipe: Recipe) -> tuple[int, list[Any]]:
+        """Add how a recorder's environments are made.
+
+        Returns:
+            Its number, and the metadata of all recipes.
+        """
+        if recipe in self._recipes:
+            number = self._recipes.index(recipe)
+        else:
+            number = len(self._recipes)
+            self._recipes.append(recipe)
+        return number, [storable_json(one.to_json()) for one in self._recipes]
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether environments may be made."""
+        return bool(self._recipes or self._make_env or self._is_allowed)
+
+    def recipes(
+        self, reader: RecordingReader, make_env: Callable[..., Any] | None = None
+    ) -> list[Recipe]:
+        """Return how the environments are made.
+
+        Args:
+            reader: The cache.
+            make_env: Of the user's, for all of them.
+
+        Raises:
+            RenderError: It is not known, or not allowed.
+        """
+        meta = reader.recording.meta
+        known = self._recipes or read_recipes(meta.get(RECIPES))
+        if not known:
+            raise RenderError(
+                "FrameCache.render: expected a recording that was made with "
+                f"render='later', got {str(reader.path)!r} without what a replay "
+                "needs. Record with rv.record(env, render='later')."
+            )
+        make_env = make_env or self._make_env
+        if make_env is not None:
+            return [replace(one, make_env=make_env) for one in known]
+        if not self._recipes and not self._is_allowed:
+            raise RenderError(
+                "FrameCache.render: expected permission to make the environment that "
+                f"{str(reader.path)!r} names, got a file that was opened for its "
+                "data. If you trust it, open it with rv.open(path, render=True), or "
+                "pass make_env=, a function that returns the environment."
+            )
+        return known
+
+    def render(
+        self,
+        reader: RecordingReader,
+        rows: Sequence[int] | None,
+        envs: Collection[int] | None,
+        *,
+        workers: int | None = None,
+        camera: str | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        make_env: Callable[..., Any] | None = None,
+        has_progress: bool = False,
+    ) -> int:
+        """Render what is missing; see `FrameCache.render`."""
+        recipes = self.recipes(reader, make_env)
+        first = next(iter(reader.cameras), DEFAULT_CAMERA)
+        sizes = {"width": width, "height": height}
+        options: dict[str, Any] = {k: v for k, v in sizes.items() if v is not None}
+        if camera is not None and camera != first:
+            options["camera_name"] = camera
+        elif camera is None and options:
+            camera = "x".join(str(sizes[name]) for name in options)
+        if recipes[0].make_env is not None:
+            options = {}
+        request = RenderRequest(
+            rows,
+            envs,
+            camera or first,
+            options,
+            workers or default_num_workers(),
+            has_progress,
+        )
+        with self._lock:
+            return Renderer(reader, recipes, request).run()
+
+    def on_demand(
+        self,
+        reader: RecordingReader,
+        rows: Sequence[int],
+        envs: Collection[int] | None,
+        camera: str | None,
+    ) -> None:
+        """Render rows that are about to be read, as far as that is possible.
+
+        Raises:
+            RenderError: None of them has a picture, and none can be made.
+        """
+        if not rows or self._pid != os.getpid():
+            return
+        if camera is not None and camera not in (DEFAULT_CAMERA, *reader.cameras[:1]):
+            return
+        has_none = not reader.slots
+        if not has_none:
+            wanted = reader.pictured_envs if envs is None else envs
+            if all(reader.is_shown(row, env) for row in rows for env in wanted):
+                return
+            if not self.is_possible:
+                return
+        self.render(reader, _whole_blocks(rows, reader.num_rows), envs)
+
+
+def _whole_blocks(rows: Sequence[int], num_rows: int) -> list[int]:
+    """Return all rows of the blocks that have some: a chunk costs as much as a row."""
+    blocks = sorted({row // CHUNK_ROWS for row in rows})
+    return [
+        row
+        for block in blocks
+        for row in range(block * CHUNK_ROWS, min((block + 1) * CHUNK_ROWS, num_rows))
+    ]

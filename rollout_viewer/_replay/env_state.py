@@ -1,0 +1,92 @@
+"""What an environment's next reset depends on, beside its arguments.
+
+For most it is the generator of random numbers. Arcade games have a state of their own.
+Only attributes are used that Gymnasium's environments have; no library is imported.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rollout_viewer._errors import RecordingError
+
+# The part of a state that is bytes; the others are JSON.
+BINARY = "binary"
+_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
+
+
+def state_of(env: Any) -> dict[str, Any]:
+    """Return what the next reset without a seed depends on: JSON, and bytes.
+
+    Args:
+        env: A Gymnasium environment, wrapped or not.
+    """
+    bare = env.unwrapped
+    state = generator_state(getattr(bare, "np_random", None))
+    if callable(getattr(bare, "clone_state", None)) and hasattr(bare, "ale"):
+        clone = bare.clone_state(include_rng=True)
+        state[BINARY] = clone.__getstate__()
+    return state
+
+
+def generator_state(generator: Any) -> dict[str, Any]:
+    """Return the state of a `numpy.random.Generator`, as JSON; {}: it is none."""
+    if not isinstance(generator, np.random.Generator):
+        return {}
+    state = generator.bit_generator.state
+    if state["bit_generator"] not in _GENERATORS:
+        return {}
+    return {"np_random": _as_json(state)}
+
+
+def restore(env: Any, state: dict[str, Any]) -> None:
+    """Give an environment a state of `state_of`.
+
+    Raises:
+        RecordingError: The state is damaged, or of another environment.
+    """
+    bare = env.unwrapped
+    try:
+        if "np_random" in state:
+            bare.np_random = _generator(state["np_random"])
+        if BINARY in state:
+            kind: Any = type(bare.clone_state(include_rng=True))
+            clone = kind.__new__(kind)
+            clone.__setstate__(state[BINARY])
+            bare.restore_state(clone)
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise RecordingError(
+            f"FrameCache.render: expected a state of {type(bare).__name__}, got "
+            f"{error!r:.200}. The recording is damaged, or make_env makes another "
+            "environment."
+        ) from error
+
+
+def _generator(state: dict[str, Any]) -> np.random.Generator:
+    name = state["bit_generator"]
+    if name not in _GENERATORS:
+        raise ValueError(f"a generator {name!r:.50}")
+    bits = getattr(np.random, name)()
+    bits.state = _from_json(state)
+    return np.random.Generator(bits)
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_json(one) for key, one in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _from_json(one) for key, one in value.items()}
+    return np.array(value, np.uint64) if isinstance(value, list) else value

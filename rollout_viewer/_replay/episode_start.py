@@ -1,0 +1,93 @@
+"""From where an episode can be replayed: a recipe, a state, and a reset, as bytes."""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any, NamedTuple
+
+import zstandard
+
+from rollout_viewer._errors import RecordingError
+from rollout_viewer._replay.env_state import BINARY
+
+# Its key in what a recorder knows of an episode that begins.
+START = "replay_start"
+_LEVEL = 3
+# Of the JSON, which bytes follow.
+_LENGTH = struct.Struct("<I")
+_MAX_BYTES = 1 << 24
+
+
+class EpisodeStart(NamedTuple):
+    """How an episode began.
+
+    Attributes:
+        recipe: The number of the recipe that makes its environment.
+        state: Of `state_of`, before the reset; {}: the seed decides everything.
+        seed: Of the reset, if one was given.
+        options: Of the reset.
+        problem: Why it cannot be replayed; "": it can.
+    """
+
+    recipe: int
+    state: dict[str, Any]
+    seed: int | None = None
+    options: dict[str, Any] | None = None
+    problem: str = ""
+
+
+def pack_start(start: EpisodeStart) -> bytes:
+    """Return a start as bytes; one whose options are no JSON as a problem."""
+    options = start.options or None
+    try:
+        if json.loads(json.dumps(options)) != options:
+            raise ValueError
+    except (TypeError, ValueError):
+        problem = "the options of its reset are no JSON"
+        start = start._replace(options=None, problem=start.problem or problem)
+    binary = start.state.get(BINARY, b"")
+    state = {name: value for name, value in start.state.items() if name != BINARY}
+    fields = start._replace(state=state)._asdict()
+    text = json.dumps(fields, separators=(",", ":")).encode()
+    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+    return compressor.compress(_LENGTH.pack(len(text)) + text + binary)
+
+
+def unpack_start(data: bytes) -> EpisodeStart:
+    """Return the argument of `pack_start`.
+
+    Raises:
+        RecordingError: The bytes are damaged.
+    """
+    try:
+        if not 0 < zstandard.get_frame_parameters(data).content_size <= _MAX_BYTES:
+            raise ValueError("too many bytes")
+        content = zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
+        stop = _LENGTH.size + _LENGTH.unpack_from(content)[0]
+        text, binary = content[_LENGTH.size : stop], content[stop:]
+        start: Any = EpisodeStart(**json.loads(text))
+        if not (
+            type(start.recipe) is int
+            and start.recipe >= 0
+            and isinstance(start.state, dict)
+            and (start.seed is None or type(start.seed) is int)
+            and (start.options is None or isinstance(start.options, dict))
+            and isinstance(start.problem, str)
+        ):
+            raise ValueError(f"{text!r:.50}")
+    except (
+        zstandard.ZstdError,
+        struct.error,
+        ValueError,
+        TypeError,
+        RecursionError,
+    ) as error:
+        raise RecordingError(
+            f"FrameCache.render: expected the start of an episode, got {error!s:.100}. "
+            "The recording is damaged; its other episodes can still be rendered."
+        ) from error
+    found: EpisodeStart = start
+    if binary:
+        found.state[BINARY] = binary
+    return found

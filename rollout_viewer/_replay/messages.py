@@ -1,0 +1,88 @@
+"""What is sent to the process that replays, and what it answers."""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rollout_viewer._replay.plan import Job
+
+_LENGTH = struct.Struct("<Q")
+
+
+class Difference(NamedTuple):
+    """A row in which a replay is not what was recorded, and both values."""
+
+    row: int
+    what: str
+    recorded: str
+    replayed: str
+
+
+class Task(NamedTuple):
+    """What a worker is asked to do.
+
+    Attributes:
+        job: Episodes and rows.
+        maker: Of `maker_of`: how the env is made.
+        crop: Of its pictures.
+        resize: Of its pictures.
+    """
+
+    job: Job
+    maker: tuple[str, Any, dict[str, Any]]
+    crop: Sequence[int] | None
+    resize: Sequence[int] | None
+
+
+class Pictures(NamedTuple):
+    """A message: pictures of a block, which replace earlier ones of the same task."""
+
+    block: int
+    size: tuple[int, int]
+    chunk: bytes
+    num_done: int
+
+
+class Done(NamedTuple):
+    """A message: the last of a task.
+
+    Attributes:
+        num_done: Pictures of it.
+        difference: The row from which on the replay was not exact; None: it was.
+        error: Why it was not done, for the user; "": it was.
+        is_worn: The next task needs another process.
+    """
+
+    num_done: int
+    difference: Difference | None = None
+    error: str = ""
+    is_worn: bool = False
+
+
+Message: TypeAlias = "Pictures | Done"
+
+
+def write_message(stream: BinaryIO, message: Any) -> None:
+    """Write an object to a pipe."""
+    data = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+    stream.write(_LENGTH.pack(len(data)))
+    stream.write(data)
+    stream.flush()
+
+
+def read_message(stream: BinaryIO) -> Any:
+    """Return the next object of a pipe whose other end is this program's.
+
+    Raises:
+        EOFError: The other end was closed.
+    """
+    header = stream.read(_LENGTH.size)
+    if len(header) < _LENGTH.size:
+        raise EOFError
+    data = stream.read(_LENGTH.unpack(header)[0])
+    return pickle.loads(data)

@@ -1,0 +1,193 @@
+"""Processes that replay, seen from the one that wants their pictures.
+
+Each is a program of its own rather than a fork: environments and renderers of this
+process are left alone. It ends when its input is closed, as when this process is
+killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+
+from rollout_viewer._errors import RenderError
+from rollout_viewer._replay.messages import Done, read_message, write_message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+
+    from rollout_viewer._replay.messages import Message, Task
+
+_PROGRAM = "from rollout_viewer._replay.worker import main; main()"
+_WAIT_S = 5.0
+# Messages that may wait; a message is at most a block's pictures.
+_MAX_WAITING = 16
+
+
+class Answer(NamedTuple):
+    """A message of a worker about its task; None: the worker ended in the middle."""
+
+    worker: Worker
+    message: Message | None
+
+
+class Worker:
+    """One process that replays.
+
+    Args:
+        answers: Where its messages go; filled by a thread.
+    """
+
+    def __init__(self, answers: queue.Queue[Answer]) -> None:
+        self.task: Task | None = None
+        self._answers = answers
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as this
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=_environment(),
+        )
+        self._is_closing = False
+        threading.Thread(
+            target=self._read, name="rollout_viewer replay", daemon=True
+        ).start()
+        self._send(list(sys.path))
+
+    def start(self, task: Task) -> None:
+        """Begin a task."""
+        self.task = task
+        self._send(task)
+
+    def _send(self, message: object) -> None:
+        # Where it has ended, its other pipe reports that.
+        with contextlib.suppress(OSError):
+            write_message(cast("BinaryIO", self._process.stdin), message)
+
+    def _read(self) -> None:
+        stream = cast("BinaryIO", self._process.stdout)
+        while True:
+            try:
+                message = read_message(stream)
+            except Exception:  # whatever it is, a task must not wait for ever
+                self._put(Answer(self, None))
+                return
+            self._put(Answer(self, message))
+
+    def _put(self, answer: Answer) -> None:
+        while not self._is_closing:
+            try:
+                self._answers.put(answer, timeout=0.5)
+                return
+            except queue.Full:
+                continue
+
+    def why_ended(self) -> str:
+        """Return how the process ended, with the end of what it wrote."""
+        code = self._process.wait(_WAIT_S)
+        self._errors.seek(0)
+        text = self._errors.read().decode("utf-8", "replace").strip()
+        return f"exit code {code}" + (f": {text[-500:]}" if text else "")
+
+    def close(self) -> None:
+        """End the process."""
+        self._is_closing = True
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait(_WAIT_S)
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        self._errors.close()
+
+
+class WorkerPool:
+    """At most so many processes, started when there is something to do.
+
+    Args:
+        num_workers: How many.
+    """
+
+    def __init__(self, num_workers: int) -> None:
+        self._num_workers = num_workers
+        self._answers: queue.Queue[Answer] = queue.Queue(_MAX_WAITING)
+        self._workers: list[Worker] = []
+        self._waiting: deque[Task] = deque()
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for worker in self._workers:
+            worker.close()
+        self._workers = []
+
+    def add(self, task: Task) -> None:
+        """Let a task be done before those that wait."""
+        self._waiting.appendleft(task)
+
+    def perform(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Message]]:
+        """Yield (task, message) until all tasks are done.
+
+        Raises:
+            RenderError: A process ended in the middle of a task.
+        """
+        self._waiting.extend(tasks)
+        while True:
+            self._assign()
+            if not any(worker.task for worker in self._workers):
+                return
+            worker, message = self._answers.get()
+            task = worker.task
+            if task is None or worker not in self._workers:
+                continue
+            if message is None:
+                raise RenderError(
+                    "FrameCache.render: expected a process to replay an environment, "
+                    f"got {worker.why_ended()}"
+                )
+            if isinstance(message, Done):
+                worker.task = None
+                if message.is_worn:
+                    worker.close()
+                    self._workers.remove(worker)
+            yield task, message
+
+    def _assign(self) -> None:
+        idle = [worker for worker in self._workers if worker.task is None]
+        while self._waiting and (idle or len(self._workers) < self._num_workers):
+            if not idle:
+                self._workers.append(Worker(self._answers))
+                idle = [self._workers[-1]]
+            idle.pop().start(self._waiting.popleft())
+
+
+def default_num_workers() -> int:
+    """Return half of the cores."""
+    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    return max((num_cores or os.cpu_count() or 1) // 2, 1)
+
+
+def _environment() -> dict[str, str]:
+    """Return the variables of a process that has no screen."""
+    variables = dict(os.environ)
+    variables.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    # Several of them share the cores.
+    variables.setdefault("OMP_NUM_THREADS", "1")
+    variables["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    return variables

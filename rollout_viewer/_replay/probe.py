@@ -1,0 +1,61 @@
+"""A look below wrappers whose results depend on all episodes before.
+
+`NormalizeObservation` and `NormalizeReward` keep running statistics: an episode that is
+replayed alone has other ones. What is below them is compared instead.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gymnasium
+import numpy as np
+
+from rollout_viewer._replay.observations import checksum
+
+if TYPE_CHECKING:
+    EnvWrapper = gymnasium.Wrapper[Any, Any, Any, Any]
+else:
+    # Gymnasium's parameters differ between releases.
+    EnvWrapper = gymnasium.Wrapper
+
+_STATISTICS = ("NormalizeObservation", "NormalizeReward")
+
+
+class Probe(EnvWrapper):
+    """Passes everything on, and keeps a checksum of the last observation and reward."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        super().__init__(env)
+        self.checksum = 0
+
+    @property
+    def spec(self) -> Any:  # type: ignore[override]  # as Gymnasium's own wrappers
+        """That of the environment within: this changes nothing."""
+        return self.env.spec
+
+    def reset(self, **arguments: Any) -> Any:
+        """Reset the environment."""
+        result = self.env.reset(**arguments)
+        self.checksum = checksum(result[0], ())
+        return result
+
+    def step(self, action: Any) -> Any:
+        """Step the environment."""
+        result = self.env.step(action)
+        self.checksum = checksum((result[0], np.asarray(result[1], np.float64)), ())
+        return result
+
+
+def insert_probe(env: Any) -> Probe | None:
+    """Insert a probe below wrappers that keep statistics; None: there are none."""
+    lowest = None
+    while isinstance(env, gymnasium.Wrapper):
+        if type(env).__name__ in _STATISTICS:
+            lowest = env
+        env = env.env
+    if lowest is None:
+        return None
+    probe = Probe(lowest.env)
+    lowest.env = probe
+    return probe

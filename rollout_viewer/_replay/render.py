@@ -1,0 +1,185 @@
+"""Fills a recording with the pictures of rows that have none, by replays."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rollout_viewer._errors import RenderError, RolloutViewerWarning
+from rollout_viewer._progress import progress_bar
+from rollout_viewer._recording.late_pictures import (
+    NOT_REPRODUCIBLE,
+    LateChunk,
+    not_reproducible,
+)
+from rollout_viewer._recording.slot import Slot
+from rollout_viewer._replay.messages import Done, Task
+from rollout_viewer._replay.plan import Planner
+from rollout_viewer._replay.pool import WorkerPool
+from rollout_viewer._replay.recipe import maker_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from rollout_viewer._recording.reader import RecordingReader
+    from rollout_viewer._replay.messages import Message
+    from rollout_viewer._replay.plan import Job, Plan
+    from rollout_viewer._replay.recipe import Recipe
+
+# Chunks are filed together: each transaction waits for the disk.
+_FILE_EVERY_S = 0.5
+
+
+class RenderRequest(NamedTuple):
+    """What is to be rendered.
+
+    Attributes:
+        rows: Which; None: all.
+        envs: Which, if a recipe does not say it; None: all.
+        camera: Its name in the recording.
+        options: Keyword arguments with which the environments are made.
+        num_workers: Processes.
+        has_progress: Whether a bar is shown.
+    """
+
+    rows: Sequence[int] | None
+    envs: Collection[int] | None
+    camera: str
+    options: Mapping[str, Any]
+    num_workers: int
+    has_progress: bool
+
+
+class Renderer:
+    """One call of `FrameCache.render`.
+
+    Args:
+        reader: The recording.
+        recipes: How its environments are made.
+        request: What is wanted.
+    """
+
+    def __init__(
+        self,
+        reader: RecordingReader,
+        recipes: Sequence[Recipe],
+        request: RenderRequest,
+    ) -> None:
+        self._reader = reader
+        self._recording = reader.recording
+        self._recipes = recipes
+        self._request = request
+        self._planner = Planner(reader, request.camera)
+        self._chunks: list[LateChunk] = []
+        self._filed_at = time.monotonic()
+        self._done: dict[int, int] = {}
+        self.num_pictures = 0
+        self._worst: tuple[int, int, str] | None = None
+
+    def run(self) -> int:
+        """Render, file what comes, and return how many pictures came.
+
+        Raises:
+            RenderError: An environment cannot be made, or gives no pictures.
+        """
+        plan = self._planner.plan(self._request.rows, self._envs())
+        for env, start, stop, reason in plan.problems:
+            self._give_up(env, start, stop, reason)
+        if plan.jobs:
+            self._perform(plan)
+        self._warn()
+        return self.num_pictures
+
+    def _envs(self) -> Collection[int]:
+        if self._request.envs is not None:
+            return self._request.envs
+        chosen = {env for one in self._recipes for env in one.envs or ()}
+        is_all = any(one.envs is None for one in self._recipes)
+        num_envs = self._reader.num_envs
+        return range(num_envs) if is_all else {env for env in chosen if env < num_envs}
+
+    def _perform(self, plan: Plan) -> None:
+        total = sum(len(job.wanted) for job in plan.jobs)
+        tasks = [self._task(job) for job in plan.jobs]
+        bar = progress_bar(
+            "render",
+            total,
+            unit="picture",
+            is_hidden=not self._request.has_progress,
+            is_kept=False,
+            delay_s=1.0,
+        )
+        num_workers = min(self._request.num_workers, len(tasks))
+        with bar as shown, WorkerPool(num_workers) as pool:
+            try:
+                for task, message in pool.perform(tasks):
+                    before = self.num_pictures
+                    self._take(task, message, pool)
+                    shown.update(self.num_pictures - before)
+            finally:
+                self._file()
+
+    def _task(self, job: Job) -> Task:
+        start = job.parts[0].start
+        assert start is not None
+        if start.recipe >= len(self._recipes):
+            raise RenderError(
+                "FrameCache.render: expected a recording that says how its "
+                f"environments are made, got none of number {start.recipe}. Pass "
+                "make_env=."
+            )
+        recipe = self._recipes[start.recipe]
+        maker = maker_of(recipe, job.env, self._request.options)
+        return Task(job, maker, recipe.crop, recipe.resize)
+
+    def _take(self, task: Task, message: Message, pool: WorkerPool) -> None:
+        job = task.job
+        self.num_pictures += message.num_done - self._done.get(id(job), 0)
+        self._done[id(job)] = message.num_done
+        if not isinstance(message, Done):
+            slot = Slot(job.env, self._request.camera, *message.size)
+            self._chunks.append(LateChunk(slot, message.block, message.chunk))
+            if time.monotonic() - self._filed_at > _FILE_EVERY_S:
+                self._file()
+            return
+        if message.error:
+            raise RenderError(message.error)
+        if message.difference is not None:
+            self._handle_difference(task, message, pool)
+
+    def _handle_difference(self, task: Task, done: Done, pool: WorkerPool) -> None:
+        assert done.difference is not None
+        self._file()
+        history = self._planner.history(task.job)
+        if history is not None:
+            self.num_pictures -= done.num_done
+            pool.add(self._task(history))
+            return
+        row, what, known, found = done.difference
+        reason = f"its {what} was recorded as {known} and replayed as {found}"
+        self._give_up(task.job.env, row, max(task.job.wanted) + 1, reason)
+
+    def _give_up(self, env: int, start: int, stop: int, reason: str) -> None:
+        """Note that rows are not reproducible."""
+        known = not_reproducible(self._recording.meta)
+        changed = [*known, (env, start, stop, reason)]
+        self._recording.change_meta(NOT_REPRODUCIBLE, [list(one) for one in changed])
+        self._worst = self._worst or (env, start, reason)
+
+    def _file(self) -> None:
+        chunks, self._chunks = self._chunks, []
+        self._filed_at = time.monotonic()
+        if chunks:
+            self._recording.add_late_chunks(chunks)
+
+    def _warn(self) -> None:
+        if self._worst is not None:
+            env, row, reason = self._worst
+            warnings.warn(
+                "FrameCache.render: expected a replay that repeats the recording, got "
+                f"another one of env {env} from row {row} on: {reason}. These rows "
+                "stay without pictures. Record with render='now'.",
+                RolloutViewerWarning,
+                stacklevel=4,
+            )

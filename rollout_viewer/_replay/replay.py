@@ -1,0 +1,233 @@
+"""An environment is stepped through recorded actions, and compared row by row.
+
+Up to the first difference: no picture is made of a row that is not exactly as it was
+recorded, nor of any after it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rollout_viewer._errors import RenderError
+from rollout_viewer._frames.convert import split_frames
+from rollout_viewer._recording.step_row import IDLE, RESET, STEP, TERMINAL_MISSING
+from rollout_viewer._replay.env_state import restore
+from rollout_viewer._replay.messages import Difference
+from rollout_viewer._replay.observations import CHECKSUM, difference
+from rollout_viewer._replay.probe import insert_probe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    from rollout_viewer._replay.episode_start import EpisodeStart
+    from rollout_viewer._replay.plan import EpisodePart, Job, RecordedRow
+    from rollout_viewer._replay.probe import Probe
+
+    Frame = npt.NDArray[np.uint8]
+
+
+class NotReproducible(Exception):
+    """A replay differs from the recording from some row on."""
+
+    def __init__(self, difference: Difference) -> None:
+        super().__init__(difference)
+        self.difference = difference
+
+
+def replay(env: Any, job: Job) -> Iterator[tuple[int, Frame]]:
+    """Yield (row, picture) of the wanted rows of a job, in order.
+
+    Args:
+        env: One that was not used before.
+        job: What to do.
+
+    Raises:
+        NotReproducible: A row differs; the rows before it are right.
+        RenderError: The environment gives no pictures.
+    """
+    probe = insert_probe(env)
+    if job.first is not None:
+        _look_first(env, job.first)
+    for number, part in enumerate(job.parts):
+        yield from _replay_episode(env, part, job.wanted, probe, is_first=number == 0)
+
+
+def _look_first(env: Any, first: EpisodeStart) -> None:
+    """Render the env's very first picture, where that decides about all others.
+
+    MuJoCo's renderer looks at the middle of what there is when it is first used.
+    """
+    if hasattr(env.unwrapped, "mujoco_renderer"):
+        restore(env, first.state)
+        env.reset(seed=first.seed, options=first.options)
+        picture(env)
+
+
+def _replay_episode(
+    env: Any,
+    part: EpisodePart,
+    wanted: frozenset[int],
+    probe: Probe | None,
+    *,
+    is_first: bool,
+) -> Iterator[tuple[int, Frame]]:
+    shown: Frame | None = None
+    for number, recorded in enumerate(part.rows):
+        if number == 0:
+            result = _reset(env, part, recorded, is_first=is_first)
+        elif recorded.kind in (STEP, TERMINAL_MISSING):
+            result = _step(env, recorded)
+        elif recorded.kind == IDLE:
+            if recorded.row in wanted:
+                shown = picture(env) if shown is None else shown
+                yield recorded.row, shown
+            continue
+        else:
+            raise _different(recorded, "kind", "a step or an idle row", recorded.kind)
+        if probe is not None:
+            _compare_below(recorded, probe, *result[2:])
+        else:
+            _compare(recorded, *result)
+        shown = None
+        if recorded.row in wanted:
+            shown = picture(env)
+            yield recorded.row, shown
+
+
+def _reset(
+    env: Any, part: EpisodePart, recorded: RecordedRow, *, is_first: bool
+) -> tuple[Any, float, bool, bool]:
+    if recorded.kind != RESET:
+        raise _different(recorded, "first row", "a reset", "a step")
+    start = part.start
+    if start is not None and start.problem:
+        raise _different(recorded, "reset", "one that can be repeated", start.problem)
+    try:
+        if start is None:  # by the call that ended the episode before
+            obs, _ = env.reset()
+        else:
+            if is_first:
+                restore(env, start.state)
+            obs, _ = env.reset(seed=start.seed, options=start.options)
+    except Exception as error:
+        raise _different(recorded, "reset", "done", repr(error)) from error
+    return obs, math.nan, False, False
+
+
+def _step(env: Any, recorded: RecordedRow) -> tuple[Any, float, bool, bool]:
+    if recorded.action is None:
+        raise _different(recorded, "action", "one of each step", "none")
+    action = as_action(recorded.action, env.action_space)
+    try:
+        obs, reward, terminated, truncated, _ = env.step(action)
+    except Exception as error:
+        raise _different(recorded, "step", "one that succeeds", repr(error)) from error
+    return obs, float(np.sum(reward)), bool(terminated), bool(truncated)
+
+
+def _compare(
+    recorded: RecordedRow, obs: Any, reward: float, terminated: bool, truncated: bool
+) -> None:
+    same_reward = (
+        reward == recorded.reward
+        or (math.isnan(reward) and math.isnan(recorded.reward))
+        # Stable-Baselines3 has rewards of 32 bits.
+        or float(np.float32(reward)) == recorded.reward
+    )
+    if not same_reward:
+        raise _different(recorded, "reward", recorded.reward, reward)
+    _compare_ends(recorded, terminated, truncated)
+    if (found := difference(recorded.data, obs)) is not None:
+        raise _different(recorded, *found)
+
+
+def _compare_ends(recorded: RecordedRow, terminated: bool, truncated: bool) -> None:
+    # Of an episode with both ends, Stable-Baselines3 reports the first.
+    if recorded.ends not in (
+        (terminated, truncated),
+        (terminated, truncated and not terminated),
+    ):
+        ends = terminated, truncated
+        raise _different(recorded, "(terminated, truncated)", recorded.ends, ends)
+
+
+def _compare_below(
+    recorded: RecordedRow, probe: Probe, terminated: bool, truncated: bool
+) -> None:
+    """Compare what is below wrappers that keep statistics."""
+    _compare_ends(recorded, terminated, truncated)
+    known = recorded.data.get(CHECKSUM)
+    if known is None or int(known) != probe.checksum:
+        what = "checksum of observation and reward"
+        raise _different(recorded, what, known, probe.checksum)
+
+
+def _different(
+    recorded: RecordedRow, what: str, known: Any, found: Any
+) -> NotReproducible:
+    difference = Difference(recorded.row, what, _text(known), _text(found))
+    return NotReproducible(difference)
+
+
+def _text(value: Any) -> str:
+    with np.printoptions(threshold=8, edgeitems=3, precision=17):
+        return f"{value!s:.200}"
+
+
+def as_action(flat: npt.NDArray[Any], space: Any) -> Any:
+    """Return a recorded action in the form of its space.
+
+    Of a Dict or Tuple, its parts are recorded side by side, by their names' order.
+    """
+    if getattr(space, "spaces", None) is None:
+        return flat if flat.ndim else flat[()]
+    values, rest = _unflatten(flat.reshape(-1), space)
+    if len(rest):
+        raise ValueError(f"{len(rest)} numbers more than {space} has")
+    return values
+
+
+def _unflatten(flat: npt.NDArray[Any], space: Any) -> tuple[Any, npt.NDArray[Any]]:
+    within = getattr(space, "spaces", None)
+    if within is None:
+        size = int(np.prod(space.shape))
+        value = flat[:size].astype(space.dtype).reshape(space.shape)
+        return (value if value.ndim else value[()]), flat[size:]
+    items = dict(within.items() if hasattr(within, "items") else enumerate(within))
+    values = {}
+    # Of a Tuple too: "10" is before "2" among the recorded numbers' names.
+    keys = sorted(items, key=str) if hasattr(within, "items") else list(items)
+    for key in keys:
+        values[key], flat = _unflatten(flat, items[key])
+    if hasattr(within, "items"):
+        return values, flat
+    return tuple(values[key] for key in items), flat
+
+
+def picture(env: Any) -> Frame:
+    """Return what an environment renders.
+
+    Raises:
+        RenderError: It is no picture.
+    """
+    try:
+        rendered = env.render()
+        if isinstance(rendered, tuple):
+            rendered = rendered[0]  # color, depth
+        if isinstance(rendered, list):
+            rendered = rendered[-1]
+        is_last = np.ndim(rendered) >= 3 and np.shape(rendered)[-1] == 3
+        frame = split_frames([rendered], channels="last" if is_last else "auto")[0]
+        if frame is None:
+            raise ValueError("None")
+    except Exception as error:
+        raise RenderError(
+            "FrameCache.render: expected a picture from "
+            f"{type(env.unwrapped).__name__}.render(), got {error!r:.300}."
+        ) from error
+    return frame

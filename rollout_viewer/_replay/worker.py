@@ -1,0 +1,172 @@
+"""The process in which environments are replayed: jobs in, chunks of pictures out.
+
+Started by `pool` as a program of its own, so that it runs nothing of the user's main
+module. Reads jobs from its standard input and writes messages to what was its standard
+output; whatever else writes there goes to standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from rollout_viewer._errors import RenderError, RolloutViewerError
+from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._frames.encoder import ChunkEncoder
+from rollout_viewer._frames.scratch import Scratch
+from rollout_viewer._frames.transform import crop, resize
+from rollout_viewer._replay.messages import (
+    Done,
+    Pictures,
+    Task,
+    read_message,
+    write_message,
+)
+from rollout_viewer._replay.replay import NotReproducible, replay
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from rollout_viewer._replay.messages import Message
+
+    Frame = npt.NDArray[np.uint8]
+
+# A kill loses what was rendered since the last message, and readers wait for one.
+_INTERVAL_S = 0.5
+
+
+class BlockPictures:
+    """Pictures of rows in order, encoded block by block.
+
+    Args:
+        send: Called with a message for each block, and for an unfinished one after some
+            time.
+        clock: Seconds.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[Pictures], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._send, self._clock = send, clock
+        self._block = -1
+        self._encoder: ChunkEncoder | None = None
+        self._sent_at = clock()
+        self.num_done = 0
+
+    def add(self, row: int, frame: Frame) -> None:
+        """Add the picture of a row, which comes after all before it."""
+        block, offset = divmod(row, CHUNK_ROWS)
+        size = frame.shape[0], frame.shape[1]
+        if self._encoder is None or block != self._block or size != self._encoder.size:
+            self.send()
+            self._block = block
+            self._encoder = ChunkEncoder(*size, Scratch(*size))
+        self._encoder.skip(offset - self._encoder.num_records)
+        self._encoder.add(frame)
+        self.num_done += 1
+        if self._clock() - self._sent_at > _INTERVAL_S:
+            self.send()
+
+    def send(self) -> None:
+        """Send what there is of the block."""
+        self._sent_at = self._clock()
+        if self._encoder is not None and self._encoder.num_records:
+            chunk = self._encoder.piece(0)
+            size = self._encoder.size
+            self._send(Pictures(self._block, size, chunk, self.num_done))
+
+
+def perform(task: Task, send: Callable[[Message], object]) -> None:
+    """Replay a task's episodes; send their pictures, and how it ended."""
+    blocks = BlockPictures(send)
+    difference, error, is_worn = None, "", False
+    env = None
+    try:
+        env = make_env(task.maker)
+        # With OSMesa, closing one environment damages the pictures of the next.
+        is_worn = hasattr(env.unwrapped, "mujoco_renderer")
+        for row, frame in replay(env, task.job):
+            blocks.add(row, _fit(frame, task))
+    except NotReproducible as found:
+        difference = found.difference
+    except RolloutViewerError as problem:
+        error = str(problem)
+    except Exception:
+        error = (
+            "FrameCache.render: expected to replay an environment, got "
+            f"{traceback.format_exc(limit=-3)}"
+        )
+    blocks.send()
+    if env is not None and not is_worn:
+        env.close()
+    send(Done(blocks.num_done, difference, error, is_worn))
+
+
+def _fit(frame: Frame, task: Task) -> Frame:
+    if task.crop is not None:
+        frame = crop(frame, task.crop)
+    if task.resize is not None:
+        frame = resize(frame, (task.resize[0], task.resize[1]))
+    return frame
+
+
+def make_env(maker: tuple[str, Any, dict[str, Any]]) -> Any:
+    """Return a new environment that renders.
+
+    Raises:
+        RenderError: It cannot be made.
+    """
+    kind, what, options = maker
+    try:
+        if kind == "function":
+            function, arguments = pickle.loads(what)
+            env = function(*arguments)
+        else:
+            env = _make_by_spec(kind, what, options)
+    except Exception as error:
+        raise RenderError(
+            "FrameCache.render: expected to make the recorded environment again, got "
+            f"{type(error).__name__}: {error!s:.500}. Pass make_env=, a function that "
+            "returns it."
+        ) from error
+    mode = getattr(env, "render_mode", "rgb_array")
+    if mode in (None, "human", "ansi"):
+        raise RenderError(
+            "FrameCache.render: expected make_env to return an environment with "
+            f"render_mode='rgb_array', got render_mode={mode!r}."
+        )
+    return env
+
+
+def _make_by_spec(kind: str, what: Any, options: dict[str, Any]) -> Any:
+    import gymnasium
+    from gymnasium.envs.registration import EnvSpec
+
+    spec = EnvSpec.from_json(what) if kind == "json" else pickle.loads(what)
+    return gymnasium.make(spec, render_mode="rgb_array", **options)
+
+
+def main() -> None:
+    """Perform tasks until there are no more."""
+    # Ctrl-C is for the parent, which then ends this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    tasks = sys.stdin.buffer
+    sys.path[:] = read_message(tasks)
+    while True:
+        try:
+            task = read_message(tasks)
+            perform(task, lambda message: write_message(out, message))
+        except (EOFError, BrokenPipeError):
+            return

@@ -1,0 +1,123 @@
+"""Rows of a batch of environments whose pictures are rendered later.
+
+What a replay needs of them is recorded with them. Knows rows. Knows no framework.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rollout_viewer._errors import UnsupportedEnvError
+from rollout_viewer._recording.step_row import Kind
+from rollout_viewer._replay.episode_start import START, EpisodeStart, pack_start
+from rollout_viewer._replay.recipe import WAYS_OUT
+from rollout_viewer.sources._batched_rows import BatchedRows
+from rollout_viewer.sources._observation_check import ObservationCheck
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rollout_viewer._recorder.recorder import Recorder
+    from rollout_viewer._recording.step_row import Mask
+
+
+class LaterRows(BatchedRows):
+    """Adds to rows from where their episodes can be replayed.
+
+    A subclass reports the states of envs that are about to be reset, by `_note_states`.
+    """
+
+    recorder: Recorder
+    _check: ObservationCheck | None = None
+
+    def _set_up_later(self) -> None:
+        self._check = ObservationCheck([part.name for part in self._parts])
+        # Env -> its state before the reset that comes.
+        self._states: dict[int, dict[str, Any]] = {}
+
+    def _note_states(self, states: Mapping[int, dict[str, Any]]) -> None:
+        """Note the states of envs before the call that resets them."""
+        self._states = dict(states)
+
+    def _starts(
+        self, envs: list[int], infos: Mapping[int, Mapping[str, Any]]
+    ) -> dict[int, dict[str, Any]]:
+        """Return the infos of episodes, and from where they can be replayed."""
+        number = self.recorder.recipe_number
+        found: dict[int, dict[str, Any]] = {}
+        for env in envs:
+            info = dict(infos.get(env, {}))
+            seed, options = info.get("seed"), info.get("options")
+            if seed is not None or env in self._states:
+                state = {} if seed is not None else self._states[env]
+                start = EpisodeStart(number, state, seed, options)
+                info[START] = pack_start(start)
+            found[env] = info
+        self._states = {}
+        return found
+
+    def _add_reset(
+        self, mask: Mask, obs: Any, infos: Mapping[int, Mapping[str, Any]]
+    ) -> None:
+        if self._check is not None:
+            infos = self._starts(np.flatnonzero(mask).tolist(), infos)
+        super()._add_reset(mask, obs, infos)
+
+    def _add_step(self, kind: Any, obs: Any, **step: Any) -> None:
+        if self._check is not None and (kind == Kind.RESET).any():
+            step["infos"] = self._starts(
+                np.flatnonzero(kind == Kind.RESET).tolist(), {}
+            )
+        super()._add_step(kind, obs, **step)
+
+    def _terminal_finder(
+        self, obs: Any, final: Mapping[int, Any]
+    ) -> Callable[[Callable[[], Any]], Mapping[int, Any]] | None:
+        if self._check is None:
+            return super()._terminal_finder(obs, final)
+        # A replay has them all.
+        return lambda _: dict.fromkeys(final)
+
+    def _data(self, obs: Any) -> dict[str, Any] | None:
+        data = super()._data(obs)
+        if self._check is None:
+            return data
+        return self._check.of_batch(data, obs, self.num_envs)
+
+    def _final_data(
+        self, data: dict[str, Any] | None, final: Mapping[int, Any]
+    ) -> dict[str, Any] | None:
+        found = super()._final_data(data, final)
+        return found if self._check is None else self._check.with_final(found, final)
+
+
+def check_records_all(options: Mapping[str, Any]) -> None:
+    """Raise ValueError where episodes are left out that others follow from.
+
+    An env that is reset by the call that ends it gives no state in between.
+    """
+    for name in ("every", "keep_episode"):
+        if options.get(name) not in (None, 1):
+            raise ValueError(
+                f"record: expected all episodes with render='later' of envs that reset "
+                f"themselves in the call that ends them, got {name}=. Use "
+                "autoreset_mode NEXT_STEP, or record with render='now'."
+            )
+
+
+def check_actions(space: Any) -> None:
+    """Raise UnsupportedEnvError where actions cannot be kept as numbers."""
+    within = getattr(space, "spaces", None)
+    if within is not None:
+        for one in within.values() if isinstance(within, Mapping) else within:
+            check_actions(one)
+        return
+    kind = getattr(getattr(space, "dtype", None), "kind", "O")
+    if getattr(space, "shape", None) is None or kind not in "biuf":
+        raise UnsupportedEnvError(
+            "record: expected actions that are numbers, for render='later', got "
+            f"{type(space).__name__}. {WAYS_OUT}"
+        )

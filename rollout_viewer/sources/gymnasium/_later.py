@@ -1,0 +1,109 @@
+"""What a replay of Gymnasium's environments needs, as they are recorded.
+
+Which environments can be made again, and the states before their resets.
+Knows Gymnasium. Knows no recorder.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gymnasium
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
+
+from rollout_viewer._errors import UnsupportedEnvError
+from rollout_viewer._replay.env_state import generator_state, state_of
+from rollout_viewer._replay.episode_start import EpisodeStart, pack_start
+from rollout_viewer._replay.recipe import (
+    Recipe,
+    recipe_of,
+    recipe_of_function,
+)
+from rollout_viewer.sources._later_rows import check_actions
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from rollout_viewer.sources._adapters import Later
+
+_STATISTICS = ("NormalizeObservation", "NormalizeReward")
+_LIBRARY = f"gymnasium {gymnasium.__version__}"
+
+
+def recipe_of_env(env: Any, later: Later) -> Recipe:
+    """Return how a `gymnasium.Env` is made again.
+
+    Raises:
+        UnsupportedEnvError: It cannot be, or its actions cannot be kept.
+    """
+    check_actions(env.action_space)
+    if later.make_env is not None:
+        return recipe_of_function(later.make_env)
+    return recipe_of([env.spec], _LIBRARY)
+
+
+def recipe_of_vector(env: VectorEnv[Any, Any, Any], later: Later) -> Recipe:
+    """Return how the envs of a Sync- or AsyncVectorEnv are made again.
+
+    Raises:
+        UnsupportedEnvError: They cannot be, or their actions cannot be kept.
+    """
+    if not isinstance(env, (SyncVectorEnv, AsyncVectorEnv)):
+        raise UnsupportedEnvError(
+            "record: expected a SyncVectorEnv or AsyncVectorEnv for render='later', "
+            f"got {type(env).__name__}. Wrap what record() returns, or record with "
+            "render='now'."
+        )
+    check_actions(env.single_action_space)
+    specs = (
+        [one.spec for one in env.envs]
+        if isinstance(env, SyncVectorEnv)
+        else list(env.get_attr("spec"))
+    )
+    for spec in specs:
+        for wrapper in () if spec is None else spec.additional_wrappers:
+            if wrapper.name in _STATISTICS:
+                raise UnsupportedEnvError(
+                    "record: expected envs without running statistics for "
+                    f"render='later', got {wrapper.name} in a vector env. Wrap what "
+                    "record() returns in gymnasium.wrappers.vector's, or record with "
+                    "render='now'."
+                )
+    if later.make_env is not None:
+        return recipe_of_function(later.make_env)
+    return recipe_of(specs, _LIBRARY)
+
+
+def start_of(
+    recipe: int, state: dict[str, Any], seed: Any, options: Mapping[str, Any] | None
+) -> bytes:
+    """Return from where the episode that begins can be replayed.
+
+    Args:
+        recipe: The number of its recipe.
+        state: Before the reset.
+        seed: Of the reset.
+        options: Of the reset.
+    """
+    seed = None if seed is None else int(seed)
+    found = None if options is None else dict(options)
+    return pack_start(EpisodeStart(recipe, state, seed, found))
+
+
+def vector_states(
+    env: VectorEnv[Any, Any, Any], envs: Collection[int]
+) -> dict[int, dict[str, Any]]:
+    """Return the states of some envs of a Sync- or AsyncVectorEnv."""
+    if isinstance(env, SyncVectorEnv):
+        return {number: state_of(env.envs[number]) for number in envs}
+    assert isinstance(env, AsyncVectorEnv)
+    generators = env.get_attr("np_random")
+    return {number: generator_state(generators[number]) for number in envs}
+
+
+def has_own_state(recipe: Recipe) -> bool:
+    """Whether the envs have a state beside their generators, as arcade games."""
+    return any(
+        str(getattr(spec, "entry_point", "")).startswith("ale_py")
+        for spec in recipe.specs
+    )
