@@ -85,6 +85,8 @@ class _Proxy(RecordingWrapper):
             picture = render_each(
                 self.env.render, self.recorder.num_envs, self.recorder.envs
             )
+        except MemoryError:
+            raise
         except Exception as error:
             raise RenderError(
                 f"record: expected a picture from {name}.render(), got {error!r}."

@@ -93,6 +93,8 @@ def render(env: Any, num_envs: int = 1, envs: Sequence[int] | None = None) -> An
             pictures = _each_in_context(env) if envs is None else None
             if pictures is None:
                 pictures = render_each(_renderer(env), num_envs, envs)
+    except MemoryError:
+        raise
     except Exception as error:
         raise RenderError(
             f"record: expected a picture from {env_name(env)}.render(), got {error!r}. "

@@ -77,6 +77,8 @@ class PictureSource:
         start(env)
         try:
             picture = self._render(tensordict)
+        except MemoryError:
+            raise
         except Exception as error:
             raise RenderError(
                 f"record: expected a picture from {name_of(env)}.render(), got "
