@@ -190,8 +190,10 @@ class PageRequests:
         if not self._is_possible(content["job"], start, stop, envs, [suffix]):
             return
 
-        def write(folder: Path, *watch: Any) -> Path:
-            return self._download(folder, start, stop, suffix, *watch, envs)
+        def write(folder: Path, on_progress: Progress, cancel: threading.Event) -> Path:
+            return self._download(
+                folder, start, stop, suffix, on_progress, cancel, envs
+            )
 
         self._jobs.download(content["job"], write)
 
