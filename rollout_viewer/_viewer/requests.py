@@ -7,7 +7,7 @@ They run on the stream's thread, maybe beside the user's cell.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rollout_viewer._errors import ProtocolError
 from rollout_viewer._export.write import check_choice
