@@ -141,6 +141,24 @@ def test_buttons_name_their_keys_after_a_moment(shown):
     assert not tip.is_visible()
 
 
+def test_the_loop_is_named_on_and_off(shown):
+    button = shown.root.get_by_role("button", name="Loop")
+    width = button.bounding_box()["width"]
+    assert button.inner_text() == "Loop"
+    shown.press("r")
+
+    assert button.inner_text() == "All"
+    assert button.bounding_box()["width"] == width
+
+
+def test_messages_do_not_cover_the_timeline(shown):
+    shown.press("Home", "m")
+    toast = shown.root.locator(".rv-toast").bounding_box()
+    timeline = shown.root.locator(".rv-timeline").bounding_box()
+
+    assert toast["y"] + toast["height"] <= timeline["y"]
+
+
 def test_marks_are_undone_by_the_message_and_by_the_key(shown):
     shown.press("Home", "i", "ArrowRight", "o")
     toast = shown.root.locator(".rv-toast")

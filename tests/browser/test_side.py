@@ -179,6 +179,8 @@ def test_the_inspector_names_the_episode_and_its_facts_one_a_line(show):
     rows = inspector.locator(".rv-known > div:visible")
     tops = rows.evaluate_all("rows => rows.map(row => row.getBoundingClientRect().y)")
     assert len(set(tops)) == 5
+    shown.press("End")
+    inspector.page.get_by_text("cut off").first.wait_for()
     assert shown.faults == []
 
 

@@ -121,6 +121,15 @@ def has(pixels, rgb):
     return bool(((away < 12) & (pixels[..., 3] > 200)).any())
 
 
+def apart(one, other):
+    """Return whether two boxes share no point."""
+    return any(
+        a[side] + a[size] <= b[side]
+        for side, size in (("x", "width"), ("y", "height"))
+        for a, b in ((one, other), (other, one))
+    )
+
+
 @pytest.fixture
 def shown(new_page, tmp_path):
     page = Timeline(new_page, write_html(recorded(), tmp_path / "page.html"))
@@ -216,6 +225,21 @@ def test_each_track_has_its_scale_and_a_constant_lies_at_its_height(shown):
     blue = np.abs(pixels[..., :3].astype(int) - shown.colour("--rv-reward")).max(-1)
     rows = np.nonzero(((blue < 12) & (pixels[..., 3] > 200)).any(1))[0]
     assert rows.max() < pixels.shape[0] / 4, "1 is at the top of a scale from 0 to 1"
+
+
+@pytest.mark.parametrize("width", [1400, 400])
+def test_the_scale_of_a_track_covers_nothing(shown, width):
+    shown.page.set_viewport_size({"width": width, "height": 800})
+    shown.frame()
+    track = shown.track("return")
+    assert track.locator(".rv-scale span").all_inner_texts() == [str(LENGTH), "0"]
+
+    others = "canvas", ".rv-value", ".rv-track-whom"
+    scale = track.locator(".rv-scale").bounding_box()
+    for one in (*map(track.locator, others), shown.root.locator(".rv-add-track")):
+        assert apart(scale, one.first.bounding_box()), one
+    name = track.locator(".rv-track-name").first
+    assert name.evaluate("el => el.scrollWidth <= el.clientWidth")
 
 
 def test_the_picture_under_the_pointer_says_whose_it_is(shown):

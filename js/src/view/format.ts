@@ -17,6 +17,11 @@ export function formatValue(value: number): string {
   return value < 0 ? MINUS + text : text;
 }
 
+/** The end of a scale: three digits say enough there. */
+export function formatShort(value: number): string {
+  return formatValue(Number(value.toPrecision(3)));
+}
+
 /** A change: with its sign, also if it is up. */
 export function formatSigned(value: number): string {
   return value > 0 ? `+${formatValue(value)}` : formatValue(value);
