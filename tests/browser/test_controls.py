@@ -127,6 +127,31 @@ def test_keys_that_people_know_from_players(shown):
     assert shown.root.get_by_role("button", name="Loop: all").count() == 1
 
 
+def test_the_page_takes_keys_before_it_is_clicked_and_after_escape(shown):
+    page = shown.page
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("ArrowRight")
+    shown.wait("row", 1)
+    page.keyboard.press("Escape")
+    page.keyboard.press("ArrowRight")
+    shown.wait("row", 2)
+    page.keyboard.press("Space")
+
+    shown.root.get_by_role("button", name="Pause").wait_for()
+
+
+def test_a_button_that_is_on_looks_so_under_the_pointer(shown):
+    button = shown.root.get_by_role("button", name="Panel", exact=True)
+    if button.get_attribute("aria-pressed") != "true":
+        button.click()
+    button.hover()
+    ground = "el => getComputedStyle(el).backgroundColor"
+    under = button.evaluate(ground)
+    shown.page.mouse.move(600, 300)
+
+    assert button.evaluate(ground) == under
+
+
 def test_buttons_name_their_keys_after_a_moment(shown):
     button = shown.root.get_by_role("button", name="Play", exact=True)
     assert button.get_attribute("aria-keyshortcuts") == "Space K"
