@@ -106,7 +106,7 @@ export function writeLabels(
   const chips = Object.entries(labels ?? {}).map((label) =>
     make("span", { class: "rv-tile-chip", "data-label": label[0] }, textOfLabel(label)),
   );
-  tile.chips.replaceChildren(tile.badge, ...chips);
+  tile.chips.replaceChildren(tile.badge, ...chips.flatMap((chip) => [" ", chip]));
 }
 
 /** What a tile is called: "env 3, episode 2, step 41, return −8.5, terminated". */

@@ -101,7 +101,8 @@ function createTile(manifest: Manifest, slot: number, name: string): Tile {
       "data-env": env,
       "data-slot": slot,
     },
-    make("div", { class: "rv-tile-top" }, chips, repeated),
+    make("div", { class: "rv-tile-top" }, chips, " ", repeated),
+    " ",
     caption,
   );
   const parts = { caption, label, sums, chips, badge, repeated, labels: undefined };
