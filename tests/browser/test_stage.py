@@ -211,7 +211,7 @@ def test_a_tile_is_named_by_what_it_shows(show):
 
     tile = shown.root.locator(".rv-tile").nth(1)
     total = tile.locator(".rv-total b").inner_text()
-    name = re.compile(r"env 1, episode 0, step 3, return \S+, truncated")
+    name = re.compile(r"env 1 episode 0 step 3 return \S+ truncated")
     shown.root.get_by_role("option", name=name).wait_for()
 
     assert total.split(".")[0] in (tile.get_attribute("aria-label") or "")

@@ -55,6 +55,7 @@ class Timeline(Shown):
         return self.track(key).locator(".rv-track-line .rv-value").first.inner_text()
 
     def whom(self, key):
+        self.frame()
         return self.track(key).locator(".rv-track-whom").inner_text()
 
     def choose(self, key, text):
@@ -266,6 +267,7 @@ def test_a_comparison_has_a_line_for_each_recording(new_page, tmp_path):
     page.root.get_by_role("button", name="Add a track").click()
     page.page.get_by_role("menuitem", name="obs[1]").click()
 
+    page.frame()
     lines = page.track("obs[1]").locator("li")
     assert lines.locator(".rv-track-name").all_inner_texts() == ["before", "after"]
     assert lines.locator(".rv-value").all_inner_texts() == ["0.5", "0"]

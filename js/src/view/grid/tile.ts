@@ -101,9 +101,9 @@ function createTile(manifest: Manifest, slot: number, name: string): Tile {
       "data-env": env,
       "data-slot": slot,
     },
-    make("div", { class: "rv-tile-top" }, chips, " ", repeated),
-    " ",
     caption,
+    " ",
+    make("div", { class: "rv-tile-top" }, chips, " ", repeated),
   );
   const parts = { caption, label, sums, chips, badge, repeated, labels: undefined };
   const texts = { episode, step, total, reward, action };
