@@ -367,6 +367,17 @@ def test_many_tracks_scroll_within_a_bound(new_page, tmp_path):
     assert (strip["x"], strip["width"]) == (ruler["x"], ruler["width"])
 
 
+def test_with_a_coarse_pointer_the_overview_is_44_px_high(new_page, tmp_path):
+    path = write_html(recorded(), tmp_path / "page.html")
+    page = Timeline(new_page, path, has_touch=True, is_mobile=True)
+    assert page.window.bounding_box()["height"] >= 40
+    plot, lane = (
+        page.root.locator(one).bounding_box() for one in (".rv-plot", ".rv-overview")
+    )
+
+    assert plot["y"] + plot["height"] <= lane["y"]
+
+
 # -- range
 
 
