@@ -23,6 +23,20 @@ const lucide = readFile(
 const STROKE =
   /\s(?:fill="none"|stroke="currentColor"|stroke-(?:linecap|linejoin)="round"|stroke-width="2")/g;
 
+/** Tags and attributes of the shapes in an SVG; no page parses text as elements. */
+function shapesOf(body) {
+  const shapes = body.replace(STROKE, "").matchAll(/<([a-z]+)((?: [^<>]*)?)\/>/g);
+  return Array.from(shapes, ([, tag, text]) => [
+    tag,
+    Object.fromEntries(
+      Array.from(text.matchAll(/([\w-]+)="([^"]*)"/g), ([, name, value]) => [
+        name,
+        value,
+      ]),
+    ),
+  ]);
+}
+
 /** Resolves "zstddec-wasm", "worker-source" and "lucide:...", which are no files. */
 export const embedded = {
   name: "embedded",
@@ -49,7 +63,7 @@ export const embedded = {
       const { icons } = await lucide;
       const body = icons[path.slice("lucide:".length)]?.body;
       if (!body) throw new Error(`build: Lucide has no icon ${path}`);
-      return { contents: body.replace(STROKE, ""), loader: "text" };
+      return { contents: JSON.stringify(shapesOf(body)), loader: "json" };
     });
     on.onLoad({ filter: /^worker-source$/, namespace: "embedded" }, async () => {
       const { outputFiles } = await build({

@@ -37,7 +37,7 @@ import {
 } from "../src/protocol/messages.ts";
 import { ChunkCache } from "../src/recording/chunk-cache.ts";
 import { Steps } from "../src/recording/steps.ts";
-import { formatBytes, formatValue } from "../src/view/format.ts";
+import { formatBytes, formatShort, formatValue } from "../src/view/format.ts";
 import {
   actionOf,
   BINDINGS,
@@ -514,6 +514,20 @@ test("numbers and bytes are rounded to be read", () => {
     "1 kB",
     "3.7 MB",
     "52 MB",
+  ]);
+});
+
+test("ends of a scale have six characters or so", () => {
+  const values = [0, 19, -22.44, 4.038, -196_432, 1.25e7, 2.06e-5, -1e17];
+  assert.deepEqual(values.map(formatShort), [
+    "0",
+    "19",
+    "\u221222.4",
+    "4.04",
+    "\u2212196k",
+    "12.5M",
+    "2.1e-5",
+    "\u22121.0e+17",
   ]);
 });
 

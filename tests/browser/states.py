@@ -53,7 +53,8 @@ const emit = (event, ...args) => {
 };
 const kernel = {status: "idle", isDisposed: false};
 const traits = {playhead: 0, playing: false, speed: 1, loop: "off", selection: [],
-  bookmarks: []};
+  bookmarks: messages.flatMap(
+    ({message}) => Object.keys(message.bookmarks ?? {}).map(Number))};
 const say = ({message, buffers}) => {
   const added = message.kind === "manifest" ? manifest : {};
   emit("msg:custom", {...message, ...added}, buffers.map(bytes));
@@ -178,8 +179,8 @@ def landings() -> Any:
     for episode in cache.episodes[:4]:
         success = episode.env % 2 == 0
         cache.label(episode, **{"success" if success else "failure": True})
-    cache.bookmarks[40] = "touches the ground"
-    cache.bookmarks[91] = ""
+    cache.bookmark(40, "touches the ground")
+    cache.bookmark(91)
     return cache
 
 

@@ -127,6 +127,31 @@ def test_keys_that_people_know_from_players(shown):
     assert shown.root.get_by_role("button", name="Loop: all").count() == 1
 
 
+def test_the_page_takes_keys_before_it_is_clicked_and_after_escape(shown):
+    page = shown.page
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("ArrowRight")
+    shown.wait("row", 1)
+    page.keyboard.press("Escape")
+    page.keyboard.press("ArrowRight")
+    shown.wait("row", 2)
+    page.keyboard.press("Space")
+
+    shown.root.get_by_role("button", name="Pause").wait_for()
+
+
+def test_a_button_that_is_on_looks_so_under_the_pointer(shown):
+    button = shown.root.get_by_role("button", name="Panel", exact=True)
+    if button.get_attribute("aria-pressed") != "true":
+        button.click()
+    button.hover()
+    ground = "el => getComputedStyle(el).backgroundColor"
+    under = button.evaluate(ground)
+    shown.page.mouse.move(600, 300)
+
+    assert button.evaluate(ground) == under
+
+
 def test_buttons_name_their_keys_after_a_moment(shown):
     button = shown.root.get_by_role("button", name="Play", exact=True)
     assert button.get_attribute("aria-keyshortcuts") == "Space K"
@@ -139,6 +164,24 @@ def test_buttons_name_their_keys_after_a_moment(shown):
     assert re.sub(r"\s+", "", tip.inner_text()) == "PlaySpaceK"
     button.click()
     assert not tip.is_visible()
+
+
+def test_the_loop_is_named_on_and_off(shown):
+    button = shown.root.get_by_role("button", name="Loop")
+    width = button.bounding_box()["width"]
+    assert button.inner_text() == "Loop"
+    shown.press("r")
+
+    assert button.inner_text() == "All"
+    assert button.bounding_box()["width"] == width
+
+
+def test_messages_do_not_cover_the_timeline(shown):
+    shown.press("Home", "m")
+    toast = shown.root.locator(".rv-toast").bounding_box()
+    timeline = shown.root.locator(".rv-timeline").bounding_box()
+
+    assert toast["y"] + toast["height"] <= timeline["y"]
 
 
 def test_marks_are_undone_by_the_message_and_by_the_key(shown):

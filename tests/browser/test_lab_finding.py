@@ -124,7 +124,7 @@ def test_the_list_of_episodes_is_sorted_filtered_and_leads_there_in_the_page(sho
         == "descending"
     )
     filter_by(viewer, "Outcome", "cut")
-    assert sorted(names(viewer)) == [(1, 6, "cut"), (2, 5, "cut")]
+    assert sorted(names(viewer)) == [(1, 6, "cut off"), (2, 5, "cut off")]
     filter_by(viewer, "Outcome", "any outcome")
     root.get_by_role("searchbox", name="Filter").fill("env 2 terminated")
     assert {line[0] for line in names(viewer)} == {2}

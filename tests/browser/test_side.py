@@ -182,6 +182,17 @@ def test_the_inspector_names_the_episode_and_its_facts_one_a_line(show):
     assert shown.faults == []
 
 
+def test_an_episode_that_did_not_end_is_cut_off(show):
+    shown = show(recorded(num_rows=LENGTH + 5))
+    shown.press("n", "End")
+    outcome = shown.root.locator("[data-fact=outcome] dd")
+    outcome.get_by_text("cut off").wait_for()
+
+    shown.press("e")
+    shown.page.keyboard.type("cut off")
+    assert lines(shown) == [(0, 1), (1, 1)]
+
+
 @pytest.mark.parametrize("size", [(1400, 900), (400, 800)])
 def test_no_section_of_the_inspector_covers_its_values(show, size):
     shown = show(viewport={"width": size[0], "height": size[1]})

@@ -5,6 +5,7 @@ import pytest
 
 import rollout_viewer as rv
 from rollout_viewer._export.html import write_html
+from tests.browser.states import STATES, open_state
 from tests.browser.test_html_export import Shown
 
 WINDOW = {"width": 1400, "height": 900}
@@ -325,6 +326,14 @@ def test_a_page_without_pictures_says_so(show):
     shown = show(cache)
 
     assert shown.root.get_by_text("No pictures were recorded").is_visible()
+
+
+def test_without_rows_the_timeline_is_blank_and_keeps_its_room(new_page):
+    page = open_state(new_page, STATES["empty"])
+    assert page.get_by_text("No rows yet").is_visible()
+    assert page.get_by_text("mean of 0 envs").first.is_hidden()
+
+    assert page.locator(".rv-timeline").bounding_box()["height"] > 80
 
 
 AROUND_JS = """([root, style]) => {

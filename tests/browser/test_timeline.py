@@ -55,6 +55,7 @@ class Timeline(Shown):
         return self.track(key).locator(".rv-track-line .rv-value").first.inner_text()
 
     def whom(self, key):
+        self.frame()
         return self.track(key).locator(".rv-track-whom").inner_text()
 
     def choose(self, key, text):
@@ -119,6 +120,15 @@ def has(pixels, rgb):
     """Return whether any pixel is opaque and of nearly this colour."""
     away = np.abs(pixels[..., :3].astype(int) - rgb).max(-1)
     return bool(((away < 12) & (pixels[..., 3] > 200)).any())
+
+
+def apart(one, other):
+    """Return whether two boxes share no point."""
+    return any(
+        a[side] + a[size] <= b[side]
+        for side, size in (("x", "width"), ("y", "height"))
+        for a, b in ((one, other), (other, one))
+    )
 
 
 @pytest.fixture
@@ -218,6 +228,21 @@ def test_each_track_has_its_scale_and_a_constant_lies_at_its_height(shown):
     assert rows.max() < pixels.shape[0] / 4, "1 is at the top of a scale from 0 to 1"
 
 
+@pytest.mark.parametrize("width", [1400, 400])
+def test_the_scale_of_a_track_covers_nothing(shown, width):
+    shown.page.set_viewport_size({"width": width, "height": 800})
+    shown.frame()
+    track = shown.track("return")
+    assert track.locator(".rv-scale span").all_inner_texts() == [str(LENGTH - 1), "0"]
+
+    others = "canvas", ".rv-value", ".rv-track-whom"
+    scale = track.locator(".rv-scale").bounding_box()
+    for one in (*map(track.locator, others), shown.root.locator(".rv-add-track")):
+        assert apart(scale, one.first.bounding_box()), one
+    name = track.locator(".rv-track-name").first
+    assert name.evaluate("el => el.scrollWidth <= el.clientWidth")
+
+
 def test_the_picture_under_the_pointer_says_whose_it_is(shown):
     shown.page.mouse.move(*shown.at(0.52))
     hint = shown.root.locator(".rv-hint[data-row]")
@@ -242,6 +267,7 @@ def test_a_comparison_has_a_line_for_each_recording(new_page, tmp_path):
     page.root.get_by_role("button", name="Add a track").click()
     page.page.get_by_role("menuitem", name="obs[1]").click()
 
+    page.frame()
     lines = page.track("obs[1]").locator("li")
     assert lines.locator(".rv-track-name").all_inner_texts() == ["before", "after"]
     assert lines.locator(".rv-value").all_inner_texts() == ["0.5", "0"]
@@ -296,27 +322,6 @@ def test_tracks_have_the_colours_of_the_theme(shown):
     assert not has(shown.pixels(track), light)
 
 
-def test_the_small_plot_of_the_inspector_has_the_colours_of_the_theme(
-    new_page, tmp_path
-):
-    cache = rv.FrameCache()
-    for _ in range(40):
-        frame = np.zeros((1, 24, 32, 3), np.uint8)
-        cache.append(frame, data={"scan": np.linspace(-1, 1, 60)[None]})
-    page = Timeline(new_page, write_html(cache, tmp_path / "page.html"))
-    page.wait("numRows", 40)
-    if not page.root.get_by_role("tab", name="Inspector").is_visible():
-        page.press("Shift+I")
-    plot = page.root.locator(".rv-small-plot")
-    plot.wait_for()
-    colour = "plot => getComputedStyle(plot.firstElementChild).fill"
-    before = plot.evaluate(colour)
-
-    page.page.emulate_media(color_scheme="dark")
-
-    assert plot.evaluate(colour) != before
-
-
 # -- which tracks
 
 
@@ -360,6 +365,17 @@ def test_many_tracks_scroll_within_a_bound(new_page, tmp_path):
     strip = page.track("obs[15]").locator(".rv-strip").bounding_box()
     ruler = page.root.locator(".rv-ruler .rv-strip").bounding_box()
     assert (strip["x"], strip["width"]) == (ruler["x"], ruler["width"])
+
+
+def test_with_a_coarse_pointer_the_overview_is_44_px_high(new_page, tmp_path):
+    path = write_html(recorded(), tmp_path / "page.html")
+    page = Timeline(new_page, path, has_touch=True, is_mobile=True)
+    assert page.window.bounding_box()["height"] >= 40
+    plot, lane = (
+        page.root.locator(one).bounding_box() for one in (".rv-plot", ".rv-overview")
+    )
+
+    assert plot["y"] + plot["height"] <= lane["y"]
 
 
 # -- range

@@ -27,6 +27,15 @@ ALLOWED = {
     ("rollout_viewer/testing/_source_tests.py", "import pickle"): (
         "a conformance test copies objects of its own"
     ),
+    ("rollout_viewer/_replay/messages.py", "import pickle"): (
+        "between a process and the one that it started, through pipes of their own"
+    ),
+    ("rollout_viewer/_replay/recipe.py", "import cloudpickle"): (
+        "sends the caller's own make_env and spec to such a process, never a file's"
+    ),
+    ("rollout_viewer/_replay/worker.py", "import pickle"): (
+        "takes these from its parent; a file has its spec as JSON"
+    ),
 }
 
 

@@ -49,6 +49,11 @@ export function outcomeOf(episodes: Episodes, number: number): Outcome {
   return episodes.isRunning[number] && episodes.isLive ? "running" : "cut";
 }
 
+/** An outcome in words: "cut" alone says too little. */
+export function textOfOutcome(outcome: string): string {
+  return outcome === "cut" ? "cut off" : outcome;
+}
+
 /** Return the numbers of the episodes that match, in order. */
 export function query(
   episodes: Episodes,
@@ -158,7 +163,7 @@ function matcherOf(
     }
     const name = names[episodes.env[number]!];
     const index = episodes.index[number]!;
-    const outcome = outcomeOf(episodes, number);
+    const outcome = textOfOutcome(outcomeOf(episodes, number));
     const nan = episodes.numNan[number] ? "nan\n" : "";
     return `${name}\nepisode ${index}\n${outcome}\n${nan}${known}\n`;
   };

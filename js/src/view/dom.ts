@@ -21,6 +21,19 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
+/** Make an element of an SVG. */
+export function makeSvg(
+  tag: string,
+  attributes: Record<string, string | number>,
+  ...children: Node[]
+): SVGElement {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes))
+    element.setAttribute(name, String(value));
+  element.append(...children);
+  return element as SVGElement;
+}
+
 /** Listen until the signal. */
 export function listen(
   target: EventTarget,

@@ -17,6 +17,21 @@ export function formatValue(value: number): string {
   return value < 0 ? MINUS + text : text;
 }
 
+const COMPACT = new Intl.NumberFormat("en", {
+  notation: "compact",
+  maximumSignificantDigits: 3,
+});
+
+/** The end of a scale, in six characters or so: "\u2212196k", "2.1e-5". */
+export function formatShort(value: number): string {
+  const size = Math.abs(value);
+  if (size >= 1e4 && size < 1e15)
+    return COMPACT.format(value).replace("-", MINUS).replace("K", "k");
+  const isPlain = size === 0 || (size >= 0.001 && size < 1e4);
+  if (isPlain) return formatValue(Number(value.toPrecision(3)));
+  return value.toExponential(1).replace(/^-/, MINUS);
+}
+
 /** A change: with its sign, also if it is up. */
 export function formatSigned(value: number): string {
   return value > 0 ? `+${formatValue(value)}` : formatValue(value);

@@ -38,6 +38,7 @@ import undo from "lucide:undo-2";
 import close from "lucide:x";
 import zoomIn from "lucide:zoom-in";
 import zoomOut from "lucide:zoom-out";
+import { makeSvg } from "./dom.ts";
 
 const BODIES = {
   back,
@@ -84,7 +85,6 @@ export type IconName = keyof typeof BODIES;
 
 /** A 16 x 16 picture in the colour of the text. */
 export function icon(name: IconName): SVGElement {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const attributes = {
     class: "rv-icon",
     viewBox: "0 0 24 24",
@@ -95,7 +95,6 @@ export function icon(name: IconName): SVGElement {
     "stroke-linejoin": "round",
     "aria-hidden": "true",
   };
-  for (const [key, value] of Object.entries(attributes)) svg.setAttribute(key, value);
-  svg.innerHTML = BODIES[name];
-  return svg;
+  const shapes = BODIES[name].map(([tag, shape]) => makeSvg(tag, shape));
+  return makeSvg("svg", attributes, ...shapes);
 }

@@ -1,5 +1,5 @@
-/** What is inside the SVG of an icon of Lucide, as build.mjs takes it out of the set. */
+/** The shapes of an icon of Lucide, as build.mjs takes it out of the set. */
 declare module "lucide:*" {
-  const body: string;
-  export default body;
+  const shapes: [tag: string, attributes: Record<string, string>][];
+  export default shapes;
 }

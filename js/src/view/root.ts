@@ -44,7 +44,7 @@ export interface KeyParts {
 /** Perform the actions of keys, until the signal. */
 export function listenToKeys(parts: KeyParts): void {
   const { root, perform, isAnythingOpen, canUndo, signal } = parts;
-  listen(root, "keydown", signal, (event: KeyboardEvent) => {
+  const press = (event: KeyboardEvent) => {
     const isTyped = (event.target as HTMLElement).matches("input[type=text]");
     if (isUndo(event) && !isTyped && canUndo()) {
       event.stopPropagation();
@@ -81,7 +81,13 @@ export function listenToKeys(parts: KeyParts): void {
     if (!action) return;
     event.preventDefault();
     perform(action);
-  });
+  };
+  listen(root, "keydown", signal, press);
+  // The page is the viewer: keys are its own wherever nothing else has the focus.
+  if (root.hasAttribute("data-rollout-viewer"))
+    listen(document, "keydown", signal, (event: KeyboardEvent) => {
+      if (event.target === document.body) press(event);
+    });
   // A click anywhere inside gives the keys to the viewer.
   listen(root, "pointerdown", signal, (event: PointerEvent) => {
     const target = event.target as HTMLElement;

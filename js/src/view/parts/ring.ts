@@ -1,5 +1,7 @@
 /** Progress as a ring, the size of an icon. */
 
+import { makeSvg } from "../dom.ts";
+
 export interface Ring {
   el: SVGElement;
   /** `progress`: from 0 to 1. */
@@ -10,16 +12,19 @@ const RADIUS = 6;
 const AROUND = 2 * Math.PI * RADIUS;
 
 export function createRing(): Ring {
-  const el = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  el.setAttribute("class", "rv-icon rv-ring");
-  el.setAttribute("viewBox", "0 0 16 16");
-  el.setAttribute("aria-hidden", "true");
-  const circle = `cx="8" cy="8" r="${RADIUS}" fill="none" stroke-width="2.5"`;
-  el.innerHTML =
-    `<circle ${circle} stroke="var(--rv-sunken)"/>` +
-    `<circle ${circle} stroke="currentColor" stroke-dasharray="${AROUND}" ` +
-    'transform="rotate(-90 8 8)"/>';
-  const done = el.lastElementChild!;
+  const circle = { cx: 8, cy: 8, r: RADIUS, fill: "none", "stroke-width": 2.5 };
+  const done = makeSvg("circle", {
+    ...circle,
+    stroke: "currentColor",
+    "stroke-dasharray": AROUND,
+    transform: "rotate(-90 8 8)",
+  });
+  const el = makeSvg(
+    "svg",
+    { class: "rv-icon rv-ring", viewBox: "0 0 16 16", "aria-hidden": "true" },
+    makeSvg("circle", { ...circle, stroke: "var(--rv-sunken)" }),
+    done,
+  );
   return {
     el,
     update: (progress) =>

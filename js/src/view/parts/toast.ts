@@ -1,4 +1,4 @@
-/** Short messages above the transport: what was done, and how to undo or use it. */
+/** Short messages above the timeline: what was done, and how to undo or use it. */
 
 import { scaleOf } from "../../util/scale.ts";
 import { make, setText } from "../dom.ts";
@@ -121,15 +121,15 @@ function createToast(
   return toast;
 }
 
-/** Above the transport, or above what cuts the viewer off below. */
+/** Above the timeline, or above what cuts the viewer off below. */
 function placeInSight(el: HTMLElement): void {
-  const root = el.parentElement;
-  if (!root) return;
+  const main = el.parentElement;
+  if (!main) return;
   let lowest = innerHeight;
-  for (let around = root.parentElement; around; around = around.parentElement)
+  for (let around = main.parentElement; around; around = around.parentElement)
     if (/auto|scroll/.test(getComputedStyle(around).overflowY))
       lowest = Math.min(lowest, around.getBoundingClientRect().bottom);
-  const hidden = (root.getBoundingClientRect().bottom - lowest) / scaleOf(root);
+  const hidden = (main.getBoundingClientRect().bottom - lowest) / scaleOf(main);
   el.style.bottom = hidden > 0 ? `${hidden + EDGE_PX}px` : "";
 }
 

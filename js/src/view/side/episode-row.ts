@@ -5,6 +5,7 @@ import {
   type Column,
   labelText,
   outcomeOf,
+  textOfOutcome,
 } from "../../recording/episode-query.ts";
 import type { Episode } from "../../recording/episodes.ts";
 import type { Session } from "../../session/session.ts";
@@ -64,7 +65,7 @@ export function createEpisodeRow(options: EpisodeRowOptions): VirtualRow {
     cells.episode.write(String(one.index));
     cells.return.write(formatFixed(total, list.decimals));
     cells.length.write(formatCount(length));
-    cells.outcome.write(ended);
+    cells.outcome.write(textOfOutcome(ended));
     cells.segment.write(info.segment ?? "");
     cells.segment.el.title = info.segment ?? "";
     cells.labels.el.replaceChildren(...createTags(info.labels));

@@ -1,6 +1,10 @@
 /** What says which episodes are listed: words, and menus for outcome and label. */
 
-import { type EpisodeQuery, OUTCOMES } from "../../recording/episode-query.ts";
+import {
+  type EpisodeQuery,
+  OUTCOMES,
+  textOfOutcome,
+} from "../../recording/episode-query.ts";
 import { listen, make, setText } from "../dom.ts";
 import { icon } from "../icons.ts";
 import { createMenuButton } from "../parts/menu.ts";
@@ -25,8 +29,12 @@ export function createFilterFields(
   signal: AbortSignal,
 ): FilterFields {
   const text = createSearch({ onChange, onEnter }, signal);
-  const outcome = createChoice("Outcome", "any outcome", signal, (value) =>
-    onChange({ outcome: value as EpisodeQuery["outcome"] }),
+  const outcome = createChoice(
+    "Outcome",
+    "any outcome",
+    signal,
+    (value) => onChange({ outcome: value as EpisodeQuery["outcome"] }),
+    textOfOutcome,
   );
   const label = createChoice("Label", "any label", signal, (value) =>
     onChange({ label: value }),
@@ -75,11 +83,12 @@ function createChoice(
   any: string,
   signal: AbortSignal,
   choose: (value: string) => void,
+  textOf = (value: string) => value,
 ) {
   let now = "";
   let values: readonly string[] = [];
   const entry = (value: string) => ({
-    text: value || any,
+    text: textOf(value) || any,
     isOn: value === now,
     isRadio: true,
     choose: () => choose(value),
@@ -91,9 +100,10 @@ function createChoice(
     el: menu.el,
     update(value: string, offered: readonly string[]) {
       [now, values] = [value, offered];
-      setText(menu.text, value || any);
+      const text = textOf(value) || any;
+      setText(menu.text, text);
       // The name has what is written on it.
-      menu.button.setAttribute("aria-label", `${label}: ${value || any}`);
+      menu.button.setAttribute("aria-label", `${label}: ${text}`);
       menu.button.dataset.isOn = String(value !== "");
     },
   };

@@ -8,7 +8,7 @@ import {
   TERMINAL_MISSING,
 } from "../../protocol/messages.ts";
 import { nameOfEnv } from "../../recording/env-names.ts";
-import { outcomeOf } from "../../recording/episode-query.ts";
+import { outcomeOf, textOfOutcome } from "../../recording/episode-query.ts";
 import { textOfLabel } from "../../recording/episodes.ts";
 import type { Session } from "../../session/session.ts";
 import { make, setAttribute, setText } from "../dom.ts";
@@ -103,7 +103,9 @@ function factsAt(session: Session, row: number, env: number): FactsNow {
       step: stepText(number === null ? null : envStep, length),
       reward: isNan ? "NaN" : formatValue(reward),
       return: number === null ? "" : formatReturn(total, numNan),
-      outcome: [result, ...verdictsOf(info)].filter(Boolean).join(" \u00b7 "),
+      outcome: [textOfOutcome(result), ...verdictsOf(info)]
+        .filter(Boolean)
+        .join(" \u00b7 "),
       here: describeKind(kind),
       picture: isRepeated(session, row, env) ? "an earlier row's, shown again" : "",
       segment: info.segment ?? "",

@@ -6,7 +6,7 @@
  */
 
 import type { Value } from "../../recording/step-details.ts";
-import { make, setAttribute, setText } from "../dom.ts";
+import { make, makeSvg, setAttribute, setText } from "../dom.ts";
 import { formatValue } from "../format.ts";
 import { formatAligned, placesIn } from "./aligned.ts";
 import type { TrackButton } from "./on-timeline.ts";
@@ -49,16 +49,17 @@ export function createBars(
 
 /** A bar for each number, from zero up or down. */
 export function createSmallPlot(): ValueView {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  const attributes = {
-    class: "rv-small-plot",
-    viewBox: `0 0 ${PLOT_WIDTH} ${PLOT_HEIGHT}`,
-    preserveAspectRatio: "none",
-    "aria-hidden": "true",
-  };
-  for (const [name, value] of Object.entries(attributes)) svg.setAttribute(name, value);
-  svg.append(path);
+  const path = makeSvg("path", {});
+  const svg = makeSvg(
+    "svg",
+    {
+      class: "rv-small-plot",
+      viewBox: `0 0 ${PLOT_WIDTH} ${PLOT_HEIGHT}`,
+      preserveAspectRatio: "none",
+      "aria-hidden": "true",
+    },
+    path,
+  );
   const text = make("div", { class: "rv-number" });
   return {
     el: make("div", {}, svg, text),

@@ -1,9 +1,8 @@
 /** Drawing a trace: as a line, as an area, or as a band around a line. */
 
 import type { Scale, Trace } from "../../recording/downsample.ts";
-import { formatValue } from "../format.ts";
 import type { Colour } from "./palette.ts";
-import { type Sheet, useSmallFont } from "./sheet.ts";
+import type { Sheet } from "./sheet.ts";
 
 /** Above the highest value and below the lowest one. */
 const PAD_PX = 4;
@@ -124,22 +123,4 @@ export function drawZero(sheet: Sheet, { min, max }: Scale, y: Height): void {
   const { context, width, density, palette } = sheet;
   context.fillStyle = palette.colours["--rv-line"];
   context.fillRect(0, Math.round(y(0)), width, Math.max(1, Math.round(density)));
-}
-
-/** Write the values at the upper and the lower edge. */
-export function drawScale(sheet: Sheet, { min, max }: Scale): void {
-  const { context, height, density, palette } = sheet;
-  useSmallFont(sheet);
-  context.textAlign = "left";
-  context.fillStyle = palette.colours["--rv-muted"];
-  context.strokeStyle = palette.colours["--rv-bg"];
-  context.lineWidth = 3 * density;
-  for (const [value, baseline, at] of [
-    [max, "top", 3 * density],
-    [min, "bottom", height - 2 * density],
-  ] as const) {
-    context.textBaseline = baseline;
-    context.strokeText(formatValue(value), 4 * density, at);
-    context.fillText(formatValue(value), 4 * density, at);
-  }
 }

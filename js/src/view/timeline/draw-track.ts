@@ -1,9 +1,8 @@
-/** Draws a track: its lines, the band around one, and the scale of both. */
+/** Draws a track: its lines, and the band around one. */
 
 import { type Scale, scaleFor, traceOf } from "../../recording/downsample.ts";
 import type { Series } from "../../recording/series.ts";
 import {
-  drawScale,
   drawZero,
   fillBand,
   fillTrace,
@@ -37,7 +36,8 @@ const COMPARED: readonly { colour: Colour; dash: readonly number[] }[] = [
 /** How the line of a compared recording is drawn. */
 export const lookOfLine = (line: number) => COMPARED[line % COMPARED.length]!;
 
-export function drawTrack(sheet: Sheet, series: TrackSeries, kind: Kind): void {
+/** Returns the values at the lower and the upper edge; null: there are none. */
+export function drawTrack(sheet: Sheet, series: TrackSeries, kind: Kind): Scale | null {
   const { span, width } = sheet;
   const trace = (one: Series) => traceOf(one, span, width);
   const lines = series.lines.map(({ mean }) => trace(mean));
@@ -51,7 +51,7 @@ export function drawTrack(sheet: Sheet, series: TrackSeries, kind: Kind): void {
   for (const [index, line] of lines.entries())
     if (lines.length === 1) strokeTrace(sheet, line, y, LINES[kind]);
     else strokeTrace(sheet, line, y, lookOfLine(index).colour, lookOfLine(index).dash);
-  if (lines.some(({ length }) => length)) drawScale(sheet, scale);
+  return lines.some(({ length }) => length) ? scale : null;
 }
 
 function extremes(scales: readonly Scale[]): Scale {

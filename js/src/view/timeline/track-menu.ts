@@ -20,7 +20,7 @@ import {
   type MenuButton,
   type MenuEntry,
 } from "../parts/menu.ts";
-import { comparedGroups, nameOfScalar } from "./whom.ts";
+import { chosenEnv, comparedGroups, nameOfScalar } from "./whom.ts";
 
 /** Longer arrays are not offered number by number. */
 const MAX_NUMBERS = 32;
@@ -51,15 +51,17 @@ function overEntries(session: Session, scalar: Scalar): MenuEntry[] {
     isSameScalar(track, scalar),
   );
   const isCompared = comparedGroups(session).length > 0;
-  const entry = (over: Over, text: string): MenuEntry => ({
+  const entry = (over: Over, text: string, hint = ""): MenuEntry => ({
     text,
+    hint,
     isRadio: true,
     isOn: now?.over === over,
     choose: () => setOver(session, scalar, over),
   });
+  const isSelected = chosenEnv(session) !== null;
   return [
     "Of whom",
-    entry("tile", "Selected tile"),
+    entry("tile", "Selected tile", isSelected ? "" : "none is selected"),
     isCompared ? entry("lines", "Each recording") : entry("mean", "Mean of all"),
     entry("range", "Mean and range of all"),
     entry("deviation", "Mean and deviation of all"),

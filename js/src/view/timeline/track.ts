@@ -5,7 +5,7 @@ import type { Series } from "../../recording/series.ts";
 import type { Session } from "../../session/session.ts";
 import type { Track } from "../../session/view-options.ts";
 import { make, setAttribute, setText } from "../dom.ts";
-import { formatValue } from "../format.ts";
+import { formatShort, formatValue } from "../format.ts";
 import { drawTrack, lookOfLine } from "./draw-track.ts";
 import { emptySheet, type Paper } from "./sheet.ts";
 import { createTrackMenu } from "./track-menu.ts";
@@ -44,6 +44,8 @@ export function createTrack(session: Session, scalar: Scalar): TrackView {
   const menu = createTrackMenu(session, scalar, closed.signal);
   const lines = make("ul", { class: "rv-track-lines" });
   const fault = make("span", { class: "rv-wrong rv-track-fault", role: "alert" });
+  const [top, bottom] = [make("span", {}), make("span", {})];
+  const scale = make("div", { class: "rv-scale", "aria-hidden": "true" }, top, bottom);
   const canvas = make("canvas", { class: "rv-trace", "aria-hidden": "true" });
   const plot = make("div", { class: "rv-strip" }, canvas, fault);
   const key = make("i", { class: `rv-key rv-key-${kind}` });
@@ -53,6 +55,7 @@ export function createTrack(session: Session, scalar: Scalar): TrackView {
     make("div", { class: "rv-track-line" }, key, name, value),
     menu.el,
     lines,
+    scale,
   );
   const el = make(
     "div",
@@ -102,7 +105,9 @@ export function createTrack(session: Session, scalar: Scalar): TrackView {
     },
     draw(paper) {
       const sheet = height ? emptySheet(canvas, height, paper) : null;
-      if (sheet) drawTrack(sheet, series, kind);
+      const drawn = sheet && drawTrack(sheet, series, kind);
+      setText(top, drawn ? formatShort(drawn.max) : "");
+      setText(bottom, drawn ? formatShort(drawn.min) : "");
     },
     describe(row) {
       const numbers = series.lines.map(({ name, mean }) => {

@@ -2,7 +2,7 @@
 
 import { type Clock, LOOPS, SPEEDS, STRIDES } from "../../playback/clock.ts";
 import type { Session } from "../../session/session.ts";
-import { make, setAttribute } from "../dom.ts";
+import { make, setAttribute, setText } from "../dom.ts";
 import { formatSpeed } from "../format.ts";
 import { icon } from "../icons.ts";
 import type { ActionButton } from "../parts/inputs.ts";
@@ -29,7 +29,13 @@ export function createPaceMenus(
   speed.text.classList.remove("rv-long");
   const loops = () => loopEntries(clock);
   const loop = createMenuButton(
-    { label: "Loop", iconName: "loop", className: "rv-loop", entries: loops },
+    {
+      label: "Loop",
+      iconName: "loop",
+      className: "rv-loop",
+      isPlain: true,
+      entries: loops,
+    },
     signal,
   );
   const follow = button(
@@ -55,7 +61,8 @@ export function createPaceMenus(
       const { every } = clock;
       const stride = every > 1 ? `, every ${ordinal(every)} row` : "";
       speed.show(`${formatSpeed(clock.speed)}${stride}`);
-      loop.show(`${clock.loop}`);
+      loop.show(clock.loop);
+      if (clock.loop === "off") setText(loop.text, "Loop");
       loop.button.dataset.on = String(clock.loop !== "off");
       follow.hidden = !store.manifest?.is_live;
       setAttribute(follow, "aria-pressed", String(clock.isFollowing));
