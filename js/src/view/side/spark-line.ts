@@ -1,8 +1,7 @@
 /** The return over an episode as a small line: only of rows that are in sight. */
 
-import { setAttribute } from "../dom.ts";
+import { makeSvg, setAttribute } from "../dom.ts";
 
-const NAMESPACE = "http://www.w3.org/2000/svg";
 const WIDTH = 100;
 const HEIGHT = 20;
 /** Points of a line. */
@@ -15,13 +14,17 @@ export interface SparkLine {
 }
 
 export function createSparkLine(): SparkLine {
-  const el = document.createElementNS(NAMESPACE, "svg");
-  const path = document.createElementNS(NAMESPACE, "path");
-  setAttribute(el, "class", "rv-spark");
-  setAttribute(el, "viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
-  setAttribute(el, "preserveAspectRatio", "none");
-  setAttribute(el, "aria-hidden", "true");
-  el.append(path);
+  const path = makeSvg("path", {});
+  const el = makeSvg(
+    "svg",
+    {
+      class: "rv-spark",
+      viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+      preserveAspectRatio: "none",
+      "aria-hidden": "true",
+    },
+    path,
+  );
   return {
     el,
     update: (read, start, stop) =>
