@@ -333,7 +333,7 @@ def test_without_rows_the_timeline_is_blank_and_keeps_its_room(new_page):
     assert page.get_by_text("No rows yet").is_visible()
     assert page.get_by_text("mean of 0 envs").first.is_hidden()
 
-    assert page.locator(".rv-timeline").bounding_box()["height"] > 80
+    assert page.locator(".rv-timeline").evaluate("one => one.offsetHeight") > 80
 
 
 AROUND_JS = """([root, style]) => {
