@@ -22,6 +22,8 @@ from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
+from rollout_viewer._errors import RecordingError
+from rollout_viewer._files import no_descriptor
 from rollout_viewer._forks import keep_in_child
 from rollout_viewer._recording.database import delete_database
 from rollout_viewer._recording.workers import is_worker
@@ -49,8 +51,18 @@ _next_sweep: dict[Path, float] = {}
 
 
 def temporary_path() -> Path:
-    """Return a new path in the temporary folder; delete what is left there."""
-    folder = Path(tempfile.gettempdir())
+    """Return a new path in the temporary folder; delete what is left there.
+
+    Raises:
+        RecordingError: There is none that can be written.
+    """
+    try:
+        folder = Path(tempfile.gettempdir())
+    except OSError as error:
+        problem = no_descriptor() or f"{error}. Set TMPDIR, or pass a path."
+        raise RecordingError(
+            f"FrameCache: expected a folder for temporary files, got {problem}"
+        ) from error
     with contextlib.suppress(OSError):
         _sweep_sometimes(folder)
     prefix = _prefix(folder)
