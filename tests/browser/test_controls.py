@@ -251,6 +251,8 @@ def test_help_takes_the_focus_and_gives_it_back(shown):
     assert "Ctrl+wheel on pictures" in text
 
     shown.page.keyboard.press("Escape")
+    has_focus = "() => document.activeElement.matches('.rollout-viewer')"
+    shown.page.wait_for_function(has_focus)
     shown.page.keyboard.press("ArrowRight")
 
     shown.wait("row", 1)
