@@ -15,7 +15,7 @@ _MAX_DEPTH = 32
 _MAX_BITS = 1_024
 _REST = "..."
 # What code of a value may raise; not what the machine does, such as MemoryError.
-_OWN_ERRORS = (
+CODE_ERRORS = (
     ArithmeticError,
     AttributeError,
     LookupError,
@@ -54,7 +54,7 @@ class _Converter:
     def convert(self, value: Any, parents: tuple[int, ...]) -> Any:
         try:
             return self._convert(value, parents)
-        except _OWN_ERRORS:  # of the value's own code, such as a mapping's
+        except CODE_ERRORS:  # of the value's own code, such as a mapping's
             return self._text(_repr(value))
 
     def _convert(self, value: Any, parents: tuple[int, ...]) -> Any:
@@ -127,6 +127,6 @@ def _is_short(key: Any) -> bool:
 def _repr(value: Any) -> str:
     try:
         text = repr(value)
-    except _OWN_ERRORS:  # the object's own code; nothing depends on it
+    except CODE_ERRORS:  # the object's own code; nothing depends on it
         text = f"<{type(value).__name__}>"
     return text if len(text) <= _MAX_REPR else f"{text[:_MAX_REPR]}{_REST}"

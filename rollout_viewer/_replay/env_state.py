@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rollout_viewer._errors import RecordingError
+from rollout_viewer._recording.storable import CODE_ERRORS
 
 # The part of a state that is bytes; the others are JSON.
 BINARY = "binary"
@@ -56,14 +57,7 @@ def restore(env: Any, state: dict[str, Any]) -> None:
             clone = kind.__new__(kind)
             clone.__setstate__(state[BINARY])
             bare.restore_state(clone)
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except CODE_ERRORS as error:
         raise RecordingError(
             f"FrameCache.render: expected a state of {type(bare).__name__}, got "
             f"{error!r:.200}. The recording is damaged, or make_env makes another "
