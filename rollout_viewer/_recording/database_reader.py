@@ -49,7 +49,8 @@ if TYPE_CHECKING:
 _DIRECTORIES_KEPT = 256
 _SHARED = "mode=ro"
 # In a read-only folder no index of a log can be created, which those who write have.
-# Alone, SQLite needs none.
+# Alone, SQLite needs none. It then takes the journal of a file that another process is
+# just creating for a rest, and deletes it: only where there is a log, so no new file.
 _ALONE = "mode=ro&vfs=unix-none"
 # Without side files.
 _AS_IT_IS = "mode=ro&immutable=1"
@@ -102,7 +103,8 @@ class DatabaseReader:
                 f"{self._advice()}"
             )
         modes, problem = [_SHARED, _AS_IT_IS], ""
-        if os.name == "posix" and not os.path.exists(f"{self.path}-shm"):
+        has_log = os.path.exists(f"{self.path}-wal")
+        if os.name == "posix" and has_log and not os.path.exists(f"{self.path}-shm"):
             modes.insert(1, _ALONE)
         try:
             set_aside_foreign_logs(self.path)

@@ -304,6 +304,18 @@ def test_a_file_that_another_connection_is_changing_is_not_read(tmp_path, monkey
     assert value_of(path) == (200, 40)
 
 
+def test_looking_at_a_file_that_is_just_created_leaves_its_journal(tmp_path):
+    path = tmp_path / "run.rollout"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as creating:
+        creating.executescript(f"BEGIN;{database.SCHEMA}")
+
+        with pytest.raises(rv.RecordingError):
+            rv.open(path)
+
+        assert os.path.exists(f"{path}-journal")
+        creating.execute("COMMIT")
+
+
 USE_AND_CLOSE = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1])
