@@ -235,6 +235,41 @@ def test_labels_of_a_segment_stay_beside_the_recorders_own(options):
     assert episode.seed == 0
 
 
+@pytest.mark.parametrize("options", [{"skip": 3}, {"keep_episode": lambda e: True}])
+def test_a_row_that_comes_late_is_in_the_segment_in_which_its_episode_began(options):
+    env = record(CountingEnv([2, 2, 1, 9]), **options)
+
+    with env.cache.segment("eval", train_step=5):
+        for _ in range(2):
+            env.reset()
+            env.step(0)
+            env.step(0)
+        env.reset()
+    env.step(0)
+    with env.cache.segment("other", train_step=9):
+        env.cache.flush()
+        env.reset()
+    env.step(0)
+    env.cache.flush()
+    env.close()
+
+    found = [(e.segment, dict(e.labels)) for e in env.cache.episodes]
+    assert found[:3] == [("eval", {"train_step": 5})] * 3
+    assert found[3:] in ([("other", {"train_step": 9})], [])
+
+
+def test_an_episode_that_began_outside_of_a_segment_is_in_none():
+    env = record(CountingEnv([2]), keep_episode=lambda e: True)
+
+    env.reset()
+    env.step(0)
+    with env.cache.segment("eval", train_step=5):
+        env.step(0)
+
+    (episode,) = env.cache.episodes
+    assert (episode.segment, dict(episode.labels)) == (None, {})
+
+
 def test_every_counts_for_each_env_apart_and_leaves_the_others_idle():
     simulator = Simulator([1, 3], every=2)
 

@@ -255,7 +255,7 @@ class FrameCache(RecordingReader):
                 new.pictures,
                 new.extras,
                 new.shared,
-                lambda env: _merge_infos(self._segment_info(), infos.get(env, {})),
+                lambda env: merged_info(self.segment_info(), infos.get(env, {})),
                 starts,
             )
             self._checker.accept(new)
@@ -433,9 +433,6 @@ class FrameCache(RecordingReader):
             )
         return recording
 
-    def _segment_info(self) -> dict[str, Any]:
-        return dict(self._segments[-1]) if self._segments else {}
-
     def _warn_of_losses(self, recording: LiveRecording) -> None:
         truncated = recording.budget.truncated_episode
         if truncated is not None and not self._has_warned_of_truncation:
@@ -491,6 +488,10 @@ class FrameCache(RecordingReader):
             yield
         finally:
             self._segments.remove(info)
+
+    def segment_info(self) -> dict[str, Any]:
+        """Return what is known of an episode that begins now, from `segment`."""
+        return dict(self._segments[-1]) if self._segments else {}
 
     def mark_fps(self, fps: float) -> None:
         """Set `fps` if neither the constructor nor a recorder has.
@@ -789,9 +790,16 @@ def _split_infos(
     return known, starts
 
 
-def _merge_infos(segment: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """Return what is known of an episode: of its segment, and of its own."""
-    info = {**segment, **own}
+def merged_info(segment: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known of an episode: of its segment, and of its own.
+
+    One that names a segment itself, or None for none, has nothing of another.
+    """
+    is_inside = "segment" not in own or own["segment"] == segment.get("segment")
+    outer = segment if is_inside else {}
+    info = {
+        name: value for name, value in {**outer, **own}.items() if value is not None
+    }
     if "labels" in info:
-        info["labels"] = {**segment.get("labels", {}), **own.get("labels", {})}
+        info["labels"] = {**outer.get("labels", {}), **own.get("labels", {})}
     return info

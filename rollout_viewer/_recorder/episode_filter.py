@@ -174,5 +174,6 @@ class EpisodeFilter:
             "labels": dict(episode.labels),
             START: recording.start_of(episode.env, episode.index),
         }
-        # An absent entry may be known to the cache, from its segment.
-        return {name: value for name, value in info.items() if value not in (None, {})}
+        info = {name: value for name, value in info.items() if value not in (None, {})}
+        # None: it is in none, whichever the cache has now.
+        return {"segment": episode.segment, **info}

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rollout_viewer._cache.cache import FrameCache
+from rollout_viewer._cache.cache import FrameCache, merged_info
 from rollout_viewer._errors import RolloutViewerError, ShapeError
 from rollout_viewer._file_names import checked_tag
 from rollout_viewer._forks import Lock, make_anew_in_children
@@ -467,7 +467,9 @@ class Recorder(ShownInNotebook):
         self._is_running |= begun
         self._joins_episode |= begun
         self._has_skipped_reset |= begun & (self._skipped.count == 0)
-        self._infos.update({env: dict(info) for env, info in (infos or {}).items()})
+        self._infos.update(
+            {env: self._with_segment(info) for env, info in (infos or {}).items()}
+        )
         self._is_resumed = True
 
     def _count_episodes(
@@ -481,7 +483,11 @@ class Recorder(ShownInNotebook):
             if self._every > 1:
                 label = {"episode": int(self._episode[env])}
                 info["labels"] = {**label, **info.get("labels", {})}
-            self._infos[env] = info
+            self._infos[env] = self._with_segment(info)
+
+    def _with_segment(self, info: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is known of an episode that begins now; its row may come late."""
+        return {"segment": None, **merged_info(self.cache.segment_info(), info)}
 
     def _record_skipped(self, envs: Mask) -> None:
         """Append a row for the skipped steps of `envs`, without pictures."""
