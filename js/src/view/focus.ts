@@ -81,18 +81,27 @@ function followPointer(
   listen(root, "change", signal, ({ target }: Event) => {
     if (isByPointer && (target as HTMLElement).matches("select")) setTimeout(focusRoot);
   });
-  const opened = new Set<Element>();
-  // The browser gives it to what had it before, which is the button.
+  const tree = () => root.getRootNode() as Document | ShadowRoot;
+  const isForRoot = (had: Element | null) =>
+    !had || had === document.body || isButton(had);
+  /** What had the focus when it was opened with the pointer, which would get it back. */
+  const openers = new Map<Element, Element | null>();
+  // Before it closes, not at `toggle`, which comes later: a key that follows at once
+  // would be the button's.
   const onToggle = (event: ToggleEvent) => {
     const popover = event.target as HTMLElement;
     if (popover.popover !== "auto") return;
-    if (event.newState === "open" && isByPointer) opened.add(popover);
-    if (event.newState === "open" || !opened.delete(popover)) return;
-    const { activeElement } = root.getRootNode() as Document | ShadowRoot;
-    if (!activeElement || activeElement === document.body || isButton(activeElement))
-      focusRoot();
+    const { activeElement } = tree();
+    if (event.newState === "open") {
+      if (isByPointer) openers.set(popover, activeElement);
+      return;
+    }
+    if (!openers.has(popover)) return;
+    const isInside = activeElement !== null && popover.contains(activeElement);
+    if (isForRoot(isInside ? openers.get(popover)! : activeElement)) focusRoot();
+    openers.delete(popover);
   };
-  listen(root, "toggle", signal, onToggle, { capture: true });
+  listen(root, "beforetoggle", signal, onToggle, { capture: true });
 }
 
 function isButton(element: Element): boolean {
