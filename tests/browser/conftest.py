@@ -86,8 +86,19 @@ COMMAND_JS = """async ([command, ms]) => Promise.race([
   window.jupyterapp.commands.execute(command).then(() => 'ran'),
   new Promise(done => setTimeout(() => done('timeout'), ms))])"""
 
-OPEN_JS = """path => window.jupyterapp.commands.execute('filebrowser:open-path', {path})
-  .then(() => null)"""
+# Asks again where it is not open after a while: the file browser, which reads its
+# folder anew at the same time, may drop the first.
+OPEN_JS = """path => {
+  const { commands, shell } = window.jupyterapp;
+  const isOpen = shell.currentWidget?.context?.path === path;
+  const now = Date.now();
+  if (!isOpen && !(now - window.askedAt < 8000)) {
+    window.askedAt = now;
+    void commands.execute('filebrowser:open-path', { path });
+  }
+  if (isOpen) window.askedAt = 0;
+  return isOpen;
+}"""
 
 # Removes every notebook; whether the page is as it was before the first.
 CLEAR_JS = """() => {
@@ -375,7 +386,7 @@ class Notebook:
         page.on("websocket", self._listen)
         path = f"{folder.name}/test.ipynb"
         if page.url.startswith(server.url):
-            page.evaluate(OPEN_JS, path)
+            page.wait_for_function(OPEN_JS, arg=path)
         else:
             tree = "lab/tree" if server.app == "lab" else "notebooks"
             page.goto(f"{server.url}/{tree}/{path}?reset")
