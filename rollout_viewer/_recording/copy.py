@@ -43,6 +43,8 @@ def write_copy(
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         _fill(partial, source, num_blocks, num_slots, statements)
+        # Else a power cut leaves the name of a recording with nothing behind it.
+        _wait_for_disk(partial)
         os.replace(partial, path)
         set_aside_foreign_logs(path)
     except (sqlite3.Error, OSError) as error:
@@ -56,6 +58,11 @@ def write_copy(
     finally:
         # Also after KeyboardInterrupt.
         delete_database(partial)
+
+
+def _wait_for_disk(path: Path) -> None:
+    with open(path, "r+b") as file:
+        os.fsync(file.fileno())
 
 
 def _fill(

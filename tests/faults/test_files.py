@@ -316,6 +316,26 @@ def test_looking_at_a_file_that_is_just_created_leaves_its_journal(tmp_path):
         creating.execute("COMMIT")
 
 
+def test_a_copy_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    events, fsync, replace = [], os.fsync, os.replace
+
+    def note_fsync(descriptor):
+        fsync(descriptor)
+        events.append(("on disk", os.fstat(descriptor).st_ino))
+
+    def note_replace(source, target):
+        events.append(("named", os.stat(source).st_ino))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "replace", note_replace)
+    with rv.open(record(tmp_path / "run.rollout")) as cache:
+        copy = cache.save(tmp_path / "copy.rollout")
+
+    inode = os.stat(copy).st_ino
+    assert events == [("on disk", inode), ("named", inode)]
+
+
 USE_AND_CLOSE = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1])
