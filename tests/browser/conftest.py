@@ -32,7 +32,14 @@ from typing import Any
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, Error, Page, WebSocket, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    Error,
+    Page,
+    WebSocket,
+    expect,
+    sync_playwright,
+)
 
 FLAGS = [
     "--headless=new",
@@ -45,6 +52,8 @@ FLAGS = [
     "--disable-sync",
 ]
 VIEWPORT = {"width": 1280, "height": 1000}
+TIMEOUT_MS = 30_000
+expect.set_options(timeout=TIMEOUT_MS)
 
 # `jupyter`, which ends when this process does, also when that is killed: a worker of
 # pytest-xdist is, where the run is broken off.
@@ -159,7 +168,7 @@ def new_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
         def make(**options: Any) -> Page:
             context = chromium.new_context(**{"viewport": VIEWPORT, **options})
             stack.callback(context.close)
-            context.set_default_timeout(30_000)
+            context.set_default_timeout(TIMEOUT_MS)
             return context.new_page()
 
         yield make
@@ -258,7 +267,7 @@ class Desk:
         """Return the page, loaded."""
         if self._page is None:
             context = self._browser.new_context(viewport=VIEWPORT)
-            context.set_default_timeout(30_000)
+            context.set_default_timeout(TIMEOUT_MS)
             self._page = context.new_page()
             self._page.goto(f"{self._url}/lab?reset")
             self._page.wait_for_function("() => window.jupyterapp?.shell")
