@@ -319,6 +319,7 @@ def test_a_recording_that_another_process_writes_is_rendered_there(tmp_path):
         rv.open(path, render=True).render([0], progress=False)
 
 
+@pytest.mark.serial
 def test_what_a_kill_leaves_is_rendered(tmp_path):
     program = textwrap.dedent(
         """
