@@ -304,7 +304,7 @@ class JupyterServer:
         self.app = app
         self.root = root / "notebooks"
         self.root.mkdir()
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = ""  # known when it has started
         self._log = (root / "server.log").open("wb")
         # no question about news above what the tests click
         folder = root / "state" / "settings" / "@jupyterlab" / "apputils-extension"
@@ -317,7 +317,8 @@ class JupyterServer:
             [
                 *(sys.executable, "-c", START, app),
                 *("--no-browser", "--allow-root", "--ip=127.0.0.1"),
-                *(f"--port={port}", "--ServerApp.port_retries=0"),
+                # Another process may have taken the port until it is bound.
+                *(f"--port={port}", "--ServerApp.port_retries=50"),
                 *("--IdentityProvider.token=", "--ServerApp.password="),
                 "--ServerApp.disable_check_xsrf=True",
                 f"--ServerApp.root_dir={self.root}",
@@ -345,7 +346,8 @@ class JupyterServer:
 
     def __enter__(self) -> JupyterServer:
         for _ in range(600):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):
+                self.url = self._written_url()
                 self.get("/api")
                 return self
             if self._process.poll() is not None:
@@ -365,6 +367,13 @@ class JupyterServer:
             self._process.kill()
             self._process.wait()
         self._log.close()
+
+    def _written_url(self) -> str:
+        """Return the address that the server wrote down; raises before it has."""
+        folder = self.root.parent / "state" / "runtime"
+        for path in folder.glob("jpserver-*.json"):
+            return f"http://127.0.0.1:{json.loads(path.read_text())['port']}"
+        raise FileNotFoundError(folder)
 
     def get(self, path: str, method: str = "GET") -> bytes:
         """Ask the server's own API."""

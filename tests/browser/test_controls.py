@@ -352,7 +352,9 @@ def test_memory_is_shown_on_request_and_lost_pictures_always(new_page, tmp_path)
     shown.root.get_by_role("button", name="Recording and memory").click()
 
     info = shown.root.get_by_role("dialog", name="Recording and memory")
-    expect(info).to_contain_text(re.compile(r"Memory of this page\s*\d+ kB"))
+    expect(info).to_contain_text(
+        re.compile(r"Memory of this page\s+\d+ kB"), use_inner_text=True
+    )
 
 
 def test_one_region_says_what_was_done(shown):

@@ -159,8 +159,8 @@ def test_pointing_at_the_timeline_shows_numbers_and_the_picture_there(shown):
 
     row = int(hint.get_attribute("data-row"))
     assert abs(row - 0.75 * NUM_ROWS) < 3
-    expect(hint).to_contain_text(f"row {row}")
-    expect(hint).to_contain_text("after")
+    expect(hint).to_contain_text(f"row {row}", use_inner_text=True)
+    expect(hint).to_contain_text("after", use_inner_text=True)
 
     def count():
         pixels = hint.locator("canvas").evaluate(PIXELS_JS)
@@ -176,7 +176,7 @@ def test_overlays_are_chosen_in_a_menu_by_keyboard(shown):
     tile = viewer.root.locator(".rv-tile").nth(1)
     viewer.press("Home", "ArrowRight")
     viewer.wait("row", 1)
-    expect(tile).not_to_contain_text("action")
+    expect(tile).not_to_contain_text("action", use_inner_text=True)
 
     viewer.root.get_by_role("button", name="Labels on the tiles").focus()
     viewer.page.keyboard.press("Enter")
@@ -185,7 +185,7 @@ def test_overlays_are_chosen_in_a_menu_by_keyboard(shown):
     tile.get_by_text("action").wait_for()
     viewer.page.keyboard.press("Escape")
 
-    expect(tile).to_contain_text(re.compile("NOOP|FIRE"))
+    expect(tile).to_contain_text(re.compile("NOOP|FIRE"), use_inner_text=True)
     assert_soon(lambda: "env" in tile.inner_text(), False)
     expect(viewer.root.locator(".rv-menu:popover-open")).to_have_count(0)
     before = notebook.settle()
