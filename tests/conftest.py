@@ -59,3 +59,9 @@ def _in_a_folder_of_its_own(
 ) -> None:
     """Run each test in its tmp_path: a relative path (rollouts/) writes there."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _warned_of_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each test be warned of what a test before it was warned of, once."""
+    monkeypatch.setattr("rollout_viewer._errors._warned", set())
