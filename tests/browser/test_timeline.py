@@ -251,11 +251,15 @@ def test_the_picture_under_the_pointer_says_whose_it_is(shown):
     expect(hint).to_contain_text("picture of env 0", use_inner_text=True)
     expect(hint).to_contain_text("reward 1 (mean of 3 envs)", use_inner_text=True)
 
+    # The pointer rests while another env is chosen.
     shown.press("n", "n")
-    shown.page.mouse.move(*shown.at(0.42))
     hint.get_by_text("picture of env 1").wait_for()
-
     expect(hint).to_contain_text("reward 1 (env 1)", use_inner_text=True)
+    shown.press("n")
+    shown.page.mouse.move(*shown.at(0.42))
+    hint.get_by_text("picture of env 2").wait_for()
+
+    expect(hint).to_contain_text("reward 1 (env 2)", use_inner_text=True)
     shown.page.mouse.move(600, 200)
     expect(hint).to_be_hidden()
 
