@@ -10,6 +10,8 @@ NEWEST := .venv-newest
 # A process for each core, with a Chromium and a JupyterLab of its own.
 PARALLEL = -n logical --maxprocesses 4 --dist loadgroup
 SERIAL_FILES = $(shell grep -rl --include='test_*.py' 'mark\.serial' tests)
+# Those that look for examples: new ones in `make faults`, else the same each time.
+EXAMPLE_FILES = $(shell grep -l 'from hypothesis' tests/test_*.py)
 # Those that import neither an extra nor an environment beyond Gymnasium's own.
 OLDEST_FILES = $(addprefix tests/test_,$(addsuffix .py,annotations cache cache_model chunk \
 	clip compact figure joined labels light_install open protocol record_video recorder rows \
@@ -53,7 +55,7 @@ test-fast: $(VENV)/.python $(BUNDLE)  ## the tests that need no browser and are 
 	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/browser -m "not jax and not serial and not slow"
 
 faults: $(VENV)/.python js/node_modules/.package-lock.json  ## kill, interrupt, damage, fuzz and crowd at length, not as a sample: 25 minutes
-	FAULTS=long $(BIN)/python -m pytest $(PARALLEL) --timeout 1800 tests/faults
+	FAULTS=long $(BIN)/python -m pytest $(PARALLEL) --timeout 1800 tests/faults $(EXAMPLE_FILES)
 	FUZZ_SECONDS=40 FUZZ_SEED=$$(date +%s) $(NPM) test
 
 test-oldest: $(OLDEST)/.python  ## what needs no extra, with the oldest Python and packages that pyproject.toml allows

@@ -17,7 +17,18 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # jupyter_core warns as long as nobody chose where its files belong.
 os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")
 
+import hypothesis
 import pytest
+
+# The same examples in every run, however slow the machine is; `make faults` looks for
+# new ones.
+hypothesis.settings.register_profile(
+    "suite",
+    derandomize=os.environ.get("FAULTS") != "long",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("suite")
 
 LONG = ("slow", "browser")
 
@@ -48,3 +59,9 @@ def _in_a_folder_of_its_own(
 ) -> None:
     """Run each test in its tmp_path: a relative path (rollouts/) writes there."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _warned_of_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each test be warned of what a test before it was warned of, once."""
+    monkeypatch.setattr("rollout_viewer._errors._warned", set())

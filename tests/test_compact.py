@@ -105,6 +105,7 @@ def test_a_recording_that_is_small_already_stays_as_it_is(tmp_path):
     assert path.read_bytes() == before
 
 
+@pytest.mark.serial
 def test_what_a_killed_process_left_is_compacted_with_its_side_files(tmp_path):
     path = tmp_path / "run.rollout"
     script = f"""

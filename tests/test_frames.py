@@ -6,16 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout_viewer import FrameCache, _errors
+from rollout_viewer import FrameCache
 from rollout_viewer._errors import FrameError, RolloutViewerWarning
 from rollout_viewer._frames.convert import as_frames, split_frames
 from rollout_viewer._frames.grid import grid, grid_shape, missing_picture
 from rollout_viewer._frames.transform import crop, resize, shrink
-
-
-@pytest.fixture(autouse=True)
-def _nothing_was_warned(monkeypatch):
-    monkeypatch.setattr(_errors, "_warned", set())
 
 
 def picture(*shape: int, seed: int = 0) -> np.ndarray:

@@ -170,7 +170,7 @@ def test_subscribers_of_a_joined_recording_are_notified(tmp_path):
 
     fill(cache, 0, 5, 6)
 
-    assert arrived.wait(20)
+    assert arrived.wait(60)
 
 
 def test_a_view_is_read_only_and_needs_recordings(paths, tmp_path):

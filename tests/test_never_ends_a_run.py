@@ -347,8 +347,7 @@ class Team(ParallelEnv):
         {"agents": ["a", "c"]},
     ],
 )
-def test_odd_values_of_a_parallel_env_are_survived(odd, monkeypatch):
-    monkeypatch.setattr("rollout_viewer._errors._warned", set())
+def test_odd_values_of_a_parallel_env_are_survived(odd):
     env = rv.record(Team(**odd))
     env.reset()
 

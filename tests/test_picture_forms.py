@@ -216,8 +216,7 @@ def test_a_trigger_that_fails_ends_no_training(recorder, tmp_path):
     env.close()
 
 
-def test_an_observation_of_unequal_lists_is_left_out(tmp_path, monkeypatch):
-    monkeypatch.setattr("rollout_viewer._errors._warned", set())
+def test_an_observation_of_unequal_lists_is_left_out(tmp_path):
     bare: Any = Shown(COLOR)
     bare.observation_space = gym.spaces.Box(-1, 1, (2,))
     bare.step = lambda action: ([[1, 2], [3]], 1.0, False, False, {})

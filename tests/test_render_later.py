@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import time
 import warnings
 
 import gymnasium
@@ -319,6 +320,7 @@ def test_a_recording_that_another_process_writes_is_rendered_there(tmp_path):
         rv.open(path, render=True).render([0], progress=False)
 
 
+@pytest.mark.serial
 def test_what_a_kill_leaves_is_rendered(tmp_path):
     program = textwrap.dedent(
         """
@@ -534,6 +536,19 @@ def test_a_worker_that_dies_is_an_error():
         os._exit(3)
 
     with pytest.raises(rv.RenderError, match="exit code 3: broken driver"):
+        cache.render(make_env=make_env, progress=False)
+
+
+def test_a_worker_that_can_no_longer_answer_is_ended_and_an_error(monkeypatch):
+    monkeypatch.setattr("rollout_viewer._replay.pool._WAIT_S", 0.1)
+    cache = play(gymnasium.make("CartPole-v1"), 5, render="later")
+
+    def make_env():
+        print("closed everything", file=sys.stderr, flush=True)
+        os.closerange(3, 64)  # its way to answer too
+        time.sleep(600)
+
+    with pytest.raises(rv.RenderError, match="exit code -9: closed everything"):
         cache.render(make_env=make_env, progress=False)
 
 

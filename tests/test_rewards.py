@@ -7,7 +7,6 @@ import torch
 from gymnasium.vector import SyncVectorEnv
 
 import rollout_viewer as rv
-from rollout_viewer import _errors
 
 
 class Rewarding(gym.Env):
@@ -115,10 +114,7 @@ def test_objectives_of_skipped_steps_are_summed():
 
 @pytest.mark.parametrize("make", RECORDERS)
 @pytest.mark.parametrize("reward", ["x", {"a": 1}, [[1], [1, 2]]], ids=repr)
-def test_what_is_no_number_is_nan_and_the_run_continues(
-    make, reward, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(_errors, "_warned", set())
+def test_what_is_no_number_is_nan_and_the_run_continues(make, reward, tmp_path):
     env = make(reward, tmp_path)
     env.reset()
 

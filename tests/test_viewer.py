@@ -506,7 +506,7 @@ def test_a_closed_viewer_ends_its_threads_and_leaves_the_recording():
     viewer.close()
     viewer.close()
 
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert not cache._subscribers
     cache.append(counting_frames(1, 4)[0])
@@ -538,7 +538,7 @@ def test_running_a_cell_again_keeps_nothing_of_the_earlier_run(monkeypatch):
     second = rv.view(recording())
     del cache
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     gc.collect()
 
     assert reference() is None

@@ -34,7 +34,7 @@ def make_env(path):
     return rv.record(env, cache=path)
 
 
-def wait_for(is_true, timeout_s=20.0):
+def wait_for(is_true, timeout_s=60.0):
     """Return whether it came true; workers write twice a second."""
     until = time.monotonic() + timeout_s
     while not (found := is_true()) and time.monotonic() < until:

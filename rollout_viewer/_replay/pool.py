@@ -92,8 +92,15 @@ class Worker:
                 continue
 
     def why_ended(self) -> str:
-        """Return how the process ended, with the end of what it wrote."""
-        code = self._process.wait(_WAIT_S)
+        """Return how the process ended, with the end of what it wrote.
+
+        One that has closed its output and goes on is ended.
+        """
+        try:
+            code = self._process.wait(_WAIT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
         self._errors.seek(0)
         text = self._errors.read().decode("utf-8", "replace").strip()
         return f"exit code {code}" + (f": {text[-500:]}" if text else "")
@@ -103,7 +110,8 @@ class Worker:
         self._is_closing = True
         if self._process.poll() is None:
             self._process.kill()
-        self._process.wait(_WAIT_S)
+        # However busy the machine is: a killed process ends.
+        self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 with contextlib.suppress(OSError):

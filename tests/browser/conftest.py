@@ -32,7 +32,14 @@ from typing import Any
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, Error, Page, WebSocket, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    Error,
+    Page,
+    WebSocket,
+    expect,
+    sync_playwright,
+)
 
 FLAGS = [
     "--headless=new",
@@ -45,6 +52,8 @@ FLAGS = [
     "--disable-sync",
 ]
 VIEWPORT = {"width": 1280, "height": 1000}
+TIMEOUT_MS = 30_000
+expect.set_options(timeout=TIMEOUT_MS)
 
 # `jupyter`, which ends when this process does, also when that is killed: a worker of
 # pytest-xdist is, where the run is broken off.
@@ -159,7 +168,7 @@ def new_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
         def make(**options: Any) -> Page:
             context = chromium.new_context(**{"viewport": VIEWPORT, **options})
             stack.callback(context.close)
-            context.set_default_timeout(30_000)
+            context.set_default_timeout(TIMEOUT_MS)
             return context.new_page()
 
         yield make
@@ -258,7 +267,7 @@ class Desk:
         """Return the page, loaded."""
         if self._page is None:
             context = self._browser.new_context(viewport=VIEWPORT)
-            context.set_default_timeout(30_000)
+            context.set_default_timeout(TIMEOUT_MS)
             self._page = context.new_page()
             self._page.goto(f"{self._url}/lab?reset")
             self._page.wait_for_function("() => window.jupyterapp?.shell")
@@ -295,7 +304,7 @@ class JupyterServer:
         self.app = app
         self.root = root / "notebooks"
         self.root.mkdir()
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = ""  # known when it has started
         self._log = (root / "server.log").open("wb")
         # no question about news above what the tests click
         folder = root / "state" / "settings" / "@jupyterlab" / "apputils-extension"
@@ -308,7 +317,8 @@ class JupyterServer:
             [
                 *(sys.executable, "-c", START, app),
                 *("--no-browser", "--allow-root", "--ip=127.0.0.1"),
-                *(f"--port={port}", "--ServerApp.port_retries=0"),
+                # Another process may have taken the port until it is bound.
+                *(f"--port={port}", "--ServerApp.port_retries=50"),
                 *("--IdentityProvider.token=", "--ServerApp.password="),
                 "--ServerApp.disable_check_xsrf=True",
                 f"--ServerApp.root_dir={self.root}",
@@ -336,7 +346,8 @@ class JupyterServer:
 
     def __enter__(self) -> JupyterServer:
         for _ in range(600):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):
+                self.url = self._written_url()
                 self.get("/api")
                 return self
             if self._process.poll() is not None:
@@ -356,6 +367,13 @@ class JupyterServer:
             self._process.kill()
             self._process.wait()
         self._log.close()
+
+    def _written_url(self) -> str:
+        """Return the address that the server wrote down; raises before it has."""
+        folder = self.root.parent / "state" / "runtime"
+        for path in folder.glob("jpserver-*.json"):
+            return f"http://127.0.0.1:{json.loads(path.read_text())['port']}"
+        raise FileNotFoundError(folder)
 
     def get(self, path: str, method: str = "GET") -> bytes:
         """Ask the server's own API."""

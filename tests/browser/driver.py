@@ -2,6 +2,7 @@
 
 import base64
 import re
+import time
 
 import numpy as np
 
@@ -118,6 +119,41 @@ class Viewer:
 
     def button(self, name):
         return self.root.get_by_role("button", name=re.compile(name, re.IGNORECASE))
+
+
+def assert_soon(read, expected, timeout_s=20):
+    """Assert that `read()` returns this, now or when the page has come that far.
+
+    A page lays itself out and draws some frames after a key or a click: what is read at
+    once may be what was there before.
+    """
+    until = time.monotonic() + timeout_s
+    while (found := read()) != expected and time.monotonic() < until:
+        time.sleep(0.05)
+    assert found == expected
+
+
+# Resolves when no element has moved for some frames.
+REST_JS = """async root => {
+  const frame = () => new Promise(done => requestAnimationFrame(done));
+  const layout = () => [...root.querySelectorAll('*')].map(one => {
+    const {x, y, width, height} = one.getBoundingClientRect();
+    return [x, y, width, height];
+  }).join();
+  const until = performance.now() + 20000;
+  let [before, numFrames] = [layout(), 0];
+  while (numFrames < 12 && performance.now() < until) {
+    await frame();
+    const now = layout();
+    numFrames = now === before ? numFrames + 1 : 0;
+    before = now;
+  }
+}"""
+
+
+def rest(root):
+    """Wait until the layout below an element rests: it is changed frames later."""
+    root.evaluate(REST_JS)
 
 
 def assert_shows(viewer, row):

@@ -24,8 +24,11 @@ from playwright.sync_api import Page, Route
 import rollout_viewer as rv
 from rollout_viewer._page.bundle import read_bundle
 from rollout_viewer._page.offline import recording_messages
+from tests.browser.driver import rest
 
 URL = "http://gallery.invalid/"
+# Longer than REST_MS of js/src/view/grid/grid.ts.
+NAMED_MS = 300
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -370,5 +373,7 @@ def open_state(
             root.locator(selector).first.click()
     if state.script:
         page.evaluate(state.script)
-    page.wait_for_timeout(250)
+    rest(root)
+    # Tiles are given their names so long after the last change, and toasts move in.
+    page.evaluate(f"() => new Promise(done => setTimeout(done, {NAMED_MS}))")
     return page

@@ -3,10 +3,19 @@
 import re
 
 import pytest
+from playwright.sync_api import expect
 
 from rollout_viewer._export.html import write_html
 from tests.browser.driver import NUM_ROWS as NUM_LAB_ROWS
-from tests.browser.driver import RECORD, SHOW, Viewer, assert_shows, choose
+from tests.browser.driver import (
+    RECORD,
+    SHOW,
+    Viewer,
+    assert_shows,
+    assert_soon,
+    choose,
+    rest,
+)
 from tests.browser.test_html_export import NUM_ROWS, Shown, recorded
 
 # Counts keys that come to the document, as a host would take them.
@@ -54,14 +63,16 @@ def test_keys_of_the_host_reach_it_and_no_others_do(new_page, page_file):
 
 def test_escape_leaves_a_viewer_in_which_nothing_is_open(new_page, page_file):
     shown = Shown(new_page, page_file, COUNT_KEYS)
-    if shown.root.locator(".rv-side").is_visible():
-        shown.press("Escape")
+    # A page as wide as this opens with the panel.
+    expect(shown.root.locator(".rv-side")).to_be_visible()
+    shown.press("Escape")
+    expect(shown.root.locator(".rv-side")).to_be_hidden()
 
     shown.press("?", "Escape")
-    assert active(shown.page).startswith("rollout-viewer")
+    assert_soon(lambda: active(shown.page).startswith("rollout-viewer"), True)
     shown.page.keyboard.press("Escape")
 
-    assert active(shown.page) == "BODY"
+    assert_soon(lambda: active(shown.page), "BODY")
     assert shown.page.evaluate("window.keys") == ["Escape"]
 
 
@@ -80,14 +91,12 @@ def test_after_a_click_on_any_button_the_keys_are_the_viewers(new_page, page_fil
             continue
         button.click()
         shown.page.wait_for_timeout(30)
-        at = shown.page.evaluate(
-            """() => {
-              const {activeElement: el} = document;
-              return [el.tagName, el.className, el.closest('.rollout-viewer') !== null];
-            }"""
-        )
-        assert at[0] != "BODY", name
-        assert at[0] != "BUTTON" or "rv-menu" in at[1], (name, at)
+        is_viewers = """() => {
+          const {tagName, className} = document.activeElement;
+          const isButton = tagName === 'BUTTON' && !className.includes('rv-menu');
+          return tagName !== 'BODY' && !isButton || className;
+        }"""
+        assert_soon(lambda: shown.page.evaluate(is_viewers), True)  # noqa: B023
         shown.page.keyboard.press("Escape")
 
 
@@ -121,7 +130,7 @@ def test_a_control_that_hides_itself_gives_the_focus_back(new_page, page_file):
         button.focus()
         shown.page.keyboard.press("Enter")
         shown.page.wait_for_timeout(30)
-        assert active(shown.page) != "BODY", name
+        assert_soon(lambda: active(shown.page) == "BODY", False)
         if button.count() and button.get_attribute("aria-pressed") == "true":
             shown.page.keyboard.press("Enter")
 
@@ -136,7 +145,7 @@ def test_clicks_hit_the_tile_below_the_pointer_at_any_scale(new_page, page_file,
     shown.page.evaluate(
         "style => { document.body.style.cssText += ';' + style }", style
     )
-    shown.page.wait_for_timeout(200)
+    shown.rest()
 
     for env in (3, 0, 2, 1):
         tile = shown.root.locator(f".rv-overlay [data-env='{env}']")
@@ -146,7 +155,8 @@ def test_clicks_hit_the_tile_below_the_pointer_at_any_scale(new_page, page_file,
             box["x"] + 0.8 * box["width"], box["y"] + 0.8 * box["height"]
         )
         selected = shown.root.locator(".rv-overlay [data-selected='true']")
-        assert [one.get_attribute("data-env") for one in selected.all()] == [str(env)]
+        expect(selected).to_have_count(1)
+        expect(selected).to_have_attribute("data-env", str(env))
 
 
 @pytest.mark.parametrize(
@@ -166,15 +176,19 @@ def test_the_scheme_is_that_of_the_ground(new_page, page_file, system, ground, s
         )
     shown.page.wait_for_timeout(100)
 
-    colour = shown.root.evaluate("el => getComputedStyle(el).backgroundColor")
-    level = [int(number) for number in re.findall(r"\d+", colour)[:3]]
-    assert (sum(level) < 3 * 128) == (scheme == "dark"), (colour, scheme)
+    def scheme_now():
+        colour = shown.root.evaluate("el => getComputedStyle(el).backgroundColor")
+        level = [int(number) for number in re.findall(r"\d+", colour)[:3]]
+        return "dark" if sum(level) < 3 * 128 else "light"
+
+    assert_soon(scheme_now, scheme)
 
 
 def test_the_timeline_is_drawn_for_the_screen_that_it_is_on(new_page, page_file):
     shown = Shown(new_page, page_file)
     shown.wait("numRows", NUM_ROWS)
     trace = shown.root.locator("canvas.rv-trace").first
+    shown.rest()
     before = trace.evaluate("canvas => canvas.width")
     size = shown.page.viewport_size
     session = shown.page.context.new_cdp_session(shown.page)
@@ -204,9 +218,12 @@ def test_playing_pauses_where_the_tab_is_hidden(new_page, page_file):
         }"""
     )
 
-    shown.page.wait_for_timeout(100)
-    row = shown.root.get_attribute("data-row")
+    # The row of the clock is drawn a little later.
+    clock = shown.root.get_by_role("slider", name="Row")
+    row = clock.input_value()
+    shown.wait("row", row)
     shown.page.wait_for_timeout(300)
+    assert clock.input_value() == row
     assert shown.root.get_attribute("data-row") == row
 
 
@@ -215,7 +232,6 @@ def test_a_reloaded_page_is_where_it_was(new_page, page_file):
     shown.wait("numRows", NUM_ROWS)
     shown.go(41)
     shown.press("]", "i")
-    shown.page.wait_for_timeout(300)
 
     shown.page.reload()
     shown.wait("numRows", NUM_ROWS)
@@ -240,6 +256,7 @@ def test_a_viewer_beside_another_widget_is_as_wide_as_may_be(lab):
     viewer.wait_until_loaded()
 
     page = notebook.page
+    rest(viewer.root)
     width = viewer.root.bounding_box()["width"]
     button = page.get_by_role("button", name="beside").bounding_box()
     area = page.locator(".jp-OutputArea-output .widget-hbox").bounding_box()["width"]
@@ -259,7 +276,7 @@ def test_the_notebook_is_saved_and_its_cells_run_from_within_the_viewer(lab):
     page.keyboard.press("d")
     page.keyboard.press("Escape")
 
-    assert page.evaluate(
+    page.wait_for_function(
         "() => document.activeElement.closest('.jp-Notebook') !== null"
     )
     cells = notebook.cells
@@ -288,8 +305,8 @@ def assert_is_where_it_was(notebook):
     viewer = Viewer(notebook)
     viewer.wait_until_loaded()
     viewer.wait("row", 3)
-    assert viewer.button("^speed: 2\u00d7").count() == 1
-    assert viewer.button("Loop: all").count() == 1
+    expect(viewer.button("^speed: 2\u00d7")).to_have_count(1)
+    expect(viewer.button("Loop: all")).to_have_count(1)
 
 
 def test_a_viewer_stays_as_it_is_when_the_kernel_is_connected_anew(in_lab):

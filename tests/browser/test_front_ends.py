@@ -15,6 +15,7 @@ from tests.browser.driver import (
     WIDTH,
     Viewer,
     assert_shows,
+    rest,
 )
 
 LIVE = """
@@ -28,7 +29,7 @@ BUSY = f"""
 for row in range({NUM_ROWS}):
     live.append(frames[row], reset=np.full({NUM_ENVS}, row == 0))
     time.sleep(0.02)
-until = time.monotonic() + 30
+until = time.monotonic() + 120
 files = []
 while not files and time.monotonic() < until:
     time.sleep(0.05)
@@ -112,6 +113,7 @@ def test_every_control_has_a_name_and_fits_400_pixels(lab):
     viewer.root.evaluate("root => { root.style.width = '400px'; }")
     viewer.press("e")
 
+    rest(viewer.root)
     controls = viewer.root.evaluate(
         """root => [...root.querySelectorAll('button, input, select')]
         .filter(one => one.checkVisibility() && !one.closest('.rv-episode-scroll'))

@@ -10,11 +10,12 @@ import re
 import numpy as np
 import PIL.Image
 import pytest
+from playwright.sync_api import expect
 
 import rollout_viewer as rv
 from rollout_viewer._export.html import write_html
 from rollout_viewer.testing import CountingEnv, counting_frames
-from tests.browser.driver import PIXELS_JS, choose
+from tests.browser.driver import PIXELS_JS, assert_soon, choose, rest
 
 NUM_ROWS, NUM_ENVS, HEIGHT, WIDTH = 70, 4, 48, 64
 
@@ -50,14 +51,33 @@ class Shown:
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.goto(path.as_uri())
         self.root = self.page.locator(".rollout-viewer")
-        self.root.and_(self.page.locator("[data-state=ready]")).wait_for()
+        self.wait_until_loaded()
         self.canvas = self.root.locator(".rv-frames")
+
+    def wait_until_loaded(self):
+        """Wait until the page shows its first row and has read its last one."""
+        self.root.and_(self.page.locator("[data-state=ready]")).wait_for()
+        # It is ready before: each of these is removed as it is read.
+        self.page.wait_for_function(
+            "() => !document.querySelector('script.rollout-viewer-message')"
+        )
 
     def wait(self, name, value):
         self.page.wait_for_function(
             "([root, name, value]) => root.dataset[name] === value",
             arg=[self.root.element_handle(), name, str(value)],
         )
+
+    def wait_for_row(self, row):
+        """Wait until this row or a later one is drawn: playing may pass over one."""
+        self.page.wait_for_function(
+            "([root, row]) => Number(root.dataset.row) >= row",
+            arg=[self.root.element_handle(), row],
+        )
+
+    def rest(self):
+        """Wait until the layout rests."""
+        rest(self.root)
 
     def press(self, *keys):
         self.root.focus()
@@ -120,7 +140,8 @@ def test_keys_step_jump_and_find_ends(shown):
     shown.wait("row", 1)
     shown.press("ArrowDown")
     shown.wait("row", 9)
-    assert shown.root.locator("[data-env='1'] .rv-badge").text_content() == "terminated"
+    badge = shown.root.locator("[data-env='1'] .rv-badge")
+    expect(badge).to_have_text("terminated")
     shown.press("End")
     shown.wait("row", NUM_ROWS - 1)
     shown.press("Shift+ArrowLeft")
@@ -175,14 +196,12 @@ def test_labels_tell_env_episode_step_and_return(shown):
     shown.go(12)
 
     tile = shown.root.locator("[data-env='1']")
-    assert tile.locator(".rv-label").inner_text().split() == [
-        *("env", "1"),
-        *("episode", "1"),
-        *("step", "2"),
-    ]
-    assert tile.locator(".rv-total b").text_content() == "2"
-    total = shown.root.locator("[data-env='3'] .rv-total b").text_content()
-    assert total == str(3 * 12)
+    label = tile.locator(".rv-label")
+    expected = [*("env", "1"), *("episode", "1"), *("step", "2")]
+    assert_soon(lambda: label.inner_text().split(), expected)
+    expect(tile.locator(".rv-total b")).to_have_text("2")
+    total = shown.root.locator("[data-env='3'] .rv-total b")
+    expect(total).to_have_text(str(3 * 12))
 
 
 def test_a_tile_opens_alone_with_exact_pixels_and_escape_returns(new_page, tmp_path):
@@ -297,7 +316,7 @@ def test_a_row_without_a_picture_of_its_own_says_so(new_page, tmp_path):
     assert "earlier row" in badge.get_attribute("title")
     shown.root.locator("[data-env='1']").click()
     fact = shown.root.locator("[data-fact='picture'] dd")
-    assert fact.inner_text() == "an earlier row's, shown again"
+    expect(fact).to_have_text("an earlier row's, shown again")
     shown.go(8)
     fact.wait_for(state="hidden")
 
@@ -361,8 +380,8 @@ def test_a_range_keeps_row_numbers_and_returns(new_page, tmp_path):
     shown.wait("row", 40)
 
     np.testing.assert_array_equal(shown.frames(2), film(1, start=40)[0, [1, 3]])
-    total = shown.root.locator("[data-env='3'] .rv-total b").text_content()
-    assert total == str(3 * 40)
+    total = shown.root.locator("[data-env='3'] .rv-total b")
+    expect(total).to_have_text(str(3 * 40))
     shown.press("End")
     shown.wait("row", 59)
 
@@ -383,7 +402,7 @@ def test_a_title_that_looks_like_markup_is_shown_as_text(new_page, tmp_path):
         new_page, write_html(recorded(3), tmp_path / "page.html", title=title)
     )
 
-    assert shown.root.locator(".rv-title").text_content() == title
+    expect(shown.root.locator(".rv-title")).to_have_text(title)
     assert shown.page.title() == title
     assert shown.page.evaluate("window.bad") is None
 
@@ -449,13 +468,13 @@ def test_help_lists_the_keys(shown):
     shown.press("?")
 
     dialog = shown.root.get_by_role("dialog", name="Keys")
-    assert dialog.is_visible()
+    expect(dialog).to_be_visible()
     assert "next row" in dialog.inner_text()
     shown.page.keyboard.type("bookmark")
-    assert "next row" not in dialog.inner_text()
+    assert_soon(lambda: "next row" in dialog.inner_text(), False)
     assert "bookmark this row" in dialog.inner_text()
     shown.page.keyboard.press("Escape")
-    assert not dialog.is_visible()
+    expect(dialog).to_be_hidden()
 
 
 def test_without_scripts_the_first_row_is_a_picture(new_page, tmp_path):

@@ -5,9 +5,10 @@ import csv
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from rollout_viewer.testing import counting_frames
-from tests.browser.driver import HEIGHT, PIXELS_JS, WIDTH, Viewer
+from tests.browser.driver import HEIGHT, PIXELS_JS, WIDTH, Viewer, assert_soon
 from tests.browser.driver import choose as choose_in
 
 RECORD = """
@@ -53,10 +54,11 @@ def shown(lab):
 def told(notebook, expected):
     """Return what the last cell prints, when everything the page said has arrived."""
     # ipywidgets holds a trait back until the kernel has taken the one before.
-    for _ in range(20):
+    for _ in range(40):
         notebook.run_cell(2)
         if notebook.text(2).strip() == expected:
             break
+        notebook.page.wait_for_timeout(250)
     return notebook.text(2).strip()
 
 
@@ -110,33 +112,32 @@ def test_the_list_of_episodes_is_sorted_filtered_and_leads_there_in_the_page(sho
     before = notebook.settle()
 
     viewer.press("e")
-    assert names(viewer)[:4] == [
+    first = [
         (0, 0, "terminated"),
         (1, 0, "truncated"),
         (2, 0, "terminated"),
         (3, 0, "truncated"),
     ]
+    assert_soon(lambda: names(viewer)[:4], first)
     page.wait_for_selector(".rv-thumb[data-key]:not([data-key=''])")
     root.get_by_role("button", name="return", exact=True).click()
-    assert [line[0] for line in names(viewer)[:5]] == [3] * 5
-    assert (
-        root.get_by_role("columnheader", name="return").get_attribute("aria-sort")
-        == "descending"
-    )
+    assert_soon(lambda: [line[0] for line in names(viewer)[:5]], [3] * 5)
+    header = root.get_by_role("columnheader", name="return")
+    expect(header).to_have_attribute("aria-sort", "descending")
     filter_by(viewer, "Outcome", "cut")
-    assert sorted(names(viewer)) == [(1, 6, "cut off"), (2, 5, "cut off")]
+    cut_off = [(1, 6, "cut off"), (2, 5, "cut off")]
+    assert_soon(lambda: sorted(names(viewer)), cut_off)
     filter_by(viewer, "Outcome", "any outcome")
     root.get_by_role("searchbox", name="Filter").fill("env 2 terminated")
-    assert {line[0] for line in names(viewer)} == {2}
+    assert_soon(lambda: {line[0] for line in names(viewer)}, {2})
     assert notebook.num_comm_messages == before
 
     root.locator('[data-env="2"][data-episode="3"][role=row]:visible').click()
     viewer.wait("row", 21)
     page.keyboard.press("ArrowDown")
     viewer.wait("row", 28)
-    assert (
-        root.locator('.rv-tile[data-selected="true"]').get_attribute("data-env") == "2"
-    )
+    selected = root.locator('.rv-tile[data-selected="true"]')
+    expect(selected).to_have_attribute("data-env", "2")
     page.keyboard.press("Enter")
     page.wait_for_function("() => document.querySelectorAll('.rv-tile').length === 1")
 
@@ -147,14 +148,15 @@ def test_the_list_of_episodes_is_sorted_filtered_and_leads_there_in_the_page(sho
     assert {line["name"] for line in lines} == {"env 2"}
     assert [line["total_reward"] for line in lines] == ["18"] * 5
     viewer.press("Escape")
-    assert root.locator(".rv-episodes").is_hidden()
+    expect(root.locator(".rv-episodes")).to_be_hidden()
 
 
 def assert_tiles_show(viewer, *places):
     """Compare the tiles with the recorded frames of these rows and envs."""
     film = counting_frames(40, 4, height=HEIGHT, width=WIDTH)
     expected = np.stack([film[row, env] for row, env in places])
-    np.testing.assert_array_equal(viewer.pixels()[: len(places)], expected)
+    shown = lambda: viewer.pixels()[: len(places)]  # noqa: E731
+    assert_soon(lambda: np.array_equal(shown(), expected), True)
 
 
 def test_the_best_episodes_stand_side_by_side_from_their_starts(shown):
@@ -172,9 +174,9 @@ def test_the_best_episodes_stand_side_by_side_from_their_starts(shown):
     # Those of env 3 have seven steps of reward 4: they begin every eight rows.
     assert_tiles_show(viewer, (2, 3), (10, 3), (18, 3), (26, 3))
     tile = root.locator(".rv-tile").nth(1)
-    assert tile.locator(".rv-label").inner_text().split() == [
-        *("env", "3", "episode", "1", "step", "2"),
-    ]
+    label = tile.locator(".rv-label")
+    words = ["env", "3", "episode", "1", "step", "2"]
+    assert_soon(lambda: label.inner_text().split(), words)
     viewer.press("End")
     viewer.wait("row", 7)
     assert_tiles_show(viewer, (7, 3), (15, 3), (23, 3), (31, 3))
@@ -182,7 +184,8 @@ def test_the_best_episodes_stand_side_by_side_from_their_starts(shown):
     viewer.press("ArrowLeft", "b")
     page.keyboard.type("in the second")
     page.keyboard.press("Enter")
-    assert notebook.num_comm_messages > before  # the selection and the bookmark
+    # the selection and the bookmark
+    assert notebook.settle() > before
     root.get_by_role("button", name="Back to recorder rows").click()
     viewer.wait("row", 14)
     expected = "{14: 'in the second'} [{}, {}, {}, {}] [14]"
@@ -204,7 +207,7 @@ def test_aligned_by_episode_start_every_tile_begins_its_episodes_together(shown)
     viewer.wait("row", 13)
     assert_tiles_show(viewer, (9, 0), (11, 1), (12, 2), (13, 3))
     badges = root.locator(".rv-badge:visible")
-    assert badges.all_inner_texts() == ["terminated", "truncated"]
+    expect(badges).to_have_text(["terminated", "truncated"])
     assert notebook.num_comm_messages == before
 
     choose_in(root, "Arrangement", "By row")
@@ -256,14 +259,15 @@ def test_a_comparison_tells_differences_of_returns_and_of_pixels(lab):
     viewer.wait("row", 2)
     before = notebook.settle()
 
-    assert paired(viewer) == [
+    expected = [
         ["env 0", "2", "6", "+4"],
         ["env 1", "4", "12", "+8"],
         ["mean", "3", "9", "+6"],
     ]
+    assert_soon(lambda: paired(viewer), expected)
     root.get_by_role("switch", name="Pixel difference").click()
     share = f"{100 / (48 * 64):.2f} %"
-    assert [cells[-1] for cells in paired(viewer)] == [share, share, ""]
+    assert_soon(lambda: [cells[-1] for cells in paired(viewer)], [share, share, ""])
     canvas = root.locator(".rv-difference")
     width, height, text = canvas.evaluate(PIXELS_JS)
     drawn = np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)
@@ -276,14 +280,15 @@ def test_a_comparison_tells_differences_of_returns_and_of_pixels(lab):
     choose_in(root, "Arrangement", "Compare by seed")
     viewer.press("Home", "ArrowRight")
     viewer.wait("row", 1)
-    heads = root.locator(".rv-paired thead th").all_inner_texts()
-    assert heads == ["return", "before", "after", "difference", "pixels"]
-    assert viewer.button("^arrangement: compare by seed").count() == 1
-    assert [cells[:4] for cells in paired(viewer)] == [
+    heads = root.locator(".rv-paired thead th")
+    expect(heads).to_have_text(["return", "before", "after", "difference", "pixels"])
+    expect(viewer.button("^arrangement: compare by seed")).to_have_count(1)
+    expected = [
         ["seed 7", "1.00", "6.00", "+5.00"],
         ["seed 8", "2.00", "3.00", "+1.00"],
         ["mean", "1.50", "4.50", "+3.00"],
     ]
+    assert_soon(lambda: [cells[:4] for cells in paired(viewer)], expected)
     assert notebook.num_comm_messages == before
 
 
@@ -317,12 +322,13 @@ def test_segments_of_one_recording_are_compared_line_upon_line(lab):
     viewer.press("End")
     viewer.wait("row", 3)
 
-    assert root.locator(".rv-frames").get_attribute("data-columns") == "2"
-    assert paired(viewer) == [
+    expect(root.locator(".rv-frames")).to_have_attribute("data-columns", "2")
+    table = [
         ["env 0", "0.00", "3.00", "+3.00", "6.00", "+6.00"],
         ["env 1", "3.00", "3.00", "0.00", "3.00", "0.00"],
         ["mean", "1.50", "3.00", "+1.50", "4.50", "+3.00"],
     ]
+    assert_soon(lambda: paired(viewer), table)
     width, height, text = root.locator(".rv-frames").evaluate(PIXELS_JS)
     drawn = np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)
     film = counting_frames(12, 2, height=HEIGHT, width=WIDTH)
@@ -366,7 +372,7 @@ def test_what_is_recorded_while_tiles_are_aligned_comes_in_when_asked_for(lab):
 
     viewer.press("End")
     viewer.wait("row", 31)
-    assert root.get_by_role("button", name="Take in").is_hidden()
+    expect(root.get_by_role("button", name="Take in")).to_be_hidden()
 
 
 MANY = """
@@ -401,4 +407,4 @@ def test_a_hundred_thousand_episodes_are_listed_with_a_screen_of_elements(lab):
     assert root.locator(".rv-episode-row").count() < 40
     segment = last.locator(".rv-of-segment").get_by_text("eval")
     segment.wait_for(state="attached")
-    assert last.locator(".rv-of-labels").text_content() == "train_step=100"
+    expect(last.locator(".rv-of-labels")).to_have_text("train_step=100")

@@ -5,10 +5,11 @@ import re
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 import rollout_viewer as rv
 from rollout_viewer.testing import read_count
-from tests.browser.driver import PIXELS_JS, Viewer, choose
+from tests.browser.driver import PIXELS_JS, Viewer, assert_soon, choose, rest
 
 NUM_ROWS, NUM_ENVS = 200, 4
 
@@ -74,7 +75,7 @@ def test_inspector_shows_what_was_recorded_at_the_playhead(shown):
     shown_obs = panel.locator("[data-name=obs] .rv-amount").all_inner_texts()
     recorded = [float(x) for x in notebook.text(2).strip(" []\n").split(",")]
 
-    assert panel.locator("h3").inner_text() == "Env 2 \u00b7 episode 1"
+    expect(panel.locator("h3")).to_have_text("Env 2 \u00b7 episode 1")
     expected = {"row": "101", "step": "1 of 99", "segment": "after"}
     assert expected.items() <= facts.items()
     np.testing.assert_allclose([*map(number, shown_obs)], recorded, atol=6e-4)
@@ -94,7 +95,7 @@ def test_inspector_asks_once_and_never_while_it_plays_on(shown):
     viewer.press("Home", "Space")
     viewer.wait("row", NUM_ROWS - 1)
 
-    assert panel.get_attribute("data-row") == str(NUM_ROWS - 1)
+    expect(panel).to_have_attribute("data-row", str(NUM_ROWS - 1))
     assert notebook.num_comm_messages == before
 
 
@@ -103,11 +104,11 @@ def test_inspector_button_tells_whether_it_is_open(shown):
     button = viewer.root.get_by_role("button", name="Panel", exact=True)
 
     button.click()
-    assert button.get_attribute("aria-pressed") == "true"
+    expect(button).to_have_attribute("aria-pressed", "true")
     viewer.root.get_by_role("button", name="Close panel").click()
 
-    assert button.get_attribute("aria-pressed") == "false"
-    assert viewer.root.locator(".rv-inspector").is_hidden()
+    expect(button).to_have_attribute("aria-pressed", "false")
+    expect(viewer.root.locator(".rv-inspector")).to_be_hidden()
 
 
 def add_track(root, name):
@@ -158,12 +159,15 @@ def test_pointing_at_the_timeline_shows_numbers_and_the_picture_there(shown):
 
     row = int(hint.get_attribute("data-row"))
     assert abs(row - 0.75 * NUM_ROWS) < 3
-    assert f"row {row}" in hint.inner_text()
-    assert "after" in hint.inner_text()
-    pixels = hint.locator("canvas").evaluate(PIXELS_JS)
-    picture = np.frombuffer(base64.b64decode(pixels[2]), np.uint8)
-    picture = picture.reshape(pixels[1], pixels[0], 4)[..., :3]
-    assert read_count(picture) == (row, 0)
+    expect(hint).to_contain_text(f"row {row}", use_inner_text=True)
+    expect(hint).to_contain_text("after", use_inner_text=True)
+
+    def count():
+        pixels = hint.locator("canvas").evaluate(PIXELS_JS)
+        picture = np.frombuffer(base64.b64decode(pixels[2]), np.uint8)
+        return read_count(picture.reshape(pixels[1], pixels[0], 4)[..., :3])
+
+    assert_soon(count, (row, 0))
     assert notebook.num_comm_messages == before
 
 
@@ -172,7 +176,7 @@ def test_overlays_are_chosen_in_a_menu_by_keyboard(shown):
     tile = viewer.root.locator(".rv-tile").nth(1)
     viewer.press("Home", "ArrowRight")
     viewer.wait("row", 1)
-    assert "action" not in tile.inner_text()
+    expect(tile).not_to_contain_text("action", use_inner_text=True)
 
     viewer.root.get_by_role("button", name="Labels on the tiles").focus()
     viewer.page.keyboard.press("Enter")
@@ -181,10 +185,9 @@ def test_overlays_are_chosen_in_a_menu_by_keyboard(shown):
     tile.get_by_text("action").wait_for()
     viewer.page.keyboard.press("Escape")
 
-    text = tile.inner_text()
-    assert "NOOP" in text or "FIRE" in text
-    assert "env" not in text
-    assert not viewer.root.locator(".rv-menu:popover-open").count()
+    expect(tile).to_contain_text(re.compile("NOOP|FIRE"), use_inner_text=True)
+    assert_soon(lambda: "env" in tile.inner_text(), False)
+    expect(viewer.root.locator(".rv-menu:popover-open")).to_have_count(0)
     before = notebook.settle()
     viewer.scrub(0.2, 0.8)
     assert notebook.num_comm_messages == before
@@ -221,7 +224,7 @@ def many(lab):
     notebook.run_all()
     viewer = Viewer(notebook)
     viewer.wait_until_loaded(3)
-    assert len(shown_envs(viewer)) == 288
+    assert_soon(lambda: len(shown_envs(viewer)), 288)
     choose(viewer.root, "Camera", "front")
     viewer.page.wait_for_function(
         "() => document.querySelectorAll('.rv-tile').length === 144"
@@ -235,6 +238,7 @@ def test_zoom_decodes_what_is_in_sight_and_dragging_moves_it(many):
     before = notebook.settle()
     viewer.press("End", "=", "=", "=", "=", "=", "=", "=")
     viewer.wait("row", 2)
+    rest(viewer.root)
     zoomed = shown_envs(viewer)
 
     box = stage.bounding_box()
@@ -247,6 +251,7 @@ def test_zoom_decodes_what_is_in_sight_and_dragging_moves_it(many):
         "first => Number(document.querySelector('.rv-tile').dataset.env) !== first",
         arg=zoomed[0],
     )
+    rest(viewer.root)
     moved = shown_envs(viewer)
     viewer.press("ArrowLeft")
     viewer.wait("row", 1)
@@ -265,7 +270,7 @@ def test_zoom_decodes_what_is_in_sight_and_dragging_moves_it(many):
     assert notebook.num_comm_messages == before
 
     viewer.press("z")
-    assert len(shown_envs(viewer)) == 144
+    assert_soon(lambda: len(shown_envs(viewer)), 144)
 
 
 PINCH_JS = """stage => {
@@ -292,7 +297,7 @@ def test_two_fingers_zoom_the_pictures_and_not_the_page(many):
 
     assert is_ours
     viewer.root.get_by_role("button", name="Zoom: 4\u00d7").wait_for()
-    assert len(shown_envs(viewer)) < 144 / 4
+    assert_soon(lambda: len(shown_envs(viewer)) < 144 / 4, True)
 
 
 def test_wheel_with_control_zooms_where_the_pointer_is(many):
@@ -304,15 +309,16 @@ def test_wheel_with_control_zooms_where_the_pointer_is(many):
     viewer.page.keyboard.down("Control")
     for _ in range(6):
         viewer.page.mouse.wheel(0, -120)
-    viewer.page.keyboard.up("Control")
     viewer.page.wait_for_function(
         "() => document.querySelectorAll('.rv-tile').length < 144"
     )
+    rest(viewer.root)
+    viewer.page.keyboard.up("Control")
 
     # The first line of tiles is below the pointer, and stays there.
     assert min(shown_envs(viewer)) < 144 / 8
     choose(viewer.root, "Zoom:", "Fit")
-    assert len(shown_envs(viewer)) == 144
+    assert_soon(lambda: len(shown_envs(viewer)), 144)
 
 
 def test_every_tenth_row_is_played_to_the_last_one(shown):
@@ -376,7 +382,7 @@ def test_an_exported_page_shows_its_numbers_without_a_kernel(new_page, tmp_path)
     track.locator(".rv-value", has_text=re.compile(r"^0\.25$")).wait_for()
 
     panel = root.locator(".rv-inspector[data-row='1']")
-    assert panel.locator("[data-name=action] .rv-meaning").inner_text() == "FIRE"
-    obs = panel.locator("[data-name=obs] .rv-amount").all_inner_texts()
-    assert obs == ["1.000", "0.500"]
+    expect(panel.locator("[data-name=action] .rv-meaning")).to_have_text("FIRE")
+    obs = panel.locator("[data-name=obs] .rv-amount")
+    expect(obs).to_have_text(["1.000", "0.500"])
     assert not root.locator(".rv-alert").count()

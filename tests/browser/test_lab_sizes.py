@@ -4,7 +4,7 @@ import base64
 
 import numpy as np
 
-from tests.browser.driver import PIXELS_JS, SHOW, Viewer
+from tests.browser.driver import PIXELS_JS, SHOW, Viewer, assert_soon, rest
 
 RECORD = """
 import numpy as np
@@ -37,14 +37,18 @@ def drawn(row: int) -> np.ndarray:
 def assert_shows(viewer: Viewer, row: int, cell: tuple[int, int]) -> None:
     viewer.wait("row", row)
     canvas = viewer.root.locator(".rv-frames")
-    width, height, text = canvas.evaluate(PIXELS_JS)
-    pixels = np.frombuffer(base64.b64decode(text), np.uint8)
-    pixels = pixels.reshape(height, width, 4)
+
+    def pixels():
+        width, height, text = canvas.evaluate(PIXELS_JS)
+        found = np.frombuffer(base64.b64decode(text), np.uint8)
+        return found.reshape(height, width, 4)
+
     expected = np.zeros((*cell, 4), np.uint8)
     frame = drawn(row)
     top, left = (cell[0] - frame.shape[0]) // 2, (cell[1] - frame.shape[1]) // 2
     expected[top : top + frame.shape[0], left : left + frame.shape[1]] = frame
-    np.testing.assert_array_equal(pixels, expected)
+    # A row is drawn anew when the size of a cell changes.
+    assert_soon(lambda: np.array_equal(pixels(), expected), True)
 
 
 def go(viewer: Viewer, row: int) -> None:
@@ -82,11 +86,13 @@ def test_the_view_fits_the_notebook_and_keeps_a_height_over_a_reload(lab):
     notebook.run_all()
     viewer = Viewer(notebook)
     viewer.wait_until_loaded(50)
+    rest(viewer.root)
     height, room = viewer.root.evaluate(PLACE_JS)
     handle = viewer.root.get_by_role("separator", name="Height of the viewer")
     handle.focus()
     for _ in range(5):
         viewer.page.keyboard.press("ArrowUp")
+    rest(viewer.root)
     lower, _ = viewer.root.evaluate(PLACE_JS)
     notebook.save()
     notebook.page.reload()
@@ -94,4 +100,4 @@ def test_the_view_fits_the_notebook_and_keeps_a_height_over_a_reload(lab):
 
     assert 0.8 * room < height <= room
     assert abs(height - 80 - lower) <= 1
-    assert viewer.root.evaluate(PLACE_JS)[0] == lower
+    assert_soon(lambda: viewer.root.evaluate(PLACE_JS)[0], lower)

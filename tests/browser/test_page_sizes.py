@@ -5,6 +5,7 @@ import pytest
 
 import rollout_viewer as rv
 from rollout_viewer._export.html import write_html
+from tests.browser.driver import assert_soon
 from tests.browser.test_html_export import Shown
 
 LARGE, SMALL = (48, 64), (30, 24)
@@ -78,15 +79,13 @@ def test_the_picture_under_the_pointer_and_the_list_have_both_sizes(shown):
     shown.go(3)
     plot = shown.root.locator("canvas.rv-trace").first
     box = plot.bounding_box()
-    found = set()
-    for row in (10, 30, 70):
+    for row, size in ((10, LARGE), (30, SMALL), (70, SMALL)):
         x = box["x"] + box["width"] * (row + 0.5) / NUM_ROWS
         shown.page.mouse.move(x, box["y"] + box["height"] / 2)
         hint = shown.root.locator(".rv-hint canvas")
-        shown.page.wait_for_timeout(300)
-        found.add(tuple(hint.evaluate("canvas => [canvas.height / canvas.width]")))
-
-    assert found == {(48 / 64,), (30 / 24,)}
+        shape = "canvas => canvas.height / canvas.width"
+        expected = size[0] / size[1]
+        assert_soon(lambda js=shape, at=hint: at.evaluate(js), expected)
     assert shown.faults == []
 
 

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 import rollout_viewer as rv
 from rollout_viewer._export.html import write_html
 from rollout_viewer.testing import counting_frames
+from tests.browser.driver import assert_soon
 from tests.browser.test_html_export import Shown
 
 NUM_ROWS, NUM_ENVS, LENGTH = 120, 2, 20
@@ -47,7 +49,9 @@ def show(new_page, tmp_path):
             rv.view(source).to_html(path)
         else:
             write_html(source or recorded(), path)
-        return Shown(new_page, path, **{**WIDE, **options})
+        shown = Shown(new_page, path, **{**WIDE, **options})
+        shown.rest()
+        return shown
 
     return show
 
@@ -66,10 +70,10 @@ def box_of(locator):
 
 def test_a_wide_page_opens_with_the_inspector_and_a_narrow_one_without(show):
     wide = show()
-    assert wide.root.locator(".rv-inspector").is_visible()
+    expect(wide.root.locator(".rv-inspector")).to_be_visible()
 
     narrow = show(viewport={"width": 1000, "height": 700})
-    assert narrow.root.locator(".rv-side").is_hidden()
+    expect(narrow.root.locator(".rv-side")).to_be_hidden()
 
 
 def test_the_panel_is_beside_the_pictures_and_keeps_the_width_it_was_dragged_to(show):
@@ -84,20 +88,22 @@ def test_the_panel_is_beside_the_pictures_and_keeps_the_width_it_was_dragged_to(
     shown.page.mouse.down()
     shown.page.mouse.move(x - 100, y, steps=4)
     shown.page.mouse.up()
+    shown.rest()
     dragged = box_of(side)["width"]
     assert abs(dragged - before["width"] - 100) < 4
     edge.focus()
     shown.page.keyboard.press("ArrowRight")
-    assert box_of(side)["width"] == dragged - 16
-    assert edge.get_attribute("aria-valuenow") == str(round(dragged - 16))
+    assert_soon(lambda: box_of(side)["width"], dragged - 16)
+    expect(edge).to_have_attribute("aria-valuenow", str(round(dragged - 16)))
     assert shown.root.get_attribute("data-row") == "0"
 
-    shown.page.wait_for_timeout(300)
     shown.page.reload()
+    shown.wait_until_loaded()
     side.wait_for()
-    assert box_of(side)["width"] == dragged - 16
+    assert_soon(lambda: box_of(side)["width"], dragged - 16)
+    shown.rest()
     edge.dblclick()
-    assert box_of(side)["width"] == before["width"]
+    assert_soon(lambda: box_of(side)["width"], before["width"])
 
 
 @pytest.mark.parametrize("width", [880, 400])
@@ -105,13 +111,15 @@ def test_in_a_narrow_view_it_is_a_sheet_that_leaves_the_transport(show, width):
     shown = show(viewport={"width": width, "height": 800})
     shown.press("Shift+I")
     side = shown.root.locator(".rv-side")
+    side.wait_for()
+    shown.rest()
     box = box_of(side)
     below = box_of(shown.root.locator(".rv-timeline"))
     assert box["y"] + box["height"] <= below["y"] + 1
     assert (box["width"] == width) == (width < 560)
 
     edge = shown.root.get_by_role("separator", name="Size of the panel")
-    assert edge.get_attribute("aria-orientation") == "horizontal"
+    expect(edge).to_have_attribute("aria-orientation", "horizontal")
     x, y = box["x"] + box["width"] / 2, box["y"] + 4
     shown.page.mouse.move(x, y)
     shown.page.mouse.down()
@@ -126,20 +134,19 @@ def test_in_a_narrow_view_it_is_a_sheet_that_leaves_the_transport(show, width):
 def test_tabs_are_one_tab_stop_and_a_closed_panel_gives_the_focus_back(show):
     shown = show()
     tabs = shown.root.get_by_role("tab")
-    stops = tabs.evaluate_all("tabs => tabs.filter(tab => tab.tabIndex === 0).length")
-    assert stops == 1
+    stops = "tabs => tabs.filter(tab => tab.tabIndex === 0).length"
+    assert_soon(lambda: tabs.evaluate_all(stops), 1)
     tabs.first.focus()
     shown.page.keyboard.press("ArrowRight")
     chosen = shown.root.get_by_role("tab", selected=True)
-    assert chosen.text_content() == "Episodes 12"
+    expect(chosen).to_have_text("Episodes 12")
     panel = shown.page.locator(f"#{chosen.get_attribute('aria-controls')}")
-    assert panel.is_visible()
-    assert chosen.evaluate("tab => document.activeElement === tab")
+    expect(panel).to_be_visible()
+    expect(chosen).to_be_focused()
 
     shown.root.get_by_role("button", name="Close panel").focus()
     shown.page.keyboard.press("Enter")
-    is_root = "root => document.activeElement === root"
-    assert shown.root.evaluate(is_root)
+    expect(shown.root).to_be_focused()
     shown.page.keyboard.press("ArrowRight")
     shown.wait("row", 1)
 
@@ -150,16 +157,19 @@ def test_all_tabs_are_in_sight(show, width):
     if width < 1200:
         shown.press("Shift+I")
     tabs = shown.root.get_by_role("tablist", name="Panel")
-    assert tabs.evaluate("one => one.scrollWidth <= one.clientWidth")
+    shown.rest()
+    assert_soon(
+        lambda: tabs.evaluate("one => one.scrollWidth <= one.clientWidth"), True
+    )
 
 
 # -- inspector
 
 
 def facts_of(inspector):
-    keys = inspector.locator("dt:visible").all_inner_texts()
-    values = inspector.locator("dd:visible").all_inner_texts()
-    return {k: v.split(",")[0].strip() for k, v in zip(keys, values, strict=True)}
+    texts = inspector.locator(":is(dt, dd):visible").all_inner_texts()
+    facts = zip(texts[::2], texts[1::2], strict=True)
+    return {key: value.split(",")[0].strip() for key, value in facts}
 
 
 def test_the_inspector_names_the_episode_and_its_facts_one_a_line(show):
@@ -167,15 +177,16 @@ def test_the_inspector_names_the_episode_and_its_facts_one_a_line(show):
     shown.press("n")
     shown.go(25)
     inspector = shown.root.locator(".rv-inspector[data-state=there][data-row='25']")
-    assert inspector.locator("h3").inner_text() == "Env 0 \u00b7 episode 1"
-    assert inspector.locator(".rv-inspector-of").inner_text() == "seed 1"
-    assert facts_of(inspector) == {
+    expect(inspector.locator("h3")).to_have_text("Env 0 \u00b7 episode 1")
+    expect(inspector.locator(".rv-inspector-of")).to_have_text("seed 1")
+    expected = {
         "row": "25",
         "step": "5 of 19",
         "reward": "1.5",
         "return": "7.5",
         "outcome": "terminated \u00b7 failure",
     }
+    assert_soon(lambda: facts_of(inspector), expected)
     rows = inspector.locator(".rv-known > div:visible")
     tops = rows.evaluate_all("rows => rows.map(row => row.getBoundingClientRect().y)")
     assert len(set(tops)) == 5
@@ -190,7 +201,7 @@ def test_an_episode_that_did_not_end_is_cut_off(show):
 
     shown.press("e")
     shown.page.keyboard.type("cut off")
-    assert lines(shown) == [(0, 1), (1, 1)]
+    assert_soon(lambda: lines(shown), [(0, 1), (1, 1)])
 
 
 @pytest.mark.parametrize("size", [(1400, 900), (400, 800)])
@@ -200,15 +211,15 @@ def test_no_section_of_the_inspector_covers_its_values(show, size):
         shown.press("Shift+I")
     shown.root.locator(".rv-inspector[data-state=there]").wait_for()
     sections = shown.root.locator(".rv-inspector .rv-section")
-    found = sections.evaluate_all(
-        """all => all.map(one => {
+    shown.rest()
+    look = """all => all.map(one => {
           const head = one.firstElementChild.getBoundingClientRect();
           const body = one.lastElementChild.getBoundingClientRect();
           return [one.scrollHeight <= one.clientHeight,
                   one.scrollWidth <= one.clientWidth, head.bottom <= body.top + 1];
         })"""
-    )
-    assert found == [[True] * 3] * 4  # facts, action, obs, lidar
+    # facts, action, obs, lidar
+    assert_soon(lambda: sections.evaluate_all(look), [[True] * 3] * 4)
     inputs = shown.root.locator("input:visible")
     moved = inputs.evaluate_all("all => all.map(one => getComputedStyle(one).top)")
     assert set(moved) <= {"auto", "0px"}
@@ -219,12 +230,12 @@ def test_a_number_of_the_inspector_is_added_to_the_timeline(show):
     shown.press("n", "ArrowRight")
     obs = shown.root.locator("[data-name=obs]")
     button = obs.get_by_role("button", name="obs[3] on the timeline")
-    assert button.get_attribute("aria-pressed") == "false"
+    expect(button).to_have_attribute("aria-pressed", "false")
     button.click()
-    assert button.get_attribute("aria-pressed") == "true"
+    expect(button).to_have_attribute("aria-pressed", "true")
     shown.root.locator(".rv-timeline").get_by_text("obs[3]").first.wait_for()
     button.click()
-    assert button.get_attribute("aria-pressed") == "false"
+    expect(button).to_have_attribute("aria-pressed", "false")
     numbers = obs.locator(".rv-amount").all_inner_texts()
     assert {len(number.split(".")[1]) for number in numbers} == {3}
 
@@ -236,7 +247,7 @@ def test_the_small_plot_follows_the_theme(show):
     colour = "path => getComputedStyle(path).fill"
     light = plot.evaluate(colour)
     shown.page.emulate_media(color_scheme="dark")
-    assert plot.evaluate(colour) != light
+    assert_soon(lambda: plot.evaluate(colour) == light, False)
     assert plot.get_attribute("d").count("M") == 100
 
 
@@ -263,19 +274,19 @@ def test_typing_filters_the_episodes_at_once_and_a_button_ends_it(show):
     shown.press("e")
     panel = shown.root.locator(".rv-episodes")
     shown.page.keyboard.type("env 1 failure")
-    assert lines(shown) == [(1, 1), (1, 3), (1, 5)]
+    assert_soon(lambda: lines(shown), [(1, 1), (1, 3), (1, 5)])
     panel.get_by_text("3 of 12 episodes").wait_for()
 
     shown.page.keyboard.type(" nothing")
     panel.get_by_text("No episode matches.").wait_for()
-    assert lines(shown) == []
+    assert_soon(lambda: lines(shown), [])
     panel.get_by_role("button", name="Clear filter").click()
-    assert len(lines(shown)) == 12
-    assert panel.get_by_role("searchbox").input_value() == ""
+    assert_soon(lambda: len(lines(shown)), 12)
+    expect(panel.get_by_role("searchbox")).to_have_value("")
 
     choose(shown, "Outcome", "truncated")
     choose(shown, "Label", "steady")
-    assert lines(shown) == [(1, 0), (1, 2), (1, 4)]
+    assert_soon(lambda: lines(shown), [(1, 0), (1, 2), (1, 4)])
     assert shown.root.locator("select:visible").evaluate_all(
         "all => all.filter(one => one.closest('.rv-side')).length === 0"
     )
@@ -290,18 +301,16 @@ def test_moving_in_the_list_previews_and_enter_opens_the_episode_alone(show):
         shown.page.keyboard.press("ArrowDown")
     shown.wait("row", 20)
     row = shown.root.get_by_role("row", selected=True)
-    assert (row.get_attribute("data-env"), row.get_attribute("data-episode")) == (
-        "1",
-        "1",
-    )
-    assert row.evaluate("row => document.activeElement === row")
+    expect(row).to_have_attribute("data-env", "1")
+    expect(row).to_have_attribute("data-episode", "1")
+    expect(row).to_be_focused()
     shown.page.keyboard.press("ArrowUp")
     shown.page.keyboard.press("ArrowUp")
     shown.wait("row", 0)
 
     shown.page.keyboard.press("Enter")
     shown.page.wait_for_function("document.querySelectorAll('.rv-tile').length === 1")
-    assert shown.root.locator(".rv-tile").get_attribute("data-env") == "1"
+    expect(shown.root.locator(".rv-tile")).to_have_attribute("data-env", "1")
     assert shown.faults == []
 
 
@@ -317,7 +326,7 @@ def test_space_plays_after_a_click_on_an_episode_and_selects_where_keys_move(sho
     )
     shown.press("e", "e", "ArrowDown", "ArrowDown")
     shown.page.keyboard.press("Space")
-    assert rows.and_(shown.root.locator("[aria-selected=true]")).count() == 0
+    expect(rows.and_(shown.root.locator("[aria-selected=true]"))).to_have_count(0)
 
 
 def test_several_selected_episodes_are_side_by_side(show):
@@ -330,7 +339,7 @@ def test_several_selected_episodes_are_side_by_side(show):
     shown.root.get_by_text("12 episodes, 2 selected").wait_for()
     shown.wait("numRows", LENGTH)
     tiles = shown.root.locator(".rv-tile")
-    assert tiles.count() == 2
+    expect(tiles).to_have_count(2)
     shown.page.keyboard.press("Shift+ArrowDown")
     shown.page.wait_for_function("document.querySelectorAll('.rv-tile').length === 2")
     rows.nth(1).click()
@@ -345,13 +354,17 @@ def test_several_selected_episodes_are_side_by_side(show):
 def test_returns_have_as_many_decimals_and_a_line_each(show):
     shown = show()
     panel_of(shown, "Episodes")
-    returns = shown.root.locator(".rv-episode-body .rv-of-return").all_inner_texts()
-    assert {len(text.split(".")[1]) for text in returns} == {2}
+    returns = shown.root.locator(".rv-episode-body .rv-of-return")
+
+    def decimals():
+        return {len(text.partition(".")[2]) for text in returns.all_inner_texts()}
+
+    assert_soon(decimals, {2})
     paths = shown.root.locator(".rv-episode-body .rv-spark path")
     assert all("L" in d for d in paths.evaluate_all("all => all.map(p => p.outerHTML)"))
     heads = shown.root.locator(".rv-episode-head .rv-sort")
     heads.filter(has_text="return").click()
-    assert lines(shown)[0] == (1, 5)
+    assert_soon(lambda: lines(shown)[0], (1, 5))
     ends = shown.root.locator(".rv-episode-body .rv-end")
     looks = ends.evaluate_all(
         """all => all.map(one => [one.dataset.outcome,
@@ -368,7 +381,9 @@ def test_no_column_of_the_list_is_cut_off(show, width):
     shown = show(viewport={"width": width, "height": 900})
     shown.press("e")
     scroller = shown.root.get_by_role("grid", name="Episodes")
-    assert scroller.evaluate("one => one.scrollWidth <= one.clientWidth")
+    shown.rest()
+    fits = "one => one.scrollWidth <= one.clientWidth"
+    assert_soon(lambda: scroller.evaluate(fits), True)
     columns = ":is(.rv-of-return, .rv-of-episode)"
     cells = shown.root.locator(f".rv-episode-row:visible {columns}")
     cut = "all => all.filter(one => one.scrollWidth > one.clientWidth).length"
@@ -382,6 +397,7 @@ def test_with_a_coarse_pointer_every_target_of_the_panel_is_44_px(show):
         targets = shown.root.locator(
             ".rv-side :is(button, input, [tabindex='0'][role=row]):visible"
         )
+        shown.rest()
         small = targets.evaluate_all(
             """all => all.filter(one => one.getBoundingClientRect().height < 44)
               .map(one => one.outerHTML)"""
@@ -402,34 +418,36 @@ def bookmarks(shown):
 
 def test_escape_in_a_new_note_removes_its_bookmark_and_enter_keeps_it(show):
     shown = show(recorded(num_envs=1))
-    keyboard, is_root = shown.page.keyboard, "root => document.activeElement === root"
+    keyboard = shown.page.keyboard
     shown.go(25)
     shown.press("b", "Escape")
     shown.root.get_by_text("No notes yet: B bookmarks a row.").wait_for()
-    assert shown.root.evaluate(is_root)
+    expect(shown.root).to_be_focused()
 
     shown.press("b")
     keyboard.type("falls over")
     keyboard.press("Enter")
-    assert shown.root.evaluate(is_root)
+    expect(shown.root).to_be_focused()
     shown.press("ArrowRight", "b", "Enter")
-    assert bookmarks(shown) == [
+    expected = [
         ["row 25", "ep 1 \u00b7 step 5", "falls over"],
         ["row 26", "ep 1 \u00b7 step 6", ""],
     ]
+    assert_soon(lambda: bookmarks(shown), expected)
     # Of an older bookmark Escape only leaves the note as it was.
     shown.press("b", "Escape")
     shown.press("ArrowLeft", "b")
     keyboard.type(" again")
     keyboard.press("Escape")
-    assert [line[2] for line in bookmarks(shown)] == ["falls over", ""]
+    notes = lambda: [line[2] for line in bookmarks(shown)]  # noqa: E731
+    assert_soon(notes, ["falls over", ""])
 
     shown.root.locator(".rv-bookmark").nth(1).click()
     shown.wait("row", 26)
-    assert shown.root.get_by_role("heading", name="Row 26").is_visible()
+    expect(shown.root.get_by_role("heading", name="Row 26")).to_be_visible()
     shown.root.get_by_role("button", name="Delete the bookmark of row 25").click()
-    assert [line[0] for line in bookmarks(shown)] == ["row 26"]
-    assert shown.root.evaluate(is_root)
+    assert_soon(lambda: [line[0] for line in bookmarks(shown)], ["row 26"])
+    expect(shown.root).to_be_focused()
     assert shown.faults == []
 
 
@@ -441,10 +459,11 @@ def test_labels_are_chips_of_which_only_success_and_failure_have_colours(show):
         chips.get_by_role("button", name=name).click()
     panel.get_by_role("textbox", name="Custom label").fill("slips")
     shown.page.keyboard.press("Enter")
-    assert panel.get_by_role("textbox", name="Custom label").input_value() == ""
+    expect(panel.get_by_role("textbox", name="Custom label")).to_have_value("")
     pressed = chips.locator("[aria-pressed=true]")
     look = """all => all.map(one =>
       [one.dataset.label, getComputedStyle(one).backgroundColor])"""
+    expect(pressed).to_have_count(4)
     looks = dict(pressed.evaluate_all(look))
     assert set(looks) == {"success", "failure", "steady", "slips"}
     assert looks["steady"] == looks["slips"]
@@ -460,17 +479,19 @@ def test_a_comparison_has_values_and_differences_in_columns_of_their_own(show):
     shown.go(5)
     panel = panel_of(shown, "Compare")
     table = panel.get_by_role("table")
-    heads = table.get_by_role("columnheader").all_inner_texts()
-    assert heads == ["return", "before", "after", "difference"]
-    rows = [
-        row.locator("th, td").all_inner_texts()
-        for row in table.locator(":is(tbody, tfoot) tr").all()
-    ]
-    assert rows == [
+    heads = ["return", "before", "after", "difference"]
+    expect(table.get_by_role("columnheader")).to_have_text(heads)
+
+    def rows():
+        lines = table.locator(":is(tbody, tfoot) tr").all()
+        return [line.locator("th, td").all_inner_texts() for line in lines]
+
+    expected = [
         ["env 0", "2.50", "2.50", "0.00"],
         ["env 1", "7.50", "7.50", "0.00"],
         ["mean", "5.00", "5.00", "0.00"],
     ]
+    assert_soon(rows, expected)
     keys = table.locator(".rv-key").evaluate_all(
         "all => all.map(one => one.style.getPropertyValue('--rv-key'))"
     )
@@ -481,10 +502,11 @@ def test_a_comparison_has_values_and_differences_in_columns_of_their_own(show):
 
     switch = panel.get_by_role("switch", name="Pixel difference")
     switch.click()
-    assert switch.get_attribute("aria-checked") == "true"
-    assert table.get_by_role("columnheader").last.inner_text() == "pixels"
-    cells = table.locator("tbody .rv-paired-share").all_inner_texts()
-    assert cells == ["0.0 %", "0.0 %"]
+    expect(switch).to_have_attribute("aria-checked", "true")
+    expect(table.get_by_role("columnheader").last).to_have_text("pixels")
+    cells = table.locator("tbody .rv-paired-share")
+    expect(cells).to_have_text(["0.0 %", "0.0 %"])
+    shown.rest()
     assert table.evaluate("one => one.scrollWidth <= one.parentElement.clientWidth")
     assert shown.faults == []
 
@@ -492,5 +514,6 @@ def test_a_comparison_has_values_and_differences_in_columns_of_their_own(show):
 def test_without_a_comparison_the_panel_says_how_to_make_one(show):
     shown = show()
     panel = panel_of(shown, "Compare")
-    assert panel.locator("code").inner_text() == 'rv.view({"before": a, "after": b})'
-    assert panel.get_by_role("switch").is_hidden()
+    code = panel.locator("code")
+    expect(code).to_have_text('rv.view({"before": a, "after": b})')
+    expect(panel.get_by_role("switch")).to_be_hidden()

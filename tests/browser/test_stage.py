@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 import rollout_viewer as rv
 from rollout_viewer._export.html import write_html
+from tests.browser.driver import assert_soon
 from tests.browser.states import STATES, open_state
 from tests.browser.test_html_export import Shown
 
@@ -49,6 +51,7 @@ def show(new_page, tmp_path):
         path = write_html(cache, tmp_path / "page.html")
         shown = Shown(new_page, path, **{"viewport": WINDOW, **options})
         shown.wait("numRows", cache.num_rows)
+        shown.rest()
         return shown
 
     return open_page
@@ -107,8 +110,8 @@ def test_gaps_are_between_tiles_and_narrow_from_forty_on(show, count, gap):
     assert tiles[columns][1] - tiles[0][3] >= gap - 0.5
     shown.press("n")
     edge = "tile => getComputedStyle(tile, '::after').borderTop"
-    selected = shown.root.locator(".rv-tile[aria-selected=true]").evaluate(edge)
-    assert selected == "2px solid rgb(10, 95, 194)"
+    selected = shown.root.locator(".rv-tile[aria-selected=true]")
+    assert_soon(lambda: selected.evaluate(edge), "2px solid rgb(10, 95, 194)")
 
 
 OVERLAPS_JS = """root => {
@@ -146,17 +149,21 @@ def test_no_text_of_a_tile_collides_with_another(show, width):
     shown = show(cache, viewport={"width": width, "height": 700})
     shown.go(3)
 
-    assert shown.root.locator(".rv-badge:visible").count() == 12
-    assert shown.root.evaluate(OVERLAPS_JS) == []
+    expect(shown.root.locator(".rv-badge:visible")).to_have_count(12)
+    shown.rest()
+    assert_soon(lambda: shown.root.evaluate(OVERLAPS_JS), [])
 
 
 def test_returns_have_the_same_decimals_in_all_tiles(show):
     shown = show(noise(*[(60, 80)] * 6))
     shown.go(3)
 
-    texts = shown.root.locator(".rv-total b").all_inner_texts()
+    totals = shown.root.locator(".rv-total b")
 
-    assert len({len(text.split(".")[1]) for text in texts}) == 1
+    def decimals():
+        return {len(text.partition(".")[2]) for text in totals.all_inner_texts()}
+
+    assert_soon(lambda: len(decimals()) == 1 and 0 not in decimals(), True)
 
 
 def test_an_outcome_is_neither_good_nor_bad_and_only_failure_is_red(show):
@@ -165,6 +172,7 @@ def test_an_outcome_is_neither_good_nor_bad_and_only_failure_is_red(show):
     shown = show(cache)
     shown.go(3)
     ground = "el => getComputedStyle(el).backgroundColor"
+    expect(shown.root.locator(".rv-badge")).to_have_count(2)
 
     ended, cut = shown.root.locator(".rv-badge").all()
     failure = shown.root.locator(".rv-tile-chip[data-label=failure]").evaluate(ground)
@@ -185,19 +193,20 @@ def test_keys_move_between_tiles_and_space_plays(show):
     shown.root.get_by_role("listbox", name="Tiles").wait_for()
     columns = int(shown.canvas.get_attribute("data-columns"))
 
-    assert [tile.get_attribute("tabindex") for tile in tiles.all()].count("0") == 1
+    stops = "tiles => tiles.filter(tile => tile.tabIndex === 0).length"
+    assert_soon(lambda: tiles.evaluate_all(stops), 1)
     tiles.first.focus()
     shown.page.keyboard.press("ArrowRight")
-    assert active(shown) == "1"
+    assert_soon(lambda: active(shown), "1")
     shown.page.keyboard.press("ArrowDown")
-    assert active(shown) == str(1 + columns)
+    assert_soon(lambda: active(shown), str(1 + columns))
     selected = shown.root.locator(".rv-tile[aria-selected=true]")
-    assert selected.get_attribute("data-env") == str(1 + columns)
+    expect(selected).to_have_attribute("data-env", str(1 + columns))
     shown.page.keyboard.press("Enter")
     shown.page.wait_for_function("document.querySelectorAll('.rv-tile').length === 1")
     shown.page.keyboard.press("Escape")
     shown.page.wait_for_function("document.querySelectorAll('.rv-tile').length === 6")
-    assert active(shown) == str(1 + columns)
+    assert_soon(lambda: active(shown), str(1 + columns))
     assert shown.root.get_attribute("data-row") == "0"
     shown.page.keyboard.press("Space")
     shown.wait("row", 3)
@@ -228,7 +237,7 @@ def test_the_menu_of_a_tile_labels_bookmarks_and_shows_alone(show):
     shown.page.keyboard.press("Shift+F10")
     choose.filter(has_text="Bookmark this row").click()
     tile.click(button="right")
-    assert choose.filter(has_text="Bookmark this row").is_disabled()
+    expect(choose.filter(has_text="Bookmark this row")).to_be_disabled()
     choose.filter(has_text="Show alone").click()
 
     shown.page.wait_for_function("document.querySelectorAll('.rv-tile').length === 1")
@@ -275,6 +284,7 @@ def test_buttons_zoom_to_the_selected_tile(show):
 
     shown.press(*["="] * 8)
 
+    shown.rest()
     box, stage = tile.bounding_box(), shown.root.locator(".rv-stage").bounding_box()
     for at, size in (("x", "width"), ("y", "height")):
         middle = box[at] + box[size] / 2
@@ -306,7 +316,7 @@ def test_many_tiles_keep_their_exact_pixels_while_they_are_dragged(show):
         shown.page.keyboard.press(["ArrowLeft", "ArrowRight"][step % 2])
     shown.page.mouse.up()
     shown.wait("row", 2)
-    shown.page.wait_for_timeout(300)
+    shown.rest()
 
     grid = shown.root.locator(".rv-frames").element_handle()
     tiles = shown.root.locator(".rv-tile")
@@ -325,13 +335,13 @@ def test_a_page_without_pictures_says_so(show):
         cache.append(None, reward=[1, 2], kind=["step"] * 2)
     shown = show(cache)
 
-    assert shown.root.get_by_text("No pictures were recorded").is_visible()
+    expect(shown.root.get_by_text("No pictures were recorded")).to_be_visible()
 
 
 def test_without_rows_the_timeline_is_blank_and_keeps_its_room(new_page):
     page = open_state(new_page, STATES["empty"])
-    assert page.get_by_text("No rows yet").is_visible()
-    assert page.get_by_text("mean of 0 envs").first.is_hidden()
+    expect(page.get_by_text("No rows yet")).to_be_visible()
+    expect(page.get_by_text("mean of 0 envs").first).to_be_hidden()
 
     assert page.locator(".rv-timeline").evaluate("one => one.offsetHeight") > 80
 
@@ -347,7 +357,6 @@ AROUND_JS = """([root, style]) => {
   before.textContent = 'a cell';
   inner.append(before, root);
   dispatchEvent(new Event('resize'));
-  return new Promise(done => setTimeout(() => done(root.offsetHeight), 200));
 }"""
 
 
@@ -358,10 +367,12 @@ def test_in_a_notebook_a_view_is_as_high_as_what_scrolls_shows(show, style, room
     shown = show(noise(*[(60, 80)] * 6))
     root = shown.root.element_handle()
 
-    height = shown.page.evaluate(AROUND_JS, [root, style])
+    shown.page.evaluate(AROUND_JS, [root, style])
+    shown.rest()
+    height = root.evaluate("root => root.offsetHeight")
     assert room - 40 < height < room
     shown.press("Shift+I")
-    shown.page.wait_for_timeout(100)
+    shown.rest()
     assert root.evaluate("root => root.offsetHeight") == height
     inside = "root => root.scrollHeight - root.clientHeight"
     assert root.evaluate(inside) <= 0
@@ -369,29 +380,32 @@ def test_in_a_notebook_a_view_is_as_high_as_what_scrolls_shows(show, style, room
     handle = shown.root.get_by_role("separator", name="Height of the viewer")
     handle.focus()
     shown.page.keyboard.press("ArrowUp")
-    assert root.evaluate("root => root.offsetHeight") == height - 16
+    assert_soon(lambda: root.evaluate("root => root.offsetHeight"), height - 16)
     handle.scroll_into_view_if_needed()
+    shown.rest()
     box = handle.bounding_box()
     shown.page.mouse.move(box["x"] + 50, box["y"] + 4)
     shown.page.mouse.down()
     shown.page.mouse.move(box["x"] + 50, box["y"] - 56)
     shown.page.mouse.up()
-    assert abs(root.evaluate("root => root.offsetHeight") - (height - 76)) <= 1
+    dragged = pytest.approx(height - 76, abs=1)
+    assert_soon(lambda: root.evaluate("root => root.offsetHeight"), dragged)
     shown.page.keyboard.press("Home")
     handle.focus()
     shown.page.keyboard.press("Home")
-    assert root.evaluate("root => root.offsetHeight") == height
+    assert_soon(lambda: root.evaluate("root => root.offsetHeight"), height)
 
 
 def test_a_view_is_no_higher_than_its_pictures_need(show):
     shown = show(noise((30, 300)))
     root = shown.root.element_handle()
 
-    height = shown.page.evaluate(AROUND_JS, [root, "height: 880px; width: 1000px"])
+    shown.page.evaluate(AROUND_JS, [root, "height: 880px; width: 1000px"])
+    shown.rest()
 
-    low = height
+    low = root.evaluate("root => root.offsetHeight")
     shown.root.get_by_role("button", name="Close panel").click()
-    shown.page.wait_for_timeout(200)
+    shown.rest()
     height = root.evaluate("root => root.offsetHeight")
 
     found = boxes(shown)

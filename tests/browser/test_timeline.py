@@ -4,10 +4,12 @@ import re
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 import rollout_viewer as rv
 from rollout_viewer._export.html import write_html
 from rollout_viewer.testing import counting_frames
+from tests.browser.driver import assert_soon
 from tests.browser.test_html_export import Shown
 
 NUM_ROWS, NUM_ENVS, LENGTH = 400, 3, 40
@@ -51,12 +53,12 @@ class Timeline(Shown):
     def track(self, key):
         return self.root.locator(f'.rv-track[data-scalar="{key}"]')
 
-    def value(self, key):
-        return self.track(key).locator(".rv-track-line .rv-value").first.inner_text()
-
-    def whom(self, key):
-        self.frame()
-        return self.track(key).locator(".rv-track-whom").inner_text()
+    def assert_says(self, key, whom, value=None):
+        """Assert of whom a track is, and what its value is at the playhead."""
+        track = self.track(key)
+        expect(track.locator(".rv-track-whom")).to_have_text(whom)
+        if value is not None:
+            expect(track.locator(".rv-track-line .rv-value").first).to_have_text(value)
 
     def choose(self, key, text):
         self.track(key).locator(".rv-track-whom").click()
@@ -88,15 +90,20 @@ class Timeline(Shown):
             self.page.mouse.move(x, y)
         self.page.mouse.up()
 
-    def frame(self):
-        """Wait until what was asked for is drawn."""
-        self.page.evaluate(
-            "() => new Promise(done => requestAnimationFrame(() => "
-            "requestAnimationFrame(done)))"
-        )
+    def zoom(self, share, times):
+        """Turn the wheel with Control at a share of the width."""
+        before = self.rows()
+        self.page.mouse.move(*self.at(share))
+        self.page.keyboard.down("Control")
+        for _ in range(times):
+            self.page.mouse.wheel(0, -120)
+        # The browser hands on what the wheel did later than it takes it.
+        assert_soon(lambda: self.rows() == before, False)
+        self.rest()
+        self.page.keyboard.up("Control")
 
     def pixels(self, selector):
-        self.frame()
+        self.rest()
         canvas = self.root.locator(f"{selector} canvas").first
         width, height, data = canvas.evaluate(PIXELS_JS)
         return np.array(data, np.uint8).reshape(height, width, 4)
@@ -158,12 +165,7 @@ def test_the_wheel_scrolls_the_page_and_leaves_the_row(shown):
 
 
 def test_control_and_wheel_zoom_at_the_pointer_and_shift_and_wheel_pan(shown):
-    shown.page.mouse.move(*shown.at(0.25))
-    shown.page.keyboard.down("Control")
-    for _ in range(4):
-        shown.page.mouse.wheel(0, -120)
-    shown.page.keyboard.up("Control")
-    shown.frame()
+    shown.zoom(0.25, 4)
     first, last = shown.rows()
 
     assert last - first < NUM_ROWS / 2
@@ -172,9 +174,8 @@ def test_control_and_wheel_zoom_at_the_pointer_and_shift_and_wheel_pan(shown):
 
     shown.page.keyboard.down("Shift")
     shown.page.mouse.wheel(0, 200)
+    assert_soon(lambda: shown.rows()[0] > first + 10, True)
     shown.page.keyboard.up("Shift")
-    shown.frame()
-    assert shown.rows()[0] > first + 10
     assert shown.rows()[1] - shown.rows()[0] == pytest.approx(last - first, abs=1)
 
 
@@ -194,8 +195,8 @@ def test_keys_of_the_slider_go_where_they_point(shown):
         shown.page.keyboard.press(key)
         shown.wait("row", row)
 
-    text = shown.slider.get_attribute("aria-valuetext")
-    assert text == f"row 0 of {NUM_ROWS - 1}, episode 0, step 0"
+    text = f"row 0 of {NUM_ROWS - 1}, episode 0, step 0"
+    expect(shown.slider).to_have_attribute("aria-valuetext", text)
 
 
 # -- what tracks show, and say
@@ -203,18 +204,18 @@ def test_keys_of_the_slider_go_where_they_point(shown):
 
 def test_a_track_says_of_whom_it_is(shown):
     shown.press("Home", "ArrowRight")
-    assert shown.whom("reward") == f"mean of {NUM_ENVS} envs"
+    shown.assert_says("reward", f"mean of {NUM_ENVS} envs")
 
     shown.root.get_by_role("button", name="Add a track").click()
     shown.page.get_by_role("menuitem", name="obs[1]").click()
-    assert (shown.whom("obs[1]"), shown.value("obs[1]")) == ("mean of 3 envs", "1")
+    shown.assert_says("obs[1]", "mean of 3 envs", "1")
     shown.press("n", "n", "n")
-    assert (shown.whom("obs[1]"), shown.value("obs[1]")) == ("env 2", "2")
-    assert shown.root.locator(".rv-ends .rv-gutter").inner_text() == "ends of env 2"
+    shown.assert_says("obs[1]", "env 2", "2")
+    expect(shown.root.locator(".rv-ends .rv-gutter")).to_have_text("ends of env 2")
     shown.choose("obs[1]", "Mean of all")
 
-    assert (shown.whom("obs[1]"), shown.value("obs[1]")) == ("mean of 3 envs", "1")
-    assert shown.whom("reward") == "env 2"
+    shown.assert_says("obs[1]", "mean of 3 envs", "1")
+    shown.assert_says("reward", "env 2")
     assert shown.faults == []
 
 
@@ -231,9 +232,9 @@ def test_each_track_has_its_scale_and_a_constant_lies_at_its_height(shown):
 @pytest.mark.parametrize("width", [1400, 400])
 def test_the_scale_of_a_track_covers_nothing(shown, width):
     shown.page.set_viewport_size({"width": width, "height": 800})
-    shown.frame()
+    shown.rest()
     track = shown.track("return")
-    assert track.locator(".rv-scale span").all_inner_texts() == [str(LENGTH - 1), "0"]
+    expect(track.locator(".rv-scale span")).to_have_text([str(LENGTH - 1), "0"])
 
     others = "canvas", ".rv-value", ".rv-track-whom"
     scale = track.locator(".rv-scale").bounding_box()
@@ -247,16 +248,20 @@ def test_the_picture_under_the_pointer_says_whose_it_is(shown):
     shown.page.mouse.move(*shown.at(0.52))
     hint = shown.root.locator(".rv-hint[data-row]")
     hint.wait_for()
-    assert "picture of env 0" in hint.inner_text()
-    assert "reward 1 (mean of 3 envs)" in hint.inner_text()
+    expect(hint).to_contain_text("picture of env 0", use_inner_text=True)
+    expect(hint).to_contain_text("reward 1 (mean of 3 envs)", use_inner_text=True)
 
+    # The pointer rests while another env is chosen.
     shown.press("n", "n")
-    shown.page.mouse.move(*shown.at(0.42))
     hint.get_by_text("picture of env 1").wait_for()
+    expect(hint).to_contain_text("reward 1 (env 1)", use_inner_text=True)
+    shown.press("n")
+    shown.page.mouse.move(*shown.at(0.42))
+    hint.get_by_text("picture of env 2").wait_for()
 
-    assert "reward 1 (env 1)" in hint.inner_text()
+    expect(hint).to_contain_text("reward 1 (env 2)", use_inner_text=True)
     shown.page.mouse.move(600, 200)
-    assert hint.is_hidden()
+    expect(hint).to_be_hidden()
 
 
 def test_a_comparison_has_a_line_for_each_recording(new_page, tmp_path):
@@ -267,11 +272,10 @@ def test_a_comparison_has_a_line_for_each_recording(new_page, tmp_path):
     page.root.get_by_role("button", name="Add a track").click()
     page.page.get_by_role("menuitem", name="obs[1]").click()
 
-    page.frame()
     lines = page.track("obs[1]").locator("li")
-    assert lines.locator(".rv-track-name").all_inner_texts() == ["before", "after"]
-    assert lines.locator(".rv-value").all_inner_texts() == ["0.5", "0"]
-    assert page.whom("obs[1]") == "2 recordings"
+    expect(lines.locator(".rv-track-name")).to_have_text(["before", "after"])
+    expect(lines.locator(".rv-value")).to_have_text(["0.5", "0"])
+    page.assert_says("obs[1]", "2 recordings")
     pixels = page.pixels('.rv-track[data-scalar="obs[1]"]')
     for token in ("--rv-reward", "--rv-data"):
         assert has(pixels, page.colour(token))
@@ -314,10 +318,9 @@ def test_tracks_have_the_colours_of_the_theme(shown):
     assert has(shown.pixels(track), light)
 
     shown.page.emulate_media(color_scheme="dark")
-    shown.page.wait_for_timeout(100)
+    assert_soon(lambda: shown.colour("--rv-reward") == light, False)
     dark = shown.colour("--rv-reward")
 
-    assert dark != light
     assert has(shown.pixels(track), dark)
     assert not has(shown.pixels(track), light)
 
@@ -330,19 +333,19 @@ def test_tracks_are_added_moved_removed_and_kept_over_a_reload(shown):
         tracks = shown.root.locator(".rv-track")
         return tracks.evaluate_all("all => all.map(one => one.dataset.scalar)")
 
-    assert keys() == ["reward", "return"]
+    assert_soon(keys, ["reward", "return"])
     shown.root.get_by_role("button", name="Add a track").click()
     shown.page.get_by_role("menuitem", name="obs[2]").click()
     shown.choose("obs[2]", "Move up")
     shown.choose("obs[2]", "Mean and range")
-    assert keys() == ["reward", "obs[2]", "return"]
+    assert_soon(keys, ["reward", "obs[2]", "return"])
     shown.choose("reward", "Remove")
     shown.page.reload()
     shown.wait("numRows", NUM_ROWS)
     shown.track("obs[2]").wait_for()
 
-    assert keys() == ["obs[2]", "return"]
-    assert shown.whom("obs[2]") == "mean, range of 3"
+    assert_soon(keys, ["obs[2]", "return"])
+    shown.assert_says("obs[2]", "mean, range of 3")
     assert shown.faults == []
 
 
@@ -357,11 +360,13 @@ def test_many_tracks_scroll_within_a_bound(new_page, tmp_path):
         page.root.get_by_role("button", name="Add a track").click()
         page.page.get_by_role("menuitem", name=f"obs[{index}]", exact=True).click()
 
+    expect(page.root.locator(".rv-track")).to_have_count(18)
+    page.rest()
     height = page.root.locator(".rv-timeline").bounding_box()["height"]
     window = page.page.viewport_size["height"]
     assert height < 0.45 * window
-    assert page.root.locator(".rv-track").count() == 18
     page.track("obs[15]").scroll_into_view_if_needed()
+    page.rest()
     strip = page.track("obs[15]").locator(".rv-strip").bounding_box()
     ruler = page.root.locator(".rv-ruler .rv-strip").bounding_box()
     assert (strip["x"], strip["width"]) == (ruler["x"], ruler["width"])
@@ -370,6 +375,7 @@ def test_many_tracks_scroll_within_a_bound(new_page, tmp_path):
 def test_with_a_coarse_pointer_the_overview_is_44_px_high(new_page, tmp_path):
     path = write_html(recorded(), tmp_path / "page.html")
     page = Timeline(new_page, path, has_touch=True, is_mobile=True)
+    page.rest()
     assert page.window.bounding_box()["height"] >= 40
     plot, lane = (
         page.root.locator(one).bounding_box() for one in (".rv-plot", ".rv-overview")
@@ -385,39 +391,41 @@ def test_a_range_is_dragged_on_the_ruler_or_with_shift(shown):
     shown.drag(
         shown.at(0.5, ".rv-ruler .rv-strip"), shown.at(0.25, ".rv-ruler .rv-strip")
     )
-    assert shown.range() == pytest.approx((100, 200), abs=1)
+    assert_soon(shown.range, pytest.approx((100, 200), abs=1))
     row = shown.root.get_attribute("data-row")
 
     shown.page.keyboard.down("Shift")
     shown.drag(shown.at(0.6), shown.at(0.8))
     shown.page.keyboard.up("Shift")
 
-    assert shown.range() == pytest.approx((239, 319), abs=1)
+    assert_soon(shown.range, pytest.approx((239, 319), abs=1))
     assert shown.root.get_attribute("data-row") == row
 
 
 def test_edges_of_the_range_are_handles(shown):
     ruler = ".rv-ruler .rv-strip"
     shown.drag(shown.at(0.25, ruler), shown.at(0.5, ruler))
+    assert_soon(lambda: shown.range() is not None, True)
+    shown.rest()
     first, last = shown.range()
     begin = shown.root.get_by_role("separator", name="Range begins")
 
     begin.focus()
     for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "Shift+ArrowRight"):
         shown.page.keyboard.press(key)
-    assert shown.range() == (first + 11, last)
+    assert_soon(shown.range, (first + 11, last))
 
     box = shown.root.get_by_role("separator", name="Range ends").bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     shown.drag((x, y), shown.at(0.75, ruler))
-    assert shown.range() == pytest.approx((first + 11, 299), abs=1)
+    assert_soon(shown.range, pytest.approx((first + 11, 299), abs=1))
     assert shown.root.evaluate("root => root.dataset.row") == "0"
 
 
 def test_a_double_click_takes_an_episode(shown):
     shown.page.mouse.dblclick(*shown.at(0.25))
 
-    assert shown.range() == (80, 119)
+    assert_soon(shown.range, (80, 119))
 
 
 # -- the window of rows
@@ -431,20 +439,17 @@ def test_the_overview_moves_and_sizes_the_window(shown):
         return box["x"] + share * (box["width"] - 1), middle
 
     shown.drag((point(1)[0] - 1, middle), point(0.5))
+    shown.rest()
     shown.drag(point(0.003), point(0.25))
-    shown.frame()
-    assert shown.rows() == pytest.approx((100, 200), abs=5)
+    assert_soon(shown.rows, pytest.approx((100, 200), abs=5))
     shown.drag(point(0.4), point(0.6))
-    shown.frame()
-    assert shown.rows() == pytest.approx((180, 280), abs=5)
+    assert_soon(shown.rows, pytest.approx((180, 280), abs=5))
     shown.page.mouse.click(*point(0.9))
-    shown.frame()
-    assert shown.rows() == pytest.approx((299, 399), abs=5)
+    assert_soon(shown.rows, pytest.approx((299, 399), abs=5))
     assert shown.root.get_attribute("data-row") == "0"
 
     shown.page.mouse.dblclick(*point(0.2))
-    shown.frame()
-    assert shown.rows() == (0, NUM_ROWS - 1)
+    assert_soon(shown.rows, (0, NUM_ROWS - 1))
 
 
 def test_the_window_is_moved_by_keys(shown):
@@ -453,24 +458,19 @@ def test_the_window_is_moved_by_keys(shown):
         shown.page.keyboard.press("ArrowLeft")
     shown.window.focus()
     shown.page.keyboard.press("End")
-    shown.frame()
+    assert_soon(lambda: shown.rows()[1], NUM_ROWS - 1)
+    shown.rest()
     first, last = shown.rows()
-    assert last == NUM_ROWS - 1
     assert first > NUM_ROWS / 2
 
     shown.page.keyboard.press("PageUp")
-    shown.frame()
-    assert shown.rows()[1] == pytest.approx(last - 0.9 * (last - first), abs=1)
+    page_before = pytest.approx(last - 0.9 * (last - first), abs=1)
+    assert_soon(lambda: shown.rows()[1], page_before)
     assert shown.root.get_attribute("data-row") == "0"
 
 
 def test_the_window_follows_the_playhead(shown):
-    shown.page.mouse.move(*shown.at(0.0))
-    shown.page.keyboard.down("Control")
-    for _ in range(5):
-        shown.page.mouse.wheel(0, -120)
-    shown.page.keyboard.up("Control")
-    shown.frame()
+    shown.zoom(0.0, 5)
     last = shown.rows()[1]
     assert last < 100
 
@@ -480,14 +480,12 @@ def test_the_window_follows_the_playhead(shown):
         arg=[shown.root.element_handle(), last],
     )
     shown.press(" ")
-    shown.frame()
     row = int(shown.slider.input_value())
-    assert shown.rows()[0] <= row <= shown.rows()[1]
-    assert shown.root.locator(".rv-flag").inner_text() == f"row {row}"
+    assert_soon(lambda: shown.rows()[0] <= row <= shown.rows()[1], True)
+    expect(shown.root.locator(".rv-flag")).to_have_text(f"row {row}")
 
     shown.go(390)
-    shown.frame()
-    assert shown.rows()[0] <= 390 <= shown.rows()[1]
+    assert_soon(lambda: shown.rows()[0] <= 390 <= shown.rows()[1], True)
 
 
 # -- preview
@@ -499,6 +497,7 @@ def test_a_resting_pointer_previews_all_tiles_until_it_leaves(shown):
     shown.page.wait_for_function(
         "root => root.dataset.row > 150", arg=shown.root.element_handle()
     )
+    shown.rest()
     row = int(shown.root.get_attribute("data-row"))
 
     assert shown.slider.input_value() == "7"

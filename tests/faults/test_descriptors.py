@@ -34,7 +34,7 @@ def append(cache, number, num_rows=1):
 
 def wait_for_at_most(number):
     """Wait for that many open ones: a writer closes its own when it has written."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while num_open() > number and time.monotonic() < deadline:
         time.sleep(0.02)
     assert num_open() <= number

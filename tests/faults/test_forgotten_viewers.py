@@ -36,7 +36,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(stream, "MIN_INTERVAL_S", 0.0)
 
 
-def wait_until(is_true, timeout_s=20):
+def wait_until(is_true, timeout_s=60):
     until = time.monotonic() + timeout_s
     while not is_true():
         assert time.monotonic() < until

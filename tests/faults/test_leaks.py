@@ -49,7 +49,7 @@ class Held(NamedTuple):
 def held() -> Held:
     """Return it when threads that were asked to end have ended."""
     gc.collect()
-    deadline_s = time.monotonic() + 5
+    deadline_s = time.monotonic() + 60
     while time.monotonic() < deadline_s and any(
         thread.name.startswith("rollout_viewer") for thread in threading.enumerate()
     ):

@@ -252,12 +252,12 @@ def test_a_page_that_asks_without_end_is_sent_rows_all_the_same(page):
 
 def test_a_huge_message_is_refused_at_once():
     chunks = [[0, 0, 0]] * 1_000_000
-    start = time.monotonic()
+    start = time.thread_time()  # the machine may be busy with others
 
     with pytest.raises(rv.ProtocolError, match=f"at most {MAX_CHUNKS}") as error:
         check({"kind": "need", "chunks": chunks})
 
-    assert time.monotonic() - start < 0.1
+    assert time.thread_time() - start < 0.1
     assert len(str(error.value)) < 500
     with pytest.raises(rv.ProtocolError):
         check({"kind": "ack", "seq": 10**4000})

@@ -120,7 +120,7 @@ def test_flush_and_close_return_where_the_writer_has_ended(tmp_path, monkeypatch
     record(cache, 10)
     monkeypatch.setattr(writer, "_wait", lambda: 1 / 0)
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
-    writer._thread.join(10)
+    writer._thread.join(60)
 
     with pytest.raises(rv.StorageError, match="ZeroDivisionError"):
         cache.flush()

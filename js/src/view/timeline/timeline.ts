@@ -95,6 +95,7 @@ export function createTimeline(
     lanes.draw(paper);
     tracks.draw(paper);
     place();
+    hint.update();
   };
   /** Draw in the next frame, however often the window moves till then. */
   const ask = () => {
@@ -118,7 +119,7 @@ export function createTimeline(
     preview: (row) => player.preview(row),
     signal,
   });
-  el.append(hint);
+  el.append(hint.el);
 
   return {
     el,

@@ -31,14 +31,20 @@ export interface TooltipParts {
 const REST_MS = 150;
 const NOTE_PX = 6;
 
-export function createTooltip(parts: TooltipParts): HTMLElement {
+export interface Tooltip {
+  el: HTMLElement;
+  /** Say anew what is under the pointer: of another env, or with other tracks. */
+  update(): void;
+}
+
+export function createTooltip(parts: TooltipParts): Tooltip {
   const { session, el, plot, rowAt, preview, signal } = parts;
   const text = make("span", { class: "rv-hint-text" });
   const caption = make("span", { class: "rv-hint-caption" });
   const picture = make("canvas", { class: "rv-thumbnail", "aria-hidden": "true" });
   const hint = make("div", { class: "rv-hint", hidden: true }, picture, caption, text);
   const showPicture = createPicture(parts, hint, picture, caption);
-  let shown = -1;
+  let [shown, at, env] = [-1, 0, -1];
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   const hide = () => {
@@ -52,20 +58,22 @@ export function createTooltip(parts: TooltipParts): HTMLElement {
     if (!isOnRows(event, plot)) return hide();
     const row = Math.round(rowAt(event.clientX));
     if (row >= session.store.numRows) return hide();
-    const { x } = pointIn(plot, event.clientX, 0);
-    setText(text, linesFor(parts, row, x).join("\n"));
+    at = pointIn(plot, event.clientX, 0).x;
+    setText(text, linesFor(parts, row, at).join("\n"));
     hint.hidden = false;
-    place(x);
+    place(at);
     if (row === shown) return;
     shown = row;
+    env = inspectedEnv(session);
     showPicture(row);
     clearTimeout(timer);
     if (!event.buttons) timer = setTimeout(preview, REST_MS, row);
   };
-  const place = (at: number) => {
-    const left = plot.offsetLeft + at + 8;
-    const x = Math.max(0, Math.min(el.offsetWidth - hint.offsetWidth, left));
-    hint.style.transform = `translateX(${Math.round(x)}px)`;
+  const place = (x: number) => {
+    const left = plot.offsetLeft + x + 8;
+    const most = el.offsetWidth - hint.offsetWidth;
+    const inside = Math.max(0, Math.min(most, left));
+    hint.style.transform = `translateX(${Math.round(inside)}px)`;
   };
   listen(el, "pointermove", signal, move);
   listen(el, "pointerleave", signal, hide);
@@ -74,7 +82,15 @@ export function createTooltip(parts: TooltipParts): HTMLElement {
     preview(null);
   });
   signal.addEventListener("abort", () => clearTimeout(timer));
-  return hint;
+  const update = () => {
+    if (shown < 0) return;
+    setText(text, linesFor(parts, shown, at).join("\n"));
+    place(at);
+    if (env === inspectedEnv(session)) return;
+    env = inspectedEnv(session);
+    showPicture(shown);
+  };
+  return { el: hint, update };
 }
 
 /** Return what shows the picture of a row, of the env that the inspector shows. */
