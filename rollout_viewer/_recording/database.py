@@ -247,10 +247,21 @@ def is_local(path: Path) -> bool:
     return not kind.startswith(tuple(_NETWORK_FILE_SYSTEMS))
 
 
+class _Connection(sqlite3.Connection):
+    """A connection whose errors are SQLite's, also where their text is not UTF-8."""
+
+    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
+        try:
+            return super().execute(sql, parameters)
+        except UnicodeDecodeError as error:  # it quotes what is in the file
+            raise sqlite3.DatabaseError("a damaged schema") from error
+
+
 def connect(uri: str) -> sqlite3.Connection:
     """Open a `file_uri`; transactions are begun and ended by the caller."""
     connection: sqlite3.Connection = sqlite3.connect(
         uri,
+        factory=_Connection,
         timeout=_BUSY_TIMEOUT_S,
         isolation_level=None,
         # Its user serialises the calls; the check would only forbid handing it over.

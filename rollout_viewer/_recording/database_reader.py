@@ -228,7 +228,8 @@ class DatabaseReader:
     def __del__(self) -> None:
         # A query after `close` opened it again. Python 3.13 warns of what is left open:
         # https://docs.python.org/3/library/sqlite3.html#sqlite3.Connection.close
-        self.close()
+        if getattr(self, "_connection", None) is not None:  # None: not made whole
+            self.close()
 
     def shed(self) -> None:
         """Close until the next query, unless one is running."""

@@ -123,7 +123,7 @@ def _id_of_file(path: Path) -> int | None:
         with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
             (found,) = connection.execute("PRAGMA schema_version").fetchone()
             return int(found) or _UNREADABLE
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):  # a message may quote the file
         return _UNREADABLE
 
 

@@ -15,6 +15,7 @@ import pytest
 
 import rollout_viewer as rv
 from rollout_viewer._recording.compact import compact
+from rollout_viewer._recording.database import amend_meta
 from tests.faults.recordings import (
     NUM_ENVS,
     NUM_ROWS,
@@ -131,6 +132,22 @@ def test_a_flipped_bit_costs_its_rows_only(intact, truth, tmp_path):
                         assert len(list(cache.clip().frames())) == NUM_ROWS
                 except Exception as error:
                     raise AssertionError(where) from error
+
+
+def test_a_table_whose_text_is_damaged_is_a_recording_error(intact, tmp_path):
+    """SQLite quotes it in its message, which is then no UTF-8."""
+    whole = intact.read_bytes()
+    start = whole.index(b"CREATE TABLE episodes")
+    outcomes = set()
+    for at in range(start, start + 60, 3):
+        path = tmp_path / f"{at}.rollout"
+        path.write_bytes(whole[:at] + b"\xe5" + whole[at + 1 :])
+        for use in (rv.open, lambda path: amend_meta(path, "a", 1)):
+            try:
+                use(path)
+            except rv.RecordingError:
+                outcomes.add("refused")
+    assert outcomes == {"refused"}
 
 
 @pytest.mark.parametrize("block", [0, 1, 2])
