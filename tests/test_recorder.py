@@ -258,6 +258,21 @@ def test_a_row_that_comes_late_is_in_the_segment_in_which_its_episode_began(opti
     assert found[3:] in ([("other", {"train_step": 9})], [])
 
 
+def test_a_row_that_comes_late_has_nothing_of_a_later_segment_of_the_same_name():
+    env = record(CountingEnv([9]), skip=3)
+
+    with env.cache.segment("eval", train_step=5):
+        env.reset()
+        env.reset()
+    with env.cache.segment("eval", seed=3, train_step=9, other=1):
+        env.step(0)
+        env.cache.flush()
+
+    newest = list(env.cache.episodes)[-1]
+    assert (newest.segment, newest.seed) == ("eval", None)
+    assert newest.labels == {"train_step": 5}
+
+
 def test_an_episode_that_began_outside_of_a_segment_is_in_none():
     env = record(CountingEnv([2]), keep_episode=lambda e: True)
 

@@ -15,6 +15,7 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from rollout_viewer._cache.episode_infos import merged_info, split_infos
 from rollout_viewer._cache.rendering import Rendering
 from rollout_viewer._cache.row_checker import RowChecker
 from rollout_viewer._cache.subscribers import Subscribers
@@ -39,7 +40,6 @@ from rollout_viewer._recording.lock import read_only, unlocked_path
 from rollout_viewer._recording.reader import RecordingReader
 from rollout_viewer._recording.storable import storable_json, storable_text
 from rollout_viewer._recording.workers import is_worker
-from rollout_viewer._replay.episode_start import START
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -247,7 +247,7 @@ class FrameCache(RecordingReader):
                 reset=reset,
                 kind=kind,
             )
-            infos, starts = _split_infos(episode_info or {})
+            infos, starts = split_infos(episode_info or {})
 
             recording.append(
                 new.rows,
@@ -774,32 +774,3 @@ def open_recording(
     if not paths:
         raise ValueError("rv.open: expected at least one path, got none.")
     return FrameCache._open(JoinedRecording(paths, originals))
-
-
-def _split_infos(
-    infos: Mapping[int, Mapping[str, Any]],
-) -> tuple[dict[int, Any], dict[int, bytes]]:
-    """Return what is known of episodes, and from where they can be replayed."""
-    known: dict[int, Any] = {}
-    starts: dict[int, bytes] = {}
-    for env, info in infos.items():
-        own = dict(info)
-        if (start := own.pop(START, None)) is not None:
-            starts[int(env)] = start
-        known[int(env)] = storable_json(own)
-    return known, starts
-
-
-def merged_info(segment: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is known of an episode: of its segment, and of its own.
-
-    One that names a segment itself, or None for none, has nothing of another.
-    """
-    is_inside = "segment" not in own or own["segment"] == segment.get("segment")
-    outer = segment if is_inside else {}
-    info = {
-        name: value for name, value in {**outer, **own}.items() if value is not None
-    }
-    if "labels" in info:
-        info["labels"] = {**outer.get("labels", {}), **own.get("labels", {})}
-    return info

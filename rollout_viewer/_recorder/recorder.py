@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rollout_viewer._cache.cache import FrameCache, merged_info
+from rollout_viewer._cache.cache import FrameCache
+from rollout_viewer._cache.episode_infos import merged_info
 from rollout_viewer._errors import RolloutViewerError, ShapeError
 from rollout_viewer._file_names import checked_tag
 from rollout_viewer._forks import Lock, make_anew_in_children
