@@ -24,8 +24,7 @@ export function keepFocus(root: HTMLElement, signal: AbortSignal): Focus {
     const isUsable =
       last.isConnected && !last.matches(":disabled") && last.checkVisibility();
     if (isUsable) return false;
-    const tree = root.getRootNode() as Document | ShadowRoot;
-    const active = tree.activeElement;
+    const active = focused(root);
     return !active || active === document.body || active === last;
   };
   const restore = () => {
@@ -48,8 +47,7 @@ export function keepFocus(root: HTMLElement, signal: AbortSignal): Focus {
     // After the click was handled: what it opened may have taken the focus.
     setTimeout(() => {
       restore();
-      const tree = root.getRootNode() as Document | ShadowRoot;
-      const hasFocus = button !== undefined && tree.activeElement === button;
+      const hasFocus = button !== undefined && focused(root) === button;
       if (isByPointer && hasFocus && !button.closest(OWN_KEYS)) focusRoot();
     });
   });
@@ -81,9 +79,6 @@ function followPointer(
   listen(root, "change", signal, ({ target }: Event) => {
     if (isByPointer && (target as HTMLElement).matches("select")) setTimeout(focusRoot);
   });
-  const tree = () => root.getRootNode() as Document | ShadowRoot;
-  const isForRoot = (had: Element | null) =>
-    !had || had === document.body || isButton(had);
   /** What had the focus when it was opened with the pointer, which would get it back. */
   const openers = new Map<Element, Element | null>();
   // Before it closes, not at `toggle`, which comes later: a key that follows at once
@@ -91,17 +86,22 @@ function followPointer(
   const onToggle = (event: ToggleEvent) => {
     const popover = event.target as HTMLElement;
     if (popover.popover !== "auto") return;
-    const { activeElement } = tree();
+    const active = focused(root);
     if (event.newState === "open") {
-      if (isByPointer) openers.set(popover, activeElement);
+      if (isByPointer) openers.set(popover, active);
       return;
     }
     if (!openers.has(popover)) return;
-    const isInside = activeElement !== null && popover.contains(activeElement);
-    if (isForRoot(isInside ? openers.get(popover)! : activeElement)) focusRoot();
+    const had = popover.contains(active) ? openers.get(popover)! : active;
+    if (!had || had === document.body || isButton(had)) focusRoot();
     openers.delete(popover);
   };
   listen(root, "beforetoggle", signal, onToggle, { capture: true });
+}
+
+/** Return what has the focus, in the page or in the shadow tree around the viewer. */
+function focused(root: HTMLElement): Element | null {
+  return (root.getRootNode() as Document | ShadowRoot).activeElement;
 }
 
 function isButton(element: Element): boolean {

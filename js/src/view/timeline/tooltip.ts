@@ -59,21 +59,23 @@ export function createTooltip(parts: TooltipParts): Tooltip {
     const row = Math.round(rowAt(event.clientX));
     if (row >= session.store.numRows) return hide();
     at = pointIn(plot, event.clientX, 0).x;
-    setText(text, linesFor(parts, row, at).join("\n"));
     hint.hidden = false;
-    place(at);
+    setText(text, linesFor(parts, row, at).join("\n"));
+    place();
     if (row === shown) return;
-    shown = row;
-    env = inspectedEnv(session);
-    showPicture(row);
+    draw(row);
     clearTimeout(timer);
     if (!event.buttons) timer = setTimeout(preview, REST_MS, row);
   };
-  const place = (x: number) => {
-    const left = plot.offsetLeft + x + 8;
-    const most = el.offsetWidth - hint.offsetWidth;
-    const inside = Math.max(0, Math.min(most, left));
-    hint.style.transform = `translateX(${Math.round(inside)}px)`;
+  const draw = (row: number) => {
+    shown = row;
+    env = inspectedEnv(session);
+    showPicture(row);
+  };
+  const place = () => {
+    const left = plot.offsetLeft + at + 8;
+    const x = Math.max(0, Math.min(el.offsetWidth - hint.offsetWidth, left));
+    hint.style.transform = `translateX(${Math.round(x)}px)`;
   };
   listen(el, "pointermove", signal, move);
   listen(el, "pointerleave", signal, hide);
@@ -84,11 +86,12 @@ export function createTooltip(parts: TooltipParts): Tooltip {
   signal.addEventListener("abort", () => clearTimeout(timer));
   const update = () => {
     if (shown < 0) return;
-    setText(text, linesFor(parts, shown, at).join("\n"));
-    place(at);
-    if (env === inspectedEnv(session)) return;
-    env = inspectedEnv(session);
-    showPicture(shown);
+    const lines = linesFor(parts, shown, at).join("\n");
+    if (lines !== text.textContent) {
+      setText(text, lines);
+      place(); // it reads the layout, and this may be each frame
+    }
+    if (env !== inspectedEnv(session)) draw(shown);
   };
   return { el: hint, update };
 }
