@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from rollout_viewer._cache.cache import FrameCache
     from rollout_viewer._cache.clip import Clip
     from rollout_viewer._cache.open import open_path as open
+    from rollout_viewer._evaluate.result import EvaluationResult
     from rollout_viewer._frames.convert import as_frames
     from rollout_viewer._recording.episode import Episode
     from rollout_viewer._viewer.widget import RolloutViewer, view
@@ -75,6 +76,7 @@ _HOMES = {
     "CSVLogger": "loggers.csv",
     "Clip": "_cache.clip",
     "Episode": "_recording.episode",
+    "EvaluationResult": "_evaluate.result",
     "FrameCache": "_cache.cache",
     "LogValidationReward": "sources.torchrl",
     "MLFlowLogger": "loggers.mlflow",
@@ -104,6 +106,7 @@ __all__ = [
     "CacheClosedError",
     "Clip",
     "Episode",
+    "EvaluationResult",
     "ExportCancelled",
     "ExportError",
     "ExportTooLargeError",
