@@ -69,7 +69,7 @@ LIBRARIES = {
     "mlflow": {"loggers"},
     "pettingzoo": {"sources"},
     "pyarrow": {"_export"},
-    "scipy": {"_evaluate"},
+    "scipy": {"_cache", "_evaluate"},
     "sqlite3": {"_recording", "_viewer"},
     "stable_baselines3": {"sources"},
     "tensorboard": {"loggers"},

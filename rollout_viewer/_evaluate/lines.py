@@ -114,5 +114,5 @@ def _line(
 
 
 def _success_of(episode: Episode, success: Success | None) -> bool | None:
-    found = getattr(episode, "success", None) if success is None else success(episode)
+    found = episode.success if success is None else success(episode)
     return None if found is None else bool(found)

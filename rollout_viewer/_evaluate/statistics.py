@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from rollout_viewer._cache.summary import wilson_interval
 from rollout_viewer._errors import requires
 
 if TYPE_CHECKING:
@@ -62,11 +63,10 @@ def rate_interval(num_successes: int, num_episodes: int) -> Interval:
     Source: E. B. Wilson, 1927. Unlike the interval of the textbooks (Wald's) it stays
         within 0..1 and is not empty where all episodes succeed.
     """
-    if not num_episodes:
+    found = wilson_interval(num_successes, num_episodes)
+    if found is None:
         return _NONE
-    test = scipy_stats().binomtest(num_successes, num_episodes)
-    found = test.proportion_ci(confidence_level=CONFIDENCE, method="wilson")
-    return Interval(float(found.low), float(found.high))
+    return Interval(*found)
 
 
 def mean_interval(values: Numbers) -> Interval:
