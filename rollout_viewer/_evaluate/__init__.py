@@ -6,6 +6,6 @@
 - `policy_table`: the numbers of each policy.
 - `pairs`: episodes of the same seed side by side.
 - `result`: all of these, of one evaluation.
-
-Knows caches and viewers. What runs policies is above it in this package.
+- `run`: the episodes of one policy, recorded.
+- `evaluate`: policies on the same seeds: `rollout_viewer.evaluate`.
 """

@@ -44,6 +44,7 @@ def lines_of(
     *,
     success: Success | None = None,
     segments: Sequence[str] | None = None,
+    first_row: int = 0,
     where: str = "rv.evaluate",
 ) -> list[Line]:
     """Return the lines of recordings.
@@ -53,6 +54,7 @@ def lines_of(
             (without segments: it is one), or a dict of recordings by name.
         success: Called with each episode; None: `Episode.success`.
         segments: Which, in this order; None: all, as they began.
+        first_row: Of one recording: without the episodes that began before it.
         where: The function that the caller called, for messages.
 
     Raises:
@@ -70,7 +72,7 @@ def lines_of(
             for name, cache in ((n, as_cache(one)) for n, one in sources.items())
         ]
     else:
-        lines = _segments_of(as_cache(sources), success, segments, where)
+        lines = _segments_of(as_cache(sources), success, segments, first_row, where)
     if not any(line.episodes for line in lines):
         raise RowError(
             f"{where}: expected episodes that ended, got none in "
@@ -83,11 +85,13 @@ def _segments_of(
     cache: FrameCache,
     success: Success | None,
     segments: Sequence[str] | None,
+    first_row: int,
     where: str,
 ) -> list[Line]:
     by_segment: dict[str | None, list[Episode]] = {}
     for episode in sorted(cache.episodes, key=lambda one: (one.start, one.env)):
-        by_segment.setdefault(episode.segment, []).append(episode)
+        if episode.start >= first_row:
+            by_segment.setdefault(episode.segment, []).append(episode)
     known = [name for name in by_segment if name is not None]
     if segments is not None:
         missing = [name for name in segments if name not in known]
