@@ -26,7 +26,7 @@ from rollout_viewer._recording.storable import storable_text
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rollout_viewer._recording.reader import RecordingReader
 
@@ -80,6 +80,7 @@ def write_html(
     fps: float | None = None,
     overwrite: bool = False,
     groups: Sequence[Sequence[Any]] = (),
+    compare: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write rows ``start..stop`` as one file that plays and scrubs from ``file://``.
 
@@ -96,6 +97,7 @@ def write_html(
         fps: Rows a second at speed 1; None: the recording's.
         overwrite: Replace a file of that name.
         groups: (name, first_env, num_envs) of each of several compared recordings.
+        compare: ``lines`` and ``seeds`` with which the page begins; see `protocol`.
 
     Returns:
         The file, there whole or not at all.
@@ -136,6 +138,7 @@ def write_html(
             columns=columns,
             fps=fps,
             groups=groups,
+            compare=compare,
             fields=FieldCatalog().describe(cache),
         )
     )

@@ -9,6 +9,7 @@ from rollout_viewer._export.html import write_html
 from rollout_viewer.testing import counting_frames
 from tests.browser.driver import assert_soon
 from tests.browser.test_html_export import Shown
+from tests.evaluations import two_policies
 
 NUM_ROWS, NUM_ENVS, LENGTH = 120, 2, 20
 WIDE = {"viewport": {"width": 1400, "height": 900}}
@@ -508,6 +509,29 @@ def test_a_comparison_has_values_and_differences_in_columns_of_their_own(show):
     expect(cells).to_have_text(["0.0 %", "0.0 %"])
     shown.rest()
     assert table.evaluate("one => one.scrollWidth <= one.parentElement.clientWidth")
+    assert shown.faults == []
+
+
+def test_an_evaluation_begins_with_its_policies_below_each_other(new_page, tmp_path):
+    result = rv.EvaluationResult.from_recordings(
+        two_policies(), success=lambda episode: episode.total_reward >= 2
+    )
+    path = result.viewer.to_html(tmp_path / "page.html")
+    shown = Shown(new_page, path, **WIDE)
+
+    title = "Compared by seed: every tile starts its episodes together"
+    expect(shown.root.locator(".rv-arranged span")).to_have_text(title)
+    shown.press("End")
+    heads = panel_of(shown, "Compare").locator("tbody tr")
+    # flips first, then the largest difference
+    lines = ["seed 2", "seed 0", "seed 3", "seed 1"]
+    differences = ["\u22122.00", "+1.00", "+5.00", "0.00"]
+    expect(heads.locator("th")).to_have_text(lines)
+    expect(heads.locator("td:last-child")).to_have_text(differences)
+    shown.root.get_by_role("button", name="Back to recorder rows").click()
+    expect(shown.root.locator(".rv-arranged")).to_be_hidden()
+    shown.go(3)
+    expect(shown.root.locator(".rv-arranged")).to_be_hidden()
     assert shown.faults == []
 
 
