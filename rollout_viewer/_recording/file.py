@@ -294,7 +294,7 @@ class FileRecording(OpenedRecording):
             RecordingError: An episode's number is not known, because rows before it
                 are damaged.
         """
-        for env, index in change.labels:
+        for env, index in change.episodes:
             if not self._is_numbered(env, index):
                 raise RecordingError(
                     f"FrameCache.label: expected an episode before the damaged rows of "

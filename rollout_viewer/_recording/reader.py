@@ -321,10 +321,10 @@ class RecordingReader(RecordingInfo):
 
         Keys: row, env, kind, reward, terminated, truncated, env_step, episode,
         episode_step, total_reward, action (chosen at this frame; None where
-        none was), seed, segment, labels, has_picture, is_repeated (the picture is an
-        earlier row's, shown again), and the names in `data`. Where pictures are
-        rendered later, also picture_state: "there", "repeated", "to be rendered", or
-        "not reproducible" and why.
+        none was), seed, segment, labels, success (of the episode), has_picture,
+        is_repeated (the picture is an earlier row's, shown again), and the names in
+        `data`. Where pictures are rendered later, also picture_state: "there",
+        "repeated", "to be rendered", or "not reproducible" and why.
 
         Raises:
             RowError: There is no such row or env.
