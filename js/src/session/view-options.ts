@@ -30,6 +30,8 @@ export interface OptionValues {
   tracks: readonly Track[];
   /** Names of overlays that are off, with spaces between. */
   hidden: string;
+  /** Whether there is any text on the tiles. */
+  hasText: boolean;
   /** Name of the camera that is shown; "": all of them. */
   camera: string;
   /** Height of the view in a notebook, in CSS pixels; 0: as much as fits. */
@@ -47,6 +49,8 @@ export const OVERLAYS = [
   { name: "missing", text: "Missing terminal picture" },
 ] as const;
 export type OverlayName = (typeof OVERLAYS)[number]["name"];
+/** Those in the caption of a tile. */
+const CAPTIONS = ["env", "episode", "step", "action", "reward", "return"] as const;
 
 export const DEFAULT_OPTIONS: OptionValues = {
   panel: "",
@@ -56,6 +60,7 @@ export const DEFAULT_OPTIONS: OptionValues = {
     over: "tile",
   })),
   hidden: "action reward",
+  hasText: true,
   camera: "",
   height: 0,
 };
@@ -75,6 +80,11 @@ export class ViewOptions {
 
   shows(overlay: OverlayName): boolean {
     return !this.#values.hidden.split(" ").includes(overlay);
+  }
+
+  /** Whether tiles have a caption where there is room for one. */
+  get hasCaptions(): boolean {
+    return this.#values.hasText && CAPTIONS.some((name) => this.shows(name));
   }
 
   setOverlay(overlay: OverlayName, isShown: boolean): void {
