@@ -1,6 +1,6 @@
 """The figures of a recording's episodes: returns, lengths, and how many succeeded.
 
-The only module that imports scipy.
+The only module of the package that imports scipy.
 """
 
 from __future__ import annotations
