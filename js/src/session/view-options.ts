@@ -32,6 +32,8 @@ export interface OptionValues {
   hidden: string;
   /** Whether there is any text on the tiles. */
   hasText: boolean;
+  /** First and last row that the timeline shows; null: all of them. */
+  window: readonly [from: number, to: number] | null;
   /** Name of the camera that is shown; "": all of them. */
   camera: string;
   /** Height of the view in a notebook, in CSS pixels; 0: as much as fits. */
@@ -61,12 +63,15 @@ export const DEFAULT_OPTIONS: OptionValues = {
   })),
   hidden: "action reward",
   hasText: true,
+  window: null,
   camera: "",
   height: 0,
 };
 
 export class ViewOptions {
   readonly onChange = new Emitter();
+  /** Values that were saved are back. */
+  readonly onRestore = new Emitter();
   #values: OptionValues = DEFAULT_OPTIONS;
 
   get now(): OptionValues {
@@ -76,6 +81,11 @@ export class ViewOptions {
   set(change: Partial<OptionValues>): void {
     this.#values = { ...this.#values, ...change };
     this.onChange.emit();
+  }
+
+  /** Note what the timeline shows: with each step of a wheel, and nothing else changes. */
+  noteWindow(window: OptionValues["window"]): void {
+    this.#values = { ...this.#values, window };
   }
 
   shows(overlay: OverlayName): boolean {
@@ -103,8 +113,20 @@ export class ViewOptions {
         typeof value === typeof DEFAULT_OPTIONS[name as keyof OptionValues],
     );
     const values = Object.fromEntries(known) as Partial<OptionValues>;
-    this.set({ ...values, tracks: tracksIn(saved) ?? DEFAULT_OPTIONS.tracks });
+    this.set({
+      ...values,
+      tracks: tracksIn(saved) ?? DEFAULT_OPTIONS.tracks,
+      window: windowIn(saved),
+    });
+    this.onRestore.emit();
   }
+}
+
+function windowIn(saved: object): OptionValues["window"] {
+  const { window } = saved as Partial<OptionValues>;
+  if (!Array.isArray(window) || !window.every(Number.isFinite)) return null;
+  const [from, to] = window as number[];
+  return window.length === 2 && from! < to! ? [from!, to!] : null;
 }
 
 /** The tracks that were saved, by this version or the one that had a single trace. */
