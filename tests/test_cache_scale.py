@@ -3,6 +3,7 @@
 import pathlib
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -155,8 +156,9 @@ def test_a_call_looks_once_at_what_another_process_has_added(tmp_path):
             writer.append(balls(row, 16, 32), reward=np.zeros(16))
         writer.flush()
         reader = rv.open(writer.path)
-        asked = []
-        connection = reader.recording._reader._connection.connection
+        asked: list[bool] = []
+        recording: Any = reader.recording
+        connection = recording._reader._connection.connection
         connection.set_trace_callback(lambda sql: asked.append("data_version" in sql))
 
         def looks(call):
