@@ -1,6 +1,6 @@
 """A table of columns that prints itself: in a terminal, and in a notebook.
 
-What is in it may come from a recording that somebody sent: it is shown as text.
+What is in it may come from a recording from elsewhere: it is shown as text.
 Knows no statistics.
 """
 

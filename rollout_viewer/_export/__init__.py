@@ -8,7 +8,7 @@
 - `job`, `provenance`: how to write; the metadata of a file's origin.
 - `dump`: to a logger.
 - `labels`, `png`, `figure`, `html`: text on frames, stills, figures, the page in a
-  file.
+  file. `poster`: what is shown of it where no scripts run.
 
 Knows recordings and loggers by what they can do. Knows no widget and no environment.
 """

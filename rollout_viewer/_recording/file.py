@@ -275,7 +275,7 @@ class FileRecording(OpenedRecording):
                     return found[1][row - tail.start]
             block, offset = divmod(row, CHUNK_ROWS)
             data = self._reader.extras_of(block)
-            if not data:
+            if data is None:
                 return {}
             extras = self._decoded.get(block, data, where, num_envs)
         if len(extras) != CHUNK_ROWS:

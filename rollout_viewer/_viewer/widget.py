@@ -27,6 +27,7 @@ from rollout_viewer._errors import (
     RowError,
 )
 from rollout_viewer._export.png import MAX_POSTER_PIXELS, poster_png
+from rollout_viewer._export.poster import poster_html
 from rollout_viewer._file_names import checked_tag, path_inside
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._page.build_messages import build_manifest
@@ -40,6 +41,7 @@ from rollout_viewer._viewer.bookmarks import ViewerBookmarks
 from rollout_viewer._viewer.export_jobs import ExportJobs
 from rollout_viewer._viewer.notebook import close_viewers_of_rerun_cell
 from rollout_viewer._viewer.requests import PageRequests
+from rollout_viewer._viewer.snapshot import as_snapshot
 from rollout_viewer._viewer.stream import PageStream
 from rollout_viewer._viewer.subscription import Subscription
 
@@ -281,11 +283,18 @@ class RolloutViewer(anywidget.AnyWidget):
     def snapshot(self) -> npt.NDArray[np.uint8]:
         """Return the grid at the playhead, uint8 (H, W, 3).
 
+        As the last line of a cell it shows itself as a picture; what is computed from
+        it, or sliced, is a plain array.
+
         Raises:
             RowError: Nothing was recorded yet.
         """
-        row = min(self.playhead, max(self._cache.num_rows - 1, 0))
-        return next(iter(self._cache.clip(row, row + 1).frames()))
+        row = self._shown_row
+        return as_snapshot(next(iter(self._cache.clip(row, row + 1).frames())))
+
+    @property
+    def _shown_row(self) -> int:
+        return min(self.playhead, max(self._cache.num_rows - 1, 0))
 
     def stats(self) -> dict[str, float]:
         """Return counts of what was sent and drawn, and memory in bytes.
@@ -641,10 +650,18 @@ class RolloutViewer(anywidget.AnyWidget):
         bundle = super()._repr_mimebundle_(**kwargs)
         self._stream.expect_page()
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        poster = self._poster()
-        if data is not None and poster:
-            data = {**data, "image/png": poster}
+        if data is not None:
+            data = {**data, **self._shown_without_widgets()}
         return data, metadata
+
+    def _shown_without_widgets(self) -> dict[str, str]:
+        """What is shown where no widget runs: a saved notebook, GitHub, nbconvert."""
+        if not self._cache.num_rows:
+            return {}
+        row = self._shown_row
+        text = poster_html(self._cache, row, title=self._title, groups=self._groups)
+        poster = self._poster()
+        return {"text/html": text, **({"image/png": poster} if poster else {})}
 
     def _poster(self) -> str | None:
         """The grid as PNG in base64, for places where no widget runs."""
