@@ -118,6 +118,8 @@ def test_in_a_narrow_view_it_is_a_sheet_that_leaves_the_transport(show, width):
     below = box_of(shown.root.locator(".rv-timeline"))
     assert box["y"] + box["height"] <= below["y"] + 1
     assert (box["width"] == width) == (width < 560)
+    pictures = box_of(shown.root.locator(".rv-main"))
+    assert 0.5 * pictures["height"] < box["height"] <= 0.6 * pictures["height"] + 1
 
     edge = shown.root.get_by_role("separator", name="Size of the panel")
     expect(edge).to_have_attribute("aria-orientation", "horizontal")
