@@ -13,6 +13,8 @@ environments in step with their rewards.
 - Record: `rollout` runs an environment, `record` wraps one for a loop of your own,
   `FrameCache.append` takes anything else.
 - Look: `view`, `RolloutViewer`, `open`.
+- Compare: `evaluate` runs policies on the same seeds, `EvaluationResult` says which is
+  better, also of what was recorded before.
 - Take along: `Clip.write`, `RolloutViewer.dump`, `RolloutViewer.to_html`,
   `CSVLogger`, `TensorboardLogger`, `WandbLogger`, `MLFlowLogger`, `TeeLogger`.
 
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
     from rollout_viewer._cache.cache import FrameCache
     from rollout_viewer._cache.clip import Clip
     from rollout_viewer._cache.open import open_path as open
+    from rollout_viewer._evaluate.evaluate import evaluate
+    from rollout_viewer._evaluate.result import EvaluationResult
     from rollout_viewer._frames.convert import as_frames
     from rollout_viewer._recording.episode import Episode
     from rollout_viewer._viewer.widget import RolloutViewer, view
@@ -75,6 +79,7 @@ _HOMES = {
     "CSVLogger": "loggers.csv",
     "Clip": "_cache.clip",
     "Episode": "_recording.episode",
+    "EvaluationResult": "_evaluate.result",
     "FrameCache": "_cache.cache",
     "LogValidationReward": "sources.torchrl",
     "MLFlowLogger": "loggers.mlflow",
@@ -92,6 +97,7 @@ _HOMES = {
     "VideoRecorder": "sources.torchrl",
     "WandbLogger": "loggers.wandb",
     "as_frames": "_frames.convert",
+    "evaluate": "_evaluate.evaluate",
     "open": "_cache.open:open_path",
     "record": "sources._record",
     "rollout": "sources._rollout",
@@ -104,6 +110,7 @@ __all__ = [
     "CacheClosedError",
     "Clip",
     "Episode",
+    "EvaluationResult",
     "ExportCancelled",
     "ExportError",
     "ExportTooLargeError",
@@ -137,6 +144,7 @@ __all__ = [
     "VideoRecorder",
     "WandbLogger",
     "as_frames",
+    "evaluate",
     "open",
     "record",
     "rollout",

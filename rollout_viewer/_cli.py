@@ -253,6 +253,7 @@ def _facts(cache: FrameCache, path: pathlib.Path) -> dict[str, Any]:
         "episodes": len(episodes),
         "finished_episodes": len(returns),
         "mean_total_reward": sum(returns) / len(returns) if returns else None,
+        "success_rate": cache.summary().success_rate,
         "fps": cache.fps,
         "size_bytes": path.stat().st_size,
         "frame_bytes": cache.nbytes,

@@ -48,7 +48,8 @@ ROOMS = {
         "_cache _file_names _files _frames _lazy _progress _recorder _recording "
         "_replay _viewer"
     ),
-    "__init__": "_cache _frames _lazy _recording _viewer loggers sources",
+    "_evaluate": "_cache _progress _recording _viewer sources",
+    "__init__": "_cache _evaluate _frames _lazy _recording _viewer loggers sources",
     "testing": "_cache _recorder _recording sources",
     "_demo": "_cache _export _progress",
     "_arguments": "",
@@ -70,6 +71,7 @@ LIBRARIES = {
     "mlflow": {"loggers"},
     "pettingzoo": {"sources"},
     "pyarrow": {"_export"},
+    "scipy": {"_cache", "_evaluate"},
     "sqlite3": {"_recording", "_viewer"},
     "stable_baselines3": {"sources"},
     "tensorboard": {"loggers"},

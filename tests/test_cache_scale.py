@@ -3,6 +3,7 @@
 import pathlib
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -147,3 +148,35 @@ def test_blocks_without_pictures_take_their_share_of_the_readers_budget():
 
     assert shown == [True, *[False] * 39]
     assert 1 < len(readers._entries) < 20
+
+
+def test_a_call_looks_once_at_what_another_process_has_added(tmp_path):
+    with rv.FrameCache(tmp_path / "run.rollout") as writer:
+        for row in range(40):
+            writer.append(balls(row, 16, 32), reward=np.zeros(16))
+        writer.flush()
+        reader = rv.open(writer.path)
+        asked: list[bool] = []
+        recording: Any = reader.recording
+        connection = recording._reader._connection.connection
+        connection.set_trace_callback(lambda sql: asked.append("data_version" in sql))
+
+        def looks(call):
+            asked.clear()
+            call()
+            return sum(asked)
+
+        assert looks(lambda: reader[7]) == 1
+        assert looks(lambda: reader.frames(range(30), [3, 4])) == 1
+        assert looks(lambda: reader.is_repeated(7, 3)) == 1
+        assert looks(lambda: reader.at(7, 3)) == 1
+        clip = reader.clip()
+        # Not for each of its 640 pictures: twice for 32 rows, and to begin with.
+        assert looks(lambda: list(clip.frames())) < 40
+
+        # What came since is seen by the next call, whichever it is.
+        for row in range(40, 44):
+            writer.append(balls(row, 16, 32), reward=np.zeros(16))
+            writer.flush()
+            assert (reader[row] == balls(row, 16, 32)).all()
+            assert reader.at(row, 3).has_picture

@@ -15,10 +15,13 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from rollout_viewer._cache.episode_infos import merged_info, split_infos
 from rollout_viewer._cache.rendering import Rendering
 from rollout_viewer._cache.row_checker import RowChecker
 from rollout_viewer._cache.subscribers import Subscribers
+from rollout_viewer._cache.summary import summary_of
 from rollout_viewer._errors import (
     CacheClosedError,
     RolloutViewerWarning,
@@ -44,10 +47,10 @@ from rollout_viewer._recording.workers import is_worker
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    import numpy as np
     import numpy.typing as npt
 
     from rollout_viewer._cache.clip import Clip
+    from rollout_viewer._cache.summary import Summary
     from rollout_viewer._recording.annotations import AnyEpisode
     from rollout_viewer._recording.base import Recording
     from rollout_viewer._recording.episode import Episode
@@ -592,18 +595,47 @@ class FrameCache(RecordingReader):
                 "FrameCache.label: expected a label, got none. "
                 'Pass words, as in cache.label(episode, "success").'
             )
-        marked = dict.fromkeys(episode_keys(episode), labels)
-        for env, index in marked:
+        marked = dict.fromkeys(self._begun("label", episode), labels)
+        self.annotate(AnnotationChange(labels=marked))
+
+    def mark_success(
+        self, episode: AnyEpisode | Iterable[AnyEpisode], success: bool | None
+    ) -> None:
+        """Set `Episode.success` of an episode, or of several; None: it is not known.
+
+        Args:
+            episode: An `Episode` or (env, index), or several of them.
+            success: Also in place of what a recorder has found.
+
+        Raises:
+            ValueError: `success` is something else.
+            RowError, RecordingLockedError, ReadOnlyError: As `label`.
+        """
+        if success is not None and not isinstance(success, (bool, np.bool_)):
+            raise ValueError(
+                "FrameCache.mark_success: expected True, False or None, got "
+                f"{success!r}."
+            )
+        value = None if success is None else bool(success)
+        keys = self._begun("mark_success", episode)
+        self.annotate(AnnotationChange(success=dict.fromkeys(keys, value)))
+
+    def _begun(
+        self, method: str, episode: AnyEpisode | Iterable[AnyEpisode]
+    ) -> list[tuple[int, int]]:
+        """Return (env, index) of episodes that are there."""
+        keys = [*episode_keys(episode)]
+        for env, index in keys:
             rows = self._rows(env)
             if rows.begun(env, index) is None or index < 0:
                 raise RowError(
-                    f"FrameCache.label: expected an episode of env {env} in "
+                    f"FrameCache.{method}: expected an episode of env {env} in "
                     f"0..{rows.num_begun(env) - 1}, got {index!r}."
                 )
-        self.annotate(AnnotationChange(labels=marked))
+        return keys
 
     def annotate(self, change: AnnotationChange) -> None:
-        """Apply a change of bookmarks and labels; `bookmark` and `label` make one.
+        """Apply a change of bookmarks, labels and success, as `label` makes one.
 
         Raises:
             RecordingLockedError: Another process records it.
@@ -614,6 +646,23 @@ class FrameCache(RecordingReader):
         self._subscribers.notify(self.num_rows, self.num_rows)
 
     # -- leaving
+
+    def summary(self) -> Summary:
+        """Return the figures of the finished episodes: return, length, success.
+
+        By key or attribute; shown as a table. An unfinished episode only counts in
+        `num_episodes`, and in the success rate if its success is known.
+
+        Example:
+            >>> import numpy as np
+            >>> from rollout_viewer import FrameCache
+            >>> cache = FrameCache()
+            >>> row = cache.append(None, reset=[True])
+            >>> row = cache.append(None, reward=[2.0], terminated=[True])
+            >>> cache.summary().return_mean
+            2.0
+        """
+        return summary_of(self.episodes)
 
     def clip(
         self,

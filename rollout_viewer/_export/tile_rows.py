@@ -110,12 +110,15 @@ class TileRows:
         for start in range(self._start, self._stop, count):
             rows = range(start, min(start + count, self._stop))
             for window in self._read(rows, groups, buffers):
-                for index, row in enumerate(window):
+                is_shown = self._cache.shown(
+                    window.start, window.stop, list(sizes), self._camera
+                ).tolist()
+                for index in range(len(window)):
                     yield [
-                        self._shown(
-                            row, env, buffers[size][index][groups[size].index(env)]
-                        )
-                        for env, size in sizes.items()
+                        buffers[size][index][groups[size].index(env)]
+                        if is_shown[index][column]
+                        else missing_picture(*size)
+                        for column, (env, size) in enumerate(sizes.items())
                     ]
 
     def _read(

@@ -65,7 +65,8 @@ Kernel to page::
               about         [start, stop] of what became known of episodes, in order,
                             where there is any
               marks         1, 2, ...: number of the bookmarks, where there are any
-              infos         [{segment, seed, options, labels}, ...], each optional
+              infos         [{success, segment, seed, options, labels}, ...],
+                            each optional
               buffers[0]    u8  (count, num_envs)  row kind: 0 reset, 1 step,
                                 2 idle, 3 terminal_missing, 4 damaged
                                 (the file's step data of the row cannot be read)

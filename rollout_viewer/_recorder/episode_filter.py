@@ -172,6 +172,7 @@ class EpisodeFilter:
             "seed": episode.seed,
             "options": episode.options,
             "labels": dict(episode.labels),
+            "success": episode.success,
             START: recording.start_of(episode.env, episode.index),
         }
         info = {name: value for name, value in info.items() if value not in (None, {})}

@@ -14,7 +14,7 @@ picture of a row is identified by its `slot`.
   that writes it, into a `written_file`. `named_file`: whether that has its name still.
 - `trust`, `cells`, `tensors`, `stored_rows`: what is checked of a file before it is
   believed, and how what is damaged is shown as missing. `sealed_text`: JSON and its
-  checksum.
+  checksum. `placed`: bytes, and the checksum of them and of their place.
 - `wal`: whose the log beside a file is. `temporary`: files of no name, and what killed
   processes leave of them.
 - `lock`, `workers`: one process writes a file. `open_files`: not too many are open.

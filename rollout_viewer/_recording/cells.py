@@ -253,6 +253,7 @@ _META: Mapping[str, Callable[[Any], bool]] = {
     "slots": _is_digest,
 }
 _INFO: Mapping[str, Callable[[Any], bool]] = {
+    "success": lambda value: value is None or isinstance(value, bool),
     "segment": lambda value: value is None or isinstance(value, str),
     "seed": lambda value: not isinstance(value, (dict, list)),
     "options": _is_record,

@@ -193,8 +193,8 @@ class RecordingInfo:
         ]
 
     def _slots_of(self, env: int, camera: str | None) -> tuple[int, ...]:
-        """Return the slots of an env and camera, one for each size."""
-        rows = self._now.rows
+        """Return the known slots of an env and camera, one for each size."""
+        rows = self.recording.rows
         num_envs = rows.num_envs if rows is not None else 0
         if found := self._slot_index.of(env, camera, num_envs):
             return found
@@ -211,15 +211,17 @@ class RecordingInfo:
         return self._index
 
     def _rows(self, env: int) -> Rows:
-        rows = self._rows_or_none()
+        _ = self._now
+        return self._known_rows(env)
+
+    def _known_rows(self, env: int) -> Rows:
+        """Return the rows as they are known."""
+        rows = self.recording.rows
         if rows is None or not 0 <= env < rows.num_envs:
             raise RowError(
                 f"FrameCache: expected an env in 0..{self.num_envs - 1}, got {env!r}."
             )
         return rows
-
-    def _rows_or_none(self) -> Rows | None:
-        return self._now.rows
 
     @property
     def _now(self) -> Recording:

@@ -126,6 +126,8 @@ def describe(recording: Recording, rows: Rows, row: int, env: int) -> dict[str, 
     for name, values in recording.extras(row).items():
         if name != ACTION:
             found.setdefault(name, _copy(values[env]))
+    # Last: `data` of this name was recorded before episodes had it.
+    found.setdefault("success", episode.success if episode else None)
     return found
 
 

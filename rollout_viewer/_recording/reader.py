@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 class RecordingReader(RecordingInfo):
     """Reads a recording; `FrameCache` also writes one.
 
+    A public call looks once at what another process has added, before anything else.
+
     Args:
         recording: Where the rows are.
         decoders: Of its chunks.
@@ -118,8 +120,13 @@ class RecordingReader(RecordingInfo):
             RecordingError: A picture is damaged in the file.
         """
         numbers = self._row_numbers(rows)
-        wanted = list(self.pictured_envs) if envs is None else [int(e) for e in envs]
-        if not wanted or not self.recording.slots:
+        known = self.recording.slots
+        wanted = (
+            sorted({slot.env for slot in known})
+            if envs is None
+            else [int(e) for e in envs]
+        )
+        if not wanted or not known:
             raise RowError(
                 "FrameCache: expected pictures, got a recording without any. "
                 "Pass frames to append()."
@@ -127,10 +134,12 @@ class RecordingReader(RecordingInfo):
         slots = [
             self._shown.of_rows(numbers, self._slots_of(env, camera)) for env in wanted
         ]
-        known = self.recording.slots
         sizes = {known[slot].size for of_env in slots for slot in set(of_env)}
         if not numbers:
-            sizes = {self.frame_size(env, camera) for env in wanted}
+            sizes = {
+                box_of(known[slot].size for slot in self._slots_of(env, camera))
+                for env in wanted
+            }
         if len(sizes) > 1:
             raise FrameError(
                 "FrameCache: expected pictures of one size, got "
@@ -178,10 +187,10 @@ class RecordingReader(RecordingInfo):
         Raises:
             RowError: It has none; there is no such row.
         """
+        known = self._now.slots
         slots = self._slots_of(env, camera)
         if row is not None:
-            slots = tuple(self._shown.of_rows(self._row_numbers(row), slots))
-        known = self.recording.slots
+            slots = tuple(self._shown.of_rows(self._known_row_numbers(row), slots))
         return box_of(known[slot].size for slot in slots)
 
     def sizes_in(
@@ -194,7 +203,8 @@ class RecordingReader(RecordingInfo):
         Raises:
             RowError: It has no pictures.
         """
-        known, slots = self.recording.slots, self._slots_of(env, camera)
+        known = self._now.slots
+        slots = self._slots_of(env, camera)
         return [known[slot].size for slot in self._shown.within(start, stop, slots)]
 
     def has_picture(self, row: int, env: int, camera: str | None = None) -> bool:
@@ -214,9 +224,36 @@ class RecordingReader(RecordingInfo):
 
         Not where it is idle: it was not stepped, so that the picture is right.
         """
-        return self.is_shown(row, env, camera) and not self.has_picture(
-            row, env, camera
+        _ = self._now
+        return self._is_known_repeated(row, env, camera)
+
+    def _is_known_repeated(self, row: int, env: int, camera: str | None) -> bool:
+        decoders = self._decoders
+        is_shown = self._check_known(decoders.is_shown, row, env, camera)
+        return is_shown and not self._check_known(
+            decoders.has_picture, row, env, camera
         )
+
+    def shown(
+        self,
+        start: int,
+        stop: int,
+        envs: Sequence[int],
+        camera: str | None = None,
+    ) -> npt.NDArray[np.bool_]:
+        """Return `is_shown` of rows that are there and envs, (n, num_envs)."""
+        _ = self._now
+        found = np.zeros((max(stop - start, 0), len(envs)), np.bool_)
+        for column, env in enumerate(envs):
+            try:
+                slots = self._slots_of(env, camera)
+            except RowError:
+                continue
+            for index, row in enumerate(range(start, stop)):
+                found[index, column] = self._check_slots(
+                    self._decoders.is_shown, row, slots
+                )
+        return found
 
     def repeated(
         self,
@@ -257,21 +294,43 @@ class RecordingReader(RecordingInfo):
         env: int,
         camera: str | None,
     ) -> bool:
+        _ = self._now
+        return self._check_known(check, row, env, camera)
+
+    def _check_known(
+        self,
+        check: Callable[[Recording, int, int], bool],
+        row: int,
+        env: int,
+        camera: str | None,
+    ) -> bool:
         try:
             slots = self._slots_of(env, camera)
         except RowError:
             return False
-        (number,) = self._row_numbers(row)
-        slot = self._shown.at(number, slots)
+        return self._check_slots(check, self._known_row_numbers(row)[0], slots)
+
+    def _check_slots(
+        self,
+        check: Callable[[Recording, int, int], bool],
+        row: int,
+        slots: Sequence[int],
+    ) -> bool:
+        slot = self._shown.at(row, slots)
         if slot is None:
             return False
         try:
-            return check(self.recording, number, slot)
+            return check(self.recording, row, slot)
         except RecordingError:  # damaged
             return False
 
     def _row_numbers(self, rows: Any) -> list[int]:
-        num_rows = self.num_rows
+        _ = self._now
+        return self._known_row_numbers(rows)
+
+    def _known_row_numbers(self, rows: Any) -> list[int]:
+        known = self.recording.rows
+        num_rows = known.num_rows if known is not None else 0
         if not num_rows and np.size(rows) == 1 and not isinstance(rows, slice):
             raise RowError(f"FrameCache: expected recorded rows, {self.why_empty}")
         if isinstance(rows, slice):
@@ -309,7 +368,8 @@ class RecordingReader(RecordingInfo):
         ``env_step`` int64, ``episode`` int64 (-1: none), ``total_reward`` float64, so
         far in the episode (NaN: none).
         """
-        return Scalars(self.num_rows, self._rows_or_none())
+        rows = self._now.rows
+        return Scalars(rows.num_rows if rows is not None else 0, rows)
 
     def at(self, row: int, env: int) -> Moment:
         """Return everything known of an env at a row, by key or attribute.
@@ -321,19 +381,20 @@ class RecordingReader(RecordingInfo):
 
         Keys: row, env, kind, reward, terminated, truncated, env_step, episode,
         episode_step, total_reward, action (chosen at this frame; None where
-        none was), seed, segment, labels, has_picture, is_repeated (the picture is an
-        earlier row's, shown again), and the names in `data`. Where pictures are
-        rendered later, also picture_state: "there", "repeated", "to be rendered", or
-        "not reproducible" and why.
+        none was), seed, segment, labels, success (of the episode), has_picture,
+        is_repeated (the picture is an earlier row's, shown again), and the names in
+        `data`. Where pictures are rendered later, also picture_state: "there",
+        "repeated", "to be rendered", or "not reproducible" and why.
 
         Raises:
             RowError: There is no such row or env.
             RecordingError: It is damaged in the file.
         """
         (row,) = self._row_numbers(row)
-        found = describe(self.recording, self._rows(env), row, env)
-        has_picture = self.has_picture(row, env)
-        is_repeated = not has_picture and self.is_shown(row, env)
+        found = describe(self.recording, self._known_rows(env), row, env)
+        decoders = self._decoders
+        has_picture = self._check_known(decoders.has_picture, row, env, None)
+        is_repeated = self._is_known_repeated(row, env, None)
         found |= {"has_picture": has_picture, "is_repeated": is_repeated}
         if RECIPES in self.recording.meta:
             state = "there" if has_picture else self._picture_state(row, env)
@@ -345,7 +406,8 @@ class RecordingReader(RecordingInfo):
         meta = self.recording.meta
         if reason := why_not_reproducible(meta, row, env):
             return f"not reproducible: {reason}"
-        return "repeated" if self.is_shown(row, env) else "to be rendered"
+        is_shown = self._check_known(self._decoders.is_shown, row, env, None)
+        return "repeated" if is_shown else "to be rendered"
 
     def column(
         self, name: str, start: int = 0, stop: int | None = None

@@ -67,7 +67,8 @@ export function createGotoField(session: Session, signal: AbortSignal): GotoFiel
       const place = describePlace(session);
       if (field.value !== place) field.value = place;
     }
-    setText(count, `row ${formatCount(clock.row)} / ${formatCount(last)}`);
+    const place = `row ${formatCount(clock.row)} / ${formatCount(last)}`;
+    setText(count, session.store.numRows ? place : "");
     // As wide as the longest text, so that nothing moves while it counts.
     const wanted = `${longestPlace(session)} ${2 * formatCount(last).length + 7}`;
     if (wanted === width) return;

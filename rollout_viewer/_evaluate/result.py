@@ -1,0 +1,112 @@
+"""The result of an evaluation: its numbers, and the recordings that show them."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from rollout_viewer._evaluate.lines import lines_of
+from rollout_viewer._evaluate.pairs import compare_lines, paired_columns
+from rollout_viewer._evaluate.policy_table import policy_table
+from rollout_viewer._evaluate.statistics import scipy_stats
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._evaluate.columns import Columns
+    from rollout_viewer._evaluate.lines import Line, Success
+    from rollout_viewer._evaluate.pairs import Comparison, PairedColumns
+
+
+class EvaluationResult:
+    """Policies on the same seeds: how good each is, and where they differ.
+
+    `rollout_viewer.evaluate` returns one; `from_recordings` makes one of what was
+    recorded before. It has the episodes that had ended when it was made.
+
+    Args:
+        lines: The episodes of each policy; the others are compared with the first.
+    """
+
+    def __init__(self, lines: Sequence[Line]) -> None:
+        scipy_stats("EvaluationResult")
+        self._lines = tuple(lines)
+
+    @classmethod
+    def from_recordings(
+        cls,
+        sources: Any,
+        *,
+        segments: Sequence[str] | None = None,
+        success: Success | None = None,
+    ) -> EvaluationResult:
+        """Return the result of what is recorded.
+
+        Args:
+            sources: A cache, a recorder or a path, whose segments are compared; or a
+                dict of such by name, which are. Episodes outside of a segment are not
+                compared with those inside.
+            segments: Of the one recording, which; the others are compared with the
+                first. None: all, in the order in which they began.
+            success: Called with each `Episode`, returns True, False or None (not
+                known); None: `Episode.success`.
+
+        Raises:
+            RowError: No episode has ended, or there is no such segment.
+            MissingDependencyError: scipy is not installed.
+        """
+        where = "EvaluationResult.from_recordings"
+        lines = lines_of(sources, success=success, segments=segments, where=where)
+        return cls(lines)
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """The episodes of each policy, and whether they succeed."""
+        return self._lines
+
+    @property
+    def caches(self) -> Mapping[str, FrameCache]:
+        """Policy -> the recording that has its episodes, maybe the same for all."""
+        return {line.name: line.cache for line in self._lines}
+
+    @functools.cached_property
+    def table(self) -> Columns:
+        """The numbers of each policy, by column; ``pandas.DataFrame`` takes it.
+
+        ``policy``, ``n`` (episodes that ended), ``unfinished``, ``success_n`` (of how
+        many success is known), ``success_rate`` with ``success_low`` and
+        ``success_high`` (Wilson), ``return_mean``, ``return_median``, ``return_iqm``
+        (mean of the middle half) with ``return_iqm_low`` and ``return_iqm_high``
+        (bootstrap), ``length_mean``. Intervals are of 95 %; what is not known is NaN.
+        """
+        return policy_table(self._lines)
+
+    @functools.cached_property
+    def paired(self) -> PairedColumns:
+        """Each pair of episodes of one seed, by column; the first policy is the other.
+
+        ``seed``, ``policy``, ``against`` (the first policy), ``return`` and
+        ``return_against``, ``difference``, ``winner`` ("": equal), ``success`` and
+        ``success_against``, ``flip`` ("gained": only ``policy`` succeeds, "lost": only
+        the first does), ``length`` and ``length_against``.
+
+        ``paired.summary`` has a line for each policy but the first: ``pairs``,
+        ``difference_mean`` with ``difference_low`` and ``difference_high`` (bootstrap,
+        95 %), on how many seeds it is ``better``, ``worse`` and ``equal``,
+        ``sign_test_p`` of these, ``success_pairs``, how many successes were ``gained``
+        and ``lost``, and ``flips_p`` of these (McNemar's exact test). ``is_worse``:
+        the interval is below zero, or it lost more than it gained with p < 0.05.
+        """
+        return paired_columns(self.comparisons)
+
+    @functools.cached_property
+    def comparisons(self) -> list[Comparison]:
+        """The pairs of episodes, by policy."""
+        return compare_lines(self._lines)
+
+    def __repr__(self) -> str:
+        return repr(self.table)
+
+    def _repr_html_(self) -> str:
+        return self.table.as_html()
