@@ -49,6 +49,8 @@ Kernel to page::
                             May be left out, as may be the next two
               meanings      [str, ...], what the numbers of a discrete action mean
               segments      [[name, start, stop], ...] in rows, ascending
+              reduced       2 or more: the pictures are so many times smaller each
+                            way; only in an HTML export
               number        1, 2, ...: a lower one than the last is late, and passed
                             over; not in an HTML export
               Sent again, whole, whenever something in it but num_rows changes.
