@@ -6,6 +6,7 @@
 - `episode_infos`: what is known of an episode, of its segment and its own.
 - `rendering`: pictures that are rendered when they are asked for.
 - `clip`: an immutable selection, to be written to files and dumped to loggers.
+- `import_labels`: bookmarks and labels from an exported page.
 - `summary`: the figures of its episodes.
 - `open`, `arrays`: recordings of files, videos and arrays that exist already.
 """

@@ -672,14 +672,18 @@ class FrameCache(RecordingReader):
     ) -> list[tuple[int, int]]:
         """Return (env, index) of episodes that are there."""
         keys = [*episode_keys(episode)]
-        for env, index in keys:
+        self.check_episodes(f"FrameCache.{method}", keys)
+        return keys
+
+    def check_episodes(self, where: str, episodes: Iterable[tuple[int, int]]) -> None:
+        """Raise a `RowError` if an (env, index) of an episode is not there."""
+        for env, index in episodes:
             rows = self._rows(env)
             if rows.begun(env, index) is None or index < 0:
                 raise RowError(
-                    f"FrameCache.{method}: expected an episode of env {env} in "
+                    f"{where}: expected an episode of env {env} in "
                     f"0..{rows.num_begun(env) - 1}, got {index!r}."
                 )
-        return keys
 
     def annotate(self, change: AnnotationChange) -> None:
         """Apply a change of bookmarks, labels and success, as `label` makes one.

@@ -432,6 +432,35 @@ def test_no_part_of_the_page_needs_what_its_policy_forbids(shown):
     assert shown.faults == []
 
 
+def test_what_was_marked_in_a_page_is_saved_and_read_back(new_page, tmp_path):
+    cache = recorded()
+    cache.bookmark(5, "as recorded")
+    cache.label((1, 0), "late")
+    shown = Shown(new_page, write_html(cache, tmp_path / "page.html"))
+    shown.wait("numRows", NUM_ROWS)
+
+    shown.root.get_by_role("button", name="Save").click()
+    expect(shown.root.get_by_text("none changed here")).to_be_visible()
+    shown.page.keyboard.press("Escape")
+    shown.go(12)
+    shown.press("b")
+    shown.page.keyboard.type("contact")
+    shown.page.keyboard.press("Enter")
+    shown.go(5)
+    shown.press("Shift+B")
+    shown.root.locator("[data-env='1']").click()
+    shown.root.get_by_role("button", name="failure").first.click()
+    shown.root.get_by_role("button", name="late", exact=True).first.click()
+    with shown.page.expect_download() as download:
+        choose(shown.root, "Save", "Save labels")
+    counts = rv.import_labels(cache, download.value.path())
+
+    assert download.value.suggested_filename == "page_labels.json"
+    assert counts == (2, 1)
+    assert cache.bookmarks == {12: "contact"}
+    assert [dict(e.labels) for e in cache.episodes if e.labels] == [{"failure": True}]
+
+
 def test_compared_recordings_are_in_one_page(new_page, tmp_path):
     viewer = rv.view({"before": recorded(20), "after": recorded(30)})
 
