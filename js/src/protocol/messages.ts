@@ -69,6 +69,8 @@ export interface DataField {
   name: string;
   dtype: string;
   shape: number[];
+  /** Of its numbers, in their order. */
+  names?: string[];
 }
 
 /** All data of an env in a run of rows. */
