@@ -88,7 +88,10 @@ class FrameCache(RecordingReader):
         max_stall_s: How long `append` waits for a slow disk, so that a kill loses
             32 rows at most. After that it warns, continues without waiting, and drops
             pictures, counted, when the queue (an eighth of `memory_bytes`) is full.
-        metadata: JSON values, kept in the file.
+        metadata: JSON values, kept in the file. The viewer shows two of them beside
+            what is recorded: ``"action_meanings"``, a list of what the numbers of a
+            discrete action mean, and ``"fields"``, names of the numbers of a data
+            array, as ``{"obs": ["cart position", "cart velocity", ...]}``.
 
     Raises:
         RecordingLockedError: Another process writes this file.

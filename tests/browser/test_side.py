@@ -243,6 +243,20 @@ def test_a_number_of_the_inspector_is_added_to_the_timeline(show):
     assert {len(number.split(".")[1]) for number in numbers} == {3}
 
 
+def test_numbers_have_the_names_that_the_recording_gives_them(show):
+    cache = recorded()
+    cache.update_metadata(fields={"obs": ["x", "height above the ground"]})
+    shown = show(cache)
+    shown.press("n", "ArrowRight")
+    obs = shown.root.locator("[data-name=obs] li")
+    expect(obs).to_have_count(8)
+
+    names = obs.locator("small").all_inner_texts()
+    assert names == ["x", "height above the ground", *"234567"]
+    obs.first.get_by_role("button").click()
+    shown.root.locator(".rv-timeline").get_by_text("obs: x").first.wait_for()
+
+
 def test_the_small_plot_follows_the_theme(show):
     shown = show(color_scheme="light")
     plot = shown.root.locator("[data-name=lidar] path")

@@ -73,6 +73,8 @@ export interface DataField {
   name: string;
   dtype: string;
   shape: number[];
+  /** Of its numbers, in their order. */
+  names?: string[];
 }
 
 /** All data of an env in a run of rows. */
