@@ -24,13 +24,14 @@ from rollout_viewer.sources._spaces import as_numpy
 from rollout_viewer.sources._wrapper import RecordingWrapper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     import numpy.typing as npt
 
     from rollout_viewer._cache.cache import FrameCache
     from rollout_viewer._recorder.episode_quota import EpisodeQuota
+    from rollout_viewer._recorder.success import SuccessRule
     from rollout_viewer.sources._rollout_env import RolloutEnv, Seed
 
     Mask = npt.NDArray[np.bool_]
@@ -54,6 +55,8 @@ def rollout(
     progress: bool = True,
     render: Literal["now", "later"] = "now",
     make_env: Callable[..., Any] | None = None,
+    info: bool | Iterable[str] = True,
+    success: SuccessRule | None = None,
 ) -> FrameCache:
     """Step `env` with a policy, record it, and return the recording.
 
@@ -86,6 +89,8 @@ def rollout(
         render: As for `record`: with ``"later"``, pictures are rendered when they are
             looked at.
         make_env: As for `record`.
+        info: As for `record`; of what it returned, its own.
+        success: As for `record`; of what it returned, its own.
 
     Returns:
         The cache, open for more.
@@ -104,7 +109,9 @@ def rollout(
         max_steps = _MAX_STEPS
     if episodes is not None:
         _check_count("episodes", episodes)
-    stepped = _recorded(env, cache, render=render, make_env=make_env)
+    stepped = _recorded(
+        env, cache, render=render, make_env=make_env, info=info, success=success
+    )
     is_new = not isinstance(env, RecordingWrapper) and not hasattr(cache, "append")
     cache, recorder = stepped.recorder.cache, stepped.recorder
     with _discarded_if_refused(cache) if is_new else contextlib.nullcontext():
