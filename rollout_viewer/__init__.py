@@ -14,7 +14,7 @@ environments in step with their rewards.
   `FrameCache.append` takes anything else.
 - Look: `view`, `RolloutViewer`, `open`.
 - Compare: `evaluate` runs policies on the same seeds, `EvaluationResult` says which is
-  better, also of what was recorded before.
+  better, also of what was recorded before; `report` writes it for others.
 - Take along: `Clip.write`, `RolloutViewer.dump`, `RolloutViewer.to_html`,
   `CSVLogger`, `TensorboardLogger`, `WandbLogger`, `MLFlowLogger`, `TeeLogger`.
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from rollout_viewer._cache.clip import Clip
     from rollout_viewer._cache.open import open_path as open
     from rollout_viewer._evaluate.evaluate import evaluate
-    from rollout_viewer._evaluate.result import EvaluationResult
+    from rollout_viewer._evaluate.result import EvaluationResult, report
     from rollout_viewer._frames.convert import as_frames
     from rollout_viewer._recording.episode import Episode
     from rollout_viewer._viewer.widget import RolloutViewer, view
@@ -100,6 +100,7 @@ _HOMES = {
     "evaluate": "_evaluate.evaluate",
     "open": "_cache.open:open_path",
     "record": "sources._record",
+    "report": "_evaluate.result",
     "rollout": "sources._rollout",
     "rollout_callback": "sources.torchrl",
     "view": "_viewer.widget",
@@ -147,6 +148,7 @@ __all__ = [
     "evaluate",
     "open",
     "record",
+    "report",
     "rollout",
     "rollout_callback",
     "view",
