@@ -16,7 +16,8 @@ environments in step with their rewards.
 - Compare: `evaluate` runs policies on the same seeds, `EvaluationResult` says which is
   better, also of what was recorded before; `report` writes it for others.
 - Take along: `Clip.write`, `RolloutViewer.dump`, `RolloutViewer.to_html`,
-  `CSVLogger`, `TensorboardLogger`, `WandbLogger`, `MLFlowLogger`, `TeeLogger`.
+  `CSVLogger`, `TensorboardLogger`, `WandbLogger`, `MLFlowLogger`, `TeeLogger`;
+  `import_labels` brings labels back from an exported page.
 
 The command line does the same: ``rollout-viewer --help``.
 """
@@ -50,6 +51,7 @@ from rollout_viewer._version import __version__ as __version__
 if TYPE_CHECKING:
     from rollout_viewer._cache.cache import FrameCache
     from rollout_viewer._cache.clip import Clip
+    from rollout_viewer._cache.import_labels import import_labels
     from rollout_viewer._cache.open import open_path as open
     from rollout_viewer._evaluate.evaluate import evaluate
     from rollout_viewer._evaluate.result import EvaluationResult, report
@@ -98,6 +100,7 @@ _HOMES = {
     "WandbLogger": "loggers.wandb",
     "as_frames": "_frames.convert",
     "evaluate": "_evaluate.evaluate",
+    "import_labels": "_cache.import_labels",
     "open": "_cache.open:open_path",
     "record": "sources._record",
     "report": "_evaluate.result",
@@ -146,6 +149,7 @@ __all__ = [
     "WandbLogger",
     "as_frames",
     "evaluate",
+    "import_labels",
     "open",
     "record",
     "report",

@@ -83,7 +83,20 @@ def add_view(parser: argparse.ArgumentParser) -> None:
         help="write the page here and open nothing (default: a temporary file)",
     )
     parser.add_argument(
-        "--every", type=count, default=1, metavar="N", help="keep every N-th row"
+        "--every", type=count, default=1, metavar="N", help="keep every N-th picture"
+    )
+    parser.add_argument(
+        "--reduce",
+        type=count,
+        default=1,
+        metavar="N",
+        help="make pictures N times smaller each way",
+    )
+    parser.add_argument(
+        "--quality",
+        choices=("exact", "preview"),
+        default="exact",
+        help="preview: choose --every and --reduce, as small as --max-mb needs",
     )
     parser.add_argument(
         "--max-mb", type=megabytes, default=20, metavar="MB", help="(default: 20)"

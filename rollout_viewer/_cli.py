@@ -88,6 +88,8 @@ def view(arguments: argparse.Namespace) -> None:
             stop=arguments.stop,
             envs=arguments.envs,
             every=arguments.every,
+            reduce=arguments.reduce,
+            quality=arguments.quality,
             max_mb=arguments.max_mb,
         )
     print(path)

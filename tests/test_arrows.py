@@ -37,7 +37,9 @@ ROOMS = {
     "_replay": "_frames _progress _recording",
     "_cache": "_export _files _forks _frames _progress _recording _replay _video",
     "loggers": "_cache _export _file_names _files _frames _lazy _video",
-    "_viewer": "_cache _export _file_names _forks _frames _page _recording loggers",
+    "_viewer": (
+        "_cache _export _file_names _forks _frames _page _progress _recording loggers"
+    ),
     "_recorder": (
         "_cache _export _file_names _files _forks _frames _progress _recording "
         "_replay _video _viewer loggers"

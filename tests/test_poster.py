@@ -87,6 +87,17 @@ def test_a_poster_has_the_table_of_episodes_and_a_picture():
     assert len(poster.pictures) == 1
 
 
+def test_a_poster_has_success_where_any_is_known():
+    cache = failing()
+    cache.mark_success(cache.episodes[1], True)
+
+    text = poster_html(cache, 0, title="reach")
+
+    assert "1 of 1 succeeded" in text
+    assert "<th>Success</th>" in text
+    assert "<td>truncated</td><td>yes</td>" in text
+
+
 def test_a_poster_needs_no_style_and_no_address():
     poster = Poster(bundle_of(rv.view(failing(4)))["text/html"])
 

@@ -1,8 +1,8 @@
 /**
  * The page without a kernel: plays what is stored in its own document.
  *
- * rollout_viewer/_export/html.py writes an element `[data-rollout-viewer]` and a script
- * `.rollout-viewer-message` for each message: JSON with its buffers in base64.
+ * rollout_viewer/_export/document.py writes an element `[data-rollout-viewer]` and a
+ * script `.rollout-viewer-message` for each message: JSON with its buffers in base64.
  */
 
 import type { FromKernel } from "./protocol/messages.ts";
@@ -18,21 +18,53 @@ export function startStandalone(document: Document | undefined): void {
   const session = openSession(null);
   mountViewer(host, session, new AbortController().signal);
   const keepPlace = keepsPlace(session);
-  const scripts = document.querySelectorAll("script.rollout-viewer-message");
-  const next = (index: number) => {
-    const script = scripts[index];
-    if (!script) return;
-    const { message, buffers } = JSON.parse(script.textContent ?? "") as {
-      message: FromKernel;
-      buffers: string[];
-    };
-    script.remove(); // its text is as large as what it holds
-    session.take(message, buffers.map(fromBase64));
-    keepPlace();
-    // The first rows are seen before the last ones are read.
-    setTimeout(next, 0, index + 1);
-  };
-  next(0);
+  void readMessages(document, session, keepPlace);
+}
+
+/** A message as html.py writes it; of one that is `deflated`, all buffers are. */
+interface StoredMessage {
+  message: FromKernel;
+  buffers: string[];
+  deflated?: boolean;
+}
+
+const STORED = "script.rollout-viewer-message";
+const POLL_MS = 10;
+
+/** Take message after message, those that the browser still parses as they come. */
+async function readMessages(
+  document: Document,
+  session: Session,
+  onTaken: () => void,
+): Promise<void> {
+  try {
+    while (true) {
+      const isParsed = document.readyState !== "loading";
+      const script = document.querySelector(STORED);
+      if (!script && isParsed) return;
+      // The text of the last element may still grow.
+      if (script && (isParsed || script.nextElementSibling)) {
+        const { message, buffers, deflated } = JSON.parse(
+          script.textContent ?? "",
+        ) as StoredMessage;
+        script.remove(); // its text is as large as what it holds
+        const bytes = buffers.map(fromBase64);
+        session.take(message, deflated ? await Promise.all(bytes.map(inflate)) : bytes);
+        onTaken();
+      }
+      // The first rows are seen before the last ones are read.
+      await new Promise((done) => setTimeout(done, script ? 0 : POLL_MS));
+    }
+  } catch (error) {
+    session.fail(error);
+  }
+}
+
+async function inflate(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+  const stream = new Blob([bytes])
+    .stream()
+    .pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 const SAVE_MS = 500;
@@ -105,7 +137,7 @@ function writeHash(hash: string): void {
   }
 }
 
-function fromBase64(text: string): Uint8Array {
+function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   const binary = atob(text);
   const bytes = new Uint8Array(binary.length);
   for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);

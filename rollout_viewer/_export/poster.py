@@ -40,6 +40,7 @@ _SHEET_TILES, _MAX_MOMENTS = 12, 6
 _MAX_EPISODES = 20
 _MAX_TEXT = 80
 _GAP_PX = 2
+_SUCCESS = {True: "yes", False: "no", None: ""}
 
 
 class _Sheet(NamedTuple):
@@ -92,6 +93,9 @@ def _facts(cache: RecordingReader) -> str:
     if finished:
         count = _count(len(finished), "finished episode")
         facts.append(f"{count} with a mean return of {np.mean(finished):.4g}")
+    known = [e.success for e in cache.episodes if e.success is not None]
+    if known:
+        facts.append(f"{sum(known):,} of {len(known):,} succeeded")
     return ", ".join(facts)
 
 
@@ -169,9 +173,12 @@ def _moments(cache: RecordingReader, row: int, num_tiles: int) -> list[int]:
 def _table(episodes: Sequence[Episode], groups: Sequence[Sequence[Any]]) -> str:
     """Return the first episodes as a table, and how many more there are."""
     has_labels = any(episode.labels for episode in episodes)
+    has_success = any(episode.success is not None for episode in episodes)
     has_segments = any(episode.segment for episode in episodes)
     head = ["Env", "Episode", "First row", "Steps", "Return", "End"]
-    head += ["Segment"] * has_segments + ["Labels"] * has_labels
+    head += (
+        ["Success"] * has_success + ["Segment"] * has_segments + ["Labels"] * has_labels
+    )
     lines = [_line("th", head, num_numbers=0)]
     for episode in episodes[:_MAX_EPISODES]:
         cells = [
@@ -182,6 +189,7 @@ def _table(episodes: Sequence[Episode], groups: Sequence[Sequence[Any]]) -> str:
             f"{episode.total_reward:.4g}",
             _end_of(episode),
         ]
+        cells += [_SUCCESS[episode.success]] * has_success
         cells += [episode.segment or ""] * has_segments
         cells += [", ".join(label_texts(episode.labels))] * has_labels
         lines.append(_line("td", cells, num_numbers=5))

@@ -45,10 +45,13 @@ Kernel to page::
                             these segments (null: for each of `groups`) and a column
                             for each seed (text), in this order; left out: do not
               data          [{name, dtype, shape}, ...]: arrays beside reward and
-                            ends, as far as they were seen; shape of one env's.
+                            ends, as far as they were seen; shape of one env's, and
+                            names: [str, ...] of its numbers where they have some.
                             May be left out, as may be the next two
               meanings      [str, ...], what the numbers of a discrete action mean
               segments      [[name, start, stop], ...] in rows, ascending
+              reduced       2 or more: the pictures are so many times smaller each
+                            way; only in an HTML export
               number        1, 2, ...: a lower one than the last is late, and passed
                             over; not in an HTML export
               Sent again, whole, whenever something in it but num_rows changes.

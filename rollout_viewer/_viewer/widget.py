@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 
     from rollout_viewer._cache.cache import FrameCache
     from rollout_viewer._cache.clip import Clip
+    from rollout_viewer._export.html import PageQuality
+    from rollout_viewer._progress import Progress
     from rollout_viewer._recording.annotations import AnnotationChange
     from rollout_viewer._viewer.compare import Compared
 
@@ -353,8 +355,14 @@ class RolloutViewer(anywidget.AnyWidget):
         stop: int | None = None,
         envs: Sequence[int] | None = None,
         every: int = 1,
+        reduce: int = 1,
+        quality: PageQuality = "exact",
+        progress: Progress | bool | None = None,
     ) -> Path:
         """Write one file that plays and scrubs without kernel and network.
+
+        Of a comparison, all of its recordings are in the file. A policy in it allows no
+        script but its own, and no address: it can load nothing and send nothing.
 
         Args:
             path: Of the file; a taken name gets ``-1``, ``-2``, ...
@@ -363,11 +371,18 @@ class RolloutViewer(anywidget.AnyWidget):
             stop: Row after the last one; None: all there are.
             envs: Environments whose pictures are shown; None: all.
             every: Keep every n-th picture; the rows between show the one before.
+            reduce: Pictures are so many times smaller each way, by averaging.
+            quality: "exact": every pixel as recorded, unless `every` or `reduce` is
+                given. "preview": these are chosen, as small as `max_mb` needs.
+            progress: Called with (rows done, all rows), or a bar like tqdm's; True: a
+                bar of its own.
 
         Raises:
-            ValueError: `max_mb` or `every` is not above zero, or `path` is no name.
+            ValueError: `max_mb`, `every` or `reduce` is not above zero, `quality` is
+                neither, or `path` is no name.
             RowError: There are no such rows or envs.
-            ExportTooLargeError: It would be larger; the message says what to do.
+            ExportTooLargeError: It would be larger; the message names what would be
+                smaller, and about how large that is.
         """
         from rollout_viewer._export.html import write_html
 
@@ -378,12 +393,15 @@ class RolloutViewer(anywidget.AnyWidget):
             stop=stop,
             envs=envs,
             every=every,
+            reduce=reduce,
+            quality=quality,
             title=self._title,
             max_mb=max_mb,
             columns=self._columns,
             groups=self._groups,
             compare=self._compare,
             fps=self._fps,
+            progress=progress,
         )
 
     def close(self) -> None:

@@ -118,6 +118,8 @@ def test_in_a_narrow_view_it_is_a_sheet_that_leaves_the_transport(show, width):
     below = box_of(shown.root.locator(".rv-timeline"))
     assert box["y"] + box["height"] <= below["y"] + 1
     assert (box["width"] == width) == (width < 560)
+    pictures = box_of(shown.root.locator(".rv-main"))
+    assert 0.5 * pictures["height"] < box["height"] <= 0.6 * pictures["height"] + 1
 
     edge = shown.root.get_by_role("separator", name="Size of the panel")
     expect(edge).to_have_attribute("aria-orientation", "horizontal")
@@ -239,6 +241,20 @@ def test_a_number_of_the_inspector_is_added_to_the_timeline(show):
     expect(button).to_have_attribute("aria-pressed", "false")
     numbers = obs.locator(".rv-amount").all_inner_texts()
     assert {len(number.split(".")[1]) for number in numbers} == {3}
+
+
+def test_numbers_have_the_names_that_the_recording_gives_them(show):
+    cache = recorded()
+    cache.update_metadata(fields={"obs": ["x", "height above the ground"]})
+    shown = show(cache)
+    shown.press("n", "ArrowRight")
+    obs = shown.root.locator("[data-name=obs] li")
+    expect(obs).to_have_count(8)
+
+    names = obs.locator("small").all_inner_texts()
+    assert names == ["x", "height above the ground", *"234567"]
+    obs.first.get_by_role("button").click()
+    shown.root.locator(".rv-timeline").get_by_text("obs: x").first.wait_for()
 
 
 def test_the_small_plot_follows_the_theme(show):

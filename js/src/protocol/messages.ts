@@ -62,6 +62,8 @@ export interface Manifest {
   data?: DataField[];
   meanings?: string[];
   segments?: [name: string, start: number, stop: number][];
+  /** Of an HTML export: its pictures are so many times smaller each way. */
+  reduced?: number;
   /** Counts manifests; not in an HTML export. */
   number?: number;
 }
@@ -71,6 +73,8 @@ export interface DataField {
   name: string;
   dtype: string;
   shape: number[];
+  /** Of its numbers, in their order. */
+  names?: string[];
 }
 
 /** All data of an env in a run of rows. */

@@ -1,5 +1,6 @@
 /** The menu of a page without a kernel: what the browser can write by itself. */
 
+import { countChanges, labelsFileOf } from "../../session/labels-file.ts";
 import type { Session } from "../../session/session.ts";
 import type { Grid } from "../grid/grid.ts";
 import { createMenuButton, type MenuEntry } from "../parts/menu.ts";
@@ -48,6 +49,7 @@ export function createSaveMenu(
       hint: "this picture",
       choose: () => void grid.saveFrame(),
     },
+    createLabelsEntry(session, signal),
     { text: "Save mp4", hint: "needs a kernel", isDisabled: true, choose: () => {} },
   ];
   const label = "Save";
@@ -55,6 +57,23 @@ export function createSaveMenu(
   menu.text.textContent = label;
   const tool = { el: menu.el, short: 8, away: 14, entries };
   return { tools: [tool], update: () => {} };
+}
+
+/** Saves what the user marked and labelled here: the page itself cannot be changed. */
+function createLabelsEntry(session: Session, signal: AbortSignal): MenuEntry {
+  const file = labelsFileOf(session);
+  const count = countChanges(file);
+  const save = () => {
+    const text = new TextEncoder().encode(`${JSON.stringify(file, null, 1)}\n`);
+    const name = nameOf(session, "labels.json");
+    offer({ name, mime: "application/json", parts: [text] }, signal);
+  };
+  return {
+    text: "Save labels",
+    hint: count ? `${count} changed, for rv.import_labels` : "none changed here",
+    isDisabled: count === 0,
+    choose: save,
+  };
 }
 
 function nameOf({ store }: Session, end: string): string {

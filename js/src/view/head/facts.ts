@@ -67,12 +67,13 @@ function factsOf(
   store: Store,
 ): [name: string, value: string | Node][] {
   const { numBytes, kernelBytes, diskBytes } = store;
-  const { num_lost, num_evicted, num_envs } = manifest;
+  const { num_lost, num_evicted, num_envs, reduced = 1 } = manifest;
   const lost = make("span", { class: "rv-lost" }, formatCount(num_lost));
   const facts: [string, string | Node, boolean][] = [
     ["Envs", formatCount(num_envs), true],
     ["Episodes", formatCount(store.recorded.steps.episodes.count), true],
     ["Rows", formatCount(store.numRows - store.firstRow), true],
+    ["Size of pictures", `1/${reduced} each way`, reduced > 1],
     ["Pictures lost", lost, num_lost > 0],
     ["Pictures that made room for newer ones", formatCount(num_evicted), true],
     ["Memory of this page", formatBytes(numBytes), true],
