@@ -14,7 +14,7 @@ environments in step with their rewards.
   `FrameCache.append` takes anything else.
 - Look: `view`, `RolloutViewer`, `open`.
 - Compare: `evaluate` runs policies on the same seeds, `EvaluationResult` says which is
-  better, also of what was recorded before.
+  better, also of what was recorded before; `report` writes it for others.
 - Take along: `Clip.write`, `RolloutViewer.dump`, `RolloutViewer.to_html`,
   `CSVLogger`, `TensorboardLogger`, `WandbLogger`, `MLFlowLogger`, `TeeLogger`;
   `import_labels` brings labels back from an exported page.
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from rollout_viewer._cache.import_labels import import_labels
     from rollout_viewer._cache.open import open_path as open
     from rollout_viewer._evaluate.evaluate import evaluate
-    from rollout_viewer._evaluate.result import EvaluationResult
+    from rollout_viewer._evaluate.result import EvaluationResult, report
     from rollout_viewer._frames.convert import as_frames
     from rollout_viewer._recording.episode import Episode
     from rollout_viewer._viewer.widget import RolloutViewer, view
@@ -103,6 +103,7 @@ _HOMES = {
     "import_labels": "_cache.import_labels",
     "open": "_cache.open:open_path",
     "record": "sources._record",
+    "report": "_evaluate.result",
     "rollout": "sources._rollout",
     "rollout_callback": "sources.torchrl",
     "view": "_viewer.widget",
@@ -151,6 +152,7 @@ __all__ = [
     "import_labels",
     "open",
     "record",
+    "report",
     "rollout",
     "rollout_callback",
     "view",
