@@ -180,6 +180,27 @@ def test_the_manifest_tells_data_meanings_and_segments():
     }
 
 
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        ({"obs": ["x", "v"]}, ["x", "v"]),
+        ({"obs": ["x"]}, ["x"]),
+        ({"other": ["x", "v"]}, None),
+        ({"obs": ["x", 3]}, None),
+        ({"obs": "xv"}, None),
+        (["obs"], None),
+    ],
+)
+def test_names_of_numbers_are_those_of_the_metadata(fields, names):
+    cache = rv.FrameCache(metadata={"fields": fields})
+    cache.append(None, kind=["reset"], data={"obs": np.zeros((1, 2))})
+
+    (found,) = FieldCatalog().describe(cache)["data"]
+
+    form = {"name": "obs", "dtype": "float64", "shape": [2]}
+    assert found == (form if names is None else {**form, "names": names})
+
+
 def test_meanings_of_actions_are_those_of_the_environment():
     gym = pytest.importorskip("gymnasium", reason="of Atari's actions")
     ale_py = pytest.importorskip("ale_py", reason="of Atari's actions")

@@ -252,6 +252,24 @@ def test_long_columns_are_shown_in_part_and_kept_whole():
     assert len(columns["seed"]) == 1000
 
 
+def test_the_viewer_begins_with_the_policies_below_each_other_and_flips_first():
+    cache = two_policies()
+    result = from_recordings(cache, success=is_good)
+    with cache.segment("later"):
+        add_episodes(cache, {0: [1.0]})
+
+    assert result.viewer is result.viewer
+    assert result.viewer._manifest()["compare"] == {
+        "lines": ["before", "after"],
+        "seeds": ["2", "0", "3", "1"],
+    }
+    (other,) = [from_recordings({"x": cache, "y": two_policies()})]
+    assert other.viewer._manifest()["compare"]["lines"] is None
+    alone = rv.FrameCache()
+    add_episodes(alone, {0: [1.0]})
+    assert "compare" not in from_recordings(alone).viewer._manifest()
+
+
 @pytest.mark.serial
 def test_a_thousand_seeds_of_two_policies_take_less_than_a_second():
     random = np.random.default_rng(0)

@@ -28,6 +28,7 @@ from rollout_viewer._errors import (
     RowError,
 )
 from rollout_viewer._forks import LockOfOneProcess
+from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._recording.annotations import (
     AnnotationChange,
@@ -41,6 +42,7 @@ from rollout_viewer._recording.late_pictures import RECIPES
 from rollout_viewer._recording.live import LiveRecording
 from rollout_viewer._recording.lock import read_only, unlocked_path
 from rollout_viewer._recording.reader import RecordingReader
+from rollout_viewer._recording.sealed_block import rows_for_blocks, side_by_side
 from rollout_viewer._recording.storable import storable_json, storable_text
 from rollout_viewer._recording.workers import is_worker
 
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.annotations import AnyEpisode
     from rollout_viewer._recording.base import Recording
     from rollout_viewer._recording.episode import Episode
+    from rollout_viewer._recording.sealed_block import SealedBlock
     from rollout_viewer._replay.recipe import Recipe
 
 # Of memory_bytes, for what waits for the disk: an eighth.
@@ -85,7 +88,10 @@ class FrameCache(RecordingReader):
         max_stall_s: How long `append` waits for a slow disk, so that a kill loses
             32 rows at most. After that it warns, continues without waiting, and drops
             pictures, counted, when the queue (an eighth of `memory_bytes`) is full.
-        metadata: JSON values, kept in the file.
+        metadata: JSON values, kept in the file. The viewer shows two of them beside
+            what is recorded: ``"action_meanings"``, a list of what the numbers of a
+            discrete action mean, and ``"fields"``, names of the numbers of a data
+            array, as ``{"obs": ["cart position", "cart velocity", ...]}``.
 
     Raises:
         RecordingLockedError: Another process writes this file.
@@ -266,6 +272,50 @@ class FrameCache(RecordingReader):
         self._warn_of_losses(recording)
         self._subscribers.notify(row, row + 1)
         return row
+
+    def append_block(
+        self, blocks: Mapping[int, SealedBlock], *, num_envs: int | None = None
+    ) -> int:
+        """Append 32 rows that other processes have encoded, and return the first.
+
+        Chunks are filed as they are: no picture is decoded. Blocks of different envs
+        are in the same rows, side by side; envs that none of them has are idle, and so
+        are those of a shorter block in the rows after it. Rows of an open block, as
+        `append` leaves them, are filled up with idle ones before.
+
+        Args:
+            blocks: The number of a block's first env among all -> the block.
+            num_envs: Of the recording, for its first rows; None: of these blocks.
+
+        Raises:
+            RecordingError: A block is damaged, or is of other envs. Nothing is
+                recorded then.
+            ShapeError: The recording has another number of envs.
+            CacheClosedError: The cache was closed.
+            ReadOnlyError: It was opened for reading, or inherited by a fork.
+        """
+        with self._append_lock:
+            recording = self._writable()
+            recording.recover()
+            rows = rows_for_blocks(recording.rows, blocks, num_envs)
+            block = side_by_side(blocks, rows)
+            recording.check_block(block)
+            while rows.num_rows % CHUNK_ROWS:
+                self._append_idle(recording)
+            recording.append_block(
+                rows, block, lambda info: merged_info(self.segment_info(), info)
+            )
+            stop = rows.num_rows
+        self._warn_of_losses(recording)
+        self._subscribers.notify(stop - CHUNK_ROWS, stop)
+        return stop - CHUNK_ROWS
+
+    def _append_idle(self, recording: LiveRecording) -> None:
+        steps = {"kind": "idle"}
+        new = self._checker.check(recording, None, None, None, None, None, **steps)
+        recording.append(
+            new.rows, new.steps, [], new.extras, new.shared, lambda env: {}
+        )
 
     def before_reading(self, complete: Callable[[], object]) -> None:
         """Call a method before numbers are read, to append rows that it owes.

@@ -6,9 +6,10 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._evaluate.lines import lines_of
-from rollout_viewer._evaluate.pairs import compare_lines, paired_columns
+from rollout_viewer._evaluate.pairs import compare_lines, order_of_seeds, paired_columns
 from rollout_viewer._evaluate.policy_table import policy_table
 from rollout_viewer._evaluate.statistics import scipy_stats
+from rollout_viewer._viewer.widget import view
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from rollout_viewer._evaluate.columns import Columns
     from rollout_viewer._evaluate.lines import Line, Success
     from rollout_viewer._evaluate.pairs import Comparison, PairedColumns
+    from rollout_viewer._viewer.widget import RolloutViewer
+
+# That a page is asked to begin with: more than it has columns for.
+_MAX_SEEDS = 1000
 
 
 class EvaluationResult:
@@ -104,6 +109,21 @@ class EvaluationResult:
     def comparisons(self) -> list[Comparison]:
         """The pairs of episodes, by policy."""
         return compare_lines(self._lines)
+
+    @functools.cached_property
+    def viewer(self) -> RolloutViewer:
+        """The episodes: a line of tiles for each policy, a column for each seed.
+
+        Seeds on which success flipped come first, then those with the largest
+        difference; all tiles start their episodes together.
+        """
+        seeds = order_of_seeds(self.comparisons)[:_MAX_SEEDS] or None
+        caches = self.caches
+        if len({id(cache) for cache in caches.values()}) > 1:
+            return view(caches, compare_seeds=seeds)
+        names = [line.name for line in self._lines]
+        cache = self._lines[0].cache
+        return view(cache, compare_seeds=seeds, compare_segments=names)
 
     def __repr__(self) -> str:
         return repr(self.table)

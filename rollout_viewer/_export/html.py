@@ -31,7 +31,7 @@ from rollout_viewer._recording.storable import storable_text
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rollout_viewer._progress import Progress
     from rollout_viewer._recording.reader import RecordingReader
@@ -58,6 +58,7 @@ def write_html(
     fps: float | None = None,
     overwrite: bool = False,
     groups: Sequence[Sequence[Any]] = (),
+    compare: Mapping[str, Any] | None = None,
     progress: Progress | bool | None = None,
 ) -> Path:
     """Write rows ``start..stop`` as one file that plays and scrubs from ``file://``.
@@ -77,6 +78,7 @@ def write_html(
         fps: Rows a second at speed 1; None: the recording's.
         overwrite: Replace a file of that name.
         groups: (name, first_env, num_envs) of each of several compared recordings.
+        compare: ``lines`` and ``seeds`` with which the page begins; see `protocol`.
         progress: Called with (rows done, all rows), or a bar like tqdm's; True: a bar.
 
     Returns:
@@ -104,7 +106,12 @@ def write_html(
         _pictured(cache, envs),
         limit=max_mb * 1e6,
         title=storable_text(title).replace("\0", "\ufffd"),
-        options={"columns": columns, "fps": fps, "groups": groups},
+        options={
+            "columns": columns,
+            "fps": fps,
+            "groups": groups,
+            "compare": compare,
+        },
     )
     given = None if isinstance(progress, bool) else progress
     with progress_bar("to_html", unit="row", is_hidden=progress is not True) as bar:

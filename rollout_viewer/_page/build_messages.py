@@ -41,6 +41,7 @@ def build_manifest(
     is_live: bool | None = None,
     follow: bool = False,
     groups: Sequence[Sequence[Any]] = (),
+    compare: Mapping[str, Any] | None = None,
     fields: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the manifest of a recording.
@@ -76,6 +77,7 @@ def build_manifest(
         "dump_folder": dump_folder,
         "columns": columns,
         "groups": [list(group) for group in groups],
+        **({} if compare is None else {"compare": dict(compare)}),
         **({"reduced": reduce} if reduce > 1 else {}),
         **(fields or {}),
     }

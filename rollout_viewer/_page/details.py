@@ -62,8 +62,10 @@ class FieldCatalog:
             self._sample(cache)
             self._num_rows = cache.num_rows
         meanings = cache.metadata.get("action_meanings")
+        names = cache.metadata.get("fields")
+        fields = [self._fields[name] for name in sorted(self._fields)]
         return {
-            "data": [self._fields[name] for name in sorted(self._fields)],
+            "data": [_with_names(field, names) for field in fields],
             "meanings": meanings if isinstance(meanings, list) else [],
             "segments": self._segments,
         }
@@ -87,6 +89,17 @@ class FieldCatalog:
                     },
                 )
         self._segments = _segments(cache)
+
+
+def _with_names(field: dict[str, Any], names: object) -> dict[str, Any]:
+    """Add the names of an array's numbers where ``metadata["fields"]`` has them.
+
+    That is from the user or from a file: what is no list of texts is passed over.
+    """
+    found = names.get(field["name"]) if isinstance(names, dict) else None
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        return field
+    return {**field, "names": found[:MAX_NUMBERS]}
 
 
 def _segments(cache: RecordingReader) -> list[list[Any]]:

@@ -40,6 +40,7 @@ def recording_messages(
     columns: int | None = None,
     fps: float | None = None,
     groups: Sequence[Sequence[Any]] = (),
+    compare: Mapping[str, Any] | None = None,
     fields: Mapping[str, Any] | None = None,
 ) -> Iterator[Message]:
     """Yield the manifest and data of rows ``start..stop``.
@@ -65,6 +66,7 @@ def recording_messages(
         columns=columns,
         fps=fps,
         groups=groups,
+        compare=compare,
         fields=fields,
         slots=slots,
         reduce=reduce,

@@ -41,8 +41,12 @@ Kernel to page::
               columns       tiles across, or null to fit them
               groups        [[name, first_env, num_envs], ...] of compared
                             recordings; [] where there is one
+              compare       {lines, seeds}: begin with a line of tiles for each of
+                            these segments (null: for each of `groups`) and a column
+                            for each seed (text), in this order; left out: do not
               data          [{name, dtype, shape}, ...]: arrays beside reward and
-                            ends, as far as they were seen; shape of one env's.
+                            ends, as far as they were seen; shape of one env's, and
+                            names: [str, ...] of its numbers where they have some.
                             May be left out, as may be the next two
               meanings      [str, ...], what the numbers of a discrete action mean
               segments      [[name, start, stop], ...] in rows, ascending

@@ -245,6 +245,24 @@ class Rows(StepColumns):
             num_nan_rewards=int(np.count_nonzero(flags & NAN_REWARD)),
         )
 
+    def successor(self) -> Rows:
+        """Return new rows that continue these: the first of them is the newest here.
+
+        Of the episodes so far, they know the running ones alone, each as its env's
+        first.
+        """
+        rows = Rows(self.num_envs)
+        for name, column in self.block(self.num_rows - 1, self.num_rows).items():
+            getattr(rows, f"_{name}")[:1] = column
+        rows.num_rows = 1
+        rows._is_running = self._is_running.copy()
+        rows._step = self._step.copy()
+        rows._episodes = [
+            [replace(self._episodes[env][-1], start=0, index=0)] if is_running else []
+            for env, is_running in enumerate(self._is_running.tolist())
+        ]
+        return rows
+
     # -- what is known of episodes
 
     def describe_episode(self, env: int, index: int, **info: Any) -> None:
@@ -308,6 +326,13 @@ class Rows(StepColumns):
             else one
             for one in episodes
         ]
+
+    def episode(self, env: int, index: int) -> Episode:
+        """Return one that has begun, as `of_env` does."""
+        episode = self._episodes[env][index]
+        if not _RUNNING < episode.stop <= self.num_rows:
+            episode = self._so_far(episode, self.num_rows)
+        return replace(episode, **self._info.get((env, index), {}))
 
     def is_newest(self, episode: Episode) -> bool:
         """Whether no other episode of its env has begun after it."""

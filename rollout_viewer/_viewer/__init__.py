@@ -6,6 +6,6 @@
   pages are there. `subscription`: follows a recording.
 - `export_jobs`: dumps and downloads. `worker`: a thread that lives while there is work.
 - `snapshot`: an array that shows itself as a picture.
-- `compare`: several recordings as one.
+- `compare`: several recordings as one. `beginning`: how a page begins.
 - `notebook`: where we run, and which cell.
 """

@@ -36,6 +36,7 @@ from rollout_viewer._page.details import FieldCatalog
 from rollout_viewer._page.protocol import Message
 from rollout_viewer._recording.storable import storable_json
 from rollout_viewer._viewer.as_cache import as_cache
+from rollout_viewer._viewer.beginning import beginning
 from rollout_viewer._viewer.bookmarks import ViewerBookmarks
 from rollout_viewer._viewer.export_jobs import ExportJobs
 from rollout_viewer._viewer.notebook import close_viewers_of_rerun_cell
@@ -84,6 +85,9 @@ class RolloutViewer(anywidget.AnyWidget):
         columns: Tiles across; None: as fits.
         fps: Rows a second at speed 1; None: the recording's.
         title: Shown in its head; None: the tag.
+        compare_seeds: Begin with a line of tiles for each segment, or for each of
+            compared recordings, and a column for each of these seeds, in this order.
+        compare_segments: Which segments then have a line, in this order; None: all.
 
         **traits: First values of the attributes below, and of what every widget has,
             such as `layout`.
@@ -124,6 +128,8 @@ class RolloutViewer(anywidget.AnyWidget):
         columns: int | None = None,
         fps: float | None = None,
         title: str | None = None,
+        compare_seeds: Sequence[int] | None = None,
+        compare_segments: Sequence[str] | None = None,
         **traits: Any,
     ) -> None:
         if columns is not None and columns < 1:
@@ -147,6 +153,9 @@ class RolloutViewer(anywidget.AnyWidget):
         self._columns = columns
         self._fps = fps
         self._title = tag if title is None else title
+        self._compare = beginning(
+            cache, compare_seeds, compare_segments, has_groups=bool(compared)
+        )
         # Over an empty recording the page starts at the newest row.
         self._is_following = self._cache.num_rows == 0
         self._esm = read_bundle("widget.js", "RolloutViewer")
@@ -390,6 +399,7 @@ class RolloutViewer(anywidget.AnyWidget):
             max_mb=max_mb,
             columns=self._columns,
             groups=self._groups,
+            compare=self._compare,
             fps=self._fps,
             progress=progress,
         )
@@ -567,6 +577,7 @@ class RolloutViewer(anywidget.AnyWidget):
             fps=self._fps,
             follow=self._is_following,
             groups=self._groups,
+            compare=self._compare,
             fields=self._fields.describe(self._cache),
         )
 

@@ -9,6 +9,7 @@ from rollout_viewer._export.html import write_html
 from rollout_viewer.testing import counting_frames
 from tests.browser.driver import assert_soon
 from tests.browser.test_html_export import Shown
+from tests.evaluations import two_policies
 
 NUM_ROWS, NUM_ENVS, LENGTH = 120, 2, 20
 WIDE = {"viewport": {"width": 1400, "height": 900}}
@@ -117,6 +118,8 @@ def test_in_a_narrow_view_it_is_a_sheet_that_leaves_the_transport(show, width):
     below = box_of(shown.root.locator(".rv-timeline"))
     assert box["y"] + box["height"] <= below["y"] + 1
     assert (box["width"] == width) == (width < 560)
+    pictures = box_of(shown.root.locator(".rv-main"))
+    assert 0.5 * pictures["height"] < box["height"] <= 0.6 * pictures["height"] + 1
 
     edge = shown.root.get_by_role("separator", name="Size of the panel")
     expect(edge).to_have_attribute("aria-orientation", "horizontal")
@@ -238,6 +241,20 @@ def test_a_number_of_the_inspector_is_added_to_the_timeline(show):
     expect(button).to_have_attribute("aria-pressed", "false")
     numbers = obs.locator(".rv-amount").all_inner_texts()
     assert {len(number.split(".")[1]) for number in numbers} == {3}
+
+
+def test_numbers_have_the_names_that_the_recording_gives_them(show):
+    cache = recorded()
+    cache.update_metadata(fields={"obs": ["x", "height above the ground"]})
+    shown = show(cache)
+    shown.press("n", "ArrowRight")
+    obs = shown.root.locator("[data-name=obs] li")
+    expect(obs).to_have_count(8)
+
+    names = obs.locator("small").all_inner_texts()
+    assert names == ["x", "height above the ground", *"234567"]
+    obs.first.get_by_role("button").click()
+    shown.root.locator(".rv-timeline").get_by_text("obs: x").first.wait_for()
 
 
 def test_the_small_plot_follows_the_theme(show):
@@ -508,6 +525,29 @@ def test_a_comparison_has_values_and_differences_in_columns_of_their_own(show):
     expect(cells).to_have_text(["0.0 %", "0.0 %"])
     shown.rest()
     assert table.evaluate("one => one.scrollWidth <= one.parentElement.clientWidth")
+    assert shown.faults == []
+
+
+def test_an_evaluation_begins_with_its_policies_below_each_other(new_page, tmp_path):
+    result = rv.EvaluationResult.from_recordings(
+        two_policies(), success=lambda episode: episode.total_reward >= 2
+    )
+    path = result.viewer.to_html(tmp_path / "page.html")
+    shown = Shown(new_page, path, **WIDE)
+
+    title = "Compared by seed: every tile starts its episodes together"
+    expect(shown.root.locator(".rv-arranged span")).to_have_text(title)
+    shown.press("End")
+    heads = panel_of(shown, "Compare").locator("tbody tr")
+    # flips first, then the largest difference
+    lines = ["seed 2", "seed 0", "seed 3", "seed 1"]
+    differences = ["\u22122.00", "+1.00", "+5.00", "0.00"]
+    expect(heads.locator("th")).to_have_text(lines)
+    expect(heads.locator("td:last-child")).to_have_text(differences)
+    shown.root.get_by_role("button", name="Back to recorder rows").click()
+    expect(shown.root.locator(".rv-arranged")).to_be_hidden()
+    shown.go(3)
+    expect(shown.root.locator(".rv-arranged")).to_be_hidden()
     assert shown.faults == []
 
 

@@ -1,6 +1,7 @@
 """What a view shows in its states: without rows, without text, after a reload."""
 
 import numpy as np
+import pytest
 from playwright.sync_api import expect
 
 import rollout_viewer as rv
@@ -8,6 +9,7 @@ from rollout_viewer._export.html import write_html
 from tests.browser.driver import assert_soon, choose
 from tests.browser.states import STATES, open_state
 from tests.browser.test_html_export import Shown
+from tests.browser.test_stage import AROUND_JS
 
 
 def test_controls_without_rows_are_disabled_and_say_why(new_page):
@@ -64,6 +66,30 @@ def test_captions_that_are_hidden_give_their_room_to_the_pictures(new_page, tmp_
     shown.press("Escape")
     expect(captions).to_have_count(16)
     assert_soon(lambda: picture.evaluate(SIZE_JS), with_text)
+
+
+@pytest.mark.parametrize("width", [368, 620])
+def test_in_a_low_notebook_the_panel_leaves_room_for_pictures(
+    new_page, tmp_path, width
+):
+    cache = recording_of_sixteen()
+    shown = Shown(new_page, write_html(cache, tmp_path / "page.html"))
+    around = f"height: 580px; width: {width}px"
+    shown.page.evaluate(AROUND_JS, [shown.root.element_handle(), around])
+    shown.press("Escape")
+    shown.root.get_by_role("button", name="Panel", exact=True).click()
+    side = shown.root.locator(".rv-side")
+    shown.root.get_by_role("tab", name="Episodes").click()
+    shown.rest()
+
+    # Nothing is cut off at the lower edge, and the view is no higher than the room.
+    inside = "root => [root.scrollHeight <= root.clientHeight, root.offsetHeight < 580]"
+    assert_soon(lambda: shown.root.evaluate(inside), [True, True])
+    heights = [one.bounding_box()["height"] for one in (side, shown.root)]
+    assert heights[0] < 0.4 * heights[1]
+    row = shown.root.locator(".rv-episode-body .rv-episode-row").first.bounding_box()
+    sheet = side.bounding_box()
+    assert row["y"] + row["height"] <= sheet["y"] + sheet["height"]
 
 
 def recording_of_sixteen():

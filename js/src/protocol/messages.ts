@@ -55,6 +55,8 @@ export interface Manifest {
   dump_folder: string | null;
   columns: number | null;
   groups?: [name: string, firstEnv: number, numEnvs: number][];
+  /** Begin with these lines of tiles, a column for each seed; lines null: all. */
+  compare?: { lines: string[] | null; seeds: string[] };
   /** What tiles are called, where that is not their env: never sent, see arrangement. */
   names?: [string, string | number][];
   data?: DataField[];
@@ -71,6 +73,8 @@ export interface DataField {
   name: string;
   dtype: string;
   shape: number[];
+  /** Of its numbers, in their order. */
+  names?: string[];
 }
 
 /** All data of an env in a run of rows. */

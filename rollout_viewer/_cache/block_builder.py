@@ -1,0 +1,133 @@
+"""Rows become blocks, for a cache in another process: the encoding half of a cache.
+
+Takes what `FrameCache.append` takes. Keeps the open block in memory, and no row after
+its block was handed over. Knows rows. Knows nothing of how blocks travel.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rollout_viewer._cache.episode_infos import merged_info, split_infos
+from rollout_viewer._cache.row_checker import RowChecker
+from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.open_block import OpenBlock
+from rollout_viewer._recording.sealed_block import BegunEpisode, SealedBlock
+from rollout_viewer._recording.step_codec import pack_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from rollout_viewer._recording.rows import Rows
+    from rollout_viewer._recording.slot import Slot
+
+    Frame = npt.NDArray[np.uint8]
+
+
+class BlockBuilder:
+    """Encodes rows, and hands over each block of 32. One thread uses it.
+
+    Args:
+        on_block: Called with each block.
+
+    Attributes:
+        labels: Env -> labels of the episode that it begins next.
+    """
+
+    def __init__(self, on_block: Callable[[SealedBlock], object]) -> None:
+        self._on_block = on_block
+        self._checker = RowChecker()
+        self._open = OpenBlock(lambda slot: None)
+        self._begun: list[BegunEpisode] = []
+        # Rows before those of the open block: the newest of the block before.
+        self._num_before = 0
+        self.rows: Rows | None = None
+        self.labels: dict[int, dict[str, Any]] = {}
+
+    # -- what a recorder uses of a cache
+
+    def append(
+        self,
+        frames: Any,
+        *,
+        envs: Sequence[int] | None = None,
+        action: Any = None,
+        data: Mapping[str, Any] | None = None,
+        num_transitions: Any = None,
+        episode_info: Mapping[int, Mapping[str, Any]] | None = None,
+        **steps: Any,
+    ) -> int:
+        """Append one row and return its number in the block; see `FrameCache.append`.
+
+        Raises:
+            FrameError: The frames are none, or changed their dtype.
+            ShapeError: Step data does not fit. Nothing is recorded then.
+        """
+        new = self._checker.check(
+            self, frames, envs, action, data, num_transitions, **steps
+        )
+        infos, starts = split_infos(episode_info or {})
+        rows = self.rows = new.rows
+        offset = rows.num_rows - self._num_before
+        self._open.append(new.steps, offset, new.pictures, new.extras, new.shared)
+        for env, _ in rows.next_episodes(new.steps):
+            info = self._info(env, infos.get(env, {}))
+            self._begun.append(BegunEpisode(offset, env, info, starts.get(env)))
+        rows.append(new.steps)
+        self._checker.accept(new)
+        if offset == CHUNK_ROWS - 1:
+            self.seal()
+        return offset
+
+    def _info(self, env: int, info: Mapping[str, Any]) -> dict[str, Any]:
+        # A recorder names no segment; the cache that files the block may have one.
+        own = {name: value for name, value in info.items() if value is not None}
+        labels = {**own.get("labels", {}), **self.labels.pop(env, {})}
+        return merged_info({}, {**own, "labels": labels})
+
+    def check_sizes(self, pictures: Sequence[tuple[int, str, Frame | None]]) -> None:
+        """Raise FrameError where pictures have too many sizes."""
+        self._open.check_sizes(pictures)
+
+    def has_slot(self, env: int, camera: str) -> bool:
+        """Whether the env had a picture of this camera."""
+        return self._open.has_slot(env, camera)
+
+    @property
+    def slots(self) -> list[Slot]:
+        """What is pictured, in the order of first pictures."""
+        return self._open.slots
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether one picture of the first camera shows all envs."""
+        return bool(self.slots) and self.slots[0].is_shared
+
+    # -- blocks
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the open block."""
+        return 0 if self.rows is None else self.rows.num_rows - self._num_before
+
+    def seal(self) -> None:
+        """Hand over the open block, if it has any row, and start the next one."""
+        rows = self.rows
+        if rows is None or not self.num_rows:
+            return
+        core = rows.block(self._num_before, rows.num_rows)
+        chunks, _ = self._open.chunks(0)
+        block = SealedBlock(
+            self.num_rows,
+            rows.num_envs,
+            pack_columns(core, self._open.extras),
+            tuple((self.slots[slot], chunk) for slot, chunk in chunks.items()),
+            tuple(self._begun),
+        )
+        self._open.start()
+        self._begun = []
+        self.rows, self._num_before = rows.successor(), 1
+        self._on_block(block)
