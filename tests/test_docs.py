@@ -30,6 +30,7 @@ def key_bindings():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # models learn in them
 def test_python_snippets_run_one_after_the_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {}
