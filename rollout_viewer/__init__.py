@@ -10,8 +10,8 @@
 In a notebook, ``rv.view(cache)`` as the last line of a cell shows all
 environments in step with their rewards.
 
-- Record: `rollout` runs an environment, `record` wraps one for a loop of your own,
-  `FrameCache.append` takes anything else.
+- Record: `rollout` runs an environment, `collect` many in processes of their own,
+  `record` wraps one for a loop of your own, `FrameCache.append` takes anything else.
 - Look: `view`, `RolloutViewer`, `open`.
 - Take along: `Clip.write`, `RolloutViewer.dump`, `RolloutViewer.to_html`,
   `CSVLogger`, `TensorboardLogger`, `WandbLogger`, `MLFlowLogger`, `TeeLogger`.
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from rollout_viewer.loggers.tee import TeeLogger
     from rollout_viewer.loggers.tensorboard import TensorBoardLogger, TensorboardLogger
     from rollout_viewer.loggers.wandb import WandbLogger
+    from rollout_viewer.sources._collect.collect import collect
     from rollout_viewer.sources._record import record
     from rollout_viewer.sources._rollout import rollout
     from rollout_viewer.sources.gymnasium import RecordVideo, VectorRecordVideo
@@ -92,6 +93,7 @@ _HOMES = {
     "VideoRecorder": "sources.torchrl",
     "WandbLogger": "loggers.wandb",
     "as_frames": "_frames.convert",
+    "collect": "sources._collect.collect",
     "open": "_cache.open:open_path",
     "record": "sources._record",
     "rollout": "sources._rollout",
@@ -137,6 +139,7 @@ __all__ = [
     "VideoRecorder",
     "WandbLogger",
     "as_frames",
+    "collect",
     "open",
     "record",
     "rollout",
