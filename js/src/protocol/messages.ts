@@ -82,6 +82,8 @@ export interface DetailsMessage {
     is_summary: boolean;
     format: "u1" | "f4" | "f8";
     rows: number[] | null;
+    /** Of dtype "str": what the numbers mean. */
+    texts?: string[];
   })[];
   fault: string;
 }
@@ -128,6 +130,7 @@ export interface Beat {
 
 /** What is known of an episode beside its rows. */
 export interface EpisodeInfo {
+  success?: boolean | null;
   segment?: string;
   seed?: number;
   options?: unknown;
