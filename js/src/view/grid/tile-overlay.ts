@@ -9,6 +9,7 @@ import type { Cell } from "../../playback/cells.ts";
 import { type Layout, tileAt } from "../../playback/layout.ts";
 import { IDLE } from "../../protocol/messages.ts";
 import { recordedAt } from "../../recording/arrangement.ts";
+import { marksOf } from "../../recording/episodes.ts";
 import type { Session } from "../../session/session.ts";
 import { pointIn } from "../../util/scale.ts";
 import { make, setAttribute } from "../dom.ts";
@@ -181,5 +182,5 @@ function labelsAt(
   const { arrangement, recorded } = store;
   const own = arrangement ? recordedAt(arrangement, row, env)?.env : env;
   if (own === undefined) return undefined;
-  return recorded.steps.episodes.info(own, episode).labels;
+  return marksOf(recorded.steps.episodes.info(own, episode));
 }
