@@ -54,8 +54,8 @@ ROOMS = {
     "_demo": "_cache _export _progress",
     "_arguments": "",
     "_cli": (
-        "_arguments _cache _demo _export _file_names _progress _recorder _recording "
-        "sources"
+        "_arguments _cache _demo _evaluate _export _file_names _progress _recorder "
+        "_recording sources"
     ),
     "__main__": "_cli",
 }

@@ -75,7 +75,7 @@ def test_every_command_of_the_readme_is_one():
         _cli._parser().parse_args(shlex.split(line)[1:])
 
     named = {shlex.split(line)[1] for line in commands}
-    assert named == {"record", "view", "export", "info", "compact", "demo"}
+    assert named == {"record", "view", "compare", "export", "info", "compact", "demo"}
 
 
 def test_every_make_target_of_the_readme_is_one():

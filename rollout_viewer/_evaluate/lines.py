@@ -65,7 +65,7 @@ def lines_of(
         ValueError: The dict is empty, or has segments.
     """
     if isinstance(sources, (list, tuple)) and all(map(_is_path, sources)):
-        sources = {Path(path).stem: path for path in sources}
+        sources = _by_name([Path(path) for path in sources])
     if isinstance(sources, Mapping):
         if segments is not None:
             raise ValueError(
@@ -84,6 +84,14 @@ def lines_of(
             f"{[line.name for line in lines]}. Record some until their end."
         )
     return lines
+
+
+def _by_name(paths: Sequence[Path]) -> dict[str, Path]:
+    """Return paths by their stems, or, where two have the same, as they are."""
+    stems = {path.stem for path in paths}
+    if len(stems) == len(paths):
+        return {path.stem: path for path in paths}
+    return {str(path): path for path in paths}
 
 
 def _is_path(source: object) -> bool:

@@ -9,6 +9,7 @@
   `_render_each`, `_gl_context`, `_spaces`, `_wrapper`, `_guard`: what they share.
 - `_later_rows`, `_observation_check`: what they record where pictures are rendered
   later.
-- `_make_envs`: Gymnasium environments from their ids, for the command line.
+- `_make_envs`, `_load_policy`: environments from their ids and policies from their
+  files, for the command line.
 - `arrays`: recordings of arrays.
 """
