@@ -102,6 +102,15 @@ def recording_of_sixteen():
     return cache
 
 
+def test_a_tile_of_a_damaged_row_says_so(new_page):
+    page = open_state(new_page, STATES["damaged rows"])
+    remarks = page.locator(".rv-tile .rv-late:visible")
+
+    expect(remarks).to_have_text(["damaged"] * 6)
+    page.keyboard.press("Home")
+    expect(remarks).to_have_count(0)
+
+
 class Fingers:
     """Two fingers on the screen, side by side, as the browser hears of them."""
 
