@@ -7,7 +7,7 @@
 
 import type { Cell } from "../../playback/cells.ts";
 import { type Layout, tileAt } from "../../playback/layout.ts";
-import { IDLE } from "../../protocol/messages.ts";
+import { DAMAGED, IDLE } from "../../protocol/messages.ts";
 import { recordedAt } from "../../recording/arrangement.ts";
 import { marksOf } from "../../recording/episodes.ts";
 import type { Session } from "../../session/session.ts";
@@ -23,6 +23,7 @@ import {
   writeLabels,
   writeNumbers,
   writeOutcome,
+  writeRemark,
 } from "./tile-text.ts";
 
 export interface PlacedTiles {
@@ -87,7 +88,9 @@ export function createTileOverlay(session: Session): TileOverlay {
       tile.label.hidden = !hasLabel;
       tile.sums.hidden = !hasSums;
       tile.caption.hidden = !hasLabel && !hasSums;
-      tile.repeated.hidden = Boolean(gap) || !store.isRepeated(row, slot);
+      const isRepeated = !gap && store.isRepeated(row, slot);
+      const isDamaged = !gap && kind === DAMAGED;
+      writeRemark(tile, isDamaged ? "damaged" : isRepeated ? "repeated" : "");
     }
   };
 
