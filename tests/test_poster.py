@@ -19,6 +19,8 @@ from rollout_viewer.testing import counting_frames, counting_recording
 WIDGET = "application/vnd.jupyter.widget-view+json"
 ATTRIBUTES = {"alt", "src", "align"}
 GITHUB_TAGS = {
+    "details",
+    "summary",
     "p",
     "strong",
     "img",
@@ -38,11 +40,14 @@ class Poster(html.parser.HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.tags, self.attributes, self.text, self.pictures = [], set(), "", []
+        self.frames = []
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         self.attributes |= {name for name, _ in attrs}
+        if tag == "iframe":
+            self.frames.append(dict(attrs))
         if tag == "img":
             data = dict(attrs)["src"].removeprefix("data:image/png;base64,")
             self.pictures.append(imageio.imread(base64.b64decode(data)))
@@ -218,6 +223,50 @@ def test_a_poster_is_what_a_sanitizer_leaves_of_it():
     assert Poster(cleaned).tags == Poster(text).tags
     assert Poster(cleaned).text == Poster(text).text
     assert len(Poster(cleaned).pictures) == 1
+
+
+def test_a_viewer_is_saved_as_a_page_where_that_is_asked_for():
+    text = bundle_of(rv.view(failing(), save="page", title='"><b>'))["text/html"]
+
+    poster = Poster(text)
+    assert poster.tags[:3] == ["iframe", "details", "summary"]
+    assert "b" not in poster.tags
+    assert poster.frames[0]["sandbox"] == "allow-scripts allow-downloads"
+    assert poster.frames[0]["srcdoc"].startswith("<!doctype html>")
+    assert poster.tags.count("img") == 1
+
+
+def test_a_sanitizer_leaves_the_poster_of_a_saved_page():
+    text = bundle_of(rv.view(failing(), save="page"))["text/html"]
+
+    allowed = {"tags": GITHUB_TAGS, "attributes": list(ATTRIBUTES)}
+    cleaned = bleach.clean(text, **allowed, protocols=["data"], strip=True)
+
+    assert Poster(cleaned).tags == Poster(text).tags[1:]
+    assert len(Poster(cleaned).pictures) == 1
+    assert len(cleaned) < 10_000
+
+
+def test_a_page_that_is_too_large_to_be_saved_is_the_poster():
+    rng = np.random.default_rng(0)
+    cache = rv.FrameCache()
+    for _ in range(4):
+        cache.append(rng.integers(0, 256, (1, 200, 200, 3), np.uint8))
+
+    for limit in (0.5, 0.01):  # beyond it, and not even tried
+        viewer = rv.view(cache, save="page", save_mb=limit)
+        text = bundle_of(viewer)["text/html"]
+        assert "iframe" not in Poster(text).tags
+        assert f"pages of up to {limit} MB are (save_mb)" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [({"save": "all"}, "save as one of"), ({"save_mb": 0}, "save_mb > 0, got 0")],
+)
+def test_what_cannot_be_saved_is_refused(options, expected):
+    with pytest.raises(ValueError, match=expected):
+        rv.view(failing(), **options)
 
 
 def test_a_snapshot_shows_itself():

@@ -70,8 +70,8 @@ def poster_html(
     if sheet:
         data = png_within(sheet.picture, _MAX_PNG_BYTES)
         parts.append(
-            f'<p><img alt="{_text(sheet.caption)}" '
-            f'src="data:image/png;base64,{data}"></p>\n<p>{_text(sheet.caption)}</p>'
+            f'<p><img alt="{sheet.caption}" '
+            f'src="data:image/png;base64,{data}"></p>\n<p>{sheet.caption}</p>'
         )
     episodes = cache.episodes
     if episodes:

@@ -27,7 +27,6 @@ from rollout_viewer._errors import (
     RowError,
 )
 from rollout_viewer._export.png import MAX_POSTER_PIXELS, poster_png
-from rollout_viewer._export.poster import poster_html
 from rollout_viewer._file_names import checked_tag, path_inside
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._page.build_messages import build_manifest
@@ -39,8 +38,12 @@ from rollout_viewer._viewer.as_cache import as_cache
 from rollout_viewer._viewer.beginning import beginning
 from rollout_viewer._viewer.bookmarks import ViewerBookmarks
 from rollout_viewer._viewer.export_jobs import ExportJobs
-from rollout_viewer._viewer.notebook import close_viewers_of_rerun_cell
+from rollout_viewer._viewer.notebook import (
+    close_viewers_of_rerun_cell,
+    unseen_by_batch_clients,
+)
 from rollout_viewer._viewer.requests import PageRequests
+from rollout_viewer._viewer.saved import checked_saved
 from rollout_viewer._viewer.snapshot import as_snapshot
 from rollout_viewer._viewer.stream import PageStream
 from rollout_viewer._viewer.subscription import Subscription
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
     from rollout_viewer._progress import Progress
     from rollout_viewer._recording.annotations import AnnotationChange
     from rollout_viewer._viewer.compare import Compared
+    from rollout_viewer._viewer.saved import Saved
 
 
 DUMP_FORMATS = ("mp4", "csv")
@@ -88,6 +92,10 @@ class RolloutViewer(anywidget.AnyWidget):
         compare_seeds: Begin with a line of tiles for each segment, or for each of
             compared recordings, and a column for each of these seeds, in this order.
         compare_segments: Which segments then have a line, in this order; None: all.
+        save: What a saved notebook keeps, where no widget runs: "poster" (a picture and
+            a table, below 300 kB), or "page", the viewer itself with the recording as
+            it was when the cell ran; it plays without kernel and network.
+        save_mb: A page that is larger is saved as the poster.
 
         **traits: First values of the attributes below, and of what every widget has,
             such as `layout`.
@@ -104,8 +112,8 @@ class RolloutViewer(anywidget.AnyWidget):
 
     Raises:
         TypeError: `source` is none of these, `tag` no text, or an option is not known.
-        ValueError: `columns` or `fps` is not above zero, or `tag` leads out of the
-            logger's folder.
+        ValueError: `columns`, `fps` or `save_mb` is not above zero, `save` is no
+            choice, or `tag` leads out of the logger's folder.
         traitlets.TraitError: An attribute is set to what it cannot be.
     """
 
@@ -130,12 +138,15 @@ class RolloutViewer(anywidget.AnyWidget):
         title: str | None = None,
         compare_seeds: Sequence[int] | None = None,
         compare_segments: Sequence[str] | None = None,
+        save: Saved = "poster",
+        save_mb: float = 5,
         **traits: Any,
     ) -> None:
         if columns is not None and columns < 1:
             raise ValueError(f"RolloutViewer: expected columns >= 1, got {columns!r}.")
         fps = None if fps is None else checked_fps("RolloutViewer", fps)
         checked_tag("RolloutViewer", tag)
+        self._saved = checked_saved(save, save_mb)
         unknown = sorted(set(traits) - set(self.class_trait_names()))
         if unknown:
             raise TypeError(
@@ -421,7 +432,8 @@ class RolloutViewer(anywidget.AnyWidget):
     def open(self) -> None:
         """Register with ipywidgets and the front ends; done when it is shown."""
         if self.__dict__.get("_is_ready") and not self._is_closed:
-            super().open()
+            with unseen_by_batch_clients():
+                super().open()
 
     @property
     def model_id(self) -> Any:
@@ -676,8 +688,14 @@ class RolloutViewer(anywidget.AnyWidget):
         """What is shown where no widget runs: a saved notebook, GitHub, nbconvert."""
         if not self._cache.num_rows:
             return {}
-        row = self._shown_row
-        text = poster_html(self._cache, row, title=self._title, groups=self._groups)
+        text = self._saved.html(
+            self._cache,
+            self._shown_row,
+            title=self._title,
+            columns=self._columns,
+            groups=self._groups,
+            fps=self._fps,
+        )
         poster = self._poster()
         return {"text/html": text, **({"image/png": poster} if poster else {})}
 
