@@ -21,6 +21,7 @@ class SeededEnv(gymnasium.Env):
         raising: Raises at step 3 of the episodes with these seeds.
         once: A file that exists once the process was ended, or it has raised.
         pause_s: Before each step.
+        informs: Steps return a text, and whether the episode succeeded, as info.
         meet: A folder in which each process leaves a file; episodes begin when there
             are two.
     """
@@ -36,6 +37,7 @@ class SeededEnv(gymnasium.Env):
         once=None,
         pause_s=0.0,
         meet=None,
+        informs=False,
     ):
         assert "torch" not in sys.modules or "pytest" in sys.modules
         self.render_mode = render_mode
@@ -43,7 +45,7 @@ class SeededEnv(gymnasium.Env):
         self.action_space = gymnasium.spaces.Discrete(5)
         self.killed, self.raising, self.once = killed, raising, once
         self.pause_s = pause_s
-        self.meet = meet
+        self.meet, self.informs = meet, informs
         self.total = 0
 
     def reset(self, *, seed=None, options=None):
@@ -63,7 +65,13 @@ class SeededEnv(gymnasium.Env):
         if self.env_step == 3:
             self._fail()
         has_ended = self.env_step >= self.length
-        return self._observe(), float(action), has_ended, False, {}
+        info = {}
+        if self.informs:
+            # Each process meets these texts in another order.
+            info = {"place": f"at {(self.seed + self.env_step) % 3}"}
+            if has_ended:
+                info["is_success"] = self.seed % 2 == 0
+        return self._observe(), float(action), has_ended, False, info
 
     def _fail(self):
         is_first = self.once is None or not pathlib.Path(self.once).exists()

@@ -254,6 +254,9 @@ HOSTILE = {
         begun=(BegunEpisode(1, 0, {}),)
     ),
     "an episode of no env": lambda b: b._replace(begun=(BegunEpisode(0, -1, {}),)),
+    "a success that is none": lambda b: b._replace(successes=((0, 0, "yes"),)),
+    "a success of no row": lambda b: b._replace(successes=((32, 0, True),)),
+    "types of info that are none": lambda b: b._replace(info_types={"info.a": 5}),
     "no information": lambda b: b._replace(begun=(BegunEpisode(0, 0, None),)),
 }
 

@@ -355,6 +355,23 @@ def test_envs_of_all_workers_are_side_by_side(tmp_path):
     assert all(e.labels["worker"] == e.env // 2 for e in cache.episodes)
 
 
+def test_info_and_success_of_all_workers_are_those_of_their_episodes(tmp_path):
+    make_env = functools.partial(SeededEnv, meet=str(tmp_path), informs=True)
+
+    cache = processes(make_env, episodes=6, cache=tmp_path / "a.rollout")
+
+    cache.close()
+    for found in (cache, rv.open(cache.path)):
+        assert sorted((e.seed, e.success) for e in found.episodes) == [
+            *((0, True), (1, False), (2, True), (3, False), (4, True), (5, False)),
+        ]
+        for e in found.episodes:
+            rows = range(e.start, e.stop)
+            steps = [r for r in rows if found.at(r, e.env).kind == "step"]
+            texts = [vars(found.at(r, e.env))["_values"]["info.place"] for r in steps]
+            assert texts == [f"at {(e.seed + n + 1) % 3}" for n in range(e.length)]
+
+
 def test_a_slow_worker_holds_no_other_up():
     cache = processes(FirstEnvSlow, episodes=9, seeds=[1] * 9, max_steps=200)
 

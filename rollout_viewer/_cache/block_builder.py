@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from rollout_viewer._recording.annotations import AnnotationChange
+    from rollout_viewer._recording.episode import Episode
+    from rollout_viewer._recording.info_types import InfoTypes
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.slot import Slot
 
@@ -35,6 +38,7 @@ class BlockBuilder:
 
     Attributes:
         labels: Env -> labels of the episode that it begins next.
+        info_types: Returns what the numbers of info mean, by now.
     """
 
     def __init__(self, on_block: Callable[[SealedBlock], object]) -> None:
@@ -48,6 +52,8 @@ class BlockBuilder:
         self._sealed: SealedBlock | None = None
         self.rows: Rows | None = None
         self.labels: dict[int, dict[str, Any]] = {}
+        self.info_types: Callable[[], InfoTypes] = dict
+        self._successes: list[tuple[int, int, bool]] = []
 
     # -- what a recorder uses of a cache
 
@@ -68,6 +74,9 @@ class BlockBuilder:
             FrameError: The frames are none, or changed their dtype.
             ShapeError: Step data does not fit. Nothing is recorded then.
         """
+        if self.num_rows == CHUNK_ROWS:
+            # Not before: what becomes of an episode is known after its last row.
+            self.seal()
         new = self._checker.check(
             self, frames, envs, action, data, num_transitions, **steps
         )
@@ -87,8 +96,6 @@ class BlockBuilder:
                 del self._begun[before[1] :]
             raise
         self._checker.accept(new)
-        if offset == CHUNK_ROWS - 1:
-            self.seal()
         return offset
 
     def _info(self, env: int, info: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,6 +122,17 @@ class BlockBuilder:
         """Whether one picture of the first camera shows all envs."""
         return bool(self.slots) and self.slots[0].is_shared
 
+    def newest_episode(self, env: int) -> Episode | None:
+        """Return the env's newest episode; of one that runs, what the block has."""
+        return None if self.rows is None else self.rows.newest_of(env)
+
+    def annotate(self, change: AnnotationChange) -> None:
+        """Keep the success of newest episodes."""
+        row = self.num_rows - 1
+        for (env, _), success in change.success.items():
+            if success is not None and row >= 0:
+                self._successes.append((row, env, success))
+
     # -- blocks
 
     @property
@@ -139,15 +157,14 @@ class BlockBuilder:
             pack_columns(core, self._open.extras),
             tuple((self.slots[slot], chunk) for slot, chunk in chunks.items()),
             tuple(self._begun),
+            tuple(self._successes),
+            dict(self.info_types()),
         )
         next_rows = rows.successor()
+        no_episodes: tuple[list[BegunEpisode], list[tuple[int, int, bool]]] = [], []
         # No call in between, and so no interruption: all of it or nothing.
-        self.rows, self._num_before, self._begun, self._sealed = (
-            next_rows,
-            1,
-            [],
-            block,
-        )
+        self.rows, self._num_before, self._sealed = next_rows, 1, block
+        self._begun, self._successes = no_episodes
         self._hand_over()
 
     def _hand_over(self) -> None:

@@ -16,12 +16,18 @@ import numpy as np
 
 from rollout_viewer._forks import keep_in_child, make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.annotations import (
+    AnnotationChange,
+    annotation_statements,
+    apply_annotations,
+)
 from rollout_viewer._recording.database import (
     create_database,
     delete_database,
 )
 from rollout_viewer._recording.database_reader import DatabaseReader
 from rollout_viewer._recording.eviction import Budget
+from rollout_viewer._recording.info_types import INFO_TYPES
 from rollout_viewer._recording.late_pictures import LatePictures
 from rollout_viewer._recording.lock import acquire, free_reserve, reserve, this_process
 from rollout_viewer._recording.named_file import NamedFile
@@ -274,6 +280,9 @@ class FiledRecording:
             try:
                 self._open.adopt(block.pictures, block.extras)
                 self._describe(rows, block, info_of)
+                self._note_successes(rows, block)
+                if block.info_types != self.meta.get(INFO_TYPES, {}):
+                    self.set_meta(INFO_TYPES, dict(block.info_types))
                 # Last: readers without the lock rely on the number of rows.
                 rows.extend(block.core)
                 self.rows = rows
@@ -304,6 +313,19 @@ class FiledRecording:
                 self._late.starts[env, index] = one.start
                 number = start_number(env, index, rows.num_envs)
                 self._remember(start_statement(number, one.start))
+
+    def _note_successes(self, rows: Rows, block: BlockRows) -> None:
+        if not block.successes:
+            return
+        begins = (block.core["flags"] & np.uint8(BEGINS)) != 0
+        found = {}
+        for row, env, success in block.successes:
+            index = rows.num_begun(env) + int(begins[: row + 1, env].sum()) - 1
+            if index >= 0:
+                found[env, index] = success
+        change = AnnotationChange(success=found)
+        self._statements += annotation_statements(change)
+        apply_annotations(change, self.meta, rows)
 
     def _seal(self) -> None:
         """Hand the full block to the writer, and start the next one.

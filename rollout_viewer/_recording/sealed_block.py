@@ -9,6 +9,7 @@ Knows bytes and rows. Knows nothing of how they travel.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,12 @@ from rollout_viewer._frames.chunk import (
     RAW,
     pack,
     parse_whole,
+)
+from rollout_viewer._recording.info_types import (
+    BOOL,
+    PREFIX,
+    are_info_types,
+    renumbered,
 )
 from rollout_viewer._recording.rows import Rows
 from rollout_viewer._recording.slot import Slot
@@ -41,6 +48,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._frames.chunk import Chunk
+    from rollout_viewer._recording.info_types import InfoTypes
     from rollout_viewer._recording.step_codec import Extras
 
 _WHERE = "FrameCache.append_block"
@@ -71,6 +79,8 @@ class SealedBlock(NamedTuple):
         steps: Kinds, rewards, ends and counts, actions and data: `pack_columns`.
         pictures: A chunk of `num_rows` records for each env, camera and size.
         begun: The episodes that begin in it.
+        successes: (row, env, success) of the env's newest episode at that row.
+        info_types: What the numbers of its info mean; see `info_types`.
     """
 
     num_rows: int
@@ -78,6 +88,8 @@ class SealedBlock(NamedTuple):
     steps: bytes
     pictures: tuple[tuple[Slot, bytes], ...]
     begun: tuple[BegunEpisode, ...] = ()
+    successes: tuple[tuple[int, int, bool], ...] = ()
+    info_types: InfoTypes = MappingProxyType({})
 
     @property
     def nbytes(self) -> int:
@@ -93,12 +105,16 @@ class BlockRows(NamedTuple):
         extras: Actions and data of each row.
         pictures: Chunks of 32 records that show something.
         begun: The episodes that begin in it, by the envs of the recording.
+        successes: (row, env, success), by the envs of the recording.
+        info_types: Of the recording, with those of the blocks.
     """
 
     core: dict[str, npt.NDArray[Any]]
     extras: list[Extras]
     pictures: list[tuple[Slot, bytes]]
     begun: list[BegunEpisode]
+    successes: list[tuple[int, int, bool]]
+    info_types: InfoTypes
 
 
 def rows_for_blocks(
@@ -128,7 +144,9 @@ def rows_for_blocks(
     return rows
 
 
-def side_by_side(blocks: Mapping[int, SealedBlock], rows: Rows) -> BlockRows:
+def side_by_side(
+    blocks: Mapping[int, SealedBlock], rows: Rows, known_types: InfoTypes
+) -> BlockRows:
     """Return blocks of different envs as one of 32 rows; changes nothing.
 
     Envs that no block has are idle, and all are in the rows after a shorter block's.
@@ -136,6 +154,7 @@ def side_by_side(blocks: Mapping[int, SealedBlock], rows: Rows) -> BlockRows:
     Args:
         blocks: The number of a block's first env among all -> the block.
         rows: Of the recording.
+        known_types: Of the recording's info.
 
     Raises:
         RecordingError: A block is damaged, or no block of these envs.
@@ -144,6 +163,8 @@ def side_by_side(blocks: Mapping[int, SealedBlock], rows: Rows) -> BlockRows:
     extras: list[Extras] = [{} for _ in range(CHUNK_ROWS)]
     pictures: list[tuple[Slot, bytes]] = []
     begun: list[BegunEpisode] = []
+    successes: list[tuple[int, int, bool]] = []
+    types = dict(known_types)
     taken = np.zeros(rows.num_envs, np.bool_)
     for first, block in blocks.items():
         envs = slice(first, first + block.num_envs)
@@ -159,10 +180,12 @@ def side_by_side(blocks: Mapping[int, SealedBlock], rows: Rows) -> BlockRows:
         for name, column in core.items():
             column[: block.num_rows, envs] = own[name]
         core["env_step"][block.num_rows :, envs] = own["env_step"][-1]
+        _add_types(types, own_extras, block)
         _add_extras(extras, own_extras, envs, rows.num_envs)
         pictures += _pictures(block, first, rows.num_envs)
         begun += _begun(block, own["flags"], first)
-    return BlockRows(core, extras, pictures, begun)
+        successes += _successes(block, first)
+    return BlockRows(core, extras, pictures, begun, successes, types)
 
 
 def _wrong(expected: str, found: str) -> RecordingError:
@@ -215,7 +238,9 @@ def _add_extras(
                 continue
             wide = all_envs.get(name)
             if wide is None:
-                wide = np.zeros((num_envs, *array.shape[1:]), array.dtype)
+                shape = num_envs, *array.shape[1:]
+                is_info = name.startswith(PREFIX) and array.dtype.kind == "f"
+                wide = np.full(shape, np.nan if is_info else 0, array.dtype)
             elif wide.shape[1:] != array.shape[1:]:
                 raise _wrong(
                     f"{name!r} of shape {wide.shape[1:]} for each env",
@@ -225,6 +250,35 @@ def _add_extras(
                 wide = wide.astype(np.result_type(wide, array))
             wide[envs] = array
             all_envs[name] = wide
+
+
+def _add_types(
+    types: dict[str, str | list[str]], own: list[Extras], block: SealedBlock
+) -> None:
+    """Add what a block's info means; number its texts as the recording does."""
+    if not are_info_types(dict(block.info_types)):
+        raise _wrong("types of info", f"{block.info_types!r:.50}")
+    there = {name for extras in own for name in extras if name.startswith(PREFIX)}
+    for name in there:
+        kind, known = block.info_types.get(name), types.get(name)
+        if isinstance(kind, list) and isinstance(known, (list, type(None))):
+            texts = list(dict.fromkeys([*(known or []), *kind]))
+            types[name] = texts
+            for extras in own:
+                if name in extras:
+                    extras[name] = renumbered(extras[name], kind, texts)
+        elif kind == BOOL and known is None:
+            types[name] = BOOL
+        elif kind != known:  # not of one type: numbers
+            types.pop(name, None)
+
+
+def _successes(block: SealedBlock, first: int) -> list[tuple[int, int, bool]]:
+    for row, env, success in block.successes:
+        is_place = 0 <= row < block.num_rows and 0 <= env < block.num_envs
+        if not is_place or not isinstance(success, bool):
+            raise _wrong("whether episodes succeeded", f"{success!r:.50} at row {row}")
+    return [(row, first + env, success) for row, env, success in block.successes]
 
 
 def _begun(

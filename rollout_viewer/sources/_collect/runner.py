@@ -13,6 +13,7 @@ import numpy as np
 
 from rollout_viewer._errors import UnsupportedEnvError
 from rollout_viewer._recorder.episode_quota import EpisodeQuota
+from rollout_viewer._recording.info_types import info_types
 from rollout_viewer._replay.recipe import takes_env
 from rollout_viewer.sources._collect.policy import Actors, version_of
 from rollout_viewer.sources._record import record
@@ -106,6 +107,8 @@ class EpisodeRunner:
         self._env = self._recorded()
         recorder = self._env.recorder
         recorder.redirect(builder)
+        own = recorder.cache
+        builder.info_types = lambda: info_types(own.recording.meta)
         self._check_num_envs(recorder.num_envs)
         self._stepped: RolloutEnv = self._env.rollout_env()
         spaces = []
