@@ -16,12 +16,18 @@ import numpy as np
 
 from rollout_viewer._forks import keep_in_child, make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.annotations import (
+    AnnotationChange,
+    annotation_statements,
+    apply_annotations,
+)
 from rollout_viewer._recording.database import (
     create_database,
     delete_database,
 )
 from rollout_viewer._recording.database_reader import DatabaseReader
 from rollout_viewer._recording.eviction import Budget
+from rollout_viewer._recording.info_types import INFO_TYPES
 from rollout_viewer._recording.late_pictures import LatePictures
 from rollout_viewer._recording.lock import acquire, free_reserve, reserve, this_process
 from rollout_viewer._recording.named_file import NamedFile
@@ -274,6 +280,12 @@ class FiledRecording:
             try:
                 self._open.adopt(block.pictures, block.extras)
                 self._describe(rows, block, info_of)
+                if block.types != self.meta.get(INFO_TYPES, {}):
+                    self.set_meta(INFO_TYPES, block.types)
+                if block.successes:
+                    change = AnnotationChange(success=block.successes)
+                    self._statements += annotation_statements(change)
+                    apply_annotations(change, self.meta, rows)
                 # Last: readers without the lock rely on the number of rows.
                 rows.extend(block.core)
                 self.rows = rows
