@@ -507,6 +507,37 @@ def test_videos_keep_the_info_of_their_steps(tmp_path):
     assert json.loads(about.read_text())["episodes"][0]["success"] is True
 
 
+def test_a_goal_env_reports_its_success():
+    robotics = pytest.importorskip("gymnasium_robotics")
+    gym.register_envs(robotics)
+    env = gym.make("PointMaze_UMaze-v3", render_mode="rgb_array", max_episode_steps=4)
+
+    with rv.rollout(env, episodes=1, seed=0, progress=False) as cache:
+        (episode,) = cache.episodes
+        last = cache.at(episode.stop - 1, 0)
+
+    assert type(episode.success) is bool
+    assert last["info.success"] is episode.success
+
+
+@pytest.mark.filterwarnings("ignore:.*precision lowered by casting")
+def test_a_given_weighting_of_objectives_is_the_reward_and_each_is_info():
+    mo_gymnasium = pytest.importorskip("mo_gymnasium")
+    from mo_gymnasium.wrappers import LinearReward
+
+    env = mo_gymnasium.make("deep-sea-treasure-v0", render_mode="rgb_array")
+    env = rv.record(LinearReward(env, np.array([0.5, 0.25])))
+    env.reset(seed=0)
+    for _ in range(2):
+        env.step(1)  # one step down finds a treasure of 0.7
+
+    moment = env.cache.at(1, 0)
+    treasure, time = moment["info.vector_reward"]
+    assert (treasure, time) == (pytest.approx(0.7), -1.0)
+    assert moment.reward == pytest.approx(0.5 * 0.7 - 0.25)
+    assert moment["info.reward_weights"].tolist() == [0.5, 0.25]
+
+
 def test_minigrid_has_no_success_of_its_own():
     pytest.importorskip("minigrid")
     env = gym.make("MiniGrid-Empty-5x5-v0", render_mode="rgb_array")
@@ -548,6 +579,29 @@ def test_success_of_an_episode_that_a_reset_cuts_off_is_known():
     env.reset(), env.step(0), env.reset(), env.step(0)
 
     # of the one that runs it is not
+    assert [e.success for e in env.cache.episodes] == [True, None]
+
+
+def test_success_of_an_episode_that_another_recorder_cut_off_is_not_the_others():
+    cache = rv.FrameCache()
+    one, two = (
+        rv.record(Reports([{}, {"is_success": True}, {}, {}]), cache=cache)
+        for _ in range(2)
+    )
+    one.reset(), one.step(0)
+    two.reset(), two.step(0)
+    one.reset()
+
+    assert [e.success for e in cache.episodes] == [None, None, None]
+
+
+def test_recording_continues_after_the_cache_was_cleared():
+    env = rv.record(Reports([{}, {"is_success": True}, {}, {}]))
+    env.reset(), env.step(0)
+    env.cache.clear()
+
+    env.reset(), env.step(0), env.reset(), env.step(0)
+
     assert [e.success for e in env.cache.episodes] == [True, None]
 
 

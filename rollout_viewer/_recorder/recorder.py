@@ -216,6 +216,8 @@ class Recorder(ShownInNotebook):
         self.num_envs = num_envs
         self._skipped = SkippedSteps(num_envs)
         self._vectors = VectorRewards()
+        # The row after the newest that this recorder has appended.
+        self._stop = 0
         self._step_info = StepInfo(num_envs, self._info_names, self.cache)
         self._successes = Successes(
             num_envs, self._success_rule, self._reward_threshold
@@ -390,7 +392,8 @@ class Recorder(ShownInNotebook):
             self._skipped.clear(begins)
         self._record_skipped(begins & (self._skipped.count > 0))
         if self._successes.is_active:
-            self._end_episodes(begins & self._is_running)
+            if self._is_newest:
+                self._end_episodes(begins & self._is_running)
             self._successes.begin(begins)
         self._count_episodes(begins, infos or {})
         self._limit.apply(codes, terminated, truncated)
@@ -426,6 +429,11 @@ class Recorder(ShownInNotebook):
         if info is not None:
             self._step_info.add(info, here | is_reset)
             self._successes.add(info, here)
+
+    @property
+    def _is_newest(self) -> bool:
+        """Whether nothing was recorded since by another recorder of the cache."""
+        return self._sink is not self.cache or self._stop == self.cache.num_rows
 
     def _end_episodes(self, envs: Mask) -> None:
         """Set the success of the newest episodes of `envs`, which have ended."""
@@ -632,6 +640,7 @@ class Recorder(ShownInNotebook):
         except BaseException:
             self._step_info.give_back(infos)
             raise
+        self._stop = row + 1
         ended = is_step & skipped.has_ended if self._successes.is_active else None
         skipped.clear(is_step)
         self._joins_episode &= codes == _IDLE

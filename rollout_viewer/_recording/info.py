@@ -193,12 +193,9 @@ class RecordingInfo:
         ]
 
     def newest_episode(self, env: int) -> Episode | None:
-        """Return the episode of an env that began last; None: it has none.
-
-        Raises:
-            RowError: There is no such env.
-        """
-        return self._rows(env).newest_of(env)
+        """Return the episode of an env that began last; None: there is none."""
+        rows = self._rows_or_none()
+        return None if rows is None else rows.newest_of(env)
 
     def _slots_of(self, env: int, camera: str | None) -> tuple[int, ...]:
         """Return the known slots of an env and camera, one for each size."""

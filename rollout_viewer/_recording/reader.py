@@ -415,7 +415,8 @@ class RecordingReader(RecordingInfo):
         """Return ``"action"`` or a `data` array of many rows, (n, num_envs, ...).
 
         An action is at the row where it was chosen. Rows without a value have
-        NaN, or 0 in integers.
+        NaN, or 0 in integers. Truth values of ``info`` are 0 and 1 there, and texts
+        their numbers in ``get_meta("info_types")``.
 
         Raises:
             RowError: Nothing of that name was recorded in these rows.
