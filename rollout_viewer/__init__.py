@@ -10,8 +10,8 @@
 In a notebook, ``rv.view(cache)`` as the last line of a cell shows all
 environments in step with their rewards.
 
-- Record: `rollout` runs an environment, `record` wraps one for a loop of your own,
-  `FrameCache.append` takes anything else.
+- Record: `rollout` runs an environment, `collect` many in processes of their own,
+  `record` wraps one for a loop of your own, `FrameCache.append` takes anything else.
 - Look: `view`, `RolloutViewer`, `open`.
 - Compare: `evaluate` runs policies on the same seeds, `EvaluationResult` says which is
   better, also of what was recorded before; `report` writes it for others.
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from rollout_viewer.loggers.tee import TeeLogger
     from rollout_viewer.loggers.tensorboard import TensorBoardLogger, TensorboardLogger
     from rollout_viewer.loggers.wandb import WandbLogger
+    from rollout_viewer.sources._collect.collect import collect
     from rollout_viewer.sources._record import record
     from rollout_viewer.sources._rollout import rollout
     from rollout_viewer.sources.gymnasium import RecordVideo, VectorRecordVideo
@@ -99,6 +100,7 @@ _HOMES = {
     "VideoRecorder": "sources.torchrl",
     "WandbLogger": "loggers.wandb",
     "as_frames": "_frames.convert",
+    "collect": "sources._collect.collect",
     "evaluate": "_evaluate.evaluate",
     "import_labels": "_cache.import_labels",
     "open": "_cache.open:open_path",
@@ -148,6 +150,7 @@ __all__ = [
     "VideoRecorder",
     "WandbLogger",
     "as_frames",
+    "collect",
     "evaluate",
     "import_labels",
     "open",

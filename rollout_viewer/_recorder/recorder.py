@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from rollout_viewer._cache.block_builder import BlockBuilder
     from rollout_viewer._recorder.episode_quota import EpisodeQuota
     from rollout_viewer._recording.episode import Episode
     from rollout_viewer._recording.step_row import Codes, Mask
@@ -168,7 +169,7 @@ class Recorder(ShownInNotebook):
                 self.cache.update_metadata(**metadata)
             if recipe is not None:
                 self.recipe_number = self.cache.add_recipe(recipe)
-        self._sink: FrameCache | EpisodeFilter = (
+        self._sink: FrameCache | EpisodeFilter | BlockBuilder = (
             self.cache
             if keep_episode is None
             else EpisodeFilter(self.cache, keep_episode)
@@ -248,6 +249,15 @@ class Recorder(ShownInNotebook):
         checked_cache(self.cache, num_envs)
         self._start(num_envs)
         self._limit.spread(num_envs)
+
+    def redirect(self, sink: BlockBuilder) -> None:
+        """Record into `sink` in place of the cache, which stays without rows."""
+        self._sink = sink
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """How the environments are made again, if their pictures are rendered later."""
+        return self._recipe
 
     def limit_episodes(self, quota: EpisodeQuota | None) -> None:
         """Record the episodes of a quota, from the next reset of each env; None: all.

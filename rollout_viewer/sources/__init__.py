@@ -2,6 +2,7 @@
 
 - `_record`, `_adapters`: ``record(env)`` and the table of adapters it looks up.
 - `_rollout`, `_rollout_env`: ``rollout(env)`` and what it steps.
+- `_collect`: ``collect(make_env)``, which records in many processes.
 - `gymnasium`, `sb3`, `pettingzoo`, `torchrl`: one module or package for each framework,
   and the only place that imports it. `duck_typed`: environments without a framework.
 - `_batched_rows`, `_batched_calls`, `_batched_env`, `_terminal_pictures`,

@@ -108,14 +108,14 @@ def rollout(
     is_new = not isinstance(env, RecordingWrapper) and not hasattr(cache, "append")
     cache, recorder = stepped.recorder.cache, stepped.recorder
     with _discarded_if_refused(cache) if is_new else contextlib.nullcontext():
-        act = _actor(policy, stepped, seed, deterministic)
+        act = make_actor(policy, stepped, seed, deterministic)
         quota = None if episodes is None else stepped.limit_episodes(episodes)
         is_over = _end_of(cache, callback, quota, break_when_any_done)
         try:
             observation, _ = stepped.reset(seed=seed)
             batch = stepped.rollout_env()
             if batch is not stepped:  # its first observation is a batch
-                stepped, act = batch, _actor(policy, batch, seed, deterministic)
+                stepped, act = batch, make_actor(policy, batch, seed, deterministic)
             with _bar(max_steps, progress) as bar:
                 is_complete = _run(stepped, act, observation, max_steps, is_over, bar)
         finally:
@@ -205,8 +205,18 @@ def _recorded(
     return stepped
 
 
-def _actor(policy: Any, env: RolloutEnv, seed: Seed, deterministic: bool) -> Act:
-    """Return a function of observation and episode starts that returns an action."""
+def make_actor(policy: Any, env: RolloutEnv, seed: Seed, deterministic: bool) -> Act:
+    """Return a function of observation and episode starts that returns an action.
+
+    Args:
+        policy: As for `rollout`.
+        env: What is stepped.
+        seed: Of random actions.
+        deterministic: Passed to the policy.
+
+    Raises:
+        ValueError: The policy is none.
+    """
     if hasattr(env, "actor"):
         own: Act = env.actor(policy, seed, deterministic)
         return own
