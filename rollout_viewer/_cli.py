@@ -263,7 +263,7 @@ def _record(
 def _record_seeds(arguments: argparse.Namespace, path: pathlib.Path) -> pathlib.Path:
     """Record an episode from each seed, as a segment with the policy's name."""
     from rollout_viewer._cache.cache import FrameCache
-    from rollout_viewer._evaluate.run import run_policy
+    from rollout_viewer.sources._collect.collect import collect
     from rollout_viewer.sources._make_envs import env_maker, errors_name_env
 
     for option in ("num_envs", "steps", "seed"):
@@ -284,15 +284,12 @@ def _record_seeds(arguments: argparse.Namespace, path: pathlib.Path) -> pathlib.
         env.close()
     cache = FrameCache(path, metadata={"env_id": arguments.env_id})
     try:
-        with cache, errors_name_env(arguments.env_id):
-            run_policy(
+        with cache, errors_name_env(arguments.env_id), cache.segment(name):
+            collect(
                 make_env,
-                name,
                 policy,
                 seeds=arguments.seeds,
                 cache=cache,
-                render="now",
-                num_workers=None,
                 backend="serial",
                 deterministic=True,
                 progress=_is_shown(),

@@ -5,13 +5,19 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer._errors import RenderError, ShapeError
+from rollout_viewer._errors import RenderError, UnsupportedEnvError
+from rollout_viewer._evaluate.lines import rows_of
 from rollout_viewer.testing import CountingEnv
 
 
 def make_pole(**options):
     options = {"render_mode": "rgb_array", "max_episode_steps": 12, **options}
     return gym.make("CartPole-v1", **options)
+
+
+def evaluate(*arguments, **options):
+    """Run without processes, which take a second each."""
+    return rv.evaluate(*arguments, backend="serial", **options)
 
 
 def lean(observation):
@@ -23,7 +29,7 @@ POLICIES = {"left": lambda observation: 0, "leans": lean}
 
 
 def test_each_policy_is_a_segment_with_an_episode_from_each_seed():
-    result = rv.evaluate(make_pole, POLICIES, seeds=[5, 3, 8])
+    result = evaluate(make_pole, POLICIES, seeds=[5, 3, 8])
 
     (cache,) = {id(one): one for one in result.caches.values()}.values()
     found = [(one.segment, one.seed, one.is_finished) for one in cache.episodes]
@@ -37,7 +43,7 @@ def test_each_policy_is_a_segment_with_an_episode_from_each_seed():
 
 
 def test_episodes_are_those_of_a_loop_with_the_same_seeds():
-    result = rv.evaluate(make_pole, {"left": POLICIES["left"]}, seeds=range(3))
+    result = evaluate(make_pole, {"left": POLICIES["left"]}, seeds=range(3))
 
     env, lengths = make_pole(), []
     for seed in range(3):
@@ -51,9 +57,30 @@ def test_episodes_are_those_of_a_loop_with_the_same_seeds():
     assert [one.length for one in result.lines[0].episodes] == lengths
 
 
+def test_processes_give_the_same_numbers_in_the_same_segments():
+    options = {"seeds": range(5), "success": lambda episode: episode.length > 9}
+    policies = {"random": None, "leans": lambda observation: int(observation[2] > 0)}
+
+    def make_env():
+        return gym.make("CartPole-v1", render_mode="rgb_array", max_episode_steps=12)
+
+    here = evaluate(make_env, policies, **options)
+    there = rv.evaluate(make_env, policies, num_workers=2, **options)
+
+    assert repr(there.table) == repr(here.table)
+    assert repr(there.paired) == repr(here.paired)
+    cache = there.caches["leans"]
+    assert {episode.env for episode in cache.episodes} == {0, 1}
+    for episode in there.lines[1].episodes:
+        rows = rows_of(cache, episode)
+        (own,) = (e for e in here.lines[1].episodes if e.seed == episode.seed)
+        frames = here.caches["leans"][own.start : own.stop, own.env]
+        assert np.array_equal(cache.frames(rows, [episode.env])[:, 0], frames)
+
+
 def test_random_actions_are_the_same_for_the_same_seeds():
     first, second = (
-        rv.evaluate(make_pole, None, seeds=range(3)).lines[0] for _ in range(2)
+        evaluate(make_pole, None, seeds=range(3)).lines[0] for _ in range(2)
     )
 
     assert first.name == "policy"
@@ -74,14 +101,14 @@ def test_each_policy_has_a_new_environment_that_is_closed():
         made.append(Closing())
         return made[-1]
 
-    rv.evaluate(make_env, {"a": None, "b": None}, seeds=[0, 1])
+    evaluate(make_env, {"a": None, "b": None}, seeds=[0, 1])
 
     assert [env.episode for env in made] == [1, 1]
     assert closed == made
 
 
 def test_success_is_what_the_function_says_and_is_kept(tmp_path):
-    result = rv.evaluate(
+    result = evaluate(
         make_pole,
         POLICIES,
         seeds=range(3),
@@ -100,7 +127,7 @@ def test_success_is_what_the_function_says_and_is_kept(tmp_path):
 def test_an_earlier_evaluation_in_the_recording_is_not_counted():
     with rv.FrameCache() as cache:
         for _ in range(2):
-            result = rv.evaluate(make_pole, POLICIES, seeds=range(2), cache=cache)
+            result = evaluate(make_pole, POLICIES, seeds=range(2), cache=cache)
 
         assert len(cache.episodes) == 8
         assert result.table["n"].tolist() == [2, 2]
@@ -108,7 +135,7 @@ def test_an_earlier_evaluation_in_the_recording_is_not_counted():
 
 
 def test_pictures_can_be_rendered_later():
-    result = rv.evaluate(
+    result = evaluate(
         lambda: make_pole(render_mode=None), POLICIES, seeds=[4], render="later"
     )
 
@@ -120,7 +147,7 @@ def test_pictures_can_be_rendered_later():
 
 
 def test_an_environment_that_does_not_say_how_it_is_made_is_rendered_later_too():
-    result = rv.evaluate(CountingEnv, None, seeds=[0], render="later")
+    result = evaluate(CountingEnv, None, seeds=[0], render="later")
 
     assert CountingEnv.read(result.caches["policy"][2, 0])[1] == 2
 
@@ -135,9 +162,9 @@ def test_models_of_stable_baselines3_do_not_explore():
             self.asked.append(deterministic)
             return 0, None
 
-    rv.evaluate(make_pole, {"model": Model()}, seeds=[0])
+    evaluate(make_pole, {"model": Model()}, seeds=[0])
     assert set(Model.asked) == {True}
-    rv.evaluate(make_pole, {"model": Model()}, seeds=[0], deterministic=False)
+    evaluate(make_pole, {"model": Model()}, seeds=[0], deterministic=False)
     assert Model.asked[-1] is False
 
 
@@ -158,7 +185,7 @@ def test_modules_of_torchrl_are_policies():
         )
         return TransformedEnv(env, StepCounter(max_steps=12))
 
-    result = rv.evaluate(make_env, {"leans": module}, seeds=[0, 1])
+    result = evaluate(make_env, {"leans": module}, seeds=[0, 1])
 
     assert [one.seed for one in result.lines[0].episodes] == [0, 1]
     assert result.table["return_mean"].tolist() == [12.0]
@@ -167,14 +194,20 @@ def test_modules_of_torchrl_are_policies():
 @pytest.mark.parametrize("seeds", [3, [], [1.5], [-1], [True], ["0"]])
 def test_wrong_seeds_are_refused(tmp_path, seeds):
     with pytest.raises(ValueError, match="expected seeds to be whole numbers"):
-        rv.evaluate(make_pole, POLICIES, seeds=seeds, cache=tmp_path / "a.rollout")
+        evaluate(make_pole, POLICIES, seeds=seeds, cache=tmp_path / "a.rollout")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_policies_and_environments_are_refused(tmp_path):
     def run(make_env=make_pole, policies=None, **options):
         path = tmp_path / "a.rollout"
-        rv.evaluate(make_env, policies, seeds=[0], cache=path, **options)
+        rv.evaluate(
+            make_env,
+            policies,
+            seeds=[0],
+            cache=path,
+            **{"backend": "serial", **options},
+        )
 
     with pytest.raises(TypeError, match="expected make_env to be a function"):
         run(make_pole())
@@ -188,7 +221,7 @@ def test_wrong_policies_and_environments_are_refused(tmp_path):
         run(backend="threads")
     with pytest.raises(RenderError):
         run(lambda: make_pole(render_mode=None))
-    with pytest.raises(ShapeError, match="return one environment, got a batch of 2"):
+    with pytest.raises(UnsupportedEnvError, match="one environment, got a batch of 2"):
         run(lambda: gym.make_vec("CartPole-v1", 2, render_mode="rgb_array"))
     assert list(tmp_path.iterdir()) == []
 
@@ -198,7 +231,7 @@ def test_what_was_recorded_before_an_error_is_kept(tmp_path):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        rv.evaluate(
+        evaluate(
             make_pole,
             {"left": POLICIES["left"], "fails": fail},
             seeds=[0, 1],

@@ -14,6 +14,8 @@ import rollout_viewer as rv
 from rollout_viewer._errors import ExportTooLargeError, RowError
 from rollout_viewer._evaluate.chosen import choose_groups
 from rollout_viewer._evaluate.excerpt import excerpt
+from rollout_viewer._evaluate.figure import draw_curves
+from rollout_viewer._evaluate.strips import strip_png
 from tests.evaluations import add_episodes, two_policies
 
 HOSTILE = (
@@ -148,6 +150,27 @@ def test_an_excerpt_has_actions_data_and_cameras_of_its_env():
         assert copy.column("action")[:3, 0].tolist() == [[1, 5], [2, 5], [3, 5]]
         assert copy.column("obs")[:, 0, 0].tolist() == [0.5, 1.5, 2.5, 3.5]
         assert copy.episodes[0].total_reward == 6.0
+
+
+def test_rows_in_which_the_env_was_idle_are_in_no_strip_curve_or_excerpt():
+    cache = rv.FrameCache()
+    for row, kind in enumerate(["reset", "step", "idle", "idle", "step"]):
+        cache.append(
+            np.full((2, 8, 9, 3), 10 * row, np.uint8),
+            kind=[kind, "idle"],
+            reward=[1.0, np.nan] if kind == "step" else None,
+            terminated=[row == 4, False],
+        )
+    result = rv.EvaluationResult.from_recordings(cache)
+    (group,) = choose_groups(result.lines, result.comparisons)
+
+    (curve,) = draw_curves(result.lines).axes[0].lines
+    strip = PIL.Image.open(io.BytesIO(base64.b64decode(strip_png(group.episodes[0]))))
+    with excerpt(group.episodes) as copy:
+        assert copy[:, 0][:, 0, 0, 0].tolist() == [0, 10, 40]
+        assert copy.episodes[0].total_reward == 2.0
+    assert np.asarray(strip)[0, 4::12, 0].tolist() == [0, 10, 40]
+    assert curve.get_xydata().tolist()[1:] == [[1.0, 1.0], [2.0, 2.0]]
 
 
 def test_a_report_keeps_to_its_size(tmp_path):

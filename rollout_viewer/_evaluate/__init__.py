@@ -9,6 +9,5 @@
 - `figure`: returns of each policy, and the difference on each seed.
 - `report`: one page for a reader who was not there. `report_text`: its words and
   tables; `chosen`: its episodes; `strips`, `excerpt`: as pictures, as a recording.
-- `run`: the episodes of one policy, recorded.
 - `evaluate`: policies on the same seeds: `rollout_viewer.evaluate`.
 """

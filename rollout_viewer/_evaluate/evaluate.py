@@ -14,51 +14,50 @@ import numpy as np
 from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._evaluate.lines import lines_of
 from rollout_viewer._evaluate.result import EvaluationResult
-from rollout_viewer._evaluate.run import run_policy
 from rollout_viewer._evaluate.statistics import scipy_stats
 from rollout_viewer._recording.storable import storable_text
+from rollout_viewer.sources._collect.collect import collect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from rollout_viewer._evaluate.lines import Success
-    from rollout_viewer._evaluate.run import Backend
-
-_BACKENDS = ("serial",)
 
 
 def evaluate(
-    make_env: Callable[[], Any],
+    make_env: Callable[..., Any],
     policies: Any,
     *,
     seeds: Iterable[int],
     render: Literal["now", "later"] = "now",
     cache: FrameCache | str | Path | None = None,
     num_workers: int | None = None,
-    backend: Backend = "serial",
+    backend: Literal["processes", "serial", "ray"] = "processes",
     success: Success | None = None,
     deterministic: bool = True,
     progress: bool = True,
 ) -> EvaluationResult:
     """Run each policy once from each seed, record it, and compare them.
 
-    Each policy has a new environment, and an episode from each seed, which is its
-    reset's. Its episodes are a segment of the recording with its name.
+    Each policy has new environments, and an episode from each seed, which is its
+    reset's. Its episodes are a segment of the recording with its name, run by
+    `collect`: it is the same whoever runs it, and a worker that dies is replaced.
 
     Args:
-        make_env: Returns an environment, one and not a batch; see `rollout`.
+        make_env: Returns one environment; see `collect`.
         policies: Name -> policy, the others compared with the first; or one policy.
             Each as for `rollout`: a function of an observation, a model of
             Stable-Baselines3, a `TensorDictModule` for a TorchRL environment; None:
-            random actions, seeded by each episode's seed.
+            random actions, seeded by each episode's seed. Workers get a copy.
         seeds: Whole numbers, 0 or above.
         render: As for `rollout`: ``"later"``: pictures are rendered when they are
             looked at.
         cache: Where to record, after the rows that are there; a path: a new cache
             there; None: a new one in a temporary file. It stays open.
-        num_workers: Processes of the backend.
-        backend: ``"serial"``: one episode after the other, in this process.
+        num_workers: Processes; None: one for each core, and no more than seeds.
+        backend: ``"processes"``; ``"serial"``: one episode after the other, in this
+            process, for debugging; see `collect`.
         success: Called with each `Episode` of this evaluation, returns True, False or
             None (not known), which is kept in the recording. None: what the
             environment reports.
@@ -72,7 +71,7 @@ def evaluate(
         MissingDependencyError: scipy is not installed; nothing is run then.
         TypeError: `make_env` or a policy is not what it should be.
         ValueError: There are no seeds or no policies, or an argument is out of range.
-        ShapeError, RenderError, UnsupportedEnvError: As `rollout`.
+        Others: As `collect`. What was recorded before them is kept.
 
     Example:
         >>> import gymnasium as gym
@@ -81,6 +80,7 @@ def evaluate(
         ...     {"left": lambda obs: 0, "reacts": lambda obs: int(obs[2] > 0)},
         ...     seeds=range(3),
         ...     progress=False,
+        ...     backend="serial",
         ... )
         >>> result.table["n"].tolist()
         [3, 3]
@@ -94,25 +94,21 @@ def evaluate(
         )
     named = _checked_policies(policies)
     numbers = _checked_seeds(seeds)
-    if backend not in _BACKENDS:
-        raise ValueError(
-            f"rv.evaluate: expected backend to be one of {_BACKENDS}, got {backend!r}."
-        )
     with _recording(cache) as recording:
         first_row = recording.num_rows
         for name, policy in named.items():
-            run_policy(
-                make_env,
-                name,
-                policy,
-                seeds=numbers,
-                cache=recording,
-                render=render,
-                num_workers=num_workers,
-                backend=backend,
-                deterministic=deterministic,
-                progress=progress,
-            )
+            with recording.segment(name):
+                collect(
+                    make_env,
+                    policy,
+                    seeds=numbers,
+                    num_workers=num_workers,
+                    render=render,
+                    backend=backend,
+                    cache=recording,
+                    progress=progress,
+                    deterministic=deterministic,
+                )
     if success is not None:
         _mark(recording, first_row, success)
     recording.flush()

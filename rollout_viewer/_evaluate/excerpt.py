@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.cache import FrameCache
+from rollout_viewer._evaluate.lines import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +41,7 @@ def _copy(one: Chosen, cache: FrameCache) -> None:
     }
     info = {name: value for name, value in own.items() if value not in (None, {})}
     with cache.segment(one.policy):
-        for row in range(episode.start, episode.stop):
+        for row in rows_of(one.cache, episode):
             arguments = one.cache.row_of(row, [episode.env])
             infos = {0: info} if row == episode.start else None
             cache.append(episode_info=infos, **_of_env(arguments, episode.env))

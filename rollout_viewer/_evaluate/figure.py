@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._evaluate.columns import printable
+from rollout_viewer._evaluate.lines import rows_of
 from rollout_viewer._evaluate.statistics import (
     interquartile_mean,
     interquartile_mean_interval,
@@ -57,11 +58,19 @@ def draw_curves(lines: Sequence[Line]) -> Figure:
     figure = _new_figure(2.3)
     (axes,) = figure.subplots(1, len(lines), sharex=True, sharey=True, squeeze=False)
     for number, (line, ax) in enumerate(zip(lines, axes, strict=True)):
-        totals = line.cache.scalars["total_reward"]
+        scalars = line.cache.scalars
+        totals, steps = scalars["total_reward"], scalars["env_step"]
         episodes = _spread(line.episodes)
         for episode in episodes:
-            curve = totals[episode.start : episode.stop, episode.env]
-            ax.plot(curve, linewidth=0.8, alpha=0.6, color=_colour(number))
+            rows = rows_of(line.cache, episode)
+            curve = totals[rows, episode.env]
+            ax.plot(
+                steps[rows, episode.env],
+                curve,
+                linewidth=0.8,
+                alpha=0.6,
+                color=_colour(number),
+            )
         left_out = len(line.episodes) - len(episodes)
         more = f" ({len(episodes)} of {len(line.episodes)})" if left_out else ""
         ax.set_title(f"{_name(line.name)}{more}", **_text())

@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from rollout_viewer._errors import RowError
+from rollout_viewer._recording.step_row import IDLE
 from rollout_viewer._viewer.as_cache import as_cache
 
 if TYPE_CHECKING:
@@ -84,6 +87,15 @@ def lines_of(
             f"{[line.name for line in lines]}. Record some until their end."
         )
     return lines
+
+
+def rows_of(cache: FrameCache, episode: Episode) -> list[int]:
+    """Return the rows of an episode's steps: of others, its env was idle meanwhile."""
+    known = cache.recording.rows
+    assert known is not None
+    kinds = known.kinds(episode.start, episode.stop)[:, episode.env]
+    rows: list[int] = (np.flatnonzero(kinds != IDLE) + episode.start).tolist()
+    return rows
 
 
 def _by_name(paths: Sequence[Path]) -> dict[str, Path]:

@@ -108,7 +108,8 @@ def _bootstrap(values: Numbers, statistic: Callable[..., Any]) -> Interval:
     if len(values) < 2 or not np.isfinite(values).all():
         return _NONE
     found = scipy_stats().bootstrap(
-        (values,),
+        # In whichever order episodes ended.
+        (np.sort(values),),
         statistic,
         confidence_level=CONFIDENCE,
         n_resamples=NUM_RESAMPLES,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rollout_viewer._errors import RolloutViewerError
+from rollout_viewer._evaluate.lines import rows_of
 from rollout_viewer._frames.transform import resize
 
 if TYPE_CHECKING:
@@ -53,10 +54,11 @@ def _pictures(one: Chosen) -> list[Frame]:
     cache.prepare_pictures(
         episode.start, episode.stop, [episode.env], None, is_optional=True
     )
-    count = min(_NUM_FRAMES, episode.stop - episode.start)
-    spaced = np.linspace(episode.start, episode.stop - 1, count).round()
-    rows = [int(row) for row in spaced if cache.is_shown(int(row), episode.env)]
-    return [_small(cache[row, episode.env]) for row in rows]
+    rows = rows_of(cache, episode)
+    spaced = np.linspace(0, len(rows) - 1, min(_NUM_FRAMES, len(rows))).round()
+    chosen = [rows[int(number)] for number in spaced]
+    shown = [row for row in chosen if cache.is_shown(row, episode.env)]
+    return [_small(cache[row, episode.env]) for row in shown]
 
 
 def _small(frame: Frame) -> Frame:

@@ -44,6 +44,7 @@ def collect(
     cache: FrameCache | str | Path | None = None,
     on_episode: Callable[[Episode], Any] | None = None,
     progress: bool = True,
+    deterministic: bool = False,
 ) -> FrameCache:
     """Collect episodes in worker processes, and return the recording of them all.
 
@@ -91,6 +92,7 @@ def collect(
         on_episode: Called in this process with each `Episode` when it is in the cache,
             whole; collecting ends when it returns False.
         progress: Show bars in notebooks and terminals, with a line for each worker.
+        deterministic: As for `rollout`.
 
     Returns:
         The cache, open for more.
@@ -123,7 +125,7 @@ def collect(
         max_steps = _MAX_STEPS
     num_workers = _num_workers(num_workers, backend, episodes, num_envs)
     setups = [
-        Setup(make_env, policy, num_envs, worker, render)
+        Setup(make_env, policy, num_envs, worker, render, deterministic)
         for worker in range(num_workers)
     ]
     is_new = not isinstance(cache, FrameCache)

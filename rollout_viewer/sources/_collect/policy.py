@@ -56,20 +56,31 @@ class Actors:
         policy: As for `rollout`.
         env: What is stepped.
         spaces: Of a batch, the action space of each env; (): it is one environment.
+        deterministic: As for `rollout`.
     """
 
-    def __init__(self, policy: Any, env: RolloutEnv, spaces: Sequence[Any]) -> None:
+    def __init__(
+        self,
+        policy: Any,
+        env: RolloutEnv,
+        spaces: Sequence[Any],
+        *,
+        deterministic: bool = False,
+    ) -> None:
         self._policy = policy
         self._env = env
         self._spaces = spaces
+        self._deterministic = deterministic
         self._act: Act | None = None
         if spaces and policy is not None:
-            self._act = make_actor(policy, env, None, False)
+            self._act = make_actor(policy, env, None, deterministic)
 
     def begin(self, seeds: Mapping[int, int]) -> None:
         """Begin episodes of these seeds, by env."""
         if not self._spaces:
-            self._act = make_actor(self._policy, self._env, seeds[0], False)
+            self._act = make_actor(
+                self._policy, self._env, seeds[0], self._deterministic
+            )
         elif self._act is None:
             for env, seed in seeds.items():
                 self._spaces[env].seed(seed)

@@ -37,6 +37,7 @@ class Setup(NamedTuple):
         num_envs: Of this worker.
         worker: Its number.
         render: As for `record`.
+        deterministic: As for `rollout`.
     """
 
     make_env: Callable[..., Any]
@@ -44,6 +45,7 @@ class Setup(NamedTuple):
     num_envs: int
     worker: int
     render: Literal["now", "later"]
+    deterministic: bool = False
 
     @property
     def first_env(self) -> int:
@@ -112,7 +114,9 @@ class EpisodeRunner:
         if setup.num_envs > 1:
             space = self._env.single_action_space
             spaces = [copy.deepcopy(space) for _ in range(setup.num_envs)]
-        self._actors = Actors(setup.policy, self._stepped, spaces)
+        self._actors = Actors(
+            setup.policy, self._stepped, spaces, deterministic=setup.deterministic
+        )
 
     def _recorded(self) -> Any:
         make_env, render = self._setup.make_env, self._setup.render

@@ -82,7 +82,9 @@ export function createArrangementPanel(
     const value = takeBeginning(session);
     if (value) arrange(value, true);
   };
+  // Rows, and what is known of their episodes, come one after the other.
   store.onData.on(begin, signal);
+  marks.onChange.on(begin, signal);
   begin();
   store.onManifest.on(update, signal);
   marks.onChange.on(update, signal);
