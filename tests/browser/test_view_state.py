@@ -25,6 +25,7 @@ def test_controls_without_rows_are_disabled_and_say_why(new_page):
         expect(control).to_be_disabled()
     play.hover(force=True)
     expect(page.locator(".rv-tip")).to_have_text("Nothing is recorded yet")
+    expect(transport.get_by_label("Row number")).to_have_value("")
     transport.get_by_label("Row number").hover(force=True)
     expect(page.locator(".rv-tip")).to_have_text("Nothing is recorded yet")
 

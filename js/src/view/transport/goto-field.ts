@@ -64,7 +64,7 @@ export function createGotoField(session: Session, signal: AbortSignal): GotoFiel
   const update = () => {
     const last = Math.max(0, clock.bounds[1] - 1);
     if (document.activeElement !== field) {
-      const place = describePlace(session);
+      const place = session.store.numRows ? describePlace(session) : "";
       if (field.value !== place) field.value = place;
     }
     const place = `row ${formatCount(clock.row)} / ${formatCount(last)}`;
