@@ -48,14 +48,14 @@ ROOMS = {
         "_cache _file_names _files _frames _lazy _progress _recorder _recording "
         "_replay _viewer"
     ),
-    "_evaluate": "_cache _progress _recording _viewer sources",
+    "_evaluate": "_cache _export _files _frames _progress _recording _viewer sources",
     "__init__": "_cache _evaluate _frames _lazy _recording _viewer loggers sources",
     "testing": "_cache _recorder _recording sources",
     "_demo": "_cache _export _progress",
     "_arguments": "",
     "_cli": (
-        "_arguments _cache _demo _export _file_names _progress _recorder _recording "
-        "sources"
+        "_arguments _cache _demo _evaluate _export _file_names _progress _recorder "
+        "_recording sources"
     ),
     "__main__": "_cli",
 }
@@ -67,7 +67,7 @@ LIBRARIES = {
     "av": {"_video"},
     "gymnasium": {"_replay", "sources", "testing"},
     "ipywidgets": {"_viewer"},
-    "matplotlib": {"_cache", "_export"},
+    "matplotlib": {"_cache", "_evaluate", "_export"},
     "mlflow": {"loggers"},
     "pettingzoo": {"sources"},
     "pyarrow": {"_export"},

@@ -44,6 +44,8 @@ class BlockBuilder:
         self._begun: list[BegunEpisode] = []
         # Rows before those of the open block: the newest of the block before.
         self._num_before = 0
+        # A block that was not handed over yet.
+        self._sealed: SealedBlock | None = None
         self.rows: Rows | None = None
         self.labels: dict[int, dict[str, Any]] = {}
 
@@ -72,11 +74,18 @@ class BlockBuilder:
         infos, starts = split_infos(episode_info or {})
         rows = self.rows = new.rows
         offset = rows.num_rows - self._num_before
-        self._open.append(new.steps, offset, new.pictures, new.extras, new.shared)
-        for env, _ in rows.next_episodes(new.steps):
-            info = self._info(env, infos.get(env, {}))
-            self._begun.append(BegunEpisode(offset, env, info, starts.get(env)))
-        rows.append(new.steps)
+        before = len(self.slots), len(self._begun)
+        try:
+            self._open.append(new.steps, offset, new.pictures, new.extras, new.shared)
+            for env, _ in rows.next_episodes(new.steps):
+                info = self._info(env, infos.get(env, {}))
+                self._begun.append(BegunEpisode(offset, env, info, starts.get(env)))
+            rows.append(new.steps)
+        except BaseException:
+            if self.num_rows == offset:
+                self._open.roll_back(offset, before[0])
+                del self._begun[before[1] :]
+            raise
         self._checker.accept(new)
         if offset == CHUNK_ROWS - 1:
             self.seal()
@@ -114,7 +123,11 @@ class BlockBuilder:
         return 0 if self.rows is None else self.rows.num_rows - self._num_before
 
     def seal(self) -> None:
-        """Hand over the open block, if it has any row, and start the next one."""
+        """Hand over the open block, if it has any row, and start the next one.
+
+        Where it is interrupted, the next call does the rest.
+        """
+        self._hand_over()
         rows = self.rows
         if rows is None or not self.num_rows:
             return
@@ -127,7 +140,19 @@ class BlockBuilder:
             tuple((self.slots[slot], chunk) for slot, chunk in chunks.items()),
             tuple(self._begun),
         )
+        next_rows = rows.successor()
+        # No call in between, and so no interruption: all of it or nothing.
+        self.rows, self._num_before, self._begun, self._sealed = (
+            next_rows,
+            1,
+            [],
+            block,
+        )
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._sealed is None:
+            return
         self._open.start()
-        self._begun = []
-        self.rows, self._num_before = rows.successor(), 1
+        block, self._sealed = self._sealed, None
         self._on_block(block)

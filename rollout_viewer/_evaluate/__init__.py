@@ -5,7 +5,10 @@
 - `lines`: recordings, or the segments of one, as named lists of episodes.
 - `policy_table`: the numbers of each policy.
 - `pairs`: episodes of the same seed side by side.
-- `result`: all of these, of one evaluation.
+- `findings`: all of these; `result`: an evaluation's, and what can be done with them.
+- `figure`: returns of each policy, and the difference on each seed.
+- `report`: one page for a reader who was not there. `report_text`: its words and
+  tables; `chosen`: its episodes; `strips`, `excerpt`: as pictures, as a recording.
 - `run`: the episodes of one policy, recorded.
 - `evaluate`: policies on the same seeds: `rollout_viewer.evaluate`.
 """

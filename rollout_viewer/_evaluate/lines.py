@@ -5,7 +5,9 @@ A line is a segment of a recording, or a recording among several. Knows caches.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollout_viewer._errors import RowError
@@ -51,7 +53,8 @@ def lines_of(
 
     Args:
         sources: Whatever `rv.view` takes: one recording, whose segments are the lines
-            (without segments: it is one), or a dict of recordings by name.
+            (without segments: it is one), or a dict of recordings by name; a list of
+            paths is such a dict, by their stems.
         success: Called with each episode; None: `Episode.success`.
         segments: Which, in this order; None: all, as they began.
         first_row: Of one recording: without the episodes that began before it.
@@ -61,6 +64,8 @@ def lines_of(
         RowError: There is no finished episode, or no such segment.
         ValueError: The dict is empty, or has segments.
     """
+    if isinstance(sources, (list, tuple)) and all(map(_is_path, sources)):
+        sources = _by_name([Path(path) for path in sources])
     if isinstance(sources, Mapping):
         if segments is not None:
             raise ValueError(
@@ -79,6 +84,18 @@ def lines_of(
             f"{[line.name for line in lines]}. Record some until their end."
         )
     return lines
+
+
+def _by_name(paths: Sequence[Path]) -> dict[str, Path]:
+    """Return paths by their stems, or, where two have the same, as they are."""
+    stems = {path.stem for path in paths}
+    if len(stems) == len(paths):
+        return {path.stem: path for path in paths}
+    return {str(path): path for path in paths}
+
+
+def _is_path(source: object) -> bool:
+    return isinstance(source, (str, os.PathLike))
 
 
 def _segments_of(

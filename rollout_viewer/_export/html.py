@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 from rollout_viewer._errors import ExportTooLargeError
 from rollout_viewer._export.document import (
-    DOCUMENT_END,
+    document_end,
     document_head,
     message_element,
 )
@@ -223,7 +223,8 @@ class _Page:
             style=read_bundle("widget.css", "to_html"),
             script=read_bundle("widget.js", "to_html"),
         )
-        texts = [head, *first, DOCUMENT_END]
+        end = document_end(read_bundle("mp4.js", "to_html"))
+        texts = [head, *first, end]
         self.size = self.fixed_size = sum(len(text.encode()) for text in texts)
         try:
             with new_file(path, where="to_html", overwrite=overwrite) as file:
@@ -236,7 +237,7 @@ class _Page:
                         if self.size <= self.limit:
                             out.write(text)
                     self._add_details(out)
-                    out.write(DOCUMENT_END)
+                    out.write(end)
                 if self.size > self.limit:
                     raise _TooLarge
         except _TooLarge:

@@ -20,6 +20,12 @@ from rollout_viewer._errors import RecordingError
 from rollout_viewer._export.damage import DamageReport
 from rollout_viewer._recording.annotations import label_texts
 from rollout_viewer._recording.column import column_of, stored_column
+from rollout_viewer._recording.info_types import (
+    BOOL,
+    PREFIX,
+    decoded_column,
+    info_types,
+)
 from rollout_viewer._recording.step_codec import ACTION
 
 if TYPE_CHECKING:
@@ -83,6 +89,16 @@ class Table:
         self._led_to = cache.led_to(start, stop)[:, self._envs]
         self._extra_dtypes: dict[str, np.dtype[Any]] = {}
         self._sizes = self._find_extras()
+        # Of single values: arrays of truth values are numbers.
+        self._types = {
+            name: kind
+            for name, kind in info_types(cache.recording.meta).items()
+            if self._sizes.get(name) == ()
+        }
+        self._extra_dtypes |= {
+            name: np.dtype(np.bool_ if kind == BOOL else str)
+            for name, kind in self._types.items()
+        }
         self._names = self._name_columns()
 
     @property
@@ -139,6 +155,15 @@ class Table:
             )
             is_missing = ~is_there.reshape(-1)
             lines = values.reshape(count * width, int(np.prod(size)))
+            if name.startswith(PREFIX):  # NaN is none, of any number of them
+                columns += [
+                    Column(
+                        decoded_column(self._types, name, line),
+                        is_missing | np.isnan(line),
+                    )
+                    for line in lines.T
+                ]
+                continue
             columns += [Column(lines[:, k], is_missing) for k in range(lines.shape[1])]
         for texts, numbers in self._marks.values():
             numbered = numbers[window].reshape(-1)

@@ -102,7 +102,8 @@ Kernel to page::
               fields        [{name, dtype, shape, is_summary, format, rows}, ...] and
                             a buffer each: the arrays of the rows at these offsets
                             (null: all), as format (u1, f4, f8). is_summary: too
-                            large; three f8 a row: smallest, mean, largest
+                            large; three f8 a row: smallest, mean, largest. With
+                            dtype "str" the numbers are of `texts`, [str]
               fault         str, why some could not be read; else ""
     column    name, index, start, count, fault, buffers[0]: f4 (count, num_envs), NaN
                             where there is none; count 0: there are no rows

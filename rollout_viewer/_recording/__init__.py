@@ -9,7 +9,8 @@ picture of a row is identified by its `slot`.
   `joined`: several, side by side.
 - `step_row`: one row's step data. `step_columns`, `rows`, `episode`: that of all rows,
   and their episodes.
-- `step_codec`: actions and `data` arrays as bytes. `storable`: text and JSON values.
+- `step_codec`: actions and `data` arrays as bytes. `info_types`: what numbers of a
+  step's info mean. `storable`: text and JSON values.
 - `database`, `database_reader`, `statements`: the SQLite file. `writer`: the thread
   that writes it, into a `written_file`. `named_file`: whether that has its name still.
 - `trust`, `cells`, `tensors`, `stored_rows`: what is checked of a file before it is

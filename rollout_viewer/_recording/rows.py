@@ -314,15 +314,22 @@ class Rows(StepColumns):
         """Return the env's episodes, oldest first, the running one up to now."""
         # Once: another thread may be appending. What it has begun or ended with a row
         # that does not count yet is not there.
-        num_rows = self.num_rows
-        episodes = [*self._episodes[env]]
+        return self._known([*self._episodes[env]], self.num_rows)
+
+    def newest_of(self, env: int) -> Episode | None:
+        """Return the env's newest episode; None: it has none."""
+        found = self._known(self._episodes[env][-1:], self.num_rows)
+        return found[0] if found else None
+
+    def _known(self, episodes: list[Episode], num_rows: int) -> list[Episode]:
+        """Return the env's newest episodes with all that is known of them."""
         while episodes and episodes[-1].start >= num_rows:
             episodes.pop()
         if episodes and not _RUNNING < episodes[-1].stop <= num_rows:
             episodes[-1] = self._so_far(episodes[-1], num_rows)
         return [
-            replace(one, **self._info[env, one.index])
-            if (env, one.index) in self._info
+            replace(one, **self._info[one.env, one.index])
+            if (one.env, one.index) in self._info
             else one
             for one in episodes
         ]

@@ -1,5 +1,7 @@
 """The panel beside the pictures, in a page opened from file://."""
 
+import re
+
 import numpy as np
 import pytest
 from playwright.sync_api import expect
@@ -307,6 +309,65 @@ def test_typing_filters_the_episodes_at_once_and_a_button_ends_it(show):
     assert shown.root.locator("select:visible").evaluate_all(
         "all => all.filter(one => one.closest('.rv-side')).length === 0"
     )
+
+
+def judged():
+    """Return a recording of which episode 0 of env 0 failed and two succeeded."""
+    cache = recorded(with_obs=False)
+    cache.set_meta("info_types", {"info.won": "bool", "info.room": ["hall", "attic"]})
+    row = np.zeros((NUM_ENVS, 48, 64, 3), np.uint8)
+    info = {"info.won": [1.0, np.nan], "info.room": [1.0, np.nan]}
+    cache.append(row, reward=[1.0, 1.0], data=info)
+    cache.mark_success((0, 0), False)
+    cache.mark_success([(1, 0), (0, 1)], True)
+    return cache
+
+
+def test_success_is_a_column_a_filter_and_a_rate(show):
+    shown = show(judged())
+    expect(shown.root.locator(".rv-facts").first).to_contain_text(
+        "67% success (21\u201394%)"
+    )
+    shown.press("e")
+    chips = shown.root.locator(".rv-episode-body .rv-of-success .rv-tag:visible")
+    expect(chips).to_have_text(["failure", "success", "success"])
+
+    choose(shown, "Success", re.compile("^success$"))
+    assert_soon(lambda: lines(shown), [(1, 0), (0, 1)])
+    choose(shown, "Success", "not known")
+    assert_soon(lambda: len(lines(shown)), 11)
+    choose(shown, "Success", "any success")
+    shown.root.get_by_role("button", name="Side by side").click()
+    shown.root.get_by_role("menuitem", name="Successes: 2").click()
+    expect(shown.root.locator(".rv-tile[role=option]")).to_have_count(2)
+    chips = shown.root.locator(".rv-tile-chip[data-label=success]")
+    expect(chips).to_have_count(2)
+    assert shown.faults == []
+
+
+def test_without_any_success_nothing_is_shown_of_it(show):
+    shown = show()
+    shown.press("e")
+    panel = shown.root.locator(".rv-episodes")
+    panel.get_by_text("12 episodes").wait_for()
+
+    expect(panel.get_by_role("button", name="Success: any success")).to_be_hidden()
+    expect(panel.locator(".rv-of-success").first).to_be_hidden()
+    assert "success" not in shown.root.locator(".rv-facts").first.inner_text()
+
+
+def test_the_inspector_has_truth_values_and_texts_of_info(show):
+    shown = show(judged())
+    shown.press("n", "End")
+    inspector = shown.root.locator(".rv-inspector[data-state=there]")
+
+    won = inspector.locator("[data-name='info.won'] .rv-number")
+    expect(won).to_contain_text("true")
+    room = inspector.locator("[data-name='info.room'] .rv-number")
+    expect(room).to_contain_text("attic")
+    shown.go(0)
+    expect(inspector.locator("[data-fact=outcome] dd")).to_contain_text("failure")
+    expect(room).to_have_count(0)
 
 
 def test_moving_in_the_list_previews_and_enter_opens_the_episode_alone(show):

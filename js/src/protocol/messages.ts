@@ -88,6 +88,8 @@ export interface DetailsMessage {
     is_summary: boolean;
     format: "u1" | "f4" | "f8";
     rows: number[] | null;
+    /** Of dtype "str": what the numbers mean. */
+    texts?: string[];
   })[];
   fault: string;
 }
@@ -134,6 +136,7 @@ export interface Beat {
 
 /** What is known of an episode beside its rows. */
 export interface EpisodeInfo {
+  success?: boolean | null;
   segment?: string;
   seed?: number;
   options?: unknown;

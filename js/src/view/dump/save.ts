@@ -4,6 +4,7 @@ import { countChanges, labelsFileOf } from "../../session/labels-file.ts";
 import type { Session } from "../../session/session.ts";
 import type { Grid } from "../grid/grid.ts";
 import { createMenuButton, type MenuEntry } from "../parts/menu.ts";
+import type { Toasts } from "../parts/toast.ts";
 import {
   type Choice,
   choicesOf,
@@ -13,13 +14,17 @@ import {
 } from "./chosen-rows.ts";
 import { offer } from "./download.ts";
 import type { DumpPanel } from "./dump.ts";
+import { createMp4Saving } from "./save-mp4.ts";
 import { csvOfSteps } from "./step-table.ts";
 
 export function createSaveMenu(
   session: Session,
   grid: Grid,
+  toasts: Toasts,
   signal: AbortSignal,
 ): DumpPanel {
+  const { readPicture } = grid;
+  const mp4 = createMp4Saving({ session, toasts, readPicture, signal });
   let what: What | null = null;
   const createChoice = (choice: Choice): MenuEntry => ({
     text: choice.text,
@@ -50,8 +55,21 @@ export function createSaveMenu(
       choose: () => void grid.saveFrame(),
     },
     createLabelsEntry(session, signal),
-    { text: "Save mp4", hint: "needs a kernel", isDisabled: true, choose: () => {} },
+    createMp4Entry(),
   ];
+  const createMp4Entry = (): MenuEntry => {
+    const choice = chosenOf(session, what);
+    return {
+      text: "Save mp4",
+      hint: mp4.whyNot || "pictures",
+      isDisabled: mp4.whyNot !== "" || !choice,
+      choose: () => {
+        if (!choice) return;
+        const { start, stop } = choice.rows;
+        void mp4.save(choice, nameOf(session, `r${start}-${stop}.mp4`));
+      },
+    };
+  };
   const label = "Save";
   const menu = createMenuButton({ label, iconName: "download", entries }, signal);
   menu.text.textContent = label;

@@ -54,7 +54,7 @@ export function createEpisodeTable(
     clearTimeout(renewal);
     renewal = undefined;
     list.renew();
-    fields.update(list.query, list.labels);
+    fields.update(list.query, list.labels, list.isJudged);
     head.update(list.query);
     rows.el.hidden = !list.numbers.length;
     rows.el.dataset.absent = list.absent;

@@ -84,9 +84,10 @@ function createNumber(
   track: ReturnType<typeof createTrackButton>,
 ): ValueView {
   const meaningNow = make("span", { class: "rv-meaning" });
-  const update = ({ numbers }: Value) => {
+  const update = ({ numbers, texts }: Value) => {
     const number = numbers[0]!;
-    track.update(dtype === "bool" ? String(Boolean(number)) : formatValue(number));
+    const text = texts ? texts[number] : dtype === "bool" && String(Boolean(number));
+    track.update(text || formatValue(number));
     const meaning = meanings[number];
     setText(meaningNow, meaning ?? "");
   };
