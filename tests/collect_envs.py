@@ -101,3 +101,16 @@ gymnasium.register("tests/Seeded-v0", SeededEnv)
 
 def registered():
     return gymnasium.make("tests/Seeded-v0", disable_env_checker=True)
+
+
+class InfoEnv(SeededEnv):
+    """Info says whether an odd seed's episode is over, and which step it is."""
+
+    def step(self, action):
+        obs, reward, terminated, truncated, info = super().step(action)
+        seed = self.seed or 0  # of several, those for which there is no seed left
+        word = f"{seed % 3} of {self.env_step % 4}"
+        info = {"count": self.env_step, "word": word}
+        if terminated:
+            info["is_success"] = seed % 2 == 1
+        return obs, reward, terminated, truncated, info

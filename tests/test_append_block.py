@@ -9,7 +9,11 @@ import rollout_viewer as rv
 from rollout_viewer._cache.block_builder import BlockBuilder
 from rollout_viewer._frames.chunk import EQUAL, RAW, absent, pack
 from rollout_viewer._frames.decoder import ChunkDecoder
-from rollout_viewer._recording.sealed_block import BegunEpisode, SealedBlock
+from rollout_viewer._recording.sealed_block import (
+    BegunEpisode,
+    KnownSuccess,
+    SealedBlock,
+)
 from rollout_viewer._recording.slot import Slot
 from rollout_viewer._recording.step_codec import pack_columns
 from rollout_viewer.testing import counting_frame, read_count
@@ -255,6 +259,16 @@ HOSTILE = {
     ),
     "an episode of no env": lambda b: b._replace(begun=(BegunEpisode(0, -1, {}),)),
     "no information": lambda b: b._replace(begun=(BegunEpisode(0, 0, None),)),
+    "the success of no row": lambda b: b._replace(
+        successes=(KnownSuccess(32, 0, True),)
+    ),
+    "the success of an episode before": lambda b: b._replace(
+        successes=(KnownSuccess(-1, 0, True),)
+    ),
+    "a success that is none": lambda b: b._replace(
+        successes=(KnownSuccess(0, 0, "yes"),)
+    ),
+    "info of no type": lambda b: b._replace(types={"info.a": "text"}),
 }
 
 
@@ -290,3 +304,30 @@ def test_wrong_envs_raise_and_change_nothing():
         cache.append_block({0: block})
     with pytest.raises(rv.ReadOnlyError):
         rv.open(cache.path).append_block({0: block})
+
+
+def test_info_keeps_its_meaning_beside_info_of_another_type():
+    cache = rv.FrameCache()
+
+    def block(values, types):
+        builder = BlockBuilder(blocks.append)
+        builder.set_meta("info_types", types)
+        for value in values:
+            builder.append(
+                None, kind="step", reward=[0], data={"info.a": np.array([float(value)])}
+            )
+        builder.seal()
+        return blocks.pop()
+
+    blocks: list[SealedBlock] = []
+    texts = block([0, 1], {"info.a": ["yes", "no"]})
+    cache.append_block({0: texts, 1: block([0, 1], {"info.a": ["no", "maybe"]})})
+    cache.append_block({0: block([1, 0], {"info.a": "bool"}), 1: texts})
+
+    found = [[cache.at(row, env).get("info.a") for env in (0, 1)] for row in (0, 1, 32)]
+    assert found == [["yes", "no"], ["no", "maybe"], [None, "yes"]]
+
+    numbers = rv.FrameCache()
+    numbers.append_block({0: block([1, 0], {"info.a": "bool"}), 1: block([3, 4], {})})
+    assert numbers.at(0, 0)["info.a"] == 1
+    assert numbers.at(0, 1)["info.a"] == 3

@@ -20,7 +20,7 @@ from rollout_viewer.sources._collect.filer import BlockFiler
 from rollout_viewer.sources._collect.messages import Filed
 from rollout_viewer.sources._collect.worker import MAX_UNFILED, DriverLink
 from rollout_viewer.testing import TurnedClock
-from tests.collect_envs import FirstEnvSlow, SeededEnv, broken, registered
+from tests.collect_envs import FirstEnvSlow, InfoEnv, SeededEnv, broken, registered
 from tests.test_append_block import blocks_of
 
 
@@ -76,6 +76,30 @@ processes = functools.partial(collect, backend="processes", num_workers=2)
 
 
 # -- in this process
+
+
+def assert_info(cache: rv.FrameCache) -> None:
+    assert {e.success for e in cache.episodes} == {True, False}
+    for e in cache.episodes:
+        assert e.success == (e.seed % 2 == 1)
+        for step in range(1, e.length + 1):
+            at = cache.at(cache.find(e.env, e.index, step), e.env)
+            assert at["info.count"] == step
+            assert at["info.word"] == f"{e.seed % 3} of {step % 4}"
+            end = e.success if step == e.length else None
+            assert at.get("info.is_success") == end
+
+
+@pytest.mark.parametrize("options", [{}, {"num_envs": 3}])
+def test_info_of_steps_and_success_of_episodes_come_along(options):
+    seen = []
+    cache = serial(
+        InfoEnv, episodes=20, on_episode=lambda e: seen.append(e.success), **options
+    )
+
+    assert_info(cache)
+    assert seen.count(True) == 10
+    assert seen.count(False) == 10
 
 
 def test_episodes_are_those_of_a_loop_over_the_seeds():
@@ -254,6 +278,13 @@ def test_make_env_must_be_a_function_that_returns_one_environment():
 
 
 # -- in processes
+
+
+def test_info_of_two_workers_has_the_texts_of_both():
+    cache = processes(InfoEnv, episodes=20)
+
+    assert {e.labels["worker"] for e in cache.episodes} == {0, 1}
+    assert_info(cache)
 
 
 def test_a_killed_worker_is_replaced_and_its_episode_collected_again(tmp_path):

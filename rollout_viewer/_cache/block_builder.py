@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING, Any
 from rollout_viewer._cache.episode_infos import merged_info, split_infos
 from rollout_viewer._cache.row_checker import RowChecker
 from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.info_types import info_types
 from rollout_viewer._recording.open_block import OpenBlock
-from rollout_viewer._recording.sealed_block import BegunEpisode, SealedBlock
+from rollout_viewer._recording.sealed_block import (
+    BegunEpisode,
+    KnownSuccess,
+    SealedBlock,
+)
 from rollout_viewer._recording.step_codec import pack_columns
 
 if TYPE_CHECKING:
@@ -21,6 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from rollout_viewer._recording.annotations import AnnotationChange
+    from rollout_viewer._recording.episode import Episode
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.slot import Slot
 
@@ -42,6 +49,8 @@ class BlockBuilder:
         self._checker = RowChecker()
         self._open = OpenBlock(lambda slot: None)
         self._begun: list[BegunEpisode] = []
+        self._successes: list[KnownSuccess] = []
+        self._meta: dict[str, Any] = {}
         # Rows before those of the open block: the newest of the block before.
         self._num_before = 0
         # A block that was not handed over yet.
@@ -67,7 +76,16 @@ class BlockBuilder:
         Raises:
             FrameError: The frames are none, or changed their dtype.
             ShapeError: Step data does not fit. Nothing is recorded then.
+            BaseException: What `on_block` raised, which was called with the block
+                before; the row is recorded.
         """
+        # Not when it is full: what becomes known of its last row is in it too.
+        failure: BaseException | None = None
+        if self.num_rows == CHUNK_ROWS:
+            try:
+                self.seal()
+            except BaseException as error:
+                failure = error
         new = self._checker.check(
             self, frames, envs, action, data, num_transitions, **steps
         )
@@ -87,8 +105,8 @@ class BlockBuilder:
                 del self._begun[before[1] :]
             raise
         self._checker.accept(new)
-        if offset == CHUNK_ROWS - 1:
-            self.seal()
+        if failure is not None:
+            raise failure
         return offset
 
     def _info(self, env: int, info: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,6 +114,24 @@ class BlockBuilder:
         own = {name: value for name, value in info.items() if value is not None}
         labels = {**own.get("labels", {}), **self.labels.pop(env, {})}
         return merged_info({}, {**own, "labels": labels})
+
+    def newest_episode(self, env: int) -> Episode | None:
+        """Return the env's newest episode, by its rows here; None: it has none."""
+        return None if self.rows is None else self.rows.newest_of(env)
+
+    def annotate(self, change: AnnotationChange) -> None:
+        """Set the success of the newest episodes; nothing else is sent."""
+        for (env, _), success in change.success.items():
+            if success is not None:
+                self._successes.append(KnownSuccess(self.num_rows - 1, env, success))
+
+    def get_meta(self, key: str, default: Any = None) -> Any:
+        """Return what the info of steps means, which blocks carry; see `info_types`."""
+        return self._meta.get(key, default)
+
+    def set_meta(self, key: str, value: Any) -> None:
+        """Keep what the info of steps means."""
+        self._meta[key] = value
 
     def check_sizes(self, pictures: Sequence[tuple[int, str, Frame | None]]) -> None:
         """Raise FrameError where pictures have too many sizes."""
@@ -139,12 +175,15 @@ class BlockBuilder:
             pack_columns(core, self._open.extras),
             tuple((self.slots[slot], chunk) for slot, chunk in chunks.items()),
             tuple(self._begun),
+            tuple(self._successes),
+            info_types(self._meta),
         )
         next_rows = rows.successor()
         # No call in between, and so no interruption: all of it or nothing.
-        self.rows, self._num_before, self._begun, self._sealed = (
+        self.rows, self._num_before, self._begun, self._successes, self._sealed = (
             next_rows,
             1,
+            [],
             [],
             block,
         )

@@ -37,6 +37,7 @@ from rollout_viewer._recording.annotations import (
 from rollout_viewer._recording.decoder_cache import DecoderCache
 from rollout_viewer._recording.eviction import Budget
 from rollout_viewer._recording.file import FileRecording
+from rollout_viewer._recording.info_types import INFO_TYPES, info_types
 from rollout_viewer._recording.joined import JoinedRecording
 from rollout_viewer._recording.late_pictures import RECIPES
 from rollout_viewer._recording.live import LiveRecording
@@ -298,13 +299,18 @@ class FrameCache(RecordingReader):
             recording = self._writable()
             recording.recover()
             rows = rows_for_blocks(recording.rows, blocks, num_envs)
-            block = side_by_side(blocks, rows)
+            types = info_types(recording.meta)
+            block = side_by_side(blocks, rows, types)
             recording.check_block(block)
             while rows.num_rows % CHUNK_ROWS:
                 self._append_idle(recording)
+            if block.types != types:
+                recording.set_meta(INFO_TYPES, block.types)
             recording.append_block(
                 rows, block, lambda info: merged_info(self.segment_info(), info)
             )
+            if block.successes:
+                recording.annotate(AnnotationChange(success=block.successes))
             stop = rows.num_rows
         self._warn_of_losses(recording)
         self._subscribers.notify(stop - CHUNK_ROWS, stop)

@@ -273,6 +273,7 @@ class Recorder(ShownInNotebook):
     def redirect(self, sink: BlockBuilder) -> None:
         """Record into `sink` in place of the cache, which stays without rows."""
         self._sink = sink
+        self._step_info = StepInfo(self.num_envs, self._info_names, sink)
 
     @property
     def recipe(self) -> Recipe | None:

@@ -10,7 +10,7 @@ Knows arrays and dicts as environments return them. Knows no framework.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -21,7 +21,6 @@ from rollout_viewer._recording.storable import storable_text
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from rollout_viewer._cache.cache import FrameCache
     from rollout_viewer._recording.step_row import Mask
 
     Array = npt.NDArray[Any]
@@ -82,6 +81,14 @@ class _Column:
         return int(self.values[0].nbytes)
 
 
+class KeepsMeta(Protocol):
+    """A cache, or what encodes rows for one elsewhere."""
+
+    def get_meta(self, key: str, default: Any = None) -> Any: ...
+
+    def set_meta(self, key: str, value: Any) -> None: ...
+
+
 class StepInfo:
     """The info of the calls since the last row of each env.
 
@@ -92,7 +99,7 @@ class StepInfo:
     """
 
     def __init__(
-        self, num_envs: int, names: bool | frozenset[str], cache: FrameCache
+        self, num_envs: int, names: bool | frozenset[str], cache: KeepsMeta
     ) -> None:
         self._num_envs = num_envs
         self._names = names

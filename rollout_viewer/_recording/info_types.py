@@ -105,3 +105,37 @@ def renumbered(
         for value in values.reshape(-1).tolist()
     ]
     return np.array(found, np.float64).reshape(values.shape)
+
+
+def retype_info(
+    known: dict[str, str | list[str]],
+    own: InfoTypes,
+    rows: Sequence[dict[str, npt.NDArray[Any]]],
+) -> None:
+    """Give the info of rows from elsewhere the types of a recording, in place.
+
+    Args:
+        known: Types of the recording; those of these rows are added. What is numbers
+            in one and truth values in the other is numbers.
+        own: Types of these rows.
+        rows: Data by name; of texts and other values under one name, the texts of the
+            recording stay, and what is added is missing.
+    """
+    names = {name for data in rows for name in data if name.startswith(PREFIX)}
+    for name in sorted(names):
+        mine, theirs = own.get(name), known.get(name)
+        if mine == theirs:
+            continue
+        if isinstance(mine, list) and not isinstance(theirs, str):
+            texts = known[name] = list(dict.fromkeys([*(theirs or []), *mine]))
+            for data in rows:
+                if name in data:
+                    data[name] = renumbered(data[name], mine, texts)
+        elif isinstance(mine, list) or isinstance(theirs, list):
+            for data in rows:
+                if name in data:
+                    data[name] = np.full_like(data[name], np.nan)
+        elif mine == BOOL:
+            known[name] = BOOL
+        else:
+            del known[name]

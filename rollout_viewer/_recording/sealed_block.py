@@ -24,6 +24,11 @@ from rollout_viewer._frames.chunk import (
     pack,
     parse_whole,
 )
+from rollout_viewer._recording.info_types import (
+    PREFIX,
+    are_info_types,
+    retype_info,
+)
 from rollout_viewer._recording.rows import Rows
 from rollout_viewer._recording.slot import Slot
 from rollout_viewer._recording.step_codec import unpack_columns
@@ -41,6 +46,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._frames.chunk import Chunk
+    from rollout_viewer._recording.info_types import InfoTypes
     from rollout_viewer._recording.step_codec import Extras
 
 _WHERE = "FrameCache.append_block"
@@ -62,6 +68,20 @@ class BegunEpisode(NamedTuple):
     start: bytes | None = None
 
 
+class KnownSuccess(NamedTuple):
+    """Whether an episode succeeded, known with a row of a block.
+
+    Attributes:
+        row: Of the block, whose env's newest episode it is of; -1: of the row before.
+        env: Of the block.
+        success: Of the episode.
+    """
+
+    row: int
+    env: int
+    success: bool
+
+
 class SealedBlock(NamedTuple):
     """Up to 32 rows of some envs, encoded.
 
@@ -71,6 +91,8 @@ class SealedBlock(NamedTuple):
         steps: Kinds, rewards, ends and counts, actions and data: `pack_columns`.
         pictures: A chunk of `num_rows` records for each env, camera and size.
         begun: The episodes that begin in it.
+        successes: What became known of episodes in it.
+        types: What the numbers of info mean: see `info_types`.
     """
 
     num_rows: int
@@ -78,6 +100,8 @@ class SealedBlock(NamedTuple):
     steps: bytes
     pictures: tuple[tuple[Slot, bytes], ...]
     begun: tuple[BegunEpisode, ...] = ()
+    successes: tuple[KnownSuccess, ...] = ()
+    types: InfoTypes = {}  # noqa: RUF012 - read only
 
     @property
     def nbytes(self) -> int:
@@ -93,12 +117,16 @@ class BlockRows(NamedTuple):
         extras: Actions and data of each row.
         pictures: Chunks of 32 records that show something.
         begun: The episodes that begin in it, by the envs of the recording.
+        successes: (env, index) -> whether that episode succeeded.
+        types: What the numbers of info mean in the recording from now on.
     """
 
     core: dict[str, npt.NDArray[Any]]
     extras: list[Extras]
     pictures: list[tuple[Slot, bytes]]
     begun: list[BegunEpisode]
+    successes: dict[tuple[int, int], bool | None]
+    types: dict[str, str | list[str]]
 
 
 def rows_for_blocks(
@@ -128,7 +156,9 @@ def rows_for_blocks(
     return rows
 
 
-def side_by_side(blocks: Mapping[int, SealedBlock], rows: Rows) -> BlockRows:
+def side_by_side(
+    blocks: Mapping[int, SealedBlock], rows: Rows, types: InfoTypes
+) -> BlockRows:
     """Return blocks of different envs as one of 32 rows; changes nothing.
 
     Envs that no block has are idle, and all are in the rows after a shorter block's.
@@ -136,10 +166,13 @@ def side_by_side(blocks: Mapping[int, SealedBlock], rows: Rows) -> BlockRows:
     Args:
         blocks: The number of a block's first env among all -> the block.
         rows: Of the recording.
+        types: What the numbers of info mean in the recording.
 
     Raises:
         RecordingError: A block is damaged, or no block of these envs.
     """
+    known = dict(types)
+    successes: dict[tuple[int, int], bool | None] = {}
     core = _idle_rows(rows)
     extras: list[Extras] = [{} for _ in range(CHUNK_ROWS)]
     pictures: list[tuple[Slot, bytes]] = []
@@ -159,10 +192,12 @@ def side_by_side(blocks: Mapping[int, SealedBlock], rows: Rows) -> BlockRows:
         for name, column in core.items():
             column[: block.num_rows, envs] = own[name]
         core["env_step"][block.num_rows :, envs] = own["env_step"][-1]
+        retype_info(known, _types(block), own_extras)
         _add_extras(extras, own_extras, envs, rows.num_envs)
         pictures += _pictures(block, first, rows.num_envs)
         begun += _begun(block, own["flags"], first)
-    return BlockRows(core, extras, pictures, begun)
+        successes |= _successes(block, own["flags"], first, rows)
+    return BlockRows(core, extras, pictures, begun, successes, known)
 
 
 def _wrong(expected: str, found: str) -> RecordingError:
@@ -207,7 +242,7 @@ def _steps(block: SealedBlock) -> tuple[dict[str, npt.NDArray[Any]], list[Extras
 def _add_extras(
     extras: list[Extras], own: Sequence[Extras], envs: slice, num_envs: int
 ) -> None:
-    """Put a block's actions and data among those of all envs; 0 where there is none."""
+    """Put a block's actions and data among those of all envs, 0 or NaN elsewhere."""
     for all_envs, some in zip(extras, own, strict=False):
         for name, array in some.items():
             if len(array) == num_envs:
@@ -215,7 +250,8 @@ def _add_extras(
                 continue
             wide = all_envs.get(name)
             if wide is None:
-                wide = np.zeros((num_envs, *array.shape[1:]), array.dtype)
+                blank = np.nan if name.startswith(PREFIX) else 0
+                wide = np.full((num_envs, *array.shape[1:]), blank, array.dtype)
             elif wide.shape[1:] != array.shape[1:]:
                 raise _wrong(
                     f"{name!r} of shape {wide.shape[1:]} for each env",
@@ -238,6 +274,29 @@ def _begun(
         if not isinstance(kinds[0], dict) or type(kinds[1]) not in (bytes, type(None)):
             raise _wrong("what is known of an episode", type(info).__name__)
     return [one._replace(env=one.env + first) for one in block.begun]
+
+
+def _successes(
+    block: SealedBlock, flags: npt.NDArray[np.uint8], first: int, rows: Rows
+) -> dict[tuple[int, int], bool | None]:
+    """Return (env, index) in the recording -> success."""
+    found: dict[tuple[int, int], bool | None] = {}
+    for row, env, success in block.successes:
+        if not (-1 <= row < block.num_rows and 0 <= env < block.num_envs):
+            raise _wrong("the success of its episodes", f"one at row {row}")
+        begun = flags[: row + 1, env] & np.uint8(BEGINS)
+        index = rows.num_begun(first + env) + int(np.count_nonzero(begun)) - 1
+        kind: Any = success  # of another process: anything
+        if not isinstance(kind, bool) or index < 0:
+            raise _wrong("the success of its episodes", f"{success!r:.50}")
+        found[first + env, index] = success
+    return found
+
+
+def _types(block: SealedBlock) -> InfoTypes:
+    if not are_info_types(block.types):
+        raise _wrong("the types of info", type(block.types).__name__)
+    return block.types
 
 
 # -- pictures
