@@ -4,6 +4,7 @@ import base64
 import html.parser
 import re
 import shlex
+import tempfile
 import warnings
 from typing import Any
 
@@ -258,6 +259,16 @@ def test_a_page_that_is_too_large_to_be_saved_is_the_poster():
         text = bundle_of(viewer)["text/html"]
         assert "iframe" not in Poster(text).tags
         assert f"pages of up to {limit} MB are (save_mb)" in text
+
+
+def test_what_cannot_be_saved_does_not_hide_the_viewer(monkeypatch, tmp_path):
+    viewer = rv.view(failing(), save="page")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+
+    with pytest.warns(rv.RolloutViewerWarning, match="The viewer works"):
+        data = bundle_of(viewer)
+
+    assert WIDGET in data
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ interface StoredMessage {
 
 const STORED = "script.rollout-viewer-message";
 const POLL_MS = 10;
+/** So long the rest of the messages waits for the first picture. */
+const FIRST_MS = 500;
 
 /** Take message after message, those that the browser still parses as they come. */
 async function readMessages(
@@ -37,6 +39,7 @@ async function readMessages(
   session: Session,
   onTaken: () => void,
 ): Promise<void> {
+  let isDrawn = false;
   try {
     while (true) {
       const isParsed = document.readyState !== "loading";
@@ -48,16 +51,31 @@ async function readMessages(
           script.textContent ?? "",
         ) as StoredMessage;
         script.remove(); // its text is as large as what it holds
-        const bytes = buffers.map(fromBase64);
-        session.take(message, deflated ? await Promise.all(bytes.map(inflate)) : bytes);
+        const stored = buffers.map(fromBase64);
+        const bytes = deflated ? await Promise.all(stored.map(inflate)) : stored;
+        session.take(message, bytes);
         onTaken();
+        const hasPictures = message.kind === "data" && !!bytes.at(-1)?.length;
+        // What follows would be read on the thread that has to draw these.
+        if (hasPictures && !isDrawn) isDrawn = await firstDrawn(document);
       }
-      // The first rows are seen before the last ones are read.
-      await new Promise((done) => setTimeout(done, script ? 0 : POLL_MS));
+      await sleep(script ? 0 : POLL_MS);
     }
   } catch (error) {
     session.fail(error);
   }
+}
+
+/** Wait for the first picture, though not for long; returns true. */
+async function firstDrawn(document: Document): Promise<true> {
+  const until = performance.now() + FIRST_MS;
+  while (!document.querySelector("[data-row]") && performance.now() < until)
+    await sleep(POLL_MS);
+  return true;
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, ms));
 }
 
 async function inflate(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {

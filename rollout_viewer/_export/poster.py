@@ -23,7 +23,7 @@ from rollout_viewer._recording.slot import box_of
 from rollout_viewer._recording.storable import storable_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -65,7 +65,9 @@ def poster_html(
         title: Its name.
         groups: (name, first_env, num_envs) of each of several compared recordings.
     """
-    parts = [f"<p><strong>{_text(title)}</strong>: {_facts(cache)}</p>"]
+    episodes = cache.episodes
+    facts = ", ".join(_facts(cache, episodes))
+    parts = [f"<p><strong>{_text(title)}</strong>: {facts}</p>"]
     sheet = _sheet(cache, row)
     if sheet:
         data = png_within(sheet.picture, _MAX_PNG_BYTES)
@@ -73,7 +75,6 @@ def poster_html(
             f'<p><img alt="{sheet.caption}" '
             f'src="data:image/png;base64,{data}"></p>\n<p>{sheet.caption}</p>'
         )
-    episodes = cache.episodes
     if episodes:
         parts.append(_table(episodes, groups))
     parts.append(f"<p>{_how_to_open(cache)}</p>")
@@ -87,16 +88,16 @@ def _text(text: str) -> str:
     return html.escape(short)
 
 
-def _facts(cache: RecordingReader) -> str:
-    finished = [e.total_reward for e in cache.episodes if e.is_finished]
-    facts = [_count(cache.num_rows, "row"), _count(cache.num_envs, "env")]
-    if finished:
-        count = _count(len(finished), "finished episode")
-        facts.append(f"{count} with a mean return of {np.mean(finished):.4g}")
-    known = [e.success for e in cache.episodes if e.success is not None]
+def _facts(cache: RecordingReader, episodes: Sequence[Episode]) -> Iterator[str]:
+    yield _count(cache.num_rows, "row")
+    yield _count(cache.num_envs, "env")
+    returns = [e.total_reward for e in episodes if e.is_finished]
+    if returns:
+        count = _count(len(returns), "finished episode")
+        yield f"{count} with a mean return of {np.mean(returns):.4g}"
+    known = [e.success for e in episodes if e.success is not None]
     if known:
-        facts.append(f"{sum(known):,} of {len(known):,} succeeded")
-    return ", ".join(facts)
+        yield f"{sum(known):,} of {len(known):,} succeeded"
 
 
 def _count(count: int, noun: str) -> str:

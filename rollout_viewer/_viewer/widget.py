@@ -94,7 +94,8 @@ class RolloutViewer(anywidget.AnyWidget):
         compare_segments: Which segments then have a line, in this order; None: all.
         save: What a saved notebook keeps, where no widget runs: "poster" (a picture and
             a table, below 300 kB), or "page", the viewer itself with the recording as
-            it was when the cell ran; it plays without kernel and network.
+            it was when the cell ran; it plays without kernel and network. What is to be
+            rendered later is rendered for a page.
         save_mb: A page that is larger is saved as the poster.
 
         **traits: First values of the attributes below, and of what every widget has,
@@ -681,8 +682,21 @@ class RolloutViewer(anywidget.AnyWidget):
         self._stream.expect_page()
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         if data is not None:
-            data = {**data, **self._shown_without_widgets()}
+            data = {**data, **self._try_to_save()}
         return data, metadata
+
+    def _try_to_save(self) -> dict[str, str]:
+        """Return `_shown_without_widgets`; no fault of it hides the viewer."""
+        try:
+            return self._shown_without_widgets()
+        except (RolloutViewerError, OSError, MemoryError) as error:
+            warnings.warn(
+                "RolloutViewer: expected a picture to save beside the viewer, got "
+                f"{error!r}. The viewer works; the saved notebook will not show it.",
+                RolloutViewerWarning,
+                stacklevel=2,
+            )
+            return {}
 
     def _shown_without_widgets(self) -> dict[str, str]:
         """What is shown where no widget runs: a saved notebook, GitHub, nbconvert."""
