@@ -523,10 +523,10 @@ def test_a_goal_env_reports_its_success():
 @pytest.mark.filterwarnings("ignore:.*precision lowered by casting")
 def test_a_given_weighting_of_objectives_is_the_reward_and_each_is_info():
     mo_gymnasium = pytest.importorskip("mo_gymnasium")
-    from mo_gymnasium.wrappers import LinearReward
+    wrappers = pytest.importorskip("mo_gymnasium.wrappers")
 
     env = mo_gymnasium.make("deep-sea-treasure-v0", render_mode="rgb_array")
-    env = rv.record(LinearReward(env, np.array([0.5, 0.25])))
+    env = rv.record(wrappers.LinearReward(env, np.array([0.5, 0.25])))
     env.reset(seed=0)
     for _ in range(2):
         env.step(1)  # one step down finds a treasure of 0.7
