@@ -45,6 +45,8 @@ export interface ExportedEpisode {
   totalReward: number;
   terminated: boolean;
   truncated: boolean;
+  /** Null: it is not known. */
+  success: boolean | null;
   labels: Record<string, unknown>;
   segment: string | null;
 }
@@ -160,13 +162,14 @@ function episodesOf({ store }: Session): ExportedEpisode[] {
   for (let number = 0; number < episodes.count; number++) {
     if (!episodes.isListed(number)) continue;
     const { env, index, start, stop, length, total, ends } = episodes.at(number);
-    const { labels = {}, segment = null } = episodes.info(env, index);
+    const { labels, success, segment } = episodes.info(env, index);
     found.push({
       ...{ env, index, start, stop, length, totalReward: total },
       terminated: (ends & TERMINATED) !== 0,
       truncated: (ends & TRUNCATED) !== 0,
+      success: success ?? null,
       labels: { ...labels },
-      segment,
+      segment: segment ?? null,
     });
   }
   return found;

@@ -12,7 +12,10 @@ function opened() {
   const session = openSession(null);
   session.take(manifestOf({ num_rows: 10, num_envs: 2, slots: [] }), []);
   const data = { kind: "data", seq: 0, num_rows: 10, start: 0, count: 10 };
-  const infos = { episodes: [[1, 0, 0]], infos: [{ labels: { late: true } }] };
+  const infos = {
+    episodes: [[1, 0, 0]],
+    infos: [{ success: false, labels: { late: true } }],
+  };
   const [kinds, ends, rewards] = stepBuffers(10, 2);
   kinds!.fill(0, 0, 2); // the first row of both is a reset
   const envSteps = Uint32Array.from({ length: 20 }, (_, at) => at >> 1);
@@ -60,6 +63,7 @@ test("the episodes are there with their labels", () => {
   assert.deepEqual([rest.env, rest.index, start, length], [1, 0, 0, 9]);
   assert.deepEqual(labels, { late: true });
   assert.equal(terminated, false);
+  assert.deepEqual([episodes[0]!.success, rest.success], [null, false]);
 });
 
 test("what is not there is refused, and moves nothing", () => {

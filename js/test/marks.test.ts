@@ -59,7 +59,7 @@ test("a file of labels holds what was changed here, and nothing that was undone"
   const recorded = {
     bookmarks: { 4: "here", 6: "" },
     episodes: [[0, 0, 0]],
-    infos: [{ labels: { train_step: 100, late: true } }],
+    infos: [{ success: true, labels: { train_step: 100, late: true } }],
   };
   const [session] = openWith(10, recorded, false);
 

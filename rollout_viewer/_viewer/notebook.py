@@ -76,13 +76,15 @@ def unseen_by_batch_clients() -> Iterator[None]:
     with nbclient, too, and needs the state.
     """
     kernel = _kernel()
-    parent: Any = kernel.get_parent() if kernel is not None else None
+    # Of kernels that are not ipykernel's, nothing is known.
+    get_parent: Any = getattr(kernel, "get_parent", None)
+    parent: Any = get_parent() if get_parent is not None else None
     is_voila = any(name.startswith("VOILA_") for name in os.environ)
     if is_voila or not _is_of_batch_client(parent):
         yield
         return
     other = {**parent, "header": {**parent["header"], "msg_id": "rollout_viewer"}}
-    this, get_parent = threading.current_thread(), kernel.get_parent
+    this = threading.current_thread()
 
     def get_other(channel: str | None = None) -> Any:
         is_this = threading.current_thread() is this

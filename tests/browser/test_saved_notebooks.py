@@ -18,16 +18,6 @@ PAGE = "rv.view(cache, save='page', title='a page')"
 POSTER = "40 rows, 4 envs"
 
 
-@pytest.fixture
-def saved(lab):
-    """Return a notebook that ran in JupyterLab and was saved, still open there."""
-    notebook = lab(RECORD, SHOW, SNAPSHOT, PAGE, is_alone=True)
-    notebook.run_all()
-    Viewer(notebook).wait_until_loaded()
-    notebook.save()
-    return notebook
-
-
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory):
     """Return a notebook that `nbconvert --execute` ran, and its folder."""
@@ -52,41 +42,37 @@ def converted(notebook, folder):
     return path.as_uri()
 
 
-def test_jupyterlab_shows_the_viewer_and_not_the_poster(saved):
-    page = saved.page
-
-    assert "text/html" in saved.outputs(1)[0]["data"]
+def test_a_notebook_saved_in_jupyterlab_shows_its_poster_where_no_widget_runs(
+    lab, new_page, jupyter
+):
+    notebook = lab(RECORD, SHOW, SNAPSHOT, PAGE, is_alone=True)
+    notebook.run_all()
+    Viewer(notebook).wait_until_loaded()
+    page = notebook.page
     expect(page.locator(".rollout-viewer")).to_have_count(2)
     expect(page.get_by_text(POSTER)).to_have_count(0)
     # The last line of the third cell is a picture.
     expect(page.locator(".jp-OutputArea-output img")).to_be_visible()
 
-
-def test_a_notebook_saved_in_jupyterlab_shows_its_poster_everywhere(
-    saved, new_page, jupyter
-):
-    path = saved.folder / "test.ipynb"
-    notebook = nbformat.read(path, as_version=4)
-    page = new_page(offline=True)
-    page.goto(converted(notebook, saved.folder))
-    assert_poster(page)
-    expect(page.frame_locator("iframe").locator(".rollout-viewer")).to_be_visible()
+    path = notebook.save()
+    saved = nbformat.read(path, as_version=4)
+    still = new_page(offline=True)
+    still.goto(converted(saved, notebook.folder))
+    assert_poster(still)
+    expect(still.frame_locator("iframe").locator(".rollout-viewer")).to_be_visible()
 
     # JupyterLab trusts it, has no widget any more, and does not show another output.
-    jupyter.stop_kernel(saved.kernel)
-    saved.page.reload()
-    gone = saved.page.get_by_text("model not found")
-    expect(gone).to_have_count(2)
+    jupyter.stop_kernel(notebook.kernel)
+    page.reload()
+    expect(page.get_by_text("model not found")).to_have_count(2)
 
     # Of another's hand, it is not trusted: its outputs are shown, sanitized.
-    notebook.cells[1].source += "  # changed"
-    nbformat.write(notebook, path)
-    saved.page.reload()
-    assert_poster(saved.page)
-    expect(saved.page.get_by_text("As a picture")).to_be_visible()
-    expect(saved.page.locator(".rollout-viewer, .jp-OutputArea iframe")).to_have_count(
-        0
-    )
+    saved.cells[1].source += "  # changed"
+    nbformat.write(saved, path)
+    page.reload()
+    assert_poster(page)
+    expect(page.get_by_text("As a picture")).to_be_visible()
+    expect(page.locator(".rollout-viewer, .jp-OutputArea iframe")).to_have_count(0)
 
 
 def test_a_notebook_run_by_nbconvert_keeps_no_state_of_widgets(executed):

@@ -21,7 +21,8 @@ export function labelsFileOf({ store, marks }: Session): LabelsFile {
   const { episodes } = store.recorded.steps;
   const changed = [...marks.recordedLabels].map(([key, before]) => {
     const [env, episode] = key.split(" ").map(Number) as [number, number];
-    return { env, episode, labels: changes(before, episodes.labels(env, episode)) };
+    const now = episodes.info(env, episode).labels ?? {};
+    return { env, episode, labels: changes(before, now) };
   });
   return {
     format: "rollout_viewer labels",
