@@ -219,6 +219,8 @@ def test_wrong_policies_and_environments_are_refused(tmp_path):
         run(policies={3: None})
     with pytest.raises(ValueError, match="expected backend to be one of"):
         run(backend="threads")
+    with pytest.raises(TypeError, match="expected success to be a function of an"):
+        run(success="once")
     with pytest.raises(RenderError):
         run(lambda: make_pole(render_mode=None))
     with pytest.raises(UnsupportedEnvError, match="one environment, got a batch of 2"):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from rollout_viewer._cache.cache import FrameCache
-from rollout_viewer._evaluate.lines import lines_of
+from rollout_viewer._evaluate.lines import check_success, lines_of
 from rollout_viewer._evaluate.result import EvaluationResult
 from rollout_viewer._evaluate.statistics import scipy_stats
 from rollout_viewer._recording.storable import storable_text
@@ -92,6 +92,7 @@ def evaluate(
             f"environment, got {type(make_env).__name__}. Pass one, as in "
             "lambda: gym.make('CartPole-v1', render_mode='rgb_array')."
         )
+    check_success("rv.evaluate", success)
     named = _checked_policies(policies)
     numbers = _checked_seeds(seeds)
     with _recording(cache) as recording:

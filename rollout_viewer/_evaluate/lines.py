@@ -65,8 +65,10 @@ def lines_of(
 
     Raises:
         RowError: There is no finished episode, or no such segment.
-        ValueError: The dict is empty, or has segments.
+        ValueError: There are segments of several recordings.
+        TypeError: `success` is no function.
     """
+    check_success(where, success)
     if isinstance(sources, (list, tuple)) and all(map(_is_path, sources)):
         sources = _by_name([Path(path) for path in sources])
     if isinstance(sources, Mapping):
@@ -108,6 +110,15 @@ def _by_name(paths: Sequence[Path]) -> dict[str, Path]:
 
 def _is_path(source: object) -> bool:
     return isinstance(source, (str, os.PathLike))
+
+
+def check_success(where: str, success: object) -> None:
+    """Raise TypeError where `success` is neither a function nor None."""
+    if success is not None and not callable(success):
+        raise TypeError(
+            f"{where}: expected success to be a function of an Episode, got "
+            f"{success!r:.100}. None: what the recording says."
+        )
 
 
 def _segments_of(

@@ -194,7 +194,7 @@ class RecordingInfo:
 
     def newest_episode(self, env: int) -> Episode | None:
         """Return the episode of an env that began last; None: there is none."""
-        rows = self._rows_or_none()
+        rows = self._now.rows
         return None if rows is None else rows.newest_of(env)
 
     def _slots_of(self, env: int, camera: str | None) -> tuple[int, ...]:
