@@ -117,13 +117,13 @@ def test_a_model_of_stable_baselines3_is_loaded_where_pickles_are_allowed(
     module, capsys
 ):
     sb3 = pytest.importorskip("stable_baselines3", reason="the extra `sb3`")
-    for name in ("A2C", "DQN", "PPO"):
+    for name in ("DQN", "PPO"):
         getattr(sb3, name)("MlpPolicy", "CartPole-v1").save(name)
     env = f"{module}:make_pole"
 
     assert record(env, "--policy", "sb3:PPO.zip", "--seeds", "0:1") == 2
     assert "files of Stable-Baselines3 hold pickled objects" in capsys.readouterr().err
-    for name in ("A2C", "DQN", "PPO"):
+    for name in ("DQN", "PPO"):
         policy = ("--policy", f"sb3:{name}.zip", "--allow-pickle")
         assert record(env, *policy, "--seeds", "0:1", output=f"{name}.rollout") == 0
         model = getattr(sb3, name).load(name)

@@ -74,7 +74,7 @@ def test_the_viewer_of_a_report_is_in_a_frame_that_may_not_reach_the_page(tmp_pa
     assert frame["sandbox"] == "allow-scripts allow-downloads"
     inner = Page(frame["srcdoc"])
     kinds = {script.get("type") for script in inner.all("script")}
-    assert kinds == {"module", "application/json"}
+    assert kinds == {"module", "application/json", "text/plain"}
     assert page.all("script") == []
     assert page.all("link") == []
     (policy,) = (meta["content"] for meta in page.all("meta") if "http-equiv" in meta)
