@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
+from rollout_viewer._cache import row_checker
+from rollout_viewer._frames import convert
 
 ENVS = 3
 
@@ -252,3 +254,35 @@ def test_a_kill_loses_no_more_than_a_second_or_32_rows(tmp_path):
     assert 115 - 32 <= cache.num_rows <= 115
     steps = [make_step(number) for number in range(cache.num_rows)]
     assert_holds(cache, steps)
+
+
+@pytest.mark.parametrize("camera", [None, "wrist"])
+def test_pictures_like_those_of_the_last_row_are_not_converted_again(
+    monkeypatch, camera
+):
+    looks = []
+    split = convert.split_frames
+
+    def counted(*args: Any, **options: Any) -> Any:
+        looks.append(args)
+        return split(*args, **options)
+
+    monkeypatch.setattr(row_checker, "split_frames", counted)
+    cache = rv.FrameCache()
+
+    def append(number: int, size: int = 8) -> None:
+        frames = [np.full((size, 9, 3), number + env, np.uint8) for env in range(ENVS)]
+        pictures = frames if camera is None else {camera: frames}
+        cache.append(pictures, **make_step(number))
+
+    for number in range(40):
+        append(number)
+    assert len(looks) == 1
+    append(40, 12)
+    append(41, 12)
+    assert len(looks) == 2
+
+    assert [cache[row, 1][0, 0, 0] for row in (7, 39, 40, 41)] == [8, 40, 41, 42]
+    cache.append({"other": [np.zeros((8, 8, 3), np.uint8)] * ENVS}, **make_step(42))
+    assert (cache[42, 1] == 42).all()
+    assert cache.is_repeated(42, 1)

@@ -321,7 +321,7 @@ class Recorder(ShownInNotebook):
             )
         step = reward, terminated, truncated, action
         with self._lock:
-            if self._is_settled and is_kept is None and not sums:
+            if self._is_settled and is_kept is not False and not sums:
                 call = step_call(self.num_envs, *step)
                 if call is not None:
                     return self._add_at_once(
@@ -381,7 +381,9 @@ class Recorder(ShownInNotebook):
                 return None
             if not np.count_nonzero(is_step):
                 call = call._replace(action=None)
-        self.num_calls += not is_same_call
+        if not is_same_call:
+            self._is_recorded = True
+            self.num_calls += 1
         self._call = call
         try:
             if is_plain and self.renders_later:
