@@ -1,6 +1,6 @@
 /**
  * js/src -> rollout_viewer/static: widget.js, one ES module with all it needs inside,
- * and widget.css.
+ * widget.css, and mp4.js, a module that only exported pages have, for who saves a video.
  *
  * The worker is bundled first and embedded in the module as text; zstddec's wasm is
  * taken out of its package and embedded in the worker, deflated. Of Lucide's icons those
@@ -130,8 +130,24 @@ async function licenses() {
   return `/*! Parts of this file:\n\n${texts.join("\n\n").replaceAll("*/", "* /")}\n*/`;
 }
 
+/** Mozilla's licence asks for where its sources are. */
+async function mediabunny() {
+  const text = await readFile(join(here, "node_modules/mediabunny/package.json"));
+  const { version } = JSON.parse(text);
+  return (
+    `/*! Parts of this file: Mediabunny ${version}, Mozilla Public License 2.0, its ` +
+    `sources: https://www.npmjs.com/package/mediabunny/v/${version} */`
+  );
+}
+
 export async function buildPage(folder) {
   await mkdir(folder, { recursive: true });
+  await build({
+    ...common,
+    entryPoints: [join(here, "src/mp4.ts")],
+    outfile: join(folder, "mp4.js"),
+    banner: { js: await mediabunny() },
+  });
   const { outputFiles } = await build({
     ...common,
     entryPoints: {

@@ -10,11 +10,14 @@
 In a notebook, ``rv.view(cache)`` as the last line of a cell shows all
 environments in step with their rewards.
 
-- Record: `rollout` runs an environment, `record` wraps one for a loop of your own,
-  `FrameCache.append` takes anything else.
+- Record: `rollout` runs an environment, `collect` many in processes of their own,
+  `record` wraps one for a loop of your own, `FrameCache.append` takes anything else.
 - Look: `view`, `RolloutViewer`, `open`.
+- Compare: `evaluate` runs policies on the same seeds, `EvaluationResult` says which is
+  better, also of what was recorded before; `report` writes it for others.
 - Take along: `Clip.write`, `RolloutViewer.dump`, `RolloutViewer.to_html`,
-  `CSVLogger`, `TensorboardLogger`, `WandbLogger`, `MLFlowLogger`, `TeeLogger`.
+  `CSVLogger`, `TensorboardLogger`, `WandbLogger`, `MLFlowLogger`, `TeeLogger`;
+  `import_labels` brings labels back from an exported page.
 
 The command line does the same: ``rollout-viewer --help``.
 """
@@ -48,7 +51,10 @@ from rollout_viewer._version import __version__ as __version__
 if TYPE_CHECKING:
     from rollout_viewer._cache.cache import FrameCache
     from rollout_viewer._cache.clip import Clip
+    from rollout_viewer._cache.import_labels import import_labels
     from rollout_viewer._cache.open import open_path as open
+    from rollout_viewer._evaluate.evaluate import evaluate
+    from rollout_viewer._evaluate.result import EvaluationResult, report
     from rollout_viewer._frames.convert import as_frames
     from rollout_viewer._recording.episode import Episode
     from rollout_viewer._viewer.widget import RolloutViewer, view
@@ -57,6 +63,7 @@ if TYPE_CHECKING:
     from rollout_viewer.loggers.tee import TeeLogger
     from rollout_viewer.loggers.tensorboard import TensorBoardLogger, TensorboardLogger
     from rollout_viewer.loggers.wandb import WandbLogger
+    from rollout_viewer.sources._collect.collect import collect
     from rollout_viewer.sources._record import record
     from rollout_viewer.sources._rollout import rollout
     from rollout_viewer.sources.gymnasium import RecordVideo, VectorRecordVideo
@@ -75,6 +82,7 @@ _HOMES = {
     "CSVLogger": "loggers.csv",
     "Clip": "_cache.clip",
     "Episode": "_recording.episode",
+    "EvaluationResult": "_evaluate.result",
     "FrameCache": "_cache.cache",
     "LogValidationReward": "sources.torchrl",
     "MLFlowLogger": "loggers.mlflow",
@@ -92,8 +100,12 @@ _HOMES = {
     "VideoRecorder": "sources.torchrl",
     "WandbLogger": "loggers.wandb",
     "as_frames": "_frames.convert",
+    "collect": "sources._collect.collect",
+    "evaluate": "_evaluate.evaluate",
+    "import_labels": "_cache.import_labels",
     "open": "_cache.open:open_path",
     "record": "sources._record",
+    "report": "_evaluate.result",
     "rollout": "sources._rollout",
     "rollout_callback": "sources.torchrl",
     "view": "_viewer.widget",
@@ -104,6 +116,7 @@ __all__ = [
     "CacheClosedError",
     "Clip",
     "Episode",
+    "EvaluationResult",
     "ExportCancelled",
     "ExportError",
     "ExportTooLargeError",
@@ -137,8 +150,12 @@ __all__ = [
     "VideoRecorder",
     "WandbLogger",
     "as_frames",
+    "collect",
+    "evaluate",
+    "import_labels",
     "open",
     "record",
+    "report",
     "rollout",
     "rollout_callback",
     "view",

@@ -55,21 +55,91 @@ def numbers(text: str) -> list[int]:
     return found
 
 
+def seeds(text: str) -> list[int]:
+    """Read seeds: a range, the end exclusive, or a list.
+
+    Example:
+        >>> seeds("0:3"), seeds("7,9,2")
+        ([0, 1, 2], [7, 9, 2])
+    """
+    first, colon, stop = text.partition(":")
+    try:
+        found = (
+            [*range(int(first or 0), int(stop))]
+            if colon
+            else [int(part) for part in text.split(",")]
+        )
+    except ValueError:
+        found = []
+    if not found or min(found) < 0:
+        message = f"expected seeds such as 0:50 or 3,7,9, got {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return found
+
+
 # -- commands ---------------------------------------------------------------------
 
 
 def add_record(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `record`."""
-    parser.add_argument("env_id", metavar="ENV_ID", help="as for gymnasium.make_vec")
-    parser.add_argument("--num-envs", type=count, default=1, metavar="N")
-    parser.add_argument("--steps", type=count, default=500, metavar="N")
+    parser.add_argument(
+        "env_id",
+        metavar="ENV",
+        help="an id, as for gymnasium.make_vec, or module:callable",
+    )
+    parser.add_argument(
+        "--policy",
+        default="random",
+        metavar="SPEC",
+        help="sb3:FILE, torchscript:FILE, module:callable or random (default: random)",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="of --policy sb3 or torchscript, or what module:callable makes one of",
+    )
+    parser.add_argument(
+        "--allow-pickle",
+        action="store_true",
+        help="load files that can run any program, as those of sb3: trust them first",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=seeds,
+        metavar="A:B",
+        help="an episode from each seed, instead of --steps; also 3,7,9",
+    )
+    parser.add_argument(
+        "--num-envs", type=count, metavar="N", help="side by side (default: 1)"
+    )
+    parser.add_argument("--steps", type=count, metavar="N", help="(default: 500)")
     parser.add_argument("--seed", type=seed, metavar="N")
     parser.add_argument(
         "-o",
         "--output",
         type=pathlib.Path,
         metavar="FILE",
-        help="(default: ENV_ID.rollout; a name that is taken gets -1)",
+        help="(default: ENV.rollout; a name that is taken gets -1)",
+    )
+
+
+def add_compare(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `compare`."""
+    parser.add_argument(
+        "files",
+        type=pathlib.Path,
+        nargs="+",
+        metavar="FILE",
+        help="the others are compared with the first; of one, its segments",
+    )
+    parser.add_argument(
+        "--html", type=pathlib.Path, metavar="OUT", help="write a report here"
+    )
+    parser.add_argument(
+        "--fail-if-worse",
+        action="store_true",
+        help="exit with 1 if any is worse than the first",
     )
 
 
@@ -83,7 +153,20 @@ def add_view(parser: argparse.ArgumentParser) -> None:
         help="write the page here and open nothing (default: a temporary file)",
     )
     parser.add_argument(
-        "--every", type=count, default=1, metavar="N", help="keep every N-th row"
+        "--every", type=count, default=1, metavar="N", help="keep every N-th picture"
+    )
+    parser.add_argument(
+        "--reduce",
+        type=count,
+        default=1,
+        metavar="N",
+        help="make pictures N times smaller each way",
+    )
+    parser.add_argument(
+        "--quality",
+        choices=("exact", "preview"),
+        default="exact",
+        help="preview: choose --every and --reduce, as small as --max-mb needs",
     )
     parser.add_argument(
         "--max-mb", type=megabytes, default=20, metavar="MB", help="(default: 20)"

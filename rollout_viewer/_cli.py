@@ -1,7 +1,8 @@
-"""The command line: record, view, export, info, demo.
+"""The command line: record, view, compare, export, info, demo.
 
     rollout-viewer record CartPole-v1 --num-envs 16 --steps 500 -o poles.rollout
     rollout-viewer view poles.rollout
+    rollout-viewer compare before.rollout after.rollout --fail-if-worse
     rollout-viewer export poles.rollout poles.mp4 poles.csv
     rollout-viewer info poles.rollout --json
 
@@ -28,7 +29,7 @@ from rollout_viewer._file_names import path_inside
 from rollout_viewer._progress import progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from rollout_viewer._cache.cache import FrameCache
@@ -41,11 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        The exit code: 0, 2 for what was refused, 130 for an interrupt.
+        The exit code: 0, 1 for a comparison that fails, 2 for what was refused, 130
+        for an interrupt.
     """
     arguments = _parser().parse_args(argv)
     try:
-        arguments.command(arguments)
+        status: int | None = arguments.command(arguments)
     except (RolloutViewerError, OSError, ImportError, ValueError) as error:
         # ValueError: an argument that the public API refuses, such as OUT.xyz.
         one_line = " ".join(str(error).split()) or type(error).__name__
@@ -54,22 +56,54 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    return 0
+    return status or 0
 
 
 # -- commands ---------------------------------------------------------------------
 
 
 def record(arguments: argparse.Namespace) -> None:
-    """Record random actions in an environment into a file."""
+    """Record a policy in an environment into a file."""
+    path = arguments.output or _file_name(arguments.env_id)
+    if arguments.seeds is not None:
+        print(_record_seeds(arguments, path))
+        return
     path = _record(
         arguments.env_id,
-        num_envs=arguments.num_envs,
-        steps=arguments.steps,
+        num_envs=arguments.num_envs or 1,
+        steps=arguments.steps or 500,
         seed=arguments.seed,
-        path=arguments.output or _file_name(arguments.env_id),
+        path=path,
+        load=lambda space: _policy(arguments, space),
     )
     print(path)
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Compare recorded policies, seed by seed: the others with the first."""
+    from rollout_viewer._evaluate.columns import printable
+    from rollout_viewer._evaluate.result import EvaluationResult
+
+    files = arguments.files
+    sources = files[0] if len(files) == 1 else files
+    result = EvaluationResult.from_recordings(sources)
+    summary = result.paired.summary
+    unpaired = [line["policy"] for line in summary.lines() if not line["pairs"]]
+    if arguments.fail_if_worse and (unpaired or not summary.num_lines):
+        raise RolloutViewerError(
+            "compare: expected episodes of the same seeds for --fail-if-worse, got "
+            f"none for {unpaired or 'any other policy'}. Record with --seeds."
+        )
+    print(result.table)
+    for sentence in result.paired.caption:
+        print(printable(sentence))
+    if arguments.html is not None:
+        print(result.report(arguments.html))
+    worse = [line["policy"] for line in summary.lines() if line["is_worse"]]
+    if not arguments.fail_if_worse or not worse:
+        return 0
+    print(f"rollout-viewer: worse: {printable(', '.join(worse))}", file=sys.stderr)
+    return 1
 
 
 def view(arguments: argparse.Namespace) -> None:
@@ -88,6 +122,8 @@ def view(arguments: argparse.Namespace) -> None:
             stop=arguments.stop,
             envs=arguments.envs,
             every=arguments.every,
+            reduce=arguments.reduce,
+            quality=arguments.quality,
             max_mb=arguments.max_mb,
         )
     print(path)
@@ -184,8 +220,11 @@ def _record(
     steps: int,
     seed: int | None,
     path: pathlib.Path,
+    load: Callable[[Any], Any] = lambda space: None,
 ) -> pathlib.Path:
-    """Record `steps` random steps of `num_envs` environments.
+    """Record `steps` steps of `num_envs` environments.
+
+    `load` returns the policy for an action space; None: random actions.
 
     Returns:
         The path of the recording: `path`, with -1, -2, ... where that was taken.
@@ -200,11 +239,18 @@ def _record(
 
     envs = make_envs(env_id, num_envs)
     try:
+        policy = load(envs.action_space)
         cache = FrameCache(path, metadata={"env_id": env_id, "seed": seed})
         try:
             with cache, errors_name_env(env_id):
                 rollout(
-                    envs, max_steps=steps, seed=seed, cache=cache, progress=_is_shown()
+                    envs,
+                    policy=policy,
+                    max_steps=steps,
+                    seed=seed,
+                    cache=cache,
+                    deterministic=True,
+                    progress=_is_shown(),
                 )
         finally:
             if not cache.num_rows:
@@ -212,6 +258,57 @@ def _record(
         return cache.path
     finally:
         envs.close()
+
+
+def _record_seeds(arguments: argparse.Namespace, path: pathlib.Path) -> pathlib.Path:
+    """Record an episode from each seed, as a segment with the policy's name."""
+    from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer.sources._collect.collect import collect
+    from rollout_viewer.sources._make_envs import env_maker, errors_name_env
+
+    for option in ("num_envs", "steps", "seed"):
+        if getattr(arguments, option) is not None:
+            name = option.replace("_", "-")
+            raise RolloutViewerError(
+                f"record: expected --seeds or --{name}, got both. With --seeds, one "
+                "environment has an episode from each seed."
+            )
+    name = arguments.policy
+    if arguments.checkpoint is not None:
+        name = f"{name}:{arguments.checkpoint.name}"
+    make_env = env_maker(arguments.env_id)
+    env = make_env()
+    try:
+        policy = _policy(arguments, getattr(env, "action_space", None))
+    finally:
+        env.close()
+    cache = FrameCache(path, metadata={"env_id": arguments.env_id})
+    try:
+        with cache, errors_name_env(arguments.env_id), cache.segment(name):
+            collect(
+                make_env,
+                policy,
+                seeds=arguments.seeds,
+                cache=cache,
+                backend="serial",
+                deterministic=True,
+                progress=_is_shown(),
+            )
+    finally:
+        if not cache.num_rows:
+            cache.path.unlink(missing_ok=True)
+    return cache.path
+
+
+def _policy(arguments: argparse.Namespace, action_space: Any) -> Any:
+    from rollout_viewer.sources._load_policy import load_policy
+
+    return load_policy(
+        arguments.policy,
+        arguments.checkpoint,
+        allow_pickle=arguments.allow_pickle,
+        action_space=action_space,
+    )
 
 
 def _open(path: pathlib.Path) -> FrameCache:
@@ -251,6 +348,7 @@ def _facts(cache: FrameCache, path: pathlib.Path) -> dict[str, Any]:
         "episodes": len(episodes),
         "finished_episodes": len(returns),
         "mean_total_reward": sum(returns) / len(returns) if returns else None,
+        "success_rate": cache.summary().success_rate,
         "fps": cache.fps,
         "size_bytes": path.stat().st_size,
         "frame_bytes": cache.nbytes,
@@ -332,6 +430,7 @@ def _parser() -> argparse.ArgumentParser:
     for command, add_arguments in (
         (record, _arguments.add_record),
         (view, _arguments.add_view),
+        (compare, _arguments.add_compare),
         (export, _arguments.add_export),
         (info, _arguments.add_info),
         (compact, _arguments.add_compact),

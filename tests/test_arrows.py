@@ -37,7 +37,9 @@ ROOMS = {
     "_replay": "_frames _progress _recording",
     "_cache": "_export _files _forks _frames _progress _recording _replay _video",
     "loggers": "_cache _export _file_names _files _frames _lazy _video",
-    "_viewer": "_cache _export _file_names _forks _frames _page _recording loggers",
+    "_viewer": (
+        "_cache _export _file_names _forks _frames _page _progress _recording loggers"
+    ),
     "_recorder": (
         "_cache _export _file_names _files _forks _frames _progress _recording "
         "_replay _video _viewer loggers"
@@ -46,13 +48,14 @@ ROOMS = {
         "_cache _file_names _files _frames _lazy _progress _recorder _recording "
         "_replay _viewer"
     ),
-    "__init__": "_cache _frames _lazy _recording _viewer loggers sources",
+    "_evaluate": "_cache _export _files _frames _recording _viewer sources",
+    "__init__": "_cache _evaluate _frames _lazy _recording _viewer loggers sources",
     "testing": "_cache _recorder _recording sources",
     "_demo": "_cache _export _progress",
     "_arguments": "",
     "_cli": (
-        "_arguments _cache _demo _export _file_names _progress _recorder _recording "
-        "sources"
+        "_arguments _cache _demo _evaluate _export _file_names _progress _recorder "
+        "_recording sources"
     ),
     "__main__": "_cli",
 }
@@ -64,10 +67,11 @@ LIBRARIES = {
     "av": {"_video"},
     "gymnasium": {"_replay", "sources", "testing"},
     "ipywidgets": {"_viewer"},
-    "matplotlib": {"_cache", "_export"},
+    "matplotlib": {"_cache", "_evaluate", "_export"},
     "mlflow": {"loggers"},
     "pettingzoo": {"sources"},
     "pyarrow": {"_export"},
+    "scipy": {"_cache", "_evaluate"},
     "sqlite3": {"_recording", "_viewer"},
     "stable_baselines3": {"sources"},
     "tensorboard": {"loggers"},

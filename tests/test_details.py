@@ -86,6 +86,35 @@ def test_large_arrays_are_told_by_three_numbers():
     assert values_of(message, "scan")[9].tolist() == [9, 9, 9]
 
 
+def test_info_is_sent_as_truth_values_and_texts_where_a_step_had_it():
+    cache = rv.FrameCache()
+    cache.set_meta("info_types", {"info.won": "bool", "info.room": ["hall", "attic"]})
+    for won, room, dist in ((1.0, 1, 0.5), (np.nan, np.nan, 1.5), (0.0, 0, np.nan)):
+        data = {"info.won": [won], "info.room": [float(room)], "info.dist": [dist]}
+        cache.append(None, reward=[1.0], data=data)
+
+    message = details_message(cache, 0, 0)
+
+    fields = {one["name"]: one for one in message.content["fields"]}
+    assert fields["info.won"]["dtype"] == "bool"
+    assert values_of(message, "info.won") == {0: 1, 2: 0}
+    room = fields["info.room"]
+    assert (room["dtype"], room["texts"]) == ("str", ["attic", "hall"])
+    assert values_of(message, "info.room") == {0: 0, 2: 1}
+    assert values_of(message, "info.dist") == {0: 0.5, 1: 1.5}
+
+
+def test_info_that_only_ends_have_is_known_of_the_recording():
+    cache = rv.FrameCache()
+    for row in range(400):
+        data = {"info.episode.r": [3.0]} if row == 37 else None
+        cache.append(None, reward=[1.0], terminated=[row == 37], data=data)
+
+    names = [one["name"] for one in FieldCatalog().describe(cache)["data"]]
+
+    assert names == ["info.episode.r"]
+
+
 def test_an_answer_stays_within_its_bytes_and_the_next_goes_on():
     cache = recording(wide=lambda row: np.full((2, 1000), row, np.float64))
 
@@ -178,6 +207,27 @@ def test_the_manifest_tells_data_meanings_and_segments():
         "meanings": ["NOOP", "FIRE"],
         "segments": [["before", 0, 3], ["after", 3, 6]],
     }
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        ({"obs": ["x", "v"]}, ["x", "v"]),
+        ({"obs": ["x"]}, ["x"]),
+        ({"other": ["x", "v"]}, None),
+        ({"obs": ["x", 3]}, None),
+        ({"obs": "xv"}, None),
+        (["obs"], None),
+    ],
+)
+def test_names_of_numbers_are_those_of_the_metadata(fields, names):
+    cache = rv.FrameCache(metadata={"fields": fields})
+    cache.append(None, kind=["reset"], data={"obs": np.zeros((1, 2))})
+
+    (found,) = FieldCatalog().describe(cache)["data"]
+
+    form = {"name": "obs", "dtype": "float64", "shape": [2]}
+    assert found == (form if names is None else {**form, "names": names})
 
 
 def test_meanings_of_actions_are_those_of_the_environment():

@@ -30,6 +30,7 @@ def key_bindings():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # models learn in them
 def test_python_snippets_run_one_after_the_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {}
@@ -74,7 +75,7 @@ def test_every_command_of_the_readme_is_one():
         _cli._parser().parse_args(shlex.split(line)[1:])
 
     named = {shlex.split(line)[1] for line in commands}
-    assert named == {"record", "view", "export", "info", "compact", "demo"}
+    assert named == {"record", "view", "compare", "export", "info", "compact", "demo"}
 
 
 def test_every_make_target_of_the_readme_is_one():

@@ -25,7 +25,8 @@ pytestmark = [
 ROOT = pathlib.Path(__file__).parent.parent
 # `make test-versions` names others; test_light_install.py needs what is installed here.
 PYTHONS = os.environ.get("WHEEL_PYTHONS", sys.executable).split()
-STATIC = {"rollout_viewer/static/widget.js", "rollout_viewer/static/widget.css"}
+BUNDLE = ("mp4.js", "widget.css", "widget.js")
+STATIC = {f"rollout_viewer/static/{name}" for name in BUNDLE}
 # made by tools; a clone has none of it
 NOT_CLONED = shutil.ignore_patterns(
     *(".git", ".venv*", "node_modules", "static", "__pycache__", "build", "dist"),
@@ -153,7 +154,7 @@ def test_a_clone_installs_in_a_fresh_venv_with_no_node_on_path(clone, tmp_path):
         "print(*sorted(p.name for p in (home / 'static').iterdir()))",
         cwd=tmp_path,
     )
-    assert "widget.css widget.js" in found
+    assert " ".join(BUNDLE) in found
 
 
 @pytest.mark.parametrize("python", PYTHONS, ids=lambda p: pathlib.Path(p).parts[-3])

@@ -1,8 +1,8 @@
 /**
  * The page without a kernel: plays what is stored in its own document.
  *
- * rollout_viewer/_export/html.py writes an element `[data-rollout-viewer]` and a script
- * `.rollout-viewer-message` for each message: JSON with its buffers in base64.
+ * rollout_viewer/_export/document.py writes an element `[data-rollout-viewer]` and a
+ * script `.rollout-viewer-message` for each message: JSON with its buffers in base64.
  */
 
 import type { FromKernel } from "./protocol/messages.ts";
@@ -18,21 +18,71 @@ export function startStandalone(document: Document | undefined): void {
   const session = openSession(null);
   mountViewer(host, session, new AbortController().signal);
   const keepPlace = keepsPlace(session);
-  const scripts = document.querySelectorAll("script.rollout-viewer-message");
-  const next = (index: number) => {
-    const script = scripts[index];
-    if (!script) return;
-    const { message, buffers } = JSON.parse(script.textContent ?? "") as {
-      message: FromKernel;
-      buffers: string[];
-    };
-    script.remove(); // its text is as large as what it holds
-    session.take(message, buffers.map(fromBase64));
-    keepPlace();
-    // The first rows are seen before the last ones are read.
-    setTimeout(next, 0, index + 1);
-  };
-  next(0);
+  void readMessages(document, session, keepPlace);
+}
+
+/** A message as html.py writes it; of one that is `deflated`, all buffers are. */
+interface StoredMessage {
+  message: FromKernel;
+  buffers: string[];
+  deflated?: boolean;
+}
+
+const STORED = "script.rollout-viewer-message";
+const POLL_MS = 10;
+/** So long the rest of the messages waits for the first picture. */
+const FIRST_MS = 500;
+
+/** Take message after message, those that the browser still parses as they come. */
+async function readMessages(
+  document: Document,
+  session: Session,
+  onTaken: () => void,
+): Promise<void> {
+  let isDrawn = false;
+  try {
+    while (true) {
+      const isParsed = document.readyState !== "loading";
+      const script = document.querySelector(STORED);
+      if (!script && isParsed) return;
+      // The text of the last element may still grow.
+      if (script && (isParsed || script.nextElementSibling)) {
+        const { message, buffers, deflated } = JSON.parse(
+          script.textContent ?? "",
+        ) as StoredMessage;
+        script.remove(); // its text is as large as what it holds
+        const stored = buffers.map(fromBase64);
+        const bytes = deflated ? await Promise.all(stored.map(inflate)) : stored;
+        session.take(message, bytes);
+        onTaken();
+        const hasPictures = message.kind === "data" && !!bytes.at(-1)?.length;
+        // What follows would be read on the thread that has to draw these.
+        if (hasPictures && !isDrawn) isDrawn = await firstDrawn(document);
+      }
+      await sleep(script ? 0 : POLL_MS);
+    }
+  } catch (error) {
+    session.fail(error);
+  }
+}
+
+/** Wait for the first picture, though not for long; returns true. */
+async function firstDrawn(document: Document): Promise<true> {
+  const until = performance.now() + FIRST_MS;
+  while (!document.querySelector("[data-row]") && performance.now() < until)
+    await sleep(POLL_MS);
+  return true;
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, ms));
+}
+
+async function inflate(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+  const stream = new Blob([bytes])
+    .stream()
+    .pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 const SAVE_MS = 500;
@@ -105,7 +155,7 @@ function writeHash(hash: string): void {
   }
 }
 
-function fromBase64(text: string): Uint8Array {
+function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   const binary = atob(text);
   const bytes = new Uint8Array(binary.length);
   for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);

@@ -4,6 +4,7 @@
  * `initialize` opens one session for a model, `render` one view of it.
  */
 
+import { exportsOf, type ViewerExports } from "./exports.ts";
 import { KernelLink } from "./kernel-link.ts";
 import type { FromKernel, WireBuffer } from "./protocol/messages.ts";
 import { allVisibleSlots, openSession, type Session } from "./session/session.ts";
@@ -11,6 +12,12 @@ import { type Listen, type Model, TraitSync } from "./traits.ts";
 import { mountViewer } from "./view/viewer.ts";
 
 export type { Model } from "./traits.ts";
+
+interface InitializeOptions {
+  model: Model;
+  /** Of anywidget 0.11 or newer. */
+  signal?: AbortSignal;
+}
 
 interface RenderOptions {
   model: Model;
@@ -30,10 +37,13 @@ const BUSY_MS = 1500;
 export function createWidget() {
   let session: Session | null = null;
   return {
-    initialize({ model }: { model: Model }): () => void {
+    initialize({ model, signal }: InitializeOptions): ViewerExports | (() => void) {
       const ended = new AbortController();
       session = connect(model, ended.signal);
-      return () => ended.abort();
+      if (!signal) return () => ended.abort();
+      // anywidget 0.11 ends it by the signal, and gives others what is returned.
+      signal.addEventListener("abort", () => ended.abort());
+      return exportsOf(session, ended.signal);
     },
     render({ el, signal }: RenderOptions): () => void {
       if (!session) throw new Error("[rollout_viewer] render came before initialize");

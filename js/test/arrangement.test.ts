@@ -10,6 +10,7 @@ import {
 } from "../src/recording/arrangement.ts";
 import { Steps } from "../src/recording/steps.ts";
 import { openSession } from "../src/session/session.ts";
+import { arrangementOf, takeBeginning } from "../src/view/head/arrangement-choices.ts";
 import { manifestOf } from "./film.ts";
 
 const [R, S, I] = [0, 1, 2];
@@ -146,4 +147,46 @@ test("a session keeps its place when it is arranged, and when that is undone", (
   session.goTo(7, 0); // shown nowhere in it
   assert.deepEqual([store.arrangement, clock.row, clock.bounds], [null, 7, [0, 8]]);
   assert.equal(sent.length, before);
+});
+
+test("a comparison begins with the keys that are asked for, in their order", () => {
+  const steps = stepsFrom("rtrtrtrt");
+  for (const [number, seed] of [1, 2, 3, 10].entries())
+    steps.episodes.describe(0, number, { segment: "a", seed });
+  const lines = [{ name: "a", has: () => true }];
+  const keyOf = ({ env, index }: { env: number; index: number }) =>
+    String(steps.episodes.info(env, index).seed);
+  const keysOf = (first: string[], most?: number) =>
+    compare(steps.episodes, lines, keyOf, "seed", first, most).keys;
+
+  assert.deepEqual(keysOf([]), ["seed 1", "seed 2", "seed 3", "seed 10"]);
+  assert.deepEqual(keysOf(["10", "7", "2"], 3), ["seed 10", "seed 2", "seed 1"]);
+});
+
+test("a page begins with the comparison that the kernel asks for, once", () => {
+  const session = openSession(null);
+  const compare = { lines: ["b", "a"], seeds: ["8", "7"] };
+  session.take(manifestOf({ num_rows: 8, num_envs: 1, slots: [], compare }), []);
+  assert.equal(takeBeginning(session), null); // its rows are on their way
+
+  const { kinds, ends, rewards, envSteps } = rowsOf("rtrtrtrt");
+  const infos = ["a", "b"].flatMap((segment) =>
+    [7, 8].map((seed) => ({ segment, seed })),
+  );
+  const episodes = infos.map((_, index): [number, number, number] => [0, index, index]);
+  session.take(
+    { kind: "data", seq: 0, num_rows: 8, start: 0, count: 8, infos, episodes },
+    [kinds, ends, rewards, envSteps],
+  );
+  const value = takeBeginning(session)!;
+  const arrangement = arrangementOf(session, value)!;
+  session.arrange(arrangement, true);
+
+  assert.equal(value, "segment:seed");
+  assert.deepEqual(arrangement.lines, ["b", "a"]);
+  assert.deepEqual(arrangement.keys, ["seed 8", "seed 7"]);
+  assert.equal(recordedAt(arrangement, 0, 0)?.row, 6); // b, seed 8
+  assert.equal(session.undo.last, null);
+  session.arrange(null);
+  assert.equal(takeBeginning(session), null);
 });

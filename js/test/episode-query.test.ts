@@ -7,8 +7,10 @@ import {
   failuresOf,
   labelNames,
   query,
+  successesOf,
 } from "../src/recording/episode-query.ts";
-import { Episodes } from "../src/recording/episodes.ts";
+import { Episodes, marksOf } from "../src/recording/episodes.ts";
+import { wilson } from "../src/util/wilson.ts";
 import { randomOf } from "./film.ts";
 
 const nameOf = (env: number) => `env ${env}`;
@@ -90,14 +92,61 @@ test("best and worst are those that have ended; failures those that are called s
   assert.deepEqual(labelNames(episodes), ["failure"]);
 });
 
+test("success is a column, a filter, a word, and what failures and successes are", () => {
+  const episodes = episodesOf(SOME);
+  const all = new Int32Array([0, 1, 2, 3]);
+  const found = (changes: Partial<typeof ANY>) => [
+    ...query(episodes, { ...ANY, ...changes }, nameOf),
+  ];
+  episodes.describe(0, 0, { success: true });
+  episodes.describe(1, 0, { success: false, labels: { steady: true } });
+  episodes.describe(1, 1, { success: null });
+
+  assert.deepEqual(found({ column: "success" }), [1, 0, 2, 3]);
+  assert.deepEqual(found({ success: "success" }), [0]);
+  assert.deepEqual(found({ success: "failure" }), [1]);
+  assert.deepEqual(found({ success: "not known" }), [2, 3]);
+  assert.deepEqual(found({ text: "failure" }), [1]);
+  assert.deepEqual(failuresOf(episodes, all), [1]);
+  assert.deepEqual(successesOf(episodes, all), [0]);
+  assert.deepEqual([episodes.numSuccesses, episodes.numJudged], [1, 2]);
+  // what is known of an episode may change
+  episodes.describe(1, 0, { success: true });
+  assert.deepEqual([episodes.numSuccesses, episodes.numJudged], [2, 2]);
+  assert.deepEqual(failuresOf(episodes, all), []);
+});
+
+test("an episode's marks are its labels and its success, the same object", () => {
+  const info = { success: false, labels: { steady: true } };
+
+  assert.deepEqual(marksOf(info), { failure: true, steady: true });
+  assert.equal(marksOf(info), marksOf(info));
+  assert.equal(marksOf({}), undefined);
+});
+
+test("a success rate has the interval that scipy has", () => {
+  // scipy.stats.binomtest(k, n).proportion_ci(0.95, method="wilson")
+  const cases = [
+    [8, 10, 0.4901624715, 0.9433178485],
+    [0, 20, 0, 0.1611251581],
+    [29, 29, 0.8830302015, 1],
+  ] as const;
+  for (const [successes, count, low, high] of cases) {
+    const found = wilson(successes, count);
+    assert.ok(Math.abs(found[0] - low) < 1e-9, `${found[0]}`);
+    assert.ok(Math.abs(found[1] - high) < 1e-9, `${found[1]}`);
+  }
+});
+
 test("a saved list has a line an episode, its texts quoted", () => {
   const episodes = episodesOf(SOME);
   episodes.describe(0, 0, { segment: 'a, "b"', labels: { x: true, y: 2 } });
+  episodes.describe(1, 1, { success: false });
 
   const lines = csvOf(episodes, [0, 3], nameOf).split("\n");
 
-  assert.equal(lines[1], '0,env 0,0,0,6,5,1,terminated,"a, ""b""",,x; y=2');
-  assert.equal(lines[2], "1,env 1,1,30,40,9,1,running,,,");
+  assert.equal(lines[1], '0,env 0,0,0,6,5,1,terminated,,"a, ""b""",,x; y=2');
+  assert.equal(lines[2], "1,env 1,1,30,40,9,1,running,False,,,");
 });
 
 test("a hundred thousand episodes are queried with few allocations a row", () => {

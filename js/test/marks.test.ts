@@ -4,16 +4,22 @@ import type { ToKernel } from "../src/protocol/messages.ts";
 import { ANY, query } from "../src/recording/episode-query.ts";
 import { textOfLabel } from "../src/recording/episodes.ts";
 import { Steps } from "../src/recording/steps.ts";
+import { countChanges, labelsFileOf } from "../src/session/labels-file.ts";
 import { openSession, type Session } from "../src/session/session.ts";
 import { formatReturn } from "../src/view/format.ts";
 import { manifestOf, stepBuffers } from "./film.ts";
 
 /** A session of `numRows` rows of one env, and what it sent but acknowledgements. */
-function openWith(numRows: number, fields = {}): [Session, ToKernel[]] {
+function openWith(
+  numRows: number,
+  fields = {},
+  hasKernel = true,
+): [Session, ToKernel[]] {
   const sent: ToKernel[] = [];
-  const session = openSession((message) => {
+  const send = (message: ToKernel) => {
     if (message.kind !== "ack") sent.push(message);
-  });
+  };
+  const session = openSession(hasKernel ? send : null);
   session.take(manifestOf({ num_rows: numRows, slots: [] }), []);
   const data = { kind: "data", seq: 0, num_rows: numRows, start: 0, count: numRows };
   session.take({ ...data, ...fields } as never, stepBuffers(numRows, 1));
@@ -47,6 +53,31 @@ test("notes and labels come with the data, and are written back", () => {
     { kind: "label", env: 0, episode: 0, labels: { failure: true } },
     { kind: "label", env: 0, episode: 0, labels: { train_step: null } },
   ]);
+});
+
+test("a file of labels holds what was changed here, and nothing that was undone", () => {
+  const recorded = {
+    bookmarks: { 4: "here", 6: "" },
+    episodes: [[0, 0, 0]],
+    infos: [{ labels: { train_step: 100, late: true } }],
+  };
+  const [session] = openWith(10, recorded, false);
+
+  session.note(7, "there");
+  session.unbookmark(4);
+  session.bookmark(8);
+  session.unbookmark(8);
+  session.label(0, 0, "failure", true);
+  session.label(0, 0, "late", null);
+  session.label(0, 0, "own", true);
+  session.label(0, 0, "own", null);
+
+  const file = labelsFileOf(session);
+  assert.deepEqual(file.bookmarks, { 4: null, 7: "there" });
+  assert.deepEqual(file.episodes, [
+    { env: 0, episode: 0, labels: { late: null, failure: true } },
+  ]);
+  assert.equal(countChanges(file), 4);
 });
 
 test("a page without a kernel has the bookmarks that its file brought", () => {

@@ -54,6 +54,17 @@ test("each row has the numbers that were recorded in it", () => {
   assert.equal(details.at(0, 1), null);
 });
 
+test("numbers of texts have these beside them", () => {
+  const { details } = asking();
+  const room = { ...field("info.room", [], [1, 2]), dtype: "str", texts: ["b", "a"] };
+
+  details.take(answerOf({ fields: [room] }), [floats(1, 0)]);
+
+  const [value] = details.at(1, 0)!;
+  assert.equal(value!.texts![value!.numbers[0]!], "a");
+  assert.deepEqual(details.at(0, 0), []);
+});
+
 test("numbers that do not fit their form are refused", () => {
   const { details } = asking();
 

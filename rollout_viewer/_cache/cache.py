@@ -15,16 +15,20 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from rollout_viewer._cache.episode_infos import merged_info, split_infos
 from rollout_viewer._cache.rendering import Rendering
 from rollout_viewer._cache.row_checker import RowChecker
 from rollout_viewer._cache.subscribers import Subscribers
+from rollout_viewer._cache.summary import summary_of
 from rollout_viewer._errors import (
     CacheClosedError,
     RolloutViewerWarning,
     RowError,
 )
 from rollout_viewer._forks import LockOfOneProcess
+from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._recording.annotations import (
     AnnotationChange,
@@ -33,24 +37,27 @@ from rollout_viewer._recording.annotations import (
 from rollout_viewer._recording.decoder_cache import DecoderCache
 from rollout_viewer._recording.eviction import Budget
 from rollout_viewer._recording.file import FileRecording
+from rollout_viewer._recording.info_types import info_types
 from rollout_viewer._recording.joined import JoinedRecording
 from rollout_viewer._recording.late_pictures import RECIPES
 from rollout_viewer._recording.live import LiveRecording
 from rollout_viewer._recording.lock import read_only, unlocked_path
 from rollout_viewer._recording.reader import RecordingReader
+from rollout_viewer._recording.sealed_block import rows_for_blocks, side_by_side
 from rollout_viewer._recording.storable import storable_json, storable_text
 from rollout_viewer._recording.workers import is_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    import numpy as np
     import numpy.typing as npt
 
     from rollout_viewer._cache.clip import Clip
+    from rollout_viewer._cache.summary import Summary
     from rollout_viewer._recording.annotations import AnyEpisode
     from rollout_viewer._recording.base import Recording
     from rollout_viewer._recording.episode import Episode
+    from rollout_viewer._recording.sealed_block import SealedBlock
     from rollout_viewer._replay.recipe import Recipe
 
 # Of memory_bytes, for what waits for the disk: an eighth.
@@ -82,7 +89,10 @@ class FrameCache(RecordingReader):
         max_stall_s: How long `append` waits for a slow disk, so that a kill loses
             32 rows at most. After that it warns, continues without waiting, and drops
             pictures, counted, when the queue (an eighth of `memory_bytes`) is full.
-        metadata: JSON values, kept in the file.
+        metadata: JSON values, kept in the file. The viewer shows two of them beside
+            what is recorded: ``"action_meanings"``, a list of what the numbers of a
+            discrete action mean, and ``"fields"``, names of the numbers of a data
+            array, as ``{"obs": ["cart position", "cart velocity", ...]}``.
 
     Raises:
         RecordingLockedError: Another process writes this file.
@@ -289,6 +299,50 @@ class FrameCache(RecordingReader):
         )
         self._checker.accept(new)
         return new.rows.num_rows - 1
+
+    def append_block(
+        self, blocks: Mapping[int, SealedBlock], *, num_envs: int | None = None
+    ) -> int:
+        """Append 32 rows that other processes have encoded, and return the first.
+
+        Chunks are filed as they are: no picture is decoded. Blocks of different envs
+        are in the same rows, side by side; envs that none of them has are idle, and so
+        are those of a shorter block in the rows after it. Rows of an open block, as
+        `append` leaves them, are filled up with idle ones before.
+
+        Args:
+            blocks: The number of a block's first env among all -> the block.
+            num_envs: Of the recording, for its first rows; None: of these blocks.
+
+        Raises:
+            RecordingError: A block is damaged, or is of other envs. Nothing is
+                recorded then.
+            ShapeError: The recording has another number of envs.
+            CacheClosedError: The cache was closed.
+            ReadOnlyError: It was opened for reading, or inherited by a fork.
+        """
+        with self._append_lock:
+            recording = self._writable()
+            recording.recover()
+            rows = rows_for_blocks(recording.rows, blocks, num_envs)
+            block = side_by_side(blocks, rows, info_types(recording.meta))
+            recording.check_block(block)
+            while rows.num_rows % CHUNK_ROWS:
+                self._append_idle(recording)
+            recording.append_block(
+                rows, block, lambda info: merged_info(self.segment_info(), info)
+            )
+            stop = rows.num_rows
+        self._warn_of_losses(recording)
+        self._subscribers.notify(stop - CHUNK_ROWS, stop)
+        return stop - CHUNK_ROWS
+
+    def _append_idle(self, recording: LiveRecording) -> None:
+        steps = {"kind": "idle"}
+        new = self._checker.check(recording, None, None, None, None, None, **steps)
+        recording.append(
+            new.rows, new.steps, [], new.extras, new.shared, lambda env: {}
+        )
 
     def before_reading(self, complete: Callable[[], object]) -> None:
         """Call a method before numbers are read, to append rows that it owes.
@@ -618,18 +672,51 @@ class FrameCache(RecordingReader):
                 "FrameCache.label: expected a label, got none. "
                 'Pass words, as in cache.label(episode, "success").'
             )
-        marked = dict.fromkeys(episode_keys(episode), labels)
-        for env, index in marked:
+        marked = dict.fromkeys(self._begun("label", episode), labels)
+        self.annotate(AnnotationChange(labels=marked))
+
+    def mark_success(
+        self, episode: AnyEpisode | Iterable[AnyEpisode], success: bool | None
+    ) -> None:
+        """Set `Episode.success` of an episode, or of several; None: it is not known.
+
+        Args:
+            episode: An `Episode` or (env, index), or several of them.
+            success: Also in place of what a recorder has found.
+
+        Raises:
+            ValueError: `success` is something else.
+            RowError, RecordingLockedError, ReadOnlyError: As `label`.
+        """
+        if success is not None and not isinstance(success, (bool, np.bool_)):
+            raise ValueError(
+                "FrameCache.mark_success: expected True, False or None, got "
+                f"{success!r}."
+            )
+        value = None if success is None else bool(success)
+        keys = self._begun("mark_success", episode)
+        self.annotate(AnnotationChange(success=dict.fromkeys(keys, value)))
+
+    def _begun(
+        self, method: str, episode: AnyEpisode | Iterable[AnyEpisode]
+    ) -> list[tuple[int, int]]:
+        """Return (env, index) of episodes that are there."""
+        keys = [*episode_keys(episode)]
+        self.check_episodes(f"FrameCache.{method}", keys)
+        return keys
+
+    def check_episodes(self, where: str, episodes: Iterable[tuple[int, int]]) -> None:
+        """Raise a `RowError` if an (env, index) of an episode is not there."""
+        for env, index in episodes:
             rows = self._rows(env)
             if rows.begun(env, index) is None or index < 0:
                 raise RowError(
-                    f"FrameCache.label: expected an episode of env {env} in "
+                    f"{where}: expected an episode of env {env} in "
                     f"0..{rows.num_begun(env) - 1}, got {index!r}."
                 )
-        self.annotate(AnnotationChange(labels=marked))
 
     def annotate(self, change: AnnotationChange) -> None:
-        """Apply a change of bookmarks and labels; `bookmark` and `label` make one.
+        """Apply a change of bookmarks, labels and success, as `label` makes one.
 
         Raises:
             RecordingLockedError: Another process records it.
@@ -640,6 +727,23 @@ class FrameCache(RecordingReader):
         self._subscribers.notify(self.num_rows, self.num_rows)
 
     # -- leaving
+
+    def summary(self) -> Summary:
+        """Return the figures of the finished episodes: return, length, success.
+
+        By key or attribute; shown as a table. An unfinished episode only counts in
+        `num_episodes`, and in the success rate if its success is known.
+
+        Example:
+            >>> import numpy as np
+            >>> from rollout_viewer import FrameCache
+            >>> cache = FrameCache()
+            >>> row = cache.append(None, reset=[True])
+            >>> row = cache.append(None, reward=[2.0], terminated=[True])
+            >>> cache.summary().return_mean
+            2.0
+        """
+        return summary_of(self.episodes)
 
     def clip(
         self,

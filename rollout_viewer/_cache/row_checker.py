@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from rollout_viewer._recording.live import LiveRecording
+    from rollout_viewer._recording.slot import Slot
     from rollout_viewer._recording.step_codec import Extras
     from rollout_viewer._recording.step_row import StepRow
 
@@ -29,6 +29,20 @@ if TYPE_CHECKING:
 
 DEFAULT_CAMERA = "pixels"
 _UINT8 = np.dtype(np.uint8)
+
+
+class Appendable(Protocol):
+    """What a row is checked against: what was recorded before it."""
+
+    @property
+    def rows(self) -> Rows | None: ...
+
+    @property
+    def slots(self) -> list[Slot]: ...
+
+    def has_slot(self, env: int, camera: str) -> bool: ...
+
+    def check_sizes(self, pictures: Sequence[Picture]) -> None: ...
 
 
 class NewRow(NamedTuple):
@@ -75,7 +89,7 @@ class RowChecker:
 
     def check(
         self,
-        recording: LiveRecording,
+        recording: Appendable,
         frames: Any,
         envs: Sequence[int] | None,
         action: Any,
@@ -205,7 +219,7 @@ def _is_like(frames: Any, envs: Sequence[int] | None, path: _FastPath) -> bool:
 
 
 def _check_sharing(
-    recording: LiveRecording,
+    recording: Appendable,
     split: Mapping[str, list[Any]],
     shared: frozenset[str],
     num_envs: int,
@@ -235,7 +249,7 @@ def _extras(num_envs: int, action: Any, data: Mapping[str, Any] | None) -> Extra
 
 
 def _pictures(
-    recording: LiveRecording,
+    recording: Appendable,
     split: Mapping[str, list[Frame | None]],
     envs: Sequence[int] | None,
     num_envs: int,

@@ -7,8 +7,9 @@
 - `write`: one call, one or many files. `writers`: a function for each suffix.
 - `job`, `provenance`: how to write; the metadata of a file's origin.
 - `dump`: to a logger.
-- `labels`, `png`, `figure`, `html`: text on frames, stills, figures, the page in a
-  file.
+- `labels`, `png`, `figure`: text on frames, stills, figures.
+- `html`: the page in a file; `document` is its text, `page_size` what would be
+  smaller. `poster`: what is shown where no scripts run.
 
 Knows recordings and loggers by what they can do. Knows no widget and no environment.
 """

@@ -1,20 +1,24 @@
 """One HTML file that plays a recording without a kernel: the page, and its messages.
 
-The same script and the same messages as in a notebook (`_protocol`), written into
-one document that asks nothing of the network. Knows messages and a cache. Knows
-nothing of widgets.
+The same script and the same messages as in a notebook (`_page.protocol`), written into
+one document that asks nothing of the network, and no larger than the user allows. Knows
+messages and a cache. Knows nothing of widgets.
 """
 
 from __future__ import annotations
 
-import base64
-import html
-import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from rollout_viewer._errors import ExportTooLargeError
+from rollout_viewer._export.document import (
+    document_end,
+    document_head,
+    message_element,
+)
+from rollout_viewer._export.page_size import EXACT, PREVIEWS, Detail, shares
 from rollout_viewer._export.png import MAX_POSTER_PIXELS, poster_png
 from rollout_viewer._export.selection import Selection
 from rollout_viewer._files import new_file
@@ -22,48 +26,20 @@ from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._page.bundle import read_bundle
 from rollout_viewer._page.details import FieldCatalog, all_details
 from rollout_viewer._page.offline import recording_messages
+from rollout_viewer._progress import Counter, progress_bar
 from rollout_viewer._recording.storable import storable_text
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from rollout_viewer._progress import Progress
     from rollout_viewer._recording.reader import RecordingReader
 
+PageQuality = Literal["exact", "preview"]
+
+
 _POSTER_WIDTH_PX = 800
-_HEAD = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="rollout_viewer">
-<title>{title}</title>
-<style>
-html {{ color-scheme: light dark; }}
-body {{ margin: 0; background: light-dark(#fff, #17191d); }}
-noscript {{ display: block; padding: 12px; }}
-noscript img {{ max-width: 100%; }}
-</style>
-<style>
-{css}
-</style>
-</head>
-<body>
-<div data-rollout-viewer></div>
-<noscript>{poster}<p>{title}: this recording plays with JavaScript.</p></noscript>
-"""
-_MESSAGE = (
-    '<script type="application/json" class="rollout-viewer-message">{}</script>\n'
-)
-_TAIL = """\
-<script type="module">
-{script}
-</script>
-</body>
-</html>
-"""
 
 
 def write_html(
@@ -74,12 +50,16 @@ def write_html(
     stop: int | None = None,
     envs: Sequence[int] | None = None,
     every: int = 1,
+    reduce: int = 1,
+    quality: PageQuality = "exact",
     title: str | None = None,
     max_mb: float = 20,
     columns: int | None = None,
     fps: float | None = None,
     overwrite: bool = False,
     groups: Sequence[Sequence[Any]] = (),
+    compare: Mapping[str, Any] | None = None,
+    progress: Progress | bool | None = None,
 ) -> Path:
     """Write rows ``start..stop`` as one file that plays and scrubs from ``file://``.
 
@@ -90,18 +70,23 @@ def write_html(
         stop: Row after the last one; None: all there are.
         envs: Environments whose pictures are shown; None: all.
         every: Keep every n-th picture; the rows between show the one before.
+        reduce: Pictures are so many times smaller each way, by averaging.
+        quality: "preview" chooses `every` and `reduce`, as small as `max_mb` needs.
         title: None: the name of the file.
         max_mb: Largest size in megabytes (10**6 bytes).
         columns: Tiles across; None: as fits.
         fps: Rows a second at speed 1; None: the recording's.
         overwrite: Replace a file of that name.
         groups: (name, first_env, num_envs) of each of several compared recordings.
+        compare: ``lines`` and ``seeds`` with which the page begins; see `protocol`.
+        progress: Called with (rows done, all rows), or a bar like tqdm's; True: a bar.
 
     Returns:
         The file, there whole or not at all.
 
     Raises:
-        ValueError: `max_mb` or `every` is not above zero, or `path` is no name.
+        ValueError: `max_mb`, `every` or `reduce` is not above zero, `quality` is
+            neither, or `path` is no name.
         RowError: There are no such rows or envs.
         ExportTooLargeError: It would be larger than `max_mb`.
         ExportError: The file cannot be written.
@@ -110,91 +95,189 @@ def write_html(
     path = Path(path)
     title = path.stem if title is None else title
     fps = None if fps is None else checked_fps("to_html", fps)
-    if not max_mb > 0:  # NaN too
-        raise ValueError(f"to_html: expected max_mb > 0, got {max_mb!r}.")
-    limit = max_mb * 1e6
+    _check(max_mb, quality, every, reduce)
     cache.complete()
     stop = cache.num_rows if stop is None else min(stop, cache.num_rows)
     cache.prepare_pictures(start, stop, envs, None, is_optional=True)
-    if cache.is_shared:
-        envs = None
-    if envs is not None:
-        # A clip of all envs has those without pictures too; others are refused below.
-        blind = set(range(cache.num_envs)) - set(cache.pictured_envs)
-        envs = [env for env in envs if env not in blind]
-    title = storable_text(title).replace("\0", "\ufffd")
-    css = read_bundle("widget.css", "to_html").replace("</style", r"<\/style")
-    tail = _TAIL.format(script=_as_inline_script(read_bundle("widget.js", "to_html")))
-    messages = _messages(
-        recording_messages(
-            cache,
-            start,
-            stop,
-            envs,
-            every,
-            title=title,
-            columns=columns,
-            fps=fps,
-            groups=groups,
-            fields=FieldCatalog().describe(cache),
-        )
+    page = _Page(
+        cache,
+        start,
+        stop,
+        _pictured(cache, envs),
+        limit=max_mb * 1e6,
+        title=storable_text(title).replace("\0", "\ufffd"),
+        options={
+            "columns": columns,
+            "fps": fps,
+            "groups": groups,
+            "compare": compare,
+        },
     )
-    # Before the file is opened: wrong rows are reported by this.
-    first = next(messages)
-    poster = _poster(cache, start, envs)
-    # In one go: what is inserted is not looked at again.
-    head = _HEAD.format(title=html.escape(title), css=css, poster=poster)
-    size = len(head.encode()) + len(tail.encode())
-    with new_file(path, where="to_html", overwrite=overwrite) as file:
-        with file.part.open("w", encoding="utf-8", newline="\n") as out:
-            out.write(head)
-            for text in _chain(first, messages):
-                size += len(text)  # plain ASCII
-                # Beyond the limit the rest is only counted, for the message.
-                if size <= limit:
-                    out.write(text)
-            # Numbers for the inspector, as far as there is room for them.
-            for text in _messages(all_details(cache, start, stop, envs)):
-                if size + len(text) > limit:
-                    break
-                size += len(text)
-                out.write(text)
-            out.write(tail)
-        if size > limit:
-            raise ExportTooLargeError(
-                f"to_html: expected at most {max_mb:g} MB (max_mb), got "
-                f"{size / 1e6:.1f} MB for {stop - start} rows. Choose fewer rows "
-                "(start, stop) or fewer environments (envs). viewer.to_html and the "
-                "command `view` also take every n-th picture (every) and a higher "
-                f"limit (max_mb {_round_up(size / 1e6)})."
-            )
-    return file.path
+    given = None if isinstance(progress, bool) else progress
+    with progress_bar("to_html", unit="row", is_hidden=progress is not True) as bar:
+        counter = Counter(given or bar, None, "to_html")
+        page.write(path, Detail(every, reduce), quality, counter, overwrite=overwrite)
+    assert page.written
+    return page.written
 
 
-def _messages(
-    messages: Iterator[tuple[dict[str, object], list[bytes]]],
-) -> Iterator[str]:
-    """Yield each message as the element that js/src/standalone.ts reads."""
-    for content, buffers in messages:
-        text = json.dumps(
-            {
-                "message": content,
-                "buffers": [base64.b64encode(buffer).decode() for buffer in buffers],
-            }
+def _check(max_mb: float, quality: PageQuality, every: int, reduce: int) -> None:
+    if not max_mb > 0:  # NaN too
+        raise ValueError(f"to_html: expected max_mb > 0, got {max_mb!r}.")
+    if quality not in ("exact", "preview"):
+        raise ValueError(
+            f"to_html: expected quality as 'exact' or 'preview', got {quality!r}."
         )
-        # A title may hold </script>; in JSON text `<` may be written like this.
-        yield _MESSAGE.format(text.replace("<", r"\u003c"))
+    if quality == "preview" and (every, reduce) != EXACT:
+        raise ValueError(
+            "to_html: expected quality='preview' to choose every and reduce, got "
+            f"every={every!r}, reduce={reduce!r}. Leave them out, or the quality."
+        )
 
 
-def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from rest
+def _pictured(
+    cache: RecordingReader, envs: Sequence[int] | None
+) -> Sequence[int] | None:
+    """Return envs without those that have no pictures; unknown ones stay."""
+    if cache.is_shared or envs is None:
+        return None
+    blind = set(range(cache.num_envs)) - set(cache.pictured_envs)
+    return [env for env in envs if env not in blind]
 
 
-def _as_inline_script(script: str) -> str:
-    """Return JavaScript that no HTML parser ends early; it means the same."""
-    # Both can occur only in its strings and comments, where the slash is harmless.
-    return script.replace("</script", r"<\/script").replace("<!--", r"<\!--")
+class _TooLarge(Exception):
+    """A file that is larger than allowed: it is not kept."""
+
+
+@dataclass
+class _Page:
+    """A page that is to be written, and what its last attempt found."""
+
+    cache: RecordingReader
+    start: int
+    stop: int
+    envs: Sequence[int] | None
+    limit: float
+    title: str
+    options: dict[str, Any]
+    size: int = 0  # bytes of the whole file
+    fixed_size: int = 0  # those that no detail of the pictures changes
+    written: Path | None = None
+
+    def write(
+        self,
+        path: Path,
+        detail: Detail,
+        quality: PageQuality,
+        counter: Counter,
+        *,
+        overwrite: bool,
+    ) -> None:
+        """Write the file in this detail; as a preview in the first one that fits.
+
+        Raises:
+            ExportTooLargeError: None does.
+        """
+        self._try(path, detail, counter, overwrite=overwrite)
+        if self.written:
+            return
+        if quality == "exact":
+            raise self._too_large(detail)
+        exact, pictures = self.size, self.size - self.fixed_size
+        parts = shares(self.cache, self.start, self.stop, self.envs, PREVIEWS[1:])
+        for preview, share in parts.items():
+            if self.fixed_size + share * pictures <= self.limit:
+                self._try(path, preview, counter, overwrite=overwrite)
+            if self.written:
+                return
+        raise ExportTooLargeError(
+            f"to_html: expected at most {self.limit / 1e6:g} MB (max_mb), got "
+            f"{self.fixed_size / 1e6:.1f} MB without pictures, {exact / 1e6:.1f} MB "
+            f"with exact ones of {self.stop - self.start} rows. Choose fewer rows "
+            "(start, stop) or fewer environments (envs), or a higher limit "
+            f"(max_mb {_round_up(exact / 1e6)} for exact ones)."
+        )
+
+    def _try(
+        self, path: Path, detail: Detail, counter: Counter, *, overwrite: bool
+    ) -> None:
+        """Write the file, unless that is too large; note how large it is."""
+        counter.begin(self.stop - self.start)
+        messages = recording_messages(
+            self.cache,
+            self.start,
+            self.stop,
+            self.envs,
+            detail.every,
+            reduce=detail.reduce,
+            on_rows=lambda done: counter.advance(max(0, done - counter.done)),
+            title=self.title,
+            fields=FieldCatalog().describe(self.cache),
+            **self.options,
+        )
+        # Before the file is opened: wrong rows are reported by this.
+        first = [message_element(*next(messages)), message_element(*next(messages))]
+        head = document_head(
+            title=self.title,
+            poster=_poster(self.cache, self.start, self.envs),
+            style=read_bundle("widget.css", "to_html"),
+            script=read_bundle("widget.js", "to_html"),
+        )
+        end = document_end(read_bundle("mp4.js", "to_html"))
+        texts = [head, *first, end]
+        self.size = self.fixed_size = sum(len(text.encode()) for text in texts)
+        try:
+            with new_file(path, where="to_html", overwrite=overwrite) as file:
+                with file.part.open("w", encoding="utf-8", newline="\n") as out:
+                    out.writelines([head, *first])
+                    for message in messages:
+                        text = message_element(*message)
+                        self.size += len(text)  # plain ASCII
+                        # Beyond the limit the rest is only counted, for the message.
+                        if self.size <= self.limit:
+                            out.write(text)
+                    self._add_details(out)
+                    out.write(end)
+                if self.size > self.limit:
+                    raise _TooLarge
+        except _TooLarge:
+            return
+        counter.end()
+        self.written = file.path
+
+    def _add_details(self, out: IO[str]) -> None:
+        """Write numbers for the inspector, as far as there is room for them."""
+        for message in all_details(self.cache, self.start, self.stop, self.envs):
+            text = message_element(*message)
+            if self.size + len(text) > self.limit:
+                break
+            self.size += len(text)
+            out.write(text)
+
+    def _too_large(self, now: Detail) -> ExportTooLargeError:
+        """Return the error that names what would be smaller, and how small."""
+        fewer = [Detail(now.every * n, now.reduce) for n in (2, 4)]
+        smaller = [Detail(now.every, now.reduce * n) for n in (2, 4)]
+        details = [now, *fewer, *smaller]
+        part = shares(self.cache, self.start, self.stop, self.envs, details)
+        pictures = (self.size - self.fixed_size) / max(part[now], 1e-9)
+
+        def named(name: str, details: Sequence[Detail]) -> str:
+            return ", ".join(
+                f"{name} {getattr(detail, name)}: about "
+                f"{(self.fixed_size + pictures * part[detail]) / 1e6:.1f} MB"
+                for detail in details
+            )
+
+        return ExportTooLargeError(
+            f"to_html: expected at most {self.limit / 1e6:g} MB (max_mb), got "
+            f"{self.size / 1e6:.1f} MB for {self.stop - self.start} rows. Choose fewer "
+            "rows (start, stop) or fewer environments (envs). viewer.to_html and the "
+            f"command `view` also take every n-th picture ({named('every', fewer)}), "
+            f"smaller pictures ({named('reduce', smaller)}), as much as fits "
+            "(quality 'preview'), or a higher limit "
+            f"(max_mb {_round_up(self.size / 1e6)})."
+        )
 
 
 def _poster(cache: RecordingReader, row: int, envs: Sequence[int] | None) -> str:

@@ -158,9 +158,22 @@ MAX_POSTER_PIXELS = 1 << 26
 
 
 def poster_png(frame: Frame, width_px: int) -> str:
-    """Return a frame as PNG in base64, each n-th pixel of it: about `width_px` wide."""
+    """Return a frame as PNG in base64, reduced to at most `width_px`."""
+    k = max(1, -(-frame.shape[1] // width_px))
+    return base64.b64encode(encode_png(shrink(frame, k, k))).decode()
+
+
+def png_within(frame: Frame, max_bytes: int) -> str:
+    """Return a frame as PNG in base64, reduced until it is no larger than this."""
+    k = 1
+    while len(png := encode_png(shrink(frame, k, k))) > max_bytes:
+        # Noise needs a byte a value: by the square root, and always forward.
+        k = max(k + 1, int(k * math.sqrt(len(png) / max_bytes)))
+    return base64.b64encode(png).decode()
+
+
+def encode_png(frame: Frame) -> bytes:
+    """Return a frame as a PNG file."""
     import imageio.v3 as imageio
 
-    step = max(1, -(-frame.shape[1] // width_px))
-    png = imageio.imwrite("<bytes>", frame[::step, ::step], extension=".png")
-    return base64.b64encode(png).decode()
+    return imageio.imwrite("<bytes>", frame, extension=".png")

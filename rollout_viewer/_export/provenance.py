@@ -45,6 +45,7 @@ def container_tags(clip: Selection, path: Path) -> dict[str, str]:
                 "return": episode.total_reward,
                 "terminated": episode.terminated,
                 "truncated": episode.truncated,
+                **success_entry(episode),
             }
             for episode in episodes[:_MAX_EPISODES]
         ],
@@ -55,6 +56,11 @@ def container_tags(clip: Selection, path: Path) -> dict[str, str]:
         "comment": json.dumps(facts, default=str),
         "encoder": f"rollout_viewer {__version__}",
     }
+
+
+def success_entry(episode: Episode) -> dict[str, bool]:
+    """Return an episode's success as a JSON entry; none where it is not known."""
+    return {} if episode.success is None else {"success": episode.success}
 
 
 def episodes_of(clip: Selection) -> list[Episode]:

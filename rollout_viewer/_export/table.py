@@ -1,11 +1,11 @@
 """A clip's step data as a table: one line for each recorded row and env.
 
 Columns: row, env, kind, episode, episode_step, reward, total_reward, terminated,
-truncated, and is_repeated where a picture is an earlier row's, then the action and the
-`data` arrays, and where people marked anything
-the episode's labels and the note of the row's bookmark. An array of a few numbers an
-env has a column for each (``action.0``, ``action.1``); a longer one is left out. `data`
-that is called like another column has ``data.`` before its name.
+truncated, is_repeated where a picture is an earlier row's, and the episode's success
+where it is known of one, then the action and the `data` arrays, and where people marked
+anything the episode's labels and the note of the row's bookmark. An array of a few
+numbers an env has a column for each (``action.0``, ``action.1``); a longer one is left
+out. `data` that is called like another column has ``data.`` before its name.
 
 Knows a cache's reading side. Knows nothing of files.
 """
@@ -20,6 +20,12 @@ from rollout_viewer._errors import RecordingError
 from rollout_viewer._export.damage import DamageReport
 from rollout_viewer._recording.annotations import label_texts
 from rollout_viewer._recording.column import column_of, stored_column
+from rollout_viewer._recording.info_types import (
+    BOOL,
+    PREFIX,
+    decoded_column,
+    info_types,
+)
 from rollout_viewer._recording.step_codec import ACTION
 
 if TYPE_CHECKING:
@@ -78,10 +84,21 @@ class Table:
         is_repeated = cache.repeated(start, stop, self._envs, camera)
         if is_repeated.any():
             self._steps["is_repeated"] = is_repeated
+        self._success = self._find_success()
         self._marks = self._find_marks()
         self._led_to = cache.led_to(start, stop)[:, self._envs]
         self._extra_dtypes: dict[str, np.dtype[Any]] = {}
         self._sizes = self._find_extras()
+        # Of single values: arrays of truth values are numbers.
+        self._types = {
+            name: kind
+            for name, kind in info_types(cache.recording.meta).items()
+            if self._sizes.get(name) == ()
+        }
+        self._extra_dtypes |= {
+            name: np.dtype(np.bool_ if kind == BOOL else str)
+            for name, kind in self._types.items()
+        }
         self._names = self._name_columns()
 
     @property
@@ -99,7 +116,8 @@ class Table:
         ]
         whole = np.dtype(np.int64)
         marks = [np.dtype(str)] * len(self._marks)
-        types = [whole, whole, *steps, *extras, *marks]
+        success = [] if self._success is None else [np.dtype(np.bool_)]
+        types = [whole, whole, *steps, *success, *extras, *marks]
         return dict(zip(self.names, types, strict=True))
 
     def whole(self) -> dict[str, npt.NDArray[Any]]:
@@ -122,6 +140,9 @@ class Table:
         columns += [
             _column(array[window].reshape(-1)) for array in self._steps.values()
         ]
+        if self._success is not None:
+            known = self._success[window].reshape(-1)
+            columns.append(Column(known > 0, known < 0))
         for name, size in self._sizes.items():
             values, is_there = column_of(
                 self._recording,
@@ -134,14 +155,25 @@ class Table:
             )
             is_missing = ~is_there.reshape(-1)
             lines = values.reshape(count * width, int(np.prod(size)))
+            if name.startswith(PREFIX):  # NaN is none, of any number of them
+                columns += [
+                    Column(
+                        decoded_column(self._types, name, line),
+                        is_missing | np.isnan(line),
+                    )
+                    for line in lines.T
+                ]
+                continue
             columns += [Column(lines[:, k], is_missing) for k in range(lines.shape[1])]
         for texts, numbers in self._marks.values():
-            known = numbers[window].reshape(-1)
-            columns.append(Column(texts[known], known == 0))
+            numbered = numbers[window].reshape(-1)
+            columns.append(Column(texts[numbered], numbered == 0))
         return dict(zip(self.names, columns, strict=True))
 
     def _name_columns(self) -> list[str]:
         names = ["row", "env", *self._steps]
+        if self._success is not None:
+            names.append("success")
         for name, size in self._sizes.items():
             indices = range(int(np.prod(size)))
             own = [name if size == () else f"{name}.{index}" for index in indices]
@@ -151,6 +183,18 @@ class Table:
         for name in self._marks:
             names.append(f"mark.{name}" if name in names else name)
         return names
+
+    def _find_success(self) -> npt.NDArray[np.int8] | None:
+        """Return 1 where the episode succeeded, 0 where not, -1: unknown of it."""
+        shape = self._stop - self._start, len(self._envs)
+        found = np.full(shape, -1, np.int8)
+        column_of = {env: column for column, env in enumerate(self._envs)}
+        for episode in self._cache.episodes:
+            if episode.success is not None and episode.env in column_of:
+                first = max(episode.start - self._start, 0)
+                last = max(episode.stop - self._start, 0)
+                found[first:last, column_of[episode.env]] = episode.success
+        return found if (found >= 0).any() else None
 
     def _find_marks(self) -> dict[str, tuple[Texts, npt.NDArray[np.int32]]]:
         """Return columns of text: the distinct texts, and the number of each line's."""

@@ -156,6 +156,10 @@ class ChunkEncoder:
         self._estimates[INTRA] = len(record)
         self._push(*self._accept(INTRA, record, now))
 
+    def resume(self, frame: Frame) -> None:
+        """Take `frame` as the last one of the chunk before, for `repeat`."""
+        self._last = self._scratch.words(np.ascontiguousarray(frame)).copy()
+
     def repeat(self, *, is_due: bool = False) -> None:
         """Append the last frame once more; ABSENT if there was none.
 

@@ -3,7 +3,7 @@
 - `protocol`: the specification of all messages; `check_messages`: the check of those
   that come in.
 - `build_messages`: a recording as messages; `offline`: all of it, for a page without
-  kernel.
+  kernel; `thin`: fewer and smaller pictures.
 - `details`: answers to what a page asks for: fields of one env, a whole column.
 - `bundle`: the built page of ``js/``.
 

@@ -11,6 +11,7 @@ from rollout_viewer._errors import (
 )
 from rollout_viewer._frames.chunk import CHUNK_ROWS, absent, join, parse
 from rollout_viewer._page.protocol import PROTOCOL, Message
+from rollout_viewer._page.thin import reduced
 from rollout_viewer._version import __version__
 
 if TYPE_CHECKING:
@@ -34,14 +35,19 @@ def build_manifest(
     columns: int | None = None,
     fps: float | None = None,
     slots: Sequence[int] | None = None,
+    reduce: int = 1,
     first_row: int = 0,
     num_rows: int | None = None,
     is_live: bool | None = None,
     follow: bool = False,
     groups: Sequence[Sequence[Any]] = (),
+    compare: Mapping[str, Any] | None = None,
     fields: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the manifest of a recording; `slots` chooses and orders its pictures."""
+    """Return the manifest of a recording.
+
+    `slots` chooses and orders its pictures, which are `reduce` times smaller each way.
+    """
     recording = cache.recording
     chosen = range(len(recording.slots)) if slots is None else slots
     return {
@@ -57,8 +63,8 @@ def build_manifest(
             {
                 "env": info.env,
                 "camera": info.camera,
-                "height": info.height,
-                "width": info.width,
+                "height": reduced(info.height, reduce),
+                "width": reduced(info.width, reduce),
                 "shared": info.is_shared,
             }
             for info in (recording.slots[slot] for slot in chosen)
@@ -71,6 +77,8 @@ def build_manifest(
         "dump_folder": dump_folder,
         "columns": columns,
         "groups": [list(group) for group in groups],
+        **({} if compare is None else {"compare": dict(compare)}),
+        **({"reduced": reduce} if reduce > 1 else {}),
         **(fields or {}),
     }
 

@@ -1,4 +1,4 @@
-"""The built page of ``js/``: one script and one style sheet."""
+"""The built page of ``js/``: a script, a style sheet, and what writes mp4 files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rollout_viewer._errors import MissingDependencyError
 
 
 def read_bundle(name: str, where: str) -> str:
-    """Return the text of ``widget.js`` or ``widget.css``.
+    """Return the text of ``widget.js``, ``widget.css`` or ``mp4.js``.
 
     Args:
         name: Of the file.

@@ -14,6 +14,7 @@ import numpy as np
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._page.protocol import Message
 from rollout_viewer._recording.column import column_of
+from rollout_viewer._recording.info_types import BOOL, PREFIX, info_types, text_of
 from rollout_viewer._recording.step_codec import ACTION
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from rollout_viewer._recording.info_types import InfoTypes
     from rollout_viewer._recording.reader import RecordingReader
     from rollout_viewer._recording.step_codec import Extras
 
@@ -62,8 +64,10 @@ class FieldCatalog:
             self._sample(cache)
             self._num_rows = cache.num_rows
         meanings = cache.metadata.get("action_meanings")
+        names = cache.metadata.get("fields")
+        fields = [self._fields[name] for name in sorted(self._fields)]
         return {
-            "data": [self._fields[name] for name in sorted(self._fields)],
+            "data": [_with_names(field, names) for field in fields],
             "meanings": meanings if isinstance(meanings, list) else [],
             "segments": self._segments,
         }
@@ -72,7 +76,8 @@ class FieldCatalog:
         last = cache.num_rows - 1
         # Most of a growing recording was sampled before.
         samples = _NUM_SAMPLES if self._num_rows < 2 else 2
-        for row in {int(row) for row in np.linspace(max(last, 0), 0, samples)}:
+        sampled = {int(row) for row in np.linspace(max(last, 0), 0, samples)}
+        for row in sampled | _end_rows(cache):
             try:
                 extras = _extras(cache, row)
             except RecordingError:
@@ -87,6 +92,24 @@ class FieldCatalog:
                     },
                 )
         self._segments = _segments(cache)
+
+
+def _with_names(field: dict[str, Any], names: object) -> dict[str, Any]:
+    """Add the names of an array's numbers where ``metadata["fields"]`` has them.
+
+    That is from the user or from a file: what is no list of texts is passed over.
+    """
+    found = names.get(field["name"]) if isinstance(names, dict) else None
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        return field
+    return {**field, "names": found[:MAX_NUMBERS]}
+
+
+def _end_rows(cache: RecordingReader) -> set[int]:
+    """Return the last row of an episode, if any ended: some info is only there."""
+    rows = cache.recording.rows
+    first = rows.ended(0, 0) if rows is not None and rows.num_envs else None
+    return {first[1] - 1} if first is not None else set()
 
 
 def _segments(cache: RecordingReader) -> list[list[Any]]:
@@ -111,7 +134,7 @@ def _segments(cache: RecordingReader) -> list[list[Any]]:
 def details_message(cache: RecordingReader, env: int, start: int) -> Message:
     """Return the answer to ``inspect``: all data of an env from row `start` on."""
     stop = min(start + MAX_ROWS, cache.num_rows)
-    found = _Fields()
+    found = _Fields(info_types(cache.recording.meta))
     fault = ""
     if 0 <= env < cache.num_envs and 0 <= start < stop:
         led_to = cache.led_to(start, stop)[:, env].tolist()
@@ -159,7 +182,10 @@ def _extras(cache: RecordingReader, row: int) -> Extras:
 class _Fields:
     """Values of a run of rows, those of one form beside each other."""
 
-    def __init__(self) -> None:
+    def __init__(self, types: InfoTypes) -> None:
+        self._types = types
+        # Text -> its number in this answer, by name of the field.
+        self._texts: dict[str, dict[str, int]] = {}
         self._groups: dict[tuple[str, str, tuple[int, ...]], list[Array]] = {}
         self._rows: dict[tuple[str, str, tuple[int, ...]], list[int]] = {}
         self.num_bytes = 0
@@ -167,8 +193,20 @@ class _Fields:
 
     def add(self, name: str, offset: int, value: Any) -> None:
         value = np.asarray(value)
-        key = name, str(value.dtype), value.shape
-        sent = _as_sent(value)
+        dtype = str(value.dtype)
+        if name.startswith(PREFIX) and not value.shape:
+            if np.isnan(value):
+                return  # the step had none
+            kind = self._types.get(name)
+            if kind == BOOL:
+                value, dtype = value != 0, "bool"
+            elif isinstance(kind, list):
+                texts = self._texts.setdefault(name, {})
+                text = text_of(kind, float(value)) or ""
+                number = texts.setdefault(text, len(texts))
+                value, dtype = np.asarray(number, np.float64), "str"
+        key = name, dtype, value.shape
+        sent = _as_sent(np.asarray(value))
         self._groups.setdefault(key, []).append(sent)
         self._rows.setdefault(key, []).append(offset)
         self.num_bytes += sent.nbytes
@@ -178,16 +216,17 @@ class _Fields:
         for key, rows in self._rows.items():
             name, dtype, shape = key
             sent = self._groups[key][0].dtype
-            found.append(
-                {
-                    "name": name,
-                    "dtype": dtype,
-                    "shape": list(shape),
-                    "is_summary": int(np.prod(shape)) > MAX_NUMBERS,
-                    "format": "u1" if sent == np.uint8 else f"f{sent.itemsize}",
-                    "rows": None if rows == list(range(count)) else rows,
-                }
-            )
+            head = {
+                "name": name,
+                "dtype": dtype,
+                "shape": list(shape),
+                "is_summary": int(np.prod(shape)) > MAX_NUMBERS,
+                "format": "u1" if sent == np.uint8 else f"f{sent.itemsize}",
+                "rows": None if rows == list(range(count)) else rows,
+            }
+            if dtype == "str":
+                head["texts"] = list(self._texts[name])
+            found.append(head)
         return found
 
     def buffers(self) -> list[bytes]:

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._errors import RecordingError, RolloutViewerWarning, RowError
-from rollout_viewer._frames.chunk import ABSENT, CHUNK_ROWS, join, kinds_of, parse
-from rollout_viewer._frames.decoder import ChunkDecoder
-from rollout_viewer._frames.encoder import ChunkEncoder
-from rollout_viewer._frames.scratch import Scratch
+from rollout_viewer._frames.chunk import ABSENT, CHUNK_ROWS, kinds_of
 from rollout_viewer._page.build_messages import (
     annotations_message,
     build_manifest,
@@ -19,9 +16,10 @@ from rollout_viewer._page.build_messages import (
     piece_message,
 )
 from rollout_viewer._page.protocol import Message
+from rollout_viewer._page.thin import thin
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from rollout_viewer._recording.reader import RecordingReader
 
@@ -36,32 +34,42 @@ def recording_messages(
     envs: Sequence[int] | None = None,
     every: int = 1,
     *,
+    reduce: int = 1,
+    on_rows: Callable[[int], object] = lambda _: None,
     title: str = "",
     columns: int | None = None,
     fps: float | None = None,
     groups: Sequence[Sequence[Any]] = (),
+    compare: Mapping[str, Any] | None = None,
     fields: Mapping[str, Any] | None = None,
 ) -> Iterator[Message]:
     """Yield the manifest and data of rows ``start..stop``.
 
     Rows keep their numbers and step data is complete, so that returns and steps
     are right; pictures are of the chosen rows and envs. With `every` > 1 the
-    pictures between repeat the one before, and are marked so (_frames/chunk.py).
+    pictures between repeat the one before, and are marked so (_frames/chunk.py). With
+    `reduce` > 1 they are so many times smaller each way. `on_rows` is called with the
+    number of rows whose pictures are done.
 
     Raises:
         RowError: No such rows or envs.
-        ValueError: `every` is below 1.
+        ValueError: `every` or `reduce` is below 1.
     """
+    for name, value in (("every", every), ("reduce", reduce)):
+        if value < 1:
+            raise ValueError(f"rollout_viewer: expected {name} >= 1, got {value!r}.")
     stop = cache.num_rows if stop is None else min(stop, cache.num_rows)
-    slots = _choose_slots(cache, start, stop, envs, every)
+    slots = choose_slots(cache, start, stop, envs)
     manifest = build_manifest(
         cache,
         title=title,
         columns=columns,
         fps=fps,
         groups=groups,
+        compare=compare,
         fields=fields,
         slots=slots,
+        reduce=reduce,
         first_row=start,
         num_rows=stop,
         is_live=False,
@@ -69,8 +77,14 @@ def recording_messages(
     yield Message(manifest, [])
     seq = yield from _step_messages(cache, stop)
     damage: list[RecordingError] = []
-    for group in _chunk_groups(cache, start, stop, slots, every, damage):
+
+    def chunk(block: int, slot: int, count: int) -> bytes:
+        whole = read_chunk(cache, block, slot, damage.append)
+        return thin(whole, count, every, reduce)
+
+    for done, group in _chunk_groups(cache, start, stop, slots, chunk):
         yield data_message(seq, cache, stop, stop, group, num_rows=stop)
+        on_rows(done)
         seq += 1
     if damage:
         warnings.warn(
@@ -81,15 +95,14 @@ def recording_messages(
         )
 
 
-def _choose_slots(
-    cache: RecordingReader,
-    start: int,
-    stop: int,
-    envs: Sequence[int] | None,
-    every: int,
+def choose_slots(
+    cache: RecordingReader, start: int, stop: int, envs: Sequence[int] | None
 ) -> list[int]:
-    if every < 1:
-        raise ValueError(f"rollout_viewer: expected every >= 1, got {every!r}.")
+    """Return the slots that show these envs in rows ``start..stop``.
+
+    Raises:
+        RowError: No such rows or envs.
+    """
     if not 0 <= start < stop:
         raise RowError(
             f"rollout_viewer: expected rows within 0..{cache.num_rows}, got "
@@ -132,45 +145,46 @@ def _chunk_groups(
     start: int,
     stop: int,
     slots: Sequence[int],
-    every: int,
-    damage: list[RecordingError],
-) -> Iterator[list[tuple[int, int, bytes]]]:
-    """Yield (block, slot, bytes) of all chunks, as many as fit into a message."""
+    chunk: Callable[[int, int, int], bytes],
+) -> Iterator[tuple[int, list[tuple[int, int, bytes]]]]:
+    """Yield rows that are done and (block, slot, bytes) of their chunks.
+
+    The first block is a message of its own, so that its pictures are seen at once; of
+    the others as many as fit are.
+    """
     group: list[tuple[int, int, bytes]] = []
-    size = 0
-    for block in range(start // CHUNK_ROWS, -(-stop // CHUNK_ROWS)):
+    size = done = 0
+    first = start // CHUNK_ROWS
+    for block in range(first, -(-stop // CHUNK_ROWS)):
         count = min(stop - block * CHUNK_ROWS, CHUNK_ROWS)
-        chunks = {
-            slot: _chunk(cache, block, slot, count, every, damage) for slot in slots
-        }
+        chunks = {slot: chunk(block, slot, count) for slot in slots}
         idle = _idle_slots(cache, chunks, count)
         for number, slot in enumerate(slots):
             if slot in idle:
                 continue
-            chunk = chunks[slot]
-            group.append((block, number, chunk))
-            size += len(chunk)
+            group.append((block, number, chunks[slot]))
+            size += len(chunks[slot])
             if size >= EXPORT_MESSAGE_BYTES:
-                yield group
+                yield done, group
                 group, size = [], 0
+        done = min((block + 1) * CHUNK_ROWS, stop) - start
+        if group and block == first:
+            yield done, group
+            group, size = [], 0
     if group:
-        yield group
+        yield done, group
 
 
-def _chunk(
+def read_chunk(
     cache: RecordingReader,
     block: int,
     slot: int,
-    count: int,
-    every: int,
-    damage: list[RecordingError],
+    on_damage: Callable[[RecordingError], object],
 ) -> bytes:
-    """Return the first `count` records of a block, thinned out if `every` > 1."""
-    whole = piece_message(
-        cache.recording, block, slot, 0, cache.num_rows, damage.append
-    )
+    """Return the chunk of a block and slot, whole."""
+    whole = piece_message(cache.recording, block, slot, 0, cache.num_rows, on_damage)
     assert whole is not None
-    return _thin(whole, count, every) if every > 1 else join([whole], stop=count)
+    return whole
 
 
 def _idle_slots(
@@ -194,27 +208,3 @@ def _idle_slots(
                 if not any_row.any()
             }
     return idle
-
-
-def _thin(chunk: bytes, count: int, every: int) -> bytes:
-    """Return the first `count` records with every n-th picture, repeated between."""
-    parsed = parse(chunk)
-    reader = ChunkDecoder(parsed)
-    scratch = Scratch(parsed.height, parsed.width)
-    encoder = ChunkEncoder(parsed.height, parsed.width, scratch)
-    frame = np.empty((parsed.height, parsed.width, 3), np.uint8)
-    was_shown = is_behind = False
-    for index in range(count):
-        # The first picture of a block, and after rows without one, is always kept.
-        if not reader.is_shown(index):
-            encoder.skip()
-        elif not was_shown or (index % every == 0 and reader.has_picture(index)):
-            reader.read(index, frame)
-            encoder.add(frame, is_repeated=not reader.has_picture(index))
-            is_behind = False
-        else:
-            # Of a picture that stayed the same, the one before is this row's too.
-            is_behind |= not reader.is_equal(index)
-            encoder.repeat(is_due=is_behind or not reader.has_picture(index))
-        was_shown = reader.is_shown(index)
-    return encoder.seal()

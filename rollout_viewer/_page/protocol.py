@@ -41,11 +41,17 @@ Kernel to page::
               columns       tiles across, or null to fit them
               groups        [[name, first_env, num_envs], ...] of compared
                             recordings; [] where there is one
+              compare       {lines, seeds}: begin with a line of tiles for each of
+                            these segments (null: for each of `groups`) and a column
+                            for each seed (text), in this order; left out: do not
               data          [{name, dtype, shape}, ...]: arrays beside reward and
-                            ends, as far as they were seen; shape of one env's.
+                            ends, as far as they were seen; shape of one env's, and
+                            names: [str, ...] of its numbers where they have some.
                             May be left out, as may be the next two
               meanings      [str, ...], what the numbers of a discrete action mean
               segments      [[name, start, stop], ...] in rows, ascending
+              reduced       2 or more: the pictures are so many times smaller each
+                            way; only in an HTML export
               number        1, 2, ...: a lower one than the last is late, and passed
                             over; not in an HTML export
               Sent again, whole, whenever something in it but num_rows changes.
@@ -63,7 +69,8 @@ Kernel to page::
               about         [start, stop] of what became known of episodes, in order,
                             where there is any
               marks         1, 2, ...: number of the bookmarks, where there are any
-              infos         [{segment, seed, options, labels}, ...], each optional
+              infos         [{success, segment, seed, options, labels}, ...],
+                            each optional
               buffers[0]    u8  (count, num_envs)  row kind: 0 reset, 1 step,
                                 2 idle, 3 terminal_missing, 4 damaged
                                 (the file's step data of the row cannot be read)
@@ -95,7 +102,8 @@ Kernel to page::
               fields        [{name, dtype, shape, is_summary, format, rows}, ...] and
                             a buffer each: the arrays of the rows at these offsets
                             (null: all), as format (u1, f4, f8). is_summary: too
-                            large; three f8 a row: smallest, mean, largest
+                            large; three f8 a row: smallest, mean, largest. With
+                            dtype "str" the numbers are of `texts`, [str]
               fault         str, why some could not be read; else ""
     column    name, index, start, count, fault, buffers[0]: f4 (count, num_envs), NaN
                             where there is none; count 0: there are no rows

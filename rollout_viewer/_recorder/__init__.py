@@ -3,6 +3,7 @@
 - `recorder`: records calls as rows. `recorder_checks` checks its arguments,
   `frame_options` selects and crops pictures, `step_call` is what one call gave,
   `skipped_steps` accumulates calls without a row, `vector_reward` sums objectives,
+  `step_info` keeps what steps return as info, `success` says which episodes succeeded,
   `episode_filter` records only episodes to keep, `episode_quota` a number of them,
   `faults` replaces pictures that are none.
 - `views`: `cache`, `viewer` and `dump` of a recorder, and of all that has one.

@@ -21,6 +21,7 @@ from rollout_viewer._replay.episode_start import START
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rollout_viewer._recording.annotations import AnnotationChange
     from rollout_viewer._recording.episode import Episode
     from rollout_viewer._recording.slot import Slot
 
@@ -64,6 +65,14 @@ class EpisodeFilter:
         is_reset = np.asarray(step["kind"]) == Kind.RESET
         self._is_due = self._is_due or bool((has_ended | is_reset).any())
         return self._cache.num_rows - 1
+
+    def newest_episode(self, env: int) -> Episode | None:
+        """Return the env's newest episode, as it waits; None: it has none."""
+        return self._waiting.newest_episode(env)
+
+    def annotate(self, change: AnnotationChange) -> None:
+        """Apply a change to episodes that wait."""
+        self._waiting.annotate(change)
 
     def evaluate(self) -> int:
         """Decide about the episodes that have ended, where the user may interrupt.
@@ -172,6 +181,7 @@ class EpisodeFilter:
             "seed": episode.seed,
             "options": episode.options,
             "labels": dict(episode.labels),
+            "success": episode.success,
             START: recording.start_of(episode.env, episode.index),
         }
         info = {name: value for name, value in info.items() if value not in (None, {})}

@@ -50,17 +50,22 @@ from rollout_viewer._recorder.recorder_checks import (
 )
 from rollout_viewer._recorder.skipped_steps import SkippedSteps
 from rollout_viewer._recorder.step_call import step_call
+from rollout_viewer._recorder.step_info import StepInfo, checked_names
+from rollout_viewer._recorder.success import Successes, checked_rule
 from rollout_viewer._recorder.vector_reward import VectorRewards, split_reward
 from rollout_viewer._recorder.views import ShownInNotebook
+from rollout_viewer._recording.annotations import AnnotationChange
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer._recording.workers import is_worker, own_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from rollout_viewer._cache.block_builder import BlockBuilder
     from rollout_viewer._recorder.episode_quota import EpisodeQuota
     from rollout_viewer._recorder.step_call import StepCall
+    from rollout_viewer._recorder.success import SuccessRule
     from rollout_viewer._recording.episode import Episode
     from rollout_viewer._recording.step_row import Codes, Mask
     from rollout_viewer._replay.recipe import Recipe
@@ -104,6 +109,12 @@ class Recorder(ShownInNotebook):
             recorded as env 0's, with a warning.
         recipe: How the environments are made again: their pictures are rendered later,
             and no call is asked for any. None: each call is.
+        info: Record what steps return as their info, as ``data["info.<key>"]``: True,
+            False, or names of keys.
+        success: How `Episode.success` is known: ``"end"`` (None too), by the info of an
+            episode's last step; ``"once"``, of any; ``"reward_threshold"``, by its
+            return; or a function of the `Episode` that has ended.
+        reward_threshold: Of the environment.
         needs_pictures: `add` raises where a picture cannot be recorded, as it always
             does before the first one.
 
@@ -135,8 +146,14 @@ class Recorder(ShownInNotebook):
         metadata: Mapping[str, Any] | None = None,
         shares_picture: bool = False,
         recipe: Recipe | None = None,
+        info: bool | Iterable[str] = True,
+        success: SuccessRule | None = None,
+        reward_threshold: float | None = None,
         needs_pictures: bool = False,
     ) -> None:
+        self._info_names = checked_names(info)
+        self._success_rule = checked_rule(success, reward_threshold)
+        self._reward_threshold = reward_threshold
         self._frame_options = FrameOptions(
             num_envs, envs, crop, resize, shares_picture=shares_picture
         )
@@ -170,7 +187,7 @@ class Recorder(ShownInNotebook):
                 self.cache.update_metadata(**metadata)
             if recipe is not None:
                 self.recipe_number = self.cache.add_recipe(recipe)
-        self._sink: FrameCache | EpisodeFilter = (
+        self._sink: FrameCache | EpisodeFilter | BlockBuilder = (
             self.cache
             if keep_episode is None
             else EpisodeFilter(self.cache, keep_episode)
@@ -201,6 +218,12 @@ class Recorder(ShownInNotebook):
         self.num_envs = num_envs
         self._skipped = SkippedSteps(num_envs)
         self._vectors = VectorRewards()
+        # The row after the newest that this recorder has appended.
+        self._stop = 0
+        self._step_info = StepInfo(num_envs, self._info_names, self.cache)
+        self._successes = Successes(
+            num_envs, self._success_rule, self._reward_threshold
+        )
         self._episode = np.full(num_envs, -1, np.int64)
         self._is_running = np.zeros(num_envs, np.bool_)
         # Envs whose reset was skipped since their last row, and envs whose next row is
@@ -256,6 +279,16 @@ class Recorder(ShownInNotebook):
         self._start(num_envs)
         self._limit.spread(num_envs)
 
+    def redirect(self, sink: BlockBuilder) -> None:
+        """Record into `sink` in place of the cache, which stays without rows."""
+        self._sink = sink
+        self._step_info = StepInfo(self.num_envs, self._info_names, sink)
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """How the environments are made again, if their pictures are rendered later."""
+        return self._recipe
+
     def limit_episodes(self, quota: EpisodeQuota | None) -> None:
         """Record the episodes of a quota, from the next reset of each env; None: all.
 
@@ -277,6 +310,8 @@ class Recorder(ShownInNotebook):
         data: Mapping[str, Any] | None = None,
         sums: Mapping[str, Any] | None = None,
         infos: Mapping[int, Mapping[str, Any]] | None = None,
+        step_info: Any = None,
+        final_info: Any = None,
         is_same_call: bool = False,
         is_kept: bool | None = None,
     ) -> int | None:
@@ -298,6 +333,10 @@ class Recorder(ShownInNotebook):
             data: Name -> (B, ...).
             sums: Name -> (B,), of steps: data that adds up over skipped calls.
             infos: Env -> seed, options, labels of the episode that it begins.
+            step_info: What the call returned as info: one dict for each env, or one of
+                them all; see `StepInfo.add`.
+            final_info: The same of the envs that ended, where `step_info` is of their
+                resets.
             is_same_call: This is the second row of one call (an env that ended has
                 been reset), recorded or skipped as the first.
             is_kept: Whether to record this call; None: each `skip`-th.
@@ -325,11 +364,23 @@ class Recorder(ShownInNotebook):
                 call = step_call(self.num_envs, *step)
                 if call is not None:
                     return self._add_at_once(
-                        codes, call, pictures, data, infos, is_same_call=is_same_call
+                        codes,
+                        call,
+                        pictures,
+                        data,
+                        infos,
+                        (step_info, final_info),
+                        is_same_call=is_same_call,
                     )
             self._is_settled = False
             is_due = self._count_call(
-                codes, step, sums, infos, is_same_call=is_same_call, is_kept=is_kept
+                codes,
+                step,
+                sums,
+                infos,
+                (step_info, final_info),
+                is_same_call=is_same_call,
+                is_kept=is_kept,
             )
             if not is_due:
                 # What is skipped is a picture, not the end of an episode.
@@ -356,6 +407,7 @@ class Recorder(ShownInNotebook):
         pictures: Pictures,
         data: Mapping[str, Any] | None,
         infos: Mapping[int, Mapping[str, Any]] | None,
+        step_infos: tuple[Any, Any],
         *,
         is_same_call: bool,
     ) -> int | None:
@@ -363,6 +415,7 @@ class Recorder(ShownInNotebook):
         begins: Mask | None = None
         if codes.tobytes() != self._all_step:
             begins = codes == _RESET
+            self._end_before(begins)
             self._count_episodes(begins, infos or {})
         self._limit.apply(codes, call.terminated, call.truncated)
         ended = call.terminated | call.truncated
@@ -381,6 +434,9 @@ class Recorder(ShownInNotebook):
                 return None
             if not np.count_nonzero(is_step):
                 call = call._replace(action=None)
+        if step_infos != (None, None):
+            is_step = (codes == _STEP) | (codes == _MISSING)
+            self._add_infos(step_infos, is_step, is_step & ended, codes == _RESET)
         if not is_same_call:
             self._is_recorded = True
             self.num_calls += 1
@@ -398,6 +454,8 @@ class Recorder(ShownInNotebook):
             raise
         finally:
             self._call = None
+        if self._successes.is_active:
+            self._end_episodes(((codes == _STEP) | (codes == _MISSING)) & ended)
         return self._sink.evaluate() if isinstance(self._sink, EpisodeFilter) else row
 
     def _count_call(
@@ -406,6 +464,7 @@ class Recorder(ShownInNotebook):
         step: tuple[Any, Any, Any, Any],
         sums: Mapping[str, Any] | None,
         infos: Mapping[int, Mapping[str, Any]] | None,
+        step_infos: tuple[Any, Any],
         *,
         is_same_call: bool,
         is_kept: bool | None,
@@ -422,6 +481,7 @@ class Recorder(ShownInNotebook):
             self._is_resumed, action = False, None
             self._skipped.clear(begins)
         self._record_skipped(begins & (self._skipped.count > 0))
+        self._end_before(begins)
         self._count_episodes(begins, infos or {})
         self._limit.apply(codes, terminated, truncated)
         codes[self._episode % self._every > 0] = _IDLE
@@ -433,6 +493,9 @@ class Recorder(ShownInNotebook):
             self._vectors.add(is_step, vectors)
         if sums:
             self._skipped.add_sums(is_step, sums)
+        if step_infos != (None, None):
+            is_over = is_step & self._skipped.has_ended
+            self._add_infos(step_infos, is_step, is_over, is_reset)
         self._is_running = (self._is_running & ~begins) | is_reset | is_step
         self._is_running &= ~self._skipped.has_ended
         self._has_skipped_reset |= is_reset
@@ -441,6 +504,42 @@ class Recorder(ShownInNotebook):
             self._is_recorded = is_due if is_kept is None else is_kept
             self.num_calls += 1
         return not (codes == _IDLE).all() and (self._is_recorded or is_cut_off)
+
+    def _end_before(self, begins: Mask) -> None:
+        """Set the success of episodes that are cut off where others begin."""
+        if self._successes.is_active:
+            if self._is_newest:
+                self._end_episodes(begins & self._is_running)
+            self._successes.begin(begins)
+
+    def _add_infos(
+        self, infos: tuple[Any, Any], is_step: Mask, is_over: Mask, is_reset: Mask
+    ) -> None:
+        """Note what a call returned as info, whether or not it gets a row."""
+        info, final = infos
+        here = is_step
+        if final is not None:
+            here = is_step & ~is_over
+            self._step_info.add(final, is_over)
+            self._successes.add(final, is_over)
+        if info is not None:
+            self._step_info.add(info, here | is_reset)
+            self._successes.add(info, here)
+
+    @property
+    def _is_newest(self) -> bool:
+        """Whether nothing was recorded since by another recorder of the cache."""
+        return self._sink is not self.cache or self._stop == self.cache.num_rows
+
+    def _end_episodes(self, envs: Mask) -> None:
+        """Set the success of the newest episodes of `envs`, which have ended."""
+        for env in np.flatnonzero(envs).tolist():
+            episode = self._sink.newest_episode(env)
+            if episode is None:
+                continue
+            if (success := self._successes.of(episode)) is not None:
+                key = episode.env, episode.index
+                self._sink.annotate(AnnotationChange(success={key: success}))
 
     def _record(
         self, codes: Codes, pictures: Pictures, data: Mapping[str, Any] | None
@@ -545,6 +644,7 @@ class Recorder(ShownInNotebook):
         begun = np.array(begins, np.bool_)
         self._skipped.replace(np.asarray(count), np.asarray(reward))
         self._is_running |= begun
+        self._successes.begin(begun)
         self._joins_episode |= begun
         self._has_skipped_reset |= begun & (self._skipped.count == 0)
         self._infos.update(
@@ -618,23 +718,35 @@ class Recorder(ShownInNotebook):
         is_step = (codes == _STEP) | (codes == _MISSING)
         if vectors := self._vectors.take(is_step):
             data = {**(data or {}), **vectors}
-        row = self._sink.append(
-            frames,
-            envs=envs,
-            kind=codes,
-            reward=skipped.reward if skipped.has_reward.any() else None,
-            terminated=skipped.terminated,
-            truncated=skipped.truncated,
-            action=skipped.action if is_step.any() else None,
-            data=data,
-            reset=self._joins_episode if self._joins_episode.any() else None,
-            # None, as long as nothing was skipped: the cache is faster then.
-            num_transitions=skipped.count if skipped.count.max() > 1 else None,
-            episode_info=self._infos,
-        )
+        infos: dict[str, Any] = {}
+        if self._step_info.is_pending:
+            infos = self._step_info.take(codes != _IDLE)
+            data = {**(data or {}), **infos}
+        try:
+            row = self._sink.append(
+                frames,
+                envs=envs,
+                kind=codes,
+                reward=skipped.reward if skipped.has_reward.any() else None,
+                terminated=skipped.terminated,
+                truncated=skipped.truncated,
+                action=skipped.action if is_step.any() else None,
+                data=data,
+                reset=self._joins_episode if self._joins_episode.any() else None,
+                # None, as long as nothing was skipped: the cache is faster then.
+                num_transitions=skipped.count if skipped.count.max() > 1 else None,
+                episode_info=self._infos,
+            )
+        except BaseException:
+            self._step_info.give_back(infos)
+            raise
+        self._stop = row + 1
+        ended = is_step & skipped.has_ended if self._successes.is_active else None
         skipped.clear(is_step)
         self._joins_episode &= codes == _IDLE
         self._drop_infos(codes)
+        if ended is not None:
+            self._end_episodes(ended)
         return row
 
     def _append_call(
@@ -646,17 +758,26 @@ class Recorder(ShownInNotebook):
         call: StepCall,
     ) -> int:
         is_plain = self._sink is self.cache and codes.tobytes() == self._all_step
-        row = self._sink.append(
-            frames,
-            envs=envs,
-            kind="step" if is_plain else codes,
-            reward=call.reward,
-            terminated=call.terminated,
-            truncated=call.truncated,
-            action=call.action,
-            data=data,
-            episode_info=self._infos,
-        )
+        infos: dict[str, Any] = {}
+        if self._step_info.is_pending:
+            infos = self._step_info.take(codes != _IDLE)
+            data = {**(data or {}), **infos}
+        try:
+            row = self._sink.append(
+                frames,
+                envs=envs,
+                kind="step" if is_plain else codes,
+                reward=call.reward,
+                terminated=call.terminated,
+                truncated=call.truncated,
+                action=call.action,
+                data=data,
+                episode_info=self._infos,
+            )
+        except BaseException:
+            self._step_info.give_back(infos)
+            raise
+        self._stop = row + 1
         if self._infos:
             self._drop_infos(codes)
         return row
@@ -697,6 +818,9 @@ class Recorder(ShownInNotebook):
             "metadata": self._metadata,
             "shares_picture": self._frame_options.shares_picture,
             "recipe": self._recipe,
+            "info": self._info_names,
+            "success": self._success_rule,
+            "reward_threshold": self._reward_threshold,
             "needs_pictures": self._needs_pictures,
         }
 

@@ -34,6 +34,8 @@ def add_same_step(
     data: Mapping[str, Any] | None = None,
     final_data: Mapping[str, Any] | None = None,
     before_reset: Callable[[], None] | None = None,
+    step_info: Any = None,
+    final_info: Any = None,
     **step: Any,
 ) -> int | None:
     """Record a call that ended envs and reset them at once.
@@ -48,6 +50,9 @@ def add_same_step(
         data: Of the second row.
         final_data: Of the first row.
         before_reset: Called between the rows.
+        step_info: What the call returned as info.
+        final_info: That of the steps that ended; `step_info` of their envs is then of
+            the resets. None: `step_info` is of the steps alone.
         **step: Other arguments of `add`, for the first row.
 
     Returns:
@@ -70,8 +75,10 @@ def add_same_step(
             return rendered()
         return [terminal.get(env, one) for env, one in enumerate(rendered())]
 
-    add(kinds, last_pictures, data=final_data, **step)
+    infos = {"step_info": step_info, "final_info": final_info}
+    add(kinds, last_pictures, data=final_data, **infos, **step)
     if before_reset is not None:
         before_reset()
     kinds = np.where(ended, Kind.RESET, Kind.IDLE)
-    return add(kinds, rendered, data=data, is_same_call=True)
+    resets = None if final_info is None else step_info
+    return add(kinds, rendered, data=data, step_info=resets, is_same_call=True)

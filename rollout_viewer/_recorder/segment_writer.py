@@ -14,6 +14,7 @@ import numpy as np
 
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import RowError
+from rollout_viewer._export.provenance import success_entry
 from rollout_viewer._file_names import path_inside
 from rollout_viewer._files import new_file
 from rollout_viewer._progress import progress_bar
@@ -146,6 +147,7 @@ def _episodes(cache: FrameCache, rows: npt.NDArray[np.int64]) -> list[dict[str, 
                 "total_reward": total if math.isfinite(total) else None,
                 "terminated": episode.terminated,
                 "truncated": episode.truncated,
+                **success_entry(episode),
                 "seed": episode.seed,
                 "options": episode.options,
             }

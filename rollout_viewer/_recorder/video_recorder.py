@@ -36,6 +36,7 @@ from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.recorder_checks import discarded_on_error
 from rollout_viewer._recorder.segment_frames import SegmentFrames, shown_rows
 from rollout_viewer._recorder.segment_writer import write_video
+from rollout_viewer._recorder.step_info import checked_names
 from rollout_viewer._recorder.unrecorded_steps import UnrecordedSteps
 from rollout_viewer._recorder.video_folder import new_recording
 from rollout_viewer._recorder.video_recovery import finish_videos
@@ -49,7 +50,7 @@ from rollout_viewer.loggers._folder import FolderLogger
 from rollout_viewer.loggers.tee import video_loggers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -90,6 +91,7 @@ class VideoFolderRecorder:
         envs: Whose pictures are recorded; None: all.
         metadata: Of the environment.
         shares_picture: As of `Recorder`.
+        info: As of `Recorder`.
         columns: From number of tiles and their (height, width) to the columns of
             the grid; None: the square root, rounded up.
         is_quiet: False draws progress bars.
@@ -121,6 +123,7 @@ class VideoFolderRecorder:
         columns: Callable[[int, tuple[int, int]], int] | None = None,
         is_quiet: bool = True,
         shares_picture: bool = False,
+        info: bool | Iterable[str] = True,
     ) -> None:
         self._configuration: dict[str, Any] = {
             "num_envs": num_envs,
@@ -135,6 +138,7 @@ class VideoFolderRecorder:
             "columns": columns,
             "is_quiet": is_quiet,
             "shares_picture": shares_picture,
+            "info": checked_names(info),
         }
         self.num_envs = num_envs
         path_inside(Path(folder).absolute(), prefix, where=where)
@@ -165,7 +169,7 @@ class VideoFolderRecorder:
         self._unrecorded = UnrecordedSteps(num_envs)
 
     def _new_recorder(self, cache: FrameCache | str | Path) -> None:
-        names = ("num_envs", "envs", "fps", "metadata", "shares_picture")
+        names = ("num_envs", "envs", "fps", "metadata", "shares_picture", "info")
         self.recorder = Recorder(
             cache=cache,
             logger=FolderLogger(self.folder, overwrite=self._overwrite),

@@ -9,16 +9,18 @@ picture of a row is identified by its `slot`.
   `joined`: several, side by side.
 - `step_row`: one row's step data. `step_columns`, `rows`, `episode`: that of all rows,
   and their episodes.
-- `step_codec`: actions and `data` arrays as bytes. `storable`: text and JSON values.
+- `step_codec`: actions and `data` arrays as bytes. `info_types`: what numbers of a
+  step's info mean. `storable`: text and JSON values.
 - `database`, `database_reader`, `statements`: the SQLite file. `writer`: the thread
   that writes it, into a `written_file`. `named_file`: whether that has its name still.
 - `trust`, `cells`, `tensors`, `stored_rows`: what is checked of a file before it is
   believed, and how what is damaged is shown as missing. `sealed_text`: JSON and its
-  checksum.
+  checksum. `placed`: bytes, and the checksum of them and of their place.
 - `wal`: whose the log beside a file is. `temporary`: files of no name, and what killed
   processes leave of them.
 - `lock`, `workers`: one process writes a file. `open_files`: not too many are open.
   `eviction`: what `disk_bytes` leaves.
+- `sealed_block`: rows that were encoded in another process.
 - `late_pictures`: pictures that are added to rows without any.
 - `annotations`: bookmarks and labels. `copy`, `compact`: whole files rewritten.
 - `reader`: what can be read of any recording, with `info` (what it holds), `query`,

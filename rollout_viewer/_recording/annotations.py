@@ -1,15 +1,15 @@
-"""Annotations that users add to a recording: bookmarks of rows, labels of episodes.
+"""What is added to rows and episodes that are there: bookmarks, labels, success.
 
 A change is data. It is merged (RFC 7396: null removes) both into a recording in memory
 and into its file, so that different annotations by two processes are all kept.
-Bookmarks are ``meta["bookmarks"]``, row -> note; labels are
+Bookmarks are ``meta["bookmarks"]``, row -> note; labels and success are
 in the file's table of episodes. Knows nothing of pictures or pages.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from rollout_viewer._errors import ReadOnlyError, RecordingError, RecordingLockedError
 from rollout_viewer._recording.database import amend
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     AnyEpisode: TypeAlias = "Episode | tuple[int, int]"
 
+T = TypeVar("T")
+
 
 class AnnotationChange(NamedTuple):
     """Annotations that are set, and those that are removed (None).
@@ -33,12 +35,19 @@ class AnnotationChange(NamedTuple):
     Attributes:
         bookmarks: Row -> note.
         added: Rows that get a bookmark; one that has one keeps its note.
+        success: (env, episode index) -> whether it succeeded; None: not known.
         labels: (env, episode index) -> label -> value.
     """
 
     bookmarks: Mapping[int, str | None] = {}
     labels: Mapping[tuple[int, int], Mapping[str, Any]] = {}
     added: Sequence[int] = ()
+    success: Mapping[tuple[int, int], bool | None] = {}
+
+    @property
+    def episodes(self) -> list[tuple[int, int]]:
+        """The episodes that change, (env, index)."""
+        return [*self.labels, *self.success]
 
     def part(self, first_env: int, num_envs: int, num_rows: int) -> AnnotationChange:
         """Return the part for one of several recordings that are read as one.
@@ -48,15 +57,22 @@ class AnnotationChange(NamedTuple):
             num_envs: Its envs.
             num_rows: Its rows.
         """
+        envs = range(first_env, first_env + num_envs)
         return AnnotationChange(
             {row: note for row, note in self.bookmarks.items() if row < num_rows},
-            {
-                (env - first_env, index): labels
-                for (env, index), labels in self.labels.items()
-                if first_env <= env < first_env + num_envs
-            },
+            _of_envs(self.labels, envs),
             tuple(row for row in self.added if row < num_rows),
+            _of_envs(self.success, envs),
         )
+
+
+def _of_envs(values: Mapping[tuple[int, int], T], envs: range) -> dict[Any, T]:
+    """Return the values of episodes of some envs, which are counted from 0 then."""
+    return {
+        (env - envs.start, index): value
+        for (env, index), value in values.items()
+        if env in envs
+    }
 
 
 def bookmarks_of(meta: Mapping[str, Any]) -> dict[int, str]:
@@ -81,6 +97,9 @@ def apply_annotations(
         merged = {**info.get("labels", {}), **labels}
         kept = {name: value for name, value in merged.items() if value is not None}
         rows.describe_episode(env, index, labels=kept)
+    for (env, index), success in change.success.items():
+        assert rows is not None
+        rows.describe_episode(env, index, success=success)
 
 
 def annotation_statements(change: AnnotationChange) -> list[Statement]:
@@ -102,6 +121,16 @@ def annotation_statements(change: AnnotationChange) -> list[Statement]:
                 "ON CONFLICT DO UPDATE "
                 "SET info = reseal(json_patch(info, ?4), info, ?3)",
                 (env, index, episode_place(env, index), patch),
+            )
+        )
+    for (env, index), success in change.success.items():
+        statements.append(
+            (
+                "INSERT INTO episodes "
+                "VALUES (?1, ?2, reseal(json_object('success', json(?4)), '', ?3)) "
+                "ON CONFLICT DO UPDATE "
+                "SET info = reseal(json_set(info, '$.success', json(?4)), info, ?3)",
+                (env, index, episode_place(env, index), json.dumps(success)),
             )
         )
     return statements

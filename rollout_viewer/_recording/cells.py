@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._frames.chunk import MAX_FRAME_BYTES
+from rollout_viewer._recording.info_types import INFO_TYPES, are_info_types
 from rollout_viewer._recording.late_pictures import (
     NOT_REPRODUCIBLE,
     NUM_LATE,
@@ -251,8 +252,10 @@ _META: Mapping[str, Callable[[Any], bool]] = {
     NUM_LATE: _is_count,
     NOT_REPRODUCIBLE: is_not_reproducible,
     "slots": _is_digest,
+    INFO_TYPES: are_info_types,
 }
 _INFO: Mapping[str, Callable[[Any], bool]] = {
+    "success": lambda value: value is None or isinstance(value, bool),
     "segment": lambda value: value is None or isinstance(value, str),
     "seed": lambda value: not isinstance(value, (dict, list)),
     "options": _is_record,

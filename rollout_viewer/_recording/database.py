@@ -8,15 +8,15 @@ Tables, version 1::
     meta      key -> JSON value
     slots     the pictures of a row: env, camera, size, whether one shows all envs
     packs     id = block << 16 | n; several slots' chunks of one block of 32 rows,
-              one after the other; directory: u32 slot, offset, length, ... and
-              the CRC-32 of these
+              one after the other; directory: u32 slot, offset, length, ...
     steps     first block -> core step data of consecutive blocks (`step_codec`):
               one while they are new, `run_blocks` once those are full
     extras    block -> actions and data of its rows, if there are any
     tail      rows of the block that is still open, written each half second
     episodes  (env, index) -> JSON: segment, seed, options, labels
 
-JSON is followed by its checksum, see `sealed_text`.
+JSON is followed by its checksum, see `sealed_text`. Step data, actions and data, and
+directories begin with one of themselves and of their key, see `placed`.
 
 Knows bytes. Knows nothing of codecs, frames or envs.
 """

@@ -31,6 +31,7 @@ from rollout_viewer._recording.database import (
     file_uri,
 )
 from rollout_viewer._recording.open_files import READERS
+from rollout_viewer._recording.placed import unplace
 from rollout_viewer._recording.statements import RUN_BLOCKS, Tail, unpack_directory
 from rollout_viewer._recording.trust import (
     BoundedReader,
@@ -294,8 +295,7 @@ class DatabaseReader:
             "SELECT block, data FROM steps WHERE block >= ? ORDER BY block",
             (first_block,),
         )
-        # What is no blob does not unpack either.
-        return [(block, d if isinstance(d, bytes) else b"") for block, d in rows]
+        return [(block, _intact(data, "steps", block)) for block, data in rows]
 
     def num_blocks(self) -> int:
         """Return how many sealed blocks there are, by their pictures and data."""
@@ -307,17 +307,20 @@ class DatabaseReader:
     def extras_of(self, block: int) -> bytes | None:
         """Return actions and data of one sealed block; None if there are none."""
         found = self._query("SELECT data FROM extras WHERE block = ?", (block,))
-        return blob(found[0][0], f"data of block {block}") if found else None
+        if not found:
+            return None
+        stored = blob(found[0][0], f"data of block {block}")
+        return _intact(stored, "extras", block)
 
     def start_of(self, number: int) -> bytes | None:
         """Return from where an episode can be replayed, by `start_number`."""
-        found = self._query("SELECT data FROM extras WHERE block = ?", (-1 - number,))
-        return blob(found[0][0], "the start of an episode") if found else None
+        return self.extras_of(-1 - number)
 
     def starts(self) -> list[tuple[int, bytes]]:
         """Return (number, start) of all episodes that can be replayed."""
         rows = self._query("SELECT block, data FROM extras WHERE block < 0")
-        return [(-1 - block, data) for block, data in rows if isinstance(data, bytes)]
+        starts = ((-1 - block, _intact(data, "extras", block)) for block, data in rows)
+        return [start for start in starts if start[1]]
 
     def picture_nbytes(self) -> int:
         """Return the bytes of all sealed chunks."""
@@ -362,7 +365,9 @@ class DatabaseReader:
         entries = [
             [pack, *entry]
             for pack, directory in rows
-            for entry in unpack_directory(blob(directory, "a list of chunks"))
+            for entry in unpack_directory(
+                blob(directory, "a list of chunks"), "packs", pack
+            )
         ]
         if entries:
             with self._lock:
@@ -381,12 +386,18 @@ def _read_tail(row: tuple[Any, ...]) -> Tail:
     whole(num_rows, "the number of newest rows", low=1, high=last + 1 - start)
     data = blob(data, "the newest pictures")
     try:
-        entries = unpack_directory(blob(directory, "a list of chunks"))
+        directory = blob(directory, "a list of chunks")
+        entries = unpack_directory(directory, "tail", block, start, num_rows)
     except RecordingError:
         entries = []  # their pictures are missing
     if sum(length for _, _, length in entries) > len(data):
         entries = []  # one part of the data for many slots
     pieces = [(slot, data[at : at + length]) for slot, at, length in entries]
-    return Tail(
-        block, start, num_rows, steps if isinstance(steps, bytes) else b"", pieces
-    )
+    steps = _intact(steps, "tail", block, start, num_rows)
+    return Tail(block, start, num_rows, steps, pieces)
+
+
+def _intact(stored: Any, table: str, *key: int) -> bytes:
+    """Return what is stored in a table; none where that is damaged or of elsewhere."""
+    data = unplace(stored, table, *key) if isinstance(stored, bytes) else None
+    return data or b""  # which does not unpack either

@@ -23,6 +23,7 @@ class Episode:
         terminated: It ended by the environment's rules. Both ends are False while
             it is unfinished.
         truncated: It was cut off, as by a time limit.
+        success: Whether it succeeded; None: that is not known.
         segment: Name of the `FrameCache.segment` in which it began.
         seed: Seed of its reset, if one was given.
         options: Options of its reset.
@@ -38,6 +39,7 @@ class Episode:
     total_reward: float
     terminated: bool = False
     truncated: bool = False
+    success: bool | None = None
     segment: str | None = None
     seed: int | None = None
     options: Mapping[str, Any] | None = None

@@ -275,7 +275,7 @@ class FileRecording(OpenedRecording):
                     return found[1][row - tail.start]
             block, offset = divmod(row, CHUNK_ROWS)
             data = self._reader.extras_of(block)
-            if not data:
+            if data is None:
                 return {}
             extras = self._decoded.get(block, data, where, num_envs)
         if len(extras) != CHUNK_ROWS:
@@ -294,7 +294,7 @@ class FileRecording(OpenedRecording):
             RecordingError: An episode's number is not known, because rows before it
                 are damaged.
         """
-        for env, index in change.labels:
+        for env, index in change.episodes:
             if not self._is_numbered(env, index):
                 raise RecordingError(
                     f"FrameCache.label: expected an episode before the damaged rows of "

@@ -12,14 +12,22 @@ import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rollout_viewer._forks import keep_in_child, make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.annotations import (
+    AnnotationChange,
+    annotation_statements,
+    apply_annotations,
+)
 from rollout_viewer._recording.database import (
     create_database,
     delete_database,
 )
 from rollout_viewer._recording.database_reader import DatabaseReader
 from rollout_viewer._recording.eviction import Budget
+from rollout_viewer._recording.info_types import INFO_TYPES
 from rollout_viewer._recording.late_pictures import LatePictures
 from rollout_viewer._recording.lock import acquire, free_reserve, reserve, this_process
 from rollout_viewer._recording.named_file import NamedFile
@@ -28,27 +36,32 @@ from rollout_viewer._recording.slot import digest
 from rollout_viewer._recording.statements import (
     Statement,
     delete_statements,
+    episode_statement,
     extras_statement,
     meta_statement,
     pack_statements,
     run_blocks,
     slot_statement,
+    start_number,
+    start_statement,
     step_statements,
     tail_statements,
 )
 from rollout_viewer._recording.step_codec import DecodedExtras, pack_extras
+from rollout_viewer._recording.step_row import BEGINS
 from rollout_viewer._recording.temporary import temporary_path
 from rollout_viewer._recording.waiting_rows import WaitingRows
 from rollout_viewer._recording.writer import Batch, WriterThread
 from rollout_viewer._recording.written_file import WrittenFile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    import numpy as np
     import numpy.typing as npt
 
     from rollout_viewer._recording.rows import Rows
+    from rollout_viewer._recording.sealed_block import BlockRows
     from rollout_viewer._recording.slot import Slot
     from rollout_viewer._recording.statements import Tail
 
@@ -272,6 +285,74 @@ class FiledRecording:
             self._before = None
 
     # -- sealed blocks
+
+    def check_block(self, block: BlockRows) -> None:
+        """Raise FrameError where the pictures have too many sizes."""
+        self._open.check_slots(
+            (slot.env, slot.camera, slot.height, slot.width)
+            for slot, _ in block.pictures
+        )
+
+    def append_block(
+        self,
+        rows: Rows,
+        block: BlockRows,
+        info_of: Callable[[dict[str, Any]], dict[str, Any]],
+    ) -> None:
+        """Append 32 rows that were encoded elsewhere, whole or not at all.
+
+        Everything was checked before, and the open block has no row.
+
+        Args:
+            rows: The step data of all rows; of the first ones, new ones.
+            block: What to append.
+            info_of: Returns what is known of an episode, from the block's information.
+        """
+        if not self.is_temporary:
+            self._wait_for_disk()
+        self.recover()
+        with self._lock:
+            self._waiting.expect(None, {})
+            self._before = rows.num_rows, len(self.slots), len(self._statements)
+            try:
+                self._open.adopt(block.pictures, block.extras)
+                self._describe(rows, block, info_of)
+                if block.types != self.meta.get(INFO_TYPES, {}):
+                    self.set_meta(INFO_TYPES, block.types)
+                if block.successes:
+                    change = AnnotationChange(success=block.successes)
+                    self._statements += annotation_statements(change)
+                    apply_annotations(change, self.meta, rows)
+                # Last: readers without the lock rely on the number of rows.
+                rows.extend(block.core)
+                self._rows = rows
+                self._seal()
+            except BaseException:
+                self.recover()
+                raise
+            self._before = None
+
+    def _describe(
+        self,
+        rows: Rows,
+        block: BlockRows,
+        info_of: Callable[[dict[str, Any]], dict[str, Any]],
+    ) -> None:
+        """Keep what is known of the episodes that begin in a block."""
+        known = {(one.row, one.env): one for one in block.begun}
+        num_begun = [rows.num_begun(env) for env in range(rows.num_envs)]
+        for row, env in np.argwhere(block.core["flags"] & np.uint8(BEGINS)).tolist():
+            index = num_begun[env]
+            num_begun[env] += 1
+            if (one := known.get((row, env))) is None:
+                continue
+            if info := info_of(one.info):
+                rows.describe_episode(env, index, **info)
+                self._remember(episode_statement(env, index, info))
+            if one.start is not None:
+                self._late.starts[env, index] = one.start
+                number = start_number(env, index, rows.num_envs)
+                self._remember(start_statement(number, one.start))
 
     def _seal(self) -> None:
         """Hand the full block to the writer, and start the next one.

@@ -192,6 +192,11 @@ class RecordingInfo:
             if one.length or (is_live and rows.is_newest(one))
         ]
 
+    def newest_episode(self, env: int) -> Episode | None:
+        """Return the episode of an env that began last; None: there is none."""
+        rows = self._now.rows
+        return None if rows is None else rows.newest_of(env)
+
     def _slots_of(self, env: int, camera: str | None) -> tuple[int, ...]:
         """Return the known slots of an env and camera, one for each size."""
         rows = self.recording.rows

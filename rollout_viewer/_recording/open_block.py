@@ -7,10 +7,21 @@ others show nothing in the rows meanwhile. The lock of its recording guards all 
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
-from rollout_viewer._errors import FrameError
-from rollout_viewer._frames.chunk import ABSENT, CHUNK_ROWS, absent, kinds_of
+import numpy as np
+
+from rollout_viewer._errors import FrameError, RecordingError
+from rollout_viewer._frames.chunk import (
+    ABSENT,
+    CHUNK_ROWS,
+    EQUAL,
+    absent,
+    kinds_of,
+    parse,
+)
+from rollout_viewer._frames.decoder import ChunkDecoder
 from rollout_viewer._frames.encoder import ChunkEncoder
 from rollout_viewer._frames.scratch import Scratch
 from rollout_viewer._recording.eviction import Stored
@@ -20,9 +31,8 @@ from rollout_viewer._recording.step_codec import pack_columns
 from rollout_viewer._recording.step_row import IDLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    import numpy as np
     import numpy.typing as npt
 
     from rollout_viewer._recording.rows import Rows
@@ -67,6 +77,10 @@ class OpenBlock:
         # before), so that an interrupted row can be undone.
         self._changes: list[tuple[int, Key, int]] = []
         self._has_unused = False
+        # Chunks of this block that were encoded elsewhere, and of the current slots
+        # without an encoder the newest such chunk: its last picture is theirs.
+        self._adopted: dict[int, bytes] = {}
+        self._newest: dict[int, bytes] = {}
 
     @property
     def state_nbytes(self) -> int:
@@ -85,12 +99,20 @@ class OpenBlock:
 
     def check_sizes(self, pictures: Sequence[tuple[int, str, Frame | None]]) -> None:
         """Raise FrameError where pictures have more sizes than a recording can hold."""
+        self.check_slots(
+            [
+                (env, camera, frame.shape[0], frame.shape[1])
+                for env, camera, frame in pictures
+                if frame is not None
+            ]
+        )
+
+    def check_slots(self, pictures: Iterable[tuple[int, str, int, int]]) -> None:
+        """Do the same for (env, camera, height, width) of pictures."""
         num_new = 0
-        for env, camera, frame in pictures:
-            if frame is None:
-                continue
+        for env, camera, height, width in pictures:
             sizes = self._sizes_of.get((env, camera), {})
-            if (height := frame.shape[0], width := frame.shape[1]) in sizes:
+            if (height, width) in sizes:
                 continue
             num_new += 1
             if len(sizes) >= MAX_SIZES or len(self.slots) + num_new > _MAX_SLOTS:
@@ -154,7 +176,8 @@ class OpenBlock:
                 delivered[slot] = frame
         for slot in slot_of.values():
             encoder = encoders[slot]
-            assert encoder is not None
+            if encoder is None:  # its last picture was encoded elsewhere
+                encoder = self._revive(slot)
             if slot not in delivered:
                 encoder.repeat(is_due=self._is_due(slot, row))
             elif (frame := delivered[slot]) is None:
@@ -167,6 +190,47 @@ class OpenBlock:
         if self.slots[slot].is_shared:
             return bool((row.kind != IDLE).any())
         return bool(row.kind[self.slots[slot].env] != IDLE)
+
+    def adopt(
+        self, pictures: Sequence[tuple[Slot, bytes]], extras: Sequence[Extras]
+    ) -> None:
+        """Add a whole block, encoded elsewhere, in place of 32 calls of `append`.
+
+        The block is empty. What is not in `pictures` is idle: its picture is repeated.
+        """
+        adopted: dict[int, bytes] = {}
+        for slot, chunk in pictures:
+            key, size = (slot.env, slot.camera), slot.size
+            number = self._sizes_of.get(key, {}).get(size, -1)
+            if number < 0:
+                number = self.add_slot(slot)
+                self._sizes_of.setdefault(key, {})[size] = number
+            adopted[number] = chunk
+        keys = {self._key_of(number) for number in adopted}
+        for key, number in self._slot_of.items():
+            if key not in keys:
+                encoder = self._encoders[number] or self._revive(number)
+                for _ in range(CHUNK_ROWS):
+                    encoder.repeat()
+        self._adopted = adopted
+        self.extras = list(extras)
+
+    def _key_of(self, slot: int) -> Key:
+        return self.slots[slot].env, self.slots[slot].camera
+
+    def _revive(self, slot: int) -> ChunkEncoder:
+        """Return a new encoder of a slot, which can repeat its last picture."""
+        size = self.slots[slot].size
+        encoder = self._new_encoder(size)
+        if (newest := self._newest.get(slot)) is not None:
+            frame = np.empty((*size, 3), np.uint8)
+            # One that cannot be decoded is shown as damaged where it is.
+            with contextlib.suppress(RecordingError):
+                if ChunkDecoder(parse(newest)).read(CHUNK_ROWS - 1, frame):
+                    encoder.resume(frame)
+        # Last: where it is interrupted, the next call begins anew.
+        self._encoders[slot] = encoder
+        return encoder
 
     def _change_slot(
         self, env: int, camera: str, frame: Frame, offset: int, *, is_shared: bool
@@ -210,7 +274,11 @@ class OpenBlock:
 
     def shown_slots(self) -> list[int]:
         """Return the slots that may show something in the block."""
-        return [slot for slot, e in enumerate(self._encoders) if e is not None]
+        return [
+            slot
+            for slot, encoder in enumerate(self._encoders)
+            if encoder is not None or slot in self._adopted
+        ]
 
     def piece(self, slot: int, first: int) -> bytes:
         """Return a slot's records from row `first` of the block on."""
@@ -224,6 +292,8 @@ class OpenBlock:
 
         After an exception, at any point of `append`.
         """
+        if not count:
+            self._adopted = {}
         del self.extras[count:]
         for offset, key, slot in reversed(self._changes):
             if offset >= count:
@@ -241,11 +311,31 @@ class OpenBlock:
 
     def start(self) -> None:
         """Start the next block; may be called again where it was interrupted."""
+        if self._adopted:
+            self._make_adopted_current()
         if self._has_unused:
             self._drop_encoders()
         for encoder in self._used():
             encoder.start()
         self.extras = []
+
+    def _make_adopted_current(self) -> None:
+        """Let the next blocks continue what was encoded elsewhere."""
+        last_shown: dict[Key, int] = {}
+        for slot, chunk in self._adopted.items():
+            self._encoders[slot] = None
+            self._newest[slot] = chunk
+            # Of several sizes, the one that is shown last.
+            kinds = parse(chunk).kinds
+            row = max(i for i, k in enumerate(kinds) if k not in (ABSENT, EQUAL))
+            if row >= last_shown.get(self._key_of(slot), 0):
+                last_shown[self._key_of(slot)] = row
+                self._slot_of[self._key_of(slot)] = slot
+        current = set(self._slot_of.values())
+        for slot in self._newest.keys() - current:
+            del self._newest[slot]
+        self._has_unused = True
+        self._adopted = {}
 
     def _drop_encoders(self) -> None:
         """Free the encoders of all sizes that are not current."""
@@ -265,8 +355,7 @@ class OpenBlock:
         stored: dict[int, Stored] = {}
         for slot in self.shown_slots():
             encoder = self._filled(slot)
-            assert encoder is not None
-            chunk = encoder.whole()
+            chunk = self._adopted.get(slot) or (encoder.whole() if encoder else b"")
             shown = sum(1 << i for i, k in enumerate(kinds_of(chunk)) if k != ABSENT)
             if shown:
                 chunks[slot] = chunk

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._errors import RecordingError
+from rollout_viewer._recording.info_types import decoded, info_types
 from rollout_viewer._recording.rows import Rows
 from rollout_viewer._recording.step_codec import ACTION
 from rollout_viewer._recording.step_row import KIND_NAMES, TERMINATED, TRUNCATED
@@ -123,9 +124,12 @@ def describe(recording: Recording, rows: Rows, row: int, env: int) -> dict[str, 
         found["episode_step"] = found["env_step"]
         rewards = rows.rewards(episode.start, row + 1)[:, env]
         found["total_reward"] = float(np.nansum(rewards))
+    types = info_types(recording.meta)
     for name, values in recording.extras(row).items():
         if name != ACTION:
-            found.setdefault(name, _copy(values[env]))
+            found.setdefault(name, decoded(types, name, _copy(values[env])))
+    # Last: `data` of this name was recorded before episodes had it.
+    found.setdefault("success", episode.success if episode else None)
     return found
 
 

@@ -381,10 +381,10 @@ class RecordingReader(RecordingInfo):
 
         Keys: row, env, kind, reward, terminated, truncated, env_step, episode,
         episode_step, total_reward, action (chosen at this frame; None where
-        none was), seed, segment, labels, has_picture, is_repeated (the picture is an
-        earlier row's, shown again), and the names in `data`. Where pictures are
-        rendered later, also picture_state: "there", "repeated", "to be rendered", or
-        "not reproducible" and why.
+        none was), seed, segment, labels, success (of the episode), has_picture,
+        is_repeated (the picture is an earlier row's, shown again), and the names in
+        `data`. Where pictures are rendered later, also picture_state: "there",
+        "repeated", "to be rendered", or "not reproducible" and why.
 
         Raises:
             RowError: There is no such row or env.
@@ -415,7 +415,8 @@ class RecordingReader(RecordingInfo):
         """Return ``"action"`` or a `data` array of many rows, (n, num_envs, ...).
 
         An action is at the row where it was chosen. Rows without a value have
-        NaN, or 0 in integers.
+        NaN, or 0 in integers. Truth values of ``info`` are 0 and 1 there, and texts
+        their numbers in ``get_meta("info_types")``.
 
         Raises:
             RowError: Nothing of that name was recorded in these rows.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._errors import RecordingError
+from rollout_viewer._recording.info_types import PREFIX
 from rollout_viewer._recording.step_codec import ACTION
 from rollout_viewer._recording.step_row import (
     IDLE,
@@ -65,7 +66,7 @@ def step_arguments(
         if action is None or not was_chosen.any()
         else _only(action, was_chosen),
         "data": {
-            name: _only(array, is_copied)
+            name: _only(array, is_copied, np.nan if name.startswith(PREFIX) else 0)
             for name, array in extras.items()
             if name != ACTION
         },
@@ -80,8 +81,8 @@ def _num_transitions(rows: Rows, row: int, begins: Mask) -> npt.NDArray[np.int64
     return counts
 
 
-def _only(array: npt.NDArray[Any], envs: Mask) -> npt.NDArray[Any]:
-    """Return a copy with zeros for all other envs."""
-    copy = np.zeros_like(array)
+def _only(array: npt.NDArray[Any], envs: Mask, blank: float = 0) -> npt.NDArray[Any]:
+    """Return a copy with `blank` for all other envs."""
+    copy = np.full_like(array, blank if array.dtype.kind == "f" else 0)
     copy[envs] = array[envs]
     return copy

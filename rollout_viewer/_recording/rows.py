@@ -270,6 +270,24 @@ class Rows(StepColumns):
             num_nan_rewards=int(np.count_nonzero(flags & NAN_REWARD)),
         )
 
+    def successor(self) -> Rows:
+        """Return new rows that continue these: the first of them is the newest here.
+
+        Of the episodes so far, they know the running ones alone, each as its env's
+        first.
+        """
+        rows = Rows(self.num_envs)
+        for name, column in self.block(self.num_rows - 1, self.num_rows).items():
+            getattr(rows, f"_{name}")[:1] = column
+        rows.num_rows = 1
+        rows._is_running = self._is_running.copy()
+        rows._step = self._step.copy()
+        rows._episodes = [
+            [replace(self._episodes[env][-1], start=0, index=0)] if is_running else []
+            for env, is_running in enumerate(self._is_running.tolist())
+        ]
+        return rows
+
     # -- what is known of episodes
 
     def describe_episode(self, env: int, index: int, **info: Any) -> None:
@@ -321,18 +339,32 @@ class Rows(StepColumns):
         """Return the env's episodes, oldest first, the running one up to now."""
         # Once: another thread may be appending. What it has begun or ended with a row
         # that does not count yet is not there.
-        num_rows = self.num_rows
-        episodes = [*self._episodes[env]]
+        return self._known([*self._episodes[env]], self.num_rows)
+
+    def newest_of(self, env: int) -> Episode | None:
+        """Return the env's newest episode; None: it has none."""
+        found = self._known(self._episodes[env][-1:], self.num_rows)
+        return found[0] if found else None
+
+    def _known(self, episodes: list[Episode], num_rows: int) -> list[Episode]:
+        """Return the env's newest episodes with all that is known of them."""
         while episodes and episodes[-1].start >= num_rows:
             episodes.pop()
         if episodes and not _RUNNING < episodes[-1].stop <= num_rows:
             episodes[-1] = self._so_far(episodes[-1], num_rows)
         return [
-            replace(one, **self._info[env, one.index])
-            if (env, one.index) in self._info
+            replace(one, **self._info[one.env, one.index])
+            if (one.env, one.index) in self._info
             else one
             for one in episodes
         ]
+
+    def episode(self, env: int, index: int) -> Episode:
+        """Return one that has begun, as `of_env` does."""
+        episode = self._episodes[env][index]
+        if not _RUNNING < episode.stop <= self.num_rows:
+            episode = self._so_far(episode, self.num_rows)
+        return replace(episode, **self._info.get((env, index), {}))
 
     def is_newest(self, episode: Episode) -> bool:
         """Whether no other episode of its env has begun after it."""

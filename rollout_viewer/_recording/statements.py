@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rollout_viewer._errors import RecordingError
-from rollout_viewer._frames.checksum import CHECKSUM_BYTES, is_intact, with_checksum
+from rollout_viewer._frames.checksum import CHECKSUM_BYTES, is_intact
 from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.placed import is_placed, place, unplace
 from rollout_viewer._recording.sealed_text import seal
 from rollout_viewer._recording.step_codec import pack_columns
 
@@ -52,15 +53,11 @@ def pack_statements(
     """
     if is_apart:
         return [
-            (
-                "INSERT OR REPLACE INTO packs VALUES (?, ?, ?)",
-                (block << 16 | slot, *_pack([(slot, chunk)])),
-            )
+            _pack_statement(block << 16 | slot, [(slot, chunk)])
             for slot, chunk in chunks
         ]
     return [
-        ("INSERT OR REPLACE INTO packs VALUES (?, ?, ?)", (block << 16 | n, *pack))
-        for n, pack in enumerate(_packs(chunks))
+        _pack_statement(block << 16 | n, pack) for n, pack in enumerate(_packs(chunks))
     ]
 
 
@@ -84,8 +81,9 @@ def step_statements(rows: Rows, first: int, block: int) -> list[Statement]:
     """
     core = rows.block(first * CHUNK_ROWS, (block + 1) * CHUNK_ROWS)
     merged = [("DELETE FROM steps WHERE block > ? AND block <= ?", (first, block))]
+    data = place(pack_columns(core, []), "steps", first)
     return [
-        ("INSERT OR REPLACE INTO steps VALUES (?, ?)", (first, pack_columns(core, []))),
+        ("INSERT OR REPLACE INTO steps VALUES (?, ?)", (first, data)),
         *(merged if first < block else []),
         ("DELETE FROM tail WHERE block <= ?", (block,)),
     ]
@@ -93,7 +91,8 @@ def step_statements(rows: Rows, first: int, block: int) -> list[Statement]:
 
 def extras_statement(block: int, extras: bytes) -> Statement:
     """Store actions and data of a sealed block."""
-    return "INSERT OR REPLACE INTO extras VALUES (?, ?)", (block, extras)
+    data = place(extras, "extras", block)
+    return "INSERT OR REPLACE INTO extras VALUES (?, ?)", (block, data)
 
 
 def late_chunk_statement(block: int, slot: int, chunk: bytes) -> Statement:
@@ -101,10 +100,7 @@ def late_chunk_statement(block: int, slot: int, chunk: bytes) -> Statement:
 
     In a row of its own, which those recorded at once never have: they count from 0.
     """
-    return (
-        "INSERT OR REPLACE INTO packs VALUES (?, ?, ?)",
-        (block << 16 | (_LAST_PACK - slot), *_pack([(slot, chunk)])),
-    )
+    return _pack_statement(block << 16 | (_LAST_PACK - slot), [(slot, chunk)])
 
 
 def start_statement(number: int, start: bytes) -> Statement:
@@ -112,7 +108,7 @@ def start_statement(number: int, start: bytes) -> Statement:
 
     Beside actions and data, which have the blocks from 0 on.
     """
-    return "INSERT OR REPLACE INTO extras VALUES (?, ?)", (-1 - number, start)
+    return extras_statement(-1 - number, start)
 
 
 def start_number(env: int, index: int, num_envs: int) -> int:
@@ -122,8 +118,9 @@ def start_number(env: int, index: int, num_envs: int) -> int:
 
 def tail_statements(tail: Tail) -> list[Statement]:
     """Store rows of the open block."""
-    directory, data = _pack(tail.pieces)
-    row = tail.block, tail.start, tail.num_rows, tail.steps, directory, data
+    key = tail.block, tail.start, tail.num_rows
+    directory, data = _pack(tail.pieces, "tail", *key)
+    row = *key, place(tail.steps, "tail", *key), directory, data
     return [
         (
             "INSERT INTO tail (block, start, num_rows, steps, directory, data) "
@@ -181,37 +178,52 @@ def copy_statements(
     ]
 
 
-def _packs(chunks: Iterable[tuple[int, bytes]]) -> list[tuple[bytes, bytes]]:
-    packs: list[tuple[bytes, bytes]] = []
-    group: list[tuple[int, bytes]] = []
-    size = 0
+def _pack_statement(number: int, chunks: Sequence[tuple[int, bytes]]) -> Statement:
+    return (
+        "INSERT OR REPLACE INTO packs VALUES (?, ?, ?)",
+        (number, *_pack(chunks, "packs", number)),
+    )
+
+
+def _packs(chunks: Iterable[tuple[int, bytes]]) -> list[list[tuple[int, bytes]]]:
+    packs: list[list[tuple[int, bytes]]] = []
+    size = _PACK_BYTES
     for slot, chunk in chunks:
-        if group and size + len(chunk) > _PACK_BYTES:
-            packs.append(_pack(group))
-            group, size = [], 0
-        group.append((slot, chunk))
+        if size + len(chunk) > _PACK_BYTES:
+            packs.append([])
+            size = 0
+        packs[-1].append((slot, chunk))
         size += len(chunk)
-    return [*packs, _pack(group)] if group else packs
+    return packs
 
 
-def _pack(chunks: Sequence[tuple[int, bytes]]) -> tuple[bytes, bytes]:
+def _pack(
+    chunks: Sequence[tuple[int, bytes]], table: str, *key: int
+) -> tuple[bytes, bytes]:
     directory, offset = [], 0
     for slot, chunk in chunks:
         directory += [slot, offset, len(chunk)]
         offset += len(chunk)
     # Chunks have checksums of their own.
     index = np.array(directory, "<u4").tobytes()
-    return with_checksum(index), b"".join(chunk for _, chunk in chunks)
+    return place(index, table, *key), b"".join(chunk for _, chunk in chunks)
 
 
-def unpack_directory(directory: bytes) -> list[list[int]]:
+def unpack_directory(directory: bytes, table: str, *key: int) -> list[list[int]]:
     """Return [slot, offset, length] of each chunk in a pack.
 
+    Args:
+        directory: The bytes.
+        table: In which they are stored.
+        key: Under which they are stored.
+
     Raises:
-        RecordingError: The bytes are damaged.
+        RecordingError: The bytes are damaged, or were stored elsewhere.
     """
-    index = directory[:-CHECKSUM_BYTES]
-    if not is_intact(directory) or len(index) % 12:
+    index = unplace(directory, table, *key)
+    if index is not None and not is_placed(directory):  # of an earlier version
+        index = index[:-CHECKSUM_BYTES] if is_intact(index) else None
+    if index is None or len(index) % 12:
         raise RecordingError(
             "rollout_viewer: expected an intact list of chunks, got a wrong checksum. "
             "The rows around it are still readable."

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from rollout_viewer._errors import RenderError
 from rollout_viewer._replay.messages import Done, read_message, write_message
@@ -36,22 +36,24 @@ class Answer(NamedTuple):
     """A message of a worker about its task; None: the worker ended in the middle."""
 
     worker: Worker
-    message: Message | None
+    message: Any
 
 
 class Worker:
-    """One process that replays.
+    """One process that replays, or does what another program says.
 
     Args:
         answers: Where its messages go; filled by a thread.
+        program: What it runs. It reads messages from its standard input, first
+            `sys.path`, and writes messages to its standard output.
     """
 
-    def __init__(self, answers: queue.Queue[Answer]) -> None:
+    def __init__(self, answers: queue.Queue[Answer], program: str = _PROGRAM) -> None:
         self.task: Task | None = None
         self._answers = answers
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as this
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM],
+            [sys.executable, "-c", program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -59,16 +61,22 @@ class Worker:
         )
         self._is_closing = False
         threading.Thread(
-            target=self._read, name="rollout_viewer replay", daemon=True
+            target=self._read, name="rollout_viewer worker", daemon=True
         ).start()
-        self._send(list(sys.path))
+        self.send(list(sys.path))
 
     def start(self, task: Task) -> None:
         """Begin a task."""
         self.task = task
-        self._send(task)
+        self.send(task)
 
-    def _send(self, message: object) -> None:
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    def send(self, message: object) -> None:
+        """Send an object to the process."""
         # Where it has ended, its other pipe reports that.
         with contextlib.suppress(OSError):
             write_message(cast("BinaryIO", self._process.stdin), message)

@@ -5,6 +5,7 @@
 - `stream`: what is sent to pages; `delivery`: whether it has arrived; `pages`: which
   pages are there. `subscription`: follows a recording.
 - `export_jobs`: dumps and downloads. `worker`: a thread that lives while there is work.
-- `compare`: several recordings as one.
+- `saved`: what a notebook keeps of it. `snapshot`: an array shown as a picture.
+- `compare`: several recordings as one. `beginning`: how a page begins.
 - `notebook`: where we run, and which cell.
 """

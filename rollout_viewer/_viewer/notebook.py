@@ -1,4 +1,4 @@
-"""Whether this is a notebook, and which of its cells made which viewer.
+"""Whether this is a notebook, which of its cells made which viewer, and who runs it.
 
 Running a cell again removes its output from the page, but ipywidgets and IPython's
 `Out` keep every widget for ever, and with it a thread and a recording: a later run
@@ -7,9 +7,16 @@ releases what the earlier one made.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 import sys
+import threading
 import weakref
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Viewer(Protocol):
@@ -52,3 +59,54 @@ def is_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell is not None and "IPKernelApp" in shell.config
+
+
+# How jupyter_client numbers its messages; front ends that show widgets use UUIDs.
+_NUMBERED = re.compile(r"[0-9a-f-]+_\d+_\d+")
+
+
+@contextlib.contextmanager
+def unseen_by_batch_clients() -> Iterator[None]:
+    """Open widgets inside in a way that nbclient does not note, where it runs the cell.
+
+    `nbconvert --execute` and papermill save the state of each widget that they see, and
+    a page made of that shows the widget, which has no kernel and needs a network,
+    instead of what is saved beside it. They pass over messages that are not of the
+    request that runs; front ends take a widget's, whatever it is of. Voila runs cells
+    with nbclient, too, and needs the state.
+    """
+    kernel = _kernel()
+    parent: Any = kernel.get_parent() if kernel is not None else None
+    is_voila = any(name.startswith("VOILA_") for name in os.environ)
+    if is_voila or not _is_of_batch_client(parent):
+        yield
+        return
+    other = {**parent, "header": {**parent["header"], "msg_id": "rollout_viewer"}}
+    this, get_parent = threading.current_thread(), kernel.get_parent
+
+    def get_other(channel: str | None = None) -> Any:
+        is_this = threading.current_thread() is this
+        return other if is_this else get_parent(channel)
+
+    kernel.get_parent = get_other
+    try:
+        yield
+    finally:
+        del kernel.get_parent
+
+
+def _kernel() -> Any:
+    ipython = sys.modules.get("IPython")
+    shell: Any = ipython.get_ipython() if ipython is not None else None
+    return getattr(shell, "kernel", None)
+
+
+def _is_of_batch_client(parent: Any) -> bool:
+    """Return whether nbclient sent a request: it answers no questions."""
+    try:
+        is_asking = parent["content"]["allow_stdin"]
+        is_of_cell = "cellId" in parent["metadata"]
+        is_numbered = _NUMBERED.fullmatch(parent["header"]["msg_id"])
+    except (KeyError, TypeError):
+        return False
+    return not (is_asking or is_of_cell) and is_numbered is not None

@@ -35,10 +35,16 @@ from rollout_viewer._page.details import FieldCatalog
 from rollout_viewer._page.protocol import Message
 from rollout_viewer._recording.storable import storable_json
 from rollout_viewer._viewer.as_cache import as_cache
+from rollout_viewer._viewer.beginning import beginning
 from rollout_viewer._viewer.bookmarks import ViewerBookmarks
 from rollout_viewer._viewer.export_jobs import ExportJobs
-from rollout_viewer._viewer.notebook import close_viewers_of_rerun_cell
+from rollout_viewer._viewer.notebook import (
+    close_viewers_of_rerun_cell,
+    unseen_by_batch_clients,
+)
 from rollout_viewer._viewer.requests import PageRequests
+from rollout_viewer._viewer.saved import checked_saved
+from rollout_viewer._viewer.snapshot import as_snapshot
 from rollout_viewer._viewer.stream import PageStream
 from rollout_viewer._viewer.subscription import Subscription
 
@@ -50,8 +56,11 @@ if TYPE_CHECKING:
 
     from rollout_viewer._cache.cache import FrameCache
     from rollout_viewer._cache.clip import Clip
+    from rollout_viewer._export.html import PageQuality
+    from rollout_viewer._progress import Progress
     from rollout_viewer._recording.annotations import AnnotationChange
     from rollout_viewer._viewer.compare import Compared
+    from rollout_viewer._viewer.saved import Saved
 
 
 DUMP_FORMATS = ("mp4", "csv")
@@ -80,6 +89,14 @@ class RolloutViewer(anywidget.AnyWidget):
         columns: Tiles across; None: as fits.
         fps: Rows a second at speed 1; None: the recording's.
         title: Shown in its head; None: the tag.
+        compare_seeds: Begin with a line of tiles for each segment, or for each of
+            compared recordings, and a column for each of these seeds, in this order.
+        compare_segments: Which segments then have a line, in this order; None: all.
+        save: What a saved notebook keeps, where no widget runs: "poster" (a picture and
+            a table, below 300 kB), or "page", the viewer itself with the recording as
+            it was when the cell ran; it plays without kernel and network. What is to be
+            rendered later is rendered for a page.
+        save_mb: A page that is larger is saved as the poster.
 
         **traits: First values of the attributes below, and of what every widget has,
             such as `layout`.
@@ -96,8 +113,8 @@ class RolloutViewer(anywidget.AnyWidget):
 
     Raises:
         TypeError: `source` is none of these, `tag` no text, or an option is not known.
-        ValueError: `columns` or `fps` is not above zero, or `tag` leads out of the
-            logger's folder.
+        ValueError: `columns`, `fps` or `save_mb` is not above zero, `save` is no
+            choice, or `tag` leads out of the logger's folder.
         traitlets.TraitError: An attribute is set to what it cannot be.
     """
 
@@ -120,12 +137,17 @@ class RolloutViewer(anywidget.AnyWidget):
         columns: int | None = None,
         fps: float | None = None,
         title: str | None = None,
+        compare_seeds: Sequence[int] | None = None,
+        compare_segments: Sequence[str] | None = None,
+        save: Saved = "poster",
+        save_mb: float = 5,
         **traits: Any,
     ) -> None:
         if columns is not None and columns < 1:
             raise ValueError(f"RolloutViewer: expected columns >= 1, got {columns!r}.")
         fps = None if fps is None else checked_fps("RolloutViewer", fps)
         checked_tag("RolloutViewer", tag)
+        self._saved = checked_saved(save, save_mb)
         unknown = sorted(set(traits) - set(self.class_trait_names()))
         if unknown:
             raise TypeError(
@@ -143,6 +165,9 @@ class RolloutViewer(anywidget.AnyWidget):
         self._columns = columns
         self._fps = fps
         self._title = tag if title is None else title
+        self._compare = beginning(
+            cache, compare_seeds, compare_segments, has_groups=bool(compared)
+        )
         # Over an empty recording the page starts at the newest row.
         self._is_following = self._cache.num_rows == 0
         self._esm = read_bundle("widget.js", "RolloutViewer")
@@ -272,11 +297,18 @@ class RolloutViewer(anywidget.AnyWidget):
     def snapshot(self) -> npt.NDArray[np.uint8]:
         """Return the grid at the playhead, uint8 (H, W, 3).
 
+        As the last line of a cell it shows itself as a picture; what is computed from
+        it, or sliced, is a plain array.
+
         Raises:
             RowError: Nothing was recorded yet.
         """
-        row = min(self.playhead, max(self._cache.num_rows - 1, 0))
-        return next(iter(self._cache.clip(row, row + 1).frames()))
+        row = self._shown_row
+        return as_snapshot(next(iter(self._cache.clip(row, row + 1).frames())))
+
+    @property
+    def _shown_row(self) -> int:
+        return min(self.playhead, max(self._cache.num_rows - 1, 0))
 
     def stats(self) -> dict[str, float]:
         """Return counts of what was sent and drawn, and memory in bytes.
@@ -335,8 +367,14 @@ class RolloutViewer(anywidget.AnyWidget):
         stop: int | None = None,
         envs: Sequence[int] | None = None,
         every: int = 1,
+        reduce: int = 1,
+        quality: PageQuality = "exact",
+        progress: Progress | bool | None = None,
     ) -> Path:
         """Write one file that plays and scrubs without kernel and network.
+
+        Of a comparison, all of its recordings are in the file. A policy in it allows no
+        script but its own, and no address: it can load nothing and send nothing.
 
         Args:
             path: Of the file; a taken name gets ``-1``, ``-2``, ...
@@ -345,11 +383,18 @@ class RolloutViewer(anywidget.AnyWidget):
             stop: Row after the last one; None: all there are.
             envs: Environments whose pictures are shown; None: all.
             every: Keep every n-th picture; the rows between show the one before.
+            reduce: Pictures are so many times smaller each way, by averaging.
+            quality: "exact": every pixel as recorded, unless `every` or `reduce` is
+                given. "preview": these are chosen, as small as `max_mb` needs.
+            progress: Called with (rows done, all rows), or a bar like tqdm's; True: a
+                bar of its own.
 
         Raises:
-            ValueError: `max_mb` or `every` is not above zero, or `path` is no name.
+            ValueError: `max_mb`, `every` or `reduce` is not above zero, `quality` is
+                neither, or `path` is no name.
             RowError: There are no such rows or envs.
-            ExportTooLargeError: It would be larger; the message says what to do.
+            ExportTooLargeError: It would be larger; the message names what would be
+                smaller, and about how large that is.
         """
         from rollout_viewer._export.html import write_html
 
@@ -360,11 +405,15 @@ class RolloutViewer(anywidget.AnyWidget):
             stop=stop,
             envs=envs,
             every=every,
+            reduce=reduce,
+            quality=quality,
             title=self._title,
             max_mb=max_mb,
             columns=self._columns,
             groups=self._groups,
+            compare=self._compare,
             fps=self._fps,
+            progress=progress,
         )
 
     def close(self) -> None:
@@ -384,7 +433,8 @@ class RolloutViewer(anywidget.AnyWidget):
     def open(self) -> None:
         """Register with ipywidgets and the front ends; done when it is shown."""
         if self.__dict__.get("_is_ready") and not self._is_closed:
-            super().open()
+            with unseen_by_batch_clients():
+                super().open()
 
     @property
     def model_id(self) -> Any:
@@ -540,6 +590,7 @@ class RolloutViewer(anywidget.AnyWidget):
             fps=self._fps,
             follow=self._is_following,
             groups=self._groups,
+            compare=self._compare,
             fields=self._fields.describe(self._cache),
         )
 
@@ -630,10 +681,37 @@ class RolloutViewer(anywidget.AnyWidget):
         bundle = super()._repr_mimebundle_(**kwargs)
         self._stream.expect_page()
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        poster = self._poster()
-        if data is not None and poster:
-            data = {**data, "image/png": poster}
+        if data is not None:
+            data = {**data, **self._try_to_save()}
         return data, metadata
+
+    def _try_to_save(self) -> dict[str, str]:
+        """Return `_shown_without_widgets`; no fault of it hides the viewer."""
+        try:
+            return self._shown_without_widgets()
+        except (RolloutViewerError, OSError, MemoryError) as error:
+            warnings.warn(
+                "RolloutViewer: expected a picture to save beside the viewer, got "
+                f"{error!r}. The viewer works; the saved notebook will not show it.",
+                RolloutViewerWarning,
+                stacklevel=2,
+            )
+            return {}
+
+    def _shown_without_widgets(self) -> dict[str, str]:
+        """What is shown where no widget runs: a saved notebook, GitHub, nbconvert."""
+        if not self._cache.num_rows:
+            return {}
+        text = self._saved.html(
+            self._cache,
+            self._shown_row,
+            title=self._title,
+            columns=self._columns,
+            groups=self._groups,
+            fps=self._fps,
+        )
+        poster = self._poster()
+        return {"text/html": text, **({"image/png": poster} if poster else {})}
 
     def _poster(self) -> str | None:
         """The grid as PNG in base64, for places where no widget runs."""

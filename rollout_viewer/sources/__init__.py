@@ -2,12 +2,14 @@
 
 - `_record`, `_adapters`: ``record(env)`` and the table of adapters it looks up.
 - `_rollout`, `_rollout_env`: ``rollout(env)`` and what it steps.
+- `_collect`: ``collect(make_env)``, which records in many processes.
 - `gymnasium`, `sb3`, `pettingzoo`, `torchrl`: one module or package for each framework,
   and the only place that imports it. `duck_typed`: environments without a framework.
 - `_batched_rows`, `_batched_calls`, `_batched_env`, `_terminal_pictures`,
   `_render_each`, `_gl_context`, `_spaces`, `_wrapper`, `_guard`: what they share.
 - `_later_rows`, `_observation_check`: what they record where pictures are rendered
   later.
-- `_make_envs`: Gymnasium environments from their ids, for the command line.
+- `_make_envs`, `_load_policy`: environments from their ids and policies from their
+  files, for the command line.
 - `arrays`: recordings of arrays.
 """

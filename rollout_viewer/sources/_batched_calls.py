@@ -55,11 +55,16 @@ class BatchedCalls(BatchedRows):
             self._before_reset(mask)
         obs, info = self._reset_env(seed, options)
         with self._recorded("reset"):
-            self._record_reset(obs, seed, shown, mask)
+            self._record_reset(obs, seed, shown, mask, info)
         return obs, info
 
     def _record_reset(
-        self, obs: Any, seed: Any, options: Mapping[str, Any], mask: Mask
+        self,
+        obs: Any,
+        seed: Any,
+        options: Mapping[str, Any],
+        mask: Mask,
+        info: Any = None,
     ) -> None:
         if not self._knows_parts:
             self._parts = parts_like(obs, self.num_envs)
@@ -67,7 +72,7 @@ class BatchedCalls(BatchedRows):
         self._has_ended &= ~mask
         seeds = self._seeds(seed, mask)
         infos = {env: reset_info(one, options) for env, one in seeds.items()}
-        self._add_reset(mask, obs, infos)
+        self._add_reset(mask, obs, infos, info)
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, Any]:
         """Step all environments; records a row, or two."""
@@ -97,14 +102,15 @@ class BatchedCalls(BatchedRows):
         }
         if self._mode == SAME_STEP and ended.any():
             final = final_observations(info, np.flatnonzero(ended).tolist())
-            self._add_same_step(ended, obs, final, **step)
+            infos = split_infos(info, self.num_envs)
+            self._add_same_step(ended, obs, final, *infos, **step)
             return
         kind = np.full(self.num_envs, STEP, np.uint8)
         if self._mode == NEXT_STEP:
             kind[self._has_ended] = RESET
             ended &= ~self._has_ended
         self._has_ended = ended
-        self._add_step(kind, obs, **step)
+        self._add_step(kind, obs, step_info=info, **step)
 
     def reset_ended(self, ended: Mask) -> Any:
         """Reset the ended envs if they do not reset themselves.
@@ -204,6 +210,9 @@ def as_mask(value: Any, num_envs: int) -> Mask:
     return np.array(np.broadcast_to(mask.reshape(-1), num_envs))
 
 
+_OF_ENDED = ("episode", "_episode")
+
+
 def final_observations(info: Any, envs: list[int]) -> dict[int, Any]:
     """Return the ``final_obs`` of `envs`; empty where `info` has none."""
     if isinstance(info, Sequence):  # one for each env: Gymnasium's DictInfoToList
@@ -212,6 +221,29 @@ def final_observations(info: Any, envs: list[int]) -> dict[int, Any]:
     if final is None:
         return {}
     return {e: _of_env(final, e) for e in envs}
+
+
+def split_infos(info: Any, num_envs: int) -> tuple[Any, Any]:
+    """Return the info of a call that reset the envs that it ended, in two parts.
+
+    Returns:
+        The info, of ended envs that of their resets; and that of the steps that ended
+        them. None: `info` is that of the steps, as of simulations.
+    """
+    if isinstance(info, Mapping):
+        # Of Gymnasium before 1.0 an array of dicts, since then a dict of arrays.
+        final = info.get("final_info")
+        if isinstance(final, np.ndarray) and final.shape == (num_envs,):
+            return info, list(final)
+        if not isinstance(final, Mapping):
+            return info, final if isinstance(final, list) else None
+        # RecordEpisodeStatistics, which is around the envs, adds it beside.
+        ended = {key: info[key] for key in _OF_ENDED if key in info}
+        return {k: info[k] for k in info if k not in ended}, {**final, **ended}
+    if isinstance(info, Sequence):
+        each = [one.get("final_info") for one in info]
+        return info, each if any(each) else None
+    return info, None
 
 
 def _of_env(batch: Any, env: int) -> Any:

@@ -42,7 +42,11 @@ class BatchedRows:
         self.begins = np.zeros(self.num_envs, np.bool_)
 
     def _add_reset(
-        self, mask: Mask, obs: Any, infos: Mapping[int, Mapping[str, Any]]
+        self,
+        mask: Mask,
+        obs: Any,
+        infos: Mapping[int, Mapping[str, Any]],
+        step_info: Any = None,
     ) -> None:
         """Record a reset of the envs in `mask`; the others are idle."""
         self.begins |= mask
@@ -51,6 +55,7 @@ class BatchedRows:
             self._pictures,
             data=self._data(obs),
             infos=infos,
+            step_info=step_info,
         )
         self._after_call()
 
@@ -62,7 +67,13 @@ class BatchedRows:
         self._after_call()
 
     def _add_same_step(
-        self, ended: Mask, obs: Any, final: Mapping[int, Any], **step: Any
+        self,
+        ended: Mask,
+        obs: Any,
+        final: Mapping[int, Any],
+        info: Any,
+        final_info: Any,
+        **step: Any,
     ) -> None:
         """Record a call that ended envs and reset them: two rows.
 
@@ -70,6 +81,8 @@ class BatchedRows:
             ended: (B,)
             obs: Of the new episode, where an env ended.
             final: Ended env -> the last observation of its episode, as far as known.
+            info: What the call returned as info.
+            final_info: That of the steps that ended, if `info` is of the resets.
             **step: Rewards, ends and actions, arguments of `Recorder.add`.
         """
         self.begins = np.array(ended)
@@ -82,6 +95,8 @@ class BatchedRows:
             data=data,
             final_data=self._final_data(data, final),
             before_reset=self._before_last_row,
+            step_info=info,
+            final_info=final_info,
             **step,
         )
         self._after_call()

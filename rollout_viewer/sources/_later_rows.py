@@ -60,11 +60,15 @@ class LaterRows(BatchedRows):
         return found
 
     def _add_reset(
-        self, mask: Mask, obs: Any, infos: Mapping[int, Mapping[str, Any]]
+        self,
+        mask: Mask,
+        obs: Any,
+        infos: Mapping[int, Mapping[str, Any]],
+        step_info: Any = None,
     ) -> None:
         if self._check is not None:
             infos = self._starts(np.flatnonzero(mask).tolist(), infos)
-        super()._add_reset(mask, obs, infos)
+        super()._add_reset(mask, obs, infos, step_info)
 
     def _add_step(self, kind: Any, obs: Any, **step: Any) -> None:
         if self._check is not None and (begins := np.flatnonzero(kind == RESET)).size:

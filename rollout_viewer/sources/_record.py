@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from rollout_viewer.sources._adapters import Later, wrap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._recorder.success import SuccessRule
     from rollout_viewer._recording.episode import Episode
 
 
@@ -31,6 +32,8 @@ def record(
     tag: str = "rollout",
     render: Literal["now", "later"] = "now",
     make_env: Callable[..., Any] | None = None,
+    info: bool | Iterable[str] = True,
+    success: SuccessRule | None = None,
 ) -> Any:
     """Return `env`, wrapped so that it records itself.
 
@@ -64,12 +67,20 @@ def record(
         make_env: With ``render="later"``, a function that returns the same environment
             anew, with ``render_mode="rgb_array"``; called with the env's number if it
             takes an argument. None: Gymnasium makes it, by its specification.
+        info: Record what steps return as their info, as ``data["info.<key>"]``: True,
+            False, or names of keys. Numbers, truth values, short texts and small
+            arrays, up to 4 kB a row and env; the rest is left out, with a warning.
+        success: How `Episode.success` is known: ``"end"`` (and None), by what the
+            info of an episode's last step reports; ``"once"``, of any step;
+            ``"reward_threshold"``, by a return of at least ``env.spec``'s; or a
+            function of the `Episode` that has ended, which returns True, False or None.
 
     Raises:
         RenderError: The environment cannot render images, or is closed.
         UnsupportedEnvError: No adapter wraps it; or with ``render="later"``, it cannot
             be made again.
-        TypeError: `cache` is not a `FrameCache` or path, or `logger` not a logger.
+        TypeError: `cache` is not a `FrameCache` or path, `logger` not a logger, or
+            `info` no names.
         ValueError: An argument is out of its range, or `cache` has another number
             of envs.
     """
@@ -93,4 +104,6 @@ def record(
         crop=crop,
         logger=logger,
         tag=tag,
+        info=info,
+        success=success,
     )

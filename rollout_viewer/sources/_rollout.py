@@ -24,13 +24,14 @@ from rollout_viewer.sources._spaces import as_numpy
 from rollout_viewer.sources._wrapper import RecordingWrapper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     import numpy.typing as npt
 
     from rollout_viewer._cache.cache import FrameCache
     from rollout_viewer._recorder.episode_quota import EpisodeQuota
+    from rollout_viewer._recorder.success import SuccessRule
     from rollout_viewer.sources._rollout_env import RolloutEnv, Seed
 
     Mask = npt.NDArray[np.bool_]
@@ -54,6 +55,8 @@ def rollout(
     progress: bool = True,
     render: Literal["now", "later"] = "now",
     make_env: Callable[..., Any] | None = None,
+    info: bool | Iterable[str] = True,
+    success: SuccessRule | None = None,
 ) -> FrameCache:
     """Step `env` with a policy, record it, and return the recording.
 
@@ -86,6 +89,8 @@ def rollout(
         render: As for `record`: with ``"later"``, pictures are rendered when they are
             looked at.
         make_env: As for `record`.
+        info: As for `record`; of what it returned, its own.
+        success: As for `record`; of what it returned, its own.
 
     Returns:
         The cache, open for more.
@@ -104,18 +109,20 @@ def rollout(
         max_steps = _MAX_STEPS
     if episodes is not None:
         _check_count("episodes", episodes)
-    stepped = _recorded(env, cache, render=render, make_env=make_env)
+    stepped = _recorded(
+        env, cache, render=render, make_env=make_env, info=info, success=success
+    )
     is_new = not isinstance(env, RecordingWrapper) and not hasattr(cache, "append")
     cache, recorder = stepped.recorder.cache, stepped.recorder
     with _discarded_if_refused(cache) if is_new else contextlib.nullcontext():
-        act = _actor(policy, stepped, seed, deterministic)
+        act = make_actor(policy, stepped, seed, deterministic)
         quota = None if episodes is None else stepped.limit_episodes(episodes)
         is_over = _end_of(cache, callback, quota, break_when_any_done)
         try:
             observation, _ = stepped.reset(seed=seed)
             batch = stepped.rollout_env()
             if batch is not stepped:  # its first observation is a batch
-                stepped, act = batch, _actor(policy, batch, seed, deterministic)
+                stepped, act = batch, make_actor(policy, batch, seed, deterministic)
             with _bar(max_steps, progress) as bar:
                 is_complete = _run(stepped, act, observation, max_steps, is_over, bar)
         finally:
@@ -205,8 +212,18 @@ def _recorded(
     return stepped
 
 
-def _actor(policy: Any, env: RolloutEnv, seed: Seed, deterministic: bool) -> Act:
-    """Return a function of observation and episode starts that returns an action."""
+def make_actor(policy: Any, env: RolloutEnv, seed: Seed, deterministic: bool) -> Act:
+    """Return a function of observation and episode starts that returns an action.
+
+    Args:
+        policy: As for `rollout`.
+        env: What is stepped.
+        seed: Of random actions.
+        deterministic: Passed to the policy.
+
+    Raises:
+        ValueError: The policy is none.
+    """
     if hasattr(env, "actor"):
         own: Act = env.actor(policy, seed, deterministic)
         return own

@@ -121,10 +121,10 @@ class RecordedObject(_Proxy):
         given = {name: value for name, value in options.items() if value is not None}
         obs, info = _as_pair(self.env.reset(**given))
         with self._recorded("reset"):
-            self._record_reset(obs, given.get("seed"))
+            self._record_reset(obs, given.get("seed"), info)
         return obs, info
 
-    def _record_reset(self, obs: Any, seed: Any) -> None:
+    def _record_reset(self, obs: Any, seed: Any, info: Any) -> None:
         if self._parts is None:
             self._parts = parts_like(obs, 0)
         self.begins[:] = True
@@ -133,6 +133,7 @@ class RecordedObject(_Proxy):
             self._pictures,
             data=observation_data(obs, self._parts, [1]),
             infos={0: reset_info(seed, None)},
+            step_info=[info] if info else None,
         )
 
     def step(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
@@ -149,7 +150,7 @@ class RecordedObject(_Proxy):
         reward: Any,
         terminated: Any,
         truncated: Any,
-        _info: Any,
+        info: Any,
     ) -> None:
         check_is_one(terminated, self.env)
         self.begins[:] = False
@@ -161,6 +162,7 @@ class RecordedObject(_Proxy):
             truncated=[bool(truncated)],
             action=one_action(action, getattr(self.env, "action_space", None)),
             data=observation_data(obs, self._parts or [], [1]),
+            step_info=[info] if info else None,
         )
 
     def reset_ended(self, ended: Mask) -> Any:

@@ -110,7 +110,7 @@ class RecordedParallelEnv(BaseParallelWrapper, RecordingWrapper):  # type: ignor
         stepped = self._live()
         result: tuple[Any, Any, Any, Any, Any] = self.env.step(actions)
         with self._recorded("step"):
-            self._record_step(actions, stepped, *result[1:4])
+            self._record_step(actions, stepped, *result[1:])
         return result
 
     def _record_step(
@@ -120,6 +120,7 @@ class RecordedParallelEnv(BaseParallelWrapper, RecordingWrapper):  # type: ignor
         rewards: Mapping[Any, Any],
         terminated: Mapping[Any, Any],
         truncated: Mapping[Any, Any],
+        infos: Mapping[Any, Any],
     ) -> None:
         self.begins = np.zeros(len(self.agent_ids), np.bool_)
         self.recorder.add(
@@ -129,6 +130,7 @@ class RecordedParallelEnv(BaseParallelWrapper, RecordingWrapper):  # type: ignor
             terminated=self.mask_of(terminated),
             truncated=self.mask_of(truncated),
             action=self._actions(actions),
+            step_info=self._infos(infos),
         )
 
     def close(self) -> None:
@@ -154,6 +156,11 @@ class RecordedParallelEnv(BaseParallelWrapper, RecordingWrapper):  # type: ignor
     def mask_of(self, flags: Mapping[Any, Any]) -> Mask:
         """Return a flag of each possible agent, (B,); False where it has none."""
         return np.array([bool(flags.get(a, False)) for a in self.agent_ids])
+
+    def _infos(self, infos: Any) -> list[Any] | None:
+        """Return each possible agent's info; None where none has any."""
+        found = [infos.get(agent) for agent in self.agent_ids]
+        return found if any(found) else None
 
     def _live(self) -> Mask:
         live = set(self.env.agents)

@@ -10,8 +10,12 @@ states such as "the kernel has ended" need no Jupyter.
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import json
+import pathlib
+import sqlite3
+import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +27,7 @@ from playwright.sync_api import Page, Route
 
 import rollout_viewer as rv
 from rollout_viewer._page.bundle import read_bundle
+from rollout_viewer._page.details import FieldCatalog, all_details
 from rollout_viewer._page.offline import recording_messages
 from tests.browser.driver import rest
 
@@ -169,6 +174,10 @@ def recording(env_id: str, num_envs: int, num_steps: int, **options: Any) -> Any
     return recorder.cache
 
 
+# Gymnasium's LunarLander-v3, in its documentation.
+LANDER = ["x", "y", "vx", "vy", "angle", "angular velocity", "left leg", "right leg"]
+
+
 @functools.cache
 def one_env() -> Any:
     """Return 120 rows of a CartPole."""
@@ -182,9 +191,32 @@ def landings() -> Any:
     for episode in cache.episodes[:4]:
         success = episode.env % 2 == 0
         cache.label(episode, **{"success" if success else "failure": True})
+    cache.update_metadata(fields={"obs": LANDER})
     cache.bookmark(40, "touches the ground")
     cache.bookmark(91)
     return cache
+
+
+_FOLDERS: list[tempfile.TemporaryDirectory[str]] = []
+
+
+@functools.cache
+def damaged() -> Any:
+    """Return the landings from a file whose step data of rows 32 to 63 is damaged."""
+    _FOLDERS.append(tempfile.TemporaryDirectory())
+    path = pathlib.Path(_FOLDERS[-1].name) / "landings.rollout"
+    whole = landings()
+    scalars = whole.scalars
+    with rv.FrameCache(path, fps=whole.fps) as cache:
+        for row in range(whole.num_rows):
+            ends = {name: scalars[name][row] for name in ("terminated", "truncated")}
+            kind = [str(one) for one in scalars["kind"][row]]
+            cache.append(whole[row], reward=scalars["reward"][row], kind=kind, **ends)
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE steps SET data = ? WHERE block = 1", (b"damaged",))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says what is damaged
+        return rv.open(path)
 
 
 @functools.cache
@@ -269,7 +301,9 @@ STATES: dict[str, State] = {
         groups=(("before", 0, 3), ("after", 3, 3)),
     ),
     "range": _state(landings, keys="Home Shift+ArrowRight i End o"),
-    "live": _state(landings, keys="End", manifest={"is_live": True}),
+    # Of fewer rows: those that come after the manifest are news.
+    "live": _state(landings, keys="End", manifest={"is_live": True, "num_rows": 90}),
+    "damaged rows": _state(damaged, keys="4 n Shift+I"),
     "kernel gone": _state(landings, keys="End", script="window.kernel.status = 'dead'"),
     "lost frames": _state(
         landings, keys="End", manifest={"num_lost": 12, "num_evicted": 3000}
@@ -304,12 +338,15 @@ STATES: dict[str, State] = {
 def _messages(make: Callable[[], Any], groups: tuple[Any, ...]) -> list[dict[str, Any]]:
     cache = make()
     name = make.__name__.replace("_", " ")
+    fields = FieldCatalog().describe(cache)
+    recorded = recording_messages(cache, title=name, groups=groups, fields=fields)
     return [
         {
             "message": message,
             "buffers": [base64.b64encode(bytes(one)).decode() for one in buffers],
         }
-        for message, buffers in recording_messages(cache, title=name, groups=groups)
+        for messages in (recorded, all_details(cache, 0, cache.num_rows))
+        for message, buffers in messages
     ]
 
 
@@ -367,10 +404,10 @@ def open_state(
     root.focus()
     for key in state.keys.split():
         page.keyboard.press(key)
-    if state.clicks:
+    if any(".rv-tab" in selector for selector in state.clicks):
         page.keyboard.press("Shift+I")
-        for selector in state.clicks:
-            root.locator(selector).first.click()
+    for selector in state.clicks:
+        root.locator(selector).first.click()
     if state.script:
         page.evaluate(state.script)
     rest(root)

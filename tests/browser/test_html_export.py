@@ -395,6 +395,95 @@ def test_every_other_picture_stays_for_two_rows(new_page, tmp_path):
     np.testing.assert_array_equal(shown.frames(), film(1, start=34)[0])
 
 
+def test_a_page_can_load_nothing_and_send_nothing(shown):
+    shown.wait("numRows", NUM_ROWS)
+
+    found = shown.page.evaluate(
+        """async () => {
+          const tried = { fetch: fetch("data:,x").then(() => "sent", () => "refused") };
+          tried.image = new Promise(done => {
+            const image = new Image();
+            image.onload = () => done("sent");
+            image.onerror = () => done("refused");
+            image.src = "http://127.0.0.1:9/x.png";
+          });
+          const script = document.createElement("script");
+          script.textContent = "window.ran = true";
+          document.body.append(script);
+          const style = document.createElement("style");
+          style.textContent = "body { outline: 1px solid }";
+          document.head.append(style);
+          return [await tried.fetch, await tried.image, window.ran ?? "refused",
+                  getComputedStyle(document.body).outlineStyle];
+        }"""
+    )
+
+    assert found == ["refused", "refused", "refused", "none"]
+
+
+def test_no_part_of_the_page_needs_what_its_policy_forbids(shown):
+    shown.wait("numRows", NUM_ROWS)
+
+    shown.press("e", "Shift+I", "b")
+    shown.page.keyboard.press("Escape")
+    shown.press("Enter", "Escape", "?")
+    shown.rest()
+
+    assert shown.faults == []
+
+
+def test_what_was_marked_in_a_page_is_saved_and_read_back(new_page, tmp_path):
+    cache = recorded()
+    cache.bookmark(5, "as recorded")
+    cache.label((1, 0), "late")
+    shown = Shown(new_page, write_html(cache, tmp_path / "page.html"))
+    shown.wait("numRows", NUM_ROWS)
+
+    shown.root.get_by_role("button", name="Save").click()
+    expect(shown.root.get_by_text("none changed here")).to_be_visible()
+    shown.page.keyboard.press("Escape")
+    shown.go(12)
+    shown.press("b")
+    shown.page.keyboard.type("contact")
+    shown.page.keyboard.press("Enter")
+    shown.go(5)
+    shown.press("Shift+B")
+    shown.root.locator("[data-env='1']").click()
+    shown.root.get_by_role("button", name="failure").first.click()
+    shown.root.get_by_role("button", name="late", exact=True).first.click()
+    with shown.page.expect_download() as download:
+        choose(shown.root, "Save", "Save labels")
+    counts = rv.import_labels(cache, download.value.path())
+
+    assert download.value.suggested_filename == "page_labels.json"
+    assert counts == (2, 1)
+    assert cache.bookmarks == {12: "contact"}
+    assert [dict(e.labels) for e in cache.episodes if e.labels] == [{"failure": True}]
+
+
+def test_compared_recordings_are_in_one_page(new_page, tmp_path):
+    viewer = rv.view({"before": recorded(20), "after": recorded(30)})
+
+    shown = Shown(new_page, viewer.to_html(tmp_path / "page.html"))
+    shown.wait("numEnvs", 2 * NUM_ENVS)
+    shown.wait("numRows", 30)
+
+    frames = film(1)[0]
+    both = np.concatenate([frames, frames])
+    np.testing.assert_array_equal(shown.frames(2 * NUM_ENVS), both)
+    expect(shown.root.get_by_text("before").first).to_be_visible()
+
+
+def test_a_page_of_smaller_pictures_says_so(new_page, tmp_path):
+    path = write_html(recorded(), tmp_path / "page.html", reduce=2)
+
+    shown = Shown(new_page, path)
+    shown.root.get_by_role("button", name="Recording and memory").click()
+
+    expect(shown.root.get_by_text("1/2 each way")).to_be_visible()
+    assert shown.grid().shape == (HEIGHT, WIDTH, 4)
+
+
 def test_a_title_that_looks_like_markup_is_shown_as_text(new_page, tmp_path):
     title = "</script><script>window.bad = 1</script> <!-- & \"'"
 

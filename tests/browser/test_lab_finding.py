@@ -336,6 +336,33 @@ def test_segments_of_one_recording_are_compared_line_upon_line(lab):
     np.testing.assert_array_equal(drawn[..., :3], expected)
 
 
+EVALUATED = """
+import numpy as np
+import rollout_viewer as rv
+
+cache = rv.FrameCache()
+for name, returns in {"before": [1, 2, 3], "after": [5, 1, 3]}.items():
+    with cache.segment(name):
+        for seed, total in enumerate(returns):
+            frame = np.zeros((1, 12, 16, 3), np.uint8)
+            cache.append(frame, reset=[True], episode_info={0: {"seed": seed}})
+            cache.append(frame, reward=[total], terminated=[True])
+result = rv.EvaluationResult.from_recordings(
+    cache, success=lambda episode: episode.total_reward > 1
+)
+"""
+
+
+def test_an_evaluation_begins_with_its_policies_below_each_other(lab):
+    notebook = lab(EVALUATED, "result.viewer")
+    notebook.run_all()
+    viewer = Viewer(notebook)
+
+    title = "Compared by seed: every tile starts its episodes together"
+    expect(viewer.root.locator(".rv-arranged span")).to_have_text(title)
+    expect(viewer.root.locator(".rv-frames")).to_have_attribute("data-columns", "3")
+
+
 GROWING = """
 import numpy as np
 import rollout_viewer as rv

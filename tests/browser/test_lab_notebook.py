@@ -22,12 +22,18 @@ def test_a_reloaded_page_is_where_it_was(lab):
     viewer.press("ArrowLeft", "ArrowLeft", "ArrowLeft", "b", "Enter")
     viewer.press("n", "n", "]")
     assert_shows(viewer, 17)
+    window = viewer.root.get_by_role("scrollbar", name="Rows in sight")
+    edge = viewer.root.get_by_role("separator", name="First row in sight")
+    edge.focus()
+    notebook.page.keyboard.press("ArrowRight")
+    expect(window).to_have_attribute("aria-valuetext", "rows 4 to 39")
     notebook.save()
 
     notebook.page.reload()
     viewer.wait_until_loaded()
 
     assert_shows(viewer, 17)
+    expect(window).to_have_attribute("aria-valuetext", "rows 4 to 39")
     expect(viewer.button("Remove the range")).to_have_text("Range 10\u201320")
     bookmark = viewer.button("^bookmark this row")
     expect(bookmark).to_have_attribute("aria-pressed", "true")

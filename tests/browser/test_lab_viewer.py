@@ -131,6 +131,43 @@ def test_dump_buttons_write_every_frame_once_and_say_where(shown):
         assert len(list(csv.DictReader(file))) == NUM_ROWS * NUM_ENVS
 
 
+# Of which a dump takes seconds, and recording does not: pictures that repeat are cheap.
+RECORD_LONG = """
+import numpy as np
+import rollout_viewer as rv
+
+frames = np.zeros((4, 400, 600, 3), np.uint8)
+frames[:, ::8] = 200
+cache = rv.FrameCache(fps=50)
+for row in range(3000):
+    cache.append(frames, reward=np.ones(4), reset=np.full(4, row == 0))
+"""
+
+
+def test_a_slow_dump_shows_how_far_it_is_and_can_be_cancelled(lab):
+    notebook = lab(RECORD_LONG, SHOW)
+    notebook.run_all()
+    viewer = Viewer(notebook)
+    viewer.wait_until_loaded(3000)
+    toast = viewer.root.locator(".rv-toast")
+
+    viewer.button("^dump mp4").click()
+    expect(toast).to_have_text(
+        re.compile(r"Dump mp4 \u00b7 [1-9]\d? % \u00b7 \d+ of 3000")
+    )
+    expect(toast.locator(".rv-ring")).to_be_visible()
+    toast.get_by_role("button", name="Cancel").click()
+
+    expect(toast).to_contain_text("Cancelled; nothing was written.")
+    expect(toast.get_by_role("button", name="Cancel")).to_have_count(0)
+    left = notebook.folder.rglob("*")
+    assert not [path for path in left if path.suffix == ".mp4" or "part" in path.name]
+    # The next one is not in its way.
+    viewer.press("Home", "i", "Shift+ArrowRight", "o")
+    viewer.button("^dump csv").click()
+    viewer.root.get_by_text(re.compile(r"tables/.*\.csv")).wait_for()
+
+
 def test_dump_takes_the_marked_range(shown):
     notebook, viewer = shown
 

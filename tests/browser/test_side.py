@@ -1,5 +1,7 @@
 """The panel beside the pictures, in a page opened from file://."""
 
+import re
+
 import numpy as np
 import pytest
 from playwright.sync_api import expect
@@ -9,6 +11,7 @@ from rollout_viewer._export.html import write_html
 from rollout_viewer.testing import counting_frames
 from tests.browser.driver import assert_soon
 from tests.browser.test_html_export import Shown
+from tests.evaluations import two_policies
 
 NUM_ROWS, NUM_ENVS, LENGTH = 120, 2, 20
 WIDE = {"viewport": {"width": 1400, "height": 900}}
@@ -117,6 +120,8 @@ def test_in_a_narrow_view_it_is_a_sheet_that_leaves_the_transport(show, width):
     below = box_of(shown.root.locator(".rv-timeline"))
     assert box["y"] + box["height"] <= below["y"] + 1
     assert (box["width"] == width) == (width < 560)
+    pictures = box_of(shown.root.locator(".rv-main"))
+    assert 0.5 * pictures["height"] < box["height"] <= 0.6 * pictures["height"] + 1
 
     edge = shown.root.get_by_role("separator", name="Size of the panel")
     expect(edge).to_have_attribute("aria-orientation", "horizontal")
@@ -240,6 +245,20 @@ def test_a_number_of_the_inspector_is_added_to_the_timeline(show):
     assert {len(number.split(".")[1]) for number in numbers} == {3}
 
 
+def test_numbers_have_the_names_that_the_recording_gives_them(show):
+    cache = recorded()
+    cache.update_metadata(fields={"obs": ["x", "height above the ground"]})
+    shown = show(cache)
+    shown.press("n", "ArrowRight")
+    obs = shown.root.locator("[data-name=obs] li")
+    expect(obs).to_have_count(8)
+
+    names = obs.locator("small").all_inner_texts()
+    assert names == ["x", "height above the ground", *"234567"]
+    obs.first.get_by_role("button").click()
+    shown.root.locator(".rv-timeline").get_by_text("obs: x").first.wait_for()
+
+
 def test_the_small_plot_follows_the_theme(show):
     shown = show(color_scheme="light")
     plot = shown.root.locator("[data-name=lidar] path")
@@ -290,6 +309,65 @@ def test_typing_filters_the_episodes_at_once_and_a_button_ends_it(show):
     assert shown.root.locator("select:visible").evaluate_all(
         "all => all.filter(one => one.closest('.rv-side')).length === 0"
     )
+
+
+def judged():
+    """Return a recording of which episode 0 of env 0 failed and two succeeded."""
+    cache = recorded(with_obs=False)
+    cache.set_meta("info_types", {"info.won": "bool", "info.room": ["hall", "attic"]})
+    row = np.zeros((NUM_ENVS, 48, 64, 3), np.uint8)
+    info = {"info.won": [1.0, np.nan], "info.room": [1.0, np.nan]}
+    cache.append(row, reward=[1.0, 1.0], data=info)
+    cache.mark_success((0, 0), False)
+    cache.mark_success([(1, 0), (0, 1)], True)
+    return cache
+
+
+def test_success_is_a_column_a_filter_and_a_rate(show):
+    shown = show(judged())
+    expect(shown.root.locator(".rv-facts").first).to_contain_text(
+        "67% success (21\u201394%)"
+    )
+    shown.press("e")
+    chips = shown.root.locator(".rv-episode-body .rv-of-success .rv-tag:visible")
+    expect(chips).to_have_text(["failure", "success", "success"])
+
+    choose(shown, "Success", re.compile("^success$"))
+    assert_soon(lambda: lines(shown), [(1, 0), (0, 1)])
+    choose(shown, "Success", "not known")
+    assert_soon(lambda: len(lines(shown)), 11)
+    choose(shown, "Success", "any success")
+    shown.root.get_by_role("button", name="Side by side").click()
+    shown.root.get_by_role("menuitem", name="Successes: 2").click()
+    expect(shown.root.locator(".rv-tile[role=option]")).to_have_count(2)
+    chips = shown.root.locator(".rv-tile-chip[data-label=success]")
+    expect(chips).to_have_count(2)
+    assert shown.faults == []
+
+
+def test_without_any_success_nothing_is_shown_of_it(show):
+    shown = show()
+    shown.press("e")
+    panel = shown.root.locator(".rv-episodes")
+    panel.get_by_text("12 episodes").wait_for()
+
+    expect(panel.get_by_role("button", name="Success: any success")).to_be_hidden()
+    expect(panel.locator(".rv-of-success").first).to_be_hidden()
+    assert "success" not in shown.root.locator(".rv-facts").first.inner_text()
+
+
+def test_the_inspector_has_truth_values_and_texts_of_info(show):
+    shown = show(judged())
+    shown.press("n", "End")
+    inspector = shown.root.locator(".rv-inspector[data-state=there]")
+
+    won = inspector.locator("[data-name='info.won'] .rv-number")
+    expect(won).to_contain_text("true")
+    room = inspector.locator("[data-name='info.room'] .rv-number")
+    expect(room).to_contain_text("attic")
+    shown.go(0)
+    expect(inspector.locator("[data-fact=outcome] dd")).to_contain_text("failure")
+    expect(room).to_have_count(0)
 
 
 def test_moving_in_the_list_previews_and_enter_opens_the_episode_alone(show):
@@ -508,6 +586,29 @@ def test_a_comparison_has_values_and_differences_in_columns_of_their_own(show):
     expect(cells).to_have_text(["0.0 %", "0.0 %"])
     shown.rest()
     assert table.evaluate("one => one.scrollWidth <= one.parentElement.clientWidth")
+    assert shown.faults == []
+
+
+def test_an_evaluation_begins_with_its_policies_below_each_other(new_page, tmp_path):
+    result = rv.EvaluationResult.from_recordings(
+        two_policies(), success=lambda episode: episode.total_reward >= 2
+    )
+    path = result.viewer.to_html(tmp_path / "page.html")
+    shown = Shown(new_page, path, **WIDE)
+
+    title = "Compared by seed: every tile starts its episodes together"
+    expect(shown.root.locator(".rv-arranged span")).to_have_text(title)
+    shown.press("End")
+    heads = panel_of(shown, "Compare").locator("tbody tr")
+    # flips first, then the largest difference
+    lines = ["seed 2", "seed 0", "seed 3", "seed 1"]
+    differences = ["\u22122.00", "+1.00", "+5.00", "0.00"]
+    expect(heads.locator("th")).to_have_text(lines)
+    expect(heads.locator("td:last-child")).to_have_text(differences)
+    shown.root.get_by_role("button", name="Back to recorder rows").click()
+    expect(shown.root.locator(".rv-arranged")).to_be_hidden()
+    shown.go(3)
+    expect(shown.root.locator(".rv-arranged")).to_be_hidden()
     assert shown.faults == []
 
 

@@ -349,6 +349,23 @@ def test_tracks_are_added_moved_removed_and_kept_over_a_reload(shown):
     assert shown.faults == []
 
 
+def test_the_window_is_kept_over_a_reload(shown):
+    shown.go(210)
+    shown.zoom(0.5, 8)
+    window = shown.rows()
+    assert window[1] - window[0] < 300
+
+    shown.page.reload()
+    shown.wait("row", 210)
+    assert_soon(shown.rows, window)
+
+    shown.window.dblclick()
+    assert_soon(shown.rows, (0, NUM_ROWS - 1))
+    shown.page.reload()
+    shown.wait("row", 210)
+    assert_soon(shown.rows, (0, NUM_ROWS - 1))
+
+
 def test_many_tracks_scroll_within_a_bound(new_page, tmp_path):
     cache = rv.FrameCache()
     for row in range(60):

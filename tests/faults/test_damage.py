@@ -134,6 +134,32 @@ def test_a_flipped_bit_costs_its_rows_only(intact, truth, tmp_path):
                     raise AssertionError(where) from error
 
 
+@pytest.mark.parametrize(
+    ("table", "key", "keys"),
+    [
+        ("packs", "id", (0, 1 << 16)),
+        ("steps", "block", (0, 1)),
+        ("extras", "block", (0, 1)),
+    ],
+)
+def test_blocks_under_each_others_key_are_damaged(
+    intact, truth, tmp_path, table, key, keys
+):
+    """As a flipped bit in a key does: all that they hold is whole."""
+    path = tmp_path / "y.rollout"
+    shutil.copyfile(intact, path)
+    with editing(path) as connection:
+        for old, new in zip((*keys, 1 << 30), (1 << 30, *keys), strict=True):
+            done = connection.execute(
+                f"UPDATE {table} SET {key} = ? WHERE {key} = ?", (new, old)
+            )
+            assert done.rowcount == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rv.RolloutViewerWarning)
+        with contextlib.closing(rv.open(path)) as cache:
+            assert_right_or_damaged(cache, truth, range(64), table == "steps")
+
+
 def test_a_table_whose_text_is_damaged_is_a_recording_error(intact, tmp_path):
     """SQLite quotes it in its message, which is then no UTF-8."""
     whole = intact.read_bytes()

@@ -167,7 +167,7 @@ def test_no_text_becomes_elements_or_code_in_the_page():
     assert not found
 
 
-@pytest.mark.parametrize("name", ["widget.js", "widget.css"])
+@pytest.mark.parametrize("name", ["widget.js", "widget.css", "mp4.js"])
 def test_nor_does_the_built_bundle(name):
     path = PACKAGE / "static" / name
     if not path.exists():

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
+from rollout_viewer.testing import read_count
 from tests.faults.interrupts import IS_LONG, interrupted, places_of, sample
 from tests.faults.rows import Row, append, assert_holds, make_row
 from tests.faults.survival import survives
+from tests.test_append_block import blocks_of
 
 pytestmark = [
     pytest.mark.slow,  # not for every edit
@@ -201,3 +203,37 @@ def test_close_may_be_interrupted_anywhere_and_called_again(ram_path):
         beside = [p.name for p in ram_path.glob(f"{at}.rollout*")]
         assert beside == [f"{at}.rollout"], interrupt.where
         assert_holds(rv.open(cache.path), rows, interrupt.where)
+
+
+def test_a_block_that_is_interrupted_anywhere_is_whole_or_not_there(ram_path):
+    blocks = [blocks_of(64, 1, env) for env in range(2)]
+
+    def begun(path) -> rv.FrameCache:
+        cache = rv.FrameCache(path)
+        cache.append_block({0: blocks[0][0], 1: blocks[1][0]})
+        return cache
+
+    def append(cache: rv.FrameCache) -> None:
+        cache.append_block({1: blocks[1][1]})
+
+    one = begun(ram_path / "places.rollout")
+    num_places = places_of(lambda: append(one))
+    counts = set()
+    for place in sample(num_places, 30):
+        cache = begun(ram_path / f"{place}.rollout")
+
+        with interrupted(place):
+            append(cache)
+
+        counts.add(cache.num_rows)
+        if cache.num_rows == 32:
+            append(cache)
+        cache.append_block({0: blocks[0][1]})
+        cache.close()
+        again = rv.open(cache.path)
+        shown = [(row, read_count(again[row, 1])[0]) for row in (31, 32, 63, 64, 95)]
+        assert shown == [(31, 31), (32, 32), (63, 63), (64, 63), (95, 63)]
+        shown = [(row, read_count(again[row, 0])[0]) for row in (31, 32, 63, 64, 95)]
+        assert shown == [(31, 31), (32, 31), (63, 31), (64, 32), (95, 63)]
+        assert [e.length for e in again.episodes if e.env == 1] == [20, 20, 20]
+    assert counts == {32, 64}

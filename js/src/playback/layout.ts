@@ -42,6 +42,8 @@ export interface Space {
   height: number;
   /** Device pixels for each CSS pixel. */
   density: number;
+  /** False: no tile has a caption, however much room there is. */
+  hasCaptions?: boolean;
 }
 
 /** From so many tiles on they are close together, and without captions. */
@@ -70,7 +72,7 @@ export function layOut(
   const gap = gapOf(frames.count);
   const fit = (caption: number) =>
     fitGrid(frames, { ...space, gap, caption }, columns, together);
-  const captioned = fit(frames.count < MANY ? CAPTION_PX : 0);
+  const captioned = fit(mayHaveCaptions(frames.count, space) ? CAPTION_PX : 0);
   const isNarrow = frames.cell.width * captioned.scale < MIN_CAPTION_WIDTH_PX;
   const fitted = isNarrow ? fit(0) : captioned;
   const layout = build(frames, fitted, space, isNarrow ? 0 : undefined);
@@ -252,16 +254,18 @@ interface Fitted {
 function build(
   { count, cell }: Frames,
   { columns, scale }: Fitted,
-  { width, height, density }: Space,
+  space: Space,
   wantedCaption?: number,
 ): Layout {
+  const { width, height, density } = space;
   const device = (length: number) =>
     Math.max(1, Math.round(length * density + 1e-6)) / density;
   const [tileWidth, tileHeight] = [
     device(cell.width * scale),
     device(cell.height * scale),
   ];
-  const hasCaption = count < MANY && tileWidth >= MIN_CAPTION_WIDTH_PX;
+  const isWide = tileWidth >= MIN_CAPTION_WIDTH_PX;
+  const hasCaption = isWide && mayHaveCaptions(count, space);
   const caption = wantedCaption ?? (hasCaption ? CAPTION_PX : 0);
   const gap = gapOf(count);
   const inSight = (length: number, tile: number) =>
@@ -289,6 +293,10 @@ function build(
     canvasGap,
     isActual: false,
   };
+}
+
+function mayHaveCaptions(count: number, { hasCaptions = true }: Space): boolean {
+  return hasCaptions && count < MANY;
 }
 
 function reductionAt(scale: number, density: number): number {

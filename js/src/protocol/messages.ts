@@ -55,11 +55,15 @@ export interface Manifest {
   dump_folder: string | null;
   columns: number | null;
   groups?: [name: string, firstEnv: number, numEnvs: number][];
+  /** Begin with these lines of tiles, a column for each seed; lines null: all. */
+  compare?: { lines: string[] | null; seeds: string[] };
   /** What tiles are called, where that is not their env: never sent, see arrangement. */
   names?: [string, string | number][];
   data?: DataField[];
   meanings?: string[];
   segments?: [name: string, start: number, stop: number][];
+  /** Of an HTML export: its pictures are so many times smaller each way. */
+  reduced?: number;
   /** Counts manifests; not in an HTML export. */
   number?: number;
 }
@@ -69,6 +73,8 @@ export interface DataField {
   name: string;
   dtype: string;
   shape: number[];
+  /** Of its numbers, in their order. */
+  names?: string[];
 }
 
 /** All data of an env in a run of rows. */
@@ -82,6 +88,8 @@ export interface DetailsMessage {
     is_summary: boolean;
     format: "u1" | "f4" | "f8";
     rows: number[] | null;
+    /** Of dtype "str": what the numbers mean. */
+    texts?: string[];
   })[];
   fault: string;
 }
@@ -128,6 +136,7 @@ export interface Beat {
 
 /** What is known of an episode beside its rows. */
 export interface EpisodeInfo {
+  success?: boolean | null;
   segment?: string;
   seed?: number;
   options?: unknown;

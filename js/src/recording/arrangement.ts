@@ -82,13 +82,14 @@ export interface ComparedLine {
 /**
  * A line of tiles for each of `lines`, a column for each key (a seed, an env): episodes
  * with the same key are above each other. Keys that only one line has are left out
- * where any are shared.
+ * where any are shared. `first` are the keys to begin with, in this order.
  */
 export function compare(
   episodes: Episodes,
   lines: readonly ComparedLine[],
   keyOf: (episode: Episode) => string | null,
   by: "env" | "seed",
+  first: readonly string[] = [],
   maxColumns = 16,
 ): Arrangement {
   const found = lines.map(() => new Map<string, Episode[]>());
@@ -105,7 +106,9 @@ export function compare(
   const all = [...new Set(found.flatMap((line) => [...line.keys()]))];
   const shared = all.filter((key) => found.filter((line) => line.has(key)).length > 1);
   const order = new Intl.Collator(undefined, { numeric: true });
-  const keys = (shared.length ? shared : all).sort(order.compare).slice(0, maxColumns);
+  const sorted = (shared.length ? shared : all).sort(order.compare);
+  const begin = first.filter((key) => sorted.includes(key));
+  const keys = [...new Set([...begin, ...sorted])].slice(0, maxColumns);
   const left = all.length > keys.length ? `, ${keys.length} of ${all.length}` : "";
   const lists = found.flatMap((line) => keys.map((key) => line.get(key) ?? []));
   const [lanes, numRows] = inStep(lists);

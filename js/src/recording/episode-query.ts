@@ -4,7 +4,7 @@
  */
 
 import { type EpisodeInfo, TERMINATED, TRUNCATED } from "../protocol/messages.ts";
-import { type Episodes, textOfLabel } from "./episodes.ts";
+import { type Episodes, marksOf, textOfLabel, verdictOf } from "./episodes.ts";
 
 export const COLUMNS = [
   "env",
@@ -12,6 +12,7 @@ export const COLUMNS = [
   "return",
   "length",
   "outcome",
+  "success",
   "labels",
   "segment",
 ] as const;
@@ -20,11 +21,15 @@ export type Column = (typeof COLUMNS)[number];
 export const OUTCOMES = ["terminated", "truncated", "cut", "running"] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
+export const VERDICTS = ["success", "failure", "not known"] as const;
+export type Verdict = (typeof VERDICTS)[number];
+
 /** What the user asks for; "" and null: anything. */
 export interface EpisodeQuery {
   /** Words that must all occur in env, episode, outcome, segment, seed or labels. */
   text: string;
   outcome: Outcome | "";
+  success: Verdict | "";
   label: string;
   /** null: as they began. */
   column: Column | null;
@@ -34,6 +39,7 @@ export interface EpisodeQuery {
 export const ANY: EpisodeQuery = {
   text: "",
   outcome: "",
+  success: "",
   label: "",
   column: null,
   isDescending: false,
@@ -82,11 +88,22 @@ export function bestOf(
   return [...sort(among, keysOf(episodes, "return"), isBest).slice(0, count)];
 }
 
-/** Return what failed: what was labelled so; where nothing was, what terminated. */
+/** Return what failed: by its success or a label; where nothing did, what terminated. */
 export function failuresOf(episodes: Episodes, numbers: Int32Array): number[] {
-  const labelled = numbers.filter((number) => "failure" in labelsOf(episodes, number));
-  if (labelled.length) return [...labelled];
+  const failed = markedAs(episodes, numbers, "failure");
+  if (failed.length || episodes.numJudged) return failed;
   return [...numbers.filter((number) => episodes.ends[number]! & TERMINATED)];
+}
+
+/** Return what succeeded, by its success or a label. */
+export function successesOf(episodes: Episodes, numbers: Int32Array): number[] {
+  return markedAs(episodes, numbers, "success");
+}
+
+function markedAs(episodes: Episodes, numbers: Int32Array, name: string): number[] {
+  return [
+    ...numbers.filter((number) => name in (marksOf(infoOf(episodes, number)) ?? {})),
+  ];
 }
 
 /** Every label that any episode has, by name. */
@@ -104,7 +121,7 @@ export function csvOf(
   nameOf: NameOf,
 ): string {
   const lines = [
-    "env,name,episode,start,stop,length,total_reward,outcome,segment,seed,labels",
+    "env,name,episode,start,stop,length,total_reward,outcome,success,segment,seed,labels",
   ];
   for (const number of numbers) {
     const { env, index, start, stop, length, total } = episodes.at(number);
@@ -112,14 +129,19 @@ export function csvOf(
     lines.push(
       [
         ...[env, nameOf(env), index, start, stop, length, total],
-        ...[outcomeOf(episodes, number), info.segment ?? "", info.seed ?? ""],
-        labelText(info),
+        ...[outcomeOf(episodes, number), csvOfSuccess(info)],
+        ...[info.segment ?? "", info.seed ?? "", labelText(info)],
       ]
         .map(cellOf)
         .join(","),
     );
   }
   return `${lines.join("\n")}\n`;
+}
+
+/** As tables of Python have it. */
+function csvOfSuccess({ success }: EpisodeInfo): string {
+  return success == null ? "" : success ? "True" : "False";
 }
 
 /** Labels in one line, as tables of Python have them. */
@@ -142,7 +164,7 @@ function infoOf(episodes: Episodes, number: number): EpisodeInfo {
 
 function matcherOf(
   episodes: Episodes,
-  { text, outcome, label }: EpisodeQuery,
+  { text, outcome, success, label }: EpisodeQuery,
   nameOf: NameOf,
 ): (number: number) => boolean {
   // A word and a number after it belong together: "env 3" is not env 31.
@@ -158,7 +180,8 @@ function matcherOf(
     let known = texts.get(info);
     if (known === undefined) {
       const seed = info.seed === undefined ? "" : `seed ${info.seed}`;
-      known = `${info.segment ?? ""}\n${seed}\n${labelText(info)}`.toLowerCase();
+      known = `${verdictOf(info)}\n${info.segment ?? ""}\n${seed}\n${labelText(info)}`;
+      known = known.toLowerCase();
       texts.set(info, known);
     }
     const name = names[episodes.env[number]!];
@@ -169,6 +192,8 @@ function matcherOf(
   };
   return (number) => {
     if (outcome && outcomeOf(episodes, number) !== outcome) return false;
+    if (success && (verdictOf(infoOf(episodes, number)) || "not known") !== success)
+      return false;
     if (label && !(label in labelsOf(episodes, number))) return false;
     if (!terms.length) return true;
     const here = textOf(number);
@@ -197,6 +222,10 @@ function keysOf(episodes: Episodes, column: Column): ArrayLike<number> {
       return episodes.length;
     case "outcome":
       return ranksOf(episodes, (number) => outcomeOf(episodes, number));
+    case "success":
+      return Float64Array.from({ length: episodes.count }, (_, number) =>
+        Number(infoOf(episodes, number).success ?? Number.NaN),
+      );
     case "segment":
       return ranksOf(episodes, (number) => infoOf(episodes, number).segment ?? "");
     case "labels": {

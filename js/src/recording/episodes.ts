@@ -43,6 +43,9 @@ export class Episodes {
   readonly #last: Int32Array;
   #numEmpty = 0;
   readonly #infos = new Map<number, EpisodeInfo>();
+  /** Episodes whose success is known, and those of them that succeeded. */
+  numJudged = 0;
+  numSuccesses = 0;
 
   constructor(numEnvs: number) {
     this.numEnvs = numEnvs;
@@ -84,6 +87,8 @@ export class Episodes {
   }
 
   describe(env: number, index: number, info: EpisodeInfo): void {
+    this.#countSuccess(this.info(env, index), -1);
+    this.#countSuccess(info, 1);
     this.#infos.set(index * this.numEnvs + env, info);
     this.infoVersion++;
   }
@@ -138,6 +143,12 @@ export class Episodes {
     return this.info(env, index).labels ?? {};
   }
 
+  #countSuccess({ success }: EpisodeInfo, by: 1 | -1): void {
+    if (success == null) return;
+    this.numJudged += by;
+    if (success) this.numSuccesses += by;
+  }
+
   #makeRoom(count: number): void {
     if (count <= this.env.length) return;
     const capacity = Math.max(2 * this.env.length, 64);
@@ -159,6 +170,21 @@ export class Episodes {
 }
 
 const NOTHING: EpisodeInfo = {};
+
+/** Whether an episode succeeded, in a word; "": that is not known. */
+export function verdictOf({ success }: EpisodeInfo): "success" | "failure" | "" {
+  return success == null ? "" : success ? "success" : "failure";
+}
+
+const marked = new WeakMap<EpisodeInfo, Record<string, unknown>>();
+
+/** The labels of an episode, and its success as one; the same object each time. */
+export function marksOf(info: EpisodeInfo): Record<string, unknown> | undefined {
+  const verdict = verdictOf(info);
+  if (!verdict) return info.labels;
+  if (!marked.has(info)) marked.set(info, { [verdict]: true, ...info.labels });
+  return marked.get(info);
+}
 
 /** A label as it is shown: "failure", "train_step=100". */
 export function textOfLabel([name, value]: readonly [string, unknown]): string {

@@ -16,6 +16,8 @@ export interface Value {
   shape: readonly number[];
   /** `numbers` are smallest, mean, largest: the array was too large. */
   isSummary: boolean;
+  /** What the numbers mean; null: themselves. */
+  texts: readonly string[] | null;
   numbers: ArrayLike<number>;
   /** Largest size of each number in the run around it; of many, the same for all. */
   scales: ArrayLike<number>;
@@ -145,12 +147,13 @@ export class StepDetails {
     const stop = answer.start + answer.count;
     const fields = answer.fields.map((field, index): Field => {
       const { name, dtype, shape, is_summary: isSummary, format, rows } = field;
+      const texts = field.texts ?? null;
       const width = isSummary ? 3 : shape.reduce((product, n) => product * n, 1);
       const count = (rows?.length ?? answer.count) * width;
       const all = parseNumbers(format, count, buffers[index]);
       const places = rows && new Map(rows.map((row, place) => [row, place]));
       const scales = scalesOf(all, width);
-      return { name, dtype, shape, isSummary, all, width, places, scales };
+      return { name, dtype, shape, isSummary, texts, all, width, places, scales };
     });
     fields.sort((a, b) => rankOf(a) - rankOf(b) || a.name.localeCompare(b.name));
     const numBytes = fields.reduce((sum, field) => sum + field.all.byteLength, 1000);

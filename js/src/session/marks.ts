@@ -19,6 +19,10 @@ export class Marks {
   bookmarks: readonly number[] = [];
   /** What is written beside bookmarks, by row. */
   notes: ReadonlyMap<number, string> = new Map();
+  /** Bookmarks and their notes, as they came last with the data. */
+  recordedNotes: ReadonlyMap<number, string> = new Map();
+  /** Labels as they came, of episodes that were labelled here: by "env episode". */
+  readonly recordedLabels = new Map<string, Record<string, unknown>>();
 
   select(envs: readonly number[]): void {
     if (isSame(envs, this.selection)) return;
@@ -57,7 +61,8 @@ export function takeAnnotations(
     const notes = Object.entries(bookmarks);
     // Where there is a kernel, the trait has the rows.
     if (!send) marks.setBookmarks(notes.map(([row]) => Number(row)));
-    marks.setNotes(new Map(notes.map(([row, note]) => [Number(row), note])));
+    marks.recordedNotes = new Map(notes.map(([row, note]) => [Number(row), note]));
+    marks.setNotes(marks.recordedNotes);
   } else if (episodes?.length) marks.onChange.emit();
 }
 
@@ -114,6 +119,9 @@ export function createAnnotationWriter({
       const { episodes } = store.recorded.steps;
       const info = episodes.info(env, episode);
       const { [name]: before = null, ...others } = info.labels ?? {};
+      const key = `${env} ${episode}`;
+      if (!marks.recordedLabels.has(key))
+        marks.recordedLabels.set(key, info.labels ?? {});
       const labels = value === null ? others : { ...others, [name]: value };
       episodes.describe(env, episode, { ...info, labels });
       send?.({ kind: "label", env, episode, labels: { [name]: value } });

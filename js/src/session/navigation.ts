@@ -19,8 +19,11 @@ export interface Place {
 }
 
 export interface Navigation {
-  /** Show rows and envs arranged anew, at the same place; null: as recorded. */
-  arrange(arrangement: Arrangement | null): void;
+  /**
+   * Show rows and envs arranged anew, at the same place; null: as recorded. What the
+   * page begins with is not to be undone.
+   */
+  arrange(arrangement: Arrangement | null, isBeginning?: boolean): void;
   /** Where the playhead is in the recording. */
   place(): Place;
   /** Go to a row of an env; leaves an arrangement that does not show it. */
@@ -46,7 +49,7 @@ export function createNavigation({
   undo,
 }: NavigationParts): Navigation {
   const navigation: Navigation = {
-    arrange(arrangement) {
+    arrange(arrangement, isBeginning = false) {
       const { row, env } = navigation.place();
       const envs = navigation.selectedEnvs();
       const was = { arrangement: store.arrangement, range: clock.marks };
@@ -59,7 +62,7 @@ export function createNavigation({
       navigation.selectEnvs(arrangement && !found ? [] : envs);
       clock.seek(arrangement ? (found?.row ?? 0) : row);
       undo.settle();
-      if (arrangement === was.arrangement) return;
+      if (arrangement === was.arrangement || isBeginning) return;
       const text = arrangement ? `Arranged: ${arrangement.title}` : "Rows as recorded";
       undo.push(text, () => {
         navigation.arrange(was.arrangement);

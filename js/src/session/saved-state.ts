@@ -45,6 +45,7 @@ export function saveState(
 ): void {
   const { isFollowing, speed, every, loop } = clock;
   const isArranged = store.arrangement !== null;
+  const options = viewOptions.now;
   const saved: SavedState = {
     row: isArranged ? place().row : clock.row,
     isFollowing,
@@ -52,7 +53,7 @@ export function saveState(
     every,
     loop,
     range: isArranged ? null : clock.range,
-    options: viewOptions.now,
+    options: isArranged ? { ...options, window: null } : options,
     hash,
     kernel,
   };

@@ -30,6 +30,10 @@ export interface OptionValues {
   tracks: readonly Track[];
   /** Names of overlays that are off, with spaces between. */
   hidden: string;
+  /** Whether there is any text on the tiles. */
+  hasText: boolean;
+  /** First and last row that the timeline shows; null: all of them. */
+  window: readonly [from: number, to: number] | null;
   /** Name of the camera that is shown; "": all of them. */
   camera: string;
   /** Height of the view in a notebook, in CSS pixels; 0: as much as fits. */
@@ -47,6 +51,8 @@ export const OVERLAYS = [
   { name: "missing", text: "Missing terminal picture" },
 ] as const;
 export type OverlayName = (typeof OVERLAYS)[number]["name"];
+/** Those in the caption of a tile. */
+const CAPTIONS = ["env", "episode", "step", "action", "reward", "return"] as const;
 
 export const DEFAULT_OPTIONS: OptionValues = {
   panel: "",
@@ -56,12 +62,16 @@ export const DEFAULT_OPTIONS: OptionValues = {
     over: "tile",
   })),
   hidden: "action reward",
+  hasText: true,
+  window: null,
   camera: "",
   height: 0,
 };
 
 export class ViewOptions {
   readonly onChange = new Emitter();
+  /** Values that were saved are back. */
+  readonly onRestore = new Emitter();
   #values: OptionValues = DEFAULT_OPTIONS;
 
   get now(): OptionValues {
@@ -73,8 +83,18 @@ export class ViewOptions {
     this.onChange.emit();
   }
 
+  /** Note what the timeline shows: with each step of a wheel, and nothing else changes. */
+  noteWindow(window: OptionValues["window"]): void {
+    this.#values = { ...this.#values, window };
+  }
+
   shows(overlay: OverlayName): boolean {
     return !this.#values.hidden.split(" ").includes(overlay);
+  }
+
+  /** Whether tiles have a caption where there is room for one. */
+  get hasCaptions(): boolean {
+    return this.#values.hasText && CAPTIONS.some((name) => this.shows(name));
   }
 
   setOverlay(overlay: OverlayName, isShown: boolean): void {
@@ -93,8 +113,20 @@ export class ViewOptions {
         typeof value === typeof DEFAULT_OPTIONS[name as keyof OptionValues],
     );
     const values = Object.fromEntries(known) as Partial<OptionValues>;
-    this.set({ ...values, tracks: tracksIn(saved) ?? DEFAULT_OPTIONS.tracks });
+    this.set({
+      ...values,
+      tracks: tracksIn(saved) ?? DEFAULT_OPTIONS.tracks,
+      window: windowIn(saved),
+    });
+    this.onRestore.emit();
   }
+}
+
+function windowIn(saved: object): OptionValues["window"] {
+  const { window } = saved as Partial<OptionValues>;
+  if (!Array.isArray(window) || !window.every(Number.isFinite)) return null;
+  const [from, to] = window as number[];
+  return window.length === 2 && from! < to! ? [from!, to!] : null;
 }
 
 /** The tracks that were saved, by this version or the one that had a single trace. */

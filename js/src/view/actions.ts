@@ -135,7 +135,7 @@ function createCopies({ session, grid, toasts }: ActionParts) {
 /** What is shown beside the tiles, bookmarks too; `leave` closes one part after another. */
 function createPanelActions(parts: ActionParts) {
   const { session, root, grid, help, notes, side } = parts;
-  const { marks } = session;
+  const { marks, viewOptions } = session;
   return {
     bookmark: () => {
       const { row } = session.place();
@@ -146,9 +146,7 @@ function createPanelActions(parts: ActionParts) {
     },
     unbookmark: () => session.unbookmark(session.place().row),
     episodes: () => side.toggle("episodes"),
-    labels: () => {
-      root.classList.toggle("rv-no-labels");
-    },
+    labels: () => viewOptions.set({ hasText: !viewOptions.now.hasText }),
     inspect: () => side.toggle("inspector"),
     full: () => {
       if (document.fullscreenElement === root) document.exitFullscreen();

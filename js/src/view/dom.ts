@@ -14,9 +14,12 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   ...children: Child[]
 ): HTMLElementTagNameMap[K] {
   const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes))
-    if (value !== null && value !== false)
-      element.setAttribute(name, value === true ? "" : String(value));
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === false) continue;
+    // A page's policy may forbid the attribute; it never forbids the property.
+    if (name === "style") element.style.cssText = String(value);
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
   element.append(...children.filter((child) => child !== null));
   return element;
 }

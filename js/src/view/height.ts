@@ -20,6 +20,8 @@ export interface HeightParts {
 const MIN_PX = 320;
 /** Of the pictures: so much shows whatever is below them. */
 const MIN_STAGE_PX = 120;
+/** The panel has room to read in, also beside pictures that are not as high. */
+const PANEL_PX = 280;
 /** Of what is shown in their place before there are any. */
 const EMPTY_PX = 220;
 const MAX_PX = 4000;
@@ -36,6 +38,7 @@ export function followHeight(parts: HeightParts): void {
     root.hasAttribute("data-rollout-viewer") || document.fullscreenElement === root;
   const handle = createHandle(parts, () => fit());
   root.append(handle);
+  const hasPanel = () => session.viewOptions.now.panel !== "";
   let [room, widths] = [0, ""];
 
   const fit = () => {
@@ -49,7 +52,8 @@ export function followHeight(parts: HeightParts): void {
     // A root that is too low shows less of them than there is.
     const all = Math.max(root.offsetHeight, root.scrollHeight);
     const others = all - grid.el.offsetHeight;
-    const wanted = others + (grid.wantedHeight() || EMPTY_PX);
+    const pictures = grid.wantedHeight() || EMPTY_PX;
+    const wanted = others + (hasPanel() ? Math.max(pictures, PANEL_PX) : pictures);
     const least = Math.max(MIN_PX, others + MIN_STAGE_PX);
     const next = Math.round(height || Math.max(least, Math.min(room, wanted)));
     const text = `${next}px`;

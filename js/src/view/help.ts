@@ -18,7 +18,7 @@ const GESTURES: readonly (readonly [gesture: string, does: string])[] = [
   ["Ctrl+wheel on pictures", "zoom; a pinch does it too"],
   ["Drag on pictures", "move them where they are zoomed"],
   ["Wheel on the timeline", "scroll the page"],
-  ["Ctrl+wheel on the timeline", "zoom it at the pointer"],
+  ["Ctrl+wheel on the timeline", "zoom it at the pointer; a pinch does it too"],
   ["Shift+wheel on the timeline", "move it"],
   ["Drag on the ruler", "mark a range; with Shift anywhere on the timeline"],
   ["Double click on an episode", "mark it as the range"],

@@ -20,7 +20,7 @@ export function setUpRoot(root: HTMLElement): void {
 /** `shownRow`: the row that was drawn last; -1: none was yet. */
 export function updateRoot(
   root: HTMLElement,
-  { store, errors }: Session,
+  { store, errors, viewOptions }: Session,
   shownRow: number,
   isLive: boolean,
 ): void {
@@ -31,6 +31,7 @@ export function updateRoot(
   const isReady = numRows > 0 && shownRow >= 0;
   const working = !isReady ? "loading" : isLive ? "live" : "ready";
   setAttribute(root, "data-state", errors.length ? "error" : working);
+  root.classList.toggle("rv-no-labels", !viewOptions.now.hasText);
 }
 
 export interface KeyParts {

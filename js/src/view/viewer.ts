@@ -72,7 +72,7 @@ export function mountViewer(
   const toasts = createToasts(signal, spoken.say);
   const dumps = session.jobs
     ? createDumpPanel(session, session.jobs, toasts, signal)
-    : createSaveMenu(session, grid, signal);
+    : createSaveMenu(session, grid, toasts, signal);
   const arrangement = createArrangementPanel(session, signal);
   const alerts = createAlerts(session, spoken.say, signal);
   grid.notify = toasts.show;

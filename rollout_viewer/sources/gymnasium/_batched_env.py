@@ -67,11 +67,11 @@ class RecordedBatchedEnv(RecordingWrapper, BatchedCalls, EnvWrapper):
         self.recorder = recorder
 
     def record_reset(
-        self, obs: Any, seed: Any, options: Mapping[str, Any] | None
+        self, obs: Any, seed: Any, options: Mapping[str, Any] | None, info: Any
     ) -> None:
         """Record a reset of all envs, for which `reset` was not called."""
         mask = np.ones(self.num_envs, np.bool_)
-        self._record_reset(obs, seed, options or {}, mask)
+        self._record_reset(obs, seed, options or {}, mask, info)
 
     def _render_env(self) -> Any:
         return render(self.env, self.num_envs, self._pictured_envs())

@@ -123,11 +123,11 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         self._next_start = self._start(seed, options)
         obs, info = self.env.reset(seed=seed, options=options)
         with self._recorded("reset"):
-            self._record_reset(obs, seed, options)
+            self._record_reset(obs, seed, options, info)
         return obs, info
 
     def _record_reset(
-        self, obs: Any, seed: int | None, options: dict[str, Any] | None
+        self, obs: Any, seed: int | None, options: dict[str, Any] | None, info: Any
     ) -> None:
         num_envs = None
         if not self._was_reset:
@@ -135,7 +135,8 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
             num_envs = inferred_num_envs(obs, self.observation_space)
         if num_envs is not None:
             self._check_not_later(num_envs)
-            self._record_as_batch(num_envs, obs).record_reset(obs, seed, options)
+            batch = self._record_as_batch(num_envs, obs)
+            batch.record_reset(obs, seed, options, info)
             return
         self._has_ended = False
         self._begins[:] = True
@@ -144,6 +145,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
             self._pictures,
             data=self._data(obs),
             infos={0: {**reset_info(seed, options), **self._next_start}},
+            step_info=[info] if info else None,
         )
 
     def _start(
@@ -185,7 +187,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         reward: Any,
         terminated: Any,
         truncated: Any,
-        _info: Any,
+        info: Any,
     ) -> None:
         check_is_one(terminated, self.env)
         begins = self._resets_itself and self._has_ended
@@ -201,6 +203,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
             action=one_action(action, self._action_parts),
             data=self._data(obs),
             infos={0: self._next_start} if begins else None,
+            step_info=[info] if info else None,
         )
 
     def render(self) -> Any:

@@ -153,6 +153,7 @@ def env_info(env: Any, **more: Any) -> dict[str, Any]:
         "fps": (env.metadata or {}).get("render_fps"),
         "metadata": metadata,
         "shares_picture": shares_picture(env),
+        "reward_threshold": getattr(spec, "reward_threshold", None),
     }
 
 

@@ -86,7 +86,8 @@ class VideoBatch(BatchedVideoCalls):
         seed: Any,
         options: Mapping[str, Any] | None,
         mask: npt.NDArray[np.bool_],
+        info: Any,
     ) -> None:
         """Record a reset of all envs, for which `reset` was not called."""
         self._before_reset(mask)
-        self._record_reset(obs, seed, options or {}, mask)
+        self._record_reset(obs, seed, options or {}, mask, info)

@@ -33,6 +33,7 @@ from rollout_viewer.sources.gymnasium._record_video_base import (
 from rollout_viewer.sources.gymnasium._video_calls import VideoBatch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from rollout_viewer._cache.cache import FrameCache
@@ -87,6 +88,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         gc_trigger: From an episode's number to whether to collect garbage after it.
         logger: Gets each video too: anything with `log_video`.
         cache: Where to record instead of in `video_folder`.
+        info: Record what steps return as their info; True, False or names of keys.
         overwrite: Replace videos and recording of an earlier run, with a warning.
 
     Raises:
@@ -137,6 +139,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         *,
         logger: Any = None,
         cache: FrameCache | str | Path | None = None,
+        info: bool | Iterable[str] = True,
         overwrite: bool = False,
     ) -> None:
         fps, disable_logger = fps_and_quiet(fps, disable_logger)
@@ -150,6 +153,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
             "disable_logger": disable_logger,
             "gc_trigger": gc_trigger,
             "logger": logger,
+            "info": info,
             "overwrite": overwrite,
         }
         _RecordConstructorArgs.__init__(
@@ -181,20 +185,25 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         # Not within `recorded`: an environment or a cache that does not fit raises.
         self._find_batch(obs)
         with self.recorded():
-            self._record_reset(obs, seed, options)
+            self._record_reset(obs, seed, options, info)
         return obs, info
 
-    def _record_reset(self, obs: Any, seed: Any, options: Any) -> None:
+    def _record_reset(self, obs: Any, seed: Any, options: Any, info: Any) -> None:
         if self._batch is not None:
             mask = np.ones(self._videos.num_envs, np.bool_)
-            self._batch.record_reset(obs, seed, options, mask)
+            self._batch.record_reset(obs, seed, options, mask, info)
             return
         self._has_ended = False
         self.begin_episode()
         self.start_at_episode()
         episode_info = reset_info(seed, options)
         if self.recording:
-            self._keep(Kind.RESET, data=self._data(obs), infos={0: episode_info})
+            self._keep(
+                Kind.RESET,
+                data=self._data(obs),
+                infos={0: episode_info},
+                step_info=[info] if info else None,
+            )
         else:
             self._videos.begin_episode(episode_info)
 
@@ -217,7 +226,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         reward: Any,
         terminated: Any,
         truncated: Any,
-        _: Any,
+        info: Any,
     ) -> None:
         check_is_one(terminated, self.env)
         is_reset = self._resets_itself and self._has_ended
@@ -231,6 +240,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
                 truncated=[bool(truncated)],
                 action=one_action(action, self.action_space),
                 data=self._data(obs),
+                step_info=[info] if info else None,
             )
         elif is_reset:
             self._videos.begin_episode({})

@@ -30,6 +30,7 @@ from rollout_viewer.sources.gymnasium._vector_env import VectorCalls
 from rollout_viewer.sources.gymnasium._video_calls import BatchedVideoCalls
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from gymnasium.vector import VectorEnv
@@ -70,6 +71,7 @@ class VectorRecordVideo(
         gc_trigger: As of `RecordVideo`.
         logger: As of `RecordVideo`.
         cache: As of `RecordVideo`.
+        info: As of `RecordVideo`.
         overwrite: As of `RecordVideo`.
 
     Raises:
@@ -97,6 +99,7 @@ class VectorRecordVideo(
         *,
         logger: Any = None,
         cache: FrameCache | str | Path | None = None,
+        info: bool | Iterable[str] = True,
         overwrite: bool = False,
     ) -> None:
         fps, disable_logger = fps_and_quiet(fps, disable_logger)
@@ -110,6 +113,7 @@ class VectorRecordVideo(
             "disable_logger": disable_logger,
             "gc_trigger": gc_trigger,
             "logger": logger,
+            "info": info,
             "overwrite": overwrite,
         }
         _RecordConstructorArgs.__init__(

@@ -12,6 +12,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecMonitor, is_vecenv_wrapped
 
 from rollout_viewer._recorder.episode_quota import EpisodeQuota
+from rollout_viewer._recorder.success import success_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +34,7 @@ class Evaluation(EpisodeQuota):
     Attributes:
         returns: Of the episodes that ended, in that order.
         lengths: Of the same.
-        successes: ``info["is_success"]`` of ends that have it.
+        successes: Of ends whose info reports it; see `success_of`.
 
     Source: stable-baselines3 2.9, common/evaluation.py.
     """
@@ -62,8 +63,8 @@ class Evaluation(EpisodeQuota):
         self._lengths[dones] = 0
 
     def _add_end(self, env: int, info: Mapping[str, Any]) -> None:
-        if info.get("is_success") is not None:
-            self.successes.append(bool(info["is_success"]))
+        if (success := success_of(info)) is not None:
+            self.successes.append(success)
         total, length = float(self._returns[env]), int(self._lengths[env])
         if self._is_monitored:
             if "episode" not in info:

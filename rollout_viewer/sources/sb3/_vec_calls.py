@@ -84,9 +84,10 @@ class VecCalls(BatchedRows, VecEnvWrapper):
         if ended.any():
             envs = np.flatnonzero(ended).tolist()
             final = {env: infos[env].get("terminal_observation") for env in envs}
-            self._add_same_step(ended, obs, final, **step)
+            self._add_same_step(ended, obs, final, infos, None, **step)
         else:
-            self._add_step(np.full(self.num_envs, Kind.STEP, np.uint8), obs, **step)
+            kinds = np.full(self.num_envs, Kind.STEP, np.uint8)
+            self._add_step(kinds, obs, step_info=infos, **step)
 
     def _before_rows(self, rewards: Any, dones: Any, infos: Any) -> None:
         """Do what comes between a step and its rows."""
@@ -151,19 +152,21 @@ def env_info(venv: VecEnv) -> dict[str, Any]:
     """Return fps and metadata for a recorder."""
     base = innermost(venv)
     metadata: dict[str, Any] = {"source": "stable_baselines3"}
-    fps = None
+    fps = threshold = None
     try:
         env_metadata = base.get_attr("metadata", [0])[0] or {}
         fps = env_metadata.get("render_fps")
         spec = base.get_attr("spec", [0])[0]
         if spec is not None:
             metadata["env_id"] = spec.id
+            threshold = getattr(spec, "reward_threshold", None)
     except (AttributeError, NotImplementedError):
         fps = (getattr(base, "metadata", None) or {}).get("render_fps")
     return {
         "fps": fps,
         "metadata": metadata,
         "shares_picture": shares_picture(base),
+        "reward_threshold": threshold,
     }
 
 

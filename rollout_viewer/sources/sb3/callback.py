@@ -16,12 +16,13 @@ from rollout_viewer.sources.sb3._evaluation import Evaluation
 from rollout_viewer.sources.sb3.recorded_env import RecordedVecEnv
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from stable_baselines3.common.vec_env import VecEnv
 
     from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._recorder.success import SuccessRule
 
 # An episode that never ends must not stop a training: SB3's time limits are shorter.
 _MAX_STEPS = 100_000
@@ -58,6 +59,8 @@ class RolloutViewerCallback(RecorderViews, BaseCallback):
             `dump`. None: no videos while it trains, ``CSVLogger("rollouts")`` for
             these.
         tag: Name of dumps.
+        info: As of `rollout_viewer.record`.
+        success: As of `rollout_viewer.record`.
         verbose: As of SB3's callbacks.
 
     Raises:
@@ -86,6 +89,8 @@ class RolloutViewerCallback(RecorderViews, BaseCallback):
         cache: FrameCache | str | Path | None = None,
         logger: Any = None,
         tag: str = "eval",
+        info: bool | Iterable[str] = True,
+        success: SuccessRule | None = None,
         verbose: int = 0,
     ) -> None:
         super().__init__(verbose=verbose)
@@ -106,7 +111,9 @@ class RolloutViewerCallback(RecorderViews, BaseCallback):
         if isinstance(venv, RecordedVecEnv):
             self.eval_env = venv
         else:
-            self.eval_env = RecordedVecEnv(venv, cache=cache, logger=logger, tag=tag)
+            self.eval_env = RecordedVecEnv(
+                venv, cache=cache, logger=logger, tag=tag, info=info, success=success
+            )
         self._dumps = self.eval_env.recorder.has_logger
         self._next = 0
 

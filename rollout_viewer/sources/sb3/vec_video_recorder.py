@@ -15,7 +15,7 @@ from rollout_viewer.sources._wrapper import VideoWrapper
 from rollout_viewer.sources.sb3._vec_calls import VecCalls, env_info
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -53,6 +53,7 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
         fps: Of videos; None: the env's ``render_fps``, else 30.
         logger: Gets each video too.
         cache: Where to record instead: a `FrameCache`, or the path of a new one.
+        info: Record what steps return as their infos; True, False or names of keys.
         overwrite: Replace files of the same name.
 
     Raises:
@@ -75,6 +76,7 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
         fps: float | None = None,
         logger: Any = None,
         cache: FrameCache | str | Path | None = None,
+        info: bool | Iterable[str] = True,
         overwrite: bool = False,
     ) -> None:
         if venv.render_mode != "rgb_array":
@@ -94,8 +96,8 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
         )
         super().__init__(venv)
         self.env = venv
-        info = env_info(venv)
-        rate = fps_of_video("VecVideoRecorder", fps, declared=info["fps"])
+        about = env_info(venv)
+        rate = fps_of_video("VecVideoRecorder", fps, declared=about["fps"])
         self.metadata: Any = {"render_fps": rate}
         self.record_video_trigger = record_video_trigger
         self.video_length = video_length
@@ -112,8 +114,9 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
             cache=cache,
             logger=logger,
             overwrite=overwrite,
-            metadata=info["metadata"],
-            shares_picture=info["shares_picture"],
+            metadata=about["metadata"],
+            shares_picture=about["shares_picture"],
+            info=info,
             columns=grid_columns,
         )
         # Where `close` is not called, by `del env` or the interpreter's end.

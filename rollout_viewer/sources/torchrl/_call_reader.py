@@ -119,6 +119,7 @@ class CallReader:
             "terminated": ends.terminated,
             "truncated": ends.truncated,
             "action": self._steps.action(call.before, num_envs),
+            "step_info": self._steps.infos(call.after, num_envs),
         }
         has_reset = self._resets_itself and bool(ends.any.any())
         return CallRow(kinds, step, ends.any if has_reset else None)

@@ -114,6 +114,7 @@ class RolloutCallback(SurvivesFaults):
             "terminated": ends.terminated & stepped,
             "truncated": ends.truncated & stepped,
             "action": None if full is None else steps.action(tensordict, n),
+            "step_info": {} if full is None else steps.infos(following, n),
         }
         if is_reset.any():
             add = recorder.add

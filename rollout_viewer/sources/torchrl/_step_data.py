@@ -7,6 +7,7 @@ tensordicts and rows. Knows nothing of pictures.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,17 @@ if TYPE_CHECKING:
 
     Key = str | tuple[str, ...]
     Reduce = Callable[..., npt.NDArray[Any]]
+
+
+# Recorded otherwise, or of TorchRL's own loop.
+_NO_INFO = frozenset(
+    [
+        *("observation", "pixels", "reward", "action", "done", "terminated"),
+        *("truncated", "_reset", "_step", "is_init"),
+    ]
+)
+# Of one env: larger entries are states and pictures.
+MAX_INFO_NUMBERS = 512
 
 
 class Call(NamedTuple):
@@ -122,6 +134,35 @@ class StepReader:
             if value is not None
         }
 
+    def infos(
+        self, after: TensorDictBase | None, num_envs: int
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Return what else a step left in its tensordict, by dotted name, (B, ...).
+
+        Such as ``success`` and other entries of an `info_dict_reader`, or of transforms
+        as `StepCounter`: small ones that are no observation, picture, reward or end.
+        """
+        if after is None:
+            return {}
+        known = {_dotted(key) for key in (*self._rewards, *self._actions)}
+        found = {}
+        for key in after.keys(include_nested=True, leaves_only=True):
+            name = _dotted(key)
+            if name in known or name.rpartition(".")[2] in _NO_INFO:
+                continue
+            value = entry_of(after, key)
+            is_small = isinstance(value, torch.Tensor) and (
+                0 < value.numel() <= MAX_INFO_NUMBERS * num_envs
+            )
+            array = _numpy(value) if is_small else None
+            if array is None or array.size % num_envs:
+                continue
+            shape = array.shape[after.batch_dims :]
+            if math.prod(shape) == array.size // num_envs:
+                each = array.reshape(num_envs, *shape)
+                found[name] = each[:, 0] if shape == (1,) else each
+        return found
+
     def action(
         self, before: TensorDictBase | None, num_envs: int
     ) -> npt.NDArray[Any] | None:
@@ -149,6 +190,10 @@ class StepReader:
                 value = value.astype(np.bool_)
                 found = value if found is None else reduce([found, value], axis=0)
         return found
+
+
+def _dotted(key: Key) -> str:
+    return key if isinstance(key, str) else ".".join(key)
 
 
 def _group(key: Key) -> tuple[str, ...]:

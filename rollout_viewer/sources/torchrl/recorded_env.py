@@ -179,6 +179,7 @@ class _Recording(SurvivesFaults, RecorderViews, Transform):  # type: ignore[misc
             "terminated": ends.terminated & ended,
             "truncated": ends.truncated & ended,
             "action": self._steps.action(tensordict, n),
+            "step_info": self._steps.infos(next_tensordict, n),
         }
         pictures = functools.partial(self._source.pictures, next_tensordict)
         data = observation_of(self.parent, next_tensordict)

@@ -5,7 +5,7 @@
  * tiles that are in sight and of no others: these are decoded.
  */
 
-import { Thumbnails } from "../../decode/thumbnails.ts";
+import { type Thumbnail, Thumbnails } from "../../decode/thumbnails.ts";
 import { numDecodeWorkers, WorkerPool } from "../../decode/worker-pool.ts";
 import { Player } from "../../playback/player.ts";
 import type { Session } from "../../session/session.ts";
@@ -34,6 +34,8 @@ export interface Grid {
   readonly zoom: Zoom;
   /** Draw the overlay anew. */
   refresh(): void;
+  /** The exact picture of a recorded row; the next one is asked for when it is here. */
+  readPicture(row: number, slot: number): Promise<Thumbnail | null>;
   /** Copy the picture of the selected tile as a PNG; else of the first tile. */
   copyFrame(): Promise<void>;
   /** Save it as a file. */
@@ -56,7 +58,10 @@ export function createGrid(session: Session, signal: AbortSignal): Grid {
   player.onError = session.fail;
   session.playerStats.add(player.stats);
   const stage = createStage({ session, frames, overlay, player, signal });
-  const exact = new Thumbnails(store, pool, { cacheSize: 0, reduction: () => 1 });
+  // Of two askers one would not get its answer.
+  const [exact, reader] = [0, 1].map(
+    () => new Thumbnails(store, pool, { cacheSize: 0, reduction: () => 1 }),
+  ) as [Thumbnails, Thumbnails];
   const frameCopy = createFrameCopy(session, exact, signal);
   const notify = (toast: Toast) => grid.notify(toast);
   const drawnRow = () => player.drawnRow;
@@ -84,6 +89,7 @@ export function createGrid(session: Session, signal: AbortSignal): Grid {
     get opened() {
       return stage.opened;
     },
+    readPicture: (row, slot) => new Promise((done) => reader.request(row, slot, done)),
     async copyFrame() {
       const slot = chosenSlot(session, stage, player);
       if (slot === undefined) return;

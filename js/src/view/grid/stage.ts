@@ -64,6 +64,7 @@ export function createStage(parts: StageParts): Stage {
     width: Math.max(1, el.offsetWidth - 2 * EDGE_PX),
     height: Math.max(1, el.offsetHeight - 2 * EDGE_PX),
     density: devicePixelRatio || 1,
+    hasCaptions: session.viewOptions.hasCaptions,
   });
   const place = () => {
     const hasPictures = empty.update();

@@ -7,8 +7,9 @@
 
 import type { Cell } from "../../playback/cells.ts";
 import { type Layout, tileAt } from "../../playback/layout.ts";
-import { IDLE } from "../../protocol/messages.ts";
+import { DAMAGED, IDLE } from "../../protocol/messages.ts";
 import { recordedAt } from "../../recording/arrangement.ts";
+import { marksOf } from "../../recording/episodes.ts";
 import type { Session } from "../../session/session.ts";
 import { pointIn } from "../../util/scale.ts";
 import { make, setAttribute } from "../dom.ts";
@@ -22,6 +23,7 @@ import {
   writeLabels,
   writeNumbers,
   writeOutcome,
+  writeRemark,
 } from "./tile-text.ts";
 
 export interface PlacedTiles {
@@ -86,7 +88,9 @@ export function createTileOverlay(session: Session): TileOverlay {
       tile.label.hidden = !hasLabel;
       tile.sums.hidden = !hasSums;
       tile.caption.hidden = !hasLabel && !hasSums;
-      tile.repeated.hidden = Boolean(gap) || !store.isRepeated(row, slot);
+      const isRepeated = !gap && store.isRepeated(row, slot);
+      const isDamaged = !gap && kind === DAMAGED;
+      writeRemark(tile, isDamaged ? "damaged" : isRepeated ? "repeated" : "");
     }
   };
 
@@ -181,5 +185,5 @@ function labelsAt(
   const { arrangement, recorded } = store;
   const own = arrangement ? recordedAt(arrangement, row, env)?.env : env;
   if (own === undefined) return undefined;
-  return recorded.steps.episodes.info(own, episode).labels;
+  return marksOf(recorded.steps.episodes.info(own, episode));
 }

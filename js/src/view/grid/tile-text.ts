@@ -130,6 +130,23 @@ export function nameOfTile(tile: Tile, moment: Moment | null, gap: string): stri
   );
 }
 
+const REMARKS = {
+  "": "",
+  repeated: "There is no picture of this row: the one of an earlier row is shown again",
+  damaged: "The numbers of this row are damaged in the file; its picture is not",
+};
+
+/** Write what is to be known of a picture that is shown; "": nothing. */
+export function writeRemark(
+  { repeated: el }: Tile,
+  remark: keyof typeof REMARKS,
+): void {
+  el.hidden = remark === "";
+  if (el.textContent === remark) return;
+  el.textContent = remark;
+  setAttribute(el, "title", REMARKS[remark]);
+}
+
 /** Why a tile has no picture; "": it has one. */
 export function gapOf(kind: number, isAbsent: boolean, isPending: boolean): string {
   if (isPending) return "loading";

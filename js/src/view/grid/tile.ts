@@ -30,9 +30,6 @@ export interface Tile {
   action: HTMLElement;
 }
 
-const REPEATED_TITLE =
-  "There is no picture of this row: the one of an earlier row is shown again";
-
 /** Return the tile of a slot: the one before, if it still shows the same env. */
 export function tileOf(manifest: Manifest, slot: number, before?: Tile): Tile {
   const { env } = manifest.slots[slot]!;
@@ -79,11 +76,7 @@ function createTile(manifest: Manifest, slot: number, name: string): Tile {
     make("span", { class: "rv-return" }, make("i", {}, "return "), total),
   );
   const badge = make("span", { class: "rv-badge", hidden: true });
-  const repeated = make(
-    "span",
-    { class: "rv-late", hidden: true, title: REPEATED_TITLE },
-    "repeated",
-  );
+  const repeated = make("span", { class: "rv-late", hidden: true });
   const chips = make("span", { class: "rv-tile-chips" }, badge);
   const caption = make(
     "div",

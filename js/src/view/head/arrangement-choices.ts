@@ -34,6 +34,23 @@ export function choicesOf({ store }: Session): [value: string, text: string][] {
   return options;
 }
 
+const begun = new WeakSet<Session>();
+
+/**
+ * The choice with which the kernel wants the page to begin; null: none, or not yet, as
+ * rows are still on their way. Returned once, to the first view that asks.
+ */
+export function takeBeginning(session: Session): string | null {
+  const { store } = session;
+  const { manifest, steps } = store.recorded;
+  if (!manifest?.compare || begun.has(session)) return null;
+  const value = `${manifest.compare.lines ? "segment" : "group"}:seed`;
+  const isHere = steps.numRows >= manifest.num_rows;
+  if (!isHere || !choicesOf(session).some(([one]) => one === value)) return null;
+  begun.add(session);
+  return store.arrangement ? null : value;
+}
+
 interface Known {
   segments: string[];
   hasSeeds: boolean;
@@ -63,7 +80,7 @@ function knownOf(
 export function arrangementOf({ store }: Session, value: string): Arrangement | null {
   if (value === RECORDED) return null;
   const { episodes } = store.recorded.steps;
-  const groups = store.recorded.manifest?.groups ?? [];
+  const { groups = [], compare: asked } = store.recorded.manifest ?? {};
   if (value === "episodes")
     return alignEpisodes(episodes, [...Array(episodes.numEnvs).keys()]);
   const [what, by] = value.split(":") as ["group" | "segment", "env" | "seed"];
@@ -75,14 +92,17 @@ export function arrangementOf({ store }: Session, value: string): Arrangement | 
           name,
           has: (episode: Episode) => groupOf(episode)?.[0] === name,
         }))
-      : knownOf(episodes.infoVersion, episodes).segments.map((name) => ({
-          name,
-          has: ({ env, index }: Episode) => episodes.info(env, index).segment === name,
-        }));
+      : (asked?.lines ?? knownOf(episodes.infoVersion, episodes).segments).map(
+          (name) => ({
+            name,
+            has: ({ env, index }: Episode) =>
+              episodes.info(env, index).segment === name,
+          }),
+        );
   const keyOf = (episode: Episode) => {
     if (by === "env") return String(episode.env - (groupOf(episode)?.[1] ?? 0));
     const { seed } = episodes.info(episode.env, episode.index);
     return seed === undefined || seed === null ? null : String(seed);
   };
-  return compare(episodes, lines, keyOf, by);
+  return compare(episodes, lines, keyOf, by, by === "seed" ? asked?.seeds : []);
 }

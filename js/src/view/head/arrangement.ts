@@ -9,7 +9,12 @@ import { formatCount } from "../format.ts";
 import { createButton } from "../parts/inputs.ts";
 import { createMenuButton, type MenuEntry } from "../parts/menu.ts";
 import type { Tool } from "../parts/toolbar.ts";
-import { arrangementOf, choicesOf, RECORDED } from "./arrangement-choices.ts";
+import {
+  arrangementOf,
+  choicesOf,
+  RECORDED,
+  takeBeginning,
+} from "./arrangement-choices.ts";
 
 export interface ArrangementPanel {
   /** The menu, for the head. */
@@ -32,10 +37,10 @@ export function createArrangementPanel(
     arrangement: null,
     numRows: 0,
   };
-  const arrange = (value: string) => {
+  const arrange = (value: string, isBeginning = false) => {
     const arrangement = arrangementOf(session, value);
     made = { value, arrangement, numRows: store.recorded.steps.numRows };
-    session.arrange(arrangement);
+    session.arrange(arrangement, isBeginning);
   };
   const chosen = () => {
     const { arrangement } = store;
@@ -73,6 +78,14 @@ export function createArrangementPanel(
     renewed.hidden = !arrangement || now === CHOSEN || numNew <= 0;
     if (!renewed.hidden) setText(renewed, `Take in ${formatCount(numNew)} new rows`);
   };
+  const begin = () => {
+    const value = takeBeginning(session);
+    if (value) arrange(value, true);
+  };
+  // Rows, and what is known of their episodes, come one after the other.
+  store.onData.on(begin, signal);
+  marks.onChange.on(begin, signal);
+  begin();
   store.onManifest.on(update, signal);
   marks.onChange.on(update, signal);
   const tool = { el: menu.el, entries: () => ["Arrangement", ...entries()] };

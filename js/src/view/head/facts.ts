@@ -2,6 +2,7 @@
 
 import type { Manifest } from "../../protocol/messages.ts";
 import type { Store } from "../../recording/store.ts";
+import { wilson } from "../../util/wilson.ts";
 import { make, setText } from "../dom.ts";
 import { formatBytes, formatCount } from "../format.ts";
 import { icon } from "../icons.ts";
@@ -67,12 +68,13 @@ function factsOf(
   store: Store,
 ): [name: string, value: string | Node][] {
   const { numBytes, kernelBytes, diskBytes } = store;
-  const { num_lost, num_evicted, num_envs } = manifest;
+  const { num_lost, num_evicted, num_envs, reduced = 1 } = manifest;
   const lost = make("span", { class: "rv-lost" }, formatCount(num_lost));
   const facts: [string, string | Node, boolean][] = [
     ["Envs", formatCount(num_envs), true],
     ["Episodes", formatCount(store.recorded.steps.episodes.count), true],
     ["Rows", formatCount(store.numRows - store.firstRow), true],
+    ["Size of pictures", `1/${reduced} each way`, reduced > 1],
     ["Pictures lost", lost, num_lost > 0],
     ["Pictures that made room for newer ones", formatCount(num_evicted), true],
     ["Memory of this page", formatBytes(numBytes), true],
@@ -94,9 +96,20 @@ function describeSize({ num_envs }: Manifest, store: Store): string {
     counted(num_envs, store.arrangement ? "tile" : "env"),
     ...(numEpisodes ? [counted(numEpisodes, "episode")] : []),
     counted(store.numRows - store.firstRow, "row"),
+    ...successOf(store),
   ];
   return parts.join(" \u00b7 ");
 }
+
+/** The success rate of the episodes of which it is known, with its interval. */
+function successOf({ recorded }: Store): string[] {
+  const { numJudged, numSuccesses } = recorded.steps.episodes;
+  if (!numJudged) return [];
+  const [low, high] = wilson(numSuccesses, numJudged).map(percent);
+  return [`${percent(numSuccesses / numJudged)}% success (${low}\u2013${high}%)`];
+}
+
+const percent = (share: number) => Math.round(100 * share);
 
 function counted(count: number, noun: string): string {
   return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;

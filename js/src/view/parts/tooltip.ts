@@ -60,6 +60,7 @@ export function createTooltips(root: HTMLElement, signal: AbortSignal): HTMLElem
 function describe(target: HTMLElement): (Node | string)[] {
   const text = target.dataset.tip ?? target.getAttribute("aria-label") ?? "";
   const { action } = target.dataset;
-  const keys = action ? keysOf(action as Action) : [];
+  const isUsable = action && !target.matches(":disabled");
+  const keys = isUsable ? keysOf(action as Action) : [];
   return [text, ...keys.map((key) => make("kbd", {}, key))];
 }

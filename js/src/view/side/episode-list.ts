@@ -50,6 +50,7 @@ export class EpisodeList {
     const hasSegments = [...episodes.infos()].some(({ segment }) => segment);
     return [
       episodes.numEnvs === 1 && "env",
+      !episodes.numJudged && "success",
       !hasSegments && "segment",
       !this.#labels.length && "labels",
     ]
@@ -57,9 +58,14 @@ export class EpisodeList {
       .join(" ");
   }
 
+  /** Whether the success of any episode is known. */
+  get isJudged(): boolean {
+    return this.#store.recorded.steps.episodes.numJudged > 0;
+  }
+
   get isFiltered(): boolean {
-    const { text, outcome, label } = this.#query;
-    return Boolean(text.trim() || outcome || label);
+    const { text, outcome, success, label } = this.#query;
+    return Boolean(text.trim() || outcome || success || label);
   }
 
   get isOutdated(): boolean {
@@ -78,6 +84,7 @@ export class EpisodeList {
     const { episodes } = this.#store.recorded.steps;
     this.#madeFrom = this.#state();
     this.#labels = labelNames(episodes);
+    if (!this.isJudged) this.change({ success: "" });
     if (!this.#labels.includes(this.#query.label)) this.change({ label: "" });
     this.#numbers = query(episodes, this.#query, this.nameOf);
     this.#decimals = decimalsOf(episodes.total.subarray(0, episodes.count));

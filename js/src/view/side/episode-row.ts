@@ -7,7 +7,7 @@ import {
   outcomeOf,
   textOfOutcome,
 } from "../../recording/episode-query.ts";
-import type { Episode } from "../../recording/episodes.ts";
+import { type Episode, verdictOf } from "../../recording/episodes.ts";
 import type { Session } from "../../session/session.ts";
 import { make, setAttribute, setText } from "../dom.ts";
 import { formatCount, formatReturn } from "../format.ts";
@@ -66,6 +66,9 @@ export function createEpisodeRow(options: EpisodeRowOptions): VirtualRow {
     cells.return.write(formatFixed(total, list.decimals));
     cells.length.write(formatCount(length));
     cells.outcome.write(textOfOutcome(ended));
+    const verdict = verdictOf(info);
+    cells.success.write(verdict);
+    setAttribute(cells.success.el.firstElementChild!, "data-label", verdict);
     cells.segment.write(info.segment ?? "");
     cells.segment.el.title = info.segment ?? "";
     cells.labels.el.replaceChildren(...createTags(info.labels));
@@ -86,7 +89,7 @@ function createCells(): Record<Column, Cell> {
   const cells = {} as Record<Column, Cell>;
   for (const column of COLUMNS) {
     const mark = column === "outcome" ? make("i", { class: "rv-end" }) : null;
-    const text = make("span", {});
+    const text = make("span", column === "success" ? { class: "rv-tag" } : {});
     const attributes = { role: "gridcell", class: `rv-cell rv-of-${column}` };
     const el = make("div", attributes, mark, text);
     cells[column] = { el, write: (now) => setText(text, now) };

@@ -54,7 +54,7 @@ export function createEpisodeTable(
     clearTimeout(renewal);
     renewal = undefined;
     list.renew();
-    fields.update(list.query, list.labels);
+    fields.update(list.query, list.labels, list.isJudged);
     head.update(list.query);
     rows.el.hidden = !list.numbers.length;
     rows.el.dataset.absent = list.absent;
@@ -97,9 +97,13 @@ export function createEpisodeTable(
   const el = make(
     "div",
     { class: "rv-episodes", role: "group", "aria-label": "Episode list" },
-    make("div", { class: "rv-line" }, fields.search, csv),
-    make("div", { class: "rv-line" }, ...fields.menus),
-    make("div", { class: "rv-line rv-episode-count" }, count, ...sideBySide),
+    make(
+      "div",
+      { class: "rv-episode-tools" },
+      make("div", { class: "rv-line" }, fields.search, csv),
+      make("div", { class: "rv-line" }, ...fields.menus),
+      make("div", { class: "rv-line rv-episode-count" }, count, ...sideBySide),
+    ),
     rows.el,
     nothing.el,
   );

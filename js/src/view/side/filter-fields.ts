@@ -4,6 +4,7 @@ import {
   type EpisodeQuery,
   OUTCOMES,
   textOfOutcome,
+  VERDICTS,
 } from "../../recording/episode-query.ts";
 import { listen, make, setText } from "../dom.ts";
 import { icon } from "../icons.ts";
@@ -13,8 +14,8 @@ export interface FilterFields {
   /** The field for words. */
   search: HTMLElement;
   menus: HTMLElement[];
-  /** Show what is asked for, and offer these labels to choose from. */
-  update(query: EpisodeQuery, labels: readonly string[]): void;
+  /** Show what is asked for, and offer these labels, and success, to choose from. */
+  update(query: EpisodeQuery, labels: readonly string[], isJudged: boolean): void;
   focus(): void;
 }
 
@@ -36,15 +37,20 @@ export function createFilterFields(
     (value) => onChange({ outcome: value as EpisodeQuery["outcome"] }),
     textOfOutcome,
   );
+  const success = createChoice("Success", "any success", signal, (value) =>
+    onChange({ success: value as EpisodeQuery["success"] }),
+  );
   const label = createChoice("Label", "any label", signal, (value) =>
     onChange({ label: value }),
   );
   return {
     search: make("label", { class: "rv-search" }, icon("search"), text),
-    menus: [outcome.el, label.el],
-    update(query, labels) {
+    menus: [outcome.el, success.el, label.el],
+    update(query, labels, isJudged) {
       if (text.value !== query.text) text.value = query.text;
       outcome.update(query.outcome, OUTCOMES);
+      success.update(query.success, VERDICTS);
+      success.el.hidden = !isJudged;
       label.update(query.label, labels);
     },
     focus: () => text.focus({ preventScroll: true }),

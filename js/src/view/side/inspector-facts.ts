@@ -9,7 +9,7 @@ import {
 } from "../../protocol/messages.ts";
 import { nameOfEnv } from "../../recording/env-names.ts";
 import { outcomeOf, textOfOutcome } from "../../recording/episode-query.ts";
-import { textOfLabel } from "../../recording/episodes.ts";
+import { marksOf, textOfLabel } from "../../recording/episodes.ts";
 import type { Session } from "../../session/session.ts";
 import { make, setAttribute, setText } from "../dom.ts";
 import { formatCount, formatReturn, formatValue } from "../format.ts";
@@ -125,8 +125,9 @@ function titleOf({ store }: Session, env: number, episode: number): string {
 
 const VERDICTS = ["success", "failure"];
 
-function verdictsOf({ labels = {} }: EpisodeInfo): string[] {
-  return VERDICTS.filter((name) => name in labels);
+function verdictsOf(info: EpisodeInfo): string[] {
+  const marks = marksOf(info) ?? {};
+  return VERDICTS.filter((name) => name in marks);
 }
 
 function aboutOf({ seed, labels = {} }: EpisodeInfo): string {

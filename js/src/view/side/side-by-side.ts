@@ -2,7 +2,7 @@
 
 import { showChosen } from "../../recording/arrangement.ts";
 import { nameOfEnv } from "../../recording/env-names.ts";
-import { bestOf, failuresOf } from "../../recording/episode-query.ts";
+import { bestOf, failuresOf, successesOf } from "../../recording/episode-query.ts";
 import type { Episodes } from "../../recording/episodes.ts";
 import type { Session } from "../../session/session.ts";
 import { make, setText } from "../dom.ts";
@@ -19,7 +19,7 @@ export interface SideBySideOptions {
 }
 
 /** Which episodes of the list are shown. */
-type Choice = "best" | "worst" | "in list order" | "failures";
+type Choice = "best" | "worst" | "in list order" | "failures" | "successes";
 
 /** Returns how many, and the menu. */
 export function createSideBySide(
@@ -59,6 +59,7 @@ export function createSideBySide(
     item("worst", "Worst"),
     item("in list order", "First"),
     item("failures", "Failures:"),
+    item("successes", "Successes:"),
   ];
   const label = "Side by side";
   const menu = createMenuButton(
@@ -77,13 +78,15 @@ function choose(
   howMany: number,
 ): number[] {
   if (choice === "failures") return failuresOf(episodes, numbers).slice(0, MOST_TILES);
+  if (choice === "successes")
+    return successesOf(episodes, numbers).slice(0, MOST_TILES);
   const most = Math.max(1, Math.min(MOST_TILES, Math.round(howMany || 8)));
   if (choice === "in list order") return [...numbers.subarray(0, most)];
   return bestOf(episodes, numbers, most, choice === "best");
 }
 
 function titleOf(count: number, choice: Choice): string {
-  if (choice === "failures") return `${count} failures`;
+  if (choice === "failures" || choice === "successes") return `${count} ${choice}`;
   return choice === "in list order"
     ? `${count} episodes in list order`
     : `${count} ${choice} episodes`;

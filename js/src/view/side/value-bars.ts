@@ -19,15 +19,18 @@ export interface ValueView {
 const PLOT_WIDTH = 240;
 const PLOT_HEIGHT = 44;
 
+/** `names`: of the numbers; one without has its place in the array. */
 export function createBars(
   { numbers, shape }: Value,
+  names: readonly string[],
   track: (index: number) => TrackButton,
 ): ValueView {
   const rows = Array.from(numbers, (_, index) => {
     const bar = make("i", {});
     const scale = make("span", { class: "rv-bar", "aria-hidden": "true" }, bar);
     const button = track(index);
-    const name = make("small", {}, placesIn(shape, index).join(","));
+    const text = names[index] || placesIn(shape, index).join(",");
+    const name = make("small", { title: names[index] ?? null }, text);
     return { el: make("li", {}, name, scale, button.el), bar, button, share: 0 };
   });
   return {

@@ -23,6 +23,8 @@ export function createValueList(session: Session, signal: AbortSignal): ValueLis
   let views: ValueView[] = [];
   let forms = "";
   let hasNumbers = false;
+  const namesOf = (name: string) =>
+    session.store.manifest?.data?.find((one) => one.name === name)?.names ?? [];
   return {
     el,
     get hasNumbers() {
@@ -30,11 +32,13 @@ export function createValueList(session: Session, signal: AbortSignal): ValueLis
     },
     update(values, meanings) {
       const next = JSON.stringify(
-        values.map((one) => [one.name, one.dtype, one.shape]),
+        values.map(({ name, dtype, shape }) => [name, dtype, shape, namesOf(name)]),
       );
       if (next !== forms) {
         forms = next;
-        views = values.map((one) => createValueView(one, session, meanings, signal));
+        views = values.map((one) =>
+          createValueView(one, namesOf(one.name), session, meanings, signal),
+        );
         el.replaceChildren(...views.map((view) => view.el));
         hasNumbers = el.querySelector(".rv-track-button") !== null;
       }
@@ -43,9 +47,10 @@ export function createValueList(session: Session, signal: AbortSignal): ValueLis
   };
 }
 
-/** Return a view of a value of this form. */
+/** Return a view of a value of this form, and with these names of its numbers. */
 function createValueView(
   value: Value,
+  names: readonly string[],
   session: Session,
   meanings: readonly string[],
   signal: AbortSignal,
@@ -58,7 +63,7 @@ function createValueView(
     : numbers.length === 1
       ? createNumber(value, name === "action" ? meanings : [], track(0))
       : numbers.length <= MAX_BARS
-        ? createBars(value, track)
+        ? createBars(value, names, track)
         : createSmallPlot();
   return {
     el: make(
@@ -79,9 +84,10 @@ function createNumber(
   track: ReturnType<typeof createTrackButton>,
 ): ValueView {
   const meaningNow = make("span", { class: "rv-meaning" });
-  const update = ({ numbers }: Value) => {
+  const update = ({ numbers, texts }: Value) => {
     const number = numbers[0]!;
-    track.update(dtype === "bool" ? String(Boolean(number)) : formatValue(number));
+    const text = texts ? texts[number] : dtype === "bool" && String(Boolean(number));
+    track.update(text || formatValue(number));
     const meaning = meanings[number];
     setText(meaningNow, meaning ?? "");
   };

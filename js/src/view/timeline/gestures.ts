@@ -37,18 +37,33 @@ export function followGestures(parts: GestureParts): void {
   followWheel(parts);
 }
 
+/** A pointer that is down. */
+interface Press {
+  x: number;
+  row: number;
+  /** Where the playhead was. */
+  rowBefore: number;
+  isRange: boolean;
+  isMoved: boolean;
+}
+
 /** Drag to move the playhead; on the ruler or with Shift to choose a range. */
 function followPointer(parts: GestureParts): void {
   const { el, plot, clock, rowAt, episodeAt, signal } = parts;
   let isOnRuler = false;
-  let start: { x: number; row: number; isRange: boolean; isMoved: boolean } | null =
-    null;
+  let start: Press | null = null;
   const rowOf = (event: MouseEvent) => Math.round(rowAt(event.clientX));
   listen(el, "pointerdown", signal, (event: PointerEvent) => {
+    if (start && !event.isPrimary) {
+      // A second finger: the first one was no click.
+      if (!start.isRange && !start.isMoved) clock.seek(start.rowBefore);
+      start = null;
+    }
     if (event.button || !event.isPrimary || !isOnRows(event, plot)) return;
     isOnRuler = (event.target as Element).closest(".rv-ruler") !== null;
     const isRange = event.shiftKey || isOnRuler;
-    start = { x: event.clientX, row: rowOf(event), isRange, isMoved: false };
+    const [row, rowBefore] = [rowOf(event), clock.row];
+    start = { x: event.clientX, row, rowBefore, isRange, isMoved: false };
     el.setPointerCapture(event.pointerId);
     if (!isRange) clock.seek(start.row);
   });

@@ -1,6 +1,7 @@
 /** The lanes around the tracks: the ruler with bookmarks, segments, episode ends. */
 
 import { nameOfEnv } from "../../recording/env-names.ts";
+import { marksOf } from "../../recording/episodes.ts";
 import type { Session } from "../../session/session.ts";
 import { make, setText } from "../dom.ts";
 import {
@@ -32,7 +33,7 @@ export function createLanes(session: Session, add: HTMLElement): Lanes {
   const segments = createLane("rv-lane rv-segments", "segments");
   const ends = createLane("rv-lane rv-ends", "episode ends");
   ends.name.title =
-    "Bar: terminated. Hollow square: truncated. Red: labelled a failure.";
+    "Bar: terminated. Hollow square: truncated. Red: failed, or labelled so.";
   const failuresNow = createFailures(session);
   let found: Ends = { rows: [], bits: () => 0, failures: [] };
   let bookmarks: readonly number[] = [];
@@ -88,7 +89,7 @@ function createLane(
   return { el: make("div", { class: className }, gutter, strip), canvas, name };
 }
 
-/** Return what finds the rows at which episodes labelled "failure" ended. */
+/** Return what finds the rows at which episodes that failed, or are labelled so, ended. */
 function createFailures({ store }: Session): (env: number | null) => readonly number[] {
   let known = "";
   let rows: number[] = [];
@@ -102,7 +103,7 @@ function createFailures({ store }: Session): (env: number | null) => readonly nu
     for (let number = 0; infoVersion && number < count; number++) {
       const of = episodes.env[number]!;
       if (env !== null && of !== env) continue;
-      if ("failure" in episodes.labels(of, episodes.index[number]!))
+      if ("failure" in (marksOf(episodes.info(of, episodes.index[number]!)) ?? {}))
         found.add(episodes.stop[number]! - 1);
     }
     rows = [...found].sort((a, b) => a - b);

@@ -19,6 +19,7 @@ import { createPlayhead, createScrub } from "./scrub.ts";
 import { createTooltip } from "./tooltip.ts";
 import { createTrackList } from "./track-list.ts";
 import { createAddButton } from "./track-menu.ts";
+import { createWindowMemory } from "./window-memory.ts";
 
 export interface Timeline {
   el: HTMLElement;
@@ -47,6 +48,7 @@ export function createTimeline(
   let palette: Palette | null = null;
   let width = 0;
   let isAsked = false;
+  const memory = createWindowMemory(session, rows, signal);
 
   const rowAt = (clientX: number) => {
     const row = rowAtX(pointIn(plot, clientX, 0).x, rows, width);
@@ -57,7 +59,7 @@ export function createTimeline(
     rows,
     controls: tracks.el.id,
     seek: (row) => clock.seek(row),
-    onMove: () => ask(),
+    onMove: () => move(),
     signal,
   });
   const plot = make(
@@ -96,6 +98,7 @@ export function createTimeline(
     tracks.draw(paper);
     place();
     hint.update();
+    memory.note();
   };
   /** Draw in the next frame, however often the window moves till then. */
   const ask = () => {
@@ -106,8 +109,13 @@ export function createTimeline(
       if (!signal.aborted) draw();
     });
   };
+  /** Draw a window that the user moved. */
+  const move = () => {
+    memory.forget();
+    ask();
+  };
   const episodeAt = (row: number) => store.steps.episodeAt(row, inspectedEnv(session));
-  followGestures({ el, plot, clock, rows, rowAt, episodeAt, onMove: ask, signal });
+  followGestures({ el, plot, clock, rows, rowAt, episodeAt, onMove: move, signal });
   const hint = createTooltip({
     session,
     thumbnails,
@@ -125,6 +133,7 @@ export function createTimeline(
     el,
     redraw(slots) {
       rows.setBounds(...clock.bounds);
+      memory.restore();
       tracks.refresh();
       tracks.update(clock.row);
       lanes.refresh();
@@ -139,6 +148,7 @@ export function createTimeline(
       const before = rows.from + rows.to;
       rows.setBounds(...clock.bounds);
       rows.follow(clock);
+      memory.restore();
       if (rows.from + rows.to !== before) ask();
       else if (width) place();
       scrub.update();

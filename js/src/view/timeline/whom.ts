@@ -124,8 +124,10 @@ function bandOf({ scalars }: Session, scalar: Scalar, kind: "range" | "deviation
 
 /** A scalar's name on screen: the only number of an array has the array's name. */
 export function nameOfScalar(scalar: Scalar, { store }: Session): string {
-  const shape = store.manifest?.data?.find((one) => one.name === scalar.name)?.shape;
-  const isAlone = shape?.every((n) => n === 1);
+  const field = store.manifest?.data?.find((one) => one.name === scalar.name);
+  const own = field?.names?.[scalar.index];
+  if (own) return `${scalar.name}: ${own}`;
+  const isAlone = field?.shape.every((n) => n === 1);
   return isAlone ? scalar.name : scalarKey(scalar);
 }
 

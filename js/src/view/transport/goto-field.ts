@@ -64,10 +64,11 @@ export function createGotoField(session: Session, signal: AbortSignal): GotoFiel
   const update = () => {
     const last = Math.max(0, clock.bounds[1] - 1);
     if (document.activeElement !== field) {
-      const place = describePlace(session);
+      const place = session.store.numRows ? describePlace(session) : "";
       if (field.value !== place) field.value = place;
     }
-    setText(count, `row ${formatCount(clock.row)} / ${formatCount(last)}`);
+    const place = `row ${formatCount(clock.row)} / ${formatCount(last)}`;
+    setText(count, session.store.numRows ? place : "");
     // As wide as the longest text, so that nothing moves while it counts.
     const wanted = `${longestPlace(session)} ${2 * formatCount(last).length + 7}`;
     if (wanted === width) return;

@@ -42,11 +42,35 @@ export function createTransport(
     ],
     signal,
   });
+  const setReason = createDisabling(toolbar.el);
   return {
     el: toolbar.el,
     update() {
+      setReason(whyDisabled(session));
       for (const part of [playback, goto, pace, range, toolbar]) part.update();
     },
+  };
+}
+
+/** Why no control can be used; "": they can. */
+function whyDisabled({ store }: Session): string {
+  if (store.numRows) return "";
+  return store.manifest?.num_rows === 0 ? "Nothing is recorded yet" : "Loading";
+}
+
+/** Return what disables all controls of a line, with the reason as their tooltip. */
+function createDisabling(el: HTMLElement): (reason: string) => void {
+  const all = [...el.querySelectorAll<HTMLButtonElement>("button, input")];
+  const tips = new Map(all.map((one) => [one, one.dataset.tip ?? null]));
+  let shown = "";
+  return (reason) => {
+    if (reason === shown) return;
+    shown = reason;
+    for (const [one, tip] of tips) {
+      one.disabled = reason !== "";
+      if (reason || tip) one.dataset.tip = reason || (tip as string);
+      else delete one.dataset.tip;
+    }
   };
 }
 

@@ -1,0 +1,197 @@
+"""Rows become blocks, for a cache in another process: the encoding half of a cache.
+
+Takes what `FrameCache.append` takes. Keeps the open block in memory, and no row after
+its block was handed over. Knows rows. Knows nothing of how blocks travel.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rollout_viewer._cache.episode_infos import merged_info, split_infos
+from rollout_viewer._cache.row_checker import RowChecker
+from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.info_types import info_types
+from rollout_viewer._recording.open_block import OpenBlock
+from rollout_viewer._recording.sealed_block import (
+    BegunEpisode,
+    KnownSuccess,
+    SealedBlock,
+)
+from rollout_viewer._recording.step_codec import pack_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from rollout_viewer._recording.annotations import AnnotationChange
+    from rollout_viewer._recording.episode import Episode
+    from rollout_viewer._recording.rows import Rows
+    from rollout_viewer._recording.slot import Slot
+
+    Frame = npt.NDArray[np.uint8]
+
+
+class BlockBuilder:
+    """Encodes rows, and hands over each block of 32. One thread uses it.
+
+    Args:
+        on_block: Called with each block.
+
+    Attributes:
+        labels: Env -> labels of the episode that it begins next.
+    """
+
+    def __init__(self, on_block: Callable[[SealedBlock], object]) -> None:
+        self._on_block = on_block
+        self._checker = RowChecker()
+        self._open = OpenBlock(lambda slot: None)
+        self._begun: list[BegunEpisode] = []
+        self._successes: list[KnownSuccess] = []
+        self._meta: dict[str, Any] = {}
+        # Rows before those of the open block: the newest of the block before.
+        self._num_before = 0
+        # A block that was not handed over yet.
+        self._sealed: SealedBlock | None = None
+        self.rows: Rows | None = None
+        self.labels: dict[int, dict[str, Any]] = {}
+
+    # -- what a recorder uses of a cache
+
+    def append(
+        self,
+        frames: Any,
+        *,
+        envs: Sequence[int] | None = None,
+        action: Any = None,
+        data: Mapping[str, Any] | None = None,
+        num_transitions: Any = None,
+        episode_info: Mapping[int, Mapping[str, Any]] | None = None,
+        **steps: Any,
+    ) -> int:
+        """Append one row and return its number in the block; see `FrameCache.append`.
+
+        Raises:
+            FrameError: The frames are none, or changed their dtype.
+            ShapeError: Step data does not fit. Nothing is recorded then.
+            BaseException: What `on_block` raised, which was called with the block
+                before; the row is recorded.
+        """
+        # Not when it is full: what becomes known of its last row is in it too.
+        failure: BaseException | None = None
+        if self.num_rows == CHUNK_ROWS:
+            try:
+                self.seal()
+            except BaseException as error:
+                failure = error
+        new = self._checker.check(
+            self, frames, envs, action, data, num_transitions, **steps
+        )
+        infos, starts = split_infos(episode_info or {})
+        rows = self.rows = new.rows
+        offset = rows.num_rows - self._num_before
+        before = len(self.slots), len(self._begun)
+        try:
+            self._open.append(new.steps, offset, new.pictures, new.extras, new.shared)
+            for env, _ in rows.next_episodes(new.steps):
+                info = self._info(env, infos.get(env, {}))
+                self._begun.append(BegunEpisode(offset, env, info, starts.get(env)))
+            rows.append(new.steps)
+        except BaseException:
+            if self.num_rows == offset:
+                self._open.roll_back(offset, before[0])
+                del self._begun[before[1] :]
+            raise
+        self._checker.accept(new)
+        if failure is not None:
+            raise failure
+        return offset
+
+    def _info(self, env: int, info: Mapping[str, Any]) -> dict[str, Any]:
+        # A recorder names no segment; the cache that files the block may have one.
+        own = {name: value for name, value in info.items() if value is not None}
+        labels = {**own.get("labels", {}), **self.labels.pop(env, {})}
+        return merged_info({}, {**own, "labels": labels})
+
+    def newest_episode(self, env: int) -> Episode | None:
+        """Return the env's newest episode, by its rows here; None: it has none."""
+        return None if self.rows is None else self.rows.newest_of(env)
+
+    def annotate(self, change: AnnotationChange) -> None:
+        """Set the success of the newest episodes; nothing else is sent."""
+        for (env, _), success in change.success.items():
+            if success is not None:
+                self._successes.append(KnownSuccess(self.num_rows - 1, env, success))
+
+    def get_meta(self, key: str, default: Any = None) -> Any:
+        """Return what the info of steps means, which blocks carry; see `info_types`."""
+        return self._meta.get(key, default)
+
+    def set_meta(self, key: str, value: Any) -> None:
+        """Keep what the info of steps means."""
+        self._meta[key] = value
+
+    def check_sizes(self, pictures: Sequence[tuple[int, str, Frame | None]]) -> None:
+        """Raise FrameError where pictures have too many sizes."""
+        self._open.check_sizes(pictures)
+
+    def has_slot(self, env: int, camera: str) -> bool:
+        """Whether the env had a picture of this camera."""
+        return self._open.has_slot(env, camera)
+
+    @property
+    def slots(self) -> list[Slot]:
+        """What is pictured, in the order of first pictures."""
+        return self._open.slots
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether one picture of the first camera shows all envs."""
+        return bool(self.slots) and self.slots[0].is_shared
+
+    # -- blocks
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the open block."""
+        return 0 if self.rows is None else self.rows.num_rows - self._num_before
+
+    def seal(self) -> None:
+        """Hand over the open block, if it has any row, and start the next one.
+
+        Where it is interrupted, the next call does the rest.
+        """
+        self._hand_over()
+        rows = self.rows
+        if rows is None or not self.num_rows:
+            return
+        core = rows.block(self._num_before, rows.num_rows)
+        chunks, _ = self._open.chunks(0)
+        block = SealedBlock(
+            self.num_rows,
+            rows.num_envs,
+            pack_columns(core, self._open.extras),
+            tuple((self.slots[slot], chunk) for slot, chunk in chunks.items()),
+            tuple(self._begun),
+            tuple(self._successes),
+            info_types(self._meta),
+        )
+        next_rows = rows.successor()
+        # No call in between, and so no interruption: all of it or nothing.
+        self.rows, self._num_before, self._begun, self._successes, self._sealed = (
+            next_rows,
+            1,
+            [],
+            [],
+            block,
+        )
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._sealed is None:
+            return
+        self._open.start()
+        block, self._sealed = self._sealed, None
+        self._on_block(block)

@@ -1,0 +1,177 @@
+"""evaluate(): policies on the same seeds, each a segment of one recording.
+
+Knows no framework: what a policy and an environment are, `rollout` knows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from rollout_viewer._cache.cache import FrameCache
+from rollout_viewer._evaluate.lines import lines_of
+from rollout_viewer._evaluate.result import EvaluationResult
+from rollout_viewer._evaluate.statistics import scipy_stats
+from rollout_viewer._recording.storable import storable_text
+from rollout_viewer.sources._collect.collect import collect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from rollout_viewer._evaluate.lines import Success
+
+
+def evaluate(
+    make_env: Callable[..., Any],
+    policies: Any,
+    *,
+    seeds: Iterable[int],
+    render: Literal["now", "later"] = "now",
+    cache: FrameCache | str | Path | None = None,
+    num_workers: int | None = None,
+    backend: Literal["processes", "serial", "ray"] = "processes",
+    success: Success | None = None,
+    deterministic: bool = True,
+    progress: bool = True,
+) -> EvaluationResult:
+    """Run each policy once from each seed, record it, and compare them.
+
+    Each policy has new environments, and an episode from each seed, which is its
+    reset's. Its episodes are a segment of the recording with its name, run by
+    `collect`: it is the same whoever runs it, and a worker that dies is replaced.
+
+    Args:
+        make_env: Returns one environment; see `collect`.
+        policies: Name -> policy, the others compared with the first; or one policy.
+            Each as for `rollout`: a function of an observation, a model of
+            Stable-Baselines3, a `TensorDictModule` for a TorchRL environment; None:
+            random actions, seeded by each episode's seed. Workers get a copy.
+        seeds: Whole numbers, 0 or above.
+        render: As for `rollout`: ``"later"``: pictures are rendered when they are
+            looked at.
+        cache: Where to record, after the rows that are there; a path: a new cache
+            there; None: a new one in a temporary file. It stays open.
+        num_workers: Processes; None: one for each core, and no more than seeds.
+        backend: ``"processes"``; ``"serial"``: one episode after the other, in this
+            process, for debugging; see `collect`.
+        success: Called with each `Episode` of this evaluation, returns True, False or
+            None (not known), which is kept in the recording. None: what the
+            environment reports.
+        deterministic: As for `rollout`; unlike there, policies do not explore.
+        progress: Show a bar in notebooks and terminals.
+
+    Returns:
+        Tables, pairs, a viewer and a report of these episodes.
+
+    Raises:
+        MissingDependencyError: scipy is not installed; nothing is run then.
+        TypeError: `make_env` or a policy is not what it should be.
+        ValueError: There are no seeds or no policies, or an argument is out of range.
+        Others: As `collect`. What was recorded before them is kept.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> result = evaluate(
+        ...     lambda: gym.make("CartPole-v1", render_mode="rgb_array"),
+        ...     {"left": lambda obs: 0, "reacts": lambda obs: int(obs[2] > 0)},
+        ...     seeds=range(3),
+        ...     progress=False,
+        ...     backend="serial",
+        ... )
+        >>> result.table["n"].tolist()
+        [3, 3]
+    """
+    scipy_stats()
+    if not callable(make_env):
+        raise TypeError(
+            "rv.evaluate: expected make_env to be a function that returns an "
+            f"environment, got {type(make_env).__name__}. Pass one, as in "
+            "lambda: gym.make('CartPole-v1', render_mode='rgb_array')."
+        )
+    named = _checked_policies(policies)
+    numbers = _checked_seeds(seeds)
+    with _recording(cache) as recording:
+        first_row = recording.num_rows
+        for name, policy in named.items():
+            with recording.segment(name):
+                collect(
+                    make_env,
+                    policy,
+                    seeds=numbers,
+                    num_workers=num_workers,
+                    render=render,
+                    backend=backend,
+                    cache=recording,
+                    progress=progress,
+                    deterministic=deterministic,
+                )
+    if success is not None:
+        _mark(recording, first_row, success)
+    recording.flush()
+    lines = lines_of(recording, segments=list(named), first_row=first_row)
+    return EvaluationResult(lines)
+
+
+def _checked_policies(policies: Any) -> dict[str, Any]:
+    named: dict[Any, Any]
+    named = dict(policies) if isinstance(policies, Mapping) else {"policy": policies}
+    if not named:
+        raise ValueError("rv.evaluate: expected policies by name, got an empty dict.")
+    for name, policy in named.items():
+        if not isinstance(name, str) or not name.strip():
+            raise TypeError(
+                f"rv.evaluate: expected names of policies as text, got {name!r}."
+            )
+        has_predict = callable(getattr(policy, "predict", None))
+        if not (policy is None or callable(policy) or has_predict):
+            raise TypeError(
+                f"rv.evaluate: expected policy {name!r} to be callable, to have "
+                f"predict(), or to be None, got {type(policy).__name__}."
+            )
+    return {storable_text(name): policy for name, policy in named.items()}
+
+
+def _checked_seeds(seeds: Any) -> list[int]:
+    numbers: Sequence[Any] = [*seeds] if np.iterable(seeds) else [seeds]
+    wrong = [
+        seed
+        for seed in numbers
+        if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0
+    ]
+    if wrong or not numbers or not np.iterable(seeds):
+        raise ValueError(
+            "rv.evaluate: expected seeds to be whole numbers, 0 or above, at least "
+            f"one, got {(wrong or seeds)!r:.100}. Pass some, such as range(50)."
+        )
+    return [int(seed) for seed in numbers]
+
+
+@contextlib.contextmanager
+def _recording(cache: FrameCache | str | Path | None) -> Iterator[FrameCache]:
+    """Give the cache; leave no file of a new one if nothing was recorded."""
+    if isinstance(cache, FrameCache):
+        yield cache
+        return
+    new = FrameCache(cache)
+    try:
+        yield new
+    except BaseException:
+        if not new.num_rows:
+            new.close()
+            new.path.unlink(missing_ok=True)
+        raise
+
+
+def _mark(cache: FrameCache, first_row: int, success: Success) -> None:
+    """Keep what `success` returns of the episodes from a row on."""
+    found: dict[bool | None, list[Any]] = {}
+    for episode in cache.episodes:
+        if episode.start >= first_row and episode.is_finished:
+            value = success(episode)
+            found.setdefault(None if value is None else bool(value), []).append(episode)
+    for value, episodes in found.items():
+        cache.mark_success(episodes, value)

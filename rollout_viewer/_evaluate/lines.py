@@ -1,0 +1,151 @@
+"""What is compared: lines, each a name and the finished episodes under it.
+
+A line is a segment of a recording, or a recording among several. Knows caches.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from rollout_viewer._errors import RowError
+from rollout_viewer._recording.step_row import IDLE
+from rollout_viewer._viewer.as_cache import as_cache
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._recording.episode import Episode
+
+    Success = Callable[[Episode], bool | None]
+
+
+class Line(NamedTuple):
+    """The episodes of one policy.
+
+    Attributes:
+        name: Of the policy: the segment, or the recording's name.
+        cache: Where its episodes are.
+        episodes: Those that terminated or were truncated, in the order of their rows.
+        successes: Of each of them: True, False, or None where it is not known.
+        num_unfinished: Episodes that were left out: a reset, or the end of the
+            recording, cut them.
+    """
+
+    name: str
+    cache: FrameCache
+    episodes: Sequence[Episode]
+    successes: Sequence[bool | None]
+    num_unfinished: int
+
+
+def lines_of(
+    sources: Any,
+    *,
+    success: Success | None = None,
+    segments: Sequence[str] | None = None,
+    first_row: int = 0,
+    where: str = "rv.evaluate",
+) -> list[Line]:
+    """Return the lines of recordings.
+
+    Args:
+        sources: Whatever `rv.view` takes: one recording, whose segments are the lines
+            (without segments: it is one), or a dict of recordings by name; a list of
+            paths is such a dict, by their stems.
+        success: Called with each episode; None: `Episode.success`.
+        segments: Which, in this order; None: all, as they began.
+        first_row: Of one recording: without the episodes that began before it.
+        where: The function that the caller called, for messages.
+
+    Raises:
+        RowError: There is no finished episode, or no such segment.
+        ValueError: The dict is empty, or has segments.
+    """
+    if isinstance(sources, (list, tuple)) and all(map(_is_path, sources)):
+        sources = _by_name([Path(path) for path in sources])
+    if isinstance(sources, Mapping):
+        if segments is not None:
+            raise ValueError(
+                f"{where}: expected segments of one recording, got them with "
+                f"{len(sources)} recordings by name. Pass one recording."
+            )
+        lines = [
+            _line(str(name), cache, cache.episodes, success)
+            for name, cache in ((n, as_cache(one)) for n, one in sources.items())
+        ]
+    else:
+        lines = _segments_of(as_cache(sources), success, segments, first_row, where)
+    if not any(line.episodes for line in lines):
+        raise RowError(
+            f"{where}: expected episodes that ended, got none in "
+            f"{[line.name for line in lines]}. Record some until their end."
+        )
+    return lines
+
+
+def rows_of(cache: FrameCache, episode: Episode) -> list[int]:
+    """Return the rows of an episode's steps: of others, its env was idle meanwhile."""
+    known = cache.recording.rows
+    assert known is not None
+    kinds = known.kinds(episode.start, episode.stop)[:, episode.env]
+    rows: list[int] = (np.flatnonzero(kinds != IDLE) + episode.start).tolist()
+    return rows
+
+
+def _by_name(paths: Sequence[Path]) -> dict[str, Path]:
+    """Return paths by their stems, or, where two have the same, as they are."""
+    stems = {path.stem for path in paths}
+    if len(stems) == len(paths):
+        return {path.stem: path for path in paths}
+    return {str(path): path for path in paths}
+
+
+def _is_path(source: object) -> bool:
+    return isinstance(source, (str, os.PathLike))
+
+
+def _segments_of(
+    cache: FrameCache,
+    success: Success | None,
+    segments: Sequence[str] | None,
+    first_row: int,
+    where: str,
+) -> list[Line]:
+    by_segment: dict[str | None, list[Episode]] = {}
+    for episode in sorted(cache.episodes, key=lambda one: (one.start, one.env)):
+        if episode.start >= first_row:
+            by_segment.setdefault(episode.segment, []).append(episode)
+    known = [name for name in by_segment if name is not None]
+    if segments is not None:
+        missing = [name for name in segments if name not in known]
+        if missing:
+            raise RowError(
+                f"{where}: expected segments of {known}, got {missing}. Choose some "
+                "that were recorded."
+            )
+        known = list(segments)
+    if known:
+        return [_line(name, cache, by_segment[name], success) for name in known]
+    return [_line(cache.path.stem, cache, by_segment.get(None, []), success)]
+
+
+def _line(
+    name: str,
+    cache: FrameCache,
+    episodes: Sequence[Episode],
+    success: Success | None,
+) -> Line:
+    finished = [one for one in episodes if one.is_finished]
+    successes = [_success_of(one, success) for one in finished]
+    return Line(name, cache, finished, successes, len(episodes) - len(finished))
+
+
+def _success_of(episode: Episode, success: Success | None) -> bool | None:
+    found = episode.success if success is None else success(episode)
+    return None if found is None else bool(found)

@@ -1,0 +1,377 @@
+"""What steps return as their info, as data of rows: ``data["info.<key>"]``.
+
+Numbers, truth values, short texts and small arrays; of dicts within, ``<key>.<inner>``.
+What no row can hold is left out, with one warning: it never ends a run. Values of calls
+without a row wait for the next one; the newest counts.
+
+Knows arrays and dicts as environments return them. Knows no framework.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from rollout_viewer._errors import warn_once
+from rollout_viewer._recording.info_types import BOOL, INFO_TYPES, PREFIX
+from rollout_viewer._recording.storable import storable_text
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from rollout_viewer._recording.step_row import Mask
+
+    Array = npt.NDArray[Any]
+
+# Of one row and env: what is larger is an observation or a picture.
+MAX_BYTES = 4096
+_MAX_CHARS = 1024
+# Texts that are all different are a log, not labels.
+_MAX_TEXTS = 256
+_MAX_DEPTH = 4
+_NUMBERS = frozenset([float, int, np.float64, np.float32, np.int64, np.int32, np.uint8])
+_BOOLS = frozenset([bool, np.bool_])
+# Recorded otherwise: as observations, as ends, or in a row of its own.
+_KNOWN_ELSEWHERE = frozenset(
+    [
+        "final_obs",
+        "final_observation",
+        "final_info",
+        "terminal_observation",
+        "time_outs",
+        "TimeLimit.truncated",
+    ]
+)
+
+
+def checked_names(info: Any) -> bool | frozenset[str]:
+    """Return `info` as a recorder takes it: all, nothing, or some keys.
+
+    Raises:
+        TypeError: It is neither a bool nor names.
+    """
+    if isinstance(info, bool):
+        return info
+    names = [info] if isinstance(info, str) else info
+    if isinstance(names, Iterable):
+        found = list(names)
+        if all(isinstance(name, str) for name in found):
+            return frozenset(found)
+    raise TypeError(
+        f"record: expected info to be True, False or names of its keys, got {info!r}."
+    )
+
+
+class _Column:
+    """The values of a key since the last row, (B, ...), NaN where there are none."""
+
+    __slots__ = ("blank", "is_set", "kind", "name", "shape", "values")
+
+    def __init__(self, name: str, kind: str, shape: tuple[int, ...], n: int) -> None:
+        self.name, self.kind, self.shape = name, kind, shape
+        self.blank = np.full((n, *shape), np.nan)
+        self.values = self.blank.copy()
+        self.is_set = False
+
+    @property
+    def nbytes(self) -> int:
+        """Of one env."""
+        return int(self.values[0].nbytes)
+
+
+class KeepsMeta(Protocol):
+    """A cache, or what encodes rows for one elsewhere."""
+
+    def get_meta(self, key: str, default: Any = None) -> Any: ...
+
+    def set_meta(self, key: str, value: Any) -> None: ...
+
+
+class StepInfo:
+    """The info of the calls since the last row of each env.
+
+    Args:
+        num_envs: B.
+        names: Which keys; see `checked_names`. A key's name includes all within it.
+        cache: Where the texts of labels are kept.
+    """
+
+    def __init__(
+        self, num_envs: int, names: bool | frozenset[str], cache: KeepsMeta
+    ) -> None:
+        self._num_envs = num_envs
+        self._names = names
+        self._cache = cache
+        self._columns: dict[str, _Column] = {}
+        self._refused: set[str] = set()
+        self._number_of: dict[str, dict[str, int]] = {}
+        self.is_pending = False
+
+    def add(self, info: Any, envs: Mask) -> None:
+        """Note the info of a call; of one key, the newest value counts.
+
+        Args:
+            info: One dict for each env, or one of them all, as of Gymnasium's vector
+                environments: arrays (B, ...), with which envs have it in ``_<key>``.
+            envs: (B,): whose it is.
+        """
+        if self._names is False:
+            return
+        try:
+            if isinstance(info, Mapping):
+                self._add_batch(info, envs, "", _MAX_DEPTH)
+            elif self._num_envs == 1:  # in half the time
+                if envs[0] and info[0]:
+                    self._add_one(info[0], 0, "", _MAX_DEPTH)
+            else:
+                for env in np.flatnonzero(envs).tolist():
+                    if one := info[env]:
+                        self._add_one(one, env, "", _MAX_DEPTH)
+        except MemoryError:
+            raise
+        except Exception as error:
+            warn_once(
+                f"record: expected info to be a dict for each env, got {error!r}; what "
+                "cannot be read is not recorded."
+            )
+
+    def take(self, envs: Mask) -> dict[str, Array]:
+        """Return data of a row that is of `envs`, and begin anew for these."""
+        self.is_pending = False
+        found = {}
+        is_all = np.count_nonzero(envs) == self._num_envs
+        for column in self._columns.values():
+            if not column.is_set:
+                continue
+            values, column.is_set = column.values, False
+            column.values = column.blank.copy()
+            if not is_all:
+                column.values[~envs] = values[~envs]
+                values[~envs] = np.nan
+                column.is_set = not np.isnan(column.values).all()
+                self.is_pending = self.is_pending or column.is_set
+                if np.isnan(values).all():
+                    continue
+            found[column.name] = values
+        return found
+
+    def give_back(self, data: Mapping[str, Array]) -> None:
+        """Take back what `take` returned, of a row that was not recorded."""
+        for column in self._columns.values():
+            values = data.get(column.name)
+            if values is not None and values.shape == column.values.shape:
+                is_there = ~np.isnan(values)
+                column.values[is_there] = values[is_there]
+                column.is_set = self.is_pending = True
+
+    # -- one env
+
+    def _add_one(
+        self, info: Mapping[Any, Any], env: int, prefix: str, depth: int
+    ) -> None:
+        for key, value in info.items():
+            name = prefix + key if type(key) is str else f"{prefix}{key}"
+            column = self._columns.get(name)
+            # The fast path of nearly all values
+            if column is not None and not column.shape:
+                kind = type(value)
+                if (column.kind == "number" and kind in _NUMBERS) or (
+                    column.kind == BOOL and kind in _BOOLS
+                ):
+                    column.values[env] = value
+                    column.is_set = self.is_pending = True
+                    continue
+            if value is None or name in self._refused or key in _KNOWN_ELSEWHERE:
+                continue
+            if isinstance(value, Mapping):
+                if depth > 1:
+                    self._add_one(value, env, f"{name}.", depth - 1)
+                continue
+            if self._is_wanted(name):
+                self._add_value(name, value, env)
+
+    def _add_value(self, name: str, value: Any, env: int) -> None:
+        try:
+            if isinstance(value, str):
+                number = self._number(name, value)
+                if number is not None:
+                    self._put(name, "text", np.float64(number), env)
+                return
+            array = _as_array(value)
+            if array is None or not array.size:
+                self._refuse(name, value, "no number, text or array of numbers")
+                return
+            kind = BOOL if array.dtype == np.bool_ else "number"
+            self._put(name, kind, array, env)
+        except MemoryError:
+            raise
+        except Exception as error:
+            self._refuse(name, value, repr(error))
+
+    # -- a batch
+
+    def _add_batch(
+        self, info: Mapping[Any, Any], envs: Mask, prefix: str, depth: int
+    ) -> None:
+        for key, value in info.items():
+            name = f"{prefix}{key}"
+            if value is None or name in self._refused or key in _KNOWN_ELSEWHERE:
+                continue
+            if isinstance(key, str) and key[:1] == "_" and key[1:] in info:
+                continue  # which envs have it
+            has_it = envs
+            known = info.get(f"_{key}")
+            if known is not None and np.shape(known) == (self._num_envs,):
+                has_it = envs & np.asarray(known, np.bool_)
+            if not has_it.any():
+                continue
+            if isinstance(value, Mapping):
+                if depth > 1:
+                    self._add_batch(value, has_it, f"{name}.", depth - 1)
+            elif self._is_wanted(name):
+                self._add_values(name, value, has_it)
+
+    def _add_values(self, name: str, value: Any, envs: Mask) -> None:
+        array = None if isinstance(value, str) else _as_array(value)
+        if array is None:
+            is_each = hasattr(value, "__len__") and len(value) == self._num_envs
+            if isinstance(value, str) or not is_each:
+                for env in np.flatnonzero(envs).tolist():
+                    self._add_value(name, value, env)
+                return
+            for env in np.flatnonzero(envs).tolist():  # objects and texts
+                self._add_one({name: value[env]}, env, "", _MAX_DEPTH)
+            return
+        kind = BOOL if array.dtype == np.bool_ else "number"
+        if array.ndim and len(array) == self._num_envs:
+            self._put(name, kind, array[envs], envs)
+        else:  # one value of them all
+            self._put(name, kind, array, envs, is_one=True)
+
+    # -- columns
+
+    def _is_wanted(self, name: str) -> bool:
+        if self._names is True or name in self._columns:
+            return True
+        parts = name.split(".")
+        names = self._names
+        assert not isinstance(names, bool)
+        if any(".".join(parts[:stop]) in names for stop in range(1, len(parts) + 1)):
+            return True
+        self._refused.add(name)
+        return False
+
+    def _put(
+        self, name: str, kind: str, values: Any, envs: Any, *, is_one: bool = False
+    ) -> None:
+        """Set the values of an env, or (n, ...) of the envs in a mask."""
+        shape = (
+            np.shape(values) if is_one or isinstance(envs, int) else values.shape[1:]
+        )
+        column = self._columns.get(name)
+        if column is None or column.shape != shape:
+            column = self._new_column(name, kind, shape, column)
+            if column is None:
+                return
+        if column.kind != kind:
+            if "text" in (kind, column.kind):
+                warn_once(
+                    f"record: expected info[{name!r}] to be texts or numbers, got "
+                    "both; those of the second type are not recorded."
+                )
+                return
+            self._set_kind(column, "number")
+        column.values[envs] = values
+        column.is_set = self.is_pending = True
+
+    def _new_column(
+        self, name: str, kind: str, shape: tuple[int, ...], old: _Column | None
+    ) -> _Column | None:
+        others = sum(one.nbytes for one in self._columns.values() if one is not old)
+        size = 8 * int(np.prod(shape))
+        if others + size > MAX_BYTES:
+            self._refused.add(name)
+            warn_once(
+                f"record: expected info of at most {MAX_BYTES} bytes a row and env, "
+                f"got {size} of {name!r} beside {others} of others; it is not "
+                "recorded. Name what is to be: info=[...]."
+            )
+            return None
+        if old is not None and old.is_set:
+            warn_once(
+                f"record: expected info[{name!r}] of one shape in a row, got "
+                f"{old.shape} and {shape}; the second is not recorded."
+            )
+            return None
+        stored = PREFIX + storable_text(name)
+        column = _Column(stored, kind, shape, self._num_envs)
+        self._columns[name] = column
+        known = self._types().get(stored)
+        if kind == BOOL:
+            # Numbers of an earlier recorder in this cache, or texts: numbers from now.
+            self._set_kind(column, BOOL if known in (None, BOOL) else "number")
+        elif known == BOOL:
+            self._set_kind(column, kind)
+        return column
+
+    def _set_kind(self, column: _Column, kind: str) -> None:
+        column.kind = kind
+        types = self._types()
+        if kind == BOOL:
+            types[column.name] = BOOL
+        elif types.get(column.name) == BOOL:
+            del types[column.name]
+        self._keep_types(types)
+
+    def _keep_types(self, types: dict[str, Any]) -> None:
+        if types != self._types():
+            self._cache.set_meta(INFO_TYPES, types)
+
+    def _types(self) -> dict[str, Any]:
+        # Not kept: another recorder of the cache may have added to them.
+        return dict(self._cache.get_meta(INFO_TYPES, {}))
+
+    def _number(self, name: str, text: str) -> int | None:
+        """Return the number of a text; None: it is left out."""
+        numbers = self._number_of.setdefault(name, {})
+        if (found := numbers.get(text)) is not None:
+            return found
+        stored = PREFIX + storable_text(name)
+        known = storable_text(text)
+        types = self._types()
+        texts = types.get(stored, [])
+        if not isinstance(texts, list):
+            self._refuse(name, text, "a text in place of a truth value")
+            return None
+        if known not in texts:
+            if len(known) > _MAX_CHARS or len(texts) >= _MAX_TEXTS:
+                self._refuse(
+                    name, text, "a long text" if len(known) > _MAX_CHARS else "many"
+                )
+                return None
+            texts = [*texts, known]
+            self._keep_types({**types, stored: texts})
+        numbers[text] = texts.index(known)
+        return numbers[text]
+
+    def _refuse(self, name: str, value: Any, reason: str) -> None:
+        self._refused.add(name)
+        warn_once(
+            "record: expected info to be numbers, short texts that repeat and small "
+            f"arrays, got {type(value).__name__} of {name!r} ({reason:.80}); it is not "
+            "recorded. Name what is to be: info=[...]."
+        )
+
+
+def _as_array(value: Any) -> Array | None:
+    """Return numbers as an array; None: they are none."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = (value.float() if "bfloat16" in str(value.dtype) else value).numpy()
+    try:
+        array = np.asarray(value)
+    except ValueError:  # a list of unequal ones
+        return None
+    return array if array.dtype.kind in "biuf" else None

@@ -1,0 +1,361 @@
+"""A block of rows on its way from the process that encoded it to a recording.
+
+Its pictures are chunks and its step data columns, just as they are in a file: what
+files them decodes no picture. Blocks of several processes, each with envs of its own,
+become one block side by side. Everything is checked first, as a file would be.
+
+Knows bytes and rows. Knows nothing of how they travel.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from rollout_viewer._errors import RecordingError, ShapeError
+from rollout_viewer._frames.chunk import (
+    ABSENT,
+    CHUNK_ROWS,
+    EQUAL,
+    INTRA,
+    MAX_FRAME_BYTES,
+    RAW,
+    pack,
+    parse_whole,
+)
+from rollout_viewer._recording.info_types import (
+    PREFIX,
+    are_info_types,
+    retype_info,
+)
+from rollout_viewer._recording.rows import Rows
+from rollout_viewer._recording.slot import Slot
+from rollout_viewer._recording.step_codec import unpack_columns
+from rollout_viewer._recording.step_row import (
+    BEGINS,
+    BREAKS,
+    DAMAGED,
+    IDLE,
+    check_stored,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from rollout_viewer._frames.chunk import Chunk
+    from rollout_viewer._recording.info_types import InfoTypes
+    from rollout_viewer._recording.step_codec import Extras
+
+_WHERE = "FrameCache.append_block"
+
+
+class BegunEpisode(NamedTuple):
+    """What is known of an episode that begins in a block.
+
+    Attributes:
+        row: Of the block.
+        env: Of the block.
+        info: Its seed, options, segment and labels.
+        start: From where it can be replayed; None: from none.
+    """
+
+    row: int
+    env: int
+    info: dict[str, Any]
+    start: bytes | None = None
+
+
+class KnownSuccess(NamedTuple):
+    """Whether an episode succeeded, known with a row of a block.
+
+    Attributes:
+        row: Of the block, whose env's newest episode it is of; -1: of the row before.
+        env: Of the block.
+        success: Of the episode.
+    """
+
+    row: int
+    env: int
+    success: bool
+
+
+class SealedBlock(NamedTuple):
+    """Up to 32 rows of some envs, encoded.
+
+    Attributes:
+        num_rows: 1..32.
+        num_envs: Of its rows.
+        steps: Kinds, rewards, ends and counts, actions and data: `pack_columns`.
+        pictures: A chunk of `num_rows` records for each env, camera and size.
+        begun: The episodes that begin in it.
+        successes: What became known of episodes in it.
+        types: What the numbers of info mean: see `info_types`.
+    """
+
+    num_rows: int
+    num_envs: int
+    steps: bytes
+    pictures: tuple[tuple[Slot, bytes], ...]
+    begun: tuple[BegunEpisode, ...] = ()
+    successes: tuple[KnownSuccess, ...] = ()
+    types: InfoTypes = {}  # noqa: RUF012 - read only
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of step data and pictures."""
+        return len(self.steps) + sum(len(chunk) for _, chunk in self.pictures)
+
+
+class BlockRows(NamedTuple):
+    """A block as a recording takes it: 32 rows of all of its envs.
+
+    Attributes:
+        core: Columns (32, num_envs), for `Rows.extend`.
+        extras: Actions and data of each row.
+        pictures: Chunks of 32 records that show something.
+        begun: The episodes that begin in it, by the envs of the recording.
+        successes: (env, index) -> whether that episode succeeded.
+        types: What the numbers of info mean in the recording from now on.
+    """
+
+    core: dict[str, npt.NDArray[Any]]
+    extras: list[Extras]
+    pictures: list[tuple[Slot, bytes]]
+    begun: list[BegunEpisode]
+    successes: dict[tuple[int, int], bool | None]
+    types: dict[str, str | list[str]]
+
+
+def rows_for_blocks(
+    rows: Rows | None, blocks: Mapping[int, SealedBlock], num_envs: int | None
+) -> Rows:
+    """Return the rows that blocks are appended to: a recording's, or new ones.
+
+    Args:
+        rows: The recording's; None: it has none.
+        blocks: As for `side_by_side`.
+        num_envs: That are expected; None: any number.
+
+    Raises:
+        ShapeError: The recording has another number of envs.
+        RecordingError: There is no block.
+    """
+    if not blocks:
+        raise _wrong("a block", "none")
+    if rows is None:
+        stop = max(first + block.num_envs for first, block in blocks.items())
+        return Rows(max(stop if num_envs is None else num_envs, 1))
+    if num_envs not in (None, rows.num_envs):
+        raise ShapeError(
+            f"{_WHERE}: expected {rows.num_envs} envs as before, got {num_envs}. "
+            "Record into another cache."
+        )
+    return rows
+
+
+def side_by_side(
+    blocks: Mapping[int, SealedBlock], rows: Rows, types: InfoTypes
+) -> BlockRows:
+    """Return blocks of different envs as one of 32 rows; changes nothing.
+
+    Envs that no block has are idle, and all are in the rows after a shorter block's.
+
+    Args:
+        blocks: The number of a block's first env among all -> the block.
+        rows: Of the recording.
+        types: What the numbers of info mean in the recording.
+
+    Raises:
+        RecordingError: A block is damaged, or no block of these envs.
+    """
+    known = dict(types)
+    successes: dict[tuple[int, int], bool | None] = {}
+    core = _idle_rows(rows)
+    extras: list[Extras] = [{} for _ in range(CHUNK_ROWS)]
+    pictures: list[tuple[Slot, bytes]] = []
+    begun: list[BegunEpisode] = []
+    taken = np.zeros(rows.num_envs, np.bool_)
+    for first, block in blocks.items():
+        envs = slice(first, first + block.num_envs)
+        if first < 0 or block.num_envs < 1 or envs.stop > rows.num_envs:
+            raise _wrong(
+                f"blocks of envs in 0..{rows.num_envs - 1}",
+                f"one of {block.num_envs} from {first} on",
+            )
+        if taken[envs].any():
+            raise _wrong("blocks of different envs", f"two of env {first}")
+        taken[envs] = True
+        own, own_extras = _steps(block)
+        for name, column in core.items():
+            column[: block.num_rows, envs] = own[name]
+        core["env_step"][block.num_rows :, envs] = own["env_step"][-1]
+        retype_info(known, _types(block), own_extras)
+        _add_extras(extras, own_extras, envs, rows.num_envs)
+        pictures += _pictures(block, first, rows.num_envs)
+        begun += _begun(block, own["flags"], first)
+        successes |= _successes(block, own["flags"], first, rows)
+    return BlockRows(core, extras, pictures, begun, successes, known)
+
+
+def _wrong(expected: str, found: str) -> RecordingError:
+    return RecordingError(
+        f"{_WHERE}: expected {expected}, got {found}. Nothing of it was recorded."
+    )
+
+
+# -- step data
+
+
+def _idle_rows(rows: Rows) -> dict[str, npt.NDArray[Any]]:
+    shape = CHUNK_ROWS, rows.num_envs
+    steps = np.zeros(shape, np.uint32)
+    if rows.num_rows:
+        steps[:] = rows.env_steps(rows.num_rows - 1)
+    return {
+        "kind": np.full(shape, IDLE, np.uint8),
+        "flags": np.zeros(shape, np.uint8),
+        "reward": np.full(shape, np.nan),
+        "env_step": steps,
+    }
+
+
+def _steps(block: SealedBlock) -> tuple[dict[str, npt.NDArray[Any]], list[Extras]]:
+    """Return step data of a block, checked."""
+    core, extras = unpack_columns(block.steps, where=_WHERE, num_envs=block.num_envs)
+    try:
+        shape = check_stored(core, CHUNK_ROWS)
+    except ValueError as error:
+        raise _wrong("columns of rows", str(error)) from error
+    if shape != (block.num_rows, block.num_envs):
+        raise _wrong(
+            f"step data of {block.num_rows} rows and {block.num_envs} envs",
+            f"{shape[0]} and {shape[1]}",
+        )
+    if core["kind"].max() >= DAMAGED or (core["flags"] & np.uint8(BREAKS)).any():
+        raise _wrong("rows as they are recorded", "some that cannot be read")
+    return core, extras
+
+
+def _add_extras(
+    extras: list[Extras], own: Sequence[Extras], envs: slice, num_envs: int
+) -> None:
+    """Put a block's actions and data among those of all envs, 0 or NaN elsewhere."""
+    for all_envs, some in zip(extras, own, strict=False):
+        for name, array in some.items():
+            if len(array) == num_envs:
+                all_envs[name] = array
+                continue
+            wide = all_envs.get(name)
+            if wide is None:
+                blank = np.nan if name.startswith(PREFIX) else 0
+                wide = np.full((num_envs, *array.shape[1:]), blank, array.dtype)
+            elif wide.shape[1:] != array.shape[1:]:
+                raise _wrong(
+                    f"{name!r} of shape {wide.shape[1:]} for each env",
+                    f"{array.shape[1:]} beside it. Append such blocks one by one",
+                )
+            elif wide.dtype != array.dtype:
+                wide = wide.astype(np.result_type(wide, array))
+            wide[envs] = array
+            all_envs[name] = wide
+
+
+def _begun(
+    block: SealedBlock, flags: npt.NDArray[np.uint8], first: int
+) -> list[BegunEpisode]:
+    for row, env, info, start in block.begun:
+        is_place = 0 <= row < block.num_rows and 0 <= env < block.num_envs
+        if not is_place or not flags[row, env] & BEGINS:
+            raise _wrong("episodes that begin in a block", f"one at row {row}")
+        kinds: tuple[Any, Any] = info, start  # of another process: anything
+        if not isinstance(kinds[0], dict) or type(kinds[1]) not in (bytes, type(None)):
+            raise _wrong("what is known of an episode", type(info).__name__)
+    return [one._replace(env=one.env + first) for one in block.begun]
+
+
+def _successes(
+    block: SealedBlock, flags: npt.NDArray[np.uint8], first: int, rows: Rows
+) -> dict[tuple[int, int], bool | None]:
+    """Return (env, index) in the recording -> success."""
+    found: dict[tuple[int, int], bool | None] = {}
+    for row, env, success in block.successes:
+        if not (-1 <= row < block.num_rows and 0 <= env < block.num_envs):
+            raise _wrong("the success of its episodes", f"one at row {row}")
+        begun = flags[: row + 1, env] & np.uint8(BEGINS)
+        index = rows.num_begun(first + env) + int(np.count_nonzero(begun)) - 1
+        kind: Any = success  # of another process: anything
+        if not isinstance(kind, bool) or index < 0:
+            raise _wrong("the success of its episodes", f"{success!r:.50}")
+        found[first + env, index] = success
+    return found
+
+
+def _types(block: SealedBlock) -> InfoTypes:
+    if not are_info_types(block.types):
+        raise _wrong("the types of info", type(block.types).__name__)
+    return block.types
+
+
+# -- pictures
+
+
+def _pictures(
+    block: SealedBlock, first: int, num_envs: int
+) -> list[tuple[Slot, bytes]]:
+    """Return chunks of 32 records, checked, of the recording's envs."""
+    found = []
+    for slot, data in block.pictures:
+        env, camera, height, width, is_shared = slot
+        if not 0 <= env < block.num_envs or not isinstance(camera, str):
+            raise _wrong(
+                f"pictures of envs in 0..{block.num_envs - 1}", f"{camera!r:.50} {env}"
+            )
+        if is_shared and block.num_envs != num_envs:
+            raise _wrong(
+                f"a picture of each env in a recording of {num_envs}",
+                f"one of {block.num_envs} envs together. Record these alone",
+            )
+        if not 0 < height * width * 3 <= MAX_FRAME_BYTES:
+            raise _wrong("pictures", f"some of {height} x {width} pixels")
+        chunk = parse_whole(data, where=_WHERE, size=(height, width))
+        if len(chunk.kinds) != block.num_rows:
+            raise _wrong(
+                f"pictures of {block.num_rows} rows", f"{len(chunk.kinds)} of {camera}"
+            )
+        if _shows_any(chunk):
+            whole = data if block.num_rows == CHUNK_ROWS else _repeated_to_end(chunk)
+            found.append((Slot(env + first, *slot[1:]), whole))
+    if len({slot for slot, _ in found}) != len(found):
+        raise _wrong("one chunk of each env, camera and size", "two of one")
+    return found
+
+
+def _shows_any(chunk: Chunk) -> bool:
+    """Return whether a chunk shows anything; raise where it cannot be decoded."""
+    num_bytes = chunk.height * chunk.width * 3
+    is_shown = False
+    for kind, record in zip(chunk.kinds, chunk.records, strict=True):
+        if kind == ABSENT:
+            continue
+        if not is_shown and kind not in (RAW, INTRA):
+            raise _wrong("a first picture that needs no other", f"kind {kind}")
+        if (kind == RAW and len(record) != num_bytes) or len(record) > num_bytes:
+            raise _wrong(f"a picture of {num_bytes} bytes", f"{len(record)}")
+        is_shown = True
+    return is_shown
+
+
+def _repeated_to_end(chunk: Chunk) -> bytes:
+    """Return a chunk in whose last rows the env is idle, so that its picture stays."""
+    count = CHUNK_ROWS - len(chunk.kinds)
+    return pack(
+        chunk.height,
+        chunk.width,
+        0,
+        [*chunk.kinds, *[EQUAL] * count],
+        [*chunk.records, *[b""] * count],
+        chunk.repeated_row,
+    )

@@ -1,0 +1,13 @@
+"""collect(make_env): episodes of given seeds, in processes that ship sealed blocks.
+
+- `collect`: the function, and its arguments. `serial`, `processes`: its backends, and
+  `collection`: what they share.
+- `jobs`: which episodes are still to be collected, and which were lost.
+- `runner`: steps an environment through episodes; `policy`: what chooses the actions,
+  and how it is sent.
+- `worker`: a process that does it; `messages`: what it is sent and answers;
+  `worker_process`: one seen from the driver.
+- `filer`: blocks of all workers become rows of one cache. `progress`: a line each.
+
+Knows recorders and caches. Knows no framework: `record` does.
+"""

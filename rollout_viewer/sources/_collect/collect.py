@@ -1,0 +1,275 @@
+"""collect(make_env): episodes of many processes in one cache, live."""
+
+from __future__ import annotations
+
+import itertools
+import operator
+import os
+import warnings
+from typing import TYPE_CHECKING, Any, Literal
+
+from rollout_viewer._cache.cache import FrameCache
+from rollout_viewer._errors import MissingDependencyError, RolloutViewerWarning
+from rollout_viewer._recorder.recorder_checks import checked_cache
+from rollout_viewer.sources._collect.collection import Collection
+from rollout_viewer.sources._collect.filer import BlockFiler
+from rollout_viewer.sources._collect.jobs import Jobs
+from rollout_viewer.sources._collect.processes import collect_in_processes
+from rollout_viewer.sources._collect.progress import CollectProgress
+from rollout_viewer.sources._collect.runner import Setup
+from rollout_viewer.sources._collect.serial import collect_here
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from rollout_viewer._recording.episode import Episode
+
+_MAX_STEPS = 1000  # where nothing else says how much
+_BACKENDS = ("processes", "serial", "ray")
+
+
+def collect(
+    make_env: Callable[..., Any],
+    policy: Any = None,
+    *,
+    episodes: int | None = None,
+    max_steps: int | None = None,
+    num_workers: int | None = None,
+    num_envs: int = 1,
+    seeds: int | Iterable[int] | None = None,
+    render: Literal["now", "later"] = "now",
+    backend: Literal["processes", "serial", "ray"] = "processes",
+    address: str | None = None,
+    cache: FrameCache | str | Path | None = None,
+    on_episode: Callable[[Episode], Any] | None = None,
+    progress: bool = True,
+    deterministic: bool = False,
+) -> FrameCache:
+    """Collect episodes in worker processes, and return the recording of them all.
+
+    Workers compress what they render; the cache files their blocks of 32 rows as they
+    come, so that a viewer of it is live. The envs of all workers are side by side:
+    worker w has the envs ``w * num_envs`` up to ``(w + 1) * num_envs - 1``. An episode
+    is the same whoever collects it: its reset and its random actions are from its
+    seed. Its labels are ``worker``, ``seed`` and, if the policy has that attribute,
+    ``policy_version``.
+
+    A worker that is killed, or whose environment raises, is replaced. Its finished
+    episodes stay; the rows of its unfinished one get the label ``lost``, and it is
+    collected again. An episode that is lost three times is given up. A warning at the
+    end counts all of these.
+
+    Ctrl-C keeps what is there, the rows that workers have not yet sent included: in
+    `cache`, and in the exception's ``cache`` (in a notebook ``sys.last_value.cache``).
+    So does any other exception.
+
+    Args:
+        make_env: Returns one environment that `record` takes; called with the env's
+            number if it takes an argument. Workers get a copy of the function, which
+            may be one of a notebook.
+        policy: As for `rollout`: a function of an observation, or an object with
+            ``predict``; with ``num_envs`` above 1 of a batch of them. None: random
+            actions. Workers get a copy. Its attribute ``policy_version`` is read when
+            an episode begins: one that fetches new weights by itself changes it.
+        episodes: How many; None: as many as there are `seeds`.
+        max_steps: Transitions at most, of all envs together; None: no limit, and 1000
+            with neither `episodes` nor `seeds`. If it comes first, a warning reports
+            it.
+        num_workers: Processes; None: one for each core, and no more than episodes.
+        num_envs: Environments of each worker, stepped one after the other, whose
+            observations the policy gets as a batch.
+        seeds: Of the episodes, each of a reset: a number for each, or the first of
+            consecutive ones. None: 0, 1, 2, ...
+        render: As for `record`: with ``"later"``, pictures are rendered when they are
+            looked at.
+        backend: ``"processes"``: new processes on this machine. ``"serial"``: this
+            process, for debugging; what an environment raises is raised. ``"ray"`` is
+            not available in this version.
+        address: Of a running Ray cluster; of ``backend="ray"`` alone.
+        cache: Where to record, after the rows that are there; a path: a new cache
+            there; None: a new one in a temporary file.
+        on_episode: Called in this process with each `Episode` when it is in the cache,
+            whole; collecting ends when it returns False.
+        progress: Show bars in notebooks and terminals, with a line for each worker.
+        deterministic: As for `rollout`.
+
+    Returns:
+        The cache, open for more.
+
+    Raises:
+        TypeError: `make_env` is no function, or it or the policy cannot be pickled.
+        ValueError: An argument is out of its range.
+        UnsupportedEnvError: `make_env` returns what `record` does not take, or a batch.
+        RenderError: The environment cannot render images.
+        ShapeError: `cache` has another number of envs, or the policy returned an
+            action of another shape.
+        RolloutViewerError: No worker finishes an episode.
+        MissingDependencyError: The backend is not available.
+
+    Example:
+        >>> import rollout_viewer as rv
+        >>> from rollout_viewer.testing import CountingEnv
+        >>> cache = rv.collect(CountingEnv, episodes=3, backend="serial")
+        >>> [(episode.seed, episode.length) for episode in cache.episodes]
+        [(0, 5), (1, 5), (2, 5)]
+    """
+    _check(make_env, render, backend, address)
+    num_envs = _count("num_envs", num_envs)
+    if episodes is not None:
+        episodes = _count("episodes", episodes)
+    if max_steps is not None:
+        max_steps = _count("max_steps", max_steps)
+    found, episodes = _seeds(seeds, episodes)
+    if episodes is None and max_steps is None:
+        max_steps = _MAX_STEPS
+    num_workers = _num_workers(num_workers, backend, episodes, num_envs)
+    setups = [
+        Setup(make_env, policy, num_envs, worker, render, deterministic)
+        for worker in range(num_workers)
+    ]
+    is_new = not isinstance(cache, FrameCache)
+    cache = checked_cache(cache, num_workers * num_envs)
+    num_rows = cache.num_rows
+    jobs = Jobs(found, max_steps)
+    bars = CollectProgress(
+        episodes,
+        max_steps,
+        num_workers if backend != "serial" else 0,
+        is_wanted=progress,
+    )
+    try:
+        with bars:
+            filer = BlockFiler(cache, num_workers, num_envs)
+            collection = Collection(cache, jobs, filer, bars, make_env, on_episode)
+            if backend == "serial":
+                collect_here(setups[0], collection)
+            else:
+                collect_in_processes(setups, collection)
+    except BaseException as error:
+        if cache.num_rows > num_rows:
+            _keep(error, cache, jobs, episodes)
+        elif is_new:
+            cache.close()
+            cache.path.unlink(missing_ok=True)
+        raise
+    if episodes is not None and jobs.is_over and jobs.num_finished < episodes:
+        warnings.warn(
+            f"collect: expected {episodes} episodes, got {jobs.num_finished} in "
+            f"max_steps={max_steps}. Raise max_steps.",
+            RolloutViewerWarning,
+            stacklevel=2,
+        )
+    return cache
+
+
+def _keep(
+    error: BaseException, cache: FrameCache, jobs: Jobs, episodes: int | None
+) -> None:
+    """Let an exception lead to what was collected."""
+    error.cache = cache  # type: ignore[attr-defined]  # for whoever catches it
+    of_all = "" if episodes is None else f" of {episodes}"
+    error.add_note(
+        f"collect: {jobs.num_finished}{of_all} episodes are kept, in the cache that "
+        "was passed and in this exception's .cache (in a notebook: import sys; "
+        "sys.last_value.cache)."
+    )
+
+
+# -- arguments
+
+
+def _check(make_env: Any, render: str, backend: str, address: str | None) -> None:
+    if not callable(make_env):
+        raise TypeError(
+            "collect: expected make_env to be a function that returns an environment, "
+            f"got {type(make_env).__name__}. Pass for example "
+            'lambda: gymnasium.make("CartPole-v1", render_mode="rgb_array").'
+        )
+    if render not in ("now", "later"):
+        raise ValueError(
+            f"collect: expected render to be 'now' or 'later', got {render!r}."
+        )
+    if backend not in _BACKENDS:
+        raise ValueError(
+            f"collect: expected backend to be one of {list(_BACKENDS)}, got "
+            f"{backend!r}."
+        )
+    if backend == "ray":
+        raise MissingDependencyError(
+            "collect: expected backend 'processes' or 'serial', got 'ray', which is "
+            "not available in this version. Use backend='processes', which needs "
+            "nothing installed."
+        )
+    if address is not None:
+        raise ValueError(
+            f"collect: expected address= with backend='ray' alone, got {address!r} "
+            f"with {backend!r}."
+        )
+
+
+def _count(name: str, value: Any) -> int:
+    try:
+        count = -1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        count = -1
+    if count < 1:
+        raise ValueError(f"collect: expected {name} to be 1 or more, got {value!r}.")
+    return count
+
+
+def _seeds(seeds: Any, episodes: int | None) -> tuple[Iterable[int], int | None]:
+    """Return seeds, and how many episodes they are; None: as many as there are steps.
+
+    Raises:
+        ValueError: They are no seeds, or fewer than episodes.
+    """
+    try:
+        first = 0 if seeds is None else operator.index(seeds)
+    except TypeError:  # several
+        pass
+    else:
+        endless = itertools.count(_seed(first))
+        if episodes is None:
+            return endless, None
+        return itertools.islice(endless, episodes), episodes
+    try:
+        known = [_seed(one) for one in itertools.islice(seeds, episodes)]
+    except TypeError as error:
+        raise ValueError(
+            f"collect: expected seeds to be numbers, or the first of them, got "
+            f"{seeds!r:.100}."
+        ) from error
+    if not known or len(known) < (episodes or 0):
+        raise ValueError(
+            f"collect: expected a seed for each of {episodes or 1} episodes, got "
+            f"{len(known)}."
+        )
+    return known, len(known)
+
+
+def _seed(value: Any) -> int:
+    seed = operator.index(value)
+    if seed < 0:
+        raise ValueError(f"collect: expected seeds of 0 or more, got {seed}.")
+    return seed
+
+
+def _num_workers(
+    num_workers: int | None, backend: str, episodes: int | None, num_envs: int
+) -> int:
+    if num_workers is not None:
+        num_workers = _count("num_workers", num_workers)
+    if backend == "serial":
+        if num_workers not in (None, 1):
+            raise ValueError(
+                "collect: expected one worker with backend='serial', got num_workers="
+                f"{num_workers}. Use num_envs=."
+            )
+        return 1
+    if num_workers is None:
+        has_set = hasattr(os, "sched_getaffinity")
+        num_workers = len(os.sched_getaffinity(0)) if has_set else os.cpu_count() or 1
+        if episodes is not None:
+            num_workers = min(num_workers, -(-episodes // num_envs))
+    return num_workers

@@ -1,0 +1,111 @@
+"""What the backends of `collect` share: rows are filed, counted and reported."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._recording.episode import Episode
+    from rollout_viewer.sources._collect.filer import BlockFiler
+    from rollout_viewer.sources._collect.jobs import Job, Jobs
+    from rollout_viewer.sources._collect.progress import CollectProgress
+    from rollout_viewer.sources._collect.runner import EnvDeclaration
+
+
+class Collection:
+    """Episodes on their way into a cache. One thread uses it.
+
+    Args:
+        cache: Where they go.
+        jobs: Which they are.
+        filer: Brings them there.
+        progress: What is shown.
+        make_env: Of the user's.
+        on_episode: Called with each finished episode; ends it all by returning False.
+
+    Attributes:
+        is_stopping: No more episodes are given out.
+    """
+
+    def __init__(
+        self,
+        cache: FrameCache,
+        jobs: Jobs,
+        filer: BlockFiler,
+        progress: CollectProgress,
+        make_env: Callable[..., Any],
+        on_episode: Callable[[Episode], Any] | None,
+    ) -> None:
+        self.jobs = jobs
+        self.filer = filer
+        self.progress = progress
+        self.is_stopping = False
+        self._cache = cache
+        self._make_env = make_env
+        self._on_episode = on_episode
+        # Worker -> the episodes that it was given, by number.
+        self._assigned: dict[int, dict[int, Job]] = {}
+        self._unreported: list[Episode] = []
+
+    def declare(self, declaration: EnvDeclaration, first_env: int) -> int:
+        """Keep what an environment declares; return the number of its recipe.
+
+        Args:
+            declaration: Of it.
+            first_env: The number of its first env among all.
+        """
+        if declaration.fps is not None:
+            self._cache.mark_fps(declaration.fps)
+        self._cache.update_metadata(**declaration.metadata)
+        recipe = declaration.recipe
+        if recipe is None:
+            return 0
+        if recipe.make_env is not None:
+            # The caller's own rather than the worker's copy: all workers have the same.
+            recipe = replace(recipe, make_env=self._make_env)
+        elif len(recipe.specs) > 1:
+            recipe = replace(recipe, specs=recipe.specs[:1] * first_env + recipe.specs)
+        return self._cache.add_recipe(recipe)
+
+    def next_job(self, worker: int) -> Job | None:
+        """Return the next episode for a worker; None: there is none."""
+        job = None if self.is_stopping else self.jobs.next()
+        if job is not None:
+            self._assigned.setdefault(worker, {})[job.number] = job
+        return job
+
+    def file(self) -> list[int]:
+        """File the oldest blocks; return whose they were."""
+        filed = self.filer.file()
+        for worker, count in filed.num_steps.items():
+            self.progress.add_steps(worker, count)
+        for number, episode in filed.finished:
+            job = self._assigned.get(episode.labels["worker"], {}).pop(number, None)
+            if job is not None and self.jobs.finish(job):
+                self.progress.add_episode()
+                self._unreported.append(episode)
+        self.report()
+        return filed.workers
+
+    def report(self) -> None:
+        """Call the user's function for the episodes that finished."""
+        while self._unreported and self._on_episode is not None:
+            if self._on_episode(self._unreported.pop(0)) is False:
+                self.is_stopping = True
+        self._unreported = []
+
+    def end(self, worker: int) -> None:
+        """Note that a worker takes no more steps, and all its rows are filed.
+
+        What it was given and has not finished is lost, unless collecting stops.
+        """
+        assigned = self._assigned.pop(worker, {})
+        if self.is_stopping or self.jobs.is_over:
+            return
+        self.filer.lose(worker)
+        for job in assigned.values():
+            self.jobs.lose(job)

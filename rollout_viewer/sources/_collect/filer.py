@@ -1,0 +1,216 @@
+"""Blocks of all workers become rows of one cache, side by side where they can be.
+
+Knows which episodes are in the cache, whole or not. One thread uses it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from rollout_viewer._errors import RecordingError
+from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.annotations import AnnotationChange
+from rollout_viewer._recording.step_row import BEGINS, IDLE, TERMINATED, TRUNCATED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._recording.episode import Episode
+    from rollout_viewer._recording.sealed_block import SealedBlock
+    from rollout_viewer._recording.step_row import Codes
+
+# How long a block waits for those of other workers, to be in the same rows; after that
+# the others are shown idle meanwhile.
+_PATIENCE_S = 0.25
+# Blocks of one worker that wait at most.
+_MAX_WAITING = 4
+
+
+class FinishedEpisode(NamedTuple):
+    """An episode that is in the cache, whole: `Job.number`, and what it was."""
+
+    number: int
+    episode: Episode
+
+
+class FiledRows(NamedTuple):
+    """What is new in the cache.
+
+    Attributes:
+        workers: Whose blocks it was.
+        num_steps: Worker -> transitions in its block.
+        finished: The episodes that ended.
+    """
+
+    workers: list[int]
+    num_steps: dict[int, int]
+    finished: list[FinishedEpisode]
+
+
+class _Waiting(NamedTuple):
+    """A block that waits; (row, env) -> the job of the episode that begins there."""
+
+    block: SealedBlock
+    jobs: dict[tuple[int, int], int]
+
+
+class BlockFiler:
+    """Files blocks.
+
+    Args:
+        cache: Where.
+        num_workers: How many there are.
+        num_envs: Of each worker.
+        clock: Seconds.
+    """
+
+    def __init__(
+        self,
+        cache: FrameCache,
+        num_workers: int,
+        num_envs: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._cache = cache
+        self._num_envs = num_envs
+        self._total_envs = num_workers * num_envs
+        self._clock = clock
+        self._waiting: dict[int, deque[_Waiting]] = {
+            worker: deque() for worker in range(num_workers)
+        }
+        self._waits_since: float | None = None
+        # What is being filed, and its first row: kept until all is known of it, since
+        # filing may be interrupted.
+        self._filing: tuple[int, Mapping[int, _Waiting]] | None = None
+        rows = cache.recording.rows
+        self._num_begun = [
+            0 if rows is None else rows.num_begun(env)
+            for env in range(self._total_envs)
+        ]
+        # Env -> job and index of the episode that runs.
+        self._running: dict[int, tuple[int, int]] = {}
+
+    # -- filing
+
+    def add(self, worker: int, block: SealedBlock) -> None:
+        """Let a block wait to be filed."""
+        jobs, begun = {}, []
+        for one in block.begun:
+            labels = dict(one.info.get("labels", {}))
+            if (number := labels.pop("job", None)) is not None:
+                jobs[one.row, worker * self._num_envs + one.env] = number
+            begun.append(one._replace(info={**one.info, "labels": labels}))
+        shown = block._replace(begun=tuple(begun))
+        self._waiting[worker].append(_Waiting(shown, jobs))
+        if self._waits_since is None:
+            self._waits_since = self._clock()
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether any block waits."""
+        return any(self._waiting.values())
+
+    def waits(self, worker: int) -> bool:
+        """Whether a block of a worker waits."""
+        return bool(self._waiting[worker])
+
+    def wait_s(self) -> float:
+        """Return after how many seconds blocks that wait are due."""
+        if self._waits_since is None:
+            return _PATIENCE_S
+        return max(self._waits_since + _PATIENCE_S - self._clock(), 0.0)
+
+    def is_due(self, workers: Collection[int]) -> bool:
+        """Whether blocks are to be filed now, while these workers collect."""
+        if not self.has_waiting:
+            return False
+        return (
+            all(self._waiting[worker] for worker in workers)
+            or max(map(len, self._waiting.values())) >= _MAX_WAITING
+            or not self.wait_s()
+        )
+
+    def file(self) -> FiledRows:
+        """File the oldest block of each worker.
+
+        Where it is interrupted, the next call does the rest.
+
+        Raises:
+            RecordingError: A block is damaged.
+        """
+        if self._filing is None:
+            start = -(-self._cache.num_rows // CHUNK_ROWS) * CHUNK_ROWS
+            oldest = {w: queue[0] for w, queue in self._waiting.items() if queue}
+            self._filing = start, oldest
+        start, waiting = self._filing
+        if self._cache.num_rows <= start:
+            try:
+                self._append(waiting)
+            except RecordingError:
+                if len(waiting) == 1:
+                    raise
+                # Data of different shapes cannot be in the same rows.
+                worker = next(iter(waiting))
+                waiting = {worker: waiting[worker]}
+                self._filing = start, waiting
+                self._append(waiting)
+        return self._read(start, waiting)
+
+    def _append(self, waiting: Mapping[int, _Waiting]) -> None:
+        blocks = {w * self._num_envs: one.block for w, one in waiting.items()}
+        self._cache.append_block(blocks, num_envs=self._total_envs)
+
+    def _read(self, start: int, filed: Mapping[int, _Waiting]) -> FiledRows:
+        """Return what rows have that were filed, and let the next ones be filed."""
+        rows = self._cache.recording.rows
+        assert rows is not None
+        core = rows.block(start, start + CHUNK_ROWS)
+        flags, kinds = core["flags"], core["kind"]
+        running, num_begun = dict(self._running), list(self._num_begun)
+        jobs = {place: job for one in filed.values() for place, job in one.jobs.items()}
+        finished = []
+        wanted = np.uint8(BEGINS | TERMINATED | TRUNCATED)
+        for row, env in np.argwhere(flags & wanted).tolist():
+            flag = int(flags[row, env])
+            if flag & BEGINS:
+                running.pop(env, None)
+                if (row, env) in jobs:
+                    running[env] = jobs[row, env], num_begun[env]
+                num_begun[env] += 1
+            if flag & (TERMINATED | TRUNCATED) and env in running:
+                number, index = running.pop(env)
+                finished.append(FinishedEpisode(number, rows.episode(env, index)))
+        num_steps = {worker: self._num_steps(kinds, flags, worker) for worker in filed}
+        left = {w: deque([*queue][w in filed :]) for w, queue in self._waiting.items()}
+        since = self._clock() if any(left.values()) else None
+        result = FiledRows(list(filed), num_steps, finished)
+        # No call in between, and so no interruption: all of it or nothing.
+        self._running, self._num_begun = running, num_begun
+        self._waiting, self._waits_since, self._filing = left, since, None
+        return result
+
+    def _num_steps(
+        self,
+        kinds: Codes,
+        flags: Codes,
+        worker: int,
+    ) -> int:
+        first = worker * self._num_envs
+        envs = slice(first, first + self._num_envs)
+        is_step = (kinds[:, envs] != IDLE) & ((flags[:, envs] & BEGINS) == 0)
+        return int(is_step.sum())
+
+    # -- what becomes of a worker
+
+    def lose(self, worker: int) -> None:
+        """Label the episodes of a worker that will not be continued."""
+        first = worker * self._num_envs
+        for env in range(first, first + self._num_envs):
+            if (episode := self._running.pop(env, None)) is not None:
+                labels = {(env, episode[1]): {"lost": True}}
+                self._cache.annotate(AnnotationChange(labels=labels))

@@ -1,0 +1,117 @@
+"""Which episodes are still to be collected: each once, none silently missing."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+# An episode that was lost as often is given up: its seed may end any process.
+MAX_ATTEMPTS = 3
+
+
+class Job(NamedTuple):
+    """An episode to be collected.
+
+    Attributes:
+        number: Counts the episodes that were asked for.
+        seed: Of its reset.
+        attempt: 0; one more for each time it was lost.
+    """
+
+    number: int
+    seed: int
+    attempt: int = 0
+
+
+class Jobs:
+    """Gives out episodes one by one, and counts what became of them.
+
+    Args:
+        seeds: Of the episodes, in order; may be endless.
+        max_steps: Transitions of all of them together; None: no limit.
+
+    Attributes:
+        num_finished: Episodes that are in the cache, whole.
+        num_lost: How often one was lost.
+        missing: Episodes that were given up.
+    """
+
+    def __init__(self, seeds: Iterable[int], max_steps: int | None) -> None:
+        self._new: Iterator[Job] = itertools.starmap(Job, enumerate(seeds))
+        self._next_new = next(self._new, None)
+        self._again: list[Job] = []
+        self._finished: set[int] = set()
+        self._steps_left = max_steps
+        self.num_finished = 0
+        self.num_lost = 0
+        self.missing: list[Job] = []
+
+    def next(self) -> Job | None:
+        """Return the next episode; None: there is none now.
+
+        One that was lost comes first.
+        """
+        if self._steps_left == 0:
+            return None
+        if self._again:
+            return heapq.heappop(self._again)
+        job, self._next_new = self._next_new, next(self._new, None)
+        return job
+
+    @property
+    def has_next(self) -> bool:
+        """Whether there is an episode to be collected."""
+        is_any = bool(self._again) or self._next_new is not None
+        return is_any and self._steps_left != 0
+
+    @property
+    def has_lost(self) -> bool:
+        """Whether an episode is to be collected again."""
+        return bool(self._again) and self._steps_left != 0
+
+    def finish(self, job: Job) -> bool:
+        """Count an episode that is in the cache; return whether it was not before."""
+        if job.number in self._finished:
+            return False
+        self._finished.add(job.number)
+        self.num_finished += 1
+        return True
+
+    def lose(self, job: Job) -> None:
+        """Collect an episode again, or give it up, unless it was finished."""
+        if job.number in self._finished:
+            return
+        self.num_lost += 1
+        if job.attempt + 1 < MAX_ATTEMPTS:
+            heapq.heappush(self._again, job._replace(attempt=job.attempt + 1))
+        else:
+            self.missing.append(job)
+
+    # -- steps
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the number of transitions is limited."""
+        return self._steps_left is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all transitions have been taken."""
+        return self._steps_left == 0
+
+    def take_steps(self, count: int) -> int:
+        """Return how many transitions may be done, up to `count`."""
+        if self._steps_left is None:
+            return count
+        taken = min(count, self._steps_left)
+        self._steps_left -= taken
+        return taken
+
+    def return_steps(self, count: int) -> None:
+        """Take back transitions that were not done."""
+        if self._steps_left is not None:
+            self._steps_left += count

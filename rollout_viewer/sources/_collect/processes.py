@@ -1,0 +1,240 @@
+"""The backend that collects in processes of this machine.
+
+A worker that ends early is replaced, and its unfinished episodes are collected again. A
+slow one holds nobody up: episodes are given out one by one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import time
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from rollout_viewer._errors import RolloutViewerError, RolloutViewerWarning
+from rollout_viewer.sources._collect.messages import (
+    Assigned,
+    Ended,
+    Failed,
+    Filed,
+    Granted,
+    Ready,
+    Sealed,
+    Start,
+    Stop,
+    WantsJob,
+    WantsSteps,
+)
+from rollout_viewer.sources._collect.policy import pickled
+from rollout_viewer.sources._collect.worker_process import WorkerProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rollout_viewer._replay.pool import Answer
+    from rollout_viewer.sources._collect.collection import Collection
+    from rollout_viewer.sources._collect.runner import Setup
+
+# Messages that may wait in all, each at most a block.
+_MAX_MESSAGES = 64
+# A worker that ended so often without finishing an episode is not replaced.
+_MAX_DEATHS = 5
+# How long workers may take to hand over what they have when collecting is stopped.
+_STOP_S = 5.0
+
+
+class ProcessPool:
+    """Worker processes, and what they are given.
+
+    Args:
+        setups: What each worker does.
+        collection: Where their rows go.
+
+    Raises:
+        TypeError: `make_env` or the policy cannot be pickled.
+    """
+
+    def __init__(self, setups: Sequence[Setup], collection: Collection) -> None:
+        pickled("make_env", setups[0].make_env)
+        pickled("policy", setups[0].policy)
+        self._setups = [pickled("make_env", setup) for setup in setups]
+        self._first_envs = [setup.first_env for setup in setups]
+        self._collection = collection
+        self._answers: queue.Queue[Answer] = queue.Queue(_MAX_MESSAGES)
+        self._workers: dict[int, WorkerProcess] = {}
+        self._num_deaths = 0
+        # Since an episode was finished.
+        self._num_deaths_in_a_row = 0
+        self._num_finished = 0
+        self._why = ""
+
+    def run(self) -> None:
+        """Collect until all is there.
+
+        Raises:
+            RolloutViewerError: A worker cannot do it, nor would another.
+        """
+        try:
+            for number in range(len(self._setups)):
+                self._start(number)
+            while self._workers:
+                self._turn(self._collection.filer.wait_s())
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self._stop()
+            raise
+        finally:
+            for worker in self._workers.values():
+                worker.close()
+        self._warn()
+
+    def _start(self, number: int) -> None:
+        worker = WorkerProcess(self._answers, number, self._setups[number])
+        self._workers[number] = worker
+        self._collection.progress.note(number, f"pid {worker.pid}")
+
+    def _turn(self, timeout_s: float) -> None:
+        """Do what the next message asks for, and file what is due."""
+        with contextlib.suppress(queue.Empty):
+            sender, message = self._answers.get(timeout=max(timeout_s, 0.001))
+            worker = self._workers.get(getattr(sender, "number", -1))
+            if worker is sender:
+                self._handle(worker, message)
+        while self._collection.filer.is_due(self._collecting()):
+            self._file()
+        if self._collection.is_stopping:
+            self._ask_to_stop()
+
+    def _collecting(self) -> list[int]:
+        return [
+            number
+            for number, worker in self._workers.items()
+            if worker.is_ready and not worker.has_ended
+        ]
+
+    def _file(self) -> None:
+        for number in self._collection.file():
+            if (worker := self._workers.get(number)) is not None:
+                worker.send(Filed())
+        if self._collection.jobs.num_finished > self._num_finished:
+            self._num_finished = self._collection.jobs.num_finished
+            self._num_deaths_in_a_row = 0
+
+    def _ask_to_stop(self) -> None:
+        for worker in self._workers.values():
+            if not worker.is_asked_to_stop:
+                worker.is_asked_to_stop = True
+                worker.send(Stop())
+
+    # -- messages
+
+    def _handle(self, worker: WorkerProcess, message: Any) -> None:
+        collection = self._collection
+        match message:
+            case Sealed(block):
+                collection.filer.add(worker.number, block)
+            case WantsJob():
+                worker.send(Assigned(collection.next_job(worker.number)))
+            case WantsSteps(count):
+                taken = (
+                    0 if collection.is_stopping else collection.jobs.take_steps(count)
+                )
+                worker.num_steps += taken
+                worker.send(Granted(taken))
+            case Ready(declaration):
+                first_env = self._first_envs[worker.number]
+                number = collection.declare(declaration, first_env)
+                worker.is_ready = True
+                worker.send(Start(number, collection.jobs.is_limited))
+            case Failed():
+                worker.failure = message
+            case Ended():
+                worker.has_ended = True
+            case _:
+                self._end(worker)
+
+    def _end(self, worker: WorkerProcess) -> None:
+        """Do what is to be done when a process is gone."""
+        collection = self._collection
+        while collection.filer.waits(worker.number):
+            self._file()
+        num_missing = len(collection.jobs.missing)
+        collection.end(worker.number)
+        del self._workers[worker.number]
+        is_early = not (worker.has_ended or collection.is_stopping)
+        why = self._why_ended(worker) if is_early else ""
+        worker.close()
+        if is_early:
+            self._count_death(worker, why, len(collection.jobs.missing) > num_missing)
+        is_wanted = is_early or collection.jobs.has_lost
+        if is_wanted and not collection.is_stopping and collection.jobs.has_next:
+            self._start(worker.number)
+
+    def _why_ended(self, worker: WorkerProcess) -> str:
+        if worker.failure is not None:
+            return worker.failure.text.strip()
+        return worker.why_ended()
+
+    def _count_death(self, worker: WorkerProcess, why: str, gave_up: bool) -> None:
+        """Count a worker that ended early.
+
+        Raises:
+            RolloutViewerError: Another one would end as well.
+        """
+        self._num_deaths += 1
+        self._num_deaths_in_a_row += 1
+        self._why = self._why or f"worker {worker.number}: {why}"
+        failure = worker.failure
+        if failure is not None and failure.error is not None:
+            raise failure.error
+        is_hopeless = (
+            (failure is not None and failure.is_start)
+            or (gave_up and not self._num_finished)
+            or self._num_deaths_in_a_row >= _MAX_DEATHS * len(self._setups)
+        )
+        if is_hopeless:
+            raise RolloutViewerError(
+                "collect: expected workers that collect episodes, got one that ended: "
+                f"{why}\nCollect one episode with backend='serial' to debug it."
+            )
+
+    def _stop(self) -> None:
+        """Take what the workers have, for some seconds."""
+        self._collection.is_stopping = True
+        deadline = time.monotonic() + _STOP_S
+        self._ask_to_stop()
+        while self._workers and (left := deadline - time.monotonic()) > 0:
+            self._turn(min(left, 0.1))
+        while self._collection.filer.has_waiting:
+            self._file()
+
+    def _warn(self) -> None:
+        jobs = self._collection.jobs
+        if not self._num_deaths:
+            return
+        text = (
+            f"collect: expected workers that run to the end, got {self._num_deaths} "
+            f"that ended early and were replaced ({self._why[-500:]}). "
+            f"{jobs.num_lost} unfinished episodes were lost; their rows are labelled "
+            '"lost".'
+        )
+        if jobs.missing:
+            seeds = [job.seed for job in jobs.missing]
+            text += (
+                f" {len(seeds)} are missing, since they were lost each time: seeds "
+                f"{seeds[:20]}."
+            )
+        else:
+            text += " All were collected again."
+        warnings.warn(text, RolloutViewerWarning, stacklevel=4)
+
+
+def collect_in_processes(setups: Sequence[Setup], collection: Collection) -> None:
+    """Collect episodes in a process for each of `setups`.
+
+    Raises:
+        TypeError: `make_env` or the policy cannot be pickled.
+        RolloutViewerError: A worker cannot do it, nor would another.
+    """
+    ProcessPool(setups, collection).run()

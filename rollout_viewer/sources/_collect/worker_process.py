@@ -1,0 +1,42 @@
+"""A worker, seen from the driver: its process, and what it was granted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rollout_viewer._replay.pool import Worker
+
+if TYPE_CHECKING:
+    import queue
+
+    from rollout_viewer._replay.pool import Answer
+    from rollout_viewer.sources._collect.messages import Failed
+
+_PROGRAM = "from rollout_viewer.sources._collect.worker import main; main()"
+
+
+class WorkerProcess(Worker):
+    """One process that collects.
+
+    Args:
+        answers: Where its messages go; filled by a thread.
+        number: Which of the workers it is.
+        setup: What it does, as bytes.
+
+    Attributes:
+        num_steps: Transitions that were granted, and are not in the cache.
+        failure: Why it ended, if it said so.
+        is_ready: Its environment is made.
+        has_ended: It has sent all of its rows.
+        is_asked_to_stop: It was sent a `Stop`.
+    """
+
+    def __init__(self, answers: queue.Queue[Answer], number: int, setup: bytes) -> None:
+        super().__init__(answers, _PROGRAM)
+        self.number = number
+        self.num_steps = 0
+        self.failure: Failed | None = None
+        self.is_ready = False
+        self.has_ended = False
+        self.is_asked_to_stop = False
+        self.send(setup)

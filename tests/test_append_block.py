@@ -1,0 +1,333 @@
+"""Blocks that were encoded elsewhere are in a recording as if each row had been."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import rollout_viewer as rv
+from rollout_viewer._cache.block_builder import BlockBuilder
+from rollout_viewer._frames.chunk import EQUAL, RAW, absent, pack
+from rollout_viewer._frames.decoder import ChunkDecoder
+from rollout_viewer._recording.sealed_block import (
+    BegunEpisode,
+    KnownSuccess,
+    SealedBlock,
+)
+from rollout_viewer._recording.slot import Slot
+from rollout_viewer._recording.step_codec import pack_columns
+from rollout_viewer.testing import counting_frame, read_count
+
+
+def step(row: int, num_envs: int = 1, first_env: int = 0, length: int = 20) -> dict:
+    """Return the arguments of one `append`: episodes of `length` steps."""
+    env_step = row % (length + 1)
+    is_reset, is_last = env_step == 0, env_step == length
+    return {
+        "frames": [counting_frame(row, first_env + env) for env in range(num_envs)],
+        "kind": ["reset" if is_reset else "step"] * num_envs,
+        "reward": np.full(num_envs, float(env_step)),
+        "terminated": [is_last] * num_envs,
+        "action": None if is_reset else np.arange(num_envs) + row,
+        "data": {"obs": np.full((num_envs, 3), row, np.float32)},
+        "episode_info": {
+            env: {"seed": 100 * (first_env + env) + row} for env in range(num_envs)
+        }
+        if is_reset
+        else None,
+    }
+
+
+def blocks_of(
+    num_rows: int, num_envs: int = 1, first_env: int = 0
+) -> list[SealedBlock]:
+    blocks: list[SealedBlock] = []
+    builder = BlockBuilder(blocks.append)
+    for row in range(num_rows):
+        builder.append(**step(row, num_envs, first_env))
+    builder.seal()
+    return blocks
+
+
+def state(cache: rv.FrameCache) -> list:
+    """Return what a cache has, without what an append of blocks makes anew."""
+    return [
+        cache.num_rows,
+        [] if not cache.num_rows else cache[:].tobytes(),
+        cache.episodes,
+        {name: values.tobytes() for name, values in cache.scalars.items()},
+        list(cache.slots),
+    ]
+
+
+def test_blocks_give_what_their_rows_appended_one_by_one_give(tmp_path):
+    rows, blocks = rv.FrameCache(), rv.FrameCache(tmp_path / "a.rollout")
+    for row in range(64):
+        rows.append(**step(row, 2))
+
+    numbers = [blocks.append_block({0: block}) for block in blocks_of(64, 2)]
+
+    assert numbers == [0, 32]
+    rows.close()
+    blocks.close()
+    for cache in (blocks, rv.open(blocks.path)):
+        assert state(cache) == state(rows)
+        assert (cache.column("obs") == rows.column("obs")).all()
+        assert (cache.column("action", 0, 63) == rows.column("action", 0, 63)).all()
+        assert [(e.env, e.start, e.seed, e.length) for e in cache.episodes[:4]] == [
+            (0, 0, 0, 20),
+            (1, 0, 100, 20),
+            (0, 21, 21, 20),
+            (1, 21, 121, 20),
+        ]
+
+
+def test_blocks_of_different_envs_are_side_by_side():
+    cache = rv.FrameCache()
+
+    cache.append_block({0: blocks_of(32)[0], 2: blocks_of(5, 1, 2)[0]}, num_envs=4)
+
+    assert cache.num_envs == 4
+    assert cache.pictured_envs == (0, 2)
+    assert read_count(cache[31, 0]) == (31, 0)
+    assert [read_count(cache[row, 2]) for row in (0, 4, 5, 31)] == [
+        (0, 2),
+        (4, 2),
+        (4, 2),
+        (4, 2),
+    ]
+    kinds = cache.scalars["kind"]
+    assert kinds[:, 2].tolist() == ["reset", *["step"] * 4, *["idle"] * 27]
+    assert set(kinds[:, [1, 3]].flat) == {"idle"}
+    assert cache.scalars["env_step"][:, 2].tolist() == [0, 1, 2, 3, *[4] * 28]
+    assert cache.at(3, 2).obs.tolist() == [3.0] * 3
+    assert [(e.env, e.length) for e in cache.episodes] == [(0, 20), (2, 4), (0, 10)]
+    assert not cache.is_repeated(20, 2)
+
+
+def test_an_env_without_a_block_shows_its_last_picture_until_it_has_one_again():
+    cache = rv.FrameCache()
+    first, second = blocks_of(37, 1, 1)
+    other = blocks_of(96)
+
+    cache.append_block({0: other[0], 1: first})
+    cache.append_block({0: other[1]})
+    cache.append_block({0: other[2], 1: second})
+
+    assert [read_count(cache[row, 1])[0] for row in (31, 32, 63, 64, 68, 95)] == [
+        31,
+        31,
+        31,
+        32,
+        36,
+        36,
+    ]
+    assert [e.length for e in cache.episodes if e.env == 1] == [20, 15]
+    assert [e.start for e in cache.episodes if e.env == 1] == [0, 21]
+
+
+def test_no_picture_is_decoded(monkeypatch):
+    blocks = [blocks_of(70, 1, env) for env in range(2)]
+    monkeypatch.setattr(ChunkDecoder, "__init__", None)
+    cache = rv.FrameCache()
+
+    for one, other in zip(*blocks, strict=True):
+        cache.append_block({0: one, 1: other})
+
+    assert cache.num_rows == 96
+
+
+def test_rows_may_be_appended_before_and_after_a_block():
+    cache = rv.FrameCache()
+    for row in range(3):
+        cache.append(**step(row))
+
+    start = cache.append_block({0: blocks_of(32)[0]})
+    cache.append(None, kind=["idle"])
+    cache.append(**step(0))
+
+    assert start == 32
+    assert cache.scalars["kind"][[2, 3, 31, 32, 64, 65], 0].tolist() == [
+        *("step", "idle", "idle"),
+        *("reset", "idle", "reset"),
+    ]
+    shown = [read_count(cache[row, 0])[0] for row in (2, 31, 32, 63, 64, 65)]
+    assert shown == [2, 2, 0, 31, 31, 0]
+    assert cache.slots == [Slot(0, "pixels", 48, 64)]
+
+
+def test_pictures_may_change_their_size_in_a_block():
+    blocks: list[SealedBlock] = []
+    builder = BlockBuilder(blocks.append)
+    for row in range(40):
+        size = {"height": 32} if 10 <= row < 35 else {}
+        builder.append([counting_frame(row, **size)], reward=[0.0])
+    builder.seal()
+    cache = rv.FrameCache()
+
+    for block in blocks:
+        cache.append_block({0: block})
+    cache.append(None, kind=["idle"])
+
+    assert [cache[row, 0].shape[0] for row in (9, 10, 34, 35, 63, 64)] == [
+        *(48, 32, 32),
+        *(48, 48, 48),
+    ]
+    assert [read_count(cache[row, 0])[0] for row in range(40)] == list(range(40))
+    assert read_count(cache[64, 0])[0] == 39
+
+
+def test_episodes_carry_the_segment_of_the_cache_and_labels_of_their_own():
+    blocks: list[SealedBlock] = []
+    builder = BlockBuilder(blocks.append)
+    builder.labels[0] = {"worker": 3}
+    for row in range(22):
+        builder.append(**step(row))
+    builder.seal()
+    cache = rv.FrameCache()
+
+    with cache.segment("eval", train_step=7):
+        cache.append_block({0: blocks[0]})
+
+    assert [(e.segment, e.seed, e.labels) for e in cache.episodes] == [
+        ("eval", 0, {"train_step": 7, "worker": 3}),
+        ("eval", 21, {"train_step": 7}),
+    ]
+
+
+# -- blocks that are none
+
+
+def damaged(data: bytes) -> bytes:
+    return data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
+
+
+def columns(block: SealedBlock, **changed) -> bytes:
+    shape = block.num_rows, block.num_envs
+    core = {
+        "kind": np.ones(shape, np.uint8),
+        "flags": np.zeros(shape, np.uint8),
+        "reward": np.zeros(shape),
+        "env_step": np.ones(shape, np.uint32),
+        **changed,
+    }
+    return pack_columns(core, [])
+
+
+def with_chunk(block: SealedBlock, chunk: bytes) -> SealedBlock:
+    return block._replace(pictures=((block.pictures[0][0], chunk),))
+
+
+HOSTILE = {
+    "damaged chunk": lambda b: with_chunk(b, damaged(b.pictures[0][1])),
+    "cut chunk": lambda b: with_chunk(b, b.pictures[0][1][:-1]),
+    "no chunk": lambda b: with_chunk(b, b""),
+    "damaged steps": lambda b: b._replace(steps=damaged(b.steps)),
+    "no steps": lambda b: b._replace(steps=b""),
+    "more rows than steps": lambda b: b._replace(num_rows=31),
+    "no rows": lambda b: b._replace(num_rows=0),
+    "more envs than steps": lambda b: b._replace(num_envs=2),
+    "no envs": lambda b: b._replace(num_envs=0),
+    "fewer pictures than rows": lambda b: with_chunk(b, absent(48, 64, 0, 31)),
+    "a later piece": lambda b: with_chunk(b, absent(48, 64, 1, 31)),
+    "another size": lambda b: with_chunk(b, absent(48, 65, 0, 32)),
+    "two chunks of one slot": lambda b: b._replace(pictures=b.pictures * 2),
+    "a first picture that needs another": lambda b: with_chunk(
+        b, pack(48, 64, 0, [EQUAL] * 32, [b""] * 32)
+    ),
+    "a raw picture that is too short": lambda b: with_chunk(
+        b, pack(48, 64, 0, [RAW] * 32, [b"abc"] * 32)
+    ),
+    "a picture of no env": lambda b: b._replace(
+        pictures=((Slot(1, "pixels", 48, 64), b.pictures[0][1]),)
+    ),
+    "a picture of all envs": lambda b: b._replace(
+        pictures=((Slot(0, "pixels", 48, 64, True), b.pictures[0][1]),)
+    ),
+    "huge pictures": lambda b: b._replace(
+        pictures=((Slot(0, "pixels", 60000, 60000), b.pictures[0][1]),)
+    ),
+    "unknown kinds": lambda b: b._replace(
+        steps=columns(b, kind=np.full((32, 1), 4, np.uint8))
+    ),
+    "unknown flags": lambda b: b._replace(
+        steps=columns(b, flags=np.full((32, 1), 16, np.uint8))
+    ),
+    "no rewards": lambda b: b._replace(steps=columns(b, reward=np.zeros((32, 2)))),
+    "an episode that does not begin": lambda b: b._replace(
+        begun=(BegunEpisode(1, 0, {}),)
+    ),
+    "an episode of no env": lambda b: b._replace(begun=(BegunEpisode(0, -1, {}),)),
+    "no information": lambda b: b._replace(begun=(BegunEpisode(0, 0, None),)),
+    "the success of no row": lambda b: b._replace(
+        successes=(KnownSuccess(32, 0, True),)
+    ),
+    "the success of an episode before": lambda b: b._replace(
+        successes=(KnownSuccess(-1, 0, True),)
+    ),
+    "a success that is none": lambda b: b._replace(
+        successes=(KnownSuccess(0, 0, "yes"),)
+    ),
+    "info of no type": lambda b: b._replace(types={"info.a": "text"}),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_block_that_is_none_raises_and_changes_nothing(name):
+    block, after = blocks_of(64)
+    cache = rv.FrameCache()
+    cache.append_block({0: block}, num_envs=2)
+    before = state(cache)
+
+    with pytest.raises(rv.RecordingError, match="append_block"):
+        cache.append_block({0: after, 1: HOSTILE[name](blocks_of(32, 1, 1)[0])})
+
+    assert state(cache) == before
+    cache.append_block({0: after})
+    assert read_count(cache[40, 0]) == (40, 0)
+
+
+def test_wrong_envs_raise_and_change_nothing():
+    block = blocks_of(32)[0]
+    cache = rv.FrameCache()
+
+    with pytest.raises(rv.RecordingError, match=r"envs in 0\.\.1, got one of 1 from 2"):
+        cache.append_block({2: block}, num_envs=2)
+    with pytest.raises(rv.RecordingError, match="a block, got none"):
+        cache.append_block({})
+    assert cache.num_envs == 0
+    cache.append_block({1: block}, num_envs=2)
+    with pytest.raises(rv.ShapeError, match="expected 2 envs as before, got 3"):
+        cache.append_block({0: block}, num_envs=3)
+    cache.close()
+    with pytest.raises(rv.CacheClosedError):
+        cache.append_block({0: block})
+    with pytest.raises(rv.ReadOnlyError):
+        rv.open(cache.path).append_block({0: block})
+
+
+def test_info_keeps_its_meaning_beside_info_of_another_type():
+    cache = rv.FrameCache()
+
+    def block(values, types):
+        builder = BlockBuilder(blocks.append)
+        builder.set_meta("info_types", types)
+        for value in values:
+            builder.append(
+                None, kind="step", reward=[0], data={"info.a": np.array([float(value)])}
+            )
+        builder.seal()
+        return blocks.pop()
+
+    blocks: list[SealedBlock] = []
+    texts = block([0, 1], {"info.a": ["yes", "no"]})
+    cache.append_block({0: texts, 1: block([0, 1], {"info.a": ["no", "maybe"]})})
+    cache.append_block({0: block([1, 0], {"info.a": "bool"}), 1: texts})
+
+    found = [[cache.at(row, env).get("info.a") for env in (0, 1)] for row in (0, 1, 32)]
+    assert found == [["yes", "no"], ["no", "maybe"], [None, "yes"]]
+
+    numbers = rv.FrameCache()
+    numbers.append_block({0: block([1, 0], {"info.a": "bool"}), 1: block([3, 4], {})})
+    assert numbers.at(0, 0)["info.a"] == 1
+    assert numbers.at(0, 1)["info.a"] == 3
