@@ -786,3 +786,79 @@ def test_transitions_are_counted_only_where_some_were_skipped(
 
     assert counts_of_rows == counts
     assert simulator.recorder.cache.at(-1, 0).env_step == simulator.num_calls - 1
+
+
+class Accumulating(Recorder):
+    """Records each call as if calls were skipped before it."""
+
+    _is_settled = property(lambda _: False, lambda _, value: None)
+
+
+def add_random_calls(recorder, seed):
+    """Call a recorder in all ways that change nothing but what a call was."""
+    rng = np.random.default_rng(seed)
+    num_envs = recorder.num_envs
+    begins = np.full(num_envs, Kind.RESET)
+    recorder.add(begins, lambda: None, infos={1: {"seed": 5}})
+    for number in range(90):
+        kinds = np.full(num_envs, Kind.STEP)
+        is_odd = rng.random() < 0.3
+        if is_odd:
+            kinds = rng.choice([Kind.RESET, Kind.STEP, Kind.STEP, Kind.IDLE], num_envs)
+        recorder.add(
+            kinds,
+            lambda: None,
+            reward=None if number % 37 == 9 else rng.normal(size=num_envs),
+            terminated=rng.random(num_envs) < 0.05,
+            truncated=None if number % 3 else rng.random(num_envs) < 0.05,
+            action=None if number % 41 == 3 else rng.integers(0, 9, num_envs),
+            data={"obs": rng.normal(size=(num_envs, 2))},
+            infos={0: {"labels": {"number": number}}} if is_odd else None,
+            is_same_call=number % 29 == 0,
+            is_kept=[None, True, number % 17 > 2][number % 3],
+        )
+        if number % 31 == 5:
+            with pytest.raises(rv.ShapeError):
+                recorder.add(kinds, lambda: None, reward=np.zeros(num_envs + 1))
+    return recorder.cache
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_call_is_recorded_as_it_came_like_one_that_was_accumulated(seed):
+    found = add_random_calls(Recorder(3), seed)
+    expected = add_random_calls(Accumulating(3), seed)
+
+    assert found.num_rows == expected.num_rows > 60
+    assert found.episodes == expected.episodes
+    for name in found.scalars:
+        np.testing.assert_array_equal(found.scalars[name], expected.scalars[name])
+    np.testing.assert_array_equal(found.column("obs"), expected.column("obs"))
+    np.testing.assert_array_equal(found.column("action"), expected.column("action"))
+
+
+def test_a_picture_that_is_none_leaves_the_numbers_of_its_call_in_the_row():
+    recorder = Recorder(2)
+
+    def fails():
+        raise RuntimeError("no picture")
+
+    def add(number, pictures):
+        return recorder.add(
+            [Kind.STEP if number else Kind.RESET] * 2,
+            pictures,
+            reward=[float(number)] * 2,
+            action=[number] * 2,
+        )
+
+    for number in range(5):
+        add(number, lambda: [counting_frame(0, env) for env in range(2)])
+    with pytest.warns(rv.RolloutViewerWarning, match="no picture"):
+        assert add(5, fails) == 5
+    assert add(6, lambda: [counting_frame(6, env) for env in range(2)]) == 6
+    recorder.cache.close()
+    with pytest.raises(rv.CacheClosedError):
+        add(7, lambda: [counting_frame(7, env) for env in range(2)])
+
+    assert recorder.cache.scalars["reward"][1:, 1].tolist() == [1, 2, 3, 4, 5, 6]
+    assert recorder.cache.column("action")[:-1, 0].tolist() == [1, 2, 3, 4, 5, 6]
+    assert not recorder.cache.has_picture(5, 0)

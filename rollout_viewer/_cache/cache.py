@@ -241,38 +241,64 @@ class FrameCache(RecordingReader):
             CacheClosedError: The cache was closed.
             ReadOnlyError: It was opened for reading, or inherited by a fork.
         """
+        is_step = kind == "step" if type(kind) is str else kind is reset is None
+        is_only_steps = is_step and frames is None and num_transitions is None
         with self._append_lock:
             recording = self._writable()
-            recording.recover()
-            new = self._checker.check(
-                recording,
-                frames,
-                envs,
-                action,
-                data,
-                num_transitions,
-                reward=reward,
-                terminated=terminated,
-                truncated=truncated,
-                reset=reset,
-                kind=kind,
-            )
-            infos, starts = split_infos(episode_info or {})
-
-            recording.append(
-                new.rows,
-                new.steps,
-                new.pictures,
-                new.extras,
-                new.shared,
-                lambda env: merged_info(self.segment_info(), infos.get(env, {})),
-                starts,
-            )
-            self._checker.accept(new)
-            row = new.rows.num_rows - 1
-        self._warn_of_losses(recording)
-        self._subscribers.notify(row, row + 1)
+            row: int | None = None
+            if is_only_steps and reset is None and not episode_info:
+                row = recording.append_like_last(
+                    reward, terminated, truncated, action, data
+                )
+            if row is None:
+                row = self._append(
+                    recording,
+                    frames,
+                    envs,
+                    action,
+                    data,
+                    num_transitions,
+                    split_infos(episode_info or {}),
+                    reward=reward,
+                    terminated=terminated,
+                    truncated=truncated,
+                    reset=reset,
+                    kind=kind,
+                )
+        if recording.has_trouble:
+            self._warn_of_losses(recording)
+        if self._subscribers:
+            self._subscribers.notify(row, row + 1)
         return row
+
+    def _append(
+        self,
+        recording: LiveRecording,
+        frames: Any,
+        envs: Sequence[int] | None,
+        action: Any,
+        data: Mapping[str, Any] | None,
+        num_transitions: Any,
+        episodes: tuple[dict[int, Any], dict[int, bytes]],
+        **steps: Any,
+    ) -> int:
+        """Append a row of any form."""
+        recording.recover()
+        new = self._checker.check(
+            recording, frames, envs, action, data, num_transitions, **steps
+        )
+        infos, starts = episodes
+        recording.append(
+            new.rows,
+            new.steps,
+            new.pictures,
+            new.extras,
+            new.shared,
+            lambda env: merged_info(self.segment_info(), infos.get(env, {})),
+            starts,
+        )
+        self._checker.accept(new)
+        return new.rows.num_rows - 1
 
     def append_block(
         self, blocks: Mapping[int, SealedBlock], *, num_envs: int | None = None

@@ -24,7 +24,7 @@ def split_infos(
         own = dict(info)
         if (start := own.pop(START, None)) is not None:
             starts[int(env)] = start
-        known[int(env)] = storable_json(own)
+        known[int(env)] = storable_json(own) if own else own
     return known, starts
 
 

@@ -34,7 +34,8 @@ _UINT8 = np.dtype(np.uint8)
 class Appendable(Protocol):
     """What a row is checked against: what was recorded before it."""
 
-    rows: Rows | None
+    @property
+    def rows(self) -> Rows | None: ...
 
     @property
     def slots(self) -> list[Slot]: ...
@@ -66,6 +67,7 @@ class RowForm(NamedTuple):
 class _FastPath(NamedTuple):
     """The form of a row whose pictures needed no conversion; the next may be alike."""
 
+    camera: str
     kind: Any  # list or tuple
     shapes: list[tuple[int, ...]]
     envs: Sequence[int] | None
@@ -103,13 +105,19 @@ class RowChecker:
         """
         rows = recording.rows
         path = self._fast_path
-        if rows is not None and path is not None and _is_like(frames, envs, path):
+        camera, images = _only_camera(frames)
+        if (
+            rows is not None
+            and path is not None
+            and path.camera == camera
+            and _is_like(images, envs, path)
+        ):
             step_row = rows.prepare(**steps, num_transitions=num_transitions)
             if rows.is_plain(step_row):
                 return NewRow(
                     rows,
                     step_row,
-                    [(*t, f) for t, f in zip(path.targets, frames, strict=True)],
+                    [(*t, f) for t, f in zip(path.targets, images, strict=True)],
                     _extras(rows.num_envs, action, data),
                     path.shared,
                 )
@@ -126,7 +134,8 @@ class RowChecker:
         _check_sharing(recording, split, shared, rows.num_envs)
         pictures = _pictures(recording, split, envs, rows.num_envs, step_row.kind)
         recording.check_sizes(pictures)
-        form = RowForm(dtypes, scales, _fast_path(frames, envs, pictures, shared))
+        fast_path = _fast_path(camera, images, envs, pictures, shared)
+        form = RowForm(dtypes, scales, fast_path)
         return NewRow(rows, step_row, pictures, extras, shared, form)
 
     def accept(self, row: NewRow) -> None:
@@ -162,7 +171,18 @@ class RowChecker:
         return split, dtypes, scales
 
 
+def _only_camera(frames: Any) -> tuple[Any, Any]:
+    """Return the camera and the pictures, of one camera; else None and `frames`."""
+    if type(frames) is not dict:
+        return DEFAULT_CAMERA, frames
+    if len(frames) != 1:
+        return None, frames
+    ((camera, images),) = frames.items()
+    return camera, images
+
+
 def _fast_path(
+    camera: Any,
     frames: Any,
     envs: Sequence[int] | None,
     pictures: Sequence[Picture],
@@ -170,14 +190,16 @@ def _fast_path(
 ) -> _FastPath | None:
     """Return the form of a row whose pictures were used as they are; else None."""
     is_one_by_one = type(frames) in (list, tuple) and len(frames) == len(pictures)
-    if not is_one_by_one or not all(
+    is_named = type(camera) is str and all(name == camera for _, name, _ in pictures)
+    if not (is_one_by_one and is_named) or not all(
         type(frame) is np.ndarray and frame is taken
         for frame, (_, _, taken) in zip(frames, pictures, strict=True)
     ):
         return None
     targets = [(env, camera) for env, camera, _ in pictures]
     numbers = None if envs is None else list(envs)
-    return _FastPath(type(frames), [f.shape for f in frames], numbers, targets, shared)
+    shapes = [frame.shape for frame in frames]
+    return _FastPath(camera, type(frames), shapes, numbers, targets, shared)
 
 
 def _is_like(frames: Any, envs: Sequence[int] | None, path: _FastPath) -> bool:

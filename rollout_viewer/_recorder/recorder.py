@@ -49,6 +49,7 @@ from rollout_viewer._recorder.recorder_checks import (
     discarded_on_error,
 )
 from rollout_viewer._recorder.skipped_steps import SkippedSteps
+from rollout_viewer._recorder.step_call import step_call
 from rollout_viewer._recorder.step_info import StepInfo, checked_names
 from rollout_viewer._recorder.success import Successes, checked_rule
 from rollout_viewer._recorder.vector_reward import VectorRewards, split_reward
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 
     from rollout_viewer._cache.block_builder import BlockBuilder
     from rollout_viewer._recorder.episode_quota import EpisodeQuota
+    from rollout_viewer._recorder.step_call import StepCall
     from rollout_viewer._recorder.success import SuccessRule
     from rollout_viewer._recording.episode import Episode
     from rollout_viewer._recording.step_row import Codes, Mask
@@ -228,6 +230,11 @@ class Recorder(ShownInNotebook):
         # the first recorded one of an episode that runs.
         self._has_skipped_reset = np.zeros(num_envs, np.bool_)
         self._joins_episode = np.zeros(num_envs, np.bool_)
+        self._all_step = np.full(num_envs, _STEP).tobytes()
+        # Whether nothing has accumulated, so that a call is recorded as it came.
+        self._is_settled = False
+        # The call that is recorded now, where it is as it came.
+        self._call: StepCall | None = None
 
     @property
     def envs(self) -> list[int] | None:
@@ -353,6 +360,19 @@ class Recorder(ShownInNotebook):
             )
         step = reward, terminated, truncated, action
         with self._lock:
+            if self._is_settled and is_kept is not False and not sums:
+                call = step_call(self.num_envs, *step)
+                if call is not None:
+                    return self._add_at_once(
+                        codes,
+                        call,
+                        pictures,
+                        data,
+                        infos,
+                        (step_info, final_info),
+                        is_same_call=is_same_call,
+                    )
+            self._is_settled = False
             is_due = self._count_call(
                 codes,
                 step,
@@ -366,7 +386,77 @@ class Recorder(ShownInNotebook):
                 # What is skipped is a picture, not the end of an episode.
                 self._record_skipped(self._skipped.has_ended)
                 return None
-            return self._record(codes, pictures, data)
+            row = self._record(codes, pictures, data)
+            self._is_settled = self._has_nothing_left()
+            return row
+
+    def _has_nothing_left(self) -> bool:
+        """Whether the next call is recorded, and nothing else is in its row."""
+        skipped = self._skipped
+        left = skipped.count, self._joins_episode, self._has_skipped_reset
+        return (
+            self._skip == self._every == 1
+            and not (self._is_resumed or skipped.sums or self._vectors.is_in_use)
+            and not any(np.count_nonzero(one) for one in left)
+        )
+
+    def _add_at_once(
+        self,
+        codes: Codes,
+        call: StepCall,
+        pictures: Pictures,
+        data: Mapping[str, Any] | None,
+        infos: Mapping[int, Mapping[str, Any]] | None,
+        step_infos: tuple[Any, Any],
+        *,
+        is_same_call: bool,
+    ) -> int | None:
+        """Record a call as it came: what `_count_call` and `_record` come to then."""
+        begins: Mask | None = None
+        if codes.tobytes() != self._all_step:
+            begins = codes == _RESET
+            self._end_before(begins)
+            self._count_episodes(begins, infos or {})
+        self._limit.apply(codes, call.terminated, call.truncated)
+        ended = call.terminated | call.truncated
+        is_plain = begins is None and codes.tobytes() == self._all_step
+        if is_plain:
+            self._is_running = ~ended
+        else:
+            is_step = (codes == _STEP) | (codes == _MISSING)
+            begun = (codes == _RESET) | is_step
+            is_running = (
+                self._is_running if begins is None else self._is_running & ~begins
+            )
+            self._is_running = (is_running | begun) & ~(ended & is_step)
+            if not np.count_nonzero(begun):
+                self.num_calls += not is_same_call
+                return None
+            if not np.count_nonzero(is_step):
+                call = call._replace(action=None)
+        if step_infos != (None, None):
+            is_step = (codes == _STEP) | (codes == _MISSING)
+            self._add_infos(step_infos, is_step, is_step & ended, codes == _RESET)
+        if not is_same_call:
+            self._is_recorded = True
+            self.num_calls += 1
+        self._call = call
+        try:
+            if is_plain and self.renders_later:
+                row = self._append_call(codes, None, None, data, call)
+            else:
+                row = self._append_pictures(codes, pictures, data)
+        except BaseException:
+            # The next row includes it.
+            self._is_settled = False
+            self._skipped.add((codes == _STEP) | (codes == _MISSING), *call)
+            self._has_skipped_reset |= codes == _RESET
+            raise
+        finally:
+            self._call = None
+        if self._successes.is_active:
+            self._end_episodes(((codes == _STEP) | (codes == _MISSING)) & ended)
+        return self._sink.evaluate() if isinstance(self._sink, EpisodeFilter) else row
 
     def _count_call(
         self,
@@ -391,10 +481,7 @@ class Recorder(ShownInNotebook):
             self._is_resumed, action = False, None
             self._skipped.clear(begins)
         self._record_skipped(begins & (self._skipped.count > 0))
-        if self._successes.is_active:
-            if self._is_newest:
-                self._end_episodes(begins & self._is_running)
-            self._successes.begin(begins)
+        self._end_before(begins)
         self._count_episodes(begins, infos or {})
         self._limit.apply(codes, terminated, truncated)
         codes[self._episode % self._every > 0] = _IDLE
@@ -407,7 +494,8 @@ class Recorder(ShownInNotebook):
         if sums:
             self._skipped.add_sums(is_step, sums)
         if step_infos != (None, None):
-            self._add_infos(step_infos, is_step, is_reset)
+            is_over = is_step & self._skipped.has_ended
+            self._add_infos(step_infos, is_step, is_over, is_reset)
         self._is_running = (self._is_running & ~begins) | is_reset | is_step
         self._is_running &= ~self._skipped.has_ended
         self._has_skipped_reset |= is_reset
@@ -417,12 +505,20 @@ class Recorder(ShownInNotebook):
             self.num_calls += 1
         return not (codes == _IDLE).all() and (self._is_recorded or is_cut_off)
 
-    def _add_infos(self, infos: tuple[Any, Any], is_step: Mask, is_reset: Mask) -> None:
+    def _end_before(self, begins: Mask) -> None:
+        """Set the success of episodes that are cut off where others begin."""
+        if self._successes.is_active:
+            if self._is_newest:
+                self._end_episodes(begins & self._is_running)
+            self._successes.begin(begins)
+
+    def _add_infos(
+        self, infos: tuple[Any, Any], is_step: Mask, is_over: Mask, is_reset: Mask
+    ) -> None:
         """Note what a call returned as info, whether or not it gets a row."""
         info, final = infos
         here = is_step
         if final is not None:
-            is_over = is_step & self._skipped.has_ended
             here = is_step & ~is_over
             self._step_info.add(final, is_over)
             self._successes.add(final, is_over)
@@ -522,6 +618,7 @@ class Recorder(ShownInNotebook):
         Its reward is NaN.
         """
         with self._lock:
+            self._is_settled = False
             unknown = np.full(self.num_envs, np.nan)
             self._skipped.add(self._is_running, unknown, None, None, None)
             self.num_calls += 1
@@ -543,6 +640,7 @@ class Recorder(ShownInNotebook):
             infos: Env -> seed, options, labels of the running episode, for the envs in
                 `begins`.
         """
+        self._is_settled = False
         begun = np.array(begins, np.bool_)
         self._skipped.replace(np.asarray(count), np.asarray(reward))
         self._is_running |= begun
@@ -611,6 +709,8 @@ class Recorder(ShownInNotebook):
         envs: list[int] | None,
         data: Mapping[str, Any] | None,
     ) -> int:
+        if self._call is not None:
+            return self._append_call(codes, frames, envs, data, self._call)
         skipped = self._skipped
         if skipped.sums:
             sums = {name: total.copy() for name, total in skipped.sums.items()}
@@ -644,11 +744,48 @@ class Recorder(ShownInNotebook):
         ended = is_step & skipped.has_ended if self._successes.is_active else None
         skipped.clear(is_step)
         self._joins_episode &= codes == _IDLE
-        for env in np.flatnonzero(codes != _IDLE).tolist():
-            self._infos.pop(env, None)
+        self._drop_infos(codes)
         if ended is not None:
             self._end_episodes(ended)
         return row
+
+    def _append_call(
+        self,
+        codes: Codes,
+        frames: Any,
+        envs: list[int] | None,
+        data: Mapping[str, Any] | None,
+        call: StepCall,
+    ) -> int:
+        is_plain = self._sink is self.cache and codes.tobytes() == self._all_step
+        infos: dict[str, Any] = {}
+        if self._step_info.is_pending:
+            infos = self._step_info.take(codes != _IDLE)
+            data = {**(data or {}), **infos}
+        try:
+            row = self._sink.append(
+                frames,
+                envs=envs,
+                kind="step" if is_plain else codes,
+                reward=call.reward,
+                terminated=call.terminated,
+                truncated=call.truncated,
+                action=call.action,
+                data=data,
+                episode_info=self._infos,
+            )
+        except BaseException:
+            self._step_info.give_back(infos)
+            raise
+        self._stop = row + 1
+        if self._infos:
+            self._drop_infos(codes)
+        return row
+
+    def _drop_infos(self, codes: Codes) -> None:
+        """Forget what is known of episodes that began with a row."""
+        for env in [env for env in self._infos if codes[env] != _IDLE]:
+            del self._infos[env]
 
     def finish(self) -> None:
         """Write everything to the file; the cache stays open and readable.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rollout_viewer._recorder.step_call import as_actions, as_ends
 from rollout_viewer._recording.step_row import as_column
 
 if TYPE_CHECKING:
@@ -45,9 +46,9 @@ class SkippedSteps:
         """Accumulate one call's data of the envs that stepped."""
         n = self._num_envs
         rewards = None if reward is None else as_column("reward", reward, n, "f8")
-        is_terminated = as_column("terminated", _or_false(terminated, n), n, "?")
-        is_truncated = as_column("truncated", _or_false(truncated, n), n, "?")
-        actions = None if action is None else _as_actions(action, n)
+        is_terminated = as_ends("terminated", terminated, n)
+        is_truncated = as_ends("truncated", truncated, n)
+        actions = None if action is None else as_actions(action, n)
         if rewards is not None:
             # A NaN among them is not left out: the sum is NaN then.
             np.copyto(self.reward, 0.0, where=envs & ~self.has_reward)
@@ -68,7 +69,8 @@ class SkippedSteps:
     def _add_action(self, envs: Mask, actions: npt.NDArray[Any] | None) -> None:
         # The first of several was chosen at the frame of the row before.
         before = self.action
-        self.action = actions
+        # A copy: training loops reuse their action buffer.
+        self.action = actions = None if actions is None else np.array(actions)
         if before is None or actions is None or before.shape != actions.shape:
             return
         actions[~envs] = before[~envs]
@@ -92,22 +94,3 @@ class SkippedSteps:
         self.truncated[envs] = False
         for total in self.sums.values():
             total[envs] = 0.0
-
-
-def _or_false(value: Any, num_envs: int) -> Any:
-    return np.zeros(num_envs, np.bool_) if value is None else value
-
-
-def _as_actions(action: Any, num_envs: int) -> npt.NDArray[Any] | None:
-    """Return actions as a new array (B, ...); None: they are not numbers."""
-    if hasattr(action, "detach"):
-        action = action.detach().cpu().numpy()
-    try:
-        # A copy: training loops reuse their action buffer.
-        actions = np.array(action)
-    except ValueError:
-        return None
-    if actions.ndim == 0 and num_envs == 1:
-        actions = actions.reshape(1)
-    is_fit = actions.ndim > 0 and len(actions) == num_envs
-    return actions if is_fit and actions.dtype.kind in "biuf" else None

@@ -28,6 +28,11 @@ class VectorRewards:
     def __init__(self) -> None:
         self._sum: Vectors | None = None
 
+    @property
+    def is_in_use(self) -> bool:
+        """Whether there were any."""
+        return self._sum is not None
+
     def add(self, envs: Mask, vectors: Vectors) -> None:
         """Add those of one call of the envs that stepped."""
         if self._sum is None or self._sum.shape != vectors.shape:
@@ -49,8 +54,8 @@ def one_reward(reward: Any) -> Vectors:
 
     What is no number is NaN, with one warning.
     """
-    if type(reward) is float:
-        return np.array([reward])
+    if isinstance(reward, float):
+        return np.array([reward], np.float64)
     if hasattr(reward, "detach"):
         reward = reward.detach().cpu().numpy()
     try:

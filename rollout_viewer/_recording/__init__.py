@@ -4,7 +4,7 @@ A recording is read through the protocol in `base`, wherever its rows come from.
 picture of a row is identified by its `slot`.
 
 - `live`: it is recorded here. `filing`: what it writes, and when. `open_block`: its
-  newest rows.
+  newest rows. `waiting_rows`: rows of the usual form that are taken in together.
 - `opened`: it is read from files. `file`: one, which another process may be writing.
   `joined`: several, side by side.
 - `step_row`: one row's step data. `step_columns`, `rows`, `episode`: that of all rows,

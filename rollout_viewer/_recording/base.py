@@ -24,17 +24,20 @@ class Recording(Protocol):
 
     Attributes:
         path: The file; of several, the first.
-        rows: Step data; None before the first row.
         slots: Envs and cameras that have pictures, in the order of their first ones.
         meta: JSON values by key: fps, metadata, session, bookmarks, ...
         is_closed: No row will be added through this object.
     """
 
     path: Path
-    rows: Rows | None
     slots: list[Slot]
     meta: dict[str, Any]
     is_closed: bool
+
+    @property
+    def rows(self) -> Rows | None:
+        """Step data; None before the first row."""
+        ...
 
     @property
     def paths(self) -> list[Path]:

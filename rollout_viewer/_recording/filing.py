@@ -50,6 +50,7 @@ from rollout_viewer._recording.statements import (
 from rollout_viewer._recording.step_codec import DecodedExtras, pack_extras
 from rollout_viewer._recording.step_row import BEGINS
 from rollout_viewer._recording.temporary import temporary_path
+from rollout_viewer._recording.waiting_rows import WaitingRows
 from rollout_viewer._recording.writer import Batch, WriterThread
 from rollout_viewer._recording.written_file import WrittenFile
 
@@ -87,11 +88,14 @@ class FiledRecording:
         meta: dict[str, Any],
         budget: Budget | None = None,
     ) -> None:
+        self._pid = os.getpid()
         self.budget = budget or Budget(None, "all")
         self.is_temporary = path is None
         self.path = temporary_path() if path is None else path
         self.meta = {**meta, "session": uuid.uuid4().hex}
-        self.rows: Rows | None = None
+        self._rows: Rows | None = None
+        # Rows after those of `_rows`, until they are taken into them.
+        self._waiting = WaitingRows()
         self._max_stall_s = max_stall_s
         # Guards everything below; never held while user code runs.
         self._lock = threading.RLock()
@@ -190,7 +194,7 @@ class FiledRecording:
     @property
     def is_mine(self) -> bool:
         """False in a forked child: there the recording is read-only."""
-        return self._writer.is_mine
+        return self._pid == os.getpid()
 
     @property
     def num_evicted(self) -> int:
@@ -219,6 +223,38 @@ class FiledRecording:
         return list(self._statements)
 
     @property
+    def rows(self) -> Rows | None:
+        """Step data of all rows; None before the first.
+
+        Rows that wait are taken into it first: to whoever reads they are there.
+        """
+        rows = self._rows
+        if rows is not None and self._waiting.stop > rows.num_rows:
+            self._take_waiting()
+        return rows
+
+    def _take_waiting(self) -> None:
+        """Take the rows that wait into the open block, all or, if raised, none."""
+        rows = self._rows
+        assert rows is not None
+        with self._lock:
+            self.recover()
+            start, stop = rows.num_rows, self._waiting.stop
+            if start >= stop:  # another thread took them
+                return
+            self._before = start, len(self.slots), len(self._statements)
+            try:
+                self._open.extras += self._waiting.extras(start)
+                # Last: readers without the lock rely on the number of rows.
+                rows.extend(rows.steps(self._waiting.rewards(start)))
+                if stop % CHUNK_ROWS == 0:
+                    self._seal()
+            except BaseException:
+                self.recover()
+                raise
+            self._before = None
+
+    @property
     def _is_appending(self) -> bool:
         return self._before is not None
 
@@ -234,13 +270,13 @@ class FiledRecording:
             if self._before is None:  # it was an append of another thread
                 return
             num_rows, num_slots, num_statements = self._before
-            now = 0 if self.rows is None else self.rows.num_rows
+            now = 0 if self._rows is None else self._rows.num_rows
             if now == num_rows:
                 del self._statements[num_statements:]
             else:
                 num_slots = len(self.slots)
-            if self.rows is not None:
-                self.rows.recover()
+            if self._rows is not None:
+                self._rows.recover()
             if self._num_queued == self._num_sealed:
                 count = now - self._num_sealed * CHUNK_ROWS
                 self._open.roll_back(count, num_slots)
@@ -276,6 +312,7 @@ class FiledRecording:
             self._wait_for_disk()
         self.recover()
         with self._lock:
+            self._waiting.expect(None, {})
             self._before = rows.num_rows, len(self.slots), len(self._statements)
             try:
                 self._open.adopt(block.pictures, block.extras)
@@ -288,7 +325,7 @@ class FiledRecording:
                     apply_annotations(change, self.meta, rows)
                 # Last: readers without the lock rely on the number of rows.
                 rows.extend(block.core)
-                self.rows = rows
+                self._rows = rows
                 self._seal()
             except BaseException:
                 self.recover()
@@ -419,7 +456,9 @@ class FiledRecording:
             )
 
     def _has_caught_up(self) -> bool:
-        num_rows = 0 if self.rows is None else self.rows.num_rows
+        # Without the lock, which the writer's thread may need.
+        num_rows = 0 if self._rows is None else self._rows.num_rows
+        num_rows = max(num_rows, self._waiting.stop)
         return num_rows - self._handled_rows < CHUNK_ROWS
 
     # -- the open block

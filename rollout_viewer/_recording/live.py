@@ -48,6 +48,7 @@ from rollout_viewer._recording.statements import (
     tail_statements,
 )
 from rollout_viewer._recording.step_codec import DecodedExtras
+from rollout_viewer._recording.waiting_rows import WaitingRows
 from rollout_viewer._recording.writer import Batch
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class LiveRecording(FiledRecording):
         self.recover()
         with self._lock:
             offset = rows.num_rows % CHUNK_ROWS
+            self._waiting.expect(None, {})
             self._before = rows.num_rows, len(self.slots), len(self._statements)
             try:
                 self._open.append(row, offset, pictures, extras, shared)
@@ -121,13 +123,57 @@ class LiveRecording(FiledRecording):
                         self._remember(start_statement(number, start))
                 # Last: readers without the lock rely on the number of rows.
                 rows.append(row)
-                self.rows = rows
+                self._rows = rows
                 if offset == CHUNK_ROWS - 1:
                     self._seal()
             except BaseException:
                 self.recover()
                 raise
             self._before = None
+            if not pictures:
+                is_usual = rows.all_run and not self._open.has_pictures
+                self._waiting.expect(rows.num_envs if is_usual else None, extras)
+
+    def append_like_last(
+        self,
+        reward: Any,
+        terminated: Any,
+        truncated: Any,
+        action: Any,
+        data: Mapping[str, Any] | None,
+    ) -> int | None:
+        """Append a row without pictures, if it is like the last one; return its number.
+
+        Takes the arguments of `WaitingRows.add`. None: it was not appended.
+        """
+        rows, waiting = self._rows, self._waiting
+        if rows is None or not waiting.is_expecting:
+            return None
+        if not self.is_temporary:
+            self._wait_for_disk()
+        with self._lock:
+            if self._before is not None:
+                self.recover()
+            row = max(waiting.stop, rows.num_rows)
+            if waiting.stop == row and row % CHUNK_ROWS == 0:
+                self._take_waiting()  # if that was interrupted
+            if not waiting.add(row, reward, terminated, truncated, action, data):
+                return None
+            if row % CHUNK_ROWS == CHUNK_ROWS - 1:
+                self._take_waiting()
+        return row
+
+    @property
+    def has_trouble(self) -> bool:
+        """Whether something recorded is lost, late, or cannot be written."""
+        writer = self._writer
+        return bool(
+            writer.num_lost
+            or writer.fault
+            or writer.refusal
+            or self.is_behind
+            or self.budget.truncated_episode is not None
+        )
 
     def check_sizes(self, pictures: Sequence[tuple[int, str, Frame | None]]) -> None:
         """Raise FrameError where pictures have too many sizes."""
@@ -477,7 +523,7 @@ class LiveRecording(FiledRecording):
         """Forget all rows, here and in the file."""
         with self._lock:
             self._writer.drain()
-            self.rows = None
+            self._rows, self._waiting = None, WaitingRows()
             self._open.clear()
             self.slots = self._open.slots
             self._pending, self._decoded = {}, DecodedExtras()

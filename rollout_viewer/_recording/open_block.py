@@ -144,6 +144,11 @@ class OpenBlock:
         self._on_new_slot(number)
         return number
 
+    @property
+    def has_pictures(self) -> bool:
+        """Whether any env had a picture, which later rows show again."""
+        return bool(self._slot_of)
+
     def has_slot(self, env: int, camera: str) -> bool:
         """Whether the env had a picture of this camera."""
         return (env, camera) in self._slot_of

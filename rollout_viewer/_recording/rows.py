@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.step_row import Codes, Mask
 
 
+_FLOAT64, _BOOL = np.dtype(np.float64), np.dtype(np.bool_)
+# Among the bytes of bools: finding one is faster than `np.any` and `np.all`.
+_TRUE, _FALSE = b"\1", b"\0"
 # `Episode.stop` of one that runs; readers cannot rely on `_is_running`, which changes
 # before or after the list of episodes.
 _RUNNING = 0
@@ -49,6 +52,8 @@ class Rows(StepColumns):
         super().__init__(num_envs)
         self._all_step: Codes = np.full(num_envs, STEP, np.uint8)
         self._all_step.flags.writeable = False
+        self._no_flags: Codes = np.zeros(num_envs, np.uint8)
+        self._no_flags.flags.writeable = False
         # Of each env: whether an episode runs, its steps so far, and all that began.
         self._is_running: Mask = np.zeros(num_envs, np.bool_)
         self._step = np.zeros(num_envs, np.int64)
@@ -90,16 +95,16 @@ class Rows(StepColumns):
         )
         if is_simple and self._all_continue(codes):
             # The fast path: every env takes a step of a running episode.
-            rewards = as_column("reward", reward, n, np.float64)
-            flags = np.zeros(n, np.uint8)
-            total = rewards.dot(rewards)  # NaN if one is; the fastest way to ask
-            if total != total:
-                flags[np.isnan(rewards)] = NAN_REWARD
+            rewards = as_column("reward", reward, n, _FLOAT64)
+            flags = self._no_flags
+            is_nan = rewards != rewards
+            if _TRUE in is_nan.tobytes():
+                flags = np.where(is_nan, np.uint8(NAN_REWARD), flags)
             for name, value, bit in ends:
                 if value is not None:
-                    has_ended = as_column(name, value, n, np.bool_)
-                    if np.count_nonzero(has_ended):
-                        flags[has_ended] |= bit
+                    has_ended = as_column(name, value, n, _BOOL)
+                    if _TRUE in has_ended.tobytes():
+                        flags = np.where(has_ended, flags | np.uint8(bit), flags)
             return StepRow(codes, flags, rewards, self._step + 1)
         is_step = (codes == STEP) | (codes == TERMINAL_MISSING)
         rewards = np.full(n, np.nan)
@@ -123,11 +128,30 @@ class Rows(StepColumns):
         step = np.where(flags & BEGINS, 0, self._step) + np.where(is_step, count, 0)
         return StepRow(codes, flags, rewards, step)
 
+    @property
+    def all_run(self) -> bool:
+        """Whether an episode runs in every env."""
+        return _FALSE not in self._is_running.tobytes()
+
+    def steps(self, rewards: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[Any]]:
+        """Return the next rows, for `extend`, where all envs step and none ends.
+
+        Args:
+            rewards: (n, num_envs); none is NaN.
+        """
+        numbers = np.arange(1, len(rewards) + 1)[:, None]
+        return {
+            "kind": np.full(rewards.shape, STEP, np.uint8),
+            "flags": np.zeros(rewards.shape, np.uint8),
+            "reward": rewards,
+            "env_step": self._step + numbers,
+        }
+
     def _all_continue(self, codes: Codes) -> bool:
         """Whether every env takes a step of an episode that runs."""
         n = self.num_envs
         is_step = codes is self._all_step or codes.tobytes().count(STEP) == n
-        return is_step and np.count_nonzero(self._is_running) == n
+        return is_step and self.all_run
 
     def is_plain(self, row: StepRow) -> bool:
         """Whether every env takes a step, pictured or not."""
@@ -159,7 +183,11 @@ class Rows(StepColumns):
         self._flags[r] = row.flags
         self._reward[r] = row.reward
         self._env_step[r] = row.env_step
-        return self._follow(r, row.flags[None])
+        if row.flags is not self._no_flags:
+            return self._follow(r, row.flags[None])
+        self.num_rows = r + 1
+        self._step = row.env_step
+        return []
 
     def recover(self) -> None:
         """Undo an `append` that was interrupted before the row counted.
@@ -178,7 +206,7 @@ class Rows(StepColumns):
 
     def next_episodes(self, row: StepRow) -> list[tuple[int, int]]:
         """Return the episodes that begin with a row that `prepare` returned."""
-        if not np.count_nonzero(row.flags):
+        if row.flags is self._no_flags:
             return []
         envs = np.flatnonzero(row.flags & BEGINS).tolist()
         return [(env, len(self._episodes[env])) for env in envs]
@@ -223,23 +251,20 @@ class Rows(StepColumns):
     def _stop(self, env: int, stop: int, flags: int = 0) -> None:
         if self._is_running[env]:
             self._is_running[env] = False
-            self._episodes[env][-1] = replace(
-                self._so_far(self._episodes[env][-1], stop),
-                terminated=bool(flags & TERMINATED),
-                truncated=bool(flags & TRUNCATED),
-            )
+            self._episodes[env][-1] = self._so_far(self._episodes[env][-1], stop, flags)
 
-    def _so_far(self, episode: Episode, stop: int) -> Episode:
-        """Return an episode as if it stopped before row `stop`."""
+    def _so_far(self, episode: Episode, stop: int, flags_at_end: int = 0) -> Episode:
+        """Return an episode as if it stopped before row `stop`, with these ends."""
         env = episode.env
+        rewards = self._reward[episode.start : stop, env]
         # Summed in order, so that a recording read again has the same total.
-        totals = np.nancumsum(self._reward[episode.start : stop, env])
+        totals = np.where(np.isnan(rewards), 0.0, rewards).cumsum()
         flags = self._flags[episode.start : stop, env]
         return replace(
             episode,
             stop=stop,
-            terminated=False,
-            truncated=False,
+            terminated=bool(flags_at_end & TERMINATED),
+            truncated=bool(flags_at_end & TRUNCATED),
             length=int(self._env_step[stop - 1, env]),
             total_reward=float(totals[-1]),
             num_nan_rewards=int(np.count_nonzero(flags & NAN_REWARD)),

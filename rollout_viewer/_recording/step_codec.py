@@ -54,18 +54,35 @@ def pack_columns(core: Mapping[str, Array], extras: Sequence[Extras]) -> bytes:
         extras: One dict for each of the n rows.
     """
     tensors = {name: np.ascontiguousarray(array) for name, array in core.items()}
-    groups: dict[tuple[str, str, tuple[int, ...]], list[int]] = {}
-    for row, extra in enumerate(extras):
-        for name, array in extra.items():
-            groups.setdefault((name, array.dtype.str, array.shape), []).append(row)
-    for number, ((name, _, _), rows) in enumerate(groups.items()):
-        each = [extras[row][name] for row in rows]
-        # np.stack takes four times as long.
-        stacked = np.concatenate(each).reshape(len(rows), *each[0].shape)
+    for number, (name, rows) in enumerate(_groups(extras)):
+        arrays = [extras[row][name] for row in rows]
+        # As `np.stack` does, in a third of the time.
+        stacked = np.concatenate(arrays).reshape(len(rows), *arrays[0].shape)
         tensors[f"{_EXTRA}/{number}/{name}"] = np.ascontiguousarray(stacked)
         tensors[f"{_EXTRA}/{number}"] = np.array(rows, np.int32)
     compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
     return compressor.compress(save(tensors))
+
+
+def _groups(extras: Sequence[Extras]) -> list[tuple[str, list[int]]]:
+    """Return each name with the rows whose array of it has one dtype and shape."""
+    if extras and _is_of_one_form(extras):
+        return [(name, list(range(len(extras)))) for name in extras[0]]
+    groups: dict[tuple[str, str, tuple[int, ...]], list[int]] = {}
+    for row, extra in enumerate(extras):
+        for name, array in extra.items():
+            groups.setdefault((name, array.dtype.str, array.shape), []).append(row)
+    return [(name, rows) for (name, _, _), rows in groups.items()]
+
+
+def _is_of_one_form(extras: Sequence[Extras]) -> bool:
+    """Whether all rows have the same arrays, as nearly all blocks do."""
+    first = extras[0]
+    return all(extra.keys() == first.keys() for extra in extras) and all(
+        extra[name].dtype is array.dtype and extra[name].shape == array.shape
+        for name, array in first.items()
+        for extra in extras
+    )
 
 
 def unpack_columns(

@@ -41,7 +41,7 @@ def pack_start(start: EpisodeStart) -> bytes:
     """Return a start as bytes; one whose options are no JSON as a problem."""
     options = start.options or None
     try:
-        if json.loads(json.dumps(options)) != options:
+        if options is not None and json.loads(json.dumps(options)) != options:
             raise ValueError
     except (TypeError, ValueError):
         problem = "the options of its reset are no JSON"

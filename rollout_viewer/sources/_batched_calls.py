@@ -15,7 +15,7 @@ import numpy as np
 
 from rollout_viewer._errors import FrameError, ShapeError
 from rollout_viewer._frames.convert import FloatScale, split_frames
-from rollout_viewer._recording.step_row import Kind
+from rollout_viewer._recording.step_row import RESET, STEP
 from rollout_viewer.sources._batched_rows import BatchedRows
 from rollout_viewer.sources._spaces import as_action, as_numpy, parts_like
 
@@ -105,9 +105,9 @@ class BatchedCalls(BatchedRows):
             infos = split_infos(info, self.num_envs)
             self._add_same_step(ended, obs, final, *infos, **step)
             return
-        kind = np.full(self.num_envs, Kind.STEP, np.uint8)
+        kind = np.full(self.num_envs, STEP, np.uint8)
         if self._mode == NEXT_STEP:
-            kind[self._has_ended] = Kind.RESET
+            kind[self._has_ended] = RESET
             ended &= ~self._has_ended
         self._has_ended = ended
         self._add_step(kind, obs, step_info=info, **step)
@@ -200,6 +200,8 @@ def as_mask(value: Any, num_envs: int) -> Mask:
         ShapeError: They are not of B environments.
     """
     mask = np.array(as_numpy(value), np.bool_)
+    if mask.shape == (num_envs,):
+        return mask
     if mask.ndim and mask.size != num_envs:
         raise ShapeError(
             f"record: expected ends of {num_envs} environments, as many as the first "

@@ -37,6 +37,8 @@ def inferred_num_envs(obs: Any, space: Any) -> int | None:
 
 def check_is_one(reward: Any, env: Any) -> None:
     """Raise UnsupportedEnvError where a reward is of several environments."""
+    if isinstance(reward, (int, float, np.generic)):
+        return
     size = np.size(as_numpy(reward))
     if size != 1:
         raise UnsupportedEnvError(

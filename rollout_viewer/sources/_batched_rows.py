@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._recorder.same_step import add_same_step
-from rollout_viewer._recording.step_row import Kind
+from rollout_viewer._recording.step_row import IDLE, RESET
 from rollout_viewer.sources._spaces import observation_data, with_final
 from rollout_viewer.sources._terminal_pictures import terminal_pictures
 
@@ -51,7 +51,7 @@ class BatchedRows:
         """Record a reset of the envs in `mask`; the others are idle."""
         self.begins |= mask
         self._add(
-            np.where(mask, Kind.RESET, Kind.IDLE),
+            np.where(mask, RESET, IDLE),
             self._pictures,
             data=self._data(obs),
             infos=infos,
@@ -61,7 +61,7 @@ class BatchedRows:
 
     def _add_step(self, kind: Any, obs: Any, **step: Any) -> None:
         """Record a step, or a reset where `kind` is that."""
-        self.begins = kind == Kind.RESET
+        self.begins = kind == RESET
         self._before_last_row()
         self._add(kind, self._pictures, data=self._data(obs), **step)
         self._after_call()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._errors import UnsupportedEnvError
-from rollout_viewer._recording.step_row import Kind
+from rollout_viewer._recording.step_row import RESET
 from rollout_viewer._replay.episode_start import START, EpisodeStart, pack_start
 from rollout_viewer._replay.recipe import WAYS_OUT
 from rollout_viewer.sources._batched_rows import BatchedRows
@@ -71,10 +71,8 @@ class LaterRows(BatchedRows):
         super()._add_reset(mask, obs, infos, step_info)
 
     def _add_step(self, kind: Any, obs: Any, **step: Any) -> None:
-        if self._check is not None and (kind == Kind.RESET).any():
-            step["infos"] = self._starts(
-                np.flatnonzero(kind == Kind.RESET).tolist(), {}
-            )
+        if self._check is not None and (begins := np.flatnonzero(kind == RESET)).size:
+            step["infos"] = self._starts(begins.tolist(), {})
         super()._add_step(kind, obs, **step)
 
     def _terminal_finder(

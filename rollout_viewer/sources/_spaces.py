@@ -8,6 +8,7 @@ spaces and values. Knows no framework.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -41,7 +42,7 @@ class Part(NamedTuple):
     @property
     def name(self) -> str:
         """Name in the row's data."""
-        return ".".join(map(str, ("obs", *self.path)))
+        return ".".join(map(str, ("obs", *self.path))) if self.path else "obs"
 
     def of_each(self, num_envs: int) -> Part:
         """Return the part of one env, where this is of `num_envs`."""
@@ -134,15 +135,15 @@ def observation_data(
                 value = value[key]
         except (LookupError, TypeError):
             continue
-        array = as_array(value)
         wanted = (*batch, *part.shape)
+        array = value if type(value) is np.ndarray else as_array(value)
         if array is None:
             warn_once(
                 f"record: expected observations {part.name!r} of one shape, got a "
                 f"{type(value).__name__} that is no array, as of unequal lists. These "
                 "are left out of the recording; return an array."
             )
-        elif array.size == np.prod(wanted) and array.dtype.kind in "biuf":
+        elif array.size == math.prod(wanted) and array.dtype.kind in "biuf":
             found[part.name] = array.reshape(wanted)
     return found or None
 
@@ -195,6 +196,10 @@ def as_action(action: Any, space: Any, num_envs: int) -> Any:
 
 def one_action(action: Any, space: Any = None) -> npt.NDArray[Any] | None:
     """Return a single env's action as (1, ...); None where it is no array."""
+    if type(action) is np.ndarray and action.dtype.kind in "biuf":
+        return action[None]
+    if isinstance(action, (int, np.integer)):
+        return np.array([action])
     flat = as_action(action, space, 1)
     if flat is not action:
         return flat if flat is None else np.asarray(flat)

@@ -91,6 +91,53 @@ def test_an_append_that_is_interrupted_anywhere_is_whole_or_not_there(
     figures(f"append, {error.__name__}: {len(places)} places, rows whole or absent")
 
 
+@pytest.mark.parametrize("before", [1, 31, 32])
+@pytest.mark.parametrize("call", ["append", "num_rows"])
+def test_rows_without_pictures_wait_whole_wherever_a_call_is_interrupted(
+    ram_path, before, call
+):
+    def step(cache: rv.FrameCache, number: int) -> None:
+        cache.append(
+            None,
+            reward=np.full(2, float(number)),
+            action=np.full(2, number),
+            data={"obs": np.full((2, 2), float(number))},
+            kind="step",
+        )
+
+    def start(path) -> rv.FrameCache:
+        cache = rv.FrameCache(path)
+        for number in range(before):
+            step(cache, number)
+        return cache
+
+    def run(cache: rv.FrameCache) -> None:
+        if call == "append":
+            step(cache, before)
+        else:
+            assert cache.num_rows == before
+
+    num_places = places_of(lambda: run(start(None)))
+    for at in sample(num_places, 12):
+        cache = start(ram_path / f"{at}.rollout")
+        with interrupted(at) as interrupt:
+            run(cache)
+
+        num_rows = cache.num_rows
+        assert num_rows - before in ((0, 1) if call == "append" else (0,))
+        for number in range(num_rows, before + 40):
+            step(cache, number)
+        cache.flush()
+        for found in (cache, rv.open(cache.path)):
+            numbers = list(range(before + 40))
+            assert found.num_rows == before + 40, interrupt.where
+            assert found.scalars["reward"][:, 1].tolist() == numbers, interrupt.where
+            assert found.column("obs")[:, 0, 1].tolist() == numbers, interrupt.where
+            assert found.raw_column("action", 0, before + 40)[:, 1].tolist() == numbers
+            assert found.episodes[0].length == before + 40, interrupt.where
+        cache.close()
+
+
 @pytest.mark.parametrize("change_at", [None, 3])
 def test_every_row_may_be_interrupted_one_after_the_other(ram_path, change_at):
     cache, rows = rv.FrameCache(ram_path / "run.rollout"), []

@@ -44,6 +44,13 @@ else:
     EnvWrapper = gymnasium.Wrapper
 
 
+# Of one env: whether it ended, and what a call was to it.
+_ENDED = tuple(np.array([ended]) for ended in (False, True))
+_KINDS = {kind: np.array([kind], np.uint8) for kind in (Kind.RESET, Kind.STEP)}
+for _constant in (*_ENDED, *_KINDS.values()):
+    _constant.flags.writeable = False
+
+
 class RecordedEnv(RecordingWrapper, EnvWrapper):
     """An `Env` that records its pictures, rewards, ends, actions and observations.
 
@@ -83,6 +90,9 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
             check_is_open(env)
             options["recipe"] = recipe_of_env(env, later)
         self._parts = parts_of(env.observation_space)
+        # Only whether it has parts is asked for, in each step.
+        has_parts = getattr(env.action_space, "spaces", None) is not None
+        self._action_parts = env.action_space if has_parts else None
         self._is_list_mode = str(env.render_mode).endswith("_list")
         self._resets_itself = resets_itself(env)
         self.recorder = Recorder(1, **env_info(env), **options)
@@ -183,14 +193,14 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         begins = self._resets_itself and self._has_ended
         kind = Kind.RESET if begins else Kind.STEP
         self._has_ended = bool(terminated or truncated)
-        self._begins[:] = kind is Kind.RESET
+        self._begins[0] = begins
         self.recorder.add(
-            [kind],
+            _KINDS[kind],
             self._pictures,
             reward=one_reward(reward),
-            terminated=[bool(terminated)],
-            truncated=[bool(truncated)],
-            action=one_action(action, self.action_space),
+            terminated=_ENDED[bool(terminated)],
+            truncated=_ENDED[bool(truncated)],
+            action=one_action(action, self._action_parts),
             data=self._data(obs),
             infos={0: self._next_start} if begins else None,
             step_info=[info] if info else None,
