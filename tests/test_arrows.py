@@ -72,6 +72,7 @@ LIBRARIES = {
     "pettingzoo": {"sources"},
     "pyarrow": {"_export"},
     "scipy": {"_cache", "_evaluate"},
+    "ray": {"sources"},
     "sqlite3": {"_recording", "_viewer"},
     "stable_baselines3": {"sources"},
     "tensorboard": {"loggers"},

@@ -35,7 +35,7 @@ _MAX_WAITING = 16
 class Answer(NamedTuple):
     """A message of a worker about its task; None: the worker ended in the middle."""
 
-    worker: Worker
+    worker: Any
     message: Any
 
 

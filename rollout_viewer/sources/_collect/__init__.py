@@ -1,7 +1,7 @@
 """collect(make_env): episodes of given seeds, in processes that ship sealed blocks.
 
-- `collect`: the function, and its arguments. `serial`, `processes`: its backends, and
-  `collection`: what they share.
+- `collect`: the function, and its arguments. `serial`, `processes`, `ray_cluster`: its
+  backends, and `collection`: what they share.
 - `jobs`: which episodes are still to be collected, and which were lost.
 - `runner`: steps an environment through episodes; `policy`: what chooses the actions,
   and how it is sent.

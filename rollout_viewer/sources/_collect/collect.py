@@ -9,13 +9,14 @@ import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 from rollout_viewer._cache.cache import FrameCache
-from rollout_viewer._errors import MissingDependencyError, RolloutViewerWarning
+from rollout_viewer._errors import RolloutViewerWarning, requires
 from rollout_viewer._recorder.recorder_checks import checked_cache
 from rollout_viewer.sources._collect.collection import Collection
 from rollout_viewer.sources._collect.filer import BlockFiler
 from rollout_viewer.sources._collect.jobs import Jobs
 from rollout_viewer.sources._collect.processes import collect_in_processes
 from rollout_viewer.sources._collect.progress import CollectProgress
+from rollout_viewer.sources._collect.ray_cluster import collect_in_ray
 from rollout_viewer.sources._collect.runner import Setup
 from rollout_viewer.sources._collect.serial import collect_here
 
@@ -84,9 +85,11 @@ def collect(
         render: As for `record`: with ``"later"``, pictures are rendered when they are
             looked at.
         backend: ``"processes"``: new processes on this machine. ``"serial"``: this
-            process, for debugging; what an environment raises is raised. ``"ray"`` is
-            not available in this version.
-        address: Of a running Ray cluster; of ``backend="ray"`` alone.
+            process, for debugging; what an environment raises is raised. ``"ray"``:
+            actors of a Ray cluster, each of one CPU. Its machines have this package,
+            and what `make_env` imports.
+        address: Of a running Ray cluster, as ``"auto"``; of ``backend="ray"`` alone.
+            None: the one that this process is connected to, else a new one here.
         cache: Where to record, after the rows that are there; a path: a new cache
             there; None: a new one in a temporary file.
         on_episode: Called in this process with each `Episode` when it is in the cache,
@@ -105,7 +108,7 @@ def collect(
         ShapeError: `cache` has another number of envs, or the policy returned an
             action of another shape.
         RolloutViewerError: No worker finishes an episode.
-        MissingDependencyError: The backend is not available.
+        MissingDependencyError: Ray is not installed.
 
     Example:
         >>> import rollout_viewer as rv
@@ -144,6 +147,8 @@ def collect(
             collection = Collection(cache, jobs, filer, bars, make_env, on_episode)
             if backend == "serial":
                 collect_here(setups[0], collection)
+            elif backend == "ray":
+                collect_in_ray(setups, collection, address)
             else:
                 collect_in_processes(setups, collection)
     except BaseException as error:
@@ -196,11 +201,9 @@ def _check(make_env: Any, render: str, backend: str, address: str | None) -> Non
             f"{backend!r}."
         )
     if backend == "ray":
-        raise MissingDependencyError(
-            "collect: expected backend 'processes' or 'serial', got 'ray', which is "
-            "not available in this version. Use backend='processes', which needs "
-            "nothing installed."
-        )
+        with requires("collect(backend='ray')", "ray"):
+            import ray  # noqa: F401 - before anything is made
+        return
     if address is not None:
         raise ValueError(
             f"collect: expected address= with backend='ray' alone, got {address!r} "

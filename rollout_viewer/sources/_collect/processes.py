@@ -1,4 +1,4 @@
-"""The backend that collects in processes of this machine.
+"""What backends of worker processes share: they are started, fed and replaced.
 
 A worker that ends early is replaced, and its unfinished episodes are collected again. A
 slow one holds nobody up: episodes are given out one by one.
@@ -10,7 +10,7 @@ import contextlib
 import queue
 import time
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from rollout_viewer._errors import RolloutViewerError, RolloutViewerWarning
 from rollout_viewer.sources._collect.messages import (
@@ -30,7 +30,7 @@ from rollout_viewer.sources._collect.policy import pickled
 from rollout_viewer.sources._collect.worker_process import WorkerProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rollout_viewer._replay.pool import Answer
     from rollout_viewer.sources._collect.collection import Collection
@@ -44,25 +44,67 @@ _MAX_DEATHS = 5
 _STOP_S = 5.0
 
 
-class ProcessPool:
-    """Worker processes, and what they are given.
+class CollectWorker(Protocol):
+    """A worker, seen from the driver.
+
+    Attributes:
+        number: Which of the workers it is.
+        name: Shown beside its line.
+        num_steps: Transitions that were granted.
+        failure: Why it ended, if it said so.
+        is_ready: Its environment is made.
+        has_ended: It has sent all of its rows.
+        is_asked_to_stop: It was sent a `Stop`.
+    """
+
+    number: int
+    name: str
+    num_steps: int
+    failure: Failed | None
+    is_ready: bool
+    has_ended: bool
+    is_asked_to_stop: bool
+
+    def send(self, message: object) -> None:
+        """Send a message; does nothing where it has ended."""
+
+    def why_ended(self) -> str:
+        """Return how it ended, of one that did not say so."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+# Starts a worker of a number: where its messages go, the number, and its setup.
+StartWorker: TypeAlias = "Callable[[queue.Queue[Answer], int, bytes], CollectWorker]"
+
+
+class CollectPool:
+    """Workers, and what they are given.
 
     Args:
         setups: What each worker does.
         collection: Where their rows go.
+        start_worker: Starts one.
 
     Raises:
         TypeError: `make_env` or the policy cannot be pickled.
     """
 
-    def __init__(self, setups: Sequence[Setup], collection: Collection) -> None:
+    def __init__(
+        self,
+        setups: Sequence[Setup],
+        collection: Collection,
+        start_worker: StartWorker,
+    ) -> None:
         pickled("make_env", setups[0].make_env)
         pickled("policy", setups[0].policy)
         self._setups = [pickled("make_env", setup) for setup in setups]
         self._first_envs = [setup.first_env for setup in setups]
         self._collection = collection
         self._answers: queue.Queue[Answer] = queue.Queue(_MAX_MESSAGES)
-        self._workers: dict[int, WorkerProcess] = {}
+        self._start_worker = start_worker
+        self._workers: dict[int, CollectWorker] = {}
         self._num_deaths = 0
         # Since an episode was finished.
         self._num_deaths_in_a_row = 0
@@ -90,9 +132,9 @@ class ProcessPool:
         self._warn()
 
     def _start(self, number: int) -> None:
-        worker = WorkerProcess(self._answers, number, self._setups[number])
+        worker = self._start_worker(self._answers, number, self._setups[number])
         self._workers[number] = worker
-        self._collection.progress.note(number, f"pid {worker.pid}")
+        self._collection.progress.note(number, worker.name)
 
     def _turn(self, timeout_s: float) -> None:
         """Do what the next message asks for, and file what is due."""
@@ -105,6 +147,18 @@ class ProcessPool:
             self._file()
         if self._collection.is_stopping:
             self._ask_to_stop()
+        if self._collection.is_stopping or not self._collection.jobs.has_next:
+            self._drop_unneeded()
+
+    def _drop_unneeded(self) -> None:
+        """End workers that have not begun: nothing is left to be collected.
+
+        Where a cluster has no room for them, they never would.
+        """
+        for number, worker in list(self._workers.items()):
+            if not worker.is_ready and worker.failure is None:
+                del self._workers[number]
+                worker.close()
 
     def _collecting(self) -> list[int]:
         return [
@@ -129,7 +183,7 @@ class ProcessPool:
 
     # -- messages
 
-    def _handle(self, worker: WorkerProcess, message: Any) -> None:
+    def _handle(self, worker: CollectWorker, message: Any) -> None:
         collection = self._collection
         match message:
             case Sealed(block):
@@ -154,7 +208,7 @@ class ProcessPool:
             case _:
                 self._end(worker)
 
-    def _end(self, worker: WorkerProcess) -> None:
+    def _end(self, worker: CollectWorker) -> None:
         """Do what is to be done when a process is gone."""
         collection = self._collection
         while collection.filer.waits(worker.number):
@@ -171,12 +225,12 @@ class ProcessPool:
         if is_wanted and not collection.is_stopping and collection.jobs.has_next:
             self._start(worker.number)
 
-    def _why_ended(self, worker: WorkerProcess) -> str:
+    def _why_ended(self, worker: CollectWorker) -> str:
         if worker.failure is not None:
             return worker.failure.text.strip()
         return worker.why_ended()
 
-    def _count_death(self, worker: WorkerProcess, why: str, gave_up: bool) -> None:
+    def _count_death(self, worker: CollectWorker, why: str, gave_up: bool) -> None:
         """Count a worker that ended early.
 
         Raises:
@@ -237,4 +291,4 @@ def collect_in_processes(setups: Sequence[Setup], collection: Collection) -> Non
         TypeError: `make_env` or the policy cannot be pickled.
         RolloutViewerError: A worker cannot do it, nor would another.
     """
-    ProcessPool(setups, collection).run()
+    CollectPool(setups, collection, WorkerProcess).run()

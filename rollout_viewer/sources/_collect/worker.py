@@ -9,6 +9,7 @@ driver is killed.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pickle
 import queue
@@ -17,7 +18,7 @@ import sys
 import threading
 import time
 import traceback
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.block_builder import BlockBuilder
 from rollout_viewer._errors import RolloutViewerError
@@ -59,15 +60,19 @@ class DriverLink:
     """The driver, seen from a worker. The main thread uses it.
 
     Args:
-        source: Messages from the driver; read by a thread.
-        target: Messages to it.
+        receive: Returns the next message from the driver; called by a thread. Raises
+            EOFError when the driver has ended.
+        deliver: Sends a message to it; raises OSError when it has ended.
         on_gone: Called by that thread some time after the driver has ended.
     """
 
     def __init__(
-        self, source: BinaryIO, target: BinaryIO, on_gone: Callable[[], object]
+        self,
+        receive: Callable[[], Any],
+        deliver: Callable[[Any], object],
+        on_gone: Callable[[], object],
     ) -> None:
-        self._source, self._target = source, target
+        self._receive_next, self._deliver = receive, deliver
         self._on_gone = on_gone
         self._inbox: queue.Queue[Any] = queue.Queue()
         self._num_unfiled = 0
@@ -79,7 +84,7 @@ class DriverLink:
     def _read(self) -> None:
         with contextlib.suppress(EOFError, OSError):
             while True:
-                self._inbox.put(read_message(self._source))
+                self._inbox.put(self._receive_next())
         self._inbox.put(Stop())
         time.sleep(_PATIENCE_S)
         self._on_gone()
@@ -135,7 +140,7 @@ class DriverLink:
             _Stopped: The driver has ended.
         """
         try:
-            write_message(self._target, message)
+            self._deliver(message)
         except OSError as error:
             raise _Stopped from error
 
@@ -188,5 +193,9 @@ def main() -> None:
     with contextlib.suppress(EOFError, BrokenPipeError):
         sys.path[:] = read_message(source)
         setup_data = read_message(source)
-        link = DriverLink(source, out, on_gone=lambda: os._exit(1))
+        link = DriverLink(
+            functools.partial(read_message, source),
+            functools.partial(write_message, out),
+            on_gone=lambda: os._exit(1),
+        )
         collect(link, setup_data)

@@ -24,6 +24,7 @@ class WorkerProcess(Worker):
         setup: What it does, as bytes.
 
     Attributes:
+        name: With its process id.
         num_steps: Transitions that were granted, and are not in the cache.
         failure: Why it ended, if it said so.
         is_ready: Its environment is made.
@@ -34,6 +35,7 @@ class WorkerProcess(Worker):
     def __init__(self, answers: queue.Queue[Answer], number: int, setup: bytes) -> None:
         super().__init__(answers, _PROGRAM)
         self.number = number
+        self.name = f"pid {self.pid}"
         self.num_steps = 0
         self.failure: Failed | None = None
         self.is_ready = False
