@@ -7,6 +7,8 @@ import torch
 from gymnasium.vector import SyncVectorEnv
 
 import rollout_viewer as rv
+from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer._recording.step_row import Kind
 
 
 class Rewarding(gym.Env):
@@ -99,6 +101,16 @@ def test_of_several_objectives_the_sum_is_the_reward(make, as_array, tmp_path):
     assert episode.total_reward == 6.0
     assert moment["reward"] == (6.0 if make is record_later else 3.0)
     np.testing.assert_array_equal(moment["vector_reward"], [1, -3, 5])
+
+
+def test_objectives_are_kept_where_the_picture_is_none():
+    picture = np.zeros((1, 8, 8, 3), np.uint8)
+    recorder = Recorder(1)
+    recorder.add([Kind.RESET], lambda: picture)
+    with pytest.warns(rv.RolloutViewerWarning, match="picture"):
+        recorder.add([Kind.STEP], lambda: picture[0, 0], reward=[[1.0, 2.0]])
+
+    np.testing.assert_array_equal(recorder.cache.at(1, 0)["vector_reward"], [1, 2])
 
 
 def test_objectives_of_skipped_steps_are_summed():

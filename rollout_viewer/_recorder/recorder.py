@@ -28,7 +28,7 @@ import numpy as np
 
 from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._cache.episode_infos import merged_info
-from rollout_viewer._errors import RolloutViewerError, ShapeError
+from rollout_viewer._errors import RolloutViewerError, ShapeError, warn_once
 from rollout_viewer._file_names import checked_tag
 from rollout_viewer._forks import Lock, make_anew_in_children
 from rollout_viewer._frames.fps import as_fps
@@ -539,7 +539,14 @@ class Recorder(ShownInNotebook):
                 continue
             if (success := self._successes.of(episode)) is not None:
                 key = episode.env, episode.index
-                self._sink.annotate(AnnotationChange(success={key: success}))
+                change = AnnotationChange(success={key: success})
+                try:
+                    self._sink.annotate(change)
+                except Exception as error:  # the row is recorded, and stays
+                    warn_once(
+                        "record: expected to keep whether episodes succeeded, got "
+                        f"{error!r}. Recording continues."
+                    )
 
     def _record(
         self, codes: Codes, pictures: Pictures, data: Mapping[str, Any] | None
@@ -739,6 +746,7 @@ class Recorder(ShownInNotebook):
             )
         except BaseException:
             self._step_info.give_back(infos)
+            self._vectors.give_back(vectors)
             raise
         self._stop = row + 1
         ended = is_step & skipped.has_ended if self._successes.is_active else None

@@ -12,6 +12,8 @@ import numpy as np
 from rollout_viewer._errors import warn_once
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
 
     from rollout_viewer._recording.step_row import Mask
@@ -47,6 +49,12 @@ class VectorRewards:
         taken = np.where(envs[:, None], self._sum, np.nan)
         self._sum[envs] = np.nan
         return {VECTOR_REWARD: taken}
+
+    def give_back(self, data: Mapping[str, Vectors]) -> None:
+        """Take back what `take` returned, of a row that was not recorded."""
+        if (taken := data.get(VECTOR_REWARD)) is not None and self._sum is not None:
+            is_there = ~np.isnan(taken)
+            self._sum[is_there] = taken[is_there]
 
 
 def one_reward(reward: Any) -> Vectors:
