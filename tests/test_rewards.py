@@ -108,7 +108,7 @@ def test_objectives_are_kept_where_the_picture_is_none():
     recorder = Recorder(1)
     recorder.add([Kind.RESET], lambda: picture)
     with pytest.warns(rv.RolloutViewerWarning, match="picture"):
-        recorder.add([Kind.STEP], lambda: "none", reward=[[1.0, 2.0]])
+        recorder.add([Kind.STEP], lambda: "none", reward=np.array([[1.0, 2.0]]))
 
     np.testing.assert_array_equal(recorder.cache.at(1, 0)["vector_reward"], [1, 2])
 
