@@ -83,7 +83,7 @@ def split_reward(reward: Any, num_envs: int) -> tuple[Any, Vectors | None]:
     """Return the rewards (B,), and those of each objective (B, K) if there are several.
 
     Args:
-        reward: (B,), (B, 1) or (B, K), an array, a tensor or a list; None without any.
+        reward: (B,), (B, 1) or (B, K), an array or a tensor; None without any.
         num_envs: B.
     """
     if getattr(reward, "ndim", 1) < 2:
