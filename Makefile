@@ -70,6 +70,9 @@ test-newest: $(NEWEST)/.python  ## the same and the extras, with the newest Pyth
 test-versions: test-oldest test-newest $(VENV)/.python  ## both, and the wheel alone on every Python that is here
 	WHEEL_PYTHONS="$$(.ci/find_python each)" $(BIN)/python -m pytest -k runs_the_readme tests/test_wheel.py
 
+test-ray: setup $(VENV)/.ray  ## collecting and RLlib, on a Ray cluster of this machine
+	$(BIN)/python -m pytest tests/test_rllib.py tests/test_collect_ray.py
+
 bench: setup $(VENV)/.bench  ## measure, compare with the goals, write build/bench/ (FULL=1: a million rows)
 	@.ci/system_packages bench
 	@rm -f build/bench/*.json
@@ -143,6 +146,11 @@ $(VENV)/.bench: $(VENV)/.python
 	$(BIN)/pip $(INSTALL) -e '.[dev,bench]'
 	@# TorchRL's mp4 writer: newer ones need CUDA, and this one would pull another torch
 	$(BIN)/pip $(INSTALL) --no-deps torchcodec==0.13.0
+	@touch $@
+
+# Its extra for RLlib pins an older Gymnasium; what else that names is here already.
+$(VENV)/.ray: $(VENV)/.python
+	$(BIN)/pip $(INSTALL) --no-deps ray==2.60.0 lz4==4.4.5 ormsgpack==1.13.1
 	@touch $@
 
 js/node_modules/.package-lock.json: js/package-lock.json | $(VENV)/.python

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from rollout_viewer.sources._record import record
     from rollout_viewer.sources._rollout import rollout
     from rollout_viewer.sources.gymnasium import RecordVideo, VectorRecordVideo
+    from rollout_viewer.sources.rllib import RLlibCallback
     from rollout_viewer.sources.sb3 import RolloutViewerCallback, VecVideoRecorder
     from rollout_viewer.sources.torchrl import (
         LogValidationReward,
@@ -87,6 +88,7 @@ _HOMES = {
     "LogValidationReward": "sources.torchrl",
     "MLFlowLogger": "loggers.mlflow",
     "PixelRenderTransform": "sources.torchrl",
+    "RLlibCallback": "sources.rllib",
     "RecordVideo": "sources.gymnasium",
     "Recorder": "sources.torchrl",
     "RolloutViewer": "_viewer.widget",
@@ -127,6 +129,7 @@ __all__ = [
     "MissingDependencyError",
     "PixelRenderTransform",
     "ProtocolError",
+    "RLlibCallback",
     "ReadOnlyError",
     "RecordVideo",
     "Recorder",

@@ -1,7 +1,7 @@
 """The backend that collects in the actors of a Ray cluster.
 
 An actor does what a worker process does; its messages come and go by calls. Blocks
-travel through Ray as they are filed. The only module that imports Ray.
+travel through Ray as they are filed. The only module here that imports Ray.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class RayWorker:
         while not self._is_closing:
             try:
                 messages = self._ray.get(self._actor.take.remote())
-            except Exception as error:  # whatever it is, nobody may wait for ever
+            except Exception as error:  # whatever it is, no thread may wait for ever
                 self._why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
                 messages = [None]
             for message in messages:
