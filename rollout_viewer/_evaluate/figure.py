@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _WIDTH_INCHES = 7.0  # the text width of most papers
 _FONT_POINTS = 8
 _MAX_NAME_CHARS = 24
-# Okabe and Ito's, which people with any colour vision tell apart; then again.
+# Okabe and Ito's, which differ for people with any colour vision; then again.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _GAINED, _LOST, _NEITHER = "#009e73", "#d55e00", "#8a8f98"
 _MARKERS = {"gained": "^", "lost": "v", "": "o"}

@@ -1,7 +1,7 @@
 """What backends of worker processes share: they are started, fed and replaced.
 
 A worker that ends early is replaced, and its unfinished episodes are collected again. A
-slow one holds nobody up: episodes are given out one by one.
+slow one holds no other up: episodes are given out one by one.
 """
 
 from __future__ import annotations
