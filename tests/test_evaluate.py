@@ -242,3 +242,37 @@ def test_what_was_recorded_before_an_error_is_kept(tmp_path):
 
     episodes = rv.open(tmp_path / "a.rollout").episodes
     assert [one.segment for one in episodes] == ["left", "left"]
+
+
+@pytest.mark.parametrize("said", ["no", np.array([True, False])])
+def test_success_is_no_text_and_what_was_recorded_is_kept(said):
+    def success(episode):
+        return said
+
+    with pytest.raises(TypeError, match="expected success to return True") as caught:
+        evaluate(make_pole, POLICIES, seeds=[0], success=success)
+
+    cache = vars(caught.value)["cache"]
+    assert [one.segment for one in cache.episodes] == ["left", "leans"]
+    with pytest.raises(TypeError, match="^rv.report: expected success to return True"):
+        rv.report(cache, "never.html", success=success)
+
+
+def test_success_that_is_nan_is_not_known():
+    result = evaluate(make_pole, None, seeds=[0], success=lambda one: float("nan"))
+
+    assert result.lines[0].successes == [None]
+
+
+def test_a_temporary_recording_survives_a_later_policy_without_an_environment():
+    def make_env():
+        if made:
+            raise OSError("no display")
+        made.append(1)
+        return make_pole()
+
+    made = []
+    with pytest.raises(OSError, match="no display") as caught:
+        evaluate(make_env, POLICIES, seeds=[0])
+
+    assert [one.segment for one in vars(caught.value)["cache"].episodes] == ["left"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from rollout_viewer._cache.cache import FrameCache
-from rollout_viewer._evaluate.lines import check_success, lines_of
+from rollout_viewer._evaluate.lines import check_success, lines_of, success_said
 from rollout_viewer._evaluate.result import EvaluationResult
 from rollout_viewer._evaluate.statistics import scipy_stats
 from rollout_viewer._recording.storable import storable_text
@@ -69,9 +69,11 @@ def evaluate(
 
     Raises:
         MissingDependencyError: scipy is not installed; nothing is run then.
-        TypeError: `make_env` or a policy is not what it should be.
+        TypeError: `make_env` or a policy is not what it should be, or `success` returns
+            something else.
         ValueError: There are no seeds or no policies, or an argument is out of range.
-        Others: As `collect`. What was recorded before them is kept.
+        Others: As `collect`. What was recorded before them is kept, in the exception's
+            ``cache``.
 
     Example:
         >>> import gymnasium as gym
@@ -110,11 +112,11 @@ def evaluate(
                     progress=progress,
                     deterministic=deterministic,
                 )
-    if success is not None:
-        _mark(recording, first_row, success)
-    recording.flush()
-    lines = lines_of(recording, segments=list(named), first_row=first_row)
-    return EvaluationResult(lines)
+        if success is not None:
+            _mark(recording, first_row, success)
+        recording.flush()
+        lines = lines_of(recording, segments=list(named), first_row=first_row)
+        return EvaluationResult(lines)
 
 
 def _checked_policies(policies: Any) -> dict[str, Any]:
@@ -153,17 +155,26 @@ def _checked_seeds(seeds: Any) -> list[int]:
 
 @contextlib.contextmanager
 def _recording(cache: FrameCache | str | Path | None) -> Iterator[FrameCache]:
-    """Give the cache; leave no file of a new one if nothing was recorded."""
+    """Give the cache; of a new one, leave no file if nothing was recorded.
+
+    Else let an exception lead to it: a temporary one would be deleted.
+    """
     if isinstance(cache, FrameCache):
         yield cache
         return
     new = FrameCache(cache)
     try:
         yield new
-    except BaseException:
+    except BaseException as error:
         if not new.num_rows:
             new.close()
             new.path.unlink(missing_ok=True)
+        elif getattr(error, "cache", None) is not new:
+            error.cache = new  # type: ignore[attr-defined]  # as `collect`
+            error.add_note(
+                "rv.evaluate: what was recorded is kept, in this exception's .cache "
+                "(in a notebook: import sys; sys.last_value.cache)."
+            )
         raise
 
 
@@ -172,7 +183,7 @@ def _mark(cache: FrameCache, first_row: int, success: Success) -> None:
     found: dict[bool | None, list[Any]] = {}
     for episode in cache.episodes:
         if episode.start >= first_row and episode.is_finished:
-            value = success(episode)
-            found.setdefault(None if value is None else bool(value), []).append(episode)
+            value = success_said("rv.evaluate", success, episode)
+            found.setdefault(value, []).append(episode)
     for value, episodes in found.items():
         cache.mark_success(episodes, value)

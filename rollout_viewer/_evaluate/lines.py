@@ -66,7 +66,7 @@ def lines_of(
     Raises:
         RowError: There is no finished episode, or no such segment.
         ValueError: There are segments of several recordings.
-        TypeError: `success` is no function.
+        TypeError: `success` is no function, or returns something else.
     """
     check_success(where, success)
     if isinstance(sources, (list, tuple)) and all(map(_is_path, sources)):
@@ -78,7 +78,7 @@ def lines_of(
                 f"{len(sources)} recordings by name. Pass one recording."
             )
         lines = [
-            _line(str(name), cache, cache.episodes, success)
+            _line(str(name), cache, cache.episodes, success, where)
             for name, cache in ((n, as_cache(one)) for n, one in sources.items())
         ]
     else:
@@ -121,6 +121,25 @@ def check_success(where: str, success: object) -> None:
         )
 
 
+def success_said(where: str, success: Success, episode: Episode) -> bool | None:
+    """Return what `success` says of an episode: NaN is not known, as None.
+
+    Raises:
+        TypeError: It is neither a bool nor a number: any text, also "no", is true.
+    """
+    said: Any = success(episode)
+    if said is None:
+        return None
+    value = np.asarray(said)
+    if value.ndim or value.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{where}: expected success to return True, False or None, got "
+            f"{said!r:.100} for episode {episode.index} of env {episode.env}. Compare "
+            "with what counts as success."
+        )
+    return None if np.isnan(value) else bool(value)
+
+
 def _segments_of(
     cache: FrameCache,
     success: Success | None,
@@ -142,8 +161,8 @@ def _segments_of(
             )
         known = list(segments)
     if known:
-        return [_line(name, cache, by_segment[name], success) for name in known]
-    return [_line(cache.path.stem, cache, by_segment.get(None, []), success)]
+        return [_line(name, cache, by_segment[name], success, where) for name in known]
+    return [_line(cache.path.stem, cache, by_segment.get(None, []), success, where)]
 
 
 def _line(
@@ -151,12 +170,11 @@ def _line(
     cache: FrameCache,
     episodes: Sequence[Episode],
     success: Success | None,
+    where: str,
 ) -> Line:
     finished = [one for one in episodes if one.is_finished]
-    successes = [_success_of(one, success) for one in finished]
+    successes = [
+        one.success if success is None else success_said(where, success, one)
+        for one in finished
+    ]
     return Line(name, cache, finished, successes, len(episodes) - len(finished))
-
-
-def _success_of(episode: Episode, success: Success | None) -> bool | None:
-    found = episode.success if success is None else success(episode)
-    return None if found is None else bool(found)
