@@ -295,6 +295,13 @@ def test_info_of_two_workers_has_the_texts_of_both():
     assert_info(cache)
 
 
+def test_workers_use_all_of_max_steps():
+    cache = processes(max_steps=60)
+
+    assert (cache.scalars["kind"] == "step").sum() == 60
+    assert len(by_seed(cache)) > 1
+
+
 def test_a_killed_worker_is_replaced_and_its_episode_collected_again(tmp_path):
     make_env = functools.partial(SeededEnv, killed=11, once=str(tmp_path / "killed"))
     seen = []

@@ -71,9 +71,14 @@ class Collection:
             recipe = replace(recipe, specs=recipe.specs[:1] * first_env + recipe.specs)
         return self._cache.add_recipe(recipe)
 
-    def next_job(self, worker: int) -> Job | None:
-        """Return the next episode for a worker; None: there is none."""
-        job = None if self.is_stopping else self.jobs.next()
+    def next_job(self, worker: int, *, has_steps: bool = False) -> Job | None:
+        """Return the next episode for a worker; None: there is none.
+
+        Args:
+            worker: Its number.
+            has_steps: It has transitions left that were granted.
+        """
+        job = None if self.is_stopping else self.jobs.next(has_steps=has_steps)
         if job is not None:
             self._assigned.setdefault(worker, {})[job.number] = job
         return job

@@ -188,8 +188,9 @@ class CollectPool:
         match message:
             case Sealed(block):
                 collection.filer.add(worker.number, block)
-            case WantsJob():
-                worker.send(Assigned(collection.next_job(worker.number)))
+            case WantsJob(has_steps):
+                job = collection.next_job(worker.number, has_steps=has_steps)
+                worker.send(Assigned(job))
             case WantsSteps(count):
                 taken = (
                     0 if collection.is_stopping else collection.jobs.take_steps(count)
