@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -19,9 +20,20 @@ import rollout_viewer as rv
 from rollout_viewer._replay.messages import read_message, write_message
 from rollout_viewer.sources._collect.filer import BlockFiler
 from rollout_viewer.sources._collect.messages import Filed
+from rollout_viewer.sources._collect.policy import pickled
+from rollout_viewer.sources._collect.runner import Setup
 from rollout_viewer.sources._collect.worker import MAX_UNFILED, DriverLink
+from rollout_viewer.sources._collect.worker_process import WorkerProcess
 from rollout_viewer.testing import TurnedClock
-from tests.collect_envs import FirstEnvSlow, InfoEnv, SeededEnv, broken, registered
+from tests.collect_envs import (
+    FirstEnvSlow,
+    InfoEnv,
+    SeededEnv,
+    SlowFirstSeed,
+    broken,
+    exits,
+    registered,
+)
 from tests.test_append_block import blocks_of
 
 HAS_RAY = importlib.util.find_spec("ray") is not None
@@ -295,6 +307,13 @@ def test_info_of_two_workers_has_the_texts_of_both():
     assert_info(cache)
 
 
+def test_workers_use_all_of_max_steps():
+    cache = processes(max_steps=60)
+
+    assert (cache.scalars["kind"] == "step").sum() == 60
+    assert len(by_seed(cache)) > 1
+
+
 def test_a_killed_worker_is_replaced_and_its_episode_collected_again(tmp_path):
     make_env = functools.partial(SeededEnv, killed=11, once=str(tmp_path / "killed"))
     seen = []
@@ -332,12 +351,30 @@ def test_an_env_that_raises_loses_its_episode_alone():
             rv.RolloutViewerError,
             "broken at seed",
         ),
+        (exits, None, rv.RolloutViewerError, "SystemExit: no license"),
         (SeededEnv, lambda obs: [1, 2], rv.ShapeError, "an action of shape"),
     ],
 )
 def test_what_no_worker_can_do_is_raised(make_env, policy, error, message):
     with pytest.raises(error, match=message):
         processes(make_env, policy, episodes=9, num_workers=1)
+
+
+def test_a_worker_ends_orderly():
+    answers: queue.Queue = queue.Queue()
+    setup = pickled("make_env", Setup(broken, None, 1, 0, "now"))
+    worker = WorkerProcess(answers, 0, setup)
+
+    while answers.get(timeout=60).message is not None:
+        pass
+
+    assert worker.why_ended() == "exit code 0"
+    worker.close()
+
+
+def test_an_environment_that_asks_on_the_console_gets_no_answer():
+    with pytest.raises(rv.RolloutViewerError, match="EOFError"):
+        processes(lambda: input("Which?"), episodes=1)
 
 
 def test_functions_of_a_notebook_are_sent_by_value_and_others_are_refused():
@@ -380,6 +417,18 @@ def test_ctrl_c_keeps_the_rows_that_workers_have_not_sent_yet():
     assert (kinds[-1] == "idle").all()
     assert "episodes are kept" in caught.value.__notes__[0]
     assert not psutil.Process().children()
+
+
+def test_a_function_that_raises_costs_no_rows_of_workers(tmp_path):
+    def fail(episode):
+        raise ValueError("disk is full")
+
+    make_env = functools.partial(SlowFirstSeed, meet=tmp_path)
+    with pytest.raises(ValueError, match="disk is full") as caught:
+        processes(make_env, episodes=99, on_episode=fail)
+
+    running = [e for e in kept(caught.value).episodes if e.seed == 0]
+    assert [e.is_finished for e in running] == [False]
 
 
 def test_envs_of_all_workers_are_side_by_side(tmp_path):

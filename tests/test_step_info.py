@@ -633,3 +633,14 @@ def test_reward_threshold_is_a_rule_only_where_it_is_asked_for():
 
     assert successes() == [None, None]
     assert successes(success="reward_threshold") == [False, False]
+
+
+def test_a_text_among_numbers_leaves_them_as_they_are():
+    env = rv.record(Reports([{"x": 1.5}, {"x": "n/a"}, {"x": 2}]))
+
+    with pytest.warns(RolloutViewerWarning, match="texts or numbers, got both"):
+        cache = played(env)
+
+    assert cache.at(0, 0)["info.x"] == 1.5
+    assert "info.x" not in cache.at(1, 0)
+    assert cache.at(2, 0)["info.x"] == 2

@@ -195,6 +195,11 @@ class StepInfo:
     def _add_value(self, name: str, value: Any, env: int) -> None:
         try:
             if isinstance(value, str):
+                column = self._columns.get(name)
+                if column is not None and column.kind == "number":
+                    # Before the text has a number: those of the column would mean it.
+                    self._warn_both(name)
+                    return
                 number = self._number(name, value)
                 if number is not None:
                     self._put(name, "text", np.float64(number), env)
@@ -277,14 +282,17 @@ class StepInfo:
                 return
         if column.kind != kind:
             if "text" in (kind, column.kind):
-                warn_once(
-                    f"record: expected info[{name!r}] to be texts or numbers, got "
-                    "both; those of the second type are not recorded."
-                )
+                self._warn_both(name)
                 return
             self._set_kind(column, "number")
         column.values[envs] = values
         column.is_set = self.is_pending = True
+
+    def _warn_both(self, name: str) -> None:
+        warn_once(
+            f"record: expected info[{name!r}] to be texts or numbers, got both; those "
+            "of the second type are not recorded."
+        )
 
     def _new_column(
         self, name: str, kind: str, shape: tuple[int, ...], old: _Column | None

@@ -71,9 +71,14 @@ class Collection:
             recipe = replace(recipe, specs=recipe.specs[:1] * first_env + recipe.specs)
         return self._cache.add_recipe(recipe)
 
-    def next_job(self, worker: int) -> Job | None:
-        """Return the next episode for a worker; None: there is none."""
-        job = None if self.is_stopping else self.jobs.next()
+    def next_job(self, worker: int, *, has_steps: bool = False) -> Job | None:
+        """Return the next episode for a worker; None: there is none.
+
+        Args:
+            worker: Its number.
+            has_steps: It has transitions left that were granted.
+        """
+        job = None if self.is_stopping else self.jobs.next(has_steps=has_steps)
         if job is not None:
             self._assigned.setdefault(worker, {})[job.number] = job
         return job
@@ -94,7 +99,13 @@ class Collection:
     def report(self) -> None:
         """Call the user's function for the episodes that finished."""
         while self._unreported and self._on_episode is not None:
-            if self._on_episode(self._unreported.pop(0)) is False:
+            try:
+                wants_more = self._on_episode(self._unreported.pop(0))
+            except Exception:
+                # Else it would raise again while the rows of workers are taken in.
+                self._on_episode = None
+                raise
+            if wants_more is False:
                 self.is_stopping = True
         self._unreported = []
 

@@ -50,12 +50,15 @@ class Jobs:
         self.num_lost = 0
         self.missing: list[Job] = []
 
-    def next(self) -> Job | None:
+    def next(self, *, has_steps: bool = False) -> Job | None:
         """Return the next episode; None: there is none now.
 
         One that was lost comes first.
+
+        Args:
+            has_steps: Whoever asks has transitions left that it took before.
         """
-        if self._steps_left == 0:
+        if self._steps_left == 0 and not has_steps:
             return None
         if self._again:
             return heapq.heappop(self._again)

@@ -55,7 +55,13 @@ class Ready(NamedTuple):
 
 
 class WantsJob(NamedTuple):
-    """An env has no episode."""
+    """An env has no episode.
+
+    Attributes:
+        has_steps: There are transitions left that were granted.
+    """
+
+    has_steps: bool
 
 
 class WantsSteps(NamedTuple):

@@ -123,8 +123,10 @@ class CollectPool:
             while self._workers:
                 self._turn(self._collection.filer.wait_s())
         except BaseException:
-            with contextlib.suppress(Exception):
-                self._stop()
+            for _ in range(2):  # the user's function may raise only now
+                with contextlib.suppress(Exception):
+                    self._stop()
+                    break
             raise
         finally:
             for worker in self._workers.values():
@@ -188,8 +190,9 @@ class CollectPool:
         match message:
             case Sealed(block):
                 collection.filer.add(worker.number, block)
-            case WantsJob():
-                worker.send(Assigned(collection.next_job(worker.number)))
+            case WantsJob(has_steps):
+                job = collection.next_job(worker.number, has_steps=has_steps)
+                worker.send(Assigned(job))
             case WantsSteps(count):
                 taken = (
                     0 if collection.is_stopping else collection.jobs.take_steps(count)

@@ -98,7 +98,7 @@ class DriverLink:
 
     def next_job(self) -> Job | None:
         """Return the next episode; None: there is none."""
-        self.send(WantsJob())
+        self.send(WantsJob(has_steps=self._num_steps > 0))
         job: Job | None = self._wait_for(Assigned).job
         return job
 
