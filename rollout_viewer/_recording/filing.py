@@ -231,16 +231,16 @@ class FiledRecording:
         rows = self._rows
         if rows is not None and self._waiting.stop > rows.num_rows:
             self._take_waiting()
+            return self._rows
         return rows
 
     def _take_waiting(self) -> None:
         """Take the rows that wait into the open block, all or, if raised, none."""
-        rows = self._rows
-        assert rows is not None
         with self._lock:
             self.recover()
-            start, stop = rows.num_rows, self._waiting.stop
-            if start >= stop:  # another thread took them
+            rows, stop = self._rows, self._waiting.stop
+            # Another thread may have taken them, or cleared all rows.
+            if rows is None or (start := rows.num_rows) >= stop:
                 return
             self._before = start, len(self.slots), len(self._statements)
             try:
