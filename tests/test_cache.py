@@ -459,6 +459,23 @@ def test_an_open_recording_is_always_seen_as_it_is_now(tmp_path):
     assert not opened.is_live
 
 
+def test_what_is_read_after_a_clear_is_of_the_new_rows(tmp_path):
+    first, then = film(40)[:20], film(40)[20:]
+    path = tmp_path / "run.rollout"
+    cache = fill(rv.FrameCache(path), first)
+    cache.flush()
+    opened, joined = rv.open(path), rv.open([path])
+    for reader in (opened, joined):
+        assert (reader[0:20] == first).all()
+
+    cache.clear()
+    fill(cache, then)
+    cache.flush()
+
+    for reader in (opened, joined, cache):
+        assert (reader[0:20] == then).all()
+
+
 # -- files
 
 

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,6 +16,11 @@ import pytest
 import rollout_viewer as rv
 from rollout_viewer._cache import row_checker
 from rollout_viewer._frames import convert
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rollout_viewer._recording.live import LiveRecording
 
 ENVS = 3
 
@@ -208,6 +213,37 @@ def test_a_cleared_cache_begins_again():
     assert cache.num_rows == 0
 
     steps = record(cache, 40, 7)
+    assert_holds(cache, steps)
+
+
+class FoundHeld:
+    """A recording's lock, which another thread has when it is wanted first."""
+
+    def __init__(self, recording: LiveRecording, other: Callable[[], object]) -> None:
+        self.recording, self.lock, self.other = recording, recording._lock, other
+
+    def __enter__(self) -> None:
+        self.recording._lock = self.lock
+        self.other()
+        self.lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+
+@pytest.mark.parametrize("num_new", [0, 7])
+def test_a_thread_reads_while_another_one_clears(num_new):
+    cache = rv.FrameCache()
+    record(cache, 4)
+    steps: list[dict[str, Any]] = []
+
+    def clear() -> None:
+        cache.clear()
+        steps.extend(record(cache, num_new, 50))
+
+    cache._live._lock = FoundHeld(cache._live, clear)
+    assert cache.num_rows == num_new
+    steps += record(cache, 40, 90)
     assert_holds(cache, steps)
 
 

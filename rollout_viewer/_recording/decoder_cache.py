@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._forks import make_anew_in_children
@@ -71,7 +71,8 @@ class DecoderCache:
         self._lock = threading.Lock()
         self._entries: OrderedDict[tuple[int, int], _Entry] = OrderedDict()
         self._used_bytes = 0
-        self._version = 0
+        # Of the recording whose chunks they are: it may be cleared, and begin again.
+        self._version: tuple[Any, int] = None, 0
         make_anew_in_children(self, rank=1)
 
     def fork_locks(self) -> list[threading.Lock]:
@@ -126,8 +127,9 @@ class DecoderCache:
     def _get(
         self, recording: Recording, block: int, slot: int, index: int
     ) -> ChunkDecoder | None:
-        if recording.pictures_version != self._version:
-            self._version = recording.pictures_version
+        version = recording.meta.get("session"), recording.pictures_version
+        if version != self._version:
+            self._version = version
             self._entries.clear()
             self._used_bytes = 0
         key = block, slot
