@@ -104,6 +104,18 @@ def test_a_poster_has_success_where_any_is_known():
     assert "<td>truncated</td><td>yes</td>" in text
 
 
+@pytest.mark.parametrize("rewards", [(np.inf, -np.inf), (1e308, 1e308)])
+def test_a_poster_shows_returns_that_have_no_mean(rewards):
+    cache = rv.FrameCache()
+    for row in range(2):
+        reward, is_last = np.array(rewards), np.full(2, row == 1)
+        cache.append(None, reward=reward, reset=~is_last, terminated=is_last)
+
+    text = poster_html(cache, 0, title="reach")  # without a warning
+
+    assert re.search("2 finished episodes with a mean return of (nan|inf)", text)
+
+
 def test_a_poster_needs_no_style_and_no_address():
     poster = Poster(bundle_of(rv.view(failing(4)))["text/html"])
 
