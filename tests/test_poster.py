@@ -249,6 +249,14 @@ def test_a_viewer_is_saved_as_a_page_where_that_is_asked_for():
     assert poster.tags.count("img") == 1
 
 
+def test_a_page_of_a_name_that_is_no_text_can_be_saved():
+    # As of a folder whose name is no UTF-8.
+    text = bundle_of(rv.view(failing(), save="page", title="a\udcff"))["text/html"]
+
+    text.encode()  # as a notebook's file needs it
+    assert Poster(text).frames[0]["title"] == "a?"
+
+
 def test_a_sanitizer_leaves_the_poster_of_a_saved_page():
     text = bundle_of(rv.view(failing(), save="page"))["text/html"]
 
