@@ -257,6 +257,18 @@ def test_a_page_of_a_name_that_is_no_text_can_be_saved():
     assert Poster(text).frames[0]["title"] == "a?"
 
 
+def test_a_saved_page_begins_with_the_comparison_of_its_viewer():
+    cache = rv.FrameCache()
+    for name in ("a", "b"):
+        with cache.segment(name, seed=7):
+            cache.append(np.zeros((1, 8, 8, 3), np.uint8), reset=[True])
+
+    viewer = rv.view(cache, save="page", compare_seeds=[7], compare_segments=["b", "a"])
+    page = Poster(bundle_of(viewer)["text/html"]).frames[0]["srcdoc"]
+
+    assert '"compare": {"lines": ["b", "a"], "seeds": ["7"]}' in page
+
+
 def test_a_sanitizer_leaves_the_poster_of_a_saved_page():
     text = bundle_of(rv.view(failing(), save="page"))["text/html"]
 
