@@ -85,7 +85,9 @@ def import_labels(cache: FrameCache, path: str | os.PathLike[str]) -> ImportedLa
 def _read(path: Path) -> Any:
     try:
         size = path.stat().st_size
-        if size > _MAX_BYTES or not path.is_file():
+        if not path.is_file():
+            raise _refused(path, "a file", "something else, as a folder")
+        if size > _MAX_BYTES:
             raise _refused(
                 path, f"a file of up to {_MAX_BYTES / 1e6:g} MB", f"{size} B"
             )
@@ -93,6 +95,8 @@ def _read(path: Path) -> Any:
         return json.loads(
             text, parse_constant=_refuse_constant, object_pairs_hook=_without_doubles
         )
+    except RecordingError:  # an OSError too
+        raise
     except OSError as error:
         raise _refused(path, "a file that can be read", str(error)) from error
     except (ValueError, RecursionError) as error:
