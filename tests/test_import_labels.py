@@ -157,6 +157,28 @@ def test_what_is_no_file_is_refused(tmp_path):
             rv.import_labels(recorded(), path)
 
 
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [(None, "expected a file in"), (10_000_001, "a file of up to 10 MB in")],
+)
+def test_a_folder_and_a_file_that_is_too_large_are_said_to_be_so(
+    size, expected, tmp_path
+):
+    path = tmp_path / "x.json"
+    if size is None:
+        path.mkdir()
+    else:
+        path.touch()
+        os.truncate(path, size)
+
+    with pytest.raises(rv.RecordingError) as caught:
+        rv.import_labels(recorded(), path)
+
+    assert expected in str(caught.value)
+    assert str(caught.value).count("import_labels") == 1
+    assert str(caught.value).endswith('in its menu "Save".')
+
+
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner),

@@ -104,6 +104,18 @@ def test_a_poster_has_success_where_any_is_known():
     assert "<td>truncated</td><td>yes</td>" in text
 
 
+@pytest.mark.parametrize("rewards", [(np.inf, -np.inf), (1e308, 1e308)])
+def test_a_poster_shows_returns_that_have_no_mean(rewards):
+    cache = rv.FrameCache()
+    for row in range(2):
+        reward, is_last = np.array(rewards), np.full(2, row == 1)
+        cache.append(None, reward=reward, reset=~is_last, terminated=is_last)
+
+    text = poster_html(cache, 0, title="reach")  # without a warning
+
+    assert re.search("2 finished episodes with a mean return of (nan|inf)", text)
+
+
 def test_a_poster_needs_no_style_and_no_address():
     poster = Poster(bundle_of(rv.view(failing(4)))["text/html"])
 
@@ -235,6 +247,26 @@ def test_a_viewer_is_saved_as_a_page_where_that_is_asked_for():
     assert poster.frames[0]["sandbox"] == "allow-scripts allow-downloads"
     assert poster.frames[0]["srcdoc"].startswith("<!doctype html>")
     assert poster.tags.count("img") == 1
+
+
+def test_a_page_of_a_name_that_is_no_text_can_be_saved():
+    # As of a folder whose name is no UTF-8.
+    text = bundle_of(rv.view(failing(), save="page", title="a\udcff"))["text/html"]
+
+    text.encode()  # as a notebook's file needs it
+    assert Poster(text).frames[0]["title"] == "a?"
+
+
+def test_a_saved_page_begins_with_the_comparison_of_its_viewer():
+    cache = rv.FrameCache()
+    for name in ("a", "b"):
+        with cache.segment(name, seed=7):
+            cache.append(np.zeros((1, 8, 8, 3), np.uint8), reset=[True])
+
+    viewer = rv.view(cache, save="page", compare_seeds=[7], compare_segments=["b", "a"])
+    page = Poster(bundle_of(viewer)["text/html"]).frames[0]["srcdoc"]
+
+    assert '"compare": {"lines": ["b", "a"], "seeds": ["7"]}' in page
 
 
 def test_a_sanitizer_leaves_the_poster_of_a_saved_page():

@@ -518,7 +518,10 @@ test("numbers and bytes are rounded to be read", () => {
 });
 
 test("ends of a scale have six characters or so", () => {
-  const values = [0, 19, -22.44, 4.038, -196_432, 1.25e7, 2.06e-5, -1e17];
+  const values = [
+    0, 19, -22.44, 4.038, -196_432, 1.25e7, 2.06e-5, -1e17, -2.06e-5, 8.16e-11,
+    -8.16e-11, 5e299,
+  ];
   assert.deepEqual(values.map(formatShort), [
     "0",
     "19",
@@ -527,7 +530,11 @@ test("ends of a scale have six characters or so", () => {
     "\u2212196k",
     "12.5M",
     "2.1e-5",
-    "\u22121.0e+17",
+    "\u22121e17",
+    "\u22122e-5",
+    "8e-11",
+    "\u22128e-11",
+    "5e299",
   ]);
 });
 

@@ -94,7 +94,9 @@ def _facts(cache: RecordingReader, episodes: Sequence[Episode]) -> Iterator[str]
     returns = [e.total_reward for e in episodes if e.is_finished]
     if returns:
         count = _count(len(returns), "finished episode")
-        yield f"{count} with a mean return of {np.mean(returns):.4g}"
+        with np.errstate(all="ignore"):  # of infinite and of huge returns
+            mean = np.mean(returns)
+        yield f"{count} with a mean return of {mean:.4g}"
     known = [e.success for e in episodes if e.success is not None]
     if known:
         yield f"{sum(known):,} of {len(known):,} succeeded"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from rollout_viewer._errors import ExportTooLargeError
 from rollout_viewer._export.html import write_html
 from rollout_viewer._export.poster import poster_html
+from rollout_viewer._recording.storable import storable_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +66,7 @@ class SavedOutput(NamedTuple):
                 f"pages of up to {self.max_mb:g} MB are (save_mb).</p>"
             )
         return _FRAME.format(
-            title=html.escape(title),
+            title=html.escape(storable_text(title)),
             height=_HEIGHT_PX,
             page=html.escape(page),
             poster=poster,

@@ -708,6 +708,7 @@ class RolloutViewer(anywidget.AnyWidget):
             title=self._title,
             columns=self._columns,
             groups=self._groups,
+            compare=self._compare,
             fps=self._fps,
         )
         poster = self._poster()

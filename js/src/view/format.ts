@@ -29,7 +29,10 @@ export function formatShort(value: number): string {
     return COMPACT.format(value).replace("-", MINUS).replace("K", "k");
   const isPlain = size === 0 || (size >= 0.001 && size < 1e4);
   if (isPlain) return formatValue(Number(value.toPrecision(3)));
-  return value.toExponential(1).replace(/^-/, MINUS);
+  const write = (digits: number) =>
+    value.toExponential(digits).replace(/^-/, MINUS).replace("+", "");
+  // Of a longer text, the end of the exponent would be out of sight.
+  return write(1).length <= 6 ? write(1) : write(0);
 }
 
 /** A change: with its sign, also if it is up. */
