@@ -109,7 +109,8 @@ def exits():
     sys.exit("no license")
 
 
-gymnasium.register("tests/Seeded-v0", SeededEnv)
+if "tests/Seeded-v0" not in gymnasium.registry:  # pytest imports it a second time
+    gymnasium.register("tests/Seeded-v0", SeededEnv)
 
 
 def registered():

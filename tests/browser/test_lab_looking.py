@@ -180,7 +180,9 @@ def test_overlays_are_chosen_in_a_menu_by_keyboard(shown):
 
     viewer.root.get_by_role("button", name="Labels on the tiles").focus()
     viewer.page.keyboard.press("Enter")
-    viewer.page.keyboard.press("Space")  # the first is the env
+    # The first is all text at once, the next the env.
+    viewer.page.keyboard.press("ArrowDown")
+    viewer.page.keyboard.press("Space")
     viewer.root.get_by_role("menuitemcheckbox", name="Action").click()
     tile.get_by_text("action").wait_for()
     viewer.page.keyboard.press("Escape")
