@@ -59,8 +59,9 @@ def _sentences(
 ) -> Iterable[str]:
     num_episodes = sum(len(line.episodes) for line in lines)
     policies = "policies" if len(lines) > 1 else "policy"
-    ids = {line.cache.metadata.get("env_id") for line in lines} - {None}
-    where = f" in {', '.join(sorted(map(str, ids)))}" if ids else ""
+    ids = [line.cache.metadata.get("env_id") for line in lines]
+    known = sorted({str(one) for one in ids if one is not None})  # of any type
+    where = f" in {', '.join(known)}" if known else ""
     yield (
         f"{len(lines)} {policies}{where}, {num_episodes} episodes that ended, all of "
         "them recorded."
