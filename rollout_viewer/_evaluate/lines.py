@@ -100,6 +100,20 @@ def rows_of(cache: FrameCache, episode: Episode) -> list[int]:
     return rows
 
 
+def notes_on_nan(lines: Sequence[Line]) -> list[str]:
+    """Return a sentence for each line with rewards that are in no return."""
+    counts = [
+        (line.name, sum(one.num_nan_rewards > 0 for one in line.episodes))
+        for line in lines
+    ]
+    return [
+        f"{count} episodes of {name} have NaN among their rewards, which is left out "
+        "of their returns."
+        for name, count in counts
+        if count
+    ]
+
+
 def _by_name(paths: Sequence[Path]) -> dict[str, Path]:
     """Return paths by their stems, or, where two have the same, as they are."""
     stems = {path.stem for path in paths}

@@ -11,6 +11,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._evaluate.columns import printable, text_of
+from rollout_viewer._evaluate.lines import notes_on_nan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -69,6 +70,7 @@ def _sentences(
     num_unfinished = sum(line.num_unfinished for line in lines)
     if num_unfinished:
         yield f"{num_unfinished} more episodes were cut before their end: not counted."
+    yield from notes_on_nan(lines)
     for comparison in comparisons:
         if not comparison.pairs:
             yield (
