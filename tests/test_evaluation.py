@@ -21,6 +21,7 @@ from rollout_viewer._evaluate.statistics import (
     sign_test,
 )
 from rollout_viewer._recording.episode import Episode
+from rollout_viewer.testing import CountingEnv
 from tests.evaluations import add_episodes, two_policies
 
 from_recordings = rv.EvaluationResult.from_recordings
@@ -305,3 +306,19 @@ def test_returns_without_nan_rewards_are_said_to_be_that(tmp_path):
         assert repr(result.table).splitlines()[-1] == note
         page = result.report(tmp_path / "a.html").read_text("utf-8")
     assert page.count(note) == 1
+
+
+def test_equal_names_are_refused(tmp_path):
+    path = tmp_path / "a.rollout"
+    two_policies(path).close()
+    cases = [
+        ([path, str(path)], {}),
+        ({1: path, "1": path}, {}),
+        (path, {"segments": ["before", "before"]}),
+    ]
+
+    for sources, options in cases:
+        with pytest.raises(ValueError, match="expected names that differ, got"):
+            from_recordings(sources, **options)
+    with pytest.raises(ValueError, match=r"evaluate: expected names that differ, got"):
+        rv.evaluate(CountingEnv, dict.fromkeys(["\ud800", "\ud801"]), seeds=[0])

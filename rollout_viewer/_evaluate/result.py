@@ -66,6 +66,7 @@ class EvaluationResult:
 
         Raises:
             RowError: No episode has ended, or there is no such segment.
+            ValueError: A name, a segment or a path is there twice.
             MissingDependencyError: scipy is not installed.
         """
         where = "EvaluationResult.from_recordings"
