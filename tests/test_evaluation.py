@@ -21,6 +21,7 @@ from rollout_viewer._evaluate.statistics import (
     sign_test,
 )
 from rollout_viewer._recording.episode import Episode
+from rollout_viewer.testing import CountingEnv
 from tests.evaluations import add_episodes, two_policies
 
 from_recordings = rv.EvaluationResult.from_recordings
@@ -288,3 +289,36 @@ def test_a_thousand_seeds_of_two_policies_take_less_than_a_second():
     repr(result.table), repr(result.paired)
 
     assert time.process_time() - began < 1
+
+
+def test_returns_without_nan_rewards_are_said_to_be_that(tmp_path):
+    with rv.FrameCache() as cache:
+        for name, reward in (("before", 1.0), ("after", math.nan)):
+            with cache.segment(name):
+                add_episodes(cache, {0: [reward, 2.0], 1: [3.0]})
+        result = from_recordings(cache)
+
+        note = (
+            "1 episodes of after have NaN among their rewards, which is left out of "
+            "their returns."
+        )
+        assert result.table["return_mean"].tolist() == [3.0, 2.5]
+        assert repr(result.table).splitlines()[-1] == note
+        page = result.report(tmp_path / "a.html").read_text("utf-8")
+    assert page.count(note) == 1
+
+
+def test_equal_names_are_refused(tmp_path):
+    path = tmp_path / "a.rollout"
+    two_policies(path).close()
+    cases = [
+        ([path, str(path)], {}),
+        ({1: path, "1": path}, {}),
+        (path, {"segments": ["before", "before"]}),
+    ]
+
+    for sources, options in cases:
+        with pytest.raises(ValueError, match="expected names that differ, got"):
+            from_recordings(sources, **options)
+    with pytest.raises(ValueError, match=r"evaluate: expected names that differ, got"):
+        rv.evaluate(CountingEnv, dict.fromkeys(["\ud800", "\ud801"]), seeds=[0])

@@ -261,3 +261,12 @@ def test_the_figure_has_a_dot_for_each_episode_and_a_mark_for_each_seed():
     assert sorted(marks[:, 1].tolist()) == [-2.0, 0.0, 1.0, 5.0]
     legend = [one.get_text() for one in differences.get_legend().get_texts()]
     assert legend == ["success gained (1)", "success lost (1)"]
+
+
+def test_metadata_of_any_type_is_named(tmp_path):
+    with rv.FrameCache(metadata={"env_id": ["Reach-v1", "Push-v1"]}) as cache:
+        add_episodes(cache, {0: [1.0]})
+
+        page = rv.report(cache, tmp_path / "a.html").read_text("utf-8")
+
+    assert "1 policy in [&#x27;Reach-v1&#x27;, &#x27;Push-v1&#x27;], 1 episodes" in page

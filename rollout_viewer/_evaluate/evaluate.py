@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from rollout_viewer._cache.cache import FrameCache
-from rollout_viewer._evaluate.lines import check_success, lines_of, success_said
+from rollout_viewer._evaluate.lines import (
+    check_names,
+    check_success,
+    lines_of,
+    success_said,
+)
 from rollout_viewer._evaluate.result import EvaluationResult
 from rollout_viewer._evaluate.statistics import scipy_stats
 from rollout_viewer._recording.storable import storable_text
@@ -71,7 +76,8 @@ def evaluate(
         MissingDependencyError: scipy is not installed; nothing is run then.
         TypeError: `make_env` or a policy is not what it should be, or `success` returns
             something else.
-        ValueError: There are no seeds or no policies, or an argument is out of range.
+        ValueError: There are no seeds or no policies, two policies have the same name
+            in a file, or an argument is out of range.
         Others: As `collect`. What was recorded before them is kept, in the exception's
             ``cache``.
 
@@ -135,7 +141,10 @@ def _checked_policies(policies: Any) -> dict[str, Any]:
                 f"rv.evaluate: expected policy {name!r} to be callable, to have "
                 f"predict(), or to be None, got {type(policy).__name__}."
             )
-    return {storable_text(name): policy for name, policy in named.items()}
+    # A file keeps no lone surrogates.
+    names = [storable_text(name) for name in named]
+    check_names("rv.evaluate", names)
+    return dict(zip(names, named.values(), strict=True))
 
 
 def _checked_seeds(seeds: Any) -> list[int]:

@@ -65,11 +65,12 @@ def lines_of(
 
     Raises:
         RowError: There is no finished episode, or no such segment.
-        ValueError: There are segments of several recordings.
+        ValueError: There are segments of several recordings, or two equal names.
         TypeError: `success` is no function, or returns something else.
     """
     check_success(where, success)
     if isinstance(sources, (list, tuple)) and all(map(_is_path, sources)):
+        check_names(where, [str(Path(path)) for path in sources])
         sources = _by_name([Path(path) for path in sources])
     if isinstance(sources, Mapping):
         if segments is not None:
@@ -83,6 +84,7 @@ def lines_of(
         ]
     else:
         lines = _segments_of(as_cache(sources), success, segments, first_row, where)
+    check_names(where, [line.name for line in lines])
     if not any(line.episodes for line in lines):
         raise RowError(
             f"{where}: expected episodes that ended, got none in "
@@ -98,6 +100,20 @@ def rows_of(cache: FrameCache, episode: Episode) -> list[int]:
     kinds = known.kinds(episode.start, episode.stop)[:, episode.env]
     rows: list[int] = (np.flatnonzero(kinds != IDLE) + episode.start).tolist()
     return rows
+
+
+def notes_on_nan(lines: Sequence[Line]) -> list[str]:
+    """Return a sentence for each line with rewards that are in no return."""
+    counts = [
+        (line.name, sum(one.num_nan_rewards > 0 for one in line.episodes))
+        for line in lines
+    ]
+    return [
+        f"{count} episodes of {name} have NaN among their rewards, which is left out "
+        "of their returns."
+        for name, count in counts
+        if count
+    ]
 
 
 def _by_name(paths: Sequence[Path]) -> dict[str, Path]:
@@ -118,6 +134,16 @@ def check_success(where: str, success: object) -> None:
         raise TypeError(
             f"{where}: expected success to be a function of an Episode, got "
             f"{success!r:.100}. None: what the recording says."
+        )
+
+
+def check_names(where: str, names: Sequence[str]) -> None:
+    """Raise ValueError where two are equal: one would be in the other's place."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f"{where}: expected names that differ, got {twice} more than once. Give "
+            "each its own."
         )
 
 

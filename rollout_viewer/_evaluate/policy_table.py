@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._evaluate.columns import Columns
+from rollout_viewer._evaluate.lines import notes_on_nan
 from rollout_viewer._evaluate.statistics import (
     interquartile_mean,
     interquartile_mean_interval,
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 def policy_table(lines: Sequence[Line]) -> Columns:
     """Return a line for each policy; see `EvaluationResult.table`."""
     rows = [_numbers_of(line) for line in lines]
-    return Columns({name: [row[name] for row in rows] for name in rows[0]})
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    return Columns(columns, notes=notes_on_nan(lines))
 
 
 def _numbers_of(line: Line) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._evaluate.columns import printable, text_of
+from rollout_viewer._evaluate.lines import notes_on_nan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -59,8 +60,9 @@ def _sentences(
 ) -> Iterable[str]:
     num_episodes = sum(len(line.episodes) for line in lines)
     policies = "policies" if len(lines) > 1 else "policy"
-    ids = {line.cache.metadata.get("env_id") for line in lines} - {None}
-    where = f" in {', '.join(sorted(map(str, ids)))}" if ids else ""
+    ids = [line.cache.metadata.get("env_id") for line in lines]
+    known = sorted({str(one) for one in ids if one is not None})  # of any type
+    where = f" in {', '.join(known)}" if known else ""
     yield (
         f"{len(lines)} {policies}{where}, {num_episodes} episodes that ended, all of "
         "them recorded."
@@ -68,6 +70,7 @@ def _sentences(
     num_unfinished = sum(line.num_unfinished for line in lines)
     if num_unfinished:
         yield f"{num_unfinished} more episodes were cut before their end: not counted."
+    yield from notes_on_nan(lines)
     for comparison in comparisons:
         if not comparison.pairs:
             yield (

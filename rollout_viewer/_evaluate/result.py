@@ -66,6 +66,7 @@ class EvaluationResult:
 
         Raises:
             RowError: No episode has ended, or there is no such segment.
+            ValueError: A name, a segment or a path is there twice.
             MissingDependencyError: scipy is not installed.
         """
         where = "EvaluationResult.from_recordings"
@@ -172,7 +173,8 @@ class EvaluationResult:
         """The episodes: a line of tiles for each policy, a column for each seed.
 
         Seeds on which success flipped come first, then those with the largest
-        difference; all tiles start their episodes together.
+        difference; all tiles start their episodes together. Where the recording has
+        earlier episodes of the same segment and seed, a tile plays these before.
         """
         seeds = self.seeds[:_MAX_SEEDS] or None
         caches = self.caches
