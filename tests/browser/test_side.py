@@ -589,6 +589,27 @@ def test_a_comparison_has_values_and_differences_in_columns_of_their_own(show):
     assert shown.faults == []
 
 
+def test_a_long_name_of_a_recording_covers_no_numbers(show):
+    name = "runs/2026-11-28_cartpole_ppo_learning-rate-3e-4_seed-12/evaluation"
+    shown = show({name: recorded(), "after": recorded(seed=1)})
+    inspector = panel_of(shown, "Inspector")
+    title = inspector.locator(".rv-inspector-head h3")
+
+    expect(title).to_contain_text(name)
+    assert end_of(title) <= end_of(inspector)
+
+    shown.page.set_viewport_size({"width": 400, "height": 800})
+    track = shown.root.locator(".rv-track").first
+    names, scale = track.locator(".rv-track-lines"), track.locator(".rv-scale")
+    expect(names).to_contain_text(name)
+    assert_soon(lambda: end_of(names) <= box_of(scale)["x"], True)
+
+
+def end_of(locator):
+    box = box_of(locator)
+    return box["x"] + box["width"]
+
+
 def test_an_evaluation_begins_with_its_policies_below_each_other(new_page, tmp_path):
     result = rv.EvaluationResult.from_recordings(
         two_policies(), success=lambda episode: episode.total_reward >= 2
