@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -19,7 +20,10 @@ import rollout_viewer as rv
 from rollout_viewer._replay.messages import read_message, write_message
 from rollout_viewer.sources._collect.filer import BlockFiler
 from rollout_viewer.sources._collect.messages import Filed
+from rollout_viewer.sources._collect.policy import pickled
+from rollout_viewer.sources._collect.runner import Setup
 from rollout_viewer.sources._collect.worker import MAX_UNFILED, DriverLink
+from rollout_viewer.sources._collect.worker_process import WorkerProcess
 from rollout_viewer.testing import TurnedClock
 from tests.collect_envs import FirstEnvSlow, InfoEnv, SeededEnv, broken, registered
 from tests.test_append_block import blocks_of
@@ -345,6 +349,23 @@ def test_an_env_that_raises_loses_its_episode_alone():
 def test_what_no_worker_can_do_is_raised(make_env, policy, error, message):
     with pytest.raises(error, match=message):
         processes(make_env, policy, episodes=9, num_workers=1)
+
+
+def test_a_worker_ends_orderly():
+    answers: queue.Queue = queue.Queue()
+    setup = pickled("make_env", Setup(broken, None, 1, 0, "now"))
+    worker = WorkerProcess(answers, 0, setup)
+
+    while answers.get(timeout=60).message is not None:
+        pass
+
+    assert worker.why_ended() == "exit code 0"
+    worker.close()
+
+
+def test_an_environment_that_asks_on_the_console_gets_no_answer():
+    with pytest.raises(rv.RolloutViewerError, match="EOFError"):
+        processes(lambda: input("Which?"), episodes=1)
 
 
 def test_functions_of_a_notebook_are_sent_by_value_and_others_are_refused():
