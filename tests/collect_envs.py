@@ -96,6 +96,10 @@ def broken():
     raise RuntimeError("no such simulator")
 
 
+def exits():
+    sys.exit("no license")
+
+
 gymnasium.register("tests/Seeded-v0", SeededEnv)
 
 

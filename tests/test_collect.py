@@ -25,7 +25,14 @@ from rollout_viewer.sources._collect.runner import Setup
 from rollout_viewer.sources._collect.worker import MAX_UNFILED, DriverLink
 from rollout_viewer.sources._collect.worker_process import WorkerProcess
 from rollout_viewer.testing import TurnedClock
-from tests.collect_envs import FirstEnvSlow, InfoEnv, SeededEnv, broken, registered
+from tests.collect_envs import (
+    FirstEnvSlow,
+    InfoEnv,
+    SeededEnv,
+    broken,
+    exits,
+    registered,
+)
 from tests.test_append_block import blocks_of
 
 HAS_RAY = importlib.util.find_spec("ray") is not None
@@ -343,6 +350,7 @@ def test_an_env_that_raises_loses_its_episode_alone():
             rv.RolloutViewerError,
             "broken at seed",
         ),
+        (exits, None, rv.RolloutViewerError, "SystemExit: no license"),
         (SeededEnv, lambda obs: [1, 2], rv.ShapeError, "an action of shape"),
     ],
 )

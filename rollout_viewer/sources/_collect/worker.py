@@ -171,7 +171,7 @@ def collect(link: DriverLink, setup_data: bytes) -> None:
         runner.run(link)
     except _Stopped:
         pass
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         known = error if isinstance(error, RolloutViewerError) else None
         text = traceback.format_exc(limit=-4)
         failure = Failed(text, known, is_start=runner is None)
