@@ -92,6 +92,15 @@ class FirstEnvSlow(SeededEnv):
         super().__init__(pause_s=0.3 if env == 0 else 0.0)
 
 
+class SlowFirstSeed(SeededEnv):
+    """The episode of seed 0 is as slow as a simulator."""
+
+    def step(self, action):
+        if self.seed == 0:
+            time.sleep(0.3)
+        return super().step(action)
+
+
 def broken():
     raise RuntimeError("no such simulator")
 

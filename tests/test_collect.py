@@ -29,6 +29,7 @@ from tests.collect_envs import (
     FirstEnvSlow,
     InfoEnv,
     SeededEnv,
+    SlowFirstSeed,
     broken,
     exits,
     registered,
@@ -416,6 +417,18 @@ def test_ctrl_c_keeps_the_rows_that_workers_have_not_sent_yet():
     assert (kinds[-1] == "idle").all()
     assert "episodes are kept" in caught.value.__notes__[0]
     assert not psutil.Process().children()
+
+
+def test_a_function_that_raises_costs_no_rows_of_workers(tmp_path):
+    def fail(episode):
+        raise ValueError("disk is full")
+
+    make_env = functools.partial(SlowFirstSeed, meet=tmp_path)
+    with pytest.raises(ValueError, match="disk is full") as caught:
+        processes(make_env, episodes=99, on_episode=fail)
+
+    running = [e for e in kept(caught.value).episodes if e.seed == 0]
+    assert [e.is_finished for e in running] == [False]
 
 
 def test_envs_of_all_workers_are_side_by_side(tmp_path):

@@ -99,7 +99,13 @@ class Collection:
     def report(self) -> None:
         """Call the user's function for the episodes that finished."""
         while self._unreported and self._on_episode is not None:
-            if self._on_episode(self._unreported.pop(0)) is False:
+            try:
+                wants_more = self._on_episode(self._unreported.pop(0))
+            except Exception:
+                # Else it would raise again while the rows of workers are taken in.
+                self._on_episode = None
+                raise
+            if wants_more is False:
                 self.is_stopping = True
         self._unreported = []
 

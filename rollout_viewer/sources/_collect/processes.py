@@ -123,8 +123,10 @@ class CollectPool:
             while self._workers:
                 self._turn(self._collection.filer.wait_s())
         except BaseException:
-            with contextlib.suppress(Exception):
-                self._stop()
+            for _ in range(2):  # the user's function may raise only now
+                with contextlib.suppress(Exception):
+                    self._stop()
+                    break
             raise
         finally:
             for worker in self._workers.values():
