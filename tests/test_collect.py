@@ -328,6 +328,16 @@ def test_a_killed_worker_is_replaced_and_its_episode_collected_again(tmp_path):
     assert all(e.labels["worker"] == e.env for e in cache.episodes)
 
 
+def test_steps_of_a_killed_worker_are_given_to_the_next(tmp_path):
+    make_env = functools.partial(SeededEnv, killed=1, once=str(tmp_path / "once"))
+
+    with pytest.warns(rv.RolloutViewerWarning, match="All were collected again"):
+        cache = processes(make_env, max_steps=60, num_workers=1)
+
+    assert (cache.scalars["kind"] == "step").sum() == 60
+    assert by_seed(cache)[1] == play(1)
+
+
 def test_an_env_that_raises_loses_its_episode_alone():
     make_env = functools.partial(SeededEnv, raising=[4])
 

@@ -644,3 +644,23 @@ def test_a_text_among_numbers_leaves_them_as_they_are():
     assert cache.at(0, 0)["info.x"] == 1.5
     assert "info.x" not in cache.at(1, 0)
     assert cache.at(2, 0)["info.x"] == 2
+
+
+class Sparse:
+    def __array__(self, *args, **options):
+        raise TypeError("to_dense() first")
+
+
+@pytest.mark.parametrize("value", [np.array(None, object), Sparse()])
+def test_what_cannot_be_read_of_a_batch_leaves_the_other_keys(value):
+    class Odd(SyncVectorEnv):
+        def step(self, actions):
+            *result, _ = super().step(actions)
+            return *result, {"odd": value, "x": np.array([1.0, 2.0])}
+
+    env = rv.record(Odd([lambda: Reports([{}, {}])] * 2))
+    env.reset()
+    with pytest.warns(RolloutViewerWarning, match="of 'odd'"):
+        env.step([0, 0])
+
+    assert [env.cache.at(1, one)["info.x"] for one in range(2)] == [1, 2]

@@ -236,7 +236,12 @@ class StepInfo:
                 if depth > 1:
                     self._add_batch(value, has_it, f"{name}.", depth - 1)
             elif self._is_wanted(name):
-                self._add_values(name, value, has_it)
+                try:
+                    self._add_values(name, value, has_it)
+                except MemoryError:
+                    raise
+                except Exception as error:
+                    self._refuse(name, value, repr(error))
 
     def _add_values(self, name: str, value: Any, envs: Mask) -> None:
         array = None if isinstance(value, str) else _as_array(value)

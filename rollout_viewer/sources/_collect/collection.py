@@ -83,8 +83,8 @@ class Collection:
             self._assigned.setdefault(worker, {})[job.number] = job
         return job
 
-    def file(self) -> list[int]:
-        """File the oldest blocks; return whose they were."""
+    def file(self) -> dict[int, int]:
+        """File the oldest blocks; return whose they were, and their transitions."""
         filed = self.filer.file()
         for worker, count in filed.num_steps.items():
             self.progress.add_steps(worker, count)
@@ -94,7 +94,7 @@ class Collection:
                 self.progress.add_episode()
                 self._unreported.append(episode)
         self.report()
-        return filed.workers
+        return filed.num_steps
 
     def report(self) -> None:
         """Call the user's function for the episodes that finished."""

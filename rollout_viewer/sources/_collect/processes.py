@@ -50,7 +50,7 @@ class CollectWorker(Protocol):
     Attributes:
         number: Which of the workers it is.
         name: Shown beside its line.
-        num_steps: Transitions that were granted.
+        num_steps: Transitions that were granted, and are not in the cache.
         failure: Why it ended, if it said so.
         is_ready: Its environment is made.
         has_ended: It has sent all of its rows.
@@ -170,8 +170,9 @@ class CollectPool:
         ]
 
     def _file(self) -> None:
-        for number in self._collection.file():
+        for number, count in self._collection.file().items():
             if (worker := self._workers.get(number)) is not None:
+                worker.num_steps -= count
                 worker.send(Filed())
         if self._collection.jobs.num_finished > self._num_finished:
             self._num_finished = self._collection.jobs.num_finished
@@ -217,9 +218,12 @@ class CollectPool:
         while collection.filer.waits(worker.number):
             self._file()
         num_missing = len(collection.jobs.missing)
+        is_early = not (worker.has_ended or collection.is_stopping)
+        if is_early:
+            # Before its episodes: without steps, none would be collected again.
+            collection.jobs.return_steps(max(worker.num_steps, 0))
         collection.end(worker.number)
         del self._workers[worker.number]
-        is_early = not (worker.has_ended or collection.is_stopping)
         why = self._why_ended(worker) if is_early else ""
         worker.close()
         if is_early:

@@ -1,9 +1,9 @@
 """The process in which episodes are collected: seeds in, sealed blocks out.
 
 A program of its own, so that it runs nothing of the user's main module. Reads messages
-from its standard input and writes them to what was its standard output; whatever else
-writes there goes to standard error. It ends when its input is closed, as when the
-driver is killed.
+from what was its standard input and writes them to what was its standard output;
+whatever else reads there finds an end of file, and whatever else writes there goes to
+standard error. It ends when its input is closed, as when the driver is killed.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def collect(link: DriverLink, setup_data: bytes) -> None:
         runner.run(link)
     except _Stopped:
         pass
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         known = error if isinstance(error, RolloutViewerError) else None
         text = traceback.format_exc(limit=-4)
         failure = Failed(text, known, is_start=runner is None)
@@ -189,7 +189,11 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    source = sys.stdin.buffer
+    # Not sys.stdin: Python closes that as it ends, and aborts since the thread reads.
+    source = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, sys.stdin.fileno())
+    os.close(nothing)
     with contextlib.suppress(EOFError, BrokenPipeError):
         sys.path[:] = read_message(source)
         setup_data = read_message(source)
