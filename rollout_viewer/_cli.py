@@ -88,11 +88,15 @@ def compare(arguments: argparse.Namespace) -> int:
     sources = files[0] if len(files) == 1 else files
     result = EvaluationResult.from_recordings(sources)
     summary = result.paired.summary
-    unpaired = [line["policy"] for line in summary.lines() if not line["pairs"]]
-    if arguments.fail_if_worse and (unpaired or not summary.num_lines):
+    # Without an interval, as of one pair or of an infinite return, none is shown worse.
+    unknown = [
+        line["policy"] for line in summary.lines() if math.isnan(line["difference_low"])
+    ]
+    if arguments.fail_if_worse and (unknown or not summary.num_lines):
         raise RolloutViewerError(
-            "compare: expected episodes of the same seeds for --fail-if-worse, got "
-            f"none for {unpaired or 'any other policy'}. Record with --seeds."
+            "compare: expected episodes of two or more same seeds, of finite returns, "
+            f"for --fail-if-worse, got none for {unknown or 'any other policy'}. "
+            "Record with --seeds."
         )
     print(result.table)
     for sentence in result.paired.caption:

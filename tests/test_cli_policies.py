@@ -1,6 +1,7 @@
 """The command line: policies recorded from seeds, and compared."""
 
 import importlib
+import math
 import pathlib
 import pickle
 import sys
@@ -239,6 +240,18 @@ def test_compare_cannot_say_who_is_worse_without_pairs(capsys):
     assert main(["compare", *both, "--fail-if-worse"]) == 2
     assert "Record with --seeds." in capsys.readouterr().err
     assert main(["compare", "nothing.rollout"]) == 2
+
+
+def test_compare_does_not_pass_what_has_too_few_pairs_or_no_finite_return(capsys):
+    save("before.rollout", 1.0)
+    save("crashed.rollout", -50.0, seeds=1)
+    save("diverged.rollout", -math.inf)
+
+    for after in ("crashed", "diverged"):
+        both = ["before.rollout", f"{after}.rollout"]
+        assert main(["compare", *both, "--fail-if-worse"]) == 2
+        assert f"got none for ['{after}']" in capsys.readouterr().err
+        assert main(["compare", *both]) == 0
 
 
 def test_a_pickle_is_not_a_module_of_torchscript(capsys):
