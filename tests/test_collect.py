@@ -404,6 +404,7 @@ def test_functions_of_a_notebook_are_sent_by_value_and_others_are_refused():
 
 
 def test_ctrl_c_keeps_the_rows_that_workers_have_not_sent_yet():
+    others = set(psutil.Process().children())  # of tests before
     seen: list[rv.Episode] = []
 
     def interrupt(episode):
@@ -426,7 +427,7 @@ def test_ctrl_c_keeps_the_rows_that_workers_have_not_sent_yet():
     # A block of each was sealed when it was full, and one by the interrupt.
     assert (kinds[-1] == "idle").all()
     assert "episodes are kept" in caught.value.__notes__[0]
-    assert not psutil.Process().children()
+    assert set(psutil.Process().children()) <= others
 
 
 def test_a_function_that_raises_costs_no_rows_of_workers(tmp_path):

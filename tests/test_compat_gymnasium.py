@@ -333,12 +333,14 @@ def test_vector_cartpoles_give_the_same_videos_as_gymnasiums(tmp_path):
     ("original", "ours"),
     [(Original, rv.RecordVideo), (VectorOriginal, rv.VectorRecordVideo)],
 )
-def test_arguments_are_gymnasiums_and_three_more_by_keyword(original, ours):
+def test_arguments_are_gymnasiums_and_four_more_by_keyword(original, ours):
     theirs = inspect.signature(original.__init__).parameters
     mine = inspect.signature(ours.__init__).parameters
 
     assert list(mine)[: len(theirs)] == list(theirs)
-    assert list(mine)[len(theirs) :] == ["logger", "cache", "overwrite"]
+    assert list(mine)[len(theirs) :] == [
+        *("logger", "cache", "info", "overwrite"),
+    ]
     for name, parameter in theirs.items():
         if name not in ("self", "gc_trigger"):
             assert mine[name].default == parameter.default, name

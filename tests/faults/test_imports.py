@@ -36,6 +36,19 @@ ALLOWED = {
     ("rollout_viewer/_replay/worker.py", "import pickle"): (
         "takes these from its parent; a file has its spec as JSON"
     ),
+    ("rollout_viewer/sources/_collect/policy.py", "import cloudpickle"): (
+        "sends the caller's own make_env and policy to the workers that it starts"
+    ),
+    ("rollout_viewer/sources/_collect/policy.py", "import pickle"): (
+        "does so where cloudpickle is not installed"
+    ),
+    ("rollout_viewer/sources/_collect/worker.py", "import pickle"): (
+        "takes these from the process that started it"
+    ),
+    (
+        "rollout_viewer/sources/_load_policy.py",
+        "torch.load without weights_only=True",
+    ): "only where the user passes --allow-pickle for this file",
 }
 
 
