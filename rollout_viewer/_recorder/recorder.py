@@ -723,32 +723,20 @@ class Recorder(ShownInNotebook):
             sums = {name: total.copy() for name, total in skipped.sums.items()}
             data = {**(data or {}), **sums}
         is_step = (codes == _STEP) | (codes == _MISSING)
-        if vectors := self._vectors.take(is_step):
-            data = {**(data or {}), **vectors}
-        infos: dict[str, Any] = {}
-        if self._step_info.is_pending:
-            infos = self._step_info.take(codes != _IDLE)
-            data = {**(data or {}), **infos}
-        try:
-            row = self._sink.append(
-                frames,
-                envs=envs,
-                kind=codes,
-                reward=skipped.reward if skipped.has_reward.any() else None,
-                terminated=skipped.terminated,
-                truncated=skipped.truncated,
-                action=skipped.action if is_step.any() else None,
-                data=data,
-                reset=self._joins_episode if self._joins_episode.any() else None,
-                # None, as long as nothing was skipped: the cache is faster then.
-                num_transitions=skipped.count if skipped.count.max() > 1 else None,
-                episode_info=self._infos,
-            )
-        except BaseException:
-            self._step_info.give_back(infos)
-            self._vectors.give_back(vectors)
-            raise
-        self._stop = row + 1
+        row = self._append_row(
+            codes,
+            frames,
+            data,
+            envs=envs,
+            kind=codes,
+            reward=skipped.reward if skipped.has_reward.any() else None,
+            terminated=skipped.terminated,
+            truncated=skipped.truncated,
+            action=skipped.action if is_step.any() else None,
+            reset=self._joins_episode if self._joins_episode.any() else None,
+            # None, as long as nothing was skipped: the cache is faster then.
+            num_transitions=skipped.count if skipped.count.max() > 1 else None,
+        )
         ended = is_step & skipped.has_ended if self._successes.is_active else None
         skipped.clear(is_step)
         self._joins_episode &= codes == _IDLE
@@ -766,29 +754,47 @@ class Recorder(ShownInNotebook):
         call: StepCall,
     ) -> int:
         is_plain = self._sink is self.cache and codes.tobytes() == self._all_step
-        infos: dict[str, Any] = {}
-        if self._step_info.is_pending:
-            infos = self._step_info.take(codes != _IDLE)
-            data = {**(data or {}), **infos}
-        try:
-            row = self._sink.append(
-                frames,
-                envs=envs,
-                kind="step" if is_plain else codes,
-                reward=call.reward,
-                terminated=call.terminated,
-                truncated=call.truncated,
-                action=call.action,
-                data=data,
-                episode_info=self._infos,
-            )
-        except BaseException:
-            self._step_info.give_back(infos)
-            raise
-        self._stop = row + 1
+        row = self._append_row(
+            codes,
+            frames,
+            data,
+            envs=envs,
+            kind="step" if is_plain else codes,
+            reward=call.reward,
+            terminated=call.terminated,
+            truncated=call.truncated,
+            action=call.action,
+        )
         if self._infos:
             self._drop_infos(codes)
         return row
+
+    def _append_row(
+        self,
+        codes: Codes,
+        frames: Any,
+        data: Mapping[str, Any] | None,
+        **row: Any,
+    ) -> int:
+        """Append a row with the info and objectives since the last one."""
+        infos: dict[str, Any] = {}
+        vectors: dict[str, Any] = {}
+        if self._vectors.is_in_use:
+            vectors = self._vectors.take((codes == _STEP) | (codes == _MISSING))
+        if self._step_info.is_pending:
+            infos = self._step_info.take(codes != _IDLE)
+        if vectors or infos:
+            data = {**(data or {}), **vectors, **infos}
+        try:
+            number = self._sink.append(
+                frames, data=data, episode_info=self._infos, **row
+            )
+        except BaseException:
+            self._step_info.give_back(infos)
+            self._vectors.give_back(vectors)
+            raise
+        self._stop = number + 1
+        return number
 
     def _drop_infos(self, codes: Codes) -> None:
         """Forget what is known of episodes that began with a row."""
