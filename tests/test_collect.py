@@ -300,8 +300,9 @@ def test_make_env_must_be_a_function_that_returns_one_environment():
 # -- in processes
 
 
-def test_info_of_two_workers_has_the_texts_of_both():
-    cache = processes(InfoEnv, episodes=20)
+def test_info_of_two_workers_has_the_texts_of_both(tmp_path):
+    # Neither takes all seeds before the other has started.
+    cache = processes(functools.partial(InfoEnv, meet=str(tmp_path)), episodes=20)
 
     assert {e.labels["worker"] for e in cache.episodes} == {0, 1}
     assert_info(cache)
