@@ -21,7 +21,7 @@ from rollout_viewer._errors import RenderError
 from rollout_viewer._replay.messages import Done, read_message, write_message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
     from rollout_viewer._replay.messages import Message, Task
@@ -37,6 +37,18 @@ class Answer(NamedTuple):
 
     worker: Any
     message: Any
+
+
+def put_answer(
+    answers: queue.Queue[Answer], answer: Answer, is_closing: Callable[[], bool]
+) -> None:
+    """Wait for a place in a queue; give up where no one takes from it any more."""
+    while not is_closing():
+        try:
+            answers.put(answer, timeout=0.5)
+            return
+        except queue.Full:
+            continue
 
 
 class Worker:
@@ -92,12 +104,7 @@ class Worker:
             self._put(Answer(self, message))
 
     def _put(self, answer: Answer) -> None:
-        while not self._is_closing:
-            try:
-                self._answers.put(answer, timeout=0.5)
-                return
-            except queue.Full:
-                continue
+        put_answer(self._answers, answer, lambda: self._is_closing)
 
     def why_ended(self) -> str:
         """Return how the process ended, with the end of what it wrote.

@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import requires
-from rollout_viewer._replay.pool import Answer
+from rollout_viewer._replay.pool import Answer, put_answer
 from rollout_viewer.sources._collect.processes import CollectPool
 from rollout_viewer.sources._collect.worker import DriverLink, collect
 
@@ -97,17 +97,11 @@ class RayWorker:
                 self._why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
                 messages = [None]
             for message in messages:
-                self._put(Answer(self, message))
+                put_answer(
+                    self._answers, Answer(self, message), lambda: self._is_closing
+                )
                 if message is None:
                     return
-
-    def _put(self, answer: Answer) -> None:
-        while not self._is_closing:
-            try:
-                self._answers.put(answer, timeout=0.5)
-                return
-            except queue.Full:
-                continue
 
     def why_ended(self) -> str:
         """Return how it ended, of one that did not say so."""
