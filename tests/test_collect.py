@@ -24,7 +24,7 @@ from rollout_viewer.sources._collect.policy import pickled
 from rollout_viewer.sources._collect.runner import Setup
 from rollout_viewer.sources._collect.worker import MAX_UNFILED, DriverLink
 from rollout_viewer.sources._collect.worker_process import WorkerProcess
-from rollout_viewer.testing import TurnedClock
+from rollout_viewer.testing import CountingEnv, TurnedClock
 from tests.collect_envs import (
     FirstEnvSlow,
     InfoEnv,
@@ -560,3 +560,19 @@ def test_a_worker_waits_until_the_driver_has_filed_its_blocks():
         assert len(num_sent) == MAX_UNFILED + 2
         acks.close()
         assert is_gone.wait(30)
+
+
+def test_success_is_what_a_function_says_of_a_whole_episode():
+    """Of one that is in several blocks, too: its return is that of all its rows."""
+    seen = []
+    cache = rv.collect(
+        functools.partial(CountingEnv, (40,)),
+        seeds=[4, 7],
+        backend="serial",
+        success=lambda one: one.total_reward == 820 and one.seed == 7,
+        on_episode=lambda one: seen.append(one.success),
+    )
+
+    assert seen == [episode.success for episode in cache.episodes] == [False, True]
+    with pytest.raises(ValueError, match="collect: expected success to be a function"):
+        rv.collect(CountingEnv, episodes=1, success="sometimes")

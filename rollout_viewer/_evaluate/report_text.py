@@ -173,12 +173,21 @@ def sources_list(lines: Sequence[Line], when: str, version: str) -> str:
         for line in lines
         for path in line.cache.recording.paths
     )
+    weights = [line.cache.metadata.get("reward_weights") for line in lines]
+    known = dict.fromkeys(_listed(one) for one in weights if one is not None)
     items = [
         f"Recordings: {', '.join(names)}",
         f"Policies: {', '.join(line.name for line in lines)}",
+        *(f"Rewards: several objectives, weighted {one}" for one in known),
         f"Written {when} by rollout_viewer {version}",
     ]
     return f"<ul>{''.join(f'<li>{text(item)}</li>' for item in items)}</ul>"
+
+
+def _listed(weights: Any) -> str:
+    """Return metadata, which may be anything, as text."""
+    numbers = weights if isinstance(weights, list) else [weights]
+    return ", ".join(text_of(one) for one in numbers)
 
 
 def _rate(row: Mapping[str, Any]) -> str:

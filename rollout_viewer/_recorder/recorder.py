@@ -52,7 +52,11 @@ from rollout_viewer._recorder.skipped_steps import SkippedSteps
 from rollout_viewer._recorder.step_call import step_call
 from rollout_viewer._recorder.step_info import StepInfo, checked_names
 from rollout_viewer._recorder.success import Successes, checked_rule
-from rollout_viewer._recorder.vector_reward import VectorRewards, split_reward
+from rollout_viewer._recorder.vector_reward import (
+    VectorRewards,
+    checked_weights,
+    split_reward,
+)
 from rollout_viewer._recorder.views import ShownInNotebook
 from rollout_viewer._recording.annotations import AnnotationChange
 from rollout_viewer._recording.step_row import Kind
@@ -115,6 +119,7 @@ class Recorder(ShownInNotebook):
             episode's last step; ``"once"``, of any; ``"reward_threshold"``, by its
             return; or a function of the `Episode` that has ended.
         reward_threshold: Of the environment.
+        reward_weights: Of each of K objectives in the reward; None: their sum is it.
         needs_pictures: `add` raises where a picture cannot be recorded, as it always
             does before the first one.
 
@@ -149,11 +154,16 @@ class Recorder(ShownInNotebook):
         info: bool | Iterable[str] = True,
         success: SuccessRule | None = None,
         reward_threshold: float | None = None,
+        reward_weights: Sequence[float] | None = None,
         needs_pictures: bool = False,
     ) -> None:
         self._info_names = checked_names(info)
         self._success_rule = checked_rule(success, reward_threshold)
         self._reward_threshold = reward_threshold
+        self._reward_weights = checked_weights(reward_weights)
+        if self._reward_weights is not None:
+            shown = {"reward_weights": [*self._reward_weights]}
+            metadata = {**(metadata or {}), **shown}
         self._frame_options = FrameOptions(
             num_envs, envs, crop, resize, shares_picture=shares_picture
         )
@@ -242,6 +252,11 @@ class Recorder(ShownInNotebook):
         return self._frame_options.envs
 
     @property
+    def reward_threshold(self) -> float | None:
+        """The environment's own, of `success`."""
+        return self._reward_threshold
+
+    @property
     def renders_later(self) -> bool:
         """Whether rows are recorded without pictures, which are rendered later."""
         return self._recipe is not None
@@ -326,7 +341,8 @@ class Recorder(ShownInNotebook):
             pictures: Returns the frames for `FrameCache.append`; called only if the
                 call is recorded.
             reward: (B,), of steps; of K objectives (B, K), which are recorded as
-                ``data["vector_reward"]``, and their sum as the reward.
+                ``data["vector_reward"]``, and their sum, or that of their products
+                with `reward_weights`, as the reward.
             terminated: (B,), of steps.
             truncated: (B,), of steps.
             action: (B, ...), the argument of the call.
@@ -360,7 +376,8 @@ class Recorder(ShownInNotebook):
             )
         step = reward, terminated, truncated, action
         with self._lock:
-            if self._is_settled and is_kept is not False and not sums:
+            is_plain = is_kept is not False and not (sums or self._reward_weights)
+            if self._is_settled and is_plain:
                 call = step_call(self.num_envs, *step)
                 if call is not None:
                     return self._add_at_once(
@@ -474,7 +491,7 @@ class Recorder(ShownInNotebook):
         Envs whose episode is not recorded become idle in `codes`.
         """
         reward, terminated, truncated, action = step
-        reward, vectors = split_reward(reward, self.num_envs)
+        reward, vectors = split_reward(reward, self.num_envs, self._reward_weights)
         begins = codes == _RESET
         if self._is_resumed:
             # The frame at which this action was chosen is not recorded.
@@ -835,6 +852,7 @@ class Recorder(ShownInNotebook):
             "info": self._info_names,
             "success": self._success_rule,
             "reward_threshold": self._reward_threshold,
+            "reward_weights": self._reward_weights,
             "needs_pictures": self._needs_pictures,
         }
 

@@ -34,6 +34,7 @@ def record(
     make_env: Callable[..., Any] | None = None,
     info: bool | Iterable[str] = True,
     success: SuccessRule | None = None,
+    reward_weights: Sequence[float] | None = None,
 ) -> Any:
     """Return `env`, wrapped so that it records itself.
 
@@ -74,6 +75,9 @@ def record(
             info of an episode's last step reports; ``"once"``, of any step;
             ``"reward_threshold"``, by a return of at least ``env.spec``'s; or a
             function of the `Episode` that has ended, which returns True, False or None.
+        reward_weights: Where an environment returns rewards of several objectives, the
+            weight of each in the reward that is recorded; None: all 1. The objectives
+            are kept too, as ``data["vector_reward"]``.
 
     Raises:
         RenderError: The environment cannot render images, or is closed.
@@ -106,4 +110,5 @@ def record(
         tag=tag,
         info=info,
         success=success,
+        reward_weights=reward_weights,
     )
