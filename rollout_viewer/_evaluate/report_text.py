@@ -79,10 +79,8 @@ def _sentences(
             )
 
 
-def verdict(line: Mapping[str, Any]) -> str:
-    """Return in words what the pairs of a policy say, from a line of the summary."""
-    other, first, n = line["policy"], line["against"], line["pairs"]
-    mean = line["difference_mean"]
+def finding(line: Mapping[str, Any]) -> str:
+    """Return in words whether a policy returns more, from a line of the summary."""
     low, high = line["difference_low"], line["difference_high"]
     if math.isnan(low):
         word = "is not known to return more or less than"
@@ -92,8 +90,15 @@ def verdict(line: Mapping[str, Any]) -> str:
         word = "returns less than"
     else:
         word = "is not shown to return more or less than"
+    return f"{line['policy']} {word} {line['against']}"
+
+
+def verdict(line: Mapping[str, Any]) -> str:
+    """Return in words what the pairs of a policy say, from a line of the summary."""
+    first, n, mean = line["against"], line["pairs"], line["difference_mean"]
+    low, high = line["difference_low"], line["difference_high"]
     found = (
-        f"{other} {word} {first}: {mean:+.4g} on average over {n} seeds (95 % interval "
+        f"{finding(line)}: {mean:+.4g} on average over {n} seeds (95 % interval "
         f"{text_of(low)} to {text_of(high)}). It is better on {line['better']} of them "
         f"and worse on {line['worse']} (sign test: p = {text_of(line['sign_test_p'])})."
     )

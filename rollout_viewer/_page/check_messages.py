@@ -167,6 +167,7 @@ RULES: dict[str, dict[str, Rule]] = {
     "label": {"env": whole(), "episode": whole(), "labels": _LABELS},
     "inspect": {"env": whole(), "start": _ROW},
     "column": {"name": text(1000), "index": whole(), "start": _ROW},
+    "part": {"name": text(20)},
     "stats": {"counts": numbers(100)},
 }
 

@@ -16,6 +16,7 @@ import { ExportJobs } from "./export-jobs.ts";
 import { Feed } from "./feed.ts";
 import { type AnnotationWriter, createAnnotationWriter, Marks } from "./marks.ts";
 import { createNavigation, type Navigation } from "./navigation.ts";
+import { PartFeed } from "./part-feed.ts";
 import type { PlayerStats } from "./player-stats.ts";
 import { recordRanges, UndoStack } from "./undo.ts";
 import { ViewOptions } from "./view-options.ts";
@@ -34,6 +35,8 @@ export interface Session extends Navigation, AnnotationWriter {
   readonly viewOptions: ViewOptions;
   readonly details: StepDetails;
   readonly scalars: Scalars;
+  /** Modules of the page that the kernel sends. */
+  readonly parts: PartFeed;
   /** Null where there is no kernel. */
   readonly jobs: ExportJobs | null;
   /** Shown until the user closes them. */
@@ -80,6 +83,7 @@ export function openSession(
     details,
     feed: new Feed({ store, clock, send, version }),
     scalars: new Scalars(store, details, send),
+    parts: new PartFeed(send),
     jobs: send && new ExportJobs(send),
     playerStats: new Set<PlayerStats>(),
   };
