@@ -220,7 +220,8 @@ export interface KernelError {
   message: string;
 }
 
-export type FromKernel =
+/** `base64`: its buffers, where they come as text. */
+export type FromKernel = { base64?: string[] } & (
   | Manifest
   | DetailsMessage
   | ColumnMessage
@@ -231,7 +232,8 @@ export type FromKernel =
   | Goto
   | PartAnswer
   | AskStats
-  | KernelError;
+  | KernelError
+);
 
 /** What a dump or a download writes; stop is exclusive, envs of null are all. */
 export interface ExportedRows {
@@ -247,6 +249,8 @@ export type ToKernel =
       version: string;
       page: string;
       beginning: number;
+      /** Buffers do not arrive: they are to be sent as text. */
+      as_text?: boolean;
     }
   | { kind: "hidden"; page: string }
   | {
