@@ -53,6 +53,8 @@ class BlockBuilder:
         self._meta: dict[str, Any] = {}
         # Rows before those of the open block: the newest of the block before.
         self._num_before = 0
+        # Rows of blocks that were sealed.
+        self._num_sealed = 0
         # A block that was not handed over yet.
         self._sealed: SealedBlock | None = None
         self.rows: Rows | None = None
@@ -103,6 +105,7 @@ class BlockBuilder:
             if self.num_rows == offset:
                 self._open.roll_back(offset, before[0])
                 del self._begun[before[1] :]
+            rows.recover()
             raise
         self._checker.accept(new)
         if failure is not None:
@@ -158,6 +161,11 @@ class BlockBuilder:
         """Rows of the open block."""
         return 0 if self.rows is None else self.rows.num_rows - self._num_before
 
+    @property
+    def num_appended(self) -> int:
+        """How many rows there were; see `FrameCache.num_appended`."""
+        return self._num_sealed + self.num_rows
+
     def seal(self) -> None:
         """Hand over the open block, if it has any row, and start the next one.
 
@@ -178,15 +186,10 @@ class BlockBuilder:
             tuple(self._successes),
             info_types(self._meta),
         )
-        next_rows = rows.successor()
+        next_rows, num_sealed = rows.successor(), self._num_sealed + block.num_rows
         # No call in between, and so no interruption: all of it or nothing.
-        self.rows, self._num_before, self._begun, self._successes, self._sealed = (
-            next_rows,
-            1,
-            [],
-            [],
-            block,
-        )
+        self.rows, self._num_before, self._num_sealed = next_rows, 1, num_sealed
+        self._begun, self._successes, self._sealed = [], [], block
         self._hand_over()
 
     def _hand_over(self) -> None:

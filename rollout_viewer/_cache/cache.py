@@ -344,6 +344,11 @@ class FrameCache(RecordingReader):
             new.rows, new.steps, [], new.extras, new.shared, lambda env: {}
         )
 
+    @property
+    def num_appended(self) -> int:
+        """How many rows were appended: `num_rows`, in less time."""
+        return self._live.num_appended if self._live is not None else self.num_rows
+
     def before_reading(self, complete: Callable[[], object]) -> None:
         """Call a method before numbers are read, to append rows that it owes.
 
