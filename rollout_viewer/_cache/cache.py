@@ -481,6 +481,10 @@ class FrameCache(RecordingReader):
         self.set_meta(RECIPES, recipes)
         return number
 
+    def render_by(self, recipe: Recipe) -> None:
+        """Render by a recipe of this process, whatever the file says."""
+        self._rendering.add_recipe(recipe)
+
     def column(
         self, name: str, start: int = 0, stop: int | None = None
     ) -> npt.NDArray[Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from rollout_viewer.sources._adapters import Later, wrap
+from rollout_viewer.sources._adapters import later_of, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -88,17 +88,9 @@ def record(
         ValueError: An argument is out of its range, or `cache` has another number
             of envs.
     """
-    if render not in ("now", "later"):
-        raise ValueError(
-            f"record: expected render to be 'now' or 'later', got {render!r}."
-        )
-    if make_env is not None and render == "now":
-        raise ValueError(
-            "record: expected make_env with render='later' only, got it with 'now'."
-        )
     return wrap(
         env,
-        later=Later(make_env) if render == "later" else None,
+        later=later_of("record", render, make_env),
         cache=cache,
         every=every,
         keep_episode=keep_episode,
