@@ -28,6 +28,7 @@ import numpy as np
 
 from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._cache.episode_infos import merged_info
+from rollout_viewer._cache.remote_rows import RemoteCache, RemoteRows
 from rollout_viewer._errors import RolloutViewerError, ShapeError, warn_once
 from rollout_viewer._file_names import checked_tag
 from rollout_viewer._forks import Lock, make_anew_in_children
@@ -92,7 +93,8 @@ class Recorder(ShownInNotebook):
         num_envs: How many environments each call is about.
         cache: Where to record; a path: a new `FrameCache` there, in a worker of
             multiprocessing with ``-<pid>`` added to its stem; None: a new one in a
-            temporary file.
+            temporary file. What `FrameCache.remote` returned: that cache, beside the
+            other recorders that have it; `cache` has no rows then.
         every: Record each n-th episode of each env, from its first. In the others
             the env is idle, and nothing is rendered if all envs are. An episode's
             label ``episode`` is its number among all of its env.
@@ -132,6 +134,7 @@ class Recorder(ShownInNotebook):
     Raises:
         TypeError: `cache` is no cache, `logger` no logger, or `tag` no text.
         ReadOnlyError: `cache` is another process's, or opened for reading.
+        RecordingError: The process of `cache` cannot be reached.
         ShapeError: `cache` has another number of envs.
         ValueError: An argument is out of its range.
     """
@@ -140,7 +143,7 @@ class Recorder(ShownInNotebook):
         self,
         num_envs: int,
         *,
-        cache: FrameCache | str | Path | None = None,
+        cache: FrameCache | RemoteCache | str | Path | None = None,
         every: int | None = None,
         keep_episode: Callable[[Episode], bool] | None = None,
         envs: Sequence[int] | None = None,
@@ -178,7 +181,12 @@ class Recorder(ShownInNotebook):
             )
         check_logger(logger)
         self.tag = checked_tag("record", tag)
-        self.cache = checked_cache(cache, num_envs)
+        self._remote = cache if isinstance(cache, RemoteCache) else None
+        self.cache = (
+            FrameCache()
+            if isinstance(cache, RemoteCache)
+            else checked_cache(cache, num_envs)
+        )
         if recipe is not None:
             check_skips_none(self._skip)
             recipe = self._frame_options.apply_later(recipe)
@@ -199,23 +207,39 @@ class Recorder(ShownInNotebook):
                 self.cache.update_metadata(**metadata)
             if recipe is not None:
                 self.recipe_number = self.cache.add_recipe(recipe)
-        self._sink: FrameCache | EpisodeFilter | BlockBuilder = (
-            self.cache
-            if keep_episode is None
-            else EpisodeFilter(self.cache, keep_episode)
-        )
+            # Held while a call is recorded; the cache may be read in any thread then.
+            self._lock = threading.Lock()
+            self._remote_rows: RemoteRows | None = None
+            self._sink: FrameCache | EpisodeFilter | BlockBuilder
+            self._open_sink(num_envs)
         self.num_calls = 0
         self._is_recorded = True
         self._is_resumed = False
         self._infos: dict[int, dict[str, Any]] = {}
         self._num_dumped = self.cache.num_rows
         self._limit = EpisodeLimit(num_envs)
-        # Held while a call is recorded; the cache may be read in any thread meanwhile.
-        self._lock = threading.Lock()
         self._pid = os.getpid()
         self._start(num_envs)
         self.cache.before_reading(self.complete)
         make_anew_in_children(self, rank=0)
+
+    def _open_sink(self, num_envs: int) -> None:
+        """Record into the cache, here or elsewhere, or what is kept of it."""
+        target: FrameCache | BlockBuilder = self.cache
+        if self._remote is not None:
+            target = self._remote_rows = RemoteRows(
+                self._remote,
+                num_envs,
+                fps=self.cache.get_meta("fps"),
+                metadata=self.cache.metadata,
+                recipe=self._recipe,
+                lock=self._lock,
+            )
+            self.recipe_number = self._remote_rows.recipe_number
+        keep = self._keep_episode
+        self._sink = target if keep is None else EpisodeFilter(target, keep)
+        # What the info of steps means is kept where the rows are.
+        self._keeps_meta: FrameCache | BlockBuilder = target
 
     def fork_locks(self) -> list[Lock]:
         """Return nothing: the user's code runs while a call is recorded."""
@@ -232,7 +256,7 @@ class Recorder(ShownInNotebook):
         self._vectors = VectorRewards()
         # The row after the newest that this recorder has appended.
         self._stop = 0
-        self._step_info = StepInfo(num_envs, self._info_names, self.cache)
+        self._step_info = StepInfo(num_envs, self._info_names, self._keeps_meta)
         self._successes = Successes(
             num_envs, self._success_rule, self._reward_threshold
         )
@@ -264,7 +288,7 @@ class Recorder(ShownInNotebook):
         return self._recipe is not None
 
     def _record_in_child(self) -> None:
-        """Record into a file of this process, which forked from the recorder's."""
+        """Record for this process, which forked: into the same cache, or a file."""
         path = None if self.cache.recording.is_temporary else own_path(self.cache.path)
         self.__dict__.pop("viewer", None)
         self._pid = os.getpid()
@@ -275,8 +299,7 @@ class Recorder(ShownInNotebook):
             cache.update_metadata(**self._metadata)
         if self._recipe is not None:
             self.recipe_number = cache.add_recipe(self._recipe)
-        keep = self._keep_episode
-        self._sink = cache if keep is None else EpisodeFilter(cache, keep)
+        self._open_sink(self.num_envs)
         self.num_calls, self._num_dumped, self._is_recorded = 0, 0, True
         self._infos = {}
         self._start(self.num_envs)
@@ -293,12 +316,15 @@ class Recorder(ShownInNotebook):
             ShapeError: The cache has another number of envs.
         """
         checked_cache(self.cache, num_envs)
+        if self._remote_rows is not None:
+            self._remote_rows.finish()
+            self._open_sink(num_envs)
         self._start(num_envs)
         self._limit.spread(num_envs)
 
     def redirect(self, sink: BlockBuilder) -> None:
         """Record into `sink` in place of the cache, which stays without rows."""
-        self._sink = sink
+        self._sink = self._keeps_meta = sink
         self._step_info = StepInfo(self.num_envs, self._info_names, sink)
 
     @property
@@ -854,6 +880,8 @@ class Recorder(ShownInNotebook):
         self.complete()
         if isinstance(self._sink, EpisodeFilter):
             self._sink.finish()
+        if self._remote_rows is not None:
+            self._remote_rows.finish()
         self.cache.flush()
 
     # -- copies
@@ -882,10 +910,14 @@ class Recorder(ShownInNotebook):
         }
 
     def __reduce__(self) -> tuple[Callable[[], Recorder], tuple[()]]:
-        return functools.partial(type(self), **self._configuration()), ()
+        make = functools.partial(
+            type(self), cache=self._remote, **self._configuration()
+        )
+        return make, ()
 
     def __deepcopy__(self, _: Any) -> Recorder:
-        return type(self)(cache=self.cache, **self._configuration())
+        cache = self.cache if self._remote is None else self._remote
+        return type(self)(cache=cache, **self._configuration())
 
     # -- viewing and dumping
 
@@ -915,8 +947,10 @@ class Recorder(ShownInNotebook):
         """A `RolloutViewer` over the cache, bound to logger and tag; made once.
 
         Raises:
-            RolloutViewerError: This is a worker process, without a notebook page.
+            RolloutViewerError: This is a worker process, without a notebook page, or
+                the rows are in a cache elsewhere.
         """
+        self._check_has_rows("viewer")
         if is_worker():
             raise RolloutViewerError(
                 "Recorder.viewer: expected the process of the notebook, got worker "
@@ -941,9 +975,11 @@ class Recorder(ShownInNotebook):
 
         Raises:
             ExportError: They could not be written; the next dump includes these rows.
+            RolloutViewerError: The rows are in a cache elsewhere.
         """
         from rollout_viewer._export.dump import dump_clip
 
+        self._check_has_rows("dump")
         self.complete()
         stop = self.cache.num_rows
         # A cache that was cleared, by another recorder perhaps, may be shorter.
@@ -954,3 +990,11 @@ class Recorder(ShownInNotebook):
         paths = dump_clip(self.cache.clip(start, stop), self.logger, name, step=step)
         self._num_dumped = stop
         return paths
+
+    def _check_has_rows(self, what: str) -> None:
+        if self._remote is not None:
+            raise RolloutViewerError(
+                f"Recorder.{what}: expected rows that are recorded here, got some that "
+                f"are sent to {self._remote!r}. View or dump that cache, where it was "
+                "made."
+            )
