@@ -12,7 +12,7 @@ import numpy as np
 from rollout_viewer._errors import ShapeError, warn_once
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
