@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._evaluate.figure import draw_result
@@ -13,11 +15,11 @@ from rollout_viewer._evaluate.policy_table import policy_table
 from rollout_viewer._evaluate.report import write_report
 from rollout_viewer._evaluate.statistics import scipy_stats
 from rollout_viewer._viewer.widget import view
+from rollout_viewer.loggers._reports import find_log_report, log_report
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from matplotlib.figure import Figure
 
@@ -167,6 +169,44 @@ class EvaluationResult:
         return write_report(
             found, path, title=title, max_mb=max_mb, overwrite=overwrite
         )
+
+    def dump(
+        self,
+        logger: Any,
+        tag: str = "evaluation",
+        step: int | None = None,
+        *,
+        title: str | None = None,
+        max_mb: float = 20,
+    ) -> list[Path]:
+        """Hand a report to a logger.
+
+        W&B shows it as HTML, MLflow has it as an artifact; `CSVLogger` and
+        `TensorboardLogger` as a file in ``reports/``, of which TensorBoard has a text
+        that says where it is.
+
+        Args:
+            logger: One of `rollout_viewer.loggers`, or of yours with
+                ``log_report(name, path, step=)``; one of TorchRL or of
+                Stable-Baselines3; a run of W&B or MLflow; torch's ``SummaryWriter``.
+            tag: Its name there.
+            step: Of the training; None: the logger counts, if it can.
+            title: As for `report`.
+            max_mb: Likewise.
+
+        Returns:
+            The files, as far as the logger returns them.
+
+        Raises:
+            TypeError: The logger can take no page; nothing is written then.
+            ValueError: `max_mb` is not above zero.
+            ExportTooLargeError: Tables and strips alone are larger.
+            ExportError: The logger failed.
+        """
+        find_log_report(logger)
+        with tempfile.TemporaryDirectory(prefix="rollout_viewer_") as folder:
+            page = self.report(Path(folder, "report.html"), title=title, max_mb=max_mb)
+            return log_report(logger, tag, page, step)
 
     @functools.cached_property
     def viewer(self) -> RolloutViewer:
