@@ -69,6 +69,8 @@ class EvaluationResult:
         Raises:
             RowError: No episode has ended, or there is no such segment.
             ValueError: A name, a segment or a path is there twice.
+            TypeError: `sources` holds no recording, or is a list of caches, which have
+                no names; or `segments` is no list of names.
             MissingDependencyError: scipy is not installed.
         """
         where = "EvaluationResult.from_recordings"
@@ -102,16 +104,18 @@ class EvaluationResult:
         """Each pair of episodes of one seed, by column; the first policy is the other.
 
         ``seed``, ``policy``, ``against`` (the first policy), ``return`` and
-        ``return_against``, ``difference``, ``winner`` ("": equal), ``success`` and
-        ``success_against``, ``flip`` ("gained": only ``policy`` succeeds, "lost": only
-        the first does), ``length`` and ``length_against``.
+        ``return_against``, ``difference``, ``winner`` ("": equal, or not known),
+        ``success`` and ``success_against``, ``flip`` ("gained": only ``policy``
+        succeeds, "lost": only the first does), ``length`` and ``length_against``.
 
-        ``paired.summary`` has a line for each policy but the first: ``pairs``,
-        ``difference_mean`` with ``difference_low`` and ``difference_high`` (bootstrap,
-        95 %), on how many seeds it is ``better``, ``worse`` and ``equal``,
-        ``sign_test_p`` of these, ``success_pairs``, how many successes were ``gained``
-        and ``lost``, and ``flips_p`` of these (McNemar's exact test). ``is_worse``:
-        the interval is below zero, or it lost more than it gained with p < 0.05.
+        ``paired.summary`` has a line for each policy but the first: ``pairs``; how many
+        episodes of it (``unpaired``) and of the first (``unpaired_against``) are of no
+        seed that both have, and not compared; ``difference_mean`` with
+        ``difference_low`` and ``difference_high`` (bootstrap, 95 %), on how many seeds
+        it is ``better``, ``worse`` and ``equal``, ``sign_test_p`` of these,
+        ``success_pairs``, how many successes were ``gained`` and ``lost``, and
+        ``flips_p`` of these (McNemar's exact test). ``is_worse``: the interval is below
+        zero, or it lost more than it gained with p < 0.05.
         """
         return paired_columns(self.comparisons)
 
@@ -159,7 +163,7 @@ class EvaluationResult:
             The file, there whole or not at all.
 
         Raises:
-            ValueError: `max_mb` is not above zero, or `path` is no name.
+            ValueError: `max_mb` is no number above zero, or `path` is no name.
             ExportTooLargeError: Tables and strips alone are larger.
             ExportError: The file cannot be written.
         """
@@ -199,7 +203,7 @@ class EvaluationResult:
 
         Raises:
             TypeError: The logger can take no page; nothing is written then.
-            ValueError: `max_mb` is not above zero.
+            ValueError: `max_mb` is no number above zero.
             ExportTooLargeError: Tables and strips alone are larger.
             ExportError: The logger failed.
         """
@@ -259,7 +263,7 @@ def report(
     Raises:
         RowError: No episode has ended, or there is no such segment.
         ValueError: Segments or success are given for an `EvaluationResult`, `max_mb` is
-            not above zero, or `path` is no name.
+            no number above zero, or `path` is no name.
         ExportTooLargeError, ExportError: As `EvaluationResult.report`.
     """
     if isinstance(sources, EvaluationResult):
