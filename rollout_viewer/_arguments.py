@@ -151,7 +151,7 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fail-if-worse",
         action="store_true",
-        help="exit with 1 if any is worse than the first",
+        help="exit with 1 if any is worse than the first, on the seeds that both have",
     )
 
 

@@ -66,10 +66,18 @@ def lines_of(
     Raises:
         RowError: There is no finished episode, or no such segment.
         ValueError: There are segments of several recordings, or two equal names.
-        TypeError: `success` is no function, or returns something else.
+        TypeError: `success` is no function, or returns something else; `sources` holds
+            no recording, or is a list of caches; `segments` is no list of names.
     """
     check_success(where, success)
-    if isinstance(sources, (list, tuple)) and all(map(_is_path, sources)):
+    _check_segments(where, segments)
+    if isinstance(sources, (list, tuple)) and any(map(_is_recording, sources)):
+        if not all(map(_is_path, sources)):
+            kinds = ", ".join(type(one).__name__ for one in sources)
+            raise TypeError(
+                f"{where}: expected recordings by name, or a list of paths, got a list "
+                f"of {kinds}. Pass a dict: {{'before': one, 'after': other}}."
+            )
         check_names(where, [str(Path(path)) for path in sources])
         sources = _by_name([Path(path) for path in sources])
     if isinstance(sources, Mapping):
@@ -122,6 +130,26 @@ def _by_name(paths: Sequence[Path]) -> dict[str, Path]:
     if len(stems) == len(paths):
         return {path.stem: path for path in paths}
     return {str(path): path for path in paths}
+
+
+def _check_segments(where: str, segments: Any) -> None:
+    """Raise TypeError where `segments` is neither a list of names nor None."""
+    if segments is None:
+        return
+    is_list = np.iterable(segments) and not isinstance(segments, (str, bytes))
+    if (
+        not is_list
+        or not len(segments)
+        or not all(isinstance(s, str) for s in segments)
+    ):
+        raise TypeError(
+            f"{where}: expected segments to be a list of names, got {segments!r:.100}. "
+            "None: all."
+        )
+
+
+def _is_recording(source: object) -> bool:
+    return _is_path(source) or hasattr(source, "episodes") or hasattr(source, "cache")
 
 
 def _is_path(source: object) -> bool:
