@@ -111,6 +111,18 @@ def add_record(parser: argparse.ArgumentParser) -> None:
         help="an episode from each seed, instead of --steps; also 3,7,9",
     )
     parser.add_argument(
+        "--workers",
+        type=count,
+        metavar="N",
+        help="processes for --seeds; 1: this one (default: one for each core)",
+    )
+    parser.add_argument(
+        "--success",
+        choices=("end", "once", "reward_threshold"),
+        help="with --seeds, what counts as success: the info of an episode's last "
+        "step, of any step, or the return (default: end)",
+    )
+    parser.add_argument(
         "--num-envs", type=count, metavar="N", help="side by side (default: 1)"
     )
     parser.add_argument("--steps", type=count, metavar="N", help="(default: 500)")

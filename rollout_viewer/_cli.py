@@ -68,6 +68,12 @@ def record(arguments: argparse.Namespace) -> None:
     if arguments.seeds is not None:
         print(_record_seeds(arguments, path))
         return
+    for option in ("workers", "success"):
+        if getattr(arguments, option) is not None:
+            raise RolloutViewerError(
+                f"record: expected --{option} with --seeds, got it without. Add "
+                "--seeds 0:50, for an episode from each seed."
+            )
     path = _record(
         arguments.env_id,
         num_envs=arguments.num_envs or 1,
@@ -286,6 +292,7 @@ def _record_seeds(arguments: argparse.Namespace, path: pathlib.Path) -> pathlib.
         policy = _policy(arguments, getattr(env, "action_space", None))
     finally:
         env.close()
+    workers = _num_workers(arguments, policy)
     cache = FrameCache(path, metadata={"env_id": arguments.env_id})
     try:
         with cache, errors_name_env(arguments.env_id), cache.segment(name):
@@ -294,7 +301,9 @@ def _record_seeds(arguments: argparse.Namespace, path: pathlib.Path) -> pathlib.
                 policy,
                 seeds=arguments.seeds,
                 cache=cache,
-                backend="serial",
+                num_workers=workers,
+                backend="serial" if workers == 1 else "processes",
+                success=arguments.success,
                 deterministic=True,
                 progress=_is_shown(),
             )
@@ -302,6 +311,26 @@ def _record_seeds(arguments: argparse.Namespace, path: pathlib.Path) -> pathlib.
         if not cache.num_rows:
             cache.path.unlink(missing_ok=True)
     return cache.path
+
+
+def _num_workers(arguments: argparse.Namespace, policy: Any) -> int | None:
+    """Return how many processes collect; 1: this one, None: one for each core."""
+    from rollout_viewer.sources._collect.policy import pickled
+
+    workers: int | None = arguments.workers
+    if workers == 1 or (workers is None and len(arguments.seeds) == 1):
+        return 1
+    try:
+        pickled("policy", policy)
+    except TypeError as error:
+        if workers is None:
+            return 1
+        raise RolloutViewerError(
+            f"record: expected a policy that other processes can get, for --workers "
+            f"{workers}, got {arguments.policy} ({error.__cause__!r:.200}). Use "
+            "--workers 1."
+        ) from error
+    return workers
 
 
 def _policy(arguments: argparse.Namespace, action_space: Any) -> Any:

@@ -79,10 +79,8 @@ def _sentences(
             )
 
 
-def verdict(line: Mapping[str, Any]) -> str:
-    """Return in words what the pairs of a policy say, from a line of the summary."""
-    other, first, n = line["policy"], line["against"], line["pairs"]
-    mean = line["difference_mean"]
+def finding(line: Mapping[str, Any]) -> str:
+    """Return in words whether a policy returns more, from a line of the summary."""
     low, high = line["difference_low"], line["difference_high"]
     if math.isnan(low):
         word = "is not known to return more or less than"
@@ -92,8 +90,15 @@ def verdict(line: Mapping[str, Any]) -> str:
         word = "returns less than"
     else:
         word = "is not shown to return more or less than"
+    return f"{line['policy']} {word} {line['against']}"
+
+
+def verdict(line: Mapping[str, Any]) -> str:
+    """Return in words what the pairs of a policy say, from a line of the summary."""
+    first, n, mean = line["against"], line["pairs"], line["difference_mean"]
+    low, high = line["difference_low"], line["difference_high"]
     found = (
-        f"{other} {word} {first}: {mean:+.4g} on average over {n} seeds (95 % interval "
+        f"{finding(line)}: {mean:+.4g} on average over {n} seeds (95 % interval "
         f"{text_of(low)} to {text_of(high)}). It is better on {line['better']} of them "
         f"and worse on {line['worse']} (sign test: p = {text_of(line['sign_test_p'])})."
     )
@@ -173,12 +178,21 @@ def sources_list(lines: Sequence[Line], when: str, version: str) -> str:
         for line in lines
         for path in line.cache.recording.paths
     )
+    weights = [line.cache.metadata.get("reward_weights") for line in lines]
+    known = dict.fromkeys(_listed(one) for one in weights if one is not None)
     items = [
         f"Recordings: {', '.join(names)}",
         f"Policies: {', '.join(line.name for line in lines)}",
+        *(f"Rewards: several objectives, weighted {one}" for one in known),
         f"Written {when} by rollout_viewer {version}",
     ]
     return f"<ul>{''.join(f'<li>{text(item)}</li>' for item in items)}</ul>"
+
+
+def _listed(weights: Any) -> str:
+    """Return metadata, which may be anything, as text."""
+    numbers = weights if isinstance(weights, list) else [weights]
+    return ", ".join(text_of(one) for one in numbers)
 
 
 def _rate(row: Mapping[str, Any]) -> str:
