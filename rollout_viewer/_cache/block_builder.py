@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rollout_viewer._cache.episode_infos import merged_info, split_infos
 from rollout_viewer._cache.row_checker import RowChecker
 from rollout_viewer._frames.chunk import CHUNK_ROWS
-from rollout_viewer._recording.info_types import info_types
+from rollout_viewer._recording.info_types import stored_types
 from rollout_viewer._recording.open_block import OpenBlock
 from rollout_viewer._recording.sealed_block import (
     BegunEpisode,
@@ -191,7 +191,7 @@ class BlockBuilder:
             tuple((self.slots[slot], chunk) for slot, chunk in chunks.items()),
             tuple(self._begun),
             tuple(self._successes),
-            info_types(self._meta),
+            stored_types(self._meta),
         )
         next_rows, num_sealed = rows.successor(), self.num_rows
         # No call in between, and so no interruption: all of it or nothing.

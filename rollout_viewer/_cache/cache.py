@@ -39,7 +39,7 @@ from rollout_viewer._recording.annotations import (
 from rollout_viewer._recording.decoder_cache import DecoderCache
 from rollout_viewer._recording.eviction import Budget
 from rollout_viewer._recording.file import FileRecording
-from rollout_viewer._recording.info_types import info_types
+from rollout_viewer._recording.info_types import stored_types
 from rollout_viewer._recording.joined import JoinedRecording
 from rollout_viewer._recording.late_pictures import RECIPES
 from rollout_viewer._recording.live import LiveRecording
@@ -329,7 +329,7 @@ class FrameCache(RecordingReader):
             recording = self._writable()
             recording.recover()
             rows = rows_for_blocks(recording.rows, blocks, num_envs)
-            block = side_by_side(blocks, rows, info_types(recording.meta))
+            block = side_by_side(blocks, rows, stored_types(recording.meta))
             recording.check_block(block)
             while rows.num_rows % CHUNK_ROWS:
                 self._append_idle(recording)
