@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 import rollout_viewer as rv
+from rollout_viewer._cache.block_filer import BlockFiler
 from rollout_viewer._replay.messages import read_message, write_message
-from rollout_viewer.sources._collect.filer import BlockFiler
 from rollout_viewer.sources._collect.messages import Filed
 from rollout_viewer.sources._collect.policy import pickled
 from rollout_viewer.sources._collect.runner import Setup
@@ -506,7 +506,9 @@ def test_a_driver_that_is_killed_leaves_a_file_and_no_worker(tmp_path):
 def test_blocks_wait_for_those_of_others_a_little():
     clock = TurnedClock()
     cache = rv.FrameCache()
-    filer = BlockFiler(cache, 2, 1, clock)
+    filer = BlockFiler(cache, 2, clock)
+    filer.add_worker(0, range(1))
+    filer.add_worker(1, range(1, 2))
     first, second, third = blocks_of(96)
 
     filer.add(0, first)

@@ -76,7 +76,8 @@ def test_processes_give_the_same_numbers_in_the_same_segments():
     assert repr(there.table) == repr(here.table)
     assert repr(there.paired) == repr(here.paired)
     cache = there.caches["leans"]
-    assert {episode.env for episode in cache.episodes} == {0, 1}
+    # One may take all seeds before the other has started.
+    assert {episode.env for episode in cache.episodes} <= {0, 1}
     for episode in there.lines[1].episodes:
         rows = rows_of(cache, episode)
         (own,) = (e for e in here.lines[1].episodes if e.seed == episode.seed)

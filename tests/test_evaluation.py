@@ -1,5 +1,6 @@
 """The numbers of an evaluation: scipy's, published examples, tables by hand."""
 
+import json
 import math
 import re
 import sys
@@ -268,15 +269,69 @@ def test_the_viewer_begins_with_the_policies_below_each_other_and_flips_first():
         add_episodes(cache, {0: [1.0]})
 
     assert result.viewer is result.viewer
-    assert result.viewer._manifest()["compare"] == {
-        "lines": ["before", "after"],
-        "seeds": ["2", "0", "3", "1"],
-    }
+    shown = result.viewer._manifest()["compare"]
+    assert shown["lines"] == ["before", "after"]
+    assert shown["seeds"] == ["2", "0", "3", "1"]
     (other,) = [from_recordings({"x": cache, "y": two_policies()})]
     assert other.viewer._manifest()["compare"]["lines"] is None
     alone = rv.FrameCache()
     add_episodes(alone, {0: [1.0]})
-    assert "compare" not in from_recordings(alone).viewer._manifest()
+    shown = from_recordings(alone).viewer._manifest()["compare"]
+    assert shown["seeds"] == []
+    assert [line["n"] for line in shown["policies"]] == [1]
+
+
+def test_a_page_is_given_the_numbers_and_where_the_episodes_are():
+    result = from_recordings(two_policies(), success=is_good)
+
+    shown = json.loads(json.dumps(result.viewer._manifest()["compare"]))
+
+    before, after = shown["policies"]
+    assert (before["policy"], before["success_rate"], before["n"]) == (
+        "before",
+        0.75,
+        4,
+    )
+    assert (after["return_mean"], after["return_iqm"]) == (3.5, 2)
+    (line,) = shown["against"]
+    assert (line["pairs"], line["gained"], line["lost"], line["better"]) == (4, 1, 1, 2)
+    expected = "after is not shown to return more or less than before"
+    assert line["finding"] == expected
+    assert shown["pairs"] == {
+        "line": [1, 1, 1, 1],
+        "seed": ["0", "1", "2", "3"],
+        "env": [0, 0, 0, 0],
+        "episode": [4, 5, 6, 7],
+        "env_against": [0, 0, 0, 0],
+        "episode_against": [0, 1, 2, 3],
+        "return": [2, 2, 1, 9],
+        "return_against": [1, 2, 3, 4],
+        "difference": [1, 0, -2, 5],
+        "flip": [1, 0, -1, 0],
+    }
+
+
+def test_a_page_is_given_no_number_that_json_does_not_have():
+    cache = rv.FrameCache()
+    for name, rewards in {"a": [math.inf, 1], "b": [1, -math.inf]}.items():
+        with cache.segment(name):
+            add_episodes(cache, {seed: [one] for seed, one in enumerate(rewards)})
+
+    shown = from_recordings(cache).viewer._manifest()["compare"]
+
+    json.dumps(shown, allow_nan=False)
+    assert shown["pairs"]["return"] == [1, "-Infinity"]
+    assert shown["pairs"]["difference"] == ["-Infinity", "-Infinity"]
+    assert shown["policies"][0]["success_rate"] is None
+
+
+def test_episodes_of_compared_recordings_are_those_of_all_envs():
+    result = from_recordings({"x": two_policies(), "y": two_policies()})
+
+    pairs = result.viewer._manifest()["compare"]["pairs"]
+
+    assert set(pairs["env"]) == {1}
+    assert set(pairs["env_against"]) == {0}
 
 
 @pytest.mark.serial

@@ -87,9 +87,8 @@ def _sentences(
             )
 
 
-def verdict(line: Mapping[str, Any]) -> str:
-    """Return in words what the pairs of a policy say, from a line of the summary."""
-    other, first, n = line["policy"], line["against"], line["pairs"]
+def finding(line: Mapping[str, Any]) -> str:
+    """Return in words whether a policy returns more, from a line of the summary."""
     low, high = line["difference_low"], line["difference_high"]
     if math.isnan(low):
         word = "is not known to return more or less than"
@@ -99,11 +98,16 @@ def verdict(line: Mapping[str, Any]) -> str:
         word = "returns less than"
     else:
         word = "is not shown to return more or less than"
+    return f"{line['policy']} {word} {line['against']}"
+
+
+def verdict(line: Mapping[str, Any]) -> str:
+    """Return in words what the pairs of a policy say, from a line of the summary."""
+    first, n = line["against"], line["pairs"]
     difference = difference_in_words(line, f" on average over {n} seeds")
     found = (
-        f"{other} {word} {first}: {difference}. It is better on {line['better']} of "
-        f"them and worse on {line['worse']} (sign test: p = "
-        f"{text_of(line['sign_test_p'])})."
+        f"{finding(line)}: {difference}. It is better on {line['better']} of them and "
+        f"worse on {line['worse']} (sign test: p = {text_of(line['sign_test_p'])})."
     )
     if line["success_pairs"]:
         found += (

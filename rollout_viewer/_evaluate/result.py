@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from rollout_viewer._evaluate.lines import lines_of
 from rollout_viewer._evaluate.pairs import compare_lines, order_of_seeds, paired_columns
 from rollout_viewer._evaluate.policy_table import policy_table
 from rollout_viewer._evaluate.report import write_report
+from rollout_viewer._evaluate.shown import shown_comparison
 from rollout_viewer._evaluate.statistics import scipy_stats
 from rollout_viewer._viewer.widget import view
 from rollout_viewer.loggers._reports import find_log_report, log_report
@@ -27,10 +29,8 @@ if TYPE_CHECKING:
     from rollout_viewer._evaluate.columns import Columns
     from rollout_viewer._evaluate.lines import Line, Success
     from rollout_viewer._evaluate.pairs import Comparison, PairedColumns
+    from rollout_viewer._recording.episode import Episode
     from rollout_viewer._viewer.widget import RolloutViewer
-
-# That a page is asked to begin with: more than it has columns for.
-_MAX_SEEDS = 1000
 
 
 class EvaluationResult:
@@ -167,11 +167,8 @@ class EvaluationResult:
             ExportTooLargeError: Tables and strips alone are larger.
             ExportError: The file cannot be written.
         """
-        found = Findings(
-            self._lines, self.comparisons, self.table, self.paired, self.seeds
-        )
         return write_report(
-            found, path, title=title, max_mb=max_mb, overwrite=overwrite
+            self._findings, path, title=title, max_mb=max_mb, overwrite=overwrite
         )
 
     def dump(
@@ -217,16 +214,35 @@ class EvaluationResult:
         """The episodes: a line of tiles for each policy, a column for each seed.
 
         Seeds on which success flipped come first, then those with the largest
-        difference; all tiles start their episodes together. Where the recording has
-        earlier episodes of the same segment and seed, a tile plays these before.
+        difference; all tiles start their episodes together. Its Compare tab has the
+        numbers of `table` and `paired`. It shows the episodes of this result, whatever
+        else is in the recording.
         """
-        seeds = self.seeds[:_MAX_SEEDS] or None
         caches = self.caches
-        if len({id(cache) for cache in caches.values()}) > 1:
-            return view(caches, compare_seeds=seeds)
-        names = [line.name for line in self._lines]
-        cache = self._lines[0].cache
-        return view(cache, compare_seeds=seeds, compare_segments=names)
+        is_one = len({id(cache) for cache in caches.values()}) == 1
+        first_env = dict.fromkeys(caches, 0)
+        if not is_one:  # beside each other, with their envs numbered on
+            numbers = [cache.num_envs for cache in caches.values()]
+            firsts = itertools.accumulate(numbers[:-1], initial=0)
+            first_env = dict(zip(caches, firsts, strict=True))
+
+        def place_of(policy: str, episode: Episode) -> tuple[int, int]:
+            return first_env[policy] + episode.env, episode.index
+
+        comparison = shown_comparison(
+            self._findings,
+            place_of,
+            lines=[line.name for line in self._lines] if is_one else None,
+            seeds=self.seeds,
+        )
+        source: Any = self._lines[0].cache if is_one else caches
+        return view(source, comparison=comparison)
+
+    @property
+    def _findings(self) -> Findings:
+        return Findings(
+            self._lines, self.comparisons, self.table, self.paired, self.seeds
+        )
 
     def __repr__(self) -> str:
         return repr(self.table)

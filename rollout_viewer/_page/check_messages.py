@@ -119,6 +119,7 @@ def _is_json(value: Any, depth: int) -> bool:
 
 
 _PAGE = text(100)
+_FLAG = Rule("true or false", lambda value: type(value) is bool)
 _JOB = whole()
 _ROW = whole()
 _ENVS = optional(list_of(whole(), _MAX_ENVS))
@@ -135,6 +136,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "version": text(100),
         "page": _PAGE,
         "beginning": whole(1),
+        "as_text": optional(_FLAG),
     },
     "hidden": {"page": _PAGE},
     "have": {
@@ -167,6 +169,7 @@ RULES: dict[str, dict[str, Rule]] = {
     "label": {"env": whole(), "episode": whole(), "labels": _LABELS},
     "inspect": {"env": whole(), "start": _ROW},
     "column": {"name": text(1000), "index": whole(), "start": _ROW},
+    "part": {"name": text(20)},
     "stats": {"counts": numbers(100)},
 }
 

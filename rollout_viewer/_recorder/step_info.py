@@ -137,34 +137,33 @@ class StepInfo:
                 "cannot be read is not recorded."
             )
 
-    def take(self, envs: Mask) -> dict[str, Array]:
-        """Return data of a row that is of `envs`, and begin anew for these."""
-        self.is_pending = False
+    def seen(self, envs: Mask) -> dict[str, Array]:
+        """Return data of a row that is of `envs`; valid until the next call."""
         found = {}
         is_all = np.count_nonzero(envs) == self._num_envs
         for column in self._columns.values():
             if not column.is_set:
                 continue
-            values, column.is_set = column.values, False
-            column.values = column.blank.copy()
+            values = column.values
             if not is_all:
-                column.values[~envs] = values[~envs]
-                values[~envs] = np.nan
-                column.is_set = not np.isnan(column.values).all()
-                self.is_pending = self.is_pending or column.is_set
+                values = column.blank.copy()
+                values[envs] = column.values[envs]
                 if np.isnan(values).all():
                     continue
             found[column.name] = values
         return found
 
-    def give_back(self, data: Mapping[str, Array]) -> None:
-        """Take back what `take` returned, of a row that was not recorded."""
+    def drop(self, envs: Mask) -> None:
+        """Begin anew for `envs`, whose row was recorded; may be called again."""
+        is_pending = False
+        is_all = np.count_nonzero(envs) == self._num_envs
         for column in self._columns.values():
-            values = data.get(column.name)
-            if values is not None and values.shape == column.values.shape:
-                is_there = ~np.isnan(values)
-                column.values[is_there] = values[is_there]
-                column.is_set = self.is_pending = True
+            if not column.is_set:
+                continue
+            column.values[envs] = np.nan
+            column.is_set = not is_all and not np.isnan(column.values).all()
+            is_pending = is_pending or column.is_set
+        self.is_pending = is_pending
 
     # -- one env
 

@@ -1,6 +1,7 @@
 """Whether an episode succeeded: the one rule, for all that environments report.
 
-The README states it. Knows dicts as environments return them, and episodes.
+notebooks/guides/record.md states it. Knows dicts as environments return them, and
+episodes.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import numpy as np
 from rollout_viewer._errors import ShapeError, warn_once
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
@@ -35,26 +35,26 @@ class VectorRewards:
         """Whether there were any."""
         return self._sum is not None
 
-    def add(self, envs: Mask, vectors: Vectors) -> None:
-        """Add those of one call of the envs that stepped."""
-        if self._sum is None or self._sum.shape != vectors.shape:
-            self._sum = np.full(vectors.shape, np.nan)
-        seen = np.where(np.isnan(self._sum), 0.0, self._sum) + vectors
-        self._sum[envs] = seen[envs]
+    def plus(self, envs: Mask, vectors: Vectors) -> VectorRewards:
+        """Return these with those of one more call, of the envs that stepped."""
+        before = self._sum
+        if before is None or before.shape != vectors.shape:
+            before = np.full(vectors.shape, np.nan)
+        sums = np.where(np.isnan(before), 0.0, before) + vectors
+        found = VectorRewards()
+        found._sum = np.where(envs[:, None], sums, before)
+        return found
 
-    def take(self, envs: Mask) -> dict[str, Vectors]:
-        """Return the data of a row, in which `envs` step, and begin anew for these."""
+    def seen(self, envs: Mask) -> dict[str, Vectors]:
+        """Return the data of a row in which `envs` step."""
         if self._sum is None:
             return {}
-        taken = np.where(envs[:, None], self._sum, np.nan)
-        self._sum[envs] = np.nan
-        return {VECTOR_REWARD: taken}
+        return {VECTOR_REWARD: np.where(envs[:, None], self._sum, np.nan)}
 
-    def give_back(self, data: Mapping[str, Vectors]) -> None:
-        """Take back what `take` returned, of a row that was not recorded."""
-        if (taken := data.get(VECTOR_REWARD)) is not None and self._sum is not None:
-            is_there = ~np.isnan(taken)
-            self._sum[is_there] = taken[is_there]
+    def drop(self, envs: Mask) -> None:
+        """Begin anew for the envs that stepped in a row."""
+        if self._sum is not None:
+            self._sum[envs] = np.nan
 
 
 def one_reward(reward: Any) -> Vectors:

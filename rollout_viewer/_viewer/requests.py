@@ -1,4 +1,4 @@
-"""What a page asks of one viewer: annotations, details, columns, dumps, downloads.
+"""What a page asks of one viewer: annotations, data, parts of it, dumps, downloads.
 
 One function for each kind of message; `rollout_viewer._page.protocol` specifies them.
 They run on the stream's thread, maybe beside the user's cell.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from rollout_viewer._errors import ProtocolError
 from rollout_viewer._export.write import check_choice
 from rollout_viewer._export.writers import WRITERS
+from rollout_viewer._page.bundle import PARTS, packed_part
 from rollout_viewer._page.details import column_message, details_message
 from rollout_viewer._page.protocol import Message
 from rollout_viewer._recording.annotations import AnnotationChange
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         InspectMessage,
         LabelMessage,
         PageMessage,
+        PartMessage,
         UnbookmarkMessage,
     )
     from rollout_viewer._viewer.export_jobs import ExportJobs, Progress
@@ -133,6 +135,8 @@ class PageRequests:
                 self._inspect(content)
             case "column":
                 self._column(content)
+            case "part":
+                self._part(content)
             case "dump":
                 self._start_dump(content)
             case "download":
@@ -172,6 +176,16 @@ class PageRequests:
         if (cache := self._get_cache()) is not None:
             name, index, start = content["name"], content["index"], content["start"]
             self._send(column_message(cache, name, index, start))
+
+    def _part(self, content: PartMessage) -> None:
+        name = content["name"]
+        if name not in PARTS:
+            raise ProtocolError(
+                f"rollout_viewer: expected a part in {list(PARTS)}, got {name!r}. "
+                "Reload the page."
+            )
+        packed = packed_part(name, "RolloutViewer")
+        self._send(Message({"kind": "part", "name": name}, [packed]))
 
     def _start_dump(self, content: DumpMessage) -> None:
         start, stop, formats = content["start"], content["stop"], content["formats"]

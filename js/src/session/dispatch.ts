@@ -6,6 +6,7 @@ import type { ExportJobs } from "./export-jobs.ts";
 import type { Feed } from "./feed.ts";
 import { type AnnotationParts, takeAnnotations } from "./marks.ts";
 import type { Navigation } from "./navigation.ts";
+import type { PartFeed } from "./part-feed.ts";
 import { type CountedParts, countsOf } from "./player-stats.ts";
 
 export interface DispatchParts extends AnnotationParts, CountedParts, Navigation {
@@ -13,6 +14,7 @@ export interface DispatchParts extends AnnotationParts, CountedParts, Navigation
   version: string;
   clock: Clock;
   feed: Feed;
+  parts: PartFeed;
   /** Null where there is no kernel. */
   jobs: ExportJobs | null;
   fail(error: unknown): void;
@@ -48,6 +50,9 @@ export function dispatch(
       break;
     case "column":
       parts.scalars.take(message, buffers);
+      break;
+    case "part":
+      parts.parts.take(message, buffers);
       break;
     case "stats":
       parts.send?.({ kind: "stats", counts: countsOf(parts) });

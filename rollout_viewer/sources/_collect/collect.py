@@ -8,13 +8,13 @@ import os
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
+from rollout_viewer._cache.block_filer import BlockFiler
 from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._errors import RolloutViewerWarning, requires
 from rollout_viewer._recorder.recorder_checks import checked_cache
 from rollout_viewer._recorder.success import check_rule
 from rollout_viewer._recorder.vector_reward import checked_weights
 from rollout_viewer.sources._collect.collection import Collection
-from rollout_viewer.sources._collect.filer import BlockFiler
 from rollout_viewer.sources._collect.jobs import Jobs
 from rollout_viewer.sources._collect.processes import collect_in_processes
 from rollout_viewer.sources._collect.progress import CollectProgress
@@ -164,7 +164,10 @@ def collect(
     )
     try:
         with bars:
-            filer = BlockFiler(cache, num_workers, num_envs)
+            filer = BlockFiler(cache, num_workers * num_envs)
+            for setup in setups:
+                envs = range(setup.first_env, setup.first_env + num_envs)
+                filer.add_worker(setup.worker, envs)
             collection = Collection(
                 cache, jobs, filer, bars, make_env, on_episode, success
             )

@@ -10,10 +10,10 @@ from rollout_viewer._recorder.success import Successes, checked_rule
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rollout_viewer._cache.block_filer import BlockFiler
     from rollout_viewer._cache.cache import FrameCache
     from rollout_viewer._recorder.success import SuccessRule
     from rollout_viewer._recording.episode import Episode
-    from rollout_viewer.sources._collect.filer import BlockFiler
     from rollout_viewer.sources._collect.jobs import Job, Jobs
     from rollout_viewer.sources._collect.progress import CollectProgress
     from rollout_viewer.sources._collect.runner import EnvDeclaration
