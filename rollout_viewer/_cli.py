@@ -92,7 +92,7 @@ def compare(arguments: argparse.Namespace) -> int:
 
     files = arguments.files
     sources = files[0] if len(files) == 1 else files
-    result = EvaluationResult.from_recordings(sources)
+    result = EvaluationResult.from_recordings(sources, by=arguments.by)
     summary = result.paired.summary
     if arguments.fail_if_worse:
         _check_comparable(summary.lines())

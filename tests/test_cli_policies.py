@@ -305,6 +305,17 @@ def test_compare_takes_the_segments_of_one_file_and_writes_a_report(capsys):
     assert "<h1>after against before</h1>" in pathlib.Path(path).read_text("utf-8")
 
 
+def test_compare_takes_the_values_of_a_label(capsys):
+    with rv.FrameCache("training.rollout") as cache:
+        for step in (0, 100):
+            with cache.segment("eval", train_step=step):
+                add_episodes(cache, {seed: [step + seed] for seed in range(3)})
+
+    assert main(["compare", "training.rollout", "--by", "train_step"]) == 0
+
+    assert "train_step 100 against train_step 0, on 3 seeds" in capsys.readouterr().out
+
+
 def test_compare_names_files_of_equal_stems_by_their_paths(capsys):
     for name in ("a", "b"):
         pathlib.Path(name).mkdir()

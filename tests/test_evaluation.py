@@ -254,6 +254,29 @@ def test_what_a_notebook_shows_is_text_whatever_the_name():
     assert "\x1b" not in shown + repr(result) + repr(result.paired)
 
 
+def test_values_of_a_label_are_compared(tmp_path):
+    with rv.FrameCache(tmp_path / "training.rollout") as cache:
+        for step, bonus in ((0, 0.0), (100, 2.0), (200, 1.0)):
+            for segment in ("eval", "other"):
+                with cache.segment(segment, train_step=step):
+                    add_episodes(cache, {seed: [seed + bonus] for seed in range(3)})
+
+    result = from_recordings(cache, by="train_step", segments=["eval"])
+
+    names = ["train_step 0", "train_step 100", "train_step 200"]
+    assert result.table["policy"].tolist() == names
+    assert result.table["n"].tolist() == [3, 3, 3]
+    assert result.paired.summary["difference_mean"].tolist() == [2.0, 1.0]
+    assert from_recordings(cache, by="train_step").table["n"].tolist() == [6, 6, 6]
+    assert "compare" not in result.viewer._manifest()
+    page = rv.report(cache, tmp_path / "a.html", by="train_step").read_text("utf-8")
+    assert "train_step 200 returns more than train_step 0" in page
+    with pytest.raises(RowError, match=r"of the labels \['train_step'\], got 'step'"):
+        from_recordings(cache, by="step")
+    with pytest.raises(ValueError, match="expected by of one recording"):
+        from_recordings({"a": cache}, by="train_step")
+
+
 def test_long_columns_are_shown_in_part_and_kept_whole():
     columns = Columns({"seed": range(1000)})
 

@@ -106,9 +106,8 @@ def verdict(line: Mapping[str, Any]) -> str:
     first, n = line["against"], line["pairs"]
     difference = difference_in_words(line, f" on average over {n} seeds")
     found = (
-        f"{finding(line)}: {difference}. It is better on {line['better']} of "
-        f"them and worse on {line['worse']} (sign test: p = "
-        f"{text_of(line['sign_test_p'])})."
+        f"{finding(line)}: {difference}. It is better on {line['better']} of them and "
+        f"worse on {line['worse']} (sign test: p = {text_of(line['sign_test_p'])})."
     )
     if line["success_pairs"]:
         found += (

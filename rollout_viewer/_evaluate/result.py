@@ -53,6 +53,7 @@ class EvaluationResult:
         sources: Any,
         *,
         segments: Sequence[str] | None = None,
+        by: str | None = None,
         success: Success | None = None,
     ) -> EvaluationResult:
         """Return the result of what is recorded.
@@ -63,19 +64,22 @@ class EvaluationResult:
                 compared with those inside.
             segments: Of the one recording, which; the others are compared with the
                 first. None: all, in the order in which they began.
+            by: Of the one recording, a label whose values are compared, as
+                ``"train_step"`` of the evaluations of a training run.
             success: Called with each `Episode`, returns True, False or None (not
                 known); None: `Episode.success`.
 
         Raises:
-            RowError: No episode has ended, or there is no such segment.
+            RowError: No episode has ended, or there is no such segment or label.
             ValueError: A name, a segment or a path is there twice.
             TypeError: `sources` holds no recording, or is a list of caches, which have
                 no names; or `segments` is no list of names.
             MissingDependencyError: scipy is not installed.
         """
         where = "EvaluationResult.from_recordings"
-        lines = lines_of(sources, success=success, segments=segments, where=where)
-        return cls(lines)
+        return cls(
+            lines_of(sources, success=success, segments=segments, by=by, where=where)
+        )
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -216,10 +220,13 @@ class EvaluationResult:
         Seeds on which success flipped come first, then those with the largest
         difference; all tiles start their episodes together. Its Compare tab has the
         numbers of `table` and `paired`. It shows the episodes of this result, whatever
-        else is in the recording.
+        else is in the recording. Where values of a label are compared, it begins with
+        the rows of the recording.
         """
         caches = self.caches
         is_one = len({id(cache) for cache in caches.values()}) == 1
+        if is_one and any(_is_of_label(line) for line in self._lines):
+            return view(self._lines[0].cache)
         first_env = dict.fromkeys(caches, 0)
         if not is_one:  # beside each other, with their envs numbered on
             numbers = [cache.num_envs for cache in caches.values()]
@@ -251,11 +258,18 @@ class EvaluationResult:
         return self.table.as_html()
 
 
+def _is_of_label(line: Line) -> bool:
+    """Whether its episodes are those of a label's value, and of no segment's name."""
+    names = {one.segment for one in line.episodes}
+    return not names <= {None, line.name}
+
+
 def report(
     sources: Any,
     path: str | os.PathLike[str],
     *,
     segments: Sequence[str] | None = None,
+    by: str | None = None,
     success: Success | None = None,
     title: str | None = None,
     max_mb: float = 20,
@@ -268,6 +282,7 @@ def report(
             whose segments are compared, or several by name.
         path: Of the page; a taken name gets ``-1``, ``-2``, ... unless `overwrite`.
         segments: As for `EvaluationResult.from_recordings`.
+        by: Likewise.
         success: Likewise.
         title: As for `EvaluationResult.report`.
         max_mb: Likewise.
@@ -277,20 +292,22 @@ def report(
         The file, there whole or not at all.
 
     Raises:
-        RowError: No episode has ended, or there is no such segment.
-        ValueError: Segments or success are given for an `EvaluationResult`, `max_mb` is
-            no number above zero, or `path` is no name.
+        RowError: No episode has ended, or there is no such segment or label.
+        ValueError: Segments, a label or success are given for an `EvaluationResult`,
+            `max_mb` is no number above zero, or `path` is no name.
         ExportTooLargeError, ExportError: As `EvaluationResult.report`.
     """
     if isinstance(sources, EvaluationResult):
-        if segments is not None or success is not None:
+        if any(given is not None for given in (segments, by, success)):
             raise ValueError(
-                "rv.report: expected segments= and success= with recordings, got them "
-                "with an EvaluationResult, which has its own. Leave them out."
+                "rv.report: expected segments=, by= and success= with recordings, got "
+                "one with an EvaluationResult, which has its own. Leave them out."
             )
         result = sources
     else:
         result = EvaluationResult(
-            lines_of(sources, success=success, segments=segments, where="rv.report")
+            lines_of(
+                sources, success=success, segments=segments, by=by, where="rv.report"
+            )
         )
     return result.report(path, title=title, max_mb=max_mb, overwrite=overwrite)
