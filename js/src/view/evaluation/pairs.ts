@@ -104,8 +104,8 @@ export function createPairs(
     if (!arrangement.numRows) return;
     alone = pair;
     arrange(arrangement);
-    clock.seek(0);
-    isWaiting = true;
+    clock.seek(partingOf(pair)?.[1] ?? 0);
+    isWaiting = partingOf(pair) === null;
     follow();
   };
   /** Go where the pair parts, unless the user has gone elsewhere meanwhile. */
