@@ -23,7 +23,7 @@ JS_SOURCES := $(shell find js -path js/node_modules -prune -o -path js/dist -pru
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check test test-jax test-fast test-oldest test-newest \
-	test-versions faults bench bench-browser gallery clean
+	test-versions test-ray test-hosts faults bench bench-browser gallery clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -72,6 +72,9 @@ test-versions: test-oldest test-newest $(VENV)/.python  ## both, and the wheel a
 
 test-ray: setup $(VENV)/.ray  ## collecting and RLlib, on a Ray cluster of this machine
 	$(BIN)/python -m pytest tests/test_rllib.py tests/test_collect_ray.py
+
+test-hosts: setup $(VENV)/.hosts  ## the viewer in Voila and in marimo
+	$(BIN)/python -m pytest tests/browser/test_voila_marimo.py
 
 bench: setup $(VENV)/.bench  ## measure, compare with the goals, write build/bench/ (FULL=1: a million rows)
 	@.ci/system_packages bench
@@ -151,6 +154,11 @@ $(VENV)/.bench: $(VENV)/.python
 # Its extra for RLlib pins an older Gymnasium; what else that names is here already.
 $(VENV)/.ray: $(VENV)/.python
 	$(BIN)/pip $(INSTALL) --no-deps ray==2.60.0 lz4==4.4.5 ormsgpack==1.13.1
+	@touch $@
+
+# 200 MB that only its tests need.
+$(VENV)/.hosts: $(VENV)/.python
+	$(BIN)/pip $(INSTALL) voila==0.5.13 marimo==0.25.2
 	@touch $@
 
 js/node_modules/.package-lock.json: js/package-lock.json | $(VENV)/.python

@@ -3,9 +3,9 @@
  * widget.css, and modules that are loaded when they are used: mp4.js, which only exported
  * pages have, for who saves a video, and compare.js, for who looks at an evaluation.
  *
- * The worker is bundled first and embedded in the module as text; zstddec's wasm is
- * taken out of its package and embedded in the worker, deflated. Of Lucide's icons those
- * that are imported are.
+ * The worker is bundled first and embedded in the module as a function, whose text is the
+ * script of a worker; zstddec's wasm is taken out of its package and embedded in it,
+ * deflated. Of Lucide's icons those that are imported are.
  */
 
 import { mkdir, readFile, writeFile } from "node:fs/promises";
@@ -38,12 +38,12 @@ function shapesOf(body) {
   ]);
 }
 
-/** Resolves "zstddec-wasm", "worker-source" and "lucide:...", which are no files. */
+/** Resolves "zstddec-wasm", "decoder-script" and "lucide:...", which are no files. */
 export const embedded = {
   name: "embedded",
   setup(on) {
     on.onResolve(
-      { filter: /^(zstddec-wasm|worker-source|lucide:.*)$/ },
+      { filter: /^(zstddec-wasm|decoder-script|lucide:.*)$/ },
       ({ path }) => ({
         path,
         namespace: "embedded",
@@ -66,13 +66,19 @@ export const embedded = {
       if (!body) throw new Error(`build: Lucide has no icon ${path}`);
       return { contents: JSON.stringify(shapesOf(body)), loader: "json" };
     });
-    on.onLoad({ filter: /^worker-source$/, namespace: "embedded" }, async () => {
+    on.onLoad({ filter: /^decoder-script$/, namespace: "embedded" }, async () => {
       const { outputFiles } = await build({
         ...common,
         entryPoints: [join(here, "src/decode/worker.ts")],
         write: false,
       });
-      return { contents: outputFiles[0].text, loader: "text" };
+      const { text } = outputFiles[0];
+      const exported = /export\s*\{\s*(\w+) as Decoder,?\s*\};?\s*$/;
+      if (!exported.test(text))
+        throw new Error("build: expected decode/worker.ts to export Decoder last");
+      const body = text.replace(exported, "return { Decoder: $1 };");
+      const contents = `export default function () { "use strict"; ${body} }`;
+      return { contents, loader: "js" };
     });
   },
 };

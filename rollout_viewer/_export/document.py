@@ -110,9 +110,10 @@ def message_element(content: object, buffers: Sequence[bytes]) -> str:
 def _policy(scripts: Sequence[str], styles: Sequence[str]) -> str:
     rules = {
         "default-src": ["'none'"],
-        # blob: is the decoder, which is imported where workers are refused.
+        # blob: is what writes mp4 files.
         "script-src": [*map(_hash_of, scripts), "blob:", "'wasm-unsafe-eval'"],
-        "worker-src": ["blob:"],
+        # data: where the browser, or an app around it, has no blob: addresses
+        "worker-src": ["blob:", "data:"],
         "style-src": [*map(_hash_of, styles)],
         "img-src": ["data:", "blob:"],
         "base-uri": ["'none'"],

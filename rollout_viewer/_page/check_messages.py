@@ -127,6 +127,7 @@ def _is_json(value: Any, depth: int) -> bool:
 
 
 _PAGE = text(100)
+_FLAG = Rule("true or false", lambda value: type(value) is bool)
 _JOB = whole()
 _ROW = whole()
 _ENVS = optional(list_of(whole(), _MAX_ENVS))
@@ -144,6 +145,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "version": text(100),
         "page": _PAGE,
         "beginning": whole(1),
+        "as_text": optional(_FLAG),
     },
     "hidden": {"page": _PAGE},
     "have": {

@@ -141,6 +141,9 @@ Page to kernel::
                             Repeated until the manifest comes, since a running cell
                             may hold up the first; of one that is known, only that
                             the page shows the viewer again is noted
+              as_text       true where the host drops the buffers of messages; else
+                            left out. From then on they come in base64, as `base64`,
+                            [str], in the message itself
     hidden    page          no view of it has been there for a while, or it is closed:
                             nothing is sent to it until its next `hello` or `have`
     have      page, session, manifest, num_rows, about, marks
@@ -179,6 +182,7 @@ both languages.
 
 from __future__ import annotations
 
+import base64
 from typing import Any, Literal, NamedTuple, NotRequired, TypeAlias, TypedDict
 
 PROTOCOL = 1
@@ -189,6 +193,13 @@ class Message(NamedTuple):
 
     content: dict[str, Any]
     buffers: list[bytes]
+
+    def as_text(self) -> Message:
+        """Return the same message with its buffers as text in the object."""
+        if not self.buffers:
+            return self
+        texts = [base64.b64encode(one).decode() for one in self.buffers]
+        return Message({**self.content, "base64": texts}, [])
 
 
 # -- page to kernel
@@ -202,6 +213,7 @@ class HelloMessage(TypedDict):
     version: str
     page: str
     beginning: int
+    as_text: NotRequired[bool | None]
 
 
 class HiddenMessage(TypedDict):

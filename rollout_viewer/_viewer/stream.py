@@ -105,6 +105,8 @@ class PageStream(Worker):
         self._waits_for_cells = False
         self._delivery = Delivery()
         self._beginning: tuple[str, int] | None = None
+        # Whether buffers are sent as text: one of the pages gets no others.
+        self.sends_text = False
         self.stats = {"messages": 0, "bytes": 0, "acks": 0, "asked": 0}
         self._restart()
 
@@ -228,6 +230,7 @@ class PageStream(Worker):
                     f" got one of {content['protocol']!r}, of another version. Restart "
                     "the kernel and reload the page."
                 )
+            self.sends_text |= bool(content.get("as_text"))
             beginning = content["page"], content["beginning"]
             if beginning != self._beginning:
                 self._beginning = beginning

@@ -653,6 +653,8 @@ class RolloutViewer(anywidget.AnyWidget):
 
     def _post(self, message: Message) -> None:
         if self.comm is not None:
+            if self._stream.sends_text:
+                message = message.as_text()
             content = message.content
             # Of titles, paths and errors. Recorded texts and numbers are storable.
             if content["kind"] not in ("data", "beat"):

@@ -242,7 +242,8 @@ export interface KernelError {
   message: string;
 }
 
-export type FromKernel =
+/** `base64`: its buffers, where they come as text. */
+export type FromKernel = { base64?: string[] } & (
   | Manifest
   | DetailsMessage
   | ColumnMessage
@@ -254,7 +255,8 @@ export type FromKernel =
   | PartAnswer
   | PartingAnswer
   | AskStats
-  | KernelError;
+  | KernelError
+);
 
 /** What a dump or a download writes; stop is exclusive, envs of null are all. */
 export interface ExportedRows {
@@ -270,6 +272,8 @@ export type ToKernel =
       version: string;
       page: string;
       beginning: number;
+      /** Buffers do not arrive: they are to be sent as text. */
+      as_text?: boolean;
     }
   | { kind: "hidden"; page: string }
   | {

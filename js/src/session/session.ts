@@ -6,6 +6,7 @@
 
 import { Clock } from "../playback/clock.ts";
 import type { FromKernel, ToKernel, WireBuffer } from "../protocol/messages.ts";
+import { fromBase64 } from "../protocol/parse.ts";
 import { Scalars } from "../recording/scalars.ts";
 import { StepDetails } from "../recording/step-details.ts";
 import { Store } from "../recording/store.ts";
@@ -57,6 +58,8 @@ export interface Session extends Navigation, AnnotationWriter {
   readonly undo: UndoStack;
   cut(isCut: boolean): void;
   setBusy(isBusy: boolean): void;
+  readonly isSilent: boolean;
+  setSilent(isSilent: boolean): void;
   take(message: FromKernel, buffers: WireBuffer[]): void;
   fail(error: unknown): void;
 }
@@ -106,11 +109,15 @@ export function openSession(
     },
     onCut: connection.onCut,
     setBusy: (isBusy) => connection.setBusy(isBusy),
+    get isSilent() {
+      return connection.isSilent;
+    },
+    setSilent: (isSilent) => connection.setSilent(isSilent),
     cut: (isCut) => connection.cut(isCut),
     take(message, buffers) {
       try {
         connection.cut(false);
-        dispatch(message, buffers, session);
+        dispatch(message, message.base64?.map(fromBase64) ?? buffers, session);
       } catch (error) {
         session.fail(error);
       }

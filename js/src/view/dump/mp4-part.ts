@@ -4,7 +4,7 @@ import { importPart, storedPart } from "../load-part.ts";
 
 export interface Mp4Part {
   /** Begin a file of a canvas; null: this browser encodes no video of its size. */
-  openMp4(canvas: OffscreenCanvas, fps: number): Promise<Mp4File | null>;
+  openMp4(canvas: HTMLCanvasElement, fps: number): Promise<Mp4File | null>;
 }
 
 export interface Mp4File {
