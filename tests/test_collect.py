@@ -17,14 +17,14 @@ import psutil
 import pytest
 
 import rollout_viewer as rv
+from rollout_viewer._cache.block_filer import BlockFiler
 from rollout_viewer._replay.messages import read_message, write_message
-from rollout_viewer.sources._collect.filer import BlockFiler
 from rollout_viewer.sources._collect.messages import Filed
 from rollout_viewer.sources._collect.policy import pickled
 from rollout_viewer.sources._collect.runner import Setup
 from rollout_viewer.sources._collect.worker import MAX_UNFILED, DriverLink
 from rollout_viewer.sources._collect.worker_process import WorkerProcess
-from rollout_viewer.testing import TurnedClock
+from rollout_viewer.testing import CountingEnv, TurnedClock
 from tests.collect_envs import (
     FirstEnvSlow,
     InfoEnv,
@@ -506,7 +506,9 @@ def test_a_driver_that_is_killed_leaves_a_file_and_no_worker(tmp_path):
 def test_blocks_wait_for_those_of_others_a_little():
     clock = TurnedClock()
     cache = rv.FrameCache()
-    filer = BlockFiler(cache, 2, 1, clock)
+    filer = BlockFiler(cache, 2, clock)
+    filer.add_worker(0, range(1))
+    filer.add_worker(1, range(1, 2))
     first, second, third = blocks_of(96)
 
     filer.add(0, first)
@@ -560,3 +562,19 @@ def test_a_worker_waits_until_the_driver_has_filed_its_blocks():
         assert len(num_sent) == MAX_UNFILED + 2
         acks.close()
         assert is_gone.wait(30)
+
+
+def test_success_is_what_a_function_says_of_a_whole_episode():
+    """Of one that is in several blocks, too: its return is that of all its rows."""
+    seen = []
+    cache = rv.collect(
+        functools.partial(CountingEnv, (40,)),
+        seeds=[4, 7],
+        backend="serial",
+        success=lambda one: one.total_reward == 820 and one.seed == 7,
+        on_episode=lambda one: seen.append(one.success),
+    )
+
+    assert seen == [episode.success for episode in cache.episodes] == [False, True]
+    with pytest.raises(ValueError, match="collect: expected success to be a function"):
+        rv.collect(CountingEnv, episodes=1, success="sometimes")

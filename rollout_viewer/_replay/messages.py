@@ -31,12 +31,16 @@ class Task(NamedTuple):
         maker: Of `maker_of`: how the env is made.
         crop: Of its pictures.
         resize: Of its pictures.
+        is_probed: As of `Recipe`.
+        num_repeats: As of `Recipe`.
     """
 
     job: Job
     maker: tuple[str, Any, dict[str, Any]]
     crop: Sequence[int] | None
     resize: Sequence[int] | None
+    is_probed: bool = False
+    num_repeats: int = 1
 
 
 class Pictures(NamedTuple):

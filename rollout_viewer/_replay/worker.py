@@ -95,7 +95,7 @@ def perform(task: Task, send: Callable[[Message], object]) -> None:
         env = make_env(task.maker)
         # With OSMesa, closing one environment damages the pictures of the next.
         is_worn = hasattr(env.unwrapped, "mujoco_renderer")
-        for row, frame in replay(env, task.job):
+        for row, frame in replay(env, task):
             blocks.add(row, _fit(frame, task))
     except NotReproducible as found:
         difference = found.difference

@@ -53,7 +53,8 @@ class Logger(Protocol):
 
     With ``takes_clips = True`` a logger receives clips in place of tensors, and the
     keywords ``fps``, ``format``, ``on_progress`` and ``cancel``, which it may ignore by
-    ``**kwargs``. With ``log_table(name, columns, step)`` it receives tables as well.
+    ``**kwargs``. With ``log_table(name, columns, step)`` it receives tables as well,
+    and with ``log_report(name, path, step)`` HTML pages, of which it keeps a copy.
     `rollout_viewer.testing.LoggerTests` tests a logger.
     """
 

@@ -11,6 +11,7 @@ import { Scalars } from "../recording/scalars.ts";
 import { StepDetails } from "../recording/step-details.ts";
 import { Store } from "../recording/store.ts";
 import { Emitter } from "../util/emitter.ts";
+import { Answers } from "./answers.ts";
 import { Connection } from "./connection.ts";
 import { type DispatchParts, dispatch } from "./dispatch.ts";
 import { ExportJobs } from "./export-jobs.ts";
@@ -35,6 +36,8 @@ export interface Session extends Navigation, AnnotationWriter {
   readonly viewOptions: ViewOptions;
   readonly details: StepDetails;
   readonly scalars: Scalars;
+  /** What was asked of the kernel once. */
+  readonly answers: Answers;
   /** Null where there is no kernel. */
   readonly jobs: ExportJobs | null;
   /** Shown until the user closes them. */
@@ -83,6 +86,7 @@ export function openSession(
     details,
     feed: new Feed({ store, clock, send, version }),
     scalars: new Scalars(store, details, send),
+    answers: new Answers(send),
     jobs: send && new ExportJobs(send),
     playerStats: new Set<PlayerStats>(),
   };
