@@ -4,7 +4,8 @@
   who is notified of rows and annotations.
 - `block_builder`: rows encoded for a cache in another process.
 - `episode_infos`: what is known of an episode, of its segment and its own.
-- `rendering`: pictures that are rendered when they are asked for.
+- `rendering`: pictures that are rendered when they are asked for;
+  `background_rendering`: those that a page looks at.
 - `clip`: an immutable selection, to be written to files and dumped to loggers.
 - `import_labels`: bookmarks and labels from an exported page.
 - `summary`: the figures of its episodes.

@@ -4,7 +4,7 @@ import type { Session } from "../../session/session.ts";
 import { make, setAttribute, setText } from "../dom.ts";
 import { type IconName, icon } from "../icons.ts";
 
-type State = "loading" | "empty" | "blind";
+type State = "loading" | "empty" | "blind" | "rendering" | "forbidden";
 
 const STATES: Record<State, { icon: IconName; title: string; text: string }> = {
   loading: { icon: "cpu", title: "Loading", text: "The recording is on its way." },
@@ -17,6 +17,16 @@ const STATES: Record<State, { icon: IconName; title: string; text: string }> = {
     icon: "camera",
     title: "No pictures were recorded",
     text: "The numbers are in the inspector and on the timeline.",
+  },
+  rendering: {
+    icon: "cpu",
+    title: "Rendering",
+    text: "The first picture is made now.",
+  },
+  forbidden: {
+    icon: "camera",
+    title: "Pictures are not rendered yet",
+    text: "If you trust the file: rv.open(path, render=True).",
   },
 };
 
@@ -38,7 +48,13 @@ export function createEmpty({ store, jobs }: Session): Empty {
       const hasPictures = (manifest?.slots.length ?? 0) > 0;
       el.hidden = numRows > 0 && hasPictures;
       if (el.hidden) return true;
-      const state = !manifest ? "loading" : numRows ? "blind" : "empty";
+      const blind =
+        manifest?.renders === undefined || manifest.not_reproducible
+          ? "blind"
+          : manifest.renders
+            ? "rendering"
+            : "forbidden";
+      const state = !manifest ? "loading" : numRows ? blind : "empty";
       if (el.dataset.state === state) return false;
       setAttribute(el, "data-state", state);
       const shown = STATES[state];
