@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from rollout_viewer._cache.background_rendering import Wanted
 from rollout_viewer._cache.episode_infos import merged_info, split_infos
 from rollout_viewer._cache.intake import Intake
 from rollout_viewer._cache.rendering import Rendering
@@ -48,6 +49,7 @@ from rollout_viewer._recording.reader import RecordingReader
 from rollout_viewer._recording.sealed_block import rows_for_blocks, side_by_side
 from rollout_viewer._recording.storable import storable_json, storable_text
 from rollout_viewer._recording.workers import is_worker
+from rollout_viewer._replay.render import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -182,6 +184,7 @@ class FrameCache(RecordingReader):
         self._append_lock = LockOfOneProcess()
         self._checker = RowChecker()
         self._rendering = Rendering()
+        self._has_wanted = False
         self._segments: list[dict[str, Any]] = []
         self._subscribers = Subscribers()
         # Weak: a recorder holds its cache.
@@ -485,6 +488,75 @@ class FrameCache(RecordingReader):
         if RECIPES in self.recording.meta:
             self._rendering.on_demand(self, range(start, stop), envs, camera)
 
+    def render_for_export(
+        self,
+        start: int,
+        stop: int,
+        envs: Sequence[int] | None,
+        *,
+        on_progress: Callable[[int, int], object],
+        is_cancelled: Callable[[], bool],
+    ) -> None:
+        """Render what is missing of rows that a page exports.
+
+        Args:
+            start: First row.
+            stop: Row after the last one.
+            envs: None: all.
+            on_progress: Called with (pictures rendered, all of them).
+            is_cancelled: Asked often whether to stop.
+
+        Raises:
+            RenderError: They are to be rendered, and cannot be.
+            ExportCancelled: As `is_cancelled` says; what was rendered stays.
+        """
+        if RECIPES in self.recording.meta:
+            watch = Watch(on_progress, is_cancelled)
+            rows = range(start, stop)
+            self._rendering.on_demand(self, rows, envs, None, watch)
+
+    @property
+    def renders_pictures(self) -> bool:
+        """Whether pictures that are looked at are rendered."""
+        return (
+            RECIPES in self.recording.meta
+            and self._rendering.is_possible
+            and self._rendering.background.error is None
+        )
+
+    def want_pictures(self, wanted: Sequence[tuple[int, int]]) -> None:
+        """Render the pictures of (row, env) and their blocks soon, and no others.
+
+        Most urgent first, in the background. To be called again and again, as long as
+        they are wanted: what is wanted no more, or for seconds, is stopped.
+        """
+        if self.renders_pictures and (wanted or self._has_wanted):
+            self._has_wanted = bool(wanted)
+            self._rendering.background.want(self, [Wanted(*one) for one in wanted])
+
+    def envs_to_render(self) -> list[int]:
+        """Return the envs whose pictures may be rendered."""
+        return self._rendering.envs(self)
+
+    def is_pending(self, row: int, env: int) -> bool:
+        """Whether a picture is still to come, if it is wanted."""
+        return (
+            self.renders_pictures
+            and self.is_to_render(row, env)
+            and not self._rendering.background.is_without(row, env)
+        )
+
+    def notify_pictures(self) -> None:
+        """Notify viewers of pictures that were rendered."""
+        self._subscribers.notify(self.num_rows, self.num_rows)
+
+    @property
+    def rendering_error(self) -> Exception | None:
+        """Why no more pictures are rendered in the background; None: they are."""
+        if RECIPES not in self.recording.meta:
+            return None
+        return self._rendering.background.error
+
     def render(
         self,
         rows: int | slice | Sequence[int] | range | None = None,
@@ -514,7 +586,9 @@ class FrameCache(RecordingReader):
             height: In pixels, likewise. Without `camera`, another size is another
                 camera, as ``"320x240"``.
             make_env: Returns the same environment anew; called with the env's number
-                if it takes an argument. None: as the recording says.
+                if it takes an argument, and with ``width=``, ``height=`` and
+                ``camera_name=`` where they are given and it takes them. None: as the
+                recording says.
             progress: Show a bar if it takes longer.
 
         Returns:
@@ -523,6 +597,7 @@ class FrameCache(RecordingReader):
         Raises:
             RenderError: The recording does not say how its environments are made, or
                 was opened for its data alone; or an environment gives no pictures.
+            ValueError: `make_env` does not take `width` or `height`.
             RecordingLockedError: Another process records it.
             ReadOnlyError: The file cannot be written.
         """
@@ -539,7 +614,7 @@ class FrameCache(RecordingReader):
             has_progress=progress,
         )
         if num_pictures:
-            self._subscribers.notify(self.num_rows, self.num_rows)
+            self.notify_pictures()
         return num_pictures
 
     def add_recipe(self, recipe: Recipe) -> int:
