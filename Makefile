@@ -23,7 +23,7 @@ JS_SOURCES := $(shell find js -path js/node_modules -prune -o -path js/dist -pru
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check test test-jax test-fast test-oldest test-newest \
-	test-versions test-ray test-hosts faults bench bench-browser gallery clean
+	test-versions test-ray test-hosts faults bench bench-browser gallery docs clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -93,6 +93,10 @@ bench-browser: setup $(VENV)/.bench  ## measure seeks and playback in JupyterLab
 gallery: setup  ## pictures of every state of the page, in build/gallery
 	$(BIN)/python -m tests.browser.gallery
 
+docs: setup $(VENV)/.docs $(VENV)/.ray  ## the site of README, guides, notebooks and reference, in build/docs
+	$(BIN)/python notebooks/site/build.py
+	$(BIN)/python -m pytest tests/browser/check_site.py
+
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) $(DEMO) $(OLDEST) $(NEWEST) build dist demo js/node_modules js/dist rollout_viewer/static
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -149,6 +153,11 @@ $(VENV)/.bench: $(VENV)/.python
 	$(BIN)/pip $(INSTALL) -e '.[dev,bench]'
 	@# TorchRL's mp4 writer: newer ones need CUDA, and this one would pull another torch
 	$(BIN)/pip $(INSTALL) --no-deps torchcodec==0.13.0
+	@touch $@
+
+# What writes the site, beside the packages whose classes are in its reference.
+$(VENV)/.docs: $(VENV)/.python
+	$(BIN)/pip $(INSTALL) -e '.[dev,docs]'
 	@touch $@
 
 # Its extra for RLlib pins an older Gymnasium; what else that names is here already.

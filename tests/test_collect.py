@@ -54,10 +54,10 @@ def play(seed: int, policy=None) -> tuple:
     return pictures, rewards, actions
 
 
-def by_seed(cache: rv.FrameCache) -> dict:
+def by_seed(cache: rv.FrameCache, episodes: list | None = None) -> dict:
     """Return the finished episodes of a cache as `play` does; each is there once."""
     found: dict = {}
-    for e in cache.episodes:
+    for e in cache.episodes if episodes is None else episodes:
         if not e.is_finished:
             continue
         kinds = cache.scalars["kind"][e.start : e.stop, e.env]
@@ -197,6 +197,27 @@ def test_max_steps_is_of_all_transitions():
         assert (kinds == "step").sum() in (49, 50)
         assert not lost(found)
     assert sum(e.length for e in serial().episodes) == 1000
+
+
+@pytest.mark.parametrize("num_envs", [1, 3])
+def test_on_episode_may_clear_the_cache(num_envs):
+    cache = rv.FrameCache()
+    seen = []
+
+    def clear_first(episode):
+        seen.append((episode.seed, episode.labels["seed"]))
+        if len(seen) == 1:
+            cache.clear()
+
+    serial(episodes=20, num_envs=num_envs, on_episode=clear_first, cache=cache)
+
+    # Each once, those whose first rows were cleared too.
+    assert sorted(label for _, label in seen) == list(range(20))
+    assert {seed for seed, label in seen if seed != label} <= {None}
+    whole = [one for one in cache.episodes if one.seed is not None]
+    assert len(whole) >= 16 - num_envs
+    plays = {one.seed: play(one.seed) for one in whole}
+    assert by_seed(cache, whole) == plays
 
 
 def test_on_episode_gets_each_episode_and_may_end_it():
@@ -386,6 +407,15 @@ def test_a_worker_ends_orderly():
 def test_an_environment_that_asks_on_the_console_gets_no_answer():
     with pytest.raises(rv.RolloutViewerError, match="EOFError"):
         processes(lambda: input("Which?"), episodes=1)
+
+    def asks():
+        if "pytest" not in sys.modules:  # in the process that replays
+            input("Which?")
+        return SeededEnv()
+
+    cache = serial(asks, episodes=1, render="later")
+    with pytest.raises(rv.RenderError, match="EOFError"):
+        cache.render(workers=1, progress=False)
 
 
 def test_functions_of_a_notebook_are_sent_by_value_and_others_are_refused():

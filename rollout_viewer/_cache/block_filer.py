@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from rollout_viewer._recording.base import Recording
     from rollout_viewer._recording.episode import Episode
+    from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.sealed_block import SealedBlock
     from rollout_viewer._recording.step_row import Codes
 
@@ -69,11 +71,26 @@ class FiledRows(NamedTuple):
     finished: list[FinishedEpisode]
 
 
+class _Begun(NamedTuple):
+    """An episode: its job, if it has one, and its labels."""
+
+    job: int | None = None
+    labels: Mapping[str, Any] = MappingProxyType({})
+
+
+class _Running(NamedTuple):
+    """An episode of an env that has not ended: its number, in which rows."""
+
+    begun: _Begun
+    number: int
+    rows: Rows
+
+
 class _Waiting(NamedTuple):
-    """A block that waits; (row, env) -> the job of the episode that begins there."""
+    """A block that waits; (row, env) -> the episode that begins there."""
 
     block: SealedBlock
-    jobs: dict[tuple[int, int], int]
+    begun: dict[tuple[int, int], _Begun]
 
 
 class BlockFiler:
@@ -101,8 +118,8 @@ class BlockFiler:
         # What is being filed, and its first row: kept until all is known of it, since
         # filing may be interrupted.
         self._filing: tuple[int, Mapping[int, _Waiting]] | None = None
-        # Env -> job and index of the episode that runs.
-        self._running: dict[int, tuple[int | None, int]] = {}
+        # Env -> the episode that runs.
+        self._running: dict[int, _Running] = {}
 
     # -- workers
 
@@ -125,14 +142,14 @@ class BlockFiler:
     def add(self, worker: int, block: SealedBlock) -> None:
         """Let a block wait to be filed."""
         first = self._envs[worker].start
-        jobs, begun = {}, []
+        places, begun = {}, []
         for one in block.begun:
             labels = dict(one.info.get("labels", {}))
-            if (number := labels.pop("job", None)) is not None:
-                jobs[one.row, first + one.env] = number
+            job = labels.pop("job", None)
+            places[one.row, first + one.env] = _Begun(job, labels)
             begun.append(one._replace(info={**one.info, "labels": labels}))
         shown = block._replace(begun=tuple(begun))
-        self._waiting[worker].append(_Waiting(shown, jobs))
+        self._waiting[worker].append(_Waiting(shown, places))
         if self._waits_since is None:
             self._waits_since = self._clock()
 
@@ -199,8 +216,8 @@ class BlockFiler:
         assert rows is not None
         core = rows.block(start, start + CHUNK_ROWS)
         flags, kinds = core["flags"], core["kind"]
+        known = {p: begun for one in filed.values() for p, begun in one.begun.items()}
         running = dict(self._running)
-        jobs = {place: job for one in filed.values() for place, job in one.jobs.items()}
         finished = []
         wanted = np.uint8(BEGINS | TERMINATED | TRUNCATED)
         num_new = np.count_nonzero(flags & np.uint8(BEGINS), axis=0).tolist()
@@ -208,14 +225,21 @@ class BlockFiler:
         for row, env in np.argwhere(flags & wanted).tolist():
             flag = int(flags[row, env])
             if flag & BEGINS:
-                running.pop(env, None)
-                running[env] = jobs.get((row, env)), num_begun[env]
+                before = running.pop(env, None)
+                begun = known.get((row, env), _Begun())
+                is_rest = before is not None and before.rows is not rows
+                if before is not None and is_rest and (row, env) not in known:
+                    # The rest of an episode whose first rows were cleared.
+                    begun = before.begun
+                    labels = {(env, num_begun[env]): dict(begun.labels)}
+                    self._cache.annotate(AnnotationChange(labels=labels))
+                running[env] = _Running(begun, num_begun[env], rows)
                 num_begun[env] += 1
             if flag & (TERMINATED | TRUNCATED) and env in running:
-                number, index = running.pop(env)
-                if number is not None:
-                    episode = rows.episode(env, index)
-                    finished.append(FinishedEpisode(number, episode))
+                ended = running.pop(env)
+                if ended.begun.job is not None:
+                    episode = rows.episode(env, ended.number)
+                    finished.append(FinishedEpisode(ended.begun.job, episode))
         num_steps = {worker: self._num_steps(kinds, flags, worker) for worker in filed}
         left, since = self._left(filed)
         result = FiledRows(list(filed), num_steps, finished)
@@ -252,7 +276,9 @@ class BlockFiler:
 
     def lose(self, worker: int) -> None:
         """Label the episodes of a worker that will not be continued."""
+        rows = self._cache.recording.rows
         for env in self._envs[worker]:
-            if (episode := self._running.pop(env, None)) is not None:
-                labels = {(env, episode[1]): {"lost": True}}
+            episode = self._running.pop(env, None)
+            if episode is not None and episode.rows is rows:
+                labels = {(env, episode.number): {"lost": True}}
                 self._cache.annotate(AnnotationChange(labels=labels))
