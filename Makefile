@@ -93,7 +93,7 @@ bench-browser: setup $(VENV)/.bench  ## measure seeks and playback in JupyterLab
 gallery: setup  ## pictures of every state of the page, in build/gallery
 	$(BIN)/python -m tests.browser.gallery
 
-docs: setup $(VENV)/.docs $(VENV)/.ray  ## the site of README, guides, notebooks and reference, in build/docs
+docs: setup $(VENV)/.docs  ## the site of README, guides, notebooks and reference, in build/docs
 	$(BIN)/python notebooks/site/build.py
 	$(BIN)/python -m pytest tests/browser/check_site.py
 
