@@ -11,8 +11,8 @@
 - `video_recorder`: the common part of `RecordVideo` and `VecVideoRecorder`.
   `video_folder` makes its recording, `video_segment` says which rows are a video,
   `segment_frames` gives their frames, `segment_writer` writes them, `background_video`
-  while they are recorded, `video_recovery` after a crash. `unrecorded_steps` counts
-  calls between segments.
+  while they are recorded, `later_videos` when their pictures were rendered,
+  `video_recovery` after a crash. `unrecorded_steps` counts calls between segments.
 
 Knows what a call did to each env. Knows no framework.
 """

@@ -21,6 +21,7 @@ from rollout_viewer._replay.episode_start import START
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rollout_viewer._cache.block_builder import BlockBuilder
     from rollout_viewer._recording.annotations import AnnotationChange
     from rollout_viewer._recording.episode import Episode
     from rollout_viewer._recording.slot import Slot
@@ -39,7 +40,9 @@ class EpisodeFilter:
             kept; the first time is a warning.
     """
 
-    def __init__(self, cache: FrameCache, keep: Callable[[Episode], bool]) -> None:
+    def __init__(
+        self, cache: FrameCache | BlockBuilder, keep: Callable[[Episode], bool]
+    ) -> None:
         self._cache = cache
         self._keep = keep
         self._waiting = FrameCache()

@@ -28,6 +28,7 @@ import numpy as np
 
 from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._cache.episode_infos import merged_info
+from rollout_viewer._cache.remote_rows import RemoteCache, RemoteRows
 from rollout_viewer._errors import RolloutViewerError, ShapeError, warn_once
 from rollout_viewer._file_names import checked_tag
 from rollout_viewer._forks import Lock, make_anew_in_children
@@ -52,7 +53,11 @@ from rollout_viewer._recorder.skipped_steps import SkippedSteps
 from rollout_viewer._recorder.step_call import step_call
 from rollout_viewer._recorder.step_info import StepInfo, checked_names
 from rollout_viewer._recorder.success import Successes, checked_rule
-from rollout_viewer._recorder.vector_reward import VectorRewards, split_reward
+from rollout_viewer._recorder.vector_reward import (
+    VectorRewards,
+    checked_weights,
+    split_reward,
+)
 from rollout_viewer._recorder.views import ShownInNotebook
 from rollout_viewer._recording.annotations import AnnotationChange
 from rollout_viewer._recording.step_row import Kind
@@ -88,7 +93,8 @@ class Recorder(ShownInNotebook):
         num_envs: How many environments each call is about.
         cache: Where to record; a path: a new `FrameCache` there, in a worker of
             multiprocessing with ``-<pid>`` added to its stem; None: a new one in a
-            temporary file.
+            temporary file. What `FrameCache.remote` returned: that cache, beside the
+            other recorders that have it; `cache` has no rows then.
         every: Record each n-th episode of each env, from its first. In the others
             the env is idle, and nothing is rendered if all envs are. An episode's
             label ``episode`` is its number among all of its env.
@@ -117,6 +123,7 @@ class Recorder(ShownInNotebook):
             episode's last step; ``"once"``, of any; ``"reward_threshold"``, by its
             return; or a function of the `Episode` that has ended.
         reward_threshold: Of the environment.
+        reward_weights: Of each of K objectives in the reward; None: their sum is it.
         needs_pictures: `add` raises where a picture cannot be recorded, as it always
             does before the first one.
 
@@ -127,6 +134,7 @@ class Recorder(ShownInNotebook):
     Raises:
         TypeError: `cache` is no cache, `logger` no logger, or `tag` no text.
         ReadOnlyError: `cache` is another process's, or opened for reading.
+        RecordingError: The process of `cache` cannot be reached.
         ShapeError: `cache` has another number of envs.
         ValueError: An argument is out of its range.
     """
@@ -135,7 +143,7 @@ class Recorder(ShownInNotebook):
         self,
         num_envs: int,
         *,
-        cache: FrameCache | str | Path | None = None,
+        cache: FrameCache | RemoteCache | str | Path | None = None,
         every: int | None = None,
         keep_episode: Callable[[Episode], bool] | None = None,
         envs: Sequence[int] | None = None,
@@ -151,11 +159,16 @@ class Recorder(ShownInNotebook):
         info: bool | Iterable[str] = True,
         success: SuccessRule | None = None,
         reward_threshold: float | None = None,
+        reward_weights: Sequence[float] | None = None,
         needs_pictures: bool = False,
     ) -> None:
         self._info_names = checked_names(info)
         self._success_rule = checked_rule(success, reward_threshold)
         self._reward_threshold = reward_threshold
+        self._reward_weights = checked_weights(reward_weights)
+        if self._reward_weights is not None:
+            shown = {"reward_weights": [*self._reward_weights]}
+            metadata = {**(metadata or {}), **shown}
         self._frame_options = FrameOptions(
             num_envs, envs, crop, resize, shares_picture=shares_picture
         )
@@ -168,7 +181,12 @@ class Recorder(ShownInNotebook):
             )
         check_logger(logger)
         self.tag = checked_tag("record", tag)
-        self.cache = checked_cache(cache, num_envs)
+        self._remote = cache if isinstance(cache, RemoteCache) else None
+        self.cache = (
+            FrameCache()
+            if isinstance(cache, RemoteCache)
+            else checked_cache(cache, num_envs)
+        )
         if recipe is not None:
             check_skips_none(self._skip)
             recipe = self._frame_options.apply_later(recipe)
@@ -189,23 +207,39 @@ class Recorder(ShownInNotebook):
                 self.cache.update_metadata(**metadata)
             if recipe is not None:
                 self.recipe_number = self.cache.add_recipe(recipe)
-        self._sink: FrameCache | EpisodeFilter | BlockBuilder = (
-            self.cache
-            if keep_episode is None
-            else EpisodeFilter(self.cache, keep_episode)
-        )
+            # Held while a call is recorded; the cache may be read in any thread then.
+            self._lock = threading.Lock()
+            self._remote_rows: RemoteRows | None = None
+            self._sink: FrameCache | EpisodeFilter | BlockBuilder
+            self._open_sink(num_envs)
         self.num_calls = 0
         self._is_recorded = True
         self._is_resumed = False
         self._infos: dict[int, dict[str, Any]] = {}
         self._num_dumped = self.cache.num_rows
         self._limit = EpisodeLimit(num_envs)
-        # Held while a call is recorded; the cache may be read in any thread meanwhile.
-        self._lock = threading.Lock()
         self._pid = os.getpid()
         self._start(num_envs)
         self.cache.before_reading(self.complete)
         make_anew_in_children(self, rank=0)
+
+    def _open_sink(self, num_envs: int) -> None:
+        """Record into the cache, here or elsewhere, or what is kept of it."""
+        target: FrameCache | BlockBuilder = self.cache
+        if self._remote is not None:
+            target = self._remote_rows = RemoteRows(
+                self._remote,
+                num_envs,
+                fps=self.cache.get_meta("fps"),
+                metadata=self.cache.metadata,
+                recipe=self._recipe,
+                lock=self._lock,
+            )
+            self.recipe_number = self._remote_rows.recipe_number
+        keep = self._keep_episode
+        self._sink = target if keep is None else EpisodeFilter(target, keep)
+        # What the info of steps means is kept where the rows are.
+        self._keeps_meta: FrameCache | BlockBuilder = target
 
     def fork_locks(self) -> list[Lock]:
         """Return nothing: the user's code runs while a call is recorded."""
@@ -222,7 +256,7 @@ class Recorder(ShownInNotebook):
         self._vectors = VectorRewards()
         # The row after the newest that this recorder has appended.
         self._stop = 0
-        self._step_info = StepInfo(num_envs, self._info_names, self.cache)
+        self._step_info = StepInfo(num_envs, self._info_names, self._keeps_meta)
         self._successes = Successes(
             num_envs, self._success_rule, self._reward_threshold
         )
@@ -246,12 +280,17 @@ class Recorder(ShownInNotebook):
         return self._frame_options.envs
 
     @property
+    def reward_threshold(self) -> float | None:
+        """The environment's own, of `success`."""
+        return self._reward_threshold
+
+    @property
     def renders_later(self) -> bool:
         """Whether rows are recorded without pictures, which are rendered later."""
         return self._recipe is not None
 
     def _record_in_child(self) -> None:
-        """Record into a file of this process, which forked from the recorder's."""
+        """Record for this process, which forked: into the same cache, or a file."""
         path = None if self.cache.recording.is_temporary else own_path(self.cache.path)
         self.__dict__.pop("viewer", None)
         self._pid = os.getpid()
@@ -262,8 +301,7 @@ class Recorder(ShownInNotebook):
             cache.update_metadata(**self._metadata)
         if self._recipe is not None:
             self.recipe_number = cache.add_recipe(self._recipe)
-        keep = self._keep_episode
-        self._sink = cache if keep is None else EpisodeFilter(cache, keep)
+        self._open_sink(self.num_envs)
         self.num_calls, self._num_dumped, self._is_recorded = 0, 0, True
         self._infos = {}
         self._start(self.num_envs)
@@ -280,12 +318,15 @@ class Recorder(ShownInNotebook):
             ShapeError: The cache has another number of envs.
         """
         checked_cache(self.cache, num_envs)
+        if self._remote_rows is not None:
+            self._remote_rows.finish()
+            self._open_sink(num_envs)
         self._start(num_envs)
         self._limit.spread(num_envs)
 
     def redirect(self, sink: BlockBuilder) -> None:
         """Record into `sink` in place of the cache, which stays without rows."""
-        self._sink = sink
+        self._sink = self._keeps_meta = sink
         self._is_lean = False
         self._step_info = StepInfo(self.num_envs, self._info_names, sink)
 
@@ -333,7 +374,8 @@ class Recorder(ShownInNotebook):
             pictures: Returns the frames for `FrameCache.append`; called only if the
                 call is recorded.
             reward: (B,), of steps; of K objectives (B, K), which are recorded as
-                ``data["vector_reward"]``, and their sum as the reward.
+                ``data["vector_reward"]``, and their sum, or that of their products
+                with `reward_weights`, as the reward.
             terminated: (B,), of steps.
             truncated: (B,), of steps.
             action: (B, ...), the argument of the call.
@@ -377,7 +419,8 @@ class Recorder(ShownInNotebook):
                 row = self._add_like_last(step, data)
                 if row is not None:
                     return row
-            if self._is_settled and is_kept is not False and not sums:
+            is_plain = is_kept is not False and not (sums or self._reward_weights)
+            if self._is_settled and is_plain:
                 call = step_call(self.num_envs, *step)
                 if call is not None:
                     return self._add_at_once(
@@ -528,7 +571,7 @@ class Recorder(ShownInNotebook):
         Envs whose episode is not recorded become idle in `codes`.
         """
         reward, terminated, truncated, action = step
-        reward, vectors = split_reward(reward, self.num_envs)
+        reward, vectors = split_reward(reward, self.num_envs, self._reward_weights)
         begins = codes == _RESET
         if not self._is_resumed:
             self._record_skipped(begins & (self._skipped.count > 0))
@@ -882,6 +925,8 @@ class Recorder(ShownInNotebook):
         self.complete()
         if isinstance(self._sink, EpisodeFilter):
             self._sink.finish()
+        if self._remote_rows is not None:
+            self._remote_rows.finish()
         self.cache.flush()
 
     # -- copies
@@ -905,14 +950,19 @@ class Recorder(ShownInNotebook):
             "info": self._info_names,
             "success": self._success_rule,
             "reward_threshold": self._reward_threshold,
+            "reward_weights": self._reward_weights,
             "needs_pictures": self._needs_pictures,
         }
 
     def __reduce__(self) -> tuple[Callable[[], Recorder], tuple[()]]:
-        return functools.partial(type(self), **self._configuration()), ()
+        make = functools.partial(
+            type(self), cache=self._remote, **self._configuration()
+        )
+        return make, ()
 
     def __deepcopy__(self, _: Any) -> Recorder:
-        return type(self)(cache=self.cache, **self._configuration())
+        cache = self.cache if self._remote is None else self._remote
+        return type(self)(cache=cache, **self._configuration())
 
     # -- viewing and dumping
 
@@ -942,8 +992,10 @@ class Recorder(ShownInNotebook):
         """A `RolloutViewer` over the cache, bound to logger and tag; made once.
 
         Raises:
-            RolloutViewerError: This is a worker process, without a notebook page.
+            RolloutViewerError: This is a worker process, without a notebook page, or
+                the rows are in a cache elsewhere.
         """
+        self._check_has_rows("viewer")
         if is_worker():
             raise RolloutViewerError(
                 "Recorder.viewer: expected the process of the notebook, got worker "
@@ -968,9 +1020,11 @@ class Recorder(ShownInNotebook):
 
         Raises:
             ExportError: They could not be written; the next dump includes these rows.
+            RolloutViewerError: The rows are in a cache elsewhere.
         """
         from rollout_viewer._export.dump import dump_clip
 
+        self._check_has_rows("dump")
         self.complete()
         stop = self.cache.num_rows
         # A cache that was cleared, by another recorder perhaps, may be shorter.
@@ -981,3 +1035,11 @@ class Recorder(ShownInNotebook):
         paths = dump_clip(self.cache.clip(start, stop), self.logger, name, step=step)
         self._num_dumped = stop
         return paths
+
+    def _check_has_rows(self, what: str) -> None:
+        if self._remote is not None:
+            raise RolloutViewerError(
+                f"Recorder.{what}: expected rows that are recorded here, got some that "
+                f"are sent to {self._remote!r}. View or dump that cache, where it was "
+                "made."
+            )

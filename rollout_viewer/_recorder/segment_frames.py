@@ -59,7 +59,9 @@ def shown_rows(cache: FrameCache, start: int, stop: int | None = None) -> RowNum
     stop = cache.num_rows if stop is None else min(stop, cache.num_rows)
     if rows is None or start >= stop:
         return np.empty(0, np.int64)
-    envs = range(cache.num_envs) if cache.is_shared else cache.pictured_envs
+    # Where pictures are rendered later, there may be none yet.
+    is_all = cache.is_shared or not cache.pictured_envs
+    envs = range(cache.num_envs) if is_all else cache.pictured_envs
     kinds = rows.kinds(start, stop)[:, list(envs)]
     ends = rows.ends(start, stop)[:, list(envs)]
     is_missing = kinds == TERMINAL_MISSING

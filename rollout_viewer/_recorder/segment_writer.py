@@ -137,16 +137,20 @@ def _episodes(cache: FrameCache, rows: npt.NDArray[np.int64]) -> list[dict[str, 
         if has_earlier and not episode.length:
             continue  # SB3 resets after the last episode: no step followed
         frames = np.searchsorted(rows, [first, last])
-        total = episode.total_reward
+        # Rows after the video, where they are recorded, are not of what it shows.
+        is_whole = episode.stop <= last
+        end: Any = episode if is_whole else cache.at(last - 1, episode.env)
+        length = end.length if is_whole else end.episode_step
+        total = end.total_reward
         found.append(
             {
                 "env": episode.env,
                 "episode": episode.labels.get("episode", episode.index),
                 "frames": frames.tolist(),
-                "length": episode.length,
+                "length": length,
                 "total_reward": total if math.isfinite(total) else None,
-                "terminated": episode.terminated,
-                "truncated": episode.truncated,
+                "terminated": end.terminated,
+                "truncated": end.truncated,
                 **success_entry(episode),
                 "seed": episode.seed,
                 "options": episode.options,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from rollout_viewer._errors import warn_once
-from rollout_viewer._recording.info_types import BOOL, INFO_TYPES, PREFIX
+from rollout_viewer._recording.info_types import BOOL, INFO_TYPES, NUMBER, PREFIX
 from rollout_viewer._recording.storable import storable_text
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class StepInfo:
             # The fast path of nearly all values
             if column is not None and not column.shape:
                 kind = type(value)
-                if (column.kind == "number" and kind in _NUMBERS) or (
+                if (column.kind == NUMBER and kind in _NUMBERS) or (
                     column.kind == BOOL and kind in _BOOLS
                 ):
                     column.values[env] = value
@@ -195,7 +195,7 @@ class StepInfo:
         try:
             if isinstance(value, str):
                 column = self._columns.get(name)
-                if column is not None and column.kind == "number":
+                if column is not None and column.kind == NUMBER:
                     # Before the text has a number: those of the column would mean it.
                     self._warn_both(name)
                     return
@@ -207,7 +207,7 @@ class StepInfo:
             if array is None or not array.size:
                 self._refuse(name, value, "no number, text or array of numbers")
                 return
-            kind = BOOL if array.dtype == np.bool_ else "number"
+            kind = BOOL if array.dtype == np.bool_ else NUMBER
             self._put(name, kind, array, env)
         except MemoryError:
             raise
@@ -253,7 +253,7 @@ class StepInfo:
             for env in np.flatnonzero(envs).tolist():  # objects and texts
                 self._add_one({name: value[env]}, env, "", _MAX_DEPTH)
             return
-        kind = BOOL if array.dtype == np.bool_ else "number"
+        kind = BOOL if array.dtype == np.bool_ else NUMBER
         if array.ndim and len(array) == self._num_envs:
             self._put(name, kind, array[envs], envs)
         else:  # one value of them all
@@ -288,7 +288,7 @@ class StepInfo:
             if "text" in (kind, column.kind):
                 self._warn_both(name)
                 return
-            self._set_kind(column, "number")
+            self._set_kind(column, NUMBER)
         column.values[envs] = values
         column.is_set = self.is_pending = True
 
@@ -318,24 +318,19 @@ class StepInfo:
             )
             return None
         stored = PREFIX + storable_text(name)
+        known = self._types().get(stored)  # of an earlier recorder in this cache, too
+        if known is not None and isinstance(known, list) != (kind == "text"):
+            self._warn_both(name)
+            return None
         column = _Column(stored, kind, shape, self._num_envs)
         self._columns[name] = column
-        known = self._types().get(stored)
-        if kind == BOOL:
-            # Numbers of an earlier recorder in this cache, or texts: numbers from now.
-            self._set_kind(column, BOOL if known in (None, BOOL) else "number")
-        elif known == BOOL:
-            self._set_kind(column, kind)
+        if kind != "text":
+            self._set_kind(column, kind if known in (None, kind) else NUMBER)
         return column
 
     def _set_kind(self, column: _Column, kind: str) -> None:
         column.kind = kind
-        types = self._types()
-        if kind == BOOL:
-            types[column.name] = BOOL
-        elif types.get(column.name) == BOOL:
-            del types[column.name]
-        self._keep_types(types)
+        self._keep_types({**self._types(), column.name: kind})
 
     def _keep_types(self, types: dict[str, Any]) -> None:
         if types != self._types():
@@ -355,7 +350,7 @@ class StepInfo:
         types = self._types()
         texts = types.get(stored, [])
         if not isinstance(texts, list):
-            self._refuse(name, text, "a text in place of a truth value")
+            self._refuse(name, text, "a text in place of a number or truth value")
             return None
         if known not in texts:
             if len(known) > _MAX_CHARS or len(texts) >= _MAX_TEXTS:

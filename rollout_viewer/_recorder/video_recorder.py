@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
+import threading
 import warnings
 import weakref
 from dataclasses import replace
@@ -32,6 +33,7 @@ from rollout_viewer._errors import RolloutViewerError, RolloutViewerWarning
 from rollout_viewer._export.dump import dump_clip
 from rollout_viewer._file_names import path_inside
 from rollout_viewer._recorder.background_video import BackgroundVideo
+from rollout_viewer._recorder.later_videos import LaterVideos
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.recorder_checks import discarded_on_error
 from rollout_viewer._recorder.segment_frames import SegmentFrames, shown_rows
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._replay.recipe import Recipe
 
     Frame = npt.NDArray[np.uint8]
 
@@ -78,6 +81,9 @@ class VideoFolderRecorder:
     video that cannot be written, there or when a segment stops, is a warning and stays
     listed in the recording.
 
+    With a `recipe` no call is asked for a picture: those of a segment are rendered when
+    it has stopped, in the background, and its video is written then.
+
     Args:
         num_envs: How many environments each call is about.
         folder: Of videos; made if it is missing.
@@ -95,12 +101,16 @@ class VideoFolderRecorder:
         columns: From number of tiles and their (height, width) to the columns of
             the grid; None: the square root, rounded up.
         is_quiet: False draws progress bars.
+        recipe: As of `Recorder`.
+        records_all: Rows between segments are recorded, too: what a replay needs, where
+            a segment may start in the middle of an episode. Only with a recipe.
 
     Attributes:
         recorder: Records the rows; its logger writes into the folder.
         folder: Absolute.
         name: Of the running segment; None: there is none.
         num_frames: Frames of the segment so far.
+        records_all: As given.
 
     Raises:
         ValueError: The prefix leads out of the folder.
@@ -124,6 +134,8 @@ class VideoFolderRecorder:
         is_quiet: bool = True,
         shares_picture: bool = False,
         info: bool | Iterable[str] = True,
+        recipe: Recipe | None = None,
+        records_all: bool = False,
     ) -> None:
         self._configuration: dict[str, Any] = {
             "num_envs": num_envs,
@@ -139,6 +151,8 @@ class VideoFolderRecorder:
             "is_quiet": is_quiet,
             "shares_picture": shares_picture,
             "info": checked_names(info),
+            "recipe": recipe,
+            "records_all": records_all,
         }
         self.num_envs = num_envs
         path_inside(Path(folder).absolute(), prefix, where=where)
@@ -151,6 +165,11 @@ class VideoFolderRecorder:
         self._columns = columns
         self._is_quiet = is_quiet
         self._extra_logger = logger
+        self._later = None if recipe is None else LaterVideos(self._write_later)
+        self.records_all = records_all
+        # Of the list of unwritten videos; the thread of `_later` changes it as well.
+        self._pending_lock = threading.RLock()
+        self._pins: dict[int, contextlib.ExitStack] = {}
         self._finish_earlier()
         self._is_own = cache is None
         if cache is None:
@@ -169,12 +188,16 @@ class VideoFolderRecorder:
         self._unrecorded = UnrecordedSteps(num_envs)
 
     def _new_recorder(self, cache: FrameCache | str | Path) -> None:
-        names = ("num_envs", "envs", "fps", "metadata", "shares_picture", "info")
+        names = (
+            *("num_envs", "envs", "fps", "metadata", "shares_picture", "info"),
+            "recipe",
+        )
         self.recorder = Recorder(
             cache=cache,
             logger=FolderLogger(self.folder, overwrite=self._overwrite),
             tag=self._configuration["prefix"],
-            needs_pictures=True,  # a video ends where there is none
+            # A video ends where there is none.
+            needs_pictures=self._configuration["recipe"] is None,
             **{name: self._configuration[name] for name in names},
         )
         # Of a cache that was passed, unfinished videos of others stay listed.
@@ -274,7 +297,7 @@ class VideoFolderRecorder:
         self._at_stop.enter_context(self.cache.segment(name))
 
     def stop(self, *, is_asked: bool = False) -> Path | None:
-        """Stop the segment and write its video.
+        """Stop the segment and write its video, in the background if it is rendered.
 
         Args:
             is_asked: The user called this: raise errors; else warn.
@@ -288,6 +311,9 @@ class VideoFolderRecorder:
         """
         segment, self._segment, self.name = self._segment, None, None
         video, self._video = self._video, None
+        if self._later is not None:
+            self._stop_later(segment, self._later, is_asked=is_asked)
+            return None
         with self._at_stop:  # lets rows be evicted, after the video is written
             if segment is None or not self.cache.is_mine:
                 return None
@@ -313,6 +339,69 @@ class VideoFolderRecorder:
         self._warn_of_sizes(segment.name)
         return path
 
+    # -- segments whose pictures are rendered when they have stopped
+
+    def _stop_later(
+        self, segment: VideoSegment | None, later: LaterVideos, *, is_asked: bool
+    ) -> None:
+        """Have the video of a segment rendered and written; wait if it `is_asked`."""
+        pins = self._at_stop.pop_all()
+        if segment is None or not self.cache.is_mine:
+            pins.close()
+            return
+        with self._pending_lock:
+            self._pending.remove(segment)
+            segment = replace(segment, stop=self.cache.num_rows)
+            self._pending.append(segment)
+            self._save_pending()
+            self._pins[segment.start] = pins
+        later.add(segment)
+        if is_asked:
+            later.wait()
+        self._report_later(later, is_asked=is_asked)
+
+    def _write_later(self, segment: VideoSegment) -> None:
+        """Render a segment and write its video; called from another thread."""
+        with self._pins.pop(segment.start):
+            rows = range(segment.start, segment.stop or self.cache.num_rows)
+            self.cache.render(rows, progress=not self._is_quiet)
+            whole = replace(segment, columns=self._columns_of(segment.start))
+            write_video(
+                self.cache,
+                whole,
+                self.folder,
+                where=self._where,
+                is_quiet=self._is_quiet,
+                on_fitted=self._count_fitted,
+            )
+        with self._pending_lock:
+            self._pending.remove(segment)
+            self._save_pending()
+
+    def _report_later(self, later: LaterVideos, *, is_asked: bool = False) -> None:
+        """Log the videos that were written meanwhile, and warn of those that were not.
+
+        Raises:
+            Exception: One could not be written, and `is_asked`.
+        """
+        for segment, error in later.outcomes():
+            if error is None:
+                self._warn_of_sizes(segment.name)
+                if self._extra_logger is not None:
+                    self._log(segment)
+            elif is_asked:
+                raise error
+            else:
+                self._warn(f"{segment.name}.mp4", error)
+
+    def _columns_of(self, row: int) -> int | None:
+        """Return the columns of the grid of a video that begins with a row."""
+        if self._columns is None:
+            return None
+        tiles = [0] if self.cache.is_shared else self.cache.pictured_envs
+        size = self.cache.frame_size(tiles[0], row=row)
+        return self._columns(len(tiles), size)
+
     # -- calls
 
     def add(self, kind: Any, pictures: Callable[[], Any], **step: Any) -> int | None:
@@ -330,14 +419,14 @@ class VideoFolderRecorder:
         infos = step.pop("infos", None)
         if begins.any():
             self._unrecorded.begin_episodes(begins, infos or {})
-        if not self.is_recording:
+        if not (self.is_recording or self.records_all):
             self._unrecorded.add(codes == Kind.STEP, step.get("reward"))
             return None
-        if self._segment is None:
+        if self._segment is None and not self.records_all:
             self._unrecorded.resume(self.recorder)
         row = self.recorder.add(codes, pictures, infos=self._unrecorded.infos, **step)
         self._unrecorded.infos = {}
-        if row is not None:
+        if row is not None and self.is_recording:
             self._unrecorded.record(begins)
             if self._segment is None:
                 self._begin(row)
@@ -378,6 +467,9 @@ class VideoFolderRecorder:
         if not self.cache.is_mine:  # in a forked child, the parent writes its videos
             return
         self.stop()
+        if self._later is not None:
+            self._later.wait()
+            self._report_later(self._later)
         if self.cache.is_closed:
             return
         self.recorder.finish()
@@ -397,22 +489,20 @@ class VideoFolderRecorder:
         assert self.name is not None
         self._unrecorded.clear()
         self._at_stop.callback(self.cache.pin(row, _FOREVER, None))
-        columns = None
-        if self._columns is not None:
-            tiles = [0] if self.cache.is_shared else self.cache.pictured_envs
-            size = self.cache.frame_size(tiles[0], row=row)
-            columns = self._columns(len(tiles), size)
         self._segment = VideoSegment(
             self.name,
             row,
             fps=self.fps,
-            columns=columns,
+            columns=None if self._later is not None else self._columns_of(row),
             overwrite=self._overwrite,
             about=self._about,
         )
-        self._pending.append(self._segment)
-        self._save_pending()
-        if self._is_quiet:  # else a bar is drawn while the video is written at the end
+        with self._pending_lock:
+            self._pending.append(self._segment)
+            self._save_pending()
+        if (
+            self._later is None and self._is_quiet
+        ):  # else a bar is drawn while the video is written at the end
             self._video = BackgroundVideo(
                 self.cache, self._segment, self.folder, self._where
             )
@@ -473,7 +563,8 @@ class VideoFolderRecorder:
 
     def _finish_earlier(self) -> None:
         try:
-            finish_videos(self.folder, where=self._where)
+            recipe = self._configuration["recipe"]
+            finish_videos(self.folder, where=self._where, recipe=recipe)
         except Exception as error:
             self._warn("the unfinished videos of an earlier run", error)
 

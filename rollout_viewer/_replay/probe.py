@@ -1,7 +1,8 @@
 """A look below wrappers whose results depend on all episodes before.
 
 `NormalizeObservation` and `NormalizeReward` keep running statistics: an episode that is
-replayed alone has other ones. What is below them is compared instead.
+replayed alone has other ones. What is below them is compared instead. So is what is
+below another library, which makes observations and ends of its own.
 """
 
 from __future__ import annotations
@@ -23,11 +24,17 @@ _STATISTICS = ("NormalizeObservation", "NormalizeReward")
 
 
 class Probe(EnvWrapper):
-    """Passes everything on, and keeps a checksum of the last observation and reward."""
+    """Passes everything on, and keeps a checksum of the last observation and reward.
 
-    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+    Args:
+        env: What is looked at.
+        has_ends: The checksum is of the ends, too.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], *, has_ends: bool = False) -> None:
         super().__init__(env)
         self.checksum = 0
+        self.has_ends = has_ends
 
     @property
     def spec(self) -> Any:  # type: ignore[override]  # as Gymnasium's own wrappers
@@ -43,7 +50,10 @@ class Probe(EnvWrapper):
     def step(self, action: Any) -> Any:
         """Step the environment."""
         result = self.env.step(action)
-        self.checksum = checksum((result[0], np.asarray(result[1], np.float64)), ())
+        known = result[0], np.asarray(result[1], np.float64)
+        if self.has_ends:
+            known = *known, *map(bool, result[2:4])
+        self.checksum = checksum(known, ())
         return result
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _VERSION = 1
+# More is no frame skip that anyone uses.
+_MAX_REPEATS = 1000
 WAYS_OUT = (
     "Pass make_env=, a function that returns the same environment anew, or record "
     "with render='now'."
@@ -38,6 +40,9 @@ class Recipe:
         crop: Of the pictures, as `record` takes it.
         resize: (height, width) of the pictures after that.
         library: The version of the library that made the environments.
+        is_probed: What Gymnasium's environment returned is compared, not what the
+            library above it made of that.
+        num_repeats: How often an action is repeated, until an end.
     """
 
     specs: tuple[Any, ...] = (None,)
@@ -47,6 +52,8 @@ class Recipe:
     crop: Sequence[int] | None = None
     resize: Sequence[int] | None = None
     library: str = ""
+    is_probed: bool = False
+    num_repeats: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """Return what is stored in a file."""
@@ -57,6 +64,8 @@ class Recipe:
             "crop": None if self.crop is None else list(self.crop),
             "resize": None if self.resize is None else list(self.resize),
             "library": self.library,
+            "is_probed": self.is_probed,
+            "num_repeats": self.num_repeats,
         }
 
     def spec_of(self, env: int) -> Any:
@@ -73,6 +82,8 @@ def read_recipes(value: Any) -> list[Recipe]:
             crop=one["crop"],
             resize=one["resize"],
             library=one["library"],
+            is_probed=one.get("is_probed", False),
+            num_repeats=one.get("num_repeats", 1),
         )
         if is_recipe(one)
         else Recipe()
@@ -93,6 +104,9 @@ def is_recipe(value: Any) -> bool:
         and _is_numbers(value.get("crop"))
         and _is_numbers(value.get("resize"))
         and isinstance(value.get("library"), str)
+        and isinstance(value.get("is_probed", False), bool)
+        and type(value.get("num_repeats", 1)) is int
+        and 1 <= value.get("num_repeats", 1) <= _MAX_REPEATS
     )
 
 

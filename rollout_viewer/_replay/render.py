@@ -131,7 +131,14 @@ class Renderer:
             )
         recipe = self._recipes[start.recipe]
         maker = maker_of(recipe, job.env, self._request.options)
-        return Task(job, maker, recipe.crop, recipe.resize)
+        return Task(
+            job,
+            maker,
+            recipe.crop,
+            recipe.resize,
+            recipe.is_probed,
+            recipe.num_repeats,
+        )
 
     def _take(self, task: Task, message: Message, pool: WorkerPool) -> None:
         job = task.job

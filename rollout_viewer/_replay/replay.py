@@ -17,7 +17,7 @@ from rollout_viewer._recording.step_row import IDLE, RESET, STEP, TERMINAL_MISSI
 from rollout_viewer._replay.env_state import restore
 from rollout_viewer._replay.messages import Difference
 from rollout_viewer._replay.observations import CHECKSUM, difference
-from rollout_viewer._replay.probe import insert_probe
+from rollout_viewer._replay.probe import Probe, insert_probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._replay.episode_start import EpisodeStart
-    from rollout_viewer._replay.plan import EpisodePart, Job, RecordedRow
-    from rollout_viewer._replay.probe import Probe
+    from rollout_viewer._replay.messages import Task
+    from rollout_viewer._replay.plan import EpisodePart, RecordedRow
 
     Frame = npt.NDArray[np.uint8]
 
@@ -39,22 +39,47 @@ class NotReproducible(Exception):
         self.difference = difference
 
 
-def replay(env: Any, job: Job) -> Iterator[tuple[int, Frame]]:
-    """Yield (row, picture) of the wanted rows of a job, in order.
+def replay(env: Any, task: Task) -> Iterator[tuple[int, Frame]]:
+    """Yield (row, picture) of the wanted rows of a task's job, in order.
 
     Args:
         env: One that was not used before.
-        job: What to do.
+        task: What to do.
 
     Raises:
         NotReproducible: A row differs; the rows before it are right.
         RenderError: The environment gives no pictures.
     """
-    probe = insert_probe(env)
+    job = task.job
+    if task.is_probed:
+        probe: Probe | None = Probe(env, has_ends=True)
+        env = probe
+    else:
+        probe = insert_probe(env)
+    if task.num_repeats > 1:
+        env = _Repeated(env, task.num_repeats)
     if job.first is not None:
         _look_first(env, job.first)
     for number, part in enumerate(job.parts):
         yield from _replay_episode(env, part, job.wanted, probe, is_first=number == 0)
+
+
+class _Repeated:
+    """Steps an environment several times with each action, until an end."""
+
+    def __init__(self, env: Any, num_repeats: int) -> None:
+        self._env = env
+        self._num_repeats = num_repeats
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._env, name)
+
+    def step(self, action: Any) -> Any:
+        for _ in range(self._num_repeats):
+            result = self._env.step(action)
+            if result[2] or result[3]:
+                break
+        return result
 
 
 def _look_first(env: Any, first: EpisodeStart) -> None:
@@ -159,8 +184,9 @@ def _compare_ends(recorded: RecordedRow, terminated: bool, truncated: bool) -> N
 def _compare_below(
     recorded: RecordedRow, probe: Probe, terminated: bool, truncated: bool
 ) -> None:
-    """Compare what is below wrappers that keep statistics."""
-    _compare_ends(recorded, terminated, truncated)
+    """Compare what is below wrappers that keep statistics, or another library."""
+    if not probe.has_ends:
+        _compare_ends(recorded, terminated, truncated)
     known = recorded.data.get(CHECKSUM)
     if known is None or int(known) != probe.checksum:
         what = "checksum of observation and reward"

@@ -8,8 +8,8 @@
   one.
 - `_batched_rows`, `_batched_calls`, `_batched_env`, `_terminal_pictures`,
   `_render_each`, `_gl_context`, `_spaces`, `_wrapper`, `_guard`: what they share.
-- `_later_rows`, `_observation_check`: what they record where pictures are rendered
-  later.
+- `_later_rows`, `_later_envs`, `_observation_check`: what they record where pictures
+  are rendered later.
 - `_make_envs`, `_load_policy`: environments from their ids and policies from their
   files, for the command line.
 - `arrays`: recordings of arrays.

@@ -39,6 +39,28 @@ class Later(NamedTuple):
     make_env: Callable[..., Any] | None = None
 
 
+def later_of(where: str, render: str, make_env: Any) -> Later | None:
+    """Return how pictures are rendered later; None: with each call.
+
+    Args:
+        where: What the user called, for messages.
+        render: Of the user's.
+        make_env: Of the user's.
+
+    Raises:
+        ValueError: `render` is neither, or `make_env` is of no use.
+    """
+    if render not in ("now", "later"):
+        raise ValueError(
+            f"{where}: expected render to be 'now' or 'later', got {render!r}."
+        )
+    if make_env is not None and render == "now":
+        raise ValueError(
+            f"{where}: expected make_env with render='later' only, got it with 'now'."
+        )
+    return Later(make_env) if render == "later" else None
+
+
 # In this order: the last one wraps whatever has the methods.
 ADAPTERS = (
     Adapter(
@@ -51,7 +73,7 @@ ADAPTERS = (
         "sb3", "stable_baselines3", "stable_baselines3's VecEnv", renders_later=True
     ),
     Adapter("pettingzoo", "pettingzoo", "pettingzoo.ParallelEnv"),
-    Adapter("torchrl", "torchrl.envs", "torchrl.envs.EnvBase"),
+    Adapter("torchrl", "torchrl.envs", "torchrl.envs.EnvBase", renders_later=True),
     Adapter("duck_typed", None, "objects with reset(), step(action) and render()"),
 )
 

@@ -5,22 +5,18 @@ What a replay needs of them is recorded with them. Knows rows. Knows no framewor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rollout_viewer._errors import UnsupportedEnvError
 from rollout_viewer._recording.step_row import RESET
 from rollout_viewer._replay.episode_start import START, EpisodeStart, pack_start
-from rollout_viewer._replay.recipe import WAYS_OUT
 from rollout_viewer.sources._batched_rows import BatchedRows
 from rollout_viewer.sources._observation_check import ObservationCheck
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from rollout_viewer._recorder.recorder import Recorder
     from rollout_viewer._recording.step_row import Mask
 
 
@@ -30,7 +26,6 @@ class LaterRows(BatchedRows):
     A subclass reports the states of envs that are about to be reset, by `_note_states`.
     """
 
-    recorder: Recorder
     _check: ObservationCheck | None = None
 
     def _set_up_later(self) -> None:
@@ -46,7 +41,8 @@ class LaterRows(BatchedRows):
         self, envs: list[int], infos: Mapping[int, Mapping[str, Any]]
     ) -> dict[int, dict[str, Any]]:
         """Return the infos of episodes, and from where they can be replayed."""
-        number = self.recorder.recipe_number
+        this: Any = self  # whose recorder it is depends on the subclass
+        number = this._views_of.recipe_number
         found: dict[int, dict[str, Any]] = {}
         for env in envs:
             info = dict(infos.get(env, {}))
@@ -108,18 +104,3 @@ def check_records_all(options: Mapping[str, Any]) -> None:
                 f"themselves in the call that ends them, got {name}=. Use "
                 "autoreset_mode NEXT_STEP, or record with render='now'."
             )
-
-
-def check_actions(space: Any) -> None:
-    """Raise UnsupportedEnvError where actions cannot be kept as numbers."""
-    within = getattr(space, "spaces", None)
-    if within is not None:
-        for one in within.values() if isinstance(within, Mapping) else within:
-            check_actions(one)
-        return
-    kind = getattr(getattr(space, "dtype", None), "kind", "O")
-    if getattr(space, "shape", None) is None or kind not in "biuf":
-        raise UnsupportedEnvError(
-            "record: expected actions that are numbers, for render='later', got "
-            f"{type(space).__name__}. {WAYS_OUT}"
-        )

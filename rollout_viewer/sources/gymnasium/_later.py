@@ -12,18 +12,13 @@ import gymnasium
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
 from rollout_viewer._errors import UnsupportedEnvError
-from rollout_viewer._replay.env_state import generator_state, state_of
 from rollout_viewer._replay.episode_start import EpisodeStart, pack_start
-from rollout_viewer._replay.recipe import (
-    Recipe,
-    recipe_of,
-    recipe_of_function,
-)
-from rollout_viewer.sources._later_rows import check_actions
+from rollout_viewer.sources._later_envs import later_recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
+    from rollout_viewer._replay.recipe import Recipe
     from rollout_viewer.sources._adapters import Later
 
 _STATISTICS = ("NormalizeObservation", "NormalizeReward")
@@ -36,10 +31,7 @@ def recipe_of_env(env: Any, later: Later) -> Recipe:
     Raises:
         UnsupportedEnvError: It cannot be, or its actions cannot be kept.
     """
-    check_actions(env.action_space)
-    if later.make_env is not None:
-        return recipe_of_function(later.make_env)
-    return recipe_of([env.spec], _LIBRARY)
+    return later_recipe(later, env.action_space, lambda: [env.spec], _LIBRARY)
 
 
 def recipe_of_vector(env: VectorEnv[Any, Any, Any], later: Later) -> Recipe:
@@ -54,7 +46,6 @@ def recipe_of_vector(env: VectorEnv[Any, Any, Any], later: Later) -> Recipe:
             f"got {type(env).__name__}. Wrap what record() returns, or record with "
             "render='now'."
         )
-    check_actions(env.single_action_space)
     specs = (
         [one.spec for one in env.envs]
         if isinstance(env, SyncVectorEnv)
@@ -69,9 +60,7 @@ def recipe_of_vector(env: VectorEnv[Any, Any, Any], later: Later) -> Recipe:
                     "record() returns in gymnasium.wrappers.vector's, or record with "
                     "render='now'."
                 )
-    if later.make_env is not None:
-        return recipe_of_function(later.make_env)
-    return recipe_of(specs, _LIBRARY)
+    return later_recipe(later, env.single_action_space, lambda: specs, _LIBRARY)
 
 
 def start_of(
@@ -88,17 +77,6 @@ def start_of(
     seed = None if seed is None else int(seed)
     found = None if options is None else dict(options)
     return pack_start(EpisodeStart(recipe, state, seed, found))
-
-
-def vector_states(
-    env: VectorEnv[Any, Any, Any], envs: Collection[int]
-) -> dict[int, dict[str, Any]]:
-    """Return the states of some envs of a Sync- or AsyncVectorEnv."""
-    if isinstance(env, SyncVectorEnv):
-        return {number: state_of(env.envs[number]) for number in envs}
-    assert isinstance(env, AsyncVectorEnv)
-    generators = env.get_attr("np_random")
-    return {number: generator_state(generators[number]) for number in envs}
 
 
 def has_own_state(recipe: Recipe) -> bool:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._replay.recipe import Recipe
 
     Trigger = Callable[[int], bool]
 
@@ -74,6 +75,7 @@ class RecordVideoBase(VideoWrapper):
         logger: Any,
         cache: FrameCache | str | Path | None,
         overwrite: bool,
+        recipe: Recipe | None = None,
         **options: Any,
     ) -> None:
         check_video_arguments(
@@ -109,6 +111,10 @@ class RecordVideoBase(VideoWrapper):
             metadata=info["metadata"],
             shares_picture=info["shares_picture"],
             is_quiet=disable_logger,
+            recipe=recipe,
+            # A video may start in the middle of an episode; of many envs, always.
+            records_all=recipe is not None
+            and (num_envs > 1 or step_trigger is not None),
             **options,
         )
         self._set_videos(videos)
@@ -121,15 +127,24 @@ class RecordVideoBase(VideoWrapper):
     # -- public methods of Gymnasium's
 
     def start_recording(self, video_name: str) -> None:
-        """Start a video; one that is being recorded is stopped, and written."""
+        """Start a video; one that is being recorded is stopped, and written.
+
+        Raises:
+            ValueError: With ``render="later"``, an episode runs of which the rows
+                before are not recorded.
+        """
         if self.recording:
             self._stop()
+        self._check_is_start()
         self._videos.start(
             video_name,
             step=max(self.step_id, 0),
             step_id=self.step_id,
             episode_id=self.episode_id,
         )
+
+    def _check_is_start(self) -> None:
+        """Raise ValueError where a video cannot be rendered later from here on."""
 
     def stop_recording(self) -> None:
         """Stop the video and write it.

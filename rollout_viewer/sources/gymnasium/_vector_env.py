@@ -22,6 +22,7 @@ from rollout_viewer.sources._batched_calls import (
     newest,
 )
 from rollout_viewer.sources._batched_env import parts_of_each
+from rollout_viewer.sources._later_envs import reset_states
 from rollout_viewer.sources._later_rows import LaterRows, check_records_all
 from rollout_viewer.sources._rollout_env import RolloutBatchedEnv
 from rollout_viewer.sources._wrapper import RecordingWrapper
@@ -34,11 +35,13 @@ from rollout_viewer.sources.gymnasium._env_info import (
 from rollout_viewer.sources.gymnasium._later import (
     has_own_state,
     recipe_of_vector,
-    vector_states,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rollout_viewer._recording.step_row import Mask
+    from rollout_viewer._replay.recipe import Recipe
     from rollout_viewer.sources._adapters import Later
 
     _VectorWrapper = VectorWrapper[Any, Any, Any, Any, Any]
@@ -80,7 +83,44 @@ class VectorCalls(BatchedCalls, _VectorWrapper):
         return super()._seeds(seed, mask)
 
 
-class RecordedVectorEnv(RecordingWrapper, LaterRows, VectorCalls):
+class LaterVectorCalls(LaterRows, VectorCalls):
+    """The calls of a `VectorEnv` whose pictures may be rendered later."""
+
+    def _set_up_recipe(self, later: Later, options: Mapping[str, Any]) -> Recipe:
+        """Return how its envs are made again, and note their states from now on.
+
+        Args:
+            later: How its pictures are rendered.
+            options: Of the recorder.
+
+        Raises:
+            UnsupportedEnvError: They cannot be made again.
+            ValueError: The recorder leaves out what a replay needs.
+        """
+        check_is_open(self.env)
+        recipe = recipe_of_vector(self.env, later)
+        self._set_up_later()
+        is_async_arcade = isinstance(self.env, AsyncVectorEnv) and has_own_state(recipe)
+        self._has_states = self._mode != SAME_STEP and not is_async_arcade
+        if not self._has_states:
+            check_records_all(options)
+        return recipe
+
+    def _before_reset(self, mask: Mask) -> None:
+        super()._before_reset(mask)
+        if self._check is not None:
+            self._note_states(reset_states(self.env, np.flatnonzero(mask).tolist()))
+
+    def _step_env(self, actions: Any) -> tuple[Any, Any, Any, Any, Any]:
+        # These envs are reset by this call.
+        if self._check is not None and self._mode == NEXT_STEP and self._has_states:
+            envs = np.flatnonzero(self._has_ended).tolist()
+            if envs:
+                self._note_states(reset_states(self.env, envs))
+        return super()._step_env(actions)
+
+
+class RecordedVectorEnv(RecordingWrapper, LaterVectorCalls):
     """A `VectorEnv` that records pictures, rewards, ends, actions, observations.
 
     By ``env.metadata["autoreset_mode"]``:
@@ -113,28 +153,10 @@ class RecordedVectorEnv(RecordingWrapper, LaterRows, VectorCalls):
         if later is None:
             check_renders(env)
         else:
-            check_is_open(env)
-            options["recipe"] = recipe = recipe_of_vector(env, later)
-            self._set_up_later()
-            is_async_arcade = isinstance(env, AsyncVectorEnv) and has_own_state(recipe)
-            self._has_states = self._mode != SAME_STEP and not is_async_arcade
-            if not self._has_states:
-                check_records_all(options)
+            options["recipe"] = self._set_up_recipe(later, options)
         self.recorder = Recorder(
             env.num_envs, **env_info(env, autoreset_mode=self._mode), **options
         )
-
-    def _before_reset(self, mask: Mask) -> None:
-        if self._check is not None:
-            self._note_states(vector_states(self.env, np.flatnonzero(mask).tolist()))
-
-    def _step_env(self, actions: Any) -> tuple[Any, Any, Any, Any, Any]:
-        # These envs are reset by this call.
-        if self._check is not None and self._mode == NEXT_STEP and self._has_states:
-            envs = np.flatnonzero(self._has_ended).tolist()
-            if envs:
-                self._note_states(vector_states(self.env, envs))
-        return super()._step_env(actions)
 
     def close(self, **kwargs: Any) -> None:
         """Write the recording to its file, then close the environments."""

@@ -33,6 +33,7 @@ class BatchedVideoCalls(BatchedCalls):
         return self._owner.recording
 
     def _before_reset(self, mask: Mask) -> None:
+        super()._before_reset(mask)
         if mask[0]:
             self._owner.begin_episode()
             self._owner.start_at_episode()

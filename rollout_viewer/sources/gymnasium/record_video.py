@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, SupportsFloat
+from typing import TYPE_CHECKING, Any, Literal, SupportsFloat
 
 import gymnasium
 import numpy as np
 from gymnasium.vector import VectorEnv
 
+from rollout_viewer._errors import UnsupportedEnvError
 from rollout_viewer._recorder.vector_reward import one_reward
 from rollout_viewer._recording.step_row import Kind
+from rollout_viewer._replay.env_state import state_of
+from rollout_viewer._replay.episode_start import START
+from rollout_viewer._replay.probe import insert_probe
+from rollout_viewer.sources._adapters import later_of
 from rollout_viewer.sources._batched_calls import reset_info
 from rollout_viewer.sources._batched_env import (
     check_is_one,
@@ -17,9 +22,11 @@ from rollout_viewer.sources._batched_env import (
     inferred_num_envs,
 )
 from rollout_viewer.sources._gl_context import render_in_context
+from rollout_viewer.sources._observation_check import ObservationCheck
 from rollout_viewer.sources._spaces import observation_data, one_action, parts_of
 from rollout_viewer.sources.gymnasium._env import EnvWrapper
 from rollout_viewer.sources.gymnasium._env_info import resets_itself
+from rollout_viewer.sources.gymnasium._later import recipe_of_env, start_of
 from rollout_viewer.sources.gymnasium._record_video_base import (
     EmptyListError,
     RecordVideoBase,
@@ -33,7 +40,7 @@ from rollout_viewer.sources.gymnasium._record_video_base import (
 from rollout_viewer.sources.gymnasium._video_calls import VideoBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from rollout_viewer._cache.cache import FrameCache
@@ -90,11 +97,19 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         cache: Where to record instead of in `video_folder`.
         info: Record what steps return as their info; True, False or names of keys.
         overwrite: Replace videos and recording of an earlier run, with a warning.
+        render: ``"later"``: `env` is not rendered, and need not be able to. When a
+            video stops, its episodes are stepped again in other processes, and it is
+            written in the background; `close` waits for it. With a step trigger the
+            recording has the rows between videos, too, without pictures.
+        make_env: With ``render="later"``, returns the same environment anew, with
+            ``render_mode="rgb_array"``; None: Gymnasium makes it, by its specification.
 
     Raises:
         ValueError: The render mode returns no images, fps is not positive, or
             `video_length` is no number of steps.
         TypeError: A trigger is no function, or `logger` no logger.
+        UnsupportedEnvError: With ``render="later"``, the environment cannot be made
+            again.
         OSError: The folder cannot be written.
 
     Example:
@@ -141,7 +156,10 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         cache: FrameCache | str | Path | None = None,
         info: bool | Iterable[str] = True,
         overwrite: bool = False,
+        render: Literal["now", "later"] = "now",
+        make_env: Callable[..., Any] | None = None,
     ) -> None:
+        later = later_of("RecordVideo", render, make_env)
         fps, disable_logger = fps_and_quiet(fps, disable_logger)
         options = {
             "video_folder": video_folder,
@@ -157,10 +175,17 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
             "overwrite": overwrite,
         }
         _RecordConstructorArgs.__init__(
-            self, _disable_deepcopy=True, **options, cache=spec_kwargs(cache)
+            self,
+            _disable_deepcopy=True,
+            **options,
+            cache=spec_kwargs(cache),
+            render=render,
+            make_env=make_env,
         )
         EnvWrapper.__init__(self, env)
-        check_render_mode(env)
+        recipe = None if later is None else recipe_of_env(env, later)
+        if recipe is None:
+            check_render_mode(env)
         check_folder(video_folder, overwrite=overwrite)
         self._parts = parts_of(env.observation_space)
         self._resets_itself = resets_itself(env)
@@ -168,7 +193,12 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         self._was_reset = False
         self._batch: VideoBatch | None = None
         self._history: list[Any] = []
-        self._set_up(num_envs=1, cache=cache, **options)
+        self._check: ObservationCheck | None = None
+        self._is_running = False
+        if recipe is not None:
+            names = [part.name for part in self._parts]
+            self._check = ObservationCheck(names, insert_probe(env))
+        self._set_up(num_envs=1, cache=cache, recipe=recipe, **options)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -181,14 +211,35 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         """Reset the environment, and start a video where a trigger returns true."""
         if self._batch is not None:
             return self._batch.reset(seed=seed, options=options)
+        start = self._start_of_episode(seed, options)
         obs, info = self.env.reset(seed=seed, options=options)
         # Not within `recorded`: an environment or a cache that does not fit raises.
         self._find_batch(obs)
         with self.recorded():
-            self._record_reset(obs, seed, options, info)
+            self._record_reset(obs, seed, options, info, start)
         return obs, info
 
-    def _record_reset(self, obs: Any, seed: Any, options: Any, info: Any) -> None:
+    def _start_of_episode(self, seed: Any, options: Any) -> dict[str, bytes]:
+        """Return from where the episode that a reset begins can be replayed."""
+        self._is_running = False
+        if self._check is None:
+            return {}
+        state = state_of(self.env) if seed is None else {}
+        number = self._videos.recorder.recipe_number
+        return {START: start_of(number, state, seed, options)}
+
+    def _check_is_start(self) -> None:
+        is_incomplete = self._check is not None and not self._videos.records_all
+        if is_incomplete and self._is_running:
+            raise ValueError(
+                "RecordVideo.start_recording: expected no running episode with "
+                "render='later', whose pictures follow from its first row on. Call it "
+                "before reset(), or pass a step_trigger, which may be lambda _: False."
+            )
+
+    def _record_reset(
+        self, obs: Any, seed: Any, options: Any, info: Any, start: Mapping[str, bytes]
+    ) -> None:
         if self._batch is not None:
             mask = np.ones(self._videos.num_envs, np.bool_)
             self._batch.record_reset(obs, seed, options, mask, info)
@@ -196,8 +247,9 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         self._has_ended = False
         self.begin_episode()
         self.start_at_episode()
-        episode_info = reset_info(seed, options)
-        if self.recording:
+        self._is_running = True
+        episode_info = {**reset_info(seed, options), **start}
+        if self._is_recorded:
             self._keep(
                 Kind.RESET,
                 data=self._data(obs),
@@ -213,10 +265,13 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         """Step the environment, and record it while a video is recorded."""
         if self._batch is not None:
             return self._batch.step(action)
+        start = {}
+        if self._resets_itself and self._has_ended:
+            start = self._start_of_episode(None, None)
         result = self.env.step(action)
         self.step_id += 1
         with self.recorded():
-            self._record_step(action, *result)
+            self._record_step(action, *result, start)
         return result
 
     def _record_step(
@@ -227,12 +282,14 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         terminated: Any,
         truncated: Any,
         info: Any,
+        start: Mapping[str, bytes],
     ) -> None:
         check_is_one(terminated, self.env)
         is_reset = self._resets_itself and self._has_ended
         self._has_ended = bool(terminated or truncated)
         self.start_at_step()
-        if self.recording:
+        self._is_running = True
+        if self._is_recorded:
             self._keep(
                 Kind.RESET if is_reset else Kind.STEP,
                 reward=one_reward(reward),
@@ -240,10 +297,11 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
                 truncated=[bool(truncated)],
                 action=one_action(action, self.action_space),
                 data=self._data(obs),
+                infos={0: start} if is_reset else None,
                 step_info=[info] if info else None,
             )
         elif is_reset:
-            self._videos.begin_episode({})
+            self._videos.begin_episode(start)
         else:
             self._videos.count_unrecorded_step(reward)
 
@@ -252,6 +310,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
 
         Raises:
             ShapeError: The cache has another number of envs.
+            UnsupportedEnvError: Pictures of many are to be rendered later.
         """
         if self._was_reset:
             return
@@ -260,15 +319,22 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         if num_envs in (None, 1):
             num_envs = inferred_num_envs(obs, self.observation_space)
         if num_envs is not None:
+            if self._check is not None:
+                raise UnsupportedEnvError(
+                    "RecordVideo: expected one environment for render='later', got a "
+                    f"batch of {num_envs} in one. Record with render='now'."
+                )
             self._videos.widen(num_envs)
             self._batch = VideoBatch(self.env, num_envs, self)
 
     def _capture_frame(self) -> None:
         """Add a frame between two steps to the video that is recorded, if one is.
 
-        highway-env calls this for the steps of its simulation.
+        highway-env calls this for the steps of its simulation. Rendered later, a video
+        has the frames of the environment's steps alone.
         """
-        if not self.recording or self._batch is not None:
+        is_later = self._check is not None
+        if not self.recording or self._batch is not None or is_later:
             return
         with self.recorded():
             self._videos.add_picture(
@@ -305,6 +371,11 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         finally:
             self.env.close()
 
+    @property
+    def _is_recorded(self) -> bool:
+        """Whether calls get rows now."""
+        return self.recording or self._videos.records_all
+
     def _keep(self, kind: Kind, **call: Any) -> None:
         others: list[Any] = []
 
@@ -324,4 +395,5 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         self.stop_if_full()
 
     def _data(self, obs: Any) -> dict[str, Any] | None:
-        return observation_data(obs, self._parts, [1])
+        data = observation_data(obs, self._parts, [1])
+        return data if self._check is None else self._check.of_one(data, obs)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import gymnasium
 import numpy as np
@@ -16,6 +16,7 @@ from gymnasium import logger as gym_logger
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from rollout_viewer._errors import FrameError
+from rollout_viewer.sources._adapters import later_of
 from rollout_viewer.sources._batched_calls import newest
 from rollout_viewer.sources.gymnasium._env_info import render_all
 from rollout_viewer.sources.gymnasium._record_video_base import (
@@ -26,11 +27,11 @@ from rollout_viewer.sources.gymnasium._record_video_base import (
     fps_and_quiet,
     spec_kwargs,
 )
-from rollout_viewer.sources.gymnasium._vector_env import VectorCalls
+from rollout_viewer.sources.gymnasium._vector_env import LaterVectorCalls
 from rollout_viewer.sources.gymnasium._video_calls import BatchedVideoCalls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from gymnasium.vector import VectorEnv
@@ -42,7 +43,7 @@ _RecordConstructorArgs = gymnasium.utils.RecordConstructorArgs
 
 
 class VectorRecordVideo(
-    BatchedVideoCalls, VectorCalls, RecordVideoBase, _RecordConstructorArgs
+    BatchedVideoCalls, LaterVectorCalls, RecordVideoBase, _RecordConstructorArgs
 ):
     """Records a vector environment: `gymnasium.wrappers.vector.RecordVideo`.
 
@@ -73,11 +74,15 @@ class VectorRecordVideo(
         cache: As of `RecordVideo`.
         info: As of `RecordVideo`.
         overwrite: As of `RecordVideo`.
+        render: As of `RecordVideo`. The last pictures of episodes are in the video in
+            each autoreset mode, and the recording has the rows between videos, too.
+        make_env: As of `RecordVideo`, for one env; gets its number if it takes one.
 
     Raises:
         ValueError: The render mode returns no images, or fps, `video_length` or
             `video_aspect_ratio` is out of its range.
         TypeError: A trigger is no function, or `logger` no logger.
+        UnsupportedEnvError: With ``render="later"``, the envs cannot be made again.
         OSError: The folder cannot be written.
 
     Source: gymnasium 1.4.0, gymnasium/wrappers/vector/rendering.py.
@@ -101,7 +106,10 @@ class VectorRecordVideo(
         cache: FrameCache | str | Path | None = None,
         info: bool | Iterable[str] = True,
         overwrite: bool = False,
+        render: Literal["now", "later"] = "now",
+        make_env: Callable[..., Any] | None = None,
     ) -> None:
+        later = later_of("RecordVideo", render, make_env)
         fps, disable_logger = fps_and_quiet(fps, disable_logger)
         options = {
             "video_folder": video_folder,
@@ -123,10 +131,14 @@ class VectorRecordVideo(
             record_first_only=record_first_only,
             **options,
             cache=spec_kwargs(cache),
+            render=render,
+            make_env=make_env,
         )
         super().__init__(env)
         _check_aspect_ratio(video_aspect_ratio)
-        check_render_mode(env)
+        recipe = None if later is None else self._set_up_recipe(later, {})
+        if recipe is None:
+            check_render_mode(env)
         _warn_of_mode(env)
         check_folder(video_folder, overwrite=overwrite)
         self.autoreset_mode = AutoresetMode(self._mode)
@@ -136,6 +148,7 @@ class VectorRecordVideo(
             num_envs=env.num_envs,
             cache=cache,
             **options,
+            recipe=recipe,
             envs=[0] if record_first_only else None,
             columns=functools.partial(grid_columns, video_aspect_ratio),
             env_metadata={"autoreset_mode": self._mode},

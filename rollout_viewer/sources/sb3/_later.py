@@ -14,11 +14,10 @@ from stable_baselines3.common.vec_env import (
 )
 
 from rollout_viewer._errors import UnsupportedEnvError
-from rollout_viewer._replay.env_state import generator_state, state_of
-from rollout_viewer._replay.recipe import Recipe, recipe_of, recipe_of_function
-from rollout_viewer.sources._later_rows import check_actions
+from rollout_viewer.sources._later_envs import later_recipe, reset_states
 
 if TYPE_CHECKING:
+    from rollout_viewer._replay.recipe import Recipe
     from rollout_viewer.sources._adapters import Later
 
 
@@ -35,20 +34,15 @@ def recipe_of_venv(venv: VecEnv, later: Later) -> Recipe:
             f"{type(base).__name__}. Wrap what record() returns, or record with "
             "render='now'."
         )
-    check_actions(venv.action_space)
-    if later.make_env is not None:
-        return recipe_of_function(later.make_env)
     library = f"stable_baselines3 {stable_baselines3.__version__}"
-    return recipe_of(base.get_attr("spec"), library)
+    return later_recipe(
+        later, venv.action_space, lambda: base.get_attr("spec"), library
+    )
 
 
 def vec_states(venv: VecEnv) -> dict[int, dict[str, Any]]:
     """Return the states of all envs before a reset."""
-    base = _base(venv)
-    if isinstance(base, DummyVecEnv):
-        return {number: state_of(env) for number, env in enumerate(base.envs)}
-    generators = enumerate(base.get_attr("np_random"))
-    return {number: generator_state(one) for number, one in generators}
+    return reset_states(_base(venv), range(venv.num_envs))
 
 
 def _base(venv: Any) -> Any:

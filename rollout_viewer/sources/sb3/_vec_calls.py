@@ -19,16 +19,18 @@ from stable_baselines3.common.vec_env import (
 from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._batched_calls import reset_info
-from rollout_viewer.sources._batched_rows import BatchedRows
 from rollout_viewer.sources._gl_context import render_in_contexts
+from rollout_viewer.sources._later_rows import LaterRows
 from rollout_viewer.sources._render_each import shares_picture
 from rollout_viewer.sources._spaces import parts_of
+from rollout_viewer.sources.sb3._later import vec_states
 
 
-class VecCalls(BatchedRows, VecEnvWrapper):
+class VecCalls(LaterRows, VecEnvWrapper):
     """Resets and steps as SB3's vector environments do, and records them.
 
-    Rewards are recorded as they were before a `VecNormalize` within.
+    Rewards are recorded as they were before a `VecNormalize` within. Their pictures may
+    be rendered later: after `_set_up_later`.
     """
 
     def __init__(self, venv: VecEnv) -> None:
@@ -50,6 +52,8 @@ class VecCalls(BatchedRows, VecEnvWrapper):
         # Before the call, which forgets them.
         seeds = list(getattr(base, "_seeds", None) or [None] * self.num_envs)
         options = list(getattr(base, "_options", None) or [None] * self.num_envs)
+        if self._check is not None:
+            self._note_states(vec_states(self.venv))
         obs = self.venv.reset()
         with self._recorded("reset"):
             self._after_reset()

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from stable_baselines3.common.vec_env import VecEnv
 
 from rollout_viewer._recorder.recorder import Recorder
-from rollout_viewer.sources._later_rows import LaterRows, check_records_all
+from rollout_viewer.sources._later_rows import check_records_all
 from rollout_viewer.sources._rollout_env import BatchedSpace, RolloutEnvBase
 from rollout_viewer.sources._wrapper import RecordingWrapper
-from rollout_viewer.sources.sb3._later import recipe_of_venv, vec_states
+from rollout_viewer.sources.sb3._later import recipe_of_venv
 from rollout_viewer.sources.sb3._vec_calls import VecCalls, check_renders, env_info
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def wrap(
     return RecordedVecEnv(env, later=later, **options)
 
 
-class RecordedVecEnv(RecordingWrapper, LaterRows, VecCalls):
+class RecordedVecEnv(RecordingWrapper, VecCalls):
     """A `VecEnv` that records pictures, rewards, ends, actions, observations.
 
     Rewards are recorded as they were before a `VecNormalize` within. An episode's last
@@ -62,12 +62,6 @@ class RecordedVecEnv(RecordingWrapper, LaterRows, VecCalls):
         if later is not None:
             self._set_up_later()
         self.recorder = Recorder(self.num_envs, **env_info(venv), **options)
-
-    def reset(self) -> Any:
-        """Reset all environments, with the values of `seed` and `set_options`."""
-        if self._check is not None:
-            self._note_states(vec_states(self.venv))
-        return super().reset()
 
     def close(self) -> None:
         """Write the recording to its file, then close the environments."""

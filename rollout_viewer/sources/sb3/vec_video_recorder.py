@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gymnasium import logger as gym_logger
 
@@ -11,7 +11,9 @@ from rollout_viewer._file_names import path_inside
 from rollout_viewer._frames.fps import fps_of_video
 from rollout_viewer._recorder.recorder_checks import check_video_arguments
 from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
+from rollout_viewer.sources._adapters import later_of
 from rollout_viewer.sources._wrapper import VideoWrapper
+from rollout_viewer.sources.sb3._later import recipe_of_venv
 from rollout_viewer.sources.sb3._vec_calls import VecCalls, env_info
 
 if TYPE_CHECKING:
@@ -55,11 +57,19 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
         cache: Where to record instead: a `FrameCache`, or the path of a new one.
         info: Record what steps return as their infos; True, False or names of keys.
         overwrite: Replace files of the same name.
+        render: ``"later"``: `venv` is not rendered, and need not be able to. When a
+            video stops, its envs are stepped again in other processes, and it is
+            written in the background; `close` waits for it. An ended episode's last
+            picture is in it, and the recording has the rows between videos, too.
+        make_env: With ``render="later"``, returns the same environment anew, with
+            ``render_mode="rgb_array"``; gets the env's number if it takes an argument.
+            None: Gymnasium makes it, by its specification.
 
     Raises:
         AssertionError: The render mode is not ``"rgb_array"``.
         TypeError: The trigger is no function, or `logger` no logger.
         ValueError: `video_length` is no number of steps.
+        UnsupportedEnvError: With ``render="later"``, the envs cannot be made again.
         OSError: The folder cannot be written.
 
     Source: stable-baselines3 2.9, common/vec_env/vec_video_recorder.py.
@@ -78,8 +88,11 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
         cache: FrameCache | str | Path | None = None,
         info: bool | Iterable[str] = True,
         overwrite: bool = False,
+        render: Literal["now", "later"] = "now",
+        make_env: Callable[..., Any] | None = None,
     ) -> None:
-        if venv.render_mode != "rgb_array":
+        later = later_of("VecVideoRecorder", render, make_env)
+        if later is None and venv.render_mode != "rgb_array":
             raise AssertionError(
                 f"The render_mode must be 'rgb_array', not {venv.render_mode}"
             )
@@ -94,7 +107,10 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
             video_length=video_length,
             logger=logger,
         )
+        recipe = None if later is None else recipe_of_venv(venv, later)
         super().__init__(venv)
+        if recipe is not None:
+            self._set_up_later()
         self.env = venv
         about = env_info(venv)
         rate = fps_of_video("VecVideoRecorder", fps, declared=about["fps"])
@@ -118,6 +134,9 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
             shares_picture=about["shares_picture"],
             info=info,
             columns=grid_columns,
+            recipe=recipe,
+            # A video starts in the middle of episodes.
+            records_all=recipe is not None,
         )
         # Where `close` is not called, by `del env` or the interpreter's end.
         self._videos.finish_with(self)

@@ -11,8 +11,8 @@ package does not import TorchRL; accessing its names does.
 
 Below them: `_call_reader` (what a call holds) with `_pixels`, `_step_data` and
 `_batch_slices`; `_video_rows` and `_frame_buffer` (a video's rows, and its frames);
-`_render`, `_env_info` (what environments render and declare); `_entries` (of
-tensordicts); `_rollout_env`.
+`_render`, `_env_info` (what environments render and declare); `_later` (what is kept
+where pictures are rendered later); `_entries` (of tensordicts); `_rollout_env`.
 """
 
 from __future__ import annotations

@@ -120,6 +120,11 @@ class KeptFrames(Sequence[torch.Tensor]):
     def __repr__(self) -> str:
         return f"<{len(self)} frames of {self._camera!r}>"
 
+    @property
+    def rows(self) -> list[int]:
+        """The rows of the frames, ascending."""
+        return sorted({row for row, _ in self._entries()})
+
     def _entries(self) -> list[tuple[int, int]]:
         return self._kept.entries(*self._bounds())
 

@@ -56,7 +56,9 @@ class VideoRows:
             is_grid: Whether all envs make one frame, or each its own.
             room: Frames that the video may get.
         """
-        add = functools.partial(self.recorder.add, is_kept=is_kept)
+        # A replay needs all of them.
+        is_recorded = is_kept or self.recorder.renders_later
+        add = functools.partial(self.recorder.add, is_kept=is_recorded)
         if call is None:
             row = add(self._kinds_without_call(), pictures)
         elif call.reset is None:
@@ -67,7 +69,7 @@ class VideoRows:
                 call.reset,
                 pictures,
                 kind=call.kinds,
-                is_kept=is_kept,
+                is_kept=is_recorded,
                 **call.step,
             )
         if is_kept:

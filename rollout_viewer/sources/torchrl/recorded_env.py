@@ -15,6 +15,7 @@ from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.same_step import add_same_step
 from rollout_viewer._recorder.views import RecorderViews
 from rollout_viewer._recording.step_row import Kind
+from rollout_viewer._replay.episode_start import START
 from rollout_viewer.sources._guard import SurvivesFaults
 from rollout_viewer.sources._wrapper import RecordingWrapper
 from rollout_viewer.sources.torchrl._env_info import (
@@ -25,6 +26,7 @@ from rollout_viewer.sources.torchrl._env_info import (
     observation_of,
     resets_itself,
 )
+from rollout_viewer.sources.torchrl._later import insert_tap, tap_of
 from rollout_viewer.sources.torchrl._render import (
     PictureSource,
     check_renders,
@@ -38,12 +40,18 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from tensordict import TensorDictBase
 
+    from rollout_viewer.sources._adapters import Later
+
     Mask = npt.NDArray[np.bool_]
 
 
-def wrap(env: Any, **options: Any) -> RecordedTorchRLEnv | None:
+def wrap(
+    env: Any, *, later: Later | None = None, **options: Any
+) -> RecordedTorchRLEnv | None:
     """Return a TorchRL environment that records; None for anything else."""
-    return RecordedTorchRLEnv(env, **options) if isinstance(env, EnvBase) else None
+    if not isinstance(env, EnvBase):
+        return None
+    return RecordedTorchRLEnv(env, later=later, **options)
 
 
 class RecordedTorchRLEnv(TransformedEnv, RecordingWrapper):  # type: ignore[misc]  # untyped base
@@ -55,15 +63,22 @@ class RecordedTorchRLEnv(TransformedEnv, RecordingWrapper):  # type: ignore[misc
 
     Args:
         env: Not changed; started, where it renders the pictures.
+        later: Its pictures are rendered later: a look is inserted between `GymEnv` and
+            the environment of Gymnasium in it, which need not render itself.
         **options: Of `Recorder`.
 
     Raises:
         RenderError: It cannot render images.
+        UnsupportedEnvError: With `later`, it cannot be made again.
     """
 
-    def __init__(self, env: EnvBase, **options: Any) -> None:
-        key = picture_key(env)
-        if key is None:
+    def __init__(
+        self, env: EnvBase, *, later: Later | None = None, **options: Any
+    ) -> None:
+        key = None
+        if later is not None:
+            options["recipe"] = insert_tap(env, later)
+        elif (key := picture_key(env)) is None:
             check_renders(env)
         recorder = Recorder(
             num_envs_of(env),
@@ -126,6 +141,7 @@ class _Recording(SurvivesFaults, RecorderViews, Transform):  # type: ignore[misc
         self._source = PictureSource(self.parent, self.key, self.recorder.envs)
         self._steps = StepReader(self.parent)
         self._resets_itself = resets_itself(self.parent)
+        self._tap = tap_of(self.parent) if self.recorder.renders_later else None
 
     @property
     def _views_of(self) -> Recorder:
@@ -150,13 +166,17 @@ class _Recording(SurvivesFaults, RecorderViews, Transform):  # type: ignore[misc
             Call(True, tensordict, tensordict_reset), self.recorder.num_envs
         )
         self.begins = kinds == Kind.RESET
-        seed = {} if self.seed is None else {"seed": int(self.seed)}
+        info: dict[str, Any] = {} if self.seed is None else {"seed": int(self.seed)}
         self.seed = None
+        data = observation_of(self.parent, tensordict_reset)
+        if self._tap is not None:
+            info[START] = self._tap.start(self.recorder.recipe_number)
+            data = self._tap.data(data)
         self.recorder.add(
             kinds,
             lambda: self._source.pictures(tensordict_reset),
-            data=observation_of(self.parent, tensordict_reset),
-            infos=dict.fromkeys(np.flatnonzero(self.begins).tolist(), seed),
+            data=data,
+            infos=dict.fromkeys(np.flatnonzero(self.begins).tolist(), info),
         )
 
     def _step(
@@ -183,6 +203,8 @@ class _Recording(SurvivesFaults, RecorderViews, Transform):  # type: ignore[misc
         }
         pictures = functools.partial(self._source.pictures, next_tensordict)
         data = observation_of(self.parent, next_tensordict)
+        if self._tap is not None:
+            step["action"], data = self._tap.action, self._tap.data(data)
         if self._resets_itself and ended.any():
             self.begins = ended
             add = self.recorder.add

@@ -14,7 +14,7 @@ import warnings
 import weakref
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from torchrl.record import VideoRecorder as TorchRLVideoRecorder
 
@@ -29,6 +29,8 @@ from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.views import ShownInNotebook
 from rollout_viewer._recording.workers import is_worker, worker_path
+from rollout_viewer._replay.episode_start import START
+from rollout_viewer.sources._adapters import later_of
 from rollout_viewer.sources._guard import SurvivesFaults
 from rollout_viewer.sources.torchrl._batch_slices import Slices
 from rollout_viewer.sources.torchrl._call_reader import (
@@ -38,16 +40,18 @@ from rollout_viewer.sources.torchrl._call_reader import (
 )
 from rollout_viewer.sources.torchrl._env_info import metadata_of
 from rollout_viewer.sources.torchrl._frame_buffer import KeptFrames, KeptRows
+from rollout_viewer.sources.torchrl._later import insert_tap, tap_of
 from rollout_viewer.sources.torchrl._step_data import Call
 from rollout_viewer.sources.torchrl._video_rows import VideoRows
 from rollout_viewer.sources.torchrl.pixel_render import is_switched_off
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tensordict import TensorDictBase
 
     from rollout_viewer._frames.convert import Channels
+    from rollout_viewer._replay.recipe import Recipe
     from rollout_viewer.sources.torchrl._call_reader import Entries, Key
 
 
@@ -146,8 +150,17 @@ class VideoRecorder(SurvivesFaults, ShownInNotebook, TorchRLVideoRecorder):  # t
         cache: FrameCache | str | Path | None = None,
         channels: Channels = "auto",
         slice_len: int | None = None,
+        render: Literal["now", "later"] = "now",
+        make_env: Callable[..., Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        self._later = later_of("VideoRecorder", render, make_env)
+        self._recipe: Recipe | None = None
+        if self._later is not None and in_keys not in (None, "pixels", ["pixels"]):
+            raise ValueError(
+                "VideoRecorder: expected no in_keys with render='later', which needs "
+                f"no entry of pictures, got {in_keys!r}."
+            )
         if channels not in ("auto", "first", "last"):
             raise ValueError(
                 "VideoRecorder: expected channels to be 'auto', 'first' or 'last', got "
@@ -249,9 +262,15 @@ class VideoRecorder(SurvivesFaults, ShownInNotebook, TorchRLVideoRecorder):  # t
         return observation_spec
 
     def set_container(self, container: Any) -> None:
-        """Set the environment or `Compose` that it is appended to."""
+        """Set the environment or `Compose` that it is appended to.
+
+        Raises:
+            UnsupportedEnvError: With ``render="later"``, it cannot be made again.
+        """
         super().set_container(container)
         self._forget_env()
+        if self._later is not None and self.parent is not None:
+            self._recipe = insert_tap(self.parent, self._later)
 
     def reset_parent(self) -> None:
         """Remove it from the environment."""
@@ -331,6 +350,13 @@ class VideoRecorder(SurvivesFaults, ShownInNotebook, TorchRLVideoRecorder):  # t
         return observation
 
     def _pass(self, td: TensorDictBase, call: Call) -> TensorDictBase:
+        if self._recipe is not None and call.before is not None:
+            if self._rows is None:
+                self._record_later(call)
+            else:
+                with self._recorded("reset" if call.is_reset else "step"):
+                    self._record_later(call)
+            return td
         entries = self._entries(td)
         if entries and (call.before is None or self._rows is None):
             self._record(entries, call)
@@ -376,6 +402,26 @@ class VideoRecorder(SurvivesFaults, ShownInNotebook, TorchRLVideoRecorder):  # t
             room=num_envs if self.max_frames is None else self._room(),
         )
 
+    def _record_later(self, call: Call) -> None:
+        """Record a call without a picture, and what a replay needs of it."""
+        tap = tap_of(self.parent)
+        assert tap is not None
+        rows = self._rows_of(1)
+        row = self._reader().row(call, 1)
+        step: dict[str, Any] = {**row.step, "data": tap.data(None)}
+        if call.is_reset:
+            start = tap.start(rows.recorder.recipe_number)
+            step["infos"] = {0: {START: start}}
+        else:
+            step["action"] = tap.action
+        rows.add_call(
+            row._replace(step=step),
+            list,
+            is_kept=self._counts(),
+            is_grid=True,
+            room=1,
+        )
+
     def _room(self) -> int:
         """Return how many frames `max_frames` leaves."""
         return int(self.max_frames) - len(self.obs)
@@ -412,6 +458,7 @@ class VideoRecorder(SurvivesFaults, ShownInNotebook, TorchRLVideoRecorder):  # t
                 fps=self._fps or getattr(self.logger, "video_fps", None),
                 metadata=metadata_of(self._env()),
                 shares_picture=True,  # an entry that has no batch axes
+                recipe=self._recipe,
             )
             self._rows = VideoRows(recorder, self._kept)
         return self._rows
@@ -479,6 +526,7 @@ class VideoRecorder(SurvivesFaults, ShownInNotebook, TorchRLVideoRecorder):  # t
             The files, where the logger returns them.
 
         Raises:
+            RenderError: Pictures are to be rendered later, and cannot be.
             Exception: What the logger raises. The frames are then kept.
         """
         paths: list[Path] = []
@@ -486,6 +534,8 @@ class VideoRecorder(SurvivesFaults, ShownInNotebook, TorchRLVideoRecorder):  # t
             tag = self.tag if suffix is None else "_".join([str(self.tag), suffix])
             number = self.iter if step is None else step
             first = camera_of(self.in_keys[0])
+            if self._recipe is not None:
+                self.cache.render(self.obs.rows, progress=False)
             for camera in self.cache.cameras:
                 name = tag if camera == first else f"{tag}_{camera}"
                 options = dict(self.video_kwargs)

@@ -4,10 +4,17 @@ import type { Session } from "../../session/session.ts";
 import { make, setAttribute, setText } from "../dom.ts";
 import { type IconName, icon } from "../icons.ts";
 
-type State = "loading" | "empty" | "blind";
+type State = "loading" | "silent" | "empty" | "blind";
 
 const STATES: Record<State, { icon: IconName; title: string; text: string }> = {
   loading: { icon: "cpu", title: "Loading", text: "The recording is on its way." },
+  silent: {
+    icon: "cpu",
+    title: "No answer from the kernel",
+    text:
+      "It comes when the running cell ends. If not, this notebook brings widgets no " +
+      'messages: viewer.to_html("page.html") writes all of it to a file.',
+  },
   empty: {
     icon: "play",
     title: "No rows yet",
@@ -26,7 +33,8 @@ export interface Empty {
   update(): boolean;
 }
 
-export function createEmpty({ store, jobs }: Session): Empty {
+export function createEmpty(session: Session): Empty {
+  const { store, jobs } = session;
   const mark = make("span", { class: "rv-empty-mark" });
   const title = make("b", {});
   const text = make("span", {});
@@ -38,7 +46,8 @@ export function createEmpty({ store, jobs }: Session): Empty {
       const hasPictures = (manifest?.slots.length ?? 0) > 0;
       el.hidden = numRows > 0 && hasPictures;
       if (el.hidden) return true;
-      const state = !manifest ? "loading" : numRows ? "blind" : "empty";
+      const waiting = session.isSilent ? "silent" : "loading";
+      const state = !manifest ? waiting : numRows ? "blind" : "empty";
       if (el.dataset.state === state) return false;
       setAttribute(el, "data-state", state);
       const shown = STATES[state];
