@@ -249,14 +249,16 @@ class FrameCache(RecordingReader):
             ReadOnlyError: It was opened for reading, or inherited by a fork.
         """
         is_step = kind == "step" if type(kind) is str else kind is reset is None
-        is_only_steps = is_step and frames is None and num_transitions is None
+        is_plain = is_step and reset is None and num_transitions is None
         with self._append_lock:
             recording = self._writable()
             row: int | None = None
-            if is_only_steps and reset is None and not episode_info:
-                row = recording.append_like_last(
-                    reward, terminated, truncated, action, data
-                )
+            if is_plain and not episode_info:
+                pictures = self._checker.like_last(frames, envs)
+                if pictures is not None:
+                    row = recording.append_like_last(
+                        *pictures, reward, terminated, truncated, action, data
+                    )
             if row is None:
                 row = self._append(
                     recording,
@@ -276,6 +278,31 @@ class FrameCache(RecordingReader):
             self._warn_of_losses(recording)
         if self._subscribers:
             self._subscribers.notify(row, row + 1)
+        return row
+
+    def append_step(
+        self,
+        reward: Any,
+        terminated: Any,
+        truncated: Any,
+        action: Any,
+        data: Mapping[str, Any] | None,
+    ) -> int | None:
+        """Append a step without pictures, as `append` does, if it is like the last row.
+
+        Returns:
+            The row; None: it is not like the last one, and nothing was recorded.
+        """
+        with self._append_lock:
+            recording = self._writable()
+            row = recording.append_like_last(
+                (), (), reward, terminated, truncated, action, data
+            )
+        if row is not None:
+            if recording.has_trouble:
+                self._warn_of_losses(recording)
+            if self._subscribers:
+                self._subscribers.notify(row, row + 1)
         return row
 
     def _append(

@@ -278,8 +278,9 @@ class FiledRecording:
             if self._rows is not None:
                 self._rows.recover()
             if self._num_queued == self._num_sealed:
-                count = now - self._num_sealed * CHUNK_ROWS
-                self._open.roll_back(count, num_slots)
+                first = self._num_sealed * CHUNK_ROWS
+                num_pictured = max(now, self._waiting.stop) - first
+                self._open.roll_back(now - first, num_slots, num_pictured)
             if now == (self._num_sealed + 1) * CHUNK_ROWS:
                 self._seal()
             self._before = None
