@@ -146,12 +146,17 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
         help="the others are compared with the first; of one, its segments",
     )
     parser.add_argument(
+        "--by",
+        metavar="LABEL",
+        help="of one file, compare the values of a label, such as train_step",
+    )
+    parser.add_argument(
         "--html", type=pathlib.Path, metavar="OUT", help="write a report here"
     )
     parser.add_argument(
         "--fail-if-worse",
         action="store_true",
-        help="exit with 1 if any is worse than the first",
+        help="exit with 1 if any is worse than the first, on the seeds that both have",
     )
 
 

@@ -92,18 +92,10 @@ def compare(arguments: argparse.Namespace) -> int:
 
     files = arguments.files
     sources = files[0] if len(files) == 1 else files
-    result = EvaluationResult.from_recordings(sources)
+    result = EvaluationResult.from_recordings(sources, by=arguments.by)
     summary = result.paired.summary
-    # Without an interval, as of one pair or of an infinite return, none is shown worse.
-    unknown = [
-        line["policy"] for line in summary.lines() if math.isnan(line["difference_low"])
-    ]
-    if arguments.fail_if_worse and (unknown or not summary.num_lines):
-        raise RolloutViewerError(
-            "compare: expected episodes of two or more same seeds, of finite returns, "
-            f"for --fail-if-worse, got none for {unknown or 'any other policy'}. "
-            "Record with --seeds."
-        )
+    if arguments.fail_if_worse:
+        _check_comparable(summary.lines())
     print(result.table)
     for sentence in result.paired.caption:
         print(printable(sentence))
@@ -221,6 +213,30 @@ def demo(arguments: argparse.Namespace) -> None:
 
 
 # -- the parts of a command -------------------------------------------------------
+
+
+def _check_comparable(lines: Sequence[Mapping[str, Any]]) -> None:
+    """Raise RolloutViewerError where no one can say whether a policy is worse.
+
+    Without an interval, as of one pair or of an infinite return, none is shown worse.
+    """
+    why = [
+        f"{line['policy']!r}: {_pairs_in_words(line['pairs'])}"
+        for line in lines
+        if math.isnan(line["difference_low"])
+    ]
+    if why or not lines:
+        raise RolloutViewerError(
+            "compare: expected two or more seeds in common, and finite returns, for "
+            f"--fail-if-worse, got {'; '.join(why) or 'one policy alone'}. Record each "
+            "with the same --seeds."
+        )
+
+
+def _pairs_in_words(num_pairs: int) -> str:
+    if num_pairs > 1:
+        return "infinite returns"
+    return "one seed in common" if num_pairs else "no seed in common"
 
 
 def _record(

@@ -305,6 +305,17 @@ def test_compare_takes_the_segments_of_one_file_and_writes_a_report(capsys):
     assert "<h1>after against before</h1>" in pathlib.Path(path).read_text("utf-8")
 
 
+def test_compare_takes_the_values_of_a_label(capsys):
+    with rv.FrameCache("training.rollout") as cache:
+        for step in (0, 100):
+            with cache.segment("eval", train_step=step):
+                add_episodes(cache, {seed: [step + seed] for seed in range(3)})
+
+    assert main(["compare", "training.rollout", "--by", "train_step"]) == 0
+
+    assert "train_step 100 against train_step 0, on 3 seeds" in capsys.readouterr().out
+
+
 def test_compare_names_files_of_equal_stems_by_their_paths(capsys):
     for name in ("a", "b"):
         pathlib.Path(name).mkdir()
@@ -321,22 +332,31 @@ def test_compare_cannot_say_who_is_worse_without_pairs(capsys):
         add_episodes(cache, {None: [1.0]})
 
     assert main(["compare", "alone.rollout", "--fail-if-worse"]) == 2
+    assert "got one policy alone. Record each with" in capsys.readouterr().err
     both = ["alone.rollout", "unseeded.rollout"]
     assert main(["compare", *both, "--fail-if-worse"]) == 2
-    assert "Record with --seeds." in capsys.readouterr().err
+    assert "got 'unseeded': no seed in common." in capsys.readouterr().err
     assert main(["compare", "nothing.rollout"]) == 2
 
 
 def test_compare_does_not_pass_what_has_too_few_pairs_or_no_finite_return(capsys):
     save("before.rollout", 1.0)
     save("crashed.rollout", -50.0, seeds=1)
+    save("some.rollout", 2.0, seeds=5)
     save("diverged.rollout", -math.inf)
 
-    for after in ("crashed", "diverged"):
+    why = {"crashed": "one seed in common", "diverged": "infinite returns"}
+    for after, said in why.items():
         both = ["before.rollout", f"{after}.rollout"]
         assert main(["compare", *both, "--fail-if-worse"]) == 2
-        assert f"got none for ['{after}']" in capsys.readouterr().err
+        assert f"got '{after}': {said}. Record each" in capsys.readouterr().err
         assert main(["compare", *both]) == 0
+    # Judged on the seeds that both have, which it says.
+    both = ["before.rollout", "some.rollout"]
+    capsys.readouterr()
+    assert main(["compare", *both, "--fail-if-worse"]) == 0
+    said = "on 5 seeds that both have (0 episodes of some and 3 of before are not comp"
+    assert said in capsys.readouterr().out
 
 
 def test_a_pickle_is_not_a_module_of_torchscript(capsys):

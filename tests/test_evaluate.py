@@ -234,6 +234,10 @@ def test_wrong_policies_and_environments_are_refused(tmp_path):
     for weights in (0.5, [0.5], [0.5, np.nan], ["a", "b"], [[1, 2]]):
         with pytest.raises(ValueError, match="two or more finite numbers"):
             run(reward_weights=weights)
+    with pytest.raises(
+        TypeError, match="expected cache to be a FrameCache or the path"
+    ):
+        rv.evaluate(make_pole, None, seeds=[0], cache=3)
     with pytest.raises(RenderError):
         run(lambda: make_pole(render_mode=None))
     with pytest.raises(UnsupportedEnvError, match="one environment, got a batch of 2"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -25,7 +26,6 @@ from rollout_viewer.sources._collect.collect import collect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from rollout_viewer._evaluate.lines import Success
     from rollout_viewer._recorder.success import SuccessRule
@@ -80,8 +80,8 @@ def evaluate(
 
     Raises:
         MissingDependencyError: scipy is not installed; nothing is run then.
-        TypeError: `make_env` or a policy is not what it should be, or `success` returns
-            something else.
+        TypeError: `make_env`, a policy or `cache` is not what it should be, or
+            `success` returns something else.
         ValueError: There are no seeds or no policies, two policies have the same name
             in a file, an argument is out of range, or the environment has no
             threshold for ``success="reward_threshold"``.
@@ -108,6 +108,11 @@ def evaluate(
             "lambda: gym.make('CartPole-v1', render_mode='rgb_array')."
         )
     check_rule("rv.evaluate", success)
+    if not isinstance(cache, (FrameCache, str, Path, type(None))):
+        raise TypeError(
+            "rv.evaluate: expected cache to be a FrameCache or the path of a new one, "
+            f"got {type(cache).__name__}."
+        )
     named = _checked_policies(policies)
     numbers = _checked_seeds(seeds)
     with _recording(cache) as recording:

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rollout_viewer._errors import ExportTooLargeError, RolloutViewerError
 from rollout_viewer._evaluate import report_text
 from rollout_viewer._evaluate.chosen import choose_groups
@@ -108,8 +110,11 @@ def write_report(
     overwrite: bool = False,
 ) -> Path:
     """Write what was found as one page; see `EvaluationResult.report`."""
-    if not max_mb > 0:  # NaN too
-        raise ValueError(f"report: expected max_mb > 0, got {max_mb!r}.")
+    given: Any = max_mb
+    if not isinstance(given, (int, float, np.number)) or not given > 0:  # NaN too
+        raise ValueError(
+            f"report: expected max_mb > 0, a number of megabytes, got {max_mb!r:.100}."
+        )
     lines, comparisons = found.lines, found.comparisons
     groups = choose_groups(lines, comparisons)
     parts = {

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._evaluate.columns import printable, text_of
 from rollout_viewer._evaluate.lines import notes_on_nan
+from rollout_viewer._evaluate.pairs import difference_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -77,6 +78,13 @@ def _sentences(
                 f"{comparison.other} and {comparison.first} have no seed in common, so "
                 "that nothing is compared seed by seed."
             )
+        elif any(comparison.num_alone):
+            first, other = comparison.num_alone
+            yield (
+                f"{other} episodes of {comparison.other} and {first} of "
+                f"{comparison.first} are of seeds that the other does not have, and "
+                "not compared seed by seed."
+            )
 
 
 def finding(line: Mapping[str, Any]) -> str:
@@ -95,12 +103,11 @@ def finding(line: Mapping[str, Any]) -> str:
 
 def verdict(line: Mapping[str, Any]) -> str:
     """Return in words what the pairs of a policy say, from a line of the summary."""
-    first, n, mean = line["against"], line["pairs"], line["difference_mean"]
-    low, high = line["difference_low"], line["difference_high"]
+    first, n = line["against"], line["pairs"]
+    difference = difference_in_words(line, f" on average over {n} seeds")
     found = (
-        f"{finding(line)}: {mean:+.4g} on average over {n} seeds (95 % interval "
-        f"{text_of(low)} to {text_of(high)}). It is better on {line['better']} of them "
-        f"and worse on {line['worse']} (sign test: p = {text_of(line['sign_test_p'])})."
+        f"{finding(line)}: {difference}. It is better on {line['better']} of them and "
+        f"worse on {line['worse']} (sign test: p = {text_of(line['sign_test_p'])})."
     )
     if line["success_pairs"]:
         found += (
@@ -144,7 +151,7 @@ def seeds_table(paired: PairedColumns, order: Sequence[int]) -> str:
             text_of(row["return"]),
             text(row["against"]),
             text_of(row["return_against"]),
-            f"{row['difference']:+.4g}",
+            _signed(row["difference"]),
             _flip(row),
         ]
         for row in rows[:_MAX_SEEDS]
@@ -207,6 +214,10 @@ def _with_interval(row: Mapping[str, Any], name: str) -> str:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     value = text_of(row[name])
     return value if math.isnan(low) else f"{value} ({text_of(low)} to {text_of(high)})"
+
+
+def _signed(value: float) -> str:
+    return text_of(value) if math.isnan(value) else f"{value:+.4g}"
 
 
 def _flip(row: Mapping[str, Any]) -> str:

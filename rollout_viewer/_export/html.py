@@ -26,6 +26,7 @@ from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._page.bundle import packed_part, read_bundle
 from rollout_viewer._page.details import FieldCatalog, all_details
 from rollout_viewer._page.offline import recording_messages
+from rollout_viewer._page.parting import with_partings
 from rollout_viewer._progress import Counter, progress_bar
 from rollout_viewer._recording.storable import storable_text
 
@@ -110,7 +111,7 @@ def write_html(
             "columns": columns,
             "fps": fps,
             "groups": groups,
-            "compare": compare,
+            "compare": with_partings(cache, stop, compare),
         },
     )
     given = None if isinstance(progress, bool) else progress

@@ -56,6 +56,8 @@ Kernel to page::
                                         for each pair: of policies[line] against
                                         policies[0]; env and episode null where the
                                         page does not have it; flip 1 gained, -1 lost
+                                        Without a kernel also parting: [by, offset],
+                                        as of the message of that name
                             Numbers that are not known are null, infinite ones text.
                             Its columns are these pairs, whatever else was recorded
               data          [{name, dtype, shape}, ...]: arrays beside reward and
@@ -122,6 +124,10 @@ Kernel to page::
     column    name, index, start, count, fault, buffers[0]: f4 (count, num_envs), NaN
                             where there is none; count 0: there are no rows
     part      name, buffers[0]: a module of the page that few need, as raw deflate
+    parting   first, other  as they were asked for
+              by            what was compared: "observations", else "actions", else
+                            "pictures"; "": neither was recorded of both
+              offset        rows after their starts where they part; null: nowhere
     goto      row           Python set the playhead to the value that it has there
                             already; the page may have moved on
     stats                   asks what the page counted; answered with `stats`
@@ -166,6 +172,7 @@ Page to kernel::
                             the flattened array, of all envs, from row start on
     part      name          answered with one `part`: "compare", which shows an
                             evaluation's numbers and pairs
+    parting   first, other  [env, index] of two episodes, answered with one `parting`
     stats     counts        {drawn, late, decodes, hits, misses, nbytes, evicted}
 
 `check_messages.RULES` says what each field of a message to the kernel may be.
@@ -319,6 +326,14 @@ class PartMessage(TypedDict):
     name: str
 
 
+class PartingMessage(TypedDict):
+    """Where do two episodes part?"""
+
+    kind: Literal["parting"]
+    first: list[int]
+    other: list[int]
+
+
 class StatsMessage(TypedDict):
     """What the page counted."""
 
@@ -341,5 +356,6 @@ PageMessage: TypeAlias = (
     | InspectMessage
     | ColumnMessage
     | PartMessage
+    | PartingMessage
     | StatsMessage
 )

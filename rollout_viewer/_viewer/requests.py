@@ -14,6 +14,7 @@ from rollout_viewer._export.write import check_choice
 from rollout_viewer._export.writers import WRITERS
 from rollout_viewer._page.bundle import PARTS, packed_part
 from rollout_viewer._page.details import column_message, details_message
+from rollout_viewer._page.parting import EpisodeKey, parting_message
 from rollout_viewer._page.protocol import Message
 from rollout_viewer._recording.annotations import AnnotationChange
 from rollout_viewer._recording.storable import storable_json, storable_text
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         InspectMessage,
         LabelMessage,
         PageMessage,
+        PartingMessage,
         PartMessage,
         UnbookmarkMessage,
     )
@@ -137,6 +139,8 @@ class PageRequests:
                 self._column(content)
             case "part":
                 self._part(content)
+            case "parting":
+                self._parting(content)
             case "dump":
                 self._start_dump(content)
             case "download":
@@ -186,6 +190,16 @@ class PageRequests:
             )
         packed = packed_part(name, "RolloutViewer")
         self._send(Message({"kind": "part", "name": name}, [packed]))
+
+    def _parting(self, content: PartingMessage) -> None:
+        if (cache := self._get_cache()) is None:
+            return
+        rows = cache.recording.rows
+        keys = [EpisodeKey(*content[name]) for name in ("first", "other")]
+        for env, number in keys:
+            _check_range("parting.env", env, rows.num_envs if rows else 0)
+            _check_range("parting.index", number, rows.num_begun(env) if rows else 0)
+        self._send(parting_message(cache, *keys))
 
     def _start_dump(self, content: DumpMessage) -> None:
         start, stop, formats = content["start"], content["stop"], content["formats"]

@@ -659,7 +659,7 @@ def test_the_compare_tab_has_the_numbers_of_an_evaluation(new_page, tmp_path):
         for place, text in enumerate(cells):
             expect(row.locator("th, td").nth(place)).to_contain_text(text)
     low, high = (result.table[f"return_iqm_{end}"][1] for end in ("low", "high"))
-    ends = table.locator("tr").nth(2).locator(".rv-ends").nth(1)
+    ends = table.locator("tr").nth(2).locator(".rv-interval").nth(1)
     expect(ends).to_have_text(f"{low:g} to {high:g}")
     found = panel.get_by_role("region", name="after against before")
     expect(found).to_contain_text("after is not shown to return more or less than")

@@ -104,6 +104,8 @@ export interface PairColumns {
   difference: KnownNumber[];
   /** 1: success was gained; -1: it was lost. */
   flip: number[];
+  /** Without a kernel: of each pair what a `PartingAnswer` has. */
+  parting?: [by: string, offset: number | null][];
 }
 
 /** An array that was recorded beside reward and ends; shape of one env's. */
@@ -210,6 +212,26 @@ export interface PartAnswer {
   name: string;
 }
 
+/** Where two episodes part: rows after their starts; null: nowhere. */
+export interface PartingAnswer extends Omit<PartingQuestion, "kind"> {
+  kind: "parting";
+  by: string;
+  offset: number | null;
+}
+
+/** Asks for a module of the page. */
+export interface PartQuestion {
+  kind: "part";
+  name: string;
+}
+
+/** Asks where two episodes part, each [env, index]. */
+export interface PartingQuestion {
+  kind: "parting";
+  first: [number, number];
+  other: [number, number];
+}
+
 /** Asks what the page counted. */
 export interface AskStats {
   kind: "stats";
@@ -231,6 +253,7 @@ export type FromKernel = { base64?: string[] } & (
   | FilePiece
   | Goto
   | PartAnswer
+  | PartingAnswer
   | AskStats
   | KernelError
 );
@@ -277,7 +300,8 @@ export type ToKernel =
     }
   | { kind: "inspect"; env: number; start: number }
   | { kind: "column"; name: string; index: number; start: number }
-  | { kind: "part"; name: string }
+  | PartQuestion
+  | PartingQuestion
   | { kind: "stats"; counts: Record<string, number> };
 
 /** What a comm hands over: a view into a larger buffer, of any alignment. */

@@ -2,11 +2,11 @@
 
 import type { Clock } from "../playback/clock.ts";
 import type { FromKernel, WireBuffer } from "../protocol/messages.ts";
+import type { Answers } from "./answers.ts";
 import type { ExportJobs } from "./export-jobs.ts";
 import type { Feed } from "./feed.ts";
 import { type AnnotationParts, takeAnnotations } from "./marks.ts";
 import type { Navigation } from "./navigation.ts";
-import type { PartFeed } from "./part-feed.ts";
 import { type CountedParts, countsOf } from "./player-stats.ts";
 
 export interface DispatchParts extends AnnotationParts, CountedParts, Navigation {
@@ -14,7 +14,7 @@ export interface DispatchParts extends AnnotationParts, CountedParts, Navigation
   version: string;
   clock: Clock;
   feed: Feed;
-  parts: PartFeed;
+  answers: Answers;
   /** Null where there is no kernel. */
   jobs: ExportJobs | null;
   fail(error: unknown): void;
@@ -52,7 +52,8 @@ export function dispatch(
       parts.scalars.take(message, buffers);
       break;
     case "part":
-      parts.parts.take(message, buffers);
+    case "parting":
+      parts.answers.take(message, buffers);
       break;
     case "stats":
       parts.send?.({ kind: "stats", counts: countsOf(parts) });

@@ -11,13 +11,13 @@ import { Scalars } from "../recording/scalars.ts";
 import { StepDetails } from "../recording/step-details.ts";
 import { Store } from "../recording/store.ts";
 import { Emitter } from "../util/emitter.ts";
+import { Answers } from "./answers.ts";
 import { Connection } from "./connection.ts";
 import { type DispatchParts, dispatch } from "./dispatch.ts";
 import { ExportJobs } from "./export-jobs.ts";
 import { Feed } from "./feed.ts";
 import { type AnnotationWriter, createAnnotationWriter, Marks } from "./marks.ts";
 import { createNavigation, type Navigation } from "./navigation.ts";
-import { PartFeed } from "./part-feed.ts";
 import type { PlayerStats } from "./player-stats.ts";
 import { recordRanges, UndoStack } from "./undo.ts";
 import { ViewOptions } from "./view-options.ts";
@@ -36,8 +36,8 @@ export interface Session extends Navigation, AnnotationWriter {
   readonly viewOptions: ViewOptions;
   readonly details: StepDetails;
   readonly scalars: Scalars;
-  /** Modules of the page that the kernel sends. */
-  readonly parts: PartFeed;
+  /** What was asked of the kernel once. */
+  readonly answers: Answers;
   /** Null where there is no kernel. */
   readonly jobs: ExportJobs | null;
   /** Shown until the user closes them. */
@@ -86,7 +86,7 @@ export function openSession(
     details,
     feed: new Feed({ store, clock, send, version }),
     scalars: new Scalars(store, details, send),
-    parts: new PartFeed(send),
+    answers: new Answers(send),
     jobs: send && new ExportJobs(send),
     playerStats: new Set<PlayerStats>(),
   };

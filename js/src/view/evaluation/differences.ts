@@ -47,7 +47,7 @@ function createMean(one: PolicyDifference, line: number): HTMLElement {
     { class: "rv-mean" },
     make("span", { class: "rv-measure" }, `Mean difference of ${pairs} pairs`),
     make("b", { class: "rv-estimate" }, signed(mean)),
-    make("span", { class: "rv-ends" }, between),
+    make("span", { class: "rv-interval" }, between),
     createWhisker(mean, ends, scale, lookOfLine(line).colour, true),
   );
 }

@@ -39,7 +39,7 @@ export function interval(
 /** How likely chance alone gives as much: no p-value is 0. */
 export function chance(p: number): string {
   if (Number.isNaN(p)) return NONE;
-  return p < 0.001 ? "p < 0.001" : `p = ${p.toFixed(p < 0.01 ? 3 : 2)}`;
+  return p < 0.001 ? "p < 0.001" : `p = ${p.toFixed(p < 0.1 ? 3 : 2)}`;
 }
 
 export { MINUS };

@@ -92,7 +92,7 @@ function createMeasure(measure: Measure, policies: readonly Policy[]): HTMLEleme
       "td",
       {},
       number,
-      make("span", { class: "rv-ends" }, interval(...ends, write)),
+      make("span", { class: "rv-interval" }, interval(...ends, write)),
       createWhisker(value, ends, scale, colour),
     );
   });

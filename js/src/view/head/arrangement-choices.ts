@@ -7,7 +7,11 @@ import {
   compare,
 } from "../../recording/arrangement.ts";
 import type { Episode, Episodes } from "../../recording/episodes.ts";
-import { arrangePairs } from "../../recording/evaluated-pairs.ts";
+import {
+  arrangePairs,
+  evaluationOf,
+  pairsOfSeeds,
+} from "../../recording/evaluated-pairs.ts";
 import type { Session } from "../../session/session.ts";
 
 /** The choice of no arrangement. */
@@ -85,13 +89,14 @@ function knownOf(
 }
 
 function evaluatedPairs(episodes: Episodes, asked: Beginning): Arrangement | null {
-  const { policies, pairs, seeds } = asked;
-  if (!policies || !pairs) return null;
-  const shown = seeds.slice(0, MAX_COLUMNS);
-  const left =
-    seeds.length > shown.length ? `, ${shown.length} of ${seeds.length}` : "";
+  const evaluation = evaluationOf(asked);
+  if (!evaluation) return null;
+  const shown = asked.seeds.slice(0, MAX_COLUMNS);
+  const numAll = asked.seeds.length;
+  const left = numAll > shown.length ? `, ${shown.length} of ${numAll}` : "";
   const title = `Compared by seed${left}: every tile starts its episodes together`;
-  return arrangePairs(episodes, { policies, pairs }, shown, title);
+  const pairs = pairsOfSeeds(evaluation.pairs, shown);
+  return arrangePairs(episodes, evaluation, pairs, title);
 }
 
 /** Return the arrangement of a choice; null: the rows as they were recorded. */

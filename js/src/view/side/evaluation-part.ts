@@ -20,12 +20,13 @@ export function createEvaluationPart(
   session: Session,
   signal: AbortSignal,
 ): EvaluationPanel {
-  const { parts, store } = session;
+  const { answers, store } = session;
   const el = make("div", { class: "rv-evaluation" });
   let panel: EvaluationPanel | null = null;
   let isLoading = false;
   const load = async () => {
-    const packed = storedPart(NAME) ?? parts.get(NAME);
+    const asked = () => answers.get({ kind: "part", name: NAME })?.buffers[0];
+    const packed = storedPart(NAME) ?? asked();
     if (!packed || isLoading) return;
     isLoading = true;
     try {
@@ -44,6 +45,6 @@ export function createEvaluationPart(
     if (panel) panel.update();
     else void load();
   };
-  parts.onChange.on(() => el.isConnected && el.checkVisibility() && update(), signal);
+  answers.onChange.on(() => el.isConnected && el.checkVisibility() && update(), signal);
   return { el, update };
 }
