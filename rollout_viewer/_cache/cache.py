@@ -46,7 +46,11 @@ from rollout_viewer._recording.late_pictures import RECIPES
 from rollout_viewer._recording.live import LiveRecording
 from rollout_viewer._recording.lock import read_only, unlocked_path
 from rollout_viewer._recording.reader import RecordingReader
-from rollout_viewer._recording.sealed_block import rows_for_blocks, side_by_side
+from rollout_viewer._recording.sealed_block import (
+    few_rows,
+    rows_for_blocks,
+    side_by_side,
+)
 from rollout_viewer._recording.storable import storable_json, storable_text
 from rollout_viewer._recording.workers import is_worker
 from rollout_viewer._replay.render import Watch
@@ -335,7 +339,11 @@ class FrameCache(RecordingReader):
         return new.rows.num_rows - 1
 
     def append_block(
-        self, blocks: Mapping[int, SealedBlock], *, num_envs: int | None = None
+        self,
+        blocks: Mapping[int, SealedBlock],
+        *,
+        num_envs: int | None = None,
+        fill: bool = True,
     ) -> int:
         """Append 32 rows that other processes have encoded, and return the first.
 
@@ -347,6 +355,9 @@ class FrameCache(RecordingReader):
         Args:
             blocks: The number of a block's first env among all -> the block.
             num_envs: Of the recording, for its first rows; None: of these blocks.
+            fill: False: append only as many rows as the longest block has. Pictures
+                are decoded and encoded again then, so this is for a few rows of slow
+                environments.
 
         Raises:
             RecordingError: A block is damaged, or is of other envs. Nothing is
@@ -361,15 +372,17 @@ class FrameCache(RecordingReader):
             rows = rows_for_blocks(recording.rows, blocks, num_envs)
             block = side_by_side(blocks, rows, stored_types(recording.meta))
             recording.check_block(block)
-            while rows.num_rows % CHUNK_ROWS:
+            if not fill:
+                block = few_rows(block, max(one.num_rows for one in blocks.values()))
+            while rows.num_rows % CHUNK_ROWS + block.num_rows > CHUNK_ROWS:
                 self._append_idle(recording)
             recording.append_block(
                 rows, block, lambda info: merged_info(self.segment_info(), info)
             )
             stop = rows.num_rows
         self._warn_of_losses(recording)
-        self._subscribers.notify(stop - CHUNK_ROWS, stop)
-        return stop - CHUNK_ROWS
+        self._subscribers.notify(stop - block.num_rows, stop)
+        return stop - block.num_rows
 
     def _append_idle(self, recording: LiveRecording) -> None:
         steps = {"kind": "idle"}

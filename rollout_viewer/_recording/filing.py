@@ -300,9 +300,9 @@ class FiledRecording:
         block: BlockRows,
         info_of: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> None:
-        """Append 32 rows that were encoded elsewhere, whole or not at all.
+        """Append rows that were encoded elsewhere, whole or not at all.
 
-        Everything was checked before, and the open block has no row.
+        Everything was checked before, and the open block has room for them.
 
         Args:
             rows: The step data of all rows; of the first ones, new ones.
@@ -316,7 +316,10 @@ class FiledRecording:
             self._waiting.expect(None, {})
             self._before = rows.num_rows, len(self.slots), len(self._statements)
             try:
-                self._open.adopt(block.pictures, block.extras)
+                if block.frames is None:
+                    self._open.adopt(block.pictures, block.extras)
+                else:
+                    self._append_to_open(rows.num_rows % CHUNK_ROWS, block)
                 self._describe(rows, block, info_of)
                 if block.types != self.meta.get(INFO_TYPES, {}):
                     self.set_meta(INFO_TYPES, block.types)
@@ -327,11 +330,18 @@ class FiledRecording:
                 # Last: readers without the lock rely on the number of rows.
                 rows.extend(block.core)
                 self._rows = rows
-                self._seal()
+                if rows.num_rows % CHUNK_ROWS == 0:
+                    self._seal()
             except BaseException:
                 self.recover()
                 raise
             self._before = None
+
+    def _append_to_open(self, offset: int, block: BlockRows) -> None:
+        shared = block.shared_cameras
+        for row, frames in enumerate(block.frames or []):
+            extras = block.extras[row]
+            self._open.append(block.steps(row), offset + row, frames, extras, shared)
 
     def _describe(
         self,
