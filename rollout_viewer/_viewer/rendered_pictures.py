@@ -44,6 +44,10 @@ class RenderedPictures:
         # Chunk -> how many of its rows were shown, and recorded, when it was sent.
         self._sent: dict[tuple[int, int], tuple[int, int]] = {}
 
+    def forget(self) -> None:
+        """Drop the recording: nothing is asked any more."""
+        self.__dict__.pop("_cache", None)
+
     def want(self, wanted: Sequence[Sequence[int]]) -> None:
         """Have the pictures rendered that pages look at: [block, slot, index]."""
         slots = self._cache.recording.slots

@@ -171,6 +171,7 @@ class PageStream(Worker):
     def forget(self) -> None:
         """Drop the recording: a closed viewer that is referenced must not keep it."""
         self.__dict__.pop("_cache", None)
+        self._rendered.forget()
 
     def step(self) -> None:
         """Handle what came and send what is due; the thread's whole work."""
