@@ -82,6 +82,7 @@ bench: setup $(VENV)/.bench  ## measure, compare with the goals, write build/ben
 	$(BIN)/python -m tests.benchmarks.first_light
 	$(BIN)/python -m tests.benchmarks.frame_cache $(if $(FULL),,--quick)
 	$(BIN)/python -m tests.benchmarks.export $(if $(FULL),,--quick)
+	$(BIN)/python -m tests.benchmarks.render_later $(if $(FULL),,--quick)
 	$(BIN)/python -m tests.benchmarks.torchrl
 	$(BIN)/python -m tests.benchmarks.wrappers
 	$(BIN)/python -m tests.benchmarks.browser $(if $(FULL),,--quick)
@@ -93,7 +94,7 @@ bench-browser: setup $(VENV)/.bench  ## measure seeks and playback in JupyterLab
 gallery: setup  ## pictures of every state of the page, in build/gallery
 	$(BIN)/python -m tests.browser.gallery
 
-docs: setup $(VENV)/.docs $(VENV)/.ray  ## the site of README, guides, notebooks and reference, in build/docs
+docs: setup $(VENV)/.docs  ## the site of README, guides, notebooks and reference, in build/docs
 	$(BIN)/python notebooks/site/build.py
 	$(BIN)/python -m pytest tests/browser/check_site.py
 

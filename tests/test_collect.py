@@ -455,8 +455,9 @@ def test_ctrl_c_keeps_the_rows_that_workers_have_not_sent_yet():
     assert by_seed(cache).items() <= {s: play(s) for s in range(60)}.items()
     assert not lost(cache)
     kinds = cache.scalars["kind"]
-    # A block of each was sealed when it was full, and one by the interrupt.
-    assert (kinds[-1] == "idle").all()
+    # A block of each was sealed when it was full, and one by the interrupt: few rows are
+    # filed as they are, and after more than a few the env is idle.
+    assert cache.num_rows % 32 or (kinds[-1] == "idle").all()
     assert "episodes are kept" in caught.value.__notes__[0]
     assert set(psutil.Process().children()) <= others
 
@@ -556,6 +557,43 @@ def test_blocks_wait_for_those_of_others_a_little():
 
     assert cache.scalars["kind"][32:, 0].tolist() == ["idle"] * 32
     assert cache.scalars["kind"][[0, 32], 1].tolist() == ["step", "step"]
+
+
+def test_rows_of_a_slow_environment_are_there_before_its_next_step():
+    cache = rv.FrameCache()
+    seen = []
+
+    def policy(observation):
+        seen.append(cache.num_rows)
+        return 1
+
+    serial(lambda: SeededEnv(pause_s=1.1), policy, max_steps=3, cache=cache)
+
+    # A row waits for those of a second.
+    assert seen[0] in (0, 1)
+    assert seen[1] >= 1
+    assert seen[2] >= 2
+    assert cache.num_rows == 4
+
+
+def test_few_rows_of_slow_workers_are_filed_as_they_are():
+    clock = TurnedClock()
+    cache = rv.FrameCache()
+    filer = BlockFiler(cache, 2, clock)
+    filer.add_worker(0, range(1))
+    filer.add_worker(1, range(1, 2))
+    (few,) = blocks_of(3)
+    (full,) = blocks_of(32)
+
+    filer.add(0, few)
+    filer.add(1, few)
+    assert filer.file().num_steps == {0: 2, 1: 2}
+    assert cache.num_rows == 3
+    filer.add(0, few)
+    filer.add(1, full)
+    assert filer.file().num_steps == {0: 2, 1: 30}
+
+    assert cache.num_rows == 64
 
 
 def test_a_worker_waits_until_the_driver_has_filed_its_blocks():

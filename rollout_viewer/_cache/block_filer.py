@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from rollout_viewer._cache.block_builder import FEW_ROWS
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.annotations import AnnotationChange
@@ -44,7 +45,11 @@ class TakesBlocks(Protocol):
     def recording(self) -> Recording: ...
 
     def append_block(
-        self, blocks: Mapping[int, SealedBlock], *, num_envs: int | None = None
+        self,
+        blocks: Mapping[int, SealedBlock],
+        *,
+        num_envs: int | None = None,
+        fill: bool = True,
     ) -> int: ...
 
     def annotate(self, change: AnnotationChange) -> None: ...
@@ -115,9 +120,9 @@ class BlockFiler:
         self._envs: dict[int, range] = {}
         self._waiting: dict[int, deque[_Waiting]] = {}
         self._waits_since: float | None = None
-        # What is being filed, and its first row: kept until all is known of it, since
-        # filing may be interrupted.
-        self._filing: tuple[int, Mapping[int, _Waiting]] | None = None
+        # First row, how many, and what is being filed: kept until all is known of it,
+        # since filing may be interrupted.
+        self._filing: tuple[int, int, Mapping[int, _Waiting]] | None = None
         # Env -> the episode that runs.
         self._running: dict[int, _Running] = {}
 
@@ -187,34 +192,47 @@ class BlockFiler:
             RecordingError: A block is damaged.
         """
         if self._filing is None:
-            start = -(-self._cache.num_rows // CHUNK_ROWS) * CHUNK_ROWS
             oldest = {w: queue[0] for w, queue in self._waiting.items() if queue}
-            self._filing = start, oldest
-        start, waiting = self._filing
+            self._filing = self._place(oldest)
+        start, count, waiting = self._filing
         if self._cache.num_rows <= start:
             try:
-                self._append(waiting)
+                self._append(count, waiting)
             except RecordingError:
                 if len(waiting) == 1:
                     raise
                 # Data of different shapes cannot be in the same rows.
                 worker = next(iter(waiting))
-                waiting = {worker: waiting[worker]}
-                self._filing = start, waiting
-                self._append(waiting)
-            start, waiting = self._filing
-        return self._read(start, waiting)
+                self._filing = _, count, waiting = self._place(
+                    {worker: waiting[worker]}
+                )
+                self._append(count, waiting)
+            start, count, waiting = self._filing
+        return self._read(start, count, waiting)
 
-    def _append(self, waiting: Mapping[int, _Waiting]) -> None:
+    def _place(
+        self, waiting: Mapping[int, _Waiting]
+    ) -> tuple[int, int, Mapping[int, _Waiting]]:
+        """Return in which row blocks will be filed, and in how many."""
+        longest = max(one.block.num_rows for one in waiting.values())
+        count = longest if longest <= FEW_ROWS else CHUNK_ROWS
+        num_rows = self._cache.num_rows
+        if num_rows % CHUNK_ROWS + count > CHUNK_ROWS:
+            num_rows = -(-num_rows // CHUNK_ROWS) * CHUNK_ROWS
+        return num_rows, count, waiting
+
+    def _append(self, count: int, waiting: Mapping[int, _Waiting]) -> None:
         blocks = {self._envs[w].start: one.block for w, one in waiting.items()}
-        start = self._cache.append_block(blocks, num_envs=self._num_envs)
-        self._filing = start, waiting
+        start = self._cache.append_block(
+            blocks, num_envs=self._num_envs, fill=count == CHUNK_ROWS
+        )
+        self._filing = start, count, waiting
 
-    def _read(self, start: int, filed: Mapping[int, _Waiting]) -> FiledRows:
+    def _read(self, start: int, count: int, filed: Mapping[int, _Waiting]) -> FiledRows:
         """Return what rows have that were filed, and let the next ones be filed."""
         rows = self._cache.recording.rows
         assert rows is not None
-        core = rows.block(start, start + CHUNK_ROWS)
+        core = rows.block(start, start + count)
         flags, kinds = core["flags"], core["kind"]
         known = {p: begun for one in filed.values() for p, begun in one.begun.items()}
         running = dict(self._running)
@@ -257,7 +275,7 @@ class BlockFiler:
     def discard(self) -> list[int]:
         """Drop the blocks that `file` could not file; return whose they were."""
         assert self._filing is not None
-        _, filed = self._filing
+        *_, filed = self._filing
         left, since = self._left(filed)
         self._waiting, self._waits_since, self._filing = left, since, None
         return list(filed)

@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rollout_viewer._replay.episode_start import EpisodeStart
     from rollout_viewer._replay.plan import Job
 
 _LENGTH = struct.Struct("<Q")
+
+# Of `maker_of`: how an environment is made.
+Maker: TypeAlias = "tuple[str, Any, dict[str, Any]]"
 
 
 class Difference(NamedTuple):
@@ -23,6 +27,18 @@ class Difference(NamedTuple):
     what: str
     recorded: str
     replayed: str
+
+
+class Prepare(NamedTuple):
+    """A worker is to make an environment now, for a task that will come.
+
+    Attributes:
+        maker: As of the task.
+        first: As of its job.
+    """
+
+    maker: Maker
+    first: EpisodeStart | None = None
 
 
 class Task(NamedTuple):
@@ -38,7 +54,7 @@ class Task(NamedTuple):
     """
 
     job: Job
-    maker: tuple[str, Any, dict[str, Any]]
+    maker: Maker
     crop: Sequence[int] | None
     resize: Sequence[int] | None
     is_probed: bool = False

@@ -33,6 +33,7 @@ from rollout_viewer._page.check_messages import check
 from rollout_viewer._page.protocol import PROTOCOL, Message
 from rollout_viewer._viewer.delivery import Delivery
 from rollout_viewer._viewer.pages import Pages
+from rollout_viewer._viewer.rendered_pictures import RenderedPictures
 from rollout_viewer._viewer.throughput import Throughput
 from rollout_viewer._viewer.worker import Worker
 
@@ -108,6 +109,8 @@ class PageStream(Worker):
         self._has_heard = False
         self._throughput = Throughput()
         self._delivery = Delivery()
+        self._rendered = RenderedPictures(cache)
+        self._has_reported_rendering = False
         self._beginning: tuple[str, int] | None = None
         # Whether buffers are sent as text: one of the pages gets no others.
         self.sends_text = False
@@ -160,6 +163,8 @@ class PageStream(Worker):
             return 0.0
         if not self._pages:
             return POLL_S if self._pages.is_expected else None
+        if self._rendered.waits_for_first:
+            return POLL_S
         is_over = not self._cache.is_live or self._delivery.has_given_up
         return None if is_over and self._delivery.is_complete else POLL_S
 
@@ -173,10 +178,18 @@ class PageStream(Worker):
             self._handle_or_report(self._inbox.popleft())
         if not self._pages.are_there():
             return
+        self._report_rendering()
         while not self._is_closed and self._send_next():
             time.sleep(MIN_INTERVAL_S)
             if self._inbox:
                 return
+
+    def _report_rendering(self) -> None:
+        """Report, once, that no more pictures are rendered."""
+        error = self._cache.rendering_error
+        if error is not None and not self._has_reported_rendering:
+            self._has_reported_rendering = True
+            self._report(error)
 
     def _handle_or_report(self, content: Any) -> None:
         try:
@@ -210,6 +223,7 @@ class PageStream(Worker):
         self._delivery.forget(page)
         if not self._pages:
             self._requested.clear()
+            self._rendered.want(())
 
     def _restart(self) -> None:
         self._manifest: dict[str, Any] | None = None
@@ -228,6 +242,7 @@ class PageStream(Worker):
         self._has_reported_damage = False
         self._num_annotations = 0
         self._bookmarks: dict[int, str] | None = None
+        self._rendered.restart()
 
     def _handle(self, content: PageMessage) -> None:
         if content["kind"] == "hello":
@@ -254,6 +269,8 @@ class PageStream(Worker):
             self._throughput.note_acknowledged(content["seq"], self._clock())
         elif content["kind"] == "need":
             self._request(content["chunks"])
+            if (wanted := content.get("wanted")) is not None:
+                self._rendered.want(wanted)
         else:
             self._on_message(content)
 
@@ -266,6 +283,8 @@ class PageStream(Worker):
             if self._throughput.is_on_its_way((block, slot)):
                 continue
             if slot < num_slots and block * CHUNK_ROWS < num_rows:
+                # Of what is rendered a page may have pictures with gaps.
+                have = 0 if self._cache.renders_pictures else have
                 self._requested.pop((block, slot), None)
                 self._requested[block, slot] = have, now
         while len(self._requested) > MAX_REQUESTED:
@@ -288,6 +307,8 @@ class PageStream(Worker):
         has_timed_out = self._has_ack_timed_out()
         if has_timed_out is None:
             return False
+        self._rendered.want_first(manifest)
+        self._rendered.pending = []
         start = self._num_steps
         stop = min(num_rows, start + STEP_ROWS)
         chunks, size = [], 0
@@ -305,6 +326,8 @@ class PageStream(Worker):
             return False
         message = data_message(self._seq, cache, start, stop, chunks, num_rows=num_rows)
         message.content.update(annotations, session=self._session)
+        if self._rendered.pending:
+            message.content["pending"] = self._rendered.pending
         if "episodes" in annotations:
             message.content["about"] = [self._num_annotations, num_annotations]
         self._num_annotations = num_annotations
@@ -376,6 +399,8 @@ class PageStream(Worker):
                 continue
             self._sent[block, slot] = have
             yield from self._piece(block, slot, num_rows)
+        for block, slot in self._rendered.looked_at:
+            yield from self._piece(block, slot, num_rows)
         newest = max(num_rows - 1, 0) // CHUNK_ROWS
         oldest = max(newest - 1, self._num_rows_before // CHUNK_ROWS)
         # Of what was there when the page came, it asks for what it shows.
@@ -419,6 +444,17 @@ class PageStream(Worker):
         self, block: int, slot: int, num_rows: int
     ) -> Iterator[tuple[int, int, bytes]]:
         first = self._sent.get((block, slot), 0)
+        if self._rendered.is_pending(block, slot, first, num_rows):
+            if not self._rendered.has_news(block, slot, num_rows):
+                return
+            piece = piece_message(
+                self._cache.recording, block, slot, 0, num_rows, self._report_damage
+            )
+            if piece is not None:
+                self._sent.pop((block, slot), None)
+                self._rendered.pending.append([block, slot])
+                yield block, slot, piece
+            return
         piece = piece_message(
             self._cache.recording, block, slot, first, num_rows, self._report_damage
         )

@@ -210,6 +210,29 @@ def test_a_thousand_seeds_take_no_more_elements_than_twenty(show):
     assert shown.faults == []
 
 
+def test_a_page_whose_policy_refuses_the_part_says_where_the_numbers_are(
+    new_page, tmp_path
+):
+    cache = rv.FrameCache()
+    add_evaluation(cache, num_seeds=2)
+    result = rv.EvaluationResult.from_recordings(cache)
+    path = result.viewer.to_html(tmp_path / "page.html")
+    text = path.read_text("utf-8")
+    assert text.count(" blob: &#x27;wasm") + text.count(" blob: 'wasm") == 1
+    strict = text.replace(" blob: &#x27;wasm", " &#x27;wasm")
+    path.write_text(strict.replace(" blob: 'wasm", " 'wasm"), "utf-8")
+    shown = Shown(new_page, path, **WIDE)
+
+    shown.root.get_by_role("tab", name="Compare").click()
+
+    panel = shown.root.get_by_role("tabpanel", name="Compare")
+    expect(panel.locator(".rv-evaluation")).to_contain_text(
+        "result.table and result.paired have them."
+    )
+    expect(panel.locator(".rv-paired tbody th")).to_have_text(["seed 0", "seed 1"])
+    expect(shown.root).to_have_attribute("data-state", "ready")
+
+
 def test_a_page_of_fewer_rows_shows_the_pairs_that_are_in_it(new_page, tmp_path):
     cache = rv.FrameCache()
     add_evaluation(cache, num_seeds=4)
@@ -217,7 +240,7 @@ def test_a_page_of_fewer_rows_shows_the_pairs_that_are_in_it(new_page, tmp_path)
     stop = cache.num_rows - 2 * LENGTH
     path = result.viewer.to_html(tmp_path / "page.html", stop=stop)
     shown = Evaluated(new_page, path)
-    expect(shown.panel.get_by_role("button", name="Seeds 2")).to_be_visible()
+    expect(shown.panel.get_by_role("button", name="All 2 seeds")).to_be_visible()
 
     click_bar(shown, 3, 4)
 

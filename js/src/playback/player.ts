@@ -173,8 +173,14 @@ export class Player {
     }
   }
 
+  /** Whether missing pictures may take long: the row's numbers are shown without. */
+  get #isRendered(): boolean {
+    return this.#store.manifest?.renders === true;
+  }
+
   #markMissing(row: number): void {
     this.missing = this.#slots.filter((slot) => !this.#store.has(row, slot));
+    if (this.#isRendered) this.drawnRow = row;
     this.onDraw.emit();
   }
 
@@ -243,7 +249,7 @@ export class Player {
     if (last.generation === this.#generation) {
       this.absent = last.absent;
       this.missing = last.missing;
-      if (!last.missing.length) this.drawnRow = last.row;
+      if (!last.missing.length || this.#isRendered) this.drawnRow = last.row;
     }
     this.stats.drawn++;
     const isOverdue = now - this.#clock.dueTime(last.k) > FRAME_MS;

@@ -226,6 +226,7 @@ class EpisodeRunner:
                 self._check_num_envs(self._env.recorder.num_envs)
             has_ended = False
             while not has_ended:
+                self._builder.seal_if_old()
                 if not work.take_steps(1):
                     return
                 action = self._actors.act(observation, self._stepped.begins)
@@ -246,6 +247,7 @@ class EpisodeRunner:
                     return
                 options = {"reset_mask": has_ended}
                 observation, _ = self._env.reset(seed=seeds, options=options)
+            self._builder.seal_if_old()
             if not work.take_steps(num_envs - int(assigned.is_without.sum())):
                 return
             action = self._actors.act(observation, self._stepped.begins)
