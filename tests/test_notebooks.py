@@ -16,7 +16,7 @@ NOTEBOOKS = sorted((pathlib.Path(__file__).parent.parent / "notebooks").glob("*.
 SHORTER = {
     "02_torchrl": ("total_frames=10_000", "total_frames=4_000"),
     "04_sb3": ("learn(12_000", "learn(4_000"),
-    "06_comparing_policies": ("= 300_000, 30", "= 8_192, 3"),
+    "06_comparing_policies": ("= 300_000, 30", "= 4_096, 2"),
 }
 
 pytestmark = pytest.mark.slow
@@ -70,7 +70,7 @@ def test_notebook_runs_and_leaves_what_it_says(notebook):
         assert "<h1>trained against half-trained</h1>" in (
             notebook.parent / "landers.html"
         ).read_text("utf-8")
-        assert len(rv.open(notebook.parent / "landers.rollout").episodes) == 6
+        assert len(rv.open(notebook.parent / "landers.rollout").episodes) == 4
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -178,11 +179,14 @@ class EpisodeRunner:
     def declaration(self) -> EnvDeclaration:
         """What the environment declares."""
         recorder = self._env.recorder
-        cache = recorder.cache
+        cache, recipe = recorder.cache, recorder.recipe
+        if recipe is not None and recipe.make_env is not None:
+            # A notebook's function, here a copy, is not to be pickled by its name.
+            recipe = dataclasses.replace(recipe, make_env=callers_make_env)
         return EnvDeclaration(
             cache.get_meta("fps"),
             cache.metadata,
-            recorder.recipe,
+            recipe,
             recorder.reward_threshold,
         )
 
@@ -263,6 +267,11 @@ class EpisodeRunner:
                 seeds[env] = job.seed
                 self._begin(env, job)
         return seeds
+
+
+def callers_make_env() -> Any:
+    """Be in the place of the caller's `make_env`, which its process has."""
+    raise NotImplementedError
 
 
 def _maker(make_env: Callable[..., Any], env: int) -> Callable[[], Any]:
