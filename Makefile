@@ -23,7 +23,7 @@ JS_SOURCES := $(shell find js -path js/node_modules -prune -o -path js/dist -pru
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check test test-jax test-fast test-oldest test-newest \
-	test-versions faults bench bench-browser gallery clean
+	test-versions test-ray test-hosts faults bench bench-browser gallery docs clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -73,6 +73,9 @@ test-versions: test-oldest test-newest $(VENV)/.python  ## both, and the wheel a
 test-ray: setup $(VENV)/.ray  ## collecting and RLlib, on a Ray cluster of this machine
 	$(BIN)/python -m pytest tests/test_rllib.py tests/test_collect_ray.py
 
+test-hosts: setup $(VENV)/.hosts  ## the viewer in Voila and in marimo
+	$(BIN)/python -m pytest tests/browser/test_voila_marimo.py
+
 bench: setup $(VENV)/.bench  ## measure, compare with the goals, write build/bench/ (FULL=1: a million rows)
 	@.ci/system_packages bench
 	@rm -f build/bench/*.json
@@ -89,6 +92,10 @@ bench-browser: setup $(VENV)/.bench  ## measure seeks and playback in JupyterLab
 
 gallery: setup  ## pictures of every state of the page, in build/gallery
 	$(BIN)/python -m tests.browser.gallery
+
+docs: setup $(VENV)/.docs $(VENV)/.ray  ## the site of README, guides, notebooks and reference, in build/docs
+	$(BIN)/python notebooks/site/build.py
+	$(BIN)/python -m pytest tests/browser/check_site.py
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) $(DEMO) $(OLDEST) $(NEWEST) build dist demo js/node_modules js/dist rollout_viewer/static
@@ -148,9 +155,19 @@ $(VENV)/.bench: $(VENV)/.python
 	$(BIN)/pip $(INSTALL) --no-deps torchcodec==0.13.0
 	@touch $@
 
+# What writes the site, beside the packages whose classes are in its reference.
+$(VENV)/.docs: $(VENV)/.python
+	$(BIN)/pip $(INSTALL) -e '.[dev,docs]'
+	@touch $@
+
 # Its extra for RLlib pins an older Gymnasium; what else that names is here already.
 $(VENV)/.ray: $(VENV)/.python
 	$(BIN)/pip $(INSTALL) --no-deps ray==2.60.0 lz4==4.4.5 ormsgpack==1.13.1
+	@touch $@
+
+# 200 MB that only its tests need.
+$(VENV)/.hosts: $(VENV)/.python
+	$(BIN)/pip $(INSTALL) voila==0.5.13 marimo==0.25.2
 	@touch $@
 
 js/node_modules/.package-lock.json: js/package-lock.json | $(VENV)/.python

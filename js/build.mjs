@@ -1,10 +1,11 @@
 /**
  * js/src -> rollout_viewer/static: widget.js, one ES module with all it needs inside,
- * widget.css, and mp4.js, a module that only exported pages have, for who saves a video.
+ * widget.css, and modules that are loaded when they are used: mp4.js, which only exported
+ * pages have, for who saves a video, and compare.js, for who looks at an evaluation.
  *
- * The worker is bundled first and embedded in the module as text; zstddec's wasm is
- * taken out of its package and embedded in the worker, deflated. Of Lucide's icons those
- * that are imported are.
+ * The worker is bundled first and embedded in the module as a function, whose text is the
+ * script of a worker; zstddec's wasm is taken out of its package and embedded in it,
+ * deflated. Of Lucide's icons those that are imported are.
  */
 
 import { mkdir, readFile, writeFile } from "node:fs/promises";
@@ -37,12 +38,12 @@ function shapesOf(body) {
   ]);
 }
 
-/** Resolves "zstddec-wasm", "worker-source" and "lucide:...", which are no files. */
+/** Resolves "zstddec-wasm", "decoder-script" and "lucide:...", which are no files. */
 export const embedded = {
   name: "embedded",
   setup(on) {
     on.onResolve(
-      { filter: /^(zstddec-wasm|worker-source|lucide:.*)$/ },
+      { filter: /^(zstddec-wasm|decoder-script|lucide:.*)$/ },
       ({ path }) => ({
         path,
         namespace: "embedded",
@@ -65,13 +66,19 @@ export const embedded = {
       if (!body) throw new Error(`build: Lucide has no icon ${path}`);
       return { contents: JSON.stringify(shapesOf(body)), loader: "json" };
     });
-    on.onLoad({ filter: /^worker-source$/, namespace: "embedded" }, async () => {
+    on.onLoad({ filter: /^decoder-script$/, namespace: "embedded" }, async () => {
       const { outputFiles } = await build({
         ...common,
         entryPoints: [join(here, "src/decode/worker.ts")],
         write: false,
       });
-      return { contents: outputFiles[0].text, loader: "text" };
+      const { text } = outputFiles[0];
+      const exported = /export\s*\{\s*(\w+) as Decoder,?\s*\};?\s*$/;
+      if (!exported.test(text))
+        throw new Error("build: expected decode/worker.ts to export Decoder last");
+      const body = text.replace(exported, "return { Decoder: $1 };");
+      const contents = `export default function () { "use strict"; ${body} }`;
+      return { contents, loader: "js" };
     });
   },
 };
@@ -113,21 +120,29 @@ WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
 ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
 OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.`;
 
-/** The licences of the code inside ask for their text. */
+/** The licences of the code inside ask for their text: each is there once. */
 async function licenses() {
   const read = (path) => readFile(join(here, "node_modules", path), "utf8");
-  const zstd = /BSD License[\s\S]*?DAMAGE\./.exec(
-    await read("zstddec/dist/zstddec.mjs"),
-  );
-  if (!zstd)
+  // Its own, MIT's, and that of the zstd in it.
+  const zstddec = await read("zstddec/LICENSE");
+  if (!/BSD License[\s\S]*?DAMAGE\./.test(zstddec))
     throw new Error("build: zstddec carries zstd's licence in another way now");
   const texts = [
-    `zstddec\n\n${await read("zstddec/LICENSE")}`,
-    zstd[0].replace(/^ \* ?/gm, ""),
-    `fzstd\n\n${await read("fzstd/LICENSE")}`,
+    `zstddec\n\n${zstddec}`,
+    `fzstd\n\n${withoutTermsOf(zstddec, await read("fzstd/LICENSE"))}`,
     `Lucide\n\n${ISC.replace("OWNER", "Lucide Icons and Contributors")}`,
   ];
   return `/*! Parts of this file:\n\n${texts.join("\n\n").replaceAll("*/", "* /")}\n*/`;
+}
+
+/** An MIT licence whose terms are in another text already: who grants it. */
+function withoutTermsOf(other, license) {
+  const plain = (text) => text.replace(/\s+/g, " ").trim();
+  const terms = license.slice(license.indexOf("Permission is hereby granted"));
+  const granted = license.slice(0, license.length - terms.length).trim();
+  return plain(other).includes(plain(terms))
+    ? `${granted} (its terms: above)`
+    : license;
 }
 
 /** Mozilla's licence asks for where its sources are. */
@@ -147,6 +162,11 @@ export async function buildPage(folder) {
     entryPoints: [join(here, "src/mp4.ts")],
     outfile: join(folder, "mp4.js"),
     banner: { js: await mediabunny() },
+  });
+  await build({
+    ...common,
+    entryPoints: [join(here, "src/compare.ts")],
+    outfile: join(folder, "compare.js"),
   });
   const { outputFiles } = await build({
     ...common,

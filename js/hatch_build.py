@@ -15,7 +15,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-BUNDLE = ("widget.js", "widget.css", "mp4.js")
+BUNDLE = ("widget.js", "widget.css", "mp4.js", "compare.js")
 # 18: what esbuild and the scripts of js/ ask for
 _MIN_NODE = 18
 

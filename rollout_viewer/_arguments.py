@@ -111,6 +111,18 @@ def add_record(parser: argparse.ArgumentParser) -> None:
         help="an episode from each seed, instead of --steps; also 3,7,9",
     )
     parser.add_argument(
+        "--workers",
+        type=count,
+        metavar="N",
+        help="processes for --seeds; 1: this one (default: one for each core)",
+    )
+    parser.add_argument(
+        "--success",
+        choices=("end", "once", "reward_threshold"),
+        help="with --seeds, what counts as success: the info of an episode's last "
+        "step, of any step, or the return (default: end)",
+    )
+    parser.add_argument(
         "--num-envs", type=count, metavar="N", help="side by side (default: 1)"
     )
     parser.add_argument("--steps", type=count, metavar="N", help="(default: 500)")
@@ -134,12 +146,17 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
         help="the others are compared with the first; of one, its segments",
     )
     parser.add_argument(
+        "--by",
+        metavar="LABEL",
+        help="of one file, compare the values of a label, such as train_step",
+    )
+    parser.add_argument(
         "--html", type=pathlib.Path, metavar="OUT", help="write a report here"
     )
     parser.add_argument(
         "--fail-if-worse",
         action="store_true",
-        help="exit with 1 if any is worse than the first",
+        help="exit with 1 if any is worse than the first, on the seeds that both have",
     )
 
 

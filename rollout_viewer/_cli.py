@@ -68,6 +68,12 @@ def record(arguments: argparse.Namespace) -> None:
     if arguments.seeds is not None:
         print(_record_seeds(arguments, path))
         return
+    for option in ("workers", "success"):
+        if getattr(arguments, option) is not None:
+            raise RolloutViewerError(
+                f"record: expected --{option} with --seeds, got it without. Add "
+                "--seeds 0:50, for an episode from each seed."
+            )
     path = _record(
         arguments.env_id,
         num_envs=arguments.num_envs or 1,
@@ -86,18 +92,10 @@ def compare(arguments: argparse.Namespace) -> int:
 
     files = arguments.files
     sources = files[0] if len(files) == 1 else files
-    result = EvaluationResult.from_recordings(sources)
+    result = EvaluationResult.from_recordings(sources, by=arguments.by)
     summary = result.paired.summary
-    # Without an interval, as of one pair or of an infinite return, none is shown worse.
-    unknown = [
-        line["policy"] for line in summary.lines() if math.isnan(line["difference_low"])
-    ]
-    if arguments.fail_if_worse and (unknown or not summary.num_lines):
-        raise RolloutViewerError(
-            "compare: expected episodes of two or more same seeds, of finite returns, "
-            f"for --fail-if-worse, got none for {unknown or 'any other policy'}. "
-            "Record with --seeds."
-        )
+    if arguments.fail_if_worse:
+        _check_comparable(summary.lines())
     print(result.table)
     for sentence in result.paired.caption:
         print(printable(sentence))
@@ -217,6 +215,30 @@ def demo(arguments: argparse.Namespace) -> None:
 # -- the parts of a command -------------------------------------------------------
 
 
+def _check_comparable(lines: Sequence[Mapping[str, Any]]) -> None:
+    """Raise RolloutViewerError where no one can say whether a policy is worse.
+
+    Without an interval, as of one pair or of an infinite return, none is shown worse.
+    """
+    why = [
+        f"{line['policy']!r}: {_pairs_in_words(line['pairs'])}"
+        for line in lines
+        if math.isnan(line["difference_low"])
+    ]
+    if why or not lines:
+        raise RolloutViewerError(
+            "compare: expected two or more seeds in common, and finite returns, for "
+            f"--fail-if-worse, got {'; '.join(why) or 'one policy alone'}. Record each "
+            "with the same --seeds."
+        )
+
+
+def _pairs_in_words(num_pairs: int) -> str:
+    if num_pairs > 1:
+        return "infinite returns"
+    return "one seed in common" if num_pairs else "no seed in common"
+
+
 def _record(
     env_id: str,
     *,
@@ -286,6 +308,7 @@ def _record_seeds(arguments: argparse.Namespace, path: pathlib.Path) -> pathlib.
         policy = _policy(arguments, getattr(env, "action_space", None))
     finally:
         env.close()
+    workers = _num_workers(arguments, policy)
     cache = FrameCache(path, metadata={"env_id": arguments.env_id})
     try:
         with cache, errors_name_env(arguments.env_id), cache.segment(name):
@@ -294,7 +317,9 @@ def _record_seeds(arguments: argparse.Namespace, path: pathlib.Path) -> pathlib.
                 policy,
                 seeds=arguments.seeds,
                 cache=cache,
-                backend="serial",
+                num_workers=workers,
+                backend="serial" if workers == 1 else "processes",
+                success=arguments.success,
                 deterministic=True,
                 progress=_is_shown(),
             )
@@ -302,6 +327,26 @@ def _record_seeds(arguments: argparse.Namespace, path: pathlib.Path) -> pathlib.
         if not cache.num_rows:
             cache.path.unlink(missing_ok=True)
     return cache.path
+
+
+def _num_workers(arguments: argparse.Namespace, policy: Any) -> int | None:
+    """Return how many processes collect; 1: this one, None: one for each core."""
+    from rollout_viewer.sources._collect.policy import pickled
+
+    workers: int | None = arguments.workers
+    if workers == 1 or (workers is None and len(arguments.seeds) == 1):
+        return 1
+    try:
+        pickled("policy", policy)
+    except TypeError as error:
+        if workers is None:
+            return 1
+        raise RolloutViewerError(
+            f"record: expected a policy that other processes can get, for --workers "
+            f"{workers}, got {arguments.policy} ({error.__cause__!r:.200}). Use "
+            "--workers 1."
+        ) from error
+    return workers
 
 
 def _policy(arguments: argparse.Namespace, action_space: Any) -> Any:

@@ -331,3 +331,27 @@ def test_info_keeps_its_meaning_beside_info_of_another_type():
     numbers.append_block({0: block([1, 0], {"info.a": "bool"}), 1: block([3, 4], {})})
     assert numbers.at(0, 0)["info.a"] == 1
     assert numbers.at(0, 1)["info.a"] == 3
+
+
+def test_info_that_is_numbers_first_stays_numbers():
+    blocks: list[SealedBlock] = []
+    cache = rv.FrameCache()
+
+    def add(value, types):
+        builder = BlockBuilder(blocks.append)
+        builder.set_meta("info_types", types)
+        builder.append(
+            None, kind="step", reward=[0], data={"info.a": np.array([value])}
+        )
+        builder.seal()
+        cache.append_block({0: blocks.pop()})
+
+    add(7.0, {"info.a": "number"})
+    add(0.0, {"info.a": ["a text"]})
+    add(1.0, {"info.a": "bool"})
+    add(2.5, {})
+
+    found = [cache.at(row, 0).get("info.a") for row in (0, 32, 64, 96)]
+    assert found[0] == 7
+    assert np.isnan(found[1])
+    assert found[2:] == [1, 2.5]

@@ -48,7 +48,9 @@ ROOMS = {
         "_cache _file_names _files _frames _lazy _progress _recorder _recording "
         "_replay _viewer"
     ),
-    "_evaluate": "_cache _export _files _frames _recording _viewer sources",
+    "_evaluate": (
+        "_cache _export _files _frames _recorder _recording _viewer loggers sources"
+    ),
     "__init__": "_cache _evaluate _frames _lazy _recording _viewer loggers sources",
     "testing": "_cache _recorder _recording sources",
     "_demo": "_cache _export _progress",
@@ -80,6 +82,7 @@ LIBRARIES = {
     "torch": {"_export", "_frames", "loggers", "sources", "testing"},
     "torchrl": {"loggers", "sources"},
     "traitlets": {"_viewer"},
+    "trackio": {"loggers"},
     "wandb": {"loggers"},
 }
 

@@ -6,13 +6,18 @@ import pathlib
 import pickle
 import sys
 
+import gymnasium as gym
+import numpy as np
 import pytest
 
 import rollout_viewer as rv
 from rollout_viewer._cli import main
+from rollout_viewer.sources._load_policy import load_policy
 from tests.evaluations import add_episodes, two_policies
 
 MODULE = """
+import threading
+
 import gymnasium
 
 def make_pole():
@@ -31,6 +36,18 @@ def lean_all(observations):
     return (observations[:, 2] > 0).astype(int)
 
 NUMBER = 3
+
+class Locked:
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def __call__(self, observation):
+        return 0
+
+locked = Locked()
+
+def make_nothing():
+    pass
 """
 MODULES = """
 import torch
@@ -64,7 +81,16 @@ def module(monkeypatch):
 
 
 def record(*arguments, output="out.rollout"):
-    return main(["record", *map(str, arguments), "-o", output])
+    given = [*map(str, arguments)]
+    if "--seeds" in given and "--workers" not in given:
+        given += ["--workers", "1"]  # without processes, which take a second each
+    return main(["record", *given, "-o", output])
+
+
+def episodes_of(path):
+    """Return what is known of the episodes of a file, by seed."""
+    with rv.open(path) as cache:
+        return {e.seed: (e.segment, e.length, e.success) for e in cache.episodes}
 
 
 def test_record_with_seeds_has_an_episode_from_each(module):
@@ -74,6 +100,62 @@ def test_record_with_seeds_has_an_episode_from_each(module):
     with rv.open("out.rollout") as cache:
         found = [(one.segment, one.seed, one.length) for one in cache.episodes]
     assert found == [(policy, 3, 12), (policy, 4, 12)]
+
+
+def test_workers_record_the_same_episodes(module):
+    env, policy = f"{module}:make_pole", ("--policy", f"{module}:lean")
+    options = ("--seeds", "0:4", "--success", "once")
+    for workers in "12":
+        output = f"{workers}.rollout"
+        assert record(env, *policy, *options, "--workers", workers, output=output) == 0
+
+    found = episodes_of("2.rollout")
+    assert found == episodes_of("1.rollout")
+    assert sorted(found) == [0, 1, 2, 3]
+    with rv.open("2.rollout") as cache:
+        assert cache.num_envs == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_workers_load_a_torchscript_module_anew(module):
+    torch = pytest.importorskip("torch", reason="the extra `torch`")
+    pathlib.Path("leaning.py").write_text(MODULES)
+    torch.jit.script(importlib.import_module("leaning").Scores()).save("leans.pt")
+    policy = load_policy("torchscript:leans.pt", action_space=gym.spaces.Discrete(2))
+
+    copy = pickle.loads(pickle.dumps(policy))
+
+    assert [copy(np.array([0, 0, lean, 0])).item() for lean in (0.1, -0.1)] == [1, 0]
+
+
+def test_success_of_the_command_line_is_a_rule(module, capsys):
+    env, policy = f"{module}:make_pole", ("--policy", f"{module}:lean")
+    options = ("--seeds", "0:2", "--success", "reward_threshold")
+
+    assert record(env, *policy, *options) == 0
+    assert [found[2] for found in episodes_of("out.rollout").values()] == [False] * 2
+    for option in (("--success", "once"), ("--workers", "2")):
+        assert record(env, *policy, *option) == 2
+        assert f"expected {option[0]} with --seeds" in capsys.readouterr().err
+
+
+def test_a_policy_that_only_this_process_has_is_refused_for_others(module, capsys):
+    env, policy = f"{module}:make_pole", ("--policy", f"{module}:locked")
+
+    assert record(env, *policy, "--seeds", "0:2", "--workers", "2") == 2
+    assert "Use --workers 1." in capsys.readouterr().err
+    assert main(["record", env, *policy, "--seeds", "0:2", "-o", "a.rollout"]) == 0
+
+
+@pytest.mark.parametrize("options", [("--seeds", "0:2"), ("--steps", "3")])
+def test_a_function_that_returns_no_environment_is_refused(module, options, capsys):
+    for name, found in (("lean_all.__str__", "str"), ("make_nothing", "NoneType")):
+        assert record(f"{module}:{name}", *options) == 2
+        error = capsys.readouterr().err
+        assert "to return an environment, with reset() and step(), got" in error
+        assert error.count("\n") == 1
+        assert f"got {found}." in error
+    assert not pathlib.Path("out.rollout").exists()
 
 
 def test_record_with_steps_gives_the_policy_a_batch(module):
@@ -129,7 +211,10 @@ def test_a_model_of_stable_baselines3_is_loaded_where_pickles_are_allowed(
         assert record(env, *policy, "--seeds", "0:1", output=f"{name}.rollout") == 0
         model = getattr(sb3, name).load(name)
         own = rv.evaluate(
-            sys.modules[module].make_pole, {f"sb3:{name}.zip": model}, seeds=[0]
+            sys.modules[module].make_pole,
+            {f"sb3:{name}.zip": model},
+            seeds=[0],
+            backend="serial",
         )
         with rv.open(f"{name}.rollout") as cache:
             assert cache.episodes[0].length == own.table["length_mean"][0]
@@ -220,6 +305,17 @@ def test_compare_takes_the_segments_of_one_file_and_writes_a_report(capsys):
     assert "<h1>after against before</h1>" in pathlib.Path(path).read_text("utf-8")
 
 
+def test_compare_takes_the_values_of_a_label(capsys):
+    with rv.FrameCache("training.rollout") as cache:
+        for step in (0, 100):
+            with cache.segment("eval", train_step=step):
+                add_episodes(cache, {seed: [step + seed] for seed in range(3)})
+
+    assert main(["compare", "training.rollout", "--by", "train_step"]) == 0
+
+    assert "train_step 100 against train_step 0, on 3 seeds" in capsys.readouterr().out
+
+
 def test_compare_names_files_of_equal_stems_by_their_paths(capsys):
     for name in ("a", "b"):
         pathlib.Path(name).mkdir()
@@ -236,22 +332,31 @@ def test_compare_cannot_say_who_is_worse_without_pairs(capsys):
         add_episodes(cache, {None: [1.0]})
 
     assert main(["compare", "alone.rollout", "--fail-if-worse"]) == 2
+    assert "got one policy alone. Record each with" in capsys.readouterr().err
     both = ["alone.rollout", "unseeded.rollout"]
     assert main(["compare", *both, "--fail-if-worse"]) == 2
-    assert "Record with --seeds." in capsys.readouterr().err
+    assert "got 'unseeded': no seed in common." in capsys.readouterr().err
     assert main(["compare", "nothing.rollout"]) == 2
 
 
 def test_compare_does_not_pass_what_has_too_few_pairs_or_no_finite_return(capsys):
     save("before.rollout", 1.0)
     save("crashed.rollout", -50.0, seeds=1)
+    save("some.rollout", 2.0, seeds=5)
     save("diverged.rollout", -math.inf)
 
-    for after in ("crashed", "diverged"):
+    why = {"crashed": "one seed in common", "diverged": "infinite returns"}
+    for after, said in why.items():
         both = ["before.rollout", f"{after}.rollout"]
         assert main(["compare", *both, "--fail-if-worse"]) == 2
-        assert f"got none for ['{after}']" in capsys.readouterr().err
+        assert f"got '{after}': {said}. Record each" in capsys.readouterr().err
         assert main(["compare", *both]) == 0
+    # Judged on the seeds that both have, which it says.
+    both = ["before.rollout", "some.rollout"]
+    capsys.readouterr()
+    assert main(["compare", *both, "--fail-if-worse"]) == 0
+    said = "on 5 seeds that both have (0 episodes of some and 3 of before are not comp"
+    assert said in capsys.readouterr().out
 
 
 def test_a_pickle_is_not_a_module_of_torchscript(capsys):

@@ -17,14 +17,14 @@ import psutil
 import pytest
 
 import rollout_viewer as rv
+from rollout_viewer._cache.block_filer import BlockFiler
 from rollout_viewer._replay.messages import read_message, write_message
-from rollout_viewer.sources._collect.filer import BlockFiler
 from rollout_viewer.sources._collect.messages import Filed
 from rollout_viewer.sources._collect.policy import pickled
 from rollout_viewer.sources._collect.runner import Setup
 from rollout_viewer.sources._collect.worker import MAX_UNFILED, DriverLink
 from rollout_viewer.sources._collect.worker_process import WorkerProcess
-from rollout_viewer.testing import TurnedClock
+from rollout_viewer.testing import CountingEnv, TurnedClock
 from tests.collect_envs import (
     FirstEnvSlow,
     InfoEnv,
@@ -54,10 +54,10 @@ def play(seed: int, policy=None) -> tuple:
     return pictures, rewards, actions
 
 
-def by_seed(cache: rv.FrameCache) -> dict:
+def by_seed(cache: rv.FrameCache, episodes: list | None = None) -> dict:
     """Return the finished episodes of a cache as `play` does; each is there once."""
     found: dict = {}
-    for e in cache.episodes:
+    for e in cache.episodes if episodes is None else episodes:
         if not e.is_finished:
             continue
         kinds = cache.scalars["kind"][e.start : e.stop, e.env]
@@ -197,6 +197,27 @@ def test_max_steps_is_of_all_transitions():
         assert (kinds == "step").sum() in (49, 50)
         assert not lost(found)
     assert sum(e.length for e in serial().episodes) == 1000
+
+
+@pytest.mark.parametrize("num_envs", [1, 3])
+def test_on_episode_may_clear_the_cache(num_envs):
+    cache = rv.FrameCache()
+    seen = []
+
+    def clear_first(episode):
+        seen.append((episode.seed, episode.labels["seed"]))
+        if len(seen) == 1:
+            cache.clear()
+
+    serial(episodes=20, num_envs=num_envs, on_episode=clear_first, cache=cache)
+
+    # Each once, those whose first rows were cleared too.
+    assert sorted(label for _, label in seen) == list(range(20))
+    assert {seed for seed, label in seen if seed != label} <= {None}
+    whole = [one for one in cache.episodes if one.seed is not None]
+    assert len(whole) >= 16 - num_envs
+    plays = {one.seed: play(one.seed) for one in whole}
+    assert by_seed(cache, whole) == plays
 
 
 def test_on_episode_gets_each_episode_and_may_end_it():
@@ -387,6 +408,15 @@ def test_an_environment_that_asks_on_the_console_gets_no_answer():
     with pytest.raises(rv.RolloutViewerError, match="EOFError"):
         processes(lambda: input("Which?"), episodes=1)
 
+    def asks():
+        if "pytest" not in sys.modules:  # in the process that replays
+            input("Which?")
+        return SeededEnv()
+
+    cache = serial(asks, episodes=1, render="later")
+    with pytest.raises(rv.RenderError, match="EOFError"):
+        cache.render(workers=1, progress=False)
+
 
 def test_functions_of_a_notebook_are_sent_by_value_and_others_are_refused():
     offset = 3
@@ -506,7 +536,9 @@ def test_a_driver_that_is_killed_leaves_a_file_and_no_worker(tmp_path):
 def test_blocks_wait_for_those_of_others_a_little():
     clock = TurnedClock()
     cache = rv.FrameCache()
-    filer = BlockFiler(cache, 2, 1, clock)
+    filer = BlockFiler(cache, 2, clock)
+    filer.add_worker(0, range(1))
+    filer.add_worker(1, range(1, 2))
     first, second, third = blocks_of(96)
 
     filer.add(0, first)
@@ -560,3 +592,19 @@ def test_a_worker_waits_until_the_driver_has_filed_its_blocks():
         assert len(num_sent) == MAX_UNFILED + 2
         acks.close()
         assert is_gone.wait(30)
+
+
+def test_success_is_what_a_function_says_of_a_whole_episode():
+    """Of one that is in several blocks, too: its return is that of all its rows."""
+    seen = []
+    cache = rv.collect(
+        functools.partial(CountingEnv, (40,)),
+        seeds=[4, 7],
+        backend="serial",
+        success=lambda one: one.total_reward == 820 and one.seed == 7,
+        on_episode=lambda one: seen.append(one.success),
+    )
+
+    assert seen == [episode.success for episode in cache.episodes] == [False, True]
+    with pytest.raises(ValueError, match="collect: expected success to be a function"):
+        rv.collect(CountingEnv, episodes=1, success="sometimes")

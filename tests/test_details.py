@@ -12,6 +12,7 @@ import rollout_viewer as rv
 from rollout_viewer._page.details import (
     MAX_BYTES,
     FieldCatalog,
+    all_details,
     column_message,
     details_message,
 )
@@ -163,6 +164,21 @@ def test_an_export_carries_the_numbers_of_its_envs_where_there_is_room(tmp_path)
     assert not [m for m in _messages_of(short) if m["kind"] == "details"]
     manifest = _messages_of(short)[0]
     assert [field["name"] for field in manifest["data"]] == ["action", "obs", "wide"]
+
+
+def test_a_row_is_read_once_for_the_details_of_all_envs(monkeypatch):
+    cache = recording()
+    read = cache.recording.extras
+    rows = []
+    monkeypatch.setattr(
+        cache.recording, "extras", lambda row: rows.append(row) or read(row)
+    )
+
+    messages = list(all_details(cache, 0, NUM_ROWS))
+
+    assert [message.content["env"] for message in messages] == [0, 1]
+    assert values_of(messages[1], "obs")[69].tolist() == [169, 0.25]
+    assert sorted(rows) == list(range(NUM_ROWS))
 
 
 def _messages_of(page):

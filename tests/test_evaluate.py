@@ -1,11 +1,17 @@
 """evaluate(): policies on the same seeds, recorded as segments and compared."""
 
+import copy
+
 import gymnasium as gym
 import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer._errors import RenderError, UnsupportedEnvError
+from rollout_viewer._errors import (
+    RenderError,
+    ShapeError,
+    UnsupportedEnvError,
+)
 from rollout_viewer._evaluate.lines import rows_of
 from rollout_viewer.testing import CountingEnv
 
@@ -70,7 +76,8 @@ def test_processes_give_the_same_numbers_in_the_same_segments():
     assert repr(there.table) == repr(here.table)
     assert repr(there.paired) == repr(here.paired)
     cache = there.caches["leans"]
-    assert {episode.env for episode in cache.episodes} == {0, 1}
+    # One may take all seeds before the other has started.
+    assert {episode.env for episode in cache.episodes} <= {0, 1}
     for episode in there.lines[1].episodes:
         rows = rows_of(cache, episode)
         (own,) = (e for e in here.lines[1].episodes if e.seed == episode.seed)
@@ -219,8 +226,18 @@ def test_wrong_policies_and_environments_are_refused(tmp_path):
         run(policies={3: None})
     with pytest.raises(ValueError, match="expected backend to be one of"):
         run(backend="threads")
-    with pytest.raises(TypeError, match="expected success to be a function of an"):
-        run(success="once")
+    for success in ("always", 3, ["once"]):
+        with pytest.raises(
+            ValueError, match="^rv.evaluate: expected success to be a f"
+        ):
+            run(success=success)
+    for weights in (0.5, [0.5], [0.5, np.nan], ["a", "b"], [[1, 2]]):
+        with pytest.raises(ValueError, match="two or more finite numbers"):
+            run(reward_weights=weights)
+    with pytest.raises(
+        TypeError, match="expected cache to be a FrameCache or the path"
+    ):
+        rv.evaluate(make_pole, None, seeds=[0], cache=3)
     with pytest.raises(RenderError):
         run(lambda: make_pole(render_mode=None))
     with pytest.raises(UnsupportedEnvError, match="one environment, got a batch of 2"):
@@ -242,6 +259,77 @@ def test_what_was_recorded_before_an_error_is_kept(tmp_path):
 
     episodes = rv.open(tmp_path / "a.rollout").episodes
     assert [one.segment for one in episodes] == ["left", "left"]
+
+
+class Reports(CountingEnv):
+    """Reports success in the middle of an episode of an even seed, not at its end."""
+
+    def reset(self, *, seed=None, options=None):
+        self.is_even = seed is not None and seed % 2 == 0
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action):
+        *result, info = super().step(action)
+        return *result, {**info, "success": self.is_even and self.env_step == 2}
+
+
+def test_success_follows_the_rules_of_record():
+    def rates(make_env, success, policies=None):
+        result = evaluate(make_env, policies, seeds=range(4), success=success)
+        saved = rv.EvaluationResult.from_recordings(result.lines[0].cache)
+        assert repr(saved.table) == repr(result.table)
+        return result.table["success_rate"].tolist()
+
+    assert rates(Reports, "end") == rates(Reports, None) == [0.0]
+    assert rates(Reports, "once") == [0.5]
+    spec = copy.deepcopy(gym.spec("CartPole-v1"))
+    spec.reward_threshold = 12.0
+    short = {"render_mode": "rgb_array", "max_episode_steps": 12}
+    found = rates(lambda: gym.make(spec, **short), "reward_threshold", POLICIES)
+    assert found == [0.0, 1.0]
+
+
+def test_a_rule_of_success_is_followed_in_processes():
+    result = rv.evaluate(Reports, None, seeds=range(4), success="once", num_workers=2)
+
+    found = {e.seed: e.success for e in result.lines[0].episodes}
+    assert found == {0: True, 1: False, 2: True, 3: False}
+
+
+@pytest.mark.parametrize("backend", ["serial", "processes"])
+def test_an_environment_without_a_threshold_is_refused(tmp_path, backend):
+    with pytest.raises(ValueError, match="^record: expected an environment wi"):
+        rv.evaluate(
+            CountingEnv,
+            None,
+            seeds=[0],
+            success="reward_threshold",
+            cache=tmp_path / "a.rollout",
+            backend=backend,
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+class Objectives(CountingEnv):
+    """Rewards of two objectives."""
+
+    def step(self, action):
+        obs, _, *result = super().step(action)
+        return obs, np.array([1.0, -2.0]), *result
+
+
+def test_several_objectives_are_weighted(tmp_path):
+    plain = evaluate(Objectives, None, seeds=[0])
+    weighted = evaluate(Objectives, None, seeds=[0], reward_weights=[3, 0.5])
+
+    assert plain.table["return_mean"].tolist() == [-5.0]
+    assert weighted.table["return_mean"].tolist() == [10.0]
+    page = weighted.report(tmp_path / "a.html").read_text("utf-8")
+    assert "Rewards: several objectives, weighted 3, 0.5" in page
+    with pytest.raises(ShapeError, match="of 3 objectives, one for each of reward_wei"):
+        evaluate(Objectives, None, seeds=[0], reward_weights=[1, 1, 1])
+    with pytest.raises(ShapeError, match="got 1"):
+        evaluate(CountingEnv, None, seeds=[0], reward_weights=[1, 1])
 
 
 @pytest.mark.parametrize("said", ["no", np.array([True, False])])

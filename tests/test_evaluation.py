@@ -1,6 +1,8 @@
 """The numbers of an evaluation: scipy's, published examples, tables by hand."""
 
+import json
 import math
+import re
 import sys
 import time
 
@@ -214,6 +216,12 @@ def test_wrong_sources_are_refused():
         from_recordings({"a": two_policies()}, segments=["before"])
     with pytest.raises(TypeError, match="expected a FrameCache"):
         from_recordings(3)
+    for segments in ("before", [], [3], 3):
+        with pytest.raises(TypeError, match="expected segments to be a list of names"):
+            from_recordings(two_policies(), segments=segments)
+    for sources in ([two_policies(), two_policies()], ["a.rollout", two_policies()]):
+        with pytest.raises(TypeError, match=r"expected recordings by name.*FrameCache"):
+            from_recordings(sources)
 
 
 def test_without_scipy_the_error_names_the_extra(monkeypatch):
@@ -246,6 +254,29 @@ def test_what_a_notebook_shows_is_text_whatever_the_name():
     assert "\x1b" not in shown + repr(result) + repr(result.paired)
 
 
+def test_values_of_a_label_are_compared(tmp_path):
+    with rv.FrameCache(tmp_path / "training.rollout") as cache:
+        for step, bonus in ((0, 0.0), (100, 2.0), (200, 1.0)):
+            for segment in ("eval", "other"):
+                with cache.segment(segment, train_step=step):
+                    add_episodes(cache, {seed: [seed + bonus] for seed in range(3)})
+
+    result = from_recordings(cache, by="train_step", segments=["eval"])
+
+    names = ["train_step 0", "train_step 100", "train_step 200"]
+    assert result.table["policy"].tolist() == names
+    assert result.table["n"].tolist() == [3, 3, 3]
+    assert result.paired.summary["difference_mean"].tolist() == [2.0, 1.0]
+    assert from_recordings(cache, by="train_step").table["n"].tolist() == [6, 6, 6]
+    assert "compare" not in result.viewer._manifest()
+    page = rv.report(cache, tmp_path / "a.html", by="train_step").read_text("utf-8")
+    assert "train_step 200 returns more than train_step 0" in page
+    with pytest.raises(RowError, match=r"of the labels \['train_step'\], got 'step'"):
+        from_recordings(cache, by="step")
+    with pytest.raises(ValueError, match="expected by of one recording"):
+        from_recordings({"a": cache}, by="train_step")
+
+
 def test_long_columns_are_shown_in_part_and_kept_whole():
     columns = Columns({"seed": range(1000)})
 
@@ -261,15 +292,69 @@ def test_the_viewer_begins_with_the_policies_below_each_other_and_flips_first():
         add_episodes(cache, {0: [1.0]})
 
     assert result.viewer is result.viewer
-    assert result.viewer._manifest()["compare"] == {
-        "lines": ["before", "after"],
-        "seeds": ["2", "0", "3", "1"],
-    }
+    shown = result.viewer._manifest()["compare"]
+    assert shown["lines"] == ["before", "after"]
+    assert shown["seeds"] == ["2", "0", "3", "1"]
     (other,) = [from_recordings({"x": cache, "y": two_policies()})]
     assert other.viewer._manifest()["compare"]["lines"] is None
     alone = rv.FrameCache()
     add_episodes(alone, {0: [1.0]})
-    assert "compare" not in from_recordings(alone).viewer._manifest()
+    shown = from_recordings(alone).viewer._manifest()["compare"]
+    assert shown["seeds"] == []
+    assert [line["n"] for line in shown["policies"]] == [1]
+
+
+def test_a_page_is_given_the_numbers_and_where_the_episodes_are():
+    result = from_recordings(two_policies(), success=is_good)
+
+    shown = json.loads(json.dumps(result.viewer._manifest()["compare"]))
+
+    before, after = shown["policies"]
+    assert (before["policy"], before["success_rate"], before["n"]) == (
+        "before",
+        0.75,
+        4,
+    )
+    assert (after["return_mean"], after["return_iqm"]) == (3.5, 2)
+    (line,) = shown["against"]
+    assert (line["pairs"], line["gained"], line["lost"], line["better"]) == (4, 1, 1, 2)
+    expected = "after is not shown to return more or less than before"
+    assert line["finding"] == expected
+    assert shown["pairs"] == {
+        "line": [1, 1, 1, 1],
+        "seed": ["0", "1", "2", "3"],
+        "env": [0, 0, 0, 0],
+        "episode": [4, 5, 6, 7],
+        "env_against": [0, 0, 0, 0],
+        "episode_against": [0, 1, 2, 3],
+        "return": [2, 2, 1, 9],
+        "return_against": [1, 2, 3, 4],
+        "difference": [1, 0, -2, 5],
+        "flip": [1, 0, -1, 0],
+    }
+
+
+def test_a_page_is_given_no_number_that_json_does_not_have():
+    cache = rv.FrameCache()
+    for name, rewards in {"a": [math.inf, 1], "b": [1, -math.inf]}.items():
+        with cache.segment(name):
+            add_episodes(cache, {seed: [one] for seed, one in enumerate(rewards)})
+
+    shown = from_recordings(cache).viewer._manifest()["compare"]
+
+    json.dumps(shown, allow_nan=False)
+    assert shown["pairs"]["return"] == [1, "-Infinity"]
+    assert shown["pairs"]["difference"] == ["-Infinity", "-Infinity"]
+    assert shown["policies"][0]["success_rate"] is None
+
+
+def test_episodes_of_compared_recordings_are_those_of_all_envs():
+    result = from_recordings({"x": two_policies(), "y": two_policies()})
+
+    pairs = result.viewer._manifest()["compare"]["pairs"]
+
+    assert set(pairs["env"]) == {1}
+    assert set(pairs["env_against"]) == {0}
 
 
 @pytest.mark.serial
@@ -322,3 +407,47 @@ def test_equal_names_are_refused(tmp_path):
             from_recordings(sources, **options)
     with pytest.raises(ValueError, match=r"evaluate: expected names that differ, got"):
         rv.evaluate(CountingEnv, dict.fromkeys(["\ud800", "\ud801"]), seeds=[0])
+
+
+def test_infinite_returns_are_said_to_be_that(tmp_path):
+    cache = rv.FrameCache()
+    for name, first in (("before", -math.inf), ("after", 1.0)):
+        with cache.segment(name):
+            add_episodes(cache, {0: [-math.inf], 1: [first], 2: [2.0]})
+
+    result = from_recordings(cache)
+
+    (sentence,) = result.paired.caption
+    said = "better on 1, worse on 0, equal on 1, not known on 1 (sign test"
+    assert f"return not known, as some are infinite, {said}" in sentence
+    page = result.report(tmp_path / "a.html").read_text("utf-8")
+    page = re.sub(r'"data:[^"]*"', "", page.partition("<iframe")[0])
+    for text in (repr(result), repr(result.paired), page):
+        assert "nan" not in text
+
+
+def test_one_pair_has_no_interval():
+    cache = rv.FrameCache()
+    for name, total in (("before", 1.0), ("after", 3.5)):
+        with cache.segment(name):
+            add_episodes(cache, {0: [total]})
+
+    assert "on 1 seeds: return +2.5 (no interval)," in repr(
+        from_recordings(cache).paired
+    )
+
+
+def test_episodes_of_seeds_that_one_has_alone_are_counted(tmp_path):
+    cache = rv.FrameCache()
+    for name, seeds in (("before", [0, 1, 2, 3, None]), ("after", [2, 3, 4])):
+        with cache.segment(name):
+            add_episodes(cache, {seed: [1.0] for seed in seeds})
+
+    result = from_recordings(cache)
+
+    (line,) = result.paired.summary.lines()
+    assert (line["pairs"], line["unpaired"], line["unpaired_against"]) == (2, 1, 3)
+    said = "on 2 seeds that both have (1 episodes of after and 3 of before are not comp"
+    assert said in result.paired.caption[0]
+    page = result.report(tmp_path / "a.html").read_text("utf-8")
+    assert "1 episodes of after and 3 of before are of seeds that the other" in page

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from IPython.core.formatters import DisplayFormatter
 
 import rollout_viewer as rv
+from rollout_viewer._cache.block_builder import BlockBuilder
 from rollout_viewer._recorder import episode_filter, views
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recording.rows import Rows
@@ -862,3 +863,74 @@ def test_a_picture_that_is_none_leaves_the_numbers_of_its_call_in_the_row():
     assert recorder.cache.scalars["reward"][1:, 1].tolist() == [1, 2, 3, 4, 5, 6]
     assert recorder.cache.column("action")[:-1, 0].tolist() == [1, 2, 3, 4, 5, 6]
     assert not recorder.cache.has_picture(5, 0)
+
+
+# -- pictures between steps, and calls that fail
+
+
+@pytest.mark.parametrize("keep_episode", [None, lambda episode: True])
+def test_a_picture_between_steps_counts_as_no_step(keep_episode):
+    simulator = Simulator([3], keep_episode=keep_episode)
+    simulator.reset()
+    simulator.call()
+    simulator.recorder.add_picture(lambda: [counting_frame(99, 0)])
+    simulator.call()
+    simulator.call()
+    cache = simulator.recorder.cache
+
+    found = [(kind, shown, step) for kind, shown, _, _, step, _ in rows(cache, 0)]
+
+    assert found == [
+        ("reset", 0, 0),
+        ("step", 1, 1),
+        ("step", 99, 1),
+        ("step", 2, 2),
+        ("step", 3, 3),
+    ]
+    assert [episode.length for episode in cache.episodes] == [3]
+
+
+def test_the_step_after_a_reset_that_was_not_recorded_begins_an_episode():
+    def fail():
+        raise MemoryError
+
+    recorder = Recorder(1)
+    step = {"reward": [1.0], "terminated": [False], "truncated": [False]}
+    recorder.add([Kind.RESET], lambda: [counting_frame(0, 0)])
+    recorder.add([Kind.STEP], lambda: [counting_frame(1, 0)], **step)
+    with pytest.raises(MemoryError):
+        recorder.add([Kind.RESET], fail, infos={0: {"seed": 7}})
+    recorder.add([Kind.STEP], lambda: [counting_frame(3, 0)], **step)
+
+    first, second = recorder.cache.episodes
+    assert (first.start, first.stop, first.length, first.seed) == (0, 2, 1, None)
+    assert (second.start, second.stop, second.length, second.seed) == (2, 3, 1, 7)
+
+
+def test_a_row_that_is_there_is_not_recorded_again_where_a_block_cannot_be_sent():
+    def send(block):
+        blocks.append(block)
+        raise OSError("the reader has ended")
+
+    blocks = []
+    recorder = Recorder(1)
+    builder = BlockBuilder(send)
+    recorder.redirect(builder)
+    recorder.add([Kind.RESET], lambda: [counting_frame(0, 0)])
+    failed = []
+    for number in range(1, 40):
+        try:
+            recorder.add(
+                [Kind.STEP],
+                lambda: [counting_frame(number, 0)],  # noqa: B023  # called at once
+                reward=[float(number)],
+            )
+        except OSError:
+            failed.append(number)
+
+    assert failed == [32]
+    assert [block.num_rows for block in blocks] == [32]
+    assert builder.num_open_rows == 8
+    assert builder.rows is not None
+    assert builder.rows.rewards()[1:, 0].tolist() == [*map(float, range(32, 40))]
+    assert builder.newest_episode(0).total_reward == 31 + sum(range(32, 40))

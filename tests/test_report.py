@@ -4,6 +4,7 @@ import base64
 import html.parser
 import io
 import re
+from typing import Any
 
 import matplotlib.figure
 import numpy as np
@@ -199,8 +200,10 @@ def test_a_report_keeps_to_its_size(tmp_path):
     assert sizes[20] > sizes[2.2] > sizes[1]
     with pytest.raises(ExportTooLargeError, match="without the viewer"):
         rv.report(cache, tmp_path / "small.html", max_mb=0.01)
-    with pytest.raises(ValueError, match="expected max_mb > 0"):
-        rv.report(cache, tmp_path / "small.html", max_mb=0)
+    wrong: list[Any] = [0, -1, float("nan"), "3", None]
+    for given in wrong:
+        with pytest.raises(ValueError, match="expected max_mb > 0"):
+            rv.report(cache, tmp_path / "small.html", max_mb=given)
     assert not (tmp_path / "small.html").exists()
 
 

@@ -1,5 +1,7 @@
 """Rewards of every form that environments return, in every recorder of single envs."""
 
+import pickle
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -124,6 +126,47 @@ def test_objectives_of_skipped_steps_are_summed():
     np.testing.assert_array_equal(moment["vector_reward"], [3, 6])
 
 
+@pytest.mark.parametrize("skip", [1, 2])
+def test_weights_of_objectives_are_in_the_reward(skip):
+    options = {"skip": skip, "reward_weights": (0.5, 2.0)}
+    cache = rewards_of(*map(np.array, [[2.0, 1.0], [4.0, -1.0]]), **options)
+
+    (episode,) = cache.episodes
+    assert episode.total_reward == (1 + 2) + (2 - 2)
+    assert cache.metadata["reward_weights"] == [0.5, 2.0]
+    last = [4, -1] if skip == 1 else [6, 0]
+    np.testing.assert_array_equal(cache.at(-1, 0)["vector_reward"], last)
+
+
+def test_weights_are_those_of_each_env_and_of_copies():
+    venv = TwoObjectives([lambda: Rewarding(1.0), lambda: Rewarding(10.0)])
+    env = rv.record(venv, reward_weights=[1, -1])
+    copied = pickle.loads(pickle.dumps(env.recorder))
+    env.reset()
+    env.step(np.zeros(2, int))
+    copied.add([Kind.RESET] * 2, lambda: np.zeros((2, 8, 8, 3), np.uint8))
+    rewards = np.array([[1.0, 2.0], [3.0, 5.0]])
+    frames = np.zeros((2, 8, 8, 3), np.uint8)
+    copied.add([Kind.STEP] * 2, lambda: frames, reward=rewards)
+
+    assert [env.cache.at(-1, n)["reward"] for n in range(2)] == [-1, -10]
+    assert [copied.cache.at(-1, n)["reward"] for n in range(2)] == [-1, -2]
+    env.close()
+
+
+def test_weights_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="expected reward_weights to be two or more"):
+        rv.record(Rewarding(1.0), reward_weights=[1.0])
+    env = rv.record(Rewarding(np.ones(3)), reward_weights=[1.0, 1.0])
+    env.reset()
+    with pytest.raises(rv.ShapeError, match="of 2 objectives, .*, got 3"):
+        env.step(0)
+    later = rv.record(Rewarding("x"), reward_weights=[1.0, 1.0])
+    later.reset()
+    with pytest.warns(rv.RolloutViewerWarning, match="recorded as NaN"):
+        later.step(0)
+
+
 @pytest.mark.parametrize("make", RECORDERS)
 @pytest.mark.parametrize("reward", ["x", {"a": 1}, [[1], [1, 2]]], ids=repr)
 def test_what_is_no_number_is_nan_and_the_run_continues(make, reward, tmp_path):
@@ -143,6 +186,10 @@ def test_what_is_no_number_is_nan_and_the_run_continues(make, reward, tmp_path):
 def test_mo_gymnasiums_rewards_are_vectors(is_video, tmp_path):
     mo_gymnasium = pytest.importorskip("mo_gymnasium")
     inner = mo_gymnasium.make("deep-sea-treasure-v0", render_mode="rgb_array")
+    weighted = rv.record(inner, reward_weights=[0.25, 4])
+    weighted.reset(seed=0)
+    reward = weighted.step(3)[1]
+    assert weighted.cache.at(-1, 0)["reward"] == 0.25 * reward[0] + 4 * reward[1]
     env = (
         rv.RecordVideo(inner, str(tmp_path), lambda _: True)
         if is_video

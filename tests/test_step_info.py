@@ -275,6 +275,30 @@ def test_two_recorders_of_one_cache_agree_on_their_texts():
 # -- vector environments
 
 
+def test_one_key_of_several_types_in_recordings_that_are_read_as_one(tmp_path):
+    reports = [{"x": 0.5}, {"x": True}, {"x": "won"}]
+    paths = [tmp_path / f"{number}.rollout" for number in range(3)]
+    for path, report in zip(paths, reports, strict=True):
+        played(rv.record(Reports([{}, report]), cache=path)).close()
+
+    numbers = rv.open(paths)
+    assert numbers.at(1, 0)["info.x"] == 0.5
+    assert numbers.at(1, 1)["info.x"] == 1
+    assert np.isnan(numbers.at(1, 2)["info.x"])  # no text is a number
+    texts = rv.open([paths[2], paths[0]])
+    assert [texts.at(1, env)["info.x"] for env in (0, 1)] == ["won", None]
+
+
+def test_a_recorder_that_has_another_type_leaves_it_out():
+    cache = rv.FrameCache()
+    played(rv.record(Reports([{}, {"x": "a"}]), cache=cache))
+    with pytest.warns(RolloutViewerWarning, match="got both"):
+        played(rv.record(Reports([{}, {"x": 0.0}]), cache=cache))
+
+    assert cache.at(1, 0)["info.x"] == "a"
+    assert cache.at(3, 0).get("info.x") is None
+
+
 def vector_of(*lengths, mode):
     def make(length, number):
         reports = [{"at": 0.0}, *({"at": 10.0 * number + k} for k in range(1, 9))]

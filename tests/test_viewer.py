@@ -341,6 +341,20 @@ def test_a_page_that_says_hello_gets_the_recording():
     viewer.close()
 
 
+def test_a_page_that_gets_no_buffers_has_them_as_text():
+    viewer = rv.view(recording())
+    sent = Sent(viewer)
+
+    say(viewer, **HELLO)
+    _, buffers = sent.wait(lambda m: m["kind"] == "data")
+    say(viewer, **{**HELLO, "beginning": 2, "as_text": True})
+
+    data, none = sent.wait(lambda m: "base64" in m and m["seq"] == 0)
+    assert [base64.b64decode(one) for one in data["base64"]] == buffers
+    assert not none
+    viewer.close()
+
+
 def test_a_message_that_is_none_is_shown_in_the_widget():
     viewer = rv.view(recording())
     sent = Sent(viewer)

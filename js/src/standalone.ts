@@ -6,6 +6,7 @@
  */
 
 import type { FromKernel } from "./protocol/messages.ts";
+import { fromBase64 } from "./protocol/parse.ts";
 import { goToLink, hashOf, parseHash } from "./session/link.ts";
 import { loadState, type SavedState, saveState } from "./session/saved-state.ts";
 import { openSession, type Session } from "./session/session.ts";
@@ -153,11 +154,4 @@ function writeHash(hash: string): void {
   } catch {
     // A page without an address of its own, as in an iframe: nothing to keep it in.
   }
-}
-
-function fromBase64(text: string): Uint8Array<ArrayBuffer> {
-  const binary = atob(text);
-  const bytes = new Uint8Array(binary.length);
-  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
-  return bytes;
 }

@@ -92,6 +92,7 @@ export function connect(model: Model, signal: AbortSignal): Session {
     if (withoutMs >= HIDDEN_MS && !session.isCut) session.feed.hide();
     busyMs = link.isBusy ? busyMs + ASK_MS : 0;
     session.setBusy(busyMs >= BUSY_MS);
+    session.setSilent(session.feed.isUnanswered);
     if (link.isGone) session.cut(true);
     if (!session.isCut) session.feed.askForMissing(allVisibleSlots(session));
   }, ASK_MS);

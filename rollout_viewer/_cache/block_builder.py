@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rollout_viewer._cache.episode_infos import merged_info, split_infos
 from rollout_viewer._cache.row_checker import RowChecker
 from rollout_viewer._frames.chunk import CHUNK_ROWS
-from rollout_viewer._recording.info_types import info_types
+from rollout_viewer._recording.info_types import stored_types
 from rollout_viewer._recording.open_block import OpenBlock
 from rollout_viewer._recording.sealed_block import (
     BegunEpisode,
@@ -53,6 +53,8 @@ class BlockBuilder:
         self._meta: dict[str, Any] = {}
         # Rows before those of the open block: the newest of the block before.
         self._num_before = 0
+        # Rows of blocks that were sealed.
+        self._num_sealed = 0
         # A block that was not handed over yet.
         self._sealed: SealedBlock | None = None
         self.rows: Rows | None = None
@@ -81,7 +83,7 @@ class BlockBuilder:
         """
         # Not when it is full: what becomes known of its last row is in it too.
         failure: BaseException | None = None
-        if self.num_rows == CHUNK_ROWS:
+        if self.num_open_rows == CHUNK_ROWS:
             try:
                 self.seal()
             except BaseException as error:
@@ -100,9 +102,10 @@ class BlockBuilder:
                 self._begun.append(BegunEpisode(offset, env, info, starts.get(env)))
             rows.append(new.steps)
         except BaseException:
-            if self.num_rows == offset:
+            if self.num_open_rows == offset:
                 self._open.roll_back(offset, before[0])
                 del self._begun[before[1] :]
+            rows.recover()
             raise
         self._checker.accept(new)
         if failure is not None:
@@ -123,7 +126,9 @@ class BlockBuilder:
         """Set the success of the newest episodes; nothing else is sent."""
         for (env, _), success in change.success.items():
             if success is not None:
-                self._successes.append(KnownSuccess(self.num_rows - 1, env, success))
+                self._successes.append(
+                    KnownSuccess(self.num_open_rows - 1, env, success)
+                )
 
     def get_meta(self, key: str, default: Any = None) -> Any:
         """Return what the info of steps means, which blocks carry; see `info_types`."""
@@ -151,10 +156,20 @@ class BlockBuilder:
         """Whether one picture of the first camera shows all envs."""
         return bool(self.slots) and self.slots[0].is_shared
 
+    @property
+    def num_rows(self) -> int:
+        """All rows, of whichever block."""
+        return self._num_sealed + self.num_open_rows
+
+    @property
+    def num_appended(self) -> int:
+        """The same; see `FrameCache.num_appended`."""
+        return self.num_rows
+
     # -- blocks
 
     @property
-    def num_rows(self) -> int:
+    def num_open_rows(self) -> int:
         """Rows of the open block."""
         return 0 if self.rows is None else self.rows.num_rows - self._num_before
 
@@ -165,28 +180,23 @@ class BlockBuilder:
         """
         self._hand_over()
         rows = self.rows
-        if rows is None or not self.num_rows:
+        if rows is None or not self.num_open_rows:
             return
         core = rows.block(self._num_before, rows.num_rows)
         chunks, _ = self._open.chunks(0)
         block = SealedBlock(
-            self.num_rows,
+            self.num_open_rows,
             rows.num_envs,
             pack_columns(core, self._open.extras),
             tuple((self.slots[slot], chunk) for slot, chunk in chunks.items()),
             tuple(self._begun),
             tuple(self._successes),
-            info_types(self._meta),
+            stored_types(self._meta),
         )
-        next_rows = rows.successor()
+        next_rows, num_sealed = rows.successor(), self.num_rows
         # No call in between, and so no interruption: all of it or nothing.
-        self.rows, self._num_before, self._begun, self._successes, self._sealed = (
-            next_rows,
-            1,
-            [],
-            [],
-            block,
-        )
+        self.rows, self._num_before, self._num_sealed = next_rows, 1, num_sealed
+        self._begun, self._successes, self._sealed = [], [], block
         self._hand_over()
 
     def _hand_over(self) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 
 from rollout_viewer._cache.background_rendering import Wanted
 from rollout_viewer._cache.episode_infos import merged_info, split_infos
+from rollout_viewer._cache.intake import Intake
 from rollout_viewer._cache.rendering import Rendering
 from rollout_viewer._cache.row_checker import RowChecker
 from rollout_viewer._cache.subscribers import Subscribers
@@ -27,6 +28,7 @@ from rollout_viewer._errors import (
     CacheClosedError,
     RolloutViewerWarning,
     RowError,
+    ShapeError,
 )
 from rollout_viewer._forks import LockOfOneProcess
 from rollout_viewer._frames.chunk import CHUNK_ROWS
@@ -38,7 +40,7 @@ from rollout_viewer._recording.annotations import (
 from rollout_viewer._recording.decoder_cache import DecoderCache
 from rollout_viewer._recording.eviction import Budget
 from rollout_viewer._recording.file import FileRecording
-from rollout_viewer._recording.info_types import info_types
+from rollout_viewer._recording.info_types import stored_types
 from rollout_viewer._recording.joined import JoinedRecording
 from rollout_viewer._recording.late_pictures import RECIPES
 from rollout_viewer._recording.live import LiveRecording
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._cache.clip import Clip
+    from rollout_viewer._cache.remote_rows import RemoteCache
     from rollout_viewer._cache.summary import Summary
     from rollout_viewer._recording.annotations import AnyEpisode
     from rollout_viewer._recording.base import Recording
@@ -186,6 +189,7 @@ class FrameCache(RecordingReader):
         self._subscribers = Subscribers()
         # Weak: a recorder holds its cache.
         self._completers: list[weakref.WeakMethod[Callable[[], object]]] = []
+        self._intake: Intake | None = None
         self._num_warned = 0
         self._has_warned_of_truncation = False
         self._finalizer = weakref.finalize(self, recording.release)
@@ -328,7 +332,7 @@ class FrameCache(RecordingReader):
             recording = self._writable()
             recording.recover()
             rows = rows_for_blocks(recording.rows, blocks, num_envs)
-            block = side_by_side(blocks, rows, info_types(recording.meta))
+            block = side_by_side(blocks, rows, stored_types(recording.meta))
             recording.check_block(block)
             while rows.num_rows % CHUNK_ROWS:
                 self._append_idle(recording)
@@ -346,6 +350,75 @@ class FrameCache(RecordingReader):
         recording.append(
             new.rows, new.steps, [], new.extras, new.shared, lambda env: {}
         )
+
+    @property
+    def num_appended(self) -> int:
+        """How many rows were appended: `num_rows`, in less time."""
+        return self._live.num_appended if self._live is not None else self.num_rows
+
+    def remote(
+        self, *, num_envs: int | None = None, host: str = "127.0.0.1"
+    ) -> RemoteCache:
+        """Return this cache for recorders in other processes: ``record(cache=...)``.
+
+        They compress what they render and send it here, in blocks, at the latest after
+        about a second. Their envs are side by side in this cache, in the order in which
+        their processes were started, of those that are there at first; one that follows
+        a process that was killed takes its envs, in which the unfinished episode has
+        the label ``lost``. Once an environment is closed, all of its rows are here.
+
+        The result can be pickled or captured by functions, as of `AsyncVectorEnv`,
+        `SubprocVecEnv`, and of TorchRL's collectors and evaluators; it can be used in
+        this process, too. Do not append to the cache yourself meanwhile.
+
+        Args:
+            num_envs: Of all recorders together; the first rows wait for them all, up to
+                5 s. None: as many as there are when the
+                first step comes, which is right where all make their environments
+                before one steps, as vector environments and TorchRL's collectors of
+                several processes do; not where they come one by one, as with Ray.
+            host: Of this machine, as recorders on others reach it. They need the key
+                that is in the result; rows are not encrypted.
+
+        Raises:
+            ValueError: `num_envs` is no number above 0, or another one than before.
+            ShapeError: The cache has another number of envs.
+            CacheClosedError: It was closed.
+            ReadOnlyError: It was opened for reading, or inherited by a fork.
+            OSError: `host` is not this machine.
+
+        Example:
+            >>> from rollout_viewer import FrameCache, record
+            >>> from rollout_viewer.testing import CountingEnv
+            >>> cache = FrameCache()
+            >>> remote = cache.remote(num_envs=2)
+            >>> envs = [record(CountingEnv(), cache=remote) for _ in range(2)]
+            >>> for env in envs:
+            ...     _ = env.reset()
+            ...     env.close()
+            >>> cache.num_envs
+            2
+        """
+        with self._append_lock:
+            self._writable()
+            if num_envs is not None and num_envs < 1:
+                raise ValueError(
+                    "FrameCache.remote: expected num_envs to be 1 or more, got "
+                    f"{num_envs!r}."
+                )
+            if num_envs is not None and self.num_envs not in (0, num_envs):
+                raise ShapeError(
+                    f"FrameCache.remote: expected num_envs={self.num_envs}, as the "
+                    f"cache has, got {num_envs}."
+                )
+            if self._intake is None:
+                self._intake = Intake(self, num_envs, host)
+            elif self._intake.arguments != (num_envs, host):
+                raise ValueError(
+                    "FrameCache.remote: expected the arguments of the first call, "
+                    f"{self._intake.arguments}, got {(num_envs, host)}."
+                )
+            return self._intake.remote
 
     def before_reading(self, complete: Callable[[], object]) -> None:
         """Call a method before numbers are read, to append rows that it owes.
@@ -922,6 +995,8 @@ class FrameCache(RecordingReader):
             StorageError: Something recorded could not be written.
         """
         self.complete()
+        if self._intake is not None and self.is_mine:
+            self._intake.close()
         with self._append_lock:
             self.recording.close()
 

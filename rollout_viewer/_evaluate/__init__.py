@@ -6,6 +6,7 @@
 - `policy_table`: the numbers of each policy.
 - `pairs`: episodes of the same seed side by side.
 - `findings`: all of these; `result`: an evaluation's, and what can be done with them.
+- `shown`: these as a page shows them, and where their episodes are in it.
 - `figure`: returns of each policy, and the difference on each seed.
 - `report`: one page for a reader who was not there. `report_text`: its words and
   tables; `chosen`: its episodes; `strips`, `excerpt`: as pictures, as a recording.

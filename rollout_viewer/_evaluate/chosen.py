@@ -55,7 +55,7 @@ def choose_groups(
 
 def _pairs_to_show(comparison: Comparison) -> Iterator[tuple[str, Pair]]:
     first, other = comparison.first, comparison.other
-    ordered = sorted(comparison.pairs, key=lambda pair: -abs(pair.difference))
+    ordered = sorted(comparison.pairs, key=lambda pair: -pair.size)
     for flip, title in (
         ("lost", f"{first} succeeds, {other} fails"),
         ("gained", f"{other} succeeds, {first} fails"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,20 +15,20 @@ import numpy as np
 from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._evaluate.lines import (
     check_names,
-    check_success,
     lines_of,
     success_said,
 )
 from rollout_viewer._evaluate.result import EvaluationResult
 from rollout_viewer._evaluate.statistics import scipy_stats
+from rollout_viewer._recorder.success import check_rule
 from rollout_viewer._recording.storable import storable_text
 from rollout_viewer.sources._collect.collect import collect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from rollout_viewer._evaluate.lines import Success
+    from rollout_viewer._recorder.success import SuccessRule
 
 
 def evaluate(
@@ -39,7 +40,8 @@ def evaluate(
     cache: FrameCache | str | Path | None = None,
     num_workers: int | None = None,
     backend: Literal["processes", "serial", "ray"] = "processes",
-    success: Success | None = None,
+    success: SuccessRule | None = None,
+    reward_weights: Sequence[float] | None = None,
     deterministic: bool = True,
     progress: bool = True,
 ) -> EvaluationResult:
@@ -63,9 +65,13 @@ def evaluate(
         num_workers: Processes; None: one for each core, and no more than seeds.
         backend: ``"processes"``; ``"serial"``: one episode after the other, in this
             process, for debugging; see `collect`.
-        success: Called with each `Episode` of this evaluation, returns True, False or
-            None (not known), which is kept in the recording. None: what the
-            environment reports.
+        success: As for `record`: ``"end"`` (and None), by what the info of an
+            episode's last step reports; ``"once"``, of any step;
+            ``"reward_threshold"``, by a return of at least ``env.spec``'s; or a
+            function of an `Episode` of this evaluation, which returns True, False or
+            None (not known). It is kept in the recording.
+        reward_weights: As for `record`: where rewards have several objectives, the
+            weight of each; None: returns are of their sum.
         deterministic: As for `rollout`; unlike there, policies do not explore.
         progress: Show a bar in notebooks and terminals.
 
@@ -74,10 +80,11 @@ def evaluate(
 
     Raises:
         MissingDependencyError: scipy is not installed; nothing is run then.
-        TypeError: `make_env` or a policy is not what it should be, or `success` returns
-            something else.
+        TypeError: `make_env`, a policy or `cache` is not what it should be, or
+            `success` returns something else.
         ValueError: There are no seeds or no policies, two policies have the same name
-            in a file, or an argument is out of range.
+            in a file, an argument is out of range, or the environment has no
+            threshold for ``success="reward_threshold"``.
         Others: As `collect`. What was recorded before them is kept, in the exception's
             ``cache``.
 
@@ -100,7 +107,12 @@ def evaluate(
             f"environment, got {type(make_env).__name__}. Pass one, as in "
             "lambda: gym.make('CartPole-v1', render_mode='rgb_array')."
         )
-    check_success("rv.evaluate", success)
+    check_rule("rv.evaluate", success)
+    if not isinstance(cache, (FrameCache, str, Path, type(None))):
+        raise TypeError(
+            "rv.evaluate: expected cache to be a FrameCache or the path of a new one, "
+            f"got {type(cache).__name__}."
+        )
     named = _checked_policies(policies)
     numbers = _checked_seeds(seeds)
     with _recording(cache) as recording:
@@ -117,8 +129,10 @@ def evaluate(
                     cache=recording,
                     progress=progress,
                     deterministic=deterministic,
+                    success=None if callable(success) else success,
+                    reward_weights=reward_weights,
                 )
-        if success is not None:
+        if callable(success):
             _mark(recording, first_row, success)
         recording.flush()
         lines = lines_of(recording, segments=list(named), first_row=first_row)

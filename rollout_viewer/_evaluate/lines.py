@@ -49,6 +49,7 @@ def lines_of(
     *,
     success: Success | None = None,
     segments: Sequence[str] | None = None,
+    by: str | None = None,
     first_row: int = 0,
     where: str = "rv.evaluate",
 ) -> list[Line]:
@@ -60,30 +61,49 @@ def lines_of(
             paths is such a dict, by their stems.
         success: Called with each episode; None: `Episode.success`.
         segments: Which, in this order; None: all, as they began.
+        by: A label: the lines are its values, as they began, of these segments.
         first_row: Of one recording: without the episodes that began before it.
         where: The function that the caller called, for messages.
 
     Raises:
-        RowError: There is no finished episode, or no such segment.
-        ValueError: There are segments of several recordings, or two equal names.
-        TypeError: `success` is no function, or returns something else.
+        RowError: There is no finished episode, or no such segment or label.
+        ValueError: There are segments or labels of several recordings, or equal names.
+        TypeError: `success` is no function, or returns something else; `sources` holds
+            no recording, or is a list of caches; `segments` is no list of names.
     """
     check_success(where, success)
-    if isinstance(sources, (list, tuple)) and all(map(_is_path, sources)):
+    _check_segments(where, segments)
+    if isinstance(sources, (list, tuple)) and any(map(_is_recording, sources)):
+        if not all(map(_is_path, sources)):
+            kinds = ", ".join(type(one).__name__ for one in sources)
+            raise TypeError(
+                f"{where}: expected recordings by name, or a list of paths, got a list "
+                f"of {kinds}. Pass a dict: {{'before': one, 'after': other}}."
+            )
         check_names(where, [str(Path(path)) for path in sources])
         sources = _by_name([Path(path) for path in sources])
     if isinstance(sources, Mapping):
-        if segments is not None:
-            raise ValueError(
-                f"{where}: expected segments of one recording, got them with "
-                f"{len(sources)} recordings by name. Pass one recording."
-            )
+        for name, given in (("segments", segments), ("by", by)):
+            if given is not None:
+                raise ValueError(
+                    f"{where}: expected {name} of one recording, got it with "
+                    f"{len(sources)} recordings by name. Pass one recording."
+                )
         lines = [
             _line(str(name), cache, cache.episodes, success, where)
             for name, cache in ((n, as_cache(one)) for n, one in sources.items())
         ]
     else:
-        lines = _segments_of(as_cache(sources), success, segments, first_row, where)
+        cache = as_cache(sources)
+        grouped = (
+            _by_segment(cache, segments, first_row, where)
+            if by is None
+            else _by_label(cache, by, segments, first_row, where)
+        )
+        lines = [
+            _line(name, cache, episodes, success, where)
+            for name, episodes in grouped.items()
+        ]
     check_names(where, [line.name for line in lines])
     if not any(line.episodes for line in lines):
         raise RowError(
@@ -122,6 +142,26 @@ def _by_name(paths: Sequence[Path]) -> dict[str, Path]:
     if len(stems) == len(paths):
         return {path.stem: path for path in paths}
     return {str(path): path for path in paths}
+
+
+def _check_segments(where: str, segments: Any) -> None:
+    """Raise TypeError where `segments` is neither a list of names nor None."""
+    if segments is None:
+        return
+    is_list = np.iterable(segments) and not isinstance(segments, (str, bytes))
+    if (
+        not is_list
+        or not len(segments)
+        or not all(isinstance(s, str) for s in segments)
+    ):
+        raise TypeError(
+            f"{where}: expected segments to be a list of names, got {segments!r:.100}. "
+            "None: all."
+        )
+
+
+def _is_recording(source: object) -> bool:
+    return _is_path(source) or hasattr(source, "episodes") or hasattr(source, "cache")
 
 
 def _is_path(source: object) -> bool:
@@ -166,29 +206,57 @@ def success_said(where: str, success: Success, episode: Episode) -> bool | None:
     return None if np.isnan(value) else bool(value)
 
 
-def _segments_of(
+def _by_segment(
+    cache: FrameCache, segments: Sequence[str] | None, first_row: int, where: str
+) -> dict[str, list[Episode]]:
+    """Return the episodes of each segment; without any, of the recording."""
+    by_segment: dict[str | None, list[Episode]] = {}
+    for episode in _in_order(cache, first_row):
+        by_segment.setdefault(episode.segment, []).append(episode)
+    known = [name for name in by_segment if name is not None]
+    if segments is None:
+        if not known:
+            return {cache.path.stem: by_segment.get(None, [])}
+        return {name: by_segment[name] for name in known}
+    missing = [name for name in segments if name not in known]
+    if missing:
+        raise RowError(
+            f"{where}: expected segments of {known}, got {missing}. Choose some that "
+            "were recorded."
+        )
+    check_names(where, segments)
+    return {name: by_segment[name] for name in segments}
+
+
+def _by_label(
     cache: FrameCache,
-    success: Success | None,
+    by: str,
     segments: Sequence[str] | None,
     first_row: int,
     where: str,
-) -> list[Line]:
-    by_segment: dict[str | None, list[Episode]] = {}
-    for episode in sorted(cache.episodes, key=lambda one: (one.start, one.env)):
-        if episode.start >= first_row:
-            by_segment.setdefault(episode.segment, []).append(episode)
-    known = [name for name in by_segment if name is not None]
+) -> dict[str, list[Episode]]:
+    """Return the episodes of each value of a label."""
     if segments is not None:
-        missing = [name for name in segments if name not in known]
-        if missing:
-            raise RowError(
-                f"{where}: expected segments of {known}, got {missing}. Choose some "
-                "that were recorded."
-            )
-        known = list(segments)
-    if known:
-        return [_line(name, cache, by_segment[name], success, where) for name in known]
-    return [_line(cache.path.stem, cache, by_segment.get(None, []), success, where)]
+        _by_segment(cache, segments, first_row, where)  # refuses unknown ones
+    found: dict[str, list[Episode]] = {}
+    known: dict[str, None] = {}
+    for episode in _in_order(cache, first_row):
+        known.update(dict.fromkeys(episode.labels))
+        is_chosen = segments is None or episode.segment in segments
+        if by in episode.labels and is_chosen:
+            name = f"{by} {episode.labels[by]}"
+            found.setdefault(name, []).append(episode)
+    if not found:
+        raise RowError(
+            f"{where}: expected by to be one of the labels {list(known)}, got {by!r}. "
+            "Segments have labels: cache.segment('eval', train_step=1000)."
+        )
+    return found
+
+
+def _in_order(cache: FrameCache, first_row: int) -> list[Episode]:
+    ordered = sorted(cache.episodes, key=lambda one: (one.start, one.env))
+    return [one for one in ordered if one.start >= first_row]
 
 
 def _line(

@@ -53,6 +53,12 @@ class Pair(NamedTuple):
         return self.other.episode.total_reward - self.first.episode.total_reward
 
     @property
+    def size(self) -> float:
+        """How large the difference is; 0 where it is infinite or not known."""
+        size = abs(self.difference)
+        return size if math.isfinite(size) else 0.0
+
+    @property
     def flip(self) -> str:
         """Where only one succeeds: "gained" if it is the other, "lost"; else ""."""
         if self.first.success is None or self.other.success is None:
@@ -63,11 +69,19 @@ class Pair(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """A policy against the first one, seed by seed."""
+    """A policy against the first one, seed by seed.
+
+    Attributes:
+        first: Its name.
+        other: The name of the one that is compared with it.
+        pairs: Of the seeds that both have.
+        num_alone: Episodes of the first and of the other that are in no pair.
+    """
 
     first: str
     other: str
     pairs: Sequence[Pair]
+    num_alone: tuple[int, int] = (0, 0)
 
 
 class PairedColumns(Columns):
@@ -83,10 +97,15 @@ class PairedColumns(Columns):
 def compare_lines(lines: Sequence[Line]) -> list[Comparison]:
     """Return each line but the first, against the first."""
     first = _by_seed(lines[0])
-    return [
-        Comparison(lines[0].name, line.name, list(_pairs(first, _by_seed(line))))
-        for line in lines[1:]
-    ]
+    return [_compared(lines[0], first, line) for line in lines[1:]]
+
+
+def _compared(
+    line: Line, first: Mapping[tuple[int, int], Attempt], other: Line
+) -> Comparison:
+    pairs = list(_pairs(first, _by_seed(other)))
+    alone = len(line.episodes) - len(pairs), len(other.episodes) - len(pairs)
+    return Comparison(line.name, other.name, pairs, alone)
 
 
 def paired_columns(comparisons: Sequence[Comparison]) -> PairedColumns:
@@ -127,19 +146,50 @@ def sentence(line: Mapping[str, Any]) -> str:
     names = f"{line['policy']} against {line['against']}"
     if not line["pairs"]:
         return f"{names}: no seed that both have."
-    low, high = (text_of(line[f"difference_{end}"]) for end in ("low", "high"))
     text = (
-        f"{names}, on {line['pairs']} seeds: return {line['difference_mean']:+.4g} "
-        f"(95 % interval {low} to {high}), better on {line['better']}, worse on "
-        f"{line['worse']}, equal on {line['equal']} (sign test p = "
-        f"{text_of(line['sign_test_p'])})"
+        f"{names}, on {line['pairs']} seeds{_left_out(line)}: return "
+        f"{difference_in_words(line)}, better on {line['better']}, worse on "
+        f"{line['worse']}, equal on {line['equal']}"
     )
+    compared = line["better"] + line["worse"] + line["equal"]
+    if compared < line["pairs"]:
+        text += f", not known on {line['pairs'] - compared}"
+    text += f" (sign test p = {text_of(line['sign_test_p'])})"
     if line["success_pairs"]:
         text += (
             f"; successes gained {line['gained']}, lost {line['lost']} "
             f"(p = {text_of(line['flips_p'])})"
         )
     return f"{text}."
+
+
+def difference_in_words(line: Mapping[str, Any], over: str = "") -> str:
+    """Return the mean difference of a line of the summary, with its interval.
+
+    Args:
+        line: Of the summary.
+        over: What the mean is of, in words after the number.
+    """
+    low, high = line["difference_low"], line["difference_high"]
+    mean = line["difference_mean"]
+    if math.isnan(mean):
+        return "not known, as some are infinite"
+    interval = (
+        "no interval"
+        if math.isnan(low)
+        else f"95 % interval {text_of(low)} to {text_of(high)}"
+    )
+    return f"{mean:+.4g}{over} ({interval})"
+
+
+def _left_out(line: Mapping[str, Any]) -> str:
+    counts = line["unpaired"], line["unpaired_against"]
+    if not any(counts):
+        return ""
+    return (
+        f" that both have ({counts[0]} episodes of {line['policy']} and {counts[1]} of "
+        f"{line['against']} are not compared)"
+    )
 
 
 def order_of_seeds(comparisons: Sequence[Comparison]) -> list[int]:
@@ -149,9 +199,7 @@ def order_of_seeds(comparisons: Sequence[Comparison]) -> list[int]:
     for comparison in comparisons:
         for pair in comparison.pairs:
             flipped[pair.seed] += bool(pair.flip)
-            size = abs(pair.difference)
-            size = size if math.isfinite(size) else 0.0
-            largest[pair.seed] = max(largest.get(pair.seed, 0.0), size)
+            largest[pair.seed] = max(largest.get(pair.seed, 0.0), pair.size)
     return sorted(largest, key=lambda seed: (-flipped[seed], -largest[seed], seed))
 
 
@@ -205,6 +253,8 @@ def _summary(comparison: Comparison) -> dict[str, Any]:
         "policy": comparison.other,
         "against": comparison.first,
         "pairs": len(pairs),
+        "unpaired": comparison.num_alone[1],
+        "unpaired_against": comparison.num_alone[0],
         "difference_mean": float(differences.mean()) if len(pairs) else math.nan,
         "difference_low": interval.low,
         "difference_high": interval.high,

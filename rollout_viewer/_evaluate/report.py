@@ -13,17 +13,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rollout_viewer._errors import ExportTooLargeError, RolloutViewerError
 from rollout_viewer._evaluate import report_text
 from rollout_viewer._evaluate.chosen import choose_groups
 from rollout_viewer._evaluate.excerpt import excerpt
 from rollout_viewer._evaluate.figure import as_png, draw_curves, draw_result
 from rollout_viewer._evaluate.report_text import text
+from rollout_viewer._evaluate.shown import shown_comparison
 from rollout_viewer._evaluate.strips import strip_png
 from rollout_viewer._export.html import write_html
 from rollout_viewer._files import new_file
 from rollout_viewer._version import __version__
-from rollout_viewer._viewer.beginning import beginning
 
 if TYPE_CHECKING:
     import os
@@ -108,8 +110,11 @@ def write_report(
     overwrite: bool = False,
 ) -> Path:
     """Write what was found as one page; see `EvaluationResult.report`."""
-    if not max_mb > 0:  # NaN too
-        raise ValueError(f"report: expected max_mb > 0, got {max_mb!r}.")
+    given: Any = max_mb
+    if not isinstance(given, (int, float, np.number)) or not given > 0:  # NaN too
+        raise ValueError(
+            f"report: expected max_mb > 0, a number of megabytes, got {max_mb!r:.100}."
+        )
     lines, comparisons = found.lines, found.comparisons
     groups = choose_groups(lines, comparisons)
     parts = {
@@ -234,15 +239,23 @@ def _viewer_page(found: Findings, chosen: Sequence[Chosen], limit: float) -> str
         ExportTooLargeError: It is larger than `limit` bytes.
     """
     order = {line.name: number for number, line in enumerate(found.lines)}
-    with excerpt(sorted(chosen, key=lambda one: order[one.policy])) as cache:
+    ordered = sorted(chosen, key=lambda one: order[one.policy])
+    with excerpt(ordered) as cache:
         if not cache.pictured_envs:
             return None
         names = [name for name in order if any(one.policy == name for one in chosen)]
         seeds = [one.episode.seed for one in chosen if one.episode.seed is not None]
         is_paired = len(names) > 1 and bool(seeds)
-        ordered = [seed for seed in found.seeds if seed in seeds]
-        compare = beginning(
-            cache, ordered if is_paired else None, names, has_groups=False
+        # Of one env, the episodes one after the other.
+        place = {
+            (one.policy, one.episode.env, one.episode.index): (0, number)
+            for number, one in enumerate(ordered)
+        }
+        compare = shown_comparison(
+            found,
+            lambda policy, episode: place.get((policy, episode.env, episode.index)),
+            lines=names,
+            seeds=[seed for seed in found.seeds if seed in seeds] if is_paired else [],
         )
         for every in _THINNED:
             page = _attribute(cache, compare, every, limit)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._evaluate.columns import printable, text_of
 from rollout_viewer._evaluate.lines import notes_on_nan
+from rollout_viewer._evaluate.pairs import difference_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -77,12 +78,17 @@ def _sentences(
                 f"{comparison.other} and {comparison.first} have no seed in common, so "
                 "that nothing is compared seed by seed."
             )
+        elif any(comparison.num_alone):
+            first, other = comparison.num_alone
+            yield (
+                f"{other} episodes of {comparison.other} and {first} of "
+                f"{comparison.first} are of seeds that the other does not have, and "
+                "not compared seed by seed."
+            )
 
 
-def verdict(line: Mapping[str, Any]) -> str:
-    """Return in words what the pairs of a policy say, from a line of the summary."""
-    other, first, n = line["policy"], line["against"], line["pairs"]
-    mean = line["difference_mean"]
+def finding(line: Mapping[str, Any]) -> str:
+    """Return in words whether a policy returns more, from a line of the summary."""
     low, high = line["difference_low"], line["difference_high"]
     if math.isnan(low):
         word = "is not known to return more or less than"
@@ -92,10 +98,16 @@ def verdict(line: Mapping[str, Any]) -> str:
         word = "returns less than"
     else:
         word = "is not shown to return more or less than"
+    return f"{line['policy']} {word} {line['against']}"
+
+
+def verdict(line: Mapping[str, Any]) -> str:
+    """Return in words what the pairs of a policy say, from a line of the summary."""
+    first, n = line["against"], line["pairs"]
+    difference = difference_in_words(line, f" on average over {n} seeds")
     found = (
-        f"{other} {word} {first}: {mean:+.4g} on average over {n} seeds (95 % interval "
-        f"{text_of(low)} to {text_of(high)}). It is better on {line['better']} of them "
-        f"and worse on {line['worse']} (sign test: p = {text_of(line['sign_test_p'])})."
+        f"{finding(line)}: {difference}. It is better on {line['better']} of them and "
+        f"worse on {line['worse']} (sign test: p = {text_of(line['sign_test_p'])})."
     )
     if line["success_pairs"]:
         found += (
@@ -139,7 +151,7 @@ def seeds_table(paired: PairedColumns, order: Sequence[int]) -> str:
             text_of(row["return"]),
             text(row["against"]),
             text_of(row["return_against"]),
-            f"{row['difference']:+.4g}",
+            _signed(row["difference"]),
             _flip(row),
         ]
         for row in rows[:_MAX_SEEDS]
@@ -173,12 +185,21 @@ def sources_list(lines: Sequence[Line], when: str, version: str) -> str:
         for line in lines
         for path in line.cache.recording.paths
     )
+    weights = [line.cache.metadata.get("reward_weights") for line in lines]
+    known = dict.fromkeys(_listed(one) for one in weights if one is not None)
     items = [
         f"Recordings: {', '.join(names)}",
         f"Policies: {', '.join(line.name for line in lines)}",
+        *(f"Rewards: several objectives, weighted {one}" for one in known),
         f"Written {when} by rollout_viewer {version}",
     ]
     return f"<ul>{''.join(f'<li>{text(item)}</li>' for item in items)}</ul>"
+
+
+def _listed(weights: Any) -> str:
+    """Return metadata, which may be anything, as text."""
+    numbers = weights if isinstance(weights, list) else [weights]
+    return ", ".join(text_of(one) for one in numbers)
 
 
 def _rate(row: Mapping[str, Any]) -> str:
@@ -193,6 +214,10 @@ def _with_interval(row: Mapping[str, Any], name: str) -> str:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     value = text_of(row[name])
     return value if math.isnan(low) else f"{value} ({text_of(low)} to {text_of(high)})"
+
+
+def _signed(value: float) -> str:
+    return text_of(value) if math.isnan(value) else f"{value:+.4g}"
 
 
 def _flip(row: Mapping[str, Any]) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._evaluate.figure import draw_result
@@ -11,13 +14,14 @@ from rollout_viewer._evaluate.lines import lines_of
 from rollout_viewer._evaluate.pairs import compare_lines, order_of_seeds, paired_columns
 from rollout_viewer._evaluate.policy_table import policy_table
 from rollout_viewer._evaluate.report import write_report
+from rollout_viewer._evaluate.shown import shown_comparison
 from rollout_viewer._evaluate.statistics import scipy_stats
 from rollout_viewer._viewer.widget import view
+from rollout_viewer.loggers._reports import find_log_report, log_report
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from matplotlib.figure import Figure
 
@@ -25,10 +29,8 @@ if TYPE_CHECKING:
     from rollout_viewer._evaluate.columns import Columns
     from rollout_viewer._evaluate.lines import Line, Success
     from rollout_viewer._evaluate.pairs import Comparison, PairedColumns
+    from rollout_viewer._recording.episode import Episode
     from rollout_viewer._viewer.widget import RolloutViewer
-
-# That a page is asked to begin with: more than it has columns for.
-_MAX_SEEDS = 1000
 
 
 class EvaluationResult:
@@ -51,6 +53,7 @@ class EvaluationResult:
         sources: Any,
         *,
         segments: Sequence[str] | None = None,
+        by: str | None = None,
         success: Success | None = None,
     ) -> EvaluationResult:
         """Return the result of what is recorded.
@@ -61,17 +64,22 @@ class EvaluationResult:
                 compared with those inside.
             segments: Of the one recording, which; the others are compared with the
                 first. None: all, in the order in which they began.
+            by: Of the one recording, a label whose values are compared, as
+                ``"train_step"`` of the evaluations of a training run.
             success: Called with each `Episode`, returns True, False or None (not
                 known); None: `Episode.success`.
 
         Raises:
-            RowError: No episode has ended, or there is no such segment.
+            RowError: No episode has ended, or there is no such segment or label.
             ValueError: A name, a segment or a path is there twice.
+            TypeError: `sources` holds no recording, or is a list of caches, which have
+                no names; or `segments` is no list of names.
             MissingDependencyError: scipy is not installed.
         """
         where = "EvaluationResult.from_recordings"
-        lines = lines_of(sources, success=success, segments=segments, where=where)
-        return cls(lines)
+        return cls(
+            lines_of(sources, success=success, segments=segments, by=by, where=where)
+        )
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -100,16 +108,18 @@ class EvaluationResult:
         """Each pair of episodes of one seed, by column; the first policy is the other.
 
         ``seed``, ``policy``, ``against`` (the first policy), ``return`` and
-        ``return_against``, ``difference``, ``winner`` ("": equal), ``success`` and
-        ``success_against``, ``flip`` ("gained": only ``policy`` succeeds, "lost": only
-        the first does), ``length`` and ``length_against``.
+        ``return_against``, ``difference``, ``winner`` ("": equal, or not known),
+        ``success`` and ``success_against``, ``flip`` ("gained": only ``policy``
+        succeeds, "lost": only the first does), ``length`` and ``length_against``.
 
-        ``paired.summary`` has a line for each policy but the first: ``pairs``,
-        ``difference_mean`` with ``difference_low`` and ``difference_high`` (bootstrap,
-        95 %), on how many seeds it is ``better``, ``worse`` and ``equal``,
-        ``sign_test_p`` of these, ``success_pairs``, how many successes were ``gained``
-        and ``lost``, and ``flips_p`` of these (McNemar's exact test). ``is_worse``:
-        the interval is below zero, or it lost more than it gained with p < 0.05.
+        ``paired.summary`` has a line for each policy but the first: ``pairs``; how many
+        episodes of it (``unpaired``) and of the first (``unpaired_against``) are of no
+        seed that both have, and not compared; ``difference_mean`` with
+        ``difference_low`` and ``difference_high`` (bootstrap, 95 %), on how many seeds
+        it is ``better``, ``worse`` and ``equal``, ``sign_test_p`` of these,
+        ``success_pairs``, how many successes were ``gained`` and ``lost``, and
+        ``flips_p`` of these (McNemar's exact test). ``is_worse``: the interval is below
+        zero, or it lost more than it gained with p < 0.05.
         """
         return paired_columns(self.comparisons)
 
@@ -157,32 +167,89 @@ class EvaluationResult:
             The file, there whole or not at all.
 
         Raises:
-            ValueError: `max_mb` is not above zero, or `path` is no name.
+            ValueError: `max_mb` is no number above zero, or `path` is no name.
             ExportTooLargeError: Tables and strips alone are larger.
             ExportError: The file cannot be written.
         """
-        found = Findings(
-            self._lines, self.comparisons, self.table, self.paired, self.seeds
-        )
         return write_report(
-            found, path, title=title, max_mb=max_mb, overwrite=overwrite
+            self._findings, path, title=title, max_mb=max_mb, overwrite=overwrite
         )
+
+    def dump(
+        self,
+        logger: Any,
+        tag: str = "evaluation",
+        step: int | None = None,
+        *,
+        title: str | None = None,
+        max_mb: float = 20,
+    ) -> list[Path]:
+        """Hand a report to a logger.
+
+        W&B shows it as HTML, MLflow has it as an artifact; `CSVLogger` and
+        `TensorboardLogger` as a file in ``reports/``, of which TensorBoard has a text
+        that says where it is.
+
+        Args:
+            logger: One of `rollout_viewer.loggers`, or of yours with
+                ``log_report(name, path, step=)``; one of TorchRL or of
+                Stable-Baselines3; a run of W&B or MLflow; torch's ``SummaryWriter``.
+            tag: Its name there.
+            step: Of the training; None: the logger counts, if it can.
+            title: As for `report`.
+            max_mb: Likewise.
+
+        Returns:
+            The files, as far as the logger returns them.
+
+        Raises:
+            TypeError: The logger can take no page; nothing is written then.
+            ValueError: `max_mb` is no number above zero.
+            ExportTooLargeError: Tables and strips alone are larger.
+            ExportError: The logger failed.
+        """
+        find_log_report(logger)
+        with tempfile.TemporaryDirectory(prefix="rollout_viewer_") as folder:
+            page = self.report(Path(folder, "report.html"), title=title, max_mb=max_mb)
+            return log_report(logger, tag, page, step)
 
     @functools.cached_property
     def viewer(self) -> RolloutViewer:
         """The episodes: a line of tiles for each policy, a column for each seed.
 
         Seeds on which success flipped come first, then those with the largest
-        difference; all tiles start their episodes together. Where the recording has
-        earlier episodes of the same segment and seed, a tile plays these before.
+        difference; all tiles start their episodes together. Its Compare tab has the
+        numbers of `table` and `paired`. It shows the episodes of this result, whatever
+        else is in the recording. Where values of a label are compared, it begins with
+        the rows of the recording.
         """
-        seeds = self.seeds[:_MAX_SEEDS] or None
         caches = self.caches
-        if len({id(cache) for cache in caches.values()}) > 1:
-            return view(caches, compare_seeds=seeds)
-        names = [line.name for line in self._lines]
-        cache = self._lines[0].cache
-        return view(cache, compare_seeds=seeds, compare_segments=names)
+        is_one = len({id(cache) for cache in caches.values()}) == 1
+        if is_one and any(_is_of_label(line) for line in self._lines):
+            return view(self._lines[0].cache)
+        first_env = dict.fromkeys(caches, 0)
+        if not is_one:  # beside each other, with their envs numbered on
+            numbers = [cache.num_envs for cache in caches.values()]
+            firsts = itertools.accumulate(numbers[:-1], initial=0)
+            first_env = dict(zip(caches, firsts, strict=True))
+
+        def place_of(policy: str, episode: Episode) -> tuple[int, int]:
+            return first_env[policy] + episode.env, episode.index
+
+        comparison = shown_comparison(
+            self._findings,
+            place_of,
+            lines=[line.name for line in self._lines] if is_one else None,
+            seeds=self.seeds,
+        )
+        source: Any = self._lines[0].cache if is_one else caches
+        return view(source, comparison=comparison)
+
+    @property
+    def _findings(self) -> Findings:
+        return Findings(
+            self._lines, self.comparisons, self.table, self.paired, self.seeds
+        )
 
     def __repr__(self) -> str:
         return repr(self.table)
@@ -191,11 +258,18 @@ class EvaluationResult:
         return self.table.as_html()
 
 
+def _is_of_label(line: Line) -> bool:
+    """Whether its episodes are those of a label's value, and of no segment's name."""
+    names = {one.segment for one in line.episodes}
+    return not names <= {None, line.name}
+
+
 def report(
     sources: Any,
     path: str | os.PathLike[str],
     *,
     segments: Sequence[str] | None = None,
+    by: str | None = None,
     success: Success | None = None,
     title: str | None = None,
     max_mb: float = 20,
@@ -208,6 +282,7 @@ def report(
             whose segments are compared, or several by name.
         path: Of the page; a taken name gets ``-1``, ``-2``, ... unless `overwrite`.
         segments: As for `EvaluationResult.from_recordings`.
+        by: Likewise.
         success: Likewise.
         title: As for `EvaluationResult.report`.
         max_mb: Likewise.
@@ -217,20 +292,22 @@ def report(
         The file, there whole or not at all.
 
     Raises:
-        RowError: No episode has ended, or there is no such segment.
-        ValueError: Segments or success are given for an `EvaluationResult`, `max_mb` is
-            not above zero, or `path` is no name.
+        RowError: No episode has ended, or there is no such segment or label.
+        ValueError: Segments, a label or success are given for an `EvaluationResult`,
+            `max_mb` is no number above zero, or `path` is no name.
         ExportTooLargeError, ExportError: As `EvaluationResult.report`.
     """
     if isinstance(sources, EvaluationResult):
-        if segments is not None or success is not None:
+        if any(given is not None for given in (segments, by, success)):
             raise ValueError(
-                "rv.report: expected segments= and success= with recordings, got them "
-                "with an EvaluationResult, which has its own. Leave them out."
+                "rv.report: expected segments=, by= and success= with recordings, got "
+                "one with an EvaluationResult, which has its own. Leave them out."
             )
         result = sources
     else:
         result = EvaluationResult(
-            lines_of(sources, success=success, segments=segments, where="rv.report")
+            lines_of(
+                sources, success=success, segments=segments, by=by, where="rv.report"
+            )
         )
     return result.report(path, title=title, max_mb=max_mb, overwrite=overwrite)

@@ -8,7 +8,6 @@ Knows text only.
 from __future__ import annotations
 
 import base64
-import functools
 import hashlib
 import html
 import json
@@ -17,7 +16,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 # The script runs while the messages below it still come: the first picture is early.
 _DOCUMENT = """\
@@ -38,11 +37,11 @@ _DOCUMENT = """\
 <noscript>{poster}<p>{title}: this recording plays with JavaScript.</p></noscript>
 <script type="module" async>{script}</script>
 """
-# Unpacked when a video is saved: js/src/view/dump/mp4-part.ts.
+# Unpacked when it is used: js/src/view/load-part.ts.
+_PART = '<script type="text/plain" class="rollout-viewer-part-{}">{}</script>\n'
 _DOCUMENT_END = """\
 <!-- Packed: Mediabunny, Mozilla Public License 2.0, npmjs.com/package/mediabunny -->
-<script type="text/plain" class="rollout-viewer-mp4">{}</script>
-</body>
+{}</body>
 </html>
 """
 _PAGE_STYLE = """
@@ -82,15 +81,13 @@ def document_head(*, title: str, poster: str, style: str, script: str) -> str:
     )
 
 
-@functools.cache
-def document_end(mp4_script: str) -> str:
-    """Return the rest of the document, with the module that writes mp4 files.
-
-    Packed it is a third of its size, and no script before it is needed.
-    """
-    packing = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    packed = packing.compress(mp4_script.encode()) + packing.flush()
-    return _DOCUMENT_END.format(base64.b64encode(packed).decode())
+def document_end(parts: Mapping[str, bytes]) -> str:
+    """Return the rest of the document, with packed modules by name."""
+    elements = (
+        _PART.format(name, base64.b64encode(packed).decode())
+        for name, packed in parts.items()
+    )
+    return _DOCUMENT_END.format("".join(elements))
 
 
 def message_element(content: object, buffers: Sequence[bytes]) -> str:
@@ -113,9 +110,10 @@ def message_element(content: object, buffers: Sequence[bytes]) -> str:
 def _policy(scripts: Sequence[str], styles: Sequence[str]) -> str:
     rules = {
         "default-src": ["'none'"],
-        # blob: is the decoder, which is imported where workers are refused.
+        # blob: is what writes mp4 files.
         "script-src": [*map(_hash_of, scripts), "blob:", "'wasm-unsafe-eval'"],
-        "worker-src": ["blob:"],
+        # data: where the browser, or an app around it, has no blob: addresses
+        "worker-src": ["blob:", "data:"],
         "style-src": [*map(_hash_of, styles)],
         "img-src": ["data:", "blob:"],
         "base-uri": ["'none'"],

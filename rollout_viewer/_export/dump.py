@@ -123,10 +123,10 @@ def _to_ours(dump: _Dump) -> list[Path]:
         if not dump.has_log_table:
             return _table_beside(dump)
         given = {} if dump.format == "csv" else {"format": dump.format}
-        return _as_paths(logger.log_table(dump.tag, clip, step=step, **given, **watch))
+        return as_paths(logger.log_table(dump.tag, clip, step=step, **given, **watch))
     if dump.format is not None:
         watch = {**watch, "format": dump.format}
-    return _as_paths(logger.log_video(dump.tag, clip, step=step, fps=dump.fps, **watch))
+    return as_paths(logger.log_video(dump.tag, clip, step=step, fps=dump.fps, **watch))
 
 
 def _to_foreign(dump: _Dump) -> list[Path]:
@@ -137,7 +137,7 @@ def _to_foreign(dump: _Dump) -> list[Path]:
         if not dump.has_log_table:
             return _table_beside(dump)
         with _as_export_error(logger, "log_table"):
-            return _as_paths(logger.log_table(dump.tag, clip.table(), step=step))
+            return as_paths(logger.log_table(dump.tag, clip.table(), step=step))
     if dump.watch["cancel"]():
         raise ExportCancelled(
             f"Clip.dump: expected to finish, got cancelled ({dump.tag})."
@@ -145,13 +145,13 @@ def _to_foreign(dump: _Dump) -> list[Path]:
     extra = {"fps": dump.fps} if _accepts(logger.log_video, "fps") else {}
     video = clip.to_tensor()
     with _as_export_error(logger, "log_video"):
-        return _as_paths(logger.log_video(dump.tag, video, step=step, **extra))
+        return as_paths(logger.log_video(dump.tag, video, step=step, **extra))
 
 
 def _table_beside(dump: _Dump) -> list[Path]:
     """Write the table of a logger without tables to ``tables/`` in its folder."""
     stem = dump.tag if dump.step is None else f"{dump.tag}_{dump.step}"
-    folder = _folder_of(dump.logger) / "tables"
+    folder = folder_of(dump.logger) / "tables"
     path = path_inside(folder, stem, f".{dump.format}")
     return write_clip(dump.clip, path, **dump.watch)
 
@@ -170,7 +170,12 @@ def _as_export_error(logger: Any, method: str) -> Iterator[None]:
         ) from error
 
 
-def _folder_of(logger: Any) -> Path:
+def folder_of(logger: Any) -> Path:
+    """Return the folder of a logger.
+
+    Raises:
+        ExportError: It has none on this machine.
+    """
     owner = getattr(logger, "experiment", None)
     for candidate in (
         getattr(owner, "log_dir", None),
@@ -200,11 +205,12 @@ def _accepts(function: Callable[..., Any], name: str) -> bool:
     return takes_all or name in parameters
 
 
-def _as_paths(result: Any) -> list[Path]:
+def as_paths(result: Any) -> list[Path]:
+    """Return the files among what a logger's method returned."""
     if isinstance(result, (str, Path)):
         return [Path(result)]
     if isinstance(result, (list, tuple)):
-        return [path for one in result for path in _as_paths(one)]
+        return [path for one in result for path in as_paths(one)]
     return []
 
 

@@ -23,9 +23,10 @@ from rollout_viewer._export.png import MAX_POSTER_PIXELS, poster_png
 from rollout_viewer._export.selection import Selection
 from rollout_viewer._files import new_file
 from rollout_viewer._frames.fps import checked_fps
-from rollout_viewer._page.bundle import read_bundle
+from rollout_viewer._page.bundle import packed_part, read_bundle
 from rollout_viewer._page.details import FieldCatalog, all_details
 from rollout_viewer._page.offline import recording_messages
+from rollout_viewer._page.parting import with_partings
 from rollout_viewer._progress import Counter, progress_bar
 from rollout_viewer._recording.storable import storable_text
 
@@ -110,7 +111,7 @@ def write_html(
             "columns": columns,
             "fps": fps,
             "groups": groups,
-            "compare": compare,
+            "compare": with_partings(cache, stop, compare),
         },
     )
     given = None if isinstance(progress, bool) else progress
@@ -223,7 +224,9 @@ class _Page:
             style=read_bundle("widget.css", "to_html"),
             script=read_bundle("widget.js", "to_html"),
         )
-        end = document_end(read_bundle("mp4.js", "to_html"))
+        # Of an evaluation alone the page has numbers to show.
+        names = ["mp4", "compare"] if self._has_numbers else ["mp4"]
+        end = document_end({name: packed_part(name, "to_html") for name in names})
         texts = [head, *first, end]
         self.size = self.fixed_size = sum(len(text.encode()) for text in texts)
         try:
@@ -244,6 +247,11 @@ class _Page:
             return
         counter.end()
         self.written = file.path
+
+    @property
+    def _has_numbers(self) -> bool:
+        compare: Mapping[str, Any] | None = self.options["compare"]
+        return compare is not None and "policies" in compare
 
     def _add_details(self, out: IO[str]) -> None:
         """Write numbers for the inspector, as far as there is room for them."""

@@ -91,7 +91,7 @@ def as_frames(images: Any, *, channels: Channels = "auto") -> Frame:
         >>> as_frames(np.zeros((84, 84))).shape
         (1, 84, 84, 3)
 
-    Source: TorchRL writes (*, C, H, W); Gymnasium renders (H, W, C).
+    Source: TorchRL writes ``(*, C, H, W)``; Gymnasium renders (H, W, C).
     """
     found = _as_list(images)
     if found is None:

@@ -100,6 +100,14 @@ def _is_chunk(value: Any) -> bool:
     )
 
 
+def _is_episode(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(type(number) is int and 0 <= number <= _MAX_WHOLE for number in value)
+    )
+
+
 def _are_labels(value: Any) -> bool:
     """Whether this is a JSON object that may be stored."""
     if not isinstance(value, dict) or not _is_json(value, _MAX_JSON_DEPTH):
@@ -119,9 +127,11 @@ def _is_json(value: Any, depth: int) -> bool:
 
 
 _PAGE = text(100)
+_FLAG = Rule("true or false", lambda value: type(value) is bool)
 _JOB = whole()
 _ROW = whole()
 _ENVS = optional(list_of(whole(), _MAX_ENVS))
+_EPISODE = Rule("[env, index]", _is_episode)
 _CHUNKS = Rule("[block, slot, have]", _is_chunk)
 _LABELS = Rule(
     f"labels of at most {_MAX_JSON_CHARS} characters as JSON, {_MAX_JSON_DEPTH} deep, "
@@ -135,6 +145,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "version": text(100),
         "page": _PAGE,
         "beginning": whole(1),
+        "as_text": optional(_FLAG),
     },
     "hidden": {"page": _PAGE},
     "have": {
@@ -170,6 +181,8 @@ RULES: dict[str, dict[str, Rule]] = {
     "label": {"env": whole(), "episode": whole(), "labels": _LABELS},
     "inspect": {"env": whole(), "start": _ROW},
     "column": {"name": text(1000), "index": whole(), "start": _ROW},
+    "part": {"name": text(20)},
+    "parting": {"first": _EPISODE, "other": _EPISODE},
     "stats": {"counts": numbers(100)},
 }
 

@@ -35,6 +35,8 @@ MAX_BYTES = 256 * 1024
 MAX_NUMBERS = 1024
 # Bytes of all envs that are read for one answer: more would delay other messages.
 MAX_READ_BYTES = 32 * 1024 * 1024
+# Of actions and data, kept while a page is written: each env's are read from all of it.
+_KEEP_BYTES = 64 * 1024 * 1024
 COLUMN_ROWS = 8192
 COLUMN_BYTES = 512 * 1024
 # Rows that are sampled to learn what a recording holds.
@@ -131,8 +133,11 @@ def _segments(cache: RecordingReader) -> list[list[Any]]:
     return runs[:_MAX_SEGMENTS]
 
 
-def details_message(cache: RecordingReader, env: int, start: int) -> Message:
+def details_message(
+    cache: RecordingReader, env: int, start: int, read: _ExtrasReader | None = None
+) -> Message:
     """Return the answer to ``inspect``: all data of an env from row `start` on."""
+    read = _ExtrasReader(cache, keep_bytes=0) if read is None else read
     stop = min(start + MAX_ROWS, cache.num_rows)
     found = _Fields(info_types(cache.recording.meta))
     fault = ""
@@ -144,7 +149,7 @@ def details_message(cache: RecordingReader, env: int, start: int) -> Message:
                 if found.num_bytes >= MAX_BYTES or found.num_read >= MAX_READ_BYTES:
                     stop = row
                     break
-                for name, values in _of_row(cache, row, led_to[row - start]):
+                for name, values in _of_row(read, row, led_to[row - start]):
                     found.num_read += values.nbytes
                     found.add(name, row - start, values[env])
         except RecordingError as error:
@@ -164,12 +169,10 @@ def details_message(cache: RecordingReader, env: int, start: int) -> Message:
     return Message(content, found.buffers())
 
 
-def _of_row(
-    cache: RecordingReader, row: int, led_to: int
-) -> Iterator[tuple[str, Array]]:
-    if led_to >= 0 and (action := _extras(cache, led_to).get(ACTION)) is not None:
+def _of_row(read: _ExtrasReader, row: int, led_to: int) -> Iterator[tuple[str, Array]]:
+    if led_to >= 0 and (action := read(led_to).get(ACTION)) is not None:
         yield ACTION, action
-    for name, values in _extras(cache, row).items():
+    for name, values in read(row).items():
         if name != ACTION:
             yield name, values
 
@@ -177,6 +180,25 @@ def _of_row(
 def _extras(cache: RecordingReader, row: int) -> Extras:
     recording = cache.recording
     return recording.extras(row) if 0 <= row < cache.num_rows else {}
+
+
+class _ExtrasReader:
+    """Reads actions and data of rows, of all envs, and keeps them for the next env."""
+
+    def __init__(self, cache: RecordingReader, keep_bytes: int) -> None:
+        self._cache = cache
+        self._free_bytes = keep_bytes
+        self._kept: dict[int, Extras] = {}
+
+    def __call__(self, row: int) -> Extras:
+        if row in self._kept:
+            return self._kept[row]
+        found = _extras(self._cache, row)
+        nbytes = sum(values.nbytes for values in found.values())
+        if nbytes <= self._free_bytes:
+            self._free_bytes -= nbytes
+            self._kept[row] = found
+        return found
 
 
 class _Fields:
@@ -252,10 +274,11 @@ def all_details(
     cache: RecordingReader, start: int, stop: int, envs: Sequence[int] | None = None
 ) -> Iterator[Message]:
     """Yield the details of rows ``start..stop``, env after env; None: all envs."""
+    read = _ExtrasReader(cache, keep_bytes=_KEEP_BYTES)
     for env in range(cache.num_envs) if envs is None else envs:
         row = start
         while row < stop:
-            message = details_message(cache, env, row)
+            message = details_message(cache, env, row, read)
             row += message.content["count"]
             if not message.content["count"]:
                 break

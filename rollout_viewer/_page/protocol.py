@@ -43,7 +43,23 @@ Kernel to page::
                             recordings; [] where there is one
               compare       {lines, seeds}: begin with a line of tiles for each of
                             these segments (null: for each of `groups`) and a column
-                            for each seed (text), in this order; left out: do not
+                            for each seed (text), in this order; left out: do not.
+                            Of an evaluation also, all numbers Python's:
+                            policies    [{policy, n, ...}, ...], the columns of
+                                        `EvaluationResult.table`
+                            against     [{policy, against, finding, ...}, ...], the
+                                        columns of `EvaluationResult.paired.summary`;
+                                        finding: what they say, as text
+                            pairs       {line, seed, env, episode, env_against,
+                                        episode_against, return, return_against,
+                                        difference, flip}, each a list with an item
+                                        for each pair: of policies[line] against
+                                        policies[0]; env and episode null where the
+                                        page does not have it; flip 1 gained, -1 lost
+                                        Without a kernel also parting: [by, offset],
+                                        as of the message of that name
+                            Numbers that are not known are null, infinite ones text.
+                            Its columns are these pairs, whatever else was recorded
               data          [{name, dtype, shape}, ...]: arrays beside reward and
                             ends, as far as they were seen; shape of one env's, and
                             names: [str, ...] of its numbers where they have some.
@@ -116,6 +132,11 @@ Kernel to page::
               fault         str, why some could not be read; else ""
     column    name, index, start, count, fault, buffers[0]: f4 (count, num_envs), NaN
                             where there is none; count 0: there are no rows
+    part      name, buffers[0]: a module of the page that few need, as raw deflate
+    parting   first, other  as they were asked for
+              by            what was compared: "observations", else "actions", else
+                            "pictures"; "": neither was recorded of both
+              offset        rows after their starts where they part; null: nowhere
     goto      row           Python set the playhead to the value that it has there
                             already; the page may have moved on
     stats                   asks what the page counted; answered with `stats`
@@ -129,6 +150,9 @@ Page to kernel::
                             Repeated until the manifest comes, since a running cell
                             may hold up the first; of one that is known, only that
                             the page shows the viewer again is noted
+              as_text       true where the host drops the buffers of messages; else
+                            left out. From then on they come in base64, as `base64`,
+                            [str], in the message itself
     hidden    page          no view of it has been there for a while, or it is closed:
                             nothing is sent to it until its next `hello` or `have`
     have      page, session, manifest, num_rows, about, marks
@@ -159,6 +183,9 @@ Page to kernel::
     column    name, index, start
                             answered with one `column`: the number at that place of
                             the flattened array, of all envs, from row start on
+    part      name          answered with one `part`: "compare", which shows an
+                            evaluation's numbers and pairs
+    parting   first, other  [env, index] of two episodes, answered with one `parting`
     stats     counts        {drawn, late, decodes, hits, misses, nbytes, evicted}
 
 `check_messages.RULES` says what each field of a message to the kernel may be.
@@ -168,6 +195,7 @@ both languages.
 
 from __future__ import annotations
 
+import base64
 from typing import Any, Literal, NamedTuple, NotRequired, TypeAlias, TypedDict
 
 PROTOCOL = 1
@@ -178,6 +206,13 @@ class Message(NamedTuple):
 
     content: dict[str, Any]
     buffers: list[bytes]
+
+    def as_text(self) -> Message:
+        """Return the same message with its buffers as text in the object."""
+        if not self.buffers:
+            return self
+        texts = [base64.b64encode(one).decode() for one in self.buffers]
+        return Message({**self.content, "base64": texts}, [])
 
 
 # -- page to kernel
@@ -191,6 +226,7 @@ class HelloMessage(TypedDict):
     version: str
     page: str
     beginning: int
+    as_text: NotRequired[bool | None]
 
 
 class HiddenMessage(TypedDict):
@@ -297,6 +333,21 @@ class ColumnMessage(TypedDict):
     start: int
 
 
+class PartMessage(TypedDict):
+    """Send a module of the page."""
+
+    kind: Literal["part"]
+    name: str
+
+
+class PartingMessage(TypedDict):
+    """Where do two episodes part?"""
+
+    kind: Literal["parting"]
+    first: list[int]
+    other: list[int]
+
+
 class StatsMessage(TypedDict):
     """What the page counted."""
 
@@ -318,5 +369,7 @@ PageMessage: TypeAlias = (
     | LabelMessage
     | InspectMessage
     | ColumnMessage
+    | PartMessage
+    | PartingMessage
     | StatsMessage
 )

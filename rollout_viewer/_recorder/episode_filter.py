@@ -21,6 +21,7 @@ from rollout_viewer._replay.episode_start import START
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rollout_viewer._cache.block_builder import BlockBuilder
     from rollout_viewer._recording.annotations import AnnotationChange
     from rollout_viewer._recording.episode import Episode
     from rollout_viewer._recording.slot import Slot
@@ -39,7 +40,9 @@ class EpisodeFilter:
             kept; the first time is a warning.
     """
 
-    def __init__(self, cache: FrameCache, keep: Callable[[Episode], bool]) -> None:
+    def __init__(
+        self, cache: FrameCache | BlockBuilder, keep: Callable[[Episode], bool]
+    ) -> None:
         self._cache = cache
         self._keep = keep
         self._waiting = FrameCache()
@@ -60,11 +63,19 @@ class EpisodeFilter:
         Returns:
             The last row of the cache; -1: it has none.
         """
-        self._waiting.append(frames, **step)
-        has_ended = np.asarray(step["terminated"]) | np.asarray(step["truncated"])
+        ends = [step.get(name) for name in ("terminated", "truncated")]
+        has_ended = any(np.any(end) for end in ends if end is not None)
         is_reset = np.asarray(step["kind"]) == Kind.RESET
-        self._is_due = self._is_due or bool((has_ended | is_reset).any())
+        is_due = has_ended or bool(is_reset.any())
+        # Before: an evaluation for nothing does no harm.
+        self._is_due = self._is_due or is_due
+        self._waiting.append(frames, **step)
         return self._cache.num_rows - 1
+
+    @property
+    def num_appended(self) -> int:
+        """How many rows wait; see `FrameCache.num_appended`."""
+        return self._waiting.num_appended
 
     def newest_episode(self, env: int) -> Episode | None:
         """Return the env's newest episode, as it waits; None: it has none."""
@@ -160,7 +171,7 @@ class EpisodeFilter:
         old, num_rows = self._waiting, self._waiting.num_rows
         first = min((episode.start for episode in running), default=num_rows)
         if 2 * first >= num_rows:
-            self._waiting = FrameCache()
+            new = FrameCache()
             for row in range(first, num_rows):
                 begun = {
                     e.env: self._info_of(e, old) for e in running if e.start == row
@@ -168,9 +179,10 @@ class EpisodeFilter:
                 infos = {env: info for env, info in begun.items() if info}
                 envs = [e.env for e in running if e.start <= row]
                 arguments = old.row_of(row, envs)
-                self._waiting.append(episode_info=infos, **arguments)
+                new.append(episode_info=infos, **arguments)
+            # At once: where it is interrupted before, all rows still wait.
+            self._waiting, self._num_waiting_evaluated = new, {}
             old.close()
-            self._num_waiting_evaluated.clear()
         self._compact_at = max(_COMPACT_ROWS, 2 * self._waiting.num_rows)
 
     def _info_of(

@@ -99,11 +99,17 @@ class EpisodeLimit:
         if quota is None and not self._leaves_out:
             return
         begins = codes == RESET
-        self.is_left_out[begins] = False if quota is None else quota.is_full[begins]
-        codes[self.is_left_out] = IDLE
-        self._leaves_out = bool(self.is_left_out.any())
+        is_full = False if quota is None else quota.is_full
+        is_left_out = np.where(begins, is_full, self.is_left_out)
+        codes[is_left_out] = IDLE
+        leaves_out = bool(is_left_out.any())
+        counts = None
         if quota is not None:
             is_step = (codes == STEP) | (codes == TERMINAL_MISSING)
             flags = [ends for ends in (terminated, truncated) if ends is not None]
             ended = np.any(np.array(flags, np.bool_), axis=0) if flags else False
-            quota.add(is_step & ended)
+            counts = quota.counts + (is_step & ended)
+        # All of it at once: no call in between may be interrupted.
+        self.is_left_out, self._leaves_out = is_left_out, leaves_out
+        if quota is not None and counts is not None:
+            quota.counts = counts

@@ -28,6 +28,7 @@ import numpy as np
 
 from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._cache.episode_infos import merged_info
+from rollout_viewer._cache.remote_rows import RemoteCache, RemoteRows
 from rollout_viewer._errors import RolloutViewerError, ShapeError, warn_once
 from rollout_viewer._file_names import checked_tag
 from rollout_viewer._forks import Lock, make_anew_in_children
@@ -52,7 +53,11 @@ from rollout_viewer._recorder.skipped_steps import SkippedSteps
 from rollout_viewer._recorder.step_call import step_call
 from rollout_viewer._recorder.step_info import StepInfo, checked_names
 from rollout_viewer._recorder.success import Successes, checked_rule
-from rollout_viewer._recorder.vector_reward import VectorRewards, split_reward
+from rollout_viewer._recorder.vector_reward import (
+    VectorRewards,
+    checked_weights,
+    split_reward,
+)
 from rollout_viewer._recorder.views import ShownInNotebook
 from rollout_viewer._recording.annotations import AnnotationChange
 from rollout_viewer._recording.step_row import Kind
@@ -61,6 +66,8 @@ from rollout_viewer._recording.workers import is_worker, own_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
+
+    import numpy.typing as npt
 
     from rollout_viewer._cache.block_builder import BlockBuilder
     from rollout_viewer._recorder.episode_quota import EpisodeQuota
@@ -86,7 +93,8 @@ class Recorder(ShownInNotebook):
         num_envs: How many environments each call is about.
         cache: Where to record; a path: a new `FrameCache` there, in a worker of
             multiprocessing with ``-<pid>`` added to its stem; None: a new one in a
-            temporary file.
+            temporary file. What `FrameCache.remote` returned: that cache, beside the
+            other recorders that have it; `cache` has no rows then.
         every: Record each n-th episode of each env, from its first. In the others
             the env is idle, and nothing is rendered if all envs are. An episode's
             label ``episode`` is its number among all of its env.
@@ -115,6 +123,7 @@ class Recorder(ShownInNotebook):
             episode's last step; ``"once"``, of any; ``"reward_threshold"``, by its
             return; or a function of the `Episode` that has ended.
         reward_threshold: Of the environment.
+        reward_weights: Of each of K objectives in the reward; None: their sum is it.
         needs_pictures: `add` raises where a picture cannot be recorded, as it always
             does before the first one.
 
@@ -125,6 +134,7 @@ class Recorder(ShownInNotebook):
     Raises:
         TypeError: `cache` is no cache, `logger` no logger, or `tag` no text.
         ReadOnlyError: `cache` is another process's, or opened for reading.
+        RecordingError: The process of `cache` cannot be reached.
         ShapeError: `cache` has another number of envs.
         ValueError: An argument is out of its range.
     """
@@ -133,7 +143,7 @@ class Recorder(ShownInNotebook):
         self,
         num_envs: int,
         *,
-        cache: FrameCache | str | Path | None = None,
+        cache: FrameCache | RemoteCache | str | Path | None = None,
         every: int | None = None,
         keep_episode: Callable[[Episode], bool] | None = None,
         envs: Sequence[int] | None = None,
@@ -149,11 +159,16 @@ class Recorder(ShownInNotebook):
         info: bool | Iterable[str] = True,
         success: SuccessRule | None = None,
         reward_threshold: float | None = None,
+        reward_weights: Sequence[float] | None = None,
         needs_pictures: bool = False,
     ) -> None:
         self._info_names = checked_names(info)
         self._success_rule = checked_rule(success, reward_threshold)
         self._reward_threshold = reward_threshold
+        self._reward_weights = checked_weights(reward_weights)
+        if self._reward_weights is not None:
+            shown = {"reward_weights": [*self._reward_weights]}
+            metadata = {**(metadata or {}), **shown}
         self._frame_options = FrameOptions(
             num_envs, envs, crop, resize, shares_picture=shares_picture
         )
@@ -166,7 +181,12 @@ class Recorder(ShownInNotebook):
             )
         check_logger(logger)
         self.tag = checked_tag("record", tag)
-        self.cache = checked_cache(cache, num_envs)
+        self._remote = cache if isinstance(cache, RemoteCache) else None
+        self.cache = (
+            FrameCache()
+            if isinstance(cache, RemoteCache)
+            else checked_cache(cache, num_envs)
+        )
         if recipe is not None:
             check_skips_none(self._skip)
             recipe = self._frame_options.apply_later(recipe)
@@ -187,23 +207,39 @@ class Recorder(ShownInNotebook):
                 self.cache.update_metadata(**metadata)
             if recipe is not None:
                 self.recipe_number = self.cache.add_recipe(recipe)
-        self._sink: FrameCache | EpisodeFilter | BlockBuilder = (
-            self.cache
-            if keep_episode is None
-            else EpisodeFilter(self.cache, keep_episode)
-        )
+            # Held while a call is recorded; the cache may be read in any thread then.
+            self._lock = threading.Lock()
+            self._remote_rows: RemoteRows | None = None
+            self._sink: FrameCache | EpisodeFilter | BlockBuilder
+            self._open_sink(num_envs)
         self.num_calls = 0
         self._is_recorded = True
         self._is_resumed = False
         self._infos: dict[int, dict[str, Any]] = {}
         self._num_dumped = self.cache.num_rows
         self._limit = EpisodeLimit(num_envs)
-        # Held while a call is recorded; the cache may be read in any thread meanwhile.
-        self._lock = threading.Lock()
         self._pid = os.getpid()
         self._start(num_envs)
         self.cache.before_reading(self.complete)
         make_anew_in_children(self, rank=0)
+
+    def _open_sink(self, num_envs: int) -> None:
+        """Record into the cache, here or elsewhere, or what is kept of it."""
+        target: FrameCache | BlockBuilder = self.cache
+        if self._remote is not None:
+            target = self._remote_rows = RemoteRows(
+                self._remote,
+                num_envs,
+                fps=self.cache.get_meta("fps"),
+                metadata=self.cache.metadata,
+                recipe=self._recipe,
+                lock=self._lock,
+            )
+            self.recipe_number = self._remote_rows.recipe_number
+        keep = self._keep_episode
+        self._sink = target if keep is None else EpisodeFilter(target, keep)
+        # What the info of steps means is kept where the rows are.
+        self._keeps_meta: FrameCache | BlockBuilder = target
 
     def fork_locks(self) -> list[Lock]:
         """Return nothing: the user's code runs while a call is recorded."""
@@ -220,7 +256,7 @@ class Recorder(ShownInNotebook):
         self._vectors = VectorRewards()
         # The row after the newest that this recorder has appended.
         self._stop = 0
-        self._step_info = StepInfo(num_envs, self._info_names, self.cache)
+        self._step_info = StepInfo(num_envs, self._info_names, self._keeps_meta)
         self._successes = Successes(
             num_envs, self._success_rule, self._reward_threshold
         )
@@ -242,12 +278,17 @@ class Recorder(ShownInNotebook):
         return self._frame_options.envs
 
     @property
+    def reward_threshold(self) -> float | None:
+        """The environment's own, of `success`."""
+        return self._reward_threshold
+
+    @property
     def renders_later(self) -> bool:
         """Whether rows are recorded without pictures, which are rendered later."""
         return self._recipe is not None
 
     def _record_in_child(self) -> None:
-        """Record into a file of this process, which forked from the recorder's."""
+        """Record for this process, which forked: into the same cache, or a file."""
         path = None if self.cache.recording.is_temporary else own_path(self.cache.path)
         self.__dict__.pop("viewer", None)
         self._pid = os.getpid()
@@ -258,8 +299,7 @@ class Recorder(ShownInNotebook):
             cache.update_metadata(**self._metadata)
         if self._recipe is not None:
             self.recipe_number = cache.add_recipe(self._recipe)
-        keep = self._keep_episode
-        self._sink = cache if keep is None else EpisodeFilter(cache, keep)
+        self._open_sink(self.num_envs)
         self.num_calls, self._num_dumped, self._is_recorded = 0, 0, True
         self._infos = {}
         self._start(self.num_envs)
@@ -276,12 +316,15 @@ class Recorder(ShownInNotebook):
             ShapeError: The cache has another number of envs.
         """
         checked_cache(self.cache, num_envs)
+        if self._remote_rows is not None:
+            self._remote_rows.finish()
+            self._open_sink(num_envs)
         self._start(num_envs)
         self._limit.spread(num_envs)
 
     def redirect(self, sink: BlockBuilder) -> None:
         """Record into `sink` in place of the cache, which stays without rows."""
-        self._sink = sink
+        self._sink = self._keeps_meta = sink
         self._step_info = StepInfo(self.num_envs, self._info_names, sink)
 
     @property
@@ -319,14 +362,16 @@ class Recorder(ShownInNotebook):
 
         Pictures that cannot be recorded are missing in the row, with one warning. If
         this raises, nothing is recorded, and the next row includes the rewards, ends
-        and transitions.
+        and transitions. Only where it was interrupted, as by Ctrl-C, the row may be
+        there, whole, or its call may be in no row.
 
         Args:
             kind: (B,) of `Kind`: what the call was to each env.
             pictures: Returns the frames for `FrameCache.append`; called only if the
                 call is recorded.
             reward: (B,), of steps; of K objectives (B, K), which are recorded as
-                ``data["vector_reward"]``, and their sum as the reward.
+                ``data["vector_reward"]``, and their sum, or that of their products
+                with `reward_weights`, as the reward.
             terminated: (B,), of steps.
             truncated: (B,), of steps.
             action: (B, ...), the argument of the call.
@@ -360,7 +405,8 @@ class Recorder(ShownInNotebook):
             )
         step = reward, terminated, truncated, action
         with self._lock:
-            if self._is_settled and is_kept is not False and not sums:
+            is_plain = is_kept is not False and not (sums or self._reward_weights)
+            if self._is_settled and is_plain:
                 call = step_call(self.num_envs, *step)
                 if call is not None:
                     return self._add_at_once(
@@ -413,49 +459,55 @@ class Recorder(ShownInNotebook):
     ) -> int | None:
         """Record a call as it came: what `_count_call` and `_record` come to then."""
         begins: Mask | None = None
+        counted = self._episode, self._infos
         if codes.tobytes() != self._all_step:
             begins = codes == _RESET
             self._end_before(begins)
-            self._count_episodes(begins, infos or {})
+            counted = self._with_begun(begins, infos or {})
         self._limit.apply(codes, call.terminated, call.truncated)
         ended = call.terminated | call.truncated
         is_plain = begins is None and codes.tobytes() == self._all_step
+        is_recorded = True
         if is_plain:
-            self._is_running = ~ended
+            is_running = ~ended
         else:
             is_step = (codes == _STEP) | (codes == _MISSING)
             begun = (codes == _RESET) | is_step
-            is_running = (
-                self._is_running if begins is None else self._is_running & ~begins
-            )
-            self._is_running = (is_running | begun) & ~(ended & is_step)
-            if not np.count_nonzero(begun):
-                self.num_calls += not is_same_call
-                return None
+            is_running = self._is_running
+            if begins is not None:
+                is_running = is_running & ~begins
+            is_running = (is_running | begun) & ~(ended & is_step)
+            is_recorded = bool(np.count_nonzero(begun))
             if not np.count_nonzero(is_step):
                 call = call._replace(action=None)
-        if step_infos != (None, None):
-            is_step = (codes == _STEP) | (codes == _MISSING)
-            self._add_infos(step_infos, is_step, is_step & ended, codes == _RESET)
+        before = self._sink.num_appended
+        # All of it at once: no call in between may be interrupted.
+        self._episode, self._infos = counted
+        self._is_running = is_running
         if not is_same_call:
-            self._is_recorded = True
+            self._is_recorded = self._is_recorded or is_recorded
             self.num_calls += 1
+        if not is_recorded:
+            return None
         self._call = call
         try:
+            if step_infos != (None, None):
+                is_step = (codes == _STEP) | (codes == _MISSING)
+                self._add_infos(step_infos, is_step, is_step & ended, codes == _RESET)
             if is_plain and self.renders_later:
-                row = self._append_call(codes, None, None, data, call)
+                row = self._append_row(codes, None, None, data)
             else:
                 row = self._append_pictures(codes, pictures, data)
         except BaseException:
-            # The next row includes it.
-            self._is_settled = False
-            self._skipped.add((codes == _STEP) | (codes == _MISSING), *call)
-            self._has_skipped_reset |= codes == _RESET
+            if self._sink.num_appended == before:
+                # The next row includes it.
+                self._is_settled = False
+                self._skipped.add((codes == _STEP) | (codes == _MISSING), *call)
+                self._has_skipped_reset |= codes == _RESET
+                self._joins_episode |= codes == _RESET
             raise
         finally:
             self._call = None
-        if self._successes.is_active:
-            self._end_episodes(((codes == _STEP) | (codes == _MISSING)) & ended)
         return self._sink.evaluate() if isinstance(self._sink, EpisodeFilter) else row
 
     def _count_call(
@@ -474,35 +526,44 @@ class Recorder(ShownInNotebook):
         Envs whose episode is not recorded become idle in `codes`.
         """
         reward, terminated, truncated, action = step
-        reward, vectors = split_reward(reward, self.num_envs)
+        reward, vectors = split_reward(reward, self.num_envs, self._reward_weights)
         begins = codes == _RESET
+        if not self._is_resumed:
+            self._record_skipped(begins & (self._skipped.count > 0))
+        skipped, objectives = self._skipped.copy(), self._vectors
         if self._is_resumed:
             # The frame at which this action was chosen is not recorded.
-            self._is_resumed, action = False, None
-            self._skipped.clear(begins)
-        self._record_skipped(begins & (self._skipped.count > 0))
+            action = None
+            skipped.clear(begins)
         self._end_before(begins)
-        self._count_episodes(begins, infos or {})
+        episode, known = self._with_begun(begins, infos or {})
         self._limit.apply(codes, terminated, truncated)
-        codes[self._episode % self._every > 0] = _IDLE
+        codes[episode % self._every > 0] = _IDLE
         is_reset = codes == _RESET
         is_step = (codes == _STEP) | (codes == _MISSING)
         is_cut_off = bool((is_reset & self._is_running).any())
-        self._skipped.add(is_step, reward, terminated, truncated, action)
+        skipped.add(is_step, reward, terminated, truncated, action)
         if vectors is not None:
-            self._vectors.add(is_step, vectors)
+            objectives = objectives.plus(is_step, vectors)
         if sums:
-            self._skipped.add_sums(is_step, sums)
-        if step_infos != (None, None):
-            is_over = is_step & self._skipped.has_ended
-            self._add_infos(step_infos, is_step, is_over, is_reset)
-        self._is_running = (self._is_running & ~begins) | is_reset | is_step
-        self._is_running &= ~self._skipped.has_ended
-        self._has_skipped_reset |= is_reset
+            skipped.add_sums(is_step, sums)
+        is_running = (self._is_running & ~begins) | is_reset | is_step
+        is_running &= ~skipped.has_ended
+        has_skipped_reset = self._has_skipped_reset | is_reset
+        # If the reset itself gets no row, the next row is no longer of the old episode.
+        joins_episode = self._joins_episode | is_reset
+        # All of it at once: no call in between may be interrupted.
+        self._skipped, self._vectors = skipped, objectives
+        self._episode, self._infos, self._is_running = episode, known, is_running
+        self._has_skipped_reset, self._joins_episode = has_skipped_reset, joins_episode
+        self._is_resumed = False
         if not is_same_call:
             is_due = self.num_calls % self._skip == 0
             self._is_recorded = is_due if is_kept is None else is_kept
             self.num_calls += 1
+        if step_infos != (None, None):
+            is_over = is_step & skipped.has_ended
+            self._add_infos(step_infos, is_step, is_over, is_reset)
         return not (codes == _IDLE).all() and (self._is_recorded or is_cut_off)
 
     def _end_before(self, begins: Mask) -> None:
@@ -516,6 +577,16 @@ class Recorder(ShownInNotebook):
         self, infos: tuple[Any, Any], is_step: Mask, is_over: Mask, is_reset: Mask
     ) -> None:
         """Note what a call returned as info, whether or not it gets a row."""
+        try:
+            self._note_infos(infos, is_step, is_over, is_reset)
+        except BaseException:
+            # All of it or nothing; a second time changes nothing.
+            self._note_infos(infos, is_step, is_over, is_reset)
+            raise
+
+    def _note_infos(
+        self, infos: tuple[Any, Any], is_step: Mask, is_over: Mask, is_reset: Mask
+    ) -> None:
         info, final = infos
         here = is_step
         if final is not None:
@@ -529,7 +600,7 @@ class Recorder(ShownInNotebook):
     @property
     def _is_newest(self) -> bool:
         """Whether nothing was recorded since by another recorder of the cache."""
-        return self._sink is not self.cache or self._stop == self.cache.num_rows
+        return self._sink is not self.cache or self._stop == self._sink.num_appended
 
     def _end_episodes(self, envs: Mask) -> None:
         """Set the success of the newest episodes of `envs`, which have ended."""
@@ -556,7 +627,6 @@ class Recorder(ShownInNotebook):
         codes[is_idle & self._has_skipped_reset] = _RESET
         codes[is_idle & (self._skipped.count > 0)] = _STEP
         row = self._append_pictures(codes, pictures, data)
-        self._has_skipped_reset[:] = False
         # Last: it calls a function of the user's, which may raise or be interrupted.
         return self._sink.evaluate() if isinstance(self._sink, EpisodeFilter) else row
 
@@ -565,14 +635,17 @@ class Recorder(ShownInNotebook):
     ) -> int:
         """Append a row with its pictures, or without those that cannot be recorded."""
         if self._recipe is not None:
-            return self._append(codes, None, None, data)
+            return self._append_row(codes, None, None, data)
         found: Any = None
+        before = self._sink.num_appended
         try:
             found = pictures()
             frames, envs = self._frame_options.apply(found, self.num_envs)
-            row = self._append(codes, frames, envs, data)
+            row = self._append_row(codes, frames, envs, data)
         except Exception as error:
             if always_raises(error) or self._needs_pictures or not self._has_pictures:
+                raise
+            if self._sink.num_appended != before:  # the row is there
                 raise
             row, faulty = self._append_without(codes, found, data)
             self.warning.of_pictures(error, row, faulty)
@@ -594,12 +667,12 @@ class Recorder(ShownInNotebook):
         if faulty:
             try:
                 frames, envs = self._frame_options.apply(some, self.num_envs)
-                return self._append(codes, frames, envs, data), faulty
+                return self._append_row(codes, frames, envs, data), faulty
             except Exception as error:
                 if always_raises(error):
                     raise
         missing = no_pictures(self._sink.slots, self.num_envs)
-        row = self._append(codes, missing, None, data)
+        row = self._append_row(codes, missing, None, data)
         return row, [0] if self.num_envs == 1 else []
 
     def add_picture(self, pictures: Pictures) -> int:
@@ -615,9 +688,13 @@ class Recorder(ShownInNotebook):
         no_steps = np.zeros(self.num_envs, np.int64)
         with self._lock:
             frames, envs = self._frame_options.apply(pictures(), self.num_envs)
-            return self._sink.append(
+            is_newest = self._is_newest
+            row = self._sink.append(
                 frames, envs=envs, kind=codes, num_transitions=no_steps
             )
+            if is_newest:
+                self._stop = self._sink.num_appended
+            return row
 
     def add_unknown_step(self) -> None:
         """Count a step of all running episodes of which nothing is known.
@@ -659,18 +736,23 @@ class Recorder(ShownInNotebook):
         )
         self._is_resumed = True
 
-    def _count_episodes(
+    def _with_begun(
         self, begins: Mask, infos: Mapping[int, Mapping[str, Any]]
-    ) -> None:
+    ) -> tuple[npt.NDArray[np.int64], dict[int, dict[str, Any]]]:
+        """Return the numbers of episodes, and what is known of new ones, after a call.
+
+        In `begins` the next episode begins.
+        """
         if not begins.any():
-            return
-        self._episode[begins] += 1
+            return self._episode, self._infos
+        episode, known = self._episode + begins, dict(self._infos)
         for env in np.flatnonzero(begins).tolist():
             info = dict(infos.get(env, {}))
             if self._every > 1:
-                label = {"episode": int(self._episode[env])}
+                label = {"episode": int(episode[env])}
                 info["labels"] = {**label, **info.get("labels", {})}
-            self._infos[env] = self._with_segment(info)
+            known[env] = self._with_segment(info)
+        return episode, known
 
     def _with_segment(self, info: Mapping[str, Any]) -> dict[str, Any]:
         """Return what is known of an episode that begins now; its row may come late."""
@@ -684,8 +766,7 @@ class Recorder(ShownInNotebook):
             # None in a list is a missing picture; without a list, pictures repeat.
             is_shared = self._sink.is_shared
             frames = None if is_shared else [None] * count
-            self._append(codes, frames, None if is_shared else self.envs, None)
-            self._has_skipped_reset &= ~envs
+            self._append_row(codes, frames, None if is_shared else self.envs, None)
 
     def complete(self) -> None:
         """Record the steps that were skipped since the last row, without a picture.
@@ -695,111 +776,98 @@ class Recorder(ShownInNotebook):
         is_pending = self._skipped.count > 0
         if not (is_pending.any() and self.cache.is_mine and not self.cache.is_closed):
             return
-        if not self._lock.acquire(blocking=False):
+        if self._lock.locked():
             return
-        try:
+        # Not `acquire(blocking=False)`: interrupted, its result would be lost.
+        with self._lock:
             if self._is_resumed:  # these steps are not to be recorded alone
                 return
             self._record_skipped(self._skipped.has_ended)
             is_pending = self._skipped.count > 0
             if is_pending.any():
                 codes = np.where(is_pending, _STEP, _IDLE)
-                self._append(codes, None, None, None)
-                self._has_skipped_reset &= ~is_pending
-        finally:
-            self._lock.release()
-
-    def _append(
-        self,
-        codes: Codes,
-        frames: Any,
-        envs: list[int] | None,
-        data: Mapping[str, Any] | None,
-    ) -> int:
-        if self._call is not None:
-            return self._append_call(codes, frames, envs, data, self._call)
-        skipped = self._skipped
-        if skipped.sums:
-            sums = {name: total.copy() for name, total in skipped.sums.items()}
-            data = {**(data or {}), **sums}
-        is_step = (codes == _STEP) | (codes == _MISSING)
-        row = self._append_row(
-            codes,
-            frames,
-            data,
-            envs=envs,
-            kind=codes,
-            reward=skipped.reward if skipped.has_reward.any() else None,
-            terminated=skipped.terminated,
-            truncated=skipped.truncated,
-            action=skipped.action if is_step.any() else None,
-            reset=self._joins_episode if self._joins_episode.any() else None,
-            # None, as long as nothing was skipped: the cache is faster then.
-            num_transitions=skipped.count if skipped.count.max() > 1 else None,
-        )
-        ended = is_step & skipped.has_ended if self._successes.is_active else None
-        skipped.clear(is_step)
-        self._joins_episode &= codes == _IDLE
-        self._drop_infos(codes)
-        if ended is not None:
-            self._end_episodes(ended)
-        return row
-
-    def _append_call(
-        self,
-        codes: Codes,
-        frames: Any,
-        envs: list[int] | None,
-        data: Mapping[str, Any] | None,
-        call: StepCall,
-    ) -> int:
-        is_plain = self._sink is self.cache and codes.tobytes() == self._all_step
-        row = self._append_row(
-            codes,
-            frames,
-            data,
-            envs=envs,
-            kind="step" if is_plain else codes,
-            reward=call.reward,
-            terminated=call.terminated,
-            truncated=call.truncated,
-            action=call.action,
-        )
-        if self._infos:
-            self._drop_infos(codes)
-        return row
+                self._append_row(codes, None, None, None)
 
     def _append_row(
         self,
         codes: Codes,
         frames: Any,
+        envs: list[int] | None,
         data: Mapping[str, Any] | None,
-        **row: Any,
     ) -> int:
-        """Append a row with the info and objectives since the last one."""
+        """Append a row with all that came since the last one, or of the call as it is.
+
+        Where this is interrupted, the row is there and that is noted, or neither.
+        """
         infos: dict[str, Any] = {}
         vectors: dict[str, Any] = {}
         if self._vectors.is_in_use:
-            vectors = self._vectors.take((codes == _STEP) | (codes == _MISSING))
+            vectors = self._vectors.seen((codes == _STEP) | (codes == _MISSING))
         if self._step_info.is_pending:
-            infos = self._step_info.take(codes != _IDLE)
+            infos = self._step_info.seen(codes != _IDLE)
+        call, sums = self._call, self._skipped.sums
+        if call is None and sums:
+            vectors = {**sums, **vectors}
         if vectors or infos:
             data = {**(data or {}), **vectors, **infos}
+        row = self._skipped_row(codes) if call is None else self._call_row(codes, call)
+        before = self._sink.num_appended
         try:
             number = self._sink.append(
-                frames, data=data, episode_info=self._infos, **row
+                frames, envs=envs, data=data, episode_info=self._infos, **row
             )
+            self._note_appended(codes)
         except BaseException:
-            self._step_info.give_back(infos)
-            self._vectors.give_back(vectors)
+            if self._sink.num_appended != before:
+                self._note_appended(codes)  # once more changes nothing
             raise
-        self._stop = number + 1
         return number
 
-    def _drop_infos(self, codes: Codes) -> None:
-        """Forget what is known of episodes that began with a row."""
-        for env in [env for env in self._infos if codes[env] != _IDLE]:
-            del self._infos[env]
+    def _call_row(self, codes: Codes, call: StepCall) -> dict[str, Any]:
+        """Return step data of a row that is the call as it came."""
+        is_plain = self._sink is self.cache and codes.tobytes() == self._all_step
+        return {
+            "kind": "step" if is_plain else codes,
+            "reward": call.reward,
+            "terminated": call.terminated,
+            "truncated": call.truncated,
+            "action": call.action,
+        }
+
+    def _skipped_row(self, codes: Codes) -> dict[str, Any]:
+        """Return step data of a row with all calls since the last one."""
+        skipped = self._skipped
+        is_step = (codes == _STEP) | (codes == _MISSING)
+        return {
+            "kind": codes,
+            "reward": skipped.reward if skipped.has_reward.any() else None,
+            "terminated": skipped.terminated,
+            "truncated": skipped.truncated,
+            "action": skipped.action if is_step.any() else None,
+            "reset": self._joins_episode if self._joins_episode.any() else None,
+            # None, as long as nothing was skipped: the cache is faster then.
+            "num_transitions": skipped.count if skipped.count.max() > 1 else None,
+        }
+
+    def _note_appended(self, codes: Codes) -> None:
+        """Forget what the newest row has; may be called again."""
+        self._stop = self._sink.num_appended
+        if self._step_info.is_pending:
+            self._step_info.drop(codes != _IDLE)
+        if self._infos:
+            self._infos = {e: i for e, i in self._infos.items() if codes[e] == _IDLE}
+        if self._successes.is_active:
+            ends = self._skipped if self._call is None else self._call
+            is_step = (codes == _STEP) | (codes == _MISSING)
+            self._end_episodes(is_step & (ends.terminated | ends.truncated))
+        if self._call is not None:
+            return
+        is_step = (codes == _STEP) | (codes == _MISSING)
+        if self._vectors.is_in_use:
+            self._vectors.drop(is_step)
+        self._skipped.clear(is_step)
+        self._joins_episode &= codes == _IDLE
+        self._has_skipped_reset &= codes == _IDLE
 
     def finish(self) -> None:
         """Write everything to the file; the cache stays open and readable.
@@ -812,6 +880,8 @@ class Recorder(ShownInNotebook):
         self.complete()
         if isinstance(self._sink, EpisodeFilter):
             self._sink.finish()
+        if self._remote_rows is not None:
+            self._remote_rows.finish()
         self.cache.flush()
 
     # -- copies
@@ -835,14 +905,19 @@ class Recorder(ShownInNotebook):
             "info": self._info_names,
             "success": self._success_rule,
             "reward_threshold": self._reward_threshold,
+            "reward_weights": self._reward_weights,
             "needs_pictures": self._needs_pictures,
         }
 
     def __reduce__(self) -> tuple[Callable[[], Recorder], tuple[()]]:
-        return functools.partial(type(self), **self._configuration()), ()
+        make = functools.partial(
+            type(self), cache=self._remote, **self._configuration()
+        )
+        return make, ()
 
     def __deepcopy__(self, _: Any) -> Recorder:
-        return type(self)(cache=self.cache, **self._configuration())
+        cache = self.cache if self._remote is None else self._remote
+        return type(self)(cache=cache, **self._configuration())
 
     # -- viewing and dumping
 
@@ -872,8 +947,10 @@ class Recorder(ShownInNotebook):
         """A `RolloutViewer` over the cache, bound to logger and tag; made once.
 
         Raises:
-            RolloutViewerError: This is a worker process, without a notebook page.
+            RolloutViewerError: This is a worker process, without a notebook page, or
+                the rows are in a cache elsewhere.
         """
+        self._check_has_rows("viewer")
         if is_worker():
             raise RolloutViewerError(
                 "Recorder.viewer: expected the process of the notebook, got worker "
@@ -898,9 +975,11 @@ class Recorder(ShownInNotebook):
 
         Raises:
             ExportError: They could not be written; the next dump includes these rows.
+            RolloutViewerError: The rows are in a cache elsewhere.
         """
         from rollout_viewer._export.dump import dump_clip
 
+        self._check_has_rows("dump")
         self.complete()
         stop = self.cache.num_rows
         # A cache that was cleared, by another recorder perhaps, may be shorter.
@@ -911,3 +990,11 @@ class Recorder(ShownInNotebook):
         paths = dump_clip(self.cache.clip(start, stop), self.logger, name, step=step)
         self._num_dumped = stop
         return paths
+
+    def _check_has_rows(self, what: str) -> None:
+        if self._remote is not None:
+            raise RolloutViewerError(
+                f"Recorder.{what}: expected rows that are recorded here, got some that "
+                f"are sent to {self._remote!r}. View or dump that cache, where it was "
+                "made."
+            )

@@ -33,9 +33,10 @@ def checked_cache(cache: FrameCache | str | Path | None, num_envs: int) -> Frame
     if not cache.is_mine:
         raise ReadOnlyError(
             "record: expected a cache that this process writes, got "
-            f"{str(cache.path)!r}, another's or opened for reading. Pass a path: each "
-            "worker process then writes a file of its own, and rv.open([path, ...]) "
-            "shows them as one."
+            f"{str(cache.path)!r}, another's or opened for reading. Pass workers "
+            "what cache.remote() returns in the cache's process: their rows come into "
+            "it. Pass a path: each worker process then writes a file of its own, and "
+            "rv.open([path, ...]) shows them as one."
         )
     if cache.num_envs not in (0, num_envs):
         raise ShapeError(

@@ -40,6 +40,17 @@ class SkippedSteps:
         """Which envs ended since their last row."""
         return self.terminated | self.truncated
 
+    def copy(self) -> SkippedSteps:
+        """Return another one of the same steps."""
+        new = SkippedSteps(self._num_envs)
+        new.count, new.reward = self.count.copy(), self.reward.copy()
+        new.has_reward = self.has_reward.copy()
+        new.terminated = self.terminated.copy()
+        new.truncated = self.truncated.copy()
+        new.action = self.action  # replaced, never changed
+        new.sums = {name: total.copy() for name, total in self.sums.items()}
+        return new
+
     def add(
         self, envs: Mask, reward: Any, terminated: Any, truncated: Any, action: Any
     ) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from rollout_viewer._errors import warn_once
-from rollout_viewer._recording.info_types import BOOL, INFO_TYPES, PREFIX
+from rollout_viewer._recording.info_types import BOOL, INFO_TYPES, NUMBER, PREFIX
 from rollout_viewer._recording.storable import storable_text
 
 if TYPE_CHECKING:
@@ -137,34 +137,33 @@ class StepInfo:
                 "cannot be read is not recorded."
             )
 
-    def take(self, envs: Mask) -> dict[str, Array]:
-        """Return data of a row that is of `envs`, and begin anew for these."""
-        self.is_pending = False
+    def seen(self, envs: Mask) -> dict[str, Array]:
+        """Return data of a row that is of `envs`; valid until the next call."""
         found = {}
         is_all = np.count_nonzero(envs) == self._num_envs
         for column in self._columns.values():
             if not column.is_set:
                 continue
-            values, column.is_set = column.values, False
-            column.values = column.blank.copy()
+            values = column.values
             if not is_all:
-                column.values[~envs] = values[~envs]
-                values[~envs] = np.nan
-                column.is_set = not np.isnan(column.values).all()
-                self.is_pending = self.is_pending or column.is_set
+                values = column.blank.copy()
+                values[envs] = column.values[envs]
                 if np.isnan(values).all():
                     continue
             found[column.name] = values
         return found
 
-    def give_back(self, data: Mapping[str, Array]) -> None:
-        """Take back what `take` returned, of a row that was not recorded."""
+    def drop(self, envs: Mask) -> None:
+        """Begin anew for `envs`, whose row was recorded; may be called again."""
+        is_pending = False
+        is_all = np.count_nonzero(envs) == self._num_envs
         for column in self._columns.values():
-            values = data.get(column.name)
-            if values is not None and values.shape == column.values.shape:
-                is_there = ~np.isnan(values)
-                column.values[is_there] = values[is_there]
-                column.is_set = self.is_pending = True
+            if not column.is_set:
+                continue
+            column.values[envs] = np.nan
+            column.is_set = not is_all and not np.isnan(column.values).all()
+            is_pending = is_pending or column.is_set
+        self.is_pending = is_pending
 
     # -- one env
 
@@ -177,7 +176,7 @@ class StepInfo:
             # The fast path of nearly all values
             if column is not None and not column.shape:
                 kind = type(value)
-                if (column.kind == "number" and kind in _NUMBERS) or (
+                if (column.kind == NUMBER and kind in _NUMBERS) or (
                     column.kind == BOOL and kind in _BOOLS
                 ):
                     column.values[env] = value
@@ -196,7 +195,7 @@ class StepInfo:
         try:
             if isinstance(value, str):
                 column = self._columns.get(name)
-                if column is not None and column.kind == "number":
+                if column is not None and column.kind == NUMBER:
                     # Before the text has a number: those of the column would mean it.
                     self._warn_both(name)
                     return
@@ -208,7 +207,7 @@ class StepInfo:
             if array is None or not array.size:
                 self._refuse(name, value, "no number, text or array of numbers")
                 return
-            kind = BOOL if array.dtype == np.bool_ else "number"
+            kind = BOOL if array.dtype == np.bool_ else NUMBER
             self._put(name, kind, array, env)
         except MemoryError:
             raise
@@ -254,7 +253,7 @@ class StepInfo:
             for env in np.flatnonzero(envs).tolist():  # objects and texts
                 self._add_one({name: value[env]}, env, "", _MAX_DEPTH)
             return
-        kind = BOOL if array.dtype == np.bool_ else "number"
+        kind = BOOL if array.dtype == np.bool_ else NUMBER
         if array.ndim and len(array) == self._num_envs:
             self._put(name, kind, array[envs], envs)
         else:  # one value of them all
@@ -289,7 +288,7 @@ class StepInfo:
             if "text" in (kind, column.kind):
                 self._warn_both(name)
                 return
-            self._set_kind(column, "number")
+            self._set_kind(column, NUMBER)
         column.values[envs] = values
         column.is_set = self.is_pending = True
 
@@ -319,24 +318,19 @@ class StepInfo:
             )
             return None
         stored = PREFIX + storable_text(name)
+        known = self._types().get(stored)  # of an earlier recorder in this cache, too
+        if known is not None and isinstance(known, list) != (kind == "text"):
+            self._warn_both(name)
+            return None
         column = _Column(stored, kind, shape, self._num_envs)
         self._columns[name] = column
-        known = self._types().get(stored)
-        if kind == BOOL:
-            # Numbers of an earlier recorder in this cache, or texts: numbers from now.
-            self._set_kind(column, BOOL if known in (None, BOOL) else "number")
-        elif known == BOOL:
-            self._set_kind(column, kind)
+        if kind != "text":
+            self._set_kind(column, kind if known in (None, kind) else NUMBER)
         return column
 
     def _set_kind(self, column: _Column, kind: str) -> None:
         column.kind = kind
-        types = self._types()
-        if kind == BOOL:
-            types[column.name] = BOOL
-        elif types.get(column.name) == BOOL:
-            del types[column.name]
-        self._keep_types(types)
+        self._keep_types({**self._types(), column.name: kind})
 
     def _keep_types(self, types: dict[str, Any]) -> None:
         if types != self._types():
@@ -356,7 +350,7 @@ class StepInfo:
         types = self._types()
         texts = types.get(stored, [])
         if not isinstance(texts, list):
-            self._refuse(name, text, "a text in place of a truth value")
+            self._refuse(name, text, "a text in place of a number or truth value")
             return None
         if known not in texts:
             if len(known) > _MAX_CHARS or len(texts) >= _MAX_TEXTS:

@@ -1,6 +1,7 @@
 """Whether an episode succeeded: the one rule, for all that environments report.
 
-The README states it. Knows dicts as environments return them, and episodes.
+notebooks/guides/record.md states it. Knows dicts as environments return them, and
+episodes.
 """
 
 from __future__ import annotations
@@ -47,18 +48,30 @@ def success_of(info: Mapping[str, Any]) -> bool | None:
     return None
 
 
+def check_rule(where: str, success: Any) -> None:
+    """Raise ValueError where `success` names no rule.
+
+    Args:
+        where: The function that the caller called, for messages.
+        success: A rule; None is ``"end"``.
+    """
+    if success is None or callable(success):
+        return
+    if not isinstance(success, str) or success not in _RULES:
+        raise ValueError(
+            f"{where}: expected success to be a function of an Episode or one of "
+            f"{_RULES}, got {success!r:.100}."
+        )
+
+
 def checked_rule(success: Any, reward_threshold: float | None) -> SuccessRule:
     """Return the rule that `success` names; None is ``"end"``.
 
     Raises:
         ValueError: It is none, or the environment has no threshold.
     """
-    rule = "end" if success is None else success
-    if not callable(rule) and rule not in _RULES:
-        raise ValueError(
-            f"record: expected success to be a function of an Episode or one of "
-            f"{_RULES}, got {success!r}."
-        )
+    check_rule("record", success)
+    rule: Any = "end" if success is None else success
     if rule == "reward_threshold" and reward_threshold is None:
         raise ValueError(
             "record: expected an environment with spec.reward_threshold for "

@@ -1,4 +1,4 @@
-"""Rewards as numbers: of several objectives, their sum, and each as data of the row.
+"""Rewards as numbers: several objectives are summed, and each is data of the row.
 
 Knows arrays. Knows nothing of rows or recordings.
 """
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rollout_viewer._errors import warn_once
+from rollout_viewer._errors import ShapeError, warn_once
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
@@ -35,26 +35,26 @@ class VectorRewards:
         """Whether there were any."""
         return self._sum is not None
 
-    def add(self, envs: Mask, vectors: Vectors) -> None:
-        """Add those of one call of the envs that stepped."""
-        if self._sum is None or self._sum.shape != vectors.shape:
-            self._sum = np.full(vectors.shape, np.nan)
-        seen = np.where(np.isnan(self._sum), 0.0, self._sum) + vectors
-        self._sum[envs] = seen[envs]
+    def plus(self, envs: Mask, vectors: Vectors) -> VectorRewards:
+        """Return these with those of one more call, of the envs that stepped."""
+        before = self._sum
+        if before is None or before.shape != vectors.shape:
+            before = np.full(vectors.shape, np.nan)
+        sums = np.where(np.isnan(before), 0.0, before) + vectors
+        found = VectorRewards()
+        found._sum = np.where(envs[:, None], sums, before)
+        return found
 
-    def take(self, envs: Mask) -> dict[str, Vectors]:
-        """Return the data of a row, in which `envs` step, and begin anew for these."""
+    def seen(self, envs: Mask) -> dict[str, Vectors]:
+        """Return the data of a row in which `envs` step."""
         if self._sum is None:
             return {}
-        taken = np.where(envs[:, None], self._sum, np.nan)
-        self._sum[envs] = np.nan
-        return {VECTOR_REWARD: taken}
+        return {VECTOR_REWARD: np.where(envs[:, None], self._sum, np.nan)}
 
-    def give_back(self, data: Mapping[str, Vectors]) -> None:
-        """Take back what `take` returned, of a row that was not recorded."""
-        if (taken := data.get(VECTOR_REWARD)) is not None and self._sum is not None:
-            is_there = ~np.isnan(taken)
-            self._sum[is_there] = taken[is_there]
+    def drop(self, envs: Mask) -> None:
+        """Begin anew for the envs that stepped in a row."""
+        if self._sum is not None:
+            self._sum[envs] = np.nan
 
 
 def one_reward(reward: Any) -> Vectors:
@@ -79,13 +79,56 @@ def one_reward(reward: Any) -> Vectors:
     return array.reshape(1) if array.size == 1 else array.reshape(1, -1)
 
 
-def split_reward(reward: Any, num_envs: int) -> tuple[Any, Vectors | None]:
+def checked_weights(weights: Sequence[float] | None) -> tuple[float, ...] | None:
+    """Return `reward_weights` as numbers.
+
+    Raises:
+        ValueError: They are not two or more finite numbers.
+    """
+    if weights is None:
+        return None
+    try:
+        array = np.array(weights, np.float64)
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if array.ndim != 1 or array.size < 2 or not np.isfinite(array).all():
+        raise ValueError(
+            "record: expected reward_weights to be two or more finite numbers, one for "
+            f"each objective, got {weights!r:.100}. None: their sum is the reward."
+        )
+    return tuple(array.tolist())
+
+
+def split_reward(
+    reward: Any, num_envs: int, weights: Sequence[float] | None = None
+) -> tuple[Any, Vectors | None]:
     """Return the rewards (B,), and those of each objective (B, K) if there are several.
 
     Args:
         reward: (B,), (B, 1) or (B, K), an array or a tensor; None without any.
         num_envs: B.
+        weights: Of each objective in the reward; None: 1.
+
+    Raises:
+        ShapeError: There are weights, and another number of objectives.
     """
+    found, vectors = _split(reward, num_envs)
+    if weights is None or reward is None:
+        return (found if vectors is None else vectors.sum(axis=1)), vectors
+    num_objectives = 1 if vectors is None else vectors.shape[1]
+    if num_objectives != len(weights):
+        if vectors is None and np.isnan(np.asarray(found, np.float64)).all():
+            return found, None  # it was no number
+        raise ShapeError(
+            f"record: expected rewards of {len(weights)} objectives, one for each of "
+            f"reward_weights, got {num_objectives}. Pass as many weights as the "
+            "environment has objectives."
+        )
+    assert vectors is not None  # there are two weights or more
+    return vectors @ np.asarray(weights), vectors
+
+
+def _split(reward: Any, num_envs: int) -> tuple[Any, Vectors | None]:
     if getattr(reward, "ndim", 1) < 2:
         return reward, None
     if hasattr(reward, "detach"):
@@ -94,4 +137,4 @@ def split_reward(reward: Any, num_envs: int) -> tuple[Any, Vectors | None]:
     if len(vectors) != num_envs or vectors.size <= num_envs:
         return vectors, None
     vectors = vectors.reshape(num_envs, -1)
-    return vectors.sum(axis=1), vectors
+    return vectors, vectors

@@ -16,19 +16,26 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    # Name -> "bool", or the texts by their numbers; others are numbers.
+    # Name -> "number", "bool", or the texts by their numbers. In files of before there
+    # was "number", those of no type are numbers.
     InfoTypes = Mapping[str, "str | list[str]"]
 
 # Before the keys of what a step returned as its info.
 PREFIX = "info."
 # Where the types are in a recording's metadata.
 INFO_TYPES = "info_types"
-BOOL = "bool"
+NUMBER, BOOL = "number", "bool"
 _NO_TYPES: InfoTypes = {}
 
 
 def info_types(meta: Mapping[str, Any]) -> InfoTypes:
     """Return the types of a recording's info, of those that are no plain numbers."""
+    found = stored_types(meta)
+    return {name: kind for name, kind in found.items() if kind != NUMBER}
+
+
+def stored_types(meta: Mapping[str, Any]) -> InfoTypes:
+    """Return the types of all of a recording's info."""
     found: InfoTypes = meta.get(INFO_TYPES, _NO_TYPES)
     return found
 
@@ -36,7 +43,7 @@ def info_types(meta: Mapping[str, Any]) -> InfoTypes:
 def are_info_types(value: Any) -> bool:
     """Whether a JSON value from a file is what `info_types` returns."""
     return isinstance(value, dict) and all(
-        one == BOOL
+        one in (NUMBER, BOOL)
         or (isinstance(one, list) and all(isinstance(text, str) for text in one))
         for one in value.values()
     )
@@ -81,16 +88,38 @@ def decoded_column(
 def joined_types(each: Sequence[InfoTypes]) -> dict[str, str | list[str]]:
     """Return the types of recordings side by side: all texts, each once.
 
-    What is not of one type in all of them is numbers.
+    What is numbers in one and truth values in another is numbers. Of texts and others
+    under one name, those of the first recording count.
     """
     found: dict[str, str | list[str]] = {}
     for name in dict.fromkeys(name for types in each for name in types):
         kinds = [types[name] for types in each if name in types]
-        if all(kind == BOOL for kind in kinds):
-            found[name] = BOOL
-        elif all(isinstance(kind, list) for kind in kinds):
-            found[name] = list(dict.fromkeys(text for kind in kinds for text in kind))
+        texts = [kind for kind in kinds if isinstance(kind, list)]
+        if isinstance(kinds[0], list):
+            found[name] = list(dict.fromkeys(text for kind in texts for text in kind))
+        else:
+            is_bool = all(kind == BOOL for kind in kinds if isinstance(kind, str))
+            found[name] = BOOL if is_bool else NUMBER
     return found
+
+
+def retyped(
+    values: npt.NDArray[Any],
+    own: str | list[str] | None,
+    joined: str | list[str] | None,
+) -> npt.NDArray[Any]:
+    """Return the values of one of the recordings that `joined_types` is of.
+
+    Args:
+        values: Of an info.
+        own: Its type there; None: numbers, of an older file.
+        joined: Its type in all of them together.
+    """
+    if isinstance(own, list) and isinstance(joined, list):
+        return renumbered(values, own, joined)
+    if isinstance(own, list) or isinstance(joined, list):
+        return np.full_like(values, np.nan)
+    return values
 
 
 def renumbered(
@@ -118,24 +147,19 @@ def retype_info(
         known: Types of the recording; those of these rows are added. What is numbers
             in one and truth values in the other is numbers.
         own: Types of these rows.
-        rows: Data by name; of texts and other values under one name, the texts of the
+        rows: Data by name; of texts and other values under one name, those of the
             recording stay, and what is added is missing.
     """
     names = {name for data in rows for name in data if name.startswith(PREFIX)}
     for name in sorted(names):
-        mine, theirs = own.get(name), known.get(name)
-        if mine == theirs:
-            continue
-        if isinstance(mine, list) and not isinstance(theirs, str):
-            texts = known[name] = list(dict.fromkeys([*(theirs or []), *mine]))
-            for data in rows:
-                if name in data:
-                    data[name] = renumbered(data[name], mine, texts)
+        mine, theirs = own.get(name, NUMBER), known.get(name)
+        if theirs is None:
+            known[name] = mine
         elif isinstance(mine, list) or isinstance(theirs, list):
+            if isinstance(mine, list) and isinstance(theirs, list):
+                known[name] = list(dict.fromkeys([*theirs, *mine]))
             for data in rows:
                 if name in data:
-                    data[name] = np.full_like(data[name], np.nan)
-        elif mine == BOOL:
-            known[name] = BOOL
-        else:
-            del known[name]
+                    data[name] = retyped(data[name], own.get(name), known[name])
+        elif mine != theirs:
+            known[name] = NUMBER

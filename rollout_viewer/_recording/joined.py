@@ -21,9 +21,9 @@ from rollout_viewer._recording.copy import write_copy
 from rollout_viewer._recording.file import FileRecording
 from rollout_viewer._recording.info_types import (
     INFO_TYPES,
-    info_types,
     joined_types,
-    renumbered,
+    retyped,
+    stored_types,
 )
 from rollout_viewer._recording.lock import this_process
 from rollout_viewer._recording.opened import OpenedRecording
@@ -183,7 +183,7 @@ class JoinedRecording(OpenedRecording):
             self.rows, self.slots, self._sources = None, [], []
         fps = next((meta["fps"] for meta in metas if meta.get("fps")), None)
         self.meta = {
-            INFO_TYPES: joined_types([info_types(meta) for meta in metas]),
+            INFO_TYPES: joined_types([stored_types(meta) for meta in metas]),
             "session": session,
             "fps": fps,
             "metadata": metas[0].get("metadata") or {},
@@ -274,15 +274,14 @@ class JoinedRecording(OpenedRecording):
         """
         assert self.rows is not None
         found: Extras = {}
-        known = info_types(self.meta)
+        known = stored_types(self.meta)
         for first, member in zip(self._first_envs, self._members, strict=True):
             if member.rows is None or row >= member.rows.num_rows:
                 continue
-            own = info_types(member.meta)
+            own = stored_types(member.meta)
             for name, values in member.extras(row).items():
-                texts, all_texts = own.get(name), known.get(name)
-                if isinstance(texts, list) and isinstance(all_texts, list):
-                    values = renumbered(values, texts, all_texts)
+                if name in known:
+                    values = retyped(values, own.get(name), known[name])
                 whole = found.get(name)
                 if whole is None:
                     blank = np.nan if values.dtype.kind == "f" else 0

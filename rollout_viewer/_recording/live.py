@@ -164,6 +164,12 @@ class LiveRecording(FiledRecording):
         return row
 
     @property
+    def num_appended(self) -> int:
+        """How many rows there are, with those that wait."""
+        rows = self._rows
+        return 0 if rows is None else max(rows.num_rows, self._waiting.stop)
+
+    @property
     def has_trouble(self) -> bool:
         """Whether something recorded is lost, late, or cannot be written."""
         writer = self._writer

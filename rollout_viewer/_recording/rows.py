@@ -8,7 +8,7 @@ pictures or files.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -45,6 +45,15 @@ _TRUE, _FALSE = b"\1", b"\0"
 _RUNNING = 0
 
 
+class _Before(NamedTuple):
+    """A newest row, which episodes run after it, their steps so far, and they."""
+
+    row: dict[str, npt.NDArray[Any]]
+    is_running: Mask
+    step: npt.NDArray[np.int64]
+    episodes: list[list[Episode]]
+
+
 class Rows(StepColumns):
     """All rows' step data. One thread appends; any thread may read what it sees."""
 
@@ -61,6 +70,8 @@ class Rows(StepColumns):
         self._info: dict[tuple[int, int], dict[str, Any]] = {}
         # The episodes whose information changed, in that order.
         self._described: list[tuple[int, int]] = []
+        # What these rows continue; see `successor`.
+        self._before: _Before | None = None
 
     # -- writing
 
@@ -195,7 +206,9 @@ class Rows(StepColumns):
         Episodes are derived again from the rows that are there.
         """
         again = Rows(self.num_envs)
-        again.extend(self.block(0, self.num_rows))
+        if self._before is not None:
+            again._continue(self._before)
+        again.extend(self.block(again.num_rows, self.num_rows))
         self._is_running, self._step = again._is_running, again._step
         self._episodes = again._episodes
         self._info = {
@@ -277,16 +290,21 @@ class Rows(StepColumns):
         first.
         """
         rows = Rows(self.num_envs)
-        for name, column in self.block(self.num_rows - 1, self.num_rows).items():
-            getattr(rows, f"_{name}")[:1] = column
-        rows.num_rows = 1
-        rows._is_running = self._is_running.copy()
-        rows._step = self._step.copy()
-        rows._episodes = [
+        last = self.block(self.num_rows - 1, self.num_rows)
+        episodes = [
             [replace(self._episodes[env][-1], start=0, index=0)] if is_running else []
             for env, is_running in enumerate(self._is_running.tolist())
         ]
+        rows._before = _Before(last, self._is_running.copy(), self._step, episodes)
+        rows._continue(rows._before)
         return rows
+
+    def _continue(self, before: _Before) -> None:
+        for name, column in before.row.items():
+            getattr(self, f"_{name}")[:1] = column
+        self._is_running, self._step = before.is_running.copy(), before.step
+        self._episodes = [list(episodes) for episodes in before.episodes]
+        self.num_rows = 1
 
     # -- what is known of episodes
 
@@ -373,6 +391,10 @@ class Rows(StepColumns):
     def num_begun(self, env: int) -> int:
         """Return how many episodes of an env have begun."""
         return len(self._episodes[env])
+
+    def is_running(self, env: int) -> bool:
+        """Whether an episode of an env has begun, and has not ended."""
+        return bool(self._is_running[env])
 
     def begun(self, env: int, index: int) -> int | None:
         """Return the first row of an episode; None if it has not begun."""

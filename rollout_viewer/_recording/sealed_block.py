@@ -192,6 +192,7 @@ def side_by_side(
         for name, column in core.items():
             column[: block.num_rows, envs] = own[name]
         core["env_step"][block.num_rows :, envs] = own["env_step"][-1]
+        _begin_unknown(core, range(envs.start, envs.stop), rows)
         retype_info(known, _types(block), own_extras)
         _add_extras(extras, own_extras, envs, rows.num_envs)
         pictures += _pictures(block, first, rows.num_envs)
@@ -237,6 +238,19 @@ def _steps(block: SealedBlock) -> tuple[dict[str, npt.NDArray[Any]], list[Extras
     if core["kind"].max() >= DAMAGED or (core["flags"] & np.uint8(BREAKS)).any():
         raise _wrong("rows as they are recorded", "some that cannot be read")
     return core, extras
+
+
+def _begin_unknown(
+    core: Mapping[str, npt.NDArray[Any]], envs: range, rows: Rows
+) -> None:
+    """Let an episode begin where the recording does not have the rows before.
+
+    As of a recording that was cleared meanwhile.
+    """
+    for env in envs:
+        if not rows.is_running(env):
+            recorded = np.flatnonzero(core["kind"][:, env] != IDLE)[:1]
+            core["flags"][recorded, env] |= np.uint8(BEGINS)
 
 
 def _add_extras(

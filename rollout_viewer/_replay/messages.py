@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import struct
+import sys
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -106,3 +108,19 @@ def read_message(stream: BinaryIO) -> Any:
         raise EOFError
     data = stream.read(_LENGTH.unpack(header)[0])
     return pickle.loads(data)
+
+
+def take_over_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Return the pipes from and to the program that started this one.
+
+    They were standard input and output. Whatever else reads there finds an end of file
+    from now on, and whatever else writes there goes to standard error.
+    """
+    target = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    # Not sys.stdin: Python closes that as it ends, and aborts where a thread reads it.
+    source = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, sys.stdin.fileno())
+    os.close(nothing)
+    return source, target

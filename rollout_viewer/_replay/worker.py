@@ -1,13 +1,12 @@
 """The process in which environments are replayed: jobs in, chunks of pictures out.
 
 Started by `pool` as a program of its own, so that it runs nothing of the user's main
-module. Reads jobs from its standard input and writes messages to what was its standard
-output; whatever else writes there goes to standard error.
+module. Reads jobs from what was its standard input and writes messages to what was its
+standard output; see `take_over_pipes`.
 """
 
 from __future__ import annotations
 
-import os
 import pickle
 import signal
 import sys
@@ -26,6 +25,7 @@ from rollout_viewer._replay.messages import (
     Prepare,
     Task,
     read_message,
+    take_over_pipes,
     write_message,
 )
 from rollout_viewer._replay.replay import NotReproducible, look_first, replay
@@ -175,9 +175,7 @@ def main() -> None:
     """Perform tasks until there are no more."""
     # Ctrl-C is for the parent, which then ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    tasks = sys.stdin.buffer
+    tasks, out = take_over_pipes()
     sys.path[:] = read_message(tasks)
     prepared: tuple[Prepare, Any] | None = None
     while True:

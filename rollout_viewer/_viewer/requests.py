@@ -1,4 +1,4 @@
-"""What a page asks of one viewer: annotations, details, columns, dumps, downloads.
+"""What a page asks of one viewer: annotations, data, parts of it, dumps, downloads.
 
 One function for each kind of message; `rollout_viewer._page.protocol` specifies them.
 They run on the stream's thread, maybe beside the user's cell.
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 from rollout_viewer._errors import ProtocolError
 from rollout_viewer._export.write import check_choice
 from rollout_viewer._export.writers import WRITERS
+from rollout_viewer._page.bundle import PARTS, packed_part
 from rollout_viewer._page.details import column_message, details_message
+from rollout_viewer._page.parting import EpisodeKey, parting_message
 from rollout_viewer._page.protocol import Message
 from rollout_viewer._recording.annotations import AnnotationChange
 from rollout_viewer._recording.storable import storable_json, storable_text
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
         InspectMessage,
         LabelMessage,
         PageMessage,
+        PartingMessage,
+        PartMessage,
         UnbookmarkMessage,
     )
     from rollout_viewer._viewer.export_jobs import ExportJobs, Progress
@@ -133,6 +137,10 @@ class PageRequests:
                 self._inspect(content)
             case "column":
                 self._column(content)
+            case "part":
+                self._part(content)
+            case "parting":
+                self._parting(content)
             case "dump":
                 self._start_dump(content)
             case "download":
@@ -172,6 +180,26 @@ class PageRequests:
         if (cache := self._get_cache()) is not None:
             name, index, start = content["name"], content["index"], content["start"]
             self._send(column_message(cache, name, index, start))
+
+    def _part(self, content: PartMessage) -> None:
+        name = content["name"]
+        if name not in PARTS:
+            raise ProtocolError(
+                f"rollout_viewer: expected a part in {list(PARTS)}, got {name!r}. "
+                "Reload the page."
+            )
+        packed = packed_part(name, "RolloutViewer")
+        self._send(Message({"kind": "part", "name": name}, [packed]))
+
+    def _parting(self, content: PartingMessage) -> None:
+        if (cache := self._get_cache()) is None:
+            return
+        rows = cache.recording.rows
+        keys = [EpisodeKey(*content[name]) for name in ("first", "other")]
+        for env, number in keys:
+            _check_range("parting.env", env, rows.num_envs if rows else 0)
+            _check_range("parting.index", number, rows.num_begun(env) if rows else 0)
+        self._send(parting_message(cache, *keys))
 
     def _start_dump(self, content: DumpMessage) -> None:
         start, stop, formats = content["start"], content["stop"], content["formats"]

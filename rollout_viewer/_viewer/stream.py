@@ -1,16 +1,18 @@
 """Sends a recording to the pages of one viewer, from a thread that lives meanwhile.
 
-The page acknowledges each `data`; at most a window of bytes is unacknowledged, and at
-most 20 messages a second are sent. Where no acknowledgement can arrive (the kernel is
-busy and the front end has no subshells) rows are sent at a fixed rate, newest first.
-Pictures that cannot be read are sent as missing, and reported once.
+The page acknowledges each `data`; at most as many bytes as its link takes in half a
+second are unacknowledged (`throughput`), and at most 20 messages a second are sent.
+Where no acknowledgement can arrive (the kernel is busy and the front end has no
+subshells) rows are sent at a fixed rate, newest first. Pictures that cannot be read are
+sent as missing, and reported once.
 
 When everything was sent, a `beat` says how much that is, until each page has answered
 that it `have`s it: what was lost on the way is sent again (`delivery`). Where no page
 shows the viewer, or all have everything and no more can come, the thread ends.
 
-Order: step data, what the page asked for, the newest rows, then the rest from the
-first. Knows messages and a cache. Knows nothing of widgets.
+Order: step data, what the page asked for, the newest rows of those that were recorded
+since it came, then the rest from the first. Knows messages and a cache. Knows nothing
+of widgets.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from rollout_viewer._page.protocol import PROTOCOL, Message
 from rollout_viewer._viewer.delivery import Delivery
 from rollout_viewer._viewer.pages import Pages
 from rollout_viewer._viewer.rendered_pictures import RenderedPictures
+from rollout_viewer._viewer.throughput import Throughput
 from rollout_viewer._viewer.worker import Worker
 
 if TYPE_CHECKING:
@@ -40,12 +43,9 @@ if TYPE_CHECKING:
     from rollout_viewer._page.protocol import HaveMessage, PageMessage
     from rollout_viewer._recording.reader import RecordingReader
 
-# JupyterLab took 55 MB/s in messages of 200 kB, and jupyter_server silently drops
-# what exceeds 1000 messages a second (both measured, JupyterLab 4.6).
-MESSAGE_BYTES = 512 * 1024
 MIN_INTERVAL_S = 0.05
-WINDOW_BYTES = 8 * 1024 * 1024
-# Without an acknowledgement for so long, the page is taken to be unable to send one.
+# Without an acknowledgement for so long, the page is taken to be unable to send one;
+# where its messages wait for no cell, its link has that much more time.
 ACK_TIMEOUT_S = 2.0
 UNACKNOWLEDGED_INTERVAL_S = 0.2
 # Sent without being asked for; the page asks for the rest as it is looked at.
@@ -59,6 +59,8 @@ MAX_INBOX = 10_000
 MAX_HANDLED = 100
 # Chunks that wait to be sent; those that were asked for first are dropped.
 MAX_REQUESTED = 8192
+# A page repeats what it still lacks: what it asked for before, it has passed.
+REQUEST_S = 2.5
 # Messages that are none are reported so often, whatever comes.
 ERROR_INTERVAL_S = 1.0
 # Differs from all bookmarks, none included: they are sent again.
@@ -104,10 +106,14 @@ class PageStream(Worker):
         self._pages = Pages(clock, on_pages)
         # Whether messages arrive only between cells.
         self._waits_for_cells = False
+        self._has_heard = False
+        self._throughput = Throughput()
         self._delivery = Delivery()
         self._rendered = RenderedPictures(cache)
         self._has_reported_rendering = False
         self._beginning: tuple[str, int] | None = None
+        # Whether buffers are sent as text: one of the pages gets no others.
+        self.sends_text = False
         self.stats = {"messages": 0, "bytes": 0, "acks": 0, "asked": 0}
         self._restart()
 
@@ -121,6 +127,7 @@ class PageStream(Worker):
             waits_for_cells: It would not have come while a cell runs.
         """
         self._waits_for_cells = waits_for_cells
+        self._has_heard = True
         if len(self._inbox) < MAX_INBOX:
             self._inbox.append(content)
         self.wake()
@@ -222,13 +229,15 @@ class PageStream(Worker):
         self._manifest: dict[str, Any] | None = None
         self._session: str | None = None
         self._seq = 0
-        self._unacknowledged: deque[tuple[int, int, float]] = deque()
+        self._throughput.forget_sent()
         self._last_unacknowledged = 0.0
         self._num_steps = 0
         self._sent: dict[tuple[int, int], int] = {}
-        # Most urgent last, each with how many records of it the page has.
-        self._requested: dict[tuple[int, int], int] = {}
+        # Most urgent last, each with how many records of it the page has, and when.
+        self._requested: dict[tuple[int, int], tuple[int, float]] = {}
         self._backlog_block = 0
+        # Rows after these were recorded while the page looked on.
+        self._num_rows_before = self._cache.num_rows
         self._unasked_bytes = 0
         self._has_reported_damage = False
         self._num_annotations = 0
@@ -243,6 +252,7 @@ class PageStream(Worker):
                     f" got one of {content['protocol']!r}, of another version. Restart "
                     "the kernel and reload the page."
                 )
+            self.sends_text |= bool(content.get("as_text"))
             beginning = content["page"], content["beginning"]
             if beginning != self._beginning:
                 self._beginning = beginning
@@ -256,8 +266,7 @@ class PageStream(Worker):
             self._send_again(content)
         elif content["kind"] == "ack":
             self.stats["acks"] += 1
-            while self._unacknowledged and self._unacknowledged[0][0] <= content["seq"]:
-                self._unacknowledged.popleft()
+            self._throughput.note_acknowledged(content["seq"], self._clock())
         elif content["kind"] == "need":
             self._request(content["chunks"])
             if (wanted := content.get("wanted")) is not None:
@@ -269,12 +278,15 @@ class PageStream(Worker):
         """Send these next, before what was asked for earlier."""
         self.stats["asked"] += len(chunks)
         num_rows, num_slots = self._cache.num_rows, len(self._cache.recording.slots)
+        now = self._clock()
         for block, slot, have in reversed(chunks):
+            if self._throughput.is_on_its_way((block, slot)):
+                continue
             if slot < num_slots and block * CHUNK_ROWS < num_rows:
                 # Of what is rendered a page may have pictures with gaps.
                 have = 0 if self._cache.renders_pictures else have
                 self._requested.pop((block, slot), None)
-                self._requested[block, slot] = have
+                self._requested[block, slot] = have, now
         while len(self._requested) > MAX_REQUESTED:
             del self._requested[next(iter(self._requested))]
 
@@ -300,10 +312,11 @@ class PageStream(Worker):
         start = self._num_steps
         stop = min(num_rows, start + STEP_ROWS)
         chunks, size = [], 0
+        message_bytes = self._throughput.message_bytes
         for block, slot, chunk in self._due(num_rows, has_timed_out=has_timed_out):
             chunks.append((block, slot, chunk))
             size += len(chunk)
-            if size >= MESSAGE_BYTES:
+            if size >= message_bytes:
                 break
         annotations, num_annotations = annotations_message(
             cache, self._num_annotations, self._bookmarks
@@ -326,9 +339,9 @@ class PageStream(Worker):
         message.content["kernel_nbytes"] = cache.recording.state_nbytes
         message.content["picture_nbytes"] = cache.nbytes
         self._num_steps = stop
-        self._unacknowledged.append(
-            (self._seq, sum(map(len, message.buffers)), self._clock())
-        )
+        nbytes = sum(map(len, message.buffers))
+        keys = [(block, slot) for block, slot, _ in chunks]
+        self._throughput.note_sent(self._seq, nbytes, self._clock(), keys)
         self._seq += 1
         self._dispatch(message)
         return True
@@ -363,34 +376,42 @@ class PageStream(Worker):
 
     def _has_ack_timed_out(self) -> bool | None:
         """Whether to send without acknowledgement; None: do not send now."""
-        if not self._unacknowledged:
+        since = self._throughput.oldest_at
+        if since is None:
             return False
         now = self._clock()
-        if now - self._unacknowledged[0][2] > ACK_TIMEOUT_S:
+        is_prompt = self._has_heard and not self._waits_for_cells
+        link_s = self._throughput.arrival_s if is_prompt else 0.0
+        if now - since > ACK_TIMEOUT_S + link_s:
             if now - self._last_unacknowledged < UNACKNOWLEDGED_INTERVAL_S:
                 return None
             self._last_unacknowledged = now
             return True
-        return None if sum(u[1] for u in self._unacknowledged) > WINDOW_BYTES else False
+        return None if self._throughput.is_full else False
 
     def _due(
         self, num_rows: int, *, has_timed_out: bool
     ) -> Iterator[tuple[int, int, bytes]]:
         num_slots = len(self._cache.recording.slots)
         while self._requested:
-            (block, slot), have = self._requested.popitem()
+            (block, slot), (have, at) = self._requested.popitem()
+            if self._clock() - at > REQUEST_S:
+                continue
             self._sent[block, slot] = have
             yield from self._piece(block, slot, num_rows)
         for block, slot in self._rendered.looked_at:
             yield from self._piece(block, slot, num_rows)
         newest = max(num_rows - 1, 0) // CHUNK_ROWS
-        for block in range(newest, max(newest - 2, -1), -1):
+        oldest = max(newest - 1, self._num_rows_before // CHUNK_ROWS)
+        # Of what was there when the page came, it asks for what it shows.
+        is_newer = num_rows > self._num_rows_before
+        for block in range(newest, oldest - 1, -1) if is_newer else ():
             for slot in self._slots_of(block, num_slots):
                 yield from self._piece(block, slot, num_rows)
         blocks = (
             range(newest, -1, -1)
             if has_timed_out
-            else range(self._backlog_block, newest)
+            else range(self._backlog_block, newest + 1)
         )
         for block in blocks:
             if self._unasked_bytes > UNASKED_BYTES:
@@ -399,7 +420,7 @@ class PageStream(Worker):
                 for piece in self._piece(block, slot, num_rows):
                     self._unasked_bytes += len(piece[2])
                     yield piece
-            if block == self._backlog_block:
+            if block == self._backlog_block < newest:
                 self._backlog_block = block + 1
 
     def _slots_of(self, block: int, num_slots: int) -> Iterable[int]:

@@ -95,6 +95,7 @@ class RolloutViewer(anywidget.AnyWidget):
         compare_seeds: Begin with a line of tiles for each segment, or for each of
             compared recordings, and a column for each of these seeds, in this order.
         compare_segments: Which segments then have a line, in this order; None: all.
+        comparison: Begin with an evaluation; `EvaluationResult.viewer` makes it.
         save: What a saved notebook keeps, where no widget runs: "poster" (a picture and
             a table, below 300 kB), or "page", the viewer itself with the recording as
             it was when the cell ran; it plays without kernel and network. What is to be
@@ -142,6 +143,7 @@ class RolloutViewer(anywidget.AnyWidget):
         title: str | None = None,
         compare_seeds: Sequence[int] | None = None,
         compare_segments: Sequence[str] | None = None,
+        comparison: Mapping[str, Any] | None = None,
         save: Saved = "poster",
         save_mb: float = 5,
         **traits: Any,
@@ -168,7 +170,7 @@ class RolloutViewer(anywidget.AnyWidget):
         self._columns = columns
         self._fps = fps
         self._title = tag if title is None else title
-        self._compare = beginning(
+        self._compare = comparison or beginning(
             cache, compare_seeds, compare_segments, has_groups=bool(compared)
         )
         # Over an empty recording the page starts at the newest row.
@@ -674,6 +676,8 @@ class RolloutViewer(anywidget.AnyWidget):
 
     def _post(self, message: Message) -> None:
         if self.comm is not None:
+            if self._stream.sends_text:
+                message = message.as_text()
             content = message.content
             # Of titles, paths and errors. Recorded texts and numbers are storable.
             if content["kind"] not in ("data", "beat"):

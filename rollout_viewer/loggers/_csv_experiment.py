@@ -21,6 +21,7 @@ from rollout_viewer.loggers._log_files import (
     write_table,
     write_video,
 )
+from rollout_viewer.loggers._reports import checked_page, copy_page
 from rollout_viewer.loggers._values import as_number, as_step, numbered_step
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class CSVExperiment:
         self.videos_counter: dict[str, int] = defaultdict(int)
         self.text_counter: dict[str, int] = defaultdict(int)
         self.tables_counter: dict[str, int] = defaultdict(int)
+        self.reports_counter: dict[str, int] = defaultdict(int)
         self.log_dir = log_dir
         self.video_format = video_format
         self.video_fps = video_fps
@@ -126,6 +128,20 @@ class CSVExperiment:
                 where="CSVLogger.log_table",
                 overwrite=self.overwrite,
                 options=kwargs,
+            )
+
+    def add_report(
+        self, name: str, path: str | os.PathLike[str], global_step: int | None = None
+    ) -> Path:
+        """Copy a page to ``reports/<name>_<step>.html`` and return its path."""
+        where = "CSVLogger.log_report"
+        page = checked_page(where, path)
+        with numbered_step(self.reports_counter, name, global_step) as step:
+            return copy_page(
+                page,
+                self._path("reports", f"{name}_{step}", ".html"),
+                where=where,
+                overwrite=self.overwrite,
             )
 
     def flush(self) -> None:

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-_COUNTERS = ("scalars", "videos_counter", "text_counter", "tables_counter")
+_COUNTERS = (
+    "scalars",
+    "videos_counter",
+    "text_counter",
+    "tables_counter",
+    "reports_counter",
+)
 # Formats of a dump that are tables, whatever method was called.
 _TABLES = ("csv", "parquet")
 
@@ -28,7 +34,8 @@ class CSVLogger(DirectLogger):
     """Logs to files in ``<log_dir>/<exp_name>/``, in the layout of TorchRL's.
 
     ``scalars/<name>.csv`` (lines ``step,value``), ``videos/<tag>_<step>.<format>``,
-    ``texts/<tag><n>.txt``, and ``tables/<name>_<step>.csv``, which TorchRL's lacks.
+    ``texts/<tag><n>.txt``, and ``tables/<name>_<step>.csv`` and
+    ``reports/<name>_<step>.html``, which TorchRL's lacks.
 
     Differences from TorchRL's: videos, texts and tables of an earlier run, or of the
     same step, are not overwritten (``-1``, ``-2``, ... is added); an unknown video
@@ -144,6 +151,22 @@ class CSVLogger(DirectLogger):
             ExportError: It could not be written; nothing of it is left.
         """
         return self.experiment.add_table(name, columns, step, **kwargs)
+
+    def log_report(
+        self, name: str, path: str | os.PathLike[str], step: int | None = None
+    ) -> Path:
+        """Copy an HTML page into ``reports/``, and return the copy's path.
+
+        Args:
+            name: Slashes make folders.
+            path: Of the page, as of `rollout_viewer.report`; it is copied.
+            step: Part of the name; None: counts from 0 for each name.
+
+        Raises:
+            FileNotFoundError, ValueError: There is no page of that path.
+            ExportError: It could not be written; nothing of it is left.
+        """
+        return self.experiment.add_report(name, path, step)
 
     def log_text(self, name: str, text: str, step: int | None = None) -> None:
         """Write a text to a file of its own."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import posixpath
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,9 +26,11 @@ from rollout_viewer.loggers._log_files import (
     video_file,
     write_table,
 )
+from rollout_viewer.loggers._reports import checked_page
 from rollout_viewer.loggers._values import Steps, as_config, as_number, as_numbers
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
@@ -199,6 +202,28 @@ class MLFlowLogger(DirectLogger):
                 columns, Path(folder, f"table.{suffix}"), where=where, options=kwargs
             )
             self._log_file(path, "tables", f"{name}_{number}")
+
+    def log_report(
+        self, name: str, path: str | os.PathLike[str], step: int | None = None
+    ) -> None:
+        """Log an HTML page as an artifact in ``reports/``, which MLflow's page shows.
+
+        Args:
+            name: Slashes make folders.
+            path: Of the page, as of `rollout_viewer.report`; it is copied.
+            step: Part of the name; None: counts from 0 for each name.
+
+        Raises:
+            FileNotFoundError, ValueError: There is no page of that path.
+            OSError: It cannot be read.
+        """
+        page = checked_page("MLFlowLogger.log_report", path)
+        with (
+            self._steps.next(f"reports/{name}", step) as number,
+            tempfile.TemporaryDirectory(prefix="rollout_viewer_") as folder,
+        ):
+            copy = Path(shutil.copyfile(page, Path(folder, "report.html")))
+            self._log_file(copy, "reports", f"{name}_{number}")
 
     def log_text(self, name: str, text: str, step: int | None = None) -> None:
         """Log a text as an artifact in ``texts/``."""

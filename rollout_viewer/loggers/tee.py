@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import ExportCancelled, ExportError, RolloutViewerWarning
+from rollout_viewer.loggers._reports import checked_page, find_log_report
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping, Sequence
 
 # Keywords of loggers that accept clips; others do not know them.
@@ -77,6 +79,19 @@ class TeeLogger:
     ) -> list[Any]:
         """Log a table to each; return their results, the paths."""
         return self._call("log_table", name, columns, step=step, **kwargs)
+
+    def log_report(
+        self, name: str, path: str | os.PathLike[str], step: int | None = None
+    ) -> list[Any]:
+        """Log an HTML page to each, also to those without this method, in their way.
+
+        Returns:
+            Their results, the paths.
+        """
+        page = checked_page("TeeLogger.log_report", path)
+        return self._each(
+            "log_report", lambda _, logger: find_log_report(logger)(name, page, step)
+        )
 
     def log_text(self, name: str, text: str, step: int | None = None) -> None:
         """Log a text to each."""
@@ -161,16 +176,34 @@ class TeeLogger:
         self, method: str, *args: Any, is_required: bool = True, **kwargs: Any
     ) -> list[Any]:
         """Call the method of each logger that has it, and report failures."""
+
+        def call(index: int, logger: Any) -> Any:
+            own = getattr(logger, method, None)
+            if own is None:
+                raise NotImplementedError
+            named = {**kwargs, **self._progress(index, kwargs)}
+            given, named = _for(logger, method, args, named)
+            return own(*given, **named)
+
+        return self._each(method, call, is_required=is_required, depth=1)
+
+    def _each(
+        self,
+        method: str,
+        call: Callable[[int, Any], Any],
+        *,
+        is_required: bool = True,
+        depth: int = 0,
+    ) -> list[Any]:
+        """Call something with each logger and its number, and report failures.
+
+        `depth` calls lie between this one and that of a public method.
+        """
         results: list[Any] = []
         failed, lacking = [], []
         for index, logger in enumerate(self.loggers):
-            call = getattr(logger, method, None)
             try:
-                if call is None:
-                    raise NotImplementedError
-                named = {**kwargs, **self._progress(index, kwargs)}
-                given, named = _for(logger, method, args, named)
-                results.append(call(*given, **named))
+                results.append(call(index, logger))
             except ExportCancelled:
                 raise
             except NotImplementedError:
@@ -178,7 +211,7 @@ class TeeLogger:
             except Exception as error:
                 failed.append(f"{type(logger).__name__}: {error!r}")
         if failed:
-            _report(method, failed, is_all=not results)
+            _report(method, failed, is_all=not results, stacklevel=depth + 4)
         elif not results and is_required:
             raise NotImplementedError(
                 f"TeeLogger.{method}: expected a logger that has it, got "
@@ -210,14 +243,16 @@ def video_loggers(logger: Any) -> list[Any]:
     return [one for one in each if callable(getattr(one, "log_video", None))]
 
 
-def _report(method: str, failed: Sequence[str], *, is_all: bool) -> None:
+def _report(
+    method: str, failed: Sequence[str], *, is_all: bool, stacklevel: int
+) -> None:
     message = (
         f"TeeLogger.{method}: expected every logger to succeed, got "
         f"{'; '.join(failed)}. Repair that logger, or leave it out."
     )
     if is_all:
         raise ExportError(message)
-    warnings.warn(message, RolloutViewerWarning, stacklevel=4)
+    warnings.warn(message, RolloutViewerWarning, stacklevel=stacklevel)
 
 
 def _state(logger: Any) -> Any:

@@ -19,6 +19,7 @@ from rollout_viewer.loggers._base import (
     close_at_exit,
 )
 from rollout_viewer.loggers._log_files import fps_of, video_file, write_table
+from rollout_viewer.loggers._reports import as_link, checked_page, copy_page
 from rollout_viewer.loggers._values import Steps, as_config, as_number
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class TensorboardLogger(DirectLogger):
     that are not given count from 0 and are not all 0; the first hyperparameters belong
     to the run itself and not to one named after the clock; `log_histogram` needs no
     ``bins``; everything is on disk when the process ends, also without `close`; clips
-    are streamed; `log_table` writes ``tables/<name>_<step>.csv`` beside the events.
+    are streamed; `log_table` and `log_report` write ``tables/<name>_<step>.csv`` and
+    ``reports/<name>_<step>.html`` beside the events.
 
     Args:
         exp_name: Name of the experiment. Slashes make folders.
@@ -158,6 +160,31 @@ class TensorboardLogger(DirectLogger):
                 where=where,
                 options=kwargs,
             )
+
+    def log_report(
+        self, name: str, path: str | os.PathLike[str], step: int | None = None
+    ) -> Path:
+        """Copy an HTML page beside the events, and log a text that says where it is.
+
+        Args:
+            name: Slashes make folders.
+            path: Of the page, as of `rollout_viewer.report`; it is copied.
+            step: Part of the name; None: counts from 0 for each name.
+
+        Raises:
+            FileNotFoundError, ValueError: There is no page of that path.
+            ExportError: It could not be written; nothing of it is left.
+        """
+        where = "TensorboardLogger.log_report"
+        page = checked_page(where, path)
+        with self._steps.next(f"reports/{name}", step) as number:
+            target = path_inside(
+                Path(self.log_dir, "reports"), f"{name}_{number}", ".html", where=where
+            )
+            copy = copy_page(page, target, where=where)
+            self._writer.add_text(name, as_link(copy), number)
+        self._writer.flush()
+        return copy
 
     def log_text(self, name: str, text: str, step: int | None = None) -> None:
         """Log a text, which TensorBoard shows as Markdown."""

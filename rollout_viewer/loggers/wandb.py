@@ -21,6 +21,7 @@ from rollout_viewer.loggers._log_files import (
     video_file,
     write_table,
 )
+from rollout_viewer.loggers._reports import checked_page, html_of
 from rollout_viewer.loggers._values import Steps, as_config, as_numbers, as_python
 from rollout_viewer.loggers._wandb_run import environment, make_folder, start_run
 
@@ -47,8 +48,8 @@ class WandbLogger(DirectLogger):
     Differences from TorchRL's: videos need no moviepy, clips are streamed, and floats
     in [0, 1] are pictures (W&B's own cast makes them black); several videos are shown
     in a grid of as many columns as rows, or one more; ``offline=True`` applies to this
-    run and does not set ``WANDB_MODE`` for the process; `log_text` and `log_table`
-    exist.
+    run and does not set ``WANDB_MODE`` for the process; `log_text`, `log_table` and
+    `log_report` exist.
 
     Args:
         exp_name: Name of the run.
@@ -226,6 +227,23 @@ class WandbLogger(DirectLogger):
         lines = list(zip(*(cells(c, None) for c in columns.values()), strict=True))
         table = self._wandb.Table(columns=list(columns), data=[list(x) for x in lines])
         self._log({name: table}, step, False)
+
+    def log_report(
+        self, name: str, path: str | os.PathLike[str], step: int | None = None
+    ) -> None:
+        """Log an HTML page, which the page of the run shows.
+
+        Args:
+            name: Slashes make groups, which share a step.
+            path: Of the page, as of `rollout_viewer.report`; it is copied.
+            step: Of the group.
+
+        Raises:
+            FileNotFoundError, ValueError: There is no page of that path.
+            OSError: It cannot be read.
+        """
+        page = checked_page("WandbLogger.log_report", path)
+        self._log({name: html_of(page, self._wandb)}, step, False)
 
     def log_str(
         self,

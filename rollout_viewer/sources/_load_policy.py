@@ -6,6 +6,7 @@ in the file. Knows the formats. Knows nothing of recordings.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import os
@@ -64,7 +65,9 @@ def load_policy(
         path = _file(spec, name, checkpoint)
         if kind == "sb3":
             return _sb3_model(path, allow_pickle=allow_pickle)
-        return _torchscript(path, action_space)
+        # Discrete, and MultiDiscrete of a vector env of them
+        is_discrete = "Discrete" in type(action_space).__name__
+        return _TorchScriptPolicy(path, is_discrete=is_discrete)
     if not kind or not name or kind == "random":
         raise RolloutViewerError(
             f"record: expected --policy to be {KINDS}, got {spec!r}"
@@ -160,11 +163,19 @@ def _algorithm(path: Path) -> str:
 
 
 class _TorchScriptPolicy:
-    """A module of float32 observations, called without gradients."""
+    """A module of float32 observations, called without gradients.
 
-    def __init__(self, module: Any, *, is_discrete: bool) -> None:
-        self._module = module
+    Another process loads it anew: no pickle holds such a module.
+    """
+
+    def __init__(self, path: Path, *, is_discrete: bool) -> None:
+        self._path = path.absolute()
+        self._module = _torchscript(path)
         self._is_discrete = is_discrete
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        make = functools.partial(_TorchScriptPolicy, is_discrete=self._is_discrete)
+        return make, (self._path,)
 
     def __call__(self, observation: Any) -> Any:
         import torch
@@ -176,7 +187,7 @@ class _TorchScriptPolicy:
         return result.numpy()
 
 
-def _torchscript(path: Path, action_space: Any) -> _TorchScriptPolicy:
+def _torchscript(path: Path) -> Any:
     with requires("record --policy torchscript", "torch"):
         import torch
     try:
@@ -185,15 +196,12 @@ def _torchscript(path: Path, action_space: Any) -> _TorchScriptPolicy:
         with warnings.catch_warnings():
             # That torch.export is to be used instead: advice to who wrote the file.
             warnings.simplefilter("ignore", DeprecationWarning)
-            module = load(str(path), map_location="cpu")
+            return load(str(path), map_location="cpu")
     except RuntimeError as error:
         raise RolloutViewerError(
             f"record: expected {str(path)!r} to be a module that torch.jit.save wrote, "
             f"got another file ({str(error).splitlines()[0]:.200})."
         ) from error
-    # Discrete, and MultiDiscrete of a vector env of them
-    is_discrete = "Discrete" in type(action_space).__name__
-    return _TorchScriptPolicy(module, is_discrete=is_discrete)
 
 
 def _loaded(path: Path, *, allow_pickle: bool) -> Any:

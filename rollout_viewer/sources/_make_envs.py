@@ -7,12 +7,17 @@ an environment is in `_adapters`.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._errors import MissingDependencyError, RolloutViewerError
+from rollout_viewer._errors import (
+    MissingDependencyError,
+    RolloutViewerError,
+    UnsupportedEnvError,
+)
 from rollout_viewer.sources._load_policy import import_callable
 
 if TYPE_CHECKING:
@@ -31,42 +36,67 @@ def make_envs(env_id: str, num_envs: int) -> Any:
         num_envs: Their number; this process steps them one after the other.
 
     Raises:
-        RolloutViewerError: There is no such environment, or it renders no images.
+        RolloutViewerError: There is no such environment, or it renders no images, or
+            the function returns none.
         MissingDependencyError: It needs a package that is not installed.
     """
     import gymnasium
 
-    function = _function(env_id)
-    if function is not None:
-        return gymnasium.vector.SyncVectorEnv([function] * num_envs)
-    return _made(
-        gymnasium.make_vec, env_id, num_envs=num_envs, vectorization_mode="sync"
-    )
+    if names_function(env_id):
+        make_env = env_maker(env_id)
+        first = make_env()
+        if not isinstance(first, gymnasium.Env):
+            raise UnsupportedEnvError(
+                f"record: expected {env_id} to return a gymnasium.Env for --steps, got "
+                f"{type(first).__name__}. Record episodes, with --seeds."
+            )
+        makers = [lambda: first, *[make_env] * (num_envs - 1)]
+        return gymnasium.vector.SyncVectorEnv(makers)
+    return _made("make_vec", env_id, num_envs=num_envs, vectorization_mode="sync")
 
 
 def env_maker(env_id: str) -> Callable[[], Any]:
-    """Return a function that returns one environment; see `make_envs`."""
-    import gymnasium
+    """Return a function that returns one environment, also in another process.
 
-    function = _function(env_id)
-    if function is not None:
-        return function
-    return lambda: _made(gymnasium.make, env_id)
+    See `make_envs`.
+    """
+    if names_function(env_id):
+        return functools.partial(_called, env_id)
+    return functools.partial(_made, "make", env_id)
 
 
-def _function(env_id: str) -> Callable[[], Any] | None:
-    """Return the function that a text names; None: it is the id of an environment."""
-    # pygame then opens no window, and does not warn that there is no display.
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+def names_function(env_id: str) -> bool:
+    """Return whether a text names a function; else it is the id of an environment."""
     _, colon, name = env_id.partition(":")
-    if not colon or not all(part.isidentifier() for part in name.split(".")):
-        return None
-    return import_callable("ENV", env_id)
+    return bool(colon) and all(part.isidentifier() for part in name.split("."))
 
 
-def _made(make: Callable[..., Any], env_id: str, **options: Any) -> Any:
+def _called(env_id: str) -> Any:
+    """Return what the function returns that a text names.
+
+    Raises:
+        UnsupportedEnvError: It is no environment.
+    """
+    _open_no_window()
+    env = import_callable("ENV", env_id)()
+    if not (callable(getattr(env, "reset", None)) and hasattr(env, "step")):
+        raise UnsupportedEnvError(
+            f"record: expected {env_id} to return an environment, with reset() and "
+            f"step(), got {type(env).__name__}."
+        )
+    return env
+
+
+def _open_no_window() -> None:
+    # pygame then opens none, and does not warn that there is no display.
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+
+
+def _made(make: str, env_id: str, **options: Any) -> Any:
+    """Return what a function of Gymnasium makes of an id."""
     import gymnasium
 
+    _open_no_window()
     for prefix, module in REGISTERED_BY.items():
         if env_id.startswith(prefix):
             with contextlib.suppress(ImportError):
@@ -75,7 +105,7 @@ def _made(make: Callable[..., Any], env_id: str, **options: Any) -> Any:
         with warnings.catch_warnings():
             # "out of date", "overriding": advice to authors of environments.
             warnings.simplefilter("ignore")
-            return make(env_id, render_mode="rgb_array", **options)
+            return getattr(gymnasium, make)(env_id, render_mode="rgb_array", **options)
     except gymnasium.error.DependencyNotInstalled as error:
         raise MissingDependencyError(f"record: {env_id}: {error}") from error
     except (gymnasium.error.Error, ImportError, ValueError, TypeError) as error:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._cache.remote_rows import RemoteCache
     from rollout_viewer._recorder.success import SuccessRule
     from rollout_viewer._recording.episode import Episode
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def record(
     env: Any,
     *,
-    cache: FrameCache | str | Path | None = None,
+    cache: FrameCache | RemoteCache | str | Path | None = None,
     every: int | None = None,
     keep_episode: Callable[[Episode], bool] | None = None,
     envs: Sequence[int] | None = None,
@@ -34,6 +35,7 @@ def record(
     make_env: Callable[..., Any] | None = None,
     info: bool | Iterable[str] = True,
     success: SuccessRule | None = None,
+    reward_weights: Sequence[float] | None = None,
 ) -> Any:
     """Return `env`, wrapped so that it records itself.
 
@@ -48,7 +50,9 @@ def record(
             ``env_index``, it gets them. One picture of several envs is taken as env
             0's, with a warning, unless ``env.metadata["shared_picture"]`` is True.
         cache: Where to record, after the rows that are there; a path: a new cache
-            there; None: a new one in a temporary file.
+            there; None: a new one in a temporary file. In worker processes, what
+            `FrameCache.remote` of their parent's cache returned: their rows come
+            into that one.
         every: Record each n-th episode of each env; a call is rendered only where an
             env records it.
         keep_episode: Called with each `Episode` at its end; the episode is recorded
@@ -74,11 +78,15 @@ def record(
             info of an episode's last step reports; ``"once"``, of any step;
             ``"reward_threshold"``, by a return of at least ``env.spec``'s; or a
             function of the `Episode` that has ended, which returns True, False or None.
+        reward_weights: Where an environment returns rewards of several objectives, the
+            weight of each in the reward that is recorded; None: all 1. The objectives
+            are kept too, as ``data["vector_reward"]``.
 
     Raises:
         RenderError: The environment cannot render images, or is closed.
         UnsupportedEnvError: No adapter wraps it; or with ``render="later"``, it cannot
             be made again.
+        RecordingError: The process of a remote `cache` cannot be reached.
         TypeError: `cache` is not a `FrameCache` or path, `logger` not a logger, or
             `info` no names.
         ValueError: An argument is out of its range, or `cache` has another number
@@ -98,4 +106,5 @@ def record(
         tag=tag,
         info=info,
         success=success,
+        reward_weights=reward_weights,
     )

@@ -24,7 +24,7 @@ from rollout_viewer.sources._spaces import as_numpy
 from rollout_viewer.sources._wrapper import RecordingWrapper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -57,6 +57,7 @@ def rollout(
     make_env: Callable[..., Any] | None = None,
     info: bool | Iterable[str] = True,
     success: SuccessRule | None = None,
+    reward_weights: Sequence[float] | None = None,
 ) -> FrameCache:
     """Step `env` with a policy, record it, and return the recording.
 
@@ -91,6 +92,7 @@ def rollout(
         make_env: As for `record`.
         info: As for `record`; of what it returned, its own.
         success: As for `record`; of what it returned, its own.
+        reward_weights: As for `record`; of what it returned, its own.
 
     Returns:
         The cache, open for more.
@@ -110,7 +112,13 @@ def rollout(
     if episodes is not None:
         _check_count("episodes", episodes)
     stepped = _recorded(
-        env, cache, render=render, make_env=make_env, info=info, success=success
+        env,
+        cache,
+        render=render,
+        make_env=make_env,
+        info=info,
+        success=success,
+        reward_weights=reward_weights,
     )
     is_new = not isinstance(env, RecordingWrapper) and not hasattr(cache, "append")
     cache, recorder = stepped.recorder.cache, stepped.recorder

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _HEIGHT, _WIDTH = 48, 64
+_TITLE = "A <i>report</i> of policies"
 
 
 class LoggerTests:
@@ -289,6 +290,24 @@ class LoggerTests:
         _recording(3).clip().dump(logger, "rollout", step=2, formats="csv")
 
         _close(logger)
+
+    def test_a_report_is_kept_when_its_file_is_deleted(self, tmp_path: Path) -> None:
+        logger = self.make_logger(tmp_path / "logs")
+        log_report = _method(logger, "log_report")
+        page = tmp_path / "report.html"
+        page.write_text(f"<!doctype html><title>{_TITLE}</title>", encoding="utf-8")
+
+        for step in (1, 1, None):
+            log_report("eval/report", page, step=step)
+        page.unlink()
+        _close(logger)
+
+        # Those that it keeps in files, and not on a server
+        pages = [*(tmp_path / "logs").rglob("*.html")]
+        assert len(pages) % 3 == 0
+        assert all(_TITLE in one.read_text("utf-8") for one in pages)
+        with pytest.raises(FileNotFoundError):
+            log_report("report", page)
 
     # -- lifetime
 

@@ -27,9 +27,11 @@ SHOW = "viewer = rv.view(cache)\nviewer"
 # the columns of the grid. As they are, not as they are scaled on screen; transparent
 # pixels stay so. Returns width, height and RGBA in base64.
 PIXELS_JS = """el => {
+  const canvasOf = (width, height) =>
+    Object.assign(document.createElement('canvas'), { width, height });
   const draw = el => {
     if (el instanceof HTMLCanvasElement) {
-      const copy = new OffscreenCanvas(el.width, el.height);
+      const copy = canvasOf(el.width, el.height);
       copy.getContext('2d').drawImage(el, 0, 0);
       return copy;
     }
@@ -38,7 +40,7 @@ PIXELS_JS = """el => {
     const canvases = [...el.querySelectorAll('canvas')];
     const numRows = gap ? (canvases[0].height + gap) / (height + gap)
       : Math.ceil(canvases.length / columns);
-    const grid = new OffscreenCanvas(columns * width, numRows * height);
+    const grid = canvasOf(columns * width, numRows * height);
     const context = grid.getContext('2d');
     for (let place = 0; place < columns * numRows; place++) {
       const [column, row] = [place % columns, Math.floor(place / columns)];

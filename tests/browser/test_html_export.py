@@ -525,34 +525,6 @@ def test_a_page_saves_its_step_table_and_a_picture(shown, tmp_path):
     np.testing.assert_array_equal(pixels, film(1, start=14)[0, 0])
 
 
-@pytest.mark.parametrize(
-    "script",
-    [
-        "window.Worker = class { constructor() { throw new Error('refused'); } }",
-        # a page's policy refuses a worker only after it was made
-        """window.Worker = class {
-             constructor() {
-               setTimeout(() => this.onerror(new ErrorEvent('error')), 20);
-             }
-             postMessage() {}
-             terminate() {}
-           }""",
-        # no wasm either: pages of workers have their own, so these go too
-        """delete window.WebAssembly;
-           window.Worker = class { constructor() { throw new Error('refused'); } }""",
-    ],
-    ids=["no worker", "worker refused late", "no wasm"],
-)
-def test_pixels_are_the_same_where_the_page_forbids(script, new_page, tmp_path):
-    shown = Shown(new_page, write_html(recorded(), tmp_path / "page.html"), script)
-    shown.wait("numRows", NUM_ROWS)
-
-    for row in (0, 45, 20):
-        shown.go(row)
-
-        np.testing.assert_array_equal(shown.frames(), film(1, start=row)[0])
-
-
 def test_help_lists_the_keys(shown):
     shown.press("?")
 

@@ -1,25 +1,19 @@
 """Another widget in JupyterLab drives the viewer and follows it, without the kernel."""
 
-import pathlib
-import re
-
 from playwright.sync_api import expect
 
+from tests import pages
 from tests.browser.driver import NUM_ROWS, RECORD, SHOW, Viewer
-
-README = pathlib.Path(__file__).parents[2] / "README.md"
 
 
 def return_curve():
-    """Return the widget that the README shows, without its last line."""
-    blocks = re.findall(
-        r"^```python\n(.*?)^```", README.read_text("utf-8"), re.M | re.S
-    )
+    """Return the widget that the guide shows, without its last line."""
+    blocks = pages.blocks(pages.GUIDES / "look.md", "python")
     (block,) = [one for one in blocks if "host.getWidget" in one]
     return block.rpartition("\n\n\n")[0]
 
 
-def test_the_return_curve_of_the_readme_moves_the_viewer_and_follows_it(lab):
+def test_the_return_curve_of_the_guide_moves_the_viewer_and_follows_it(lab):
     both = "ipywidgets.VBox([ReturnCurve(viewer=viewer), viewer])"
     notebook = lab(RECORD, return_curve(), f"import ipywidgets\n{SHOW}\n{both}")
     notebook.run_all()

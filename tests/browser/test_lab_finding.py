@@ -361,6 +361,19 @@ def test_an_evaluation_begins_with_its_policies_below_each_other(lab):
     title = "Compared by seed: every tile starts its episodes together"
     expect(viewer.root.locator(".rv-arranged span")).to_have_text(title)
     expect(viewer.root.locator(".rv-frames")).to_have_attribute("data-columns", "3")
+    # Its numbers come with a part that the kernel sends when the tab is opened.
+    viewer.press("e")
+    viewer.root.get_by_role("tab", name="Compare").click()
+    found = viewer.root.get_by_role("region", name="after against before")
+    expect(found).to_contain_text("Success")
+    expect(found).to_contain_text("gained on 1, lost on 1")
+    # Where a pair parts, the kernel is asked when it is looked at.
+    strip = found.get_by_role("slider", name="Pairs by difference")
+    strip.focus()
+    for key in ("End", "Enter"):
+        viewer.page.keyboard.press(key)
+    text = "Seed 0: 1 \u2192 5 (+4), success gained. Pictures never part."
+    expect(found.locator(".rv-readout")).to_have_text(text)
 
 
 GROWING = """

@@ -29,7 +29,7 @@ def test_a_reloaded_page_is_where_it_was(lab):
     expect(window).to_have_attribute("aria-valuetext", "rows 4 to 39")
     notebook.save()
 
-    notebook.page.reload()
+    notebook.reload()
     viewer.wait_until_loaded()
 
     assert_shows(viewer, 17)

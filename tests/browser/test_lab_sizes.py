@@ -95,7 +95,7 @@ def test_the_view_fits_the_notebook_and_keeps_a_height_over_a_reload(lab):
     rest(viewer.root)
     lower, _ = viewer.root.evaluate(PLACE_JS)
     notebook.save()
-    notebook.page.reload()
+    notebook.reload()
     viewer.wait_until_loaded(50)
 
     assert 0.8 * room < height <= room

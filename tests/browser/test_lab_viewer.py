@@ -415,7 +415,7 @@ def test_a_reloaded_page_shows_the_recording_again(lab):
     viewer.wait_until_loaded()
     notebook.save()
 
-    notebook.page.reload()
+    notebook.reload()
     viewer.wait_until_loaded()
     viewer.press("End")
 

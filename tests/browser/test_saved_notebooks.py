@@ -63,13 +63,13 @@ def test_a_notebook_saved_in_jupyterlab_shows_its_poster_where_no_widget_runs(
 
     # JupyterLab trusts it, has no widget any more, and does not show another output.
     jupyter.stop_kernel(notebook.kernel)
-    page.reload()
+    notebook.reload()
     expect(page.get_by_text("model not found")).to_have_count(2)
 
     # Of another's hand, it is not trusted: its outputs are shown, sanitized.
     saved.cells[1].source += "  # changed"
     nbformat.write(saved, path)
-    page.reload()
+    notebook.reload()
     assert_poster(page)
     expect(page.get_by_text("As a picture")).to_be_visible()
     expect(page.locator(".rollout-viewer, .jp-OutputArea iframe")).to_have_count(0)

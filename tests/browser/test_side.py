@@ -620,7 +620,7 @@ def test_an_evaluation_begins_with_its_policies_below_each_other(new_page, tmp_p
     title = "Compared by seed: every tile starts its episodes together"
     expect(shown.root.locator(".rv-arranged span")).to_have_text(title)
     shown.press("End")
-    heads = panel_of(shown, "Compare").locator("tbody tr")
+    heads = panel_of(shown, "Compare").locator(".rv-paired tbody tr")
     # flips first, then the largest difference
     lines = ["seed 2", "seed 0", "seed 3", "seed 1"]
     differences = ["\u22122.00", "+1.00", "+5.00", "0.00"]
@@ -631,6 +631,53 @@ def test_an_evaluation_begins_with_its_policies_below_each_other(new_page, tmp_p
     shown.go(3)
     expect(shown.root.locator(".rv-arranged")).to_be_hidden()
     assert shown.faults == []
+
+
+# Of `two_policies` where 2 or more is a success; intervals are those of Python.
+POLICIES = [
+    ["", "before", "after"],
+    ["Success", "75\u2009%", "75\u2009%"],
+    ["Return, IQM", "2.5", "2"],
+    ["Return, mean", "2.5", "3.5"],
+    ["Return, median", "2.5", "2"],
+    ["Length, mean", "2", "2"],
+    ["Episodes", "4", "4"],
+]
+
+
+def test_the_compare_tab_has_the_numbers_of_an_evaluation(new_page, tmp_path):
+    result = rv.EvaluationResult.from_recordings(
+        two_policies(), success=lambda episode: episode.total_reward >= 2
+    )
+    path = result.viewer.to_html(tmp_path / "page.html")
+    shown = Shown(new_page, path, **WIDE)
+    panel = panel_of(shown, "Compare")
+
+    table = panel.get_by_role("table", name="Numbers of each policy")
+    for line, cells in enumerate(POLICIES):
+        row = table.locator("tr").nth(line)
+        for place, text in enumerate(cells):
+            expect(row.locator("th, td").nth(place)).to_contain_text(text)
+    low, high = (result.table[f"return_iqm_{end}"][1] for end in ("low", "high"))
+    ends = table.locator("tr").nth(2).locator(".rv-interval").nth(1)
+    expect(ends).to_have_text(f"{low:g} to {high:g}")
+    found = panel.get_by_role("region", name="after against before")
+    expect(found).to_contain_text("after is not shown to return more or less than")
+    expect(found).to_contain_text("Mean difference of 4 pairs+1")
+    (said,) = result.paired.summary.lines()
+    low, high = said["difference_low"], said["difference_high"]
+    expect(found).to_contain_text(f"\u2212{-low:g} to +{high:g}")
+    expect(found).to_contain_text("Better on2, worse on 1, equal on 1p = 1.00")
+    expect(found).to_contain_text("Successgained on 1, lost on 1p = 1.00")
+    assert shown.faults == []
+
+
+def test_a_page_without_an_evaluation_has_no_part_for_it(show, tmp_path):
+    shown = show({"before": recorded(), "after": recorded(seed=1)})
+
+    expect(panel_of(shown, "Compare").locator(".rv-evaluation")).to_be_hidden()
+    expect(shown.page.locator("script.rollout-viewer-part-mp4")).to_have_count(1)
+    expect(shown.page.locator("script.rollout-viewer-part-compare")).to_have_count(0)
 
 
 def test_without_a_comparison_the_panel_says_how_to_make_one(show):

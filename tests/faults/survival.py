@@ -1,4 +1,4 @@
-"""What survives what: tests of faults declare it, and the README has the same table.
+"""What survives what: tests of faults declare it, and errors.md has the same table.
 
 A test, or a module's `pytestmark`, says with `survives` which fault it causes, and may
 add figures of its run. ``make faults`` prints all that passed as a table.
@@ -49,7 +49,7 @@ def survives(fault: str, *, kept: str, lost: str, seen: str) -> pytest.MarkDecor
 
 
 def markdown(lines: list[Survival]) -> str:
-    """Return the table of the README."""
+    """Return the table of the guide."""
     head = [
         "| fault | kept | lost at most | what you see |",
         "| --- | --- | --- | --- |",

@@ -27,6 +27,12 @@ ALLOWED = {
     ("rollout_viewer/testing/_source_tests.py", "import pickle"): (
         "a conformance test copies objects of its own"
     ),
+    ("rollout_viewer/_cache/remote_messages.py", "import pickle"): (
+        "between processes that have shown each other a key, which `remote` made"
+    ),
+    ("rollout_viewer/_cache/remote_messages.py", "import cloudpickle"): (
+        "sends the caller's own make_env to such a process, never a file's"
+    ),
     ("rollout_viewer/_replay/messages.py", "import pickle"): (
         "between a process and the one that it started, through pipes of their own"
     ),

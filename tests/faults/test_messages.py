@@ -51,6 +51,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "label": {"env": 0, "episode": 0, "labels": {"good": True}},
     "inspect": {"env": 0, "start": 0},
     "column": {"name": "action", "index": 0, "start": 0},
+    "part": {"name": "compare"},
+    "parting": {"first": [0, 0], "other": [0, 1]},
     "stats": {"counts": {"drawn": 1}},
 }
 

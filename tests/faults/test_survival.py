@@ -1,14 +1,12 @@
-"""README.md says what survives what, and the tests of faults say the same."""
+"""A guide says what survives what, and the tests of faults say the same."""
 
 from __future__ import annotations
 
 import importlib
-import re
 from pathlib import Path
 
+from tests import pages
 from tests.faults import survival
-
-ROOT = Path(__file__).parent.parent.parent
 
 
 def declared() -> list[survival.Survival]:
@@ -19,11 +17,9 @@ def declared() -> list[survival.Survival]:
     return list(survival.DECLARED.values())
 
 
-def test_the_table_of_the_readme_is_what_the_tests_declare():
-    readme = (ROOT / "README.md").read_text("utf-8")
-    section = re.search(r"^## What survives what\n(.*?)^## ", readme, re.M | re.S)
-    assert section is not None
-    lines = [line for line in section[1].splitlines() if line.startswith("| ")]
+def test_the_table_of_the_guide_is_what_the_tests_declare():
+    section = pages.section(pages.GUIDES / "errors.md", "What survives what")
+    lines = [line for line in section.splitlines() if line.startswith("| ")]
 
     wanted = survival.markdown(declared()).splitlines()
 

@@ -4,8 +4,10 @@ declare module "zstddec-wasm" {
   export default bytes;
 }
 
-/** The decoding worker, bundled on its own, as the text of a module. */
-declare module "worker-source" {
-  const source: string;
-  export default source;
+/**
+ * The decoding worker (worker.ts), bundled on its own as a function that needs nothing
+ * around it: its text is a script.
+ */
+declare module "decoder-script" {
+  export default function runScript(): typeof import("./worker.ts");
 }

@@ -3,9 +3,10 @@
  * are refused. Tasks of a worker run in order. Knows nothing of what is decoded.
  */
 
-import source from "worker-source";
+import runScript from "decoder-script";
 import type { Op } from "./decode-plan.ts";
 import type { Decoder, Patch, Result, Task, TaskSlot } from "./decoder.ts";
+import { startWorker } from "./start-worker.ts";
 
 export interface SlotPlan extends Omit<TaskSlot, "ops"> {
   ops: Op[];
@@ -61,16 +62,13 @@ export class WorkerPool {
   readonly #channels: Channel[] = [];
   readonly #pending = new Map<number, Pending>();
   readonly #spare: ArrayBuffer[] = [];
-  readonly #url: string;
   #local: Promise<Decoder> | null = null;
   #id = 0;
   numDecodes = 0;
 
   constructor(numWorkers: number, signal: AbortSignal) {
-    this.#url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
     for (let index = 0; index < numWorkers; index++)
-      this.#channels.push(this.#open(this.#url, signal));
-    signal.addEventListener("abort", () => URL.revokeObjectURL(this.#url));
+      this.#channels.push(this.#open(signal));
   }
 
   /** Decode the planned records; resolves with what to draw, in any number of parts. */
@@ -98,49 +96,40 @@ export class WorkerPool {
     });
   }
 
-  #open(url: string, signal: AbortSignal): Channel {
-    let worker: Worker;
-    try {
-      worker = new Worker(url, { type: "module" });
-    } catch {
-      return { post: (message) => this.#runHere(message) };
-    }
+  #open(signal: AbortSignal): Channel {
+    const own = new Map<number, Task>();
     let hasAnswered = false;
-    let isRefused = false;
-    const own = new Set<number>();
-    worker.onmessage = ({ data }) => {
+    const onAnswer = ({ data }: MessageEvent) => {
       hasAnswered = true;
       own.delete(data.id);
       this.#settle(data);
     };
-    worker.onerror = (event) => {
-      event.preventDefault();
-      const left = [...own];
+    const onError = (text: string) => {
+      const left = [...own.values()];
       own.clear();
       // A page's policy refuses a worker only here, before it ever answered.
-      isRefused = !hasAnswered;
-      for (const id of left) {
-        const pending = this.#pending.get(id);
-        if (isRefused && pending) this.#runHere(pending.message);
-        else this.#settle({ id, error: `the decoder stopped: ${event.message}` });
+      if (hasAnswered) {
+        for (const { id } of left)
+          this.#settle({ id, error: `the decoder stopped: ${text}` });
+        return;
       }
+      worker = next();
+      for (const message of left) post(message, []);
     };
-    signal.addEventListener("abort", () => worker.terminate());
-    return {
-      post: (message, transfer) => {
-        if (isRefused) return this.#runHere(message);
-        own.add(message.id);
-        // Copied, not handed over, as long as the worker may still be refused.
-        worker.postMessage(message, hasAnswered ? transfer : []);
-      },
+    const next = startWorker(onAnswer, onError, signal);
+    let worker = next();
+    const post = (message: Task, transfer: ArrayBuffer[]) => {
+      if (!worker) return this.#runHere(message);
+      own.set(message.id, message);
+      // Copied, not handed over, as long as the worker may still be refused.
+      worker.postMessage(message, hasAnswered ? transfer : []);
     };
+    return { post };
   }
 
   async #runHere(message: Task): Promise<void> {
     try {
-      this.#local ??= import(/* @vite-ignore */ this.#url).then((module) =>
-        (module.Decoder as typeof Decoder).open(),
-      );
+      this.#local ??= runScript().Decoder.open();
       this.#settle((await this.#local).run(message));
     } catch (error) {
       this.#settle({ id: message.id, error: String(error) });

@@ -1,7 +1,7 @@
 /**
- * The decoding worker's own module; also imported by pages that get no worker.
+ * The decoding worker's script; also run by pages that get no worker.
  *
- * It is in the bundle once, as text, with the wasm inside.
+ * It is in the bundle once, as a function, with the wasm inside.
  */
 
 import { Decoder, type Task } from "./decoder.ts";

@@ -55,8 +55,7 @@ export interface Manifest {
   dump_folder: string | null;
   columns: number | null;
   groups?: [name: string, firstEnv: number, numEnvs: number][];
-  /** Begin with these lines of tiles, a column for each seed; lines null: all. */
-  compare?: { lines: string[] | null; seeds: string[] };
+  compare?: Beginning;
   /** What tiles are called, where that is not their env: never sent, see arrangement. */
   names?: [string, string | number][];
   data?: DataField[];
@@ -70,6 +69,47 @@ export interface Manifest {
   reduced?: number;
   /** Counts manifests; not in an HTML export. */
   number?: number;
+}
+
+/** Begin with these lines of tiles, a column for each seed; lines null: all groups. */
+export interface Beginning extends Partial<EvaluationNumbers> {
+  lines: string[] | null;
+  seeds: string[];
+}
+
+/** A number of Python's; null: it is not known; text: it is infinite. */
+export type KnownNumber = number | string | null;
+
+/** What an evaluation found out: nothing of it is computed here. */
+export interface EvaluationNumbers {
+  policies: ({ policy: string } & Record<string, KnownNumber>)[];
+  against: PolicyDifference[];
+  pairs: PairColumns;
+}
+
+/** A policy against the first one; `finding` says what came out. */
+export type PolicyDifference = {
+  policy: string;
+  against: string;
+  finding: string;
+} & Record<string, KnownNumber>;
+
+/** Pairs of episodes of one seed: of policies[line], and of the first. */
+export interface PairColumns {
+  line: number[];
+  seed: string[];
+  /** Null: the page does not have it. */
+  env: (number | null)[];
+  episode: (number | null)[];
+  env_against: (number | null)[];
+  episode_against: (number | null)[];
+  return: KnownNumber[];
+  return_against: KnownNumber[];
+  difference: KnownNumber[];
+  /** 1: success was gained; -1: it was lost. */
+  flip: number[];
+  /** Without a kernel: of each pair what a `PartingAnswer` has. */
+  parting?: [by: string, offset: number | null][];
 }
 
 /** An array that was recorded beside reward and ends; shape of one env's. */
@@ -172,6 +212,32 @@ export interface Goto {
   row: number;
 }
 
+/** A module of the page, packed, in the buffer. */
+export interface PartAnswer {
+  kind: "part";
+  name: string;
+}
+
+/** Where two episodes part: rows after their starts; null: nowhere. */
+export interface PartingAnswer extends Omit<PartingQuestion, "kind"> {
+  kind: "parting";
+  by: string;
+  offset: number | null;
+}
+
+/** Asks for a module of the page. */
+export interface PartQuestion {
+  kind: "part";
+  name: string;
+}
+
+/** Asks where two episodes part, each [env, index]. */
+export interface PartingQuestion {
+  kind: "parting";
+  first: [number, number];
+  other: [number, number];
+}
+
 /** Asks what the page counted. */
 export interface AskStats {
   kind: "stats";
@@ -182,7 +248,8 @@ export interface KernelError {
   message: string;
 }
 
-export type FromKernel =
+/** `base64`: its buffers, where they come as text. */
+export type FromKernel = { base64?: string[] } & (
   | Manifest
   | DetailsMessage
   | ColumnMessage
@@ -191,8 +258,11 @@ export type FromKernel =
   | JobMessage
   | FilePiece
   | Goto
+  | PartAnswer
+  | PartingAnswer
   | AskStats
-  | KernelError;
+  | KernelError
+);
 
 /** What a dump or a download writes; stop is exclusive, envs of null are all. */
 export interface ExportedRows {
@@ -208,6 +278,8 @@ export type ToKernel =
       version: string;
       page: string;
       beginning: number;
+      /** Buffers do not arrive: they are to be sent as text. */
+      as_text?: boolean;
     }
   | { kind: "hidden"; page: string }
   | {
@@ -238,6 +310,8 @@ export type ToKernel =
     }
   | { kind: "inspect"; env: number; start: number }
   | { kind: "column"; name: string; index: number; start: number }
+  | PartQuestion
+  | PartingQuestion
   | { kind: "stats"; counts: Record<string, number> };
 
 /** What a comm hands over: a view into a larger buffer, of any alignment. */

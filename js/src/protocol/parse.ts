@@ -21,6 +21,14 @@ export function asBytes(buffer: WireBuffer): Uint8Array {
     : new Uint8Array(buffer);
 }
 
+/** Bytes that were written as text. */
+export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
+  return bytes;
+}
+
 /** Numbers as a message has them, aligned and ours. */
 export function parseNumbers(
   format: "u1" | "f4" | "f8",

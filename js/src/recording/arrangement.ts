@@ -110,11 +110,28 @@ export function compare(
   const begin = first.filter((key) => sorted.includes(key));
   const keys = [...new Set([...begin, ...sorted])].slice(0, maxColumns);
   const left = all.length > keys.length ? `, ${keys.length} of ${all.length}` : "";
-  const lists = found.flatMap((line) => keys.map((key) => line.get(key) ?? []));
-  const [lanes, numRows] = inStep(lists);
+  return arrangeLines(
+    lines.map(({ name }, line) => ({
+      name,
+      lists: keys.map((key) => found[line]!.get(key) ?? []),
+    })),
+    keys,
+    by,
+    `Compared by ${by}${left}: every tile starts its episodes together`,
+  );
+}
+
+/** Lines of tiles with the episodes of each key above each other. */
+export function arrangeLines(
+  lines: readonly { name: string; lists: readonly (readonly Episode[])[] }[],
+  keys: readonly string[],
+  by: "env" | "seed",
+  title: string,
+): Arrangement {
+  const [lanes, numRows] = inStep(lines.flatMap(({ lists }) => lists));
   return {
     kind: "compared",
-    title: `Compared by ${by}${left}: every tile starts its episodes together`,
+    title,
     lanes: lanes.map((parts, index) => ({
       name: [
         lines[Math.floor(index / keys.length)]!.name,

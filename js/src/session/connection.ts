@@ -9,6 +9,7 @@ export class Connection {
   readonly send: ((message: ToKernel) => void) | null;
   #isCut = false;
   #isBusy = false;
+  #isSilent = false;
 
   constructor(wire: ((message: ToKernel) => void) | null) {
     this.send =
@@ -35,6 +36,17 @@ export class Connection {
   setBusy(isBusy: boolean): void {
     if (isBusy === this.#isBusy) return;
     this.#isBusy = isBusy;
+    this.onCut.emit();
+  }
+
+  /** The kernel has not answered at all, for so long that it may never do. */
+  get isSilent(): boolean {
+    return this.#isSilent;
+  }
+
+  setSilent(isSilent: boolean): void {
+    if (isSilent === this.#isSilent) return;
+    this.#isSilent = isSilent;
     this.onCut.emit();
   }
 

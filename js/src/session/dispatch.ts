@@ -2,6 +2,7 @@
 
 import type { Clock } from "../playback/clock.ts";
 import type { FromKernel, WireBuffer } from "../protocol/messages.ts";
+import type { Answers } from "./answers.ts";
 import type { ExportJobs } from "./export-jobs.ts";
 import type { Feed } from "./feed.ts";
 import { type AnnotationParts, takeAnnotations } from "./marks.ts";
@@ -13,6 +14,7 @@ export interface DispatchParts extends AnnotationParts, CountedParts, Navigation
   version: string;
   clock: Clock;
   feed: Feed;
+  answers: Answers;
   /** Null where there is no kernel. */
   jobs: ExportJobs | null;
   fail(error: unknown): void;
@@ -48,6 +50,10 @@ export function dispatch(
       break;
     case "column":
       parts.scalars.take(message, buffers);
+      break;
+    case "part":
+    case "parting":
+      parts.answers.take(message, buffers);
       break;
     case "stats":
       parts.send?.({ kind: "stats", counts: countsOf(parts) });

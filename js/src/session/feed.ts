@@ -32,6 +32,8 @@ const LONGEST_LOST_MS = 30_000;
 const MAX_BROKEN = 3;
 /** A first hello may be delayed by a running cell where a later one gets through. */
 const HELLO_REPEAT_MS = 250;
+/** So long nothing at all came, though it was asked for: messages may never come. */
+const SILENT_MS = 10_000;
 /** Blocks to have ahead of the playhead; and how many chunks to ask for at once. */
 const BLOCKS_AHEAD = 3;
 const MAX_ASKED = 256;
@@ -56,6 +58,7 @@ export class Feed {
   readonly #page = Math.random().toString(36).slice(2);
   #beginning = 0;
   #saidHello = Number.NEGATIVE_INFINITY;
+  #beganAt = Number.POSITIVE_INFINITY;
   #numKnown = 0;
   /** When new rows were recorded last, for "live". */
   lastRowsAt = Number.NEGATIVE_INFINITY;
@@ -68,6 +71,8 @@ export class Feed {
   #wanted = "[]";
   #wantedAt = Number.NEGATIVE_INFINITY;
   #isHidden = false;
+  /** The host drops the buffers of messages: the kernel sends them as text. */
+  isTextual = false;
 
   constructor({ store, clock, send, version, now }: FeedOptions) {
     this.#store = store;
@@ -86,7 +91,13 @@ export class Feed {
     this.#beginning++;
     this.#isHidden = false;
     this.#received.forget();
+    this.#beganAt = this.#now();
     this.#sayHello();
+  }
+
+  /** Whether the recording was asked for long ago, and nothing came. */
+  get isUnanswered(): boolean {
+    return !this.#store.manifest && this.#now() - this.#beganAt > SILENT_MS;
   }
 
   /** No view shows the recording: nothing needs to be sent. */
@@ -106,7 +117,10 @@ export class Feed {
   #sayHello(): void {
     this.#saidHello = this.#now();
     const [version, page, beginning] = [this.#version, this.#page, this.#beginning];
-    this.#send?.({ kind: "hello", protocol: PROTOCOL, version, page, beginning });
+    this.#send?.({
+      ...({ kind: "hello", protocol: PROTOCOL, version, page, beginning } as const),
+      ...(this.isTextual && { as_text: true }),
+    });
   }
 
   /** Take a manifest or data message; returns false for any other kind. */
@@ -131,6 +145,10 @@ export class Feed {
         if (!this.#isHidden) this.#sayWhatIsHere();
         return true;
       case "data": {
+        if (!buffers.length && this.#send) {
+          this.#askForText();
+          return true;
+        }
         if (!this.#received.isOfSession(message.session)) return true;
         const before = store.numRows;
         // What was there when the page came is no news.
@@ -148,6 +166,13 @@ export class Feed {
       default:
         return false;
     }
+  }
+
+  /** A message came without its buffers: ask for all of them anew, as text. */
+  #askForText(): void {
+    if (this.isTextual) return; // sent before the kernel knew
+    this.isTextual = true;
+    this.hello();
   }
 
   /** What is news of a data message's annotations. */

@@ -20,10 +20,10 @@ export interface Place {
 
 export interface Navigation {
   /**
-   * Show rows and envs arranged anew, at the same place; null: as recorded. What the
-   * page begins with is not to be undone.
+   * Show rows and envs arranged anew, at the same place; null: as recorded. What is
+   * quiet is not to be undone: what the page begins with, and what a panel leads back from.
    */
-  arrange(arrangement: Arrangement | null, isBeginning?: boolean): void;
+  arrange(arrangement: Arrangement | null, isQuiet?: boolean): void;
   /** Where the playhead is in the recording. */
   place(): Place;
   /** Go to a row of an env; leaves an arrangement that does not show it. */
@@ -49,7 +49,7 @@ export function createNavigation({
   undo,
 }: NavigationParts): Navigation {
   const navigation: Navigation = {
-    arrange(arrangement, isBeginning = false) {
+    arrange(arrangement, isQuiet = false) {
       const { row, env } = navigation.place();
       const envs = navigation.selectedEnvs();
       const was = { arrangement: store.arrangement, range: clock.marks };
@@ -62,7 +62,7 @@ export function createNavigation({
       navigation.selectEnvs(arrangement && !found ? [] : envs);
       clock.seek(arrangement ? (found?.row ?? 0) : row);
       undo.settle();
-      if (arrangement === was.arrangement || isBeginning) return;
+      if (arrangement === was.arrangement || isQuiet) return;
       const text = arrangement ? `Arranged: ${arrangement.title}` : "Rows as recorded";
       undo.push(text, () => {
         navigation.arrange(was.arrangement);

@@ -6,10 +6,12 @@
 
 import { Clock } from "../playback/clock.ts";
 import type { FromKernel, ToKernel, WireBuffer } from "../protocol/messages.ts";
+import { fromBase64 } from "../protocol/parse.ts";
 import { Scalars } from "../recording/scalars.ts";
 import { StepDetails } from "../recording/step-details.ts";
 import { Store } from "../recording/store.ts";
 import { Emitter } from "../util/emitter.ts";
+import { Answers } from "./answers.ts";
 import { Connection } from "./connection.ts";
 import { type DispatchParts, dispatch } from "./dispatch.ts";
 import { ExportJobs } from "./export-jobs.ts";
@@ -34,6 +36,8 @@ export interface Session extends Navigation, AnnotationWriter {
   readonly viewOptions: ViewOptions;
   readonly details: StepDetails;
   readonly scalars: Scalars;
+  /** What was asked of the kernel once. */
+  readonly answers: Answers;
   /** Null where there is no kernel. */
   readonly jobs: ExportJobs | null;
   /** Shown until the user closes them. */
@@ -54,6 +58,8 @@ export interface Session extends Navigation, AnnotationWriter {
   readonly undo: UndoStack;
   cut(isCut: boolean): void;
   setBusy(isBusy: boolean): void;
+  readonly isSilent: boolean;
+  setSilent(isSilent: boolean): void;
   take(message: FromKernel, buffers: WireBuffer[]): void;
   fail(error: unknown): void;
 }
@@ -80,6 +86,7 @@ export function openSession(
     details,
     feed: new Feed({ store, clock, send, version }),
     scalars: new Scalars(store, details, send),
+    answers: new Answers(send),
     jobs: send && new ExportJobs(send),
     playerStats: new Set<PlayerStats>(),
   };
@@ -102,11 +109,15 @@ export function openSession(
     },
     onCut: connection.onCut,
     setBusy: (isBusy) => connection.setBusy(isBusy),
+    get isSilent() {
+      return connection.isSilent;
+    },
+    setSilent: (isSilent) => connection.setSilent(isSilent),
     cut: (isCut) => connection.cut(isCut),
     take(message, buffers) {
       try {
         connection.cut(false);
-        dispatch(message, buffers, session);
+        dispatch(message, message.base64?.map(fromBase64) ?? buffers, session);
       } catch (error) {
         session.fail(error);
       }

@@ -14,6 +14,9 @@ const CUT =
   "The kernel has ended. What is in the page still plays; run the cell again " +
   "for the rest, and to dump.";
 
+const AS_TEXT =
+  "This notebook drops binary data. Everything comes as text, a third more of it.";
+
 export function createAlerts(
   session: Session,
   say: (text: string) => void,
@@ -26,6 +29,8 @@ export function createAlerts(
     icon("warning"),
     make("span", {}, CUT),
   );
+  const asText = createNote(AS_TEXT, signal);
+  let saidAsText = false;
   const showErrors = () => {
     const lines = session.errors.map((text) => createError(text, session, signal));
     errors.replaceChildren(...lines);
@@ -33,25 +38,39 @@ export function createAlerts(
   session.onError.on(showErrors, signal);
   showErrors();
   return {
-    els: [errors, cut],
+    els: [errors, cut, asText],
     update() {
+      if (session.feed.isTextual && !saidAsText) {
+        saidAsText = true;
+        asText.hidden = false;
+        say(AS_TEXT);
+      }
       if (cut.hidden && session.isCut) say("Kernel gone");
       cut.hidden = !session.isCut;
     },
   };
 }
 
+/** What is so, until the user closes it; hidden at first. */
+function createNote(text: string, signal: AbortSignal): HTMLElement {
+  const note = make("div", { class: "rv-cut", hidden: true });
+  const close = createClose("Close note", () => note.remove(), signal);
+  note.append(icon("warning"), make("span", {}, text), close);
+  return note;
+}
+
+function createClose(label: string, onClick: () => void, signal: AbortSignal) {
+  const attributes = { class: "rv-bare", "aria-label": label };
+  return createButton(icon("close"), attributes, onClick, signal);
+}
+
 /** An error, until the user closes it: "where: what came. What to do." */
 function createError(text: string, session: Session, signal: AbortSignal): HTMLElement {
-  const close = createButton(
-    icon("close"),
-    { class: "rv-bare", "aria-label": "Close error" },
-    () => {
-      session.errors.splice(session.errors.indexOf(text), 1);
-      session.onError.emit();
-    },
-    signal,
-  );
+  const forget = () => {
+    session.errors.splice(session.errors.indexOf(text), 1);
+    session.onError.emit();
+  };
+  const close = createClose("Close error", forget, signal);
   const [cause, source] = causeFirst(text);
   return make(
     "div",

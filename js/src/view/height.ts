@@ -109,12 +109,25 @@ function roomFor(root: HTMLElement): number {
   const [low, high] = [heightsAt(0), heightsAt(MAX_PX)];
   root.style.height = before;
   for (const [index, el] of around.entries()) el.scrollTop = tops[index]!;
-  const limits = high.filter((height, index) => {
+  const limits = high.flatMap((height, index) => {
     const grown = height - low[index]!;
-    return height > 0 && grown < MAX_PX - 1;
+    const isLimit = height > 0 && grown < MAX_PX - 1;
+    return isLimit ? [height - edgesIn(around[index]!, root)] : [];
   });
   const shown = Math.min(windowHeight(), ...limits);
   return Math.max(MIN_PX, shown / scaleOf(root) - AROUND_PX);
+}
+
+/** What edges of a box of limited height, and of all in it, take beyond `AROUND_PX`. */
+function edgesIn(box: HTMLElement, root: HTMLElement): number {
+  if (getComputedStyle(box).maxHeight === "none") return 0;
+  let edges = 0;
+  for (const el of ancestorsOf(root)) {
+    const { paddingTop, paddingBottom } = getComputedStyle(el);
+    edges += Number.parseFloat(paddingTop) + Number.parseFloat(paddingBottom);
+    if (el === box) break;
+  }
+  return Math.max(0, edges - AROUND_PX);
 }
 
 /** A window in a frame may be as high as its content. */

@@ -1,7 +1,7 @@
 /**
  * The keys, as data: their names and what they do. Pure.
  *
- * `key` is its name in help and README; `codes` are the browser's names.
+ * `key` is its name in the help and the guide; `codes` are the browser's names.
  */
 
 type Digit = "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9";

@@ -7,7 +7,7 @@
   and how it is sent.
 - `worker`: a process that does it; `messages`: what it is sent and answers;
   `worker_process`: one seen from the driver.
-- `filer`: blocks of all workers become rows of one cache. `progress`: a line each.
+- `progress`: a line for each.
 
 Knows recorders and caches. Knows no framework: `record` does.
 """

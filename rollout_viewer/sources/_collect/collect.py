@@ -8,11 +8,13 @@ import os
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
+from rollout_viewer._cache.block_filer import BlockFiler
 from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._errors import RolloutViewerWarning, requires
 from rollout_viewer._recorder.recorder_checks import checked_cache
+from rollout_viewer._recorder.success import check_rule
+from rollout_viewer._recorder.vector_reward import checked_weights
 from rollout_viewer.sources._collect.collection import Collection
-from rollout_viewer.sources._collect.filer import BlockFiler
 from rollout_viewer.sources._collect.jobs import Jobs
 from rollout_viewer.sources._collect.processes import collect_in_processes
 from rollout_viewer.sources._collect.progress import CollectProgress
@@ -21,9 +23,10 @@ from rollout_viewer.sources._collect.runner import Setup
 from rollout_viewer.sources._collect.serial import collect_here
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from rollout_viewer._recorder.success import SuccessRule
     from rollout_viewer._recording.episode import Episode
 
 _MAX_STEPS = 1000  # where nothing else says how much
@@ -46,6 +49,8 @@ def collect(
     on_episode: Callable[[Episode], Any] | None = None,
     progress: bool = True,
     deterministic: bool = False,
+    success: SuccessRule | None = None,
+    reward_weights: Sequence[float] | None = None,
 ) -> FrameCache:
     """Collect episodes in worker processes, and return the recording of them all.
 
@@ -96,17 +101,22 @@ def collect(
             whole; collecting ends when it returns False.
         progress: Show bars in notebooks and terminals, with a line for each worker.
         deterministic: As for `rollout`.
+        success: As for `record`; a function is called in this process, before
+            `on_episode`.
+        reward_weights: As for `record`.
 
     Returns:
         The cache, open for more.
 
     Raises:
         TypeError: `make_env` is no function, or it or the policy cannot be pickled.
-        ValueError: An argument is out of its range.
+        ValueError: An argument is out of its range, or the environment has no
+            threshold for ``success="reward_threshold"``.
         UnsupportedEnvError: `make_env` returns what `record` does not take, or a batch.
         RenderError: The environment cannot render images.
         ShapeError: `cache` has another number of envs, or the policy returned an
-            action of another shape.
+            action of another shape, or the environment a reward of another number of
+            objectives than `reward_weights`.
         RolloutViewerError: No worker finishes an episode.
         MissingDependencyError: Ray is not installed.
 
@@ -118,6 +128,8 @@ def collect(
         [(0, 5), (1, 5), (2, 5)]
     """
     _check(make_env, render, backend, address)
+    check_rule("collect", success)
+    reward_weights = checked_weights(reward_weights)
     num_envs = _count("num_envs", num_envs)
     if episodes is not None:
         episodes = _count("episodes", episodes)
@@ -128,7 +140,16 @@ def collect(
         max_steps = _MAX_STEPS
     num_workers = _num_workers(num_workers, backend, episodes, num_envs)
     setups = [
-        Setup(make_env, policy, num_envs, worker, render, deterministic)
+        Setup(
+            make_env,
+            policy,
+            num_envs,
+            worker,
+            render,
+            deterministic,
+            success if isinstance(success, str) else None,
+            reward_weights,
+        )
         for worker in range(num_workers)
     ]
     is_new = not isinstance(cache, FrameCache)
@@ -143,8 +164,13 @@ def collect(
     )
     try:
         with bars:
-            filer = BlockFiler(cache, num_workers, num_envs)
-            collection = Collection(cache, jobs, filer, bars, make_env, on_episode)
+            filer = BlockFiler(cache, num_workers * num_envs)
+            for setup in setups:
+                envs = range(setup.first_env, setup.first_env + num_envs)
+                filer.add_worker(setup.worker, envs)
+            collection = Collection(
+                cache, jobs, filer, bars, make_env, on_episode, success
+            )
             if backend == "serial":
                 collect_here(setups[0], collection)
             elif backend == "ray":

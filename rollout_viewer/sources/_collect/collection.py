@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from rollout_viewer._recorder.success import Successes, checked_rule
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rollout_viewer._cache.block_filer import BlockFiler
     from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._recorder.success import SuccessRule
     from rollout_viewer._recording.episode import Episode
-    from rollout_viewer.sources._collect.filer import BlockFiler
     from rollout_viewer.sources._collect.jobs import Job, Jobs
     from rollout_viewer.sources._collect.progress import CollectProgress
     from rollout_viewer.sources._collect.runner import EnvDeclaration
@@ -26,6 +29,7 @@ class Collection:
         progress: What is shown.
         make_env: Of the user's.
         on_episode: Called with each finished episode; ends it all by returning False.
+        success: As for `record`. What each step's info reports, workers note.
 
     Attributes:
         is_stopping: No more episodes are given out.
@@ -39,6 +43,7 @@ class Collection:
         progress: CollectProgress,
         make_env: Callable[..., Any],
         on_episode: Callable[[Episode], Any] | None,
+        success: SuccessRule | None = None,
     ) -> None:
         self.jobs = jobs
         self.filer = filer
@@ -47,6 +52,9 @@ class Collection:
         self._cache = cache
         self._make_env = make_env
         self._on_episode = on_episode
+        self._success = success
+        # Of rules that need whole episodes: workers know the rows of a block alone.
+        self._successes: Successes | None = None
         # Worker -> the episodes that it was given, by number.
         self._assigned: dict[int, dict[int, Job]] = {}
         self._unreported: list[Episode] = []
@@ -57,7 +65,13 @@ class Collection:
         Args:
             declaration: Of it.
             first_env: The number of its first env among all.
+
+        Raises:
+            ValueError: It has no threshold, and `success` needs one.
         """
+        rule = checked_rule(self._success, declaration.reward_threshold)
+        if callable(rule) or rule == "reward_threshold":
+            self._successes = Successes(0, rule, declaration.reward_threshold)
         if declaration.fps is not None:
             self._cache.mark_fps(declaration.fps)
         self._cache.update_metadata(**declaration.metadata)
@@ -92,9 +106,17 @@ class Collection:
             job = self._assigned.get(episode.labels["worker"], {}).pop(number, None)
             if job is not None and self.jobs.finish(job):
                 self.progress.add_episode()
-                self._unreported.append(episode)
+                self._unreported.append(self._judged(episode))
         self.report()
         return filed.num_steps
+
+    def _judged(self, episode: Episode) -> Episode:
+        """Return an episode with what a rule of whole ones says of its success."""
+        if self._successes is None:
+            return episode
+        success = self._successes.of(episode)
+        self._cache.mark_success(episode, success)
+        return replace(episode, success=success)
 
     def report(self) -> None:
         """Call the user's function for the episodes that finished."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -18,9 +19,10 @@ from rollout_viewer.sources._collect.policy import Actors, version_of
 from rollout_viewer.sources._record import record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rollout_viewer._cache.block_builder import BlockBuilder
+    from rollout_viewer._recorder.success import SuccessRule
     from rollout_viewer._recording.step_row import Mask
     from rollout_viewer._replay.recipe import Recipe
     from rollout_viewer.sources._collect.jobs import Job
@@ -38,6 +40,8 @@ class Setup(NamedTuple):
         worker: Its number.
         render: As for `record`.
         deterministic: As for `rollout`.
+        success: As for `record`; a rule of whole episodes is the driver's.
+        reward_weights: As for `record`.
     """
 
     make_env: Callable[..., Any]
@@ -46,6 +50,8 @@ class Setup(NamedTuple):
     worker: int
     render: Literal["now", "later"]
     deterministic: bool = False
+    success: SuccessRule | None = None
+    reward_weights: Sequence[float] | None = None
 
     @property
     def first_env(self) -> int:
@@ -70,11 +76,13 @@ class EnvDeclaration(NamedTuple):
         fps: Of its pictures, if it says so.
         metadata: For `FrameCache.metadata`.
         recipe: How its pictures are made later; None: they are made now.
+        reward_threshold: Of its specification.
     """
 
     fps: float | None
     metadata: dict[str, Any]
     recipe: Recipe | None
+    reward_threshold: float | None = None
 
 
 class _Assigned(EpisodeQuota):
@@ -119,15 +127,22 @@ class EpisodeRunner:
         )
 
     def _recorded(self) -> Any:
-        make_env, render = self._setup.make_env, self._setup.render
+        setup = self._setup
         env = self._make_envs()
+        wrap = functools.partial(
+            record,
+            env,
+            render=setup.render,
+            success="once" if setup.success == "once" else None,
+            reward_weights=setup.reward_weights,
+        )
         try:
-            return record(env, render=render)
+            return wrap()
         except UnsupportedEnvError:
-            if render == "now":
+            if setup.render == "now":
                 raise
         # Gymnasium does not know how it is made, but the caller does.
-        return record(env, render=render, make_env=make_env)
+        return wrap(make_env=setup.make_env)
 
     def _make_envs(self) -> Any:
         setup = self._setup
@@ -164,7 +179,12 @@ class EpisodeRunner:
         """What the environment declares."""
         recorder = self._env.recorder
         cache = recorder.cache
-        return EnvDeclaration(cache.get_meta("fps"), cache.metadata, recorder.recipe)
+        return EnvDeclaration(
+            cache.get_meta("fps"),
+            cache.metadata,
+            recorder.recipe,
+            recorder.reward_threshold,
+        )
 
     def set_recipe_number(self, number: int) -> None:
         """Set which of the recording's recipes makes the environment again."""

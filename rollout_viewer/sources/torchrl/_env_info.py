@@ -48,8 +48,16 @@ def fps_of(env: Any) -> float | None:
 
 
 def env_info(env: Any) -> dict[str, Any]:
-    """Return fps and metadata for a recorder."""
-    return {"fps": fps_of(env), "metadata": metadata_of(env)}
+    """Return fps, metadata and threshold for a recorder."""
+    base = innermost(env)
+    # Gymnasium's own; a worker whose env lacks the attribute dies.
+    is_batched = isinstance(base, BatchedEnvBase)
+    spec = None if is_batched else getattr(getattr(base, "_env", None), "spec", None)
+    return {
+        "fps": fps_of(env),
+        "metadata": metadata_of(env),
+        "reward_threshold": getattr(spec, "reward_threshold", None),
+    }
 
 
 def metadata_of(env: Any) -> dict[str, Any]:

@@ -10,9 +10,19 @@ export function offer(
   file: { name: string; mime: string; parts: Uint8Array<ArrayBuffer>[] },
   signal: AbortSignal,
 ): void {
-  const url = URL.createObjectURL(new Blob(file.parts, { type: file.mime }));
-  const link = make("a", { href: url, download: file.name });
-  link.click();
+  const blob = new Blob(file.parts, { type: file.mime });
+  const click = (href: string) => make("a", { href, download: file.name }).click();
+  let url: string;
+  try {
+    url = URL.createObjectURL(blob);
+  } catch {
+    // A page without such addresses: the file itself is one, of any browser.
+    const reader = new FileReader();
+    reader.onload = () => click(String(reader.result));
+    reader.readAsDataURL(blob);
+    return;
+  }
+  click(url);
   // The browser reads it after the click.
   const timer = setTimeout(() => URL.revokeObjectURL(url), BEGIN_MS);
   signal.addEventListener("abort", () => {

@@ -6,9 +6,10 @@
 import type { Thumbnail } from "../../decode/thumbnails.ts";
 import type { ExportedRows } from "../../protocol/messages.ts";
 import type { Session } from "../../session/session.ts";
+import { make } from "../dom.ts";
 
 export interface Film {
-  canvas: OffscreenCanvas;
+  canvas: HTMLCanvasElement;
   /** Draw a row, complete when it resolves. */
   draw(row: number): Promise<void>;
 }
@@ -46,13 +47,14 @@ export function createFilm(
   );
   const size = [Math.ceil(wide / reduction), Math.ceil(high / reduction)] as const;
   // Encoders take even sizes: the last line is there twice.
-  const canvas = new OffscreenCanvas(size[0] + (size[0] % 2), size[1] + (size[1] % 2));
+  const even = (side: number) => side + (side % 2);
+  const canvas = make("canvas", { width: even(size[0]), height: even(size[1]) });
   const context = canvas.getContext("2d", { alpha: false })!;
   const drawTile = (place: number, picture: Thumbnail | null) => {
     const x = (place % columns) * width;
     const y = Math.floor(place / columns) * height;
     if (!picture) return hatch(context, { x, y, width, height });
-    const tile = new OffscreenCanvas(picture.width, picture.height);
+    const tile = make("canvas", { width: picture.width, height: picture.height });
     const image = new ImageData(picture.pixels, picture.width);
     tile.getContext("2d")!.putImageData(image, 0, 0);
     const [left, top] = [width - picture.width, height - picture.height];
@@ -74,7 +76,7 @@ export function createFilm(
 
 /** Draw the last column and the last row again where the canvas is larger. */
 function repeatEdges(
-  context: OffscreenCanvasRenderingContext2D,
+  context: CanvasRenderingContext2D,
   width: number,
   height: number,
 ): void {
@@ -89,7 +91,7 @@ function repeatEdges(
 
 /** A picture that is missing. */
 function hatch(
-  context: OffscreenCanvasRenderingContext2D,
+  context: CanvasRenderingContext2D,
   { x, y, width, height }: { x: number; y: number; width: number; height: number },
 ): void {
   context.save();

@@ -1,13 +1,21 @@
 /** What the stage shows where there are no pictures: why, and what to do. */
 
+import type { Manifest } from "../../protocol/messages.ts";
 import type { Session } from "../../session/session.ts";
 import { make, setAttribute, setText } from "../dom.ts";
 import { type IconName, icon } from "../icons.ts";
 
-type State = "loading" | "empty" | "blind" | "rendering" | "forbidden";
+type State = "loading" | "silent" | "empty" | "blind" | "rendering" | "forbidden";
 
 const STATES: Record<State, { icon: IconName; title: string; text: string }> = {
   loading: { icon: "cpu", title: "Loading", text: "The recording is on its way." },
+  silent: {
+    icon: "cpu",
+    title: "No answer from the kernel",
+    text:
+      "It comes when the running cell ends. If not, this notebook brings widgets no " +
+      'messages: viewer.to_html("page.html") writes all of it to a file.',
+  },
   empty: {
     icon: "play",
     title: "No rows yet",
@@ -36,7 +44,8 @@ export interface Empty {
   update(): boolean;
 }
 
-export function createEmpty({ store, jobs }: Session): Empty {
+export function createEmpty(session: Session): Empty {
+  const { store, jobs } = session;
   const mark = make("span", { class: "rv-empty-mark" });
   const title = make("b", {});
   const text = make("span", {});
@@ -48,13 +57,8 @@ export function createEmpty({ store, jobs }: Session): Empty {
       const hasPictures = (manifest?.slots.length ?? 0) > 0;
       el.hidden = numRows > 0 && hasPictures;
       if (el.hidden) return true;
-      const blind =
-        manifest?.renders === undefined || manifest.not_reproducible
-          ? "blind"
-          : manifest.renders
-            ? "rendering"
-            : "forbidden";
-      const state = !manifest ? "loading" : numRows ? blind : "empty";
+      const waiting = session.isSilent ? "silent" : "loading";
+      const state = !manifest ? waiting : numRows ? blindnessOf(manifest) : "empty";
       if (el.dataset.state === state) return false;
       setAttribute(el, "data-state", state);
       const shown = STATES[state];
@@ -65,4 +69,10 @@ export function createEmpty({ store, jobs }: Session): Empty {
       return false;
     },
   };
+}
+
+/** Why there are rows and no pictures. */
+function blindnessOf({ renders, not_reproducible }: Manifest): State {
+  if (renders === undefined || not_reproducible) return "blind";
+  return renders ? "rendering" : "forbidden";
 }

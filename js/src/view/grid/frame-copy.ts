@@ -2,6 +2,7 @@
 
 import type { Thumbnail, Thumbnails } from "../../decode/thumbnails.ts";
 import type { Session } from "../../session/session.ts";
+import { make } from "../dom.ts";
 import { offer } from "../dump/download.ts";
 
 export interface FrameCopy {
@@ -55,10 +56,12 @@ export function createFrameCopy(
   };
 }
 
-async function pngOf({ width, height, pixels }: Thumbnail): Promise<Blob> {
-  const canvas = new OffscreenCanvas(width, height);
+function pngOf({ width, height, pixels }: Thumbnail): Promise<Blob> {
+  const canvas = make("canvas", { width, height });
   canvas.getContext("2d")!.putImageData(new ImageData(pixels, width), 0, 0);
-  return canvas.convertToBlob({ type: "image/png" });
+  return new Promise((done, fail) =>
+    canvas.toBlob((png) => (png ? done(png) : fail(new Error("no picture")))),
+  );
 }
 
 function nameOf({ store }: Session, slot: number, row: number): string {

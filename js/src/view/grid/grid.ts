@@ -132,6 +132,7 @@ function followChanges(
   }, signal);
   store.onManifest.on(place, signal);
   store.onData.on(place, signal);
+  session.onCut.on(place, signal);
   marks.onChange.on(refresh, signal);
   viewOptions.onChange.on(() => {
     place();

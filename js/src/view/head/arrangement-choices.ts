@@ -1,15 +1,25 @@
 /** What rows and envs can be arranged by, and the arrangement of each choice. */
 
+import type { Beginning } from "../../protocol/messages.ts";
 import {
   type Arrangement,
   alignEpisodes,
   compare,
 } from "../../recording/arrangement.ts";
-import type { Episode } from "../../recording/episodes.ts";
+import type { Episode, Episodes } from "../../recording/episodes.ts";
+import {
+  arrangePairs,
+  evaluationOf,
+  pairsOfSeeds,
+} from "../../recording/evaluated-pairs.ts";
 import type { Session } from "../../session/session.ts";
 
 /** The choice of no arrangement. */
 export const RECORDED = "rows";
+/** That of an evaluation's own episodes. */
+export const EVALUATED = "pairs";
+/** More tiles across are too small to be compared with those below. */
+const MAX_COLUMNS = 16;
 
 /** What the recording can be arranged by now, each with its text in the menu. */
 export function choicesOf({ store }: Session): [value: string, text: string][] {
@@ -17,7 +27,8 @@ export function choicesOf({ store }: Session): [value: string, text: string][] {
     [RECORDED, "By row"],
     ["episodes", "By episode start"],
   ];
-  const { groups } = store.recorded.manifest ?? {};
+  const { groups, compare: asked } = store.recorded.manifest ?? {};
+  if (asked?.pairs?.seed.length) options.push([EVALUATED, "Evaluated pairs"]);
   const { episodes } = store.recorded.steps;
   const { segments, hasSeeds } = knownOf(
     episodes.infoVersion,
@@ -43,8 +54,9 @@ const begun = new WeakSet<Session>();
 export function takeBeginning(session: Session): string | null {
   const { store } = session;
   const { manifest, steps } = store.recorded;
-  if (!manifest?.compare || begun.has(session)) return null;
-  const value = `${manifest.compare.lines ? "segment" : "group"}:seed`;
+  const { compare: asked } = manifest ?? {};
+  if (!manifest || !asked?.seeds.length || begun.has(session)) return null;
+  const value = asked.pairs ? EVALUATED : `${asked.lines ? "segment" : "group"}:seed`;
   const isHere = steps.numRows >= manifest.num_rows;
   if (!isHere || !choicesOf(session).some(([one]) => one === value)) return null;
   begun.add(session);
@@ -76,11 +88,23 @@ function knownOf(
   return known;
 }
 
+function evaluatedPairs(episodes: Episodes, asked: Beginning): Arrangement | null {
+  const evaluation = evaluationOf(asked);
+  if (!evaluation) return null;
+  const shown = asked.seeds.slice(0, MAX_COLUMNS);
+  const numAll = asked.seeds.length;
+  const left = numAll > shown.length ? `, ${shown.length} of ${numAll}` : "";
+  const title = `Compared by seed${left}: every tile starts its episodes together`;
+  const pairs = pairsOfSeeds(evaluation.pairs, shown);
+  return arrangePairs(episodes, evaluation, pairs, title);
+}
+
 /** Return the arrangement of a choice; null: the rows as they were recorded. */
 export function arrangementOf({ store }: Session, value: string): Arrangement | null {
   if (value === RECORDED) return null;
   const { episodes } = store.recorded.steps;
   const { groups = [], compare: asked } = store.recorded.manifest ?? {};
+  if (value === EVALUATED && asked) return evaluatedPairs(episodes, asked);
   if (value === "episodes")
     return alignEpisodes(episodes, [...Array(episodes.numEnvs).keys()]);
   const [what, by] = value.split(":") as ["group" | "segment", "env" | "seed"];

@@ -12,6 +12,7 @@ import type { Tool } from "../parts/toolbar.ts";
 import {
   arrangementOf,
   choicesOf,
+  EVALUATED,
   RECORDED,
   takeBeginning,
 } from "./arrangement-choices.ts";
@@ -45,7 +46,8 @@ export function createArrangementPanel(
   const chosen = () => {
     const { arrangement } = store;
     if (!arrangement) return RECORDED;
-    return arrangement === made.arrangement ? made.value : CHOSEN;
+    if (arrangement === made.arrangement) return made.value;
+    return arrangement.kind === "compared" ? EVALUATED : CHOSEN;
   };
   const entries = () =>
     choicesOf(session).map(
@@ -75,7 +77,8 @@ export function createArrangementPanel(
     setText(title, arrangement?.title ?? "");
     // It stays as it was made: tiles should not move while the user watches them.
     const numNew = store.recorded.steps.numRows - made.numRows;
-    renewed.hidden = !arrangement || now === CHOSEN || numNew <= 0;
+    renewed.hidden =
+      !arrangement || now === CHOSEN || now !== made.value || numNew <= 0;
     if (!renewed.hidden) setText(renewed, `Take in ${formatCount(numNew)} new rows`);
   };
   const begin = () => {

@@ -9,6 +9,7 @@ import { make, setAttribute, setText } from "../dom.ts";
 import { formatCount } from "../format.ts";
 import type { Grid } from "../grid/grid.ts";
 import { createButton } from "../parts/inputs.ts";
+import { createEvaluationPart } from "./evaluation-part.ts";
 import { createPixelDifference } from "./pixel-difference.ts";
 import { createReturnsTable } from "./returns-table.ts";
 
@@ -45,6 +46,7 @@ export function createComparisonPanel(
     make("div", { class: "rv-line" }, toggle),
     caption,
   );
+  const evaluation = createEvaluationPart(session, signal);
   const nothing = createNothing();
   let isOn = false;
   /** By env, the share of pixels that differ from the tile it is compared with. */
@@ -56,7 +58,9 @@ export function createComparisonPanel(
   const update = () => {
     const comparison = comparisonNow();
     if (compared.hidden !== !comparison) compared.hidden = !comparison;
-    if (nothing.hidden === !comparison) nothing.hidden = Boolean(comparison);
+    evaluation.update();
+    const isNothing = !comparison && evaluation.el.hidden;
+    if (nothing.hidden === isNothing) nothing.hidden = !isNothing;
     if (!comparison || clock.row >= store.numRows) return;
     const reduction = difference.reduction();
     const small = isOn && reduction > 1 ? `; pictures reduced to 1/${reduction}` : "";
@@ -68,7 +72,7 @@ export function createComparisonPanel(
   grid.player.onDraw.on(() => {
     if (isOn) draw();
   }, signal);
-  return { el: make("div", {}, compared, nothing), update };
+  return { el: make("div", {}, evaluation.el, compared, nothing), update };
 }
 
 function createNothing(): HTMLElement {

@@ -1,13 +1,15 @@
 """Blocks of all workers become rows of one cache, side by side where they can be.
 
-Knows which episodes are in the cache, whole or not. One thread uses it.
+Knows which episodes are in the cache, whole or not. One thread uses it. Knows nothing
+of how blocks travel.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -19,8 +21,9 @@ from rollout_viewer._recording.step_row import BEGINS, IDLE, TERMINATED, TRUNCAT
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._recording.base import Recording
     from rollout_viewer._recording.episode import Episode
+    from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.sealed_block import SealedBlock
     from rollout_viewer._recording.step_row import Codes
 
@@ -29,6 +32,22 @@ if TYPE_CHECKING:
 _PATIENCE_S = 0.25
 # Blocks of one worker that wait at most.
 _MAX_WAITING = 4
+
+
+class TakesBlocks(Protocol):
+    """What a filer uses of a cache."""
+
+    @property
+    def num_rows(self) -> int: ...
+
+    @property
+    def recording(self) -> Recording: ...
+
+    def append_block(
+        self, blocks: Mapping[int, SealedBlock], *, num_envs: int | None = None
+    ) -> int: ...
+
+    def annotate(self, change: AnnotationChange) -> None: ...
 
 
 class FinishedEpisode(NamedTuple):
@@ -52,61 +71,85 @@ class FiledRows(NamedTuple):
     finished: list[FinishedEpisode]
 
 
+class _Begun(NamedTuple):
+    """An episode: its job, if it has one, and its labels."""
+
+    job: int | None = None
+    labels: Mapping[str, Any] = MappingProxyType({})
+
+
+class _Running(NamedTuple):
+    """An episode of an env that has not ended: its number, in which rows."""
+
+    begun: _Begun
+    number: int
+    rows: Rows
+
+
 class _Waiting(NamedTuple):
-    """A block that waits; (row, env) -> the job of the episode that begins there."""
+    """A block that waits; (row, env) -> the episode that begins there."""
 
     block: SealedBlock
-    jobs: dict[tuple[int, int], int]
+    begun: dict[tuple[int, int], _Begun]
 
 
 class BlockFiler:
     """Files blocks.
 
     Args:
-        cache: Where.
-        num_workers: How many there are.
-        num_envs: Of each worker.
+        cache: Where to.
+        num_envs: Of the recording.
         clock: Seconds.
     """
 
     def __init__(
         self,
-        cache: FrameCache,
-        num_workers: int,
+        cache: TakesBlocks,
         num_envs: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._cache = cache
         self._num_envs = num_envs
-        self._total_envs = num_workers * num_envs
         self._clock = clock
-        self._waiting: dict[int, deque[_Waiting]] = {
-            worker: deque() for worker in range(num_workers)
-        }
+        # Worker -> its envs of the recording.
+        self._envs: dict[int, range] = {}
+        self._waiting: dict[int, deque[_Waiting]] = {}
         self._waits_since: float | None = None
         # What is being filed, and its first row: kept until all is known of it, since
         # filing may be interrupted.
         self._filing: tuple[int, Mapping[int, _Waiting]] | None = None
-        rows = cache.recording.rows
-        self._num_begun = [
-            0 if rows is None else rows.num_begun(env)
-            for env in range(self._total_envs)
-        ]
-        # Env -> job and index of the episode that runs.
-        self._running: dict[int, tuple[int, int]] = {}
+        # Env -> the episode that runs.
+        self._running: dict[int, _Running] = {}
+
+    # -- workers
+
+    def add_worker(self, worker: int, envs: range) -> None:
+        """Take blocks of a worker.
+
+        Args:
+            worker: Any number.
+            envs: Of the recording, which no other worker has now.
+        """
+        self._envs[worker] = envs
+        self._waiting[worker] = deque()
+
+    def drop_worker(self, worker: int) -> None:
+        """Forget a worker of which no block waits."""
+        del self._envs[worker], self._waiting[worker]
 
     # -- filing
 
     def add(self, worker: int, block: SealedBlock) -> None:
         """Let a block wait to be filed."""
-        jobs, begun = {}, []
+        first = self._envs[worker].start
+        places, begun = {}, []
         for one in block.begun:
             labels = dict(one.info.get("labels", {}))
-            if (number := labels.pop("job", None)) is not None:
-                jobs[one.row, worker * self._num_envs + one.env] = number
+            job = labels.pop("job", None)
+            places[one.row, first + one.env] = _Begun(job, labels)
             begun.append(one._replace(info={**one.info, "labels": labels}))
         shown = block._replace(begun=tuple(begun))
-        self._waiting[worker].append(_Waiting(shown, jobs))
+        self._waiting[worker].append(_Waiting(shown, places))
         if self._waits_since is None:
             self._waits_since = self._clock()
 
@@ -159,11 +202,13 @@ class BlockFiler:
                 waiting = {worker: waiting[worker]}
                 self._filing = start, waiting
                 self._append(waiting)
+            start, waiting = self._filing
         return self._read(start, waiting)
 
     def _append(self, waiting: Mapping[int, _Waiting]) -> None:
-        blocks = {w * self._num_envs: one.block for w, one in waiting.items()}
-        self._cache.append_block(blocks, num_envs=self._total_envs)
+        blocks = {self._envs[w].start: one.block for w, one in waiting.items()}
+        start = self._cache.append_block(blocks, num_envs=self._num_envs)
+        self._filing = start, waiting
 
     def _read(self, start: int, filed: Mapping[int, _Waiting]) -> FiledRows:
         """Return what rows have that were filed, and let the next ones be filed."""
@@ -171,28 +216,51 @@ class BlockFiler:
         assert rows is not None
         core = rows.block(start, start + CHUNK_ROWS)
         flags, kinds = core["flags"], core["kind"]
-        running, num_begun = dict(self._running), list(self._num_begun)
-        jobs = {place: job for one in filed.values() for place, job in one.jobs.items()}
+        known = {p: begun for one in filed.values() for p, begun in one.begun.items()}
+        running = dict(self._running)
         finished = []
         wanted = np.uint8(BEGINS | TERMINATED | TRUNCATED)
+        num_new = np.count_nonzero(flags & np.uint8(BEGINS), axis=0).tolist()
+        num_begun = [rows.num_begun(env) - new for env, new in enumerate(num_new)]
         for row, env in np.argwhere(flags & wanted).tolist():
             flag = int(flags[row, env])
             if flag & BEGINS:
-                running.pop(env, None)
-                if (row, env) in jobs:
-                    running[env] = jobs[row, env], num_begun[env]
+                before = running.pop(env, None)
+                begun = known.get((row, env), _Begun())
+                is_rest = before is not None and before.rows is not rows
+                if before is not None and is_rest and (row, env) not in known:
+                    # The rest of an episode whose first rows were cleared.
+                    begun = before.begun
+                    labels = {(env, num_begun[env]): dict(begun.labels)}
+                    self._cache.annotate(AnnotationChange(labels=labels))
+                running[env] = _Running(begun, num_begun[env], rows)
                 num_begun[env] += 1
             if flag & (TERMINATED | TRUNCATED) and env in running:
-                number, index = running.pop(env)
-                finished.append(FinishedEpisode(number, rows.episode(env, index)))
+                ended = running.pop(env)
+                if ended.begun.job is not None:
+                    episode = rows.episode(env, ended.number)
+                    finished.append(FinishedEpisode(ended.begun.job, episode))
         num_steps = {worker: self._num_steps(kinds, flags, worker) for worker in filed}
-        left = {w: deque([*queue][w in filed :]) for w, queue in self._waiting.items()}
-        since = self._clock() if any(left.values()) else None
+        left, since = self._left(filed)
         result = FiledRows(list(filed), num_steps, finished)
         # No call in between, and so no interruption: all of it or nothing.
-        self._running, self._num_begun = running, num_begun
+        self._running = running
         self._waiting, self._waits_since, self._filing = left, since, None
         return result
+
+    def _left(
+        self, filed: Mapping[int, Any]
+    ) -> tuple[dict[int, deque[_Waiting]], float | None]:
+        left = {w: deque([*queue][w in filed :]) for w, queue in self._waiting.items()}
+        return left, self._clock() if any(left.values()) else None
+
+    def discard(self) -> list[int]:
+        """Drop the blocks that `file` could not file; return whose they were."""
+        assert self._filing is not None
+        _, filed = self._filing
+        left, since = self._left(filed)
+        self._waiting, self._waits_since, self._filing = left, since, None
+        return list(filed)
 
     def _num_steps(
         self,
@@ -200,8 +268,7 @@ class BlockFiler:
         flags: Codes,
         worker: int,
     ) -> int:
-        first = worker * self._num_envs
-        envs = slice(first, first + self._num_envs)
+        envs = slice(self._envs[worker].start, self._envs[worker].stop)
         is_step = (kinds[:, envs] != IDLE) & ((flags[:, envs] & BEGINS) == 0)
         return int(is_step.sum())
 
@@ -209,8 +276,9 @@ class BlockFiler:
 
     def lose(self, worker: int) -> None:
         """Label the episodes of a worker that will not be continued."""
-        first = worker * self._num_envs
-        for env in range(first, first + self._num_envs):
-            if (episode := self._running.pop(env, None)) is not None:
-                labels = {(env, episode[1]): {"lost": True}}
+        rows = self._cache.recording.rows
+        for env in self._envs[worker]:
+            episode = self._running.pop(env, None)
+            if episode is not None and episode.rows is rows:
+                labels = {(env, episode.number): {"lost": True}}
                 self._cache.annotate(AnnotationChange(labels=labels))

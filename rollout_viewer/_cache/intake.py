@@ -1,0 +1,428 @@
+"""Rows of recorders in other processes, on their way into the cache of this one.
+
+A thread for each connection receives; one thread files, and has all that follows. Envs
+of all recorders are side by side. Which are whose is decided when their first rows
+come: in the order in which their processes were started, so that numbers are the
+workers'. A recorder that follows one that ended takes its envs.
+
+Knows blocks, and how they travel. Knows nothing of what recorders record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import queue
+import secrets
+import socket
+import threading
+import time
+import weakref
+from collections import deque
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import answer_challenge, deliver_challenge
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rollout_viewer._cache.block_filer import BlockFiler, TakesBlocks
+from rollout_viewer._cache.remote_messages import (
+    Accepted,
+    Begun,
+    Closing,
+    Filed,
+    Finished,
+    Refused,
+    Sealed,
+    close_quietly,
+    connection_of,
+    receive,
+    send,
+)
+from rollout_viewer._cache.remote_rows import RemoteCache
+from rollout_viewer._errors import (
+    RolloutViewerError,
+    RolloutViewerWarning,
+    UnsupportedEnvError,
+    warn_once,
+)
+from rollout_viewer._forks import Lock, make_anew_in_children
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+
+    from rollout_viewer._cache.remote_messages import Declaration
+    from rollout_viewer._recording.sealed_block import SealedBlock
+    from rollout_viewer._replay.recipe import Recipe
+
+_KEY_BYTES = 32
+# How long the first rows wait for other recorders: where it is known how many there
+# are, and where it is not, and there is only a reset.
+_ALL_THERE_S = 5.0
+_FIRST_ROWS_S = 2.0
+# How long rows wait for envs, as those of a recorder that was killed just now.
+_NO_ROOM_S = 5.0
+_POLL_S = 0.25
+# How long a cache that is closed waits for rows that recorders have not sent.
+_LAST_ROWS_S = 3.0
+
+
+class RemotelyRecorded(TakesBlocks, Protocol):
+    """What an intake uses of a cache."""
+
+    @property
+    def num_envs(self) -> int: ...
+
+    def mark_fps(self, fps: float) -> None: ...
+
+    def update_metadata(self, **metadata: Any) -> None: ...
+
+    def add_recipe(self, recipe: Recipe) -> int: ...
+
+
+class _Recorder:
+    """A recorder elsewhere."""
+
+    def __init__(self, number: int, connection: Connection[Any, Any]) -> None:
+        self.number = number
+        self.connection = connection
+        self.declaration: Declaration | None = None
+        # Blocks that came before it has envs, and when the first one did.
+        self.waiting: deque[SealedBlock] = deque()
+        self.since = 0.0
+        self.envs: range | None = None
+        # It has rows; it has said that this is all; it is connected no more.
+        self.has_begun = False
+        self.has_finished = False
+        self.has_left = False
+
+    @property
+    def order(self) -> tuple[tuple[int, ...], int]:
+        """Of its envs among all."""
+        assert self.declaration is not None
+        return self.declaration.order, self.number
+
+    def answer(self, message: object) -> None:
+        """Send a message; does nothing where it has ended."""
+        with contextlib.suppress(OSError):
+            send(self.connection, message)
+
+
+class Intake:
+    """Takes in what recorders of other processes send, for one cache.
+
+    Args:
+        cache: Where rows are filed.
+        num_envs: Of all recorders together; None: of those that are there when the
+            first rows come.
+        host: Of this machine, as the recorders reach it.
+
+    Attributes:
+        remote: What they need to reach it.
+    """
+
+    def __init__(
+        self, cache: RemotelyRecorded, num_envs: int | None, host: str
+    ) -> None:
+        self.arguments = num_envs, host
+        self._cache = weakref.ref(cache)
+        self._num_envs = num_envs
+        self._filer: BlockFiler | None = None
+        self._recorders: dict[int, _Recorder] = {}
+        self._connections: weakref.WeakSet[Connection[Any, Any]] = weakref.WeakSet()
+        self._next_number = 0
+        # What the filing thread is to do next.
+        self._events: queue.Queue[Callable[[], object]] = queue.Queue()
+        self._is_closed = False
+        self._socket = socket.create_server((host, 0))
+        port = self._socket.getsockname()[1]
+        self._key = secrets.token_bytes(_KEY_BYTES)
+        self.remote = RemoteCache(host, port, self._key)
+        self._thread = self._start_thread(self._run, "rollout_viewer intake")
+        self._start_thread(self._accept, "rollout_viewer connections")
+        weakref.finalize(cache, self._events.put, self._end)
+        make_anew_in_children(self, rank=0)
+
+    def _start_thread(
+        self, target: Callable[[], object], name: str
+    ) -> threading.Thread:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def fork_locks(self) -> list[Lock]:
+        """Return nothing: the child takes nothing in."""
+        return []
+
+    def after_fork(self, *, is_whole: bool) -> None:
+        """Close the child's copies, which would keep connections open."""
+        del is_whole
+        self._is_closed = True
+        self._socket.close()
+        for connection in self._connections:
+            close_quietly(connection)
+
+    def close(self) -> None:
+        """File what has come, and take no more."""
+        if threading.current_thread() is self._thread:
+            self._end()
+        elif not self._is_closed:
+            self._events.put(self._end)
+            self._thread.join()
+
+    # -- the threads of connections
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._socket.accept()
+            except OSError:
+                return
+            if self._is_closed:
+                sock.close()
+                self._socket.close()
+                return
+            connection = connection_of(sock)
+            self._connections.add(connection)
+            self._next_number += 1
+            recorder = _Recorder(self._next_number, connection)
+            self._start_thread(
+                functools.partial(self._receive, recorder), "rollout_viewer recorder"
+            )
+
+    def _receive(self, recorder: _Recorder) -> None:
+        connection = recorder.connection
+        try:
+            deliver_challenge(connection, self._key)
+            answer_challenge(connection, self._key)
+            declaration = receive(connection)
+        except (OSError, EOFError, AuthenticationError):
+            close_quietly(connection)
+            return
+        self._events.put(functools.partial(self._declare, recorder, declaration))
+        try:
+            while not isinstance(message := receive(connection), Finished):
+                if isinstance(message, Begun):
+                    recorder.has_begun = True
+                    continue
+                assert isinstance(message, Sealed)
+                block = message.block
+                self._events.put(functools.partial(self._take, recorder, block))
+            recorder.has_finished = True
+        except (OSError, EOFError):
+            pass
+        finally:
+            self._events.put(functools.partial(self._leave, recorder))
+
+    # -- the thread that files
+
+    def _run(self) -> None:
+        while not self._is_closed:
+            try:
+                with contextlib.suppress(queue.Empty):
+                    self._events.get(timeout=self._wait_s())()
+                while self._is_open() and self._file(is_last=False):
+                    pass
+            except Exception as error:  # one recorder's fault is not the others'
+                _warn(f"expected to record rows of another process, got {error!r}")
+
+    def _is_open(self) -> bool:
+        return not self._is_closed
+
+    def _wait_s(self) -> float | None:
+        if self._filer is not None and self._filer.has_waiting:
+            return self._filer.wait_s()
+        is_waiting = any(
+            one.waiting or one.has_left for one in self._recorders.values()
+        )
+        return _POLL_S if is_waiting else None
+
+    def _declare(self, recorder: _Recorder, declaration: Declaration) -> None:
+        recorder.declaration = declaration
+        cache = self._cache()
+        try:
+            if cache is None:
+                raise RolloutViewerError("the cache is closed")
+            number = _declare(cache, declaration)
+        except RolloutViewerError as error:
+            recorder.answer(Refused(str(error)))
+            close_quietly(recorder.connection)
+            return
+        self._recorders[recorder.number] = recorder
+        recorder.answer(Accepted(number))
+
+    def _take(self, recorder: _Recorder, block: SealedBlock) -> None:
+        if recorder.envs is None or self._filer is None:
+            recorder.since = recorder.since or time.monotonic()
+            recorder.waiting.append(block)
+        else:
+            self._filer.add(recorder.number, block)
+
+    def _leave(self, recorder: _Recorder) -> None:
+        recorder.has_left = True
+        close_quietly(recorder.connection)
+
+    def _file(self, *, is_last: bool) -> bool:
+        """File blocks that are due; return whether there were any."""
+        cache = self._cache()
+        if cache is None:
+            return False
+        self._number_recorders(cache, is_last=is_last)
+        self._drop_ended()
+        filer = self._filer
+        if filer is None:
+            return False
+        active = [
+            one.number
+            for one in self._recorders.values()
+            if one.envs is not None and not one.has_left
+        ]
+        if not (filer.is_due(active) or (is_last and filer.has_waiting)):
+            return False
+        try:
+            filed = filer.file().workers
+        except Exception as error:
+            filed = filer.discard()
+            _warn(f"expected to file rows of another process, got {error}")
+        for number in filed:
+            self._recorders[number].answer(Filed())
+        return True
+
+    # -- whose envs are which
+
+    def _number_recorders(self, cache: RemotelyRecorded, *, is_last: bool) -> None:
+        """Give envs to the recorders that have sent rows."""
+        waiting = [one for one in self._recorders.values() if one.waiting]
+        if not waiting:
+            return
+        if self._filer is None and not (is_last or self._are_all_there(cache)):
+            return
+        if self._filer is None:
+            # Those of this process without a row may only be asked what they are.
+            waiting = [
+                one
+                for one in self._recorders.values()
+                if one.waiting
+                or not (one.has_left or (_is_here(one) and not one.has_begun))
+            ]
+            found = sum(_num_envs(one) for one in waiting)
+            self._num_envs = self._num_envs or cache.num_envs or found
+            self._filer = BlockFiler(cache, self._num_envs)
+        for recorder in sorted(waiting, key=lambda one: one.order):
+            self._give_envs(recorder, self._filer)
+
+    def _are_all_there(self, cache: RemotelyRecorded) -> bool:
+        """Whether the order of envs may be decided, when the first rows have come."""
+        waiting = [one for one in self._recorders.values() if one.waiting]
+        age_s = time.monotonic() - min(one.since for one in waiting)
+        if num_envs := self._num_envs or cache.num_envs:
+            found = sum(_num_envs(one) for one in self._recorders.values())
+            return found >= num_envs or age_s >= _ALL_THERE_S
+        # They are, where all make their environments before any takes a step.
+        has_steps = any(block.num_rows > 1 for o in waiting for block in o.waiting)
+        return has_steps or age_s >= _FIRST_ROWS_S
+
+    def _give_envs(self, recorder: _Recorder, filer: BlockFiler) -> None:
+        first = self._free_env(_num_envs(recorder))
+        if first is not None:
+            recorder.envs = range(first, first + _num_envs(recorder))
+            filer.add_worker(recorder.number, recorder.envs)
+            while recorder.waiting:
+                filer.add(recorder.number, recorder.waiting.popleft())
+        elif recorder.waiting and time.monotonic() - recorder.since > _NO_ROOM_S:
+            reason = (
+                f"more than the {self._num_envs} envs of the cache. Pass "
+                "cache.remote(num_envs=...), of all recorders together"
+            )
+            _warn(f"expected recorders of other processes, got {reason}")
+            recorder.answer(Refused(reason))
+            recorder.waiting.clear()
+            del self._recorders[recorder.number]
+
+    def _free_env(self, count: int) -> int | None:
+        """Return the first of so many free envs; None: there are none."""
+        assert self._num_envs is not None
+        taken = {
+            env for one in self._recorders.values() for env in one.envs or range(0)
+        }
+        for first in range(self._num_envs - count + 1):
+            if taken.isdisjoint(range(first, first + count)):
+                return first
+        return None
+
+    def _drop_ended(self) -> None:
+        """Forget recorders that have left, and all of whose rows are filed."""
+        for recorder in list(self._recorders.values()):
+            if not recorder.has_left or recorder.waiting:
+                continue
+            if recorder.envs is not None and self._filer is not None:
+                if self._filer.waits(recorder.number):
+                    continue
+                if not recorder.has_finished:
+                    with contextlib.suppress(RolloutViewerError):
+                        self._filer.lose(recorder.number)
+                self._filer.drop_worker(recorder.number)
+            del self._recorders[recorder.number]
+
+    # -- the end
+
+    def _end(self) -> None:
+        if self._is_closed:
+            return
+        with contextlib.suppress(Exception):
+            if self._cache() is not None:
+                self._file_last()
+        self._is_closed = True
+        for recorder in self._recorders.values():
+            recorder.answer(Refused("a cache that was closed"))
+            close_quietly(recorder.connection)
+        with contextlib.suppress(OSError):
+            # Nothing else ends a thread that accepts connections everywhere.
+            socket.create_connection(self._socket.getsockname(), timeout=1).close()
+
+    def _file_last(self) -> None:
+        """Ask all recorders for their rows, and file them."""
+        for recorder in self._recorders.values():
+            recorder.answer(Closing())
+        until = time.monotonic() + _LAST_ROWS_S
+        while not all(one.has_left for one in self._recorders.values()):
+            left_s = until - time.monotonic()
+            if left_s <= 0:
+                break
+            with contextlib.suppress(queue.Empty):
+                self._events.get(timeout=left_s)()
+            while self._file(is_last=True):
+                pass
+        while self._file(is_last=True):
+            pass
+
+
+def _declare(cache: RemotelyRecorded, declaration: Declaration) -> int:
+    """Keep what an environment declares; return the number of its recipe."""
+    if declaration.fps is not None:
+        cache.mark_fps(declaration.fps)
+    cache.update_metadata(**declaration.metadata)
+    if declaration.recipe is None:
+        return 0
+    if len(declaration.recipe.specs) > 1:
+        raise UnsupportedEnvError(
+            "record: expected equal environments in a batch for render='later' in "
+            "another process's cache, got different ones. Record each by itself."
+        )
+    return cache.add_recipe(declaration.recipe)
+
+
+def _num_envs(recorder: _Recorder) -> int:
+    assert recorder.declaration is not None
+    return recorder.declaration.num_envs
+
+
+def _is_here(recorder: _Recorder) -> bool:
+    """Whether a recorder is in this process."""
+    assert recorder.declaration is not None
+    return recorder.declaration.pid == os.getpid()
+
+
+def _warn(what: str) -> None:
+    with contextlib.suppress(RolloutViewerWarning):  # made an error by a filter
+        warn_once(f"FrameCache.remote: {what}.")

@@ -1,0 +1,123 @@
+"""What recorders elsewhere send to the process of a cache, and what it answers.
+
+Over a connection of which both ends have shown that they know its key; they are then
+as close as processes that one of them has started, and messages are pickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import socket
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from rollout_viewer._recording.sealed_block import SealedBlock
+    from rollout_viewer._replay.recipe import Recipe
+
+# -- from a recorder
+
+
+class Declaration(NamedTuple):
+    """The first message: what a recorder records.
+
+    Attributes:
+        num_envs: Of its calls.
+        order: Of its process among those that the same process has started.
+        pid: Of its process.
+        fps: Of its pictures, if the environment says so.
+        metadata: For `FrameCache.metadata`.
+        recipe: How its pictures are made later; None: they are made now.
+    """
+
+    num_envs: int
+    order: tuple[int, ...]
+    pid: int
+    fps: float | None
+    metadata: dict[str, Any]
+    recipe: Recipe | None
+
+
+class Begun(NamedTuple):
+    """The first row is recorded: there will be blocks."""
+
+
+class Sealed(NamedTuple):
+    """Rows."""
+
+    block: SealedBlock
+
+
+class Finished(NamedTuple):
+    """The last message: all rows were sent."""
+
+
+# -- to a recorder
+
+
+class Accepted(NamedTuple):
+    """Rows are taken.
+
+    Attributes:
+        recipe_number: Of the recording's recipes, the one of this recorder.
+    """
+
+    recipe_number: int
+
+
+class Refused(NamedTuple):
+    """Rows are not taken, and why: a sentence."""
+
+    reason: str
+
+
+class Filed(NamedTuple):
+    """A block is in the cache."""
+
+
+class Closing(NamedTuple):
+    """The cache is about to be closed: rows that wait are wanted now."""
+
+
+# -- how they travel
+
+
+def connection_of(sock: socket.socket) -> Connection[Any, Any]:
+    """Return a connection that has taken over a socket."""
+    sock.setblocking(True)
+    # Blocks go out at once; a machine that vanished is found out.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return Connection(sock.detach())
+
+
+def send(connection: Connection[Any, Any], message: object) -> None:
+    """Send a message.
+
+    Raises:
+        OSError: The other end has closed it.
+    """
+    try:
+        data = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+    except Exception:
+        # A function of the user's, in a recipe, as of a notebook.
+        import cloudpickle  # type: ignore[import-untyped]  # it has no types
+
+        data = cloudpickle.dumps(message)
+    connection.send_bytes(data)
+
+
+def receive(connection: Connection[Any, Any]) -> Any:
+    """Return the next message.
+
+    Raises:
+        EOFError, OSError: The other end has closed it.
+    """
+    return pickle.loads(connection.recv_bytes())
+
+
+def close_quietly(connection: Connection[Any, Any]) -> None:
+    """Close a connection, in whichever state it is."""
+    with contextlib.suppress(OSError):
+        connection.close()

@@ -1,0 +1,204 @@
+"""`Recorder.add` is interrupted anywhere: its call is in one row, once, or in none.
+
+What the rows are then is compared with those of recorders that are not interrupted: of
+all calls; with that call recorded by the next row; and without it. `FAULTS=long` tries
+every place, else a sample.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rollout_viewer as rv
+from rollout_viewer._cache.block_builder import BlockBuilder
+from rollout_viewer._recorder.episode_quota import EpisodeQuota
+from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer._recording.step_row import Kind
+from rollout_viewer._replay.recipe import Recipe
+from rollout_viewer.testing import counting_frame, read_count
+from tests.faults.interrupts import IS_LONG, interrupted, places_of, sample
+from tests.faults.survival import survives
+
+RESET, STEP, IDLE, MISSING = Kind
+
+pytestmark = [
+    pytest.mark.slow,  # not for every edit
+    survives(
+        "Ctrl-C, or a MemoryError, anywhere inside a call",
+        kept="all other rows",
+        lost="the row of that call",
+        seen="the exception; the next call works",
+    ),
+]
+
+# What each call is to two envs, and which of them end with it. Env 0 is reset while it
+# runs, and env 1 is idle then.
+CALLS: list[tuple[tuple[Kind, Kind], tuple[bool, bool]]] = [
+    ((RESET, RESET), (False, False)),
+    ((STEP, STEP), (False, False)),
+    ((STEP, STEP), (False, True)),
+    ((STEP, RESET), (False, False)),
+    ((STEP, STEP), (False, False)),
+    ((RESET, IDLE), (False, False)),
+    ((STEP, STEP), (True, False)),
+    ((RESET, STEP), (False, False)),
+    ((STEP, STEP), (False, False)),
+    ((STEP, STEP), (False, False)),
+]
+OPTIONS: dict[str, dict[str, Any]] = {
+    "usual": {},
+    "filtered": {"keep_episode": lambda episode: True},
+    "render later": {"recipe": Recipe(make_env=lambda: None)},
+    "skip": {"skip": 2},
+    "objectives": {},
+    "blocks": {},
+}
+
+
+FRAMES = [[counting_frame(number, env) for env in range(2)] for number in range(10)]
+
+
+class Failing:
+    """A cache to which nothing can be appended."""
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    def append(self, *_: Any, **__: Any) -> int:
+        raise MemoryError
+
+
+class Loop:
+    """A recorder and the calls that it is to record."""
+
+    def __init__(self, case: str) -> None:
+        self.case = case
+        self.cache = rv.FrameCache()
+        self.recorder = Recorder(2, cache=self.cache, **OPTIONS[case])
+        self.quota = EpisodeQuota(20, 2)
+        self.recorder.limit_episodes(self.quota)
+        if case == "blocks":
+            add = self.cache.append_block
+            self.builder = BlockBuilder(lambda block: add({0: block}))
+            self.recorder.redirect(self.builder)
+
+    def add(self, number: int) -> None:
+        kinds, ends = CALLS[number]
+        is_step = np.array(kinds) == STEP
+        reward = np.where(is_step, [10.0**number, 2.0**number], np.nan)
+        if self.case == "objectives":
+            reward = np.stack([reward, 2 * reward], axis=1)
+        self.recorder.add(
+            kinds,
+            lambda: FRAMES[number],
+            reward=reward,
+            terminated=np.array(ends),
+            truncated=np.zeros(2, np.bool_),
+            action=np.full(2, number),
+            data={"obs": np.full((2, 1), number)},
+            infos={e: {"seed": number} for e, k in enumerate(kinds) if k == RESET},
+            step_info=[{"is_success": number % 2 == 0, "speed": number}] * 2,
+        )
+
+    def fail(self, number: int) -> None:
+        """Add a call where the row cannot be appended."""
+        sink = self.recorder._sink
+        failing: Any = Failing(sink)
+        self.recorder._sink = failing
+        with contextlib.suppress(MemoryError):  # with `skip`, it needs no row
+            self.add(number)
+        self.recorder._sink = sink
+
+    def finish(self) -> rv.FrameCache:
+        self.recorder.finish()
+        if self.case == "blocks":
+            self.builder.seal()
+        return self.cache
+
+
+def table(cache: rv.FrameCache) -> list[Any]:
+    """Return all that can be read of the rows and of the episodes."""
+    rows: list[Any] = []
+    for row in range(cache.num_rows):
+        for env in range(2):
+            now = cache.at(row, env)
+            shown = read_count(cache[row, env]) if now.has_picture else None
+            numbers = {name: np.asarray(now[name]).tolist() for name in sorted(now)}
+            rows.append((row, env, shown, sorted(numbers.items(), key=str)))
+    return [rows, [repr(episode) for episode in cache.episodes]]
+
+
+def uninterrupted(case: str, number: int, how: str) -> str:
+    loop = Loop(case)
+    for one in range(len(CALLS)):
+        if one != number or how == "whole":
+            loop.add(one)
+        elif how == "in the next row":
+            loop.fail(one)
+    return repr(table(loop.finish()))
+
+
+@pytest.mark.parametrize("case", OPTIONS)
+# An end, a reset that cuts an episode off, an end of one that began so; all others in
+# the long form.
+@pytest.mark.parametrize("number", range(1, len(CALLS) - 1) if IS_LONG else (2, 5, 6))
+def test_a_call_that_is_interrupted_anywhere_is_in_one_row_or_in_none(
+    case, number, figures
+):
+    def begun() -> Loop:
+        loop = Loop(case)
+        for one in range(number):
+            loop.add(one)
+        return loop
+
+    for _ in range(2):  # the first time, more is imported and cached
+        num_places = places_of(functools.partial(begun().add, number))
+    ways = ("whole", "in the next row", "nowhere")
+    expected = {uninterrupted(case, number, how): how for how in ways}
+    found = dict.fromkeys(ways, 0)
+    places = np.unique(np.linspace(1, num_places, 60 if IS_LONG else 8).astype(int))
+
+    for at in places.tolist():
+        loop = begun()
+        with interrupted(at) as interrupt:
+            loop.add(number)
+        for one in range(number + 1, len(CALLS)):
+            loop.add(one)
+
+        how = expected.get(repr(table(loop.finish())))
+        assert how is not None, interrupt.where
+        found[how] += 1
+    figures(f"Recorder.add, {case}: {found}")
+
+
+def test_rows_of_skipped_steps_are_completed_once_wherever_that_is_interrupted():
+    def begun() -> Loop:
+        loop = Loop("skip")
+        for one in range(9):
+            loop.add(one)
+        assert loop.recorder.cache.num_rows == 6
+        return loop
+
+    reference, loop = begun(), begun()
+    num_places = places_of(loop.recorder.complete)
+    reference.add(9)
+    whole = np.nansum(reference.finish().scalars["reward"], axis=0)
+
+    for at in sample(num_places, 12):
+        loop = begun()
+        with interrupted(at) as interrupt:
+            loop.recorder.complete()
+        assert not loop.recorder._lock.locked(), interrupt.where
+        loop.add(9)
+        rewards = loop.finish().scalars["reward"]
+
+        found = np.nansum(rewards, axis=0)
+        assert found.tolist() == whole.tolist(), interrupt.where
