@@ -1,5 +1,6 @@
 /** What the stage shows where there are no pictures: why, and what to do. */
 
+import type { Manifest } from "../../protocol/messages.ts";
 import type { Session } from "../../session/session.ts";
 import { make, setAttribute, setText } from "../dom.ts";
 import { type IconName, icon } from "../icons.ts";
@@ -57,13 +58,7 @@ export function createEmpty(session: Session): Empty {
       el.hidden = numRows > 0 && hasPictures;
       if (el.hidden) return true;
       const waiting = session.isSilent ? "silent" : "loading";
-      const blind =
-        manifest?.renders === undefined || manifest.not_reproducible
-          ? "blind"
-          : manifest.renders
-            ? "rendering"
-            : "forbidden";
-      const state = !manifest ? waiting : numRows ? blind : "empty";
+      const state = !manifest ? waiting : numRows ? blindnessOf(manifest) : "empty";
       if (el.dataset.state === state) return false;
       setAttribute(el, "data-state", state);
       const shown = STATES[state];
@@ -74,4 +69,10 @@ export function createEmpty(session: Session): Empty {
       return false;
     },
   };
+}
+
+/** Why there are rows and no pictures. */
+function blindnessOf({ renders, not_reproducible }: Manifest): State {
+  if (renders === undefined || not_reproducible) return "blind";
+  return renders ? "rendering" : "forbidden";
 }
