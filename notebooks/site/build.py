@@ -93,7 +93,7 @@ PRELUDE = """
 import functools
 from rollout_viewer import RolloutViewer
 RolloutViewer.__init__ = functools.partialmethod(
-    RolloutViewer.__init__, save="page", save_mb=12
+    RolloutViewer.__init__, save="page", save_mb=20
 )
 """
 
@@ -203,7 +203,9 @@ def executed(path: Path) -> Path:
     del notebook.cells[0]
     for old in EXECUTED.glob(f"{path.stem}-*.ipynb"):
         old.unlink()
-    nbformat.write(notebook, kept)
+    part = kept.with_suffix(".part")
+    nbformat.write(notebook, part)
+    part.replace(kept)
     shutil.rmtree(folder)
     return kept
 
