@@ -82,6 +82,7 @@ bench: setup $(VENV)/.bench  ## measure, compare with the goals, write build/ben
 	$(BIN)/python -m tests.benchmarks.first_light
 	$(BIN)/python -m tests.benchmarks.frame_cache $(if $(FULL),,--quick)
 	$(BIN)/python -m tests.benchmarks.export $(if $(FULL),,--quick)
+	$(BIN)/python -m tests.benchmarks.render_later $(if $(FULL),,--quick)
 	$(BIN)/python -m tests.benchmarks.torchrl
 	$(BIN)/python -m tests.benchmarks.wrappers
 	$(BIN)/python -m tests.benchmarks.browser $(if $(FULL),,--quick)

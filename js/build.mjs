@@ -73,7 +73,7 @@ export const embedded = {
         write: false,
       });
       const { text } = outputFiles[0];
-      const exported = /export\s*\{\s*(\w+) as Decoder,?\s*\};?\s*$/;
+      const exported = /export\s*\{\s*(\w+)(?: as Decoder)?,?\s*\};?\s*$/;
       if (!exported.test(text))
         throw new Error("build: expected decode/worker.ts to export Decoder last");
       const body = text.replace(exported, "return { Decoder: $1 };");

@@ -16,7 +16,8 @@ environments in step with their rewards.
 - Compare: `evaluate` runs policies on the same seeds, `EvaluationResult` says which is
   better, also of what was recorded before; `report` writes it for others.
 - Take along: `Clip.write`, `RolloutViewer.dump`, `RolloutViewer.to_html`,
-  `CSVLogger`, `TensorboardLogger`, `WandbLogger`, `MLFlowLogger`, `TeeLogger`;
+  `CSVLogger`, `TensorboardLogger`, `WandbLogger`, `MLFlowLogger`, `TrackioLogger`,
+  `TeeLogger`;
   `import_labels` brings labels back from an exported page.
 
 The command line does the same: ``rollout-viewer --help``.
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from rollout_viewer.loggers.mlflow import MLFlowLogger
     from rollout_viewer.loggers.tee import TeeLogger
     from rollout_viewer.loggers.tensorboard import TensorBoardLogger, TensorboardLogger
+    from rollout_viewer.loggers.trackio import TrackioLogger
     from rollout_viewer.loggers.wandb import WandbLogger
     from rollout_viewer.sources._collect.collect import collect
     from rollout_viewer.sources._record import record
@@ -100,6 +102,7 @@ _HOMES = {
     "VecVideoRecorder": "sources.sb3",
     "VectorRecordVideo": "sources.gymnasium",
     "VideoRecorder": "sources.torchrl",
+    "TrackioLogger": "loggers.trackio",
     "WandbLogger": "loggers.wandb",
     "as_frames": "_frames.convert",
     "collect": "sources._collect.collect",
@@ -147,6 +150,7 @@ __all__ = [
     "TensorBoardLogger",
     "TensorDictRecorder",
     "TensorboardLogger",
+    "TrackioLogger",
     "UnsupportedEnvError",
     "VecVideoRecorder",
     "VectorRecordVideo",

@@ -16,7 +16,7 @@ from rollout_viewer._recording.sealed_block import (
 )
 from rollout_viewer._recording.slot import Slot
 from rollout_viewer._recording.step_codec import pack_columns
-from rollout_viewer.testing import counting_frame, read_count
+from rollout_viewer.testing import TurnedClock, counting_frame, read_count
 
 
 def step(row: int, num_envs: int = 1, first_env: int = 0, length: int = 20) -> dict:
@@ -355,3 +355,96 @@ def test_info_that_is_numbers_first_stays_numbers():
     assert found[0] == 7
     assert np.isnan(found[1])
     assert found[2:] == [1, 2.5]
+
+
+# -- a few rows of slow environments
+
+
+def short_blocks(num_rows, length, num_envs=1, first_env=0):
+    """Return blocks of so many rows each, as of an environment that is slow."""
+    clock = TurnedClock()
+    blocks: list[SealedBlock] = []
+    builder = BlockBuilder(blocks.append, clock)
+    for row in range(num_rows):
+        builder.append(**step(row, num_envs, first_env))
+        if row % length == length - 1:
+            clock.turn(1.0)
+            builder.seal_if_old()
+    builder.seal()
+    return blocks
+
+
+@pytest.mark.parametrize("num_envs", [1, 2])
+def test_few_rows_are_as_many_rows_as_they_are(num_envs):
+    one_by_one, filed = rv.FrameCache(), rv.FrameCache()
+    for row in range(80):
+        one_by_one.append(**step(row, num_envs))
+
+    starts = []
+    for block in short_blocks(80, 4, num_envs):
+        assert block.num_rows == 4
+        starts.append(filed.append_block({0: block}, fill=False))
+
+    assert starts == list(range(0, 80, 4))
+    assert state(filed) == state(one_by_one)
+    assert [e.seed for e in filed.episodes] == [e.seed for e in one_by_one.episodes]
+    filed.close()
+    assert state(rv.open(filed.path)) == state(one_by_one)
+
+
+def test_few_rows_of_two_workers_are_side_by_side():
+    cache = rv.FrameCache()
+    slow, slower = short_blocks(12, 6), short_blocks(12, 3, first_env=1)
+
+    cache.append_block({0: slow[0], 1: slower[0]}, num_envs=2, fill=False)
+    cache.append_block({1: slower[1]}, fill=False)
+    whole = cache.append_block({0: blocks_of(32)[0]})
+
+    assert whole == 32
+    assert cache.scalars["kind"][3:9].tolist() == [
+        *[["step", "idle"]] * 3,
+        *[["idle", "step"]] * 3,
+    ]
+    assert (cache.scalars["kind"][9:32] == "idle").all()
+    assert [read_count(cache[row, 0]) for row in (5, 8, 33)] == [
+        (5, 0),
+        (5, 0),
+        (1, 0),
+    ]
+    assert [read_count(cache[row, 1]) for row in (2, 5, 8)] == [(2, 1), (2, 1), (5, 1)]
+
+
+def test_few_rows_that_are_damaged_or_too_many_leave_nothing_or_start_a_block():
+    cache = rv.FrameCache()
+    _, second = blocks_of(44)
+    cache.append_block({0: short_blocks(25, 25)[0]}, fill=False)
+    before = state(cache)
+    slot, chunk = second.pictures[0]
+    broken = second._replace(pictures=((slot, chunk[:-20]),))
+
+    with pytest.raises(rv.RecordingError):
+        cache.append_block({0: broken}, fill=False)
+
+    assert state(cache) == before
+    assert cache.append_block({0: second}, fill=False) == 32
+    assert cache.num_rows == 44
+
+
+def test_rows_wait_for_others_only_a_moment():
+    clock = TurnedClock()
+    blocks: list[SealedBlock] = []
+    builder = BlockBuilder(blocks.append, clock)
+
+    builder.seal_if_old()
+    for row in range(20):
+        builder.append(**step(row))
+        builder.seal_if_old()
+        clock.turn(0.06)
+    assert not blocks  # 16 rows and more will be 32 soon
+    clock.turn(1.0)
+    builder.seal_if_old()
+    builder.append(**step(20))
+    clock.turn(1.0)
+    builder.seal_if_old()
+
+    assert [block.num_rows for block in blocks] == [20, 1]

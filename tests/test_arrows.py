@@ -82,6 +82,7 @@ LIBRARIES = {
     "torch": {"_export", "_frames", "loggers", "sources", "testing"},
     "torchrl": {"loggers", "sources"},
     "traitlets": {"_viewer"},
+    "trackio": {"loggers"},
     "wandb": {"loggers"},
 }
 

@@ -24,6 +24,7 @@ class Caller:
     def __init__(self, seed: int, num_envs: int) -> None:
         self.rng, self.num_envs = np.random.default_rng(seed), num_envs
         self.arrays: dict[tuple[Any, ...], Any] = {}
+        self.is_pictured = seed % 4 > 1
         self.change_form()
 
     def change_form(self) -> None:
@@ -47,7 +48,7 @@ class Caller:
         for value in data.values():
             value[...] = self.rng.integers(0, 99, value.shape)
         return {
-            "frames": None,
+            "frames": self.frames() if self.is_pictured else None,
             "kind": "step" if self.rng.random() < 0.5 else None,
             "reward": reward,
             "terminated": ended if self.rng.random() < 0.5 else None,
@@ -55,10 +56,19 @@ class Caller:
             "data": data,
         }
 
+    def frames(self) -> Any:
+        """Return pictures in the same memory as before, changed here and there."""
+        frames = self.array("frames", (6, 5, 3), "u1")
+        if self.rng.random() < 0.8:
+            frames[self.rng.integers(self.num_envs), self.rng.integers(6)] += 1
+        if self.rng.random() < 0.1:
+            frames[...] = self.rng.integers(256, size=frames.shape)
+        return list(frames)
+
     def make_odd(self, step: dict[str, Any]) -> None:
         rng, n = self.rng, self.num_envs
         wrong: Any = np.zeros(n + 1)
-        match rng.integers(14):
+        match rng.integers(17):
             case 0:
                 step["reward"][rng.integers(n)] = np.nan
             case 1:
@@ -86,6 +96,12 @@ class Caller:
                 step["data"]["obs"] = wrong
             case 12:
                 step["data"]["action"] = np.zeros(n)
+            case 13:
+                step["frames"] = None
+            case 14:
+                step["frames"] = [None] + [np.ones((6, 5, 3), np.uint8)] * (n - 1)
+            case 15:
+                step["frames"] = np.zeros((n, 6, 5, 3), np.float32)
             case _:
                 self.change_form()
 
@@ -102,13 +118,18 @@ def append(cache: rv.FrameCache, step: dict[str, Any]) -> Any:
 
 
 def numbers_of(cache: rv.FrameCache) -> list[Any]:
-    """Return all that can be read of the rows, but pictures."""
+    """Return all that can be read of the rows."""
     rows = [
         [sorted(cache.at(row, env).items()) for env in range(cache.num_envs)]
         for row in range(cache.num_rows)
     ]
     columns = {name: array.tolist() for name, array in cache.scalars.items()}
-    return [cache.num_rows, cache.episodes, columns, rows]
+    pictures = [
+        cache[row, env].tolist() if cache.has_picture(row, env) else None
+        for row in range(cache.num_rows)
+        for env in range(cache.num_envs)
+    ]
+    return [cache.num_rows, cache.episodes, columns, rows, pictures]
 
 
 def stored(path: Path) -> dict[str, list[Any]]:
@@ -123,7 +144,7 @@ def stored(path: Path) -> dict[str, list[Any]]:
     return {name: sorted(rows, key=repr) for name, rows in found.items()}
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(8))
 def test_rows_of_the_usual_form_are_what_they_are_one_by_one(tmp_path, seed):
     caller = Caller(seed, num_envs=1 + seed % 3)
     rng, odd_rate = caller.rng, [0.05, 0.3][seed % 2]

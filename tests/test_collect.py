@@ -54,10 +54,10 @@ def play(seed: int, policy=None) -> tuple:
     return pictures, rewards, actions
 
 
-def by_seed(cache: rv.FrameCache) -> dict:
+def by_seed(cache: rv.FrameCache, episodes: list | None = None) -> dict:
     """Return the finished episodes of a cache as `play` does; each is there once."""
     found: dict = {}
-    for e in cache.episodes:
+    for e in cache.episodes if episodes is None else episodes:
         if not e.is_finished:
             continue
         kinds = cache.scalars["kind"][e.start : e.stop, e.env]
@@ -197,6 +197,27 @@ def test_max_steps_is_of_all_transitions():
         assert (kinds == "step").sum() in (49, 50)
         assert not lost(found)
     assert sum(e.length for e in serial().episodes) == 1000
+
+
+@pytest.mark.parametrize("num_envs", [1, 3])
+def test_on_episode_may_clear_the_cache(num_envs):
+    cache = rv.FrameCache()
+    seen = []
+
+    def clear_first(episode):
+        seen.append((episode.seed, episode.labels["seed"]))
+        if len(seen) == 1:
+            cache.clear()
+
+    serial(episodes=20, num_envs=num_envs, on_episode=clear_first, cache=cache)
+
+    # Each once, those whose first rows were cleared too.
+    assert sorted(label for _, label in seen) == list(range(20))
+    assert {seed for seed, label in seen if seed != label} <= {None}
+    whole = [one for one in cache.episodes if one.seed is not None]
+    assert len(whole) >= 16 - num_envs
+    plays = {one.seed: play(one.seed) for one in whole}
+    assert by_seed(cache, whole) == plays
 
 
 def test_on_episode_gets_each_episode_and_may_end_it():
@@ -387,6 +408,15 @@ def test_an_environment_that_asks_on_the_console_gets_no_answer():
     with pytest.raises(rv.RolloutViewerError, match="EOFError"):
         processes(lambda: input("Which?"), episodes=1)
 
+    def asks():
+        if "pytest" not in sys.modules:  # in the process that replays
+            input("Which?")
+        return SeededEnv()
+
+    cache = serial(asks, episodes=1, render="later")
+    with pytest.raises(rv.RenderError, match="EOFError"):
+        cache.render(workers=1, progress=False)
+
 
 def test_functions_of_a_notebook_are_sent_by_value_and_others_are_refused():
     offset = 3
@@ -425,8 +455,9 @@ def test_ctrl_c_keeps_the_rows_that_workers_have_not_sent_yet():
     assert by_seed(cache).items() <= {s: play(s) for s in range(60)}.items()
     assert not lost(cache)
     kinds = cache.scalars["kind"]
-    # A block of each was sealed when it was full, and one by the interrupt.
-    assert (kinds[-1] == "idle").all()
+    # A block of each was sealed when it was full, and one by the interrupt: few rows
+    # are filed as they are, and after more than a few the env is idle.
+    assert cache.num_rows % 32 or (kinds[-1] == "idle").all()
     assert "episodes are kept" in caught.value.__notes__[0]
     assert set(psutil.Process().children()) <= others
 
@@ -526,6 +557,43 @@ def test_blocks_wait_for_those_of_others_a_little():
 
     assert cache.scalars["kind"][32:, 0].tolist() == ["idle"] * 32
     assert cache.scalars["kind"][[0, 32], 1].tolist() == ["step", "step"]
+
+
+def test_rows_of_a_slow_environment_are_there_before_its_next_step():
+    cache = rv.FrameCache()
+    seen = []
+
+    def policy(observation):
+        seen.append(cache.num_rows)
+        return 1
+
+    serial(lambda: SeededEnv(pause_s=1.1), policy, max_steps=3, cache=cache)
+
+    # A row waits for those of a second.
+    assert seen[0] in (0, 1)
+    assert seen[1] >= 1
+    assert seen[2] >= 2
+    assert cache.num_rows == 4
+
+
+def test_few_rows_of_slow_workers_are_filed_as_they_are():
+    clock = TurnedClock()
+    cache = rv.FrameCache()
+    filer = BlockFiler(cache, 2, clock)
+    filer.add_worker(0, range(1))
+    filer.add_worker(1, range(1, 2))
+    (few,) = blocks_of(3)
+    (full,) = blocks_of(32)
+
+    filer.add(0, few)
+    filer.add(1, few)
+    assert filer.file().num_steps == {0: 2, 1: 2}
+    assert cache.num_rows == 3
+    filer.add(0, few)
+    filer.add(1, full)
+    assert filer.file().num_steps == {0: 2, 1: 30}
+
+    assert cache.num_rows == 64
 
 
 def test_a_worker_waits_until_the_driver_has_filed_its_blocks():

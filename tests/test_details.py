@@ -170,9 +170,12 @@ def test_a_row_is_read_once_for_the_details_of_all_envs(monkeypatch):
     cache = recording()
     read = cache.recording.extras
     rows = []
-    monkeypatch.setattr(
-        cache.recording, "extras", lambda row: rows.append(row) or read(row)
-    )
+
+    def noted(row):
+        rows.append(row)
+        return read(row)
+
+    monkeypatch.setattr(cache.recording, "extras", noted)
 
     messages = list(all_details(cache, 0, NUM_ROWS))
 

@@ -153,6 +153,22 @@ def test_pictures_can_be_rendered_later():
     assert np.array_equal(cache[0, 0], env.render())
 
 
+def test_a_function_of_a_notebook_makes_what_workers_render_later():
+    class Wrapped(gym.Wrapper):
+        """A class that no other process can import by its name."""
+
+    def make_env():
+        return Wrapped(make_pole())
+
+    result = rv.evaluate(make_env, POLICIES, seeds=[4], render="later", num_workers=1)
+
+    (episode,) = result.lines[1].episodes
+    env = make_pole()
+    env.reset(seed=4)
+    cache = result.caches["leans"]
+    assert np.array_equal(cache[episode.start, episode.env], env.render())
+
+
 def test_an_environment_that_does_not_say_how_it_is_made_is_rendered_later_too():
     result = evaluate(CountingEnv, None, seeds=[0], render="later")
 

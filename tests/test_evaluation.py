@@ -268,7 +268,11 @@ def test_values_of_a_label_are_compared(tmp_path):
     assert result.table["n"].tolist() == [3, 3, 3]
     assert result.paired.summary["difference_mean"].tolist() == [2.0, 1.0]
     assert from_recordings(cache, by="train_step").table["n"].tolist() == [6, 6, 6]
-    assert "compare" not in result.viewer._manifest()
+    pairs = result.viewer._manifest()["compare"]["pairs"]
+    assert pairs["line"] == [1, 1, 1, 2, 2, 2]
+    # Of each value three episodes, and three of the other segment after them.
+    assert pairs["episode"] == [6, 7, 8, 12, 13, 14]
+    assert pairs["episode_against"] == [0, 1, 2, 0, 1, 2]
     page = rv.report(cache, tmp_path / "a.html", by="train_step").read_text("utf-8")
     assert "train_step 200 returns more than train_step 0" in page
     with pytest.raises(RowError, match=r"of the labels \['train_step'\], got 'step'"):

@@ -9,12 +9,15 @@ import sys
 import nbformat
 import pytest
 
+import rollout_viewer as rv
+
 NOTEBOOKS = sorted((pathlib.Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 
 # Where the time goes into learning, a third of it: every cell runs, and learns less.
 SHORTER = {
     "02_torchrl": ("total_frames=10_000", "total_frames=4_000"),
     "04_sb3": ("learn(12_000", "learn(4_000"),
+    "06_comparing_policies": ("= 300_000, 30", "= 4_096, 2"),
 }
 
 pytestmark = pytest.mark.slow
@@ -64,6 +67,11 @@ def test_notebook_runs_and_leaves_what_it_says(notebook):
     if notebook.stem == "05_finding_failures":
         assert len(list(notebook.parent.glob("failures/*.mp4"))) == 3
         assert (notebook.parent / "landings.rollout").exists()
+    if notebook.stem == "06_comparing_policies":
+        assert "<h1>trained against half-trained</h1>" in (
+            notebook.parent / "landers.html"
+        ).read_text("utf-8")
+        assert len(rv.open(notebook.parent / "landers.rollout").episodes) == 4
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

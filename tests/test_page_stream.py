@@ -15,7 +15,7 @@ from rollout_viewer._page.build_messages import (
 )
 from rollout_viewer._page.check_messages import check
 from rollout_viewer._page.offline import recording_messages
-from rollout_viewer._viewer import stream
+from rollout_viewer._viewer import stream, throughput
 from rollout_viewer._viewer.pages import HELLO_TIMEOUT_S
 from rollout_viewer._viewer.stream import (
     ACK_TIMEOUT_S,
@@ -33,6 +33,7 @@ class Page:
         self.now = 0.0
         self.beginning = 0
         self.is_deaf = False
+        self.waits_for_cells = False
         self.errors = []
         self.other = []
         self.pump = PageStream(
@@ -55,7 +56,8 @@ class Page:
 
     def say_hello(self):
         hello = {"kind": "hello", "protocol": 1, "version": "0", "page": "p"}
-        self.pump.receive({**hello, "beginning": self.beginning})
+        hello["beginning"] = self.beginning
+        self.pump.receive(hello, waits_for_cells=self.waits_for_cells)
         return self.step()
 
     def step(self):
@@ -164,11 +166,11 @@ def test_what_the_page_asks_for_comes_first():
 
 
 def test_a_page_that_does_not_answer_is_sent_a_window_and_then_the_newest(monkeypatch):
-    monkeypatch.setattr(stream, "MESSAGE_BYTES", 2000)
-    monkeypatch.setattr(stream, "WINDOW_BYTES", 10_000)
+    monkeypatch.setattr(throughput, "MESSAGE_BYTES", 2000)
+    monkeypatch.setattr(throughput, "WINDOW_BYTES", 10_000)
     cache = record(rv.FrameCache(), 320)
     page = Page(cache)
-    page.is_deaf = True
+    page.is_deaf = page.waits_for_cells = True
 
     page.hello()
     in_window = len(page.data)

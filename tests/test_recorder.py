@@ -15,7 +15,6 @@ import rollout_viewer as rv
 from rollout_viewer._cache.block_builder import BlockBuilder
 from rollout_viewer._recorder import episode_filter, views
 from rollout_viewer._recorder.recorder import Recorder
-from rollout_viewer._recording.rows import Rows
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer.sources._record import record
 from rollout_viewer.testing import CountingEnv, counting_frame, read_count
@@ -770,15 +769,15 @@ def test_transitions_are_counted_only_where_some_were_skipped(
     monkeypatch, skip, counts
 ):
     counts_of_rows = []
-    prepare = Rows.prepare
+    append = rv.FrameCache.append
 
-    def spy(self, *, num_transitions, **step):
+    def spy(self, frames, *, num_transitions=None, **step):
         counts_of_rows.append(
             None if num_transitions is None else num_transitions.tolist()
         )
-        return prepare(self, num_transitions=num_transitions, **step)
+        return append(self, frames, num_transitions=num_transitions, **step)
 
-    monkeypatch.setattr(Rows, "prepare", spy)
+    monkeypatch.setattr(rv.FrameCache, "append", spy)
     simulator = Simulator([50], skip=skip)
 
     simulator.reset()

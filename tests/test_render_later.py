@@ -105,6 +105,23 @@ def test_mujoco_is_seen_by_the_camera_of_its_first_picture():
     assert later.render([0, 1], width=32, height=24, progress=False) == 2
     assert later.cameras == ["pixels", "32x24"]
     assert later.frames(1, camera="32x24").shape == (1, 1, 24, 32, 3)
+    later.render([1], camera="track", progress=False)
+    assert later.frames(1, camera="track").shape == (1, 1, 48, 64, 3)
+    with pytest.raises(rv.RenderError, match="nowhere"):
+        later.render([1], camera="nowhere", progress=False)
+
+
+@pytest.mark.slow
+def test_a_row_of_mujoco_that_is_looked_at_first_is_seen_from_the_same_place():
+    pytest.importorskip("mujoco")
+    # Without a camera of its own: seen from the middle of its first picture.
+    options = {"width": 64, "height": 48, "max_episode_steps": 12}
+    now = play(gymnasium.make("Swimmer-v5", render_mode="rgb_array", **options), 20)
+    later = play(gymnasium.make("Swimmer-v5", **options), 20, render="later")
+
+    later.render([11], progress=False)
+
+    np.testing.assert_array_equal(later[11, 0], now[11, 0])
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
@@ -238,6 +255,42 @@ def test_clips_and_exports_have_pictures_that_come_later(tmp_path):
     expected = list(now.clip(5, 50).frames())
     np.testing.assert_array_equal(frames, expected)
     assert path.stat().st_size > 1000
+
+
+class Shrunk(gymnasium.Wrapper):
+    """Renders every n-th pixel: a camera of one's own."""
+
+    def __init__(self, env, height, width):
+        super().__init__(env)
+        self._size = height, width
+
+    def render(self):
+        picture = np.asarray(self.env.render())
+        height, width = self._size
+        return picture[:: len(picture) // height, :: len(picture[0]) // width]
+
+
+def test_another_camera_of_any_size_is_added_to_a_file(tmp_path):
+    path = tmp_path / "a.rollout"
+    play(gymnasium.make("CartPole-v1"), render="later", cache=path).close()
+
+    def make_env(height=400, width=600):
+        env = gymnasium.make("CartPole-v1", render_mode="rgb_array")
+        return Shrunk(env, height, width)
+
+    first = rv.open(path, make_env=make_env)
+    first.render(progress=False)
+    second = rv.open(path)
+    options = {"camera": "top", "height": 40, "width": 60, "progress": False}
+    assert second.render(**options, make_env=make_env) == first.num_rows
+
+    opened = rv.open(path)
+    assert opened.cameras == ["pixels", "top"]
+    for row in (0, 30, opened.num_rows - 1):
+        small = opened.frames(row, camera="top")[0, 0]
+        np.testing.assert_array_equal(small, opened[row, 0][::10, ::10])
+    with pytest.raises(ValueError, match="a make_env that takes width and height"):
+        opened.render(**options, make_env=lambda: make_env())
 
 
 def test_recording_goes_on_after_pictures_came():

@@ -101,6 +101,15 @@ test("bars reach from zero, the largest as far as there is room, with their flip
   assert.equal(shape.gained, "M20.5 7h8L24.5 0.5z");
 });
 
+test("marks of narrow bars are a band at the edge", () => {
+  const bars = [1, 1, -1].map((flip) => ({ difference: flip, flip, isHere: true }));
+
+  const { gained, lost } = shapeOf(bars, 3, 58);
+
+  assert.equal(gained, "M0 2h1v4h-1zM1 2h1v4h-1z");
+  assert.equal(lost, "M2 52h1v4h-1z");
+});
+
 test("an infinite difference is as long as any, one that is not known has no bar", () => {
   const bars = [Number.POSITIVE_INFINITY, Number.NaN, 1e-9, 4].map((difference) => ({
     ...{ difference, flip: 0, isHere: true },

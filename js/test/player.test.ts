@@ -141,6 +141,35 @@ test("playing shows every row when it is due, and stops at the last one", async 
   assert.equal(rows.size, 40);
 });
 
+test("late frames pass over no row for one whose pictures are to come", async () => {
+  const { store, pool, cells } = await theatre(100, 8);
+  let [now, numHere] = [0, 40];
+  store.has = (row) => row < numHere;
+  const clock = new Clock(() => now);
+  clock.fps = 50;
+  clock.setBounds(0, 100);
+  const player = new Player(store, clock, pool, new FakeSurface());
+  player.setCells(cells);
+  clock.onChange.on(() => clock.isPlaying || player.update(now));
+  const frames = async (count: number) => {
+    for (let frame = 0; frame < count; frame++) {
+      now += 568;
+      clock.tick(now);
+      player.update(now);
+      for (let i = 0; i < 5; i++) await new Promise((done) => setImmediate(done));
+    }
+  };
+
+  clock.play();
+  await frames(60);
+
+  assert.equal(player.drawnRow, 39);
+  assert.equal(clock.row, 40);
+  numHere = 100;
+  await frames(20);
+  assert.equal(player.drawnRow, 99);
+});
+
 test("a still clock asks for nothing", async () => {
   const clock = new Clock(() => 0);
   clock.setBounds(0, 10);

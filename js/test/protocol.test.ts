@@ -79,7 +79,7 @@ test("golden chunks decode to the pixels that Python recorded", async () => {
   const [first, second] = parseChunks(buffers[4]!);
 
   const show = (chunk: typeof first, index: number) => {
-    const held = { ...chunk!, numBytes: 0, shown: 0 };
+    const held = { ...chunk!, shown: 0, isPending: false, version: 0 };
     const { ops } = plan(held, index, NOTHING);
     const slot = { slot: chunk!.slot, width: 6, height: 4, reduction: 1, isFull: true };
     const { pixels } = decoder.run(pack(0, [{ ...slot, ops }], null));

@@ -146,6 +146,29 @@ test("pieces grow a chunk; a lost piece leaves it as it was", () => {
   assert.equal(chunks.numBytes, 100);
 });
 
+test("a chunk that is rendered bit by bit has gaps until it is whole", () => {
+  const chunks = new ChunkCache(1e6);
+  const common = { block: 0, slot: 0, height: 1, width: 1, numBytes: 1, first: 0 };
+  const chunk = (kinds: number[]) => ({
+    ...common,
+    kinds,
+    records: kinds.map(() => new Uint8Array(1)),
+    repeatedRow: -1,
+  });
+
+  assert.equal(chunks.add(chunk([ABSENT, ABSENT, INTRA, ABSENT]), true), true);
+  assert.deepEqual(
+    [0, 1, 2, 3, 4].map((row) => chunks.hasPicture(row, 0)),
+    [undefined, undefined, true, undefined, undefined],
+  );
+  assert.deepEqual(chunks.missing([0], [0], 4), [[0, 0, 0]]);
+  assert.equal(chunks.add(chunk([INTRA, INTRA, INTRA, ABSENT]), true), true);
+  assert.deepEqual(chunks.missing([0], [0], 4), [[0, 0, 3]]);
+  assert.equal(chunks.add(chunk([INTRA, INTRA, INTRA, ABSENT])), true);
+  assert.equal(chunks.hasPicture(3, 0), false);
+  assert.deepEqual(chunks.missing([0], [0], 4), []);
+});
+
 test("a repeated picture is distinguished from one that stayed the same", () => {
   const chunks = new ChunkCache(1e6);
   const [said, silent] = [new Uint8Array(1), new Uint8Array(0)];

@@ -6,6 +6,7 @@ its block was handed over. Knows rows. Knows nothing of how blocks travel.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.episode_infos import merged_info, split_infos
@@ -34,18 +35,31 @@ if TYPE_CHECKING:
     Frame = npt.NDArray[np.uint8]
 
 
+# Rows that wait so long are handed over, though their block is not full. Of more than a
+# few, the block will be full soon: they wait for twice as long.
+MAX_AGE_S = 1.0
+FEW_ROWS = 16
+
+
 class BlockBuilder:
     """Encodes rows, and hands over each block of 32. One thread uses it.
 
     Args:
         on_block: Called with each block.
+        clock: Seconds.
 
     Attributes:
         labels: Env -> labels of the episode that it begins next.
     """
 
-    def __init__(self, on_block: Callable[[SealedBlock], object]) -> None:
-        self._on_block = on_block
+    def __init__(
+        self,
+        on_block: Callable[[SealedBlock], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._on_block, self._clock = on_block, clock
+        # When the open block got its first row.
+        self._since = 0.0
         self._checker = RowChecker()
         self._open = OpenBlock(lambda slot: None)
         self._begun: list[BegunEpisode] = []
@@ -108,6 +122,8 @@ class BlockBuilder:
             rows.recover()
             raise
         self._checker.accept(new)
+        if not offset:
+            self._since = self._clock()
         if failure is not None:
             raise failure
         return offset
@@ -198,6 +214,13 @@ class BlockBuilder:
         self.rows, self._num_before, self._num_sealed = next_rows, 1, num_sealed
         self._begun, self._successes, self._sealed = [], [], block
         self._hand_over()
+
+    def seal_if_old(self) -> None:
+        """Seal the open block if its rows have waited for others long enough."""
+        if self.num_open_rows:
+            age_s = self._clock() - self._since
+            if age_s >= MAX_AGE_S * (1 if self.num_open_rows <= FEW_ROWS else 2):
+                self.seal()
 
     def _hand_over(self) -> None:
         if self._sealed is None:

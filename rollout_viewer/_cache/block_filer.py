@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from rollout_viewer._cache.block_builder import FEW_ROWS
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.annotations import AnnotationChange
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from rollout_viewer._recording.base import Recording
     from rollout_viewer._recording.episode import Episode
+    from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.sealed_block import SealedBlock
     from rollout_viewer._recording.step_row import Codes
 
@@ -42,7 +45,11 @@ class TakesBlocks(Protocol):
     def recording(self) -> Recording: ...
 
     def append_block(
-        self, blocks: Mapping[int, SealedBlock], *, num_envs: int | None = None
+        self,
+        blocks: Mapping[int, SealedBlock],
+        *,
+        num_envs: int | None = None,
+        fill: bool = True,
     ) -> int: ...
 
     def annotate(self, change: AnnotationChange) -> None: ...
@@ -69,11 +76,26 @@ class FiledRows(NamedTuple):
     finished: list[FinishedEpisode]
 
 
+class _Begun(NamedTuple):
+    """An episode: its job, if it has one, and its labels."""
+
+    job: int | None = None
+    labels: Mapping[str, Any] = MappingProxyType({})
+
+
+class _Running(NamedTuple):
+    """An episode of an env that has not ended: its number, in which rows."""
+
+    begun: _Begun
+    number: int
+    rows: Rows
+
+
 class _Waiting(NamedTuple):
-    """A block that waits; (row, env) -> the job of the episode that begins there."""
+    """A block that waits; (row, env) -> the episode that begins there."""
 
     block: SealedBlock
-    jobs: dict[tuple[int, int], int]
+    begun: dict[tuple[int, int], _Begun]
 
 
 class BlockFiler:
@@ -98,11 +120,11 @@ class BlockFiler:
         self._envs: dict[int, range] = {}
         self._waiting: dict[int, deque[_Waiting]] = {}
         self._waits_since: float | None = None
-        # What is being filed, and its first row: kept until all is known of it, since
-        # filing may be interrupted.
-        self._filing: tuple[int, Mapping[int, _Waiting]] | None = None
-        # Env -> job and index of the episode that runs.
-        self._running: dict[int, tuple[int | None, int]] = {}
+        # First row, how many, and what is being filed: kept until all is known of it,
+        # since filing may be interrupted.
+        self._filing: tuple[int, int, Mapping[int, _Waiting]] | None = None
+        # Env -> the episode that runs.
+        self._running: dict[int, _Running] = {}
 
     # -- workers
 
@@ -125,14 +147,14 @@ class BlockFiler:
     def add(self, worker: int, block: SealedBlock) -> None:
         """Let a block wait to be filed."""
         first = self._envs[worker].start
-        jobs, begun = {}, []
+        places, begun = {}, []
         for one in block.begun:
             labels = dict(one.info.get("labels", {}))
-            if (number := labels.pop("job", None)) is not None:
-                jobs[one.row, first + one.env] = number
+            job = labels.pop("job", None)
+            places[one.row, first + one.env] = _Begun(job, labels)
             begun.append(one._replace(info={**one.info, "labels": labels}))
         shown = block._replace(begun=tuple(begun))
-        self._waiting[worker].append(_Waiting(shown, jobs))
+        self._waiting[worker].append(_Waiting(shown, places))
         if self._waits_since is None:
             self._waits_since = self._clock()
 
@@ -170,37 +192,50 @@ class BlockFiler:
             RecordingError: A block is damaged.
         """
         if self._filing is None:
-            start = -(-self._cache.num_rows // CHUNK_ROWS) * CHUNK_ROWS
             oldest = {w: queue[0] for w, queue in self._waiting.items() if queue}
-            self._filing = start, oldest
-        start, waiting = self._filing
+            self._filing = self._place(oldest)
+        start, count, waiting = self._filing
         if self._cache.num_rows <= start:
             try:
-                self._append(waiting)
+                self._append(count, waiting)
             except RecordingError:
                 if len(waiting) == 1:
                     raise
                 # Data of different shapes cannot be in the same rows.
                 worker = next(iter(waiting))
-                waiting = {worker: waiting[worker]}
-                self._filing = start, waiting
-                self._append(waiting)
-            start, waiting = self._filing
-        return self._read(start, waiting)
+                self._filing = _, count, waiting = self._place(
+                    {worker: waiting[worker]}
+                )
+                self._append(count, waiting)
+            start, count, waiting = self._filing
+        return self._read(start, count, waiting)
 
-    def _append(self, waiting: Mapping[int, _Waiting]) -> None:
+    def _place(
+        self, waiting: Mapping[int, _Waiting]
+    ) -> tuple[int, int, Mapping[int, _Waiting]]:
+        """Return in which row blocks will be filed, and in how many."""
+        longest = max(one.block.num_rows for one in waiting.values())
+        count = longest if longest <= FEW_ROWS else CHUNK_ROWS
+        num_rows = self._cache.num_rows
+        if num_rows % CHUNK_ROWS + count > CHUNK_ROWS:
+            num_rows = -(-num_rows // CHUNK_ROWS) * CHUNK_ROWS
+        return num_rows, count, waiting
+
+    def _append(self, count: int, waiting: Mapping[int, _Waiting]) -> None:
         blocks = {self._envs[w].start: one.block for w, one in waiting.items()}
-        start = self._cache.append_block(blocks, num_envs=self._num_envs)
-        self._filing = start, waiting
+        start = self._cache.append_block(
+            blocks, num_envs=self._num_envs, fill=count == CHUNK_ROWS
+        )
+        self._filing = start, count, waiting
 
-    def _read(self, start: int, filed: Mapping[int, _Waiting]) -> FiledRows:
+    def _read(self, start: int, count: int, filed: Mapping[int, _Waiting]) -> FiledRows:
         """Return what rows have that were filed, and let the next ones be filed."""
         rows = self._cache.recording.rows
         assert rows is not None
-        core = rows.block(start, start + CHUNK_ROWS)
+        core = rows.block(start, start + count)
         flags, kinds = core["flags"], core["kind"]
+        known = {p: begun for one in filed.values() for p, begun in one.begun.items()}
         running = dict(self._running)
-        jobs = {place: job for one in filed.values() for place, job in one.jobs.items()}
         finished = []
         wanted = np.uint8(BEGINS | TERMINATED | TRUNCATED)
         num_new = np.count_nonzero(flags & np.uint8(BEGINS), axis=0).tolist()
@@ -208,14 +243,21 @@ class BlockFiler:
         for row, env in np.argwhere(flags & wanted).tolist():
             flag = int(flags[row, env])
             if flag & BEGINS:
-                running.pop(env, None)
-                running[env] = jobs.get((row, env)), num_begun[env]
+                before = running.pop(env, None)
+                begun = known.get((row, env), _Begun())
+                is_rest = before is not None and before.rows is not rows
+                if before is not None and is_rest and (row, env) not in known:
+                    # The rest of an episode whose first rows were cleared.
+                    begun = before.begun
+                    labels = {(env, num_begun[env]): dict(begun.labels)}
+                    self._cache.annotate(AnnotationChange(labels=labels))
+                running[env] = _Running(begun, num_begun[env], rows)
                 num_begun[env] += 1
             if flag & (TERMINATED | TRUNCATED) and env in running:
-                number, index = running.pop(env)
-                if number is not None:
-                    episode = rows.episode(env, index)
-                    finished.append(FinishedEpisode(number, episode))
+                ended = running.pop(env)
+                if ended.begun.job is not None:
+                    episode = rows.episode(env, ended.number)
+                    finished.append(FinishedEpisode(ended.begun.job, episode))
         num_steps = {worker: self._num_steps(kinds, flags, worker) for worker in filed}
         left, since = self._left(filed)
         result = FiledRows(list(filed), num_steps, finished)
@@ -233,7 +275,7 @@ class BlockFiler:
     def discard(self) -> list[int]:
         """Drop the blocks that `file` could not file; return whose they were."""
         assert self._filing is not None
-        _, filed = self._filing
+        *_, filed = self._filing
         left, since = self._left(filed)
         self._waiting, self._waits_since, self._filing = left, since, None
         return list(filed)
@@ -252,7 +294,9 @@ class BlockFiler:
 
     def lose(self, worker: int) -> None:
         """Label the episodes of a worker that will not be continued."""
+        rows = self._cache.recording.rows
         for env in self._envs[worker]:
-            if (episode := self._running.pop(env, None)) is not None:
-                labels = {(env, episode[1]): {"lost": True}}
+            episode = self._running.pop(env, None)
+            if episode is not None and episode.rows is rows:
+                labels = {(env, episode.number): {"lost": True}}
                 self._cache.annotate(AnnotationChange(labels=labels))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from rollout_viewer._cache.background_rendering import Wanted
 from rollout_viewer._cache.episode_infos import merged_info, split_infos
 from rollout_viewer._cache.intake import Intake
 from rollout_viewer._cache.rendering import Rendering
@@ -45,9 +46,14 @@ from rollout_viewer._recording.late_pictures import RECIPES
 from rollout_viewer._recording.live import LiveRecording
 from rollout_viewer._recording.lock import read_only, unlocked_path
 from rollout_viewer._recording.reader import RecordingReader
-from rollout_viewer._recording.sealed_block import rows_for_blocks, side_by_side
+from rollout_viewer._recording.sealed_block import (
+    few_rows,
+    rows_for_blocks,
+    side_by_side,
+)
 from rollout_viewer._recording.storable import storable_json, storable_text
 from rollout_viewer._recording.workers import is_worker
+from rollout_viewer._replay.render import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -182,6 +188,7 @@ class FrameCache(RecordingReader):
         self._append_lock = LockOfOneProcess()
         self._checker = RowChecker()
         self._rendering = Rendering()
+        self._has_wanted = False
         self._segments: list[dict[str, Any]] = []
         self._subscribers = Subscribers()
         # Weak: a recorder holds its cache.
@@ -246,14 +253,16 @@ class FrameCache(RecordingReader):
             ReadOnlyError: It was opened for reading, or inherited by a fork.
         """
         is_step = kind == "step" if type(kind) is str else kind is reset is None
-        is_only_steps = is_step and frames is None and num_transitions is None
+        is_plain = is_step and reset is None and num_transitions is None
         with self._append_lock:
             recording = self._writable()
             row: int | None = None
-            if is_only_steps and reset is None and not episode_info:
-                row = recording.append_like_last(
-                    reward, terminated, truncated, action, data
-                )
+            if is_plain and not episode_info:
+                pictures = self._checker.like_last(frames, envs)
+                if pictures is not None:
+                    row = recording.append_like_last(
+                        *pictures, reward, terminated, truncated, action, data
+                    )
             if row is None:
                 row = self._append(
                     recording,
@@ -273,6 +282,31 @@ class FrameCache(RecordingReader):
             self._warn_of_losses(recording)
         if self._subscribers:
             self._subscribers.notify(row, row + 1)
+        return row
+
+    def append_step(
+        self,
+        reward: Any,
+        terminated: Any,
+        truncated: Any,
+        action: Any,
+        data: Mapping[str, Any] | None,
+    ) -> int | None:
+        """Append a step without pictures, as `append` does, if it is like the last row.
+
+        Returns:
+            The row; None: it is not like the last one, and nothing was recorded.
+        """
+        with self._append_lock:
+            recording = self._writable()
+            row = recording.append_like_last(
+                (), (), reward, terminated, truncated, action, data
+            )
+        if row is not None:
+            if recording.has_trouble:
+                self._warn_of_losses(recording)
+            if self._subscribers:
+                self._subscribers.notify(row, row + 1)
         return row
 
     def _append(
@@ -305,7 +339,11 @@ class FrameCache(RecordingReader):
         return new.rows.num_rows - 1
 
     def append_block(
-        self, blocks: Mapping[int, SealedBlock], *, num_envs: int | None = None
+        self,
+        blocks: Mapping[int, SealedBlock],
+        *,
+        num_envs: int | None = None,
+        fill: bool = True,
     ) -> int:
         """Append 32 rows that other processes have encoded, and return the first.
 
@@ -317,6 +355,9 @@ class FrameCache(RecordingReader):
         Args:
             blocks: The number of a block's first env among all -> the block.
             num_envs: Of the recording, for its first rows; None: of these blocks.
+            fill: False: append only as many rows as the longest block has. Pictures
+                are decoded and encoded again then, so this is for a few rows of slow
+                environments.
 
         Raises:
             RecordingError: A block is damaged, or is of other envs. Nothing is
@@ -331,15 +372,17 @@ class FrameCache(RecordingReader):
             rows = rows_for_blocks(recording.rows, blocks, num_envs)
             block = side_by_side(blocks, rows, stored_types(recording.meta))
             recording.check_block(block)
-            while rows.num_rows % CHUNK_ROWS:
+            if not fill:
+                block = few_rows(block, max(one.num_rows for one in blocks.values()))
+            while rows.num_rows % CHUNK_ROWS + block.num_rows > CHUNK_ROWS:
                 self._append_idle(recording)
             recording.append_block(
                 rows, block, lambda info: merged_info(self.segment_info(), info)
             )
             stop = rows.num_rows
         self._warn_of_losses(recording)
-        self._subscribers.notify(stop - CHUNK_ROWS, stop)
-        return stop - CHUNK_ROWS
+        self._subscribers.notify(stop - block.num_rows, stop)
+        return stop - block.num_rows
 
     def _append_idle(self, recording: LiveRecording) -> None:
         steps = {"kind": "idle"}
@@ -485,6 +528,75 @@ class FrameCache(RecordingReader):
         if RECIPES in self.recording.meta:
             self._rendering.on_demand(self, range(start, stop), envs, camera)
 
+    def render_for_export(
+        self,
+        start: int,
+        stop: int,
+        envs: Sequence[int] | None,
+        *,
+        on_progress: Callable[[int, int], object],
+        is_cancelled: Callable[[], bool],
+    ) -> None:
+        """Render what is missing of rows that a page exports.
+
+        Args:
+            start: First row.
+            stop: Row after the last one.
+            envs: None: all.
+            on_progress: Called with (pictures rendered, all of them).
+            is_cancelled: Asked often whether to stop.
+
+        Raises:
+            RenderError: They are to be rendered, and cannot be.
+            ExportCancelled: As `is_cancelled` says; what was rendered stays.
+        """
+        if RECIPES in self.recording.meta:
+            watch = Watch(on_progress, is_cancelled)
+            rows = range(start, stop)
+            self._rendering.on_demand(self, rows, envs, None, watch)
+
+    @property
+    def renders_pictures(self) -> bool:
+        """Whether pictures that are looked at are rendered."""
+        return (
+            RECIPES in self.recording.meta
+            and self._rendering.is_possible
+            and self._rendering.background.error is None
+        )
+
+    def want_pictures(self, wanted: Sequence[tuple[int, int]]) -> None:
+        """Render the pictures of (row, env) and their blocks soon, and no others.
+
+        Most urgent first, in the background. To be called again and again, as long as
+        they are wanted: what is wanted no more, or for seconds, is stopped.
+        """
+        if self.renders_pictures and (wanted or self._has_wanted):
+            self._has_wanted = bool(wanted)
+            self._rendering.background.want(self, [Wanted(*one) for one in wanted])
+
+    def envs_to_render(self) -> list[int]:
+        """Return the envs whose pictures may be rendered."""
+        return self._rendering.envs(self)
+
+    def is_pending(self, row: int, env: int) -> bool:
+        """Whether a picture is still to come, if it is wanted."""
+        return (
+            self.renders_pictures
+            and self.is_to_render(row, env)
+            and not self._rendering.background.is_without(row, env)
+        )
+
+    def notify_pictures(self) -> None:
+        """Notify viewers of pictures that were rendered."""
+        self._subscribers.notify(self.num_rows, self.num_rows)
+
+    @property
+    def rendering_error(self) -> Exception | None:
+        """Why no more pictures are rendered in the background; None: they are."""
+        if RECIPES not in self.recording.meta:
+            return None
+        return self._rendering.background.error
+
     def render(
         self,
         rows: int | slice | Sequence[int] | range | None = None,
@@ -514,7 +626,9 @@ class FrameCache(RecordingReader):
             height: In pixels, likewise. Without `camera`, another size is another
                 camera, as ``"320x240"``.
             make_env: Returns the same environment anew; called with the env's number
-                if it takes an argument. None: as the recording says.
+                if it takes an argument, and with ``width=``, ``height=`` and
+                ``camera_name=`` where they are given and it takes them. None: as the
+                recording says.
             progress: Show a bar if it takes longer.
 
         Returns:
@@ -523,6 +637,7 @@ class FrameCache(RecordingReader):
         Raises:
             RenderError: The recording does not say how its environments are made, or
                 was opened for its data alone; or an environment gives no pictures.
+            ValueError: `make_env` does not take `width` or `height`.
             RecordingLockedError: Another process records it.
             ReadOnlyError: The file cannot be written.
         """
@@ -539,7 +654,7 @@ class FrameCache(RecordingReader):
             has_progress=progress,
         )
         if num_pictures:
-            self._subscribers.notify(self.num_rows, self.num_rows)
+            self.notify_pictures()
         return num_pictures
 
     def add_recipe(self, recipe: Recipe) -> int:

@@ -13,7 +13,6 @@ import os
 import queue
 import socket
 import threading
-import time
 import weakref
 from multiprocessing import AuthenticationError, util
 from multiprocessing.connection import answer_challenge, deliver_challenge
@@ -46,8 +45,6 @@ if TYPE_CHECKING:
 
 # Blocks that the cache has not filed yet: a recorder that is faster waits.
 MAX_UNFILED = 8
-# Rows wait so long for those that follow, to travel together.
-_MAX_AGE_S = 1.0
 _POLL_S = 0.25
 _CONNECT_S = 30.0
 # How long the end of a recording waits for the process that files it.
@@ -147,7 +144,6 @@ class RemoteRows(BlockBuilder):
             dict(metadata or {}),
             recipe,
         )
-        self._since = 0.0
         self._is_lost = False
         self._sender: _Sender | None = None
         self._sender = sender = self._connect()
@@ -191,10 +187,7 @@ class RemoteRows(BlockBuilder):
             return self.num_rows - 1
         assert self._sender is not None
         self._sender.begin()
-        number = super().append(frames, **row)
-        if self.num_open_rows == 1:
-            self._since = time.monotonic()
-        return number
+        return super().append(frames, **row)
 
     def _connect_again(self) -> None:
         try:
@@ -207,18 +200,19 @@ class RemoteRows(BlockBuilder):
         assert self._sender is not None
         self._sender.put(block)
 
-    def try_seal(self, *, min_age_s: float = _MAX_AGE_S) -> bool:
-        """Send rows that wait, if they are old; the sender's thread.
+    def try_seal(self, *, is_last: bool) -> bool:
+        """Send rows that wait, if they are old or the last ones; the sender's thread.
 
         Returns:
             False where a call is recorded now.
         """
-        if time.monotonic() - self._since < min_age_s:
-            return True
         if not self._lock.acquire(blocking=False):
             return False
         try:
-            self.seal()
+            if is_last:
+                self.seal()
+            else:
+                self.seal_if_old()
         finally:
             self._lock.release()
         return True
@@ -330,8 +324,7 @@ class _Sender(threading.Thread):
         self._read_answers(0)
         if (rows := self._rows()) is None:
             return
-        min_age_s = 0.0 if self._is_last else _MAX_AGE_S
-        is_sealed = rows.try_seal(min_age_s=min_age_s)
+        is_sealed = rows.try_seal(is_last=self._is_last)
         if self._is_last and is_sealed and self._todo.empty():
             self._end()
             self._lose("a cache that was closed")

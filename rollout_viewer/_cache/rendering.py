@@ -6,24 +6,40 @@ what they were: none is made of it unless the user allows that.
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from rollout_viewer._cache.background_rendering import BackgroundRendering
 from rollout_viewer._cache.row_checker import DEFAULT_CAMERA
 from rollout_viewer._errors import RenderError
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.late_pictures import RECIPES
 from rollout_viewer._recording.storable import storable_json
+from rollout_viewer._replay.messages import Prepare
+from rollout_viewer._replay.plan import Planner
 from rollout_viewer._replay.pool import default_num_workers
-from rollout_viewer._replay.recipe import Recipe, read_recipes
-from rollout_viewer._replay.render import Renderer, RenderRequest
+from rollout_viewer._replay.recipe import (
+    Recipe,
+    maker_of,
+    read_recipes,
+    taken_options,
+)
+from rollout_viewer._replay.render import (
+    NO_WATCH,
+    Renderer,
+    RenderRequest,
+    Watch,
+    pictured_envs,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from rollout_viewer._recording.reader import RecordingReader
+    from rollout_viewer._replay.pool import WorkerPool
 
 
 class Rendering:
@@ -67,6 +83,11 @@ class Rendering:
     def is_possible(self) -> bool:
         """Whether environments may be made."""
         return bool(self._recipes or self._make_env or self._is_allowed)
+
+    def envs(self, reader: RecordingReader) -> list[int]:
+        """Return the envs whose pictures are to be rendered."""
+        recipes = self._recipes or read_recipes(reader.recording.meta.get(RECIPES))
+        return pictured_envs(recipes, reader.num_envs)
 
     def recipes(
         self, reader: RecordingReader, make_env: Callable[..., Any] | None = None
@@ -112,6 +133,7 @@ class Rendering:
         height: int | None = None,
         make_env: Callable[..., Any] | None = None,
         has_progress: bool = False,
+        watch: Watch = NO_WATCH,
     ) -> int:
         """Render what is missing; see `FrameCache.render`."""
         recipes = self.recipes(reader, make_env)
@@ -122,8 +144,7 @@ class Rendering:
             options["camera_name"] = camera
         elif camera is None and options:
             camera = "x".join(str(sizes[name]) for name in options)
-        if recipes[0].make_env is not None:
-            options = {}
+        _check_options(recipes[0], options)
         request = RenderRequest(
             rows,
             envs,
@@ -133,7 +154,41 @@ class Rendering:
             has_progress,
         )
         with self._lock:
-            return Renderer(reader, recipes, request).run()
+            return Renderer(reader, recipes, request, watch=watch).run()
+
+    @functools.cached_property
+    def background(self) -> BackgroundRendering:
+        """What renders for pages."""
+        return BackgroundRendering(self._render_behind)
+
+    def _render_behind(
+        self,
+        reader: RecordingReader,
+        rows: list[int],
+        envs: list[int],
+        pool: WorkerPool,
+        is_cancelled: Callable[[], bool],
+    ) -> None:
+        """Render by processes that are there, and prepare them for what comes."""
+        recipes = self.recipes(reader)
+        first = next(iter(reader.cameras), DEFAULT_CAMERA)
+        num_workers = default_num_workers()
+        request = RenderRequest(
+            rows, envs, first, {}, num_workers, has_progress=False, is_quiet=True
+        )
+        planner = Planner(reader, first)
+        ready = Prepare(maker_of(recipes[0], envs[0], {}), planner.first_start(envs[0]))
+
+        def on_progress(done: int, total: int) -> None:
+            del done, total
+            reader.notify_pictures()
+            pool.prepare(ready)
+
+        watch = Watch(on_progress, is_cancelled)
+        with self._lock:
+            Renderer(reader, recipes, request, watch=watch, pool=pool).run()
+        reader.notify_pictures()  # or of rows that cannot be reproduced
+        pool.prepare(ready)
 
     def on_demand(
         self,
@@ -141,11 +196,13 @@ class Rendering:
         rows: Sequence[int],
         envs: Collection[int] | None,
         camera: str | None,
+        watch: Watch = NO_WATCH,
     ) -> None:
         """Render rows that are about to be read, as far as that is possible.
 
         Raises:
             RenderError: None of them has a picture, and none can be made.
+            ExportCancelled: As the watch says.
         """
         if not rows or self._pid != os.getpid():
             return
@@ -158,7 +215,23 @@ class Rendering:
                 return
             if not self.is_possible:
                 return
-        self.render(reader, _whole_blocks(rows, reader.num_rows), envs)
+        wanted = _whole_blocks(rows, reader.num_rows)
+        self.render(reader, wanted, envs, watch=watch)
+
+
+def _check_options(recipe: Recipe, options: Mapping[str, Any]) -> None:
+    """Raise ValueError where a function of the user's cannot make such pictures."""
+    if recipe.make_env is None:
+        return
+    taken = taken_options(recipe.make_env, options)
+    # A camera may be what the function makes: its name needs not be taken.
+    lacking = [k for k in options if k not in taken and k != "camera_name"]
+    if lacking:
+        raise ValueError(
+            f"FrameCache.render: expected a make_env that takes {' and '.join(lacking)}"
+            ", got one without. Give it these arguments, or leave them out and have it "
+            "make what renders so."
+        )
 
 
 def _whole_blocks(rows: Sequence[int], num_rows: int) -> list[int]:

@@ -138,6 +138,21 @@ class RowChecker:
         form = RowForm(dtypes, scales, fast_path)
         return NewRow(rows, step_row, pictures, extras, shared, form)
 
+    def like_last(
+        self, frames: Any, envs: Sequence[int] | None
+    ) -> tuple[Sequence[tuple[int, str]], Sequence[Frame]] | None:
+        """Return env and camera of each picture, and the pictures.
+
+        None: they are not as in the last row, and all checks are necessary.
+        """
+        if frames is None:
+            return (), ()
+        path = self._fast_path
+        camera, images = _only_camera(frames)
+        if path is None or path.camera != camera or not _is_like(images, envs, path):
+            return None
+        return path.targets, images
+
     def accept(self, row: NewRow) -> None:
         """Remember the form of a row that was recorded."""
         if row.form is not None:

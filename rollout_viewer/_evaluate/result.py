@@ -220,13 +220,10 @@ class EvaluationResult:
         Seeds on which success flipped come first, then those with the largest
         difference; all tiles start their episodes together. Its Compare tab has the
         numbers of `table` and `paired`. It shows the episodes of this result, whatever
-        else is in the recording. Where values of a label are compared, it begins with
-        the rows of the recording.
+        else is in the recording.
         """
         caches = self.caches
         is_one = len({id(cache) for cache in caches.values()}) == 1
-        if is_one and any(_is_of_label(line) for line in self._lines):
-            return view(self._lines[0].cache)
         first_env = dict.fromkeys(caches, 0)
         if not is_one:  # beside each other, with their envs numbered on
             numbers = [cache.num_envs for cache in caches.values()]
@@ -256,12 +253,6 @@ class EvaluationResult:
 
     def _repr_html_(self) -> str:
         return self.table.as_html()
-
-
-def _is_of_label(line: Line) -> bool:
-    """Whether its episodes are those of a label's value, and of no segment's name."""
-    names = {one.segment for one in line.episodes}
-    return not names <= {None, line.name}
 
 
 def report(

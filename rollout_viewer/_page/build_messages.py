@@ -12,6 +12,7 @@ from rollout_viewer._errors import (
 from rollout_viewer._frames.chunk import CHUNK_ROWS, absent, join, parse
 from rollout_viewer._page.protocol import PROTOCOL, Message
 from rollout_viewer._page.thin import reduced
+from rollout_viewer._recording.late_pictures import not_reproducible
 from rollout_viewer._version import __version__
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.reader import RecordingReader
 
 
+# Of rows whose pictures cannot be rendered: characters, and how many runs of rows.
+_MAX_REASON = 300
+_MAX_REASONS = 1000
 _CHUNK_HEAD = struct.Struct("<III")
 
 
@@ -43,12 +47,17 @@ def build_manifest(
     groups: Sequence[Sequence[Any]] = (),
     compare: Mapping[str, Any] | None = None,
     fields: Mapping[str, Any] | None = None,
+    renders: bool | None = None,
 ) -> dict[str, Any]:
     """Return the manifest of a recording.
 
     `slots` chooses and orders its pictures, which are `reduce` times smaller each way.
     """
     recording = cache.recording
+    unmade = [
+        [env, start, stop, reason[:_MAX_REASON]]
+        for env, start, stop, reason in not_reproducible(recording.meta)[:_MAX_REASONS]
+    ]
     chosen = range(len(recording.slots)) if slots is None else slots
     return {
         "kind": "manifest",
@@ -79,6 +88,8 @@ def build_manifest(
         "groups": [list(group) for group in groups],
         **({} if compare is None else {"compare": dict(compare)}),
         **({"reduced": reduce} if reduce > 1 else {}),
+        **({} if renders is None else {"renders": renders}),
+        **({"not_reproducible": unmade} if unmade else {}),
         **(fields or {}),
     }
 

@@ -157,7 +157,10 @@ RULES: dict[str, dict[str, Rule]] = {
         "marks": whole(),
     },
     "ack": {"seq": whole()},
-    "need": {"chunks": list_of(_CHUNKS, MAX_CHUNKS)},
+    "need": {
+        "chunks": list_of(_CHUNKS, MAX_CHUNKS),
+        "wanted": optional(list_of(_CHUNKS, MAX_CHUNKS)),
+    },
     "dump": {
         "job": _JOB,
         "formats": list_of(text(20), 20),

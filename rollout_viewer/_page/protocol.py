@@ -68,6 +68,12 @@ Kernel to page::
               segments      [[name, start, stop], ...] in rows, ascending
               reduced       2 or more: the pictures are so many times smaller each
                             way; only in an HTML export
+              renders       pictures that were not made when the rows were recorded are
+                            rendered where a page looks (true), or cannot be here;
+                            left out where there are none
+              not_reproducible
+                            [[env, start, stop, reason], ...]: rows whose pictures
+                            cannot be rendered
               number        1, 2, ...: a lower one than the last is late, and passed
                             over; not in an HTML export
               Sent again, whole, whenever something in it but num_rows changes.
@@ -84,6 +90,9 @@ Kernel to page::
                             over; not in an HTML export, as are the next two
               about         [start, stop] of what became known of episodes, in order,
                             where there is any
+              pending       [[block, slot], ...]: chunks in this message that will come
+                            again, whole, when more of their pictures were rendered;
+                            of their ABSENT records pictures may come
               marks         1, 2, ...: number of the bookmarks, where there are any
               infos         [{success, segment, seed, options, labels}, ...],
                             each optional
@@ -154,6 +163,10 @@ Page to kernel::
     ack       seq           everything up to seq has arrived
     need      chunks        [[block, slot, have], ...], most urgent first; have:
                             records of it that are in the page already
+              wanted        [[block, slot, index], ...], most urgent first: what the
+                            page looks at and lacks, its row at this index of the
+                            block. Where `renders`: repeated each second; what is
+                            not in the newest is rendered no more
     dump      job, formats  ["mp4", "csv", ...], written through the logger
               start, stop   rows, stop exclusive
               envs          those to write; null, or left out: all
@@ -247,6 +260,7 @@ class NeedMessage(TypedDict):
 
     kind: Literal["need"]
     chunks: list[Any]
+    wanted: NotRequired[list[Any]]
 
 
 class DumpMessage(TypedDict):

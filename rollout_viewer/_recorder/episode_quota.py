@@ -93,10 +93,15 @@ class EpisodeLimit:
         if self.quota is not None:
             self.quota.spread(num_envs)
 
+    @property
+    def is_active(self) -> bool:
+        """Whether any call may change it, or be changed by it."""
+        return self.quota is not None or self._leaves_out
+
     def apply(self, codes: Codes, terminated: Any, truncated: Any) -> None:
         """Make the envs idle in `codes` that are left out, and count the ends."""
         quota = self.quota
-        if quota is None and not self._leaves_out:
+        if not self.is_active:
             return
         begins = codes == RESET
         is_full = False if quota is None else quota.is_full

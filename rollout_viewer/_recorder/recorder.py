@@ -269,6 +269,8 @@ class Recorder(ShownInNotebook):
         self._all_step = np.full(num_envs, _STEP).tobytes()
         # Whether nothing has accumulated, so that a call is recorded as it came.
         self._is_settled = False
+        # Besides, whether a step that is like the last one is only appended.
+        self._is_lean = False
         # The call that is recorded now, where it is as it came.
         self._call: StepCall | None = None
 
@@ -325,6 +327,7 @@ class Recorder(ShownInNotebook):
     def redirect(self, sink: BlockBuilder) -> None:
         """Record into `sink` in place of the cache, which stays without rows."""
         self._sink = self._keeps_meta = sink
+        self._is_lean = False
         self._step_info = StepInfo(self.num_envs, self._info_names, sink)
 
     @property
@@ -338,6 +341,7 @@ class Recorder(ShownInNotebook):
         An env that has had its episodes is idle from its next reset on.
         """
         self._limit.quota = quota
+        self._is_lean = False
 
     # -- recording
 
@@ -405,6 +409,16 @@ class Recorder(ShownInNotebook):
             )
         step = reward, terminated, truncated, action
         with self._lock:
+            if (
+                self._is_lean
+                and not (is_same_call or sums)
+                and step_info is final_info is None
+                and is_kept is not False
+                and codes.tobytes() == self._all_step
+            ):
+                row = self._add_like_last(step, data)
+                if row is not None:
+                    return row
             is_plain = is_kept is not False and not (sums or self._reward_weights)
             if self._is_settled and is_plain:
                 call = step_call(self.num_envs, *step)
@@ -418,7 +432,7 @@ class Recorder(ShownInNotebook):
                         (step_info, final_info),
                         is_same_call=is_same_call,
                     )
-            self._is_settled = False
+            self._is_settled = self._is_lean = False
             is_due = self._count_call(
                 codes,
                 step,
@@ -435,6 +449,36 @@ class Recorder(ShownInNotebook):
             row = self._record(codes, pictures, data)
             self._is_settled = self._has_nothing_left()
             return row
+
+    def _add_like_last(
+        self, step: tuple[Any, Any, Any, Any], data: Mapping[str, Any] | None
+    ) -> int | None:
+        """Record a step of all envs, if its row is like the last one; None: it is not.
+
+        What `_add_at_once` comes to where no picture is due and no episode ends.
+        """
+        num_calls = self.num_calls + 1
+        try:
+            row = self.cache.append_step(*step, data)
+        except BaseException:
+            if self._stop == self.cache.num_appended:
+                # The next row includes it.
+                self._is_settled = self._is_lean = False
+                self._skipped.add(np.ones(self.num_envs, np.bool_), *step)
+            self._stop, self.num_calls = self.cache.num_appended, num_calls
+            raise
+        if row is not None:
+            self._stop, self.num_calls = row + 1, num_calls
+        return row
+
+    def _is_lean_now(self) -> bool:
+        """Whether a step of all envs is nothing but its row's step data."""
+        return (
+            self._recipe is not None
+            and self._sink is self.cache
+            and not (self._infos or self._successes.is_active)
+            and not (self._limit.is_active or self._step_info.is_pending)
+        )
 
     def _has_nothing_left(self) -> bool:
         """Whether the next call is recorded, and nothing else is in its row."""
@@ -501,13 +545,14 @@ class Recorder(ShownInNotebook):
         except BaseException:
             if self._sink.num_appended == before:
                 # The next row includes it.
-                self._is_settled = False
+                self._is_settled = self._is_lean = False
                 self._skipped.add((codes == _STEP) | (codes == _MISSING), *call)
                 self._has_skipped_reset |= codes == _RESET
                 self._joins_episode |= codes == _RESET
             raise
         finally:
             self._call = None
+        self._is_lean = self._is_lean_now()
         return self._sink.evaluate() if isinstance(self._sink, EpisodeFilter) else row
 
     def _count_call(
@@ -702,7 +747,7 @@ class Recorder(ShownInNotebook):
         Its reward is NaN.
         """
         with self._lock:
-            self._is_settled = False
+            self._is_settled = self._is_lean = False
             unknown = np.full(self.num_envs, np.nan)
             self._skipped.add(self._is_running, unknown, None, None, None)
             self.num_calls += 1
@@ -724,7 +769,7 @@ class Recorder(ShownInNotebook):
             infos: Env -> seed, options, labels of the running episode, for the envs in
                 `begins`.
         """
-        self._is_settled = False
+        self._is_settled = self._is_lean = False
         begun = np.array(begins, np.bool_)
         self._skipped.replace(np.asarray(count), np.asarray(reward))
         self._is_running |= begun

@@ -278,8 +278,9 @@ class FiledRecording:
             if self._rows is not None:
                 self._rows.recover()
             if self._num_queued == self._num_sealed:
-                count = now - self._num_sealed * CHUNK_ROWS
-                self._open.roll_back(count, num_slots)
+                first = self._num_sealed * CHUNK_ROWS
+                num_pictured = max(now, self._waiting.stop) - first
+                self._open.roll_back(now - first, num_slots, num_pictured)
             if now == (self._num_sealed + 1) * CHUNK_ROWS:
                 self._seal()
             self._before = None
@@ -299,9 +300,9 @@ class FiledRecording:
         block: BlockRows,
         info_of: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> None:
-        """Append 32 rows that were encoded elsewhere, whole or not at all.
+        """Append rows that were encoded elsewhere, whole or not at all.
 
-        Everything was checked before, and the open block has no row.
+        Everything was checked before, and the open block has room for them.
 
         Args:
             rows: The step data of all rows; of the first ones, new ones.
@@ -315,7 +316,10 @@ class FiledRecording:
             self._waiting.expect(None, {})
             self._before = rows.num_rows, len(self.slots), len(self._statements)
             try:
-                self._open.adopt(block.pictures, block.extras)
+                if block.frames is None:
+                    self._open.adopt(block.pictures, block.extras)
+                else:
+                    self._append_to_open(rows.num_rows % CHUNK_ROWS, block)
                 self._describe(rows, block, info_of)
                 if block.types != self.meta.get(INFO_TYPES, {}):
                     self.set_meta(INFO_TYPES, block.types)
@@ -326,11 +330,18 @@ class FiledRecording:
                 # Last: readers without the lock rely on the number of rows.
                 rows.extend(block.core)
                 self._rows = rows
-                self._seal()
+                if rows.num_rows % CHUNK_ROWS == 0:
+                    self._seal()
             except BaseException:
                 self.recover()
                 raise
             self._before = None
+
+    def _append_to_open(self, offset: int, block: BlockRows) -> None:
+        shared = block.shared_cameras
+        for row, frames in enumerate(block.frames or []):
+            extras = block.extras[row]
+            self._open.append(block.steps(row), offset + row, frames, extras, shared)
 
     def _describe(
         self,

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from rollout_viewer._frames.encoder import ChunkEncoder
     from rollout_viewer._recording.annotations import AnnotationChange
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.slot import Slot
@@ -130,21 +131,31 @@ class LiveRecording(FiledRecording):
                 self.recover()
                 raise
             self._before = None
-            if not pictures:
-                is_usual = rows.all_run and not self._open.has_pictures
-                self._waiting.expect(rows.num_envs if is_usual else None, extras)
+            self._waiting.expect(rows.num_envs if rows.all_run else None, extras)
 
     def append_like_last(
         self,
+        targets: Sequence[tuple[int, str]],
+        frames: Sequence[Frame],
         reward: Any,
         terminated: Any,
         truncated: Any,
         action: Any,
         data: Mapping[str, Any] | None,
     ) -> int | None:
-        """Append a row without pictures, if it is like the last one; return its number.
+        """Append a row, if it is like the last one; return its number.
 
-        Takes the arguments of `WaitingRows.add`. None: it was not appended.
+        Takes the arguments of `WaitingRows.put`, and pictures. None: it was not
+        appended.
+
+        Args:
+            targets: The env and camera of each picture.
+            frames: These pictures.
+            reward: (B,), as the others.
+            terminated: None: no env did.
+            truncated: None: no env was.
+            action: (B, ...)
+            data: Name -> (B, ...)
         """
         rows, waiting = self._rows, self._waiting
         if rows is None or not waiting.is_expecting:
@@ -157,11 +168,36 @@ class LiveRecording(FiledRecording):
             row = max(waiting.stop, rows.num_rows)
             if waiting.stop == row and row % CHUNK_ROWS == 0:
                 self._take_waiting()  # if that was interrupted
-            if not waiting.add(row, reward, terminated, truncated, action, data):
+            encoders = self._open.usual_encoders(targets, frames)
+            if encoders is None or not waiting.put(
+                row, reward, terminated, truncated, action, data
+            ):
                 return None
+            if encoders:
+                self._encode(encoders, frames, row)
+            else:
+                waiting.stop = row + 1
             if row % CHUNK_ROWS == CHUNK_ROWS - 1:
                 self._take_waiting()
         return row
+
+    def _encode(
+        self, encoders: Sequence[ChunkEncoder], frames: Sequence[Frame], row: int
+    ) -> None:
+        """Add the pictures of a row whose step data is put: all or, if raised, none.
+
+        With the last of them the row is there.
+        """
+        assert self._rows is not None
+        self._before = self._rows.num_rows, len(self.slots), len(self._statements)
+        try:
+            for encoder, frame in zip(encoders, frames, strict=True):
+                encoder.add(frame)
+            self._waiting.stop = row + 1
+        except BaseException:
+            self.recover()
+            raise
+        self._before = None
 
     @property
     def num_appended(self) -> int:

@@ -144,11 +144,6 @@ class OpenBlock:
         self._on_new_slot(number)
         return number
 
-    @property
-    def has_pictures(self) -> bool:
-        """Whether any env had a picture, which later rows show again."""
-        return bool(self._slot_of)
-
     def has_slot(self, env: int, camera: str) -> bool:
         """Whether the env had a picture of this camera."""
         return (env, camera) in self._slot_of
@@ -185,6 +180,25 @@ class OpenBlock:
             else:
                 encoder.add(frame)
         self.extras.append(extras)
+
+    def usual_encoders(
+        self, targets: Sequence[Key], frames: Sequence[Frame]
+    ) -> list[ChunkEncoder] | None:
+        """Return the encoders of a row with a picture of each current slot, in order.
+
+        None: some have no picture, or one of another size.
+        """
+        slot_of, encoders = self._slot_of, self._encoders
+        if len(targets) != len(slot_of):
+            return None
+        found = []
+        for target, frame in zip(targets, frames, strict=True):
+            slot = slot_of.get(target)
+            encoder = None if slot is None else encoders[slot]
+            if encoder is None or encoder.size != frame.shape[:2]:
+                return None
+            found.append(encoder)
+        return found
 
     def _is_due(self, slot: int, row: StepRow) -> bool:
         if self.slots[slot].is_shared:
@@ -287,11 +301,20 @@ class OpenBlock:
             return absent(*self.slots[slot].size, first, len(self.extras) - first)
         return encoder.piece(first)
 
-    def roll_back(self, count: int, num_slots: int) -> None:
+    def roll_back(
+        self, count: int, num_slots: int, num_pictured: int | None = None
+    ) -> None:
         """Keep the block's first `count` rows and the first `num_slots` slots only.
 
         After an exception, at any point of `append`.
+
+        Args:
+            count: Rows with their step data.
+            num_slots: As many slots.
+            num_pictured: Rows with their pictures, if more: the step data of some
+                waits elsewhere.
         """
+        num_pictured = count if num_pictured is None else num_pictured
         if not count:
             self._adopted = {}
         del self.extras[count:]
@@ -307,7 +330,7 @@ class OpenBlock:
         del self._encoders[num_slots:]
         del self.slots[num_slots:]
         for encoder in self._used():
-            encoder.restore(count)
+            encoder.restore(num_pictured)
 
     def start(self) -> None:
         """Start the next block; may be called again where it was interrupted."""

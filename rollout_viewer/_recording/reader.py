@@ -173,6 +173,39 @@ class RecordingReader(RecordingInfo):
         `is_optional`: only where that is possible.
         """
 
+    # -- pictures that are rendered in the background; a cache does that
+
+    @property
+    def renders_pictures(self) -> bool:
+        """Whether pictures that are looked at are rendered."""
+        return False
+
+    def want_pictures(self, wanted: Sequence[tuple[int, int]]) -> None:
+        """Render the pictures of (row, env) and their blocks soon, and no others."""
+
+    def envs_to_render(self) -> list[int]:
+        """Return the envs whose pictures may be rendered."""
+        return []
+
+    def is_pending(self, row: int, env: int) -> bool:
+        """Whether a picture is still to come, if it is wanted."""
+        return False
+
+    def notify_pictures(self) -> None:
+        """Notify viewers of pictures that were rendered."""
+
+    @property
+    def rendering_error(self) -> Exception | None:
+        """Why no more pictures are rendered; None: they are."""
+        return None
+
+    def is_to_render(self, row: int, env: int) -> bool:
+        """Whether a picture of the first camera may still be rendered."""
+        meta = self.recording.meta
+        if RECIPES not in meta or why_not_reproducible(meta, row, env):
+            return False
+        return not (self.slots and self.is_shown(row, env))
+
     def frame_size(
         self, env: int, camera: str | None = None, row: int | None = None
     ) -> tuple[int, int]:

@@ -392,6 +392,10 @@ class Rows(StepColumns):
         """Return how many episodes of an env have begun."""
         return len(self._episodes[env])
 
+    def is_running(self, env: int) -> bool:
+        """Whether an episode of an env has begun, and has not ended."""
+        return bool(self._is_running[env])
+
     def begun(self, env: int, index: int) -> int | None:
         """Return the first row of an episode; None if it has not begun."""
         episodes = self._episodes[env]

@@ -24,6 +24,7 @@ from rollout_viewer._frames.chunk import (
     pack,
     parse_whole,
 )
+from rollout_viewer._frames.decoder import ChunkDecoder
 from rollout_viewer._recording.info_types import (
     PREFIX,
     are_info_types,
@@ -37,6 +38,7 @@ from rollout_viewer._recording.step_row import (
     BREAKS,
     DAMAGED,
     IDLE,
+    StepRow,
     check_stored,
 )
 
@@ -48,6 +50,9 @@ if TYPE_CHECKING:
     from rollout_viewer._frames.chunk import Chunk
     from rollout_viewer._recording.info_types import InfoTypes
     from rollout_viewer._recording.step_codec import Extras
+
+    # Env, camera, and the frame; None: there is none in that row.
+    Picture = tuple[int, str, npt.NDArray[np.uint8] | None]
 
 _WHERE = "FrameCache.append_block"
 
@@ -110,15 +115,16 @@ class SealedBlock(NamedTuple):
 
 
 class BlockRows(NamedTuple):
-    """A block as a recording takes it: 32 rows of all of its envs.
+    """A block as a recording takes it: 32 rows of all of its envs, or a few.
 
     Attributes:
-        core: Columns (32, num_envs), for `Rows.extend`.
+        core: Columns (num_rows, num_envs), for `Rows.extend`.
         extras: Actions and data of each row.
         pictures: Chunks of 32 records that show something.
         begun: The episodes that begin in it, by the envs of the recording.
         successes: (env, index) -> whether that episode succeeded.
         types: What the numbers of info mean in the recording from now on.
+        frames: Of a few rows, the pictures of each; None: they are as in `pictures`.
     """
 
     core: dict[str, npt.NDArray[Any]]
@@ -127,6 +133,21 @@ class BlockRows(NamedTuple):
     begun: list[BegunEpisode]
     successes: dict[tuple[int, int], bool | None]
     types: dict[str, str | list[str]]
+    frames: list[list[Picture]] | None = None
+
+    @property
+    def num_rows(self) -> int:
+        """How many there are."""
+        return len(self.core["kind"])
+
+    @property
+    def shared_cameras(self) -> frozenset[str]:
+        """The cameras whose one picture shows all envs."""
+        return frozenset(slot.camera for slot, _ in self.pictures if slot.is_shared)
+
+    def steps(self, row: int) -> StepRow:
+        """Return one row's step data."""
+        return StepRow(**{name: column[row] for name, column in self.core.items()})
 
 
 def rows_for_blocks(
@@ -192,6 +213,7 @@ def side_by_side(
         for name, column in core.items():
             column[: block.num_rows, envs] = own[name]
         core["env_step"][block.num_rows :, envs] = own["env_step"][-1]
+        _begin_unknown(core, range(envs.start, envs.stop), rows)
         retype_info(known, _types(block), own_extras)
         _add_extras(extras, own_extras, envs, rows.num_envs)
         pictures += _pictures(block, first, rows.num_envs)
@@ -204,6 +226,32 @@ def _wrong(expected: str, found: str) -> RecordingError:
     return RecordingError(
         f"{_WHERE}: expected {expected}, got {found}. Nothing of it was recorded."
     )
+
+
+def few_rows(block: BlockRows, count: int) -> BlockRows:
+    """Return the first rows of a block, whose pictures are encoded anew.
+
+    Raises:
+        RecordingError: A picture is damaged.
+    """
+    frames: list[list[Picture]] = [[] for _ in range(count)]
+    shown: set[tuple[int, int, str]] = set()
+    for slot, data in block.pictures:
+        chunk = parse_whole(data, where=_WHERE, size=slot.size)
+        decoder = ChunkDecoder(chunk, where=_WHERE)
+        for row in range(count):
+            if decoder.is_shown(row):
+                frame = np.empty((*slot.size, 3), np.uint8)
+                decoder.read(row, frame)
+                frames[row].append((slot.env, slot.camera, frame))
+                shown.add((row, slot.env, slot.camera))
+    for slot, _ in block.pictures:
+        for row in range(count):
+            if (row, slot.env, slot.camera) not in shown:
+                shown.add((row, slot.env, slot.camera))
+                frames[row].append((slot.env, slot.camera, None))
+    core = {name: column[:count] for name, column in block.core.items()}
+    return block._replace(core=core, extras=block.extras[:count], frames=frames)
 
 
 # -- step data
@@ -237,6 +285,19 @@ def _steps(block: SealedBlock) -> tuple[dict[str, npt.NDArray[Any]], list[Extras
     if core["kind"].max() >= DAMAGED or (core["flags"] & np.uint8(BREAKS)).any():
         raise _wrong("rows as they are recorded", "some that cannot be read")
     return core, extras
+
+
+def _begin_unknown(
+    core: Mapping[str, npt.NDArray[Any]], envs: range, rows: Rows
+) -> None:
+    """Let an episode begin where the recording does not have the rows before.
+
+    As of a recording that was cleared meanwhile.
+    """
+    for env in envs:
+        if not rows.is_running(env):
+            recorded = np.flatnonzero(core["kind"][:, env] != IDLE)[:1]
+            core["flags"][recorded, env] |= np.uint8(BEGINS)
 
 
 def _add_extras(

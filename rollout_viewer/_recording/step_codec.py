@@ -8,6 +8,7 @@ from row to row.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -60,8 +61,17 @@ def pack_columns(core: Mapping[str, Array], extras: Sequence[Extras]) -> bytes:
         stacked = np.concatenate(arrays).reshape(len(rows), *arrays[0].shape)
         tensors[f"{_EXTRA}/{number}/{name}"] = np.ascontiguousarray(stacked)
         tensors[f"{_EXTRA}/{number}"] = np.array(rows, np.int32)
-    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
-    return compressor.compress(save(tensors))
+    return _of_thread.compressor.compress(save(tensors))
+
+
+class _OfThread(threading.local):
+    """What one thread uses at a time, and what takes longer to make than to use."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+
+
+_of_thread = _OfThread()
 
 
 def _groups(extras: Sequence[Extras]) -> list[tuple[str, list[int]]]:
@@ -78,11 +88,16 @@ def _groups(extras: Sequence[Extras]) -> list[tuple[str, list[int]]]:
 def _is_of_one_form(extras: Sequence[Extras]) -> bool:
     """Whether all rows have the same arrays, as nearly all blocks do."""
     first = extras[0]
-    return all(extra.keys() == first.keys() for extra in extras) and all(
-        extra[name].dtype is array.dtype and extra[name].shape == array.shape
-        for name, array in first.items()
-        for extra in extras
-    )
+    names = first.keys()
+    forms = [(name, array.dtype, array.shape) for name, array in first.items()]
+    for extra in extras:
+        if extra.keys() != names:
+            return False
+        for name, dtype, shape in forms:
+            array = extra[name]
+            if array.dtype is not dtype or array.shape != shape:
+                return False
+    return True
 
 
 def unpack_columns(

@@ -1,7 +1,7 @@
 """Rows of the usual form, which wait to be taken into the open block together.
 
-Every env takes a step of a running episode, nothing ends, no picture comes, and actions
-and data have the names, shapes and dtypes of the row before. Such a row is copied into
+Every env takes a step of a running episode, nothing ends, and actions and data have the
+names, shapes and dtypes of the row before. The step data of such a row is copied into
 arrays of its block, and that is all; what follows from it is done once for many. Knows
 step data. Knows nothing of pictures, episodes or files.
 """
@@ -32,8 +32,9 @@ _TRUE = b"\1"
 class WaitingRows:
     """The newest rows of a block. The lock of its recording guards it.
 
-    A row is there, whole, from the moment when `stop` includes it. It waits until the
-    recording's `Rows` include it: nothing here says so once more.
+    A row is there, whole, from the moment when `stop` includes it, which is set by the
+    recording. It waits until the recording's `Rows` include it: nothing here says so
+    once more.
 
     Attributes:
         stop: The number of the row after the last one.
@@ -84,7 +85,7 @@ class WaitingRows:
                 return False
         return len(extras) - (ACTION in extras) == len(data)
 
-    def add(
+    def put(
         self,
         row: int,
         reward: Any,
@@ -94,6 +95,8 @@ class WaitingRows:
         data: Mapping[str, Any] | None,
     ) -> bool:
         """Copy a row, if it is of the usual form; return whether it is.
+
+        It is not there yet: `stop` does not include it.
 
         Args:
             row: Its number: all rows before it wait here, or are taken.
@@ -110,7 +113,13 @@ class WaitingRows:
             or reward.shape != shape
             or reward.dtype != _FLOAT64
             or _TRUE in (reward != reward).tobytes()  # one is NaN
-            or not (_is_none(terminated, shape) and _is_none(truncated, shape))
+            or not (terminated is None or _are_none(terminated, shape))
+            # Often one constant
+            or not (
+                truncated is None
+                or truncated is terminated
+                or _are_none(truncated, shape)
+            )
         ):
             return False
         block, offset = divmod(row, CHUNK_ROWS)
@@ -133,7 +142,6 @@ class WaitingRows:
                 return False
             actions[offset] = action
         self._reward[offset] = reward
-        self.stop = row + 1
         return True
 
     def rewards(self, start: int) -> Array:
@@ -145,10 +153,11 @@ class WaitingRows:
         arrays = {} if self._action is None else {ACTION: self._action}
         arrays |= self._data
         rows = self._offsets(start)
-        return [
-            {name: array[offset] for name, array in arrays.items()}
-            for offset in range(rows.start, rows.stop)
-        ]
+        names = tuple(arrays)
+        values = [list(array[rows]) for array in arrays.values()]
+        if not names:
+            return [{} for _ in range(rows.start, rows.stop)]
+        return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
 
     def _offsets(self, start: int) -> slice:
         first = self._block * CHUNK_ROWS
@@ -160,9 +169,9 @@ def _like(array: Array) -> Array:
     return np.empty((CHUNK_ROWS, *array.shape), array.dtype)
 
 
-def _is_none(ends: Any, shape: tuple[int, ...]) -> bool:
+def _are_none(ends: Any, shape: tuple[int, ...]) -> bool:
     """Whether ends are bools (B,) of which none is true."""
-    return ends is None or (
+    return (
         type(ends) is np.ndarray
         and ends.shape == shape
         and ends.dtype == _BOOL

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import struct
+import sys
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rollout_viewer._replay.episode_start import EpisodeStart
     from rollout_viewer._replay.plan import Job
 
 _LENGTH = struct.Struct("<Q")
+
+# Of `maker_of`: how an environment is made.
+Maker: TypeAlias = "tuple[str, Any, dict[str, Any]]"
 
 
 class Difference(NamedTuple):
@@ -21,6 +27,18 @@ class Difference(NamedTuple):
     what: str
     recorded: str
     replayed: str
+
+
+class Prepare(NamedTuple):
+    """A worker is to make an environment now, for a task that will come.
+
+    Attributes:
+        maker: As of the task.
+        first: As of its job.
+    """
+
+    maker: Maker
+    first: EpisodeStart | None = None
 
 
 class Task(NamedTuple):
@@ -36,7 +54,7 @@ class Task(NamedTuple):
     """
 
     job: Job
-    maker: tuple[str, Any, dict[str, Any]]
+    maker: Maker
     crop: Sequence[int] | None
     resize: Sequence[int] | None
     is_probed: bool = False
@@ -90,3 +108,19 @@ def read_message(stream: BinaryIO) -> Any:
         raise EOFError
     data = stream.read(_LENGTH.unpack(header)[0])
     return pickle.loads(data)
+
+
+def take_over_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Return the pipes from and to the program that started this one.
+
+    They were standard input and output. Whatever else reads there finds an end of file
+    from now on, and whatever else writes there goes to standard error.
+    """
+    target = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    # Not sys.stdin: Python closes that as it ends, and aborts where a thread reads it.
+    source = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, sys.stdin.fileno())
+    os.close(nothing)
+    return source, target

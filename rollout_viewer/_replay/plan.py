@@ -58,7 +58,7 @@ class Job:
         parts: Consecutive episodes; the first has a start.
         wanted: Rows whose pictures are wanted.
         first: The start of the env's first episode, whose first picture decides where
-            some renderers look from.
+            some renderers look from; None: that picture is the first wanted one.
         is_history: It begins earlier than it would have to, because a replay from
             nearby was not exact.
     """
@@ -143,6 +143,13 @@ class Planner:
             else:
                 plan.jobs.append(job)
 
+    def first_start(self, env: int) -> EpisodeStart | None:
+        """Return the start of an env's first episode; None: it is not known."""
+        try:
+            return self._start_of(env, 0)
+        except RecordingError:
+            return None
+
     def history(self, job: Job) -> Job | None:
         """Return a job that begins earlier, at the last seeded reset or the first.
 
@@ -225,7 +232,8 @@ class Planner:
             )
             for index in indices
         ]
-        first = self._start_of(env, 0) if indices.start else None
+        is_first = not indices.start and min(wanted) == episodes[0].start
+        first = None if is_first else self._start_of(env, 0)
         return Job(env, parts, frozenset(wanted), first, is_history)
 
     def _recorded_rows(

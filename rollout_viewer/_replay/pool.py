@@ -17,8 +17,8 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
-from rollout_viewer._errors import RenderError
-from rollout_viewer._replay.messages import Done, read_message, write_message
+from rollout_viewer._errors import ExportCancelled, RenderError
+from rollout_viewer._replay.messages import Done, Prepare, read_message, write_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -30,6 +30,8 @@ _PROGRAM = "from rollout_viewer._replay.worker import main; main()"
 _WAIT_S = 5.0
 # Messages that may wait; a message is at most a block's pictures.
 _MAX_WAITING = 16
+# How often it is asked whether a task is still wanted.
+_CANCEL_POLL_S = 0.05
 
 
 class Answer(NamedTuple):
@@ -62,6 +64,8 @@ class Worker:
 
     def __init__(self, answers: queue.Queue[Answer], program: str = _PROGRAM) -> None:
         self.task: Task | None = None
+        # What the environment that it has made before its next task is made by.
+        self.prepared: Prepare | None = None
         self._answers = answers
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as this
         self._process = subprocess.Popen(
@@ -79,8 +83,13 @@ class Worker:
 
     def start(self, task: Task) -> None:
         """Begin a task."""
-        self.task = task
+        self.task, self.prepared = task, None
         self.send(task)
+
+    def prepare(self, message: Prepare) -> None:
+        """Have it make an environment for a task that will come."""
+        self.prepared = message
+        self.send(message)
 
     @property
     def pid(self) -> int:
@@ -138,11 +147,13 @@ class WorkerPool:
     """At most so many processes, started when there is something to do.
 
     Args:
-        num_workers: How many.
+        num_workers: How many have a task at a time.
+        num_spare: So many more may be prepared for a task.
     """
 
-    def __init__(self, num_workers: int) -> None:
+    def __init__(self, num_workers: int, num_spare: int = 0) -> None:
         self._num_workers = num_workers
+        self._num_spare = num_spare
         self._answers: queue.Queue[Answer] = queue.Queue(_MAX_WAITING)
         self._workers: list[Worker] = []
         self._waiting: deque[Task] = deque()
@@ -156,33 +167,50 @@ class WorkerPool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for worker in self._workers:
-            worker.close()
-        self._workers = []
+        self.close()
 
     def add(self, task: Task) -> None:
         """Let a task be done before those that wait."""
         self._waiting.appendleft(task)
 
-    def perform(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Message]]:
+    def perform(
+        self, tasks: Iterable[Task], is_cancelled: Callable[[], bool] | None = None
+    ) -> Iterator[tuple[Task, Message]]:
         """Yield (task, message) until all tasks are done.
+
+        Args:
+            tasks: What to do.
+            is_cancelled: Asked often whether to stop.
 
         Raises:
             RenderError: A process ended in the middle of a task.
+            ExportCancelled: `is_cancelled` returned true; the processes that were in
+                the middle of a task are ended.
         """
         self._waiting.extend(tasks)
         while True:
             self._assign()
             if not any(worker.task for worker in self._workers):
                 return
-            worker, message = self._answers.get()
+            if is_cancelled is not None and is_cancelled():
+                self.stop()
+                raise ExportCancelled("FrameCache.render: cancelled.")
+            try:
+                timeout = None if is_cancelled is None else _CANCEL_POLL_S
+                worker, message = self._answers.get(timeout=timeout)
+            except queue.Empty:
+                continue
             task = worker.task
             if task is None or worker not in self._workers:
                 continue
             if message is None:
+                self._workers.remove(worker)
+                why = worker.why_ended()
+                worker.close()
+                self.stop()
                 raise RenderError(
                     "FrameCache.render: expected a process to replay an environment, "
-                    f"got {worker.why_ended()}"
+                    f"got {why}"
                 )
             if isinstance(message, Done):
                 worker.task = None
@@ -191,13 +219,46 @@ class WorkerPool:
                     self._workers.remove(worker)
             yield task, message
 
+    def prepare(self, message: Prepare) -> None:
+        """Have an environment made for a task that will come, by an idle process."""
+        idle = [worker for worker in self._workers if worker.task is None]
+        if any(worker.prepared == message for worker in idle):
+            return
+        if not idle:
+            if len(self._workers) >= self._num_workers + self._num_spare:
+                return
+            idle = [Worker(self._answers)]
+            self._workers += idle
+        idle[-1].prepare(message)
+
+    def stop(self) -> None:
+        """Drop the tasks that wait, and end the processes that are in one."""
+        self._waiting.clear()
+        for worker in [one for one in self._workers if one.task is not None]:
+            self._workers.remove(worker)
+            worker.close()
+
+    def close(self) -> None:
+        """End all processes."""
+        self._waiting.clear()
+        for worker in self._workers:
+            worker.close()
+        self._workers = []
+
     def _assign(self) -> None:
         idle = [worker for worker in self._workers if worker.task is None]
-        while self._waiting and (idle or len(self._workers) < self._num_workers):
+        num_busy = len(self._workers) - len(idle)
+        while self._waiting and num_busy < self._num_workers:
+            num_busy += 1
             if not idle:
-                self._workers.append(Worker(self._answers))
-                idle = [self._workers[-1]]
-            idle.pop().start(self._waiting.popleft())
+                idle = [Worker(self._answers)]
+                self._workers += idle
+            task = self._waiting.popleft()
+            makes = [(one, one.prepared) for one in idle if one.prepared is not None]
+            ready = [one for one, known in makes if known.maker == task.maker]
+            chosen = ready[0] if ready else idle[-1]
+            idle.remove(chosen)
+            chosen.start(task)
 
 
 def default_num_workers() -> int:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _VERSION = 1
+# With which environments may be made to render, as MuJoCo's name them.
+OPTIONS = ("width", "height", "camera_name")
 # More is no frame skip that anyone uses.
 _MAX_REPEATS = 1000
 WAYS_OUT = (
@@ -162,8 +164,21 @@ def takes_env(make_env: Callable[..., Any]) -> bool:
     return any(
         one.default is one.empty
         and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+        and one.name not in OPTIONS
         for one in parameters
     )
+
+
+def taken_options(
+    make_env: Callable[..., Any], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return those of some `OPTIONS` that a function takes."""
+    try:
+        known = inspect.signature(make_env).parameters
+    except (TypeError, ValueError):
+        return {}
+    takes_all = any(one.kind is one.VAR_KEYWORD for one in known.values())
+    return {k: v for k, v in options.items() if takes_all or k in known}
 
 
 def _problem(spec: Any) -> str:
@@ -226,7 +241,8 @@ def maker_of(
 
     if recipe.make_env is not None:
         arguments = (env,) if takes_env(recipe.make_env) else ()
-        return "function", cloudpickle.dumps((recipe.make_env, arguments)), {}
+        taken = taken_options(recipe.make_env, options)
+        return "function", cloudpickle.dumps((recipe.make_env, arguments)), taken
     spec = recipe.spec_of(env)
     if spec is None:
         raise UnsupportedEnvError(

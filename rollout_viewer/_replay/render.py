@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollout_viewer._errors import RenderError, RolloutViewerWarning
@@ -20,7 +21,8 @@ from rollout_viewer._replay.pool import WorkerPool
 from rollout_viewer._replay.recipe import maker_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from rollout_viewer._recording.reader import RecordingReader
     from rollout_viewer._replay.messages import Message
@@ -41,6 +43,7 @@ class RenderRequest(NamedTuple):
         options: Keyword arguments with which the environments are made.
         num_workers: Processes.
         has_progress: Whether a bar is shown.
+        is_quiet: Nothing is warned of; `not_reproducible` says it.
     """
 
     rows: Sequence[int] | None
@@ -49,6 +52,22 @@ class RenderRequest(NamedTuple):
     options: Mapping[str, Any]
     num_workers: int
     has_progress: bool
+    is_quiet: bool = False
+
+
+class Watch(NamedTuple):
+    """Who waits for pictures.
+
+    Attributes:
+        on_progress: Called with (pictures done, all).
+        is_cancelled: Whether to stop.
+    """
+
+    on_progress: Callable[[int, int], object] | None = None
+    is_cancelled: Callable[[], bool] | None = None
+
+
+NO_WATCH = Watch()
 
 
 class Renderer:
@@ -58,6 +77,8 @@ class Renderer:
         reader: The recording.
         recipes: How its environments are made.
         request: What is wanted.
+        watch: Reports how far it is, and asks whether to stop.
+        pool: Processes that are there; None: new ones, for this call.
     """
 
     def __init__(
@@ -65,14 +86,20 @@ class Renderer:
         reader: RecordingReader,
         recipes: Sequence[Recipe],
         request: RenderRequest,
+        *,
+        watch: Watch = NO_WATCH,
+        pool: WorkerPool | None = None,
     ) -> None:
+        self._watch = watch
+        self._pool = pool
         self._reader = reader
         self._recording = reader.recording
         self._recipes = recipes
         self._request = request
         self._planner = Planner(reader, request.camera)
         self._chunks: list[LateChunk] = []
-        self._filed_at = time.monotonic()
+        # The first at once: someone may look at it.
+        self._filed_at = float("-inf")
         self._done: dict[int, int] = {}
         self.num_pictures = 0
         self._worst: tuple[int, int, str] | None = None
@@ -82,6 +109,7 @@ class Renderer:
 
         Raises:
             RenderError: An environment cannot be made, or gives no pictures.
+            ExportCancelled: As the watch says; what was rendered is in the recording.
         """
         plan = self._planner.plan(self._request.rows, self._envs())
         for env, start, stop, reason in plan.problems:
@@ -94,10 +122,7 @@ class Renderer:
     def _envs(self) -> Collection[int]:
         if self._request.envs is not None:
             return self._request.envs
-        chosen = {env for one in self._recipes for env in one.envs or ()}
-        is_all = any(one.envs is None for one in self._recipes)
-        num_envs = self._reader.num_envs
-        return range(num_envs) if is_all else {env for env in chosen if env < num_envs}
+        return pictured_envs(self._recipes, self._reader.num_envs)
 
     def _perform(self, plan: Plan) -> None:
         total = sum(len(job.wanted) for job in plan.jobs)
@@ -111,12 +136,18 @@ class Renderer:
             delay_s=1.0,
         )
         num_workers = min(self._request.num_workers, len(tasks))
-        with bar as shown, WorkerPool(num_workers) as pool:
+        given = self._pool
+        pools: AbstractContextManager[WorkerPool] = (
+            WorkerPool(num_workers) if given is None else nullcontext(given)
+        )
+        with bar as shown, pools as pool:
             try:
-                for task, message in pool.perform(tasks):
+                for task, message in pool.perform(tasks, self._watch.is_cancelled):
                     before = self.num_pictures
                     self._take(task, message, pool)
                     shown.update(self.num_pictures - before)
+                    if self._watch.on_progress is not None:
+                        self._watch.on_progress(self.num_pictures, total)
             finally:
                 self._file()
 
@@ -181,7 +212,7 @@ class Renderer:
             self._recording.add_late_chunks(chunks)
 
     def _warn(self) -> None:
-        if self._worst is not None:
+        if self._worst is not None and not self._request.is_quiet:
             env, row, reason = self._worst
             warnings.warn(
                 "FrameCache.render: expected a replay that repeats the recording, got "
@@ -190,3 +221,11 @@ class Renderer:
                 RolloutViewerWarning,
                 stacklevel=4,
             )
+
+
+def pictured_envs(recipes: Sequence[Recipe], num_envs: int) -> list[int]:
+    """Return the envs whose pictures recipes want."""
+    if any(one.envs is None for one in recipes):
+        return list(range(num_envs))
+    chosen = {env for one in recipes for env in one.envs or ()}
+    return sorted(env for env in chosen if env < num_envs)

@@ -39,12 +39,15 @@ class NotReproducible(Exception):
         self.difference = difference
 
 
-def replay(env: Any, task: Task) -> Iterator[tuple[int, Frame]]:
+def replay(
+    env: Any, task: Task, *, has_looked: bool = False
+) -> Iterator[tuple[int, Frame]]:
     """Yield (row, picture) of the wanted rows of a task's job, in order.
 
     Args:
         env: One that was not used before.
         task: What to do.
+        has_looked: `look_first` was called with it.
 
     Raises:
         NotReproducible: A row differs; the rows before it are right.
@@ -58,8 +61,8 @@ def replay(env: Any, task: Task) -> Iterator[tuple[int, Frame]]:
         probe = insert_probe(env)
     if task.num_repeats > 1:
         env = _Repeated(env, task.num_repeats)
-    if job.first is not None:
-        _look_first(env, job.first)
+    if job.first is not None and not has_looked:
+        look_first(env, job.first)
     for number, part in enumerate(job.parts):
         yield from _replay_episode(env, part, job.wanted, probe, is_first=number == 0)
 
@@ -82,7 +85,7 @@ class _Repeated:
         return result
 
 
-def _look_first(env: Any, first: EpisodeStart) -> None:
+def look_first(env: Any, first: EpisodeStart) -> None:
     """Render the env's very first picture, where that decides about all others.
 
     MuJoCo's renderer looks at the middle of what there is when it is first used.

@@ -1,13 +1,12 @@
 """The process in which environments are replayed: jobs in, chunks of pictures out.
 
 Started by `pool` as a program of its own, so that it runs nothing of the user's main
-module. Reads jobs from its standard input and writes messages to what was its standard
-output; whatever else writes there goes to standard error.
+module. Reads jobs from what was its standard input and writes messages to what was its
+standard output; see `take_over_pipes`.
 """
 
 from __future__ import annotations
 
-import os
 import pickle
 import signal
 import sys
@@ -23,11 +22,13 @@ from rollout_viewer._frames.transform import crop, resize
 from rollout_viewer._replay.messages import (
     Done,
     Pictures,
+    Prepare,
     Task,
     read_message,
+    take_over_pipes,
     write_message,
 )
-from rollout_viewer._replay.replay import NotReproducible, replay
+from rollout_viewer._replay.replay import NotReproducible, look_first, replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +61,7 @@ class BlockPictures:
         self._send, self._clock = send, clock
         self._block = -1
         self._encoder: ChunkEncoder | None = None
-        self._sent_at = clock()
+        self._sent_at = -_INTERVAL_S
         self.num_done = 0
 
     def add(self, row: int, frame: Frame) -> None:
@@ -74,6 +75,7 @@ class BlockPictures:
         self._encoder.skip(offset - self._encoder.num_records)
         self._encoder.add(frame)
         self.num_done += 1
+        # The first at once: someone may look at it.
         if self._clock() - self._sent_at > _INTERVAL_S:
             self.send()
 
@@ -86,16 +88,29 @@ class BlockPictures:
             self._send(Pictures(self._block, size, chunk, self.num_done))
 
 
-def perform(task: Task, send: Callable[[Message], object]) -> None:
-    """Replay a task's episodes; send their pictures, and how it ended."""
+def perform(
+    task: Task,
+    send: Callable[[Message], object],
+    prepared: Any = None,
+    *,
+    has_looked: bool = False,
+) -> None:
+    """Replay a task's episodes; send their pictures, and how it ended.
+
+    Args:
+        task: What to do.
+        send: Called with each message.
+        prepared: An environment that was made for it, and not used.
+        has_looked: As of `replay`.
+    """
     blocks = BlockPictures(send)
     difference, error, is_worn = None, "", False
     env = None
     try:
-        env = make_env(task.maker)
+        env = make_env(task.maker) if prepared is None else prepared
         # With OSMesa, closing one environment damages the pictures of the next.
         is_worn = hasattr(env.unwrapped, "mujoco_renderer")
-        for row, frame in replay(env, task):
+        for row, frame in replay(env, task, has_looked=has_looked):
             blocks.add(row, _fit(frame, task))
     except NotReproducible as found:
         difference = found.difference
@@ -130,7 +145,7 @@ def make_env(maker: tuple[str, Any, dict[str, Any]]) -> Any:
     try:
         if kind == "function":
             function, arguments = pickle.loads(what)
-            env = function(*arguments)
+            env = function(*arguments, **options)
         else:
             env = _make_by_spec(kind, what, options)
     except Exception as error:
@@ -160,13 +175,33 @@ def main() -> None:
     """Perform tasks until there are no more."""
     # Ctrl-C is for the parent, which then ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    tasks = sys.stdin.buffer
+    tasks, out = take_over_pipes()
     sys.path[:] = read_message(tasks)
+    prepared: tuple[Prepare, Any] | None = None
     while True:
         try:
-            task = read_message(tasks)
-            perform(task, lambda message: write_message(out, message))
+            message = read_message(tasks)
+            if isinstance(message, Prepare):
+                prepared = message, _prepared(message)
+                continue
+            task, (known, env) = message, prepared or (Prepare(("", None, {})), None)
+            perform(
+                task,
+                lambda message: write_message(out, message),
+                env if known.maker == task.maker else None,
+                has_looked=known == (task.maker, task.job.first),
+            )
+            prepared = None
         except (EOFError, BrokenPipeError):
             return
+
+
+def _prepared(prepare: Prepare) -> Any:
+    """Return an environment for a task that will come; None: there is none."""
+    try:
+        env = make_env(prepare.maker)
+        if prepare.first is not None:
+            look_first(env, prepare.first)
+    except Exception:  # reported where the task makes it again
+        return None
+    return env

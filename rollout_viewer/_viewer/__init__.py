@@ -2,8 +2,9 @@
 
 - `widget`: `RolloutViewer` and `view`. `as_cache`: whatever holds a recording.
 - `bookmarks`: the trait and the recording's. `requests`: what a page asks for.
-- `stream`: what is sent to pages; `delivery`: whether it has arrived; `pages`: which
-  pages are there. `subscription`: follows a recording.
+- `stream`: what is sent to pages; `throughput`: how much at a time; `delivery`: whether
+  it has arrived; `pages`: which pages are there. `rendered_pictures`: those that are
+  rendered where a page looks. `subscription`: follows a recording.
 - `export_jobs`: dumps and downloads. `worker`: a thread that lives while there is work.
 - `saved`: what a notebook keeps of it. `snapshot`: an array shown as a picture.
 - `compare`: several recordings as one. `beginning`: how a page begins.

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from rollout_viewer._errors import ExportCancelled, ExportError
 from rollout_viewer._page.protocol import Message
@@ -22,7 +22,11 @@ from rollout_viewer._viewer.worker import Worker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Progress = Callable[[int, int], None]
+    class Progress(Protocol):
+        """Called with what is done, all of it, and what that is."""
+
+        def __call__(self, done: int, total: int, unit: str = "rows") -> None: ...
+
     Work = Callable[[Progress, threading.Event], list[Path]]
 
 # jupyter_server does not limit messages to a page (from it: 10 MiB); pieces of this
@@ -124,13 +128,13 @@ class ExportJobs(Worker):
     def _progress(self, job: int) -> Progress:
         last = 0.0
 
-        def on_progress(done: int, total: int) -> None:
+        def on_progress(done: int, total: int, unit: str = "rows") -> None:
             nonlocal last
             now = time.monotonic()
             if now - last >= _PROGRESS_INTERVAL_S:
                 last = now
                 share = done / total if total else 1.0
-                self._report(job, "running", share, f"{done} of {total} rows")
+                self._report(job, "running", share, f"{done} of {total} {unit}")
 
         return on_progress
 

@@ -1,16 +1,18 @@
 """Sends a recording to the pages of one viewer, from a thread that lives meanwhile.
 
-The page acknowledges each `data`; at most a window of bytes is unacknowledged, and at
-most 20 messages a second are sent. Where no acknowledgement can arrive (the kernel is
-busy and the front end has no subshells) rows are sent at a fixed rate, newest first.
-Pictures that cannot be read are sent as missing, and reported once.
+The page acknowledges each `data`; at most as many bytes as its link takes in half a
+second are unacknowledged (`throughput`), and at most 20 messages a second are sent.
+Where no acknowledgement can arrive (the kernel is busy and the front end has no
+subshells) rows are sent at a fixed rate, newest first. Pictures that cannot be read are
+sent as missing, and reported once.
 
 When everything was sent, a `beat` says how much that is, until each page has answered
 that it `have`s it: what was lost on the way is sent again (`delivery`). Where no page
 shows the viewer, or all have everything and no more can come, the thread ends.
 
-Order: step data, what the page asked for, the newest rows, then the rest from the
-first. Knows messages and a cache. Knows nothing of widgets.
+Order: step data, what the page asked for, the newest rows of those that were recorded
+since it came, then the rest from the first. Knows messages and a cache. Knows nothing
+of widgets.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ from rollout_viewer._page.check_messages import check
 from rollout_viewer._page.protocol import PROTOCOL, Message
 from rollout_viewer._viewer.delivery import Delivery
 from rollout_viewer._viewer.pages import Pages
+from rollout_viewer._viewer.rendered_pictures import RenderedPictures
+from rollout_viewer._viewer.throughput import Throughput
 from rollout_viewer._viewer.worker import Worker
 
 if TYPE_CHECKING:
@@ -39,12 +43,9 @@ if TYPE_CHECKING:
     from rollout_viewer._page.protocol import HaveMessage, PageMessage
     from rollout_viewer._recording.reader import RecordingReader
 
-# JupyterLab took 55 MB/s in messages of 200 kB, and jupyter_server silently drops
-# what exceeds 1000 messages a second (both measured, JupyterLab 4.6).
-MESSAGE_BYTES = 512 * 1024
 MIN_INTERVAL_S = 0.05
-WINDOW_BYTES = 8 * 1024 * 1024
-# Without an acknowledgement for so long, the page is taken to be unable to send one.
+# Without an acknowledgement for so long, the page is taken to be unable to send one;
+# where its messages wait for no cell, its link has that much more time.
 ACK_TIMEOUT_S = 2.0
 UNACKNOWLEDGED_INTERVAL_S = 0.2
 # Sent without being asked for; the page asks for the rest as it is looked at.
@@ -58,6 +59,8 @@ MAX_INBOX = 10_000
 MAX_HANDLED = 100
 # Chunks that wait to be sent; those that were asked for first are dropped.
 MAX_REQUESTED = 8192
+# A page repeats what it still lacks: what it asked for before, it has passed.
+REQUEST_S = 2.5
 # Messages that are none are reported so often, whatever comes.
 ERROR_INTERVAL_S = 1.0
 # Differs from all bookmarks, none included: they are sent again.
@@ -103,7 +106,11 @@ class PageStream(Worker):
         self._pages = Pages(clock, on_pages)
         # Whether messages arrive only between cells.
         self._waits_for_cells = False
+        self._has_heard = False
+        self._throughput = Throughput()
         self._delivery = Delivery()
+        self._rendered = RenderedPictures(cache)
+        self._has_reported_rendering = False
         self._beginning: tuple[str, int] | None = None
         # Whether buffers are sent as text: one of the pages gets no others.
         self.sends_text = False
@@ -120,6 +127,7 @@ class PageStream(Worker):
             waits_for_cells: It would not have come while a cell runs.
         """
         self._waits_for_cells = waits_for_cells
+        self._has_heard = True
         if len(self._inbox) < MAX_INBOX:
             self._inbox.append(content)
         self.wake()
@@ -155,12 +163,15 @@ class PageStream(Worker):
             return 0.0
         if not self._pages:
             return POLL_S if self._pages.is_expected else None
+        if self._rendered.waits_for_first:
+            return POLL_S
         is_over = not self._cache.is_live or self._delivery.has_given_up
         return None if is_over and self._delivery.is_complete else POLL_S
 
     def forget(self) -> None:
         """Drop the recording: a closed viewer that is referenced must not keep it."""
         self.__dict__.pop("_cache", None)
+        self._rendered.forget()
 
     def step(self) -> None:
         """Handle what came and send what is due; the thread's whole work."""
@@ -168,10 +179,18 @@ class PageStream(Worker):
             self._handle_or_report(self._inbox.popleft())
         if not self._pages.are_there():
             return
+        self._report_rendering()
         while not self._is_closed and self._send_next():
             time.sleep(MIN_INTERVAL_S)
             if self._inbox:
                 return
+
+    def _report_rendering(self) -> None:
+        """Report, once, that no more pictures are rendered."""
+        error = self._cache.rendering_error
+        if error is not None and not self._has_reported_rendering:
+            self._has_reported_rendering = True
+            self._report(error)
 
     def _handle_or_report(self, content: Any) -> None:
         try:
@@ -205,22 +224,26 @@ class PageStream(Worker):
         self._delivery.forget(page)
         if not self._pages:
             self._requested.clear()
+            self._rendered.want(())
 
     def _restart(self) -> None:
         self._manifest: dict[str, Any] | None = None
         self._session: str | None = None
         self._seq = 0
-        self._unacknowledged: deque[tuple[int, int, float]] = deque()
+        self._throughput.forget_sent()
         self._last_unacknowledged = 0.0
         self._num_steps = 0
         self._sent: dict[tuple[int, int], int] = {}
-        # Most urgent last, each with how many records of it the page has.
-        self._requested: dict[tuple[int, int], int] = {}
+        # Most urgent last, each with how many records of it the page has, and when.
+        self._requested: dict[tuple[int, int], tuple[int, float]] = {}
         self._backlog_block = 0
+        # Rows after these were recorded while the page looked on.
+        self._num_rows_before = self._cache.num_rows
         self._unasked_bytes = 0
         self._has_reported_damage = False
         self._num_annotations = 0
         self._bookmarks: dict[int, str] | None = None
+        self._rendered.restart()
 
     def _handle(self, content: PageMessage) -> None:
         if content["kind"] == "hello":
@@ -244,10 +267,11 @@ class PageStream(Worker):
             self._send_again(content)
         elif content["kind"] == "ack":
             self.stats["acks"] += 1
-            while self._unacknowledged and self._unacknowledged[0][0] <= content["seq"]:
-                self._unacknowledged.popleft()
+            self._throughput.note_acknowledged(content["seq"], self._clock())
         elif content["kind"] == "need":
             self._request(content["chunks"])
+            if (wanted := content.get("wanted")) is not None:
+                self._rendered.want(wanted)
         else:
             self._on_message(content)
 
@@ -255,10 +279,15 @@ class PageStream(Worker):
         """Send these next, before what was asked for earlier."""
         self.stats["asked"] += len(chunks)
         num_rows, num_slots = self._cache.num_rows, len(self._cache.recording.slots)
+        now = self._clock()
         for block, slot, have in reversed(chunks):
+            if self._throughput.is_on_its_way((block, slot)):
+                continue
             if slot < num_slots and block * CHUNK_ROWS < num_rows:
+                # Of what is rendered a page may have pictures with gaps.
+                have = 0 if self._cache.renders_pictures else have
                 self._requested.pop((block, slot), None)
-                self._requested[block, slot] = have
+                self._requested[block, slot] = have, now
         while len(self._requested) > MAX_REQUESTED:
             del self._requested[next(iter(self._requested))]
 
@@ -279,13 +308,16 @@ class PageStream(Worker):
         has_timed_out = self._has_ack_timed_out()
         if has_timed_out is None:
             return False
+        self._rendered.want_first(manifest)
+        self._rendered.pending = []
         start = self._num_steps
         stop = min(num_rows, start + STEP_ROWS)
         chunks, size = [], 0
+        message_bytes = self._throughput.message_bytes
         for block, slot, chunk in self._due(num_rows, has_timed_out=has_timed_out):
             chunks.append((block, slot, chunk))
             size += len(chunk)
-            if size >= MESSAGE_BYTES:
+            if size >= message_bytes:
                 break
         annotations, num_annotations = annotations_message(
             cache, self._num_annotations, self._bookmarks
@@ -295,6 +327,8 @@ class PageStream(Worker):
             return False
         message = data_message(self._seq, cache, start, stop, chunks, num_rows=num_rows)
         message.content.update(annotations, session=self._session)
+        if self._rendered.pending:
+            message.content["pending"] = self._rendered.pending
         if "episodes" in annotations:
             message.content["about"] = [self._num_annotations, num_annotations]
         self._num_annotations = num_annotations
@@ -306,9 +340,9 @@ class PageStream(Worker):
         message.content["kernel_nbytes"] = cache.recording.state_nbytes
         message.content["picture_nbytes"] = cache.nbytes
         self._num_steps = stop
-        self._unacknowledged.append(
-            (self._seq, sum(map(len, message.buffers)), self._clock())
-        )
+        nbytes = sum(map(len, message.buffers))
+        keys = [(block, slot) for block, slot, _ in chunks]
+        self._throughput.note_sent(self._seq, nbytes, self._clock(), keys)
         self._seq += 1
         self._dispatch(message)
         return True
@@ -343,32 +377,42 @@ class PageStream(Worker):
 
     def _has_ack_timed_out(self) -> bool | None:
         """Whether to send without acknowledgement; None: do not send now."""
-        if not self._unacknowledged:
+        since = self._throughput.oldest_at
+        if since is None:
             return False
         now = self._clock()
-        if now - self._unacknowledged[0][2] > ACK_TIMEOUT_S:
+        is_prompt = self._has_heard and not self._waits_for_cells
+        link_s = self._throughput.arrival_s if is_prompt else 0.0
+        if now - since > ACK_TIMEOUT_S + link_s:
             if now - self._last_unacknowledged < UNACKNOWLEDGED_INTERVAL_S:
                 return None
             self._last_unacknowledged = now
             return True
-        return None if sum(u[1] for u in self._unacknowledged) > WINDOW_BYTES else False
+        return None if self._throughput.is_full else False
 
     def _due(
         self, num_rows: int, *, has_timed_out: bool
     ) -> Iterator[tuple[int, int, bytes]]:
         num_slots = len(self._cache.recording.slots)
         while self._requested:
-            (block, slot), have = self._requested.popitem()
+            (block, slot), (have, at) = self._requested.popitem()
+            if self._clock() - at > REQUEST_S:
+                continue
             self._sent[block, slot] = have
             yield from self._piece(block, slot, num_rows)
+        for block, slot in self._rendered.looked_at:
+            yield from self._piece(block, slot, num_rows)
         newest = max(num_rows - 1, 0) // CHUNK_ROWS
-        for block in range(newest, max(newest - 2, -1), -1):
+        oldest = max(newest - 1, self._num_rows_before // CHUNK_ROWS)
+        # Of what was there when the page came, it asks for what it shows.
+        is_newer = num_rows > self._num_rows_before
+        for block in range(newest, oldest - 1, -1) if is_newer else ():
             for slot in self._slots_of(block, num_slots):
                 yield from self._piece(block, slot, num_rows)
         blocks = (
             range(newest, -1, -1)
             if has_timed_out
-            else range(self._backlog_block, newest)
+            else range(self._backlog_block, newest + 1)
         )
         for block in blocks:
             if self._unasked_bytes > UNASKED_BYTES:
@@ -377,7 +421,7 @@ class PageStream(Worker):
                 for piece in self._piece(block, slot, num_rows):
                     self._unasked_bytes += len(piece[2])
                     yield piece
-            if block == self._backlog_block:
+            if block == self._backlog_block < newest:
                 self._backlog_block = block + 1
 
     def _slots_of(self, block: int, num_slots: int) -> Iterable[int]:
@@ -401,6 +445,17 @@ class PageStream(Worker):
         self, block: int, slot: int, num_rows: int
     ) -> Iterator[tuple[int, int, bytes]]:
         first = self._sent.get((block, slot), 0)
+        if self._rendered.is_pending(block, slot, first, num_rows):
+            if not self._rendered.has_news(block, slot, num_rows):
+                return
+            piece = piece_message(
+                self._cache.recording, block, slot, 0, num_rows, self._report_damage
+            )
+            if piece is not None:
+                self._sent.pop((block, slot), None)
+                self._rendered.pending.append([block, slot])
+                yield block, slot, piece
+            return
         piece = piece_message(
             self._cache.recording, block, slot, first, num_rows, self._report_damage
         )

@@ -27,12 +27,14 @@ from rollout_viewer._errors import (
     RowError,
 )
 from rollout_viewer._export.png import MAX_POSTER_PIXELS, poster_png
+from rollout_viewer._export.write import TABLE_SUFFIXES
 from rollout_viewer._file_names import checked_tag, path_inside
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._page.build_messages import build_manifest
 from rollout_viewer._page.bundle import read_bundle
 from rollout_viewer._page.details import FieldCatalog
 from rollout_viewer._page.protocol import Message
+from rollout_viewer._recording.late_pictures import RECIPES
 from rollout_viewer._recording.storable import storable_json
 from rollout_viewer._viewer.as_cache import as_cache
 from rollout_viewer._viewer.beginning import beginning
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from rollout_viewer._progress import Progress
     from rollout_viewer._recording.annotations import AnnotationChange
     from rollout_viewer._viewer.compare import Compared
+    from rollout_viewer._viewer.export_jobs import Progress as JobProgress
     from rollout_viewer._viewer.saved import Saved
 
 
@@ -584,6 +587,7 @@ class RolloutViewer(anywidget.AnyWidget):
         return speed
 
     def _manifest(self) -> dict[str, Any]:
+        is_later = RECIPES in self._cache.recording.meta
         return build_manifest(
             self._cache,
             title=self._title,
@@ -594,6 +598,7 @@ class RolloutViewer(anywidget.AnyWidget):
             groups=self._groups,
             compare=self._compare,
             fields=self._fields.describe(self._cache),
+            renders=self._cache.renders_pictures if is_later else None,
         )
 
     def _dump_folder(self) -> str:
@@ -625,11 +630,13 @@ class RolloutViewer(anywidget.AnyWidget):
         start: int,
         stop: int,
         formats: list[str],
-        on_progress: Callable[[int, int], None],
+        on_progress: JobProgress,
         cancel: threading.Event,
         envs: list[int] | None = None,
     ) -> list[Path]:
         clip = self.cache.clip(start, stop, envs=envs)
+        if any(f".{name}" not in TABLE_SUFFIXES for name in formats):
+            self._render_first(clip, on_progress, cancel)
         return self._dump(clip, formats, None, on_progress, cancel)
 
     def _write_download(
@@ -638,7 +645,7 @@ class RolloutViewer(anywidget.AnyWidget):
         start: int,
         stop: int,
         suffix: str,
-        on_progress: Callable[[int, int], None],
+        on_progress: JobProgress,
         cancel: threading.Event,
         envs: list[int] | None = None,
     ) -> Path:
@@ -647,9 +654,25 @@ class RolloutViewer(anywidget.AnyWidget):
         name = f"{self._tag.rpartition('/')[2]}_r{start}-{stop}"
         path = path_inside(folder, name, f".{suffix}")
         clip = self.cache.clip(start, stop, envs=envs)
+        if f".{suffix}" not in TABLE_SUFFIXES:
+            self._render_first(clip, on_progress, cancel)
         return write_clip(
             clip, path, fps=self._fps, on_progress=on_progress, cancel=cancel
         )[0]
+
+    def _render_first(
+        self, clip: Clip, on_progress: JobProgress, cancel: threading.Event
+    ) -> None:
+        """Render what is missing of what a page exports, if that is possible."""
+        if not self.cache.renders_pictures:
+            return
+        self.cache.render_for_export(
+            clip.start,
+            clip.stop,
+            clip.envs,
+            on_progress=lambda done, total: on_progress(done, total, "pictures"),
+            is_cancelled=cancel.is_set,
+        )
 
     def _post(self, message: Message) -> None:
         if self.comm is not None:

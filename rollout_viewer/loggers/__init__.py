@@ -8,6 +8,7 @@ TorchRL's of its name, and the other way round. `log_video` accepts a video tens
 - `TensorboardLogger`: TensorBoard's events; needs the extra ``tensorboard``.
 - `WandbLogger`: Weights & Biases, online or offline; needs the extra ``wandb``.
 - `MLFlowLogger`: an MLflow store; needs the extra ``mlflow``.
+- `TrackioLogger`: runs of Trackio; needs the extra ``trackio``.
 - `TeeLogger`: several loggers at once.
 """
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from rollout_viewer.loggers.mlflow import MLFlowLogger
     from rollout_viewer.loggers.tee import TeeLogger
     from rollout_viewer.loggers.tensorboard import TensorBoardLogger, TensorboardLogger
+    from rollout_viewer.loggers.trackio import TrackioLogger
     from rollout_viewer.loggers.wandb import WandbLogger
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "TeeLogger",
     "TensorBoardLogger",
     "TensorboardLogger",
+    "TrackioLogger",
     "WandbLogger",
 ]
 
@@ -43,6 +46,7 @@ _HOMES = {
     "TeeLogger": "tee",
     "TensorBoardLogger": "tensorboard",
     "TensorboardLogger": "tensorboard",
+    "TrackioLogger": "trackio",
     "WandbLogger": "wandb",
 }
 

@@ -34,7 +34,7 @@ def log_report(
 
     Args:
         logger: One with ``log_report``, as all of `rollout_viewer.loggers`; a logger of
-            TorchRL or of Stable-Baselines3; a run of W&B or MLflow, or torch's
+            TorchRL or of Stable-Baselines3; a run of W&B, MLflow or Trackio, or torch's
             ``SummaryWriter``.
         name: Its name there.
         path: Of the page.
@@ -79,6 +79,8 @@ def find_log_report(logger: Any) -> LogReport:
         return functools.partial(_to_wandb, owner)
     if library == "mlflow":
         return functools.partial(_to_mlflow, owner)
+    if library == "trackio":
+        return functools.partial(_to_trackio, owner)
     try:
         folder = folder_of(logger)
     except ExportError:
@@ -172,6 +174,12 @@ def _to_wandb(run: Any, name: str, page: Path, step: int | None) -> None:
     # As TorchRL's logger names the steps of a group.
     steps = {} if step is None else {f"{prefix}{slash}step": step}
     run.log({name: html_of(page, wandb), **steps})
+
+
+def _to_trackio(run: Any, name: str, page: Path, step: int | None) -> None:
+    import trackio
+
+    run.log({name: trackio.Html(page, inject=False)}, step=step)
 
 
 def _to_mlflow(run: Any, name: str, page: Path, step: int | None) -> None:

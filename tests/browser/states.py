@@ -26,9 +26,10 @@ import numpy as np
 from playwright.sync_api import Page, Route
 
 import rollout_viewer as rv
-from rollout_viewer._page.bundle import read_bundle
+from rollout_viewer._page.bundle import packed_part, read_bundle
 from rollout_viewer._page.details import FieldCatalog, all_details
 from rollout_viewer._page.offline import recording_messages
+from rollout_viewer._page.parting import with_partings
 from tests.browser.driver import rest
 
 URL = "http://gallery.invalid/"
@@ -81,7 +82,7 @@ const model = {
     if (message.kind !== "hello" || isBusy) return;
     setTimeout(() => {
       messages.forEach(say);
-      for (const message of extra) say({message, buffers: []});
+      for (const {buffers = [], ...message} of extra) say({message, buffers});
     });
   },
 };
@@ -153,6 +154,8 @@ class State:
     is_busy: bool = False
     is_empty: bool = False
     groups: tuple[tuple[str, int, int], ...] = ()
+    # Its Compare tab has the numbers of the two policies in it.
+    is_evaluation: bool = False
 
 
 def recording(env_id: str, num_envs: int, num_steps: int, **options: Any) -> Any:
@@ -195,6 +198,22 @@ def landings() -> Any:
     cache.bookmark(40, "touches the ground")
     cache.bookmark(91)
     return cache
+
+
+@functools.cache
+def evaluated() -> Any:
+    """Return two policies of CartPole on six seeds, one better than the other."""
+    return rv.evaluate(
+        lambda: gym.make("CartPole-v1", render_mode="rgb_array", max_episode_steps=40),
+        {
+            "reacts": lambda obs: int(obs[2] > 0),
+            "foresees": lambda obs: int(obs[3] > 0),
+        },
+        seeds=range(6),
+        success=lambda episode: episode.length >= 38,
+        backend="serial",
+        progress=False,
+    ).caches["reacts"]
 
 
 _FOLDERS: list[tempfile.TemporaryDirectory[str]] = []
@@ -300,6 +319,9 @@ STATES: dict[str, State] = {
         clicks=(".rv-tab[data-panel=compare]",),
         groups=(("before", 0, 3), ("after", 3, 3)),
     ),
+    "evaluation": _state(
+        evaluated, clicks=(".rv-tab[data-panel=compare]",), is_evaluation=True
+    ),
     "range": _state(landings, keys="Home Shift+ArrowRight i End o"),
     # Of fewer rows: those that come after the manifest are news.
     "live": _state(landings, keys="End", manifest={"is_live": True, "num_rows": 90}),
@@ -335,11 +357,21 @@ STATES: dict[str, State] = {
 
 
 @functools.cache
-def _messages(make: Callable[[], Any], groups: tuple[Any, ...]) -> list[dict[str, Any]]:
+def _messages(
+    make: Callable[[], Any], groups: tuple[Any, ...], is_evaluation: bool = False
+) -> list[dict[str, Any]]:
     cache = make()
+    compare = None
+    if is_evaluation:
+        result = rv.EvaluationResult.from_recordings(cache)
+        compare = with_partings(
+            cache, cache.num_rows, result.viewer._manifest()["compare"]
+        )
     name = make.__name__.replace("_", " ")
     fields = FieldCatalog().describe(cache)
-    recorded = recording_messages(cache, title=name, groups=groups, fields=fields)
+    recorded = recording_messages(
+        cache, title=name, groups=groups, compare=compare, fields=fields
+    )
     return [
         {
             "message": message,
@@ -370,7 +402,13 @@ def open_state(
         **{"color_scheme": scheme, **options},
     )
     html = PAGE.replace("HOST_STYLE", style).replace("BODY_CLASS", body_class)
-    messages = [] if state.is_empty else _messages(state.cache, state.groups)
+    messages = (
+        []
+        if state.is_empty
+        else _messages(state.cache, state.groups, state.is_evaluation)
+    )
+    part = base64.b64encode(packed_part("compare", "test")).decode()
+    parts = [{"kind": "part", "name": "compare", "buffers": [part]}]
     if state.is_empty:
         manifest = _messages(state.cache, ())[0]
         empty = {"num_rows": 0, "num_envs": 0, "slots": []}
@@ -385,7 +423,7 @@ def open_state(
                 {
                     "messages": messages,
                     "manifest": state.manifest,
-                    "extra": state.extra,
+                    "extra": [*state.extra, *(parts if state.is_evaluation else [])],
                     "is_busy": state.is_busy,
                 }
             ),

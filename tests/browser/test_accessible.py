@@ -32,7 +32,7 @@ def violations(new_page, name, **options):
 
 @pytest.mark.parametrize("width", [1400, 400])
 @pytest.mark.parametrize("colours", COLOURS)
-@pytest.mark.parametrize("name", ["six envs", "inspector"])
+@pytest.mark.parametrize("name", ["six envs", "inspector", "evaluation"])
 def test_axe_finds_nothing_in_any_colours(new_page, name, colours, width):
     found = violations(new_page, name, width=width, **COLOURS[colours])
     assert not found, "\n".join(found)

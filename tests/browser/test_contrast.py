@@ -33,6 +33,8 @@ PAIRS = [
             "--rv-reward",
             "--rv-return-line",
             "--rv-data",
+            "--rv-series-3",
+            "--rv-series-4",
             "--rv-terminated",
             "--rv-truncated",
         ]

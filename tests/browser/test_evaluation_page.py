@@ -186,6 +186,53 @@ def test_an_earlier_evaluation_of_the_same_names_is_not_shown(new_page, tmp_path
     expect(differences).to_have_text(["+91.00", "+90.00"])
 
 
+def test_a_thousand_seeds_take_no_more_elements_than_twenty(show):
+    cache = rv.FrameCache()
+    for name in ("before", "after"):
+        with cache.segment(name):
+            for seed in range(1000):
+                frame = np.full((1, 8, 8, 3), seed % 200, np.uint8)
+                cache.append(frame, reset=[True], episode_info={0: {"seed": seed}})
+                reward = float(seed if name == "after" else 500)
+                cache.append(frame, reward=[reward], terminated=[True])
+    shown = show(cache)
+
+    expect(shown.strip).to_have_attribute("aria-valuemax", "1000")
+    assert shown.panel.locator("*").count() < 400
+    shown.strip.focus()
+    shown.page.keyboard.press("End")
+    says(shown, "Seed 999: 500 \u2192 999 (+499), success gained.")
+    shown.page.keyboard.press("Enter")
+    expect(title_of(shown)).to_have_text("Seed 999: after against before")
+    shown.panel.get_by_role("button", name="Columns after").click()
+    title = "after against before, seeds 17\u201332 of 1\u202f000"
+    expect(title_of(shown)).to_have_text(title)
+    assert shown.faults == []
+
+
+def test_a_page_whose_policy_refuses_the_part_says_where_the_numbers_are(
+    new_page, tmp_path
+):
+    cache = rv.FrameCache()
+    add_evaluation(cache, num_seeds=2)
+    result = rv.EvaluationResult.from_recordings(cache)
+    path = result.viewer.to_html(tmp_path / "page.html")
+    text = path.read_text("utf-8")
+    assert text.count(" blob: &#x27;wasm") + text.count(" blob: 'wasm") == 1
+    strict = text.replace(" blob: &#x27;wasm", " &#x27;wasm")
+    path.write_text(strict.replace(" blob: 'wasm", " 'wasm"), "utf-8")
+    shown = Shown(new_page, path, **WIDE)
+
+    shown.root.get_by_role("tab", name="Compare").click()
+
+    panel = shown.root.get_by_role("tabpanel", name="Compare")
+    expect(panel.locator(".rv-evaluation")).to_contain_text(
+        "result.table and result.paired have them."
+    )
+    expect(panel.locator(".rv-paired tbody th")).to_have_text(["seed 0", "seed 1"])
+    expect(shown.root).to_have_attribute("data-state", "ready")
+
+
 def test_a_page_of_fewer_rows_shows_the_pairs_that_are_in_it(new_page, tmp_path):
     cache = rv.FrameCache()
     add_evaluation(cache, num_seeds=4)
@@ -193,7 +240,7 @@ def test_a_page_of_fewer_rows_shows_the_pairs_that_are_in_it(new_page, tmp_path)
     stop = cache.num_rows - 2 * LENGTH
     path = result.viewer.to_html(tmp_path / "page.html", stop=stop)
     shown = Evaluated(new_page, path)
-    expect(shown.panel.get_by_role("button", name="Seeds 2")).to_be_visible()
+    expect(shown.panel.get_by_role("button", name="All 2 seeds")).to_be_visible()
 
     click_bar(shown, 3, 4)
 

@@ -36,6 +36,13 @@ def test_a_report_plays_its_pairs_offline_and_runs_nothing_of_a_name(
     viewer.focus()
     page.keyboard.press("End")
     expect(viewer).to_have_attribute("data-row", "2")
+    # Its part is loaded in the frame too, which has no origin.
+    page.keyboard.press("Shift+I")
+    viewer.get_by_role("tab", name="Compare").click()
+    found = viewer.get_by_role("region", name=f"{HOSTILE} against before")
+    expect(found).to_contain_text("is not shown to return more or less than before")
+    expect(found.get_by_role("slider")).to_have_attribute("aria-valuemax", "4")
+    expect(found.get_by_role("button", name="All 3 seeds")).to_be_visible()
     assert page.evaluate("document.body.scrollWidth <= innerWidth")
     assert set(asked) <= {"file", "data", "blob"}
     assert faults == []

@@ -54,6 +54,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "usual": {},
     "filtered": {"keep_episode": lambda episode: True},
     "render later": {"recipe": Recipe(make_env=lambda: None)},
+    "numbers alone": {"recipe": Recipe(make_env=lambda: None)},
     "skip": {"skip": 2},
     "objectives": {},
     "blocks": {},
@@ -83,8 +84,8 @@ class Loop:
         self.case = case
         self.cache = rv.FrameCache()
         self.recorder = Recorder(2, cache=self.cache, **OPTIONS[case])
-        self.quota = EpisodeQuota(20, 2)
-        self.recorder.limit_episodes(self.quota)
+        if case != "numbers alone":
+            self.recorder.limit_episodes(EpisodeQuota(20, 2))
         if case == "blocks":
             add = self.cache.append_block
             self.builder = BlockBuilder(lambda block: add({0: block}))
@@ -105,14 +106,16 @@ class Loop:
             action=np.full(2, number),
             data={"obs": np.full((2, 1), number)},
             infos={e: {"seed": number} for e, k in enumerate(kinds) if k == RESET},
-            step_info=[{"is_success": number % 2 == 0, "speed": number}] * 2,
+            step_info=None
+            if self.case == "numbers alone"
+            else [{"is_success": number % 2 == 0, "speed": number}] * 2,
         )
 
     def fail(self, number: int) -> None:
         """Add a call where the row cannot be appended."""
         sink = self.recorder._sink
         failing: Any = Failing(sink)
-        self.recorder._sink = failing
+        self.recorder._sink, self.recorder._is_lean = failing, False
         with contextlib.suppress(MemoryError):  # with `skip`, it needs no row
             self.add(number)
         self.recorder._sink = sink
@@ -146,10 +149,15 @@ def uninterrupted(case: str, number: int, how: str) -> str:
     return repr(table(loop.finish()))
 
 
-@pytest.mark.parametrize("case", OPTIONS)
-# An end, a reset that cuts an episode off, an end of one that began so; all others in
-# the long form.
-@pytest.mark.parametrize("number", range(1, len(CALLS) - 1) if IS_LONG else (2, 5, 6))
+# An end, a reset that cuts an episode off, an end of one that began so; of numbers
+# alone, steps like the one before. All others in the long form.
+USUAL = [(case, number) for case in OPTIONS for number in (2, 5, 6)]
+CASES = [*USUAL, *(("numbers alone", number) for number in (4, 8))]
+if IS_LONG:
+    CASES = [(case, n) for case in OPTIONS for n in range(1, len(CALLS) - 1)]
+
+
+@pytest.mark.parametrize(("case", "number"), CASES)
 def test_a_call_that_is_interrupted_anywhere_is_in_one_row_or_in_none(
     case, number, figures
 ):

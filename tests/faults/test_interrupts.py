@@ -93,12 +93,13 @@ def test_an_append_that_is_interrupted_anywhere_is_whole_or_not_there(
 
 @pytest.mark.parametrize("before", [1, 31, 32])
 @pytest.mark.parametrize("call", ["append", "num_rows"])
-def test_rows_without_pictures_wait_whole_wherever_a_call_is_interrupted(
-    ram_path, before, call
+@pytest.mark.parametrize("is_pictured", [False, True])
+def test_rows_of_the_usual_form_wait_whole_wherever_a_call_is_interrupted(
+    ram_path, before, call, is_pictured
 ):
     def step(cache: rv.FrameCache, number: int) -> None:
         cache.append(
-            None,
+            make_row(number).frames[:2] if is_pictured else None,
             reward=np.full(2, float(number)),
             action=np.full(2, number),
             data={"obs": np.full((2, 2), float(number))},
@@ -135,6 +136,10 @@ def test_rows_without_pictures_wait_whole_wherever_a_call_is_interrupted(
             assert found.column("obs")[:, 0, 1].tolist() == numbers, interrupt.where
             assert found.raw_column("action", 0, before + 40)[:, 1].tolist() == numbers
             assert found.episodes[0].length == before + 40, interrupt.where
+            for number in numbers if is_pictured else ():
+                for env, frame in enumerate(make_row(number).frames[:2]):
+                    shown = found[number, env]
+                    assert np.array_equal(shown, frame), (number, interrupt.where)
         cache.close()
 
 

@@ -16,7 +16,7 @@ import pytest
 
 import rollout_viewer as rv
 from rollout_viewer._page.build_messages import build_manifest, decode_chunks
-from rollout_viewer._viewer import delivery, stream
+from rollout_viewer._viewer import delivery, stream, throughput
 from rollout_viewer._viewer.stream import PageStream
 from tests.faults.survival import survives
 
@@ -190,7 +190,7 @@ class Link:
 def quick(monkeypatch):
     monkeypatch.setattr(stream, "MIN_INTERVAL_S", 0.0)
     monkeypatch.setattr(stream, "STEP_ROWS", 16)
-    monkeypatch.setattr(stream, "MESSAGE_BYTES", 300)
+    monkeypatch.setattr(throughput, "MESSAGE_BYTES", 300)
 
 
 def record(cache, num_rows):

@@ -25,6 +25,9 @@ export interface Op {
   record: Uint8Array;
 }
 
+/** More blocks than any recording has. */
+const VERSION = 2 ** 32;
+
 export const NOTHING: DecoderState = { block: -1, index: -1, firstBlock: -1 };
 
 /**
@@ -51,16 +54,18 @@ export function plan(
     base = sourceOf(chunk, base - 1);
   }
   const ops: Op[] = [];
+  // A chunk that came anew, with more pictures, has another first frame.
+  const own = chunk.block + chunk.version * VERSION;
   let firstBlock = state.firstBlock;
   if (!(state.block === chunk.block && state.index === base)) {
     const first = chunk.kinds.findIndex((kind) => kind === RAW || kind === INTRA);
-    if (chunk.kinds[base] === FIRST && firstBlock !== chunk.block) {
+    if (chunk.kinds[base] === FIRST && firstBlock !== own) {
       ops.push(opOf(chunk, first, "first"));
-      firstBlock = chunk.block;
+      firstBlock = own;
     }
     // Kept as the first frame too where a later record will ask for it.
     const isKept = base === first && chunk.kinds.includes(FIRST);
-    if (isKept) firstBlock = chunk.block;
+    if (isKept) firstBlock = own;
     ops.push(opOf(chunk, base, isKept ? "both" : "frame"));
   }
   ops.push(...deltas);

@@ -158,10 +158,14 @@ export class Player {
       const row = clock.rowOf(k);
       if (row === null) return;
       if (!this.#store.hasRow(row, this.#slots)) {
-        // Play on when its pictures are here.
+        // Play on when its pictures are here: from the row after the last one, however
+        // many are due meanwhile. None is passed over for one that is still to come.
         if (clock.dueTime(k) <= now && !this.#requests.length) {
-          if (row !== this.drawnRow) this.#markMissing(row);
-          clock.hold(row);
+          const next = clock.rowOf(isNext ? last.k + stride : 0) ?? row;
+          const isHere = this.#store.hasRow(next, this.#slots);
+          if (!isHere && next !== this.drawnRow) this.#markMissing(next);
+          clock.hold(next);
+          if (isHere) this.#ask(next, 0, false);
         }
         return;
       }
@@ -169,8 +173,14 @@ export class Player {
     }
   }
 
+  /** Whether missing pictures may take long: the row's numbers are shown without. */
+  get #isRendered(): boolean {
+    return this.#store.manifest?.renders === true;
+  }
+
   #markMissing(row: number): void {
     this.missing = this.#slots.filter((slot) => !this.#store.has(row, slot));
+    if (this.#isRendered) this.drawnRow = row;
     this.onDraw.emit();
   }
 
@@ -239,7 +249,7 @@ export class Player {
     if (last.generation === this.#generation) {
       this.absent = last.absent;
       this.missing = last.missing;
-      if (!last.missing.length) this.drawnRow = last.row;
+      if (!last.missing.length || this.#isRendered) this.drawnRow = last.row;
     }
     this.stats.drawn++;
     const isOverdue = now - this.#clock.dueTime(last.k) > FRAME_MS;

@@ -61,6 +61,10 @@ export interface Manifest {
   data?: DataField[];
   meanings?: string[];
   segments?: [name: string, start: number, stop: number][];
+  /** Pictures are rendered where they are looked at, or (false) cannot be here. */
+  renders?: boolean;
+  /** Rows whose pictures cannot be rendered, and why. */
+  not_reproducible?: [env: number, start: number, stop: number, reason: string][];
   /** Of an HTML export: its pictures are so many times smaller each way. */
   reduced?: number;
   /** Counts manifests; not in an HTML export. */
@@ -153,6 +157,8 @@ export interface DataMessage {
   /** Of a kernel: bytes in its memory and of the pictures on its disk. */
   kernel_nbytes?: number;
   picture_nbytes?: number;
+  /** Chunks that will come again, when more of their pictures were rendered. */
+  pending?: [block: number, slot: number][];
   /** Notes of all bookmarks by row, where any changed. */
   bookmarks?: Record<string, string>;
   /** What became known of episodes; `info` is a number in `infos`. */
@@ -286,7 +292,11 @@ export type ToKernel =
       marks: number;
     }
   | { kind: "ack"; seq: number }
-  | { kind: "need"; chunks: [block: number, slot: number, have: number][] }
+  | {
+      kind: "need";
+      chunks: [block: number, slot: number, have: number][];
+      wanted?: [block: number, slot: number, index: number][];
+    }
   | ({ kind: "dump"; job: number; formats: string[] } & ExportedRows)
   | ({ kind: "download"; job: number; format: string } & ExportedRows)
   | { kind: "cancel"; job: number }

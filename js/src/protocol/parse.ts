@@ -21,8 +21,10 @@ export function asBytes(buffer: WireBuffer): Uint8Array {
     : new Uint8Array(buffer);
 }
 
-/** Bytes that were written as text. */
+/** Bytes that were written as text: by the browser, where it can; fast before it is hot. */
 export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
+  const native = (Uint8Array as Partial<{ fromBase64: typeof fromBase64 }>).fromBase64;
+  if (native) return native.call(Uint8Array, text);
   const binary = atob(text);
   const bytes = new Uint8Array(binary.length);
   for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);

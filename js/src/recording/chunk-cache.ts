@@ -17,6 +17,10 @@ export interface CachedChunk {
   numBytes: number;
   /** Bit i: record i shows a picture. */
   shown: number;
+  /** It will come again: pictures of its other records may be rendered. */
+  isPending: boolean;
+  /** Counts chunks that took the place of this one: their first frame is another. */
+  version: number;
 }
 
 /** A block of a slot of which only the first `have` records are here. */
@@ -34,10 +38,11 @@ export class ChunkCache {
   }
 
   /** Take a chunk or piece; returns whether anything new came with it. */
-  add(chunk: Chunk): boolean {
+  add(chunk: Chunk, isPending = false): boolean {
     const key = keyOf(chunk.block, chunk.slot);
     const old = this.#cached.get(key);
-    const have = old?.kinds.length ?? 0;
+    const isAnew = chunk.first === 0 && old !== undefined && old.isPending;
+    const have = isAnew ? 0 : (old?.kinds.length ?? 0);
     if (chunk.first > have) return false; // a piece was lost: it will be missing
     if (chunk.first + chunk.kinds.length <= have) return false;
     const cached: CachedChunk =
@@ -51,12 +56,15 @@ export class ChunkCache {
             repeatedRow: -1,
             numBytes: 0,
             shown: 0,
+            isPending,
+            version: (old?.version ?? -1) + 1,
           };
     const from = cached.kinds.length - chunk.first;
     this.numBytes -= old?.numBytes ?? 0;
     cached.kinds.push(...chunk.kinds.slice(from));
     cached.records.push(...chunk.records.slice(from));
     cached.shown = shownIn(cached.kinds);
+    cached.isPending = isPending;
     if (chunk.repeatedRow >= 0) cached.repeatedRow = chunk.repeatedRow;
     cached.numBytes += chunk.numBytes;
     this.numBytes += cached.numBytes;
@@ -77,9 +85,16 @@ export class ChunkCache {
     return cached;
   }
 
-  /** How many records of a block are here. */
+  /** How many records of a block are here, without one that is to come. */
   have(block: number, slot: number): number {
-    return this.#cached.get(keyOf(block, slot))?.kinds.length ?? 0;
+    const cached = this.#cached.get(keyOf(block, slot));
+    if (!cached) return 0;
+    const count = cached.kinds.length;
+    if (!cached.isPending) return count;
+    for (let index = 0; index < count; index++)
+      if (!((cached.shown >>> index) & 1)) return index;
+    // There may be more than it has.
+    return Math.min(count, CHUNK_ROWS - 1);
   }
 
   /** Bit i: record i of a block is here and shows a picture. */
@@ -88,7 +103,7 @@ export class ChunkCache {
   }
 
   has(row: number, slot: number): boolean {
-    return this.have(Math.floor(row / CHUNK_ROWS), slot) > row % CHUNK_ROWS;
+    return this.hasPicture(row, slot) !== undefined;
   }
 
   /** Blocks of these slots that are not here, or not whole, of a recording so long. */
@@ -108,12 +123,13 @@ export class ChunkCache {
     return found;
   }
 
-  /** Whether the record shows a picture; undefined while the record is not here. */
+  /** Whether the record shows a picture; undefined while that is not known here. */
   hasPicture(row: number, slot: number): boolean | undefined {
     const cached = this.#cached.get(keyOf(Math.floor(row / CHUNK_ROWS), slot));
     const index = row % CHUNK_ROWS;
     if (cached === undefined || index >= cached.kinds.length) return undefined;
-    return ((cached.shown >>> index) & 1) === 1;
+    const isShown = ((cached.shown >>> index) & 1) === 1;
+    return isShown || !cached.isPending ? isShown : undefined;
   }
 
   /** Whether an earlier row's picture is shown again, because there is none of this. */

@@ -131,7 +131,9 @@ export class Store {
     // All of it is parsed before any is kept: a message that was cut changes nothing.
     const chunks = parseChunks(buffers[4] ?? new ArrayBuffer(0));
     const rows = data.count ? parseSteps(data, manifest.num_envs, buffers) : null;
-    for (const chunk of chunks) this.chunks.add(chunk);
+    const pending = new Set(data.pending?.map(([block, slot]) => `${block}:${slot}`));
+    for (const chunk of chunks)
+      this.chunks.add(chunk, pending.has(`${chunk.block}:${chunk.slot}`));
     const isWhole = !rows || rows.start <= steps.numRows;
     if (isWhole && rows) steps.append(rows);
     this.onData.emit();
@@ -142,6 +144,16 @@ export class Store {
   has(row: number, slot: number): boolean {
     const place = this.recordedSlotAt(row, slot);
     return !place || this.chunks.has(place.row, place.slot);
+  }
+
+  /** Why a picture cannot be rendered; "": it can, or is there. */
+  whyNotReproducible(row: number, env: number): string {
+    const place = this.recordedAt(row, env);
+    const found = this.recorded.manifest?.not_reproducible?.find(
+      ([of, start, stop]) =>
+        of === place?.env && start <= place.row && place.row < stop,
+    );
+    return found?.[3] ?? "";
   }
 
   /** Whether an earlier row's picture is shown again, because there is none of this. */

@@ -15,6 +15,7 @@ import {
   type ToKernel,
   type WireBuffer,
 } from "../protocol/messages.ts";
+import type { ChunkGap } from "../recording/chunk-cache.ts";
 import type { Store } from "../recording/store.ts";
 import { Received } from "./received.ts";
 
@@ -67,6 +68,8 @@ export class Feed {
   #askAt = Number.POSITIVE_INFINITY;
   #askAfter = LOST_FOR_MS;
   #numBroken = 0;
+  #wanted = "[]";
+  #wantedAt = Number.NEGATIVE_INFINITY;
   #isHidden = false;
   /** The host drops the buffers of messages: the kernel sends them as text. */
   isTextual = false;
@@ -222,6 +225,7 @@ export class Feed {
     if (!this.#send || !store.numRows) return;
     const lastBlock = Math.floor((store.recorded.steps.numRows - 1) / CHUNK_ROWS);
     const missing = store.missingFrom(this.#clock.row, slots, BLOCKS_AHEAD);
+    this.#sayWhatIsWanted(missing, slots, now);
     const keys = new Set<number>();
     const due = missing.filter(([number, slot]) => {
       const key = number * 65536 + slot;
@@ -243,6 +247,36 @@ export class Feed {
     const chunks = due.slice(0, MAX_ASKED);
     for (const [number, slot] of chunks) this.#askedAt.set(number * 65536 + slot, now);
     this.#send({ kind: "need", chunks });
+  }
+
+  /** Have missing pictures rendered, and no others: at a change, and each second. */
+  #sayWhatIsWanted(
+    missing: readonly ChunkGap[],
+    slots: readonly number[],
+    now: number,
+  ): void {
+    if (!this.#store.manifest?.renders) return;
+    const indices = new Map<string, number>();
+    for (const slot of slots) {
+      const at = this.#store.recordedSlotAt(this.#clock.row, slot);
+      const block = at && Math.floor(at.row / CHUNK_ROWS);
+      if (at) indices.set(`${block}:${at.slot}`, at.row % CHUNK_ROWS);
+    }
+    const wanted = missing
+      .slice(0, MAX_ASKED)
+      .map(
+        ([block, slot]) =>
+          [block, slot, indices.get(`${block}:${slot}`) ?? 0] as [
+            number,
+            number,
+            number,
+          ],
+      );
+    const text = JSON.stringify(wanted);
+    const isDue = wanted.length > 0 && now - this.#wantedAt >= ASK_AGAIN_MS;
+    if (text === this.#wanted && !isDue) return;
+    [this.#wanted, this.#wantedAt] = [text, now];
+    this.#send?.({ kind: "need", chunks: [], wanted });
   }
 
   /** Whether a block is likely to be on its way: blocks come in order. */

@@ -9,7 +9,10 @@
 import { listen } from "./dom.ts";
 
 export interface Focus {
-  /** Take back a focus that was lost since it was within the root. */
+  /**
+   * Take back a focus that was lost since it was within the root: once, at the end of
+   * what happens now, as it has to be laid out for that.
+   */
   restore(): void;
 }
 
@@ -52,7 +55,17 @@ export function keepFocus(root: HTMLElement, signal: AbortSignal): Focus {
     });
   });
   followPointer(root, focusRoot, signal);
-  return { restore };
+  let isDue = false;
+  return {
+    restore() {
+      if (isDue) return;
+      isDue = true;
+      queueMicrotask(() => {
+        isDue = false;
+        if (!signal.aborted) restore();
+      });
+    },
+  };
 }
 
 /** What was opened or chosen with the pointer gives the focus to the root. */

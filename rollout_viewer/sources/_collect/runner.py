@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -178,11 +179,14 @@ class EpisodeRunner:
     def declaration(self) -> EnvDeclaration:
         """What the environment declares."""
         recorder = self._env.recorder
-        cache = recorder.cache
+        cache, recipe = recorder.cache, recorder.recipe
+        if recipe is not None and recipe.make_env is not None:
+            # A notebook's function, here a copy, is not to be pickled by its name.
+            recipe = dataclasses.replace(recipe, make_env=callers_make_env)
         return EnvDeclaration(
             cache.get_meta("fps"),
             cache.metadata,
-            recorder.recipe,
+            recipe,
             recorder.reward_threshold,
         )
 
@@ -222,6 +226,7 @@ class EpisodeRunner:
                 self._check_num_envs(self._env.recorder.num_envs)
             has_ended = False
             while not has_ended:
+                self._builder.seal_if_old()
                 if not work.take_steps(1):
                     return
                 action = self._actors.act(observation, self._stepped.begins)
@@ -242,6 +247,7 @@ class EpisodeRunner:
                     return
                 options = {"reset_mask": has_ended}
                 observation, _ = self._env.reset(seed=seeds, options=options)
+            self._builder.seal_if_old()
             if not work.take_steps(num_envs - int(assigned.is_without.sum())):
                 return
             action = self._actors.act(observation, self._stepped.begins)
@@ -261,6 +267,11 @@ class EpisodeRunner:
                 seeds[env] = job.seed
                 self._begin(env, job)
         return seeds
+
+
+def callers_make_env() -> Any:
+    """Be in the place of the caller's `make_env`, which its process has."""
+    raise NotImplementedError
 
 
 def _maker(make_env: Callable[..., Any], env: int) -> Callable[[], Any]:

@@ -22,7 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.block_builder import BlockBuilder
 from rollout_viewer._errors import RolloutViewerError
-from rollout_viewer._replay.messages import read_message, write_message
+from rollout_viewer._replay.messages import (
+    read_message,
+    take_over_pipes,
+    write_message,
+)
 from rollout_viewer.sources._collect.messages import (
     Assigned,
     Ended,
@@ -187,13 +191,7 @@ def main() -> None:
     """Do what the driver says, and end."""
     # Ctrl-C is for the driver, which then asks for what there is.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    # Not sys.stdin: Python closes that as it ends, and aborts since the thread reads.
-    source = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, sys.stdin.fileno())
-    os.close(nothing)
+    source, out = take_over_pipes()
     with contextlib.suppress(EOFError, BrokenPipeError):
         sys.path[:] = read_message(source)
         setup_data = read_message(source)

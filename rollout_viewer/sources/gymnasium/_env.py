@@ -46,8 +46,8 @@ else:
 
 # Of one env: whether it ended, and what a call was to it.
 _ENDED = tuple(np.array([ended]) for ended in (False, True))
-_KINDS = {kind: np.array([kind], np.uint8) for kind in (Kind.RESET, Kind.STEP)}
-for _constant in (*_ENDED, *_KINDS.values()):
+_RESET, _STEP = (np.array([kind], np.uint8) for kind in (Kind.RESET, Kind.STEP))
+for _constant in (*_ENDED, _RESET, _STEP):
     _constant.flags.writeable = False
 
 
@@ -191,11 +191,10 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
     ) -> None:
         check_is_one(terminated, self.env)
         begins = self._resets_itself and self._has_ended
-        kind = Kind.RESET if begins else Kind.STEP
         self._has_ended = bool(terminated or truncated)
         self._begins[0] = begins
         self.recorder.add(
-            _KINDS[kind],
+            _RESET if begins else _STEP,
             self._pictures,
             reward=one_reward(reward),
             terminated=_ENDED[bool(terminated)],

@@ -31,7 +31,18 @@ export function createDifferences(one: PolicyDifference, index: number): HTMLEle
         ? createTest("Success", flipsOf(one), chance(numberOf(one.flips_p)))
         : []),
     ),
+    createLeftOut(one),
   );
+}
+
+/** What has no partner, and is in no number here. */
+function createLeftOut(one: PolicyDifference): HTMLElement | null {
+  const [other, first] = [one.unpaired, one.unpaired_against].map(numberOf);
+  if (!other && !first) return null;
+  const text =
+    `${formatCount(other!)} episodes of ${one.policy} and ${formatCount(first!)} of ` +
+    `${one.against} have no partner of their seed.`;
+  return make("p", { class: "rv-fine" }, text);
 }
 
 /** The mean difference, and its interval around or beside zero. */

@@ -104,8 +104,8 @@ export function createPairs(
     if (!arrangement.numRows) return;
     alone = pair;
     arrange(arrangement);
-    clock.seek(0);
-    isWaiting = true;
+    clock.seek(partingOf(pair)?.[1] ?? 0);
+    isWaiting = partingOf(pair) === null;
     follow();
   };
   /** Go where the pair parts, unless the user has gone elsewhere meanwhile. */
@@ -189,7 +189,8 @@ export function createPairs(
   }
   const update = () => {
     const range = rangeOf(first, columns.length);
-    setText(columnsText, columns.length ? `Seeds ${range}` : "No seeds");
+    const isAll = columns.length <= COLUMNS;
+    setText(columnsText, isAll ? `All ${columns.length} seeds` : `Seeds ${range}`);
     const isShown = alone === null && made !== null && store.arrangement === made;
     setAttribute(columnsText, "aria-pressed", String(isShown));
     columnsText.disabled = !columns.length;
@@ -215,8 +216,9 @@ export function createPairs(
       make(
         "div",
         { class: "rv-pair-ends", "aria-hidden": "true" },
-        make("span", {}, `${names[0]} better`),
-        make("span", {}, `${names[1]} better`),
+        ...names.map((name) =>
+          make("span", {}, make("span", { class: "rv-policy" }, name), " better"),
+        ),
       ),
       readout,
       make("div", { class: "rv-line rv-pager" }, previous, columnsText, next),

@@ -23,6 +23,8 @@ export interface StripShape {
 const MARKS_PX = 9;
 /** Bars as wide as this have a gap between them. */
 const GAPPED_PX = 3;
+/** Of narrower bars the marks have no points, and are a band where there are many. */
+const MARKED_PX = 4;
 /** The smallest difference is seen. */
 const LEAST_PX = 1;
 
@@ -48,11 +50,16 @@ export function shapeOf(
       parts[name] += `M${at(x)} ${zero}v${at(-long)}h${at(thick)}v${at(long)}z`;
     }
     if (!flip) continue;
-    const half = Math.min(4, Math.max(1.5, pitch / 2));
+    const name = flip > 0 ? "gained" : "lost";
+    if (pitch < MARKED_PX) {
+      const y = flip > 0 ? 2 : height - 6;
+      parts[name] += `M${at(x)} ${y}h${at(pitch)}v4h${at(-pitch)}z`;
+      continue;
+    }
+    const half = Math.min(4, pitch / 2);
     const [top, tip] = flip > 0 ? [7, 0.5] : [height - 7, height - 0.5];
     const middle = x + thick / 2;
-    parts[flip > 0 ? "gained" : "lost"] +=
-      `M${at(middle - half)} ${top}h${at(2 * half)}L${at(middle)} ${tip}z`;
+    parts[name] += `M${at(middle - half)} ${top}h${at(2 * half)}L${at(middle)} ${tip}z`;
   }
   return { ...parts, zero };
 }

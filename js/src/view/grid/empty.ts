@@ -1,10 +1,11 @@
 /** What the stage shows where there are no pictures: why, and what to do. */
 
+import type { Manifest } from "../../protocol/messages.ts";
 import type { Session } from "../../session/session.ts";
 import { make, setAttribute, setText } from "../dom.ts";
 import { type IconName, icon } from "../icons.ts";
 
-type State = "loading" | "silent" | "empty" | "blind";
+type State = "loading" | "silent" | "empty" | "blind" | "rendering" | "forbidden";
 
 const STATES: Record<State, { icon: IconName; title: string; text: string }> = {
   loading: { icon: "cpu", title: "Loading", text: "The recording is on its way." },
@@ -24,6 +25,16 @@ const STATES: Record<State, { icon: IconName; title: string; text: string }> = {
     icon: "camera",
     title: "No pictures were recorded",
     text: "The numbers are in the inspector and on the timeline.",
+  },
+  rendering: {
+    icon: "cpu",
+    title: "Rendering",
+    text: "The first picture is made now.",
+  },
+  forbidden: {
+    icon: "camera",
+    title: "Pictures are not rendered yet",
+    text: "If you trust the file: rv.open(path, render=True).",
   },
 };
 
@@ -47,7 +58,7 @@ export function createEmpty(session: Session): Empty {
       el.hidden = numRows > 0 && hasPictures;
       if (el.hidden) return true;
       const waiting = session.isSilent ? "silent" : "loading";
-      const state = !manifest ? waiting : numRows ? "blind" : "empty";
+      const state = !manifest ? waiting : numRows ? blindnessOf(manifest) : "empty";
       if (el.dataset.state === state) return false;
       setAttribute(el, "data-state", state);
       const shown = STATES[state];
@@ -58,4 +69,10 @@ export function createEmpty(session: Session): Empty {
       return false;
     },
   };
+}
+
+/** Why there are rows and no pictures. */
+function blindnessOf({ renders, not_reproducible }: Manifest): State {
+  if (renders === undefined || not_reproducible) return "blind";
+  return renders ? "rendering" : "forbidden";
 }

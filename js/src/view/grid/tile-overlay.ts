@@ -83,8 +83,14 @@ export function createTileOverlay(session: Session): TileOverlay {
       const kind = isKnown
         ? writeRow(session, tile, row, decimals, isSeen, actions)
         : IDLE;
-      const gap = gapOf(kind, gaps.has(slot), pending.has(slot));
+      const isAbsent = gaps.has(slot);
+      const reason = isAbsent ? store.whyNotReproducible(row, env) : "";
+      const gap = gapOf(kind, isAbsent, pending.has(slot), {
+        renders: store.manifest?.renders,
+        isUnmade: reason !== "",
+      });
       setAttribute(tile.el, "data-gap", gap);
+      if (tile.el.title !== reason) tile.el.title = reason;
       tile.label.hidden = !hasLabel;
       tile.sums.hidden = !hasSums;
       tile.caption.hidden = !hasLabel && !hasSums;

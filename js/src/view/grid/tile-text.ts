@@ -148,9 +148,15 @@ export function writeRemark(
 }
 
 /** Why a tile has no picture; "": it has one. */
-export function gapOf(kind: number, isAbsent: boolean, isPending: boolean): string {
-  if (isPending) return "loading";
+export function gapOf(
+  kind: number,
+  isAbsent: boolean,
+  isPending: boolean,
+  { renders = false, isUnmade = false } = {},
+): string {
+  if (isPending) return renders ? "rendering" : "loading";
   if (!isAbsent) return "";
+  if (isUnmade) return "not reproducible";
   if (kind === DAMAGED) return "damaged";
   return kind === TERMINAL_MISSING ? "no terminal picture" : "no picture";
 }

@@ -116,13 +116,13 @@ export function arrangementOf({ store }: Session, value: string): Arrangement | 
           name,
           has: (episode: Episode) => groupOf(episode)?.[0] === name,
         }))
-      : (asked?.lines ?? knownOf(episodes.infoVersion, episodes).segments).map(
-          (name) => ({
-            name,
-            has: ({ env, index }: Episode) =>
-              episodes.info(env, index).segment === name,
-          }),
-        );
+      : (
+          (asked?.pairs ? null : asked?.lines) ??
+          knownOf(episodes.infoVersion, episodes).segments
+        ).map((name) => ({
+          name,
+          has: ({ env, index }: Episode) => episodes.info(env, index).segment === name,
+        }));
   const keyOf = (episode: Episode) => {
     if (by === "env") return String(episode.env - (groupOf(episode)?.[1] ?? 0));
     const { seed } = episodes.info(episode.env, episode.index);

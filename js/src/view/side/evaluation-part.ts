@@ -14,6 +14,9 @@ export interface ComparePart {
 }
 
 const NAME = "compare";
+const REFUSED =
+  "The policy of this page refuses the part that shows the numbers of the evaluation. " +
+  "result.table and result.paired have them.";
 
 /** Shows nothing where nothing was evaluated. */
 export function createEvaluationPart(
@@ -34,8 +37,8 @@ export function createEvaluationPart(
       panel = createEvaluation(session, signal);
       el.append(panel.el);
       panel.update();
-    } catch (error) {
-      session.fail(error);
+    } catch {
+      el.append(make("p", { class: "rv-note" }, REFUSED));
     }
   };
   const update = () => {
