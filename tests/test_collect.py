@@ -455,7 +455,7 @@ def test_ctrl_c_keeps_the_rows_that_workers_have_not_sent_yet():
     assert by_seed(cache).items() <= {s: play(s) for s in range(60)}.items()
     assert not lost(cache)
     kinds = cache.scalars["kind"]
-    # A block of each was sealed when it was full, and one by the interrupt: few rows
+    # A block of each was sealed when it was full, and one by the interrupt: a few rows
     # are filed as they are, and after more than a few the env is idle.
     assert cache.num_rows % 32 or (kinds[-1] == "idle").all()
     assert "episodes are kept" in caught.value.__notes__[0]
