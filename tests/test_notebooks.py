@@ -80,12 +80,14 @@ def test_notebook_is_saved_with_a_poster_where_no_widget_runs(path):
     outputs = [o for cell in saved.cells for o in cell.get("outputs", ())]
 
     shown = [output.get("data", {}) for output in outputs]
-    posters = [data for data in shown if "<table" in data.get("text/html", "")]
+    view = "application/vnd.jupyter.widget-view+json"
+    viewers = [data for data in shown if view in data and "text/html" in data]
+    posters = [data for data in viewers if "<table" in data["text/html"]]
 
     assert posters, f"run {path.name} in JupyterLab and save it with its outputs"
     # Pages of viewers are for the site, which executes the notebooks itself.
     assert not any("<iframe" in data["text/html"] for data in posters)
-    assert all("image/png" in data for data in posters)
+    assert any("image/png" in data for data in shown)
     assert path.stat().st_size < 1_000_000
     # Nothing of the machine that it ran on.
     assert not re.search("/(home|root|tmp|Users)/", path.read_text("utf-8"))
