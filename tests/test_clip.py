@@ -424,3 +424,16 @@ def test_repr_tells_what_is_selected():
     cache = counting_recording(30, num_envs=2)
 
     assert repr(cache.clip(5, 10)).startswith("<Clip of rows 5..9, 2 envs, ")
+
+
+@pytest.mark.parametrize("episode", [9, "first", [9], (0, 1.5)])
+def test_what_is_no_episode_is_refused_with_what_to_pass(episode):
+    cache = counting_recording(1)
+
+    for call in (
+        lambda: cache.clip(episode=episode),
+        lambda: cache.label(episode, "best"),
+        lambda: cache.mark_success(episode, success=True),
+    ):
+        with pytest.raises(TypeError, match=r"expected an Episode or \(env, index\)"):
+            call()

@@ -380,3 +380,8 @@ def test_a_temporary_recording_survives_a_later_policy_without_an_environment():
         evaluate(make_env, POLICIES, seeds=[0])
 
     assert [one.segment for one in vars(caught.value)["cache"].episodes] == ["left"]
+
+
+def test_a_seed_that_is_there_twice_is_no_second_episode():
+    with pytest.raises(ValueError, match="expected seeds that differ"):
+        evaluate(make_pole, None, seeds=[1, 2, 1])

@@ -441,3 +441,10 @@ def test_a_real_sync_vector_env_runs_to_its_end():
     assert isinstance(env, SyncVectorEnv)
     assert cache[:].shape == (61, 4, 400, 600, 3)
     assert cache.fps == 50
+
+
+def test_a_name_is_no_environment_and_a_remote_cache_has_no_rows_to_return():
+    with pytest.raises(UnsupportedEnvError, match=r"gymnasium\.make\('CartPole-v1'"):
+        rv.rollout("CartPole-v1", max_steps=1)
+    with pytest.raises(TypeError, match="got a RemoteCache"):
+        rv.rollout(CountingEnv(), max_steps=1, cache=rv.FrameCache().remote())

@@ -663,3 +663,8 @@ def test_a_comparison_takes_what_a_viewer_takes_and_refuses_nothings():
         rv.view({"now": named_recording(3, 0), "later": rv.FrameCache()})
     with pytest.raises(TypeError, match="got int"):
         rv.view({"number": 3})
+
+
+def test_a_list_of_recordings_is_refused_with_the_way_to_show_several():
+    with pytest.raises(TypeError, match="several by name, got a list"):
+        rv.view([recording(), recording()])

@@ -967,9 +967,12 @@ class FrameCache(RecordingReader):
                 raise ValueError(
                     "FrameCache.clip: expected an episode or rows and envs, got both."
                 )
-            env, index = (
-                episode if isinstance(episode, tuple) else (episode.env, episode.index)
-            )
+            keys = [*episode_keys(episode)]
+            if len(keys) != 1:
+                raise ValueError(
+                    f"FrameCache.clip: expected one episode, got {len(keys)}."
+                )
+            env, index = keys[0]
             found = self._episode(env, index)
             start, stop, envs = found.start, found.stop, [env]
         first, last, _ = slice(start, stop).indices(num_rows)

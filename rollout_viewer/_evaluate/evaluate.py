@@ -173,7 +173,13 @@ def _checked_seeds(seeds: Any) -> list[int]:
             "rv.evaluate: expected seeds to be whole numbers, 0 or above, at least "
             f"one, got {(wrong or seeds)!r:.100}. Pass some, such as range(50)."
         )
-    return [int(seed) for seed in numbers]
+    found = [int(seed) for seed in numbers]
+    if len(set(found)) < len(found):
+        raise ValueError(
+            "rv.evaluate: expected seeds that differ, got some of them more than once. "
+            "Pass each once: the same seed again is no other evidence."
+        )
+    return found
 
 
 @contextlib.contextmanager

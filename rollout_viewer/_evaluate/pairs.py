@@ -146,8 +146,9 @@ def sentence(line: Mapping[str, Any]) -> str:
     names = f"{line['policy']} against {line['against']}"
     if not line["pairs"]:
         return f"{names}: no seed that both have."
+    seeds = "1 seed" if line["pairs"] == 1 else f"{line['pairs']} seeds"
     text = (
-        f"{names}, on {line['pairs']} seeds{_left_out(line)}: return "
+        f"{names}, on {seeds}{_left_out(line)}: return "
         f"{difference_in_words(line)}, better on {line['better']}, worse on "
         f"{line['worse']}, equal on {line['equal']}"
     )

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from rollout_viewer._errors import ExportTooLargeError
 from rollout_viewer._export.document import (
     document_end,
@@ -129,6 +131,11 @@ def _check(max_mb: float, quality: PageQuality, every: int, reduce: int) -> None
         raise ValueError(
             f"to_html: expected quality as 'exact' or 'preview', got {quality!r}."
         )
+    for name, value in {"every": every, "reduce": reduce}.items():
+        if not isinstance(value, (int, np.integer)):
+            raise TypeError(
+                f"to_html: expected {name} to be a whole number above 0, got {value!r}."
+            )
     if quality == "preview" and (every, reduce) != EXACT:
         raise ValueError(
             "to_html: expected quality='preview' to choose every and reduce, got "

@@ -9,6 +9,7 @@ in the file's table of episodes. Knows nothing of pictures or pages.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from rollout_viewer._errors import ReadOnlyError, RecordingError, RecordingLockedError
@@ -18,7 +19,7 @@ from rollout_viewer._recording.lock import describe_writer, locked, meta_of
 from rollout_viewer._recording.statements import episode_place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rollout_viewer._recording.rows import Rows
@@ -215,7 +216,11 @@ def episode_keys(
         yield episode.env, episode.index
     elif isinstance(episode, tuple) and [*map(type, episode)] == [int, int]:
         yield episode
-    else:
+    elif isinstance(episode, Iterable) and not isinstance(episode, str):
         for one in episode:
-            assert not isinstance(one, int)
             yield from episode_keys(one)
+    else:
+        raise TypeError(
+            "FrameCache: expected an Episode or (env, index), or several of them, got "
+            f"{episode!r:.100}. Pass cache.episodes[n]."
+        )

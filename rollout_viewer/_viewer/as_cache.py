@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout_viewer._cache.cache import FrameCache
+from rollout_viewer._recording.reader import RecordingReader
 
 
 def as_cache(source: Any) -> FrameCache:
@@ -23,6 +24,14 @@ def as_cache(source: Any) -> FrameCache:
         from rollout_viewer._cache.open import open_path
 
         return open_path(source)
+    if isinstance(source, (list, tuple)) and any(
+        isinstance(one, RecordingReader) for one in source
+    ):
+        raise TypeError(
+            "view: expected one recording, or several by name, got a "
+            f"{type(source).__name__} of them. Pass "
+            "rv.view({'before': a, 'after': b})."
+        )
     if hasattr(source, "shape") or isinstance(source, (list, tuple)):
         from rollout_viewer._cache.arrays import from_arrays
 

@@ -103,8 +103,14 @@ def wrap(env: Any, *, later: Later | None = None, **options: Any) -> Any:
                 return wrapped
     raise UnsupportedEnvError(
         f"record: expected one of {', '.join(one.envs for one in ADAPTERS)}, got "
-        f"{type(env).__name__}. Give its frames to FrameCache.append() yourself."
+        f"{type(env).__name__}. {_way_out(env)}"
     )
+
+
+def _way_out(env: Any) -> str:
+    if isinstance(env, str):
+        return f"Make it: gymnasium.make({env!r:.100}, render_mode='rgb_array')."
+    return "Give its frames to FrameCache.append() yourself."
 
 
 def _not_later(env: Any) -> UnsupportedEnvError:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from rollout_viewer._cache.remote_rows import RemoteCache
 from rollout_viewer._errors import (
     RolloutViewerWarning,
     ShapeError,
@@ -201,6 +202,12 @@ def _recorded(
     env: Any, cache: FrameCache | str | Path | None, **options: Any
 ) -> RolloutEnv:
     """Return what to step of `env`, recorded."""
+    if isinstance(cache, RemoteCache):
+        raise TypeError(
+            "rollout: expected cache to be a FrameCache or the path of a new one, got "
+            "a RemoteCache, which has no rows to return. In a worker, step "
+            "rv.record(env, cache=remote) yourself."
+        )
     # Not hasattr, which would start the workers of a TorchRL environment.
     if not isinstance(env, RecordingWrapper):
         wrapped: RecordingWrapper = record(env, cache=cache, **options)
