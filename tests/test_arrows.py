@@ -28,25 +28,26 @@ ROOMS = {
     "_file_names": "",
     "_files": "",
     "_forks": "",
+    "_tensors": "",
     "_progress": "",
     "_frames": "",
-    "_recording": "_files _forks _frames",
+    "_recording": "_files _forks _frames _tensors",
     "_video": "_files _frames",
     "_page": "_frames _recording",
     "_export": "_file_names _files _frames _page _progress _recording _video",
     "_replay": "_frames _progress _recording",
     "_cache": "_export _files _forks _frames _progress _recording _replay _video",
-    "loggers": "_cache _export _file_names _files _frames _lazy _video",
+    "loggers": "_cache _export _file_names _files _frames _lazy _tensors _video",
     "_viewer": (
         "_cache _export _file_names _forks _frames _page _progress _recording loggers"
     ),
     "_recorder": (
         "_cache _export _file_names _files _forks _frames _progress _recording "
-        "_replay _video _viewer loggers"
+        "_replay _tensors _video _viewer loggers"
     ),
     "sources": (
         "_cache _file_names _files _frames _lazy _progress _recorder _recording "
-        "_replay _viewer"
+        "_replay _tensors _viewer"
     ),
     "_evaluate": (
         "_cache _export _files _frames _recorder _recording _viewer loggers sources"

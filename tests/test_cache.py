@@ -949,3 +949,16 @@ def test_frames_a_second_that_cannot_be_played_are_refused(fps):
         rv.FrameCache(fps=fps)
 
     assert cache.fps == 30
+
+
+def test_tensors_of_a_dtype_that_numpy_has_not_are_recorded():
+    torch = pytest.importorskip("torch")
+    cache = rv.FrameCache()
+    half = torch.tensor([1.5, -2.0], dtype=torch.bfloat16)
+
+    cache.append(None, reset=[True, True], data={"x": half})
+    cache.append(None, reward=half, action=half)
+
+    assert cache.scalars["reward"][1].tolist() == [1.5, -2.0]
+    assert cache.column("action")[0].tolist() == [1.5, -2.0]
+    assert cache.column("x")[0].tolist() == [1.5, -2.0]

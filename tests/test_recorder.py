@@ -4,6 +4,7 @@ import copy
 import pickle
 import threading
 
+import gymnasium
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
@@ -933,3 +934,32 @@ def test_a_row_that_is_there_is_not_recorded_again_where_a_block_cannot_be_sent(
     assert builder.rows is not None
     assert builder.rows.rewards()[1:, 0].tolist() == [*map(float, range(32, 40))]
     assert builder.newest_episode(0).total_reward == 31 + sum(range(32, 40))
+
+
+def test_a_call_that_fails_is_in_the_next_row_where_two_record_in_one_cache(
+    monkeypatch,
+):
+    def fail(*_):
+        raise OSError("full")
+
+    cache = rv.FrameCache()
+    first, second = (
+        record(
+            gymnasium.make("CartPole-v1", render_mode="rgb_array"),
+            cache=cache,
+            render="later",
+        )
+        for _ in range(2)
+    )
+    for env in (first, second):
+        env.reset(seed=0)
+    for env in (first, first, second):
+        env.step(env.action_space.sample())
+
+    with monkeypatch.context() as patch, pytest.warns(rv.RolloutViewerWarning):
+        patch.setattr(cache, "append", fail)
+        patch.setattr(cache, "append_step", fail)
+        first.step(0)
+    first.step(0)
+
+    assert cache.scalars["reward"][-1, 0] == 2

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from pyarrow import parquet
@@ -38,6 +39,38 @@ def test_success_is_not_known_until_it_is_set():
     cache.mark_success((0, 2), None)
 
     assert found(cache) == [True, False, None]
+
+
+class LandsOrCrashes(gym.Env):
+    """Says of an episode that ends well "success", and of another why it ended."""
+
+    metadata = {"render_modes": ["rgb_array"]}  # as Gymnasium's own
+    render_mode = "rgb_array"
+    observation_space = gym.spaces.Box(-1, 1, (2,))
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, lands):
+        self.lands = lands
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        info = {"success": True} if self.lands else {"termination": "crash"}
+        return np.zeros(2, np.float32), 0.0, True, False, info
+
+    def render(self):
+        return np.zeros((8, 8, 3), np.uint8)
+
+
+def test_envs_that_report_success_by_different_keys_are_each_known():
+    envs = [lambda: LandsOrCrashes(lands=True), lambda: LandsOrCrashes(lands=False)]
+    env = rv.record(gym.vector.SyncVectorEnv(envs))
+
+    env.reset(seed=0)
+    env.step(np.zeros(2, np.int64))
+
+    assert found(env.cache) == [True, False]
 
 
 def test_success_is_kept_in_the_file_and_in_copies(tmp_path):

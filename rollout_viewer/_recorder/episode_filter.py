@@ -19,12 +19,13 @@ from rollout_viewer._recording.step_row import Kind
 from rollout_viewer._replay.episode_start import START
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from rollout_viewer._cache.block_builder import BlockBuilder
     from rollout_viewer._recording.annotations import AnnotationChange
     from rollout_viewer._recording.episode import Episode
     from rollout_viewer._recording.slot import Slot
+    from rollout_viewer._recording.step_row import Mask
 
 # Rows after which the waiting rows of finished episodes are dropped; an estimate of a
 # few megabytes on disk.
@@ -54,8 +55,8 @@ class EpisodeFilter:
         # rows of the cache before it; None: none is.
         self._copying: tuple[Episode, int, int] | None = None
         self._has_warned = False
-        # Whether an episode has ended since the last evaluation.
-        self._is_due = False
+        # Envs of which an episode has ended or begun since the last evaluation.
+        self._due: Mask = np.zeros(0, np.bool_)
 
     def append(self, frames: Any, **step: Any) -> int:
         """Let a row wait; `evaluate` is to follow.
@@ -63,12 +64,12 @@ class EpisodeFilter:
         Returns:
             The last row of the cache; -1: it has none.
         """
-        ends = [step.get(name) for name in ("terminated", "truncated")]
-        has_ended = any(np.any(end) for end in ends if end is not None)
-        is_reset = np.asarray(step["kind"]) == Kind.RESET
-        is_due = has_ended or bool(is_reset.any())
+        due = np.asarray(step["kind"]) == Kind.RESET
+        for name in ("terminated", "truncated"):
+            if step.get(name) is not None:
+                due = due | np.asarray(step[name], np.bool_)
         # Before: an evaluation for nothing does no harm.
-        self._is_due = self._is_due or is_due
+        self._due = due | self._due if len(self._due) else due
         self._waiting.append(frames, **step)
         return self._cache.num_rows - 1
 
@@ -92,9 +93,10 @@ class EpisodeFilter:
             The last row of the cache; -1: it has none.
         """
         row = self._waiting.num_rows - 1
-        if self._is_due:
-            self._evaluate(lambda e: e.is_finished or e.stop <= row)
-            self._is_due = False
+        if self._due.any():
+            envs = np.flatnonzero(self._due).tolist()
+            self._evaluate(lambda e: e.is_finished or e.stop <= row, envs)
+            self._due = np.zeros_like(self._due)
         if row >= self._compact_at:
             self._compact()
         return self._cache.num_rows - 1
@@ -111,15 +113,17 @@ class EpisodeFilter:
 
     def finish(self) -> None:
         """Evaluate the unfinished episodes too, and drop all waiting rows."""
-        self._evaluate(lambda _: True)
+        self._evaluate(lambda _: True, range(self._waiting.num_envs))
         self._waiting.clear()
         self._num_waiting_evaluated.clear()
 
-    def _evaluate(self, is_over: Callable[[Episode], bool]) -> None:
-        """Decide about the episodes that are over, and record those to keep."""
+    def _evaluate(
+        self, is_over: Callable[[Episode], bool], envs: Iterable[int]
+    ) -> None:
+        """Decide about episodes of `envs` that are over, and record those to keep."""
         self._copy()
-        for episode in self._waiting.episodes:
-            if self._is_evaluated(episode) or not is_over(episode):
+        for episode in self._unevaluated(envs):
+            if not is_over(episode):
                 continue
             number = self._num_evaluated.get(episode.env, 0)
             if self._is_kept(replace(episode, index=number)):
@@ -127,6 +131,20 @@ class EpisodeFilter:
                 self._copy()
             else:
                 self._note_evaluated(episode, number)
+
+    def _unevaluated(self, envs: Iterable[int]) -> list[Episode]:
+        """Return waiting episodes of `envs`, in the order in which they began."""
+        rows = self._waiting.recording.rows
+        if rows is None:
+            return []
+        found = [
+            rows.episode(env, index)
+            for env in envs
+            for index in range(
+                self._num_waiting_evaluated.get(env, 0), rows.num_begun(env)
+            )
+        ]
+        return sorted(found, key=lambda episode: (episode.start, episode.env))
 
     def _is_kept(self, episode: Episode) -> bool:
         try:
@@ -162,12 +180,9 @@ class EpisodeFilter:
         self._num_waiting_evaluated[episode.env] = episode.index + 1
         self._num_evaluated[episode.env] = number + 1
 
-    def _is_evaluated(self, episode: Episode) -> bool:
-        return episode.index < self._num_waiting_evaluated.get(episode.env, 0)
-
     def _compact(self) -> None:
         """Drop the rows before the oldest episode that still runs."""
-        running = [e for e in self._waiting.episodes if not self._is_evaluated(e)]
+        running = self._unevaluated(range(self._waiting.num_envs))
         old, num_rows = self._waiting, self._waiting.num_rows
         first = min((episode.start for episode in running), default=num_rows)
         if 2 * first >= num_rows:

@@ -457,11 +457,11 @@ class Recorder(ShownInNotebook):
 
         What `_add_at_once` comes to where no picture is due and no episode ends.
         """
-        num_calls = self.num_calls + 1
+        num_calls, before = self.num_calls + 1, self.cache.num_appended
         try:
             row = self.cache.append_step(*step, data)
         except BaseException:
-            if self._stop == self.cache.num_appended:
+            if self.cache.num_appended == before:
                 # The next row includes it.
                 self._is_settled = self._is_lean = False
                 self._skipped.add(np.ones(self.num_envs, np.bool_), *step)

@@ -11,6 +11,7 @@ import numpy as np
 
 from rollout_viewer._recorder.vector_reward import split_reward
 from rollout_viewer._recording.step_row import as_column
+from rollout_viewer._tensors import as_numpy
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -65,11 +66,10 @@ def as_actions(action: Any, num_envs: int) -> npt.NDArray[Any] | None:
     if type(action) is np.ndarray:
         actions = action
     else:
-        if hasattr(action, "detach"):
-            action = action.detach().cpu().numpy()
+        action = as_numpy(action)
         try:
             actions = np.asarray(action)
-        except ValueError:
+        except (ValueError, TypeError, RuntimeError):  # as of a list of tensors
             return None
     if actions.ndim == 0 and num_envs == 1:
         actions = actions.reshape(1)

@@ -17,6 +17,7 @@ import numpy as np
 from rollout_viewer._errors import warn_once
 from rollout_viewer._recording.info_types import BOOL, INFO_TYPES, NUMBER, PREFIX
 from rollout_viewer._recording.storable import storable_text
+from rollout_viewer._tensors import as_numpy
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -374,11 +375,8 @@ class StepInfo:
 
 def _as_array(value: Any) -> Array | None:
     """Return numbers as an array; None: they are none."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        value = (value.float() if "bfloat16" in str(value.dtype) else value).numpy()
     try:
-        array = np.asarray(value)
+        array = np.asarray(as_numpy(value))
     except ValueError:  # a list of unequal ones
         return None
     return array if array.dtype.kind in "biuf" else None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from rollout_viewer._errors import warn_once
+from rollout_viewer._tensors import as_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,16 +126,20 @@ class Successes:
             )
 
     def _add_batch(self, info: Mapping[str, Any], envs: Mask) -> None:
+        left = envs
         for key in (*_KEYS, *_TEXT_KEYS):
             if key not in info:
                 continue
-            has_it, known = envs, info.get(f"_{key}")
+            has_it, known = left, info.get(f"_{key}")
             if known is not None and np.shape(known) == envs.shape:
-                has_it = envs & np.asarray(known, np.bool_)
-            self._set_each(key, info[key], has_it)
-            return
+                has_it = left & np.asarray(known, np.bool_)
+            # Another key may be of those envs of which this one says nothing.
+            left = left & ~self._set_each(key, info[key], has_it)
+            if not left.any():
+                return
 
-    def _set_each(self, key: str, value: Any, envs: Mask) -> None:
+    def _set_each(self, key: str, value: Any, envs: Mask) -> Mask:
+        """Set the success of `envs`; return of which of them `value` says it."""
         if hasattr(value, "detach"):
             value = value.detach().cpu().numpy()
         is_each = np.ndim(value) > 0 and len(value) == len(envs)
@@ -147,11 +152,14 @@ class Successes:
                 found[self._known == 1] = 1
             self._known[has_it] = found[has_it]
             self.is_active = self.is_active or bool(has_it.any())
-            return
+            return has_it
+        has_it = np.zeros_like(envs)
         for env in np.flatnonzero(envs).tolist():
             one = success_of({key: value[env] if is_each else value})
             if one is not None:
                 self._set(env, one)
+                has_it[env] = True
+        return has_it
 
     def _set(self, env: int, success: bool) -> None:
         self.is_active = True
@@ -189,8 +197,7 @@ def _as_bool(value: Any) -> bool | None:
         return value
     if value is None or isinstance(value, (str, Mapping)):
         return None
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
+    value = as_numpy(value)
     number = float(np.asarray(value, np.float64).reshape(-1)[0])
     return None if np.isnan(number) else bool(number)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._recorder.vector_reward import one_reward, split_reward
+from rollout_viewer._tensors import as_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,8 +66,7 @@ class UnrecordedSteps:
         """
         self._count += is_step
         reward, _ = split_reward(reward, len(self._count))
-        if hasattr(reward, "detach"):
-            reward = reward.detach().cpu().numpy()
+        reward = as_numpy(reward)
         if reward is not None:
             np.add(self._reward, reward, out=self._reward, where=is_step)
 

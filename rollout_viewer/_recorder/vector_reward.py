@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._errors import ShapeError, warn_once
+from rollout_viewer._tensors import as_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,8 +65,7 @@ def one_reward(reward: Any) -> Vectors:
     """
     if isinstance(reward, float):
         return np.array([reward], np.float64)
-    if hasattr(reward, "detach"):
-        reward = reward.detach().cpu().numpy()
+    reward = as_numpy(reward)
     try:
         array = np.asarray(reward, np.float64)
     except (TypeError, ValueError, OverflowError):
@@ -131,8 +131,7 @@ def split_reward(
 def _split(reward: Any, num_envs: int) -> tuple[Any, Vectors | None]:
     if getattr(reward, "ndim", 1) < 2:
         return reward, None
-    if hasattr(reward, "detach"):
-        reward = reward.detach().cpu().numpy()
+    reward = as_numpy(reward)
     vectors = np.asarray(reward, np.float64)
     if len(vectors) != num_envs or vectors.size <= num_envs:
         return vectors, None

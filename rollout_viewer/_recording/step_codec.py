@@ -19,6 +19,7 @@ from safetensors.numpy import save
 from rollout_viewer._errors import RecordingError, ShapeError
 from rollout_viewer._recording.step_row import check_stored
 from rollout_viewer._recording.tensors import read_tensors
+from rollout_viewer._tensors import as_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -195,8 +196,7 @@ def as_extra(name: str, value: Any, num_envs: int) -> Array:
     Raises:
         ShapeError: It is not an array of numbers, or its first axis is not the envs.
     """
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
+    value = as_numpy(value)
     # In C order: the file stores the bytes in memory order.
     array = np.array(value, order="C")
     if array.dtype.kind not in "biuf":

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rollout_viewer._errors import ShapeError
+from rollout_viewer._tensors import as_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,10 +110,10 @@ def as_column(name: str, value: Any, num_envs: int, dtype: Any) -> npt.NDArray[A
         if value.shape == (num_envs,) and value.dtype == dtype:
             return value
     elif hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
+        value = as_numpy(value)
     try:
         array = np.asarray(value, dtype)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ShapeError(
             f"FrameCache.append: expected {name} to be {np.dtype(dtype).name} of shape "
             f"({num_envs},), got {type(value).__name__}. Pass one value for each env."

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rollout_viewer._tensors import as_numpy
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -94,8 +96,7 @@ def as_numbers(metrics: Any, keys_sep: str = "/") -> dict[str, Any]:
 
 def as_python(value: Any) -> Any:
     """Return a tensor or an array as a number, or as a list of them."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
+    value = as_numpy(value)
     if isinstance(value, np.ndarray | np.generic):
         return value.item() if value.size == 1 else value.tolist()
     return value

@@ -11,6 +11,7 @@ from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import requires
 from rollout_viewer._export.table_files import cells
 from rollout_viewer._frames.fps import checked_fps
+from rollout_viewer._tensors import as_numpy
 from rollout_viewer.loggers._base import (
     DirectLogger,
     close_at_exit,
@@ -193,7 +194,7 @@ class TrackioLogger(DirectLogger):
             **kwargs: ``step``; ``bins``, their number.
         """
         bins = kwargs.pop("bins", None)
-        values = data.detach().cpu().numpy() if hasattr(data, "detach") else data
+        values = as_numpy(data)
         found = self._trackio.Histogram(values, **({"num_bins": bins} if bins else {}))
         self._log(name, found, kwargs.pop("step", None))
 

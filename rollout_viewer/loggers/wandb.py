@@ -13,6 +13,7 @@ from rollout_viewer._errors import requires
 from rollout_viewer._export.table_files import cells
 from rollout_viewer._file_names import path_inside
 from rollout_viewer._frames.fps import checked_fps
+from rollout_viewer._tensors import as_numpy
 from rollout_viewer.loggers._base import DirectLogger, take_service_arguments
 from rollout_viewer.loggers._log_files import (
     as_batch,
@@ -276,7 +277,7 @@ class WandbLogger(DirectLogger):
                 ``override_global_step``, ``commit``.
         """
         bins = kwargs.pop("bins", None)
-        values = data.detach().cpu().numpy() if hasattr(data, "detach") else data
+        values = as_numpy(data)
         found = self._wandb.Histogram(values, **({"num_bins": bins} if bins else {}))
         step = kwargs.pop("step", None)
         self._log({name: found}, step, kwargs.pop("override_global_step", False))

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from rollout_viewer._errors import UnsupportedEnvError
+from rollout_viewer._tensors import as_numpy
 from rollout_viewer.sources._batched_calls import DISABLED, NEXT_STEP, SAME_STEP
-from rollout_viewer.sources._spaces import Part, as_array, as_numpy, parts_of
+from rollout_viewer.sources._spaces import Part, as_array, parts_of
 
 
 def declared_num_envs(env: Any) -> int | None:

@@ -19,9 +19,9 @@ from rollout_viewer._errors import (
     ShapeError,
 )
 from rollout_viewer._progress import progress_bar
+from rollout_viewer._tensors import as_numpy
 from rollout_viewer._viewer.notebook import is_notebook
 from rollout_viewer.sources._record import record
-from rollout_viewer.sources._spaces import as_numpy
 from rollout_viewer.sources._wrapper import RecordingWrapper
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rollout_viewer._errors import warn_once
+from rollout_viewer._tensors import as_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -226,8 +227,3 @@ def as_array(value: Any) -> npt.NDArray[Any] | None:
         raise
     except Exception:  # of whatever object an environment returns
         return None
-
-
-def as_numpy(value: Any) -> Any:
-    """Return a tensor of any device as an array; anything else unchanged."""
-    return value.detach().cpu().numpy() if hasattr(value, "detach") else value

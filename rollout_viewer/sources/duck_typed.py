@@ -13,6 +13,7 @@ from rollout_viewer._errors import FrameError, RenderError
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.vector_reward import one_reward
 from rollout_viewer._recording.step_row import Kind
+from rollout_viewer._tensors import as_numpy
 from rollout_viewer.sources._batched_calls import BatchedCalls, reset_info
 from rollout_viewer.sources._batched_env import (
     autoreset_mode,
@@ -23,7 +24,6 @@ from rollout_viewer.sources._batched_env import (
 from rollout_viewer.sources._render_each import render_each, shares_picture
 from rollout_viewer.sources._rollout_env import RolloutBatchedEnv
 from rollout_viewer.sources._spaces import (
-    as_numpy,
     observation_data,
     one_action,
     parts_like,

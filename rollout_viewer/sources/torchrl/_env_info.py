@@ -13,6 +13,7 @@ import torchrl
 from torchrl.envs import TransformedEnv
 from torchrl.envs.batched_envs import BatchedEnvBase
 
+from rollout_viewer._tensors import as_numpy
 from rollout_viewer.sources._spaces import MAX_OBS_BYTES
 from rollout_viewer.sources.torchrl._entries import entry_of
 
@@ -86,5 +87,5 @@ def observation_of(env: Any, tensordict: TensorDictBase) -> dict[str, Any] | Non
     n, batch_dims = num_envs_of(env), len(env.batch_size)
     if value.nbytes > MAX_OBS_BYTES * n:
         return None
-    array = value.detach().cpu().numpy()
+    array = as_numpy(value)
     return {"obs": array.reshape(n, *array.shape[batch_dims:])}

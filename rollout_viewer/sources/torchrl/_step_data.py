@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from rollout_viewer._recording.step_row import Kind
+from rollout_viewer._tensors import as_numpy
 from rollout_viewer.sources.torchrl._entries import entry_of
 from rollout_viewer.sources.torchrl._env_info import innermost
 
@@ -203,10 +204,7 @@ def _group(key: Key) -> tuple[str, ...]:
 def _numpy(value: Any) -> npt.NDArray[Any] | None:
     if not isinstance(value, torch.Tensor):
         return None
-    value = value.detach().cpu()
-    if value.dtype == torch.bfloat16:  # unknown to numpy
-        value = value.float()
-    array: npt.NDArray[Any] = value.numpy()
+    array: npt.NDArray[Any] = as_numpy(value)
     return array
 
 
