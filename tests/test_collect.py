@@ -434,7 +434,7 @@ def test_functions_of_a_notebook_are_sent_by_value_and_others_are_refused():
         processes(lambda: lock, episodes=1)
 
 
-def test_ctrl_c_keeps_the_rows_that_workers_have_not_sent_yet():
+def test_ctrl_c_keeps_the_rows_that_workers_have_not_sent_yet(request):
     others = set(psutil.Process().children())  # of tests before
     seen: list[rv.Episode] = []
 
@@ -443,6 +443,9 @@ def test_ctrl_c_keeps_the_rows_that_workers_have_not_sent_yet():
         if len(seen) == 1:
             os.kill(os.getpid(), signal.SIGINT)
 
+    # Ignored in what a shell has started in the background.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     with pytest.raises(KeyboardInterrupt) as caught:
         # Some 20 episodes of 15 steps a second.
         processes(

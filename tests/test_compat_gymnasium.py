@@ -333,13 +333,13 @@ def test_vector_cartpoles_give_the_same_videos_as_gymnasiums(tmp_path):
     ("original", "ours"),
     [(Original, rv.RecordVideo), (VectorOriginal, rv.VectorRecordVideo)],
 )
-def test_arguments_are_gymnasiums_and_four_more_by_keyword(original, ours):
+def test_arguments_are_gymnasiums_and_six_more_by_keyword(original, ours):
     theirs = inspect.signature(original.__init__).parameters
     mine = inspect.signature(ours.__init__).parameters
 
     assert list(mine)[: len(theirs)] == list(theirs)
     assert list(mine)[len(theirs) :] == [
-        *("logger", "cache", "info", "overwrite"),
+        *("logger", "cache", "info", "overwrite", "render", "make_env"),
     ]
     for name, parameter in theirs.items():
         if name not in ("self", "gc_trigger"):

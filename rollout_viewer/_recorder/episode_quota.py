@@ -68,7 +68,12 @@ class EpisodeQuota:
 
     def add(self, ended: Any) -> None:
         """Count the envs (B,) whose episode ended in a call."""
-        self.counts += ended
+        self.counts = self.counts_after(ended)
+
+    def counts_after(self, ended: Any) -> npt.NDArray[np.int64]:
+        """Return `counts` as they are after a call in which episodes ended."""
+        counts: npt.NDArray[np.int64] = self.counts + ended
+        return counts
 
 
 class EpisodeLimit:
@@ -113,7 +118,7 @@ class EpisodeLimit:
             is_step = (codes == STEP) | (codes == TERMINAL_MISSING)
             flags = [ends for ends in (terminated, truncated) if ends is not None]
             ended = np.any(np.array(flags, np.bool_), axis=0) if flags else False
-            counts = quota.counts + (is_step & ended)
+            counts = quota.counts_after(is_step & ended)
         # All of it at once: no call in between may be interrupted.
         self.is_left_out, self._leaves_out = is_left_out, leaves_out
         if quota is not None and counts is not None:

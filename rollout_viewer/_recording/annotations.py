@@ -208,14 +208,20 @@ def label_texts(labels: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def episode_keys(
-    episode: AnyEpisode | Iterable[AnyEpisode],
-) -> Iterator[tuple[int, int]]:
-    """Yield (env, index) of each episode that `episode` names."""
+def episode_keys(episode: object) -> Iterator[tuple[int, int]]:
+    """Yield (env, index) of each episode that `episode` names.
+
+    Args:
+        episode: An `Episode` or (env, index), or several of them.
+
+    Raises:
+        TypeError: It is neither.
+    """
     if isinstance(episode, Episode):
         yield episode.env, episode.index
     elif isinstance(episode, tuple) and [*map(type, episode)] == [int, int]:
-        yield episode
+        env, index = episode
+        yield env, index
     elif isinstance(episode, Iterable) and not isinstance(episode, str):
         for one in episode:
             yield from episode_keys(one)

@@ -31,7 +31,13 @@ pytestmark = survives(
 NUM_EXAMPLES = 300 if os.environ.get("FAULTS") == "long" else 40
 
 GOOD: dict[str, dict[str, Any]] = {
-    "hello": {"protocol": 1, "version": "0", "page": "p", "beginning": 1},
+    "hello": {
+        "protocol": 1,
+        "version": "0",
+        "page": "p",
+        "beginning": 1,
+        "as_text": False,
+    },
     "hidden": {"page": "other"},
     "have": {
         "page": "p",
@@ -42,7 +48,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "marks": 0,
     },
     "ack": {"seq": 0},
-    "need": {"chunks": [[0, 0, 0]]},
+    "need": {"chunks": [[0, 0, 0]], "wanted": [[0, 0, 0]]},
     "dump": {"job": 1, "formats": ["csv"], "start": 0, "stop": 3, "envs": [1]},
     "download": {"job": 2, "format": "csv", "start": 0, "stop": 3, "envs": None},
     "cancel": {"job": 1},

@@ -17,6 +17,7 @@ from rollout_viewer._recorder.success import success_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy.typing as npt
     from stable_baselines3.common.vec_env import VecEnv
 
 
@@ -48,8 +49,10 @@ class Evaluation(EpisodeQuota):
         self._returns = np.zeros(venv.num_envs)
         self._lengths = np.zeros(venv.num_envs, np.int64)
 
-    def add(self, ended: Any) -> None:
-        """Count nothing: not each end is one of an episode; see `add_step`."""
+    def counts_after(self, ended: Any) -> npt.NDArray[np.int64]:
+        """Return `counts`: not each end is one of an episode; see `add_step`."""
+        del ended
+        return self.counts
 
     def add_step(
         self, rewards: Any, dones: Any, infos: Sequence[Mapping[str, Any]]
