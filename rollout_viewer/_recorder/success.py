@@ -147,7 +147,7 @@ class Successes:
             # At once: there may be thousands.
             found = value.reshape(len(envs), -1)[:, 0].astype(np.float64)
             found[found != 0] /= found[found != 0]  # NaN stays NaN
-            has_it = envs & ~np.isnan(found)
+            has_it: Mask = envs & ~np.isnan(found)
             if self._rule == "once":
                 found[self._known == 1] = 1
             self._known[has_it] = found[has_it]
