@@ -172,6 +172,28 @@ def test_the_environment_is_never_rendered_and_its_loggers_get_videos(
     assert [*(tmp_path / "log").rglob("*.mp4")]
 
 
+class StepLogger:
+    """Has name and step of each video that it received."""
+
+    def __init__(self):
+        self.received = []
+
+    def log_video(self, name, video, step=None, **_):
+        self.received.append((name, step))
+
+
+def test_each_video_is_logged_at_its_own_step(tmp_path):
+    logger = StepLogger()
+    options = {"step_trigger": lambda step: step in (5, 40), "video_length": 12}
+    env = rv.RecordVideo(
+        gymnasium.make(ENV), tmp_path, render="later", logger=logger, **options
+    )
+
+    play(env)
+
+    assert logger.received == [("rl-video-step-5", 5), ("rl-video-step-40", 40)]
+
+
 def test_a_video_may_begin_only_where_it_can_be_rendered(tmp_path):
     env = rv.RecordVideo(gymnasium.make(ENV), tmp_path, render="later")
     env.reset(seed=0)

@@ -169,7 +169,9 @@ class VideoFolderRecorder:
         self.records_all = records_all
         # Of the list of unwritten videos; the thread of `_later` changes it as well.
         self._pending_lock = threading.RLock()
+        # Of the segments that `_later` has, by first row.
         self._pins: dict[int, contextlib.ExitStack] = {}
+        self._steps: dict[int, int | None] = {}
         self._finish_earlier()
         self._is_own = cache is None
         if cache is None:
@@ -355,6 +357,7 @@ class VideoFolderRecorder:
             self._pending.append(segment)
             self._save_pending()
             self._pins[segment.start] = pins
+            self._steps[segment.start] = self._step
         later.add(segment)
         if is_asked:
             later.wait()
@@ -385,10 +388,11 @@ class VideoFolderRecorder:
             Exception: One could not be written, and `is_asked`.
         """
         for segment, error in later.outcomes():
+            step = self._steps.pop(segment.start, None)
             if error is None:
                 self._warn_of_sizes(segment.name)
                 if self._extra_logger is not None:
-                    self._log(segment)
+                    self._log(segment, step)
             elif is_asked:
                 raise error
             else:
@@ -525,7 +529,7 @@ class VideoFolderRecorder:
                 on_fitted=self._count_fitted,
             )
         if self._extra_logger is not None:
-            self._log(segment)
+            self._log(segment, self._step)
         return video
 
     def _count_fitted(self, count: int) -> None:
@@ -544,14 +548,14 @@ class VideoFolderRecorder:
                 stacklevel=5,
             )
 
-    def _log(self, segment: VideoSegment) -> None:
+    def _log(self, segment: VideoSegment, step: int | None) -> None:
         clip = self.cache.clip(segment.start, segment.stop)
         for logger in video_loggers(self._extra_logger):
             name = segment.name
             if getattr(logger, "shows_steps", False) is True:
                 name = _NUMBERS.sub("", name) or name
             try:
-                dump_clip(clip, logger, name, step=self._step)
+                dump_clip(clip, logger, name, step=step)
             except Exception as error:
                 warnings.warn(
                     f"{self._where}: expected {type(logger).__name__} to log "
