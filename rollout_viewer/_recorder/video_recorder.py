@@ -361,7 +361,7 @@ class VideoFolderRecorder:
         later.add(segment)
         if is_asked:
             later.wait()
-        self._report_later(later, is_asked=is_asked)
+        self._report_later(later, asked=segment if is_asked else None)
 
     def _write_later(self, segment: VideoSegment) -> None:
         """Render a segment and write its video; called from another thread."""
@@ -381,22 +381,27 @@ class VideoFolderRecorder:
             self._pending.remove(segment)
             self._save_pending()
 
-    def _report_later(self, later: LaterVideos, *, is_asked: bool = False) -> None:
+    def _report_later(
+        self, later: LaterVideos, *, asked: VideoSegment | None = None
+    ) -> None:
         """Log the videos that were written meanwhile, and warn of those that were not.
 
         Raises:
-            Exception: One could not be written, and `is_asked`.
+            Exception: The one that was `asked` for could not be written.
         """
+        asked_error: Exception | None = None
         for segment, error in later.outcomes():
             step = self._steps.pop(segment.start, None)
             if error is None:
                 self._warn_of_sizes(segment.name)
                 if self._extra_logger is not None:
                     self._log(segment, step)
-            elif is_asked:
-                raise error
+            elif segment is asked:
+                asked_error = error
             else:
                 self._warn(f"{segment.name}.mp4", error)
+        if asked_error is not None:
+            raise asked_error
 
     def _columns_of(self, row: int) -> int | None:
         """Return the columns of the grid of a video that begins with a row."""
