@@ -50,6 +50,7 @@ class LaterVideos:
         del is_whole
         self._lock, self._thread = threading.Lock(), None
         self._waiting.clear()
+        self._outcomes.clear()
 
     def add(self, segment: VideoSegment) -> None:
         """Write the video of a segment soon."""

@@ -32,6 +32,7 @@ import numpy as np
 from rollout_viewer._errors import RolloutViewerError, RolloutViewerWarning
 from rollout_viewer._export.dump import dump_clip
 from rollout_viewer._file_names import path_inside
+from rollout_viewer._forks import make_anew_in_children
 from rollout_viewer._recorder.background_video import BackgroundVideo
 from rollout_viewer._recorder.later_videos import LaterVideos
 from rollout_viewer._recorder.recorder import Recorder
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._forks import Lock
     from rollout_viewer._replay.recipe import Recipe
 
     Frame = npt.NDArray[np.uint8]
@@ -172,6 +174,7 @@ class VideoFolderRecorder:
         # Of the segments that `_later` has, by first row.
         self._pins: dict[int, contextlib.ExitStack] = {}
         self._steps: dict[int, int | None] = {}
+        make_anew_in_children(self, rank=6)
         self._finish_earlier()
         self._is_own = cache is None
         if cache is None:
@@ -188,6 +191,16 @@ class VideoFolderRecorder:
         self._num_fitted = 0
         self._has_warned_of_sizes = False
         self._unrecorded = UnrecordedSteps(num_envs)
+
+    def fork_locks(self) -> list[Lock]:
+        """Return nothing: the unwritten videos are the parent's."""
+        return []
+
+    def after_fork(self, *, is_whole: bool) -> None:
+        """Make the lock anew, in a forked child, which has no video to write."""
+        del is_whole
+        self._pending_lock = threading.RLock()
+        self._pins, self._steps = {}, {}
 
     def _new_recorder(self, cache: FrameCache | str | Path) -> None:
         names = (
