@@ -88,22 +88,17 @@ def keep_in_child(found: Any) -> None:
 class LockOfOneProcess:
     """An `RLock` that is free in a forked child. No fork waits for it.
 
-    For what user code runs in, which may wait for the thread that forks.
+    For what user code runs in, which may wait for the thread that forks. It is taken by
+    ``with one.lock:``; a class with methods of its own for that could be interrupted
+    between them and the lock, which would stay taken.
+
+    Attributes:
+        lock: Another one in a forked child.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         make_anew_in_children(self, rank=0)
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        try:  # noqa: SIM105 - a third of the time, in each append
-            self._lock.release()
-        except RuntimeError:
-            # In a child that was forked while this thread had it, it is another one.
-            pass
 
     def fork_locks(self) -> list[Lock]:
         """Return nothing."""
@@ -112,7 +107,7 @@ class LockOfOneProcess:
     def after_fork(self, *, is_whole: bool) -> None:
         """Make the lock anew, in a forked child."""
         del is_whole
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
 
 
 def _before() -> None:

@@ -172,6 +172,52 @@ def test_the_environment_is_never_rendered_and_its_loggers_get_videos(
     assert [*(tmp_path / "log").rglob("*.mp4")]
 
 
+class StepLogger:
+    """Has name and step of each video that it received."""
+
+    def __init__(self):
+        self.received = []
+
+    def log_video(self, name, video, step=None, **_):
+        self.received.append((name, step))
+
+
+def test_each_video_is_logged_at_its_own_step(tmp_path):
+    logger = StepLogger()
+    options = {"step_trigger": lambda step: step in (5, 40), "video_length": 12}
+    env = rv.RecordVideo(
+        gymnasium.make(ENV), tmp_path, render="later", logger=logger, **options
+    )
+
+    play(env)
+
+    assert logger.received == [("rl-video-step-5", 5), ("rl-video-step-40", 40)]
+
+
+def test_a_video_that_failed_is_a_warning_and_the_next_is_logged(tmp_path):
+    (tmp_path / "file").touch()  # no folder can have its name
+    logger = StepLogger()
+    options = {"step_trigger": lambda _: False, "video_length": 100}
+    env = rv.RecordVideo(
+        gymnasium.make(ENV), tmp_path, render="later", logger=logger, **options
+    )
+    env.reset(seed=0)
+
+    with pytest.warns(rv.RolloutViewerWarning, match="file/first.mp4"):
+        for name in ("file/first", "second"):  # which stops the first
+            env.start_recording(name)
+            env.step(0)
+        env.stop_recording()
+
+    assert [name for name, _ in logger.received] == ["second"]
+    env.start_recording("file/third")
+    env.step(0)
+    with pytest.raises(rv.ExportError, match="file/third.mp4"):
+        env.stop_recording()
+    env.close()
+    assert [name for name, _ in logger.received] == ["second"]
+
+
 def test_a_video_may_begin_only_where_it_can_be_rendered(tmp_path):
     env = rv.RecordVideo(gymnasium.make(ENV), tmp_path, render="later")
     env.reset(seed=0)

@@ -254,7 +254,7 @@ class FrameCache(RecordingReader):
         """
         is_step = kind == "step" if type(kind) is str else kind is reset is None
         is_plain = is_step and reset is None and num_transitions is None
-        with self._append_lock:
+        with self._append_lock.lock:
             recording = self._writable()
             row: int | None = None
             if is_plain and not episode_info:
@@ -297,7 +297,7 @@ class FrameCache(RecordingReader):
         Returns:
             The row; None: it is not like the last one, and nothing was recorded.
         """
-        with self._append_lock:
+        with self._append_lock.lock:
             recording = self._writable()
             row = recording.append_like_last(
                 (), (), reward, terminated, truncated, action, data
@@ -366,7 +366,7 @@ class FrameCache(RecordingReader):
             CacheClosedError: The cache was closed.
             ReadOnlyError: It was opened for reading, or inherited by a fork.
         """
-        with self._append_lock:
+        with self._append_lock.lock:
             recording = self._writable()
             recording.recover()
             rows = rows_for_blocks(recording.rows, blocks, num_envs)
@@ -439,7 +439,7 @@ class FrameCache(RecordingReader):
             >>> cache.num_envs
             2
         """
-        with self._append_lock:
+        with self._append_lock.lock:
             self._writable()
             if num_envs is not None and num_envs < 1:
                 raise ValueError(
@@ -1025,7 +1025,7 @@ class FrameCache(RecordingReader):
 
     def clear(self) -> None:
         """Forget all rows, here and in the file."""
-        with self._append_lock:
+        with self._append_lock.lock:
             self._writable().clear()
             self._checker = RowChecker()
             self._decoders.clear()
@@ -1040,7 +1040,7 @@ class FrameCache(RecordingReader):
         self.complete()
         if self._intake is not None and self.is_mine:
             self._intake.close()
-        with self._append_lock:
+        with self._append_lock.lock:
             self.recording.close()
 
     def __enter__(self) -> FrameCache:

@@ -50,18 +50,20 @@ class LaterVideos:
         del is_whole
         self._lock, self._thread = threading.Lock(), None
         self._waiting.clear()
+        self._outcomes.clear()
 
     def add(self, segment: VideoSegment) -> None:
         """Write the video of a segment soon."""
         with self._lock:
             self._waiting.append(segment)
-            if self._thread is not None:
+            if self._thread is not None and self._thread.ident is not None:
                 return
-            self._thread = threading.Thread(
+            # Also instead of one whose start was interrupted.
+            self._thread = thread = threading.Thread(
                 target=self._run, name="rollout_viewer later videos", daemon=True
             )
         try:
-            self._thread.start()
+            thread.start()
         except RuntimeError:  # the interpreter ends, and starts no thread any more
             self._run()
 
@@ -69,8 +71,11 @@ class LaterVideos:
         """Return when all videos are written, or have failed."""
         thread = self._thread
         # The garbage collector may finish a recorder in that thread.
-        if thread is not None and thread is not threading.current_thread():
+        if thread is threading.current_thread():
+            return
+        if thread is not None and thread.ident is not None:
             thread.join()
+        self._run()  # those that no thread was started for, since that was interrupted
 
     def outcomes(self) -> list[Outcome]:
         """Return what became of the videos since the last call."""
@@ -89,5 +94,6 @@ class LaterVideos:
         with self._lock:
             if self._waiting:
                 return self._waiting.popleft()
-            self._thread = None
+            if self._thread is threading.current_thread():
+                self._thread = None
             return None

@@ -32,6 +32,7 @@ import numpy as np
 from rollout_viewer._errors import RolloutViewerError, RolloutViewerWarning
 from rollout_viewer._export.dump import dump_clip
 from rollout_viewer._file_names import path_inside
+from rollout_viewer._forks import make_anew_in_children
 from rollout_viewer._recorder.background_video import BackgroundVideo
 from rollout_viewer._recorder.later_videos import LaterVideos
 from rollout_viewer._recorder.recorder import Recorder
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._cache.cache import FrameCache
+    from rollout_viewer._forks import Lock
     from rollout_viewer._replay.recipe import Recipe
 
     Frame = npt.NDArray[np.uint8]
@@ -169,7 +171,10 @@ class VideoFolderRecorder:
         self.records_all = records_all
         # Of the list of unwritten videos; the thread of `_later` changes it as well.
         self._pending_lock = threading.RLock()
+        # Of the segments that `_later` has, by first row.
         self._pins: dict[int, contextlib.ExitStack] = {}
+        self._steps: dict[int, int | None] = {}
+        make_anew_in_children(self, rank=6)
         self._finish_earlier()
         self._is_own = cache is None
         if cache is None:
@@ -186,6 +191,16 @@ class VideoFolderRecorder:
         self._num_fitted = 0
         self._has_warned_of_sizes = False
         self._unrecorded = UnrecordedSteps(num_envs)
+
+    def fork_locks(self) -> list[Lock]:
+        """Return nothing: the unwritten videos are the parent's."""
+        return []
+
+    def after_fork(self, *, is_whole: bool) -> None:
+        """Make the lock anew, in a forked child, which has no video to write."""
+        del is_whole
+        self._pending_lock = threading.RLock()
+        self._pins, self._steps = {}, {}
 
     def _new_recorder(self, cache: FrameCache | str | Path) -> None:
         names = (
@@ -355,10 +370,11 @@ class VideoFolderRecorder:
             self._pending.append(segment)
             self._save_pending()
             self._pins[segment.start] = pins
+            self._steps[segment.start] = self._step
         later.add(segment)
         if is_asked:
             later.wait()
-        self._report_later(later, is_asked=is_asked)
+        self._report_later(later, asked=segment if is_asked else None)
 
     def _write_later(self, segment: VideoSegment) -> None:
         """Render a segment and write its video; called from another thread."""
@@ -378,21 +394,27 @@ class VideoFolderRecorder:
             self._pending.remove(segment)
             self._save_pending()
 
-    def _report_later(self, later: LaterVideos, *, is_asked: bool = False) -> None:
+    def _report_later(
+        self, later: LaterVideos, *, asked: VideoSegment | None = None
+    ) -> None:
         """Log the videos that were written meanwhile, and warn of those that were not.
 
         Raises:
-            Exception: One could not be written, and `is_asked`.
+            Exception: The one that was `asked` for could not be written.
         """
+        asked_error: Exception | None = None
         for segment, error in later.outcomes():
+            step = self._steps.pop(segment.start, None)
             if error is None:
                 self._warn_of_sizes(segment.name)
                 if self._extra_logger is not None:
-                    self._log(segment)
-            elif is_asked:
-                raise error
+                    self._log(segment, step)
+            elif segment is asked:
+                asked_error = error
             else:
                 self._warn(f"{segment.name}.mp4", error)
+        if asked_error is not None:
+            raise asked_error
 
     def _columns_of(self, row: int) -> int | None:
         """Return the columns of the grid of a video that begins with a row."""
@@ -525,7 +547,7 @@ class VideoFolderRecorder:
                 on_fitted=self._count_fitted,
             )
         if self._extra_logger is not None:
-            self._log(segment)
+            self._log(segment, self._step)
         return video
 
     def _count_fitted(self, count: int) -> None:
@@ -544,14 +566,14 @@ class VideoFolderRecorder:
                 stacklevel=5,
             )
 
-    def _log(self, segment: VideoSegment) -> None:
+    def _log(self, segment: VideoSegment, step: int | None) -> None:
         clip = self.cache.clip(segment.start, segment.stop)
         for logger in video_loggers(self._extra_logger):
             name = segment.name
             if getattr(logger, "shows_steps", False) is True:
                 name = _NUMBERS.sub("", name) or name
             try:
-                dump_clip(clip, logger, name, step=self._step)
+                dump_clip(clip, logger, name, step=step)
             except Exception as error:
                 warnings.warn(
                     f"{self._where}: expected {type(logger).__name__} to log "

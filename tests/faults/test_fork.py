@@ -16,6 +16,10 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
+from rollout_viewer._recorder.later_videos import LaterVideos
+from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
+from rollout_viewer._recorder.video_segment import VideoSegment
+from rollout_viewer._recording.step_row import Kind
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork"),
@@ -288,3 +292,41 @@ def test_large_rows_that_were_read_in_advance_are_read_by_a_child(tmp_path):
         assert next(frames).max() == 0
         assert in_child(lambda: [f.max() for f in frames] == [1, 2, 3, 4, 5]) == 0
         assert [f.max() for f in frames] == [1, 2, 3, 4, 5]
+
+
+def test_a_child_records_a_video_while_its_parent_notes_one_as_written(tmp_path):
+    recorder = VideoFolderRecorder(1, tmp_path, prefix="video", where="test")
+    recorder.start("a")
+    recorder.add([Kind.RESET], lambda: picture(0)[:1])
+    held, over = threading.Event(), threading.Event()
+
+    def hold():
+        with recorder._pending_lock:
+            held.set()
+            over.wait()
+
+    def record():
+        recorder.add([Kind.STEP], lambda: picture(1)[:1], reward=[1.0])
+        recorder.finish()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    ended = in_child(record)
+    over.set()
+    thread.join()
+    assert ended == 0
+    assert len([*tmp_path.glob("*.mp4")]) == 1
+    recorder.finish()
+
+
+def test_a_child_has_none_of_the_videos_that_its_parent_wrote():
+    videos = LaterVideos(lambda _: None)
+    videos.add(VideoSegment("a", 0))
+    videos.wait()
+
+    def look():
+        assert not videos.outcomes()
+
+    assert in_child(look) == 0
+    assert [one.segment.name for one in videos.outcomes()] == ["a"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import threading
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ import pytest
 import rollout_viewer as rv
 from rollout_viewer._cache.block_builder import BlockBuilder
 from rollout_viewer._recorder.episode_quota import EpisodeQuota
+from rollout_viewer._recorder.later_videos import LaterVideos
 from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer._recorder.video_segment import VideoSegment
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer._replay.recipe import Recipe
 from rollout_viewer.testing import counting_frame, read_count
@@ -210,3 +213,43 @@ def test_rows_of_skipped_steps_are_completed_once_wherever_that_is_interrupted()
 
         found = np.nansum(rewards, axis=0)
         assert found.tolist() == whole.tolist(), interrupt.where
+
+
+def names_of(videos: LaterVideos) -> list[str]:
+    """Wait for the videos; return the names of those that were written."""
+    videos.wait()
+    return [one.segment.name for one in videos.outcomes()]
+
+
+def test_a_later_video_is_written_where_the_start_of_its_thread_was_interrupted(
+    monkeypatch,
+):
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    alone, followed = LaterVideos(lambda _: None), LaterVideos(lambda _: None)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", interrupt)
+        for videos in (alone, followed):
+            with pytest.raises(KeyboardInterrupt):
+                videos.add(VideoSegment("a", 0))
+
+    assert names_of(alone) == ["a"]
+    followed.add(VideoSegment("b", 1))
+    assert names_of(followed) == ["a", "b"]
+
+
+def test_later_videos_are_written_wherever_the_one_before_was_interrupted():
+    def begun() -> LaterVideos:
+        return LaterVideos(lambda _: None)
+
+    num_places = places_of(functools.partial(begun().add, VideoSegment("a", 0)))
+    assert num_places > 2
+    for at in range(1, num_places + 1):
+        videos = begun()
+        with interrupted(at) as interrupt:
+            videos.add(VideoSegment("a", 0))
+        videos.add(VideoSegment("b", 1))
+
+        names = names_of(videos)
+        assert names in (["a", "b"], ["b"]), interrupt.where

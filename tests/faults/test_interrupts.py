@@ -7,6 +7,8 @@ while it is open, and after reopening. `FAULTS=long` tries every place, else a s
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -242,3 +244,38 @@ def test_a_block_that_is_interrupted_anywhere_is_whole_or_not_there(ram_path):
         assert shown == [(31, 31), (32, 31), (63, 31), (64, 32), (95, 63)]
         assert [e.length for e in again.episodes if e.env == 1] == [20, 20, 20]
     assert counts == {32, 64}
+
+
+def is_free(lock: threading.RLock) -> bool:
+    """Return whether another thread may take a lock."""
+    found = []
+
+    def take() -> None:
+        found.append(lock.acquire(blocking=False))
+        if found[0]:
+            lock.release()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def test_an_append_that_is_interrupted_anywhere_leaves_its_lock_to_others():
+    cache = rv.FrameCache()
+    numbers = np.zeros(1), np.zeros(1, np.bool_), np.zeros(1, np.bool_)
+
+    def add() -> None:
+        reward, terminated, truncated = numbers
+        cache.append(None, reward=reward, terminated=terminated, truncated=truncated)
+
+    cache.append(None, reset=[True])
+    for _ in range(3):  # the last ones are like those before
+        add()
+    num_places = places_of(add)
+    assert num_places > 5
+
+    for at in range(1, num_places + 1):
+        with interrupted(at) as interrupt:
+            add()
+        assert is_free(cache._append_lock.lock), interrupt.where
