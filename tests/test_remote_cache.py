@@ -13,6 +13,7 @@ import time
 
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
 import rollout_viewer as rv
@@ -246,6 +247,34 @@ def test_kept_episodes_are_sent_whole():
 
 def is_long(episode):
     return episode.length > 20
+
+
+def is_first_and_whole(episode):
+    is_whole = (episode.length, episode.total_reward) == (100, 5050.0)
+    return is_whole and (episode.index, episode.seed) == (0, 7)
+
+
+def test_success_is_judged_by_whole_episodes_that_are_longer_than_a_block():
+    cache = rv.FrameCache()
+    env = CountingEnv((100,))
+    env.spec = EnvSpec("Counting-v0", reward_threshold=5000)
+    remote = cache.remote(num_envs=2)
+    envs = [
+        rv.record(env, cache=remote, success="reward_threshold"),
+        rv.record(CountingEnv((100,)), cache=remote, success=is_first_and_whole),
+    ]
+    for recorded in envs:
+        for seed in (7, 8):
+            recorded.reset(seed=seed)
+            for _ in range(100):
+                recorded.step(0)
+    for recorded in envs:
+        recorded.close()
+
+    successes = [
+        [one.success for one in cache.episodes if one.env == env] for env in (0, 1)
+    ]
+    assert successes == [[True, True], [True, False]]
 
 
 def test_pictures_are_rendered_later_from_what_workers_sent():

@@ -7,6 +7,7 @@ its block was handed over. Knows rows. Knows nothing of how blocks travel.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.episode_infos import merged_info, split_infos
@@ -69,6 +70,8 @@ class BlockBuilder:
         self._num_before = 0
         # Rows of blocks that were sealed.
         self._num_sealed = 0
+        # Env -> its episodes of the blocks before, without the one that runs.
+        self._num_episodes: dict[int, int] = {}
         # A block that was not handed over yet.
         self._sealed: SealedBlock | None = None
         self.rows: Rows | None = None
@@ -111,9 +114,10 @@ class BlockBuilder:
         before = len(self.slots), len(self._begun)
         try:
             self._open.append(new.steps, offset, new.pictures, new.extras, new.shared)
-            for env, _ in rows.next_episodes(new.steps):
+            for env, index in rows.next_episodes(new.steps):
                 info = self._info(env, infos.get(env, {}))
                 self._begun.append(BegunEpisode(offset, env, info, starts.get(env)))
+                rows.describe_episode(env, index, **info)
             rows.append(new.steps)
         except BaseException:
             if self.num_open_rows == offset:
@@ -135,8 +139,13 @@ class BlockBuilder:
         return merged_info({}, {**own, "labels": labels})
 
     def newest_episode(self, env: int) -> Episode | None:
-        """Return the env's newest episode, by its rows here; None: it has none."""
-        return None if self.rows is None else self.rows.newest_of(env)
+        """Return the env's newest episode; None: it has none, or it ended long ago.
+
+        Its `start` and `stop` are not rows of any cache.
+        """
+        if self.rows is None or (found := self.rows.newest_of(env)) is None:
+            return None
+        return replace(found, index=found.index + self._num_episodes.get(env, 0))
 
     def annotate(self, change: AnnotationChange) -> None:
         """Set the success of the newest episodes; nothing else is sent."""
@@ -210,9 +219,15 @@ class BlockBuilder:
             stored_types(self._meta),
         )
         next_rows, num_sealed = rows.successor(), self.num_rows
+        num_episodes = {
+            env: before + rows.num_begun(env) - next_rows.num_begun(env)
+            for env in range(rows.num_envs)
+            for before in [self._num_episodes.get(env, 0)]
+        }
         # No call in between, and so no interruption: all of it or nothing.
         self.rows, self._num_before, self._num_sealed = next_rows, 1, num_sealed
         self._begun, self._successes, self._sealed = [], [], block
+        self._num_episodes = num_episodes
         self._hand_over()
 
     def seal_if_old(self) -> None:
