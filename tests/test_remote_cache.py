@@ -8,6 +8,8 @@ import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -310,6 +312,34 @@ def test_the_running_environment_survives_a_cache_that_is_closed():
     env.close()
 
     assert lengths_of(cache, 0) == [1]
+
+
+_ENDS_WITHOUT_CLOSE = """
+import sys
+from gymnasium.vector import AsyncVectorEnv
+import rollout_viewer as rv
+from rollout_viewer._cache import intake
+from rollout_viewer.testing import CountingEnv
+
+intake._LAST_ROWS_S = 600.0  # on a busy machine
+cache = rv.FrameCache(sys.argv[1])
+remote = cache.remote()
+make_env = lambda: rv.record(CountingEnv((100,)), cache=remote)
+envs = AsyncVectorEnv([make_env] * 2, context="fork")
+envs.reset()
+for _ in range(45):
+    envs.step([0, 0])
+"""
+
+
+@FORKS
+def test_all_rows_are_kept_where_python_ends_without_close(tmp_path):
+    path = tmp_path / "run.rollout"
+
+    subprocess.run([sys.executable, "-c", _ENDS_WITHOUT_CLOSE, str(path)], check=True)
+
+    cache = rv.open(path)
+    assert lengths_of(cache, 0) == lengths_of(cache, 1) == [45]
 
 
 def test_a_recorder_without_a_place_is_refused_and_the_others_go_on(monkeypatch):
