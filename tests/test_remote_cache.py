@@ -272,6 +272,7 @@ def test_success_is_judged_by_whole_episodes_that_are_longer_than_a_block():
                 recorded.step(0)
     for recorded in envs:
         recorded.close()
+    cache.close()
 
     successes = [
         [one.success for one in cache.episodes if one.env == env] for env in (0, 1)
@@ -340,6 +341,37 @@ def test_all_rows_are_kept_where_python_ends_without_close(tmp_path):
 
     cache = rv.open(path)
     assert lengths_of(cache, 0) == lengths_of(cache, 1) == [45]
+
+
+def test_interrupts_while_blocks_are_sent_lose_none_and_send_none_twice(monkeypatch):
+    monkeypatch.setattr("rollout_viewer._cache.block_builder.MAX_AGE_S", 1e9)
+    cache = rv.FrameCache()
+    env = rv.record(CountingEnv((150,)), cache=cache.remote(num_envs=1))
+    env.reset()
+    sender = env.recorder._remote_rows._sender
+    put, blocks = sender.put, []
+
+    def put_interrupted(block):
+        blocks.append(block)
+        if len(blocks) == 1:
+            raise KeyboardInterrupt
+        put(block)
+        if len(blocks) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sender, "put", put_interrupted)
+    interrupted = []
+    for step in range(1, 151):
+        try:
+            env.step(0)
+        except KeyboardInterrupt:
+            interrupted.append(step)
+    env.close()
+    cache.close()
+
+    assert interrupted == [32, 64]
+    assert lengths_of(cache, 0) == [150]
+    assert shown(cache, cache.episodes[0]) == list(range(151))
 
 
 def test_a_recorder_without_a_place_is_refused_and_the_others_go_on(monkeypatch):

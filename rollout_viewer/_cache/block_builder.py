@@ -46,7 +46,8 @@ class BlockBuilder:
     """Encodes rows, and hands over each block of 32. One thread uses it.
 
     Args:
-        on_block: Called with each block.
+        on_block: Called with each block. Where it raised, the next call hands over the
+            same one again, which may have come: it then does nothing.
         clock: Seconds.
 
     Attributes:
@@ -72,6 +73,8 @@ class BlockBuilder:
         self._num_sealed = 0
         # Env -> its episodes of the blocks before, without the one that runs.
         self._num_episodes: dict[int, int] = {}
+        # Whether the open block has none of the rows before.
+        self._is_started = True
         # A block that was not handed over yet.
         self._sealed: SealedBlock | None = None
         self.rows: Rows | None = None
@@ -105,6 +108,7 @@ class BlockBuilder:
                 self.seal()
             except BaseException as error:
                 failure = error
+        self._start()
         new = self._checker.check(
             self, frames, envs, action, data, num_transitions, **steps
         )
@@ -227,7 +231,7 @@ class BlockBuilder:
         # No call in between, and so no interruption: all of it or nothing.
         self.rows, self._num_before, self._num_sealed = next_rows, 1, num_sealed
         self._begun, self._successes, self._sealed = [], [], block
-        self._num_episodes = num_episodes
+        self._num_episodes, self._is_started = num_episodes, False
         self._hand_over()
 
     def seal_if_old(self) -> None:
@@ -237,9 +241,15 @@ class BlockBuilder:
             if age_s >= MAX_AGE_S * (1 if self.num_open_rows <= FEW_ROWS else 2):
                 self.seal()
 
+    def _start(self) -> None:
+        """Empty the open block, once after each seal."""
+        if not self._is_started:
+            self._open.start()
+            self._is_started = True
+
     def _hand_over(self) -> None:
         if self._sealed is None:
             return
-        self._open.start()
-        block, self._sealed = self._sealed, None
-        self._on_block(block)
+        self._start()
+        self._on_block(self._sealed)
+        self._sealed = None

@@ -131,8 +131,8 @@ class Intake:
         self._recorders: dict[int, _Recorder] = {}
         self._connections: weakref.WeakSet[Connection[Any, Any]] = weakref.WeakSet()
         self._next_number = 0
-        # What the filing thread is to do next.
-        self._events: queue.Queue[Callable[[], object]] = queue.Queue()
+        # What the filing thread is to do next. Simple: a cache may be deleted anywhere.
+        self._events: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._is_closed = False
         self._socket = socket.create_server((host, 0))
         port = self._socket.getsockname()[1]
