@@ -616,8 +616,8 @@ def test_a_worker_waits_until_the_driver_has_filed_its_blocks():
         num_sent = []
 
         def send():
-            for number, block in enumerate(blocks_of(32) * (MAX_UNFILED + 2)):
-                link.send_block(block)
+            for number in range(MAX_UNFILED + 2):
+                link.send_block(blocks_of(32)[0])
                 num_sent.append(number)
 
         thread = threading.Thread(target=send, daemon=True)

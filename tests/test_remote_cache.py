@@ -8,11 +8,14 @@ import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
 
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
 import rollout_viewer as rv
@@ -248,6 +251,35 @@ def is_long(episode):
     return episode.length > 20
 
 
+def is_first_and_whole(episode):
+    is_whole = (episode.length, episode.total_reward) == (100, 5050.0)
+    return is_whole and (episode.index, episode.seed) == (0, 7)
+
+
+def test_success_is_judged_by_whole_episodes_that_are_longer_than_a_block():
+    cache = rv.FrameCache()
+    env = CountingEnv((100,))
+    env.spec = EnvSpec("Counting-v0", reward_threshold=5000)
+    remote = cache.remote(num_envs=2)
+    envs = [
+        rv.record(env, cache=remote, success="reward_threshold"),
+        rv.record(CountingEnv((100,)), cache=remote, success=is_first_and_whole),
+    ]
+    for recorded in envs:
+        for seed in (7, 8):
+            recorded.reset(seed=seed)
+            for _ in range(100):
+                recorded.step(0)
+    for recorded in envs:
+        recorded.close()
+    cache.close()
+
+    successes = [
+        [one.success for one in cache.episodes if one.env == env] for env in (0, 1)
+    ]
+    assert successes == [[True, True], [True, False]]
+
+
 def test_pictures_are_rendered_later_from_what_workers_sent():
     cache = rv.FrameCache()
     remote = cache.remote()
@@ -281,6 +313,65 @@ def test_the_running_environment_survives_a_cache_that_is_closed():
     env.close()
 
     assert lengths_of(cache, 0) == [1]
+
+
+_ENDS_WITHOUT_CLOSE = """
+import sys
+from gymnasium.vector import AsyncVectorEnv
+import rollout_viewer as rv
+from rollout_viewer._cache import intake
+from rollout_viewer.testing import CountingEnv
+
+intake._LAST_ROWS_S = 600.0  # on a busy machine
+cache = rv.FrameCache(sys.argv[1])
+remote = cache.remote()
+make_env = lambda: rv.record(CountingEnv((100,)), cache=remote)
+envs = AsyncVectorEnv([make_env] * 2, context="fork")
+envs.reset()
+for _ in range(45):
+    envs.step([0, 0])
+"""
+
+
+@FORKS
+def test_all_rows_are_kept_where_python_ends_without_close(tmp_path):
+    path = tmp_path / "run.rollout"
+
+    subprocess.run([sys.executable, "-c", _ENDS_WITHOUT_CLOSE, str(path)], check=True)
+
+    cache = rv.open(path)
+    assert lengths_of(cache, 0) == lengths_of(cache, 1) == [45]
+
+
+def test_interrupts_while_blocks_are_sent_lose_none_and_send_none_twice(monkeypatch):
+    monkeypatch.setattr("rollout_viewer._cache.block_builder.MAX_AGE_S", 1e9)
+    cache = rv.FrameCache()
+    env = rv.record(CountingEnv((150,)), cache=cache.remote(num_envs=1))
+    env.reset()
+    sender = env.recorder._remote_rows._sender
+    put, blocks = sender.put, []
+
+    def put_interrupted(block):
+        blocks.append(block)
+        if len(blocks) == 1:
+            raise KeyboardInterrupt
+        put(block)
+        if len(blocks) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sender, "put", put_interrupted)
+    interrupted = []
+    for step in range(1, 151):
+        try:
+            env.step(0)
+        except KeyboardInterrupt:
+            interrupted.append(step)
+    env.close()
+    cache.close()
+
+    assert interrupted == [32, 64]
+    assert lengths_of(cache, 0) == [150]
+    assert shown(cache, cache.episodes[0]) == list(range(151))
 
 
 def test_a_recorder_without_a_place_is_refused_and_the_others_go_on(monkeypatch):

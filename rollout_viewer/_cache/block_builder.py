@@ -7,6 +7,7 @@ its block was handed over. Knows rows. Knows nothing of how blocks travel.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.episode_infos import merged_info, split_infos
@@ -45,7 +46,8 @@ class BlockBuilder:
     """Encodes rows, and hands over each block of 32. One thread uses it.
 
     Args:
-        on_block: Called with each block.
+        on_block: Called with each block. Where it raised, the next call hands over the
+            same one again, which may have come: it then does nothing.
         clock: Seconds.
 
     Attributes:
@@ -69,6 +71,10 @@ class BlockBuilder:
         self._num_before = 0
         # Rows of blocks that were sealed.
         self._num_sealed = 0
+        # Env -> its episodes of the blocks before, without the one that runs.
+        self._num_episodes: dict[int, int] = {}
+        # Whether the open block has none of the rows before.
+        self._is_started = True
         # A block that was not handed over yet.
         self._sealed: SealedBlock | None = None
         self.rows: Rows | None = None
@@ -102,6 +108,7 @@ class BlockBuilder:
                 self.seal()
             except BaseException as error:
                 failure = error
+        self._start()
         new = self._checker.check(
             self, frames, envs, action, data, num_transitions, **steps
         )
@@ -111,9 +118,10 @@ class BlockBuilder:
         before = len(self.slots), len(self._begun)
         try:
             self._open.append(new.steps, offset, new.pictures, new.extras, new.shared)
-            for env, _ in rows.next_episodes(new.steps):
+            for env, index in rows.next_episodes(new.steps):
                 info = self._info(env, infos.get(env, {}))
                 self._begun.append(BegunEpisode(offset, env, info, starts.get(env)))
+                rows.describe_episode(env, index, **info)
             rows.append(new.steps)
         except BaseException:
             if self.num_open_rows == offset:
@@ -135,8 +143,13 @@ class BlockBuilder:
         return merged_info({}, {**own, "labels": labels})
 
     def newest_episode(self, env: int) -> Episode | None:
-        """Return the env's newest episode, by its rows here; None: it has none."""
-        return None if self.rows is None else self.rows.newest_of(env)
+        """Return the env's newest episode; None: it has none, or it ended long ago.
+
+        Its `start` and `stop` are not rows of any cache.
+        """
+        if self.rows is None or (found := self.rows.newest_of(env)) is None:
+            return None
+        return replace(found, index=found.index + self._num_episodes.get(env, 0))
 
     def annotate(self, change: AnnotationChange) -> None:
         """Set the success of the newest episodes; nothing else is sent."""
@@ -210,9 +223,15 @@ class BlockBuilder:
             stored_types(self._meta),
         )
         next_rows, num_sealed = rows.successor(), self.num_rows
+        num_episodes = {
+            env: before + rows.num_begun(env) - next_rows.num_begun(env)
+            for env in range(rows.num_envs)
+            for before in [self._num_episodes.get(env, 0)]
+        }
         # No call in between, and so no interruption: all of it or nothing.
         self.rows, self._num_before, self._num_sealed = next_rows, 1, num_sealed
         self._begun, self._successes, self._sealed = [], [], block
+        self._num_episodes, self._is_started = num_episodes, False
         self._hand_over()
 
     def seal_if_old(self) -> None:
@@ -222,9 +241,15 @@ class BlockBuilder:
             if age_s >= MAX_AGE_S * (1 if self.num_open_rows <= FEW_ROWS else 2):
                 self.seal()
 
+    def _start(self) -> None:
+        """Empty the open block, once after each seal."""
+        if not self._is_started:
+            self._open.start()
+            self._is_started = True
+
     def _hand_over(self) -> None:
         if self._sealed is None:
             return
-        self._open.start()
-        block, self._sealed = self._sealed, None
-        self._on_block(block)
+        self._start()
+        self._on_block(self._sealed)
+        self._sealed = None

@@ -92,10 +92,11 @@ class _Running(NamedTuple):
 
 
 class _Waiting(NamedTuple):
-    """A block that waits; (row, env) -> the episode that begins there."""
+    """A block that waits; (row, env) -> the episode that begins there; as it came."""
 
     block: SealedBlock
     begun: dict[tuple[int, int], _Begun]
+    added: SealedBlock
 
 
 class BlockFiler:
@@ -145,7 +146,10 @@ class BlockFiler:
     # -- filing
 
     def add(self, worker: int, block: SealedBlock) -> None:
-        """Let a block wait to be filed."""
+        """Let a block wait to be filed; does nothing where it waits already."""
+        queue = self._waiting[worker]
+        if queue and queue[-1].added is block:
+            return
         first = self._envs[worker].start
         places, begun = {}, []
         for one in block.begun:
@@ -154,7 +158,7 @@ class BlockFiler:
             places[one.row, first + one.env] = _Begun(job, labels)
             begun.append(one._replace(info={**one.info, "labels": labels}))
         shown = block._replace(begun=tuple(begun))
-        self._waiting[worker].append(_Waiting(shown, places))
+        queue.append(_Waiting(shown, places, block))
         if self._waits_since is None:
             self._waits_since = self._clock()
 

@@ -20,7 +20,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from multiprocessing import AuthenticationError
+from multiprocessing import AuthenticationError, util
 from multiprocessing.connection import answer_challenge, deliver_challenge
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -131,8 +131,8 @@ class Intake:
         self._recorders: dict[int, _Recorder] = {}
         self._connections: weakref.WeakSet[Connection[Any, Any]] = weakref.WeakSet()
         self._next_number = 0
-        # What the filing thread is to do next.
-        self._events: queue.Queue[Callable[[], object]] = queue.Queue()
+        # What the filing thread is to do next. Simple: a cache may be deleted anywhere.
+        self._events: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._is_closed = False
         self._socket = socket.create_server((host, 0))
         port = self._socket.getsockname()[1]
@@ -140,7 +140,9 @@ class Intake:
         self.remote = RemoteCache(host, port, self._key)
         self._thread = self._start_thread(self._run, "rollout_viewer intake")
         self._start_thread(self._accept, "rollout_viewer connections")
-        weakref.finalize(cache, self._events.put, self._end)
+        finalizer = weakref.finalize(cache, self._finish)
+        # Before this process ends workers that are daemons.
+        util.Finalize(cache, finalizer, exitpriority=1)
         make_anew_in_children(self, rank=0)
 
     def _start_thread(
@@ -169,6 +171,13 @@ class Intake:
         elif not self._is_closed:
             self._events.put(self._end)
             self._thread.join()
+
+    def _finish(self) -> None:
+        """Close when Python exits; only end the threads where the cache is deleted."""
+        if self._cache() is None:
+            self._events.put(self._end)
+        else:
+            self.close()
 
     # -- the threads of connections
 

@@ -268,6 +268,7 @@ class _Sender(threading.Thread):
         )
         self._num_unfiled = 0
         self._has_begun = False
+        self._newest: SealedBlock | None = None
         # The cache wants all rows there are, and is closed then.
         self._is_last = False
 
@@ -315,6 +316,9 @@ class _Sender(threading.Thread):
         if callable(todo):
             todo()
             return
+        if todo is self._newest:  # put again, as its call was interrupted
+            return
+        self._newest = todo
         self._read_answers(self._num_unfiled - MAX_UNFILED + 1)
         self._num_unfiled += 1
         send(self.connection, Sealed(todo))

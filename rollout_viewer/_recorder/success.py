@@ -140,8 +140,7 @@ class Successes:
 
     def _set_each(self, key: str, value: Any, envs: Mask) -> Mask:
         """Set the success of `envs`; return of which of them `value` says it."""
-        if hasattr(value, "detach"):
-            value = value.detach().cpu().numpy()
+        value = as_numpy(value)
         is_each = np.ndim(value) > 0 and len(value) == len(envs)
         if is_each and getattr(value, "dtype", np.dtype(object)).kind in "biuf":
             # At once: there may be thousands.

@@ -46,7 +46,10 @@ _RUNNING = 0
 
 
 class _Before(NamedTuple):
-    """A newest row, which episodes run after it, their steps so far, and they."""
+    """A newest row, which episodes run after it, their steps so far, and they.
+
+    The row's rewards are the returns of these episodes so far.
+    """
 
     row: dict[str, npt.NDArray[Any]]
     is_running: Mask
@@ -273,6 +276,9 @@ class Rows(StepColumns):
         # Summed in order, so that a recording read again has the same total.
         totals = np.where(np.isnan(rewards), 0.0, rewards).cumsum()
         flags = self._flags[episode.start : stop, env]
+        num_nan = int(np.count_nonzero(flags & NAN_REWARD))
+        if self._before is not None and not episode.start:
+            num_nan += self._before.episodes[env][0].num_nan_rewards
         return replace(
             episode,
             stop=stop,
@@ -280,7 +286,7 @@ class Rows(StepColumns):
             truncated=bool(flags_at_end & TRUNCATED),
             length=int(self._env_step[stop - 1, env]),
             total_reward=float(totals[-1]),
-            num_nan_rewards=int(np.count_nonzero(flags & NAN_REWARD)),
+            num_nan_rewards=num_nan,
         )
 
     def successor(self) -> Rows:
@@ -291,10 +297,15 @@ class Rows(StepColumns):
         """
         rows = Rows(self.num_envs)
         last = self.block(self.num_rows - 1, self.num_rows)
-        episodes = [
-            [replace(self._episodes[env][-1], start=0, index=0)] if is_running else []
-            for env, is_running in enumerate(self._is_running.tolist())
-        ]
+        last = {name: column.copy() for name, column in last.items()}
+        last["flags"] &= np.uint8(~NAN_REWARD & 0xFF)
+        episodes: list[list[Episode]] = [[] for _ in range(self.num_envs)]
+        for env in np.flatnonzero(self._is_running).tolist():
+            episode = self._so_far(self._episodes[env][-1], self.num_rows)
+            last["reward"][0, env] = episode.total_reward
+            episodes[env] = [replace(episode, start=0, stop=_RUNNING, index=0)]
+            if info := self.info_of(env, episode.index):
+                rows.describe_episode(env, 0, **info)
         rows._before = _Before(last, self._is_running.copy(), self._step, episodes)
         rows._continue(rows._before)
         return rows

@@ -82,6 +82,7 @@ class DriverLink:
         self._num_unfiled = 0
         self._num_steps = 0
         self._is_limited = False
+        self._newest: SealedBlock | None = None
         self.is_stopping = False
         threading.Thread(target=self._read, name="from the driver", daemon=True).start()
 
@@ -125,7 +126,7 @@ class DriverLink:
         return True
 
     def send_block(self, block: SealedBlock) -> None:
-        """Send rows; first wait until the driver has filed most of those before.
+        """Send rows, once; first wait until the driver has most of those before.
 
         Raises:
             _Stopped: The driver wants no more rows after these, or has ended.
@@ -134,8 +135,10 @@ class DriverLink:
             while self._num_unfiled >= MAX_UNFILED and not self.is_stopping:
                 self._receive()
         finally:
-            self._num_unfiled += 1
-            self.send(Sealed(block))
+            if block is not self._newest:
+                self._newest = block
+                self._num_unfiled += 1
+                self.send(Sealed(block))
 
     def send(self, message: object) -> None:
         """Send any message.
