@@ -160,7 +160,18 @@ def make_env(maker: tuple[str, Any, dict[str, Any]]) -> Any:
             "FrameCache.render: expected make_env to return an environment with "
             f"render_mode='rgb_array', got render_mode={mode!r}."
         )
+    _check_camera(env, options.get("camera_name"))
     return env
+
+
+def _check_camera(env: Any, name: str | None) -> None:
+    """Raise RenderError where MuJoCo has no such camera: its free one would look."""
+    renderer = getattr(getattr(env, "unwrapped", env), "mujoco_renderer", None)
+    if name is not None and getattr(renderer, "camera_id", None) == -1:
+        raise RenderError(
+            f"FrameCache.render: expected a camera of the environment, got {name!r}. "
+            "Pass one of its model's, such as 'track'."
+        )
 
 
 def _make_by_spec(kind: str, what: Any, options: dict[str, Any]) -> Any:
