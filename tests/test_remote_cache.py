@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -500,8 +501,13 @@ def test_a_recorder_elsewhere_names_where_its_rows_are():
 
 def test_wrong_arguments_are_refused_at_once():
     cache = rv.FrameCache()
-    with pytest.raises(ValueError, match="num_envs"):
-        cache.remote(num_envs=0)
+    wrong: list[Any] = [0, 2.5, "2", True]
+    for num_envs in wrong:
+        with pytest.raises(ValueError, match="num_envs"):
+            cache.remote(num_envs=num_envs)
+    for host in ("", "0.0.0.0"):
+        with pytest.raises(ValueError, match="host"):
+            cache.remote(host=host)
     remote = cache.remote(num_envs=2)
     with pytest.raises(ValueError, match="first call"):
         cache.remote(num_envs=3)
