@@ -635,6 +635,18 @@ def test_a_worker_waits_until_the_driver_has_filed_its_blocks():
         assert is_gone.wait(30)
 
 
+def test_a_policy_version_may_be_a_number_of_numpy():
+    class Versioned:
+        policy_version = np.int64(4)
+
+        def __call__(self, observation):
+            return 0
+
+    cache = serial(SeededEnv, Versioned(), episodes=1)
+
+    assert cache.episodes[0].labels["policy_version"] == 4
+
+
 def test_success_is_what_a_function_says_of_a_whole_episode():
     """Of one that is in several blocks, too: its return is that of all its rows."""
     seen = []

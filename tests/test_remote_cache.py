@@ -8,10 +8,12 @@ import multiprocessing
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -374,6 +376,60 @@ def test_interrupts_while_blocks_are_sent_lose_none_and_send_none_twice(monkeypa
     assert shown(cache, cache.episodes[0]) == list(range(151))
 
 
+@pytest.mark.parametrize("is_in_cache", [False, True])
+@pytest.mark.filterwarnings("ignore::rollout_viewer.RolloutViewerWarning")
+def test_any_error_of_a_connection_loses_its_rows_alone(monkeypatch, is_in_cache):
+    cache = rv.FrameCache()
+    remote = cache.remote(num_envs=2)
+    first, second = make_env(0, remote), make_env(1, remote)
+    sender = first.recorder._remote_rows._sender
+
+    def send_none(block):
+        garbage = functools.partial(sender.connection.send_bytes, b"no pickle")
+        put(garbage if is_in_cache else Unsendable())
+
+    put = sender.put
+    monkeypatch.setattr(sender, "put", send_none)
+    for env in (first, second):
+        env.reset()
+        for _ in range(5):
+            env.step(0)
+    first.close()
+    wait_until(lambda: is_in_cache or sender.is_lost)
+    second.close()
+    cache.close()
+
+    assert [one.length for one in cache.episodes] == [5]
+
+
+class Unsendable:
+    def __reduce__(self):
+        raise MemoryError
+
+
+def test_a_connection_that_fails_does_not_end_the_others(monkeypatch):
+    cache = rv.FrameCache()
+    remote = cache.remote(num_envs=1)
+    failed = threading.Event()
+
+    def fail(sock):
+        monkeypatch.undo()
+        failed.set()
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("rollout_viewer._cache.intake.connection_of", fail)
+    with pytest.warns(rv.RolloutViewerWarning, match="Too many open files"):
+        socket.create_connection(remote._address).close()
+        assert failed.wait(PATIENCE_S)
+        env = make_env(0, remote)
+    env.reset()
+    env.step(0)
+    env.close()
+    cache.close()
+
+    assert lengths_of(cache, 0) == [1]
+
+
 def test_a_recorder_without_a_place_is_refused_and_the_others_go_on(monkeypatch):
     monkeypatch.setattr("rollout_viewer._cache.intake._NO_ROOM_S", 0.0)
     cache = rv.FrameCache()
@@ -445,8 +501,13 @@ def test_a_recorder_elsewhere_names_where_its_rows_are():
 
 def test_wrong_arguments_are_refused_at_once():
     cache = rv.FrameCache()
-    with pytest.raises(ValueError, match="num_envs"):
-        cache.remote(num_envs=0)
+    wrong: list[Any] = [0, 2.5, "2", True]
+    for num_envs in wrong:
+        with pytest.raises(ValueError, match="num_envs"):
+            cache.remote(num_envs=num_envs)
+    for host in ("", "0.0.0.0"):
+        with pytest.raises(ValueError, match="host"):
+            cache.remote(host=host)
     remote = cache.remote(num_envs=2)
     with pytest.raises(ValueError, match="first call"):
         cache.remote(num_envs=3)

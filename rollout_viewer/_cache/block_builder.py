@@ -21,6 +21,7 @@ from rollout_viewer._recording.sealed_block import (
     SealedBlock,
 )
 from rollout_viewer._recording.step_codec import pack_columns
+from rollout_viewer._recording.storable import storable_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -139,7 +140,7 @@ class BlockBuilder:
     def _info(self, env: int, info: Mapping[str, Any]) -> dict[str, Any]:
         # A recorder names no segment; the cache that files the block may have one.
         own = {name: value for name, value in info.items() if value is not None}
-        labels = {**own.get("labels", {}), **self.labels.pop(env, {})}
+        labels = {**own.get("labels", {}), **storable_json(self.labels.pop(env, {}))}
         return merged_info({}, {**own, "labels": labels})
 
     def newest_episode(self, env: int) -> Episode | None:

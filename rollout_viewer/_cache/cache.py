@@ -7,6 +7,7 @@ time. Knows frames and rows. Knows nothing of environments or widgets.
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 import warnings
 import weakref
@@ -421,7 +422,8 @@ class FrameCache(RecordingReader):
                 that is in the result; rows are not encrypted.
 
         Raises:
-            ValueError: `num_envs` is no number above 0, or another one than before.
+            ValueError: `num_envs` is no number above 0, or another one than before;
+                `host` is no address of one machine.
             ShapeError: The cache has another number of envs.
             CacheClosedError: It was closed.
             ReadOnlyError: It was opened for reading, or inherited by a fork.
@@ -441,10 +443,11 @@ class FrameCache(RecordingReader):
         """
         with self._append_lock.lock:
             self._writable()
-            if num_envs is not None and num_envs < 1:
+            num_envs = _checked_num_envs(num_envs)
+            if host in ("", "0.0.0.0", "::"):
                 raise ValueError(
-                    "FrameCache.remote: expected num_envs to be 1 or more, got "
-                    f"{num_envs!r}."
+                    "FrameCache.remote: expected host to be an address at which "
+                    f"recorders reach this machine, got {host!r}."
                 )
             if num_envs is not None and self.num_envs not in (0, num_envs):
                 raise ShapeError(
@@ -1101,3 +1104,17 @@ def open_recording(
     if not paths:
         raise ValueError("rv.open: expected at least one path, got none.")
     return FrameCache._open(JoinedRecording(paths, originals))
+
+
+def _checked_num_envs(num_envs: Any) -> int | None:
+    if num_envs is None:
+        return None
+    try:
+        count = -1 if isinstance(num_envs, bool) else operator.index(num_envs)
+    except TypeError:
+        count = -1
+    if count < 1:
+        raise ValueError(
+            f"FrameCache.remote: expected num_envs to be 1 or more, got {num_envs!r}."
+        )
+    return count

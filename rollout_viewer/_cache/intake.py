@@ -29,6 +29,7 @@ from rollout_viewer._cache.remote_messages import (
     Accepted,
     Begun,
     Closing,
+    Declaration,
     Filed,
     Finished,
     Refused,
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
 
-    from rollout_viewer._cache.remote_messages import Declaration
     from rollout_viewer._recording.sealed_block import SealedBlock
     from rollout_viewer._replay.recipe import Recipe
 
@@ -182,22 +182,32 @@ class Intake:
     # -- the threads of connections
 
     def _accept(self) -> None:
-        while True:
+        while self._is_open():
             try:
-                sock, _ = self._socket.accept()
-            except OSError:
-                return
+                self._accept_one()
+            except Exception as error:
+                if self._is_open():
+                    # As where too many files are open: there may be fewer later.
+                    _warn(f"expected to connect with another process, got {error!r}")
+                    time.sleep(_POLL_S)
+        self._socket.close()
+
+    def _accept_one(self) -> None:
+        sock, _ = self._socket.accept()
+        with sock:  # which the connection takes over
             if self._is_closed:
-                sock.close()
-                self._socket.close()
                 return
             connection = connection_of(sock)
+        try:
             self._connections.add(connection)
             self._next_number += 1
             recorder = _Recorder(self._next_number, connection)
             self._start_thread(
                 functools.partial(self._receive, recorder), "rollout_viewer recorder"
             )
+        except Exception:
+            close_quietly(connection)
+            raise
 
     def _receive(self, recorder: _Recorder) -> None:
         connection = recorder.connection
@@ -205,7 +215,13 @@ class Intake:
             deliver_challenge(connection, self._key)
             answer_challenge(connection, self._key)
             declaration = receive(connection)
+            if not isinstance(declaration, Declaration):
+                raise TypeError(f"expected a declaration, got {declaration!r:.100}")
         except (OSError, EOFError, AuthenticationError):
+            close_quietly(connection)
+            return
+        except Exception as error:  # as where a module is missing here
+            recorder.answer(Refused(repr(error)))
             close_quietly(connection)
             return
         self._events.put(functools.partial(self._declare, recorder, declaration))
@@ -214,12 +230,16 @@ class Intake:
                 if isinstance(message, Begun):
                     recorder.has_begun = True
                     continue
-                assert isinstance(message, Sealed)
+                if not isinstance(message, Sealed):
+                    raise TypeError(f"expected rows, got {message!r:.100}")
                 block = message.block
                 self._events.put(functools.partial(self._take, recorder, block))
             recorder.has_finished = True
         except (OSError, EOFError):
             pass
+        except Exception as error:
+            _warn(f"expected to receive rows of another process, got {error!r}")
+            recorder.answer(Refused(repr(error)))
         finally:
             self._events.put(functools.partial(self._leave, recorder))
 
@@ -253,8 +273,9 @@ class Intake:
             if cache is None:
                 raise RolloutViewerError("the cache is closed")
             number = _declare(cache, declaration)
-        except RolloutViewerError as error:
-            recorder.answer(Refused(str(error)))
+        except Exception as error:  # metadata of an environment may be anything
+            known = isinstance(error, RolloutViewerError)
+            recorder.answer(Refused(str(error) if known else repr(error)))
             close_quietly(recorder.connection)
             return
         self._recorders[recorder.number] = recorder

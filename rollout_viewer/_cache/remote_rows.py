@@ -291,7 +291,7 @@ class _Sender(threading.Thread):
                 self._lose(f"blocks that it has not filed in {_FINISH_S:.0f} s")
 
     def _put(self, todo: SealedBlock | Callable[[], object]) -> None:
-        while not self.is_lost:
+        while not self.is_lost and self.is_alive():
             # This thread itself puts something only where there is room.
             with contextlib.suppress(queue.Full):
                 self._todo.put(todo, timeout=_POLL_S)
@@ -306,6 +306,8 @@ class _Sender(threading.Thread):
                 self._do_next()
         except (OSError, EOFError) as error:
             self._lose(f"a connection that ended ({error!r})")
+        except Exception as error:  # whatever it is, no call may wait for this thread
+            self._lose(f"{error!r} where they are sent")
 
     def _do_next(self) -> None:
         try:
