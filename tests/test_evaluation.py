@@ -436,7 +436,7 @@ def test_one_pair_has_no_interval():
         with cache.segment(name):
             add_episodes(cache, {0: [total]})
 
-    assert "on 1 seeds: return +2.5 (no interval)," in repr(
+    assert "on 1 seed: return +2.5 (no interval)," in repr(
         from_recordings(cache).paired
     )
 
