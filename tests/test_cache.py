@@ -952,7 +952,7 @@ def test_frames_a_second_that_cannot_be_played_are_refused(fps):
 
 
 def test_tensors_of_a_dtype_that_numpy_has_not_are_recorded():
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="the extra `torch`")
     cache = rv.FrameCache()
     half = torch.tensor([1.5, -2.0], dtype=torch.bfloat16)
 

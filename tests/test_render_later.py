@@ -23,6 +23,7 @@ from gymnasium.wrappers import (
 
 import rollout_viewer as rv
 from rollout_viewer._recording.file import FileRecording
+from tests.killed import record_and_kill
 
 STEPS = 70
 
@@ -393,14 +394,7 @@ def test_what_a_kill_leaves_is_rendered(tmp_path):
         """
     )
     path = tmp_path / "a.rollout"
-    with subprocess.Popen(
-        [sys.executable, "-c", program, str(path)],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().strip() == b"recorded"
-        process.send_signal(signal.SIGKILL)
+    record_and_kill(program, path)
     now = play(gymnasium.make("CartPole-v1", render_mode="rgb_array"))
 
     opened = rv.open(path, render=True)

@@ -1,10 +1,6 @@
 """Videos whose pictures are rendered after their episodes, by replaying them."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import textwrap
 import warnings
 
@@ -16,6 +12,7 @@ from gymnasium.vector import AutoresetMode
 
 import rollout_viewer as rv
 from rollout_viewer.sources.gymnasium.vector import RecordVideo as VectorRecordVideo
+from tests.killed import record_and_kill
 
 ENV = "MountainCar-v0"
 
@@ -284,14 +281,7 @@ def test_videos_of_a_process_that_was_killed_are_written_by_the_next(tmp_path):
         """
     )
     folder = tmp_path / "killed"
-    with subprocess.Popen(
-        [sys.executable, "-c", program, str(folder)],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().strip() == b"recorded"
-        process.send_signal(signal.SIGKILL)
+    record_and_kill(program, folder)
 
     # A recorder that renders at once makes no environment that a file names.
     env = gymnasium.make(ENV, render_mode="rgb_array")
