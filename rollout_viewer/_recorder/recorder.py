@@ -995,7 +995,7 @@ class Recorder(ShownInNotebook):
             RolloutViewerError: This is a worker process, without a notebook page, or
                 the rows are in a cache elsewhere.
         """
-        self._check_has_rows("viewer")
+        self.check_has_rows("viewer")
         if is_worker():
             raise RolloutViewerError(
                 "Recorder.viewer: expected the process of the notebook, got worker "
@@ -1024,7 +1024,7 @@ class Recorder(ShownInNotebook):
         """
         from rollout_viewer._export.dump import dump_clip
 
-        self._check_has_rows("dump")
+        self.check_has_rows("dump")
         self.complete()
         stop = self.cache.num_rows
         # A cache that was cleared, by another recorder perhaps, may be shorter.
@@ -1036,10 +1036,15 @@ class Recorder(ShownInNotebook):
         self._num_dumped = stop
         return paths
 
-    def _check_has_rows(self, what: str) -> None:
+    def check_has_rows(self, what: str) -> None:
+        """Raise RolloutViewerError where rows are sent to another process.
+
+        Args:
+            what: Is asked for, for the message.
+        """
         if self._remote is not None:
             raise RolloutViewerError(
                 f"Recorder.{what}: expected rows that are recorded here, got some that "
                 f"are sent to {self._remote!r}. View or dump that cache, where it was "
-                "made."
+                "made: this recorder has none of its own."
             )
