@@ -100,6 +100,35 @@ def test_chosen_episodes_of_a_vector_env_have_pictures():
             np.testing.assert_array_equal(*same)
 
 
+def test_idle_rows_show_the_picture_before_them_without_a_replay(monkeypatch):
+    chosen = {"keep_episode": lambda episode: episode.length > 2}
+
+    def record(render_mode, **options):
+        make = lambda: gymnasium.make("CartPole-v1", render_mode=render_mode)  # noqa: E731
+        env = rv.record(gymnasium.vector.SyncVectorEnv([make] * 2), **chosen, **options)
+        env.action_space.seed(1)
+        env.reset(seed=3)
+        for _ in range(50):
+            env.step(env.action_space.sample())
+        env.recorder.finish()
+        return env.cache
+
+    now, later = record("rgb_array"), record(None, render="later")
+    idle = [
+        (row, env)
+        for row in range(later.num_rows)
+        for env in range(2)
+        if later.at(row, env).kind == "idle" and now.is_shown(row, env)
+    ]
+    assert not any(later.is_shown(*one) for one in idle)
+    monkeypatch.setattr("rollout_viewer._replay.pool.Worker", None)
+
+    assert later.render(progress=False) == len(idle) > 20
+
+    for row, env in idle:
+        np.testing.assert_array_equal(later[row, env], now[row, env])
+
+
 def test_steps_do_not_wait_for_pictures(tmp_path):
     gate = tmp_path / "gate"
     env = play_episodes(4, gate=str(gate))

@@ -19,6 +19,7 @@ from rollout_viewer._recording.late_pictures import (
     not_reproducible,
 )
 from rollout_viewer._recording.slot import Slot
+from rollout_viewer._replay.block_pictures import BlockPictures
 from rollout_viewer._replay.messages import Done, Task
 from rollout_viewer._replay.plan import Planner
 from rollout_viewer._replay.pool import WorkerPool
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from rollout_viewer._recording.reader import RecordingReader
-    from rollout_viewer._replay.messages import Message
+    from rollout_viewer._replay.messages import Message, Pictures
     from rollout_viewer._replay.plan import Job, Plan
     from rollout_viewer._replay.recipe import Recipe
 
@@ -121,6 +122,9 @@ class Renderer:
         plan = self._planner.plan(self._request.rows, self._envs())
         for env, start, stop, reason in plan.problems:
             self._give_up(env, start, stop, reason)
+        for env, source, rows in plan.repeats:
+            self._repeat(env, source, rows)
+        self._file()
         if plan.jobs and not self._recording.late_refusal:
             self._perform(plan)
         if self.problem and not self._request.is_quiet:
@@ -161,6 +165,20 @@ class Renderer:
                         self._watch.on_progress(self.num_pictures, total)
             finally:
                 self._file()
+
+    def _repeat(self, env: int, source: int, rows: Sequence[int]) -> None:
+        """Let idle rows show the picture of the row before them."""
+        frame = self._reader.frames([source], [env], self._request.camera)[0, 0]
+
+        def add(pictures: Pictures) -> None:
+            slot = Slot(env, self._request.camera, *pictures.size)
+            self._chunks.append(LateChunk(slot, pictures.block, pictures.chunk))
+
+        blocks = BlockPictures(add, clock=lambda: 0.0)
+        for row in rows:
+            blocks.add(row, frame)
+        blocks.send()
+        self.num_pictures += len(rows)
 
     def _task(self, job: Job) -> Task:
         start = job.parts[0].start
