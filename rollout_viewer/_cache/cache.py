@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from rollout_viewer._cache.background_rendering import Wanted
+from rollout_viewer._cache.background_rendering import EndedEpisode, Wanted
 from rollout_viewer._cache.episode_infos import (
     merged_info,
     only_starts,
@@ -34,6 +34,7 @@ from rollout_viewer._errors import (
     RolloutViewerWarning,
     RowError,
     ShapeError,
+    warn_once,
 )
 from rollout_viewer._forks import LockOfOneProcess
 from rollout_viewer._frames.chunk import CHUNK_ROWS
@@ -611,6 +612,33 @@ class FrameCache(RecordingReader):
             self._has_wanted = bool(wanted)
             self._rendering.background.want(self, [Wanted(*one) for one in wanted])
 
+    def render_ended(self, env: int, start: int, stop: int) -> None:
+        """Render rows of an env soon, in the background: an episode that has ended.
+
+        Returns at once. Where it fails, or too many wait, a recorder warns.
+        """
+        episode = EndedEpisode(env, start, stop)
+        self._rendering.background.add(self, episode)
+
+    def finish_rendering(self) -> list[str]:
+        """Wait for episodes that are rendered in the background.
+
+        Interrupted, as by Ctrl-C, the others stay without pictures; `render` makes
+        them.
+
+        Returns:
+            As `rendering_problems`.
+        """
+        background = self._rendering.known_background
+        if background is not None:
+            background.finish()
+        return self.rendering_problems()
+
+    def rendering_problems(self) -> list[str]:
+        """Return what is to be warned of, of episodes rendered in the background."""
+        background = self._rendering.known_background
+        return [] if background is None else background.problems()
+
     def envs_to_render(self) -> list[int]:
         """Return the envs whose pictures may be rendered."""
         return self._rendering.envs(self)
@@ -1064,6 +1092,8 @@ class FrameCache(RecordingReader):
         """Forget all rows, here and in the file."""
         with self._append_lock.lock:
             self._writable().clear()
+            if (background := self._rendering.known_background) is not None:
+                background.clear()
             self._checker = RowChecker()
             self._decoders.clear()
         self._subscribers.notify(0, 0)
@@ -1075,10 +1105,13 @@ class FrameCache(RecordingReader):
             StorageError: Something recorded could not be written.
         """
         self.complete()
+        problems = self.finish_rendering() if self.is_mine else []
         if self._intake is not None and self.is_mine:
             self._intake.close()
         with self._append_lock.lock:
             self.recording.close()
+        for problem in problems:
+            warn_once(problem)
 
     def __enter__(self) -> FrameCache:
         return self

@@ -64,6 +64,8 @@ class Rendering:
         # Of recorders of this process: with them, what is in the file does not matter.
         self._recipes: list[Recipe] = []
         self._lock = threading.RLock()
+        # Calls of the user's that wait for pictures.
+        self._num_asking = 0
         self._pid = os.getpid()
 
     def add_recipe(self, recipe: Recipe) -> tuple[int, list[Any]]:
@@ -153,13 +155,23 @@ class Rendering:
             workers or default_num_workers(),
             has_progress,
         )
-        with self._lock:
-            return Renderer(reader, recipes, request, watch=watch).run()
+        self._num_asking += 1
+        try:
+            with self._lock:
+                return Renderer(reader, recipes, request, watch=watch).run()
+        finally:
+            self._num_asking -= 1
 
     @functools.cached_property
     def background(self) -> BackgroundRendering:
-        """What renders for pages."""
-        return BackgroundRendering(self._render_behind)
+        """What renders for pages, and episodes that have ended."""
+        return BackgroundRendering(self._render_behind, lambda: self._num_asking > 0)
+
+    @property
+    def known_background(self) -> BackgroundRendering | None:
+        """The same, if there was something to render."""
+        found: BackgroundRendering | None = self.__dict__.get("background")
+        return found
 
     def _render_behind(
         self,
@@ -168,8 +180,12 @@ class Rendering:
         envs: list[int],
         pool: WorkerPool,
         is_cancelled: Callable[[], bool],
-    ) -> None:
-        """Render by processes that are there, and prepare them for what comes."""
+    ) -> str:
+        """Render by processes that are there, and prepare them for what comes.
+
+        Returns:
+            What is to be warned of; "": nothing.
+        """
         recipes = self.recipes(reader)
         first = next(iter(reader.cameras), DEFAULT_CAMERA)
         num_workers = default_num_workers()
@@ -186,9 +202,11 @@ class Rendering:
 
         watch = Watch(on_progress, is_cancelled)
         with self._lock:
-            Renderer(reader, recipes, request, watch=watch, pool=pool).run()
+            renderer = Renderer(reader, recipes, request, watch=watch, pool=pool)
+            renderer.run()
         reader.notify_pictures()  # or of rows that cannot be reproduced
         pool.prepare(ready)
+        return renderer.problem
 
     def on_demand(
         self,
@@ -213,7 +231,7 @@ class Rendering:
             wanted = reader.pictured_envs if envs is None else envs
             if all(reader.is_shown(row, env) for row in rows for env in wanted):
                 return
-            if not self.is_possible:
+            if not self.is_possible or reader.recording.late_refusal:
                 return
         wanted = _whole_blocks(rows, reader.num_rows)
         self.render(reader, wanted, envs, watch=watch)

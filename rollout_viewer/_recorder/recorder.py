@@ -175,6 +175,8 @@ class Recorder(ShownInNotebook):
             num_envs, envs, crop, resize, shares_picture=shares_picture
         )
         self._every = checked_count("every", 1 if every is None else every)
+        self._given_every = every
+        self._is_chosen = every is not None or keep_episode is not None
         self._skip = checked_count("skip", skip)
         if keep_episode is not None and not callable(keep_episode):
             raise ValueError(
@@ -193,6 +195,9 @@ class Recorder(ShownInNotebook):
             check_skips_none(self._skip)
             recipe = self._frame_options.apply_later(recipe)
         self._recipe = recipe
+        # Env -> session and first row of its newest episode that is rendered, since it
+        # was chosen.
+        self._rendered: dict[int, tuple[Any, int]] = {}
         self.recipe_number = 0
         self._keep_episode = keep_episode
         self._logger = logger
@@ -239,7 +244,9 @@ class Recorder(ShownInNotebook):
             )
             self.recipe_number = self._remote_rows.recipe_number
         keep = self._keep_episode
-        self._sink = target if keep is None else EpisodeFilter(target, keep)
+        self._sink = (
+            target if keep is None else EpisodeFilter(target, keep, self._render_ended)
+        )
         # What the info of steps means is kept where the rows are.
         self._keeps_meta: FrameCache | BlockBuilder = target
 
@@ -664,7 +671,9 @@ class Recorder(ShownInNotebook):
         return not (codes == _IDLE).all() and (self._is_recorded or is_cut_off)
 
     def _end_before(self, begins: Mask) -> None:
-        """Set the success of episodes that are cut off where others begin."""
+        """Note that episodes are cut off where others begin."""
+        if self._renders_ended and self._is_newest:
+            self._render_newest(begins & self._is_running)
         if self._successes.is_active:
             if self._is_newest:
                 self._end_episodes(begins & self._is_running)
@@ -698,6 +707,36 @@ class Recorder(ShownInNotebook):
     def _is_newest(self) -> bool:
         """Whether nothing was recorded since by another recorder of the cache."""
         return self._sink is not self.cache or self._stop == self._sink.num_appended
+
+    @property
+    def _renders_ended(self) -> bool:
+        """Whether recorded episodes are rendered when they have ended."""
+        return self._is_chosen and self._recipe is not None and self._remote is None
+
+    def _render_newest(self, envs: Mask) -> None:
+        """Have the newest episodes of `envs` rendered, which have ended."""
+        if self._sink is not self.cache:  # a filter reports them
+            return
+        for env in np.flatnonzero(envs).tolist():
+            episode = self.cache.newest_episode(env)
+            if episode is not None:
+                self._render_ended(env, episode.start, episode.stop)
+
+    def _render_ended(self, env: int, start: int, stop: int) -> None:
+        """Have an episode rendered in the background, unless that is done."""
+        is_pictured = self.envs is None or env in self.envs
+        if not (self._renders_ended and is_pictured):
+            return
+        key = self.cache.get_meta("session"), start
+        if self._rendered.get(env) == key:
+            return
+        self._rendered[env] = key
+        self.cache.render_ended(env, start, stop)
+        self._warn_of(self.cache.rendering_problems())
+
+    def _warn_of(self, problems: list[str]) -> None:
+        for problem in problems:
+            warn_once(problem)
 
     def _end_episodes(self, envs: Mask) -> None:
         """Set the success of the newest episodes of `envs`, which have ended."""
@@ -957,6 +996,10 @@ class Recorder(ShownInNotebook):
             ends = self._skipped if self._call is None else self._call
             is_step = (codes == _STEP) | (codes == _MISSING)
             self._end_episodes(is_step & (ends.terminated | ends.truncated))
+        if self._renders_ended:
+            ends = self._skipped if self._call is None else self._call
+            is_step = (codes == _STEP) | (codes == _MISSING)
+            self._render_newest(is_step & (ends.terminated | ends.truncated))
         if self._call is not None:
             return
         is_step = (codes == _STEP) | (codes == _MISSING)
@@ -969,6 +1012,8 @@ class Recorder(ShownInNotebook):
     def finish(self) -> None:
         """Write everything to the file; the cache stays open and readable.
 
+        Waits for episodes that are rendered in the background.
+
         Raises:
             StorageError: Something recorded could not be written.
         """
@@ -979,7 +1024,13 @@ class Recorder(ShownInNotebook):
             self._sink.finish()
         if self._remote_rows is not None:
             self._remote_rows.finish()
-        self.cache.flush()
+        if self._renders_ended and self._is_newest:
+            self._render_newest(self._is_running)
+        try:
+            # Interrupted, it leaves what still waits to be rendered when it is read.
+            self._warn_of(self.cache.finish_rendering())
+        finally:
+            self.cache.flush()
 
     # -- copies
 
@@ -987,7 +1038,7 @@ class Recorder(ShownInNotebook):
         """Return the constructor's arguments, without the cache."""
         return {
             "num_envs": self.num_envs,
-            "every": self._every,
+            "every": self._given_every,
             "keep_episode": self._keep_episode,
             "envs": self.envs,
             "skip": self._skip,
@@ -1047,7 +1098,7 @@ class Recorder(ShownInNotebook):
             RolloutViewerError: This is a worker process, without a notebook page, or
                 the rows are in a cache elsewhere.
         """
-        self._check_has_rows("viewer")
+        self.check_has_rows("viewer")
         if is_worker():
             raise RolloutViewerError(
                 "Recorder.viewer: expected the process of the notebook, got worker "
@@ -1076,7 +1127,7 @@ class Recorder(ShownInNotebook):
         """
         from rollout_viewer._export.dump import dump_clip
 
-        self._check_has_rows("dump")
+        self.check_has_rows("dump")
         self.complete()
         stop = self.cache.num_rows
         # A cache that was cleared, by another recorder perhaps, may be shorter.
@@ -1088,10 +1139,15 @@ class Recorder(ShownInNotebook):
         self._num_dumped = stop
         return paths
 
-    def _check_has_rows(self, what: str) -> None:
+    def check_has_rows(self, what: str) -> None:
+        """Raise RolloutViewerError where rows are sent to another process.
+
+        Args:
+            what: Is asked for, for the message.
+        """
         if self._remote is not None:
             raise RolloutViewerError(
                 f"Recorder.{what}: expected rows that are recorded here, got some that "
                 f"are sent to {self._remote!r}. View or dump that cache, where it was "
-                "made."
+                "made: this recorder has none of its own."
             )

@@ -204,6 +204,8 @@ class RecordingReader(RecordingInfo):
         meta = self.recording.meta
         if RECIPES not in meta or why_not_reproducible(meta, row, env):
             return False
+        if self.recording.late_refusal:
+            return False
         return not (self.slots and self.is_shown(row, env))
 
     def frame_size(
@@ -417,7 +419,7 @@ class RecordingReader(RecordingInfo):
         none was), seed, segment, labels, success (of the episode), has_picture,
         is_repeated (the picture is an earlier row's, shown again), and the names in
         `data`. Where pictures are rendered later, also picture_state: "there",
-        "repeated", "to be rendered", or "not reproducible" and why.
+        "repeated", "to be rendered", or "not reproducible" or "not kept" and why.
 
         Raises:
             RowError: There is no such row or env.
@@ -439,8 +441,10 @@ class RecordingReader(RecordingInfo):
         meta = self.recording.meta
         if reason := why_not_reproducible(meta, row, env):
             return f"not reproducible: {reason}"
-        is_shown = self._check_known(self._decoders.is_shown, row, env, None)
-        return "repeated" if is_shown else "to be rendered"
+        if self._check_known(self._decoders.is_shown, row, env, None):
+            return "repeated"
+        refusal = self.recording.late_refusal
+        return f"not kept: {refusal}" if refusal else "to be rendered"
 
     def column(
         self, name: str, start: int = 0, stop: int | None = None

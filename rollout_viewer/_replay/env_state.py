@@ -12,6 +12,7 @@ import numpy as np
 
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._recording.storable import CODE_ERRORS
+from rollout_viewer._replay.column_env import COLUMN
 
 # The part of a state that is bytes; the others are JSON.
 BINARY = "binary"
@@ -52,6 +53,8 @@ def restore(env: Any, state: dict[str, Any]) -> None:
     """
     bare = env.unwrapped
     try:
+        if COLUMN in state:
+            bare.set_column(state[COLUMN])
         if "np_random" in state:
             bare.np_random = _generator(state["np_random"])
         if BINARY in state:

@@ -45,6 +45,7 @@ class Recipe:
         is_probed: What Gymnasium's environment returned is compared, not what the
             library above it made of that.
         num_repeats: How often an action is repeated, until an end.
+        is_native: The specification makes all envs at once, each a `ColumnEnv`.
     """
 
     specs: tuple[Any, ...] = (None,)
@@ -56,6 +57,7 @@ class Recipe:
     library: str = ""
     is_probed: bool = False
     num_repeats: int = 1
+    is_native: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return what is stored in a file."""
@@ -68,6 +70,7 @@ class Recipe:
             "library": self.library,
             "is_probed": self.is_probed,
             "num_repeats": self.num_repeats,
+            **({"is_native": True} if self.is_native else {}),
         }
 
     def spec_of(self, env: int) -> Any:
@@ -86,6 +89,7 @@ def read_recipes(value: Any) -> list[Recipe]:
             library=one["library"],
             is_probed=one.get("is_probed", False),
             num_repeats=one.get("num_repeats", 1),
+            is_native=one.get("is_native", False),
         )
         if is_recipe(one)
         else Recipe()
@@ -107,6 +111,7 @@ def is_recipe(value: Any) -> bool:
         and _is_numbers(value.get("resize"))
         and isinstance(value.get("library"), str)
         and isinstance(value.get("is_probed", False), bool)
+        and isinstance(value.get("is_native", False), bool)
         and type(value.get("num_repeats", 1)) is int
         and 1 <= value.get("num_repeats", 1) <= _MAX_REPEATS
     )
@@ -237,6 +242,7 @@ def maker_of(
     Raises:
         UnsupportedEnvError: It cannot be made.
     """
+    found: tuple[str, Any, dict[str, Any]]
     import cloudpickle  # type: ignore[import-untyped]  # it has no types
 
     if recipe.make_env is not None:
@@ -251,5 +257,7 @@ def maker_of(
             "environment anew."
         )
     if isinstance(spec, str):
-        return "json", spec, dict(options)
-    return "spec", cloudpickle.dumps(spec), dict(options)
+        found = "json", spec, dict(options)
+    else:
+        found = "spec", cloudpickle.dumps(spec), dict(options)
+    return ("native", (*found[:2], env), found[2]) if recipe.is_native else found

@@ -10,18 +10,14 @@ from __future__ import annotations
 import pickle
 import signal
 import sys
-import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import RenderError, RolloutViewerError
-from rollout_viewer._frames.chunk import CHUNK_ROWS
-from rollout_viewer._frames.encoder import ChunkEncoder
-from rollout_viewer._frames.scratch import Scratch
 from rollout_viewer._frames.transform import crop, resize
+from rollout_viewer._replay.block_pictures import BlockPictures
 from rollout_viewer._replay.messages import (
     Done,
-    Pictures,
     Prepare,
     Task,
     read_message,
@@ -39,53 +35,6 @@ if TYPE_CHECKING:
     from rollout_viewer._replay.messages import Message
 
     Frame = npt.NDArray[np.uint8]
-
-# A kill loses what was rendered since the last message, and readers wait for one.
-_INTERVAL_S = 0.5
-
-
-class BlockPictures:
-    """Pictures of rows in order, encoded block by block.
-
-    Args:
-        send: Called with a message for each block, and for an unfinished one after some
-            time.
-        clock: Seconds.
-    """
-
-    def __init__(
-        self,
-        send: Callable[[Pictures], object],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._send, self._clock = send, clock
-        self._block = -1
-        self._encoder: ChunkEncoder | None = None
-        self._sent_at = -_INTERVAL_S
-        self.num_done = 0
-
-    def add(self, row: int, frame: Frame) -> None:
-        """Add the picture of a row, which comes after all before it."""
-        block, offset = divmod(row, CHUNK_ROWS)
-        size = frame.shape[0], frame.shape[1]
-        if self._encoder is None or block != self._block or size != self._encoder.size:
-            self.send()
-            self._block = block
-            self._encoder = ChunkEncoder(*size, Scratch(*size))
-        self._encoder.skip(offset - self._encoder.num_records)
-        self._encoder.add(frame)
-        self.num_done += 1
-        # The first at once: someone may look at it.
-        if self._clock() - self._sent_at > _INTERVAL_S:
-            self.send()
-
-    def send(self) -> None:
-        """Send what there is of the block."""
-        self._sent_at = self._clock()
-        if self._encoder is not None and self._encoder.num_records:
-            chunk = self._encoder.piece(0)
-            size = self._encoder.size
-            self._send(Pictures(self._block, size, chunk, self.num_done))
 
 
 def perform(
@@ -146,6 +95,8 @@ def make_env(maker: tuple[str, Any, dict[str, Any]]) -> Any:
         if kind == "function":
             function, arguments = pickle.loads(what)
             env = function(*arguments, **options)
+        elif kind == "native":
+            env = _make_native(what, options)
         else:
             env = _make_by_spec(kind, what, options)
     except Exception as error:
@@ -174,12 +125,26 @@ def _check_camera(env: Any, name: str | None) -> None:
         )
 
 
+def _make_native(what: tuple[str, Any, int], options: dict[str, Any]) -> Any:
+    import gymnasium
+
+    from rollout_viewer._replay.column_env import ColumnEnv
+
+    kind, spec, number = what
+    kwargs = {"render_mode": "rgb_array", **options}
+    return ColumnEnv(gymnasium.make_vec(_spec(kind, spec), **kwargs), number)
+
+
 def _make_by_spec(kind: str, what: Any, options: dict[str, Any]) -> Any:
     import gymnasium
+
+    return gymnasium.make(_spec(kind, what), render_mode="rgb_array", **options)
+
+
+def _spec(kind: str, what: Any) -> Any:
     from gymnasium.envs.registration import EnvSpec
 
-    spec = EnvSpec.from_json(what) if kind == "json" else pickle.loads(what)
-    return gymnasium.make(spec, render_mode="rgb_array", **options)
+    return EnvSpec.from_json(what) if kind == "json" else pickle.loads(what)
 
 
 def main() -> None:

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 class LaterRows(BatchedRows):
     """Adds to rows from where their episodes can be replayed.
 
-    A subclass reports the states of envs that are about to be reset, by `_note_states`.
+    A subclass reports the states of envs that are about to be reset, by `_note_states`,
+    or, where it `_has_columns`, that were.
     """
 
     _check: ObservationCheck | None = None
+    _has_columns = False
 
     def _set_up_later(self) -> None:
         self._check = ObservationCheck([part.name for part in self._parts])
@@ -48,7 +50,8 @@ class LaterRows(BatchedRows):
             info = dict(infos.get(env, {}))
             seed, options = info.get("seed"), info.get("options")
             if seed is not None or env in self._states:
-                state = {} if seed is not None else self._states[env]
+                is_decided = seed is not None and not self._has_columns
+                state = {} if is_decided else self._states[env]
                 start = EpisodeStart(number, state, seed, options)
                 info[START] = pack_start(start)
             found[env] = info
