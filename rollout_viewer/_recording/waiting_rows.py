@@ -220,7 +220,13 @@ class WaitingRows:
         if len(values) != len(arrays):
             return False
         for name, value in values.items():
-            if (kept := arrays.get(name)) is None or not _fits(value, kept):
+            # `_fits`, written out: of each value of each step's info.
+            if (
+                (kept := arrays.get(name)) is None
+                or type(value) is not np.ndarray
+                or value.dtype != kept.dtype
+                or value.shape != kept.shape[1:]
+            ):
                 return False
             kept[offset] = value
         if action is None:
