@@ -18,6 +18,7 @@ from rollout_viewer._replay.env_state import restore
 from rollout_viewer._replay.messages import Difference
 from rollout_viewer._replay.observations import CHECKSUM, difference
 from rollout_viewer._replay.probe import Probe, insert_probe
+from rollout_viewer._replay.skipped_picture import picture_skipper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,6 +106,7 @@ def _replay_episode(
     is_first: bool,
 ) -> Iterator[tuple[int, Frame]]:
     shown: Frame | None = None
+    skip = picture_skipper(env)
     for number, recorded in enumerate(part.rows):
         if number == 0:
             result = _reset(env, part, recorded, is_first=is_first)
@@ -125,6 +127,8 @@ def _replay_episode(
         if recorded.row in wanted:
             shown = picture(env)
             yield recorded.row, shown
+        elif skip is not None:
+            skip()
 
 
 def _reset(

@@ -19,6 +19,7 @@ from rollout_viewer._replay.env_state import state_of
 from rollout_viewer._replay.episode_start import EpisodeStart, pack_start
 from rollout_viewer._replay.observations import CHECKSUM
 from rollout_viewer._replay.probe import Probe
+from rollout_viewer._replay.skipped_picture import picture_skipper
 from rollout_viewer.sources._later_envs import later_recipe
 from rollout_viewer.sources._spaces import one_action
 from rollout_viewer.sources.torchrl._env_info import innermost, name_of
@@ -41,6 +42,7 @@ class Tap(Probe):
         super().__init__(env, has_ends=True)
         self.action: Any = None
         self._start = EpisodeStart(0, {})
+        self._skip_picture = picture_skipper(env)
 
     def reset(self, **arguments: Any) -> Any:
         """Reset the environment."""
@@ -52,7 +54,10 @@ class Tap(Probe):
     def step(self, action: Any) -> Any:
         """Step the environment."""
         self.action = one_action(action, self.action_space)
-        return super().step(action)
+        result = super().step(action)
+        if self._skip_picture is not None:
+            self._skip_picture()
+        return result
 
     def start(self, recipe: int) -> bytes:
         """Return from where the running episode can be replayed."""
