@@ -16,6 +16,11 @@ from typing import TYPE_CHECKING, Any
 from rollout_viewer._errors import RenderError, RolloutViewerError
 from rollout_viewer._frames.transform import crop, resize
 from rollout_viewer._replay.block_pictures import BlockPictures
+from rollout_viewer._replay.dm_control_env import (
+    DMControlEnv,
+    is_dm_control,
+    make_of_suite,
+)
 from rollout_viewer._replay.messages import (
     Done,
     Prepare,
@@ -24,6 +29,7 @@ from rollout_viewer._replay.messages import (
     take_over_pipes,
     write_message,
 )
+from rollout_viewer._replay.recipe import DM_CONTROL, NATIVE
 from rollout_viewer._replay.replay import NotReproducible, look_first, replay
 
 if TYPE_CHECKING:
@@ -58,7 +64,8 @@ def perform(
     try:
         env = make_env(task.maker) if prepared is None else prepared
         # With OSMesa, closing one environment damages the pictures of the next.
-        is_worn = hasattr(env.unwrapped, "mujoco_renderer")
+        bare = env.unwrapped
+        is_worn = hasattr(bare, "mujoco_renderer") or hasattr(bare, "is_worn")
         for row, frame in replay(env, task, has_looked=has_looked):
             blocks.add(row, _fit(frame, task))
     except NotReproducible as found:
@@ -95,7 +102,11 @@ def make_env(maker: tuple[str, Any, dict[str, Any]]) -> Any:
         if kind == "function":
             function, arguments = pickle.loads(what)
             env = function(*arguments, **options)
-        elif kind == "native":
+            if is_dm_control(env):
+                env = DMControlEnv(env)
+        elif kind == DM_CONTROL:
+            env = make_of_suite(what, options)
+        elif kind == NATIVE:
             env = _make_native(what, options)
         else:
             env = _make_by_spec(kind, what, options)
