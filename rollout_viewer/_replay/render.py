@@ -198,6 +198,7 @@ class Renderer:
             recipe.resize,
             recipe.is_probed,
             recipe.num_repeats,
+            self._session or "",
         )
 
     def _take(self, task: Task, message: Message, pool: WorkerPool) -> None:
