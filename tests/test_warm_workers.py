@@ -1,6 +1,7 @@
 """Processes that replay go on from where they stand, and are there when needed."""
 
 import contextlib
+import functools
 import os
 import time
 
@@ -10,6 +11,7 @@ import pytest
 
 import rollout_viewer as rv
 from rollout_viewer._cache import kept_workers
+from rollout_viewer._replay import pool
 from tests.later_envs import Steps, record_steps
 
 
@@ -141,3 +143,73 @@ def test_processes_end_with_the_cache(tmp_path):
             while True:
                 os.kill(pid, 0)
                 time.sleep(0.01)
+
+
+@pytest.fixture
+def workers_made(monkeypatch):
+    """A list with an item for each process that was started."""
+    made = []
+
+    class CountedWorker(pool.Worker):
+        def __init__(self, *arguments):
+            made.append(self)
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(pool, "Worker", CountedWorker)
+    return made
+
+
+def test_episodes_of_mujoco_are_replayed_by_one_process(workers_made):
+    pytest.importorskip("mujoco", reason="what steps it")
+    small = {"width": 64, "height": 48, "max_episode_steps": 6}
+
+    def play(**options):
+        mode = None if "render" in options else "rgb_array"
+        make = functools.partial(gymnasium.make, "Hopper-v5", render_mode=mode, **small)
+        env = rv.record(make(), **options)
+        env.action_space.seed(1)
+        env.reset(seed=3)
+        for _ in range(24):
+            *_, terminated, truncated, _ = env.step(env.action_space.sample())
+            if terminated or truncated:
+                env.reset()
+        return env.cache
+
+    now, later = play(), play(render="later")
+    assert len(now.episodes) > 3
+
+    later.render(range(14, now.num_rows), workers=1, progress=False)
+    later.render(workers=1, progress=False)
+
+    assert len(workers_made) == 2
+    for row in range(now.num_rows):
+        np.testing.assert_array_equal(later[row, 0], now[row, 0])
+
+
+class Remembers(Steps):
+    """Is another environment from its second reset on, and says that it is not."""
+
+    is_worn = True
+    _num_resets = 0
+
+    def reset(self, *, seed=None, options=None):
+        self._num_resets += 1
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        obs, *rest = super().step(action)
+        return obs + (self._num_resets > 1), *rest
+
+
+def test_what_differs_in_a_used_environment_is_replayed_in_a_new_one(workers_made):
+    env = rv.record(Steps(), render="later", make_env=lambda: Remembers())
+    for _ in range(3):
+        env.reset(seed=0)
+        for _ in range(4):
+            env.step(0)
+
+    assert env.cache.render(workers=1, progress=False) == 15
+
+    assert len(workers_made) == 3
+    values = [env.cache[row, 0][0, 0, 0] for row in range(15)]
+    assert values == [0, 1, 2, 3, 4] * 3

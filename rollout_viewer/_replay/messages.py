@@ -52,6 +52,7 @@ class Task(NamedTuple):
         is_probed: As of `Recipe`.
         num_repeats: As of `Recipe`.
         session: Of the recording, whose rows are added to and never change.
+        is_fresh: Only an environment that was not used before may do it.
     """
 
     job: Job
@@ -61,6 +62,7 @@ class Task(NamedTuple):
     is_probed: bool = False
     num_repeats: int = 1
     session: str = ""
+    is_fresh: bool = False
 
 
 class Position(NamedTuple):
@@ -81,6 +83,12 @@ class Position(NamedTuple):
     base: int
     row: int
     begins_early: bool
+
+    def has_env_of(self, task: Task) -> bool:
+        """Whether its environment, reset, may do a task."""
+        known = self.maker, self.session, self.env
+        wanted = task.maker, task.session, task.job.env
+        return known == wanted and not task.is_fresh
 
     def leads_to(self, task: Task) -> bool:
         """Whether a task is what comes after it."""
@@ -111,6 +119,7 @@ class Done(NamedTuple):
         error: Why it was not done, for the user; "": it was.
         is_worn: The next task needs another process, unless it goes on from there.
         position: Where it stands; None: it cannot go on.
+        was_used: The environment had done another task before.
     """
 
     num_done: int
@@ -118,6 +127,7 @@ class Done(NamedTuple):
     error: str = ""
     is_worn: bool = False
     position: Position | None = None
+    was_used: bool = False
 
 
 Message: TypeAlias = "Pictures | Done"

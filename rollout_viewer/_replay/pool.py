@@ -264,6 +264,10 @@ class WorkerPool:
             if one.position is not None and one.position.leads_to(task):
                 return one
         for one in idle:
+            known = one.position
+            if one.is_worn and known is not None and known.has_env_of(task):
+                return one
+        for one in idle:
             if one.prepared is not None and one.prepared.maker == task.maker:
                 return one
         fresh = [one for one in idle if not one.is_worn]

@@ -62,6 +62,14 @@ class Replay:
         self.row = -1
         self._shown: Frame | None = None
 
+    def restart(self) -> None:
+        """Let the next task begin with a reset.
+
+        Of environments whose reset leaves nothing of what was before, as MuJoCo's. What
+        the first picture decided stays, as where it was recorded.
+        """
+        self.row, self._shown = -1, None
+
     def pictures(self, task: Task) -> Iterator[tuple[int, Frame]]:
         """Yield (row, picture) of the wanted rows of a task's job, in order.
 

@@ -59,6 +59,7 @@ class Performer:
         self._replay: Replay | None = None
         self._position: Position | None = None
         self._prepared: Prepare | None = None
+        self._was_used = False
 
     def prepare(self, prepare: Prepare) -> None:
         """Make an environment for a task that will come."""
@@ -90,23 +91,27 @@ class Performer:
                 f"{traceback.format_exc(limit=-3)}"
             )
         blocks.send()
-        # With OSMesa, closing one environment damages the pictures of the next.
-        bare = getattr(self._env, "unwrapped", None)
-        is_worn = hasattr(bare, "mujoco_renderer") or hasattr(bare, "is_worn")
+        is_worn = _is_worn(self._env)
         if is_whole and self._replay is not None:
             job = task.job
             place = job.env, job.parts[0].index, self._replay.row, job.is_history
             self._position = Position(task.maker, task.session, *place)
         elif not is_worn:
             self._drop()
-        done = Done(blocks.num_done, difference, error, is_worn, self._position)
-        self._send(done)
+        end = difference, error, is_worn, self._position, self._was_used
+        self._send(Done(blocks.num_done, *end))
 
     def _begin(self, task: Task) -> Replay:
-        """Return the replay that goes on, or a new one."""
+        """Return the replay that goes on or starts again, or a new one."""
         position, self._position = self._position, None
-        if self._replay is not None and position and position.leads_to(task):
-            return self._replay
+        self._was_used = False
+        if self._replay is not None and position is not None:
+            if position.leads_to(task):
+                return self._replay
+            if _is_worn(self._env) and position.has_env_of(task):
+                self._was_used = True
+                self._replay.restart()
+                return self._replay
         prepared, self._prepared = self._prepared, None
         if prepared is None or prepared.maker != task.maker:
             self._drop()
@@ -120,6 +125,15 @@ class Performer:
         self._replay = self._prepared = self._position = None
         if env is not None:
             env.close()
+
+
+def _is_worn(env: Any) -> bool:
+    """Whether no other environment can be made after this one was closed.
+
+    With OSMesa, that damages the pictures of the next. All of these reset as a whole.
+    """
+    bare = getattr(env, "unwrapped", None)
+    return hasattr(bare, "mujoco_renderer") or hasattr(bare, "is_worn")
 
 
 def _fit(frame: Frame, task: Task) -> Frame:
