@@ -19,7 +19,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from rollout_viewer._cache.background_rendering import EndedEpisode, Wanted
-from rollout_viewer._cache.episode_infos import merged_info, split_infos
+from rollout_viewer._cache.episode_infos import (
+    merged_info,
+    only_starts,
+    split_infos,
+)
 from rollout_viewer._cache.intake import Intake
 from rollout_viewer._cache.rendering import Rendering
 from rollout_viewer._cache.row_checker import RowChecker
@@ -45,7 +49,7 @@ from rollout_viewer._recording.file import FileRecording
 from rollout_viewer._recording.info_types import stored_types
 from rollout_viewer._recording.joined import JoinedRecording
 from rollout_viewer._recording.late_pictures import RECIPES
-from rollout_viewer._recording.live import LiveRecording
+from rollout_viewer._recording.live import NO_STARTS, LiveRecording
 from rollout_viewer._recording.lock import read_only, unlocked_path
 from rollout_viewer._recording.reader import RecordingReader
 from rollout_viewer._recording.sealed_block import (
@@ -254,16 +258,25 @@ class FrameCache(RecordingReader):
             CacheClosedError: The cache was closed.
             ReadOnlyError: It was opened for reading, or inherited by a fork.
         """
-        is_step = kind == "step" if type(kind) is str else kind is reset is None
+        codes = kind if type(kind) is np.ndarray else None
+        is_step = kind == "step" if type(kind) is str else kind is codes
         is_plain = is_step and reset is None and num_transitions is None
         with self._append_lock.lock:
             recording = self._writable()
             row: int | None = None
-            if is_plain and not episode_info:
+            starts = self._only_starts(episode_info) if is_plain else None
+            if starts is not None:
                 pictures = self._checker.like_last(frames, envs)
                 if pictures is not None:
                     row = recording.append_like_last(
-                        *pictures, reward, terminated, truncated, action, data
+                        *pictures,
+                        codes,
+                        reward,
+                        terminated,
+                        truncated,
+                        action,
+                        data,
+                        starts,
                     )
             if row is None:
                 row = self._append(
@@ -288,21 +301,34 @@ class FrameCache(RecordingReader):
 
     def append_step(
         self,
+        kind: npt.NDArray[np.uint8] | None,
         reward: Any,
         terminated: Any,
         truncated: Any,
         action: Any,
         data: Mapping[str, Any] | None,
+        episode_info: Mapping[int, Mapping[str, Any]] | None = None,
     ) -> int | None:
         """Append a step without pictures, as `append` does, if it is like the last row.
+
+        Args:
+            kind: Codes (B,) of `Kind`; None: all envs step.
+            reward: Of `append`, as all others.
+            terminated: None: no env did.
+            truncated: None: no env was.
+            action: (B, ...)
+            data: Name -> (B, ...)
+            episode_info: Of the envs that are reset.
 
         Returns:
             The row; None: it is not like the last one, and nothing was recorded.
         """
         with self._append_lock.lock:
             recording = self._writable()
+            if (starts := self._only_starts(episode_info)) is None:
+                return None
             row = recording.append_like_last(
-                (), (), reward, terminated, truncated, action, data
+                (), (), kind, reward, terminated, truncated, action, data, starts
             )
         if row is not None:
             if recording.has_trouble:
@@ -310,6 +336,14 @@ class FrameCache(RecordingReader):
             if self._subscribers:
                 self._subscribers.notify(row, row + 1)
         return row
+
+    def _only_starts(
+        self, infos: Mapping[int, Mapping[str, Any]] | None
+    ) -> Mapping[int, bytes] | None:
+        """Return from where episodes can be replayed; None: more is known of them."""
+        if not infos:
+            return NO_STARTS
+        return None if self._segments else only_starts(infos)
 
     def _append(
         self,

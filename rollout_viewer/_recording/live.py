@@ -110,7 +110,7 @@ class LiveRecording(FiledRecording):
         self.recover()
         with self._lock:
             offset = rows.num_rows % CHUNK_ROWS
-            self._waiting.expect(None, {})
+            self._waiting.expect_none()
             self._before = rows.num_rows, len(self.slots), len(self._statements)
             try:
                 self._open.append(row, offset, pictures, extras, shared)
@@ -119,9 +119,7 @@ class LiveRecording(FiledRecording):
                         rows.describe_episode(env, index, **info)
                         self._remember(episode_statement(env, index, info))
                     if (start := starts.get(env)) is not None:
-                        self._late.starts[env, index] = start
-                        number = start_number(env, index, rows.num_envs)
-                        self._remember(start_statement(number, start))
+                        self._keep_start(rows, env, index, start)
                 # Last: readers without the lock rely on the number of rows.
                 rows.append(row)
                 self._rows = rows
@@ -131,17 +129,19 @@ class LiveRecording(FiledRecording):
                 self.recover()
                 raise
             self._before = None
-            self._waiting.expect(rows.num_envs if rows.all_run else None, extras)
+            self._waiting.expect(rows.num_rows, rows.running, extras)
 
     def append_like_last(
         self,
         targets: Sequence[tuple[int, str]],
         frames: Sequence[Frame],
+        kind: npt.NDArray[np.uint8] | None,
         reward: Any,
         terminated: Any,
         truncated: Any,
         action: Any,
         data: Mapping[str, Any] | None,
+        starts: Mapping[int, bytes] = NO_STARTS,
     ) -> int | None:
         """Append a row, if it is like the last one; return its number.
 
@@ -151,11 +151,13 @@ class LiveRecording(FiledRecording):
         Args:
             targets: The env and camera of each picture.
             frames: These pictures.
+            kind: Codes (B,); None: all envs step.
             reward: (B,), as the others.
             terminated: None: no env did.
             truncated: None: no env was.
             action: (B, ...)
             data: Name -> (B, ...)
+            starts: Of `append`.
         """
         rows, waiting = self._rows, self._waiting
         if rows is None or not waiting.is_expecting:
@@ -170,7 +172,7 @@ class LiveRecording(FiledRecording):
                 self._take_waiting()  # if that was interrupted
             encoders = self._open.usual_encoders(targets, frames)
             if encoders is None or not waiting.put(
-                row, reward, terminated, truncated, action, data
+                row, kind, reward, terminated, truncated, action, data, starts
             ):
                 return None
             if encoders:

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zstandard
-from safetensors.numpy import save
 
 from rollout_viewer._errors import RecordingError, ShapeError
 from rollout_viewer._recording.step_row import check_stored
-from rollout_viewer._recording.tensors import read_tensors
+from rollout_viewer._recording.tensors import read_tensors, write_tensors
 from rollout_viewer._tensors import as_numpy
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def pack_columns(core: Mapping[str, Array], extras: Sequence[Extras]) -> bytes:
         stacked = np.concatenate(arrays).reshape(len(rows), *arrays[0].shape)
         tensors[f"{_EXTRA}/{number}/{name}"] = np.ascontiguousarray(stacked)
         tensors[f"{_EXTRA}/{number}"] = np.array(rows, np.int32)
-    return _of_thread.compressor.compress(save(tensors))
+    return _of_thread.compressor.compress(write_tensors(tensors))
 
 
 class _OfThread(threading.local):

@@ -17,6 +17,7 @@ from rollout_viewer._replay.dm_control_env import TASK_RANDOM
 
 # The part of a state that is bytes; the others are JSON.
 BINARY = "binary"
+_PLAIN = ("PCG64", "PCG64DXSM")
 _GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 
 
@@ -41,7 +42,8 @@ def generator_state(generator: Any) -> dict[str, Any]:
     state = generator.bit_generator.state
     if state["bit_generator"] not in _GENERATORS:
         return {}
-    return {"np_random": _as_json(state)}
+    # A new dict, and of nearly all generators one of numbers only.
+    return {"np_random": state if state["bit_generator"] in _PLAIN else _as_json(state)}
 
 
 def restore(env: Any, state: dict[str, Any]) -> None:

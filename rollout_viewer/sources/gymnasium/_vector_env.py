@@ -122,14 +122,18 @@ class LaterVectorCalls(LaterRows, VectorCalls):
 
     def _step_env(self, actions: Any) -> tuple[Any, Any, Any, Any, Any]:
         # These envs are reset by this call.
-        if self._check is not None and self._mode == NEXT_STEP and self._has_states:
+        if (
+            self._check is not None
+            and self._mode == NEXT_STEP
+            and self._has_states
+            and np.count_nonzero(self._has_ended)
+        ):
             envs = np.flatnonzero(self._has_ended).tolist()
             if self._has_columns:
                 result = super()._step_env(actions)
                 self._note_states(columns(self.env, envs))
                 return result
-            if envs:
-                self._note_states(reset_states(self.env, envs))
+            self._note_states(reset_states(self.env, envs))
         return super()._step_env(actions)
 
 
