@@ -1,8 +1,7 @@
 """Pictures that are rendered in the background: what a page looks at, first.
 
-Then episodes that have ended, which a recorder keeps. A thread of its own, and
-processes that are kept for a while: the next picture needs no new one. What is wanted
-no more is stopped in the middle. Knows which pictures are wanted. Knows no page.
+Then episodes that have ended, which a recorder keeps. A thread of its own. What is
+wanted no more is stopped in the middle. Knows which pictures are wanted. Knows no page.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from rollout_viewer._errors import ExportCancelled
 from rollout_viewer._forks import make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._progress import progress_bar
-from rollout_viewer._replay.pool import WorkerPool, default_num_workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,11 +24,9 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.reader import RecordingReader
 
     # Returns what is to be warned of; "": nothing.
-    Render = Callable[
-        [RecordingReader, list[int], list[int], WorkerPool, Callable[[], bool]], str
-    ]
+    Render = Callable[[RecordingReader, list[int], list[int], Callable[[], bool]], str]
 
-# Processes without work are kept so long: a user who scrubs comes back.
+# The thread waits so long for more.
 LINGER_S = 20.0
 # What is wanted is repeated each second; if not for so long, no page looks at it.
 EXPIRES_S = 10.0
@@ -65,15 +61,21 @@ class EndedEpisode(NamedTuple):
 class BackgroundRendering:
     """Renders what is wanted, most urgent first, until it is wanted no more.
 
-    Invariant: at most one thread works. It has the only reference to the processes.
+    Invariant: at most one thread works.
 
     Args:
-        render: Renders rows of envs by processes, until it is asked to stop.
+        render: Renders rows of envs, until it is asked to stop.
+        prepare: Makes ready for what will be wanted.
         is_busy: Whether the user waits for other pictures of the recording.
     """
 
-    def __init__(self, render: Render, is_busy: Callable[[], bool]) -> None:
-        self._render, self._is_busy = render, is_busy
+    def __init__(
+        self,
+        render: Render,
+        prepare: Callable[[RecordingReader], object],
+        is_busy: Callable[[], bool],
+    ) -> None:
+        self._render, self._prepare, self._is_busy = render, prepare, is_busy
         self._wanted: list[Wanted] = []
         self._wanted_at = 0.0
         self._changed = threading.Condition()
@@ -106,6 +108,11 @@ class BackgroundRendering:
         with self._changed:
             self._wanted, self._wanted_at = list(wanted), time.monotonic()
             self._begin(reader, is_needed=bool(wanted))
+
+    def warm_up(self, reader: RecordingReader) -> None:
+        """Make ready for pictures that will be wanted."""
+        with self._changed:
+            self._begin(reader, is_needed=True)
 
     def is_without(self, row: int, env: int) -> bool:
         """Whether it was found that nothing can be rendered there."""
@@ -190,27 +197,33 @@ class BackgroundRendering:
 
     def _run(self, readers: list[RecordingReader]) -> None:
         # The thread keeps its arguments.
-        reader: RecordingReader | None = readers.pop()
-        known = weakref.ref(reader)
+        reader: RecordingReader | None = readers[0]
+        known = weakref.ref(readers[0])
         try:
-            # One more is ready for what is looked at next, whatever the others do.
-            with WorkerPool(default_num_workers(), num_spare=1) as pool:
-                until = time.monotonic() + LINGER_S
-                while reader is not None:
-                    num_calls = self._num_calls
-                    if self._perform_next(reader, pool):
-                        until = time.monotonic() + LINGER_S
-                        continue
-                    # Not held while it waits: it may be freed.
-                    reader = None
-                    if not self._wait(num_calls, until):
-                        return
-                    reader = known()
+            self._make_ready(readers.pop())
+            until = time.monotonic() + LINGER_S
+            while reader is not None:
+                num_calls = self._num_calls
+                if self._perform_next(reader):
+                    until = time.monotonic() + LINGER_S
+                    continue
+                # Not held while it waits: it may be freed.
+                reader = None
+                if not self._wait(num_calls, until):
+                    return
+                reader = known()
         finally:
             with self._changed:
                 if self._thread is threading.current_thread():
                     self._thread = None
                 self._changed.notify_all()
+
+    def _make_ready(self, reader: RecordingReader) -> None:
+        try:
+            if not (self._wanted or self._episodes):
+                self._prepare(reader)
+        except Exception as error:  # reported by who wants pictures
+            self.error = error
 
     def _wait(self, num_calls: int, until: float) -> bool:
         """Wait for something new; return whether the thread is to go on."""
@@ -222,14 +235,14 @@ class BackgroundRendering:
                 return False
             return True
 
-    def _perform_next(self, reader: RecordingReader, pool: WorkerPool) -> bool:
+    def _perform_next(self, reader: RecordingReader) -> bool:
         """Render what is most urgent; return whether there was anything."""
         batch = self._next_wanted(reader)
         try:
             if batch:
-                self._render_batch(reader, batch, pool)
+                self._render_batch(reader, batch)
             elif self._episodes and not self._is_busy():
-                self._render_episode(reader, self._episodes[0], pool)
+                self._render_episode(reader, self._episodes[0])
             else:
                 return False
         except ExportCancelled:
@@ -250,9 +263,7 @@ class BackgroundRendering:
                 return [other for other in wanted if other.block == one.block]
         return []
 
-    def _render_episode(
-        self, reader: RecordingReader, episode: EndedEpisode, pool: WorkerPool
-    ) -> None:
+    def _render_episode(self, reader: RecordingReader, episode: EndedEpisode) -> None:
         """Render an episode that ended, as long as no page looks at anything."""
 
         def is_cancelled() -> bool:
@@ -260,7 +271,7 @@ class BackgroundRendering:
             return is_left or self._is_busy() or bool(self._next_wanted(reader))
 
         rows = [*range(episode.start, min(episode.stop, reader.num_rows))]
-        problem = self._render(reader, rows, [episode.env], pool, is_cancelled)
+        problem = self._render(reader, rows, [episode.env], is_cancelled)
         with self._changed:
             self._problems += [problem] if problem else []
             self._num_failures = 0
@@ -294,17 +305,18 @@ class BackgroundRendering:
             if (row, one.env) not in self._without and reader.is_to_render(row, one.env)
         ]
 
-    def _render_batch(
-        self, reader: RecordingReader, batch: list[Wanted], pool: WorkerPool
-    ) -> None:
+    def _render_batch(self, reader: RecordingReader, batch: list[Wanted]) -> None:
         """Render the rows that are looked at, then the rest of their block."""
         missing = {one.env: self._missing(reader, one) for one in batch}
         block = batch[0].block
         looked_at = {one.row for one in batch if one.row in missing[one.env]}
-        for rows in (looked_at, {row for found in missing.values() for row in found}):
+        every = {row for found in missing.values() for row in found}
+        # A replay goes on to the rows after those, and begins anew for those before.
+        after = {row for row in every if row > max(looked_at, default=-1)}
+        for rows in (looked_at, after, every):
             if rows:
                 envs = [env for env, found in missing.items() if rows & {*found}]
-                args = sorted(rows), envs, pool
+                args = sorted(rows), envs
                 self._render(reader, *args, lambda: self._is_left(block))
         for one in batch:
             rest = {(row, one.env) for row in self._missing(reader, one)}

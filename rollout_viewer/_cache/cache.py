@@ -612,6 +612,11 @@ class FrameCache(RecordingReader):
             self._has_wanted = bool(wanted)
             self._rendering.background.want(self, [Wanted(*one) for one in wanted])
 
+    def warm_up(self) -> None:
+        """Make ready for pictures that will be looked at; returns at once."""
+        if self.renders_pictures:
+            self._rendering.background.warm_up(self)
+
     def render_ended(self, env: int, start: int, stop: int) -> None:
         """Render rows of an env soon, in the background: an episode that has ended.
 

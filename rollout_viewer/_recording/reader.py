@@ -183,6 +183,9 @@ class RecordingReader(RecordingInfo):
     def want_pictures(self, wanted: Sequence[tuple[int, int]]) -> None:
         """Render the pictures of (row, env) and their blocks soon, and no others."""
 
+    def warm_up(self) -> None:
+        """Make ready for pictures that will be looked at; returns at once."""
+
     def envs_to_render(self) -> list[int]:
         """Return the envs whose pictures may be rendered."""
         return []

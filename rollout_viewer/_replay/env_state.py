@@ -13,6 +13,7 @@ import numpy as np
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._recording.storable import CODE_ERRORS
 from rollout_viewer._replay.column_env import COLUMN
+from rollout_viewer._replay.dm_control_env import TASK_RANDOM
 
 # The part of a state that is bytes; the others are JSON.
 BINARY = "binary"
@@ -55,6 +56,8 @@ def restore(env: Any, state: dict[str, Any]) -> None:
     try:
         if COLUMN in state:
             bare.set_column(state[COLUMN])
+        if TASK_RANDOM in state:
+            bare.set_random_state(state[TASK_RANDOM])
         if "np_random" in state:
             bare.np_random = _generator(state["np_random"])
         if BINARY in state:

@@ -198,6 +198,7 @@ class Renderer:
             recipe.resize,
             recipe.is_probed,
             recipe.num_repeats,
+            self._session or "",
         )
 
     def _take(self, task: Task, message: Message, pool: WorkerPool) -> None:
@@ -218,6 +219,11 @@ class Renderer:
     def _handle_difference(self, task: Task, done: Done, pool: WorkerPool) -> None:
         assert done.difference is not None
         self._file()
+        if done.was_used:  # perhaps for that
+            self.num_pictures -= done.num_done
+            self._done.pop(id(task.job), None)
+            pool.add(task._replace(is_fresh=True))
+            return
         history = self._planner.history(task.job)
         if history is not None:
             self.num_pictures -= done.num_done

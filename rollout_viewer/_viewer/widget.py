@@ -220,6 +220,7 @@ class RolloutViewer(anywidget.AnyWidget):
             self, _stop, self._stream, self._jobs, self._subscription
         )
         self._stream.start()
+        cache.warm_up()
         close_viewers_of_rerun_cell(self)
 
     # -- what it shows

@@ -15,6 +15,7 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 from rollout_viewer._errors import UnsupportedEnvError
 from rollout_viewer._replay.column_env import has_columns
 from rollout_viewer._replay.episode_start import EpisodeStart, pack_start
+from rollout_viewer._replay.recipe import NATIVE
 from rollout_viewer.sources._later_envs import later_recipe
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _recipe_of_native(env: VectorEnv[Any, Any, Any], later: Later) -> Recipe:
             f"{problem}, or record with render='now'."
         )
     recipe = later_recipe(later, env.single_action_space, lambda: [env.spec], _LIBRARY)
-    return replace(recipe, is_native=True)
+    return replace(recipe, kind=NATIVE)
 
 
 def start_of(

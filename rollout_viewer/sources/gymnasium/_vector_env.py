@@ -16,6 +16,7 @@ from gymnasium.vector import (
 
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._replay.column_env import columns
+from rollout_viewer._replay.recipe import NATIVE
 from rollout_viewer.sources._batched_calls import (
     NEXT_STEP,
     SAME_STEP,
@@ -100,8 +101,8 @@ class LaterVectorCalls(LaterRows, VectorCalls):
         """
         check_is_open(self.env)
         recipe = recipe_of_vector(self.env, later)
-        self._set_up_later()
-        self._has_columns = recipe.is_native
+        self._set_up_later(getattr(self.env, "envs", ()))
+        self._has_columns = recipe.kind == NATIVE
         is_async_arcade = isinstance(self.env, AsyncVectorEnv) and has_own_state(recipe)
         self._has_states = self._mode != SAME_STEP and not is_async_arcade
         if not self._has_states:
