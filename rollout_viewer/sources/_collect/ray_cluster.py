@@ -77,7 +77,7 @@ class RayWorker:
         self._is_closing = False
         self._why = ""
         self._ray = ray
-        actor = ray.remote(max_concurrency=4, max_restarts=0)(CollectActor)
+        actor = ray.remote(num_cpus=1, max_concurrency=4, max_restarts=0)(CollectActor)
         self._actor = actor.remote()
         self.name = f"actor {self._actor._actor_id.hex()[:8]}"
         self._actor.run.remote(setup)
