@@ -94,7 +94,9 @@ class RayWorker:
         while not self._is_closing:
             try:
                 messages = self._ray.get(self._actor.take.remote())
-            except Exception as error:  # whatever it is, no thread may wait for ever
+            # Whatever it is, no thread may wait for ever. Ray ends what waits in its
+            # `shutdown` by SystemExit.
+            except (Exception, SystemExit) as error:
                 self._why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
                 messages = [None]
             for message in messages:
