@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import threading
 
 import numpy as np
@@ -195,6 +196,21 @@ def test_a_cache_that_is_dropped_is_sent_and_leaves_no_file(folder):
         rv.open(empty.url)
 
 
+def test_what_is_labelled_after_the_end_is_sent_too(folder):
+    cache = rv.FrameCache(f"{folder}/run.rollout")
+    cache.append(np.zeros((4, 4, 3), np.uint8), reset=[True])
+    cache.append(np.zeros((4, 4, 3), np.uint8), reward=1.0, terminated=True)
+    cache.close()
+    cache.label(cache.episodes[0], "crash")
+    path, url = cache.path, cache.url
+
+    del cache
+
+    assert not path.exists()
+    [episode] = rv.open(url).episodes
+    assert "crash" in episode.labels
+
+
 def test_shared_recordings_are_not_changed_and_can_be_copied(folder, tmp_path):
     url = write(f"{folder}/run.rollout")
     cache = rv.open(url)
@@ -214,6 +230,9 @@ def test_what_is_no_recording_is_refused(folder, tmp_path):
         rv.open(f"{folder}/*.nothing")
     with pytest.raises(rv.RecordingError, match="a URL that fsspec knows, got 'nose:/"):
         rv.open("nose://a/b.rollout")
+    if importlib.util.find_spec("gcsfs") is None:
+        with pytest.raises(rv.MissingDependencyError, match="gcsfs"):
+            rv.open("gs://a/b.rollout")
     with pytest.raises(ValueError, match="expected URLs or paths, got both"):
         rv.open([f"{folder}/text.rollout", tmp_path / "a.rollout"])
 

@@ -23,6 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollout_viewer._errors import (
+    MissingDependencyError,
     RecordingError,
     RolloutViewerError,
     StorageError,
@@ -68,8 +69,10 @@ def _file_system(who: str, url: str) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
     try:
         fs, path = url_to_fs(url)
-    except ImportError:
-        raise
+    except ImportError as error:  # as of s3fs
+        raise MissingDependencyError(
+            f"{who}: expected a package for {url!r}, got {error}."
+        ) from error
     except Exception as error:  # whatever the file system raises
         raise RecordingError(
             f"{who}: expected a URL that fsspec knows, got {url!r} ({error!r})."
@@ -218,6 +221,7 @@ class Upload:
         self._lock = threading.Lock()
         self._num_sent = 0
         self._is_whole = False
+        self._sent: tuple[int, int] | None = None
         self._is_over = threading.Event()
 
     def start(self, recording: Recording) -> None:
@@ -242,7 +246,9 @@ class Upload:
         if os.getpid() != self._pid or recording.rows is None:
             return
         with self._lock, self._written(self.url):
-            if self._is_whole:
+            # What is labelled or rendered after the end is sent, too.
+            state = self._state()
+            if self._is_whole and state == self._sent:
                 return
             with tempfile.TemporaryDirectory(prefix="rollout-send-") as folder:
                 whole, steps = Path(folder, "whole"), Path(folder, "steps")
@@ -252,9 +258,15 @@ class Upload:
                 self._put(whole, self._path)
                 self._put(steps, self._path + STEPS_SUFFIX)
                 self._num_sent = max(whole.stat().st_size, 1)
-            self._is_whole = is_last
+            self._is_whole = self._is_whole or is_last
+            self._sent = state
         if is_last:
             self._is_over.set()
+
+    def _state(self) -> tuple[int, int]:
+        """Return what changes when the closed file does."""
+        found = self.local.stat()
+        return found.st_mtime_ns, found.st_size
 
     def _put(self, source: Path, path: str) -> None:
         if isinstance(self._fs.protocol, str):
@@ -266,8 +278,11 @@ class Upload:
             return
         self._fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
         partial = f"{path}.{secrets.token_hex(4)}.part"
-        self._fs.put_file(str(source), partial)
-        os.replace(partial, path)
+        try:
+            self._fs.put_file(str(source), partial)
+            os.replace(partial, path)
+        finally:
+            Path(partial).unlink(missing_ok=True)
 
     def _watch(self, reference: weakref.ref[Recording]) -> None:
         while not self._is_over.wait(_CHECK_S):
