@@ -18,8 +18,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from rollout_viewer._cache.background_rendering import Wanted
-from rollout_viewer._cache.episode_infos import merged_info, split_infos
+from rollout_viewer._cache.background_rendering import EndedEpisode, Wanted
+from rollout_viewer._cache.episode_infos import (
+    merged_info,
+    only_starts,
+    split_infos,
+)
 from rollout_viewer._cache.intake import Intake
 from rollout_viewer._cache.rendering import Rendering
 from rollout_viewer._cache.row_checker import RowChecker
@@ -30,6 +34,7 @@ from rollout_viewer._errors import (
     RolloutViewerWarning,
     RowError,
     ShapeError,
+    warn_once,
 )
 from rollout_viewer._forks import LockOfOneProcess
 from rollout_viewer._frames.chunk import CHUNK_ROWS
@@ -44,7 +49,7 @@ from rollout_viewer._recording.file import FileRecording
 from rollout_viewer._recording.info_types import stored_types
 from rollout_viewer._recording.joined import JoinedRecording
 from rollout_viewer._recording.late_pictures import RECIPES
-from rollout_viewer._recording.live import LiveRecording
+from rollout_viewer._recording.live import NO_STARTS, LiveRecording
 from rollout_viewer._recording.lock import read_only, unlocked_path
 from rollout_viewer._recording.reader import RecordingReader
 from rollout_viewer._recording.sealed_block import (
@@ -253,16 +258,25 @@ class FrameCache(RecordingReader):
             CacheClosedError: The cache was closed.
             ReadOnlyError: It was opened for reading, or inherited by a fork.
         """
-        is_step = kind == "step" if type(kind) is str else kind is reset is None
+        codes = kind if type(kind) is np.ndarray else None
+        is_step = kind == "step" if type(kind) is str else kind is codes
         is_plain = is_step and reset is None and num_transitions is None
         with self._append_lock.lock:
             recording = self._writable()
             row: int | None = None
-            if is_plain and not episode_info:
+            starts = self._only_starts(episode_info) if is_plain else None
+            if starts is not None:
                 pictures = self._checker.like_last(frames, envs)
                 if pictures is not None:
                     row = recording.append_like_last(
-                        *pictures, reward, terminated, truncated, action, data
+                        *pictures,
+                        codes,
+                        reward,
+                        terminated,
+                        truncated,
+                        action,
+                        data,
+                        starts,
                     )
             if row is None:
                 row = self._append(
@@ -287,21 +301,34 @@ class FrameCache(RecordingReader):
 
     def append_step(
         self,
+        kind: npt.NDArray[np.uint8] | None,
         reward: Any,
         terminated: Any,
         truncated: Any,
         action: Any,
         data: Mapping[str, Any] | None,
+        episode_info: Mapping[int, Mapping[str, Any]] | None = None,
     ) -> int | None:
         """Append a step without pictures, as `append` does, if it is like the last row.
+
+        Args:
+            kind: Codes (B,) of `Kind`; None: all envs step.
+            reward: Of `append`, as all others.
+            terminated: None: no env did.
+            truncated: None: no env was.
+            action: (B, ...)
+            data: Name -> (B, ...)
+            episode_info: Of the envs that are reset.
 
         Returns:
             The row; None: it is not like the last one, and nothing was recorded.
         """
         with self._append_lock.lock:
             recording = self._writable()
+            if (starts := self._only_starts(episode_info)) is None:
+                return None
             row = recording.append_like_last(
-                (), (), reward, terminated, truncated, action, data
+                (), (), kind, reward, terminated, truncated, action, data, starts
             )
         if row is not None:
             if recording.has_trouble:
@@ -309,6 +336,14 @@ class FrameCache(RecordingReader):
             if self._subscribers:
                 self._subscribers.notify(row, row + 1)
         return row
+
+    def _only_starts(
+        self, infos: Mapping[int, Mapping[str, Any]] | None
+    ) -> Mapping[int, bytes] | None:
+        """Return from where episodes can be replayed; None: more is known of them."""
+        if not infos:
+            return NO_STARTS
+        return None if self._segments else only_starts(infos)
 
     def _append(
         self,
@@ -576,6 +611,38 @@ class FrameCache(RecordingReader):
         if self.renders_pictures and (wanted or self._has_wanted):
             self._has_wanted = bool(wanted)
             self._rendering.background.want(self, [Wanted(*one) for one in wanted])
+
+    def warm_up(self) -> None:
+        """Make ready for pictures that will be looked at; returns at once."""
+        if self.renders_pictures:
+            self._rendering.background.warm_up(self)
+
+    def render_ended(self, env: int, start: int, stop: int) -> None:
+        """Render rows of an env soon, in the background: an episode that has ended.
+
+        Returns at once. Where it fails, or too many wait, a recorder warns.
+        """
+        episode = EndedEpisode(env, start, stop)
+        self._rendering.background.add(self, episode)
+
+    def finish_rendering(self) -> list[str]:
+        """Wait for episodes that are rendered in the background.
+
+        Interrupted, as by Ctrl-C, the others stay without pictures; `render` makes
+        them.
+
+        Returns:
+            As `rendering_problems`.
+        """
+        background = self._rendering.known_background
+        if background is not None:
+            background.finish()
+        return self.rendering_problems()
+
+    def rendering_problems(self) -> list[str]:
+        """Return what is to be warned of, of episodes rendered in the background."""
+        background = self._rendering.known_background
+        return [] if background is None else background.problems()
 
     def envs_to_render(self) -> list[int]:
         """Return the envs whose pictures may be rendered."""
@@ -1030,6 +1097,8 @@ class FrameCache(RecordingReader):
         """Forget all rows, here and in the file."""
         with self._append_lock.lock:
             self._writable().clear()
+            if (background := self._rendering.known_background) is not None:
+                background.clear()
             self._checker = RowChecker()
             self._decoders.clear()
         self._subscribers.notify(0, 0)
@@ -1041,10 +1110,13 @@ class FrameCache(RecordingReader):
             StorageError: Something recorded could not be written.
         """
         self.complete()
+        problems = self.finish_rendering() if self.is_mine else []
         if self._intake is not None and self.is_mine:
             self._intake.close()
         with self._append_lock.lock:
             self.recording.close()
+        for problem in problems:
+            warn_once(problem)
 
     def __enter__(self) -> FrameCache:
         return self

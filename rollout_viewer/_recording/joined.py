@@ -142,7 +142,11 @@ class JoinedRecording(OpenedRecording):
         """Return None: each recording is rendered alone."""
         return None
 
-    def add_late_chunks(self, chunks: Sequence[LateChunk]) -> None:
+    late_refusal = ""
+
+    def add_late_chunks(
+        self, chunks: Sequence[LateChunk], session: str | None = None
+    ) -> bool:
         """Raise ReadOnlyError: each recording is rendered alone."""
         raise self._not_alone()
 

@@ -12,9 +12,12 @@ import numpy as np
 
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._recording.storable import CODE_ERRORS
+from rollout_viewer._replay.column_env import COLUMN
+from rollout_viewer._replay.dm_control_env import TASK_RANDOM
 
 # The part of a state that is bytes; the others are JSON.
 BINARY = "binary"
+_PLAIN = ("PCG64", "PCG64DXSM")
 _GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 
 
@@ -39,7 +42,8 @@ def generator_state(generator: Any) -> dict[str, Any]:
     state = generator.bit_generator.state
     if state["bit_generator"] not in _GENERATORS:
         return {}
-    return {"np_random": _as_json(state)}
+    # A new dict, and of nearly all generators one of numbers only.
+    return {"np_random": state if state["bit_generator"] in _PLAIN else _as_json(state)}
 
 
 def restore(env: Any, state: dict[str, Any]) -> None:
@@ -50,6 +54,10 @@ def restore(env: Any, state: dict[str, Any]) -> None:
     """
     bare = env.unwrapped
     try:
+        if COLUMN in state:
+            bare.set_column(state[COLUMN])
+        if TASK_RANDOM in state:
+            bare.set_random_state(state[TASK_RANDOM])
         if "np_random" in state:
             bare.np_random = _generator(state["np_random"])
         if BINARY in state:

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 class LaterRows(BatchedRows):
     """Adds to rows from where their episodes can be replayed.
 
-    A subclass reports the states of envs that are about to be reset, by `_note_states`.
+    A subclass reports the states of envs that are about to be reset, by `_note_states`,
+    or, where it `_has_columns`, that were.
     """
 
     _check: ObservationCheck | None = None
+    _has_columns = False
     # What making a picture would have done, of each env of which that is anything.
     _skip_pictures: Sequence[Callable[[], None]] = ()
 
@@ -58,7 +60,8 @@ class LaterRows(BatchedRows):
             info = dict(infos.get(env, {}))
             seed, options = info.get("seed"), info.get("options")
             if seed is not None or env in self._states:
-                state = {} if seed is not None else self._states[env]
+                is_decided = seed is not None and not self._has_columns
+                state = {} if is_decided else self._states[env]
                 start = EpisodeStart(number, state, seed, options)
                 info[START] = pack_start(start)
             found[env] = info
@@ -79,8 +82,9 @@ class LaterRows(BatchedRows):
     def _add_step(self, kind: Any, obs: Any, **step: Any) -> None:
         for skip in self._skip_pictures:
             skip()
-        if self._check is not None and (begins := np.flatnonzero(kind == RESET)).size:
-            step["infos"] = self._starts(begins.tolist(), {})
+        # Among bytes: finding it is faster than `np.flatnonzero`.
+        if self._check is not None and RESET in kind.tobytes():
+            step["infos"] = self._starts(np.flatnonzero(kind == RESET).tolist(), {})
         super()._add_step(kind, obs, **step)
 
     def _terminal_finder(

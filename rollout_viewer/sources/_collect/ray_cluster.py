@@ -71,7 +71,8 @@ class RayWorker:
         self.number = number
         self.num_steps = 0
         self.failure: Failed | None = None
-        self.is_ready = self.has_ended = self.is_asked_to_stop = False
+        self.is_ready = self.has_ended = False
+        self.is_asked_to_stop = self.is_cut = False
         self._answers = answers
         self._is_closing = False
         self._why = ""

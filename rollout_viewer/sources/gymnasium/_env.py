@@ -105,7 +105,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
             self._check = ObservationCheck(names, insert_probe(env))
         self._begins = np.zeros(1, np.bool_)
         self._has_ended = False
-        self._rendered_row = self.cache.num_rows
+        self._rendered_row = self.recorder.cache.num_rows
         self._was_reset = False
 
     @property
@@ -115,7 +115,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._rendered_row = self.cache.num_rows  # the cache may be a new one
+        self._rendered_row = self.recorder.cache.num_rows  # the cache may be a new one
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -215,9 +215,13 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         if self._batch is not None or not self._is_list_mode:
             return self.env.render()
         # The recorder has emptied the environment's own list.
-        rows = range(self._rendered_row, self.cache.num_rows)
+        rows = range(self._rendered_row, self.recorder.cache.num_rows)
         self._rendered_row = rows.stop
-        return [self.cache[row, 0] for row in rows if self.cache.has_picture(row, 0)]
+        return [
+            self.recorder.cache[row, 0]
+            for row in rows
+            if self.recorder.cache.has_picture(row, 0)
+        ]
 
     def close(self) -> None:
         """Write the recording to its file, then close the environment."""
