@@ -1112,9 +1112,12 @@ class FrameCache(RecordingReader):
     def clear(self) -> None:
         """Forget all rows, here and in the file."""
         with self._append_lock.lock:
-            self._writable().clear()
-            if (background := self._rendering.known_background) is not None:
-                background.clear()
+            recording = self._writable()
+            # Before, so that what is just rendered is not missed where it was; and
+            # after, when that has not found what it was to render.
+            self._rendering.clear()
+            recording.clear()
+            self._rendering.clear()
             self._checker = RowChecker()
             self._decoders.clear()
         self._subscribers.notify(0, 0)

@@ -185,6 +185,11 @@ class Rendering:
         found: BackgroundRendering | None = self.__dict__.get("background")
         return found
 
+    def clear(self) -> None:
+        """Render nothing of rows that are forgotten."""
+        if (background := self.known_background) is not None:
+            background.clear()
+
     def _render_behind(
         self,
         reader: RecordingReader,
