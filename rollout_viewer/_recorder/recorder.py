@@ -535,7 +535,7 @@ class Recorder(ShownInNotebook):
         return (
             self._recipe is not None
             and self._sink is self.cache
-            and not (self._infos or self._successes.is_active)
+            and not (self._infos or self._successes.is_active or self._renders_ended)
             and not (self._limit.is_active or self._step_info.is_pending)
         )
 
