@@ -17,7 +17,7 @@ NOTEBOOKS = sorted((pathlib.Path(__file__).parent.parent / "notebooks").glob("*.
 SHORTER = {
     "02_torchrl": ("total_frames=10_000", "total_frames=4_000"),
     "04_sb3": ("learn(12_000", "learn(4_000"),
-    "06_comparing_policies": ("= 300_000, 30", "= 4_096, 2"),
+    "06_comparing_policies": ("= 245_760, 30", "= 4_096, 2"),
 }
 
 pytestmark = pytest.mark.slow

@@ -18,6 +18,7 @@ from rollout_viewer._replay.env_state import restore
 from rollout_viewer._replay.messages import Difference
 from rollout_viewer._replay.observations import CHECKSUM, difference
 from rollout_viewer._replay.probe import Probe, insert_probe
+from rollout_viewer._replay.skipped_picture import picture_skipper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +58,7 @@ class Replay:
         if task.num_repeats > 1:
             env = _Repeated(env, task.num_repeats)
         self._env = env
+        self._skip_picture = picture_skipper(env)
         self._first = None if has_looked else task.job.first
         # The last row that was stepped through, and its picture.
         self.row = -1
@@ -107,6 +109,9 @@ class Replay:
             recorded: The row.
             is_first: That is the first of the job.
         """
+        has_moved = part is not None or recorded.kind != IDLE
+        if has_moved and self.row >= 0 and self._shown is None and self._skip_picture:
+            self._skip_picture()
         if part is not None:
             result = _reset(self._env, part, recorded, is_first=is_first)
         elif recorded.kind in (STEP, TERMINAL_MISSING):

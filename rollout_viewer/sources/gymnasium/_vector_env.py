@@ -101,7 +101,7 @@ class LaterVectorCalls(LaterRows, VectorCalls):
         """
         check_is_open(self.env)
         recipe = recipe_of_vector(self.env, later)
-        self._set_up_later()
+        self._set_up_later(getattr(self.env, "envs", ()))
         self._has_columns = recipe.kind == NATIVE
         is_async_arcade = isinstance(self.env, AsyncVectorEnv) and has_own_state(recipe)
         self._has_states = self._mode != SAME_STEP and not is_async_arcade

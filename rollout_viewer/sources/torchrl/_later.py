@@ -34,6 +34,7 @@ from rollout_viewer._replay.recipe import (
     Recipe,
     recipe_of_function,
 )
+from rollout_viewer._replay.skipped_picture import picture_skipper
 from rollout_viewer.sources._later_envs import later_recipe
 from rollout_viewer.sources._spaces import one_action
 from rollout_viewer.sources.torchrl._env_info import innermost, name_of
@@ -55,6 +56,7 @@ class Tap(Probe):
         super().__init__(env, has_ends=True)
         self.action: Any = None
         self._start = EpisodeStart(0, {})
+        self._skip_picture = picture_skipper(env)
 
     def reset(self, **arguments: Any) -> Any:
         """Reset the environment."""
@@ -66,7 +68,10 @@ class Tap(Probe):
     def step(self, action: Any) -> Any:
         """Step the environment."""
         self.action = one_action(action, self.action_space)
-        return super().step(action)
+        result = super().step(action)
+        if self._skip_picture is not None:
+            self._skip_picture()
+        return result
 
     def start(self, recipe: int) -> bytes:
         """Return from where the running episode can be replayed."""
