@@ -13,5 +13,6 @@
 - `clip`: an immutable selection, to be written to files and dumped to loggers.
 - `import_labels`: bookmarks and labels from an exported page.
 - `summary`: the figures of its episodes.
+- `shared_storage`: recordings at URLs, written and read.
 - `open`, `arrays`: recordings of files, videos and arrays that exist already.
 """

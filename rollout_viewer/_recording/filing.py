@@ -47,7 +47,11 @@ from rollout_viewer._recording.statements import (
     step_statements,
     tail_statements,
 )
-from rollout_viewer._recording.step_codec import DecodedExtras, pack_extras
+from rollout_viewer._recording.step_codec import (
+    DecodedExtras,
+    pack_extras,
+    pack_stacked,
+)
 from rollout_viewer._recording.step_row import BEGINS
 from rollout_viewer._recording.temporary import temporary_path
 from rollout_viewer._recording.waiting_rows import WaitingRows
@@ -245,7 +249,10 @@ class FiledRecording:
             self._before = start, len(self.slots), len(self._statements)
             try:
                 waiting = self._waiting
-                self._open.extras += waiting.extras(start)
+                if stop % CHUNK_ROWS or waiting.stacked(stop // CHUNK_ROWS - 1) is None:
+                    self._open.extras += waiting.extras(start)
+                else:  # `_queue` takes them; here they are only counted
+                    self._open.extras += [{}] * (stop - start)
                 kinds = waiting.kinds(start)
                 if kinds is not None:
                     self._keep_starts(rows, start, kinds[1])
@@ -395,7 +402,12 @@ class FiledRecording:
 
     def _queue(self, block: int) -> None:
         assert self.rows is not None
-        extras = pack_extras(self._open.extras)
+        stacked = self._waiting.stacked(block)
+        extras = (
+            pack_extras(self._open.extras)
+            if stacked is None
+            else pack_stacked(CHUNK_ROWS, stacked)
+        )
         chunks, stored = self._open.chunks(block)
         num_pictures = sum(one.shown.bit_count() for one in stored.values())
         nbytes = sum(one.nbytes for one in stored.values())

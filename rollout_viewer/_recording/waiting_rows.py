@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from rollout_viewer._recording.step_codec import Extras
+    from rollout_viewer._recording.step_codec import Extras, Group
 
     Array = npt.NDArray[Any]
 
 _FLOAT64, _BOOL, _UINT8 = np.dtype(np.float64), np.dtype(np.bool_), np.dtype(np.uint8)
+_ALL_ROWS = np.arange(CHUNK_ROWS, dtype=np.int32)
 _ENDS = np.uint8(TERMINATED | TRUNCATED)
 # Among the bytes of bools: finding it is faster than `np.any`.
 _TRUE = b"\1"
@@ -88,6 +89,8 @@ class WaitingRows:
         self._action: Array | None = None
         self._data: dict[str, Array] = {}
         self._lacks_action: set[int] = set()
+        # All rows of the block so far were put here.
+        self._is_whole = False
         self._starts: list[WaitingStart] = []
 
     @property
@@ -109,6 +112,7 @@ class WaitingRows:
                 expected as they were before.
         """
         num_envs = len(is_running)
+        self._is_whole = False
         if not self._knows(num_envs, extras):
             self._block = -1
             self._reward = np.empty((CHUNK_ROWS, num_envs))
@@ -186,6 +190,7 @@ class WaitingRows:
         block, offset = divmod(row, CHUNK_ROWS)
         if block != self._block:
             self._renew(block)
+            self._is_whole = not offset
         if not self._copy(offset, action, data or {}, special):
             return False
         self._reward[offset] = reward
@@ -215,7 +220,13 @@ class WaitingRows:
         if len(values) != len(arrays):
             return False
         for name, value in values.items():
-            if (kept := arrays.get(name)) is None or not _fits(value, kept):
+            # `_fits`, written out: of each value of each step's info.
+            if (
+                (kept := arrays.get(name)) is None
+                or type(value) is not np.ndarray
+                or value.dtype != kept.dtype
+                or value.shape != kept.shape[1:]
+            ):
                 return False
             kept[offset] = value
         if action is None:
@@ -319,6 +330,25 @@ class WaitingRows:
         for offset in self._lacks_action:
             if rows.start <= offset < rows.stop:
                 found[offset - rows.start].pop(ACTION, None)
+        return found
+
+    def stacked(self, block: int) -> list[Group] | None:
+        """Return actions and data of all rows of a block, for `pack_stacked`.
+
+        None: some of its rows were not put here.
+        """
+        stop = (block + 1) * CHUNK_ROWS
+        if not self._is_whole or block != self._block or self.stop < stop:
+            return None
+        found = [(name, _ALL_ROWS, array) for name, array in self._data.items()]
+        if self._action is not None:
+            rows, actions, lacks = _ALL_ROWS, self._action, self._lacks_action
+            if lacks:
+                rows = np.array([r for r in range(CHUNK_ROWS) if r not in lacks], "i4")
+                actions = actions[rows]
+            # In the order of the rows: after the data, if the first has no action.
+            if len(rows):
+                found.insert(len(found) if 0 in lacks else 0, (ACTION, rows, actions))
         return found
 
     def kinds(self, start: int) -> tuple[Array, Array] | None:
