@@ -1,5 +1,6 @@
 """Episodes that `every` or `keep_episode` chose, rendered when they have ended."""
 
+import functools
 import os
 import signal
 import time
@@ -139,6 +140,26 @@ def test_steps_do_not_wait_for_pictures(tmp_path):
     env.close()
 
     assert [picture[0, 0, 0] for picture in pictures(env.cache)] == [*range(7)] * 4
+
+
+def test_episodes_that_steps_end_are_rendered_as_well():
+    make_env = functools.partial(
+        gymnasium.make, "CartPole-v1", max_episode_steps=5, render_mode="rgb_array"
+    )
+    env = rv.record(
+        gymnasium.make("CartPole-v1", max_episode_steps=5),
+        render="later",
+        every=1,
+        make_env=make_env,
+    )
+    for _ in range(3):
+        env.reset(seed=0)
+        while not env.step(0)[3]:
+            pass
+
+    env.cache.finish_rendering()
+
+    assert all(env.cache.has_picture(row, 0) for row in range(18))
 
 
 def test_more_episodes_than_can_be_rendered_are_a_warning_and_come_later(

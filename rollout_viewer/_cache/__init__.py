@@ -8,7 +8,8 @@
   `remote_messages`. `intake`: how that process takes them in.
 - `episode_infos`: what is known of an episode, of its segment and its own.
 - `rendering`: pictures that are rendered when they are asked for;
-  `background_rendering`: those that a page looks at; `kept_workers`: what does both.
+  `background_rendering`: those that a page looks at, and of episodes that have ended;
+  `kept_workers`: the processes that make them.
 - `clip`: an immutable selection, to be written to files and dumped to loggers.
 - `import_labels`: bookmarks and labels from an exported page.
 - `summary`: the figures of its episodes.
