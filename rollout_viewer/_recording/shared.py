@@ -135,7 +135,9 @@ class SharedRecording(FileRecording):
         """Raise ReadOnlyError."""
         raise _read_only("label")
 
-    def add_late_chunks(self, chunks: Sequence[LateChunk]) -> None:
+    def add_late_chunks(
+        self, chunks: Sequence[LateChunk], session: str | None = None
+    ) -> bool:
         """Raise ReadOnlyError."""
         raise _read_only("render")
 
