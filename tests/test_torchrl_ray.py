@@ -76,8 +76,11 @@ def cluster():
 
 
 def check(cache):
+    # Actors have no number: their envs are in the order in which they connected.
+    whose = {e.env: CountingEnv.read(cache[e.start, e.env])[2] for e in cache.episodes}
+    assert sorted(whose.values()) == list(range(cache.num_envs))
     for episode in cache.episodes:
-        assert shown(cache, episode, lambda env: env) == list(range(episode.length + 1))
+        assert shown(cache, episode, whose.get) == list(range(episode.length + 1))
 
 
 @pytest.mark.usefixtures("cluster")
