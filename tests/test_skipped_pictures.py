@@ -67,6 +67,14 @@ def test_a_row_alone_shows_no_flames_of_rows_before_it(rows):
         np.testing.assert_array_equal(later[row, 0], now[row, 0])
 
 
+def test_a_row_is_the_same_where_its_replay_goes_on_from_an_earlier_one():
+    now = fly(rv.record(make_lander()))
+    later = fly(rv.record(make_lander(), render="later"))
+
+    for row in (20, 21, 45, 40):  # each read renders what is around it
+        np.testing.assert_array_equal(later[row, 0], now[row, 0])
+
+
 def test_flames_do_not_pile_up_while_no_picture_is_made():
     now, later = make_lander(), make_lander()
 

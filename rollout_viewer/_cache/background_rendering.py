@@ -238,11 +238,12 @@ class BackgroundRendering:
     def _perform_next(self, reader: RecordingReader) -> bool:
         """Render what is most urgent; return whether there was anything."""
         batch = self._next_wanted(reader)
+        episode = self._first_ended()
         try:
             if batch:
                 self._render_batch(reader, batch)
-            elif self._episodes and not self._is_busy():
-                self._render_episode(reader, self._episodes[0])
+            elif episode is not None and not self._is_busy():
+                self._render_episode(reader, episode)
             else:
                 return False
         except ExportCancelled:
@@ -250,8 +251,8 @@ class BackgroundRendering:
         except Exception as error:  # reported by who wanted it
             if batch:
                 self.error, self._wanted = error, []
-            else:
-                self._note_failure(error)
+            elif episode is not None:
+                self._note_failure(episode, error)
         return True
 
     def _next_wanted(self, reader: RecordingReader) -> list[Wanted]:
@@ -267,7 +268,7 @@ class BackgroundRendering:
         """Render an episode that ended, as long as no page looks at anything."""
 
         def is_cancelled() -> bool:
-            is_left = not self._episodes  # as after Ctrl-C
+            is_left = self._first_ended() is not episode  # as after Ctrl-C
             return is_left or self._is_busy() or bool(self._next_wanted(reader))
 
         rows = [*range(episode.start, min(episode.stop, reader.num_rows))]
@@ -275,21 +276,29 @@ class BackgroundRendering:
         with self._changed:
             self._problems += [problem] if problem else []
             self._num_failures = 0
-            self._drop_first()
+            self._drop(episode)
 
-    def _note_failure(self, error: Exception) -> None:
+    def _note_failure(self, episode: EndedEpisode, error: Exception) -> None:
         with self._changed:
+            if self._first_ended() is not episode:
+                return  # of rows that were cleared meanwhile
             self._num_failures += 1
             self._problems.append(
                 f"record: expected to render an episode that has ended, got {error!r} "
                 "Recording continues; cache.render() tries again."
             )
-            self._drop_first()
+            self._drop(episode)
             if self._num_failures >= _MAX_FAILURES:
                 self._episodes.clear()
 
-    def _drop_first(self) -> None:
-        if self._episodes:
+    def _first_ended(self) -> EndedEpisode | None:
+        """Return the episode whose turn it is; None after `clear` or Ctrl-C."""
+        with self._changed:
+            return self._episodes[0] if self._episodes else None
+
+    def _drop(self, episode: EndedEpisode) -> None:
+        # Meanwhile it may have been cleared, and others have come.
+        if self._episodes and self._episodes[0] is episode:
             self._episodes.popleft()
         self._changed.notify_all()
 
