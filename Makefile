@@ -71,8 +71,8 @@ test-newest: $(NEWEST)/.python  ## the same and the extras, with the newest Pyth
 test-versions: test-oldest test-newest $(VENV)/.python  ## both, and the wheel alone on every Python that is here
 	WHEEL_PYTHONS="$$(.ci/find_python each)" $(BIN)/python -m pytest -k runs_the_readme tests/test_wheel.py
 
-test-ray: setup $(VENV)/.ray  ## collecting and RLlib, on a Ray cluster of this machine
-	$(BIN)/python -m pytest tests/test_rllib.py tests/test_collect_ray.py
+test-ray: setup $(VENV)/.ray  ## collecting, RLlib and TorchRL, on a Ray cluster of this machine
+	$(BIN)/python -m pytest tests/test_rllib.py tests/test_collect_ray.py tests/test_torchrl_ray.py
 
 test-s3: $(S3)/.python  ## recordings in S3, on a server of this machine, in a venv of its own
 	$(S3)/bin/python -m pytest tests/test_shared_storage.py tests/test_shared_s3.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import threading
 
@@ -218,6 +219,18 @@ def test_shared_recordings_are_not_changed_and_can_be_copied(folder, tmp_path):
     with pytest.raises(rv.ReadOnlyError, match=r"rv\.open\(url\)\.save\(path\)"):
         cache.label(cache.episodes[0], "crash")
     check(rv.open(cache.save(tmp_path / "copy.rollout")), 1)
+
+
+def test_pictures_that_are_rendered_later_are_rendered_in_a_copy(folder, tmp_path):
+    make = functools.partial(CountingEnv, LENGTHS)
+    url = write(f"{folder}/run.rollout", render="later", make_env=make)
+    cache = rv.open(url, make_env=make)
+
+    with pytest.raises(rv.ReadOnlyError, match="expected a recording of this machine"):
+        cache.render(workers=1, progress=False)
+    copy = rv.open(cache.save(tmp_path / "copy.rollout"), make_env=make)
+    copy.render(workers=1, progress=False)
+    check(copy, 1)
 
 
 def test_what_is_no_recording_is_refused(folder, tmp_path):
