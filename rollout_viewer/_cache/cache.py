@@ -36,6 +36,7 @@ from rollout_viewer._errors import (
     ShapeError,
     warn_once,
 )
+from rollout_viewer._finalizers import finalize
 from rollout_viewer._forks import LockOfOneProcess
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._frames.fps import checked_fps
@@ -202,7 +203,7 @@ class FrameCache(RecordingReader):
         self._intake: Intake | None = None
         self._num_warned = 0
         self._has_warned_of_truncation = False
-        self._finalizer = weakref.finalize(self, recording.release)
+        self._finalizer = finalize(self, recording.release)
         if is_worker():
             # A forked worker ends without running what Python runs at exit.
             util.Finalize(self, self._finalizer, exitpriority=0)
