@@ -72,6 +72,10 @@ def test_notebook_runs_and_leaves_what_it_says(notebook):
             notebook.parent / "landers.html"
         ).read_text("utf-8")
         assert len(rv.open(notebook.parent / "landers.rollout").episodes) == 4
+    if notebook.stem == "08_collecting_with_ray":
+        episodes = rv.open(notebook.parent / "poles.rollout").episodes
+        assert (notebook.parent / "killed").exists()
+        assert sum(one.is_finished for one in episodes) == 36
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -7,6 +7,7 @@ time. Knows frames and rows. Knows nothing of environments or widgets.
 from __future__ import annotations
 
 import contextlib
+import functools
 import operator
 import os
 import warnings
@@ -27,6 +28,7 @@ from rollout_viewer._cache.episode_infos import (
 from rollout_viewer._cache.intake import Intake
 from rollout_viewer._cache.rendering import Rendering
 from rollout_viewer._cache.row_checker import RowChecker
+from rollout_viewer._cache.shared_storage import Upload, is_url, open_shared
 from rollout_viewer._cache.subscribers import Subscribers
 from rollout_viewer._cache.summary import summary_of
 from rollout_viewer._errors import (
@@ -90,10 +92,12 @@ class FrameCache(RecordingReader):
     raise.
 
     Args:
-        path: The recording file. A name that an earlier run took gets ``-1``,
-            ``-2``, ... before its suffix; `path` is the real one. Deleted with the
-            cache if nothing was recorded. None: a temporary file, deleted with the
-            cache.
+        path: The recording file, or the URL of one on shared storage that fsspec knows
+            (the extra ``fsspec``): it is written here and sent there by `flush` and
+            `close`, and each time it has grown by half. A name that an earlier run
+            took gets ``-1``, ``-2``, ... before its suffix; `path` is the real one (of
+            a URL, the file here, and `url` is). Deleted with the cache if nothing was
+            recorded. None: a temporary file, deleted with the cache.
         fps: Rows a second when played; None: 30, or what the recorder knows.
         memory_bytes: Bound for buffers, queue, and decoded chunks.
         disk_bytes: Bound for the file (while recording, SQLite's side file of some
@@ -159,6 +163,10 @@ class FrameCache(RecordingReader):
                 "Say how large the file may become."
             )
         meta = {"fps": fps, "metadata": storable_json(dict(metadata or {}))}
+        upload: Upload | None = None
+        if is_url(path):
+            upload = Upload(str(path))
+            path = upload.local
         recording = LiveRecording(
             None if path is None else unlocked_path(Path(path)),
             queue_bytes=memory_bytes // _QUEUE_SHARE,
@@ -166,7 +174,7 @@ class FrameCache(RecordingReader):
             meta=meta,
             budget=Budget(disk_bytes, keep),
         )
-        self._start(recording, memory_bytes, live=recording)
+        self._start(recording, memory_bytes, live=recording, upload=upload)
 
     @classmethod
     def _open(
@@ -188,8 +196,10 @@ class FrameCache(RecordingReader):
         memory_bytes: int,
         *,
         live: LiveRecording | None = None,
+        upload: Upload | None = None,
     ) -> None:
         self._live = live
+        self._upload = upload
         super().__init__(recording, DecoderCache(memory_bytes))
         # One append at a time; held while the row is made, not while subscribers run.
         self._append_lock = LockOfOneProcess()
@@ -203,7 +213,11 @@ class FrameCache(RecordingReader):
         self._intake: Intake | None = None
         self._num_warned = 0
         self._has_warned_of_truncation = False
-        self._finalizer = finalize(self, recording.release)
+        release: Callable[[], object] = recording.release
+        if upload is not None:
+            upload.start(recording)
+            release = functools.partial(upload.finish, recording.release, recording)
+        self._finalizer = finalize(self, release)
         if is_worker():
             # A forked worker ends without running what Python runs at exit.
             util.Finalize(self, self._finalizer, exitpriority=0)
@@ -1093,6 +1107,8 @@ class FrameCache(RecordingReader):
         """
         self.complete()
         self.recording.flush()
+        if self._upload is not None:
+            self._upload.send(self.recording)
 
     def clear(self) -> None:
         """Forget all rows, here and in the file."""
@@ -1116,8 +1132,15 @@ class FrameCache(RecordingReader):
             self._intake.close()
         with self._append_lock.lock:
             self.recording.close()
+        if self._upload is not None:
+            self._upload.send(self.recording, is_last=True)
         for problem in problems:
             warn_once(problem)
+
+    @property
+    def url(self) -> str | None:
+        """Where it is on shared storage; None: it is not."""
+        return None if self._upload is None else self._upload.url
 
     def __enter__(self) -> FrameCache:
         return self
@@ -1170,6 +1193,15 @@ def open_recording(
     Raises:
         RecordingError: It is none, is damaged, or comes from a newer version.
     """
+    urls = [path] if isinstance(path, (str, os.PathLike)) else list(path)
+    if any(is_url(url) for url in urls):
+        if not all(is_url(url) for url in urls):
+            raise ValueError(
+                f"rv.open: expected URLs or paths, got both: {urls!r:.200}. Write "
+                "paths as file:///... too."
+            )
+        shared = open_shared([str(url) for url in urls])
+        return FrameCache._open(shared, make_env=make_env, render=render)
     if isinstance(path, (str, os.PathLike)):
         recording = FileRecording(Path(path))
         return FrameCache._open(recording, make_env=make_env, render=render)

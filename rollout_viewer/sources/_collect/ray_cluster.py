@@ -77,7 +77,7 @@ class RayWorker:
         self._is_closing = False
         self._why = ""
         self._ray = ray
-        actor = ray.remote(max_concurrency=4, max_restarts=0)(CollectActor)
+        actor = ray.remote(num_cpus=1, max_concurrency=4, max_restarts=0)(CollectActor)
         self._actor = actor.remote()
         self.name = f"actor {self._actor._actor_id.hex()[:8]}"
         self._actor.run.remote(setup)
@@ -94,7 +94,9 @@ class RayWorker:
         while not self._is_closing:
             try:
                 messages = self._ray.get(self._actor.take.remote())
-            except Exception as error:  # whatever it is, no thread may wait for ever
+            # Whatever it is, no thread may wait for ever. Ray ends what waits in its
+            # `shutdown` by SystemExit.
+            except (Exception, SystemExit) as error:
                 self._why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
                 messages = [None]
             for message in messages:
