@@ -55,7 +55,7 @@ test-jax: setup
 test-fast: $(VENV)/.python $(BUNDLE)  ## the tests that need no browser and are not slow
 	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/browser -m "not jax and not serial and not slow"
 
-faults: $(VENV)/.python js/node_modules/.package-lock.json  ## kill, interrupt, damage, fuzz and crowd at length, not as a sample: 25 minutes
+faults: $(VENV)/.python js/node_modules/.package-lock.json  ## kill, interrupt, damage, fuzz and crowd at length, not as a sample: 20 minutes
 	FAULTS=long $(BIN)/python -m pytest $(PARALLEL) --timeout 1800 tests/faults $(EXAMPLE_FILES)
 	FUZZ_SECONDS=40 FUZZ_SEED=$$(date +%s) $(NPM) test
 

@@ -27,6 +27,7 @@ ROOMS = {
     "_lazy": "",
     "_file_names": "",
     "_files": "",
+    "_finalizers": "",
     "_forks": "",
     "_tensors": "",
     "_progress": "",
@@ -36,14 +37,19 @@ ROOMS = {
     "_page": "_frames _recording",
     "_export": "_file_names _files _frames _page _progress _recording _video",
     "_replay": "_frames _progress _recording",
-    "_cache": "_export _files _forks _frames _progress _recording _replay _video",
-    "loggers": "_cache _export _file_names _files _frames _lazy _tensors _video",
+    "_cache": (
+        "_export _files _finalizers _forks _frames _progress _recording _replay _video"
+    ),
+    "loggers": (
+        "_cache _export _file_names _files _finalizers _frames _lazy _tensors _video"
+    ),
     "_viewer": (
-        "_cache _export _file_names _forks _frames _page _progress _recording loggers"
+        "_cache _export _file_names _finalizers _forks _frames _page _progress "
+        "_recording loggers"
     ),
     "_recorder": (
-        "_cache _export _file_names _files _forks _frames _progress _recording "
-        "_replay _tensors _video _viewer loggers"
+        "_cache _export _file_names _files _finalizers _forks _frames _progress "
+        "_recording _replay _tensors _video _viewer loggers"
     ),
     "sources": (
         "_cache _file_names _files _frames _lazy _progress _recorder _recording "

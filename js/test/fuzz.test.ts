@@ -33,6 +33,12 @@ const SECONDS = Number(process.env.FUZZ_SECONDS ?? 0.5);
 const SEED = Number(process.env.FUZZ_SEED ?? 20);
 /** Of one case. Far more than it takes: the machine may be busy. */
 const MAX_MS = 5000;
+
+/** Processor time of this process: a busy machine makes no case slow. */
+function usedMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
 /** Beyond what the first cases took. */
 const MAX_BYTES = 300e6;
 /** No slot of the fuzzed recording is larger: what a manifest says is checked before. */
@@ -145,7 +151,7 @@ async function fuzz(hasWasm: boolean): Promise<void> {
     const bytes = mutated(seed.bytes, other.bytes, random);
     const where = () =>
       `FUZZ_SEED=${SEED}, case ${cases}: ${Buffer.from(bytes).toString("base64")}`;
-    const start = performance.now();
+    const start = usedMs();
     try {
       const { height, width } = parseChunk(0, 0, bytes);
       // The kernel sends no chunk of another size than its slot's.
@@ -157,7 +163,7 @@ async function fuzz(hasWasm: boolean): Promise<void> {
         throw new Error(`${where()}: ${error}`, { cause: error });
       refused++;
     }
-    assert.ok(performance.now() - start < MAX_MS, `too slow: ${where()}`);
+    assert.ok(usedMs() - start < MAX_MS, `too slow: ${where()}`);
     cases++;
   }
   assert.ok(cases > 20 && refused > 5 && refused < cases, `${refused} of ${cases}`);
@@ -181,7 +187,7 @@ test("mutated messages give rows and chunks or a DamageError", () => {
     const steps = stepBuffers(count, 2).map((one) =>
       random() < 0.8 ? one : mutated(one, buffer, random),
     );
-    const start = performance.now();
+    const start = usedMs();
     for (const read of [
       () => parseChunks(bytes),
       () => parseNumbers("f8", count, bytes),
@@ -205,6 +211,6 @@ test("mutated messages give rows and chunks or a DamageError", () => {
             cause: error,
           });
       }
-    assert.ok(performance.now() - start < MAX_MS);
+    assert.ok(usedMs() - start < MAX_MS);
   }
 });

@@ -38,6 +38,7 @@ from rollout_viewer._errors import (
     ShapeError,
     warn_once,
 )
+from rollout_viewer._finalizers import finalize
 from rollout_viewer._forks import LockOfOneProcess
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._frames.fps import checked_fps
@@ -216,7 +217,7 @@ class FrameCache(RecordingReader):
         if upload is not None:
             upload.start(recording)
             release = functools.partial(upload.finish, recording.release, recording)
-        self._finalizer = weakref.finalize(self, release)
+        self._finalizer = finalize(self, release)
         if is_worker():
             # A forked worker ends without running what Python runs at exit.
             util.Finalize(self, self._finalizer, exitpriority=0)

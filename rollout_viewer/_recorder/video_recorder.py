@@ -22,7 +22,6 @@ import functools
 import re
 import threading
 import warnings
-import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +31,7 @@ import numpy as np
 from rollout_viewer._errors import RolloutViewerError, RolloutViewerWarning
 from rollout_viewer._export.dump import dump_clip
 from rollout_viewer._file_names import path_inside
+from rollout_viewer._finalizers import finalize
 from rollout_viewer._forks import make_anew_in_children
 from rollout_viewer._recorder.background_video import BackgroundVideo
 from rollout_viewer._recorder.later_videos import LaterVideos
@@ -502,7 +502,7 @@ class VideoFolderRecorder:
 
     def finish_with(self, owner: object) -> None:
         """Finish when `owner` is collected or the interpreter ends, if not before."""
-        weakref.finalize(owner, _finish_quietly, self)
+        finalize(owner, _finish_quietly, self)
 
     # -- inside
 

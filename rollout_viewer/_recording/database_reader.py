@@ -174,7 +174,7 @@ class DatabaseReader:
         if self._session is None:
             return
         rows = connection.execute("SELECT key, value FROM meta WHERE key = 'session'")
-        found = read_meta(rows, self.doubts).get("session", self._session)
+        found = read_meta(rows.fetchall(), self.doubts).get("session", self._session)
         if found != self._session:
             raise RecordingError(
                 f"FrameCache: expected to read {str(self.path)!r}, got another "

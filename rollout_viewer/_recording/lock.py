@@ -34,9 +34,18 @@ def acquire(path: Path) -> FileLock:
         RecordingLockedError: Another process holds it.
         RecordingError: The folder cannot be written.
     """
+    lock = _lock_of(path)
+    _acquire(lock, path)
+    return lock
+
+
+def _lock_of(path: Path) -> FileLock:
+    return FileLock(f"{path}.lock", timeout=0)
+
+
+def _acquire(lock: FileLock, path: Path) -> None:
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(f"{path}.lock", timeout=0)
     try:
         lock.acquire()
     except Timeout:
@@ -49,7 +58,6 @@ def acquire(path: Path) -> FileLock:
         ) from None
     except OSError as error:
         raise _unwritable(path, str(error.strerror)) from error
-    return lock
 
 
 def reserve(path: Path) -> None:
@@ -77,14 +85,18 @@ def locked(path: Path) -> Iterator[None]:
         RecordingLockedError: Another process holds it.
         RecordingError: The folder cannot be written.
     """
-    lock = acquire(path)
+    lock = _lock_of(path)
     try:
+        _acquire(lock, path)
         yield
     finally:
-        # Unlinked while held: the next writer creates a lock file of its own.
-        with contextlib.suppress(OSError):
-            os.unlink(f"{path}.lock")
-        lock.release()
+        if lock.is_locked:
+            # Unlinked while held: the next writer creates a lock file of its own.
+            try:  # noqa: SIM105 - `suppress` is a call, and may be interrupted before
+                os.unlink(lock.lock_file)
+            except OSError:
+                pass
+            lock.release()
 
 
 def recover(path: Path) -> None:

@@ -7,6 +7,7 @@ more bytes, than a file of this size can hold.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sqlite3
@@ -51,14 +52,14 @@ def check_schema(connection: sqlite3.Connection) -> None:
     Raises:
         UntrustedFileError: It has.
     """
-    found = {
-        (kind, name): _normal(sql)
-        for kind, name, sql in connection.execute(
-            "SELECT type, name, sql FROM sqlite_master LIMIT 100"
-        )
-        # What SQLite makes itself, for a primary key, has no text.
-        if not (kind == "index" and sql is None)
-    }
+    select = "SELECT type, name, sql FROM sqlite_master LIMIT 100"
+    with contextlib.closing(connection.execute(select)) as rows:
+        found = {
+            (kind, name): _normal(sql)
+            for kind, name, sql in rows
+            # What SQLite makes itself, for a primary key, has no text.
+            if not (kind == "index" and sql is None)
+        }
     if found != _own_schema():
         known = _own_schema()
         odd = sorted(
@@ -106,15 +107,18 @@ class BoundedReader:
         """
         self._num_checks = 0
         rows, num_bytes = [], 0
-        for row in self.connection.execute(sql, values):
-            rows.append(row)
-            for value in row:
-                is_long = isinstance(value, (bytes, str))
-                num_bytes += len(value) if is_long else _NUMBER_BYTES
-            if num_bytes > 2 * self._max_bytes:
-                self._max_bytes = self._file_bytes()  # it may have grown
+        # Closed where it is interrupted: whoever keeps the traceback, as notebooks do,
+        # has the query too, and the file cannot be written until that has ended.
+        with contextlib.closing(self.connection.execute(sql, values)) as found:
+            for row in found:
+                rows.append(row)
+                for value in row:
+                    is_long = isinstance(value, (bytes, str))
+                    num_bytes += len(value) if is_long else _NUMBER_BYTES
                 if num_bytes > 2 * self._max_bytes:
-                    raise UntrustedFileError("more rows than a file of its size has")
+                    self._max_bytes = self._file_bytes()  # it may have grown
+                    if num_bytes > 2 * self._max_bytes:
+                        raise UntrustedFileError("more rows than its size allows")
         return rows
 
     def _is_too_long(self) -> bool:

@@ -29,6 +29,7 @@ from rollout_viewer._errors import (
 from rollout_viewer._export.png import MAX_POSTER_PIXELS, poster_png
 from rollout_viewer._export.write import TABLE_SUFFIXES
 from rollout_viewer._file_names import checked_tag, path_inside
+from rollout_viewer._finalizers import finalize
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._page.build_messages import build_manifest
 from rollout_viewer._page.bundle import read_bundle
@@ -216,7 +217,7 @@ class RolloutViewer(anywidget.AnyWidget):
             cache, _weakly(this, RolloutViewer._follow_cache)
         )
         self.on_msg(_weakly(this, RolloutViewer._on_message))
-        self._finalizer = weakref.finalize(
+        self._finalizer = finalize(
             self, _stop, self._stream, self._jobs, self._subscription
         )
         self._stream.start()

@@ -7,9 +7,9 @@ Lifetime, from start to shutdown, and checkpoints, as in TorchRL (its service ba
 from __future__ import annotations
 
 import os
-import weakref
 from typing import TYPE_CHECKING, Any
 
+from rollout_viewer._finalizers import finalize
 from rollout_viewer.loggers._values import as_numbers
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def close_at_exit(owner: object, close: Callable[..., object], *args: Any) -> An
     That is when `owner` is collected or the process ends. Not in a forked child, where
     open files and runs are the parent's.
     """
-    return weakref.finalize(owner, _in_process, os.getpid(), close, args)
+    return finalize(owner, _in_process, os.getpid(), close, args)
 
 
 def _in_process(pid: int, close: Callable[..., object], args: tuple[Any, ...]) -> None:

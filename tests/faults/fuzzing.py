@@ -1,4 +1,4 @@
-"""Fuzzing of what reads a file: python -m tests.faults.fuzzing KIND SECONDS SEED
+"""Fuzzing of what reads a file: python -m tests.faults.fuzzing KIND,... SECONDS SEED
 
 Takes a part of tests/faults/corpus, changes it as Hypothesis chooses, and reads it: it
 gives values or raises RecordingError. The process has a limit of memory, each case one
@@ -239,11 +239,16 @@ def limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def main(kind: str, seconds: float, first_seed: int) -> None:
+def main(kinds: str, seconds: float, first_seed: int) -> None:
     importlib.import_module("rollout_viewer._viewer.widget")
     warnings.simplefilter("ignore")
     if sys.platform == "linux":
         limit_memory()
+    for kind in kinds.split(","):
+        fuzz(kind, seconds, first_seed)
+
+
+def fuzz(kind: str, seconds: float, first_seed: int) -> None:
     stop, number = time.monotonic() + seconds, first_seed
     options = settings(
         max_examples=EXAMPLES_AT_ONCE if seconds > 10 else 15,

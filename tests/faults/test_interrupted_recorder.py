@@ -171,13 +171,13 @@ def test_a_call_that_is_interrupted_anywhere_is_in_one_row_or_in_none(
         return loop
 
     for _ in range(2):  # the first time, more is imported and cached
-        num_places = places_of(functools.partial(begun().add, number))
+        places = places_of(functools.partial(begun().add, number))
     ways = ("whole", "in the next row", "nowhere")
     expected = {uninterrupted(case, number, how): how for how in ways}
     found = dict.fromkeys(ways, 0)
-    places = np.unique(np.linspace(1, num_places, 60 if IS_LONG else 8).astype(int))
+    tried = np.unique(np.linspace(0, len(places) - 1, 60 if IS_LONG else 6).astype(int))
 
-    for at in places.tolist():
+    for at in (places[i] for i in tried):
         loop = begun()
         with interrupted(at) as interrupt:
             loop.add(number)
@@ -199,11 +199,11 @@ def test_rows_of_skipped_steps_are_completed_once_wherever_that_is_interrupted()
         return loop
 
     reference, loop = begun(), begun()
-    num_places = places_of(loop.recorder.complete)
+    places = places_of(loop.recorder.complete)
     reference.add(9)
     whole = np.nansum(reference.finish().scalars["reward"], axis=0)
 
-    for at in sample(num_places, 12):
+    for at in sample(places, 12):
         loop = begun()
         with interrupted(at) as interrupt:
             loop.recorder.complete()
@@ -243,9 +243,9 @@ def test_later_videos_are_written_wherever_the_one_before_was_interrupted():
     def begun() -> LaterVideos:
         return LaterVideos(lambda _: None)
 
-    num_places = places_of(functools.partial(begun().add, VideoSegment("a", 0)))
-    assert num_places > 2
-    for at in range(1, num_places + 1):
+    places = places_of(functools.partial(begun().add, VideoSegment("a", 0)))
+    assert len(places) > 2
+    for at in places:
         videos = begun()
         with interrupted(at) as interrupt:
             videos.add(VideoSegment("a", 0))

@@ -7,6 +7,7 @@ while it is open, and after reopening. `FAULTS=long` tries every place, else a s
 
 from __future__ import annotations
 
+import functools
 import threading
 
 import numpy as np
@@ -14,7 +15,14 @@ import pytest
 
 import rollout_viewer as rv
 from rollout_viewer.testing import read_count
-from tests.faults.interrupts import IS_LONG, interrupted, places_of, sample
+from tests.faults.interrupts import (
+    IS_LONG,
+    Place,
+    interrupted,
+    places_of,
+    places_to_try,
+    sample,
+)
 from tests.faults.rows import Row, append, assert_holds, make_row
 from tests.faults.survival import survives
 from tests.test_append_block import blocks_of
@@ -49,11 +57,14 @@ def test_an_append_that_is_interrupted_anywhere_is_whole_or_not_there(
     def make(number: int) -> Row:
         return make_row(number, change_at)
 
-    def trial(path, at: int) -> str:
-        cache, rows = rv.FrameCache(path), []
-        for number in range(before):
-            rows.append(make(number))
-            append(cache, rows[-1], ("pixels",))
+    def begun(path) -> tuple[rv.FrameCache, list[Row]]:
+        cache, rows = rv.FrameCache(path), [make(number) for number in range(before)]
+        for row in rows:
+            append(cache, row, ("pixels",))
+        return cache, rows
+
+    def trial(path, at: Place) -> bool:
+        cache, rows = begun(path)
         row = make(before)
 
         with interrupted(at, error) as interrupt:
@@ -72,25 +83,23 @@ def test_an_append_that_is_interrupted_anywhere_is_whole_or_not_there(
         with rv.open(cache.path) as reopened:
             assert_holds(reopened, rows, f"reopened, {interrupt.where}")
             assert reopened.episodes == cache.episodes, interrupt.where
-        return interrupt.where
+        path.unlink()
+        return interrupt.where == str(at)
 
-    def count() -> int:
-        cache = rv.FrameCache()
-        for number in range(before):
-            append(cache, make(number), ("pixels",))
-        return places_of(lambda: append(cache, make(before), cameras))
+    for number in range(2):  # the first time, more is imported and cached
+        cache, _ = begun(ram_path / f"places{number}.rollout")
+        places = places_of(functools.partial(append, cache, make(before), cameras))
+        cache.close()
+    tried = places_to_try(places, error)
 
-    # The first time, more is imported and cached.
-    num_places = min(count(), count())
-    places = sample(num_places, 8)
-    if IS_LONG and error is MemoryError:
-        places = places[::4]
+    num_hit = sum(trial(ram_path / f"{n}.rollout", at) for n, at in enumerate(tried))
 
-    found = [trial(ram_path / f"{at}.rollout", at) for at in places]
+    assert num_hit > 0.98 * len(tried) - 1
+    figures(f"append, {error.__name__}: {num_hit} places, rows whole or absent")
 
-    # The last may be beyond the end: the files of trials take fewer places.
-    assert all(found[:-2])
-    figures(f"append, {error.__name__}: {len(places)} places, rows whole or absent")
+
+# The others were asked for before. Each that waits is a turn of the same loops.
+NUM_WAITING = 5
 
 
 @pytest.mark.parametrize("before", [1, 31, 32])
@@ -111,6 +120,8 @@ def test_rows_of_the_usual_form_wait_whole_wherever_a_call_is_interrupted(
     def start(path) -> rv.FrameCache:
         cache = rv.FrameCache(path)
         for number in range(before):
+            if number == before - NUM_WAITING:
+                assert cache.num_rows == number
             step(cache, number)
         return cache
 
@@ -120,29 +131,36 @@ def test_rows_of_the_usual_form_wait_whole_wherever_a_call_is_interrupted(
         else:
             assert cache.num_rows == before
 
-    num_places = places_of(lambda: run(start(None)))
-    for at in sample(num_places, 12):
-        cache = start(ram_path / f"{at}.rollout")
+    numbers = list(range(before + 40))
+    pictures = np.array([make_row(number).frames[:2] for number in numbers])
+    for name in ("first", "second"):  # the first time, more is imported and cached
+        cache = start(ram_path / f"{name}.rollout")
+        places = places_of(functools.partial(run, cache))
+        cache.close()
+    num_hit = 0
+    for trial, at in enumerate(tried := sample(places, 8)):
+        cache = start(ram_path / f"{trial}.rollout")
         with interrupted(at) as interrupt:
             run(cache)
 
+        num_hit += interrupt.where == str(at)
         num_rows = cache.num_rows
         assert num_rows - before in ((0, 1) if call == "append" else (0,))
         for number in range(num_rows, before + 40):
             step(cache, number)
         cache.flush()
         for found in (cache, rv.open(cache.path)):
-            numbers = list(range(before + 40))
             assert found.num_rows == before + 40, interrupt.where
             assert found.scalars["reward"][:, 1].tolist() == numbers, interrupt.where
             assert found.column("obs")[:, 0, 1].tolist() == numbers, interrupt.where
             assert found.raw_column("action", 0, before + 40)[:, 1].tolist() == numbers
             assert found.episodes[0].length == before + 40, interrupt.where
-            for number in numbers if is_pictured else ():
-                for env, frame in enumerate(make_row(number).frames[:2]):
-                    shown = found[number, env]
-                    assert np.array_equal(shown, frame), (number, interrupt.where)
+            if is_pictured:
+                shown = found.frames(range(before + 40))
+                assert np.array_equal(shown, pictures), interrupt.where
         cache.close()
+        cache.path.unlink()
+    assert num_hit > 0.98 * len(tried) - 1
 
 
 @pytest.mark.parametrize("change_at", [None, 3])
@@ -172,44 +190,61 @@ def test_flush_and_reading_may_be_interrupted_anywhere(ram_path, call):
         if call == "flush":
             cache.flush()
         else:
-            list(cache.clip(0, 40).frames())
+            list(cache.clip(29, 35).frames())  # of two blocks
 
-    cache, rows = rv.FrameCache(ram_path / "run.rollout"), []
-    for number in range(45):
-        rows.append(make_row(number))
-        append(cache, rows[-1], ("pixels",))
-    num_places = places_of(lambda: run(cache))
+    def begun(number: int) -> tuple[rv.FrameCache, list[Row]]:
+        cache = rv.FrameCache(ram_path / f"{number}.rollout")
+        rows = [make_row(number) for number in range(45)]
+        for row in rows:
+            append(cache, row, ("pixels",))
+        return cache, rows
 
-    for at in sample(num_places, 12):
+    def end(cache: rv.FrameCache, rows: list[Row]) -> None:
+        assert_holds(cache, rows, "live")
+        cache.close()
+        with rv.open(cache.path) as reopened:
+            assert_holds(reopened, rows, "reopened")
+        cache.path.unlink()
+
+    cache, rows = begun(0)
+    run(cache)  # the first time, more is imported and cached
+    rows.append(make_row(len(rows)))
+    append(cache, rows[-1], ("pixels",))
+    places = places_of(functools.partial(run, cache))
+    for trial, at in enumerate(sample(places, 12), 1):
         with interrupted(at) as interrupt:
             run(cache)
         rows.append(make_row(len(rows)))
         append(cache, rows[-1], ("pixels",))
         assert_holds(cache, rows, interrupt.where)
-    cache.close()
-
-    assert_holds(rv.open(cache.path), rows, "reopened")
+        if len(rows) == 80:
+            end(cache, rows)
+            cache, rows = begun(trial)
+    end(cache, rows)
 
 
 def test_close_may_be_interrupted_anywhere_and_called_again(ram_path):
-    def start(path) -> tuple[rv.FrameCache, list[Row]]:
-        cache, rows = rv.FrameCache(path), []
-        for number in range(40):
-            rows.append(make_row(number))
-            append(cache, rows[-1], ("pixels",))
+    def start(name: object) -> tuple[rv.FrameCache, list[Row]]:
+        cache = rv.FrameCache(ram_path / f"{name}.rollout")
+        rows = [make_row(number) for number in range(40)]
+        for row in rows:
+            append(cache, row, ("pixels",))
         return cache, rows
 
-    num_places = places_of(start(ram_path / "first.rollout")[0].close)
+    start("first")[0].close()  # the first time, more is imported and cached
+    places = places_of(start("second")[0].close)
 
-    for at in sample(num_places, 12):
-        cache, rows = start(ram_path / f"{at}.rollout")
+    for trial, at in enumerate(sample(places, 12)):
+        cache, rows = start(trial)
         with interrupted(at) as interrupt:
             cache.close()
         cache.close()
 
-        beside = [p.name for p in ram_path.glob(f"{at}.rollout*")]
-        assert beside == [f"{at}.rollout"], interrupt.where
-        assert_holds(rv.open(cache.path), rows, interrupt.where)
+        beside = [p.name for p in ram_path.glob(f"{trial}.rollout*")]
+        assert beside == [f"{trial}.rollout"], interrupt.where
+        with rv.open(cache.path) as reopened:
+            assert_holds(reopened, rows, interrupt.where)
+        cache.path.unlink()
 
 
 def test_a_block_that_is_interrupted_anywhere_is_whole_or_not_there(ram_path):
@@ -223,11 +258,12 @@ def test_a_block_that_is_interrupted_anywhere_is_whole_or_not_there(ram_path):
     def append(cache: rv.FrameCache) -> None:
         cache.append_block({1: blocks[1][1]})
 
-    one = begun(ram_path / "places.rollout")
-    num_places = places_of(lambda: append(one))
+    for name in ("first", "second"):  # the first time, more is imported and cached
+        one = begun(ram_path / f"{name}.rollout")
+        places = places_of(functools.partial(append, one))
     counts = set()
-    for place in sample(num_places, 30):
-        cache = begun(ram_path / f"{place}.rollout")
+    for trial, place in enumerate(sample(places, 30)):
+        cache = begun(ram_path / f"{trial}.rollout")
 
         with interrupted(place):
             append(cache)
@@ -243,6 +279,8 @@ def test_a_block_that_is_interrupted_anywhere_is_whole_or_not_there(ram_path):
         shown = [(row, read_count(again[row, 0])[0]) for row in (31, 32, 63, 64, 95)]
         assert shown == [(31, 31), (32, 31), (63, 31), (64, 32), (95, 63)]
         assert [e.length for e in again.episodes if e.env == 1] == [20, 20, 20]
+        again.recording.release()
+        cache.path.unlink()
     assert counts == {32, 64}
 
 
@@ -272,10 +310,10 @@ def test_an_append_that_is_interrupted_anywhere_leaves_its_lock_to_others():
     cache.append(None, reset=[True])
     for _ in range(3):  # the last ones are like those before
         add()
-    num_places = places_of(add)
-    assert num_places > 5
+    places = places_of(add)
+    assert len(places) > 5
 
-    for at in range(1, num_places + 1):
+    for at in places:
         with interrupted(at) as interrupt:
             add()
         assert is_free(cache._append_lock.lock), interrupt.where

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import random
 import resource
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 
 import rollout_viewer as rv
 from rollout_viewer._recording.compact import compact
-from tests.faults.interrupts import interrupted
+from tests.faults.interrupts import interrupted, places_of
 from tests.faults.recordings import make_recording
 
 IS_LONG = os.environ.get("FAULTS") == "long"
@@ -34,12 +35,10 @@ def save(path):
 @pytest.mark.parametrize("work", [save, compact])
 def test_no_part_is_left_wherever_it_is_interrupted(tmp_path, work):
     path = make_recording(tmp_path / "run.rollout", 40)
-    with interrupted(0) as counted:
-        work(path)
+    places = places_of(lambda: work(path))
     (tmp_path / "copy.rollout").unlink(missing_ok=True)
-    rng = np.random.default_rng(1)
-    for at in rng.integers(1, counted.num_places, NUM_INTERRUPTS):
-        with interrupted(int(at)) as interrupt:
+    for at in random.Random(1).choices(places, k=NUM_INTERRUPTS):
+        with interrupted(at) as interrupt:
             work(path)
         names = {p.name for p in tmp_path.iterdir() if p.name != "copy.rollout"}
         (tmp_path / "copy.rollout").unlink(missing_ok=True)
