@@ -39,7 +39,9 @@ ROOMS = {
     "_cache": "_export _files _forks _frames _progress _recording _replay _video",
     "loggers": "_cache _export _file_names _files _frames _lazy _tensors _video",
     "_viewer": (
-        "_cache _export _file_names _forks _frames _page _progress _recording loggers"
+        # _video: previews for a thin link are videos
+        "_cache _export _file_names _forks _frames _page _progress _recording _video "
+        "loggers"
     ),
     "_recorder": (
         "_cache _export _file_names _files _forks _frames _progress _recording "
