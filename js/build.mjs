@@ -1,7 +1,8 @@
 /**
  * js/src -> rollout_viewer/static: widget.js, one ES module with all it needs inside,
  * widget.css, and modules that are loaded when they are used: mp4.js, which only exported
- * pages have, for who saves a video, and compare.js, for who looks at an evaluation.
+ * pages have, for who saves a video, compare.js, for who looks at an evaluation, and
+ * preview.js, for links that are too thin for exact pictures.
  *
  * The worker is bundled first and embedded in the module as a function, whose text is the
  * script of a worker; zstddec's wasm is taken out of its package and embedded in it,
@@ -13,6 +14,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { deflateRawSync } from "node:zlib";
 import { build } from "esbuild";
+import { toBase85 } from "./to-base85.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const lucide = readFile(
@@ -57,8 +59,12 @@ export const embedded = {
       const base64 = /["'`](AGFzbQ[A-Za-z0-9+/=]+)["'`]/.exec(text)?.[1];
       if (!base64)
         throw new Error("build: zstddec carries its wasm in another way now");
-      const small = deflateRawSync(Buffer.from(base64, "base64"), { level: 9 });
-      return { contents: small, loader: "binary" };
+      const bytes = Buffer.from(base64, "base64");
+      const small = deflateRawSync(bytes, { level: 9, memLevel: 9 });
+      const letters = JSON.stringify(toBase85(small));
+      const contents = `import { fromBase85 } from "./base85.ts";
+        export default fromBase85(${letters}, ${small.length});`;
+      return { contents, loader: "js", resolveDir: join(here, "src/decode") };
     });
     on.onLoad({ filter: /^lucide:/, namespace: "embedded" }, async ({ path }) => {
       const { icons } = await lucide;
@@ -163,11 +169,12 @@ export async function buildPage(folder) {
     outfile: join(folder, "mp4.js"),
     banner: { js: await mediabunny() },
   });
-  await build({
-    ...common,
-    entryPoints: [join(here, "src/compare.ts")],
-    outfile: join(folder, "compare.js"),
-  });
+  for (const part of ["compare", "preview"])
+    await build({
+      ...common,
+      entryPoints: [join(here, `src/${part}.ts`)],
+      outfile: join(folder, `${part}.js`),
+    });
   const { outputFiles } = await build({
     ...common,
     entryPoints: {

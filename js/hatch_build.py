@@ -15,7 +15,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-BUNDLE = ("widget.js", "widget.css", "mp4.js", "compare.js")
+BUNDLE = ("widget.js", "widget.css", "mp4.js", "compare.js", "preview.js")
 # 18: what esbuild and the scripts of js/ ask for
 _MIN_NODE = 18
 
@@ -92,7 +92,7 @@ def _find_node() -> tuple[str, list[str]]:
 
 
 def _sources(js: Path) -> list[Path]:
-    files = [js / name for name in ("package-lock.json", "build.mjs")]
+    files = [js / name for name in ("package-lock.json", "build.mjs", "to-base85.mjs")]
     return [*files, *(path for path in (js / "src").rglob("*") if path.is_file())]
 
 

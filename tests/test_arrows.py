@@ -44,8 +44,9 @@ ROOMS = {
         "_cache _export _file_names _files _finalizers _frames _lazy _tensors _video"
     ),
     "_viewer": (
+        # _video: previews for a thin link are videos
         "_cache _export _file_names _finalizers _forks _frames _page _progress "
-        "_recording loggers"
+        "_recording _video loggers"
     ),
     "_recorder": (
         "_cache _export _file_names _files _finalizers _forks _frames _progress "

@@ -1,20 +1,15 @@
 """What arrives over a link that carries little: in virtual time, nothing waits here."""
 
-import heapq
-import itertools
-
 import numpy as np
 import pytest
 
 import rollout_viewer as rv
 from rollout_viewer._frames.chunk import CHUNK_ROWS
-from rollout_viewer._page.build_messages import build_manifest, decode_chunks
 from rollout_viewer._viewer import stream
-from rollout_viewer._viewer.stream import PageStream
 from rollout_viewer._viewer.throughput import LEAST_WINDOW_BYTES, WINDOW_BYTES
+from tests.links import Link
 
 NUM_ROWS, NUM_ENVS = 1600, 4
-STEP_S = 0.02
 
 
 @pytest.fixture(autouse=True)
@@ -31,65 +26,6 @@ def cache():
         frames = rng.integers(0, 256, (NUM_ENVS, 16, 16, 3), np.uint8)
         cache.append(frames, reward=np.ones(NUM_ENVS))
     return cache
-
-
-class Link:
-    """A page at the other end of a link, and the stream at this one."""
-
-    def __init__(self, cache, bytes_per_s, delay_s, *, begin=True):
-        self.now = 0.0
-        self.bytes_per_s = bytes_per_s
-        self.delay_s = delay_s
-        self.chunks = {}  # when each came first
-        self.num_twice = 0
-        self._free_at = 0.0
-        self._number = itertools.count()
-        self._events = []  # (when, number, what is done then)
-        self.stream = PageStream(
-            cache,
-            make_manifest=lambda: build_manifest(cache, title="t"),
-            send=self._send,
-            on_message=lambda message: None,
-            on_error=pytest.fail,
-            clock=lambda: self.now,
-        )
-        if begin:
-            hello = {"kind": "hello", "protocol": 1, "version": "0", "page": "p"}
-            self.say({**hello, "beginning": 1})
-
-    def _at(self, when, do):
-        heapq.heappush(self._events, (when, next(self._number), do))
-
-    def _send(self, message):
-        size = 200 + sum(map(len, message.buffers))
-        self._free_at = max(self.now, self._free_at) + size / self.bytes_per_s
-        self._at(self._free_at + self.delay_s, lambda: self._arrive(message))
-
-    def _arrive(self, message):
-        if message.content["kind"] != "data":
-            return
-        for block, slot, _ in decode_chunks(message.buffers[4]):
-            self.num_twice += (block, slot) in self.chunks
-            self.chunks.setdefault((block, slot), self.now)
-        self.say({"kind": "ack", "seq": message.content["seq"]})
-
-    def say(self, content):
-        self._at(self.now + self.delay_s, lambda: self.stream.receive(content))
-
-    def run(self, seconds):
-        """Let time pass."""
-        until = self.now + seconds
-        while self.now < until:
-            self.now += STEP_S
-            while self._events and self._events[0][0] <= self.now:
-                heapq.heappop(self._events)[2]()
-            self.stream.step()
-
-    def ask(self, *blocks):
-        wanted = [(b, s) for b in blocks for s in range(NUM_ENVS)]
-        missing = [[*key, 0] for key in wanted if key not in self.chunks]
-        self.say({"kind": "need", "chunks": missing})
-        return wanted
 
 
 def test_what_a_page_asks_for_does_not_wait_behind_what_it_did_not(cache):

@@ -25,7 +25,7 @@ pytestmark = [
 ROOT = pathlib.Path(__file__).parent.parent
 # `make test-versions` names others; test_light_install.py needs what is installed here.
 PYTHONS = os.environ.get("WHEEL_PYTHONS", sys.executable).split()
-BUNDLE = ("compare.js", "mp4.js", "widget.css", "widget.js")
+BUNDLE = ("compare.js", "mp4.js", "preview.js", "widget.css", "widget.js")
 STATIC = {f"rollout_viewer/static/{name}" for name in BUNDLE}
 # made by tools; a clone has none of it
 NOT_CLONED = shutil.ignore_patterns(

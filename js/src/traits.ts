@@ -10,6 +10,7 @@ import type { KernelLink } from "./kernel-link.ts";
 import type { Loop } from "./playback/clock.ts";
 import { loadState, type SavedState, saveState } from "./session/saved-state.ts";
 import type { Session } from "./session/session.ts";
+import type { Quality } from "./session/view-options.ts";
 import { isSame } from "./util/same.ts";
 
 /** The part of anywidget's model that is used. */
@@ -34,7 +35,7 @@ export type Listen = (event: string, callback: (...args: never[]) => void) => vo
 const REPORT_MS = 200;
 
 /** Those that the page sets too. `bookmarks` come only: it sends each change alone. */
-type TraitName = "playhead" | "playing" | "speed" | "loop" | "selection";
+type TraitName = "playhead" | "playing" | "speed" | "loop" | "selection" | "quality";
 
 interface Trait {
   read(): unknown;
@@ -43,7 +44,7 @@ interface Trait {
 
 /** What traits are in the page. */
 function traitsOf(session: Session): Record<TraitName, Trait> {
-  const { clock } = session;
+  const { clock, viewOptions } = session;
   return {
     playhead: {
       read: () => session.place().row,
@@ -64,6 +65,11 @@ function traitsOf(session: Session): Record<TraitName, Trait> {
     selection: {
       read: () => session.selectedEnvs(),
       set: (envs: number[]) => session.selectEnvs(envs),
+    },
+    quality: {
+      read: () => viewOptions.quality,
+      // A kernel of another version has none.
+      set: (quality?: Quality) => viewOptions.setQuality(quality ?? "auto"),
     },
   };
 }
@@ -99,7 +105,7 @@ export class TraitSync {
 
   /** Restore what is known, and follow both sides until the signal. */
   start(on: Listen, signal: AbortSignal): void {
-    const { clock, marks } = this.#session;
+    const { clock, marks, viewOptions } = this.#session;
     for (const name of this.#names) on(`change:${name}`, () => this.#take(name));
     const takeBookmarks = () => marks.setBookmarks(this.#model.get("bookmarks") ?? []);
     on("change:bookmarks", takeBookmarks);
@@ -116,6 +122,7 @@ export class TraitSync {
     });
     on("change:_observed", () => this.#isReady && this.#report());
     marks.onChange.on(() => this.#report(["selection"]), signal);
+    viewOptions.onChange.on(() => this.#report(["quality"]), signal);
   }
 
   /** What was saved, where Python did not set this trait since; else null. */
@@ -144,6 +151,7 @@ export class TraitSync {
     const saved = this.#saved;
     const kernel = this.#kernel;
     this.#traits.selection.set(kernel.selection as never);
+    this.#traits.quality.set(kernel.quality as never);
     clock.setSpeed(this.#newer("speed")?.speed ?? (kernel.speed as number));
     if (saved?.range) clock.setRange(saved.range);
     this.#session.undo.settle();

@@ -94,7 +94,9 @@ export function connect(model: Model, signal: AbortSignal): Session {
     session.setBusy(busyMs >= BUSY_MS);
     session.setSilent(session.feed.isUnanswered);
     if (link.isGone) session.cut(true);
-    if (!session.isCut) session.feed.askForMissing(allVisibleSlots(session));
+    if (session.isCut) return;
+    session.feed.askForMissing(allVisibleSlots(session));
+    session.previews?.watch(allVisibleSlots(session));
   }, ASK_MS);
   // A page that is closed, or put aside for the button "back".
   globalThis.addEventListener?.("pagehide", () => session.feed.hide(), { signal });

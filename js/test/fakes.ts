@@ -3,6 +3,7 @@
 import { Decoder } from "../src/decode/decoder.ts";
 import { type Decoding, pack } from "../src/decode/worker-pool.ts";
 import type { Cell } from "../src/playback/cells.ts";
+import type { StandIn } from "../src/playback/previews.ts";
 import type { Surface } from "../src/playback/surface.ts";
 
 /** Decodes at once, but answers later, as a worker does. */
@@ -39,6 +40,10 @@ export class FakeSurface implements Surface {
         pixels.subarray(at * width * 4, (at + 1) * width * 4),
         ((y + at) * canvas.width + x) * 4,
       );
+  }
+  /** What stands in has one color: that of its x. */
+  draw(cell: Cell, { x }: StandIn) {
+    this.#canvasOf(cell).pixels.fill(x);
   }
   clear(cell: Cell) {
     this.#canvasOf(cell).pixels.fill(0);

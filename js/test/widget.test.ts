@@ -21,6 +21,7 @@ class FakeModel implements Model {
     speed: 1,
     loop: "off",
     selection: [],
+    quality: "auto",
     bookmarks: [],
     _observed: [],
   };

@@ -235,6 +235,19 @@ def _size_problem(height: int, width: int, size: tuple[int, int] | None) -> str 
 # -- both
 
 
+def part_of(chunk: Chunk, first: int, stop: int) -> bytes:
+    """Return the records ``first..stop`` of a chunk or piece that has them."""
+    records = slice(first - chunk.first, stop - chunk.first)
+    return pack(
+        chunk.height,
+        chunk.width,
+        first,
+        chunk.kinds[records],
+        [bytes(record) for record in chunk.records[records]],
+        chunk.repeated_row,
+    )
+
+
 def join(
     pieces: Sequence[bytes],
     *,

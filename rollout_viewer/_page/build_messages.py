@@ -6,10 +6,22 @@ import json
 import struct
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rollout_viewer._errors import (
     RecordingError,
 )
-from rollout_viewer._frames.chunk import CHUNK_ROWS, absent, join, parse
+from rollout_viewer._frames.chunk import (
+    CHUNK_ROWS,
+    MAX_FRAME_BYTES,
+    absent,
+    parse,
+    part_of,
+)
+from rollout_viewer._frames.decoder import ChunkDecoder
+from rollout_viewer._frames.encoder import ChunkEncoder
+from rollout_viewer._frames.scratch import Scratch
+from rollout_viewer._page.bundle import packed_part
 from rollout_viewer._page.protocol import PROTOCOL, Message
 from rollout_viewer._page.thin import reduced
 from rollout_viewer._recording.late_pictures import not_reproducible
@@ -116,6 +128,11 @@ def data_message(
     )
 
 
+def part_message(name: str, where: str) -> Message:
+    """Return a module of the page that few need; `where`: for an error's message."""
+    return Message({"kind": "part", "name": name}, [packed_part(name, where)])
+
+
 # Episodes in one message; 10,000 of them take some 200 kB.
 EPISODES_AT_ONCE = 10_000
 
@@ -196,12 +213,14 @@ def piece_message(
     first: int,
     num_rows: int,
     on_damage: Callable[[RecordingError], object],
+    max_bytes: int = MAX_FRAME_BYTES,
 ) -> bytes | None:
     """Return the records from `first` on of a block; None if there are none.
 
-    A block without pictures of the slot gives ABSENT records, so that a page
-    does not ask for it again; so does one that cannot be read, after `on_damage`.
-    The page checks no checksum: what it is sent was checked here.
+    As many as `max_bytes` allow, and one at least. A block without pictures of the
+    slot gives ABSENT records, so that a page does not ask for it again; so does one
+    that cannot be read, after `on_damage`. The page checks no checksum: what it is sent
+    was checked here.
     """
     count = min(num_rows - block * CHUNK_ROWS, CHUNK_ROWS)
     if first >= count:
@@ -218,11 +237,49 @@ def piece_message(
                     f"{parsed.first} on."
                 )
             # A block that was sealed since its first piece went out comes whole.
-            return (
-                chunk
-                if parsed.first == first
-                else join([chunk], where=where, first=first)
-            )
+            records = parsed.records[first - parsed.first :]
+            stop = first + _num_within(records, max_bytes)
+            if parsed.first == first and stop == first + len(records):
+                return chunk
+            return part_of(parsed, first, stop)
     except RecordingError as error:
         on_damage(error)
     return absent(info.height, info.width, first, count - first)
+
+
+def _num_within(records: Sequence[bytes | memoryview], max_bytes: int) -> int:
+    """Return how many of the first records are together no larger; at least one."""
+    size = 0
+    for number, record in enumerate(records):
+        size += len(record)
+        if size > max_bytes and number:
+            return number
+    return len(records)
+
+
+def still_message(
+    recording: Recording, block: int, slot: int, index: int
+) -> bytes | None:
+    """Return a chunk that shows one record of a block, exactly, and none before it.
+
+    None if there is no such picture.
+
+    Raises:
+        RecordingError: It cannot be read.
+    """
+    chunk = recording.chunk(block, slot)
+    if chunk is None:
+        return None
+    info = recording.slots[slot]
+    where = f"{recording.path}, block {block}, slot {slot}"
+    parsed = parse(chunk, where=where, size=info.size)
+    reader = ChunkDecoder(parsed, where=where)
+    if index >= len(parsed.kinds) or not reader.is_shown(index):
+        return None
+    frame = np.empty((info.height, info.width, 3), np.uint8)
+    reader.read(index, frame)
+    encoder = ChunkEncoder(info.height, info.width, Scratch(info.height, info.width))
+    for _ in range(index):
+        encoder.skip()
+    encoder.add(frame, is_repeated=not reader.has_picture(index))
+    return encoder.seal()

@@ -28,9 +28,9 @@ def read_bundle(name: str, where: str) -> str:
     return file.read_text("utf-8")
 
 
-# Modules that a page loads when they are used: what writes mp4 files, and the numbers
-# and pairs of an evaluation.
-PARTS = ("mp4", "compare")
+# Modules that a page loads when they are used: what writes mp4 files, the numbers and
+# pairs of an evaluation, and what shows previews over a thin link.
+PARTS = ("mp4", "compare", "preview")
 
 
 @functools.cache

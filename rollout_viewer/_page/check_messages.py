@@ -25,6 +25,8 @@ _MAX_WHOLE = 2**53 - 1
 MAX_CHUNKS = 1024
 # Selected ones; a page that wants all of them names none.
 _MAX_ENVS = 4096
+# In sight, and blocks of them.
+_MAX_TILES, _MAX_WATCHED = 1024, 64
 _MAX_JSON_CHARS = 64 * 1024
 _MAX_JSON_DEPTH = 8
 
@@ -41,6 +43,14 @@ def whole(low: int = 0, high: int = _MAX_WHOLE) -> Rule:
     return Rule(
         f"a whole number in {low}..{high}",
         lambda value: type(value) is int and low <= value <= high,
+    )
+
+
+def number(low: float, high: float) -> Rule:
+    """Accept finite numbers; a bool is none."""
+    return Rule(
+        f"a number in {low}..{high}",
+        lambda value: _is_finite(value) and low <= value <= high,
     )
 
 
@@ -100,6 +110,14 @@ def _is_chunk(value: Any) -> bool:
     )
 
 
+def _is_watched(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and 4 <= len(value) <= 3 + _MAX_TILES
+        and all(type(number) is int and 0 <= number <= _MAX_WHOLE for number in value)
+    )
+
+
 def _is_episode(value: Any) -> bool:
     return (
         isinstance(value, list)
@@ -133,6 +151,7 @@ _ROW = whole()
 _ENVS = optional(list_of(whole(), _MAX_ENVS))
 _EPISODE = Rule("[env, index]", _is_episode)
 _CHUNKS = Rule("[block, slot, have]", _is_chunk)
+_WATCHED = Rule("[block, number, have, slot, ...]", _is_watched)
 _LABELS = Rule(
     f"labels of at most {_MAX_JSON_CHARS} characters as JSON, {_MAX_JSON_DEPTH} deep, "
     "without NaN, infinities and numbers that JavaScript does not hold",
@@ -160,6 +179,15 @@ RULES: dict[str, dict[str, Rule]] = {
     "need": {
         "chunks": list_of(_CHUNKS, MAX_CHUNKS),
         "wanted": optional(list_of(_CHUNKS, MAX_CHUNKS)),
+    },
+    "watch": {
+        "codecs": list_of(text(100), 20),
+        "rate": number(0, 1e6),
+        "is_resting": _FLAG,
+        "num_slots": whole(0, _MAX_ENVS),
+        "reduction": whole(1, 256),
+        "rows": list_of(_CHUNKS, MAX_CHUNKS),
+        "blocks": list_of(_WATCHED, _MAX_WATCHED),
     },
     "dump": {
         "job": _JOB,

@@ -93,6 +93,14 @@ Kernel to page::
               pending       [[block, slot], ...]: chunks in this message that will come
                             again, whole, when more of their pictures were rendered;
                             of their ABSENT records pictures may come
+              previews      [{block, slots, codec, width, height, columns, number,
+                            first, sizes, shown}, ...]: rows of a block in small, not
+                            exact, as one video of tiles side by side; absent where none
+                            codec: as WebCodecs names it, or "image/jpeg"; width,
+                            height: of a tile; number: of the video; first: rows of it
+                            that came before; sizes: bytes of each row's picture, in
+                            buffers[5], one preview after the other; shown: of each
+                            slot, bits of the rows so far in which it has a picture
               marks         1, 2, ...: number of the bookmarks, where there are any
               infos         [{success, segment, seed, options, labels}, ...],
                             each optional
@@ -132,7 +140,8 @@ Kernel to page::
               fault         str, why some could not be read; else ""
     column    name, index, start, count, fault, buffers[0]: f4 (count, num_envs), NaN
                             where there is none; count 0: there are no rows
-    part      name, buffers[0]: a module of the page that few need, as raw deflate
+    part      name, buffers[0]: a module of the page that few need, as raw deflate;
+              "preview" comes without being asked for, where the link is thin
     parting   first, other  as they were asked for
               by            what was compared: "observations", else "actions", else
                             "pictures"; "": neither was recorded of both
@@ -167,6 +176,20 @@ Page to kernel::
                             page looks at and lacks, its row at this index of the
                             block. Where `renders`: repeated each second; what is
                             not in the newest is rendered no more
+    watch     codecs        [str, ...]: videos that the page decodes, as WebCodecs names
+                            them
+              rate          rows a second that it plays
+              is_resting    the playhead has stayed where it is for a while
+              num_slots     pictures in sight
+              reduction     by which they are smaller on the screen, rounded down
+              rows          [[block, slot, index], ...], where it rests: what is in
+                            sight and not exact; sent alone, at once
+              blocks        [[block, number, have, slot, slot, ...], ...], most urgent
+                            first: of which it lacks exact pictures and previews, and
+                            has that many rows of that video (0, 0: of none)
+                            Sent by the part "preview", at a change and each second.
+                            While `rate` is more than the link carries, previews are
+                            sent and exact pictures are not, until it rests
     dump      job, formats  ["mp4", "csv", ...], written through the logger
               start, stop   rows, stop exclusive
               envs          those to write; null, or left out: all
@@ -261,6 +284,19 @@ class NeedMessage(TypedDict):
     kind: Literal["need"]
     chunks: list[Any]
     wanted: NotRequired[list[Any]]
+
+
+class WatchMessage(TypedDict):
+    """What the page looks at, where it can show previews."""
+
+    kind: Literal["watch"]
+    codecs: list[str]
+    rate: float
+    is_resting: bool
+    num_slots: int
+    reduction: int
+    rows: list[list[int]]
+    blocks: list[list[int]]
 
 
 class DumpMessage(TypedDict):
@@ -361,6 +397,7 @@ PageMessage: TypeAlias = (
     | HaveMessage
     | AckMessage
     | NeedMessage
+    | WatchMessage
     | DumpMessage
     | DownloadMessage
     | CancelMessage

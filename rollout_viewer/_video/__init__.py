@@ -5,6 +5,7 @@
   format of its encoder (`converter`).
 - `gif`: `write_gif` writes a GIF (`gif_file`), in one pass where 256 colours are enough
   for each frame (`gif_colors`), else with a palette (`gif_palette`).
+- `preview`: small pictures of many envs as one video, for a link that carries little.
 - `reader`: `VideoFile` and `read_video` give the frames of any video file.
 
 Frame n of a file is frame n of the input: presentation times are frame numbers over

@@ -5,6 +5,8 @@
 - `stream`: what is sent to pages; `throughput`: how much at a time; `delivery`: whether
   it has arrived; `pages`: which pages are there. `rendered_pictures`: those that are
   rendered where a page looks. `subscription`: follows a recording.
+- `previews`: what is shown where the link is too thin for exact pictures;
+  `preview_videos`: makes them.
 - `export_jobs`: dumps and downloads. `worker`: a thread that lives while there is work.
 - `saved`: what a notebook keeps of it. `snapshot`: an array shown as a picture.
 - `compare`: several recordings as one. `beginning`: how a page begins.

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 from rollout_viewer._errors import ProtocolError
 from rollout_viewer._export.write import check_choice
 from rollout_viewer._export.writers import WRITERS
-from rollout_viewer._page.bundle import PARTS, packed_part
+from rollout_viewer._page.build_messages import part_message
+from rollout_viewer._page.bundle import PARTS
 from rollout_viewer._page.details import column_message, details_message
 from rollout_viewer._page.parting import EpisodeKey, parting_message
 from rollout_viewer._page.protocol import Message
@@ -188,8 +189,7 @@ class PageRequests:
                 f"rollout_viewer: expected a part in {list(PARTS)}, got {name!r}. "
                 "Reload the page."
             )
-        packed = packed_part(name, "RolloutViewer")
-        self._send(Message({"kind": "part", "name": name}, [packed]))
+        self._send(part_message(name, "RolloutViewer"))
 
     def _parting(self, content: PartingMessage) -> None:
         if (cache := self._get_cache()) is None:

@@ -4,7 +4,8 @@ The page acknowledges each `data`; at most as many bytes as its link takes in ha
 second are unacknowledged (`throughput`), and at most 20 messages a second are sent.
 Where no acknowledgement can arrive (the kernel is busy and the front end has no
 subshells) rows are sent at a fixed rate, newest first. Pictures that cannot be read are
-sent as missing, and reported once.
+sent as missing, and reported once. A link that carries less than playing takes gets
+previews in their place (`previews`).
 
 When everything was sent, a `beat` says how much that is, until each page has answered
 that it `have`s it: what was lost on the way is sent again (`delivery`). Where no page
@@ -18,6 +19,7 @@ of widgets.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -27,14 +29,20 @@ from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._page.build_messages import (
     annotations_message,
     data_message,
+    part_message,
     piece_message,
 )
 from rollout_viewer._page.check_messages import check
 from rollout_viewer._page.protocol import PROTOCOL, Message
 from rollout_viewer._viewer.delivery import Delivery
 from rollout_viewer._viewer.pages import Pages
+from rollout_viewer._viewer.previews import Previews
 from rollout_viewer._viewer.rendered_pictures import RenderedPictures
-from rollout_viewer._viewer.throughput import Throughput
+from rollout_viewer._viewer.throughput import (
+    MESSAGE_BYTES,
+    WINDOW_BYTES,
+    Throughput,
+)
 from rollout_viewer._viewer.worker import Worker
 
 if TYPE_CHECKING:
@@ -51,6 +59,7 @@ UNACKNOWLEDGED_INTERVAL_S = 0.2
 # Sent without being asked for; the page asks for the rest as it is looked at.
 UNASKED_BYTES = 192 * 1024 * 1024
 STEP_ROWS = 8192
+FIRST_STEP_ROWS = 512
 # A growing file, and the end of a recording, notify of nothing.
 POLL_S = 0.25
 # Messages that wait to be read; more are dropped. Pages ask again for what matters.
@@ -110,6 +119,7 @@ class PageStream(Worker):
         self._throughput = Throughput()
         self._delivery = Delivery()
         self._rendered = RenderedPictures(cache)
+        self._previews = Previews(cache, self.notify)
         self._has_reported_rendering = False
         self._beginning: tuple[str, int] | None = None
         # Whether buffers are sent as text: one of the pages gets no others.
@@ -142,6 +152,11 @@ class PageStream(Worker):
         """Whether a page has sent its hello, or should have by now."""
         return bool(self._pages)
 
+    def set_quality(self, quality: str) -> None:
+        """Send exact pictures, previews, or what the link carries: see `Previews`."""
+        self._previews.quality = quality
+        self.notify()
+
     def expect_page(self) -> None:
         """A page has been shown: serve it soon, even if no hello gets through.
 
@@ -172,6 +187,12 @@ class PageStream(Worker):
         """Drop the recording: a closed viewer that is referenced must not keep it."""
         self.__dict__.pop("_cache", None)
         self._rendered.forget()
+        self._previews.forget()
+
+    def close(self) -> None:
+        """End the threads soon."""
+        self._previews.close()
+        super().close()
 
     def step(self) -> None:
         """Handle what came and send what is due; the thread's whole work."""
@@ -225,6 +246,7 @@ class PageStream(Worker):
         if not self._pages:
             self._requested.clear()
             self._rendered.want(())
+            self._previews.restart()
 
     def _restart(self) -> None:
         self._manifest: dict[str, Any] | None = None
@@ -237,6 +259,7 @@ class PageStream(Worker):
         # Most urgent last, each with how many records of it the page has, and when.
         self._requested: dict[tuple[int, int], tuple[int, float]] = {}
         self._backlog_block = 0
+        self._has_sent_heads = False
         # Rows after these were recorded while the page looked on.
         self._num_rows_before = self._cache.num_rows
         self._unasked_bytes = 0
@@ -244,6 +267,7 @@ class PageStream(Worker):
         self._num_annotations = 0
         self._bookmarks: dict[int, str] | None = None
         self._rendered.restart()
+        self._previews.restart()
 
     def _handle(self, content: PageMessage) -> None:
         if content["kind"] == "hello":
@@ -272,6 +296,8 @@ class PageStream(Worker):
             self._request(content["chunks"])
             if (wanted := content.get("wanted")) is not None:
                 self._rendered.want(wanted)
+        elif content["kind"] == "watch":
+            self._previews.watch(content, self._clock())
         else:
             self._on_message(content)
 
@@ -285,7 +311,9 @@ class PageStream(Worker):
                 continue
             if slot < num_slots and block * CHUNK_ROWS < num_rows:
                 # Of what is rendered a page may have pictures with gaps.
-                have = 0 if self._cache.renders_pictures else have
+                has_gaps = self._cache.renders_pictures
+                if has_gaps or self._previews.is_still(block, slot):
+                    have = 0
                 self._requested.pop((block, slot), None)
                 self._requested[block, slot] = have, now
         while len(self._requested) > MAX_REQUESTED:
@@ -305,13 +333,16 @@ class PageStream(Worker):
             self._manifest, self._session = unchanging, manifest["session"]
             number = self._delivery.note_manifest()
             self._dispatch(Message({**manifest, "number": number}, []))
+        self._previews.update(self._throughput, manifest["fps"], self._clock())
+        if self._is_prompt and self._previews.wants_part(self._clock()):
+            self._dispatch(part_message("preview", "RolloutViewer"))
         has_timed_out = self._has_ack_timed_out()
         if has_timed_out is None:
             return False
         self._rendered.want_first(manifest)
         self._rendered.pending = []
         start = self._num_steps
-        stop = min(num_rows, start + STEP_ROWS)
+        stop = min(num_rows, start + self._num_step_rows(start))
         chunks, size = [], 0
         message_bytes = self._throughput.message_bytes
         for block, slot, chunk in self._due(num_rows, has_timed_out=has_timed_out):
@@ -319,14 +350,19 @@ class PageStream(Worker):
             size += len(chunk)
             if size >= message_bytes:
                 break
+        previews, packets = self._previews.take(max(message_bytes - size, 0))
         annotations, num_annotations = annotations_message(
             cache, self._num_annotations, self._bookmarks
         )
-        if start == stop and not chunks and not annotations:
+        if start == stop and not chunks and not previews and not annotations:
+            self._throughput.note_idle()
             self._send_beat(num_rows)
             return False
         message = data_message(self._seq, cache, start, stop, chunks, num_rows=num_rows)
         message.content.update(annotations, session=self._session)
+        if previews:
+            message.content["previews"] = previews
+            message.buffers.append(packets)
         if self._rendered.pending:
             message.content["pending"] = self._rendered.pending
         if "episodes" in annotations:
@@ -346,6 +382,13 @@ class PageStream(Worker):
         self._seq += 1
         self._dispatch(message)
         return True
+
+    def _num_step_rows(self, start: int) -> int:
+        """Return how many rows of step data to send: the first with few others."""
+        if start == 0:
+            return FIRST_STEP_ROWS
+        share = self._throughput.message_bytes / MESSAGE_BYTES
+        return max(FIRST_STEP_ROWS, int(STEP_ROWS * share))
 
     def _send_beat(self, num_rows: int) -> None:
         """Say how much was sent, if it is time and a page has not said it has it."""
@@ -375,14 +418,18 @@ class PageStream(Worker):
         self.stats["bytes"] += sum(map(len, message.buffers))
         self._send(message)
 
+    @property
+    def _is_prompt(self) -> bool:
+        """Whether the page's messages wait for no cell."""
+        return self._has_heard and not self._waits_for_cells
+
     def _has_ack_timed_out(self) -> bool | None:
         """Whether to send without acknowledgement; None: do not send now."""
         since = self._throughput.oldest_at
         if since is None:
             return False
         now = self._clock()
-        is_prompt = self._has_heard and not self._waits_for_cells
-        link_s = self._throughput.arrival_s if is_prompt else 0.0
+        link_s = self._throughput.arrival_s if self._is_prompt else 0.0
         if now - since > ACK_TIMEOUT_S + link_s:
             if now - self._last_unacknowledged < UNACKNOWLEDGED_INTERVAL_S:
                 return None
@@ -394,12 +441,17 @@ class PageStream(Worker):
         self, num_rows: int, *, has_timed_out: bool
     ) -> Iterator[tuple[int, int, bytes]]:
         num_slots = len(self._cache.recording.slots)
-        while self._requested:
-            (block, slot), (have, at) = self._requested.popitem()
-            if self._clock() - at > REQUEST_S:
-                continue
-            self._sent[block, slot] = have
-            yield from self._piece(block, slot, num_rows)
+        for block, slot, still in self._previews.stills(self._sent):
+            if not self._throughput.is_on_its_way((block, slot)):
+                self._sent.pop((block, slot), None)
+                self._rendered.pending.append([block, slot])
+                yield block, slot, still
+        if self._previews.holds_exact:
+            return
+        if not self._has_sent_heads:
+            yield from self._heads(num_rows)
+            return
+        yield from self._due_requests(num_rows)
         for block, slot in self._rendered.looked_at:
             yield from self._piece(block, slot, num_rows)
         newest = max(num_rows - 1, 0) // CHUNK_ROWS
@@ -424,6 +476,28 @@ class PageStream(Worker):
             if block == self._backlog_block < newest:
                 self._backlog_block = block + 1
 
+    def _heads(self, num_rows: int) -> Iterator[tuple[int, int, bytes]]:
+        """Yield a first picture of each tile, in messages of their own."""
+        block = self._cache.first_row // CHUNK_ROWS
+        slots = self._slots_of(block, len(self._cache.recording.slots))
+        heads = [slot for slot in slots if not self._sent.get((block, slot))]
+        # The rest is due as soon as the last of them is taken.
+        for left, slot in zip(range(len(heads) - 1, -1, -1), heads, strict=True):
+            self._has_sent_heads = left == 0
+            yield from itertools.islice(self._piece(block, slot, num_rows, 1), 1)
+        self._has_sent_heads = True
+
+    def _due_requests(self, num_rows: int) -> Iterator[tuple[int, int, bytes]]:
+        while self._requested:
+            (block, slot), (have, at) = next(reversed(self._requested.items()))
+            if self._clock() - at <= REQUEST_S:
+                self._sent[block, slot] = have
+                for piece in self._piece(block, slot, num_rows):
+                    # The rest comes in the next message.
+                    self._requested[block, slot] = self._sent[block, slot], at
+                    yield piece
+            self._requested.pop((block, slot), None)
+
     def _slots_of(self, block: int, num_slots: int) -> Iterable[int]:
         """Return the slots of which a block is sent without being asked for.
 
@@ -442,8 +516,12 @@ class PageStream(Worker):
         ]
 
     def _piece(
-        self, block: int, slot: int, num_rows: int
+        self, block: int, slot: int, num_rows: int, max_bytes: int | None = None
     ) -> Iterator[tuple[int, int, bytes]]:
+        """Yield what is to be sent of a chunk, no larger than a message.
+
+        As pieces: what is asked for next does not wait behind a large chunk.
+        """
         first = self._sent.get((block, slot), 0)
         if self._rendered.is_pending(block, slot, first, num_rows):
             if not self._rendered.has_news(block, slot, num_rows):
@@ -456,11 +534,19 @@ class PageStream(Worker):
                 self._rendered.pending.append([block, slot])
                 yield block, slot, piece
             return
-        piece = piece_message(
-            self._cache.recording, block, slot, first, num_rows, self._report_damage
-        )
-        if piece is not None:
-            self._sent[block, slot] = first + piece[4]
+        recording, report = self._cache.recording, self._report_damage
+        limit = self._throughput.message_bytes if max_bytes is None else max_bytes
+        if self._previews.is_still(block, slot):
+            # In one: a part of it would replace the one picture that a page has.
+            limit = WINDOW_BYTES * CHUNK_ROWS
+        while piece := piece_message(
+            recording, block, slot, first, num_rows, report, limit
+        ):
+            if first == 0:
+                self._previews.note_whole(block, slot)
+            first += piece[4]
+            self._sent[block, slot] = first
+            self._previews.note_exact(len(piece), piece[4])
             yield block, slot, piece
 
     def _report_damage(self, error: RecordingError) -> None:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 # So long the last thing that was sent waits behind the rest of it.
 QUEUE_S = 0.5
-# Before any is known: as much as the first picture of a grid takes, in one message.
-FIRST_WINDOW_BYTES = 512 * 1024
+# Before any is known: one message, with the first pictures.
+FIRST_WINDOW_BYTES = 64 * 1024
 FIRST_RATE = 64 * 1024
 LEAST_WINDOW_BYTES = 64 * 1024
 WINDOW_BYTES = 8 * 1024 * 1024
@@ -36,6 +36,7 @@ class _Sent(NamedTuple):
     nbytes: int
     at: float
     delivered: int
+    is_idle: bool
     keys: frozenset[tuple[int, int]]
 
 
@@ -46,6 +47,10 @@ class Throughput:
         self._sent: deque[_Sent] = deque()
         self._delivered = 0
         self._rates: deque[float] = deque(maxlen=NUM_RATES)
+        # Whether there was less to send than the link takes: then a rate says only
+        # that it takes at least that much.
+        self._is_idle = True
+        self._is_measured = False
 
     def forget_sent(self) -> None:
         """A page begins anew: what it was sent is not acknowledged any more."""
@@ -55,8 +60,14 @@ class Throughput:
         self, seq: int, nbytes: int, now: float, keys: Iterable[tuple[int, int]] = ()
     ) -> None:
         """A message was sent, with chunks of these keys."""
-        sent = _Sent(seq, nbytes, now, self._delivered, frozenset(keys))
-        self._sent.append(sent)
+        is_idle, chunks = self._is_idle, frozenset(keys)
+        self._sent.append(_Sent(seq, nbytes, now, self._delivered, is_idle, chunks))
+        if self.is_full:
+            self._is_idle = False
+
+    def note_idle(self) -> None:
+        """There is nothing more to send."""
+        self._is_idle = True
 
     def note_acknowledged(self, seq: int, now: float) -> None:
         """A page has everything up to `seq`."""
@@ -66,7 +77,10 @@ class Throughput:
             self._delivered += last.nbytes
         if last is not None:
             seconds = max(now - last.at, _LEAST_S)
-            self._rates.append((self._delivered - last.delivered) / seconds)
+            rate = (self._delivered - last.delivered) / seconds
+            if not last.is_idle or rate > max(self._rates, default=0.0):
+                self._rates.append(rate)
+            self._is_measured |= not last.is_idle
 
     def is_on_its_way(self, key: tuple[int, int]) -> bool:
         """Whether a chunk was sent and is not acknowledged."""
@@ -82,6 +96,11 @@ class Throughput:
         """How long what is on its way may take, at half the rate."""
         nbytes = sum(sent.nbytes for sent in self._sent)
         return 2 * nbytes / max(self._rates, default=FIRST_RATE)
+
+    @property
+    def link_bytes_per_s(self) -> float | None:
+        """What the link carries; None: it was never given as much as it takes."""
+        return max(self._rates) if self._is_measured else None
 
     @property
     def is_full(self) -> bool:

@@ -45,6 +45,7 @@ from rollout_viewer._viewer.notebook import (
     close_viewers_of_rerun_cell,
     unseen_by_batch_clients,
 )
+from rollout_viewer._viewer.previews import QUALITIES
 from rollout_viewer._viewer.requests import PageRequests
 from rollout_viewer._viewer.saved import checked_saved
 from rollout_viewer._viewer.snapshot import as_snapshot
@@ -113,6 +114,11 @@ class RolloutViewer(anywidget.AnyWidget):
         playing, speed, loop: As the controls; loop is one of "off", "all",
             "range", "episode".
         selection: Numbers of the selected envs.
+        quality: What is shown while the playhead moves. "auto": exact pictures, or,
+            where the link to the page is too thin to play them, previews: small
+            videos that are not exact, and are marked so. "exact": never previews.
+            "preview": always. Where the playhead rests, pictures are exact; so is all
+            that is dumped, copied or inspected.
         bookmarks: Bookmarked rows, kept in the recording; `cache.bookmarks` has their
             notes. Of a viewer that was hidden in its page: those of then.
 
@@ -128,6 +134,9 @@ class RolloutViewer(anywidget.AnyWidget):
     speed = traitlets.Float(1.0).tag(sync=True, echo_update=False)
     loop = traitlets.Enum(_LOOPS, default_value="off").tag(sync=True, echo_update=False)
     selection = traitlets.List(traitlets.Int()).tag(sync=True, echo_update=False)
+    quality = traitlets.Enum(QUALITIES, default_value="auto").tag(
+        sync=True, echo_update=False
+    )
     bookmarks = traitlets.List(traitlets.Int()).tag(sync=True, echo_update=False)
     # Under which a page saves its position over a reload: session/saved-state.ts.
     _key = traitlets.Unicode("").tag(sync=True)
@@ -211,6 +220,7 @@ class RolloutViewer(anywidget.AnyWidget):
         bookmarks = {*cache.bookmarks, *traits.pop("bookmarks", ())}
         super().__init__(**{"_key": uuid.uuid4().hex, **traits})
         self._is_ready = True
+        self._set_quality(None)
         self.bookmarks = sorted(bookmarks)
         self._unpin_replies()
         self._subscription = Subscription(
@@ -578,6 +588,11 @@ class RolloutViewer(anywidget.AnyWidget):
             warnings.warn(text, RolloutViewerWarning, stacklevel=2)
         else:
             self._bookmarks.note_written(change)
+
+    @traitlets.observe("quality")
+    def _set_quality(self, _: Any) -> None:
+        if self.__dict__.get("_is_ready"):
+            self._stream.set_quality(self.quality)
 
     @traitlets.validate("speed")
     def _check_speed(self, proposal: Any) -> float:

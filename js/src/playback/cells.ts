@@ -71,7 +71,7 @@ function sharedCell(layout: Layout, slot: number, index: number, part: GridPart)
   return { slot, index, x, y, ...size, reduction };
 }
 
-function reducedTo({ width, height }: Size, reduction: number): Size {
+export function reducedTo({ width, height }: Size, reduction: number): Size {
   return {
     width: Math.ceil(width / reduction),
     height: Math.ceil(height / reduction),

@@ -12,8 +12,9 @@ import type { Store } from "../recording/store.ts";
 import { Emitter } from "../util/emitter.ts";
 import type { Cell } from "./cells.ts";
 import type { Clock } from "./clock.ts";
+import type { Previews, StandIn } from "./previews.ts";
 import { type DrawnSlots, planRow, type RowPlan } from "./row-plan.ts";
-import { putPicture, type Surface } from "./surface.ts";
+import { putPicture, putStandIn, type Surface } from "./surface.ts";
 
 export type { Surface } from "./surface.ts";
 
@@ -25,6 +26,9 @@ interface FrameRequest extends Omit<RowPlan, "plans"> {
   isWanted: boolean;
   generation: number;
   pictures: Picture[] | null;
+  /** Of `missing`, those that are shown as a preview. */
+  previewed: readonly number[];
+  standIns: readonly StandIn[];
 }
 
 /** Rows in flight while playing: one decoding, one on its way, one to draw. */
@@ -40,6 +44,10 @@ export class Player {
   /** Slots of the drawn row that show nothing, and those still to come. */
   absent: readonly number[] = [];
   missing: readonly number[] = [];
+  /** Slots of the drawn row that show a preview. */
+  previewed: readonly number[] = [];
+  /** Where the link is thin. */
+  previews: Previews | null = null;
   readonly stats = { drawn: 0, late: 0, decodes: 0, hits: 0, misses: 0 };
   readonly #store: Store;
   readonly #clock: Clock;
@@ -68,6 +76,12 @@ export class Player {
 
   get slots(): readonly number[] {
     return this.#slots;
+  }
+
+  /** By how much the largest pictures are smaller on the canvas. */
+  get reduction(): number {
+    const all = [...this.#cells.values()].map(({ reduction }) => reduction);
+    return Math.max(1, ...all);
   }
 
   /** Show these slots, in this order; those in `kept` have their pixels already. */
@@ -129,7 +143,11 @@ export class Player {
     const last = this.#lastRequest;
     if (last?.row === row && last.generation === this.#generation) {
       // What was missing may have come meanwhile.
-      const came = last.missing.some((slot) => this.#store.has(row, slot));
+      const came = last.missing.some(
+        (slot) =>
+          this.#store.has(row, slot) ||
+          (!last.previewed.includes(slot) && this.previews?.has(row, slot)),
+      );
       if (!came) {
         last.isWanted = true;
         return;
@@ -157,12 +175,12 @@ export class Player {
       if (clock.dueTime(k) > now + LEAD_MS) return;
       const row = clock.rowOf(k);
       if (row === null) return;
-      if (!this.#store.hasRow(row, this.#slots)) {
+      if (!this.#hasRow(row)) {
         // Play on when its pictures are here: from the row after the last one, however
         // many are due meanwhile. None is passed over for one that is still to come.
         if (clock.dueTime(k) <= now && !this.#requests.length) {
           const next = clock.rowOf(isNext ? last.k + stride : 0) ?? row;
-          const isHere = this.#store.hasRow(next, this.#slots);
+          const isHere = this.#hasRow(next);
           if (!isHere && next !== this.drawnRow) this.#markMissing(next);
           clock.hold(next);
           if (isHere) this.#ask(next, 0, false);
@@ -173,13 +191,21 @@ export class Player {
     }
   }
 
+  #has(row: number, slot: number): boolean {
+    return this.#store.has(row, slot) || this.previews?.has(row, slot) === true;
+  }
+
+  #hasRow(row: number): boolean {
+    return this.#slots.every((slot) => this.#has(row, slot));
+  }
+
   /** Whether missing pictures may take long: the row's numbers are shown without. */
   get #isRendered(): boolean {
     return this.#store.manifest?.renders === true;
   }
 
   #markMissing(row: number): void {
-    this.missing = this.#slots.filter((slot) => !this.#store.has(row, slot));
+    this.missing = this.#slots.filter((slot) => !this.#has(row, slot));
     if (this.#isRendered) this.drawnRow = row;
     this.onDraw.emit();
   }
@@ -194,7 +220,12 @@ export class Player {
     const epoch = this.#clock.epoch;
     const found = planRow(this.#store, row, this.#slots, reductionOf, this.#drawn);
     const { plans, absent, missing, sizes, renewed } = found;
-    const pictures: Picture[] | null = plans.length ? null : [];
+    const previews = this.previews;
+    const previewed = missing.filter((slot) => previews?.has(row, slot));
+    // Whatever is exact and comes next is drawn whole.
+    for (const slot of previewed) this.#drawn.slots.delete(slot);
+    const isHere = !plans.length && !previewed.length;
+    const pictures: Picture[] | null = isHere ? [] : null;
     if (missing.length) this.stats.misses++;
     else this.stats.hits++;
     const request: FrameRequest = {
@@ -208,12 +239,18 @@ export class Player {
       sizes,
       renewed,
       pictures,
+      previewed,
+      standIns: [],
     };
     this.#requests.push(request);
     this.#lastRequest = request;
     if (pictures) return;
-    this.#pool.run(plans).then(
-      (results) => {
+    Promise.all([
+      plans.length ? this.#pool.run(plans) : [],
+      previewed.length ? previews!.read(row, previewed) : [],
+    ]).then(
+      ([results, standIns]) => {
+        request.standIns = standIns;
         request.pictures = results;
         this.stats.decodes = this.#pool.numDecodes;
         this.update();
@@ -248,8 +285,9 @@ export class Player {
     // One from before the cells changed is not all that is to be seen of its row.
     if (last.generation === this.#generation) {
       this.absent = last.absent;
-      this.missing = last.missing;
-      if (!last.missing.length || this.#isRendered) this.drawnRow = last.row;
+      this.previewed = last.previewed;
+      this.missing = last.missing.filter((slot) => !last.previewed.includes(slot));
+      if (!this.missing.length || this.#isRendered) this.drawnRow = last.row;
     }
     this.stats.drawn++;
     const isOverdue = now - this.#clock.dueTime(last.k) > FRAME_MS;
@@ -261,7 +299,8 @@ export class Player {
     if (!isPlaying && (isOld || this.#row !== last.row)) this.#askOne();
   }
 
-  #draw({ generation, pictures, absent, sizes, renewed }: FrameRequest): void {
+  #draw(request: FrameRequest): void {
+    const { generation, pictures, absent, sizes, renewed, standIns } = request;
     // A cell that was kept takes what was requested before it moved, too.
     const cellOf = (slot: number) =>
       (this.#since.get(slot) ?? Number.POSITIVE_INFINITY) <= generation
@@ -274,6 +313,11 @@ export class Player {
     for (const picture of pictures ?? []) {
       putPicture(this.#surface, picture, cellOf, sizes);
       this.#pool.recycle(picture);
+    }
+    for (const standIn of standIns) {
+      const cell = cellOf(standIn.slot);
+      const size = this.#store.manifest?.slots[standIn.slot];
+      if (cell && size) putStandIn(this.#surface, standIn, cell, size);
     }
   }
 }

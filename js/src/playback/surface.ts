@@ -1,8 +1,9 @@
 /** Decoded pictures onto canvases, each slot in its cell. */
 
 import type { Picture } from "../decode/worker-pool.ts";
-import { type Cell, insetIn } from "./cells.ts";
+import { type Cell, insetIn, reducedTo } from "./cells.ts";
 import type { Size } from "./layout.ts";
+import type { StandIn } from "./previews.ts";
 
 /** Where pixels go: canvases, or a fake in tests. */
 export interface Surface {
@@ -14,6 +15,8 @@ export interface Surface {
     x: number,
     y: number,
   ): void;
+  /** Put a part of an image into a cell, scaled to a size. */
+  draw(cell: Cell, standIn: StandIn, x: number, y: number, size: Size): void;
   /** Clear a cell: it has no picture, or one of another size. */
   clear(cell: Cell): void;
 }
@@ -31,4 +34,17 @@ export function putPicture(
     const patch = new Uint8ClampedArray(pixels, offset, width * height * 4);
     surface.put(cell, patch, width, inset.x + x, inset.y + y);
   }
+}
+
+/** Put what stands in for a slot's picture into its cell. */
+export function putStandIn(
+  surface: Surface,
+  standIn: StandIn,
+  cell: Cell,
+  size: Size,
+): void {
+  surface.clear(cell);
+  if (!standIn.image) return;
+  const { x, y } = insetIn(cell, size);
+  surface.draw(cell, standIn, x, y, reducedTo(size, cell.reduction));
 }

@@ -164,10 +164,31 @@ export interface DataMessage {
   /** What became known of episodes; `info` is a number in `infos`. */
   episodes?: [env: number, index: number, info: number][];
   infos?: EpisodeInfo[];
+  /** Small pictures, not exact, of which the bytes are in buffers[5]. */
+  previews?: PreviewPiece[];
   /** Of a kernel: of which recording, and which annotations these are. */
   session?: string;
   about?: [start: number, stop: number];
   marks?: number;
+}
+
+/** Rows of a block as one video of tiles side by side. */
+export interface PreviewPiece {
+  block: number;
+  slots: number[];
+  /** As WebCodecs names it, or "image/jpeg". */
+  codec: string;
+  /** Of a tile, in pixels; and how many are side by side. */
+  width: number;
+  height: number;
+  columns: number;
+  /** Of the video; and rows of it that came before. */
+  number: number;
+  first: number;
+  /** Bytes of each row. */
+  sizes: number[];
+  /** Of each slot: bit i: row i has a picture. */
+  shown: number[];
 }
 
 /** How much was sent, when there is nothing else to send. */
@@ -296,6 +317,16 @@ export type ToKernel =
       kind: "need";
       chunks: [block: number, slot: number, have: number][];
       wanted?: [block: number, slot: number, index: number][];
+    }
+  | {
+      kind: "watch";
+      codecs: readonly string[];
+      rate: number;
+      is_resting: boolean;
+      num_slots: number;
+      reduction: number;
+      rows: [block: number, slot: number, index: number][];
+      blocks: (readonly number[])[];
     }
   | ({ kind: "dump"; job: number; formats: string[] } & ExportedRows)
   | ({ kind: "download"; job: number; format: string } & ExportedRows)

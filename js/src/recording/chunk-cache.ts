@@ -45,6 +45,8 @@ export class ChunkCache {
     const have = isAnew ? 0 : (old?.kinds.length ?? 0);
     if (chunk.first > have) return false; // a piece was lost: it will be missing
     if (chunk.first + chunk.kinds.length <= have) return false;
+    // The start of a chunk of which a later picture came alone: that would go.
+    if (isAnew && !isPending && chunk.kinds.length < old.kinds.length) return false;
     const cached: CachedChunk =
       old && chunk.first > 0
         ? old

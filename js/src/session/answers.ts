@@ -50,6 +50,11 @@ export class Answers {
     return null;
   }
 
+  /** A module that came, asked for or not. */
+  partOf(name: string): WireBuffer | undefined {
+    return this.#answered.get(name)?.buffers[0];
+  }
+
   take(message: Answer, buffers: WireBuffer[]): void {
     this.#answered.set(keyOf(message), { message, buffers });
     this.onChange.emit();

@@ -1,6 +1,7 @@
 /** Hands each message of the kernel to the part of the session that it is for. */
 
 import type { Clock } from "../playback/clock.ts";
+import type { PreviewSource } from "../playback/previews.ts";
 import type { FromKernel, WireBuffer } from "../protocol/messages.ts";
 import type { Answers } from "./answers.ts";
 import type { ExportJobs } from "./export-jobs.ts";
@@ -15,6 +16,7 @@ export interface DispatchParts extends AnnotationParts, CountedParts, Navigation
   clock: Clock;
   feed: Feed;
   answers: Answers;
+  previews: PreviewSource | null;
   /** Null where there is no kernel. */
   jobs: ExportJobs | null;
   fail(error: unknown): void;
@@ -28,6 +30,9 @@ export function dispatch(
 ): void {
   const { feed, jobs, version } = parts;
   if (message.kind === "manifest") checkVersion(message.version, version);
+  // First: what is drawn when data came is drawn with them.
+  if (message.kind === "data" && message.previews)
+    parts.previews?.take(message, buffers[5]!);
   if (feed.take(message, buffers)) {
     const news = message.kind === "data" && feed.newAnnotations(message);
     if (news) takeAnnotations(news, parts);

@@ -5,6 +5,7 @@
  */
 
 import { Clock } from "../playback/clock.ts";
+import type { PreviewSource } from "../playback/previews.ts";
 import type { FromKernel, ToKernel, WireBuffer } from "../protocol/messages.ts";
 import { fromBase64 } from "../protocol/parse.ts";
 import { Scalars } from "../recording/scalars.ts";
@@ -38,6 +39,10 @@ export interface Session extends Navigation, AnnotationWriter {
   readonly scalars: Scalars;
   /** What was asked of the kernel once. */
   readonly answers: Answers;
+  /** To the kernel; null where there is none. */
+  readonly send: ((message: ToKernel) => void) | null;
+  /** Null until the link was found to be thin. */
+  previews: PreviewSource | null;
   /** Null where there is no kernel. */
   readonly jobs: ExportJobs | null;
   /** Shown until the user closes them. */
@@ -97,6 +102,7 @@ export function openSession(
     ...createNavigation(parts),
     ...createAnnotationWriter(parts),
     viewOptions: new ViewOptions(),
+    previews: null,
     errors: [],
     onError: new Emitter(),
     visibleSlots: new Map(),

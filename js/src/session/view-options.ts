@@ -40,6 +40,9 @@ export interface OptionValues {
   height: number;
 }
 
+/** Whether previews may stand in for exact pictures that a thin link does not carry. */
+export type Quality = "auto" | "exact" | "preview";
+
 export const OVERLAYS = [
   { name: "env", text: "Env" },
   { name: "episode", text: "Episode" },
@@ -73,6 +76,17 @@ export class ViewOptions {
   /** Values that were saved are back. */
   readonly onRestore = new Emitter();
   #values: OptionValues = DEFAULT_OPTIONS;
+  /** Python owns it: it is not saved here. */
+  #quality: Quality = "auto";
+
+  get quality(): Quality {
+    return this.#quality;
+  }
+
+  setQuality(quality: Quality): void {
+    this.#quality = quality;
+    this.onChange.emit();
+  }
 
   get now(): OptionValues {
     return this.#values;

@@ -13,6 +13,7 @@ import {
   pictureIn,
   type Size,
 } from "../../playback/layout.ts";
+import type { StandIn } from "../../playback/previews.ts";
 import type { Surface } from "../../playback/surface.ts";
 import { make } from "../dom.ts";
 
@@ -73,6 +74,17 @@ export class Frames implements Surface {
   ): void {
     const context = this.#held.get(cell.slot)?.context;
     context?.putImageData(new ImageData(pixels, width), cell.x + x, cell.y + y);
+  }
+
+  draw(cell: Cell, from: StandIn, x: number, y: number, to: Size): void {
+    const context = this.#held.get(cell.slot)?.context;
+    if (!context) return;
+    context.imageSmoothingEnabled = true;
+    context.drawImage(
+      from.image!,
+      ...([from.x, from.y, from.width, from.height] as const),
+      ...([cell.x + x, cell.y + y, to.width, to.height] as const),
+    );
   }
 
   clear({ slot, x, y, width, height }: Cell): void {

@@ -14,6 +14,7 @@ import { listen } from "../dom.ts";
 import type { Toast } from "../parts/toast.ts";
 import { createFrameCopy } from "./frame-copy.ts";
 import { Frames } from "./frames.ts";
+import { followPreviews } from "./preview-part.ts";
 import { createStage, type Stage } from "./stage.ts";
 import { followTileClicks } from "./tile-clicks.ts";
 import { followTileKeys } from "./tile-keys.ts";
@@ -70,6 +71,7 @@ export function createGrid(session: Session, signal: AbortSignal): Grid {
   stage.el.append(menu.el);
   followChanges(session, player, stage, signal);
   followSize(stage, signal);
+  followPreviews(session, player, signal);
   followTileClicks(parts);
   followTileKeys({ ...parts, menu });
   nameAtRest(session, player, overlay, signal);

@@ -108,7 +108,10 @@ export function createStage(parts: StageParts): Stage {
     player.setCells(cells, frames.place({ layout, part, cells, sizes, density }));
     refresh();
   };
-  const refresh = () => overlay.update(player.drawnRow, player.absent, player.missing);
+  const refresh = () => {
+    overlay.update(player);
+    el.classList.toggle("rv-previews", player.previewed.length > 0);
+  };
 
   const zoom = createZoom({
     el,

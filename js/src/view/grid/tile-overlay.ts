@@ -7,6 +7,7 @@
 
 import type { Cell } from "../../playback/cells.ts";
 import { type Layout, tileAt } from "../../playback/layout.ts";
+import type { Player } from "../../playback/player.ts";
 import { DAMAGED, IDLE } from "../../protocol/messages.ts";
 import { recordedAt } from "../../recording/arrangement.ts";
 import { marksOf } from "../../recording/episodes.ts";
@@ -33,14 +34,17 @@ export interface PlacedTiles {
   cells: readonly Cell[];
 }
 
+/** A row that was drawn, and slots: without a picture, to come, and shown as previews. */
+export type DrawnRow = Pick<Player, "drawnRow" | "absent" | "missing" | "previewed">;
+
 export interface TileOverlay {
   el: HTMLElement;
   readonly tiles: readonly Tile[];
   /** Of the whole grid; null: nothing is placed yet. */
   readonly placed: PlacedTiles | null;
   place(placed: PlacedTiles): void;
-  /** Show a row; `absent` and `missing` are slots. */
-  update(row: number, absent: readonly number[], missing: readonly number[]): void;
+  /** Show a row, as it was drawn. */
+  update(drawn: DrawnRow): void;
   /** Give the tiles their names, for those who do not see them. */
   nameTiles(row: number): void;
   /** Slot at a point of the page; null: none. */
@@ -64,7 +68,7 @@ export function createTileOverlay(session: Session): TileOverlay {
   const decimals = new Decimals();
   const isRecorded = (row: number) => row >= 0 && row < store.numRows;
 
-  const write: TileOverlay["update"] = (row, absent, missing) => {
+  const write = ({ drawnRow: row, absent, missing, previewed }: DrawnRow) => {
     setAttribute(el, "data-hidden", viewOptions.now.hidden);
     const actions = viewOptions.shows("action") ? readActions(session) : null;
     const hasLabel = LABELS.some((name) => viewOptions.shows(name));
@@ -96,7 +100,9 @@ export function createTileOverlay(session: Session): TileOverlay {
       tile.caption.hidden = !hasLabel && !hasSums;
       const isRepeated = !gap && store.isRepeated(row, slot);
       const isDamaged = !gap && kind === DAMAGED;
-      writeRemark(tile, isDamaged ? "damaged" : isRepeated ? "repeated" : "");
+      const isPreview = previewed.includes(slot);
+      const remark = isDamaged ? "damaged" : isRepeated ? "repeated" : "";
+      writeRemark(tile, isPreview ? "preview" : remark);
     }
   };
 
@@ -122,11 +128,11 @@ export function createTileOverlay(session: Session): TileOverlay {
       setAttribute(el, "data-text", caption ? "below" : sizeOf(tileWidth));
       replaceTiles(el, tiles);
     },
-    update(row, absent, missing) {
+    update(drawn) {
       const { count } = decimals;
-      write(row, absent, missing);
+      write(drawn);
       // A later tile may have needed others than those before it.
-      if (decimals.count !== count) write(row, absent, missing);
+      if (decimals.count !== count) write(drawn);
     },
     nameTiles(row) {
       for (const tile of tiles) {

@@ -133,6 +133,7 @@ export function nameOfTile(tile: Tile, moment: Moment | null, gap: string): stri
 const REMARKS = {
   "": "",
   repeated: "There is no picture of this row: the one of an earlier row is shown again",
+  preview: "Not exact: the link is thin, or previews were chosen. Exact at rest",
   damaged: "The numbers of this row are damaged in the file; its picture is not",
 };
 

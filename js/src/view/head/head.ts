@@ -42,7 +42,7 @@ export function createHead(parts: HeadParts): Head {
   const back = createBack(perform, signal);
   const cameras = createCameraMenu(session, signal);
   const button = actionButtons(perform, signal);
-  const zoom = createZoomMenu({ zoom: grid.zoom, button, perform, signal });
+  const zoom = createZoomMenu({ session, zoom: grid.zoom, button, perform, signal });
   const inspect = button("inspect", "Panel", icon("inspect"));
   const full = button("full", "Full screen", icon("full"));
   full.hidden = !document.fullscreenEnabled;

@@ -1,5 +1,6 @@
-/** Zooming the pictures: out, to a size, in. */
+/** Zooming the pictures: out, to a size, in; and how exact they are. */
 
+import type { Session } from "../../session/session.ts";
 import { make } from "../dom.ts";
 import type { Zoom } from "../grid/zoom.ts";
 import { icon } from "../icons.ts";
@@ -9,6 +10,7 @@ import { createMenuButton, type MenuEntry } from "../parts/menu.ts";
 import type { Tool } from "../parts/toolbar.ts";
 
 export interface ZoomMenuParts {
+  session: Session;
   zoom: Zoom;
   button: ActionButton;
   perform: (action: Action) => void;
@@ -21,16 +23,36 @@ const SIZES: readonly [Action, text: string, hint: string][] = [
   ["zoomDouble", "200 %", "of a pixel"],
 ];
 
+const QUALITIES = [
+  ["auto", "Auto", "as the link allows"],
+  ["exact", "Exact", "may wait"],
+  ["preview", "Preview", "exact at rest"],
+] as const;
+
+/** What is shown while the playhead moves; [] without a kernel: all is exact. */
+function qualitiesOf({ jobs, viewOptions }: Session): MenuEntry[] {
+  const entries = QUALITIES.map(([quality, text, hint]) => ({
+    text,
+    hint,
+    isOn: viewOptions.quality === quality,
+    isRadio: true,
+    choose: () => viewOptions.setQuality(quality),
+  }));
+  return jobs ? ["Picture quality", ...entries] : [];
+}
+
 export function createZoomMenu(parts: ZoomMenuParts): Tool & { update(): void } {
-  const { zoom, button, perform, signal } = parts;
+  const { session, zoom, button, perform, signal } = parts;
+  const qualities = () => qualitiesOf(session);
   const sizes = (): MenuEntry[] =>
     SIZES.map(([action, text, hint]) => ({
       text,
       hint,
       choose: () => perform(action),
     }));
+  const choices = () => [...sizes(), ...qualities()];
   const menu = createMenuButton(
-    { label: "Zoom", className: "rv-zoom-now", isPlain: true, entries: sizes },
+    { label: "Zoom", className: "rv-zoom-now", isPlain: true, entries: choices },
     signal,
   );
   menu.text.classList.remove("rv-long");
@@ -47,7 +69,7 @@ export function createZoomMenu(parts: ZoomMenuParts): Tool & { update(): void } 
   ];
   return {
     el,
-    entries: () => ["Zoom", ...sizes(), ...steps],
+    entries: () => ["Zoom", ...sizes(), ...steps, ...qualities()],
     update: () => menu.show(describe(zoom)),
   };
 }

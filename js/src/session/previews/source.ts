@@ -1,0 +1,192 @@
+/**
+ * What stands in for exact pictures: asks the kernel for it, keeps and decodes it.
+ *
+ * The kernel is told what is looked at (`watch`): where the playhead moves it sends
+ * videos of what is not here, where it rests the exact pictures.
+ */
+
+import type { PreviewSource, StandIn } from "../../playback/previews.ts";
+import {
+  CHUNK_ROWS,
+  type DataMessage,
+  type ToKernel,
+  type WireBuffer,
+} from "../../protocol/messages.ts";
+import type { Session } from "../session.ts";
+import { supportedCodecs, VideoReader } from "./reader.ts";
+import { type Video, Videos } from "./videos.ts";
+
+type Watch = Extract<ToKernel, { kind: "watch" }>;
+
+/** The playhead rests when it stayed so long. */
+const REST_MS = 150;
+const AGAIN_MS = 1000;
+const BLOCKS_AHEAD = 3;
+/** Decoders at a time; tiles of an arrangement may need one each. */
+const MAX_READERS = 24;
+const MAX_ROWS = 1024;
+const MAX_BLOCKS = 64;
+
+export function createPreviews(session: Session): PreviewSource {
+  return new Previews(session);
+}
+
+class Previews implements PreviewSource {
+  readonly #session: Session;
+  readonly #videos = new Videos();
+  #readers: VideoReader[] = [];
+  #codecs: readonly string[] | null = null;
+  #row = -1;
+  #movedAt = Number.NEGATIVE_INFINITY;
+  #said = "";
+  #saidAt = Number.NEGATIVE_INFINITY;
+
+  constructor(session: Session) {
+    this.#session = session;
+    let recording = "";
+    session.store.onReset.on(() => {
+      const now = session.store.recorded.manifest?.session ?? "";
+      if (now !== recording) this.#clear();
+      recording = now;
+    });
+    void supportedCodecs().then((codecs) => {
+      this.#codecs = codecs;
+    });
+  }
+
+  take({ session, previews }: DataMessage, bytes: WireBuffer): void {
+    // Of another recording, it is late.
+    if (session === this.#session.store.recorded.manifest?.session)
+      this.#videos.take(previews ?? [], asBytes(bytes));
+  }
+
+  has(row: number, slot: number): boolean {
+    return this.#find(row, slot) !== null;
+  }
+
+  async read(row: number, slots: readonly number[]): Promise<readonly StandIn[]> {
+    const wanted = new Map<Video, { index: number; slots: [number, number][] }>();
+    for (const slot of slots) {
+      const found = this.#find(row, slot);
+      if (!found) continue;
+      const { video, index, recorded } = found;
+      const one = wanted.get(video) ?? { index, slots: [] };
+      one.slots.push([slot, video.slots.indexOf(recorded)]);
+      wanted.set(video, one);
+    }
+    const all: StandIn[] = [];
+    const reads = [...wanted].map(async ([video, { index, slots: shown }]) => {
+      const image = await this.#readerOf(video).read(index);
+      if (!image) return;
+      for (const [slot, tile] of shown)
+        all.push(standInOf(video, slot, tile, index, image));
+    });
+    await Promise.all(reads);
+    return all;
+  }
+
+  watch(slots: readonly number[]): void {
+    const { clock, store } = this.#session;
+    const now = performance.now();
+    const row = clock.row;
+    if (row !== this.#row) [this.#row, this.#movedAt] = [row, now];
+    if (!this.#codecs || !slots.length || !store.numRows) return;
+    const isResting =
+      clock.isFollowing || (!clock.isPlaying && now - this.#movedAt >= REST_MS);
+    const watch: Watch = {
+      kind: "watch",
+      codecs: this.#codecs,
+      rate: clock.rate * clock.every,
+      is_resting: isResting,
+      num_slots: slots.length,
+      reduction: this.#reduction,
+      rows: isResting ? this.#rowsAt(row, slots) : [],
+      blocks: isResting ? [] : this.#blocksFrom(row, slots),
+    };
+    // How much there is of a video changes with each message.
+    const text = JSON.stringify({
+      ...watch,
+      blocks: watch.blocks.map(([block, , , ...shown]) => [block, shown]),
+    });
+    const isMoving = clock.isPlaying || watch.rows.length || watch.blocks.length;
+    const isDue = isMoving && now - this.#saidAt >= AGAIN_MS;
+    if (text === this.#said && !isDue) return;
+    [this.#said, this.#saidAt] = [text, now];
+    this.#session.send?.(watch);
+  }
+
+  /** Of the view whose pictures are largest. */
+  get #reduction(): number {
+    const players = [...this.#session.visibleSlots.keys()] as { reduction?: number }[];
+    return Math.min(...players.map(({ reduction = 1 }) => reduction));
+  }
+
+  /** What is in sight in a row and is not exact: as the recorder knows it. */
+  #rowsAt(row: number, slots: readonly number[]): Watch["rows"] {
+    const { store } = this.#session;
+    return slots
+      .filter((slot) => !store.has(row, slot))
+      .slice(0, MAX_ROWS)
+      .map((slot) => store.recordedSlotAt(row, slot)!)
+      .map((at) => [Math.floor(at.row / CHUNK_ROWS), at.slot, at.row % CHUNK_ROWS]);
+  }
+
+  /** Blocks from a row on of which neither is here, the nearest first. */
+  #blocksFrom(row: number, slots: readonly number[]): number[][] {
+    const { store } = this.#session;
+    const { numRows } = store.recorded.steps;
+    const shown = new Map<number, number[]>();
+    for (const [block, slot] of store.missingFrom(row, slots, BLOCKS_AHEAD)) {
+      const count = Math.min(numRows - block * CHUNK_ROWS, CHUNK_ROWS);
+      const video = this.#videos.get(block, slot);
+      if ((video?.packets.length ?? 0) >= count) continue;
+      shown.set(block, [...(shown.get(block) ?? []), slot]);
+    }
+    return [...shown].slice(0, MAX_BLOCKS).map(([block, missing]) => {
+      const video = this.#videos.get(block, missing[0]!);
+      return [block, video?.number ?? 0, video?.packets.length ?? 0, ...missing];
+    });
+  }
+
+  #find(row: number, slot: number) {
+    const { store, viewOptions } = this.#session;
+    if (viewOptions.quality === "exact") return null;
+    const at = store.recordedSlotAt(row, slot);
+    const video = at && this.#videos.get(Math.floor(at.row / CHUNK_ROWS), at.slot);
+    const index = at ? at.row % CHUNK_ROWS : 0;
+    if (!video || index >= video.packets.length) return null;
+    return { video, index, recorded: at.slot };
+  }
+
+  #readerOf(video: Video): VideoReader {
+    const found =
+      this.#readers.find((reader) => reader.video === video) ?? new VideoReader(video);
+    this.#readers = [found, ...this.#readers.filter((one) => one !== found)];
+    for (const reader of this.#readers.splice(MAX_READERS)) reader.close();
+    return found;
+  }
+
+  #clear(): void {
+    this.#videos.clear();
+    for (const reader of this.#readers.splice(0)) reader.close();
+  }
+}
+
+function asBytes(bytes: WireBuffer): Uint8Array<ArrayBuffer> {
+  if (bytes instanceof ArrayBuffer) return new Uint8Array(bytes);
+  const { buffer, byteOffset, byteLength } = bytes;
+  return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+}
+
+function standInOf(
+  { width, height, columns, shown }: Video,
+  slot: number,
+  tile: number,
+  index: number,
+  picture: ImageBitmap,
+): StandIn {
+  const hasPicture = ((shown[tile]! >>> index) & 1) === 1;
+  const x = (tile % columns) * width;
+  const y = Math.floor(tile / columns) * height;
+  return { slot, image: hasPicture ? picture : null, x, y, width, height };
+}

@@ -1,0 +1,261 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fromBase85 } from "../src/decode/base85.ts";
+import { cellsIn } from "../src/playback/cells.ts";
+import { Clock } from "../src/playback/clock.ts";
+import { layOut, partIn } from "../src/playback/layout.ts";
+import { Player } from "../src/playback/player.ts";
+import type { Previews } from "../src/playback/previews.ts";
+import {
+  ABSENT,
+  CHUNK_ROWS,
+  type Chunk,
+  EQUAL,
+  INTRA,
+  type PreviewPiece,
+  type ToKernel,
+} from "../src/protocol/messages.ts";
+import { ChunkCache } from "../src/recording/chunk-cache.ts";
+import { createPreviews } from "../src/session/previews/source.ts";
+import { Videos } from "../src/session/previews/videos.ts";
+import { openSession } from "../src/session/session.ts";
+import { toBase85 } from "../to-base85.mjs";
+import { FakeSurface, localPool } from "./fakes.ts";
+import { filmOf, manifestOf, randomOf, sessionOf, stepBuffers } from "./film.ts";
+
+const SIZE = { width: 8, height: 6 };
+const SIZES = [SIZE, SIZE];
+
+function piece(change: Partial<PreviewPiece>): PreviewPiece {
+  return {
+    ...{ block: 2, slots: [0, 1], codec: "vp8", width: 8, height: 6, columns: 2 },
+    ...{ number: 1, first: 0, sizes: [2, 3], shown: [3, 3] },
+    ...change,
+  };
+}
+
+test("bytes of any length come back from base 85", () => {
+  const random = randomOf(1);
+  for (let size = 0; size < 70; size++) {
+    const bytes = new Uint8Array(size).map(() => random() * 256);
+    const text = toBase85(bytes);
+
+    assert.deepEqual([...fromBase85(text, size)], [...bytes]);
+    assert.equal(text.length, Math.ceil(size / 4) * 5);
+    assert.doesNotMatch(text, /[<\\"]/);
+  }
+});
+
+test("rows of a video are taken in order, and passed over after a gap", () => {
+  const videos = new Videos();
+  const bytes = Uint8Array.from([1, 2, 3, 4, 5]);
+  const rows = () => videos.get(2, 1)?.packets.map((packet) => [...packet]);
+
+  videos.take([piece({ first: 2 })], bytes);
+  assert.equal(rows(), undefined);
+  videos.take([piece({})], bytes);
+  videos.take([piece({})], bytes); // twice
+  videos.take([piece({ first: 4 })], bytes); // one was lost
+  assert.deepEqual(rows(), [
+    [1, 2],
+    [3, 4, 5],
+  ]);
+  videos.take([piece({ first: 2, sizes: [1], shown: [7, 3] })], bytes);
+  assert.equal(rows()?.length, 3);
+  assert.deepEqual(videos.get(2, 0)?.shown, [7, 3]);
+
+  // Another video of the same takes its place.
+  videos.take([piece({ number: 2, sizes: [5] })], bytes);
+  assert.equal(rows()?.length, 1);
+  assert.equal(videos.get(3, 1), undefined);
+});
+
+test("videos are kept within a budget, the newest always", () => {
+  const videos = new Videos(12);
+  const bytes = new Uint8Array(5);
+
+  for (let block = 0; block < 5; block++)
+    videos.take([piece({ block, number: block + 1 })], bytes);
+
+  const here = [0, 1, 2, 3, 4].filter((block) => videos.get(block, 0));
+  assert.deepEqual(here, [3, 4]);
+  assert.equal(videos.numBytes, 10);
+});
+
+test("a picture that came alone stays till as much of its chunk is here", () => {
+  const chunks = new ChunkCache(1e6);
+  const frame = new Uint8Array(1);
+  const chunk = (kinds: number[], first = 0): Chunk => ({
+    ...{ block: 0, slot: 0, height: 1, width: 1, first, kinds, repeatedRow: -1 },
+    ...{ records: kinds.map(() => frame), numBytes: kinds.length },
+  });
+
+  chunks.add(chunk([ABSENT, ABSENT, ABSENT, INTRA]), true);
+  assert.equal(chunks.hasPicture(3, 0), true);
+  assert.equal(chunks.hasPicture(1, 0), undefined);
+  chunks.add(chunk([INTRA, EQUAL]));
+  assert.equal(chunks.hasPicture(3, 0), true);
+  chunks.add(chunk([INTRA, EQUAL, EQUAL, EQUAL, EQUAL]));
+  assert.deepEqual(
+    [0, 1, 4, 5].map((row) => chunks.hasPicture(row, 0)),
+    [true, true, true, undefined],
+  );
+});
+
+/** A player of a recording of which only the first rows are here. */
+async function theatre(numHere: number, numPreviewed: number) {
+  const random = randomOf(3);
+  const films = SIZES.map(({ width, height }) => filmOf(64, width, height, random));
+  const { store } = sessionOf(films, SIZES, random);
+  // Ahead of the time at which the player is told that something was decoded.
+  const state = { numHere, numPreviewed, now: performance.now() + 1e6 };
+  const { has } = store;
+  store.has = (row, slot) => row < state.numHere && has.call(store, row, slot);
+  const { chunks } = store;
+  const hasPicture = chunks.hasPicture.bind(chunks);
+  chunks.hasPicture = (row, slot) =>
+    row < state.numHere ? hasPicture(row, slot) : undefined;
+  const clock = new Clock(() => state.now);
+  clock.fps = 50;
+  clock.setBounds(0, 64);
+  const surface = new FakeSurface();
+  const player = new Player(store, clock, await localPool(), surface);
+  const image = {} as ImageBitmap;
+  player.previews = {
+    has: (row) => row < state.numPreviewed,
+    read: async (row, slots) =>
+      slots.map((slot) => ({ slot, image, x: row + 1, y: 0, width: 4, height: 3 })),
+  } satisfies Previews;
+  player.onError = (error) => assert.fail(error);
+  const space = { width: 200, height: 200, density: 1 };
+  const layout = layOut(SIZES, space, 2);
+  const part = partIn(layout, { x: 0, y: 0, ...space });
+  const cells = cellsIn(layout, [0, 1], SIZES, part, 1);
+  clock.onChange.on(() => clock.isPlaying || player.update(state.now));
+  player.setCells(cells);
+  const rest = async () => {
+    for (let i = 0; i < 10; i++) await new Promise((done) => setImmediate(done));
+  };
+  const shown = () =>
+    cells.map((cell) => surface.frame(cell, { x: 0, y: 0, ...SIZE })?.[0]);
+  return { state, store, clock, player, films, surface, cells, rest, shown };
+}
+
+test("previews stand in for what is not here, and exact pictures replace them", async () => {
+  const { state, clock, player, films, surface, cells, rest } = await theatre(10, 40);
+
+  clock.seek(20);
+  await rest();
+  assert.equal(player.drawnRow, 20);
+  assert.deepEqual(player.previewed, [0, 1]);
+  assert.deepEqual(player.missing, []);
+  assert.equal(surface.canvases.get(0)!.pixels[0], 21);
+
+  state.numHere = 64;
+  player.update();
+  await rest();
+  assert.deepEqual(player.previewed, []);
+  for (const [slot, cell] of cells.entries()) {
+    const expected = films[slot]![20];
+    const frame = surface.frame(cell, { x: 0, y: 0, ...SIZE });
+    assert.deepEqual(frame, expected ? [...expected] : null);
+  }
+});
+
+test("a preview that comes later is shown without being asked for", async () => {
+  const { state, clock, player, rest } = await theatre(10, 10);
+
+  clock.seek(20);
+  await rest();
+  assert.deepEqual(player.missing, [0, 1]);
+  state.numPreviewed = 40;
+  player.update();
+  await rest();
+
+  assert.equal(player.drawnRow, 20);
+  assert.deepEqual([player.missing, player.previewed], [[], [0, 1]]);
+});
+
+test("playing goes on with previews, row after row, and waits after the last", async () => {
+  const { state, clock, player, rest } = await theatre(10, 40);
+  const rows: number[] = [];
+  player.onDraw.on(() => rows.at(-1) === player.drawnRow || rows.push(player.drawnRow));
+
+  clock.play();
+  for (let i = 0; i < 400; i++) {
+    state.now += 5;
+    clock.tick(state.now);
+    player.update(state.now);
+    await rest();
+  }
+
+  assert.deepEqual(rows, [...Array(40).keys()]);
+  assert.equal(clock.row, 40);
+});
+
+test("the kernel is told what is looked at: blocks that play, rows that rest", async () => {
+  const sent: ToKernel[] = [];
+  const session = openSession((message) => sent.push(message), "");
+  const numRows = 4 * CHUNK_ROWS;
+  const slots = SIZES.map((size, env) => ({ env, camera: "", shared: false, ...size }));
+  session.take(manifestOf({ session: "a", num_rows: numRows, num_envs: 2, slots }), []);
+  const data = { kind: "data", seq: 0, num_rows: numRows, start: 0 } as const;
+  session.take(
+    { ...data, count: numRows, session: "a" },
+    stepBuffers(numRows, SIZES.length),
+  );
+  const previews = createPreviews(session);
+  await new Promise((done) => setImmediate(done));
+  session.previews = previews;
+  const watched = () => {
+    sent.length = 0;
+    previews.watch([0, 1]);
+    return sent.flatMap((one) => (one.kind === "watch" ? [one] : []))[0];
+  };
+
+  session.clock.seek(40);
+  const scrubbing = watched();
+  assert.equal(scrubbing?.is_resting, false);
+  assert.deepEqual(scrubbing?.codecs, []); // node has no WebCodecs
+  assert.deepEqual(scrubbing?.blocks, [
+    [1, 0, 0, 0, 1],
+    [2, 0, 0, 0, 1],
+    [3, 0, 0, 0, 1],
+  ]);
+  assert.equal(watched(), undefined);
+
+  const whole = Array(CHUNK_ROWS).fill(1);
+  const came = piece({ block: 1, number: 7, sizes: whole });
+  const message = { ...data, count: 0, start: numRows, previews: [came], session: "a" };
+  session.take({ ...message, seq: 1 }, [
+    ...stepBuffers(0, SIZES.length),
+    new Uint8Array(0),
+    new Uint8Array(CHUNK_ROWS),
+  ]);
+  assert.ok(previews.has(40, 1));
+  assert.ok(!previews.has(80, 1));
+  assert.deepEqual(
+    watched()?.blocks.map(([block]) => block),
+    [2, 3],
+  );
+
+  const late = { ...message, seq: 2, session: "b", previews: [piece({ number: 8 })] };
+  session.take(late, [
+    ...stepBuffers(0, SIZES.length),
+    new Uint8Array(0),
+    new Uint8Array(5),
+  ]);
+  assert.ok(!previews.has(64, 0));
+
+  session.viewOptions.setQuality("exact");
+  assert.ok(!previews.has(40, 1));
+  session.viewOptions.setQuality("auto");
+  session.clock.follow();
+  const resting = watched();
+  assert.equal(resting?.is_resting, true);
+  assert.deepEqual(resting?.blocks, []);
+  assert.deepEqual(resting?.rows, [
+    [3, 0, 31],
+    [3, 1, 31],
+  ]);
+});

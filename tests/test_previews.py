@@ -1,0 +1,341 @@
+"""What is shown where a link is too thin for exact pictures: in virtual time."""
+
+import av
+import numpy as np
+import pytest
+import traitlets
+
+import rollout_viewer as rv
+from rollout_viewer._errors import ProtocolError
+from rollout_viewer._frames.chunk import CHUNK_ROWS, parse
+from rollout_viewer._frames.decoder import ChunkDecoder
+from rollout_viewer._page.build_messages import decode_chunks
+from rollout_viewer._page.check_messages import check
+from rollout_viewer._video.preview import CODECS, Mosaic, PreviewEncoder
+from rollout_viewer._viewer import preview_videos, stream
+from rollout_viewer._viewer.preview_videos import PreviewVideos, VideoKey
+from rollout_viewer._viewer.throughput import Throughput
+from tests.links import Link
+
+NUM_ROWS, NUM_ENVS, SIDE = 640, 4, 32
+ALL_CODECS = [codec.name for codec in CODECS]
+SLOTS = [*range(NUM_ENVS)]
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    monkeypatch.setattr(stream, "MIN_INTERVAL_S", 0.0)
+
+
+def films():
+    """Return frames that change smoothly, under noise that keeps them large."""
+    rng = np.random.default_rng(0)
+    rows = np.arange(NUM_ROWS)[:, None, None, None, None]
+    envs = np.arange(NUM_ENVS)[None, :, None, None, None]
+    base = (40 + (rows + 40 * envs) % 170).astype(np.int16)
+    noise = rng.integers(-8, 9, (NUM_ROWS, NUM_ENVS, SIDE, SIDE, 3))
+    return (base + noise).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return films()
+
+
+@pytest.fixture(scope="module")
+def cache(frames):
+    """Return a recording of 8 kB a row: 500 kB/s at 60 rows a second."""
+    cache = rv.FrameCache(fps=60)
+    for row in frames:
+        cache.append(row, reward=np.ones(NUM_ENVS))
+    return cache
+
+
+def watch(blocks=(), rows=(), *, rate=60.0, is_resting=False, codecs=ALL_CODECS):
+    return {
+        "kind": "watch",
+        "codecs": list(codecs),
+        "rate": rate,
+        "is_resting": is_resting,
+        "num_slots": NUM_ENVS,
+        "reduction": 1,
+        "rows": [list(one) for one in rows],
+        "blocks": [[block, number, have, *SLOTS] for block, number, have in blocks],
+    }
+
+
+def previews_of(link):
+    return [one for m in link.messages for one in m.content.get("previews", ())]
+
+
+def decoded(link):
+    """Return the pictures of each (block, index) that came, (H, W, 3)."""
+    found, codecs = {}, {}
+    for message in link.messages:
+        at = 0
+        for one in message.content.get("previews", ()):
+            if one["number"] not in codecs:
+                name = {"avc1.640033": "h264", "vp8": "vp8", "image/jpeg": "mjpeg"}.get(
+                    one["codec"], "vp9"
+                )
+                codecs[one["number"]] = av.CodecContext.create(name, "r")
+            for index, size in enumerate(one["sizes"], one["first"]):
+                packet = av.Packet(message.buffers[5][at : at + size])
+                at += size
+                (picture,) = codecs[one["number"]].decode(packet)
+                pixels = picture.to_ndarray(format="rgb24")
+                found[one["block"], index] = one, pixels
+    return found
+
+
+def kinds(link):
+    return [message.content["kind"] for message in link.messages]
+
+
+def thin(cache, **options):
+    link = Link(cache, 100e3, 0.05, **options)
+    link.run(8)  # as much as the first window, and then what it carries
+    return link
+
+
+@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.encoder)
+def test_tiles_of_each_codec_look_like_the_frames(codec, frames):
+    mosaic = Mosaic(3, SIDE, SIDE, 1, codec.pixel_format)
+    encoder = PreviewEncoder(codec, mosaic.size, 20, 500_000)
+    name = {"libx264": "h264", "mjpeg": "mjpeg", "libvpx": "vp8"}
+    decoder = av.CodecContext.create(name.get(codec.encoder, "vp9"), "r")
+
+    for row in range(12):
+        for env in range(3):
+            mosaic.put(env, frames[row, env])
+        packet = encoder.encode(mosaic.picture())
+        (picture,) = decoder.decode(av.Packet(packet))  # none is kept back
+
+    shown = picture.to_ndarray(format="rgb24").astype(int)
+    for env in range(3):
+        x, y = env % mosaic.columns * SIDE, env // mosaic.columns * SIDE
+        tile = shown[y : y + SIDE, x : x + SIDE]
+        assert np.abs(tile.mean() - frames[11, env].mean()) < 3
+
+
+def test_a_page_on_a_thin_link_gets_the_part_and_then_videos_of_what_it_watches(
+    cache, frames
+):
+    link = thin(cache)
+    assert kinds(link).count("part") == 1
+    assert not previews_of(link)
+
+    link.say(watch([(12, 0, 0), (13, 0, 0)]))
+    link.run(2)
+
+    found = decoded(link)
+    assert sorted(found) == [(b, i) for b in (12, 13) for i in range(CHUNK_ROWS)]
+    for (block, index), (one, pixels) in found.items():
+        assert one["slots"] == SLOTS
+        for env in range(NUM_ENVS):
+            x, y = env % one["columns"] * SIDE, env // one["columns"] * SIDE
+            tile = pixels[y : y + SIDE, x : x + SIDE].astype(int)
+            expected = frames[block * CHUNK_ROWS + index, env].mean()
+            assert np.abs(tile.mean() - expected) < 6
+
+
+def test_while_a_page_plays_previews_no_exact_pictures_are_sent_beside_them(cache):
+    link = thin(cache)
+    link.run(2)
+    link.say(watch([(12, 0, 0)]))
+    link.run(1.5)  # what was on its way has come
+    before = dict(link.have)
+
+    for _ in range(5):
+        link.say(watch([(14, 0, 0)]))
+        link.ask(14)
+        link.run(1)
+
+    assert link.have == before
+    link.say(watch(is_resting=True))
+    link.run(3)
+    assert sum(link.have.values()) > sum(before.values())
+
+
+def test_where_the_playhead_rests_its_exact_pictures_come_first_and_then_all(
+    cache, frames
+):
+    link = thin(cache)
+    link.say(watch([(15, 0, 0)]))
+    link.run(2)
+    asked, count = link.now, len(link.messages)
+
+    link.say(watch(rows=[(15, slot, 7) for slot in SLOTS], is_resting=True))
+    link.run(0.7)
+
+    shown = {}
+    for message in link.messages[count:]:
+        pending = message.content.get("pending", [])
+        for block, slot, chunk in decode_chunks(message.buffers[4]):
+            if block == 15:
+                assert [block, slot] in pending
+                reader = ChunkDecoder(parse(chunk))
+                assert [reader.is_shown(i) for i in range(8)] == [False] * 7 + [True]
+                shown[slot] = np.empty((SIDE, SIDE, 3), np.uint8)
+                reader.read(7, shown[slot])
+    assert sorted(shown) == SLOTS
+    for slot, frame in shown.items():
+        np.testing.assert_array_equal(frame, frames[15 * CHUNK_ROWS + 7, slot])
+    # And then the whole chunks, from their first record on.
+    link.have = {key: n for key, n in link.have.items() if key[0] != 15}
+    link.say({"kind": "need", "chunks": [[15, slot, 0] for slot in SLOTS]})
+    link.run(6)
+    assert all((15, slot) in link.chunks for slot in SLOTS)
+    assert asked < link.now
+
+
+@pytest.mark.parametrize(("bytes_per_s", "quality"), [(100e3, "exact"), (50e6, "auto")])
+def test_pictures_are_exact_only(cache, bytes_per_s, quality):
+    link = Link(cache, bytes_per_s, 0.02, quality=quality)
+    link.run(6)
+    link.say(watch([(12, 0, 0)]))
+    link.run(3)
+
+    assert not previews_of(link)
+    assert "part" not in kinds(link)
+    assert not link.stream._previews.is_thin
+
+
+def test_previews_that_were_chosen_come_over_any_link(cache):
+    link = Link(cache, 50e6, 0.02, quality="preview")
+    link.run(1)
+    link.say(watch([(12, 0, 0)]))
+    link.run(1)
+
+    assert len(decoded(link)) == CHUNK_ROWS
+    link.stream.set_quality("exact")
+    link.say(watch([(13, 0, 0)]))
+    link.run(1)
+    assert len(decoded(link)) == CHUNK_ROWS
+
+
+def test_a_page_without_webcodecs_gets_jpegs(cache):
+    link = Link(cache, 50e6, 0.02, quality="preview")
+    link.run(1)
+    link.say(watch([(3, 0, 0)], codecs=()))
+    link.run(1)
+
+    assert {one["codec"] for one in previews_of(link)} == {"image/jpeg"}
+    assert len(decoded(link)) == CHUNK_ROWS
+
+
+def test_what_of_a_video_was_lost_is_sent_again(cache):
+    link = Link(cache, 50e6, 0.02, quality="preview")
+    link.run(1)
+    link.is_dropping = True
+    link.say(watch([(12, 0, 0)]))
+    link.run(1)
+    link.is_dropping = False
+    assert not previews_of(link)
+
+    for _ in range(8):
+        link.say(watch([(12, 0, 0)]))
+        link.run(1)
+
+    assert len(decoded(link)) == CHUNK_ROWS
+
+
+def key_of(block):
+    return VideoKey(block, (0, 1), 1, "vp8", 20.0, 100_000)
+
+
+def test_what_is_passed_is_given_up_in_the_middle(cache):
+    calls = []
+
+    def on_news():
+        calls.append(1)
+        if len(calls) == 5:
+            videos.want([])
+
+    videos = PreviewVideos(cache, on_news)
+    videos._wanted = (key_of(3),)
+    videos.work()
+
+    assert len(calls) == 5
+    assert videos.get(key_of(3)) is None
+    assert videos.work() is None
+
+
+def test_videos_are_kept_within_a_budget_and_made_once(cache, monkeypatch):
+    videos = PreviewVideos(cache, lambda: None)
+    videos.wake = lambda: [*iter(videos.work, None)]
+    videos.want([key_of(0), key_of(1)])
+    videos.want([key_of(1), key_of(0)])
+    assert videos.num_encoded == 2
+
+    monkeypatch.setattr(preview_videos, "BUDGET_BYTES", 0)
+    videos.want([key_of(2)])
+    videos.want([])
+
+    assert videos.nbytes == 0
+
+
+def test_a_block_that_cannot_be_encoded_ends_nothing(cache):
+    videos = PreviewVideos(cache, lambda: None)
+    videos.wake = lambda: [*iter(videos.work, None)]
+
+    videos.want([key_of(0)._replace(codec="none"), key_of(1)])
+
+    assert len(videos.get(key_of(1)).packets) == CHUNK_ROWS
+
+
+def test_little_to_send_says_nothing_of_a_link():
+    throughput = Throughput()
+    for seq in range(4):  # as much as it takes
+        throughput.note_sent(2 * seq, 2_000_000, seq, ())
+        throughput.note_sent(2 * seq + 1, 2_000_000, seq, ())
+        throughput.note_acknowledged(2 * seq + 1, seq + 0.9)
+    carried = throughput.link_bytes_per_s
+
+    for seq in range(10, 60):  # one small message at a time
+        throughput.note_idle()
+        throughput.note_sent(seq, 1000, seq, ())
+        throughput.note_acknowledged(seq, seq + 0.5)
+
+    assert throughput.link_bytes_per_s == carried > 1e6
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rate": float("nan")},
+        {"rate": -1},
+        {"reduction": 0},
+        {"codecs": ["x" * 1000]},
+        {"blocks": [[0, 0, 0]]},
+        {"blocks": [[0, 0, 0, -1]]},
+        {"rows": [[0, 0, 33]]},
+        {"is_resting": 1},
+    ],
+)
+def test_a_watch_that_is_none_is_refused(change):
+    with pytest.raises(ProtocolError, match="expected watch"):
+        check({**watch(), **change})
+
+
+def test_slots_and_blocks_that_are_not_there_are_passed_over(cache):
+    link = Link(cache, 50e6, 0.02, quality="preview")
+    link.run(1)
+    message = watch([(10**9, 0, 0)], [(10**9, 0, 0), (0, 999, 0)], is_resting=True)
+    message["blocks"].append([0, 0, 0, 999])
+    link.say(message)
+    link.say({**message, "is_resting": False})
+    link.run(1)
+
+    assert not previews_of(link)
+
+
+def test_quality_is_a_trait_of_the_viewer(cache):
+    viewer = rv.view(cache, quality="exact")
+    assert viewer._stream._previews.quality == "exact"
+    viewer.quality = "preview"
+    assert viewer._stream._previews.quality == "preview"
+    with pytest.raises(traitlets.TraitError, match="quality"):
+        viewer.quality = "best"
+    with pytest.raises(traitlets.TraitError, match="quality"):
+        rv.view(cache, quality="lossy")
