@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 DEMO := .venv-demo
 OLDEST := .venv-oldest
 NEWEST := .venv-newest
+S3 := .venv-s3
 # A process for each core, with a Chromium and a JupyterLab of its own.
 PARALLEL = -n logical --maxprocesses 4 --dist loadgroup
 SERIAL_FILES = $(shell grep -rl --include='test_*.py' 'mark\.serial' tests)
@@ -23,7 +24,7 @@ JS_SOURCES := $(shell find js -path js/node_modules -prune -o -path js/dist -pru
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check test test-jax test-fast test-oldest test-newest \
-	test-versions test-ray test-hosts faults bench bench-browser gallery docs clean
+	test-versions test-ray test-s3 test-hosts faults bench bench-browser gallery docs clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -73,6 +74,9 @@ test-versions: test-oldest test-newest $(VENV)/.python  ## both, and the wheel a
 test-ray: setup $(VENV)/.ray  ## collecting and RLlib, on a Ray cluster of this machine
 	$(BIN)/python -m pytest tests/test_rllib.py tests/test_collect_ray.py
 
+test-s3: $(S3)/.python  ## recordings in S3, on a server of this machine, in a venv of its own
+	$(S3)/bin/python -m pytest tests/test_shared_storage.py tests/test_shared_s3.py
+
 test-hosts: setup $(VENV)/.hosts build/vscode/.installed  ## the viewer in Voila, in marimo, in VS Code's widget manager
 	$(BIN)/python -m pytest tests/browser/test_voila_marimo.py tests/browser/test_vscode.py
 
@@ -100,7 +104,7 @@ docs: setup $(VENV)/.docs  ## the site of README, guides, notebooks and referenc
 	$(BIN)/python -m pytest tests/browser/check_site.py
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) $(DEMO) $(OLDEST) $(NEWEST) build dist demo js/node_modules js/dist rollout_viewer/static
+	rm -rf $(VENV) $(DEMO) $(OLDEST) $(NEWEST) $(S3) build dist demo js/node_modules js/dist rollout_viewer/static
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -165,6 +169,13 @@ $(VENV)/.docs: $(VENV)/.python
 # Its extra for RLlib pins an older Gymnasium; what else that names is here already.
 $(VENV)/.ray: $(VENV)/.python
 	$(BIN)/pip $(INSTALL) --no-deps ray==2.60.0 lz4==4.4.5 ormsgpack==1.13.1
+	@touch $@
+
+# Botocore needs an older dateutil than others here.
+$(S3)/.python: pyproject.toml constraints.txt js/hatch_build.py
+	$(make_venv)
+	$(@D)/bin/pip $(INSTALL) -e '.[fsspec]' 'gymnasium[classic-control]' hypothesis psutil \
+		pytest pytest-timeout s3fs==2026.9.0 moto==5.2.5 flask flask-cors py-partiql-parser
 	@touch $@
 
 # 200 MB that only its tests need.

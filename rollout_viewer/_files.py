@@ -36,6 +36,29 @@ class NewFile:
         self.part = path.with_name(f"{_part_start(path)}{token}.part{path.suffix}")
 
 
+# What a page is not, by the names under which people look for it.
+_VIDEOS = (".avi", ".gif", ".mkv", ".mov", ".mp4", ".webm")
+_PICTURES = (".jpeg", ".jpg", ".png", ".svg", ".webp")
+_OTHERS = (".csv", ".ipynb", ".json", ".md", ".npz", ".parquet", ".pdf", ".rollout")
+_OTHER_FORMATS = frozenset((*_VIDEOS, *_PICTURES, *_OTHERS, ".tar", ".zip"))
+
+
+def require_page_name(path: str | os.PathLike[str], where: str) -> None:
+    """Refuse the name of another format for a page: what opens it would not show it.
+
+    Raises:
+        ValueError: `path` ends as a file of another format does.
+    """
+    suffix = Path(path).suffix
+    if suffix.lower() in _OTHER_FORMATS:
+        raise ValueError(
+            f"{where}: expected the name of an HTML page, as "
+            f"{Path(path).with_suffix('.html').name!r}, got {Path(path).name!r}. It "
+            "writes no other format; viewer.dump writes videos and tables, and a "
+            "browser prints a page as PDF."
+        )
+
+
 @contextlib.contextmanager
 def new_file(
     path: str | os.PathLike[str], *, where: str, overwrite: bool = False

@@ -15,24 +15,34 @@ class Steps(gymnasium.Env):
     Args:
         gate: Pictures come when there is such a file; "": at once.
         wrong_from: From this step on, it differs from process to process; 0: never.
+        log: A file with a line for each environment that is made, reset or stepped,
+            and its process; "": none.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 20}
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,))
     action_space = gymnasium.spaces.Discrete(2)
 
-    def __init__(self, gate="", wrong_from=0):
+    def __init__(self, gate="", wrong_from=0, log=""):
         self.render_mode = "rgb_array"
-        self._gate, self._wrong_from = gate, wrong_from
+        self._gate, self._wrong_from, self._log = gate, wrong_from, log
         self._step = 0
+        self._note("made")
+
+    def _note(self, what):
+        if self._log:
+            with open(self._log, "a") as file:
+                file.write(f"{what} {os.getpid()}\n")
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         self._step = 0
+        self._note("reset")
         return np.zeros(1, np.float32), {}
 
     def step(self, action):
         self._step += 1
+        self._note("step")
         is_wrong = 0 < self._wrong_from <= self._step
         value = os.getpid() if is_wrong else self._step
         return np.full(1, value, np.float32), 1.0, False, False, {}

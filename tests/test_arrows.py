@@ -68,6 +68,7 @@ LIBRARIES = {
     "PIL": {"_export", "_frames"},
     "anywidget": {"_viewer"},
     "av": {"_video"},
+    "fsspec": {"_cache"},
     "gymnasium": {"_replay", "sources", "testing"},
     "ipywidgets": {"_viewer"},
     "matplotlib": {"_cache", "_evaluate", "_export"},

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
+from rollout_viewer._replay.episode_start import START
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,9 @@ class Caller:
         self.rng, self.num_envs = np.random.default_rng(seed), num_envs
         self.arrays: dict[tuple[Any, ...], Any] = {}
         self.is_pictured = seed % 4 > 1
+        # Envs end now and then, and are reset by the next call.
+        self.resets = seed % 2 > 0
+        self.has_ended = np.zeros(num_envs, np.bool_)
         self.change_form()
 
     def change_form(self) -> None:
@@ -47,7 +51,7 @@ class Caller:
         data = {name: self.array(name, *form) for name, form in self.form.items()}
         for value in data.values():
             value[...] = self.rng.integers(0, 99, value.shape)
-        return {
+        step = {
             "frames": self.frames() if self.is_pictured else None,
             "kind": "step" if self.rng.random() < 0.5 else None,
             "reward": reward,
@@ -55,6 +59,25 @@ class Caller:
             "action": data.pop("action", None),
             "data": data,
         }
+        if self.resets:
+            self.end_and_reset(step)
+        return step
+
+    def end_and_reset(self, step: dict[str, Any]) -> None:
+        if self.has_ended.any():
+            step["kind"] = np.where(self.has_ended, 0, 1).astype(np.uint8)
+            step["episode_info"] = {
+                env: {START: self.rng.bytes(5)} if self.rng.random() < 0.7 else {}
+                for env in np.flatnonzero(self.has_ended).tolist()
+            }
+            if self.has_ended.all():
+                step.update(reward=None, action=None)
+        ended = (self.rng.random(self.num_envs) < 0.15) & ~self.has_ended
+        if ended.any():
+            name = str(self.rng.choice(["terminated", "truncated"]))
+            step[name] = self.array(name)
+            step[name][:] = ended
+        self.has_ended = ended
 
     def frames(self) -> Any:
         """Return pictures in the same memory as before, changed here and there."""
@@ -183,3 +206,49 @@ def test_rows_of_the_usual_form_are_what_they_are_one_by_one(tmp_path, seed):
         cache.flush()
     assert stored(paths[0]) == stored(paths[1])
     assert repr(numbers_of(opened)) == repr(numbers_of(caches[0]))
+
+
+def count_usual_rows(cache: rv.FrameCache) -> list[int]:
+    """Return a list whose one number counts rows that were not checked at length."""
+    live: Any = cache._live
+    append, found = live.append_like_last, [0]
+
+    def counted(*args: Any) -> Any:
+        row = append(*args)
+        found[0] += row is not None
+        return row
+
+    live.append_like_last = counted
+    return found
+
+
+@pytest.mark.parametrize("num_envs", [1, 3])
+@pytest.mark.parametrize("is_pictured", [False, True])
+def test_rows_in_which_envs_end_and_are_reset_are_of_the_usual_form(
+    num_envs, is_pictured
+):
+    rng = np.random.default_rng(0)
+    frames = [np.zeros((6, 5, 3), np.uint8) for _ in range(num_envs)]
+    ended = np.ones(num_envs, np.bool_)
+    with rv.FrameCache() as cache:
+        num_usual = count_usual_rows(cache)
+        for number in range(100):
+            kind = np.where(ended, 0, 1).astype(np.uint8)
+            starts = {env: {START: b"x"} for env in np.flatnonzero(ended).tolist()}
+            is_step = not ended.all()
+            ended = (rng.random(num_envs) < 0.1) & ~ended
+            cache.append(
+                frames if is_pictured else None,
+                kind=kind,
+                reward=rng.normal(size=num_envs) if is_step else None,
+                truncated=ended,
+                action=np.arange(num_envs) if is_step else None,
+                data={"obs": np.full((num_envs, 2), number)},
+                episode_info=starts,
+            )
+
+        # All but the first one, and the first step.
+        assert num_usual[0] == 98
+        assert len(cache.episodes) > 5
+        assert cache.recording.start_of(num_envs - 1, 2) == b"x"
+        assert np.isnan(cache.scalars["reward"][0]).all()

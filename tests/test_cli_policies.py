@@ -248,6 +248,10 @@ def test_a_torchscript_module_returns_actions_or_their_scores(module, kind):
         (["--policy", "sb3:notes.txt", "--allow-pickle"], "that Stable-Baselines3"),
         (["--policy", "torchscript:notes.txt"], "that torch.jit.save wrote"),
         (["--policy", "random", "--checkpoint", "notes.txt"], "with --checkpoint"),
+        (
+            ["--policy", "cli_policies:from_weights", "--checkpoint", "none.pt"],
+            "'none.pt', which is no file. Check the path",
+        ),
         (["--policy", "no_such_module:f"], "expected --policy to name something"),
         (["--policy", "cli_policies:NUMBER"], "which is a int"),
         (["--seeds", "0:2", "--steps", "3"], "expected --seeds or --steps, got both"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import itertools
 import os
 import queue
 import signal
@@ -142,6 +143,24 @@ def test_seeds_are_given_or_counted(seeds, episodes, expected):
     cache = serial(seeds=seeds, episodes=episodes)
 
     assert [e.seed for e in cache.episodes] == expected
+
+
+@pytest.mark.timeout(60)
+def test_seeds_may_be_endless():
+    cache = serial(seeds=itertools.count(5), max_steps=60)
+    few = serial(seeds=itertools.count(7), episodes=2)
+    ended = serial(seeds=itertools.count(), on_episode=lambda episode: episode.seed < 2)
+    whole = serial(seeds=(3 * n for n in range(3)))
+
+    assert [e.seed for e in cache.episodes][:3] == [5, 6, 7]
+    assert (cache.scalars["kind"] == "step").sum() == 60
+    assert [e.seed for e in few.episodes] == [7, 8]
+    assert [e.seed for e in ended.episodes][:3] == [0, 1, 2]
+    assert [e.seed for e in whole.episodes] == [0, 3, 6]
+    with pytest.raises(ValueError, match="expected seeds to be numbers.*got 'b'"):
+        serial(seeds=iter([1, 2, "b"]))
+    with pytest.raises(ValueError, match="a seed for each of 1 episodes, got 0"):
+        serial(seeds=iter([]))
 
 
 def test_several_envs_of_a_worker_are_a_batch_for_the_policy_and_equal_for_random():
@@ -348,6 +367,22 @@ def test_a_killed_worker_is_replaced_and_its_episode_collected_again(tmp_path):
     assert len(lost(cache)) <= 1  # its rows may not have been sent
     assert "All were collected again" in str(warned[0].message)
     assert all(e.labels["worker"] == e.env for e in cache.episodes)
+
+
+def test_steps_that_a_worker_does_not_need_are_given_to_another(tmp_path):
+    lengths = {seed: len(play(seed)[1]) for seed in range(30)}
+    short = min(lengths, key=lambda seed: lengths[seed])
+    long = max(lengths, key=lambda seed: lengths[seed])
+    num_steps = lengths[short] + lengths[long]
+    assert num_steps < 32  # that a worker asks for at once
+
+    cache = processes(
+        functools.partial(SeededEnv, meet=str(tmp_path)),
+        seeds=[short, long],
+        max_steps=num_steps,
+    )
+
+    assert by_seed(cache) == {seed: play(seed) for seed in (short, long)}
 
 
 def test_steps_of_a_killed_worker_are_given_to_the_next(tmp_path):

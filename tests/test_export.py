@@ -26,6 +26,7 @@ from rollout_viewer._errors import (
 )
 from rollout_viewer._export import writers
 from rollout_viewer._export.dump import dump_clip
+from rollout_viewer._export.html import write_html
 from rollout_viewer._export.write import write_clip
 from rollout_viewer._frames.text import Lettering
 from rollout_viewer._video import read_video
@@ -605,6 +606,17 @@ def test_bad_arguments_are_told_before_anything_is_written(
         write_clip(clip, **{"path": "a.mp4", **arguments})
 
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["page.pdf", "page.MP4", "run.rollout"])
+def test_a_page_with_the_name_of_another_format_is_refused(tmp_path, name):
+    cache = counting_recording(2)
+
+    with pytest.raises(ValueError, match=rf"to_html: .*\.html', got '{name}'"):
+        write_html(cache, tmp_path / name)
+
+    assert names(tmp_path) == []
+    assert write_html(cache, tmp_path / "run.2").exists()
 
 
 def test_pictures_of_a_recording_without_any_are_refused(tmp_path):

@@ -17,7 +17,7 @@ NOTEBOOKS = sorted((pathlib.Path(__file__).parent.parent / "notebooks").glob("*.
 SHORTER = {
     "02_torchrl": ("total_frames=10_000", "total_frames=4_000"),
     "04_sb3": ("learn(12_000", "learn(4_000"),
-    "06_comparing_policies": ("= 300_000, 30", "= 4_096, 2"),
+    "06_comparing_policies": ("= 245_760, 30", "= 4_096, 2"),
 }
 
 pytestmark = pytest.mark.slow
@@ -72,6 +72,10 @@ def test_notebook_runs_and_leaves_what_it_says(notebook):
             notebook.parent / "landers.html"
         ).read_text("utf-8")
         assert len(rv.open(notebook.parent / "landers.rollout").episodes) == 4
+    if notebook.stem == "08_collecting_with_ray":
+        episodes = rv.open(notebook.parent / "poles.rollout").episodes
+        assert (notebook.parent / "killed").exists()
+        assert sum(one.is_finished for one in episodes) == 36
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

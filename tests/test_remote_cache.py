@@ -493,6 +493,10 @@ def test_a_recorder_elsewhere_names_where_its_rows_are():
 
     with pytest.raises(rv.RolloutViewerError, match="View or dump that cache"):
         _ = env.viewer
+    with pytest.raises(
+        rv.RolloutViewerError, match=r"Recorder\.cache: .* View or dump"
+    ):
+        _ = env.cache
     with pytest.raises(rv.RolloutViewerError, match="View or dump that cache"):
         env.dump()
 

@@ -205,6 +205,8 @@ def test_a_report_keeps_to_its_size(tmp_path):
         with pytest.raises(ValueError, match="expected max_mb > 0"):
             rv.report(cache, tmp_path / "small.html", max_mb=given)
     assert not (tmp_path / "small.html").exists()
+    with pytest.raises(ValueError, match=r"report: .* as 'a.html', got 'a.pdf'"):
+        rv.report(cache, tmp_path / "a.pdf")
 
 
 def test_recordings_without_pictures_and_without_pairs_have_a_report_too(tmp_path):

@@ -531,17 +531,35 @@ def test_videos_keep_the_info_of_their_steps(tmp_path):
     assert json.loads(about.read_text())["episodes"][0]["success"] is True
 
 
-def test_a_goal_env_reports_its_success():
+def to_the_goal(obs):
+    """Return the push of a point mass towards its goal, on a straight line."""
+    way, velocity = obs["desired_goal"] - obs["achieved_goal"], obs["observation"][2:]
+    return np.clip(4 * way - velocity, -1, 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("reaches", [True, False])
+def test_a_goal_env_reports_its_success(reaches):
     robotics = pytest.importorskip("gymnasium_robotics")
     gym.register_envs(robotics)
-    env = gym.make("PointMaze_UMaze-v3", render_mode="rgb_array", max_episode_steps=4)
+    options = {"continuing_task": False, "max_episode_steps": 200 if reaches else 4}
+    env = gym.make("PointMaze_Open-v3", render_mode="rgb_array", **options)
 
-    with rv.rollout(env, episodes=1, seed=0, progress=False) as cache:
+    with rv.rollout(
+        env,
+        policy=to_the_goal if reaches else lambda _: np.zeros(2, np.float32),
+        episodes=1,
+        seed=0,
+        progress=False,
+    ) as cache:
         (episode,) = cache.episodes
+        said = [cache.at(row, 0)["info.success"] for row in range(cache.num_rows)]
         last = cache.at(episode.stop - 1, 0)
 
-    assert type(episode.success) is bool
-    assert last["info.success"] is episode.success
+    assert said == [False] * episode.length + [reaches]
+    assert episode.success is reaches
+    assert (last.terminated, last.truncated) == (reaches, not reaches)
+    distance = np.linalg.norm(last["obs.desired_goal"] - last["obs.achieved_goal"])
+    assert (distance <= 0.45) == reaches
 
 
 @pytest.mark.filterwarnings("ignore:.*precision lowered by casting")

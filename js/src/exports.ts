@@ -90,7 +90,8 @@ export function exportsOf(session: Session, signal: AbortSignal): ViewerExports 
     episodes: () => episodesOf(session),
     follow(callback) {
       const ended = new AbortController();
-      signal.addEventListener("abort", () => ended.abort());
+      // What is ended leaves no listener with the page, which may live for a day.
+      signal.addEventListener("abort", () => ended.abort(), ended);
       let isDue = false;
       const call = () => {
         isDue = false;

@@ -108,6 +108,24 @@ test("a follower is called once a frame, until it ends or the viewer does", () =
   assert.deepEqual(two, [0, 5, 6]);
 });
 
+test("a follower that ended leaves no listener with the page", () => {
+  const { viewer, ended } = opened();
+  const { signal } = ended;
+  const left = new Set<unknown>();
+  const add = signal.addEventListener.bind(signal);
+  signal.addEventListener = (type: string, listener: never, options?: never) => {
+    left.add(listener);
+    const until = (options as AddEventListenerOptions | undefined)?.signal;
+    until?.addEventListener("abort", () => left.delete(listener));
+    add(type, listener, options);
+  };
+
+  const before = left.size;
+  for (let i = 0; i < 10; i += 1) viewer.follow(() => {})();
+
+  assert.equal(left.size, before);
+});
+
 test("a follower that raises is reported, and the viewer goes on", () => {
   const { viewer, draw } = opened();
   const reported = mock.method(console, "error", () => {});

@@ -8,9 +8,10 @@
   `remote_messages`. `intake`: how that process takes them in.
 - `episode_infos`: what is known of an episode, of its segment and its own.
 - `rendering`: pictures that are rendered when they are asked for;
-  `background_rendering`: those that a page looks at.
+  `background_rendering`: those that a page looks at; `kept_workers`: what does both.
 - `clip`: an immutable selection, to be written to files and dumped to loggers.
 - `import_labels`: bookmarks and labels from an exported page.
 - `summary`: the figures of its episodes.
+- `shared_storage`: recordings at URLs, written and read.
 - `open`, `arrays`: recordings of files, videos and arrays that exist already.
 """

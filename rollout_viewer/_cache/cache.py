@@ -7,6 +7,7 @@ time. Knows frames and rows. Knows nothing of environments or widgets.
 from __future__ import annotations
 
 import contextlib
+import functools
 import operator
 import os
 import warnings
@@ -18,10 +19,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from rollout_viewer._cache.background_rendering import Wanted
-from rollout_viewer._cache.episode_infos import merged_info, split_infos
+from rollout_viewer._cache.background_rendering import EndedEpisode, Wanted
+from rollout_viewer._cache.episode_infos import (
+    merged_info,
+    only_starts,
+    split_infos,
+)
 from rollout_viewer._cache.rendering import Rendering
 from rollout_viewer._cache.row_checker import RowChecker
+from rollout_viewer._cache.shared_storage import Upload, is_url, open_shared
 from rollout_viewer._cache.subscribers import Subscribers
 from rollout_viewer._cache.summary import summary_of
 from rollout_viewer._errors import (
@@ -29,6 +35,7 @@ from rollout_viewer._errors import (
     RolloutViewerWarning,
     RowError,
     ShapeError,
+    warn_once,
 )
 from rollout_viewer._forks import LockOfOneProcess
 from rollout_viewer._frames.chunk import CHUNK_ROWS
@@ -43,7 +50,7 @@ from rollout_viewer._recording.file import FileRecording
 from rollout_viewer._recording.info_types import stored_types
 from rollout_viewer._recording.joined import JoinedRecording
 from rollout_viewer._recording.late_pictures import RECIPES
-from rollout_viewer._recording.live import LiveRecording
+from rollout_viewer._recording.live import NO_STARTS, LiveRecording
 from rollout_viewer._recording.lock import read_only, unlocked_path
 from rollout_viewer._recording.reader import RecordingReader
 from rollout_viewer._recording.sealed_block import (
@@ -84,10 +91,12 @@ class FrameCache(RecordingReader):
     raise.
 
     Args:
-        path: The recording file. A name that an earlier run took gets ``-1``,
-            ``-2``, ... before its suffix; `path` is the real one. Deleted with the
-            cache if nothing was recorded. None: a temporary file, deleted with the
-            cache.
+        path: The recording file, or the URL of one on shared storage that fsspec knows
+            (the extra ``fsspec``): it is written here and sent there by `flush` and
+            `close`, and each time it has grown by half. A name that an earlier run
+            took gets ``-1``, ``-2``, ... before its suffix; `path` is the real one (of
+            a URL, the file here, and `url` is). Deleted with the cache if nothing was
+            recorded. None: a temporary file, deleted with the cache.
         fps: Rows a second when played; None: 30, or what the recorder knows.
         memory_bytes: Bound for buffers, queue, and decoded chunks.
         disk_bytes: Bound for the file (while recording, SQLite's side file of some
@@ -153,6 +162,10 @@ class FrameCache(RecordingReader):
                 "Say how large the file may become."
             )
         meta = {"fps": fps, "metadata": storable_json(dict(metadata or {}))}
+        upload: Upload | None = None
+        if is_url(path):
+            upload = Upload(str(path))
+            path = upload.local
         recording = LiveRecording(
             None if path is None else unlocked_path(Path(path)),
             queue_bytes=memory_bytes // _QUEUE_SHARE,
@@ -160,7 +173,7 @@ class FrameCache(RecordingReader):
             meta=meta,
             budget=Budget(disk_bytes, keep),
         )
-        self._start(recording, memory_bytes, live=recording)
+        self._start(recording, memory_bytes, live=recording, upload=upload)
 
     @classmethod
     def _open(
@@ -182,8 +195,10 @@ class FrameCache(RecordingReader):
         memory_bytes: int,
         *,
         live: LiveRecording | None = None,
+        upload: Upload | None = None,
     ) -> None:
         self._live = live
+        self._upload = upload
         super().__init__(recording, DecoderCache(memory_bytes))
         # One append at a time; held while the row is made, not while subscribers run.
         self._append_lock = LockOfOneProcess()
@@ -197,7 +212,11 @@ class FrameCache(RecordingReader):
         self._intake: Intake | None = None
         self._num_warned = 0
         self._has_warned_of_truncation = False
-        self._finalizer = weakref.finalize(self, recording.release)
+        release: Callable[[], object] = recording.release
+        if upload is not None:
+            upload.start(recording)
+            release = functools.partial(upload.finish, recording.release, recording)
+        self._finalizer = weakref.finalize(self, release)
         if is_worker():
             # A forked worker ends without running what Python runs at exit.
             util.Finalize(self, self._finalizer, exitpriority=0)
@@ -253,16 +272,25 @@ class FrameCache(RecordingReader):
             CacheClosedError: The cache was closed.
             ReadOnlyError: It was opened for reading, or inherited by a fork.
         """
-        is_step = kind == "step" if type(kind) is str else kind is reset is None
+        codes = kind if type(kind) is np.ndarray else None
+        is_step = kind == "step" if type(kind) is str else kind is codes
         is_plain = is_step and reset is None and num_transitions is None
         with self._append_lock.lock:
             recording = self._writable()
             row: int | None = None
-            if is_plain and not episode_info:
+            starts = self._only_starts(episode_info) if is_plain else None
+            if starts is not None:
                 pictures = self._checker.like_last(frames, envs)
                 if pictures is not None:
                     row = recording.append_like_last(
-                        *pictures, reward, terminated, truncated, action, data
+                        *pictures,
+                        codes,
+                        reward,
+                        terminated,
+                        truncated,
+                        action,
+                        data,
+                        starts,
                     )
             if row is None:
                 row = self._append(
@@ -287,21 +315,34 @@ class FrameCache(RecordingReader):
 
     def append_step(
         self,
+        kind: npt.NDArray[np.uint8] | None,
         reward: Any,
         terminated: Any,
         truncated: Any,
         action: Any,
         data: Mapping[str, Any] | None,
+        episode_info: Mapping[int, Mapping[str, Any]] | None = None,
     ) -> int | None:
         """Append a step without pictures, as `append` does, if it is like the last row.
+
+        Args:
+            kind: Codes (B,) of `Kind`; None: all envs step.
+            reward: Of `append`, as all others.
+            terminated: None: no env did.
+            truncated: None: no env was.
+            action: (B, ...)
+            data: Name -> (B, ...)
+            episode_info: Of the envs that are reset.
 
         Returns:
             The row; None: it is not like the last one, and nothing was recorded.
         """
         with self._append_lock.lock:
             recording = self._writable()
+            if (starts := self._only_starts(episode_info)) is None:
+                return None
             row = recording.append_like_last(
-                (), (), reward, terminated, truncated, action, data
+                (), (), kind, reward, terminated, truncated, action, data, starts
             )
         if row is not None:
             if recording.has_trouble:
@@ -309,6 +350,14 @@ class FrameCache(RecordingReader):
             if self._subscribers:
                 self._subscribers.notify(row, row + 1)
         return row
+
+    def _only_starts(
+        self, infos: Mapping[int, Mapping[str, Any]] | None
+    ) -> Mapping[int, bytes] | None:
+        """Return from where episodes can be replayed; None: more is known of them."""
+        if not infos:
+            return NO_STARTS
+        return None if self._segments else only_starts(infos)
 
     def _append(
         self,
@@ -579,6 +628,38 @@ class FrameCache(RecordingReader):
         if self.renders_pictures and (wanted or self._has_wanted):
             self._has_wanted = bool(wanted)
             self._rendering.background.want(self, [Wanted(*one) for one in wanted])
+
+    def warm_up(self) -> None:
+        """Make ready for pictures that will be looked at; returns at once."""
+        if self.renders_pictures:
+            self._rendering.background.warm_up(self)
+
+    def render_ended(self, env: int, start: int, stop: int) -> None:
+        """Render rows of an env soon, in the background: an episode that has ended.
+
+        Returns at once. Where it fails, or too many wait, a recorder warns.
+        """
+        episode = EndedEpisode(env, start, stop)
+        self._rendering.background.add(self, episode)
+
+    def finish_rendering(self) -> list[str]:
+        """Wait for episodes that are rendered in the background.
+
+        Interrupted, as by Ctrl-C, the others stay without pictures; `render` makes
+        them.
+
+        Returns:
+            As `rendering_problems`.
+        """
+        background = self._rendering.known_background
+        if background is not None:
+            background.finish()
+        return self.rendering_problems()
+
+    def rendering_problems(self) -> list[str]:
+        """Return what is to be warned of, of episodes rendered in the background."""
+        background = self._rendering.known_background
+        return [] if background is None else background.problems()
 
     def envs_to_render(self) -> list[int]:
         """Return the envs whose pictures may be rendered."""
@@ -1028,11 +1109,15 @@ class FrameCache(RecordingReader):
         """
         self.complete()
         self.recording.flush()
+        if self._upload is not None:
+            self._upload.send(self.recording)
 
     def clear(self) -> None:
         """Forget all rows, here and in the file."""
         with self._append_lock.lock:
             self._writable().clear()
+            if (background := self._rendering.known_background) is not None:
+                background.clear()
             self._checker = RowChecker()
             self._decoders.clear()
         self._subscribers.notify(0, 0)
@@ -1044,10 +1129,20 @@ class FrameCache(RecordingReader):
             StorageError: Something recorded could not be written.
         """
         self.complete()
+        problems = self.finish_rendering() if self.is_mine else []
         if self._intake is not None and self.is_mine:
             self._intake.close()
         with self._append_lock.lock:
             self.recording.close()
+        if self._upload is not None:
+            self._upload.send(self.recording, is_last=True)
+        for problem in problems:
+            warn_once(problem)
+
+    @property
+    def url(self) -> str | None:
+        """Where it is on shared storage; None: it is not."""
+        return None if self._upload is None else self._upload.url
 
     def __enter__(self) -> FrameCache:
         return self
@@ -1100,6 +1195,15 @@ def open_recording(
     Raises:
         RecordingError: It is none, is damaged, or comes from a newer version.
     """
+    urls = [path] if isinstance(path, (str, os.PathLike)) else list(path)
+    if any(is_url(url) for url in urls):
+        if not all(is_url(url) for url in urls):
+            raise ValueError(
+                f"rv.open: expected URLs or paths, got both: {urls!r:.200}. Write "
+                "paths as file:///... too."
+            )
+        shared = open_shared([str(url) for url in urls])
+        return FrameCache._open(shared, make_env=make_env, render=render)
     if isinstance(path, (str, os.PathLike)):
         recording = FileRecording(Path(path))
         return FrameCache._open(recording, make_env=make_env, render=render)

@@ -28,6 +28,21 @@ def split_infos(
     return known, starts
 
 
+def only_starts(infos: Mapping[int, Mapping[str, Any]]) -> dict[int, bytes] | None:
+    """Return from where episodes can be replayed, outside of any segment.
+
+    None: more is known of one.
+    """
+    starts: dict[int, bytes] = {}
+    for env, info in infos.items():
+        for name, value in info.items():
+            if name == START:
+                starts[env] = value
+            elif value is not None:
+                return None
+    return starts
+
+
 def merged_info(segment: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is known of an episode: of its segment, and of its own.
 

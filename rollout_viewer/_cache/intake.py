@@ -3,7 +3,8 @@
 A thread for each connection receives; one thread files, and has all that follows. Envs
 of all recorders are side by side. Which are whose is decided when their first rows
 come: in the order in which their processes were started, so that numbers are the
-workers'. A recorder that follows one that ended takes its envs.
+workers'. A recorder that follows one that ended takes its envs, and a group of them
+that follows another takes that one's, in its own order.
 
 Knows blocks, and how they travel. Knows nothing of what recorders record.
 """
@@ -36,10 +37,11 @@ from rollout_viewer._cache.remote_messages import (
     Sealed,
     close_quietly,
     connection_of,
+    ended_after,
     receive,
     send,
 )
-from rollout_viewer._cache.remote_rows import RemoteCache
+from rollout_viewer._cache.remote_rows import HANDSHAKE_S, RemoteCache
 from rollout_viewer._errors import (
     RolloutViewerError,
     RolloutViewerWarning,
@@ -49,7 +51,7 @@ from rollout_viewer._errors import (
 from rollout_viewer._forks import Lock, make_anew_in_children
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from multiprocessing.connection import Connection
 
     from rollout_viewer._recording.sealed_block import SealedBlock
@@ -95,12 +97,24 @@ class _Recorder:
         self.has_begun = False
         self.has_finished = False
         self.has_left = False
+        # Recorders with a greater number connected after it had left.
+        self.last_number = number
 
     @property
     def order(self) -> tuple[tuple[int, ...], int]:
         """Of its envs among all."""
         assert self.declaration is not None
         return self.declaration.order, self.number
+
+    @property
+    def was_killed_early(self) -> bool:
+        """Whether it has begun and was killed, before it was known which envs it has.
+
+        The one that replaces it is to have them.
+        """
+        has_rows = self.has_begun or bool(self.waiting)
+        is_early = self.envs is None and not self.has_finished
+        return self.has_left and has_rows and is_early
 
     def answer(self, message: object) -> None:
         """Send a message; does nothing where it has ended."""
@@ -212,9 +226,10 @@ class Intake:
     def _receive(self, recorder: _Recorder) -> None:
         connection = recorder.connection
         try:
-            deliver_challenge(connection, self._key)
-            answer_challenge(connection, self._key)
-            declaration = receive(connection)
+            with ended_after(HANDSHAKE_S, connection):
+                deliver_challenge(connection, self._key)
+                answer_challenge(connection, self._key)
+                declaration = receive(connection)
             if not isinstance(declaration, Declaration):
                 raise TypeError(f"expected a declaration, got {declaration!r:.100}")
         except (OSError, EOFError, AuthenticationError):
@@ -290,6 +305,7 @@ class Intake:
 
     def _leave(self, recorder: _Recorder) -> None:
         recorder.has_left = True
+        recorder.last_number = self._next_number
         close_quietly(recorder.connection)
 
     def _file(self, *, is_last: bool) -> bool:
@@ -322,35 +338,76 @@ class Intake:
 
     def _number_recorders(self, cache: RemotelyRecorded, *, is_last: bool) -> None:
         """Give envs to the recorders that have sent rows."""
-        waiting = [one for one in self._recorders.values() if one.waiting]
-        if not waiting:
+        waiting = self._waiting()
+        if not waiting or not (is_last or self._are_all_there(cache, waiting)):
             return
-        if self._filer is None and not (is_last or self._are_all_there(cache)):
-            return
+        waiting = [
+            one
+            for one in self._recorders.values()
+            if one.waiting or one.was_killed_early
+        ]
         if self._filer is None:
             # Those of this process without a row may only be asked what they are.
             waiting = [
                 one
                 for one in self._recorders.values()
                 if one.waiting
+                or one.was_killed_early
                 or not (one.has_left or (_is_here(one) and not one.has_begun))
             ]
             found = sum(_num_envs(one) for one in waiting)
             self._num_envs = self._num_envs or cache.num_envs or found
             self._filer = BlockFiler(cache, self._num_envs)
+        later = self._replacements()
         for recorder in sorted(waiting, key=lambda one: one.order):
-            self._give_envs(recorder, self._filer)
+            if recorder.number not in later:
+                self._give_envs(recorder, self._filer)
 
-    def _are_all_there(self, cache: RemotelyRecorded) -> bool:
-        """Whether the order of envs may be decided, when the first rows have come."""
-        waiting = [one for one in self._recorders.values() if one.waiting]
+    def _waiting(self) -> list[_Recorder]:
+        """Return the recorders that have rows and no envs."""
+        return [one for one in self._recorders.values() if one.waiting]
+
+    def _replacements(self) -> set[int]:
+        """Return the numbers of those that wait for the envs of one that was killed.
+
+        For each one that was killed early, the first that connected after that: it
+        gets envs when the other one's rows are filed.
+        """
+        found: set[int] = set()
+        killed = [one for one in self._recorders.values() if one.was_killed_early]
+        for early in sorted(killed, key=lambda one: one.last_number):
+            later = (
+                number
+                for number, one in self._recorders.items()
+                if number > early.last_number and number not in found
+                if one.envs is None and _num_envs(one) == _num_envs(early)
+            )
+            found.update(number for number in [next(later, None)] if number)
+        return found
+
+    def _are_all_there(
+        self, cache: RemotelyRecorded, waiting: Sequence[_Recorder]
+    ) -> bool:
+        """Whether the order of envs may be decided, as rows of some have come."""
         age_s = time.monotonic() - min(one.since for one in waiting)
+        declared = [one for one in self._recorders.values() if one.envs is None]
+        found = sum(_num_envs(one) for one in declared)
+        if self._filer is not None:
+            # They follow others. Those that have no row may never get any.
+            has_all = all(one.waiting for one in declared if not one.has_left)
+            is_full = found >= self._num_free_envs()
+            return (has_all and is_full) or age_s >= _FIRST_ROWS_S
         if num_envs := self._num_envs or cache.num_envs:
-            found = sum(_num_envs(one) for one in self._recorders.values())
             return found >= num_envs or age_s >= _ALL_THERE_S
         # They are, where all make their environments before any takes a step.
         has_steps = any(block.num_rows > 1 for o in waiting for block in o.waiting)
         return has_steps or age_s >= _FIRST_ROWS_S
+
+    def _num_free_envs(self) -> int:
+        assert self._num_envs is not None
+        return self._num_envs - sum(
+            len(one.envs or ()) for one in self._recorders.values()
+        )
 
     def _give_envs(self, recorder: _Recorder, filer: BlockFiler) -> None:
         first = self._free_env(_num_envs(recorder))
@@ -385,6 +442,9 @@ class Intake:
         for recorder in list(self._recorders.values()):
             if not recorder.has_left or recorder.waiting:
                 continue
+            is_first = self._filer is None
+            if recorder.was_killed_early and (is_first or self._waiting()):
+                continue  # it has a place among them
             if recorder.envs is not None and self._filer is not None:
                 if self._filer.waits(recorder.number):
                     continue

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.cache import FrameCache, open_recording
+from rollout_viewer._cache.shared_storage import is_url
 from rollout_viewer._errors import ExportError, RecordingError, RolloutViewerWarning
 from rollout_viewer._files import why_not_a_file
 from rollout_viewer._frames.fps import DEFAULT_FPS, as_fps
@@ -46,6 +47,9 @@ def open_path(
             temporary recording of one env, up to 2 GB of it, more is left out with a
             warning. Or several recordings that are shown as one: their envs side by
             side, numbered on in this order, rows aligned at 0; a video only alone.
+            Or URLs of recordings on shared storage that fsspec knows, also patterns,
+            as ``"s3://runs/*.rollout"``: each as it was when this was called. Step data
+            is read at once, a whole recording when its pictures are looked at.
         make_env: Returns the recorded environment anew, for pictures that are rendered
             when they are asked for (`FrameCache.render`).
         render: Make the environment that the file names, for the same. Code that the
@@ -65,11 +69,16 @@ def open_path(
         >>> open_path(video).fps, open_path(video).num_rows
         (20.0, 3)
     """
+    if is_url(path):
+        return open_recording(str(path), make_env=make_env, render=render)
     if isinstance(path, (str, os.PathLike)):
         one = Path(path)
         if is_video(one):
             return record_video(one)
         return open_recording(one, make_env=make_env, render=render)
+    path = list(path)
+    if any(is_url(one) for one in path):
+        return open_recording([str(one) for one in path])
     paths = [Path(one) for one in path]
     if len(paths) == 1 and is_video(paths[0]):  # as `Clip.write` returns
         return record_video(paths[0])

@@ -9,10 +9,13 @@ from __future__ import annotations
 import contextlib
 import pickle
 import socket
+import threading
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rollout_viewer._recording.sealed_block import SealedBlock
     from rollout_viewer._replay.recipe import Recipe
 
@@ -121,3 +124,37 @@ def close_quietly(connection: Connection[Any, Any]) -> None:
     """Close a connection, in whichever state it is."""
     with contextlib.suppress(OSError):
         connection.close()
+
+
+class TimeLimit:
+    """Whether the time of `ended_after` was over."""
+
+    has_passed = False
+
+
+@contextlib.contextmanager
+def ended_after(
+    limit_s: float, connection: Connection[Any, Any]
+) -> Iterator[TimeLimit]:
+    """End a connection where what is done with it here takes longer.
+
+    Whatever waits for the other end raises then. A thread, as a message may stop in
+    its middle, and multiprocessing's handshake takes no time limit.
+    """
+    limit = TimeLimit()
+    sock = socket.socket(fileno=connection.fileno())
+
+    def end() -> None:
+        limit.has_passed = True
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(limit_s, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield limit
+    finally:
+        timer.cancel()
+        timer.join()
+        sock.detach()  # it is the connection's

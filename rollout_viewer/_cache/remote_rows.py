@@ -30,6 +30,7 @@ from rollout_viewer._cache.remote_messages import (
     Sealed,
     close_quietly,
     connection_of,
+    ended_after,
     receive,
     send,
 )
@@ -47,8 +48,13 @@ if TYPE_CHECKING:
 MAX_UNFILED = 8
 _POLL_S = 0.25
 _CONNECT_S = 30.0
+# How long both ends may take to show that they know the key, and the cache to answer.
+HANDSHAKE_S = 60.0
 # How long the end of a recording waits for the process that files it.
 _FINISH_S = 30.0
+# How long the last rows wait for the call that is recorded: it may wait for a block to
+# be sent, which the same thread does.
+_LAST_TRY_S = 0.1
 
 
 class RemoteCache:
@@ -82,10 +88,18 @@ class RemoteCache:
             connection = connection_of(
                 socket.create_connection(self._address, timeout=_CONNECT_S)
             )
-            answer_challenge(connection, self._key)
-            deliver_challenge(connection, self._key)
-            send(connection, declaration)
-            answer = receive(connection)
+            with ended_after(HANDSHAKE_S, connection) as limit:
+                try:
+                    answer_challenge(connection, self._key)
+                    deliver_challenge(connection, self._key)
+                    send(connection, declaration)
+                    answer = receive(connection)
+                except (OSError, EOFError) as error:
+                    if limit.has_passed:
+                        raise TimeoutError(
+                            f"no answer in {HANDSHAKE_S:.0f} s"
+                        ) from error
+                    raise
             if not isinstance(answer, Accepted):
                 raise EOFError(answer.reason)
         except (OSError, EOFError, AuthenticationError) as error:
@@ -206,7 +220,7 @@ class RemoteRows(BlockBuilder):
         Returns:
             False where a call is recorded now.
         """
-        if not self._lock.acquire(blocking=False):
+        if not self._lock.acquire(timeout=_LAST_TRY_S if is_last else 0):
             return False
         try:
             if is_last:
@@ -314,7 +328,12 @@ class _Sender(threading.Thread):
             todo = self._todo.get(timeout=_POLL_S)
         except queue.Empty:
             self._do_nothing()
-            return
+        else:
+            self._do(todo)
+        if self._is_last and not self.connection.closed:
+            self._do_last()
+
+    def _do(self, todo: SealedBlock | Callable[[], object]) -> None:
         if callable(todo):
             todo()
             return
@@ -328,12 +347,20 @@ class _Sender(threading.Thread):
     def _do_nothing(self) -> None:
         """Do what is due where no block is full."""
         self._read_answers(0)
-        if (rows := self._rows()) is None:
-            return
-        is_sealed = rows.try_seal(is_last=self._is_last)
-        if self._is_last and is_sealed and self._todo.empty():
-            self._end()
-            self._lose("a cache that was closed")
+        if (rows := self._rows()) is not None and not self._is_last:
+            rows.try_seal(is_last=False)
+
+    def _do_last(self) -> None:
+        """Send the rows that there are now, and end, however many would follow."""
+        rows = self._rows()
+        if rows is None or self._todo.full() or not rows.try_seal(is_last=True):
+            return  # it has put its end, or is in the middle of a call
+        for _ in range(self._todo.qsize()):
+            self._do(self._todo.get_nowait())
+            if self.connection.closed:
+                return
+        self._end()
+        self._lose("a cache that was closed")
 
     def _read_answers(self, count: int) -> None:
         """Read at least so many, and all that are there."""

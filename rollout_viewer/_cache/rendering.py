@@ -12,11 +12,15 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rollout_viewer._cache.background_rendering import BackgroundRendering
+from rollout_viewer._cache.kept_workers import KeptWorkers
 from rollout_viewer._cache.row_checker import DEFAULT_CAMERA
 from rollout_viewer._errors import RenderError
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.late_pictures import RECIPES
+from rollout_viewer._recording.step_row import RESET
 from rollout_viewer._recording.storable import storable_json
 from rollout_viewer._replay.messages import Prepare
 from rollout_viewer._replay.plan import Planner
@@ -39,7 +43,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from rollout_viewer._recording.reader import RecordingReader
-    from rollout_viewer._replay.pool import WorkerPool
 
 
 class Rendering:
@@ -64,6 +67,9 @@ class Rendering:
         # Of recorders of this process: with them, what is in the file does not matter.
         self._recipes: list[Recipe] = []
         self._lock = threading.RLock()
+        self._workers = KeptWorkers()
+        # Calls of the user's that wait for pictures.
+        self._num_asking = 0
         self._pid = os.getpid()
 
     def add_recipe(self, recipe: Recipe) -> tuple[int, list[Any]]:
@@ -134,8 +140,12 @@ class Rendering:
         make_env: Callable[..., Any] | None = None,
         has_progress: bool = False,
         watch: Watch = NO_WATCH,
+        is_kept: bool = False,
     ) -> int:
-        """Render what is missing; see `FrameCache.render`."""
+        """Render what is missing; see `FrameCache.render`.
+
+        `is_kept`: by processes that are there, and stay for what is read next.
+        """
         recipes = self.recipes(reader, make_env)
         first = next(iter(reader.cameras), DEFAULT_CAMERA)
         sizes = {"width": width, "height": height}
@@ -153,42 +163,95 @@ class Rendering:
             workers or default_num_workers(),
             has_progress,
         )
-        with self._lock:
-            return Renderer(reader, recipes, request, watch=watch).run()
+        self._num_asking += 1
+        try:
+            if is_kept:
+                return self._render_kept(reader, recipes, request, watch)[0]
+            with self._lock:
+                return Renderer(reader, recipes, request, watch=watch).run()
+        finally:
+            self._num_asking -= 1
 
     @functools.cached_property
     def background(self) -> BackgroundRendering:
-        """What renders for pages."""
-        return BackgroundRendering(self._render_behind)
+        """What renders for pages, and episodes that have ended."""
+        return BackgroundRendering(
+            self._render_behind, self._make_ready, lambda: self._num_asking > 0
+        )
+
+    @property
+    def known_background(self) -> BackgroundRendering | None:
+        """The same, if there was something to render."""
+        found: BackgroundRendering | None = self.__dict__.get("background")
+        return found
 
     def _render_behind(
         self,
         reader: RecordingReader,
         rows: list[int],
         envs: list[int],
-        pool: WorkerPool,
         is_cancelled: Callable[[], bool],
-    ) -> None:
-        """Render by processes that are there, and prepare them for what comes."""
+    ) -> str:
+        """Render by processes that are there, and prepare them for what comes.
+
+        Returns:
+            What is to be warned of; "": nothing.
+        """
         recipes = self.recipes(reader)
         first = next(iter(reader.cameras), DEFAULT_CAMERA)
         num_workers = default_num_workers()
         request = RenderRequest(
             rows, envs, first, {}, num_workers, has_progress=False, is_quiet=True
         )
-        planner = Planner(reader, first)
-        ready = Prepare(maker_of(recipes[0], envs[0], {}), planner.first_start(envs[0]))
-
-        def on_progress(done: int, total: int) -> None:
-            del done, total
-            reader.notify_pictures()
-            pool.prepare(ready)
-
-        watch = Watch(on_progress, is_cancelled)
-        with self._lock:
-            Renderer(reader, recipes, request, watch=watch, pool=pool).run()
+        watch = Watch(lambda *_: reader.notify_pictures(), is_cancelled)
+        problem = self._render_kept(reader, recipes, request, watch)[1]
         reader.notify_pictures()  # or of rows that cannot be reproduced
-        pool.prepare(ready)
+        return problem
+
+    def _render_kept(
+        self,
+        reader: RecordingReader,
+        recipes: Sequence[Recipe],
+        request: RenderRequest,
+        watch: Watch,
+    ) -> tuple[int, str]:
+        """Render by processes that are kept; return how many, and what went wrong."""
+        with self._lock, self._workers.use() as pool:
+            ready = self._next_task(reader, recipes, request)
+
+            def on_progress(done: int, total: int) -> None:
+                if watch.on_progress is not None:
+                    watch.on_progress(done, total)
+                pool.prepare(ready)
+
+            watching = watch._replace(on_progress=on_progress)
+            renderer = Renderer(reader, recipes, request, watch=watching, pool=pool)
+            num_pictures = renderer.run()
+            pool.prepare(ready)
+        return num_pictures, renderer.problem
+
+    def _make_ready(self, reader: RecordingReader) -> None:
+        """Prepare a process for the first picture, whichever that is."""
+        envs = self.envs(reader)
+        if not envs or not reader.num_rows or self._workers.has_any:
+            return
+        recipes = self.recipes(reader)
+        first = next(iter(reader.cameras), DEFAULT_CAMERA)
+        request = RenderRequest([], envs, first, {}, 1, has_progress=False)
+        with self._lock, self._workers.use() as pool:
+            pool.prepare(self._next_task(reader, recipes, request))
+
+    def _next_task(
+        self,
+        reader: RecordingReader,
+        recipes: Sequence[Recipe],
+        request: RenderRequest,
+    ) -> Prepare:
+        """Return what the next task is likely to need."""
+        env = min(request.envs or [0])
+        start = Planner(reader, request.camera).first_start(env)
+        recipe = recipes[0 if start is None else start.recipe]
+        return Prepare(maker_of(recipe, env, request.options), start)
 
     def on_demand(
         self,
@@ -213,10 +276,11 @@ class Rendering:
             wanted = reader.pictured_envs if envs is None else envs
             if all(reader.is_shown(row, env) for row in rows for env in wanted):
                 return
-            if not self.is_possible:
+            if not self.is_possible or reader.recording.late_refusal:
                 return
-        wanted = _whole_blocks(rows, reader.num_rows)
-        self.render(reader, wanted, envs, watch=watch)
+        pictured = self.envs(reader) if envs is None else envs
+        wanted = _worth_rendering(reader, rows, pictured)
+        self.render(reader, wanted, envs, watch=watch, is_kept=True)
 
 
 def _check_options(recipe: Recipe, options: Mapping[str, Any]) -> None:
@@ -234,11 +298,24 @@ def _check_options(recipe: Recipe, options: Mapping[str, Any]) -> None:
         )
 
 
-def _whole_blocks(rows: Sequence[int], num_rows: int) -> list[int]:
-    """Return all rows of the blocks that have some: a chunk costs as much as a row."""
-    blocks = sorted({row // CHUNK_ROWS for row in rows})
-    return [
-        row
-        for block in blocks
-        for row in range(block * CHUNK_ROWS, min((block + 1) * CHUNK_ROWS, num_rows))
-    ]
+def _worth_rendering(
+    reader: RecordingReader, rows: Sequence[int], envs: Collection[int]
+) -> list[int]:
+    """Return rows of the same episodes and blocks, which cost little more.
+
+    Their environment is there, and a chunk costs as much as a row.
+    """
+    known = reader.recording.rows
+    found: set[int] = set()
+    assert known is not None  # there are rows
+    for block in {row // CHUNK_ROWS for row in rows}:
+        start = block * CHUNK_ROWS
+        kinds = known.kinds(start, min(start + CHUNK_ROWS, reader.num_rows))
+        asked = [row - start for row in rows if row // CHUNK_ROWS == block]
+        for env in envs:
+            resets = np.flatnonzero(kinds[:, env] == RESET)
+            index = np.searchsorted(resets, asked, side="right")
+            bounds = np.concatenate([[0], resets, [len(kinds)]])
+            for first, stop in set(zip(bounds[index], bounds[index + 1], strict=True)):
+                found.update(range(start + int(first), start + int(stop)))
+    return sorted(found)

@@ -24,7 +24,7 @@ from rollout_viewer._evaluate.report_text import text
 from rollout_viewer._evaluate.shown import shown_comparison
 from rollout_viewer._evaluate.strips import strip_png
 from rollout_viewer._export.html import write_html
-from rollout_viewer._files import new_file
+from rollout_viewer._files import new_file, require_page_name
 from rollout_viewer._version import __version__
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ def write_report(
     overwrite: bool = False,
 ) -> Path:
     """Write what was found as one page; see `EvaluationResult.report`."""
+    require_page_name(path, "report")
     given: Any = max_mb
     if not isinstance(given, (int, float, np.number)) or not given > 0:  # NaN too
         raise ValueError(

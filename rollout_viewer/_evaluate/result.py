@@ -167,7 +167,7 @@ class EvaluationResult:
             The file, there whole or not at all.
 
         Raises:
-            ValueError: `max_mb` is no number above zero, or `path` is no name.
+            ValueError: `max_mb` is no number above zero, or `path` no name of a page.
             ExportTooLargeError: Tables and strips alone are larger.
             ExportError: The file cannot be written.
         """
@@ -285,7 +285,7 @@ def report(
     Raises:
         RowError: No episode has ended, or there is no such segment or label.
         ValueError: Segments, a label or success are given for an `EvaluationResult`,
-            `max_mb` is no number above zero, or `path` is no name.
+            `max_mb` is no number above zero, or `path` is no name of a page.
         ExportTooLargeError, ExportError: As `EvaluationResult.report`.
     """
     if isinstance(sources, EvaluationResult):

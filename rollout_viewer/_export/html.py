@@ -23,7 +23,7 @@ from rollout_viewer._export.document import (
 from rollout_viewer._export.page_size import EXACT, PREVIEWS, Detail, shares
 from rollout_viewer._export.png import MAX_POSTER_PIXELS, poster_png
 from rollout_viewer._export.selection import Selection
-from rollout_viewer._files import new_file
+from rollout_viewer._files import new_file, require_page_name
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._page.bundle import packed_part, read_bundle
 from rollout_viewer._page.details import FieldCatalog, all_details
@@ -89,7 +89,7 @@ def write_html(
 
     Raises:
         ValueError: `max_mb`, `every` or `reduce` is not above zero, `quality` is
-            neither, or `path` is no name.
+            neither, or `path` is no name of a page.
         RowError: There are no such rows or envs.
         ExportTooLargeError: It would be larger than `max_mb`.
         ExportError: The file cannot be written.
@@ -98,6 +98,7 @@ def write_html(
     path = Path(path)
     title = path.stem if title is None else title
     fps = None if fps is None else checked_fps("to_html", fps)
+    require_page_name(path, "to_html")
     _check(max_mb, quality, every, reduce)
     cache.complete()
     stop = cache.num_rows if stop is None else min(stop, cache.num_rows)

@@ -266,15 +266,15 @@ class ChunkEncoder:
         self._since_first = _union(self._since_first, changed)
         options = self._options()
         best = min(options, key=estimates.__getitem__)
-        is_probe = len(self._kinds) % _PROBE_EVERY == _PROBE_AT
-        if is_probe:
-            options = sorted(options, key=estimates.__getitem__)[:2]
-        elif estimates[best] > _WORTH_IT * now.nbytes:
-            return self._accept(RAW, now.tobytes(), now)
-        else:
-            options = (best,)
+        if len(self._kinds) % _PROBE_EVERY != _PROBE_AT:
+            if estimates[best] > _WORTH_IT * now.nbytes:
+                return self._accept(RAW, now.tobytes(), now)
+            record = self._compress(best, now, changed)
+            estimates[best] += 0.5 * (len(record) - estimates[best])
+            return self._accept(best, record, now)
 
         smallest = b""
+        options = sorted(options, key=estimates.__getitem__)[:2]
         for kind in options:
             record = self._compress(kind, now, changed)
             estimates[kind] += 0.5 * (len(record) - estimates[kind])
@@ -307,6 +307,8 @@ class ChunkEncoder:
 
 def _union(one: Span, other: Span) -> Span:
     """Return the least range that holds both; `other` is not empty."""
-    if one[0] == one[1]:
+    (start, stop), (first, end) = one, other
+    if start == stop:
         return other
-    return min(one[0], other[0]), max(one[1], other[1])
+    # Twice as fast as `min` and `max`.
+    return start if start < first else first, stop if stop > end else end

@@ -47,6 +47,7 @@ class Scratch:
         self._delta = np.empty(self.size, np.uint8)
         # numpy compares and xors words faster than bytes.
         self._word: Any = np.uint64 if self.size % 8 == 0 else np.uint8
+        self._word_bytes = np.dtype(self._word).itemsize
         self._delta_words = self._delta.view(self._word)
         # The same memory twice: bytearray.find() finds the first change fastest.
         self._flags = bytearray(len(self._delta_words))
@@ -119,15 +120,16 @@ class Scratch:
         blocks around the blocks that zstd makes of the rest. Those refer to nothing
         outside themselves.
         """
-        frame = self._compressor.compress(words[slice(*span)].data)
+        first, end = span
+        frame = self._compressor.compress(words[first:end].data)
         assert frame[4] & 0x20, "zstd wrote no single segment"
         header = 5 + (1, 2, 4, 8)[frame[4] >> 6]
-        start, stop = (end * words.itemsize for end in span)
-        if stop == self.size:
-            return rle_blocks(before, start) + frame[header:]
+        head = rle_blocks(before, first * self._word_bytes)
+        num_after = self.size - end * self._word_bytes
+        if not num_after:
+            return head + frame[header:]
         blocks = unended_blocks(frame, header)
-        tail = rle_blocks(after, self.size - stop, is_last=True)
-        return b"".join((rle_blocks(before, start), blocks, tail))
+        return b"".join((head, blocks, rle_blocks(after, num_after, is_last=True)))
 
 
 def _is_uniform(word: Any) -> bool:

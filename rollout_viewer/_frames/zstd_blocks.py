@@ -5,6 +5,7 @@ Format: RFC 8878, sections 3.1.1 and 3.1.1.2.
 
 from __future__ import annotations
 
+import functools
 import struct
 
 # A zstd block: at most so many bytes; bit 0 marks the last, bits 1 and 2 are the kind.
@@ -17,6 +18,8 @@ def zstd_header(num_bytes: int) -> bytes:
     return b"\x28\xb5\x2f\xfd\xa0" + struct.pack("<I", num_bytes)
 
 
+# Of changes in the same lines of a picture, over and over.
+@functools.lru_cache(maxsize=1024)
 def rle_blocks(value: int, num_bytes: int, *, is_last: bool = False) -> bytes:
     """Return zstd's RLE blocks for `num_bytes` times the byte `value`."""
     if not num_bytes:

@@ -39,13 +39,19 @@ class EpisodeFilter:
         cache: Where kept episodes are recorded.
         keep: Called with each episode at its end. An episode with which it raises is
             kept; the first time is a warning.
+        on_kept: Called with the env, first row and row after the last of an episode
+            that was recorded.
     """
 
     def __init__(
-        self, cache: FrameCache | BlockBuilder, keep: Callable[[Episode], bool]
+        self,
+        cache: FrameCache | BlockBuilder,
+        keep: Callable[[Episode], bool],
+        on_kept: Callable[[int, int, int], object],
     ) -> None:
         self._cache = cache
         self._keep = keep
+        self._on_kept = on_kept
         self._waiting = FrameCache()
         # By env: evaluated episodes in all, and those of them in `_waiting`.
         self._num_evaluated: dict[int, int] = {}
@@ -175,6 +181,7 @@ class EpisodeFilter:
             self._cache.append(episode_info=infos, **arguments)
         self._note_evaluated(episode, number)
         self._copying = None
+        self._on_kept(episode.env, num_rows, self._cache.num_rows)
 
     def _note_evaluated(self, episode: Episode, number: int) -> None:
         self._num_waiting_evaluated[episode.env] = episode.index + 1

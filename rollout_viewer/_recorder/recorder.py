@@ -52,7 +52,7 @@ from rollout_viewer._recorder.recorder_checks import (
 from rollout_viewer._recorder.skipped_steps import SkippedSteps
 from rollout_viewer._recorder.step_call import step_call
 from rollout_viewer._recorder.step_info import StepInfo, checked_names
-from rollout_viewer._recorder.success import Successes, checked_rule
+from rollout_viewer._recorder.success import Successes, checked_rule, is_silent
 from rollout_viewer._recorder.vector_reward import (
     VectorRewards,
     checked_weights,
@@ -80,6 +80,8 @@ if TYPE_CHECKING:
     Pictures = Callable[[], Any]
     Size = tuple[int, int]
 
+# Among the bytes of bools: finding it is faster than `np.any`.
+_TRUE = b"\1"
 _RESET, _STEP, _IDLE, _MISSING = (np.uint8(kind) for kind in Kind)
 
 
@@ -173,6 +175,8 @@ class Recorder(ShownInNotebook):
             num_envs, envs, crop, resize, shares_picture=shares_picture
         )
         self._every = checked_count("every", 1 if every is None else every)
+        self._given_every = every
+        self._is_chosen = every is not None or keep_episode is not None
         self._skip = checked_count("skip", skip)
         if keep_episode is not None and not callable(keep_episode):
             raise ValueError(
@@ -191,6 +195,9 @@ class Recorder(ShownInNotebook):
             check_skips_none(self._skip)
             recipe = self._frame_options.apply_later(recipe)
         self._recipe = recipe
+        # Env -> session and first row of its newest episode that is rendered, since it
+        # was chosen.
+        self._rendered: dict[int, tuple[Any, int]] = {}
         self.recipe_number = 0
         self._keep_episode = keep_episode
         self._logger = logger
@@ -237,7 +244,9 @@ class Recorder(ShownInNotebook):
             )
             self.recipe_number = self._remote_rows.recipe_number
         keep = self._keep_episode
-        self._sink = target if keep is None else EpisodeFilter(target, keep)
+        self._sink = (
+            target if keep is None else EpisodeFilter(target, keep, self._render_ended)
+        )
         # What the info of steps means is kept where the rows are.
         self._keeps_meta: FrameCache | BlockBuilder = target
 
@@ -412,11 +421,10 @@ class Recorder(ShownInNotebook):
             if (
                 self._is_lean
                 and not (is_same_call or sums)
-                and step_info is final_info is None
+                and final_info is None
                 and is_kept is not False
-                and codes.tobytes() == self._all_step
             ):
-                row = self._add_like_last(step, data)
+                row = self._add_like_last(codes, step, data, infos, step_info)
                 if row is not None:
                     return row
             is_plain = is_kept is not False and not (sums or self._reward_weights)
@@ -451,32 +459,83 @@ class Recorder(ShownInNotebook):
             return row
 
     def _add_like_last(
-        self, step: tuple[Any, Any, Any, Any], data: Mapping[str, Any] | None
+        self,
+        codes: Codes,
+        step: tuple[Any, Any, Any, Any],
+        data: Mapping[str, Any] | None,
+        infos: Mapping[int, Mapping[str, Any]] | None,
+        step_info: Any,
     ) -> int | None:
-        """Record a step of all envs, if its row is like the last one; None: it is not.
+        """Record a call if its row is like the last one; None: it is not.
 
-        What `_add_at_once` comes to where no picture is due and no episode ends.
+        What `_add_at_once` comes to where no picture is due, all envs step or are
+        reset, and nothing but their steps is to be known of them.
         """
+        if step_info is not None:
+            if not is_silent(step_info):
+                return None
+            found = self._step_info.at_once(step_info)
+            if found is None:
+                return None
+            data = {**(data or {}), **found} if found else data
+        kind = None if codes.tobytes() == self._all_step else codes
         num_calls, before = self.num_calls + 1, self.cache.num_appended
+        episode = self._episode if kind is None else self._episode + (kind == _RESET)
         try:
-            row = self.cache.append_step(*step, data)
+            row = self.cache.append_step(kind, *step, data, infos)
+            if row is not None:
+                self._note_like_last(kind, step, row + 1, num_calls, episode)
         except BaseException:
-            if self.cache.num_appended == before:
-                # The next row includes it.
-                self._is_settled = self._is_lean = False
-                self._skipped.add(np.ones(self.num_envs, np.bool_), *step)
-            self._stop, self.num_calls = self.cache.num_appended, num_calls
+            if (stop := self.cache.num_appended) == before:
+                self._keep_call(codes, step, infos, step_info)
+                self.num_calls, self._episode = num_calls, episode
+            else:
+                self._note_like_last(kind, step, stop, num_calls, episode)
             raise
-        if row is not None:
-            self._stop, self.num_calls = row + 1, num_calls
         return row
+
+    def _keep_call(
+        self,
+        codes: Codes,
+        step: tuple[Any, Any, Any, Any],
+        infos: Mapping[int, Mapping[str, Any]] | None,
+        step_info: Any,
+    ) -> None:
+        """Let the next row include a call of `_add_like_last`, which has none."""
+        self._is_settled = self._is_lean = False
+        is_reset = codes == _RESET
+        _, self._infos = self._with_begun(is_reset, infos or {})
+        self._skipped.add(~is_reset, *step)
+        self._has_skipped_reset |= is_reset
+        self._joins_episode |= is_reset
+        if step_info is not None:
+            no_end = np.zeros(self.num_envs, np.bool_)
+            self._add_infos((step_info, None), ~is_reset, no_end, is_reset)
+
+    def _note_like_last(
+        self,
+        kind: Codes | None,
+        step: tuple[Any, Any, Any, Any],
+        stop: int,
+        num_calls: int,
+        episode: npt.NDArray[np.int64],
+    ) -> None:
+        """Count a call of `_add_like_last` that has a row; may be called again."""
+        _, terminated, truncated, _ = step
+        self._stop, self.num_calls = stop, num_calls
+        for ends in (terminated, truncated):
+            if ends is not None and _TRUE in ends.tobytes():
+                self._is_running = self._is_running & ~ends
+        if kind is not None:
+            self._episode = episode
+            self._is_running = self._is_running | (kind == _RESET)
 
     def _is_lean_now(self) -> bool:
         """Whether a step of all envs is nothing but its row's step data."""
         return (
             self._recipe is not None
             and self._sink is self.cache
-            and not (self._infos or self._successes.is_active)
+            and not (self._infos or self._successes.is_active or self._renders_ended)
             and not (self._limit.is_active or self._step_info.is_pending)
         )
 
@@ -612,7 +671,9 @@ class Recorder(ShownInNotebook):
         return not (codes == _IDLE).all() and (self._is_recorded or is_cut_off)
 
     def _end_before(self, begins: Mask) -> None:
-        """Set the success of episodes that are cut off where others begin."""
+        """Note that episodes are cut off where others begin."""
+        if self._renders_ended and self._is_newest:
+            self._render_newest(begins & self._is_running)
         if self._successes.is_active:
             if self._is_newest:
                 self._end_episodes(begins & self._is_running)
@@ -646,6 +707,36 @@ class Recorder(ShownInNotebook):
     def _is_newest(self) -> bool:
         """Whether nothing was recorded since by another recorder of the cache."""
         return self._sink is not self.cache or self._stop == self._sink.num_appended
+
+    @property
+    def _renders_ended(self) -> bool:
+        """Whether recorded episodes are rendered when they have ended."""
+        return self._is_chosen and self._recipe is not None and self._remote is None
+
+    def _render_newest(self, envs: Mask) -> None:
+        """Have the newest episodes of `envs` rendered, which have ended."""
+        if self._sink is not self.cache:  # a filter reports them
+            return
+        for env in np.flatnonzero(envs).tolist():
+            episode = self.cache.newest_episode(env)
+            if episode is not None:
+                self._render_ended(env, episode.start, episode.stop)
+
+    def _render_ended(self, env: int, start: int, stop: int) -> None:
+        """Have an episode rendered in the background, unless that is done."""
+        is_pictured = self.envs is None or env in self.envs
+        if not (self._renders_ended and is_pictured):
+            return
+        key = self.cache.get_meta("session"), start
+        if self._rendered.get(env) == key:
+            return
+        self._rendered[env] = key
+        self.cache.render_ended(env, start, stop)
+        self._warn_of(self.cache.rendering_problems())
+
+    def _warn_of(self, problems: list[str]) -> None:
+        for problem in problems:
+            warn_once(problem)
 
     def _end_episodes(self, envs: Mask) -> None:
         """Set the success of the newest episodes of `envs`, which have ended."""
@@ -905,6 +996,10 @@ class Recorder(ShownInNotebook):
             ends = self._skipped if self._call is None else self._call
             is_step = (codes == _STEP) | (codes == _MISSING)
             self._end_episodes(is_step & (ends.terminated | ends.truncated))
+        if self._renders_ended:
+            ends = self._skipped if self._call is None else self._call
+            is_step = (codes == _STEP) | (codes == _MISSING)
+            self._render_newest(is_step & (ends.terminated | ends.truncated))
         if self._call is not None:
             return
         is_step = (codes == _STEP) | (codes == _MISSING)
@@ -917,6 +1012,8 @@ class Recorder(ShownInNotebook):
     def finish(self) -> None:
         """Write everything to the file; the cache stays open and readable.
 
+        Waits for episodes that are rendered in the background.
+
         Raises:
             StorageError: Something recorded could not be written.
         """
@@ -927,7 +1024,13 @@ class Recorder(ShownInNotebook):
             self._sink.finish()
         if self._remote_rows is not None:
             self._remote_rows.finish()
-        self.cache.flush()
+        if self._renders_ended and self._is_newest:
+            self._render_newest(self._is_running)
+        try:
+            # Interrupted, it leaves what still waits to be rendered when it is read.
+            self._warn_of(self.cache.finish_rendering())
+        finally:
+            self.cache.flush()
 
     # -- copies
 
@@ -935,7 +1038,7 @@ class Recorder(ShownInNotebook):
         """Return the constructor's arguments, without the cache."""
         return {
             "num_envs": self.num_envs,
-            "every": self._every,
+            "every": self._given_every,
             "keep_episode": self._keep_episode,
             "envs": self.envs,
             "skip": self._skip,
@@ -995,7 +1098,7 @@ class Recorder(ShownInNotebook):
             RolloutViewerError: This is a worker process, without a notebook page, or
                 the rows are in a cache elsewhere.
         """
-        self._check_has_rows("viewer")
+        self.check_has_rows("viewer")
         if is_worker():
             raise RolloutViewerError(
                 "Recorder.viewer: expected the process of the notebook, got worker "
@@ -1024,7 +1127,7 @@ class Recorder(ShownInNotebook):
         """
         from rollout_viewer._export.dump import dump_clip
 
-        self._check_has_rows("dump")
+        self.check_has_rows("dump")
         self.complete()
         stop = self.cache.num_rows
         # A cache that was cleared, by another recorder perhaps, may be shorter.
@@ -1036,10 +1139,15 @@ class Recorder(ShownInNotebook):
         self._num_dumped = stop
         return paths
 
-    def _check_has_rows(self, what: str) -> None:
+    def check_has_rows(self, what: str) -> None:
+        """Raise RolloutViewerError where rows are sent to another process.
+
+        Args:
+            what: Is asked for, for the message.
+        """
         if self._remote is not None:
             raise RolloutViewerError(
                 f"Recorder.{what}: expected rows that are recorded here, got some that "
                 f"are sent to {self._remote!r}. View or dump that cache, where it was "
-                "made."
+                "made: this recorder has none of its own."
             )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._cache.cache import FrameCache
+from rollout_viewer._cache.shared_storage import is_url, recorder_url
 from rollout_viewer._errors import FrameError, ReadOnlyError, ShapeError
 from rollout_viewer._recording.workers import worker_path
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 def checked_cache(cache: FrameCache | str | Path | None, num_envs: int) -> FrameCache:
     """Return the cache to record into; a path or None makes a new one."""
+    if isinstance(cache, str) and is_url(cache):
+        return FrameCache(recorder_url(cache))
     if cache is None or isinstance(cache, (str, Path)):
         return FrameCache(None if cache is None else worker_path(Path(cache)))
     if not isinstance(cache, FrameCache):

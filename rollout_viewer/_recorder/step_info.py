@@ -34,6 +34,7 @@ _MAX_TEXTS = 256
 _MAX_DEPTH = 4
 _NUMBERS = frozenset([float, int, np.float64, np.float32, np.int64, np.int32, np.uint8])
 _BOOLS = frozenset([bool, np.bool_])
+_KINDS = {NUMBER: _NUMBERS, BOOL: _BOOLS}
 # Recorded otherwise: as observations, as ends, or in a row of its own.
 _KNOWN_ELSEWHERE = frozenset(
     [
@@ -137,6 +138,32 @@ class StepInfo:
                 f"record: expected info to be a dict for each env, got {error!r}; what "
                 "cannot be read is not recorded."
             )
+
+    def at_once(self, info: Any) -> dict[str, Array] | None:
+        """Return the data of a row that is one call, where nothing waits for a row.
+
+        None: it is not simple; `add` and `seen` do it then.
+
+        Args:
+            info: Of a single env; or of many, that none of them returned any.
+        """
+        if self._names is False:
+            return {}
+        if self._num_envs != 1 or isinstance(info, Mapping):
+            return None if self.is_pending or info else {}
+        found = {}
+        columns = self._columns
+        for key, value in (info[0] or {}).items():
+            column = columns.get(key)
+            if column is None:
+                if key in self._refused or key in _KNOWN_ELSEWHERE:
+                    continue
+                return None
+            kinds = _KINDS.get(column.kind)
+            if column.shape or kinds is None or type(value) not in kinds:
+                return None
+            found[column.name] = np.array([value], np.float64)
+        return None if self.is_pending else found
 
     def seen(self, envs: Mask) -> dict[str, Array]:
         """Return data of a row that is of `envs`; valid until the next call."""

@@ -41,8 +41,15 @@ class RecorderViews(ShownInNotebook):
 
     @property
     def cache(self) -> FrameCache:
-        """The recording, without loss."""
-        cache: FrameCache = self._views_of.cache
+        """The recording, without loss.
+
+        Raises:
+            RolloutViewerError: It is in another process: `FrameCache.remote`.
+        """
+        views = self._views_of
+        if (check := getattr(views, "check_has_rows", None)) is not None:
+            check("cache")  # a recorder; whatever else it is checks by itself
+        cache: FrameCache = views.cache
         return cache
 
     @property

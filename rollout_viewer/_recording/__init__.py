@@ -6,7 +6,8 @@ picture of a row is identified by its `slot`.
 - `live`: it is recorded here. `filing`: what it writes, and when. `open_block`: its
   newest rows. `waiting_rows`: rows of the usual form that are taken in together.
 - `opened`: it is read from files. `file`: one, which another process may be writing.
-  `joined`: several, side by side.
+  `joined`: several, side by side. `shared`: one that is brought here when it is
+  looked at.
 - `step_row`: one row's step data. `step_columns`, `rows`, `episode`: that of all rows,
   and their episodes.
 - `step_codec`: actions and `data` arrays as bytes. `info_types`: what numbers of a

@@ -112,14 +112,27 @@ class Recording(Protocol):
         """Return from where an episode can be replayed; None: from none."""
         ...
 
-    def add_late_chunks(self, chunks: Sequence[LateChunk]) -> None:
+    def add_late_chunks(
+        self, chunks: Sequence[LateChunk], session: str | None = None
+    ) -> bool:
         """Add pictures to rows that have none, here and in the file.
+
+        Args:
+            chunks: Of rows that are there.
+            session: Since which these are the rows; None: they are.
+
+        Returns:
+            Whether all were added; False: there was no room, see `late_refusal`.
 
         Raises:
             ReadOnlyError: The file cannot be written.
             RecordingLockedError: Another process is writing it.
-            StorageError: There is no room.
         """
+        ...
+
+    @property
+    def late_refusal(self) -> str:
+        """Why pictures that are rendered now are not kept; "": they are."""
         ...
 
     def change_meta(self, key: str, value: Any) -> None:

@@ -311,8 +311,12 @@ class FileRecording(OpenedRecording):
             return None
         return self._reader.start_of(start_number(env, index, self.rows.num_envs))
 
-    def add_late_chunks(self, chunks: Sequence[LateChunk]) -> None:
-        """Add pictures to rows that have none, in the file.
+    late_refusal = ""
+
+    def add_late_chunks(
+        self, chunks: Sequence[LateChunk], session: str | None = None
+    ) -> bool:
+        """Add pictures to rows that have none, in the file; see `Recording`.
 
         Raises:
             ReadOnlyError: The file cannot be written.
@@ -337,8 +341,10 @@ class FileRecording(OpenedRecording):
             statements += [late_chunk_statement(*k, one) for k, one in added.items()]
             number = self._reader.meta().get(NUM_LATE, 0) + 1
             statements.append(meta_statement(NUM_LATE, number))
-            write_statements(self.path, statements, self.meta.get("session"), "render")
+            session = session or self.meta.get("session")
+            write_statements(self.path, statements, session, "render")
             self._read_late()
+            return True
 
     def change_meta(self, key: str, value: Any) -> None:
         """Keep a JSON value in the file.

@@ -47,7 +47,11 @@ from rollout_viewer._recording.statements import (
     step_statements,
     tail_statements,
 )
-from rollout_viewer._recording.step_codec import DecodedExtras, pack_extras
+from rollout_viewer._recording.step_codec import (
+    DecodedExtras,
+    pack_extras,
+    pack_stacked,
+)
 from rollout_viewer._recording.step_row import BEGINS
 from rollout_viewer._recording.temporary import temporary_path
 from rollout_viewer._recording.waiting_rows import WaitingRows
@@ -244,15 +248,37 @@ class FiledRecording:
                 return
             self._before = start, len(self.slots), len(self._statements)
             try:
-                self._open.extras += self._waiting.extras(start)
+                waiting = self._waiting
+                if stop % CHUNK_ROWS or waiting.stacked(stop // CHUNK_ROWS - 1) is None:
+                    self._open.extras += waiting.extras(start)
+                else:  # `_queue` takes them; here they are only counted
+                    self._open.extras += [{}] * (stop - start)
+                kinds = waiting.kinds(start)
+                if kinds is not None:
+                    self._keep_starts(rows, start, kinds[1])
                 # Last: readers without the lock rely on the number of rows.
-                rows.extend(rows.steps(self._waiting.rewards(start)))
+                rows.extend(rows.steps(waiting.rewards(start), kinds))
                 if stop % CHUNK_ROWS == 0:
                     self._seal()
             except BaseException:
                 self.recover()
                 raise
             self._before = None
+            waiting.drop_starts(stop)
+
+    def _keep_starts(
+        self, rows: Rows, first: int, flags: npt.NDArray[np.uint8]
+    ) -> None:
+        """Keep from where episodes can be replayed that begin in rows that waited."""
+        for one in self._waiting.starts(first):
+            begun = flags[: one.row - first, one.env] & np.uint8(BEGINS)
+            index = rows.num_begun(one.env) + int(np.count_nonzero(begun))
+            self._keep_start(rows, one.env, index, one.start)
+
+    def _keep_start(self, rows: Rows, env: int, index: int, start: bytes) -> None:
+        self._late.starts[env, index] = start
+        number = start_number(env, index, rows.num_envs)
+        self._remember(start_statement(number, start))
 
     @property
     def _is_appending(self) -> bool:
@@ -313,7 +339,7 @@ class FiledRecording:
             self._wait_for_disk()
         self.recover()
         with self._lock:
-            self._waiting.expect(None, {})
+            self._waiting.expect_none()
             self._before = rows.num_rows, len(self.slots), len(self._statements)
             try:
                 if block.frames is None:
@@ -361,9 +387,7 @@ class FiledRecording:
                 rows.describe_episode(env, index, **info)
                 self._remember(episode_statement(env, index, info))
             if one.start is not None:
-                self._late.starts[env, index] = one.start
-                number = start_number(env, index, rows.num_envs)
-                self._remember(start_statement(number, one.start))
+                self._keep_start(rows, env, index, one.start)
 
     def _seal(self) -> None:
         """Hand the full block to the writer, and start the next one.
@@ -378,7 +402,12 @@ class FiledRecording:
 
     def _queue(self, block: int) -> None:
         assert self.rows is not None
-        extras = pack_extras(self._open.extras)
+        stacked = self._waiting.stacked(block)
+        extras = (
+            pack_extras(self._open.extras)
+            if stacked is None
+            else pack_stacked(CHUNK_ROWS, stacked)
+        )
         chunks, stored = self._open.chunks(block)
         num_pictures = sum(one.shown.bit_count() for one in stored.values())
         nbytes = sum(one.nbytes for one in stored.values())
@@ -396,7 +425,7 @@ class FiledRecording:
             num_pictures,
             nbytes,
             lambda is_filed: self._filed(block, is_filed=is_filed),
-            self.budget.used_nbytes + nbytes,
+            self._estimate(nbytes),
         )
         is_queued = self._writer.put(batch, max_stall_s=self._max_stall_s)
         self._num_queued = block + 1
@@ -431,6 +460,12 @@ class FiledRecording:
             self._writer.refuse(num_pictures, reason)
             return False
         return True
+
+    def _estimate(self, nbytes: int) -> int | None:
+        """Return the bytes of chunks with `nbytes` more; None: no one asks for them."""
+        if self.budget.disk_bytes is None:
+            return None
+        return self.budget.used_nbytes + nbytes
 
     def _step_statements(self, block: int) -> list[Statement]:
         assert self.rows is not None

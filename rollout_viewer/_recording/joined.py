@@ -38,7 +38,7 @@ from rollout_viewer._recording.step_codec import pack_columns, pack_extras
 from rollout_viewer._recording.step_row import IDLE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from rollout_viewer._recording.late_pictures import LateChunk
@@ -72,13 +72,18 @@ class JoinedRecording(OpenedRecording):
         paths: The files, at least one.
         originals: First env -> where a file is a copy of another recording, which is
             annotated as well.
+        open_member: Opens one of them.
 
     Raises:
         RecordingError: One is not a recording, or one of a newer version.
     """
 
     def __init__(
-        self, paths: Sequence[Path], originals: Mapping[int, Annotated] | None = None
+        self,
+        paths: Sequence[Path],
+        originals: Mapping[int, Annotated] | None = None,
+        *,
+        open_member: Callable[[Path], FileRecording] = FileRecording,
     ) -> None:
         self.paths = list(paths)
         super().__init__(self.paths[0])
@@ -90,7 +95,7 @@ class JoinedRecording(OpenedRecording):
         self._first_envs: list[int] = []
         try:
             for path in self.paths:
-                self._members.append(FileRecording(path))
+                self._members.append(open_member(path))
         except BaseException:
             self.release()
             raise
@@ -142,7 +147,11 @@ class JoinedRecording(OpenedRecording):
         """Return None: each recording is rendered alone."""
         return None
 
-    def add_late_chunks(self, chunks: Sequence[LateChunk]) -> None:
+    late_refusal = ""
+
+    def add_late_chunks(
+        self, chunks: Sequence[LateChunk], session: str | None = None
+    ) -> bool:
         """Raise ReadOnlyError: each recording is rendered alone."""
         raise self._not_alone()
 

@@ -7,6 +7,7 @@ made is metadata. Knows chunks and slots, not what made the pictures.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -55,11 +56,15 @@ class LatePictures:
     Attributes:
         starts: (env, episode) -> from where it can be replayed.
         slot_of: The numbers of the slots that have only such pictures.
+        adding: Held while some are added, so that no two calls join parts at once.
+        refused_nbytes: Of the last pictures for which there was no room.
     """
 
     def __init__(self) -> None:
         self.starts: dict[tuple[int, int], bytes] = {}
         self.slot_of: dict[Slot, int] = {}
+        self.adding = threading.Lock()
+        self.refused_nbytes = 0
         self._entries: dict[tuple[int, int], _Entry] = {}
 
     def chunk(self, block: int, slot: int) -> bytes | None:

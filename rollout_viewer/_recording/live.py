@@ -11,7 +11,7 @@ import uuid
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._errors import RecordingError, RolloutViewerError, StorageError
+from rollout_viewer._errors import RecordingError, RolloutViewerError
 from rollout_viewer._frames.chunk import CHUNK_ROWS, join
 from rollout_viewer._recording.annotations import (
     annotation_statements,
@@ -110,7 +110,7 @@ class LiveRecording(FiledRecording):
         self.recover()
         with self._lock:
             offset = rows.num_rows % CHUNK_ROWS
-            self._waiting.expect(None, {})
+            self._waiting.expect_none()
             self._before = rows.num_rows, len(self.slots), len(self._statements)
             try:
                 self._open.append(row, offset, pictures, extras, shared)
@@ -119,9 +119,7 @@ class LiveRecording(FiledRecording):
                         rows.describe_episode(env, index, **info)
                         self._remember(episode_statement(env, index, info))
                     if (start := starts.get(env)) is not None:
-                        self._late.starts[env, index] = start
-                        number = start_number(env, index, rows.num_envs)
-                        self._remember(start_statement(number, start))
+                        self._keep_start(rows, env, index, start)
                 # Last: readers without the lock rely on the number of rows.
                 rows.append(row)
                 self._rows = rows
@@ -131,17 +129,19 @@ class LiveRecording(FiledRecording):
                 self.recover()
                 raise
             self._before = None
-            self._waiting.expect(rows.num_envs if rows.all_run else None, extras)
+            self._waiting.expect(rows.num_rows, rows.running, extras)
 
     def append_like_last(
         self,
         targets: Sequence[tuple[int, str]],
         frames: Sequence[Frame],
+        kind: npt.NDArray[np.uint8] | None,
         reward: Any,
         terminated: Any,
         truncated: Any,
         action: Any,
         data: Mapping[str, Any] | None,
+        starts: Mapping[int, bytes] = NO_STARTS,
     ) -> int | None:
         """Append a row, if it is like the last one; return its number.
 
@@ -151,11 +151,13 @@ class LiveRecording(FiledRecording):
         Args:
             targets: The env and camera of each picture.
             frames: These pictures.
+            kind: Codes (B,); None: all envs step.
             reward: (B,), as the others.
             terminated: None: no env did.
             truncated: None: no env was.
             action: (B, ...)
             data: Name -> (B, ...)
+            starts: Of `append`.
         """
         rows, waiting = self._rows, self._waiting
         if rows is None or not waiting.is_expecting:
@@ -170,7 +172,7 @@ class LiveRecording(FiledRecording):
                 self._take_waiting()  # if that was interrupted
             encoders = self._open.usual_encoders(targets, frames)
             if encoders is None or not waiting.put(
-                row, reward, terminated, truncated, action, data
+                row, kind, reward, terminated, truncated, action, data, starts
             ):
                 return None
             if encoders:
@@ -264,66 +266,98 @@ class LiveRecording(FiledRecording):
         """Return from where an episode can be replayed; None: from none."""
         return self._late.starts.get((env, index))
 
-    def add_late_chunks(self, chunks: Sequence[LateChunk]) -> None:
+    def add_late_chunks(
+        self, chunks: Sequence[LateChunk], session: str | None = None
+    ) -> bool:
         """Add pictures to rows that have none, here and in the file.
+
+        Args:
+            chunks: Of rows that are there.
+            session: Since which these are the rows; None: they are.
+
+        Returns:
+            Whether all were added; False: there was no room, see `late_refusal`.
 
         Raises:
             ReadOnlyError: In a forked child; or the file cannot be written any more.
             RecordingLockedError: It was closed, and another process is writing it.
-            StorageError: `disk_bytes` is used up.
         """
         if not self.is_mine:
             raise read_only(self.path)
-        with self._lock:
-            self.recover()
-            statements, nbytes = self._late_statements(chunks)
-            keys = [(one.block, self._late_slot(one.slot)) for one in chunks]
-            self.change_meta(NUM_LATE, self.pictures_version + 1)
-            self.budget.used_nbytes += nbytes
-            if self.is_closed:
-                self._write_closed([*self._statements, *statements])
-                self._statements = []
-                self._reader.forget()
-                self._late.note_filed(keys)
-                self._late.drop_filed(self._num_sealed)
-                return
-            batch = Batch(
-                self._due_statements(),
-                statements,
-                len(chunks) * CHUNK_ROWS,
-                nbytes,
-                lambda is_filed: self._late.note_filed(keys if is_filed else ()),
-                self.budget.used_nbytes,
-            )
-            self._writer.put(batch, max_stall_s=None)
-            self._statements = []
+        late = self._late
+        with late.adding:
+            with self._lock:
+                self.recover()
+                if session not in (None, self.meta["session"]):
+                    return True  # all rows were forgotten
+                keys = [(one.block, self._late_slot(one.slot)) for one in chunks]
+                olds = {key: self._late_part(*key) for key in keys}
+                counts = {key: self._num_rows_of(key[0]) for key in keys}
+            # Without the lock, for which the thread that appends would wait.
+            added: dict[tuple[int, int], bytes] = {}
+            for key, one in zip(keys, chunks, strict=True):
+                old = added.get(key) or olds[key]
+                added[key] = merged(old, one.chunk, counts[key])
+            sizes = {key: len(old or b"") for key, old in olds.items()}
+            if not self.is_closed:
+                self._writer.wait_for_room(sum(map(len, added.values())))
+            with self._lock:
+                self.recover()
+                return late is not self._late or self._add_late(added, sizes)
 
-    def _late_statements(
-        self, chunks: Sequence[LateChunk]
-    ) -> tuple[list[Statement], int]:
-        """Keep chunks here; return how to store them, and their bytes."""
-        assert self.rows is not None
-        opened, num_open = divmod(self.rows.num_rows, CHUNK_ROWS)
-        self._reader.forget()
-        self._late.drop_filed(self._num_sealed)
-        added: dict[tuple[int, int], bytes] = {}
-        for one in chunks:
-            key = one.block, self._late_slot(one.slot)
-            count = num_open if one.block == opened else CHUNK_ROWS
-            old = added.get(key) or self._late_part(*key)
-            added[key] = merged(old, one.chunk, count)
-        nbytes = sum(map(len, added.values()))
+    def _add_late(
+        self, added: dict[tuple[int, int], bytes], sizes: Mapping[Any, int]
+    ) -> bool:
+        """Keep chunks, here and in the file, as far as there is room for them."""
+        is_whole = True
         limit = self.budget.disk_bytes
-        if limit is not None and self.budget.used_nbytes + nbytes > limit:
-            raise StorageError(
-                f"FrameCache.render: expected room for {nbytes} bytes of pictures, got "
-                f"disk_bytes={limit} used up. Render fewer rows, or record with a "
-                "larger disk_bytes."
+        for key in [*added]:
+            added[key] = padded(
+                added[key], self.slots[key[1]].size, self._num_rows_of(key[0])
             )
-        for key, chunk in added.items():
-            self._late.add(*key, chunk)
+            more = len(added[key]) - sizes[key]
+            if limit is not None and self.budget.used_nbytes + more > limit:
+                self._late.refused_nbytes = more
+                del added[key]
+                is_whole = False
+                continue
+            self._late.add(*key, added[key])
+            self.budget.used_nbytes += more
+        if not added:
+            return is_whole
         statements = [late_chunk_statement(*key, chunk) for key, chunk in added.items()]
-        return statements, nbytes
+        self.change_meta(NUM_LATE, self.pictures_version + 1)
+        if self.is_closed:
+            self._write_closed([*self._statements, *statements])
+            self._statements = []
+            self._reader.forget()
+            self._late.note_filed(added)
+            self._late.drop_filed(self._num_sealed)
+            return is_whole
+        batch = Batch(
+            self._due_statements(),
+            statements,
+            len(added) * CHUNK_ROWS,
+            sum(map(len, added.values())),
+            lambda is_filed: self._late.note_filed(added if is_filed else ()),
+            self.budget.used_nbytes,
+        )
+        self._writer.put(batch, max_stall_s=None)
+        self._statements = []
+        return is_whole
+
+    @property
+    def late_refusal(self) -> str:
+        """Why pictures that are rendered now are not kept; "": they are."""
+        limit, more = self.budget.disk_bytes, self._late.refused_nbytes
+        if limit is None or not more or self.budget.used_nbytes + more <= limit:
+            return ""
+        return f"disk_bytes={limit} is used up"
+
+    def _num_rows_of(self, block: int) -> int:
+        """Return how many rows there are of a block."""
+        num_rows = 0 if self.rows is None else self.rows.num_rows
+        return max(min(num_rows - block * CHUNK_ROWS, CHUNK_ROWS), 0)
 
     def _late_part(self, block: int, slot: int) -> bytes | None:
         """Return what was rendered of a block before."""

@@ -183,6 +183,9 @@ class RecordingReader(RecordingInfo):
     def want_pictures(self, wanted: Sequence[tuple[int, int]]) -> None:
         """Render the pictures of (row, env) and their blocks soon, and no others."""
 
+    def warm_up(self) -> None:
+        """Make ready for pictures that will be looked at; returns at once."""
+
     def envs_to_render(self) -> list[int]:
         """Return the envs whose pictures may be rendered."""
         return []
@@ -203,6 +206,8 @@ class RecordingReader(RecordingInfo):
         """Whether a picture of the first camera may still be rendered."""
         meta = self.recording.meta
         if RECIPES not in meta or why_not_reproducible(meta, row, env):
+            return False
+        if self.recording.late_refusal:
             return False
         return not (self.slots and self.is_shown(row, env))
 
@@ -417,7 +422,7 @@ class RecordingReader(RecordingInfo):
         none was), seed, segment, labels, success (of the episode), has_picture,
         is_repeated (the picture is an earlier row's, shown again), and the names in
         `data`. Where pictures are rendered later, also picture_state: "there",
-        "repeated", "to be rendered", or "not reproducible" and why.
+        "repeated", "to be rendered", or "not reproducible" or "not kept" and why.
 
         Raises:
             RowError: There is no such row or env.
@@ -439,8 +444,10 @@ class RecordingReader(RecordingInfo):
         meta = self.recording.meta
         if reason := why_not_reproducible(meta, row, env):
             return f"not reproducible: {reason}"
-        is_shown = self._check_known(self._decoders.is_shown, row, env, None)
-        return "repeated" if is_shown else "to be rendered"
+        if self._check_known(self._decoders.is_shown, row, env, None):
+            return "repeated"
+        refusal = self.recording.late_refusal
+        return f"not kept: {refusal}" if refusal else "to be rendered"
 
     def column(
         self, name: str, start: int = 0, stop: int | None = None

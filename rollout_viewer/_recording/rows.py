@@ -147,19 +147,34 @@ class Rows(StepColumns):
         """Whether an episode runs in every env."""
         return _FALSE not in self._is_running.tobytes()
 
-    def steps(self, rewards: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[Any]]:
-        """Return the next rows, for `extend`, where all envs step and none ends.
+    @property
+    def running(self) -> Mask:
+        """Bool (B,): whether an episode runs; not to be changed."""
+        return self._is_running
+
+    def steps(
+        self,
+        rewards: npt.NDArray[np.float64],
+        kinds: tuple[Codes, Codes] | None = None,
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Return the next rows, for `extend`, where all envs step or are reset.
 
         Args:
-            rewards: (n, num_envs); none is NaN.
+            rewards: (n, num_envs); NaN of a reset, and of no step.
+            kinds: Kinds and flags of the rows, as `rewards`; None: all envs step, and
+                none ends.
         """
         numbers = np.arange(1, len(rewards) + 1)[:, None]
-        return {
-            "kind": np.full(rewards.shape, STEP, np.uint8),
-            "flags": np.zeros(rewards.shape, np.uint8),
-            "reward": rewards,
-            "env_step": self._step + numbers,
-        }
+        steps = self._step + numbers
+        if kinds is None:
+            kind = np.full(rewards.shape, STEP, np.uint8)
+            flags = np.zeros(rewards.shape, np.uint8)
+        else:
+            kind, flags = kinds
+            # Of each row and env, the newest row before in which it was reset.
+            reset = np.maximum.accumulate(np.where(kind == RESET, numbers, 0), axis=0)
+            steps = np.where(reset > 0, numbers - reset, steps)
+        return {"kind": kind, "flags": flags, "reward": rewards, "env_step": steps}
 
     def _all_continue(self, codes: Codes) -> bool:
         """Whether every env takes a step of an episode that runs."""

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zstandard
-from safetensors.numpy import save
 
 from rollout_viewer._errors import RecordingError, ShapeError
 from rollout_viewer._recording.step_row import check_stored
-from rollout_viewer._recording.tensors import read_tensors
+from rollout_viewer._recording.tensors import read_tensors, write_tensors
 from rollout_viewer._tensors import as_numpy
 
 if TYPE_CHECKING:
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
     Extras = dict[str, Array]
+    # A name, the rows (n,) int32 that have it, and its values (n, num_envs, ...).
+    Group = tuple[str, Array, Array]
 
 ACTION = "action"
 _LEVEL = 3
@@ -55,14 +56,21 @@ def pack_columns(core: Mapping[str, Array], extras: Sequence[Extras]) -> bytes:
         core: Arrays of shape (n, num_envs), by name.
         extras: One dict for each of the n rows.
     """
-    tensors = {name: np.ascontiguousarray(array) for name, array in core.items()}
-    for number, (name, rows) in enumerate(_groups(extras)):
+    groups = []
+    for name, rows in _groups(extras):
         arrays = [extras[row][name] for row in rows]
         # As `np.stack` does, in a third of the time.
         stacked = np.concatenate(arrays).reshape(len(rows), *arrays[0].shape)
+        groups.append((name, np.array(rows, np.int32), stacked))
+    return _packed(core, groups)
+
+
+def _packed(core: Mapping[str, Array], groups: Sequence[Group]) -> bytes:
+    tensors = {name: np.ascontiguousarray(array) for name, array in core.items()}
+    for number, (name, rows, stacked) in enumerate(groups):
         tensors[f"{_EXTRA}/{number}/{name}"] = np.ascontiguousarray(stacked)
-        tensors[f"{_EXTRA}/{number}"] = np.array(rows, np.int32)
-    return _of_thread.compressor.compress(save(tensors))
+        tensors[f"{_EXTRA}/{number}"] = rows
+    return _of_thread.compressor.compress(write_tensors(tensors))
 
 
 class _OfThread(threading.local):
@@ -223,6 +231,18 @@ def pack_extras(extras: Sequence[Extras]) -> bytes | None:
     if not any(extras):
         return None
     return pack_columns({_ROW: np.zeros((len(extras), 0), np.uint8)}, extras)
+
+
+def pack_stacked(num_rows: int, groups: Sequence[Group]) -> bytes | None:
+    """Return what `pack_extras` does of rows whose values are stacked already.
+
+    Args:
+        num_rows: Of the block.
+        groups: In the order in which the rows have them.
+    """
+    if not groups:
+        return None
+    return _packed({_ROW: np.zeros((num_rows, 0), np.uint8)}, groups)
 
 
 class DecodedExtras:

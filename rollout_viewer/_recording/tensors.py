@@ -1,20 +1,28 @@
-"""Arrays of a safetensors file, as views of its bytes: nothing is copied.
+"""Arrays as the bytes of a safetensors file, and back as views of them.
 
 The library's own reader copies every array twice, and believes what the header says of
-its own size. Format: https://huggingface.co/docs/safetensors (a length as u64, a JSON
-header, the buffers, back to back).
+its own size; its writer spends on names of dtypes what zstd takes for the bytes of a
+block. Format: https://huggingface.co/docs/safetensors (a length as u64, a JSON header,
+the buffers, back to back).
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
+
+    # Name, dtype as in `np.dtype.str`, and shape of each array.
+    Form = tuple[tuple[str, str, tuple[int, ...]], ...]
 
 _LENGTH_BYTES = 8
 # A hundred arrays whose shape changes in each of 32 rows take half a MB.
@@ -29,6 +37,42 @@ _DTYPES = {
     },
     **{f"F{8 * n}": np.dtype(f"<f{n}") for n in (2, 4, 8)},
 }
+
+# In the order of the library's own list, by which buffers are sorted.
+_ORDER = ["BOOL", "U8", "I8", "I16", "U16", "F16", "I32", "U32", "F32"]
+_ORDER += ["F64", "I64", "U64"]
+_CODE_OF = {dtype.str: code for code, dtype in _DTYPES.items()}
+
+
+def write_tensors(tensors: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    """Return arrays in C order as bytes: those that ``safetensors.numpy.save`` returns.
+
+    Args:
+        tensors: Name -> numbers or bools.
+    """
+    if sys.byteorder == "big":
+        tensors = {n: a.astype(a.dtype.newbyteorder("<")) for n, a in tensors.items()}
+    form = tuple((name, a.dtype.str, a.shape) for name, a in tensors.items())
+    header, names = _header(form)
+    return b"".join([header, *(tensors[name].tobytes() for name in names)])
+
+
+# Nearly all blocks have the same form.
+@functools.lru_cache(maxsize=64)
+def _header(form: Form) -> tuple[bytes, list[str]]:
+    """Return all bytes before the buffers, and the names in the order of these."""
+    entries: dict[str, Any] = {}
+    stop = 0
+    coded = [(_CODE_OF[dtype], name, dtype, shape) for name, dtype, shape in form]
+    for code, name, dtype, shape in sorted(
+        coded, key=lambda one: (-_ORDER.index(one[0]), one[1])
+    ):
+        start, stop = stop, stop + np.dtype(dtype).itemsize * math.prod(shape)
+        offsets = [start, stop]
+        entries[name] = {"dtype": code, "shape": shape, "data_offsets": offsets}
+    text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(_LENGTH_BYTES, "little") + text, [*entries]
 
 
 def read_tensors(data: bytes) -> dict[str, npt.NDArray[Any]]:

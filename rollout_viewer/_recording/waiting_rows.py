@@ -1,6 +1,6 @@
 """Rows of the usual form, which wait to be taken into the open block together.
 
-Every env takes a step of a running episode, nothing ends, and actions and data have the
+Every env takes a step of a running episode or is reset, and actions and data have the
 names, shapes and dtypes of the row before. The step data of such a row is copied into
 arrays of its block, and that is all; what follows from it is done once for many. Knows
 step data. Knows nothing of pictures, episodes or files.
@@ -8,25 +8,59 @@ step data. Knows nothing of pictures, episodes or files.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.step_codec import ACTION
+from rollout_viewer._recording.step_row import (
+    BEGINS,
+    RESET,
+    STEP,
+    TERMINATED,
+    TRUNCATED,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy.typing as npt
 
-    from rollout_viewer._recording.step_codec import Extras
+    from rollout_viewer._recording.step_codec import Extras, Group
 
     Array = npt.NDArray[Any]
 
-_FLOAT64, _BOOL = np.dtype(np.float64), np.dtype(np.bool_)
+_FLOAT64, _BOOL, _UINT8 = np.dtype(np.float64), np.dtype(np.bool_), np.dtype(np.uint8)
+_ALL_ROWS = np.arange(CHUNK_ROWS, dtype=np.int32)
+_ENDS = np.uint8(TERMINATED | TRUNCATED)
 # Among the bytes of bools: finding it is faster than `np.any`.
 _TRUE = b"\1"
+_NO_STARTS: Mapping[int, bytes] = MappingProxyType({})
+
+
+class _Special(NamedTuple):
+    """Step data (B,) of a row in which envs end or are reset.
+
+    Attributes:
+        ended: Which do not run after it; None: all do.
+        is_reset: All envs are reset.
+    """
+
+    kind: Array
+    flags: Array
+    reward: Array
+    ended: Array | None
+    is_reset: bool
+
+
+class WaitingStart(NamedTuple):
+    """From where an episode can be replayed that begins with a row that waits."""
+
+    row: int
+    env: int
+    start: bytes
 
 
 class WaitingRows:
@@ -44,34 +78,50 @@ class WaitingRows:
         self.stop = 0
         # Of the rewards of a row; None: the next row is not of the usual form.
         self._shape: tuple[int, ...] | None = None
+        # The row that may be put, and which envs do not run before it; None: all run.
+        self._next = -1
+        self._ended: Array | None = None
         # Of rows of one block, by their offset in it.
         self._block = -1
         self._reward: Array = np.empty((CHUNK_ROWS, 0))
+        self._kind: Array | None = None
+        self._flags: Array | None = None
         self._action: Array | None = None
         self._data: dict[str, Array] = {}
+        self._lacks_action: set[int] = set()
+        # All rows of the block so far were put here.
+        self._is_whole = False
+        self._starts: list[WaitingStart] = []
 
     @property
     def is_expecting(self) -> bool:
         """Whether the next row may be of the usual form."""
         return self._shape is not None
 
-    def expect(self, num_envs: int | None, extras: Extras) -> None:
-        """Take the form of a row that was recorded for the usual one; None: it is not.
+    def expect_none(self) -> None:
+        """Take no row for one of the usual form."""
+        self._shape = None
+
+    def expect(self, row: int, is_running: Array, extras: Extras) -> None:
+        """Take the form of a row that was recorded for the usual one.
 
         Args:
-            num_envs: Of a row after which all envs run.
+            row: The number of the row after it.
+            is_running: (B,): whether an episode runs after it.
             extras: Its action and data. Without an action, as of a reset, actions are
                 expected as they were before.
         """
-        self._shape = None
-        if num_envs is None:
-            return
+        num_envs = len(is_running)
+        self._is_whole = False
         if not self._knows(num_envs, extras):
             self._block = -1
             self._reward = np.empty((CHUNK_ROWS, num_envs))
             arrays = {name: _like(array) for name, array in extras.items()}
             self._action = arrays.pop(ACTION, None)
             self._data = arrays
+        self._next = row
+        ended = ~is_running
+        self._ended = ended if _TRUE in ended.tobytes() else None
         self._shape = (num_envs,)
 
     def _knows(self, num_envs: int, extras: Extras) -> bool:
@@ -88,11 +138,13 @@ class WaitingRows:
     def put(
         self,
         row: int,
+        kind: Array | None,
         reward: Any,
         terminated: Any,
         truncated: Any,
         action: Any,
         data: Mapping[str, Any] | None,
+        starts: Mapping[int, bytes] = _NO_STARTS,
     ) -> bool:
         """Copy a row, if it is of the usual form; return whether it is.
 
@@ -100,49 +152,164 @@ class WaitingRows:
 
         Args:
             row: Its number: all rows before it wait here, or are taken.
-            reward: An array (B,), as the others.
+            kind: Codes (B,) of `Kind`; None: all envs step.
+            reward: An array (B,), as the others; None: there is none.
             terminated: None: no env did.
             truncated: None: no env was.
             action: (B, ...)
             data: Name -> (B, ...)
+            starts: Env -> from where its episode can be replayed that begins here.
         """
         shape = self._shape
+        if shape is None or row != self._next:
+            return False
+        special: _Special | None = None
         if (
-            shape is None
-            or type(reward) is not np.ndarray
-            or reward.shape != shape
-            or reward.dtype != _FLOAT64
-            or _TRUE in (reward != reward).tobytes()  # one is NaN
-            or not (terminated is None or _are_none(terminated, shape))
+            kind is None
+            and self._ended is None
+            and (terminated is None or _are_none(terminated, shape))
             # Often one constant
-            or not (
+            and (
                 truncated is None
                 or truncated is terminated
                 or _are_none(truncated, shape)
             )
         ):
-            return False
+            if (
+                type(reward) is not np.ndarray
+                or reward.shape != shape
+                or reward.dtype != _FLOAT64
+                or _TRUE in (reward != reward).tobytes()  # one is NaN
+            ):
+                return False
+        else:
+            special = self._special(kind, reward, terminated, truncated, shape)
+            if special is None:
+                return False
+            reward = special.reward
         block, offset = divmod(row, CHUNK_ROWS)
         if block != self._block:
-            # Others: the rows of the last block are views of its arrays.
-            self._reward = np.empty_like(self._reward)
-            self._action = None if self._action is None else np.empty_like(self._action)
-            self._data = {name: np.empty_like(a) for name, a in self._data.items()}
-            self._block = block
-        values = data or {}
-        actions = self._action
-        if len(values) != len(self._data) or (action is None) != (actions is None):
+            self._renew(block)
+            self._is_whole = not offset
+        if not self._copy(offset, action, data or {}, special):
+            return False
+        self._reward[offset] = reward
+        if special is not None:
+            self._note(row, offset, special, starts)
+        self._next = row + 1
+        return True
+
+    def _renew(self, block: int) -> None:
+        """Begin a block in other arrays: the rows of the last one are views of them."""
+        self._reward = np.empty_like(self._reward)
+        self._action = None if self._action is None else np.empty_like(self._action)
+        self._data = {name: np.empty_like(a) for name, a in self._data.items()}
+        self._kind = self._flags = None
+        self._lacks_action = set()
+        self._block = block
+
+    def _copy(
+        self,
+        offset: int,
+        action: Any,
+        values: Mapping[str, Any],
+        special: _Special | None,
+    ) -> bool:
+        """Copy action and data; return whether they are as they were."""
+        actions, arrays = self._action, self._data
+        if len(values) != len(arrays):
             return False
         for name, value in values.items():
-            if (kept := self._data.get(name)) is None or not _fits(value, kept):
+            # `_fits`, written out: of each value of each step's info.
+            if (
+                (kept := arrays.get(name)) is None
+                or type(value) is not np.ndarray
+                or value.dtype != kept.dtype
+                or value.shape != kept.shape[1:]
+            ):
                 return False
             kept[offset] = value
-        if actions is not None:
-            if not _fits(action, actions):
-                return False
-            actions[offset] = action
-        self._reward[offset] = reward
+        if action is None:
+            return actions is None or (special is not None and special.is_reset)
+        if actions is None or not _fits(action, actions):
+            return False
+        actions[offset] = action
         return True
+
+    def _special(
+        self,
+        kind: Array | None,
+        reward: Any,
+        terminated: Any,
+        truncated: Any,
+        shape: tuple[int, ...],
+    ) -> _Special | None:
+        """Return step data of a row in which envs end or are reset; None: of others."""
+        flags = _flags(terminated, truncated, shape)
+        if flags is None:
+            return None
+        if reward is None:
+            rewards = np.full(shape, np.nan)
+        elif type(reward) is np.ndarray and (reward.shape, reward.dtype) == (
+            shape,
+            _FLOAT64,
+        ):
+            rewards = reward
+        else:
+            return None
+        codes, is_reset = kind, False
+        if codes is None:
+            codes = np.full(shape, STEP, np.uint8)
+            is_other = rewards != rewards
+            if self._ended is not None:
+                return None
+        else:
+            if codes.dtype != _UINT8 or codes.shape != shape:
+                return None
+            text, n = codes.tobytes(), shape[0]
+            num_resets = text.count(RESET)
+            if num_resets + text.count(STEP) != n:
+                return None
+            is_reset = num_resets == n
+            resets = codes == RESET
+            flags[resets] = BEGINS
+            rewards = rewards.copy()
+            rewards[resets] = np.nan
+            is_other = (rewards != rewards) ^ resets
+            if self._ended is not None:
+                is_other |= self._ended & ~resets
+        if _TRUE in is_other.tobytes():
+            return None
+        ended = (flags & _ENDS) != 0
+        return _Special(
+            codes, flags, rewards, ended if _TRUE in ended.tobytes() else None, is_reset
+        )
+
+    def _note(
+        self,
+        row: int,
+        offset: int,
+        special: _Special,
+        starts: Mapping[int, bytes],
+    ) -> None:
+        """Keep what a row has beside what all have.
+
+        Where it is interrupted, no row is put until the next one is expected.
+        """
+        self._next = -1
+        if self._kind is None or self._flags is None:
+            shape = self._reward.shape
+            self._flags = np.zeros(shape, np.uint8)
+            self._kind = np.full(shape, STEP, np.uint8)
+        self._kind[offset] = special.kind
+        self._flags[offset] = special.flags
+        if special.is_reset:
+            self._lacks_action.add(offset)
+        if starts or self._starts:
+            kept = [one for one in self._starts if one.row < row]
+            kept += [WaitingStart(row, env, start) for env, start in starts.items()]
+            self._starts = kept
+        self._ended = special.ended
 
     def rewards(self, start: int) -> Array:
         """Return the rewards of the rows from `start` on, (n, B)."""
@@ -157,7 +324,51 @@ class WaitingRows:
         values = [list(array[rows]) for array in arrays.values()]
         if not names:
             return [{} for _ in range(rows.start, rows.stop)]
-        return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+        found = [
+            dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)
+        ]
+        for offset in self._lacks_action:
+            if rows.start <= offset < rows.stop:
+                found[offset - rows.start].pop(ACTION, None)
+        return found
+
+    def stacked(self, block: int) -> list[Group] | None:
+        """Return actions and data of all rows of a block, for `pack_stacked`.
+
+        None: some of its rows were not put here.
+        """
+        stop = (block + 1) * CHUNK_ROWS
+        if not self._is_whole or block != self._block or self.stop < stop:
+            return None
+        found = [(name, _ALL_ROWS, array) for name, array in self._data.items()]
+        if self._action is not None:
+            rows, actions, lacks = _ALL_ROWS, self._action, self._lacks_action
+            if lacks:
+                rows = np.array([r for r in range(CHUNK_ROWS) if r not in lacks], "i4")
+                actions = actions[rows]
+            # In the order of the rows: after the data, if the first has no action.
+            if len(rows):
+                found.insert(len(found) if 0 in lacks else 0, (ACTION, rows, actions))
+        return found
+
+    def kinds(self, start: int) -> tuple[Array, Array] | None:
+        """Return kinds and flags of the rows from `start` on, (n, B).
+
+        None: all envs step in all of them, and nothing ends.
+        """
+        if self._kind is None or self._flags is None:
+            return None
+        rows = self._offsets(start)
+        return self._kind[rows], self._flags[rows]
+
+    def starts(self, start: int) -> list[WaitingStart]:
+        """Return those of the rows from `start` on, in their order."""
+        return [one for one in self._starts if start <= one.row < self.stop]
+
+    def drop_starts(self, stop: int) -> None:
+        """Forget those of the rows before `stop`, which are taken."""
+        if self._starts:
+            self._starts = [one for one in self._starts if one.row >= stop]
 
     def _offsets(self, start: int) -> slice:
         first = self._block * CHUNK_ROWS
@@ -169,14 +380,30 @@ def _like(array: Array) -> Array:
     return np.empty((CHUNK_ROWS, *array.shape), array.dtype)
 
 
+def _flags(terminated: Any, truncated: Any, shape: tuple[int, ...]) -> Array | None:
+    """Return the flags (B,) of ends; None: these are no bools (B,)."""
+    flags = None
+    # The bits of the flags: 1 and 2.
+    if terminated is not None:
+        if not _are_bools(terminated, shape):
+            return None
+        flags = terminated.astype(np.uint8)
+    if truncated is not None:
+        if not _are_bools(truncated, shape):
+            return None
+        cut = truncated.astype(np.uint8)
+        cut += cut
+        flags = cut if flags is None else flags | cut
+    return np.zeros(shape, np.uint8) if flags is None else flags
+
+
 def _are_none(ends: Any, shape: tuple[int, ...]) -> bool:
     """Whether ends are bools (B,) of which none is true."""
-    return (
-        type(ends) is np.ndarray
-        and ends.shape == shape
-        and ends.dtype == _BOOL
-        and _TRUE not in ends.tobytes()
-    )
+    return _are_bools(ends, shape) and _TRUE not in ends.tobytes()
+
+
+def _are_bools(ends: Any, shape: tuple[int, ...]) -> bool:
+    return type(ends) is np.ndarray and ends.shape == shape and ends.dtype == _BOOL
 
 
 def _fits(value: Any, kept: Array) -> bool:

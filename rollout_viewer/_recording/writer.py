@@ -142,6 +142,18 @@ class WriterThread:
             self._changed.notify_all()
         return has_room
 
+    def wait_for_room(self, nbytes: int) -> None:
+        """Wait until `put` would not wait with so many bytes."""
+        self.wait_until(
+            lambda: (
+                not self._queue
+                or self._queued_bytes + nbytes <= self._queue_bytes
+                or self._is_ended
+                or not self.is_mine
+            ),
+            None,
+        )
+
     def wait_until(self, is_done: Callable[[], bool], timeout_s: float | None) -> bool:
         """Wait until writing has made `is_done` true; return whether it did."""
         with self._changed:

@@ -13,8 +13,14 @@ import numpy as np
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._recording.storable import CODE_ERRORS
 
+# The key of a column in an env's state: of one that steps in an array (column_env).
+COLUMN = "column"
+# The key of the generator's state in what an episode begins from.
+TASK_RANDOM = "task_random"
+
 # The part of a state that is bytes; the others are JSON.
 BINARY = "binary"
+_PLAIN = ("PCG64", "PCG64DXSM")
 _GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 
 
@@ -39,7 +45,8 @@ def generator_state(generator: Any) -> dict[str, Any]:
     state = generator.bit_generator.state
     if state["bit_generator"] not in _GENERATORS:
         return {}
-    return {"np_random": _as_json(state)}
+    # A new dict, and of nearly all generators one of numbers only.
+    return {"np_random": state if state["bit_generator"] in _PLAIN else _as_json(state)}
 
 
 def restore(env: Any, state: dict[str, Any]) -> None:
@@ -50,6 +57,10 @@ def restore(env: Any, state: dict[str, Any]) -> None:
     """
     bare = env.unwrapped
     try:
+        if COLUMN in state:
+            bare.set_column(state[COLUMN])
+        if TASK_RANDOM in state:
+            bare.set_random_state(state[TASK_RANDOM])
         if "np_random" in state:
             bare.np_random = _generator(state["np_random"])
         if BINARY in state:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import threading
 from typing import Any, NamedTuple
 
 import zstandard
@@ -48,10 +49,21 @@ def pack_start(start: EpisodeStart) -> bytes:
         start = start._replace(options=None, problem=start.problem or problem)
     binary = start.state.get(BINARY, b"")
     state = {name: value for name, value in start.state.items() if name != BINARY}
-    fields = start._replace(state=state)._asdict()
-    text = json.dumps(fields, separators=(",", ":")).encode()
-    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
-    return compressor.compress(_LENGTH.pack(len(text)) + text + binary)
+    fields = dict(zip(start._fields, start, strict=True))
+    fields["state"] = state
+    text = _to_json(fields).encode()
+    return _of_thread.compressor.compress(_LENGTH.pack(len(text)) + text + binary)
+
+
+class _OfThread(threading.local):
+    """What one thread uses at a time, and what takes longer to make than to use."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+
+
+_of_thread = _OfThread()
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def unpack_start(data: bytes) -> EpisodeStart:

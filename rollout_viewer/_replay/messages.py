@@ -51,6 +51,8 @@ class Task(NamedTuple):
         resize: Of its pictures.
         is_probed: As of `Recipe`.
         num_repeats: As of `Recipe`.
+        session: Of the recording, whose rows are added to and never change.
+        is_fresh: Only an environment that was not used before may do it.
     """
 
     job: Job
@@ -59,6 +61,44 @@ class Task(NamedTuple):
     resize: Sequence[int] | None
     is_probed: bool = False
     num_repeats: int = 1
+    session: str = ""
+    is_fresh: bool = False
+
+
+class Position(NamedTuple):
+    """Where a replay stands that may go on.
+
+    Attributes:
+        maker: As of its task.
+        session: As of its task.
+        env: Its number.
+        base: The episode with which it began.
+        row: The last that it stepped through.
+        begins_early: As `Job.is_history`.
+    """
+
+    maker: Maker
+    session: str
+    env: int
+    base: int
+    row: int
+    begins_early: bool
+
+    def has_env_of(self, task: Task) -> bool:
+        """Whether its environment, reset, may do a task."""
+        known = self.maker, self.session, self.env
+        wanted = task.maker, task.session, task.job.env
+        return known == wanted and not task.is_fresh
+
+    def leads_to(self, task: Task) -> bool:
+        """Whether a task is what comes after it."""
+        job = task.job
+        return (
+            self.row < min(job.wanted)
+            and (self.env, self.base) == (job.env, job.parts[0].index)
+            and (self.session, self.begins_early) == (task.session, job.is_history)
+            and self.maker == task.maker
+        )
 
 
 class Pictures(NamedTuple):
@@ -77,13 +117,17 @@ class Done(NamedTuple):
         num_done: Pictures of it.
         difference: The row from which on the replay was not exact; None: it was.
         error: Why it was not done, for the user; "": it was.
-        is_worn: The next task needs another process.
+        is_worn: The next task needs another process, unless it goes on from there.
+        position: Where it stands; None: it cannot go on.
+        was_used: The environment had done another task before.
     """
 
     num_done: int
     difference: Difference | None = None
     error: str = ""
     is_worn: bool = False
+    position: Position | None = None
+    was_used: bool = False
 
 
 Message: TypeAlias = "Pictures | Done"

@@ -15,6 +15,7 @@ from rollout_viewer._errors import RecordingError
 from rollout_viewer._recording.late_pictures import not_reproducible
 from rollout_viewer._recording.step_codec import ACTION
 from rollout_viewer._recording.step_row import IDLE, TERMINATED, TRUNCATED
+from rollout_viewer._replay.env_state import COLUMN
 from rollout_viewer._replay.episode_start import EpisodeStart, unpack_start
 
 if TYPE_CHECKING:
@@ -77,10 +78,12 @@ class Plan:
     Attributes:
         jobs: In the order of their rows.
         problems: (env, start, stop, reason).
+        repeats: (env, row with a picture, idle rows after it that show it).
     """
 
     jobs: list[Job] = field(default_factory=list)
     problems: list[tuple[int, int, int, str]] = field(default_factory=list)
+    repeats: list[tuple[int, int, list[int]]] = field(default_factory=list)
 
 
 class Planner:
@@ -125,6 +128,7 @@ class Planner:
         groups: dict[int, tuple[set[int], int]] = {}
         for episode in episodes:
             wanted = self._missing(episode, chosen, impossible, episodes)
+            wanted -= self._plan_repeats(episode, wanted, plan)
             if not wanted:
                 continue
             try:
@@ -143,6 +147,21 @@ class Planner:
             else:
                 plan.jobs.append(job)
 
+    def _plan_repeats(self, episode: Episode, wanted: set[int], plan: Plan) -> set[int]:
+        """Plan the idle rows whose picture is there, of an earlier row; return them."""
+        env, found = episode.env, dict[int, list[int]]()
+        source = -1
+        for row in sorted(row for row in wanted if self._kinds[row, env] == IDLE):
+            steps = np.flatnonzero(
+                self._kinds[max(source, episode.start) : row, env] != IDLE
+            )
+            if len(steps):
+                source = max(source, episode.start) + int(steps[-1])
+            if source >= 0 and self._reader.is_shown(source, env, self._camera):
+                found.setdefault(source, []).append(row)
+        plan.repeats += [(env, row, rows) for row, rows in found.items()]
+        return {row for rows in found.values() for row in rows}
+
     def first_start(self, env: int) -> EpisodeStart | None:
         """Return the start of an env's first episode; None: it is not known."""
         try:
@@ -155,7 +174,9 @@ class Planner:
 
         None: it does already.
         """
-        if job.is_history:
+        start = job.parts[0].start
+        # A column says all there is to know.
+        if job.is_history or (start is not None and COLUMN in start.state):
             return None
         try:
             base = self._seeded_before(job.env, job.parts[0].index)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
-    from rollout_viewer._replay.messages import Message, Task
+    from rollout_viewer._replay.messages import Message, Position, Task
 
 _PROGRAM = "from rollout_viewer._replay.worker import main; main()"
 _WAIT_S = 5.0
@@ -66,6 +66,9 @@ class Worker:
         self.task: Task | None = None
         # What the environment that it has made before its next task is made by.
         self.prepared: Prepare | None = None
+        # Where it may go on; and whether it can do nothing else.
+        self.position: Position | None = None
+        self.is_worn = False
         self._answers = answers
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as this
         self._process = subprocess.Popen(
@@ -83,7 +86,7 @@ class Worker:
 
     def start(self, task: Task) -> None:
         """Begin a task."""
-        self.task, self.prepared = task, None
+        self.task, self.prepared, self.position = task, None, None
         self.send(task)
 
     def prepare(self, message: Prepare) -> None:
@@ -213,10 +216,10 @@ class WorkerPool:
                     f"got {why}"
                 )
             if isinstance(message, Done):
-                worker.task = None
-                if message.is_worn:
-                    worker.close()
-                    self._workers.remove(worker)
+                worker.task, worker.position = None, message.position
+                worker.is_worn = message.is_worn
+                if worker.is_worn and worker.position is None:
+                    self._close(worker)
             yield task, message
 
     def prepare(self, message: Prepare) -> None:
@@ -224,6 +227,8 @@ class WorkerPool:
         idle = [worker for worker in self._workers if worker.task is None]
         if any(worker.prepared == message for worker in idle):
             return
+        # Others may go on.
+        idle = [one for one in idle if one.position is None]
         if not idle:
             if len(self._workers) >= self._num_workers + self._num_spare:
                 return
@@ -246,19 +251,39 @@ class WorkerPool:
         self._workers = []
 
     def _assign(self) -> None:
-        idle = [worker for worker in self._workers if worker.task is None]
-        num_busy = len(self._workers) - len(idle)
+        num_busy = sum(worker.task is not None for worker in self._workers)
         while self._waiting and num_busy < self._num_workers:
             num_busy += 1
-            if not idle:
-                idle = [Worker(self._answers)]
-                self._workers += idle
             task = self._waiting.popleft()
-            makes = [(one, one.prepared) for one in idle if one.prepared is not None]
-            ready = [one for one, known in makes if known.maker == task.maker]
-            chosen = ready[0] if ready else idle[-1]
-            idle.remove(chosen)
-            chosen.start(task)
+            self._worker_for(task).start(task)
+
+    def _worker_for(self, task: Task) -> Worker:
+        """Return an idle process: one that goes on, or is prepared, or any, or new."""
+        idle = [worker for worker in self._workers if worker.task is None]
+        for one in idle:
+            if one.position is not None and one.position.leads_to(task):
+                return one
+        for one in idle:
+            known = one.position
+            if one.is_worn and known is not None and known.has_env_of(task):
+                return one
+        for one in idle:
+            if one.prepared is not None and one.prepared.maker == task.maker:
+                return one
+        fresh = [one for one in idle if not one.is_worn]
+        if fresh:
+            # Rather one that does not stand anywhere.
+            return min(fresh, key=lambda one: one.position is not None)
+        for one in idle:
+            if len(self._workers) >= self._num_workers + self._num_spare:
+                self._close(one)
+        worker = Worker(self._answers)
+        self._workers.append(worker)
+        return worker
+
+    def _close(self, worker: Worker) -> None:
+        self._workers.remove(worker)
+        worker.close()
 
 
 def default_num_workers() -> int:

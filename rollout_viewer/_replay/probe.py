@@ -50,11 +50,18 @@ class Probe(EnvWrapper):
     def step(self, action: Any) -> Any:
         """Step the environment."""
         result = self.env.step(action)
-        known = result[0], np.asarray(result[1], np.float64)
         if self.has_ends:
-            known = *known, *map(bool, result[2:4])
-        self.checksum = checksum(known, ())
+            self.checksum = checksum_of_step(result)
+        else:
+            known = result[0], np.asarray(result[1], np.float64)
+            self.checksum = checksum(known, ())
         return result
+
+
+def checksum_of_step(result: Any) -> int:
+    """Return a checksum of an observation, its reward and the ends."""
+    reward = np.asarray(result[1], np.float64)
+    return checksum((result[0], reward, *map(bool, result[2:4])), ())
 
 
 def insert_probe(env: Any) -> Probe | None:

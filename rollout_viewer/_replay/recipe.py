@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _VERSION = 1
+# A specification of Gymnasium is of one environment; or of all envs at once, of which
+# each is a `ColumnEnv`; or it is the text of dm_control's `suite_text`.
+NATIVE, DM_CONTROL = "native", "dm_control"
+KINDS = ("", NATIVE, DM_CONTROL)
 # With which environments may be made to render, as MuJoCo's name them.
 OPTIONS = ("width", "height", "camera_name")
 # More is no frame skip that anyone uses.
@@ -45,6 +49,7 @@ class Recipe:
         is_probed: What Gymnasium's environment returned is compared, not what the
             library above it made of that.
         num_repeats: How often an action is repeated, until an end.
+        kind: Of `KINDS`: how it is made of a specification.
     """
 
     specs: tuple[Any, ...] = (None,)
@@ -56,6 +61,7 @@ class Recipe:
     library: str = ""
     is_probed: bool = False
     num_repeats: int = 1
+    kind: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return what is stored in a file."""
@@ -68,6 +74,7 @@ class Recipe:
             "library": self.library,
             "is_probed": self.is_probed,
             "num_repeats": self.num_repeats,
+            **({"kind": self.kind} if self.kind else {}),
         }
 
     def spec_of(self, env: int) -> Any:
@@ -86,6 +93,7 @@ def read_recipes(value: Any) -> list[Recipe]:
             library=one["library"],
             is_probed=one.get("is_probed", False),
             num_repeats=one.get("num_repeats", 1),
+            kind=one.get("kind", ""),
         )
         if is_recipe(one)
         else Recipe()
@@ -107,6 +115,7 @@ def is_recipe(value: Any) -> bool:
         and _is_numbers(value.get("resize"))
         and isinstance(value.get("library"), str)
         and isinstance(value.get("is_probed", False), bool)
+        and value.get("kind", "") in KINDS
         and type(value.get("num_repeats", 1)) is int
         and 1 <= value.get("num_repeats", 1) <= _MAX_REPEATS
     )
@@ -237,6 +246,7 @@ def maker_of(
     Raises:
         UnsupportedEnvError: It cannot be made.
     """
+    found: tuple[str, Any, dict[str, Any]]
     import cloudpickle  # type: ignore[import-untyped]  # it has no types
 
     if recipe.make_env is not None:
@@ -251,5 +261,9 @@ def maker_of(
             "environment anew."
         )
     if isinstance(spec, str):
-        return "json", spec, dict(options)
-    return "spec", cloudpickle.dumps(spec), dict(options)
+        found = "json", spec, dict(options)
+    else:
+        found = "spec", cloudpickle.dumps(spec), dict(options)
+    if recipe.kind == NATIVE:
+        return NATIVE, (*found[:2], env), found[2]
+    return (DM_CONTROL, spec, found[2]) if recipe.kind == DM_CONTROL else found

@@ -7,7 +7,11 @@ import warnings
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rollout_viewer._errors import RenderError, RolloutViewerWarning
+from rollout_viewer._errors import (
+    ExportCancelled,
+    RenderError,
+    RolloutViewerWarning,
+)
 from rollout_viewer._progress import progress_bar
 from rollout_viewer._recording.late_pictures import (
     NOT_REPRODUCIBLE,
@@ -15,6 +19,7 @@ from rollout_viewer._recording.late_pictures import (
     not_reproducible,
 )
 from rollout_viewer._recording.slot import Slot
+from rollout_viewer._replay.block_pictures import BlockPictures
 from rollout_viewer._replay.messages import Done, Task
 from rollout_viewer._replay.plan import Planner
 from rollout_viewer._replay.pool import WorkerPool
@@ -25,7 +30,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from rollout_viewer._recording.reader import RecordingReader
-    from rollout_viewer._replay.messages import Message
+    from rollout_viewer._replay.messages import Message, Pictures
     from rollout_viewer._replay.plan import Job, Plan
     from rollout_viewer._replay.recipe import Recipe
 
@@ -43,7 +48,7 @@ class RenderRequest(NamedTuple):
         options: Keyword arguments with which the environments are made.
         num_workers: Processes.
         has_progress: Whether a bar is shown.
-        is_quiet: Nothing is warned of; `not_reproducible` says it.
+        is_quiet: Nothing is warned of; `Renderer.problem` says it.
     """
 
     rows: Sequence[int] | None
@@ -103,20 +108,27 @@ class Renderer:
         self._done: dict[int, int] = {}
         self.num_pictures = 0
         self._worst: tuple[int, int, str] | None = None
+        # Of what the rows are now; where they are forgotten, others come.
+        self._session = self._recording.meta.get("session")
 
     def run(self) -> int:
         """Render, file what comes, and return how many pictures came.
 
         Raises:
             RenderError: An environment cannot be made, or gives no pictures.
-            ExportCancelled: As the watch says; what was rendered is in the recording.
+            ExportCancelled: As the watch says, or the cache was cleared; what was
+                rendered is in the recording.
         """
         plan = self._planner.plan(self._request.rows, self._envs())
         for env, start, stop, reason in plan.problems:
             self._give_up(env, start, stop, reason)
-        if plan.jobs:
+        for env, source, rows in plan.repeats:
+            self._repeat(env, source, rows)
+        self._file()
+        if plan.jobs and not self._recording.late_refusal:
             self._perform(plan)
-        self._warn()
+        if self.problem and not self._request.is_quiet:
+            warnings.warn(self.problem, RolloutViewerWarning, stacklevel=4)
         return self.num_pictures
 
     def _envs(self) -> Collection[int]:
@@ -143,6 +155,9 @@ class Renderer:
         with bar as shown, pools as pool:
             try:
                 for task, message in pool.perform(tasks, self._watch.is_cancelled):
+                    if self._recording.late_refusal:
+                        pool.stop()
+                        break
                     before = self.num_pictures
                     self._take(task, message, pool)
                     shown.update(self.num_pictures - before)
@@ -150,6 +165,20 @@ class Renderer:
                         self._watch.on_progress(self.num_pictures, total)
             finally:
                 self._file()
+
+    def _repeat(self, env: int, source: int, rows: Sequence[int]) -> None:
+        """Let idle rows show the picture of the row before them."""
+        frame = self._reader.frames([source], [env], self._request.camera)[0, 0]
+
+        def add(pictures: Pictures) -> None:
+            slot = Slot(env, self._request.camera, *pictures.size)
+            self._chunks.append(LateChunk(slot, pictures.block, pictures.chunk))
+
+        blocks = BlockPictures(add, clock=lambda: 0.0)
+        for row in rows:
+            blocks.add(row, frame)
+        blocks.send()
+        self.num_pictures += len(rows)
 
     def _task(self, job: Job) -> Task:
         start = job.parts[0].start
@@ -169,6 +198,7 @@ class Renderer:
             recipe.resize,
             recipe.is_probed,
             recipe.num_repeats,
+            self._session or "",
         )
 
     def _take(self, task: Task, message: Message, pool: WorkerPool) -> None:
@@ -189,6 +219,11 @@ class Renderer:
     def _handle_difference(self, task: Task, done: Done, pool: WorkerPool) -> None:
         assert done.difference is not None
         self._file()
+        if done.was_used:  # perhaps for that
+            self.num_pictures -= done.num_done
+            self._done.pop(id(task.job), None)
+            pool.add(task._replace(is_fresh=True))
+            return
         history = self._planner.history(task.job)
         if history is not None:
             self.num_pictures -= done.num_done
@@ -200,27 +235,45 @@ class Renderer:
 
     def _give_up(self, env: int, start: int, stop: int, reason: str) -> None:
         """Note that rows are not reproducible."""
+        self._check_session()
         known = not_reproducible(self._recording.meta)
         changed = [*known, (env, start, stop, reason)]
         self._recording.change_meta(NOT_REPRODUCIBLE, [list(one) for one in changed])
         self._worst = self._worst or (env, start, reason)
 
     def _file(self) -> None:
+        self._check_session()
         chunks, self._chunks = self._chunks, []
         self._filed_at = time.monotonic()
         if chunks:
-            self._recording.add_late_chunks(chunks)
+            self._recording.add_late_chunks(chunks, self._session)
 
-    def _warn(self) -> None:
-        if self._worst is not None and not self._request.is_quiet:
-            env, row, reason = self._worst
-            warnings.warn(
-                "FrameCache.render: expected a replay that repeats the recording, got "
-                f"another one of env {env} from row {row} on: {reason}. These rows "
-                "stay without pictures. Record with render='now'.",
-                RolloutViewerWarning,
-                stacklevel=4,
+    def _check_session(self) -> None:
+        if self._recording.meta.get("session") != self._session:
+            self._chunks = []
+            raise ExportCancelled(
+                "FrameCache.render: expected rows that stay, got a cache that was "
+                "cleared. Record, and render again."
             )
+
+    @property
+    def problem(self) -> str:
+        """What is to be warned of: pictures that did not come; "": all came."""
+        if refusal := self._recording.late_refusal:
+            return (
+                "FrameCache.render: expected room for all pictures, got "
+                f"{refusal}. What has none says so in cache.at(row, env).picture_state"
+                "; step data is whole. Record with a larger disk_bytes, or render "
+                "fewer rows."
+            )
+        if self._worst is None:
+            return ""
+        env, row, reason = self._worst
+        return (
+            "FrameCache.render: expected a replay that repeats the recording, got "
+            f"another one of env {env} from row {row} on: {reason}. These rows "
+            "stay without pictures. Record with render='now'."
+        )
 
 
 def pictured_envs(recipes: Sequence[Recipe], num_envs: int) -> list[int]:

@@ -18,6 +18,7 @@ from rollout_viewer._replay.env_state import restore
 from rollout_viewer._replay.messages import Difference
 from rollout_viewer._replay.observations import CHECKSUM, difference
 from rollout_viewer._replay.probe import Probe, insert_probe
+from rollout_viewer._replay.skipped_picture import picture_skipper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,32 +40,91 @@ class NotReproducible(Exception):
         self.difference = difference
 
 
-def replay(
-    env: Any, task: Task, *, has_looked: bool = False
-) -> Iterator[tuple[int, Frame]]:
-    """Yield (row, picture) of the wanted rows of a task's job, in order.
+class Replay:
+    """An environment that is stepped through recorded rows, and may go on later.
 
     Args:
         env: One that was not used before.
-        task: What to do.
+        task: The first one.
         has_looked: `look_first` was called with it.
-
-    Raises:
-        NotReproducible: A row differs; the rows before it are right.
-        RenderError: The environment gives no pictures.
     """
-    job = task.job
-    if task.is_probed:
-        probe: Probe | None = Probe(env, has_ends=True)
-        env = probe
-    else:
-        probe = insert_probe(env)
-    if task.num_repeats > 1:
-        env = _Repeated(env, task.num_repeats)
-    if job.first is not None and not has_looked:
-        look_first(env, job.first)
-    for number, part in enumerate(job.parts):
-        yield from _replay_episode(env, part, job.wanted, probe, is_first=number == 0)
+
+    def __init__(self, env: Any, task: Task, *, has_looked: bool = False) -> None:
+        if task.is_probed:
+            self._probe: Probe | None = Probe(env, has_ends=True)
+            env = self._probe
+        else:
+            self._probe = insert_probe(env)
+        if task.num_repeats > 1:
+            env = _Repeated(env, task.num_repeats)
+        self._env = env
+        self._skip_picture = picture_skipper(env)
+        self._first = None if has_looked else task.job.first
+        # The last row that was stepped through, and its picture.
+        self.row = -1
+        self._shown: Frame | None = None
+
+    def restart(self) -> None:
+        """Let the next task begin with a reset.
+
+        Of environments whose reset leaves nothing of what was before, as MuJoCo's. What
+        the first picture decided stays, as where it was recorded.
+        """
+        self.row, self._shown = -1, None
+
+    def pictures(self, task: Task) -> Iterator[tuple[int, Frame]]:
+        """Yield (row, picture) of the wanted rows of a task's job, in order.
+
+        Args:
+            task: The first one, or one that begins as that did, and wants rows after
+                those of all before.
+
+        Raises:
+            NotReproducible: A row differs; the rows before it are right.
+            RenderError: The environment gives no pictures.
+        """
+        if self._first is not None:
+            look_first(self._env, self._first)
+            self._first = None
+        wanted = task.job.wanted
+        for number, part in enumerate(task.job.parts):
+            for index, recorded in enumerate(part.rows):
+                if recorded.row <= self.row:
+                    continue
+                is_first = number == 0
+                self._step_to(part if index == 0 else None, recorded, is_first=is_first)
+                self.row = recorded.row
+                if recorded.row in wanted:
+                    if self._shown is None:
+                        self._shown = picture(self._env)
+                    yield recorded.row, self._shown
+
+    def _step_to(
+        self, part: EpisodePart | None, recorded: RecordedRow, *, is_first: bool
+    ) -> None:
+        """Do what was done in a row, and compare.
+
+        Args:
+            part: The episode that it begins, if it does.
+            recorded: The row.
+            is_first: That is the first of the job.
+        """
+        has_moved = part is not None or recorded.kind != IDLE
+        if has_moved and self.row >= 0 and self._shown is None and self._skip_picture:
+            self._skip_picture()
+        if part is not None:
+            result = _reset(self._env, part, recorded, is_first=is_first)
+        elif recorded.kind in (STEP, TERMINAL_MISSING):
+            result = _step(self._env, recorded)
+        elif recorded.kind == IDLE:
+            return
+        else:
+            raise _different(recorded, "kind", "a step or an idle row", recorded.kind)
+        if self._probe is not None:
+            _compare_below(recorded, self._probe, *result[2:])
+        else:
+            _compare(recorded, *result)
+        self._shown = None
 
 
 class _Repeated:
@@ -94,37 +154,6 @@ def look_first(env: Any, first: EpisodeStart) -> None:
         restore(env, first.state)
         env.reset(seed=first.seed, options=first.options)
         picture(env)
-
-
-def _replay_episode(
-    env: Any,
-    part: EpisodePart,
-    wanted: frozenset[int],
-    probe: Probe | None,
-    *,
-    is_first: bool,
-) -> Iterator[tuple[int, Frame]]:
-    shown: Frame | None = None
-    for number, recorded in enumerate(part.rows):
-        if number == 0:
-            result = _reset(env, part, recorded, is_first=is_first)
-        elif recorded.kind in (STEP, TERMINAL_MISSING):
-            result = _step(env, recorded)
-        elif recorded.kind == IDLE:
-            if recorded.row in wanted:
-                shown = picture(env) if shown is None else shown
-                yield recorded.row, shown
-            continue
-        else:
-            raise _different(recorded, "kind", "a step or an idle row", recorded.kind)
-        if probe is not None:
-            _compare_below(recorded, probe, *result[2:])
-        else:
-            _compare(recorded, *result)
-        shown = None
-        if recorded.row in wanted:
-            shown = picture(env)
-            yield recorded.row, shown
 
 
 def _reset(

@@ -10,25 +10,28 @@ from __future__ import annotations
 import pickle
 import signal
 import sys
-import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import RenderError, RolloutViewerError
-from rollout_viewer._frames.chunk import CHUNK_ROWS
-from rollout_viewer._frames.encoder import ChunkEncoder
-from rollout_viewer._frames.scratch import Scratch
 from rollout_viewer._frames.transform import crop, resize
+from rollout_viewer._replay.block_pictures import BlockPictures
+from rollout_viewer._replay.dm_control_env import (
+    DMControlEnv,
+    is_dm_control,
+    make_of_suite,
+)
 from rollout_viewer._replay.messages import (
     Done,
-    Pictures,
+    Position,
     Prepare,
     Task,
     read_message,
     take_over_pipes,
     write_message,
 )
-from rollout_viewer._replay.replay import NotReproducible, look_first, replay
+from rollout_viewer._replay.recipe import DM_CONTROL, NATIVE
+from rollout_viewer._replay.replay import NotReproducible, Replay, look_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,91 +43,97 @@ if TYPE_CHECKING:
 
     Frame = npt.NDArray[np.uint8]
 
-# A kill loses what was rendered since the last message, and readers wait for one.
-_INTERVAL_S = 0.5
 
+class Performer:
+    """Performs one task after the other.
 
-class BlockPictures:
-    """Pictures of rows in order, encoded block by block.
-
-    Args:
-        send: Called with a message for each block, and for an unfinished one after some
-            time.
-        clock: Seconds.
-    """
-
-    def __init__(
-        self,
-        send: Callable[[Pictures], object],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._send, self._clock = send, clock
-        self._block = -1
-        self._encoder: ChunkEncoder | None = None
-        self._sent_at = -_INTERVAL_S
-        self.num_done = 0
-
-    def add(self, row: int, frame: Frame) -> None:
-        """Add the picture of a row, which comes after all before it."""
-        block, offset = divmod(row, CHUNK_ROWS)
-        size = frame.shape[0], frame.shape[1]
-        if self._encoder is None or block != self._block or size != self._encoder.size:
-            self.send()
-            self._block = block
-            self._encoder = ChunkEncoder(*size, Scratch(*size))
-        self._encoder.skip(offset - self._encoder.num_records)
-        self._encoder.add(frame)
-        self.num_done += 1
-        # The first at once: someone may look at it.
-        if self._clock() - self._sent_at > _INTERVAL_S:
-            self.send()
-
-    def send(self) -> None:
-        """Send what there is of the block."""
-        self._sent_at = self._clock()
-        if self._encoder is not None and self._encoder.num_records:
-            chunk = self._encoder.piece(0)
-            size = self._encoder.size
-            self._send(Pictures(self._block, size, chunk, self.num_done))
-
-
-def perform(
-    task: Task,
-    send: Callable[[Message], object],
-    prepared: Any = None,
-    *,
-    has_looked: bool = False,
-) -> None:
-    """Replay a task's episodes; send their pictures, and how it ended.
+    Keeps the environment of the last, as long as tasks go on from where it stands.
 
     Args:
-        task: What to do.
         send: Called with each message.
-        prepared: An environment that was made for it, and not used.
-        has_looked: As of `replay`.
     """
-    blocks = BlockPictures(send)
-    difference, error, is_worn = None, "", False
-    env = None
-    try:
-        env = make_env(task.maker) if prepared is None else prepared
-        # With OSMesa, closing one environment damages the pictures of the next.
-        is_worn = hasattr(env.unwrapped, "mujoco_renderer")
-        for row, frame in replay(env, task, has_looked=has_looked):
-            blocks.add(row, _fit(frame, task))
-    except NotReproducible as found:
-        difference = found.difference
-    except RolloutViewerError as problem:
-        error = str(problem)
-    except Exception:
-        error = (
-            "FrameCache.render: expected to replay an environment, got "
-            f"{traceback.format_exc(limit=-3)}"
-        )
-    blocks.send()
-    if env is not None and not is_worn:
-        env.close()
-    send(Done(blocks.num_done, difference, error, is_worn))
+
+    def __init__(self, send: Callable[[Message], object]) -> None:
+        self._send = send
+        self._env: Any = None
+        self._replay: Replay | None = None
+        self._position: Position | None = None
+        self._prepared: Prepare | None = None
+        self._was_used = False
+
+    def prepare(self, prepare: Prepare) -> None:
+        """Make an environment for a task that will come."""
+        self._drop()
+        try:
+            self._env = make_env(prepare.maker)
+            if prepare.first is not None:
+                look_first(self._env, prepare.first)
+            self._prepared = prepare
+        except Exception:  # reported where the task makes it again
+            self._env = None
+
+    def perform(self, task: Task) -> None:
+        """Replay a task's episodes; send their pictures, and how it ended."""
+        blocks = BlockPictures(self._send)
+        difference, error = None, ""
+        is_whole = False
+        try:
+            for row, frame in self._begin(task).pictures(task):
+                blocks.add(row, _fit(frame, task))
+            is_whole = True
+        except NotReproducible as found:
+            difference = found.difference
+        except RolloutViewerError as problem:
+            error = str(problem)
+        except Exception:
+            error = (
+                "FrameCache.render: expected to replay an environment, got "
+                f"{traceback.format_exc(limit=-3)}"
+            )
+        blocks.send()
+        is_worn = _is_worn(self._env)
+        if is_whole and self._replay is not None:
+            job = task.job
+            place = job.env, job.parts[0].index, self._replay.row, job.is_history
+            self._position = Position(task.maker, task.session, *place)
+        elif not is_worn:
+            self._drop()
+        end = difference, error, is_worn, self._position, self._was_used
+        self._send(Done(blocks.num_done, *end))
+
+    def _begin(self, task: Task) -> Replay:
+        """Return the replay that goes on or starts again, or a new one."""
+        position, self._position = self._position, None
+        self._was_used = False
+        if self._replay is not None and position is not None:
+            if position.leads_to(task):
+                return self._replay
+            if _is_worn(self._env) and position.has_env_of(task):
+                self._was_used = True
+                self._replay.restart()
+                return self._replay
+        prepared, self._prepared = self._prepared, None
+        if prepared is None or prepared.maker != task.maker:
+            self._drop()
+            self._env = make_env(task.maker)
+        has_looked = prepared == (task.maker, task.job.first)
+        self._replay = Replay(self._env, task, has_looked=has_looked)
+        return self._replay
+
+    def _drop(self) -> None:
+        env, self._env = self._env, None
+        self._replay = self._prepared = self._position = None
+        if env is not None:
+            env.close()
+
+
+def _is_worn(env: Any) -> bool:
+    """Whether no other environment can be made after this one was closed.
+
+    With OSMesa, that damages the pictures of the next. All of these reset as a whole.
+    """
+    bare = getattr(env, "unwrapped", None)
+    return hasattr(bare, "mujoco_renderer") or hasattr(bare, "is_worn")
 
 
 def _fit(frame: Frame, task: Task) -> Frame:
@@ -146,6 +155,12 @@ def make_env(maker: tuple[str, Any, dict[str, Any]]) -> Any:
         if kind == "function":
             function, arguments = pickle.loads(what)
             env = function(*arguments, **options)
+            if is_dm_control(env):
+                env = DMControlEnv(env)
+        elif kind == DM_CONTROL:
+            env = make_of_suite(what, options)
+        elif kind == NATIVE:
+            env = _make_native(what, options)
         else:
             env = _make_by_spec(kind, what, options)
     except Exception as error:
@@ -174,12 +189,26 @@ def _check_camera(env: Any, name: str | None) -> None:
         )
 
 
+def _make_native(what: tuple[str, Any, int], options: dict[str, Any]) -> Any:
+    import gymnasium
+
+    from rollout_viewer._replay.column_env import ColumnEnv
+
+    kind, spec, number = what
+    kwargs = {"render_mode": "rgb_array", **options}
+    return ColumnEnv(gymnasium.make_vec(_spec(kind, spec), **kwargs), number)
+
+
 def _make_by_spec(kind: str, what: Any, options: dict[str, Any]) -> Any:
     import gymnasium
+
+    return gymnasium.make(_spec(kind, what), render_mode="rgb_array", **options)
+
+
+def _spec(kind: str, what: Any) -> Any:
     from gymnasium.envs.registration import EnvSpec
 
-    spec = EnvSpec.from_json(what) if kind == "json" else pickle.loads(what)
-    return gymnasium.make(spec, render_mode="rgb_array", **options)
+    return EnvSpec.from_json(what) if kind == "json" else pickle.loads(what)
 
 
 def main() -> None:
@@ -188,31 +217,13 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     tasks, out = take_over_pipes()
     sys.path[:] = read_message(tasks)
-    prepared: tuple[Prepare, Any] | None = None
+    performer = Performer(lambda message: write_message(out, message))
     while True:
         try:
             message = read_message(tasks)
             if isinstance(message, Prepare):
-                prepared = message, _prepared(message)
-                continue
-            task, (known, env) = message, prepared or (Prepare(("", None, {})), None)
-            perform(
-                task,
-                lambda message: write_message(out, message),
-                env if known.maker == task.maker else None,
-                has_looked=known == (task.maker, task.job.first),
-            )
-            prepared = None
+                performer.prepare(message)
+            else:
+                performer.perform(message)
         except (EOFError, BrokenPipeError):
             return
-
-
-def _prepared(prepare: Prepare) -> Any:
-    """Return an environment for a task that will come; None: there is none."""
-    try:
-        env = make_env(prepare.maker)
-        if prepare.first is not None:
-            look_first(env, prepare.first)
-    except Exception:  # reported where the task makes it again
-        return None
-    return env

@@ -223,6 +223,7 @@ class RolloutViewer(anywidget.AnyWidget):
             self, _stop, self._stream, self._jobs, self._subscription
         )
         self._stream.start()
+        cache.warm_up()
         close_viewers_of_rerun_cell(self)
 
     # -- what it shows
@@ -399,7 +400,7 @@ class RolloutViewer(anywidget.AnyWidget):
 
         Raises:
             ValueError: `max_mb`, `every` or `reduce` is not above zero, `quality` is
-                neither, or `path` is no name.
+                neither, or `path` is no name of a page.
             RowError: There are no such rows or envs.
             ExportTooLargeError: It would be larger; the message names what would be
                 smaller, and about how large that is.

@@ -195,12 +195,13 @@ def reset_info(seed: Any, options: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def as_mask(value: Any, num_envs: int) -> Mask:
-    """Return ends as a new bool array (B,).
+    """Return ends as a bool array (B,), which may be the caller's.
 
     Raises:
         ShapeError: They are not of B environments.
     """
-    mask = np.array(as_numpy(value), np.bool_)
+    is_array = type(value) is np.ndarray and value.dtype == np.bool_
+    mask = value if is_array else np.array(as_numpy(value), np.bool_)
     if mask.shape == (num_envs,):
         return mask
     if mask.ndim and mask.size != num_envs:

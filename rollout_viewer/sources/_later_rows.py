@@ -11,11 +11,12 @@ import numpy as np
 
 from rollout_viewer._recording.step_row import RESET
 from rollout_viewer._replay.episode_start import START, EpisodeStart, pack_start
+from rollout_viewer._replay.skipped_picture import picture_skipper
 from rollout_viewer.sources._batched_rows import BatchedRows
 from rollout_viewer.sources._observation_check import ObservationCheck
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from rollout_viewer._recording.step_row import Mask
 
@@ -23,13 +24,24 @@ if TYPE_CHECKING:
 class LaterRows(BatchedRows):
     """Adds to rows from where their episodes can be replayed.
 
-    A subclass reports the states of envs that are about to be reset, by `_note_states`.
+    A subclass reports the states of envs that are about to be reset, by `_note_states`,
+    or, where it `_has_columns`, that were.
     """
 
     _check: ObservationCheck | None = None
+    _has_columns = False
+    # What making a picture would have done, of each env of which that is anything.
+    _skip_pictures: Sequence[Callable[[], None]] = ()
 
-    def _set_up_later(self) -> None:
+    def _set_up_later(self, envs: Iterable[Any]) -> None:
+        """Record from now on what a replay needs.
+
+        Args:
+            envs: The environments of the batch that are in this process.
+        """
         self._check = ObservationCheck([part.name for part in self._parts])
+        skippers = map(picture_skipper, envs)
+        self._skip_pictures = [skip for skip in skippers if skip is not None]
         # Env -> its state before the reset that comes.
         self._states: dict[int, dict[str, Any]] = {}
 
@@ -48,7 +60,8 @@ class LaterRows(BatchedRows):
             info = dict(infos.get(env, {}))
             seed, options = info.get("seed"), info.get("options")
             if seed is not None or env in self._states:
-                state = {} if seed is not None else self._states[env]
+                is_decided = seed is not None and not self._has_columns
+                state = {} if is_decided else self._states[env]
                 start = EpisodeStart(number, state, seed, options)
                 info[START] = pack_start(start)
             found[env] = info
@@ -67,8 +80,11 @@ class LaterRows(BatchedRows):
         super()._add_reset(mask, obs, infos, step_info)
 
     def _add_step(self, kind: Any, obs: Any, **step: Any) -> None:
-        if self._check is not None and (begins := np.flatnonzero(kind == RESET)).size:
-            step["infos"] = self._starts(begins.tolist(), {})
+        for skip in self._skip_pictures:
+            skip()
+        # Among bytes: finding it is faster than `np.flatnonzero`.
+        if self._check is not None and RESET in kind.tobytes():
+            step["infos"] = self._starts(np.flatnonzero(kind == RESET).tolist(), {})
         super()._add_step(kind, obs, **step)
 
     def _terminal_finder(

@@ -205,6 +205,11 @@ def _torchscript(path: Path) -> Any:
 
 
 def _loaded(path: Path, *, allow_pickle: bool) -> Any:
+    if not path.is_file():
+        raise RolloutViewerError(
+            "record: expected --checkpoint to be a file that torch.save wrote, got "
+            f"{str(path)!r}, which is no file. Check the path."
+        )
     with requires("record --checkpoint", "torch"):
         import torch
     try:

@@ -67,7 +67,8 @@ def record(
         tag: Name of dumps.
         render: ``"later"``: `env` is not rendered, and need not be able to. Its seeds,
             random states and actions are kept, and `FrameCache.render`, or reading a
-            picture, makes the pictures by stepping a new environment through them.
+            picture, makes the pictures by stepping a new environment through them. With
+            `every` or `keep_episode`, also in the background when an episode ends.
         make_env: With ``render="later"``, a function that returns the same environment
             anew, with ``render_mode="rgb_array"``; called with the env's number if it
             takes an argument. None: Gymnasium makes it, by its specification.

@@ -79,14 +79,17 @@ def collect(
             actions. Workers get a copy. Its attribute ``policy_version`` is read when
             an episode begins: one that fetches new weights by itself changes it.
         episodes: How many; None: as many as there are `seeds`.
-        max_steps: Transitions at most, of all envs together; None: no limit, and 1000
-            with neither `episodes` nor `seeds`. If it comes first, a warning reports
-            it.
+        max_steps: Transitions at most, of all envs together: all of them, where there
+            are episodes for them, but for what is less than a step of each of a
+            worker's envs. None: no limit, and 1000 with neither `episodes` nor
+            `seeds`. If it comes first, a warning reports it.
         num_workers: Processes; None: one for each core, and no more than episodes.
         num_envs: Environments of each worker, stepped one after the other, whose
             observations the policy gets as a batch.
         seeds: Of the episodes, each of a reset: a number for each, or the first of
-            consecutive ones. None: 0, 1, 2, ...
+            consecutive ones. None: 0, 1, 2, ... An iterator may be endless, with
+            `episodes`, `max_steps` or an `on_episode` that ends it: its seeds are
+            taken one by one.
         render: As for `record`: with ``"later"``, pictures are rendered when they are
             looked at.
         backend: ``"processes"``: new processes on this machine. ``"serial"``: this
@@ -135,9 +138,9 @@ def collect(
         episodes = _count("episodes", episodes)
     if max_steps is not None:
         max_steps = _count("max_steps", max_steps)
-    found, episodes = _seeds(seeds, episodes)
-    if episodes is None and max_steps is None:
+    if episodes is None and max_steps is None and not _are_several(seeds):
         max_steps = _MAX_STEPS
+    found, episodes = _seeds(seeds, episodes)
     num_workers = _num_workers(num_workers, backend, episodes, num_envs)
     setups = [
         Setup(
@@ -184,7 +187,7 @@ def collect(
             cache.close()
             cache.path.unlink(missing_ok=True)
         raise
-    if episodes is not None and jobs.is_over and jobs.num_finished < episodes:
+    if episodes is not None and jobs.has_run_out and jobs.num_finished < episodes:
         warnings.warn(
             f"collect: expected {episodes} episodes, got {jobs.num_finished} in "
             f"max_steps={max_steps}. Raise max_steps.",
@@ -247,34 +250,61 @@ def _count(name: str, value: Any) -> int:
     return count
 
 
+def _are_several(seeds: Any) -> bool:
+    """Whether these are seeds, rather than the first of them or none."""
+    if seeds is None:
+        return False
+    try:
+        operator.index(seeds)
+    except TypeError:
+        return True
+    return False
+
+
 def _seeds(seeds: Any, episodes: int | None) -> tuple[Iterable[int], int | None]:
     """Return seeds, and how many episodes they are; None: as many as there are steps.
 
     Raises:
         ValueError: They are no seeds, or fewer than episodes.
     """
-    try:
-        first = 0 if seeds is None else operator.index(seeds)
-    except TypeError:  # several
-        pass
-    else:
-        endless = itertools.count(_seed(first))
+    if not _are_several(seeds):
+        endless = itertools.count(0 if seeds is None else _seed(seeds))
         if episodes is None:
             return endless, None
         return itertools.islice(endless, episodes), episodes
+    if (
+        episodes is None
+        and not hasattr(seeds, "__len__")
+        and hasattr(seeds, "__iter__")
+    ):
+        first = list(itertools.islice(seeds := iter(seeds), 1))
+        if first:  # it may be endless: the others are asked for one by one
+            return map(_seed_of_several, itertools.chain(first, seeds)), None
+        seeds = first
     try:
         known = [_seed(one) for one in itertools.islice(seeds, episodes)]
     except TypeError as error:
-        raise ValueError(
-            f"collect: expected seeds to be numbers, or the first of them, got "
-            f"{seeds!r:.100}."
-        ) from error
+        raise _no_seeds(seeds) from error
     if not known or len(known) < (episodes or 0):
         raise ValueError(
             f"collect: expected a seed for each of {episodes or 1} episodes, got "
             f"{len(known)}."
         )
     return known, len(known)
+
+
+def _seed_of_several(value: Any) -> int:
+    try:
+        return _seed(value)
+    except TypeError as error:
+        raise _no_seeds(value) from error
+
+
+def _no_seeds(value: Any) -> ValueError:
+    return ValueError(
+        "collect: expected seeds to be numbers, or the first of them, got "
+        f"{value!r:.100}."
+    )
 
 
 def _seed(value: Any) -> int:

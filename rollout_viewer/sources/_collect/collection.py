@@ -131,13 +131,18 @@ class Collection:
                 self.is_stopping = True
         self._unreported = []
 
-    def end(self, worker: int) -> None:
+    def end(self, worker: int, *, is_cut: bool = False) -> None:
         """Note that a worker takes no more steps, and all its rows are filed.
 
         What it was given and has not finished is lost, unless collecting stops.
+
+        Args:
+            worker: Its number.
+            is_cut: It ended since it was granted no more steps: its unfinished episodes
+                are as long as `max_steps` lets them be.
         """
         assigned = self._assigned.pop(worker, {})
-        if self.is_stopping or self.jobs.is_over:
+        if self.is_stopping or is_cut:
             return
         self.filer.lose(worker)
         for job in assigned.values():

@@ -38,6 +38,7 @@ class Jobs:
         num_finished: Episodes that are in the cache, whole.
         num_lost: How often one was lost.
         missing: Episodes that were given up.
+        has_run_out: Transitions that were asked for were refused.
     """
 
     def __init__(self, seeds: Iterable[int], max_steps: int | None) -> None:
@@ -49,6 +50,7 @@ class Jobs:
         self.num_finished = 0
         self.num_lost = 0
         self.missing: list[Job] = []
+        self.has_run_out = False
 
     def next(self, *, has_steps: bool = False) -> Job | None:
         """Return the next episode; None: there is none now.
@@ -101,10 +103,14 @@ class Jobs:
         """Whether the number of transitions is limited."""
         return self._steps_left is not None
 
+    def share_of_steps(self, num_workers: int) -> int | None:
+        """Return what each of so many workers may take; None: there is no limit."""
+        return self._steps_left and -(-self._steps_left // num_workers)
+
     @property
-    def is_over(self) -> bool:
-        """Whether all transitions have been taken."""
-        return self._steps_left == 0
+    def has_steps(self) -> bool:
+        """Whether transitions are left to be taken."""
+        return self._steps_left != 0
 
     def take_steps(self, count: int) -> int:
         """Return how many transitions may be done, up to `count`."""
@@ -112,6 +118,7 @@ class Jobs:
             return count
         taken = min(count, self._steps_left)
         self._steps_left -= taken
+        self.has_run_out = self.has_run_out or taken < count
         return taken
 
     def return_steps(self, count: int) -> None:

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from rollout_viewer.sources._collect.jobs import Job
     from rollout_viewer.sources._collect.runner import EnvDeclaration
 
+# Calls for which transitions are asked at once.
+STEPS_AT_ONCE = 32
+
 # -- to a worker
 
 

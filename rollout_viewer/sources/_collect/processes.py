@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from rollout_viewer._errors import RolloutViewerError, RolloutViewerWarning
 from rollout_viewer.sources._collect.messages import (
+    STEPS_AT_ONCE,
     Assigned,
     Ended,
     Failed,
@@ -55,6 +56,7 @@ class CollectWorker(Protocol):
         is_ready: Its environment is made.
         has_ended: It has sent all of its rows.
         is_asked_to_stop: It was sent a `Stop`.
+        is_cut: It was granted fewer transitions than it asked for.
     """
 
     number: int
@@ -64,6 +66,7 @@ class CollectWorker(Protocol):
     is_ready: bool
     has_ended: bool
     is_asked_to_stop: bool
+    is_cut: bool
 
     def send(self, message: object) -> None:
         """Send a message; does nothing where it has ended."""
@@ -110,6 +113,8 @@ class CollectPool:
         self._num_deaths_in_a_row = 0
         self._num_finished = 0
         self._why = ""
+        # Workers that wait for steps which others have and may give back: how many.
+        self._wanting: dict[int, int] = {}
 
     def run(self) -> None:
         """Collect until all is there.
@@ -147,6 +152,7 @@ class CollectPool:
                 self._handle(worker, message)
         while self._collection.filer.is_due(self._collecting()):
             self._file()
+        self._grant_steps()
         if self._collection.is_stopping:
             self._ask_to_stop()
         if self._collection.is_stopping or not self._collection.jobs.has_next:
@@ -195,11 +201,7 @@ class CollectPool:
                 job = collection.next_job(worker.number, has_steps=has_steps)
                 worker.send(Assigned(job))
             case WantsSteps(count):
-                taken = (
-                    0 if collection.is_stopping else collection.jobs.take_steps(count)
-                )
-                worker.num_steps += taken
-                worker.send(Granted(taken))
+                self._wanting[worker.number] = count
             case Ready(declaration):
                 first_env = self._first_envs[worker.number]
                 number = collection.declare(declaration, first_env)
@@ -212,17 +214,50 @@ class CollectPool:
             case _:
                 self._end(worker)
 
+    def _grant_steps(self) -> None:
+        """Grant the steps that workers want; none, where none will be there.
+
+        What a worker was granted and does not need, it gives back when it ends. Those
+        that are left without wait for it: the last ones end one by one, as each may
+        have less than a step of all of its envs.
+        """
+        collection = self._collection
+        jobs, is_stopping = collection.jobs, collection.is_stopping
+        while self._wanting and (jobs.has_steps or is_stopping):
+            self._grant(0 if is_stopping else None)
+        others = [
+            number
+            for number, worker in self._workers.items()
+            if worker.is_ready and number not in self._wanting
+        ]
+        if self._wanting and not others:
+            self._grant(0)
+
+    def _grant(self, count: int | None) -> None:
+        """Answer the first that wants steps: with so many; None: as it may have."""
+        number = next(iter(self._wanting))
+        wanted = self._wanting.pop(number)
+        if count is None:
+            # The last ones are shared, so that no one waits long for what others have.
+            share = self._collection.jobs.share_of_steps(len(self._workers)) or wanted
+            wanted = min(wanted, max(share, -(-wanted // STEPS_AT_ONCE)))
+            count = self._collection.jobs.take_steps(wanted)
+        worker = self._workers[number]
+        worker.num_steps += count
+        worker.is_cut = count < wanted
+        worker.send(Granted(count))
+
     def _end(self, worker: CollectWorker) -> None:
         """Do what is to be done when a process is gone."""
         collection = self._collection
+        self._wanting.pop(worker.number, None)
         while collection.filer.waits(worker.number):
             self._file()
         num_missing = len(collection.jobs.missing)
         is_early = not (worker.has_ended or collection.is_stopping)
-        if is_early:
-            # Before its episodes: without steps, none would be collected again.
-            collection.jobs.return_steps(max(worker.num_steps, 0))
-        collection.end(worker.number)
+        # Before its episodes: without steps, none would be collected again.
+        collection.jobs.return_steps(max(worker.num_steps, 0))
+        collection.end(worker.number, is_cut=worker.has_ended and worker.is_cut)
         del self._workers[worker.number]
         why = self._why_ended(worker) if is_early else ""
         worker.close()

@@ -71,12 +71,13 @@ class RayWorker:
         self.number = number
         self.num_steps = 0
         self.failure: Failed | None = None
-        self.is_ready = self.has_ended = self.is_asked_to_stop = False
+        self.is_ready = self.has_ended = False
+        self.is_asked_to_stop = self.is_cut = False
         self._answers = answers
         self._is_closing = False
         self._why = ""
         self._ray = ray
-        actor = ray.remote(max_concurrency=4, max_restarts=0)(CollectActor)
+        actor = ray.remote(num_cpus=1, max_concurrency=4, max_restarts=0)(CollectActor)
         self._actor = actor.remote()
         self.name = f"actor {self._actor._actor_id.hex()[:8]}"
         self._actor.run.remote(setup)
@@ -93,7 +94,9 @@ class RayWorker:
         while not self._is_closing:
             try:
                 messages = self._ray.get(self._actor.take.remote())
-            except Exception as error:  # whatever it is, no thread may wait for ever
+            # Whatever it is, no thread may wait for ever. Ray ends what waits in its
+            # `shutdown` by SystemExit.
+            except (Exception, SystemExit) as error:
                 self._why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
                 messages = [None]
             for message in messages:

@@ -18,6 +18,8 @@ class _LocalWork:
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
+        # There were no more steps in the middle of episodes.
+        self.is_cut = False
 
     def next_job(self) -> Job | None:
         """Return the next episode; None: there is none."""
@@ -30,7 +32,8 @@ class _LocalWork:
         if self._collection.is_stopping:
             return False
         taken = self._collection.jobs.take_steps(count)
-        return taken == count
+        self.is_cut = taken < count
+        return not self.is_cut
 
     def file_waiting(self) -> None:
         """File blocks: not while a call is recorded, as the user's code runs then."""
@@ -55,4 +58,4 @@ def collect_here(setup: Setup, collection: Collection) -> None:
         # Whatever it was, the rows before are kept.
         builder.seal()
         work.file_waiting()
-    collection.end(0)
+    collection.end(0, is_cut=work.is_cut)

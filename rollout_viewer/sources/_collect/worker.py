@@ -28,6 +28,7 @@ from rollout_viewer._replay.messages import (
     write_message,
 )
 from rollout_viewer.sources._collect.messages import (
+    STEPS_AT_ONCE,
     Assigned,
     Ended,
     Failed,
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
 
 # Blocks that the driver has not filed yet: a worker that is faster than the disk waits.
 MAX_UNFILED = 8
-# Calls for which transitions are asked at once.
-_STEPS_AT_ONCE = 32
 # How long an environment's step may take when the driver is gone.
 _PATIENCE_S = 5.0
 
@@ -118,7 +117,7 @@ class DriverLink:
         if not self._is_limited:
             return True
         if self._num_steps < count:
-            self.send(WantsSteps(_STEPS_AT_ONCE * count))
+            self.send(WantsSteps(STEPS_AT_ONCE * count))
             self._num_steps += self._wait_for(Granted).num_steps
         if self._num_steps < count:
             return False

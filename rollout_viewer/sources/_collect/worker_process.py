@@ -30,6 +30,7 @@ class WorkerProcess(Worker):
         is_ready: Its environment is made.
         has_ended: It has sent all of its rows.
         is_asked_to_stop: It was sent a `Stop`.
+        is_cut: It was granted fewer transitions than it asked for.
     """
 
     def __init__(self, answers: queue.Queue[Answer], number: int, setup: bytes) -> None:
@@ -41,4 +42,5 @@ class WorkerProcess(Worker):
         self.is_ready = False
         self.has_ended = False
         self.is_asked_to_stop = False
+        self.is_cut = False
         self.send(setup)

@@ -15,6 +15,7 @@ from rollout_viewer._recording.step_row import Kind
 from rollout_viewer._replay.env_state import state_of
 from rollout_viewer._replay.episode_start import START
 from rollout_viewer._replay.probe import insert_probe
+from rollout_viewer._replay.skipped_picture import picture_skipper
 from rollout_viewer.sources._batched_calls import newest, reset_info
 from rollout_viewer.sources._batched_env import check_is_one, inferred_num_envs
 from rollout_viewer.sources._observation_check import ObservationCheck
@@ -32,7 +33,7 @@ from rollout_viewer.sources.gymnasium._env_info import (
 from rollout_viewer.sources.gymnasium._later import recipe_of_env, start_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from rollout_viewer._recording.step_row import Mask
     from rollout_viewer.sources._adapters import Later
@@ -97,12 +98,14 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         self._resets_itself = resets_itself(env)
         self.recorder = Recorder(1, **env_info(env), **options)
         self._check: ObservationCheck | None = None
+        self._skip_picture: Callable[[], None] | None = None
         if later is not None:
+            self._skip_picture = picture_skipper(env)
             names = [part.name for part in self._parts]
             self._check = ObservationCheck(names, insert_probe(env))
         self._begins = np.zeros(1, np.bool_)
         self._has_ended = False
-        self._rendered_row = self.cache.num_rows
+        self._rendered_row = self.recorder.cache.num_rows
         self._was_reset = False
 
     @property
@@ -112,7 +115,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._rendered_row = self.cache.num_rows  # the cache may be a new one
+        self._rendered_row = self.recorder.cache.num_rows  # the cache may be a new one
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -189,6 +192,8 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         truncated: Any,
         info: Any,
     ) -> None:
+        if self._skip_picture is not None:
+            self._skip_picture()
         check_is_one(terminated, self.env)
         begins = self._resets_itself and self._has_ended
         self._has_ended = bool(terminated or truncated)
@@ -210,9 +215,13 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         if self._batch is not None or not self._is_list_mode:
             return self.env.render()
         # The recorder has emptied the environment's own list.
-        rows = range(self._rendered_row, self.cache.num_rows)
+        rows = range(self._rendered_row, self.recorder.cache.num_rows)
         self._rendered_row = rows.stop
-        return [self.cache[row, 0] for row in rows if self.cache.has_picture(row, 0)]
+        return [
+            self.recorder.cache[row, 0]
+            for row in rows
+            if self.recorder.cache.has_picture(row, 0)
+        ]
 
     def close(self) -> None:
         """Write the recording to its file, then close the environment."""

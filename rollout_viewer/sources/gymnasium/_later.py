@@ -6,13 +6,16 @@ Knows Gymnasium. Knows no recorder.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
 from rollout_viewer._errors import UnsupportedEnvError
+from rollout_viewer._replay.column_env import has_columns
 from rollout_viewer._replay.episode_start import EpisodeStart, pack_start
+from rollout_viewer._replay.recipe import NATIVE
 from rollout_viewer.sources._later_envs import later_recipe
 
 if TYPE_CHECKING:
@@ -35,17 +38,13 @@ def recipe_of_env(env: Any, later: Later) -> Recipe:
 
 
 def recipe_of_vector(env: VectorEnv[Any, Any, Any], later: Later) -> Recipe:
-    """Return how the envs of a Sync- or AsyncVectorEnv are made again.
+    """Return how the envs of a vector environment are made again.
 
     Raises:
         UnsupportedEnvError: They cannot be, or their actions cannot be kept.
     """
     if not isinstance(env, (SyncVectorEnv, AsyncVectorEnv)):
-        raise UnsupportedEnvError(
-            "record: expected a SyncVectorEnv or AsyncVectorEnv for render='later', "
-            f"got {type(env).__name__}. Wrap what record() returns, or record with "
-            "render='now'."
-        )
+        return _recipe_of_native(env, later)
     specs = (
         [one.spec for one in env.envs]
         if isinstance(env, SyncVectorEnv)
@@ -61,6 +60,30 @@ def recipe_of_vector(env: VectorEnv[Any, Any, Any], later: Later) -> Recipe:
                     "render='now'."
                 )
     return later_recipe(later, env.single_action_space, lambda: specs, _LIBRARY)
+
+
+def _recipe_of_native(env: VectorEnv[Any, Any, Any], later: Later) -> Recipe:
+    """Return how the envs of a class that steps all at once are made again."""
+    problem = ""
+    if env.unwrapped is not env:
+        problem = "one in a wrapper. Wrap what record() returns"
+    elif type(env).render is VectorEnv.render:
+        problem = "one that cannot render. Make it with vectorization_mode='sync'"
+    elif not has_columns(env):
+        problem = (
+            "one whose envs cannot be replayed alone. Make it with "
+            "vectorization_mode='sync'"
+        )
+    elif later.make_env is not None:
+        problem = "make_env= as well. Leave it out: its specification makes them"
+    if problem:
+        raise UnsupportedEnvError(
+            "record: expected a SyncVectorEnv, AsyncVectorEnv or Gymnasium's "
+            f"CartPoleVectorEnv for render='later', got {type(env).__name__}, "
+            f"{problem}, or record with render='now'."
+        )
+    recipe = later_recipe(later, env.single_action_space, lambda: [env.spec], _LIBRARY)
+    return replace(recipe, kind=NATIVE)
 
 
 def start_of(

@@ -15,6 +15,8 @@ from gymnasium.vector import (
 )
 
 from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer._replay.column_env import columns
+from rollout_viewer._replay.recipe import NATIVE
 from rollout_viewer.sources._batched_calls import (
     NEXT_STEP,
     SAME_STEP,
@@ -99,7 +101,8 @@ class LaterVectorCalls(LaterRows, VectorCalls):
         """
         check_is_open(self.env)
         recipe = recipe_of_vector(self.env, later)
-        self._set_up_later()
+        self._set_up_later(getattr(self.env, "envs", ()))
+        self._has_columns = recipe.kind == NATIVE
         is_async_arcade = isinstance(self.env, AsyncVectorEnv) and has_own_state(recipe)
         self._has_states = self._mode != SAME_STEP and not is_async_arcade
         if not self._has_states:
@@ -108,15 +111,29 @@ class LaterVectorCalls(LaterRows, VectorCalls):
 
     def _before_reset(self, mask: Mask) -> None:
         super()._before_reset(mask)
-        if self._check is not None:
+        if self._check is not None and not self._has_columns:
             self._note_states(reset_states(self.env, np.flatnonzero(mask).tolist()))
+
+    def _reset_env(self, seed: Any, options: Any) -> tuple[Any, Any]:
+        result = super()._reset_env(seed, options)
+        if self._has_columns:
+            self._note_states(columns(self.env, range(self.num_envs)))
+        return result
 
     def _step_env(self, actions: Any) -> tuple[Any, Any, Any, Any, Any]:
         # These envs are reset by this call.
-        if self._check is not None and self._mode == NEXT_STEP and self._has_states:
+        if (
+            self._check is not None
+            and self._mode == NEXT_STEP
+            and self._has_states
+            and np.count_nonzero(self._has_ended)
+        ):
             envs = np.flatnonzero(self._has_ended).tolist()
-            if envs:
-                self._note_states(reset_states(self.env, envs))
+            if self._has_columns:
+                result = super()._step_env(actions)
+                self._note_states(columns(self.env, envs))
+                return result
+            self._note_states(reset_states(self.env, envs))
         return super()._step_env(actions)
 
 

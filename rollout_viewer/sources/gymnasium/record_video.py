@@ -14,6 +14,7 @@ from rollout_viewer._recording.step_row import Kind
 from rollout_viewer._replay.env_state import state_of
 from rollout_viewer._replay.episode_start import START
 from rollout_viewer._replay.probe import insert_probe
+from rollout_viewer._replay.skipped_picture import picture_skipper
 from rollout_viewer.sources._adapters import later_of
 from rollout_viewer.sources._batched_calls import reset_info
 from rollout_viewer.sources._batched_env import (
@@ -194,8 +195,10 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         self._batch: VideoBatch | None = None
         self._history: list[Any] = []
         self._check: ObservationCheck | None = None
+        self._skip_picture: Callable[[], None] | None = None
         self._is_running = False
         if recipe is not None:
+            self._skip_picture = picture_skipper(env)
             names = [part.name for part in self._parts]
             self._check = ObservationCheck(names, insert_probe(env))
         self._set_up(num_envs=1, cache=cache, recipe=recipe, **options)
@@ -284,6 +287,8 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         info: Any,
         start: Mapping[str, bytes],
     ) -> None:
+        if self._skip_picture is not None:
+            self._skip_picture()
         check_is_one(terminated, self.env)
         is_reset = self._resets_itself and self._has_ended
         self._has_ended = bool(terminated or truncated)

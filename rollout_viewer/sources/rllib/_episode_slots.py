@@ -27,10 +27,17 @@ class Slot:
 
     def __init__(self) -> None:
         self.blocks: list[SealedBlock] = []
-        self.builder = BlockBuilder(self.blocks.append)
+        self.builder = BlockBuilder(self._add)
+        self._newest: SealedBlock | None = None
         # Of the runner's env whose episode is recorded; None: it waits.
         self.env_index: int | None = None
         self.is_wanted = False
+
+    def _add(self, block: SealedBlock) -> None:
+        """Keep a block; one comes again where a call was interrupted."""
+        if block is not self._newest:
+            self.blocks.append(block)
+            self._newest = block
 
 
 class EpisodeSlots:

@@ -17,6 +17,8 @@ from rollout_viewer._errors import UnsupportedEnvError
 from rollout_viewer.sources._later_envs import later_recipe, reset_states
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rollout_viewer._replay.recipe import Recipe
     from rollout_viewer.sources._adapters import Later
 
@@ -43,6 +45,11 @@ def recipe_of_venv(venv: VecEnv, later: Later) -> Recipe:
 def vec_states(venv: VecEnv) -> dict[int, dict[str, Any]]:
     """Return the states of all envs before a reset."""
     return reset_states(_base(venv), range(venv.num_envs))
+
+
+def envs_here(venv: VecEnv) -> Sequence[Any]:
+    """Return the environments that are in this process: all, or none."""
+    return getattr(_base(venv), "envs", ())
 
 
 def _base(venv: Any) -> Any:

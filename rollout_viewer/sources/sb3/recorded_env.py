@@ -10,7 +10,7 @@ from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer.sources._later_rows import check_records_all
 from rollout_viewer.sources._rollout_env import BatchedSpace, RolloutEnvBase
 from rollout_viewer.sources._wrapper import RecordingWrapper
-from rollout_viewer.sources.sb3._later import recipe_of_venv
+from rollout_viewer.sources.sb3._later import envs_here, recipe_of_venv
 from rollout_viewer.sources.sb3._vec_calls import VecCalls, check_renders, env_info
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class RecordedVecEnv(RecordingWrapper, VecCalls):
             check_records_all(options)
         super().__init__(venv)
         if later is not None:
-            self._set_up_later()
+            self._set_up_later(envs_here(venv))
         self.recorder = Recorder(self.num_envs, **env_info(venv), **options)
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from rollout_viewer._recorder.recorder_checks import check_video_arguments
 from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
 from rollout_viewer.sources._adapters import later_of
 from rollout_viewer.sources._wrapper import VideoWrapper
-from rollout_viewer.sources.sb3._later import recipe_of_venv
+from rollout_viewer.sources.sb3._later import envs_here, recipe_of_venv
 from rollout_viewer.sources.sb3._vec_calls import VecCalls, env_info
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
         recipe = None if later is None else recipe_of_venv(venv, later)
         super().__init__(venv)
         if recipe is not None:
-            self._set_up_later()
+            self._set_up_later(envs_here(venv))
         self.env = venv
         about = env_info(venv)
         rate = fps_of_video("VecVideoRecorder", fps, declared=about["fps"])

@@ -160,8 +160,8 @@ class _Recording(SurvivesFaults, RecorderViews, Transform):  # type: ignore[misc
     def _record_reset(
         self, tensordict: TensorDictBase, tensordict_reset: TensorDictBase
     ) -> None:
-        if not self.cache.num_rows and (fps := as_fps(fps_of(self.parent))):
-            self.cache.mark_fps(fps)  # known now if workers were just started
+        if not self.recorder.cache.num_rows and (fps := as_fps(fps_of(self.parent))):
+            self.recorder.cache.mark_fps(fps)  # known now if workers were just started
         kinds = self._steps.kinds(
             Call(True, tensordict, tensordict_reset), self.recorder.num_envs
         )

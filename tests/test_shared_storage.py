@@ -1,0 +1,248 @@
+"""Recordings that are written to shared storage and shown together."""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+
+import numpy as np
+import pytest
+
+import rollout_viewer as rv
+from rollout_viewer._cache.shared_storage import Upload, is_url, recorder_url
+from rollout_viewer.testing import CountingEnv
+
+fsspec = pytest.importorskip("fsspec", reason="the extra fsspec is not installed")
+
+LENGTHS = (5, 40, 9)
+
+
+@pytest.fixture(params=["memory", "file"])
+def folder(request, tmp_path):
+    """A folder of a file system, as a URL."""
+    if request.param == "file":
+        yield f"file://{tmp_path}/runs"
+        return
+    fs = fsspec.filesystem("memory")
+    yield f"memory://{tmp_path.name}"
+    if fs.exists(f"/{tmp_path.name}"):
+        fs.rm(f"/{tmp_path.name}", recursive=True)
+
+
+def play(env, num_episodes):
+    for _ in range(num_episodes):
+        env.reset()
+        has_ended = False
+        while not has_ended:
+            _, _, terminated, truncated, _ = env.step(0)
+            has_ended = terminated or truncated
+
+
+def write(url, env=0, num_episodes=3, **options):
+    """Record episodes to a URL; return it, as it really is."""
+    recorded = rv.record(CountingEnv(LENGTHS, env=env), cache=url, **options)
+    play(recorded, num_episodes)
+    recorded.close()
+    recorded.cache.close()
+    return recorded.cache.url
+
+
+def names(folder):
+    fs, path = fsspec.core.url_to_fs(folder)
+    return sorted(name.rpartition("/")[2] for name in fs.ls(path, detail=False))
+
+
+def check(cache, num_envs):
+    assert cache.num_envs == num_envs
+    for env in range(num_envs):
+        episodes = [one for one in cache.episodes if one.env == env]
+        assert [one.length for one in episodes] == list(LENGTHS)
+        for number, one in enumerate(episodes):
+            for step, row in enumerate(range(one.start, one.stop)):
+                assert CountingEnv.read(cache[row, env])[:2] == (number, step)
+                np.testing.assert_array_equal(cache.at(row, env)["obs"], [number, step])
+
+
+def test_recordings_of_several_workers_are_shown_side_by_side(folder):
+    urls = [f"{folder}/run-{number}.rollout" for number in range(3)]
+    threads = [
+        threading.Thread(target=write, args=(url, env)) for env, url in enumerate(urls)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    cache = rv.open(f"{folder}/*.rollout")
+
+    check(cache, 3)
+    assert {CountingEnv.read(cache[0, env])[2] for env in range(3)} == {0, 1, 2}
+    whole = {name for name in names(folder) if name.endswith(".rollout")}
+    assert len(whole) == 3
+    assert set(names(folder)) == whole | {f"{name}.steps" for name in whole}
+
+
+def test_pictures_are_brought_here_when_they_are_looked_at(folder, monkeypatch):
+    for env in range(3):
+        write(f"{folder}/run.rollout", env, num_episodes=3)
+    fs, _ = fsspec.core.url_to_fs(folder)
+    got = []
+    get = type(fs).get
+
+    def get_counted(self, sources, targets):
+        got.append(sources)
+        return get(self, sources, targets)
+
+    monkeypatch.setattr(type(fs), "get", get_counted)
+
+    cache = rv.open(f"{folder}/*.rollout")
+    [steps] = got
+    assert len(steps) == 3
+    assert all(name.endswith(".rollout.steps") for name in steps)
+    assert len(cache.episodes) == 9
+    assert np.nansum(cache.scalars["reward"]) > 0
+    assert cache.nbytes > 0
+    rv.view(cache).close()
+    assert len(got) == 1
+
+    cache.clip(envs=[1])
+    assert CountingEnv.read(cache[7, 1])[1] == 1
+    assert len(got) == 2
+    assert [name.endswith(".rollout") for name in got[1]] == [True]
+
+
+def test_a_recording_without_step_data_beside_it_is_read_as_a_whole(folder):
+    url = write(f"{folder}/run.rollout")
+    fs, path = fsspec.core.url_to_fs(url)
+    fs.rm(f"{path}.steps")
+
+    check(rv.open(url), 1)
+
+
+def test_what_was_sent_is_shown_while_more_is_recorded(folder):
+    env = rv.record(CountingEnv((100,)), cache=f"{folder}/run.rollout")
+    env.reset()
+    for _ in range(40):
+        env.step(0)
+    env.cache.flush()
+    early = rv.open(env.cache.url)
+    for _ in range(30):
+        env.step(0)
+    env.cache.flush()  # whose pictures are later than the step data that is open
+    late = rv.open(env.cache.url)
+
+    for cache, length in ((early, 40), (late, 70)):
+        assert [one.length for one in cache.episodes] == [length]
+        for row in range(length + 1):
+            assert CountingEnv.read(cache[row, 0])[1] == row
+    env.close()
+
+
+def test_each_recorder_has_an_object_of_its_own(folder):
+    first, second = (write(f"{folder}/run.rollout", env) for env in range(2))
+
+    assert first != second
+    assert first.endswith(".rollout")
+    check(rv.open(f"{folder}/*.rollout"), 2)
+    assert rv.FrameCache(f"{folder}/a.rollout").url.endswith("/a.rollout")
+
+
+def test_it_is_sent_again_when_it_has_grown_by_half(folder):
+    upload = Upload(f"{folder}/run.rollout")
+    sizes = range(1, 10_000_000, 1000)
+    sent = []
+    for nbytes in sizes:
+        if upload.is_due(nbytes):
+            upload._num_sent = nbytes
+            sent.append(nbytes)
+
+    assert sum(sent) < 3.1 * sizes[-1]
+    assert sent[-1] > sizes[-1] / 1.6
+
+
+def test_a_fault_of_the_storage_ends_no_run_and_loses_nothing(folder, monkeypatch):
+    env = rv.record(CountingEnv(LENGTHS), cache=f"{folder}/run.rollout")
+    cache = env.cache
+    fs, _ = fsspec.core.url_to_fs(folder)
+
+    def fail(*args, **options):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(type(fs), "put_file", fail)
+    play(env, 3)
+    with pytest.raises(rv.StorageError, match=r"no route.*All of it is in '.*unsent"):
+        cache.close()
+
+    path = cache.path
+    with pytest.warns(rv.RolloutViewerWarning, match="no route"):
+        cache._finalizer()
+    check(rv.open(path), 1)
+    path.unlink()
+
+
+def test_a_cache_that_is_dropped_is_sent_and_leaves_no_file(folder):
+    cache = rv.FrameCache(f"{folder}/run.rollout")
+    cache.append(np.zeros((4, 4, 3), np.uint8))
+    path, url = cache.path, cache.url
+    assert path.exists()
+
+    del cache
+
+    assert not path.exists()
+    assert rv.open(url).num_rows == 1
+    empty = rv.FrameCache(f"{folder}/empty.rollout")
+    empty.close()
+    with pytest.raises(rv.RecordingError, match="got none"):
+        rv.open(empty.url)
+
+
+def test_what_is_labelled_after_the_end_is_sent_too(folder):
+    cache = rv.FrameCache(f"{folder}/run.rollout")
+    cache.append(np.zeros((4, 4, 3), np.uint8), reset=[True])
+    cache.append(np.zeros((4, 4, 3), np.uint8), reward=1.0, terminated=True)
+    cache.close()
+    cache.label(cache.episodes[0], "crash")
+    path, url = cache.path, cache.url
+
+    del cache
+
+    assert not path.exists()
+    [episode] = rv.open(url).episodes
+    assert "crash" in episode.labels
+
+
+def test_shared_recordings_are_not_changed_and_can_be_copied(folder, tmp_path):
+    url = write(f"{folder}/run.rollout")
+    cache = rv.open(url)
+
+    with pytest.raises(rv.ReadOnlyError, match=r"rv\.open\(url\)\.save\(path\)"):
+        cache.label(cache.episodes[0], "crash")
+    check(rv.open(cache.save(tmp_path / "copy.rollout")), 1)
+
+
+def test_what_is_no_recording_is_refused(folder, tmp_path):
+    fs, path = fsspec.core.url_to_fs(f"{folder}/text.rollout")
+    fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+    fs.pipe_file(path, b"text")
+    with pytest.raises(rv.RecordingError, match="text"):
+        rv.open(f"{folder}/text.rollout")
+    with pytest.raises(rv.RecordingError, match=r"expected recordings at .*, got none"):
+        rv.open(f"{folder}/*.nothing")
+    with pytest.raises(rv.RecordingError, match="a URL that fsspec knows, got 'nose:/"):
+        rv.open("nose://a/b.rollout")
+    if importlib.util.find_spec("gcsfs") is None:
+        with pytest.raises(rv.MissingDependencyError, match="gcsfs"):
+            rv.open("gs://a/b.rollout")
+    with pytest.raises(ValueError, match="expected URLs or paths, got both"):
+        rv.open([f"{folder}/text.rollout", tmp_path / "a.rollout"])
+
+
+def test_urls_are_told_from_paths():
+    assert is_url("s3://a/b")
+    assert is_url("filecache::s3://a/b")
+    assert not is_url("C:\\a")
+    assert not is_url("runs/a.rollout")
+    name = recorder_url("s3://a.b/c/run.v1.rollout").rpartition("/")
+    assert name[0] == "s3://a.b/c"
+    assert name[2].startswith("run.v1-")
+    assert name[2].endswith(".rollout")
