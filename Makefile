@@ -77,8 +77,8 @@ test-ray: setup $(VENV)/.ray  ## collecting, RLlib and TorchRL, on a Ray cluster
 test-s3: $(S3)/.python  ## recordings in S3, on a server of this machine, in a venv of its own
 	$(S3)/bin/python -m pytest tests/test_shared_storage.py tests/test_shared_s3.py
 
-test-hosts: setup $(VENV)/.hosts  ## the viewer in Voila and in marimo
-	$(BIN)/python -m pytest tests/browser/test_voila_marimo.py
+test-hosts: setup $(VENV)/.hosts build/vscode/.installed  ## the viewer in Voila, in marimo, in VS Code's widget manager
+	$(BIN)/python -m pytest tests/browser/test_voila_marimo.py tests/browser/test_vscode.py
 
 bench: setup $(VENV)/.bench  ## measure, compare with the goals, write build/bench/ (FULL=1: a million rows)
 	@.ci/system_packages bench
@@ -181,6 +181,16 @@ $(S3)/.python: pyproject.toml constraints.txt js/hatch_build.py
 # 200 MB that only its tests need.
 $(VENV)/.hosts: $(VENV)/.python
 	$(BIN)/pip $(INSTALL) voila==0.5.13 marimo==0.25.2
+	@touch $@
+
+# VS Code's widget manager has all that it needs in one file: `pack` brings that alone,
+# without the 350 MB that its package names. Its kernel connection, of before subshells.
+build/vscode/.installed: MANAGER = $(@D)/node_modules/@vscode/jupyter-ipywidgets8
+build/vscode/.installed: $(VENV)/.python
+	@mkdir -p $(@D)
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/npm install --prefix $(@D) --silent --no-audit --no-fund --no-save @jupyterlab/services@7.2.5 requirejs@2.3.7
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/npm pack --silent --pack-destination $(@D) @vscode/jupyter-ipywidgets8@1.0.9
+	@mkdir -p $(MANAGER) && tar -xzf $(@D)/vscode-jupyter-ipywidgets8-*.tgz --strip 1 -C $(MANAGER)
 	@touch $@
 
 js/node_modules/.package-lock.json: js/package-lock.json | $(VENV)/.python

@@ -68,6 +68,14 @@ def test_all_is_sorted_and_complete():
     assert all(hasattr(rv, name) for name in rv.__all__)
 
 
+def test_public_name_is_in_the_reference_of_the_site():
+    build = (ROOT / "notebooks" / "site" / "build.py").read_text("utf-8")
+    listed = set(re.findall(r'"([A-Za-z_]+)"', build))
+
+    others = [n for n in rv.__all__ if not n.endswith(("Error", "Cancelled"))]
+    assert set(others) <= listed
+
+
 def test_every_key_of_the_page_is_in_the_guide():
     text = (GUIDES / "look.md").read_text("utf-8")
     bindings = key_bindings()

@@ -9,6 +9,7 @@ import { KernelLink } from "./kernel-link.ts";
 import type { FromKernel, WireBuffer } from "./protocol/messages.ts";
 import { allVisibleSlots, openSession, type Session } from "./session/session.ts";
 import { type Listen, type Model, TraitSync } from "./traits.ts";
+import { make } from "./view/dom.ts";
 import { mountViewer } from "./view/viewer.ts";
 
 export type { Model } from "./traits.ts";
@@ -45,7 +46,7 @@ export function createWidget() {
       signal.addEventListener("abort", () => ended.abort());
       return exportsOf(session, ended.signal);
     },
-    render({ el, signal }: RenderOptions): () => void {
+    render({ model, el, signal }: RenderOptions): () => void {
       if (!session) throw new Error("[rollout_viewer] render came before initialize");
       const ended = new AbortController();
       signal?.addEventListener("abort", () => ended.abort());
@@ -56,13 +57,30 @@ export function createWidget() {
       views.add(root);
       feed.show();
       mountViewer(root, session, ended.signal);
+      const inside = createInside(model, session, ended.signal);
+      el.append(inside);
       ended.signal.addEventListener("abort", () => {
         views.delete(root);
         root.remove();
+        inside.remove();
       });
       return () => ended.abort();
     },
   };
+}
+
+/** What the output itself holds, while the kernel does not answer. */
+function createInside(model: Model, session: Session, signal: AbortSignal) {
+  const sandbox = "allow-scripts allow-downloads";
+  const frame = make("iframe", { hidden: true, sandbox, title: "Saved" });
+  const update = () => {
+    const html: string = (session.isSilent && model.get("_inside")) || "";
+    if (frame.srcdoc !== html) frame.srcdoc = html;
+    frame.hidden = !html;
+  };
+  session.onCut.on(update, signal);
+  update();
+  return frame;
 }
 
 /** Join a model and a session until the signal. */
@@ -92,8 +110,9 @@ export function connect(model: Model, signal: AbortSignal): Session {
     if (withoutMs >= HIDDEN_MS && !session.isCut) session.feed.hide();
     busyMs = link.isBusy ? busyMs + ASK_MS : 0;
     session.setBusy(busyMs >= BUSY_MS);
-    session.setSilent(session.feed.isUnanswered);
     if (link.isGone) session.cut(true);
+    const isLost = session.isCut && session.store.isAwaited;
+    session.setSilent(isLost || session.feed.isUnanswered);
     if (session.isCut) return;
     session.feed.askForMissing(allVisibleSlots(session));
     session.previews?.watch(allVisibleSlots(session));

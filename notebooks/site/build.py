@@ -74,6 +74,7 @@ REFERENCE = {
         "TensorBoardLogger",
         "WandbLogger",
         "MLFlowLogger",
+        "TrackioLogger",
         "TeeLogger",
     ],
     "Errors": [
@@ -100,6 +101,7 @@ RolloutViewer.__init__ = functools.partialmethod(
 
 def main() -> int:
     """Return the exit code."""
+    check_reference()  # before the notebooks, which take minutes
     shutil.rmtree(SOURCE, ignore_errors=True)
     shutil.rmtree(SITE, ignore_errors=True)
     (SOURCE / "notebooks").mkdir(parents=True)
@@ -137,8 +139,8 @@ def menu() -> str:
     )
 
 
-def write_reference() -> None:
-    """Write a page for each public name, and one that lists them.
+def check_reference() -> None:
+    """Check that the reference is complete.
 
     Raises:
         SystemExit: A public name is in no list.
@@ -146,6 +148,10 @@ def write_reference() -> None:
     listed = {name for names in REFERENCE.values() for name in names}
     if lost := sorted(set(rv.__all__) - listed):
         sys.exit(f"{__file__}: expected each public name in REFERENCE, not so {lost}.")
+
+
+def write_reference() -> None:
+    """Write a page for each public name, and one that lists them."""
     parts = ["# Reference", "`import rollout_viewer as rv`; each name has a page."]
     (SOURCE / "reference").mkdir()
     for title, names in REFERENCE.items():

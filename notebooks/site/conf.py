@@ -33,6 +33,7 @@ nb_merge_streams = True
 
 # -- docstrings ---------------------------------------------------------------------
 
+toc_object_entries_show_parents = "hide"  # `append()`: the column is narrow
 default_role = "py:obj"
 autosummary_generate = False
 autodoc_default_options = {

@@ -25,7 +25,6 @@ from rollout_viewer._cache.episode_infos import (
     only_starts,
     split_infos,
 )
-from rollout_viewer._cache.intake import Intake
 from rollout_viewer._cache.rendering import Rendering
 from rollout_viewer._cache.row_checker import RowChecker
 from rollout_viewer._cache.shared_storage import Upload, is_url, open_shared
@@ -70,6 +69,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._cache.clip import Clip
+    from rollout_viewer._cache.intake import Intake
     from rollout_viewer._cache.remote_rows import RemoteCache
     from rollout_viewer._cache.summary import Summary
     from rollout_viewer._recording.annotations import AnyEpisode
@@ -505,6 +505,9 @@ class FrameCache(RecordingReader):
                     f"cache has, got {num_envs}."
                 )
             if self._intake is None:
+                # Of multiprocessing, parts of which Python in a browser has not.
+                from rollout_viewer._cache.intake import Intake
+
                 self._intake = Intake(self, num_envs, host)
             elif self._intake.arguments != (num_envs, host):
                 raise ValueError(

@@ -62,7 +62,10 @@ class Subscribers:
             self._poller = threading.Thread(
                 target=_poll, args=arguments, name="rollout_viewer poll", daemon=True
             )
-            self._poller.start()
+            # Where no thread can be started (Python in a browser), no other process
+            # writes a file that is read here.
+            with contextlib.suppress(RuntimeError):
+                self._poller.start()
 
 
 def _poll(

@@ -14,6 +14,7 @@ import gymnasium
 import numpy as np
 
 from rollout_viewer._errors import RenderError
+from rollout_viewer._replay.env_state import COLUMN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,8 +24,6 @@ else:
     # Gymnasium's parameters differ between releases.
     Env = gymnasium.Env
 
-# The key of a column in an env's state.
-COLUMN = "column"
 _KNOWN = ("gymnasium.envs.classic_control.cartpole:CartPoleVectorEnv",)
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import gymnasium
 import numpy as np
 
+from rollout_viewer._replay.env_state import TASK_RANDOM
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -20,8 +22,6 @@ else:
     # Gymnasium's parameters differ between releases.
     Env = gymnasium.Env
 
-# The key of the generator's state in what an episode begins from.
-TASK_RANDOM = "task_random"
 # What Physics.render takes where nothing is said.
 _HEIGHT, _WIDTH = 240, 320
 

@@ -12,8 +12,11 @@ import numpy as np
 
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._recording.storable import CODE_ERRORS
-from rollout_viewer._replay.column_env import COLUMN
-from rollout_viewer._replay.dm_control_env import TASK_RANDOM
+
+# The key of a column in an env's state: of one that steps in an array (column_env).
+COLUMN = "column"
+# The key of the generator's state in what an episode begins from.
+TASK_RANDOM = "task_random"
 
 # The part of a state that is bytes; the others are JSON.
 BINARY = "binary"

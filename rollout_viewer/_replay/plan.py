@@ -15,7 +15,7 @@ from rollout_viewer._errors import RecordingError
 from rollout_viewer._recording.late_pictures import not_reproducible
 from rollout_viewer._recording.step_codec import ACTION
 from rollout_viewer._recording.step_row import IDLE, TERMINATED, TRUNCATED
-from rollout_viewer._replay.column_env import COLUMN
+from rollout_viewer._replay.env_state import COLUMN
 from rollout_viewer._replay.episode_start import EpisodeStart, unpack_start
 
 if TYPE_CHECKING:

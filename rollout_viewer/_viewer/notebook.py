@@ -61,6 +61,15 @@ def is_notebook() -> bool:
     return shell is not None and "IPKernelApp" in shell.config
 
 
+# Their outputs are frames, into which messages of later cells may not come.
+_SET_BY = {"COLAB_RELEASE_TAG": "Colab", "KAGGLE_KERNEL_RUN_TYPE": "Kaggle"}
+
+
+def may_lack_messages() -> bool:
+    """Return whether this notebook may bring its widgets no messages: Colab, Kaggle."""
+    return any(name in os.environ for name in _SET_BY)
+
+
 # How jupyter_client numbers its messages; front ends that show widgets use UUIDs.
 _NUMBERED = re.compile(r"[0-9a-f-]+_\d+_\d+")
 

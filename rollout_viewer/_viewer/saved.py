@@ -16,6 +16,7 @@ from rollout_viewer._errors import ExportTooLargeError
 from rollout_viewer._export.html import write_html
 from rollout_viewer._export.poster import poster_html
 from rollout_viewer._recording.storable import storable_text
+from rollout_viewer._viewer.notebook import may_lack_messages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,14 @@ _FRAME = (
     '<iframe title="{title}" width="100%" height="{height}" '
     'sandbox="allow-scripts allow-downloads" srcdoc="{page}"></iframe>\n'
     "<details><summary>As a picture</summary>\n{poster}\n</details>"
+)
+
+# In a frame, in the scheme of the browser.
+_INSIDE = (
+    '<!doctype html><meta name="color-scheme" content="light dark">'
+    "<p>This is what the output itself holds: the recording as it was when the cell "
+    "ran. It is live in JupyterLab, and in a notebook that brings widgets their "
+    "messages.</p>"
 )
 
 
@@ -85,12 +94,23 @@ class SavedOutput(NamedTuple):
             return path.read_text("utf-8")
 
 
+def shown_inside(saved: str) -> str:
+    """Return what a page shows of its own output while the kernel does not answer.
+
+    Args:
+        saved: What a saved notebook keeps, as HTML.
+    """
+    return f"{_INSIDE}{saved}" if saved else ""
+
+
 def checked_saved(kind: Any, max_mb: float) -> SavedOutput:
-    """Return how a viewer is saved.
+    """Return how a viewer is saved. None: the poster, or where needed the page.
 
     Raises:
         ValueError: `kind` is no choice, or `max_mb` not above zero.
     """
+    if kind is None:
+        kind = "page" if may_lack_messages() else "poster"
     if kind not in SAVED:
         raise ValueError(
             f"RolloutViewer: expected save as one of {SAVED}, got {kind!r}."

@@ -170,10 +170,12 @@ class PageStream(Worker):
     def work(self) -> float | None:
         """Do what is due; return when to look again. See `Worker`."""
         try:
-            self.step()
+            has_more = self.step()
         except Exception as error:
             self._report(error)
             return UNACKNOWLEDGED_INTERVAL_S
+        if has_more:
+            return MIN_INTERVAL_S
         if self._inbox:
             return 0.0
         if not self._pages:
@@ -194,17 +196,24 @@ class PageStream(Worker):
         self._previews.close()
         super().close()
 
-    def step(self) -> None:
-        """Handle what came and send what is due; the thread's whole work."""
+    def step(self) -> bool:
+        """Handle what came and send what is due; the thread's whole work.
+
+        Returns:
+            Whether more is due soon: an event loop is not held up for all of it.
+        """
         for _ in range(min(len(self._inbox), MAX_HANDLED)):
             self._handle_or_report(self._inbox.popleft())
         if not self._pages.are_there():
-            return
+            return False
         self._report_rendering()
         while not self._is_closed and self._send_next():
+            if self._is_on_loop:
+                return True
             time.sleep(MIN_INTERVAL_S)
             if self._inbox:
-                return
+                break
+        return False
 
     def _report_rendering(self) -> None:
         """Report, once, that no more pictures are rendered."""

@@ -47,7 +47,7 @@ from rollout_viewer._viewer.notebook import (
 )
 from rollout_viewer._viewer.previews import QUALITIES
 from rollout_viewer._viewer.requests import PageRequests
-from rollout_viewer._viewer.saved import checked_saved
+from rollout_viewer._viewer.saved import checked_saved, shown_inside
 from rollout_viewer._viewer.snapshot import as_snapshot
 from rollout_viewer._viewer.stream import PageStream
 from rollout_viewer._viewer.subscription import Subscription
@@ -101,7 +101,8 @@ class RolloutViewer(anywidget.AnyWidget):
         save: What a saved notebook keeps, where no widget runs: "poster" (a picture and
             a table, below 300 kB), or "page", the viewer itself with the recording as
             it was when the cell ran; it plays without kernel and network. What is to be
-            rendered later is rendered for a page.
+            rendered later is rendered for a page. None: the poster; in Colab and
+            Kaggle, which may bring a viewer no messages, the page.
         save_mb: A page that is larger is saved as the poster.
 
         **traits: First values of the attributes below, and of what every widget has,
@@ -141,6 +142,8 @@ class RolloutViewer(anywidget.AnyWidget):
     # Under which a page saves its position over a reload: session/saved-state.ts.
     _key = traitlets.Unicode("").tag(sync=True)
     _observed = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    # HTML that a page shows while the kernel does not answer.
+    _inside = traitlets.Unicode("").tag(sync=True)
 
     def __init__(
         self,
@@ -154,7 +157,7 @@ class RolloutViewer(anywidget.AnyWidget):
         compare_seeds: Sequence[int] | None = None,
         compare_segments: Sequence[str] | None = None,
         comparison: Mapping[str, Any] | None = None,
-        save: Saved = "poster",
+        save: Saved | None = None,
         save_mb: float = 5,
         **traits: Any,
     ) -> None:
@@ -726,7 +729,9 @@ class RolloutViewer(anywidget.AnyWidget):
         self._stream.expect_page()
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         if data is not None:
-            data = {**data, **self._try_to_save()}
+            saved = self._try_to_save()
+            self._inside = shown_inside(saved.get("text/html", ""))
+            data = {**data, **saved}
         return data, metadata
 
     def _try_to_save(self) -> dict[str, str]:

@@ -1,10 +1,13 @@
 """A thread that lives while there is work, and begins again when there is more.
 
-A viewer that is not shown has none. Knows nothing of messages.
+A viewer that is not shown has none. Where no thread can be started (Python in a
+browser), the event loop of the kernel does the work. Knows nothing of messages.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
 
 from rollout_viewer._forks import Lock, make_anew_in_children
@@ -29,6 +32,9 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._is_started = False
         self._is_closed = False
+        # The next turn on the event loop, and whether that is used.
+        self._turn: asyncio.TimerHandle | None = None
+        self._is_on_loop = False
         make_anew_in_children(self, rank=6)
 
     def fork_locks(self) -> list[Lock]:
@@ -50,7 +56,9 @@ class Worker:
     def wake(self) -> None:
         """There is work."""
         self._wake.set()
-        if self._thread is None and self._is_started:
+        if self._is_on_loop:
+            self._turn_in(0.0)
+        elif self._thread is None and self._is_started:
             self._begin()
 
     def close(self) -> None:
@@ -79,7 +87,30 @@ class Worker:
                 self._thread = threading.Thread(
                     target=self._run, name=self._name, daemon=True
                 )
-                self._thread.start()
+                try:
+                    self._thread.start()
+                except RuntimeError:  # also where there are too many already
+                    self._thread = None
+                    self._is_on_loop = True
+                    self._turn_in(0.0)
+
+    def _turn_in(self, pause: float) -> None:
+        """Work on the event loop after a while, and no turn before."""
+        if self._turn is not None:
+            self._turn.cancel()
+        with contextlib.suppress(RuntimeError):  # none runs: the next wake tries again
+            loop = asyncio.get_running_loop()
+            self._turn = loop.call_later(pause, self._work_on_loop)
+
+    def _work_on_loop(self) -> None:
+        self._turn = None
+        if self._is_closed:
+            self.forget()
+            return
+        self._wake.clear()
+        pause = self.work()
+        if pause is not None:
+            self._turn_in(pause)
 
     def _run(self) -> None:
         try:

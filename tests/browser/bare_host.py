@@ -99,7 +99,8 @@ class BareHost:
         policy: The page's Content-Security-Policy.
         link: How fast it is.
         has_buffers: Whether binary buffers arrive.
-        is_deaf: Whether what the page sends arrives nowhere.
+        is_deaf: Whether messages arrive nowhere, neither the page's nor the viewer's.
+        is_mute: Whether the page's arrive nowhere.
         files: Other pages that it serves: HTML by name.
 
     Attributes:
@@ -117,6 +118,7 @@ class BareHost:
         link: Link = Link(),  # noqa: B008 - it does not change
         has_buffers: bool = True,
         is_deaf: bool = False,
+        is_mute: bool = False,
         files: Mapping[str, str] | None = None,
     ) -> None:
         self.viewer = viewer
@@ -124,6 +126,7 @@ class BareHost:
         self.link = link
         self.has_buffers = has_buffers
         self.is_deaf = is_deaf
+        self.is_mute = is_mute
         self.files = dict(files or {})
         self.url = self.insecure_url = ""
         self.num_bytes = 0
@@ -167,6 +170,8 @@ class BareHost:
 
     def send(self, message: Any, buffers: Any) -> None:
         """Send a message to the pages; from any thread."""
+        if self.is_deaf:
+            return
         parts = [bytes(one) for one in buffers or ()] if self.has_buffers else []
         head = json.dumps({"message": message, "sizes": [*map(len, parts)]}).encode()
         packed = b"".join([struct.pack(">I", len(head)), head, *parts])
@@ -187,7 +192,8 @@ class BareHost:
         """Hand a page's message to the viewer."""
         if message["method"] == "custom":
             self.kinds.append(message["content"]["kind"])
-        if not self.is_deaf and self.viewer.comm is not None:
+        is_lost = self.is_deaf or self.is_mute
+        if not is_lost and self.viewer.comm is not None:
             data = {**message, "buffer_paths": []}
             self.viewer.comm.handle({"content": {"data": data}, "buffers": []})
 

@@ -320,6 +320,8 @@ class JupyterServer:
         self.app = app
         self.root = root / "notebooks"
         self.root.mkdir()
+        self.static = root / "static"  # of pages that a test brings: /static/...
+        self.static.mkdir()
         self.url = ""  # known when it has started
         self._log = (root / "server.log").open("wb")
         # no question about news above what the tests click
@@ -338,6 +340,7 @@ class JupyterServer:
                 *("--IdentityProvider.token=", "--ServerApp.password="),
                 "--ServerApp.disable_check_xsrf=True",
                 f"--ServerApp.root_dir={self.root}",
+                f"--ServerApp.extra_static_paths={self.static}",
                 f"--{expose}.expose_app_in_browser=True",
             ],
             env=self._environment(root),
@@ -391,12 +394,19 @@ class JupyterServer:
             return f"http://127.0.0.1:{json.loads(path.read_text())['port']}"
         raise FileNotFoundError(folder)
 
-    def get(self, path: str, method: str = "GET") -> bytes:
-        """Ask the server's own API."""
-        request = urllib.request.Request(self.url + path, method=method)
+    def get(self, path: str, method: str = "GET", data: Any = None) -> bytes:
+        """Ask the server's own API, with JSON of `data`."""
+        body = None if data is None else json.dumps(data).encode()
+        request = urllib.request.Request(self.url + path, body, method=method)
         with urllib.request.urlopen(request, timeout=20) as answer:
             content: bytes = answer.read()
         return content
+
+    def start_kernel(self, folder: pathlib.Path) -> str:
+        """Start a kernel in a folder of the root's; returns its id."""
+        data = {"name": "python3", "path": folder.name}
+        kernel: str = json.loads(self.get("/api/kernels", "POST", data))["id"]
+        return kernel
 
     def stop_kernel(self, kernel: str) -> None:
         """End a kernel; it may have ended before."""

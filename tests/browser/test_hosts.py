@@ -3,6 +3,7 @@
 Of a page without a kernel, and of the live viewer: its host is emulated (`bare_host`).
 """
 
+import base64
 import re
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ from tests.browser.driver import (
     HEIGHT,
     NUM_ENVS,
     NUM_ROWS,
+    PIXELS_JS,
     RECORD,
     WIDTH,
     Viewer,
@@ -56,6 +58,11 @@ VS_CODE = (
 )
 # Neither workers, nor wasm, nor any script but the host's own files.
 STRICT = "default-src 'self'; connect-src 'self' ws:"
+
+
+# A clock that runs ahead, so that nothing waits for the kernel's answer.
+HASTY = """const now = performance.now.bind(performance);
+           performance.now = () => 10 * now();"""
 
 
 def recorded():
@@ -178,12 +185,7 @@ def test_a_host_that_drops_buffers_gets_them_as_text_and_the_page_says_so(opened
 
 def test_a_host_that_brings_no_messages_says_what_to_do(opened):
     with BareHost(rv.view(recorded()), is_deaf=True) as host:
-        # Its clock runs ahead, so that nothing waits here.
-        page = opened(
-            host.url,
-            """const now = performance.now.bind(performance);
-               performance.now = () => 10 * now();""",
-        )
+        page = opened(host.url, HASTY)
 
         text = page.get_by_text("No answer from the kernel")
         expect(text).to_be_visible()
@@ -191,6 +193,47 @@ def test_a_host_that_brings_no_messages_says_what_to_do(opened):
         host.is_deaf = False
         assert_exact(page)
         expect(text).to_be_hidden()
+
+
+def test_a_host_that_brings_no_messages_shows_the_poster_until_one_comes(opened):
+    viewer = rv.view(recorded())
+    viewer._repr_mimebundle_()
+    with BareHost(viewer, is_deaf=True) as host:
+        page = opened(host.url, HASTY)
+
+        inside = page.frame_locator(".rv-host > iframe")
+        expect(inside.get_by_text("It is live in JupyterLab")).to_be_visible()
+        expect(inside.get_by_text(f"{NUM_ROWS} rows, {NUM_ENVS} envs")).to_be_visible()
+        picture = inside.get_by_alt_text("from left to right")
+        assert picture.evaluate("el => el.decode().then(() => el.naturalWidth)") > 100
+        host.is_deaf = False
+        assert_exact(page)
+        expect(page.locator(".rv-host > iframe")).to_be_hidden()
+
+
+@pytest.mark.parametrize("name", ["COLAB_RELEASE_TAG", "KAGGLE_KERNEL_RUN_TYPE"])
+@pytest.mark.parametrize("lacks", [{"is_deaf"}, {"is_mute"}], ids=["at all", "back"])
+def test_where_colab_or_kaggle_bring_no_messages_what_is_in_the_output_plays(
+    name, lacks, opened, monkeypatch
+):
+    monkeypatch.setenv(name, "any")
+    viewer = rv.view(recorded())
+    viewer._repr_mimebundle_()
+    with BareHost(viewer, has_buffers=False, **dict.fromkeys(lacks, True)) as host:
+        page = opened(host.url, HASTY)
+
+        inside = page.frame_locator(".rv-host > iframe").frame_locator("iframe")
+        root = inside.locator(".rollout-viewer")
+        expect(root).to_have_attribute("data-state", "ready")
+        root.focus()
+        for _ in range(5):
+            page.keyboard.press("ArrowRight")
+        expect(root).to_have_attribute("data-row", "5")
+        width, height, text = root.locator(".rv-frames").evaluate(PIXELS_JS)
+        grid = np.frombuffer(base64.b64decode(text), np.uint8)
+        grid = grid.reshape(height, width, 4)
+        expected = counting_frames(1, 1, height=HEIGHT, width=WIDTH, start=5)[0, 0]
+        np.testing.assert_array_equal(grid[:HEIGHT, :WIDTH, :3], expected)
 
 
 LIVE = "live = rv.FrameCache(fps=20)\nrv.view(live)"

@@ -93,6 +93,12 @@ export class Store {
     return this.steps.numRows;
   }
 
+  /** Nothing came yet of rows that there may be. */
+  get isAwaited(): boolean {
+    const { manifest, steps } = this.recorded;
+    return manifest?.num_rows !== 0 && !steps.numRows;
+  }
+
   get firstRow(): number {
     return this.manifest?.first_row ?? 0;
   }

@@ -95,9 +95,9 @@ export class Feed {
     this.#sayHello();
   }
 
-  /** Whether the recording was asked for long ago, and nothing came. */
+  /** Whether the recording was asked for long ago, and none of its rows came. */
   get isUnanswered(): boolean {
-    return !this.#store.manifest && this.#now() - this.#beganAt > SILENT_MS;
+    return this.#store.isAwaited && this.#now() - this.#beganAt > SILENT_MS;
   }
 
   /** No view shows the recording: nothing needs to be sent. */

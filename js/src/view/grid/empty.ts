@@ -58,7 +58,8 @@ export function createEmpty(session: Session): Empty {
       el.hidden = numRows > 0 && hasPictures;
       if (el.hidden) return true;
       const waiting = session.isSilent ? "silent" : "loading";
-      const state = !manifest ? waiting : numRows ? blindnessOf(manifest) : "empty";
+      const none = store.isAwaited ? waiting : "empty";
+      const state = manifest && numRows ? blindnessOf(manifest) : none;
       if (el.dataset.state === state) return false;
       setAttribute(el, "data-state", state);
       const shown = STATES[state];
