@@ -13,6 +13,16 @@ from rollout_viewer._viewer.stream import PageStream
 STEP_S = 0.02
 
 
+def work_at_once(videos):
+    """Encode what is wanted when it is asked for, not on a thread."""
+
+    def wake():
+        while videos.work() is not None:
+            pass
+
+    videos.wake = wake
+
+
 class Link:
     """A page at the other end of a link, and the stream at this one."""
 
@@ -39,8 +49,7 @@ class Link:
         )
         self.stream.set_quality(quality)
         # In place of its thread: done when it is asked for.
-        videos = self.stream._previews._videos
-        videos.wake = lambda: [*iter(videos.work, None)]
+        work_at_once(self.stream._previews._videos)
         self.num_slots = len(cache.recording.slots)
         if begin:
             hello = {"kind": "hello", "protocol": 1, "version": "0", "page": "p"}

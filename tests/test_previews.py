@@ -15,7 +15,7 @@ from rollout_viewer._video.preview import CODECS, Mosaic, PreviewEncoder
 from rollout_viewer._viewer import preview_videos, stream
 from rollout_viewer._viewer.preview_videos import PreviewVideos, VideoKey
 from rollout_viewer._viewer.throughput import Throughput
-from tests.links import Link
+from tests.links import Link, work_at_once
 
 NUM_ROWS, NUM_ENVS, SIDE = 640, 4, 32
 ALL_CODECS = [codec.name for codec in CODECS]
@@ -78,7 +78,7 @@ def decoded(link):
                 name = {"avc1.640033": "h264", "vp8": "vp8", "image/jpeg": "mjpeg"}.get(
                     one["codec"], "vp9"
                 )
-                codecs[one["number"]] = av.CodecContext.create(name, "r")
+                codecs[one["number"]] = decoder_of(name)
             for index, size in enumerate(one["sizes"], one["first"]):
                 packet = av.Packet(message.buffers[5][at : at + size])
                 at += size
@@ -86,6 +86,12 @@ def decoded(link):
                 pixels = picture.to_ndarray(format="rgb24")
                 found[one["block"], index] = one, pixels
     return found
+
+
+def decoder_of(name):
+    decoder = av.CodecContext.create(name, "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    return decoder
 
 
 def kinds(link):
@@ -103,7 +109,7 @@ def test_tiles_of_each_codec_look_like_the_frames(codec, frames):
     mosaic = Mosaic(3, SIDE, SIDE, 1, codec.pixel_format)
     encoder = PreviewEncoder(codec, mosaic.size, 20, 500_000)
     name = {"libx264": "h264", "mjpeg": "mjpeg", "libvpx": "vp8"}
-    decoder = av.CodecContext.create(name.get(codec.encoder, "vp9"), "r")
+    decoder = decoder_of(name.get(codec.encoder, "vp9"))
 
     for row in range(12):
         for env in range(3):
@@ -263,7 +269,7 @@ def test_what_is_passed_is_given_up_in_the_middle(cache):
 
 def test_videos_are_kept_within_a_budget_and_made_once(cache, monkeypatch):
     videos = PreviewVideos(cache, lambda: None)
-    videos.wake = lambda: [*iter(videos.work, None)]
+    work_at_once(videos)
     videos.want([key_of(0), key_of(1)])
     videos.want([key_of(1), key_of(0)])
     assert videos.num_encoded == 2
@@ -277,7 +283,7 @@ def test_videos_are_kept_within_a_budget_and_made_once(cache, monkeypatch):
 
 def test_a_block_that_cannot_be_encoded_ends_nothing(cache):
     videos = PreviewVideos(cache, lambda: None)
-    videos.wake = lambda: [*iter(videos.work, None)]
+    work_at_once(videos)
 
     videos.want([key_of(0)._replace(codec="none"), key_of(1)])
 

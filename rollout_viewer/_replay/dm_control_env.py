@@ -42,7 +42,7 @@ def suite_text(domain: str, task: str, task_kwargs: Mapping[str, Any]) -> str:
 
 def make_of_suite(text: str, options: Mapping[str, Any]) -> DMControlEnv:
     """Return an environment of dm_control's suite."""
-    from dm_control import suite  # type: ignore[import-untyped]  # it has no types
+    from dm_control import suite
 
     known = json.loads(text)
     env = suite.load(known["domain"], known["task"], known["task_kwargs"])

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import base64
 import io
+import statistics
 import sys
 import time
 import warnings
@@ -152,7 +153,7 @@ def jpegs(frames: list[Any], fps: float, mbit: float, delay_ms: float) -> Seen:
         file, image = io.BytesIO(), PIL.Image.fromarray(grid)
         image.reduce(max(1, image.width // 1200)).save(file, "jpeg", quality=80)
         sizes.append(len(file.getvalue()))
-    took = 2 * delay_ms / 1e3 + np.mean(sizes) / (mbit * 1e6 / 8)
+    took = 2 * delay_ms / 1e3 + statistics.mean(sizes) / (mbit * 1e6 / 8)
     while now < first + PLAY_S:
         now += max(took, 1 / fps if row else 0)
         first = first or now
