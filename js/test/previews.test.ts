@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fromBase85 } from "../src/decode/base85.ts";
+import { NOTHING, plan } from "../src/decode/decode-plan.ts";
+import { Decoder } from "../src/decode/decoder.ts";
+import { pack } from "../src/decode/worker-pool.ts";
 import { cellsIn } from "../src/playback/cells.ts";
 import { Clock } from "../src/playback/clock.ts";
 import { layOut, partIn } from "../src/playback/layout.ts";
@@ -15,13 +18,21 @@ import {
   type PreviewPiece,
   type ToKernel,
 } from "../src/protocol/messages.ts";
+import { parseChunk } from "../src/protocol/parse.ts";
 import { ChunkCache } from "../src/recording/chunk-cache.ts";
 import { createPreviews } from "../src/session/previews/source.ts";
 import { Videos } from "../src/session/previews/videos.ts";
 import { openSession } from "../src/session/session.ts";
 import { toBase85 } from "../to-base85.mjs";
 import { FakeSurface, localPool } from "./fakes.ts";
-import { filmOf, manifestOf, randomOf, sessionOf, stepBuffers } from "./film.ts";
+import {
+  chunkOf,
+  filmOf,
+  manifestOf,
+  randomOf,
+  sessionOf,
+  stepBuffers,
+} from "./film.ts";
 
 const SIZE = { width: 8, height: 6 };
 const SIZES = [SIZE, SIZE];
@@ -100,6 +111,64 @@ test("a picture that came alone stays till as much of its chunk is here", () => 
     [0, 1, 4, 5].map((row) => chunks.hasPicture(row, 0)),
     [true, true, true, undefined],
   );
+});
+
+/** Bytes of the chunk of 32 rows, in order, as pieces of it from and to records. */
+function piecesOf(bytes: Uint8Array, ...cuts: [number, number][]) {
+  const chunk = parseChunk(0, 0, bytes);
+  return cuts.map(([first, stop]) => ({
+    ...chunk,
+    first,
+    kinds: chunk.kinds.slice(first, stop),
+    records: chunk.records.slice(first, stop),
+  }));
+}
+
+test("a piece of a chunk is never appended to a picture that came alone", async () => {
+  const random = randomOf(5);
+  const shape = { ...SIZE, random };
+  const film = filmOf(CHUNK_ROWS, SIZE.width, SIZE.height, random);
+  const index = 20;
+  const alone = [...Array(index).fill(null), film[index] ?? film[index - 1]!];
+  const [still] = piecesOf(chunkOf(alone, shape), [0, index + 1]);
+  const [start, rest, late] = piecesOf(
+    chunkOf(film, shape),
+    [0, 14],
+    [14, CHUNK_ROWS],
+    [15, CHUNK_ROWS],
+  );
+  const decoder = await Decoder.open();
+  const shows = (chunks: ChunkCache, row: number) => {
+    if (!chunks.hasPicture(row, 0)) return chunks.hasPicture(row, 0);
+    const { ops } = plan(chunks.use(row, 0)!, row, NOTHING);
+    const slot = { slot: 0, ...SIZE, reduction: 1, isFull: true, ops };
+    const { pixels } = decoder.run(pack(0, [slot], null));
+    return [...new Uint8Array(pixels)].filter((_, i) => i % 4 !== 3);
+  };
+  const expected = film.map((frame) => (frame ? [...frame] : false));
+  const shown = (chunks: ChunkCache) => film.map((_, row) => shows(chunks, row));
+
+  const chunks = new ChunkCache(1e6);
+  chunks.add(start!);
+  chunks.add(still!, true);
+  assert.deepEqual(shown(chunks).slice(0, 14), expected.slice(0, 14));
+  assert.deepEqual(shows(chunks, index), [...alone[index]!]);
+  assert.equal(shows(chunks, 15), undefined);
+  assert.deepEqual(chunks.missing([0], [0], 32), [[0, 0, 14]]);
+  assert.equal(chunks.add(late!), false);
+  assert.equal(chunks.add(rest!), true);
+  assert.deepEqual(shown(chunks), expected);
+  assert.equal(chunks.numBytes, start!.numBytes + rest!.numBytes);
+
+  const others = new ChunkCache(1e6);
+  others.add(still!, true);
+  assert.equal(others.add(rest!), false);
+  assert.equal(shows(others, 5), undefined);
+  assert.deepEqual(others.missing([0], [0], 32), [[0, 0, 0]]);
+  others.add(start!);
+  assert.deepEqual(shows(others, index), [...alone[index]!]);
+  others.add(rest!);
+  assert.deepEqual(shown(others), expected);
 });
 
 /** A player of a recording of which only the first rows are here. */
