@@ -24,7 +24,7 @@ import { createPreviews } from "../src/session/previews/source.ts";
 import { Videos } from "../src/session/previews/videos.ts";
 import { openSession } from "../src/session/session.ts";
 import { toBase85 } from "../to-base85.mjs";
-import { FakeSurface, localPool } from "./fakes.ts";
+import { FakeSurface, fakeDecoders, localPool } from "./fakes.ts";
 import {
   chunkOf,
   filmOf,
@@ -43,6 +43,37 @@ function piece(change: Partial<PreviewPiece>): PreviewPiece {
     ...{ number: 1, first: 0, sizes: [2, 3], shown: [3, 3] },
     ...change,
   };
+}
+
+type Watch = Extract<ToKernel, { kind: "watch" }>;
+
+/** A session of four blocks, with a part for previews: what it sends, what it takes. */
+async function watching(sizes = SIZES) {
+  const sent: Watch[] = [];
+  const note = (message: ToKernel) => message.kind === "watch" && sent.push(message);
+  const session = openSession(note, "");
+  const numRows = 4 * CHUNK_ROWS;
+  const slots = sizes.map((size, env) => ({ env, camera: "", shared: false, ...size }));
+  const num_envs = sizes.length;
+  session.take(manifestOf({ session: "a", num_rows: numRows, num_envs, slots }), []);
+  const data = { kind: "data", num_rows: numRows } as const;
+  session.take(
+    { ...data, seq: 0, start: 0, count: numRows, session: "a" },
+    stepBuffers(numRows, num_envs),
+  );
+  session.previews = createPreviews(session);
+  await new Promise((done) => setImmediate(done));
+  let seq = 1;
+  const take = (one: PreviewPiece, of = "a") =>
+    session.take(
+      { ...data, seq: seq++, start: numRows, count: 0, previews: [one], session: of },
+      [
+        ...stepBuffers(0, num_envs),
+        new Uint8Array(0),
+        new Uint8Array(one.sizes.reduce((sum, size) => sum + size, 0)),
+      ],
+    );
+  return { session, sent, take };
 }
 
 test("bytes of any length come back from base 85", () => {
@@ -79,6 +110,28 @@ test("rows of a video are taken in order, and passed over after a gap", () => {
   videos.take([piece({ number: 2, sizes: [5] })], bytes);
   assert.equal(rows()?.length, 1);
   assert.equal(videos.get(3, 1), undefined);
+});
+
+test("a codec that this browser does not decode is given up, and its videos", async () => {
+  const remove = fakeDecoders((codec) => codec !== "vp8");
+  try {
+    const { session, sent, take } = await watching();
+    const previews = session.previews!;
+    take(piece({ block: 0, number: 1, sizes: [2, 3] }));
+    take(piece({ block: 1, number: 2, codec: "vp09.00.51.08", sizes: [2, 3] }));
+    session.clock.seek(0);
+    previews.watch([0, 1]);
+    assert.deepEqual(sent.at(-1)?.codecs, ["avc1.640033", "vp09.00.51.08", "vp8"]);
+
+    assert.deepEqual(await previews.read(0, [0, 1]), []);
+    assert.ok(!previews.has(0, 0));
+    assert.ok(previews.has(32, 0));
+    assert.equal((await previews.read(32, [0, 1])).length, 2);
+    previews.watch([0, 1]);
+    assert.deepEqual(sent.at(-1)?.codecs, ["avc1.640033", "vp09.00.51.08"]);
+  } finally {
+    remove();
+  }
 });
 
 test("videos are kept within a budget, the newest always", () => {
@@ -177,7 +230,8 @@ async function theatre(numHere: number, numPreviewed: number) {
   const films = SIZES.map(({ width, height }) => filmOf(64, width, height, random));
   const { store } = sessionOf(films, SIZES, random);
   // Ahead of the time at which the player is told that something was decoded.
-  const state = { numHere, numPreviewed, now: performance.now() + 1e6 };
+  const now = performance.now() + 1e6;
+  const state = { numHere, numPreviewed, now, decodes: (_row: number) => true };
   const { has } = store;
   store.has = (row, slot) => row < state.numHere && has.call(store, row, slot);
   const { chunks } = store;
@@ -189,11 +243,12 @@ async function theatre(numHere: number, numPreviewed: number) {
   clock.setBounds(0, 64);
   const surface = new FakeSurface();
   const player = new Player(store, clock, await localPool(), surface);
-  const image = {} as ImageBitmap;
   player.previews = {
     has: (row) => row < state.numPreviewed,
     read: async (row, slots) =>
-      slots.map((slot) => ({ slot, image, x: row + 1, y: 0, width: 4, height: 3 })),
+      slots
+        .filter(() => state.decodes(row))
+        .map((slot) => ({ slot, draw: (to) => to.fill((row + 1) as never) })),
   } satisfies Previews;
   player.onError = (error) => assert.fail(error);
   const space = { width: 200, height: 200, density: 1 };
@@ -262,24 +317,61 @@ test("playing goes on with previews, row after row, and waits after the last", a
   assert.equal(clock.row, 40);
 });
 
+test("playing waits for previews that do not decode, and passes over none", async () => {
+  const { state, clock, player, rest } = await theatre(10, 40);
+  const rows: number[] = [];
+  player.onDraw.on(() => rows.at(-1) === player.drawnRow || rows.push(player.drawnRow));
+  // Their codec is given up then, and they are not here any more.
+  state.decodes = (row) => {
+    if (row >= 20) state.numPreviewed = 20;
+    return row < 20;
+  };
+  const play = async (times: number) => {
+    for (let i = 0; i < times; i++) {
+      state.now += 5;
+      clock.tick(state.now);
+      player.update(state.now);
+      await rest();
+    }
+  };
+
+  clock.play();
+  await play(300);
+  assert.deepEqual(rows, [...Array(20).keys()]);
+  assert.equal(clock.row, 20);
+  assert.deepEqual(player.missing, [0, 1]);
+
+  state.decodes = () => true;
+  state.numPreviewed = 30;
+  await play(300);
+  assert.deepEqual(rows, [...Array(30).keys()]);
+});
+
+test("a preview that does not decode is missing where the playhead rests", async () => {
+  const { state, clock, player, rest } = await theatre(10, 40);
+  state.decodes = () => {
+    state.numPreviewed = 10;
+    return false;
+  };
+
+  clock.seek(20);
+  await rest();
+  assert.deepEqual([player.missing, player.previewed], [[0, 1], []]);
+
+  state.decodes = () => true;
+  state.numPreviewed = 40;
+  player.update();
+  await rest();
+  assert.deepEqual([player.missing, player.previewed], [[], [0, 1]]);
+});
+
 test("the kernel is told what is looked at: blocks that play, rows that rest", async () => {
-  const sent: ToKernel[] = [];
-  const session = openSession((message) => sent.push(message), "");
-  const numRows = 4 * CHUNK_ROWS;
-  const slots = SIZES.map((size, env) => ({ env, camera: "", shared: false, ...size }));
-  session.take(manifestOf({ session: "a", num_rows: numRows, num_envs: 2, slots }), []);
-  const data = { kind: "data", seq: 0, num_rows: numRows, start: 0 } as const;
-  session.take(
-    { ...data, count: numRows, session: "a" },
-    stepBuffers(numRows, SIZES.length),
-  );
-  const previews = createPreviews(session);
-  await new Promise((done) => setImmediate(done));
-  session.previews = previews;
+  const { session, sent, take } = await watching();
+  const previews = session.previews!;
   const watched = () => {
     sent.length = 0;
     previews.watch([0, 1]);
-    return sent.flatMap((one) => (one.kind === "watch" ? [one] : []))[0];
+    return sent[0];
   };
 
   session.clock.seek(40);
@@ -295,12 +387,7 @@ test("the kernel is told what is looked at: blocks that play, rows that rest", a
 
   const whole = Array(CHUNK_ROWS).fill(1);
   const came = piece({ block: 1, number: 7, sizes: whole });
-  const message = { ...data, count: 0, start: numRows, previews: [came], session: "a" };
-  session.take({ ...message, seq: 1 }, [
-    ...stepBuffers(0, SIZES.length),
-    new Uint8Array(0),
-    new Uint8Array(CHUNK_ROWS),
-  ]);
+  take(came);
   assert.ok(previews.has(40, 1));
   assert.ok(!previews.has(80, 1));
   assert.deepEqual(
@@ -308,12 +395,7 @@ test("the kernel is told what is looked at: blocks that play, rows that rest", a
     [2, 3],
   );
 
-  const late = { ...message, seq: 2, session: "b", previews: [piece({ number: 8 })] };
-  session.take(late, [
-    ...stepBuffers(0, SIZES.length),
-    new Uint8Array(0),
-    new Uint8Array(5),
-  ]);
+  take(piece({ number: 8 }), "b");
   assert.ok(!previews.has(64, 0));
 
   session.viewOptions.setQuality("exact");

@@ -36,6 +36,8 @@ export async function supportedCodecs(): Promise<string[]> {
 
 export class VideoReader {
   readonly video: Video;
+  /** Something that was asked for does not decode. */
+  hasFailed = false;
   #decoder: VideoDecoder | null = null;
   /** The next packet that the decoder takes. */
   #next = 0;
@@ -47,7 +49,7 @@ export class VideoReader {
   }
 
   /**
-   * The picture of a row; null: it does not decode, or is passed.
+   * The picture of a row; null: it does not decode (`hasFailed`), or is passed.
    *
    * It is closed when some more were read.
    */
@@ -65,7 +67,7 @@ export class VideoReader {
         this.#waiting.set(index, [...others, resolve]);
         setTimeout(() => this.#waiting.has(index) && this.#flush(), HELD_MS);
       } catch {
-        this.close();
+        this.#fail();
         resolve(null);
       }
     });
@@ -78,6 +80,17 @@ export class VideoReader {
     const waiting = [...this.#waiting.values()].flat();
     this.#waiting.clear();
     for (const resolve of waiting) resolve(null);
+  }
+
+  /** A decoder gives no more; one that is not used may be taken away without harm. */
+  #end(): void {
+    if (this.#waiting.size) this.#fail();
+    else this.close();
+  }
+
+  #fail(): void {
+    this.hasFailed = true;
+    this.close();
   }
 
   #decodeTo(index: number): void {
@@ -99,7 +112,7 @@ export class VideoReader {
     this.close();
     const decoder = new VideoDecoder({
       output: (frame) => this.#take(frame),
-      error: () => this.#decoder === decoder && this.close(),
+      error: () => this.#decoder === decoder && this.#end(),
     });
     decoder.configure(configOf(this.video.codec));
     this.#decoder = decoder;
@@ -120,7 +133,10 @@ export class VideoReader {
   }
 
   #keep(index: number, source: ImageBitmapSource): Decoded {
-    const picture = createImageBitmap(source).catch(() => null);
+    const picture = createImageBitmap(source).catch(() => {
+      this.hasFailed = true;
+      return null;
+    });
     this.#recent.set(index, picture);
     for (const [old, one] of this.#recent) {
       if (this.#recent.size <= NUM_RECENT) break;
@@ -135,7 +151,7 @@ export class VideoReader {
     const decoder = this.#decoder;
     if (decoder?.state !== "configured" || decoder.decodeQueueSize) return;
     void decoder.flush().then(
-      () => this.#decoder === decoder && this.close(),
+      () => this.#decoder === decoder && this.#end(),
       () => {},
     );
   }

@@ -76,7 +76,9 @@ class Previews implements PreviewSource {
     }
     const all: StandIn[] = [];
     const reads = [...wanted].map(async ([video, { index, slots: shown }]) => {
-      const image = await this.#readerOf(video).read(index);
+      const reader = this.#readerOf(video);
+      const image = await reader.read(index);
+      if (reader.hasFailed) this.#forget(video.codec);
       if (!image) return;
       for (const [slot, tile] of shown)
         all.push(standInOf(video, slot, tile, index, image));
@@ -166,6 +168,12 @@ class Previews implements PreviewSource {
     return found;
   }
 
+  /** One that this browser does not decode, though it said so: get another. */
+  #forget(codec: string): void {
+    this.#codecs = this.#codecs?.filter((one) => one !== codec) ?? null;
+    this.#videos.forget(codec);
+  }
+
   #clear(): void {
     this.#videos.clear();
     for (const reader of this.#readers.splice(0)) reader.close();
@@ -188,5 +196,11 @@ function standInOf(
   const hasPicture = ((shown[tile]! >>> index) & 1) === 1;
   const x = (tile % columns) * width;
   const y = Math.floor(tile / columns) * height;
-  return { slot, image: hasPicture ? picture : null, x, y, width, height };
+  return {
+    slot,
+    draw(context, ...to) {
+      context.imageSmoothingEnabled = true;
+      if (hasPicture) context.drawImage(picture, x, y, width, height, ...to);
+    },
+  };
 }
