@@ -89,7 +89,7 @@ export class FakeBitmap {
  * where they do not. Returns what takes them away.
  */
 export function fakeDecoders(decodes: (codec: string) => boolean): () => void {
-  FakeBitmap.numOpen = 0;
+  FakeBitmap.numOpen = fakeDecoders.numOpen = 0;
   class FakeDecoder {
     static isConfigSupported = async () => ({ supported: true });
     state = "unconfigured";
@@ -101,6 +101,7 @@ export function fakeDecoders(decodes: (codec: string) => boolean): () => void {
     }
     configure({ codec }: VideoDecoderConfig) {
       [this.state, this.#codec] = ["configured", codec];
+      fakeDecoders.numOpen++;
     }
     async decode({ timestamp }: { timestamp: number }) {
       await Promise.resolve();
@@ -108,13 +109,14 @@ export function fakeDecoders(decodes: (codec: string) => boolean): () => void {
       if (decodes(this.#codec))
         this.#init.output({ timestamp, close() {} } as VideoFrame);
       else {
-        this.state = "closed";
+        this.close();
         this.#init.error(new DOMException("fake", "EncodingError"));
       }
     }
     async flush() {}
     close() {
       this.state = "closed";
+      fakeDecoders.numOpen--;
     }
   }
   const fakes = {
@@ -131,3 +133,4 @@ export function fakeDecoders(decodes: (codec: string) => boolean): () => void {
     for (const name of Object.keys(fakes)) Reflect.deleteProperty(globalThis, name);
   };
 }
+fakeDecoders.numOpen = 0;

@@ -24,7 +24,7 @@ import { createPreviews } from "../src/session/previews/source.ts";
 import { Videos } from "../src/session/previews/videos.ts";
 import { openSession } from "../src/session/session.ts";
 import { toBase85 } from "../to-base85.mjs";
-import { FakeSurface, fakeDecoders, localPool } from "./fakes.ts";
+import { FakeBitmap, FakeSurface, fakeDecoders, localPool } from "./fakes.ts";
 import {
   chunkOf,
   filmOf,
@@ -129,6 +129,55 @@ test("a codec that this browser does not decode is given up, and its videos", as
     assert.equal((await previews.read(32, [0, 1])).length, 2);
     previews.watch([0, 1]);
     assert.deepEqual(sent.at(-1)?.codecs, ["avc1.640033", "vp09.00.51.08"]);
+  } finally {
+    remove();
+  }
+});
+
+test("pictures and decoders of rows that were drawn long ago are closed", async () => {
+  const remove = fakeDecoders(() => true);
+  try {
+    const sizes = Array(4).fill(SIZE);
+    const { session, take } = await watching(sizes);
+    const previews = session.previews!;
+    const rows = { sizes: Array(CHUNK_ROWS).fill(1), shown: [-1, -1, -1, -1] };
+    for (let block = 0; block < 4; block++)
+      take(piece({ ...rows, block, number: block + 1, slots: [0, 1, 2, 3] }));
+    const images: FakeBitmap[] = [];
+    const from: number[][] = [];
+    const context = {
+      drawImage: (image: FakeBitmap, ...area: number[]) => {
+        images.push(image);
+        from.push(area.slice(0, 4));
+      },
+    } as unknown as CanvasRenderingContext2D;
+    const show = async (row: number, slots: number[]) => {
+      for (const standIn of await previews.read(row, slots))
+        standIn.draw(context, 0, 0, 8, 6);
+    };
+
+    // Of a picture of 16 x 12, what is in sight: the two tiles on the right.
+    await show(0, [1, 3]);
+    assert.deepEqual(images[0]!.area, [8, 0, 8, 12]);
+    assert.deepEqual(from, [
+      [0, 0, 8, 6],
+      [0, 6, 8, 6],
+    ]);
+    await show(0, [1, 3]);
+    assert.equal(FakeBitmap.numOpen, 1);
+
+    for (let row = 0; row < 4 * CHUNK_ROWS; row++) {
+      await show(row, [0, 1, 2, 3]);
+      // Those that may wait to be drawn are open.
+      assert.ok(images.slice(-5 * 4).every((image) => !image.isClosed));
+    }
+    assert.equal(FakeBitmap.numOpen, 8);
+    assert.equal(fakeDecoders.numOpen, 1);
+
+    session.take(manifestOf({ session: "b" }), []);
+    await new Promise((done) => setImmediate(done));
+    assert.equal(FakeBitmap.numOpen, 0);
+    assert.equal(fakeDecoders.numOpen, 0);
   } finally {
     remove();
   }
