@@ -459,3 +459,15 @@ test("the kernel is told what is looked at: blocks that play, rows that rest", a
     [3, 1, 31],
   ]);
 });
+
+test("of more pictures in sight than the kernel takes, the first are watched", async () => {
+  const all = [...Array(1100).keys()];
+  const { session, sent } = await watching(all.map(() => SIZE));
+
+  session.clock.seek(0);
+  session.previews!.watch(all);
+  assert.deepEqual(sent.at(-1)!.blocks[0], [0, 0, 0, ...all.slice(0, 1024)]);
+  session.clock.follow();
+  session.previews!.watch(all);
+  assert.equal(sent.at(-1)!.rows.length, 1024);
+});

@@ -160,7 +160,7 @@ class Previews implements PreviewSource {
     return [...shown].slice(0, MAX_BLOCKS).map(([block, missing]) => {
       const video = this.#videos.get(block, missing[0]!);
       const here = [video?.number ?? 0, video?.packets.length ?? 0];
-      return [block, ...here, ...missing];
+      return [block, ...here, ...missing.slice(0, MAX_SLOTS)];
     });
   }
 
