@@ -59,6 +59,7 @@ from rollout_viewer._recording.sealed_block import (
     rows_for_blocks,
     side_by_side,
 )
+from rollout_viewer._recording.step_row import RESET
 from rollout_viewer._recording.storable import storable_json, storable_text
 from rollout_viewer._recording.workers import is_worker
 from rollout_viewer._replay.render import Watch
@@ -279,7 +280,7 @@ class FrameCache(RecordingReader):
         with self._append_lock.lock:
             recording = self._writable()
             row: int | None = None
-            starts = self._only_starts(episode_info) if is_plain else None
+            starts = self._only_starts(episode_info, codes) if is_plain else None
             if starts is not None:
                 pictures = self._checker.like_last(frames, envs)
                 if pictures is not None:
@@ -340,7 +341,7 @@ class FrameCache(RecordingReader):
         """
         with self._append_lock.lock:
             recording = self._writable()
-            if (starts := self._only_starts(episode_info)) is None:
+            if (starts := self._only_starts(episode_info, kind)) is None:
                 return None
             row = recording.append_like_last(
                 (), (), kind, reward, terminated, truncated, action, data, starts
@@ -353,12 +354,15 @@ class FrameCache(RecordingReader):
         return row
 
     def _only_starts(
-        self, infos: Mapping[int, Mapping[str, Any]] | None
+        self,
+        infos: Mapping[int, Mapping[str, Any]] | None,
+        codes: npt.NDArray[Any] | None,
     ) -> Mapping[int, bytes] | None:
         """Return from where episodes can be replayed; None: more is known of them."""
-        if not infos:
-            return NO_STARTS
-        return None if self._segments else only_starts(infos)
+        has_resets = codes is not None and RESET in codes.tobytes()
+        if self._segments and (infos or has_resets):
+            return None  # what is known of all that begin in the segment
+        return only_starts(infos) if infos else NO_STARTS
 
     def _append(
         self,
