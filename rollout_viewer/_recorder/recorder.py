@@ -477,6 +477,8 @@ class Recorder(ShownInNotebook):
                 return None
             data = {**(data or {}), **found} if found else data
         kind = None if codes.tobytes() == self._all_step else codes
+        if kind is not None and _STEP not in codes.tobytes():
+            step = (*step[:3], None)  # a call that resets ignores its action
         num_calls, before = self.num_calls + 1, self.cache.num_appended
         episode = self._episode if kind is None else self._episode + (kind == _RESET)
         try:
