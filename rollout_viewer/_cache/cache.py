@@ -1134,18 +1134,31 @@ class FrameCache(RecordingReader):
         """End the recording and complete its file. What is there stays readable.
 
         Raises:
-            StorageError: Something recorded could not be written.
+            StorageError: Something recorded could not be written. All the same it is
+                closed, and sent to shared storage.
         """
         self.complete()
         problems = self.finish_rendering() if self.is_mine else []
         if self._intake is not None and self.is_mine:
             self._intake.close()
-        with self._append_lock.lock:
-            self.recording.close()
+        try:
+            self._close_recording()
+        finally:
+            for problem in problems:
+                warn_once(problem)
+
+    def _close_recording(self) -> None:
+        try:
+            with self._append_lock.lock:
+                self.recording.close()
+        except Exception:  # not where it was interrupted
+            self._send_last()  # with what is here, and not in the file
+            raise
+        self._send_last()
+
+    def _send_last(self) -> None:
         if self._upload is not None:
             self._upload.send(self.recording, is_last=True)
-        for problem in problems:
-            warn_once(problem)
 
     @property
     def url(self) -> str | None:
