@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import threading
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -268,7 +269,8 @@ def test_a_recording_whose_disk_is_full_is_sent_all_the_same(folder):
     cache.append(noise[0])
     cache.flush()
     # SQLite's own limit gives the same error as a full disk.
-    connection = cache.recording._file._connection
+    recording: Any = cache.recording
+    connection = recording._file._connection
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages + 4}")
 
