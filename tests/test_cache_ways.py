@@ -71,7 +71,9 @@ class Caller:
                 for env in np.flatnonzero(self.has_ended).tolist()
             }
             if self.has_ended.all():
-                step.update(reward=None, action=None)
+                step["reward"] = None
+                if self.rng.random() < 0.7:
+                    step["action"] = None
         ended = (self.rng.random(self.num_envs) < 0.15) & ~self.has_ended
         if ended.any():
             name = str(self.rng.choice(["terminated", "truncated"]))
@@ -91,6 +93,8 @@ class Caller:
     def make_odd(self, step: dict[str, Any]) -> None:
         rng, n = self.rng, self.num_envs
         wrong: Any = np.zeros(n + 1)
+        if step["reward"] is None:
+            step["reward"] = np.zeros(n)
         match rng.integers(17):
             case 0:
                 step["reward"][rng.integers(n)] = np.nan
@@ -252,3 +256,36 @@ def test_rows_in_which_envs_end_and_are_reset_are_of_the_usual_form(
         assert len(cache.episodes) > 5
         assert cache.recording.start_of(num_envs - 1, 2) == b"x"
         assert np.isnan(cache.scalars["reward"][0]).all()
+
+
+@pytest.mark.parametrize("is_pictured", [False, True])
+def test_episodes_that_begin_in_a_segment_by_codes_alone_are_of_it(is_pictured):
+    frames = list(np.zeros((2, 6, 5, 3), np.uint8)) if is_pictured else None
+    reward = np.zeros(2)
+    kinds = np.array([[0, 0], [1, 1], [0, 1], [1, 1], [0, 0]], np.uint8)
+    with rv.FrameCache() as cache:
+        cache.append(frames, kind=kinds[0])
+        cache.append(frames, kind=kinds[1], reward=reward)
+        with cache.segment("eval", seed=5, options={"size": 3}, train_step=100):
+            for kind in kinds[2:]:
+                if is_pictured:
+                    cache.append(frames, kind=kind, reward=np.where(kind, 0, np.nan))
+                elif cache.append_step(kind, reward, None, None, None, None) is None:
+                    cache.append(frames, kind=kind, reward=reward)
+
+        begun = [one for one in cache.episodes if one.start >= 2]
+        assert [(one.env, one.start) for one in begun] == [(0, 2), (0, 4), (1, 4)]
+        for one in begun:
+            assert (one.segment, one.labels) == ("eval", {"train_step": 100})
+            assert (one.seed, one.options) == (5, {"size": 3})
+
+
+def test_an_action_that_comes_with_a_reset_of_all_is_kept():
+    codes = np.zeros(2, np.uint8)
+    with rv.FrameCache() as cache:
+        cache.append(None, kind=codes, action=np.array([1, 2]))
+        cache.append(None, reward=np.zeros(2), action=np.array([3, 4]))
+        cache.append(None, kind=codes, action=np.array([5, 6]))
+
+        actions = [cache.recording.extras(row)["action"] for row in range(3)]
+        np.testing.assert_array_equal(actions, [[1, 2], [3, 4], [5, 6]])

@@ -40,8 +40,24 @@ class Walker(gym.Env[Any, Any]):
         return obs, float(rng.normal()), rng.random() < 0.1, self._step == 9, info
 
 
+class Unusual(Walker):
+    """Has now and then an info that cannot be recorded."""
+
+    def __init__(self, odd: Any) -> None:
+        super().__init__()
+        self._odd = odd
+
+    def step(self, action: Any) -> Any:
+        *step, _ = super().step(action)
+        return *step, self._odd if self._step % 4 == 0 else {"x": 1.0}
+
+
 def walker(**options: Any) -> Any:
     return rv.record(Walker(**options.pop("env", {})), make_env=Walker, **options)
+
+
+def unusual(odd: Any, **options: Any) -> Any:
+    return rv.record(Unusual(odd), make_env=lambda: Unusual(odd), **options)
 
 
 def poles(num_envs: int, **options: Any) -> Any:
@@ -63,11 +79,19 @@ def play(env: Any, num_steps: int) -> None:
 MAKES = {
     "one": lambda **options: poles(1, **options),
     "many": lambda **options: poles(3, **options),
+    # Whose resets come with an action that they ignore.
+    "vector of one": lambda **options: rv.record(
+        gym.make_vec("CartPole-v1", 1, vectorization_mode="sync"), **options
+    ),
     "info": walker,
     "success": lambda **options: walker(env={"success_from": 20}, **options),
+    "huge number": lambda **options: unusual({"x": 10**400}, **options),
+    "no dict": lambda **options: unusual([1], **options),
 }
+MAX_AT_LENGTH = {"one": 2, "many": 2, "vector of one": 2, "info": 90, "success": 200}
 
 
+@pytest.mark.filterwarnings("ignore:record. expected info")
 @pytest.mark.parametrize("name", MAKES)
 def test_calls_like_the_last_one_are_recorded_as_at_length(tmp_path, name):
     caches, num_appended = [], []
@@ -82,6 +106,9 @@ def test_calls_like_the_last_one_are_recorded_as_at_length(tmp_path, name):
         env.close()
         caches.append(cache)
 
+    # Of a single environment, a row for each call: of the steps and of the resets.
+    if name not in ("many", "vector of one"):
+        assert caches[0].num_rows == 150 + len(caches[0].episodes)
     assert repr(numbers_of(caches[0])) == repr(numbers_of(caches[1]))
     # The newest rows are in the file as they came to it; in a copy they are together.
     tables = [
@@ -93,7 +120,7 @@ def test_calls_like_the_last_one_are_recorded_as_at_length(tmp_path, name):
     assert tables[0] == tables[1]
     assert num_appended[1][0] == caches[1].num_rows
     # Without texts and success in the info, after the first two calls.
-    assert num_appended[0][0] <= {"one": 2, "many": 2, "info": 90, "success": 200}[name]
+    assert num_appended[0][0] <= MAX_AT_LENGTH.get(name, 120)
 
 
 def counted(cache: Any) -> list[int]:

@@ -277,3 +277,19 @@ def test_what_was_rendered_for_rows_that_were_cleared_is_dropped(tmp_path):
     assert not background._episodes
     shown = [picture[0, 0, 0] for picture in pictures(cache) if picture is not None]
     assert shown == [*range(31), 0]
+
+
+def test_what_cannot_be_rendered_is_a_warning_where_the_disk_is_full_too(tmp_path):
+    def make_env():
+        raise OSError("no driver")
+
+    with pytest.warns(rv.RolloutViewerWarning, match="no driver"):
+        env = play_episodes(2, cache=tmp_path / "a.rollout", make_env=make_env)
+        env.cache.flush()
+        # SQLite's own limit gives the same error as a full disk.
+        connection = env.cache.recording._file._connection
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        env.cache.bookmark(0, "a long note" * 1000)
+        with pytest.raises(rv.StorageError, match="full"):
+            env.cache.close()

@@ -222,8 +222,8 @@ def test_a_row_is_rendered_when_it_is_read_and_never_again(monkeypatch):
     monkeypatch.setattr("subprocess.Popen", lambda *_, **__: 1 / 0)
 
     np.testing.assert_array_equal(cache[40, 0], first)
-    assert cache.has_picture(33, 0)  # of the same block
-    assert not cache.has_picture(2, 0)
+    assert cache.has_picture(50, 0)  # of the same block and episode
+    assert not cache.has_picture(33, 0)
 
 
 def test_rows_of_some_episodes_are_rendered_alone():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import importlib.util
 import threading
+import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -259,3 +261,27 @@ def test_urls_are_told_from_paths():
     assert name[0] == "s3://a.b/c"
     assert name[2].startswith("run.v1-")
     assert name[2].endswith(".rollout")
+
+
+def test_a_recording_whose_disk_is_full_is_sent_all_the_same(folder):
+    noise = np.random.default_rng(0).integers(0, 256, (70, 1, 40, 40, 3), np.uint8)
+    cache = rv.FrameCache(f"{folder}/run.rollout")
+    cache.append(noise[0])
+    cache.flush()
+    # SQLite's own limit gives the same error as a full disk.
+    recording: Any = cache.recording
+    connection = recording._file._connection
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages + 4}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for row, picture in enumerate(noise[1:], 1):
+            cache.append(picture, reward=[row])
+    with pytest.raises(rv.StorageError, match="full"):
+        cache.close()
+
+    sent = rv.open(cache.url)
+    assert sent.num_rows == len(noise)
+    assert sent.scalars["reward"][-1] == [len(noise) - 1]
+    np.testing.assert_array_equal(sent[-1, 0], noise[-1, 0])

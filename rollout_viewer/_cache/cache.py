@@ -59,6 +59,7 @@ from rollout_viewer._recording.sealed_block import (
     rows_for_blocks,
     side_by_side,
 )
+from rollout_viewer._recording.step_row import RESET
 from rollout_viewer._recording.storable import storable_json, storable_text
 from rollout_viewer._recording.workers import is_worker
 from rollout_viewer._replay.render import Watch
@@ -279,7 +280,7 @@ class FrameCache(RecordingReader):
         with self._append_lock.lock:
             recording = self._writable()
             row: int | None = None
-            starts = self._only_starts(episode_info) if is_plain else None
+            starts = self._only_starts(episode_info, codes) if is_plain else None
             if starts is not None:
                 pictures = self._checker.like_last(frames, envs)
                 if pictures is not None:
@@ -340,7 +341,7 @@ class FrameCache(RecordingReader):
         """
         with self._append_lock.lock:
             recording = self._writable()
-            if (starts := self._only_starts(episode_info)) is None:
+            if (starts := self._only_starts(episode_info, kind)) is None:
                 return None
             row = recording.append_like_last(
                 (), (), kind, reward, terminated, truncated, action, data, starts
@@ -353,12 +354,15 @@ class FrameCache(RecordingReader):
         return row
 
     def _only_starts(
-        self, infos: Mapping[int, Mapping[str, Any]] | None
+        self,
+        infos: Mapping[int, Mapping[str, Any]] | None,
+        codes: npt.NDArray[Any] | None,
     ) -> Mapping[int, bytes] | None:
         """Return from where episodes can be replayed; None: more is known of them."""
-        if not infos:
-            return NO_STARTS
-        return None if self._segments else only_starts(infos)
+        has_resets = codes is not None and RESET in codes.tobytes()
+        if self._segments and (infos or has_resets):
+            return None  # what is known of all that begin in the segment
+        return only_starts(infos) if infos else NO_STARTS
 
     def _append(
         self,
@@ -1130,18 +1134,31 @@ class FrameCache(RecordingReader):
         """End the recording and complete its file. What is there stays readable.
 
         Raises:
-            StorageError: Something recorded could not be written.
+            StorageError: Something recorded could not be written. All the same it is
+                closed, and sent to shared storage.
         """
         self.complete()
         problems = self.finish_rendering() if self.is_mine else []
         if self._intake is not None and self.is_mine:
             self._intake.close()
-        with self._append_lock.lock:
-            self.recording.close()
+        try:
+            self._close_recording()
+        finally:
+            for problem in problems:
+                warn_once(problem)
+
+    def _close_recording(self) -> None:
+        try:
+            with self._append_lock.lock:
+                self.recording.close()
+        except Exception:  # not where it was interrupted
+            self._send_last()  # with what is here, and not in the file
+            raise
+        self._send_last()
+
+    def _send_last(self) -> None:
         if self._upload is not None:
             self._upload.send(self.recording, is_last=True)
-        for problem in problems:
-            warn_once(problem)
 
     @property
     def url(self) -> str | None:

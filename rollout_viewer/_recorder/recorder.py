@@ -472,13 +472,13 @@ class Recorder(ShownInNotebook):
         reset, and nothing but their steps is to be known of them.
         """
         if step_info is not None:
-            if not is_silent(step_info):
-                return None
-            found = self._step_info.at_once(step_info)
+            found = self._data_of(step_info)
             if found is None:
                 return None
             data = {**(data or {}), **found} if found else data
         kind = None if codes.tobytes() == self._all_step else codes
+        if kind is not None and _STEP not in codes.tobytes():
+            step = (*step[:3], None)  # a call that resets ignores its action
         num_calls, before = self.num_calls + 1, self.cache.num_appended
         episode = self._episode if kind is None else self._episode + (kind == _RESET)
         try:
@@ -493,6 +493,17 @@ class Recorder(ShownInNotebook):
                 self._note_like_last(kind, step, stop, num_calls, episode)
             raise
         return row
+
+    def _data_of(self, step_info: Any) -> Mapping[str, Any] | None:
+        """Return an info as data of a row; None: it is not as simple."""
+        try:
+            if is_silent(step_info):
+                return self._step_info.at_once(step_info)
+        except MemoryError:
+            raise
+        except Exception:  # an unusual info, of which `StepInfo.add` warns
+            pass
+        return None
 
     def _keep_call(
         self,

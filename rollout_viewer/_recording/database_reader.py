@@ -81,6 +81,7 @@ class DatabaseReader:
         self._connection: BoundedReader | None = None
         self._connection = self._open()
         self._directories: OrderedDict[int, list[list[int]]] = OrderedDict()
+        self._num_forgotten = 0
         make_anew_in_children(self, rank=5)
 
     def fork_locks(self) -> list[threading.RLock]:
@@ -258,6 +259,7 @@ class DatabaseReader:
     def forget(self) -> None:
         """Drop what is cached of the file's content."""
         with self._lock:
+            self._num_forgotten += 1
             self._directories.clear()
 
     def version(self) -> int:
@@ -358,6 +360,7 @@ class DatabaseReader:
             if block in self._directories:
                 self._directories.move_to_end(block)
                 return self._directories[block]
+            num_forgotten = self._num_forgotten
         rows = self._query(
             "SELECT id, directory FROM packs WHERE id >= ? AND id < ?",
             (block << 16, (block + 1) << 16),
@@ -369,8 +372,8 @@ class DatabaseReader:
                 blob(directory, "a list of chunks"), "packs", pack
             )
         ]
-        if entries:
-            with self._lock:
+        with self._lock:
+            if entries and num_forgotten == self._num_forgotten:
                 self._directories[block] = entries
                 while len(self._directories) > _DIRECTORIES_KEPT:
                     self._directories.popitem(last=False)

@@ -28,7 +28,7 @@ from rollout_viewer._recording.database import (
 from rollout_viewer._recording.database_reader import DatabaseReader
 from rollout_viewer._recording.eviction import Budget
 from rollout_viewer._recording.info_types import INFO_TYPES
-from rollout_viewer._recording.late_pictures import LatePictures
+from rollout_viewer._recording.late_pictures import LatePictures, late_statements
 from rollout_viewer._recording.lock import acquire, free_reserve, reserve, this_process
 from rollout_viewer._recording.named_file import NamedFile
 from rollout_viewer._recording.open_block import OpenBlock
@@ -59,7 +59,7 @@ from rollout_viewer._recording.writer import Batch, WriterThread
 from rollout_viewer._recording.written_file import WrittenFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import numpy.typing as npt
@@ -416,7 +416,7 @@ class FiledRecording:
         self._pending[block] = extras, chunks
         due = self._due_statements()
         late = self._late.seal(block, self.slots)
-        statements = [*due, *self._step_statements(block), *late]
+        statements = [*due, *self._step_statements(block), *late_statements(late)]
         if extras is not None:
             statements.append(extras_statement(block, extras))
         batch = Batch(
@@ -424,7 +424,7 @@ class FiledRecording:
             pack_statements(block, chunks.items(), is_apart=self.budget.evicts),
             num_pictures,
             nbytes,
-            lambda is_filed: self._filed(block, is_filed=is_filed),
+            lambda is_filed: self._filed(block, late, is_filed=is_filed),
             self._estimate(nbytes),
         )
         is_queued = self._writer.put(batch, max_stall_s=self._max_stall_s)
@@ -473,12 +473,14 @@ class FiledRecording:
         first = block if (block + 1) % run else block + 1 - run
         return step_statements(self.rows, first, block)
 
-    def _filed(self, block: int, *, is_filed: bool) -> None:
+    def _filed(
+        self, block: int, late: Mapping[tuple[int, int], bytes], *, is_filed: bool
+    ) -> None:
         # Single operations of a dict, which are atomic: the writer's thread must not
         # take the lock, which an append that waits for the writer may hold.
         if is_filed:
-            self._late.note_filed(self._late.keys_of(block))
             self._pending.pop(block, None)
+            self._late.note_filed(late)
         elif (pending := self._pending.get(block)) is not None:
             pending[1].clear()
         self._note_handled((block + 1) * CHUNK_ROWS)

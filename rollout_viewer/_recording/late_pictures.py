@@ -80,31 +80,43 @@ class LatePictures:
         """Keep a chunk until it is written."""
         self._entries[block, slot] = _Entry(chunk)
 
-    def note_filed(self, keys: Iterable[tuple[int, int]]) -> None:
-        """Note that chunks are in the file; called by the writer's thread."""
-        for key in keys:
-            if (entry := self._entries.get(key)) is not None:
+    def note_filed(self, chunks: Mapping[tuple[int, int], bytes]) -> None:
+        """Note that these chunks are in the file; called by the writer's thread.
+
+        One that has replaced one of them since, with more pictures, is not yet.
+        """
+        for key, chunk in chunks.items():
+            entry = self._entries.get(key)
+            if entry is not None and entry.chunk is chunk:
                 entry.is_filed = True
 
-    def keys_of(self, block: int) -> list[tuple[int, int]]:
-        """Return (block, slot) of the chunks of a block."""
-        return [(block, slot) for slot in self.slots_in(block)]
-
-    def seal(self, block: int, slots: Sequence[Slot]) -> list[Statement]:
-        """Complete the chunks of a block that is full; return how to store them."""
-        statements = []
+    def seal(self, block: int, slots: Sequence[Slot]) -> dict[tuple[int, int], bytes]:
+        """Complete the chunks of a block that is full; return what is to be stored."""
+        chunks = {}
         for slot in self.slots_in(block):
             entry = self._entries[block, slot]
             chunk = padded(entry.chunk, slots[slot].size, CHUNK_ROWS)
             self.add(block, slot, chunk)
-            statements.append(late_chunk_statement(block, slot, chunk))
-        return statements
+            chunks[block, slot] = chunk
+        return chunks
 
-    def drop_filed(self, num_sealed: int) -> None:
-        """Drop chunks that are in the file, of sealed blocks."""
-        for key, entry in list(self._entries.items()):
-            if entry.is_filed and key[0] < num_sealed:
-                del self._entries[key]
+    def filed(self, num_sealed: int) -> list[tuple[int, int]]:
+        """Return (block, slot) of chunks that are in the file, of sealed blocks."""
+        return [
+            key
+            for key, entry in list(self._entries.items())
+            if entry.is_filed and key[0] < num_sealed
+        ]
+
+    def drop(self, keys: Iterable[tuple[int, int]]) -> None:
+        """Drop chunks, which are read from the file from now on."""
+        for key in keys:
+            del self._entries[key]
+
+
+def late_statements(chunks: Mapping[tuple[int, int], bytes]) -> list[Statement]:
+    """Return how to store chunks, by (block, slot)."""
+    return [late_chunk_statement(*key, chunk) for key, chunk in chunks.items()]
 
 
 def padded(chunk: bytes, size: tuple[int, int], count: int) -> bytes:

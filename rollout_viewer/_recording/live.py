@@ -33,6 +33,7 @@ from rollout_viewer._recording.late_pictures import (
     NUM_LATE,
     LateChunk,
     LatePictures,
+    late_statements,
     merged,
     padded,
 )
@@ -309,6 +310,7 @@ class LiveRecording(FiledRecording):
         self, added: dict[tuple[int, int], bytes], sizes: Mapping[Any, int]
     ) -> bool:
         """Keep chunks, here and in the file, as far as there is room for them."""
+        self._drop_filed()
         is_whole = True
         limit = self.budget.disk_bytes
         for key in [*added]:
@@ -325,26 +327,33 @@ class LiveRecording(FiledRecording):
             self.budget.used_nbytes += more
         if not added:
             return is_whole
-        statements = [late_chunk_statement(*key, chunk) for key, chunk in added.items()]
+        statements = late_statements(added)
         self.change_meta(NUM_LATE, self.pictures_version + 1)
         if self.is_closed:
             self._write_closed([*self._statements, *statements])
             self._statements = []
-            self._reader.forget()
             self._late.note_filed(added)
-            self._late.drop_filed(self._num_sealed)
+            self._drop_filed()
             return is_whole
         batch = Batch(
             self._due_statements(),
             statements,
             len(added) * CHUNK_ROWS,
             sum(map(len, added.values())),
-            lambda is_filed: self._late.note_filed(added if is_filed else ()),
-            self.budget.used_nbytes,
+            estimate=self.budget.used_nbytes,
+            on_pictures=lambda: self._late.note_filed(added),
         )
         self._writer.put(batch, max_stall_s=None)
         self._statements = []
         return is_whole
+
+    def _drop_filed(self) -> None:
+        """Keep chunks that are in the file no longer in memory."""
+        # A block that is pending is not read from the file.
+        filed = self._late.filed(self._num_sealed)
+        if keys := [key for key in filed if key[0] not in self._pending]:
+            self._reader.forget()  # it may know that the file lacks them
+            self._late.drop(keys)
 
     @property
     def late_refusal(self) -> str:

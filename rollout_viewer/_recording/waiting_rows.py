@@ -184,7 +184,7 @@ class WaitingRows:
                 return False
         else:
             special = self._special(kind, reward, terminated, truncated, shape)
-            if special is None:
+            if special is None or (special.is_reset and action is not None):
                 return False
             reward = special.reward
         block, offset = divmod(row, CHUNK_ROWS)

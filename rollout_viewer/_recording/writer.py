@@ -50,6 +50,9 @@ class Batch(NamedTuple):
     on_done: Callable[[bool], None] | None = None
     # Bytes of chunks in the file afterwards; `WriterThread.overhead` is the rest.
     estimate: int | None = None
+    # Called when the pictures are in the file. On a full disk they never are, also
+    # where step data is.
+    on_pictures: Callable[[], None] | None = None
 
 
 class WriterThread:
@@ -328,9 +331,10 @@ class WriterThread:
     def _write(self, batches: Sequence[Batch]) -> None:
         steps = [*self._unwritten, *(s for b in batches for s in b.steps)]
         self._pending_callbacks += [b.on_done for b in batches if b.on_done is not None]
+        are_filed = False
         try:
             change = self._file.prepare()
-            is_whole = self._transact_all(steps, batches)
+            is_whole = are_filed = self._transact_all(steps, batches)
             self._file.note_log()
         except Exception as error:
             self._is_broken = True
@@ -355,6 +359,9 @@ class WriterThread:
         for callback in self._pending_callbacks:
             callback(is_whole)
         self._pending_callbacks = []
+        for batch in batches if are_filed else ():
+            if batch.on_pictures is not None:
+                batch.on_pictures()
 
     def _measure(self, estimate: int | None) -> None:
         if estimate is None:
