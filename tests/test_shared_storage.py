@@ -17,7 +17,6 @@ from rollout_viewer.testing import CountingEnv
 from tests.test_remote_cache import wait_until
 
 fsspec = pytest.importorskip("fsspec", reason="the extra fsspec is not installed")
-LocalFileSystem = fsspec.get_filesystem_class("file")
 
 LENGTHS = (5, 40, 9)
 
@@ -425,23 +424,24 @@ def test_urls_are_told_from_paths():
     assert name[2].endswith(".rollout")
 
 
-class ListingFileSystem(LocalFileSystem):
-    """Keeps what it has listed, as those of object stores do."""
-
-    protocol = "listing"
-
-    def ls(self, path, detail=False, **options):
-        path = self._strip_protocol(path)
-        if path not in self.dircache:
-            self.dircache[path] = super().ls(path, detail=True)
-        found = self.dircache[path]
-        return found if detail else [one["name"] for one in found]
-
-    def invalidate_cache(self, path=None):
-        self.dircache.clear()
-
-
 def test_what_others_have_written_since_is_found(tmp_path):
+    from fsspec.implementations.local import LocalFileSystem
+
+    class ListingFileSystem(LocalFileSystem):
+        """Keeps what it has listed, as those of object stores do."""
+
+        protocol = "listing"
+
+        def ls(self, path, detail=False, **options):
+            path = self._strip_protocol(path)
+            if path not in self.dircache:
+                self.dircache[path] = super().ls(path, detail=True)
+            found = self.dircache[path]
+            return found if detail else [one["name"] for one in found]
+
+        def invalidate_cache(self, path=None):
+            self.dircache.clear()
+
     fsspec.register_implementation("listing", ListingFileSystem, clobber=True)
     write(f"file://{tmp_path}/a.rollout")
     assert rv.open(f"listing://{tmp_path}/*.rollout").num_envs == 1
