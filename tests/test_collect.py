@@ -355,6 +355,14 @@ def test_workers_use_all_of_max_steps():
     assert len(by_seed(cache)) > 1
 
 
+@pytest.mark.parametrize("max_steps", [20, 26])  # two episodes, and some more
+def test_too_few_steps_for_all_episodes_are_told_whoever_collects(max_steps):
+    make_env = functools.partial(CountingEnv, (10,))
+    for collected in (serial, processes, functools.partial(processes, num_workers=1)):
+        with pytest.warns(rv.RolloutViewerWarning, match="9 episodes, got . in max_st"):
+            collected(make_env, episodes=9, max_steps=max_steps)
+
+
 def test_a_killed_worker_is_replaced_and_its_episode_collected_again(tmp_path):
     make_env = functools.partial(SeededEnv, killed=11, once=str(tmp_path / "killed"))
     seen = []

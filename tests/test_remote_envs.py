@@ -14,6 +14,7 @@ from rollout_viewer._cache.remote_messages import (
     Declaration,
     Finished,
     Sealed,
+    connection_of,
     send,
 )
 from rollout_viewer._cache.remote_rows import RemoteCache
@@ -148,3 +149,21 @@ def test_a_cache_is_closed_while_a_worker_steps_on(monkeypatch):
     [length] = lengths_of(cache, 0)
     # Rows of a block that is not full are idle at its end.
     assert length == (cache.scalars["kind"] == "step").sum()
+
+
+def test_a_machine_that_vanished_is_found_out_within_minutes():
+    idle = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))
+    if idle is None:
+        pytest.skip("this system has no option for it")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        near = socket.create_connection(server.getsockname())
+        far, _ = server.accept()
+    with far, connection_of(near) as connection:
+        sock = socket.socket(fileno=os.dup(connection.fileno()))
+        with sock:
+            idle_s, interval_s, count = (
+                sock.getsockopt(socket.IPPROTO_TCP, option)
+                for option in (idle, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            )
+
+    assert 0 < idle_s + interval_s * count <= 120

@@ -7,13 +7,16 @@ import importlib.util
 import threading
 import warnings
 from typing import Any
+import traceback
 
 import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer._cache.shared_storage import Upload, is_url, recorder_url
+from rollout_viewer._cache import shared_storage
+from rollout_viewer._cache.shared_storage import is_url, recorder_url
 from rollout_viewer.testing import CountingEnv
+from tests.test_remote_cache import wait_until
 
 fsspec = pytest.importorskip("fsspec", reason="the extra fsspec is not installed")
 
@@ -48,6 +51,10 @@ def write(url, env=0, num_episodes=3, **options):
     recorded.close()
     recorded.cache.close()
     return recorded.cache.url
+
+
+def fail(*args, **options):
+    raise ConnectionError("no route")
 
 
 def names(folder):
@@ -150,26 +157,152 @@ def test_each_recorder_has_an_object_of_its_own(folder):
     assert rv.FrameCache(f"{folder}/a.rollout").url.endswith("/a.rollout")
 
 
-def test_it_is_sent_again_when_it_has_grown_by_half(folder):
-    upload = Upload(f"{folder}/run.rollout")
-    sizes = range(1, 10_000_000, 1000)
-    sent = []
-    for nbytes in sizes:
-        if upload.is_due(nbytes):
-            upload._num_sent = nbytes
-            sent.append(nbytes)
+def test_recorders_of_one_process_do_not_send_to_the_same_object(folder):
+    url = f"{folder}/run.rollout"
+    first, second = (rv.record(CountingEnv((5,), env=n), cache=url) for n in (1, 2))
+    play(first, 3)
+    play(second, 1)
+    for env in (first, second):
+        env.close()
+        env.cache.close()
 
-    assert sum(sent) < 3.1 * sizes[-1]
-    assert sent[-1] > sizes[-1] / 1.6
+    assert first.cache.url != second.cache.url
+    assert len(rv.open(first.cache.url).episodes) == 3
+    assert len(rv.open(second.cache.url).episodes) == 1
+
+
+def append(cache, num_rows, size=(4, 4), data=0, first=0):
+    """Record rows of one episode, the numbers of which their pictures show."""
+    for row in range(first, first + num_rows):
+        cache.append(
+            np.full((*size, 3), row % 250, np.uint8),
+            data={"obs": np.random.default_rng(row).normal(size=(1, data))},
+            **({"reset": [True]} if row == 0 else {"reward": 1.0}),
+        )
+
+
+@pytest.mark.parametrize("kind", ["pictures", "data", "later"])
+def test_it_is_sent_again_when_it_has_grown_by_half(folder, kind):
+    make = functools.partial(CountingEnv, (7,))
+    options = {"render": "later", "make_env": make} if kind == "later" else {}
+    env = rv.record(make(), cache=f"{folder}/run.rollout", **options)
+    cache, sizes = env.cache, []
+    for turn in range(60):
+        if kind == "later":
+            play(env, 1)
+        else:
+            append(cache, 8, (32, 32), 0 if kind == "pictures" else 300, turn * 8)
+        if cache._upload.is_due(cache.recording):
+            cache.flush()
+            sizes.append(cache.num_rows)
+
+    assert sizes[-1] > cache.num_rows / 1.6
+    assert sum(sizes) < 3.5 * cache.num_rows
+    assert rv.open(cache.url).num_rows == sizes[-1]
+    cache.clear()
+    append(cache, 2)
+    assert cache._upload.is_due(cache.recording)
+    env.close()
+
+
+def test_step_data_whose_pictures_come_later_is_sent_while_it_is_recorded(
+    folder, monkeypatch
+):
+    monkeypatch.setattr(shared_storage, "_CHECK_S", 0.01)
+    make = functools.partial(CountingEnv, (7,))
+    env = rv.record(
+        make(), cache=f"{folder}/run.rollout", render="later", make_env=make
+    )
+    url = env.cache.url
+    play(env, 1)
+    # Step data comes last, and has no more rows than the whole one.
+    fs, path = fsspec.core.url_to_fs(f"{url}.steps")
+    wait_until(lambda: fs.exists(path))
+    play(env, 30)
+
+    wait_until(lambda: rv.open(url).num_rows > 8)
+    env.close()
+
+
+def test_what_is_there_already_is_not_sent_again(folder, monkeypatch):
+    sent = []
+    env = rv.record(CountingEnv(LENGTHS), cache=f"{folder}/run.rollout")
+    cache = env.cache
+    put = type(cache._upload._fs).put_file
+
+    def put_counted(self, source, path, **options):
+        sent.append(path)
+        return put(self, source, path, **options)
+
+    monkeypatch.setattr(type(cache._upload._fs), "put_file", put_counted)
+    play(env, 1)
+
+    env.close()
+    cache.flush()
+    cache.close()
+    cache.close()
+    assert len(sent) == 2
+    cache.label(cache.episodes[0], "crash")
+    cache.close()
+    assert len(sent) == 4
+    assert "crash" in rv.open(cache.url).episodes[0].labels
+
+
+@pytest.mark.parametrize("change", ["bookmark", "label", "metadata"])
+def test_what_is_noted_between_two_ends_is_sent(folder, change):
+    env = rv.record(CountingEnv(LENGTHS), cache=f"{folder}/run.rollout")
+    play(env, 1)
+    env.close()
+    cache = env.cache
+    if change == "bookmark":
+        cache.bookmark(2, "here")
+    elif change == "label":
+        cache.label(cache.episodes[0], "crash")
+    else:
+        cache.update_metadata(noted=1)
+    cache.close()
+
+    found = rv.open(cache.url)
+    assert found.bookmarks == cache.bookmarks
+    assert found.episodes[0].labels == cache.episodes[0].labels
+    assert found.metadata == cache.metadata
+
+
+def test_an_object_that_is_brought_here_otherwise_does_not_grow(folder, tmp_path):
+    env = rv.record(CountingEnv(LENGTHS), cache=f"{folder}/run.rollout")
+    play(env, 3)
+    env.close()
+    env.cache.close()
+    fs, path = fsspec.core.url_to_fs(env.cache.url)
+    fs.get_file(path, str(tmp_path / "copy.rollout"))
+
+    cache = rv.open(tmp_path / "copy.rollout")
+    assert cache.is_closed
+    check(cache, 1)
+
+
+def test_pictures_of_what_was_recorded_since_are_not_those_of_before(folder):
+    cache = rv.FrameCache(f"{folder}/run.rollout")
+    append(cache, 5)
+    cache.flush()
+    early = rv.open(cache.url)
+    cache.clear()
+    append(cache, 6)
+    cache.flush()
+
+    for _ in range(2):
+        with pytest.raises(
+            rv.RecordingError, match=r"written anew.* rv\.open it again"
+        ):
+            early[1, 0]
+    assert early.num_rows == 5
+    assert rv.open(cache.url)[1, 0][0, 0, 0] == 1
 
 
 def test_a_fault_of_the_storage_ends_no_run_and_loses_nothing(folder, monkeypatch):
     env = rv.record(CountingEnv(LENGTHS), cache=f"{folder}/run.rollout")
     cache = env.cache
     fs, _ = fsspec.core.url_to_fs(folder)
-
-    def fail(*args, **options):
-        raise ConnectionError("no route")
 
     monkeypatch.setattr(type(fs), "put_file", fail)
     play(env, 3)
@@ -180,6 +313,36 @@ def test_a_fault_of_the_storage_ends_no_run_and_loses_nothing(folder, monkeypatc
     with pytest.warns(rv.RolloutViewerWarning, match="no route"):
         cache._finalizer()
     check(rv.open(path), 1)
+    path.unlink()
+
+
+def test_the_end_of_an_env_warns_of_a_fault_of_the_storage(folder, monkeypatch):
+    env = rv.record(CountingEnv(LENGTHS), cache=f"{folder}/run.rollout")
+    cache = env.cache
+    play(env, 3)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(cache._upload._fs), "put_file", fail)
+        with pytest.warns(rv.RolloutViewerWarning, match="no route.*All of it is in"):
+            env.close()
+    with pytest.raises(rv.RecordingError, match="got none"):
+        rv.open(cache.url)
+
+    cache.close()
+    check(rv.open(cache.url), 1)
+
+
+def test_labels_that_cannot_be_sent_are_kept_here(folder, monkeypatch):
+    cache = rv.FrameCache(f"{folder}/run.rollout")
+    append(cache, 3)
+    cache.close()
+    cache.label(cache.episodes[0], "crash")
+    path = cache.path
+    monkeypatch.setattr(type(cache._upload._fs), "put_file", fail)
+
+    with pytest.warns(rv.RolloutViewerWarning, match="no route.*All of it is in"):
+        del cache
+
+    assert "crash" in rv.open(path).episodes[0].labels
     path.unlink()
 
 
@@ -285,3 +448,47 @@ def test_a_recording_whose_disk_is_full_is_sent_all_the_same(folder):
     assert sent.num_rows == len(noise)
     assert sent.scalars["reward"][-1] == [len(noise) - 1]
     np.testing.assert_array_equal(sent[-1, 0], noise[-1, 0])
+
+
+def test_what_others_have_written_since_is_found(tmp_path):
+    from fsspec.implementations.local import LocalFileSystem
+
+    class ListingFileSystem(LocalFileSystem):
+        """Keeps what it has listed, as those of object stores do."""
+
+        protocol = "listing"
+
+        def ls(self, path, detail=False, **options):
+            path = self._strip_protocol(path)
+            if path not in self.dircache:
+                self.dircache[path] = super().ls(path, detail=True)
+            found = self.dircache[path]
+            return found if detail else [one["name"] for one in found]
+
+        def invalidate_cache(self, path=None):
+            self.dircache.clear()
+
+    fsspec.register_implementation("listing", ListingFileSystem, clobber=True)
+    write(f"file://{tmp_path}/a.rollout")
+    assert rv.open(f"listing://{tmp_path}/*.rollout").num_envs == 1
+    write(f"file://{tmp_path}/b.rollout", 1)
+
+    check(rv.open(f"listing://{tmp_path}/*.rollout"), 2)
+
+
+@pytest.mark.parametrize("name", ["a.rollout", "*.rollout"])
+def test_no_message_has_credentials(name):
+    url = f"ftp://bob:s3cr@t@127.0.0.1:1/{name}"
+    calls = [
+        lambda: rv.open(url),
+        lambda: rv.FrameCache(url),
+        lambda: rv.open([url, "a.rollout"]),
+        lambda: rv.FrameCache(url.replace("ftp:", "nose:")),
+        lambda: rv.open(url.replace("ftp:", "nose:")),
+    ]
+    for call in calls:
+        with pytest.raises((rv.RolloutViewerError, ValueError)) as caught:
+            call()
+        shown = "".join(traceback.format_exception(caught.value, chain=True))
+        assert "s3cr" not in shown
+        assert "***@127.0.0.1" in str(caught.value)

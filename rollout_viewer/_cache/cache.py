@@ -27,7 +27,12 @@ from rollout_viewer._cache.episode_infos import (
 )
 from rollout_viewer._cache.rendering import Rendering
 from rollout_viewer._cache.row_checker import RowChecker
-from rollout_viewer._cache.shared_storage import Upload, is_url, open_shared
+from rollout_viewer._cache.shared_storage import (
+    Upload,
+    is_url,
+    open_shared,
+    without_credentials,
+)
 from rollout_viewer._cache.subscribers import Subscribers
 from rollout_viewer._cache.summary import summary_of
 from rollout_viewer._errors import (
@@ -1112,10 +1117,23 @@ class FrameCache(RecordingReader):
         Raises:
             StorageError: Something recorded could not be written.
         """
-        self.complete()
-        self.recording.flush()
+        self._flush_file()
         if self._upload is not None:
             self._upload.send(self.recording)
+
+    def flush_at_end(self) -> None:
+        """`flush`, but a fault of shared storage is a warning: the file here has all.
+
+        Raises:
+            StorageError: Something recorded could not be written here.
+        """
+        self._flush_file()
+        if self._upload is not None:
+            self._upload.try_send(self.recording)
+
+    def _flush_file(self) -> None:
+        self.complete()
+        self.recording.flush()
 
     def clear(self) -> None:
         """Forget all rows, here and in the file."""
@@ -1220,8 +1238,9 @@ def open_recording(
     if any(is_url(url) for url in urls):
         if not all(is_url(url) for url in urls):
             raise ValueError(
-                f"rv.open: expected URLs or paths, got both: {urls!r:.200}. Write "
-                "paths as file:///... too."
+                "rv.open: expected URLs or paths, got both: "
+                f"{without_credentials(repr(urls)):.200}. Write paths as file:///... "
+                "too."
             )
         shared = open_shared([str(url) for url in urls])
         return FrameCache._open(shared, make_env=make_env, render=render)

@@ -26,6 +26,7 @@ from multiprocessing.connection import answer_challenge, deliver_challenge
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rollout_viewer._cache.block_filer import BlockFiler, TakesBlocks
+from rollout_viewer._cache.event_queue import get_within
 from rollout_viewer._cache.remote_messages import (
     Accepted,
     Begun,
@@ -264,7 +265,7 @@ class Intake:
         while not self._is_closed:
             try:
                 with contextlib.suppress(queue.Empty):
-                    self._events.get(timeout=self._wait_s())()
+                    get_within(self._events, self._wait_s())()
                 while self._is_open() and self._file(is_last=False):
                     pass
             except Exception as error:  # one recorder's fault is not the others'
@@ -480,7 +481,7 @@ class Intake:
             if left_s <= 0:
                 break
             with contextlib.suppress(queue.Empty):
-                self._events.get(timeout=left_s)()
+                get_within(self._events, left_s)()
             while self._file(is_last=True):
                 pass
         while self._file(is_last=True):

@@ -85,6 +85,16 @@ class Closing(NamedTuple):
 
 # -- how they travel
 
+# When a machine that vanished is found out: it is asked after so many seconds without
+# a word, so often, so many times. A minute, as a network may be away for a while; the
+# system's own time is over two hours.
+_KEEPALIVE = {
+    "TCP_KEEPIDLE": 10,
+    "TCP_KEEPALIVE": 10,  # macOS's name of it
+    "TCP_KEEPINTVL": 5,
+    "TCP_KEEPCNT": 10,
+}
+
 
 def connection_of(sock: socket.socket) -> Connection[Any, Any]:
     """Return a connection that has taken over a socket."""
@@ -92,6 +102,9 @@ def connection_of(sock: socket.socket) -> Connection[Any, Any]:
     # Blocks go out at once; a machine that vanished is found out.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        if (option := getattr(socket, name, None)) is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
     return Connection(sock.detach())
 
 

@@ -30,6 +30,7 @@ from rollout_viewer._errors import (
     requires,
     warn_once,
 )
+from rollout_viewer._recording.database import amend_meta
 from rollout_viewer._recording.joined import JoinedRecording
 from rollout_viewer._recording.shared import SharedRecording, write_steps
 
@@ -42,9 +43,13 @@ if TYPE_CHECKING:
 STEPS_SUFFIX = ".steps"
 # How often it is looked whether a recording has grown enough to be sent again.
 _CHECK_S = 10.0
-# Sent again at this multiple of its size: all that is sent is then at most three times
-# the last one, and at most its last third is not there.
+# Sent again at this multiple of its rows, or of its pictures' bytes: where rows are
+# alike, all that is sent is then at most three times the last one, and at most its last
+# third is not there.
 _GROWTH = 1.5
+# URLs where a recording of this process goes, and who sends it.
+_taken: dict[str, object] = {}
+_CREDENTIALS = re.compile(r"//[^/\s'\"]*@")
 _URL = re.compile(r"[a-z][a-z0-9+.-]*(::[a-z][a-z0-9+.-]*)*://", re.IGNORECASE)
 
 
@@ -69,15 +74,29 @@ def _file_system(who: str, url: str) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
     try:
         fs, path = url_to_fs(url)
+        # It keeps listings, without what others have written since.
+        fs.invalidate_cache()
     except ImportError as error:  # as of s3fs
         raise MissingDependencyError(
-            f"{who}: expected a package for {url!r}, got {error}."
-        ) from error
+            without_credentials(f"{who}: expected a package for {url!r}, got {error}.")
+        ) from _shown(error)
     except Exception as error:  # whatever the file system raises
         raise RecordingError(
-            f"{who}: expected a URL that fsspec knows, got {url!r} ({error!r})."
-        ) from error
+            without_credentials(
+                f"{who}: expected a URL that fsspec knows, got {url!r} ({error!r})."
+            )
+        ) from _shown(error)
     return fs, path
+
+
+def without_credentials(message: str) -> str:
+    """Return a message whose URLs have ``***`` for a user's name and password."""
+    return _CREDENTIALS.sub("//***@", message)
+
+
+def _shown(error: Exception) -> Exception | None:
+    """Return the cause of an error, unless it would show credentials."""
+    return error if without_credentials(repr(error)) == repr(error) else None
 
 
 # -- reading
@@ -126,7 +145,8 @@ def open_shared(urls: Sequence[str]) -> Recording:
 
     def opened(path: Path) -> SharedRecording:
         fetch = functools.partial(_fetch, known[path], path, folder)
-        return SharedRecording(path, fetch, known[path].nbytes)
+        one = known[path]
+        return SharedRecording(path, fetch, one.nbytes, name=one.path)
 
     if len(paths) == 1:
         return opened(paths[0])
@@ -148,9 +168,10 @@ def _found(url: str) -> list[_Object]:
         if info.get("type") != "directory" and not name.endswith(STEPS_SUFFIX)
     ]
     if not objects:
+        shown = without_credentials(url)
         raise RecordingError(
-            f"rv.open: expected recordings at {url!r}, got none. A recorder sends its "
-            "first one some seconds after it has begun."
+            f"rv.open: expected recordings at {shown!r}, got none. A recorder sends "
+            "its first one some seconds after it has begun."
         )
     return objects
 
@@ -178,8 +199,8 @@ def _read(url: str) -> Iterator[None]:
         raise
     except Exception as error:  # whatever the file system raises
         raise RecordingError(
-            f"rv.open: expected to read {url!r}, got {error!r}."
-        ) from error
+            without_credentials(f"rv.open: expected to read {url!r}, got {error!r}.")
+        ) from _shown(error)
 
 
 # -- writing
@@ -188,10 +209,12 @@ def _read(url: str) -> Iterator[None]:
 class Upload:
     """Sends a recording that is written here to shared storage.
 
-    At `flush` and `close`, and each time it has grown by half.
+    At `flush` and `close`, and each time it has grown by half; where nothing was
+    recorded or annotated since, it is there already.
 
     Args:
-        url: Where to; with ``-1``, ... before its suffix where something is.
+        url: Where to; with ``-1``, ... before its suffix where something is, or another
+            recording of this process goes.
 
     Attributes:
         url: Where it really goes.
@@ -203,26 +226,41 @@ class Upload:
 
     def __init__(self, url: str) -> None:
         if not PurePosixPath(url).name.strip("*?[]"):
-            raise StorageError(f"FrameCache: expected a URL of a file, got {url!r}.")
+            shown = without_credentials(url)
+            raise StorageError(f"FrameCache: expected a URL of a file, got {shown!r}.")
         self._fs, path = _file_system("FrameCache", url)
         wanted = PurePosixPath(path)
         with self._written(url):
             self._path, number = path, 0
-            while self._fs.exists(self._path):
+            while not self._take():
                 number += 1
                 name = f"{wanted.stem}-{number}{wanted.suffix}"
                 self._path = str(wanted.with_name(name))
-        self.url = str(self._fs.unstrip_protocol(self._path))
         self.local = Path(
             tempfile.gettempdir(),
             f"unsent-{os.getpid()}-{secrets.token_hex(4)}-{wanted.name}",
         )
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._num_sent = 0
+        self._sent_size = (0, 0)
         self._is_whole = False
-        self._sent: tuple[int, int] | None = None
+        self._sent_contents: tuple[object, ...] | None = None
+        self._sent_file: tuple[int, int] | None = None
         self._is_over = threading.Event()
+
+    def _take(self) -> bool:
+        """Return whether it can go to `_path`; no other recording of here does then."""
+        self.url = str(self._fs.unstrip_protocol(self._path))
+        # At once, without a lock that a fork could inherit.
+        if _taken.setdefault(self.url, self) is not self:
+            return False
+        has_taken = False
+        try:
+            has_taken = not self._fs.exists(self._path)
+        finally:
+            if not has_taken:
+                _taken.pop(self.url, None)
+        return has_taken
 
     def start(self, recording: Recording) -> None:
         """Send it in the background, too."""
@@ -233,9 +271,14 @@ class Upload:
             daemon=True,
         ).start()
 
-    def is_due(self, nbytes: int) -> bool:
-        """Whether it is to be sent again, as it has grown to so many bytes."""
-        return nbytes > self._num_sent * _GROWTH
+    def is_due(self, recording: Recording) -> bool:
+        """Whether it is to be sent again, as it has grown or was cleared."""
+        num_rows, nbytes = _size(recording)
+        sent_rows, sent_nbytes = self._sent_size
+        return (
+            not sent_rows <= num_rows <= sent_rows * _GROWTH
+            or nbytes > sent_nbytes * _GROWTH
+        )
 
     def send(self, recording: Recording, *, is_last: bool = False) -> None:
         """Send a complete copy.
@@ -246,27 +289,45 @@ class Upload:
         if os.getpid() != self._pid or recording.rows is None:
             return
         with self._lock, self._written(self.url):
-            # What is labelled or rendered after the end is sent, too.
-            state = self._state()
-            if self._is_whole and state == self._sent:
-                return
-            with tempfile.TemporaryDirectory(prefix="rollout-send-") as folder:
-                whole, steps = Path(folder, "whole"), Path(folder, "steps")
-                recording.save(whole)
-                write_steps(whole, steps)
-                # In this order: step data may have fewer rows, but not more.
-                self._put(whole, self._path)
-                self._put(steps, self._path + STEPS_SUFFIX)
-                self._num_sent = max(whole.stat().st_size, 1)
+            # Before it is copied: what comes in between is sent once more.
+            contents, size, file = _contents(recording), _size(recording), self._file()
+            # What is labelled or rendered after the end is sent, too, and that may be
+            # by another cache of the file.
+            is_there = contents == self._sent_contents and (
+                file == self._sent_file or not self._is_whole
+            )
+            if not is_there:
+                self._send(recording)
+            self._sent_contents, self._sent_size, self._sent_file = contents, size, file
             self._is_whole = self._is_whole or is_last
-            self._sent = state
         if is_last:
             self._is_over.set()
 
-    def _state(self) -> tuple[int, int]:
+    def _send(self, recording: Recording) -> None:
+        with tempfile.TemporaryDirectory(prefix="rollout-send-") as folder:
+            whole, steps = Path(folder, "whole"), Path(folder, "steps")
+            recording.save(whole)
+            # As a copy, it does not grow; nor is it sent again where only that changes.
+            amend_meta(whole, "is_closed", True)
+            write_steps(whole, steps)
+            # In this order: step data may have fewer rows, but not more.
+            self._put(whole, self._path)
+            self._put(steps, self._path + STEPS_SUFFIX)
+
+    def _file(self) -> tuple[int, int]:
         """Return what changes when the closed file does."""
         found = self.local.stat()
         return found.st_mtime_ns, found.st_size
+
+    def try_send(self, recording: Recording, *, is_last: bool = False) -> bool:
+        """Send a complete copy; return whether it is there. A fault is warned of."""
+        try:
+            self.send(recording, is_last=is_last)
+        except Exception as error:
+            with contextlib.suppress(Warning):  # made an error by a filter
+                warn_once(f"{error}")
+            return False
+        return True
 
     def _put(self, source: Path, path: str) -> None:
         if isinstance(self._fs.protocol, str):
@@ -289,28 +350,24 @@ class Upload:
             recording = reference()
             if recording is None or recording.is_closed:
                 return
-            if recording.rows is None or not self.is_due(recording.picture_nbytes):
-                continue
-            try:
-                self.send(recording)
-            except Exception as error:
-                with contextlib.suppress(Warning):  # made an error by a filter
-                    warn_once(f"{error} Recording continues.")
+            if recording.rows is not None and self.is_due(recording):
+                self.try_send(recording)
             del recording
 
     def finish(self, release: Callable[[], object], recording: Recording) -> None:
         """Release a recording that is used no more; send it if it was not."""
+        is_there = False
         try:
-            if os.getpid() == self._pid and recording.rows is not None:
-                self.send(recording, is_last=True)
-        except Exception as error:
-            with contextlib.suppress(Warning):
-                warn_once(f"{error}")
+            if os.getpid() == self._pid:
+                is_there = self.try_send(recording, is_last=True)
         finally:
             self._is_over.set()
             release()
-            if self._pid == os.getpid() and (self._is_whole or recording.rows is None):
-                self.local.unlink(missing_ok=True)
+            if self._pid == os.getpid():
+                _taken.pop(self.url, None)
+                # Of what was sent before, labels may not be there.
+                if is_there:
+                    self.local.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _written(self, url: str) -> Iterator[None]:
@@ -320,5 +377,21 @@ class Upload:
             local = getattr(self, "local", None)
             kept = "" if local is None else f" All of it is in {str(local)!r}."
             raise StorageError(
-                f"FrameCache: expected to write {url!r}, got {error!r}.{kept}"
-            ) from error
+                without_credentials(
+                    f"FrameCache: expected to write {url!r}, got {error!r}.{kept}"
+                )
+            ) from _shown(error)
+
+
+def _size(recording: Recording) -> tuple[int, int]:
+    """Return a recording's rows, and bytes of pictures."""
+    num_rows = recording.rows.num_rows if recording.rows is not None else 0
+    return num_rows, recording.picture_nbytes
+
+
+def _contents(recording: Recording) -> tuple[object, ...]:
+    """Return what changes with what is recorded, rendered or annotated."""
+    num_rows, _ = _size(recording)
+    meta = {key: repr(value) for key, value in dict(recording.meta).items()}
+    meta.pop("is_closed", None)
+    return num_rows, recording.num_annotations, recording.pictures_version, meta

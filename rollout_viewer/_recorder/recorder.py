@@ -1041,7 +1041,7 @@ class Recorder(ShownInNotebook):
             # Interrupted, it leaves what still waits to be rendered when it is read.
             self._warn_of(self.cache.finish_rendering())
         finally:
-            self.cache.flush()
+            self.cache.flush_at_end()
 
     # -- copies
 

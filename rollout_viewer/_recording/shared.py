@@ -9,7 +9,7 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._errors import ReadOnlyError
+from rollout_viewer._errors import ReadOnlyError, RecordingError
 from rollout_viewer._frames.chunk import CHUNK_ROWS, join, num_records_of
 from rollout_viewer._recording.database import (
     create_database,
@@ -54,13 +54,18 @@ class SharedRecording(FileRecording):
         fetch: Returns a local file of the whole recording; called once, when pictures,
             actions or data are asked for.
         nbytes: Of the whole recording.
+        name: What it is called in messages.
 
     Raises:
         RecordingError: It is not a recording, or one of a newer version.
     """
 
-    def __init__(self, steps: Path, fetch: Callable[[], Path], nbytes: int) -> None:
+    def __init__(
+        self, steps: Path, fetch: Callable[[], Path], nbytes: int, *, name: str
+    ) -> None:
         self._fetch = fetch
+        self._name = name
+        self._is_another = False
         self._nbytes = nbytes
         self._whole: FileRecording | None = None
         self._fetching = threading.Lock()
@@ -77,11 +82,23 @@ class SharedRecording(FileRecording):
         """The whole recording, which is brought here if it is not.
 
         Raises:
-            RecordingError: It cannot be.
+            RecordingError: It cannot be; or its rows are not those of the step data.
         """
         with self._fetching:
+            if self._whole is None and not self._is_another:
+                whole = FileRecording(self._fetch())
+                if whole.meta.get("session") == self.meta.get("session"):
+                    self._whole = whole
+                else:
+                    self._is_another = True  # and is not brought here once more
+                    whole.release()
+                    delete_database(whole.path)
             if self._whole is None:
-                self._whole = FileRecording(self._fetch())
+                raise RecordingError(
+                    f"rv.open: expected pictures of {self._name!r} as it was when it "
+                    "was opened, got another recording: it was written anew, as after "
+                    "clear(). rv.open it again."
+                )
             return self._whole
 
     @property

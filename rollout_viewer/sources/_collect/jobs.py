@@ -38,7 +38,8 @@ class Jobs:
         num_finished: Episodes that are in the cache, whole.
         num_lost: How often one was lost.
         missing: Episodes that were given up.
-        has_run_out: Transitions that were asked for were refused.
+        has_run_out: Transitions that were asked for were refused, or an episode was
+            for want of them.
     """
 
     def __init__(self, seeds: Iterable[int], max_steps: int | None) -> None:
@@ -60,7 +61,9 @@ class Jobs:
         Args:
             has_steps: Whoever asks has transitions left that it took before.
         """
+        is_any = bool(self._again) or self._next_new is not None
         if self._steps_left == 0 and not has_steps:
+            self.has_run_out = self.has_run_out or is_any
             return None
         if self._again:
             return heapq.heappop(self._again)

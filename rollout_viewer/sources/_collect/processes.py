@@ -231,7 +231,7 @@ class CollectPool:
             if worker.is_ready and number not in self._wanting
         ]
         if self._wanting and not others:
-            self._grant(0)
+            self._grant(None)  # none are left, which is noted
 
     def _grant(self, count: int | None) -> None:
         """Answer the first that wants steps: with so many; None: as it may have."""
