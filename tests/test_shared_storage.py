@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import importlib.util
 import threading
+import traceback
 import warnings
 from typing import Any
-import traceback
 
 import numpy as np
 import pytest

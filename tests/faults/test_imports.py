@@ -169,8 +169,8 @@ IN_PAGE = {
 }
 
 
-# What the output itself holds, where no kernel answers: the page that was exported, with
-# its own policy.
+# What the output itself holds, where no kernel answers: the page that was exported,
+# with its own policy.
 IN_A_SANDBOX = {"js/src/widget.ts": ["srcdoc"]}
 
 
