@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
-    from rollout_viewer._replay.messages import Message, Position, Task
+    from rollout_viewer._replay.messages import Maker, Message, Position, Task
 
 _PROGRAM = "from rollout_viewer._replay.worker import main; main()"
 _WAIT_S = 5.0
@@ -95,6 +95,15 @@ class Worker:
         self.send(message)
 
     @property
+    def has_looked(self) -> bool:
+        """Whether its environment may have made a picture before its task.
+
+        Of another start, it is of no use; and no other is made beside it: see `is_worn`
+        of the worker.
+        """
+        return self.prepared is not None and self.prepared.first is not None
+
+    @property
     def pid(self) -> int:
         """Of the process."""
         return self._process.pid
@@ -160,6 +169,8 @@ class WorkerPool:
         self._answers: queue.Queue[Answer] = queue.Queue(_MAX_WAITING)
         self._workers: list[Worker] = []
         self._waiting: deque[Task] = deque()
+        # What makes environments whose first picture decides nothing.
+        self._plain: Maker | None = None
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -216,6 +227,8 @@ class WorkerPool:
                     f"got {why}"
                 )
             if isinstance(message, Done):
+                if message.position is not None and not message.is_worn:
+                    self._plain = task.maker
                 worker.task, worker.position = None, message.position
                 worker.is_worn = message.is_worn
                 if worker.is_worn and worker.position is None:
@@ -224,11 +237,16 @@ class WorkerPool:
 
     def prepare(self, message: Prepare) -> None:
         """Have an environment made for a task that will come, by an idle process."""
+        if message.maker == self._plain:
+            message = message._replace(first=None)  # and so for any start
         idle = [worker for worker in self._workers if worker.task is None]
         if any(worker.prepared == message for worker in idle):
             return
         # Others may go on.
         idle = [one for one in idle if one.position is None]
+        for one in [one for one in idle if one.has_looked]:
+            self._close(one)
+            idle.remove(one)
         if not idle:
             if len(self._workers) >= self._num_workers + self._num_spare:
                 return
@@ -268,9 +286,9 @@ class WorkerPool:
             if one.is_worn and known is not None and known.has_env_of(task):
                 return one
         for one in idle:
-            if one.prepared is not None and one.prepared.maker == task.maker:
+            if one.prepared is not None and one.prepared.is_for(task):
                 return one
-        fresh = [one for one in idle if not one.is_worn]
+        fresh = [one for one in idle if not (one.is_worn or one.has_looked)]
         if fresh:
             # Rather one that does not stand anywhere.
             return min(fresh, key=lambda one: one.position is not None)

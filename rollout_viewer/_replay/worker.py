@@ -113,10 +113,10 @@ class Performer:
                 self._replay.restart()
                 return self._replay
         prepared, self._prepared = self._prepared, None
-        if prepared is None or prepared.maker != task.maker:
+        if prepared is None or not prepared.is_for(task):
             self._drop()
-            self._env = make_env(task.maker)
-        has_looked = prepared == (task.maker, task.job.first)
+            prepared, self._env = None, make_env(task.maker)
+        has_looked = prepared is not None and prepared.first is not None
         self._replay = Replay(self._env, task, has_looked=has_looked)
         return self._replay
 
