@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 
 import gymnasium
@@ -261,3 +262,90 @@ def test_what_no_process_can_do_is_not_tried_again(monkeypatch):
 
     assert "ZeroDivisionError" in str(cache.rendering_error)
     assert not cache.renders_pictures
+
+
+class Leaks(Steps):
+    """Is another environment from its 40th step on, all in all; resets as a whole."""
+
+    is_worn = True
+    _num_late = 0
+
+    def step(self, action):
+        obs, *rest = super().step(action)
+        self._num_late += self._step > 40
+        return obs + 1000 * self._num_late * (self._step > 40), *rest
+
+
+def test_what_differs_where_a_used_environment_goes_on_is_replayed_in_a_new_one():
+    env = rv.record(Leaks(), render="later", make_env=lambda: Leaks())
+    env.reset(seed=0)
+    for _ in range(70):
+        env.step(0)
+
+    for row in (60, 5, 64):
+        assert (env.cache[row, 0] == row).all()
+
+
+class FailsToClose(Steps):
+    def close(self):
+        raise OSError("its socket is closed")
+
+
+def test_an_environment_that_cannot_be_closed_fails_no_other_episode():
+    cache = record_rows(200, make_env=lambda: FailsToClose())
+
+    for row in (180, 1, 100, 50):
+        assert (cache[row, 0] == row).all()
+
+
+def test_after_clear_processes_import_what_has_changed(tmp_path):
+    shown, log = tmp_path / "shown", tmp_path / "log"
+    log.touch()
+
+    class Imported(Steps):
+        """Knows what was there when its process began, as a module does."""
+
+        def __init__(self):
+            import builtins
+
+            known = vars(builtins).setdefault("shown_by_a_test", shown.read_text())
+            self._known = int(known)
+            super().__init__(log=str(log))
+
+        def render(self):
+            return np.full((48, 64, 3), self._known, np.uint8)
+
+    env = rv.record(Steps(), render="later", make_env=lambda: Imported())
+    for number in (10, 20):
+        shown.write_text(str(number))
+        env.cache.clear()
+        env.reset(seed=0)
+        for _ in range(70):
+            env.step(0)
+        assert (env.cache[40, 0] == number).all()
+        # Those that are ready know it as well.
+        while log.read_text().count("made") < number / 5:
+            time.sleep(0.01)
+
+
+def test_what_is_wanted_of_rows_that_cannot_be_read_does_not_end_the_thread(
+    monkeypatch,
+):
+    monkeypatch.setattr(background_rendering, "RETRY_S", 0.1)
+    cache = record_rows(5)
+    is_to_render, failed = type(cache).is_to_render, []
+
+    def fail_first(reader, row, env):
+        if not failed:
+            failed.append(threading.current_thread())
+            raise IndexError(row)
+        return is_to_render(reader, row, env)
+
+    monkeypatch.setattr(type(cache), "is_to_render", fail_first)
+    threads = set()
+    while not cache.has_picture(3, 0):
+        cache.want_pictures([(3, 0)])
+        threads.add(cache._rendering.background._thread)
+        time.sleep(0.01)
+
+    assert threads == set(failed)

@@ -99,7 +99,8 @@ class Position(NamedTuple):
         """Whether a task is what comes after it."""
         job = task.job
         return (
-            self.row < min(job.wanted)
+            not task.is_fresh
+            and self.row < min(job.wanted)
             and (self.env, self.base) == (job.env, job.parts[0].index)
             and (self.session, self.begins_early) == (task.session, job.is_history)
             and self.maker == task.maker
