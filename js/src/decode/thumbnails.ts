@@ -101,7 +101,7 @@ export class Thumbnails {
   /** undefined: its chunk is not in the page, or was evicted meanwhile. */
   async #decode(row: number, slot: number): Promise<Thumbnail | null | undefined> {
     const { chunks, recorded } = this.#store;
-    const chunk = chunks.use(Math.floor(row / CHUNK_ROWS), slot);
+    const chunk = chunks.use(row, slot);
     const size = recorded.manifest?.slots[slot];
     if (!chunk || !size) return undefined;
     if (!chunks.hasPicture(row, slot)) return null;

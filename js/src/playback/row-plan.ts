@@ -45,7 +45,7 @@ export function planRow(
   for (const slot of slots) {
     const at = store.recordedSlotAt(row, slot);
     const hasPicture = at !== null && chunks.hasPicture(at.row, at.slot);
-    const chunk = at && chunks.use(Math.floor(at.row / CHUNK_ROWS), at.slot);
+    const chunk = at && chunks.use(at.row, at.slot);
     if (at && (hasPicture === undefined || !chunk)) {
       found.missing.push(slot);
     } else if (!chunk || !hasPicture) {

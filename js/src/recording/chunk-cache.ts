@@ -1,8 +1,9 @@
 /**
  * Chunks in the page, within a byte budget: the least recently used are evicted first.
  *
- * A chunk grows by pieces; a whole one replaces them. Knows what is missing and when
- * it was asked for last. Knows nothing of pixels or of the wire.
+ * A chunk grows by pieces; a whole one replaces them. One that is pending, with some of
+ * its pictures, is kept beside them till they are as many. Knows what is missing and
+ * when it was asked for last. Knows nothing of pixels or of the wire.
  */
 
 import { ABSENT, CHUNK_ROWS, type Chunk, EQUAL } from "../protocol/messages.ts";
@@ -19,17 +20,21 @@ export interface CachedChunk {
   shown: number;
   /** It will come again: pictures of its other records may be rendered. */
   isPending: boolean;
-  /** Counts chunks that took the place of this one: their first frame is another. */
+  /** Of another chunk of the same block it is another: so is its first frame. */
   version: number;
 }
 
-/** A block of a slot of which only the first `have` records are here. */
+/** As many as are told apart: with a block's number it is a whole number yet. */
+const MAX_VERSIONS = 2 ** 20;
+
+/** A block of a slot of which only the first `have` records are here to stay. */
 export type ChunkGap = [block: number, slot: number, have: number];
 
 export class ChunkCache {
   readonly #budgetBytes: number;
   // A Map keeps the order of insertion: the first key is the least recently used.
   readonly #cached = new Map<number, CachedChunk>();
+  #numTaken = 0;
   numBytes = 0;
   numEvicted = 0;
 
@@ -39,46 +44,46 @@ export class ChunkCache {
 
   /** Take a chunk or piece; returns whether anything new came with it. */
   add(chunk: Chunk, isPending = false): boolean {
-    const key = keyOf(chunk.block, chunk.slot);
-    const old = this.#cached.get(key);
-    const isAnew = chunk.first === 0 && old !== undefined && old.isPending;
-    const have = isAnew ? 0 : (old?.kinds.length ?? 0);
-    if (chunk.first > have) return false; // a piece was lost: it will be missing
-    if (chunk.first + chunk.kinds.length <= have) return false;
-    // The start of a chunk of which a later picture came alone: that would go.
-    if (isAnew && !isPending && chunk.kinds.length < old.kinds.length) return false;
-    const cached: CachedChunk =
-      old && chunk.first > 0
-        ? old
-        : {
-            block: chunk.block,
-            slot: chunk.slot,
-            kinds: [],
-            records: [],
-            repeatedRow: -1,
-            numBytes: 0,
-            shown: 0,
-            isPending,
-            version: (old?.version ?? -1) + 1,
-          };
-    const from = cached.kinds.length - chunk.first;
-    this.numBytes -= old?.numBytes ?? 0;
-    cached.kinds.push(...chunk.kinds.slice(from));
+    const { block, slot, first, kinds } = chunk;
+    const exact = keyOf(block, slot);
+    const have = this.#count(exact);
+    // A piece was lost, maybe of a pending one: it will be missing.
+    if (first > (isPending ? 0 : have)) return false;
+    if (first + kinds.length <= have) return false;
+    const key = isPending ? besideOf(exact) : exact;
+    const cached: CachedChunk = (first && this.#cached.get(key)) || {
+      block,
+      slot,
+      kinds: [],
+      records: [],
+      repeatedRow: -1,
+      numBytes: 0,
+      shown: 0,
+      isPending,
+      version: this.#numTaken++ % MAX_VERSIONS,
+    };
+    this.#drop(key);
+    const from = cached.kinds.length - first;
+    cached.kinds.push(...kinds.slice(from));
     cached.records.push(...chunk.records.slice(from));
     cached.shown = shownIn(cached.kinds);
-    cached.isPending = isPending;
     if (chunk.repeatedRow >= 0) cached.repeatedRow = chunk.repeatedRow;
     cached.numBytes += chunk.numBytes;
     this.numBytes += cached.numBytes;
-    this.#cached.delete(key);
     this.#cached.set(key, cached);
+    // Where the other one has nothing more, it goes.
+    const other = this.#cached.get(besideOf(key));
+    const isSpare = isPending
+      ? !(other && other.shown & ~cached.shown)
+      : this.#count(besideOf(key)) <= cached.kinds.length;
+    if (isSpare) this.#drop(besideOf(key));
     this.#evict(key);
     return true;
   }
 
-  /** Return the records of a block, and note that they were used. */
-  use(block: number, slot: number): CachedChunk | undefined {
-    const key = keyOf(block, slot);
+  /** Return the records that have a row's, if any do, and note that they were used. */
+  use(row: number, slot: number): CachedChunk | undefined {
+    const key = this.#keyAt(row, slot);
     const cached = this.#cached.get(key);
     if (cached) {
       this.#cached.delete(key);
@@ -89,19 +94,19 @@ export class ChunkCache {
 
   /** How many records of a block are here, without one that is to come. */
   have(block: number, slot: number): number {
-    const cached = this.#cached.get(keyOf(block, slot));
-    if (!cached) return 0;
-    const count = cached.kinds.length;
-    if (!cached.isPending) return count;
-    for (let index = 0; index < count; index++)
-      if (!((cached.shown >>> index) & 1)) return index;
-    // There may be more than it has.
-    return Math.min(count, CHUNK_ROWS - 1);
+    const key = keyOf(block, slot);
+    const pending = this.#cached.get(besideOf(key));
+    let count = this.#count(key);
+    // There may be more than a pending one has.
+    while (pending && count < CHUNK_ROWS - 1 && (pending.shown >>> count) & 1) count++;
+    return count;
   }
 
   /** Bit i: record i of a block is here and shows a picture. */
   shown(block: number, slot: number): number {
-    return this.#cached.get(keyOf(block, slot))?.shown ?? 0;
+    const key = keyOf(block, slot);
+    const shownOf = (one: number) => this.#cached.get(one)?.shown ?? 0;
+    return shownOf(key) | shownOf(besideOf(key));
   }
 
   has(row: number, slot: number): boolean {
@@ -117,17 +122,16 @@ export class ChunkCache {
     const found: ChunkGap[] = [];
     for (const block of blocks) {
       const count = Math.min(numRows - block * CHUNK_ROWS, CHUNK_ROWS);
-      for (const slot of slots) {
-        const have = this.have(block, slot);
-        if (have < count) found.push([block, slot, have]);
-      }
+      for (const slot of slots)
+        if (this.have(block, slot) < count)
+          found.push([block, slot, this.#count(keyOf(block, slot))]);
     }
     return found;
   }
 
   /** Whether the record shows a picture; undefined while that is not known here. */
   hasPicture(row: number, slot: number): boolean | undefined {
-    const cached = this.#cached.get(keyOf(Math.floor(row / CHUNK_ROWS), slot));
+    const cached = this.#cached.get(this.#keyAt(row, slot));
     const index = row % CHUNK_ROWS;
     if (cached === undefined || index >= cached.kinds.length) return undefined;
     const isShown = ((cached.shown >>> index) & 1) === 1;
@@ -136,7 +140,7 @@ export class ChunkCache {
 
   /** Whether an earlier row's picture is shown again, because there is none of this. */
   isRepeated(row: number, slot: number): boolean {
-    const cached = this.#cached.get(keyOf(Math.floor(row / CHUNK_ROWS), slot));
+    const cached = this.#cached.get(this.#keyAt(row, slot));
     const index = row % CHUNK_ROWS;
     if (!cached || !this.hasPicture(row, slot)) return false;
     const isMarked = cached.kinds[index] === EQUAL && cached.records[index]!.length > 0;
@@ -148,12 +152,26 @@ export class ChunkCache {
     this.numBytes = 0;
   }
 
+  #count(key: number): number {
+    return this.#cached.get(key)?.kinds.length ?? 0;
+  }
+
+  /** The key of what has a row's record: a pending one only where no other does. */
+  #keyAt(row: number, slot: number): number {
+    const key = keyOf(Math.floor(row / CHUNK_ROWS), slot);
+    return row % CHUNK_ROWS < this.#count(key) ? key : besideOf(key);
+  }
+
+  #drop(key: number): void {
+    this.numBytes -= this.#cached.get(key)?.numBytes ?? 0;
+    this.#cached.delete(key);
+  }
+
   #evict(keep: number): void {
-    for (const [key, cached] of this.#cached) {
+    for (const key of this.#cached.keys()) {
       if (this.numBytes <= this.#budgetBytes) return;
       if (key === keep) continue;
-      this.#cached.delete(key);
-      this.numBytes -= cached.numBytes;
+      this.#drop(key);
       this.numEvicted++;
     }
   }
@@ -179,4 +197,9 @@ export function sourceOf(cached: CachedChunk, index: number): number {
 /** One number for a block and a slot: a Map of numbers is faster than one of strings. */
 function keyOf(block: number, slot: number): number {
   return block * 65536 + slot;
+}
+
+/** The key of the pending chunk beside a chunk, and back. */
+function besideOf(key: number): number {
+  return -1 - key;
 }
