@@ -12,10 +12,11 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from rollout_viewer._errors import ExportCancelled
+from rollout_viewer._errors import ExportCancelled, RolloutViewerError
 from rollout_viewer._forks import make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._progress import progress_bar
+from rollout_viewer._replay.pool import ProcessEnded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,6 +37,9 @@ MAX_EPISODES = 64
 # Episodes that failed one after the other; the next are not tried.
 _MAX_FAILURES = 3
 _POLL_S = 0.25
+# What failed, and may not again, is tried after so long; then after twice as long.
+RETRY_S = 5.0
+_MAX_RETRY_S = 300.0
 
 
 class Wanted(NamedTuple):
@@ -84,11 +88,17 @@ class BackgroundRendering:
         self._thread: threading.Thread | None = None
         # (row, env) for which there is nothing to replay, such as before a reset.
         self._without: set[tuple[int, int]] = set()
-        self.error: Exception | None = None
+        self._error: Exception | None = None
+        self._retry_at = self._pause_s = 0.0
         self._episodes: deque[EndedEpisode] = deque()
         self._num_failures = 0
         self._problems: list[str] = []
         make_anew_in_children(self, rank=6)
+
+    @property
+    def error(self) -> Exception | None:
+        """Why what is looked at is not rendered; None: it is, if only once more."""
+        return self._error if time.monotonic() < self._retry_at else None
 
     def fork_locks(self) -> list[Lock]:
         """Return nothing: the processes are the parent's."""
@@ -223,7 +233,17 @@ class BackgroundRendering:
             if not (self._wanted or self._episodes):
                 self._prepare(reader)
         except Exception as error:  # reported by who wants pictures
-            self.error = error
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Render nothing that is looked at: for some time, or as long as this is."""
+        is_lasting = isinstance(error, RolloutViewerError)
+        self._pause_s = min(max(2 * self._pause_s, RETRY_S), _MAX_RETRY_S)
+        pause_s = self._pause_s
+        if is_lasting and not isinstance(error, ProcessEnded):
+            pause_s = float("inf")
+        self._error, self._retry_at = error, time.monotonic() + pause_s
+        self._wanted = []
 
     def _wait(self, num_calls: int, until: float) -> bool:
         """Wait for something new; return whether the thread is to go on."""
@@ -237,11 +257,13 @@ class BackgroundRendering:
 
     def _perform_next(self, reader: RecordingReader) -> bool:
         """Render what is most urgent; return whether there was anything."""
-        batch = self._next_wanted(reader)
-        episode = self._first_ended()
+        batch, episode = list[Wanted](), None
         try:
+            batch = self._next_wanted(reader)
+            episode = None if batch else self._first_ended()
             if batch:
                 self._render_batch(reader, batch)
+                self._pause_s = 0.0
             elif episode is not None and not self._is_busy():
                 self._render_episode(reader, episode)
             else:
@@ -249,9 +271,9 @@ class BackgroundRendering:
         except ExportCancelled:
             pass
         except Exception as error:  # reported by who wanted it
-            if batch:
-                self.error, self._wanted = error, []
-            elif episode is not None:
+            if episode is None:
+                self._fail(error)
+            else:
                 self._note_failure(episode, error)
         return True
 

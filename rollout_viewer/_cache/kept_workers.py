@@ -31,6 +31,7 @@ class KeptWorkers:
         self._lock = threading.RLock()
         self._pool: WorkerPool | None = None
         self._pid = os.getpid()
+        self._session: str | None = None
         self._used_at = 0.0
         self._is_watched = False
 
@@ -40,8 +41,13 @@ class KeptWorkers:
         return self._pool is not None
 
     @contextlib.contextmanager
-    def use(self) -> Iterator[WorkerPool]:
-        """Give the processes, to one thread at a time."""
+    def use(self, session: str | None) -> Iterator[WorkerPool]:
+        """Give the processes, to one thread at a time.
+
+        Args:
+            session: Of the recording's rows. For others there are other processes: the
+                user's modules may have changed meanwhile.
+        """
         if self._pid != os.getpid():  # those are the parent's
             self._lock, self._pool = threading.RLock(), None
             self._pid, self._is_watched = os.getpid(), False
@@ -51,6 +57,9 @@ class KeptWorkers:
                 self._pool = WorkerPool(default_num_workers(), num_spare=1)
                 weakref.finalize(self, _close, self._pool, os.getpid())
             try:
+                if self._session != session:
+                    self._pool.close()
+                    self._session = session
                 yield self._pool
             except BaseException:
                 self._pool.stop()  # what they do no one waits for any more

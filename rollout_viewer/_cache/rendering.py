@@ -41,8 +41,10 @@ from rollout_viewer._replay.render import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from rollout_viewer._recording.reader import RecordingReader
+    from rollout_viewer._replay.pool import WorkerPool
 
 
 class Rendering:
@@ -221,7 +223,7 @@ class Rendering:
         watch: Watch,
     ) -> tuple[int, str]:
         """Render by processes that are kept; return how many, and what went wrong."""
-        with self._lock, self._workers.use() as pool:
+        with self._lock, self._use_workers(reader) as pool:
             ready = self._next_task(reader, recipes, request)
 
             def on_progress(done: int, total: int) -> None:
@@ -235,6 +237,11 @@ class Rendering:
             pool.prepare(ready)
         return num_pictures, renderer.problem
 
+    def _use_workers(
+        self, reader: RecordingReader
+    ) -> AbstractContextManager[WorkerPool]:
+        return self._workers.use(reader.recording.meta.get("session"))
+
     def _make_ready(self, reader: RecordingReader) -> None:
         """Prepare a process for the first picture, whichever that is."""
         envs = self.envs(reader)
@@ -243,7 +250,7 @@ class Rendering:
         recipes = self.recipes(reader)
         first = next(iter(reader.cameras), DEFAULT_CAMERA)
         request = RenderRequest([], envs, first, {}, 1, has_progress=False)
-        with self._lock, self._workers.use() as pool:
+        with self._lock, self._use_workers(reader) as pool:
             pool.prepare(self._next_task(reader, recipes, request))
 
     def _next_task(

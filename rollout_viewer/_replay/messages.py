@@ -34,11 +34,16 @@ class Prepare(NamedTuple):
 
     Attributes:
         maker: As of the task.
-        first: As of its job.
+        first: What `look_first` is called with; None: it is not called.
     """
 
     maker: Maker
     first: EpisodeStart | None = None
+
+    def is_for(self, task: Task) -> bool:
+        """Whether its environment is as that of a task that has just begun."""
+        is_right = self.first is None or self.first == task.job.first_look
+        return is_right and self.maker == task.maker
 
 
 class Task(NamedTuple):
@@ -94,7 +99,8 @@ class Position(NamedTuple):
         """Whether a task is what comes after it."""
         job = task.job
         return (
-            self.row < min(job.wanted)
+            not task.is_fresh
+            and self.row < min(job.wanted)
             and (self.env, self.base) == (job.env, job.parts[0].index)
             and (self.session, self.begins_early) == (task.session, job.is_history)
             and self.maker == task.maker

@@ -70,6 +70,11 @@ class Job:
     first: EpisodeStart | None
     is_history: bool = False
 
+    @property
+    def first_look(self) -> EpisodeStart | None:
+        """The start whose picture is the first that a renderer makes."""
+        return self.parts[0].start if self.first is None else self.first
+
 
 @dataclass
 class Plan:

@@ -7,14 +7,15 @@ killed.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from rollout_viewer._errors import ExportCancelled, RenderError
@@ -24,14 +25,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
-    from rollout_viewer._replay.messages import Message, Position, Task
+    from rollout_viewer._replay.messages import Maker, Message, Position, Task
 
 _PROGRAM = "from rollout_viewer._replay.worker import main; main()"
 _WAIT_S = 5.0
 # Messages that may wait; a message is at most a block's pictures.
 _MAX_WAITING = 16
-# How often it is asked whether a task is still wanted.
+# How often it is asked whether a task is still wanted, or its process still there.
 _CANCEL_POLL_S = 0.05
+_ALIVE_POLL_S = 1.0
+# How long it may take to read the rest of what an ended process wrote.
+_READ_S = 1.0
+# So many processes that ended before they had a task; then none is prepared any more.
+_MAX_LOST = 3
+
+
+class ProcessEnded(RenderError):
+    """A process ended in the middle of a task; another may do it."""
 
 
 class Answer(NamedTuple):
@@ -69,6 +79,9 @@ class Worker:
         # Where it may go on; and whether it can do nothing else.
         self.position: Position | None = None
         self.is_worn = False
+        # Whether it was there before its task, of which it has sent nothing.
+        self.is_unheard = False
+        self._was_asked = False
         self._answers = answers
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as this
         self._process = subprocess.Popen(
@@ -77,22 +90,50 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             env=_environment(),
+            # Ctrl-C is for this process, also before that one ignores it.
+            start_new_session=True,
         )
-        self._is_closing = False
-        threading.Thread(
+        self._is_closing = self._is_killed = False
+        self._reader = threading.Thread(
             target=self._read, name="rollout_viewer worker", daemon=True
-        ).start()
+        )
+        self._reader.start()
         self.send(list(sys.path))
 
     def start(self, task: Task) -> None:
         """Begin a task."""
         self.task, self.prepared, self.position = task, None, None
+        self.is_unheard, self._was_asked = self._was_asked, True
         self.send(task)
 
     def prepare(self, message: Prepare) -> None:
         """Have it make an environment for a task that will come."""
-        self.prepared = message
+        self.prepared, self._was_asked = message, True
         self.send(message)
+
+    @property
+    def has_looked(self) -> bool:
+        """Whether its environment may have made a picture before its task.
+
+        Of another start, it is of no use; and no other is made beside it: see `is_worn`
+        of the worker.
+        """
+        return self.prepared is not None and self.prepared.first is not None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its process has ended, or can answer no more."""
+        if self._process.poll() is None:
+            return not self._reader.is_alive()
+        self._kill()
+        return True
+
+    def is_held_open(self) -> bool:
+        """Whether its process has ended, and another keeps its output open."""
+        if not self.has_ended:
+            return False
+        self._reader.join(_READ_S)
+        return self._reader.is_alive()
 
     @property
     def pid(self) -> int:
@@ -102,18 +143,16 @@ class Worker:
     def send(self, message: object) -> None:
         """Send an object to the process."""
         # Where it has ended, its other pipe reports that.
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             write_message(cast("BinaryIO", self._process.stdin), message)
 
     def _read(self) -> None:
-        stream = cast("BinaryIO", self._process.stdout)
-        while True:
-            try:
-                message = read_message(stream)
-            except Exception:  # whatever it is, a task must not wait for ever
-                self._put(Answer(self, None))
-                return
-            self._put(Answer(self, message))
+        # Whatever it is, a task must not wait for ever. Closed here: where this thread
+        # reads, another would wait for it.
+        with cast("BinaryIO", self._process.stdout) as out, suppress(Exception):
+            while True:
+                self._put(Answer(self, read_message(out)))
+        self._put(Answer(self, None))
 
     def _put(self, answer: Answer) -> None:
         put_answer(self._answers, answer, lambda: self._is_closing)
@@ -126,7 +165,7 @@ class Worker:
         try:
             code = self._process.wait(_WAIT_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._kill()
             code = self._process.wait()
         self._errors.seek(0)
         text = self._errors.read().decode("utf-8", "replace").strip()
@@ -135,15 +174,27 @@ class Worker:
     def close(self) -> None:
         """End the process."""
         self._is_closing = True
-        if self._process.poll() is None:
-            self._process.kill()
+        self._kill()
         # However busy the machine is: a killed process ends.
         self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
+        self._reader.join(_READ_S)
+        with suppress(OSError):
+            cast("BinaryIO", self._process.stdin).close()
         self._errors.close()
+
+    def _kill(self) -> None:
+        """Kill the process, once, with those it started, which keep its pipes open."""
+        if self._is_killed:
+            return
+        self._is_killed = True
+        # One that ended well has ended its own; others may have its number by now.
+        if self._process.poll() == 0:
+            return
+        with suppress(OSError):
+            if hasattr(os, "killpg"):
+                os.killpg(self.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
 
 
 class WorkerPool:
@@ -160,6 +211,9 @@ class WorkerPool:
         self._answers: queue.Queue[Answer] = queue.Queue(_MAX_WAITING)
         self._workers: list[Worker] = []
         self._waiting: deque[Task] = deque()
+        # What makes environments whose first picture decides nothing.
+        self._plain: Maker | None = None
+        self._num_lost = 0
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -186,7 +240,8 @@ class WorkerPool:
             is_cancelled: Asked often whether to stop.
 
         Raises:
-            RenderError: A process ended in the middle of a task.
+            ProcessEnded: A process ended in the middle of a task. Of one that was
+                there before, and has sent nothing, the task is begun once more.
             ExportCancelled: `is_cancelled` returned true; the processes that were in
                 the middle of a task are ended.
         """
@@ -198,42 +253,89 @@ class WorkerPool:
             if is_cancelled is not None and is_cancelled():
                 self.stop()
                 raise ExportCancelled("FrameCache.render: cancelled.")
-            try:
-                timeout = None if is_cancelled is None else _CANCEL_POLL_S
-                worker, message = self._answers.get(timeout=timeout)
-            except queue.Empty:
-                continue
-            task = worker.task
-            if task is None or worker not in self._workers:
+            wait_s = _ALIVE_POLL_S if is_cancelled is None else _CANCEL_POLL_S
+            worker, message = self._next_answer(wait_s)
+            if worker not in self._workers:
                 continue
             if message is None:
-                self._workers.remove(worker)
-                why = worker.why_ended()
-                worker.close()
-                self.stop()
-                raise RenderError(
-                    "FrameCache.render: expected a process to replay an environment, "
-                    f"got {why}"
-                )
+                self._lose(worker)
+                continue
+            task = worker.task
+            if task is None:
+                continue
+            worker.is_unheard = False
             if isinstance(message, Done):
+                if message.position is not None and not message.is_worn:
+                    self._plain = task.maker
                 worker.task, worker.position = None, message.position
                 worker.is_worn = message.is_worn
                 if worker.is_worn and worker.position is None:
                     self._close(worker)
             yield task, message
 
+    def _next_answer(self, wait_s: float) -> Answer:
+        """Return what comes next; of no worker, if nothing does in so many seconds."""
+        with suppress(queue.Empty):
+            return self._answers.get(timeout=wait_s)
+        for worker in self._workers:
+            is_silent = worker.task is not None and worker.is_held_open()
+            if is_silent and self._answers.empty():
+                return Answer(worker, None)
+        return Answer(None, None)
+
+    def _lose(self, worker: Worker) -> None:
+        """Remove a worker that has ended; begin its task once more, or raise.
+
+        Raises:
+            ProcessEnded: Another would end as well.
+        """
+        task = worker.task
+        if task is None:
+            self._num_lost += worker.prepared is not None
+            self._close(worker)
+        elif worker.is_unheard:
+            self._close(worker)
+            self._new_worker().start(task)
+        else:
+            why = worker.why_ended()
+            self.stop()
+            raise ProcessEnded(
+                "FrameCache.render: expected a process to replay an environment, "
+                f"got {why}"
+            )
+
+    def _new_worker(self) -> Worker:
+        worker = Worker(self._answers)
+        self._workers.append(worker)
+        return worker
+
+    def _idle(self) -> list[Worker]:
+        """Return the processes without a task; of those that have ended, none."""
+        idle = [worker for worker in self._workers if worker.task is None]
+        for worker in [one for one in idle if one.has_ended]:
+            self._lose(worker)
+            idle.remove(worker)
+        return idle
+
     def prepare(self, message: Prepare) -> None:
         """Have an environment made for a task that will come, by an idle process."""
-        idle = [worker for worker in self._workers if worker.task is None]
-        if any(worker.prepared == message for worker in idle):
+        if message.maker == self._plain:
+            message = message._replace(first=None)  # and so for any start
+        idle = self._idle()
+        is_there = any(worker.prepared == message for worker in idle)
+        if is_there or self._num_lost >= _MAX_LOST:
             return
         # Others may go on.
         idle = [one for one in idle if one.position is None]
+        for one in [one for one in idle if one.has_looked]:
+            known = None if one.prepared is None else one.prepared.maker
+            if message.first is not None or known != message.maker:
+                self._close(one)
+                idle.remove(one)
         if not idle:
             if len(self._workers) >= self._num_workers + self._num_spare:
                 return
-            idle = [Worker(self._answers)]
-            self._workers += idle
+            idle = [self._new_worker()]
         idle[-1].prepare(message)
 
     def stop(self) -> None:
@@ -248,7 +350,7 @@ class WorkerPool:
         self._waiting.clear()
         for worker in self._workers:
             worker.close()
-        self._workers = []
+        self._workers, self._num_lost = [], 0
 
     def _assign(self) -> None:
         num_busy = sum(worker.task is not None for worker in self._workers)
@@ -259,7 +361,7 @@ class WorkerPool:
 
     def _worker_for(self, task: Task) -> Worker:
         """Return an idle process: one that goes on, or is prepared, or any, or new."""
-        idle = [worker for worker in self._workers if worker.task is None]
+        idle = self._idle()
         for one in idle:
             if one.position is not None and one.position.leads_to(task):
                 return one
@@ -268,18 +370,16 @@ class WorkerPool:
             if one.is_worn and known is not None and known.has_env_of(task):
                 return one
         for one in idle:
-            if one.prepared is not None and one.prepared.maker == task.maker:
+            if one.prepared is not None and one.prepared.is_for(task):
                 return one
-        fresh = [one for one in idle if not one.is_worn]
+        fresh = [one for one in idle if not (one.is_worn or one.has_looked)]
         if fresh:
             # Rather one that does not stand anywhere.
             return min(fresh, key=lambda one: one.position is not None)
         for one in idle:
             if len(self._workers) >= self._num_workers + self._num_spare:
                 self._close(one)
-        worker = Worker(self._answers)
-        self._workers.append(worker)
-        return worker
+        return self._new_worker()
 
     def _close(self, worker: Worker) -> None:
         self._workers.remove(worker)

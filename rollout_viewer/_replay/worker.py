@@ -11,6 +11,7 @@ import pickle
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import RenderError, RolloutViewerError
@@ -104,7 +105,6 @@ class Performer:
     def _begin(self, task: Task) -> Replay:
         """Return the replay that goes on or starts again, or a new one."""
         position, self._position = self._position, None
-        self._was_used = False
         if self._replay is not None and position is not None:
             if position.leads_to(task):
                 return self._replay
@@ -113,18 +113,20 @@ class Performer:
                 self._replay.restart()
                 return self._replay
         prepared, self._prepared = self._prepared, None
-        if prepared is None or prepared.maker != task.maker:
+        if prepared is None or not prepared.is_for(task):
             self._drop()
-            self._env = make_env(task.maker)
-        has_looked = prepared == (task.maker, task.job.first)
+            prepared, self._env = None, make_env(task.maker)
+        has_looked = prepared is not None and prepared.first is not None
         self._replay = Replay(self._env, task, has_looked=has_looked)
+        self._was_used = False
         return self._replay
 
     def _drop(self) -> None:
         env, self._env = self._env, None
         self._replay = self._prepared = self._position = None
         if env is not None:
-            env.close()
+            with suppress(Exception):  # the next task is of another
+                env.close()
 
 
 def _is_worn(env: Any) -> bool:
