@@ -15,7 +15,7 @@ from rollout_viewer._video.preview import CODECS, Mosaic, PreviewEncoder
 from rollout_viewer._viewer import preview_videos, stream
 from rollout_viewer._viewer.preview_videos import PreviewVideos, VideoKey
 from rollout_viewer._viewer.throughput import Throughput
-from tests.links import Link, work_at_once
+from tests.links import Link, chunks_at_a_page, work_at_once
 
 NUM_ROWS, NUM_ENVS, SIDE = 640, 4, 32
 ALL_CODECS = [codec.name for codec in CODECS]
@@ -193,6 +193,83 @@ def test_where_the_playhead_rests_its_exact_pictures_come_first_and_then_all(
     link.run(6)
     assert all((15, slot) in link.chunks for slot in SLOTS)
     assert asked < link.now
+
+
+def assert_exact(link, frames):
+    """Check each picture that the page has against the recording."""
+    held, pending = chunks_at_a_page(link.messages)
+    shown = np.empty((SIDE, SIDE, 3), np.uint8)
+    for (block, slot), chunk in [*held.items(), *pending.items()]:
+        reader = ChunkDecoder(chunk)
+        for index in range(len(chunk.kinds)):
+            if not reader.is_shown(index):
+                assert chunk is pending.get((block, slot))
+                continue
+            reader.read(index, shown)
+            expected = frames[block * CHUNK_ROWS + index, slot]
+            np.testing.assert_array_equal(shown, expected)
+    return held, pending
+
+
+def with_a_chunk_in_part(cache):
+    """Return a page that played on before all of a block had come, and the block."""
+    link = thin(cache)
+    for block in range(8, 15):
+        link.say(watch(is_resting=True))
+        link.ask(block)
+        link.run(0.7 + 0.06 * block)
+        for _ in range(3):
+            link.say(watch([(15, 0, 0)]))
+            link.run(0.6)
+        counts = [link.have.get((block, slot), 0) for slot in SLOTS]
+        if any(0 < count < CHUNK_ROWS for count in counts):
+            return link, block
+    raise AssertionError(link.have)
+
+
+@pytest.mark.parametrize("is_asked_before", [True, False])
+def test_records_of_a_chunk_never_follow_the_one_picture_of_it(
+    cache, frames, is_asked_before
+):
+    link, block = with_a_chunk_in_part(cache)
+    keys = [(block, slot) for slot in SLOTS]
+    had = [[*key, link.have.get(key, 0)] for key in keys]
+
+    if is_asked_before:
+        link.say({"kind": "need", "chunks": had})
+    rows = [(*key, 30) for key in keys if link.have.get(key, 0) < CHUNK_ROWS]
+    link.say(watch(rows=rows, is_resting=True))
+    if not is_asked_before:
+        link.run(0.2)
+        link.say({"kind": "need", "chunks": had})
+    link.run(6)
+
+    held, pending = assert_exact(link, frames)
+    assert all(len(held[key].kinds) == CHUNK_ROWS for key in keys)
+    assert not pending.keys() & set(keys)
+
+
+def test_a_page_that_rests_is_sent_what_it_asks_for_in_pieces(cache, frames):
+    link, block = with_a_chunk_in_part(cache)
+    asked = [[block, slot, link.have.get((block, slot), 0)] for slot in SLOTS]
+    link.say(watch(rows=[(block, slot, 30) for slot in SLOTS], is_resting=True))
+    link.run(0.5)
+    count = len(link.messages)
+    assert chunks_at_a_page(link.messages)[1]
+
+    link.say({"kind": "need", "chunks": asked})
+    link.run(4)
+
+    pieces = [
+        (slot, len(chunk), parse(bytes(chunk)).first)
+        for message in link.messages[count:]
+        if message.content["kind"] == "data"
+        for number, slot, chunk in decode_chunks(message.buffers[4])
+        if number == block and [number, slot] not in message.content.get("pending", ())
+    ]
+    # What it has of them is not sent again, and none is in one.
+    assert all(first >= asked[slot][2] for slot, _, first in pieces)
+    assert max(size for _, size, _ in pieces) < 50_000
 
 
 @pytest.mark.parametrize(("bytes_per_s", "quality"), [(100e3, "exact"), (50e6, "auto")])

@@ -87,7 +87,7 @@ class Previews:
         self._keys: list[VideoKey] = []
         # Video -> how many of its rows were sent, and when.
         self._sent: dict[int, tuple[int, float]] = {}
-        # Chunks of which a page has a single picture only.
+        # Chunks of which a page was sent a single picture: which one.
         self._stills: dict[tuple[int, int], int] = {}
         self._videos.want(())
 
@@ -244,17 +244,22 @@ class Previews:
         return found, b"".join(parts)
 
     def stills(
-        self, num_sent: Mapping[tuple[int, int], int]
+        self,
+        num_sent: Mapping[tuple[int, int], int],
+        is_on_its_way: Callable[[tuple[int, int]], bool],
     ) -> Iterator[tuple[int, int, bytes]]:
         """Yield chunks with the one picture that a playhead rests on, once each.
 
-        Not of those of which it was sent, by the number of their records.
+        Not of those of which it was sent, by the number of their records, and not yet
+        of those of which something is on its way.
         """
         if not (self.is_thin and self._is_watched and self._watched.is_resting):
             return
         for block, slot, index in self._watched.rows:
             is_sent = num_sent.get((block, slot), 0) > index
             if is_sent or self._stills.get((block, slot)) == index:
+                continue
+            if is_on_its_way((block, slot)):
                 continue
             self._stills[block, slot] = index
             try:
@@ -263,10 +268,6 @@ class Previews:
                 continue  # reported where the whole chunk is sent
             if still is not None:
                 yield block, slot, still
-
-    def is_still(self, block: int, slot: int) -> bool:
-        """Whether a page may have a single picture of a chunk only."""
-        return (block, slot) in self._stills
 
     def note_whole(self, block: int, slot: int) -> None:
         """A chunk is sent from its first record on."""
