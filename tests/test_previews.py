@@ -1,5 +1,8 @@
 """What is shown where a link is too thin for exact pictures: in virtual time."""
 
+import sys
+import types
+
 import av
 import numpy as np
 import pytest
@@ -7,10 +10,11 @@ import traitlets
 
 import rollout_viewer as rv
 from rollout_viewer._errors import ProtocolError
-from rollout_viewer._frames.chunk import CHUNK_ROWS, parse
+from rollout_viewer._frames.chunk import CHUNK_ROWS, parse, part_of
 from rollout_viewer._frames.decoder import ChunkDecoder
 from rollout_viewer._page.build_messages import decode_chunks
 from rollout_viewer._page.check_messages import check
+from rollout_viewer._video import preview
 from rollout_viewer._video.preview import CODECS, Mosaic, PreviewEncoder
 from rollout_viewer._viewer import preview_videos, stream
 from rollout_viewer._viewer.preview_videos import PreviewVideos, VideoKey
@@ -323,8 +327,110 @@ def test_what_of_a_video_was_lost_is_sent_again(cache):
     assert len(decoded(link)) == CHUNK_ROWS
 
 
+def play(link, block, seconds):
+    """Wait for a block as a page that plays does, and asks for what it has not."""
+    for _ in range(seconds):
+        known = [one for one in previews_of(link) if one["block"] == block]
+        number = known[-1]["number"] if known else 0
+        have = sum(len(one["sizes"]) for one in known if one["number"] == number)
+        if have < CHUNK_ROWS:
+            link.say(watch([(block, number, have)]))
+            link.ask(block)
+        link.run(1)
+
+
+def fail(monkeypatch, *encoders):
+    """Make encoders fail as one does that libav lacks."""
+    create = preview.av.CodecContext.create
+
+    def create_some(name, mode):
+        if name in encoders:
+            raise ValueError(f"{name} not found")
+        return create(name, mode)
+
+    context = types.SimpleNamespace(create=create_some)
+    libav = types.SimpleNamespace(VideoFrame=av.VideoFrame, CodecContext=context)
+    monkeypatch.setattr(preview, "av", libav)
+
+
+def test_a_block_that_is_being_recorded_is_played_with_exact_pictures(frames):
+    cache = rv.FrameCache(fps=60)
+    for row in frames[:42]:
+        cache.append(row, reward=np.ones(NUM_ENVS))
+    link = Link(cache, 100e3, 0.05, quality="preview")
+    link.run(0.1)
+
+    play(link, 1, 3)
+    assert [link.have.get((1, slot)) for slot in SLOTS] == [10] * NUM_ENVS
+    for row in frames[42:50]:
+        cache.append(row, reward=np.ones(NUM_ENVS))
+    play(link, 1, 3)
+
+    assert [link.have.get((1, slot)) for slot in SLOTS] == [18] * NUM_ENVS
+    assert_exact(link, frames)
+    cache.close()
+
+
+def test_the_next_encoder_is_used_where_one_fails(cache, monkeypatch):
+    fail(monkeypatch, "libx264", "libvpx-vp9")
+    link = Link(cache, 50e6, 0.02, quality="preview")
+    link.run(1)
+
+    play(link, 12, 3)
+
+    assert {one["codec"] for one in previews_of(link)} == {"vp8"}
+    assert len(decoded(link)) == CHUNK_ROWS
+
+
+def test_exact_pictures_are_played_where_all_encoders_fail(cache, monkeypatch):
+    fail(monkeypatch, *(codec.encoder for codec in CODECS))
+    link = thin(cache)
+
+    play(link, 12, 6)
+
+    assert not previews_of(link)
+    assert all((12, slot) in link.chunks for slot in SLOTS)
+
+
+def test_exact_pictures_are_played_where_there_is_no_pyav(cache, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rollout_viewer._video.preview", None)
+    link = thin(cache)
+
+    play(link, 12, 6)
+
+    assert all((12, slot) in link.chunks for slot in SLOTS)
+
+
+def test_exact_pictures_are_played_where_no_video_comes(cache):
+    link = thin(cache)
+    link.stream._previews._videos.wake = lambda: None
+
+    play(link, 12, 12)
+
+    assert not previews_of(link)
+    assert all((12, slot) in link.chunks for slot in SLOTS)
+
+
+def test_a_chunk_that_lacks_its_last_records_is_passed_over(cache, monkeypatch):
+    whole = cache.recording.chunk
+
+    def chunk(block, slot, first=0):
+        data = whole(block, slot, first)
+        return part_of(parse(data), 0, 20) if (block, slot) == (12, 1) else data
+
+    link = Link(cache, 50e6, 0.02, quality="preview")
+    link.run(2)
+    monkeypatch.setattr(cache.recording, "chunk", chunk)
+
+    play(link, 12, 3)
+
+    shown = previews_of(link)[-1]["shown"]
+    assert [bits != 0 for bits in shown] == [True, False, True, True]
+    assert len(decoded(link)) == CHUNK_ROWS
+
+
 def key_of(block):
-    return VideoKey(block, (0, 1), 1, "vp8", 20.0, 100_000)
+    return VideoKey(block, (0, 1), 1, ("vp8",), 20.0, 100_000)
 
 
 def test_what_is_passed_is_given_up_in_the_middle(cache):
@@ -362,7 +468,7 @@ def test_a_block_that_cannot_be_encoded_ends_nothing(cache):
     videos = PreviewVideos(cache, lambda: None)
     work_at_once(videos)
 
-    videos.want([key_of(0)._replace(codec="none"), key_of(1)])
+    videos.want([key_of(0)._replace(codecs=("none",)), key_of(1)])
 
     assert len(videos.get(key_of(1)).packets) == CHUNK_ROWS
 

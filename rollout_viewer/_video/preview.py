@@ -50,16 +50,17 @@ CODECS = (
 )
 
 
-def choose_codec(names: Sequence[str]) -> PreviewCodec:
-    """Return the best codec of those that a page decodes; pictures, where it has none.
+def choose_codecs(names: Sequence[str]) -> tuple[str, ...]:
+    """Return those that a page decodes, the best first; pictures are the last.
 
     Example:
-        >>> choose_codec(["vp8", "vp09.00.51.08"]).encoder
-        'libvpx-vp9'
-        >>> choose_codec([]).encoder
-        'mjpeg'
+        >>> choose_codecs(["vp8", "vp09.00.51.08"])
+        ('vp09.00.51.08', 'vp8', 'image/jpeg')
+        >>> choose_codecs([])
+        ('image/jpeg',)
     """
-    return next((one for one in CODECS if one.name in names), CODECS[-1])
+    pictures = CODECS[-1].name
+    return tuple(one.name for one in CODECS if one.name in (*names, pictures))
 
 
 class Mosaic:

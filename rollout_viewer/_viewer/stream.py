@@ -453,7 +453,13 @@ class PageStream(Worker):
             self._rendered.pending.append([block, slot])
             yield block, slot, still
         # No chunk is in a message twice: the page would take both for stills.
-        if self._rendered.pending or self._previews.holds_exact:
+        if self._rendered.pending:
+            return
+        if self._previews.holds_exact:
+            for key in self._previews.exact_due():
+                if key in self._requested:
+                    yield from self._due_request(key, num_rows)
+                yield from self._piece(*key, num_rows)
             return
         if not self._has_sent_heads:
             yield from self._heads(num_rows)
@@ -496,14 +502,20 @@ class PageStream(Worker):
 
     def _due_requests(self, num_rows: int) -> Iterator[tuple[int, int, bytes]]:
         while self._requested:
-            (block, slot), (have, at) = next(reversed(self._requested.items()))
-            if self._clock() - at <= REQUEST_S:
-                self._sent[block, slot] = have
-                for piece in self._piece(block, slot, num_rows):
-                    # The rest comes in the next message.
-                    self._requested[block, slot] = self._sent.get((block, slot), 0), at
-                    yield piece
-            self._requested.pop((block, slot), None)
+            yield from self._due_request(next(reversed(self._requested)), num_rows)
+
+    def _due_request(
+        self, key: tuple[int, int], num_rows: int
+    ) -> Iterator[tuple[int, int, bytes]]:
+        """Yield what is to be sent of a chunk that was asked for a moment ago."""
+        have, at = self._requested[key]
+        if self._clock() - at <= REQUEST_S:
+            self._sent[key] = have
+            for piece in self._piece(*key, num_rows):
+                # The rest comes in the next message.
+                self._requested[key] = self._sent.get(key, 0), at
+                yield piece
+        self._requested.pop(key, None)
 
     def _slots_of(self, block: int, num_slots: int) -> Iterable[int]:
         """Return the slots of which a block is sent without being asked for.
