@@ -15,7 +15,12 @@ from rollout_viewer._frames.decoder import ChunkDecoder
 from rollout_viewer._page.build_messages import decode_chunks
 from rollout_viewer._page.check_messages import check
 from rollout_viewer._video import preview
-from rollout_viewer._video.preview import CODECS, Mosaic, PreviewEncoder
+from rollout_viewer._video.preview import (
+    CODECS,
+    Mosaic,
+    PreviewEncoder,
+    reduction_within,
+)
 from rollout_viewer._viewer import preview_videos, stream
 from rollout_viewer._viewer.preview_videos import PreviewVideos, VideoKey
 from rollout_viewer._viewer.throughput import Throughput
@@ -427,6 +432,36 @@ def test_a_chunk_that_lacks_its_last_records_is_passed_over(cache, monkeypatch):
     shown = previews_of(link)[-1]["shown"]
     assert [bits != 0 for bits in shown] == [True, False, True, True]
     assert len(decoded(link)) == CHUNK_ROWS
+
+
+def test_a_page_that_names_a_tile_often_is_sent_it_once(cache):
+    link = Link(cache, 50e6, 0.02, quality="preview")
+    link.run(1)
+    message = watch(rows=[(12, 0, 3)] * 100, is_resting=True)
+    link.say({**message, "is_resting": False, "blocks": [[12, 0, 0, *SLOTS * 250]]})
+    link.run(1)
+
+    assert {tuple(one["slots"]) for one in previews_of(link)} == {tuple(SLOTS)}
+    link.say(message)
+    link.run(1)
+    assert link.stream._previews._watched.rows == ((12, 0, 3),)
+
+
+def test_a_video_is_reduced_to_what_a_decoder_takes(tmp_path):
+    frame = np.zeros((2000, 2000, 3), np.uint8)
+    with rv.FrameCache(tmp_path / "large.rollout") as cache:
+        cache.append(np.stack([frame] * 9))
+    videos = PreviewVideos(cache, lambda: None)
+    work_at_once(videos)
+
+    key = VideoKey(0, tuple(range(9)), 1, ("image/jpeg",), 20.0, 100_000)
+    videos.want([key])
+
+    video = videos.get(key)
+    assert video.codec == "image/jpeg"
+    lines = -(-9 // video.columns)
+    assert video.tile[0] * video.columns * video.tile[1] * lines <= 4096 * 2176
+    assert reduction_within(9, 2000, 2000, 1) == 3
 
 
 def key_of(block):

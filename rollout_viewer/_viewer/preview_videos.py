@@ -158,13 +158,18 @@ class PreviewVideos(Worker):
 
     def _encode(self, key: VideoKey, codec_name: str) -> None:
         """Make a video, or part of it where it is not wanted any more."""
-        from rollout_viewer._video.preview import CODECS, Mosaic, PreviewEncoder
+        from rollout_viewer._video.preview import (
+            CODECS,
+            Mosaic,
+            PreviewEncoder,
+            reduction_within,
+        )
 
         codec = next(one for one in CODECS if one.name == codec_name)
         info = self._cache.recording.slots[key.slots[0]]
-        mosaic = Mosaic(
-            len(key.slots), info.width, info.height, key.reduction, codec.pixel_format
-        )
+        shape = len(key.slots), info.width, info.height
+        reduction = reduction_within(*shape, key.reduction)
+        mosaic = Mosaic(*shape, reduction, codec.pixel_format)
         encoder = PreviewEncoder(codec, mosaic.size, key.rate, key.bytes_per_s)
         num_rows = self._num_rows(key.block)
         readers = [self._reader(key.block, slot, num_rows) for slot in key.slots]

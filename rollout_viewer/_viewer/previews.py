@@ -173,13 +173,13 @@ class Previews:
     def watch(self, content: WatchMessage, now: float) -> None:
         """Take what a page watches."""
         slots = self._cache.recording.slots
-        rows = tuple((b, s, i) for b, s, i in content["rows"] if s < len(slots))
+        rows = [(b, s, i) for b, s, i in content["rows"] if s < len(slots)]
         self._watched = _Watched(
             codecs=tuple(content["codecs"]),
             rate=content["rate"],
             is_resting=content["is_resting"],
             num_slots=content["num_slots"],
-            rows=rows,
+            rows=tuple(dict.fromkeys(rows)),
             at=now,
         )
         self._now = now
@@ -192,7 +192,7 @@ class Previews:
             lack = [number, have, len(shown)]
             old, since = self._lacks.get(block, (lack, now))
             lacks[block] = lack, since if lack == old else now
-            known = [slot for slot in shown if slot < len(slots)]
+            known = [slot for slot in dict.fromkeys(shown) if slot < len(slots)]
             own = [*self._ahead_in(block, known, content["reduction"])]
             for one in own:
                 self._note_had(one.key, number, have)
