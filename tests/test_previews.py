@@ -346,7 +346,7 @@ def play(link, block, seconds):
 
 def fail(monkeypatch, *encoders):
     """Make encoders fail as one does that libav lacks."""
-    create = preview.av.CodecContext.create
+    create = av.CodecContext.create
 
     def create_some(name, mode):
         if name in encoders:
