@@ -464,6 +464,29 @@ def test_a_video_is_reduced_to_what_a_decoder_takes(tmp_path):
     assert reduction_within(9, 2000, 2000, 1) == 3
 
 
+def test_previews_of_a_recording_that_was_cleared_are_not_shown_of_the_next(frames):
+    cache = rv.FrameCache(fps=60)
+    for row in frames[:64]:
+        cache.append(row, reward=np.ones(NUM_ENVS))
+    link = Link(cache, 50e6, 0.02, quality="preview")
+    link.run(1)
+    play(link, 0, 2)
+    assert len(decoded(link)) == CHUNK_ROWS
+
+    cache.clear()
+    for row in frames[96:160]:
+        cache.append(row, reward=np.ones(NUM_ENVS))
+    link.run(1)
+    link.messages.clear()
+    play(link, 0, 3)
+
+    one, pixels = decoded(link)[0, 0]
+    x, y = 3 % one["columns"] * SIDE, 3 // one["columns"] * SIDE
+    shown = pixels[y : y + SIDE, x : x + SIDE].astype(int)
+    assert abs(shown.mean() - frames[96, 3].mean()) < 6
+    cache.close()
+
+
 def key_of(block):
     return VideoKey(block, (0, 1), 1, ("vp8",), 20.0, 100_000)
 

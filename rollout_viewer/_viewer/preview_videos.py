@@ -105,6 +105,12 @@ class PreviewVideos(Worker):
         if self._next() is not None:
             self.wake()
 
+    def drop(self) -> None:
+        """Forget all: the recording was cleared, and its blocks are others now."""
+        self._wanted = ()
+        with self._videos_lock:
+            self._videos.clear()
+
     def get(self, key: VideoKey) -> Video | None:
         """Return a video, as far as it is encoded."""
         with self._videos_lock:
@@ -138,9 +144,7 @@ class PreviewVideos(Worker):
 
     def forget(self) -> None:
         """Drop the recording and all videos."""
-        self._wanted = ()
-        with self._videos_lock:
-            self._videos.clear()
+        self.drop()
         self.__dict__.pop("_cache", None)
 
     def after_fork(self, *, is_whole: bool) -> None:
@@ -172,11 +176,12 @@ class PreviewVideos(Worker):
         mosaic = Mosaic(*shape, reduction, codec.pixel_format)
         encoder = PreviewEncoder(codec, mosaic.size, key.rate, key.bytes_per_s)
         num_rows = self._num_rows(key.block)
-        readers = [self._reader(key.block, slot, num_rows) for slot in key.slots]
         frame = np.empty((info.height, info.width, 3), np.uint8)
         video = Video(codec.name, mosaic.tile, mosaic.columns, len(key.slots))
         with self._videos_lock:
             self._videos[key] = video
+        # After that: `drop` is noticed.
+        readers = [self._reader(key.block, slot, num_rows) for slot in key.slots]
         for row in range(num_rows):
             for index, reader in enumerate(readers):
                 if reader is None or not reader.is_shown(row):
@@ -192,9 +197,10 @@ class PreviewVideos(Worker):
                 raise ValueError(f"expected a packet of each picture from {codec_name}")
             video.packets.append(packet)
             self._on_news()
-            if self._is_closed or key not in self._wanted:
+            if self._is_closed or key not in self._wanted or self.get(key) is not video:
                 with self._videos_lock:
-                    self._videos.pop(key, None)
+                    if self._videos.get(key) is video:
+                        del self._videos[key]
                 return
         video.is_whole = True
         self.num_encoded += 1

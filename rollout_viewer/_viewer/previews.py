@@ -106,6 +106,10 @@ class Previews:
         self._stills: dict[tuple[int, int], int] = {}
         self._videos.want(())
 
+    def drop(self) -> None:
+        """The recording was cleared."""
+        self._videos.drop()
+
     def close(self) -> None:
         """End the thread."""
         self._videos.close()

@@ -333,6 +333,7 @@ class PageStream(Worker):
         if manifest is None:  # the viewer was collected; this thread is about to end
             return False
         if self._session not in (None, manifest["session"]):
+            self._previews.drop()
             self._restart()
         unchanging = {**manifest, "num_rows": 0}
         if unchanging != self._manifest:
