@@ -41,9 +41,10 @@ export class FakeSurface implements Surface {
         ((y + at) * canvas.width + x) * 4,
       );
   }
-  /** What stands in has one color: that of its x. */
-  draw(cell: Cell, { x }: StandIn) {
-    this.#canvasOf(cell).pixels.fill(x);
+  /** What stands in fills it with one color. */
+  draw(cell: Cell, standIn: StandIn) {
+    const context = this.#canvasOf(cell).pixels as unknown;
+    standIn.draw(context as CanvasRenderingContext2D, 0, 0, cell.width, cell.height);
   }
   clear(cell: Cell) {
     this.#canvasOf(cell).pixels.fill(0);
@@ -67,3 +68,69 @@ export class FakeSurface implements Surface {
     return isSeen ? rgb : null;
   }
 }
+
+/** A picture that a fake decoder gave, or a part of it. */
+export class FakeBitmap {
+  static numOpen = 0;
+  readonly area: readonly number[];
+  isClosed = false;
+  constructor(area: readonly number[]) {
+    this.area = area;
+    FakeBitmap.numOpen++;
+  }
+  close() {
+    if (!this.isClosed) FakeBitmap.numOpen--;
+    this.isClosed = true;
+  }
+}
+
+/**
+ * WebCodecs for node, which has none: decoders that say they take any codec, and fail
+ * where they do not. Returns what takes them away.
+ */
+export function fakeDecoders(decodes: (codec: string) => boolean): () => void {
+  FakeBitmap.numOpen = fakeDecoders.numOpen = 0;
+  class FakeDecoder {
+    static isConfigSupported = async () => ({ supported: true });
+    state = "unconfigured";
+    decodeQueueSize = 0;
+    #codec = "";
+    readonly #init: VideoDecoderInit;
+    constructor(init: VideoDecoderInit) {
+      this.#init = init;
+    }
+    configure({ codec }: VideoDecoderConfig) {
+      [this.state, this.#codec] = ["configured", codec];
+      fakeDecoders.numOpen++;
+    }
+    async decode({ timestamp }: { timestamp: number }) {
+      await Promise.resolve();
+      if (this.state === "closed") return;
+      if (decodes(this.#codec))
+        this.#init.output({ timestamp, close() {} } as VideoFrame);
+      else {
+        this.close();
+        this.#init.error(new DOMException("fake", "EncodingError"));
+      }
+    }
+    async flush() {}
+    close() {
+      this.state = "closed";
+      fakeDecoders.numOpen--;
+    }
+  }
+  const fakes = {
+    VideoDecoder: FakeDecoder,
+    EncodedVideoChunk: class {
+      constructor(init: object) {
+        Object.assign(this, init);
+      }
+    },
+    createImageBitmap: async (_: unknown, ...area: number[]) => new FakeBitmap(area),
+  };
+  Object.assign(globalThis, fakes);
+  return () => {
+    for (const name of Object.keys(fakes)) Reflect.deleteProperty(globalThis, name);
+  };
+}
+fakeDecoders.numOpen = 0;

@@ -24,7 +24,7 @@ import { createPreviews } from "../src/session/previews/source.ts";
 import { Videos } from "../src/session/previews/videos.ts";
 import { openSession } from "../src/session/session.ts";
 import { toBase85 } from "../to-base85.mjs";
-import { FakeSurface, localPool } from "./fakes.ts";
+import { FakeBitmap, FakeSurface, fakeDecoders, localPool } from "./fakes.ts";
 import {
   chunkOf,
   filmOf,
@@ -43,6 +43,37 @@ function piece(change: Partial<PreviewPiece>): PreviewPiece {
     ...{ number: 1, first: 0, sizes: [2, 3], shown: [3, 3] },
     ...change,
   };
+}
+
+type Watch = Extract<ToKernel, { kind: "watch" }>;
+
+/** A session of four blocks, with a part for previews: what it sends, what it takes. */
+async function watching(sizes = SIZES) {
+  const sent: Watch[] = [];
+  const note = (message: ToKernel) => message.kind === "watch" && sent.push(message);
+  const session = openSession(note, "");
+  const numRows = 4 * CHUNK_ROWS;
+  const slots = sizes.map((size, env) => ({ env, camera: "", shared: false, ...size }));
+  const num_envs = sizes.length;
+  session.take(manifestOf({ session: "a", num_rows: numRows, num_envs, slots }), []);
+  const data = { kind: "data", num_rows: numRows } as const;
+  session.take(
+    { ...data, seq: 0, start: 0, count: numRows, session: "a" },
+    stepBuffers(numRows, num_envs),
+  );
+  session.previews = createPreviews(session);
+  await new Promise((done) => setImmediate(done));
+  let seq = 1;
+  const take = (one: PreviewPiece, of = "a") =>
+    session.take(
+      { ...data, seq: seq++, start: numRows, count: 0, previews: [one], session: of },
+      [
+        ...stepBuffers(0, num_envs),
+        new Uint8Array(0),
+        new Uint8Array(one.sizes.reduce((sum, size) => sum + size, 0)),
+      ],
+    );
+  return { session, sent, take };
 }
 
 test("bytes of any length come back from base 85", () => {
@@ -79,6 +110,77 @@ test("rows of a video are taken in order, and passed over after a gap", () => {
   videos.take([piece({ number: 2, sizes: [5] })], bytes);
   assert.equal(rows()?.length, 1);
   assert.equal(videos.get(3, 1), undefined);
+});
+
+test("a codec that this browser does not decode is given up, and its videos", async () => {
+  const remove = fakeDecoders((codec) => codec !== "vp8");
+  try {
+    const { session, sent, take } = await watching();
+    const previews = session.previews!;
+    take(piece({ block: 0, number: 1, sizes: [2, 3] }));
+    take(piece({ block: 1, number: 2, codec: "vp09.00.51.08", sizes: [2, 3] }));
+    session.clock.seek(0);
+    previews.watch([0, 1]);
+    assert.deepEqual(sent.at(-1)?.codecs, ["avc1.640033", "vp09.00.51.08", "vp8"]);
+
+    assert.deepEqual(await previews.read(0, [0, 1]), []);
+    assert.ok(!previews.has(0, 0));
+    assert.ok(previews.has(32, 0));
+    assert.equal((await previews.read(32, [0, 1])).length, 2);
+    previews.watch([0, 1]);
+    assert.deepEqual(sent.at(-1)?.codecs, ["avc1.640033", "vp09.00.51.08"]);
+  } finally {
+    remove();
+  }
+});
+
+test("pictures and decoders of rows that were drawn long ago are closed", async () => {
+  const remove = fakeDecoders(() => true);
+  try {
+    const sizes = Array(4).fill(SIZE);
+    const { session, take } = await watching(sizes);
+    const previews = session.previews!;
+    const rows = { sizes: Array(CHUNK_ROWS).fill(1), shown: [-1, -1, -1, -1] };
+    for (let block = 0; block < 4; block++)
+      take(piece({ ...rows, block, number: block + 1, slots: [0, 1, 2, 3] }));
+    const images: FakeBitmap[] = [];
+    const from: number[][] = [];
+    const context = {
+      drawImage: (image: FakeBitmap, ...area: number[]) => {
+        images.push(image);
+        from.push(area.slice(0, 4));
+      },
+    } as unknown as CanvasRenderingContext2D;
+    const show = async (row: number, slots: number[]) => {
+      for (const standIn of await previews.read(row, slots))
+        standIn.draw(context, 0, 0, 8, 6);
+    };
+
+    // Of a picture of 16 x 12, what is in sight: the two tiles on the right.
+    await show(0, [1, 3]);
+    assert.deepEqual(images[0]!.area, [8, 0, 8, 12]);
+    assert.deepEqual(from, [
+      [0, 0, 8, 6],
+      [0, 6, 8, 6],
+    ]);
+    await show(0, [1, 3]);
+    assert.equal(FakeBitmap.numOpen, 1);
+
+    for (let row = 0; row < 4 * CHUNK_ROWS; row++) {
+      await show(row, [0, 1, 2, 3]);
+      // Those that may wait to be drawn are open.
+      assert.ok(images.slice(-5 * 4).every((image) => !image.isClosed));
+    }
+    assert.equal(FakeBitmap.numOpen, 8);
+    assert.equal(fakeDecoders.numOpen, 1);
+
+    session.take(manifestOf({ session: "b" }), []);
+    await new Promise((done) => setImmediate(done));
+    assert.equal(FakeBitmap.numOpen, 0);
+    assert.equal(fakeDecoders.numOpen, 0);
+  } finally {
+    remove();
+  }
 });
 
 test("videos are kept within a budget, the newest always", () => {
@@ -177,7 +279,8 @@ async function theatre(numHere: number, numPreviewed: number) {
   const films = SIZES.map(({ width, height }) => filmOf(64, width, height, random));
   const { store } = sessionOf(films, SIZES, random);
   // Ahead of the time at which the player is told that something was decoded.
-  const state = { numHere, numPreviewed, now: performance.now() + 1e6 };
+  const now = performance.now() + 1e6;
+  const state = { numHere, numPreviewed, now, decodes: (_row: number) => true };
   const { has } = store;
   store.has = (row, slot) => row < state.numHere && has.call(store, row, slot);
   const { chunks } = store;
@@ -189,11 +292,12 @@ async function theatre(numHere: number, numPreviewed: number) {
   clock.setBounds(0, 64);
   const surface = new FakeSurface();
   const player = new Player(store, clock, await localPool(), surface);
-  const image = {} as ImageBitmap;
   player.previews = {
     has: (row) => row < state.numPreviewed,
     read: async (row, slots) =>
-      slots.map((slot) => ({ slot, image, x: row + 1, y: 0, width: 4, height: 3 })),
+      slots
+        .filter(() => state.decodes(row))
+        .map((slot) => ({ slot, draw: (to) => to.fill((row + 1) as never) })),
   } satisfies Previews;
   player.onError = (error) => assert.fail(error);
   const space = { width: 200, height: 200, density: 1 };
@@ -262,24 +366,61 @@ test("playing goes on with previews, row after row, and waits after the last", a
   assert.equal(clock.row, 40);
 });
 
+test("playing waits for previews that do not decode, and passes over none", async () => {
+  const { state, clock, player, rest } = await theatre(10, 40);
+  const rows: number[] = [];
+  player.onDraw.on(() => rows.at(-1) === player.drawnRow || rows.push(player.drawnRow));
+  // Their codec is given up then, and they are not here any more.
+  state.decodes = (row) => {
+    if (row >= 20) state.numPreviewed = 20;
+    return row < 20;
+  };
+  const play = async (times: number) => {
+    for (let i = 0; i < times; i++) {
+      state.now += 5;
+      clock.tick(state.now);
+      player.update(state.now);
+      await rest();
+    }
+  };
+
+  clock.play();
+  await play(300);
+  assert.deepEqual(rows, [...Array(20).keys()]);
+  assert.equal(clock.row, 20);
+  assert.deepEqual(player.missing, [0, 1]);
+
+  state.decodes = () => true;
+  state.numPreviewed = 30;
+  await play(300);
+  assert.deepEqual(rows, [...Array(30).keys()]);
+});
+
+test("a preview that does not decode is missing where the playhead rests", async () => {
+  const { state, clock, player, rest } = await theatre(10, 40);
+  state.decodes = () => {
+    state.numPreviewed = 10;
+    return false;
+  };
+
+  clock.seek(20);
+  await rest();
+  assert.deepEqual([player.missing, player.previewed], [[0, 1], []]);
+
+  state.decodes = () => true;
+  state.numPreviewed = 40;
+  player.update();
+  await rest();
+  assert.deepEqual([player.missing, player.previewed], [[], [0, 1]]);
+});
+
 test("the kernel is told what is looked at: blocks that play, rows that rest", async () => {
-  const sent: ToKernel[] = [];
-  const session = openSession((message) => sent.push(message), "");
-  const numRows = 4 * CHUNK_ROWS;
-  const slots = SIZES.map((size, env) => ({ env, camera: "", shared: false, ...size }));
-  session.take(manifestOf({ session: "a", num_rows: numRows, num_envs: 2, slots }), []);
-  const data = { kind: "data", seq: 0, num_rows: numRows, start: 0 } as const;
-  session.take(
-    { ...data, count: numRows, session: "a" },
-    stepBuffers(numRows, SIZES.length),
-  );
-  const previews = createPreviews(session);
-  await new Promise((done) => setImmediate(done));
-  session.previews = previews;
+  const { session, sent, take } = await watching();
+  const previews = session.previews!;
   const watched = () => {
     sent.length = 0;
     previews.watch([0, 1]);
-    return sent.flatMap((one) => (one.kind === "watch" ? [one] : []))[0];
+    return sent[0];
   };
 
   session.clock.seek(40);
@@ -295,12 +436,7 @@ test("the kernel is told what is looked at: blocks that play, rows that rest", a
 
   const whole = Array(CHUNK_ROWS).fill(1);
   const came = piece({ block: 1, number: 7, sizes: whole });
-  const message = { ...data, count: 0, start: numRows, previews: [came], session: "a" };
-  session.take({ ...message, seq: 1 }, [
-    ...stepBuffers(0, SIZES.length),
-    new Uint8Array(0),
-    new Uint8Array(CHUNK_ROWS),
-  ]);
+  take(came);
   assert.ok(previews.has(40, 1));
   assert.ok(!previews.has(80, 1));
   assert.deepEqual(
@@ -308,12 +444,7 @@ test("the kernel is told what is looked at: blocks that play, rows that rest", a
     [2, 3],
   );
 
-  const late = { ...message, seq: 2, session: "b", previews: [piece({ number: 8 })] };
-  session.take(late, [
-    ...stepBuffers(0, SIZES.length),
-    new Uint8Array(0),
-    new Uint8Array(5),
-  ]);
+  take(piece({ number: 8 }), "b");
   assert.ok(!previews.has(64, 0));
 
   session.viewOptions.setQuality("exact");
@@ -327,4 +458,16 @@ test("the kernel is told what is looked at: blocks that play, rows that rest", a
     [3, 0, 31],
     [3, 1, 31],
   ]);
+});
+
+test("of more pictures in sight than the kernel takes, the first are watched", async () => {
+  const all = [...Array(1100).keys()];
+  const { session, sent } = await watching(all.map(() => SIZE));
+
+  session.clock.seek(0);
+  session.previews!.watch(all);
+  assert.deepEqual(sent.at(-1)!.blocks[0], [0, 0, 0, ...all.slice(0, 1024)]);
+  session.clock.follow();
+  session.previews!.watch(all);
+  assert.equal(sent.at(-1)!.rows.length, 1024);
 });

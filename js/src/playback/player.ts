@@ -178,7 +178,8 @@ export class Player {
       if (!this.#hasRow(row)) {
         // Play on when its pictures are here: from the row after the last one, however
         // many are due meanwhile. None is passed over for one that is still to come.
-        if (clock.dueTime(k) <= now && !this.#requests.length) {
+        const isAhead = this.#requests.some(({ epoch }) => epoch === clock.epoch);
+        if (clock.dueTime(k) <= now && !isAhead) {
           const next = clock.rowOf(isNext ? last.k + stride : 0) ?? row;
           const isHere = this.#hasRow(next);
           if (!isHere && next !== this.drawnRow) this.#markMissing(next);
@@ -219,7 +220,7 @@ export class Player {
     const generation = this.#generation;
     const epoch = this.#clock.epoch;
     const found = planRow(this.#store, row, this.#slots, reductionOf, this.#drawn);
-    const { plans, absent, missing, sizes, renewed } = found;
+    const { plans, missing } = found;
     const previews = this.previews;
     const previewed = missing.filter((slot) => previews?.has(row, slot));
     // Whatever is exact and comes next is drawn whole.
@@ -229,15 +230,12 @@ export class Player {
     if (missing.length) this.stats.misses++;
     else this.stats.hits++;
     const request: FrameRequest = {
+      ...found,
       row,
       k,
       epoch,
       isWanted,
       generation,
-      absent,
-      missing,
-      sizes,
-      renewed,
       pictures,
       previewed,
       standIns: [],
@@ -251,8 +249,10 @@ export class Player {
     ]).then(
       ([results, standIns]) => {
         request.standIns = standIns;
+        request.previewed = standIns.map(({ slot }) => slot);
         request.pictures = results;
         this.stats.decodes = this.#pool.numDecodes;
+        if (standIns.length < previewed.length) this.#noteUnread(request);
         this.update();
       },
       (error: Error) => {
@@ -264,6 +264,14 @@ export class Player {
         this.onError(error);
       },
     );
+  }
+
+  /** Some previews of a row did not decode: they are missing. */
+  #noteUnread({ k, epoch }: FrameRequest): void {
+    const clock = this.#clock;
+    if (k < 0 || !clock.isPlaying || epoch !== clock.epoch) return;
+    // Play on from the first row that was not drawn, when it is here.
+    clock.hold(this.#requests.find((one) => one.epoch === epoch)!.row);
   }
 
   #drawDue(now: number): void {

@@ -2,19 +2,22 @@
 
 import type { DataMessage, WireBuffer } from "../protocol/messages.ts";
 
-/** A part of an image, for a slot's whole picture; null: the row has no picture. */
+/** What is shown for a slot's whole picture. */
 export interface StandIn {
   slot: number;
-  image: CanvasImageSource | null;
-  x: number;
-  y: number;
-  width: number;
-  height: number;
+  /** Draw it, scaled to a rectangle; nothing, where the row has no picture. */
+  draw(
+    context: CanvasRenderingContext2D,
+    x: number,
+    y: number,
+    width: number,
+    height: number,
+  ): void;
 }
 
 export interface Previews {
   has(row: number, slot: number): boolean;
-  /** Those of slots that it has. */
+  /** Those of slots that it has, and that decode. */
   read(row: number, slots: readonly number[]): Promise<readonly StandIn[]>;
 }
 

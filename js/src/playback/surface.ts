@@ -15,7 +15,7 @@ export interface Surface {
     x: number,
     y: number,
   ): void;
-  /** Put a part of an image into a cell, scaled to a size. */
+  /** Put what stands in for a picture into a cell, scaled to a size. */
   draw(cell: Cell, standIn: StandIn, x: number, y: number, size: Size): void;
   /** Clear a cell: it has no picture, or one of another size. */
   clear(cell: Cell): void;
@@ -44,7 +44,6 @@ export function putStandIn(
   size: Size,
 ): void {
   surface.clear(cell);
-  if (!standIn.image) return;
   const { x, y } = insetIn(cell, size);
   surface.draw(cell, standIn, x, y, reducedTo(size, cell.reduction));
 }

@@ -13,9 +13,13 @@ import {
   type WireBuffer,
 } from "../../protocol/messages.ts";
 import type { Session } from "../session.ts";
-import { supportedCodecs, VideoReader } from "./reader.ts";
+import { type Area, supportedCodecs, VideoReader } from "./reader.ts";
 import { type Video, Videos } from "./videos.ts";
 
+type Wanted = [
+  video: Video,
+  shown: { index: number; slots: [slot: number, tile: number][] },
+];
 type Watch = Extract<ToKernel, { kind: "watch" }>;
 
 /** The playhead rests when it stayed so long. */
@@ -24,7 +28,10 @@ const AGAIN_MS = 1000;
 const BLOCKS_AHEAD = 3;
 /** Decoders at a time; tiles of an arrangement may need one each. */
 const MAX_READERS = 24;
-const MAX_ROWS = 1024;
+/** Of each view: more than it asks for while a picture waits to be drawn. */
+const READS_KEPT = 8;
+/** Of a `watch`, as the kernel takes it. */
+const MAX_SLOTS = 1024;
 const MAX_BLOCKS = 64;
 
 export function createPreviews(session: Session): PreviewSource {
@@ -35,6 +42,7 @@ class Previews implements PreviewSource {
   readonly #session: Session;
   readonly #videos = new Videos();
   #readers: VideoReader[] = [];
+  #numReads = 0;
   #codecs: readonly string[] | null = null;
   #row = -1;
   #movedAt = Number.NEGATIVE_INFINITY;
@@ -65,7 +73,7 @@ class Previews implements PreviewSource {
   }
 
   async read(row: number, slots: readonly number[]): Promise<readonly StandIn[]> {
-    const wanted = new Map<Video, { index: number; slots: [number, number][] }>();
+    const wanted = new Map<Wanted[0], Wanted[1]>();
     for (const slot of slots) {
       const found = this.#find(row, slot);
       if (!found) continue;
@@ -74,14 +82,21 @@ class Previews implements PreviewSource {
       one.slots.push([slot, video.slots.indexOf(recorded)]);
       wanted.set(video, one);
     }
+    const at = ++this.#numReads;
     const all: StandIn[] = [];
-    const reads = [...wanted].map(async ([video, { index, slots: shown }]) => {
-      const image = await this.#readerOf(video).read(index);
+    const readOne = async ([video, { index, slots: shown }]: Wanted) => {
+      const reader = this.#readerOf(video);
+      const tiles = shown.map(([, tile]) => tile);
+      const area = areaOf(video, tiles);
+      const image = await reader.read({ index, area, at });
+      if (reader.hasFailed) this.#forget(video.codec);
       if (!image) return;
       for (const [slot, tile] of shown)
-        all.push(standInOf(video, slot, tile, index, image));
-    });
-    await Promise.all(reads);
+        all.push(standInOf(video, slot, tile, index, { image, area }));
+    };
+    const reads = [...wanted];
+    while (reads.length) await Promise.all(reads.splice(0, MAX_READERS).map(readOne));
+    this.#closeUnused();
     return all;
   }
 
@@ -126,7 +141,7 @@ class Previews implements PreviewSource {
     const { store } = this.#session;
     return slots
       .filter((slot) => !store.has(row, slot))
-      .slice(0, MAX_ROWS)
+      .slice(0, MAX_SLOTS)
       .map((slot) => store.recordedSlotAt(row, slot)!)
       .map((at) => [Math.floor(at.row / CHUNK_ROWS), at.slot, at.row % CHUNK_ROWS]);
   }
@@ -144,7 +159,8 @@ class Previews implements PreviewSource {
     }
     return [...shown].slice(0, MAX_BLOCKS).map(([block, missing]) => {
       const video = this.#videos.get(block, missing[0]!);
-      return [block, video?.number ?? 0, video?.packets.length ?? 0, ...missing];
+      const here = [video?.number ?? 0, video?.packets.length ?? 0];
+      return [block, ...here, ...missing.slice(0, MAX_SLOTS)];
     });
   }
 
@@ -162,8 +178,21 @@ class Previews implements PreviewSource {
     const found =
       this.#readers.find((reader) => reader.video === video) ?? new VideoReader(video);
     this.#readers = [found, ...this.#readers.filter((one) => one !== found)];
-    for (const reader of this.#readers.splice(MAX_READERS)) reader.close();
     return found;
+  }
+
+  /** Close decoders and pictures of rows that were drawn long ago. */
+  #closeUnused(): void {
+    const numViews = Math.max(this.#session.visibleSlots.size, 1);
+    const before = this.#numReads - READS_KEPT * numViews + 1;
+    this.#readers = this.#readers.filter((reader) => !reader.closeBefore(before));
+    for (const reader of this.#readers.slice(MAX_READERS)) reader.rest();
+  }
+
+  /** One that this browser does not decode, though it said so: get another. */
+  #forget(codec: string): void {
+    this.#codecs = this.#codecs?.filter((one) => one !== codec) ?? null;
+    this.#videos.forget(codec);
   }
 
   #clear(): void {
@@ -178,15 +207,29 @@ function asBytes(bytes: WireBuffer): Uint8Array<ArrayBuffer> {
   return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
 }
 
+/** The part of a video's pictures that has some of its tiles. */
+function areaOf({ width, height, columns }: Video, tiles: readonly number[]): Area {
+  const xs = tiles.map((tile) => (tile % columns) * width);
+  const ys = tiles.map((tile) => Math.floor(tile / columns) * height);
+  const [x, y] = [Math.min(...xs), Math.min(...ys)];
+  return [x, y, Math.max(...xs) + width - x, Math.max(...ys) + height - y];
+}
+
 function standInOf(
-  { width, height, columns, shown }: Video,
+  video: Video,
   slot: number,
   tile: number,
   index: number,
-  picture: ImageBitmap,
+  { image, area }: { image: ImageBitmap; area: Area },
 ): StandIn {
-  const hasPicture = ((shown[tile]! >>> index) & 1) === 1;
-  const x = (tile % columns) * width;
-  const y = Math.floor(tile / columns) * height;
-  return { slot, image: hasPicture ? picture : null, x, y, width, height };
+  const hasPicture = ((video.shown[tile]! >>> index) & 1) === 1;
+  const [left, top, width, height] = areaOf(video, [tile]);
+  const from = [left - area[0], top - area[1], width, height] as const;
+  return {
+    slot,
+    draw(context, ...to) {
+      context.imageSmoothingEnabled = true;
+      if (hasPicture) context.drawImage(image, ...from, ...to);
+    },
+  };
 }

@@ -47,6 +47,12 @@ export class Videos {
     return this.#of.get(`${block}:${slot}`);
   }
 
+  /** Drop all of a codec: they do not decode. */
+  forget(codec: string): void {
+    for (const video of this.#all.values())
+      if (video.codec === codec) this.#drop(video);
+  }
+
   clear(): void {
     this.#of.clear();
     this.#all.clear();
@@ -54,13 +60,17 @@ export class Videos {
   }
 
   #evict(): void {
-    for (const [number, video] of this.#all) {
+    for (const video of this.#all.values()) {
       if (this.numBytes <= this.#budgetBytes || this.#all.size === 1) return;
-      this.#all.delete(number);
-      for (const packet of video.packets) this.numBytes -= packet.length;
-      for (const slot of video.slots)
-        if (this.get(video.block, slot) === video)
-          this.#of.delete(`${video.block}:${slot}`);
+      this.#drop(video);
     }
+  }
+
+  #drop(video: Video): void {
+    this.#all.delete(video.number);
+    for (const packet of video.packets) this.numBytes -= packet.length;
+    for (const slot of video.slots)
+      if (this.get(video.block, slot) === video)
+        this.#of.delete(`${video.block}:${slot}`);
   }
 }

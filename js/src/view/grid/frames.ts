@@ -78,13 +78,7 @@ export class Frames implements Surface {
 
   draw(cell: Cell, from: StandIn, x: number, y: number, to: Size): void {
     const context = this.#held.get(cell.slot)?.context;
-    if (!context) return;
-    context.imageSmoothingEnabled = true;
-    context.drawImage(
-      from.image!,
-      ...([from.x, from.y, from.width, from.height] as const),
-      ...([cell.x + x, cell.y + y, to.width, to.height] as const),
-    );
+    if (context) from.draw(context, cell.x + x, cell.y + y, to.width, to.height);
   }
 
   clear({ slot, x, y, width, height }: Cell): void {
