@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._frames.chunk import CHUNK_ROWS, parse
 from rollout_viewer._page.build_messages import build_manifest, decode_chunks
 from rollout_viewer._viewer.stream import PageStream
 
@@ -21,6 +21,35 @@ def work_at_once(videos):
             pass
 
     videos.wake = wake
+
+
+def chunks_at_a_page(messages):
+    """Return the chunks that a page has, as its ChunkCache takes them.
+
+    Returns:
+        (block, slot) -> a chunk, as far as it came; and those of which a part is shown
+        beside it.
+    """
+    held, pending = {}, {}
+    for message in messages:
+        if message.content["kind"] != "data":
+            continue
+        are_pending = message.content.get("pending", ())
+        for block, slot, data in decode_chunks(message.buffers[4]):
+            key, new = (block, slot), parse(bytes(data))
+            have = len(held[key].kinds) if key in held else 0
+            stop = new.first + len(new.kinds)
+            is_pending = [block, slot] in are_pending
+            if new.first > (0 if is_pending else have) or stop <= have:
+                continue
+            if new.first:
+                kinds = [*held[key].kinds, *new.kinds[have - new.first :]]
+                records = [*held[key].records, *new.records[have - new.first :]]
+                new = held[key]._replace(kinds=kinds, records=records)
+            (pending if is_pending else held)[key] = new
+            if key in pending and stop >= len(pending[key].kinds) and not is_pending:
+                del pending[key]
+    return held, pending
 
 
 class Link:
@@ -71,6 +100,8 @@ class Link:
         if message.content["kind"] != "data":
             return
         for block, slot, chunk in decode_chunks(message.buffers[4]):
+            if [block, slot] in message.content.get("pending", ()):
+                continue  # kept beside
             first, count = struct.unpack_from("<BB", chunk, 3)
             self.num_twice += first < self.have.get((block, slot), 0)
             self.have[block, slot] = first + count

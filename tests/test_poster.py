@@ -339,3 +339,29 @@ def test_what_is_made_of_a_snapshot_is_a_plain_array():
     kept: Any = viewer.snapshot().astype(float)
     assert kept._repr_mimebundle_() is None
     viewer.close()
+
+
+def test_what_is_shown_until_the_kernel_answers_is_not_sent_twice_in_full():
+    noise = np.random.default_rng(0).integers(0, 256, (6, 4, 120, 120, 3), np.uint8)
+    cache = rv.FrameCache()
+    for frames in noise:
+        cache.append(frames)
+    viewer = rv.view(cache)
+
+    saved = bundle_of(viewer)["text/html"]
+
+    assert len(saved) > 150_000
+    assert len(viewer._inside) < 30_000
+    (small,) = Poster(viewer._inside).pictures
+    (large,) = Poster(saved).pictures
+    assert 40 < small.shape[1] < large.shape[1]
+    assert Poster(saved).text in Poster(viewer._inside).text
+    cache.close()
+
+
+def test_a_page_that_was_chosen_is_what_is_shown_until_the_kernel_answers():
+    viewer = rv.view(counting_recording(8, 2), save="page")
+
+    saved = bundle_of(viewer)["text/html"]
+
+    assert viewer._inside.endswith(saved)

@@ -1,5 +1,8 @@
 """What is shown where a link is too thin for exact pictures: in virtual time."""
 
+import sys
+import types
+
 import av
 import numpy as np
 import pytest
@@ -7,15 +10,21 @@ import traitlets
 
 import rollout_viewer as rv
 from rollout_viewer._errors import ProtocolError
-from rollout_viewer._frames.chunk import CHUNK_ROWS, parse
+from rollout_viewer._frames.chunk import CHUNK_ROWS, parse, part_of
 from rollout_viewer._frames.decoder import ChunkDecoder
 from rollout_viewer._page.build_messages import decode_chunks
 from rollout_viewer._page.check_messages import check
-from rollout_viewer._video.preview import CODECS, Mosaic, PreviewEncoder
+from rollout_viewer._video import preview
+from rollout_viewer._video.preview import (
+    CODECS,
+    Mosaic,
+    PreviewEncoder,
+    reduction_within,
+)
 from rollout_viewer._viewer import preview_videos, stream
 from rollout_viewer._viewer.preview_videos import PreviewVideos, VideoKey
 from rollout_viewer._viewer.throughput import Throughput
-from tests.links import Link, work_at_once
+from tests.links import Link, chunks_at_a_page, work_at_once
 
 NUM_ROWS, NUM_ENVS, SIDE = 640, 4, 32
 ALL_CODECS = [codec.name for codec in CODECS]
@@ -195,6 +204,83 @@ def test_where_the_playhead_rests_its_exact_pictures_come_first_and_then_all(
     assert asked < link.now
 
 
+def assert_exact(link, frames):
+    """Check each picture that the page has against the recording."""
+    held, pending = chunks_at_a_page(link.messages)
+    shown = np.empty((SIDE, SIDE, 3), np.uint8)
+    for (block, slot), chunk in [*held.items(), *pending.items()]:
+        reader = ChunkDecoder(chunk)
+        for index in range(len(chunk.kinds)):
+            if not reader.is_shown(index):
+                assert chunk is pending.get((block, slot))
+                continue
+            reader.read(index, shown)
+            expected = frames[block * CHUNK_ROWS + index, slot]
+            np.testing.assert_array_equal(shown, expected)
+    return held, pending
+
+
+def with_a_chunk_in_part(cache):
+    """Return a page that played on before all of a block had come, and the block."""
+    link = thin(cache)
+    for block in range(8, 15):
+        link.say(watch(is_resting=True))
+        link.ask(block)
+        link.run(0.7 + 0.06 * block)
+        for _ in range(3):
+            link.say(watch([(15, 0, 0)]))
+            link.run(0.6)
+        counts = [link.have.get((block, slot), 0) for slot in SLOTS]
+        if any(0 < count < CHUNK_ROWS for count in counts):
+            return link, block
+    raise AssertionError(link.have)
+
+
+@pytest.mark.parametrize("is_asked_before", [True, False])
+def test_records_of_a_chunk_never_follow_the_one_picture_of_it(
+    cache, frames, is_asked_before
+):
+    link, block = with_a_chunk_in_part(cache)
+    keys = [(block, slot) for slot in SLOTS]
+    had = [[*key, link.have.get(key, 0)] for key in keys]
+
+    if is_asked_before:
+        link.say({"kind": "need", "chunks": had})
+    rows = [(*key, 30) for key in keys if link.have.get(key, 0) < CHUNK_ROWS]
+    link.say(watch(rows=rows, is_resting=True))
+    if not is_asked_before:
+        link.run(0.2)
+        link.say({"kind": "need", "chunks": had})
+    link.run(6)
+
+    held, pending = assert_exact(link, frames)
+    assert all(len(held[key].kinds) == CHUNK_ROWS for key in keys)
+    assert not pending.keys() & set(keys)
+
+
+def test_a_page_that_rests_is_sent_what_it_asks_for_in_pieces(cache, frames):
+    link, block = with_a_chunk_in_part(cache)
+    asked = [[block, slot, link.have.get((block, slot), 0)] for slot in SLOTS]
+    link.say(watch(rows=[(block, slot, 30) for slot in SLOTS], is_resting=True))
+    link.run(0.5)
+    count = len(link.messages)
+    assert chunks_at_a_page(link.messages)[1]
+
+    link.say({"kind": "need", "chunks": asked})
+    link.run(4)
+
+    pieces = [
+        (slot, len(chunk), parse(bytes(chunk)).first)
+        for message in link.messages[count:]
+        if message.content["kind"] == "data"
+        for number, slot, chunk in decode_chunks(message.buffers[4])
+        if number == block and [number, slot] not in message.content.get("pending", ())
+    ]
+    # What it has of them is not sent again, and none is in one.
+    assert all(first >= asked[slot][2] for slot, _, first in pieces)
+    assert max(size for _, size, _ in pieces) < 50_000
+
+
 @pytest.mark.parametrize(("bytes_per_s", "quality"), [(100e3, "exact"), (50e6, "auto")])
 def test_pictures_are_exact_only(cache, bytes_per_s, quality):
     link = Link(cache, bytes_per_s, 0.02, quality=quality)
@@ -246,8 +332,163 @@ def test_what_of_a_video_was_lost_is_sent_again(cache):
     assert len(decoded(link)) == CHUNK_ROWS
 
 
+def play(link, block, seconds):
+    """Wait for a block as a page that plays does, and asks for what it has not."""
+    for _ in range(seconds):
+        known = [one for one in previews_of(link) if one["block"] == block]
+        number = known[-1]["number"] if known else 0
+        have = sum(len(one["sizes"]) for one in known if one["number"] == number)
+        if have < CHUNK_ROWS:
+            link.say(watch([(block, number, have)]))
+            link.ask(block)
+        link.run(1)
+
+
+def fail(monkeypatch, *encoders):
+    """Make encoders fail as one does that libav lacks."""
+    create = av.CodecContext.create
+
+    def create_some(name, mode):
+        if name in encoders:
+            raise ValueError(f"{name} not found")
+        return create(name, mode)
+
+    context = types.SimpleNamespace(create=create_some)
+    libav = types.SimpleNamespace(VideoFrame=av.VideoFrame, CodecContext=context)
+    monkeypatch.setattr(preview, "av", libav)
+
+
+def test_a_block_that_is_being_recorded_is_played_with_exact_pictures(frames):
+    cache = rv.FrameCache(fps=60)
+    for row in frames[:42]:
+        cache.append(row, reward=np.ones(NUM_ENVS))
+    link = Link(cache, 100e3, 0.05, quality="preview")
+    link.run(0.1)
+
+    play(link, 1, 3)
+    assert [link.have.get((1, slot)) for slot in SLOTS] == [10] * NUM_ENVS
+    for row in frames[42:50]:
+        cache.append(row, reward=np.ones(NUM_ENVS))
+    play(link, 1, 3)
+
+    assert [link.have.get((1, slot)) for slot in SLOTS] == [18] * NUM_ENVS
+    assert_exact(link, frames)
+    cache.close()
+
+
+def test_the_next_encoder_is_used_where_one_fails(cache, monkeypatch):
+    fail(monkeypatch, "libx264", "libvpx-vp9")
+    link = Link(cache, 50e6, 0.02, quality="preview")
+    link.run(1)
+
+    play(link, 12, 3)
+
+    assert {one["codec"] for one in previews_of(link)} == {"vp8"}
+    assert len(decoded(link)) == CHUNK_ROWS
+
+
+def test_exact_pictures_are_played_where_all_encoders_fail(cache, monkeypatch):
+    fail(monkeypatch, *(codec.encoder for codec in CODECS))
+    link = thin(cache)
+
+    play(link, 12, 6)
+
+    assert not previews_of(link)
+    assert all((12, slot) in link.chunks for slot in SLOTS)
+
+
+def test_exact_pictures_are_played_where_there_is_no_pyav(cache, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rollout_viewer._video.preview", None)
+    link = thin(cache)
+
+    play(link, 12, 6)
+
+    assert all((12, slot) in link.chunks for slot in SLOTS)
+
+
+def test_exact_pictures_are_played_where_no_video_comes(cache):
+    link = thin(cache)
+    link.stream._previews._videos.wake = lambda: None
+
+    play(link, 12, 12)
+
+    assert not previews_of(link)
+    assert all((12, slot) in link.chunks for slot in SLOTS)
+
+
+def test_a_chunk_that_lacks_its_last_records_is_passed_over(cache, monkeypatch):
+    whole = cache.recording.chunk
+
+    def chunk(block, slot, first=0):
+        data = whole(block, slot, first)
+        return part_of(parse(data), 0, 20) if (block, slot) == (12, 1) else data
+
+    link = Link(cache, 50e6, 0.02, quality="preview")
+    link.run(2)
+    monkeypatch.setattr(cache.recording, "chunk", chunk)
+
+    play(link, 12, 3)
+
+    shown = previews_of(link)[-1]["shown"]
+    assert [bits != 0 for bits in shown] == [True, False, True, True]
+    assert len(decoded(link)) == CHUNK_ROWS
+
+
+def test_a_page_that_names_a_tile_often_is_sent_it_once(cache):
+    link = Link(cache, 50e6, 0.02, quality="preview")
+    link.run(1)
+    message = watch(rows=[(12, 0, 3)] * 100, is_resting=True)
+    link.say({**message, "is_resting": False, "blocks": [[12, 0, 0, *SLOTS * 250]]})
+    link.run(1)
+
+    assert {tuple(one["slots"]) for one in previews_of(link)} == {tuple(SLOTS)}
+    link.say(message)
+    link.run(1)
+    assert link.stream._previews._watched.rows == ((12, 0, 3),)
+
+
+def test_a_video_is_reduced_to_what_a_decoder_takes(tmp_path):
+    frame = np.zeros((2000, 2000, 3), np.uint8)
+    with rv.FrameCache(tmp_path / "large.rollout") as cache:
+        cache.append(np.stack([frame] * 9))
+    videos = PreviewVideos(cache, lambda: None)
+    work_at_once(videos)
+
+    key = VideoKey(0, tuple(range(9)), 1, ("image/jpeg",), 20.0, 100_000)
+    videos.want([key])
+
+    video = videos.get(key)
+    assert video.codec == "image/jpeg"
+    lines = -(-9 // video.columns)
+    assert video.tile[0] * video.columns * video.tile[1] * lines <= 4096 * 2176
+    assert reduction_within(9, 2000, 2000, 1) == 3
+
+
+def test_previews_of_a_recording_that_was_cleared_are_not_shown_of_the_next(frames):
+    cache = rv.FrameCache(fps=60)
+    for row in frames[:64]:
+        cache.append(row, reward=np.ones(NUM_ENVS))
+    link = Link(cache, 50e6, 0.02, quality="preview")
+    link.run(1)
+    play(link, 0, 2)
+    assert len(decoded(link)) == CHUNK_ROWS
+
+    cache.clear()
+    for row in frames[96:160]:
+        cache.append(row, reward=np.ones(NUM_ENVS))
+    link.run(1)
+    link.messages.clear()
+    play(link, 0, 3)
+
+    one, pixels = decoded(link)[0, 0]
+    x, y = 3 % one["columns"] * SIDE, 3 // one["columns"] * SIDE
+    shown = pixels[y : y + SIDE, x : x + SIDE].astype(int)
+    assert abs(shown.mean() - frames[96, 3].mean()) < 6
+    cache.close()
+
+
 def key_of(block):
-    return VideoKey(block, (0, 1), 1, "vp8", 20.0, 100_000)
+    return VideoKey(block, (0, 1), 1, ("vp8",), 20.0, 100_000)
 
 
 def test_what_is_passed_is_given_up_in_the_middle(cache):
@@ -285,7 +526,7 @@ def test_a_block_that_cannot_be_encoded_ends_nothing(cache):
     videos = PreviewVideos(cache, lambda: None)
     work_at_once(videos)
 
-    videos.want([key_of(0)._replace(codec="none"), key_of(1)])
+    videos.want([key_of(0)._replace(codecs=("none",)), key_of(1)])
 
     assert len(videos.get(key_of(1)).packets) == CHUNK_ROWS
 

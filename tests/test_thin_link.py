@@ -6,7 +6,11 @@ import pytest
 import rollout_viewer as rv
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._viewer import stream
-from rollout_viewer._viewer.throughput import LEAST_WINDOW_BYTES, WINDOW_BYTES
+from rollout_viewer._viewer.throughput import (
+    FIRST_WINDOW_BYTES,
+    LEAST_WINDOW_BYTES,
+    WINDOW_BYTES,
+)
 from tests.links import Link
 
 NUM_ROWS, NUM_ENVS = 1600, 4
@@ -109,3 +113,13 @@ def test_the_first_rows_come_first_and_the_last_ones_of_a_finished_recording_too
 
     assert len(link.chunks) == NUM_ENVS * NUM_ROWS / CHUNK_ROWS
     assert list(link.chunks)[:NUM_ENVS] == [(0, slot) for slot in range(NUM_ENVS)]
+
+
+def test_before_a_link_is_known_it_gets_no_more_than_it_may_carry_at_once(cache):
+    link = Link(cache, 20e3, 0.05)
+
+    link.run(1)
+
+    # Nothing is acknowledged yet: as much as the first window, and a message of it.
+    assert not link.stream.stats["acks"]
+    assert link.stream.stats["bytes"] < 2 * FIRST_WINDOW_BYTES

@@ -56,6 +56,7 @@ def poster_html(
     *,
     title: str,
     groups: Sequence[Sequence[Any]] = (),
+    max_png_bytes: int = _MAX_PNG_BYTES,
 ) -> str:
     """Return a recording as HTML of less than 300 kB, without scripts and styles.
 
@@ -64,13 +65,14 @@ def poster_html(
         row: Of the contact sheet, where that shows one.
         title: Its name.
         groups: (name, first_env, num_envs) of each of several compared recordings.
+        max_png_bytes: Of its picture.
     """
     episodes = cache.episodes
     facts = ", ".join(_facts(cache, episodes))
     parts = [f"<p><strong>{_text(title)}</strong>: {facts}</p>"]
     sheet = _sheet(cache, row)
     if sheet:
-        data = png_within(sheet.picture, _MAX_PNG_BYTES)
+        data = png_within(sheet.picture, max_png_bytes)
         parts.append(
             f'<p><img alt="{sheet.caption}" '
             f'src="data:image/png;base64,{data}"></p>\n<p>{sheet.caption}</p>'

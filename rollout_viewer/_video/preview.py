@@ -32,6 +32,8 @@ class PreviewCodec(NamedTuple):
     options: dict[str, str]
 
 
+# Of one picture: level 5.1 of H.264 and VP9, as below.
+_MAX_PIXELS, _MAX_SIDE = 4096 * 2176, 8192
 _VPX = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}
 # In the order in which they are chosen, of what a page decodes. 16 HalfCheetahs at
 # 240x240, a row: H.264 11 kB in 5 ms, VP9 14 kB in 10 ms, VP8 15 kB in 10 ms, pictures
@@ -50,16 +52,17 @@ CODECS = (
 )
 
 
-def choose_codec(names: Sequence[str]) -> PreviewCodec:
-    """Return the best codec of those that a page decodes; pictures, where it has none.
+def choose_codecs(names: Sequence[str]) -> tuple[str, ...]:
+    """Return those that a page decodes, the best first; pictures are the last.
 
     Example:
-        >>> choose_codec(["vp8", "vp09.00.51.08"]).encoder
-        'libvpx-vp9'
-        >>> choose_codec([]).encoder
-        'mjpeg'
+        >>> choose_codecs(["vp8", "vp09.00.51.08"])
+        ('vp09.00.51.08', 'vp8', 'image/jpeg')
+        >>> choose_codecs([])
+        ('image/jpeg',)
     """
-    return next((one for one in CODECS if one.name in names), CODECS[-1])
+    pictures = CODECS[-1].name
+    return tuple(one.name for one in CODECS if one.name in (*names, pictures))
 
 
 class Mosaic:
@@ -81,12 +84,7 @@ class Mosaic:
     def __init__(
         self, count: int, width: int, height: int, reduction: int, pixel_format: str
     ) -> None:
-        self.tile = _even(width / reduction), _even(height / reduction)
-        # About as high as it is wide: encoders limit either side.
-        across = round(math.sqrt(count * self.tile[1] / self.tile[0]))
-        self.columns = max(1, min(count, across))
-        lines = -(-count // self.columns)
-        self.size = self.columns * self.tile[0], lines * self.tile[1]
+        self.tile, self.columns, self.size = _arrange(count, width, height, reduction)
         self._format = pixel_format
         self._range = ColorRange.JPEG if "j" in pixel_format else ColorRange.MPEG
         self._reformatter = VideoReformatter()
@@ -164,6 +162,35 @@ class PreviewEncoder:
         picture.pts = self._count
         self._count += 1
         return b"".join(bytes(packet) for packet in self._context.encode(picture))
+
+
+def reduction_within(count: int, width: int, height: int, reduction: int) -> int:
+    """Return the least reduction from this one on that encoders and pages can take.
+
+    Example:
+        >>> reduction_within(16, 240, 240, 1)
+        1
+        >>> reduction_within(1024, 1920, 1080, 1)
+        16
+    """
+    while True:
+        _, _, (wide, high) = _arrange(count, width, height, reduction)
+        is_small = wide * high <= _MAX_PIXELS and max(wide, high) <= _MAX_SIDE
+        if is_small or max(width, height) <= 2 * reduction:
+            return reduction
+        reduction += max(1, reduction // 8)
+
+
+def _arrange(
+    count: int, width: int, height: int, reduction: int
+) -> tuple[tuple[int, int], int, tuple[int, int]]:
+    """Return the size of a tile, how many are across, and the size of all of them."""
+    tile = _even(width / reduction), _even(height / reduction)
+    # About as high as it is wide: encoders limit either side.
+    across = round(math.sqrt(count * tile[1] / tile[0]))
+    columns = max(1, min(count, across))
+    lines = -(-count // columns)
+    return tile, columns, (columns * tile[0], lines * tile[1])
 
 
 def _even(side: float) -> int:

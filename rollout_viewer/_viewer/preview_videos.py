@@ -30,12 +30,15 @@ BUDGET_BYTES = 64 * 1024 * 1024
 
 
 class VideoKey(NamedTuple):
-    """Which video: of these slots in the rows of a block, and how it is encoded."""
+    """Which video: of these slots in the rows of a block, and how it is encoded.
+
+    By the first of the codecs that encodes it.
+    """
 
     block: int
     slots: tuple[int, ...]
     reduction: int
-    codec: str
+    codecs: tuple[str, ...]
     rate: float
     bytes_per_s: int
 
@@ -45,20 +48,26 @@ class Video:
 
     Attributes:
         number: Of this video, and no other.
+        codec: Its name.
         tile: (width, height) of a tile in pixels.
         columns: Tiles across.
         packets: Of each row; the first needs no other.
         shown: Of each slot, bits of the rows in which it has a picture.
         is_whole: No more packets come.
+        is_failed: It cannot be made: it has none.
     """
 
-    def __init__(self, tile: tuple[int, int], columns: int, num_slots: int) -> None:
+    def __init__(
+        self, codec: str, tile: tuple[int, int], columns: int, num_slots: int
+    ) -> None:
         self.number = next(_numbers)
+        self.codec = codec
         self.tile = tile
         self.columns = columns
         self.packets: list[bytes] = []
         self.shown = [0] * num_slots
         self.is_whole = False
+        self.is_failed = False
 
     @property
     def nbytes(self) -> int:
@@ -71,7 +80,7 @@ class PreviewVideos(Worker):
 
     Args:
         cache: The recording.
-        on_news: Called from the thread when a row was encoded.
+        on_news: Called from the thread when a row was encoded, or cannot be.
     """
 
     def __init__(self, cache: RecordingReader, on_news: Callable[[], object]) -> None:
@@ -96,6 +105,12 @@ class PreviewVideos(Worker):
         if self._next() is not None:
             self.wake()
 
+    def drop(self) -> None:
+        """Forget all: the recording was cleared, and its blocks are others now."""
+        self._wanted = ()
+        with self._videos_lock:
+            self._videos.clear()
+
     def get(self, key: VideoKey) -> Video | None:
         """Return a video, as far as it is encoded."""
         with self._videos_lock:
@@ -114,20 +129,22 @@ class PreviewVideos(Worker):
         key = self._next()
         if key is None:
             return None
-        try:
-            self._encode(key)
-        except Exception:  # damage and encoders: the exact pictures come without
-            with self._videos_lock:
-                failed = self._videos.setdefault(key, Video((2, 2), 1, 0))
-            failed.packets.clear()
-            failed.is_whole = True
+        for codec in key.codecs:
+            try:
+                self._encode(key, codec)
+                return 0.0
+            except Exception:  # an encoder that is not there, or takes no such size
+                continue
+        failed = Video("", (2, 2), 1, 0)
+        failed.is_whole = failed.is_failed = True
+        with self._videos_lock:
+            self._videos[key] = failed
+        self._on_news()  # exact pictures come in its place
         return 0.0
 
     def forget(self) -> None:
         """Drop the recording and all videos."""
-        self._wanted = ()
-        with self._videos_lock:
-            self._videos.clear()
+        self.drop()
         self.__dict__.pop("_cache", None)
 
     def after_fork(self, *, is_whole: bool) -> None:
@@ -143,21 +160,29 @@ class PreviewVideos(Worker):
                     return key
         return None
 
-    def _encode(self, key: VideoKey) -> None:
-        from rollout_viewer._video.preview import CODECS, Mosaic, PreviewEncoder
-
-        codec = next(one for one in CODECS if one.name == key.codec)
-        info = self._cache.recording.slots[key.slots[0]]
-        mosaic = Mosaic(
-            len(key.slots), info.width, info.height, key.reduction, codec.pixel_format
+    def _encode(self, key: VideoKey, codec_name: str) -> None:
+        """Make a video, or part of it where it is not wanted any more."""
+        from rollout_viewer._video.preview import (
+            CODECS,
+            Mosaic,
+            PreviewEncoder,
+            reduction_within,
         )
+
+        codec = next(one for one in CODECS if one.name == codec_name)
+        info = self._cache.recording.slots[key.slots[0]]
+        shape = len(key.slots), info.width, info.height
+        reduction = reduction_within(*shape, key.reduction)
+        mosaic = Mosaic(*shape, reduction, codec.pixel_format)
         encoder = PreviewEncoder(codec, mosaic.size, key.rate, key.bytes_per_s)
-        readers = [self._reader(key.block, slot) for slot in key.slots]
+        num_rows = self._num_rows(key.block)
         frame = np.empty((info.height, info.width, 3), np.uint8)
-        video = Video(mosaic.tile, mosaic.columns, len(key.slots))
+        video = Video(codec.name, mosaic.tile, mosaic.columns, len(key.slots))
         with self._videos_lock:
             self._videos[key] = video
-        for row in range(self._num_rows(key.block)):
+        # After that: `drop` is noticed.
+        readers = [self._reader(key.block, slot, num_rows) for slot in key.slots]
+        for row in range(num_rows):
             for index, reader in enumerate(readers):
                 if reader is None or not reader.is_shown(row):
                     continue
@@ -167,11 +192,15 @@ class PreviewVideos(Worker):
                     continue
                 reader.read(row, frame)
                 mosaic.put(index, frame)
-            video.packets.append(encoder.encode(mosaic.picture()))
+            packet = encoder.encode(mosaic.picture())
+            if not packet:
+                raise ValueError(f"expected a packet of each picture from {codec_name}")
+            video.packets.append(packet)
             self._on_news()
-            if self._is_closed or key not in self._wanted:
+            if self._is_closed or key not in self._wanted or self.get(key) is not video:
                 with self._videos_lock:
-                    self._videos.pop(key, None)
+                    if self._videos.get(key) is video:
+                        del self._videos[key]
                 return
         video.is_whole = True
         self.num_encoded += 1
@@ -180,14 +209,18 @@ class PreviewVideos(Worker):
     def _num_rows(self, block: int) -> int:
         return min(self._cache.num_rows - block * CHUNK_ROWS, CHUNK_ROWS)
 
-    def _reader(self, block: int, slot: int) -> ChunkDecoder | None:
+    def _reader(self, block: int, slot: int, num_rows: int) -> ChunkDecoder | None:
         """Return what decodes a chunk; None: it has no pictures, or is damaged."""
         recording = self._cache.recording
         try:
-            chunk = recording.chunk(block, slot)
+            data = recording.chunk(block, slot)
+            if data is None:
+                return None
             where = f"{recording.path}, block {block}, slot {slot}"
-            size = recording.slots[slot].size
-            return ChunkDecoder(parse(chunk, where=where, size=size)) if chunk else None
+            chunk = parse(data, where=where, size=recording.slots[slot].size)
+            # One without its last records is damaged, as the page is told.
+            is_whole = len(chunk.kinds) >= num_rows
+            return ChunkDecoder(chunk, where=where) if is_whole else None
         except RecordingError:
             return None
 

@@ -2,8 +2,10 @@
 
 Exact pictures are sent as long as the link carries them as fast as they are played. If
 it does not, a page that plays or scrubs is sent small videos of the tiles in sight, and
-no exact pictures beside them; where the playhead rests, the exact picture of its row,
-then whole chunks again. Knows chunks, a cache, and what a page watches. Sends nothing.
+no exact pictures beside them, except of a block that has no video: more rows of it may
+come, encoders fail, or the video does not. Where the playhead rests, the exact picture
+of its row, then whole chunks again. Knows chunks, a cache, and what a page watches.
+Sends nothing.
 """
 
 from __future__ import annotations
@@ -42,6 +44,8 @@ _LEAST_BYTES_PER_S, _MOST_BYTES_PER_S = 2**14, 2**21
 WATCH_S = 3.0
 # What was sent and has not come after so long was lost.
 _LOST_S = 2.5
+# Of a block that grows no more for so long while a page waits, exact pictures are sent.
+_STALLED_S = 5.0
 # A page whose part does not come is sent it again.
 _PART_S = 10.0
 
@@ -55,6 +59,14 @@ class _Watched(NamedTuple):
     num_slots: int = 0
     rows: tuple[tuple[int, int, int], ...] = ()
     at: float = -math.inf
+
+
+class _Ahead(NamedTuple):
+    """Tiles in a block that a moving playhead comes to; None: they have no video."""
+
+    block: int
+    slots: tuple[int, ...]
+    key: VideoKey | None
 
 
 class Previews:
@@ -84,12 +96,19 @@ class Previews:
         self._part_at = -math.inf
         self._exact_bytes = self._exact_records = 0
         self._bytes_per_s = _MOST_BYTES_PER_S
-        self._keys: list[VideoKey] = []
+        # The nearest first.
+        self._ahead: list[_Ahead] = []
+        # Block -> what a page lacked of it when it said so last, and since when.
+        self._lacks: dict[int, tuple[list[int], float]] = {}
         # Video -> how many of its rows were sent, and when.
         self._sent: dict[int, tuple[int, float]] = {}
-        # Chunks of which a page has a single picture only.
+        # Chunks of which a page was sent a single picture: which one.
         self._stills: dict[tuple[int, int], int] = {}
         self._videos.want(())
+
+    def drop(self) -> None:
+        """The recording was cleared."""
+        self._videos.drop()
 
     def close(self) -> None:
         """End the thread."""
@@ -158,32 +177,36 @@ class Previews:
     def watch(self, content: WatchMessage, now: float) -> None:
         """Take what a page watches."""
         slots = self._cache.recording.slots
-        blocks = [
-            one
-            for one in content["blocks"]
-            if all(slot < len(slots) for slot in one[3:]) and self._is_sealed(one[0])
-        ]
-        rows = tuple((b, s, i) for b, s, i in content["rows"] if s < len(slots))
+        rows = [(b, s, i) for b, s, i in content["rows"] if s < len(slots)]
         self._watched = _Watched(
             codecs=tuple(content["codecs"]),
             rate=content["rate"],
             is_resting=content["is_resting"],
             num_slots=content["num_slots"],
-            rows=rows,
+            rows=tuple(dict.fromkeys(rows)),
             at=now,
         )
         self._now = now
-        if self._watched.is_resting or not self.is_thin:
-            self._keys = []
-        else:
-            keys: list[VideoKey] = []
-            for block, number, have, *shown in blocks:
-                own = [*self._keys_of(block, shown, content["reduction"])]
-                for key in own:
-                    self._note_had(key, number, have)
-                keys += own
-            self._keys = keys
+        is_moving = self.is_thin and not self._watched.is_resting
+        ahead: list[_Ahead] = []
+        lacks: dict[int, tuple[list[int], float]] = {}
+        for block, number, have, *shown in content["blocks"] if is_moving else ():
+            if block * CHUNK_ROWS >= self._cache.num_rows:
+                continue
+            lack = [number, have, len(shown)]
+            old, since = self._lacks.get(block, (lack, now))
+            lacks[block] = lack, since if lack == old else now
+            known = [slot for slot in dict.fromkeys(shown) if slot < len(slots)]
+            own = [*self._ahead_in(block, known, content["reduction"])]
+            for one in own:
+                self._note_had(one.key, number, have)
+            ahead += own
+        self._ahead, self._lacks = ahead, lacks
         self._videos.want(self._keys)
+
+    @property
+    def _keys(self) -> list[VideoKey]:
+        return [one.key for one in self._ahead if one.key is not None]
 
     def _is_sealed(self, block: int) -> bool:
         """Whether all rows of a block are there; no more come."""
@@ -191,24 +214,28 @@ class Previews:
         is_over = not self._cache.is_live and block * CHUNK_ROWS < num_rows
         return is_over or (block + 1) * CHUNK_ROWS <= num_rows
 
-    def _keys_of(
+    def _ahead_in(
         self, block: int, shown: Sequence[int], reduction: int
-    ) -> Iterator[VideoKey]:
-        """Yield a video for the slots of each size."""
-        from rollout_viewer._video.preview import choose_codec
-
+    ) -> Iterator[_Ahead]:
+        """Yield the slots of each size, and their video."""
         slots = self._cache.recording.slots
-        codec = choose_codec(self._watched.codecs).name
+        codecs = _codecs(self._watched.codecs)
         # In steps, so that what was encoded can be used again.
         rate = 2.0 ** round(math.log2(min(max(self._watched.rate, 1.0), 256.0)))
         for size in sorted({slots[slot].size for slot in shown}):
             same = tuple(slot for slot in shown if slots[slot].size == size)
-            key = VideoKey(block, same, reduction, codec, rate, self._bytes_per_s)
+            if not self._is_sealed(block):
+                yield _Ahead(block, same, None)
+                continue
+            key = VideoKey(block, same, reduction, codecs, rate, self._bytes_per_s)
             # One that was begun goes on, though the link is another now.
-            yield next((one for one in self._keys if one[:4] == key[:4]), key)
+            begun = (one for one in self._keys if one[:4] == key[:4])
+            yield _Ahead(block, same, next(begun, key))
 
-    def _note_had(self, key: VideoKey, number: int, have: int) -> None:
+    def _note_had(self, key: VideoKey | None, number: int, have: int) -> None:
         """Note how much of a video the page has: what was lost is sent again."""
+        if key is None:
+            return
         video = self._videos.get(key)
         if video is None or video.number not in self._sent:
             return
@@ -234,7 +261,7 @@ class Previews:
                 {
                     "block": key.block,
                     "slots": list(key.slots),
-                    "codec": key.codec,
+                    "codec": video.codec,
                     **fields,
                 }
             )
@@ -243,18 +270,35 @@ class Previews:
                 break
         return found, b"".join(parts)
 
+    def exact_due(self) -> Iterator[tuple[int, int]]:
+        """Yield chunks that a moving playhead comes to, and of which no video comes."""
+        for block, slots, key in self._ahead:
+            video = None if key is None else self._videos.get(key)
+            is_failed = key is None or (video is not None and video.is_failed)
+            if is_failed or self._now - self._lacks[block][1] > _STALLED_S:
+                yield from ((block, slot) for slot in slots)
+            elif video is not None:
+                num_sent, _ = self._sent.get(video.number, (0, 0.0))
+                if num_sent < len(video.packets):
+                    return  # it is nearer
+
     def stills(
-        self, num_sent: Mapping[tuple[int, int], int]
+        self,
+        num_sent: Mapping[tuple[int, int], int],
+        is_on_its_way: Callable[[tuple[int, int]], bool],
     ) -> Iterator[tuple[int, int, bytes]]:
         """Yield chunks with the one picture that a playhead rests on, once each.
 
-        Not of those of which it was sent, by the number of their records.
+        Not of those of which it was sent, by the number of their records, and not yet
+        of those of which something is on its way.
         """
         if not (self.is_thin and self._is_watched and self._watched.is_resting):
             return
         for block, slot, index in self._watched.rows:
             is_sent = num_sent.get((block, slot), 0) > index
             if is_sent or self._stills.get((block, slot)) == index:
+                continue
+            if is_on_its_way((block, slot)):
                 continue
             self._stills[block, slot] = index
             try:
@@ -264,10 +308,15 @@ class Previews:
             if still is not None:
                 yield block, slot, still
 
-    def is_still(self, block: int, slot: int) -> bool:
-        """Whether a page may have a single picture of a chunk only."""
-        return (block, slot) in self._stills
-
     def note_whole(self, block: int, slot: int) -> None:
         """A chunk is sent from its first record on."""
         self._stills.pop((block, slot), None)
+
+
+def _codecs(names: Sequence[str]) -> tuple[str, ...]:
+    """Return those to encode with, the best first; none where there is no PyAV."""
+    try:
+        from rollout_viewer._video.preview import choose_codecs
+    except ImportError:
+        return ()
+    return choose_codecs(names)

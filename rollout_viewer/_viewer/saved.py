@@ -35,6 +35,9 @@ _FRAME = (
     "<details><summary>As a picture</summary>\n{poster}\n</details>"
 )
 
+# Of its picture, where it is sent beside the output: before the first pictures.
+_MAX_INSIDE_PNG_BYTES = 16_000
+
 # In a frame, in the scheme of the browser.
 _INSIDE = (
     '<!doctype html><meta name="color-scheme" content="light dark">'
@@ -81,6 +84,27 @@ class SavedOutput(NamedTuple):
             poster=poster,
         )
 
+    def inside(
+        self, saved: str, cache: FrameCache, row: int, *, title: str, groups: Any
+    ) -> str:
+        """Return what a page shows of its own output while the kernel does not answer.
+
+        A poster with a smaller picture: the output has been sent already.
+
+        Args:
+            saved: What `html` returned.
+            cache: The recording.
+            row: At the playhead.
+            title: Its name.
+            groups: Of several compared recordings.
+        """
+        if self.kind == "poster" and len(saved) > 2 * _MAX_INSIDE_PNG_BYTES:
+            size = _MAX_INSIDE_PNG_BYTES
+            saved = poster_html(
+                cache, row, title=title, groups=groups, max_png_bytes=size
+            )
+        return f"{_INSIDE}{saved}"
+
     def _page(self, cache: FrameCache, **options: Any) -> str | None:
         """Return the page; None: it would be too large."""
         if cache.nbytes > _HOPELESS * self.max_mb * 1e6:
@@ -92,15 +116,6 @@ class SavedOutput(NamedTuple):
             except ExportTooLargeError:
                 return None
             return path.read_text("utf-8")
-
-
-def shown_inside(saved: str) -> str:
-    """Return what a page shows of its own output while the kernel does not answer.
-
-    Args:
-        saved: What a saved notebook keeps, as HTML.
-    """
-    return f"{_INSIDE}{saved}" if saved else ""
 
 
 def checked_saved(kind: Any, max_mb: float) -> SavedOutput:

@@ -40,7 +40,6 @@ from rollout_viewer._viewer.previews import Previews
 from rollout_viewer._viewer.rendered_pictures import RenderedPictures
 from rollout_viewer._viewer.throughput import (
     MESSAGE_BYTES,
-    WINDOW_BYTES,
     Throughput,
 )
 from rollout_viewer._viewer.worker import Worker
@@ -319,10 +318,8 @@ class PageStream(Worker):
             if self._throughput.is_on_its_way((block, slot)):
                 continue
             if slot < num_slots and block * CHUNK_ROWS < num_rows:
-                # Of what is rendered a page may have pictures with gaps.
-                has_gaps = self._cache.renders_pictures
-                if has_gaps or self._previews.is_still(block, slot):
-                    have = 0
+                if self._cache.renders_pictures:
+                    have = 0  # a page may have pictures with gaps
                 self._requested.pop((block, slot), None)
                 self._requested[block, slot] = have, now
         while len(self._requested) > MAX_REQUESTED:
@@ -336,6 +333,7 @@ class PageStream(Worker):
         if manifest is None:  # the viewer was collected; this thread is about to end
             return False
         if self._session not in (None, manifest["session"]):
+            self._previews.drop()
             self._restart()
         unchanging = {**manifest, "num_rows": 0}
         if unchanging != self._manifest:
@@ -450,12 +448,19 @@ class PageStream(Worker):
         self, num_rows: int, *, has_timed_out: bool
     ) -> Iterator[tuple[int, int, bytes]]:
         num_slots = len(self._cache.recording.slots)
-        for block, slot, still in self._previews.stills(self._sent):
-            if not self._throughput.is_on_its_way((block, slot)):
-                self._sent.pop((block, slot), None)
-                self._rendered.pending.append([block, slot])
-                yield block, slot, still
+        is_on_its_way = self._throughput.is_on_its_way
+        for block, slot, still in self._previews.stills(self._sent, is_on_its_way):
+            # Beside what the page has of the chunk, which goes on as if it had none.
+            self._rendered.pending.append([block, slot])
+            yield block, slot, still
+        # No chunk is in a message twice: the page would take both for stills.
+        if self._rendered.pending:
+            return
         if self._previews.holds_exact:
+            for key in self._previews.exact_due():
+                if key in self._requested:
+                    yield from self._due_request(key, num_rows)
+                yield from self._piece(*key, num_rows)
             return
         if not self._has_sent_heads:
             yield from self._heads(num_rows)
@@ -498,14 +503,20 @@ class PageStream(Worker):
 
     def _due_requests(self, num_rows: int) -> Iterator[tuple[int, int, bytes]]:
         while self._requested:
-            (block, slot), (have, at) = next(reversed(self._requested.items()))
-            if self._clock() - at <= REQUEST_S:
-                self._sent[block, slot] = have
-                for piece in self._piece(block, slot, num_rows):
-                    # The rest comes in the next message.
-                    self._requested[block, slot] = self._sent[block, slot], at
-                    yield piece
-            self._requested.pop((block, slot), None)
+            yield from self._due_request(next(reversed(self._requested)), num_rows)
+
+    def _due_request(
+        self, key: tuple[int, int], num_rows: int
+    ) -> Iterator[tuple[int, int, bytes]]:
+        """Yield what is to be sent of a chunk that was asked for a moment ago."""
+        have, at = self._requested[key]
+        if self._clock() - at <= REQUEST_S:
+            self._sent[key] = have
+            for piece in self._piece(*key, num_rows):
+                # The rest comes in the next message.
+                self._requested[key] = self._sent.get(key, 0), at
+                yield piece
+        self._requested.pop(key, None)
 
     def _slots_of(self, block: int, num_slots: int) -> Iterable[int]:
         """Return the slots of which a block is sent without being asked for.
@@ -545,9 +556,6 @@ class PageStream(Worker):
             return
         recording, report = self._cache.recording, self._report_damage
         limit = self._throughput.message_bytes if max_bytes is None else max_bytes
-        if self._previews.is_still(block, slot):
-            # In one: a part of it would replace the one picture that a page has.
-            limit = WINDOW_BYTES * CHUNK_ROWS
         while piece := piece_message(
             recording, block, slot, first, num_rows, report, limit
         ):

@@ -119,5 +119,5 @@ class Throughput:
     def message_bytes(self) -> int:
         """How large a message should be."""
         if not self._rates:
-            return MESSAGE_BYTES
+            return min(self.window_bytes // 2, MESSAGE_BYTES)
         return min(self.window_bytes // MESSAGES_IN_WINDOW, MESSAGE_BYTES)

@@ -47,7 +47,7 @@ from rollout_viewer._viewer.notebook import (
 )
 from rollout_viewer._viewer.previews import QUALITIES
 from rollout_viewer._viewer.requests import PageRequests
-from rollout_viewer._viewer.saved import checked_saved, shown_inside
+from rollout_viewer._viewer.saved import checked_saved
 from rollout_viewer._viewer.snapshot import as_snapshot
 from rollout_viewer._viewer.stream import PageStream
 from rollout_viewer._viewer.subscription import Subscription
@@ -730,7 +730,6 @@ class RolloutViewer(anywidget.AnyWidget):
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         if data is not None:
             saved = self._try_to_save()
-            self._inside = shown_inside(saved.get("text/html", ""))
             data = {**data, **saved}
         return data, metadata
 
@@ -759,6 +758,9 @@ class RolloutViewer(anywidget.AnyWidget):
             groups=self._groups,
             compare=self._compare,
             fps=self._fps,
+        )
+        self._inside = self._saved.inside(
+            text, self._cache, self._shown_row, title=self._title, groups=self._groups
         )
         poster = self._poster()
         return {"text/html": text, **({"image/png": poster} if poster else {})}

@@ -32,9 +32,10 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._is_started = False
         self._is_closed = False
-        # The next turn on the event loop, and whether that is used.
+        # Where no thread can be started: the event loop that works, and the next turn
+        # on it, which only that loop's thread touches.
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._turn: asyncio.TimerHandle | None = None
-        self._is_on_loop = False
         make_anew_in_children(self, rank=6)
 
     def fork_locks(self) -> list[Lock]:
@@ -56,10 +57,19 @@ class Worker:
     def wake(self) -> None:
         """There is work."""
         self._wake.set()
-        if self._is_on_loop:
-            self._turn_in(0.0)
-        elif self._thread is None and self._is_started:
+        if (loop := self._loop) is not None:
+            try:
+                loop.call_soon_threadsafe(self._turn_in, 0.0)
+                return
+            except RuntimeError:  # it was closed
+                self._loop = None
+        if self._thread is None and self._is_started:
             self._begin()
+
+    @property
+    def _is_on_loop(self) -> bool:
+        """Whether an event loop works, which must not be held up."""
+        return self._loop is not None
 
     def close(self) -> None:
         """End the thread soon."""
@@ -83,34 +93,54 @@ class Worker:
 
     def _begin(self) -> None:
         with self._lock:
-            if self._thread is None and not self._is_closed:
-                self._thread = threading.Thread(
-                    target=self._run, name=self._name, daemon=True
-                )
-                try:
-                    self._thread.start()
-                except RuntimeError:  # also where there are too many already
-                    self._thread = None
-                    self._is_on_loop = True
-                    self._turn_in(0.0)
+            if self._thread is not None or self._loop is not None or self._is_closed:
+                return
+            if not self._starts():
+                with contextlib.suppress(RuntimeError):  # the next wake tries again
+                    loop = asyncio.get_running_loop()
+                    self._turn = None
+                    loop.call_soon(self._turn_in, 0.0)
+                    self._loop = loop
+
+    def _starts(self) -> bool:
+        """Start a thread; return whether one can be started."""
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:  # also where there are too many already
+            self._thread = None
+        return self._thread is not None
 
     def _turn_in(self, pause: float) -> None:
-        """Work on the event loop after a while, and no turn before."""
+        """Work on the event loop after a while, or before, where that is due."""
+        loop = asyncio.get_running_loop()
         if self._turn is not None:
+            if self._turn.when() <= loop.time() + pause:
+                return
             self._turn.cancel()
-        with contextlib.suppress(RuntimeError):  # none runs: the next wake tries again
-            loop = asyncio.get_running_loop()
-            self._turn = loop.call_later(pause, self._work_on_loop)
+        self._turn = loop.call_later(pause, self._work_on_loop)
 
     def _work_on_loop(self) -> None:
         self._turn = None
         if self._is_closed:
             self.forget()
             return
+        if self._wake.is_set() and self._has_thread_again():
+            return
         self._wake.clear()
         pause = self.work()
         if pause is not None:
             self._turn_in(pause)
+
+    def _has_thread_again(self) -> bool:
+        """Leave the work to a thread, if one can be started by now."""
+        with self._lock:
+            # First: what the thread does depends on it.
+            loop, self._loop = self._loop, None
+            if self._starts():
+                return True
+            self._loop = loop
+            return False
 
     def _run(self) -> None:
         try:

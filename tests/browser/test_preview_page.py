@@ -95,7 +95,8 @@ def test_previews_play_and_are_marked_and_are_exact_where_they_rest(
             " root.querySelector('.rv-previews')",
             arg=viewer.root.element_handle(),
         )
-        codecs = {key.codec for key in view._stream._previews._videos._videos}
+        videos = view._stream._previews._videos._videos
+        codecs = {video.codec for video in [*videos.values()]}
         shown = pixels(viewer).astype(float).mean((1, 2))
         row = viewer.row
 
