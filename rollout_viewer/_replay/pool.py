@@ -121,7 +121,7 @@ class Worker:
         return self.prepared is not None and self.prepared.first is not None
 
     @property
-    def has_ended(self) -> bool:
+    def is_gone(self) -> bool:
         """Whether its process has ended, or can answer no more."""
         if self._process.poll() is None:
             return not self._reader.is_alive()
@@ -130,7 +130,7 @@ class Worker:
 
     def is_held_open(self) -> bool:
         """Whether its process has ended, and another keeps its output open."""
-        if not self.has_ended:
+        if not self.is_gone:
             return False
         self._reader.join(_READ_S)
         return self._reader.is_alive()
@@ -312,7 +312,7 @@ class WorkerPool:
     def _idle(self) -> list[Worker]:
         """Return the processes without a task; of those that have ended, none."""
         idle = [worker for worker in self._workers if worker.task is None]
-        for worker in [one for one in idle if one.has_ended]:
+        for worker in [one for one in idle if one.is_gone]:
             self._lose(worker)
             idle.remove(worker)
         return idle
