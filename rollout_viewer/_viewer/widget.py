@@ -759,9 +759,11 @@ class RolloutViewer(anywidget.AnyWidget):
             compare=self._compare,
             fps=self._fps,
         )
-        self._inside = self._saved.inside(
+        inside = self._saved.inside(
             text, self._cache, self._shown_row, title=self._title, groups=self._groups
         )
+        with unseen_by_batch_clients():
+            self._inside = inside
         poster = self._poster()
         return {"text/html": text, **({"image/png": poster} if poster else {})}
 
