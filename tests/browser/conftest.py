@@ -252,7 +252,9 @@ def opened(
     opened: list[Notebook] = []
 
     def open_notebook(*cells: str, is_alone: bool = False, **options: Any) -> Notebook:
-        name = f"{request.node.name}-{len(opened)}"
+        # A test that is run once more finds what it left.
+        turn = getattr(request.node, "execution_count", 1)
+        name = f"{request.node.name}-{turn}-{len(opened)}"
         folder = jupyter.root / name
         folder.mkdir()
         content = nbformat.v4.new_notebook(

@@ -46,6 +46,8 @@ class Previews implements PreviewSource {
   #codecs: readonly string[] | null = null;
   #row = -1;
   #movedAt = Number.NEGATIVE_INFINITY;
+  /** All that was looked at was exact, and the kernel need not know of it. */
+  #wasHere = true;
   #said = "";
   #saidAt = Number.NEGATIVE_INFINITY;
 
@@ -108,6 +110,11 @@ class Previews implements PreviewSource {
     if (!this.#codecs || !slots.length || !store.numRows) return;
     const isResting =
       clock.isFollowing || (!clock.isPlaying && now - this.#movedAt >= REST_MS);
+    const isHere = isResting
+      ? store.hasRow(row, slots)
+      : !store.missingFrom(row, slots, BLOCKS_AHEAD).length;
+    if (isHere && this.#wasHere) return;
+    this.#wasHere = isHere;
     const watch: Watch = {
       kind: "watch",
       codecs: this.#codecs,
