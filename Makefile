@@ -50,7 +50,7 @@ test: setup  ## check, and every test, in Chromium too
 	$(BIN)/python -m pytest $(PARALLEL) -m "not jax and not serial"
 
 test-jax: setup
-	$(BIN)/python -m pytest -m jax tests/test_torchrl_jax.py
+	$(BIN)/python -m pytest -m jax tests/test_torchrl_jax.py tests/test_native_vector.py
 
 test-fast: $(VENV)/.python $(BUNDLE)  ## the tests that need no browser and are not slow
 	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/browser -m "not jax and not serial and not slow"

@@ -118,6 +118,7 @@ def test_others_are_refused_with_the_reason(tmp_path):
     assert not path.exists()
 
 
+@pytest.mark.jax
 def test_jax_environments_that_draw_one_env_only_are_refused():
     pytest.importorskip("jax", reason="Gymnasium's functional environments")
     with pytest.raises(rv.UnsupportedEnvError, match="replayed alone"):

@@ -10,6 +10,16 @@ from rollout_viewer._viewer.worker import Worker
 START = threading.Thread.start
 
 
+def run(main):
+    """Run on a loop, in a process in which that of the browser tests may be set."""
+    other = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    try:
+        asyncio.run(main())
+    finally:
+        asyncio._set_running_loop(other)
+
+
 class Counter(Worker):
     """Counts its calls, each an event."""
 
@@ -75,7 +85,7 @@ def test_a_thread_wakes_what_works_on_a_loop(no_threads):
         await worker.next()  # and goes on
         worker.close()
 
-    asyncio.run(main())
+    run(main)
 
 
 def test_a_wake_from_a_thread_without_a_loop_is_made_up_for(no_threads):
@@ -87,7 +97,7 @@ def test_a_wake_from_a_thread_without_a_loop_is_made_up_for(no_threads):
         worker.wake()
         await worker.next()
 
-    asyncio.run(main())
+    run(main)
 
 
 def test_a_thread_works_again_when_one_can_be_started(no_threads):
@@ -108,7 +118,7 @@ def test_a_thread_works_again_when_one_can_be_started(no_threads):
         thread.join(10)
         assert worker.has_forgotten
 
-    asyncio.run(main())
+    run(main)
 
 
 def test_a_loop_that_was_closed_is_left(no_threads):
@@ -121,7 +131,7 @@ def test_a_loop_that_was_closed_is_left(no_threads):
         await worker.next()
 
     for count in (1, 2):
-        asyncio.run(main())
+        run(main)
         assert len(worker.threads) == count
 
 
@@ -135,4 +145,4 @@ def test_wakes_without_end_do_not_keep_it_from_working(no_threads):
             await asyncio.sleep(0)
         assert len(worker.threads) > 10
 
-    asyncio.run(main())
+    run(main)

@@ -225,10 +225,9 @@ def test_where_colab_or_kaggle_bring_no_messages_what_is_in_the_output_plays(
         inside = page.frame_locator(".rv-host > iframe").frame_locator("iframe")
         root = inside.locator(".rollout-viewer")
         expect(root).to_have_attribute("data-state", "ready")
-        root.focus()
-        for _ in range(5):
-            page.keyboard.press("ArrowRight")
-        expect(root).to_have_attribute("data-row", "5")
+        for row in range(1, 6):
+            root.press("ArrowRight")
+            expect(root).to_have_attribute("data-row", str(row))
         width, height, text = root.locator(".rv-frames").evaluate(PIXELS_JS)
         grid = np.frombuffer(base64.b64decode(text), np.uint8)
         grid = grid.reshape(height, width, 4)
