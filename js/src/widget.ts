@@ -74,11 +74,14 @@ function createInside(model: Model, session: Session, signal: AbortSignal) {
   const sandbox = "allow-scripts allow-downloads";
   const frame = make("iframe", { hidden: true, sandbox, title: "Saved" });
   const update = () => {
-    const html: string = (session.isSilent && model.get("_inside")) || "";
+    // Asking again does not take it from who looks at it.
+    const isKept = session.store.isAwaited && !frame.hidden;
+    const html = session.isSilent || isKept ? String(model.get("_inside")) : "";
     if (frame.srcdoc !== html) frame.srcdoc = html;
     frame.hidden = !html;
   };
   session.onCut.on(update, signal);
+  session.store.onData.on(update, signal);
   update();
   return frame;
 }
