@@ -1,4 +1,4 @@
-"""An environment whose pictures come when a test lets them, for rendering later."""
+"""An environment whose pictures come when a test lets them, and steps in any."""
 
 import os
 import time
@@ -63,3 +63,14 @@ def record_steps(num_steps, gate="", wrong_from=0, **options):
     for _ in range(num_steps):
         env.step(0)
     return env.cache
+
+
+def play(env, steps=70, restart_after=25):
+    """Take random steps in a few episodes, and close the environment."""
+    env.action_space.seed(1)
+    env.reset(seed=3)
+    for step in range(1, steps + 1):
+        *_, terminated, truncated, _ = env.step(env.action_space.sample())
+        if terminated or truncated or step % restart_after == 0:
+            env.reset()
+    env.close()

@@ -51,13 +51,17 @@ def frames():
     return films()
 
 
+def recorded(rows):
+    cache = rv.FrameCache(fps=60)
+    for row in rows:
+        cache.append(row, reward=np.ones(NUM_ENVS))
+    return cache
+
+
 @pytest.fixture(scope="module")
 def cache(frames):
     """Return a recording of 8 kB a row: 500 kB/s at 60 rows a second."""
-    cache = rv.FrameCache(fps=60)
-    for row in frames:
-        cache.append(row, reward=np.ones(NUM_ENVS))
-    return cache
+    return recorded(frames)
 
 
 def watch(blocks=(), rows=(), *, rate=60.0, is_resting=False, codecs=ALL_CODECS):
@@ -359,9 +363,7 @@ def fail(monkeypatch, *encoders):
 
 
 def test_a_block_that_is_being_recorded_is_played_with_exact_pictures(frames):
-    cache = rv.FrameCache(fps=60)
-    for row in frames[:42]:
-        cache.append(row, reward=np.ones(NUM_ENVS))
+    cache = recorded(frames[:42])
     link = Link(cache, 100e3, 0.05, quality="preview")
     link.run(0.1)
 
@@ -465,9 +467,7 @@ def test_a_video_is_reduced_to_what_a_decoder_takes(tmp_path):
 
 
 def test_previews_of_a_recording_that_was_cleared_are_not_shown_of_the_next(frames):
-    cache = rv.FrameCache(fps=60)
-    for row in frames[:64]:
-        cache.append(row, reward=np.ones(NUM_ENVS))
+    cache = recorded(frames[:64])
     link = Link(cache, 50e6, 0.02, quality="preview")
     link.run(1)
     play(link, 0, 2)

@@ -12,7 +12,7 @@ import pytest
 
 import rollout_viewer as rv
 from rollout_viewer._cache import background_rendering
-from tests.later_envs import Steps
+from tests.later_envs import Steps, play
 from tests.test_render_later import assert_same_pictures, pictures
 
 
@@ -63,15 +63,9 @@ def test_chosen_episodes_have_pictures_that_nobody_asked_for(chosen, tmp_path):
 
 
 def play_and_close(env, steps=90, *, restart_after=25, **options):
-    """Play as `play` does; return the recording."""
+    """Record while `play` does; return the recording."""
     env = rv.record(env, **options)
-    env.action_space.seed(1)
-    env.reset(seed=3)
-    for step in range(1, steps + 1):
-        *_, terminated, truncated, _ = env.step(env.action_space.sample())
-        if terminated or truncated or step % restart_after == 0:
-            env.reset()
-    env.close()
+    play(env, steps, restart_after)
     return env.cache
 
 

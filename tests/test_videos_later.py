@@ -13,19 +13,9 @@ from gymnasium.vector import AutoresetMode
 import rollout_viewer as rv
 from rollout_viewer.sources.gymnasium.vector import RecordVideo as VectorRecordVideo
 from tests.killed import record_and_kill
+from tests.later_envs import play
 
 ENV = "MountainCar-v0"
-
-
-def play(env, steps=70, restart_after=25):
-    """Take random steps in a few episodes, and close the environment."""
-    env.action_space.seed(1)
-    env.reset(seed=3)
-    for step in range(1, steps + 1):
-        *_, terminated, truncated, _ = env.step(env.action_space.sample())
-        if terminated or truncated or step % restart_after == 0:
-            env.reset()
-    env.close()
 
 
 def play_batch(env, steps=50):
