@@ -5,6 +5,8 @@ the same script in Pyodide itself (npm's package of 0.27.7, with Pyodide's own N
 Pillow and SQLite): its zstandard is at its CDN alone, and stood for by fzstd.
 """
 
+import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -73,6 +75,10 @@ def test_a_recording_is_opened_and_shown_without_threads(folder):
 
 @pytest.mark.skipif(not (PYODIDE / ".installed").exists(), reason="`make test-lite`")
 def test_a_recording_is_opened_and_shown_in_pyodide(folder):
+    packages = json.loads((PYODIDE / "pyodide-lock.json").read_text())["packages"]
+    for name in ("numpy", "pillow", "sqlite3"):
+        wheel = (PYODIDE / packages[name]["file_name"]).read_bytes()
+        assert hashlib.sha256(wheel).hexdigest() == packages[name]["sha256"]
     node = shutil.which("node", path=str(ROOT / ".venv" / "bin")) or "node"
     run(
         [

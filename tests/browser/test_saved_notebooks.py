@@ -75,7 +75,9 @@ def test_a_notebook_saved_in_jupyterlab_shows_its_poster_where_no_widget_runs(
     expect(page.locator(".rollout-viewer, .jp-OutputArea iframe")).to_have_count(0)
 
 
-def test_a_trusted_notebook_whose_kernel_never_starts_says_what_is_missing(lab, jupyter):
+def test_a_trusted_notebook_whose_kernel_never_starts_says_what_is_missing(
+    lab, jupyter
+):
     notebook = lab(RECORD, SHOW, is_alone=True)
     notebook.run_all()
     Viewer(notebook).wait_until_loaded()
