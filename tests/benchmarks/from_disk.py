@@ -1,7 +1,7 @@
 """How soon a page of `to_html` shows its first picture, opened from disk.
 
-A part of `tests.benchmarks.browser`. From the beginning of the navigation until a row is
-drawn; each time in a new context, so that nothing of the page is cached.
+A part of `tests.benchmarks.browser`. From the beginning of the navigation until a row
+is drawn; each time in a new context, so that nothing of the page is cached.
 """
 
 from __future__ import annotations
