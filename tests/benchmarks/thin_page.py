@@ -126,7 +126,7 @@ def measure(
     )
     nbformat.write(notebook, folder / "test.ipynb")
     behind = SimpleNamespace(url=f"http://127.0.0.1:{link.port}", app="lab")
-    opened = Notebook(page, behind, folder)  # type: ignore[arg-type]
+    opened = Notebook(page, behind, folder)
     opened.run_cell(0)
     kernel = psutil.Process(int(opened.text(0)))
     page.evaluate(SELECT_JS, 1)

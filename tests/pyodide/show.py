@@ -4,6 +4,7 @@ A script: test_without_threads.py runs it without threads, test_pyodide.py in Py
 """
 
 import asyncio
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from rollout_viewer.testing import counting_frames
 
 
 class Comm:
-    comm_id, kernel, kinds, take = "one", "this", [], None
+    comm_id, kernel, kinds = "one", "this", []
+    take: Any = None
 
     def on_msg(self, callback):
         self.take = callback
