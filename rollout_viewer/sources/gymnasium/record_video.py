@@ -10,7 +10,7 @@ from gymnasium.vector import VectorEnv
 
 from rollout_viewer._errors import UnsupportedEnvError
 from rollout_viewer._recorder.vector_reward import one_reward
-from rollout_viewer._recording.step_row import Kind
+from rollout_viewer._recording.step_row import RESET, STEP
 from rollout_viewer._replay.env_state import state_of
 from rollout_viewer._replay.episode_start import START
 from rollout_viewer._replay.probe import insert_probe
@@ -254,7 +254,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         episode_info = {**reset_info(seed, options), **start}
         if self._is_recorded:
             self._keep(
-                Kind.RESET,
+                RESET,
                 data=self._data(obs),
                 infos={0: episode_info},
                 step_info=[info] if info else None,
@@ -296,7 +296,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         self._is_running = True
         if self._is_recorded:
             self._keep(
-                Kind.RESET if is_reset else Kind.STEP,
+                RESET if is_reset else STEP,
                 reward=one_reward(reward),
                 terminated=[bool(terminated)],
                 truncated=[bool(truncated)],
@@ -381,7 +381,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         """Whether calls get rows now."""
         return self.recording or self._videos.records_all
 
-    def _keep(self, kind: Kind, **call: Any) -> None:
+    def _keep(self, kind: int, **call: Any) -> None:
         others: list[Any] = []
 
         def picture() -> list[Any]:
