@@ -230,16 +230,18 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
             flags = (TERMINATED if terminated else 0) | (TRUNCATED if truncated else 0)
         recorder = self.recorder
         num_calls = recorder.num_calls
+        # Before the row is there: what follows it depends on this.
+        self._begins[0], self._has_ended = False, bool(flags)
         try:
             values = {"obs": obs}
             if not recorder.add_one(STEP, flags, reward, action, values, info):
+                self._has_ended = False  # as it was
                 return False
         except Exception as error:
             if not self._survives("step", num_calls, error):
                 raise
         if self._skip_picture is not None:
             self._skip_picture()
-        self._begins[0], self._has_ended = False, bool(flags)
         return True
 
     def _record_step(
