@@ -78,6 +78,7 @@ LIBRARIES = {
     "fsspec": {"_cache"},
     "gymnasium": {"_replay", "sources", "testing"},
     "ipywidgets": {"_viewer"},
+    "isaaclab": {"sources"},
     "matplotlib": {"_cache", "_evaluate", "_export"},
     "mlflow": {"loggers"},
     "pettingzoo": {"sources"},

@@ -1,0 +1,621 @@
+"""Isaac Lab's recorder terms and dataset handlers, by a stand-in of its interface."""
+
+import copy
+import subprocess
+import sys
+import types
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import rollout_viewer as rv
+from rollout_viewer.sources import _device_copies
+from rollout_viewer.testing import read_count
+from tests import pages
+from tests.device_tensors import LateSide, OnGpu, on_gpu
+from tests.isaaclab_env import Camera, RLEnv
+
+from isaaclab.managers.recorder_manager import (  # isort: skip  tests.isaaclab_env has put the stand-in there
+    DatasetExportMode,
+    RecorderManagerBaseCfg,
+    RecorderTerm,
+    RecorderTermCfg,
+)
+from isaaclab.utils import configclass  # isort: skip
+from isaaclab.utils.datasets import EpisodeData  # isort: skip
+
+from rollout_viewer.sources.isaaclab import (  # isort: skip
+    RolloutDatasetFileHandler,
+    RolloutRecorder,
+    RolloutRecorderCfg,
+    RolloutRecorderManagerCfg,
+    recorder_of,
+)
+
+
+def recorders(**options):
+    return RolloutRecorderManagerCfg(rollout=RolloutRecorderCfg(**options))
+
+
+def run_steps(env, steps=6):
+    env.reset()
+    for number in range(steps):
+        env.step(torch.full((env.num_envs, 2), number / 10))
+    env.recorder_manager.close()
+
+
+def run(env, steps=6):
+    run_steps(env, steps)
+    return recorder_of(env).cache
+
+
+def episodes(cache, env):
+    return [
+        (e.start, e.stop, e.total_reward, e.terminated, e.truncated, e.success)
+        for e in cache.episodes
+        if e.env == env
+    ]
+
+
+@pytest.fixture(params=["here", "gpu"])
+def on_device(request, monkeypatch):
+    """What makes tensors of the simulation's device."""
+    monkeypatch.setattr(_device_copies, "CudaSide", LateSide)
+    OnGpu.num_waits = 0
+    return on_gpu if request.param == "gpu" else lambda tensor: tensor
+
+
+# -- while it runs
+
+
+def test_each_step_of_all_envs_is_a_row_with_its_last_pictures(on_device):
+    cache = run(RLEnv(recorders(), 6, on_device=on_device))
+
+    assert cache.num_rows == 6
+    assert cache.cameras == ["front"]
+    assert cache.fps == 20
+    # Env 0 ends by success each 2 steps, env 1 by time each 3.
+    assert episodes(cache, 0) == [
+        (0, 2, 3, True, False, True),
+        (2, 4, 3, True, False, True),
+        (4, 6, 3, True, False, True),
+    ]
+    assert episodes(cache, 1) == [
+        (0, 3, 6, False, True, False),
+        (3, 6, 6, False, True, False),
+    ]
+    shown = [[read_count(cache[row, env]) for env in (0, 1)] for row in range(6)]
+    assert shown == [
+        [(1, 0), (1, 1)],
+        [(2, 0), (2, 1)],
+        [(1, 0), (3, 1)],
+        [(2, 0), (1, 1)],
+        [(1, 0), (2, 1)],
+        [(2, 0), (3, 1)],
+    ]
+    # An action is at the row where it was chosen, and not beyond an episode's end.
+    assert cache.at(1, 2).action.tolist() == pytest.approx([0.2, 0.2])
+    assert cache.at(1, 0).action is None
+    assert cache.at(2, 1)["obs.policy"].tolist() == [3, 1]
+    assert cache.at(2, 1)["info.ends.time_out"]
+    assert cache.metadata["env_id"] == "Counting"
+
+
+def test_a_reset_that_draws_again_is_a_row_of_its_own(on_device):
+    env = RLEnv(recorders(), 3, on_device=on_device)
+    env.cfg.num_rerenders_on_reset = 1
+
+    cache = run(env, steps=2)
+
+    assert cache.scalars["kind"].tolist() == [
+        ["reset", "reset", "reset"],
+        ["step", "step", "step"],
+        ["step", "step", "step"],
+        ["reset", "idle", "idle"],
+    ]
+    assert [read_count(cache[row, 0])[0] for row in range(4)] == [0, 1, 2, 0]
+
+
+def test_a_few_of_thousands_are_pictured_with_one_copy_a_step(monkeypatch):
+    monkeypatch.setattr(_device_copies, "CudaSide", LateSide)
+    env = RLEnv(recorders(envs=[0, 100, 255]), 256, on_device=on_gpu)
+    env.reset()
+    env.step(torch.zeros(256, 2))
+    copies = recorder_of(env).rows.device_calls.copies
+    before = copies.num_copies, copies.num_waits
+    OnGpu.num_waits = 0
+
+    for _ in range(10):
+        env.step(torch.zeros(256, 2))
+    env.recorder_manager.close()
+
+    assert (copies.num_copies - before[0], OnGpu.num_waits) == (10, 0)
+    assert copies.num_waits - before[1] == 11  # the first one's was open
+    cache = recorder_of(env).cache
+    assert cache.pictured_envs == (0, 100, 255)
+    assert cache.num_rows == 11
+    assert read_count(cache[10, 255])[1] == 255
+
+
+def test_the_simulation_goes_on_while_its_tensors_come(monkeypatch):
+    monkeypatch.setattr(_device_copies, "CudaSide", LateSide)
+    env = RLEnv(recorders(), 3, on_device=on_gpu)
+    env.reset()
+    copies = recorder_of(env).rows.device_calls.copies
+
+    env.step(torch.zeros(3, 2))
+    waits = copies.num_waits
+    cache = recorder_of(env).cache
+    rows = cache.num_rows
+    env.recorder_manager.record_pre_step()
+
+    assert (waits, rows) == (0, 0)
+    assert (copies.num_waits, cache.num_rows) == (1, 1)
+
+
+def test_a_reader_finds_the_row_that_is_on_its_way(monkeypatch):
+    monkeypatch.setattr(_device_copies, "CudaSide", LateSide)
+    env = RLEnv(recorders(), 3, on_device=on_gpu)
+    env.reset()
+
+    env.step(torch.zeros(3, 2))
+
+    assert recorder_of(env).cache.scalars["reward"].tolist() == [[1, 1, 1]]
+
+
+def test_a_term_that_is_deleted_leaves_no_row_behind(monkeypatch, tmp_path):
+    monkeypatch.setattr(_device_copies, "CudaSide", LateSide)
+    env = RLEnv(recorders(cache=str(tmp_path / "a.rollout")), 3, on_device=on_gpu)
+    env.reset()
+    env.step(torch.zeros(3, 2))
+
+    del env.recorder_manager  # as releases before 2.3 close it
+
+    assert rv.open(tmp_path / "a.rollout").num_rows == 1
+
+
+@pytest.mark.parametrize(
+    "env_ids",
+    [None, torch.tensor([0, 2]), slice(0, 3, 2), [0, 2], np.array([0, 2])],
+    ids=["all", "tensor", "slice", "list", "array"],
+)
+def test_envs_that_the_user_resets_begin_anew(on_device, env_ids):
+    env = RLEnv(recorders(), 4, on_device=on_device)
+    env.reset()
+    env.step(torch.zeros(4, 2))
+
+    env.reset(env_ids)
+    cache = run_on(env)
+
+    begun = range(4) if env_ids is None else (0, 2)
+    for number in range(4):
+        found = [e for e in cache.episodes if e.env == number]
+        assert found[0].length == (1 if number in begun else 2)
+
+
+def run_on(env):
+    env.step(torch.zeros(env.num_envs, 2))
+    env.recorder_manager.close()
+    return recorder_of(env).cache
+
+
+def test_every_skip_and_sizes_are_options(on_device):
+    options = {"skip": 2, "resize": (24, 32), "tag": "eval"}
+
+    cache = run(RLEnv(recorders(options=options), 3, on_device=on_device), steps=8)
+
+    assert cache[0, 0].shape == (24, 32, 3)
+    assert sum(e.total_reward for e in cache.episodes if e.env == 2) == 20
+
+
+def test_several_cameras_are_beside_one_another(on_device):
+    def cameras(env):
+        contacts = types.SimpleNamespace(cfg=types.SimpleNamespace())
+        wrist = Camera(env, data_types=("rgba",), channels=4)
+        return {"front": Camera(env), "contacts": contacts, "wrist": wrist}
+
+    cache = run(RLEnv(recorders(), 3, on_device=on_device, cameras=cameras))
+
+    assert cache.cameras == ["front", "wrist"]
+    for camera in cache.cameras:
+        (picture,) = cache.frames(1, [2], camera)[0]
+        assert read_count(picture) == (2, 2)
+
+
+def test_one_cache_of_the_user_is_recorded_into(tmp_path):
+    mine = rv.FrameCache(tmp_path / "mine.rollout", disk_bytes=10**8, keep="latest")
+
+    cache = run(RLEnv(recorders(cache=lambda: mine), 3))
+
+    assert cache is mine
+    assert mine.num_rows == 6
+
+
+def test_a_configuration_can_be_copied_and_gives_each_env_a_recording(tmp_path):
+    cfg = recorders(cache=str(tmp_path / "run.rollout"))
+
+    first, second = (run(RLEnv(copy.deepcopy(cfg), 2)) for _ in range(2))
+
+    assert first.path != second.path
+    assert cfg.dataset_export_mode == DatasetExportMode.EXPORT_NONE
+
+
+def test_an_env_without_cameras_is_refused_with_the_way_out():
+    no_camera = {"cameras": lambda env: {}}
+
+    with pytest.raises(rv.RenderError, match=r"cameras=\[\]"):
+        RLEnv(recorders(), 3, **no_camera)
+    cache = run(RLEnv(recorders(cameras=[]), 3, **no_camera))
+
+    assert cache.num_rows == 6
+    assert cache.cameras == []
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"cameras": ["back"]}, rv.RenderError, r"\['front'\], got \['back'\]"),
+        ({"envs": 0}, ValueError, "above 0"),
+        ({"envs": [1, 9]}, rv.ShapeError, "9"),
+        ({"options": {"skip": 0}}, ValueError, "skip"),
+    ],
+    ids=str,
+)
+def test_arguments_that_name_nothing_are_refused_before_the_first_step(
+    options, error, message
+):
+    with pytest.raises(error, match=message):
+        RLEnv(recorders(**options), 3)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda env: torch.zeros(2, 9, 9, 3), r"\(3, H, W, 3\)"),
+        (lambda env: torch.zeros(3, 9, 9), r"\(3, H, W, 3\)"),
+        (lambda env: None, "rgb"),
+    ],
+    ids=["count", "axes", "none"],
+)
+def test_pictures_that_are_none_end_no_run(on_device, make, message):
+    class Faulty(Camera):
+        def output(self):
+            if self._env.count[0] == 1 or (found := make(self._env)) is None:
+                return super().output() if self._env.count[0] == 1 else {}
+            return {"rgb": self._env.on_device(found)}
+
+    env = RLEnv(recorders(), 3, on_device=on_device, cameras=lambda e: {"a": Faulty(e)})
+    with pytest.warns(rv.RolloutViewerWarning, match=message):
+        cache = run(env)
+
+    assert cache.num_rows == 6
+    assert np.nansum(cache.scalars["reward"][:, 0]) == 9
+
+
+def test_a_manager_that_raises_ends_no_run(on_device):
+    env = RLEnv(recorders(), 3, on_device=on_device)
+    env.reset()
+    env.step(torch.zeros(3, 2))
+
+    def get_term(name):
+        raise RuntimeError("not yet")
+
+    env.step(torch.zeros(3, 2))
+    recorder_term_sees = types.SimpleNamespace(
+        active_terms=["success"],
+        get_term=get_term,
+        terminated=env.termination_manager.terminated,
+        time_outs=env.termination_manager.time_outs,
+    )
+    known: Any = env.termination_manager
+    env.termination_manager = recorder_term_sees  # type: ignore[assignment]
+    with pytest.warns(rv.RolloutViewerWarning, match="not yet"):
+        env.recorder_manager.record_post_step()
+    env.termination_manager = known
+    env.step(torch.zeros(3, 2))
+    env.recorder_manager.close()
+
+    assert recorder_of(env).cache.num_rows == 3
+
+
+def test_rewards_of_another_number_of_envs_are_refused():
+    env = RLEnv(recorders(), 3)
+    env.reset()
+    env.reward_buf = torch.zeros(2)
+
+    with pytest.raises(rv.ShapeError, match="reward of 3 envs"):
+        env.recorder_manager.record_post_step()
+
+
+@pytest.mark.parametrize("env_ids", [[7], torch.tensor([-9]), ["a"]], ids=str)
+def test_numbers_of_no_env_are_refused(env_ids):
+    env = RLEnv(recorders(), 3)
+
+    with pytest.raises(rv.ShapeError, match=r"0\.\.2"):
+        recorder_of(env).rows.note_reset(env_ids)
+
+
+def test_an_env_without_rewards_and_ends_is_recorded():
+    env = RLEnv(recorders(), 3)
+    del env.reward_buf, env.termination_manager  # as of a ManagerBasedEnv
+    env.recorder_manager.record_post_reset(None)
+    env.draw()
+
+    env.recorder_manager.record_pre_step()
+    env.recorder_manager.record_post_step()
+    env.recorder_manager.close()
+
+    cache = recorder_of(env).cache
+    assert cache.num_rows == 1
+    assert np.isnan(cache.scalars["reward"]).all()
+
+
+def test_an_env_that_no_term_records_is_named():
+    @configclass
+    class Nothing(RecorderManagerBaseCfg):
+        pass
+
+    with pytest.raises(rv.RolloutViewerError, match="RolloutRecorderManagerCfg"):
+        recorder_of(RLEnv(Nothing(), 2))
+
+
+def test_a_term_shows_a_viewer():
+    env = RLEnv(recorders(), 2)
+    run(env)
+
+    term = recorder_of(env)
+    assert isinstance(term, RolloutRecorder)
+    assert isinstance(term.viewer, rv.RolloutViewer)
+    assert term.viewer is term.viewer
+
+
+def snippet(number):
+    """Return a snippet of the guide that runs in Isaac Lab."""
+    page = pages.GUIDES / "scale_out.md"
+    ours = [one for one in pages.blocks(page, "text") if "env_cfg" in one]
+    return ours[number]
+
+
+def test_the_snippets_of_the_guide_record_and_export(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    env_cfg = types.SimpleNamespace()
+
+    def make(name, cfg):
+        env = RLEnv(cfg.recorders, 3)
+        run_steps(env)
+        return env
+
+    names = {"env_cfg": env_cfg, "gym": types.SimpleNamespace(make=make)}
+    exec(snippet(0), names)
+    names["ActionStateRecorderManagerCfg"] = ExportCfg
+    exec(snippet(1), names)
+    run_steps(RLEnv(env_cfg.recorders, 3))
+
+    assert rv.open("run.rollout").num_rows == 6
+    assert rv.open("datasets/dataset.rollout").episodes[0].success
+
+
+# -- exported episodes
+
+
+class Steps(RecorderTerm):
+    """What Isaac Lab's own terms return: actions, observations, states, a camera."""
+
+    def record_post_reset(self, env_ids):
+        env = self._env
+        count = env.count if env_ids is None else env.count[env_ids]
+        return "initial_state", {
+            "articulation": {"robot": {"root_pose": count.float()}}
+        }
+
+    def record_pre_step(self):
+        return "actions", self._env.action_manager.action
+
+    def record_post_step(self):
+        env = self._env
+        states = {
+            "robot/joint_pos": torch.stack([env.count, env.count], 1).double(),
+            "grasped": env.count > 1,
+            "action": env.count.to(torch.float16),
+        }
+        camera = env.scene.sensors["front"].data.output["rgb"]
+        return "obs", {**states, "front": camera, "rewards": env.reward_buf}
+
+
+@configclass
+class StepsCfg(RecorderTermCfg):
+    class_type: type = Steps
+
+
+@configclass
+class ExportCfg(RecorderManagerBaseCfg):
+    dataset_file_handler_class_type: type = RolloutDatasetFileHandler
+    steps: StepsCfg = StepsCfg()
+
+
+def exported(
+    folder, mode=DatasetExportMode.EXPORT_ALL, on_device=lambda tensor: tensor
+):
+    cfg = ExportCfg(dataset_export_dir_path=str(folder / "new"))
+    cfg.dataset_export_mode = mode
+    env = RLEnv(cfg, 3, on_device=on_device)
+    env.reset()
+    for number in range(4):
+        env.step(torch.full((3, 2), number / 10))
+    env.recorder_manager.close()
+    return folder / "new" / "dataset.rollout"
+
+
+def test_episodes_that_isaac_lab_exports_are_read_back_to_the_bit(tmp_path, on_device):
+    path = exported(tmp_path, on_device=on_device)
+    handler = RolloutDatasetFileHandler()
+    handler.open(str(path.with_suffix("")))
+
+    assert handler.get_env_name() == "Counting"
+    assert list(handler.get_episode_names()) == [f"demo_{n}" for n in range(4)]
+    assert handler.get_num_episodes() == handler.demo_count == 4
+    episode = handler.load_episode("demo_1", "cpu")
+    assert episode.success is False
+    assert list(episode.data) == ["initial_state", "actions", "obs"]
+    # Env 1: three steps, after those of env 0.
+    obs = episode.data["obs"]
+    assert obs["robot"]["joint_pos"].tolist() == [[1, 1], [2, 2], [3, 3]]
+    assert obs["robot"]["joint_pos"].dtype == torch.float64
+    assert obs["grasped"].tolist() == [False, True, True]
+    assert obs["action"].dtype == torch.float16
+    assert obs["front"].dtype == torch.uint8
+    assert [read_count(one.numpy()) for one in obs["front"]] == [(1, 1), (2, 1), (3, 1)]
+    state = episode.data["initial_state"]["articulation"]["robot"]["root_pose"]
+    assert state.tolist() == [0.0]
+    assert (
+        episode.data["actions"].tolist()
+        == torch.tensor([[0.0, 0.0], [0.1, 0.1], [0.2, 0.2]]).tolist()
+    )
+    assert handler.load_episode("demo_9", "cpu") is None
+    handler.close()
+
+
+def test_exported_episodes_are_a_recording_to_look_at(tmp_path):
+    cache = rv.open(exported(tmp_path))
+
+    assert cache.cameras == ["obs.front"]
+    found = cache.episodes
+    assert [(e.length, e.success, e.labels["demo"]) for e in found] == [
+        (2, True, "demo_0"),
+        (3, False, "demo_1"),
+        (2, True, "demo_2"),
+        (4, False, "demo_3"),
+    ]
+    first = found[1].start
+    assert cache.at(first, 0).action.tolist() == [0, 0]
+    assert read_count(cache[first, 0]) == (1, 1)
+    assert cache.metadata["env_id"] == "Counting"
+
+
+@pytest.mark.parametrize(
+    ("mode", "numbers"),
+    [
+        (DatasetExportMode.EXPORT_SUCCEEDED_ONLY, {"dataset": 2}),
+        (
+            DatasetExportMode.EXPORT_SUCCEEDED_FAILED_IN_SEPARATE_FILES,
+            {"dataset": 2, "dataset_failed": 2},
+        ),
+    ],
+    ids=["succeeded", "apart"],
+)
+def test_modes_of_export_are_isaac_labs(tmp_path, mode, numbers):
+    exported(tmp_path, mode)
+
+    for name, number in numbers.items():
+        handler = RolloutDatasetFileHandler()
+        handler.open(str(tmp_path / "new" / name))
+        assert handler.get_num_episodes() == number
+        handler.close()
+
+
+def episode_of(**data):
+    episode = EpisodeData()
+    episode.data = data
+    return episode
+
+
+def test_episodes_of_any_form_come_back(tmp_path):
+    handler = RolloutDatasetFileHandler()
+    handler.create(str(tmp_path / "any"), env_name="Any")
+    bf16 = torch.tensor([[1.5], [2.5]], dtype=torch.bfloat16)
+    unequal = episode_of(
+        **{"a.b": torch.arange(3), "a": {"b": torch.arange(2)}},
+        half=bf16,
+        tiny=torch.zeros(2, 3, 3, 3, dtype=torch.uint8),
+        empty=torch.zeros(0, 4),
+        listed=[torch.ones(2), torch.zeros(2)],
+        wide=torch.rand(3, 9, 9, 3),
+    )
+    unequal.seed, unequal.env_id, unequal.success = 7, 3, True
+
+    handler.write_episode(unequal)
+    handler.write_episode(EpisodeData())
+    handler.write_episode(episode_of(actions=torch.zeros(0, 2)))
+    handler.write_episode(episode_of(x=torch.ones(1)), demo_id=40)
+
+    assert list(handler.get_episode_names()) == ["demo_0", "demo_1", "demo_40"]
+    found = handler.load_episode("demo_0")
+    assert (found.seed, found.env_id, found.success) == (7, 3, True)
+    assert found.data["a.b"].tolist() == [0, 1, 2]
+    assert found.data["a"]["b"].tolist() == [0, 1]
+    assert found.data["half"].dtype == torch.bfloat16
+    assert found.data["half"].equal(bf16)
+    assert found.data["tiny"].shape == (2, 3, 3, 3)
+    assert found.data["empty"].shape == (0, 4)
+    assert found.data["listed"].tolist() == [[1, 1], [0, 0]]
+    assert found.data["wide"].equal(unequal.data["wide"])
+    assert handler.load_episode("demo_1").data["actions"].shape == (0, 2)
+    with pytest.raises(ValueError, match="demo_40"):
+        handler.write_episode(episode_of(x=torch.ones(1)), demo_id=40)
+    handler.close()
+    handler.close()
+
+
+def test_what_is_no_tensor_of_numbers_is_left_out_with_a_warning(tmp_path):
+    handler = RolloutDatasetFileHandler()
+    handler.create(str(tmp_path / "a.rollout"))
+
+    with pytest.warns(rv.RolloutViewerWarning, match="wave"):
+        handler.write_episode(episode_of(x=torch.ones(2), wave=torch.tensor([1j])))
+
+    assert list(handler.load_episode("demo_0").data) == ["x"]
+    handler.close()
+
+
+def test_an_existing_file_stays_and_a_handler_has_one_file_at_a_time(tmp_path):
+    first, second = RolloutDatasetFileHandler(), RolloutDatasetFileHandler()
+    for handler in (first, second):
+        handler.create(str(tmp_path / "a"))
+        handler.write_episode(episode_of(x=torch.ones(2)))
+
+    assert [one.path.name for one in (first, second)] == ["a.rollout", "a-1.rollout"]
+    with pytest.raises(RuntimeError, match="close"):
+        first.create(str(tmp_path / "b"))
+    first.close()
+    second.close()
+    with pytest.raises(RuntimeError, match="create"):
+        first.write_episode(episode_of(x=torch.ones(2)))
+    with pytest.raises(ValueError, match="mode 'r'"):
+        first.open(str(tmp_path / "a"), "r+")
+    with pytest.raises(rv.RecordingError):
+        first.open(str(tmp_path / "missing"))
+
+
+# -- without Isaac Lab
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (
+            None,
+            "needs isaaclab, which is not installed. Run it with Isaac Lab's Python",
+        ),
+        ("import omni", "not to be imported (No module named 'omni')"),
+    ],
+    ids=["absent", "not started"],
+)
+def test_without_isaac_lab_only_the_use_of_a_name_raises(tmp_path, source, message):
+    if source is not None:
+        (tmp_path / "isaaclab").mkdir()
+        (tmp_path / "isaaclab" / "__init__.py").write_text(source)
+    code = (
+        f"import sys; sys.path.append({str(tmp_path)!r})\n"
+        "from rollout_viewer.sources import isaaclab\n"
+        "assert 'RolloutRecorder' in dir(isaaclab)\n"
+        "isaaclab.RolloutRecorderCfg"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+
+    assert "MissingDependencyError" in done.stderr
+    assert message in done.stderr
