@@ -53,8 +53,8 @@ ROOMS = {
         "_recording _replay _tensors _video _viewer loggers"
     ),
     "sources": (
-        "_cache _file_names _files _frames _lazy _progress _recorder _recording "
-        "_replay _tensors _viewer"
+        "_cache _file_names _files _finalizers _frames _lazy _progress _recorder "
+        "_recording _replay _tensors _viewer"
     ),
     "_evaluate": (
         "_cache _export _files _frames _recorder _recording _viewer loggers sources"

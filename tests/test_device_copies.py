@@ -305,6 +305,42 @@ def test_a_step_of_thousands_is_one_copy_and_one_wait(side, dtype):
     assert side.num_buffers <= 2
 
 
+@pytest.mark.parametrize("has_limits", [False, True])
+def test_four_values_of_old_gym_come_in_one_copy_too(side, has_limits):
+    class Old:
+        """As Isaac Gym's tasks: ends in one tensor, time limits in the info."""
+
+        num_envs = 4
+
+        def __init__(self):
+            self.count = 0
+
+        def reset(self):
+            return on_gpu(torch.zeros(4, 3))
+
+        def step(self, action):
+            self.count += 1
+            done = on_gpu(torch.tensor([0, 0, 1, 1]) * (self.count % 2))
+            limits = on_gpu(torch.tensor([False, True, False, True]))
+            info = {"time_outs": limits} if has_limits else {}
+            return on_gpu(torch.zeros(4, 3)), on_gpu(torch.ones(4)), done, info
+
+        def render(self):
+            return on_gpu(torch.full((4, 9, 9, 3), self.count, dtype=torch.uint8))
+
+    env = rv.record(Old())
+    env.reset()
+    copies, OnGpu.num_waits = env._device_calls.copies, 0
+    before = copies.num_copies
+
+    *_, terminated, truncated, _ = env.step(on_gpu(torch.zeros(4)))
+
+    assert (copies.num_copies - before, OnGpu.num_waits) == (1, 0)
+    assert terminated.tolist() == [False, False, True, not has_limits]
+    assert truncated.tolist() == [False, False, False, has_limits]
+    assert [e.terminated for e in env.cache.episodes if e.is_finished][:1] == [True]
+
+
 def test_a_list_of_tensors_is_one_copy_and_of_the_pictured_alone(side):
     class Listed(Simulation):
         def render(self):

@@ -1,9 +1,11 @@
 """Isaac Lab's recorder terms and dataset handlers, by a stand-in of its interface."""
 
 import copy
+import gc
 import subprocess
 import sys
 import types
+import weakref
 from typing import Any
 
 import numpy as np
@@ -39,6 +41,10 @@ def recorders(**options):
     return RolloutRecorderManagerCfg(rollout=RolloutRecorderCfg(**options))
 
 
+def term_of(env):
+    return env.recorder_manager._terms["rollout"]
+
+
 def run_steps(env, steps=6):
     env.reset()
     for number in range(steps):
@@ -59,12 +65,17 @@ def episodes(cache, env):
     ]
 
 
-@pytest.fixture(params=["here", "gpu"])
+def _pictures_on_gpu(tensor):
+    return on_gpu(tensor) if tensor.ndim == 4 else tensor
+
+
+@pytest.fixture(params=["here", "gpu", "mixed"])
 def on_device(request, monkeypatch):
     """What makes tensors of the simulation's device."""
     monkeypatch.setattr(_device_copies, "CudaSide", LateSide)
     OnGpu.num_waits = 0
-    return on_gpu if request.param == "gpu" else lambda tensor: tensor
+    devices = {"here": lambda tensor: tensor, "gpu": on_gpu, "mixed": _pictures_on_gpu}
+    return devices[request.param]
 
 
 # -- while it runs
@@ -123,7 +134,7 @@ def test_a_few_of_thousands_are_pictured_with_one_copy_a_step(monkeypatch):
     env = RLEnv(recorders(envs=[0, 100, 255]), 256, on_device=on_gpu)
     env.reset()
     env.step(torch.zeros(256, 2))
-    copies = recorder_of(env).rows.device_calls.copies
+    copies = term_of(env).rows.device_calls.copies
     before = copies.num_copies, copies.num_waits
     OnGpu.num_waits = 0
 
@@ -132,7 +143,7 @@ def test_a_few_of_thousands_are_pictured_with_one_copy_a_step(monkeypatch):
     env.recorder_manager.close()
 
     assert (copies.num_copies - before[0], OnGpu.num_waits) == (10, 0)
-    assert copies.num_waits - before[1] == 11  # the first one's was open
+    assert copies.num_waits - before[1] == 10
     cache = recorder_of(env).cache
     assert cache.pictured_envs == (0, 100, 255)
     assert cache.num_rows == 11
@@ -143,16 +154,15 @@ def test_the_simulation_goes_on_while_its_tensors_come(monkeypatch):
     monkeypatch.setattr(_device_copies, "CudaSide", LateSide)
     env = RLEnv(recorders(), 3, on_device=on_gpu)
     env.reset()
-    copies = recorder_of(env).rows.device_calls.copies
+    env.step(torch.zeros(3, 2))  # the first shows whether it can be recorded
+    copies, cache = term_of(env).rows.device_calls.copies, recorder_of(env).cache
+    assert (copies.num_waits, cache.num_rows) == (1, 1)
 
     env.step(torch.zeros(3, 2))
-    waits = copies.num_waits
-    cache = recorder_of(env).cache
-    rows = cache.num_rows
-    env.recorder_manager.record_pre_step()
 
-    assert (waits, rows) == (0, 0)
-    assert (copies.num_waits, cache.num_rows) == (1, 1)
+    assert (copies.num_copies, copies.num_waits, cache.num_rows) == (2, 1, 1)
+    env.recorder_manager.record_pre_step()
+    assert (copies.num_copies, copies.num_waits, cache.num_rows) == (2, 2, 2)
 
 
 def test_a_reader_finds_the_row_that_is_on_its_way(monkeypatch):
@@ -160,20 +170,65 @@ def test_a_reader_finds_the_row_that_is_on_its_way(monkeypatch):
     env = RLEnv(recorders(), 3, on_device=on_gpu)
     env.reset()
 
-    env.step(torch.zeros(3, 2))
+    for _ in range(2):
+        env.step(torch.zeros(3, 2))
 
-    assert recorder_of(env).cache.scalars["reward"].tolist() == [[1, 1, 1]]
+    assert recorder_of(env).cache.scalars["reward"].tolist() == [[1] * 3, [2] * 3]
 
 
-def test_a_term_that_is_deleted_leaves_no_row_behind(monkeypatch, tmp_path):
+def test_an_env_that_deletes_its_recorder_manager_is_recorded_to_the_end(
+    monkeypatch, tmp_path
+):
     monkeypatch.setattr(_device_copies, "CudaSide", LateSide)
     env = RLEnv(recorders(cache=str(tmp_path / "a.rollout")), 3, on_device=on_gpu)
     env.reset()
+    for _ in range(2):
+        env.step(torch.zeros(3, 2))
+
+    del env.recorder_manager  # as releases before 2.3 do, without `close`
+
+    assert recorder_of(env).cache.num_rows == 2
+    recorder_of(env).cache.flush()
+    assert rv.open(tmp_path / "a.rollout").num_rows == 2
+
+
+def test_an_env_is_not_kept_alive_by_its_recording():
+    env = RLEnv(recorders(), 3)
+    env.reset()
+    env.step(torch.zeros(3, 2))
+    gone = weakref.ref(env)
+    cache = recorder_of(env).cache
+
+    del env
+    gc.collect()
+
+    assert gone() is None
+    assert cache.num_rows == 1
+
+
+def test_the_first_step_shows_whether_an_env_can_be_recorded(on_device):
+    class Faulty(Camera):
+        def output(self):
+            return {"rgb": self._env.on_device(torch.zeros(3, 9, 9, 7))}
+
+    env = RLEnv(recorders(), 3, on_device=on_device, cameras=lambda e: {"a": Faulty(e)})
+    env.reset()
+
+    with pytest.raises(rv.FrameError, match=r"\(3, H, W, 3\)"):
+        env.step(torch.zeros(3, 2))
+
+
+def test_a_full_disk_at_the_end_is_a_warning(monkeypatch):
+    env = RLEnv(recorders(), 3)
+    env.reset()
     env.step(torch.zeros(3, 2))
 
-    del env.recorder_manager  # as releases before 2.3 close it
+    def finish():
+        raise rv.StorageError("no room")
 
-    assert rv.open(tmp_path / "a.rollout").num_rows == 1
+    monkeypatch.setattr(recorder_of(env), "finish", finish)
+    with pytest.warns(rv.RolloutViewerWarning, match="no room"):
+        env.recorder_manager.close()
 
 
 @pytest.mark.parametrize(
@@ -222,6 +277,19 @@ def test_several_cameras_are_beside_one_another(on_device):
     for camera in cache.cameras:
         (picture,) = cache.frames(1, [2], camera)[0]
         assert read_count(picture) == (2, 2)
+
+
+def test_pictures_in_arrays_that_show_a_tensor_are_recorded(on_device):
+    class Proxied(Camera):
+        def output(self):
+            return {"rgb": types.SimpleNamespace(torch=super().output()["rgb"])}
+
+    env = RLEnv(
+        recorders(), 3, on_device=on_device, cameras=lambda e: {"a": Proxied(e)}
+    )
+    cache = run(env, steps=2)
+
+    assert read_count(cache[1, 2]) == (2, 2)
 
 
 def test_one_cache_of_the_user_is_recorded_into(tmp_path):
@@ -334,7 +402,7 @@ def test_numbers_of_no_env_are_refused(env_ids):
     env = RLEnv(recorders(), 3)
 
     with pytest.raises(rv.ShapeError, match=r"0\.\.2"):
-        recorder_of(env).rows.note_reset(env_ids)
+        term_of(env).rows.note_reset(env_ids)
 
 
 def test_an_env_without_rewards_and_ends_is_recorded():
@@ -365,10 +433,10 @@ def test_a_term_shows_a_viewer():
     env = RLEnv(recorders(), 2)
     run(env)
 
-    term = recorder_of(env)
+    term = term_of(env)
     assert isinstance(term, RolloutRecorder)
     assert isinstance(term.viewer, rv.RolloutViewer)
-    assert term.viewer is term.viewer
+    assert term.viewer is recorder_of(env).viewer
 
 
 def snippet(number):

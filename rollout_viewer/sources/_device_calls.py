@@ -118,8 +118,9 @@ class CallHere:
     """A call whose tensors come; a context manager that releases their memory.
 
     Attributes:
-        may_wait: Whether it may be read later: all of it is on its way from a device,
-            and nothing is a tensor of this side, which may change until then.
+        is_on_its_way: Whether reading it waits for a device.
+        is_local: Whether there are tensors of this side in it, which may change until
+            it is read.
     """
 
     def __init__(
@@ -131,10 +132,9 @@ class CallHere:
         self._transfer = transfer
         self._marked = marked
         self._pictures = pictures
+        self.is_on_its_way = transfer.is_on_its_way
         local = [one.is_local for one in pictures.values()]
-        self.may_wait = transfer.is_on_its_way and not (
-            any(local) or _any_local(dict(marked))
-        )
+        self.is_local = any(local) or _any_local(dict(marked))
 
     def values(self) -> dict[str, Any]:
         """Return the values with arrays for tensors, valid until `release`."""

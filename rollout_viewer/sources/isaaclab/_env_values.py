@@ -70,6 +70,8 @@ def pictures_of(env: Any, camera: str) -> Any:
             f"{sorted(output)}. Add it to the camera's data_types."
         )
     batch = output[name]
+    if not hasattr(batch, "detach"):  # a ProxyArray of Isaac Lab 3
+        batch = getattr(batch, "torch", batch)
     shape = tuple(batch.shape)
     if len(shape) != 4 or shape[0] != env.num_envs or shape[-1] not in (3, 4):
         raise FrameError(

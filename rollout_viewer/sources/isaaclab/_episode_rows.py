@@ -184,31 +184,40 @@ def read_episode(cache: FrameCache, start: int, leaves: list[Leaf]) -> dict[str,
     Raises:
         RecordingError: A row is damaged or was evicted.
     """
+    stop = start + max((leaf.length for leaf in leaves), default=0)
+    # Once through the rows, not once for each of many tensors.
+    extras = [cache.recording.extras(row) for row in range(start, stop)]
     found: dict[str, Any] = {}
     for leaf in leaves:
-        stop = start + leaf.length
-        if leaf.is_picture:
-            _check_pictures(cache, start, stop, leaf)
-            array = cache.frames(range(start, stop), [0], leaf.name)[:, 0]
-        elif leaf.length:
-            array = cache.column(leaf.name, start, stop)[:, 0]
-        else:
-            array = np.zeros((0, *leaf.shape), _numpy_dtype(leaf.dtype))
         within = found
         for key in leaf.path[:-1]:
             within = within.setdefault(key, {})
-        within[leaf.path[-1]] = array
+        within[leaf.path[-1]] = _read(cache, start, leaf, extras)
     return found
 
 
-def _check_pictures(cache: FrameCache, start: int, stop: int, leaf: Leaf) -> None:
-    for row in range(start, stop):
-        if not cache.at(row, 0)["has_picture"]:
+def _read(
+    cache: FrameCache, start: int, leaf: Leaf, extras: list[Mapping[str, Array]]
+) -> Array:
+    """Return a tensor of an episode as an array, (T, ...)."""
+    if not leaf.length:
+        return np.zeros((0, *leaf.shape), _numpy_dtype(leaf.dtype))
+    if leaf.is_picture:
+        rows = range(start, start + leaf.length)
+        if lost := [r for r in rows if not cache.has_picture(r, 0, leaf.name)]:
             raise RecordingError(
                 f"RolloutDatasetFileHandler: expected pictures of {leaf.name!r} in "
-                f"rows {start} to {stop - 1}, got none at {row}: it was lost on a full "
-                "disk, or evicted. The other tensors are readable with rv.open."
+                f"{len(rows)} rows from {start} on, got none in {len(lost)}: they were "
+                "lost on a full disk, or evicted. rollout_viewer.open shows the others."
             )
+        return cache.frames(rows, [0], leaf.name)[:, 0]
+    try:
+        return np.stack([one[leaf.name][0] for one in extras[: leaf.length]])
+    except KeyError as error:
+        raise RecordingError(
+            f"RolloutDatasetFileHandler: expected {leaf.name!r} in {leaf.length} rows "
+            f"from {start} on, got some without: the file is damaged."
+        ) from error
 
 
 def _numpy_dtype(name: str) -> Any:

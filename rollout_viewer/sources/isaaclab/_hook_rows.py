@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import functools
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from rollout_viewer._errors import StorageError
 from rollout_viewer._frames.convert import FloatScale
+from rollout_viewer._recorder.faults import always_raises
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recording.step_row import IDLE, RESET, STEP
 from rollout_viewer.sources._device_calls import DeviceCalls, Render
@@ -49,7 +52,7 @@ class HookRows:
     """Records an env of Isaac Lab, told by the hooks of a recorder term.
 
     Args:
-        env: A `ManagerBasedEnv`, with or without rewards and ends.
+        env: A `ManagerBasedEnv`, with or without rewards and ends; not kept alive.
         cache: Where to record, as of `Recorder`.
         envs: Whose pictures are recorded: how many, or their numbers; None: all.
         cameras: Names of sensors; None: all with color; empty: no pictures.
@@ -77,7 +80,7 @@ class HookRows:
         success_term: str = "success",
         **options: Any,
     ) -> None:
-        self._env = env
+        self._find_env = _weakly(env)
         self._num_envs: int = env.num_envs
         self._cameras = camera_names(env, cameras)
         self._pictured = pictured_envs(envs, self._num_envs) if self._cameras else []
@@ -97,6 +100,7 @@ class HookRows:
         self._with_observations = with_observations
         self._parts: list[Part] | None = None
         self._waiting: list[_Waiting] = []
+        self._has_rows = False
         # Held while rows are appended: a reader in another thread, or in a function
         # that the recorder calls, finds those that are there.
         self._lock = threading.Lock()
@@ -137,10 +141,17 @@ class HookRows:
                 pictures = functools.partial(self._selected, camera)
                 renders[camera] = Render(pictures, scale)
         call = self.device_calls.bring(values, self._wants, renders)
+        may_wait = (
+            # The env changes its tensors of this side in place,
+            not call.is_local
+            # the recorder may ask for pictures that are not in the call,
+            and self.recorder.takes_each_call
+            # and the first row shows whether such an env can be recorded at all.
+            and self._has_rows
+        )
+        is_next = not (self._waiting or call.is_on_its_way)
         self._waiting.append(_Waiting(call, append))
-        if not (call.may_wait and self.recorder.takes_each_call):
-            # The env changes its tensors of this side in place, and the recorder may
-            # ask for pictures that are not in the call.
+        if is_next or not may_wait:
             self.append_waiting()
 
     def _selected(self, camera: str) -> Any:
@@ -154,6 +165,15 @@ class HookRows:
         return path[0] != "info" or self.recorder.may_want_info(path[1])
 
     # -- rows
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a call has no row yet."""
+        return bool(self._waiting)
+
+    @property
+    def _env(self) -> Any:
+        return self._find_env()
 
     def append_waiting(self) -> None:
         """Append the rows whose tensors have come, or wait for them.
@@ -194,6 +214,7 @@ class HookRows:
             step_info=info or None,
             **values,
         )
+        self._has_rows = True
 
     def _append_reset(self, mask: Mask, call: CallHere, *, is_drawn: bool) -> None:
         self.recorder.add(
@@ -218,12 +239,22 @@ class HookRows:
         return found
 
     def finish(self) -> None:
-        """Append all rows, and write them to the file.
-
-        Raises:
-            StorageError: Something recorded could not be written.
-        """
+        """Append all rows, and write them to the file; a full disk is a warning."""
         try:
             self.append_waiting()
-        finally:
+        except Exception as error:
+            if always_raises(error):
+                raise
+            self.recorder.warning.warn(error, "The last step has no row.")
+        try:
             self.recorder.finish()
+        except StorageError as error:
+            self.recorder.warning.warn(error, "The simulation goes on.")
+
+
+def _weakly(env: Any) -> Callable[[], Any]:
+    """Return what returns the env, as long as there is one."""
+    try:
+        return weakref.ref(env)
+    except TypeError:
+        return lambda: env

@@ -16,6 +16,7 @@ from isaaclab.managers.recorder_manager import (
 from isaaclab.utils import configclass
 
 from rollout_viewer._errors import RolloutViewerError
+from rollout_viewer._finalizers import finalize
 from rollout_viewer._recorder.views import RecorderViews
 from rollout_viewer.sources._guard import SurvivesFaults
 from rollout_viewer.sources.isaaclab._hook_rows import HookRows
@@ -23,10 +24,8 @@ from rollout_viewer.sources.isaaclab._hook_rows import HookRows
 if TYPE_CHECKING:
     from rollout_viewer._recorder.recorder import Recorder
 
-# Env -> its newest term; both may be deleted.
-_terms: weakref.WeakKeyDictionary[Any, weakref.ref[RolloutRecorder]] = (
-    weakref.WeakKeyDictionary()
-)
+# Env -> its recording, also when it has deleted its recorder manager.
+_rows_of: weakref.WeakKeyDictionary[Any, HookRows] = weakref.WeakKeyDictionary()
 
 
 class RolloutRecorder(SurvivesFaults, RecorderViews, RecorderTerm):  # type: ignore[misc]  # untyped
@@ -49,6 +48,9 @@ class RolloutRecorder(SurvivesFaults, RecorderViews, RecorderTerm):  # type: ign
         cfg: A `RolloutRecorderCfg`.
         env: A `ManagerBasedEnv`; without rewards and ends those are not recorded.
 
+    Attributes:
+        rows: Makes the rows.
+
     Raises:
         RenderError: The scene has none of the cameras.
         ValueError: An argument is out of its range.
@@ -58,27 +60,21 @@ class RolloutRecorder(SurvivesFaults, RecorderViews, RecorderTerm):  # type: ign
 
     def __init__(self, cfg: RolloutRecorderCfg, env: Any) -> None:
         RecorderTerm.__init__(self, cfg, env)
-        self._rows: HookRows | None = None
         cache = cfg.cache
-        options = dict(cfg.options or {})
-        self._rows = HookRows(
+        self.rows = HookRows(
             env,
             cache=cache() if callable(cache) else cache,
             envs=cfg.envs,
             cameras=cfg.cameras,
             with_observations=cfg.observations,
             success_term=cfg.success_term,
-            **options,
+            **(cfg.options or {}),
         )
         # An env that allows no weak references cannot be looked up, only recorded.
         with contextlib.suppress(TypeError):
-            _terms[env] = weakref.ref(self)
-
-    @property
-    def rows(self) -> HookRows:
-        """What makes the rows."""
-        assert self._rows is not None
-        return self._rows
+            _rows_of[env] = self.rows
+        # Isaac Lab before 2.3 calls no `close`.
+        finalize(self, _append_last, self.rows)
 
     @property
     def recorder(self) -> Recorder:
@@ -91,8 +87,9 @@ class RolloutRecorder(SurvivesFaults, RecorderViews, RecorderTerm):  # type: ign
 
     def record_pre_step(self) -> tuple[None, None]:
         """Append the rows of the last step, which have come meanwhile."""
-        with self._recorded("step"):
-            self.rows.append_waiting()
+        if self.rows.is_waiting:
+            with self._recorded("step"):
+                self.rows.append_waiting()
         return None, None
 
     def record_post_step(self) -> tuple[None, None]:
@@ -114,14 +111,12 @@ class RolloutRecorder(SurvivesFaults, RecorderViews, RecorderTerm):  # type: ign
             file_path: Isaac Lab's, of its own export.
         """
         del file_path
-        with self._recorded("close"):
-            self.rows.finish()
+        self.rows.finish()
 
-    def __del__(self) -> None:
-        # Isaac Lab before 2.3 calls no `close`.
-        with contextlib.suppress(Exception):
-            if self._rows is not None:
-                self._rows.append_waiting()
+
+def _append_last(rows: HookRows) -> None:
+    with contextlib.suppress(Exception):
+        rows.append_waiting()
 
 
 @configclass
@@ -168,11 +163,11 @@ class RolloutRecorderManagerCfg(RecorderManagerBaseCfg):  # type: ignore[misc]  
     rollout: RolloutRecorderCfg = RolloutRecorderCfg()
 
 
-def recorder_of(env: Any) -> RolloutRecorder:
-    """Return the `RolloutRecorder` of an env, with `cache`, `viewer` and `dump`.
+def recorder_of(env: Any) -> Recorder:
+    """Return what records an env: its `cache`, `viewer` and `dump`.
 
     Args:
-        env: Of Isaac Lab, also wrapped.
+        env: Of Isaac Lab, also wrapped, or closed.
 
     Raises:
         RolloutViewerError: It has none.
@@ -180,12 +175,11 @@ def recorder_of(env: Any) -> RolloutRecorder:
     Example: ``recorder_of(env).viewer`` as the last line of a cell.
     """
     plain = getattr(env, "unwrapped", env)
-    reference = _terms.get(plain)
-    term = None if reference is None else reference()
-    if term is None:
+    rows = _rows_of.get(plain)
+    if rows is None:
         raise RolloutViewerError(
             f"recorder_of: expected an env that a RolloutRecorder records, got "
             f"{type(plain).__name__}. Set env_cfg.recorders = "
             "RolloutRecorderManagerCfg() before it is made."
         )
-    return term
+    return rows.recorder
