@@ -33,6 +33,15 @@ def on_gpu(value):
     return torch.as_tensor(value).as_subclass(OnGpu)
 
 
+def pictures_on_gpu(value):
+    """Return pictures as of a GPU, and everything else as of this side."""
+    return on_gpu(value) if value.ndim == 4 else value
+
+
+# Where the tensors of a simulation are.
+DEVICES = {"here": lambda value: value, "gpu": on_gpu, "mixed": pictures_on_gpu}
+
+
 class LateSide:
     """Copies no earlier than it is waited for, as a slow device may."""
 

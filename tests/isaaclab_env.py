@@ -1,6 +1,7 @@
 """A simulation that calls a recorder manager as `ManagerBasedRLEnv` does."""
 
 import types
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,9 +9,19 @@ import torch
 from rollout_viewer.testing import counting_frame
 from tests import isaaclab_stand_in
 
-isaaclab_stand_in.install()
-
-from isaaclab.managers.recorder_manager import RecorderManager  # noqa: E402  after that
+_names = isaaclab_stand_in.load()
+RecorderManager: Any = _names["RecorderManager"]
+RecorderManagerBaseCfg: Any = _names["RecorderManagerBaseCfg"]
+RecorderTerm: Any = _names["RecorderTerm"]
+RecorderTermCfg: Any = _names["RecorderTermCfg"]
+DatasetExportMode: Any = _names["DatasetExportMode"]
+EpisodeData: Any = _names["EpisodeData"]
+configclass: Any = _names["configclass"]
+RolloutDatasetFileHandler: Any = _names["RolloutDatasetFileHandler"]
+RolloutRecorder: Any = _names["RolloutRecorder"]
+RolloutRecorderCfg: Any = _names["RolloutRecorderCfg"]
+RolloutRecorderManagerCfg: Any = _names["RolloutRecorderManagerCfg"]
+recorder_of: Any = _names["recorder_of"]
 
 
 class Camera:
@@ -123,3 +134,38 @@ class RLEnv:
             self._reset(ended)
             self.recorder_manager.record_post_reset(ended)
         return self.observe(), self.reward_buf, ends.terminated, ends.time_outs, {}
+
+
+class Steps(RecorderTerm):
+    """What Isaac Lab's own terms return: actions, observations, states, a camera."""
+
+    def record_post_reset(self, env_ids):
+        env = self._env
+        count = env.count if env_ids is None else env.count[env_ids]
+        return "initial_state", {
+            "articulation": {"robot": {"root_pose": count.float()}}
+        }
+
+    def record_pre_step(self):
+        return "actions", self._env.action_manager.action
+
+    def record_post_step(self):
+        env = self._env
+        states = {
+            "robot/joint_pos": torch.stack([env.count, env.count], 1).double(),
+            "grasped": env.count > 1,
+            "action": env.count.to(torch.float16),
+        }
+        camera = env.scene.sensors["front"].data.output["rgb"]
+        return "obs", {**states, "front": camera, "rewards": env.reward_buf}
+
+
+@configclass
+class StepsCfg(RecorderTermCfg):
+    class_type: type = Steps
+
+
+@configclass
+class ExportCfg(RecorderManagerBaseCfg):
+    dataset_file_handler_class_type: type = RolloutDatasetFileHandler
+    steps: StepsCfg = StepsCfg()

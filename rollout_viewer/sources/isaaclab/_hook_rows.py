@@ -185,22 +185,35 @@ class HookRows:
             self._append_all()
 
     def complete(self) -> None:
-        """Append them before the recording is read, unless that is being done."""
-        if self._waiting and self._lock.acquire(blocking=False):
-            try:
-                self._append_all()
-            finally:
-                self._lock.release()
+        """Append them before the recording is read, unless that is being done.
+
+        What cannot be recorded is a warning: it is no fault of whoever reads.
+        """
+        if not (self._waiting and self._lock.acquire(blocking=False)):
+            return
+        try:
+            self._append_all()
+        except Exception as error:
+            if always_raises(error):
+                raise
+            self.recorder.warning.warn(error, "This step is counted by the next row.")
+        finally:
+            self._lock.release()
 
     def _append_all(self) -> None:
         error: Exception | None = None
         while self._waiting:
             waiting = self._waiting.pop(0)
+            num_calls = self.recorder.num_calls
             with waiting.call:
                 try:
                     waiting.append(waiting.call)
                 except Exception as one:
                     error = error or one
+                    # Here, and not by whoever is told of it: resets may follow.
+                    is_step = waiting.append == self._append_step
+                    if is_step and num_calls == self.recorder.num_calls:
+                        self.recorder.add_unknown_step()
         if error is not None:
             raise error
 
