@@ -466,7 +466,10 @@ def test_the_snippets_of_the_guide_record_and_export(tmp_path, monkeypatch):
         run_steps(env)
         return env
 
-    names = {"env_cfg": env_cfg, "gym": types.SimpleNamespace(make=make)}
+    names: dict[str, Any] = {
+        "env_cfg": env_cfg,
+        "gym": types.SimpleNamespace(make=make),
+    }
     exec(snippet(0), names)
     names["ActionStateRecorderManagerCfg"] = ExportCfg
     exec(snippet(1), names)

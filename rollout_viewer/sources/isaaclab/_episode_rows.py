@@ -16,6 +16,8 @@ from rollout_viewer._errors import RecordingError, warn_once
 from rollout_viewer._recording.step_codec import ACTION
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from rollout_viewer._cache.cache import FrameCache
@@ -197,7 +199,7 @@ def read_episode(cache: FrameCache, start: int, leaves: list[Leaf]) -> dict[str,
 
 
 def _read(
-    cache: FrameCache, start: int, leaf: Leaf, extras: list[Mapping[str, Array]]
+    cache: FrameCache, start: int, leaf: Leaf, extras: Sequence[Mapping[str, Array]]
 ) -> Array:
     """Return a tensor of an episode as an array, (T, ...)."""
     if not leaf.length:

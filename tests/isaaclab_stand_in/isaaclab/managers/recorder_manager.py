@@ -64,7 +64,7 @@ class RecorderManager:
 
     def __init__(self, cfg, env):
         self.cfg, self._env = cfg, env
-        settings = set(RecorderManagerBaseCfg.__dataclass_fields__)
+        settings = set(vars(RecorderManagerBaseCfg()))
         terms = {n: c for n, c in vars(cfg).items() if n not in settings and c}
         if not isinstance(cfg, RecorderManagerBaseCfg):
             raise TypeError(f"not a RecorderManagerBaseCfg: {cfg!r}")

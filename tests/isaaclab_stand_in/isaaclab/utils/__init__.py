@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import inspect
 
 
@@ -10,8 +11,6 @@ def configclass(cls):
     for name in inspect.get_annotations(cls):
         value = cls.__dict__.get(name, dataclasses.MISSING)
         if value is not dataclasses.MISSING and value.__class__.__hash__ is None:
-            default = dataclasses.field(
-                default_factory=lambda value=value: copy.deepcopy(value)
-            )
-            setattr(cls, name, default)
+            copied = functools.partial(copy.deepcopy, value)
+            setattr(cls, name, dataclasses.field(default_factory=copied))
     return dataclasses.dataclass(cls)
