@@ -130,6 +130,19 @@ def test_a_device_that_copies_otherwise_is_waited_for_once():
     assert (copies.num_copies, OnGpu.num_waits) == (1, 1)
 
 
+def test_a_device_that_cannot_join_tensors_is_waited_for_by_each(monkeypatch):
+    def packed(flat):
+        raise NotImplementedError("aten::view.dtype")
+
+    monkeypatch.setattr(_device_copies, "_packed", packed)
+    OnGpu.num_waits = 0
+
+    with DeviceCopies({}).start([on_gpu(torch.ones(2, 2)), on_gpu(7)]) as transfer:
+        assert [array.tolist() for array in transfer.arrays()] == [[[1, 1], [1, 1]], 7]
+
+    assert OnGpu.num_waits == 2
+
+
 def test_other_arrays_and_tensors_of_this_side_are_only_referred_to():
     array, tensor = np.arange(3), torch.arange(3)
 

@@ -165,20 +165,38 @@ class Transfer:
                 self._tensors[number] = None  # its memory may be used again
         # The larger items first: then each is where its dtype wants to be.
         pieces.sort(key=lambda piece: -piece.dtype.itemsize)
-        packed = _packed([piece.data for piece in pieces])
         copies, kind = self._copies, device.type
+        side = copies.side(kind)
+        if side is None:
+            self._wait_for(pieces)
+            return
+        packed = _packed([piece.data for piece in pieces])
         copies.num_copies += 1
         for piece in pieces:
             piece.data = None
-        side = copies.side(kind)
-        if side is None:
-            copies.num_waits += 1
-            self._split(packed.cpu().numpy(), pieces)
-            return
         buffer = copies.take(kind, len(packed))
         self._buffers.append((kind, buffer))
         target = buffer[: len(packed)]
         self._waiting.append((side.start(target, packed), target, pieces))
+
+    def _wait_for(self, pieces: Sequence[_Piece]) -> None:
+        """Copy from a device of which no more is known than that it can copy."""
+        copies = self._copies
+        try:
+            packed = _packed([piece.data for piece in pieces])
+        except (
+            NotImplementedError,
+            RuntimeError,
+        ):  # it cannot show bytes, or join them
+            copies.num_copies += len(pieces)
+            copies.num_waits += len(pieces)
+            for piece in pieces:
+                array = piece.data.cpu().numpy().reshape(piece.shape)
+                self._found[piece.number] = array
+            return
+        copies.num_copies += 1
+        copies.num_waits += 1
+        self._split(packed.cpu().numpy(), pieces)
 
     def arrays(self) -> list[Array]:
         """Return the tensors as arrays, in their order; waits for the devices.
