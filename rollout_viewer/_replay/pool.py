@@ -363,8 +363,8 @@ class WorkerPool:
             message = message._replace(first=None)  # and so for any start
         idle = self._idle()
         if message.maker == self._movable:
-            known = [one.prepared or one.position for one in idle]
-            is_there = message.maker in [one.maker for one in known if one]
+            theirs = [one.prepared or one.position for one in idle]
+            is_there = message.maker in [one.maker for one in theirs if one]
         else:
             is_there = any(worker.prepared == message for worker in idle)
         if is_there or self._num_lost >= _MAX_LOST:
