@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from multiprocessing.connection import Connection
 
+    from rollout_viewer._recording.episode import Episode
     from rollout_viewer._recording.sealed_block import SealedBlock
     from rollout_viewer._replay.recipe import Recipe
 
@@ -81,6 +82,10 @@ class RemotelyRecorded(TakesBlocks, Protocol):
     def update_metadata(self, **metadata: Any) -> None: ...
 
     def add_recipe(self, recipe: Recipe) -> int: ...
+
+    def render_ended(self, env: int, start: int, stop: int) -> None: ...
+
+    def rendering_problems(self) -> list[str]: ...
 
 
 class _Recorder:
@@ -116,6 +121,15 @@ class _Recorder:
         has_rows = self.has_begun or bool(self.waiting)
         is_early = self.envs is None and not self.has_finished
         return self.has_left and has_rows and is_early
+
+    def renders(self, env: int) -> bool:
+        """Whether episodes of an env of the cache are rendered when they have ended."""
+        known = self.declaration
+        if known is None or known.recipe is None or self.envs is None:
+            return False
+        chosen = known.recipe.envs
+        is_pictured = chosen is None or env - self.envs.start in chosen
+        return known.renders_ended and is_pictured
 
     def answer(self, message: object) -> None:
         """Send a message; does nothing where it has ended."""
@@ -327,13 +341,28 @@ class Intake:
         if not (filer.is_due(active) or (is_last and filer.has_waiting)):
             return False
         try:
-            filed = filer.file().workers
+            rows = filer.file()
+            filed, over = rows.workers, rows.over
         except Exception as error:
-            filed = filer.discard()
+            filed, over = filer.discard(), []
             _warn(f"expected to file rows of another process, got {error}")
         for number in filed:
             self._recorders[number].answer(Filed())
+        self._render(cache, over)
         return True
+
+    def _render(self, cache: RemotelyRecorded, episodes: Sequence[Episode]) -> None:
+        """Have episodes rendered that have ended, of recorders that want that."""
+        owners = {
+            env: one for one in self._recorders.values() for env in one.envs or ()
+        }
+        for episode in episodes:
+            owner = owners.get(episode.env)
+            if owner is not None and owner.renders(episode.env):
+                cache.render_ended(episode.env, episode.start, episode.stop)
+        for problem in cache.rendering_problems():
+            with contextlib.suppress(RolloutViewerWarning):  # made an error by a filter
+                warn_once(problem)
 
     # -- whose envs are which
 
@@ -449,7 +478,11 @@ class Intake:
             if recorder.envs is not None and self._filer is not None:
                 if self._filer.waits(recorder.number):
                     continue
-                if not recorder.has_finished:
+                if recorder.has_finished:
+                    cache = self._cache()
+                    if cache is not None:
+                        self._render(cache, self._filer.running(recorder.number))
+                else:
                     with contextlib.suppress(RolloutViewerError):
                         self._filer.lose(recorder.number)
                 self._filer.drop_worker(recorder.number)
