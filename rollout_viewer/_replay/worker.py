@@ -22,6 +22,7 @@ from rollout_viewer._frames.transform import crop, resize
 from rollout_viewer._replay.block_pictures import BlockPictures
 from rollout_viewer._replay.dm_control_env import (
     DMControlEnv,
+    has_physics,
     is_dm_control,
     make_of_suite,
 )
@@ -177,7 +178,9 @@ def _is_worn(env: Any) -> bool:
     With OSMesa, that damages the pictures of the next. All of these reset as a whole.
     """
     bare = getattr(env, "unwrapped", None)
-    return hasattr(bare, "mujoco_renderer") or hasattr(bare, "is_worn")
+    if hasattr(bare, "mujoco_renderer") or hasattr(bare, "is_worn"):
+        return True
+    return has_physics(bare)
 
 
 def _fit(frame: Frame, task: Task) -> Frame:
