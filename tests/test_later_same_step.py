@@ -90,6 +90,60 @@ def test_each_episode_is_replayed_alone(monkeypatch):
     assert None not in starts
 
 
+def normalized(render_mode):
+    env = make("Pendulum-v1", render_mode, max_episode_steps=6)
+    return gymnasium.wrappers.NormalizeReward(
+        gymnasium.wrappers.NormalizeObservation(env)
+    )
+
+
+@pytest.mark.parametrize("mode", ["NEXT_STEP", "SAME_STEP", "DISABLED", "SB3"])
+def test_envs_that_keep_statistics_are_compared_below_them(mode):
+    def play(render_mode, **options):
+        make_envs = [functools.partial(normalized, render_mode)] * 2
+        if mode == "SB3":
+            common = pytest.importorskip("stable_baselines3.common.vec_env")
+            env = rv.record(common.DummyVecEnv(make_envs), **options)
+            env.seed(3)
+            env.reset()
+        else:
+            envs = SyncVectorEnv(make_envs, autoreset_mode=AutoresetMode[mode])
+            env = rv.record(envs, **options)
+            env.reset(seed=3)
+        rng = np.random.default_rng(0)
+        for _ in range(16):
+            result = env.step(rng.uniform(-2, 2, (2, 1)).astype(np.float32))
+            if mode == "DISABLED" and (ended := result[2] | result[3]).any():
+                env.reset(options={"reset_mask": ended})
+        return env.cache
+
+    now, later = play("rgb_array"), play(None, render="later")
+    last = later.episodes[-1]
+
+    later.render(range(last.start, last.stop), [last.env], progress=False)
+    later.render(progress=False)
+
+    for row in range(now.num_rows):
+        for env in range(2):
+            if now.has_picture(row, env):
+                np.testing.assert_array_equal(later[row, env], now[row, env])
+
+
+@pytest.mark.parametrize("kinds", ["other processes", "one of two"])
+def test_statistics_that_cannot_be_passed_by_are_refused(kinds):
+    if kinds == "one of two":
+        plain = functools.partial(make, "Pendulum-v1")
+        makers = [functools.partial(normalized, None), plain]
+        envs = SyncVectorEnv(makers, observation_mode="different")
+    else:
+        envs = AsyncVectorEnv([functools.partial(normalized, None)] * 2)
+
+    with pytest.raises(rv.UnsupportedEnvError, match=r"NormalizeObs.*SyncVectorEnv"):
+        rv.record(envs, render="later")
+
+    envs.close()
+
+
 def test_envs_in_other_processes_are_refused_with_the_ways_out():
     with pytest.raises(ValueError, match=r"SyncVectorEnv.*cache\.render") as raised:
         play_batch(None, kind=AsyncVectorEnv, render="later", every=2)

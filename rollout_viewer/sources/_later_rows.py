@@ -12,6 +12,7 @@ import numpy as np
 
 from rollout_viewer._recording.step_row import RESET
 from rollout_viewer._replay.episode_start import START, EpisodeStart, pack_start
+from rollout_viewer._replay.probe import insert_probes
 from rollout_viewer._replay.skipped_picture import picture_skipper
 from rollout_viewer.sources._batched_rows import BatchedRows
 from rollout_viewer.sources._observation_check import ObservationCheck
@@ -45,7 +46,8 @@ class LaterRows(BatchedRows):
             envs: The environments of the batch that are in this process.
             is_same_step: They are reset in the call that ends them.
         """
-        self._check = ObservationCheck([part.name for part in self._parts])
+        names = [part.name for part in self._parts]
+        self._check = ObservationCheck(names, insert_probes(envs))
         skippers = map(picture_skipper, envs)
         self._skip_pictures = [skip for skip in skippers if skip is not None]
         # Env -> its state before the reset that comes.

@@ -14,7 +14,7 @@ from rollout_viewer._recorder.vector_reward import one_reward
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer._replay.env_state import state_of
 from rollout_viewer._replay.episode_start import START
-from rollout_viewer._replay.probe import insert_probe
+from rollout_viewer._replay.probe import insert_probes
 from rollout_viewer._replay.skipped_picture import picture_skipper
 from rollout_viewer.sources._batched_calls import newest, reset_info
 from rollout_viewer.sources._batched_env import check_is_one, inferred_num_envs
@@ -102,7 +102,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         if later is not None:
             self._skip_picture = picture_skipper(env)
             names = [part.name for part in self._parts]
-            self._check = ObservationCheck(names, insert_probe(env))
+            self._check = ObservationCheck(names, insert_probes([env]))
         self._begins = np.zeros(1, np.bool_)
         self._has_ended = False
         self._rendered_row = self.recorder.cache.num_rows

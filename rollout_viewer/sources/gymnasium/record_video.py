@@ -13,7 +13,7 @@ from rollout_viewer._recorder.vector_reward import one_reward
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer._replay.env_state import state_of
 from rollout_viewer._replay.episode_start import START
-from rollout_viewer._replay.probe import insert_probe
+from rollout_viewer._replay.probe import insert_probes
 from rollout_viewer._replay.skipped_picture import picture_skipper
 from rollout_viewer.sources._adapters import later_of
 from rollout_viewer.sources._batched_calls import reset_info
@@ -200,7 +200,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         if recipe is not None:
             self._skip_picture = picture_skipper(env)
             names = [part.name for part in self._parts]
-            self._check = ObservationCheck(names, insert_probe(env))
+            self._check = ObservationCheck(names, insert_probes([env]))
         self._set_up(num_envs=1, cache=cache, recipe=recipe, **options)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
