@@ -2,8 +2,10 @@
 
 import contextlib
 import functools
+import gc
 import os
 import time
+import warnings
 
 import gymnasium
 import numpy as np
@@ -143,6 +145,27 @@ def test_processes_that_are_not_used_end(monkeypatch):
         time.sleep(0.01)
 
     assert (cache[4, 0] == 4).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks")
+def test_processes_are_those_of_the_process_that_started_them(tmp_path):
+    log = tmp_path / "log"
+    cache = record_logged(70, log)
+    assert (cache[3, 0] == 3).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # this one has threads
+        pid = os.fork()
+    if pid == 0:
+        has_any = cache._rendering._workers.has_any
+        del cache
+        gc.collect()
+        os._exit(has_any)
+
+    assert os.waitpid(pid, 0)[1] == 0
+
+    # They go on from where they were.
+    assert (cache[40, 0] == 40).all()
+    assert counts(log)["step"] == (63, 1)
 
 
 def test_processes_end_with_the_cache(tmp_path):

@@ -140,7 +140,7 @@ class Replay:
             is_first: That is the first of the job.
         """
         has_moved = part is not None or recorded.kind != IDLE
-        if has_moved and self.row >= 0 and self._shown is None and self._skip_picture:
+        if has_moved and self.row >= 0 and self._shown is None:
             self._skip_picture()
         if part is not None:
             result = _reset(self._env, part, recorded, is_first=is_first)

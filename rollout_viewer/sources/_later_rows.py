@@ -13,7 +13,7 @@ import numpy as np
 from rollout_viewer._recording.step_row import RESET
 from rollout_viewer._replay.episode_start import START, EpisodeStart, pack_start
 from rollout_viewer._replay.probe import insert_probes
-from rollout_viewer._replay.skipped_picture import picture_skipper
+from rollout_viewer._replay.skipped_picture import picture_skipper, skip_nothing
 from rollout_viewer.sources._batched_rows import BatchedRows
 from rollout_viewer.sources._observation_check import ObservationCheck
 from rollout_viewer.sources._reset_states import ResetStates
@@ -49,7 +49,7 @@ class LaterRows(BatchedRows):
         names = [part.name for part in self._parts]
         self._check = ObservationCheck(names, insert_probes(envs))
         skippers = map(picture_skipper, envs)
-        self._skip_pictures = [skip for skip in skippers if skip is not None]
+        self._skip_pictures = [one for one in skippers if one is not skip_nothing]
         # Env -> its state before the reset that comes.
         self._states: dict[int, dict[str, Any]] = {}
         if is_same_step and envs:

@@ -15,7 +15,7 @@ from rollout_viewer._recording.step_row import Kind
 from rollout_viewer._replay.env_state import state_of
 from rollout_viewer._replay.episode_start import START
 from rollout_viewer._replay.probe import insert_probes
-from rollout_viewer._replay.skipped_picture import picture_skipper
+from rollout_viewer._replay.skipped_picture import picture_skipper, skip_nothing
 from rollout_viewer.sources._batched_calls import newest, reset_info
 from rollout_viewer.sources._batched_env import check_is_one, inferred_num_envs
 from rollout_viewer.sources._observation_check import ObservationCheck
@@ -33,7 +33,7 @@ from rollout_viewer.sources.gymnasium._env_info import (
 from rollout_viewer.sources.gymnasium._later import recipe_of_env, start_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from rollout_viewer._recording.step_row import Mask
     from rollout_viewer.sources._adapters import Later
@@ -98,7 +98,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         self._resets_itself = resets_itself(env)
         self.recorder = Recorder(1, **env_info(env), **options)
         self._check: ObservationCheck | None = None
-        self._skip_picture: Callable[[], None] | None = None
+        self._skip_picture = skip_nothing
         if later is not None:
             self._skip_picture = picture_skipper(env)
             names = [part.name for part in self._parts]
@@ -192,8 +192,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         truncated: Any,
         info: Any,
     ) -> None:
-        if self._skip_picture is not None:
-            self._skip_picture()
+        self._skip_picture()
         check_is_one(terminated, self.env)
         begins = self._resets_itself and self._has_ended
         self._has_ended = bool(terminated or truncated)
