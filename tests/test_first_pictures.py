@@ -72,6 +72,17 @@ def test_one_process_replays_all_envs_of_mujoco(name, workers_made):
     np.testing.assert_array_equal(later.frames(range(7)), now.frames(range(7)))
 
 
+def test_a_process_that_is_ready_serves_any_env_of_mujoco(workers_made):
+    now, later = record_arms("now"), record_arms("later")
+    later.warm_up()
+    while not (workers_made and workers_made[0].is_ready):
+        time.sleep(0.01)
+
+    np.testing.assert_array_equal(later[4, 2], now[4, 2])
+
+    assert len(workers_made) == 1
+
+
 class Turned(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
     """Turns the camera once, when there is one."""
 

@@ -75,7 +75,13 @@ class Task(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """A message: what was to be prepared is there, or cannot be."""
+    """A message: what was to be prepared is there, or cannot be.
+
+    Attributes:
+        is_of_any: As of `Position`.
+    """
+
+    is_of_any: bool
 
 
 class Stop(NamedTuple):

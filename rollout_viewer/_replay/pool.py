@@ -84,10 +84,10 @@ class Worker:
 
     def __init__(self, answers: queue.Queue[Answer], program: str = _PROGRAM) -> None:
         self.task: Task | None = None
-        # What the environment that it makes before its next task is made by; and
-        # whether it is there.
+        # What the environment that it makes before its next task is made by; whether
+        # it is there; and whether it may do tasks of all envs.
         self.prepared: Prepare | None = None
-        self.is_ready = False
+        self.is_ready = self.is_of_any = False
         # Where it may go on; and whether it can do nothing else.
         self.position: Position | None = None
         self.is_worn = False
@@ -120,7 +120,8 @@ class Worker:
 
     def prepare(self, message: Prepare) -> None:
         """Have it make an environment for a task that will come."""
-        self.prepared, self.is_ready, self._was_asked = message, False, True
+        self.prepared, self._was_asked = message, True
+        self.is_ready = self.is_of_any = False
         self.send(message)
 
     @property
@@ -164,7 +165,7 @@ class Worker:
         with cast("BinaryIO", self._process.stdout) as out, suppress(Exception):
             while True:
                 if isinstance(message := read_message(out), Ready):
-                    self.is_ready = True
+                    self.is_of_any, self.is_ready = message.is_of_any, True
                 else:
                     self._put(Answer(self, message))
         self._put(Answer(self, None))
@@ -430,7 +431,8 @@ class WorkerPool:
         known = worker.prepared
         if known is None:
             return False
-        return known.is_for(task) or known.maker == task.maker == self._movable
+        is_of_any = worker.is_of_any or known.maker == self._movable
+        return known.is_for(task) or (is_of_any and known.maker == task.maker)
 
     def _close(self, worker: Worker) -> None:
         self._workers.remove(worker)

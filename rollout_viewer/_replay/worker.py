@@ -82,15 +82,17 @@ class Performer:
     def prepare(self, prepare: Prepare) -> None:
         """Make an environment for a task that will come."""
         self._drop()
+        is_of_any = False
         try:
             self._env = make_env(prepare.maker)
+            is_of_any = can_look_again(self._env)
             if prepare.first is not None and has_viewpoint(self._env):
                 look_first(self._env, prepare.first, picture)
                 picture(self._env)  # the first one takes longest
             self._prepared = prepare
         except Exception:  # reported where the task makes it again
             self._env = None
-        self._send(Ready())
+        self._send(Ready(is_of_any))
 
     def perform(self, task: Task) -> None:
         """Replay a task's episodes; send their pictures, and how it ended."""
@@ -289,6 +291,7 @@ class Inbox:
         except EOFError:
             pass
         finally:
+            self._is_stopped = True  # no one waits
             self._messages.put(None)
 
 
