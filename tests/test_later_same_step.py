@@ -180,6 +180,39 @@ def test_a_copy_of_an_environment_resets_itself():
         np.testing.assert_array_equal(obs, make().reset(seed=5)[0])
 
 
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))]
+)
+def test_a_copy_notes_the_states_of_copied_environments(copied):
+    env = make()
+    states = ResetStates([env])
+
+    other, its = copied([env, states])
+
+    other.reset(seed=1)
+    assert list(its.take()) == [0]
+    assert list(states.take()) == []
+    its.remove()
+    other.reset(seed=1)
+    assert list(its.take()) == []
+    env.reset(seed=1)
+    assert list(states.take()) == [0]
+
+
+def test_two_recorders_of_an_environment_have_states_of_their_own():
+    env = make()
+    first, second = ResetStates([make(), env]), ResetStates([env])
+
+    env.reset(seed=1)
+
+    assert list(second.take()) == [0]
+    assert list(first.take()) == [1]
+    second.remove()
+    env.reset(seed=1)
+    assert list(second.take()) == []
+    assert list(first.take()) == [1]
+
+
 def test_what_reset_an_environment_before_still_does():
     env, calls = make(), []
     reset = env.reset

@@ -35,6 +35,9 @@ class ResetStates:
         for env, noting in zip(envs, self._noting, strict=True):
             env.reset = noting
 
+    def __reduce__(self) -> Any:
+        return ResetStates, ([noting.env() for noting in self._noting],)
+
     def take(self) -> dict[int, dict[str, Any]]:
         """Return the states by env, of those that were reset since the last call."""
         found = self._states.copy()
@@ -58,14 +61,14 @@ class _Noting:
 
     def __init__(self, env: Any, number: int, states: dict[int, Any]) -> None:
         # The environment refers to this: no cycle.
-        self._env = weakref.ref(env)
+        self.env = weakref.ref(env)
         self._number, self._states = number, states
         self._given = vars(env).get("reset")
-        functools.update_wrapper(self, env.reset)
+        functools.update_wrapper(self, env.reset, updated=())
         vars(self).pop("__wrapped__")  # it refers to the environment
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        env: Any = self._env()
+        env: Any = self.env()
         # Without a state, an episode is replayed from an earlier one.
         with contextlib.suppress(Exception):
             self._states[self._number] = state_of(env)
@@ -75,7 +78,7 @@ class _Noting:
 
     def remove(self) -> None:
         """Give the environment its own `reset`, unless it has another one by now."""
-        env = self._env()
+        env = self.env()
         if env is None or vars(env).get("reset") is not self:
             return
         if self._given is not None:
@@ -85,11 +88,11 @@ class _Noting:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """Return the plain method of the environment's copy."""
-        env = self._env()
+        env = self.env()
         return _own_reset(memo.get(id(env), env))
 
     def __reduce__(self) -> Any:
-        return _own_reset, (self._env(),)
+        return _own_reset, (self.env(),)
 
 
 def _own_reset(env: Any) -> Any:
