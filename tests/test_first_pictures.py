@@ -1,6 +1,7 @@
 """The picture of a row that was never rendered comes before those beside it."""
 
 import time
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -95,7 +96,8 @@ class Turned(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
         if not self._is_turned:
             self._is_turned = True
             self.env.render()
-            self.unwrapped.mujoco_renderer.viewer.cam.lookat[0] += 0.1
+            bare: Any = self.unwrapped
+            bare.mujoco_renderer.viewer.cam.lookat[0] += 0.1
         return self.env.render()
 
 

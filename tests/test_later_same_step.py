@@ -3,6 +3,7 @@
 import copy
 import functools
 import pickle
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -131,6 +132,7 @@ def test_envs_that_keep_statistics_are_compared_below_them(mode):
 
 @pytest.mark.parametrize("kinds", ["other processes", "one of two"])
 def test_statistics_that_cannot_be_passed_by_are_refused(kinds):
+    envs: Any
     if kinds == "one of two":
         plain = functools.partial(make, "Pendulum-v1")
         makers = [functools.partial(normalized, None), plain]
@@ -216,7 +218,12 @@ def test_two_recorders_of_an_environment_have_states_of_their_own():
 def test_what_reset_an_environment_before_still_does():
     env, calls = make(), []
     reset = env.reset
-    env.reset = lambda **options: calls.append(options) or reset(**options)
+
+    def noted_reset(**options):
+        calls.append(options)
+        return reset(**options)
+
+    env.reset = noted_reset
     states = ResetStates([env])
 
     env.reset(seed=1)
