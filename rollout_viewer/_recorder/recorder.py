@@ -253,6 +253,7 @@ class Recorder(ShownInNotebook):
                 fps=self.cache.get_meta("fps"),
                 metadata=self.cache.metadata,
                 recipe=self._recipe,
+                renders_ended=self._is_chosen,
                 lock=self._lock,
             )
             self.recipe_number = self._remote_rows.recipe_number

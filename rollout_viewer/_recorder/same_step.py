@@ -34,6 +34,7 @@ def add_same_step(
     data: Mapping[str, Any] | None = None,
     final_data: Mapping[str, Any] | None = None,
     before_reset: Callable[[], None] | None = None,
+    reset_infos: Mapping[int, Mapping[str, Any]] | None = None,
     step_info: Any = None,
     final_info: Any = None,
     **step: Any,
@@ -50,6 +51,7 @@ def add_same_step(
         data: Of the second row.
         final_data: Of the first row.
         before_reset: Called between the rows.
+        reset_infos: `infos` of the second row.
         step_info: What the call returned as info.
         final_info: That of the steps that ended; `step_info` of their envs is then of
             the resets. None: `step_info` is of the steps alone.
@@ -81,4 +83,5 @@ def add_same_step(
         before_reset()
     kinds = np.where(ended, RESET, IDLE)
     resets = None if final_info is None else step_info
-    return add(kinds, rendered, data=data, step_info=resets, is_same_call=True)
+    reset: dict[str, Any] = {} if reset_infos is None else {"infos": reset_infos}
+    return add(kinds, rendered, data=data, step_info=resets, is_same_call=True, **reset)

@@ -13,8 +13,8 @@ from rollout_viewer._recorder.vector_reward import one_reward
 from rollout_viewer._recording.step_row import RESET, STEP
 from rollout_viewer._replay.env_state import state_of
 from rollout_viewer._replay.episode_start import START
-from rollout_viewer._replay.probe import insert_probe
-from rollout_viewer._replay.skipped_picture import picture_skipper
+from rollout_viewer._replay.probe import insert_probes
+from rollout_viewer._replay.skipped_picture import picture_skipper, skip_nothing
 from rollout_viewer.sources._adapters import later_of
 from rollout_viewer.sources._batched_calls import reset_info
 from rollout_viewer.sources._batched_env import (
@@ -195,12 +195,12 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         self._batch: VideoBatch | None = None
         self._history: list[Any] = []
         self._check: ObservationCheck | None = None
-        self._skip_picture: Callable[[], None] | None = None
+        self._skip_picture = skip_nothing
         self._is_running = False
         if recipe is not None:
             self._skip_picture = picture_skipper(env)
             names = [part.name for part in self._parts]
-            self._check = ObservationCheck(names, insert_probe(env))
+            self._check = ObservationCheck(names, insert_probes([env]))
         self._set_up(num_envs=1, cache=cache, recipe=recipe, **options)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -287,8 +287,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         info: Any,
         start: Mapping[str, bytes],
     ) -> None:
-        if self._skip_picture is not None:
-            self._skip_picture()
+        self._skip_picture()
         check_is_one(terminated, self.env)
         is_reset = self._resets_itself and self._has_ended
         self._has_ended = bool(terminated or truncated)
