@@ -233,7 +233,8 @@ def test_pictures_are_right_where_undoing_is_interrupted_and_the_thread_goes_on(
             patched.setattr(ChunkEncoder, "restore", interrupted_restore)
             with pytest.raises(KeyboardInterrupt):
                 cache.append(list(pictures[12]), reward=np.zeros(1), reset=[True])
-            cache.recording._open._waiting.encode()  # as the thread does
+            live: Any = cache.recording
+            live._open._waiting.encode()  # as the thread does
 
         assert restores
         assert is_exact(cache, pictures[:12])
