@@ -19,11 +19,12 @@ import pytest
 
 import rollout_viewer as rv
 from rollout_viewer._cache.block_filer import BlockFiler
+from rollout_viewer._cache.unfiled import MAX_UNFILED
 from rollout_viewer._replay.messages import read_message, write_message
 from rollout_viewer.sources._collect.messages import Filed
 from rollout_viewer.sources._collect.policy import pickled
 from rollout_viewer.sources._collect.runner import Setup
-from rollout_viewer.sources._collect.worker import MAX_UNFILED, DriverLink
+from rollout_viewer.sources._collect.worker import DriverLink
 from rollout_viewer.sources._collect.worker_process import WorkerProcess
 from rollout_viewer.testing import CountingEnv, TurnedClock
 from tests.collect_envs import (

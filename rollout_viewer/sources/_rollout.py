@@ -15,6 +15,7 @@ import numpy as np
 
 from rollout_viewer._cache.remote_rows import RemoteCache
 from rollout_viewer._errors import (
+    RolloutViewerError,
     RolloutViewerWarning,
     ShapeError,
 )
@@ -104,6 +105,7 @@ def rollout(
             has another number of envs.
         RenderError: The environment cannot render images, or is closed.
         UnsupportedEnvError: No adapter wraps it.
+        RolloutViewerError: The rows of `env` are sent to another process.
         ValueError: `max_steps` or `episodes` is below 1.
     """
     if max_steps is not None:
@@ -212,6 +214,12 @@ def _recorded(
     if not isinstance(env, RecordingWrapper):
         wrapped: RecordingWrapper = record(env, cache=cache, **options)
         return wrapped.rollout_env()
+    if env.recorder.remote is not None:
+        raise RolloutViewerError(
+            "rollout: expected an environment that records here, got one whose rows "
+            f"are sent to {env.recorder.remote!r}, so that there are none to return. "
+            "Step it yourself; its rows come into that cache."
+        )
     if options["render"] == "later" and not env.recorder.renders_later:
         raise ValueError(
             "rollout: expected render='later' with a bare environment, got one that "

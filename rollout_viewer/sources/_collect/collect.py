@@ -158,7 +158,7 @@ def collect(
     is_new = not isinstance(cache, FrameCache)
     cache = checked_cache(cache, num_workers * num_envs)
     num_rows = cache.num_rows
-    jobs = Jobs(found, max_steps)
+    jobs = Jobs(found, max_steps, episodes)
     bars = CollectProgress(
         episodes,
         max_steps,
