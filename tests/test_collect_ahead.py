@@ -161,7 +161,7 @@ def test_steps_are_asked_for_ahead_until_none_are_granted():
         driver.clock.turn(1 / 64)
     assert driver.taken()[1:] == [
         WantsSteps(32, 1, is_ahead=False),
-        WantsSteps(64, 1, is_ahead=True),
+        WantsSteps(128, 1, is_ahead=True),
     ]
     driver.answer(Granted(0), Granted(1))
 
@@ -169,7 +169,7 @@ def test_steps_are_asked_for_ahead_until_none_are_granted():
         assert driver.link.take_steps(1)
         driver.clock.turn(1 / 64)
 
-    assert driver.taken() == [WantsSteps(64, 1, is_ahead=False)]
+    assert driver.taken() == [WantsSteps(128, 1, is_ahead=False)]
     driver.answer(Granted(0))
     assert not driver.link.take_steps(1)
 
@@ -226,7 +226,7 @@ def test_blocks_that_come_many_at_a_time_are_beside_those_of_others():
     while filer.is_due([0, 1]):
         filed.append(filer.file().workers)
     assert filed == [[0, 1]] * 3
-    clock.turn(0.2)
+    clock.turn(0.3)
     while filer.is_due([0, 1]):  # both that are left are old, not the first alone
         filed.append(filer.file().workers)
 

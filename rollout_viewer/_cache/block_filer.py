@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 # How long a block waits for those of other workers, to be in the same rows; after that
 # the others are shown idle meanwhile.
-_PATIENCE_S = 0.25
+_PATIENCE_S = 0.4
 # Blocks of one worker that wait at most: fewer than it sends without an answer.
 _MAX_WAITING = MAX_UNFILED // 2
 _MAX_LARGE_WAITING = MAX_LARGE_UNFILED // 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from rollout_viewer._errors import RolloutViewerError
@@ -114,3 +114,9 @@ class Ended(NamedTuple):
     """
 
     unbegun: tuple[int, ...] = ()
+
+
+class Several(NamedTuple):
+    """Messages that came together, in this order."""
+
+    messages: list[Any]

@@ -21,6 +21,7 @@ from rollout_viewer.sources._collect.messages import (
     Granted,
     Ready,
     Sealed,
+    Several,
     Start,
     Stop,
     WantsJobs,
@@ -221,6 +222,9 @@ class CollectPool:
     def _handle(self, worker: CollectWorker, message: Any) -> None:
         collection = self._collection
         match message:
+            case Several(messages):
+                for one in messages:
+                    self._handle(worker, one)
             case Sealed(block):
                 collection.filer.add(worker.number, block)
             case WantsJobs():
@@ -330,8 +334,8 @@ class CollectPool:
         )
         if is_hopeless:
             raise RolloutViewerError(
-                "collect: expected workers that collect episodes, got one that ended: "
-                f"{why}\nCollect one episode with backend='serial' to debug it."
+                "rv.collect: expected workers that collect episodes, got one that "
+                f"ended: {why}\nCollect one episode with backend='serial' to debug it."
             )
 
     def _stop(self) -> None:
@@ -349,7 +353,7 @@ class CollectPool:
         if not self._num_deaths:
             return
         text = (
-            f"collect: expected workers that run to the end, got {self._num_deaths} "
+            f"rv.collect: expected workers that run to the end, got {self._num_deaths} "
             f"that ended early and were replaced ({self._why[-500:]}). "
             f"{jobs.num_lost} unfinished episodes were lost; their rows are labelled "
             '"lost".'

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import requires
 from rollout_viewer._replay.pool import Answer, put_answer
-from rollout_viewer.sources._collect.messages import Filed, Sealed
+from rollout_viewer.sources._collect.messages import Filed, Sealed, Several
 from rollout_viewer.sources._collect.processes import CollectPool
 from rollout_viewer.sources._collect.worker import DriverLink, collect
 
@@ -31,7 +31,7 @@ _POLL_S = 1.0
 # A call costs the driver as much as many blocks: it waits so long for more of them, or
 # for so many, unless the worker waits for an answer. Blocks that come one by one, at
 # longer intervals, do not wait.
-_GATHER_S = 0.2
+_GATHER_S = 0.4
 _MAX_GATHERED, _MAX_GATHERED_BYTES = 8, 1 << 20
 _SELDOM_S = 0.5
 # A worker is told what is filed by the next call for its messages, but of so many
@@ -188,12 +188,15 @@ class RayWorker:
             except (Exception, SystemExit) as error:
                 self._why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
                 messages = [None]
-            for message in messages:
-                put_answer(
-                    self._answers, Answer(self, message), lambda: self._is_closing
-                )
-                if message is None:
-                    return
+            if not messages:
+                continue
+            put_answer(
+                self._answers,
+                Answer(self, Several(messages)),
+                lambda: self._is_closing,
+            )
+            if messages[-1] is None:
+                return
 
     def why_ended(self) -> str:
         """Return how it ended, of one that did not say so."""
@@ -222,7 +225,7 @@ def collect_in_ray(
         TypeError: `make_env` or the policy cannot be pickled.
         RolloutViewerError: A worker cannot do it, nor would another.
     """
-    with requires("collect(backend='ray')", "ray"):
+    with requires("rv.collect(backend='ray')", "ray"):
         import ray
     is_own = not ray.is_initialized()
     if is_own:

@@ -164,7 +164,7 @@ class EpisodeRunner:
         first = makers[0]()
         if not isinstance(first, gymnasium.Env):
             raise UnsupportedEnvError(
-                "collect: expected make_env to return a gymnasium.Env for num_envs="
+                "rv.collect: expected make_env to return a gymnasium.Env for num_envs="
                 f"{setup.num_envs}, got {type(first).__name__}. Use num_envs=1 and "
                 "more workers."
             )
@@ -174,8 +174,8 @@ class EpisodeRunner:
     def _check_num_envs(self, num_envs: int) -> None:
         if num_envs != self._setup.num_envs:
             raise UnsupportedEnvError(
-                "collect: expected make_env to return one environment, got a batch of "
-                f"{num_envs}. Return one, and pass num_envs={num_envs}."
+                "rv.collect: expected make_env to return one environment, got a batch "
+                f"of {num_envs}. Return one, and pass num_envs={num_envs}."
             )
 
     # -- what a recording has once

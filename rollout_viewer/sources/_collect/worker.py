@@ -53,9 +53,10 @@ if TYPE_CHECKING:
 
 # Transitions, in steps of all envs, that are asked for at once at least.
 _STEPS_AT_ONCE = 32
-# Episodes and transitions that will be used within a second are asked for when they
-# will be used within half of it, so that it need not wait for the driver.
-_AHEAD_S = 1.0
+# What will be used within this time is asked for when the rest will be used within half
+# of it, so that a worker need not wait for the driver. Steps are shared in the end.
+_JOBS_AHEAD_S = 1.0
+_STEPS_AHEAD_S = 2.0
 _MAX_JOBS_AHEAD = 64
 # How long an environment's step may take when the driver is gone.
 _PATIENCE_S = 5.0
@@ -133,7 +134,7 @@ class DriverLink:
         job = self._jobs.popleft() if self._jobs else None
         self._pace_of_jobs.add(1)
         is_risky = any(one is not None and one.attempt for one in (job, *self._jobs))
-        num_ahead = min(self._pace_of_jobs.within(_AHEAD_S), _MAX_JOBS_AHEAD)
+        num_ahead = min(self._pace_of_jobs.within(_JOBS_AHEAD_S), _MAX_JOBS_AHEAD)
         if not is_risky and not self._wants_jobs and 2 * len(self._jobs) < num_ahead:
             self._ask_for_jobs(num_ahead - len(self._jobs), is_ahead=True)
         return job
@@ -158,7 +159,7 @@ class DriverLink:
         if not self._is_limited:
             return True
         self._pace_of_steps.add(count)
-        num_ahead = self._pace_of_steps.within(_AHEAD_S)
+        num_ahead = self._pace_of_steps.within(_STEPS_AHEAD_S)
         may_ask = self._are_steps_many and not self._wants_steps
         if may_ask and 2 * self._num_steps < num_ahead:
             self._ask_for_steps(num_ahead, count, is_ahead=True)
