@@ -260,9 +260,9 @@ def test_messages_wait_for_more_unless_they_are_few_many_large_or_awaited():
 
     outbox.put("first")
     assert outbox.take() == ["first"]  # of a slow environment: nothing to wait for
-    for number in range(8):
+    for number in range(16):
         outbox.put(number)
-    assert outbox.take() == list(range(8))
+    assert outbox.take() == list(range(16))
     outbox.put("wanted")
     outbox.hurry()
     assert outbox.take() == ["wanted"]

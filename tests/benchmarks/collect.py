@@ -74,6 +74,11 @@ def main() -> int:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     rows: list[Row] = []
+    if options.ray:
+        import ray
+
+        # Once: on a busy machine it does not always start.
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     for name in filter(is_there, ENVS):
         rows += transfer_rows(name, options.steps, "processes", raw_by_pipe)
         if options.ray:

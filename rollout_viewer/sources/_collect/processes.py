@@ -283,8 +283,9 @@ class CollectPool:
 
     def _grant_ahead(self, worker: CollectWorker, wanted: int) -> None:
         """Grant steps to one that has some: none, if others may need them sooner."""
-        jobs = self._collection.jobs
-        count = min(wanted, (jobs.share_of_steps(len(self._workers)) or 0) // 2)
+        jobs, num_workers = self._collection.jobs, len(self._workers)
+        share = jobs.share_of_steps(num_workers) or 0
+        count = min(wanted, share // 2 if num_workers > 1 else share)
         if self._collection.is_stopping or self._wanting or count < _FEW_STEPS:
             count = 0
         worker.num_steps += jobs.take_steps(count)

@@ -32,11 +32,11 @@ _POLL_S = 1.0
 # for so many, unless the worker waits for an answer. Blocks that come one by one, at
 # longer intervals, do not wait.
 _GATHER_S = 0.4
-_MAX_GATHERED, _MAX_GATHERED_BYTES = 8, 1 << 20
+_MAX_GATHERED, _MAX_GATHERED_BYTES = 16, 1 << 20
 _SELDOM_S = 0.5
 # A worker is told what is filed by the next call for its messages, but of so many
 # blocks at once.
-_MANY_FILED = 8
+_MANY_FILED = 20
 
 
 class Outbox:
