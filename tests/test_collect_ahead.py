@@ -154,7 +154,7 @@ def test_a_worker_that_has_one_that_was_lost_asks_for_no_other():
 def test_steps_are_asked_for_ahead_until_none_are_granted():
     driver = Driver()
     driver.answer(Start(0, is_limited=True))
-    driver.link.start(None)  # type: ignore[arg-type]
+    driver.link.start(None)
     driver.answer(Granted(32))
     for _ in range(30):
         assert driver.link.take_steps(1)

@@ -259,7 +259,8 @@ class BlockFiler:
         assert rows is not None
         core = rows.block(start, start + count)
         flags, kinds = core["flags"], core["kind"]
-        running, finished = self._running, []
+        finished: list[FinishedEpisode] = []
+        running = self._running
         if (flags & _EVENTS).any():
             running, finished = self._followed(flags, filed, rows)
         num_steps = {worker: self._num_steps(kinds, flags, worker) for worker in filed}

@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+os.environ.setdefault("RAY_raylet_start_wait_time_s", "200")
 
 import gymnasium as gym
 import numpy as np
@@ -77,7 +78,7 @@ def main() -> int:
     if options.ray:
         import ray
 
-        # Once: on a busy machine it does not always start.
+        # Once, and with time to start on a busy machine.
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     for name in filter(is_there, ENVS):
         rows += transfer_rows(name, options.steps, "processes", raw_by_pipe)
