@@ -243,6 +243,30 @@ def test_one_worker_alone_fills_the_recording_while_others_have_nothing():
         filer.add(0, block)
 
 
+def test_blocks_that_come_fast_are_filed_many_at_a_time_and_others_at_once():
+    clock = TurnedClock()
+    filer = BlockFiler(rv.FrameCache(), 1, clock, gathers=True)
+    filer.add_worker(0, range(1))
+    first, second, third, last = blocks_of(4 * 32)
+
+    filer.add(0, first)
+    assert filer.is_due([0])
+    filer.file()
+    clock.turn(0.125)
+    filer.add(0, second)
+    filer.add(0, third)
+    assert not filer.is_due([0])
+    clock.turn(0.375)
+    num_filed = 0
+    while filer.is_due([0]):
+        filer.file()
+        num_filed += 1
+    assert num_filed == 2
+    clock.turn(1)
+    filer.add(0, last)
+    assert filer.is_due([0])
+
+
 # -- through Ray
 
 
