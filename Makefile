@@ -90,6 +90,7 @@ bench: setup $(VENV)/.bench  ## measure, compare with the goals, write build/ben
 	$(BIN)/python -m tests.benchmarks.torchrl
 	$(BIN)/python -m tests.benchmarks.wrappers
 	$(BIN)/python -m tests.benchmarks.collect
+	$(BIN)/python -m tests.benchmarks.device_copies
 	$(BIN)/python -m tests.benchmarks.browser $(if $(FULL),,--quick)
 	@$(BIN)/python -m tests.benchmarks.summary
 
