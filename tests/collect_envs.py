@@ -92,6 +92,15 @@ class FirstEnvSlow(SeededEnv):
         super().__init__(pause_s=0.3 if env == 0 else 0.0)
 
 
+class KilledBySeed(SeededEnv):
+    """The episode of seed 7 ends its process, each time."""
+
+    def step(self, action):
+        if self.seed == 7 and self.env_step == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().step(action)
+
+
 class SlowFirstSeed(SeededEnv):
     """The episode of seed 0 is as slow as a simulator."""
 

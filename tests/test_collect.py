@@ -19,11 +19,12 @@ import pytest
 
 import rollout_viewer as rv
 from rollout_viewer._cache.block_filer import BlockFiler
+from rollout_viewer._cache.unfiled import MAX_UNFILED
 from rollout_viewer._replay.messages import read_message, write_message
 from rollout_viewer.sources._collect.messages import Filed
 from rollout_viewer.sources._collect.policy import pickled
 from rollout_viewer.sources._collect.runner import Setup
-from rollout_viewer.sources._collect.worker import MAX_UNFILED, DriverLink
+from rollout_viewer.sources._collect.worker import DriverLink
 from rollout_viewer.sources._collect.worker_process import WorkerProcess
 from rollout_viewer.testing import CountingEnv, TurnedClock
 from tests.collect_envs import (
@@ -318,8 +319,10 @@ def test_pictures_may_be_rendered_later():
     ],
 )
 def test_wrong_arguments_raise_before_anything_is_made(options, error, message):
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=message) as caught:
         rv.collect(broken, **options)
+
+    assert str(caught.value).startswith(("rv.collect", "record:"))
 
 
 def test_make_env_must_be_a_function_that_returns_one_environment():
@@ -597,7 +600,7 @@ def test_blocks_wait_for_those_of_others_a_little():
     assert not filer.has_waiting
     filer.add(1, third)
     assert not filer.is_due([0, 1])
-    clock.turn(0.3)
+    clock.turn(0.4)
     assert filer.is_due([0, 1])
     assert filer.file().num_steps == {1: 31}
 
@@ -702,5 +705,5 @@ def test_success_is_what_a_function_says_of_a_whole_episode():
     )
 
     assert seen == [episode.success for episode in cache.episodes] == [False, True]
-    with pytest.raises(ValueError, match="collect: expected success to be a function"):
+    with pytest.raises(ValueError, match="^rv.collect: expected success to be a func"):
         rv.collect(CountingEnv, episodes=1, success="sometimes")

@@ -542,3 +542,16 @@ def test_a_cache_that_no_one_uses_ends_its_threads():
     for thread in started:
         thread.join(PATIENCE_S)
         assert not thread.is_alive()
+
+
+def test_a_rollout_of_what_is_recorded_elsewhere_is_refused_before_a_step():
+    """It returned a cache without a row: its rows are in the other one."""
+    cache = rv.FrameCache()
+    env = rv.record(CountingEnv(), cache=cache.remote())
+
+    with pytest.raises(rv.RolloutViewerError, match="are sent to <RemoteCache at "):
+        rv.rollout(env, max_steps=5, progress=False)
+
+    env.close()
+    cache.close()
+    assert not cache.num_rows

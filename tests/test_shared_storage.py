@@ -492,3 +492,33 @@ def test_no_message_has_credentials(name):
         shown = "".join(traceback.format_exception(caught.value, chain=True))
         assert "s3cr" not in shown
         assert "***@127.0.0.1" in str(caught.value)
+
+
+def test_no_message_has_what_a_signed_url_is_signed_with():
+    url = "ftp://127.0.0.1:1/a.rollout?X-Amz-Signature=s3cr&Expires=2"
+    for call in (lambda: rv.open(url), lambda: rv.FrameCache(url)):
+        with pytest.raises(rv.RolloutViewerError) as caught:
+            call()
+        shown = "".join(traceback.format_exception(caught.value, chain=True))
+        assert "s3cr" not in shown
+        assert "127.0.0.1:1/a.rollout?***" in str(caught.value)
+    with pytest.raises(rv.RecordingError, match=r"memory://none/\?\.rollout"):
+        rv.open("memory://none/?.rollout")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("ftp://me:s3cret@box:22/deep/a.rollout", "ftp://me@box:22/deep/a-1.rollout"),
+        ("ftp://box/deep/a.rollout", "ftp://box/deep/a-1.rollout"),
+    ],
+)
+def test_the_url_of_a_recording_has_the_host_of_the_one_that_was_given(
+    given, expected, monkeypatch
+):
+    ftp = pytest.importorskip("fsspec.implementations.ftp").FTPFileSystem
+    monkeypatch.setattr(ftp, "__del__", lambda self: None)
+    fs = ftp.__new__(ftp)  # not connected
+    path = fs._strip_protocol(given).replace("a.rollout", "a-1.rollout")
+
+    assert shared_storage._url_at(fs, path, given) == expected

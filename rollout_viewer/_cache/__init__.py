@@ -3,7 +3,7 @@
 - `cache`: what a recorder fills. `row_checker`: what `append` accepts. `subscribers`:
   who is notified of rows and annotations.
 - `block_builder`: rows encoded for a cache in another process. `block_filer`: blocks
-  of several become rows of one cache.
+  of several become rows of one cache; `unfiled`: how many are on their way.
 - `remote_rows`: a recorder's rows on their way to the process of a cache, as
   `remote_messages`. `intake`: how that process takes them in; `remote_recorder`: one
   whose rows come; `event_queue`: how it waits for them.

@@ -6,6 +6,7 @@ of how blocks travel.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from types import MappingProxyType
@@ -14,6 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from rollout_viewer._cache.block_builder import FEW_ROWS
+from rollout_viewer._cache.unfiled import (
+    MAX_LARGE_UNFILED,
+    MAX_UNFILED,
+    SMALL_BYTES,
+)
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.annotations import AnnotationChange
@@ -30,9 +36,19 @@ if TYPE_CHECKING:
 
 # How long a block waits for those of other workers, to be in the same rows; after that
 # the others are shown idle meanwhile.
-_PATIENCE_S = 0.25
-# Blocks of one worker that wait at most.
-_MAX_WAITING = 4
+_PATIENCE_S = 0.4
+# Blocks of one worker that wait at most: fewer than it sends without an answer.
+_MAX_WAITING = MAX_UNFILED // 2
+_MAX_LARGE_WAITING = MAX_LARGE_UNFILED // 2
+_MAX_WAITING_BYTES = SMALL_BYTES // 2
+
+
+# Flags of rows with which an episode begins or ends.
+_EVENTS = np.uint8(BEGINS | TERMINATED | TRUNCATED)
+
+
+# Blocks that come within this time of others that are filed are filed with them.
+_BURST_S = 0.05
 
 
 class TakesBlocks(Protocol):
@@ -94,11 +110,19 @@ class _Running(NamedTuple):
 
 
 class _Waiting(NamedTuple):
-    """A block that waits; (row, env) -> the episode that begins there; as it came."""
+    """A block that waits.
+
+    Attributes:
+        block: It.
+        begun: (row, env) -> the episode that begins there.
+        added: It, as it came.
+        since: When.
+    """
 
     block: SealedBlock
     begun: dict[tuple[int, int], _Begun]
     added: SealedBlock
+    since: float
 
 
 class BlockFiler:
@@ -108,6 +132,8 @@ class BlockFiler:
         cache: Where to.
         num_envs: Of the recording.
         clock: Seconds.
+        gathers: Blocks that come fast are filed many at a time: each by itself costs
+            several times as much, in whose caches there is all else meanwhile.
     """
 
     def __init__(
@@ -115,14 +141,18 @@ class BlockFiler:
         cache: TakesBlocks,
         num_envs: int,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        gathers: bool = False,
     ) -> None:
         self._cache = cache
         self._num_envs = num_envs
         self._clock = clock
+        self._gathers = gathers
+        # When the newest burst of blocks began to be filed.
+        self._filed_at = -math.inf
         # Worker -> its envs of the recording.
         self._envs: dict[int, range] = {}
         self._waiting: dict[int, deque[_Waiting]] = {}
-        self._waits_since: float | None = None
         # First row, how many, and what is being filed: kept until all is known of it,
         # since filing may be interrupted.
         self._filing: tuple[int, int, Mapping[int, _Waiting]] | None = None
@@ -145,6 +175,10 @@ class BlockFiler:
         """Forget a worker of which no block waits."""
         del self._envs[worker], self._waiting[worker]
 
+    def num_envs_of(self, worker: int) -> int:
+        """Return how many envs a worker has."""
+        return len(self._envs[worker])
+
     # -- filing
 
     def add(self, worker: int, block: SealedBlock) -> None:
@@ -160,9 +194,7 @@ class BlockFiler:
             places[one.row, first + one.env] = _Begun(job, labels)
             begun.append(one._replace(info={**one.info, "labels": labels}))
         shown = block._replace(begun=tuple(begun))
-        queue.append(_Waiting(shown, places, block))
-        if self._waits_since is None:
-            self._waits_since = self._clock()
+        queue.append(_Waiting(shown, places, block, self._clock()))
 
     @property
     def has_waiting(self) -> bool:
@@ -175,19 +207,27 @@ class BlockFiler:
 
     def wait_s(self) -> float:
         """Return after how many seconds blocks that wait are due."""
-        if self._waits_since is None:
+        oldest = [queue[0].since for queue in self._waiting.values() if queue]
+        if not oldest:
             return _PATIENCE_S
-        return max(self._waits_since + _PATIENCE_S - self._clock(), 0.0)
+        return max(min(oldest) + _PATIENCE_S - self._clock(), 0.0)
 
     def is_due(self, workers: Collection[int]) -> bool:
         """Whether blocks are to be filed now, while these workers collect."""
         if not self.has_waiting:
             return False
         return (
-            all(self._waiting[worker] for worker in workers)
-            or max(map(len, self._waiting.values())) >= _MAX_WAITING
+            (
+                all(self._waiting[worker] for worker in workers)
+                and self._is_time_to_file()
+            )
             or not self.wait_s()
+            or any(map(_are_many, self._waiting.values()))
         )
+
+    def _is_time_to_file(self) -> bool:
+        since_s = self._clock() - self._filed_at
+        return not self._gathers or since_s < _BURST_S or since_s >= _PATIENCE_S
 
     def file(self) -> FiledRows:
         """File the oldest block of each worker.
@@ -197,6 +237,8 @@ class BlockFiler:
         Raises:
             RecordingError: A block is damaged.
         """
+        if self._clock() - self._filed_at >= _BURST_S:
+            self._filed_at = self._clock()
         if self._filing is None:
             oldest = {w: queue[0] for w, queue in self._waiting.items() if queue}
             self._filing = self._place(oldest)
@@ -240,13 +282,29 @@ class BlockFiler:
         assert rows is not None
         core = rows.block(start, start + count)
         flags, kinds = core["flags"], core["kind"]
+        finished: list[FinishedEpisode] = []
+        over: list[Episode] = []
+        running = self._running
+        if (flags & _EVENTS).any():
+            running, finished, over = self._followed(flags, filed, rows)
+        num_steps = {worker: self._num_steps(kinds, flags, worker) for worker in filed}
+        left = self._left(filed)
+        result = FiledRows(list(filed), num_steps, finished, over)
+        # No call in between, and so no interruption: all of it or nothing.
+        self._running, self._waiting, self._filing = running, left, None
+        return result
+
+    def _followed(
+        self, flags: Codes, filed: Mapping[int, _Waiting], rows: Rows
+    ) -> tuple[dict[int, _Running], list[FinishedEpisode], list[Episode]]:
+        """Return what runs after new rows, and what ended in them, of jobs and all."""
         known = {p: begun for one in filed.values() for p, begun in one.begun.items()}
         running = dict(self._running)
-        finished, over = [], []
-        wanted = np.uint8(BEGINS | TERMINATED | TRUNCATED)
+        finished: list[FinishedEpisode] = []
+        over: list[Episode] = []
         num_new = np.count_nonzero(flags & np.uint8(BEGINS), axis=0).tolist()
         num_begun = [rows.num_begun(env) - new for env, new in enumerate(num_new)]
-        for row, env in np.argwhere(flags & wanted).tolist():
+        for row, env in np.argwhere(flags & _EVENTS).tolist():
             flag = int(flags[row, env])
             if flag & BEGINS:
                 before = running.pop(env, None)
@@ -267,26 +325,16 @@ class BlockFiler:
                 over.append(episode)
                 if ended.begun.job is not None:
                     finished.append(FinishedEpisode(ended.begun.job, episode))
-        num_steps = {worker: self._num_steps(kinds, flags, worker) for worker in filed}
-        left, since = self._left(filed)
-        result = FiledRows(list(filed), num_steps, finished, over)
-        # No call in between, and so no interruption: all of it or nothing.
-        self._running = running
-        self._waiting, self._waits_since, self._filing = left, since, None
-        return result
+        return running, finished, over
 
-    def _left(
-        self, filed: Mapping[int, Any]
-    ) -> tuple[dict[int, deque[_Waiting]], float | None]:
-        left = {w: deque([*queue][w in filed :]) for w, queue in self._waiting.items()}
-        return left, self._clock() if any(left.values()) else None
+    def _left(self, filed: Mapping[int, Any]) -> dict[int, deque[_Waiting]]:
+        return {w: deque([*queue][w in filed :]) for w, queue in self._waiting.items()}
 
     def discard(self) -> list[int]:
         """Drop the blocks that `file` could not file; return whose they were."""
         assert self._filing is not None
         *_, filed = self._filing
-        left, since = self._left(filed)
-        self._waiting, self._waits_since, self._filing = left, since, None
+        self._waiting, self._filing = self._left(filed), None
         return list(filed)
 
     def _num_steps(
@@ -297,7 +345,7 @@ class BlockFiler:
     ) -> int:
         envs = slice(self._envs[worker].start, self._envs[worker].stop)
         is_step = (kinds[:, envs] != IDLE) & ((flags[:, envs] & BEGINS) == 0)
-        return int(is_step.sum())
+        return int(np.count_nonzero(is_step))
 
     # -- what becomes of a worker
 
@@ -319,3 +367,11 @@ class BlockFiler:
             if episode is not None and episode.rows is rows:
                 labels = {(env, episode.number): {"lost": True}}
                 self._cache.annotate(AnnotationChange(labels=labels))
+
+
+def _are_many(waiting: Collection[_Waiting]) -> bool:
+    """Whether one worker's blocks are to be filed, though others have none."""
+    if len(waiting) < _MAX_LARGE_WAITING:
+        return False
+    nbytes = sum(one.block.nbytes for one in waiting)
+    return len(waiting) >= _MAX_WAITING or nbytes >= _MAX_WAITING_BYTES

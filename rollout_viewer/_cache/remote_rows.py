@@ -34,6 +34,7 @@ from rollout_viewer._cache.remote_messages import (
     receive,
     send,
 )
+from rollout_viewer._cache.unfiled import Unfiled
 from rollout_viewer._errors import RecordingError, warn_once
 from rollout_viewer._forks import Lock, make_anew_in_children
 
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.sealed_block import SealedBlock
     from rollout_viewer._replay.recipe import Recipe
 
-# Blocks that the cache has not filed yet: a recorder that is faster waits.
-MAX_UNFILED = 8
+# Blocks that wait to be sent.
+_MAX_UNSENT = 8
 _POLL_S = 0.25
 _CONNECT_S = 30.0
 # How long both ends may take to show that they know the key, and the cache to answer.
@@ -281,9 +282,9 @@ class _Sender(threading.Thread):
         self.is_lost = False
         self._rows = rows
         self._todo: queue.Queue[SealedBlock | Callable[[], object]] = queue.Queue(
-            MAX_UNFILED
+            _MAX_UNSENT
         )
-        self._num_unfiled = 0
+        self._unfiled = Unfiled()
         self._has_begun = False
         self._newest: SealedBlock | None = None
         # The cache wants all rows there are, and is closed then.
@@ -343,8 +344,10 @@ class _Sender(threading.Thread):
         if todo is self._newest:  # put again, as its call was interrupted
             return
         self._newest = todo
-        self._read_answers(self._num_unfiled - MAX_UNFILED + 1)
-        self._num_unfiled += 1
+        self._read_answers(0)
+        while self._unfiled.is_full:
+            self._read_answers(1)
+        self._unfiled.add(todo)
         send(self.connection, Sealed(todo))
 
     def _do_nothing(self) -> None:
@@ -376,11 +379,11 @@ class _Sender(threading.Thread):
                 self._is_last = True
                 continue
             assert isinstance(answer, Filed)
-            self._num_unfiled -= 1
+            self._unfiled.note_filed()
             count -= 1
 
     def _end(self) -> None:
-        while self._num_unfiled:
+        while self._unfiled:
             self._read_answers(1)
         send(self.connection, Finished())
         close_quietly(self.connection)

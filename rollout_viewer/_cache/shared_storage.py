@@ -50,6 +50,10 @@ _GROWTH = 1.5
 # URLs where a recording of this process goes, and who sends it.
 _taken: dict[str, object] = {}
 _CREDENTIALS = re.compile(r"//[^/\s'\"]*@")
+# As of a signed URL; a pattern has no "=" behind its "?".
+_QUERY = re.compile(r"(://[^\s'\"?]*\?)[^\s'\"]*=[^\s'\"]*")
+# Scheme, user's name, and host of a URL.
+_HOST = re.compile(r"([a-z][a-z0-9+.-]*://)(?:([^/:@]*)(?::[^/]*)?@)?([^/@]+)", re.I)
 _URL = re.compile(r"[a-z][a-z0-9+.-]*(::[a-z][a-z0-9+.-]*)*://", re.IGNORECASE)
 
 
@@ -90,8 +94,21 @@ def _file_system(who: str, url: str) -> tuple[Any, str]:
 
 
 def without_credentials(message: str) -> str:
-    """Return a message whose URLs have ``***`` for a user's name and password."""
-    return _CREDENTIALS.sub("//***@", message)
+    """Return a message whose URLs have ``***`` for user, password and query."""
+    return _QUERY.sub(r"\1***", _CREDENTIALS.sub("//***@", message))
+
+
+def _url_at(fs: Any, path: str, url: str) -> str:
+    """Return the URL of a path beside that of `url`, without a password.
+
+    `fsspec` itself drops the host of file systems that are connected to one.
+    """
+    found = str(fs.unstrip_protocol(path))
+    host = _HOST.match(url)
+    if "::" in url or host is None or not fs._get_kwargs_from_urls(url).get("host"):
+        return found
+    scheme, user, name = host.groups()
+    return f"{scheme}{user + '@' if user else ''}{name}{path}"
 
 
 def _shown(error: Exception) -> Exception | None:
@@ -232,7 +249,7 @@ class Upload:
         wanted = PurePosixPath(path)
         with self._written(url):
             self._path, number = path, 0
-            while not self._take():
+            while not self._take(url):
                 number += 1
                 name = f"{wanted.stem}-{number}{wanted.suffix}"
                 self._path = str(wanted.with_name(name))
@@ -248,18 +265,19 @@ class Upload:
         self._sent_file: tuple[int, int] | None = None
         self._is_over = threading.Event()
 
-    def _take(self) -> bool:
+    def _take(self, url: str) -> bool:
         """Return whether it can go to `_path`; no other recording of here does then."""
-        self.url = str(self._fs.unstrip_protocol(self._path))
+        self.url = _url_at(self._fs, self._path, url)
+        self._object = _CREDENTIALS.sub("//", self.url)  # whoever sends it
         # At once, without a lock that a fork could inherit.
-        if _taken.setdefault(self.url, self) is not self:
+        if _taken.setdefault(self._object, self) is not self:
             return False
         has_taken = False
         try:
             has_taken = not self._fs.exists(self._path)
         finally:
             if not has_taken:
-                _taken.pop(self.url, None)
+                _taken.pop(self._object, None)
         return has_taken
 
     def start(self, recording: Recording) -> None:
@@ -364,7 +382,7 @@ class Upload:
             self._is_over.set()
             release()
             if self._pid == os.getpid():
-                _taken.pop(self.url, None)
+                _taken.pop(self._object, None)
                 # Of what was sent before, labels may not be there.
                 if is_there:
                     self.local.unlink(missing_ok=True)

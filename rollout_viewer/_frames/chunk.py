@@ -191,6 +191,30 @@ def parse_whole(data: bytes, *, where: str, size: tuple[int, int]) -> Chunk:
     return chunk
 
 
+def whole_table(
+    data: bytes, *, where: str, size: tuple[int, int]
+) -> list[tuple[int, int]]:
+    """Return kind and length of each record, of what `parse_whole` takes.
+
+    Raises:
+        RecordingError: As `parse_whole` does.
+    """
+    is_whole = len(data) >= OVERHEAD_BYTES and is_intact(data)
+    if is_whole:
+        head = _HEADER.unpack_from(data)
+        count, found = head[3], head[5:7]
+        is_whole = head[:3] == (_MAGIC, VERSION, 0) and found == size
+        fits = OVERHEAD_BYTES + ENTRY_BYTES * count <= len(data)
+        is_whole = is_whole and count <= CHUNK_ROWS and fits
+    if is_whole and not _size_problem(*size, None):
+        table = [(e & 7, e >> 3) for e in _table(data).tolist()]
+        num_bytes = OVERHEAD_BYTES + ENTRY_BYTES * count + sum([n for _, n in table])
+        if num_bytes == len(data) and max(table, default=(0,))[0] <= ABSENT:
+            return table
+    chunk = parse_whole(data, where=where, size=size)  # which says why
+    return list(zip(chunk.kinds, map(len, chunk.records), strict=True))
+
+
 def num_records_of(data: bytes) -> int:
     """Return how many records a chunk says it has, without checking it."""
     return data[4] if len(data) >= OVERHEAD_BYTES else 0

@@ -59,7 +59,7 @@ def recording_messages(
     """
     for name, value in (("every", every), ("reduce", reduce)):
         if value < 1:
-            raise ValueError(f"rollout_viewer: expected {name} >= 1, got {value!r}.")
+            raise ValueError(f"to_html: expected {name} >= 1, got {value!r}.")
     stop = cache.num_rows if stop is None else min(stop, cache.num_rows)
     slots = choose_slots(cache, start, stop, envs)
     manifest = build_manifest(
@@ -108,14 +108,13 @@ def choose_slots(
     """
     if not 0 <= start < stop:
         raise RowError(
-            f"rollout_viewer: expected rows within 0..{cache.num_rows}, got "
+            f"to_html: expected rows within 0..{cache.num_rows}, got "
             f"{start}..{stop}. Record something first, or choose other rows."
         )
     unknown = sorted(set(envs or ()) - set(cache.pictured_envs))
     if unknown:
         raise RowError(
-            f"rollout_viewer: expected envs in {list(cache.pictured_envs)}, got "
-            f"{unknown}."
+            f"to_html: expected envs in {list(cache.pictured_envs)}, got {unknown}."
         )
     wanted = None if envs is None else set(envs)
     slots = cache.recording.slots

@@ -1268,6 +1268,11 @@ class Recorder(ShownInNotebook):
         self._num_dumped = stop
         return paths
 
+    @property
+    def remote(self) -> RemoteCache | None:
+        """Where rows are sent, in another process; None: they are recorded here."""
+        return self._remote
+
     def check_has_rows(self, what: str) -> None:
         """Raise RolloutViewerError where rows are sent to another process.
 

@@ -59,7 +59,7 @@ from rollout_viewer._recording.writer import Batch, WriterThread
 from rollout_viewer._recording.written_file import WrittenFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.sealed_block import BlockRows
     from rollout_viewer._recording.slot import Slot
     from rollout_viewer._recording.statements import Tail
+    from rollout_viewer._recording.step_codec import Group
 
     Frame = npt.NDArray[np.uint8]
 
@@ -345,7 +346,7 @@ class FiledRecording:
             self._before = rows.num_rows, len(self.slots), len(self._statements)
             try:
                 if block.frames is None:
-                    self._open.adopt(block.pictures, block.extras)
+                    self._open.adopt(block.pictures, block.groups)
                 else:
                     self._append_to_open(rows.num_rows % CHUNK_ROWS, block)
                 self._describe(rows, block, info_of)
@@ -378,9 +379,12 @@ class FiledRecording:
         info_of: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> None:
         """Keep what is known of the episodes that begin in a block."""
+        begins = block.core["flags"] & np.uint8(BEGINS)
+        if not begins.any():
+            return
         known = {(one.row, one.env): one for one in block.begun}
         num_begun = [rows.num_begun(env) for env in range(rows.num_envs)]
-        for row, env in np.argwhere(block.core["flags"] & np.uint8(BEGINS)).tolist():
+        for row, env in np.argwhere(begins).tolist():
             index = num_begun[env]
             num_begun[env] += 1
             if (one := known.get((row, env))) is None:
@@ -404,7 +408,9 @@ class FiledRecording:
 
     def _queue(self, block: int) -> None:
         assert self.rows is not None
-        stacked = self._waiting.stacked(block)
+        stacked: Sequence[Group] | None = self._waiting.stacked(block)
+        if stacked is None:
+            stacked = self._open.adopted_extras
         extras = (
             pack_extras(self._open.extras)
             if stacked is None

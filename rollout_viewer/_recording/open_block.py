@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from rollout_viewer._forks import Lock
     from rollout_viewer._recording.rows import Rows
-    from rollout_viewer._recording.step_codec import Extras
+    from rollout_viewer._recording.step_codec import Extras, Group
     from rollout_viewer._recording.step_row import StepRow
 
     Frame = npt.NDArray[np.uint8]
@@ -87,6 +87,8 @@ class OpenBlock:
         # Chunks of this block that were encoded elsewhere, and of the current slots
         # without an encoder the newest such chunk: its last picture is theirs.
         self._adopted: dict[int, bytes] = {}
+        # Actions and data of these; None: they are in `extras`.
+        self.adopted_extras: Sequence[Group] | None = None
         self._newest: dict[int, bytes] = {}
         self._waiting = WaitingPictures()
         self._usual = None
@@ -255,7 +257,7 @@ class OpenBlock:
         return bool(row.kind[self.slots[slot].env] != IDLE)
 
     def adopt(
-        self, pictures: Sequence[tuple[Slot, bytes]], extras: Sequence[Extras]
+        self, pictures: Sequence[tuple[Slot, bytes]], extras: Sequence[Group]
     ) -> None:
         """Add a whole block, encoded elsewhere, in place of 32 calls of `append`.
 
@@ -276,8 +278,8 @@ class OpenBlock:
                 encoder = self._encoders[number] or self._revive(number)
                 for _ in range(CHUNK_ROWS):
                     encoder.repeat()
-        self._adopted = adopted
-        self.extras = list(extras)
+        self._adopted, self.adopted_extras = adopted, extras
+        self.extras = [{}] * CHUNK_ROWS  # here they are only counted
 
     def _key_of(self, slot: int) -> Key:
         return self.slots[slot].env, self.slots[slot].camera
@@ -367,7 +369,7 @@ class OpenBlock:
         """
         num_pictured = count if num_pictured is None else num_pictured
         if not count:
-            self._adopted = {}
+            self._adopted, self.adopted_extras = {}, None
         del self.extras[count:]
         for offset, key, slot in reversed(self._changes):
             if offset >= count:
@@ -392,7 +394,7 @@ class OpenBlock:
         self._waiting.restart(0)
         for encoder in self._used():
             encoder.start()
-        self.extras = []
+        self.extras, self.adopted_extras = [], None
 
     def _make_adopted_current(self) -> None:
         """Let the next blocks continue what was encoded elsewhere."""
@@ -402,11 +404,12 @@ class OpenBlock:
             self._encoders[slot] = None
             self._newest[slot] = chunk
             # Of several sizes, the one that is shown last.
-            kinds = parse(chunk).kinds
+            kinds = kinds_of(chunk)
             row = max(i for i, k in enumerate(kinds) if k not in (ABSENT, EQUAL))
-            if row >= last_shown.get(self._key_of(slot), 0):
-                last_shown[self._key_of(slot)] = row
-                self._slot_of[self._key_of(slot)] = slot
+            key = self._key_of(slot)
+            if row >= last_shown.get(key, 0):
+                last_shown[key] = row
+                self._slot_of[key] = slot
         current = set(self._slot_of.values())
         for slot in self._newest.keys() - current:
             del self._newest[slot]

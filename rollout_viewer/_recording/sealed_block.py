@@ -22,17 +22,16 @@ from rollout_viewer._frames.chunk import (
     MAX_FRAME_BYTES,
     RAW,
     pack,
+    parse,
     parse_whole,
+    whole_table,
 )
 from rollout_viewer._frames.decoder import ChunkDecoder
-from rollout_viewer._recording.info_types import (
-    PREFIX,
-    are_info_types,
-    retype_info,
-)
+from rollout_viewer._recording.block_extras import joined_groups, retyped_groups
+from rollout_viewer._recording.info_types import are_info_types
 from rollout_viewer._recording.rows import Rows
 from rollout_viewer._recording.slot import Slot
-from rollout_viewer._recording.step_codec import unpack_columns
+from rollout_viewer._recording.step_codec import rows_of, unpack_groups
 from rollout_viewer._recording.step_row import (
     BEGINS,
     BREAKS,
@@ -47,9 +46,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from rollout_viewer._frames.chunk import Chunk
     from rollout_viewer._recording.info_types import InfoTypes
-    from rollout_viewer._recording.step_codec import Extras
+    from rollout_viewer._recording.step_codec import Extras, Group
 
     # Env, camera, and the frame; None: there is none in that row.
     Picture = tuple[int, str, npt.NDArray[np.uint8] | None]
@@ -119,21 +117,23 @@ class BlockRows(NamedTuple):
 
     Attributes:
         core: Columns (num_rows, num_envs), for `Rows.extend`.
-        extras: Actions and data of each row.
+        groups: Actions and data.
         pictures: Chunks of 32 records that show something.
         begun: The episodes that begin in it, by the envs of the recording.
         successes: (env, index) -> whether that episode succeeded.
         types: What the numbers of info mean in the recording from now on.
         frames: Of a few rows, the pictures of each; None: they are as in `pictures`.
+        extras: Of a few rows, the actions and data of each.
     """
 
     core: dict[str, npt.NDArray[Any]]
-    extras: list[Extras]
+    groups: list[Group]
     pictures: list[tuple[Slot, bytes]]
     begun: list[BegunEpisode]
     successes: dict[tuple[int, int], bool | None]
     types: dict[str, str | list[str]]
     frames: list[list[Picture]] | None = None
+    extras: Sequence[Extras] = ()
 
     @property
     def num_rows(self) -> int:
@@ -195,7 +195,7 @@ def side_by_side(
     known = dict(types)
     successes: dict[tuple[int, int], bool | None] = {}
     core = _idle_rows(rows)
-    extras: list[Extras] = [{} for _ in range(CHUNK_ROWS)]
+    groups: list[tuple[slice, list[Group]]] = []
     pictures: list[tuple[Slot, bytes]] = []
     begun: list[BegunEpisode] = []
     taken = np.zeros(rows.num_envs, np.bool_)
@@ -209,17 +209,17 @@ def side_by_side(
         if taken[envs].any():
             raise _wrong("blocks of different envs", f"two of env {first}")
         taken[envs] = True
-        own, own_extras = _steps(block)
+        own, own_groups = _steps(block)
         for name, column in core.items():
             column[: block.num_rows, envs] = own[name]
         core["env_step"][block.num_rows :, envs] = own["env_step"][-1]
         _begin_unknown(core, range(envs.start, envs.stop), rows)
-        retype_info(known, _types(block), own_extras)
-        _add_extras(extras, own_extras, envs, rows.num_envs)
+        groups.append((envs, retyped_groups(known, _types(block), own_groups)))
         pictures += _pictures(block, first, rows.num_envs)
         begun += _begun(block, own["flags"], first)
         successes |= _successes(block, own["flags"], first, rows)
-    return BlockRows(core, extras, pictures, begun, successes, known)
+    joined = joined_groups(groups, rows.num_envs)
+    return BlockRows(core, joined, pictures, begun, successes, known)
 
 
 def _wrong(expected: str, found: str) -> RecordingError:
@@ -251,7 +251,8 @@ def few_rows(block: BlockRows, count: int) -> BlockRows:
                 shown.add((row, slot.env, slot.camera))
                 frames[row].append((slot.env, slot.camera, None))
     core = {name: column[:count] for name, column in block.core.items()}
-    return block._replace(core=core, extras=block.extras[:count], frames=frames)
+    extras = rows_of(block.groups, CHUNK_ROWS)[:count]
+    return block._replace(core=core, frames=frames, extras=extras)
 
 
 # -- step data
@@ -270,9 +271,9 @@ def _idle_rows(rows: Rows) -> dict[str, npt.NDArray[Any]]:
     }
 
 
-def _steps(block: SealedBlock) -> tuple[dict[str, npt.NDArray[Any]], list[Extras]]:
+def _steps(block: SealedBlock) -> tuple[dict[str, npt.NDArray[Any]], list[Group]]:
     """Return step data of a block, checked."""
-    core, extras = unpack_columns(block.steps, where=_WHERE, num_envs=block.num_envs)
+    core, groups = unpack_groups(block.steps, where=_WHERE, num_envs=block.num_envs)
     try:
         shape = check_stored(core, CHUNK_ROWS)
     except ValueError as error:
@@ -284,7 +285,7 @@ def _steps(block: SealedBlock) -> tuple[dict[str, npt.NDArray[Any]], list[Extras
         )
     if core["kind"].max() >= DAMAGED or (core["flags"] & np.uint8(BREAKS)).any():
         raise _wrong("rows as they are recorded", "some that cannot be read")
-    return core, extras
+    return core, groups
 
 
 def _begin_unknown(
@@ -294,34 +295,12 @@ def _begin_unknown(
 
     As of a recording that was cleared meanwhile.
     """
+    if rows.all_run:
+        return
     for env in envs:
         if not rows.is_running(env):
             recorded = np.flatnonzero(core["kind"][:, env] != IDLE)[:1]
             core["flags"][recorded, env] |= np.uint8(BEGINS)
-
-
-def _add_extras(
-    extras: list[Extras], own: Sequence[Extras], envs: slice, num_envs: int
-) -> None:
-    """Put a block's actions and data among those of all envs, 0 or NaN elsewhere."""
-    for all_envs, some in zip(extras, own, strict=False):
-        for name, array in some.items():
-            if len(array) == num_envs:
-                all_envs[name] = array
-                continue
-            wide = all_envs.get(name)
-            if wide is None:
-                blank = np.nan if name.startswith(PREFIX) else 0
-                wide = np.full((num_envs, *array.shape[1:]), blank, array.dtype)
-            elif wide.shape[1:] != array.shape[1:]:
-                raise _wrong(
-                    f"{name!r} of shape {wide.shape[1:]} for each env",
-                    f"{array.shape[1:]} beside it. Append such blocks one by one",
-                )
-            elif wide.dtype != array.dtype:
-                wide = wide.astype(np.result_type(wide, array))
-            wide[envs] = array
-            all_envs[name] = wide
 
 
 def _begun(
@@ -381,36 +360,41 @@ def _pictures(
             )
         if not 0 < height * width * 3 <= MAX_FRAME_BYTES:
             raise _wrong("pictures", f"some of {height} x {width} pixels")
-        chunk = parse_whole(data, where=_WHERE, size=(height, width))
-        if len(chunk.kinds) != block.num_rows:
+        table = whole_table(data, where=_WHERE, size=(height, width))
+        if len(table) != block.num_rows:
             raise _wrong(
-                f"pictures of {block.num_rows} rows", f"{len(chunk.kinds)} of {camera}"
+                f"pictures of {block.num_rows} rows", f"{len(table)} of {camera}"
             )
-        if _shows_any(chunk):
-            whole = data if block.num_rows == CHUNK_ROWS else _repeated_to_end(chunk)
+        if _shows_any(table, height * width * 3):
+            whole = data if block.num_rows == CHUNK_ROWS else _repeated_to_end(data)
             found.append((Slot(env + first, *slot[1:]), whole))
     if len({slot for slot, _ in found}) != len(found):
         raise _wrong("one chunk of each env, camera and size", "two of one")
     return found
 
 
-def _shows_any(chunk: Chunk) -> bool:
-    """Return whether a chunk shows anything; raise where it cannot be decoded."""
-    num_bytes = chunk.height * chunk.width * 3
+def _shows_any(table: Sequence[tuple[int, int]], num_bytes: int) -> bool:
+    """Return whether a chunk shows anything; raise where it cannot be decoded.
+
+    Args:
+        table: Kind and length of each record.
+        num_bytes: Of a frame.
+    """
     is_shown = False
-    for kind, record in zip(chunk.kinds, chunk.records, strict=True):
+    for kind, length in table:
         if kind == ABSENT:
             continue
         if not is_shown and kind not in (RAW, INTRA):
             raise _wrong("a first picture that needs no other", f"kind {kind}")
-        if (kind == RAW and len(record) != num_bytes) or len(record) > num_bytes:
-            raise _wrong(f"a picture of {num_bytes} bytes", f"{len(record)}")
+        if (kind == RAW and length != num_bytes) or length > num_bytes:
+            raise _wrong(f"a picture of {num_bytes} bytes", f"{length}")
         is_shown = True
     return is_shown
 
 
-def _repeated_to_end(chunk: Chunk) -> bytes:
+def _repeated_to_end(data: bytes) -> bytes:
     """Return a chunk in whose last rows the env is idle, so that its picture stays."""
+    chunk = parse(data)
     count = CHUNK_ROWS - len(chunk.kinds)
     return pack(
         chunk.height,

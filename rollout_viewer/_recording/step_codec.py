@@ -8,6 +8,7 @@ from row to row.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
@@ -56,13 +57,18 @@ def pack_columns(core: Mapping[str, Array], extras: Sequence[Extras]) -> bytes:
         core: Arrays of shape (n, num_envs), by name.
         extras: One dict for each of the n rows.
     """
+    return _packed(core, groups_of(extras))
+
+
+def groups_of(extras: Sequence[Extras]) -> list[Group]:
+    """Return each name's values, together where they are of one dtype and shape."""
     groups = []
     for name, rows in _groups(extras):
         arrays = [extras[row][name] for row in rows]
         # As `np.stack` does, in a third of the time.
         stacked = np.concatenate(arrays).reshape(len(rows), *arrays[0].shape)
         groups.append((name, np.array(rows, np.int32), stacked))
-    return _packed(core, groups)
+    return groups
 
 
 def _packed(core: Mapping[str, Array], groups: Sequence[Group]) -> bytes:
@@ -78,6 +84,7 @@ class _OfThread(threading.local):
 
     def __init__(self) -> None:
         self.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+        self.decompressor = zstandard.ZstdDecompressor()
 
 
 _of_thread = _OfThread()
@@ -117,26 +124,64 @@ def unpack_columns(
     Raises:
         RecordingError: The bytes are damaged.
     """
+    core, groups = unpack_groups(data, where=where, num_envs=num_envs)
+    return core, rows_of(groups, len(next(iter(core.values()))))
+
+
+def unpack_groups(
+    data: bytes, *, where: str, num_envs: int | None = None
+) -> tuple[dict[str, Array], list[Group]]:
+    """Return the same, in a third of the time: extras of many rows stay together.
+
+    Raises:
+        RecordingError: The bytes are damaged.
+    """
     tensors = _tensors(data, where, _max_bytes(data))
     core = _core(tensors)
+    groups: list[Group] = []
     try:
         num_rows = len(next(iter(core.values())))
         if num_rows > _MAX_EXTRA_ROWS:
             raise ValueError(f"{num_rows} rows")
-        extras: list[Extras] = [{} for _ in range(num_rows)]
-        for name, array in tensors.items():
-            kind, *rest = name.split("/", 2)
-            if kind == _EXTRA and len(rest) == 2:
-                if num_envs is not None and array.shape[1:2] != (num_envs,):
-                    raise ValueError(f"{name!r:.50} of shape {array.shape}")
-                rows = tensors[f"{_EXTRA}/{rest[0]}"]
-                if rows.ndim != 1 or rows.dtype.kind != "i" or (rows < 0).any():
-                    raise ValueError(f"{name!r:.50} of no rows")
-                for row, value in zip(rows.tolist(), array, strict=True):
-                    extras[row][rest[1]] = value
+        for name, own_name, rows_name in _names_of_groups(tuple(tensors)):
+            array, rows = tensors[name], tensors[rows_name]
+            if num_envs is not None and array.shape[1:2] != (num_envs,):
+                raise ValueError(f"{name!r:.50} of shape {array.shape}")
+            if rows.ndim != 1 or rows.dtype.kind != "i" or len(rows) != len(array):
+                raise ValueError(f"{name!r:.50} of no rows")
+            if not _are_rows(rows.tobytes(), rows.dtype, num_rows):
+                raise ValueError(f"{name!r:.50} of other rows")
+            groups.append((own_name, rows, array))
     except (ValueError, LookupError, TypeError, StopIteration) as error:
         raise _damaged(where, error) from error
-    return core, extras
+    return core, groups
+
+
+# Nearly all blocks have the same names and rows.
+@functools.lru_cache(maxsize=64)
+def _names_of_groups(names: tuple[str, ...]) -> list[tuple[str, str, str]]:
+    """Return where the values of each group are, its name, and where its rows are."""
+    parts = ((name, name.split("/", 2)) for name in names)
+    return [
+        (name, part[2], f"{_EXTRA}/{part[1]}")
+        for name, part in parts
+        if part[0] == _EXTRA and len(part) == 3
+    ]
+
+
+@functools.lru_cache(maxsize=256)
+def _are_rows(data: bytes, dtype: np.dtype[Any], num_rows: int) -> bool:
+    rows = np.frombuffer(data, dtype)
+    return not len(rows) or bool(0 <= rows.min() <= rows.max() < num_rows)
+
+
+def rows_of(groups: Sequence[Group], num_rows: int) -> list[Extras]:
+    """Return the extras of each row."""
+    extras: list[Extras] = [{} for _ in range(num_rows)]
+    for name, rows, stacked in groups:
+        for row, value in zip(rows.tolist(), stacked, strict=True):
+            extras[row][name] = value
+    return extras
 
 
 def unpack_core(
@@ -185,7 +230,7 @@ def _tensors(data: bytes, where: str, max_bytes: int) -> dict[str, Array]:
         size = zstandard.get_frame_parameters(data).content_size
         if not 0 < size <= max_bytes:
             raise ValueError(f"{size} bytes")
-        unpacked = zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
+        unpacked = _of_thread.decompressor.decompress(data, allow_extra_data=False)
         return read_tensors(unpacked)
     except (zstandard.ZstdError, ValueError) as error:
         raise _damaged(where, error) from error

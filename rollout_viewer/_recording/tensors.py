@@ -23,10 +23,14 @@ if TYPE_CHECKING:
 
     # Name, dtype as in `np.dtype.str`, and shape of each array.
     Form = tuple[tuple[str, str, tuple[int, ...]], ...]
+    # Name, dtype, shape, number of values, and where their bytes begin.
+    Entry = tuple[str, np.dtype[Any], tuple[int, ...], int, int]
 
 _LENGTH_BYTES = 8
 # A hundred arrays whose shape changes in each of 32 rows take half a MB.
 _MAX_HEADER_BYTES = 1 << 23
+# Of those that are read once for many blocks.
+_MAX_KEPT_HEADER_BYTES = 1 << 12
 _MAX_AXES = 32
 _DTYPES = {
     "BOOL": np.dtype("?"),
@@ -85,28 +89,42 @@ def read_tensors(data: bytes) -> dict[str, npt.NDArray[Any]]:
     start = _LENGTH_BYTES + size
     if size > _MAX_HEADER_BYTES or start > len(data):
         raise ValueError(f"a header of {size} bytes")
+    read = _entries if size <= _MAX_KEPT_HEADER_BYTES else _entries.__wrapped__
+    entries, num_bytes = read(data[_LENGTH_BYTES:start])
+    if start + num_bytes != len(data):
+        raise ValueError(f"{len(data) - start} bytes in place of {num_bytes}")
+    return {
+        name: np.frombuffer(data, dtype, count, start + first).reshape(shape)
+        for name, dtype, shape, count, first in entries
+    }
+
+
+# As of `_header`. Those that raise are not kept.
+@functools.lru_cache(maxsize=256)
+def _entries(header: bytes) -> tuple[list[Entry], int]:
+    """Return what a header says of each array, and how many bytes follow it."""
     try:
-        header = json.loads(data[_LENGTH_BYTES:start])
+        found = json.loads(header)
     except RecursionError as error:
         raise ValueError("a header with too many nested values") from error
-    if not isinstance(header, dict):
+    if not isinstance(found, dict):
         raise ValueError("a header that is no object")
-    header.pop("__metadata__", None)
-    found: dict[str, npt.NDArray[Any]] = {}
+    found.pop("__metadata__", None)
+    entries: list[Entry] = []
     at = 0
     # In the order of their bytes: each begins where the one before it ends.
     for name, dtype, shape, first, stop in sorted(
-        (_entry(name, entry) for name, entry in header.items()), key=lambda e: e[3:]
+        (_entry(name, entry) for name, entry in found.items()), key=lambda e: e[3:]
     ):
-        num_bytes = math.prod(shape) * dtype.itemsize
-        if first != at or stop - first != num_bytes or start + stop > len(data):
+        count = math.prod(shape)
+        num_bytes = count * dtype.itemsize
+        if first != at or stop - first != num_bytes:
             raise ValueError(f"an array of {num_bytes} bytes at {first}..{stop}")
-        flat = np.frombuffer(data, dtype, math.prod(shape), start + first)
-        found[name] = flat.reshape(shape)
+        entries.append((name, dtype, shape, count, first))
         at = stop
-    if start + at != len(data) or not found:
-        raise ValueError(f"{len(data) - start - at} bytes of no array")
-    return found
+    if not entries:
+        raise ValueError("no array")
+    return entries, at
 
 
 def _entry(

@@ -28,7 +28,7 @@ def as_cache(source: Any) -> FrameCache:
         isinstance(one, RecordingReader) for one in source
     ):
         raise TypeError(
-            "view: expected one recording, or several by name, got a "
+            "rv.view: expected one recording, or several by name, got a "
             f"{type(source).__name__} of them. Pass "
             "rv.view({'before': a, 'after': b})."
         )
@@ -37,6 +37,6 @@ def as_cache(source: Any) -> FrameCache:
 
         return from_arrays(source)
     raise TypeError(
-        "rollout_viewer: expected a FrameCache, something with a .cache, the path of a "
+        "rv.view: expected a FrameCache, something with a .cache, the path of a "
         f"recording or a video, or frames (T, H, W, 3), got {type(source).__name__}."
     )

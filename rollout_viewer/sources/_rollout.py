@@ -15,6 +15,7 @@ import numpy as np
 
 from rollout_viewer._cache.remote_rows import RemoteCache
 from rollout_viewer._errors import (
+    RolloutViewerError,
     RolloutViewerWarning,
     ShapeError,
 )
@@ -104,6 +105,7 @@ def rollout(
             has another number of envs.
         RenderError: The environment cannot render images, or is closed.
         UnsupportedEnvError: No adapter wraps it.
+        RolloutViewerError: The rows of `env` are sent to another process.
         ValueError: `max_steps` or `episodes` is below 1.
     """
     if max_steps is not None:
@@ -138,7 +140,7 @@ def rollout(
             recorder.limit_episodes(None)
     if quota is not None and not is_complete:
         warnings.warn(
-            f"rollout: expected {episodes} episodes, got {quota.num_ended} in "
+            f"rv.rollout: expected {episodes} episodes, got {quota.num_ended} in "
             f"max_steps={max_steps}. Raise max_steps.",
             RolloutViewerWarning,
             stacklevel=2,
@@ -204,22 +206,28 @@ def _recorded(
     """Return what to step of `env`, recorded."""
     if isinstance(cache, RemoteCache):
         raise TypeError(
-            "rollout: expected cache to be a FrameCache or the path of a new one, got "
-            "a RemoteCache, which has no rows to return. In a worker, step "
+            "rv.rollout: expected cache to be a FrameCache or the path of a new one, "
+            "got a RemoteCache, which has no rows to return. In a worker, step "
             "rv.record(env, cache=remote) yourself."
         )
     # Not hasattr, which would start the workers of a TorchRL environment.
     if not isinstance(env, RecordingWrapper):
         wrapped: RecordingWrapper = record(env, cache=cache, **options)
         return wrapped.rollout_env()
+    if env.recorder.remote is not None:
+        raise RolloutViewerError(
+            "rv.rollout: expected an environment that records here, got one whose rows "
+            f"are sent to {env.recorder.remote!r}, so that there are none to return. "
+            "Step it yourself; its rows come into that cache."
+        )
     if options["render"] == "later" and not env.recorder.renders_later:
         raise ValueError(
-            "rollout: expected render='later' with a bare environment, got one that "
+            "rv.rollout: expected render='later' with a bare environment, got one that "
             "record() returned. Pass render='later' to record()."
         )
     if cache is not None and cache is not env.recorder.cache:
         raise ValueError(
-            "rollout: expected no cache= for an environment that record() returned, "
+            "rv.rollout: expected no cache= for an environment that record() returned, "
             "which has one, got another. Pass the bare environment."
         )
     stepped = env.rollout_env()
@@ -246,7 +254,7 @@ def make_actor(policy: Any, env: RolloutEnv, seed: Seed, deterministic: bool) ->
     if policy is None:
         if space is None:
             raise ValueError(
-                "rollout: expected a policy for an environment without an "
+                "rv.rollout: expected a policy for an environment without an "
                 "action_space, got None. Pass policy=, a function of an observation."
             )
         first = seed[0] if isinstance(seed, (list, tuple)) else seed
@@ -259,7 +267,7 @@ def make_actor(policy: Any, env: RolloutEnv, seed: Seed, deterministic: bool) ->
         choose = lambda observation, begins: policy(observation)  # noqa: E731
     else:
         raise ValueError(
-            "rollout: expected policy to be callable or to have predict(), got "
+            "rv.rollout: expected policy to be callable or to have predict(), got "
             f"{type(policy).__name__}."
         )
 
@@ -297,7 +305,7 @@ def _predictor(predict: Callable[..., Any], deterministic: bool) -> Act:
 def _check_action(action: Any, space: Any) -> None:
     if action is None:
         raise ShapeError(
-            "rollout: expected policy to return an action, got None. Return what "
+            "rv.rollout: expected policy to return an action, got None. Return what "
             "env.action_space.sample() would."
         )
     shape = getattr(space, "shape", None)
@@ -306,7 +314,7 @@ def _check_action(action: Any, space: Any) -> None:
         return
     if np.shape(action) != tuple(shape):
         raise ShapeError(
-            f"rollout: expected policy to return an action of shape {tuple(shape)}, "
+            f"rv.rollout: expected policy to return an action of shape {tuple(shape)}, "
             f"got {np.shape(action)}. Return what env.action_space.sample() would."
         )
 
@@ -318,7 +326,7 @@ def _mask(value: Any) -> Mask:
 def _check_count(name: str, value: Any) -> None:
     is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not is_whole or value < 1:
-        raise ValueError(f"rollout: expected {name} to be 1 or more, got {value!r}.")
+        raise ValueError(f"rv.rollout: expected {name} to be 1 or more, got {value!r}.")
 
 
 def _bar(total: int | None, is_wanted: bool) -> Any:

@@ -4,8 +4,13 @@
     python -m tests.benchmarks.collect --ray      # through Ray's object store, too
 
 Bytes and processor time of the driver for each frame, beside those of raw frames that
-workers send in arrays of 32, which the driver only receives: it neither keeps nor shows
-them. What a second worker adds. How many rows a second the driver files of 64 simulated
+workers send in arrays of 32. Processor time is that of all threads of the driver's
+process, those of Ray and of the writer of the file too, from when the first block is
+filed to when the last one is; not of Ray's other processes. Ours is all that is done:
+blocks are received, checked, filed and written. Of raw frames, once the driver only
+receives them (through Ray, it maps memory that it does not read), and once it copies
+them, as whoever keeps them does; it neither writes nor shows them. What a second worker
+adds. How many rows a second the driver files of 64 simulated
 workers that send blocks and do nothing else, and whether its memory grows. And how long
 collecting for pictures that are rendered later takes beside TorchRL's collector, which
 has none. Prints a table and writes build/bench/collect.json.
@@ -22,11 +27,13 @@ import pickle
 import statistics
 import time
 import warnings
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+os.environ.setdefault("RAY_raylet_start_wait_time_s", "200")
 
 import gymnasium as gym
 import numpy as np
@@ -34,7 +41,7 @@ import psutil
 
 import rollout_viewer as rv
 from rollout_viewer._cache.block_builder import BlockBuilder
-from rollout_viewer._cache.block_filer import BlockFiler
+from rollout_viewer._cache.block_filer import BlockFiler, FiledRows
 from rollout_viewer._recording.sealed_block import SealedBlock
 from tests.benchmarks.frame_cache import is_there
 from tests.benchmarks.report import Row, at_least, at_most, tell
@@ -43,8 +50,13 @@ ENVS = ("CartPole-v1", "ALE/Pong-v5")
 CHUNK_ROWS = 32
 NUM_SIMULATED, SIMULATED_TURNS = 64, 40
 LATER_STEPS, TURNS = 4_000, 3
+# Batches of raw frames that are kept: 180 MB of CartPole.
+KEPT = 8
 # Goals, beside raw frames.
 FEWER_BYTES, LESS_CPU = 50, 5
+
+
+Seen = tuple[float, float, int]
 
 
 class Cost(NamedTuple):
@@ -63,6 +75,11 @@ def main() -> int:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     rows: list[Row] = []
+    if options.ray:
+        import ray
+
+        # Once, and with time to start on a busy machine.
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     for name in filter(is_there, ENVS):
         rows += transfer_rows(name, options.steps, "processes", raw_by_pipe)
         if options.ray:
@@ -85,11 +102,11 @@ def make_env(name: str) -> gym.Env[Any, Any]:
 
 
 def transfer_rows(
-    name: str, steps: int, backend: Any, raw: Callable[[str, int], Cost]
+    name: str, steps: int, backend: Any, raw: Callable[[str, int, bool], Cost]
 ) -> list[Row]:
     one = collected(name, steps, backend, 1)
     two = collected(name, 2 * steps, backend, 2)
-    peer = raw(name, steps)
+    peer, copied = raw(name, steps, False), raw(name, steps, True)
     short, way = name.removeprefix("ALE/"), {"processes": "pipe"}.get(backend, backend)
     by_two = two.frames_per_s / (2 * one.frames_per_s)
     return [
@@ -105,7 +122,14 @@ def transfer_rows(
             one.cpu_us,
             peer.cpu_us / LESS_CPU,
             "us",
-            {"raw, not kept": peer.cpu_us},
+            {"raw, received": peer.cpu_us, "raw, copied": copied.cpu_us},
+        ),
+        at_most(
+            f"{short}, {way}: driver CPU a frame, of two workers",
+            two.cpu_us,
+            peer.cpu_us / LESS_CPU,
+            "us",
+            {"raw, received": peer.cpu_us, "raw, copied": copied.cpu_us},
         ),
         at_least(f"{short}, {way}: efficiency of two workers", by_two, 0.8, ""),
     ]
@@ -113,17 +137,24 @@ def transfer_rows(
 
 def collected(name: str, steps: int, backend: Any, num_workers: int) -> Cost:
     """Return what a frame costs where `rv.collect` files it."""
-    sizes, sample = [], []
-    seen: list[tuple[float, float, int]] = []
-    add = BlockFiler.add
+    sizes: list[tuple[int, int]] = []
+    sample: list[SealedBlock] = []
+    seen: list[Seen] = []
+    waiting: dict[int, deque[int]] = defaultdict(deque)
+    add, file = BlockFiler.add, BlockFiler.file
 
     def counted(self: BlockFiler, worker: int, block: SealedBlock) -> None:
         sizes.append((block.nbytes, block.num_rows))
         sample[:] = [block]
+        waiting[worker].append(block.num_rows)
         add(self, worker, block)
-        seen.append((time.process_time(), time.perf_counter(), block.num_rows))
 
-    BlockFiler.add = counted
+    def filed(self: BlockFiler) -> FiledRows:
+        found = file(self)
+        seen.append(now(sum(waiting[worker].popleft() for worker in found.workers)))
+        return found
+
+    BlockFiler.add, BlockFiler.file = counted, filed
     try:
         with rv.FrameCache() as cache:
             rv.collect(
@@ -135,13 +166,18 @@ def collected(name: str, steps: int, backend: Any, num_workers: int) -> Cost:
                 progress=False,
             )
     finally:
-        BlockFiler.add = add
+        BlockFiler.add, BlockFiler.file = add, file
     around = len(pickle.dumps(sample[0], protocol=5)) - sample[0].nbytes
     nbytes = sum(size + around for size, _ in sizes) / sum(rows for _, rows in sizes)
     return cost(nbytes, seen)
 
 
-def cost(nbytes: float, seen: list[tuple[float, float, int]]) -> Cost:
+def now(num_frames: int) -> Seen:
+    """Return processor time, time, and how many frames came."""
+    return time.process_time(), time.perf_counter(), num_frames
+
+
+def cost(nbytes: float, seen: list[Seen]) -> Cost:
     """Return the cost of frames whose blocks came at these times, but for the first."""
     num_frames = sum(count for _, _, count in seen[1:])
     (cpu, wall, _), (last_cpu, last_wall, _) = seen[0], seen[-1]
@@ -170,26 +206,29 @@ def send_raw(pipe: Any, name: str, steps: int) -> None:
     pipe.close()
 
 
-def raw_by_pipe(name: str, steps: int) -> Cost:
+def raw_by_pipe(name: str, steps: int, is_copied: bool) -> Cost:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     worker = context.Process(target=send_raw, args=(theirs, name, steps))
     worker.start()
     theirs.close()
     seen, nbytes = [], 0
+    kept: dict[int, np.ndarray[Any, Any]] = {}
     try:
         while True:
             data = ours.recv_bytes()
             nbytes += len(data)
             frames = pickle.loads(data)
-            seen.append((time.process_time(), time.perf_counter(), len(frames)))
+            if is_copied:
+                kept[len(seen) % KEPT] = frames.copy()
+            seen.append(now(len(frames)))
     except EOFError:
         pass
     worker.join()
     return cost(nbytes / sum(count for _, _, count in seen), seen)
 
 
-def raw_by_ray(name: str, steps: int) -> Cost:
+def raw_by_ray(name: str, steps: int, is_copied: bool) -> Cost:
     import ray
 
     class Actor:
@@ -201,11 +240,14 @@ def raw_by_ray(name: str, steps: int) -> Cost:
 
     actor = ray.remote(Actor).remote()
     seen, nbytes = [], 0
+    kept: dict[int, np.ndarray[Any, Any]] = {}
     while (frames := ray.get(actor.take.remote())) is not None:
-        nbytes += len(pickle.dumps(frames, protocol=5))
-        seen.append((time.process_time(), time.perf_counter(), len(frames)))
+        if is_copied:
+            kept[len(seen) % KEPT] = frames.copy()
+        nbytes = nbytes or len(pickle.dumps(frames, protocol=5))
+        seen.append(now(len(frames)))
     ray.kill(actor)
-    return cost(nbytes / sum(count for _, _, count in seen), seen)
+    return cost(nbytes / CHUNK_ROWS, seen)
 
 
 # -- many workers

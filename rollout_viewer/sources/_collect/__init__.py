@@ -6,7 +6,7 @@
 - `runner`: steps an environment through episodes; `policy`: what chooses the actions,
   and how it is sent.
 - `worker`: a process that does it; `messages`: what it is sent and answers;
-  `worker_process`: one seen from the driver.
+  `worker_process`: one seen from the driver; `pace`: how much it is given at a time.
 - `progress`: a line for each.
 
 Knows recorders and caches. Knows no framework: `record` does.

@@ -131,7 +131,7 @@ def collect(
         [(0, 5), (1, 5), (2, 5)]
     """
     _check(make_env, render, backend, address)
-    check_rule("collect", success)
+    check_rule("rv.collect", success)
     reward_weights = checked_weights(reward_weights)
     num_envs = _count("num_envs", num_envs)
     if episodes is not None:
@@ -158,7 +158,7 @@ def collect(
     is_new = not isinstance(cache, FrameCache)
     cache = checked_cache(cache, num_workers * num_envs)
     num_rows = cache.num_rows
-    jobs = Jobs(found, max_steps)
+    jobs = Jobs(found, max_steps, episodes)
     bars = CollectProgress(
         episodes,
         max_steps,
@@ -167,7 +167,7 @@ def collect(
     )
     try:
         with bars:
-            filer = BlockFiler(cache, num_workers * num_envs)
+            filer = BlockFiler(cache, num_workers * num_envs, gathers=True)
             for setup in setups:
                 envs = range(setup.first_env, setup.first_env + num_envs)
                 filer.add_worker(setup.worker, envs)
@@ -189,7 +189,7 @@ def collect(
         raise
     if episodes is not None and jobs.has_run_out and jobs.num_finished < episodes:
         warnings.warn(
-            f"collect: expected {episodes} episodes, got {jobs.num_finished} in "
+            f"rv.collect: expected {episodes} episodes, got {jobs.num_finished} in "
             f"max_steps={max_steps}. Raise max_steps.",
             RolloutViewerWarning,
             stacklevel=2,
@@ -204,7 +204,7 @@ def _keep(
     error.cache = cache  # type: ignore[attr-defined]  # for whoever catches it
     of_all = "" if episodes is None else f" of {episodes}"
     error.add_note(
-        f"collect: {jobs.num_finished}{of_all} episodes are kept, in the cache that "
+        f"rv.collect: {jobs.num_finished}{of_all} episodes are kept, in the cache that "
         "was passed and in this exception's .cache (in a notebook: import sys; "
         "sys.last_value.cache)."
     )
@@ -216,26 +216,26 @@ def _keep(
 def _check(make_env: Any, render: str, backend: str, address: str | None) -> None:
     if not callable(make_env):
         raise TypeError(
-            "collect: expected make_env to be a function that returns an environment, "
-            f"got {type(make_env).__name__}. Pass for example "
+            "rv.collect: expected make_env to be a function that returns an "
+            f"environment, got {type(make_env).__name__}. Pass for example "
             'lambda: gymnasium.make("CartPole-v1", render_mode="rgb_array").'
         )
     if render not in ("now", "later"):
         raise ValueError(
-            f"collect: expected render to be 'now' or 'later', got {render!r}."
+            f"rv.collect: expected render to be 'now' or 'later', got {render!r}."
         )
     if backend not in _BACKENDS:
         raise ValueError(
-            f"collect: expected backend to be one of {list(_BACKENDS)}, got "
+            f"rv.collect: expected backend to be one of {list(_BACKENDS)}, got "
             f"{backend!r}."
         )
     if backend == "ray":
-        with requires("collect(backend='ray')", "ray"):
+        with requires("rv.collect(backend='ray')", "ray"):
             import ray  # noqa: F401 - before anything is made
         return
     if address is not None:
         raise ValueError(
-            f"collect: expected address= with backend='ray' alone, got {address!r} "
+            f"rv.collect: expected address= with backend='ray' alone, got {address!r} "
             f"with {backend!r}."
         )
 
@@ -246,7 +246,7 @@ def _count(name: str, value: Any) -> int:
     except TypeError:
         count = -1
     if count < 1:
-        raise ValueError(f"collect: expected {name} to be 1 or more, got {value!r}.")
+        raise ValueError(f"rv.collect: expected {name} to be 1 or more, got {value!r}.")
     return count
 
 
@@ -287,7 +287,7 @@ def _seeds(seeds: Any, episodes: int | None) -> tuple[Iterable[int], int | None]
         raise _no_seeds(seeds) from error
     if not known or len(known) < (episodes or 0):
         raise ValueError(
-            f"collect: expected a seed for each of {episodes or 1} episodes, got "
+            f"rv.collect: expected a seed for each of {episodes or 1} episodes, got "
             f"{len(known)}."
         )
     return known, len(known)
@@ -302,7 +302,7 @@ def _seed_of_several(value: Any) -> int:
 
 def _no_seeds(value: Any) -> ValueError:
     return ValueError(
-        "collect: expected seeds to be numbers, or the first of them, got "
+        "rv.collect: expected seeds to be numbers, or the first of them, got "
         f"{value!r:.100}."
     )
 
@@ -310,7 +310,7 @@ def _no_seeds(value: Any) -> ValueError:
 def _seed(value: Any) -> int:
     seed = operator.index(value)
     if seed < 0:
-        raise ValueError(f"collect: expected seeds of 0 or more, got {seed}.")
+        raise ValueError(f"rv.collect: expected seeds of 0 or more, got {seed}.")
     return seed
 
 
@@ -322,8 +322,8 @@ def _num_workers(
     if backend == "serial":
         if num_workers not in (None, 1):
             raise ValueError(
-                "collect: expected one worker with backend='serial', got num_workers="
-                f"{num_workers}. Use num_envs=."
+                "rv.collect: expected one worker with backend='serial', got "
+                f"num_workers={num_workers}. Use num_envs=."
             )
         return 1
     if num_workers is None:

@@ -6,9 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._recorder.success import Successes, checked_rule
+from rollout_viewer.sources._collect.messages import WantsJobs
+
+# What a worker asks for that waits for it.
+ONE_JOB = WantsJobs(1, has_steps=False, is_ahead=False)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rollout_viewer._cache.block_filer import BlockFiler
     from rollout_viewer._cache.cache import FrameCache
@@ -85,17 +89,31 @@ class Collection:
             recipe = replace(recipe, specs=recipe.specs[:1] * first_env + recipe.specs)
         return self._cache.add_recipe(recipe)
 
-    def next_job(self, worker: int, *, has_steps: bool = False) -> Job | None:
-        """Return the next episode for a worker; None: there is none.
+    def next_jobs(
+        self, worker: int, wanted: WantsJobs = ONE_JOB, num_workers: int = 1
+    ) -> list[Job]:
+        """Return the next episodes for a worker; []: there is none.
 
         Args:
             worker: Its number.
-            has_steps: It has transitions left that were granted.
+            wanted: How many it wants.
+            num_workers: Among which they are shared.
         """
-        job = None if self.is_stopping else self.jobs.next(has_steps=has_steps)
-        if job is not None:
-            self._assigned.setdefault(worker, {})[job.number] = job
-        return job
+        if self.is_stopping:
+            return []
+        count, has_steps, is_ahead = wanted
+        jobs = self.jobs.take(
+            count, num_workers, has_steps=has_steps, is_ahead=is_ahead
+        )
+        own = self._assigned.setdefault(worker, {})
+        own.update((job.number, job) for job in jobs)
+        return jobs
+
+    def give_back(self, worker: int, numbers: Sequence[int]) -> None:
+        """Take back episodes that a worker was given and has not begun."""
+        own = self._assigned.get(worker, {})
+        for job in [own.pop(number) for number in numbers if number in own]:
+            self.jobs.give_back(job)
 
     def file(self) -> dict[int, int]:
         """File the oldest blocks; return whose they were, and their transitions."""
@@ -134,16 +152,21 @@ class Collection:
     def end(self, worker: int, *, is_cut: bool = False) -> None:
         """Note that a worker takes no more steps, and all its rows are filed.
 
-        What it was given and has not finished is lost, unless collecting stops.
+        What it was given and has not finished is lost, unless collecting stops. If it
+        did not say which episodes it had not begun, that are all but the first, one for
+        each of its envs: they are begun in the order in which they were given.
 
         Args:
             worker: Its number.
             is_cut: It ended since it was granted no more steps: its unfinished episodes
                 are as long as `max_steps` lets them be.
         """
-        assigned = self._assigned.pop(worker, {})
+        assigned = list(self._assigned.pop(worker, {}).values())
         if self.is_stopping or is_cut:
             return
+        num_envs = self.filer.num_envs_of(worker)
         self.filer.lose(worker)
-        for job in assigned.values():
+        for job in assigned[:num_envs]:
             self.jobs.lose(job)
+        for job in assigned[num_envs:]:
+            self.jobs.give_back(job)

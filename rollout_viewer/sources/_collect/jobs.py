@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Jobs:
     Args:
         seeds: Of the episodes, in order; may be endless.
         max_steps: Transitions of all of them together; None: no limit.
+        num_episodes: How many there are; None: it is not known.
 
     Attributes:
         num_finished: Episodes that are in the cache, whole.
@@ -42,10 +44,17 @@ class Jobs:
             for want of them.
     """
 
-    def __init__(self, seeds: Iterable[int], max_steps: int | None) -> None:
+    def __init__(
+        self,
+        seeds: Iterable[int],
+        max_steps: int | None,
+        num_episodes: int | None = None,
+    ) -> None:
         self._new: Iterator[Job] = itertools.starmap(Job, enumerate(seeds))
         self._next_new = next(self._new, None)
+        # Which were lost, or given back.
         self._again: list[Job] = []
+        self._num_new = num_episodes
         self._finished: set[int] = set()
         self._steps_left = max_steps
         self.num_finished = 0
@@ -56,7 +65,7 @@ class Jobs:
     def next(self, *, has_steps: bool = False) -> Job | None:
         """Return the next episode; None: there is none now.
 
-        One that was lost comes first.
+        One that was lost or given back comes first.
 
         Args:
             has_steps: Whoever asks has transitions left that it took before.
@@ -68,7 +77,48 @@ class Jobs:
         if self._again:
             return heapq.heappop(self._again)
         job, self._next_new = self._next_new, next(self._new, None)
+        if self._num_new is not None:
+            self._num_new -= 1
         return job
+
+    def take(
+        self, count: int, num_workers: int, *, has_steps: bool, is_ahead: bool
+    ) -> list[Job]:
+        """Return the next episodes for a worker; []: there is none now.
+
+        One that was lost is alone: where it ends its process, others are not lost with
+        it. Of the last ones, none is given to a worker that has another.
+
+        Args:
+            count: How many at most.
+            num_workers: Among which they are shared.
+            has_steps: Whoever asks has transitions left that it took before.
+            is_ahead: It has an episode, too.
+        """
+        found: list[Job] = []
+        while len(found) < count:
+            is_alone = bool(self._again) and self._again[0].attempt > 0
+            if found or is_ahead:
+                are_few = (len(found) + 1) * 2 * num_workers > self._num_left
+                if is_alone or are_few:
+                    break
+            job = self.next(has_steps=has_steps or bool(found))
+            if job is None:
+                break
+            found.append(job)
+            if is_alone:
+                break
+        return found
+
+    @property
+    def _num_left(self) -> float:
+        if self._num_new is None:
+            return math.inf
+        return self._num_new + len(self._again)
+
+    def give_back(self, job: Job) -> None:
+        """Take back an episode that was not begun."""
+        heapq.heappush(self._again, job)
 
     @property
     def has_next(self) -> bool:
@@ -78,7 +128,7 @@ class Jobs:
 
     @property
     def has_lost(self) -> bool:
-        """Whether an episode is to be collected again."""
+        """Whether an episode is to be collected again, or was given back."""
         return bool(self._again) and self._steps_left != 0
 
     def finish(self, job: Job) -> bool:

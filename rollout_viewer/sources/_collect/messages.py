@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from rollout_viewer._errors import RolloutViewerError
     from rollout_viewer._recording.sealed_block import SealedBlock
     from rollout_viewer.sources._collect.jobs import Job
     from rollout_viewer.sources._collect.runner import EnvDeclaration
-
-# Calls for which transitions are asked at once.
-STEPS_AT_ONCE = 32
 
 # -- to a worker
 
@@ -29,19 +26,21 @@ class Start(NamedTuple):
 
 
 class Assigned(NamedTuple):
-    """An episode; None: there is none."""
+    """Episodes, to be collected in this order; (): there is none."""
 
-    job: Job | None
+    jobs: tuple[Job, ...]
 
 
 class Granted(NamedTuple):
-    """So many transitions may be done; 0: no more."""
+    """So many transitions may be done; 0: no more, if they were not asked for ahead."""
 
     num_steps: int
 
 
 class Filed(NamedTuple):
-    """A block is in the cache."""
+    """The oldest blocks, so many, are in the cache."""
+
+    num_blocks: int = 1
 
 
 class Stop(NamedTuple):
@@ -57,20 +56,32 @@ class Ready(NamedTuple):
     declaration: EnvDeclaration
 
 
-class WantsJob(NamedTuple):
-    """An env has no episode.
+class WantsJobs(NamedTuple):
+    """There are no episodes left, or few.
 
     Attributes:
+        num_jobs: How many are wanted at most.
         has_steps: There are transitions left that were granted.
+        is_ahead: Some episode is left, or runs; none need be given.
     """
 
+    num_jobs: int
     has_steps: bool
+    is_ahead: bool
 
 
 class WantsSteps(NamedTuple):
-    """There are no transitions left; so many are wanted."""
+    """There are no transitions left, or few.
+
+    Attributes:
+        num_steps: How many are wanted.
+        num_envs: That are stepped at once: as many are of use.
+        is_ahead: Some are left; none need be granted.
+    """
 
     num_steps: int
+    num_envs: int
+    is_ahead: bool
 
 
 class Sealed(NamedTuple):
@@ -86,12 +97,26 @@ class Failed(NamedTuple):
         text: Its traceback.
         error: The exception, if it is one of this package: all workers would raise it.
         is_start: No environment was made.
+        unbegun: Episodes that it was given and has not begun, by their numbers.
     """
 
     text: str
     error: RolloutViewerError | None = None
     is_start: bool = False
+    unbegun: tuple[int, ...] = ()
 
 
 class Ended(NamedTuple):
-    """All rows were sent: the last message."""
+    """All rows were sent: the last message.
+
+    Attributes:
+        unbegun: Episodes that it was given and has not begun, by their numbers.
+    """
+
+    unbegun: tuple[int, ...] = ()
+
+
+class Several(NamedTuple):
+    """Messages that came together, in this order."""
+
+    messages: list[Any]

@@ -33,9 +33,10 @@ def pickled(name: str, value: Any) -> bytes:
         data: bytes = dumps(value)
     except Exception as error:
         raise TypeError(
-            f"collect: expected {name} to be picklable, since worker processes get a "
-            f"copy, got {type(value).__name__} ({type(error).__name__}: {error!s:.200})"
-            f". Make what cannot be pickled inside of {name}, or use backend='serial'."
+            f"rv.collect: expected {name} to be picklable, since worker processes get "
+            f"a copy, got {type(value).__name__} ({type(error).__name__}: "
+            f"{error!s:.200}). Make what cannot be pickled inside of {name}, or use "
+            "backend='serial'."
         ) from error
     return data
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from rollout_viewer._errors import RolloutViewerError, RolloutViewerWarning
 from rollout_viewer.sources._collect.messages import (
-    STEPS_AT_ONCE,
     Assigned,
     Ended,
     Failed,
@@ -22,9 +21,10 @@ from rollout_viewer.sources._collect.messages import (
     Granted,
     Ready,
     Sealed,
+    Several,
     Start,
     Stop,
-    WantsJob,
+    WantsJobs,
     WantsSteps,
 )
 from rollout_viewer.sources._collect.policy import pickled
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 # Messages that may wait in all, each at most a block.
 _MAX_MESSAGES = 64
+# Fewer are not granted to a worker that has some.
+_FEW_STEPS = 64
 # A worker that ended so often without finishing an episode is not replaced.
 _MAX_DEATHS = 5
 # How long workers may take to hand over what they have when collecting is stopped.
@@ -69,7 +71,10 @@ class CollectWorker(Protocol):
     is_cut: bool
 
     def send(self, message: object) -> None:
-        """Send a message; does nothing where it has ended."""
+        """Send a message, at the latest with `flush`; does nothing where it ended."""
+
+    def flush(self) -> None:
+        """Send what waits, but for how many blocks are filed if those are few."""
 
     def why_ended(self) -> str:
         """Return how it ended, of one that did not say so."""
@@ -113,8 +118,11 @@ class CollectPool:
         self._num_deaths_in_a_row = 0
         self._num_finished = 0
         self._why = ""
-        # Workers that wait for steps which others have and may give back: how many.
-        self._wanting: dict[int, int] = {}
+        # Workers that wait for steps which others have and may give back.
+        self._wanting: dict[int, WantsSteps] = {}
+        # Those that were sent something since `_flush`, and how many of their blocks
+        # were filed.
+        self._num_filed: dict[int, int] = {}
 
     def run(self) -> None:
         """Collect until all is there.
@@ -144,19 +152,37 @@ class CollectPool:
         self._collection.progress.note(number, worker.name)
 
     def _turn(self, timeout_s: float) -> None:
-        """Do what the next message asks for, and file what is due."""
+        """Do what the next messages ask for, and file what is due."""
         with contextlib.suppress(queue.Empty):
-            sender, message = self._answers.get(timeout=max(timeout_s, 0.001))
-            worker = self._workers.get(getattr(sender, "number", -1))
-            if worker is sender:
-                self._handle(worker, message)
+            answer = self._answers.get(timeout=max(timeout_s, 0.001))
+            for _ in range(_MAX_MESSAGES):
+                self._take(answer)
+                answer = self._answers.get_nowait()
         while self._collection.filer.is_due(self._collecting()):
             self._file()
         self._grant_steps()
+        self._flush()
         if self._collection.is_stopping:
             self._ask_to_stop()
         if self._collection.is_stopping or not self._collection.jobs.has_next:
             self._drop_unneeded()
+
+    def _take(self, answer: Answer) -> None:
+        worker = self._workers.get(getattr(answer.worker, "number", -1))
+        if worker is answer.worker:
+            self._handle(worker, answer.message)
+
+    def _send(self, worker: CollectWorker, message: object) -> None:
+        worker.send(message)
+        self._num_filed.setdefault(worker.number, 0)
+
+    def _flush(self) -> None:
+        for number, count in self._num_filed.items():
+            if (worker := self._workers.get(number)) is not None:
+                if count:
+                    worker.send(Filed(count))
+                worker.flush()
+        self._num_filed = {}
 
     def _drop_unneeded(self) -> None:
         """End workers that have not begun: nothing is left to be collected.
@@ -179,7 +205,7 @@ class CollectPool:
         for number, count in self._collection.file().items():
             if (worker := self._workers.get(number)) is not None:
                 worker.num_steps -= count
-                worker.send(Filed())
+                self._num_filed[number] = self._num_filed.get(number, 0) + 1
         if self._collection.jobs.num_finished > self._num_finished:
             self._num_finished = self._collection.jobs.num_finished
             self._num_deaths_in_a_row = 0
@@ -189,28 +215,36 @@ class CollectPool:
             if not worker.is_asked_to_stop:
                 worker.is_asked_to_stop = True
                 worker.send(Stop())
+                worker.flush()
 
     # -- messages
 
     def _handle(self, worker: CollectWorker, message: Any) -> None:
         collection = self._collection
         match message:
+            case Several(messages):
+                for one in messages:
+                    self._handle(worker, one)
             case Sealed(block):
                 collection.filer.add(worker.number, block)
-            case WantsJob(has_steps):
-                job = collection.next_job(worker.number, has_steps=has_steps)
-                worker.send(Assigned(job))
-            case WantsSteps(count):
-                self._wanting[worker.number] = count
+            case WantsJobs():
+                jobs = collection.next_jobs(worker.number, message, len(self._workers))
+                self._send(worker, Assigned(tuple(jobs)))
+            case WantsSteps(count, _, is_ahead) if is_ahead:
+                self._grant_ahead(worker, count)
+            case WantsSteps():
+                self._wanting[worker.number] = message
             case Ready(declaration):
                 first_env = self._first_envs[worker.number]
                 number = collection.declare(declaration, first_env)
                 worker.is_ready = True
-                worker.send(Start(number, collection.jobs.is_limited))
+                self._send(worker, Start(number, collection.jobs.is_limited))
             case Failed():
                 worker.failure = message
-            case Ended():
+                collection.give_back(worker.number, message.unbegun)
+            case Ended(unbegun):
                 worker.has_ended = True
+                collection.give_back(worker.number, unbegun)
             case _:
                 self._end(worker)
 
@@ -236,16 +270,26 @@ class CollectPool:
     def _grant(self, count: int | None) -> None:
         """Answer the first that wants steps: with so many; None: as it may have."""
         number = next(iter(self._wanting))
-        wanted = self._wanting.pop(number)
+        wanted, num_envs, _ = self._wanting.pop(number)
         if count is None:
             # The last ones are shared, so that no one waits long for what others have.
             share = self._collection.jobs.share_of_steps(len(self._workers)) or wanted
-            wanted = min(wanted, max(share, -(-wanted // STEPS_AT_ONCE)))
+            wanted = min(wanted, max(share, num_envs))
             count = self._collection.jobs.take_steps(wanted)
         worker = self._workers[number]
         worker.num_steps += count
         worker.is_cut = count < wanted
-        worker.send(Granted(count))
+        self._send(worker, Granted(count))
+
+    def _grant_ahead(self, worker: CollectWorker, wanted: int) -> None:
+        """Grant steps to one that has some: none, if others may need them sooner."""
+        jobs, num_workers = self._collection.jobs, len(self._workers)
+        share = jobs.share_of_steps(num_workers) or 0
+        count = min(wanted, share // 2 if num_workers > 1 else share)
+        if self._collection.is_stopping or self._wanting or count < _FEW_STEPS:
+            count = 0
+        worker.num_steps += jobs.take_steps(count)
+        self._send(worker, Granted(count))
 
     def _end(self, worker: CollectWorker) -> None:
         """Do what is to be done when a process is gone."""
@@ -291,8 +335,8 @@ class CollectPool:
         )
         if is_hopeless:
             raise RolloutViewerError(
-                "collect: expected workers that collect episodes, got one that ended: "
-                f"{why}\nCollect one episode with backend='serial' to debug it."
+                "rv.collect: expected workers that collect episodes, got one that "
+                f"ended: {why}\nCollect one episode with backend='serial' to debug it."
             )
 
     def _stop(self) -> None:
@@ -310,7 +354,7 @@ class CollectPool:
         if not self._num_deaths:
             return
         text = (
-            f"collect: expected workers that run to the end, got {self._num_deaths} "
+            f"rv.collect: expected workers that run to the end, got {self._num_deaths} "
             f"that ended early and were replaced ({self._why[-500:]}). "
             f"{jobs.num_lost} unfinished episodes were lost; their rows are labelled "
             '"lost".'

@@ -7,17 +7,20 @@ travel through Ray as they are filed. The only module here that imports Ray.
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import requires
 from rollout_viewer._replay.pool import Answer, put_answer
+from rollout_viewer.sources._collect.messages import Filed, Sealed, Several
 from rollout_viewer.sources._collect.processes import CollectPool
 from rollout_viewer.sources._collect.worker import DriverLink, collect
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rollout_viewer.sources._collect.collection import Collection
     from rollout_viewer.sources._collect.messages import Failed
@@ -25,6 +28,65 @@ if TYPE_CHECKING:
 
 # How long a call waits for messages of a worker.
 _POLL_S = 1.0
+# A call costs the driver as much as many blocks: it waits so long for more of them, or
+# for so many, unless the worker waits for an answer. Blocks that come one by one, at
+# longer intervals, do not wait.
+_GATHER_S = 0.4
+_MAX_GATHERED, _MAX_GATHERED_BYTES = 16, 1 << 20
+_SELDOM_S = 0.5
+# A worker is told what is filed by the next call for its messages, but of so many
+# blocks at once.
+_MANY_FILED = 20
+
+
+class Outbox:
+    """Messages of a worker until they are taken, many at a time."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._messages: list[Any] = []
+        self._nbytes = 0
+        self._is_hurried = False
+        # When the last one was put, and whether those now followed at once.
+        self._put_at = -math.inf
+        self._are_frequent = False
+
+    def put(self, message: Any) -> None:
+        """Add a message."""
+        with self._changed:
+            now = self._clock()
+            if not self._messages:
+                self._are_frequent = now - self._put_at < _SELDOM_S
+            self._put_at = now
+            self._messages.append(message)
+            if isinstance(message, Sealed):
+                self._nbytes += message.block.nbytes
+            self._changed.notify_all()
+
+    def hurry(self) -> None:
+        """Have what is there taken now."""
+        with self._changed:
+            self._is_hurried = True
+            self._changed.notify_all()
+
+    def _is_due(self) -> bool:
+        return (
+            self._is_hurried
+            or not self._are_frequent
+            or len(self._messages) >= _MAX_GATHERED
+            or self._nbytes >= _MAX_GATHERED_BYTES
+        )
+
+    def take(self) -> list[Any]:
+        """Return all messages; waits for some, and for more a little."""
+        with self._changed:
+            if self._changed.wait_for(lambda: self._messages, _POLL_S):
+                self._changed.wait_for(self._is_due, _GATHER_S)
+            found, self._messages, self._nbytes = self._messages, [], 0
+            if found:
+                self._is_hurried = False
+        return found
 
 
 class CollectActor:
@@ -32,28 +94,33 @@ class CollectActor:
 
     def __init__(self) -> None:
         self._inbox: queue.Queue[Any] = queue.Queue()
-        self._outbox: queue.Queue[Any] = queue.Queue()
+        self._outbox = Outbox()
 
     def run(self, setup: bytes) -> None:
         """Collect until there is nothing left."""
-        link = DriverLink(self._inbox.get, self._outbox.put, on_gone=lambda: None)
+        link = DriverLink(
+            self._inbox.get, self._outbox.put, lambda: None, self._outbox.hurry
+        )
         try:
             collect(link, setup)
         finally:
             self._outbox.put(None)
+            self._outbox.hurry()
 
-    def deliver(self, message: Any) -> None:
-        """Take a message from the driver."""
-        self._inbox.put(message)
+    def deliver(self, *messages: Any) -> None:
+        """Take messages from the driver."""
+        for message in messages:
+            self._inbox.put(message)
 
-    def take(self) -> list[Any]:
-        """Return the messages for the driver, the last of all None."""
-        found: list[Any] = []
-        with contextlib.suppress(queue.Empty):
-            found.append(self._outbox.get(timeout=_POLL_S))
-            while True:
-                found.append(self._outbox.get_nowait())
-        return found
+    def take(self, num_filed: int) -> list[Any]:
+        """Return the messages for the driver, the last of all None.
+
+        Args:
+            num_filed: Blocks that are in the cache since the last call.
+        """
+        if num_filed:
+            self._inbox.put(Filed(num_filed))
+        return self._outbox.take()
 
 
 class RayWorker:
@@ -79,6 +146,10 @@ class RayWorker:
         self._ray = ray
         actor = ray.remote(num_cpus=1, max_concurrency=4, max_restarts=0)(CollectActor)
         self._actor = actor.remote()
+        # From the thread of the driver; and what `take` tells, from the other, too.
+        self._unsent: list[object] = []
+        self._num_filed = 0
+        self._lock = threading.Lock()
         self.name = f"actor {self._actor._actor_id.hex()[:8]}"
         self._actor.run.remote(setup)
         threading.Thread(
@@ -86,25 +157,46 @@ class RayWorker:
         ).start()
 
     def send(self, message: object) -> None:
-        """Send a message; does nothing where it has ended."""
+        """Send a message with `flush`."""
+        if isinstance(message, Filed):
+            with self._lock:
+                self._num_filed += message.num_blocks
+        else:
+            self._unsent.append(message)
+
+    def flush(self) -> None:
+        """Send what waits; few blocks that are filed wait for the next call."""
+        if not self._unsent and self._num_filed < _MANY_FILED:
+            return
+        messages, self._unsent = self._unsent, []
+        if count := self._take_filed():
+            messages.append(Filed(count))
         with contextlib.suppress(self._ray.exceptions.RayError):
-            self._actor.deliver.remote(message)
+            self._actor.deliver.options(num_returns=0).remote(*messages)
+
+    def _take_filed(self) -> int:
+        with self._lock:
+            count, self._num_filed = self._num_filed, 0
+        return count
 
     def _read(self) -> None:
         while not self._is_closing:
             try:
-                messages = self._ray.get(self._actor.take.remote())
+                messages = self._ray.get(self._actor.take.remote(self._take_filed()))
             # Whatever it is, no thread may wait for ever. Ray ends what waits in its
             # `shutdown` by SystemExit.
             except (Exception, SystemExit) as error:
                 self._why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
                 messages = [None]
-            for message in messages:
-                put_answer(
-                    self._answers, Answer(self, message), lambda: self._is_closing
-                )
-                if message is None:
-                    return
+            if not messages:
+                continue
+            put_answer(
+                self._answers,
+                Answer(self, Several(messages)),
+                lambda: self._is_closing,
+            )
+            if messages[-1] is None:
+                return
 
     def why_ended(self) -> str:
         """Return how it ended, of one that did not say so."""
@@ -133,7 +225,7 @@ def collect_in_ray(
         TypeError: `make_env` or the policy cannot be pickled.
         RolloutViewerError: A worker cannot do it, nor would another.
     """
-    with requires("collect(backend='ray')", "ray"):
+    with requires("rv.collect(backend='ray')", "ray"):
         import ray
     is_own = not ray.is_initialized()
     if is_own:

@@ -69,6 +69,9 @@ class Work(Protocol):
     def take_steps(self, count: int) -> bool:
         """Return whether so many transitions may be done."""
 
+    def wait_until_filed(self) -> None:
+        """Wait until all rows that were handed over are in the cache."""
+
 
 class EnvDeclaration(NamedTuple):
     """What a worker's environment declares: a recording has it once.
@@ -114,6 +117,8 @@ class EpisodeRunner:
     def __init__(self, setup: Setup, builder: BlockBuilder) -> None:
         self._setup = setup
         self._builder = builder
+        # Envs whose episode was lost before.
+        self._risky: set[int] = set()
         self._env = self._recorded()
         recorder = self._env.recorder
         recorder.redirect(builder)
@@ -159,7 +164,7 @@ class EpisodeRunner:
         first = makers[0]()
         if not isinstance(first, gymnasium.Env):
             raise UnsupportedEnvError(
-                "collect: expected make_env to return a gymnasium.Env for num_envs="
+                "rv.collect: expected make_env to return a gymnasium.Env for num_envs="
                 f"{setup.num_envs}, got {type(first).__name__}. Use num_envs=1 and "
                 "more workers."
             )
@@ -169,8 +174,8 @@ class EpisodeRunner:
     def _check_num_envs(self, num_envs: int) -> None:
         if num_envs != self._setup.num_envs:
             raise UnsupportedEnvError(
-                "collect: expected make_env to return one environment, got a batch of "
-                f"{num_envs}. Return one, and pass num_envs={num_envs}."
+                "rv.collect: expected make_env to return one environment, got a batch "
+                f"of {num_envs}. Return one, and pass num_envs={num_envs}."
             )
 
     # -- what a recording has once
@@ -208,8 +213,15 @@ class EpisodeRunner:
         with contextlib.suppress(Exception):
             self._env.close()
 
-    def _begin(self, env: int, job: Job) -> None:
+    def _begin(self, env: int, job: Job, work: Work) -> None:
         setup = self._setup
+        if job.attempt or self._risky:
+            # Where it ends this process, it is known which episodes had ended before.
+            self._builder.seal()
+            work.wait_until_filed()
+        self._risky.discard(env)
+        if job.attempt:
+            self._risky.add(env)
         self._builder.labels[env] = {
             "job": job.number,
             "worker": setup.worker,
@@ -220,7 +232,7 @@ class EpisodeRunner:
 
     def _run_one(self, work: Work) -> None:
         while (job := work.next_job()) is not None:
-            self._begin(0, job)
+            self._begin(0, job, work)
             observation, _ = self._stepped.reset(seed=job.seed)
             if self._env.recorder.num_envs != 1:
                 self._check_num_envs(self._env.recorder.num_envs)
@@ -265,7 +277,7 @@ class EpisodeRunner:
             assigned.is_without[env] = job is None
             if job is not None:
                 seeds[env] = job.seed
-                self._begin(env, job)
+                self._begin(env, job, work)
         return seeds
 
 

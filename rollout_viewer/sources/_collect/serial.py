@@ -24,7 +24,8 @@ class _LocalWork:
     def next_job(self) -> Job | None:
         """Return the next episode; None: there is none."""
         self.file_waiting()
-        return self._collection.next_job(0)
+        jobs = self._collection.next_jobs(0)
+        return jobs[0] if jobs else None
 
     def take_steps(self, count: int) -> bool:
         """Return whether so many transitions may be done."""
@@ -34,6 +35,9 @@ class _LocalWork:
         taken = self._collection.jobs.take_steps(count)
         self.is_cut = taken < count
         return not self.is_cut
+
+    def wait_until_filed(self) -> None:
+        """Do nothing: no process is lost without this one."""
 
     def file_waiting(self) -> None:
         """File blocks: not while a call is recorded, as the user's code runs then."""

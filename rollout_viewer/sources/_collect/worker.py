@@ -18,9 +18,11 @@ import sys
 import threading
 import time
 import traceback
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.block_builder import BlockBuilder
+from rollout_viewer._cache.unfiled import Unfiled
 from rollout_viewer._errors import RolloutViewerError
 from rollout_viewer._replay.messages import (
     read_message,
@@ -28,7 +30,6 @@ from rollout_viewer._replay.messages import (
     write_message,
 )
 from rollout_viewer.sources._collect.messages import (
-    STEPS_AT_ONCE,
     Assigned,
     Ended,
     Failed,
@@ -38,9 +39,10 @@ from rollout_viewer.sources._collect.messages import (
     Sealed,
     Start,
     Stop,
-    WantsJob,
+    WantsJobs,
     WantsSteps,
 )
+from rollout_viewer.sources._collect.pace import Pace
 from rollout_viewer.sources._collect.runner import EpisodeRunner
 
 if TYPE_CHECKING:
@@ -49,8 +51,13 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.sealed_block import SealedBlock
     from rollout_viewer.sources._collect.jobs import Job
 
-# Blocks that the driver has not filed yet: a worker that is faster than the disk waits.
-MAX_UNFILED = 8
+# Transitions, in steps of all envs, that are asked for at once at least.
+_STEPS_AT_ONCE = 32
+# What will be used within this time is asked for when the rest will be used within half
+# of it, so that a worker need not wait for the driver. Steps are shared in the end.
+_JOBS_AHEAD_S = 1.0
+_STEPS_AHEAD_S = 2.0
+_MAX_JOBS_AHEAD = 64
 # How long an environment's step may take when the driver is gone.
 _PATIENCE_S = 5.0
 
@@ -65,8 +72,14 @@ class DriverLink:
     Args:
         receive: Returns the next message from the driver; called by a thread. Raises
             EOFError when the driver has ended.
-        deliver: Sends a message to it; raises OSError when it has ended.
+        deliver: Sends a message to it, now or soon; raises OSError when it has ended.
         on_gone: Called by that thread some time after the driver has ended.
+        hurry: Called where this process waits for an answer, or ends: what was
+            delivered is wanted now.
+        clock: Seconds.
+
+    Attributes:
+        is_stopping: The driver wants no more rows.
     """
 
     def __init__(
@@ -74,13 +87,20 @@ class DriverLink:
         receive: Callable[[], Any],
         deliver: Callable[[Any], object],
         on_gone: Callable[[], object],
+        hurry: Callable[[], object] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._receive_next, self._deliver = receive, deliver
-        self._on_gone = on_gone
+        self._on_gone, self._hurry = on_gone, hurry
         self._inbox: queue.Queue[Any] = queue.Queue()
-        self._num_unfiled = 0
+        self._unfiled = Unfiled()
+        self._jobs: deque[Job] = deque()
         self._num_steps = 0
+        # An answer is on its way.
+        self._wants_jobs = self._wants_steps = False
+        self._pace_of_jobs, self._pace_of_steps = Pace(clock), Pace(clock)
         self._is_limited = False
+        self._are_steps_many = True
         self._newest: SealedBlock | None = None
         self.is_stopping = False
         threading.Thread(target=self._read, name="from the driver", daemon=True).start()
@@ -101,10 +121,32 @@ class DriverLink:
         return int(start.recipe_number)
 
     def next_job(self) -> Job | None:
-        """Return the next episode; None: there is none."""
-        self.send(WantsJob(has_steps=self._num_steps > 0))
-        job: Job | None = self._wait_for(Assigned).job
+        """Return the next episode; None: there is none.
+
+        Raises:
+            _Stopped: The driver wants no more rows.
+        """
+        while not self._jobs and self._wants_jobs:
+            self._receive()
+        if not self._jobs:
+            self._ask_for_jobs(1, is_ahead=False)
+            self._wait_for(Assigned)
+        job = self._jobs.popleft() if self._jobs else None
+        self._pace_of_jobs.add(1)
+        is_risky = any(one is not None and one.attempt for one in (job, *self._jobs))
+        num_ahead = min(self._pace_of_jobs.within(_JOBS_AHEAD_S), _MAX_JOBS_AHEAD)
+        if not is_risky and not self._wants_jobs and 2 * len(self._jobs) < num_ahead:
+            self._ask_for_jobs(num_ahead - len(self._jobs), is_ahead=True)
         return job
+
+    def _ask_for_jobs(self, count: int, *, is_ahead: bool) -> None:
+        self._wants_jobs = True
+        self.send(WantsJobs(count, self._num_steps > 0, is_ahead))
+
+    @property
+    def unbegun(self) -> tuple[int, ...]:
+        """The numbers of episodes that `next_job` has not returned."""
+        return tuple(job.number for job in self._jobs)
 
     def take_steps(self, count: int) -> bool:
         """Return whether so many transitions may be done.
@@ -116,13 +158,25 @@ class DriverLink:
             self._receive()
         if not self._is_limited:
             return True
+        self._pace_of_steps.add(count)
+        num_ahead = self._pace_of_steps.within(_STEPS_AHEAD_S)
+        may_ask = self._are_steps_many and not self._wants_steps
+        if may_ask and 2 * self._num_steps < num_ahead:
+            self._ask_for_steps(num_ahead, count, is_ahead=True)
+        while self._num_steps < count and self._wants_steps:
+            self._receive()
         if self._num_steps < count:
-            self.send(WantsSteps(STEPS_AT_ONCE * count))
-            self._num_steps += self._wait_for(Granted).num_steps
+            wanted = max(num_ahead, _STEPS_AT_ONCE * count)
+            self._ask_for_steps(wanted, count, is_ahead=False)
+            self._wait_for(Granted)
         if self._num_steps < count:
             return False
         self._num_steps -= count
         return True
+
+    def _ask_for_steps(self, wanted: int, num_envs: int, *, is_ahead: bool) -> None:
+        self._wants_steps = True
+        self.send(WantsSteps(wanted, num_envs, is_ahead))
 
     def send_block(self, block: SealedBlock) -> None:
         """Send rows, once; first wait until the driver has most of those before.
@@ -131,13 +185,22 @@ class DriverLink:
             _Stopped: The driver wants no more rows after these, or has ended.
         """
         try:
-            while self._num_unfiled >= MAX_UNFILED and not self.is_stopping:
+            while self._unfiled.is_full and not self.is_stopping:
                 self._receive()
         finally:
             if block is not self._newest:
                 self._newest = block
-                self._num_unfiled += 1
+                self._unfiled.add(block)
                 self.send(Sealed(block))
+
+    def wait_until_filed(self) -> None:
+        """Wait until all blocks are in the cache.
+
+        Raises:
+            _Stopped: The driver wants no more rows.
+        """
+        while self._unfiled:
+            self._receive()
 
     def send(self, message: object) -> None:
         """Send any message.
@@ -157,12 +220,23 @@ class DriverLink:
                 return message
 
     def _receive(self) -> Any:
+        if self._inbox.empty():
+            self._hurry()
         message = self._inbox.get()
-        if isinstance(message, Filed):
-            self._num_unfiled -= 1
-        elif isinstance(message, Stop) and not self.is_stopping:
-            self.is_stopping = True
-            raise _Stopped
+        match message:
+            case Filed(count):
+                self._unfiled.note_filed(count)
+            case Assigned(jobs):
+                self._wants_jobs = False
+                self._jobs += jobs
+            case Granted(count):
+                self._wants_steps = False
+                self._num_steps += count
+                # Where none are granted ahead, the last ones are shared.
+                self._are_steps_many = self._are_steps_many and count > 0
+            case Stop() if not self.is_stopping:
+                self.is_stopping = True
+                raise _Stopped
         return message
 
 
@@ -180,11 +254,11 @@ def collect(link: DriverLink, setup_data: bytes) -> None:
     except (Exception, SystemExit) as error:
         known = error if isinstance(error, RolloutViewerError) else None
         text = traceback.format_exc(limit=-4)
-        failure = Failed(text, known, is_start=runner is None)
+        failure = Failed(text, known, runner is None, link.unbegun)
     with contextlib.suppress(_Stopped):
         builder.seal()
     with contextlib.suppress(_Stopped):
-        link.send(failure or Ended())
+        link.send(failure or Ended(link.unbegun))
     if runner is not None:
         runner.close()
 

@@ -44,3 +44,6 @@ class WorkerProcess(Worker):
         self.is_asked_to_stop = False
         self.is_cut = False
         self.send(setup)
+
+    def flush(self) -> None:
+        """Do nothing: what is sent is on its way."""

@@ -92,7 +92,7 @@ class RolloutVecEnv(RolloutEnvBase):
         """Reset all envs, with seed, seed + 1, ..."""
         if isinstance(seed, (list, tuple)):
             raise ValueError(
-                "rollout: expected one seed for a VecEnv, whose envs take seed, "
+                "rv.rollout: expected one seed for a VecEnv, whose envs take seed, "
                 f"seed + 1, ..., got {seed!r}."
             )
         if seed is not None:

@@ -81,8 +81,8 @@ class RolloutTorchRLEnv(RolloutEnvBase):
         """Return a function of a tensordict that returns it with an action."""
         if seed is not None and np.ndim(seed):
             raise ValueError(
-                "rollout: expected one seed for a TorchRL environment, which derives "
-                f"those of its envs from it, got {seed!r}."
+                "rv.rollout: expected one seed for a TorchRL environment, which "
+                f"derives those of its envs from it, got {seed!r}."
             )
         choose = self._policy(policy, None if seed is None else int(seed))
 
@@ -101,8 +101,8 @@ class RolloutTorchRLEnv(RolloutEnvBase):
             return _RandomPolicy(env, seed)
         if not callable(policy):
             raise ValueError(
-                "rollout: expected policy to be a TensorDictModule or a function of a "
-                f"tensordict, got {type(policy).__name__}."
+                "rv.rollout: expected policy to be a TensorDictModule or a function of "
+                f"a tensordict, got {type(policy).__name__}."
             )
         is_module = isinstance(policy, torch.nn.Module)
         if is_module and not hasattr(policy, "in_keys"):
@@ -119,7 +119,7 @@ class RolloutTorchRLEnv(RolloutEnvBase):
                 return tensordict.update(result)
             if not isinstance(result, torch.Tensor):
                 raise ShapeError(
-                    "rollout: expected policy to return a tensordict with "
+                    "rv.rollout: expected policy to return a tensordict with "
                     f"{env.action_keys}, or an action as a tensor, got "
                     f"{type(result).__name__}."
                 )

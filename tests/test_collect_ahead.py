@@ -1,0 +1,297 @@
+"""Workers are given and send many things at a time, and nothing is lost by that."""
+
+from __future__ import annotations
+
+import queue
+
+import pytest
+
+import rollout_viewer as rv
+from rollout_viewer._cache.block_filer import BlockFiler
+from rollout_viewer._cache.unfiled import (
+    MAX_LARGE_UNFILED,
+    MAX_UNFILED,
+    SMALL_BYTES,
+    Unfiled,
+)
+from rollout_viewer._recording.sealed_block import SealedBlock
+from rollout_viewer.sources._collect import ray_cluster
+from rollout_viewer.sources._collect.jobs import Job, Jobs
+from rollout_viewer.sources._collect.messages import (
+    Assigned,
+    Filed,
+    Granted,
+    Sealed,
+    Start,
+    WantsJobs,
+    WantsSteps,
+)
+from rollout_viewer.sources._collect.ray_cluster import Outbox
+from rollout_viewer.sources._collect.worker import DriverLink
+from rollout_viewer.testing import TurnedClock
+from tests.collect_envs import KilledBySeed
+from tests.test_append_block import blocks_of
+from tests.test_collect import by_seed, play, processes
+
+
+def wanted(count: int, *, is_ahead: bool = True, has_steps: bool = True) -> WantsJobs:
+    return WantsJobs(count, has_steps, is_ahead)
+
+
+def take(jobs: Jobs, count: int, num_workers: int, **how: bool) -> list[Job]:
+    return jobs.take(count, num_workers, **{"has_steps": True, "is_ahead": True, **how})
+
+
+def numbers(jobs: list[Job]) -> list[int]:
+    return [job.number for job in jobs]
+
+
+# -- episodes
+
+
+def test_many_episodes_are_given_at_once_and_the_last_ones_one_by_one():
+    jobs = Jobs(range(100, 120), None, 20)
+
+    assert numbers(take(jobs, 4, 2)) == [0, 1, 2, 3]
+    # No more than half of what each of two workers can have of the 16.
+    assert numbers(take(jobs, 50, 2)) == [4, 5, 6]
+    take(jobs, 50, 2), take(jobs, 50, 2), take(jobs, 50, 2)
+    left = 20 - 4 - 3 - 3 - 2 - 2
+    assert take(jobs, 50, left) == []
+    assert len(take(jobs, 50, left, is_ahead=False)) == 1
+
+
+def test_of_seeds_without_an_end_as_many_are_given_as_are_wanted():
+    jobs = Jobs(iter(int, 1), 5)
+
+    assert len(take(jobs, 64, 9)) == 64
+    jobs.take_steps(5)
+    assert take(jobs, 3, 9, has_steps=False) == []
+    assert jobs.has_run_out
+
+
+def test_an_episode_that_was_lost_is_given_alone_and_one_that_came_back_as_it_was():
+    jobs = Jobs(range(30), None, 30)
+    first, second, third = take(jobs, 3, 1)
+    jobs.lose(second)
+    jobs.give_back(first)
+    jobs.give_back(third)
+
+    assert jobs.has_lost
+    assert take(jobs, 9, 1) == [first]
+    assert take(jobs, 9, 1) == []  # not to one that has another
+    assert take(jobs, 9, 1, is_ahead=False) == [second._replace(attempt=1)]
+    assert numbers(take(jobs, 2, 1)) == [2, 3]
+    assert jobs.num_lost == 1
+
+
+def test_an_episode_that_ends_its_process_takes_no_other_with_it():
+    """Those around it were lost as often, and given up with it."""
+    with pytest.warns(rv.RolloutViewerWarning, match=r"1 are missing.*seeds \[7\]"):
+        cache = processes(KilledBySeed, episodes=400, num_workers=1)
+
+    assert by_seed(cache) == {s: play(s) for s in range(400) if s != 7}
+
+
+# -- a worker
+
+
+class Driver:
+    """The driver's end of a link, without a process."""
+
+    def __init__(self) -> None:
+        self.clock = TurnedClock()
+        self.inbox: queue.Queue = queue.Queue()
+        self.sent: list = []
+        self.num_hurried = 0
+        self.link = DriverLink(
+            self.inbox.get,
+            self.sent.append,
+            lambda: None,
+            self._hurry,
+            clock=self.clock,
+        )
+
+    def _hurry(self) -> None:
+        self.num_hurried += 1
+
+    def answer(self, *messages: object) -> None:
+        for message in messages:
+            self.inbox.put(message)
+
+    def taken(self) -> list:
+        sent, self.sent[:] = [*self.sent], []
+        return sent
+
+
+def test_a_fast_worker_asks_for_episodes_before_it_has_none():
+    driver = Driver()
+    jobs = [Job(number, number) for number in range(40)]
+    for number in range(3):
+        driver.answer(Assigned((jobs[number],)))
+        assert driver.link.next_job() == jobs[number]
+        driver.clock.turn(0.125)
+
+    # Two of them took a quarter of a second.
+    asked = wanted(1, is_ahead=False, has_steps=False)
+    assert driver.taken() == [asked, asked, asked, wanted(8, has_steps=False)]
+    driver.answer(Assigned(tuple(jobs[3:9])))
+    assert driver.link.next_job() == jobs[3]
+    assert driver.link.unbegun == (4, 5, 6, 7, 8)
+    assert driver.taken() == []
+
+
+def test_a_worker_that_has_one_that_was_lost_asks_for_no_other():
+    driver = Driver()
+    for job in (Job(0, 0), Job(1, 1), Job(5, 5, attempt=1)):
+        driver.answer(Assigned((job,)))
+        assert driver.link.next_job() == job
+        driver.clock.turn(0.125)
+
+    assert [one.is_ahead for one in driver.taken()] == [False] * 3
+
+
+def test_steps_are_asked_for_ahead_until_none_are_granted():
+    driver = Driver()
+    driver.answer(Start(0, is_limited=True))
+    driver.link.start(None)
+    driver.answer(Granted(32))
+    for _ in range(30):
+        assert driver.link.take_steps(1)
+        driver.clock.turn(1 / 64)
+    assert driver.taken()[1:] == [
+        WantsSteps(32, 1, is_ahead=False),
+        WantsSteps(128, 1, is_ahead=True),
+    ]
+    driver.answer(Granted(0), Granted(1))
+
+    for _ in range(3):  # two are left, and one is granted
+        assert driver.link.take_steps(1)
+        driver.clock.turn(1 / 64)
+
+    assert driver.taken() == [WantsSteps(128, 1, is_ahead=False)]
+    driver.answer(Granted(0))
+    assert not driver.link.take_steps(1)
+
+
+def test_a_worker_waits_for_what_is_not_filed_and_hurries():
+    driver = Driver()
+    (block,) = blocks_of(32)
+    driver.link.send_block(block)
+    assert not driver.num_hurried
+    driver.answer(Filed(1))
+
+    driver.link.wait_until_filed()
+
+    assert driver.num_hurried <= 1  # the answer may have been there
+    assert driver.taken() == [Sealed(block)]
+
+
+# -- blocks
+
+
+def sized(nbytes: int) -> SealedBlock:
+    return SealedBlock(32, 1, b"x" * nbytes, ())
+
+
+def test_small_blocks_may_be_many_on_their_way_and_large_ones_few():
+    small, large = Unfiled(), Unfiled()
+    while not small.is_full:
+        small.add(sized(100))
+    while not large.is_full:
+        large.add(sized(SMALL_BYTES // 2))
+
+    assert (len(small), len(large)) == (MAX_UNFILED, MAX_LARGE_UNFILED)
+    small.note_filed(3)
+    assert len(small) == MAX_UNFILED - 3
+    assert not small.is_full
+    large.note_filed(99)
+    assert not large
+
+
+def test_blocks_that_come_many_at_a_time_are_beside_those_of_others():
+    clock = TurnedClock()
+    cache = rv.FrameCache()
+    filer = BlockFiler(cache, 2, clock)
+    for worker in range(2):
+        filer.add_worker(worker, range(worker, worker + 1))
+
+    for block in blocks_of(5 * 32):
+        filer.add(0, block)
+    clock.turn(0.1)
+    assert not filer.is_due([0, 1])  # five of one were filed without the other's
+    for block in blocks_of(3 * 32, first_env=1):
+        filer.add(1, block)
+    filed = []
+    while filer.is_due([0, 1]):
+        filed.append(filer.file().workers)
+    assert filed == [[0, 1]] * 3
+    clock.turn(0.3)
+    while filer.is_due([0, 1]):  # both that are left are old, not the first alone
+        filed.append(filer.file().workers)
+
+    assert filed[3:] == [[0], [0]]
+    assert not filer.has_waiting
+
+
+def test_one_worker_alone_fills_the_recording_while_others_have_nothing():
+    filer = BlockFiler(rv.FrameCache(), 2, TurnedClock())
+    for worker in range(2):
+        filer.add_worker(worker, range(worker, worker + 1))
+    for number, block in enumerate(blocks_of(MAX_UNFILED * 32)):
+        assert number < MAX_UNFILED / 2 or filer.is_due([0, 1])
+        filer.add(0, block)
+
+
+def test_blocks_that_come_fast_are_filed_many_at_a_time_and_others_at_once():
+    clock = TurnedClock()
+    filer = BlockFiler(rv.FrameCache(), 1, clock, gathers=True)
+    filer.add_worker(0, range(1))
+    first, second, third, last = blocks_of(4 * 32)
+
+    filer.add(0, first)
+    assert filer.is_due([0])
+    filer.file()
+    clock.turn(0.125)
+    filer.add(0, second)
+    filer.add(0, third)
+    assert not filer.is_due([0])
+    clock.turn(0.375)
+    num_filed = 0
+    while filer.is_due([0]):
+        filer.file()
+        num_filed += 1
+    assert num_filed == 2
+    clock.turn(1)
+    filer.add(0, last)
+    assert filer.is_due([0])
+
+
+# -- through Ray
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """Whoever gathers messages does so for ever, unless there is a reason to end."""
+    monkeypatch.setattr(ray_cluster, "_GATHER_S", 1e6)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.usefixtures("patient")
+def test_messages_wait_for_more_unless_they_are_few_many_large_or_awaited():
+    clock = TurnedClock()
+    outbox = Outbox(clock)
+
+    outbox.put("first")
+    assert outbox.take() == ["first"]  # of a slow environment: nothing to wait for
+    for number in range(16):
+        outbox.put(number)
+    assert outbox.take() == list(range(16))
+    outbox.put("wanted")
+    outbox.hurry()
+    assert outbox.take() == ["wanted"]
+    outbox.put(Sealed(sized(1 << 20)))
+    assert len(outbox.take()) == 1
+    clock.turn(1)
+    outbox.put("late")
+    assert outbox.take() == ["late"]
