@@ -36,7 +36,12 @@ def table_lines(text):
 @pytest.mark.timeout(600)  # models learn in them
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if pages.blocks(page, "python")],
+    [
+        # In a process of its own: nobody may fork where JAX was imported.
+        pytest.param(page, marks=[pytest.mark.jax] if page.stem == "jax" else [])
+        for page in PAGES
+        if pages.blocks(page, "python")
+    ],
     ids=lambda p: p.stem,
 )
 def test_python_snippets_of_a_page_run_one_after_the_other(page, tmp_path, monkeypatch):

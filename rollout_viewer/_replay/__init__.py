@@ -11,6 +11,8 @@
   `skipped_picture`: what making a picture does to it, where none is made. `worker`:
   the process in which that happens. `pool`: these processes, seen from here, and
   `messages`, what they are sent and answer.
+- `kept_states`: what is kept of a functional environment's states, and pictures of
+  that. `state_replay`: in the place of a replay.
 - `block_pictures`: rendered pictures become chunks.
 - `render`: fills a recording with the pictures.
 

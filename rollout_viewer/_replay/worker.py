@@ -22,6 +22,7 @@ from rollout_viewer._replay.dm_control_env import (
     is_dm_control,
     make_of_suite,
 )
+from rollout_viewer._replay.kept_states import make_states_env, use_cpu
 from rollout_viewer._replay.messages import (
     Done,
     Position,
@@ -31,8 +32,9 @@ from rollout_viewer._replay.messages import (
     take_over_pipes,
     write_message,
 )
-from rollout_viewer._replay.recipe import DM_CONTROL, NATIVE
+from rollout_viewer._replay.recipe import DM_CONTROL, FUNCTIONAL, NATIVE
 from rollout_viewer._replay.replay import NotReproducible, Replay, look_first
+from rollout_viewer._replay.state_replay import StateReplay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +59,7 @@ class Performer:
     def __init__(self, send: Callable[[Message], object]) -> None:
         self._send = send
         self._env: Any = None
-        self._replay: Replay | None = None
+        self._replay: Replay | StateReplay | None = None
         self._position: Position | None = None
         self._prepared: Prepare | None = None
         self._was_used = False
@@ -102,13 +104,14 @@ class Performer:
         end = difference, error, is_worn, self._position, self._was_used
         self._send(Done(blocks.num_done, *end))
 
-    def _begin(self, task: Task) -> Replay:
+    def _begin(self, task: Task) -> Replay | StateReplay:
         """Return the replay that goes on or starts again, or a new one."""
         position, self._position = self._position, None
         if self._replay is not None and position is not None:
             if position.leads_to(task):
                 return self._replay
-            if _is_worn(self._env) and position.has_env_of(task):
+            is_same = _is_worn(self._env) and position.has_env_of(task)
+            if is_same and isinstance(self._replay, Replay):
                 self._was_used = True
                 self._replay.restart()
                 return self._replay
@@ -117,7 +120,10 @@ class Performer:
             self._drop()
             prepared, self._env = None, make_env(task.maker)
         has_looked = prepared is not None and prepared.first is not None
-        self._replay = Replay(self._env, task, has_looked=has_looked)
+        if task.maker[0] == FUNCTIONAL:
+            self._replay = StateReplay(self._env)
+        else:
+            self._replay = Replay(self._env, task, has_looked=has_looked)
         self._was_used = False
         return self._replay
 
@@ -154,6 +160,10 @@ def make_env(maker: tuple[str, Any, dict[str, Any]]) -> Any:
     """
     kind, what, options = maker
     try:
+        if kind == FUNCTIONAL:
+            use_cpu()
+            function, arguments = pickle.loads(what)
+            return make_states_env(function, arguments, options)
         if kind == "function":
             function, arguments = pickle.loads(what)
             env = function(*arguments, **options)
