@@ -14,6 +14,10 @@ EVERYTHING = "".join(page.read_text("utf-8") for page in PAGES)
 README = ROOT / "README.md"
 
 
+# In a process of its own: nobody may fork where JAX was imported. Brax warns of itself.
+JAX = [pytest.mark.jax, pytest.mark.filterwarnings("ignore")]
+
+
 def shell_lines():
     lines = "".join("".join(pages.blocks(page, "console")) for page in PAGES)
     commands = [
@@ -37,8 +41,7 @@ def table_lines(text):
 @pytest.mark.parametrize(
     "page",
     [
-        # In a process of its own: nobody may fork where JAX was imported.
-        pytest.param(page, marks=[pytest.mark.jax] if page.stem == "jax" else [])
+        pytest.param(page, marks=JAX if page.stem == "jax" else [])
         for page in PAGES
         if pages.blocks(page, "python")
     ],

@@ -231,6 +231,20 @@ def test_a_file_from_elsewhere_is_data_until_make_env_is_given(tmp_path):
         same_pictures(now, opened)
 
 
+def test_a_viewer_gets_pictures_of_what_it_shows():
+    cache = rv.rollout(
+        Walk(length=7), policy=ahead, max_steps=40, seed=1, render="later"
+    )
+    came = threading.Event()
+    cache.subscribe(lambda *_: cache.has_picture(33, 0) and came.set())
+
+    cache.want_pictures([(33, 0)])
+
+    assert came.wait(120)
+    now = rv.rollout(Walk(length=7), policy=ahead, max_steps=40, seed=1)
+    np.testing.assert_array_equal(cache[33, 0], now[33, 0])
+
+
 def test_another_camera_and_size_are_added_to_kept_states():
     cache = rv.rollout(Walk(), policy=ahead, max_steps=3, seed=1, render="later")
     cache.render(progress=False)
@@ -455,6 +469,15 @@ def test_calls_within_a_compiled_function_say_where_states_go():
         jax.jit(env.reset)(jax.random.PRNGKey(0))
 
 
+@pytest.mark.parametrize("seed", [0, 7, 2**31 + 5, 2**32 - 1])
+def test_keys_of_many_seeds_are_those_of_each(seed):
+    from rollout_viewer.sources.functional._compiled_loop import functions_of
+
+    keys = functions_of(Walk(), [seed, 1]).keys
+
+    np.testing.assert_array_equal(keys[0], jax.random.PRNGKey(seed))
+
+
 # -- what is refused
 
 
@@ -515,6 +538,11 @@ def test_what_is_no_such_environment_is_refused():
         rv.rollout(Tuples(), policy=ahead, max_steps=3)
     with pytest.raises(rv.UnsupportedEnvError, match="reward and done"):
         rv.record(Walk()).add([1.0, 2.0])
+
+
+def test_collecting_as_from_another_library_says_what_to_do():
+    with pytest.raises(rv.UnsupportedEnvError, match="rv.rollout"):
+        rv.collect(Walk, episodes=2, backend="serial", progress=False)
 
 
 def test_what_gives_no_pictures_is_refused_at_the_first():

@@ -115,10 +115,10 @@ def test_arguments_of_render_are_set_beforehand(brax_env):
 
 
 def test_playground_is_rendered_later_as_at_once():
-    registry = pytest.importorskip("mujoco_playground.registry", reason="half a GB")
-    wrapper = pytest.importorskip("mujoco_playground.wrapper", reason="half a GB")
-    bare = registry.load("CartpoleBalance", config_overrides={"impl": "jax"})
-    env = wrapper.wrap_for_brax_training(bare, episode_length=6)
+    library = pytest.importorskip("mujoco_playground", reason="half a GB")
+    overrides = {"impl": "jax"}
+    bare = library.registry.load("CartpoleBalance", config_overrides=overrides)
+    env = library.wrapper.wrap_for_brax_training(bare, episode_length=6)
     how = {"policy": random_policy, "max_steps": 9, "seed": [0, 1]}
     now = rv.rollout(rv.record(env, envs=[1]), **how)
 

@@ -102,8 +102,7 @@ def functions_of(env: Any, seed: Any) -> Functions:
 def _functions_of_many(env: Any, seeds: list[int]) -> Functions:
     if not seeds:
         raise ValueError("rollout: expected a seed for each env, got none.")
-    keys = jax.numpy.stack([jax.random.PRNGKey(one) for one in seeds])
-    num_envs = len(seeds)
+    keys, num_envs = _keys(seeds), len(seeds)
     known = dict(enumerate(seeds))
 
     def split(key: Any) -> Any:
@@ -123,6 +122,13 @@ def _functions_of_many(env: Any, seeds: list[int]) -> Functions:
         )
     reset, step = jax.vmap(env.reset), jax.vmap(env.step)
     return Functions(reset, step, split, keys, known, num_envs, 0)
+
+
+def _keys(seeds: list[int]) -> Any:
+    """Return `jax.random.PRNGKey` of each: one by one takes seconds for thousands."""
+    if all(0 <= one < 1 << 32 for one in seeds):
+        return jax.vmap(jax.random.PRNGKey)(jax.numpy.array(seeds, jax.numpy.uint32))
+    return jax.numpy.stack([jax.random.PRNGKey(one) for one in seeds])
 
 
 def _seed(seed: Any) -> int:

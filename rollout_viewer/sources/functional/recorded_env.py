@@ -111,9 +111,16 @@ class RecordedFunctions(RecordingWrapper):
 
     # -- calls
 
-    def reset(self, rng: Any) -> Any:
-        """Return the first state of new episodes, and record it."""
+    def reset(self, rng: Any = None, *, seed: Any = None) -> Any:
+        """Return the first state of new episodes, and record it.
+
+        Raises:
+            UnsupportedEnvError: It is called as another library's, with a seed, or in a
+                function that is being compiled.
+        """
         self.check_open()
+        if rng is None:
+            raise _not_gymnasium(f"reset(seed={seed!r})")
         self._check_untraced("reset", rng)
         state = self._compiled()[0](rng)
         self.add([state])
@@ -126,6 +133,10 @@ class RecordedFunctions(RecordingWrapper):
         following = self._compiled()[1](state, action)
         self.add([following], [action], continues=True)
         return following
+
+    def actor(self, policy: Any, seed: Any, deterministic: bool) -> Any:
+        """Raise UnsupportedEnvError: what asks for it steps as Gymnasium does."""
+        raise _not_gymnasium("calls as of Gymnasium's, of rv.collect or rv.evaluate")
 
     def _compiled(self) -> tuple[Any, Any]:
         if self._calls is None:
@@ -301,6 +312,14 @@ class RecordedFunctions(RecordingWrapper):
             loop.functions = functions
             return loop
         return Loop(functions, policy, env, reader)
+
+
+def _not_gymnasium(call: str) -> UnsupportedEnvError:
+    return UnsupportedEnvError(
+        "record: expected reset(rng) and step(state, action) of a functional "
+        f"environment, got {call}. Use rv.rollout(env, policy=..., "
+        "seed=range(num_envs)), which steps many at once."
+    )
 
 
 def _num_needed(envs: Any) -> int:
