@@ -959,6 +959,7 @@ def test_a_call_that_fails_is_in_the_next_row_where_two_record_in_one_cache(
     with monkeypatch.context() as patch, pytest.warns(rv.RolloutViewerWarning):
         patch.setattr(cache, "append", fail)
         patch.setattr(cache, "append_step", fail)
+        patch.setattr(cache, "append_one", fail)
         first.step(0)
     first.step(0)
 

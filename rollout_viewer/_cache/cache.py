@@ -66,6 +66,7 @@ from rollout_viewer._recording.sealed_block import (
 )
 from rollout_viewer._recording.step_row import RESET
 from rollout_viewer._recording.storable import storable_json, storable_text
+from rollout_viewer._recording.waiting_rows import WaitingRows
 from rollout_viewer._recording.workers import is_worker
 from rollout_viewer._replay.render import Watch
 
@@ -291,6 +292,7 @@ class FrameCache(RecordingReader):
                 if pictures is not None:
                     row = recording.append_like_last(
                         *pictures,
+                        WaitingRows.put,
                         codes,
                         reward,
                         terminated,
@@ -314,10 +316,7 @@ class FrameCache(RecordingReader):
                     reset=reset,
                     kind=kind,
                 )
-        if recording.has_trouble:
-            self._warn_of_losses(recording)
-        if self._subscribers:
-            self._subscribers.notify(row, row + 1)
+        self._note_appended(recording, row)
         return row
 
     def append_step(
@@ -349,14 +348,47 @@ class FrameCache(RecordingReader):
             if (starts := self._only_starts(episode_info, kind)) is None:
                 return None
             row = recording.append_like_last(
-                (), (), kind, reward, terminated, truncated, action, data, starts
+                (),
+                (),
+                WaitingRows.put,
+                kind,
+                reward,
+                terminated,
+                truncated,
+                action,
+                data,
+                starts,
             )
         if row is not None:
-            if recording.has_trouble:
-                self._warn_of_losses(recording)
-            if self._subscribers:
-                self._subscribers.notify(row, row + 1)
+            self._note_appended(recording, row)
         return row
+
+    def append_one(
+        self,
+        kind: int,
+        flags: int,
+        reward: Any,
+        action: Any,
+        values: Mapping[str, Any],
+        start: bytes | None = None,
+    ) -> int | None:
+        """Do the same for a single env; see `WaitingRows.put_one`."""
+        with self._append_lock.lock:
+            recording = self._writable()
+            if kind == RESET and self._segments:
+                return None  # what is known of all that begin in the segment
+            row = recording.append_like_last(
+                (), (), WaitingRows.put_one, kind, flags, reward, action, values, start
+            )
+        if row is not None:
+            self._note_appended(recording, row)
+        return row
+
+    def _note_appended(self, recording: LiveRecording, row: int) -> None:
+        if recording.has_trouble:
+            self._warn_of_losses(recording)
+        if self._subscribers:
+            self._subscribers.notify(row, row + 1)
 
     def _only_starts(
         self,

@@ -165,6 +165,29 @@ class StepInfo:
             found[column.name] = np.array([value], np.float64)
         return None if self.is_pending else found
 
+    def numbers(self, info: Mapping[Any, Any]) -> dict[str, Any] | None:
+        """Return what `at_once` does for a single env, as numbers: without arrays.
+
+        None: it is not simple, or something waits for a row.
+        """
+        found: dict[str, Any] = {}
+        if self.is_pending:
+            return None
+        if self._names is False:
+            return found
+        columns = self._columns
+        for key, value in info.items():
+            column = columns.get(key)
+            if column is None:
+                if key in self._refused or key in _KNOWN_ELSEWHERE:
+                    continue
+                return None
+            kinds = _KINDS.get(column.kind)
+            if column.shape or kinds is None or type(value) not in kinds:
+                return None
+            found[column.name] = float(value)
+        return found
+
     def seen(self, envs: Mask) -> dict[str, Array]:
         """Return data of a row that is of `envs`; valid until the next call."""
         found = {}

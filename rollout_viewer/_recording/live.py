@@ -59,7 +59,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from rollout_viewer._frames.encoder import ChunkEncoder
     from rollout_viewer._recording.annotations import AnnotationChange
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.slot import Slot
@@ -136,29 +135,18 @@ class LiveRecording(FiledRecording):
         self,
         targets: Sequence[tuple[int, str]],
         frames: Sequence[Frame],
-        kind: npt.NDArray[np.uint8] | None,
-        reward: Any,
-        terminated: Any,
-        truncated: Any,
-        action: Any,
-        data: Mapping[str, Any] | None,
-        starts: Mapping[int, bytes] = NO_STARTS,
+        put: Callable[..., bool],
+        *step: Any,
     ) -> int | None:
         """Append a row, if it is like the last one; return its number.
 
-        Takes the arguments of `WaitingRows.put`, and pictures. None: it was not
-        appended.
+        None: it was not appended.
 
         Args:
             targets: The env and camera of each picture.
             frames: These pictures.
-            kind: Codes (B,); None: all envs step.
-            reward: (B,), as the others.
-            terminated: None: no env did.
-            truncated: None: no env was.
-            action: (B, ...)
-            data: Name -> (B, ...)
-            starts: Of `append`.
+            put: `WaitingRows.put`, or another one of its methods.
+            *step: Its arguments after the number of the row.
         """
         rows, waiting = self._rows, self._waiting
         if rows is None or not waiting.is_expecting:
@@ -169,38 +157,25 @@ class LiveRecording(FiledRecording):
             if self._before is not None:
                 self.recover()
             row = max(waiting.stop, rows.num_rows)
-            if waiting.stop == row and row % CHUNK_ROWS == 0:
+            offset = row % CHUNK_ROWS
+            if waiting.stop == row and not offset:
                 self._take_waiting()  # if that was interrupted
-            encoders = self._open.usual_encoders(targets, frames)
-            if encoders is None or not waiting.put(
-                row, kind, reward, terminated, truncated, action, data, starts
+            pictures = self._open
+            if not (
+                pictures.expects(targets, frames, offset) and put(waiting, row, *step)
             ):
                 return None
-            if encoders:
-                self._encode(encoders, frames, row)
+            if frames:
+                pictures.put(frames, offset)
+                # The row is there, with its pictures. They count a moment later: with
+                # the next row, or as the rows are taken, if that is interrupted.
+                waiting.stop = row + 1
+                pictures.count(offset)
             else:
                 waiting.stop = row + 1
-            if row % CHUNK_ROWS == CHUNK_ROWS - 1:
+            if offset == CHUNK_ROWS - 1:
                 self._take_waiting()
         return row
-
-    def _encode(
-        self, encoders: Sequence[ChunkEncoder], frames: Sequence[Frame], row: int
-    ) -> None:
-        """Add the pictures of a row whose step data is put: all or, if raised, none.
-
-        With the last of them the row is there.
-        """
-        assert self._rows is not None
-        self._before = self._rows.num_rows, len(self.slots), len(self._statements)
-        try:
-            for encoder, frame in zip(encoders, frames, strict=True):
-                encoder.add(frame)
-            self._waiting.stop = row + 1
-        except BaseException:
-            self.recover()
-            raise
-        self._before = None
 
     @property
     def num_appended(self) -> int:

@@ -29,12 +29,14 @@ from rollout_viewer._recording.slot import Slot
 from rollout_viewer._recording.statements import Tail
 from rollout_viewer._recording.step_codec import pack_columns
 from rollout_viewer._recording.step_row import IDLE
+from rollout_viewer._recording.waiting_pictures import WaitingPictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     import numpy.typing as npt
 
+    from rollout_viewer._forks import Lock
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.step_codec import Extras
     from rollout_viewer._recording.step_row import StepRow
@@ -81,17 +83,31 @@ class OpenBlock:
         # without an encoder the newest such chunk: its last picture is theirs.
         self._adopted: dict[int, bytes] = {}
         self._newest: dict[int, bytes] = {}
+        # Of rows of the usual form, and the targets that are known to be of it.
+        self._waiting = WaitingPictures()
+        self._usual: Sequence[Key] | None = None
+
+    def fork_locks(self) -> list[Lock]:
+        """Return what a fork waits for."""
+        return [self._waiting.lock]
+
+    def after_fork(self) -> None:
+        """Make locks anew, in a forked child."""
+        self._waiting.after_fork()
 
     @property
     def state_nbytes(self) -> int:
         """Bytes of encoders and their buffers."""
-        return sum(e.state_nbytes + e.nbytes for e in self._used()) + sum(
-            s.num_bytes for s in self._scratches.values()
+        return (
+            sum(e.state_nbytes + e.nbytes for e in self._used())
+            + sum(s.num_bytes for s in self._scratches.values())
+            + self._waiting.num_bytes
         )
 
     @property
     def picture_nbytes(self) -> int:
         """Bytes of the records so far."""
+        self._waiting.encode()
         return sum(encoder.nbytes for encoder in self._used())
 
     def _used(self) -> list[ChunkEncoder]:
@@ -157,6 +173,7 @@ class OpenBlock:
         shared: frozenset[str],
     ) -> None:
         """Add the row `offset` of the block; see `LiveRecording.append`."""
+        self._expect_none()
         delivered: dict[int, Frame | None] = {}
         slot_of, encoders = self._slot_of, self._encoders
         for env, camera, frame in pictures:
@@ -181,24 +198,52 @@ class OpenBlock:
                 encoder.add(frame)
         self.extras.append(extras)
 
-    def usual_encoders(
-        self, targets: Sequence[Key], frames: Sequence[Frame]
-    ) -> list[ChunkEncoder] | None:
-        """Return the encoders of a row with a picture of each current slot, in order.
+    def expects(
+        self, targets: Sequence[Key], frames: Sequence[Frame], offset: int
+    ) -> bool:
+        """Whether a row has a picture of each current slot, with the size of the last.
 
-        None: some have no picture, or one of another size.
+        Args:
+            targets: Env and camera of each picture. Those of one object always come
+                with pictures of the same sizes.
+            frames: These pictures.
+            offset: Of the row in its block.
         """
+        if targets is self._usual:
+            return True
         slot_of, encoders = self._slot_of, self._encoders
         if len(targets) != len(slot_of):
-            return None
+            return False
         found = []
         for target, frame in zip(targets, frames, strict=True):
             slot = slot_of.get(target)
             encoder = None if slot is None else encoders[slot]
             if encoder is None or encoder.size != frame.shape[:2]:
-                return None
+                return False
             found.append(encoder)
-        return found
+        self._waiting.count_all(offset)
+        self._waiting.encode()
+        self._waiting.expect(found, offset)
+        self._usual = targets
+        return True
+
+    def put(self, frames: Sequence[Frame], offset: int) -> None:
+        """Copy the pictures of an expected row, which does not yet count."""
+        self._waiting.put(offset, frames)
+
+    def count(self, offset: int) -> None:
+        """Let a row count that was put."""
+        self._waiting.count(offset)
+
+    def count_all(self, stop: int) -> None:
+        """Let all rows before `stop` of the block count that were put."""
+        self._waiting.count_all(stop)
+
+    def _expect_none(self) -> None:
+        """Encode what waits; take the next row for none of the usual form."""
+        self._waiting.encode()
+        self._waiting.forget()
+        self._usual = None
 
     def _is_due(self, slot: int, row: StepRow) -> bool:
         if self.slots[slot].is_shared:
@@ -212,6 +257,7 @@ class OpenBlock:
 
         The block is empty. What is not in `pictures` is idle: its picture is repeated.
         """
+        self._expect_none()
         adopted: dict[int, bytes] = {}
         for slot, chunk in pictures:
             key, size = (slot.env, slot.camera), slot.size
@@ -281,6 +327,7 @@ class OpenBlock:
 
         Rows in which another size is current are added here rather than one by one.
         """
+        self._waiting.encode()
         encoder = self._encoders[slot]
         if encoder is not None and (count := len(self.extras)) > encoder.num_records:
             encoder.skip(count - encoder.num_records)
@@ -329,8 +376,11 @@ class OpenBlock:
                 del sizes[size]
         del self._encoders[num_slots:]
         del self.slots[num_slots:]
-        for encoder in self._used():
-            encoder.restore(num_pictured)
+        self._usual = None
+        with self._waiting.lock:
+            self._waiting.drop(num_pictured)
+            for encoder in self._used():
+                encoder.restore(num_pictured)
 
     def start(self) -> None:
         """Start the next block; may be called again where it was interrupted."""
@@ -338,12 +388,14 @@ class OpenBlock:
             self._make_adopted_current()
         if self._has_unused:
             self._drop_encoders()
+        self._waiting.restart(0)
         for encoder in self._used():
             encoder.start()
         self.extras = []
 
     def _make_adopted_current(self) -> None:
         """Let the next blocks continue what was encoded elsewhere."""
+        self._usual = None
         last_shown: dict[Key, int] = {}
         for slot, chunk in self._adopted.items():
             self._encoders[slot] = None

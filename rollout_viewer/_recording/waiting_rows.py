@@ -38,19 +38,24 @@ _ENDS = np.uint8(TERMINATED | TRUNCATED)
 # Among the bytes of bools: finding it is faster than `np.any`.
 _TRUE = b"\1"
 _NO_STARTS: Mapping[int, bytes] = MappingProxyType({})
+_INT64 = np.dtype(np.int64)
+_MAX_INT64 = (1 << 63) - 1
+_ONE_ENV = (1,)
+_REWARDS = frozenset([float, np.float64, np.float32])
+_ENDED_ONE = np.array([True])
 
 
 class _Special(NamedTuple):
-    """Step data (B,) of a row in which envs end or are reset.
+    """Step data (B,) of a row in which envs end or are reset; numbers, if B is 1.
 
     Attributes:
         ended: Which do not run after it; None: all do.
         is_reset: All envs are reset.
     """
 
-    kind: Array
-    flags: Array
-    reward: Array
+    kind: Array | int
+    flags: Array | int
+    reward: Array | float
     ended: Array | None
     is_reset: bool
 
@@ -199,6 +204,73 @@ class WaitingRows:
         self._next = row + 1
         return True
 
+    def put_one(
+        self,
+        row: int,
+        kind: int,
+        flags: int,
+        reward: Any,
+        action: Any,
+        values: Mapping[str, Any],
+        start: bytes | None = None,
+    ) -> bool:
+        """Do what `put` does for a single env, without an array for each number.
+
+        Args:
+            row: Its number: all rows before it wait here, or are taken.
+            kind: `STEP`, or `RESET`, of which there are neither reward nor action.
+            flags: `TERMINATED` and `TRUNCATED`, or `BEGINS`.
+            reward: A number.
+            action: A number or an array, without an axis of envs.
+            values: Name -> the same.
+            start: From where its episode can be replayed that begins here.
+        """
+        if row != self._next or self._shape != _ONE_ENV:
+            return False
+        is_reset = kind == RESET
+        if is_reset:
+            reward = np.nan
+        elif (
+            self._ended is not None
+            or type(reward) not in _REWARDS
+            or reward != reward  # NaN
+        ):
+            return False
+        block, offset = divmod(row, CHUNK_ROWS)
+        if block != self._block:
+            self._renew(block)
+            self._is_whole = not offset
+        if not self._copy_one(offset, values):
+            return False
+        if not is_reset:
+            actions = self._action
+            if actions is None or not _fits_one(action, actions):
+                return False
+            actions[offset] = action
+        self._reward[offset] = reward
+        if flags:
+            ended = _ENDED_ONE if flags & (TERMINATED | TRUNCATED) else None
+            self._note(
+                row,
+                offset,
+                _Special(kind, flags, reward, ended, is_reset),
+                _NO_STARTS if start is None else {0: start},
+            )
+        self._next = row + 1
+        return True
+
+    def _copy_one(self, offset: int, values: Mapping[str, Any]) -> bool:
+        """Copy the data of a single env; return whether they are as they were."""
+        arrays = self._data
+        if len(values) != len(arrays):
+            return False
+        for name, value in values.items():
+            kept = arrays.get(name)
+            if kept is None or not _fits_one(value, kept):
+                return False
+            kept[offset] = value
+        return True
+
     def _renew(self, block: int) -> None:
         """Begin a block in other arrays: the rows of the last one are views of them."""
         self._reward = np.empty_like(self._reward)
@@ -332,13 +404,17 @@ class WaitingRows:
                 found[offset - rows.start].pop(ACTION, None)
         return found
 
+    def has_all(self, block: int) -> bool:
+        """Whether all rows of a block were put here."""
+        stop = (block + 1) * CHUNK_ROWS
+        return self._is_whole and block == self._block and self.stop >= stop
+
     def stacked(self, block: int) -> list[Group] | None:
         """Return actions and data of all rows of a block, for `pack_stacked`.
 
         None: some of its rows were not put here.
         """
-        stop = (block + 1) * CHUNK_ROWS
-        if not self._is_whole or block != self._block or self.stop < stop:
+        if not self.has_all(block):
             return None
         found = [(name, _ALL_ROWS, array) for name, array in self._data.items()]
         if self._action is not None:
@@ -404,6 +480,18 @@ def _are_none(ends: Any, shape: tuple[int, ...]) -> bool:
 
 def _are_bools(ends: Any, shape: tuple[int, ...]) -> bool:
     return type(ends) is np.ndarray and ends.shape == shape and ends.dtype == _BOOL
+
+
+def _fits_one(value: Any, kept: Array) -> bool:
+    """Whether an array of one env, or a number, is as those before; see `_fits`."""
+    kind = type(value)
+    if kind is np.ndarray or isinstance(value, np.generic):
+        return bool(value.dtype == kept.dtype and value.shape == kept.shape[2:])
+    if kept.ndim != 2:
+        return False
+    if kind is int:
+        return kept.dtype == _INT64 and -_MAX_INT64 <= value <= _MAX_INT64
+    return kind is float and kept.dtype == _FLOAT64
 
 
 def _fits(value: Any, kept: Array) -> bool:

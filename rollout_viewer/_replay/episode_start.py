@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import zstandard
 
 from rollout_viewer._errors import RecordingError
+from rollout_viewer._frames.zstd_blocks import raw_frame
 from rollout_viewer._replay.env_state import BINARY
 
 # Its key in what a recorder knows of an episode that begins.
@@ -18,6 +19,8 @@ _LEVEL = 3
 # Of the JSON, which bytes follow.
 _LENGTH = struct.Struct("<I")
 _MAX_BYTES = 1 << 24
+# Little is saved of fewer bytes, as of a generator's state.
+_MAX_RAW_BYTES = 400
 
 
 class EpisodeStart(NamedTuple):
@@ -38,6 +41,9 @@ class EpisodeStart(NamedTuple):
     problem: str = ""
 
 
+_DEFAULTS = EpisodeStart._field_defaults
+
+
 def pack_start(start: EpisodeStart) -> bytes:
     """Return a start as bytes; one whose options are no JSON as a problem."""
     options = start.options or None
@@ -49,10 +55,17 @@ def pack_start(start: EpisodeStart) -> bytes:
         start = start._replace(options=None, problem=start.problem or problem)
     binary = start.state.get(BINARY, b"")
     state = {name: value for name, value in start.state.items() if name != BINARY}
-    fields = dict(zip(start._fields, start, strict=True))
+    fields = {
+        name: value
+        for name, value in zip(start._fields, start, strict=True)
+        if name not in _DEFAULTS or value != _DEFAULTS[name]
+    }
     fields["state"] = state
     text = _to_json(fields).encode()
-    return _of_thread.compressor.compress(_LENGTH.pack(len(text)) + text + binary)
+    content = _LENGTH.pack(len(text)) + text + binary
+    if len(content) <= _MAX_RAW_BYTES:
+        return raw_frame(content)
+    return _of_thread.compressor.compress(content)
 
 
 class _OfThread(threading.local):

@@ -40,17 +40,36 @@ class SurvivesFaults:
         """
         return _Guarded(self, call)
 
+    def _survives(self, call: str, num_calls: int, error: BaseException) -> bool:
+        """Return whether what was raised is no more than a warning, which this gives.
+
+        Args:
+            call: A known one, which has no row then.
+            num_calls: Calls that the recorder had counted before.
+            error: What was raised as it was recorded.
+        """
+        if not isinstance(error, Exception) or always_raises(error):
+            return False
+        recorder = self._guarded_recorder
+        if call == "step" and recorder.num_calls == num_calls:
+            recorder.add_unknown_step()
+        recorder.warning.warn(
+            error,
+            f"This {call} has no row, and is counted by the next one; so are later "
+            "ones like it, which are not reported.",
+        )
+        return True
+
 
 class _Guarded(AbstractContextManager[None]):
     """A context, written out: that of a generator takes three times as long."""
 
-    __slots__ = ("_call", "_num_calls", "_owner", "_recorder")
+    __slots__ = ("_call", "_num_calls", "_owner")
 
     def __init__(self, owner: SurvivesFaults, call: str) -> None:
         self._owner = owner
         self._call = call
-        self._recorder = owner._guarded_recorder
-        self._num_calls = self._recorder.num_calls
+        self._num_calls = owner._guarded_recorder.num_calls
 
     def __enter__(self) -> None:
         """Begin the call."""
@@ -59,19 +78,10 @@ class _Guarded(AbstractContextManager[None]):
         self, kind: type[BaseException] | None, error: BaseException | None, _: Any
     ) -> bool:
         """End the call; return whether what was raised is no more than a warning."""
-        owner, call, recorder = self._owner, self._call, self._recorder
+        owner, call = self._owner, self._call
         is_known = call in owner._known_calls
         if error is None:
             if not is_known:
                 owner._known_calls |= {call}
             return False
-        if not (is_known and isinstance(error, Exception)) or always_raises(error):
-            return False
-        if call == "step" and recorder.num_calls == self._num_calls:
-            recorder.add_unknown_step()
-        recorder.warning.warn(
-            error,
-            f"This {call} has no row, and is counted by the next one; so are later "
-            "ones like it, which are not reported.",
-        )
-        return True
+        return is_known and owner._survives(call, self._num_calls, error)

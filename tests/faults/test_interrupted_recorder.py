@@ -190,6 +190,125 @@ def test_a_call_that_is_interrupted_anywhere_is_in_one_row_or_in_none(
     figures(f"Recorder.add, {case}: {found}")
 
 
+@pytest.mark.parametrize("number", range(2, len(CALLS)))
+def test_a_call_whose_row_is_refused_is_in_the_next_row(monkeypatch, number):
+    """Also where it resets one env, and the other one is idle."""
+
+    def refuse(*_: Any) -> None:
+        raise MemoryError
+
+    loop = Loop("numbers alone")
+    for one in range(len(CALLS)):
+        with monkeypatch.context() as patched:
+            if one == number:
+                for name in ("append", "append_step"):
+                    patched.setattr(loop.cache, name, refuse, raising=False)
+            with contextlib.suppress(MemoryError):
+                loop.add(one)
+
+    expected = uninterrupted("numbers alone", number, "in the next row")
+    assert repr(table(loop.finish())) == expected
+
+
+# Of one env: what each call is to it, and whether it ends.
+CALLS_OF_ONE = [RESET, STEP, STEP, "end", RESET, STEP, STEP, RESET, STEP, "end", RESET]
+CALLS_OF_ONE += [STEP] * 30
+
+
+class LoopOfOne:
+    """A recorder of one env that renders later, and its calls."""
+
+    def __init__(self) -> None:
+        self.cache = rv.FrameCache()
+        self.num_short = 0
+        self.recorder = Recorder(
+            1, cache=self.cache, recipe=Recipe(make_env=lambda: None)
+        )
+
+    def add(self, number: int, *, is_at_length: bool = False) -> None:
+        call = CALLS_OF_ONE[number]
+        kind = RESET if call == RESET else STEP
+        reward = None if kind == RESET else 2.0**number
+        obs, info = np.full(3, number, np.float32), {"speed": number / 2}
+        start = b"start" if kind == RESET else None
+        flags = {RESET: 4, "end": 1}.get(call, 0)
+        action = None if kind == RESET else number
+        if not is_at_length and self.recorder.add_one(
+            int(kind), flags, reward, action, {"obs": obs}, info, start
+        ):
+            self.num_short += 1
+            return
+        self.recorder.add(
+            [kind],
+            list,
+            reward=None if reward is None else np.array([reward]),
+            terminated=np.array([flags == 1]),
+            truncated=np.array([False]),
+            action=None if action is None else np.array([action]),
+            data={"obs": obs[None]},
+            infos=None if start is None else {0: {"replay_start": start}},
+            step_info=[info],
+        )
+
+
+def numbers_of_one(loop: LoopOfOne) -> tuple[Any, ...]:
+    """Return what a call leaves: rewards, episodes, their steps and their starts."""
+    loop.recorder.finish()
+    cache = loop.cache
+    return (
+        np.nansum(cache.scalars["reward"]),
+        [(one.length, one.total_reward, one.terminated) for one in cache.episodes],
+    )
+
+
+def test_calls_of_one_env_are_recorded_as_at_length():
+    found = []
+    for is_at_length in (False, True):
+        loop = LoopOfOne()
+        for number in range(len(CALLS_OF_ONE)):
+            loop.add(number, is_at_length=is_at_length)
+        loop.recorder.finish()
+        assert loop.num_short == (0 if is_at_length else len(CALLS_OF_ONE) - 2)
+        cache = loop.cache
+        rows = [sorted(cache.at(row, 0).items()) for row in range(cache.num_rows)]
+        found.append(repr([rows, cache.episodes]))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("number", [2, 3, 4, 7, 20])
+def test_a_call_of_one_env_is_in_one_row_or_in_none_wherever_it_is_interrupted(
+    number, figures
+):
+    def begun() -> LoopOfOne:
+        loop = LoopOfOne()
+        for one in range(number):
+            loop.add(one)
+        return loop
+
+    def finished(loop: LoopOfOne) -> tuple[Any, ...]:
+        for one in range(number + 1, len(CALLS_OF_ONE)):
+            loop.add(one)
+        return numbers_of_one(loop)
+
+    for _ in range(2):  # the first time, more is imported and cached
+        loop = begun()
+        places = places_of(functools.partial(loop.add, number))
+    loop = begun()
+    loop.add(number)
+    expected = [finished(loop), finished(begun())]
+
+    found = [0, 0]
+    for at in sample(places, 12):
+        loop = begun()
+        with interrupted(at) as interrupt:
+            loop.add(number)
+        assert not loop.recorder._lock.locked(), interrupt.where
+        now = finished(loop)
+        assert now in expected, interrupt.where
+        found[expected.index(now)] += 1
+    figures(f"Recorder.add_one: {found[0]} recorded, {found[1]} not")
+
+
 def test_rows_of_skipped_steps_are_completed_once_wherever_that_is_interrupted():
     def begun() -> Loop:
         loop = Loop("skip")

@@ -94,7 +94,7 @@ def test_an_append_that_is_interrupted_anywhere_is_whole_or_not_there(
 
     num_hit = sum(trial(ram_path / f"{n}.rollout", at) for n, at in enumerate(tried))
 
-    assert num_hit > 0.98 * len(tried) - 1
+    assert num_hit > 0.9 * len(tried) - 1
     figures(f"append, {error.__name__}: {num_hit} places, rows whole or absent")
 
 
@@ -160,7 +160,7 @@ def test_rows_of_the_usual_form_wait_whole_wherever_a_call_is_interrupted(
                 assert np.array_equal(shown, pictures), interrupt.where
         cache.close()
         cache.path.unlink()
-    assert num_hit > 0.98 * len(tried) - 1
+    assert num_hit > 0.9 * len(tried) - 1
 
 
 @pytest.mark.parametrize("change_at", [None, 3])

@@ -11,7 +11,14 @@ import numpy as np
 from rollout_viewer._errors import UnsupportedEnvError
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.vector_reward import one_reward
-from rollout_viewer._recording.step_row import Kind
+from rollout_viewer._recording.step_row import (
+    BEGINS,
+    RESET,
+    STEP,
+    TERMINATED,
+    TRUNCATED,
+    Kind,
+)
 from rollout_viewer._replay.env_state import state_of
 from rollout_viewer._replay.episode_start import START
 from rollout_viewer._replay.probe import insert_probe
@@ -45,6 +52,7 @@ else:
     EnvWrapper = gymnasium.Wrapper
 
 
+_BOOLS = frozenset([bool, np.bool_])
 # Of one env: whether it ended, and what a call was to it.
 _ENDED = tuple(np.array([ended]) for ended in (False, True))
 _RESET, _STEP = (np.array([kind], np.uint8) for kind in (Kind.RESET, Kind.STEP))
@@ -99,10 +107,14 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         self.recorder = Recorder(1, **env_info(env), **options)
         self._check: ObservationCheck | None = None
         self._skip_picture: Callable[[], None] | None = None
+        self._is_simple = False
         if later is not None:
             self._skip_picture = picture_skipper(env)
             names = [part.name for part in self._parts]
-            self._check = ObservationCheck(names, insert_probe(env))
+            probe = insert_probe(env)
+            self._check = ObservationCheck(names, probe)
+            # The whole observation is one array, and nothing else is compared.
+            self._is_simple = names == ["obs"] and probe is None
         self._begins = np.zeros(1, np.bool_)
         self._has_ended = False
         self._rendered_row = self.recorder.cache.num_rows
@@ -143,6 +155,15 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
             return
         self._has_ended = False
         self._begins[:] = True
+        if (
+            self._is_simple
+            and seed is None
+            and options is None
+            and type(obs) is np.ndarray
+        ):
+            start, values = self._next_start.get(START), {"obs": obs}
+            if self.recorder.add_one(RESET, BEGINS, None, None, values, info, start):
+                return
         self.recorder.add(
             [Kind.RESET],
             self._pictures,
@@ -179,9 +200,47 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
             return self._batch.step(action)
         self._before_step()
         result = self.env.step(action)
-        with self._recorded("step"):
-            self._record_step(action, *result)
+        if not (self._is_simple and self._record_like_last(action, *result)):
+            with self._recorded("step"):
+                self._record_step(action, *result)
         return result
+
+    def _record_like_last(
+        self,
+        action: Any,
+        obs: Any,
+        reward: Any,
+        terminated: Any,
+        truncated: Any,
+        info: Any,
+    ) -> bool:
+        """Record a step if it is like the last one: only its numbers are copied.
+
+        Nearly all are, where pictures are rendered later. False: nothing was recorded.
+        """
+        if not (
+            type(terminated) in _BOOLS
+            and type(truncated) in _BOOLS
+            and type(obs) is np.ndarray
+            and not self._has_ended
+        ):
+            return False
+        flags = 0
+        if terminated or truncated:
+            flags = (TERMINATED if terminated else 0) | (TRUNCATED if truncated else 0)
+        recorder = self.recorder
+        num_calls = recorder.num_calls
+        try:
+            values = {"obs": obs}
+            if not recorder.add_one(STEP, flags, reward, action, values, info):
+                return False
+        except Exception as error:
+            if not self._survives("step", num_calls, error):
+                raise
+        if self._skip_picture is not None:
+            self._skip_picture()
+        self._begins[0], self._has_ended = False, bool(flags)
+        return True
 
     def _record_step(
         self,
