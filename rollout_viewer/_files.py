@@ -196,7 +196,8 @@ def _publish(new: NewFile, *, overwrite: bool) -> None:
             os.link(new.part, path)
         except FileExistsError:
             continue
-        except OSError:  # a file system without hard links
+        # A file system without hard links, or Pyodide, whose `os` has none.
+        except (OSError, AttributeError):
             path = free_path(path)
             new.part.replace(path)
         new.path = path

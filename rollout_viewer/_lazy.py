@@ -23,6 +23,7 @@ def lazy_names(
     *,
     libraries: Sequence[str] = (),
     extra: str = "",
+    advice: str = "",
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return the `__getattr__` and `__dir__` of a package.
 
@@ -31,15 +32,16 @@ def lazy_names(
         homes: Name -> module in the package, or ``"module:name in there"``.
         libraries: What its modules import that may not be installed; a name then
             raises MissingDependencyError, which names `extra`.
-        extra: The extra of this project that installs them.
+        extra: The extra of this project that installs them; empty: there is none.
+        advice: What to do where they are not installed, as a sentence.
     """
 
     def __getattr__(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         home, _, attribute = homes[name].partition(":")
-        needed = requires(name, extra, *libraries) if extra else nullcontext()
-        with needed:
+        needed = requires(name, extra, *libraries, advice=advice)
+        with needed if libraries else nullcontext():
             module = importlib.import_module(f"{package}.{home}")
         value = getattr(module, attribute or name)
         setattr(sys.modules[package], name, value)

@@ -53,8 +53,8 @@ ROOMS = {
         "_recording _replay _tensors _video _viewer loggers"
     ),
     "sources": (
-        "_cache _file_names _files _frames _lazy _progress _recorder _recording "
-        "_replay _tensors _viewer"
+        "_cache _file_names _files _finalizers _frames _lazy _progress _recorder "
+        "_recording _replay _tensors _viewer"
     ),
     "_evaluate": (
         "_cache _export _files _frames _recorder _recording _viewer loggers sources"
@@ -78,6 +78,7 @@ LIBRARIES = {
     "fsspec": {"_cache"},
     "gymnasium": {"_replay", "sources", "testing"},
     "ipywidgets": {"_viewer"},
+    "isaaclab": {"sources"},
     "jax": {"_replay", "sources"},
     "matplotlib": {"_cache", "_evaluate", "_export"},
     "ml_dtypes": {"_replay"},

@@ -133,3 +133,44 @@ def counted(cache: Any) -> list[int]:
 
     cache.append = append_and_count
     return found
+
+
+class FiveSteps(gym.Env[Any, Any]):
+    observation_space = gym.spaces.Box(-np.inf, np.inf, (2,))
+    action_space = gym.spaces.Discrete(3)
+
+    def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self._step = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self._step += 1
+        obs = np.full(2, self._step, np.float32)
+        return obs, 1.0, self._step == 5, False, {}
+
+
+def test_an_env_that_resets_itself_does_so_after_an_interrupted_last_step(monkeypatch):
+    def make() -> Any:
+        return gym.wrappers.Autoreset(FiveSteps())
+
+    cache = rv.FrameCache()
+    env = rv.record(make(), make_env=make, render="later", cache=cache)
+    note = cache._note_appended
+
+    def note_and_interrupt(*args: Any) -> None:
+        note(*args)
+        raise KeyboardInterrupt  # the row is there
+
+    env.reset(seed=0)
+    for number in range(1, 13):
+        with monkeypatch.context() as patched:
+            if number == 5:
+                patched.setattr(cache, "_note_appended", note_and_interrupt)
+                with pytest.raises(KeyboardInterrupt):
+                    env.step(1)
+                continue
+            env.step(1)
+    env.recorder.finish()
+
+    assert [one.length for one in cache.episodes] == [5, 5, 0]

@@ -1,6 +1,7 @@
 """What a notebook keeps of a viewer: HTML without scripts, a picture, a snapshot."""
 
 import base64
+import html
 import html.parser
 import re
 import shlex
@@ -357,6 +358,15 @@ def test_what_is_shown_until_the_kernel_answers_is_not_sent_twice_in_full():
     assert 40 < small.shape[1] < large.shape[1]
     assert Poster(saved).text in Poster(viewer._inside).text
     cache.close()
+
+
+def test_a_saved_page_begins_where_its_viewer_is():
+    viewer = rv.view(counting_recording(8, 2), save="page")
+    viewer.goto(5, env=1)
+
+    page = html.unescape(bundle_of(viewer)["text/html"])
+
+    assert 'data-place="#row=5&amp;env=1"' in page
 
 
 def test_a_page_that_was_chosen_is_what_is_shown_until_the_kernel_answers():

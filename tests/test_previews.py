@@ -418,6 +418,21 @@ def test_exact_pictures_are_played_where_no_video_comes(cache):
     assert all((12, slot) in link.chunks for slot in SLOTS)
 
 
+def test_exact_pictures_are_played_where_one_of_a_video_does_not_decode(cache):
+    link = thin(cache)
+    play(link, 12, 3)
+    (before,) = {one["number"] for one in previews_of(link)}
+    num_sent = len(previews_of(link))
+
+    for _ in range(6):
+        link.say(watch([(12, before, CHUNK_ROWS)]))
+        link.ask(12)
+        link.run(1)
+
+    assert len(previews_of(link)) == num_sent
+    assert all((12, slot) in link.chunks for slot in SLOTS)
+
+
 def test_a_chunk_that_lacks_its_last_records_is_passed_over(cache, monkeypatch):
     whole = cache.recording.chunk
 

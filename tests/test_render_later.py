@@ -216,6 +216,7 @@ def test_rollout_renders_later_too():
 
 
 def test_a_row_is_rendered_when_it_is_read_and_never_again(monkeypatch):
+    monkeypatch.setattr("rollout_viewer._cache.rendering.BESIDE_S", 60.0)
     cache = play(gymnasium.make("CartPole-v1"), render="later")
     first = cache[40, 0]
 

@@ -11,7 +11,7 @@ import rollout_viewer as rv
 from rollout_viewer._errors import ExportCancelled
 from rollout_viewer._frames.chunk import ABSENT, parse
 from rollout_viewer._viewer import stream
-from tests.later_envs import HEIGHT, WIDTH, record_steps
+from tests.later_envs import HEIGHT, WIDTH, Steps, record_steps
 from tests.test_page_stream import Page
 
 
@@ -44,17 +44,27 @@ class LookingPage(Page):
         return [n for n, kind in enumerate(parse(pieces[-1]).kinds) if kind != ABSENT]
 
 
-def test_the_row_that_is_looked_at_comes_first_and_then_its_block():
-    cache = record_steps(99)
+class OthersWait(Steps):
+    """Its pictures come when there is a file; those of steps 0 and 69 at once."""
+
+    def render(self):
+        if self._step in (0, 69):
+            return np.full((HEIGHT, WIDTH, 3), self._step, np.uint8)
+        return super().render()
+
+
+def test_the_row_that_is_looked_at_comes_first_and_then_its_block(tmp_path):
+    gate = tmp_path / "gate"
+    cache = record_steps(99, make_env=lambda: OthersWait(str(gate)))
     page = LookingPage(cache).hello()
     page.look((2, 0, 5), until=lambda: page.shown(2))
     first = page.shown(2)
     pending = [m.content["pending"] for m in page.data if "pending" in m.content]
+    gate.touch()
 
     page.look((2, 0, 5), until=lambda: len(page.shown(2)) == 32)
 
-    assert 5 in first
-    assert len(first) < 32
+    assert first == [5]
     assert pending == [[[2, 0]]]
     assert "pending" not in page.data[-1].content
     assert cache[69, 0].shape == (HEIGHT, WIDTH, 3)
@@ -92,7 +102,36 @@ def test_what_is_looked_at_no_more_is_stopped(tmp_path):
         cache.want_pictures([(64, 0)])
         time.sleep(0.02)
 
-    assert not cache.has_picture(0, 0)
+    # But for the one that was just being made.
+    assert not any(cache.has_picture(row, 0) for row in range(1, 32))
+
+
+def test_what_is_looked_at_no_more_is_stopped_and_its_process_goes_on(tmp_path):
+    log = tmp_path / "log"
+    cache = record_steps(200, make_env=lambda: Slow(log=str(log)))
+    cache.want_pictures([(40, 0)])
+    while not (cache.slots and cache.is_shown(41, 0)):
+        cache.want_pictures([(40, 0)])
+        time.sleep(0.01)
+
+    while not cache.is_shown(100, 0):
+        cache.want_pictures([(100, 0)])
+        time.sleep(0.01)
+
+    shown = [row for row in range(32, 64) if cache.is_shown(row, 0)]
+    assert shown == list(range(40, 40 + len(shown)))
+    assert len(shown) < 24
+    steps = [line for line in log.read_text().splitlines() if "step" in line]
+    assert len(set(steps)) == 1
+    assert len(steps) < 200
+
+
+class Slow(Steps):
+    """Each picture takes longer than it is to see that it is not wanted."""
+
+    def render(self):
+        time.sleep(0.1)
+        return super().render()
 
 
 def test_rows_that_are_not_reproducible_are_said_to_the_page():

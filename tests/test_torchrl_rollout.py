@@ -28,6 +28,7 @@ from torchrl.envs import (
 )
 
 import rollout_viewer as rv
+from rollout_viewer.sources.torchrl._pixels import PictureReader
 from rollout_viewer.testing import CountingEnv
 from tests.row_model import table
 from tests.torchrl_envs import Views, forked
@@ -555,3 +556,41 @@ def test_one_picture_that_is_not_declared_is_the_first_envs():
 
     assert cache.pictured_envs == (0,)
     assert shared.is_shared
+
+
+class Drawn(Views):
+    """Its steps bring a picture of each env."""
+
+    def __init__(self):
+        super().__init__(batch_size=(2, 3))
+        self.observation_spec["pixels"] = Unbounded((2, 3, 8, 10, 3), dtype=torch.uint8)
+
+    def _reset(self, tensordict=None):
+        return super()._reset(tensordict).set("pixels", self.drawn())
+
+    def _step(self, tensordict):
+        return super()._step(tensordict).set("pixels", self.drawn())
+
+    def drawn(self):
+        levels = torch.arange(6, dtype=torch.uint8).reshape(2, 3, 1, 1, 1)
+        return levels.expand(2, 3, 8, 10, 3).contiguous()
+
+
+@pytest.mark.parametrize("envs", [[4], [1, 5], [2, 3]])
+def test_only_the_pictures_that_are_recorded_are_read(monkeypatch, envs):
+    counts = []
+    read = PictureReader.read
+
+    def counted(self, value, batch_dims):
+        frames = read(self, value, batch_dims)
+        counts.append(len(frames))
+        return frames
+
+    monkeypatch.setattr(PictureReader, "read", counted)
+    env = rv.record(Drawn(), envs=envs)
+
+    env.rollout(3)
+
+    assert set(counts) == {len(envs)}
+    assert env.cache.pictured_envs == tuple(envs)
+    assert [int(env.cache[2, one].max()) for one in envs] == envs

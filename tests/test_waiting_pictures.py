@@ -187,6 +187,62 @@ def test_a_cache_that_is_cleared_forgets_what_waits():
         assert is_exact(cache, second)
 
 
+def test_a_cache_may_be_cleared_while_what_waits_is_encoded():
+    """The encoders of what comes next have the same buffers."""
+    coarse = np.random.default_rng(0).integers(0, 255, (8, 4, 32, 32, 3), np.uint8)
+    pictures = np.kron(coarse, np.ones((8, 8, 1), np.uint8))
+    with rv.FrameCache() as cache:
+        for turn in range(60):
+            cache.clear()
+            kept = [pictures[(3 * turn + row) % 8] for row in range(3 + turn % 6)]
+            for one in kept:
+                append(cache, one)
+            if turn % 2:
+                assert is_exact(cache, np.stack(kept))
+
+
+def test_pictures_are_right_where_undoing_is_interrupted_and_the_thread_goes_on(
+    monkeypatch, way
+):
+    pictures = moving(20)
+    with rv.FrameCache() as cache:
+        pushes, restores = 0, 0
+        push, restore = ChunkEncoder._push, ChunkEncoder.restore
+
+        def interrupted_push(encoder: ChunkEncoder, kind: int, record: bytes) -> None:
+            nonlocal pushes
+            pushes += 1
+            if pushes == 3:  # between its two lines
+                encoder._kinds.append(kind)
+                raise KeyboardInterrupt
+            push(encoder, kind, record)
+
+        def interrupted_restore(encoder: ChunkEncoder, count: int) -> None:
+            nonlocal restores
+            restores += 1
+            if restores == 1:
+                raise KeyboardInterrupt
+            restore(encoder, count)
+
+        with monkeypatch.context() as patched:
+            # The thread is late: it finds what was interrupted.
+            patched.setattr(encoding_thread, "_is_useful", False)
+            for row in pictures[:12]:
+                append(cache, row)
+            patched.setattr(ChunkEncoder, "_push", interrupted_push)
+            patched.setattr(ChunkEncoder, "restore", interrupted_restore)
+            with pytest.raises(KeyboardInterrupt):
+                cache.append(list(pictures[12]), reward=np.zeros(1), reset=[True])
+            live: Any = cache.recording
+            live._open._waiting.encode()  # as the thread does
+
+        assert restores
+        assert is_exact(cache, pictures[:12])
+        for row in pictures[12:]:
+            append(cache, row)
+        assert is_exact(cache, pictures)
+
+
 def test_memory_for_rows_that_wait_is_bounded_and_counted():
     with rv.FrameCache() as cache:
         for row in moving(3, 64, size=84):  # 1.35 MB a row

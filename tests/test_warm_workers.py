@@ -2,15 +2,17 @@
 
 import contextlib
 import functools
+import gc
 import os
 import time
+import warnings
 
 import gymnasium
 import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer._cache import kept_workers
+from rollout_viewer._cache import kept_workers, rendering
 from rollout_viewer._replay import pool
 from tests.later_envs import Steps, record_steps
 
@@ -25,6 +27,16 @@ def counts(log):
     lines = [line.split() for line in log.read_text().splitlines()]
     found = {what: [pid for one, pid in lines if one == what] for what, _ in lines}
     return {what: (len(pids), len(set(pids))) for what, pids in found.items()}
+
+
+def rows_shown(cache, env=0):
+    return [row for row in range(cache.num_rows) if cache.is_shown(row, env)]
+
+
+@pytest.fixture(autouse=True)
+def no_hurry(monkeypatch):
+    """How many rows come beside those that are read depends on no clock."""
+    monkeypatch.setattr(rendering, "BESIDE_S", 60.0)
 
 
 def test_a_replay_goes_on_to_the_blocks_that_follow(tmp_path):
@@ -49,9 +61,14 @@ def test_of_a_block_the_episodes_that_are_read_are_replayed(tmp_path):
 
     assert (env.cache[8, 0] == 2).all()
 
-    shown = [row for row in range(24) if env.cache.is_shown(row, 0)]
-    assert shown == [6, 7, 8, 9, 10, 11]
+    # Not those that its replay passes: of some, a picture takes 0.1 s.
+    assert rows_shown(env.cache) == [8, 9, 10, 11]
     assert counts(log)["step"][0] == 5
+
+    # Where it is known that they take no time, those as well.
+    assert (env.cache[14, 0] == 2).all()
+    assert rows_shown(env.cache) == [8, 9, 10, 11, 12, 13, 14, 15, 16, 17]
+    assert counts(log)["step"][0] == 10
 
 
 def test_rows_before_are_replayed_anew(tmp_path):
@@ -128,6 +145,27 @@ def test_processes_that_are_not_used_end(monkeypatch):
         time.sleep(0.01)
 
     assert (cache[4, 0] == 4).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks")
+def test_processes_are_those_of_the_process_that_started_them(tmp_path):
+    log = tmp_path / "log"
+    cache = record_logged(70, log)
+    assert (cache[3, 0] == 3).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # this one has threads
+        pid = os.fork()
+    if pid == 0:
+        has_any = cache._rendering._workers.has_any
+        del cache
+        gc.collect()
+        os._exit(has_any)
+
+    assert os.waitpid(pid, 0)[1] == 0
+
+    # They go on from where they were.
+    assert (cache[40, 0] == 40).all()
+    assert counts(log)["step"] == (63, 1)
 
 
 def test_processes_end_with_the_cache(tmp_path):

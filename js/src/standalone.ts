@@ -18,7 +18,7 @@ export function startStandalone(document: Document | undefined): void {
   host.textContent = "";
   const session = openSession(null);
   mountViewer(host, session, new AbortController().signal);
-  const keepPlace = keepsPlace(session);
+  const keepPlace = keepsPlace(session, host.dataset.place);
   void readMessages(document, session, keepPlace);
 }
 
@@ -90,8 +90,8 @@ const SAVE_MS = 500;
 /** A window this wide has room for the inspector beside the pictures. */
 const WIDE_PX = 1200;
 
-/** Return what restores the place of this recording once its row has come. */
-function keepsPlace(session: Session): () => void {
+/** Return what restores the place of this recording, or begins at one, once it is here. */
+function keepsPlace(session: Session, place = ""): () => void {
   const { clock, store, viewOptions } = session;
   const keyOf = () => `page:${store.recorded.manifest?.session ?? ""}`;
   let isRestored = false;
@@ -125,8 +125,10 @@ function keepsPlace(session: Session): () => void {
     const { manifest, numRows } = store;
     if (isRestored || !manifest || !numRows) return;
     const saved = loadState(keyOf());
-    const isNews = location.hash !== (saved?.hash ?? "");
-    const linked = isNews ? parseHash(location.hash) : null;
+    const { hash } = location;
+    const linked = parseHash(
+      hash === (saved?.hash ?? "") ? (saved ? "" : place) : hash,
+    );
     const row = linked?.row ?? saved?.row ?? 0;
     if (numRows <= Math.min(row, manifest.num_rows - 1)) return;
     isRestored = true;

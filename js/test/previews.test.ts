@@ -134,6 +134,29 @@ test("a codec that this browser does not decode is given up, and its videos", as
   }
 });
 
+test("a picture that is damaged is asked for no more: its block is, exact", async () => {
+  const remove = fakeDecoders(() => true);
+  try {
+    globalThis.createImageBitmap = () => Promise.reject(new Error("damaged"));
+    const { session, sent, take } = await watching();
+    const previews = session.previews!;
+    const rows = { first: 0, sizes: Array(CHUNK_ROWS).fill(1), codec: "image/jpeg" };
+    take(piece({ ...rows, block: 0, number: 7, shown: [-1, -1] }));
+    session.clock.seek(0);
+    assert.ok(previews.has(0, 0));
+
+    assert.deepEqual(await previews.read(0, [0, 1]), []);
+
+    assert.ok(!previews.has(0, 0));
+    session.clock.play();
+    previews.watch([0, 1]);
+    // The kernel is told that all of it is here, and not to send it again.
+    assert.deepEqual(sent.at(-1)?.blocks[0], [0, 7, CHUNK_ROWS, 0, 1]);
+  } finally {
+    remove();
+  }
+});
+
 test("pictures and decoders of rows that were drawn long ago are closed", async () => {
   const remove = fakeDecoders(() => true);
   try {

@@ -6,10 +6,17 @@ search that needs no server. Nothing is loaded from elsewhere when a page is ope
 
 from __future__ import annotations
 
+import inspect
+import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from sphinx.util.inspect import stringify_signature
 
 from rollout_viewer import __version__
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 project = "rollout_viewer"
 author = "rollout_viewer authors"
@@ -39,12 +46,16 @@ autosummary_generate = False
 autodoc_default_options = {
     "members": True,
     "member-order": "bysource",
-    # up to the bases of other libraries
+    # but those of other libraries; each of their bases has to be named
     "inherited-members": ",".join(
         [
             "AnyWidget",
             "BaseCallback",
             "BaseException",
+            "DOMWidget",
+            "HasDescriptors",
+            "HasTraits",
+            "LoggingHasTraits",
             "Module",
             "NamedTuple",
             "Protocol",
@@ -52,6 +63,7 @@ autodoc_default_options = {
             "Transform",
             "VecEnvWrapper",
             "VectorWrapper",
+            "Widget",
             "Wrapper",
             "object",
             "tuple",
@@ -63,6 +75,26 @@ autodoc_typehints_format = "short"
 autoclass_content = "class"
 maximum_signature_line_length = 88
 napoleon_use_rtype = False
+
+
+def setup(app: Sphinx) -> None:
+    """Give classes the arguments of their constructor; called by Sphinx."""
+    app.connect("autodoc-process-signature", _arguments_of)
+
+
+def _arguments_of(
+    app: Sphinx, what: str, name: str, obj: Any, *_: object
+) -> tuple[str, str] | None:
+    """Return those of `__init__` where a base of another library hides them."""
+    init = vars(obj).get("__init__") if what == "class" else None
+    if init is None:
+        return None
+    signature = inspect.signature(init)
+    own = list(signature.parameters.values())[1:]
+    shown = signature.replace(parameters=own, return_annotation=signature.empty)
+    text = stringify_signature(shown, unqualified_typehints=True)
+    return re.sub(r"<function (\w+)>", r"\1", text), ""  # as it is in the source
+
 
 # -- how it looks -------------------------------------------------------------------
 

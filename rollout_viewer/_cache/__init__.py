@@ -5,8 +5,8 @@
 - `block_builder`: rows encoded for a cache in another process. `block_filer`: blocks
   of several become rows of one cache.
 - `remote_rows`: a recorder's rows on their way to the process of a cache, as
-  `remote_messages`. `intake`: how that process takes them in;
-  `event_queue`: how it waits for them.
+  `remote_messages`. `intake`: how that process takes them in; `remote_recorder`: one
+  whose rows come; `event_queue`: how it waits for them.
 - `episode_infos`: what is known of an episode, of its segment and its own.
 - `rendering`: pictures that are rendered when they are asked for;
   `background_rendering`: those that a page looks at, and of episodes that have ended;

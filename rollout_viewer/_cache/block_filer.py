@@ -68,12 +68,14 @@ class FiledRows(NamedTuple):
     Attributes:
         workers: Whose blocks it was.
         num_steps: Worker -> transitions in its block.
-        finished: The episodes that ended.
+        finished: The episodes of jobs that ended.
+        over: All that ended, or were followed by another, with those of jobs.
     """
 
     workers: list[int]
     num_steps: dict[int, int]
     finished: list[FinishedEpisode]
+    over: list[Episode]
 
 
 class _Begun(NamedTuple):
@@ -240,7 +242,7 @@ class BlockFiler:
         flags, kinds = core["flags"], core["kind"]
         known = {p: begun for one in filed.values() for p, begun in one.begun.items()}
         running = dict(self._running)
-        finished = []
+        finished, over = [], []
         wanted = np.uint8(BEGINS | TERMINATED | TRUNCATED)
         num_new = np.count_nonzero(flags & np.uint8(BEGINS), axis=0).tolist()
         num_begun = [rows.num_begun(env) - new for env, new in enumerate(num_new)]
@@ -255,16 +257,19 @@ class BlockFiler:
                     begun = before.begun
                     labels = {(env, num_begun[env]): dict(begun.labels)}
                     self._cache.annotate(AnnotationChange(labels=labels))
+                elif before is not None and not is_rest:
+                    over.append(rows.episode(env, before.number))
                 running[env] = _Running(begun, num_begun[env], rows)
                 num_begun[env] += 1
             if flag & (TERMINATED | TRUNCATED) and env in running:
                 ended = running.pop(env)
+                episode = rows.episode(env, ended.number)
+                over.append(episode)
                 if ended.begun.job is not None:
-                    episode = rows.episode(env, ended.number)
                     finished.append(FinishedEpisode(ended.begun.job, episode))
         num_steps = {worker: self._num_steps(kinds, flags, worker) for worker in filed}
         left, since = self._left(filed)
-        result = FiledRows(list(filed), num_steps, finished)
+        result = FiledRows(list(filed), num_steps, finished, over)
         # No call in between, and so no interruption: all of it or nothing.
         self._running = running
         self._waiting, self._waits_since, self._filing = left, since, None
@@ -295,6 +300,16 @@ class BlockFiler:
         return int(is_step.sum())
 
     # -- what becomes of a worker
+
+    def running(self, worker: int) -> list[Episode]:
+        """Return the episodes of a worker that have not ended."""
+        rows = self._cache.recording.rows
+        found = [self._running.get(env) for env in self._envs[worker]]
+        return [
+            one.rows.episode(env, one.number)
+            for env, one in zip(self._envs[worker], found, strict=True)
+            if one is not None and one.rows is rows
+        ]
 
     def lose(self, worker: int) -> None:
         """Label the episodes of a worker that will not be continued."""

@@ -1188,9 +1188,9 @@ class FrameCache(RecordingReader):
                 closed, and sent to shared storage.
         """
         self.complete()
-        problems = self.finish_rendering() if self.is_mine else []
         if self._intake is not None and self.is_mine:
             self._intake.close()
+        problems = self.finish_rendering() if self.is_mine else []
         try:
             self._close_recording()
         finally:

@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import queue
 import secrets
 import socket
 import threading
 import time
 import weakref
-from collections import deque
 from multiprocessing import AuthenticationError, util
 from multiprocessing.connection import answer_challenge, deliver_challenge
 from typing import TYPE_CHECKING, Any, Protocol
@@ -40,8 +38,8 @@ from rollout_viewer._cache.remote_messages import (
     connection_of,
     ended_after,
     receive,
-    send,
 )
+from rollout_viewer._cache.remote_recorder import RemoteRecorder
 from rollout_viewer._cache.remote_rows import HANDSHAKE_S, RemoteCache
 from rollout_viewer._errors import (
     RolloutViewerError,
@@ -55,6 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from multiprocessing.connection import Connection
 
+    from rollout_viewer._recording.episode import Episode
     from rollout_viewer._recording.sealed_block import SealedBlock
     from rollout_viewer._replay.recipe import Recipe
 
@@ -82,45 +81,9 @@ class RemotelyRecorded(TakesBlocks, Protocol):
 
     def add_recipe(self, recipe: Recipe) -> int: ...
 
+    def render_ended(self, env: int, start: int, stop: int) -> None: ...
 
-class _Recorder:
-    """A recorder elsewhere."""
-
-    def __init__(self, number: int, connection: Connection[Any, Any]) -> None:
-        self.number = number
-        self.connection = connection
-        self.declaration: Declaration | None = None
-        # Blocks that came before it has envs, and when the first one did.
-        self.waiting: deque[SealedBlock] = deque()
-        self.since = 0.0
-        self.envs: range | None = None
-        # It has rows; it has said that this is all; it is connected no more.
-        self.has_begun = False
-        self.has_finished = False
-        self.has_left = False
-        # Recorders with a greater number connected after it had left.
-        self.last_number = number
-
-    @property
-    def order(self) -> tuple[tuple[int, ...], int]:
-        """Of its envs among all."""
-        assert self.declaration is not None
-        return self.declaration.order, self.number
-
-    @property
-    def was_killed_early(self) -> bool:
-        """Whether it has begun and was killed, before it was known which envs it has.
-
-        The one that replaces it is to have them.
-        """
-        has_rows = self.has_begun or bool(self.waiting)
-        is_early = self.envs is None and not self.has_finished
-        return self.has_left and has_rows and is_early
-
-    def answer(self, message: object) -> None:
-        """Send a message; does nothing where it has ended."""
-        with contextlib.suppress(OSError):
-            send(self.connection, message)
+    def rendering_problems(self) -> list[str]: ...
 
 
 class Intake:
@@ -143,7 +106,7 @@ class Intake:
         self._cache = weakref.ref(cache)
         self._num_envs = num_envs
         self._filer: BlockFiler | None = None
-        self._recorders: dict[int, _Recorder] = {}
+        self._recorders: dict[int, RemoteRecorder] = {}
         self._connections: weakref.WeakSet[Connection[Any, Any]] = weakref.WeakSet()
         self._next_number = 0
         # What the filing thread is to do next. Simple: a cache may be deleted anywhere.
@@ -216,7 +179,7 @@ class Intake:
         try:
             self._connections.add(connection)
             self._next_number += 1
-            recorder = _Recorder(self._next_number, connection)
+            recorder = RemoteRecorder(self._next_number, connection)
             self._start_thread(
                 functools.partial(self._receive, recorder), "rollout_viewer recorder"
             )
@@ -224,7 +187,7 @@ class Intake:
             close_quietly(connection)
             raise
 
-    def _receive(self, recorder: _Recorder) -> None:
+    def _receive(self, recorder: RemoteRecorder) -> None:
         connection = recorder.connection
         try:
             with ended_after(HANDSHAKE_S, connection):
@@ -282,7 +245,7 @@ class Intake:
         )
         return _POLL_S if is_waiting else None
 
-    def _declare(self, recorder: _Recorder, declaration: Declaration) -> None:
+    def _declare(self, recorder: RemoteRecorder, declaration: Declaration) -> None:
         recorder.declaration = declaration
         cache = self._cache()
         try:
@@ -297,14 +260,14 @@ class Intake:
         self._recorders[recorder.number] = recorder
         recorder.answer(Accepted(number))
 
-    def _take(self, recorder: _Recorder, block: SealedBlock) -> None:
+    def _take(self, recorder: RemoteRecorder, block: SealedBlock) -> None:
         if recorder.envs is None or self._filer is None:
             recorder.since = recorder.since or time.monotonic()
             recorder.waiting.append(block)
         else:
             self._filer.add(recorder.number, block)
 
-    def _leave(self, recorder: _Recorder) -> None:
+    def _leave(self, recorder: RemoteRecorder) -> None:
         recorder.has_left = True
         recorder.last_number = self._next_number
         close_quietly(recorder.connection)
@@ -327,13 +290,28 @@ class Intake:
         if not (filer.is_due(active) or (is_last and filer.has_waiting)):
             return False
         try:
-            filed = filer.file().workers
+            rows = filer.file()
+            filed, over = rows.workers, rows.over
         except Exception as error:
-            filed = filer.discard()
+            filed, over = filer.discard(), []
             _warn(f"expected to file rows of another process, got {error}")
         for number in filed:
             self._recorders[number].answer(Filed())
+        self._render(cache, over)
         return True
+
+    def _render(self, cache: RemotelyRecorded, episodes: Sequence[Episode]) -> None:
+        """Have episodes rendered that have ended, of recorders that want that."""
+        owners = {
+            env: one for one in self._recorders.values() for env in one.envs or ()
+        }
+        for episode in episodes:
+            owner = owners.get(episode.env)
+            if owner is not None and owner.renders(episode.env):
+                cache.render_ended(episode.env, episode.start, episode.stop)
+        for problem in cache.rendering_problems():
+            with contextlib.suppress(RolloutViewerWarning):  # made an error by a filter
+                warn_once(problem)
 
     # -- whose envs are which
 
@@ -354,9 +332,9 @@ class Intake:
                 for one in self._recorders.values()
                 if one.waiting
                 or one.was_killed_early
-                or not (one.has_left or (_is_here(one) and not one.has_begun))
+                or not (one.has_left or (one.is_here and not one.has_begun))
             ]
-            found = sum(_num_envs(one) for one in waiting)
+            found = sum(one.num_envs for one in waiting)
             self._num_envs = self._num_envs or cache.num_envs or found
             self._filer = BlockFiler(cache, self._num_envs)
         later = self._replacements()
@@ -364,7 +342,7 @@ class Intake:
             if recorder.number not in later:
                 self._give_envs(recorder, self._filer)
 
-    def _waiting(self) -> list[_Recorder]:
+    def _waiting(self) -> list[RemoteRecorder]:
         """Return the recorders that have rows and no envs."""
         return [one for one in self._recorders.values() if one.waiting]
 
@@ -381,18 +359,18 @@ class Intake:
                 number
                 for number, one in self._recorders.items()
                 if number > early.last_number and number not in found
-                if one.envs is None and _num_envs(one) == _num_envs(early)
+                if one.envs is None and one.num_envs == early.num_envs
             )
             found.update(number for number in [next(later, None)] if number)
         return found
 
     def _are_all_there(
-        self, cache: RemotelyRecorded, waiting: Sequence[_Recorder]
+        self, cache: RemotelyRecorded, waiting: Sequence[RemoteRecorder]
     ) -> bool:
         """Whether the order of envs may be decided, as rows of some have come."""
         age_s = time.monotonic() - min(one.since for one in waiting)
         declared = [one for one in self._recorders.values() if one.envs is None]
-        found = sum(_num_envs(one) for one in declared)
+        found = sum(one.num_envs for one in declared)
         if self._filer is not None:
             # They follow others. Those that have no row may never get any.
             has_all = all(one.waiting for one in declared if not one.has_left)
@@ -410,10 +388,10 @@ class Intake:
             len(one.envs or ()) for one in self._recorders.values()
         )
 
-    def _give_envs(self, recorder: _Recorder, filer: BlockFiler) -> None:
-        first = self._free_env(_num_envs(recorder))
+    def _give_envs(self, recorder: RemoteRecorder, filer: BlockFiler) -> None:
+        first = self._free_env(recorder.num_envs)
         if first is not None:
-            recorder.envs = range(first, first + _num_envs(recorder))
+            recorder.envs = range(first, first + recorder.num_envs)
             filer.add_worker(recorder.number, recorder.envs)
             while recorder.waiting:
                 filer.add(recorder.number, recorder.waiting.popleft())
@@ -449,7 +427,11 @@ class Intake:
             if recorder.envs is not None and self._filer is not None:
                 if self._filer.waits(recorder.number):
                     continue
-                if not recorder.has_finished:
+                if recorder.has_finished:
+                    cache = self._cache()
+                    if cache is not None:
+                        self._render(cache, self._filer.running(recorder.number))
+                else:
                     with contextlib.suppress(RolloutViewerError):
                         self._filer.lose(recorder.number)
                 self._filer.drop_worker(recorder.number)
@@ -501,17 +483,6 @@ def _declare(cache: RemotelyRecorded, declaration: Declaration) -> int:
             "another process's cache, got different ones. Record each by itself."
         )
     return cache.add_recipe(declaration.recipe)
-
-
-def _num_envs(recorder: _Recorder) -> int:
-    assert recorder.declaration is not None
-    return recorder.declaration.num_envs
-
-
-def _is_here(recorder: _Recorder) -> bool:
-    """Whether a recorder is in this process."""
-    assert recorder.declaration is not None
-    return recorder.declaration.pid == os.getpid()
 
 
 def _warn(what: str) -> None:

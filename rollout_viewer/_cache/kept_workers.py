@@ -6,16 +6,18 @@ The next picture needs no new one. Knows processes and time. Knows no recording.
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rollout_viewer._forks import keep_in_child, make_anew_in_children
 from rollout_viewer._replay.pool import WorkerPool, default_num_workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from rollout_viewer._forks import Lock
 
 # A user who looks at pictures comes back; a process of MuJoCo's takes 0.2 GB.
 LINGER_S = 180.0
@@ -30,9 +32,23 @@ class KeptWorkers:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._pool: WorkerPool | None = None
-        self._pid = os.getpid()
+        self._finalizer: weakref.finalize[Any, Any] | None = None
         self._session: str | None = None
         self._used_at = 0.0
+        self._is_watched = False
+        make_anew_in_children(self, rank=6)
+
+    def fork_locks(self) -> list[Lock]:
+        """Return nothing: the processes are the parent's."""
+        return []
+
+    def after_fork(self, *, is_whole: bool) -> None:
+        """Leave the processes to the parent, and make the lock anew, in the child."""
+        del is_whole
+        if self._finalizer is not None:
+            self._finalizer.detach()
+            keep_in_child(self._pool)
+        self._lock, self._pool, self._finalizer = threading.RLock(), None, None
         self._is_watched = False
 
     @property
@@ -48,14 +64,11 @@ class KeptWorkers:
             session: Of the recording's rows. For others there are other processes: the
                 user's modules may have changed meanwhile.
         """
-        if self._pid != os.getpid():  # those are the parent's
-            self._lock, self._pool = threading.RLock(), None
-            self._pid, self._is_watched = os.getpid(), False
         with self._lock:
             if self._pool is None:
                 # One more is ready for what is looked at next, whatever others do.
                 self._pool = WorkerPool(default_num_workers(), num_spare=1)
-                weakref.finalize(self, _close, self._pool, os.getpid())
+                self._finalizer = weakref.finalize(self, self._pool.close)
             try:
                 if self._session != session:
                     self._pool.close()
@@ -91,11 +104,6 @@ class KeptWorkers:
             left_s = self._used_at + LINGER_S - time.monotonic()
             if left_s > 0:
                 self._watch(left_s)
-            elif self._pool is not None:
-                self._pool.close()
-                self._pool = None
-
-
-def _close(pool: WorkerPool, pid: int) -> None:
-    if pid == os.getpid():
-        pool.close()
+            elif self._finalizer is not None:
+                self._finalizer()  # closes them
+                self._pool = self._finalizer = None

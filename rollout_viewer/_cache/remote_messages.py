@@ -32,6 +32,7 @@ class Declaration(NamedTuple):
         fps: Of its pictures, if the environment says so.
         metadata: For `FrameCache.metadata`.
         recipe: How its pictures are made later; None: they are made now.
+        renders_ended: Its episodes are rendered when they have ended.
     """
 
     num_envs: int
@@ -40,6 +41,7 @@ class Declaration(NamedTuple):
     fps: float | None
     metadata: dict[str, Any]
     recipe: Recipe | None
+    renders_ended: bool = False
 
 
 class Begun(NamedTuple):

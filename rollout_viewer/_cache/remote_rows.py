@@ -126,6 +126,7 @@ class RemoteRows(BlockBuilder):
         fps: Of its pictures.
         metadata: Of its environment.
         recipe: How its pictures are made later.
+        renders_ended: Its episodes are rendered there when they have ended.
         lock: Held by the recorder while a call is recorded.
 
     Attributes:
@@ -143,6 +144,7 @@ class RemoteRows(BlockBuilder):
         fps: float | None = None,
         metadata: Mapping[str, Any] | None = None,
         recipe: Recipe | None = None,
+        renders_ended: bool = False,
         lock: threading.Lock,
     ) -> None:
         self._lock = lock
@@ -157,6 +159,7 @@ class RemoteRows(BlockBuilder):
             fps,
             dict(metadata or {}),
             recipe,
+            renders_ended,
         )
         self._is_lost = False
         self._sender: _Sender | None = None

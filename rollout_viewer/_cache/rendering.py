@@ -48,6 +48,10 @@ if TYPE_CHECKING:
     from rollout_viewer._replay.pool import WorkerPool
 
 
+# Rows beside those that are read are rendered with them, as long as it takes no longer.
+BESIDE_S = 0.05
+
+
 class Rendering:
     """The recipes of a cache, and whether environments may be made of them.
 
@@ -73,6 +77,8 @@ class Rendering:
         self._workers = KeptWorkers()
         # Calls of the user's that wait for pictures.
         self._num_asking = 0
+        # How long a picture took; 0: not known.
+        self._picture_s = 0.0
         self._pid = os.getpid()
 
     def add_recipe(self, recipe: Recipe) -> tuple[int, list[Any]]:
@@ -143,11 +149,12 @@ class Rendering:
         make_env: Callable[..., Any] | None = None,
         has_progress: bool = False,
         watch: Watch = NO_WATCH,
-        is_kept: bool = False,
+        first_rows: Sequence[int] | None = None,
     ) -> int:
         """Render what is missing; see `FrameCache.render`.
 
-        `is_kept`: by processes that are there, and stay for what is read next.
+        Where there are `first_rows`, these are waited for, and others that take little
+        time; by processes that are there, and stay for what is read next.
         """
         recipes = self.recipes(reader, make_env)
         first = next(iter(reader.cameras), DEFAULT_CAMERA)
@@ -165,10 +172,12 @@ class Rendering:
             options,
             workers or default_num_workers(),
             has_progress,
+            first_rows=None if first_rows is None else frozenset(first_rows),
+            budget_s=BESIDE_S,
         )
         self._num_asking += 1
         try:
-            if is_kept:
+            if first_rows is not None:
                 return self._render_kept(reader, recipes, request, watch)[0]
             with self._lock:
                 return Renderer(reader, recipes, request, watch=watch).run()
@@ -225,17 +234,11 @@ class Rendering:
     ) -> tuple[int, str]:
         """Render by processes that are kept; return how many, and what went wrong."""
         with self._lock, self._use_workers(reader) as pool:
-            ready = self._next_task(reader, recipes, request)
-
-            def on_progress(done: int, total: int) -> None:
-                if watch.on_progress is not None:
-                    watch.on_progress(done, total)
-                pool.prepare(ready)
-
-            watching = watch._replace(on_progress=on_progress)
-            renderer = Renderer(reader, recipes, request, watch=watching, pool=pool)
+            renderer = Renderer(reader, recipes, request, watch=watch, pool=pool)
             num_pictures = renderer.run()
-            pool.prepare(ready)
+            self._picture_s = renderer.picture_s or self._picture_s
+            # Now, when no one waits: it takes the time of a core.
+            pool.prepare(self._next_task(reader, recipes, request))
         return num_pictures, renderer.problem
 
     def _use_workers(
@@ -293,8 +296,10 @@ class Rendering:
             if not self.is_possible or reader.recording.late_refusal:
                 return
         pictured = self.envs(reader) if envs is None else envs
-        wanted = _worth_rendering(reader, rows, pictured)
-        self.render(reader, wanted, envs, watch=watch, is_kept=True)
+        is_cheap = 0 < CHUNK_ROWS * self._picture_s <= BESIDE_S
+        beside = _rows_beside(reader, rows, pictured, are_before=is_cheap)
+        wanted = sorted({*rows, *beside})
+        self.render(reader, wanted, envs, watch=watch, first_rows=rows)
 
 
 def _check_options(recipe: Recipe, options: Mapping[str, Any]) -> None:
@@ -312,12 +317,21 @@ def _check_options(recipe: Recipe, options: Mapping[str, Any]) -> None:
         )
 
 
-def _worth_rendering(
-    reader: RecordingReader, rows: Sequence[int], envs: Collection[int]
-) -> list[int]:
-    """Return rows of the same episodes and blocks, which cost little more.
+def _rows_beside(
+    reader: RecordingReader,
+    rows: Sequence[int],
+    envs: Collection[int],
+    *,
+    are_before: bool,
+) -> set[int]:
+    """Return rows of the same episodes and blocks, where their environment is.
 
-    Their environment is there, and a chunk costs as much as a row.
+    Args:
+        reader: The cache.
+        rows: That are read.
+        envs: Of these.
+        are_before: Also of rows before them, which a replay passes, and is faster if it
+            makes no pictures of them.
     """
     known = reader.recording.rows
     found: set[int] = set()
@@ -331,5 +345,6 @@ def _worth_rendering(
             index = np.searchsorted(resets, asked, side="right")
             bounds = np.concatenate([[0], resets, [len(kinds)]])
             for first, stop in set(zip(bounds[index], bounds[index + 1], strict=True)):
-                found.update(range(start + int(first), start + int(stop)))
-    return sorted(found)
+                first_row = start + int(first) if are_before else start + max(asked)
+                found.update(range(first_row, start + int(stop)))
+    return found

@@ -33,7 +33,7 @@ _DOCUMENT = """\
 <style>{style}</style>
 </head>
 <body>
-<div data-rollout-viewer></div>
+<div data-rollout-viewer{place}></div>
 <noscript>{poster}<p>{title}: this recording plays with JavaScript.</p></noscript>
 <script type="module" async>{script}</script>
 """
@@ -57,7 +57,9 @@ _MESSAGE = (
 _WORTH_DEFLATING = 0.9
 
 
-def document_head(*, title: str, poster: str, style: str, script: str) -> str:
+def document_head(
+    *, title: str, poster: str, style: str, script: str, place: str = ""
+) -> str:
     """Return the document as far as its messages.
 
     Args:
@@ -65,6 +67,7 @@ def document_head(*, title: str, poster: str, style: str, script: str) -> str:
         poster: HTML that is shown where no script runs.
         style: The style sheet.
         script: The module.
+        place: With which it begins, as in an address: "#row=866&env=3".
     """
     style = style.replace("</style", r"<\/style")
     # Both can occur only in its strings and comments, where the slash is harmless.
@@ -78,6 +81,7 @@ def document_head(*, title: str, poster: str, style: str, script: str) -> str:
         style=style,
         poster=poster,
         script=script,
+        place=f' data-place="{html.escape(place)}"' if place else "",
     )
 
 

@@ -59,6 +59,8 @@ def write_html(
     max_mb: float = 20,
     columns: int | None = None,
     fps: float | None = None,
+    row: int = 0,
+    env: int | None = None,
     overwrite: bool = False,
     groups: Sequence[Sequence[Any]] = (),
     compare: Mapping[str, Any] | None = None,
@@ -79,6 +81,8 @@ def write_html(
         max_mb: Largest size in megabytes (10**6 bytes).
         columns: Tiles across; None: as fits.
         fps: Rows a second at speed 1; None: the recording's.
+        row: With which the page begins, if it is one of ``start..stop``.
+        env: Selected when it begins; None: none.
         overwrite: Replace a file of that name.
         groups: (name, first_env, num_envs) of each of several compared recordings.
         compare: ``lines`` and ``seeds`` with which the page begins; see `protocol`.
@@ -110,6 +114,8 @@ def write_html(
         _pictured(cache, envs),
         limit=max_mb * 1e6,
         title=storable_text(title).replace("\0", "\ufffd"),
+        row=row if start < row < stop else start,
+        env=env,
         options={
             "columns": columns,
             "fps": fps,
@@ -168,6 +174,8 @@ class _Page:
     envs: Sequence[int] | None
     limit: float
     title: str
+    row: int
+    env: int | None
     options: dict[str, Any]
     size: int = 0  # bytes of the whole file
     fixed_size: int = 0  # those that no detail of the pictures changes
@@ -219,6 +227,7 @@ class _Page:
             self.envs,
             detail.every,
             reduce=detail.reduce,
+            first=self.row,
             on_rows=lambda done: counter.advance(max(0, done - counter.done)),
             title=self.title,
             fields=FieldCatalog().describe(self.cache),
@@ -231,6 +240,7 @@ class _Page:
             poster=_poster(self.cache, self.start, self.envs),
             style=read_bundle("widget.css", "to_html"),
             script=read_bundle("widget.js", "to_html"),
+            place=self._place,
         )
         # Of an evaluation alone the page has numbers to show.
         names = ["mp4", "compare"] if self._has_numbers else ["mp4"]
@@ -255,6 +265,11 @@ class _Page:
             return
         counter.end()
         self.written = file.path
+
+    @property
+    def _place(self) -> str:
+        env = "" if self.env is None else f"&env={self.env}"
+        return f"#row={self.row}{env}" if env or self.row > self.start else ""
 
     @property
     def _has_numbers(self) -> bool:

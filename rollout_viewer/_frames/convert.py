@@ -182,17 +182,83 @@ def _one(image: Any, channels: Channels, scale: FloatScale) -> Frame:
 
 def _batch(images: Any, channels: Channels, scale: FloatScale) -> Frame:
     """Return one array of images as (N, H, W, 3)."""
-    array = _array(images)
+    return _convert(_with_env_axis(_array(images), channels), channels, scale)
+
+
+def _with_env_axis(array: Any, channels: Channels) -> Any:
+    """Return one image or a batch as a batch."""
     is_gray = array.ndim == 2
     if is_gray or (
         array.ndim == 3 and _channel_axis(array.shape, channels) is not None
     ):
         array = array[None]
-    return _convert(array, channels, scale)
+    return array
+
+
+class FramesElsewhere:
+    """A batch of pictures on another device, as uint8 there, and what is left to do.
+
+    Converted where they are, so that a quarter of the bytes is copied; and without
+    waiting for the range of their values, which is copied with them. Whoever has
+    copied `tensors` calls `frames`.
+
+    Args:
+        images: A tensor, as of `split_frames`; converted now.
+        scale: What earlier pictures of the camera showed; updated by `frames`.
+
+    Attributes:
+        tensors: What is to be copied: uint8 (N, H, W, C), C 1 or 3; of other dtypes
+            than uint8 and bool, their lowest and highest value, too.
+
+    Raises:
+        FrameError: The shape or the dtype is none that `as_frames` accepts.
+    """
+
+    def __init__(self, images: Any, scale: FloatScale) -> None:
+        import torch
+
+        array = _arranged(_with_env_axis(_array(images), "auto"), "auto")
+        self._source, self._scale, self._factor = array, scale, 0
+        if array.dtype == torch.uint8:
+            self.tensors = [array]
+            return
+        if array.dtype == torch.bool:
+            self.tensors = [array.to(torch.uint8) * 255]
+            return
+        array = _with_range(array)
+        low_high = torch.stack(torch.aminmax(array))
+        if array.dtype.is_floating_point:
+            self._factor = 1 if scale.is_wide else 255
+            array = _scaled(array, self._factor)
+        self.tensors = [array.to(torch.uint8), low_high]
+
+    def frames(self, arrays: Sequence[npt.NDArray[Any]]) -> list[Frame]:
+        """Return the pictures (H, W, 3), which share memory with the arrays.
+
+        Args:
+            arrays: `tensors`, copied.
+
+        Raises:
+            FrameError: A value is NaN or out of its range.
+        """
+        pictures = arrays[0]
+        if len(arrays) > 1:
+            low, high = arrays[1].tolist()
+            if not self._factor:
+                _check_integers(int(low), int(high), self._source.dtype)
+            elif self._scale.factor(low, high) != self._factor:
+                # The first that shows that they are in 0..255: once in a recording.
+                pictures = _tensor_as_uint8(self._source, self._scale)
+        return list(_as_rgb(pictures))
 
 
 def _convert(array: Any, channels: Channels, scale: FloatScale) -> Frame:
     """Return (N, H, W), (N, H, W, C) or (N, C, H, W) as uint8 (N, H, W, 3)."""
+    return _as_rgb(_as_uint8(_arranged(array, channels), scale))
+
+
+def _arranged(array: Any, channels: Channels) -> Any:
+    """Return (N, H, W), (N, H, W, C) or (N, C, H, W) as (N, H, W, C), C 1 or 3."""
     shape = tuple(array.shape)
     if len(shape) == 4:
         axis = _channel_axis(shape, channels)
@@ -212,9 +278,13 @@ def _convert(array: Any, channels: Channels, scale: FloatScale) -> Frame:
         raise _shape_error(shape)
     if 0 in array.shape:
         raise _shape_error(shape)
-    pictures = _as_uint8(array, scale)
+    return array
+
+
+def _as_rgb(pictures: Frame) -> Frame:
+    """Return (N, H, W, 1) or (N, H, W, 3) as (N, H, W, 3)."""
     if pictures.shape[-1] == 1:
-        pictures = np.broadcast_to(pictures, (*pictures.shape[:-1], 3))
+        return np.broadcast_to(pictures, (*pictures.shape[:-1], 3))
     return pictures
 
 
@@ -289,22 +359,36 @@ def _tensor_as_uint8(tensor: Any, scale: FloatScale) -> Frame:
 
     if tensor.dtype == torch.bool:
         tensor = tensor.to(torch.uint8) * 255
-    elif tensor.dtype.is_complex:
-        raise _dtype_error(tensor.dtype)
     elif tensor.dtype != torch.uint8:
-        if tensor.dtype in (torch.uint16, torch.uint32, torch.uint64):
-            tensor = tensor.to(torch.int64)  # torch has no minimum of these
+        tensor = _with_range(tensor)
         low, high = (x.item() for x in torch.aminmax(tensor))
         # On its own device, so that a quarter of the bytes is copied from there.
         if tensor.dtype.is_floating_point:
-            factor = scale.factor(low, high)
-            dtype = torch.promote_types(tensor.dtype, torch.float32)
-            tensor = (tensor.to(dtype) * factor).clamp_(0, 255).round_()
+            tensor = _scaled(tensor, scale.factor(low, high))
         else:
             _check_integers(int(low), int(high), tensor.dtype)
         tensor = tensor.to(torch.uint8)
     pictures: Frame = tensor.cpu().numpy()
     return pictures
+
+
+def _with_range(tensor: Any) -> Any:
+    """Return a tensor of a dtype that has a lowest and a highest value."""
+    import torch
+
+    if tensor.dtype.is_complex:
+        raise _dtype_error(tensor.dtype)
+    # torch has no minimum of these
+    has_none = tensor.dtype in (torch.uint16, torch.uint32, torch.uint64)
+    return tensor.to(torch.int64) if has_none else tensor
+
+
+def _scaled(tensor: Any, factor: int) -> Any:
+    """Return floats times `factor`, rounded and clipped to 0..255."""
+    import torch
+
+    dtype = torch.promote_types(tensor.dtype, torch.float32)
+    return (tensor.to(dtype) * factor).clamp_(0, 255).round_()
 
 
 def _check_integers(low: int, high: int, dtype: Any) -> None:

@@ -35,6 +35,7 @@ def recording_messages(
     every: int = 1,
     *,
     reduce: int = 1,
+    first: int | None = None,
     on_rows: Callable[[int], object] = lambda _: None,
     title: str = "",
     columns: int | None = None,
@@ -48,7 +49,8 @@ def recording_messages(
     Rows keep their numbers and step data is complete, so that returns and steps
     are right; pictures are of the chosen rows and envs. With `every` > 1 the
     pictures between repeat the one before, and are marked so (_frames/chunk.py). With
-    `reduce` > 1 they are so many times smaller each way. `on_rows` is called with the
+    `reduce` > 1 they are so many times smaller each way. Those around row `first`, or
+    `start`, are the first. `on_rows` is called with the
     number of rows whose pictures are done.
 
     Raises:
@@ -82,7 +84,8 @@ def recording_messages(
         whole = read_chunk(cache, block, slot, damage.append)
         return thin(whole, count, every, reduce)
 
-    for done, group in _chunk_groups(cache, start, stop, slots, chunk):
+    at = start if first is None else first
+    for done, group in _chunk_groups(cache, start, stop, slots, chunk, at):
         yield data_message(seq, cache, stop, stop, group, num_rows=stop)
         on_rows(done)
         seq += 1
@@ -146,16 +149,18 @@ def _chunk_groups(
     stop: int,
     slots: Sequence[int],
     chunk: Callable[[int, int, int], bytes],
+    at: int,
 ) -> Iterator[tuple[int, list[tuple[int, int, bytes]]]]:
     """Yield rows that are done and (block, slot, bytes) of their chunks.
 
-    The first block is a message of its own, so that its pictures are seen at once; of
-    the others as many as fit are.
+    The block of row `at` is the first and a message of its own, so that its pictures
+    are seen at once; of the others as many as fit are.
     """
     group: list[tuple[int, int, bytes]] = []
     size = done = 0
-    first = start // CHUNK_ROWS
-    for block in range(first, -(-stop // CHUNK_ROWS)):
+    first = at // CHUNK_ROWS
+    blocks = range(start // CHUNK_ROWS, -(-stop // CHUNK_ROWS))
+    for block in sorted(blocks, key=lambda block: block != first):
         count = min(stop - block * CHUNK_ROWS, CHUNK_ROWS)
         chunks = {slot: chunk(block, slot, count) for slot in slots}
         idle = _idle_slots(cache, chunks, count)
@@ -167,7 +172,7 @@ def _chunk_groups(
             if size >= EXPORT_MESSAGE_BYTES:
                 yield done, group
                 group, size = [], 0
-        done = min((block + 1) * CHUNK_ROWS, stop) - start
+        done += min((block + 1) * CHUNK_ROWS, stop) - max(block * CHUNK_ROWS, start)
         if group and block == first:
             yield done, group
             group, size = [], 0

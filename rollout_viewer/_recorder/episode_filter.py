@@ -15,7 +15,7 @@ import numpy as np
 
 from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._errors import RolloutViewerWarning
-from rollout_viewer._recording.step_row import Kind
+from rollout_viewer._recording.step_row import RESET
 from rollout_viewer._replay.episode_start import START
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class EpisodeFilter:
         Returns:
             The last row of the cache; -1: it has none.
         """
-        due = np.asarray(step["kind"]) == Kind.RESET
+        due = np.asarray(step["kind"]) == RESET
         for name in ("terminated", "truncated"):
             if step.get(name) is not None:
                 due = due | np.asarray(step[name], np.bool_)

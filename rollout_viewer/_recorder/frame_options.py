@@ -57,7 +57,21 @@ class FrameOptions:
         self._has_each = False
 
     def apply(self, pictures: Any, num_envs: int) -> tuple[Any, list[int] | None]:
-        """Return the pictures to record, and which envs they show (None: all)."""
+        """Return the pictures to record, and which envs they show (None: all).
+
+        Args:
+            pictures: Of each env, of those in `envs` or of them all; or a dict of
+                such, by camera.
+            num_envs: Of the batch.
+        """
+        if isinstance(pictures, dict):
+            applied = {
+                camera: self.apply(of_camera, num_envs)
+                for camera, of_camera in pictures.items()
+            }
+            shown = [numbers for _, numbers in applied.values()]
+            by_camera = {camera: one for camera, (one, _) in applied.items()}
+            return by_camera, shown[0] if shown else None
         if isinstance(pictures, list):
             if len(pictures) == 1 < num_envs and not self._has_each:
                 self._check_shared(num_envs)

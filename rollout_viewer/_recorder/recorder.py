@@ -52,7 +52,12 @@ from rollout_viewer._recorder.recorder_checks import (
 from rollout_viewer._recorder.skipped_steps import SkippedSteps
 from rollout_viewer._recorder.step_call import step_call
 from rollout_viewer._recorder.step_info import StepInfo, checked_names
-from rollout_viewer._recorder.success import Successes, checked_rule, is_silent
+from rollout_viewer._recorder.success import (
+    SUCCESS_KEYS,
+    Successes,
+    checked_rule,
+    is_silent,
+)
 from rollout_viewer._recorder.vector_reward import (
     VectorRewards,
     checked_weights,
@@ -248,6 +253,7 @@ class Recorder(ShownInNotebook):
                 fps=self.cache.get_meta("fps"),
                 metadata=self.cache.metadata,
                 recipe=self._recipe,
+                renders_ended=self._is_chosen,
                 lock=self._lock,
             )
             self.recipe_number = self._remote_rows.recipe_number
@@ -295,6 +301,19 @@ class Recorder(ShownInNotebook):
     def envs(self) -> list[int] | None:
         """Numbers of the envs whose pictures are recorded; None: all."""
         return self._frame_options.envs
+
+    @property
+    def takes_each_call(self) -> bool:
+        """Whether `add` asks for the pictures of each call."""
+        return (
+            self._skip == self._every == 1
+            and self._recipe is None
+            and not self._limit.is_active
+        )
+
+    def may_want_info(self, key: str) -> bool:
+        """Whether something of a key of what steps return as info may be recorded."""
+        return key in SUCCESS_KEYS or self._step_info.may_want(key)
 
     @property
     def reward_threshold(self) -> float | None:

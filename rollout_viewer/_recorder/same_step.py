@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._recorder.faults import always_raises
-from rollout_viewer._recording.step_row import Kind
+from rollout_viewer._recording.step_row import IDLE, RESET, STEP, TERMINAL_MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,11 +29,12 @@ def add_same_step(
     ended: Mask,
     pictures: Pictures,
     *,
-    kind: Any = Kind.STEP,
+    kind: Any = STEP,
     find_terminal: Callable[[Pictures], Mapping[int, Any]] | None = None,
     data: Mapping[str, Any] | None = None,
     final_data: Mapping[str, Any] | None = None,
     before_reset: Callable[[], None] | None = None,
+    reset_infos: Mapping[int, Mapping[str, Any]] | None = None,
     step_info: Any = None,
     final_info: Any = None,
     **step: Any,
@@ -50,6 +51,7 @@ def add_same_step(
         data: Of the second row.
         final_data: Of the first row.
         before_reset: Called between the rows.
+        reset_infos: `infos` of the second row.
         step_info: What the call returned as info.
         final_info: That of the steps that ended; `step_info` of their envs is then of
             the resets. None: `step_info` is of the steps alone.
@@ -67,8 +69,8 @@ def add_same_step(
             if always_raises(error):
                 raise
             # Where it cannot be rendered, the row below reports it.
-    kinds = np.where(ended, Kind.TERMINAL_MISSING, kind)
-    kinds[list(terminal)] = Kind.STEP
+    kinds = np.where(ended, TERMINAL_MISSING, kind)
+    kinds[list(terminal)] = STEP
 
     def last_pictures() -> Any:
         if not terminal:
@@ -79,6 +81,7 @@ def add_same_step(
     add(kinds, last_pictures, data=final_data, **infos, **step)
     if before_reset is not None:
         before_reset()
-    kinds = np.where(ended, Kind.RESET, Kind.IDLE)
+    kinds = np.where(ended, RESET, IDLE)
     resets = None if final_info is None else step_info
-    return add(kinds, rendered, data=data, step_info=resets, is_same_call=True)
+    reset: dict[str, Any] = {} if reset_infos is None else {"infos": reset_infos}
+    return add(kinds, rendered, data=data, step_info=resets, is_same_call=True, **reset)

@@ -312,6 +312,13 @@ class StepInfo:
 
     # -- columns
 
+    def may_want(self, key: str) -> bool:
+        """Whether something of a key may be recorded; its value is not known."""
+        if key in self._refused or key in _KNOWN_ELSEWHERE or self._names is False:
+            return False
+        names = self._names
+        return names is True or any(one.partition(".")[0] == key for one in names)
+
     def _is_wanted(self, name: str) -> bool:
         if self._names is True or name in self._columns:
             return True

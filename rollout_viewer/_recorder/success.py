@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _KEYS = ("is_success", "success")
 # Whose texts say how an episode ended.
 _TEXT_KEYS = ("termination", "termination_reason")
-_ALL_KEYS = frozenset([*_KEYS, *_TEXT_KEYS])
+SUCCESS_KEYS = frozenset([*_KEYS, *_TEXT_KEYS])
 _SUCCESSES = frozenset(["success", "succeeded", "goal", "goal_reached", "solved"])
 _FAILURES = frozenset(["failure", "failed", "fail", "crash", "crashed", "collision"])
 _RULES = ("end", "once", "reward_threshold")
@@ -57,7 +57,7 @@ def is_silent(info: Any) -> bool:
         info: One dict for each env, or one of them all.
     """
     each = [info] if isinstance(info, Mapping) else info
-    return all(not one or _ALL_KEYS.isdisjoint(one) for one in each)
+    return all(not one or SUCCESS_KEYS.isdisjoint(one) for one in each)
 
 
 def check_rule(where: str, success: Any) -> None:

@@ -48,7 +48,7 @@ from rollout_viewer._recorder.video_segment import (
     pending_segments,
     save_pending,
 )
-from rollout_viewer._recording.step_row import Kind
+from rollout_viewer._recording.step_row import IDLE, RESET, STEP
 from rollout_viewer.loggers._folder import FolderLogger
 from rollout_viewer.loggers.tee import video_loggers
 
@@ -437,12 +437,12 @@ class VideoFolderRecorder:
         if self.is_recording and not self.cache.is_mine:
             self._continue_in_child()
         codes = np.asarray(kind, np.uint8)
-        begins = codes == Kind.RESET
+        begins = codes == RESET
         infos = step.pop("infos", None)
         if begins.any():
             self._unrecorded.begin_episodes(begins, infos or {})
         if not (self.is_recording or self.records_all):
-            self._unrecorded.add(codes == Kind.STEP, step.get("reward"))
+            self._unrecorded.add(codes == STEP, step.get("reward"))
             return None
         if self._segment is None and not self.records_all:
             self._unrecorded.resume(self.recorder)
@@ -453,7 +453,7 @@ class VideoFolderRecorder:
             if self._segment is None:
                 self._begin(row)
             # The usual case, checked fast: each env did something, and has a picture.
-            is_whole = codes.max() < Kind.IDLE
+            is_whole = codes.max() < IDLE
             self.num_frames += is_whole or len(shown_rows(self.cache, row, row + 1))
             if self._video is not None:
                 self._video.notify(row + 1)

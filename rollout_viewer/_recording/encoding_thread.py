@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 class Encodable(Protocol):
     """Pictures that wait."""
 
-    is_due: bool
-
     def encode(self) -> None: ...
 
 
@@ -56,14 +54,12 @@ class EncodingThread:
                 self._is_useful = False
                 return
             self._is_running = True
-        pictures.is_due = True
         self._due.put(pictures)
 
 
 def _run(due: queue.SimpleQueue[Encodable]) -> None:
     while True:
         pictures = due.get()
-        pictures.is_due = False
         with contextlib.suppress(BaseException):  # whoever needs them meets it again
             pictures.encode()
         del pictures

@@ -64,10 +64,15 @@ class OpenBlock:
     def __init__(self, on_new_slot: Callable[[int], None]) -> None:
         self._on_new_slot = on_new_slot
         self._scratches: dict[tuple[int, int], Scratch] = {}
+        # Of rows of the usual form, and the targets that are known to be of it.
+        self._waiting = WaitingPictures()
+        self._usual: Sequence[Key] | None = None
         self.clear()
 
     def clear(self) -> None:
         """Forget all slots and rows."""
+        # The encoders to come use the same buffers.
+        self._waiting.stop_encoding()
         self.slots: list[Slot] = []
         self.extras: list[Extras] = []
         # None: its size is not current, and no row of this block shows it.
@@ -83,9 +88,8 @@ class OpenBlock:
         # without an encoder the newest such chunk: its last picture is theirs.
         self._adopted: dict[int, bytes] = {}
         self._newest: dict[int, bytes] = {}
-        # Of rows of the usual form, and the targets that are known to be of it.
         self._waiting = WaitingPictures()
-        self._usual: Sequence[Key] | None = None
+        self._usual = None
 
     def fork_locks(self) -> list[Lock]:
         """Return what a fork waits for."""
@@ -377,10 +381,7 @@ class OpenBlock:
         del self._encoders[num_slots:]
         del self.slots[num_slots:]
         self._usual = None
-        with self._waiting.lock:
-            self._waiting.drop(num_pictured)
-            for encoder in self._used():
-                encoder.restore(num_pictured)
+        self._waiting.restore(self._used(), num_pictured)
 
     def start(self) -> None:
         """Start the next block; may be called again where it was interrupted."""

@@ -16,7 +16,7 @@ import numpy as np
 from rollout_viewer._recording.encoding_thread import encoding_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy.typing as npt
 
@@ -43,7 +43,6 @@ class WaitingPictures:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.is_due = False
         self.stop = 0
         self._encoded = 0
         self._encoders: Sequence[ChunkEncoder] = ()
@@ -105,7 +104,9 @@ class WaitingPictures:
     def count(self, offset: int) -> None:
         """Let a row count that was put."""
         self.stop = offset + 1
-        if offset + 1 - self._encoded >= self._num_due and not self.is_due:
+        num_waiting = offset + 1 - self._encoded
+        # Once for so many rows: the thread may be busy elsewhere.
+        if num_waiting >= self._num_due and not num_waiting % self._num_due:
             encoding_thread.encode_soon(self)
 
     def count_all(self, stop: int) -> None:
@@ -118,11 +119,11 @@ class WaitingPictures:
 
         Where it is interrupted, the next call does the rest.
         """
-        if self._encoded >= self.stop:
+        if self._encoded >= self.stop and not self._is_half_done:
             return
         with self.lock:
             stop, encoders = self.stop, self._encoders
-            if self._encoded >= stop:
+            if self._encoded >= stop and not self._is_half_done:
                 return
             if self._is_half_done:
                 for encoder in encoders:
@@ -135,14 +136,28 @@ class WaitingPictures:
             self._is_half_done = False
             self._encoded = stop
 
-    def drop(self, stop: int) -> None:
-        """Keep the pictures of the first `stop` rows; the encoders keep no more.
+    def restore(self, encoders: Iterable[ChunkEncoder], stop: int) -> None:
+        """Keep the first `stop` rows of the block; undo what encoders got after them.
 
-        With `lock` held.
+        Where it is interrupted, the next call of it, or of `encode`, does the rest.
+
+        Args:
+            encoders: All of the block.
+            stop: The number of the row after the last one.
         """
-        self.stop = min(self.stop, stop)
-        self._encoded = min(self._encoded, self.stop)
-        self._is_half_done = False
+        with self.lock:
+            self._is_half_done = True
+            self.stop = min(self.stop, stop)
+            self._encoded = min(self._encoded, self.stop)
+            for encoder in encoders:
+                encoder.restore(stop)
+            self._is_half_done = False
+
+    def stop_encoding(self) -> None:
+        """Hand nothing more to the encoders, whatever waits; they are used no more."""
+        with self.lock:  # until the thread is done
+            self._encoders = ()
+            self.stop = self._encoded
 
     def after_fork(self) -> None:
         """Make the lock anew, in a forked child."""

@@ -8,9 +8,10 @@
   wrappers that keep statistics.
 - `plan`: which episodes are replayed for which rows, and from where.
 - `replay`: an environment is stepped through recorded actions and compared.
-  `skipped_picture`: what making a picture does to it, where none is made. `worker`:
-  the process in which that happens. `pool`: these processes, seen from here, and
-  `messages`, what they are sent and answer.
+  `skipped_picture`: what making a picture does to it, where none is made.
+  `viewpoint`: from where MuJoCo's camera looks. `worker`: the process in which that
+  happens. `pool`: these processes, seen from here, and `messages`, what they are sent
+  and answer.
 - `kept_states`: what is kept of a functional environment's states, and pictures of
   that. `state_replay`: in the place of a replay.
 - `block_pictures`: rendered pictures become chunks.

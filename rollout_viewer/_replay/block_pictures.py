@@ -40,7 +40,7 @@ class BlockPictures:
         self._block = -1
         self._encoder: ChunkEncoder | None = None
         self._sent_at = -_INTERVAL_S
-        self.num_done = 0
+        self._num_sent = self.num_done = 0
 
     def add(self, row: int, frame: Frame) -> None:
         """Add the picture of a row, which comes after all before it."""
@@ -58,9 +58,10 @@ class BlockPictures:
             self.send()
 
     def send(self) -> None:
-        """Send what there is of the block."""
+        """Send what there is of the block, if there is anything new."""
         self._sent_at = self._clock()
-        if self._encoder is not None and self._encoder.num_records:
+        if self._encoder is not None and self.num_done > self._num_sent:
+            self._num_sent = self.num_done
             chunk = self._encoder.piece(0)
             size = self._encoder.size
             self._send(Pictures(self._block, size, chunk, self.num_done))

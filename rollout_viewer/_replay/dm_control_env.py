@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium
 import numpy as np
 
+from rollout_viewer._replay import env_state
 from rollout_viewer._replay.env_state import TASK_RANDOM
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ def make_of_suite(text: str, options: Mapping[str, Any]) -> DMControlEnv:
 
 def is_dm_control(env: Any) -> bool:
     """Return whether this is an environment of dm_control, as its suite makes them."""
+    return not isinstance(env, gymnasium.Env) and has_physics(env)
+
+
+def has_physics(env: Any) -> bool:
+    """Whether this is an environment of dm_control, or Shimmy's around one."""
     return all(hasattr(env, name) for name in ("physics", "task", "action_spec"))
 
 
@@ -68,8 +74,7 @@ def random_state(env: Any) -> dict[str, Any]:
     """Return the state from which an environment's next reset follows, as JSON."""
     generator = generator_of(env)
     assert generator is not None
-    name, keys, *rest = generator.get_state()
-    return {TASK_RANDOM: [name, np.asarray(keys).tolist(), *rest]}
+    return {TASK_RANDOM: env_state.random_state(generator)}
 
 
 def result_of(timestep: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
@@ -122,8 +127,7 @@ class DMControlEnv(Env):
         generator = generator_of(self._env)
         if generator is None:
             raise ValueError("a task without a generator")
-        name, keys, *rest = state
-        generator.set_state((name, np.array(keys, np.uint32), *rest))
+        env_state.set_random_state(generator, state)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

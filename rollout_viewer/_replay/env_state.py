@@ -18,6 +18,9 @@ COLUMN = "column"
 # The key of the generator's state in what an episode begins from.
 TASK_RANDOM = "task_random"
 
+# The key of the state of numpy's older generator, which dm_control's tasks have.
+RANDOM_STATE = "random_state"
+
 # The part of a state that is bytes; the others are JSON.
 BINARY = "binary"
 _PLAIN = ("PCG64", "PCG64DXSM")
@@ -39,7 +42,9 @@ def state_of(env: Any) -> dict[str, Any]:
 
 
 def generator_state(generator: Any) -> dict[str, Any]:
-    """Return the state of a `numpy.random.Generator`, as JSON; {}: it is none."""
+    """Return the state of a generator of numpy's, as JSON; {}: it is none."""
+    if isinstance(generator, np.random.RandomState):
+        return {RANDOM_STATE: random_state(generator)}
     if not isinstance(generator, np.random.Generator):
         return {}
     state = generator.bit_generator.state
@@ -63,6 +68,8 @@ def restore(env: Any, state: dict[str, Any]) -> None:
             bare.set_random_state(state[TASK_RANDOM])
         if "np_random" in state:
             bare.np_random = _generator(state["np_random"])
+        if RANDOM_STATE in state:
+            set_random_state(bare.np_random, state[RANDOM_STATE])
         if BINARY in state:
             kind: Any = type(bare.clone_state(include_rng=True))
             clone = kind.__new__(kind)
@@ -74,6 +81,22 @@ def restore(env: Any, state: dict[str, Any]) -> None:
             f"{error!r:.200}. The recording is damaged, or make_env makes another "
             "environment."
         ) from error
+
+
+def random_state(generator: np.random.RandomState) -> list[Any]:
+    """Return the state of numpy's older generator, as JSON."""
+    name, keys, *rest = generator.get_state()
+    return [name, np.asarray(keys).tolist(), *rest]
+
+
+def set_random_state(generator: np.random.RandomState, state: list[Any]) -> None:
+    """Set the state of `random_state`.
+
+    Raises:
+        ValueError: It is none.
+    """
+    name, keys, *rest = state
+    generator.set_state((name, np.array(keys, np.uint32), *rest))
 
 
 def _generator(state: dict[str, Any]) -> np.random.Generator:

@@ -383,6 +383,11 @@ class RenderedStates:
         is_known = names_read(env) is not None
         self._renderers = _KeptRenderers() if is_known else contextlib.nullcontext()
 
+    @property
+    def unwrapped(self) -> RenderedStates:
+        """This, as of an environment without wrappers."""
+        return self
+
     def pictures(self, states: list[dict[str, Array]]) -> list[Frame]:
         """Return a picture of each state, of `state_values`."""
         with self._renderers:

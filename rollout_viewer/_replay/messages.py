@@ -60,6 +60,8 @@ class Task(NamedTuple):
         num_repeats: As of `Recipe`.
         session: Of the recording, whose rows are added to and never change.
         is_fresh: Only an environment that was not used before may do it.
+        first_rows: Are made, however long that takes; None: all that are wanted.
+        budget_s: So long after those, the task ends. What is left is another's.
     """
 
     job: Job
@@ -70,6 +72,22 @@ class Task(NamedTuple):
     num_repeats: int = 1
     session: str = ""
     is_fresh: bool = False
+    first_rows: frozenset[int] | None = None
+    budget_s: float = 0.0
+
+
+class Ready(NamedTuple):
+    """A message: what was to be prepared is there, or cannot be.
+
+    Attributes:
+        is_of_any: As of `Position`.
+    """
+
+    is_of_any: bool
+
+
+class Stop(NamedTuple):
+    """A worker is to end its task before the next row, and to keep where it stands."""
 
 
 class Position(NamedTuple):
@@ -80,8 +98,9 @@ class Position(NamedTuple):
         session: As of its task.
         env: Its number.
         base: The episode with which it began.
-        row: The last that it stepped through.
+        row: The last that it stepped through; -1: none yet.
         begins_early: As `Job.is_history`.
+        is_of_any: Its environment, reset, may do tasks of other envs.
     """
 
     maker: Maker
@@ -90,12 +109,13 @@ class Position(NamedTuple):
     base: int
     row: int
     begins_early: bool
+    is_of_any: bool = False
 
     def has_env_of(self, task: Task) -> bool:
         """Whether its environment, reset, may do a task."""
-        known = self.maker, self.session, self.env
-        wanted = task.maker, task.session, task.job.env
-        return known == wanted and not task.is_fresh
+        is_its = self.is_of_any or self.env == task.job.env
+        known, wanted = (self.maker, self.session), (task.maker, task.session)
+        return is_its and known == wanted and not task.is_fresh
 
     def leads_to(self, task: Task) -> bool:
         """Whether a task is what comes after it."""
@@ -130,6 +150,7 @@ class Done(NamedTuple):
         is_worn: The next task needs another process, unless it goes on from there.
         position: Where it stands; None: it cannot go on.
         was_used: The environment had done another task before.
+        picture_s: How long the last picture took; 0: there was none.
     """
 
     num_done: int
@@ -138,6 +159,7 @@ class Done(NamedTuple):
     is_worn: bool = False
     position: Position | None = None
     was_used: bool = False
+    picture_s: float = 0.0
 
 
 Message: TypeAlias = "Pictures | Done"

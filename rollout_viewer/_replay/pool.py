@@ -14,12 +14,20 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from rollout_viewer._errors import ExportCancelled, RenderError
-from rollout_viewer._replay.messages import Done, Prepare, read_message, write_message
+from rollout_viewer._replay.messages import (
+    Done,
+    Prepare,
+    Ready,
+    Stop,
+    read_message,
+    write_message,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -34,6 +42,8 @@ _MAX_WAITING = 16
 # How often it is asked whether a task is still wanted, or its process still there.
 _CANCEL_POLL_S = 0.05
 _ALIVE_POLL_S = 1.0
+# How long a task that is not wanted any more may take to its next row.
+_STOP_S = 1.0
 # How long it may take to read the rest of what an ended process wrote.
 _READ_S = 1.0
 # So many processes that ended before they had a task; then none is prepared any more.
@@ -74,8 +84,10 @@ class Worker:
 
     def __init__(self, answers: queue.Queue[Answer], program: str = _PROGRAM) -> None:
         self.task: Task | None = None
-        # What the environment that it has made before its next task is made by.
+        # What the environment that it makes before its next task is made by; whether
+        # it is there; and whether it may do tasks of all envs.
         self.prepared: Prepare | None = None
+        self.is_ready = self.is_of_any = False
         # Where it may go on; and whether it can do nothing else.
         self.position: Position | None = None
         self.is_worn = False
@@ -109,6 +121,7 @@ class Worker:
     def prepare(self, message: Prepare) -> None:
         """Have it make an environment for a task that will come."""
         self.prepared, self._was_asked = message, True
+        self.is_ready = self.is_of_any = False
         self.send(message)
 
     @property
@@ -151,7 +164,10 @@ class Worker:
         # reads, another would wait for it.
         with cast("BinaryIO", self._process.stdout) as out, suppress(Exception):
             while True:
-                self._put(Answer(self, read_message(out)))
+                if isinstance(message := read_message(out), Ready):
+                    self.is_of_any, self.is_ready = message.is_of_any, True
+                else:
+                    self._put(Answer(self, message))
         self._put(Answer(self, None))
 
     def _put(self, answer: Answer) -> None:
@@ -211,8 +227,10 @@ class WorkerPool:
         self._answers: queue.Queue[Answer] = queue.Queue(_MAX_WAITING)
         self._workers: list[Worker] = []
         self._waiting: deque[Task] = deque()
-        # What makes environments whose first picture decides nothing.
+        # What makes environments whose first picture decides nothing; and that may
+        # look from elsewhere after it.
         self._plain: Maker | None = None
+        self._movable: Maker | None = None
         self._num_lost = 0
 
     def __enter__(self) -> WorkerPool:
@@ -242,15 +260,19 @@ class WorkerPool:
         Raises:
             ProcessEnded: A process ended in the middle of a task. Of one that was
                 there before, and has sent nothing, the task is begun once more.
-            ExportCancelled: `is_cancelled` returned true; the processes that were in
-                the middle of a task are ended.
+            ExportCancelled: `is_cancelled` returned true. Processes that were in the
+                middle of a task have stopped there, or are ended.
         """
         self._waiting.extend(tasks)
+        give_up_at: float | None = None
         while True:
-            self._assign()
-            if not any(worker.task for worker in self._workers):
-                return
-            if is_cancelled is not None and is_cancelled():
+            if give_up_at is None:
+                self._assign()
+                if not self._busy():
+                    return
+                if is_cancelled is not None and is_cancelled():
+                    give_up_at = self._ask_to_stop()
+            elif not self._busy() or time.monotonic() > give_up_at:
                 self.stop()
                 raise ExportCancelled("FrameCache.render: cancelled.")
             wait_s = _ALIVE_POLL_S if is_cancelled is None else _CANCEL_POLL_S
@@ -258,20 +280,39 @@ class WorkerPool:
             if worker not in self._workers:
                 continue
             if message is None:
-                self._lose(worker)
+                self._lose(worker, is_stopping=give_up_at is not None)
                 continue
             task = worker.task
             if task is None:
                 continue
-            worker.is_unheard = False
-            if isinstance(message, Done):
-                if message.position is not None and not message.is_worn:
-                    self._plain = task.maker
-                worker.task, worker.position = None, message.position
-                worker.is_worn = message.is_worn
-                if worker.is_worn and worker.position is None:
-                    self._close(worker)
+            self._note(worker, message)
             yield task, message
+
+    def _busy(self) -> list[Worker]:
+        return [worker for worker in self._workers if worker.task is not None]
+
+    def _ask_to_stop(self) -> float:
+        """Drop the tasks that wait; return until when the others should have ended."""
+        self._waiting.clear()
+        for worker in self._busy():
+            worker.send(Stop())
+        return time.monotonic() + _STOP_S
+
+    def _note(self, worker: Worker, message: Message) -> None:
+        """Note what a message says about its worker."""
+        task, worker.is_unheard = worker.task, False
+        if not isinstance(message, Done):
+            return
+        assert task is not None
+        position = message.position
+        if position is not None and not message.is_worn:
+            self._plain = task.maker
+        if position is not None and position.is_of_any:
+            self._movable = task.maker
+        worker.task, worker.position = None, position
+        worker.is_worn = message.is_worn
+        if worker.is_worn and position is None:
+            self._close(worker)
 
     def _next_answer(self, wait_s: float) -> Answer:
         """Return what comes next; of no worker, if nothing does in so many seconds."""
@@ -283,15 +324,15 @@ class WorkerPool:
                 return Answer(worker, None)
         return Answer(None, None)
 
-    def _lose(self, worker: Worker) -> None:
+    def _lose(self, worker: Worker, *, is_stopping: bool = False) -> None:
         """Remove a worker that has ended; begin its task once more, or raise.
 
         Raises:
-            ProcessEnded: Another would end as well.
+            ProcessEnded: Another would end as well, unless its task `is_stopping`.
         """
         task = worker.task
-        if task is None:
-            self._num_lost += worker.prepared is not None
+        if task is None or is_stopping:
+            self._num_lost += task is None and worker.prepared is not None
             self._close(worker)
         elif worker.is_unheard:
             self._close(worker)
@@ -322,7 +363,11 @@ class WorkerPool:
         if message.maker == self._plain:
             message = message._replace(first=None)  # and so for any start
         idle = self._idle()
-        is_there = any(worker.prepared == message for worker in idle)
+        if message.maker == self._movable:
+            theirs = [one.prepared or one.position for one in idle]
+            is_there = message.maker in [one.maker for one in theirs if one]
+        else:
+            is_there = any(worker.prepared == message for worker in idle)
         if is_there or self._num_lost >= _MAX_LOST:
             return
         # Others may go on.
@@ -341,9 +386,8 @@ class WorkerPool:
     def stop(self) -> None:
         """Drop the tasks that wait, and end the processes that are in one."""
         self._waiting.clear()
-        for worker in [one for one in self._workers if one.task is not None]:
-            self._workers.remove(worker)
-            worker.close()
+        for worker in self._busy():
+            self._close(worker)
 
     def close(self) -> None:
         """End all processes."""
@@ -360,7 +404,7 @@ class WorkerPool:
             self._worker_for(task).start(task)
 
     def _worker_for(self, task: Task) -> Worker:
-        """Return an idle process: one that goes on, or is prepared, or any, or new."""
+        """Return an idle process: one that goes on, or is ready, or any, or new."""
         idle = self._idle()
         for one in idle:
             if one.position is not None and one.position.leads_to(task):
@@ -369,17 +413,26 @@ class WorkerPool:
             known = one.position
             if one.is_worn and known is not None and known.has_env_of(task):
                 return one
-        for one in idle:
-            if one.prepared is not None and one.prepared.is_for(task):
-                return one
+        prepared = [one for one in idle if self._is_prepared(one, task)]
         fresh = [one for one in idle if not (one.is_worn or one.has_looked)]
-        if fresh:
-            # Rather one that does not stand anywhere.
-            return min(fresh, key=lambda one: one.position is not None)
+        # One that has done a task makes an environment sooner than one that begins.
+        for one in [*prepared, *fresh]:
+            if one.is_ready or one.position is not None:
+                return one
+        if prepared or fresh:
+            return [*prepared, *fresh][0]
         for one in idle:
             if len(self._workers) >= self._num_workers + self._num_spare:
                 self._close(one)
         return self._new_worker()
+
+    def _is_prepared(self, worker: Worker, task: Task) -> bool:
+        """Whether a worker makes, or has made, an environment for a task."""
+        known = worker.prepared
+        if known is None:
+            return False
+        is_of_any = worker.is_of_any or known.maker == self._movable
+        return known.is_for(task) or (is_of_any and known.maker == task.maker)
 
     def _close(self, worker: Worker) -> None:
         self._workers.remove(worker)

@@ -15,12 +15,15 @@ import numpy as np
 from rollout_viewer._replay.observations import checksum
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     EnvWrapper = gymnasium.Wrapper[Any, Any, Any, Any]
 else:
     # Gymnasium's parameters differ between releases.
     EnvWrapper = gymnasium.Wrapper
 
-_STATISTICS = ("NormalizeObservation", "NormalizeReward")
+# Wrappers of Gymnasium.
+STATISTICS = ("NormalizeObservation", "NormalizeReward")
 
 
 class Probe(EnvWrapper):
@@ -29,11 +32,15 @@ class Probe(EnvWrapper):
     Args:
         env: What is looked at.
         has_ends: The checksum is of the ends, too.
+
+    Attributes:
+        checksum: Of the last step or reset.
+        step_checksum: Of the last step, whether or not a reset followed.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any], *, has_ends: bool = False) -> None:
         super().__init__(env)
-        self.checksum = 0
+        self.checksum = self.step_checksum = 0
         self.has_ends = has_ends
 
     @property
@@ -55,6 +62,7 @@ class Probe(EnvWrapper):
         else:
             known = result[0], np.asarray(result[1], np.float64)
             self.checksum = checksum(known, ())
+        self.step_checksum = self.checksum
         return result
 
 
@@ -64,11 +72,22 @@ def checksum_of_step(result: Any) -> int:
     return checksum((result[0], reward, *map(bool, result[2:4])), ())
 
 
+def insert_probes(envs: Sequence[Any]) -> list[Probe]:
+    """Insert a probe into each environment that keeps statistics; all do, or none.
+
+    Returns:
+        One for each; empty where there are none.
+    """
+    found = [insert_probe(env) for env in envs]
+    probes = [one for one in found if one is not None]
+    return probes if len(probes) == len(found) else []
+
+
 def insert_probe(env: Any) -> Probe | None:
     """Insert a probe below wrappers that keep statistics; None: there are none."""
     lowest = None
     while isinstance(env, gymnasium.Wrapper):
-        if type(env).__name__ in _STATISTICS:
+        if type(env).__name__ in STATISTICS:
             lowest = env
         env = env.env
     if lowest is None:

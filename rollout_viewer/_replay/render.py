@@ -49,6 +49,8 @@ class RenderRequest(NamedTuple):
         num_workers: Processes.
         has_progress: Whether a bar is shown.
         is_quiet: Nothing is warned of; `Renderer.problem` says it.
+        first_rows: Of `rows`, those that are waited for; None: all.
+        budget_s: How long others may take after those.
     """
 
     rows: Sequence[int] | None
@@ -58,6 +60,8 @@ class RenderRequest(NamedTuple):
     num_workers: int
     has_progress: bool
     is_quiet: bool = False
+    first_rows: frozenset[int] | None = None
+    budget_s: float = 0.0
 
 
 class Watch(NamedTuple):
@@ -107,6 +111,8 @@ class Renderer:
         self._filed_at = float("-inf")
         self._done: dict[int, int] = {}
         self.num_pictures = 0
+        # How long a picture takes; 0: not known.
+        self.picture_s = 0.0
         self._worst: tuple[int, int, str] | None = None
         # Of what the rows are now; where they are forgotten, others come.
         self._session = self._recording.meta.get("session")
@@ -192,6 +198,7 @@ class Renderer:
             )
         recipe = self._recipes[start.recipe]
         maker = maker_of(recipe, job.env, self._request.options)
+        first_rows = self._request.first_rows
         return Task(
             job,
             maker,
@@ -200,6 +207,8 @@ class Renderer:
             recipe.is_probed,
             recipe.num_repeats,
             self._session or "",
+            first_rows=None if first_rows is None else first_rows & job.wanted,
+            budget_s=self._request.budget_s,
         )
 
     def _take(self, task: Task, message: Message, pool: WorkerPool) -> None:
@@ -214,6 +223,7 @@ class Renderer:
             return
         if message.error:
             raise RenderError(message.error)
+        self.picture_s = message.picture_s or self.picture_s
         if message.difference is not None:
             self._handle_difference(task, message, pool)
 

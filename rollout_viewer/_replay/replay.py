@@ -7,6 +7,7 @@ recorded, nor of any after it.
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,13 +20,13 @@ from rollout_viewer._replay.messages import Difference
 from rollout_viewer._replay.observations import CHECKSUM, difference
 from rollout_viewer._replay.probe import Probe, insert_probe
 from rollout_viewer._replay.skipped_picture import picture_skipper
+from rollout_viewer._replay.viewpoint import has_looked, has_viewpoint, look_first
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy.typing as npt
 
-    from rollout_viewer._replay.episode_start import EpisodeStart
     from rollout_viewer._replay.messages import Task
     from rollout_viewer._replay.plan import EpisodePart, RecordedRow
 
@@ -47,6 +48,10 @@ class Replay:
         env: One that was not used before.
         task: The first one.
         has_looked: `look_first` was called with it.
+
+    Attributes:
+        row: The last that was stepped through; -1: none.
+        picture_s: How long the last picture took.
     """
 
     def __init__(self, env: Any, task: Task, *, has_looked: bool = False) -> None:
@@ -59,45 +64,70 @@ class Replay:
             env = _Repeated(env, task.num_repeats)
         self._env = env
         self._skip_picture = picture_skipper(env)
-        self._first = None if has_looked else task.job.first
-        # The last row that was stepped through, and its picture.
+        # From where it looks is decided.
+        self._has_looked = has_looked or not has_viewpoint(env)
         self.row = -1
+        self.picture_s = 0.0
+        # The picture of the row.
         self._shown: Frame | None = None
 
-    def restart(self) -> None:
+    def restart(self, *, is_of_other: bool = False) -> None:
         """Let the next task begin with a reset.
 
         Of environments whose reset leaves nothing of what was before, as MuJoCo's. What
         the first picture decided stays, as where it was recorded.
+
+        Args:
+            is_of_other: The task is of another env, which looks from elsewhere.
         """
         self.row, self._shown = -1, None
+        if is_of_other:
+            self._has_looked = not has_viewpoint(self._env)
 
-    def pictures(self, task: Task) -> Iterator[tuple[int, Frame]]:
+    def pictures(
+        self, task: Task, is_stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[int, Frame]]:
         """Yield (row, picture) of the wanted rows of a task's job, in order.
 
         Args:
             task: The first one, or one that begins as that did, and wants rows after
                 those of all before.
+            is_stopped: Asked before each row whether the task ends there.
 
         Raises:
             NotReproducible: A row differs; the rows before it are right.
             RenderError: The environment gives no pictures.
         """
-        if self._first is not None:
-            look_first(self._env, self._first)
-            self._first = None
+        self._look(task)
         wanted = task.job.wanted
         for number, part in enumerate(task.job.parts):
             for index, recorded in enumerate(part.rows):
                 if recorded.row <= self.row:
                     continue
+                if is_stopped():
+                    return
                 is_first = number == 0
                 self._step_to(part if index == 0 else None, recorded, is_first=is_first)
                 self.row = recorded.row
                 if recorded.row in wanted:
                     if self._shown is None:
+                        began_s = time.monotonic()
                         self._shown = picture(self._env)
+                        self.picture_s = time.monotonic() - began_s
+                        self._has_looked = True
                     yield recorded.row, self._shown
+
+    def _look(self, task: Task) -> None:
+        """Look from where the recorded env did, unless its next picture decides it."""
+        if self._has_looked:
+            return
+        first = task.job.first
+        if has_looked(self._env):  # of another env
+            first = task.job.first_look
+        if first is not None:
+            look_first(self._env, first, picture)
+            self.restart()
+            self._has_looked = True
 
     def _step_to(
         self, part: EpisodePart | None, recorded: RecordedRow, *, is_first: bool
@@ -110,7 +140,7 @@ class Replay:
             is_first: That is the first of the job.
         """
         has_moved = part is not None or recorded.kind != IDLE
-        if has_moved and self.row >= 0 and self._shown is None and self._skip_picture:
+        if has_moved and self.row >= 0 and self._shown is None:
             self._skip_picture()
         if part is not None:
             result = _reset(self._env, part, recorded, is_first=is_first)
@@ -131,29 +161,18 @@ class _Repeated:
     """Steps an environment several times with each action, until an end."""
 
     def __init__(self, env: Any, num_repeats: int) -> None:
-        self._env = env
+        self.env = env
         self._num_repeats = num_repeats
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._env, name)
+        return getattr(self.env, name)
 
     def step(self, action: Any) -> Any:
         for _ in range(self._num_repeats):
-            result = self._env.step(action)
+            result = self.env.step(action)
             if result[2] or result[3]:
                 break
         return result
-
-
-def look_first(env: Any, first: EpisodeStart) -> None:
-    """Render the env's very first picture, where that decides about all others.
-
-    MuJoCo's renderer looks at the middle of what there is when it is first used.
-    """
-    if hasattr(env.unwrapped, "mujoco_renderer"):
-        restore(env, first.state)
-        env.reset(seed=first.seed, options=first.options)
-        picture(env)
 
 
 def _reset(

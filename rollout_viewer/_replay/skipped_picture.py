@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def picture_skipper(env: Any) -> Callable[[], None] | None:
-    """Return what is to be called for each picture that is not made; None: nothing.
+def skip_nothing() -> None:
+    """Do nothing: a picture of most environments changes nothing."""
+
+
+def picture_skipper(env: Any) -> Callable[[], None]:
+    """Return what is to be called for each picture that is not made.
 
     Args:
         env: A Gymnasium environment, wrapped or not.
@@ -28,7 +32,7 @@ def picture_skipper(env: Any) -> Callable[[], None] | None:
     for names, skip in _SKIPPERS.items():
         if all(hasattr(bare, name) for name in names):
             return partial(skip, bare)
-    return None
+    return skip_nothing
 
 
 def _fade_flames(lander: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._replay.kept_states import CHECKSUM, checksum_of, state_values
@@ -10,7 +11,7 @@ from rollout_viewer._replay.messages import Difference
 from rollout_viewer._replay.replay import NotReproducible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     import numpy.typing as npt
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # A call of `render` makes a renderer, which costs more than a picture.
 _PICTURES_A_CALL = 32
+# Where someone waits for the first of them.
+_PICTURES_AWAITED = 4
 
 
 class StateReplay:
@@ -35,9 +38,16 @@ class StateReplay:
     def __init__(self, env: RenderedStates) -> None:
         self._env = env
         self.row = -1
+        self.picture_s = 0.0
 
-    def pictures(self, task: Task) -> Iterator[tuple[int, Frame]]:
+    def pictures(
+        self, task: Task, is_stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[int, Frame]]:
         """Yield (row, picture) of a task's rows.
+
+        Args:
+            task: Any.
+            is_stopped: Asked before some rows whether the task ends there.
 
         Raises:
             NotReproducible: The state of a row is not the one that was recorded; the
@@ -45,12 +55,17 @@ class StateReplay:
             RenderError: The environment gives no pictures.
         """
         rows = [one for part in task.job.parts for one in part.rows]
-        for start in range(0, len(rows), _PICTURES_A_CALL):
-            some = rows[start : start + _PICTURES_A_CALL]
+        count = _PICTURES_A_CALL if task.first_rows is None else _PICTURES_AWAITED
+        for start in range(0, len(rows), count):
+            if is_stopped():
+                return
+            some = rows[start : start + count]
             whole = list(itertools.takewhile(_is_whole, some))
             if whole:
                 states = [state_values(one.data) for one in whole]
+                began_s = time.monotonic()
                 frames = self._env.pictures(states)
+                self.picture_s = (time.monotonic() - began_s) / len(frames)
                 for one, frame in zip(whole, frames, strict=True):
                     self.row = one.row
                     yield one.row, frame

@@ -8,8 +8,11 @@ standard output; see `take_over_pipes`.
 from __future__ import annotations
 
 import pickle
+import queue
 import signal
 import sys
+import threading
+import time
 import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -19,6 +22,7 @@ from rollout_viewer._frames.transform import crop, resize
 from rollout_viewer._replay.block_pictures import BlockPictures
 from rollout_viewer._replay.dm_control_env import (
     DMControlEnv,
+    has_physics,
     is_dm_control,
     make_of_suite,
 )
@@ -27,17 +31,25 @@ from rollout_viewer._replay.messages import (
     Done,
     Position,
     Prepare,
+    Ready,
+    Stop,
     Task,
     read_message,
     take_over_pipes,
     write_message,
 )
 from rollout_viewer._replay.recipe import DM_CONTROL, FUNCTIONAL, NATIVE
-from rollout_viewer._replay.replay import NotReproducible, Replay, look_first
+from rollout_viewer._replay.replay import NotReproducible, Replay, picture
 from rollout_viewer._replay.state_replay import StateReplay
+from rollout_viewer._replay.viewpoint import (
+    can_look_again,
+    has_viewpoint,
+    look_first,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import BinaryIO
 
     import numpy as np
     import numpy.typing as npt
@@ -54,10 +66,15 @@ class Performer:
 
     Args:
         send: Called with each message.
+        is_stopped: Asked before each row whether its task ends there.
     """
 
-    def __init__(self, send: Callable[[Message], object]) -> None:
-        self._send = send
+    def __init__(
+        self,
+        send: Callable[[Message | Ready], object],
+        is_stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._send, self._is_stopped = send, is_stopped
         self._env: Any = None
         self._replay: Replay | StateReplay | None = None
         self._position: Position | None = None
@@ -67,23 +84,26 @@ class Performer:
     def prepare(self, prepare: Prepare) -> None:
         """Make an environment for a task that will come."""
         self._drop()
+        is_of_any = False
         try:
             self._env = make_env(prepare.maker)
-            if prepare.first is not None:
-                look_first(self._env, prepare.first)
+            is_of_any = can_look_again(self._env)
+            if prepare.first is not None and has_viewpoint(self._env):
+                look_first(self._env, prepare.first, picture)
+                picture(self._env)  # the first one takes longest
             self._prepared = prepare
         except Exception:  # reported where the task makes it again
             self._env = None
+        self._send(Ready(is_of_any))
 
     def perform(self, task: Task) -> None:
         """Replay a task's episodes; send their pictures, and how it ended."""
         blocks = BlockPictures(self._send)
         difference, error = None, ""
-        is_whole = False
+        is_right = False
         try:
-            for row, frame in self._begin(task).pictures(task):
-                blocks.add(row, _fit(frame, task))
-            is_whole = True
+            self._replay_rows(task, blocks)
+            is_right = True
         except NotReproducible as found:
             difference = found.difference
         except RolloutViewerError as problem:
@@ -94,15 +114,34 @@ class Performer:
                 f"{traceback.format_exc(limit=-3)}"
             )
         blocks.send()
-        is_worn = _is_worn(self._env)
-        if is_whole and self._replay is not None:
-            job = task.job
-            place = job.env, job.parts[0].index, self._replay.row, job.is_history
-            self._position = Position(task.maker, task.session, *place)
+        is_worn, picture_s = _is_worn(self._env), 0.0
+        if is_right and (replay := self._replay) is not None:
+            job, picture_s = task.job, replay.picture_s
+            place = job.env, job.parts[0].index, replay.row, job.is_history
+            is_of_any = is_worn and can_look_again(self._env)
+            self._position = Position(task.maker, task.session, *place, is_of_any)
         elif not is_worn:
             self._drop()
-        end = difference, error, is_worn, self._position, self._was_used
+        end = difference, error, is_worn, self._position, self._was_used, picture_s
         self._send(Done(blocks.num_done, *end))
+
+    def _replay_rows(self, task: Task, blocks: BlockPictures) -> None:
+        """Make pictures until all are there, it is stopped, or its time is over."""
+        replay = self._begin(task)
+        left = None if task.first_rows is None else {*task.first_rows}
+        until_s = None
+        for row, frame in replay.pictures(task, self._is_stopped):
+            blocks.add(row, _fit(frame, task))
+            if left is None:
+                continue
+            left.discard(row)
+            if left:
+                continue
+            if until_s is None:
+                blocks.send()
+                until_s = time.monotonic() + task.budget_s
+            if time.monotonic() + replay.picture_s > until_s:
+                return
 
     def _begin(self, task: Task) -> Replay | StateReplay:
         """Return the replay that goes on or starts again, or a new one."""
@@ -113,13 +152,19 @@ class Performer:
             is_same = _is_worn(self._env) and position.has_env_of(task)
             if is_same and isinstance(self._replay, Replay):
                 self._was_used = True
-                self._replay.restart()
+                self._replay.restart(is_of_other=position.env != task.job.env)
                 return self._replay
         prepared, self._prepared = self._prepared, None
-        if prepared is None or not prepared.is_for(task):
+        is_right = prepared is not None and prepared.is_for(task)
+        if prepared is not None and not is_right and prepared.maker == task.maker:
+            if not can_look_again(self._env):
+                prepared = None
+        elif not is_right:
+            prepared = None
+        if prepared is None:
             self._drop()
-            prepared, self._env = None, make_env(task.maker)
-        has_looked = prepared is not None and prepared.first is not None
+            self._env = make_env(task.maker)
+        has_looked = is_right and prepared is not None and prepared.first is not None
         if task.maker[0] == FUNCTIONAL:
             self._replay = StateReplay(self._env)
         else:
@@ -141,7 +186,9 @@ def _is_worn(env: Any) -> bool:
     With OSMesa, that damages the pictures of the next. All of these reset as a whole.
     """
     bare = getattr(env, "unwrapped", None)
-    return hasattr(bare, "mujoco_renderer") or hasattr(bare, "is_worn")
+    if hasattr(bare, "mujoco_renderer") or hasattr(bare, "is_worn"):
+        return True
+    return has_physics(bare)
 
 
 def _fit(frame: Frame, task: Task) -> Frame:
@@ -223,19 +270,52 @@ def _spec(kind: str, what: Any) -> Any:
     return EnvSpec.from_json(what) if kind == "json" else pickle.loads(what)
 
 
+class Inbox:
+    """What the program that started this one sends, read ahead: a stop is at once.
+
+    Args:
+        stream: Ends where nothing more comes.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._messages: queue.SimpleQueue[Task | Prepare | None] = queue.SimpleQueue()
+        self._is_stopped = False
+        threading.Thread(target=self._read, name="inbox", daemon=True).start()
+
+    def is_stopped(self) -> bool:
+        """Whether the task that came last is to end."""
+        return self._is_stopped
+
+    def next(self) -> Task | Prepare | None:
+        """Return the next message, which is waited for; None: there is none."""
+        return self._messages.get()
+
+    def _read(self) -> None:
+        try:
+            while True:
+                message = read_message(self._stream)
+                self._is_stopped = isinstance(message, Stop)
+                if not self._is_stopped:
+                    self._messages.put(message)
+        except EOFError:
+            pass
+        finally:
+            self._is_stopped = True  # no one waits
+            self._messages.put(None)
+
+
 def main() -> None:
     """Perform tasks until there are no more."""
     # Ctrl-C is for the parent, which then ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     tasks, out = take_over_pipes()
     sys.path[:] = read_message(tasks)
-    performer = Performer(lambda message: write_message(out, message))
-    while True:
-        try:
-            message = read_message(tasks)
+    inbox = Inbox(tasks)
+    performer = Performer(lambda message: write_message(out, message), inbox.is_stopped)
+    with suppress(BrokenPipeError):
+        while (message := inbox.next()) is not None:
             if isinstance(message, Prepare):
                 performer.prepare(message)
             else:
                 performer.perform(message)
-        except (EOFError, BrokenPipeError):
-            return

@@ -214,6 +214,9 @@ class Previews:
         is_over = not self._cache.is_live and block * CHUNK_ROWS < num_rows
         return is_over or (block + 1) * CHUNK_ROWS <= num_rows
 
+    def _num_rows_in(self, block: int) -> int:
+        return min(CHUNK_ROWS, self._cache.num_rows - block * CHUNK_ROWS)
+
     def _ahead_in(
         self, block: int, shown: Sequence[int], reduction: int
     ) -> Iterator[_Ahead]:
@@ -274,8 +277,11 @@ class Previews:
         """Yield chunks that a moving playhead comes to, and of which no video comes."""
         for block, slots, key in self._ahead:
             video = None if key is None else self._videos.get(key)
+            lack, since = self._lacks[block]
             is_failed = key is None or (video is not None and video.is_failed)
-            if is_failed or self._now - self._lacks[block][1] > _STALLED_S:
+            # It has all rows of a video, and lacks them still: one does not decode.
+            is_failed = is_failed or lack[1] >= self._num_rows_in(block)
+            if is_failed or self._now - since > _STALLED_S:
                 yield from ((block, slot) for slot in slots)
             elif video is not None:
                 num_sent, _ = self._sent.get(video.number, (0, 0.0))

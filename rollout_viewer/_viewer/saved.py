@@ -71,7 +71,7 @@ class SavedOutput(NamedTuple):
         poster = poster_html(cache, row, title=title, groups=groups)
         if self.kind == "poster":
             return poster
-        page = self._page(cache, title=title, **options)
+        page = self._page(cache, title=title, row=row, **options)
         if page is None:
             return (
                 f"{poster}\n<p>It is too large to be played here: with save='page', "

@@ -330,6 +330,10 @@ class RolloutViewer(anywidget.AnyWidget):
     def _shown_row(self) -> int:
         return min(self.playhead, max(self._cache.num_rows - 1, 0))
 
+    @property
+    def _shown_env(self) -> int | None:
+        return self.selection[0] if len(self.selection) == 1 else None
+
     def stats(self) -> dict[str, float]:
         """Return counts of what was sent and drawn, and memory in bytes.
 
@@ -393,8 +397,9 @@ class RolloutViewer(anywidget.AnyWidget):
     ) -> Path:
         """Write one file that plays and scrubs without kernel and network.
 
-        Of a comparison, all of its recordings are in the file. A policy in it allows no
-        script but its own, and no address: it can load nothing and send nothing.
+        Of a comparison, all of its recordings are in the file. It begins where this
+        viewer is: at its playhead, with the env that is selected. A policy in it allows
+        no script but its own, and no address: it can load nothing and send nothing.
 
         Args:
             path: Of the file; a taken name gets ``-1``, ``-2``, ...
@@ -433,6 +438,8 @@ class RolloutViewer(anywidget.AnyWidget):
             groups=self._groups,
             compare=self._compare,
             fps=self._fps,
+            row=self._shown_row,
+            env=self._shown_env,
             progress=progress,
         )
 
@@ -758,6 +765,7 @@ class RolloutViewer(anywidget.AnyWidget):
             groups=self._groups,
             compare=self._compare,
             fps=self._fps,
+            env=self._shown_env,
         )
         inside = self._saved.inside(
             text, self._cache, self._shown_row, title=self._title, groups=self._groups

@@ -35,7 +35,9 @@ class Worker:
         # Where no thread can be started: the event loop that works, and the next turn
         # on it, which only that loop's thread touches.
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._turn: asyncio.TimerHandle | None = None
+        # Pyodide's loop gives a handle that does not know when.
+        self._turn: asyncio.Handle | None = None
+        self._turn_at = 0.0
         make_anew_in_children(self, rank=6)
 
     def fork_locks(self) -> list[Lock]:
@@ -114,10 +116,12 @@ class Worker:
     def _turn_in(self, pause: float) -> None:
         """Work on the event loop after a while, or before, where that is due."""
         loop = asyncio.get_running_loop()
+        at = loop.time() + pause
         if self._turn is not None:
-            if self._turn.when() <= loop.time() + pause:
+            if self._turn_at <= at:
                 return
             self._turn.cancel()
+        self._turn_at = at
         self._turn = loop.call_later(pause, self._work_on_loop)
 
     def _work_on_loop(self) -> None:

@@ -15,17 +15,24 @@ import numpy as np
 
 from rollout_viewer._errors import FrameError, ShapeError
 from rollout_viewer._frames.convert import FloatScale, split_frames
+from rollout_viewer._recorder.step_info import MAX_BYTES
 from rollout_viewer._recording.step_row import RESET, STEP
 from rollout_viewer._tensors import as_numpy
 from rollout_viewer.sources._batched_rows import BatchedRows
+from rollout_viewer.sources._device_calls import DeviceCalls, Render, any_elsewhere
 from rollout_viewer.sources._spaces import as_action, parts_like
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from rollout_viewer._recording.step_row import Mask
+    from rollout_viewer.sources._device_calls import CallHere
     from rollout_viewer.sources._spaces import Part
 
 # When an env that ended is reset; the values of Gymnasium's AutoresetMode.
 NEXT_STEP, SAME_STEP, DISABLED = "NextStep", "SameStep", "Disabled"
+# The one camera of `render`.
+_CAMERA = "pixels"
 
 
 class BatchedCalls(BatchedRows):
@@ -44,6 +51,11 @@ class BatchedCalls(BatchedRows):
         self._mode = mode
         self._has_ended = np.zeros(self.num_envs, np.bool_)
         self._scale = FloatScale()
+        self._device_calls = DeviceCalls()
+        # Of the call that is recorded now, where its pictures came with its numbers.
+        self._ready: CallHere | None = None
+        # Whether the newest picture is one, of an env or of them all.
+        self._shows_one = False
 
     def reset(
         self, *, seed: Any = None, options: dict[str, Any] | None = None
@@ -73,7 +85,11 @@ class BatchedCalls(BatchedRows):
         self._has_ended &= ~mask
         seeds = self._seeds(seed, mask)
         infos = {env: reset_info(one, options) for env, one in seeds.items()}
-        self._add_reset(mask, obs, infos, info)
+        if not any_elsewhere(obs):
+            self._add_reset(mask, obs, infos, info)
+            return
+        with self._here(obs=obs, info=info) as call:
+            self._add_reset(mask, call["obs"], infos, call["info"])
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, Any]:
         """Step all environments; records a row, or two."""
@@ -91,7 +107,30 @@ class BatchedCalls(BatchedRows):
         truncated: Any,
         info: Any,
     ) -> None:
-        # Here and nowhere else, since each copy waits for the GPU.
+        values = obs, reward, terminated, truncated, actions
+        if not any_elsewhere(values):
+            self._record_here(actions, obs, reward, terminated, truncated, info)
+            return
+        # At once and nowhere else: each copy waits for the GPU.
+        with self._here(
+            actions=actions,
+            obs=obs,
+            reward=reward,
+            terminated=terminated,
+            truncated=truncated,
+            info=info,
+        ) as call:
+            self._record_here(**call)
+
+    def _record_here(
+        self,
+        actions: Any,
+        obs: Any,
+        reward: Any,
+        terminated: Any,
+        truncated: Any,
+        info: Any,
+    ) -> None:
         terminated = as_mask(terminated, self.num_envs)
         truncated = as_mask(truncated, self.num_envs)
         ended = np.logical_or(terminated, truncated)
@@ -112,6 +151,35 @@ class BatchedCalls(BatchedRows):
             ended &= ~self._has_ended
         self._has_ended = ended
         self._add_step(kind, obs, step_info=info, **step)
+
+    @contextlib.contextmanager
+    def _here(self, **values: Any) -> Iterator[dict[str, Any]]:
+        """Bring what a call returned, and its pictures, from another device."""
+        renders = {}
+        if self._takes_each_call:
+            renders[_CAMERA] = Render(self._selected, self._scale)
+        with self._device_calls.bring(values, self._wants, renders) as call:
+            self._ready = call if renders else None
+            try:
+                yield call.values()
+            finally:
+                self._ready = None
+
+    def _wants(self, path: tuple[Any, ...], tensor: Any) -> bool:
+        """Whether a tensor of a call is recorded, and not too large for that."""
+        name, within = path[0], path[1:]
+        if name == "info" and within[:1] == ("final_obs",):
+            if self._mode != SAME_STEP:
+                return False
+            name, within = "obs", within[1:]
+        if name == "obs":
+            return any(part.path == within for part in self._parts)
+        if name != "info":
+            return True
+        is_each = tuple(tensor.shape[:1]) == (self.num_envs,)
+        num_bytes = tensor.numel() * tensor.element_size()
+        is_small = num_bytes <= MAX_BYTES * (self.num_envs if is_each else 1)
+        return is_small and self._may_want_info(str(within[0]))
 
     def reset_ended(self, ended: Mask) -> Any:
         """Reset the ended envs if they do not reset themselves.
@@ -150,9 +218,35 @@ class BatchedCalls(BatchedRows):
     def _before_reset(self, mask: Mask) -> None:
         """Do what comes before a reset of these envs."""
 
-    def _pictures(self) -> list[Any]:
+    @property
+    def _takes_each_call(self) -> bool:
+        """Whether each call is recorded with its pictures, so that it is rendered."""
+        return False
+
+    def _may_want_info(self, key: str) -> bool:
+        """Whether something of a key of info may be recorded."""
+        del key
+        return False
+
+    def _selected(self) -> Any:
+        """Render, and return the recorded pictures, where they are."""
         rendered, pictured = self._render_env(), self._pictured_envs()
-        return as_pictures(rendered, self.num_envs, pictured, self._scale)
+        self._shows_one = shows_one(rendered)
+        select = self._device_calls.select
+        return select_pictures(rendered, self.num_envs, pictured, select)
+
+    def _pictures(self) -> list[Any]:
+        if self._ready is None:
+            selected = self._selected()
+            if isinstance(selected, list):
+                pictures = selected
+            else:
+                pictures = list(split_frames(selected, scale=self._scale))
+        else:
+            pictures = self._ready.pictures(_CAMERA)
+        if self._shows_one:
+            return pictures
+        return placed_pictures(pictures, self.num_envs, self._pictured_envs())
 
     def _seeds(self, seed: Any, mask: Mask) -> dict[int, Any]:
         """Return the seed of each env that is reset."""
@@ -257,10 +351,13 @@ def _of_env(batch: Any, env: int) -> Any:
     return batch[env]
 
 
-def as_pictures(
-    rendered: Any, num_envs: int, pictured: Sequence[int] | None, scale: FloatScale
-) -> list[Any]:
-    """Return what was rendered as a picture of each env, or one of them all.
+def select_pictures(
+    rendered: Any,
+    num_envs: int,
+    pictured: Sequence[int] | None,
+    select: Callable[[Any, Sequence[int]], Any],
+) -> Any:
+    """Return what was rendered, of the recorded envs alone: a list, or one array.
 
     Args:
         rendered: A picture, or one for each env: a list or one array. Or one for each
@@ -268,18 +365,30 @@ def as_pictures(
         num_envs: Of the batch.
         pictured: Whose pictures are recorded; None: all. Of a batch on another device
             only these are copied.
-        scale: Of the pictures before, updated.
+        select: Returns some envs of an array or tensor (B, ...).
     """
     if isinstance(rendered, (list, tuple)):
-        pictures = [newest(one) for one in rendered]
-        is_one = len(pictures) == 1
-    else:
-        # A batch without channels raises, or is taken for one picture.
-        is_one = np.ndim(rendered) < 4
-        if pictured is not None and not is_one and len(rendered) == num_envs:
-            rendered = rendered[list(pictured)]
-        pictures = list(split_frames(rendered, scale=scale))
-    if pictured is None or is_one or len(pictures) != len(pictured):
+        is_each = pictured is not None and len(rendered) == num_envs
+        each = [rendered[env] for env in pictured or ()] if is_each else rendered
+        return [newest(one) for one in each]
+    if pictured is not None and not shows_one(rendered) and len(rendered) == num_envs:
+        return select(rendered, pictured)
+    return rendered
+
+
+def shows_one(rendered: Any) -> bool:
+    """Whether what was rendered is one picture, of one env or of them all."""
+    if isinstance(rendered, (list, tuple)):
+        return len(rendered) == 1
+    # A batch without channels raises, or is taken for one picture.
+    return bool(np.ndim(rendered) < 4)
+
+
+def placed_pictures(
+    pictures: list[Any], num_envs: int, pictured: Sequence[int] | None
+) -> list[Any]:
+    """Return pictures of the recorded envs at the places of their envs."""
+    if pictured is None or len(pictures) != len(pictured):
         return pictures
     placed: list[Any] = [None] * num_envs
     for env, picture in zip(pictured, pictures, strict=True):

@@ -95,6 +95,7 @@ class BatchedRows:
             data=data,
             final_data=self._final_data(data, final),
             before_reset=self._before_last_row,
+            reset_infos=self._infos_of_resets(ended),
             step_info=info,
             final_info=final_info,
             **step,
@@ -133,6 +134,11 @@ class BatchedRows:
     ) -> dict[str, Any] | None:
         """Return the data of a row with the last observations of ended envs."""
         return None if data is None else with_final(data, final, self._parts)
+
+    def _infos_of_resets(self, envs: Mask) -> Mapping[int, Mapping[str, Any]] | None:
+        """Return the infos of episodes that a step began, which ended others."""
+        del envs
+        return None
 
     def _before_last_row(self) -> None:
         """Do what comes before the last row of a step; `begins` is of that row."""

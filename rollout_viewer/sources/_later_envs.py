@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import UnsupportedEnvError
 from rollout_viewer._replay.env_state import generator_state, state_of
+from rollout_viewer._replay.probe import STATISTICS
 from rollout_viewer._replay.recipe import (
     WAYS_OUT,
     Recipe,
@@ -41,6 +42,28 @@ def later_recipe(
     if later.make_env is not None:
         return recipe_of_function(later.make_env)
     return recipe_of(specs(), library)
+
+
+def check_statistics(specs: Sequence[Any], *, are_here: bool) -> None:
+    """Raise UnsupportedEnvError where wrappers keep statistics that no one can pass by.
+
+    Args:
+        specs: Of the envs of a batch; None: not known.
+        are_here: The envs are in this process.
+    """
+    kept = [
+        {one.name for one in spec.additional_wrappers}.intersection(STATISTICS)
+        for spec in specs
+        if spec is not None
+    ]
+    if any(kept) and not (are_here and len(kept) == len(specs) and all(kept)):
+        name = min(set.union(*kept))
+        raise UnsupportedEnvError(
+            "record: expected envs without running statistics for render='later', or "
+            f"with them in each and all in this process, got {name}. Use a "
+            "SyncVectorEnv or DummyVecEnv, wrap what record() returns in "
+            "gymnasium.wrappers.vector's, or record with render='now'."
+        )
 
 
 def reset_states(env: Any, numbers: Iterable[int]) -> dict[int, dict[str, Any]]:

@@ -5,18 +5,21 @@ What a replay needs of them is recorded with them. Knows rows. Knows no framewor
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rollout_viewer._recording.step_row import RESET
 from rollout_viewer._replay.episode_start import START, EpisodeStart, pack_start
-from rollout_viewer._replay.skipped_picture import picture_skipper
+from rollout_viewer._replay.probe import insert_probes
+from rollout_viewer._replay.skipped_picture import picture_skipper, skip_nothing
 from rollout_viewer.sources._batched_rows import BatchedRows
 from rollout_viewer.sources._observation_check import ObservationCheck
+from rollout_viewer.sources._reset_states import ResetStates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rollout_viewer._recording.step_row import Mask
 
@@ -33,17 +36,36 @@ class LaterRows(BatchedRows):
     # What making a picture would have done, of each env of which that is anything.
     _skip_pictures: Sequence[Callable[[], None]] = ()
 
-    def _set_up_later(self, envs: Iterable[Any]) -> None:
+    # Of envs that reset themselves in the call that ends them, if they are here.
+    _resets: ResetStates | None = None
+
+    def _set_up_later(self, envs: Sequence[Any], *, is_same_step: bool) -> None:
         """Record from now on what a replay needs.
 
         Args:
             envs: The environments of the batch that are in this process.
+            is_same_step: They are reset in the call that ends them.
         """
-        self._check = ObservationCheck([part.name for part in self._parts])
+        names = [part.name for part in self._parts]
+        self._check = ObservationCheck(names, insert_probes(envs))
         skippers = map(picture_skipper, envs)
-        self._skip_pictures = [skip for skip in skippers if skip is not None]
+        self._skip_pictures = [one for one in skippers if one is not skip_nothing]
         # Env -> its state before the reset that comes.
         self._states: dict[int, dict[str, Any]] = {}
+        if is_same_step and envs:
+            with contextlib.suppress(AttributeError):
+                self._resets = ResetStates(envs)
+
+    def _leave_later(self) -> None:
+        """Leave the environments as they were."""
+        if self._resets is not None:
+            self._resets.remove()
+
+    def _infos_of_resets(self, envs: Mask) -> Mapping[int, Mapping[str, Any]] | None:
+        if self._resets is None:
+            return super()._infos_of_resets(envs)
+        self._note_states(self._resets.take())
+        return self._starts(np.flatnonzero(envs).tolist(), {})
 
     def _note_states(self, states: Mapping[int, dict[str, Any]]) -> None:
         """Note the states of envs before the call that resets them."""
@@ -116,7 +138,10 @@ def check_records_all(options: Mapping[str, Any]) -> None:
     for name in ("every", "keep_episode"):
         if options.get(name) not in (None, 1):
             raise ValueError(
-                f"record: expected all episodes with render='later' of envs that reset "
-                f"themselves in the call that ends them, got {name}=. Use "
-                "autoreset_mode NEXT_STEP, or record with render='now'."
+                "record: expected all episodes with render='later' of envs in other "
+                "processes that are reset in the call that ends them, since nothing "
+                f"says from where each began, got {name}=. Step them in this process "
+                "(SyncVectorEnv, DummyVecEnv), use autoreset_mode NEXT_STEP, record "
+                "all and have some rendered by cache.render(rows), or record with "
+                "render='now'."
             )

@@ -25,19 +25,19 @@ class ObservationCheck:
 
     Args:
         names: Of the recorded parts.
-        probe: Has the checksum of what is below wrappers that keep statistics; None:
-            there are none.
+        probes: Have the checksums of what is below wrappers that keep statistics, one
+            for each env; (): there are none.
     """
 
-    def __init__(self, names: Collection[str], probe: Probe | None = None) -> None:
+    def __init__(self, names: Collection[str], probes: Sequence[Probe] = ()) -> None:
         self._names = frozenset(names)
-        self._probe = probe
+        self._probes = probes
         self._is_needed: bool | None = None
 
     def of_one(self, data: dict[str, Any] | None, obs: Any) -> dict[str, Any] | None:
         """Return the data of a row of one env."""
-        if self._probe is not None:
-            crc = self._probe.checksum
+        if self._probes:
+            crc = self._probes[0].checksum
         elif self._needs(obs):
             crc = checksum(obs, self._names)
         else:
@@ -48,9 +48,12 @@ class ObservationCheck:
         self, data: dict[str, Any] | None, obs: Any, num_envs: int
     ) -> dict[str, Any] | None:
         """Return the data of a row of many envs."""
-        if not self._needs(obs):
+        if self._probes:
+            crcs = [one.checksum for one in self._probes]
+        elif self._needs(obs):
+            crcs = [self.of_env(obs, env) for env in range(num_envs)]
+        else:
             return data
-        crcs = [self.of_env(obs, env) for env in range(num_envs)]
         return {**(data or {}), CHECKSUM: np.array(crcs, np.uint32)}
 
     def with_final(
@@ -61,7 +64,10 @@ class ObservationCheck:
             return data
         crcs: npt.NDArray[np.uint32] = np.array(data[CHECKSUM])
         for env, obs in final.items():
-            crcs[env] = checksum(obs, self._names)
+            if self._probes:
+                crcs[env] = self._probes[env].step_checksum
+            else:
+                crcs[env] = checksum(obs, self._names)
         return {**data, CHECKSUM: crcs}
 
     def of_env(self, obs: Any, env: int) -> int:

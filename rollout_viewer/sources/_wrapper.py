@@ -79,6 +79,13 @@ class RecordingWrapper(SurvivesFaults, RecorderViews):
     def _pictured_envs(self) -> list[int] | None:
         return self.recorder.envs
 
+    @property
+    def _takes_each_call(self) -> bool:
+        return self.recorder.takes_each_call
+
+    def _may_want_info(self, key: str) -> bool:
+        return self.recorder.may_want_info(key)
+
 
 class VideoWrapper(RecorderViews):
     """The videos of a wrapped environment, as segments of one recording.

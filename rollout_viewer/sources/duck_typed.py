@@ -21,6 +21,7 @@ from rollout_viewer.sources._batched_env import (
     declared_num_envs,
     parts_of_each,
 )
+from rollout_viewer.sources._device_copies import is_elsewhere
 from rollout_viewer.sources._render_each import render_each, shares_picture
 from rollout_viewer.sources._rollout_env import RolloutBatchedEnv
 from rollout_viewer.sources._spaces import (
@@ -228,6 +229,11 @@ def _as_five(result: Any) -> tuple[Any, Any, Any, Any, Any]:
         return obs, reward, terminated, truncated, info
     obs, reward, done, info = result
     at_limit = _time_limits(info)
+    if is_elsewhere(done) and (at_limit is None or is_elsewhere(at_limit)):
+        # They stay there, and come over with the rest of the call.
+        done = done.bool()
+        truncated = done & (False if at_limit is None else at_limit.bool())
+        return obs, reward, done & ~truncated, truncated, info
     if at_limit is None:
         return obs, reward, done, as_numpy(done) & False, info
     truncated = np.asarray(as_numpy(at_limit), np.bool_) & as_numpy(done)

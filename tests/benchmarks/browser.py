@@ -34,6 +34,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 import rollout_viewer as rv
 from tests.benchmarks.frame_cache import is_there, play
+from tests.benchmarks.from_disk import open_from_disk
 from tests.benchmarks.interaction import drag_tiles, interact
 from tests.benchmarks.report import Row, at_least, at_most, tell
 from tests.benchmarks.timeline import NUM_ENVS, measure_steps
@@ -365,6 +366,13 @@ def first(desk: Desk) -> list[Row]:
     ]
 
 
+def from_disk(desk: Desk) -> list[Row]:
+    """Return how large a page of `to_html` is, and how soon it is seen."""
+    path = desk.record(POLES, 16, NUM_ROWS)
+    what = f"16 x CartPole 600x400, {NUM_ROWS} rows"
+    return open_from_disk(desk.browser, path, what, 2 if desk.is_quick else 5)
+
+
 def seek(desk: Desk) -> list[Row]:
     """Return how long a random seek takes, ours and the peers', and its messages."""
     rng = np.random.default_rng(0)
@@ -548,6 +556,7 @@ def bundle(_: Desk) -> list[Row]:
 
 MEASURES = (
     first,
+    from_disk,
     seek,
     silence,
     playback,

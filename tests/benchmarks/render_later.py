@@ -21,6 +21,7 @@ import pathlib
 import statistics
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -224,8 +225,8 @@ def first_pictures(env_id: str) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         env = recorded_later(gym.make(env_id), folder)
         rng = np.random.default_rng(0)
-        # Rows of two episodes: one block of pictures is not the other's.
-        for seed in range(2):
+        # Rows of three episodes: one block of pictures is not the others'.
+        for seed in range(3):
             env.reset(seed=seed)
             for _ in range(8):
                 env.step(actions_of(env.action_space, rng, 1))
@@ -236,12 +237,27 @@ def first_pictures(env_id: str) -> list[Row]:
             start_s = time.perf_counter()
             assert env.cache[row, 0].any()
             seconds.append(time.perf_counter() - start_s)
+        seconds.append(_as_a_page_asks(env.cache, 2 * (8 + 64 + 1) + 4))
         env.close()
-    what = f"{env_id}, first picture of a row, by the cache"
+    what = f"{env_id}, first picture of a row"
     return [
         at_most(f"{what}, cold", seconds[0], COLD_S, "s"),
         at_most(f"{what}, warm", seconds[1] * 1e3, WARM_MS, "ms"),
+        at_most(f"{what}, warm, for a page", seconds[2] * 1e3, WARM_MS, "ms"),
     ]
+
+
+def _as_a_page_asks(cache: Any, row: int) -> float:
+    """Return how long it takes until a page is told of a picture that it wants."""
+    is_told = threading.Event()
+    unsubscribe = cache.subscribe(lambda *_: is_told.set())
+    start_s = time.perf_counter()
+    cache.want_pictures([(row, 0)])
+    while not cache.is_shown(row, 0):
+        is_told.wait(1.0)
+        is_told.clear()
+    unsubscribe()
+    return time.perf_counter() - start_s
 
 
 def bytes_an_episode(env_id: str, num_steps: int) -> Row:

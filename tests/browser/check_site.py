@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from tests import pages
 
-SITE = pages.ROOT / "build" / "docs"
+SITE = (pages.ROOT / "build" / "docs").resolve()
 FILES = sorted(SITE.rglob("*.html"))
 FROM_DISK = ("file:", "data:", "blob:", "about:")
 

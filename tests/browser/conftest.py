@@ -410,6 +410,15 @@ class JupyterServer:
         kernel: str = json.loads(self.get("/api/kernels", "POST", data))["id"]
         return kernel
 
+    def trust(self, path: pathlib.Path) -> None:
+        """Sign a notebook, as its own server would."""
+        subprocess.run(
+            [sys.executable, "-m", "jupyter", "trust", path],
+            env=self._environment(self.root.parent),
+            check=True,
+            capture_output=True,
+        )
+
     def stop_kernel(self, kernel: str) -> None:
         """End a kernel; it may have ended before."""
         with contextlib.suppress(OSError):

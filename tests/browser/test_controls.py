@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 import rollout_viewer as rv
 from rollout_viewer._export.html import write_html
 from tests.browser.driver import assert_soon, choose
-from tests.browser.test_html_export import NUM_ROWS, Shown, recorded
+from tests.browser.test_html_export import NUM_ROWS, Shown, film, recorded
 
 
 @pytest.fixture
@@ -339,6 +339,29 @@ def test_the_address_keeps_the_place_and_leads_there(new_page, page_file):
     expect(root.get_by_role("button", name=name)).to_be_visible()
     other.evaluate("() => { location.hash = '#row=7&env=0'; }")
     other.locator(".rollout-viewer[data-row='7']").wait_for()
+
+
+def test_a_page_begins_where_its_viewer_was(new_page, tmp_path):
+    viewer = rv.view(recorded())
+    viewer.goto(41, env=3)
+    path = viewer.to_html(tmp_path / "page.html")
+    part = viewer.to_html(tmp_path / "part.html", stop=30)
+
+    shown = Shown(new_page, path)
+    shown.wait("row", 41)
+    chosen = shown.root.locator("[data-selected='true']")
+    expect(chosen).to_have_attribute("data-env", "3")
+    frames = film()
+    np.testing.assert_array_equal(shown.frames(), frames[41])
+    shown.go(2)
+    np.testing.assert_array_equal(shown.frames(), frames[2])
+    # An address, and what this tab was left with, are newer.
+    shown.page.reload()
+    shown.wait("row", 2)
+    other = new_page(offline=True)
+    other.goto(f"{path.as_uri()}#row=7")
+    other.locator(".rollout-viewer[data-row='7']").wait_for()
+    Shown(new_page, part).wait("row", 0)
 
 
 def test_memory_is_shown_on_request_and_lost_pictures_always(new_page, tmp_path):

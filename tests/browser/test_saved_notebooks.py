@@ -75,6 +75,28 @@ def test_a_notebook_saved_in_jupyterlab_shows_its_poster_where_no_widget_runs(
     expect(page.locator(".rollout-viewer, .jp-OutputArea iframe")).to_have_count(0)
 
 
+def test_a_trusted_notebook_whose_kernel_never_starts_says_what_is_missing(
+    lab, jupyter
+):
+    notebook = lab(RECORD, SHOW, is_alone=True)
+    notebook.run_all()
+    Viewer(notebook).wait_until_loaded()
+    path = notebook.save()
+    jupyter.stop_kernel(notebook.kernel)
+    saved = nbformat.read(path, as_version=4)
+    saved.metadata.kernelspec = {"name": "gone", "display_name": "Gone"}
+    nbformat.write(saved, path)
+    jupyter.trust(path)
+
+    notebook.reload()
+    page = notebook.page
+    page.get_by_role("button", name="No Kernel", exact=True).click()
+
+    # JupyterLab prefers the widget to the poster, and ipywidgets does not find it.
+    expect(page.get_by_text("model not found")).to_have_count(1)
+    expect(page.get_by_text(POSTER)).to_have_count(0)
+
+
 def test_a_notebook_run_by_nbconvert_keeps_no_state_of_widgets(executed):
     notebook, _ = executed
 

@@ -21,8 +21,8 @@ from rollout_viewer._recording.step_row import (
 )
 from rollout_viewer._replay.env_state import state_of
 from rollout_viewer._replay.episode_start import START
-from rollout_viewer._replay.probe import insert_probe
-from rollout_viewer._replay.skipped_picture import picture_skipper
+from rollout_viewer._replay.probe import insert_probes
+from rollout_viewer._replay.skipped_picture import picture_skipper, skip_nothing
 from rollout_viewer.sources._batched_calls import newest, reset_info
 from rollout_viewer.sources._batched_env import check_is_one, inferred_num_envs
 from rollout_viewer.sources._observation_check import ObservationCheck
@@ -40,7 +40,7 @@ from rollout_viewer.sources.gymnasium._env_info import (
 from rollout_viewer.sources.gymnasium._later import recipe_of_env, start_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from rollout_viewer._recording.step_row import Mask
     from rollout_viewer.sources._adapters import Later
@@ -106,15 +106,15 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         self._resets_itself = resets_itself(env)
         self.recorder = Recorder(1, **env_info(env), **options)
         self._check: ObservationCheck | None = None
-        self._skip_picture: Callable[[], None] | None = None
+        self._skip_picture = skip_nothing
         self._is_simple = False
         if later is not None:
             self._skip_picture = picture_skipper(env)
             names = [part.name for part in self._parts]
-            probe = insert_probe(env)
-            self._check = ObservationCheck(names, probe)
+            probes = insert_probes([env])
+            self._check = ObservationCheck(names, probes)
             # The whole observation is one array, and nothing else is compared.
-            self._is_simple = names == ["obs"] and probe is None
+            self._is_simple = names == ["obs"] and not probes
         self._begins = np.zeros(1, np.bool_)
         self._has_ended = False
         self._rendered_row = self.recorder.cache.num_rows
@@ -230,16 +230,17 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
             flags = (TERMINATED if terminated else 0) | (TRUNCATED if truncated else 0)
         recorder = self.recorder
         num_calls = recorder.num_calls
+        # Before the row is there: what follows it depends on this.
+        self._begins[0], self._has_ended = False, bool(flags)
         try:
             values = {"obs": obs}
             if not recorder.add_one(STEP, flags, reward, action, values, info):
+                self._has_ended = False  # as it was
                 return False
         except Exception as error:
             if not self._survives("step", num_calls, error):
                 raise
-        if self._skip_picture is not None:
-            self._skip_picture()
-        self._begins[0], self._has_ended = False, bool(flags)
+        self._skip_picture()
         return True
 
     def _record_step(
@@ -251,8 +252,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         truncated: Any,
         info: Any,
     ) -> None:
-        if self._skip_picture is not None:
-            self._skip_picture()
+        self._skip_picture()
         check_is_one(terminated, self.env)
         begins = self._resets_itself and self._has_ended
         self._has_ended = bool(terminated or truncated)

@@ -16,7 +16,7 @@ from rollout_viewer._errors import UnsupportedEnvError
 from rollout_viewer._replay.column_env import has_columns
 from rollout_viewer._replay.episode_start import EpisodeStart, pack_start
 from rollout_viewer._replay.recipe import NATIVE
-from rollout_viewer.sources._later_envs import later_recipe
+from rollout_viewer.sources._later_envs import check_statistics, later_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from rollout_viewer._replay.recipe import Recipe
     from rollout_viewer.sources._adapters import Later
 
-_STATISTICS = ("NormalizeObservation", "NormalizeReward")
 _LIBRARY = f"gymnasium {gymnasium.__version__}"
 
 
@@ -50,15 +49,7 @@ def recipe_of_vector(env: VectorEnv[Any, Any, Any], later: Later) -> Recipe:
         if isinstance(env, SyncVectorEnv)
         else list(env.get_attr("spec"))
     )
-    for spec in specs:
-        for wrapper in () if spec is None else spec.additional_wrappers:
-            if wrapper.name in _STATISTICS:
-                raise UnsupportedEnvError(
-                    "record: expected envs without running statistics for "
-                    f"render='later', got {wrapper.name} in a vector env. Wrap what "
-                    "record() returns in gymnasium.wrappers.vector's, or record with "
-                    "render='now'."
-                )
+    check_statistics(specs, are_here=isinstance(env, SyncVectorEnv))
     return later_recipe(later, env.single_action_space, lambda: specs, _LIBRARY)
 
 

@@ -101,10 +101,13 @@ class LaterVectorCalls(LaterRows, VectorCalls):
         """
         check_is_open(self.env)
         recipe = recipe_of_vector(self.env, later)
-        self._set_up_later(getattr(self.env, "envs", ()))
+        is_same_step = self._mode == SAME_STEP
+        envs = getattr(self.env, "envs", ())
+        self._set_up_later(envs, is_same_step=is_same_step)
         self._has_columns = recipe.kind == NATIVE
         is_async_arcade = isinstance(self.env, AsyncVectorEnv) and has_own_state(recipe)
-        self._has_states = self._mode != SAME_STEP and not is_async_arcade
+        is_seen = self._resets is not None or not is_same_step
+        self._has_states = is_seen and not is_async_arcade
         if not self._has_states:
             check_records_all(options)
         return recipe
@@ -177,6 +180,7 @@ class RecordedVectorEnv(RecordingWrapper, LaterVectorCalls):
 
     def close(self, **kwargs: Any) -> None:
         """Write the recording to its file, then close the environments."""
+        self._leave_later()
         self._finish(functools.partial(self.env.close, **kwargs))
 
     def check_open(self) -> None:

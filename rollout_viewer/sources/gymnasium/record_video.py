@@ -10,11 +10,11 @@ from gymnasium.vector import VectorEnv
 
 from rollout_viewer._errors import UnsupportedEnvError
 from rollout_viewer._recorder.vector_reward import one_reward
-from rollout_viewer._recording.step_row import Kind
+from rollout_viewer._recording.step_row import RESET, STEP
 from rollout_viewer._replay.env_state import state_of
 from rollout_viewer._replay.episode_start import START
-from rollout_viewer._replay.probe import insert_probe
-from rollout_viewer._replay.skipped_picture import picture_skipper
+from rollout_viewer._replay.probe import insert_probes
+from rollout_viewer._replay.skipped_picture import picture_skipper, skip_nothing
 from rollout_viewer.sources._adapters import later_of
 from rollout_viewer.sources._batched_calls import reset_info
 from rollout_viewer.sources._batched_env import (
@@ -195,12 +195,12 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         self._batch: VideoBatch | None = None
         self._history: list[Any] = []
         self._check: ObservationCheck | None = None
-        self._skip_picture: Callable[[], None] | None = None
+        self._skip_picture = skip_nothing
         self._is_running = False
         if recipe is not None:
             self._skip_picture = picture_skipper(env)
             names = [part.name for part in self._parts]
-            self._check = ObservationCheck(names, insert_probe(env))
+            self._check = ObservationCheck(names, insert_probes([env]))
         self._set_up(num_envs=1, cache=cache, recipe=recipe, **options)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -254,7 +254,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         episode_info = {**reset_info(seed, options), **start}
         if self._is_recorded:
             self._keep(
-                Kind.RESET,
+                RESET,
                 data=self._data(obs),
                 infos={0: episode_info},
                 step_info=[info] if info else None,
@@ -287,8 +287,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         info: Any,
         start: Mapping[str, bytes],
     ) -> None:
-        if self._skip_picture is not None:
-            self._skip_picture()
+        self._skip_picture()
         check_is_one(terminated, self.env)
         is_reset = self._resets_itself and self._has_ended
         self._has_ended = bool(terminated or truncated)
@@ -296,7 +295,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         self._is_running = True
         if self._is_recorded:
             self._keep(
-                Kind.RESET if is_reset else Kind.STEP,
+                RESET if is_reset else STEP,
                 reward=one_reward(reward),
                 terminated=[bool(terminated)],
                 truncated=[bool(truncated)],
@@ -381,7 +380,7 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         """Whether calls get rows now."""
         return self.recording or self._videos.records_all
 
-    def _keep(self, kind: Kind, **call: Any) -> None:
+    def _keep(self, kind: int, **call: Any) -> None:
         others: list[Any] = []
 
         def picture() -> list[Any]:

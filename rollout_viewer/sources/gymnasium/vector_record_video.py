@@ -165,6 +165,7 @@ class VectorRecordVideo(
                 self._stop()
             self._videos.finish()
         finally:
+            self._leave_later()
             self.env.close(**kwargs)
 
     # -- hooks

@@ -14,7 +14,11 @@ from stable_baselines3.common.vec_env import (
 )
 
 from rollout_viewer._errors import UnsupportedEnvError
-from rollout_viewer.sources._later_envs import later_recipe, reset_states
+from rollout_viewer.sources._later_envs import (
+    check_statistics,
+    later_recipe,
+    reset_states,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,9 +41,13 @@ def recipe_of_venv(venv: VecEnv, later: Later) -> Recipe:
             "render='now'."
         )
     library = f"stable_baselines3 {stable_baselines3.__version__}"
-    return later_recipe(
-        later, venv.action_space, lambda: base.get_attr("spec"), library
-    )
+
+    def specs() -> Sequence[Any]:
+        found: Sequence[Any] = base.get_attr("spec")
+        check_statistics(found, are_here=isinstance(base, DummyVecEnv))
+        return found
+
+    return later_recipe(later, venv.action_space, specs, library)
 
 
 def vec_states(venv: VecEnv) -> dict[int, dict[str, Any]]:

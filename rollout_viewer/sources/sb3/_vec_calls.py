@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import (
 )
 
 from rollout_viewer._errors import FrameError, RenderError
-from rollout_viewer._recording.step_row import Kind
+from rollout_viewer._recording.step_row import STEP
 from rollout_viewer.sources._batched_calls import reset_info
 from rollout_viewer.sources._gl_context import render_in_contexts
 from rollout_viewer.sources._later_rows import LaterRows
@@ -90,7 +90,7 @@ class VecCalls(LaterRows, VecEnvWrapper):
             final = {env: infos[env].get("terminal_observation") for env in envs}
             self._add_same_step(ended, obs, final, infos, None, **step)
         else:
-            kinds = np.full(self.num_envs, Kind.STEP, np.uint8)
+            kinds = np.full(self.num_envs, STEP, np.uint8)
             self._add_step(kinds, obs, step_info=infos, **step)
 
     def _before_rows(self, rewards: Any, dones: Any, infos: Any) -> None:

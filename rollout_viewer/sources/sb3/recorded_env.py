@@ -57,14 +57,16 @@ class RecordedVecEnv(RecordingWrapper, VecCalls):
             check_renders(venv)
         else:
             options["recipe"] = recipe_of_venv(venv, later)
-            check_records_all(options)
         super().__init__(venv)
         if later is not None:
-            self._set_up_later(envs_here(venv))
+            self._set_up_later(envs_here(venv), is_same_step=True)
+            if self._resets is None:
+                check_records_all(options)
         self.recorder = Recorder(self.num_envs, **env_info(venv), **options)
 
     def close(self) -> None:
         """Write the recording to its file, then close the environments."""
+        self._leave_later()
         self._finish(self.venv.close)
 
     def rollout_env(self) -> RolloutVecEnv:

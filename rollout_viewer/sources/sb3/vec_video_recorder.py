@@ -110,7 +110,7 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
         recipe = None if later is None else recipe_of_venv(venv, later)
         super().__init__(venv)
         if recipe is not None:
-            self._set_up_later(envs_here(venv))
+            self._set_up_later(envs_here(venv), is_same_step=True)
         self.env = venv
         about = env_info(venv)
         rate = fps_of_video("VecVideoRecorder", fps, declared=about["fps"])
@@ -146,6 +146,7 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
         try:
             self._videos.finish()
         finally:
+            self._leave_later()
             self.venv.close()
 
     # -- hooks

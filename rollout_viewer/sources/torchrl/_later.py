@@ -69,8 +69,7 @@ class Tap(Probe):
         """Step the environment."""
         self.action = one_action(action, self.action_space)
         result = super().step(action)
-        if self._skip_picture is not None:
-            self._skip_picture()
+        self._skip_picture()
         return result
 
     def start(self, recipe: int) -> bytes:

@@ -9,10 +9,13 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torchrl.envs.batched_envs import BatchedEnvBase
 from torchrl.envs.libs.envpool import MultiThreadedEnvWrapper
 
 from rollout_viewer._errors import FrameError, RenderError
+from rollout_viewer.sources._batched_calls import placed_pictures
+from rollout_viewer.sources._device_calls import DeviceCalls
 from rollout_viewer.sources._render_each import (
     render_each,
     shares_picture,
@@ -39,7 +42,8 @@ class PictureSource:
     Args:
         env: The environment.
         key: Of the entry; None: `env` renders.
-        envs: Whose pictures are wanted, where `render` takes numbers; None: all.
+        envs: Whose pictures are wanted; None: all. The others are not copied, and not
+            drawn where `render` takes numbers.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class PictureSource:
         self._envs = envs
         self._key = key
         self._reader = PictureReader("auto")
+        self._device_calls = DeviceCalls()
 
     def pictures(self, tensordict: TensorDictBase) -> list[Any]:
         """Return the pictures in a tensordict of the environment, or render.
@@ -122,12 +127,23 @@ class PictureSource:
             isinstance(data, list) or tuple(data.shape[: len(batch_size)]) == batch_size
         )
         try:
+            if is_batch and self._envs is not None and isinstance(data, torch.Tensor):
+                return self._read_wanted(data, self._envs)
             return self._reader.read(data, len(batch_size) if is_batch else 0)
         except RuntimeError as error:
             raise FrameError(
                 "record: expected pictures (H, W), (H, W, C) or (C, H, W) after the "
                 f"batch {batch_size}, got {tuple(getattr(data, 'shape', ()))}."
             ) from error
+
+    def _read_wanted(self, batch: torch.Tensor, envs: Sequence[int]) -> list[Any]:
+        """Return the pictures of some envs at their places; only those are copied."""
+        batch_size = tuple(self._env.batch_size)
+        if not batch_size:
+            return self._reader.read(batch, 0)
+        flat = batch.detach().flatten(0, len(batch_size) - 1)
+        chosen = torch.as_tensor(self._device_calls.select(flat, envs))
+        return placed_pictures(self._reader.read(chosen, 1), len(flat), envs)
 
 
 def picture_key(env: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.same_step import add_same_step
-from rollout_viewer._recording.step_row import Kind
+from rollout_viewer._recording.step_row import IDLE, RESET, STEP
 from rollout_viewer.sources._guard import SurvivesFaults
 from rollout_viewer.sources.torchrl._entries import entry_of
 from rollout_viewer.sources.torchrl._env_info import (
@@ -105,7 +105,7 @@ class RolloutCallback(SurvivesFaults):
             self._add_reset(stepped, lambda: missing)
         # Where the pictures are rendered, ended envs have been reset before this call.
         is_reset = ends.any & (full is not None and not has_key)
-        kinds = np.where(stepped, Kind.STEP, Kind.IDLE)
+        kinds = np.where(stepped, STEP, IDLE)
         pictures = functools.partial(source.pictures, following)
         data = observation_of(env, following)
         step: dict[str, Any] = {
@@ -137,5 +137,5 @@ class RolloutCallback(SurvivesFaults):
     def _add_reset(self, begins: Mask, pictures: Callable[[], Any]) -> None:
         assert self.recorder is not None
         if begins.any():
-            codes = np.where(begins, Kind.RESET, Kind.IDLE)
+            codes = np.where(begins, RESET, IDLE)
             self.recorder.add(codes, pictures)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from rollout_viewer._recording.step_row import Kind
+from rollout_viewer._recording.step_row import IDLE, RESET, STEP
 from rollout_viewer._tensors import as_numpy
 from rollout_viewer.sources.torchrl._entries import entry_of
 from rollout_viewer.sources.torchrl._env_info import innermost
@@ -86,12 +86,12 @@ class StepReader:
 
     def kinds(self, call: Call, num_envs: int) -> npt.NDArray[np.uint8]:
         """Return what the call was to each env, by its ``_reset`` or ``_step`` mask."""
-        kind = Kind.RESET if call.is_reset else Kind.STEP
+        kind = RESET if call.is_reset else STEP
         kinds = np.full(num_envs, kind, np.uint8)
         name = "_reset" if call.is_reset else "_step"
         mask = self._combined(call.before, name, num_envs, np.any)
         if mask is not None:
-            kinds[~mask] = Kind.IDLE
+            kinds[~mask] = IDLE
         return kinds
 
     def ends(self, after: TensorDictBase | None, num_envs: int) -> Ends:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._recorder.same_step import add_same_step
-from rollout_viewer._recording.step_row import Kind
+from rollout_viewer._recording.step_row import RESET, STEP, TERMINAL_MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -104,10 +104,10 @@ class VideoRows:
 
     def _add_slice_row(self, row: SliceRow, cameras: Cameras, size: int) -> int | None:
         if row.position is None:
-            kind = Kind.TERMINAL_MISSING
+            kind = TERMINAL_MISSING
             frames: dict[str, list[Any]] = {camera: [None] for camera in cameras}
         else:
-            kind = Kind.RESET if row.begins else Kind.STEP
+            kind = RESET if row.begins else STEP
             frames = {
                 camera: [pictures[row.position * (len(pictures) // size)]]
                 for camera, pictures in cameras.items()
@@ -135,7 +135,7 @@ class VideoRows:
 
     def _kinds_without_call(self) -> Any:
         """Return the kinds of pictures that come without a step: one long episode."""
-        kind = Kind.STEP if self._has_begun else Kind.RESET
+        kind = STEP if self._has_begun else RESET
         self._has_begun = True
         return np.full(self.recorder.num_envs, kind, np.uint8)
 

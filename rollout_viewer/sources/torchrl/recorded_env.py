@@ -14,7 +14,7 @@ from rollout_viewer._frames.fps import as_fps
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.same_step import add_same_step
 from rollout_viewer._recorder.views import RecorderViews
-from rollout_viewer._recording.step_row import Kind
+from rollout_viewer._recording.step_row import RESET, STEP
 from rollout_viewer._replay.episode_start import START
 from rollout_viewer.sources._guard import SurvivesFaults
 from rollout_viewer.sources._wrapper import RecordingWrapper
@@ -165,7 +165,7 @@ class _Recording(SurvivesFaults, RecorderViews, Transform):  # type: ignore[misc
         kinds = self._steps.kinds(
             Call(True, tensordict, tensordict_reset), self.recorder.num_envs
         )
-        self.begins = kinds == Kind.RESET
+        self.begins = kinds == RESET
         info: dict[str, Any] = {} if self.seed is None else {"seed": int(self.seed)}
         self.seed = None
         data = observation_of(self.parent, tensordict_reset)
@@ -192,7 +192,7 @@ class _Recording(SurvivesFaults, RecorderViews, Transform):  # type: ignore[misc
         n = self.recorder.num_envs
         kinds = self._steps.kinds(Call(False, tensordict, next_tensordict), n)
         ends = self._steps.ends(next_tensordict, n)
-        ended = ends.any & (kinds == Kind.STEP)
+        ended = ends.any & (kinds == STEP)
         step: dict[str, Any] = {
             "reward": self._steps.reward(next_tensordict, n),
             "sums": self._steps.group_rewards(next_tensordict, n),

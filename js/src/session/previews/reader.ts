@@ -19,7 +19,7 @@ interface Kept {
   at: number;
 }
 
-const JPEG = "image/jpeg";
+export const JPEG = "image/jpeg";
 /** All that the kernel may choose from, as WebCodecs names them. */
 const CODECS = ["avc1.640033", "vp09.00.51.08", "vp8"];
 /** A decoder that keeps a picture back for so long is made to give it. */

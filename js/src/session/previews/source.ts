@@ -13,7 +13,7 @@ import {
   type WireBuffer,
 } from "../../protocol/messages.ts";
 import type { Session } from "../session.ts";
-import { type Area, supportedCodecs, VideoReader } from "./reader.ts";
+import { type Area, JPEG, supportedCodecs, VideoReader } from "./reader.ts";
 import { type Video, Videos } from "./videos.ts";
 
 type Wanted = [
@@ -91,7 +91,7 @@ class Previews implements PreviewSource {
       const tiles = shown.map(([, tile]) => tile);
       const area = areaOf(video, tiles);
       const image = await reader.read({ index, area, at });
-      if (reader.hasFailed) this.#forget(video.codec);
+      if (reader.hasFailed) this.#forget(video);
       if (!image) return;
       for (const [slot, tile] of shown)
         all.push(standInOf(video, slot, tile, index, { image, area }));
@@ -161,7 +161,8 @@ class Previews implements PreviewSource {
     for (const [block, slot] of store.missingFrom(row, slots, BLOCKS_AHEAD)) {
       const count = Math.min(numRows - block * CHUNK_ROWS, CHUNK_ROWS);
       const video = this.#videos.get(block, slot);
-      if ((video?.packets.length ?? 0) >= count) continue;
+      // One that is here and is asked for all the same: the kernel sends exact ones.
+      if (!video?.isDamaged && (video?.packets.length ?? 0) >= count) continue;
       shown.set(block, [...(shown.get(block) ?? []), slot]);
     }
     return [...shown].slice(0, MAX_BLOCKS).map(([block, missing]) => {
@@ -177,7 +178,7 @@ class Previews implements PreviewSource {
     const at = store.recordedSlotAt(row, slot);
     const video = at && this.#videos.get(Math.floor(at.row / CHUNK_ROWS), at.slot);
     const index = at ? at.row % CHUNK_ROWS : 0;
-    if (!video || index >= video.packets.length) return null;
+    if (!video || video.isDamaged || index >= video.packets.length) return null;
     return { video, index, recorded: at.slot };
   }
 
@@ -197,7 +198,12 @@ class Previews implements PreviewSource {
   }
 
   /** One that this browser does not decode, though it said so: get another. */
-  #forget(codec: string): void {
+  #forget(video: Video): void {
+    const { codec } = video;
+    if (codec === JPEG) {
+      video.isDamaged = true; // there is no other codec
+      return;
+    }
     this.#codecs = this.#codecs?.filter((one) => one !== codec) ?? null;
     this.#videos.forget(codec);
   }

@@ -6,6 +6,8 @@ import type { PreviewPiece } from "../../protocol/messages.ts";
 export interface Video extends Omit<PreviewPiece, "first" | "sizes"> {
   /** Of each row. */
   packets: Uint8Array<ArrayBuffer>[];
+  /** It does not decode, though its codec does. */
+  isDamaged?: true;
 }
 
 /** The least recently used are dropped; the kernel encodes them again. */

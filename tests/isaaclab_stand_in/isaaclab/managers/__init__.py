@@ -1,0 +1,1 @@
+"""Stand-in: see `tests.isaaclab_stand_in`."""
