@@ -8,6 +8,7 @@ DEMO := .venv-demo
 OLDEST := .venv-oldest
 NEWEST := .venv-newest
 S3 := .venv-s3
+PLAYGROUND := .venv-playground
 # A process for each core, with a Chromium and a JupyterLab of its own.
 PARALLEL = -n logical --maxprocesses 4 --dist loadgroup
 SERIAL_FILES = $(shell grep -rl --include='test_*.py' 'mark\.serial' tests)
@@ -24,7 +25,8 @@ JS_SOURCES := $(shell find js -path js/node_modules -prune -o -path js/dist -pru
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check test test-jax test-fast test-oldest test-newest \
-	test-versions test-ray test-s3 test-hosts test-lite faults bench bench-browser gallery docs clean
+	test-versions test-ray test-s3 test-playground test-hosts test-lite \
+	faults bench bench-browser gallery docs clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -50,7 +52,8 @@ test: setup  ## check, and every test, in Chromium too
 	$(BIN)/python -m pytest $(PARALLEL) -m "not jax and not serial"
 
 test-jax: setup
-	$(BIN)/python -m pytest -m jax tests/test_torchrl_jax.py tests/test_native_vector.py
+	$(BIN)/python -m pytest -m jax tests/test_torchrl_jax.py tests/test_native_vector.py \
+		tests/test_functional.py tests/test_functional_mujoco.py tests/test_docs.py
 
 test-fast: $(VENV)/.python $(BUNDLE)  ## the tests that need no browser and are not slow
 	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/browser -m "not jax and not serial and not slow"
@@ -76,6 +79,9 @@ test-ray: setup $(VENV)/.ray  ## collecting, RLlib and TorchRL, on a Ray cluster
 
 test-s3: $(S3)/.python  ## recordings in S3, on a server of this machine, in a venv of its own
 	$(S3)/bin/python -m pytest tests/test_shared_storage.py tests/test_shared_s3.py
+
+test-playground: $(PLAYGROUND)/.python  ## environments of MuJoCo Playground, in a venv of its own
+	$(PLAYGROUND)/bin/python -m pytest -m jax tests/test_functional_mujoco.py
 
 test-hosts: setup $(VENV)/.hosts build/vscode/.installed  ## the viewer in Voila, in marimo, in VS Code's widget manager
 	$(BIN)/python -m pytest tests/browser/test_voila_marimo.py tests/browser/test_vscode.py
@@ -108,7 +114,7 @@ docs: setup $(VENV)/.docs  ## the site of README, guides, notebooks and referenc
 	$(BIN)/python -m pytest tests/browser/check_site.py
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) $(DEMO) $(OLDEST) $(NEWEST) $(S3) build dist demo js/node_modules js/dist rollout_viewer/static
+	rm -rf $(VENV) $(DEMO) $(OLDEST) $(NEWEST) $(S3) $(PLAYGROUND) build dist demo js/node_modules js/dist rollout_viewer/static
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -180,6 +186,12 @@ $(S3)/.python: pyproject.toml constraints.txt js/hatch_build.py
 	$(make_venv)
 	$(@D)/bin/pip $(INSTALL) -e '.[fsspec]' 'gymnasium[classic-control]' hypothesis psutil \
 		pytest pytest-timeout s3fs==2026.9.0 moto==5.2.5 flask flask-cors py-partiql-parser
+	@touch $@
+
+# Half a GB, most of it NVIDIA's Warp, that only its tests need.
+$(PLAYGROUND)/.python: pyproject.toml constraints.txt js/hatch_build.py
+	$(make_venv)
+	$(@D)/bin/pip $(INSTALL) -e . hypothesis psutil pytest pytest-timeout playground==0.2.0
 	@touch $@
 
 # 200 MB that only its tests need.

@@ -36,6 +36,17 @@ LONG = ("slow", "browser")
 collect_ignore = ["conftest.py", "browser/conftest.py", "faults/conftest.py"]
 
 
+def pytest_ignore_collect(
+    collection_path: pathlib.Path, config: pytest.Config
+) -> bool | None:
+    """Leave out files that import JAX, where not only its tests are run.
+
+    No test may fork in a process that has imported it.
+    """
+    is_jax = collection_path.name.startswith("test_functional")
+    return True if is_jax and config.option.markexpr != "jax" else None
+
+
 @pytest.hookimpl(trylast=True)  # when tests/browser has set its marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long, so that workers beside each other end together."""

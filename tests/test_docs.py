@@ -14,6 +14,10 @@ EVERYTHING = "".join(page.read_text("utf-8") for page in PAGES)
 README = ROOT / "README.md"
 
 
+# In a process of its own: nobody may fork where JAX was imported. Brax warns of itself.
+JAX = [pytest.mark.jax, pytest.mark.filterwarnings("ignore")]
+
+
 def shell_lines():
     lines = "".join("".join(pages.blocks(page, "console")) for page in PAGES)
     commands = [
@@ -36,7 +40,11 @@ def table_lines(text):
 @pytest.mark.timeout(600)  # models learn in them
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if pages.blocks(page, "python")],
+    [
+        pytest.param(page, marks=JAX if page.stem == "jax" else [])
+        for page in PAGES
+        if pages.blocks(page, "python")
+    ],
     ids=lambda p: p.stem,
 )
 def test_python_snippets_of_a_page_run_one_after_the_other(page, tmp_path, monkeypatch):

@@ -31,7 +31,7 @@ SITE = ROOT / "build" / "docs"
 
 # In the order of the menu; Sphinx warns of a page that is missing here.
 MENU = {
-    "Record": ["record", "gymnasium", "torchrl", "sb3", "scale_out"],
+    "Record": ["record", "gymnasium", "torchrl", "sb3", "jax", "scale_out"],
     "Look and compare": ["look", "compare"],
     "Take along": ["dump", "loggers", "share", "command_line"],
     "Know": ["performance", "errors", "working_on_it"],

@@ -26,6 +26,7 @@ from rollout_viewer._replay.messages import Prepare
 from rollout_viewer._replay.plan import Planner
 from rollout_viewer._replay.pool import default_num_workers
 from rollout_viewer._replay.recipe import (
+    FUNCTIONAL,
     Recipe,
     maker_of,
     read_recipes,
@@ -266,7 +267,8 @@ class Rendering:
         env = min(request.envs or [0])
         start = Planner(reader, request.camera).first_start(env)
         recipe = recipes[0 if start is None else start.recipe]
-        return Prepare(maker_of(recipe, env, request.options), start)
+        first = None if recipe.kind == FUNCTIONAL else start
+        return Prepare(maker_of(recipe, env, request.options), first)
 
     def on_demand(
         self,
@@ -302,7 +304,7 @@ class Rendering:
 
 def _check_options(recipe: Recipe, options: Mapping[str, Any]) -> None:
     """Raise ValueError where a function of the user's cannot make such pictures."""
-    if recipe.make_env is None:
+    if recipe.make_env is None or recipe.kind == FUNCTIONAL:
         return
     taken = taken_options(recipe.make_env, options)
     # A camera may be what the function makes: its name needs not be taken.

@@ -12,6 +12,8 @@
   `viewpoint`: from where MuJoCo's camera looks. `worker`: the process in which that
   happens. `pool`: these processes, seen from here, and `messages`, what they are sent
   and answer.
+- `kept_states`: what is kept of a functional environment's states, and pictures of
+  that. `state_replay`: in the place of a replay.
 - `block_pictures`: rendered pictures become chunks.
 - `render`: fills a recording with the pictures.
 

@@ -8,6 +8,8 @@ import struct
 import sys
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 
+from rollout_viewer._replay.recipe import FUNCTIONAL
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -118,6 +120,8 @@ class Position(NamedTuple):
     def leads_to(self, task: Task) -> bool:
         """Whether a task is what comes after it."""
         job = task.job
+        if self.maker[0] == FUNCTIONAL:  # any state is rendered
+            return (self.maker, self.session) == (task.maker, task.session)
         return (
             not task.is_fresh
             and self.row < min(job.wanted)

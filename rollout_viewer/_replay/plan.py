@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rollout_viewer._errors import RecordingError
+from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.late_pictures import not_reproducible
 from rollout_viewer._recording.step_codec import ACTION
-from rollout_viewer._recording.step_row import IDLE, TERMINATED, TRUNCATED
+from rollout_viewer._recording.step_row import (
+    IDLE,
+    TERMINAL_MISSING,
+    TERMINATED,
+    TRUNCATED,
+)
 from rollout_viewer._replay.env_state import COLUMN
 from rollout_viewer._replay.episode_start import EpisodeStart, unpack_start
+from rollout_viewer._replay.kept_states import CHECKSUM, PREFIX, STATES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -25,6 +32,11 @@ if TYPE_CHECKING:
 
     from rollout_viewer._recording.episode import Episode
     from rollout_viewer._recording.reader import RecordingReader
+
+
+# Of these, a process renders so many at a time.
+_STATE_ROWS = 4 * CHUNK_ROWS
+_NO_STATE = "the environment reset itself in the step that ended the episode"
 
 
 class RecordedRow(NamedTuple):
@@ -83,11 +95,13 @@ class Plan:
     Attributes:
         jobs: In the order of their rows.
         problems: (env, start, stop, reason).
+        unkept: The same, of rows whose states were never there to be kept.
         repeats: (env, row with a picture, idle rows after it that show it).
     """
 
     jobs: list[Job] = field(default_factory=list)
     problems: list[tuple[int, int, int, str]] = field(default_factory=list)
+    unkept: list[tuple[int, int, int, str]] = field(default_factory=list)
     repeats: list[tuple[int, int, list[int]]] = field(default_factory=list)
 
 
@@ -131,12 +145,18 @@ class Planner:
             if number == env
         ]
         groups: dict[int, tuple[set[int], int]] = {}
+        kept: list[EpisodePart] = []
         for episode in episodes:
             wanted = self._missing(episode, chosen, impossible, episodes)
             wanted -= self._plan_repeats(episode, wanted, plan)
             if not wanted:
                 continue
             try:
+                start = self._start_of(env, episode.index)
+                if start is not None and STATES in start.state:
+                    rows = [*self._kept_rows(episode, wanted, plan)]
+                    kept.append(EpisodePart(episode.index, start, rows))
+                    continue
                 base = self._base_of(env, episode.index)
             except RecordingError as error:
                 problem = env, episode.start, episode.stop, str(error)
@@ -144,6 +164,7 @@ class Planner:
                 continue
             known, _ = groups.get(base, (set(), 0))
             groups[base] = known | wanted, episode.index
+        self._plan_states(env, kept, plan)
         for base, (wanted, last) in groups.items():
             try:
                 job = self._job(env, range(base, last + 1), wanted, episodes)
@@ -151,6 +172,42 @@ class Planner:
                 plan.problems.append((env, min(wanted), max(wanted) + 1, str(error)))
             else:
                 plan.jobs.append(job)
+
+    def _kept_rows(
+        self, episode: Episode, wanted: set[int], plan: Plan
+    ) -> Iterator[RecordedRow]:
+        """Yield the rows of an episode whose states were kept."""
+        env = episode.env
+        kinds = self._kinds[:, env]
+        for row in sorted(wanted):
+            source = row
+            while kinds[source] == IDLE and source > episode.start:
+                source -= 1
+            is_lost = kinds[source] == TERMINAL_MISSING
+            data = {
+                name: np.array(values[env])
+                for name, values in self._recording.extras(source).items()
+                if name.startswith(PREFIX) and not is_lost
+            }
+            if CHECKSUM not in data:
+                plan.unkept.append((env, row, row + 1, _NO_STATE))
+                continue
+            yield RecordedRow(row, int(kinds[row]), 0.0, (False, False), None, data)
+
+    def _plan_states(self, env: int, parts: Sequence[EpisodePart], plan: Plan) -> None:
+        """Plan rows of an env whose states were kept, some blocks at a time."""
+        found: dict[tuple[int, int], dict[int, EpisodePart]] = {}
+        for part in parts:
+            assert part.start is not None
+            for one in part.rows:
+                key = part.start.recipe, one.row // _STATE_ROWS
+                known = found.setdefault(key, {})
+                if part.index not in known:
+                    known[part.index] = EpisodePart(part.index, part.start, [])
+                known[part.index].rows.append(one)
+        for some in found.values():
+            wanted = frozenset(one.row for part in some.values() for one in part.rows)
+            plan.jobs.append(Job(env, [*some.values()], wanted, None))
 
     def _plan_repeats(self, episode: Episode, wanted: set[int], plan: Plan) -> set[int]:
         """Plan the idle rows whose picture is there, of an earlier row; return them."""
@@ -180,8 +237,8 @@ class Planner:
         None: it does already.
         """
         start = job.parts[0].start
-        # A column says all there is to know.
-        if job.is_history or (start is not None and COLUMN in start.state):
+        # A column, or a state of each row, says all there is to know.
+        if job.is_history or (start and {COLUMN, STATES} & start.state.keys()):
             return None
         try:
             base = self._seeded_before(job.env, job.parts[0].index)

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 _VERSION = 1
 # A specification of Gymnasium is of one environment; or of all envs at once, of which
-# each is a `ColumnEnv`; or it is the text of dm_control's `suite_text`.
-NATIVE, DM_CONTROL = "native", "dm_control"
-KINDS = ("", NATIVE, DM_CONTROL)
+# each is a `ColumnEnv`; or it is the text of dm_control's `suite_text`. Of functional
+# environments the states of rows are kept.
+NATIVE, DM_CONTROL, FUNCTIONAL = "native", "dm_control", "functional"
+KINDS = ("", NATIVE, DM_CONTROL, FUNCTIONAL)
 # With which environments may be made to render, as MuJoCo's name them.
 OPTIONS = ("width", "height", "camera_name")
 # More is no frame skip that anyone uses.
@@ -251,6 +252,10 @@ def maker_of(
 
     if recipe.make_env is not None:
         arguments = (env,) if takes_env(recipe.make_env) else ()
+        if recipe.kind == FUNCTIONAL:
+            # The options are of the pictures.
+            what = cloudpickle.dumps((recipe.make_env, arguments))
+            return FUNCTIONAL, what, dict(options)
         taken = taken_options(recipe.make_env, options)
         return "function", cloudpickle.dumps((recipe.make_env, arguments)), taken
     spec = recipe.spec_of(env)

@@ -128,6 +128,7 @@ class Renderer:
         plan = self._planner.plan(self._request.rows, self._envs())
         for env, start, stop, reason in plan.problems:
             self._give_up(env, start, stop, reason)
+        self._note(plan.unkept)
         for env, source, rows in plan.repeats:
             self._repeat(env, source, rows)
         self._file()
@@ -244,12 +245,17 @@ class Renderer:
         self._give_up(task.job.env, row, max(task.job.wanted) + 1, reason)
 
     def _give_up(self, env: int, start: int, stop: int, reason: str) -> None:
-        """Note that rows are not reproducible."""
-        self._check_session()
-        known = not_reproducible(self._recording.meta)
-        changed = [*known, (env, start, stop, reason)]
-        self._recording.change_meta(NOT_REPRODUCIBLE, [list(one) for one in changed])
+        """Note that rows are not reproducible, and warn of it."""
+        self._note([(env, start, stop, reason)])
         self._worst = self._worst or (env, start, reason)
+
+    def _note(self, found: Sequence[tuple[int, int, int, str]]) -> None:
+        """Note that rows are not reproducible: (env, start, stop, reason)."""
+        self._check_session()
+        if found:
+            changed = [*not_reproducible(self._recording.meta), *found]
+            listed = [list(one) for one in changed]
+            self._recording.change_meta(NOT_REPRODUCIBLE, listed)
 
     def _file(self) -> None:
         self._check_session()

@@ -26,6 +26,7 @@ from rollout_viewer._replay.dm_control_env import (
     is_dm_control,
     make_of_suite,
 )
+from rollout_viewer._replay.kept_states import make_states_env, use_cpu
 from rollout_viewer._replay.messages import (
     Done,
     Position,
@@ -37,8 +38,9 @@ from rollout_viewer._replay.messages import (
     take_over_pipes,
     write_message,
 )
-from rollout_viewer._replay.recipe import DM_CONTROL, NATIVE
+from rollout_viewer._replay.recipe import DM_CONTROL, FUNCTIONAL, NATIVE
 from rollout_viewer._replay.replay import NotReproducible, Replay, picture
+from rollout_viewer._replay.state_replay import StateReplay
 from rollout_viewer._replay.viewpoint import (
     can_look_again,
     has_viewpoint,
@@ -74,7 +76,7 @@ class Performer:
     ) -> None:
         self._send, self._is_stopped = send, is_stopped
         self._env: Any = None
-        self._replay: Replay | None = None
+        self._replay: Replay | StateReplay | None = None
         self._position: Position | None = None
         self._prepared: Prepare | None = None
         self._was_used = False
@@ -141,13 +143,14 @@ class Performer:
             if time.monotonic() + replay.picture_s > until_s:
                 return
 
-    def _begin(self, task: Task) -> Replay:
+    def _begin(self, task: Task) -> Replay | StateReplay:
         """Return the replay that goes on or starts again, or a new one."""
         position, self._position = self._position, None
         if self._replay is not None and position is not None:
             if position.leads_to(task):
                 return self._replay
-            if _is_worn(self._env) and position.has_env_of(task):
+            is_same = _is_worn(self._env) and position.has_env_of(task)
+            if is_same and isinstance(self._replay, Replay):
                 self._was_used = True
                 self._replay.restart(is_of_other=position.env != task.job.env)
                 return self._replay
@@ -162,7 +165,10 @@ class Performer:
             self._drop()
             self._env = make_env(task.maker)
         has_looked = is_right and prepared is not None and prepared.first is not None
-        self._replay = Replay(self._env, task, has_looked=has_looked)
+        if task.maker[0] == FUNCTIONAL:
+            self._replay = StateReplay(self._env)
+        else:
+            self._replay = Replay(self._env, task, has_looked=has_looked)
         self._was_used = False
         return self._replay
 
@@ -201,6 +207,10 @@ def make_env(maker: tuple[str, Any, dict[str, Any]]) -> Any:
     """
     kind, what, options = maker
     try:
+        if kind == FUNCTIONAL:
+            use_cpu()
+            function, arguments = pickle.loads(what)
+            return make_states_env(function, arguments, options)
         if kind == "function":
             function, arguments = pickle.loads(what)
             env = function(*arguments, **options)

@@ -74,6 +74,13 @@ ADAPTERS = (
     ),
     Adapter("pettingzoo", "pettingzoo", "pettingzoo.ParallelEnv"),
     Adapter("torchrl", "torchrl.envs", "torchrl.envs.EnvBase", renders_later=True),
+    Adapter(
+        "functional",
+        "jax",
+        "functional JAX environments with reset(rng), step(state, action) and "
+        "render(states)",
+        renders_later=True,
+    ),
     Adapter("duck_typed", None, "objects with reset(), step(action) and render()"),
 )
 

@@ -126,16 +126,11 @@ def rollout(
     is_new = not isinstance(env, RecordingWrapper) and not hasattr(cache, "append")
     cache, recorder = stepped.recorder.cache, stepped.recorder
     with _discarded_if_refused(cache) if is_new else contextlib.nullcontext():
-        act = make_actor(policy, stepped, seed, deterministic)
         quota = None if episodes is None else stepped.limit_episodes(episodes)
         is_over = _end_of(cache, callback, quota, break_when_any_done)
+        how = policy, seed, deterministic, max_steps, is_over
         try:
-            observation, _ = stepped.reset(seed=seed)
-            batch = stepped.rollout_env()
-            if batch is not stepped:  # its first observation is a batch
-                stepped, act = batch, make_actor(policy, batch, seed, deterministic)
-            with _bar(max_steps, progress) as bar:
-                is_complete = _run(stepped, act, observation, max_steps, is_over, bar)
+            is_complete = _run(stepped, *how, progress=progress)
         finally:
             recorder.limit_episodes(None)
     if quota is not None and not is_complete:
@@ -178,6 +173,31 @@ def _discarded_if_refused(cache: FrameCache) -> Iterator[None]:
 
 
 def _run(
+    env: RolloutEnv,
+    policy: Any,
+    seed: Seed,
+    deterministic: bool,
+    max_steps: int | None,
+    is_over: Callable[[Mask], bool],
+    *,
+    progress: bool,
+) -> bool:
+    """Step `env` from its reset until it is over; see `_step_until`."""
+    compiled = getattr(type(env), "run_compiled", None)
+    if compiled is not None:  # not that of what it wraps
+        with _bar(max_steps, progress) as bar:
+            found: bool = compiled(env, policy, seed, max_steps, is_over, bar)
+        return found
+    act = make_actor(policy, env, seed, deterministic)
+    observation, _ = env.reset(seed=seed)
+    batch = env.rollout_env()
+    if batch is not env:  # its first observation is a batch
+        env, act = batch, make_actor(policy, batch, seed, deterministic)
+    with _bar(max_steps, progress) as bar:
+        return _step_until(env, act, observation, max_steps, is_over, bar)
+
+
+def _step_until(
     env: RolloutEnv,
     act: Act,
     observation: Any,

@@ -23,7 +23,8 @@ class RolloutEnv(Protocol):
     """A recorded environment, as `rollout` steps it.
 
     One that has ``actor(policy, seed, deterministic)`` makes the function of an
-    observation and `begins` that returns an action; else `rollout` does.
+    observation and `begins` that returns an action; else `rollout` does. One whose
+    class has ``run_compiled(policy, seed, max_steps, is_over, bar)`` steps itself.
 
     Attributes:
         recorder: What records it.
