@@ -53,7 +53,8 @@ test: setup  ## check, and every test, in Chromium too
 
 test-jax: setup
 	$(BIN)/python -m pytest -m jax tests/test_torchrl_jax.py tests/test_native_vector.py \
-		tests/test_functional.py tests/test_functional_mujoco.py tests/test_docs.py
+		tests/test_functional.py tests/test_functional_states.py \
+		tests/test_functional_mujoco.py tests/test_docs.py
 
 test-fast: $(VENV)/.python $(BUNDLE)  ## the tests that need no browser and are not slow
 	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/browser -m "not jax and not serial and not slow"
@@ -81,6 +82,7 @@ test-s3: $(S3)/.python  ## recordings in S3, on a server of this machine, in a v
 	$(S3)/bin/python -m pytest tests/test_shared_storage.py tests/test_shared_s3.py
 
 test-playground: $(PLAYGROUND)/.python  ## environments of MuJoCo Playground, in a venv of its own
+	$(PLAYGROUND)/bin/python -c "import mujoco_playground"
 	$(PLAYGROUND)/bin/python -m pytest -m jax tests/test_functional_mujoco.py
 
 test-hosts: setup $(VENV)/.hosts build/vscode/.installed  ## the viewer in Voila, in marimo, in VS Code's widget manager

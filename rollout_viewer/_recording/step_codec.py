@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import functools
 import threading
+import warnings
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zstandard
 
-from rollout_viewer._errors import RecordingError, ShapeError
+from rollout_viewer._errors import RecordingError, RolloutViewerWarning, ShapeError
 from rollout_viewer._recording.step_row import check_stored
 from rollout_viewer._recording.tensors import read_tensors, write_tensors
 from rollout_viewer._tensors import as_numpy
@@ -43,7 +44,11 @@ _MAX_CORE_BYTES = 1 << 28
 # Core step data of 32 blocks share a blob; actions and data are of one.
 MAX_CORE_ROWS = 1024
 _MAX_EXTRA_ROWS = 32
+# Of actions and data, beside which core step data has room.
+_MAX_GROUPS_BYTES = _MAX_BYTES - _MAX_CORE_BYTES - (1 << 24)
 _EXTRA = "extra"
+# No group's name, which has three parts.
+_PADDING = "extra/padding"
 _ROW = "row"
 _DECODED_BLOCKS_KEPT = 64
 # Of all of them but the newest.
@@ -73,10 +78,38 @@ def groups_of(extras: Sequence[Extras]) -> list[Group]:
 
 def _packed(core: Mapping[str, Array], groups: Sequence[Group]) -> bytes:
     tensors = {name: np.ascontiguousarray(array) for name, array in core.items()}
-    for number, (name, rows, stacked) in enumerate(groups):
+    for number, (name, rows, stacked) in enumerate(_that_are_read(groups)):
         tensors[f"{_EXTRA}/{number}/{name}"] = np.ascontiguousarray(stacked)
         tensors[f"{_EXTRA}/{number}"] = rows
+    whole = write_tensors(tensors)
+    packed = _of_thread.compressor.compress(whole)
+    if len(whole) <= _max_bytes(packed):
+        return packed
+    # So much longer, that it is read: bytes that do not compress.
+    padding = np.random.default_rng(0).bytes(len(whole) // (_MAX_RATIO - 1) + 1024)
+    tensors[_PADDING] = np.frombuffer(padding, np.uint8)
     return _of_thread.compressor.compress(write_tensors(tensors))
+
+
+def _that_are_read(groups: Sequence[Group]) -> Sequence[Group]:
+    """Return groups without the largest, where a reader refuses all of them."""
+    if sum(stacked.nbytes for _, _, stacked in groups) <= _MAX_GROUPS_BYTES:
+        return groups
+    found: list[Group] = []
+    total = 0
+    for group in sorted(groups, key=lambda one: one[2].nbytes):
+        total += group[2].nbytes
+        if total <= _MAX_GROUPS_BYTES:
+            found.append(group)
+    names = {name for name, _, _ in groups} - {name for name, _, _ in found}
+    warnings.warn(
+        f"FrameCache.append: expected at most {_MAX_GROUPS_BYTES} bytes of data in "
+        f"{_MAX_EXTRA_ROWS} rows, got more. {', '.join(sorted(names)):.300} of them is "
+        "not recorded. Record fewer envs, or less of each.",
+        RolloutViewerWarning,
+        stacklevel=2,
+    )
+    return found
 
 
 class _OfThread(threading.local):

@@ -103,11 +103,7 @@ class Leaf(NamedTuple):
         array = array.reshape(self.shape)
         if not self.is_jax:
             return array
-        jax = _jax()
-
-        if dtype.itemsize == 8 and dtype.kind in "iuf":
-            jax.config.update("jax_enable_x64", True)
-        return jax.numpy.asarray(array)
+        return _jax().numpy.asarray(array)
 
 
 def encoded(array: Array) -> Array:
@@ -213,6 +209,19 @@ def kept_leaves(state: Any, read: frozenset[str] | None) -> dict[str, Any]:
     }
 
 
+def size_of_kept(state: Any, read: frozenset[str] | None) -> int:
+    """Return how many bytes are kept of a state of one env; see `template_of`."""
+    lead = np.shape(field(state, "reward"))
+    total = 0
+    for leaf in kept_leaves(state, read).values():
+        shape = np.shape(leaf)
+        if shape[: len(lead)] == lead:
+            shape = shape[len(lead) :]
+        dtype = np.dtype(getattr(leaf, "dtype", np.int64))
+        total += int(np.prod(shape)) * dtype.itemsize
+    return total
+
+
 def _plain(leaf: Any) -> Any:
     """Return the numbers of a key; any other array as it is."""
     jax = _jax()
@@ -316,7 +325,10 @@ def pictures_of(
         with _without_bar(env):
             rendered = env.render(whole, **(options or {}))
         if len(rendered) != len(states):
-            raise ValueError(f"{len(rendered)} pictures")
+            raise RenderError(
+                f"record: expected {len(states)} pictures from {name}.render() of a "
+                f"list of so many states, got {len(rendered)} pictures."
+            )
         return [one for picture in rendered for one in _one_frame(picture)]
     except (MemoryError, RenderError):
         raise
@@ -325,6 +337,35 @@ def pictures_of(
             f"record: expected {len(states)} pictures from {name}.render() of a list "
             f"of so many states, got {error!r:.300}."
         ) from error
+
+
+def pictures_or_errors(
+    env: Any,
+    template: Any,
+    states: list[dict[str, Array]],
+    options: Mapping[str, Any] | None = None,
+) -> list[Frame | RenderError]:
+    """Return the same, and an error for each state that `render` refuses.
+
+    Raises:
+        RenderError: It refuses all, or gives other than pictures.
+    """
+    try:
+        return [*pictures_of(env, template, states, options)]
+    except RenderError as error:
+        # Without a cause it is not of one state.
+        if len(states) == 1 or error.__cause__ is None:
+            raise
+        first = error
+    found: list[Frame | RenderError] = []
+    for one in states:
+        try:
+            found += pictures_of(env, template, [one], options)
+        except RenderError as error:
+            found.append(error)
+    if all(isinstance(one, RenderError) for one in found):
+        raise first
+    return found
 
 
 def _one_frame(picture: Any) -> Iterator[Frame]:
@@ -360,7 +401,10 @@ class KeptEnv:
         self.template: Any = None
 
     def __call__(self) -> RenderedStates:
-        """Return the environment, anew."""
+        """Return the environment, anew; sets whether JAX has 64 bits."""
+        if self.template is not None:
+            leaves = leaves_of_template(self.template).values()
+            _use_64_bits(any(_has_64_bits(one.dtype) for one in leaves))
         return RenderedStates(pickle.loads(self._bytes), self.template)
 
 
@@ -371,12 +415,18 @@ class RenderedStates:
         env: It.
         template: Of `template_of`; None: of a state that it is asked for.
         options: Keyword arguments of `render`.
+        make: Makes the environment anew, where states have other bits than JAX has.
     """
 
     def __init__(
-        self, env: Any, template: Any = None, options: Mapping[str, Any] | None = None
+        self,
+        env: Any,
+        template: Any = None,
+        options: Mapping[str, Any] | None = None,
+        make: Callable[[], Any] | None = None,
     ) -> None:
         self.env = env
+        self._make = make
         self._template = _template_by_reset(env) if template is None else template
         self.options = dict(options or {})
         # Others may change what a renderer draws, beside the states.
@@ -388,10 +438,15 @@ class RenderedStates:
         """This, as of an environment without wrappers."""
         return self
 
-    def pictures(self, states: list[dict[str, Array]]) -> list[Frame]:
-        """Return a picture of each state, of `state_values`."""
+    def pictures(self, states: list[dict[str, Array]]) -> list[Frame | RenderError]:
+        """Return a picture of each state, of `state_values`; see above."""
+        if self._make is not None:
+            found = (one.dtype.name for state in states for one in state.values())
+            if _use_64_bits(any(map(_has_64_bits, found))):
+                self.env = self._make()
+                self._template = _template_by_reset(self.env)
         with self._renderers:
-            return pictures_of(self.env, self._template, states, self.options)
+            return pictures_or_errors(self.env, self._template, states, self.options)
 
     def close(self) -> None:
         """Do nothing: a functional environment has nothing to close."""
@@ -459,12 +514,25 @@ def make_states_env(
     if not isinstance(made, RenderedStates):
         if not callable(getattr(made, "render", None)):
             raise TypeError(f"{type(made).__name__} without render(states)")
-        made = RenderedStates(made)
+        made = RenderedStates(made, make=lambda: function(*arguments))
     known = dict(options)
     if "camera_name" in known:
         known["camera"] = known.pop("camera_name")
     made.options = known
     return made
+
+
+def _has_64_bits(name: str) -> bool:
+    return name in ("int64", "uint64", "float64", "complex128")
+
+
+def _use_64_bits(is_wanted: bool) -> bool:
+    """Set whether JAX has them, in a process that only draws; return if it changed."""
+    config = _jax().config
+    if bool(config.jax_enable_x64) == is_wanted:
+        return False
+    config.update("jax_enable_x64", is_wanted)
+    return True
 
 
 def use_cpu() -> None:

@@ -151,6 +151,7 @@ class Done(NamedTuple):
         position: Where it stands; None: it cannot go on.
         was_used: The environment had done another task before.
         picture_s: How long the last picture took; 0: there was none.
+        refused: Rows whose states `render` refuses, and why.
     """
 
     num_done: int
@@ -160,6 +161,7 @@ class Done(NamedTuple):
     position: Position | None = None
     was_used: bool = False
     picture_s: float = 0.0
+    refused: tuple[tuple[int, str], ...] = ()
 
 
 Message: TypeAlias = "Pictures | Done"

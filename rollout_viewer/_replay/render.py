@@ -114,6 +114,7 @@ class Renderer:
         # How long a picture takes; 0: not known.
         self.picture_s = 0.0
         self._worst: tuple[int, int, str] | None = None
+        self._refused: tuple[int, int, str] | None = None
         # Of what the rows are now; where they are forgotten, others come.
         self._session = self._recording.meta.get("session")
 
@@ -223,6 +224,9 @@ class Renderer:
             return
         if message.error:
             raise RenderError(message.error)
+        for row, error in message.refused:
+            self._note([(job.env, row, row + 1, f"render() of its state: {error}")])
+            self._refused = self._refused or (job.env, row, error)
         self.picture_s = message.picture_s or self.picture_s
         if message.difference is not None:
             self._handle_difference(task, message, pool)
@@ -281,6 +285,13 @@ class Renderer:
                 f"{refusal}. What has none says so in cache.at(row, env).picture_state"
                 "; step data is whole. Record with a larger disk_bytes, or render "
                 "fewer rows."
+            )
+        if self._worst is None and self._refused is not None:
+            env, row, error = self._refused
+            return (
+                "FrameCache.render: expected a picture of each state, got none of env "
+                f"{env} in row {row}: {error}. Such rows stay without; what others "
+                "there are, cache.rendering_problems() says."
             )
         if self._worst is None:
             return ""

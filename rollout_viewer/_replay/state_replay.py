@@ -6,6 +6,7 @@ import itertools
 import time
 from typing import TYPE_CHECKING, Any
 
+from rollout_viewer._errors import RenderError
 from rollout_viewer._replay.kept_states import CHECKSUM, checksum_of, state_values
 from rollout_viewer._replay.messages import Difference
 from rollout_viewer._replay.replay import NotReproducible
@@ -33,12 +34,16 @@ class StateReplay:
 
     Args:
         env: What renders them.
+
+    Attributes:
+        refused: Rows of the last task whose states `render` refuses, and why.
     """
 
     def __init__(self, env: RenderedStates) -> None:
         self._env = env
         self.row = -1
         self.picture_s = 0.0
+        self.refused: list[tuple[int, str]] = []
 
     def pictures(
         self, task: Task, is_stopped: Callable[[], bool] = lambda: False
@@ -54,6 +59,8 @@ class StateReplay:
                 rows before it are right.
             RenderError: The environment gives no pictures.
         """
+        self.refused = []
+        first, has_pictures = None, False
         rows = [one for part in task.job.parts for one in part.rows]
         count = _PICTURES_A_CALL if task.first_rows is None else _PICTURES_AWAITED
         for start in range(0, len(rows), count):
@@ -64,13 +71,31 @@ class StateReplay:
             if whole:
                 states = [state_values(one.data) for one in whole]
                 began_s = time.monotonic()
-                frames = self._env.pictures(states)
+                frames = self._pictures(states)
                 self.picture_s = (time.monotonic() - began_s) / len(frames)
                 for one, frame in zip(whole, frames, strict=True):
                     self.row = one.row
+                    if isinstance(frame, RenderError):
+                        self.refused.append((one.row, f"{frame.__cause__!r:.300}"))
+                        first = first or frame
+                        continue
+                    has_pictures = True
                     yield one.row, frame
             if len(whole) < len(some):
                 raise _damaged(some[len(whole)])
+        if first is not None and not has_pictures:
+            self.refused = []
+            raise first
+
+    def _pictures(
+        self, states: list[dict[str, npt.NDArray[Any]]]
+    ) -> list[Frame | RenderError]:
+        try:
+            return self._env.pictures(states)
+        except RenderError as error:
+            if error.__cause__ is None:  # it is not of these states
+                raise
+            return [error] * len(states)
 
 
 def _is_whole(recorded: RecordedRow) -> bool:

@@ -123,7 +123,10 @@ class Performer:
         elif not is_worn:
             self._drop()
         end = difference, error, is_worn, self._position, self._was_used, picture_s
-        self._send(Done(blocks.num_done, *end))
+        refused: tuple[tuple[int, str], ...] = ()
+        if isinstance(self._replay, StateReplay):
+            refused = (*self._replay.refused,)
+        self._send(Done(blocks.num_done, *end, refused))
 
     def _replay_rows(self, task: Task, blocks: BlockPictures) -> None:
         """Make pictures until all are there, it is stopped, or its time is over."""

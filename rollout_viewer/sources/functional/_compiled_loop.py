@@ -6,9 +6,12 @@ there. Knows functions of states. Knows no recorder.
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import hashlib
 import inspect
 import secrets
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -20,7 +23,7 @@ from rollout_viewer._tensors import as_numpy
 from rollout_viewer.sources.functional._states import on_host, rewards_and_ends
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from rollout_viewer.sources.functional._states import StateReader, StateRows
 
@@ -78,7 +81,7 @@ def functions_of(env: Any, seed: Any) -> Functions:
     Raises:
         ShapeError: The environment takes a key for each env, and got one.
     """
-    if isinstance(seed, (list, tuple, range)):
+    if isinstance(seed, (list, tuple, range)) or np.ndim(seed) == 1:
         return _functions_of_many(env, [_seed(one) for one in seed])
     number = _seed(seed)
     key = jax.random.PRNGKey(number)
@@ -178,6 +181,9 @@ class Loop:
         self._policy = policy_of(policy, env, functions)
         self.is_compiled = False
         self._carry: Any = None
+        self._first_action: Any = None
+        # What the policy computes, of what: its parameters may change.
+        self._computed, self._computed_of = "", ()
         self._begin = jax.jit(functions.reset)
         self._advance = jax.jit(self._step)
         self._block = jax.jit(self._steps)
@@ -187,22 +193,77 @@ class Loop:
         known, wanted = self.functions, functions
         return (
             policy is self._given
+            and not (self.is_compiled and self._computed != self._text_of_policy())
             and reader == self._reader
             and np.shape(known.keys) == np.shape(wanted.keys)
             and (known.num_envs, known.env_axis) == (wanted.num_envs, wanted.env_axis)
         )
 
     def reset(self) -> StateRows:
-        """Begin; return the first row."""
+        """Begin; return the first row.
+
+        Raises:
+            UnsupportedEnvError: The policy keeps what is there only as it is compiled.
+        """
+        with _without_leaks():
+            return self._reset()
+
+    def _reset(self) -> StateRows:
         functions = self.functions
         state = self._begin(functions.keys)
-        key = jax.random.fold_in(functions.keys.reshape(-1, 2)[0], 1)
-        ended = jax.numpy.zeros(np.shape(field(state, "reward")), bool)
+        shape = np.shape(field(state, "reward"))
+        keys = functions.keys
+        is_many = keys.ndim > jax.random.PRNGKey(0).ndim
+        key = jax.random.fold_in(keys[0] if is_many else keys, 1)
+        ended = jax.numpy.zeros(shape, bool)
         self._carry = state, key, ended
+        self._first_action = None
         self.is_compiled = self._is_traceable(field(state, "obs"), key)
+        state = self._settled(state, key)
+        self._carry = state, *self._carry[1:]
+        if self.is_compiled and not self._computed:
+            self._computed_of = jax.eval_shape(lambda *a: a, field(state, "obs"), key)
+            self._computed = self._text_of_policy()
         taken = self._reader.take(state, functions.env_axis)
         taken["begins"] = jax.numpy.ones_like(ended)
         return on_host(taken, functions.env_axis, ended.ndim)
+
+    def _settled(self, state: Any, key: Any) -> Any:
+        """Return a first state with dtypes that hold what every step returns."""
+        while True:
+            if self.is_compiled:
+                action = jax.eval_shape(self._policy, field(state, "obs"), key)
+            else:
+                if self._first_action is None:
+                    self._first_action = self._next_action(state)
+                action = self._first_action
+            # A copy of it, as step may change its dicts.
+            stepped = jax.eval_shape(
+                lambda s, a: self.functions.step(s, a), _copied(state), action
+            )
+            _check_form(state, stepped)
+            wide = jax.tree_util.tree_map(_promoted, state, stepped)
+            if all(
+                one.dtype == other.dtype
+                for one, other in zip(
+                    jax.tree_util.tree_leaves(wide),
+                    jax.tree_util.tree_leaves(state),
+                    strict=True,
+                )
+            ):
+                return state
+            state = wide
+
+    def _text_of_policy(self) -> str:
+        """Return a hash of what the policy computes, constants and all."""
+        try:
+            lowered = jax.jit(lambda obs, key: self._policy(obs, key)).lower(
+                *self._computed_of
+            )
+            text = lowered.as_text()
+        except Exception:  # raised again where it is compiled
+            return ""
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def state(self) -> Any:
@@ -213,15 +274,23 @@ class Loop:
         """Return the rows of the next steps."""
         axis = self.functions.env_axis
         if self.is_compiled:
-            self._carry, taken = self._block(self._carry)
+            with _without_leaks():
+                self._carry, taken = self._block(self._carry)
             return on_host(taken, None if axis is None else 1, 1 if axis is None else 2)
-        state, key, _ = self._carry
-        key, chosen = jax.random.split(key)
+        action, self._first_action = self._first_action, None
+        if action is None:
+            action = self._next_action(self.state)
+        self._carry, taken = self._advance(self._carry, action)
+        return on_host(taken, axis, 0 if axis is None else 1)
+
+    def _next_action(self, state: Any) -> Any:
+        """Return the action of a policy that is called between the steps."""
+        key, chosen = jax.random.split(self._carry[1])
+        self._carry = self._carry[0], key, self._carry[2]
         obs = jax.tree_util.tree_map(np.asarray, field(state, "obs"))
         action = jax.numpy.asarray(as_numpy(self._policy(obs, chosen)))
         self._check(action)
-        self._carry, taken = self._advance((state, key, self._carry[2]), action)
-        return on_host(taken, axis, 0 if axis is None else 1)
+        return action
 
     def _check(self, action: Any) -> None:
         """Raise ShapeError where an action is not of all envs."""
@@ -267,26 +336,40 @@ class Loop:
         key, fresh = jax.random.split(key)
         functions = self.functions
         # As it is now: step may change its dicts.
-        before = jax.tree_util.tree_map(lambda one: one, state)
+        before = _copied(state)
         stepped = functions.step(state, action)
         _check_form(before, stepped)
-        following = jax.lax.cond(
-            ended.any(),
-            lambda: _chosen(ended, functions.reset(functions.split(fresh)), stepped),
-            lambda: stepped,
-        )
-        following = _like(following, before)
+        stepped = _like(stepped, before)
+
+        def begun() -> Any:
+            first = functions.reset(functions.split(fresh))
+            return _chosen(ended, _like(first, before), stepped)
+
+        following = jax.lax.cond(ended.any(), begun, lambda: stepped)
         taken = self._reader.take(following, functions.env_axis)
         taken |= {"action": action, "begins": ended}
         done = field(following, "done").astype(bool) & ~ended
         return (following, key, done), taken
 
 
+@contextlib.contextmanager
+def _without_leaks() -> Iterator[None]:
+    """Raise UnsupportedEnvError where a policy keeps what is only compiled."""
+    try:
+        yield
+    except jax.errors.UnexpectedTracerError as error:
+        raise UnsupportedEnvError(
+            "rollout: expected a policy that keeps nothing between its calls, got one "
+            "that keeps an array in Python state as it is compiled. Make it a function "
+            "of its observation and key, or have it return NumPy's arrays: it is then "
+            "called for each step."
+        ) from error
+
+
 def _chosen(mask: Any, first: Any, second: Any) -> Any:
     """Return `first` of the envs in a mask, and `second` of the others."""
 
     def one(a: Any, b: Any) -> Any:
-        a = jax.numpy.asarray(a).astype(b.dtype)
         if not mask.ndim or (b.ndim and b.shape[0] == len(mask)):
             wide = mask.reshape(mask.shape + (1,) * (b.ndim - mask.ndim))
             return jax.numpy.where(wide, a, b)
@@ -311,6 +394,18 @@ def _check_form(before: Any, after: Any) -> None:
             f"jax.lax.scan needs, got others in {', '.join(sorted(names)):.300}. Have "
             "reset return all that step does."
         )
+
+
+def _copied(state: Any) -> Any:
+    return jax.tree_util.tree_map(lambda one: one, state)
+
+
+def _promoted(first: Any, stepped: Any) -> Any:
+    """Return an array with a dtype that holds what a step returns in its place."""
+    array = jax.numpy.asarray(first)
+    if jax.numpy.issubdtype(array.dtype, jax.dtypes.extended):
+        return array
+    return array.astype(jax.numpy.promote_types(array.dtype, stepped.dtype))
 
 
 def _like(state: Any, before: Any) -> Any:
@@ -351,7 +446,7 @@ def policy_of(policy: Any, env: Any, functions: Functions) -> Any:
         )
     if _takes_key(policy):
         return lambda obs, key: _action_of(policy(obs, key))
-    return lambda obs, key: policy(obs)
+    return lambda obs, key: _action_of(policy(obs), is_certain=False)
 
 
 def _takes_key(policy: Any) -> bool:
@@ -368,6 +463,8 @@ def _takes_key(policy: Any) -> bool:
     return len(positional) == 2
 
 
-def _action_of(result: Any) -> Any:
+def _action_of(result: Any, *, is_certain: bool = True) -> Any:
+    """Return the action of (action, extras), which may be two parts of an action."""
     is_pair = type(result) is tuple and len(result) == 2
+    is_pair = is_pair and (is_certain or isinstance(result[1], Mapping))
     return result[0] if is_pair else result

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from rollout_viewer._errors import RenderError
 from rollout_viewer._recorder.same_step import add_same_step
 from rollout_viewer._recording.step_row import IDLE, RESET, STEP
 from rollout_viewer._replay.episode_start import START, EpisodeStart, pack_start
@@ -17,7 +18,7 @@ from rollout_viewer._replay.kept_states import (
     PREFIX,
     STATES,
     checksums,
-    pictures_of,
+    pictures_or_errors,
 )
 from rollout_viewer.sources._spaces import observation_data, parts_like
 
@@ -77,7 +78,7 @@ class RowMaker:
         if self._parts is None and rows.obs is not None:
             self._parts = parts_like(_row(rows.obs, 0), rows.num_envs)
         crcs = checksums(rows.leaves) if self._start is not None else None
-        drawing = _Drawing(self._env, self.template, rows)
+        drawing = _Drawing(self._env, self.template, rows, self._warn)
         for index in range(rows.num_rows):
             kind = self._kind(rows, index, mode)
             ends = rows.terminated[index] | rows.truncated[index]
@@ -90,6 +91,10 @@ class RowMaker:
             if after_row is not None and (kind != RESET).any() and after_row(ended):
                 return True
         return False
+
+    def _warn(self, error: Exception, env: int) -> None:
+        """Warn that the row which is added next lacks a picture."""
+        self._recorder.warning.of_pictures(error, self._recorder.cache.num_rows, [env])
 
     def _kind(self, rows: StateRows, index: int, mode: Autoreset) -> Codes:
         """Return what a row is to each env."""
@@ -202,10 +207,17 @@ class RowMaker:
 class _Drawing:
     """Pictures of rows, rendered some at a time once one is asked for."""
 
-    def __init__(self, env: Any, template: Any, rows: StateRows) -> None:
+    def __init__(
+        self,
+        env: Any,
+        template: Any,
+        rows: StateRows,
+        warn: Callable[[Exception, int], None],
+    ) -> None:
         self._env, self._template, self._rows = env, template, rows
+        self._warn = warn
         self._start = self._stop = 0
-        self._frames: list[list[Frame]] = []
+        self._frames: list[list[Frame | RenderError]] = []
 
     def of_row(self, index: int, drawn: list[int] | None) -> Callable[[], Any]:
         """Return a function that returns the pictures of a row."""
@@ -214,12 +226,17 @@ class _Drawing:
         def pictures() -> list[Any]:
             if not self._start <= index < self._stop:
                 self._render(index, count)
-            frames: list[Any] = self._frames[index - self._start]
-            if drawn is None:
-                return frames
+            frames = self._frames[index - self._start]
+            errors = [one for one in frames if isinstance(one, RenderError)]
+            if len(errors) == len(frames):
+                raise errors[0]
+            envs = range(count) if drawn is None else drawn
             found: list[Any] = [None] * self._rows.num_envs
-            for env, frame in zip(drawn, frames, strict=True):
-                found[env] = frame
+            for env, frame in zip(envs, frames, strict=True):
+                if isinstance(frame, RenderError):
+                    self._warn(frame, env)
+                else:
+                    found[env] = frame
             return found
 
         return pictures
@@ -232,7 +249,7 @@ class _Drawing:
             for row in range(start, stop)
             for place in range(count)
         ]
-        frames = pictures_of(self._env, self._template, states)
+        frames = pictures_or_errors(self._env, self._template, states)
         self._frames = [frames[at : at + count] for at in range(0, len(frames), count)]
         self._start, self._stop = start, stop
 

@@ -137,10 +137,15 @@ def _numbers(state: Any, shape: tuple[int, ...]) -> dict[str, Any]:
     for known in (field(state, "metrics"), field(state, "info")):
         for key, value in known.items() if isinstance(known, Mapping) else ():
             is_ours = key in _NO_INFO or str(key).startswith(_NO_INFO_PREFIX)
-            kind = np.dtype(getattr(value, "dtype", np.object_)).kind
-            if np.shape(value) == shape and kind in "biuf" and not is_ours:
+            if np.shape(value) == shape and _is_number(value) and not is_ours:
                 found[str(key)] = value
     return found
+
+
+def _is_number(value: Any) -> bool:
+    dtype = getattr(value, "dtype", np.dtype(np.object_))
+    kinds = jax.numpy.bool_, jax.numpy.integer, jax.numpy.floating
+    return any(jax.numpy.issubdtype(dtype, kind) for kind in kinds)
 
 
 def resets_itself(state: Any) -> bool:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from rollout_viewer._errors import ShapeError
-from rollout_viewer._replay.kept_states import field
+from rollout_viewer._errors import ShapeError, UnsupportedEnvError
+from rollout_viewer._replay.kept_states import field, named_leaves
 from rollout_viewer.sources.functional._states import on_host, rewards_and_ends
 
 if TYPE_CHECKING:
@@ -48,8 +48,11 @@ class Trajectory:
         if env_axis not in (0, 1):
             raise ValueError(f"add: expected env_axis 0 or 1, got {env_axis!r}.")
         self._list = states if isinstance(states, list) else None
-        if self._list is not None and not self._list:
-            raise ShapeError("add: expected states, got an empty list.")
+        if self._list is not None:
+            if not self._list:
+                raise ShapeError("add: expected states, got an empty list.")
+            rewards_and_ends(self._list[-1])
+            self._list = _of_one_form(self._list)
         self.newest = states if self._list is None else self._list[-1]
         shape = np.shape(rewards_and_ends(self.newest)[0])
         if self._list is not None:
@@ -138,3 +141,43 @@ class Trajectory:
         index = (slice(None),) * time + (slice(start, stop),)
         part = jax.tree_util.tree_map(lambda one: one[index], taken)
         return on_host(part, self._axis, self.num_axes)
+
+
+def _of_one_form(states: list[Any]) -> list[Any]:
+    """Return states with JAX's arrays, those of a name of one dtype.
+
+    Raises:
+        UnsupportedEnvError: They have others than the first, or none.
+    """
+    flat: list[Any] = [jax.tree_util.tree_flatten(one) for one in states]
+    if flat[0][1] == jax.tree_util.tree_structure(0):
+        raise UnsupportedEnvError(
+            f"add: expected states that are pytrees, got {type(states[0]).__name__}. "
+            "Register it: jax.tree_util.register_dataclass."
+        )
+    for state, (_, structure) in zip(states, flat, strict=True):
+        if structure != flat[0][1]:
+            names = named_leaves(states[0]).keys() ^ named_leaves(state).keys()
+            raise UnsupportedEnvError(
+                "add: expected states of one form, got others in "
+                f"{', '.join(sorted(names)) or type(state).__name__:.300}. Have reset "
+                "return all that step does."
+            )
+    columns = [
+        _of_one_dtype(one) for one in zip(*(one[0] for one in flat), strict=True)
+    ]
+    return [
+        jax.tree_util.tree_unflatten(flat[0][1], one)
+        for one in zip(*columns, strict=True)
+    ]
+
+
+def _of_one_dtype(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    dtypes = {getattr(one, "dtype", None) for one in arrays}
+    if len(dtypes) == 1 and all(isinstance(one, jax.Array) for one in arrays):
+        return arrays
+    try:
+        dtype = jax.numpy.result_type(*arrays)
+    except TypeError:  # of other than numbers
+        return arrays
+    return tuple(jax.numpy.asarray(one, dtype) for one in arrays)

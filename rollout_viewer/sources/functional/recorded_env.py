@@ -16,8 +16,15 @@ import jax
 import numpy as np
 
 from rollout_viewer._errors import ShapeError, UnsupportedEnvError
+from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recorder.recorder import Recorder
-from rollout_viewer._replay.kept_states import KeptEnv, field, names_read, template_of
+from rollout_viewer._replay.kept_states import (
+    KeptEnv,
+    field,
+    names_read,
+    size_of_kept,
+    template_of,
+)
 from rollout_viewer._replay.recipe import FUNCTIONAL, WAYS_OUT, recipe_of_function
 from rollout_viewer.sources._wrapper import RecordingWrapper
 from rollout_viewer.sources.functional._compiled_loop import (
@@ -38,6 +45,8 @@ if TYPE_CHECKING:
     from rollout_viewer.sources.functional._compiled_loop import Functions
     from rollout_viewer.sources.functional._states import StateRows
 
+# Of the states of all envs in a block of rows, where few are drawn.
+_MAX_BLOCK_BYTES = 1 << 28
 _MODES = ("same_step", "next_step", "disabled")
 
 
@@ -131,6 +140,8 @@ class RecordedFunctions(RecordingWrapper):
         self.check_open()
         self._check_untraced("step", (state, action))
         following = self._compiled()[1](state, action)
+        if self._maker is not None:
+            self._resume_begun(self._maker, state)
         self.add([following], [action], continues=True)
         return following
 
@@ -153,6 +164,24 @@ class RecordedFunctions(RecordingWrapper):
                 "and hand the states that come out to add()."
             )
 
+    def _resume_begun(self, maker: RowMaker, state: Any) -> None:
+        """Note that ended envs have begun anew, as a loop of one's own resets them.
+
+        Args:
+            maker: Knows which have ended.
+            state: That is stepped: those that are not done in it have begun.
+        """
+        done = np.asarray(field(state, "done")).astype(np.bool_).reshape(-1)
+        if done.shape == maker.has_ended.shape and (maker.has_ended & ~done).any():
+            self._resume(maker, maker.has_ended & ~done)
+
+    def _resume(self, maker: RowMaker, begun: Mask) -> None:
+        """Go on in new episodes of some envs, whose first states were not recorded."""
+        maker.has_ended = maker.has_ended & ~begun
+        nothing = np.zeros(len(begun), np.int64)
+        unknown = np.full(len(begun), np.nan)
+        self.recorder.resume(begun, nothing, unknown, maker.infos(begun, None))
+
     # -- trajectories
 
     def add(
@@ -172,7 +201,8 @@ class RecordedFunctions(RecordingWrapper):
                 ...) of one env, (T, B, ...) of a batch. Or a list of T states.
             action: (T, ...) or (T, B, ...): that led to each state.
             initial: The state before the first, as `reset` returned it. None: `states`
-                begin with it; where the first has a reward, it is a step already.
+                begin with it; where the first has a reward or an action, or ends an
+                episode, it is a step already.
             continues: They follow the states of the last call, in the same episodes.
             autoreset: What follows an end: ``"same_step"``, the state that ends an
                 episode is the first of the next, as an AutoResetWrapper has it, and the
@@ -202,13 +232,16 @@ class RecordedFunctions(RecordingWrapper):
         for one in before:
             _check_same(one, trajectory)
         is_first = not continues or self._maker is None
-        maker = self._maker_for(trajectory.num_envs, trajectory.newest)
         mode: Autoreset = autoreset or (
             "same_step" if resets_itself(trajectory.newest) else "disabled"
         )
         if autoreset is None and mode == "disabled":
             has_ended = np.zeros(trajectory.num_envs, np.bool_)
-            _check_ends(trajectory.ends(), has_ended if is_first else maker.has_ended)
+            if not is_first and self._maker is not None:
+                has_ended = self._maker.has_ended
+            if len(has_ended) == trajectory.num_envs:  # others are refused below
+                _check_ends(trajectory.ends(), has_ended)
+        maker = self._maker_for(trajectory.num_envs, trajectory.newest)
         reader = self._reader()
         start = self.recorder.cache.num_rows
         for rows in itertools.chain(
@@ -225,13 +258,13 @@ class RecordedFunctions(RecordingWrapper):
         """Return rows of which the first begins episodes."""
         everyone = np.ones(rows.num_envs, np.bool_)
         maker.has_ended = ~everyone
-        if is_reset or not (rows.reward[0].any() or rows.terminated[0].any()):
+        is_step = rows.action is not None or rows.reward[0].any()
+        is_step = is_step or (rows.terminated[0] | rows.truncated[0]).any()
+        if is_reset or not is_step:
             begins = np.zeros_like(rows.terminated)
             begins[0] = True
             return rows._replace(begins=begins)
-        nothing = np.zeros(rows.num_envs, np.int64)
-        unknown = np.full(rows.num_envs, np.nan)
-        self.recorder.resume(everyone, nothing, unknown, maker.infos(everyone, None))
+        self._resume(maker, everyone)
         return rows
 
     def _reader(self) -> StateReader:
@@ -240,6 +273,8 @@ class RecordedFunctions(RecordingWrapper):
     def _maker_for(self, num_envs: int, state: Any) -> RowMaker:
         """Return what adds rows, of so many envs."""
         recorder = self.recorder
+        if self._maker is None and recorder.renders_later:
+            _check_size(state, self._read, num_envs, recorder.envs)
         if self._maker is None and num_envs != recorder.num_envs:
             if max(recorder.envs or [0]) >= num_envs:
                 raise ShapeError(
@@ -356,6 +391,25 @@ def _check_ends(ends: Mask, has_ended: Mask) -> None:
             "without one after it had ended. Pass autoreset='same_step' if the state "
             "that ends an episode is the first of the next, 'next_step' if the state "
             "after it is, or 'disabled' to leave out what follows."
+        )
+
+
+def _check_size(
+    state: Any, read: frozenset[str] | None, num_envs: int, drawn: list[int] | None
+) -> None:
+    """Raise UnsupportedEnvError where a few envs are drawn of too many to keep.
+
+    A row's data is of all envs.
+    """
+    if drawn is None or 2 * len(drawn) > num_envs:
+        return
+    nbytes = num_envs * size_of_kept(state, read)
+    if nbytes * CHUNK_ROWS > _MAX_BLOCK_BYTES:
+        raise UnsupportedEnvError(
+            "record: expected states of at most "
+            f"{_MAX_BLOCK_BYTES // CHUNK_ROWS // num_envs} bytes each, for "
+            f"render='later' of {len(drawn)} of {num_envs} envs, got "
+            f"{nbytes // num_envs}. Pass render='now', or step fewer envs."
         )
 
 
