@@ -5,8 +5,6 @@ picture of a row is identified by its `slot`.
 
 - `live`: it is recorded here. `filing`: what it writes, and when. `open_block`: its
   newest rows. `waiting_rows`: rows of the usual form that are taken in together.
-  `waiting_pictures`: those of their pictures that are not encoded yet, if need be by
-  the `encoding_thread`.
 - `opened`: it is read from files. `file`: one, which another process may be writing.
   `joined`: several, side by side. `shared`: one that is brought here when it is
   looked at.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rollout_viewer._forks import Lock, keep_in_child, make_anew_in_children
+from rollout_viewer._forks import keep_in_child, make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.annotations import (
     AnnotationChange,
@@ -175,15 +175,14 @@ class FiledRecording:
         if self._file_lock is not None:
             self._file_lock.release()
 
-    def fork_locks(self) -> list[Lock]:
+    def fork_locks(self) -> list[threading.RLock]:
         """Return what a fork waits for."""
-        return [self._lock, *self._open.fork_locks()]
+        return [self._lock]
 
     def after_fork(self, *, is_whole: bool) -> None:
         """Make the lock anew, in a forked child. `recover` undoes half an append."""
         del is_whole
         self._lock = threading.RLock()
-        self._open.after_fork()
         # Its destruction would free the lock, which is the parent's.
         keep_in_child(self._file_lock)
 
@@ -248,7 +247,6 @@ class FiledRecording:
             # Another thread may have taken them, or cleared all rows.
             if rows is None or (start := rows.num_rows) >= stop:
                 return
-            self._open.count_all((stop - 1) % CHUNK_ROWS + 1)
             self._before = start, len(self.slots), len(self._statements)
             try:
                 waiting = self._waiting

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from rollout_viewer._frames.encoder import ChunkEncoder
     from rollout_viewer._recording.annotations import AnnotationChange
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.slot import Slot
@@ -157,25 +158,36 @@ class LiveRecording(FiledRecording):
             if self._before is not None:
                 self.recover()
             row = max(waiting.stop, rows.num_rows)
-            offset = row % CHUNK_ROWS
-            if waiting.stop == row and not offset:
+            if waiting.stop == row and row % CHUNK_ROWS == 0:
                 self._take_waiting()  # if that was interrupted
-            pictures = self._open
-            if not (
-                pictures.expects(targets, frames, offset) and put(waiting, row, *step)
-            ):
+            encoders = self._open.usual_encoders(targets, frames)
+            if encoders is None or not put(waiting, row, *step):
                 return None
-            if frames:
-                pictures.put(frames, offset)
-                # The row is there, with its pictures. They count a moment later: with
-                # the next row, or as the rows are taken, if that is interrupted.
-                waiting.stop = row + 1
-                pictures.count(offset)
+            if encoders:
+                self._encode(encoders, frames, row)
             else:
                 waiting.stop = row + 1
-            if offset == CHUNK_ROWS - 1:
+            if row % CHUNK_ROWS == CHUNK_ROWS - 1:
                 self._take_waiting()
         return row
+
+    def _encode(
+        self, encoders: Sequence[ChunkEncoder], frames: Sequence[Frame], row: int
+    ) -> None:
+        """Add the pictures of a row whose step data is put: all or, if raised, none.
+
+        With the last of them the row is there.
+        """
+        assert self._rows is not None
+        self._before = self._rows.num_rows, len(self.slots), len(self._statements)
+        try:
+            for encoder, frame in zip(encoders, frames, strict=True):
+                encoder.add(frame)
+            self._waiting.stop = row + 1
+        except BaseException:
+            self.recover()
+            raise
+        self._before = None
 
     @property
     def num_appended(self) -> int:

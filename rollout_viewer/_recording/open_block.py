@@ -29,14 +29,12 @@ from rollout_viewer._recording.slot import Slot
 from rollout_viewer._recording.statements import Tail
 from rollout_viewer._recording.step_codec import pack_columns
 from rollout_viewer._recording.step_row import IDLE
-from rollout_viewer._recording.waiting_pictures import WaitingPictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     import numpy.typing as npt
 
-    from rollout_viewer._forks import Lock
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.step_codec import Extras, Group
     from rollout_viewer._recording.step_row import StepRow
@@ -64,15 +62,10 @@ class OpenBlock:
     def __init__(self, on_new_slot: Callable[[int], None]) -> None:
         self._on_new_slot = on_new_slot
         self._scratches: dict[tuple[int, int], Scratch] = {}
-        # Of rows of the usual form, and the targets that are known to be of it.
-        self._waiting = WaitingPictures()
-        self._usual: Sequence[Key] | None = None
         self.clear()
 
     def clear(self) -> None:
         """Forget all slots and rows."""
-        # The encoders to come use the same buffers.
-        self._waiting.stop_encoding()
         self.slots: list[Slot] = []
         self.extras: list[Extras] = []
         # None: its size is not current, and no row of this block shows it.
@@ -90,30 +83,17 @@ class OpenBlock:
         # Actions and data of these; None: they are in `extras`.
         self.adopted_extras: Sequence[Group] | None = None
         self._newest: dict[int, bytes] = {}
-        self._waiting = WaitingPictures()
-        self._usual = None
-
-    def fork_locks(self) -> list[Lock]:
-        """Return what a fork waits for."""
-        return [self._waiting.lock]
-
-    def after_fork(self) -> None:
-        """Make locks anew, in a forked child."""
-        self._waiting.after_fork()
 
     @property
     def state_nbytes(self) -> int:
         """Bytes of encoders and their buffers."""
-        return (
-            sum(e.state_nbytes + e.nbytes for e in self._used())
-            + sum(s.num_bytes for s in self._scratches.values())
-            + self._waiting.num_bytes
+        return sum(e.state_nbytes + e.nbytes for e in self._used()) + sum(
+            s.num_bytes for s in self._scratches.values()
         )
 
     @property
     def picture_nbytes(self) -> int:
         """Bytes of the records so far."""
-        self._waiting.encode()
         return sum(encoder.nbytes for encoder in self._used())
 
     def _used(self) -> list[ChunkEncoder]:
@@ -179,7 +159,6 @@ class OpenBlock:
         shared: frozenset[str],
     ) -> None:
         """Add the row `offset` of the block; see `LiveRecording.append`."""
-        self._expect_none()
         delivered: dict[int, Frame | None] = {}
         slot_of, encoders = self._slot_of, self._encoders
         for env, camera, frame in pictures:
@@ -204,52 +183,24 @@ class OpenBlock:
                 encoder.add(frame)
         self.extras.append(extras)
 
-    def expects(
-        self, targets: Sequence[Key], frames: Sequence[Frame], offset: int
-    ) -> bool:
-        """Whether a row has a picture of each current slot, with the size of the last.
+    def usual_encoders(
+        self, targets: Sequence[Key], frames: Sequence[Frame]
+    ) -> list[ChunkEncoder] | None:
+        """Return the encoders of a row with a picture of each current slot, in order.
 
-        Args:
-            targets: Env and camera of each picture. Those of one object always come
-                with pictures of the same sizes.
-            frames: These pictures.
-            offset: Of the row in its block.
+        None: some have no picture, or one of another size.
         """
-        if targets is self._usual:
-            return True
         slot_of, encoders = self._slot_of, self._encoders
         if len(targets) != len(slot_of):
-            return False
+            return None
         found = []
         for target, frame in zip(targets, frames, strict=True):
             slot = slot_of.get(target)
             encoder = None if slot is None else encoders[slot]
             if encoder is None or encoder.size != frame.shape[:2]:
-                return False
+                return None
             found.append(encoder)
-        self._waiting.count_all(offset)
-        self._waiting.encode()
-        self._waiting.expect(found, offset)
-        self._usual = targets
-        return True
-
-    def put(self, frames: Sequence[Frame], offset: int) -> None:
-        """Copy the pictures of an expected row, which does not yet count."""
-        self._waiting.put(offset, frames)
-
-    def count(self, offset: int) -> None:
-        """Let a row count that was put."""
-        self._waiting.count(offset)
-
-    def count_all(self, stop: int) -> None:
-        """Let all rows before `stop` of the block count that were put."""
-        self._waiting.count_all(stop)
-
-    def _expect_none(self) -> None:
-        """Encode what waits; take the next row for none of the usual form."""
-        self._waiting.encode()
-        self._waiting.forget()
-        self._usual = None
+        return found
 
     def _is_due(self, slot: int, row: StepRow) -> bool:
         if self.slots[slot].is_shared:
@@ -263,7 +214,6 @@ class OpenBlock:
 
         The block is empty. What is not in `pictures` is idle: its picture is repeated.
         """
-        self._expect_none()
         adopted: dict[int, bytes] = {}
         for slot, chunk in pictures:
             key, size = (slot.env, slot.camera), slot.size
@@ -333,7 +283,6 @@ class OpenBlock:
 
         Rows in which another size is current are added here rather than one by one.
         """
-        self._waiting.encode()
         encoder = self._encoders[slot]
         if encoder is not None and (count := len(self.extras)) > encoder.num_records:
             encoder.skip(count - encoder.num_records)
@@ -382,8 +331,8 @@ class OpenBlock:
                 del sizes[size]
         del self._encoders[num_slots:]
         del self.slots[num_slots:]
-        self._usual = None
-        self._waiting.restore(self._used(), num_pictured)
+        for encoder in self._used():
+            encoder.restore(num_pictured)
 
     def start(self) -> None:
         """Start the next block; may be called again where it was interrupted."""
@@ -391,14 +340,12 @@ class OpenBlock:
             self._make_adopted_current()
         if self._has_unused:
             self._drop_encoders()
-        self._waiting.restart(0)
         for encoder in self._used():
             encoder.start()
         self.extras, self.adopted_extras = [], None
 
     def _make_adopted_current(self) -> None:
         """Let the next blocks continue what was encoded elsewhere."""
-        self._usual = None
         last_shown: dict[Key, int] = {}
         for slot, chunk in self._adopted.items():
             self._encoders[slot] = None

@@ -1,4 +1,4 @@
-"""Pictures that wait to be encoded: what is read, stored and undone is as without."""
+"""Rows of the usual form, one after another: what is read, stored and undone."""
 
 from __future__ import annotations
 
@@ -12,16 +12,6 @@ import pytest
 
 import rollout_viewer as rv
 from rollout_viewer._frames.encoder import ChunkEncoder
-from rollout_viewer._recording.encoding_thread import encoding_thread
-
-WAYS = {"in a thread": True, "by whoever needs them": False}
-
-
-@pytest.fixture(params=WAYS, autouse=True)
-def way(request, monkeypatch):
-    """Encode in a thread, also where there is one core only, or without."""
-    monkeypatch.setattr(encoding_thread, "_is_useful", WAYS[request.param])
-    return request.param
 
 
 def moving(num_rows: int, num_envs: int = 1, size: int = 24, seed: int = 0) -> Any:
@@ -56,24 +46,6 @@ def is_exact(cache: rv.FrameCache, pictures: Any) -> bool:
     )
 
 
-@pytest.mark.parametrize("num_envs", [1, 3])
-def test_what_is_stored_is_the_same_as_when_each_row_is_read_at_once(
-    tmp_path, num_envs
-):
-    pictures = moving(75, num_envs)
-    found = []
-    for is_read in (False, True):
-        with rv.FrameCache(tmp_path / f"{is_read}.rollout") as cache:
-            for row in pictures:
-                number = append(cache, row)
-                if is_read:
-                    cache.frames(number)
-        with rv.open(tmp_path / f"{is_read}.rollout") as opened:
-            assert is_exact(opened, pictures)
-            found.append(opened.nbytes)
-    assert found[0] == found[1]
-
-
 def test_rows_are_read_at_once_while_others_come():
     pictures = moving(400, 2)
     wrong: list[int] = []
@@ -103,7 +75,7 @@ def test_rows_are_read_at_once_while_others_come():
         assert is_exact(cache, pictures)
 
 
-def test_pictures_may_change_their_size_while_some_wait():
+def test_pictures_may_change_their_size_within_a_block():
     small, large = moving(60), moving(60, size=40, seed=1)
     with rv.FrameCache() as cache:
         expected = []
@@ -128,7 +100,6 @@ def test_a_picture_may_be_changed_by_its_owner_once_it_was_recorded():
 
 @pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
 def test_no_picture_is_lost_where_encoding_fails_once(monkeypatch, error):
-    """Neither of rows that wait, nor of the row whose turn it was."""
     pictures = moving(90)
     add, count = ChunkEncoder.add, 0
 
@@ -156,7 +127,7 @@ def test_no_picture_is_lost_where_encoding_fails_once(monkeypatch, error):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_reads_what_waits_and_records_on_its_own():
+def test_a_forked_child_reads_the_open_block_and_records_on_its_own():
     pictures = moving(50)
     with rv.FrameCache() as cache:
         for row in pictures:
@@ -176,7 +147,7 @@ def test_a_forked_child_reads_what_waits_and_records_on_its_own():
         assert is_exact(cache, pictures)
 
 
-def test_a_cache_that_is_cleared_forgets_what_waits():
+def test_a_cache_that_is_cleared_forgets_what_was_there():
     first, second = moving(40), moving(40, seed=1)
     with rv.FrameCache() as cache:
         for row in first[:37]:
@@ -185,67 +156,3 @@ def test_a_cache_that_is_cleared_forgets_what_waits():
         for row in second:
             append(cache, row)
         assert is_exact(cache, second)
-
-
-def test_a_cache_may_be_cleared_while_what_waits_is_encoded():
-    """The encoders of what comes next have the same buffers."""
-    coarse = np.random.default_rng(0).integers(0, 255, (8, 4, 32, 32, 3), np.uint8)
-    pictures = np.kron(coarse, np.ones((8, 8, 1), np.uint8))
-    with rv.FrameCache() as cache:
-        for turn in range(60):
-            cache.clear()
-            kept = [pictures[(3 * turn + row) % 8] for row in range(3 + turn % 6)]
-            for one in kept:
-                append(cache, one)
-            if turn % 2:
-                assert is_exact(cache, np.stack(kept))
-
-
-def test_pictures_are_right_where_undoing_is_interrupted_and_the_thread_goes_on(
-    monkeypatch, way
-):
-    pictures = moving(20)
-    with rv.FrameCache() as cache:
-        pushes, restores = 0, 0
-        push, restore = ChunkEncoder._push, ChunkEncoder.restore
-
-        def interrupted_push(encoder: ChunkEncoder, kind: int, record: bytes) -> None:
-            nonlocal pushes
-            pushes += 1
-            if pushes == 3:  # between its two lines
-                encoder._kinds.append(kind)
-                raise KeyboardInterrupt
-            push(encoder, kind, record)
-
-        def interrupted_restore(encoder: ChunkEncoder, count: int) -> None:
-            nonlocal restores
-            restores += 1
-            if restores == 1:
-                raise KeyboardInterrupt
-            restore(encoder, count)
-
-        with monkeypatch.context() as patched:
-            # The thread is late: it finds what was interrupted.
-            patched.setattr(encoding_thread, "_is_useful", False)
-            for row in pictures[:12]:
-                append(cache, row)
-            patched.setattr(ChunkEncoder, "_push", interrupted_push)
-            patched.setattr(ChunkEncoder, "restore", interrupted_restore)
-            with pytest.raises(KeyboardInterrupt):
-                cache.append(list(pictures[12]), reward=np.zeros(1), reset=[True])
-            live: Any = cache.recording
-            live._open._waiting.encode()  # as the thread does
-
-        assert restores
-        assert is_exact(cache, pictures[:12])
-        for row in pictures[12:]:
-            append(cache, row)
-        assert is_exact(cache, pictures)
-
-
-def test_memory_for_rows_that_wait_is_bounded_and_counted():
-    with rv.FrameCache() as cache:
-        for row in moving(3, 64, size=84):  # 1.35 MB a row
-            append(cache, row)
-        one_row = 64 * 84 * 84 * 3
-        assert cache.recording.state_nbytes < 6 * one_row
