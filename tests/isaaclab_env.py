@@ -64,11 +64,30 @@ class Terminations:
 
     @property
     def terminated(self):
-        return self.get_term("success")
+        return self._env.on_device(self._terms["success"])
 
     @property
     def time_outs(self):
-        return self.get_term("time_out")
+        return self._env.on_device(self._terms["time_out"])
+
+
+class StickyTerminations(Terminations):
+    """Of Isaac Lab 2.2 and 2.3: a term keeps how the last episode of an env ended.
+
+    Source: ``TerminationManager.compute``; isaac-sim/IsaacLab, issue 3720.
+    """
+
+    def compute(self):
+        super().compute()
+        if not hasattr(self, "_last"):
+            self._last = {k: torch.zeros_like(v) for k, v in self._terms.items()}
+        for name, ended in self._terms.items():
+            for last in self._last.values():
+                last[ended] = False
+            self._last[name][ended] = True
+
+    def get_term(self, name):
+        return self._env.on_device(self._last[name])
 
 
 class RLEnv:
@@ -127,7 +146,7 @@ class RLEnv:
         self.reward_buf[:] = self.count.float()
         self.observe()
         self.recorder_manager.record_post_step()
-        over = ends.get_term("success") | ends.get_term("time_out")
+        over = ends.terminated | ends.time_outs
         ended = torch.as_tensor(over.as_subclass(torch.Tensor)).nonzero().squeeze(-1)
         if len(ended):
             self.recorder_manager.record_pre_reset(ended)

@@ -9,10 +9,10 @@ import torch
 from gymnasium.spaces import Box
 
 import rollout_viewer as rv
-from rollout_viewer._frames.convert import FloatScale
+from rollout_viewer._frames.convert import FloatScale, split_frames
 from rollout_viewer.sources import _device_copies
 from rollout_viewer.sources._device_calls import DeviceCalls, Render
-from rollout_viewer.sources._device_copies import DeviceCopies
+from rollout_viewer.sources._device_copies import CudaSide, DeviceCopies
 from rollout_viewer.testing import counting_frames
 from tests.device_tensors import LateSide, OnGpu, on_gpu
 
@@ -154,7 +154,40 @@ def test_other_arrays_and_tensors_of_this_side_are_only_referred_to():
         assert found[2] == [1]
 
 
+def test_memory_is_of_this_side_whatever_the_default_device_is():
+    torch.set_default_device("meta")
+    try:
+        buffer = CudaSide().buffer(9)
+    finally:
+        torch.set_default_device(None)
+
+    assert (buffer.device.type, buffer.dtype, len(buffer)) == ("cpu", torch.uint8, 9)
+
+
+def test_memory_of_a_call_in_inference_mode_is_written_outside_it():
+    with torch.inference_mode():
+        buffer = CudaSide().buffer(9)
+
+    buffer.copy_(torch.arange(9, dtype=torch.uint8))
+
+    assert buffer.tolist() == list(range(9))
+
+
 # -- pictures
+
+
+@pytest.mark.parametrize("num_envs", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("size", [(20, 30), (3, 30), (20, 30, 3), (3, 20, 30)], ids=str)
+def test_a_list_of_pictures_is_read_as_one_of_this_side(side, num_envs, size):
+    each = [torch.full(size, 10 + n, dtype=torch.uint8) for n in range(num_envs)]
+    render = Render(lambda: [on_gpu(one) for one in each], FloatScale())
+
+    with DeviceCalls().bring({}, lambda *_: True, {"pixels": render}) as call:
+        frames = split_frames(call.pictures("pixels"))
+
+        expected = split_frames(each)
+        assert [one.shape for one in frames] == [one.shape for one in expected]
+        assert np.array_equal(frames, expected)
 
 
 @pytest.mark.parametrize(
@@ -352,6 +385,64 @@ def test_four_values_of_old_gym_come_in_one_copy_too(side, has_limits):
     assert terminated.tolist() == [False, False, True, not has_limits]
     assert truncated.tolist() == [False, False, False, has_limits]
     assert [e.terminated for e in env.cache.episodes if e.is_finished][:1] == [True]
+
+
+@pytest.mark.parametrize("info", [True, False, ["elapsed", "episode"]], ids=str)
+def test_info_of_steps_that_ended_is_in_the_one_copy_too(side, info):
+    class Ending(Simulation):
+        """As ManiSkill's vector environments: all of `final_info` is on the device."""
+
+        def step(self, action):
+            obs, reward, ended, truncated, info = super().step(action)
+            on, count = self.as_tensor, torch.arange(self.num_envs)
+            has_it = on(count % 2 == 0)
+            final = {
+                "success": info.pop("success"),
+                "elapsed": on(count),
+                "episode": {"r": on(count * 10.0)},
+                "_episode": has_it,
+            }
+            info |= {"final_info": final, "_final_info": ended}
+            info |= {"success": on(count < 0), "elapsed": on(-count)}
+            return obs, reward, ended, truncated, info
+
+    def steps(as_tensor):
+        env = rv.record(Ending(6, as_tensor), info=info)
+        env.reset(seed=1)
+        before = env._device_calls.copies.num_copies
+        OnGpu.num_waits = 0
+        for _ in range(6):
+            env.step(as_tensor(torch.zeros(6, 4)))
+        return env.cache, env._device_calls.copies.num_copies - before
+
+    here, _ = steps(lambda tensor: tensor)
+    there, num_copies = steps(on_gpu)
+
+    assert (num_copies, OnGpu.num_waits) == (6, 0)
+    assert contents(there) == contents(here)
+    assert any(e.success for e in there.episodes)
+    if info:
+        first = next(e for e in there.episodes if e.env == 2)
+        assert there.at(first.stop - 1, 2)["info.episode.r"] == 20
+
+
+def test_a_tensordict_of_a_device_in_the_info_ends_no_run(side):
+    tensordict = pytest.importorskip("tensordict", reason="of TorchRL's users")
+
+    class Logging(Simulation):
+        def step(self, action):
+            *values, info = super().step(action)
+            log = tensordict.TensorDict({}, batch_size=[6], device="cuda:0")
+            inner = tensordict.TensorDict({"a": torch.ones(6)}, batch_size=[6])
+            return (*values, {**info, "log": log, "inner": inner})
+
+    env = rv.record(Logging(6, on_gpu))
+    env.reset()
+    for _ in range(3):
+        env.step(on_gpu(torch.zeros(6, 4)))
+
+    assert env.cache.at(1, 0)["info.inner.a"] == 1
+    assert np.nansum(env.cache.scalars["reward"][:, 4]) == 6
 
 
 def test_a_list_of_tensors_is_one_copy_and_of_the_pictured_alone(side):

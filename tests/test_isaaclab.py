@@ -1,5 +1,6 @@
 """Isaac Lab's recorder terms and dataset handlers, by a stand-in of its interface."""
 
+import contextlib
 import copy
 import gc
 import subprocess
@@ -26,6 +27,7 @@ from tests.isaaclab_env import (
     RolloutRecorder,
     RolloutRecorderCfg,
     RolloutRecorderManagerCfg,
+    StickyTerminations,
     configclass,
     recorder_of,
 )
@@ -103,6 +105,55 @@ def test_each_step_of_all_envs_is_a_row_with_its_last_pictures(on_device):
     assert cache.metadata["env_id"] == "Counting"
 
 
+def test_how_an_episode_ended_is_not_taken_for_how_the_next_one_did(on_device):
+    env = RLEnv(recorders(), 2, on_device=on_device)
+    env.termination_manager = StickyTerminations(env)
+    env.reset()
+    for _ in range(3):  # env 0 succeeds after two, env 1 ends by time after three
+        env.step(torch.zeros(2, 2))
+    env.reset()  # in the middle of the second episode of env 0
+
+    cache = run_on(env)
+
+    assert [e.success for e in cache.episodes if e.env == 0] == [True, False, None]
+    assert [cache.at(row, 0)["info.success"] for row in (0, 1, 2)] == [0, 1, 0]
+    assert [cache.at(row, 1)["info.ends.time_out"] for row in (1, 2, 4)] == [0, 1, 0]
+
+
+def test_a_picture_that_waits_is_that_before_the_reset(on_device):
+    class Bright(Camera):
+        """Floats in 0..255 in one tensor, which is drawn into again."""
+
+        def __init__(self, env):
+            super().__init__(env)
+            self.batch = env.on_device(torch.zeros(1, 16, 16, 3))
+
+        def output(self):
+            return {"rgb": self.batch}
+
+    class Redrawn(RLEnv):
+        def draw(self):
+            super().draw()
+            # Only the last one of an episode shows that they are in 0..255.
+            shown = 200.0 if self.count[0] == 2 else 1.0
+            self.scene.sensors["front"].batch[:] = shown
+
+    env = Redrawn(
+        recorders(), 1, on_device=on_device, cameras=lambda e: {"front": Bright(e)}
+    )
+    env.cfg.num_rerenders_on_reset = 1
+    env.reset()
+
+    with pytest.warns(rv.RolloutViewerWarning, match="0..255"):
+        for _ in range(2):
+            env.step(torch.zeros(1, 2))
+        cache = recorder_of(env).cache
+        assert cache.scalars["kind"][2:, 0].tolist() == ["step", "reset"]
+
+    assert cache[2, 0][0, 0].tolist() == [200, 200, 200]
+    assert cache[3, 0][0, 0].tolist() == [1, 1, 1]
+
+
 def test_a_reset_that_draws_again_is_a_row_of_its_own(on_device):
     env = RLEnv(recorders(), 3, on_device=on_device)
     env.cfg.num_rerenders_on_reset = 1
@@ -163,6 +214,40 @@ def test_a_reader_finds_the_row_that_is_on_its_way(monkeypatch):
         env.step(torch.zeros(3, 2))
 
     assert recorder_of(env).cache.scalars["reward"].tolist() == [[1] * 3, [2] * 3]
+
+
+def test_a_reader_that_is_interrupted_leaves_nothing_held(monkeypatch):
+    monkeypatch.setattr(_device_copies, "CudaSide", LateSide)
+    env = RLEnv(recorders(), 3, on_device=on_gpu)
+    env.reset()
+    env.step(torch.zeros(3, 2))
+    env.step(torch.zeros(3, 2))
+    rows = term_of(env).rows
+
+    class Interrupted:
+        """A lock whose `acquire` is taken, and interrupted before it is noted."""
+
+        def __init__(self, lock):
+            self.lock = lock
+
+        def acquire(self, blocking=True):
+            self.lock.acquire(blocking)
+            raise KeyboardInterrupt
+
+        def __getattr__(self, name):
+            return getattr(self.lock, name)
+
+        def __enter__(self):
+            return self.lock.__enter__()
+
+        def __exit__(self, *args):
+            return self.lock.__exit__(*args)
+
+    rows._lock = Interrupted(rows._lock)
+    with contextlib.suppress(KeyboardInterrupt):
+        assert len(recorder_of(env).cache.scalars["reward"]) == 2
+
+    assert not rows._lock.locked()
 
 
 def test_a_reader_gets_no_error_of_what_cannot_be_recorded(monkeypatch):
@@ -337,6 +422,10 @@ def test_an_env_without_cameras_is_refused_with_the_way_out():
     [
         ({"cameras": ["back"]}, rv.RenderError, r"\['front'\], got \['back'\]"),
         ({"envs": 0}, ValueError, "above 0"),
+        ({"envs": []}, ValueError, r"above 0.*got \[\]"),
+        ({"envs": True}, ValueError, "above 0"),
+        ({"envs": 1.5}, ValueError, "above 0"),
+        ({"envs": ["a"]}, ValueError, "above 0"),
         ({"envs": [1, 9]}, rv.ShapeError, "9"),
         ({"options": {"skip": 0}}, ValueError, "skip"),
     ],
@@ -347,6 +436,13 @@ def test_arguments_that_name_nothing_are_refused_before_the_first_step(
 ):
     with pytest.raises(error, match=message):
         RLEnv(recorders(**options), 3)
+
+
+@pytest.mark.parametrize(
+    "envs", [np.int64(2), [0, 1], np.arange(2), torch.tensor([1, 0]), range(2)], ids=str
+)
+def test_pictured_envs_are_numbers_of_any_type(envs):
+    assert run(RLEnv(recorders(envs=envs), 3)).pictured_envs == (0, 1)
 
 
 @pytest.mark.parametrize(

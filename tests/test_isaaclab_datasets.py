@@ -175,3 +175,18 @@ def test_an_existing_file_stays_and_a_handler_has_one_file_at_a_time(tmp_path):
         first.open(str(tmp_path / "a"), "r+")
     with pytest.raises(rv.RecordingError):
         first.open(str(tmp_path / "missing"))
+
+
+def test_a_file_that_cannot_be_closed_as_python_ends_is_no_error(tmp_path):
+    handler = RolloutDatasetFileHandler()
+    handler.create(str(tmp_path / "a"))
+    cache = handler._cache
+
+    class Gone:
+        def close(self):
+            raise TypeError("'NoneType' object is not callable")
+
+    handler._cache = Gone()
+    handler.__del__()
+
+    cache.close()

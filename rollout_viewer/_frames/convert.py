@@ -229,6 +229,9 @@ class FramesElsewhere:
         low_high = torch.stack(torch.aminmax(array))
         if array.dtype.is_floating_point:
             self._factor = 1 if scale.is_wide else 255
+            if not scale.is_wide:
+                # A simulation may draw into its tensor before `frames` needs it.
+                self._source = array.clone()
             array = _scaled(array, self._factor)
         self.tensors = [array.to(torch.uint8), low_high]
 

@@ -279,7 +279,7 @@ class StepInfo:
             has_it = envs
             known = info.get(f"_{key}")
             if known is not None and np.shape(known) == (self._num_envs,):
-                has_it = envs & np.asarray(known, np.bool_)
+                has_it = envs & np.asarray(as_numpy(known), np.bool_)
             if not has_it.any():
                 continue
             if isinstance(value, Mapping):

@@ -143,7 +143,7 @@ class Successes:
                 continue
             has_it, known = left, info.get(f"_{key}")
             if known is not None and np.shape(known) == envs.shape:
-                has_it = left & np.asarray(known, np.bool_)
+                has_it = left & np.asarray(as_numpy(known), np.bool_)
             # Another key may be of those envs of which this one says nothing.
             left = left & ~self._set_each(key, info[key], has_it)
             if not left.any():

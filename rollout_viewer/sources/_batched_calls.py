@@ -179,7 +179,11 @@ class BatchedCalls(BatchedRows):
         is_each = tuple(tensor.shape[:1]) == (self.num_envs,)
         num_bytes = tensor.numel() * tensor.element_size()
         is_small = num_bytes <= MAX_BYTES * (self.num_envs if is_each else 1)
-        return is_small and self._may_want_info(str(within[0]))
+        if self._mode == SAME_STEP and len(within) > 1 and within[0] == "final_info":
+            within = within[1:]  # as the info of the steps that ended
+        # With a key comes which envs have it.
+        keys = {str(within[0]), str(within[0]).removeprefix("_")}
+        return is_small and any(map(self._may_want_info, keys))
 
     def reset_ended(self, ended: Mask) -> Any:
         """Reset the ended envs if they do not reset themselves.

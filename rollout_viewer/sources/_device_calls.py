@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Wants = Callable[[Path, Any], bool]
 
 _MAX_DEPTH = 5
+# Of a picture; as many pixels high it could be read with its channels first.
+_MAX_CHANNELS = 4
 
 
 def any_elsewhere(value: Any, depth: int = _MAX_DEPTH) -> bool:
@@ -214,7 +216,13 @@ def _stacked(pictures: Any) -> Any:
         return pictures
     import torch
 
-    return torch.stack([one.detach() for one in pictures])
+    shape = pictures[0].shape
+    if len(shape) == 3:
+        return torch.stack([one.detach() for one in pictures])
+    if len(shape) != 2 or shape[0] <= _MAX_CHANNELS:  # read one by one
+        return pictures
+    # With channels: three or four gray ones would be read as one picture of colors.
+    return torch.stack([one.detach().unsqueeze(-1) for one in pictures])
 
 
 def _marked(value: Any, path: Path, wants: Wants, tensors: list[Any]) -> Any:

@@ -64,10 +64,14 @@ class CudaSide:
         """Return pinned memory; where the system gives none, other memory."""
         import torch
 
-        try:
-            return torch.empty(num_bytes, dtype=torch.uint8, pin_memory=True)
-        except RuntimeError:  # a copy into it waits, and is as right
-            return torch.empty(num_bytes, dtype=torch.uint8)
+        # Of this side whatever torch's default device is; and no inference tensor,
+        # which could not be written to by a later call outside that mode.
+        options: Any = {"dtype": torch.uint8, "device": "cpu"}
+        with torch.inference_mode(False):
+            try:
+                return torch.empty(num_bytes, pin_memory=True, **options)
+            except RuntimeError:  # a copy into it waits, and is as right
+                return torch.empty(num_bytes, **options)
 
     def start(self, target: Any, source: Any) -> Event:
         """Start copying, and note in the stream when it is done."""
@@ -83,11 +87,12 @@ class CudaSide:
 
 def is_elsewhere(value: Any) -> bool:
     """Whether `value` is a tensor that is to be copied before it can be read here."""
-    if "torch" not in sys.modules or not hasattr(value, "detach"):
+    # Not whatever has a device: a TensorDict is no tensor.
+    kind = getattr(sys.modules.get("torch"), "Tensor", None)
+    if kind is None or not isinstance(value, kind):
         return False
-    kind = getattr(getattr(value, "device", None), "type", "cpu")
-    layout = str(getattr(value, "layout", "torch.strided"))
-    return kind not in ("cpu", "meta") and layout == "torch.strided"
+    is_strided = str(value.layout) == "torch.strided"
+    return is_strided and value.device.type not in ("cpu", "meta")
 
 
 class DeviceCopies:

@@ -5,7 +5,9 @@ Reads attributes of the env by name. Knows no recorder, and does not import Isaa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import operator
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -109,6 +111,12 @@ def step_values(env: Any, success_term: str) -> dict[str, Any]:
         names = list(ends.active_terms)
         # Why an episode ended; `success` decides on `Episode.success`.
         info["ends"] = {name: ends.get_term(name) for name in names}
+        terminated, truncated = values["terminated"], values["truncated"]
+        if terminated is not None and truncated is not None:
+            # In Isaac Lab 2.2 and 2.3 a term keeps the end of an env's last episode:
+            # github.com/isaac-sim/IsaacLab/issues/3720.
+            over = terminated | truncated
+            info["ends"] = {name: one & over for name, one in info["ends"].items()}
         if success_term in names:
             info["success"] = info["ends"].pop(success_term)
     action = getattr(getattr(env, "action_manager", None), "action", None)
@@ -176,11 +184,16 @@ def pictured_envs(envs: Any, num_envs: int) -> list[int]:
     """
     if envs is None:
         return list(range(num_envs))
-    if isinstance(envs, bool) or (isinstance(envs, int) and envs < 1):
+    is_each = isinstance(envs, Iterable) and getattr(envs, "ndim", 1) > 0
+    found: list[int] = []
+    with contextlib.suppress(TypeError):  # neither is a number
+        if is_each:
+            found = sorted(operator.index(env) for env in envs)
+        elif not isinstance(envs, (bool, np.bool_)):
+            found = list(range(min(operator.index(envs), num_envs)))
+    if not found:
         raise ValueError(
             "RolloutRecorder: expected envs to be a number of envs above 0, or their "
             f"numbers, got {envs!r}. Record without pictures with cameras=[]."
         )
-    if isinstance(envs, int):
-        return list(range(min(envs, num_envs)))
-    return sorted(int(env) for env in envs)
+    return found

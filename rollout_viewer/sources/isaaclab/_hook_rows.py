@@ -189,16 +189,17 @@ class HookRows:
 
         What cannot be recorded is a warning: it is no fault of whoever reads.
         """
-        if not (self._waiting and self._lock.acquire(blocking=False)):
+        if not self._waiting or self._lock.locked():
             return
-        try:
-            self._append_all()
-        except Exception as error:
-            if always_raises(error):
-                raise
-            self.recorder.warning.warn(error, "This step is counted by the next row.")
-        finally:
-            self._lock.release()
+        # Not `acquire(blocking=False)`: interrupted, its result would be lost.
+        with self._lock:
+            try:
+                self._append_all()
+            except Exception as error:
+                if always_raises(error):
+                    raise
+                lost = "This step is counted by the next row."
+                self.recorder.warning.warn(error, lost)
 
     def _append_all(self) -> None:
         error: Exception | None = None

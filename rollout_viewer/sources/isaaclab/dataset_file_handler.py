@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,8 +120,10 @@ class RolloutDatasetFileHandler(DatasetFileHandlerBase):  # type: ignore[misc]  
             self._without_fault(cache.close)
 
     def __del__(self) -> None:
-        if getattr(self, "_cache", None) is not None:
-            self.close()
+        # As Python ends, names that it needs may be gone.
+        with contextlib.suppress(Exception):
+            if getattr(self, "_cache", None) is not None:
+                self.close()
 
     def _without_fault(self, write: Any) -> None:
         try:
