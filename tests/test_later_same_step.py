@@ -352,7 +352,15 @@ def test_a_batch_without_envs_is_not_said_to_be_in_other_processes():
 
 
 def test_a_row_that_is_read_is_all_that_is_worked_for(monkeypatch):
-    later = play_batch(None, render="later").cache
+    # Episodes that end at different times, of which rows beside the asked are others'.
+    makers = [functools.partial(make, max_episode_steps=n) for n in (7, 11, 50)]
+    envs = SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
+    env = rv.record(envs, render="later")
+    env.action_space.seed(1)
+    env.reset(seed=3)
+    for _ in range(64):
+        env.step(env.action_space.sample())
+    later = env.cache
     perform, asked = WorkerPool.perform, []
 
     def noted(self, tasks, is_cancelled=None):
@@ -361,7 +369,7 @@ def test_a_row_that_is_read_is_all_that_is_worked_for(monkeypatch):
         return perform(self, tasks, is_cancelled)
 
     monkeypatch.setattr(WorkerPool, "perform", noted)
-    for row in (20, 22):
+    for row in (40, 45, 20, 22):
         later.frames([row])
 
     assert asked
