@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
+import sys
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -15,6 +18,7 @@ from rollout_viewer._cache.unfiled import (
     Unfiled,
 )
 from rollout_viewer._recording.sealed_block import SealedBlock
+from rollout_viewer._replay.pool import Answer
 from rollout_viewer.sources._collect import ray_cluster
 from rollout_viewer.sources._collect.jobs import Job, Jobs
 from rollout_viewer.sources._collect.messages import (
@@ -22,16 +26,26 @@ from rollout_viewer.sources._collect.messages import (
     Filed,
     Granted,
     Sealed,
+    Several,
     Start,
     WantsJobs,
     WantsSteps,
 )
-from rollout_viewer.sources._collect.ray_cluster import Outbox
+from rollout_viewer.sources._collect.processes import _MAX_MESSAGES, CollectPool
+from rollout_viewer.sources._collect.ray_cluster import Outbox, RayWorker
+from rollout_viewer.sources._collect.runner import Setup
 from rollout_viewer.sources._collect.worker import DriverLink
-from rollout_viewer.testing import TurnedClock
+from rollout_viewer.testing import CountingEnv, TurnedClock
 from tests.collect_envs import KilledBySeed
 from tests.test_append_block import blocks_of
 from tests.test_collect import by_seed, play, processes
+
+
+class LongEnv(CountingEnv):
+    """Has episodes of 20 steps."""
+
+    def __init__(self) -> None:
+        super().__init__(lengths=[20])
 
 
 def wanted(count: int, *, is_ahead: bool = True, has_steps: bool = True) -> WantsJobs:
@@ -68,6 +82,29 @@ def test_of_seeds_without_an_end_as_many_are_given_as_are_wanted():
     jobs.take_steps(5)
     assert take(jobs, 3, 9, has_steps=False) == []
     assert jobs.has_run_out
+
+
+def test_of_an_iterator_of_the_caller_no_seed_is_taken_ahead():
+    jobs = Jobs(iter(range(99)), None, is_ahead=False)
+
+    assert numbers(take(jobs, 64, 1, is_ahead=False)) == [0]
+    assert take(jobs, 64, 1) == []
+    assert numbers(take(jobs, 64, 1, is_ahead=False)) == [1]
+
+
+def test_an_iterator_of_seeds_is_read_no_further_than_episodes_begin():
+    read = itertools.count()
+    ended = itertools.count(1)
+
+    cache = processes(
+        LongEnv,
+        seeds=read,
+        num_workers=1,
+        on_episode=lambda episode: next(ended) < 400,
+    )
+
+    # One is asked whether it is there, and one may be given and not begun.
+    assert next(read) <= len(cache.episodes) + 2
 
 
 def test_an_episode_that_was_lost_is_given_alone_and_one_that_came_back_as_it_was():
@@ -174,6 +211,49 @@ def test_steps_are_asked_for_ahead_until_none_are_granted():
     assert not driver.link.take_steps(1)
 
 
+def test_no_episode_begins_of_which_no_step_may_be_done():
+    driver = Driver()
+    driver.answer(Start(0, is_limited=True))
+    driver.link.start(None, num_envs=3)
+    driver.answer(Assigned((Job(0, 0), Job(1, 1))), Granted(3))
+    assert driver.link.next_job() == Job(0, 0)
+    assert driver.link.take_steps(3)
+    driver.taken()
+    driver.answer(Granted(0))
+
+    assert driver.link.next_job() is None
+    assert driver.taken() == [WantsSteps(96, 3, is_ahead=False)]
+    assert driver.link.unbegun == (1,)
+
+
+@pytest.mark.parametrize("num_envs", [1, 3])
+def test_the_last_steps_are_done_by_the_process_that_has_them(num_envs, monkeypatch):
+    """Others began for what it gave back, and had too few steps for it."""
+    started: list[int] = []
+    start = CollectPool._start
+
+    def counted(pool: CollectPool, number: int) -> None:
+        started.append(number)
+        start(pool, number)
+
+    monkeypatch.setattr(CollectPool, "_start", counted)
+    cache = processes(LongEnv, max_steps=4000, num_workers=1, num_envs=num_envs)
+
+    assert started == [0]
+    lengths = [episode.length for episode in cache.episodes]
+    assert 0 not in lengths
+    assert sum(lengths) == 4000 // num_envs * num_envs
+
+
+def test_too_few_steps_for_all_envs_of_a_worker_are_noted():
+    jobs = Jobs(range(9), 5)
+
+    assert jobs.has_steps_for(5)
+    assert not jobs.has_run_out
+    assert not jobs.has_steps_for(6)
+    assert jobs.has_run_out
+
+
 def test_a_worker_waits_for_what_is_not_filed_and_hurries():
     driver = Driver()
     (block,) = blocks_of(32)
@@ -185,6 +265,66 @@ def test_a_worker_waits_for_what_is_not_filed_and_hurries():
 
     assert driver.num_hurried <= 1  # the answer may have been there
     assert driver.taken() == [Sealed(block)]
+
+
+# -- the driver
+
+
+class Pool(CollectPool):
+    """A pool of one worker, which notes what it handles."""
+
+    def __init__(self) -> None:
+        collection = SimpleNamespace(
+            filer=SimpleNamespace(is_due=lambda workers: False),
+            jobs=SimpleNamespace(has_next=True, has_steps=True),
+            is_stopping=False,
+        )
+        super().__init__([Setup(CountingEnv, None, 1, 0, "now")], collection, None)
+        self.worker = SimpleNamespace(number=0, is_ready=True, has_ended=False)
+        self._workers[0] = self.worker
+        self._answers = queue.Queue()
+        self.handled: list = []
+        self.raised: dict = {}
+
+    def put(self, message: object) -> None:
+        self._answers.put(Answer(self.worker, message))
+
+    def turn(self) -> None:
+        self._turn(0)
+
+    def _handle(self, worker: object, message: object) -> None:
+        assert worker is self.worker
+        if message in self.raised:
+            raise self.raised.pop(message)
+        self.handled.append(message)
+
+
+def test_messages_of_any_number_are_handled_in_order():
+    pool = Pool()
+    for number in range(2 * _MAX_MESSAGES):
+        pool.put(number)
+
+    for _ in range(3):
+        pool.turn()
+
+    assert pool.handled == [*range(2 * _MAX_MESSAGES)]
+
+
+@pytest.mark.parametrize(
+    ("error", "left"), [(KeyboardInterrupt, [2, 3, 4]), (ValueError, [3, 4])]
+)
+def test_what_is_not_handled_when_a_message_raises_is_handled_then(error, left):
+    pool = Pool()
+    pool.put(Several([1, 2, 3]))
+    pool.put(4)
+    pool.raised[2] = error()
+    with pytest.raises(error):
+        pool.turn()
+    assert pool.handled == [1]
+
+    pool.turn()
+
+    assert pool.handled == [1, *left]
 
 
 # -- blocks
@@ -295,3 +435,64 @@ def test_messages_wait_for_more_unless_they_are_few_many_large_or_awaited():
     clock.turn(1)
     outbox.put("late")
     assert outbox.take() == ["late"]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.usefixtures("patient")
+def test_a_worker_that_waits_is_told_so_though_it_sent_all_before(monkeypatch):
+    monkeypatch.setattr(ray_cluster, "_POLL_S", 1e6)
+    outbox = Outbox(TurnedClock())
+    outbox.put("sent")
+    assert outbox.take() == ["sent"]
+    assert not outbox.was_hurried
+
+    outbox.hurry()
+
+    assert outbox.take() == []
+    assert outbox.was_hurried
+
+
+class Cluster(ModuleType):
+    """What a `RayWorker` calls; an actor answers once, with what was put there."""
+
+    def __init__(self) -> None:
+        super().__init__("ray")
+        self.answers: queue.Queue = queue.Queue()
+        self.delivered: list = []
+        self.exceptions = SimpleNamespace(RayError=OSError)
+        self.actor = SimpleNamespace(
+            _actor_id=SimpleNamespace(hex=lambda: "0123456789"),
+            run=SimpleNamespace(remote=lambda setup: None),
+            take=SimpleNamespace(remote=lambda num_filed: num_filed),
+            deliver=SimpleNamespace(options=lambda **how: self),
+        )
+
+    def remote(self, *messages: object, **how: object) -> object:
+        if how:
+            return lambda cls: SimpleNamespace(remote=lambda: self.actor)
+        self.delivered.append(messages)
+        return None
+
+    def get(self, num_filed: int) -> object:
+        return self.answers.get()
+
+    def kill(self, actor: object) -> None:
+        self.answers.put(([None], False))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("is_waiting", [False, True])
+def test_what_is_filed_is_told_at_once_to_an_actor_that_waits(monkeypatch, is_waiting):
+    """It was told by the next call, a second later."""
+    cluster = Cluster()
+    monkeypatch.setitem(sys.modules, "ray", cluster)
+    answers: queue.Queue = queue.Queue()
+    worker = RayWorker(answers, 0, b"")
+    cluster.answers.put((["rows"], is_waiting))
+    assert answers.get() == Answer(worker, Several(["rows"]))
+
+    worker.send(Filed(1))
+    worker.flush()
+    worker.close()
+
+    assert cluster.delivered == ([(Filed(1),)] if is_waiting else [])

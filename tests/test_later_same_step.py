@@ -11,6 +11,9 @@ import pytest
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 import rollout_viewer as rv
+from rollout_viewer._cache.rendering import BESIDE_S
+from rollout_viewer._replay.pool import WorkerPool, default_num_workers
+from rollout_viewer._replay.probe import Probe
 from rollout_viewer.sources._reset_states import ResetStates
 
 NUM_ENVS = 3
@@ -232,3 +235,144 @@ def test_what_reset_an_environment_before_still_does():
 
     assert calls == [{"seed": 1}, {"seed": 2}]
     assert len(states.take()) == 1
+
+
+def test_recorders_that_are_dropped_leave_nothing_in_an_environment():
+    env = make()
+    for _ in range(2000):
+        ResetStates([env])
+
+    env.reset(seed=1)
+
+    assert not {"reset", "__getstate__"} & vars(env).keys()
+
+
+def test_recorders_of_statistics_share_one_look_below_them():
+    env = normalized(None)
+    envs = SyncVectorEnv([lambda: env], autoreset_mode=AutoresetMode.SAME_STEP)
+    for _ in range(3):
+        rv.rollout(envs, max_steps=1, render="later", progress=False)
+
+    probes = 0
+    while isinstance(env, gymnasium.Wrapper):
+        probes, env = probes + isinstance(env, Probe), env.env
+    assert probes == 1
+
+
+class Counts(gymnasium.Env):
+    def __init__(self):
+        self.count = 0
+
+    def reset(self, **_):
+        self.count = 0
+
+
+class CountsWithSlots(Counts):
+    __slots__ = ("more",)
+
+    def __init__(self):
+        super().__init__()
+        self.more = 1
+
+
+@pytest.mark.parametrize("kind", [Counts, CountsWithSlots])
+def test_a_shallow_copy_resets_itself(kind):
+    env = kind()
+    states = ResetStates([env])
+    env.count = 5
+
+    other = copy.copy(env)
+    other.reset()
+
+    assert (env.count, other.count, states.take()) == (5, 0, {})
+    assert not {"reset", "__getstate__"} & vars(other).keys()
+    assert getattr(other, "more", 1) == 1
+    states.remove()
+    assert not {"reset", "__getstate__"} & vars(env).keys()
+
+
+class Bare:
+    __slots__ = ()
+
+    def reset(self):
+        pass
+
+
+def test_an_environment_that_takes_no_attribute_changes_none_of_the_others():
+    env = make()
+
+    with pytest.raises(TypeError):
+        ResetStates([env, Bare()])
+
+    assert "reset" not in vars(env)
+
+
+def test_a_record_that_is_refused_changes_no_environment(tmp_path):
+    envs = SyncVectorEnv([make] * 2, autoreset_mode=AutoresetMode.SAME_STEP)
+    with pytest.raises(ValueError, match="every"):
+        rv.record(envs, render="later", every=0)
+    with pytest.raises(UserWarning, match="same-step"):  # an error in tests
+        rv.VectorRecordVideo(envs, str(tmp_path), episode_trigger=bool, render="later")
+    assert "reset" not in vars(envs.envs[0])
+
+    common = pytest.importorskip("stable_baselines3.common.vec_env")
+    venv = common.DummyVecEnv([make] * 2)
+    with pytest.raises(ValueError, match="every"):
+        rv.record(venv, render="later", every=0)
+    with pytest.raises(ValueError, match="fps"):
+        rv.VecVideoRecorder(venv, str(tmp_path), bool, fps=-1, render="later")
+    assert "reset" not in vars(venv.envs[0])
+
+
+@pytest.mark.parametrize("kind", ["DummyVecEnv", "SubprocVecEnv"])
+def test_statistics_are_refused_with_a_function_too(kind):
+    common = pytest.importorskip("stable_baselines3.common.vec_env")
+    makers = [functools.partial(normalized, None)] * 2
+    if kind == "DummyVecEnv":
+        makers[1] = functools.partial(make, "Pendulum-v1")
+    venv = getattr(common, kind)(makers)
+    make_env = functools.partial(normalized, "rgb_array")
+
+    with pytest.raises(rv.UnsupportedEnvError, match="NormalizeObs"):
+        rv.record(venv, render="later", make_env=make_env)
+
+    venv.close()
+
+
+def test_a_batch_without_envs_is_not_said_to_be_in_other_processes():
+    envs: Any = gymnasium.make_vec(
+        "CartPole-v1", num_envs=2, vectorization_mode="vector_entry_point"
+    )
+    envs.metadata = {**envs.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}
+
+    with pytest.raises(ValueError, match="no env to ask in this process") as raised:
+        rv.record(envs, render="later", every=2)
+
+    assert "other processes" not in str(raised.value)
+
+
+def test_a_row_that_is_read_is_all_that_is_worked_for(monkeypatch):
+    # Episodes that end at different times, of which rows beside the asked are others'.
+    makers = [functools.partial(make, max_episode_steps=n) for n in (7, 11, 50)]
+    envs = SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
+    env = rv.record(envs, render="later")
+    env.action_space.seed(1)
+    env.reset(seed=3)
+    for _ in range(64):
+        env.step(env.action_space.sample())
+    later = env.cache
+    perform, asked = WorkerPool.perform, []
+
+    def noted(self, tasks, is_cancelled=None):
+        tasks = list(tasks)
+        asked.extend(tasks)
+        return perform(self, tasks, is_cancelled)
+
+    monkeypatch.setattr(WorkerPool, "perform", noted)
+    for row in (40, 45, 20, 22):
+        later.frames([row])
+
+    assert asked
+    assert all(task.first_rows for task in asked)
+    budget_s = sum(task.budget_s for task in asked[:NUM_ENVS])
+    assert budget_s <= BESIDE_S * default_num_workers() * 1.01

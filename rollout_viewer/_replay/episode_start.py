@@ -32,6 +32,9 @@ class EpisodeStart(NamedTuple):
         seed: Of the reset, if one was given.
         options: Of the reset.
         problem: Why it cannot be replayed; "": it can.
+        first: Of `as_first`: how the first recorded episode of its environment began,
+            whose picture decides from where some renderers look; {}: it is this one;
+            None: it does not matter, or is not known.
     """
 
     recipe: int
@@ -39,20 +42,16 @@ class EpisodeStart(NamedTuple):
     seed: int | None = None
     options: dict[str, Any] | None = None
     problem: str = ""
+    first: dict[str, Any] | None = None
 
 
 _DEFAULTS = EpisodeStart._field_defaults
+_OF_FIRST = ("state", "seed", "options", "problem")
 
 
 def pack_start(start: EpisodeStart) -> bytes:
     """Return a start as bytes; one whose options are no JSON as a problem."""
-    options = start.options or None
-    try:
-        if options is not None and json.loads(json.dumps(options)) != options:
-            raise ValueError
-    except (TypeError, ValueError):
-        problem = "the options of its reset are no JSON"
-        start = start._replace(options=None, problem=start.problem or problem)
+    start = storable_start(start)
     binary = start.state.get(BINARY, b"")
     state = {name: value for name, value in start.state.items() if name != BINARY}
     fields = {
@@ -66,6 +65,36 @@ def pack_start(start: EpisodeStart) -> bytes:
     if len(content) <= _MAX_RAW_BYTES:
         return raw_frame(content)
     return _of_thread.compressor.compress(content)
+
+
+def storable_start(start: EpisodeStart) -> EpisodeStart:
+    """Return a start; one whose options are no JSON as a problem."""
+    options = start.options or None
+    try:
+        if options is not None and json.loads(json.dumps(options)) != options:
+            raise ValueError
+    except (TypeError, ValueError):
+        problem = "the options of its reset are no JSON"
+        return start._replace(options=None, problem=start.problem or problem)
+    return start
+
+
+def as_first(start: EpisodeStart) -> dict[str, Any]:
+    """Return what later starts of the same environment say of its first one."""
+    return {
+        name: value
+        for name, value in start._asdict().items()
+        if name in _OF_FIRST and value != _DEFAULTS.get(name)
+    }
+
+
+def first_of(start: EpisodeStart) -> EpisodeStart | None:
+    """Return the first start of an episode's environment; None: it is not known."""
+    if start.first is None:
+        return None
+    if not start.first:
+        return start._replace(first=None)
+    return EpisodeStart(start.recipe, **start.first)
 
 
 class _OfThread(threading.local):
@@ -92,20 +121,15 @@ def unpack_start(data: bytes) -> EpisodeStart:
         stop = _LENGTH.size + _LENGTH.unpack_from(content)[0]
         text, binary = content[_LENGTH.size : stop], content[stop:]
         start: Any = EpisodeStart(**json.loads(text))
-        if not (
-            type(start.recipe) is int
-            and start.recipe >= 0
-            and isinstance(start.state, dict)
-            and (start.seed is None or type(start.seed) is int)
-            and (start.options is None or isinstance(start.options, dict))
-            and isinstance(start.problem, str)
-        ):
+        first = start if start.first is None else first_of(start)
+        if not (_is_start(start) and _is_start(first)):
             raise ValueError(f"{text!r:.50}")
     except (
         zstandard.ZstdError,
         struct.error,
         ValueError,
         TypeError,
+        AttributeError,
         RecursionError,
     ) as error:
         raise RecordingError(
@@ -116,3 +140,16 @@ def unpack_start(data: bytes) -> EpisodeStart:
     if binary:
         found.state[BINARY] = binary
     return found
+
+
+def _is_start(start: Any) -> bool:
+    """Return whether what a file says is a start."""
+    return (
+        type(start.recipe) is int
+        and start.recipe >= 0
+        and isinstance(start.state, dict)
+        and (start.seed is None or type(start.seed) is int)
+        and (start.options is None or isinstance(start.options, dict))
+        and isinstance(start.problem, str)
+        and (start.first is None or isinstance(start.first, dict))
+    )

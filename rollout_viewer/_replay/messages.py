@@ -101,6 +101,7 @@ class Position(NamedTuple):
         row: The last that it stepped through; -1: none yet.
         begins_early: As `Job.is_history`.
         is_of_any: Its environment, reset, may do tasks of other envs.
+        first_look: As of its job.
     """
 
     maker: Maker
@@ -110,10 +111,15 @@ class Position(NamedTuple):
     row: int
     begins_early: bool
     is_of_any: bool = False
+    first_look: EpisodeStart | None = None
+
+    def is_of_same(self, job: Job) -> bool:
+        """Whether the environment of a job looks from the same place."""
+        return (self.env, self.first_look) == (job.env, job.first_look)
 
     def has_env_of(self, task: Task) -> bool:
         """Whether its environment, reset, may do a task."""
-        is_its = self.is_of_any or self.env == task.job.env
+        is_its = self.is_of_any or self.is_of_same(task.job)
         known, wanted = (self.maker, self.session), (task.maker, task.session)
         return is_its and known == wanted and not task.is_fresh
 

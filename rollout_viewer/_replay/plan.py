@@ -22,7 +22,7 @@ from rollout_viewer._recording.step_row import (
     TRUNCATED,
 )
 from rollout_viewer._replay.env_state import COLUMN
-from rollout_viewer._replay.episode_start import EpisodeStart, unpack_start
+from rollout_viewer._replay.episode_start import EpisodeStart, first_of, unpack_start
 from rollout_viewer._replay.kept_states import CHECKSUM, PREFIX, STATES
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ class Job:
         env: Its number.
         parts: Consecutive episodes; the first has a start.
         wanted: Rows whose pictures are wanted.
-        first: The start of the env's first episode, whose first picture decides where
-            some renderers look from; None: that picture is the first wanted one.
+        first: The start of its environment's first episode, whose first picture decides
+            where some renderers look from; None: that picture is the first wanted one.
         is_history: It begins earlier than it would have to, because a replay from
             nearby was not exact.
     """
@@ -85,7 +85,10 @@ class Job:
     @property
     def first_look(self) -> EpisodeStart | None:
         """The start whose picture is the first that a renderer makes."""
-        return self.parts[0].start if self.first is None else self.first
+        start = self.parts[0].start
+        if self.first is not None or start is None:
+            return self.first
+        return start._replace(first=None)
 
 
 @dataclass
@@ -227,9 +230,14 @@ class Planner:
     def first_start(self, env: int) -> EpisodeStart | None:
         """Return the start of an env's first episode; None: it is not known."""
         try:
-            return self._start_of(env, 0)
+            start = self._start_of(env, 0)
         except RecordingError:
             return None
+        return None if start is None else self._first_of(env, start)
+
+    def _first_of(self, env: int, start: EpisodeStart) -> EpisodeStart | None:
+        """Return the first start of the environment of an episode."""
+        return first_of(start) if start.first is not None else self._start_of(env, 0)
 
     def history(self, job: Job) -> Job | None:
         """Return a job that begins earlier, at the last seeded reset or the first.
@@ -252,10 +260,21 @@ class Planner:
             return None
 
     def _seeded_before(self, env: int, index: int) -> int | None:
-        """Return the last episode before another that had a seed, or the first."""
+        """Return the last episode before another that had a seed, or the first.
+
+        Of the same environment; None: there is none.
+        """
+        own = self._start_of(env, index)
+        if own is None or own.first == {}:
+            return None
+        first = self._first_of(env, own)
         for base in range(index - 1, -1, -1):
             start = self._start_of(env, base)
-            if start is not None and (base == 0 or start.seed is not None):
+            if start is None:
+                continue
+            if self._first_of(env, start) != first:
+                return None
+            if base == 0 or start.seed is not None or start.first == {}:
                 return base
         return None
 
@@ -315,8 +334,11 @@ class Planner:
             )
             for index in indices
         ]
-        is_first = not indices.start and min(wanted) == episodes[0].start
-        first = None if is_first else self._start_of(env, 0)
+        start = parts[0].start
+        assert start is not None
+        is_first = not (indices.start if start.first is None else start.first)
+        is_own = is_first and min(wanted) == episodes[indices.start].start
+        first = None if is_own else self._first_of(env, start)
         return Job(env, parts, frozenset(wanted), first, is_history)
 
     def _recorded_rows(

@@ -84,7 +84,10 @@ def insert_probes(envs: Sequence[Any]) -> list[Probe]:
 
 
 def insert_probe(env: Any) -> Probe | None:
-    """Insert a probe below wrappers that keep statistics; None: there are none."""
+    """Insert a probe below wrappers that keep statistics; None: there are none.
+
+    One that is there is returned.
+    """
     lowest = None
     while isinstance(env, gymnasium.Wrapper):
         if type(env).__name__ in STATISTICS:
@@ -92,6 +95,8 @@ def insert_probe(env: Any) -> Probe | None:
         env = env.env
     if lowest is None:
         return None
+    if isinstance(lowest.env, Probe):
+        return lowest.env
     probe = Probe(lowest.env)
     lowest.env = probe
     return probe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from contextlib import nullcontext
@@ -111,6 +112,8 @@ class Renderer:
         self._filed_at = float("-inf")
         self._done: dict[int, int] = {}
         self.num_pictures = 0
+        # For rows beside those that are asked for, of each task.
+        self._budget_s = request.budget_s
         # How long a picture takes; 0: not known.
         self.picture_s = 0.0
         self._worst: tuple[int, int, str] | None = None
@@ -145,8 +148,10 @@ class Renderer:
         return pictured_envs(self._recipes, self._reader.num_envs)
 
     def _perform(self, plan: Plan) -> None:
-        total = sum(len(job.wanted) for job in plan.jobs)
-        tasks = [self._task(job) for job in plan.jobs]
+        tasks = self._tasks(plan)
+        if not tasks:
+            return
+        total = sum(len(task.job.wanted) for task in tasks)
         bar = progress_bar(
             "render",
             total,
@@ -173,6 +178,17 @@ class Renderer:
                         self._watch.on_progress(self.num_pictures, total)
             finally:
                 self._file()
+
+    def _tasks(self, plan: Plan) -> list[Task]:
+        """Return what is to be done: of rows that are read, where any is asked for.
+
+        All that follow each other share the time for rows beside those.
+        """
+        tasks = [self._task(job) for job in plan.jobs]
+        tasks = [task for task in tasks if task.first_rows != frozenset()]
+        num_turns = math.ceil(len(tasks) / self._request.num_workers)
+        self._budget_s = self._request.budget_s / max(num_turns, 1)
+        return [task._replace(budget_s=self._budget_s) for task in tasks]
 
     def _repeat(self, env: int, source: int, rows: Sequence[int]) -> None:
         """Let idle rows show the picture of the row before them."""
@@ -209,7 +225,7 @@ class Renderer:
             recipe.num_repeats,
             self._session or "",
             first_rows=None if first_rows is None else first_rows & job.wanted,
-            budget_s=self._request.budget_s,
+            budget_s=self._budget_s,
         )
 
     def _take(self, task: Task, message: Message, pool: WorkerPool) -> None:

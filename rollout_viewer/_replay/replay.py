@@ -78,7 +78,8 @@ class Replay:
         the first picture decided stays, as where it was recorded.
 
         Args:
-            is_of_other: The task is of another env, which looks from elsewhere.
+            is_of_other: The task is of another environment, which may look from
+                elsewhere.
         """
         self.row, self._shown = -1, None
         if is_of_other:
@@ -125,6 +126,10 @@ class Replay:
         if has_looked(self._env):  # of another env
             first = task.job.first_look
         if first is not None:
+            if first.problem:
+                row = task.job.parts[0].rows[0]
+                what = "environment's first reset"
+                raise _different(row, what, "one that can be repeated", first.problem)
             look_first(self._env, first, picture)
             self.restart()
             self._has_looked = True

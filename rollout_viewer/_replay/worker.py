@@ -119,7 +119,8 @@ class Performer:
             job, picture_s = task.job, replay.picture_s
             place = job.env, job.parts[0].index, replay.row, job.is_history
             is_of_any = is_worn and can_look_again(self._env)
-            self._position = Position(task.maker, task.session, *place, is_of_any)
+            about = (*place, is_of_any, job.first_look)
+            self._position = Position(task.maker, task.session, *about)
         elif not is_worn:
             self._drop()
         end = difference, error, is_worn, self._position, self._was_used, picture_s
@@ -155,7 +156,7 @@ class Performer:
             is_same = _is_worn(self._env) and position.has_env_of(task)
             if is_same and isinstance(self._replay, Replay):
                 self._was_used = True
-                self._replay.restart(is_of_other=position.env != task.job.env)
+                self._replay.restart(is_of_other=not position.is_of_same(task.job))
                 return self._replay
         prepared, self._prepared = self._prepared, None
         is_right = prepared is not None and prepared.is_for(task)

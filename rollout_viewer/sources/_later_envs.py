@@ -52,11 +52,17 @@ def check_statistics(specs: Sequence[Any], *, are_here: bool) -> None:
         are_here: The envs are in this process.
     """
     kept = [
-        {one.name for one in spec.additional_wrappers}.intersection(STATISTICS)
+        set[str]()
+        if spec is None
+        else {one.name for one in spec.additional_wrappers}.intersection(STATISTICS)
         for spec in specs
-        if spec is not None
     ]
-    if any(kept) and not (are_here and len(kept) == len(specs) and all(kept)):
+    check_kept(kept, are_here=are_here)
+
+
+def check_kept(kept: Sequence[set[str]], *, are_here: bool) -> None:
+    """Do the same, given the names of such wrappers of each env."""
+    if any(kept) and not (are_here and all(kept)):
         name = min(set.union(*kept))
         raise UnsupportedEnvError(
             "record: expected envs without running statistics for render='later', or "

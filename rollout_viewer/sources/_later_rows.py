@@ -15,11 +15,12 @@ from rollout_viewer._replay.episode_start import START, EpisodeStart, pack_start
 from rollout_viewer._replay.probe import insert_probes
 from rollout_viewer._replay.skipped_picture import picture_skipper, skip_nothing
 from rollout_viewer.sources._batched_rows import BatchedRows
+from rollout_viewer.sources._first_starts import with_first, with_first_elsewhere
 from rollout_viewer.sources._observation_check import ObservationCheck
 from rollout_viewer.sources._reset_states import ResetStates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rollout_viewer._recording.step_row import Mask
 
@@ -36,6 +37,8 @@ class LaterRows(BatchedRows):
     # What making a picture would have done, of each env of which that is anything.
     _skip_pictures: Sequence[Callable[[], None]] = ()
 
+    # That are in this process.
+    _envs: Sequence[Any] = ()
     # Of envs that reset themselves in the call that ends them, if they are here.
     _resets: ResetStates | None = None
 
@@ -46,6 +49,7 @@ class LaterRows(BatchedRows):
             envs: The environments of the batch that are in this process.
             is_same_step: They are reset in the call that ends them.
         """
+        self._envs = envs
         names = [part.name for part in self._parts]
         self._check = ObservationCheck(names, insert_probes(envs))
         skippers = map(picture_skipper, envs)
@@ -53,8 +57,17 @@ class LaterRows(BatchedRows):
         # Env -> its state before the reset that comes.
         self._states: dict[int, dict[str, Any]] = {}
         if is_same_step and envs:
-            with contextlib.suppress(AttributeError):
+            with contextlib.suppress(AttributeError, TypeError):
                 self._resets = ResetStates(envs)
+
+    @contextlib.contextmanager
+    def _left_on_error(self) -> Iterator[None]:
+        """Leave the environments as they were where the block raises."""
+        try:
+            yield
+        except BaseException:
+            self._leave_later()
+            raise
 
     def _leave_later(self) -> None:
         """Leave the environments as they were."""
@@ -85,10 +98,17 @@ class LaterRows(BatchedRows):
                 is_decided = seed is not None and not self._has_columns
                 state = {} if is_decided else self._states[env]
                 start = EpisodeStart(number, state, seed, options)
-                info[START] = pack_start(start)
+                info[START] = pack_start(self._with_first(start, env))
             found[env] = info
         self._states = {}
         return found
+
+    def _with_first(self, start: EpisodeStart, env: int) -> EpisodeStart:
+        if self._has_columns:
+            return start
+        if self._envs:
+            return with_first(start, self._envs[env])
+        return with_first_elsewhere(start, self, env)
 
     def _add_reset(
         self,
@@ -130,18 +150,29 @@ class LaterRows(BatchedRows):
         return found if self._check is None else self._check.with_final(found, final)
 
 
-def check_records_all(options: Mapping[str, Any]) -> None:
+_ELSEWHERE = (
+    "envs in other processes that are reset in the call that ends them, since nothing "
+    "says from where each began"
+)
+_WAYS = "Step them in this process (SyncVectorEnv, DummyVecEnv), use"
+
+
+def check_records_all(
+    options: Mapping[str, Any], which: str = _ELSEWHERE, ways_out: str = _WAYS
+) -> None:
     """Raise ValueError where episodes are left out that others follow from.
 
     An env that is reset by the call that ends it gives no state in between.
+
+    Args:
+        options: Of the recorder.
+        which: Environments have no state that can be asked for, and why.
+        ways_out: The first.
     """
     for name in ("every", "keep_episode"):
         if options.get(name) not in (None, 1):
             raise ValueError(
-                "record: expected all episodes with render='later' of envs in other "
-                "processes that are reset in the call that ends them, since nothing "
-                f"says from where each began, got {name}=. Step them in this process "
-                "(SyncVectorEnv, DummyVecEnv), use autoreset_mode NEXT_STEP, record "
-                "all and have some rendered by cache.render(rows), or record with "
-                "render='now'."
+                f"record: expected all episodes with render='later' of {which}, got "
+                f"{name}=. {ways_out} autoreset_mode NEXT_STEP, record all and have "
+                "some rendered by cache.render(rows), or record with render='now'."
             )

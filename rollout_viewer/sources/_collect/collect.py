@@ -158,7 +158,9 @@ def collect(
     is_new = not isinstance(cache, FrameCache)
     cache = checked_cache(cache, num_workers * num_envs)
     num_rows = cache.num_rows
-    jobs = Jobs(found, max_steps, episodes)
+    # A caller's iterator is read no further than it is needed.
+    is_ahead = episodes is not None or not _are_several(seeds)
+    jobs = Jobs(found, max_steps, episodes, is_ahead=is_ahead)
     bars = CollectProgress(
         episodes,
         max_steps,

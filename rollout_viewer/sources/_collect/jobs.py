@@ -35,6 +35,7 @@ class Jobs:
         seeds: Of the episodes, in order; may be endless.
         max_steps: Transitions of all of them together; None: no limit.
         num_episodes: How many there are; None: it is not known.
+        is_ahead: Whether seeds may be taken before their episodes can begin.
 
     Attributes:
         num_finished: Episodes that are in the cache, whole.
@@ -49,12 +50,15 @@ class Jobs:
         seeds: Iterable[int],
         max_steps: int | None,
         num_episodes: int | None = None,
+        *,
+        is_ahead: bool = True,
     ) -> None:
         self._new: Iterator[Job] = itertools.starmap(Job, enumerate(seeds))
         self._next_new = next(self._new, None)
         # Which were lost, or given back.
         self._again: list[Job] = []
         self._num_new = num_episodes
+        self._is_ahead = is_ahead
         self._finished: set[int] = set()
         self._steps_left = max_steps
         self.num_finished = 0
@@ -100,7 +104,7 @@ class Jobs:
             is_alone = bool(self._again) and self._again[0].attempt > 0
             if found or is_ahead:
                 are_few = (len(found) + 1) * 2 * num_workers > self._num_left
-                if is_alone or are_few:
+                if is_alone or are_few or not self._is_ahead:
                     break
             job = self.next(has_steps=has_steps or bool(found))
             if job is None:
@@ -164,6 +168,12 @@ class Jobs:
     def has_steps(self) -> bool:
         """Whether transitions are left to be taken."""
         return self._steps_left != 0
+
+    def has_steps_for(self, num_envs: int) -> bool:
+        """Return whether a step of so many envs is left; if not, it is noted."""
+        is_enough = self._steps_left is None or self._steps_left >= num_envs
+        self.has_run_out = self.has_run_out or not is_enough
+        return is_enough
 
     def take_steps(self, count: int) -> int:
         """Return how many transitions may be done, up to `count`."""

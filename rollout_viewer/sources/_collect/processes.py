@@ -10,9 +10,11 @@ import contextlib
 import queue
 import time
 import warnings
+from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from rollout_viewer._errors import RolloutViewerError, RolloutViewerWarning
+from rollout_viewer._replay.pool import Answer
 from rollout_viewer.sources._collect.messages import (
     Assigned,
     Ended,
@@ -33,7 +35,6 @@ from rollout_viewer.sources._collect.worker_process import WorkerProcess
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rollout_viewer._replay.pool import Answer
     from rollout_viewer.sources._collect.collection import Collection
     from rollout_viewer.sources._collect.runner import Setup
 
@@ -111,6 +112,8 @@ class CollectPool:
         self._first_envs = [setup.first_env for setup in setups]
         self._collection = collection
         self._answers: queue.Queue[Answer] = queue.Queue(_MAX_MESSAGES)
+        # Taken from there, the first one perhaps by half: Ctrl-C loses none.
+        self._unhandled: deque[Answer] = deque()
         self._start_worker = start_worker
         self._workers: dict[int, CollectWorker] = {}
         self._num_deaths = 0
@@ -153,11 +156,13 @@ class CollectPool:
 
     def _turn(self, timeout_s: float) -> None:
         """Do what the next messages ask for, and file what is due."""
-        with contextlib.suppress(queue.Empty):
-            answer = self._answers.get(timeout=max(timeout_s, 0.001))
-            for _ in range(_MAX_MESSAGES):
-                self._take(answer)
-                answer = self._answers.get_nowait()
+        wait_s = 0.0 if self._unhandled else max(timeout_s, 0.001)
+        for _ in range(_MAX_MESSAGES):
+            self._fetch(wait_s)
+            wait_s = 0.0
+            if not self._unhandled:
+                break
+            self._handle_waiting()
         while self._collection.filer.is_due(self._collecting()):
             self._file()
         self._grant_steps()
@@ -166,6 +171,25 @@ class CollectPool:
             self._ask_to_stop()
         if self._collection.is_stopping or not self._collection.jobs.has_next:
             self._drop_unneeded()
+
+    def _fetch(self, timeout_s: float) -> None:
+        with contextlib.suppress(queue.Empty):
+            worker, message = self._answers.get(timeout=timeout_s)
+            messages = message.messages if isinstance(message, Several) else [message]
+            self._unhandled += [Answer(worker, one) for one in messages]
+
+    def _handle_waiting(self) -> None:
+        """Handle what was fetched.
+
+        What Ctrl-C interrupts is handled again; what raises an error would do so again.
+        """
+        while self._unhandled:
+            try:
+                self._take(self._unhandled[0])
+            except Exception:
+                self._unhandled.popleft()
+                raise
+            self._unhandled.popleft()
 
     def _take(self, answer: Answer) -> None:
         worker = self._workers.get(getattr(answer.worker, "number", -1))
@@ -222,9 +246,6 @@ class CollectPool:
     def _handle(self, worker: CollectWorker, message: Any) -> None:
         collection = self._collection
         match message:
-            case Several(messages):
-                for one in messages:
-                    self._handle(worker, one)
             case Sealed(block):
                 collection.filer.add(worker.number, block)
             case WantsJobs():
@@ -301,15 +322,20 @@ class CollectPool:
         is_early = not (worker.has_ended or collection.is_stopping)
         # Before its episodes: without steps, none would be collected again.
         collection.jobs.return_steps(max(worker.num_steps, 0))
-        collection.end(worker.number, is_cut=worker.has_ended and worker.is_cut)
+        is_cut = worker.has_ended and worker.is_cut
+        collection.end(worker.number, is_cut=is_cut)
         del self._workers[worker.number]
         why = self._why_ended(worker) if is_early else ""
         worker.close()
         if is_early:
             self._count_death(worker, why, len(collection.jobs.missing) > num_missing)
-        is_wanted = is_early or collection.jobs.has_lost
+        # What one that was cut gives back is of no use to another, nor are fewer steps
+        # than it has envs.
+        is_wanted = is_early or (collection.jobs.has_lost and not is_cut)
         if is_wanted and not collection.is_stopping and collection.jobs.has_next:
-            self._start(worker.number)
+            num_envs = self._collection.filer.num_envs_of(worker.number)
+            if collection.jobs.has_steps_for(num_envs):
+                self._start(worker.number)
 
     def _why_ended(self, worker: CollectWorker) -> str:
         if worker.failure is not None:

@@ -40,14 +40,18 @@ _MANY_FILED = 20
 
 
 class Outbox:
-    """Messages of a worker until they are taken, many at a time."""
+    """Messages of a worker until they are taken, many at a time.
+
+    Attributes:
+        was_hurried: When they were last taken, the worker waited for an answer.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._changed = threading.Condition()
         self._messages: list[Any] = []
         self._nbytes = 0
-        self._is_hurried = False
+        self._is_hurried = self.was_hurried = False
         # When the last one was put, and whether those now followed at once.
         self._put_at = -math.inf
         self._are_frequent = False
@@ -79,13 +83,17 @@ class Outbox:
         )
 
     def take(self) -> list[Any]:
-        """Return all messages; waits for some, and for more a little."""
+        """Return all messages; waits for some, and for more a little.
+
+        Where the worker waits for what it asked for before, there may be none.
+        """
         with self._changed:
-            if self._changed.wait_for(lambda: self._messages, _POLL_S):
+            if self._changed.wait_for(
+                lambda: self._messages or self._is_hurried, _POLL_S
+            ):
                 self._changed.wait_for(self._is_due, _GATHER_S)
             found, self._messages, self._nbytes = self._messages, [], 0
-            if found:
-                self._is_hurried = False
+            self.was_hurried, self._is_hurried = self._is_hurried, False
         return found
 
 
@@ -112,15 +120,17 @@ class CollectActor:
         for message in messages:
             self._inbox.put(message)
 
-    def take(self, num_filed: int) -> list[Any]:
-        """Return the messages for the driver, the last of all None.
+    def take(self, num_filed: int) -> tuple[list[Any], bool]:
+        """Return the messages for the driver, and whether the worker waits.
+
+        The last message of all is None.
 
         Args:
             num_filed: Blocks that are in the cache since the last call.
         """
         if num_filed:
             self._inbox.put(Filed(num_filed))
-        return self._outbox.take()
+        return self._outbox.take(), self._outbox.was_hurried
 
 
 class RayWorker:
@@ -150,6 +160,8 @@ class RayWorker:
         self._unsent: list[object] = []
         self._num_filed = 0
         self._lock = threading.Lock()
+        # It waits for an answer, perhaps for how many blocks are filed.
+        self._is_waiting = False
         self.name = f"actor {self._actor._actor_id.hex()[:8]}"
         self._actor.run.remote(setup)
         threading.Thread(
@@ -165,9 +177,14 @@ class RayWorker:
             self._unsent.append(message)
 
     def flush(self) -> None:
-        """Send what waits; few blocks that are filed wait for the next call."""
-        if not self._unsent and self._num_filed < _MANY_FILED:
+        """Send what waits.
+
+        Few blocks that are filed wait for the next call, unless the worker waits.
+        """
+        many = 1 if self._is_waiting else _MANY_FILED
+        if not self._unsent and self._num_filed < many:
             return
+        self._is_waiting = False
         messages, self._unsent = self._unsent, []
         if count := self._take_filed():
             messages.append(Filed(count))
@@ -182,7 +199,10 @@ class RayWorker:
     def _read(self) -> None:
         while not self._is_closing:
             try:
-                messages = self._ray.get(self._actor.take.remote(self._take_filed()))
+                messages, is_waiting = self._ray.get(
+                    self._actor.take.remote(self._take_filed())
+                )
+                self._is_waiting = self._is_waiting or is_waiting
             # Whatever it is, no thread may wait for ever. Ray ends what waits in its
             # `shutdown` by SystemExit.
             except (Exception, SystemExit) as error:

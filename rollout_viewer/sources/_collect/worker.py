@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from rollout_viewer._recording.sealed_block import SealedBlock
     from rollout_viewer.sources._collect.jobs import Job
+    from rollout_viewer.sources._collect.runner import Setup
 
 # Transitions, in steps of all envs, that are asked for at once at least.
 _STEPS_AT_ONCE = 32
@@ -96,6 +97,8 @@ class DriverLink:
         self._unfiled = Unfiled()
         self._jobs: deque[Job] = deque()
         self._num_steps = 0
+        # Transitions that are done at once.
+        self._num_envs = 1
         # An answer is on its way.
         self._wants_jobs = self._wants_steps = False
         self._pace_of_jobs, self._pace_of_steps = Pace(clock), Pace(clock)
@@ -113,15 +116,16 @@ class DriverLink:
         time.sleep(_PATIENCE_S)
         self._on_gone()
 
-    def start(self, ready: Ready) -> int:
-        """Report that the environment is made; return the number of its recipe."""
+    def start(self, ready: Ready, num_envs: int = 1) -> int:
+        """Report that `num_envs` are made; return the number of their recipe."""
+        self._num_envs = num_envs
         self.send(ready)
         start = self._wait_for(Start)
         self._is_limited = start.is_limited
         return int(start.recipe_number)
 
     def next_job(self) -> Job | None:
-        """Return the next episode; None: there is none.
+        """Return the next episode; None: there is none, or no step of it may be done.
 
         Raises:
             _Stopped: The driver wants no more rows.
@@ -131,6 +135,8 @@ class DriverLink:
         if not self._jobs:
             self._ask_for_jobs(1, is_ahead=False)
             self._wait_for(Assigned)
+        if self._jobs and self._is_limited and not self._has_steps(1):
+            return None
         job = self._jobs.popleft() if self._jobs else None
         self._pace_of_jobs.add(1)
         is_risky = any(one is not None and one.attempt for one in (job, *self._jobs))
@@ -158,25 +164,31 @@ class DriverLink:
             self._receive()
         if not self._is_limited:
             return True
+        self._num_envs = count
         self._pace_of_steps.add(count)
         num_ahead = self._pace_of_steps.within(_STEPS_AHEAD_S)
         may_ask = self._are_steps_many and not self._wants_steps
         if may_ask and 2 * self._num_steps < num_ahead:
-            self._ask_for_steps(num_ahead, count, is_ahead=True)
-        while self._num_steps < count and self._wants_steps:
-            self._receive()
-        if self._num_steps < count:
-            wanted = max(num_ahead, _STEPS_AT_ONCE * count)
-            self._ask_for_steps(wanted, count, is_ahead=False)
-            self._wait_for(Granted)
-        if self._num_steps < count:
+            self._ask_for_steps(num_ahead, is_ahead=True)
+        if not self._has_steps(count):
             return False
         self._num_steps -= count
         return True
 
-    def _ask_for_steps(self, wanted: int, num_envs: int, *, is_ahead: bool) -> None:
+    def _has_steps(self, count: int) -> bool:
+        """Return whether so many transitions are granted; asks for them if need be."""
+        while self._num_steps < count and self._wants_steps:
+            self._receive()
+        if self._num_steps < count:
+            num_ahead = self._pace_of_steps.within(_STEPS_AHEAD_S)
+            wanted = max(num_ahead, _STEPS_AT_ONCE * self._num_envs)
+            self._ask_for_steps(wanted, is_ahead=False)
+            self._wait_for(Granted)
+        return self._num_steps >= count
+
+    def _ask_for_steps(self, wanted: int, *, is_ahead: bool) -> None:
         self._wants_steps = True
-        self.send(WantsSteps(wanted, num_envs, is_ahead))
+        self.send(WantsSteps(wanted, self._num_envs, is_ahead))
 
     def send_block(self, block: SealedBlock) -> None:
         """Send rows, once; first wait until the driver has most of those before.
@@ -246,8 +258,10 @@ def collect(link: DriverLink, setup_data: bytes) -> None:
     runner: EpisodeRunner | None = None
     failure: Failed | None = None
     try:
-        runner = EpisodeRunner(pickle.loads(setup_data), builder)
-        runner.set_recipe_number(link.start(Ready(runner.declaration)))
+        setup: Setup = pickle.loads(setup_data)
+        runner = EpisodeRunner(setup, builder)
+        ready = Ready(runner.declaration)
+        runner.set_recipe_number(link.start(ready, setup.num_envs))
         runner.run(link)
     except _Stopped:
         pass

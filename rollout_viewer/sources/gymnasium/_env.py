@@ -19,7 +19,6 @@ from rollout_viewer._recording.step_row import (
     TRUNCATED,
     Kind,
 )
-from rollout_viewer._replay.env_state import state_of
 from rollout_viewer._replay.episode_start import START
 from rollout_viewer._replay.probe import insert_probes
 from rollout_viewer._replay.skipped_picture import picture_skipper, skip_nothing
@@ -178,8 +177,8 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         """Return from where the episode that a reset begins can be replayed."""
         if self._check is None:
             return {}
-        state = state_of(self.env) if seed is None else {}
-        return {START: start_of(self.recorder.recipe_number, state, seed, options)}
+        number = self.recorder.recipe_number
+        return {START: start_of(self.env, number, seed, options)}
 
     def _check_not_later(self, num_envs: int) -> None:
         if self._check is not None:

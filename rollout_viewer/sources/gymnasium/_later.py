@@ -14,8 +14,10 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
 from rollout_viewer._errors import UnsupportedEnvError
 from rollout_viewer._replay.column_env import has_columns
+from rollout_viewer._replay.env_state import state_of
 from rollout_viewer._replay.episode_start import EpisodeStart, pack_start
 from rollout_viewer._replay.recipe import NATIVE
+from rollout_viewer.sources._first_starts import with_first
 from rollout_viewer.sources._later_envs import check_statistics, later_recipe
 
 if TYPE_CHECKING:
@@ -78,19 +80,20 @@ def _recipe_of_native(env: VectorEnv[Any, Any, Any], later: Later) -> Recipe:
 
 
 def start_of(
-    recipe: int, state: dict[str, Any], seed: Any, options: Mapping[str, Any] | None
+    env: Any, recipe: int, seed: Any, options: Mapping[str, Any] | None
 ) -> bytes:
     """Return from where the episode that begins can be replayed.
 
     Args:
+        env: Before its reset.
         recipe: The number of its recipe.
-        state: Before the reset.
         seed: Of the reset.
         options: Of the reset.
     """
     seed = None if seed is None else int(seed)
     found = None if options is None else dict(options)
-    return pack_start(EpisodeStart(recipe, state, seed, found))
+    state = state_of(env) if seed is None else {}
+    return pack_start(with_first(EpisodeStart(recipe, state, seed, found), env))
 
 
 def has_own_state(recipe: Recipe) -> bool:

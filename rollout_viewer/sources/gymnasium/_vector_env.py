@@ -85,6 +85,14 @@ class VectorCalls(BatchedCalls, _VectorWrapper):
         return super()._seeds(seed, mask)
 
 
+# What `check_records_all` says of them.
+_NATIVE = (
+    "a batch that one class steps, and resets in the call that ends an episode, since "
+    "there is no env to ask in this process",
+    "Make it with vectorization_mode='sync', use",
+)
+
+
 class LaterVectorCalls(LaterRows, VectorCalls):
     """The calls of a `VectorEnv` whose pictures may be rendered later."""
 
@@ -104,12 +112,13 @@ class LaterVectorCalls(LaterRows, VectorCalls):
         is_same_step = self._mode == SAME_STEP
         envs = getattr(self.env, "envs", ())
         self._set_up_later(envs, is_same_step=is_same_step)
-        self._has_columns = recipe.kind == NATIVE
+        self._has_columns = is_native = recipe.kind == NATIVE
         is_async_arcade = isinstance(self.env, AsyncVectorEnv) and has_own_state(recipe)
         is_seen = self._resets is not None or not is_same_step
         self._has_states = is_seen and not is_async_arcade
         if not self._has_states:
-            check_records_all(options)
+            with self._left_on_error():
+                check_records_all(options, *(_NATIVE if is_native else ()))
         return recipe
 
     def _before_reset(self, mask: Mask) -> None:
@@ -174,9 +183,9 @@ class RecordedVectorEnv(RecordingWrapper, LaterVectorCalls):
             check_renders(env)
         else:
             options["recipe"] = self._set_up_recipe(later, options)
-        self.recorder = Recorder(
-            env.num_envs, **env_info(env, autoreset_mode=self._mode), **options
-        )
+        with self._left_on_error():
+            about = env_info(env, autoreset_mode=self._mode)
+            self.recorder = Recorder(env.num_envs, **about, **options)
 
     def close(self, **kwargs: Any) -> None:
         """Write the recording to its file, then close the environments."""

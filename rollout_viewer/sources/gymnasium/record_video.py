@@ -11,7 +11,6 @@ from gymnasium.vector import VectorEnv
 from rollout_viewer._errors import UnsupportedEnvError
 from rollout_viewer._recorder.vector_reward import one_reward
 from rollout_viewer._recording.step_row import RESET, STEP
-from rollout_viewer._replay.env_state import state_of
 from rollout_viewer._replay.episode_start import START
 from rollout_viewer._replay.probe import insert_probes
 from rollout_viewer._replay.skipped_picture import picture_skipper, skip_nothing
@@ -227,9 +226,8 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         self._is_running = False
         if self._check is None:
             return {}
-        state = state_of(self.env) if seed is None else {}
         number = self._videos.recorder.recipe_number
-        return {START: start_of(number, state, seed, options)}
+        return {START: start_of(self.env, number, seed, options)}
 
     def _check_is_start(self) -> None:
         is_incomplete = self._check is not None and not self._videos.records_all

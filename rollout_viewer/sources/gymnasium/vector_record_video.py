@@ -139,20 +139,21 @@ class VectorRecordVideo(
         recipe = None if later is None else self._set_up_recipe(later, {})
         if recipe is None:
             check_render_mode(env)
-        _warn_of_mode(env)
-        check_folder(video_folder, overwrite=overwrite)
         self.autoreset_mode = AutoresetMode(self._mode)
         self.video_aspect_ratio = video_aspect_ratio
         self.record_first_only = record_first_only
-        self._set_up(
-            num_envs=env.num_envs,
-            cache=cache,
-            **options,
-            recipe=recipe,
-            envs=[0] if record_first_only else None,
-            columns=functools.partial(grid_columns, video_aspect_ratio),
-            env_metadata={"autoreset_mode": self._mode},
-        )
+        with self._left_on_error():
+            _warn_of_mode(env)
+            check_folder(video_folder, overwrite=overwrite)
+            self._set_up(
+                num_envs=env.num_envs,
+                cache=cache,
+                **options,
+                recipe=recipe,
+                envs=[0] if record_first_only else None,
+                columns=functools.partial(grid_columns, video_aspect_ratio),
+                env_metadata={"autoreset_mode": self._mode},
+            )
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import gymnasium
 import stable_baselines3
 from stable_baselines3.common.vec_env import (
     DummyVecEnv,
@@ -14,8 +15,9 @@ from stable_baselines3.common.vec_env import (
 )
 
 from rollout_viewer._errors import UnsupportedEnvError
+from rollout_viewer._replay.probe import STATISTICS
 from rollout_viewer.sources._later_envs import (
-    check_statistics,
+    check_kept,
     later_recipe,
     reset_states,
 )
@@ -42,9 +44,16 @@ def recipe_of_venv(venv: VecEnv, later: Later) -> Recipe:
         )
     library = f"stable_baselines3 {stable_baselines3.__version__}"
 
+    # Not by the specifications: with make_env, there need be none.
+    kept = [set[str]() for _ in range(base.num_envs)]
+    for name in STATISTICS:
+        wrapper = getattr(gymnasium.wrappers, name)
+        for env, is_wrapped in enumerate(base.env_is_wrapped(wrapper)):
+            kept[env].update([name] if is_wrapped else [])
+    check_kept(kept, are_here=isinstance(base, DummyVecEnv))
+
     def specs() -> Sequence[Any]:
         found: Sequence[Any] = base.get_attr("spec")
-        check_statistics(found, are_here=isinstance(base, DummyVecEnv))
         return found
 
     return later_recipe(later, venv.action_space, specs, library)

@@ -58,11 +58,12 @@ class RecordedVecEnv(RecordingWrapper, VecCalls):
         else:
             options["recipe"] = recipe_of_venv(venv, later)
         super().__init__(venv)
-        if later is not None:
-            self._set_up_later(envs_here(venv), is_same_step=True)
-            if self._resets is None:
-                check_records_all(options)
-        self.recorder = Recorder(self.num_envs, **env_info(venv), **options)
+        with self._left_on_error():
+            if later is not None:
+                self._set_up_later(envs_here(venv), is_same_step=True)
+                if self._resets is None:
+                    check_records_all(options)
+            self.recorder = Recorder(self.num_envs, **env_info(venv), **options)
 
     def close(self) -> None:
         """Write the recording to its file, then close the environments."""

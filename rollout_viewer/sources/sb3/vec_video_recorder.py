@@ -109,8 +109,6 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
         )
         recipe = None if later is None else recipe_of_venv(venv, later)
         super().__init__(venv)
-        if recipe is not None:
-            self._set_up_later(envs_here(venv), is_same_step=True)
         self.env = venv
         about = env_info(venv)
         rate = fps_of_video("VecVideoRecorder", fps, declared=about["fps"])
@@ -138,6 +136,8 @@ class VecVideoRecorder(VecCalls, VideoWrapper):
             # A video starts in the middle of episodes.
             records_all=recipe is not None,
         )
+        if recipe is not None:  # last: what raises leaves the envs as they were
+            self._set_up_later(envs_here(venv), is_same_step=True)
         # Where `close` is not called, by `del env` or the interpreter's end.
         self._videos.finish_with(self)
 

@@ -35,6 +35,7 @@ from rollout_viewer._replay.recipe import (
     recipe_of_function,
 )
 from rollout_viewer._replay.skipped_picture import picture_skipper
+from rollout_viewer.sources._first_starts import with_first
 from rollout_viewer.sources._later_envs import later_recipe
 from rollout_viewer.sources._spaces import one_action
 from rollout_viewer.sources.torchrl._env_info import innermost, name_of
@@ -62,7 +63,8 @@ class Tap(Probe):
         """Reset the environment."""
         seed = arguments.get("seed")
         state = state_of(self.env) if seed is None else {}
-        self._start = EpisodeStart(0, state, seed, arguments.get("options"))
+        start = EpisodeStart(0, state, seed, arguments.get("options"))
+        self._start = with_first(start, self.env)
         return super().reset(**arguments)
 
     def step(self, action: Any) -> Any:
