@@ -51,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (RolloutViewerError, OSError, ImportError, ValueError) as error:
         # ValueError: an argument that the public API refuses, such as OUT.xyz.
         one_line = " ".join(str(error).split()) or type(error).__name__
-        one_line = one_line.removeprefix("rollout_viewer: ")
+        for other in ("rollout_viewer: ", "to_html: "):  # whose name this is not
+            one_line = one_line.removeprefix(other)
         print(f"rollout-viewer: {one_line}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

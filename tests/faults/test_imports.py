@@ -33,6 +33,12 @@ ALLOWED = {
     ("rollout_viewer/_cache/remote_messages.py", "import cloudpickle"): (
         "sends the caller's own make_env to such a process, never a file's"
     ),
+    ("rollout_viewer/_replay/kept_states.py", "import cloudpickle"): (
+        "takes the caller's own env with the recorder that renders its states"
+    ),
+    ("rollout_viewer/_replay/kept_states.py", "import pickle"): (
+        "takes that env out again, in the process that this recorder is sent to"
+    ),
     ("rollout_viewer/_replay/messages.py", "import pickle"): (
         "between a process and the one that it started, through pipes of their own"
     ),

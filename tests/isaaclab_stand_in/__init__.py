@@ -10,6 +10,7 @@ recorder_manager.py``, ``managers/manager_base.py``, ``utils/datasets/*.py``,
 ``envs/manager_based_env.py`` and ``envs/manager_based_rl_env.py``, 2.0 to 2.3.
 """
 
+import functools
 import importlib
 import pathlib
 import sys
@@ -25,6 +26,7 @@ _MODULES = (
 )
 
 
+@functools.cache  # pytest imports modules of tests under two names
 def load() -> dict[str, Any]:
     """Return the names of the stand-in, and of our modules that import it."""
     folder = str(pathlib.Path(__file__).parent)
