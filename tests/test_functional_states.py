@@ -169,7 +169,9 @@ def test_a_policy_whose_parameters_changed_acts_with_the_new_ones():
 
     def policy(obs):
         table = scale["value"]
-        far = jax.lax.scan(lambda c, _: (c + table[2000], None), jnp.zeros(()), None, 2)[0]
+        far = jax.lax.scan(
+            lambda c, _: (c + table[2000], None), jnp.zeros(()), None, 2
+        )[0]
         return far * ahead(last(obs))
 
     recorded = rv.record(Walk())
