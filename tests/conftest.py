@@ -76,3 +76,19 @@ def _in_a_folder_of_its_own(
 def _warned_of_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each test be warned of what a test before it was warned of, once."""
     monkeypatch.setattr("rollout_viewer._errors._warned", set())
+
+
+@pytest.fixture
+def workers_made(monkeypatch):
+    """A list with each process that was started to render."""
+    from rollout_viewer._replay import pool
+
+    made = []
+
+    class KnownWorker(pool.Worker):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            made.append(self)
+
+    monkeypatch.setattr(pool, "Worker", KnownWorker)
+    return made

@@ -10,7 +10,7 @@ import pytest
 import rollout_viewer as rv
 from rollout_viewer._frames.chunk import parse
 from rollout_viewer._frames.decoder import ChunkDecoder
-from rollout_viewer._replay import pool, viewpoint
+from rollout_viewer._replay import viewpoint
 from rollout_viewer._replay.messages import Done, Pictures, Task
 from rollout_viewer._replay.plan import Planner
 from rollout_viewer._replay.recipe import maker_of
@@ -18,20 +18,6 @@ from rollout_viewer._replay.worker import Performer
 from tests.later_envs import Steps, record_steps
 
 SMALL = {"width": 64, "height": 48}
-
-
-@pytest.fixture
-def workers_made(monkeypatch):
-    """A list with each process that was started."""
-    made = []
-
-    class KnownWorker(pool.Worker):
-        def __init__(self, *arguments):
-            super().__init__(*arguments)
-            made.append(self)
-
-    monkeypatch.setattr(pool, "Worker", KnownWorker)
-    return made
 
 
 class Slow(Steps):

@@ -15,20 +15,6 @@ from rollout_viewer._replay import pool
 from tests.later_envs import Steps, record_steps
 
 
-@pytest.fixture
-def workers_made(monkeypatch):
-    """A list with each process that was started."""
-    made = []
-
-    class KnownWorker(pool.Worker):
-        def __init__(self, *arguments):
-            super().__init__(*arguments)
-            made.append(self)
-
-    monkeypatch.setattr(pool, "Worker", KnownWorker)
-    return made
-
-
 def record_arms(render, num_envs=2, seed=3, cache=None):
     """Return a recording of Reacher, whose renderer looks where the arm is first."""
     pytest.importorskip("mujoco", reason="what steps it")

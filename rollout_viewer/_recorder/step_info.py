@@ -151,30 +151,21 @@ class StepInfo:
             return {}
         if self._num_envs != 1 or isinstance(info, Mapping):
             return None if self.is_pending or info else {}
-        found = {}
-        columns = self._columns
-        for key, value in (info[0] or {}).items():
-            column = columns.get(key)
-            if column is None:
-                if key in self._refused or key in _KNOWN_ELSEWHERE:
-                    continue
-                return None
-            kinds = _KINDS.get(column.kind)
-            if column.shape or kinds is None or type(value) not in kinds:
-                return None
-            found[column.name] = np.array([value], np.float64)
-        return None if self.is_pending else found
+        found = self.numbers(info[0] or {})
+        if found is None:
+            return None
+        return {name: np.array([value]) for name, value in found.items()}
 
-    def numbers(self, info: Mapping[Any, Any]) -> dict[str, Any] | None:
+    def numbers(self, info: Mapping[Any, Any]) -> dict[str, float] | None:
         """Return what `at_once` does for a single env, as numbers: without arrays.
 
         None: it is not simple, or something waits for a row.
         """
-        found: dict[str, Any] = {}
-        if self.is_pending:
-            return None
+        found: dict[str, float] = {}
         if self._names is False:
             return found
+        if self.is_pending:
+            return None
         columns = self._columns
         for key, value in info.items():
             column = columns.get(key)
