@@ -363,6 +363,37 @@ class FrameCache(RecordingReader):
             self._note_appended(recording, row)
         return row
 
+    def append_many(
+        self,
+        resets: npt.NDArray[np.bool_] | None,
+        ended: npt.NDArray[np.bool_] | None,
+        flags: npt.NDArray[np.uint8] | None,
+        reward: Any,
+        action: Any,
+        values: Mapping[str, Any],
+        starts: Mapping[int, bytes] = NO_STARTS,
+    ) -> int | None:
+        """Do the same where all envs step or are reset; see `WaitingRows.put_many`."""
+        with self._append_lock.lock:
+            recording = self._writable()
+            if resets is not None and self._segments:
+                return None  # what is known of all that begin in the segment
+            row = recording.append_like_last(
+                (),
+                (),
+                WaitingRows.put_many,
+                resets,
+                ended,
+                flags,
+                reward,
+                action,
+                values,
+                starts,
+            )
+        if row is not None:
+            self._note_appended(recording, row)
+        return row
+
     def append_one(
         self,
         kind: int,

@@ -157,23 +157,23 @@ class Rows(StepColumns):
         rewards: npt.NDArray[np.float64],
         kinds: tuple[Codes, Codes] | None = None,
     ) -> dict[str, npt.NDArray[Any]]:
-        """Return the next rows, for `extend`, where all envs step or are reset.
+        """Return the next rows, for `extend`, where all envs step, are reset or idle.
 
         Args:
             rewards: (n, num_envs); NaN of a reset, and of no step.
             kinds: Kinds and flags of the rows, as `rewards`; None: all envs step, and
                 none ends.
         """
-        numbers = np.arange(1, len(rewards) + 1)[:, None]
-        steps = self._step + numbers
         if kinds is None:
             kind = np.full(rewards.shape, STEP, np.uint8)
             flags = np.zeros(rewards.shape, np.uint8)
+            steps = self._step + np.arange(1, len(rewards) + 1)[:, None]
         else:
             kind, flags = kinds
-            # Of each row and env, the newest row before in which it was reset.
-            reset = np.maximum.accumulate(np.where(kind == RESET, numbers, 0), axis=0)
-            steps = np.where(reset > 0, numbers - reset, steps)
+            count = np.cumsum(kind == STEP, axis=0)
+            # Of each row and env: the count at its newest reset so far; -1: none was.
+            reset = np.maximum.accumulate(np.where(kind == RESET, count, -1), axis=0)
+            steps = count + np.where(reset < 0, self._step, -reset)
         return {"kind": kind, "flags": flags, "reward": rewards, "env_step": steps}
 
     def _all_continue(self, codes: Codes) -> bool:
