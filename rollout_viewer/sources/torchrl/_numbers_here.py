@@ -29,9 +29,7 @@ class NumbersHere:
     def __init__(self) -> None:
         self.copies = DeviceCopies()
 
-    def of(
-        self, *tensordicts: TensorDictBase | None, num_envs: int
-    ) -> list[TensorDictBase | None]:
+    def of(self, *tensordicts: TensorDictBase | None, num_envs: int) -> list[Any]:
         """Return tensordicts whose numbers are on this side; pictures are as they were.
 
         Args:
@@ -39,7 +37,7 @@ class NumbersHere:
                 so are stacks of different environments.
             num_envs: Their size.
         """
-        found: list[TensorDictBase | None] = list(tensordicts)
+        found: list[Any] = list(tensordicts)
         tensors: list[Any] = []
         places: list[tuple[TensorDictBase, Any]] = []
         for number, td in enumerate(tensordicts):
