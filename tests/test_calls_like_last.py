@@ -116,6 +116,15 @@ class Late(Plain):
         return obs, reward, self._step == 40, self._step == 40, info
 
 
+class Unrewarded(Silent):
+    """Has steps whose reward is not known, also where its episodes end."""
+
+    def step(self, action: Any) -> Any:
+        obs, reward, terminated, *rest = super().step(action)
+        is_known = self._step % 3 and not terminated
+        return obs, reward if is_known else np.nan, terminated, *rest
+
+
 def play(env: Any, num_steps: int) -> None:
     is_vec_env = hasattr(env, "step_wait")
     if is_vec_env:
@@ -158,6 +167,7 @@ MAKES = {
             "plain": Plain,
             "late": Late,
             "texts": Walker,
+            "unrewarded": Unrewarded,
         }.items()
         for mode in ("NextStep", "SameStep", "Disabled")
     },
@@ -182,6 +192,7 @@ MAX_AT_LENGTH = {
     "late, NextStep": 4,
     "late, SameStep": 16,
     "late, Disabled": 12,
+    "unrewarded, NextStep": 3,
     "async": 4,
 }
 

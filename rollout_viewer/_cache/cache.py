@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.base import Recording
     from rollout_viewer._recording.episode import Episode
     from rollout_viewer._recording.sealed_block import SealedBlock
+    from rollout_viewer._recording.waiting_rows import Start
     from rollout_viewer._replay.recipe import Recipe
 
 # Of memory_bytes, for what waits for the disk: an eighth.
@@ -371,7 +372,7 @@ class FrameCache(RecordingReader):
         reward: Any,
         action: Any,
         values: Mapping[str, Any],
-        starts: Mapping[int, bytes] = NO_STARTS,
+        starts: Mapping[int, Start] = NO_STARTS,
     ) -> int | None:
         """Do the same where all envs step or are reset; see `WaitingRows.put_many`."""
         with self._append_lock.lock:

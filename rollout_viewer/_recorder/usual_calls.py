@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rollout_viewer._recorder.skipped_steps import SkippedSteps
     from rollout_viewer._recorder.step_info import StepInfo
     from rollout_viewer._recording.step_row import Codes, Mask
+    from rollout_viewer._recording.waiting_rows import Start
 
 # Among the bytes of bools: finding it is faster than `np.any`.
 _TRUE = b"\1"
@@ -129,7 +130,7 @@ class UsualCalls:
         action: Any,
         values: Mapping[str, Any],
         info: Any = None,
-        starts: Mapping[int, bytes] = NO_STARTS,
+        starts: Mapping[int, Start] = NO_STARTS,
     ) -> bool:
         """Record a call of many envs, if its row is like the last one.
 
@@ -145,7 +146,8 @@ class UsualCalls:
             action: An array (B, ...).
             values: Name -> (B, ...); not changed.
             info: One dict for each env, or one of them all.
-            starts: Env -> from where its episode can be replayed that begins.
+            starts: Env -> from where its episode can be replayed that begins, or what
+                returns that, later and in any thread.
 
         Returns:
             False: it is not like the last one, and nothing was recorded.
@@ -197,13 +199,16 @@ class UsualCalls:
         resets: Mask | None,
         step: tuple[Any, Any, Any, Any],
         info: Any,
-        starts: Mapping[int, bytes],
+        starts: Mapping[int, Start],
     ) -> None:
         """Let the next row include a call of `add_many`, which has none."""
         codes = np.full(self.num_envs, _STEP)
         if resets is not None:
             codes[resets] = _RESET
-        infos = {env: {START: start} for env, start in starts.items()}
+        infos = {
+            env: {START: start if isinstance(start, bytes) else start()}
+            for env, start in starts.items()
+        }
         self._keep_call(codes, step, infos, info or None)
 
     def _data_of(self, step_info: Any) -> Mapping[str, Any] | None:

@@ -274,7 +274,8 @@ class FiledRecording:
         numbers = rows.numbers_of_begun(flags)
         for one in starts:
             if (index := numbers.get((one.row - first, one.env))) is not None:
-                self._keep_start(rows, one.env, index, one.start)
+                start = one.start if isinstance(one.start, bytes) else one.start()
+                self._keep_start(rows, one.env, index, start)
 
     def _keep_start(self, rows: Rows, env: int, index: int, start: bytes) -> None:
         self._late.starts[env, index] = start

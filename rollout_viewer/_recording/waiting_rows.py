@@ -8,6 +8,7 @@ Knows step data. Knows nothing of pictures, episodes or files.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +19,7 @@ from rollout_viewer._recording.step_codec import ACTION
 from rollout_viewer._recording.step_row import (
     BEGINS,
     IDLE,
+    NAN_REWARD,
     RESET,
     STEP,
     TERMINATED,
@@ -37,7 +39,9 @@ _FLOAT64, _BOOL, _UINT8 = np.dtype(np.float64), np.dtype(np.bool_), np.dtype(np.
 _ALL_ROWS = np.arange(CHUNK_ROWS, dtype=np.int32)
 # Among the bytes of bools: finding it is faster than `np.any`.
 _TRUE = b"\1"
-_NO_STARTS: Mapping[int, bytes] = MappingProxyType({})
+# From where an episode can be replayed; it may be made when it is needed.
+Start = bytes | Callable[[], bytes]
+_NO_STARTS: Mapping[int, Start] = MappingProxyType({})
 _INT64 = np.dtype(np.int64)
 _MAX_INT64 = (1 << 63) - 1
 _ONE_ENV = (1,)
@@ -61,11 +65,15 @@ class _Special(NamedTuple):
 
 
 class WaitingStart(NamedTuple):
-    """From where an episode can be replayed that begins with a row that waits."""
+    """From where an episode can be replayed that begins with a row that waits.
+
+    Attributes:
+        start: Or what returns it, when it is needed.
+    """
 
     row: int
     env: int
-    start: bytes
+    start: Start
 
 
 class WaitingRows:
@@ -94,6 +102,10 @@ class WaitingRows:
         self._action: Array | None = None
         self._data: dict[str, Array] = {}
         self._lacks_action: set[int] = set()
+        # Of rows by `put_many`: their offset, `resets`, `ended` and `flags`, until they
+        # are needed; and whether none is left.
+        self._noted: list[tuple[int, Array | None, Array | None, Array | None]] = []
+        self._is_noted = True
         # All rows of the block so far were put here.
         self._is_whole = False
         self._starts: list[WaitingStart] = []
@@ -149,7 +161,7 @@ class WaitingRows:
         truncated: Any,
         action: Any,
         data: Mapping[str, Any] | None,
-        starts: Mapping[int, bytes] = _NO_STARTS,
+        starts: Mapping[int, Start] = _NO_STARTS,
     ) -> bool:
         """Copy a row, if it is of the usual form; return whether it is.
 
@@ -213,7 +225,7 @@ class WaitingRows:
         reward: Any,
         action: Any,
         values: Mapping[str, Any],
-        starts: Mapping[int, bytes] = _NO_STARTS,
+        starts: Mapping[int, Start] = _NO_STARTS,
     ) -> bool:
         """Do what `put` does where all envs that do not run are reset, and others step.
 
@@ -243,11 +255,6 @@ class WaitingRows:
             or reward.dtype != _FLOAT64
         ):
             return False
-        is_nan = reward != reward
-        if _TRUE in is_nan.tobytes() and (
-            resets is None or _TRUE in (is_nan & ~resets).tobytes()
-        ):
-            return False
         block, offset = divmod(row, CHUNK_ROWS)
         if block != self._block:
             self._renew(block)
@@ -256,34 +263,44 @@ class WaitingRows:
             return False
         self._reward[offset] = reward
         if resets is not None or ended is not None:
-            self._note_many(row, offset, resets, ended, flags, starts)
+            # Where it is interrupted, no row is put until the next one is expected.
+            self._next = -1
+            self._noted.append((offset, resets, ended, flags))
+            if starts:
+                self._note_starts(row, starts)
+            self._ended = ended
+        self._is_noted = False
         self._next = row + 1
         return True
 
-    def _note_many(
-        self,
-        row: int,
-        offset: int,
-        resets: Array | None,
-        ended: Array | None,
-        flags: Array | None,
-        starts: Mapping[int, bytes],
-    ) -> None:
-        """Do what `_note` does, for `put_many`."""
-        self._next = -1
-        kinds, all_flags = self._kinds_of_block()
-        if ended is not None:
-            all_flags[offset] = ended if flags is None else flags
-        if resets is not None:
-            rewards = self._reward
-            # One by one: there are few of them, and for each many are looked at else.
-            for env in resets.nonzero()[0].tolist():
-                kinds[offset, env] = RESET
-                all_flags[offset, env] = BEGINS
-                rewards[offset, env] = np.nan
-        if starts:
-            self._note_starts(row, starts)
-        self._ended = ended
+    def _take_notes(self, rows: slice) -> None:
+        """Bring what `put_many` noted into kinds, flags and rewards.
+
+        May be interrupted, and called again.
+
+        Args:
+            rows: The offsets of those that wait.
+        """
+        if self._is_noted:
+            return
+        rewards = self._reward
+        for offset, resets, ended, flags in self._noted:
+            kinds, all_flags = self._kinds_of_block()
+            if ended is not None:
+                all_flags[offset] = ended if flags is None else flags
+            if resets is not None:
+                # One by one: there are few of them.
+                for env in resets.nonzero()[0].tolist():
+                    kinds[offset, env] = RESET
+                    all_flags[offset, env] = BEGINS
+                    rewards[offset, env] = np.nan
+        is_nan = rewards[rows] != rewards[rows]
+        if _TRUE in is_nan.tobytes():
+            kinds, all_flags = self._kinds_of_block()
+            is_nan &= kinds[rows] == STEP
+            all_flags[rows] |= is_nan * np.uint8(NAN_REWARD)
+        self._noted = []
+        self._is_noted = True
 
     def _kinds_of_block(self) -> tuple[Array, Array]:
         """Return kinds and flags (n, B) of the block's rows, to be changed."""
@@ -293,7 +310,7 @@ class WaitingRows:
             self._kind = np.full(shape, STEP, np.uint8)
         return self._kind, self._flags
 
-    def _note_starts(self, row: int, starts: Mapping[int, bytes]) -> None:
+    def _note_starts(self, row: int, starts: Mapping[int, Start]) -> None:
         found = self._starts
         if found and found[-1].row >= row:  # of a row that was interrupted
             found = [one for one in found if one.row < row]
@@ -373,7 +390,7 @@ class WaitingRows:
         self._action = None if self._action is None else np.empty_like(self._action)
         self._data = {name: np.empty_like(a) for name, a in self._data.items()}
         self._kind = self._flags = None
-        self._lacks_action = set()
+        self._lacks_action, self._noted = set(), []
         self._block = block
 
     def _copy(
@@ -466,7 +483,7 @@ class WaitingRows:
         row: int,
         offset: int,
         special: _Special,
-        starts: Mapping[int, bytes],
+        starts: Mapping[int, Start],
     ) -> None:
         """Keep what a row has beside what all have.
 
@@ -483,7 +500,9 @@ class WaitingRows:
 
     def rewards(self, start: int) -> Array:
         """Return the rewards of the rows from `start` on, (n, B)."""
-        return self._reward[self._offsets(start)]
+        rows = self._offsets(start)
+        self._take_notes(rows)
+        return self._reward[rows]
 
     def extras(self, start: int) -> list[Extras]:
         """Return actions and data of the rows from `start` on."""
@@ -528,11 +547,12 @@ class WaitingRows:
     def kinds(self, start: int) -> tuple[Array, Array] | None:
         """Return kinds and flags of the rows from `start` on, (n, B).
 
-        None: all envs step in all of them, and nothing ends.
+        None: all envs step in all of them, nothing ends, and all rewards are numbers.
         """
+        rows = self._offsets(start)
+        self._take_notes(rows)
         if self._kind is None or self._flags is None:
             return None
-        rows = self._offsets(start)
         return self._kind[rows], self._flags[rows]
 
     def starts(self, start: int) -> list[WaitingStart]:

@@ -40,10 +40,15 @@ def state_of(env: Any) -> dict[str, Any]:
     """
     bare = env.unwrapped
     state = generator_state(getattr(bare, "np_random", None))
-    if callable(getattr(bare, "clone_state", None)) and hasattr(bare, "ale"):
+    if has_clone(bare):
         clone = bare.clone_state(include_rng=True)
         state[BINARY] = clone.__getstate__()
     return state
+
+
+def has_clone(bare: Any) -> bool:
+    """Whether an environment without its wrappers is an arcade game."""
+    return callable(getattr(bare, "clone_state", None)) and hasattr(bare, "ale")
 
 
 def generator_state(generator: Any) -> dict[str, Any]:

@@ -6,12 +6,14 @@ ended with the call before. Knows rows. Knows no framework.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rollout_viewer._recorder.step_call import as_actions
 from rollout_viewer._recording.live import NO_STARTS
+from rollout_viewer._replay.episode_start import EpisodeStart, pack_start
 from rollout_viewer.sources._batched_calls import NEXT_STEP, SAME_STEP, BatchedCalls
 from rollout_viewer.sources._later_rows import LaterRows
 from rollout_viewer.sources._wrapper import RecordingWrapper
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rollout_viewer._recording.step_row import Mask
+    from rollout_viewer._recording.waiting_rows import Start
 
 # Among the bytes of bools: finding one is faster than `np.any` and `np.all`.
 _TRUE, _FALSE = b"\1", b"\0"
@@ -115,12 +118,18 @@ class UsualCalls(RecordingWrapper, LaterRows, BatchedCalls):
             skip()
         return True
 
-    def _starts_of(self, resets: Mask) -> Mapping[int, bytes]:
+    def _starts_of(self, resets: Mask) -> Mapping[int, Start]:
         """Return from where the episodes can be replayed that begin."""
-        found = {}
+        found: dict[int, Start] = {}
+        number = self.recorder.recipe_number
         for env in resets.nonzero()[0].tolist():
-            if (state := self._states.get(env)) is not None:
+            state = self._states.get(env)
+            if state is None:
+                continue
+            if self._depends_on_first(env):
                 found[env] = self._packed_start(env, state)
+            else:  # many at once are packed in less than half the time
+                found[env] = functools.partial(pack_start, EpisodeStart(number, state))
         return found
 
 

@@ -128,7 +128,7 @@ class LaterVectorCalls(LaterRows, VectorCalls):
     def _before_reset(self, mask: Mask) -> None:
         super()._before_reset(mask)
         if self._check is not None and not self._has_columns:
-            self._note_states(reset_states(self.env, np.flatnonzero(mask).tolist()))
+            self._note_states(self._states_of(np.flatnonzero(mask).tolist()))
 
     def _reset_env(self, seed: Any, options: Any) -> tuple[Any, Any]:
         result = super()._reset_env(seed, options)
@@ -149,8 +149,14 @@ class LaterVectorCalls(LaterRows, VectorCalls):
                 result = super()._step_env(actions)
                 self._note_states(columns(self.env, envs))
                 return result
-            self._note_states(reset_states(self.env, envs))
+            self._note_states(self._states_of(envs))
         return super()._step_env(actions)
+
+    def _states_of(self, numbers: list[int]) -> dict[int, dict[str, Any]]:
+        """Return the states of envs that are reset next."""
+        if self._envs and self._known_envs.is_of(getattr(self.env, "envs", None)):
+            return self._known_envs.states(numbers)
+        return reset_states(self.env, numbers)
 
 
 class RecordedVectorEnv(UsualCalls, LaterVectorCalls):
