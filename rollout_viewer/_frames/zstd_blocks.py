@@ -25,9 +25,10 @@ def raw_frame(data: bytes) -> bytes:
     A call of zstd lets other threads run, which takes ten times as long as the copy.
     """
     size = len(data)
-    head = b"\x20" + struct.pack("<B", size)
     if size > 0xFF:
         head = b"\x60" + struct.pack("<H", size - 0x100)
+    else:
+        head = b"\x20" + struct.pack("<B", size)
     block = (size << 3 | IS_LAST).to_bytes(3, "little")
     return b"".join((b"\x28\xb5\x2f\xfd", head, block, data))
 
