@@ -286,7 +286,9 @@ class FrameCache(RecordingReader):
         with self._append_lock.lock:
             recording = self._writable()
             row: int | None = None
-            starts = self._only_starts(episode_info, codes) if is_plain else None
+            starts = NO_STARTS if is_plain else None
+            if is_plain and (episode_info or codes is not None):
+                starts = self._only_starts(episode_info, codes)
             if starts is not None:
                 pictures = self._checker.like_last(frames, envs)
                 if pictures is not None:
