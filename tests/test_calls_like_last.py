@@ -257,27 +257,25 @@ class FiveSteps(gym.Env[Any, Any]):
         return obs, 1.0, self._step == 5, False, {}
 
 
-def test_an_env_that_resets_itself_does_so_after_an_interrupted_last_step(monkeypatch):
+def test_an_env_that_resets_itself_does_so_after_an_interrupted_last_step():
     def make() -> Any:
         return gym.wrappers.Autoreset(FiveSteps())
 
     cache = rv.FrameCache()
     env = rv.record(make(), make_env=make, render="later", cache=cache)
-    note = cache._note_appended
 
-    def note_and_interrupt(*args: Any) -> None:
-        note(*args)
+    def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt  # the row is there
 
     env.reset(seed=0)
     for number in range(1, 13):
-        with monkeypatch.context() as patched:
-            if number == 5:
-                patched.setattr(cache, "_note_appended", note_and_interrupt)
-                with pytest.raises(KeyboardInterrupt):
-                    env.step(1)
-                continue
-            env.step(1)
+        if number == 5:
+            unsubscribe = cache.subscribe(interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                env.step(1)
+            unsubscribe()
+            continue
+        env.step(1)
     env.recorder.finish()
 
     assert [one.length for one in cache.episodes] == [5, 5, 0]

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from rollout_viewer._errors import warn_once
+from rollout_viewer._recorder.success import SUCCESS_KEYS
 from rollout_viewer._recording.info_types import BOOL, INFO_TYPES, NUMBER, PREFIX
+from rollout_viewer._recording.step_buffer import InfoForm
 from rollout_viewer._recording.storable import storable_text
 from rollout_viewer._tensors import as_numpy
 
@@ -234,6 +236,19 @@ class StepInfo:
                 return None
             found[column.name] = float(value)
         return found
+
+    def form_of(self, info: Mapping[Any, Any]) -> InfoForm:
+        """Return the form of an info whose numbers are those of a row."""
+        if self._names is False:
+            return InfoForm(None, others=SUCCESS_KEYS)
+        columns = self._columns
+        keys = tuple(key for key in info if key in columns)
+        return InfoForm(
+            keys,
+            tuple(columns[key].name for key in keys),
+            tuple(type(info[key]) for key in keys),
+            info.keys() - keys,
+        )
 
     def seen(self, envs: Mask) -> dict[str, Array]:
         """Return data of a row that is of `envs`; valid until the next call."""

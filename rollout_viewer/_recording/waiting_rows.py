@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.step_buffer import StepBuffer, can_buffer, columns_of
 from rollout_viewer._recording.step_codec import ACTION
 from rollout_viewer._recording.step_row import (
     BEGINS,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from rollout_viewer._recording.step_buffer import InfoForm, Listeners
     from rollout_viewer._recording.step_codec import Extras, Group
 
     Array = npt.NDArray[Any]
@@ -83,8 +85,11 @@ class WaitingRows:
     recording. It waits until the recording's `Rows` include it: nothing here says so
     once more.
 
+    Those of a single env may be in a buffer first. They are copied here when they are
+    read, and before any other row is put.
+
     Attributes:
-        stop: The number of the row after the last one.
+        stop: The number of the row after the last one, without those in a buffer.
     """
 
     def __init__(self) -> None:
@@ -109,6 +114,15 @@ class WaitingRows:
         # All rows of the block so far were put here.
         self._is_whole = False
         self._starts: list[WaitingStart] = []
+        # Its rows from `stop` on are not here yet; and their values, and numbers.
+        self._buffer: StepBuffer | None = None
+        self._buffered: tuple[str, tuple[str, ...]] = "", ()
+
+    @property
+    def end(self) -> int:
+        """The number of the row after the last one, with those in a buffer."""
+        buffer = self._buffer
+        return self.stop if buffer is None else buffer.stop
 
     @property
     def is_expecting(self) -> bool:
@@ -383,6 +397,105 @@ class WaitingRows:
                 return False
             kept[offset] = value
         return True
+
+    def open_buffer(
+        self, max_rows: int, info: InfoForm, listeners: Listeners
+    ) -> StepBuffer | None:
+        """Return a buffer for the next rows; None: it does not take their form.
+
+        Args:
+            max_rows: How many, all of one block.
+            info: The numbers that each row has.
+            listeners: To rows.
+        """
+        names = [name for name in self._data if name not in info.names]
+        action = self._action
+        if (
+            self._shape != _ONE_ENV
+            or self._next != self.stop
+            or self._buffer is not None
+            or action is None
+            or not can_buffer(action)
+            or len(names) != 1
+            or len(info.names) + 1 != len(self._data)
+            or not can_buffer(value := self._data[names[0]])
+        ):
+            return None
+        self._buffered = names[0], info.names
+        self._buffer = StepBuffer(
+            self.stop,
+            max_rows,
+            action,
+            value,
+            info,
+            listeners,
+            is_running=self._ended is None,
+        )
+        return self._buffer
+
+    def stop_buffer(self) -> None:
+        """Let no more rows come by a buffer."""
+        if self._buffer is not None:
+            self._buffer.is_open = False
+
+    def close_buffer(self) -> None:
+        """Do that, and copy those that came."""
+        if self._buffer is not None:
+            self._buffer.is_open = False
+            self.collect()
+            self._buffer = None
+
+    def collect(self) -> int:
+        """Copy rows out of a buffer; return `stop`.
+
+        Where it is interrupted, they are still there, and the next call does the same.
+        """
+        buffer = self._buffer
+        if buffer is None:
+            return self.stop
+        row = self.stop
+        rows = buffer.rows[row - buffer.first :]
+        if not rows:
+            return row
+        self._next = -1
+        block, offset = divmod(row, CHUNK_ROWS)
+        if block != self._block:
+            self._renew(block)
+            self._is_whole = not offset
+        assert self._action is not None
+        name, names = self._buffered
+        values = self._data[name]
+        columns = columns_of(rows, self._action, values, len(names))
+        part = slice(offset, offset + len(rows))
+        self._reward[part, 0] = columns.rewards
+        self._action[part, 0] = columns.actions
+        values[part, 0] = columns.values
+        for index, name in enumerate(names):
+            self._data[name][part, 0] = columns.numbers[:, index]
+        for number, flags in enumerate(columns.flags):
+            if flags:
+                self._collect_special(row + number, offset + number, flags, buffer)
+        stop = row + len(rows)
+        self._next = self.stop = stop
+        return stop
+
+    def _collect_special(
+        self, row: int, offset: int, flags: int, buffer: StepBuffer
+    ) -> None:
+        is_reset = flags == BEGINS
+        start = buffer.starts.get(row) if is_reset else None
+        self._note(
+            row,
+            offset,
+            _Special(
+                RESET if is_reset else STEP,
+                flags,
+                np.nan,
+                None if is_reset else _ENDED_ONE,
+                is_reset,
+            ),
+            _NO_STARTS if start is None else {0: start},
+        )
 
     def _renew(self, block: int) -> None:
         """Begin a block in other arrays: the rows of the last one are views of them."""
