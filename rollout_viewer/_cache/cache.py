@@ -83,9 +83,9 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.annotations import AnyEpisode
     from rollout_viewer._recording.base import Recording
     from rollout_viewer._recording.episode import Episode
+    from rollout_viewer._recording.many_buffer import ManyBuffer, ManyForm, Start
     from rollout_viewer._recording.sealed_block import SealedBlock
     from rollout_viewer._recording.step_buffer import InfoForm, StepBuffer
-    from rollout_viewer._recording.waiting_rows import Start
     from rollout_viewer._replay.recipe import Recipe
 
 # Of memory_bytes, for what waits for the disk: an eighth.
@@ -436,6 +436,15 @@ class FrameCache(RecordingReader):
         """
         with self._append_lock.lock:
             return self._writable().open_buffer(info, self._listeners)
+
+    def open_many(self, form: ManyForm) -> ManyBuffer | None:
+        """Return where the next rows of many envs may be put, as by `append_many`.
+
+        Args:
+            form: Of an info that each of them has.
+        """
+        with self._append_lock.lock:
+            return self._writable().open_many(form, self._listeners)
 
     def _note_appended(self, recording: LiveRecording, row: int) -> None:
         if recording.has_trouble:

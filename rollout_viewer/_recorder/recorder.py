@@ -266,11 +266,11 @@ class Recorder(SingleCalls, ShownInNotebook):
         """Make the lock anew, in a forked child."""
         del is_whole
         self._lock = threading.Lock()
-        self.buffer = None
+        self.buffer = self.many = None
 
     def _start(self, num_envs: int) -> None:
         self.num_envs = num_envs
-        self.buffer = None
+        self.buffer = self.many = None
         self._skipped = SkippedSteps(num_envs)
         self._vectors = VectorRewards()
         # The row after the newest that this recorder has appended.
@@ -443,8 +443,7 @@ class Recorder(SingleCalls, ShownInNotebook):
             )
         step = reward, terminated, truncated, action
         with self._lock:
-            if self.buffer is not None:
-                self._settle()
+            self._settle()
             step_infos = step_info, final_info
             if self._is_lean and not sums and is_kept is not False:
                 row = self._add_like_last(

@@ -46,7 +46,7 @@ class SingleCalls(UsualCalls):
     @property
     def num_calls(self) -> int:
         """Calls that were counted so far, recorded or skipped."""
-        buffer = self.buffer
+        buffer = self.buffer or self.many
         if buffer is None:
             return self._num_calls
         return self._num_calls + buffer.stop - self._stop
@@ -56,18 +56,23 @@ class SingleCalls(UsualCalls):
         self._num_calls = count
 
     def _settle(self) -> None:
-        """Count what came by the buffer, which is used no more."""
-        if (buffer := self.buffer) is None:
+        """Count what came by a buffer, which is used no more."""
+        buffer = self.buffer or self.many
+        if buffer is None:
             return
         rows = buffer.rows[self._stop - buffer.first :]
-        flags = [row[0] for row in rows if row[0]]
+        specials: list[Any] = [row[0] for row in rows if row[0]]
         episode, is_running = self._episode, self._is_running
-        if flags:
-            episode = episode + flags.count(BEGINS)
-            is_running = np.full(1, flags[-1] == BEGINS)
+        if specials and self.many is not None:
+            _, ended, _ = specials[-1]
+            is_running = np.ones(self.num_envs, np.bool_) if ended is None else ~ended
+        elif specials:
+            episode = episode + specials.count(BEGINS)
+            is_running = np.full(1, specials[-1] == BEGINS)
         num_calls, stop = self._num_calls + len(rows), self._stop + len(rows)
         # Without a call in between, so that it is not interrupted.
-        self._num_calls, self._stop, self.buffer = num_calls, stop, None
+        self._num_calls, self._stop = num_calls, stop
+        self.buffer = self.many = None
         self._episode, self._is_running = episode, is_running
 
     def _open_buffer(self, info: Any, *, was_used: bool) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from rollout_viewer._errors import warn_once
 from rollout_viewer._recorder.success import SUCCESS_KEYS
 from rollout_viewer._recording.info_types import BOOL, INFO_TYPES, NUMBER, PREFIX
+from rollout_viewer._recording.many_buffer import ManyForm, NumberForm
 from rollout_viewer._recording.step_buffer import InfoForm
 from rollout_viewer._recording.storable import storable_text
 from rollout_viewer._tensors import as_numpy
@@ -249,6 +250,25 @@ class StepInfo:
             tuple(type(info[key]) for key in keys),
             info.keys() - keys,
         )
+
+    def form_of_many(self, info: Any) -> ManyForm | None:
+        """Return the form of an info of many envs, whose numbers are those of a row.
+
+        None: calls are not looked at that have one like it.
+        """
+        if self._names is False:
+            return ManyForm(None, SUCCESS_KEYS)
+        if info and type(info) is not dict:
+            return None
+        found, columns = [], self._columns
+        for key, value in (info or {}).items():
+            if (column := columns.get(key)) is not None:
+                mask = f"_{key}" if f"_{key}" in info else None
+                found.append(
+                    NumberForm(key, mask, column.name, value.dtype, value.shape)
+                )
+        known = {one.key for one in found}
+        return ManyForm(tuple(found), [key for key in info or () if key not in known])
 
     def seen(self, envs: Mask) -> dict[str, Array]:
         """Return data of a row that is of `envs`; valid until the next call."""

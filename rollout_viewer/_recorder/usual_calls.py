@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recorder.success import is_silent
 from rollout_viewer._recording.live import NO_STARTS
 from rollout_viewer._recording.step_row import (
@@ -31,14 +32,21 @@ if TYPE_CHECKING:
     from rollout_viewer._cache.cache import FrameCache
     from rollout_viewer._recorder.skipped_steps import SkippedSteps
     from rollout_viewer._recorder.step_info import StepInfo
+    from rollout_viewer._recording.many_buffer import ManyBuffer, Start
     from rollout_viewer._recording.step_row import Codes, Mask
-    from rollout_viewer._recording.waiting_rows import Start
 
 # Among the bytes of bools: finding it is faster than `np.any`.
 _TRUE = b"\1"
 _RESET, _STEP, _MISSING = map(np.uint8, (RESET, STEP, TERMINAL_MISSING))
 _TRUNCATED = np.uint8(TRUNCATED)
 _FLOAT32 = np.dtype(np.float32)
+
+
+def flags_of(ended: Mask | None, terminated: Mask, truncated: Mask) -> Codes | None:
+    """Return the flags (B,) of ends; None: all that ended terminated."""
+    if ended is None or _TRUE not in truncated.tobytes():
+        return None
+    return (terminated + (truncated * _TRUNCATED)) * ended
 
 
 class UsualCalls:
@@ -60,6 +68,9 @@ class UsualCalls:
     _joins_episode: Mask
     _is_settled: bool
     _is_lean: bool
+    # Where calls that are like the last one may be put, in place of `add_many`. What it
+    # has from `_stop` on is not counted yet.
+    many: ManyBuffer | None = None
 
     def _with_begun(
         self, begins: Mask, infos: Mapping[int, Mapping[str, Any]]
@@ -153,6 +164,8 @@ class UsualCalls:
             False: it is not like the last one, and nothing was recorded.
         """
         with self._lock:
+            was_used = self.many is None or bool(self.many.rows)
+            self._settle()
             if not self._is_lean or self._pid != os.getpid():
                 return False
             if info:
@@ -161,9 +174,7 @@ class UsualCalls:
                     return False
                 if found:
                     values = {**values, **found}
-            flags = None
-            if ended is not None and _TRUE in truncated.tobytes():
-                flags = (terminated + (truncated * _TRUNCATED)) * ended
+            flags = flags_of(ended, terminated, truncated)
             num_calls, before = self.num_calls + 1, self.cache.num_appended
             try:
                 row = self.cache.append_many(
@@ -179,7 +190,17 @@ class UsualCalls:
                 else:
                     self._note_many(resets, ended, stop, num_calls)
                 raise
-            return row is not None
+            if row is None:
+                return False
+            # Where the last one had no rows, calls differ from one another.
+            if was_used or self._stop % CHUNK_ROWS == 0:
+                form = self._step_info.form_of_many(info)
+                self.many = None if form is None else self.cache.open_many(form)
+            return True
+
+    def _settle(self) -> None:
+        """Count what came by a buffer, which is used no more."""
+        raise NotImplementedError
 
     def _note_many(
         self, resets: Mask | None, ended: Mask | None, stop: int, num_calls: int

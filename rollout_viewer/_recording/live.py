@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 
     from rollout_viewer._frames.encoder import ChunkEncoder
     from rollout_viewer._recording.annotations import AnnotationChange
+    from rollout_viewer._recording.many_buffer import ManyBuffer, ManyForm
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.slot import Slot
     from rollout_viewer._recording.statements import Statement
@@ -213,22 +214,35 @@ class LiveRecording(FiledRecording):
             listeners: To rows.
         """
         with self._lock:
-            rows, waiting = self._rows, self._waiting
-            if rows is None or self._before is not None or self.has_trouble:
+            room = self._room_in_buffer()
+            if room <= 0:
                 return None
-            row = waiting.stop
-            is_first = row % CHUNK_ROWS == 0
-            if row < rows.num_rows or (is_first and row > rows.num_rows):
+            return self._waiting.open_buffer(room, info, listeners)
+
+    def open_many(self, form: ManyForm, listeners: Listeners) -> ManyBuffer | None:
+        """Return the same for rows of `WaitingRows.put_many`."""
+        with self._lock:
+            room = self._room_in_buffer()
+            if room <= 0:
                 return None
-            if self._open.usual_encoders((), ()) is None:  # pictures are due
-                return None
-            max_rows = CHUNK_ROWS - 1 - row % CHUNK_ROWS
-            if not self.is_temporary:
-                # So many can come before one has to wait for the disk.
-                max_rows = min(max_rows, self._handled_rows + CHUNK_ROWS - row)
-            if max_rows <= 0:
-                return None
-            return waiting.open_buffer(max_rows, info, listeners)
+            return self._waiting.open_many(room, form, listeners)
+
+    def _room_in_buffer(self) -> int:
+        """Return how many rows may come by a buffer now."""
+        rows, waiting = self._rows, self._waiting
+        if rows is None or self._before is not None or self.has_trouble:
+            return 0
+        row = waiting.stop
+        is_first = row % CHUNK_ROWS == 0
+        if row < rows.num_rows or (is_first and row > rows.num_rows):
+            return 0
+        if self._open.usual_encoders((), ()) is None:  # pictures are due
+            return 0
+        max_rows = CHUNK_ROWS - 1 - row % CHUNK_ROWS
+        if self.is_temporary:
+            return max_rows
+        # So many can come before one has to wait for the disk.
+        return min(max_rows, self._handled_rows + CHUNK_ROWS - row)
 
     def close_buffer(self) -> None:
         """Let no more rows come by a buffer."""

@@ -8,13 +8,17 @@ Knows step data. Knows nothing of pictures, episodes or files.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.many_buffer import (
+    ManyBuffer,
+    ManyForm,
+    columns_of_many,
+)
 from rollout_viewer._recording.step_buffer import StepBuffer, can_buffer, columns_of
 from rollout_viewer._recording.step_codec import ACTION
 from rollout_viewer._recording.step_row import (
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from rollout_viewer._recording.many_buffer import Start
     from rollout_viewer._recording.step_buffer import InfoForm, Listeners
     from rollout_viewer._recording.step_codec import Extras, Group
 
@@ -41,8 +46,6 @@ _FLOAT64, _BOOL, _UINT8 = np.dtype(np.float64), np.dtype(np.bool_), np.dtype(np.
 _ALL_ROWS = np.arange(CHUNK_ROWS, dtype=np.int32)
 # Among the bytes of bools: finding it is faster than `np.any`.
 _TRUE = b"\1"
-# From where an episode can be replayed; it may be made when it is needed.
-Start = bytes | Callable[[], bytes]
 _NO_STARTS: Mapping[int, Start] = MappingProxyType({})
 _INT64 = np.dtype(np.int64)
 _MAX_INT64 = (1 << 63) - 1
@@ -115,8 +118,9 @@ class WaitingRows:
         self._is_whole = False
         self._starts: list[WaitingStart] = []
         # Its rows from `stop` on are not here yet; and their values, and numbers.
-        self._buffer: StepBuffer | None = None
+        self._buffer: StepBuffer | ManyBuffer | None = None
         self._buffered: tuple[str, tuple[str, ...]] = "", ()
+        self._form = ManyForm()
 
     @property
     def end(self) -> int:
@@ -433,6 +437,30 @@ class WaitingRows:
         )
         return self._buffer
 
+    def open_many(
+        self, max_rows: int, form: ManyForm, listeners: Listeners
+    ) -> ManyBuffer | None:
+        """Do what `open_buffer` does for rows of `put_many`."""
+        names = {one.name for one in form.numbers or ()}
+        left = [name for name in self._data if name not in names]
+        action = self._action
+        if (
+            self._shape is None
+            or self._next != self.stop
+            or self._buffer is not None
+            or action is None
+            or not can_buffer(action)
+            or len(left) != 1
+            or len(names) + 1 != len(self._data)
+            or not can_buffer(value := self._data[left[0]])
+        ):
+            return None
+        self._buffered, self._form = (left[0], ()), form
+        self._buffer = ManyBuffer(
+            self.stop, max_rows, action, value, form, listeners, self._ended
+        )
+        return self._buffer
+
     def stop_buffer(self) -> None:
         """Let no more rows come by a buffer."""
         if self._buffer is not None:
@@ -462,11 +490,28 @@ class WaitingRows:
         if block != self._block:
             self._renew(block)
             self._is_whole = not offset
+        part = slice(offset, offset + len(rows))
+        if isinstance(buffer, ManyBuffer):
+            self._collect_many(buffer, row, part)
+        else:
+            self._collect_one(buffer, row, part)
+        self._next = self.stop = row + len(rows)
+        return self.stop
+
+    def _collect_one(self, buffer: StepBuffer, row: int, part: slice) -> None:
+        """Copy rows of a single env out of a buffer.
+
+        Args:
+            buffer: It has them.
+            row: The number of the first of them.
+            part: Their offsets in the block.
+        """
         assert self._action is not None
+        offset, first = part.start, row - buffer.first
+        rows = buffer.rows[first : first + part.stop - offset]
         name, names = self._buffered
         values = self._data[name]
         columns = columns_of(rows, self._action, values, len(names))
-        part = slice(offset, offset + len(rows))
         self._reward[part, 0] = columns.rewards
         self._action[part, 0] = columns.actions
         values[part, 0] = columns.values
@@ -475,9 +520,26 @@ class WaitingRows:
         for number, flags in enumerate(columns.flags):
             if flags:
                 self._collect_special(row + number, offset + number, flags, buffer)
-        stop = row + len(rows)
-        self._next = self.stop = stop
-        return stop
+
+    def _collect_many(self, buffer: ManyBuffer, row: int, part: slice) -> None:
+        """Copy rows of many envs out of a buffer; see `_collect_one`."""
+        assert self._action is not None
+        offset, first = part.start, row - buffer.first
+        rows = buffer.rows[first : first + part.stop - offset]
+        values = self._data[self._buffered[0]]
+        columns = columns_of_many(rows, self._action, values, self._form)
+        self._reward[part] = columns.rewards
+        self._action[part] = columns.actions
+        values[part] = columns.values
+        for name, numbers in columns.numbers.items():
+            self._data[name][part] = numbers
+        for number, (special, *_) in enumerate(rows):
+            if special is not None:
+                self._noted.append((offset + number, *special))
+                if starts := buffer.starts.get(row + number):
+                    self._note_starts(row + number, starts)
+                self._ended = special[1]
+        self._is_noted = False
 
     def _collect_special(
         self, row: int, offset: int, flags: int, buffer: StepBuffer

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._recorder.step_call import as_actions
+from rollout_viewer._recorder.usual_calls import flags_of
 from rollout_viewer._recording.live import NO_STARTS
 from rollout_viewer._replay.episode_start import EpisodeStart, pack_start
 from rollout_viewer.sources._batched_calls import NEXT_STEP, SAME_STEP, BatchedCalls
@@ -21,8 +22,8 @@ from rollout_viewer.sources._wrapper import RecordingWrapper
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rollout_viewer._recording.many_buffer import Start
     from rollout_viewer._recording.step_row import Mask
-    from rollout_viewer._recording.waiting_rows import Start
 
 # Among the bytes of bools: finding one is faster than `np.any` and `np.all`.
 _TRUE, _FALSE = b"\1", b"\0"
@@ -65,9 +66,9 @@ class UsualCalls(RecordingWrapper, LaterRows, BatchedCalls):
     ) -> bool:
         """Record a step if it is like the last one. False: nothing was recorded."""
         if not (
-            _are_bools(terminated, self.num_envs)
-            and _are_bools(truncated, self.num_envs)
-            and type(reward) is np.ndarray
+            type(terminated) is type(truncated) is type(reward) is np.ndarray
+            and terminated.dtype is truncated.dtype is _BOOL
+            and terminated.shape == truncated.shape == (self.num_envs,)
             and type(obs) is np.ndarray
             and type(actions) in (np.ndarray, list)
             and "step" in self._known_calls
@@ -86,37 +87,61 @@ class UsualCalls(RecordingWrapper, LaterRows, BatchedCalls):
                 ended &= ~resets
                 if _TRUE not in ended.tobytes():
                     ended = None
-        num_calls = self.recorder.num_calls
         # Before the row is there: what follows it depends on this.
         none = np.zeros(self.num_envs, np.bool_)
         self._has_ended = none.copy() if ended is None else ended
         self.begins = none if resets is None else resets.copy()
-        try:
-            data = {"obs": obs} if self._is_simple else self._data(obs) or {}
-            if type(actions) is list:
-                actions = as_actions(actions, self.num_envs)
-            if reward.dtype != _FLOAT64 and reward.dtype.kind in "fiu":
-                reward = reward.astype(_FLOAT64)
-            if not self.recorder.add_many(
-                resets,
-                ended,
-                reward,
-                terminated,
-                truncated,
-                actions,
-                data,
-                info,
-                NO_STARTS if resets is None else self._starts_of(resets),
-            ):
-                self._has_ended = before  # as it was
-                return False
-        except Exception as error:
-            if not self._survives("step", num_calls, error):
-                raise
+        ends = ended, terminated, truncated
+        if not self._add_like_last(resets, ends, reward, actions, obs, info):
+            self._has_ended = before  # as it was
+            return False
         self._states = {}
         for skip in self._skip_pictures:
             skip()
         return True
+
+    def _add_like_last(
+        self,
+        resets: Mask | None,
+        ends: tuple[Mask | None, Mask, Mask],
+        reward: Any,
+        actions: Any,
+        obs: Any,
+        info: Any,
+    ) -> bool:
+        """Add a row to the recorder, if it is like the last one.
+
+        Args:
+            resets: Which envs are reset.
+            ends: Which of the others ended, terminated, and were truncated.
+            reward: An array (B,)
+            actions: An array or a list.
+            obs: An array.
+            info: Of the call.
+        """
+        recorder, num_calls = self.recorder, -1
+        try:
+            if type(actions) is list:
+                actions = as_actions(actions, self.num_envs)
+            if reward.dtype is not _FLOAT64 and reward.dtype.kind in "fiu":
+                reward = reward.astype(_FLOAT64)
+            starts = NO_STARTS if resets is None else self._starts_of(resets)
+            buffer = recorder.many
+            if buffer is not None and self._is_simple:
+                flags = None if ends[0] is None else flags_of(*ends)
+                if buffer.put(
+                    resets, ends[0], flags, reward, actions, obs, info, starts
+                ):
+                    return True
+            num_calls = recorder.num_calls
+            data = {"obs": obs} if self._is_simple else self._data(obs) or {}
+            return recorder.add_many(
+                resets, ends[0], reward, *ends[1:], actions, data, info, starts
+            )
+        except Exception as error:
+            if not self._survives("step", num_calls, error):
+                raise
+            return True
 
     def _starts_of(self, resets: Mask) -> Mapping[int, Start]:
         """Return from where the episodes can be replayed that begin."""
@@ -131,9 +156,3 @@ class UsualCalls(RecordingWrapper, LaterRows, BatchedCalls):
             else:  # many at once are packed in less than half the time
                 found[env] = functools.partial(pack_start, EpisodeStart(number, state))
         return found
-
-
-def _are_bools(ends: Any, num_envs: int) -> bool:
-    return (
-        type(ends) is np.ndarray and ends.dtype == _BOOL and ends.shape == (num_envs,)
-    )
