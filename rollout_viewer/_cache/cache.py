@@ -83,7 +83,8 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.annotations import AnyEpisode
     from rollout_viewer._recording.base import Recording
     from rollout_viewer._recording.episode import Episode
-    from rollout_viewer._recording.many_buffer import ManyBuffer, ManyForm, Start
+    from rollout_viewer._recording.episode_starts import Start
+    from rollout_viewer._recording.many_buffer import ManyBuffer, ManyForm
     from rollout_viewer._recording.sealed_block import SealedBlock
     from rollout_viewer._recording.step_buffer import InfoForm, StepBuffer
     from rollout_viewer._replay.recipe import Recipe

@@ -13,6 +13,7 @@ import numpy as np
 
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recorder.success import is_silent
+from rollout_viewer._recording.episode_starts import start_bytes
 from rollout_viewer._recording.live import NO_STARTS
 from rollout_viewer._recording.step_row import (
     IDLE,
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from rollout_viewer._cache.cache import FrameCache
     from rollout_viewer._recorder.skipped_steps import SkippedSteps
     from rollout_viewer._recorder.step_info import StepInfo
-    from rollout_viewer._recording.many_buffer import ManyBuffer, Start
+    from rollout_viewer._recording.episode_starts import Start
+    from rollout_viewer._recording.many_buffer import ManyBuffer
     from rollout_viewer._recording.step_row import Codes, Mask
 
 # Among the bytes of bools: finding it is faster than `np.any`.
@@ -226,10 +228,7 @@ class UsualCalls:
         codes = np.full(self.num_envs, _STEP)
         if resets is not None:
             codes[resets] = _RESET
-        infos = {
-            env: {START: start if isinstance(start, bytes) else start()}
-            for env, start in starts.items()
-        }
+        infos = {env: {START: start_bytes(start)} for env, start in starts.items()}
         self._keep_call(codes, step, infos, info or None)
 
     def _data_of(self, step_info: Any) -> Mapping[str, Any] | None:

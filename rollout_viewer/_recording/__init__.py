@@ -9,6 +9,7 @@ picture of a row is identified by its `slot`.
 - `opened`: it is read from files. `file`: one, which another process may be writing.
   `joined`: several, side by side. `shared`: one that is brought here when it is
   looked at.
+- `episode_starts`: from where episodes can be replayed.
 - `step_row`: one row's step data. `step_columns`, `rows`: that of all rows.
   `row_episodes`: the episodes that follow from it, each an `episode`.
 - `step_codec`: actions and `data` arrays as bytes. `info_types`: what numbers of a

@@ -24,6 +24,7 @@ from rollout_viewer._recording.database import (
     delete_database,
 )
 from rollout_viewer._recording.database_reader import DatabaseReader
+from rollout_viewer._recording.episode_starts import StartBytes
 from rollout_viewer._recording.eviction import Budget
 from rollout_viewer._recording.info_types import INFO_TYPES
 from rollout_viewer._recording.late_pictures import LatePictures, late_statements
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from rollout_viewer._recording.episode_starts import Start
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.sealed_block import BlockRows
     from rollout_viewer._recording.slot import Slot
@@ -276,10 +278,11 @@ class FiledRecording:
         numbers = rows.numbers_of_begun(flags)
         for one in starts:
             if (index := numbers.get((one.row - first, one.env))) is not None:
-                start = one.start if isinstance(one.start, bytes) else one.start()
-                self._keep_start(rows, one.env, index, start)
+                self._keep_start(rows, one.env, index, one.start)
 
-    def _keep_start(self, rows: Rows, env: int, index: int, start: bytes) -> None:
+    def _keep_start(self, rows: Rows, env: int, index: int, start: Start) -> None:
+        if not isinstance(start, bytes):
+            start = StartBytes(start)
         self._late.starts[env, index] = start
         number = start_number(env, index, rows.num_envs)
         self._remember(start_statement(number, start))

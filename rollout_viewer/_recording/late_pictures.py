@@ -21,6 +21,7 @@ from rollout_viewer._recording.statements import late_chunk_statement
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from rollout_viewer._recording.episode_starts import Start
     from rollout_viewer._recording.slot import Slot
     from rollout_viewer._recording.statements import Statement
 
@@ -61,7 +62,7 @@ class LatePictures:
     """
 
     def __init__(self) -> None:
-        self.starts: dict[tuple[int, int], bytes] = {}
+        self.starts: dict[tuple[int, int], Start] = {}
         self.slot_of: dict[Slot, int] = {}
         self.adding = threading.Lock()
         self.refused_nbytes = 0

@@ -27,6 +27,7 @@ from rollout_viewer._recording.database import (
     delete_database,
     has_side_files,
 )
+from rollout_viewer._recording.episode_starts import start_bytes
 from rollout_viewer._recording.filing import FiledRecording
 from rollout_viewer._recording.late_pictures import (
     NOT_REPRODUCIBLE,
@@ -306,7 +307,8 @@ class LiveRecording(FiledRecording):
 
     def start_of(self, env: int, index: int) -> bytes | None:
         """Return from where an episode can be replayed; None: from none."""
-        return self._late.starts.get((env, index))
+        start = self._late.starts.get((env, index))
+        return None if start is None else start_bytes(start)
 
     def add_late_chunks(
         self, chunks: Sequence[LateChunk], session: str | None = None

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Collection, Mapping
 
     import numpy.typing as npt
 
+    from rollout_viewer._recording.episode_starts import Start
     from rollout_viewer._recording.step_buffer import Listeners
 
     Array = npt.NDArray[Any]
-    # From where an episode can be replayed; it may be made when it is needed.
-    Start = bytes | Callable[[], bytes]
     # `resets`, `ended` and `flags` of `WaitingRows.put_many`.
     Special = tuple[Array | None, Array | None, Array | None]
     # What is special, if anything, and the bytes of rewards, actions, value and the

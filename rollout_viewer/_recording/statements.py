@@ -11,6 +11,7 @@ import numpy as np
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._frames.checksum import CHECKSUM_BYTES, is_intact
 from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.episode_starts import start_bytes
 from rollout_viewer._recording.placed import is_placed, place, unplace
 from rollout_viewer._recording.sealed_text import seal
 from rollout_viewer._recording.step_codec import pack_core
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from rollout_viewer._recording.episode_starts import Start
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.slot import Slot
 
@@ -131,12 +133,29 @@ def late_chunk_statement(block: int, slot: int, chunk: bytes) -> Statement:
     return _pack_statement(block << 16 | (_LAST_PACK - slot), [(slot, chunk)])
 
 
-def start_statement(number: int, start: bytes) -> Statement:
+class _ExtrasValues(Sequence[Any]):
+    """The values of a row of `extras`, made when they are written."""
+
+    def __init__(self, block: int, data: Start) -> None:
+        self._block, self._data = block, data
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: Any) -> Any:
+        if index == 0:
+            return self._block
+        placed = place(start_bytes(self._data), "extras", self._block)
+        return (self._block, placed)[index]
+
+
+def start_statement(number: int, start: Start) -> Statement:
     """Store from where an episode can be replayed, by `start_number`.
 
     Beside actions and data, which have the blocks from 0 on.
     """
-    return extras_statement(-1 - number, start)
+    values = _ExtrasValues(-1 - number, start)
+    return "INSERT OR REPLACE INTO extras VALUES (?, ?)", values
 
 
 def start_number(env: int, index: int, num_envs: int) -> int:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from rollout_viewer._recording.many_buffer import Start
+    from rollout_viewer._recording.episode_starts import Start
     from rollout_viewer._recording.step_buffer import InfoForm, Listeners
     from rollout_viewer._recording.step_codec import Extras, Group
 

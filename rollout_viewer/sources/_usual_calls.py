@@ -22,7 +22,7 @@ from rollout_viewer.sources._wrapper import RecordingWrapper
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rollout_viewer._recording.many_buffer import Start
+    from rollout_viewer._recording.episode_starts import Start
     from rollout_viewer._recording.step_row import Mask
 
 # Among the bytes of bools: finding one is faster than `np.any` and `np.all`.
