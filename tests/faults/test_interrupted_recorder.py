@@ -20,6 +20,7 @@ from rollout_viewer._cache.block_builder import BlockBuilder
 from rollout_viewer._recorder.episode_quota import EpisodeQuota
 from rollout_viewer._recorder.later_videos import LaterVideos
 from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer._recorder.usual_calls import flags_of
 from rollout_viewer._recorder.video_segment import VideoSegment
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer._replay.recipe import Recipe
@@ -334,37 +335,43 @@ class LoopOfMany:
         self.recorder = Recorder(
             3, cache=self.cache, recipe=Recipe(make_env=lambda: None)
         )
+        # Which envs are reset by a call, and which of the others end: of an env that
+        # ended with the call before, an end counts for nothing.
+        self.masks: list[tuple[Any, Any]] = []
+        resets: Any = None
+        for envs in ENDS_OF_MANY:
+            ended = np.isin(np.arange(3), envs)
+            if resets is not None:
+                ended &= ~resets
+            self.masks.append((resets, ended if ended.any() else None))
+            resets = self.masks[-1][1]
         self.recorder.add([RESET] * 3, list, data=self._data(0))
         self._add_at_length(1, np.zeros(3, np.bool_), np.zeros(3, np.bool_))
 
     def _data(self, number: int) -> dict[str, Any]:
         return {"obs": np.full((3, 2), number, np.float32)}
 
-    def masks(self, number: int) -> tuple[Any, Any]:
-        """Return which envs are reset by a call, and which of the others end."""
-        resets, ended = np.zeros((2, 3), np.bool_)
-        # Of an env that ended with the call before, an end counts for nothing.
-        for one in range(2, number + 1):
-            resets, ended = ended, np.isin(np.arange(3), ENDS_OF_MANY[one]) & ~ended
-        return resets, ended
-
-    def add(self, number: int, *, is_at_length: bool = False) -> None:
-        resets, ended = self.masks(number)
-        values = self._data(number)
+    def add(self, number: int, way: str = "buffer") -> None:
+        (resets, ended), values = self.masks[number], self._data(number)
+        is_ended = np.zeros(3, np.bool_) if ended is None else ended
         infos = {"speed": np.full(3, number / 2)}
-        starts = dict.fromkeys(np.flatnonzero(resets).tolist(), b"start")
-        args = np.array([2.0**number] * 3), ended & (number != 4), ended, np.arange(3)
-        if not is_at_length and self.recorder.add_many(
-            resets if resets.any() else None,
-            ended if ended.any() else None,
-            *args,
-            values,
-            infos,
-            starts,
+        begun = () if resets is None else np.flatnonzero(resets).tolist()
+        starts = dict.fromkeys(begun, b"start")
+        reward, action = np.array([2.0**number] * 3), np.arange(3)
+        terminated = is_ended & (number != 4)
+        flags = flags_of(ended, terminated, is_ended)
+        buffer = self.recorder.many if way == "buffer" else None
+        if buffer is not None and buffer.put(
+            resets, ended, flags, reward, action, values["obs"], infos, starts
         ):
             self.num_short += 1
+        elif way != "length" and self.recorder.add_many(
+            resets, ended, reward, terminated, is_ended, action, values, infos, starts
+        ):
+            self.num_short += way == "add_many"
         else:
-            self._add_at_length(number, resets, ended)
+            is_reset = np.zeros(3, np.bool_) if resets is None else resets
+            self._add_at_length(number, is_reset, is_ended)
 
     def _add_at_length(self, number: int, resets: Any, ended: Any) -> None:
         self.recorder.add(
@@ -398,12 +405,15 @@ def _refuse(*_: Any) -> None:
 
 def test_calls_of_many_envs_are_recorded_as_at_length():
     found = []
-    for is_at_length in (False, True):
+    for way in ("buffer", "add_many", "length"):
         loop = LoopOfMany()
         for number in range(2, len(ENDS_OF_MANY)):
-            loop.add(number, is_at_length=is_at_length)
+            loop.add(number, way)
         loop.recorder.finish()
-        assert loop.num_short == (0 if is_at_length else len(ENDS_OF_MANY) - 2)
+        # The first of a buffer, and the last of a block, come by `add_many`.
+        num_short = {"buffer": -2, "add_many": 0, "length": 2 - len(ENDS_OF_MANY)}
+        assert loop.num_short == len(ENDS_OF_MANY) - 2 + num_short[way]
+        assert loop.recorder.num_calls == len(ENDS_OF_MANY)
         cache = loop.cache
         rows = [
             sorted(cache.at(row, env).items())
@@ -415,44 +425,45 @@ def test_calls_of_many_envs_are_recorded_as_at_length():
             for one in cache.episodes
         }
         found.append(repr([rows, cache.episodes, starts]))
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[2]
 
 
+@pytest.mark.parametrize("way", ["buffer", "add_many"])
 @pytest.mark.parametrize("number", [2, 3, 4, 5, 6, 31])
 def test_a_call_of_many_envs_is_in_one_row_or_in_none_wherever_it_is_interrupted(
-    number, figures, monkeypatch
+    number, way, figures, monkeypatch
 ):
     def begun() -> LoopOfMany:
         loop = LoopOfMany()
         for one in range(2, number):
-            loop.add(one)
+            loop.add(one, way)
         return loop
 
     def finished(loop: LoopOfMany) -> tuple[Any, ...]:
         for one in range(number + 1, len(ENDS_OF_MANY)):
-            loop.add(one)
+            loop.add(one, way)
         return numbers_of_many(loop)
 
     for _ in range(2):  # the first time, more is imported and cached
         loop = begun()
-        places = places_of(functools.partial(loop.add, number))
+        places = places_of(functools.partial(loop.add, number, way))
     whole, refused = begun(), begun()
-    whole.add(number)
+    whole.add(number, way)
     with monkeypatch.context() as patched, pytest.raises(MemoryError):
         patched.setattr(refused.cache, "append_many", _refuse, raising=False)
-        refused.add(number)
+        refused.add(number, "add_many")
     expected = [finished(loop) for loop in (whole, refused, begun())]
 
     found = [0, 0, 0]
     for at in sample(places, 12):
         loop = begun()
         with interrupted(at) as interrupt:
-            loop.add(number)
+            loop.add(number, way)
         assert not loop.recorder._lock.locked(), interrupt.where
         now = finished(loop)
         assert now in expected, interrupt.where
         found[expected.index(now)] += 1
-    figures(f"Recorder.add_many: {found} whole, in the next row, in none")
+    figures(f"Recorder.{way}: {found} whole, in the next row, in none")
 
 
 def test_rows_of_skipped_steps_are_completed_once_wherever_that_is_interrupted():
