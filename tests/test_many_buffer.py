@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import threading
@@ -10,9 +11,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.vector import SyncVectorEnv
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
 import rollout_viewer as rv
+from rollout_viewer._replay.episode_start import unpack_start
 from tests.test_cache_ways import numbers_of
 
 ENVS = 3
@@ -286,3 +288,71 @@ def test_rows_are_read_and_appended_in_other_threads_while_they_come():
     count = env.env.envs[1].count
     assert rewards[rewards >= 0].tolist() == [*range(1, count + 1)]
     assert np.count_nonzero(rewards == -1) == num_others > 0
+
+
+def starts_of(kind: Any, asked: list[str] | None = None) -> dict[Any, Any]:
+    """Return from which states episodes began that ended at different times."""
+    makes = [
+        functools.partial(gym.make, "CartPole-v1", max_episode_steps=steps)
+        for steps in (5, 7, 9)
+    ]
+    envs = kind(makes)
+    env = rv.record(envs, render="later")
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    if asked is not None:
+        get_attr = envs.get_attr
+        envs.get_attr = lambda name: asked.append(name) or get_attr(name)
+    for _ in range(60):
+        env.step(env.action_space.sample())
+    found = {}
+    for one in env.cache.episodes:
+        start = env.cache.recording.start_of(one.env, one.index)
+        assert start is not None
+        found[one.env, one.index] = unpack_start(start).state
+    env.close()
+    return found
+
+
+def test_of_envs_in_other_processes_only_those_that_are_reset_are_asked():
+    asked: list[str] = []
+
+    found = starts_of(AsyncVectorEnv, asked)
+
+    assert found == starts_of(SyncVectorEnv)
+    assert len(found) > 12
+    assert not asked
+
+
+@pytest.mark.filterwarnings("ignore:(?s:.*)ERROR")  # how Gymnasium logs it
+def test_a_generator_that_cannot_be_asked_for_is_an_error_of_its_environment():
+    env = rv.record(
+        AsyncVectorEnv([functools.partial(Shy, n) for n in range(2)]),
+        make_env=Counting,
+        render="later",
+    )
+    env.reset(seed=0)
+    with pytest.raises(RuntimeError, match="no generator"):
+        for _ in range(10):
+            env.step(np.zeros(2, np.int64))
+    env.recorder.finish()
+    assert env.cache.num_rows > 2
+    env.env.close(terminate=True)
+
+
+class Shy(Counting):
+    """Has no generator any more once it has ended."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(3 + number)
+        self._number = number
+
+    @property
+    def np_random(self) -> Any:
+        if self._number and self.count >= 3:
+            raise RuntimeError("no generator")
+        return super().np_random
+
+    @np_random.setter
+    def np_random(self, value: Any) -> None:
+        self._np_random = value

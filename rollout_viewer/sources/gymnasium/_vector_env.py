@@ -24,10 +24,10 @@ from rollout_viewer.sources._batched_calls import (
     newest,
 )
 from rollout_viewer.sources._batched_env import parts_of_each
-from rollout_viewer.sources._later_envs import reset_states
 from rollout_viewer.sources._later_rows import LaterRows, check_records_all
 from rollout_viewer.sources._rollout_env import RolloutBatchedEnv
 from rollout_viewer.sources._usual_calls import UsualCalls
+from rollout_viewer.sources.gymnasium._async_states import async_states
 from rollout_viewer.sources.gymnasium._env_info import (
     check_is_open,
     check_renders,
@@ -156,7 +156,7 @@ class LaterVectorCalls(LaterRows, VectorCalls):
         """Return the states of envs that are reset next."""
         if self._envs and self._known_envs.is_of(getattr(self.env, "envs", None)):
             return self._known_envs.states(numbers)
-        return reset_states(self.env, numbers)
+        return async_states(self.env, numbers)
 
 
 class RecordedVectorEnv(UsualCalls, LaterVectorCalls):
