@@ -284,7 +284,10 @@ class FrameCache(RecordingReader):
         is_step = kind == "step" if type(kind) is str else kind is codes
         is_plain = is_step and reset is None and num_transitions is None
         with self._append_lock.lock:
-            recording = self._writable()
+            recording = self._live
+            # `_writable`, written out, as are others: of each row.
+            if recording is None or recording.is_closed or not recording.is_mine:
+                recording = self._writable()
             row: int | None = None
             starts = NO_STARTS if is_plain else None
             if is_plain and (episode_info or codes is not None):
@@ -292,8 +295,10 @@ class FrameCache(RecordingReader):
             if starts is not None:
                 pictures = self._checker.like_last(frames, envs)
                 if pictures is not None:
+                    targets, images = pictures
                     row = recording.append_like_last(
-                        *pictures,
+                        targets,
+                        images,
                         WaitingRows.put,
                         codes,
                         reward,
@@ -318,7 +323,10 @@ class FrameCache(RecordingReader):
                     reset=reset,
                     kind=kind,
                 )
-        self._note_appended(recording, row)
+        if recording.has_trouble:
+            self._warn_of_losses(recording)
+        if self._subscribers:
+            self._subscribers.notify(row, row + 1)
         return row
 
     def append_step(

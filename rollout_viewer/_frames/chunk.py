@@ -76,6 +76,8 @@ REPEATED = b"\0"
 
 _MAGIC = b"RV"
 _HEADER = struct.Struct("<2sBBBBHHH")
+# By the number of records.
+_TABLES = [struct.Struct(f"<{count}I") for count in range(CHUNK_ROWS + 1)]
 # Bytes of a chunk besides its records, and of each record's entry in the table.
 OVERHEAD_BYTES = _HEADER.size + CHECKSUM_BYTES
 ENTRY_BYTES = 4
@@ -103,16 +105,13 @@ def pack(
         repeated_row: The row of the RAW or INTRA record that is repeated, in this
             piece or in another one.
     """
-    table = np.fromiter(
-        (len(r) << 3 | k for r, k in zip(records, kinds, strict=True)),
-        dtype="<u4",
-        count=len(kinds),
-    )
+    entries = [len(r) << 3 | k for r, k in zip(records, kinds, strict=True)]
+    table = _TABLES[len(entries)].pack(*entries)
     mark = 0
     if repeated_row is not None and first <= repeated_row < first + len(kinds):
         mark = 1 + repeated_row
     header = _HEADER.pack(_MAGIC, VERSION, first, len(kinds), 0, height, width, mark)
-    return with_checksum(b"".join((header, table.tobytes(), *records)))
+    return with_checksum(b"".join((header, table, *records)))
 
 
 def absent(height: int, width: int, first: int, count: int) -> bytes:
@@ -224,6 +223,13 @@ def kinds_of(data: bytes) -> list[int]:
     """Return the record kinds of a chunk, without checking it."""
     kinds: list[int] = (_table(data) & 7).tolist()
     return kinds
+
+
+def shown_rows(kinds: Sequence[int]) -> int:
+    """Return the rows of a chunk that have a picture, as bits of a number."""
+    if ABSENT not in kinds:
+        return (1 << len(kinds)) - 1
+    return sum(1 << row for row, kind in enumerate(kinds) if kind != ABSENT)
 
 
 def _table(data: bytes) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:

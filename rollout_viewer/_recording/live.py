@@ -158,41 +158,35 @@ class LiveRecording(FiledRecording):
         with self._lock:
             if self._before is not None:
                 self.recover()
-            row = max(waiting.stop, rows.num_rows)
-            offset = row % CHUNK_ROWS
-            if offset == 0 and waiting.stop == row:
+            row, num_rows = waiting.stop, rows.num_rows
+            if row < num_rows:
+                row = num_rows
+            elif row % CHUNK_ROWS == 0:
                 self._take_waiting()  # if that was interrupted
-            encoders = self._open.usual_encoders(targets, frames)
+                num_rows = rows.num_rows
+            usual = self._open.usual
+            if usual is not None and usual[0] is targets:
+                encoders: Sequence[ChunkEncoder] | None = usual[1]
+            else:
+                encoders = self._open.usual_encoders(targets, frames)
             if encoders is None or not put(waiting, row, *step):
                 return None
-            if encoders:
-                self._encode(encoders, frames, row)
-            else:
+            if not encoders:
                 waiting.stop = row + 1
-            if offset == CHUNK_ROWS - 1:
+            else:
+                # All pictures or, if raised, none: with the last the row is there.
+                self._before = num_rows, len(self.slots), len(self._statements)
+                try:
+                    for encoder, frame in zip(encoders, frames, strict=True):
+                        encoder.add(frame)
+                    waiting.stop = row + 1
+                except BaseException:
+                    self.recover()
+                    raise
+                self._before = None
+            if row % CHUNK_ROWS == CHUNK_ROWS - 1:
                 self._take_waiting()
         return row
-
-    def _encode(
-        self, encoders: Sequence[ChunkEncoder], frames: Sequence[Frame], row: int
-    ) -> None:
-        """Add the pictures of a row whose step data is put: all or, if raised, none.
-
-        With the last of them the row is there.
-        """
-        assert self._rows is not None
-        self._before = self._rows.num_rows, len(self.slots), len(self._statements)
-        try:
-            if len(encoders) == 1:
-                encoders[0].add(frames[0])
-            else:
-                for encoder, frame in zip(encoders, frames, strict=True):
-                    encoder.add(frame)
-            self._waiting.stop = row + 1
-        except BaseException:
-            self.recover()
-            raise
-        self._before = None
 
     @property
     def num_appended(self) -> int:

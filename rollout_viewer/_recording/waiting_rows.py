@@ -292,7 +292,7 @@ class WaitingRows:
         if len(values) != len(arrays):
             return False
         for name, value in values.items():
-            # `_fits`, written out: of each value of each step's info.
+            # `_fits`, written out here and below: of each value of each step's info.
             if (
                 (kept := arrays.get(name)) is None
                 or type(value) is not np.ndarray
@@ -303,7 +303,12 @@ class WaitingRows:
             kept[offset] = value
         if action is None:
             return actions is None or (special is not None and special.is_reset)
-        if actions is None or not _fits(action, actions):
+        if (
+            actions is None
+            or type(action) is not np.ndarray
+            or action.dtype != actions.dtype
+            or action.shape != actions.shape[1:]
+        ):
             return False
         actions[offset] = action
         return True
@@ -475,7 +480,12 @@ def _flags(terminated: Any, truncated: Any, shape: tuple[int, ...]) -> Array | N
 
 def _are_none(ends: Any, shape: tuple[int, ...]) -> bool:
     """Whether ends are bools (B,) of which none is true."""
-    return _are_bools(ends, shape) and _TRUE not in ends.tobytes()
+    return (  # `_are_bools`, written out: of each row
+        type(ends) is np.ndarray
+        and ends.shape == shape
+        and ends.dtype == _BOOL
+        and _TRUE not in ends.tobytes()
+    )
 
 
 def _are_bools(ends: Any, shape: tuple[int, ...]) -> bool:
