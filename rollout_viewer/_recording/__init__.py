@@ -4,7 +4,8 @@ A recording is read through the protocol in `base`, wherever its rows come from.
 picture of a row is identified by its `slot`.
 
 - `live`: it is recorded here. `filing`: what it writes, and when. `open_block`: its
-  newest rows. `waiting_rows`: rows of the usual form that are taken in together.
+  newest rows. `waiting_rows`: rows of the usual form that are taken in together;
+  `step_buffer`: where those of a single env come first.
 - `opened`: it is read from files. `file`: one, which another process may be writing.
   `joined`: several, side by side. `shared`: one that is brought here when it is
   looked at.

@@ -181,6 +181,8 @@ class FiledRecording:
         """Make the lock anew, in a forked child. `recover` undoes half an append."""
         del is_whole
         self._lock = threading.RLock()
+        # Whoever puts rows there looks at nothing else.
+        self._waiting.stop_buffer()
         # Its destruction would free the lock, which is the parent's.
         keep_in_child(self._file_lock)
 
@@ -232,7 +234,7 @@ class FiledRecording:
         Rows that wait are taken into it first: to whoever reads they are there.
         """
         rows = self._rows
-        if rows is not None and self._waiting.stop > rows.num_rows:
+        if rows is not None and self._waiting.end > rows.num_rows:
             self._take_waiting()
             return self._rows
         return rows
@@ -241,7 +243,7 @@ class FiledRecording:
         """Take the rows that wait into the open block, all or, if raised, none."""
         with self._lock:
             self.recover()
-            rows, stop = self._rows, self._waiting.stop
+            rows, stop = self._rows, self._waiting.collect()
             # Another thread may have taken them, or cleared all rows.
             if rows is None or (start := rows.num_rows) >= stop:
                 return
@@ -522,7 +524,7 @@ class FiledRecording:
     def _has_caught_up(self) -> bool:
         # Without the lock, which the writer's thread may need.
         num_rows = 0 if self._rows is None else self._rows.num_rows
-        num_rows = max(num_rows, self._waiting.stop)
+        num_rows = max(num_rows, self._waiting.end)
         return num_rows - self._handled_rows < CHUNK_ROWS
 
     # -- the open block
