@@ -14,6 +14,8 @@ import pytest
 import rollout_viewer as rv
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recording.step_row import RESET, STEP
+from rollout_viewer._replay import episode_start
+from rollout_viewer._replay.episode_start import unpack_start
 from rollout_viewer._replay.recipe import Recipe
 from tests.test_cache_ways import numbers_of
 
@@ -325,3 +327,27 @@ def test_a_row_is_there_or_not_where_the_list_fails():
     assert recorder.add_one(1, 0, 3.0, 0, {"obs": obs})
 
     assert recorder.cache.scalars["reward"][1:, 0].tolist() == [1, 2, 3]
+
+
+def test_how_episodes_begin_is_packed_when_it_is_read(monkeypatch):
+    packed: list[Any] = []
+    pack = episode_start.pack_start
+    monkeypatch.setattr(
+        episode_start, "pack_start", lambda start: packed.append(start) or pack(start)
+    )
+    env = rv.record(gym.make("CartPole-v1"), render="later")
+    states = []
+    env.reset(seed=0)
+    packed.clear()
+    for _ in range(25):
+        *_, terminated, _, _ = env.step(1)
+        if terminated:
+            states.append(env.np_random.bit_generator.state)
+            env.reset()
+    assert not packed
+
+    found = [env.cache.recording.start_of(0, one.index) for one in env.cache.episodes]
+
+    assert len(states) == len(packed) == len(found) - 1 == 2
+    starts = [unpack_start(one) for one in found]
+    assert [one.state["np_random"] for one in starts[1:]] == states

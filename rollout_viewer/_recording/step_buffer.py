@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsBytes
 
 import numpy as np
 
@@ -83,8 +83,8 @@ class StepBuffer:
     Attributes:
         first: The number of the first row.
         rows: Those that are there.
-        starts: Row -> from where its episode can be replayed that begins there. Some
-            may be of rows that did not come.
+        starts: Row -> from where its episode can be replayed that begins there, for
+            `bytes`. Some may be of rows that did not come.
         is_open: Rows may be put. Once it is False, it stays so.
     """
 
@@ -126,7 +126,7 @@ class StepBuffer:
         self.first = first
         self._max_rows = max_rows
         self.rows: list[Row] = []
-        self.starts: dict[int, bytes] = {}
+        self.starts: dict[int, SupportsBytes] = {}
         self.is_open = True
         self._is_running = is_running
         self._value_dtype, self._value_shape = value.dtype, value.shape[2:]
@@ -210,14 +210,15 @@ class StepBuffer:
         return True
 
     def put_reset(
-        self, value: Any, info: Mapping[Any, Any], start: bytes | None
+        self, value: Any, info: Mapping[Any, Any], start: SupportsBytes | None
     ) -> bool:
         """Append a reset, if it is like those before; return whether it is.
 
         Args:
             value: Of the row's data.
             info: What the reset returned as its info.
-            start: From where the episode can be replayed.
+            start: From where the episode can be replayed, for `bytes`: called once,
+                later, perhaps in another thread.
         """
         rows = self.rows
         num_rows = len(rows)

@@ -9,7 +9,7 @@ step data. Knows nothing of pictures, episodes or files.
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsBytes
 
 import numpy as np
 
@@ -359,30 +359,43 @@ class WaitingRows:
         values[part, 0] = columns.values
         for index, name in enumerate(names):
             self._data[name][part, 0] = columns.numbers[:, index]
-        for number, flags in enumerate(columns.flags):
-            if flags:
-                self._collect_special(row + number, offset + number, flags, buffer)
+        if columns.flags:
+            self._collect_flags(row, offset, columns.flags, buffer.starts)
         stop = row + len(rows)
         self._next = self.stop = stop
         return stop
 
-    def _collect_special(
-        self, row: int, offset: int, flags: int, buffer: StepBuffer
+    def _collect_flags(
+        self,
+        row: int,
+        offset: int,
+        flags: tuple[int, ...],
+        starts: Mapping[int, SupportsBytes],
     ) -> None:
-        is_reset = flags == BEGINS
-        start = buffer.starts.get(row) if is_reset else None
-        self._note(
-            row,
-            offset,
-            _Special(
-                RESET if is_reset else STEP,
-                flags,
-                np.nan,
-                None if is_reset else _ENDED_ONE,
-                is_reset,
-            ),
-            _NO_STARTS if start is None else {0: start},
-        )
+        """Note which rows, from `row` on, are ends and resets."""
+        kinds, all_flags = self._kinds_of_block()
+        found = [one for one in self._starts if one.row < row]
+        last = 0
+        for number, flag in enumerate(flags):
+            if not flag:
+                continue
+            last, at = flag, offset + number
+            all_flags[at, 0] = flag
+            if flag == BEGINS:
+                kinds[at, 0] = RESET
+                self._lacks_action.add(at)
+                if (start := starts.get(row + number)) is not None:
+                    found.append(WaitingStart(row + number, 0, bytes(start)))
+        self._starts = found
+        self._ended = None if last == BEGINS else _ENDED_ONE
+
+    def _kinds_of_block(self) -> tuple[Array, Array]:
+        """Return kinds and flags (n, B) of the block's rows, to be changed."""
+        if self._kind is None or self._flags is None:
+            shape = self._reward.shape
+            self._flags = np.zeros(shape, np.uint8)
+            self._kind = np.full(shape, STEP, np.uint8)
+        return self._kind, self._flags
 
     def _renew(self, block: int) -> None:
         """Begin a block in other arrays: the rows of the last one are views of them."""
@@ -482,12 +495,9 @@ class WaitingRows:
         Where it is interrupted, no row is put until the next one is expected.
         """
         self._next = -1
-        if self._kind is None or self._flags is None:
-            shape = self._reward.shape
-            self._flags = np.zeros(shape, np.uint8)
-            self._kind = np.full(shape, STEP, np.uint8)
-        self._kind[offset] = special.kind
-        self._flags[offset] = special.flags
+        kinds, flags = self._kinds_of_block()
+        kinds[offset] = special.kind
+        flags[offset] = special.flags
         if special.is_reset:
             self._lacks_action.add(offset)
         if starts or self._starts:

@@ -72,6 +72,23 @@ def pack_start(start: EpisodeStart) -> bytes:
     return _of_thread.compressor.compress(content)
 
 
+class PlainStart:
+    """A start without arguments, as bytes: when they are asked for, many at once.
+
+    Args:
+        recipe: Of `EpisodeStart`.
+        state: The same.
+    """
+
+    __slots__ = ("_recipe", "_state")
+
+    def __init__(self, recipe: int, state: dict[str, Any]) -> None:
+        self._recipe, self._state = recipe, state
+
+    def __bytes__(self) -> bytes:
+        return pack_start(EpisodeStart(self._recipe, self._state))
+
+
 def _packed(text: bytes) -> bytes:
     return _LENGTH.pack(len(text)) + text
 
