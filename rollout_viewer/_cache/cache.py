@@ -291,7 +291,9 @@ class FrameCache(RecordingReader):
         with self._append_lock.lock:
             recording = self._writable()
             row: int | None = None
-            starts = self._only_starts(episode_info, codes) if is_plain else None
+            starts = NO_STARTS if is_plain else None
+            if is_plain and (episode_info or codes is not None):
+                starts = self._only_starts(episode_info, codes)
             if starts is not None:
                 pictures = self._checker.like_last(frames, envs)
                 if pictures is not None:
@@ -362,6 +364,37 @@ class FrameCache(RecordingReader):
                 truncated,
                 action,
                 data,
+                starts,
+            )
+        if row is not None:
+            self._note_appended(recording, row)
+        return row
+
+    def append_many(
+        self,
+        resets: npt.NDArray[np.bool_] | None,
+        ended: npt.NDArray[np.bool_] | None,
+        flags: npt.NDArray[np.uint8] | None,
+        reward: Any,
+        action: Any,
+        values: Mapping[str, Any],
+        starts: Mapping[int, bytes] = NO_STARTS,
+    ) -> int | None:
+        """Do the same where all envs step or are reset; see `WaitingRows.put_many`."""
+        with self._append_lock.lock:
+            recording = self._writable()
+            if resets is not None and self._segments:
+                return None  # what is known of all that begin in the segment
+            row = recording.append_like_last(
+                (),
+                (),
+                WaitingRows.put_many,
+                resets,
+                ended,
+                flags,
+                reward,
+                action,
+                values,
                 starts,
             )
         if row is not None:

@@ -445,13 +445,11 @@ class Recorder(SingleCalls, ShownInNotebook):
         with self._lock:
             if self.buffer is not None:
                 self._settle()
-            if (
-                self._is_lean
-                and not (is_same_call or sums)
-                and final_info is None
-                and is_kept is not False
-            ):
-                row = self._add_like_last(codes, step, data, infos, step_info)
+            step_infos = step_info, final_info
+            if self._is_lean and not sums and is_kept is not False:
+                row = self._add_like_last(
+                    codes, step, data, infos, step_infos, is_same_call=is_same_call
+                )
                 if row is not None:
                     return row
             is_plain = is_kept is not False and not (sums or self._reward_weights)
@@ -464,7 +462,7 @@ class Recorder(SingleCalls, ShownInNotebook):
                         pictures,
                         data,
                         infos,
-                        (step_info, final_info),
+                        step_infos,
                         is_same_call=is_same_call,
                     )
             self._is_settled = self._is_lean = False
@@ -473,7 +471,7 @@ class Recorder(SingleCalls, ShownInNotebook):
                 step,
                 sums,
                 infos,
-                (step_info, final_info),
+                step_infos,
                 is_same_call=is_same_call,
                 is_kept=is_kept,
             )

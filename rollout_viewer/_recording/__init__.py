@@ -9,8 +9,8 @@ picture of a row is identified by its `slot`.
 - `opened`: it is read from files. `file`: one, which another process may be writing.
   `joined`: several, side by side. `shared`: one that is brought here when it is
   looked at.
-- `step_row`: one row's step data. `step_columns`, `rows`, `episode`: that of all rows,
-  and their episodes.
+- `step_row`: one row's step data. `step_columns`, `rows`: that of all rows.
+  `row_episodes`: the episodes that follow from it, each an `episode`.
 - `step_codec`: actions and `data` arrays as bytes. `info_types`: what numbers of a
   step's info mean. `storable`: text and JSON values.
 - `database`, `database_reader`, `statements`: the SQLite file. `writer`: the thread

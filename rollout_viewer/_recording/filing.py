@@ -12,8 +12,6 @@ import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from rollout_viewer._forks import keep_in_child, make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.annotations import (
@@ -52,7 +50,6 @@ from rollout_viewer._recording.step_codec import (
     pack_extras,
     pack_stacked,
 )
-from rollout_viewer._recording.step_row import BEGINS
 from rollout_viewer._recording.temporary import temporary_path
 from rollout_viewer._recording.waiting_rows import WaitingRows
 from rollout_viewer._recording.writer import Batch, WriterThread
@@ -62,6 +59,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
     import numpy.typing as npt
 
     from rollout_viewer._recording.rows import Rows
@@ -260,7 +258,7 @@ class FiledRecording:
                 if kinds is not None:
                     self._keep_starts(rows, start, kinds[1])
                 # Last: readers without the lock rely on the number of rows.
-                rows.extend(rows.steps(waiting.rewards(start), kinds))
+                rows.extend_steps(waiting.rewards(start), kinds)
                 if stop % CHUNK_ROWS == 0:
                     self._seal()
             except BaseException:
@@ -273,10 +271,12 @@ class FiledRecording:
         self, rows: Rows, first: int, flags: npt.NDArray[np.uint8]
     ) -> None:
         """Keep from where episodes can be replayed that begin in rows that waited."""
-        for one in self._waiting.starts(first):
-            begun = flags[: one.row - first, one.env] & np.uint8(BEGINS)
-            index = rows.num_begun(one.env) + int(np.count_nonzero(begun))
-            self._keep_start(rows, one.env, index, one.start)
+        if not (starts := self._waiting.starts(first)):
+            return
+        numbers = rows.numbers_of_begun(flags)
+        for one in starts:
+            if (index := numbers.get((one.row - first, one.env))) is not None:
+                self._keep_start(rows, one.env, index, one.start)
 
     def _keep_start(self, rows: Rows, env: int, index: int, start: bytes) -> None:
         self._late.starts[env, index] = start
@@ -379,16 +379,11 @@ class FiledRecording:
         info_of: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> None:
         """Keep what is known of the episodes that begin in a block."""
-        begins = block.core["flags"] & np.uint8(BEGINS)
-        if not begins.any():
-            return
         known = {(one.row, one.env): one for one in block.begun}
-        num_begun = [rows.num_begun(env) for env in range(rows.num_envs)]
-        for row, env in np.argwhere(begins).tolist():
-            index = num_begun[env]
-            num_begun[env] += 1
-            if (one := known.get((row, env))) is None:
+        for place, index in rows.numbers_of_begun(block.core["flags"]).items():
+            if (one := known.get(place)) is None:
                 continue
+            env = one.env
             if info := info_of(one.info):
                 rows.describe_episode(env, index, **info)
                 self._remember(episode_statement(env, index, info))

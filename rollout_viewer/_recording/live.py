@@ -145,7 +145,8 @@ class LiveRecording(FiledRecording):
         None: it was not appended.
 
         Args:
-            targets: The env and camera of each picture.
+            targets: The env and camera of each picture. The same list only for
+                pictures of the same shapes.
             frames: These pictures.
             put: `WaitingRows.put`, or another one of its methods.
             *step: Its arguments after the number of the row.
@@ -160,7 +161,8 @@ class LiveRecording(FiledRecording):
                 self.recover()
             waiting.close_buffer()
             row = max(waiting.stop, rows.num_rows)
-            if waiting.stop == row and row % CHUNK_ROWS == 0:
+            offset = row % CHUNK_ROWS
+            if offset == 0 and waiting.stop == row:
                 self._take_waiting()  # if that was interrupted
             encoders = self._open.usual_encoders(targets, frames)
             if encoders is None or not put(waiting, row, *step):
@@ -169,7 +171,7 @@ class LiveRecording(FiledRecording):
                 self._encode(encoders, frames, row)
             else:
                 waiting.stop = row + 1
-            if row % CHUNK_ROWS == CHUNK_ROWS - 1:
+            if offset == CHUNK_ROWS - 1:
                 self._take_waiting()
         return row
 
@@ -183,8 +185,11 @@ class LiveRecording(FiledRecording):
         assert self._rows is not None
         self._before = self._rows.num_rows, len(self.slots), len(self._statements)
         try:
-            for encoder, frame in zip(encoders, frames, strict=True):
-                encoder.add(frame)
+            if len(encoders) == 1:
+                encoders[0].add(frames[0])
+            else:
+                for encoder, frame in zip(encoders, frames, strict=True):
+                    encoder.add(frame)
             self._waiting.stop = row + 1
         except BaseException:
             self.recover()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,10 +13,12 @@ from rollout_viewer._frames.checksum import CHECKSUM_BYTES, is_intact
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.placed import is_placed, place, unplace
 from rollout_viewer._recording.sealed_text import seal
-from rollout_viewer._recording.step_codec import pack_columns
+from rollout_viewer._recording.step_codec import pack_core
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
+
+    import numpy.typing as npt
 
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.slot import Slot
@@ -31,7 +34,7 @@ _RUN_VALUES = 64 * 1024
 # Of the packs of a block, numbered with 16 bits.
 _LAST_PACK = 0xFFFF
 
-Statement = tuple[str, "Sequence[Any]"]
+Statement = tuple[str, Sequence[Any]]
 
 
 class Tail(NamedTuple):
@@ -81,12 +84,37 @@ def step_statements(rows: Rows, first: int, block: int) -> list[Statement]:
     """
     core = rows.block(first * CHUNK_ROWS, (block + 1) * CHUNK_ROWS)
     merged = [("DELETE FROM steps WHERE block > ? AND block <= ?", (first, block))]
-    data = place(pack_columns(core, []), "steps", first)
+    is_brief = first == block and run_blocks(rows.num_envs) > 1
+    values = _StepValues(first, core, is_brief=is_brief)
     return [
-        ("INSERT OR REPLACE INTO steps VALUES (?, ?)", (first, data)),
+        ("INSERT OR REPLACE INTO steps VALUES (?, ?)", values),
         *(merged if first < block else []),
         ("DELETE FROM tail WHERE block <= ?", (block,)),
     ]
+
+
+class _StepValues(Sequence[Any]):
+    """The values of a row of `steps`, packed when they are written.
+
+    By the thread that writes them: rows that are there never change.
+    """
+
+    def __init__(
+        self, first: int, core: Mapping[str, npt.NDArray[Any]], *, is_brief: bool
+    ) -> None:
+        self._first, self._is_brief = first, is_brief
+        self._core: Mapping[str, npt.NDArray[Any]] | None = core
+        self._data = b""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: Any) -> Any:
+        if (core := self._core) is not None:
+            packed = pack_core(core, is_brief=self._is_brief)
+            self._data = place(packed, "steps", self._first)
+            self._core = None
+        return (self._first, self._data)[index]
 
 
 def extras_statement(block: int, extras: bytes) -> Statement:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Group = tuple[str, Array, Array]
 
 ACTION = "action"
-_LEVEL = 3
+_LEVEL, _FAST_LEVEL = 3, -1
 # What a blob from a damaged or hostile file may cause to be allocated: half a GB, or a
 # thousand times its own bytes, up to what was ever written.
 _MIN_BOUND_BYTES = 1 << 29
@@ -63,6 +63,19 @@ def pack_columns(core: Mapping[str, Array], extras: Sequence[Extras]) -> bytes:
         extras: One dict for each of the n rows.
     """
     return _packed(core, groups_of(extras))
+
+
+def pack_core(core: Mapping[str, Array], *, is_brief: bool = False) -> bytes:
+    """Return core step data alone as bytes.
+
+    Args:
+        core: Arrays of shape (n, num_envs), by name.
+        is_brief: They are replaced soon: in half the time, a third larger.
+    """
+    if not is_brief:
+        return pack_columns(core, [])
+    tensors = {name: np.ascontiguousarray(array) for name, array in core.items()}
+    return _of_thread.fast_compressor.compress(write_tensors(tensors))
 
 
 def groups_of(extras: Sequence[Extras]) -> list[Group]:
@@ -117,6 +130,9 @@ class _OfThread(threading.local):
 
     def __init__(self) -> None:
         self.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+        self.fast_compressor = zstandard.ZstdCompressor(
+            level=_FAST_LEVEL, write_checksum=True
+        )
         self.decompressor = zstandard.ZstdDecompressor()
 
 

@@ -1,9 +1,9 @@
 """Rows of the usual form, which wait to be taken into the open block together.
 
-Every env takes a step of a running episode or is reset, and actions and data have the
-names, shapes and dtypes of the row before. The step data of such a row is copied into
-arrays of its block, and that is all; what follows from it is done once for many. Knows
-step data. Knows nothing of pictures, episodes or files.
+Every env takes a step of a running episode, is reset or idle, and actions and data have
+the names, shapes and dtypes of the row before. The step data of such a row is copied
+into arrays of its block, and that is all; what follows from it is done once for many.
+Knows step data. Knows nothing of pictures, episodes or files.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from rollout_viewer._recording.step_buffer import StepBuffer, can_buffer, column
 from rollout_viewer._recording.step_codec import ACTION
 from rollout_viewer._recording.step_row import (
     BEGINS,
+    IDLE,
     RESET,
     STEP,
     TERMINATED,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 _FLOAT64, _BOOL, _UINT8 = np.dtype(np.float64), np.dtype(np.bool_), np.dtype(np.uint8)
 _ALL_ROWS = np.arange(CHUNK_ROWS, dtype=np.int32)
-_ENDS = np.uint8(TERMINATED | TRUNCATED)
 # Among the bytes of bools: finding it is faster than `np.any`.
 _TRUE = b"\1"
 _NO_STARTS: Mapping[int, bytes] = MappingProxyType({})
@@ -48,18 +48,18 @@ _ENDED_ONE = np.array([True])
 
 
 class _Special(NamedTuple):
-    """Step data (B,) of a row in which envs end or are reset; numbers, if B is 1.
+    """Step data (B,) of a row in which not all envs go on; numbers, if B is 1.
 
     Attributes:
         ended: Which do not run after it; None: all do.
-        is_reset: All envs are reset.
+        has_no_step: None of them steps.
     """
 
     kind: Array | int
     flags: Array | int
     reward: Array | float
     ended: Array | None
-    is_reset: bool
+    has_no_step: bool
 
 
 class WaitingStart(NamedTuple):
@@ -203,7 +203,7 @@ class WaitingRows:
                 return False
         else:
             special = self._special(kind, reward, terminated, truncated, shape)
-            if special is None or (special.is_reset and action is not None):
+            if special is None or (special.has_no_step and action is not None):
                 return False
             reward = special.reward
         block, offset = divmod(row, CHUNK_ROWS)
@@ -217,6 +217,102 @@ class WaitingRows:
             self._note(row, offset, special, starts)
         self._next = row + 1
         return True
+
+    def put_many(
+        self,
+        row: int,
+        resets: Array | None,
+        ended: Array | None,
+        flags: Array | None,
+        reward: Any,
+        action: Any,
+        values: Mapping[str, Any],
+        starts: Mapping[int, bytes] = _NO_STARTS,
+    ) -> bool:
+        """Do what `put` does where all envs that do not run are reset, and others step.
+
+        Some step: of a row in which all are reset, see `put`.
+
+        Args:
+            row: Its number: all rows before it wait here, or are taken.
+            resets: Bools (B,): which envs are reset; None: none.
+            ended: Bools (B,): which of the others end; None: none.
+            flags: `TERMINATED` and `TRUNCATED` (B,) of `ended`, 0 of all others; None:
+                they terminated.
+            reward: (B,); those of `resets` are not used.
+            action: (B, ...)
+            values: Name -> (B, ...)
+            starts: Env -> from where its episode can be replayed that begins here.
+        """
+        shape, before = self._shape, self._ended
+        if shape is None or row != self._next:
+            return False
+        if resets is not before and (
+            resets is None or before is None or resets.tobytes() != before.tobytes()
+        ):
+            return False
+        if (
+            type(reward) is not np.ndarray
+            or reward.shape != shape
+            or reward.dtype != _FLOAT64
+        ):
+            return False
+        is_nan = reward != reward
+        if _TRUE in is_nan.tobytes() and (
+            resets is None or _TRUE in (is_nan & ~resets).tobytes()
+        ):
+            return False
+        block, offset = divmod(row, CHUNK_ROWS)
+        if block != self._block:
+            self._renew(block)
+            self._is_whole = not offset
+        if not self._copy(offset, action, values, None):
+            return False
+        self._reward[offset] = reward
+        if resets is not None or ended is not None:
+            self._note_many(row, offset, resets, ended, flags, starts)
+        self._next = row + 1
+        return True
+
+    def _note_many(
+        self,
+        row: int,
+        offset: int,
+        resets: Array | None,
+        ended: Array | None,
+        flags: Array | None,
+        starts: Mapping[int, bytes],
+    ) -> None:
+        """Do what `_note` does, for `put_many`."""
+        self._next = -1
+        kinds, all_flags = self._kinds_of_block()
+        if ended is not None:
+            all_flags[offset] = ended if flags is None else flags
+        if resets is not None:
+            rewards = self._reward
+            # One by one: there are few of them, and for each many are looked at else.
+            for env in resets.nonzero()[0].tolist():
+                kinds[offset, env] = RESET
+                all_flags[offset, env] = BEGINS
+                rewards[offset, env] = np.nan
+        if starts:
+            self._note_starts(row, starts)
+        self._ended = ended
+
+    def _kinds_of_block(self) -> tuple[Array, Array]:
+        """Return kinds and flags (n, B) of the block's rows, to be changed."""
+        if self._kind is None or self._flags is None:
+            shape = self._reward.shape
+            self._flags = np.zeros(shape, np.uint8)
+            self._kind = np.full(shape, STEP, np.uint8)
+        return self._kind, self._flags
+
+    def _note_starts(self, row: int, starts: Mapping[int, bytes]) -> None:
+        found = self._starts
+        if found and found[-1].row >= row:  # of a row that was interrupted
+            found = [one for one in found if one.row < row]
+        found += [WaitingStart(row, env, start) for env, start in starts.items()]
+        self._starts = found
 
     def put_one(
         self,
@@ -389,14 +485,6 @@ class WaitingRows:
         self._starts = found
         self._ended = None if last == BEGINS else _ENDED_ONE
 
-    def _kinds_of_block(self) -> tuple[Array, Array]:
-        """Return kinds and flags (n, B) of the block's rows, to be changed."""
-        if self._kind is None or self._flags is None:
-            shape = self._reward.shape
-            self._flags = np.zeros(shape, np.uint8)
-            self._kind = np.full(shape, STEP, np.uint8)
-        return self._kind, self._flags
-
     def _renew(self, block: int) -> None:
         """Begin a block in other arrays: the rows of the last one are views of them."""
         self._reward = np.empty_like(self._reward)
@@ -428,7 +516,7 @@ class WaitingRows:
                 return False
             kept[offset] = value
         if action is None:
-            return actions is None or (special is not None and special.is_reset)
+            return actions is None or (special is not None and special.has_no_step)
         if actions is None or not _fits(action, actions):
             return False
         actions[offset] = action
@@ -442,7 +530,10 @@ class WaitingRows:
         truncated: Any,
         shape: tuple[int, ...],
     ) -> _Special | None:
-        """Return step data of a row in which envs end or are reset; None: of others."""
+        """Return step data of a row in which envs end, are reset or idle.
+
+        None: it is of no usual form.
+        """
         flags = _flags(terminated, truncated, shape)
         if flags is None:
             return None
@@ -455,32 +546,37 @@ class WaitingRows:
             rewards = reward
         else:
             return None
-        codes, is_reset = kind, False
-        if codes is None:
-            codes = np.full(shape, STEP, np.uint8)
-            is_other = rewards != rewards
-            if self._ended is not None:
+        if kind is None:
+            if self._ended is not None or _TRUE in (rewards != rewards).tobytes():
                 return None
+            codes, ended, num_steps = np.full(shape, STEP, np.uint8), flags != 0, 1
         else:
+            codes = kind
             if codes.dtype != _UINT8 or codes.shape != shape:
                 return None
-            text, n = codes.tobytes(), shape[0]
-            num_resets = text.count(RESET)
-            if num_resets + text.count(STEP) != n:
+            text = codes.tobytes()
+            num_steps, num_idle = text.count(STEP), text.count(IDLE)
+            if num_steps + num_idle + text.count(RESET) != len(text):
                 return None
-            is_reset = num_resets == n
-            resets = codes == RESET
-            flags[resets] = BEGINS
+            is_no_step = codes != STEP
+            flags[is_no_step] = 0
+            ended = flags != 0
+            flags[codes == RESET] = BEGINS
             rewards = rewards.copy()
-            rewards[resets] = np.nan
-            is_other = (rewards != rewards) ^ resets
+            rewards[is_no_step] = np.nan
+            is_other = (rewards != rewards) ^ is_no_step
             if self._ended is not None:
-                is_other |= self._ended & ~resets
-        if _TRUE in is_other.tobytes():
-            return None
-        ended = (flags & _ENDS) != 0
+                is_other |= self._ended & ~is_no_step
+                if num_idle:
+                    ended |= self._ended & (codes == IDLE)
+            if _TRUE in is_other.tobytes():
+                return None
         return _Special(
-            codes, flags, rewards, ended if _TRUE in ended.tobytes() else None, is_reset
+            codes,
+            flags,
+            rewards,
+            ended if _TRUE in ended.tobytes() else None,
+            has_no_step=not num_steps,
         )
 
     def _note(
@@ -498,12 +594,9 @@ class WaitingRows:
         kinds, flags = self._kinds_of_block()
         kinds[offset] = special.kind
         flags[offset] = special.flags
-        if special.is_reset:
+        if special.has_no_step:
             self._lacks_action.add(offset)
-        if starts or self._starts:
-            kept = [one for one in self._starts if one.row < row]
-            kept += [WaitingStart(row, env, start) for env, start in starts.items()]
-            self._starts = kept
+        self._note_starts(row, starts)
         self._ended = special.ended
 
     def rewards(self, start: int) -> Array:
