@@ -51,6 +51,13 @@ class InfoForm(NamedTuple):
     others: Collection[Any] = ()
 
 
+class InfoForms(NamedTuple):
+    """Those of steps, and of resets, which may lack some of the numbers."""
+
+    step: InfoForm
+    reset: InfoForm
+
+
 class Listeners(NamedTuple):
     """Who wants to know of rows.
 
@@ -76,7 +83,7 @@ class StepBuffer:
         action: Actions (n, 1, ...) of rows so far.
         value: Values (n, 1, ...) of the rows' data, of the one that is no number of
             their info.
-        info: Of the numbers.
+        forms: Of the numbers.
         listeners: To rows.
         is_running: Whether an episode runs.
 
@@ -85,6 +92,7 @@ class StepBuffer:
         rows: Those that are there.
         starts: Row -> from where its episode can be replayed that begins there, for
             `bytes`. Some may be of rows that did not come.
+        lacks: The names of the numbers that resets have not; NaN stands for them.
         is_open: Rows may be put. Once it is False, it stays so.
     """
 
@@ -94,6 +102,7 @@ class StepBuffer:
         "_action_types",
         "_info_types",
         "_is_running",
+        "_keys",
         "_listeners",
         "_max_rows",
         "_no_action",
@@ -102,12 +111,14 @@ class StepBuffer:
         "_pick",
         "_picked",
         "_refused",
+        "_resets",
         "_segments",
         "_subscribers",
         "_value_dtype",
         "_value_shape",
         "first",
         "is_open",
+        "lacks",
         "rows",
         "starts",
     )
@@ -118,7 +129,7 @@ class StepBuffer:
         max_rows: int,
         action: Array,
         value: Array,
-        info: InfoForm,
+        forms: InfoForms,
         listeners: Listeners,
         *,
         is_running: bool,
@@ -134,6 +145,10 @@ class StepBuffer:
         is_array = action.ndim > 2
         self._action_types = _types_of(action.dtype) if not is_array else frozenset()
         self._no_action: Any = bytes(action[0].nbytes) if is_array else 0
+        info, resets = forms
+        self._resets = None if resets == info else resets
+        self._keys = info.keys or ()
+        self.lacks = tuple(name for name in info.names if name not in resets.names)
         self._info_types = info.types
         self._num_keys = -1
         self._refused = frozenset(info.others)
@@ -231,7 +246,7 @@ class StepBuffer:
                 or value.shape != self._value_shape
             ):
                 return False
-            numbers = self._numbers(info)
+            numbers = self._reset_numbers(info)
             if numbers is None:
                 return False
             row = BEGINS, _NAN, self._no_action, value.tobytes(), numbers
@@ -262,6 +277,18 @@ class StepBuffer:
         if tuple(map(type, found)) != self._info_types:
             return None
         return self._pack(*found)
+
+    def _reset_numbers(self, info: Mapping[Any, Any]) -> bytes | None:
+        """Return the same of a reset."""
+        if (form := self._resets) is None:
+            return self._numbers(info)
+        keys = form.keys or ()
+        if info.keys() != {*keys, *form.others} or not set(keys) <= {*self._keys}:
+            return None
+        if tuple(type(info[key]) for key in keys) != form.types:
+            return None
+        found = {key: info[key] for key in keys}
+        return self._pack(*[found.get(key, _NAN) for key in self._keys])
 
 
 class Columns(NamedTuple):

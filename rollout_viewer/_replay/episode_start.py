@@ -72,21 +72,20 @@ def pack_start(start: EpisodeStart) -> bytes:
     return _of_thread.compressor.compress(content)
 
 
-class PlainStart:
-    """A start without arguments, as bytes: when they are asked for, many at once.
+class PackedLater:
+    """A start as bytes: when they are asked for, many at once.
 
     Args:
-        recipe: Of `EpisodeStart`.
-        state: The same.
+        start: Nothing of it changes.
     """
 
-    __slots__ = ("_recipe", "_state")
+    __slots__ = ("_start",)
 
-    def __init__(self, recipe: int, state: dict[str, Any]) -> None:
-        self._recipe, self._state = recipe, state
+    def __init__(self, start: EpisodeStart) -> None:
+        self._start = start
 
     def __bytes__(self) -> bytes:
-        return pack_start(EpisodeStart(self._recipe, self._state))
+        return pack_start(self._start)
 
 
 def _packed(text: bytes) -> bytes:

@@ -7,7 +7,7 @@ Knows Gymnasium. Knows no recorder.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsBytes
 
 import gymnasium
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
@@ -15,7 +15,7 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 from rollout_viewer._errors import UnsupportedEnvError
 from rollout_viewer._replay.column_env import has_columns
 from rollout_viewer._replay.env_state import generator_state, has_clone, state_of
-from rollout_viewer._replay.episode_start import EpisodeStart, PlainStart, pack_start
+from rollout_viewer._replay.episode_start import EpisodeStart, PackedLater, pack_start
 from rollout_viewer._replay.recipe import NATIVE
 from rollout_viewer._replay.viewpoint import has_viewpoint
 from rollout_viewer.sources._first_starts import with_first
@@ -91,10 +91,16 @@ def start_of(
         seed: Of the reset.
         options: Of the reset.
     """
+    return pack_start(_start_of(env, recipe, seed, options))
+
+
+def _start_of(
+    env: Any, recipe: int, seed: Any, options: Mapping[str, Any] | None
+) -> EpisodeStart:
     seed = None if seed is None else int(seed)
     found = None if options is None else dict(options)
     state = state_of(env) if seed is None else {}
-    return pack_start(with_first(EpisodeStart(recipe, state, seed, found), env))
+    return with_first(EpisodeStart(recipe, state, seed, found), env)
 
 
 class ResetStarts:
@@ -112,7 +118,7 @@ class ResetStarts:
 
     def of_next(
         self, recipe: int, seed: Any, options: Mapping[str, Any] | None
-    ) -> bytes | PlainStart:
+    ) -> SupportsBytes:
         """Return the start of the episode that a reset will begin.
 
         Args:
@@ -120,9 +126,11 @@ class ResetStarts:
             seed: Of the reset.
             options: Of the reset.
         """
-        if self._bare is None or seed is not None or options is not None:
+        if options is not None:  # they may change
             return start_of(self._env, recipe, seed, options)
-        return PlainStart(recipe, generator_state(self._bare.np_random))
+        if self._bare is None or seed is not None:
+            return PackedLater(_start_of(self._env, recipe, seed, None))
+        return PackedLater(EpisodeStart(recipe, generator_state(self._bare.np_random)))
 
 
 def has_own_state(recipe: Recipe) -> bool:
