@@ -84,7 +84,7 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.base import Recording
     from rollout_viewer._recording.episode import Episode
     from rollout_viewer._recording.sealed_block import BlockRows, SealedBlock
-    from rollout_viewer._recording.step_buffer import InfoForm, StepBuffer
+    from rollout_viewer._recording.step_buffer import InfoForms, StepBuffer
     from rollout_viewer._replay.recipe import Recipe
 
 # Of memory_bytes, for what waits for the disk: an eighth.
@@ -430,19 +430,19 @@ class FrameCache(RecordingReader):
             self._note_appended(recording, row)
         return row
 
-    def open_buffer(self, info: InfoForm) -> StepBuffer | None:
+    def open_buffer(self, forms: InfoForms) -> StepBuffer | None:
         """Return where the next rows of a single env may be put, as by `append_one`.
 
         In a few hundred nanoseconds, if they are like the last one, which was put so.
 
         Args:
-            info: The numbers of an info that each of them has.
+            forms: The numbers of an info that each of them has.
 
         Returns:
             None: nowhere, as yet.
         """
         with self._append_lock.lock:
-            return self._writable().open_buffer(info, self._listeners)
+            return self._writable().open_buffer(forms, self._listeners)
 
     def _note_appended(self, recording: LiveRecording, row: int) -> None:
         if recording.has_trouble:
