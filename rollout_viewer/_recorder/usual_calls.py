@@ -7,13 +7,12 @@ nothing but their steps is to be known of them. Knows rows. Knows no framework.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsBytes
 
 import numpy as np
 
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recorder.success import is_silent
-from rollout_viewer._recording.episode_starts import start_bytes
 from rollout_viewer._recording.live import NO_STARTS
 from rollout_viewer._recording.step_row import (
     IDLE,
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from rollout_viewer._cache.cache import FrameCache
     from rollout_viewer._recorder.skipped_steps import SkippedSteps
     from rollout_viewer._recorder.step_info import StepInfo
-    from rollout_viewer._recording.episode_starts import Start
     from rollout_viewer._recording.many_buffer import ManyBuffer
     from rollout_viewer._recording.step_row import Codes, Mask
 
@@ -143,7 +141,7 @@ class UsualCalls:
         action: Any,
         values: Mapping[str, Any],
         info: Any = None,
-        starts: Mapping[int, Start] = NO_STARTS,
+        starts: Mapping[int, SupportsBytes] = NO_STARTS,
     ) -> bool:
         """Record a call of many envs, if its row is like the last one.
 
@@ -159,8 +157,8 @@ class UsualCalls:
             action: An array (B, ...).
             values: Name -> (B, ...); not changed.
             info: One dict for each env, or one of them all.
-            starts: Env -> from where its episode can be replayed that begins, or what
-                returns that, later and in any thread.
+            starts: Env -> from where its episode can be replayed that begins, for
+                `bytes`: called later, perhaps in another thread.
 
         Returns:
             False: it is not like the last one, and nothing was recorded.
@@ -222,13 +220,13 @@ class UsualCalls:
         resets: Mask | None,
         step: tuple[Any, Any, Any, Any],
         info: Any,
-        starts: Mapping[int, Start],
+        starts: Mapping[int, SupportsBytes],
     ) -> None:
         """Let the next row include a call of `add_many`, which has none."""
         codes = np.full(self.num_envs, _STEP)
         if resets is not None:
             codes[resets] = _RESET
-        infos = {env: {START: start_bytes(start)} for env, start in starts.items()}
+        infos = {env: {START: bytes(start)} for env, start in starts.items()}
         self._keep_call(codes, step, infos, info or None)
 
     def _data_of(self, step_info: Any) -> Mapping[str, Any] | None:

@@ -8,7 +8,7 @@ made is metadata. Knows chunks and slots, not what made the pictures.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsBytes
 
 import numpy as np
 
@@ -21,7 +21,6 @@ from rollout_viewer._recording.statements import late_chunk_statement
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from rollout_viewer._recording.episode_starts import Start
     from rollout_viewer._recording.slot import Slot
     from rollout_viewer._recording.statements import Statement
 
@@ -62,7 +61,7 @@ class LatePictures:
     """
 
     def __init__(self) -> None:
-        self.starts: dict[tuple[int, int], Start] = {}
+        self.starts: dict[tuple[int, int], SupportsBytes] = {}
         self.slot_of: dict[Slot, int] = {}
         self.adding = threading.Lock()
         self.refused_nbytes = 0

@@ -6,7 +6,7 @@ Knows step data. Knows no recording.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsBytes
 
 import numpy as np
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from rollout_viewer._recording.episode_starts import Start
     from rollout_viewer._recording.step_buffer import Listeners
 
     Array = npt.NDArray[Any]
@@ -116,7 +115,7 @@ class ManyBuffer:
         self.first = first
         self._max_rows = max_rows
         self.rows: list[ManyRow] = []
-        self.starts: dict[int, Mapping[int, Start]] = {}
+        self.starts: dict[int, Mapping[int, SupportsBytes]] = {}
         self.is_open = True
         self._ended: Any = ended
         self._shape = value.shape[1:2]
@@ -145,7 +144,7 @@ class ManyBuffer:
         action: Array,
         value: Array,
         info: Any,
-        starts: Mapping[int, Start],
+        starts: Mapping[int, SupportsBytes],
     ) -> bool:
         """Append a call, if it is like the last one; return whether it is.
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsBytes
 
 import numpy as np
 
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._frames.checksum import CHECKSUM_BYTES, is_intact
 from rollout_viewer._frames.chunk import CHUNK_ROWS
-from rollout_viewer._recording.episode_starts import start_bytes
 from rollout_viewer._recording.placed import is_placed, place, unplace
 from rollout_viewer._recording.sealed_text import seal
 from rollout_viewer._recording.step_codec import pack_core
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from rollout_viewer._recording.episode_starts import Start
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.slot import Slot
 
@@ -136,7 +134,7 @@ def late_chunk_statement(block: int, slot: int, chunk: bytes) -> Statement:
 class _ExtrasValues(Sequence[Any]):
     """The values of a row of `extras`, made when they are written."""
 
-    def __init__(self, block: int, data: Start) -> None:
+    def __init__(self, block: int, data: SupportsBytes) -> None:
         self._block, self._data = block, data
 
     def __len__(self) -> int:
@@ -145,11 +143,11 @@ class _ExtrasValues(Sequence[Any]):
     def __getitem__(self, index: Any) -> Any:
         if index == 0:
             return self._block
-        placed = place(start_bytes(self._data), "extras", self._block)
+        placed = place(bytes(self._data), "extras", self._block)
         return (self._block, placed)[index]
 
 
-def start_statement(number: int, start: Start) -> Statement:
+def start_statement(number: int, start: SupportsBytes) -> Statement:
     """Store from where an episode can be replayed, by `start_number`.
 
     Beside actions and data, which have the blocks from 0 on.

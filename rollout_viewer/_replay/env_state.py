@@ -46,8 +46,9 @@ def state_of(env: Any) -> dict[str, Any]:
     return state
 
 
-def has_clone(bare: Any) -> bool:
-    """Whether an environment without its wrappers is an arcade game."""
+def has_clone(env: Any) -> bool:
+    """Whether an environment has a state beside its generator, as arcade games."""
+    bare = env.unwrapped
     return callable(getattr(bare, "clone_state", None)) and hasattr(bare, "ale")
 
 

@@ -68,6 +68,6 @@ class KnownEnvs:
         env, known = self._envs[number], self._known.get(number)
         if known is None or known.env is not env:
             bare = env.unwrapped
-            known = _Known(env, bare, has_clone(bare), has_viewpoint(env))
+            known = _Known(env, bare, has_clone(env), has_viewpoint(env))
             self._known[number] = known
         return known

@@ -6,15 +6,14 @@ ended with the call before. Knows rows. Knows no framework.
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsBytes
 
 import numpy as np
 
 from rollout_viewer._recorder.step_call import as_actions
 from rollout_viewer._recorder.usual_calls import flags_of
 from rollout_viewer._recording.live import NO_STARTS
-from rollout_viewer._replay.episode_start import EpisodeStart, pack_start
+from rollout_viewer._replay.episode_start import EpisodeStart, PackedLater
 from rollout_viewer.sources._batched_calls import NEXT_STEP, SAME_STEP, BatchedCalls
 from rollout_viewer.sources._later_rows import LaterRows
 from rollout_viewer.sources._wrapper import RecordingWrapper
@@ -22,7 +21,6 @@ from rollout_viewer.sources._wrapper import RecordingWrapper
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rollout_viewer._recording.episode_starts import Start
     from rollout_viewer._recording.step_row import Mask
 
 # Among the bytes of bools: finding one is faster than `np.any` and `np.all`.
@@ -143,9 +141,9 @@ class UsualCalls(RecordingWrapper, LaterRows, BatchedCalls):
                 raise
             return True
 
-    def _starts_of(self, resets: Mask) -> Mapping[int, Start]:
+    def _starts_of(self, resets: Mask) -> Mapping[int, SupportsBytes]:
         """Return from where the episodes can be replayed that begin."""
-        found: dict[int, Start] = {}
+        found: dict[int, SupportsBytes] = {}
         number = self.recorder.recipe_number
         for env in resets.nonzero()[0].tolist():
             state = self._states.get(env)
@@ -154,5 +152,5 @@ class UsualCalls(RecordingWrapper, LaterRows, BatchedCalls):
             if self._depends_on_first(env):
                 found[env] = self._packed_start(env, state)
             else:  # many at once are packed in less than half the time
-                found[env] = functools.partial(pack_start, EpisodeStart(number, state))
+                found[env] = PackedLater(EpisodeStart(number, state))
         return found
