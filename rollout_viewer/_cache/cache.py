@@ -15,7 +15,7 @@ import weakref
 from multiprocessing import util
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, SupportsBytes
 
 import numpy as np
 
