@@ -82,6 +82,9 @@ class Rows(RowEpisodes):
         self._no_flags.flags.writeable = False
         none = np.zeros(num_envs, np.int64)
         self._known = _Now(0, np.zeros(num_envs, np.bool_), none)
+        # Before which row, once it is the next one, how many episodes of each env have
+        # begun.
+        self._begun: tuple[int, list[int]] = -1, []
 
     # -- writing
 
@@ -295,10 +298,15 @@ class Rows(RowEpisodes):
         places = np.argwhere(flags & np.uint8(BEGINS)).tolist()
         found: dict[tuple[int, int], int] = {}
         if places:
-            num_begun = self._now.num_begun.tolist()
+            num_rows, num_begun = self._begun
+            if num_rows != self.num_rows:
+                num_begun = self._now.num_begun.tolist()
+            num_begun = [*num_begun]
             for row, env in places:
                 found[row, env] = num_begun[env]
                 num_begun[env] += 1
+            # Those rows are the next ones, or this is asked again.
+            self._begun = self.num_rows + len(flags), num_begun
         return found
 
     def num_begun(self, env: int) -> int:
