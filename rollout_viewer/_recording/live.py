@@ -152,7 +152,7 @@ class LiveRecording(FiledRecording):
             *step: Its arguments after the number of the row.
         """
         rows, waiting = self._rows, self._waiting
-        if rows is None or not waiting.is_expecting:
+        if rows is None:
             return None
         if not self.is_temporary:
             self._wait_for_disk()
