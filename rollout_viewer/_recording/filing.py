@@ -56,7 +56,7 @@ from rollout_viewer._recording.writer import Batch, WriterThread
 from rollout_viewer._recording.written_file import WrittenFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -323,30 +323,44 @@ class FiledRecording:
             for slot, _ in block.pictures
         )
 
-    def append_block(
+    def append_blocks(
+        self,
+        rows: Rows,
+        blocks: Iterator[BlockRows],
+        info_of: Callable[[dict[str, Any]], dict[str, Any]],
+    ) -> None:
+        """Append rows that were encoded elsewhere; each block whole or not at all.
+
+        The blocks are written together.
+
+        Args:
+            rows: The step data of all rows; of the first ones, new ones.
+            blocks: What to append. Each is asked for when those before it are there;
+                it is checked then, and the open block has room for it.
+            info_of: Returns what is known of an episode, from the block's information.
+        """
+        if not self.is_temporary:
+            self._wait_for_disk()
+        self._writer.hold()
+        try:
+            for block in blocks:
+                self._append_block(rows, block, info_of)
+        finally:
+            self._writer.release()
+
+    def _append_block(
         self,
         rows: Rows,
         block: BlockRows,
         info_of: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> None:
-        """Append rows that were encoded elsewhere, whole or not at all.
-
-        Everything was checked before, and the open block has room for them.
-
-        Args:
-            rows: The step data of all rows; of the first ones, new ones.
-            block: What to append.
-            info_of: Returns what is known of an episode, from the block's information.
-        """
-        if not self.is_temporary:
-            self._wait_for_disk()
         self.recover()
         with self._lock:
             self._waiting.expect_none()
             self._before = rows.num_rows, len(self.slots), len(self._statements)
             try:
                 if block.frames is None:
-                    self._open.adopt(block.pictures, block.groups)
+                    self._open.adopt(block.pictures, block.groups, block.packed)
                 else:
                     self._append_to_open(rows.num_rows % CHUNK_ROWS, block)
                 self._describe(rows, block, info_of)
@@ -403,14 +417,7 @@ class FiledRecording:
 
     def _queue(self, block: int) -> None:
         assert self.rows is not None
-        stacked: Sequence[Group] | None = self._waiting.stacked(block)
-        if stacked is None:
-            stacked = self._open.adopted_extras
-        extras = (
-            pack_extras(self._open.extras)
-            if stacked is None
-            else pack_stacked(CHUNK_ROWS, stacked)
-        )
+        extras = self._open.adopted_packed or self._packed_extras(block)
         chunks, stored = self._open.chunks(block)
         num_pictures = sum(one.shown.bit_count() for one in stored.values())
         nbytes = sum(one.nbytes for one in stored.values())
@@ -439,6 +446,14 @@ class FiledRecording:
             return
         for slot, one in stored.items():
             self.budget.add(slot, one)
+
+    def _packed_extras(self, block: int) -> bytes | None:
+        stacked: Sequence[Group] | None = self._waiting.stacked(block)
+        if stacked is None:
+            stacked = self._open.adopted_extras
+        if stacked is None:
+            return pack_extras(self._open.extras)
+        return pack_stacked(CHUNK_ROWS, stacked)
 
     def _make_room(self, block: int, nbytes: int, num_pictures: int) -> bool:
         """Evict what is necessary; return whether the block's pictures fit then."""

@@ -49,6 +49,7 @@ from rollout_viewer._recording.statements import (
     tail_statements,
 )
 from rollout_viewer._recording.step_codec import DecodedExtras
+from rollout_viewer._recording.step_row import STEP
 from rollout_viewer._recording.waiting_rows import WaitingRows
 from rollout_viewer._recording.writer import Batch
 
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.slot import Slot
     from rollout_viewer._recording.statements import Statement
-    from rollout_viewer._recording.step_buffer import InfoForm, Listeners, StepBuffer
+    from rollout_viewer._recording.step_buffer import InfoForms, Listeners, StepBuffer
     from rollout_viewer._recording.step_codec import Extras
     from rollout_viewer._recording.step_row import StepRow
 
@@ -131,7 +132,8 @@ class LiveRecording(FiledRecording):
                 self.recover()
                 raise
             self._before = None
-            self._waiting.expect(rows.num_rows, rows.running, extras)
+            is_step = STEP in row.kind.tobytes()
+            self._waiting.expect(rows.num_rows, rows.running, extras, is_step=is_step)
 
     def append_like_last(
         self,
@@ -196,14 +198,14 @@ class LiveRecording(FiledRecording):
         rows = self._rows
         return 0 if rows is None else max(rows.num_rows, self._waiting.end)
 
-    def open_buffer(self, info: InfoForm, listeners: Listeners) -> StepBuffer | None:
+    def open_buffer(self, forms: InfoForms, listeners: Listeners) -> StepBuffer | None:
         """Return where the next rows of a single env may be put, without a lock.
 
         They are there at once. The last one of a block is put by `append_like_last`, as
         is any that finds no room in a buffer. None: all are.
 
         Args:
-            info: The numbers that each of them has.
+            forms: The numbers that each of them has.
             listeners: To rows.
         """
         with self._lock:
@@ -222,7 +224,7 @@ class LiveRecording(FiledRecording):
                 max_rows = min(max_rows, self._handled_rows + CHUNK_ROWS - row)
             if max_rows <= 0:
                 return None
-            return waiting.open_buffer(max_rows, info, listeners)
+            return waiting.open_buffer(max_rows, forms, listeners)
 
     def close_buffer(self) -> None:
         """Let no more rows come by a buffer."""

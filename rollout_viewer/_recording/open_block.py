@@ -14,11 +14,10 @@ import numpy as np
 
 from rollout_viewer._errors import FrameError, RecordingError
 from rollout_viewer._frames.chunk import (
-    ABSENT,
     CHUNK_ROWS,
-    EQUAL,
     absent,
-    kinds_of,
+    kind_bytes,
+    last_change,
     parse,
     shown_rows,
 )
@@ -87,6 +86,8 @@ class OpenBlock:
         self._adopted: dict[int, bytes] = {}
         # Actions and data of these; None: they are in `extras`.
         self.adopted_extras: Sequence[Group] | None = None
+        # The same as bytes, as they came; None: they are to be packed.
+        self.adopted_packed: bytes | None = None
         self._newest: dict[int, bytes] = {}
 
     @property
@@ -221,11 +222,15 @@ class OpenBlock:
         return bool(row.kind[self.slots[slot].env] != IDLE)
 
     def adopt(
-        self, pictures: Sequence[tuple[Slot, bytes]], extras: Sequence[Group]
+        self,
+        pictures: Sequence[tuple[Slot, bytes]],
+        extras: Sequence[Group],
+        packed: bytes | None = None,
     ) -> None:
         """Add a whole block, encoded elsewhere, in place of 32 calls of `append`.
 
         The block is empty. What is not in `pictures` is idle: its picture is repeated.
+        `packed` is what `pack_stacked` returns of `extras`, if that is known.
         """
         adopted: dict[int, bytes] = {}
         for slot, chunk in pictures:
@@ -242,6 +247,7 @@ class OpenBlock:
                 for _ in range(CHUNK_ROWS):
                     encoder.repeat()
         self._adopted, self.adopted_extras = adopted, extras
+        self.adopted_packed = packed
         self.extras = [{}] * CHUNK_ROWS  # here they are only counted
 
     def _key_of(self, slot: int) -> Key:
@@ -335,6 +341,7 @@ class OpenBlock:
         num_pictured = count if num_pictured is None else num_pictured
         if not count:
             self._adopted, self.adopted_extras = {}, None
+            self.adopted_packed = None
         del self.extras[count:]
         for offset, key, slot in reversed(self._changes):
             if offset >= count:
@@ -358,7 +365,7 @@ class OpenBlock:
             self._drop_encoders()
         for encoder in self._used():
             encoder.start()
-        self.extras, self.adopted_extras = [], None
+        self.extras, self.adopted_extras, self.adopted_packed = [], None, None
 
     def _make_adopted_current(self) -> None:
         """Let the next blocks continue what was encoded elsewhere."""
@@ -368,8 +375,7 @@ class OpenBlock:
             self._encoders[slot] = None
             self._newest[slot] = chunk
             # Of several sizes, the one that is shown last.
-            kinds = kinds_of(chunk)
-            row = max(i for i, k in enumerate(kinds) if k not in (ABSENT, EQUAL))
+            row = last_change(chunk)
             key = self._key_of(slot)
             if row >= last_shown.get(key, 0):
                 last_shown[key] = row
@@ -400,7 +406,7 @@ class OpenBlock:
         for slot in self.shown_slots():
             encoder = self._filled(slot)
             if (chunk := self._adopted.get(slot, b"")) or encoder is None:
-                shown = shown_rows(kinds_of(chunk))
+                shown = shown_rows(kind_bytes(chunk))
             else:
                 chunk, shown = encoder.whole(), encoder.shown
             if shown:
