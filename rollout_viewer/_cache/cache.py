@@ -84,7 +84,7 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.base import Recording
     from rollout_viewer._recording.episode import Episode
     from rollout_viewer._recording.sealed_block import BlockRows, SealedBlock
-    from rollout_viewer._recording.step_buffer import InfoForm, StepBuffer
+    from rollout_viewer._recording.step_buffer import InfoForms, StepBuffer
     from rollout_viewer._replay.recipe import Recipe
 
 # Of memory_bytes, for what waits for the disk: an eighth.
@@ -289,7 +289,10 @@ class FrameCache(RecordingReader):
         is_step = kind == "step" if type(kind) is str else kind is codes
         is_plain = is_step and reset is None and num_transitions is None
         with self._append_lock.lock:
-            recording = self._writable()
+            recording = self._live
+            # `_writable`, written out, as are others: of each row.
+            if recording is None or recording.is_closed or not recording.is_mine:
+                recording = self._writable()
             row: int | None = None
             starts = NO_STARTS if is_plain else None
             if is_plain and (episode_info or codes is not None):
@@ -297,8 +300,10 @@ class FrameCache(RecordingReader):
             if starts is not None:
                 pictures = self._checker.like_last(frames, envs)
                 if pictures is not None:
+                    targets, images = pictures
                     row = recording.append_like_last(
-                        *pictures,
+                        targets,
+                        images,
                         WaitingRows.put,
                         codes,
                         reward,
@@ -323,7 +328,10 @@ class FrameCache(RecordingReader):
                     reset=reset,
                     kind=kind,
                 )
-        self._note_appended(recording, row)
+        if recording.has_trouble:
+            self._warn_of_losses(recording)
+        if self._subscribers:
+            self._subscribers.notify(row, row + 1)
         return row
 
     def append_step(
@@ -422,19 +430,19 @@ class FrameCache(RecordingReader):
             self._note_appended(recording, row)
         return row
 
-    def open_buffer(self, info: InfoForm) -> StepBuffer | None:
+    def open_buffer(self, forms: InfoForms) -> StepBuffer | None:
         """Return where the next rows of a single env may be put, as by `append_one`.
 
         In a few hundred nanoseconds, if they are like the last one, which was put so.
 
         Args:
-            info: The numbers of an info that each of them has.
+            forms: The numbers of an info that each of them has.
 
         Returns:
             None: nowhere, as yet.
         """
         with self._append_lock.lock:
-            return self._writable().open_buffer(info, self._listeners)
+            return self._writable().open_buffer(forms, self._listeners)
 
     def _note_appended(self, recording: LiveRecording, row: int) -> None:
         if recording.has_trouble:

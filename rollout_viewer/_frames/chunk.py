@@ -77,9 +77,10 @@ REPEATED = b"\0"
 
 _MAGIC = b"RV"
 _HEADER = struct.Struct("<2sBBBBHHH")
+# By the number of records.
+_TABLES = [struct.Struct(f"<{count}I") for count in range(CHUNK_ROWS + 1)]
 _KIND_OF = bytes(entry & 7 for entry in range(256))
-# Of kinds as bytes: binary digits, and those of rows that look as the one before.
-_IS_SHOWN = bytes(b"10"[kind == ABSENT] for kind in range(256))
+# Kinds of rows that look as the one before.
 _UNCHANGED = bytes([EQUAL, ABSENT])
 # Bytes of a chunk besides its records, and of each record's entry in the table.
 OVERHEAD_BYTES = _HEADER.size + CHECKSUM_BYTES
@@ -108,16 +109,13 @@ def pack(
         repeated_row: The row of the RAW or INTRA record that is repeated, in this
             piece or in another one.
     """
-    table = np.fromiter(
-        (len(r) << 3 | k for r, k in zip(records, kinds, strict=True)),
-        dtype="<u4",
-        count=len(kinds),
-    )
+    entries = [len(r) << 3 | k for r, k in zip(records, kinds, strict=True)]
+    table = _TABLES[len(entries)].pack(*entries)
     mark = 0
     if repeated_row is not None and first <= repeated_row < first + len(kinds):
         mark = 1 + repeated_row
     header = _HEADER.pack(_MAGIC, VERSION, first, len(kinds), 0, height, width, mark)
-    return with_checksum(b"".join((header, table.tobytes(), *records)))
+    return with_checksum(b"".join((header, table, *records)))
 
 
 def absent(height: int, width: int, first: int, count: int) -> bytes:
@@ -233,17 +231,19 @@ def kinds_of(data: bytes) -> list[int]:
     return kinds
 
 
+def shown_rows(kinds: Sequence[int]) -> int:
+    """Return the rows of a chunk that have a picture, as bits of a number."""
+    if ABSENT not in kinds:
+        return (1 << len(kinds)) - 1
+    return sum(1 << row for row, kind in enumerate(kinds) if kind != ABSENT)
+
+
 def kind_bytes(data: bytes) -> bytes:
-    """Return the same as bytes, which are searched in less time."""
+    """Return what `kinds_of` does as bytes, which are searched in less time."""
     # The low byte of each entry of the table.
     return data[
         _HEADER.size : _HEADER.size + ENTRY_BYTES * data[4] : ENTRY_BYTES
     ].translate(_KIND_OF)
-
-
-def shown_rows(data: bytes) -> int:
-    """Return in which rows a chunk shows something, as bits; checks nothing."""
-    return int(kind_bytes(data)[::-1].translate(_IS_SHOWN) or b"0", 2)
 
 
 def last_change(data: bytes) -> int:
