@@ -11,6 +11,8 @@ import struct
 # A zstd block: at most so many bytes; bit 0 marks the last, bits 1 and 2 are the kind.
 _BLOCK_BYTES = 1 << 17
 _IS_LAST, _BLOCK_KIND, _RLE = 1, 6, 2
+# Of what `raw_frame` takes.
+MAX_RAW_BYTES = 1 << 16
 
 
 def zstd_header(num_bytes: int) -> bytes:
@@ -24,9 +26,10 @@ def raw_frame(data: bytes) -> bytes:
     A call of zstd lets other threads run, which takes ten times as long as the copy.
     """
     size = len(data)
-    head = b"\x20" + struct.pack("<B", size)
     if size > 0xFF:
         head = b"\x60" + struct.pack("<H", size - 0x100)
+    else:
+        head = b"\x20" + struct.pack("<B", size)
     block = (size << 3 | _IS_LAST).to_bytes(3, "little")
     return b"".join((b"\x28\xb5\x2f\xfd", head, block, data))
 

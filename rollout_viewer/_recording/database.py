@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 APPLICATION_ID = 0x52564653
 _BUSY_TIMEOUT_S = 10.0
+# SQLite's own number: https://www.sqlite.org/pragma.html#pragma_wal_autocheckpoint
+_CHECKPOINT_PAGES = 1000
 SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {FORMAT_VERSION};
@@ -271,6 +273,15 @@ def connect(uri: str) -> sqlite3.Connection:
     # Of statements of `annotations`.
     connection.create_function("reseal", 3, reseal, deterministic=True)
     return connection
+
+
+def set_patience(connection: sqlite3.Connection, *, is_patient: bool) -> None:
+    """Set whether a statement waits for other processes, and does checkpoints."""
+    wait_ms, num_pages = (
+        (_BUSY_TIMEOUT_S * 1000, _CHECKPOINT_PAGES) if is_patient else (0, 0)
+    )
+    connection.execute(f"PRAGMA busy_timeout = {int(wait_ms)}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {num_pages}")
 
 
 def drop_inherited(connection: sqlite3.Connection, *, is_whole: bool) -> None:

@@ -36,7 +36,11 @@ from rollout_viewer._recording.statements import (
     start_statement,
     tail_statements,
 )
-from rollout_viewer._recording.step_codec import DecodedExtras, unpack_columns
+from rollout_viewer._recording.step_codec import (
+    DecodedExtras,
+    pack_extras,
+    unpack_columns,
+)
 from rollout_viewer._recording.stored_rows import StoredRows
 from rollout_viewer._recording.wal import lacks_log
 
@@ -177,12 +181,16 @@ class FileRecording(OpenedRecording):
         tails = self._reader.tails()
         if stored.errors and stored.is_damaged:
             # Of the last rows that are damaged, other tables have the number.
-            last = self._reader.num_blocks()
-            stored.fill(max([last, *(tail.block for tail in tails)]) * CHUNK_ROWS)
+            blocks = [tail.block for tail in tails]
+            intact = [tail.block for tail in tails if tail.steps]
+            last = min(intact) if intact else max([self._reader.num_blocks(), *blocks])
+            stored.fill(last * CHUNK_ROWS)
         for tail in tails:
-            # Another one was sealed since the sealed blocks were read.
-            is_next = tail.block == stored.num_rows // CHUNK_ROWS
-            if is_next or (stored.rows is None and stored.is_damaged):
+            # Those of later blocks follow others that were sealed since the sealed
+            # blocks were read. Those of earlier ones were read before.
+            opened = stored.num_rows // CHUNK_ROWS
+            is_known = stored.num_sealed_rows // CHUNK_ROWS <= tail.block <= opened
+            if is_known or (stored.rows is None and stored.is_damaged):
                 stored.add(tail.start, tail.steps, tail.num_rows)
                 self._tails.append(tail)
 
@@ -377,7 +385,7 @@ class FileRecording(OpenedRecording):
             rows = self.rows.num_rows if self.rows else 0
             infos = {(env, i): info for env, i, info in self._reader.episodes()}
             statements = copy_statements(self.meta, self.slots, infos)
-            for tail in self._tails:
+            for tail in self._open_tails():
                 statements += tail_statements(tail)
             statements += [start_statement(*start) for start in self._reader.starts()]
             opened = rows // CHUNK_ROWS
@@ -388,9 +396,22 @@ class FileRecording(OpenedRecording):
             ]
         write_copy(self, path, rows // CHUNK_ROWS, len(self.slots), statements)
 
+    def _open_tails(self) -> list[Tail]:
+        """Return the stored rows of the block that is not full."""
+        opened = (self.rows.num_rows if self.rows else 0) // CHUNK_ROWS
+        return [tail for tail in self._tails if tail.block == opened]
+
     def extras_of(self, block: int) -> bytes | None:
-        """Return the stored actions and data of a sealed block; None: it has none."""
-        return self._reader.extras_of(block)
+        """Return the stored actions and data of a full block; None: it has none."""
+        with self._lock:
+            waits = any(tail.block == block for tail in self._tails)
+            if not waits or self._num_open(block):
+                return self._reader.extras_of(block)
+        rows = range(block * CHUNK_ROWS, (block + 1) * CHUNK_ROWS)
+        try:
+            return pack_extras([self.extras(row) for row in rows])
+        except RecordingError:
+            return b""  # as of damaged ones
 
     def release(self) -> None:
         """Close the file; delete side files that a writer left and no one uses.

@@ -37,13 +37,14 @@ from rollout_viewer._recording.statements import (
     Statement,
     delete_statements,
     episode_statement,
-    extras_statement,
+    extras_statements,
     meta_statement,
     pack_statements,
     run_blocks,
     slot_statement,
     start_number,
     start_statement,
+    start_statements,
     step_statements,
     tail_statements,
 )
@@ -55,6 +56,7 @@ from rollout_viewer._recording.step_codec import (
 from rollout_viewer._recording.step_row import BEGINS
 from rollout_viewer._recording.temporary import temporary_path
 from rollout_viewer._recording.waiting_rows import WaitingRows
+from rollout_viewer._recording.waiting_tail import numbered_starts, waiting_statements
 from rollout_viewer._recording.writer import Batch, WriterThread
 from rollout_viewer._recording.written_file import WrittenFile
 
@@ -115,8 +117,12 @@ class FiledRecording:
         # Between the first change of an append and its end: how many slots and
         # statements there were before. None: no append was interrupted.
         self._before: tuple[int, int, int] | None = None
-        # Rows that the writer has written, or has counted as lost.
+        # Rows that are written, or are counted as lost.
         self._handled_rows = 0
+        self._noting = threading.Lock()
+        # So many more, and an append waits. The file of a temporary recording is
+        # deleted after a kill anyway.
+        self._max_unsaved_rows = 1 << 62 if self.is_temporary else CHUNK_ROWS
         self.is_behind = False
         self._is_full = False
         # As many slots the file has a checksum of.
@@ -182,7 +188,7 @@ class FiledRecording:
     def after_fork(self, *, is_whole: bool) -> None:
         """Make the lock anew, in a forked child. `recover` undoes half an append."""
         del is_whole
-        self._lock = threading.RLock()
+        self._lock, self._noting = threading.RLock(), threading.Lock()
         # Its destruction would free the lock, which is the parent's.
         keep_in_child(self._file_lock)
 
@@ -240,41 +246,46 @@ class FiledRecording:
         return rows
 
     def _take_waiting(self) -> None:
-        """Take the rows that wait into the open block, all or, if raised, none."""
+        """Take the rows that wait: full blocks, and those of the open one."""
         with self._lock:
             self.recover()
             rows, stop = self._rows, self._waiting.stop
             # Another thread may have taken them, or cleared all rows.
-            if rows is None or (start := rows.num_rows) >= stop:
+            if rows is None or rows.num_rows >= stop:
                 return
-            self._before = start, len(self.slots), len(self._statements)
-            try:
-                waiting = self._waiting
-                if stop % CHUNK_ROWS or not waiting.has_all(stop // CHUNK_ROWS - 1):
-                    self._open.extras += waiting.extras(start)
-                else:  # `_queue` takes them; here they are only counted
-                    self._open.extras += [{}] * (stop - start)
-                kinds = waiting.kinds(start)
-                if kinds is not None:
-                    self._keep_starts(rows, start, kinds[1])
-                # Last: readers without the lock rely on the number of rows.
-                rows.extend(rows.steps(waiting.rewards(start), kinds))
-                if stop % CHUNK_ROWS == 0:
-                    self._seal()
-            except BaseException:
-                self.recover()
-                raise
-            self._before = None
-            waiting.drop_starts(stop)
+            for end in (stop - stop % CHUNK_ROWS, stop):
+                if end > rows.num_rows:
+                    self._take(rows, end)
+            self._waiting.drop_starts(stop)
 
-    def _keep_starts(
-        self, rows: Rows, first: int, flags: npt.NDArray[np.uint8]
-    ) -> None:
-        """Keep from where episodes can be replayed that begin in rows that waited."""
-        for one in self._waiting.starts(first):
-            begun = flags[: one.row - first, one.env] & np.uint8(BEGINS)
-            index = rows.num_begun(one.env) + int(np.count_nonzero(begun))
-            self._keep_start(rows, one.env, index, one.start)
+    def _take(self, rows: Rows, stop: int) -> None:
+        """Take rows of full blocks, or of the open one: all or, if raised, none."""
+        start, waiting = rows.num_rows, self._waiting
+        self._before = start, len(self.slots), len(self._statements)
+        try:
+            end = min(stop, start - start % CHUNK_ROWS + CHUNK_ROWS)
+            if end % CHUNK_ROWS or not waiting.has(end - CHUNK_ROWS, end):
+                self._open.extras += waiting.extras(start, end)
+            else:  # `_queue` takes them; here they are only counted
+                self._open.extras += [{}] * (end - start)
+            self._keep_starts(rows, stop)
+            steps = rows.steps(waiting.rewards(start, stop), waiting.kinds(start, stop))
+            # Last: readers without the lock rely on the number of rows.
+            rows.extend(steps)
+            if stop % CHUNK_ROWS == 0:
+                self._seal()
+        except BaseException:
+            self.recover()
+            raise
+        self._before = None
+
+    def _keep_starts(self, rows: Rows, stop: int) -> None:
+        """Keep from where episodes can be replayed that begin in rows that wait."""
+        starts = numbered_starts(rows, self._waiting, stop)
+        self._late.starts.update(starts)
+        self._statements += start_statements(
+            (start_number(*key, rows.num_envs), start) for key, start in starts
+        )
 
     def _keep_start(self, rows: Rows, env: int, index: int, start: bytes) -> None:
         self._late.starts[env, index] = start
@@ -308,7 +319,7 @@ class FiledRecording:
                 first = self._num_sealed * CHUNK_ROWS
                 num_pictured = max(now, self._waiting.stop) - first
                 self._open.roll_back(now - first, num_slots, num_pictured)
-            if now == (self._num_sealed + 1) * CHUNK_ROWS:
+            if now >= (self._num_sealed + 1) * CHUNK_ROWS:
                 self._seal()
             self._before = None
 
@@ -336,8 +347,7 @@ class FiledRecording:
             block: What to append.
             info_of: Returns what is known of an episode, from the block's information.
         """
-        if not self.is_temporary:
-            self._wait_for_disk()
+        self._wait_for_disk()
         self.recover()
         with self._lock:
             self._waiting.expect_none()
@@ -394,47 +404,45 @@ class FiledRecording:
                 self._keep_start(rows, env, index, one.start)
 
     def _seal(self) -> None:
-        """Hand the full block to the writer, and start the next one.
+        """Hand full blocks to the writer, and start the next one.
 
         Where an exception comes in between, the next call does the rest: what it
         queues again replaces what was queued.
         """
+        assert self._rows is not None
         if self._num_queued == self._num_sealed:
-            self._queue(self._num_sealed)
+            self._queue(self._num_sealed, self._rows.num_rows // CHUNK_ROWS)
         self._open.start()
         self._num_sealed = self._num_queued
 
-    def _queue(self, block: int) -> None:
-        assert self.rows is not None
-        stacked: Sequence[Group] | None = self._waiting.stacked(block)
-        if stacked is None:
-            stacked = self._open.adopted_extras
-        extras = (
-            pack_extras(self._open.extras)
-            if stacked is None
-            else pack_stacked(CHUNK_ROWS, stacked)
-        )
+    def _queue(self, block: int, stop: int) -> None:
+        """Queue blocks from `block` on before `stop`; only the first has pictures."""
+        extras = {number: self._packed_extras(number) for number in range(block, stop)}
         chunks, stored = self._open.chunks(block)
         num_pictures = sum(one.shown.bit_count() for one in stored.values())
         nbytes = sum(one.nbytes for one in stored.values())
         if not self._make_room(block, nbytes, num_pictures):
             chunks, stored, num_pictures, nbytes = {}, {}, 0, 0
-        self._pending[block] = extras, chunks
+        late: dict[tuple[int, int], bytes] = {}
+        for number, data in extras.items():
+            self._pending[number] = data, (chunks if number == block else {})
+            late |= self._late.seal(number, self.slots)
         due = self._due_statements()
-        late = self._late.seal(block, self.slots)
-        statements = [*due, *self._step_statements(block), *late_statements(late)]
-        if extras is not None:
-            statements.append(extras_statement(block, extras))
         batch = Batch(
-            statements,
+            [
+                *due,
+                *self._step_statements(block, stop - 1),
+                *late_statements(late),
+                *extras_statements((n, d) for n, d in extras.items() if d is not None),
+            ],
             pack_statements(block, chunks.items(), is_apart=self.budget.evicts),
             num_pictures,
             nbytes,
-            lambda is_filed: self._filed(block, late, is_filed=is_filed),
+            lambda is_filed: self._filed(range(block, stop), late, is_filed=is_filed),
             self._estimate(nbytes),
         )
         is_queued = self._writer.put(batch, max_stall_s=self._max_stall_s)
-        self._num_queued = block + 1
+        self._num_queued = stop
         del self._statements[: len(due)]
         if not is_queued:
             # In place: the writer may have written the block by now.
@@ -443,14 +451,22 @@ class FiledRecording:
         for slot, one in stored.items():
             self.budget.add(slot, one)
 
+    def _packed_extras(self, block: int) -> bytes | None:
+        stacked: Sequence[Group] | None = self._waiting.stacked(block)
+        if stacked is None:
+            stacked = self._open.adopted_extras
+        if stacked is None:
+            return pack_extras(self._open.extras)
+        return pack_stacked(CHUNK_ROWS, stacked)
+
     def _make_room(self, block: int, nbytes: int, num_pictures: int) -> bool:
         """Evict what is necessary; return whether the block's pictures fit then."""
-        assert self.rows is not None
+        assert self._rows is not None
         fits, evicted = self.budget.make_room(
             nbytes,
             self._writer.overhead,
             block * CHUNK_ROWS,
-            self.rows,
+            self._rows,
             self.slots,
             is_shared=any(info.is_shared for info in self.slots),
         )
@@ -473,28 +489,31 @@ class FiledRecording:
             return None
         return self.budget.used_nbytes + nbytes
 
-    def _step_statements(self, block: int) -> list[Statement]:
-        assert self.rows is not None
-        run = run_blocks(self.rows.num_envs)
-        first = block if (block + 1) % run else block + 1 - run
-        return step_statements(self.rows, first, block)
+    def _step_statements(self, first: int, last: int) -> list[Statement]:
+        assert self._rows is not None
+        run = run_blocks(self._rows.num_envs)
+        if run > 1 and (last + 1) % run == 0:
+            first = last + 1 - run
+        return step_statements(self._rows, first, last)
 
     def _filed(
-        self, block: int, late: Mapping[tuple[int, int], bytes], *, is_filed: bool
+        self, blocks: range, late: Mapping[tuple[int, int], bytes], *, is_filed: bool
     ) -> None:
         # Single operations of a dict, which are atomic: the writer's thread must not
         # take the lock, which an append that waits for the writer may hold.
+        for block in blocks:
+            if is_filed:
+                self._pending.pop(block, None)
+            elif (pending := self._pending.get(block)) is not None:
+                pending[1].clear()
         if is_filed:
-            self._pending.pop(block, None)
             self._late.note_filed(late)
-        elif (pending := self._pending.get(block)) is not None:
-            pending[1].clear()
-        self._note_handled((block + 1) * CHUNK_ROWS)
+        self._note_handled(blocks.stop * CHUNK_ROWS)
 
     def _note_handled(self, num_rows: int) -> None:
-        # Called by the writer's thread only. A flush may write rows of a block that was
-        # sealed meanwhile.
-        self._handled_rows = max(self._handled_rows, num_rows)
+        # A flush may write rows of a block that was sealed meanwhile.
+        with self._noting:
+            self._handled_rows = max(self._handled_rows, num_rows)
 
     def _wait_for_disk(self) -> None:
         """Wait while a kill would lose more than a block; `max_stall_s` at most.
@@ -504,7 +523,12 @@ class FiledRecording:
         """
         if self._has_caught_up():
             self.is_behind = False
-        elif not self.is_behind:
+            return
+        if not self.is_behind:
+            # Before the lock is taken, which the writer's thread may need.
+            self._writer.wait_while_writing(self._max_stall_s)
+        self._store_waiting()
+        if not self.is_behind:
             self.is_behind = not self._writer.wait_until(
                 self._has_caught_up, self._max_stall_s
             )
@@ -513,7 +537,31 @@ class FiledRecording:
         # Without the lock, which the writer's thread may need.
         num_rows = 0 if self._rows is None else self._rows.num_rows
         num_rows = max(num_rows, self._waiting.stop)
-        return num_rows - self._handled_rows < CHUNK_ROWS
+        return num_rows - self._handled_rows < self._max_unsaved_rows
+
+    def _store_waiting(self) -> None:
+        """Store full blocks of rows that wait, as they are: they wait for others."""
+        with self._lock:
+            self.recover()
+            rows, waiting = self._rows, self._waiting
+            start = max(self._tail_row, self._num_sealed * CHUNK_ROWS)
+            stop = waiting.stop - waiting.stop % CHUNK_ROWS
+            if rows is None or start >= stop:
+                return
+            if start < rows.num_rows or not waiting.has(rows.num_rows, stop):
+                self._take_waiting()  # some are in the open block
+                return
+            self._keep_starts(rows, stop)
+            due = self._due_statements()
+            statements = [*due, *waiting_statements(rows, waiting, start, stop)]
+            if self._handled_rows >= start and self._writer.write_now(statements):
+                self._note_handled(stop)
+            else:
+                batch = Batch(statements, on_done=lambda _: self._note_handled(stop))
+                self._writer.put(batch, max_stall_s=self._max_stall_s)
+            self._tail_row = stop
+            del self._statements[: len(due)]
+            waiting.drop_starts(stop)
 
     # -- the open block
 

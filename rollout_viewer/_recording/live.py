@@ -106,8 +106,7 @@ class LiveRecording(FiledRecording):
             info_of: Returns what is known of an env's episode that begins with it.
             starts: Env -> from where that episode can be replayed.
         """
-        if not self.is_temporary:
-            self._wait_for_disk()
+        self._wait_for_disk()
         self.recover()
         with self._lock:
             offset = rows.num_rows % CHUNK_ROWS
@@ -152,13 +151,16 @@ class LiveRecording(FiledRecording):
         rows, waiting = self._rows, self._waiting
         if rows is None or not waiting.is_expecting:
             return None
-        if not self.is_temporary:
+        row = max(waiting.stop, rows.num_rows)
+        if row - self._handled_rows >= self._max_unsaved_rows or self.is_behind:
             self._wait_for_disk()
         with self._lock:
             if self._before is not None:
                 self.recover()
             row = max(waiting.stop, rows.num_rows)
-            if waiting.stop == row and row % CHUNK_ROWS == 0:
+            # Rows that have pictures wait for the others of their block only.
+            num_together = CHUNK_ROWS if frames else waiting.num_rows
+            if waiting.stop == row and row % num_together == 0:
                 self._take_waiting()  # if that was interrupted
             encoders = self._open.usual_encoders(targets, frames)
             if encoders is None or not put(waiting, row, *step):
@@ -167,7 +169,7 @@ class LiveRecording(FiledRecording):
                 self._encode(encoders, frames, row)
             else:
                 waiting.stop = row + 1
-            if row % CHUNK_ROWS == CHUNK_ROWS - 1:
+            if (row + 1) % num_together == 0:
                 self._take_waiting()
         return row
 
@@ -512,6 +514,7 @@ class LiveRecording(FiledRecording):
         """
         if self.is_mine and not self.is_closed:
             self.recover()
+            self._take_waiting()  # else the writer would, and write them later
             self._writer.flush()
 
     def save(self, path: Path) -> None:
@@ -551,6 +554,7 @@ class LiveRecording(FiledRecording):
             return
         self.is_closed = True
         self.set_meta("is_closed", True)
+        self._take_waiting()
         try:
             self._writer.close()
         except Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,6 +28,9 @@ _PACK_BYTES = 64 * 1024
 # than to their size. Values of many envs fill a blob sooner.
 RUN_BLOCKS = 32
 _RUN_VALUES = 64 * 1024
+
+# Of one statement, which is prepared once for each number of them.
+_MAX_VALUES = 64
 
 # Of the packs of a block, numbered with 16 bits.
 _LAST_PACK = 0xFFFF
@@ -103,12 +107,34 @@ def late_chunk_statement(block: int, slot: int, chunk: bytes) -> Statement:
     return _pack_statement(block << 16 | (_LAST_PACK - slot), [(slot, chunk)])
 
 
+def extras_statements(extras: Iterable[tuple[int, bytes]]) -> list[Statement]:
+    """Store actions and data of blocks, (block, bytes), in as few statements."""
+    values: list[int | bytes] = []
+    for block, data in extras:
+        values += [block, place(data, "extras", block)]
+    return [
+        (_insert_extras(len(part) // 2), part)
+        for at in range(0, len(values), _MAX_VALUES)
+        if (part := values[at : at + _MAX_VALUES])
+    ]
+
+
+@functools.lru_cache(maxsize=64)
+def _insert_extras(count: int) -> str:
+    return "INSERT OR REPLACE INTO extras VALUES " + ", ".join(["(?, ?)"] * count)
+
+
 def start_statement(number: int, start: bytes) -> Statement:
     """Store from where an episode can be replayed, by `start_number`.
 
     Beside actions and data, which have the blocks from 0 on.
     """
     return extras_statement(-1 - number, start)
+
+
+def start_statements(starts: Iterable[tuple[int, bytes]]) -> list[Statement]:
+    """Store (number, start) of episodes, in as few statements."""
+    return extras_statements((-1 - number, start) for number, start in starts)
 
 
 def start_number(env: int, index: int, num_envs: int) -> int:
@@ -200,6 +226,8 @@ def _packs(chunks: Iterable[tuple[int, bytes]]) -> list[list[tuple[int, bytes]]]
 def _pack(
     chunks: Sequence[tuple[int, bytes]], table: str, *key: int
 ) -> tuple[bytes, bytes]:
+    if not chunks:
+        return place(b"", table, *key), b""
     directory, offset = [], 0
     for slot, chunk in chunks:
         directory += [slot, offset, len(chunk)]

@@ -18,6 +18,7 @@ import numpy as np
 import zstandard
 
 from rollout_viewer._errors import RecordingError, RolloutViewerWarning, ShapeError
+from rollout_viewer._frames.zstd_blocks import MAX_RAW_BYTES, raw_frame
 from rollout_viewer._recording.step_row import check_stored
 from rollout_viewer._recording.tensors import read_tensors, write_tensors
 from rollout_viewer._tensors import as_numpy
@@ -77,10 +78,7 @@ def groups_of(extras: Sequence[Extras]) -> list[Group]:
 
 
 def _packed(core: Mapping[str, Array], groups: Sequence[Group]) -> bytes:
-    tensors = {name: np.ascontiguousarray(array) for name, array in core.items()}
-    for number, (name, rows, stacked) in enumerate(_that_are_read(groups)):
-        tensors[f"{_EXTRA}/{number}/{name}"] = np.ascontiguousarray(stacked)
-        tensors[f"{_EXTRA}/{number}"] = rows
+    tensors = _named(core, _that_are_read(groups))
     whole = write_tensors(tensors)
     packed = _of_thread.compressor.compress(whole)
     if len(whole) <= _max_bytes(packed):
@@ -89,6 +87,22 @@ def _packed(core: Mapping[str, Array], groups: Sequence[Group]) -> bytes:
     padding = np.random.default_rng(0).bytes(len(whole) // (_MAX_RATIO - 1) + 1024)
     tensors[_PADDING] = np.frombuffer(padding, np.uint8)
     return _of_thread.compressor.compress(write_tensors(tensors))
+
+
+def _named(core: Mapping[str, Array], groups: Sequence[Group]) -> dict[str, Array]:
+    tensors = dict(core)
+    for number, (name, rows, stacked) in enumerate(groups):
+        tensors[f"{_EXTRA}/{number}/{name}"] = stacked
+        tensors[f"{_EXTRA}/{number}"] = rows
+    return tensors
+
+
+def pack_raw(core: Mapping[str, Array], groups: Sequence[Group]) -> bytes:
+    """Return what `pack_columns` does, not compressed: of a few rows, for a moment."""
+    whole = write_tensors(_named(core, groups))
+    if len(whole) <= MAX_RAW_BYTES:
+        return raw_frame(whole)
+    return _of_thread.compressor.compress(whole)
 
 
 def _that_are_read(groups: Sequence[Group]) -> Sequence[Group]:
