@@ -49,6 +49,7 @@ from rollout_viewer._recorder.recorder_checks import (
     checked_count,
     discarded_on_error,
 )
+from rollout_viewer._recorder.single_calls import SingleCalls
 from rollout_viewer._recorder.skipped_steps import SkippedSteps
 from rollout_viewer._recorder.step_call import step_call
 from rollout_viewer._recorder.step_info import StepInfo, checked_names
@@ -56,7 +57,6 @@ from rollout_viewer._recorder.success import (
     SUCCESS_KEYS,
     Successes,
     checked_rule,
-    is_silent,
 )
 from rollout_viewer._recorder.vector_reward import (
     VectorRewards,
@@ -66,15 +66,9 @@ from rollout_viewer._recorder.vector_reward import (
 from rollout_viewer._recorder.views import ShownInNotebook
 from rollout_viewer._recording.annotations import AnnotationChange
 from rollout_viewer._recording.step_row import (
-    BEGINS,
-    RESET,
-    STEP,
-    TERMINATED,
-    TRUNCATED,
     Kind,
 )
 from rollout_viewer._recording.workers import is_worker, own_path
-from rollout_viewer._replay.episode_start import START
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -98,7 +92,7 @@ _TRUE = b"\1"
 _RESET, _STEP, _IDLE, _MISSING = (np.uint8(kind) for kind in Kind)
 
 
-class Recorder(ShownInNotebook):
+class Recorder(SingleCalls, ShownInNotebook):
     """Records calls of environments into a cache; one thread uses it.
 
     A pickled recorder has its configuration and an empty cache. A deep copy shares
@@ -485,180 +479,6 @@ class Recorder(ShownInNotebook):
             self._is_settled = self._has_nothing_left()
             return row
 
-    def _add_like_last(
-        self,
-        codes: Codes,
-        step: tuple[Any, Any, Any, Any],
-        data: Mapping[str, Any] | None,
-        infos: Mapping[int, Mapping[str, Any]] | None,
-        step_info: Any,
-    ) -> int | None:
-        """Record a call if its row is like the last one; None: it is not.
-
-        What `_add_at_once` comes to where no picture is due, all envs step or are
-        reset, and nothing but their steps is to be known of them.
-        """
-        if step_info is not None:
-            found = self._data_of(step_info)
-            if found is None:
-                return None
-            data = {**(data or {}), **found} if found else data
-        kind = None if codes.tobytes() == self._all_step else codes
-        if kind is not None and _STEP not in codes.tobytes():
-            step = (*step[:3], None)  # a call that resets ignores its action
-        num_calls, before = self.num_calls + 1, self.cache.num_appended
-        episode = self._episode if kind is None else self._episode + (kind == _RESET)
-        try:
-            row = self.cache.append_step(kind, *step, data, infos)
-            if row is not None:
-                self._note_like_last(kind, step, row + 1, num_calls, episode)
-        except BaseException:
-            if (stop := self.cache.num_appended) == before:
-                self._keep_call(codes, step, infos, step_info)
-                self.num_calls, self._episode = num_calls, episode
-            else:
-                self._note_like_last(kind, step, stop, num_calls, episode)
-            raise
-        return row
-
-    def add_one(
-        self,
-        kind: int,
-        flags: int,
-        reward: Any,
-        action: Any,
-        values: Mapping[str, Any],
-        info: Any = None,
-        start: bytes | None = None,
-    ) -> bool:
-        """Record a call of a single env, if its row is like the last one.
-
-        What `add` comes to then, without an array for each number.
-
-        Args:
-            kind: `STEP` or `RESET`.
-            flags: `TERMINATED` and `TRUNCATED` of a step, `BEGINS` of a reset.
-            reward: A number, of a step.
-            action: A number or an array, without an axis of envs, of a step.
-            values: Name -> the same; not changed.
-            info: A dict.
-            start: Of the episode that a reset begins: from where it can be replayed.
-
-        Returns:
-            False: it is not like the last one, and nothing was recorded.
-        """
-        with self._lock:
-            if not self._is_lean or self._pid != os.getpid():
-                return False
-            if info:
-                found = self._numbers_of(info)
-                if found is None:
-                    return False
-                values = {**found, **values}
-            num_calls, before = self.num_calls + 1, self.cache.num_appended
-            episode = self._episode + 1 if kind == RESET else self._episode
-            try:
-                row = self.cache.append_one(kind, flags, reward, action, values, start)
-                if row is not None:
-                    self._note_one(flags, row + 1, num_calls, episode)
-            except BaseException:
-                if (stop := self.cache.num_appended) == before:
-                    self._keep_one(kind, flags, reward, action, info, start)
-                    self.num_calls, self._episode = num_calls, episode
-                else:
-                    self._note_one(flags, stop, num_calls, episode)
-                raise
-            return row is not None
-
-    def _note_one(
-        self, flags: int, stop: int, num_calls: int, episode: npt.NDArray[np.int64]
-    ) -> None:
-        """Count a call of `add_one` that has a row; may be called again."""
-        self._stop, self.num_calls = stop, num_calls
-        if flags:
-            self._episode = episode
-            self._is_running = np.full(1, flags == BEGINS)
-
-    def _keep_one(
-        self,
-        kind: int,
-        flags: int,
-        reward: Any,
-        action: Any,
-        info: Any,
-        start: bytes | None,
-    ) -> None:
-        """Let the next row include a call of `add_one`, which has none."""
-        codes = np.full(1, kind, np.uint8)
-        step: tuple[Any, Any, Any, Any] = (None, None, None, None)
-        if kind == STEP:
-            step = (
-                np.array([reward]),
-                np.array([bool(flags & TERMINATED)]),
-                np.array([bool(flags & TRUNCATED)]),
-                np.asarray(action)[None],
-            )
-        infos = None if start is None else {0: {START: start}}
-        self._keep_call(codes, step, infos, [info] if info else None)
-
-    def _numbers_of(self, info: Any) -> dict[str, Any] | None:
-        try:
-            if is_silent([info]):
-                return self._step_info.numbers(info)
-        except MemoryError:
-            raise
-        except Exception:  # an unusual info, of which `StepInfo.add` warns
-            pass
-        return None
-
-    def _data_of(self, step_info: Any) -> Mapping[str, Any] | None:
-        """Return an info as data of a row; None: it is not as simple."""
-        try:
-            if is_silent(step_info):
-                return self._step_info.at_once(step_info)
-        except MemoryError:
-            raise
-        except Exception:  # an unusual info, of which `StepInfo.add` warns
-            pass
-        return None
-
-    def _keep_call(
-        self,
-        codes: Codes,
-        step: tuple[Any, Any, Any, Any],
-        infos: Mapping[int, Mapping[str, Any]] | None,
-        step_info: Any,
-    ) -> None:
-        """Let the next row include a call of `_add_like_last`, which has none."""
-        self._is_settled = self._is_lean = False
-        is_reset = codes == _RESET
-        is_step = (codes == _STEP) | (codes == _MISSING)
-        _, self._infos = self._with_begun(is_reset, infos or {})
-        self._skipped.add(is_step, *step)
-        self._has_skipped_reset |= is_reset
-        self._joins_episode |= is_reset
-        if step_info is not None:
-            no_end = np.zeros(self.num_envs, np.bool_)
-            self._add_infos((step_info, None), is_step, no_end, is_reset)
-
-    def _note_like_last(
-        self,
-        kind: Codes | None,
-        step: tuple[Any, Any, Any, Any],
-        stop: int,
-        num_calls: int,
-        episode: npt.NDArray[np.int64],
-    ) -> None:
-        """Count a call of `_add_like_last` that has a row; may be called again."""
-        _, terminated, truncated, _ = step
-        self._stop, self.num_calls = stop, num_calls
-        for ends in (terminated, truncated):
-            if ends is not None and _TRUE in ends.tobytes():
-                self._is_running = self._is_running & ~ends
-        if kind is not None:
-            self._episode = episode
-            self._is_running = self._is_running | (kind == _RESET)
-
     def _is_lean_now(self) -> bool:
         """Whether a step of all envs is nothing but its row's step data."""
         return (
@@ -992,7 +812,7 @@ class Recorder(ShownInNotebook):
         self._is_settled = self._is_lean = False
         begun = np.array(begins, np.bool_)
         self._skipped.replace(np.asarray(count), np.asarray(reward))
-        self._is_running |= begun
+        self._is_running = self._is_running | begun
         self._successes.begin(begun)
         self._joins_episode |= begun
         self._has_skipped_reset |= begun & (self._skipped.count == 0)

@@ -8,10 +8,12 @@ picture of a row is identified by its `slot`.
 - `opened`: it is read from files. `file`: one, which another process may be writing.
   `joined`: several, side by side. `shared`: one that is brought here when it is
   looked at.
-- `step_row`: one row's step data. `step_columns`, `rows`, `episode`: that of all rows,
-  and their episodes.
+- `step_row`: one row's step data. `step_columns`, `rows`: that of all rows.
+  `row_episodes`: the episodes that follow from it, each an `episode`.
 - `step_codec`: actions and `data` arrays as bytes. `info_types`: what numbers of a
   step's info mean. `storable`: text and JSON values.
+- `waiting_rows`, `row_arrays`: rows that wait for others of their kind.
+  `row_memory`, `row_recovery`: the file in which a kill leaves them.
 - `database`, `database_reader`, `statements`: the SQLite file. `writer`: the thread
   that writes it, into a `written_file`. `named_file`: whether that has its name still.
 - `trust`, `cells`, `tensors`, `stored_rows`: what is checked of a file before it is

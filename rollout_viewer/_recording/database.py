@@ -50,8 +50,6 @@ if TYPE_CHECKING:
 
 APPLICATION_ID = 0x52564653
 _BUSY_TIMEOUT_S = 10.0
-# SQLite's own number: https://www.sqlite.org/pragma.html#pragma_wal_autocheckpoint
-_CHECKPOINT_PAGES = 1000
 SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {FORMAT_VERSION};
@@ -68,8 +66,8 @@ CREATE TABLE episodes (env INTEGER, idx INTEGER, info TEXT, PRIMARY KEY (env, id
 """
 # All but meta: these are emptied when a recording is cleared.
 TABLES_OF_ROWS = ("packs", "steps", "extras", "tail", "slots", "episodes")
-# What SQLite may keep beside the file.
-SIDE_FILES = ("-wal", "-shm", "-journal")
+# What SQLite may keep beside the file, and what a recorder does: see `row_memory`.
+SIDE_FILES = ("-wal", "-shm", "-journal", "-rows")
 # WAL needs shared memory between the processes that have the file open.
 _NETWORK_FILE_SYSTEMS = [
     "nfs",
@@ -273,15 +271,6 @@ def connect(uri: str) -> sqlite3.Connection:
     # Of statements of `annotations`.
     connection.create_function("reseal", 3, reseal, deterministic=True)
     return connection
-
-
-def set_patience(connection: sqlite3.Connection, *, is_patient: bool) -> None:
-    """Set whether a statement waits for other processes, and does checkpoints."""
-    wait_ms, num_pages = (
-        (_BUSY_TIMEOUT_S * 1000, _CHECKPOINT_PAGES) if is_patient else (0, 0)
-    )
-    connection.execute(f"PRAGMA busy_timeout = {int(wait_ms)}")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {num_pages}")
 
 
 def drop_inherited(connection: sqlite3.Connection, *, is_whole: bool) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
+import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +20,21 @@ from rollout_viewer._recording.annotations import (
 from rollout_viewer._recording.cells import MAX_COUNT, whole
 from rollout_viewer._recording.copy import write_copy
 from rollout_viewer._recording.database import (
+    amend,
     checkpoint,
     has_side_files,
 )
 from rollout_viewer._recording.database_reader import DatabaseReader
 from rollout_viewer._recording.late_pictures import NUM_LATE, late_slot, merged
-from rollout_viewer._recording.lock import recover
+from rollout_viewer._recording.lock import is_locked, locked, recover
 from rollout_viewer._recording.opened import OpenedRecording
+from rollout_viewer._recording.row_memory import (
+    RowMemory,
+    has_rows_beside,
+    read_regions,
+    side_path,
+)
+from rollout_viewer._recording.row_recovery import recovered_statements
 from rollout_viewer._recording.slot import digest
 from rollout_viewer._recording.statements import (
     Tail,
@@ -55,6 +65,10 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.step_codec import Extras
 
 
+# Between two looks whether a process that records still does.
+_LOOK_INTERVAL_S = 0.25
+
+
 class FileRecording(OpenedRecording):
     """A recording in a file, which may still grow. Any thread may read.
 
@@ -81,10 +95,13 @@ class FileRecording(OpenedRecording):
         self._stored = StoredRows(path)
         # Whether the last `refresh` was interrupted while it read rows.
         self._is_incomplete = False
+        # When to look next whether a process was killed that has left rows.
+        self._next_look_s = 0.0
         self.damage = ""
         self.pictures_version = 0
         try:
             self.refresh()
+            self._recover_rows()
         except BaseException:
             self._reader.close()
             raise
@@ -139,7 +156,7 @@ class FileRecording(OpenedRecording):
                 return False
             version = self._reader.version()
             if version == self._version:
-                return False
+                return self._recover_rows()
             # All of it is read again where it is interrupted.
             self._version = -1
             meta = self._reader.meta()
@@ -166,6 +183,47 @@ class FileRecording(OpenedRecording):
             self._version = version
             self._warn_of_damage()
             return True
+
+    def _recover_rows(self) -> bool:
+        """Store rows that a killed process has left beside the file.
+
+        Returns:
+            Whether there were some.
+        """
+        if time.monotonic() < self._next_look_s:
+            return False
+        self._next_look_s = time.monotonic() + _LOOK_INTERVAL_S
+        if (
+            self.is_closed
+            or self.rows is None
+            or not has_rows_beside(self.path)
+            or is_locked(self.path)
+        ):
+            return False
+        problem, num_rows = "", self.rows.num_rows
+        try:
+            with locked(self.path):
+                self.refresh()  # now no one writes any more
+                regions = read_regions(self.path, self.meta.get("session", ""))
+                if statements := recovered_statements(self.rows, regions):
+                    self._start_again()
+                    amend(self.path, statements)
+                RowMemory.delete(self.path)
+        except (RecordingError, OSError, ValueError) as error:
+            problem = str(error)
+            self._next_look_s = math.inf
+        self._start_again()
+        self.refresh()
+        if problem:
+            warnings.warn(
+                f"rv.open: expected to read {self.path.name!r} together with "
+                f"{side_path(self.path)!r}, got {problem}: its newest rows are "
+                "missing. Copy both into a folder that can be written, and open the "
+                "copy.",
+                RolloutViewerWarning,
+                stacklevel=5,
+            )
+        return self.rows.num_rows > num_rows
 
     def _start_again(self) -> None:
         """Forget all rows, which the next refresh reads."""

@@ -12,8 +12,6 @@ import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from rollout_viewer._forks import keep_in_child, make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.annotations import (
@@ -32,6 +30,8 @@ from rollout_viewer._recording.late_pictures import LatePictures, late_statement
 from rollout_viewer._recording.lock import acquire, free_reserve, reserve, this_process
 from rollout_viewer._recording.named_file import NamedFile
 from rollout_viewer._recording.open_block import OpenBlock
+from rollout_viewer._recording.row_arrays import numbered_starts
+from rollout_viewer._recording.row_memory import RowMemory
 from rollout_viewer._recording.slot import digest
 from rollout_viewer._recording.statements import (
     Statement,
@@ -50,13 +50,11 @@ from rollout_viewer._recording.statements import (
 )
 from rollout_viewer._recording.step_codec import (
     DecodedExtras,
+    StackedExtras,
     pack_extras,
-    pack_stacked,
 )
-from rollout_viewer._recording.step_row import BEGINS
 from rollout_viewer._recording.temporary import temporary_path
 from rollout_viewer._recording.waiting_rows import WaitingRows
-from rollout_viewer._recording.waiting_tail import numbered_starts, waiting_statements
 from rollout_viewer._recording.writer import Batch, WriterThread
 from rollout_viewer._recording.written_file import WrittenFile
 
@@ -64,8 +62,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
     import numpy.typing as npt
 
+    from rollout_viewer._recording.row_arrays import WaitingStart
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.sealed_block import BlockRows
     from rollout_viewer._recording.slot import Slot
@@ -108,7 +108,9 @@ class FiledRecording:
         self._lock = threading.RLock()
         self._open = OpenBlock(self._remember_slot)
         self.slots: list[Slot] = self._open.slots
-        self._pending: dict[int, tuple[bytes | None, dict[int, bytes]]] = {}
+        self._pending: dict[
+            int, tuple[bytes | StackedExtras | None, dict[int, bytes]]
+        ] = {}
         self._decoded = DecodedExtras()
         self._late = LatePictures()
         self._tail_row = 0
@@ -117,9 +119,14 @@ class FiledRecording:
         # Between the first change of an append and its end: how many slots and
         # statements there were before. None: no append was interrupted.
         self._before: tuple[int, int, int] | None = None
-        # Rows that are written, or are counted as lost.
-        self._handled_rows = 0
+        # Rows that survive a kill, or are counted as lost; of full blocks, those that
+        # are in the file.
+        self._handled_rows = self._filed_rows = 0
         self._noting = threading.Lock()
+        # Where rows are that wait for others, and which of them: (first, stop).
+        self._memory: RowMemory | None = None
+        self._has_no_memory = self.is_temporary
+        self._saved = 0, 0
         # So many more, and an append waits. The file of a temporary recording is
         # deleted after a kill anyway.
         self._max_unsaved_rows = 1 << 62 if self.is_temporary else CHUNK_ROWS
@@ -253,10 +260,12 @@ class FiledRecording:
             # Another thread may have taken them, or cleared all rows.
             if rows is None or rows.num_rows >= stop:
                 return
+            self._save_waiting()
             for end in (stop - stop % CHUNK_ROWS, stop):
                 if end > rows.num_rows:
                     self._take(rows, end)
             self._waiting.drop_starts(stop)
+            self._find_room()
 
     def _take(self, rows: Rows, stop: int) -> None:
         """Take rows of full blocks, or of the open one: all or, if raised, none."""
@@ -268,10 +277,11 @@ class FiledRecording:
                 self._open.extras += waiting.extras(start, end)
             else:  # `_queue` takes them; here they are only counted
                 self._open.extras += [{}] * (end - start)
-            self._keep_starts(rows, stop)
-            steps = rows.steps(waiting.rewards(start, stop), waiting.kinds(start, stop))
+            kinds = waiting.kinds(start, stop)
+            if kinds is not None:
+                self._keep_starts(rows, waiting.starts(start, stop), kinds[1])
             # Last: readers without the lock rely on the number of rows.
-            rows.extend(steps)
+            rows.extend_steps(waiting.rewards(start, stop), kinds)
             if stop % CHUNK_ROWS == 0:
                 self._seal()
         except BaseException:
@@ -279,12 +289,18 @@ class FiledRecording:
             raise
         self._before = None
 
-    def _keep_starts(self, rows: Rows, stop: int) -> None:
-        """Keep from where episodes can be replayed that begin in rows that wait."""
-        starts = numbered_starts(rows, self._waiting, stop)
-        self._late.starts.update(starts)
+    def _keep_starts(
+        self,
+        rows: Rows,
+        starts: Sequence[WaitingStart],
+        flags: npt.NDArray[np.uint8],
+    ) -> None:
+        """Keep from where episodes can be replayed that begin in rows that waited."""
+        numbered = numbered_starts(rows, starts, flags)
+        self._late.starts.update(numbered)
         self._statements += start_statements(
-            (start_number(*key, rows.num_envs), start) for key, start in starts
+            (start_number(*key, rows.num_envs), start)
+            for key, start in numbered.items()
         )
 
     def _keep_start(self, rows: Rows, env: int, index: int, start: bytes) -> None:
@@ -387,16 +403,11 @@ class FiledRecording:
         info_of: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> None:
         """Keep what is known of the episodes that begin in a block."""
-        begins = block.core["flags"] & np.uint8(BEGINS)
-        if not begins.any():
-            return
         known = {(one.row, one.env): one for one in block.begun}
-        num_begun = [rows.num_begun(env) for env in range(rows.num_envs)]
-        for row, env in np.argwhere(begins).tolist():
-            index = num_begun[env]
-            num_begun[env] += 1
-            if (one := known.get((row, env))) is None:
+        for place, index in rows.numbers_of_begun(block.core["flags"]).items():
+            if (one := known.get(place)) is None:
                 continue
+            env = one.env
             if info := info_of(one.info):
                 rows.describe_episode(env, index, **info)
                 self._remember(episode_statement(env, index, info))
@@ -433,7 +444,9 @@ class FiledRecording:
                 *due,
                 *self._step_statements(block, stop - 1),
                 *late_statements(late),
-                *extras_statements((n, d) for n, d in extras.items() if d is not None),
+                *extras_statements(
+                    [(n, d) for n, d in extras.items() if d is not None]
+                ),
             ],
             pack_statements(block, chunks.items(), is_apart=self.budget.evicts),
             num_pictures,
@@ -451,13 +464,13 @@ class FiledRecording:
         for slot, one in stored.items():
             self.budget.add(slot, one)
 
-    def _packed_extras(self, block: int) -> bytes | None:
+    def _packed_extras(self, block: int) -> bytes | StackedExtras | None:
         stacked: Sequence[Group] | None = self._waiting.stacked(block)
         if stacked is None:
             stacked = self._open.adopted_extras
         if stacked is None:
             return pack_extras(self._open.extras)
-        return pack_stacked(CHUNK_ROWS, stacked)
+        return StackedExtras(CHUNK_ROWS, stacked) if stacked else None
 
     def _make_room(self, block: int, nbytes: int, num_pictures: int) -> bool:
         """Evict what is necessary; return whether the block's pictures fit then."""
@@ -508,6 +521,7 @@ class FiledRecording:
                 pending[1].clear()
         if is_filed:
             self._late.note_filed(late)
+            self._filed_rows = blocks.stop * CHUNK_ROWS
         self._note_handled(blocks.stop * CHUNK_ROWS)
 
     def _note_handled(self, num_rows: int) -> None:
@@ -519,49 +533,64 @@ class FiledRecording:
         """Wait while a kill would lose more than a block; `max_stall_s` at most.
 
         After a wait that was in vain, appends do not wait until the disk has caught up.
-        A temporary recording never waits: its file is deleted after a kill anyway.
         """
+        if not self._has_caught_up():
+            self._save_waiting()
         if self._has_caught_up():
             self.is_behind = False
-            return
-        if not self.is_behind:
-            # Before the lock is taken, which the writer's thread may need.
-            self._writer.wait_while_writing(self._max_stall_s)
-        self._store_waiting()
-        if not self.is_behind:
+        elif not self.is_behind:
             self.is_behind = not self._writer.wait_until(
                 self._has_caught_up, self._max_stall_s
             )
 
     def _has_caught_up(self) -> bool:
         # Without the lock, which the writer's thread may need.
+        first, stop = self._saved
+        if first <= self._handled_rows < stop:
+            self._note_handled(stop)
         num_rows = 0 if self._rows is None else self._rows.num_rows
         num_rows = max(num_rows, self._waiting.stop)
         return num_rows - self._handled_rows < self._max_unsaved_rows
 
-    def _store_waiting(self) -> None:
-        """Store full blocks of rows that wait, as they are: they wait for others."""
+    # -- rows that wait for their group
+
+    def _save_waiting(self) -> None:
+        """Have full blocks of rows that wait survive a kill, where they can."""
         with self._lock:
-            self.recover()
-            rows, waiting = self._rows, self._waiting
-            start = max(self._tail_row, self._num_sealed * CHUNK_ROWS)
-            stop = waiting.stop - waiting.stop % CHUNK_ROWS
-            if rows is None or start >= stop:
+            waiting = self._waiting
+            region, stop = waiting.region, waiting.stop - waiting.stop % CHUNK_ROWS
+            if region is None or stop <= region.stop:
                 return
-            if start < rows.num_rows or not waiting.has(rows.num_rows, stop):
-                self._take_waiting()  # some are in the open block
-                return
-            self._keep_starts(rows, stop)
-            due = self._due_statements()
-            statements = [*due, *waiting_statements(rows, waiting, start, stop)]
-            if self._handled_rows >= start and self._writer.write_now(statements):
-                self._note_handled(stop)
+            first, saved = self._saved
+            if saved != region.stop:
+                first = region.start
+            if region.save(stop, waiting.starts(region.stop, stop)):
+                self._saved = first, stop
             else:
-                batch = Batch(statements, on_done=lambda _: self._note_handled(stop))
-                self._writer.put(batch, max_stall_s=self._max_stall_s)
-            self._tail_row = stop
-            del self._statements[: len(due)]
-            waiting.drop_starts(stop)
+                waiting.leave()
+
+    def _find_room(self) -> None:
+        """Find where the next rows survive a kill, while they wait for others."""
+        waiting = self._waiting
+        if self._has_no_memory or not waiting.wants_region:
+            return
+        if self._open.usual_encoders((), ()) is None:  # others have pictures
+            return
+        memory = self._memory
+        if memory is None or memory.form != waiting.form:
+            if memory is not None and not memory.is_free(self._filed_rows):
+                return
+            self._memory, form = None, waiting.form
+            self._memory = RowMemory.create(self.path, self.meta["session"], form)
+            self._has_no_memory = self._memory is None
+        if self._memory is not None:
+            waiting.next_region = self._memory.free_region(self._filed_rows)
+
+    def _forget_memory(self) -> None:
+        self._saved = 0, 0
+        if self._memory is not None:
+            self._memory = None
+            RowMemory.delete(self.path)
 
     # -- the open block
 

@@ -38,6 +38,7 @@ from rollout_viewer._recording.late_pictures import (
     padded,
 )
 from rollout_viewer._recording.lock import read_only
+from rollout_viewer._recording.row_memory import RowMemory
 from rollout_viewer._recording.slot import digest
 from rollout_viewer._recording.statements import (
     copy_statements,
@@ -158,9 +159,7 @@ class LiveRecording(FiledRecording):
             if self._before is not None:
                 self.recover()
             row = max(waiting.stop, rows.num_rows)
-            # Rows that have pictures wait for the others of their block only.
-            num_together = CHUNK_ROWS if frames else waiting.num_rows
-            if waiting.stop == row and row % num_together == 0:
+            if waiting.stop == row and row >= waiting.end:
                 self._take_waiting()  # if that was interrupted
             encoders = self._open.usual_encoders(targets, frames)
             if encoders is None or not put(waiting, row, *step):
@@ -169,7 +168,7 @@ class LiveRecording(FiledRecording):
                 self._encode(encoders, frames, row)
             else:
                 waiting.stop = row + 1
-            if (row + 1) % num_together == 0:
+            if row + 1 == waiting.end:
                 self._take_waiting()
         return row
 
@@ -501,8 +500,12 @@ class LiveRecording(FiledRecording):
 
     def extras_of(self, block: int) -> bytes | None:
         """Return the stored actions and data of a sealed block; None: it has none."""
-        pending = self._pending.get(block)
-        return pending[0] if pending is not None else self._reader.extras_of(block)
+        # With the lock: when they are in the file, other rows take their place.
+        with self._lock:
+            if (pending := self._pending.get(block)) is not None:
+                data = pending[0]
+                return data if isinstance(data, bytes | None) else data.data
+        return self._reader.extras_of(block)
 
     # -- ending
 
@@ -565,6 +568,10 @@ class LiveRecording(FiledRecording):
     def _end(self) -> None:
         if not self._file.change():
             self._reader.keep_to(self.meta["session"])
+        num_rows = 0 if self._rows is None else self._rows.num_rows
+        is_filed = self._filed_rows > num_rows - CHUNK_ROWS
+        if self._memory is not None and is_filed and not self._lock_name.change():
+            RowMemory.delete(self.path)
         if self._file_lock is not None:
             # Unlinked while held: the next writer creates a lock file of its own, for
             # another recording file.
@@ -604,7 +611,8 @@ class LiveRecording(FiledRecording):
             self.slots = self._open.slots
             self._pending, self._decoded = {}, DecodedExtras()
             self._late = LatePictures()
-            self._tail_row = self._handled_rows = 0
+            self._tail_row = self._handled_rows = self._filed_rows = 0
+            self._forget_memory()
             self._num_queued = self._num_sealed = 0
             self._before = None
             self.budget.clear()

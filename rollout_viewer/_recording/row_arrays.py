@@ -1,4 +1,4 @@
-"""Step data of rows in arrays: of one block, or of a few, if they are small.
+"""Step data of rows in arrays: of a block, or of a group of them in a region of a file.
 
 Rows of the usual form are copied into these arrays, and read out of them many at once.
 Knows step data. Knows nothing of pictures, episodes or files.
@@ -11,25 +11,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.row_memory import GROUP_ROWS, form_of
 from rollout_viewer._recording.step_codec import ACTION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
+    from rollout_viewer._recording.row_memory import Form, Region
+    from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.step_codec import Extras, Group
 
     Array = npt.NDArray[Any]
 
-# Blocks that are small wait for one another: what is done for a block costs about as
-# much as for a group of them. A block of more bytes is stored at once.
-_GROUP_ROWS = 8 * CHUNK_ROWS
-_MAX_GROUPED_BYTES = 48 * 1024
-# Of kind, flags and count of steps.
-_OTHER_BYTES = 6
 _NOWHERE = -(1 << 60)
-_NUMBERS = np.arange(_GROUP_ROWS, dtype=np.int32)
+_NUMBERS = np.arange(GROUP_ROWS, dtype=np.int32)
 
 
 class WaitingStart(NamedTuple):
@@ -45,15 +42,16 @@ class RowArrays:
 
     Attributes:
         stop: The number of the row after the last one.
-        num_rows: For how many rows the arrays have room: those of whole blocks, whose
-            first row is a multiple of it.
+        end: Before which row the arrays end.
+        form: Name, dtype and shape of what a row has.
+        region: Where the arrays are in a file; None: they are in memory alone.
+        next_region: Where arrays may be from the next block on.
     """
 
     def __init__(self) -> None:
         self.stop = 0
-        self.num_rows = CHUNK_ROWS
         # The arrays' first row, and from which row on all were put here.
-        self._first = _NOWHERE
+        self._first = self.end = _NOWHERE
         self._since = 0
         self._reward: Array = np.empty((CHUNK_ROWS, 0))
         self._kind: Array | None = None
@@ -63,36 +61,61 @@ class RowArrays:
         # By their offset in the arrays.
         self._lacks_action: set[int] = set()
         self._starts: list[WaitingStart] = []
+        self.form: Form = ()
+        self.region: Region | None = None
+        self.next_region: Region | None = None
+
+    @property
+    def wants_region(self) -> bool:
+        """Whether rows have had one form for a block, and none is found yet."""
+        is_full = self.end > 0 and self.stop == self.end
+        return is_full and self.next_region is None and bool(self.form)
 
     def _begin(self, num_envs: int, extras: Mapping[str, Array]) -> None:
         """Make arrays for rows of another form."""
-        row_bytes = sum(array.nbytes for array in extras.values())
-        row_bytes += (_OTHER_BYTES + 8) * num_envs
-        is_small = row_bytes * CHUNK_ROWS <= _MAX_GROUPED_BYTES
-        n = self.num_rows = _GROUP_ROWS if is_small else CHUNK_ROWS
-        self._first = _NOWHERE
-        self._reward = np.empty((n, num_envs))
+        self.leave()
+        self._reward = np.empty((CHUNK_ROWS, num_envs))
         arrays = {
-            name: np.empty((n, *array.shape), array.dtype)
+            name: np.empty((CHUNK_ROWS, *array.shape), array.dtype)
             for name, array in extras.items()
         }
         self._action = arrays.pop(ACTION, None)
         self._data = arrays
+        self.form = form_of(num_envs, extras)
 
-    def _renew(self, row: int) -> int:
-        """Go on in other arrays: the rows so far are views of these.
+    def leave(self) -> None:
+        """Let the next row begin other arrays, in memory alone."""
+        self._first = self.end = _NOWHERE
+        self.region = self.next_region = None
 
-        Returns:
-            The offset of a row in them.
+    def _renew(self, row: int) -> None:
+        """Go on in other arrays from a row on.
+
+        Those before are left to whoever has views of them, but in a region.
         """
-        self._reward = np.empty_like(self._reward)
-        self._action = None if self._action is None else np.empty_like(self._action)
-        self._data = {name: np.empty_like(a) for name, a in self._data.items()}
-        self._kind = self._flags = None
+        # Where it is interrupted, the next call begins anew.
+        self._first = self.end = _NOWHERE
+        region, self.region = self.next_region, None
         self._lacks_action = set()
-        offset = row % self.num_rows
-        self._first = row - offset
-        return offset
+        if region is not None and row % CHUNK_ROWS == 0:
+            self._enter(region, row)
+            return
+        self._reward = _empty_like(self._reward)
+        self._action = None if self._action is None else _empty_like(self._action)
+        self._data = {name: _empty_like(array) for name, array in self._data.items()}
+        self._kind = self._flags = None
+        self._first = row - row % CHUNK_ROWS
+        self.end = self._first + CHUNK_ROWS
+
+    def _enter(self, region: Region, row: int) -> None:
+        region.begin(row)
+        arrays = dict(region.extras)
+        self._reward, self._kind, self._flags = region.core
+        self._action = arrays.pop(ACTION, None)
+        self._data = arrays
+        self.next_region, self.region = None, region
+        self._first = row - row % GROUP_ROWS
+        self.end = self._first + GROUP_ROWS
 
     def has(self, start: int, stop: int) -> bool:
         """Whether all rows from `start` on before `stop` are here."""
@@ -118,7 +141,9 @@ class RowArrays:
         arrays |= self._data
         rows = self._offsets(start, stop)
         names = tuple(arrays)
-        values = [list(array[rows]) for array in arrays.values()]
+        # A region is used again, also while somebody has these.
+        parts = [array[rows] for array in arrays.values()]
+        values = [list(part.copy() if self.region else part) for part in parts]
         if not names:
             return [{} for _ in range(rows.start, rows.stop)]
         found = [
@@ -164,3 +189,27 @@ class RowArrays:
 
     def _offsets(self, start: int, stop: int) -> slice:
         return slice(start - self._first, stop - self._first)
+
+
+def _empty_like(array: Array) -> Array:
+    return np.empty((CHUNK_ROWS, *array.shape[1:]), array.dtype)
+
+
+def numbered_starts(
+    rows: Rows, starts: Sequence[WaitingStart], flags: npt.NDArray[np.uint8]
+) -> dict[tuple[int, int], bytes]:
+    """Return (env, episode) -> start of the episodes that begin in rows that wait.
+
+    Args:
+        rows: All rows before those that wait.
+        starts: Of these.
+        flags: Of these, (n, B).
+    """
+    if not starts:
+        return {}
+    first, numbers = rows.num_rows, rows.numbers_of_begun(flags)
+    return {
+        (one.env, numbers[place]): one.start
+        for one in starts
+        if (place := (one.row - first, one.env)) in numbers
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,13 +14,16 @@ from rollout_viewer._frames.checksum import CHECKSUM_BYTES, is_intact
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.placed import is_placed, place, unplace
 from rollout_viewer._recording.sealed_text import seal
-from rollout_viewer._recording.step_codec import pack_columns
+from rollout_viewer._recording.step_codec import pack_core
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
+
+    import numpy.typing as npt
 
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.slot import Slot
+    from rollout_viewer._recording.step_codec import StackedExtras
 
 
 # A database page for each tiny chunk costs 1.3x: chunks share a table row up to here.
@@ -29,13 +33,13 @@ _PACK_BYTES = 64 * 1024
 RUN_BLOCKS = 32
 _RUN_VALUES = 64 * 1024
 
-# Of one statement, which is prepared once for each number of them.
-_MAX_VALUES = 64
+# Rows of one statement, which is prepared once for each number of them.
+_MAX_TOGETHER = 32
 
 # Of the packs of a block, numbered with 16 bits.
 _LAST_PACK = 0xFFFF
 
-Statement = tuple[str, "Sequence[Any]"]
+Statement = tuple[str, Sequence[Any]]
 
 
 class Tail(NamedTuple):
@@ -85,12 +89,37 @@ def step_statements(rows: Rows, first: int, block: int) -> list[Statement]:
     """
     core = rows.block(first * CHUNK_ROWS, (block + 1) * CHUNK_ROWS)
     merged = [("DELETE FROM steps WHERE block > ? AND block <= ?", (first, block))]
-    data = place(pack_columns(core, []), "steps", first)
+    is_brief = first == block and run_blocks(rows.num_envs) > 1
+    values = _StepValues(first, core, is_brief=is_brief)
     return [
-        ("INSERT OR REPLACE INTO steps VALUES (?, ?)", (first, data)),
+        ("INSERT OR REPLACE INTO steps VALUES (?, ?)", values),
         *(merged if first < block else []),
         ("DELETE FROM tail WHERE block <= ?", (block,)),
     ]
+
+
+class _StepValues(Sequence[Any]):
+    """The values of a row of `steps`, packed when they are written.
+
+    By the thread that writes them: rows that are there never change.
+    """
+
+    def __init__(
+        self, first: int, core: Mapping[str, npt.NDArray[Any]], *, is_brief: bool
+    ) -> None:
+        self._first, self._is_brief = first, is_brief
+        self._core: Mapping[str, npt.NDArray[Any]] | None = core
+        self._data = b""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: Any) -> Any:
+        if (core := self._core) is not None:
+            packed = pack_core(core, is_brief=self._is_brief)
+            self._data = place(packed, "steps", self._first)
+            self._core = None
+        return (self._first, self._data)[index]
 
 
 def extras_statement(block: int, extras: bytes) -> Statement:
@@ -107,16 +136,35 @@ def late_chunk_statement(block: int, slot: int, chunk: bytes) -> Statement:
     return _pack_statement(block << 16 | (_LAST_PACK - slot), [(slot, chunk)])
 
 
-def extras_statements(extras: Iterable[tuple[int, bytes]]) -> list[Statement]:
+def extras_statements(
+    extras: Sequence[tuple[int, bytes | StackedExtras]],
+) -> list[Statement]:
     """Store actions and data of blocks, (block, bytes), in as few statements."""
-    values: list[int | bytes] = []
-    for block, data in extras:
-        values += [block, place(data, "extras", block)]
     return [
-        (_insert_extras(len(part) // 2), part)
-        for at in range(0, len(values), _MAX_VALUES)
-        if (part := values[at : at + _MAX_VALUES])
+        (_insert_extras(len(part)), _ExtrasValues(part))
+        for at in range(0, len(extras), _MAX_TOGETHER)
+        if (part := extras[at : at + _MAX_TOGETHER])
     ]
+
+
+class _ExtrasValues(Sequence[Any]):
+    """The values of rows of `extras`, packed by the thread that writes them."""
+
+    def __init__(self, extras: Sequence[tuple[int, bytes | StackedExtras]]) -> None:
+        self._extras = extras
+        self._values: list[int | bytes] = []
+
+    def __len__(self) -> int:
+        return 2 * len(self._extras)
+
+    def __getitem__(self, index: Any) -> Any:
+        if not self._values:
+            values: list[int | bytes] = []
+            for block, given in self._extras:
+                data = given if isinstance(given, bytes) else given.data
+                values += [block, place(data, "extras", block)]
+            self._values = values
+        return self._values[index]
 
 
 @functools.lru_cache(maxsize=64)
@@ -134,7 +182,7 @@ def start_statement(number: int, start: bytes) -> Statement:
 
 def start_statements(starts: Iterable[tuple[int, bytes]]) -> list[Statement]:
     """Store (number, start) of episodes, in as few statements."""
-    return extras_statements((-1 - number, start) for number, start in starts)
+    return extras_statements([(-1 - number, start) for number, start in starts])
 
 
 def start_number(env: int, index: int, num_envs: int) -> int:

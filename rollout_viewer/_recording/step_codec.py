@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Group = tuple[str, Array, Array]
 
 ACTION = "action"
-_LEVEL = 3
+_LEVEL, _FAST_LEVEL = 3, -1
 # What a blob from a damaged or hostile file may cause to be allocated: half a GB, or a
 # thousand times its own bytes, up to what was ever written.
 _MIN_BOUND_BYTES = 1 << 29
@@ -64,6 +64,19 @@ def pack_columns(core: Mapping[str, Array], extras: Sequence[Extras]) -> bytes:
         extras: One dict for each of the n rows.
     """
     return _packed(core, groups_of(extras))
+
+
+def pack_core(core: Mapping[str, Array], *, is_brief: bool = False) -> bytes:
+    """Return core step data alone as bytes.
+
+    Args:
+        core: Arrays of shape (n, num_envs), by name.
+        is_brief: They are replaced soon: in half the time, a third larger.
+    """
+    if not is_brief:
+        return pack_columns(core, [])
+    tensors = {name: np.ascontiguousarray(array) for name, array in core.items()}
+    return _of_thread.fast_compressor.compress(write_tensors(tensors))
 
 
 def groups_of(extras: Sequence[Extras]) -> list[Group]:
@@ -131,6 +144,9 @@ class _OfThread(threading.local):
 
     def __init__(self) -> None:
         self.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+        self.fast_compressor = zstandard.ZstdCompressor(
+            level=_FAST_LEVEL, write_checksum=True
+        )
         self.decompressor = zstandard.ZstdDecompressor()
 
 
@@ -335,6 +351,27 @@ def pack_stacked(num_rows: int, groups: Sequence[Group]) -> bytes | None:
     if not groups:
         return None
     return _packed({_ROW: np.zeros((num_rows, 0), np.uint8)}, groups)
+
+
+class StackedExtras:
+    """What `pack_stacked` returns of a block, packed when it is asked for.
+
+    The values must not change before. Asked for by two threads, it may be packed twice.
+    """
+
+    def __init__(self, num_rows: int, groups: Sequence[Group]) -> None:
+        self._num_rows = num_rows
+        self._groups: Sequence[Group] | None = groups
+        self._data: bytes | None = None
+
+    @property
+    def data(self) -> bytes:
+        """The bytes."""
+        if (groups := self._groups) is not None:
+            self._data = pack_stacked(self._num_rows, groups)
+            self._groups = None
+        assert self._data is not None
+        return self._data
 
 
 class DecodedExtras:

@@ -96,6 +96,8 @@ class WaitingRows(RowArrays):
         num_envs = len(is_running)
         if not self._knows(num_envs, extras):
             self._begin(num_envs, extras)
+        elif self.region is not None or self.next_region is not None:
+            self.leave()
         self._next = self._since = row
         ended = ~is_running
         self._ended = ended if _TRUE in ended.tobytes() else None
@@ -164,9 +166,9 @@ class WaitingRows(RowArrays):
             if special is None or (special.is_reset and action is not None):
                 return False
             reward = special.reward
+        if row >= self.end:
+            self._renew(row)
         offset = row - self._first
-        if offset >= self.num_rows:
-            offset = self._renew(row)
         if not self._copy(offset, action, data or {}, special):
             return False
         self._reward[offset] = reward
@@ -207,9 +209,9 @@ class WaitingRows(RowArrays):
             or reward != reward  # NaN
         ):
             return False
+        if row >= self.end:
+            self._renew(row)
         offset = row - self._first
-        if offset >= self.num_rows:
-            offset = self._renew(row)
         if not self._copy_one(offset, values):
             return False
         if not is_reset:

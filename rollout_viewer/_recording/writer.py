@@ -145,27 +145,6 @@ class WriterThread:
             self._changed.notify_all()
         return has_room
 
-    def write_now(self, statements: Sequence[Statement]) -> bool:
-        """Execute statements in the thread that calls, all or none.
-
-        What is queued is written later.
-
-        Returns:
-            Whether they were; else, as where the writer's thread is just writing, they
-            are to be `put`.
-        """
-        return (
-            not (self._is_writing or self._unwritten or self._is_broken)
-            and self.is_mine
-            and not self._is_closing
-            and self._file.write_now(statements)
-        )
-
-    def wait_while_writing(self, timeout_s: float) -> None:
-        """Wait until the thread has nothing to write at the moment."""
-        if self._is_writing:
-            self.wait_until(lambda: not self._is_writing, timeout_s)
-
     def wait_for_room(self, nbytes: int) -> None:
         """Wait until `put` would not wait with so many bytes."""
         self.wait_until(

@@ -19,18 +19,14 @@ from rollout_viewer._recording.database import (
     drop_inherited,
     open_database,
     set_journal,
-    set_patience,
 )
 from rollout_viewer._recording.named_file import NamedFile
 from rollout_viewer._recording.open_files import READERS, WRITERS
-from rollout_viewer._recording.wal import note_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
-
-    from rollout_viewer._recording.statements import Statement
 
 
 class WrittenFile:
@@ -64,8 +60,6 @@ class WrittenFile:
         # Known once the log was written.
         self._log: NamedFile | None = None
         self._is_wal = True
-        # The connection neither waits nor does a checkpoint, for `write_now`.
-        self._is_hasty = False
         self._is_to_shed = False
         self.lock = threading.RLock()
         WRITERS.use(self)
@@ -92,16 +86,7 @@ class WrittenFile:
             self._connection = open_database(
                 self._path, is_temporary=self._is_temporary
             )
-            self._is_hasty = False
-        if self._is_hasty:
-            self._end_haste(self._connection)
         return self._connection
-
-    def _end_haste(self, connection: sqlite3.Connection) -> None:
-        if connection.in_transaction:  # where it was interrupted
-            connection.execute("ROLLBACK")
-        set_patience(connection, is_patient=True)
-        self._is_hasty = False
 
     def query(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Return all rows of a query, where the file has no name any more.
@@ -120,39 +105,6 @@ class WrittenFile:
             return self._connection.execute(sql, values).fetchall()
 
     # -- writing
-
-    def write_now(self, statements: Sequence[Statement]) -> bool:
-        """Execute statements, all or none, where none of it waits for another.
-
-        No checkpoint is done, and none of the file's names has changed. May be
-        interrupted: what is half done then is undone by whoever uses it next.
-
-        Returns:
-            Whether they were executed.
-        """
-        with self.lock:
-            connection = self._connection
-            if connection is None or self._log is None or not self._is_wal:
-                return False
-            if self._name.change() or self._log.change():
-                return False
-            try:
-                is_first, self._is_hasty = not self._is_hasty, True
-                if is_first:
-                    set_patience(connection, is_patient=False)
-                elif connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                connection.execute("BEGIN IMMEDIATE")
-                if is_first:  # after a checkpoint the log begins anew
-                    note_id(connection)
-                for sql, values in statements:
-                    connection.execute(sql, values)
-                connection.execute("COMMIT")
-            except sqlite3.Error:
-                with contextlib.suppress(sqlite3.Error):
-                    self._end_haste(connection)
-                return False
-            return True
 
     def prepare(self) -> str:
         """Have SQLite write to a log that others find; return `change`."""

@@ -1,0 +1,125 @@
+"""Calls of a single env whose rows are like the last one: without arrays of numbers.
+
+Knows rows. Knows no framework.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rollout_viewer._recorder.success import is_silent
+from rollout_viewer._recorder.usual_calls import UsualCalls
+from rollout_viewer._recording.step_row import (
+    BEGINS,
+    RESET,
+    STEP,
+    TERMINATED,
+    TRUNCATED,
+)
+from rollout_viewer._replay.episode_start import START
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+
+class SingleCalls(UsualCalls):
+    """The part of a `Recorder` that records such calls."""
+
+    _lock: threading.Lock
+    _pid: int
+
+    def add_one(
+        self,
+        kind: int,
+        flags: int,
+        reward: Any,
+        action: Any,
+        values: Mapping[str, Any],
+        info: Any = None,
+        start: bytes | None = None,
+    ) -> bool:
+        """Record a call of a single env, if its row is like the last one.
+
+        What `add` comes to then, without an array for each number.
+
+        Args:
+            kind: `STEP` or `RESET`.
+            flags: `TERMINATED` and `TRUNCATED` of a step, `BEGINS` of a reset.
+            reward: A number, of a step.
+            action: A number or an array, without an axis of envs, of a step.
+            values: Name -> the same; not changed.
+            info: A dict.
+            start: Of the episode that a reset begins: from where it can be replayed.
+
+        Returns:
+            False: it is not like the last one, and nothing was recorded.
+        """
+        with self._lock:
+            if not self._is_lean or self._pid != os.getpid():
+                return False
+            if info:
+                found = self._numbers_of(info)
+                if found is None:
+                    return False
+                values = {**found, **values}
+            num_calls, before = self.num_calls + 1, self.cache.num_appended
+            episode = self._episode + 1 if kind == RESET else self._episode
+            try:
+                row = self.cache.append_one(kind, flags, reward, action, values, start)
+                if row is not None:
+                    self._note_one(flags, row + 1, num_calls, episode)
+            except BaseException:
+                if (stop := self.cache.num_appended) == before:
+                    self._keep_one(kind, flags, reward, action, info, start)
+                    self.num_calls, self._episode = num_calls, episode
+                else:
+                    self._note_one(flags, stop, num_calls, episode)
+                raise
+            return row is not None
+
+    def _note_one(
+        self, flags: int, stop: int, num_calls: int, episode: npt.NDArray[np.int64]
+    ) -> None:
+        """Count a call of `add_one` that has a row; may be called again."""
+        self._stop, self.num_calls = stop, num_calls
+        if flags:
+            self._episode = episode
+            self._is_running = np.full(1, flags == BEGINS)
+
+    def _keep_one(
+        self,
+        kind: int,
+        flags: int,
+        reward: Any,
+        action: Any,
+        info: Any,
+        start: bytes | None,
+    ) -> None:
+        """Let the next row include a call of `add_one`, which has none."""
+        codes = np.full(1, kind, np.uint8)
+        step: tuple[Any, Any, Any, Any] = (None, None, None, None)
+        if kind == STEP:
+            step = (
+                np.array([reward]),
+                np.array([bool(flags & TERMINATED)]),
+                np.array([bool(flags & TRUNCATED)]),
+                np.asarray(action)[None],
+            )
+        infos = None if start is None else {0: {START: start}}
+        self._keep_call(codes, step, infos, [info] if info else None)
+
+    def _numbers_of(self, info: Any) -> dict[str, Any] | None:
+        try:
+            if is_silent([info]):
+                return self._step_info.numbers(info)
+        except MemoryError:
+            raise
+        except Exception:  # an unusual info, of which `StepInfo.add` warns
+            pass
+        return None
