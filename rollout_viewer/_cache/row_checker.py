@@ -74,6 +74,34 @@ class _FastPath(NamedTuple):
     targets: list[tuple[int, str]]
     shared: frozenset[str]
 
+    def images_of(
+        self, frames: Any, envs: Sequence[int] | None
+    ) -> Sequence[Frame] | None:
+        """Return the pictures, in the order of `targets`; None: they are not alike."""
+        images = frames
+        if type(frames) is dict:
+            if len(frames) != 1 or self.camera not in frames:
+                return None
+            images = frames[self.camera]
+        elif self.camera != DEFAULT_CAMERA:
+            return None
+        shapes = self.shapes
+        if type(images) is not self.kind or len(images) != len(shapes):
+            return None
+        for number, frame in enumerate(images):
+            if (
+                type(frame) is not np.ndarray
+                or frame.shape != shapes[number]
+                or frame.dtype != _UINT8
+            ):
+                return None
+        if envs is not self.envs and (
+            envs is None or self.envs is None or list(envs) != self.envs
+        ):
+            return None
+        found: Sequence[Frame] = images
+        return found
+
 
 class RowChecker:
     """Checks rows; remembers the dtype and range of each camera. One thread at a time.
@@ -105,19 +133,14 @@ class RowChecker:
         """
         rows = recording.rows
         path = self._fast_path
-        camera, images = _only_camera(frames)
-        if (
-            rows is not None
-            and path is not None
-            and path.camera == camera
-            and _is_like(images, envs, path)
-        ):
+        alike = None if path is None else path.images_of(frames, envs)
+        if rows is not None and path is not None and alike is not None:
             step_row = rows.prepare(**steps, num_transitions=num_transitions)
             if rows.is_plain(step_row):
                 return NewRow(
                     rows,
                     step_row,
-                    [(*t, f) for t, f in zip(path.targets, images, strict=True)],
+                    [(*t, f) for t, f in zip(path.targets, alike, strict=True)],
                     _extras(rows.num_envs, action, data),
                     path.shared,
                 )
@@ -134,7 +157,7 @@ class RowChecker:
         _check_sharing(recording, split, shared, rows.num_envs)
         pictures = _pictures(recording, split, envs, rows.num_envs, step_row.kind)
         recording.check_sizes(pictures)
-        fast_path = _fast_path(camera, images, envs, pictures, shared)
+        fast_path = _fast_path(*_only_camera(frames), envs, pictures, shared)
         form = RowForm(dtypes, scales, fast_path)
         return NewRow(rows, step_row, pictures, extras, shared, form)
 
@@ -148,10 +171,8 @@ class RowChecker:
         if frames is None:
             return (), ()
         path = self._fast_path
-        camera, images = _only_camera(frames)
-        if path is None or path.camera != camera or not _is_like(images, envs, path):
-            return None
-        return path.targets, images
+        images = None if path is None else path.images_of(frames, envs)
+        return None if path is None or images is None else (path.targets, images)
 
     def accept(self, row: NewRow) -> None:
         """Remember the form of a row that was recorded."""
@@ -215,22 +236,6 @@ def _fast_path(
     numbers = None if envs is None else list(envs)
     shapes = [frame.shape for frame in frames]
     return _FastPath(camera, type(frames), shapes, numbers, targets, shared)
-
-
-def _is_like(frames: Any, envs: Sequence[int] | None, path: _FastPath) -> bool:
-    """Return whether the pictures have the form of the last row's."""
-    if type(frames) is not path.kind or len(frames) != len(path.shapes):
-        return False
-    for frame, shape in zip(frames, path.shapes, strict=True):
-        if (
-            type(frame) is not np.ndarray
-            or frame.shape != shape
-            or frame.dtype != _UINT8
-        ):
-            return False
-    return envs is path.envs or (
-        envs is not None and path.envs is not None and list(envs) == path.envs
-    )
 
 
 def _check_sharing(

@@ -266,9 +266,11 @@ class Recorder(SingleCalls, ShownInNotebook):
         """Make the lock anew, in a forked child."""
         del is_whole
         self._lock = threading.Lock()
+        self.buffer = None
 
     def _start(self, num_envs: int) -> None:
         self.num_envs = num_envs
+        self.buffer = None
         self._skipped = SkippedSteps(num_envs)
         self._vectors = VectorRewards()
         # The row after the newest that this recorder has appended.
@@ -356,6 +358,7 @@ class Recorder(SingleCalls, ShownInNotebook):
 
     def redirect(self, sink: BlockBuilder) -> None:
         """Record into `sink` in place of the cache, which stays without rows."""
+        self._settle()
         self._sink = self._keeps_meta = sink
         self._is_lean = False
         self._step_info = StepInfo(self.num_envs, self._info_names, sink)
@@ -370,6 +373,7 @@ class Recorder(SingleCalls, ShownInNotebook):
 
         An env that has had its episodes is idle from its next reset on.
         """
+        self._settle()
         self._limit.quota = quota
         self._is_lean = False
 
@@ -439,13 +443,13 @@ class Recorder(SingleCalls, ShownInNotebook):
             )
         step = reward, terminated, truncated, action
         with self._lock:
-            if (
-                self._is_lean
-                and not (is_same_call or sums)
-                and final_info is None
-                and is_kept is not False
-            ):
-                row = self._add_like_last(codes, step, data, infos, step_info)
+            if self.buffer is not None:
+                self._settle()
+            step_infos = step_info, final_info
+            if self._is_lean and not sums and is_kept is not False:
+                row = self._add_like_last(
+                    codes, step, data, infos, step_infos, is_same_call=is_same_call
+                )
                 if row is not None:
                     return row
             is_plain = is_kept is not False and not (sums or self._reward_weights)
@@ -458,7 +462,7 @@ class Recorder(SingleCalls, ShownInNotebook):
                         pictures,
                         data,
                         infos,
-                        (step_info, final_info),
+                        step_infos,
                         is_same_call=is_same_call,
                     )
             self._is_settled = self._is_lean = False
@@ -467,7 +471,7 @@ class Recorder(SingleCalls, ShownInNotebook):
                 step,
                 sums,
                 infos,
-                (step_info, final_info),
+                step_infos,
                 is_same_call=is_same_call,
                 is_kept=is_kept,
             )
@@ -772,6 +776,7 @@ class Recorder(SingleCalls, ShownInNotebook):
         codes = np.full(self.num_envs, _STEP, np.uint8)
         no_steps = np.zeros(self.num_envs, np.int64)
         with self._lock:
+            self._settle()
             frames, envs = self._frame_options.apply(pictures(), self.num_envs)
             is_newest = self._is_newest
             row = self._sink.append(
@@ -787,6 +792,7 @@ class Recorder(SingleCalls, ShownInNotebook):
         Its reward is NaN.
         """
         with self._lock:
+            self._settle()
             self._is_settled = self._is_lean = False
             unknown = np.full(self.num_envs, np.nan)
             self._skipped.add(self._is_running, unknown, None, None, None)
@@ -809,6 +815,7 @@ class Recorder(SingleCalls, ShownInNotebook):
             infos: Env -> seed, options, labels of the running episode, for the envs in
                 `begins`.
         """
+        self._settle()
         self._is_settled = self._is_lean = False
         begun = np.array(begins, np.bool_)
         self._skipped.replace(np.asarray(count), np.asarray(reward))
@@ -968,6 +975,7 @@ class Recorder(SingleCalls, ShownInNotebook):
         """
         if not self.cache.is_mine:  # in a forked process that recorded nothing
             return
+        self._settle()
         self.complete()
         if isinstance(self._sink, EpisodeFilter):
             self._sink.finish()

@@ -1,6 +1,7 @@
-"""Calls of a single env whose rows are like the last one: without arrays of numbers.
+"""Calls of a single env whose rows are like the last one.
 
-Knows rows. Knows no framework.
+Most are put into a buffer by whoever makes them, and only counted here, later. The
+others are recorded without arrays of numbers. Knows rows. Knows no framework.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recorder.success import is_silent
 from rollout_viewer._recorder.usual_calls import UsualCalls
 from rollout_viewer._recording.step_row import (
@@ -27,12 +29,56 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from rollout_viewer._recording.step_buffer import StepBuffer
+
 
 class SingleCalls(UsualCalls):
     """The part of a `Recorder` that records such calls."""
 
     _lock: threading.Lock
     _pid: int
+
+    # Where steps and resets that are like the last one may be put, in place of
+    # `add_one`. What it has from `_stop` on is not counted yet.
+    buffer: StepBuffer | None = None
+    _num_calls = 0
+
+    @property
+    def num_calls(self) -> int:
+        """Calls that were counted so far, recorded or skipped."""
+        buffer = self.buffer
+        if buffer is None:
+            return self._num_calls
+        return self._num_calls + buffer.stop - self._stop
+
+    @num_calls.setter
+    def num_calls(self, count: int) -> None:
+        self._num_calls = count
+
+    def _settle(self) -> None:
+        """Count what came by the buffer, which is used no more."""
+        if (buffer := self.buffer) is None:
+            return
+        rows = buffer.rows[self._stop - buffer.first :]
+        flags = [row[0] for row in rows if row[0]]
+        episode, is_running = self._episode, self._is_running
+        if flags:
+            episode = episode + flags.count(BEGINS)
+            is_running = np.full(1, flags[-1] == BEGINS)
+        num_calls, stop = self._num_calls + len(rows), self._stop + len(rows)
+        # Without a call in between, so that it is not interrupted.
+        self._num_calls, self._stop, self.buffer = num_calls, stop, None
+        self._episode, self._is_running = episode, is_running
+
+    def _open_buffer(self, info: Any, *, was_used: bool) -> None:
+        """Have the next calls put into a buffer, if they are like this one.
+
+        Args:
+            info: Of this call, which has a row.
+            was_used: The last buffer was. Else calls differ from one another.
+        """
+        if was_used or self._stop % CHUNK_ROWS == 0:
+            self.buffer = self.cache.open_buffer(self._step_info.form_of(info or {}))
 
     def add_one(
         self,
@@ -61,6 +107,8 @@ class SingleCalls(UsualCalls):
             False: it is not like the last one, and nothing was recorded.
         """
         with self._lock:
+            was_used = self.buffer is None or bool(self.buffer.rows)
+            self._settle()
             if not self._is_lean or self._pid != os.getpid():
                 return False
             if info:
@@ -81,7 +129,10 @@ class SingleCalls(UsualCalls):
                 else:
                     self._note_one(flags, stop, num_calls, episode)
                 raise
-            return row is not None
+            if row is None:
+                return False
+            self._open_buffer(info, was_used=was_used)
+            return True
 
     def _note_one(
         self, flags: int, stop: int, num_calls: int, episode: npt.NDArray[np.int64]

@@ -6,14 +6,24 @@ nothing but their steps is to be known of them. Knows rows. Knows no framework.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rollout_viewer._recorder.success import is_silent
-from rollout_viewer._recording.step_row import RESET, STEP, TERMINAL_MISSING
+from rollout_viewer._recording.live import NO_STARTS
+from rollout_viewer._recording.step_row import (
+    IDLE,
+    RESET,
+    STEP,
+    TERMINAL_MISSING,
+    TRUNCATED,
+)
+from rollout_viewer._replay.episode_start import START
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Mapping
 
     import numpy.typing as npt
@@ -26,6 +36,8 @@ if TYPE_CHECKING:
 # Among the bytes of bools: finding it is faster than `np.any`.
 _TRUE = b"\1"
 _RESET, _STEP, _MISSING = map(np.uint8, (RESET, STEP, TERMINAL_MISSING))
+_TRUNCATED = np.uint8(TRUNCATED)
+_FLOAT32 = np.dtype(np.float32)
 
 
 class UsualCalls:
@@ -33,6 +45,8 @@ class UsualCalls:
 
     num_envs: int
     num_calls: int
+    _lock: threading.Lock
+    _pid: int
     cache: FrameCache
     _step_info: StepInfo
     _skipped: SkippedSteps
@@ -62,22 +76,35 @@ class UsualCalls:
         step: tuple[Any, Any, Any, Any],
         data: Mapping[str, Any] | None,
         infos: Mapping[int, Mapping[str, Any]] | None,
-        step_info: Any,
+        step_infos: tuple[Any, Any],
+        *,
+        is_same_call: bool,
     ) -> int | None:
         """Record a call if its row is like the last one; None: it is not.
 
-        What `_add_at_once` comes to where no picture is due, all envs step or are
-        reset, and nothing but their steps is to be known of them.
+        What `_add_at_once` comes to where no picture is due, all envs step, are reset
+        or idle, and nothing but their steps is to be known of them.
         """
+        step_info, final_info = step_infos
+        if final_info:
+            return None
         if step_info is not None:
             found = self._data_of(step_info)
             if found is None:
                 return None
-            data = {**(data or {}), **found} if found else data
+            if found:
+                if final_info is not None or IDLE in codes.tobytes():
+                    return None  # it is not of all envs
+                data = {**(data or {}), **found}
         kind = None if codes.tobytes() == self._all_step else codes
         if kind is not None and _STEP not in codes.tobytes():
             step = (*step[:3], None)  # a call that resets ignores its action
-        num_calls, before = self.num_calls + 1, self.cache.num_appended
+        reward = step[0]
+        if type(reward) is np.ndarray and reward.dtype == _FLOAT32:
+            step = (reward.astype(np.float64), *step[1:])
+        num_calls, before = self.num_calls, self.cache.num_appended
+        if not is_same_call:
+            num_calls += 1
         episode = self._episode if kind is None else self._episode + (kind == _RESET)
         try:
             row = self.cache.append_step(kind, *step, data, infos)
@@ -91,6 +118,93 @@ class UsualCalls:
                 self._note_like_last(kind, step, stop, num_calls, episode)
             raise
         return row
+
+    def add_many(
+        self,
+        resets: Mask | None,
+        ended: Mask | None,
+        reward: Any,
+        terminated: Mask,
+        truncated: Mask,
+        action: Any,
+        values: Mapping[str, Any],
+        info: Any = None,
+        starts: Mapping[int, bytes] = NO_STARTS,
+    ) -> bool:
+        """Record a call of many envs, if its row is like the last one.
+
+        What `add` comes to where all envs step but those that ended with the call
+        before, which are reset, and some step.
+
+        Args:
+            resets: (B,): which envs are reset; None: none. Not to be changed any more.
+            ended: (B,): which of the others end; None: none. Not to be changed either.
+            reward: An array (B,).
+            terminated: (B,)
+            truncated: (B,)
+            action: An array (B, ...).
+            values: Name -> (B, ...); not changed.
+            info: One dict for each env, or one of them all.
+            starts: Env -> from where its episode can be replayed that begins.
+
+        Returns:
+            False: it is not like the last one, and nothing was recorded.
+        """
+        with self._lock:
+            if not self._is_lean or self._pid != os.getpid():
+                return False
+            if info:
+                found = self._data_of(info)
+                if found is None:
+                    return False
+                if found:
+                    values = {**values, **found}
+            flags = None
+            if ended is not None and _TRUE in truncated.tobytes():
+                flags = (terminated + (truncated * _TRUNCATED)) * ended
+            num_calls, before = self.num_calls + 1, self.cache.num_appended
+            try:
+                row = self.cache.append_many(
+                    resets, ended, flags, reward, action, values, starts
+                )
+                if row is not None:
+                    self._note_many(resets, ended, row + 1, num_calls)
+            except BaseException:
+                if (stop := self.cache.num_appended) == before:
+                    step = reward, terminated, truncated, action
+                    self._keep_many(resets, step, info, starts)
+                    self.num_calls = num_calls
+                else:
+                    self._note_many(resets, ended, stop, num_calls)
+                raise
+            return row is not None
+
+    def _note_many(
+        self, resets: Mask | None, ended: Mask | None, stop: int, num_calls: int
+    ) -> None:
+        """Count a call of `add_many` that has a row; may be called again.
+
+        The numbers of episodes stay: only where some are left out they are needed.
+        """
+        self._stop, self.num_calls = stop, num_calls
+        if ended is not None:
+            self._is_running = ~ended
+        elif resets is not None:
+            self._is_running = np.ones(self.num_envs, np.bool_)
+
+    def _keep_many(
+        self,
+        resets: Mask | None,
+        step: tuple[Any, Any, Any, Any],
+        info: Any,
+        starts: Mapping[int, bytes],
+    ) -> None:
+        """Let the next row include a call of `add_many`, which has none."""
+        codes = np.full(self.num_envs, _STEP)
+        if resets is not None:
+            codes[resets] = _RESET
+        infos = {env: {START: start} for env, start in starts.items()}
+        self._keep_call(codes, step, infos, info or None)
 
     def _data_of(self, step_info: Any) -> Mapping[str, Any] | None:
         """Return an info as data of a row; None: it is not as simple."""
@@ -135,6 +249,8 @@ class UsualCalls:
         self._stop, self.num_calls = stop, num_calls
         for ends in (terminated, truncated):
             if ends is not None and _TRUE in ends.tobytes():
+                if kind is not None:
+                    ends = ends & (kind == _STEP)
                 self._is_running = self._is_running & ~ends
         if kind is not None:
             self._episode = episode

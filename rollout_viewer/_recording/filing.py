@@ -52,6 +52,7 @@ from rollout_viewer._recording.step_codec import (
     DecodedExtras,
     StackedExtras,
     pack_extras,
+    pack_stacked,
 )
 from rollout_viewer._recording.temporary import temporary_path
 from rollout_viewer._recording.waiting_rows import WaitingRows
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from rollout_viewer._recording.row_arrays import WaitingStart
+    from rollout_viewer._recording.row_memory import WaitingStart
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.sealed_block import BlockRows
     from rollout_viewer._recording.slot import Slot
@@ -196,6 +197,8 @@ class FiledRecording:
         """Make the lock anew, in a forked child. `recover` undoes half an append."""
         del is_whole
         self._lock, self._noting = threading.RLock(), threading.Lock()
+        # Whoever puts rows there looks at nothing else.
+        self._waiting.stop_buffer()
         # Its destruction would free the lock, which is the parent's.
         keep_in_child(self._file_lock)
 
@@ -247,7 +250,7 @@ class FiledRecording:
         Rows that wait are taken into it first: to whoever reads they are there.
         """
         rows = self._rows
-        if rows is not None and self._waiting.stop > rows.num_rows:
+        if rows is not None and self._waiting.end > rows.num_rows:
             self._take_waiting()
             return self._rows
         return rows
@@ -256,7 +259,7 @@ class FiledRecording:
         """Take the rows that wait: full blocks, and those of the open one."""
         with self._lock:
             self.recover()
-            rows, stop = self._rows, self._waiting.stop
+            rows, stop = self._rows, self._waiting.collect()
             # Another thread may have taken them, or cleared all rows.
             if rows is None or rows.num_rows >= stop:
                 return
@@ -428,7 +431,8 @@ class FiledRecording:
 
     def _queue(self, block: int, stop: int) -> None:
         """Queue blocks from `block` on before `stop`; only the first has pictures."""
-        extras = {number: self._packed_extras(number) for number in range(block, stop)}
+        extras = {n: self._packed_extras(n) for n in range(block, stop)}
+        some = [(n, one) for n, one in extras.items() if one is not None]
         chunks, stored = self._open.chunks(block)
         num_pictures = sum(one.shown.bit_count() for one in stored.values())
         nbytes = sum(one.nbytes for one in stored.values())
@@ -444,9 +448,7 @@ class FiledRecording:
                 *due,
                 *self._step_statements(block, stop - 1),
                 *late_statements(late),
-                *extras_statements(
-                    [(n, d) for n, d in extras.items() if d is not None]
-                ),
+                *extras_statements(some),
             ],
             pack_statements(block, chunks.items(), is_apart=self.budget.evicts),
             num_pictures,
@@ -470,7 +472,9 @@ class FiledRecording:
             stacked = self._open.adopted_extras
         if stacked is None:
             return pack_extras(self._open.extras)
-        return StackedExtras(CHUNK_ROWS, stacked) if stacked else None
+        if stacked and self._waiting.form:  # they are small
+            return StackedExtras(CHUNK_ROWS, stacked)
+        return pack_stacked(CHUNK_ROWS, stacked)
 
     def _make_room(self, block: int, nbytes: int, num_pictures: int) -> bool:
         """Evict what is necessary; return whether the block's pictures fit then."""
@@ -549,7 +553,7 @@ class FiledRecording:
         if first <= self._handled_rows < stop:
             self._note_handled(stop)
         num_rows = 0 if self._rows is None else self._rows.num_rows
-        num_rows = max(num_rows, self._waiting.stop)
+        num_rows = max(num_rows, self._waiting.end)
         return num_rows - self._handled_rows < self._max_unsaved_rows
 
     # -- rows that wait for their group
@@ -566,6 +570,8 @@ class FiledRecording:
                 first = region.start
             if region.save(stop, waiting.starts(region.stop, stop)):
                 self._saved = first, stop
+                if first <= self._handled_rows:
+                    self._note_handled(stop)
             else:
                 waiting.leave()
 

@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.slot import Slot
     from rollout_viewer._recording.statements import Statement
+    from rollout_viewer._recording.step_buffer import InfoForm, Listeners, StepBuffer
     from rollout_viewer._recording.step_codec import Extras
     from rollout_viewer._recording.step_row import StepRow
 
@@ -144,7 +145,8 @@ class LiveRecording(FiledRecording):
         None: it was not appended.
 
         Args:
-            targets: The env and camera of each picture.
+            targets: The env and camera of each picture. The same list only for
+                pictures of the same shapes.
             frames: These pictures.
             put: `WaitingRows.put`, or another one of its methods.
             *step: Its arguments after the number of the row.
@@ -152,14 +154,15 @@ class LiveRecording(FiledRecording):
         rows, waiting = self._rows, self._waiting
         if rows is None or not waiting.is_expecting:
             return None
-        row = max(waiting.stop, rows.num_rows)
+        row = max(waiting.end, rows.num_rows)
         if row - self._handled_rows >= self._max_unsaved_rows or self.is_behind:
             self._wait_for_disk()
         with self._lock:
             if self._before is not None:
                 self.recover()
+            waiting.close_buffer()
             row = max(waiting.stop, rows.num_rows)
-            if waiting.stop == row and row >= waiting.end:
+            if row >= waiting.full_at and waiting.stop == row:
                 self._take_waiting()  # if that was interrupted
             encoders = self._open.usual_encoders(targets, frames)
             if encoders is None or not put(waiting, row, *step):
@@ -168,8 +171,10 @@ class LiveRecording(FiledRecording):
                 self._encode(encoders, frames, row)
             else:
                 waiting.stop = row + 1
-            if row + 1 == waiting.end:
+            if row + 1 == waiting.full_at:
                 self._take_waiting()
+            elif (row + 1) % CHUNK_ROWS == 0:
+                self._save_waiting()
         return row
 
     def _encode(
@@ -182,8 +187,11 @@ class LiveRecording(FiledRecording):
         assert self._rows is not None
         self._before = self._rows.num_rows, len(self.slots), len(self._statements)
         try:
-            for encoder, frame in zip(encoders, frames, strict=True):
-                encoder.add(frame)
+            if len(encoders) == 1:
+                encoders[0].add(frames[0])
+            else:
+                for encoder, frame in zip(encoders, frames, strict=True):
+                    encoder.add(frame)
             self._waiting.stop = row + 1
         except BaseException:
             self.recover()
@@ -194,7 +202,40 @@ class LiveRecording(FiledRecording):
     def num_appended(self) -> int:
         """How many rows there are, with those that wait."""
         rows = self._rows
-        return 0 if rows is None else max(rows.num_rows, self._waiting.stop)
+        return 0 if rows is None else max(rows.num_rows, self._waiting.end)
+
+    def open_buffer(self, info: InfoForm, listeners: Listeners) -> StepBuffer | None:
+        """Return where the next rows of a single env may be put, without a lock.
+
+        They are there at once. The last one of a block is put by `append_like_last`, as
+        is any that finds no room in a buffer. None: all are.
+
+        Args:
+            info: The numbers that each of them has.
+            listeners: To rows.
+        """
+        with self._lock:
+            rows, waiting = self._rows, self._waiting
+            if rows is None or self._before is not None or self.has_trouble:
+                return None
+            row = waiting.stop
+            is_taken = row <= rows.num_rows
+            if row < rows.num_rows or (row >= waiting.full_at and not is_taken):
+                return None
+            if self._open.usual_encoders((), ()) is None:  # pictures are due
+                return None
+            max_rows = CHUNK_ROWS - 1 - row % CHUNK_ROWS
+            if not self.is_temporary:
+                # So many can come before one has to wait for the disk.
+                max_rows = min(max_rows, self._handled_rows + CHUNK_ROWS - row)
+            if max_rows <= 0:
+                return None
+            return waiting.open_buffer(max_rows, info, listeners)
+
+    def close_buffer(self) -> None:
+        """Let no more rows come by a buffer."""
+        with self._lock:
+            self._waiting.close_buffer()
 
     @property
     def has_trouble(self) -> bool:
@@ -524,6 +565,7 @@ class LiveRecording(FiledRecording):
         """Write a complete copy to `path`, which appears whole or not at all."""
         with self._lock:
             self.recover()
+            self._waiting.close_buffer()  # no row comes meanwhile
             rows = self.rows.num_rows if self.rows else 0
             tail = self._open_rows(0)
             infos = self.rows.infos() if self.rows is not None else {}
@@ -555,6 +597,7 @@ class LiveRecording(FiledRecording):
         """
         if self._has_ended or not self.is_mine:
             return
+        self.close_buffer()
         self.is_closed = True
         self.set_meta("is_closed", True)
         self._take_waiting()
@@ -606,6 +649,7 @@ class LiveRecording(FiledRecording):
         """Forget all rows, here and in the file."""
         with self._lock:
             self._writer.drain()
+            self._waiting.close_buffer()
             self._rows, self._waiting = None, WaitingRows()
             self._open.clear()
             self.slots = self._open.slots

@@ -66,6 +66,9 @@ class OpenBlock:
 
     def clear(self) -> None:
         """Forget all slots and rows."""
+        # The targets of the last row of `usual_encoders`, and what it returned; None:
+        # slots or encoders have changed since. Set to None before they do.
+        self._usual: tuple[Sequence[Key], list[ChunkEncoder]] | None = None
         self.slots: list[Slot] = []
         self.extras: list[Extras] = []
         # None: its size is not current, and no row of this block shows it.
@@ -140,6 +143,7 @@ class OpenBlock:
                 f"FrameCache: expected at most {_MAX_SLOTS} envs, cameras and sizes, "
                 "got more. Render fewer of them."
             )
+        self._usual = None
         number = len(self.slots)
         self._encoders.append(None)
         self.slots.append(slot)
@@ -189,7 +193,15 @@ class OpenBlock:
         """Return the encoders of a row with a picture of each current slot, in order.
 
         None: some have no picture, or one of another size.
+
+        Args:
+            targets: Env and camera of each picture. The same list only for pictures of
+                the same sizes.
+            frames: These pictures.
         """
+        usual = self._usual
+        if usual is not None and usual[0] is targets:
+            return usual[1]
         slot_of, encoders = self._slot_of, self._encoders
         if len(targets) != len(slot_of):
             return None
@@ -200,6 +212,7 @@ class OpenBlock:
             if encoder is None or encoder.size != frame.shape[:2]:
                 return None
             found.append(encoder)
+        self._usual = targets, found
         return found
 
     def _is_due(self, slot: int, row: StepRow) -> bool:
@@ -236,6 +249,7 @@ class OpenBlock:
 
     def _revive(self, slot: int) -> ChunkEncoder:
         """Return a new encoder of a slot, which can repeat its last picture."""
+        self._usual = None
         size = self.slots[slot].size
         encoder = self._new_encoder(size)
         if (newest := self._newest.get(slot)) is not None:
@@ -252,6 +266,7 @@ class OpenBlock:
         self, env: int, camera: str, frame: Frame, offset: int, *, is_shared: bool
     ) -> int:
         """Make the slot of the frame's size the current one, and return it."""
+        self._usual = None
         key, size = (env, camera), (frame.shape[0], frame.shape[1])
         slot = self._sizes_of.get(key, {}).get(size, -1)
         is_new = slot < 0
@@ -316,6 +331,7 @@ class OpenBlock:
             num_pictured: Rows with their pictures, if more: the step data of some
                 waits elsewhere.
         """
+        self._usual = None
         num_pictured = count if num_pictured is None else num_pictured
         if not count:
             self._adopted, self.adopted_extras = {}, None
@@ -346,6 +362,7 @@ class OpenBlock:
 
     def _make_adopted_current(self) -> None:
         """Let the next blocks continue what was encoded elsewhere."""
+        self._usual = None
         last_shown: dict[Key, int] = {}
         for slot, chunk in self._adopted.items():
             self._encoders[slot] = None
@@ -365,6 +382,7 @@ class OpenBlock:
 
     def _drop_encoders(self) -> None:
         """Free the encoders of all sizes that are not current."""
+        self._usual = None
         current = set(self._slot_of.values())
         for slot, encoder in enumerate(self._encoders):
             if encoder is not None and slot not in current:

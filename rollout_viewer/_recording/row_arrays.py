@@ -6,7 +6,7 @@ Knows step data. Knows nothing of pictures, episodes or files.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from rollout_viewer._recording.row_memory import Form, Region
+    from rollout_viewer._recording.row_memory import Region, WaitingStart
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.step_codec import Extras, Group
+    from rollout_viewer._recording.tensors import Form
 
     Array = npt.NDArray[Any]
 
@@ -29,20 +30,12 @@ _NOWHERE = -(1 << 60)
 _NUMBERS = np.arange(GROUP_ROWS, dtype=np.int32)
 
 
-class WaitingStart(NamedTuple):
-    """From where an episode can be replayed that begins with a row that waits."""
-
-    row: int
-    env: int
-    start: bytes
-
-
 class RowArrays:
     """Rows of the usual form, which follow one another.
 
     Attributes:
         stop: The number of the row after the last one.
-        end: Before which row the arrays end.
+        full_at: Before which row the arrays are full.
         form: Name, dtype and shape of what a row has.
         region: Where the arrays are in a file; None: they are in memory alone.
         next_region: Where arrays may be from the next block on.
@@ -51,7 +44,7 @@ class RowArrays:
     def __init__(self) -> None:
         self.stop = 0
         # The arrays' first row, and from which row on all were put here.
-        self._first = self.end = _NOWHERE
+        self._first = self.full_at = _NOWHERE
         self._since = 0
         self._reward: Array = np.empty((CHUNK_ROWS, 0))
         self._kind: Array | None = None
@@ -68,7 +61,7 @@ class RowArrays:
     @property
     def wants_region(self) -> bool:
         """Whether rows have had one form for a block, and none is found yet."""
-        is_full = self.end > 0 and self.stop == self.end
+        is_full = self.full_at > 0 and self.stop == self.full_at
         return is_full and self.next_region is None and bool(self.form)
 
     def _begin(self, num_envs: int, extras: Mapping[str, Array]) -> None:
@@ -85,7 +78,7 @@ class RowArrays:
 
     def leave(self) -> None:
         """Let the next row begin other arrays, in memory alone."""
-        self._first = self.end = _NOWHERE
+        self._first = self.full_at = _NOWHERE
         self.region = self.next_region = None
 
     def _renew(self, row: int) -> None:
@@ -94,7 +87,7 @@ class RowArrays:
         Those before are left to whoever has views of them, but in a region.
         """
         # Where it is interrupted, the next call begins anew.
-        self._first = self.end = _NOWHERE
+        self._first = self.full_at = _NOWHERE
         region, self.region = self.next_region, None
         self._lacks_action = set()
         if region is not None and row % CHUNK_ROWS == 0:
@@ -105,7 +98,7 @@ class RowArrays:
         self._data = {name: _empty_like(array) for name, array in self._data.items()}
         self._kind = self._flags = None
         self._first = row - row % CHUNK_ROWS
-        self.end = self._first + CHUNK_ROWS
+        self.full_at = self._first + CHUNK_ROWS
 
     def _enter(self, region: Region, row: int) -> None:
         region.begin(row)
@@ -115,7 +108,7 @@ class RowArrays:
         self._data = arrays
         self.next_region, self.region = None, region
         self._first = row - row % GROUP_ROWS
-        self.end = self._first + GROUP_ROWS
+        self.full_at = self._first + GROUP_ROWS
 
     def has(self, start: int, stop: int) -> bool:
         """Whether all rows from `start` on before `stop` are here."""

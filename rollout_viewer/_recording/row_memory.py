@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from rollout_viewer._recording.row_arrays import WaitingStart
     from rollout_viewer._recording.tensors import Form
 
     Array = npt.NDArray[Any]
@@ -70,6 +69,14 @@ def form_of(num_envs: int, extras: Mapping[str, Array]) -> Form:
         ("starts", "|u1", (_STARTS_BYTES,)),
         *((_EXTRA + name, a.dtype.str, (n, *a.shape)) for name, a in extras.items()),
     )
+
+
+class WaitingStart(NamedTuple):
+    """From where an episode can be replayed that begins with a row that waits."""
+
+    row: int
+    env: int
+    start: bytes
 
 
 class Region:
@@ -135,13 +142,13 @@ class Region:
             return False
         self._starts[num_bytes:stop] = more
         # At once.
-        self._marks[_STARTS] = zlib.crc32(more, checksum) << 32 | stop
+        self._marks[_STARTS] = zlib.crc32(more.data, checksum) << 32 | stop
         return True
 
     def _checksum(self, row: int, offset: int) -> int:
         found = row & 0xFFFFFFFF
         for array in (*self.core, *self.extras.values()):
-            found = zlib.crc32(array[offset : offset + CHUNK_ROWS], found)
+            found = zlib.crc32(array[offset : offset + CHUNK_ROWS].data, found)
         return found
 
     def read(self) -> list[tuple[int, int, bytes]] | None:

@@ -7,12 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rollout_viewer._frames.chunk import CHUNK_ROWS
-from rollout_viewer._recording.row_arrays import (
-    RowArrays,
-    WaitingStart,
-    numbered_starts,
-)
-from rollout_viewer._recording.row_memory import GROUP_ROWS, Region
+from rollout_viewer._recording.row_arrays import RowArrays, numbered_starts
+from rollout_viewer._recording.row_memory import GROUP_ROWS, Region, WaitingStart
 from rollout_viewer._recording.statements import (
     Statement,
     Tail,
@@ -21,7 +17,7 @@ from rollout_viewer._recording.statements import (
     tail_statements,
 )
 from rollout_viewer._recording.step_codec import ACTION, pack_raw
-from rollout_viewer._recording.step_row import RESET, check_stored
+from rollout_viewer._recording.step_row import STEP, check_stored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,13 +55,13 @@ class _Recovered(RowArrays):
         self, region: Region, starts: Sequence[tuple[int, int, bytes]]
     ) -> None:
         super().__init__()
-        self._first, self.end = region.end - GROUP_ROWS, region.end
+        self._first, self.full_at = region.end - GROUP_ROWS, region.end
         self._since, self.stop = region.start, region.stop
         self._reward, self._kind, self._flags = region.core
         self._data = dict(region.extras)
         self._action = self._data.pop(ACTION, None)
-        is_reset = (region.core[1] == RESET).all(axis=1)
-        self._lacks_action = set(np.flatnonzero(is_reset).tolist())
+        has_no_step = (region.core[1] != STEP).all(axis=1)
+        self._lacks_action = set(np.flatnonzero(has_no_step).tolist())
         self._starts = [WaitingStart(*one) for one in starts]
 
 

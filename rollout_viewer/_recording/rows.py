@@ -20,6 +20,7 @@ from rollout_viewer._recording.row_episodes import (
 )
 from rollout_viewer._recording.step_row import (
     BEGINS,
+    IDLE,
     NAN_REWARD,
     RESET,
     STEP,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 _FLOAT64, _BOOL = np.dtype(np.float64), np.dtype(np.bool_)
 # Among the bytes of bools: finding one is faster than `np.any` and `np.all`.
 _TRUE, _FALSE = b"\1", b"\0"
-_RESET = bytes([RESET])
+_RESET, _IDLE = bytes([RESET]), bytes([IDLE])
 # Numbers of rows that are taken in together; of more, they are made.
 _NUMBERS = np.arange(CHUNK_ROWS + 1, dtype=np.uint32)[:, None]
 # Flags of one env as bytes: events alone, and flags with which no episode begins.
@@ -230,7 +231,7 @@ class Rows(RowEpisodes):
         rewards: npt.NDArray[np.float64],
         kinds: tuple[Codes, Codes] | None = None,
     ) -> None:
-        """Append rows in which all envs step or are reset.
+        """Append rows in which all envs step, are reset or idle.
 
         Args:
             rewards: (n, num_envs); NaN of a reset, and of no step.
@@ -251,7 +252,12 @@ class Rows(RowEpisodes):
             kind, self._flags[rows] = kinds
             self._kind[rows] = kind
             text = kind.tobytes()
-            if self.num_envs == 1:
+            if _IDLE in text:
+                # Steps so far, in place of rows.
+                numbers = np.cumsum(kind == STEP, axis=0, dtype=np.uint32)
+                np.add(self._env_step[start - 1] if start else 0, numbers, out=steps)
+                numbers += np.uint32(1)  # not 0 of a reset in the first row
+            if self.num_envs == 1 and _IDLE not in text:
                 reset = text.find(_RESET)
                 while reset >= 0:
                     steps[reset:] = known[: count - reset]

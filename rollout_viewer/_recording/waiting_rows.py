@@ -1,9 +1,9 @@
 """Rows of the usual form, which wait to be taken into the open block together.
 
-Every env takes a step of a running episode or is reset, and actions and data have the
-names, shapes and dtypes of the row before. The step data of such a row is copied into
-arrays, and that is all; what follows from it is done once for many. Knows step data.
-Knows nothing of pictures, episodes or files.
+Every env takes a step of a running episode, is reset or idle, and actions and data have
+the names, shapes and dtypes of the row before. The step data of such a row is copied
+into arrays, and that is all; what follows from it is done once for many.
+Knows step data. Knows nothing of pictures, episodes or files.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from rollout_viewer._recording.row_arrays import RowArrays, WaitingStart
+from rollout_viewer._recording.row_arrays import RowArrays
+from rollout_viewer._recording.row_memory import WaitingStart
+from rollout_viewer._recording.step_buffer import StepBuffer, can_buffer, columns_of
 from rollout_viewer._recording.step_codec import ACTION
 from rollout_viewer._recording.step_row import (
     BEGINS,
+    IDLE,
     RESET,
     STEP,
     TERMINATED,
@@ -28,12 +31,12 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from rollout_viewer._recording.step_buffer import InfoForm, Listeners
     from rollout_viewer._recording.step_codec import Extras
 
     Array = npt.NDArray[Any]
 
 _FLOAT64, _BOOL, _UINT8 = np.dtype(np.float64), np.dtype(np.bool_), np.dtype(np.uint8)
-_ENDS = np.uint8(TERMINATED | TRUNCATED)
 # Among the bytes of bools: finding it is faster than `np.any`.
 _TRUE = b"\1"
 _NO_STARTS: Mapping[int, bytes] = MappingProxyType({})
@@ -45,18 +48,18 @@ _ENDED_ONE = np.array([True])
 
 
 class _Special(NamedTuple):
-    """Step data (B,) of a row in which envs end or are reset; numbers, if B is 1.
+    """Step data (B,) of a row in which not all envs go on; numbers, if B is 1.
 
     Attributes:
         ended: Which do not run after it; None: all do.
-        is_reset: All envs are reset.
+        has_no_step: None of them steps.
     """
 
     kind: Array | int
     flags: Array | int
     reward: Array | float
     ended: Array | None
-    is_reset: bool
+    has_no_step: bool
 
 
 class WaitingRows(RowArrays):
@@ -65,6 +68,9 @@ class WaitingRows(RowArrays):
     A row is there, whole, from the moment when `stop` includes it, which is set by the
     recording. It waits until the recording's `Rows` include it: nothing here says so
     once more.
+
+    Those of a single env may be in a buffer first. They are copied here when they are
+    read, and before any other row is put: `stop` is without them.
     """
 
     def __init__(self) -> None:
@@ -74,6 +80,15 @@ class WaitingRows(RowArrays):
         # The row that may be put, and which envs do not run before it; None: all run.
         self._next = -1
         self._ended: Array | None = None
+        # Its rows from `stop` on are not here yet; and their values, and numbers.
+        self._buffer: StepBuffer | None = None
+        self._buffered: tuple[str, tuple[str, ...]] = "", ()
+
+    @property
+    def end(self) -> int:
+        """The number of the row after the last one, with those in a buffer."""
+        buffer = self._buffer
+        return self.stop if buffer is None else buffer.stop
 
     @property
     def is_expecting(self) -> bool:
@@ -163,10 +178,10 @@ class WaitingRows(RowArrays):
                 return False
         else:
             special = self._special(kind, reward, terminated, truncated, shape)
-            if special is None or (special.is_reset and action is not None):
+            if special is None or (special.has_no_step and action is not None):
                 return False
             reward = special.reward
-        if row >= self.end:
+        if row >= self.full_at:
             self._renew(row)
         offset = row - self._first
         if not self._copy(offset, action, data or {}, special):
@@ -176,6 +191,101 @@ class WaitingRows(RowArrays):
             self._note(row, offset, special, starts)
         self._next = row + 1
         return True
+
+    def put_many(
+        self,
+        row: int,
+        resets: Array | None,
+        ended: Array | None,
+        flags: Array | None,
+        reward: Any,
+        action: Any,
+        values: Mapping[str, Any],
+        starts: Mapping[int, bytes] = _NO_STARTS,
+    ) -> bool:
+        """Do what `put` does where all envs that do not run are reset, and others step.
+
+        Some step: of a row in which all are reset, see `put`.
+
+        Args:
+            row: Its number: all rows before it wait here, or are taken.
+            resets: Bools (B,): which envs are reset; None: none.
+            ended: Bools (B,): which of the others end; None: none.
+            flags: `TERMINATED` and `TRUNCATED` (B,) of `ended`, 0 of all others; None:
+                they terminated.
+            reward: (B,); those of `resets` are not used.
+            action: (B, ...)
+            values: Name -> (B, ...)
+            starts: Env -> from where its episode can be replayed that begins here.
+        """
+        shape, before = self._shape, self._ended
+        if shape is None or row != self._next:
+            return False
+        if resets is not before and (
+            resets is None or before is None or resets.tobytes() != before.tobytes()
+        ):
+            return False
+        if (
+            type(reward) is not np.ndarray
+            or reward.shape != shape
+            or reward.dtype != _FLOAT64
+        ):
+            return False
+        is_nan = reward != reward
+        if _TRUE in is_nan.tobytes() and (
+            resets is None or _TRUE in (is_nan & ~resets).tobytes()
+        ):
+            return False
+        if row >= self.full_at:
+            self._renew(row)
+        offset = row - self._first
+        if not self._copy(offset, action, values, None):
+            return False
+        self._reward[offset] = reward
+        if resets is not None or ended is not None:
+            self._note_many(row, offset, resets, ended, flags, starts)
+        self._next = row + 1
+        return True
+
+    def _note_many(
+        self,
+        row: int,
+        offset: int,
+        resets: Array | None,
+        ended: Array | None,
+        flags: Array | None,
+        starts: Mapping[int, bytes],
+    ) -> None:
+        """Do what `_note` does, for `put_many`."""
+        self._next = -1
+        kinds, all_flags = self._kinds_of_block()
+        if ended is not None:
+            all_flags[offset] = ended if flags is None else flags
+        if resets is not None:
+            rewards = self._reward
+            # One by one: there are few of them, and for each many are looked at else.
+            for env in resets.nonzero()[0].tolist():
+                kinds[offset, env] = RESET
+                all_flags[offset, env] = BEGINS
+                rewards[offset, env] = np.nan
+        if starts:
+            self._note_starts(row, starts)
+        self._ended = ended
+
+    def _kinds_of_block(self) -> tuple[Array, Array]:
+        """Return kinds and flags (n, B) of the block's rows, to be changed."""
+        if self._kind is None or self._flags is None:
+            shape = self._reward.shape
+            self._flags = np.zeros(shape, np.uint8)
+            self._kind = np.full(shape, STEP, np.uint8)
+        return self._kind, self._flags
+
+    def _note_starts(self, row: int, starts: Mapping[int, bytes]) -> None:
+        found = self._starts
+        if found and found[-1].row >= row:  # of a row that was interrupted
+            found = [one for one in found if one.row < row]
+        found += [WaitingStart(row, env, start) for env, start in starts.items()]
+        self._starts = found
 
     def put_one(
         self,
@@ -209,7 +319,7 @@ class WaitingRows(RowArrays):
             or reward != reward  # NaN
         ):
             return False
-        if row >= self.end:
+        if row >= self.full_at:
             self._renew(row)
         offset = row - self._first
         if not self._copy_one(offset, values):
@@ -243,6 +353,104 @@ class WaitingRows(RowArrays):
             kept[offset] = value
         return True
 
+    def open_buffer(
+        self, max_rows: int, info: InfoForm, listeners: Listeners
+    ) -> StepBuffer | None:
+        """Return a buffer for the next rows; None: it does not take their form.
+
+        Args:
+            max_rows: How many, all of one block.
+            info: The numbers that each row has.
+            listeners: To rows.
+        """
+        names = [name for name in self._data if name not in info.names]
+        action = self._action
+        if (
+            self._shape != _ONE_ENV
+            or self._next != self.stop
+            or self._buffer is not None
+            or action is None
+            or not can_buffer(action)
+            or len(names) != 1
+            or len(info.names) + 1 != len(self._data)
+            or not can_buffer(value := self._data[names[0]])
+        ):
+            return None
+        self._buffered = names[0], info.names
+        self._buffer = StepBuffer(
+            self.stop,
+            max_rows,
+            action,
+            value,
+            info,
+            listeners,
+            is_running=self._ended is None,
+        )
+        return self._buffer
+
+    def stop_buffer(self) -> None:
+        """Let no more rows come by a buffer."""
+        if self._buffer is not None:
+            self._buffer.is_open = False
+
+    def close_buffer(self) -> None:
+        """Do that, and copy those that came."""
+        if self._buffer is not None:
+            self._buffer.is_open = False
+            self.collect()
+            self._buffer = None
+
+    def collect(self) -> int:
+        """Copy rows out of a buffer; return `stop`.
+
+        Where it is interrupted, they are still there, and the next call does the same.
+        """
+        buffer = self._buffer
+        if buffer is None:
+            return self.stop
+        row = self.stop
+        rows = buffer.rows[row - buffer.first :]
+        if not rows:
+            return row
+        self._next = -1
+        if row >= self.full_at:
+            self._renew(row)
+        offset = row - self._first
+        assert self._action is not None
+        name, names = self._buffered
+        values = self._data[name]
+        columns = columns_of(rows, self._action, values, len(names))
+        part = slice(offset, offset + len(rows))
+        self._reward[part, 0] = columns.rewards
+        self._action[part, 0] = columns.actions
+        values[part, 0] = columns.values
+        for index, name in enumerate(names):
+            self._data[name][part, 0] = columns.numbers[:, index]
+        for number, flags in enumerate(columns.flags):
+            if flags:
+                self._collect_special(row + number, offset + number, flags, buffer)
+        stop = row + len(rows)
+        self._next = self.stop = stop
+        return stop
+
+    def _collect_special(
+        self, row: int, offset: int, flags: int, buffer: StepBuffer
+    ) -> None:
+        is_reset = flags == BEGINS
+        start = buffer.starts.get(row) if is_reset else None
+        self._note(
+            row,
+            offset,
+            _Special(
+                RESET if is_reset else STEP,
+                flags,
+                np.nan,
+                None if is_reset else _ENDED_ONE,
+                is_reset,
+            ),
+            _NO_STARTS if start is None else {0: start},
+        )
+
     def _copy(
         self,
         offset: int,
@@ -265,7 +473,7 @@ class WaitingRows(RowArrays):
                 return False
             kept[offset] = value
         if action is None:
-            return actions is None or (special is not None and special.is_reset)
+            return actions is None or (special is not None and special.has_no_step)
         if actions is None or not _fits(action, actions):
             return False
         actions[offset] = action
@@ -279,7 +487,10 @@ class WaitingRows(RowArrays):
         truncated: Any,
         shape: tuple[int, ...],
     ) -> _Special | None:
-        """Return step data of a row in which envs end or are reset; None: of others."""
+        """Return step data of a row in which envs end, are reset or idle.
+
+        None: it is of no usual form.
+        """
         flags = _flags(terminated, truncated, shape)
         if flags is None:
             return None
@@ -292,32 +503,37 @@ class WaitingRows(RowArrays):
             rewards = reward
         else:
             return None
-        codes, is_reset = kind, False
-        if codes is None:
-            codes = np.full(shape, STEP, np.uint8)
-            is_other = rewards != rewards
-            if self._ended is not None:
+        if kind is None:
+            if self._ended is not None or _TRUE in (rewards != rewards).tobytes():
                 return None
+            codes, ended, num_steps = np.full(shape, STEP, np.uint8), flags != 0, 1
         else:
+            codes = kind
             if codes.dtype != _UINT8 or codes.shape != shape:
                 return None
-            text, n = codes.tobytes(), shape[0]
-            num_resets = text.count(RESET)
-            if num_resets + text.count(STEP) != n:
+            text = codes.tobytes()
+            num_steps, num_idle = text.count(STEP), text.count(IDLE)
+            if num_steps + num_idle + text.count(RESET) != len(text):
                 return None
-            is_reset = num_resets == n
-            resets = codes == RESET
-            flags[resets] = BEGINS
+            is_no_step = codes != STEP
+            flags[is_no_step] = 0
+            ended = flags != 0
+            flags[codes == RESET] = BEGINS
             rewards = rewards.copy()
-            rewards[resets] = np.nan
-            is_other = (rewards != rewards) ^ resets
+            rewards[is_no_step] = np.nan
+            is_other = (rewards != rewards) ^ is_no_step
             if self._ended is not None:
-                is_other |= self._ended & ~resets
-        if _TRUE in is_other.tobytes():
-            return None
-        ended = (flags & _ENDS) != 0
+                is_other |= self._ended & ~is_no_step
+                if num_idle:
+                    ended |= self._ended & (codes == IDLE)
+            if _TRUE in is_other.tobytes():
+                return None
         return _Special(
-            codes, flags, rewards, ended if _TRUE in ended.tobytes() else None, is_reset
+            codes,
+            flags,
+            rewards,
+            ended if _TRUE in ended.tobytes() else None,
+            has_no_step=not num_steps,
         )
 
     def _note(
@@ -332,18 +548,12 @@ class WaitingRows(RowArrays):
         Where it is interrupted, no row is put until the next one is expected.
         """
         self._next = -1
-        if self._kind is None or self._flags is None:
-            shape = self._reward.shape
-            self._flags = np.zeros(shape, np.uint8)
-            self._kind = np.full(shape, STEP, np.uint8)
-        self._kind[offset] = special.kind
-        self._flags[offset] = special.flags
-        if special.is_reset:
+        kinds, flags = self._kinds_of_block()
+        kinds[offset] = special.kind
+        flags[offset] = special.flags
+        if special.has_no_step:
             self._lacks_action.add(offset)
-        if starts or self._starts:
-            kept = [one for one in self._starts if one.row < row]
-            kept += [WaitingStart(row, env, start) for env, start in starts.items()]
-            self._starts = kept
+        self._note_starts(row, starts)
         self._ended = special.ended
 
 

@@ -55,7 +55,7 @@ _PLAIN_JSON = '{"recipe":%d,"state":' + PLAIN_JSON + "}"
 def pack_start(start: EpisodeStart) -> bytes:
     """Return a start as bytes; one whose options are no JSON as a problem."""
     if start[2:] == _OF_PLAIN and (numbers := plain_numbers(start.state)) is not None:
-        # What the rest comes to, in a quarter of the time: most resets have no arguments.
+        # What the rest comes to, in a quarter of the time: most have no arguments.
         return raw_frame(_packed((_PLAIN_JSON % (start.recipe, *numbers)).encode()))
     start = storable_start(start)
     binary = start.state.get(BINARY, b"")

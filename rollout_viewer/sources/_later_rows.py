@@ -88,8 +88,6 @@ class LaterRows(BatchedRows):
         self, envs: list[int], infos: Mapping[int, Mapping[str, Any]]
     ) -> dict[int, dict[str, Any]]:
         """Return the infos of episodes, and from where they can be replayed."""
-        this: Any = self  # whose recorder it is depends on the subclass
-        number = this._views_of.recipe_number
         found: dict[int, dict[str, Any]] = {}
         for env in envs:
             info = dict(infos.get(env, {}))
@@ -97,11 +95,19 @@ class LaterRows(BatchedRows):
             if seed is not None or env in self._states:
                 is_decided = seed is not None and not self._has_columns
                 state = {} if is_decided else self._states[env]
-                start = EpisodeStart(number, state, seed, options)
-                info[START] = pack_start(self._with_first(start, env))
+                info[START] = self._packed_start(env, state, seed, options)
             found[env] = info
         self._states = {}
         return found
+
+    def _packed_start(
+        self, env: int, state: dict[str, Any], seed: Any = None, options: Any = None
+    ) -> bytes:
+        """Return from where an episode can be replayed."""
+        this: Any = self  # whose recorder it is depends on the subclass
+        number = this._views_of.recipe_number
+        start = EpisodeStart(number, state, seed, options)
+        return pack_start(self._with_first(start, env))
 
     def _with_first(self, start: EpisodeStart, env: int) -> EpisodeStart:
         if self._has_columns:

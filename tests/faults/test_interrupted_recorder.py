@@ -220,7 +220,7 @@ class LoopOfOne:
 
     def __init__(self) -> None:
         self.cache = rv.FrameCache()
-        self.num_short = 0
+        self.num_short = self.num_put = 0
         self.recorder = Recorder(
             1, cache=self.cache, recipe=Recipe(make_env=lambda: None)
         )
@@ -233,6 +233,14 @@ class LoopOfOne:
         start = b"start" if kind == RESET else None
         flags = {RESET: 4, "end": 1}.get(call, 0)
         action = None if kind == RESET else number
+        if not is_at_length and (buffer := self.recorder.buffer) is not None:
+            if kind == RESET:
+                is_put = buffer.put_reset(obs, info, start)
+            else:
+                is_put = buffer.put(action, obs, reward, flags, info)
+            if is_put:
+                self.num_put += 1
+                return
         if not is_at_length and self.recorder.add_one(
             int(kind), flags, reward, action, {"obs": obs}, info, start
         ):
@@ -268,7 +276,11 @@ def test_calls_of_one_env_are_recorded_as_at_length():
         for number in range(len(CALLS_OF_ONE)):
             loop.add(number, is_at_length=is_at_length)
         loop.recorder.finish()
-        assert loop.num_short == (0 if is_at_length else len(CALLS_OF_ONE) - 2)
+        # By the buffer all but the first two, the next one, and the last of a block.
+        num_usual = 0 if is_at_length else len(CALLS_OF_ONE) - 2
+        assert loop.num_short == (2 if num_usual else 0)
+        assert loop.num_short + loop.num_put == num_usual
+        assert loop.recorder.num_calls == len(CALLS_OF_ONE)
         cache = loop.cache
         rows = [sorted(cache.at(row, 0).items()) for row in range(cache.num_rows)]
         found.append(repr([rows, cache.episodes]))
@@ -307,6 +319,140 @@ def test_a_call_of_one_env_is_in_one_row_or_in_none_wherever_it_is_interrupted(
         assert now in expected, interrupt.where
         found[expected.index(now)] += 1
     figures(f"Recorder.add_one: {found[0]} recorded, {found[1]} not")
+
+
+# Of three envs, which end with each call; those are reset by the next one.
+ENDS_OF_MANY: list[list[int]] = [[], [], [1], [], [0, 2], [1], [0], [], *[[]] * 30]
+
+
+class LoopOfMany:
+    """A recorder of three envs that renders later, and its calls."""
+
+    def __init__(self) -> None:
+        self.cache = rv.FrameCache()
+        self.num_short = 0
+        self.recorder = Recorder(
+            3, cache=self.cache, recipe=Recipe(make_env=lambda: None)
+        )
+        self.recorder.add([RESET] * 3, list, data=self._data(0))
+        self._add_at_length(1, np.zeros(3, np.bool_), np.zeros(3, np.bool_))
+
+    def _data(self, number: int) -> dict[str, Any]:
+        return {"obs": np.full((3, 2), number, np.float32)}
+
+    def masks(self, number: int) -> tuple[Any, Any]:
+        """Return which envs are reset by a call, and which of the others end."""
+        resets, ended = np.zeros((2, 3), np.bool_)
+        # Of an env that ended with the call before, an end counts for nothing.
+        for one in range(2, number + 1):
+            resets, ended = ended, np.isin(np.arange(3), ENDS_OF_MANY[one]) & ~ended
+        return resets, ended
+
+    def add(self, number: int, *, is_at_length: bool = False) -> None:
+        resets, ended = self.masks(number)
+        values = self._data(number)
+        infos = {"speed": np.full(3, number / 2)}
+        starts = dict.fromkeys(np.flatnonzero(resets).tolist(), b"start")
+        args = np.array([2.0**number] * 3), ended & (number != 4), ended, np.arange(3)
+        if not is_at_length and self.recorder.add_many(
+            resets if resets.any() else None,
+            ended if ended.any() else None,
+            *args,
+            values,
+            infos,
+            starts,
+        ):
+            self.num_short += 1
+        else:
+            self._add_at_length(number, resets, ended)
+
+    def _add_at_length(self, number: int, resets: Any, ended: Any) -> None:
+        self.recorder.add(
+            np.where(resets, RESET, STEP),
+            list,
+            reward=np.array([2.0**number] * 3),
+            terminated=ended & (number != 4),
+            truncated=ended,
+            action=np.arange(3),
+            data=self._data(number),
+            infos={
+                env: {"replay_start": b"start"}
+                for env in np.flatnonzero(resets).tolist()
+            },
+            step_info={"speed": np.full(3, number / 2)},
+        )
+
+
+def numbers_of_many(loop: LoopOfMany) -> tuple[Any, ...]:
+    loop.recorder.finish()
+    cache = loop.cache
+    return (
+        np.nansum(cache.scalars["reward"], axis=0).tolist(),
+        [(one.length, one.total_reward, one.truncated) for one in cache.episodes],
+    )
+
+
+def _refuse(*_: Any) -> None:
+    raise MemoryError
+
+
+def test_calls_of_many_envs_are_recorded_as_at_length():
+    found = []
+    for is_at_length in (False, True):
+        loop = LoopOfMany()
+        for number in range(2, len(ENDS_OF_MANY)):
+            loop.add(number, is_at_length=is_at_length)
+        loop.recorder.finish()
+        assert loop.num_short == (0 if is_at_length else len(ENDS_OF_MANY) - 2)
+        cache = loop.cache
+        rows = [
+            sorted(cache.at(row, env).items())
+            for row in range(cache.num_rows)
+            for env in range(3)
+        ]
+        starts = {
+            (one.env, one.index): cache.recording.start_of(one.env, one.index)
+            for one in cache.episodes
+        }
+        found.append(repr([rows, cache.episodes, starts]))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("number", [2, 3, 4, 5, 6, 31])
+def test_a_call_of_many_envs_is_in_one_row_or_in_none_wherever_it_is_interrupted(
+    number, figures, monkeypatch
+):
+    def begun() -> LoopOfMany:
+        loop = LoopOfMany()
+        for one in range(2, number):
+            loop.add(one)
+        return loop
+
+    def finished(loop: LoopOfMany) -> tuple[Any, ...]:
+        for one in range(number + 1, len(ENDS_OF_MANY)):
+            loop.add(one)
+        return numbers_of_many(loop)
+
+    for _ in range(2):  # the first time, more is imported and cached
+        loop = begun()
+        places = places_of(functools.partial(loop.add, number))
+    whole, refused = begun(), begun()
+    whole.add(number)
+    with monkeypatch.context() as patched, pytest.raises(MemoryError):
+        patched.setattr(refused.cache, "append_many", _refuse, raising=False)
+        refused.add(number)
+    expected = [finished(loop) for loop in (whole, refused, begun())]
+
+    found = [0, 0, 0]
+    for at in sample(places, 12):
+        loop = begun()
+        with interrupted(at) as interrupt:
+            loop.add(number)
+        assert not loop.recorder._lock.locked(), interrupt.where
+        now = finished(loop)
+        assert now in expected, interrupt.where
+        found[expected.index(now)] += 1
+    figures(f"Recorder.add_many: {found} whole, in the next row, in none")
 
 
 def test_rows_of_skipped_steps_are_completed_once_wherever_that_is_interrupted():

@@ -160,7 +160,10 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
             and options is None
             and type(obs) is np.ndarray
         ):
-            start, values = self._next_start.get(START), {"obs": obs}
+            start, buffer = self._next_start.get(START), self.recorder.buffer
+            if buffer is not None and buffer.put_reset(obs, info, start):
+                return
+            values = {"obs": obs}
             if self.recorder.add_one(RESET, BEGINS, None, None, values, info, start):
                 return
         self.recorder.add(
@@ -197,8 +200,30 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         """Step the environment; records a row."""
         if self._batch is not None:
             return self._batch.step(action)
-        self._before_step()
+        if self._resets_itself:
+            self._before_step()
         result = self.env.step(action)
+        if (buffer := self.recorder.buffer) is not None and not self._has_ended:
+            obs, reward, terminated, truncated, info = result
+            if type(terminated) in _BOOLS and type(truncated) in _BOOLS:
+                flags = 0
+                if terminated or truncated:
+                    flags = _flags(terminated, truncated)
+                    self._has_ended = True
+                # Before the row is there: what follows it depends on this.
+                self._begins[0] = False
+                try:
+                    is_put = buffer.put(action, obs, reward, flags, info)
+                except Exception as error:  # of a listener; the row is there
+                    if not self._survives("step", -1, error):
+                        raise
+                    is_put = True
+                if is_put:
+                    if self._skip_picture is not skip_nothing:
+                        self._skip_picture()
+                    return result
+                if flags:
+                    self._has_ended = False  # as it was
         if not (self._is_simple and self._record_like_last(action, *result)):
             with self._recorded("step"):
                 self._record_step(action, *result)
@@ -224,9 +249,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
             and not self._has_ended
         ):
             return False
-        flags = 0
-        if terminated or truncated:
-            flags = (TERMINATED if terminated else 0) | (TRUNCATED if truncated else 0)
+        flags = _flags(terminated, truncated)
         recorder = self.recorder
         num_calls = recorder.num_calls
         # Before the row is there: what follows it depends on this.
@@ -316,3 +339,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
     def _data(self, obs: Any) -> dict[str, Any] | None:
         data = observation_data(obs, self._parts, [1])
         return data if self._check is None else self._check.of_one(data, obs)
+
+
+def _flags(terminated: Any, truncated: Any) -> int:
+    return (TERMINATED if terminated else 0) | (TRUNCATED if truncated else 0)
