@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from rollout_viewer._forks import Lock
     from rollout_viewer._recording.row_memory import WaitingStart
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.sealed_block import BlockRows
@@ -74,6 +75,22 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.step_codec import Group
 
     Frame = npt.NDArray[np.uint8]
+
+
+class _Parting:
+    """In place of a lock: what a recording does before a fork."""
+
+    def __init__(self, recording: FiledRecording) -> None:
+        self._recording = recording
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Do it; it is not waited for."""
+        del blocking, timeout
+        self._recording.part()
+        return True
+
+    def release(self) -> None:
+        """Do nothing."""
 
 
 class FiledRecording:
@@ -189,9 +206,20 @@ class FiledRecording:
         if self._file_lock is not None:
             self._file_lock.release()
 
-    def fork_locks(self) -> list[threading.RLock]:
+    def fork_locks(self) -> list[Lock]:
         """Return what a fork waits for."""
-        return [self._lock]
+        return [self._lock, _Parting(self)]
+
+    def part(self) -> None:
+        """Let no row that is read depend on a region, which this process goes on with.
+
+        The lock is held.
+        """
+        if self.is_mine:
+            self._take_waiting()
+            for extras, _ in list(self._pending.values()):
+                if isinstance(extras, StackedExtras):
+                    extras.pack()
 
     def after_fork(self, *, is_whole: bool) -> None:
         """Make the lock anew, in a forked child. `recover` undoes half an append."""
@@ -267,7 +295,9 @@ class FiledRecording:
             for end in (stop - stop % CHUNK_ROWS, stop):
                 if end > rows.num_rows:
                     self._take(rows, end)
-            self._waiting.drop_starts(stop)
+            waiting = self._waiting
+            saved = stop if waiting.region is None else waiting.region.stop
+            waiting.drop_starts(min(stop, saved))
             self._find_room()
 
     def _take(self, rows: Rows, stop: int) -> None:
@@ -563,7 +593,7 @@ class FiledRecording:
         with self._lock:
             waiting = self._waiting
             region, stop = waiting.region, waiting.stop - waiting.stop % CHUNK_ROWS
-            if region is None or stop <= region.stop:
+            if region is None or stop <= region.stop or not self.is_mine:
                 return
             first, saved = self._saved
             if saved != region.stop:
@@ -578,7 +608,7 @@ class FiledRecording:
     def _find_room(self) -> None:
         """Find where the next rows survive a kill, while they wait for others."""
         waiting = self._waiting
-        if self._has_no_memory or not waiting.wants_region:
+        if self._has_no_memory or not waiting.wants_region or not self.is_mine:
             return
         if self._open.usual_encoders((), ()) is None:  # others have pictures
             return

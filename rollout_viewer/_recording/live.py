@@ -545,7 +545,7 @@ class LiveRecording(FiledRecording):
         with self._lock:
             if (pending := self._pending.get(block)) is not None:
                 data = pending[0]
-                return data if isinstance(data, bytes | None) else data.data
+                return data if isinstance(data, bytes | None) else data.pack()
         return self._reader.extras_of(block)
 
     # -- ending
@@ -613,7 +613,7 @@ class LiveRecording(FiledRecording):
             self._reader.keep_to(self.meta["session"])
         num_rows = 0 if self._rows is None else self._rows.num_rows
         is_filed = self._filed_rows > num_rows - CHUNK_ROWS
-        if self._memory is not None and is_filed and not self._lock_name.change():
+        if not self.is_temporary and is_filed and not self._lock_name.change():
             RowMemory.delete(self.path)
         if self._file_lock is not None:
             # Unlinked while held: the next writer creates a lock file of its own, for

@@ -161,7 +161,7 @@ class _ExtrasValues(Sequence[Any]):
         if not self._values:
             values: list[int | bytes] = []
             for block, given in self._extras:
-                data = given if isinstance(given, bytes) else given.data
+                data = given if isinstance(given, bytes) else given.pack()
                 values += [block, place(data, "extras", block)]
             self._values = values
         return self._values[index]

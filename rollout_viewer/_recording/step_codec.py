@@ -364,9 +364,8 @@ class StackedExtras:
         self._groups: Sequence[Group] | None = groups
         self._data: bytes | None = None
 
-    @property
-    def data(self) -> bytes:
-        """The bytes."""
+    def pack(self) -> bytes:
+        """Return the bytes."""
         if (groups := self._groups) is not None:
             self._data = pack_stacked(self._num_rows, groups)
             self._groups = None

@@ -60,6 +60,24 @@ def calls(loop: str, path: Path | str | None) -> Iterator[Any]:
             yield env
 
 
+def assert_same(found: rv.FrameCache, expected: rv.FrameCache) -> None:
+    """Compare rows, actions and data, and from where episodes are replayed."""
+    for name in ("reward", "kind", "env_step", "terminated", "truncated"):
+        np.testing.assert_array_equal(found.scalars[name], expected.scalars[name], name)
+    for row in range(expected.num_rows):
+        one, other = found.recording.extras(row), expected.recording.extras(row)
+        assert one.keys() == other.keys(), row
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name], f"{row} {name}")
+            assert one[name].dtype == other[name].dtype
+    rows = expected.recording.rows
+    for episode in rows.episodes() if rows is not None else []:
+        key = episode.env, episode.index
+        start = expected.recording.start_of(*key)
+        assert start is not None
+        assert found.recording.start_of(*key) == start, key
+
+
 def record(path: str, log: str, loop: str, pause_s: float) -> None:
     """Record until the process is killed."""
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -14,11 +14,10 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from tests.faults.later_loops import LOOPS, calls
+from tests.faults.later_loops import LOOPS, assert_same, calls
 from tests.faults.recorders import ROOT
 from tests.faults.survival import survives
 
@@ -75,23 +74,6 @@ def truth(loop, num_rows):
         if env.cache.num_rows == num_rows:
             return env
     raise AssertionError
-
-
-def assert_same(found, expected):
-    rows = expected.num_rows
-    for name in ("reward", "kind", "env_step", "terminated", "truncated"):
-        np.testing.assert_array_equal(found.scalars[name], expected.scalars[name], name)
-    for row in range(rows):
-        one, other = found.recording.extras(row), expected.recording.extras(row)
-        assert one.keys() == other.keys(), row
-        for name in one:
-            np.testing.assert_array_equal(one[name], other[name], f"{row} {name}")
-            assert one[name].dtype == other[name].dtype
-    for episode in expected.recording.rows.episodes():
-        key = episode.env, episode.index
-        start = expected.recording.start_of(*key)
-        assert start is not None
-        assert found.recording.start_of(*key) == start, key
 
 
 @pytest.mark.serial
