@@ -105,6 +105,6 @@ def test_the_table_of_a_chunk_is_that_of_its_records_or_raises_as_they_do(data):
                 with pytest.raises(rv.RecordingError, match=re.escape(str(error))):
                     whole_table(bytes_, where="here", size=size)
                 continue
-            records = list(map(len, chunk.records))
-            expected = list(zip(chunk.kinds, records, strict=True))
-            assert whole_table(bytes_, where="here", size=size) == expected
+            kinds, lengths = whole_table(bytes_, where="here", size=size)
+            assert list(kinds) == chunk.kinds
+            assert lengths.tolist() == list(map(len, chunk.records))

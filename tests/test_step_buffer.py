@@ -14,8 +14,10 @@ import pytest
 import rollout_viewer as rv
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recording.step_row import RESET, STEP
+from rollout_viewer._replay import episode_start
+from rollout_viewer._replay.episode_start import unpack_start
 from rollout_viewer._replay.recipe import Recipe
-from tests.test_cache_ways import numbers_of
+from tests.test_cache_ways import numbers_of, stored
 
 
 class Counting(gym.Env[Any, Any]):
@@ -325,3 +327,71 @@ def test_a_row_is_there_or_not_where_the_list_fails():
     assert recorder.add_one(1, 0, 3.0, 0, {"obs": obs})
 
     assert recorder.cache.scalars["reward"][1:, 0].tolist() == [1, 2, 3]
+
+
+def test_how_episodes_begin_is_packed_when_it_is_read(monkeypatch):
+    packed: list[Any] = []
+    pack = episode_start.pack_start
+    monkeypatch.setattr(
+        episode_start, "pack_start", lambda start: packed.append(start) or pack(start)
+    )
+    env = rv.record(gym.make("CartPole-v1"), render="later")
+    states = []
+    env.reset(seed=0)
+    packed.clear()
+    for _ in range(25):
+        *_, terminated, _, _ = env.step(1)
+        if terminated:
+            states.append(env.np_random.bit_generator.state)
+            env.reset()
+    assert not packed
+
+    found = [env.cache.recording.start_of(0, one.index) for one in env.cache.episodes]
+
+    assert len(states) == len(packed) == len(found) - 1 == 2
+    starts = [unpack_start(one) for one in found]
+    assert [one.state["np_random"] for one in starts[1:]] == states
+
+
+class Informed(Counting):
+    """Has more in the info of steps than in that of resets, as MuJoCo's have."""
+
+    def __init__(self) -> None:
+        super().__init__(7)
+
+    def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+        obs, _ = super().reset(seed=seed)
+        return obs, {"x": self.count / 2}
+
+    def step(self, action: Any) -> Any:
+        *result, _ = super().step(action)
+        return *result, {"y": float(action), "x": self.count / 2, "no": [1, "a"]}
+
+
+@pytest.mark.filterwarnings("ignore:record. expected info")
+def test_resets_may_lack_numbers_that_steps_have(monkeypatch, tmp_path):
+    found, tables, num_calls = [], [], []
+    for is_at_length in (False, True):
+        env = rv.record(Informed(), make_env=Informed, render="later")
+        cache: Any = env.cache
+        if is_at_length:
+            cache.append_step = cache.append_one = lambda *_: None
+        calls = count_calls(monkeypatch, cache)
+        env.reset(seed=0)
+        for number in range(300):
+            *_, terminated, _, _ = env.step(number)
+            if terminated:
+                env.reset()
+            if number % 50 == 0:
+                cache.flush()
+        num_calls.append(len(calls))
+        env.close()
+        found.append(repr(numbers_of(cache)))
+        table = stored(cache.save(tmp_path / f"{is_at_length}.rollout"))
+        table["meta"] = [row for row in table["meta"] if row[0] != "replay"]
+        tables.append(table)
+
+    assert found[0] == found[1]
+    assert tables[0] == tables[1]
+    # One for each block, the first reset and the two steps and resets after it.
+    assert num_calls[0] <= 300 // 32 + 8

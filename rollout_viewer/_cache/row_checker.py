@@ -74,34 +74,6 @@ class _FastPath(NamedTuple):
     targets: list[tuple[int, str]]
     shared: frozenset[str]
 
-    def images_of(
-        self, frames: Any, envs: Sequence[int] | None
-    ) -> Sequence[Frame] | None:
-        """Return the pictures, in the order of `targets`; None: they are not alike."""
-        images = frames
-        if type(frames) is dict:
-            if len(frames) != 1 or self.camera not in frames:
-                return None
-            images = frames[self.camera]
-        elif self.camera != DEFAULT_CAMERA:
-            return None
-        shapes = self.shapes
-        if type(images) is not self.kind or len(images) != len(shapes):
-            return None
-        for number, frame in enumerate(images):
-            if (
-                type(frame) is not np.ndarray
-                or frame.shape != shapes[number]
-                or frame.dtype != _UINT8
-            ):
-                return None
-        if envs is not self.envs and (
-            envs is None or self.envs is None or list(envs) != self.envs
-        ):
-            return None
-        found: Sequence[Frame] = images
-        return found
-
 
 class RowChecker:
     """Checks rows; remembers the dtype and range of each camera. One thread at a time.
@@ -133,14 +105,14 @@ class RowChecker:
         """
         rows = recording.rows
         path = self._fast_path
-        alike = None if path is None else path.images_of(frames, envs)
+        alike = None if frames is None else self.like_last(frames, envs)
         if rows is not None and path is not None and alike is not None:
             step_row = rows.prepare(**steps, num_transitions=num_transitions)
             if rows.is_plain(step_row):
                 return NewRow(
                     rows,
                     step_row,
-                    [(*t, f) for t, f in zip(path.targets, alike, strict=True)],
+                    [(*t, f) for t, f in zip(*alike, strict=True)],
                     _extras(rows.num_envs, action, data),
                     path.shared,
                 )
@@ -170,9 +142,30 @@ class RowChecker:
         """
         if frames is None:
             return (), ()
-        path = self._fast_path
-        images = None if path is None else path.images_of(frames, envs)
-        return None if path is None or images is None else (path.targets, images)
+        path, images = self._fast_path, frames
+        if path is None:
+            return None
+        if type(frames) is dict:
+            if len(frames) != 1 or path.camera not in frames:
+                return None
+            images = frames[path.camera]
+        elif path.camera != DEFAULT_CAMERA:
+            return None
+        shapes = path.shapes
+        if type(images) is not path.kind or len(images) != len(shapes):
+            return None
+        for number, frame in enumerate(images):
+            if (
+                type(frame) is not np.ndarray
+                or frame.shape != shapes[number]
+                or frame.dtype != _UINT8
+            ):
+                return None
+        if envs is not path.envs and (
+            envs is None or path.envs is None or list(envs) != path.envs
+        ):
+            return None
+        return path.targets, images
 
     def accept(self, row: NewRow) -> None:
         """Remember the form of a row that was recorded."""

@@ -20,6 +20,8 @@ from rollout_viewer._frames.zstd_blocks import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     Frame = npt.NDArray[np.uint8]
@@ -74,7 +76,8 @@ class Scratch:
                 write_dict_id=False,
             )
         )
-        self._compress = compressor.compress
+        # Of any contiguous array; its own annotation says less.
+        self._compress: Callable[[Any], bytes] = compressor.compress
 
     @property
     def num_bytes(self) -> int:

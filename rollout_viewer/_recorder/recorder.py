@@ -270,7 +270,7 @@ class Recorder(SingleCalls, ShownInNotebook):
 
     def _start(self, num_envs: int) -> None:
         self.num_envs = num_envs
-        self.buffer = None
+        self.buffer = self._step_form = self._reset_form = None
         self._skipped = SkippedSteps(num_envs)
         self._vectors = VectorRewards()
         # The row after the newest that this recorder has appended.

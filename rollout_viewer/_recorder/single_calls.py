@@ -14,6 +14,7 @@ import numpy as np
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recorder.success import is_silent
 from rollout_viewer._recorder.usual_calls import UsualCalls
+from rollout_viewer._recording.step_buffer import InfoForms
 from rollout_viewer._recording.step_row import (
     BEGINS,
     RESET,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from rollout_viewer._recording.step_buffer import StepBuffer
+    from rollout_viewer._recording.step_buffer import InfoForm, StepBuffer
 
 
 class SingleCalls(UsualCalls):
@@ -42,6 +43,9 @@ class SingleCalls(UsualCalls):
     # `add_one`. What it has from `_stop` on is not counted yet.
     buffer: StepBuffer | None = None
     _num_calls = 0
+    # The form of the info of the last step, and reset, that had a row by `add_one`.
+    _step_form: InfoForm | None = None
+    _reset_form: InfoForm | None = None
 
     @property
     def num_calls(self) -> int:
@@ -70,15 +74,23 @@ class SingleCalls(UsualCalls):
         self._num_calls, self._stop, self.buffer = num_calls, stop, None
         self._episode, self._is_running = episode, is_running
 
-    def _open_buffer(self, info: Any, *, was_used: bool) -> None:
-        """Have the next calls put into a buffer, if they are like this one.
+    def _open_buffer(self, kind: int, info: Any, *, was_used: bool) -> None:
+        """Have the next calls put into a buffer, if they are like those before.
 
         Args:
-            info: Of this call, which has a row.
+            kind: Of this call, which has a row.
+            info: The same.
             was_used: The last buffer was. Else calls differ from one another.
         """
-        if was_used or self._stop % CHUNK_ROWS == 0:
-            self.buffer = self.cache.open_buffer(self._step_info.form_of(info or {}))
+        form = self._step_info.form_of(info or {})
+        if kind == RESET:
+            self._reset_form = form
+        else:
+            self._step_form = form
+        step = self._step_form
+        if step is not None and (was_used or self._stop % CHUNK_ROWS == 0):
+            forms = InfoForms(step, self._reset_form or step)
+            self.buffer = self.cache.open_buffer(forms)
 
     def add_one(
         self,
@@ -131,7 +143,7 @@ class SingleCalls(UsualCalls):
                 raise
             if row is None:
                 return False
-            self._open_buffer(info, was_used=was_used)
+            self._open_buffer(kind, info, was_used=was_used)
             return True
 
     def _note_one(

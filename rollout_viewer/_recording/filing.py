@@ -60,7 +60,7 @@ from rollout_viewer._recording.writer import Batch, WriterThread
 from rollout_viewer._recording.written_file import WrittenFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -381,29 +381,43 @@ class FiledRecording:
             for slot, _ in block.pictures
         )
 
-    def append_block(
+    def append_blocks(
+        self,
+        rows: Rows,
+        blocks: Iterator[BlockRows],
+        info_of: Callable[[dict[str, Any]], dict[str, Any]],
+    ) -> None:
+        """Append rows that were encoded elsewhere; each block whole or not at all.
+
+        The blocks are written together.
+
+        Args:
+            rows: The step data of all rows; of the first ones, new ones.
+            blocks: What to append. Each is asked for when those before it are there;
+                it is checked then, and the open block has room for it.
+            info_of: Returns what is known of an episode, from the block's information.
+        """
+        self._wait_for_disk()
+        self._writer.hold()
+        try:
+            for block in blocks:
+                self._append_block(rows, block, info_of)
+        finally:
+            self._writer.release()
+
+    def _append_block(
         self,
         rows: Rows,
         block: BlockRows,
         info_of: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> None:
-        """Append rows that were encoded elsewhere, whole or not at all.
-
-        Everything was checked before, and the open block has room for them.
-
-        Args:
-            rows: The step data of all rows; of the first ones, new ones.
-            block: What to append.
-            info_of: Returns what is known of an episode, from the block's information.
-        """
-        self._wait_for_disk()
         self.recover()
         with self._lock:
             self._waiting.expect_none()
             self._before = rows.num_rows, len(self.slots), len(self._statements)
             try:
                 if block.frames is None:
-                    self._open.adopt(block.pictures, block.groups)
+                    self._open.adopt(block.pictures, block.groups, block.packed)
                 else:
                     self._append_to_open(rows.num_rows % CHUNK_ROWS, block)
                 self._describe(rows, block, info_of)
@@ -461,7 +475,9 @@ class FiledRecording:
 
     def _queue(self, block: int, stop: int) -> None:
         """Queue blocks from `block` on before `stop`; only the first has pictures."""
-        extras = {n: self._packed_extras(n) for n in range(block, stop)}
+        packed = self._open.adopted_packed or self._packed_extras(block)
+        extras = {n: self._packed_extras(n) for n in range(block + 1, stop)}
+        extras = {block: packed, **extras}
         some = [(n, one) for n, one in extras.items() if one is not None]
         chunks, stored = self._open.chunks(block)
         num_pictures = sum(one.shown.bit_count() for one in stored.values())
@@ -598,7 +614,8 @@ class FiledRecording:
             first, saved = self._saved
             if saved != region.stop:
                 first = region.start
-            if region.save(stop, waiting.starts(region.stop, stop)):
+            starts = waiting.starts(region.stop, stop)
+            if region.save(stop, starts, waiting.lacks(region.stop, stop)):
                 self._saved = first, stop
                 if first <= self._handled_rows:
                     self._note_handled(stop)

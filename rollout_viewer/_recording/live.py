@@ -50,6 +50,7 @@ from rollout_viewer._recording.statements import (
     tail_statements,
 )
 from rollout_viewer._recording.step_codec import DecodedExtras
+from rollout_viewer._recording.step_row import STEP
 from rollout_viewer._recording.waiting_rows import WaitingRows
 from rollout_viewer._recording.writer import Batch
 
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.slot import Slot
     from rollout_viewer._recording.statements import Statement
-    from rollout_viewer._recording.step_buffer import InfoForm, Listeners, StepBuffer
+    from rollout_viewer._recording.step_buffer import InfoForms, Listeners, StepBuffer
     from rollout_viewer._recording.step_codec import Extras
     from rollout_viewer._recording.step_row import StepRow
 
@@ -131,7 +132,8 @@ class LiveRecording(FiledRecording):
                 self.recover()
                 raise
             self._before = None
-            self._waiting.expect(rows.num_rows, rows.running, extras)
+            is_step = STEP in row.kind.tobytes()
+            self._waiting.expect(rows.num_rows, rows.running, extras, is_step=is_step)
 
     def append_like_last(
         self,
@@ -161,42 +163,37 @@ class LiveRecording(FiledRecording):
             if self._before is not None:
                 self.recover()
             waiting.close_buffer()
-            row = max(waiting.stop, rows.num_rows)
-            if row >= waiting.full_at and waiting.stop == row:
+            row, num_rows = waiting.stop, rows.num_rows
+            if row < num_rows:
+                row = num_rows
+            elif row >= waiting.full_at:
                 self._take_waiting()  # if that was interrupted
-            encoders = self._open.usual_encoders(targets, frames)
+                num_rows = rows.num_rows
+            usual = self._open.usual
+            if usual is not None and usual[0] is targets:
+                encoders: Sequence[ChunkEncoder] | None = usual[1]
+            else:
+                encoders = self._open.usual_encoders(targets, frames)
             if encoders is None or not put(waiting, row, *step):
                 return None
-            if encoders:
-                self._encode(encoders, frames, row)
-            else:
+            if not encoders:
                 waiting.stop = row + 1
+            else:
+                # All pictures or, if raised, none: with the last the row is there.
+                self._before = num_rows, len(self.slots), len(self._statements)
+                try:
+                    for encoder, frame in zip(encoders, frames, strict=True):
+                        encoder.add(frame)
+                    waiting.stop = row + 1
+                except BaseException:
+                    self.recover()
+                    raise
+                self._before = None
             if row + 1 == waiting.full_at:
                 self._take_waiting()
             elif (row + 1) % CHUNK_ROWS == 0:
                 self._save_waiting()
         return row
-
-    def _encode(
-        self, encoders: Sequence[ChunkEncoder], frames: Sequence[Frame], row: int
-    ) -> None:
-        """Add the pictures of a row whose step data is put: all or, if raised, none.
-
-        With the last of them the row is there.
-        """
-        assert self._rows is not None
-        self._before = self._rows.num_rows, len(self.slots), len(self._statements)
-        try:
-            if len(encoders) == 1:
-                encoders[0].add(frames[0])
-            else:
-                for encoder, frame in zip(encoders, frames, strict=True):
-                    encoder.add(frame)
-            self._waiting.stop = row + 1
-        except BaseException:
-            self.recover()
-            raise
-        self._before = None
 
     @property
     def num_appended(self) -> int:
@@ -204,14 +201,14 @@ class LiveRecording(FiledRecording):
         rows = self._rows
         return 0 if rows is None else max(rows.num_rows, self._waiting.end)
 
-    def open_buffer(self, info: InfoForm, listeners: Listeners) -> StepBuffer | None:
+    def open_buffer(self, forms: InfoForms, listeners: Listeners) -> StepBuffer | None:
         """Return where the next rows of a single env may be put, without a lock.
 
         They are there at once. The last one of a block is put by `append_like_last`, as
         is any that finds no room in a buffer. None: all are.
 
         Args:
-            info: The numbers that each of them has.
+            forms: The numbers that each of them has.
             listeners: To rows.
         """
         with self._lock:
@@ -230,7 +227,7 @@ class LiveRecording(FiledRecording):
                 max_rows = min(max_rows, self._handled_rows + CHUNK_ROWS - row)
             if max_rows <= 0:
                 return None
-            return waiting.open_buffer(max_rows, info, listeners)
+            return waiting.open_buffer(max_rows, forms, listeners)
 
     def close_buffer(self) -> None:
         """Let no more rows come by a buffer."""

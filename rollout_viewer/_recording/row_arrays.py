@@ -15,7 +15,7 @@ from rollout_viewer._recording.row_memory import GROUP_ROWS, form_of
 from rollout_viewer._recording.step_codec import ACTION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -53,6 +53,7 @@ class RowArrays:
         self._data: dict[str, Array] = {}
         # By their offset in the arrays.
         self._lacks_action: set[int] = set()
+        self._lacks: dict[str, set[int]] = {}
         self._starts: list[WaitingStart] = []
         self.form: Form = ()
         self.region: Region | None = None
@@ -89,7 +90,7 @@ class RowArrays:
         # Where it is interrupted, the next call begins anew.
         self._first = self.full_at = _NOWHERE
         region, self.region = self.next_region, None
-        self._lacks_action = set()
+        self._lacks_action, self._lacks = set(), {}
         if region is not None and row % CHUNK_ROWS == 0:
             self._enter(region, row)
             return
@@ -105,7 +106,7 @@ class RowArrays:
         arrays = dict(region.extras)
         self._reward, self._kind, self._flags = region.core
         self._action = arrays.pop(ACTION, None)
-        self._data = arrays
+        self._data = arrays  # in the same order
         self.next_region, self.region = None, region
         self._first = row - row % GROUP_ROWS
         self.full_at = self._first + GROUP_ROWS
@@ -142,29 +143,50 @@ class RowArrays:
         found = [
             dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)
         ]
-        for offset in self._lacks_action:
-            if rows.start <= offset < rows.stop:
-                found[offset - rows.start].pop(ACTION, None)
+        for name, offsets in self._lacking():
+            for offset in offsets:
+                if rows.start <= offset < rows.stop:
+                    found[offset - rows.start].pop(name, None)
         return found
+
+    def _lacking(self) -> Iterator[tuple[str, set[int]]]:
+        """Return the names that some rows lack, and the offsets of these."""
+        if self._lacks_action:
+            yield ACTION, self._lacks_action
+        yield from self._lacks.items()
+
+    def lacks(self, start: int, stop: int) -> list[tuple[int, str]]:
+        """Return (row, name) of values that rows lack."""
+        rows = self._offsets(start, stop)
+        return [
+            (offset + self._first, name)
+            for name, offsets in self._lacking()
+            for offset in offsets
+            if rows.start <= offset < rows.stop
+        ]
 
     def groups(self, start: int, stop: int) -> list[Group]:
         """Return actions and data of rows, numbered from 0, for `pack_stacked`."""
         part = self._offsets(start, stop)
-        rows = _NUMBERS[: stop - start]
-        found = [(name, rows, array[part]) for name, array in self._data.items()]
-        if self._action is None:
-            return found
-        actions, is_first = self._action[part], True
-        lacks = [o for o in self._lacks_action if part.start <= o < part.stop]
-        if lacks:
-            is_first = part.start not in lacks
-            has_action = np.ones(stop - start, np.bool_)
-            has_action[np.array(lacks) - part.start] = False
-            rows, actions = rows[has_action], actions[has_action]
-        # In the order of the rows: after the data, if the first has no action.
-        if len(rows):
-            found.insert(0 if is_first else len(found), (ACTION, rows, actions))
-        return found
+        arrays = {} if self._action is None else {ACTION: self._action}
+        arrays |= self._data
+        lacking = dict(self._lacking())
+        found: list[Group] = []
+        for name, array in arrays.items():
+            rows, values = _NUMBERS[: stop - start], array[part]
+            offsets = [
+                offset - part.start
+                for offset in lacking.get(name, ())
+                if part.start <= offset < part.stop
+            ]
+            if offsets:
+                has_value = np.ones(stop - start, np.bool_)
+                has_value[offsets] = False
+                rows, values = rows[has_value], values[has_value]
+            if len(rows):
+                found.append((name, rows, values))
+        # In the order of the rows: last what the first of them lack.
+        return sorted(found, key=lambda group: int(group[1][0]))
 
     def stacked(self, block: int) -> list[Group] | None:
         """Return actions and data of a block; None: not all of its rows are here."""

@@ -51,6 +51,7 @@ _PAGE = 4096
 _START_HEAD = struct.Struct("<qII")
 _CORE = ("reward", "kind", "flags")
 _EXTRA = "extra/"
+_MAX_EXTRAS = 64
 # Of the largest file that is written, and more.
 _MAX_BYTES = 1 << 24
 
@@ -58,7 +59,7 @@ _MAX_BYTES = 1 << 24
 def form_of(num_envs: int, extras: Mapping[str, Array]) -> Form:
     """Return what a region has for rows of a form; (): they do not wait for others."""
     num_bytes = sum(array.nbytes for array in extras.values()) + 14 * num_envs
-    if num_bytes * CHUNK_ROWS > _MAX_BLOCK_BYTES:
+    if num_bytes * CHUNK_ROWS > _MAX_BLOCK_BYTES or len(extras) > _MAX_EXTRAS:
         return ()
     n = GROUP_ROWS
     return (
@@ -67,7 +68,12 @@ def form_of(num_envs: int, extras: Mapping[str, Array]) -> Form:
         ("kind", "|u1", (n, num_envs)),
         ("flags", "|u1", (n, num_envs)),
         ("starts", "|u1", (_STARTS_BYTES,)),
-        *((_EXTRA + name, a.dtype.str, (n, *a.shape)) for name, a in extras.items()),
+        # Bit i: the row lacks the i-th of the following.
+        ("lacks", "<u8", (n,)),
+        *(
+            (f"{_EXTRA}{i:02}/{name}", a.dtype.str, (n, *a.shape))
+            for i, (name, a) in enumerate(extras.items())
+        ),
     )
 
 
@@ -96,11 +102,13 @@ class Region:
     def __init__(self, arrays: Mapping[str, Array]) -> None:
         self._marks, self._starts = arrays["marks"], arrays["starts"]
         self.core = tuple(arrays[name] for name in _CORE)
+        self._lacks = arrays["lacks"]
         self.extras = {
-            name[len(_EXTRA) :]: array
-            for name, array in arrays.items()
+            name.split("/", 2)[2]: arrays[name]
+            for name in sorted(arrays)
             if name.startswith(_EXTRA)
         }
+        self._bits = {name: np.uint64(1 << i) for i, name in enumerate(self.extras)}
         self.start = self.stop = self.end = 0
 
     def begin(self, start: int) -> None:
@@ -113,14 +121,28 @@ class Region:
         self.start = self.stop = start
         self.end = start - start % GROUP_ROWS + GROUP_ROWS
 
-    def save(self, stop: int, starts: Iterable[WaitingStart]) -> bool:
+    def save(
+        self,
+        stop: int,
+        starts: Iterable[WaitingStart],
+        lacks: Iterable[tuple[int, str]],
+    ) -> bool:
         """Note that the rows before `stop`, of whole blocks, were put here.
 
+        Args:
+            stop: Of whole blocks.
+            starts: From where episodes can be replayed that begin in them.
+            lacks: (row, name) of what they do not have.
+
         Returns:
-            False: there is no room for the starts of their episodes.
+            False: there is no room for the starts.
         """
         if not self._save_starts(starts):
             return False
+        first = self.end - GROUP_ROWS
+        self._lacks[self.stop - first : stop - first] = 0
+        for row, name in lacks:
+            self._lacks[row - first] |= self._bits[name]
         for row in range(self.stop, stop, CHUNK_ROWS):
             offset = row % GROUP_ROWS
             self._marks[_CHECKSUMS + offset // CHUNK_ROWS] = self._checksum(row, offset)
@@ -147,9 +169,16 @@ class Region:
 
     def _checksum(self, row: int, offset: int) -> int:
         found = row & 0xFFFFFFFF
-        for array in (*self.core, *self.extras.values()):
+        for array in (*self.core, self._lacks, *self.extras.values()):
             found = zlib.crc32(array[offset : offset + CHUNK_ROWS].data, found)
         return found
+
+    def lacking(self) -> dict[str, set[int]]:
+        """Return the offsets of the rows that lack an action or data, by name."""
+        return {
+            name: set(np.flatnonzero(self._lacks & bit).tolist())
+            for name, bit in self._bits.items()
+        }
 
     def read(self) -> list[tuple[int, int, bytes]] | None:
         """Take what a killed process has left; return (row, env, start).
@@ -255,9 +284,11 @@ def _checked(arrays: Mapping[str, Array]) -> Region:
     known = (
         {name: one for name, *one in form_of(shape[1], {})} if len(shape) == 2 else {}
     )
-    rows = [a.shape[:2] for name, a in arrays.items() if name.startswith(_EXTRA)]
+    names = [name for name in arrays if name.startswith(_EXTRA)]
+    rows = [arrays[name].shape[:2] for name in names]
+    is_numbered = len(names) <= _MAX_EXTRAS and all(n.count("/") > 1 for n in names)
     is_known = known and all(form.get(n) == tuple(one) for n, one in known.items())
-    if not is_known or any(one != shape for one in rows):
+    if not (is_known and is_numbered) or any(one != shape for one in rows):
         raise ValueError(f"arrays {list(form)!r:.60}")
     return Region(arrays)
 

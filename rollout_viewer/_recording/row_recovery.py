@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.row_arrays import RowArrays, numbered_starts
 from rollout_viewer._recording.row_memory import GROUP_ROWS, Region, WaitingStart
@@ -17,7 +15,7 @@ from rollout_viewer._recording.statements import (
     tail_statements,
 )
 from rollout_viewer._recording.step_codec import ACTION, pack_raw
-from rollout_viewer._recording.step_row import STEP, check_stored
+from rollout_viewer._recording.step_row import check_stored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,8 +58,8 @@ class _Recovered(RowArrays):
         self._reward, self._kind, self._flags = region.core
         self._data = dict(region.extras)
         self._action = self._data.pop(ACTION, None)
-        has_no_step = (region.core[1] != STEP).all(axis=1)
-        self._lacks_action = set(np.flatnonzero(has_no_step).tolist())
+        self._lacks = region.lacking()
+        self._lacks_action = self._lacks.pop(ACTION, set())
         self._starts = [WaitingStart(*one) for one in starts]
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsBytes
 
 import numpy as np
 
@@ -51,6 +51,13 @@ class InfoForm(NamedTuple):
     others: Collection[Any] = ()
 
 
+class InfoForms(NamedTuple):
+    """Those of steps, and of resets, which may lack some of the numbers."""
+
+    step: InfoForm
+    reset: InfoForm
+
+
 class Listeners(NamedTuple):
     """Who wants to know of rows.
 
@@ -76,15 +83,16 @@ class StepBuffer:
         action: Actions (n, 1, ...) of rows so far.
         value: Values (n, 1, ...) of the rows' data, of the one that is no number of
             their info.
-        info: Of the numbers.
+        forms: Of the numbers.
         listeners: To rows.
         is_running: Whether an episode runs.
 
     Attributes:
         first: The number of the first row.
         rows: Those that are there.
-        starts: Row -> from where its episode can be replayed that begins there. Some
-            may be of rows that did not come.
+        starts: Row -> from where its episode can be replayed that begins there, for
+            `bytes`. Some may be of rows that did not come.
+        lacks: The names of the numbers that resets have not; NaN stands for them.
         is_open: Rows may be put. Once it is False, it stays so.
     """
 
@@ -94,6 +102,7 @@ class StepBuffer:
         "_action_types",
         "_info_types",
         "_is_running",
+        "_keys",
         "_listeners",
         "_max_rows",
         "_no_action",
@@ -102,12 +111,14 @@ class StepBuffer:
         "_pick",
         "_picked",
         "_refused",
+        "_resets",
         "_segments",
         "_subscribers",
         "_value_dtype",
         "_value_shape",
         "first",
         "is_open",
+        "lacks",
         "rows",
         "starts",
     )
@@ -118,7 +129,7 @@ class StepBuffer:
         max_rows: int,
         action: Array,
         value: Array,
-        info: InfoForm,
+        forms: InfoForms,
         listeners: Listeners,
         *,
         is_running: bool,
@@ -126,7 +137,7 @@ class StepBuffer:
         self.first = first
         self._max_rows = max_rows
         self.rows: list[Row] = []
-        self.starts: dict[int, bytes] = {}
+        self.starts: dict[int, SupportsBytes] = {}
         self.is_open = True
         self._is_running = is_running
         self._value_dtype, self._value_shape = value.dtype, value.shape[2:]
@@ -134,6 +145,10 @@ class StepBuffer:
         is_array = action.ndim > 2
         self._action_types = _types_of(action.dtype) if not is_array else frozenset()
         self._no_action: Any = bytes(action[0].nbytes) if is_array else 0
+        info, resets = forms
+        self._resets = None if resets == info else resets
+        self._keys = info.keys or ()
+        self.lacks = tuple(name for name in info.names if name not in resets.names)
         self._info_types = info.types
         self._num_keys = -1
         self._refused = frozenset(info.others)
@@ -210,14 +225,15 @@ class StepBuffer:
         return True
 
     def put_reset(
-        self, value: Any, info: Mapping[Any, Any], start: bytes | None
+        self, value: Any, info: Mapping[Any, Any], start: SupportsBytes | None
     ) -> bool:
         """Append a reset, if it is like those before; return whether it is.
 
         Args:
             value: Of the row's data.
             info: What the reset returned as its info.
-            start: From where the episode can be replayed.
+            start: From where the episode can be replayed, for `bytes`: called once,
+                later, perhaps in another thread.
         """
         rows = self.rows
         num_rows = len(rows)
@@ -230,7 +246,7 @@ class StepBuffer:
                 or value.shape != self._value_shape
             ):
                 return False
-            numbers = self._numbers(info)
+            numbers = self._reset_numbers(info)
             if numbers is None:
                 return False
             row = BEGINS, _NAN, self._no_action, value.tobytes(), numbers
@@ -261,6 +277,18 @@ class StepBuffer:
         if tuple(map(type, found)) != self._info_types:
             return None
         return self._pack(*found)
+
+    def _reset_numbers(self, info: Mapping[Any, Any]) -> bytes | None:
+        """Return the same of a reset."""
+        if (form := self._resets) is None:
+            return self._numbers(info)
+        keys = form.keys or ()
+        if info.keys() != {*keys, *form.others} or not set(keys) <= {*self._keys}:
+            return None
+        if tuple(type(info[key]) for key in keys) != form.types:
+            return None
+        found = {key: info[key] for key in keys}
+        return self._pack(*[found.get(key, _NAN) for key in self._keys])
 
 
 class Columns(NamedTuple):

@@ -27,11 +27,11 @@ from rollout_viewer._recording.step_row import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import numpy.typing as npt
 
-    from rollout_viewer._recording.step_buffer import InfoForm, Listeners
+    from rollout_viewer._recording.step_buffer import InfoForms, Listeners
     from rollout_viewer._recording.step_codec import Extras
 
     Array = npt.NDArray[Any]
@@ -99,7 +99,9 @@ class WaitingRows(RowArrays):
         """Take no row for one of the usual form."""
         self._shape = None
 
-    def expect(self, row: int, is_running: Array, extras: Extras) -> None:
+    def expect(
+        self, row: int, is_running: Array, extras: Extras, *, is_step: bool = True
+    ) -> None:
         """Take the form of a row that was recorded for the usual one.
 
         Args:
@@ -107,9 +109,11 @@ class WaitingRows(RowArrays):
             is_running: (B,): whether an episode runs after it.
             extras: Its action and data. Without an action, as of a reset, actions are
                 expected as they were before.
+            is_step: An env takes a step in it. Else data that it lacks are expected as
+                they were before, too.
         """
         num_envs = len(is_running)
-        if not self._knows(num_envs, extras):
+        if not self._knows(num_envs, extras, is_step=is_step):
             self._begin(num_envs, extras)
         elif self.region is not None or self.next_region is not None:
             self.leave()
@@ -118,7 +122,7 @@ class WaitingRows(RowArrays):
         self._ended = ended if _TRUE in ended.tobytes() else None
         self._shape = (num_envs,)
 
-    def _knows(self, num_envs: int, extras: Extras) -> bool:
+    def _knows(self, num_envs: int, extras: Extras, *, is_step: bool) -> bool:
         """Whether a row has the form of those before."""
         data = self._data
         if self._reward.shape[1] != num_envs:
@@ -127,7 +131,8 @@ class WaitingRows(RowArrays):
             kept = self._action if name == ACTION else data.get(name)
             if kept is None or not _fits(value, kept):
                 return False
-        return len(extras) - (ACTION in extras) == len(data)
+        num_values = len(extras) - (ACTION in extras)
+        return num_values == len(data) or (not is_step and num_values < len(data))
 
     def put(
         self,
@@ -322,7 +327,7 @@ class WaitingRows(RowArrays):
         if row >= self.full_at:
             self._renew(row)
         offset = row - self._first
-        if not self._copy_one(offset, values):
+        if not self._copy_one(offset, values, is_whole=not is_reset):
             return False
         if not is_reset:
             actions = self._action
@@ -338,13 +343,20 @@ class WaitingRows(RowArrays):
                 _Special(kind, flags, reward, ended, is_reset),
                 _NO_STARTS if start is None else {0: start},
             )
+        if len(values) < len(self._data):
+            self._note_lacks(offset, self._data.keys() - values.keys())
         self._next = row + 1
         return True
 
-    def _copy_one(self, offset: int, values: Mapping[str, Any]) -> bool:
-        """Copy the data of a single env; return whether they are as they were."""
+    def _copy_one(
+        self, offset: int, values: Mapping[str, Any], *, is_whole: bool
+    ) -> bool:
+        """Copy the data of a single env; return whether they are as they were.
+
+        Or, where they need not be whole, those that are there.
+        """
         arrays = self._data
-        if len(values) != len(arrays):
+        if len(values) != len(arrays) and (is_whole or len(values) > len(arrays)):
             return False
         for name, value in values.items():
             kept = arrays.get(name)
@@ -353,16 +365,21 @@ class WaitingRows(RowArrays):
             kept[offset] = value
         return True
 
+    def _note_lacks(self, offset: int, names: Iterable[str]) -> None:
+        for name in names:
+            self._lacks.setdefault(name, set()).add(offset)
+
     def open_buffer(
-        self, max_rows: int, info: InfoForm, listeners: Listeners
+        self, max_rows: int, forms: InfoForms, listeners: Listeners
     ) -> StepBuffer | None:
         """Return a buffer for the next rows; None: it does not take their form.
 
         Args:
             max_rows: How many, all of one block.
-            info: The numbers that each row has.
+            forms: The numbers that each row has.
             listeners: To rows.
         """
+        info = forms.step
         names = [name for name in self._data if name not in info.names]
         action = self._action
         if (
@@ -382,7 +399,7 @@ class WaitingRows(RowArrays):
             max_rows,
             action,
             value,
-            info,
+            forms,
             listeners,
             is_running=self._ended is None,
         )
@@ -426,30 +443,36 @@ class WaitingRows(RowArrays):
         values[part, 0] = columns.values
         for index, name in enumerate(names):
             self._data[name][part, 0] = columns.numbers[:, index]
-        for number, flags in enumerate(columns.flags):
-            if flags:
-                self._collect_special(row + number, offset + number, flags, buffer)
+        if columns.flags:
+            self._collect_flags(row, offset, columns.flags, buffer)
         stop = row + len(rows)
         self._next = self.stop = stop
         return stop
 
-    def _collect_special(
-        self, row: int, offset: int, flags: int, buffer: StepBuffer
+    def _collect_flags(
+        self,
+        row: int,
+        offset: int,
+        flags: tuple[int, ...],
+        buffer: StepBuffer,
     ) -> None:
-        is_reset = flags == BEGINS
-        start = buffer.starts.get(row) if is_reset else None
-        self._note(
-            row,
-            offset,
-            _Special(
-                RESET if is_reset else STEP,
-                flags,
-                np.nan,
-                None if is_reset else _ENDED_ONE,
-                is_reset,
-            ),
-            _NO_STARTS if start is None else {0: start},
-        )
+        """Note which rows, from `row` on, are ends and resets."""
+        kinds, all_flags = self._kinds_of_block()
+        found = [one for one in self._starts if one.row < row]
+        last = 0
+        for number, flag in enumerate(flags):
+            if not flag:
+                continue
+            last, at = flag, offset + number
+            all_flags[at, 0] = flag
+            if flag == BEGINS:
+                kinds[at, 0] = RESET
+                self._lacks_action.add(at)
+                self._note_lacks(at, buffer.lacks)
+                if (start := buffer.starts.get(row + number)) is not None:
+                    found.append(WaitingStart(row + number, 0, bytes(start)))
+        self._starts = found
+        self._ended = None if last == BEGINS else _ENDED_ONE
 
     def _copy(
         self,
@@ -463,7 +486,7 @@ class WaitingRows(RowArrays):
         if len(values) != len(arrays):
             return False
         for name, value in values.items():
-            # `_fits`, written out: of each value of each step's info.
+            # `_fits`, written out here and below: of each value of each step's info.
             if (
                 (kept := arrays.get(name)) is None
                 or type(value) is not np.ndarray
@@ -474,7 +497,12 @@ class WaitingRows(RowArrays):
             kept[offset] = value
         if action is None:
             return actions is None or (special is not None and special.has_no_step)
-        if actions is None or not _fits(action, actions):
+        if (
+            actions is None
+            or type(action) is not np.ndarray
+            or action.dtype != actions.dtype
+            or action.shape != actions.shape[1:]
+        ):
             return False
         actions[offset] = action
         return True
@@ -576,7 +604,12 @@ def _flags(terminated: Any, truncated: Any, shape: tuple[int, ...]) -> Array | N
 
 def _are_none(ends: Any, shape: tuple[int, ...]) -> bool:
     """Whether ends are bools (B,) of which none is true."""
-    return _are_bools(ends, shape) and _TRUE not in ends.tobytes()
+    return (  # `_are_bools`, written out: of each row
+        type(ends) is np.ndarray
+        and ends.shape == shape
+        and ends.dtype == _BOOL
+        and _TRUE not in ends.tobytes()
+    )
 
 
 def _are_bools(ends: Any, shape: tuple[int, ...]) -> bool:

@@ -40,10 +40,16 @@ def state_of(env: Any) -> dict[str, Any]:
     """
     bare = env.unwrapped
     state = generator_state(getattr(bare, "np_random", None))
-    if callable(getattr(bare, "clone_state", None)) and hasattr(bare, "ale"):
+    if has_clone(bare):
         clone = bare.clone_state(include_rng=True)
         state[BINARY] = clone.__getstate__()
     return state
+
+
+def has_clone(env: Any) -> bool:
+    """Whether an environment has a state beside its generator, as arcade games."""
+    bare = env.unwrapped
+    return callable(getattr(bare, "clone_state", None)) and hasattr(bare, "ale")
 
 
 def generator_state(generator: Any) -> dict[str, Any]:

@@ -72,6 +72,22 @@ def pack_start(start: EpisodeStart) -> bytes:
     return _of_thread.compressor.compress(content)
 
 
+class PackedLater:
+    """A start as bytes: when they are asked for, many at once.
+
+    Args:
+        start: Nothing of it changes.
+    """
+
+    __slots__ = ("_start",)
+
+    def __init__(self, start: EpisodeStart) -> None:
+        self._start = start
+
+    def __bytes__(self) -> bytes:
+        return pack_start(self._start)
+
+
 def _packed(text: bytes) -> bytes:
     return _LENGTH.pack(len(text)) + text
 

@@ -26,6 +26,7 @@ from rollout_viewer._replay.recipe import Recipe
 from rollout_viewer.testing import counting_frame, read_count
 from tests.faults.interrupts import IS_LONG, interrupted, places_of, sample
 from tests.faults.survival import survives
+from tests.test_step_buffer import Counting
 
 RESET, STEP, IDLE, MISSING = Kind
 
@@ -523,3 +524,55 @@ def test_later_videos_are_written_wherever_the_one_before_was_interrupted():
 
         names = names_of(videos)
         assert names in (["a", "b"], ["b"]), interrupt.where
+
+
+class Echo(Counting):
+    """Returns the action as its reward, whether or not it was stepped before."""
+
+    def step(self, action: Any) -> Any:
+        obs, _, *others = super().step(action)
+        obs[:] = action
+        return obs, float(action), *others
+
+
+@pytest.mark.parametrize("number", [4, 12, 13, 14, 31, 32, 33, 40])
+def test_a_step_of_an_env_is_in_one_row_or_in_none_wherever_it_is_interrupted(number):
+    """Steps of which most come by a buffer; each 13th call is a reset."""
+
+    def call(env: Any, one: int) -> None:
+        if one % 13:
+            env.step(one)
+        else:
+            env.reset(seed=None if one else 0)
+
+    def begun() -> Any:
+        env = rv.record(Echo(12), make_env=lambda: Echo(12), render="later")
+        for one in range(number):
+            call(env, one)
+        return env
+
+    def finished(env: Any) -> tuple[float, int]:
+        for one in range(number + 1, 80):
+            call(env, one)
+        env.recorder.finish()
+        cache = env.cache
+        rewards, obs = cache.scalars["reward"][:, 0], cache.column("obs")[:, 0, 0]
+        is_step = rewards == rewards
+        # The next row may have its reward, too.
+        assert np.count_nonzero(obs[is_step] != rewards[is_step]) <= 1
+        assert all(one.length <= 12 for one in cache.episodes)
+        assert env.recorder.num_calls in (79, 80)
+        lengths = sum(one.length for one in cache.episodes)
+        return float(np.nansum(rewards)), lengths
+
+    for _ in range(2):  # the first time, more is imported and cached
+        places = places_of(functools.partial(call, begun(), number))
+    env = begun()
+    call(env, number)
+    expected = [finished(env), finished(begun())]
+
+    for at in sample(places, 16):
+        env = begun()
+        with interrupted(at) as interrupt:
+            call(env, number)
+        assert finished(env) in expected, interrupt.where
