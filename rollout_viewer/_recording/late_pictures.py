@@ -8,7 +8,7 @@ made is metadata. Knows chunks and slots, not what made the pictures.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple, SupportsBytes
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class LatePictures:
     """
 
     def __init__(self) -> None:
-        self.starts: dict[tuple[int, int], SupportsBytes] = {}
+        self.starts: dict[tuple[int, int], bytes] = {}
         self.slot_of: dict[Slot, int] = {}
         self.adding = threading.Lock()
         self.refused_nbytes = 0

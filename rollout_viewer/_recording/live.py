@@ -38,6 +38,7 @@ from rollout_viewer._recording.late_pictures import (
     padded,
 )
 from rollout_viewer._recording.lock import read_only
+from rollout_viewer._recording.row_memory import RowMemory
 from rollout_viewer._recording.slot import digest
 from rollout_viewer._recording.statements import (
     copy_statements,
@@ -109,8 +110,7 @@ class LiveRecording(FiledRecording):
             info_of: Returns what is known of an env's episode that begins with it.
             starts: Env -> from where that episode can be replayed.
         """
-        if not self.is_temporary:
-            self._wait_for_disk()
+        self._wait_for_disk()
         self.recover()
         with self._lock:
             offset = rows.num_rows % CHUNK_ROWS
@@ -155,9 +155,10 @@ class LiveRecording(FiledRecording):
             *step: Its arguments after the number of the row.
         """
         rows, waiting = self._rows, self._waiting
-        if rows is None or not waiting.is_expecting:
+        if rows is None:
             return None
-        if not self.is_temporary:
+        row = max(waiting.end, rows.num_rows)
+        if row - self._handled_rows >= self._max_unsaved_rows or self.is_behind:
             self._wait_for_disk()
         with self._lock:
             if self._before is not None:
@@ -166,7 +167,7 @@ class LiveRecording(FiledRecording):
             row, num_rows = waiting.stop, rows.num_rows
             if row < num_rows:
                 row = num_rows
-            elif row % CHUNK_ROWS == 0:
+            elif row >= waiting.full_at:
                 self._take_waiting()  # if that was interrupted
                 num_rows = rows.num_rows
             usual = self._open.usual
@@ -189,8 +190,10 @@ class LiveRecording(FiledRecording):
                     self.recover()
                     raise
                 self._before = None
-            if row % CHUNK_ROWS == CHUNK_ROWS - 1:
+            if row + 1 == waiting.full_at:
                 self._take_waiting()
+            elif (row + 1) % CHUNK_ROWS == 0:
+                self._save_waiting()
         return row
 
     @property
@@ -211,17 +214,13 @@ class LiveRecording(FiledRecording):
         """
         with self._lock:
             room = self._room_in_buffer()
-            if room <= 0:
-                return None
-            return self._waiting.open_buffer(room, forms, listeners)
+            return self._waiting.open_buffer(room, forms, listeners) if room else None
 
     def open_many(self, form: ManyForm, listeners: Listeners) -> ManyBuffer | None:
         """Return the same for rows of `WaitingRows.put_many`."""
         with self._lock:
             room = self._room_in_buffer()
-            if room <= 0:
-                return None
-            return self._waiting.open_many(room, form, listeners)
+            return self._waiting.open_many(room, form, listeners) if room else None
 
     def _room_in_buffer(self) -> int:
         """Return how many rows may come by a buffer now."""
@@ -229,16 +228,16 @@ class LiveRecording(FiledRecording):
         if rows is None or self._before is not None or self.has_trouble:
             return 0
         row = waiting.stop
-        is_first = row % CHUNK_ROWS == 0
-        if row < rows.num_rows or (is_first and row > rows.num_rows):
+        is_taken = row <= rows.num_rows
+        if row < rows.num_rows or (row >= waiting.full_at and not is_taken):
             return 0
         if self._open.usual_encoders((), ()) is None:  # pictures are due
             return 0
         max_rows = CHUNK_ROWS - 1 - row % CHUNK_ROWS
-        if self.is_temporary:
-            return max_rows
-        # So many can come before one has to wait for the disk.
-        return min(max_rows, self._handled_rows + CHUNK_ROWS - row)
+        if not self.is_temporary:
+            # So many can come before one has to wait for the disk.
+            max_rows = min(max_rows, self._handled_rows + CHUNK_ROWS - row)
+        return max(max_rows, 0)
 
     def close_buffer(self) -> None:
         """Let no more rows come by a buffer."""
@@ -302,8 +301,7 @@ class LiveRecording(FiledRecording):
 
     def start_of(self, env: int, index: int) -> bytes | None:
         """Return from where an episode can be replayed; None: from none."""
-        start = self._late.starts.get((env, index))
-        return None if start is None else bytes(start)
+        return self._late.starts.get((env, index))
 
     def add_late_chunks(
         self, chunks: Sequence[LateChunk], session: str | None = None
@@ -550,8 +548,12 @@ class LiveRecording(FiledRecording):
 
     def extras_of(self, block: int) -> bytes | None:
         """Return the stored actions and data of a sealed block; None: it has none."""
-        pending = self._pending.get(block)
-        return pending[0] if pending is not None else self._reader.extras_of(block)
+        # With the lock: when they are in the file, other rows take their place.
+        with self._lock:
+            if (pending := self._pending.get(block)) is not None:
+                data = pending[0]
+                return data if isinstance(data, bytes | None) else data.pack()
+        return self._reader.extras_of(block)
 
     # -- ending
 
@@ -563,6 +565,7 @@ class LiveRecording(FiledRecording):
         """
         if self.is_mine and not self.is_closed:
             self.recover()
+            self._take_waiting()  # else the writer would, and write them later
             self._writer.flush()
 
     def save(self, path: Path) -> None:
@@ -604,6 +607,7 @@ class LiveRecording(FiledRecording):
         self.close_buffer()
         self.is_closed = True
         self.set_meta("is_closed", True)
+        self._take_waiting()
         try:
             self._writer.close()
         except Exception:
@@ -614,6 +618,10 @@ class LiveRecording(FiledRecording):
     def _end(self) -> None:
         if not self._file.change():
             self._reader.keep_to(self.meta["session"])
+        num_rows = 0 if self._rows is None else self._rows.num_rows
+        is_filed = self._filed_rows > num_rows - CHUNK_ROWS
+        if not self.is_temporary and is_filed and not self._lock_name.change():
+            RowMemory.delete(self.path)
         if self._file_lock is not None:
             # Unlinked while held: the next writer creates a lock file of its own, for
             # another recording file.
@@ -654,7 +662,8 @@ class LiveRecording(FiledRecording):
             self.slots = self._open.slots
             self._pending, self._decoded = {}, DecodedExtras()
             self._late = LatePictures()
-            self._tail_row = self._handled_rows = 0
+            self._tail_row = self._handled_rows = self._filed_rows = 0
+            self._forget_memory()
             self._num_queued = self._num_sealed = 0
             self._before = None
             self.budget.clear()

@@ -2,7 +2,7 @@
 
 Every env takes a step of a running episode, is reset or idle, and actions and data have
 the names, shapes and dtypes of the row before. The step data of such a row is copied
-into arrays of its block, and that is all; what follows from it is done once for many.
+into arrays, and that is all; what follows from it is done once for many.
 Knows step data. Knows nothing of pictures, episodes or files.
 """
 
@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsBytes
 
 import numpy as np
 
-from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.many_buffer import (
     ManyBuffer,
     ManyForm,
     columns_of_many,
 )
+from rollout_viewer._recording.row_arrays import RowArrays
+from rollout_viewer._recording.row_memory import WaitingStart
 from rollout_viewer._recording.step_buffer import StepBuffer, can_buffer, columns_of
 from rollout_viewer._recording.step_codec import ACTION
 from rollout_viewer._recording.step_row import (
@@ -37,15 +38,15 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._recording.step_buffer import InfoForms, Listeners
-    from rollout_viewer._recording.step_codec import Extras, Group
+    from rollout_viewer._recording.step_codec import Extras
 
     Array = npt.NDArray[Any]
 
 _FLOAT64, _BOOL, _UINT8 = np.dtype(np.float64), np.dtype(np.bool_), np.dtype(np.uint8)
-_ALL_ROWS = np.arange(CHUNK_ROWS, dtype=np.int32)
-# Among the bytes of bools: finding it is faster than `np.any`.
-_TRUE = b"\1"
-_NO_STARTS: Mapping[int, SupportsBytes] = MappingProxyType({})
+# Among the bytes of bools: finding it is faster than `np.any`, and a
+# number is found faster than bytes.
+_TRUE = 1
+_NO_STARTS: Mapping[int, bytes] = MappingProxyType({})
 _INT64 = np.dtype(np.int64)
 _MAX_INT64 = (1 << 63) - 1
 _ONE_ENV = (1,)
@@ -68,71 +69,47 @@ class _Special(NamedTuple):
     has_no_step: bool
 
 
-class WaitingStart(NamedTuple):
-    """From where an episode can be replayed that begins with a row that waits.
-
-    Attributes:
-        start: For `bytes`, which may be called in another thread.
-    """
+class _Noted(NamedTuple):
+    """What a row of `put_many` has beside what all have, until that is needed."""
 
     row: int
-    env: int
-    start: SupportsBytes
+    resets: Array | None
+    ended: Array | None
+    flags: Array | None
+    starts: Mapping[int, SupportsBytes]
 
 
-class WaitingRows:
-    """The newest rows of a block. The lock of its recording guards it.
+class WaitingRows(RowArrays):
+    """The newest rows. The lock of their recording guards them.
 
     A row is there, whole, from the moment when `stop` includes it, which is set by the
     recording. It waits until the recording's `Rows` include it: nothing here says so
     once more.
 
-    Those of a single env may be in a buffer first. They are copied here when they are
-    read, and before any other row is put.
-
-    Attributes:
-        stop: The number of the row after the last one, without those in a buffer.
+    They may be in a buffer first. They are copied here when they are
+    read, and before any other row is put: `stop` is without them.
     """
 
     def __init__(self) -> None:
-        self.stop = 0
+        super().__init__()
         # Of the rewards of a row; None: the next row is not of the usual form.
         self._shape: tuple[int, ...] | None = None
         # The row that may be put, and which envs do not run before it; None: all run.
         self._next = -1
         self._ended: Array | None = None
-        # Of rows of one block, by their offset in it.
-        self._block = -1
-        self._reward: Array = np.empty((CHUNK_ROWS, 0))
-        self._kind: Array | None = None
-        self._flags: Array | None = None
-        self._action: Array | None = None
-        self._data: dict[str, Array] = {}
-        self._lacks_action: set[int] = set()
-        # Of rows by `put_many`: their offset, `resets`, `ended` and `flags`, until they
-        # are needed; and whether none is left.
-        self._noted: list[tuple[int, Array | None, Array | None, Array | None]] = []
-        self._is_noted = True
-        # Of data that resets lack.
-        self._lacks: dict[str, set[int]] = {}
-        # All rows of the block so far were put here.
-        self._is_whole = False
-        self._starts: list[WaitingStart] = []
         # Its rows from `stop` on are not here yet; and their values, and numbers.
         self._buffer: StepBuffer | ManyBuffer | None = None
         self._buffered: tuple[str, tuple[str, ...]] = "", ()
         self._form = ManyForm()
+        # Of rows by `put_many`; and before which row nothing is left to be noted.
+        self._noted: list[_Noted] = []
+        self._settled = 0
 
     @property
     def end(self) -> int:
         """The number of the row after the last one, with those in a buffer."""
         buffer = self._buffer
         return self.stop if buffer is None else buffer.stop
-
-    @property
-    def is_expecting(self) -> bool:
-        """Whether the next row may be of the usual form."""
-        return self._shape is not None
 
     def expect_none(self) -> None:
         """Take no row for one of the usual form."""
@@ -152,14 +129,12 @@ class WaitingRows:
                 they were before, too.
         """
         num_envs = len(is_running)
-        self._is_whole = False
         if not self._knows(num_envs, extras, is_step=is_step):
-            self._block = -1
-            self._reward = np.empty((CHUNK_ROWS, num_envs))
-            arrays = {name: _like(array) for name, array in extras.items()}
-            self._action = arrays.pop(ACTION, None)
-            self._data = arrays
-        self._next = row
+            self._begin(num_envs, extras)
+        elif self.region is not None or self.next_region is not None:
+            self.leave()
+        self._next = self._since = row
+        self._noted = []
         ended = ~is_running
         self._ended = ended if _TRUE in ended.tobytes() else None
         self._shape = (num_envs,)
@@ -185,7 +160,7 @@ class WaitingRows:
         truncated: Any,
         action: Any,
         data: Mapping[str, Any] | None,
-        starts: Mapping[int, SupportsBytes] = _NO_STARTS,
+        starts: Mapping[int, bytes] = _NO_STARTS,
     ) -> bool:
         """Copy a row, if it is of the usual form; return whether it is.
 
@@ -220,18 +195,21 @@ class WaitingRows:
                 type(reward) is not np.ndarray
                 or reward.shape != shape
                 or reward.dtype != _FLOAT64
-                or _TRUE in (reward != reward).tobytes()  # one is NaN
             ):
+                return False
+            if shape == _ONE_ENV:
+                if (one := reward.item()) != one:  # NaN
+                    return False
+            elif _TRUE in (reward != reward).tobytes():
                 return False
         else:
             special = self._special(kind, reward, terminated, truncated, shape)
             if special is None or (special.has_no_step and action is not None):
                 return False
             reward = special.reward
-        block, offset = divmod(row, CHUNK_ROWS)
-        if block != self._block:
-            self._renew(block)
-            self._is_whole = not offset
+        if row >= self.full_at:
+            self._renew(row)
+        offset = row - self._first
         if not self._copy(offset, action, data or {}, special):
             return False
         self._reward[offset] = reward
@@ -264,7 +242,8 @@ class WaitingRows:
             reward: (B,); those of `resets` are not used.
             action: (B, ...)
             values: Name -> (B, ...)
-            starts: Env -> from where its episode can be replayed that begins here.
+            starts: Env -> from where its episode can be replayed that begins here, for
+                `bytes`: called later, perhaps in another thread.
         """
         shape, before = self._shape, self._ended
         if shape is None or row != self._next:
@@ -279,52 +258,69 @@ class WaitingRows:
             or reward.dtype != _FLOAT64
         ):
             return False
-        block, offset = divmod(row, CHUNK_ROWS)
-        if block != self._block:
-            self._renew(block)
-            self._is_whole = not offset
+        if row >= self.full_at:
+            self._renew(row)
+        offset = row - self._first
         if not self._copy(offset, action, values, None):
             return False
         self._reward[offset] = reward
         if resets is not None or ended is not None:
             # Where it is interrupted, no row is put until the next one is expected.
             self._next = -1
-            self._noted.append((offset, resets, ended, flags))
-            if starts:
-                self._note_starts(row, starts)
+            self._noted.append(_Noted(row, resets, ended, flags, starts))
             self._ended = ended
-        self._is_noted = False
         self._next = row + 1
         return True
 
-    def _take_notes(self, rows: slice) -> None:
-        """Bring what `put_many` noted into kinds, flags and rewards.
+    def _take_notes(self) -> None:
+        """Bring what was noted of rows into kinds, flags, rewards and starts.
 
         May be interrupted, and called again.
-
-        Args:
-            rows: The offsets of those that wait.
         """
-        if self._is_noted:
+        if self._settled >= self.stop:
             return
-        rewards = self._reward
-        for offset, resets, ended, flags in self._noted:
-            kinds, all_flags = self._kinds_of_block()
+        first, rewards = self._first, self._reward
+        for row, resets, ended, all_flags, starts in self._noted:
+            if not first <= row < self.stop:
+                continue
+            kinds, flags = self._kinds_of_block()
             if ended is not None:
-                all_flags[offset] = ended if flags is None else flags
+                flags[row - first] = ended if all_flags is None else all_flags
             if resets is not None:
                 # One by one: there are few of them.
                 for env in resets.nonzero()[0].tolist():
-                    kinds[offset, env] = RESET
-                    all_flags[offset, env] = BEGINS
-                    rewards[offset, env] = np.nan
+                    kinds[row - first, env] = RESET
+                    flags[row - first, env] = BEGINS
+                    rewards[row - first, env] = np.nan
+            if starts:
+                # Many at once are packed in less than half the time.
+                self._note_starts(row, {env: bytes(s) for env, s in starts.items()})
+        rows = self._offsets(max(self._settled, first, self._since), self.stop)
         is_nan = rewards[rows] != rewards[rows]
         if _TRUE in is_nan.tobytes():
-            kinds, all_flags = self._kinds_of_block()
+            kinds, flags = self._kinds_of_block()
             is_nan &= kinds[rows] == STEP
-            all_flags[rows] |= is_nan * np.uint8(NAN_REWARD)
+            flags[rows] |= is_nan * np.uint8(NAN_REWARD)
         self._noted = []
-        self._is_noted = True
+        self._settled = self.stop
+
+    def rewards(self, start: int, stop: int) -> Array:
+        """Return the rewards of rows, (n, B)."""
+        self._take_notes()
+        return super().rewards(start, stop)
+
+    def kinds(self, start: int, stop: int) -> tuple[Array, Array] | None:
+        """Return kinds and flags of rows, (n, B).
+
+        None: all envs step in all of them, nothing ends, and all rewards are numbers.
+        """
+        self._take_notes()
+        return super().kinds(start, stop)
+
+    def starts(self, start: int, stop: int) -> list[WaitingStart]:
+        """Return those of rows, in their order."""
+        self._take_notes()
+        return super().starts(start, stop)
 
     def _kinds_of_block(self) -> tuple[Array, Array]:
         """Return kinds and flags (n, B) of the block's rows, to be changed."""
@@ -334,7 +330,7 @@ class WaitingRows:
             self._kind = np.full(shape, STEP, np.uint8)
         return self._kind, self._flags
 
-    def _note_starts(self, row: int, starts: Mapping[int, SupportsBytes]) -> None:
+    def _note_starts(self, row: int, starts: Mapping[int, bytes]) -> None:
         found = self._starts
         if found and found[-1].row >= row:  # of a row that was interrupted
             found = [one for one in found if one.row < row]
@@ -373,10 +369,9 @@ class WaitingRows:
             or reward != reward  # NaN
         ):
             return False
-        block, offset = divmod(row, CHUNK_ROWS)
-        if block != self._block:
-            self._renew(block)
-            self._is_whole = not offset
+        if row >= self.full_at:
+            self._renew(row)
+        offset = row - self._first
         if not self._copy_one(offset, values, is_whole=not is_reset):
             return False
         if not is_reset:
@@ -504,11 +499,9 @@ class WaitingRows:
         if not rows:
             return row
         self._next = -1
-        block, offset = divmod(row, CHUNK_ROWS)
-        if block != self._block:
-            self._renew(block)
-            self._is_whole = not offset
-        part = slice(offset, offset + len(rows))
+        if row >= self.full_at:
+            self._renew(row)
+        part = slice(row - self._first, row - self._first + len(rows))
         if isinstance(buffer, ManyBuffer):
             self._collect_many(buffer, row, part)
         else:
@@ -522,7 +515,7 @@ class WaitingRows:
         Args:
             buffer: It has them.
             row: The number of the first of them.
-            part: Their offsets in the block.
+            part: Their offsets in the arrays.
         """
         assert self._action is not None
         offset, first = part.start, row - buffer.first
@@ -541,8 +534,8 @@ class WaitingRows:
     def _collect_many(self, buffer: ManyBuffer, row: int, part: slice) -> None:
         """Copy rows of many envs out of a buffer; see `_collect_one`."""
         assert self._action is not None
-        offset, first = part.start, row - buffer.first
-        rows = buffer.rows[first : first + part.stop - offset]
+        first = row - buffer.first
+        rows = buffer.rows[first : first + part.stop - part.start]
         values = self._data[self._buffered[0]]
         columns = columns_of_many(rows, self._action, values, self._form)
         self._reward[part] = columns.rewards
@@ -550,13 +543,13 @@ class WaitingRows:
         values[part] = columns.values
         for name, numbers in columns.numbers.items():
             self._data[name][part] = numbers
-        for number, (special, *_) in enumerate(rows):
+        noted = [one for one in self._noted if one.row < row]
+        for number, (special, *_) in enumerate(rows, row):
             if special is not None:
-                self._noted.append((offset + number, *special))
-                if starts := buffer.starts.get(row + number):
-                    self._note_starts(row + number, starts)
+                starts = buffer.starts.get(number, _NO_STARTS)
+                noted.append(_Noted(number, *special, starts))
                 self._ended = special[1]
-        self._is_noted = False
+        self._noted = noted
 
     def _collect_flags(
         self,
@@ -579,18 +572,9 @@ class WaitingRows:
                 self._lacks_action.add(at)
                 self._note_lacks(at, buffer.lacks)
                 if (start := buffer.starts.get(row + number)) is not None:
-                    found.append(WaitingStart(row + number, 0, start))
+                    found.append(WaitingStart(row + number, 0, bytes(start)))
         self._starts = found
         self._ended = None if last == BEGINS else _ENDED_ONE
-
-    def _renew(self, block: int) -> None:
-        """Begin a block in other arrays: the rows of the last one are views of them."""
-        self._reward = np.empty_like(self._reward)
-        self._action = None if self._action is None else np.empty_like(self._action)
-        self._data = {name: np.empty_like(a) for name, a in self._data.items()}
-        self._kind = self._flags = None
-        self._lacks_action, self._lacks, self._noted = set(), {}, []
-        self._block = block
 
     def _copy(
         self,
@@ -687,13 +671,14 @@ class WaitingRows:
         row: int,
         offset: int,
         special: _Special,
-        starts: Mapping[int, SupportsBytes],
+        starts: Mapping[int, bytes],
     ) -> None:
         """Keep what a row has beside what all have.
 
         Where it is interrupted, no row is put until the next one is expected.
         """
         self._next = -1
+        self._take_notes()
         kinds, flags = self._kinds_of_block()
         kinds[offset] = special.kind
         flags[offset] = special.flags
@@ -701,88 +686,6 @@ class WaitingRows:
             self._lacks_action.add(offset)
         self._note_starts(row, starts)
         self._ended = special.ended
-
-    def rewards(self, start: int) -> Array:
-        """Return the rewards of the rows from `start` on, (n, B)."""
-        rows = self._offsets(start)
-        self._take_notes(rows)
-        return self._reward[rows]
-
-    def extras(self, start: int) -> list[Extras]:
-        """Return actions and data of the rows from `start` on."""
-        arrays = {} if self._action is None else {ACTION: self._action}
-        arrays |= self._data
-        rows = self._offsets(start)
-        names = tuple(arrays)
-        values = [list(array[rows]) for array in arrays.values()]
-        if not names:
-            return [{} for _ in range(rows.start, rows.stop)]
-        found = [
-            dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)
-        ]
-        for offset in self._lacks_action:
-            if rows.start <= offset < rows.stop:
-                found[offset - rows.start].pop(ACTION, None)
-        for name, offsets in self._lacks.items():
-            for offset in offsets:
-                if rows.start <= offset < rows.stop:
-                    found[offset - rows.start].pop(name, None)
-        return found
-
-    def has_all(self, block: int) -> bool:
-        """Whether all rows of a block were put here."""
-        stop = (block + 1) * CHUNK_ROWS
-        return self._is_whole and block == self._block and self.stop >= stop
-
-    def stacked(self, block: int) -> list[Group] | None:
-        """Return actions and data of all rows of a block, for `pack_stacked`.
-
-        None: some of its rows were not put here.
-        """
-        if not self.has_all(block):
-            return None
-        arrays = {} if self._action is None else {ACTION: self._action}
-        arrays |= self._data
-        lacking = {ACTION: self._lacks_action, **self._lacks}
-        found: list[Group] = []
-        for name, array in arrays.items():
-            if lacks := lacking.get(name):
-                rows = np.array([r for r in range(CHUNK_ROWS) if r not in lacks], "i4")
-                if len(rows):
-                    found.append((name, rows, array[rows]))
-            else:
-                found.append((name, _ALL_ROWS, array))
-        # In the order of the rows: last what the first of them lack.
-        return sorted(found, key=lambda group: int(group[1][0]))
-
-    def kinds(self, start: int) -> tuple[Array, Array] | None:
-        """Return kinds and flags of the rows from `start` on, (n, B).
-
-        None: all envs step in all of them, nothing ends, and all rewards are numbers.
-        """
-        rows = self._offsets(start)
-        self._take_notes(rows)
-        if self._kind is None or self._flags is None:
-            return None
-        return self._kind[rows], self._flags[rows]
-
-    def starts(self, start: int) -> list[WaitingStart]:
-        """Return those of the rows from `start` on, in their order."""
-        return [one for one in self._starts if start <= one.row < self.stop]
-
-    def drop_starts(self, stop: int) -> None:
-        """Forget those of the rows before `stop`, which are taken."""
-        if self._starts:
-            self._starts = [one for one in self._starts if one.row >= stop]
-
-    def _offsets(self, start: int) -> slice:
-        first = self._block * CHUNK_ROWS
-        return slice(start - first, self.stop - first)
-
-
-def _like(array: Array) -> Array:
-    """Return an array for the values of a block's rows."""
-    return np.empty((CHUNK_ROWS, *array.shape), array.dtype)
 
 
 def _flags(terminated: Any, truncated: Any, shape: tuple[int, ...]) -> Array | None:
