@@ -13,6 +13,7 @@ import pytest
 
 import rollout_viewer as rv
 from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer._recording import step_buffer
 from rollout_viewer._recording.step_row import RESET, STEP
 from rollout_viewer._replay import episode_start
 from rollout_viewer._replay.episode_start import unpack_start
@@ -332,9 +333,12 @@ def test_a_row_is_there_or_not_where_the_list_fails():
 def test_how_episodes_begin_is_packed_when_it_is_read(monkeypatch):
     packed: list[Any] = []
     pack = episode_start.pack_start
-    monkeypatch.setattr(
-        episode_start, "pack_start", lambda start: packed.append(start) or pack(start)
-    )
+
+    def pack_and_note(start: Any) -> bytes:
+        packed.append(start)
+        return pack(start)
+
+    monkeypatch.setattr(episode_start, "pack_start", pack_and_note)
     env = rv.record(gym.make("CartPole-v1"), render="later")
     states = []
     env.reset(seed=0)
@@ -395,3 +399,15 @@ def test_resets_may_lack_numbers_that_steps_have(monkeypatch, tmp_path):
     assert tables[0] == tables[1]
     # One for each block, the first reset and the two steps and resets after it.
     assert num_calls[0] <= 300 // 32 + 8
+
+
+def test_without_the_lock_of_the_interpreter_there_is_no_buffer(monkeypatch):
+    monkeypatch.setattr(step_buffer, "HAS_LOCK", False)
+    env = recorded()
+    calls = count_calls(monkeypatch, env.cache)
+    env.reset(seed=0)
+    for _ in range(20):
+        env.step(1)
+
+    assert calls[2:] == ["append_one"] * 19
+    assert env.cache.scalars["reward"][1:, 0].tolist() == [*range(1, 21)]

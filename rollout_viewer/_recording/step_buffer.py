@@ -5,12 +5,14 @@ it: `list.append` is a single operation. CPython looks for signals, and lets oth
 threads run, after calls, at the start of functions and at the end of turns of loops
 only. So nothing comes between the look at `is_open` and the row. What else follows from
 a row is noted before it, so that too little is taken for usual where it does not come.
-Thus no lock is taken. Knows step data. Knows no recording.
+Thus no lock is taken, and there is no buffer where Python has no lock of its own. Knows
+step data. Knows no recording.
 """
 
 from __future__ import annotations
 
 import struct
+import sys
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsBytes
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     # they are copied from may change.
     Row = tuple[int, Any, Any, bytes, bytes]
 
+# Of the interpreter: since 3.13, there are builds without it.
+HAS_LOCK: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
 _MAX_INT64 = (1 << 63) - 1
 _REWARDS = frozenset([float, np.float64, np.float32])
 _PYTHON_TYPES = {np.dtype(np.int64): int, np.dtype(np.float64): float}
@@ -341,7 +345,7 @@ def columns_of(
 
 def can_buffer(array: Array) -> bool:
     """Whether what is like an array (n, 1, ...) can be bytes, and an array again."""
-    return not array.dtype.hasobject and array[:1].nbytes > 0
+    return HAS_LOCK and not array.dtype.hasobject and array[:1].nbytes > 0
 
 
 def _types_of(dtype: np.dtype[Any]) -> frozenset[type]:

@@ -130,7 +130,8 @@ class ResetStarts:
             return start_of(self._env, recipe, seed, options)
         if self._bare is None or seed is not None:
             return PackedLater(_start_of(self._env, recipe, seed, None))
-        return PackedLater(EpisodeStart(recipe, generator_state(self._bare.np_random)))
+        generator = getattr(self._bare, "np_random", None)
+        return PackedLater(EpisodeStart(recipe, generator_state(generator)))
 
 
 def has_own_state(recipe: Recipe) -> bool:
