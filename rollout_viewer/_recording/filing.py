@@ -77,20 +77,23 @@ if TYPE_CHECKING:
     Frame = npt.NDArray[np.uint8]
 
 
-class _Parting:
-    """In place of a lock: what a recording does before a fork."""
+class _ForkLock:
+    """The lock of a recording, for a fork: with it, the child's rows are its own."""
 
-    def __init__(self, recording: FiledRecording) -> None:
-        self._recording = recording
+    def __init__(self, recording: FiledRecording, lock: Lock) -> None:
+        self._recording, self._lock = recording, lock
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Do it; it is not waited for."""
-        del blocking, timeout
-        self._recording.part()
+        """Take it; return whether it was taken in time."""
+        if not self._lock.acquire(blocking, timeout):
+            return False
+        with contextlib.suppress(Exception):  # they stay where they are
+            self._recording.part()
         return True
 
     def release(self) -> None:
-        """Do nothing."""
+        """Give it back."""
+        self._lock.release()
 
 
 class FiledRecording:
@@ -208,7 +211,7 @@ class FiledRecording:
 
     def fork_locks(self) -> list[Lock]:
         """Return what a fork waits for."""
-        return [self._lock, _Parting(self)]
+        return [_ForkLock(self, self._lock)]
 
     def part(self) -> None:
         """Let no row that is read depend on a region, which this process goes on with.

@@ -15,6 +15,7 @@ from rollout_viewer._recording import row_memory
 from rollout_viewer._recording.compact import compact
 from rollout_viewer._recording.row_memory import side_path
 from tests.faults.later_loops import assert_same, calls
+from tests.faults.survival import survives
 from tests.killed import record_and_kill
 
 pytestmark = pytest.mark.skipif(
@@ -243,6 +244,22 @@ def test_a_row_that_was_read_stays_as_it_was(tmp_path):
         for name in row:
             np.testing.assert_array_equal(row[name], old[name])
     env.close()
+
+
+@survives(
+    "a recording of a killed `render='later'` that is copied without its `-rows`",
+    kept="all rows but the newest",
+    lost="what is in the `-rows` only, up to a thousand rows",
+    seen="nothing; `rv.open` shows what is there",
+)
+def test_a_copy_without_the_file_beside_it_has_the_rows_before(left, truth):
+    os.unlink(side_path(left))
+    with rv.open(left) as cache:
+        num_rows = cache.num_rows
+        assert 0 < num_rows < 480
+        np.testing.assert_array_equal(
+            cache.scalars["reward"], truth.scalars["reward"][:num_rows]
+        )
 
 
 def test_rows_of_large_values_do_not_wait():
