@@ -382,6 +382,24 @@ def test_blocks_that_come_many_at_a_time_are_beside_those_of_others():
     assert not filer.has_waiting
 
 
+def test_a_block_that_came_later_waits_for_that_of_another_by_itself():
+    clock = TurnedClock()
+    filer = BlockFiler(rv.FrameCache(), 2, clock)
+    for worker in range(2):
+        filer.add_worker(worker, range(worker, worker + 1))
+    first, second = blocks_of(2 * 32)
+
+    filer.add(0, first)
+    clock.turn(0.3)
+    filer.add(0, second)
+    clock.turn(0.125)
+    assert filer.file().workers == [0]
+    assert not filer.is_due([0, 1])
+    filer.add(1, blocks_of(32, first_env=1)[0])
+
+    assert filer.file().workers == [0, 1]
+
+
 def test_one_worker_alone_fills_the_recording_while_others_have_nothing():
     filer = BlockFiler(rv.FrameCache(), 2, TurnedClock())
     for worker in range(2):

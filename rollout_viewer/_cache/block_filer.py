@@ -7,6 +7,7 @@ of how blocks travel.
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections import deque
 from types import MappingProxyType
@@ -20,7 +21,7 @@ from rollout_viewer._cache.unfiled import (
     MAX_UNFILED,
     SMALL_BYTES,
 )
-from rollout_viewer._errors import RecordingError
+from rollout_viewer._errors import FrameError, RecordingError, ShapeError
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.annotations import AnnotationChange
 from rollout_viewer._recording.step_row import BEGINS, IDLE, TERMINATED, TRUNCATED
@@ -49,6 +50,8 @@ _EVENTS = np.uint8(BEGINS | TERMINATED | TRUNCATED)
 
 # Whole blocks of one worker that are filed together at most: of a second or so.
 _MAX_TOGETHER = 16
+# What came within this time came together.
+_TOGETHER_S = 0.05
 
 
 class TakesBlocks(Protocol):
@@ -271,17 +274,20 @@ class BlockFiler:
         """
         if self._filing is None:
             self._filing = self._place(self._oldest())
-        filing = self._filing
         try:
-            self._append(filing)
-        except RecordingError:
-            filing = self._without_refused(filing)
+            filing = self._append(self._filing)
+        except (RecordingError, FrameError, ShapeError):
+            filing = self._without_refused(self._filing)
         return self._read(filing)
 
     def _oldest(self) -> list[Mapping[int, _Waiting]]:
         """Return the blocks to be filed now, by rounds."""
         queues = {w: queue for w, queue in self._waiting.items() if queue}
-        num_rounds = min(map(_num_whole, queues.values()))
+        # Where others have none, those that came later wait for them.
+        until = math.inf
+        if len(queues) < len(self._waiting):
+            until = min(queue[0].since for queue in queues.values()) + _TOGETHER_S
+        num_rounds = min(_num_whole(queue, until) for queue in queues.values())
         return [
             {worker: queue[number] for worker, queue in queues.items()}
             for number in range(max(num_rounds, 1))
@@ -304,8 +310,7 @@ class BlockFiler:
             worker = next(iter(first))
             first = {worker: first[worker]}
         self._filing = self._place([first])
-        self._append(self._filing)
-        return self._filing
+        return self._append(self._filing)
 
     def _place(self, rounds: Sequence[Mapping[int, _Waiting]]) -> _Filing:
         """Return in which rows blocks will be filed."""
@@ -316,20 +321,24 @@ class BlockFiler:
             num_rows = -(-num_rows // CHUNK_ROWS) * CHUNK_ROWS
         return _Filing(num_rows, count, rounds)
 
-    def _append(self, filing: _Filing) -> None:
-        """Append what is not there of the blocks that are being filed."""
+    def _append(self, filing: _Filing) -> _Filing:
+        """Append what is not there of the blocks that are being filed; return these."""
         start, count, rounds = filing
         num_filed = max(self._cache.num_rows - start, 0) // count
         left = [
             {self._envs[w].start: one.block for w, one in blocks.items()}
             for blocks in rounds[num_filed:]
         ]
-        if len(left) == 1:
-            self._cache.append_block(
+        if not left:
+            return filing
+        if len(left) > 1:
+            first = self._cache.append_blocks(left, num_envs=self._num_envs)
+        else:
+            first = self._cache.append_block(
                 left[0], num_envs=self._num_envs, fill=count == CHUNK_ROWS
             )
-        elif left:
-            self._cache.append_blocks(left, num_envs=self._num_envs)
+        self._filing = filing._replace(start=first - num_filed * count)
+        return self._filing
 
     def _read(self, filing: _Filing) -> FiledRows:
         """Return what rows have that were filed, and let the next ones be filed."""
@@ -445,8 +454,11 @@ def _are_many(waiting: Collection[_Waiting]) -> bool:
     return len(waiting) >= _MAX_WAITING or nbytes >= _MAX_WAITING_BYTES
 
 
-def _num_whole(waiting: Collection[_Waiting]) -> int:
+def _num_whole(waiting: Collection[_Waiting], until: float) -> int:
     """Return how many whole blocks come first, of those that are filed together."""
-    first = itertools.islice(waiting, _MAX_TOGETHER)
-    whole = itertools.takewhile(lambda one: one.block.num_rows == CHUNK_ROWS, first)
-    return sum(1 for _ in whole)
+    num_whole = 0
+    for one in itertools.islice(waiting, _MAX_TOGETHER):
+        if one.block.num_rows < CHUNK_ROWS or one.since > until:
+            break
+        num_whole += 1
+    return num_whole

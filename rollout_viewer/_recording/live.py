@@ -154,7 +154,7 @@ class LiveRecording(FiledRecording):
             *step: Its arguments after the number of the row.
         """
         rows, waiting = self._rows, self._waiting
-        if rows is None or not waiting.is_expecting:
+        if rows is None:
             return None
         row = max(waiting.end, rows.num_rows)
         if row - self._handled_rows >= self._max_unsaved_rows or self.is_behind:

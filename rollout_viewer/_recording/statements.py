@@ -19,8 +19,6 @@ from rollout_viewer._recording.step_codec import pack_core
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    import numpy.typing as npt
-
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.slot import Slot
     from rollout_viewer._recording.step_codec import StackedExtras
@@ -40,6 +38,9 @@ _MAX_TOGETHER = 32
 _LAST_PACK = 0xFFFF
 
 Statement = tuple[str, Sequence[Any]]
+
+_INSERT_STEPS = "INSERT OR REPLACE INTO steps VALUES (?, ?)"
+_DELETE_TAIL = "DELETE FROM tail WHERE block <= ?"
 
 
 class Tail(NamedTuple):
@@ -87,39 +88,73 @@ def step_statements(rows: Rows, first: int, block: int) -> list[Statement]:
 
     Deletes what was stored of them one by one, and their rows in the tail.
     """
-    core = rows.block(first * CHUNK_ROWS, (block + 1) * CHUNK_ROWS)
     merged = [("DELETE FROM steps WHERE block > ? AND block <= ?", (first, block))]
-    is_brief = first == block and run_blocks(rows.num_envs) > 1
-    values = _StepValues(first, core, is_brief=is_brief)
     return [
-        ("INSERT OR REPLACE INTO steps VALUES (?, ?)", values),
+        (_INSERT_STEPS, StepValues(rows, first, block + 1)),
         *(merged if first < block else []),
-        ("DELETE FROM tail WHERE block <= ?", (block,)),
+        (_DELETE_TAIL, (block,)),
     ]
 
 
-class _StepValues(Sequence[Any]):
+class StepValues(Sequence[Any]):
     """The values of a row of `steps`, packed when they are written.
 
     By the thread that writes them: rows that are there never change.
+
+    Args:
+        rows: The step data of all rows.
+        first: Block.
+        stop: The block after the last one.
     """
 
-    def __init__(
-        self, first: int, core: Mapping[str, npt.NDArray[Any]], *, is_brief: bool
-    ) -> None:
-        self._first, self._is_brief = first, is_brief
-        self._core: Mapping[str, npt.NDArray[Any]] | None = core
+    def __init__(self, rows: Rows, first: int, stop: int) -> None:
+        self._rows, self._first, self._stop = rows, first, stop
         self._data = b""
 
     def __len__(self) -> int:
         return 2
 
     def __getitem__(self, index: Any) -> Any:
-        if (core := self._core) is not None:
-            packed = pack_core(core, is_brief=self._is_brief)
+        if not self._data:
+            core = self._rows.block(self._first * CHUNK_ROWS, self._stop * CHUNK_ROWS)
+            # Until the blocks of a run are merged.
+            is_brief = self._stop - self._first < run_blocks(self._rows.num_envs)
+            packed = pack_core(core, is_brief=is_brief)
             self._data = place(packed, "steps", self._first)
-            self._core = None
         return (self._first, self._data)[index]
+
+    def joined(self, later: StepValues) -> StepValues | None:
+        """Return both in one row; None: they are two."""
+        if self._rows is not later._rows:
+            return None
+        if later._first <= self._first:  # a run that is merged
+            return later
+        run = run_blocks(self._rows.num_envs)
+        is_next = later._first == self._stop
+        if is_next and self._first // run == (later._stop - 1) // run:
+            return StepValues(self._rows, self._first, later._stop)
+        return None
+
+
+def joined_steps(statements: Sequence[Statement]) -> list[Statement]:
+    """Return fewer statements that do the same in one transaction.
+
+    Step data of blocks that follow each other becomes one row, where it may be one.
+    """
+    found: list[Statement | None] = [*statements]
+    before: tuple[int, StepValues] | None = None
+    deleted = -1
+    for number, (sql, values) in enumerate(statements):
+        if isinstance(values, StepValues):
+            joined = None if before is None else before[1].joined(values)
+            if before is not None and joined is not None:
+                found[before[0]], found[number] = None, (sql, joined)
+            before = number, joined or values
+        elif sql == _DELETE_TAIL:  # later ones delete what earlier ones do
+            if deleted >= 0:
+                found[deleted] = None
+            deleted = number
+    return [one for one in found if one is not None]
 
 
 def extras_statement(block: int, extras: bytes) -> Statement:

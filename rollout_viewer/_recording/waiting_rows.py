@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 _FLOAT64, _BOOL, _UINT8 = np.dtype(np.float64), np.dtype(np.bool_), np.dtype(np.uint8)
-# Among the bytes of bools: finding it is faster than `np.any`.
-_TRUE = b"\1"
+# Among the bytes of bools: finding it is faster than `np.any`, and a
+# number is found faster than bytes.
+_TRUE = 1
 _NO_STARTS: Mapping[int, bytes] = MappingProxyType({})
 _INT64 = np.dtype(np.int64)
 _MAX_INT64 = (1 << 63) - 1
@@ -89,11 +90,6 @@ class WaitingRows(RowArrays):
         """The number of the row after the last one, with those in a buffer."""
         buffer = self._buffer
         return self.stop if buffer is None else buffer.stop
-
-    @property
-    def is_expecting(self) -> bool:
-        """Whether the next row may be of the usual form."""
-        return self._shape is not None
 
     def expect_none(self) -> None:
         """Take no row for one of the usual form."""
@@ -178,8 +174,12 @@ class WaitingRows(RowArrays):
                 type(reward) is not np.ndarray
                 or reward.shape != shape
                 or reward.dtype != _FLOAT64
-                or _TRUE in (reward != reward).tobytes()  # one is NaN
             ):
+                return False
+            if shape == _ONE_ENV:
+                if (one := reward.item()) != one:  # NaN
+                    return False
+            elif _TRUE in (reward != reward).tobytes():
                 return False
         else:
             special = self._special(kind, reward, terminated, truncated, shape)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollout_viewer._errors import StorageError
 from rollout_viewer._files import no_descriptor
 from rollout_viewer._forks import make_anew_in_children
-from rollout_viewer._recording.statements import is_meta
+from rollout_viewer._recording.statements import is_meta, joined_steps
 from rollout_viewer._recording.wal import note_id
 
 if TYPE_CHECKING:
@@ -344,6 +344,7 @@ class WriterThread:
 
     def _write(self, batches: Sequence[Batch]) -> None:
         steps = [*self._unwritten, *(s for b in batches for s in b.steps)]
+        steps = joined_steps(steps)
         self._pending_callbacks += [b.on_done for b in batches if b.on_done is not None]
         are_filed = False
         try:
