@@ -13,8 +13,8 @@ picture of a row is identified by its `slot`.
 - `step_codec`: actions and `data` arrays as bytes. `info_types`: what numbers of a
   step's info mean. `storable`: text and JSON values.
 - `waiting_rows`, `row_arrays`: rows of the usual form that are taken in together;
-  `step_buffer`: where those of a single env come first. `row_memory`, `row_recovery`:
-  the file in which a kill leaves them.
+  `step_buffer`: where those of a single env come first. `saved_rows`, `row_memory`,
+  `row_recovery`: the file in which a kill leaves them.
 - `database`, `database_reader`, `statements`: the SQLite file. `writer`: the thread
   that writes it, into a `written_file`. `named_file`: whether that has its name still.
 - `trust`, `cells`, `tensors`, `stored_rows`: what is checked of a file before it is
