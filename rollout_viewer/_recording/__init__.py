@@ -14,7 +14,7 @@ picture of a row is identified by its `slot`.
   step's info mean. `storable`: text and JSON values.
 - `waiting_rows`, `row_arrays`: rows of the usual form that are taken in together;
   `step_buffer`, `many_buffer`: where those of one env, and of many, come first.
-  `row_memory`, `row_recovery`: the file in which a kill leaves them.
+  `saved_rows`, `row_memory`, `row_recovery`: the file in which a kill leaves them.
 - `database`, `database_reader`, `statements`: the SQLite file. `writer`: the thread
   that writes it, into a `written_file`. `named_file`: whether that has its name still.
 - `trust`, `cells`, `tensors`, `stored_rows`: what is checked of a file before it is

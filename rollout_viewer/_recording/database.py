@@ -12,7 +12,8 @@ Tables, version 1::
     steps     first block -> core step data of consecutive blocks (`step_codec`):
               one while they are new, `run_blocks` once those are full
     extras    block -> actions and data of its rows, if there are any
-    tail      rows of the block that is still open, written each half second
+    tail      rows of the block that is still open, written each half second; also of
+              full ones, of a process that was killed
     episodes  (env, index) -> JSON: segment, seed, options, labels
 
 JSON is followed by its checksum, see `sealed_text`. Step data, actions and data, and

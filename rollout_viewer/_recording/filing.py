@@ -31,7 +31,7 @@ from rollout_viewer._recording.lock import acquire, free_reserve, reserve, this_
 from rollout_viewer._recording.named_file import NamedFile
 from rollout_viewer._recording.open_block import OpenBlock
 from rollout_viewer._recording.row_arrays import numbered_starts
-from rollout_viewer._recording.row_memory import RowMemory
+from rollout_viewer._recording.saved_rows import SavedRows
 from rollout_viewer._recording.slot import digest
 from rollout_viewer._recording.statements import (
     Statement,
@@ -77,20 +77,23 @@ if TYPE_CHECKING:
     Frame = npt.NDArray[np.uint8]
 
 
-class _Parting:
-    """In place of a lock: what a recording does before a fork."""
+class _ForkLock:
+    """The lock of a recording, for a fork: with it, the child's rows are its own."""
 
-    def __init__(self, recording: FiledRecording) -> None:
-        self._recording = recording
+    def __init__(self, recording: FiledRecording, lock: Lock) -> None:
+        self._recording, self._lock = recording, lock
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Do it; it is not waited for."""
-        del blocking, timeout
-        self._recording.part()
+        """Take it; return whether it was taken in time."""
+        if not self._lock.acquire(blocking, timeout):
+            return False
+        with contextlib.suppress(Exception):  # they stay where they are
+            self._recording.part()
         return True
 
     def release(self) -> None:
-        """Do nothing."""
+        """Give it back."""
+        self._lock.release()
 
 
 class FiledRecording:
@@ -141,10 +144,7 @@ class FiledRecording:
         # are in the file.
         self._handled_rows = self._filed_rows = 0
         self._noting = threading.Lock()
-        # Where rows are that wait for others, and which of them: (first, stop).
-        self._memory: RowMemory | None = None
-        self._has_no_memory = self.is_temporary
-        self._saved = 0, 0
+        self._saved = SavedRows(self.path, is_possible=not self.is_temporary)
         # So many more, and an append waits. The file of a temporary recording is
         # deleted after a kill anyway.
         self._max_unsaved_rows = 1 << 62 if self.is_temporary else CHUNK_ROWS
@@ -208,7 +208,7 @@ class FiledRecording:
 
     def fork_locks(self) -> list[Lock]:
         """Return what a fork waits for."""
-        return [self._lock, _Parting(self)]
+        return [_ForkLock(self, self._lock)]
 
     def part(self) -> None:
         """Let no row that is read depend on a region, which this process goes on with.
@@ -291,14 +291,16 @@ class FiledRecording:
             # Another thread may have taken them, or cleared all rows.
             if rows is None or rows.num_rows >= stop:
                 return
-            self._save_waiting()
+            is_saved = self._save_waiting()
             for end in (stop - stop % CHUNK_ROWS, stop):
                 if end > rows.num_rows:
                     self._take(rows, end)
             waiting = self._waiting
             saved = stop if waiting.region is None else waiting.region.stop
             waiting.drop_starts(min(stop, saved))
-            self._find_room()
+            if not is_saved:
+                waiting.leave()
+            self._find_region()
 
     def _take(self, rows: Rows, stop: int) -> None:
         """Take rows of full blocks, or of the open one: all or, if raised, none."""
@@ -584,8 +586,8 @@ class FiledRecording:
 
         After a wait that was in vain, appends do not wait until the disk has caught up.
         """
-        if not self._has_caught_up():
-            self._save_waiting()
+        if not self._has_caught_up() and not self._save_waiting():
+            self._take_waiting()
         if self._has_caught_up():
             self.is_behind = False
         elif not self.is_behind:
@@ -595,55 +597,26 @@ class FiledRecording:
 
     def _has_caught_up(self) -> bool:
         # Without the lock, which the writer's thread may need.
-        first, stop = self._saved
-        if first <= self._handled_rows < stop:
-            self._note_handled(stop)
+        self._note_handled(self._saved.stop(self._handled_rows))
         num_rows = 0 if self._rows is None else self._rows.num_rows
         num_rows = max(num_rows, self._waiting.end)
         return num_rows - self._handled_rows < self._max_unsaved_rows
 
     # -- rows that wait for their group
 
-    def _save_waiting(self) -> None:
-        """Have full blocks of rows that wait survive a kill, where they can."""
+    def _save_waiting(self) -> bool:
+        """Have full blocks of rows that wait survive a kill; see `SavedRows.save`."""
+        if not self.is_mine:
+            return True
         with self._lock:
-            waiting = self._waiting
-            region, stop = waiting.region, waiting.stop - waiting.stop % CHUNK_ROWS
-            if region is None or stop <= region.stop or not self.is_mine:
-                return
-            first, saved = self._saved
-            if saved != region.stop:
-                first = region.start
-            starts = waiting.starts(region.stop, stop)
-            if region.save(stop, starts, waiting.lacks(region.stop, stop)):
-                self._saved = first, stop
-                if first <= self._handled_rows:
-                    self._note_handled(stop)
-            else:
-                waiting.leave()
+            is_saved = self._saved.save(self._waiting)
+            self._note_handled(self._saved.stop(self._handled_rows))
+        return is_saved
 
-    def _find_room(self) -> None:
-        """Find where the next rows survive a kill, while they wait for others."""
-        waiting = self._waiting
-        if self._has_no_memory or not waiting.wants_region or not self.is_mine:
-            return
-        if self._open.usual_encoders((), ()) is None:  # others have pictures
-            return
-        memory = self._memory
-        if memory is None or memory.form != waiting.form:
-            if memory is not None and not memory.is_free(self._filed_rows):
-                return
-            self._memory, form = None, waiting.form
-            self._memory = RowMemory.create(self.path, self.meta["session"], form)
-            self._has_no_memory = self._memory is None
-        if self._memory is not None:
-            waiting.next_region = self._memory.free_region(self._filed_rows)
-
-    def _forget_memory(self) -> None:
-        self._saved = 0, 0
-        if self._memory is not None:
-            self._memory = None
-            RowMemory.delete(self.path)
+    def _find_region(self) -> None:
+        if self.is_mine and not self._open.is_pictured:
+            session = self.meta["session"]
+            self._saved.find_region(self._waiting, session, self._filed_rows)
 
     # -- the open block
 

@@ -190,10 +190,11 @@ class LiveRecording(FiledRecording):
                     self.recover()
                     raise
                 self._before = None
-            if row + 1 == waiting.full_at:
+            row_after = row + 1
+            if row_after == waiting.full_at or (
+                row_after % CHUNK_ROWS == 0 and not self._save_waiting()
+            ):
                 self._take_waiting()
-            elif (row + 1) % CHUNK_ROWS == 0:
-                self._save_waiting()
         return row
 
     @property
@@ -663,7 +664,7 @@ class LiveRecording(FiledRecording):
             self._pending, self._decoded = {}, DecodedExtras()
             self._late = LatePictures()
             self._tail_row = self._handled_rows = self._filed_rows = 0
-            self._forget_memory()
+            self._saved.forget()
             self._num_queued = self._num_sealed = 0
             self._before = None
             self.budget.clear()

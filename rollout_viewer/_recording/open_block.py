@@ -153,6 +153,11 @@ class OpenBlock:
         self._on_new_slot(number)
         return number
 
+    @property
+    def is_pictured(self) -> bool:
+        """Whether any env has had a picture."""
+        return bool(self._slot_of)
+
     def has_slot(self, env: int, camera: str) -> bool:
         """Whether the env had a picture of this camera."""
         return (env, camera) in self._slot_of

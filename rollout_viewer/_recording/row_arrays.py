@@ -78,7 +78,8 @@ class RowArrays:
         self.form = form_of(num_envs, extras)
 
     def leave(self) -> None:
-        """Let the next row begin other arrays, in memory alone."""
+        """Let the next row begin other arrays, in memory alone; all rows are taken."""
+        self._since = max(self._since, self.stop)
         self._first = self.full_at = _NOWHERE
         self.region = self.next_region = None
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import time
 import warnings
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from rollout_viewer._recording import row_memory
 from rollout_viewer._recording.compact import compact
 from rollout_viewer._recording.row_memory import side_path
 from tests.faults.later_loops import assert_same, calls
+from tests.faults.survival import survives
 from tests.killed import record_and_kill
 
 pytestmark = pytest.mark.skipif(
@@ -242,6 +245,65 @@ def test_a_row_that_was_read_stays_as_it_was(tmp_path):
     for row, old in zip(held, before, strict=True):
         for name in row:
             np.testing.assert_array_equal(row[name], old[name])
+    env.close()
+
+
+@survives(
+    "a recording of a killed `render='later'` that is copied without its `-rows`",
+    kept="all rows but the newest",
+    lost="what is in the `-rows` only, up to a thousand rows",
+    seen="nothing; `rv.open` shows what is there",
+)
+def test_a_copy_without_the_file_beside_it_has_the_rows_before(left, truth):
+    os.unlink(side_path(left))
+    with rv.open(left) as cache:
+        num_rows = cache.num_rows
+        assert 0 < num_rows < 480
+        np.testing.assert_array_equal(
+            cache.scalars["reward"], truth.scalars["reward"][:num_rows]
+        )
+
+
+def test_starts_of_episodes_for_which_there_is_no_room_are_stored_at_once(tmp_path):
+    def loop(path):
+        """Record episodes of three steps, with much to know before each."""
+        env = rv.record(gymnasium.make("CartPole-v1"), cache=path, render="later")
+        rng = np.random.default_rng(0)
+        for number in range(220):
+            note = rng.bytes(3000).hex()
+            seed = number if number == 0 else None
+            env.reset(seed=seed, options={"note": note})
+            for _ in range(3):
+                env.step(int(rng.integers(2)))
+            if number % 50 == 7:
+                assert env.cache.num_rows == 4 * number + 4
+        return env
+
+    path, copy = tmp_path / "run.rollout", tmp_path / "copy.rollout"
+    env, truth = loop(path), loop(None)
+    env.cache.recording._writer.drain()
+    for side in ("", "-wal", "-rows"):
+        shutil.copyfile(f"{path}{side}", f"{copy}{side}")
+    env.close()
+    with rv.open(path) as cache:
+        assert_same(cache, truth.cache)
+    with rv.open(copy) as cache:
+        assert cache.num_rows >= 880 - 32
+        for index in range(len(cache.episodes)):
+            start = cache.recording.start_of(0, index)
+            assert start == truth.cache.recording.start_of(0, index)
+    truth.close()
+
+
+def test_a_follower_sees_rows_that_wait_for_others(tmp_path):
+    path = tmp_path / "run.rollout"
+    env = recorded(300, path)
+    with rv.open(path) as cache:
+        deadline_s = time.monotonic() + 30
+        while cache.num_rows < 300:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)
+        assert_same(cache, env.cache)
     env.close()
 
 
