@@ -330,7 +330,7 @@ class FrameCache(RecordingReader):
                 )
         if recording.has_trouble:
             self._warn_of_losses(recording)
-        if self._subscribers:
+        if self._subscribers.callbacks:
             self._subscribers.notify(row, row + 1)
         return row
 
@@ -447,7 +447,7 @@ class FrameCache(RecordingReader):
     def _note_appended(self, recording: LiveRecording, row: int) -> None:
         if recording.has_trouble:
             self._warn_of_losses(recording)
-        if self._subscribers:
+        if self._subscribers.callbacks:
             self._subscribers.notify(row, row + 1)
 
     def _only_starts(

@@ -11,6 +11,8 @@ import struct
 # A zstd block: at most so many bytes; bit 0 marks the last, bits 1 and 2 are the kind.
 BLOCK_BYTES = 1 << 17
 IS_LAST, RLE = 1, 2
+# Of what `raw_frame` takes.
+MAX_RAW_BYTES = 1 << 16
 _BLOCK_KIND = 6
 
 

@@ -87,8 +87,9 @@ if TYPE_CHECKING:
     Pictures = Callable[[], Any]
     Size = tuple[int, int]
 
-# Among the bytes of bools: finding it is faster than `np.any`.
-_TRUE = b"\1"
+# Among the bytes of bools: finding it is faster than `np.any`, and a
+# number is found faster than bytes.
+_TRUE = 1
 _RESET, _STEP, _IDLE, _MISSING = (np.uint8(kind) for kind in Kind)
 
 

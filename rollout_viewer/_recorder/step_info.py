@@ -42,7 +42,7 @@ _KINDS = {NUMBER: _NUMBERS, BOOL: _BOOLS}
 _DTYPES = {NUMBER: "iuf", BOOL: "b"}
 _FLOAT64, _BOOL = np.dtype(np.float64), np.dtype(np.bool_)
 # Among the bytes of bools: finding it is faster than `np.all`.
-_FALSE = b"\0"
+_FALSE = 0
 # Recorded otherwise: as observations, as ends, or in a row of its own.
 _KNOWN_ELSEWHERE = frozenset(
     [

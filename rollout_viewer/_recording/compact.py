@@ -221,7 +221,7 @@ def _same_steps(old: FileRecording, new: FileRecording) -> bool:
             old.extras_of(block) == new.extras_of(block)
             for block in range(_num_blocks(old))
         )
-        and old._tails == new._tails
+        and old._open_tails() == new._open_tails()
     )
 
 

@@ -66,8 +66,8 @@ CREATE TABLE episodes (env INTEGER, idx INTEGER, info TEXT, PRIMARY KEY (env, id
 """
 # All but meta: these are emptied when a recording is cleared.
 TABLES_OF_ROWS = ("packs", "steps", "extras", "tail", "slots", "episodes")
-# What SQLite may keep beside the file.
-SIDE_FILES = ("-wal", "-shm", "-journal")
+# What SQLite may keep beside the file, and what a recorder does: see `row_memory`.
+SIDE_FILES = ("-wal", "-shm", "-journal", "-rows")
 # WAL needs shared memory between the processes that have the file open.
 _NETWORK_FILE_SYSTEMS = [
     "nfs",

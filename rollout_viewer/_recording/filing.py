@@ -30,23 +30,27 @@ from rollout_viewer._recording.late_pictures import LatePictures, late_statement
 from rollout_viewer._recording.lock import acquire, free_reserve, reserve, this_process
 from rollout_viewer._recording.named_file import NamedFile
 from rollout_viewer._recording.open_block import OpenBlock
+from rollout_viewer._recording.row_arrays import numbered_starts
+from rollout_viewer._recording.row_memory import RowMemory
 from rollout_viewer._recording.slot import digest
 from rollout_viewer._recording.statements import (
     Statement,
     delete_statements,
     episode_statement,
-    extras_statement,
+    extras_statements,
     meta_statement,
     pack_statements,
     run_blocks,
     slot_statement,
     start_number,
     start_statement,
+    start_statements,
     step_statements,
     tail_statements,
 )
 from rollout_viewer._recording.step_codec import (
     DecodedExtras,
+    StackedExtras,
     pack_extras,
     pack_stacked,
 )
@@ -62,6 +66,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from rollout_viewer._forks import Lock
+    from rollout_viewer._recording.row_memory import WaitingStart
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.sealed_block import BlockRows
     from rollout_viewer._recording.slot import Slot
@@ -69,6 +75,22 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.step_codec import Group
 
     Frame = npt.NDArray[np.uint8]
+
+
+class _Parting:
+    """In place of a lock: what a recording does before a fork."""
+
+    def __init__(self, recording: FiledRecording) -> None:
+        self._recording = recording
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Do it; it is not waited for."""
+        del blocking, timeout
+        self._recording.part()
+        return True
+
+    def release(self) -> None:
+        """Do nothing."""
 
 
 class FiledRecording:
@@ -104,7 +126,9 @@ class FiledRecording:
         self._lock = threading.RLock()
         self._open = OpenBlock(self._remember_slot)
         self.slots: list[Slot] = self._open.slots
-        self._pending: dict[int, tuple[bytes | None, dict[int, bytes]]] = {}
+        self._pending: dict[
+            int, tuple[bytes | StackedExtras | None, dict[int, bytes]]
+        ] = {}
         self._decoded = DecodedExtras()
         self._late = LatePictures()
         self._tail_row = 0
@@ -113,8 +137,17 @@ class FiledRecording:
         # Between the first change of an append and its end: how many slots and
         # statements there were before. None: no append was interrupted.
         self._before: tuple[int, int, int] | None = None
-        # Rows that the writer has written, or has counted as lost.
-        self._handled_rows = 0
+        # Rows that survive a kill, or are counted as lost; of full blocks, those that
+        # are in the file.
+        self._handled_rows = self._filed_rows = 0
+        self._noting = threading.Lock()
+        # Where rows are that wait for others, and which of them: (first, stop).
+        self._memory: RowMemory | None = None
+        self._has_no_memory = self.is_temporary
+        self._saved = 0, 0
+        # So many more, and an append waits. The file of a temporary recording is
+        # deleted after a kill anyway.
+        self._max_unsaved_rows = 1 << 62 if self.is_temporary else CHUNK_ROWS
         self.is_behind = False
         self._is_full = False
         # As many slots the file has a checksum of.
@@ -173,14 +206,25 @@ class FiledRecording:
         if self._file_lock is not None:
             self._file_lock.release()
 
-    def fork_locks(self) -> list[threading.RLock]:
+    def fork_locks(self) -> list[Lock]:
         """Return what a fork waits for."""
-        return [self._lock]
+        return [self._lock, _Parting(self)]
+
+    def part(self) -> None:
+        """Let no row that is read depend on a region, which this process goes on with.
+
+        The lock is held.
+        """
+        if self.is_mine:
+            self._take_waiting()
+            for extras, _ in list(self._pending.values()):
+                if isinstance(extras, StackedExtras):
+                    extras.pack()
 
     def after_fork(self, *, is_whole: bool) -> None:
         """Make the lock anew, in a forked child. `recover` undoes half an append."""
         del is_whole
-        self._lock = threading.RLock()
+        self._lock, self._noting = threading.RLock(), threading.Lock()
         # Whoever puts rows there looks at nothing else.
         self._waiting.stop_buffer()
         # Its destruction would free the lock, which is the parent's.
@@ -240,43 +284,57 @@ class FiledRecording:
         return rows
 
     def _take_waiting(self) -> None:
-        """Take the rows that wait into the open block, all or, if raised, none."""
+        """Take the rows that wait: full blocks, and those of the open one."""
         with self._lock:
             self.recover()
             rows, stop = self._rows, self._waiting.collect()
             # Another thread may have taken them, or cleared all rows.
-            if rows is None or (start := rows.num_rows) >= stop:
+            if rows is None or rows.num_rows >= stop:
                 return
-            self._before = start, len(self.slots), len(self._statements)
-            try:
-                waiting = self._waiting
-                if stop % CHUNK_ROWS or not waiting.has_all(stop // CHUNK_ROWS - 1):
-                    self._open.extras += waiting.extras(start)
-                else:  # `_queue` takes them; here they are only counted
-                    self._open.extras += [{}] * (stop - start)
-                kinds = waiting.kinds(start)
-                if kinds is not None:
-                    self._keep_starts(rows, start, kinds[1])
-                # Last: readers without the lock rely on the number of rows.
-                rows.extend_steps(waiting.rewards(start), kinds)
-                if stop % CHUNK_ROWS == 0:
-                    self._seal()
-            except BaseException:
-                self.recover()
-                raise
-            self._before = None
-            waiting.drop_starts(stop)
+            self._save_waiting()
+            for end in (stop - stop % CHUNK_ROWS, stop):
+                if end > rows.num_rows:
+                    self._take(rows, end)
+            waiting = self._waiting
+            saved = stop if waiting.region is None else waiting.region.stop
+            waiting.drop_starts(min(stop, saved))
+            self._find_room()
+
+    def _take(self, rows: Rows, stop: int) -> None:
+        """Take rows of full blocks, or of the open one: all or, if raised, none."""
+        start, waiting = rows.num_rows, self._waiting
+        self._before = start, len(self.slots), len(self._statements)
+        try:
+            end = min(stop, start - start % CHUNK_ROWS + CHUNK_ROWS)
+            if end % CHUNK_ROWS or not waiting.has(end - CHUNK_ROWS, end):
+                self._open.extras += waiting.extras(start, end)
+            else:  # `_queue` takes them; here they are only counted
+                self._open.extras += [{}] * (end - start)
+            kinds = waiting.kinds(start, stop)
+            if kinds is not None:
+                self._keep_starts(rows, waiting.starts(start, stop), kinds[1])
+            # Last: readers without the lock rely on the number of rows.
+            rows.extend_steps(waiting.rewards(start, stop), kinds)
+            if stop % CHUNK_ROWS == 0:
+                self._seal()
+        except BaseException:
+            self.recover()
+            raise
+        self._before = None
 
     def _keep_starts(
-        self, rows: Rows, first: int, flags: npt.NDArray[np.uint8]
+        self,
+        rows: Rows,
+        starts: Sequence[WaitingStart],
+        flags: npt.NDArray[np.uint8],
     ) -> None:
         """Keep from where episodes can be replayed that begin in rows that waited."""
-        if not (starts := self._waiting.starts(first)):
-            return
-        numbers = rows.numbers_of_begun(flags)
-        for one in starts:
-            if (index := numbers.get((one.row - first, one.env))) is not None:
-                self._keep_start(rows, one.env, index, one.start)
+        numbered = numbered_starts(rows, starts, flags)
+        self._late.starts.update(numbered)
+        self._statements += start_statements(
+            (start_number(*key, rows.num_envs), start)
+            for key, start in numbered.items()
+        )
 
     def _keep_start(self, rows: Rows, env: int, index: int, start: bytes) -> None:
         self._late.starts[env, index] = start
@@ -310,7 +368,7 @@ class FiledRecording:
                 first = self._num_sealed * CHUNK_ROWS
                 num_pictured = max(now, self._waiting.stop) - first
                 self._open.roll_back(now - first, num_slots, num_pictured)
-            if now == (self._num_sealed + 1) * CHUNK_ROWS:
+            if now >= (self._num_sealed + 1) * CHUNK_ROWS:
                 self._seal()
             self._before = None
 
@@ -339,8 +397,7 @@ class FiledRecording:
                 it is checked then, and the open block has room for it.
             info_of: Returns what is known of an episode, from the block's information.
         """
-        if not self.is_temporary:
-            self._wait_for_disk()
+        self._wait_for_disk()
         self._writer.hold()
         try:
             for block in blocks:
@@ -405,40 +462,48 @@ class FiledRecording:
                 self._keep_start(rows, env, index, one.start)
 
     def _seal(self) -> None:
-        """Hand the full block to the writer, and start the next one.
+        """Hand full blocks to the writer, and start the next one.
 
         Where an exception comes in between, the next call does the rest: what it
         queues again replaces what was queued.
         """
+        assert self._rows is not None
         if self._num_queued == self._num_sealed:
-            self._queue(self._num_sealed)
+            self._queue(self._num_sealed, self._rows.num_rows // CHUNK_ROWS)
         self._open.start()
         self._num_sealed = self._num_queued
 
-    def _queue(self, block: int) -> None:
-        assert self.rows is not None
-        extras = self._open.adopted_packed or self._packed_extras(block)
+    def _queue(self, block: int, stop: int) -> None:
+        """Queue blocks from `block` on before `stop`; only the first has pictures."""
+        packed = self._open.adopted_packed or self._packed_extras(block)
+        extras = {n: self._packed_extras(n) for n in range(block + 1, stop)}
+        extras = {block: packed, **extras}
+        some = [(n, one) for n, one in extras.items() if one is not None]
         chunks, stored = self._open.chunks(block)
         num_pictures = sum(one.shown.bit_count() for one in stored.values())
         nbytes = sum(one.nbytes for one in stored.values())
         if not self._make_room(block, nbytes, num_pictures):
             chunks, stored, num_pictures, nbytes = {}, {}, 0, 0
-        self._pending[block] = extras, chunks
+        late: dict[tuple[int, int], bytes] = {}
+        for number, data in extras.items():
+            self._pending[number] = data, (chunks if number == block else {})
+            late |= self._late.seal(number, self.slots)
         due = self._due_statements()
-        late = self._late.seal(block, self.slots)
-        statements = [*due, *self._step_statements(block), *late_statements(late)]
-        if extras is not None:
-            statements.append(extras_statement(block, extras))
         batch = Batch(
-            statements,
+            [
+                *due,
+                *self._step_statements(block, stop - 1),
+                *late_statements(late),
+                *extras_statements(some),
+            ],
             pack_statements(block, chunks.items(), is_apart=self.budget.evicts),
             num_pictures,
             nbytes,
-            lambda is_filed: self._filed(block, late, is_filed=is_filed),
+            lambda is_filed: self._filed(range(block, stop), late, is_filed=is_filed),
             self._estimate(nbytes),
         )
         is_queued = self._writer.put(batch, max_stall_s=self._max_stall_s)
-        self._num_queued = block + 1
+        self._num_queued = stop
         del self._statements[: len(due)]
         if not is_queued:
             # In place: the writer may have written the block by now.
@@ -447,22 +512,24 @@ class FiledRecording:
         for slot, one in stored.items():
             self.budget.add(slot, one)
 
-    def _packed_extras(self, block: int) -> bytes | None:
+    def _packed_extras(self, block: int) -> bytes | StackedExtras | None:
         stacked: Sequence[Group] | None = self._waiting.stacked(block)
         if stacked is None:
             stacked = self._open.adopted_extras
         if stacked is None:
             return pack_extras(self._open.extras)
+        if stacked and self._waiting.form:  # they are small
+            return StackedExtras(CHUNK_ROWS, stacked)
         return pack_stacked(CHUNK_ROWS, stacked)
 
     def _make_room(self, block: int, nbytes: int, num_pictures: int) -> bool:
         """Evict what is necessary; return whether the block's pictures fit then."""
-        assert self.rows is not None
+        assert self._rows is not None
         fits, evicted = self.budget.make_room(
             nbytes,
             self._writer.overhead,
             block * CHUNK_ROWS,
-            self.rows,
+            self._rows,
             self.slots,
             is_shared=any(info.is_shared for info in self.slots),
         )
@@ -485,35 +552,40 @@ class FiledRecording:
             return None
         return self.budget.used_nbytes + nbytes
 
-    def _step_statements(self, block: int) -> list[Statement]:
-        assert self.rows is not None
-        run = run_blocks(self.rows.num_envs)
-        first = block if (block + 1) % run else block + 1 - run
-        return step_statements(self.rows, first, block)
+    def _step_statements(self, first: int, last: int) -> list[Statement]:
+        assert self._rows is not None
+        run = run_blocks(self._rows.num_envs)
+        if run > 1 and (last + 1) % run == 0:
+            first = last + 1 - run
+        return step_statements(self._rows, first, last)
 
     def _filed(
-        self, block: int, late: Mapping[tuple[int, int], bytes], *, is_filed: bool
+        self, blocks: range, late: Mapping[tuple[int, int], bytes], *, is_filed: bool
     ) -> None:
         # Single operations of a dict, which are atomic: the writer's thread must not
         # take the lock, which an append that waits for the writer may hold.
+        for block in blocks:
+            if is_filed:
+                self._pending.pop(block, None)
+            elif (pending := self._pending.get(block)) is not None:
+                pending[1].clear()
         if is_filed:
-            self._pending.pop(block, None)
             self._late.note_filed(late)
-        elif (pending := self._pending.get(block)) is not None:
-            pending[1].clear()
-        self._note_handled((block + 1) * CHUNK_ROWS)
+            self._filed_rows = blocks.stop * CHUNK_ROWS
+        self._note_handled(blocks.stop * CHUNK_ROWS)
 
     def _note_handled(self, num_rows: int) -> None:
-        # Called by the writer's thread only. A flush may write rows of a block that was
-        # sealed meanwhile.
-        self._handled_rows = max(self._handled_rows, num_rows)
+        # A flush may write rows of a block that was sealed meanwhile.
+        with self._noting:
+            self._handled_rows = max(self._handled_rows, num_rows)
 
     def _wait_for_disk(self) -> None:
         """Wait while a kill would lose more than a block; `max_stall_s` at most.
 
         After a wait that was in vain, appends do not wait until the disk has caught up.
-        A temporary recording never waits: its file is deleted after a kill anyway.
         """
+        if not self._has_caught_up():
+            self._save_waiting()
         if self._has_caught_up():
             self.is_behind = False
         elif not self.is_behind:
@@ -523,9 +595,55 @@ class FiledRecording:
 
     def _has_caught_up(self) -> bool:
         # Without the lock, which the writer's thread may need.
+        first, stop = self._saved
+        if first <= self._handled_rows < stop:
+            self._note_handled(stop)
         num_rows = 0 if self._rows is None else self._rows.num_rows
         num_rows = max(num_rows, self._waiting.end)
-        return num_rows - self._handled_rows < CHUNK_ROWS
+        return num_rows - self._handled_rows < self._max_unsaved_rows
+
+    # -- rows that wait for their group
+
+    def _save_waiting(self) -> None:
+        """Have full blocks of rows that wait survive a kill, where they can."""
+        with self._lock:
+            waiting = self._waiting
+            region, stop = waiting.region, waiting.stop - waiting.stop % CHUNK_ROWS
+            if region is None or stop <= region.stop or not self.is_mine:
+                return
+            first, saved = self._saved
+            if saved != region.stop:
+                first = region.start
+            starts = waiting.starts(region.stop, stop)
+            if region.save(stop, starts, waiting.lacks(region.stop, stop)):
+                self._saved = first, stop
+                if first <= self._handled_rows:
+                    self._note_handled(stop)
+            else:
+                waiting.leave()
+
+    def _find_room(self) -> None:
+        """Find where the next rows survive a kill, while they wait for others."""
+        waiting = self._waiting
+        if self._has_no_memory or not waiting.wants_region or not self.is_mine:
+            return
+        if self._open.usual_encoders((), ()) is None:  # others have pictures
+            return
+        memory = self._memory
+        if memory is None or memory.form != waiting.form:
+            if memory is not None and not memory.is_free(self._filed_rows):
+                return
+            self._memory, form = None, waiting.form
+            self._memory = RowMemory.create(self.path, self.meta["session"], form)
+            self._has_no_memory = self._memory is None
+        if self._memory is not None:
+            waiting.next_region = self._memory.free_region(self._filed_rows)
+
+    def _forget_memory(self) -> None:
+        self._saved = 0, 0
+        if self._memory is not None:
+            self._memory = None
+            RowMemory.delete(self.path)
 
     # -- the open block
 

@@ -38,6 +38,7 @@ from rollout_viewer._recording.late_pictures import (
     padded,
 )
 from rollout_viewer._recording.lock import read_only
+from rollout_viewer._recording.row_memory import RowMemory
 from rollout_viewer._recording.slot import digest
 from rollout_viewer._recording.statements import (
     copy_statements,
@@ -108,8 +109,7 @@ class LiveRecording(FiledRecording):
             info_of: Returns what is known of an env's episode that begins with it.
             starts: Env -> from where that episode can be replayed.
         """
-        if not self.is_temporary:
-            self._wait_for_disk()
+        self._wait_for_disk()
         self.recover()
         with self._lock:
             offset = rows.num_rows % CHUNK_ROWS
@@ -154,9 +154,10 @@ class LiveRecording(FiledRecording):
             *step: Its arguments after the number of the row.
         """
         rows, waiting = self._rows, self._waiting
-        if rows is None or not waiting.is_expecting:
+        if rows is None:
             return None
-        if not self.is_temporary:
+        row = max(waiting.end, rows.num_rows)
+        if row - self._handled_rows >= self._max_unsaved_rows or self.is_behind:
             self._wait_for_disk()
         with self._lock:
             if self._before is not None:
@@ -165,7 +166,7 @@ class LiveRecording(FiledRecording):
             row, num_rows = waiting.stop, rows.num_rows
             if row < num_rows:
                 row = num_rows
-            elif row % CHUNK_ROWS == 0:
+            elif row >= waiting.full_at:
                 self._take_waiting()  # if that was interrupted
                 num_rows = rows.num_rows
             usual = self._open.usual
@@ -188,8 +189,10 @@ class LiveRecording(FiledRecording):
                     self.recover()
                     raise
                 self._before = None
-            if row % CHUNK_ROWS == CHUNK_ROWS - 1:
+            if row + 1 == waiting.full_at:
                 self._take_waiting()
+            elif (row + 1) % CHUNK_ROWS == 0:
+                self._save_waiting()
         return row
 
     @property
@@ -213,8 +216,8 @@ class LiveRecording(FiledRecording):
             if rows is None or self._before is not None or self.has_trouble:
                 return None
             row = waiting.stop
-            is_first = row % CHUNK_ROWS == 0
-            if row < rows.num_rows or (is_first and row > rows.num_rows):
+            is_taken = row <= rows.num_rows
+            if row < rows.num_rows or (row >= waiting.full_at and not is_taken):
                 return None
             if self._open.usual_encoders((), ()) is None:  # pictures are due
                 return None
@@ -535,8 +538,12 @@ class LiveRecording(FiledRecording):
 
     def extras_of(self, block: int) -> bytes | None:
         """Return the stored actions and data of a sealed block; None: it has none."""
-        pending = self._pending.get(block)
-        return pending[0] if pending is not None else self._reader.extras_of(block)
+        # With the lock: when they are in the file, other rows take their place.
+        with self._lock:
+            if (pending := self._pending.get(block)) is not None:
+                data = pending[0]
+                return data if isinstance(data, bytes | None) else data.pack()
+        return self._reader.extras_of(block)
 
     # -- ending
 
@@ -548,6 +555,7 @@ class LiveRecording(FiledRecording):
         """
         if self.is_mine and not self.is_closed:
             self.recover()
+            self._take_waiting()  # else the writer would, and write them later
             self._writer.flush()
 
     def save(self, path: Path) -> None:
@@ -589,6 +597,7 @@ class LiveRecording(FiledRecording):
         self.close_buffer()
         self.is_closed = True
         self.set_meta("is_closed", True)
+        self._take_waiting()
         try:
             self._writer.close()
         except Exception:
@@ -599,6 +608,10 @@ class LiveRecording(FiledRecording):
     def _end(self) -> None:
         if not self._file.change():
             self._reader.keep_to(self.meta["session"])
+        num_rows = 0 if self._rows is None else self._rows.num_rows
+        is_filed = self._filed_rows > num_rows - CHUNK_ROWS
+        if not self.is_temporary and is_filed and not self._lock_name.change():
+            RowMemory.delete(self.path)
         if self._file_lock is not None:
             # Unlinked while held: the next writer creates a lock file of its own, for
             # another recording file.
@@ -639,7 +652,8 @@ class LiveRecording(FiledRecording):
             self.slots = self._open.slots
             self._pending, self._decoded = {}, DecodedExtras()
             self._late = LatePictures()
-            self._tail_row = self._handled_rows = 0
+            self._tail_row = self._handled_rows = self._filed_rows = 0
+            self._forget_memory()
             self._num_queued = self._num_sealed = 0
             self._before = None
             self.budget.clear()

@@ -41,8 +41,9 @@ if TYPE_CHECKING:
 
 
 _FLOAT64, _BOOL = np.dtype(np.float64), np.dtype(np.bool_)
-# Among the bytes of bools: finding one is faster than `np.any` and `np.all`.
-_TRUE, _FALSE = b"\1", b"\0"
+# Among the bytes of bools: finding one is faster than `np.any` and `np.all`,
+# and a number is found faster than bytes.
+_TRUE, _FALSE = 1, 0
 _RESET, _IDLE = bytes([RESET]), bytes([IDLE])
 # Numbers of rows that are taken in together; of more, they are made.
 _NUMBERS = np.arange(CHUNK_ROWS + 1, dtype=np.uint32)[:, None]

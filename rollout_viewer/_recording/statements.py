@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.slot import Slot
+    from rollout_viewer._recording.step_codec import StackedExtras
 
 
 # A database page for each tiny chunk costs 1.3x: chunks share a table row up to here.
@@ -28,6 +30,9 @@ _PACK_BYTES = 64 * 1024
 # than to their size. Values of many envs fill a blob sooner.
 RUN_BLOCKS = 32
 _RUN_VALUES = 64 * 1024
+
+# Rows of one statement, which is prepared once for each number of them.
+_MAX_TOGETHER = 32
 
 # Of the packs of a block, numbered with 16 bits.
 _LAST_PACK = 0xFFFF
@@ -166,12 +171,53 @@ def late_chunk_statement(block: int, slot: int, chunk: bytes) -> Statement:
     return _pack_statement(block << 16 | (_LAST_PACK - slot), [(slot, chunk)])
 
 
+def extras_statements(
+    extras: Sequence[tuple[int, bytes | StackedExtras]],
+) -> list[Statement]:
+    """Store actions and data of blocks, (block, bytes), in as few statements."""
+    return [
+        (_insert_extras(len(part)), _ExtrasValues(part))
+        for at in range(0, len(extras), _MAX_TOGETHER)
+        if (part := extras[at : at + _MAX_TOGETHER])
+    ]
+
+
+class _ExtrasValues(Sequence[Any]):
+    """The values of rows of `extras`, packed by the thread that writes them."""
+
+    def __init__(self, extras: Sequence[tuple[int, bytes | StackedExtras]]) -> None:
+        self._extras = extras
+        self._values: list[int | bytes] = []
+
+    def __len__(self) -> int:
+        return 2 * len(self._extras)
+
+    def __getitem__(self, index: Any) -> Any:
+        if not self._values:
+            values: list[int | bytes] = []
+            for block, given in self._extras:
+                data = given if isinstance(given, bytes) else given.pack()
+                values += [block, place(data, "extras", block)]
+            self._values = values
+        return self._values[index]
+
+
+@functools.lru_cache(maxsize=64)
+def _insert_extras(count: int) -> str:
+    return "INSERT OR REPLACE INTO extras VALUES " + ", ".join(["(?, ?)"] * count)
+
+
 def start_statement(number: int, start: bytes) -> Statement:
     """Store from where an episode can be replayed, by `start_number`.
 
     Beside actions and data, which have the blocks from 0 on.
     """
     return extras_statement(-1 - number, start)
+
+
+def start_statements(starts: Iterable[tuple[int, bytes]]) -> list[Statement]:
+    """Store (number, start) of episodes, in as few statements."""
+    return extras_statements([(-1 - number, start) for number, start in starts])
 
 
 def start_number(env: int, index: int, num_envs: int) -> int:
@@ -263,6 +309,8 @@ def _packs(chunks: Iterable[tuple[int, bytes]]) -> list[list[tuple[int, bytes]]]
 def _pack(
     chunks: Sequence[tuple[int, bytes]], table: str, *key: int
 ) -> tuple[bytes, bytes]:
+    if not chunks:
+        return place(b"", table, *key), b""
     directory, offset = [], 0
     for slot, chunk in chunks:
         directory += [slot, offset, len(chunk)]

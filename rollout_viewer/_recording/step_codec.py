@@ -18,6 +18,7 @@ import numpy as np
 import zstandard
 
 from rollout_viewer._errors import RecordingError, RolloutViewerWarning, ShapeError
+from rollout_viewer._frames.zstd_blocks import MAX_RAW_BYTES, raw_frame
 from rollout_viewer._recording.step_row import check_stored
 from rollout_viewer._recording.tensors import read_tensors, write_tensors
 from rollout_viewer._tensors import as_numpy
@@ -90,10 +91,7 @@ def groups_of(extras: Sequence[Extras]) -> list[Group]:
 
 
 def _packed(core: Mapping[str, Array], groups: Sequence[Group]) -> bytes:
-    tensors = {name: np.ascontiguousarray(array) for name, array in core.items()}
-    for number, (name, rows, stacked) in enumerate(_that_are_read(groups)):
-        tensors[f"{_EXTRA}/{number}/{name}"] = np.ascontiguousarray(stacked)
-        tensors[f"{_EXTRA}/{number}"] = rows
+    tensors = _named(core, _that_are_read(groups))
     whole = write_tensors(tensors)
     packed = _of_thread.compressor.compress(whole)
     if len(whole) <= _max_bytes(packed):
@@ -102,6 +100,22 @@ def _packed(core: Mapping[str, Array], groups: Sequence[Group]) -> bytes:
     padding = np.random.default_rng(0).bytes(len(whole) // (_MAX_RATIO - 1) + 1024)
     tensors[_PADDING] = np.frombuffer(padding, np.uint8)
     return _of_thread.compressor.compress(write_tensors(tensors))
+
+
+def _named(core: Mapping[str, Array], groups: Sequence[Group]) -> dict[str, Array]:
+    tensors = dict(core)
+    for number, (name, rows, stacked) in enumerate(groups):
+        tensors[f"{_EXTRA}/{number}/{name}"] = stacked
+        tensors[f"{_EXTRA}/{number}"] = rows
+    return tensors
+
+
+def pack_raw(core: Mapping[str, Array], groups: Sequence[Group]) -> bytes:
+    """Return what `pack_columns` does, not compressed: of a few rows, for a moment."""
+    whole = write_tensors(_named(core, groups))
+    if len(whole) <= MAX_RAW_BYTES:
+        return raw_frame(whole)
+    return _of_thread.compressor.compress(whole)
 
 
 def _that_are_read(groups: Sequence[Group]) -> Sequence[Group]:
@@ -337,6 +351,26 @@ def pack_stacked(num_rows: int, groups: Sequence[Group]) -> bytes | None:
     if not groups:
         return None
     return _packed({_ROW: np.zeros((num_rows, 0), np.uint8)}, groups)
+
+
+class StackedExtras:
+    """What `pack_stacked` returns of a block, packed when it is asked for.
+
+    The values must not change before. Asked for by two threads, it may be packed twice.
+    """
+
+    def __init__(self, num_rows: int, groups: Sequence[Group]) -> None:
+        self._num_rows = num_rows
+        self._groups: Sequence[Group] | None = groups
+        self._data: bytes | None = None
+
+    def pack(self) -> bytes:
+        """Return the bytes."""
+        if (groups := self._groups) is not None:
+            self._data = pack_stacked(self._num_rows, groups)
+            self._groups = None
+        assert self._data is not None
+        return self._data
 
 
 class DecodedExtras:

@@ -2,7 +2,7 @@
 
 Every env takes a step of a running episode, is reset or idle, and actions and data have
 the names, shapes and dtypes of the row before. The step data of such a row is copied
-into arrays of its block, and that is all; what follows from it is done once for many.
+into arrays, and that is all; what follows from it is done once for many.
 Knows step data. Knows nothing of pictures, episodes or files.
 """
 
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.row_arrays import RowArrays
+from rollout_viewer._recording.row_memory import WaitingStart
 from rollout_viewer._recording.step_buffer import StepBuffer, can_buffer, columns_of
 from rollout_viewer._recording.step_codec import ACTION
 from rollout_viewer._recording.step_row import (
@@ -31,14 +32,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._recording.step_buffer import InfoForms, Listeners
-    from rollout_viewer._recording.step_codec import Extras, Group
+    from rollout_viewer._recording.step_codec import Extras
 
     Array = npt.NDArray[Any]
 
 _FLOAT64, _BOOL, _UINT8 = np.dtype(np.float64), np.dtype(np.bool_), np.dtype(np.uint8)
-_ALL_ROWS = np.arange(CHUNK_ROWS, dtype=np.int32)
-# Among the bytes of bools: finding it is faster than `np.any`.
-_TRUE = b"\1"
+# Among the bytes of bools: finding it is faster than `np.any`, and a
+# number is found faster than bytes.
+_TRUE = 1
 _NO_STARTS: Mapping[int, bytes] = MappingProxyType({})
 _INT64 = np.dtype(np.int64)
 _MAX_INT64 = (1 << 63) - 1
@@ -62,48 +63,24 @@ class _Special(NamedTuple):
     has_no_step: bool
 
 
-class WaitingStart(NamedTuple):
-    """From where an episode can be replayed that begins with a row that waits."""
-
-    row: int
-    env: int
-    start: bytes
-
-
-class WaitingRows:
-    """The newest rows of a block. The lock of its recording guards it.
+class WaitingRows(RowArrays):
+    """The newest rows. The lock of their recording guards them.
 
     A row is there, whole, from the moment when `stop` includes it, which is set by the
     recording. It waits until the recording's `Rows` include it: nothing here says so
     once more.
 
     Those of a single env may be in a buffer first. They are copied here when they are
-    read, and before any other row is put.
-
-    Attributes:
-        stop: The number of the row after the last one, without those in a buffer.
+    read, and before any other row is put: `stop` is without them.
     """
 
     def __init__(self) -> None:
-        self.stop = 0
+        super().__init__()
         # Of the rewards of a row; None: the next row is not of the usual form.
         self._shape: tuple[int, ...] | None = None
         # The row that may be put, and which envs do not run before it; None: all run.
         self._next = -1
         self._ended: Array | None = None
-        # Of rows of one block, by their offset in it.
-        self._block = -1
-        self._reward: Array = np.empty((CHUNK_ROWS, 0))
-        self._kind: Array | None = None
-        self._flags: Array | None = None
-        self._action: Array | None = None
-        self._data: dict[str, Array] = {}
-        self._lacks_action: set[int] = set()
-        # Of data that resets lack.
-        self._lacks: dict[str, set[int]] = {}
-        # All rows of the block so far were put here.
-        self._is_whole = False
-        self._starts: list[WaitingStart] = []
         # Its rows from `stop` on are not here yet; and their values, and numbers.
         self._buffer: StepBuffer | None = None
         self._buffered: tuple[str, tuple[str, ...]] = "", ()
@@ -113,11 +90,6 @@ class WaitingRows:
         """The number of the row after the last one, with those in a buffer."""
         buffer = self._buffer
         return self.stop if buffer is None else buffer.stop
-
-    @property
-    def is_expecting(self) -> bool:
-        """Whether the next row may be of the usual form."""
-        return self._shape is not None
 
     def expect_none(self) -> None:
         """Take no row for one of the usual form."""
@@ -137,14 +109,11 @@ class WaitingRows:
                 they were before, too.
         """
         num_envs = len(is_running)
-        self._is_whole = False
         if not self._knows(num_envs, extras, is_step=is_step):
-            self._block = -1
-            self._reward = np.empty((CHUNK_ROWS, num_envs))
-            arrays = {name: _like(array) for name, array in extras.items()}
-            self._action = arrays.pop(ACTION, None)
-            self._data = arrays
-        self._next = row
+            self._begin(num_envs, extras)
+        elif self.region is not None or self.next_region is not None:
+            self.leave()
+        self._next = self._since = row
         ended = ~is_running
         self._ended = ended if _TRUE in ended.tobytes() else None
         self._shape = (num_envs,)
@@ -205,18 +174,21 @@ class WaitingRows:
                 type(reward) is not np.ndarray
                 or reward.shape != shape
                 or reward.dtype != _FLOAT64
-                or _TRUE in (reward != reward).tobytes()  # one is NaN
             ):
+                return False
+            if shape == _ONE_ENV:
+                if (one := reward.item()) != one:  # NaN
+                    return False
+            elif _TRUE in (reward != reward).tobytes():
                 return False
         else:
             special = self._special(kind, reward, terminated, truncated, shape)
             if special is None or (special.has_no_step and action is not None):
                 return False
             reward = special.reward
-        block, offset = divmod(row, CHUNK_ROWS)
-        if block != self._block:
-            self._renew(block)
-            self._is_whole = not offset
+        if row >= self.full_at:
+            self._renew(row)
+        offset = row - self._first
         if not self._copy(offset, action, data or {}, special):
             return False
         self._reward[offset] = reward
@@ -269,10 +241,9 @@ class WaitingRows:
             resets is None or _TRUE in (is_nan & ~resets).tobytes()
         ):
             return False
-        block, offset = divmod(row, CHUNK_ROWS)
-        if block != self._block:
-            self._renew(block)
-            self._is_whole = not offset
+        if row >= self.full_at:
+            self._renew(row)
+        offset = row - self._first
         if not self._copy(offset, action, values, None):
             return False
         self._reward[offset] = reward
@@ -353,10 +324,9 @@ class WaitingRows:
             or reward != reward  # NaN
         ):
             return False
-        block, offset = divmod(row, CHUNK_ROWS)
-        if block != self._block:
-            self._renew(block)
-            self._is_whole = not offset
+        if row >= self.full_at:
+            self._renew(row)
+        offset = row - self._first
         if not self._copy_one(offset, values, is_whole=not is_reset):
             return False
         if not is_reset:
@@ -460,10 +430,9 @@ class WaitingRows:
         if not rows:
             return row
         self._next = -1
-        block, offset = divmod(row, CHUNK_ROWS)
-        if block != self._block:
-            self._renew(block)
-            self._is_whole = not offset
+        if row >= self.full_at:
+            self._renew(row)
+        offset = row - self._first
         assert self._action is not None
         name, names = self._buffered
         values = self._data[name]
@@ -504,15 +473,6 @@ class WaitingRows:
                     found.append(WaitingStart(row + number, 0, bytes(start)))
         self._starts = found
         self._ended = None if last == BEGINS else _ENDED_ONE
-
-    def _renew(self, block: int) -> None:
-        """Begin a block in other arrays: the rows of the last one are views of them."""
-        self._reward = np.empty_like(self._reward)
-        self._action = None if self._action is None else np.empty_like(self._action)
-        self._data = {name: np.empty_like(a) for name, a in self._data.items()}
-        self._kind = self._flags = None
-        self._lacks_action, self._lacks = set(), {}
-        self._block = block
 
     def _copy(
         self,
@@ -623,85 +583,6 @@ class WaitingRows:
             self._lacks_action.add(offset)
         self._note_starts(row, starts)
         self._ended = special.ended
-
-    def rewards(self, start: int) -> Array:
-        """Return the rewards of the rows from `start` on, (n, B)."""
-        return self._reward[self._offsets(start)]
-
-    def extras(self, start: int) -> list[Extras]:
-        """Return actions and data of the rows from `start` on."""
-        arrays = {} if self._action is None else {ACTION: self._action}
-        arrays |= self._data
-        rows = self._offsets(start)
-        names = tuple(arrays)
-        values = [list(array[rows]) for array in arrays.values()]
-        if not names:
-            return [{} for _ in range(rows.start, rows.stop)]
-        found = [
-            dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)
-        ]
-        for offset in self._lacks_action:
-            if rows.start <= offset < rows.stop:
-                found[offset - rows.start].pop(ACTION, None)
-        for name, offsets in self._lacks.items():
-            for offset in offsets:
-                if rows.start <= offset < rows.stop:
-                    found[offset - rows.start].pop(name, None)
-        return found
-
-    def has_all(self, block: int) -> bool:
-        """Whether all rows of a block were put here."""
-        stop = (block + 1) * CHUNK_ROWS
-        return self._is_whole and block == self._block and self.stop >= stop
-
-    def stacked(self, block: int) -> list[Group] | None:
-        """Return actions and data of all rows of a block, for `pack_stacked`.
-
-        None: some of its rows were not put here.
-        """
-        if not self.has_all(block):
-            return None
-        arrays = {} if self._action is None else {ACTION: self._action}
-        arrays |= self._data
-        lacking = {ACTION: self._lacks_action, **self._lacks}
-        found: list[Group] = []
-        for name, array in arrays.items():
-            if lacks := lacking.get(name):
-                rows = np.array([r for r in range(CHUNK_ROWS) if r not in lacks], "i4")
-                if len(rows):
-                    found.append((name, rows, array[rows]))
-            else:
-                found.append((name, _ALL_ROWS, array))
-        # In the order of the rows: last what the first of them lack.
-        return sorted(found, key=lambda group: int(group[1][0]))
-
-    def kinds(self, start: int) -> tuple[Array, Array] | None:
-        """Return kinds and flags of the rows from `start` on, (n, B).
-
-        None: all envs step in all of them, and nothing ends.
-        """
-        if self._kind is None or self._flags is None:
-            return None
-        rows = self._offsets(start)
-        return self._kind[rows], self._flags[rows]
-
-    def starts(self, start: int) -> list[WaitingStart]:
-        """Return those of the rows from `start` on, in their order."""
-        return [one for one in self._starts if start <= one.row < self.stop]
-
-    def drop_starts(self, stop: int) -> None:
-        """Forget those of the rows before `stop`, which are taken."""
-        if self._starts:
-            self._starts = [one for one in self._starts if one.row >= stop]
-
-    def _offsets(self, start: int) -> slice:
-        first = self._block * CHUNK_ROWS
-        return slice(start - first, self.stop - first)
-
-
-def _like(array: Array) -> Array:
-    """Return an array for the values of a block's rows."""
-    return np.empty((CHUNK_ROWS, *array.shape), array.dtype)
 
 
 def _flags(terminated: Any, truncated: Any, shape: tuple[int, ...]) -> Array | None:
