@@ -55,7 +55,7 @@ smallest of all kinds compressed 323 times at 7.1 decodes a seek, limited to 8 d
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -65,7 +65,6 @@ from rollout_viewer._frames.checksum import CHECKSUM_BYTES, is_intact, with_chec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy.typing as npt
 
 VERSION = 1
 CHUNK_ROWS = 32
@@ -196,7 +195,7 @@ def parse_whole(data: bytes, *, where: str, size: tuple[int, int]) -> Chunk:
 
 def whole_table(
     data: bytes, *, where: str, size: tuple[int, int]
-) -> tuple[bytes, npt.NDArray[Any]]:
+) -> tuple[bytes, list[int]]:
     """Return the kind and the length of each record, of what `parse_whole` takes.
 
     Raises:
@@ -210,14 +209,13 @@ def whole_table(
         fits = OVERHEAD_BYTES + ENTRY_BYTES * count <= len(data)
         is_whole = is_whole and count <= CHUNK_ROWS and fits
     if is_whole and not _size_problem(*size, None):
-        kinds, lengths = kind_bytes(data), _table(data) >> 3
-        num_bytes = OVERHEAD_BYTES + ENTRY_BYTES * count
-        num_bytes += int(lengths.sum(dtype=np.int64))
+        kinds = kind_bytes(data)
+        lengths = [e >> 3 for e in _TABLES[count].unpack_from(data, _HEADER.size)]
+        num_bytes = OVERHEAD_BYTES + ENTRY_BYTES * count + sum(lengths)
         if num_bytes == len(data) and max(kinds, default=0) <= ABSENT:
             return kinds, lengths
     chunk = parse_whole(data, where=where, size=size)  # which says why
-    lengths = np.array([len(record) for record in chunk.records], np.uint32)
-    return bytes(chunk.kinds), lengths
+    return bytes(chunk.kinds), list(map(len, chunk.records))
 
 
 def num_records_of(data: bytes) -> int:

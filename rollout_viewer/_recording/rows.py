@@ -296,7 +296,11 @@ class Rows(RowEpisodes):
         Args:
             flags: Of the next rows, (n, num_envs).
         """
-        places = np.argwhere(flags & np.uint8(BEGINS)).tolist()
+        if self.num_envs == 1:
+            codes = flags.tobytes()
+            places = [[row, 0] for row, flag in enumerate(codes) if flag & BEGINS]
+        else:
+            places = np.argwhere(flags & np.uint8(BEGINS)).tolist()
         found: dict[tuple[int, int], int] = {}
         if places:
             num_rows, num_begun = self._begun

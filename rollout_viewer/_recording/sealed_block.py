@@ -215,9 +215,10 @@ def side_by_side(
                 f"blocks of envs in 0..{rows.num_envs - 1}",
                 f"one of {block.num_envs} from {first} on",
             )
-        if taken[envs].any():
-            raise _wrong("blocks of different envs", f"two of env {first}")
-        taken[envs] = True
+        if len(blocks) > 1:
+            if taken[envs].any():
+                raise _wrong("blocks of different envs", f"two of env {first}")
+            taken[envs] = True
         own, own_groups = _steps(block)
         retyped = retyped_groups(known, _types(block), own_groups)
         if block.num_envs == rows.num_envs and block.num_rows == CHUNK_ROWS:
@@ -407,7 +408,7 @@ def _pictures(
     return found
 
 
-def _shows_any(kinds: bytes, lengths: npt.NDArray[np.uint32], num_bytes: int) -> bool:
+def _shows_any(kinds: bytes, lengths: Sequence[int], num_bytes: int) -> bool:
     """Return whether a chunk shows anything; raise where it cannot be decoded.
 
     Args:
@@ -420,8 +421,8 @@ def _shows_any(kinds: bytes, lengths: npt.NDArray[np.uint32], num_bytes: int) ->
         return False
     if shown[0] not in (RAW, INTRA):
         raise _wrong("a first picture that needs no other", f"kind {shown[0]}")
-    if RAW in kinds or lengths.max() > num_bytes:
-        for kind, length in zip(kinds, lengths.tolist(), strict=True):
+    if RAW in kinds or max(lengths) > num_bytes:
+        for kind, length in zip(kinds, lengths, strict=True):
             is_wrong = length > num_bytes or (kind == RAW and length != num_bytes)
             if is_wrong and kind != ABSENT:
                 raise _wrong(f"a picture of {num_bytes} bytes", f"{length}")
