@@ -65,10 +65,10 @@ def test_thousands_of_envs_give_rewards_while_sixteen_give_pictures(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_rows_open_with_their_ends(tmp_path):
+def test_many_thousand_rows_open_with_their_ends(tmp_path):
     path = tmp_path / "run.rollout"
     frames = balls(0, 64, size=16)
-    num_rows = 100_000
+    num_rows = 40_000  # more than the 32,766 values of a statement of SQLite
 
     # Beside other tests, the writer's thread may have to wait for a core.
     with rv.FrameCache(path, max_stall_s=60) as cache:
@@ -77,9 +77,9 @@ def test_a_hundred_thousand_rows_open_with_their_ends(tmp_path):
 
     opened = rv.open(path)
     assert opened.num_rows == num_rows
-    assert [episode.length for episode in opened.episodes] == [1000] * 100
-    assert (opened[99_999, 0] == frames[99_999 % 64]).all()
-    assert opened.find(0, 57, 500) == 57_499
+    assert [episode.length for episode in opened.episodes] == [1000] * 40
+    assert (opened[39_999, 0] == frames[39_999 % 64]).all()
+    assert opened.find(0, 27, 500) == 27_499
 
 
 # Prints by how much the process grew at most: while it recorded, and with reading.

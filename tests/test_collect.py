@@ -645,7 +645,8 @@ def test_few_rows_of_slow_workers_are_filed_as_they_are():
     assert cache.num_rows == 64
 
 
-def test_a_worker_waits_until_the_driver_has_filed_its_blocks():
+def test_a_worker_waits_until_the_driver_has_filed_its_blocks(monkeypatch):
+    monkeypatch.setattr("rollout_viewer.sources._collect.worker._PATIENCE_S", 0.2)
     ends = [*os.pipe(), *os.pipe()]
     with (
         os.fdopen(ends[0], "rb") as source,

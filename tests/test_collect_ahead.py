@@ -133,9 +133,9 @@ def test_an_episode_that_was_lost_is_given_alone_and_one_that_came_back_as_it_wa
 def test_an_episode_that_ends_its_process_takes_no_other_with_it():
     """Those around it were lost as often, and given up with it."""
     with pytest.warns(rv.RolloutViewerWarning, match=r"1 are missing.*seeds \[7\]"):
-        cache = processes(KilledBySeed, episodes=400, num_workers=1)
+        cache = processes(KilledBySeed, episodes=100, num_workers=1)
 
-    assert by_seed(cache) == {s: play(s) for s in range(400) if s != 7}
+    assert by_seed(cache) == {s: play(s) for s in range(100) if s != 7}
 
 
 # -- a worker

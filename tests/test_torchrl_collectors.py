@@ -51,6 +51,7 @@ def check(cache, num_steps):
         assert shown(cache, episode) == list(range(episode.length + 1))
 
 
+@pytest.mark.usefixtures("forks")  # test_remote_cache.py has spawned workers
 def test_workers_of_a_synchronous_collector_record_into_one_cache():
     cache = rv.FrameCache()
     remote = cache.remote()

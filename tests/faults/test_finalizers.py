@@ -27,6 +27,11 @@ recording = cache._live
 cycle = [cache]
 cycle.append(cycle)
 """
+# The collector waits for an end that has an obstacle: not for seconds, here.
+HASTY = """
+from rollout_viewer import _finalizers
+_finalizers._WAIT_S = 0.2
+"""
 # Where the collector runs, when nothing but the cycle has the cache.
 MIDDLES = {
     "nowhere": """
@@ -65,8 +70,9 @@ IS_ENDED = "print(recording.is_closed, flush=True)"
 def test_a_recording_that_is_collected_is_closed(tmp_path, middle):
     path = tmp_path / "run.rollout"
 
+    begin = BEGIN if middle == "nowhere" else HASTY + BEGIN
     done = subprocess.run(
-        [sys.executable, "-c", BEGIN + MIDDLES[middle] + IS_ENDED, str(path)],
+        [sys.executable, "-c", begin + MIDDLES[middle] + IS_ENDED, str(path)],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -96,7 +102,7 @@ def test_a_worker_ends_when_what_it_collects_has_ended(tmp_path):
     work = f"""
 import multiprocessing, sys
 
-BODY = {BEGIN + MIDDLES["threading.enumerate"]!r}
+BODY = {HASTY + BEGIN + MIDDLES["threading.enumerate"]!r}
 
 def work(path):
     sys.argv[1] = path
