@@ -12,7 +12,6 @@ is what follows such a header.
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import struct
 import zlib
@@ -294,6 +293,8 @@ def _checked(arrays: Mapping[str, Array]) -> Region:
 
 
 def _create(path: str, session: str, header: bytes) -> list[Region]:
+    import mmap
+
     _, region_bytes = views_of(header, bytes(_MAX_BYTES), 0)
     head = _HEAD.pack(_MAGIC, session.encode(), _NUM_REGIONS, len(header), region_bytes)
     first = _pages(len(head) + len(header))

@@ -1,7 +1,7 @@
 """What is left of a recording without pictures whose process is killed.
 
 Its rows wait for one another, in a file of their own. `FAULTS=long` kills 90 processes,
-else 9.
+else 6.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ pytest.importorskip("mujoco", reason="HalfCheetah needs it")
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="loops are forked")
 
 IS_LONG = os.environ.get("FAULTS") == "long"
-NUM_KILLS = 90 if IS_LONG else 9
+NUM_KILLS = 90 if IS_LONG else 6
 SEED = int(time.time()) if IS_LONG else 20_262
 KILLS = survives(
     "`kill -9` of a loop with `render='later'`",
