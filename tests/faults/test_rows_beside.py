@@ -89,6 +89,15 @@ def test_whoever_opens_it_finds_what_a_killed_process_left(left, truth):
     assert found_in(left, truth) == 480
 
 
+def test_the_newest_episode_that_a_killed_process_left_is_rendered(left):
+    with rv.open(left, render=True) as cache:
+        start = cache.recording.rows.newest_of(0).start
+        assert start > 256  # it began in rows that waited
+        cache.render(rows=range(start, 480))
+        assert all(cache.has_picture(row, 0) for row in range(start, 480))
+    cache.recording.release()
+
+
 def test_what_a_killed_process_left_is_copied_and_compacted(left, truth):
     with rv.open(left) as cache:
         copy = cache.save(left.with_name("copy.rollout"))
