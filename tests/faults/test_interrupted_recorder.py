@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium.vector import SyncVectorEnv
 
 import rollout_viewer as rv
 from rollout_viewer._cache.block_builder import BlockBuilder
@@ -587,3 +588,56 @@ def test_a_step_of_an_env_is_in_one_row_or_in_none_wherever_it_is_interrupted(nu
         with interrupted(at) as interrupt:
             call(env, number)
         assert finished(env) in expected, interrupt.where
+
+
+@pytest.mark.parametrize("number", [4, 5, 6, 7, 10, 31, 32, 33])
+def test_a_step_of_many_envs_is_in_one_row_or_in_none_wherever_it_is_interrupted(
+    number, figures
+):
+    """Steps of which most come by a buffer, and with which one of them ends now."""
+
+    def result_of(env: Any, one: int) -> tuple[Any, ...]:
+        actions = np.full(3, one)
+        return actions, *env._step_env(actions)
+
+    def begun() -> Any:
+        envs = SyncVectorEnv([functools.partial(Echo, n) for n in (5, 7, 9)])
+        env = rv.record(envs, make_env=lambda: Echo(5), render="later")
+        env.reset(seed=0)
+        for one in range(1, number):
+            env.step(np.full(3, one))
+        return env
+
+    found = [0, 0]
+    for _ in range(2):  # the first time, more is imported and cached
+        env = begun()
+        result = result_of(env, number)
+        places = places_of(functools.partial(env._record_like_last, *result))
+    for at in sample(places, 12):
+        env = begun()
+        result, before = result_of(env, number), env._has_ended
+        with interrupted(at) as interrupt:
+            env._record_like_last(*result)
+        assert not env.recorder._lock.locked(), interrupt.where
+        if env._has_ended is before:
+            continue  # as where the environments' own step is interrupted
+        for one in range(number + 1, 80):
+            env.step(np.full(3, one))
+        env.recorder.finish()
+
+        cache = env.cache
+        rewards, obs = cache.scalars["reward"], cache.column("obs")[..., 0]
+        for one in range(3):
+            is_step = ~np.isnan(rewards[:, one])
+            steps = rewards[is_step, one]
+            # The next row may have its reward, too.
+            is_other = obs[is_step, one] != steps
+            assert np.count_nonzero(is_other) <= 1, interrupt.where
+            assert (np.diff(steps[~is_other]) > 0).all(), interrupt.where
+        for episode in cache.episodes:
+            assert episode.length <= (5, 7, 9)[episode.env], interrupt.where
+            start = cache.recording.start_of(episode.env, episode.index)
+            assert start or number in range(episode.start - 2, episode.start + 2)
+        assert env.recorder.num_calls in (79, 80), interrupt.where
+        found[env.recorder.num_calls == 80] += 1
+    figures(f"step of a vector environment: {found[1]} counted, {found[0]} not")
