@@ -9,13 +9,18 @@ import rollout_viewer as rv
 from rollout_viewer._cache.block_builder import BlockBuilder
 from rollout_viewer._frames.chunk import EQUAL, RAW, absent, pack
 from rollout_viewer._frames.decoder import ChunkDecoder
+from rollout_viewer._recording import filing
 from rollout_viewer._recording.sealed_block import (
     BegunEpisode,
     KnownSuccess,
     SealedBlock,
 )
 from rollout_viewer._recording.slot import Slot
-from rollout_viewer._recording.step_codec import pack_columns
+from rollout_viewer._recording.step_codec import (
+    pack_columns,
+    pack_extras,
+    unpack_core,
+)
 from rollout_viewer.testing import TurnedClock, counting_frame, read_count
 
 
@@ -198,6 +203,28 @@ def test_episodes_carry_the_segment_of_the_cache_and_labels_of_their_own():
 # -- blocks that are none
 
 
+def test_actions_and_data_of_all_envs_are_filed_as_they_came(tmp_path, monkeypatch):
+    def refused(*values: object) -> None:
+        raise AssertionError("packed again")
+
+    monkeypatch.setattr(filing, "pack_stacked", refused)
+    monkeypatch.setattr(filing, "pack_extras", refused)
+    blocks = blocks_of(64, 2)
+
+    with rv.FrameCache(tmp_path / "a.rollout") as cache:
+        assert cache.append_blocks([{0: block} for block in blocks]) == 0
+        assert cache.append_blocks([{0: blocks[0]}]) == 64
+    monkeypatch.undo()
+
+    with rv.FrameCache() as rows:
+        for row in [*range(64), *range(32)]:
+            rows.append(**step(row, 2))
+        filed = rv.open(cache.path)
+        assert (filed.column("obs") == rows.column("obs")).all()
+        assert filed.recording.extras_of(1) == blocks[1].extras
+        assert rows.recording.extras_of(1) == blocks[1].extras
+
+
 def damaged(data: bytes) -> bytes:
     return data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
 
@@ -267,6 +294,20 @@ HOSTILE = {
     ),
     "a success that is none": lambda b: b._replace(
         successes=(KnownSuccess(0, 0, "yes"),)
+    ),
+    "no actions and data": lambda b: b._replace(extras=b""),
+    "damaged actions and data": lambda b: b._replace(extras=damaged(b.extras)),
+    "actions and data of other rows": lambda b: b._replace(
+        extras=pack_extras([{"action": np.zeros(1)}] * 31)
+    ),
+    "actions and data of other envs": lambda b: b._replace(
+        extras=pack_extras([{"action": np.zeros(2)}] * 32)
+    ),
+    "actions and data with steps": lambda b: b._replace(extras=b.steps),
+    "actions and data twice": lambda b: b._replace(
+        steps=pack_columns(
+            unpack_core(b.steps, where="here"), [{"action": np.zeros(1)}] * 32
+        )
     ),
     "info of no type": lambda b: b._replace(types={"info.a": "text"}),
 }

@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 import rollout_viewer as rv
 from tests.test_cache_ways import numbers_of, stored
@@ -67,13 +68,87 @@ def poles(num_envs: int, **options: Any) -> Any:
     return rv.record(envs, **options)
 
 
+def vector(mode: str, make: Any = Walker, kind: Any = SyncVectorEnv) -> Any:
+    """Return a function that records three envs of a class."""
+
+    def made(**options: Any) -> Any:
+        envs = kind([make] * 3, autoreset_mode=AutoresetMode(mode))
+        return rv.record(envs, make_env=make, **options)
+
+    return made
+
+
+def stable_baselines(make: Any) -> Any:
+    def made(**options: Any) -> Any:
+        vec_env = pytest.importorskip("stable_baselines3.common.vec_env")
+        return rv.record(vec_env.DummyVecEnv([make] * 3), make_env=make, **options)
+
+    return made
+
+
+class Silent(Walker):
+    """Returns no info."""
+
+    def reset(self, **options: Any) -> Any:
+        return super().reset(**options)[0], {}
+
+    def step(self, action: Any) -> Any:
+        *step, _ = super().step(action)
+        return *step, {}
+
+
+class Plain(Walker):
+    """Returns an info of numbers alone, which all envs have in each call."""
+
+    def reset(self, **options: Any) -> Any:
+        return super().reset(**options)[0], {"x": 0.5, "fell": False}
+
+    def step(self, action: Any) -> Any:
+        *step, info = super().step(action)
+        return *step, {name: info[name] for name in ("x", "fell")}
+
+
+class Late(Plain):
+    """Ends seldom, so that no episode of three envs ends in most calls."""
+
+    def step(self, action: Any) -> Any:
+        obs, reward, _, _, info = super().step(action)
+        return obs, reward, self._step == 40, self._step == 40, info
+
+
+class Unrewarded(Silent):
+    """Has steps whose reward is not known, also where its episodes end."""
+
+    def step(self, action: Any) -> Any:
+        obs, reward, terminated, *rest = super().step(action)
+        is_known = self._step % 3 and not terminated
+        return obs, reward if is_known else np.nan, terminated, *rest
+
+
 def play(env: Any, num_steps: int) -> None:
-    env.reset(seed=5)
+    is_vec_env = hasattr(env, "step_wait")
+    if is_vec_env:
+        env.seed(5)
+    env.reset(**({} if is_vec_env else {"seed": 5}))
+    rng = np.random.default_rng(0)
+    shape = getattr(env.action_space, "shape", ())
+    if is_vec_env:
+        shape = (env.num_envs, *shape)
     env.action_space.seed(0)
     for _ in range(num_steps):
+        if is_vec_env:
+            env.step(rng.uniform(-1, 1, shape).astype(np.float32))
+            continue
         *_, terminated, truncated, _ = env.step(env.action_space.sample())
-        if np.ndim(terminated) == 0 and (terminated or truncated):
+        ended = np.logical_or(terminated, truncated)
+        if np.ndim(ended) == 0 and ended:
             env.reset()
+        if np.ndim(ended) and is_disabled(env) and ended.any():
+            env.reset(options={"reset_mask": ended})
+
+
+def is_disabled(env: Any) -> bool:
+    return env.metadata.get("autoreset_mode") is AutoresetMode.DISABLED
 
 
 MAKES = {
@@ -85,10 +160,41 @@ MAKES = {
     ),
     "info": walker,
     "success": lambda **options: walker(env={"success_from": 20}, **options),
+    **{
+        f"{name}, {mode}": vector(mode, make)
+        for name, make in {
+            "silent": Silent,
+            "plain": Plain,
+            "late": Late,
+            "texts": Walker,
+            "unrewarded": Unrewarded,
+        }.items()
+        for mode in ("NextStep", "SameStep", "Disabled")
+    },
+    "async": vector("NextStep", Plain, AsyncVectorEnv),
+    "silent, sb3": stable_baselines(Silent),
+    "plain, sb3": stable_baselines(Plain),
     "huge number": lambda **options: unusual({"x": 10**400}, **options),
     "no dict": lambda **options: unusual([1], **options),
 }
-MAX_AT_LENGTH = {"one": 2, "many": 2, "vector of one": 2, "info": 90, "success": 200}
+# The others have texts, or values of some envs alone, in many of their calls.
+MAX_AT_LENGTH = {
+    "one": 2,
+    "many": 2,
+    "vector of one": 2,
+    "info": 90,
+    "success": 200,
+    "silent, NextStep": 2,
+    "silent, SameStep": 2,
+    "silent, Disabled": 2,
+    "silent, sb3": 2,
+    "plain, NextStep": 4,
+    "late, NextStep": 4,
+    "late, SameStep": 16,
+    "late, Disabled": 12,
+    "unrewarded, NextStep": 3,
+    "async": 4,
+}
 
 
 @pytest.mark.filterwarnings("ignore:record. expected info")
@@ -101,13 +207,14 @@ def test_calls_like_the_last_one_are_recorded_as_at_length(tmp_path, name):
         cache: Any = env.cache
         if is_at_length:
             cache.append_step = cache.append_one = lambda *_: None
+            cache.append_many = lambda *_: None
         num_appended.append(counted(cache))
         play(env, 150)
         env.close()
         caches.append(cache)
 
     # Of a single environment, a row for each call: of the steps and of the resets.
-    if name not in ("many", "vector of one"):
+    if name in ("one", "info", "success", "huge number", "no dict"):
         assert caches[0].num_rows == 150 + len(caches[0].episodes)
     assert repr(numbers_of(caches[0])) == repr(numbers_of(caches[1]))
     # The newest rows are in the file as they came to it; in a copy they are together.
@@ -120,7 +227,7 @@ def test_calls_like_the_last_one_are_recorded_as_at_length(tmp_path, name):
     assert tables[0] == tables[1]
     assert num_appended[1][0] == caches[1].num_rows
     # Without texts and success in the info, after the first two calls.
-    assert num_appended[0][0] <= MAX_AT_LENGTH.get(name, 120)
+    assert num_appended[0][0] <= MAX_AT_LENGTH.get(name, caches[1].num_rows)
 
 
 def counted(cache: Any) -> list[int]:
@@ -150,27 +257,25 @@ class FiveSteps(gym.Env[Any, Any]):
         return obs, 1.0, self._step == 5, False, {}
 
 
-def test_an_env_that_resets_itself_does_so_after_an_interrupted_last_step(monkeypatch):
+def test_an_env_that_resets_itself_does_so_after_an_interrupted_last_step():
     def make() -> Any:
         return gym.wrappers.Autoreset(FiveSteps())
 
     cache = rv.FrameCache()
     env = rv.record(make(), make_env=make, render="later", cache=cache)
-    note = cache._note_appended
 
-    def note_and_interrupt(*args: Any) -> None:
-        note(*args)
+    def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt  # the row is there
 
     env.reset(seed=0)
     for number in range(1, 13):
-        with monkeypatch.context() as patched:
-            if number == 5:
-                patched.setattr(cache, "_note_appended", note_and_interrupt)
-                with pytest.raises(KeyboardInterrupt):
-                    env.step(1)
-                continue
-            env.step(1)
+        if number == 5:
+            unsubscribe = cache.subscribe(interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                env.step(1)
+            unsubscribe()
+            continue
+        env.step(1)
     env.recorder.finish()
 
     assert [one.length for one in cache.episodes] == [5, 5, 0]

@@ -95,6 +95,33 @@ def test_frames_in_order_cost_one_decode_each():
     assert reader.num_decodes <= CHUNK_ROWS + 1
 
 
+def test_a_frame_is_compressed_once_where_no_other_record_may_be_smaller():
+    class Counting(Scratch):
+        num_records = 0
+
+        def delta(self, *words):
+            self.num_records += 1
+            return super().delta(*words)
+
+        def intra(self, *words):
+            self.num_records += 1
+            return super().intra(*words)
+
+    # Ever more of the picture differs from the chunk's first frame.
+    scratch, rng = Counting(60, 60), np.random.default_rng(0)
+    coder = ChunkEncoder(60, 60, scratch)
+    frame = rng.integers(0, 256, (60, 60, 3), np.uint8)
+    frames = []
+    for row in range(CHUNK_ROWS):
+        frame[row : row + 3] = rng.integers(0, 256, (3, 60, 3))
+        frames.append(frame.copy())
+        coder.add(frame)
+    found, _ = decode(coder.seal())
+
+    assert np.array_equal(found, frames)
+    assert scratch.num_records == CHUNK_ROWS + 1  # one look at another kind
+
+
 def test_an_equal_frame_costs_no_bytes():
     coder = encoder()
     frame = np.arange(90, dtype=np.uint8).reshape(6, 5, 3)

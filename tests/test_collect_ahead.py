@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import os
 import queue
 import sys
+import threading
 from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
 
 import rollout_viewer as rv
@@ -17,9 +21,12 @@ from rollout_viewer._cache.unfiled import (
     SMALL_BYTES,
     Unfiled,
 )
+from rollout_viewer._recording.filing import FiledRecording
 from rollout_viewer._recording.sealed_block import SealedBlock
+from rollout_viewer._recording.writer import WriterThread
+from rollout_viewer._replay.messages import read_message
 from rollout_viewer._replay.pool import Answer
-from rollout_viewer.sources._collect import ray_cluster
+from rollout_viewer.sources._collect import outbox as outbox_module
 from rollout_viewer.sources._collect.jobs import Job, Jobs
 from rollout_viewer.sources._collect.messages import (
     Assigned,
@@ -31,10 +38,11 @@ from rollout_viewer.sources._collect.messages import (
     WantsJobs,
     WantsSteps,
 )
+from rollout_viewer.sources._collect.outbox import Outbox
 from rollout_viewer.sources._collect.processes import _MAX_MESSAGES, CollectPool
-from rollout_viewer.sources._collect.ray_cluster import Outbox, RayWorker
+from rollout_viewer.sources._collect.ray_cluster import RayWorker
 from rollout_viewer.sources._collect.runner import Setup
-from rollout_viewer.sources._collect.worker import DriverLink
+from rollout_viewer.sources._collect.worker import DriverLink, _send_all
 from rollout_viewer.testing import CountingEnv, TurnedClock
 from tests.collect_envs import KilledBySeed
 from tests.test_append_block import blocks_of
@@ -364,14 +372,32 @@ def test_blocks_that_come_many_at_a_time_are_beside_those_of_others():
         filer.add(1, block)
     filed = []
     while filer.is_due([0, 1]):
-        filed.append(filer.file().workers)
-    assert filed == [[0, 1]] * 3
+        filed += filer.file().workers
+    assert filed == [0, 1] * 3
     clock.turn(0.3)
     while filer.is_due([0, 1]):  # both that are left are old, not the first alone
-        filed.append(filer.file().workers)
+        filed += filer.file().workers
 
-    assert filed[3:] == [[0], [0]]
+    assert filed[6:] == [0, 0]
     assert not filer.has_waiting
+
+
+def test_a_block_that_came_later_waits_for_that_of_another_by_itself():
+    clock = TurnedClock()
+    filer = BlockFiler(rv.FrameCache(), 2, clock)
+    for worker in range(2):
+        filer.add_worker(worker, range(worker, worker + 1))
+    first, second = blocks_of(2 * 32)
+
+    filer.add(0, first)
+    clock.turn(0.3)
+    filer.add(0, second)
+    clock.turn(0.125)
+    assert filer.file().workers == [0]
+    assert not filer.is_due([0, 1])
+    filer.add(1, blocks_of(32, first_env=1)[0])
+
+    assert filer.file().workers == [0, 1]
 
 
 def test_one_worker_alone_fills_the_recording_while_others_have_nothing():
@@ -383,37 +409,98 @@ def test_one_worker_alone_fills_the_recording_while_others_have_nothing():
         filer.add(0, block)
 
 
-def test_blocks_that_come_fast_are_filed_many_at_a_time_and_others_at_once():
-    clock = TurnedClock()
-    filer = BlockFiler(rv.FrameCache(), 1, clock, gathers=True)
+def test_whole_blocks_of_one_worker_are_filed_together(monkeypatch):
+    transactions = []
+    put = WriterThread.put
+    release = WriterThread.release
+
+    def noted(self, batch, *, max_stall_s):
+        transactions.append(self._is_held)
+        return put(self, batch, max_stall_s=max_stall_s)
+
+    def noted_release(self):
+        transactions.append("written")
+        release(self)
+
+    monkeypatch.setattr(WriterThread, "put", noted)
+    monkeypatch.setattr(WriterThread, "release", noted_release)
+    cache, expected = rv.FrameCache(), rv.FrameCache()
+    filer = BlockFiler(cache, 1, TurnedClock())
     filer.add_worker(0, range(1))
-    first, second, third, last = blocks_of(4 * 32)
+    blocks = blocks_of(5 * 32 + 3)
+    for block in blocks:
+        filer.add(0, block)
 
-    filer.add(0, first)
-    assert filer.is_due([0])
-    filer.file()
-    clock.turn(0.125)
-    filer.add(0, second)
-    filer.add(0, third)
-    assert not filer.is_due([0])
-    clock.turn(0.375)
-    num_filed = 0
-    while filer.is_due([0]):
+    filed = filer.file()
+
+    assert filed.workers == [0] * 5
+    assert transactions == [True] * 5 + ["written"]
+    assert filer.file().workers == [0]
+    assert not filer.has_waiting
+    for block in blocks:
+        expected.append_block({0: block}, fill=block.num_rows == 32)
+    assert cache.episodes == expected.episodes
+    assert np.array_equal(cache.frames(range(163)), expected.frames(range(163)))
+
+
+def test_of_blocks_filed_together_those_before_a_damaged_one_are_filed():
+    cache = rv.FrameCache()
+    filer = BlockFiler(cache, 1, TurnedClock())
+    filer.add_worker(0, range(1))
+    blocks = blocks_of(5 * 32)
+    blocks[3] = blocks[3]._replace(steps=blocks[3].steps[:-9])
+    for block in blocks:
+        filer.add(0, block)
+    seen = []
+    cache.subscribe(lambda start, stop: seen.append((start, stop)))
+
+    assert filer.file().workers == [0] * 3
+    with pytest.raises(rv.RecordingError, match="intact step data"):
         filer.file()
-        num_filed += 1
-    assert num_filed == 2
-    clock.turn(1)
-    filer.add(0, last)
-    assert filer.is_due([0])
+    assert filer.discard() == [0]
+
+    assert filer.file().workers == [0]
+    assert cache.num_rows == 4 * 32
+    assert seen == [(0, 96), (96, 128)]
+    assert not filer.has_waiting
 
 
-# -- through Ray
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_blocks_filed_together_are_all_there_after_an_interrupt(place, monkeypatch):
+    cache = rv.FrameCache()
+    filer = BlockFiler(cache, 1, TurnedClock())
+    filer.add_worker(0, range(1))
+    blocks = blocks_of(4 * 32)
+    for block in blocks:
+        filer.add(0, block)
+    append, num_calls = FiledRecording._append_block, []
+
+    def interrupted(self, *values):
+        num_calls.append(1)
+        if len(num_calls) == place:
+            raise KeyboardInterrupt
+        append(self, *values)
+
+    monkeypatch.setattr(FiledRecording, "_append_block", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        filer.file()
+
+    assert filer.file().workers == [0] * 4
+    assert cache.num_rows == 4 * 32
+    expected = rv.FrameCache()
+    monkeypatch.undo()
+    for block in blocks:
+        expected.append_block({0: block})
+    assert cache.episodes == expected.episodes
+
+
+# -- messages
 
 
 @pytest.fixture
 def patient(monkeypatch):
     """Whoever gathers messages does so for ever, unless there is a reason to end."""
-    monkeypatch.setattr(ray_cluster, "_GATHER_S", 1e6)
+    monkeypatch.setattr(outbox_module, "_GATHER_S", 1e6)
 
 
 @pytest.mark.timeout(60)
@@ -438,9 +525,51 @@ def test_messages_wait_for_more_unless_they_are_few_many_large_or_awaited():
 
 
 @pytest.mark.timeout(60)
+def test_messages_of_all_workers_go_at_the_same_moment(monkeypatch):
+    waits: list[float] = []
+    monkeypatch.setattr(outbox_module, "_GATHER_S", 0.5)
+    for passed in (0.0, 0.125, 0.375):
+        outbox = Outbox(TurnedClock(), functools.partial(float, 1e9 + passed))
+        outbox.put("first")
+        outbox.take()
+        outbox.put("second")
+
+        def wait_for(is_so, wait_s):
+            waits.append(wait_s)
+            return is_so()
+
+        monkeypatch.setattr(outbox._changed, "wait_for", wait_for)
+        assert outbox.take() == ["second"]
+
+    assert waits[1::2] == [0.5, 0.375, 0.125]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.usefixtures("patient")
+def test_a_worker_sends_what_it_has_together_and_all_of_it():
+    ends = os.pipe()
+    with os.fdopen(ends[0], "rb") as source, os.fdopen(ends[1], "wb") as out:
+        outbox = Outbox(TurnedClock())
+        thread = threading.Thread(target=_send_all, args=(outbox, out), daemon=True)
+        thread.start()
+        outbox.put("ready")
+        assert read_message(source) == Several(["ready"])
+        for number in range(16):
+            outbox.put(number)
+        assert read_message(source) == Several([*range(16)])
+        for number in range(16, 20):
+            outbox.put(number)
+        outbox.put(None)  # the last one
+        outbox.hurry()
+        thread.join(30)
+
+        assert read_message(source) == Several([16, 17, 18, 19])
+
+
+@pytest.mark.timeout(60)
 @pytest.mark.usefixtures("patient")
 def test_a_worker_that_waits_is_told_so_though_it_sent_all_before(monkeypatch):
-    monkeypatch.setattr(ray_cluster, "_POLL_S", 1e6)
+    monkeypatch.setattr(outbox_module, "_POLL_S", 1e6)
     outbox = Outbox(TurnedClock())
     outbox.put("sent")
     assert outbox.take() == ["sent"]
@@ -450,6 +579,9 @@ def test_a_worker_that_waits_is_told_so_though_it_sent_all_before(monkeypatch):
 
     assert outbox.take() == []
     assert outbox.was_hurried
+
+
+# -- through Ray
 
 
 class Cluster(ModuleType):

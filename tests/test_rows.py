@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+import threading
+from typing import Any
 
 import numpy as np
 import pytest
 
 from rollout_viewer import RowError, ShapeError
+from rollout_viewer._recording import row_episodes
 from rollout_viewer._recording import rows as rows_module
+from rollout_viewer._recording.episode import Episode
 from rollout_viewer._recording.rows import Rows
-from rollout_viewer._recording.step_row import Kind
+from rollout_viewer._recording.step_row import BEGINS, TERMINATED, TRUNCATED, Kind
 
 R, S, I, M = "reset", "step", "idle", "terminal_missing"  # noqa: E741 - as in the table
 NAN = np.nan
@@ -242,3 +246,222 @@ def test_episodes_are_whole_at_every_moment_of_an_append():
 
 def is_of_rows(frame):
     return frame.f_code.co_filename == rows_module.__file__
+
+
+def random_rows(num_envs=3, num_rows=200, seed=1):
+    rng = np.random.default_rng(seed)
+    rows = Rows(num_envs)
+    for _ in range(num_rows):
+        ended = rng.random((2, num_envs)) < 0.1
+        row = rows.prepare(
+            kind=list(rng.choice([R, S, S, S, I, M], num_envs)),
+            reward=rng.random(num_envs),
+            terminated=ended[0],
+            truncated=ended[1],
+        )
+        rows.append(row)
+    return rows
+
+
+def eager(rows):
+    """Return the episodes of rows, derived one row after another."""
+    found: list[list[Any]] = []
+    running: dict[int, list[Any]] = {}
+    flags, rewards = rows.block(0, rows.num_rows)["flags"], rows.rewards()
+    for row, env in np.ndindex(flags.shape):
+        flag = int(flags[row, env])
+        if flag & BEGINS:
+            number = sum(e[0] == env for e in found)
+            running[env] = [env, number, row, None, 0, 0.0, False, False]
+            found.append(running[env])
+        if env in running:
+            one = running[env]
+            one[3] = row + 1
+            one[4] = int(rows.env_steps()[row, env])
+            one[5] += 0.0 if np.isnan(rewards[row, env]) else rewards[row, env]
+            one[6:] = [bool(flag & TERMINATED), bool(flag & TRUNCATED)]
+            if flag & (TERMINATED | TRUNCATED):
+                del running[env]
+    return [tuple(one) for one in found]
+
+
+@pytest.mark.parametrize("num_envs", [1, 3])
+def test_episodes_are_the_same_whenever_they_are_asked_for(num_envs):
+    whole = random_rows(num_envs)
+    expected = eager(whole)
+    rng = np.random.default_rng(2)
+    rows, stop = Rows(num_envs), 0
+    while stop < whole.num_rows:
+        start, stop = stop, min(stop + int(rng.integers(1, 40)), whole.num_rows)
+        rows.extend(whole.block(start, stop))
+        if rng.random() < 0.5:
+            assert [summary(e) for e in rows.episodes()] == eager(rows)
+
+    assert [summary(e) for e in rows.episodes()] == expected
+    assert [summary(e) for e in whole.episodes()] == expected
+    for env, index, start, stop, *_ in expected:
+        is_over = whole.ended(env, index) is not None
+        assert whole.begun(env, index) == start
+        assert is_over == (stop < 200 or not whole.is_running(env))
+        assert whole.episode_at(start, env) == whole.episode(env, index)
+    assert [whole.num_begun(env) for env in range(num_envs)] == [
+        sum(one[0] == env for one in expected) for env in range(num_envs)
+    ]
+
+
+def test_rows_that_no_one_looks_at_are_not_made_episodes(monkeypatch):
+    made = []
+
+    def make(*values, **named):
+        made.append(values)
+        return Episode(*values, **named)
+
+    monkeypatch.setattr(row_episodes, "Episode", make)
+    rows = random_rows()
+    rows.extend(rows.block(0, 100))
+    rows.extend_steps(np.ones((32, 3)))
+    row = rows.prepare(reward=np.ones(3), reset=[True, False, True])
+    begun = rows.next_episodes(row)
+    rows.append(row)
+    rows.recover()
+    assert begun == [(env, rows.num_begun(env) - 1) for env in (0, 2)]
+    assert rows.ended(0, 0) is not None
+    assert not made
+
+    rows.episodes()
+    num_made = len(made)
+    assert num_made >= rows.num_begun(0)
+    rows.episodes()
+
+    assert len(made) <= num_made + 3  # those that run are summed again
+
+
+@pytest.mark.parametrize("num_envs", [1, 3])
+def test_steps_taken_together_are_those_taken_one_by_one(num_envs):
+    rng = np.random.default_rng(3)
+    one_by_one, together = Rows(num_envs), Rows(num_envs)
+    for rows in (one_by_one, together):
+        rows.append(rows.prepare(kind="reset"))
+    for count in (1, 5, 32, 32):
+        kinds = np.full((count, num_envs), Kind.STEP, np.uint8)
+        flags: Any = np.zeros_like(kinds)
+        rewards: Any = rng.random(kinds.shape)
+        if count > 5:
+            where: Any = rng.random(kinds.shape) < 0.2
+            flags[:-1][where[1:]] = TERMINATED
+            kinds[where], flags[where], rewards[where] = Kind.RESET, BEGINS, NAN
+        for row in range(count):
+            one_by_one.append(
+                one_by_one.prepare(
+                    kind=kinds[row],
+                    reward=rewards[row],
+                    terminated=(flags[row] & TERMINATED) != 0,
+                )
+            )
+
+        together.extend_steps(rewards, (kinds, flags) if flags.any() else None)
+
+    for ours, theirs in zip(
+        together.block(0, 71).values(), one_by_one.block(0, 71).values(), strict=True
+    ):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+    assert together.episodes() == one_by_one.episodes()
+
+
+def test_episodes_are_whole_wherever_who_asked_for_them_was_interrupted():
+    expected = [summary(e) for e in random_rows().episodes()]
+    whole = random_rows()
+    rows = Rows(3)
+    num_places = left = 0
+
+    def interrupt(frame, event, arg):
+        nonlocal num_places, left
+        frame.f_trace_opcodes = True
+        left -= 1
+        if left == 0:
+            num_places += 1
+            raise KeyboardInterrupt
+        return interrupt
+
+    before = sys.gettrace()
+    for turn in range(1, 2000, 7):
+        if rows.num_rows < whole.num_rows and turn % 10 == 0:
+            rows.extend(whole.block(rows.num_rows, rows.num_rows + 20))
+        left = turn % 500
+        sys.settrace(
+            lambda frame, *_: interrupt(frame, *_) if is_of_episodes(frame) else None
+        )
+        try:
+            rows.episodes()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+
+    assert num_places > 100
+    assert [summary(e) for e in rows.episodes()] == expected
+
+
+def is_of_episodes(frame):
+    return frame.f_code.co_filename == row_episodes.__file__
+
+
+def test_threads_that_ask_at_once_see_whole_episodes():
+    whole = random_rows(num_rows=1000)
+    expected = eager(whole)
+    rows, wrong = Rows(3), []
+    has_all = threading.Event()
+
+    def read():
+        is_last = False
+        while not is_last:
+            is_last = has_all.is_set()
+            num_rows = rows.num_rows
+            for one in rows.episodes():
+                known = expected[numbers[one.env, one.index]]
+                is_whole = one.stop == known[3]
+                is_right = one.start == known[2] and one.stop <= known[3]
+                is_up_to_date = is_whole or one.stop >= num_rows
+                is_right &= is_whole == (summary(one) == known)
+                if not (is_right and is_up_to_date):
+                    wrong.append(one)
+
+    numbers = {one[:2]: i for i, one in enumerate(expected)}
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for one in readers:
+            one.start()
+        for row in range(0, 1000, 4):
+            rows.extend(whole.block(row, row + 4))
+        has_all.set()
+        for one in readers:
+            one.join()
+    finally:
+        sys.setswitchinterval(interval)
+
+    assert not wrong
+    assert [summary(e) for e in rows.episodes()] == expected
+
+
+def test_an_episode_is_ended_where_rows_do_not_say_so():
+    none = 0, 0
+    rows = play([((R, R), none, none, none), ((S, S), (1, 1), none, none)], num_envs=2)
+    rows.extend(rows.block(1, 2))
+
+    rows.stop(1, 2)
+    rows.stop(1, 1)  # it runs no more
+
+    assert [(e.start, e.stop) for e in rows.episodes()] == [(0, 3), (0, 2)]
+    assert rows.ended(1, 0) == (0, 2)
+    assert rows.ended(0, 0) is None
+    assert (rows.is_running(0), rows.is_running(1)) == (True, False)
+    rows.append(rows.prepare(kind="reset"))
+    assert [(e.start, e.stop) for e in rows.episodes()] == [
+        (0, 3),
+        (0, 2),
+        (3, 4),
+        (3, 4),
+    ]

@@ -12,6 +12,7 @@ import pytest
 
 import rollout_viewer as rv
 from rollout_viewer._frames.encoder import ChunkEncoder
+from rollout_viewer._recording.open_block import OpenBlock
 
 
 def moving(num_rows: int, num_envs: int = 1, size: int = 24, seed: int = 0) -> Any:
@@ -96,6 +97,26 @@ def test_a_picture_may_be_changed_by_its_owner_once_it_was_recorded():
             append(cache, mine)
             mine[:] = 7
         assert is_exact(cache, pictures)
+
+
+def test_encoders_are_looked_up_anew_only_where_pictures_change_their_form(monkeypatch):
+    small, large = moving(80, 2), moving(20, 2, size=40)
+    looked: list[int] = []
+    look_up = OpenBlock.usual_encoders
+
+    def counted(block: OpenBlock, *row: Any) -> Any:
+        looked.append(len(block.extras))
+        return look_up(block, *row)
+
+    monkeypatch.setattr(OpenBlock, "usual_encoders", counted)
+    with rv.FrameCache() as cache:
+        for row in (*small[:50], *large, *small[50:]):
+            append(cache, row)
+        assert len(looked) <= 6
+        for at, expected in ((0, small[:50]), (50, large), (70, small[50:])):
+            for number, row in enumerate(expected):
+                for env, picture in enumerate(row):
+                    assert np.array_equal(cache[at + number, env], picture)
 
 
 @pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])

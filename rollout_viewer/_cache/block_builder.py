@@ -20,7 +20,7 @@ from rollout_viewer._recording.sealed_block import (
     KnownSuccess,
     SealedBlock,
 )
-from rollout_viewer._recording.step_codec import pack_columns
+from rollout_viewer._recording.step_codec import pack_core, pack_extras
 from rollout_viewer._recording.storable import storable_json
 
 if TYPE_CHECKING:
@@ -217,11 +217,12 @@ class BlockBuilder:
         block = SealedBlock(
             self.num_open_rows,
             rows.num_envs,
-            pack_columns(core, self._open.extras),
+            pack_core(core),
             tuple((self.slots[slot], chunk) for slot, chunk in chunks.items()),
             tuple(self._begun),
             tuple(self._successes),
             stored_types(self._meta),
+            pack_extras(self._open.extras),
         )
         next_rows, num_sealed = rows.successor(), self.num_rows
         num_episodes = {

@@ -6,6 +6,7 @@ of how blocks travel.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections import deque
@@ -20,13 +21,13 @@ from rollout_viewer._cache.unfiled import (
     MAX_UNFILED,
     SMALL_BYTES,
 )
-from rollout_viewer._errors import RecordingError
+from rollout_viewer._errors import FrameError, RecordingError, ShapeError
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.annotations import AnnotationChange
 from rollout_viewer._recording.step_row import BEGINS, IDLE, TERMINATED, TRUNCATED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from rollout_viewer._recording.base import Recording
     from rollout_viewer._recording.episode import Episode
@@ -47,8 +48,10 @@ _MAX_WAITING_BYTES = SMALL_BYTES // 2
 _EVENTS = np.uint8(BEGINS | TERMINATED | TRUNCATED)
 
 
-# Blocks that come within this time of others that are filed are filed with them.
-_BURST_S = 0.05
+# Whole blocks of one worker that are filed together at most: of a second or so.
+_MAX_TOGETHER = 16
+# What came within this time came together.
+_TOGETHER_S = 0.05
 
 
 class TakesBlocks(Protocol):
@@ -68,30 +71,51 @@ class TakesBlocks(Protocol):
         fill: bool = True,
     ) -> int: ...
 
+    def append_blocks(
+        self,
+        rounds: Sequence[Mapping[int, SealedBlock]],
+        *,
+        num_envs: int | None = None,
+    ) -> int: ...
+
     def annotate(self, change: AnnotationChange) -> None: ...
 
 
-class FinishedEpisode(NamedTuple):
-    """An episode that is in the cache, whole: `Job.number`, and what it was."""
+class OverEpisode(NamedTuple):
+    """An episode that is in the cache, whole.
 
+    Attributes:
+        rows: Where it is.
+        env: Of the recording.
+        number: Of it among those of its env.
+        job: `Job.number`; None: it is of none.
+    """
+
+    rows: Rows
+    env: int
     number: int
-    episode: Episode
+    job: int | None = None
+
+    @property
+    def episode(self) -> Episode:
+        """What is known of it."""
+        return self.rows.episode(self.env, self.number)
 
 
 class FiledRows(NamedTuple):
     """What is new in the cache.
 
     Attributes:
-        workers: Whose blocks it was.
-        num_steps: Worker -> transitions in its block.
-        finished: The episodes of jobs that ended.
-        over: All that ended, or were followed by another, with those of jobs.
+        workers: Whose blocks it was; each as often as it had some.
+        num_steps: Worker -> transitions in its blocks.
+        over: The episodes that ended, or were followed by another.
+        finished: Those that ended, of jobs.
     """
 
     workers: list[int]
     num_steps: dict[int, int]
-    finished: list[FinishedEpisode]
-    over: list[Episode]
+    over: list[OverEpisode]
+    finished: list[OverEpisode]
 
 
 class _Begun(NamedTuple):
@@ -125,6 +149,25 @@ class _Waiting(NamedTuple):
     since: float
 
 
+class _Filing(NamedTuple):
+    """What is being filed: kept until all is known of it, as that may be interrupted.
+
+    Attributes:
+        start: The first row.
+        num_rows: Of each round.
+        rounds: Worker -> its block; more than one: whole blocks of the same workers.
+    """
+
+    start: int
+    num_rows: int
+    rounds: Sequence[Mapping[int, _Waiting]]
+
+    @property
+    def stop(self) -> int:
+        """The row after the last one."""
+        return self.start + self.num_rows * len(self.rounds)
+
+
 class BlockFiler:
     """Files blocks.
 
@@ -132,8 +175,6 @@ class BlockFiler:
         cache: Where to.
         num_envs: Of the recording.
         clock: Seconds.
-        gathers: Blocks that come fast are filed many at a time: each by itself costs
-            several times as much, in whose caches there is all else meanwhile.
     """
 
     def __init__(
@@ -141,21 +182,14 @@ class BlockFiler:
         cache: TakesBlocks,
         num_envs: int,
         clock: Callable[[], float] = time.monotonic,
-        *,
-        gathers: bool = False,
     ) -> None:
         self._cache = cache
         self._num_envs = num_envs
         self._clock = clock
-        self._gathers = gathers
-        # When the newest burst of blocks began to be filed.
-        self._filed_at = -math.inf
         # Worker -> its envs of the recording.
         self._envs: dict[int, range] = {}
         self._waiting: dict[int, deque[_Waiting]] = {}
-        # First row, how many, and what is being filed: kept until all is known of it,
-        # since filing may be interrupted.
-        self._filing: tuple[int, int, Mapping[int, _Waiting]] | None = None
+        self._filing: _Filing | None = None
         # Env -> the episode that runs.
         self._running: dict[int, _Running] = {}
 
@@ -178,6 +212,14 @@ class BlockFiler:
     def num_envs_of(self, worker: int) -> int:
         """Return how many envs a worker has."""
         return len(self._envs[worker])
+
+    def worker_of(self, env: int) -> int:
+        """Return which worker has an env of the recording.
+
+        Raises:
+            LookupError: None has.
+        """
+        return next(worker for worker, envs in self._envs.items() if env in envs)
 
     # -- filing
 
@@ -217,94 +259,133 @@ class BlockFiler:
         if not self.has_waiting:
             return False
         return (
-            (
-                all(self._waiting[worker] for worker in workers)
-                and self._is_time_to_file()
-            )
+            all(self._waiting[worker] for worker in workers)
             or not self.wait_s()
             or any(map(_are_many, self._waiting.values()))
         )
 
-    def _is_time_to_file(self) -> bool:
-        since_s = self._clock() - self._filed_at
-        return not self._gathers or since_s < _BURST_S or since_s >= _PATIENCE_S
-
     def file(self) -> FiledRows:
-        """File the oldest block of each worker.
+        """File the oldest block of each worker; of whole ones, all that each has.
 
         Where it is interrupted, the next call does the rest.
 
         Raises:
             RecordingError: A block is damaged.
         """
-        if self._clock() - self._filed_at >= _BURST_S:
-            self._filed_at = self._clock()
         if self._filing is None:
-            oldest = {w: queue[0] for w, queue in self._waiting.items() if queue}
-            self._filing = self._place(oldest)
-        start, count, waiting = self._filing
-        if self._cache.num_rows <= start:
-            try:
-                self._append(count, waiting)
-            except RecordingError:
-                if len(waiting) == 1:
-                    raise
-                # Data of different shapes cannot be in the same rows.
-                worker = next(iter(waiting))
-                self._filing = _, count, waiting = self._place(
-                    {worker: waiting[worker]}
-                )
-                self._append(count, waiting)
-            start, count, waiting = self._filing
-        return self._read(start, count, waiting)
+            self._filing = self._place(self._oldest())
+        try:
+            filing = self._append(self._filing)
+        except (RecordingError, FrameError, ShapeError):
+            filing = self._without_refused(self._filing)
+        return self._read(filing)
 
-    def _place(
-        self, waiting: Mapping[int, _Waiting]
-    ) -> tuple[int, int, Mapping[int, _Waiting]]:
-        """Return in which row blocks will be filed, and in how many."""
-        longest = max(one.block.num_rows for one in waiting.values())
+    def _oldest(self) -> list[Mapping[int, _Waiting]]:
+        """Return the blocks to be filed now, by rounds."""
+        queues = {w: queue for w, queue in self._waiting.items() if queue}
+        # Where others have none, those that came later wait for them.
+        until = math.inf
+        if len(queues) < len(self._waiting):
+            until = min(queue[0].since for queue in queues.values()) + _TOGETHER_S
+        num_rounds = min(_num_whole(queue, until) for queue in queues.values())
+        return [
+            {worker: queue[number] for worker, queue in queues.items()}
+            for number in range(max(num_rounds, 1))
+        ]
+
+    def _without_refused(self, filing: _Filing) -> _Filing:
+        """Return what is filed where a block was refused: what can be.
+
+        Raises:
+            RecordingError: Of the first round, none can.
+        """
+        num_rows = self._cache.num_rows
+        num_filed = max(num_rows - filing.start, 0) // filing.num_rows
+        if num_filed:  # the others are refused by the next call
+            self._filing = filing._replace(rounds=filing.rounds[:num_filed])
+            return self._filing
+        first = filing.rounds[0]
+        if len(first) > 1:
+            # Data of different shapes cannot be in the same rows.
+            worker = next(iter(first))
+            first = {worker: first[worker]}
+        self._filing = self._place([first])
+        return self._append(self._filing)
+
+    def _place(self, rounds: Sequence[Mapping[int, _Waiting]]) -> _Filing:
+        """Return in which rows blocks will be filed."""
+        longest = max(one.block.num_rows for one in rounds[0].values())
         count = longest if longest <= FEW_ROWS else CHUNK_ROWS
         num_rows = self._cache.num_rows
         if num_rows % CHUNK_ROWS + count > CHUNK_ROWS:
             num_rows = -(-num_rows // CHUNK_ROWS) * CHUNK_ROWS
-        return num_rows, count, waiting
+        return _Filing(num_rows, count, rounds)
 
-    def _append(self, count: int, waiting: Mapping[int, _Waiting]) -> None:
-        blocks = {self._envs[w].start: one.block for w, one in waiting.items()}
-        start = self._cache.append_block(
-            blocks, num_envs=self._num_envs, fill=count == CHUNK_ROWS
-        )
-        self._filing = start, count, waiting
+    def _append(self, filing: _Filing) -> _Filing:
+        """Append what is not there of the blocks that are being filed; return these."""
+        start, count, rounds = filing
+        num_filed = max(self._cache.num_rows - start, 0) // count
+        left = [
+            {self._envs[w].start: one.block for w, one in blocks.items()}
+            for blocks in rounds[num_filed:]
+        ]
+        if not left:
+            return filing
+        if len(left) > 1:
+            first = self._cache.append_blocks(left, num_envs=self._num_envs)
+        else:
+            first = self._cache.append_block(
+                left[0], num_envs=self._num_envs, fill=count == CHUNK_ROWS
+            )
+        self._filing = filing._replace(start=first - num_filed * count)
+        return self._filing
 
-    def _read(self, start: int, count: int, filed: Mapping[int, _Waiting]) -> FiledRows:
+    def _read(self, filing: _Filing) -> FiledRows:
         """Return what rows have that were filed, and let the next ones be filed."""
         rows = self._cache.recording.rows
         assert rows is not None
-        core = rows.block(start, start + count)
+        start, count, rounds = filing
+        core = rows.block(start, filing.stop)
         flags, kinds = core["flags"], core["kind"]
-        finished: list[FinishedEpisode] = []
-        over: list[Episode] = []
+        over: list[OverEpisode] = []
         running = self._running
         if (flags & _EVENTS).any():
-            running, finished, over = self._followed(flags, filed, rows)
-        num_steps = {worker: self._num_steps(kinds, flags, worker) for worker in filed}
-        left = self._left(filed)
-        result = FiledRows(list(filed), num_steps, finished, over)
+            known = {
+                (count * number + row, env): begun
+                for number, blocks in enumerate(rounds)
+                for one in blocks.values()
+                for (row, env), begun in one.begun.items()
+            }
+            running, over = self._followed(flags, known, rows)
+        workers = list(rounds[0])
+        num_steps = {
+            worker: self._num_steps(kinds, flags, worker) for worker in workers
+        }
+        left = self._left(rounds)
+        finished = [one for one in over if one.job is not None]
+        result = FiledRows(workers * len(rounds), num_steps, over, finished)
         # No call in between, and so no interruption: all of it or nothing.
         self._running, self._waiting, self._filing = running, left, None
         return result
 
     def _followed(
-        self, flags: Codes, filed: Mapping[int, _Waiting], rows: Rows
-    ) -> tuple[dict[int, _Running], list[FinishedEpisode], list[Episode]]:
-        """Return what runs after new rows, and what ended in them, of jobs and all."""
-        known = {p: begun for one in filed.values() for p, begun in one.begun.items()}
+        self, flags: Codes, known: Mapping[tuple[int, int], _Begun], rows: Rows
+    ) -> tuple[dict[int, _Running], list[OverEpisode]]:
+        """Return what runs after new rows, and what is over in them.
+
+        Args:
+            flags: Of the new rows.
+            known: (row of them, env) -> the episode that begins there.
+            rows: All rows.
+        """
         running = dict(self._running)
-        finished: list[FinishedEpisode] = []
-        over: list[Episode] = []
-        num_new = np.count_nonzero(flags & np.uint8(BEGINS), axis=0).tolist()
-        num_begun = [rows.num_begun(env) - new for env, new in enumerate(num_new)]
-        for row, env in np.argwhere(flags & _EVENTS).tolist():
+        over: list[OverEpisode] = []
+        places = np.argwhere(flags & _EVENTS).tolist()
+        num_begun: dict[int, int] = {}
+        for row, env in places:
+            if int(flags[row, env]) & BEGINS:
+                num_begun[env] = num_begun.get(env, rows.num_begun(env)) - 1
+        for row, env in places:
             flag = int(flags[row, env])
             if flag & BEGINS:
                 before = running.pop(env, None)
@@ -316,33 +397,29 @@ class BlockFiler:
                     labels = {(env, num_begun[env]): dict(begun.labels)}
                     self._cache.annotate(AnnotationChange(labels=labels))
                 elif before is not None and not is_rest:
-                    over.append(rows.episode(env, before.number))
+                    over.append(OverEpisode(rows, env, before.number))
                 running[env] = _Running(begun, num_begun[env], rows)
                 num_begun[env] += 1
             if flag & (TERMINATED | TRUNCATED) and env in running:
                 ended = running.pop(env)
-                episode = rows.episode(env, ended.number)
-                over.append(episode)
-                if ended.begun.job is not None:
-                    finished.append(FinishedEpisode(ended.begun.job, episode))
-        return running, finished, over
+                over.append(OverEpisode(rows, env, ended.number, ended.begun.job))
+        return running, over
 
-    def _left(self, filed: Mapping[int, Any]) -> dict[int, deque[_Waiting]]:
-        return {w: deque([*queue][w in filed :]) for w, queue in self._waiting.items()}
+    def _left(self, rounds: Sequence[Mapping[int, Any]]) -> dict[int, deque[_Waiting]]:
+        num_filed = {worker: len(rounds) for worker in rounds[0]}
+        return {
+            w: deque([*queue][num_filed.get(w, 0) :])
+            for w, queue in self._waiting.items()
+        }
 
     def discard(self) -> list[int]:
         """Drop the blocks that `file` could not file; return whose they were."""
         assert self._filing is not None
-        *_, filed = self._filing
-        self._waiting, self._filing = self._left(filed), None
-        return list(filed)
+        *_, rounds = self._filing
+        self._waiting, self._filing = self._left(rounds), None
+        return list(rounds[0]) * len(rounds)
 
-    def _num_steps(
-        self,
-        kinds: Codes,
-        flags: Codes,
-        worker: int,
-    ) -> int:
+    def _num_steps(self, kinds: Codes, flags: Codes, worker: int) -> int:
         envs = slice(self._envs[worker].start, self._envs[worker].stop)
         is_step = (kinds[:, envs] != IDLE) & ((flags[:, envs] & BEGINS) == 0)
         return int(np.count_nonzero(is_step))
@@ -375,3 +452,13 @@ def _are_many(waiting: Collection[_Waiting]) -> bool:
         return False
     nbytes = sum(one.block.nbytes for one in waiting)
     return len(waiting) >= _MAX_WAITING or nbytes >= _MAX_WAITING_BYTES
+
+
+def _num_whole(waiting: Collection[_Waiting], until: float) -> int:
+    """Return how many whole blocks come first, of those that are filed together."""
+    num_whole = 0
+    for one in itertools.islice(waiting, _MAX_TOGETHER):
+        if one.block.num_rows < CHUNK_ROWS or one.since > until:
+            break
+        num_whole += 1
+    return num_whole

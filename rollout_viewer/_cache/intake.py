@@ -291,7 +291,7 @@ class Intake:
             return False
         try:
             rows = filer.file()
-            filed, over = rows.workers, rows.over
+            filed, over = rows.workers, [one.episode for one in rows.over]
         except Exception as error:
             filed, over = filer.discard(), []
             _warn(f"expected to file rows of another process, got {error}")

@@ -105,19 +105,14 @@ class RowChecker:
         """
         rows = recording.rows
         path = self._fast_path
-        camera, images = _only_camera(frames)
-        if (
-            rows is not None
-            and path is not None
-            and path.camera == camera
-            and _is_like(images, envs, path)
-        ):
+        alike = None if frames is None else self.like_last(frames, envs)
+        if rows is not None and path is not None and alike is not None:
             step_row = rows.prepare(**steps, num_transitions=num_transitions)
             if rows.is_plain(step_row):
                 return NewRow(
                     rows,
                     step_row,
-                    [(*t, f) for t, f in zip(path.targets, images, strict=True)],
+                    [(*t, f) for t, f in zip(*alike, strict=True)],
                     _extras(rows.num_envs, action, data),
                     path.shared,
                 )
@@ -134,7 +129,7 @@ class RowChecker:
         _check_sharing(recording, split, shared, rows.num_envs)
         pictures = _pictures(recording, split, envs, rows.num_envs, step_row.kind)
         recording.check_sizes(pictures)
-        fast_path = _fast_path(camera, images, envs, pictures, shared)
+        fast_path = _fast_path(*_only_camera(frames), envs, pictures, shared)
         form = RowForm(dtypes, scales, fast_path)
         return NewRow(rows, step_row, pictures, extras, shared, form)
 
@@ -147,9 +142,28 @@ class RowChecker:
         """
         if frames is None:
             return (), ()
-        path = self._fast_path
-        camera, images = _only_camera(frames)
-        if path is None or path.camera != camera or not _is_like(images, envs, path):
+        path, images = self._fast_path, frames
+        if path is None:
+            return None
+        if type(frames) is dict:
+            if len(frames) != 1 or path.camera not in frames:
+                return None
+            images = frames[path.camera]
+        elif path.camera != DEFAULT_CAMERA:
+            return None
+        shapes = path.shapes
+        if type(images) is not path.kind or len(images) != len(shapes):
+            return None
+        for number, frame in enumerate(images):
+            if (
+                type(frame) is not np.ndarray
+                or frame.shape != shapes[number]
+                or frame.dtype != _UINT8
+            ):
+                return None
+        if envs is not path.envs and (
+            envs is None or path.envs is None or list(envs) != path.envs
+        ):
             return None
         return path.targets, images
 
@@ -215,22 +229,6 @@ def _fast_path(
     numbers = None if envs is None else list(envs)
     shapes = [frame.shape for frame in frames]
     return _FastPath(camera, type(frames), shapes, numbers, targets, shared)
-
-
-def _is_like(frames: Any, envs: Sequence[int] | None, path: _FastPath) -> bool:
-    """Return whether the pictures have the form of the last row's."""
-    if type(frames) is not path.kind or len(frames) != len(path.shapes):
-        return False
-    for frame, shape in zip(frames, path.shapes, strict=True):
-        if (
-            type(frame) is not np.ndarray
-            or frame.shape != shape
-            or frame.dtype != _UINT8
-        ):
-            return False
-    return envs is path.envs or (
-        envs is not None and path.envs is not None and list(envs) == path.envs
-    )
 
 
 def _check_sharing(

@@ -21,26 +21,30 @@ _POLL_INTERVAL_S = 0.1
 
 
 class Subscribers:
-    """Callbacks of one cache. Any thread may add one or notify."""
+    """Callbacks of one cache. Any thread may add one or notify.
+
+    Attributes:
+        callbacks: Those that are called, by number.
+    """
 
     def __init__(self) -> None:
-        self._callbacks: dict[int, Subscriber] = {}
+        self.callbacks: dict[int, Subscriber] = {}
         self._next = 0
         self._poller: threading.Thread | None = None
 
     def __len__(self) -> int:
-        return len(self._callbacks)
+        return len(self.callbacks)
 
     def add(self, callback: Subscriber) -> Callable[[], None]:
         """Call it from now on, until the result is called."""
         number = self._next
         self._next += 1
-        self._callbacks[number] = callback
-        return lambda: self._callbacks.pop(number, None) and None
+        self.callbacks[number] = callback
+        return lambda: self.callbacks.pop(number, None) and None
 
     def notify(self, start: int, stop: int) -> None:
         """Call all with the rows that came; the same twice where none did."""
-        for callback in list(self._callbacks.values()):
+        for callback in list(self.callbacks.values()):
             try:
                 callback(start, stop)
             except Exception as error:  # a viewer must not stop training

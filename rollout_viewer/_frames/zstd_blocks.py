@@ -9,8 +9,11 @@ import functools
 import struct
 
 # A zstd block: at most so many bytes; bit 0 marks the last, bits 1 and 2 are the kind.
-_BLOCK_BYTES = 1 << 17
-_IS_LAST, _BLOCK_KIND, _RLE = 1, 6, 2
+BLOCK_BYTES = 1 << 17
+IS_LAST, RLE = 1, 2
+# Of what `raw_frame` takes.
+MAX_RAW_BYTES = 1 << 16
+_BLOCK_KIND = 6
 
 
 def zstd_header(num_bytes: int) -> bytes:
@@ -24,10 +27,11 @@ def raw_frame(data: bytes) -> bytes:
     A call of zstd lets other threads run, which takes ten times as long as the copy.
     """
     size = len(data)
-    head = b"\x20" + struct.pack("<B", size)
     if size > 0xFF:
         head = b"\x60" + struct.pack("<H", size - 0x100)
-    block = (size << 3 | _IS_LAST).to_bytes(3, "little")
+    else:
+        head = b"\x20" + struct.pack("<B", size)
+    block = (size << 3 | IS_LAST).to_bytes(3, "little")
     return b"".join((b"\x28\xb5\x2f\xfd", head, block, data))
 
 
@@ -37,9 +41,9 @@ def rle_blocks(value: int, num_bytes: int, *, is_last: bool = False) -> bytes:
     """Return zstd's RLE blocks for `num_bytes` times the byte `value`."""
     if not num_bytes:
         return b""
-    whole, rest = divmod(num_bytes - 1, _BLOCK_BYTES)
-    blocks = (_BLOCK_BYTES << 3 | _RLE | value << 24).to_bytes(4, "little") * whole
-    last = (rest + 1) << 3 | _RLE | is_last | value << 24
+    whole, rest = divmod(num_bytes - 1, BLOCK_BYTES)
+    blocks = (BLOCK_BYTES << 3 | RLE | value << 24).to_bytes(4, "little") * whole
+    last = (rest + 1) << 3 | RLE | is_last | value << 24
     return blocks + last.to_bytes(4, "little")
 
 
@@ -52,8 +56,8 @@ def unended_blocks(frame: bytes, start: int) -> bytearray:
     """
     blocks = bytearray(frame[start:])
     at = 0
-    while not blocks[at] & _IS_LAST:
+    while not blocks[at] & IS_LAST:
         head = int.from_bytes(blocks[at : at + 3], "little")
-        at += 3 + (1 if head & _BLOCK_KIND == _RLE else head >> 3)
-    blocks[at] &= ~_IS_LAST
+        at += 3 + (1 if head & _BLOCK_KIND == RLE else head >> 3)
+    blocks[at] &= ~IS_LAST
     return blocks

@@ -1,11 +1,13 @@
 """Calls of an environment become rows of a cache, and videos in a folder.
 
-- `recorder`: records calls as rows. `recorder_checks` checks its arguments,
+- `recorder`: records calls as rows, `usual_calls` those that are like the last one.
+  `recorder_checks` checks the arguments of a recorder,
   `frame_options` selects and crops pictures, `step_call` is what one call gave,
   `skipped_steps` accumulates calls without a row, `vector_reward` sums objectives,
   `step_info` keeps what steps return as info, `success` says which episodes succeeded,
   `episode_filter` records only episodes to keep, `episode_quota` a number of them,
-  `faults` replaces pictures that are none.
+  `faults` replaces pictures that are none. `usual_calls`, and `single_calls` of one
+  env, record calls whose rows are like the last one.
 - `views`: `cache`, `viewer` and `dump` of a recorder, and of all that has one.
 - `same_step`: two rows for a call that ends an environment and resets it.
 - `video_recorder`: the common part of `RecordVideo` and `VecVideoRecorder`.

@@ -49,6 +49,7 @@ from rollout_viewer._recorder.recorder_checks import (
     checked_count,
     discarded_on_error,
 )
+from rollout_viewer._recorder.single_calls import SingleCalls
 from rollout_viewer._recorder.skipped_steps import SkippedSteps
 from rollout_viewer._recorder.step_call import step_call
 from rollout_viewer._recorder.step_info import StepInfo, checked_names
@@ -56,7 +57,6 @@ from rollout_viewer._recorder.success import (
     SUCCESS_KEYS,
     Successes,
     checked_rule,
-    is_silent,
 )
 from rollout_viewer._recorder.vector_reward import (
     VectorRewards,
@@ -66,15 +66,9 @@ from rollout_viewer._recorder.vector_reward import (
 from rollout_viewer._recorder.views import ShownInNotebook
 from rollout_viewer._recording.annotations import AnnotationChange
 from rollout_viewer._recording.step_row import (
-    BEGINS,
-    RESET,
-    STEP,
-    TERMINATED,
-    TRUNCATED,
     Kind,
 )
 from rollout_viewer._recording.workers import is_worker, own_path
-from rollout_viewer._replay.episode_start import START
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -93,12 +87,13 @@ if TYPE_CHECKING:
     Pictures = Callable[[], Any]
     Size = tuple[int, int]
 
-# Among the bytes of bools: finding it is faster than `np.any`.
-_TRUE = b"\1"
+# Among the bytes of bools: finding it is faster than `np.any`, and a
+# number is found faster than bytes.
+_TRUE = 1
 _RESET, _STEP, _IDLE, _MISSING = (np.uint8(kind) for kind in Kind)
 
 
-class Recorder(ShownInNotebook):
+class Recorder(SingleCalls, ShownInNotebook):
     """Records calls of environments into a cache; one thread uses it.
 
     A pickled recorder has its configuration and an empty cache. A deep copy shares
@@ -272,9 +267,11 @@ class Recorder(ShownInNotebook):
         """Make the lock anew, in a forked child."""
         del is_whole
         self._lock = threading.Lock()
+        self.buffer = self.many = None
 
     def _start(self, num_envs: int) -> None:
         self.num_envs = num_envs
+        self.buffer = self.many = self._step_form = self._reset_form = None
         self._skipped = SkippedSteps(num_envs)
         self._vectors = VectorRewards()
         # The row after the newest that this recorder has appended.
@@ -362,6 +359,7 @@ class Recorder(ShownInNotebook):
 
     def redirect(self, sink: BlockBuilder) -> None:
         """Record into `sink` in place of the cache, which stays without rows."""
+        self._settle()
         self._sink = self._keeps_meta = sink
         self._is_lean = False
         self._step_info = StepInfo(self.num_envs, self._info_names, sink)
@@ -376,6 +374,7 @@ class Recorder(ShownInNotebook):
 
         An env that has had its episodes is idle from its next reset on.
         """
+        self._settle()
         self._limit.quota = quota
         self._is_lean = False
 
@@ -445,13 +444,12 @@ class Recorder(ShownInNotebook):
             )
         step = reward, terminated, truncated, action
         with self._lock:
-            if (
-                self._is_lean
-                and not (is_same_call or sums)
-                and final_info is None
-                and is_kept is not False
-            ):
-                row = self._add_like_last(codes, step, data, infos, step_info)
+            self._settle()
+            step_infos = step_info, final_info
+            if self._is_lean and not sums and is_kept is not False:
+                row = self._add_like_last(
+                    codes, step, data, infos, step_infos, is_same_call=is_same_call
+                )
                 if row is not None:
                     return row
             is_plain = is_kept is not False and not (sums or self._reward_weights)
@@ -464,7 +462,7 @@ class Recorder(ShownInNotebook):
                         pictures,
                         data,
                         infos,
-                        (step_info, final_info),
+                        step_infos,
                         is_same_call=is_same_call,
                     )
             self._is_settled = self._is_lean = False
@@ -473,7 +471,7 @@ class Recorder(ShownInNotebook):
                 step,
                 sums,
                 infos,
-                (step_info, final_info),
+                step_infos,
                 is_same_call=is_same_call,
                 is_kept=is_kept,
             )
@@ -484,180 +482,6 @@ class Recorder(ShownInNotebook):
             row = self._record(codes, pictures, data)
             self._is_settled = self._has_nothing_left()
             return row
-
-    def _add_like_last(
-        self,
-        codes: Codes,
-        step: tuple[Any, Any, Any, Any],
-        data: Mapping[str, Any] | None,
-        infos: Mapping[int, Mapping[str, Any]] | None,
-        step_info: Any,
-    ) -> int | None:
-        """Record a call if its row is like the last one; None: it is not.
-
-        What `_add_at_once` comes to where no picture is due, all envs step or are
-        reset, and nothing but their steps is to be known of them.
-        """
-        if step_info is not None:
-            found = self._data_of(step_info)
-            if found is None:
-                return None
-            data = {**(data or {}), **found} if found else data
-        kind = None if codes.tobytes() == self._all_step else codes
-        if kind is not None and _STEP not in codes.tobytes():
-            step = (*step[:3], None)  # a call that resets ignores its action
-        num_calls, before = self.num_calls + 1, self.cache.num_appended
-        episode = self._episode if kind is None else self._episode + (kind == _RESET)
-        try:
-            row = self.cache.append_step(kind, *step, data, infos)
-            if row is not None:
-                self._note_like_last(kind, step, row + 1, num_calls, episode)
-        except BaseException:
-            if (stop := self.cache.num_appended) == before:
-                self._keep_call(codes, step, infos, step_info)
-                self.num_calls, self._episode = num_calls, episode
-            else:
-                self._note_like_last(kind, step, stop, num_calls, episode)
-            raise
-        return row
-
-    def add_one(
-        self,
-        kind: int,
-        flags: int,
-        reward: Any,
-        action: Any,
-        values: Mapping[str, Any],
-        info: Any = None,
-        start: bytes | None = None,
-    ) -> bool:
-        """Record a call of a single env, if its row is like the last one.
-
-        What `add` comes to then, without an array for each number.
-
-        Args:
-            kind: `STEP` or `RESET`.
-            flags: `TERMINATED` and `TRUNCATED` of a step, `BEGINS` of a reset.
-            reward: A number, of a step.
-            action: A number or an array, without an axis of envs, of a step.
-            values: Name -> the same; not changed.
-            info: A dict.
-            start: Of the episode that a reset begins: from where it can be replayed.
-
-        Returns:
-            False: it is not like the last one, and nothing was recorded.
-        """
-        with self._lock:
-            if not self._is_lean or self._pid != os.getpid():
-                return False
-            if info:
-                found = self._numbers_of(info)
-                if found is None:
-                    return False
-                values = {**found, **values}
-            num_calls, before = self.num_calls + 1, self.cache.num_appended
-            episode = self._episode + 1 if kind == RESET else self._episode
-            try:
-                row = self.cache.append_one(kind, flags, reward, action, values, start)
-                if row is not None:
-                    self._note_one(flags, row + 1, num_calls, episode)
-            except BaseException:
-                if (stop := self.cache.num_appended) == before:
-                    self._keep_one(kind, flags, reward, action, info, start)
-                    self.num_calls, self._episode = num_calls, episode
-                else:
-                    self._note_one(flags, stop, num_calls, episode)
-                raise
-            return row is not None
-
-    def _note_one(
-        self, flags: int, stop: int, num_calls: int, episode: npt.NDArray[np.int64]
-    ) -> None:
-        """Count a call of `add_one` that has a row; may be called again."""
-        self._stop, self.num_calls = stop, num_calls
-        if flags:
-            self._episode = episode
-            self._is_running = np.full(1, flags == BEGINS)
-
-    def _keep_one(
-        self,
-        kind: int,
-        flags: int,
-        reward: Any,
-        action: Any,
-        info: Any,
-        start: bytes | None,
-    ) -> None:
-        """Let the next row include a call of `add_one`, which has none."""
-        codes = np.full(1, kind, np.uint8)
-        step: tuple[Any, Any, Any, Any] = (None, None, None, None)
-        if kind == STEP:
-            step = (
-                np.array([reward]),
-                np.array([bool(flags & TERMINATED)]),
-                np.array([bool(flags & TRUNCATED)]),
-                np.asarray(action)[None],
-            )
-        infos = None if start is None else {0: {START: start}}
-        self._keep_call(codes, step, infos, [info] if info else None)
-
-    def _numbers_of(self, info: Any) -> dict[str, Any] | None:
-        try:
-            if is_silent([info]):
-                return self._step_info.numbers(info)
-        except MemoryError:
-            raise
-        except Exception:  # an unusual info, of which `StepInfo.add` warns
-            pass
-        return None
-
-    def _data_of(self, step_info: Any) -> Mapping[str, Any] | None:
-        """Return an info as data of a row; None: it is not as simple."""
-        try:
-            if is_silent(step_info):
-                return self._step_info.at_once(step_info)
-        except MemoryError:
-            raise
-        except Exception:  # an unusual info, of which `StepInfo.add` warns
-            pass
-        return None
-
-    def _keep_call(
-        self,
-        codes: Codes,
-        step: tuple[Any, Any, Any, Any],
-        infos: Mapping[int, Mapping[str, Any]] | None,
-        step_info: Any,
-    ) -> None:
-        """Let the next row include a call of `_add_like_last`, which has none."""
-        self._is_settled = self._is_lean = False
-        is_reset = codes == _RESET
-        is_step = (codes == _STEP) | (codes == _MISSING)
-        _, self._infos = self._with_begun(is_reset, infos or {})
-        self._skipped.add(is_step, *step)
-        self._has_skipped_reset |= is_reset
-        self._joins_episode |= is_reset
-        if step_info is not None:
-            no_end = np.zeros(self.num_envs, np.bool_)
-            self._add_infos((step_info, None), is_step, no_end, is_reset)
-
-    def _note_like_last(
-        self,
-        kind: Codes | None,
-        step: tuple[Any, Any, Any, Any],
-        stop: int,
-        num_calls: int,
-        episode: npt.NDArray[np.int64],
-    ) -> None:
-        """Count a call of `_add_like_last` that has a row; may be called again."""
-        _, terminated, truncated, _ = step
-        self._stop, self.num_calls = stop, num_calls
-        for ends in (terminated, truncated):
-            if ends is not None and _TRUE in ends.tobytes():
-                self._is_running = self._is_running & ~ends
-        if kind is not None:
-            self._episode = episode
-            self._is_running = self._is_running | (kind == _RESET)
 
     def _is_lean_now(self) -> bool:
         """Whether a step of all envs is nothing but its row's step data."""
@@ -952,6 +776,7 @@ class Recorder(ShownInNotebook):
         codes = np.full(self.num_envs, _STEP, np.uint8)
         no_steps = np.zeros(self.num_envs, np.int64)
         with self._lock:
+            self._settle()
             frames, envs = self._frame_options.apply(pictures(), self.num_envs)
             is_newest = self._is_newest
             row = self._sink.append(
@@ -967,6 +792,7 @@ class Recorder(ShownInNotebook):
         Its reward is NaN.
         """
         with self._lock:
+            self._settle()
             self._is_settled = self._is_lean = False
             unknown = np.full(self.num_envs, np.nan)
             self._skipped.add(self._is_running, unknown, None, None, None)
@@ -989,10 +815,11 @@ class Recorder(ShownInNotebook):
             infos: Env -> seed, options, labels of the running episode, for the envs in
                 `begins`.
         """
+        self._settle()
         self._is_settled = self._is_lean = False
         begun = np.array(begins, np.bool_)
         self._skipped.replace(np.asarray(count), np.asarray(reward))
-        self._is_running |= begun
+        self._is_running = self._is_running | begun
         self._successes.begin(begun)
         self._joins_episode |= begun
         self._has_skipped_reset |= begun & (self._skipped.count == 0)
@@ -1148,6 +975,7 @@ class Recorder(ShownInNotebook):
         """
         if not self.cache.is_mine:  # in a forked process that recorded nothing
             return
+        self._settle()
         self.complete()
         if isinstance(self._sink, EpisodeFilter):
             self._sink.finish()

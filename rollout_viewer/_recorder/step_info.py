@@ -15,11 +15,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from rollout_viewer._errors import warn_once
+from rollout_viewer._recorder.success import SUCCESS_KEYS
 from rollout_viewer._recording.info_types import BOOL, INFO_TYPES, NUMBER, PREFIX
+from rollout_viewer._recording.many_buffer import ManyForm, NumberForm
+from rollout_viewer._recording.step_buffer import InfoForm
 from rollout_viewer._recording.storable import storable_text
 from rollout_viewer._tensors import as_numpy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from rollout_viewer._recording.step_row import Mask
@@ -35,6 +40,10 @@ _MAX_DEPTH = 4
 _NUMBERS = frozenset([float, int, np.float64, np.float32, np.int64, np.int32, np.uint8])
 _BOOLS = frozenset([bool, np.bool_])
 _KINDS = {NUMBER: _NUMBERS, BOOL: _BOOLS}
+_DTYPES = {NUMBER: "iuf", BOOL: "b"}
+_FLOAT64, _BOOL = np.dtype(np.float64), np.dtype(np.bool_)
+# Among the bytes of bools: finding it is faster than `np.all`.
+_FALSE = 0
 # Recorded otherwise: as observations, as ends, or in a row of its own.
 _KNOWN_ELSEWHERE = frozenset(
     [
@@ -139,22 +148,72 @@ class StepInfo:
                 "cannot be read is not recorded."
             )
 
-    def at_once(self, info: Any) -> dict[str, Array] | None:
+    def at_once(self, info: Any) -> Mapping[str, Array] | None:
         """Return the data of a row that is one call, where nothing waits for a row.
 
-        None: it is not simple; `add` and `seen` do it then.
+        None: it is not simple; `add` and `seen` do it then. What is returned may be the
+        caller's, and is valid until the next call.
 
         Args:
-            info: Of a single env; or of many, that none of them returned any.
+            info: One dict for each env, or one of them all; see `add`.
         """
         if self._names is False:
             return {}
-        if self._num_envs != 1 or isinstance(info, Mapping):
-            return None if self.is_pending or info else {}
+        if isinstance(info, Mapping):
+            return self._arrays(info) if info else None if self.is_pending else {}
+        if self._num_envs != 1:
+            return self._gathered(info)
         found = self.numbers(info[0] or {})
         if found is None:
             return None
         return {name: np.array([value]) for name, value in found.items()}
+
+    def _arrays(self, info: Mapping[Any, Any]) -> dict[str, Array] | None:
+        """Return what `at_once` does of one dict for all envs."""
+        found: dict[str, Array] = {}
+        if self.is_pending:
+            return None
+        columns, num_envs = self._columns, self._num_envs
+        for key, value in info.items():
+            if (column := columns.get(key)) is None:
+                if key in self._refused or key in _KNOWN_ELSEWHERE:
+                    continue
+                if type(key) is str and key[:1] == "_" and key[1:] in info:
+                    continue  # which envs have it
+                return None
+            if (
+                type(value) is not np.ndarray
+                or value.dtype.kind not in _DTYPES.get(column.kind, "")
+                or value.shape != (num_envs, *column.shape)
+            ):
+                return None
+            has_it = info.get("_" + key)
+            if has_it is not None and not (
+                type(has_it) is np.ndarray
+                and has_it.dtype == _BOOL
+                and has_it.shape == value.shape[:1]
+                and _FALSE not in has_it.tobytes()
+            ):
+                return None
+            found[column.name] = value.astype(_FLOAT64, copy=False)
+        return found
+
+    def _gathered(self, infos: Sequence[Any]) -> dict[str, Array] | None:
+        """Return what `at_once` does of a dict for each of many envs."""
+        if self.is_pending:
+            return None
+        found: dict[str, Array] = {}
+        for env, info in enumerate(infos):
+            if not info or _KNOWN_ELSEWHERE.issuperset(info):
+                continue
+            numbers = self.numbers(info)
+            if numbers is None:
+                return None
+            for name, number in numbers.items():
+                if (values := found.get(name)) is None:
+                    values = found[name] = np.full(self._num_envs, np.nan)
+                values[env] = number
+        return found
 
     def numbers(self, info: Mapping[Any, Any]) -> dict[str, float] | None:
         """Return what `at_once` does for a single env, as numbers: without arrays.
@@ -178,6 +237,38 @@ class StepInfo:
                 return None
             found[column.name] = float(value)
         return found
+
+    def form_of(self, info: Mapping[Any, Any]) -> InfoForm:
+        """Return the form of an info whose numbers are those of a row."""
+        if self._names is False:
+            return InfoForm(None, others=SUCCESS_KEYS)
+        columns = self._columns
+        keys = tuple(key for key in info if key in columns)
+        return InfoForm(
+            keys,
+            tuple(columns[key].name for key in keys),
+            tuple(type(info[key]) for key in keys),
+            info.keys() - keys,
+        )
+
+    def form_of_many(self, info: Any) -> ManyForm | None:
+        """Return the form of an info of many envs, whose numbers are those of a row.
+
+        None: calls are not looked at that have one like it.
+        """
+        if self._names is False:
+            return ManyForm(None, SUCCESS_KEYS)
+        if info and type(info) is not dict:
+            return None
+        found, columns = [], self._columns
+        for key, value in (info or {}).items():
+            if (column := columns.get(key)) is not None:
+                mask = f"_{key}" if f"_{key}" in info else None
+                found.append(
+                    NumberForm(key, mask, column.name, value.dtype, value.shape)
+                )
+        known = {one.key for one in found}
+        return ManyForm(tuple(found), [key for key in info or () if key not in known])
 
     def seen(self, envs: Mask) -> dict[str, Array]:
         """Return data of a row that is of `envs`; valid until the next call."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._frames.chunk import CHUNK_ROWS
-from rollout_viewer._recording.info_types import PREFIX, retype_info
+from rollout_viewer._recording.info_types import NUMBER, PREFIX, retype_info
 from rollout_viewer._recording.step_codec import groups_of, rows_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ def retyped_groups(
     known: dict[str, str | list[str]], own: InfoTypes, groups: list[Group]
 ) -> list[Group]:
     """Return what a block has, its info of a recording's types; see `retype_info`."""
-    if not any(name.startswith(PREFIX) for name, _, _ in groups):
+    names = [name for name, _, _ in groups if name.startswith(PREFIX)]
+    if all(known.get(name) == own.get(name, NUMBER) for name in names):
         return groups
     values = [{name: stacked} for name, _, stacked in groups]
     retype_info(known, own, values)

@@ -133,13 +133,13 @@ def repack_chunk(chunk: Chunk, scratch: Scratch) -> bytes:
     options: list[dict[int, bytes]] = []
     for number, index in enumerate(indices):
         reader.read(index, frame)
-        options.append({RAW: frame.tobytes(), INTRA: scratch.intra(now, whole)})
+        options.append({RAW: frame.tobytes(), INTRA: scratch.intra(now, *whole)})
         if number == 0:
             first[...] = now
         for kind, base in ((PREV, last), (FIRST, first)):
             # The second frame's previous one is the first: PREV costs a decode less.
             if number > (kind == FIRST):
-                options[-1][kind] = scratch.delta(now, base, whole)
+                options[-1][kind] = scratch.delta(now, base, *whole)
         last[...] = now
     kinds, records = list(chunk.kinds), [bytes(record) for record in chunk.records]
     for index, kind, found in zip(indices, _cheapest(options), options, strict=True):
@@ -221,7 +221,7 @@ def _same_steps(old: FileRecording, new: FileRecording) -> bool:
             old.extras_of(block) == new.extras_of(block)
             for block in range(_num_blocks(old))
         )
-        and old._tails == new._tails
+        and old._open_tails() == new._open_tails()
     )
 
 

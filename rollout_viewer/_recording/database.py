@@ -12,7 +12,8 @@ Tables, version 1::
     steps     first block -> core step data of consecutive blocks (`step_codec`):
               one while they are new, `run_blocks` once those are full
     extras    block -> actions and data of its rows, if there are any
-    tail      rows of the block that is still open, written each half second
+    tail      rows of the block that is still open, written each half second; also of
+              full ones, of a process that was killed
     episodes  (env, index) -> JSON: segment, seed, options, labels
 
 JSON is followed by its checksum, see `sealed_text`. Step data, actions and data, and
@@ -66,8 +67,8 @@ CREATE TABLE episodes (env INTEGER, idx INTEGER, info TEXT, PRIMARY KEY (env, id
 """
 # All but meta: these are emptied when a recording is cleared.
 TABLES_OF_ROWS = ("packs", "steps", "extras", "tail", "slots", "episodes")
-# What SQLite may keep beside the file.
-SIDE_FILES = ("-wal", "-shm", "-journal")
+# What SQLite may keep beside the file, and what a recorder does: see `row_memory`.
+SIDE_FILES = ("-wal", "-shm", "-journal", "-rows")
 # WAL needs shared memory between the processes that have the file open.
 _NETWORK_FILE_SYSTEMS = [
     "nfs",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
+import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +20,21 @@ from rollout_viewer._recording.annotations import (
 from rollout_viewer._recording.cells import MAX_COUNT, whole
 from rollout_viewer._recording.copy import write_copy
 from rollout_viewer._recording.database import (
+    amend,
     checkpoint,
     has_side_files,
 )
 from rollout_viewer._recording.database_reader import DatabaseReader
 from rollout_viewer._recording.late_pictures import NUM_LATE, late_slot, merged
-from rollout_viewer._recording.lock import recover
+from rollout_viewer._recording.lock import is_locked, locked, recover
 from rollout_viewer._recording.opened import OpenedRecording
+from rollout_viewer._recording.row_memory import (
+    RowMemory,
+    has_rows_beside,
+    read_regions,
+    side_path,
+)
+from rollout_viewer._recording.row_recovery import recovered_statements
 from rollout_viewer._recording.slot import digest
 from rollout_viewer._recording.statements import (
     Tail,
@@ -36,7 +46,11 @@ from rollout_viewer._recording.statements import (
     start_statement,
     tail_statements,
 )
-from rollout_viewer._recording.step_codec import DecodedExtras, unpack_columns
+from rollout_viewer._recording.step_codec import (
+    DecodedExtras,
+    pack_extras,
+    unpack_columns,
+)
 from rollout_viewer._recording.stored_rows import StoredRows
 from rollout_viewer._recording.wal import lacks_log
 
@@ -49,6 +63,10 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.slot import Slot
     from rollout_viewer._recording.statements import Statement
     from rollout_viewer._recording.step_codec import Extras
+
+
+# Between two looks whether a process that records still does.
+_LOOK_INTERVAL_S = 0.25
 
 
 class FileRecording(OpenedRecording):
@@ -77,10 +95,13 @@ class FileRecording(OpenedRecording):
         self._stored = StoredRows(path)
         # Whether the last `refresh` was interrupted while it read rows.
         self._is_incomplete = False
+        # When to look next whether a process was killed that has left rows.
+        self._next_look_s = 0.0
         self.damage = ""
         self.pictures_version = 0
         try:
             self.refresh()
+            self._recover_rows()
         except BaseException:
             self._reader.close()
             raise
@@ -135,7 +156,7 @@ class FileRecording(OpenedRecording):
                 return False
             version = self._reader.version()
             if version == self._version:
-                return False
+                return self._recover_rows()
             # All of it is read again where it is interrupted.
             self._version = -1
             meta = self._reader.meta()
@@ -163,6 +184,47 @@ class FileRecording(OpenedRecording):
             self._warn_of_damage()
             return True
 
+    def _recover_rows(self) -> bool:
+        """Store rows that a killed process has left beside the file.
+
+        Returns:
+            Whether there were some.
+        """
+        if time.monotonic() < self._next_look_s:
+            return False
+        self._next_look_s = time.monotonic() + _LOOK_INTERVAL_S
+        if (
+            self.is_closed
+            or self.rows is None
+            or not has_rows_beside(self.path)
+            or is_locked(self.path)
+        ):
+            return False
+        problem, num_rows = "", self.rows.num_rows
+        try:
+            with locked(self.path):
+                self.refresh()  # now no one writes any more
+                regions = read_regions(self.path, self.meta.get("session", ""))
+                if statements := recovered_statements(self.rows, regions):
+                    self._start_again()
+                    amend(self.path, statements)
+                RowMemory.delete(self.path)
+        except (RecordingError, OSError, ValueError) as error:
+            problem = str(error)
+            self._next_look_s = math.inf
+        self._start_again()
+        self.refresh()
+        if problem:
+            warnings.warn(
+                f"rv.open: expected to read {self.path.name!r} together with "
+                f"{side_path(self.path)!r}, got {problem}: its newest rows are "
+                "missing. Copy both into a folder that can be written, and open the "
+                "copy.",
+                RolloutViewerWarning,
+                stacklevel=5,
+            )
+        return self.rows.num_rows > num_rows
+
     def _start_again(self) -> None:
         """Forget all rows, which the next refresh reads."""
         self._version = -1
@@ -177,12 +239,16 @@ class FileRecording(OpenedRecording):
         tails = self._reader.tails()
         if stored.errors and stored.is_damaged:
             # Of the last rows that are damaged, other tables have the number.
-            last = self._reader.num_blocks()
-            stored.fill(max([last, *(tail.block for tail in tails)]) * CHUNK_ROWS)
+            blocks = [tail.block for tail in tails]
+            intact = [tail.block for tail in tails if tail.steps]
+            last = min(intact) if intact else max([self._reader.num_blocks(), *blocks])
+            stored.fill(last * CHUNK_ROWS)
         for tail in tails:
-            # Another one was sealed since the sealed blocks were read.
-            is_next = tail.block == stored.num_rows // CHUNK_ROWS
-            if is_next or (stored.rows is None and stored.is_damaged):
+            # Those of later blocks follow others that were sealed since the sealed
+            # blocks were read. Those of earlier ones were read before.
+            opened = stored.num_rows // CHUNK_ROWS
+            is_known = stored.num_sealed_rows // CHUNK_ROWS <= tail.block <= opened
+            if is_known or (stored.rows is None and stored.is_damaged):
                 stored.add(tail.start, tail.steps, tail.num_rows)
                 self._tails.append(tail)
 
@@ -377,7 +443,7 @@ class FileRecording(OpenedRecording):
             rows = self.rows.num_rows if self.rows else 0
             infos = {(env, i): info for env, i, info in self._reader.episodes()}
             statements = copy_statements(self.meta, self.slots, infos)
-            for tail in self._tails:
+            for tail in self._open_tails():
                 statements += tail_statements(tail)
             statements += [start_statement(*start) for start in self._reader.starts()]
             opened = rows // CHUNK_ROWS
@@ -388,9 +454,22 @@ class FileRecording(OpenedRecording):
             ]
         write_copy(self, path, rows // CHUNK_ROWS, len(self.slots), statements)
 
+    def _open_tails(self) -> list[Tail]:
+        """Return the stored rows of the block that is not full."""
+        opened = (self.rows.num_rows if self.rows else 0) // CHUNK_ROWS
+        return [tail for tail in self._tails if tail.block == opened]
+
     def extras_of(self, block: int) -> bytes | None:
-        """Return the stored actions and data of a sealed block; None: it has none."""
-        return self._reader.extras_of(block)
+        """Return the stored actions and data of a full block; None: it has none."""
+        with self._lock:
+            waits = any(tail.block == block for tail in self._tails)
+            if not waits or self._num_open(block):
+                return self._reader.extras_of(block)
+        rows = range(block * CHUNK_ROWS, (block + 1) * CHUNK_ROWS)
+        try:
+            return pack_extras([self.extras(row) for row in rows])
+        except RecordingError:
+            return b""  # as of damaged ones
 
     def release(self) -> None:
         """Close the file; delete side files that a writer left and no one uses.

@@ -12,8 +12,6 @@ import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from rollout_viewer._forks import keep_in_child, make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.annotations import (
@@ -32,38 +30,44 @@ from rollout_viewer._recording.late_pictures import LatePictures, late_statement
 from rollout_viewer._recording.lock import acquire, free_reserve, reserve, this_process
 from rollout_viewer._recording.named_file import NamedFile
 from rollout_viewer._recording.open_block import OpenBlock
+from rollout_viewer._recording.row_arrays import numbered_starts
+from rollout_viewer._recording.saved_rows import SavedRows
 from rollout_viewer._recording.slot import digest
 from rollout_viewer._recording.statements import (
     Statement,
     delete_statements,
     episode_statement,
-    extras_statement,
+    extras_statements,
     meta_statement,
     pack_statements,
     run_blocks,
     slot_statement,
     start_number,
     start_statement,
+    start_statements,
     step_statements,
     tail_statements,
 )
 from rollout_viewer._recording.step_codec import (
     DecodedExtras,
+    StackedExtras,
     pack_extras,
     pack_stacked,
 )
-from rollout_viewer._recording.step_row import BEGINS
 from rollout_viewer._recording.temporary import temporary_path
 from rollout_viewer._recording.waiting_rows import WaitingRows
 from rollout_viewer._recording.writer import Batch, WriterThread
 from rollout_viewer._recording.written_file import WrittenFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
     import numpy.typing as npt
 
+    from rollout_viewer._forks import Lock
+    from rollout_viewer._recording.row_memory import WaitingStart
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.sealed_block import BlockRows
     from rollout_viewer._recording.slot import Slot
@@ -71,6 +75,25 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.step_codec import Group
 
     Frame = npt.NDArray[np.uint8]
+
+
+class _ForkLock:
+    """The lock of a recording, for a fork: with it, the child's rows are its own."""
+
+    def __init__(self, recording: FiledRecording, lock: Lock) -> None:
+        self._recording, self._lock = recording, lock
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Take it; return whether it was taken in time."""
+        if not self._lock.acquire(blocking, timeout):
+            return False
+        with contextlib.suppress(Exception):  # they stay where they are
+            self._recording.part()
+        return True
+
+    def release(self) -> None:
+        """Give it back."""
+        self._lock.release()
 
 
 class FiledRecording:
@@ -106,7 +129,9 @@ class FiledRecording:
         self._lock = threading.RLock()
         self._open = OpenBlock(self._remember_slot)
         self.slots: list[Slot] = self._open.slots
-        self._pending: dict[int, tuple[bytes | None, dict[int, bytes]]] = {}
+        self._pending: dict[
+            int, tuple[bytes | StackedExtras | None, dict[int, bytes]]
+        ] = {}
         self._decoded = DecodedExtras()
         self._late = LatePictures()
         self._tail_row = 0
@@ -115,8 +140,14 @@ class FiledRecording:
         # Between the first change of an append and its end: how many slots and
         # statements there were before. None: no append was interrupted.
         self._before: tuple[int, int, int] | None = None
-        # Rows that the writer has written, or has counted as lost.
-        self._handled_rows = 0
+        # Rows that survive a kill, or are counted as lost; of full blocks, those that
+        # are in the file.
+        self._handled_rows = self._filed_rows = 0
+        self._noting = threading.Lock()
+        self._saved = SavedRows(self.path, is_possible=not self.is_temporary)
+        # So many more, and an append waits. The file of a temporary recording is
+        # deleted after a kill anyway.
+        self._max_unsaved_rows = 1 << 62 if self.is_temporary else CHUNK_ROWS
         self.is_behind = False
         self._is_full = False
         # As many slots the file has a checksum of.
@@ -175,14 +206,27 @@ class FiledRecording:
         if self._file_lock is not None:
             self._file_lock.release()
 
-    def fork_locks(self) -> list[threading.RLock]:
+    def fork_locks(self) -> list[Lock]:
         """Return what a fork waits for."""
-        return [self._lock]
+        return [_ForkLock(self, self._lock)]
+
+    def part(self) -> None:
+        """Let no row that is read depend on a region, which this process goes on with.
+
+        The lock is held.
+        """
+        if self.is_mine:
+            self._take_waiting()
+            for extras, _ in list(self._pending.values()):
+                if isinstance(extras, StackedExtras):
+                    extras.pack()
 
     def after_fork(self, *, is_whole: bool) -> None:
         """Make the lock anew, in a forked child. `recover` undoes half an append."""
         del is_whole
-        self._lock = threading.RLock()
+        self._lock, self._noting = threading.RLock(), threading.Lock()
+        # Whoever puts rows there looks at nothing else.
+        self._waiting.stop_buffer()
         # Its destruction would free the lock, which is the parent's.
         keep_in_child(self._file_lock)
 
@@ -234,47 +278,65 @@ class FiledRecording:
         Rows that wait are taken into it first: to whoever reads they are there.
         """
         rows = self._rows
-        if rows is not None and self._waiting.stop > rows.num_rows:
+        if rows is not None and self._waiting.end > rows.num_rows:
             self._take_waiting()
             return self._rows
         return rows
 
     def _take_waiting(self) -> None:
-        """Take the rows that wait into the open block, all or, if raised, none."""
+        """Take the rows that wait: full blocks, and those of the open one."""
         with self._lock:
             self.recover()
-            rows, stop = self._rows, self._waiting.stop
+            rows, stop = self._rows, self._waiting.collect()
             # Another thread may have taken them, or cleared all rows.
-            if rows is None or (start := rows.num_rows) >= stop:
+            if rows is None or rows.num_rows >= stop:
                 return
-            self._before = start, len(self.slots), len(self._statements)
-            try:
-                waiting = self._waiting
-                if stop % CHUNK_ROWS or not waiting.has_all(stop // CHUNK_ROWS - 1):
-                    self._open.extras += waiting.extras(start)
-                else:  # `_queue` takes them; here they are only counted
-                    self._open.extras += [{}] * (stop - start)
-                kinds = waiting.kinds(start)
-                if kinds is not None:
-                    self._keep_starts(rows, start, kinds[1])
-                # Last: readers without the lock rely on the number of rows.
-                rows.extend(rows.steps(waiting.rewards(start), kinds))
-                if stop % CHUNK_ROWS == 0:
-                    self._seal()
-            except BaseException:
-                self.recover()
-                raise
-            self._before = None
-            waiting.drop_starts(stop)
+            is_saved = self._save_waiting()
+            for end in (stop - stop % CHUNK_ROWS, stop):
+                if end > rows.num_rows:
+                    self._take(rows, end)
+            waiting = self._waiting
+            saved = stop if waiting.region is None else waiting.region.stop
+            waiting.drop_starts(min(stop, saved))
+            if not is_saved:
+                waiting.leave()
+            self._find_region()
+
+    def _take(self, rows: Rows, stop: int) -> None:
+        """Take rows of full blocks, or of the open one: all or, if raised, none."""
+        start, waiting = rows.num_rows, self._waiting
+        self._before = start, len(self.slots), len(self._statements)
+        try:
+            end = min(stop, start - start % CHUNK_ROWS + CHUNK_ROWS)
+            if end % CHUNK_ROWS or not waiting.has(end - CHUNK_ROWS, end):
+                self._open.extras += waiting.extras(start, end)
+            else:  # `_queue` takes them; here they are only counted
+                self._open.extras += [{}] * (end - start)
+            kinds = waiting.kinds(start, stop)
+            if kinds is not None:
+                self._keep_starts(rows, waiting.starts(start, stop), kinds[1])
+            # Last: readers without the lock rely on the number of rows.
+            rows.extend_steps(waiting.rewards(start, stop), kinds)
+            if stop % CHUNK_ROWS == 0:
+                self._seal()
+        except BaseException:
+            self.recover()
+            raise
+        self._before = None
 
     def _keep_starts(
-        self, rows: Rows, first: int, flags: npt.NDArray[np.uint8]
+        self,
+        rows: Rows,
+        starts: Sequence[WaitingStart],
+        flags: npt.NDArray[np.uint8],
     ) -> None:
         """Keep from where episodes can be replayed that begin in rows that waited."""
-        for one in self._waiting.starts(first):
-            begun = flags[: one.row - first, one.env] & np.uint8(BEGINS)
-            index = rows.num_begun(one.env) + int(np.count_nonzero(begun))
-            self._keep_start(rows, one.env, index, one.start)
+        numbered = numbered_starts(rows, starts, flags)
+        self._late.starts.update(numbered)
+        self._statements += start_statements(
+            (start_number(*key, rows.num_envs), start)
+            for key, start in numbered.items()
+        )
 
     def _keep_start(self, rows: Rows, env: int, index: int, start: bytes) -> None:
         self._late.starts[env, index] = start
@@ -308,7 +370,7 @@ class FiledRecording:
                 first = self._num_sealed * CHUNK_ROWS
                 num_pictured = max(now, self._waiting.stop) - first
                 self._open.roll_back(now - first, num_slots, num_pictured)
-            if now == (self._num_sealed + 1) * CHUNK_ROWS:
+            if now >= (self._num_sealed + 1) * CHUNK_ROWS:
                 self._seal()
             self._before = None
 
@@ -321,30 +383,43 @@ class FiledRecording:
             for slot, _ in block.pictures
         )
 
-    def append_block(
+    def append_blocks(
+        self,
+        rows: Rows,
+        blocks: Iterator[BlockRows],
+        info_of: Callable[[dict[str, Any]], dict[str, Any]],
+    ) -> None:
+        """Append rows that were encoded elsewhere; each block whole or not at all.
+
+        The blocks are written together.
+
+        Args:
+            rows: The step data of all rows; of the first ones, new ones.
+            blocks: What to append. Each is asked for when those before it are there;
+                it is checked then, and the open block has room for it.
+            info_of: Returns what is known of an episode, from the block's information.
+        """
+        self._wait_for_disk()
+        self._writer.hold()
+        try:
+            for block in blocks:
+                self._append_block(rows, block, info_of)
+        finally:
+            self._writer.release()
+
+    def _append_block(
         self,
         rows: Rows,
         block: BlockRows,
         info_of: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> None:
-        """Append rows that were encoded elsewhere, whole or not at all.
-
-        Everything was checked before, and the open block has room for them.
-
-        Args:
-            rows: The step data of all rows; of the first ones, new ones.
-            block: What to append.
-            info_of: Returns what is known of an episode, from the block's information.
-        """
-        if not self.is_temporary:
-            self._wait_for_disk()
         self.recover()
         with self._lock:
             self._waiting.expect_none()
             self._before = rows.num_rows, len(self.slots), len(self._statements)
             try:
                 if block.frames is None:
-                    self._open.adopt(block.pictures, block.groups)
+                    self._open.adopt(block.pictures, block.groups, block.packed)
                 else:
                     self._append_to_open(rows.num_rows % CHUNK_ROWS, block)
                 self._describe(rows, block, info_of)
@@ -377,16 +452,11 @@ class FiledRecording:
         info_of: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> None:
         """Keep what is known of the episodes that begin in a block."""
-        begins = block.core["flags"] & np.uint8(BEGINS)
-        if not begins.any():
-            return
         known = {(one.row, one.env): one for one in block.begun}
-        num_begun = [rows.num_begun(env) for env in range(rows.num_envs)]
-        for row, env in np.argwhere(begins).tolist():
-            index = num_begun[env]
-            num_begun[env] += 1
-            if (one := known.get((row, env))) is None:
+        for place, index in rows.numbers_of_begun(block.core["flags"]).items():
+            if (one := known.get(place)) is None:
                 continue
+            env = one.env
             if info := info_of(one.info):
                 rows.describe_episode(env, index, **info)
                 self._remember(episode_statement(env, index, info))
@@ -394,47 +464,48 @@ class FiledRecording:
                 self._keep_start(rows, env, index, one.start)
 
     def _seal(self) -> None:
-        """Hand the full block to the writer, and start the next one.
+        """Hand full blocks to the writer, and start the next one.
 
         Where an exception comes in between, the next call does the rest: what it
         queues again replaces what was queued.
         """
+        assert self._rows is not None
         if self._num_queued == self._num_sealed:
-            self._queue(self._num_sealed)
+            self._queue(self._num_sealed, self._rows.num_rows // CHUNK_ROWS)
         self._open.start()
         self._num_sealed = self._num_queued
 
-    def _queue(self, block: int) -> None:
-        assert self.rows is not None
-        stacked: Sequence[Group] | None = self._waiting.stacked(block)
-        if stacked is None:
-            stacked = self._open.adopted_extras
-        extras = (
-            pack_extras(self._open.extras)
-            if stacked is None
-            else pack_stacked(CHUNK_ROWS, stacked)
-        )
+    def _queue(self, block: int, stop: int) -> None:
+        """Queue blocks from `block` on before `stop`; only the first has pictures."""
+        packed = self._open.adopted_packed or self._packed_extras(block)
+        extras = {n: self._packed_extras(n) for n in range(block + 1, stop)}
+        extras = {block: packed, **extras}
+        some = [(n, one) for n, one in extras.items() if one is not None]
         chunks, stored = self._open.chunks(block)
         num_pictures = sum(one.shown.bit_count() for one in stored.values())
         nbytes = sum(one.nbytes for one in stored.values())
         if not self._make_room(block, nbytes, num_pictures):
             chunks, stored, num_pictures, nbytes = {}, {}, 0, 0
-        self._pending[block] = extras, chunks
+        late: dict[tuple[int, int], bytes] = {}
+        for number, data in extras.items():
+            self._pending[number] = data, (chunks if number == block else {})
+            late |= self._late.seal(number, self.slots)
         due = self._due_statements()
-        late = self._late.seal(block, self.slots)
-        statements = [*due, *self._step_statements(block), *late_statements(late)]
-        if extras is not None:
-            statements.append(extras_statement(block, extras))
         batch = Batch(
-            statements,
+            [
+                *due,
+                *self._step_statements(block, stop - 1),
+                *late_statements(late),
+                *extras_statements(some),
+            ],
             pack_statements(block, chunks.items(), is_apart=self.budget.evicts),
             num_pictures,
             nbytes,
-            lambda is_filed: self._filed(block, late, is_filed=is_filed),
+            lambda is_filed: self._filed(range(block, stop), late, is_filed=is_filed),
             self._estimate(nbytes),
         )
         is_queued = self._writer.put(batch, max_stall_s=self._max_stall_s)
-        self._num_queued = block + 1
+        self._num_queued = stop
         del self._statements[: len(due)]
         if not is_queued:
             # In place: the writer may have written the block by now.
@@ -443,14 +514,24 @@ class FiledRecording:
         for slot, one in stored.items():
             self.budget.add(slot, one)
 
+    def _packed_extras(self, block: int) -> bytes | StackedExtras | None:
+        stacked: Sequence[Group] | None = self._waiting.stacked(block)
+        if stacked is None:
+            stacked = self._open.adopted_extras
+        if stacked is None:
+            return pack_extras(self._open.extras)
+        if stacked and self._waiting.form:  # they are small
+            return StackedExtras(CHUNK_ROWS, stacked)
+        return pack_stacked(CHUNK_ROWS, stacked)
+
     def _make_room(self, block: int, nbytes: int, num_pictures: int) -> bool:
         """Evict what is necessary; return whether the block's pictures fit then."""
-        assert self.rows is not None
+        assert self._rows is not None
         fits, evicted = self.budget.make_room(
             nbytes,
             self._writer.overhead,
             block * CHUNK_ROWS,
-            self.rows,
+            self._rows,
             self.slots,
             is_shared=any(info.is_shared for info in self.slots),
         )
@@ -473,35 +554,40 @@ class FiledRecording:
             return None
         return self.budget.used_nbytes + nbytes
 
-    def _step_statements(self, block: int) -> list[Statement]:
-        assert self.rows is not None
-        run = run_blocks(self.rows.num_envs)
-        first = block if (block + 1) % run else block + 1 - run
-        return step_statements(self.rows, first, block)
+    def _step_statements(self, first: int, last: int) -> list[Statement]:
+        assert self._rows is not None
+        run = run_blocks(self._rows.num_envs)
+        if run > 1 and (last + 1) % run == 0:
+            first = last + 1 - run
+        return step_statements(self._rows, first, last)
 
     def _filed(
-        self, block: int, late: Mapping[tuple[int, int], bytes], *, is_filed: bool
+        self, blocks: range, late: Mapping[tuple[int, int], bytes], *, is_filed: bool
     ) -> None:
         # Single operations of a dict, which are atomic: the writer's thread must not
         # take the lock, which an append that waits for the writer may hold.
+        for block in blocks:
+            if is_filed:
+                self._pending.pop(block, None)
+            elif (pending := self._pending.get(block)) is not None:
+                pending[1].clear()
         if is_filed:
-            self._pending.pop(block, None)
             self._late.note_filed(late)
-        elif (pending := self._pending.get(block)) is not None:
-            pending[1].clear()
-        self._note_handled((block + 1) * CHUNK_ROWS)
+            self._filed_rows = blocks.stop * CHUNK_ROWS
+        self._note_handled(blocks.stop * CHUNK_ROWS)
 
     def _note_handled(self, num_rows: int) -> None:
-        # Called by the writer's thread only. A flush may write rows of a block that was
-        # sealed meanwhile.
-        self._handled_rows = max(self._handled_rows, num_rows)
+        # A flush may write rows of a block that was sealed meanwhile.
+        with self._noting:
+            self._handled_rows = max(self._handled_rows, num_rows)
 
     def _wait_for_disk(self) -> None:
         """Wait while a kill would lose more than a block; `max_stall_s` at most.
 
         After a wait that was in vain, appends do not wait until the disk has caught up.
-        A temporary recording never waits: its file is deleted after a kill anyway.
         """
+        if not self._has_caught_up() and not self._save_waiting():
+            self._take_waiting()
         if self._has_caught_up():
             self.is_behind = False
         elif not self.is_behind:
@@ -511,9 +597,26 @@ class FiledRecording:
 
     def _has_caught_up(self) -> bool:
         # Without the lock, which the writer's thread may need.
+        self._note_handled(self._saved.stop(self._handled_rows))
         num_rows = 0 if self._rows is None else self._rows.num_rows
-        num_rows = max(num_rows, self._waiting.stop)
-        return num_rows - self._handled_rows < CHUNK_ROWS
+        num_rows = max(num_rows, self._waiting.end)
+        return num_rows - self._handled_rows < self._max_unsaved_rows
+
+    # -- rows that wait for their group
+
+    def _save_waiting(self) -> bool:
+        """Have full blocks of rows that wait survive a kill; see `SavedRows.save`."""
+        if not self.is_mine:
+            return True
+        with self._lock:
+            is_saved = self._saved.save(self._waiting)
+            self._note_handled(self._saved.stop(self._handled_rows))
+        return is_saved
+
+    def _find_region(self) -> None:
+        if self.is_mine and not self._open.is_pictured:
+            session = self.meta["session"]
+            self._saved.find_region(self._waiting, session, self._filed_rows)
 
     # -- the open block
 

@@ -38,6 +38,7 @@ from rollout_viewer._recording.late_pictures import (
     padded,
 )
 from rollout_viewer._recording.lock import read_only
+from rollout_viewer._recording.row_memory import RowMemory
 from rollout_viewer._recording.slot import digest
 from rollout_viewer._recording.statements import (
     copy_statements,
@@ -49,6 +50,7 @@ from rollout_viewer._recording.statements import (
     tail_statements,
 )
 from rollout_viewer._recording.step_codec import DecodedExtras
+from rollout_viewer._recording.step_row import STEP
 from rollout_viewer._recording.waiting_rows import WaitingRows
 from rollout_viewer._recording.writer import Batch
 
@@ -61,9 +63,11 @@ if TYPE_CHECKING:
 
     from rollout_viewer._frames.encoder import ChunkEncoder
     from rollout_viewer._recording.annotations import AnnotationChange
+    from rollout_viewer._recording.many_buffer import ManyBuffer, ManyForm
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.slot import Slot
     from rollout_viewer._recording.statements import Statement
+    from rollout_viewer._recording.step_buffer import InfoForms, Listeners, StepBuffer
     from rollout_viewer._recording.step_codec import Extras
     from rollout_viewer._recording.step_row import StepRow
 
@@ -106,8 +110,7 @@ class LiveRecording(FiledRecording):
             info_of: Returns what is known of an env's episode that begins with it.
             starts: Env -> from where that episode can be replayed.
         """
-        if not self.is_temporary:
-            self._wait_for_disk()
+        self._wait_for_disk()
         self.recover()
         with self._lock:
             offset = rows.num_rows % CHUNK_ROWS
@@ -130,7 +133,8 @@ class LiveRecording(FiledRecording):
                 self.recover()
                 raise
             self._before = None
-            self._waiting.expect(rows.num_rows, rows.running, extras)
+            is_step = STEP in row.kind.tobytes()
+            self._waiting.expect(rows.num_rows, rows.running, extras, is_step=is_step)
 
     def append_like_last(
         self,
@@ -144,56 +148,102 @@ class LiveRecording(FiledRecording):
         None: it was not appended.
 
         Args:
-            targets: The env and camera of each picture.
+            targets: The env and camera of each picture. The same list only for
+                pictures of the same shapes.
             frames: These pictures.
             put: `WaitingRows.put`, or another one of its methods.
             *step: Its arguments after the number of the row.
         """
         rows, waiting = self._rows, self._waiting
-        if rows is None or not waiting.is_expecting:
+        if rows is None:
             return None
-        if not self.is_temporary:
+        row = max(waiting.end, rows.num_rows)
+        if row - self._handled_rows >= self._max_unsaved_rows or self.is_behind:
             self._wait_for_disk()
         with self._lock:
             if self._before is not None:
                 self.recover()
-            row = max(waiting.stop, rows.num_rows)
-            if waiting.stop == row and row % CHUNK_ROWS == 0:
+            waiting.close_buffer()
+            row, num_rows = waiting.stop, rows.num_rows
+            if row < num_rows:
+                row = num_rows
+            elif row >= waiting.full_at:
                 self._take_waiting()  # if that was interrupted
-            encoders = self._open.usual_encoders(targets, frames)
+                num_rows = rows.num_rows
+            usual = self._open.usual
+            if usual is not None and usual[0] is targets:
+                encoders: Sequence[ChunkEncoder] | None = usual[1]
+            else:
+                encoders = self._open.usual_encoders(targets, frames)
             if encoders is None or not put(waiting, row, *step):
                 return None
-            if encoders:
-                self._encode(encoders, frames, row)
-            else:
+            if not encoders:
                 waiting.stop = row + 1
-            if row % CHUNK_ROWS == CHUNK_ROWS - 1:
+            else:
+                # All pictures or, if raised, none: with the last the row is there.
+                self._before = num_rows, len(self.slots), len(self._statements)
+                try:
+                    for encoder, frame in zip(encoders, frames, strict=True):
+                        encoder.add(frame)
+                    waiting.stop = row + 1
+                except BaseException:
+                    self.recover()
+                    raise
+                self._before = None
+            row_after = row + 1
+            if row_after == waiting.full_at or (
+                row_after % CHUNK_ROWS == 0 and not self._save_waiting()
+            ):
                 self._take_waiting()
         return row
-
-    def _encode(
-        self, encoders: Sequence[ChunkEncoder], frames: Sequence[Frame], row: int
-    ) -> None:
-        """Add the pictures of a row whose step data is put: all or, if raised, none.
-
-        With the last of them the row is there.
-        """
-        assert self._rows is not None
-        self._before = self._rows.num_rows, len(self.slots), len(self._statements)
-        try:
-            for encoder, frame in zip(encoders, frames, strict=True):
-                encoder.add(frame)
-            self._waiting.stop = row + 1
-        except BaseException:
-            self.recover()
-            raise
-        self._before = None
 
     @property
     def num_appended(self) -> int:
         """How many rows there are, with those that wait."""
         rows = self._rows
-        return 0 if rows is None else max(rows.num_rows, self._waiting.stop)
+        return 0 if rows is None else max(rows.num_rows, self._waiting.end)
+
+    def open_buffer(self, forms: InfoForms, listeners: Listeners) -> StepBuffer | None:
+        """Return where the next rows of a single env may be put, without a lock.
+
+        They are there at once. The last one of a block is put by `append_like_last`, as
+        is any that finds no room in a buffer. None: all are.
+
+        Args:
+            forms: The numbers that each of them has.
+            listeners: To rows.
+        """
+        with self._lock:
+            room = self._room_in_buffer()
+            return self._waiting.open_buffer(room, forms, listeners) if room else None
+
+    def open_many(self, form: ManyForm, listeners: Listeners) -> ManyBuffer | None:
+        """Return the same for rows of `WaitingRows.put_many`."""
+        with self._lock:
+            room = self._room_in_buffer()
+            return self._waiting.open_many(room, form, listeners) if room else None
+
+    def _room_in_buffer(self) -> int:
+        """Return how many rows may come by a buffer now."""
+        rows, waiting = self._rows, self._waiting
+        if rows is None or self._before is not None or self.has_trouble:
+            return 0
+        row = waiting.stop
+        is_taken = row <= rows.num_rows
+        if row < rows.num_rows or (row >= waiting.full_at and not is_taken):
+            return 0
+        if self._open.usual_encoders((), ()) is None:  # pictures are due
+            return 0
+        max_rows = CHUNK_ROWS - 1 - row % CHUNK_ROWS
+        if not self.is_temporary:
+            # So many can come before one has to wait for the disk.
+            max_rows = min(max_rows, self._handled_rows + CHUNK_ROWS - row)
+        return max(max_rows, 0)
+
+    def close_buffer(self) -> None:
+        """Let no more rows come by a buffer."""
+        with self._lock:
+            self._waiting.close_buffer()
 
     @property
     def has_trouble(self) -> bool:
@@ -499,8 +549,12 @@ class LiveRecording(FiledRecording):
 
     def extras_of(self, block: int) -> bytes | None:
         """Return the stored actions and data of a sealed block; None: it has none."""
-        pending = self._pending.get(block)
-        return pending[0] if pending is not None else self._reader.extras_of(block)
+        # With the lock: when they are in the file, other rows take their place.
+        with self._lock:
+            if (pending := self._pending.get(block)) is not None:
+                data = pending[0]
+                return data if isinstance(data, bytes | None) else data.pack()
+        return self._reader.extras_of(block)
 
     # -- ending
 
@@ -512,12 +566,14 @@ class LiveRecording(FiledRecording):
         """
         if self.is_mine and not self.is_closed:
             self.recover()
+            self._take_waiting()  # else the writer would, and write them later
             self._writer.flush()
 
     def save(self, path: Path) -> None:
         """Write a complete copy to `path`, which appears whole or not at all."""
         with self._lock:
             self.recover()
+            self._waiting.close_buffer()  # no row comes meanwhile
             rows = self.rows.num_rows if self.rows else 0
             tail = self._open_rows(0)
             infos = self.rows.infos() if self.rows is not None else {}
@@ -549,8 +605,10 @@ class LiveRecording(FiledRecording):
         """
         if self._has_ended or not self.is_mine:
             return
+        self.close_buffer()
         self.is_closed = True
         self.set_meta("is_closed", True)
+        self._take_waiting()
         try:
             self._writer.close()
         except Exception:
@@ -561,6 +619,10 @@ class LiveRecording(FiledRecording):
     def _end(self) -> None:
         if not self._file.change():
             self._reader.keep_to(self.meta["session"])
+        num_rows = 0 if self._rows is None else self._rows.num_rows
+        is_filed = self._filed_rows > num_rows - CHUNK_ROWS
+        if not self.is_temporary and is_filed and not self._lock_name.change():
+            RowMemory.delete(self.path)
         if self._file_lock is not None:
             # Unlinked while held: the next writer creates a lock file of its own, for
             # another recording file.
@@ -595,12 +657,14 @@ class LiveRecording(FiledRecording):
         """Forget all rows, here and in the file."""
         with self._lock:
             self._writer.drain()
+            self._waiting.close_buffer()
             self._rows, self._waiting = None, WaitingRows()
             self._open.clear()
             self.slots = self._open.slots
             self._pending, self._decoded = {}, DecodedExtras()
             self._late = LatePictures()
-            self._tail_row = self._handled_rows = 0
+            self._tail_row = self._handled_rows = self._filed_rows = 0
+            self._saved.forget()
             self._num_queued = self._num_sealed = 0
             self._before = None
             self.budget.clear()

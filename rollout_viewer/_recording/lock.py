@@ -77,6 +77,17 @@ def free_reserve(path: Path) -> None:
         os.truncate(f"{path}.lock", 0)
 
 
+def is_locked(path: Path) -> bool:
+    """Whether a process has the lock of a recording; True where that is not known."""
+    if not os.path.exists(f"{path}.lock"):
+        return False
+    try:
+        with _lock_of(path):
+            return False
+    except (Timeout, OSError):
+        return True
+
+
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Have the lock of a recording that has ended.

@@ -14,12 +14,12 @@ import numpy as np
 
 from rollout_viewer._errors import FrameError, RecordingError
 from rollout_viewer._frames.chunk import (
-    ABSENT,
     CHUNK_ROWS,
-    EQUAL,
     absent,
-    kinds_of,
+    kind_bytes,
+    last_change,
     parse,
+    shown_rows,
 )
 from rollout_viewer._frames.decoder import ChunkDecoder
 from rollout_viewer._frames.encoder import ChunkEncoder
@@ -57,6 +57,8 @@ class OpenBlock:
     Attributes:
         slots: All slots so far, in the order of their first pictures.
         extras: Action and data of each row in the block.
+        usual: The targets of the last row of `usual_encoders`, and what it returned;
+            None: slots or encoders have changed since.
     """
 
     def __init__(self, on_new_slot: Callable[[int], None]) -> None:
@@ -66,6 +68,8 @@ class OpenBlock:
 
     def clear(self) -> None:
         """Forget all slots and rows."""
+        # Set to None before slots or encoders change.
+        self.usual: tuple[Sequence[Key], list[ChunkEncoder]] | None = None
         self.slots: list[Slot] = []
         self.extras: list[Extras] = []
         # None: its size is not current, and no row of this block shows it.
@@ -82,6 +86,8 @@ class OpenBlock:
         self._adopted: dict[int, bytes] = {}
         # Actions and data of these; None: they are in `extras`.
         self.adopted_extras: Sequence[Group] | None = None
+        # The same as bytes, as they came; None: they are to be packed.
+        self.adopted_packed: bytes | None = None
         self._newest: dict[int, bytes] = {}
 
     @property
@@ -140,11 +146,17 @@ class OpenBlock:
                 f"FrameCache: expected at most {_MAX_SLOTS} envs, cameras and sizes, "
                 "got more. Render fewer of them."
             )
+        self.usual = None
         number = len(self.slots)
         self._encoders.append(None)
         self.slots.append(slot)
         self._on_new_slot(number)
         return number
+
+    @property
+    def is_pictured(self) -> bool:
+        """Whether any env has had a picture."""
+        return bool(self._slot_of)
 
     def has_slot(self, env: int, camera: str) -> bool:
         """Whether the env had a picture of this camera."""
@@ -188,7 +200,13 @@ class OpenBlock:
     ) -> list[ChunkEncoder] | None:
         """Return the encoders of a row with a picture of each current slot, in order.
 
-        None: some have no picture, or one of another size.
+        None: some have no picture, or one of another size. Else it is remembered in
+        `usual`.
+
+        Args:
+            targets: Env and camera of each picture. The same list only for pictures of
+                the same sizes.
+            frames: These pictures.
         """
         slot_of, encoders = self._slot_of, self._encoders
         if len(targets) != len(slot_of):
@@ -200,6 +218,7 @@ class OpenBlock:
             if encoder is None or encoder.size != frame.shape[:2]:
                 return None
             found.append(encoder)
+        self.usual = targets, found
         return found
 
     def _is_due(self, slot: int, row: StepRow) -> bool:
@@ -208,11 +227,15 @@ class OpenBlock:
         return bool(row.kind[self.slots[slot].env] != IDLE)
 
     def adopt(
-        self, pictures: Sequence[tuple[Slot, bytes]], extras: Sequence[Group]
+        self,
+        pictures: Sequence[tuple[Slot, bytes]],
+        extras: Sequence[Group],
+        packed: bytes | None = None,
     ) -> None:
         """Add a whole block, encoded elsewhere, in place of 32 calls of `append`.
 
         The block is empty. What is not in `pictures` is idle: its picture is repeated.
+        `packed` is what `pack_stacked` returns of `extras`, if that is known.
         """
         adopted: dict[int, bytes] = {}
         for slot, chunk in pictures:
@@ -229,6 +252,7 @@ class OpenBlock:
                 for _ in range(CHUNK_ROWS):
                     encoder.repeat()
         self._adopted, self.adopted_extras = adopted, extras
+        self.adopted_packed = packed
         self.extras = [{}] * CHUNK_ROWS  # here they are only counted
 
     def _key_of(self, slot: int) -> Key:
@@ -236,6 +260,7 @@ class OpenBlock:
 
     def _revive(self, slot: int) -> ChunkEncoder:
         """Return a new encoder of a slot, which can repeat its last picture."""
+        self.usual = None
         size = self.slots[slot].size
         encoder = self._new_encoder(size)
         if (newest := self._newest.get(slot)) is not None:
@@ -252,6 +277,7 @@ class OpenBlock:
         self, env: int, camera: str, frame: Frame, offset: int, *, is_shared: bool
     ) -> int:
         """Make the slot of the frame's size the current one, and return it."""
+        self.usual = None
         key, size = (env, camera), (frame.shape[0], frame.shape[1])
         slot = self._sizes_of.get(key, {}).get(size, -1)
         is_new = slot < 0
@@ -316,9 +342,11 @@ class OpenBlock:
             num_pictured: Rows with their pictures, if more: the step data of some
                 waits elsewhere.
         """
+        self.usual = None
         num_pictured = count if num_pictured is None else num_pictured
         if not count:
             self._adopted, self.adopted_extras = {}, None
+            self.adopted_packed = None
         del self.extras[count:]
         for offset, key, slot in reversed(self._changes):
             if offset >= count:
@@ -342,17 +370,17 @@ class OpenBlock:
             self._drop_encoders()
         for encoder in self._used():
             encoder.start()
-        self.extras, self.adopted_extras = [], None
+        self.extras, self.adopted_extras, self.adopted_packed = [], None, None
 
     def _make_adopted_current(self) -> None:
         """Let the next blocks continue what was encoded elsewhere."""
+        self.usual = None
         last_shown: dict[Key, int] = {}
         for slot, chunk in self._adopted.items():
             self._encoders[slot] = None
             self._newest[slot] = chunk
             # Of several sizes, the one that is shown last.
-            kinds = kinds_of(chunk)
-            row = max(i for i, k in enumerate(kinds) if k not in (ABSENT, EQUAL))
+            row = last_change(chunk)
             key = self._key_of(slot)
             if row >= last_shown.get(key, 0):
                 last_shown[key] = row
@@ -365,6 +393,7 @@ class OpenBlock:
 
     def _drop_encoders(self) -> None:
         """Free the encoders of all sizes that are not current."""
+        self.usual = None
         current = set(self._slot_of.values())
         for slot, encoder in enumerate(self._encoders):
             if encoder is not None and slot not in current:
@@ -381,8 +410,10 @@ class OpenBlock:
         stored: dict[int, Stored] = {}
         for slot in self.shown_slots():
             encoder = self._filled(slot)
-            chunk = self._adopted.get(slot) or (encoder.whole() if encoder else b"")
-            shown = sum(1 << i for i, k in enumerate(kinds_of(chunk)) if k != ABSENT)
+            if (chunk := self._adopted.get(slot, b"")) or encoder is None:
+                shown = shown_rows(kind_bytes(chunk))
+            else:
+                chunk, shown = encoder.whole(), encoder.shown
             if shown:
                 chunks[slot] = chunk
                 stored[slot] = Stored(block, len(chunk), shown)

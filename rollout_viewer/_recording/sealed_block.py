@@ -39,6 +39,7 @@ from rollout_viewer._recording.step_row import (
     IDLE,
     StepRow,
     check_stored,
+    max_code,
 )
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     Picture = tuple[int, str, npt.NDArray[np.uint8] | None]
 
 _WHERE = "FrameCache.append_block"
+_ABSENT = bytes([ABSENT])
 
 
 class BegunEpisode(NamedTuple):
@@ -91,11 +93,13 @@ class SealedBlock(NamedTuple):
     Attributes:
         num_rows: 1..32.
         num_envs: Of its rows.
-        steps: Kinds, rewards, ends and counts, actions and data: `pack_columns`.
+        steps: Kinds, rewards, ends and counts: `pack_columns`, with actions and data
+            where these are not in `extras`.
         pictures: A chunk of `num_rows` records for each env, camera and size.
         begun: The episodes that begin in it.
         successes: What became known of episodes in it.
         types: What the numbers of info mean: see `info_types`.
+        extras: Actions and data, as in a file: `pack_extras`.
     """
 
     num_rows: int
@@ -105,11 +109,13 @@ class SealedBlock(NamedTuple):
     begun: tuple[BegunEpisode, ...] = ()
     successes: tuple[KnownSuccess, ...] = ()
     types: InfoTypes = {}  # noqa: RUF012 - read only
+    extras: bytes | None = None
 
     @property
     def nbytes(self) -> int:
         """Bytes of step data and pictures."""
-        return len(self.steps) + sum(len(chunk) for _, chunk in self.pictures)
+        num_bytes = len(self.steps) + len(self.extras or b"")
+        return num_bytes + sum(len(chunk) for _, chunk in self.pictures)
 
 
 class BlockRows(NamedTuple):
@@ -124,6 +130,7 @@ class BlockRows(NamedTuple):
         types: What the numbers of info mean in the recording from now on.
         frames: Of a few rows, the pictures of each; None: they are as in `pictures`.
         extras: Of a few rows, the actions and data of each.
+        packed: `groups` as bytes, as they came; None: they are to be packed.
     """
 
     core: dict[str, npt.NDArray[Any]]
@@ -134,6 +141,7 @@ class BlockRows(NamedTuple):
     types: dict[str, str | list[str]]
     frames: list[list[Picture]] | None = None
     extras: Sequence[Extras] = ()
+    packed: bytes | None = None
 
     @property
     def num_rows(self) -> int:
@@ -194,10 +202,11 @@ def side_by_side(
     """
     known = dict(types)
     successes: dict[tuple[int, int], bool | None] = {}
-    core = _idle_rows(rows)
+    core: dict[str, npt.NDArray[Any]] | None = None
     groups: list[tuple[slice, list[Group]]] = []
     pictures: list[tuple[Slot, bytes]] = []
     begun: list[BegunEpisode] = []
+    packed: bytes | None = None
     taken = np.zeros(rows.num_envs, np.bool_)
     for first, block in blocks.items():
         envs = slice(first, first + block.num_envs)
@@ -206,20 +215,29 @@ def side_by_side(
                 f"blocks of envs in 0..{rows.num_envs - 1}",
                 f"one of {block.num_envs} from {first} on",
             )
-        if taken[envs].any():
-            raise _wrong("blocks of different envs", f"two of env {first}")
-        taken[envs] = True
+        if len(blocks) > 1:
+            if taken[envs].any():
+                raise _wrong("blocks of different envs", f"two of env {first}")
+            taken[envs] = True
         own, own_groups = _steps(block)
-        for name, column in core.items():
-            column[: block.num_rows, envs] = own[name]
-        core["env_step"][block.num_rows :, envs] = own["env_step"][-1]
+        retyped = retyped_groups(known, _types(block), own_groups)
+        if block.num_envs == rows.num_envs and block.num_rows == CHUNK_ROWS:
+            # As it is: there is no other.
+            core = {**own, "flags": own["flags"].copy()}
+            packed = block.extras if retyped is own_groups else None
+        else:
+            core = _idle_rows(rows) if core is None else core
+            for name, column in core.items():
+                column[: block.num_rows, envs] = own[name]
+            core["env_step"][block.num_rows :, envs] = own["env_step"][-1]
         _begin_unknown(core, range(envs.start, envs.stop), rows)
-        groups.append((envs, retyped_groups(known, _types(block), own_groups)))
+        groups.append((envs, retyped))
         pictures += _pictures(block, first, rows.num_envs)
         begun += _begun(block, own["flags"], first)
         successes |= _successes(block, own["flags"], first, rows)
+    assert core is not None
     joined = joined_groups(groups, rows.num_envs)
-    return BlockRows(core, joined, pictures, begun, successes, known)
+    return BlockRows(core, joined, pictures, begun, successes, known, packed=packed)
 
 
 def _wrong(expected: str, found: str) -> RecordingError:
@@ -274,6 +292,8 @@ def _idle_rows(rows: Rows) -> dict[str, npt.NDArray[Any]]:
 def _steps(block: SealedBlock) -> tuple[dict[str, npt.NDArray[Any]], list[Group]]:
     """Return step data of a block, checked."""
     core, groups = unpack_groups(block.steps, where=_WHERE, num_envs=block.num_envs)
+    if block.extras is not None:
+        groups = [*groups, *_extras(block, groups)]
     try:
         shape = check_stored(core, CHUNK_ROWS)
     except ValueError as error:
@@ -283,9 +303,24 @@ def _steps(block: SealedBlock) -> tuple[dict[str, npt.NDArray[Any]], list[Group]
             f"step data of {block.num_rows} rows and {block.num_envs} envs",
             f"{shape[0]} and {shape[1]}",
         )
-    if core["kind"].max() >= DAMAGED or (core["flags"] & np.uint8(BREAKS)).any():
+    # No flag is above `BREAKS`.
+    if max_code(core["kind"]) >= DAMAGED or max_code(core["flags"]) >= BREAKS:
         raise _wrong("rows as they are recorded", "some that cannot be read")
     return core, groups
+
+
+def _extras(block: SealedBlock, others: Sequence[Group]) -> list[Group]:
+    """Return what is beside the steps of a block, checked."""
+    kind: Any = block.extras  # of another process: anything
+    if not isinstance(kind, bytes) or others:
+        raise _wrong("actions and data once", f"{type(kind).__name__}, too")
+    core, groups = unpack_groups(kind, where=_WHERE, num_envs=block.num_envs)
+    shapes = {column.shape for column in core.values()}
+    if not groups or shapes != {(block.num_rows, 0)}:
+        raise _wrong(
+            f"actions and data of {block.num_rows} rows", f"{list(core)!r:.50}"
+        )
+    return groups
 
 
 def _begin_unknown(
@@ -360,12 +395,12 @@ def _pictures(
             )
         if not 0 < height * width * 3 <= MAX_FRAME_BYTES:
             raise _wrong("pictures", f"some of {height} x {width} pixels")
-        table = whole_table(data, where=_WHERE, size=(height, width))
-        if len(table) != block.num_rows:
+        kinds, lengths = whole_table(data, where=_WHERE, size=(height, width))
+        if len(kinds) != block.num_rows:
             raise _wrong(
-                f"pictures of {block.num_rows} rows", f"{len(table)} of {camera}"
+                f"pictures of {block.num_rows} rows", f"{len(kinds)} of {camera}"
             )
-        if _shows_any(table, height * width * 3):
+        if _shows_any(kinds, lengths, height * width * 3):
             whole = data if block.num_rows == CHUNK_ROWS else _repeated_to_end(data)
             found.append((Slot(env + first, *slot[1:]), whole))
     if len({slot for slot, _ in found}) != len(found):
@@ -373,23 +408,25 @@ def _pictures(
     return found
 
 
-def _shows_any(table: Sequence[tuple[int, int]], num_bytes: int) -> bool:
+def _shows_any(kinds: bytes, lengths: Sequence[int], num_bytes: int) -> bool:
     """Return whether a chunk shows anything; raise where it cannot be decoded.
 
     Args:
-        table: Kind and length of each record.
+        kinds: Of each record.
+        lengths: Of each record.
         num_bytes: Of a frame.
     """
-    is_shown = False
-    for kind, length in table:
-        if kind == ABSENT:
-            continue
-        if not is_shown and kind not in (RAW, INTRA):
-            raise _wrong("a first picture that needs no other", f"kind {kind}")
-        if (kind == RAW and length != num_bytes) or length > num_bytes:
-            raise _wrong(f"a picture of {num_bytes} bytes", f"{length}")
-        is_shown = True
-    return is_shown
+    shown = kinds.lstrip(_ABSENT)
+    if not shown:
+        return False
+    if shown[0] not in (RAW, INTRA):
+        raise _wrong("a first picture that needs no other", f"kind {shown[0]}")
+    if RAW in kinds or max(lengths) > num_bytes:
+        for kind, length in zip(kinds, lengths, strict=True):
+            is_wrong = length > num_bytes or (kind == RAW and length != num_bytes)
+            if is_wrong and kind != ABSENT:
+                raise _wrong(f"a picture of {num_bytes} bytes", f"{length}")
+    return True
 
 
 def _repeated_to_end(data: bytes) -> bytes:

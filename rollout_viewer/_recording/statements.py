@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,13 +14,14 @@ from rollout_viewer._frames.checksum import CHECKSUM_BYTES, is_intact
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.placed import is_placed, place, unplace
 from rollout_viewer._recording.sealed_text import seal
-from rollout_viewer._recording.step_codec import pack_columns
+from rollout_viewer._recording.step_codec import pack_core
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.slot import Slot
+    from rollout_viewer._recording.step_codec import StackedExtras
 
 
 # A database page for each tiny chunk costs 1.3x: chunks share a table row up to here.
@@ -28,10 +31,16 @@ _PACK_BYTES = 64 * 1024
 RUN_BLOCKS = 32
 _RUN_VALUES = 64 * 1024
 
+# Rows of one statement, which is prepared once for each number of them.
+_MAX_TOGETHER = 32
+
 # Of the packs of a block, numbered with 16 bits.
 _LAST_PACK = 0xFFFF
 
-Statement = tuple[str, "Sequence[Any]"]
+Statement = tuple[str, Sequence[Any]]
+
+_INSERT_STEPS = "INSERT OR REPLACE INTO steps VALUES (?, ?)"
+_DELETE_TAIL = "DELETE FROM tail WHERE block <= ?"
 
 
 class Tail(NamedTuple):
@@ -79,14 +88,73 @@ def step_statements(rows: Rows, first: int, block: int) -> list[Statement]:
 
     Deletes what was stored of them one by one, and their rows in the tail.
     """
-    core = rows.block(first * CHUNK_ROWS, (block + 1) * CHUNK_ROWS)
     merged = [("DELETE FROM steps WHERE block > ? AND block <= ?", (first, block))]
-    data = place(pack_columns(core, []), "steps", first)
     return [
-        ("INSERT OR REPLACE INTO steps VALUES (?, ?)", (first, data)),
+        (_INSERT_STEPS, StepValues(rows, first, block + 1)),
         *(merged if first < block else []),
-        ("DELETE FROM tail WHERE block <= ?", (block,)),
+        (_DELETE_TAIL, (block,)),
     ]
+
+
+class StepValues(Sequence[Any]):
+    """The values of a row of `steps`, packed when they are written.
+
+    By the thread that writes them: rows that are there never change.
+
+    Args:
+        rows: The step data of all rows.
+        first: Block.
+        stop: The block after the last one.
+    """
+
+    def __init__(self, rows: Rows, first: int, stop: int) -> None:
+        self._rows, self._first, self._stop = rows, first, stop
+        self._data = b""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: Any) -> Any:
+        if not self._data:
+            core = self._rows.block(self._first * CHUNK_ROWS, self._stop * CHUNK_ROWS)
+            # Until the blocks of a run are merged.
+            is_brief = self._stop - self._first < run_blocks(self._rows.num_envs)
+            packed = pack_core(core, is_brief=is_brief)
+            self._data = place(packed, "steps", self._first)
+        return (self._first, self._data)[index]
+
+    def joined(self, later: StepValues) -> StepValues | None:
+        """Return both in one row; None: they are two."""
+        if self._rows is not later._rows:
+            return None
+        if later._first <= self._first:  # a run that is merged
+            return later
+        run = run_blocks(self._rows.num_envs)
+        is_next = later._first == self._stop
+        if is_next and self._first // run == (later._stop - 1) // run:
+            return StepValues(self._rows, self._first, later._stop)
+        return None
+
+
+def joined_steps(statements: Sequence[Statement]) -> list[Statement]:
+    """Return fewer statements that do the same in one transaction.
+
+    Step data of blocks that follow each other becomes one row, where it may be one.
+    """
+    found: list[Statement | None] = [*statements]
+    before: tuple[int, StepValues] | None = None
+    deleted = -1
+    for number, (sql, values) in enumerate(statements):
+        if isinstance(values, StepValues):
+            joined = None if before is None else before[1].joined(values)
+            if before is not None and joined is not None:
+                found[before[0]], found[number] = None, (sql, joined)
+            before = number, joined or values
+        elif sql == _DELETE_TAIL:  # later ones delete what earlier ones do
+            if deleted >= 0:
+                found[deleted] = None
+            deleted = number
+    return [one for one in found if one is not None]
 
 
 def extras_statement(block: int, extras: bytes) -> Statement:
@@ -103,12 +171,53 @@ def late_chunk_statement(block: int, slot: int, chunk: bytes) -> Statement:
     return _pack_statement(block << 16 | (_LAST_PACK - slot), [(slot, chunk)])
 
 
+def extras_statements(
+    extras: Sequence[tuple[int, bytes | StackedExtras]],
+) -> list[Statement]:
+    """Store actions and data of blocks, (block, bytes), in as few statements."""
+    return [
+        (_insert_extras(len(part)), _ExtrasValues(part))
+        for at in range(0, len(extras), _MAX_TOGETHER)
+        if (part := extras[at : at + _MAX_TOGETHER])
+    ]
+
+
+class _ExtrasValues(Sequence[Any]):
+    """The values of rows of `extras`, packed by the thread that writes them."""
+
+    def __init__(self, extras: Sequence[tuple[int, bytes | StackedExtras]]) -> None:
+        self._extras = extras
+        self._values: list[int | bytes] = []
+
+    def __len__(self) -> int:
+        return 2 * len(self._extras)
+
+    def __getitem__(self, index: Any) -> Any:
+        if not self._values:
+            values: list[int | bytes] = []
+            for block, given in self._extras:
+                data = given if isinstance(given, bytes) else given.pack()
+                values += [block, place(data, "extras", block)]
+            self._values = values
+        return self._values[index]
+
+
+@functools.lru_cache(maxsize=64)
+def _insert_extras(count: int) -> str:
+    return "INSERT OR REPLACE INTO extras VALUES " + ", ".join(["(?, ?)"] * count)
+
+
 def start_statement(number: int, start: bytes) -> Statement:
     """Store from where an episode can be replayed, by `start_number`.
 
     Beside actions and data, which have the blocks from 0 on.
     """
     return extras_statement(-1 - number, start)
+
+
+def start_statements(starts: Iterable[tuple[int, bytes]]) -> list[Statement]:
+    """Store (number, start) of episodes, in as few statements."""
+    return extras_statements([(-1 - number, start) for number, start in starts])
 
 
 def start_number(env: int, index: int, num_envs: int) -> int:
@@ -200,6 +309,8 @@ def _packs(chunks: Iterable[tuple[int, bytes]]) -> list[list[tuple[int, bytes]]]
 def _pack(
     chunks: Sequence[tuple[int, bytes]], table: str, *key: int
 ) -> tuple[bytes, bytes]:
+    if not chunks:
+        return place(b"", table, *key), b""
     directory, offset = [], 0
     for slot, chunk in chunks:
         directory += [slot, offset, len(chunk)]

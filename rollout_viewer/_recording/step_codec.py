@@ -18,6 +18,7 @@ import numpy as np
 import zstandard
 
 from rollout_viewer._errors import RecordingError, RolloutViewerWarning, ShapeError
+from rollout_viewer._frames.zstd_blocks import MAX_RAW_BYTES, raw_frame
 from rollout_viewer._recording.step_row import check_stored
 from rollout_viewer._recording.tensors import read_tensors, write_tensors
 from rollout_viewer._tensors import as_numpy
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     Group = tuple[str, Array, Array]
 
 ACTION = "action"
-_LEVEL = 3
+_LEVEL, _FAST_LEVEL = 3, -1
 # What a blob from a damaged or hostile file may cause to be allocated: half a GB, or a
 # thousand times its own bytes, up to what was ever written.
 _MIN_BOUND_BYTES = 1 << 29
@@ -65,6 +66,19 @@ def pack_columns(core: Mapping[str, Array], extras: Sequence[Extras]) -> bytes:
     return _packed(core, groups_of(extras))
 
 
+def pack_core(core: Mapping[str, Array], *, is_brief: bool = False) -> bytes:
+    """Return core step data alone as bytes.
+
+    Args:
+        core: Arrays of shape (n, num_envs), by name.
+        is_brief: They are replaced soon: in half the time, a third larger.
+    """
+    if not is_brief:
+        return pack_columns(core, [])
+    tensors = {name: np.ascontiguousarray(array) for name, array in core.items()}
+    return _of_thread.fast_compressor.compress(write_tensors(tensors))
+
+
 def groups_of(extras: Sequence[Extras]) -> list[Group]:
     """Return each name's values, together where they are of one dtype and shape."""
     groups = []
@@ -77,10 +91,7 @@ def groups_of(extras: Sequence[Extras]) -> list[Group]:
 
 
 def _packed(core: Mapping[str, Array], groups: Sequence[Group]) -> bytes:
-    tensors = {name: np.ascontiguousarray(array) for name, array in core.items()}
-    for number, (name, rows, stacked) in enumerate(_that_are_read(groups)):
-        tensors[f"{_EXTRA}/{number}/{name}"] = np.ascontiguousarray(stacked)
-        tensors[f"{_EXTRA}/{number}"] = rows
+    tensors = _named(core, _that_are_read(groups))
     whole = write_tensors(tensors)
     packed = _of_thread.compressor.compress(whole)
     if len(whole) <= _max_bytes(packed):
@@ -89,6 +100,22 @@ def _packed(core: Mapping[str, Array], groups: Sequence[Group]) -> bytes:
     padding = np.random.default_rng(0).bytes(len(whole) // (_MAX_RATIO - 1) + 1024)
     tensors[_PADDING] = np.frombuffer(padding, np.uint8)
     return _of_thread.compressor.compress(write_tensors(tensors))
+
+
+def _named(core: Mapping[str, Array], groups: Sequence[Group]) -> dict[str, Array]:
+    tensors = dict(core)
+    for number, (name, rows, stacked) in enumerate(groups):
+        tensors[f"{_EXTRA}/{number}/{name}"] = stacked
+        tensors[f"{_EXTRA}/{number}"] = rows
+    return tensors
+
+
+def pack_raw(core: Mapping[str, Array], groups: Sequence[Group]) -> bytes:
+    """Return what `pack_columns` does, not compressed: of a few rows, for a moment."""
+    whole = write_tensors(_named(core, groups))
+    if len(whole) <= MAX_RAW_BYTES:
+        return raw_frame(whole)
+    return _of_thread.compressor.compress(whole)
 
 
 def _that_are_read(groups: Sequence[Group]) -> Sequence[Group]:
@@ -117,6 +144,9 @@ class _OfThread(threading.local):
 
     def __init__(self) -> None:
         self.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+        self.fast_compressor = zstandard.ZstdCompressor(
+            level=_FAST_LEVEL, write_checksum=True
+        )
         self.decompressor = zstandard.ZstdDecompressor()
 
 
@@ -321,6 +351,26 @@ def pack_stacked(num_rows: int, groups: Sequence[Group]) -> bytes | None:
     if not groups:
         return None
     return _packed({_ROW: np.zeros((num_rows, 0), np.uint8)}, groups)
+
+
+class StackedExtras:
+    """What `pack_stacked` returns of a block, packed when it is asked for.
+
+    The values must not change before. Asked for by two threads, it may be packed twice.
+    """
+
+    def __init__(self, num_rows: int, groups: Sequence[Group]) -> None:
+        self._num_rows = num_rows
+        self._groups: Sequence[Group] | None = groups
+        self._data: bytes | None = None
+
+    def pack(self) -> bytes:
+        """Return the bytes."""
+        if (groups := self._groups) is not None:
+            self._data = pack_stacked(self._num_rows, groups)
+            self._groups = None
+        assert self._data is not None
+        return self._data
 
 
 class DecodedExtras:

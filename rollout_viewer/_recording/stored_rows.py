@@ -50,6 +50,7 @@ class StoredRows:
         errors: What is damaged, as far as it was not asked for before.
         num_known: Of each env, the episodes before the first damaged row; None: no
             row is damaged. Later ones may have other numbers than they were given.
+        num_sealed_rows: Rows of whole blocks, as far as they were read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,6 +58,7 @@ class StoredRows:
         self.rows: Rows | None = None
         self.errors: list[RecordingError] = []
         self.num_known: list[int] | None = None
+        self.num_sealed_rows = 0
         self._nbytes = 0
         # Up to where rows may be damaged: what is missing beyond was never there.
         self._damaged_until = 0
@@ -104,6 +106,9 @@ class StoredRows:
             )
             return
         known = self.num_rows - start
+        if num_rows is None:
+            stop = start + len(core["kind"])
+            self.num_sealed_rows = max(self.num_sealed_rows, stop)
         self._extend({name: column[known:] for name, column in core.items()})
 
     def fill(self, stop: int) -> bool:

@@ -57,13 +57,13 @@ def write_tensors(tensors: Mapping[str, npt.NDArray[Any]]) -> bytes:
     if sys.byteorder == "big":
         tensors = {n: a.astype(a.dtype.newbyteorder("<")) for n, a in tensors.items()}
     form = tuple((name, a.dtype.str, a.shape) for name, a in tensors.items())
-    header, names = _header(form)
+    header, names = header_of(form)
     return b"".join([header, *(tensors[name].tobytes() for name in names)])
 
 
 # Nearly all blocks have the same form.
 @functools.lru_cache(maxsize=64)
-def _header(form: Form) -> tuple[bytes, list[str]]:
+def header_of(form: Form) -> tuple[bytes, list[str]]:
     """Return all bytes before the buffers, and the names in the order of these."""
     entries: dict[str, Any] = {}
     stop = 0
@@ -93,13 +93,25 @@ def read_tensors(data: bytes) -> dict[str, npt.NDArray[Any]]:
     entries, num_bytes = read(data[_LENGTH_BYTES:start])
     if start + num_bytes != len(data):
         raise ValueError(f"{len(data) - start} bytes in place of {num_bytes}")
+    return _views(entries, data, start)
+
+
+def views_of(
+    header: bytes, data: Any, at: int
+) -> tuple[dict[str, npt.NDArray[Any]], int]:
+    """Return the arrays of a header in a buffer from `at` on, and their bytes."""
+    entries, num_bytes = _entries(header[_LENGTH_BYTES:])
+    return _views(entries, data, at), num_bytes
+
+
+def _views(entries: list[Entry], data: Any, start: int) -> dict[str, npt.NDArray[Any]]:
     return {
         name: np.frombuffer(data, dtype, count, start + first).reshape(shape)
         for name, dtype, shape, count, first in entries
     }
 
 
-# As of `_header`. Those that raise are not kept.
+# As of `header_of`. Those that raise are not kept.
 @functools.lru_cache(maxsize=256)
 def _entries(header: bytes) -> tuple[list[Entry], int]:
     """Return what a header says of each array, and how many bytes follow it."""

@@ -1,22 +1,31 @@
 """Rows of the usual form, which wait to be taken into the open block together.
 
-Every env takes a step of a running episode or is reset, and actions and data have the
-names, shapes and dtypes of the row before. The step data of such a row is copied into
-arrays of its block, and that is all; what follows from it is done once for many. Knows
-step data. Knows nothing of pictures, episodes or files.
+Every env takes a step of a running episode, is reset or idle, and actions and data have
+the names, shapes and dtypes of the row before. The step data of such a row is copied
+into arrays, and that is all; what follows from it is done once for many.
+Knows step data. Knows nothing of pictures, episodes or files.
 """
 
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsBytes
 
 import numpy as np
 
-from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.many_buffer import (
+    ManyBuffer,
+    ManyForm,
+    columns_of_many,
+)
+from rollout_viewer._recording.row_arrays import RowArrays
+from rollout_viewer._recording.row_memory import WaitingStart
+from rollout_viewer._recording.step_buffer import StepBuffer, can_buffer, columns_of
 from rollout_viewer._recording.step_codec import ACTION
 from rollout_viewer._recording.step_row import (
     BEGINS,
+    IDLE,
+    NAN_REWARD,
     RESET,
     STEP,
     TERMINATED,
@@ -24,19 +33,19 @@ from rollout_viewer._recording.step_row import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import numpy.typing as npt
 
-    from rollout_viewer._recording.step_codec import Extras, Group
+    from rollout_viewer._recording.step_buffer import InfoForms, Listeners
+    from rollout_viewer._recording.step_codec import Extras
 
     Array = npt.NDArray[Any]
 
 _FLOAT64, _BOOL, _UINT8 = np.dtype(np.float64), np.dtype(np.bool_), np.dtype(np.uint8)
-_ALL_ROWS = np.arange(CHUNK_ROWS, dtype=np.int32)
-_ENDS = np.uint8(TERMINATED | TRUNCATED)
-# Among the bytes of bools: finding it is faster than `np.any`.
-_TRUE = b"\1"
+# Among the bytes of bools: finding it is faster than `np.any`, and a
+# number is found faster than bytes.
+_TRUE = 1
 _NO_STARTS: Mapping[int, bytes] = MappingProxyType({})
 _INT64 = np.dtype(np.int64)
 _MAX_INT64 = (1 << 63) - 1
@@ -46,68 +55,69 @@ _ENDED_ONE = np.array([True])
 
 
 class _Special(NamedTuple):
-    """Step data (B,) of a row in which envs end or are reset; numbers, if B is 1.
+    """Step data (B,) of a row in which not all envs go on; numbers, if B is 1.
 
     Attributes:
         ended: Which do not run after it; None: all do.
-        is_reset: All envs are reset.
+        has_no_step: None of them steps.
     """
 
     kind: Array | int
     flags: Array | int
     reward: Array | float
     ended: Array | None
-    is_reset: bool
+    has_no_step: bool
 
 
-class WaitingStart(NamedTuple):
-    """From where an episode can be replayed that begins with a row that waits."""
+class _Noted(NamedTuple):
+    """What a row of `put_many` has beside what all have, until that is needed."""
 
     row: int
-    env: int
-    start: bytes
+    resets: Array | None
+    ended: Array | None
+    flags: Array | None
+    starts: Mapping[int, SupportsBytes]
 
 
-class WaitingRows:
-    """The newest rows of a block. The lock of its recording guards it.
+class WaitingRows(RowArrays):
+    """The newest rows. The lock of their recording guards them.
 
     A row is there, whole, from the moment when `stop` includes it, which is set by the
     recording. It waits until the recording's `Rows` include it: nothing here says so
     once more.
 
-    Attributes:
-        stop: The number of the row after the last one.
+    They may be in a buffer first. They are copied here when they are
+    read, and before any other row is put: `stop` is without them.
     """
 
     def __init__(self) -> None:
-        self.stop = 0
+        super().__init__()
         # Of the rewards of a row; None: the next row is not of the usual form.
         self._shape: tuple[int, ...] | None = None
         # The row that may be put, and which envs do not run before it; None: all run.
         self._next = -1
         self._ended: Array | None = None
-        # Of rows of one block, by their offset in it.
-        self._block = -1
-        self._reward: Array = np.empty((CHUNK_ROWS, 0))
-        self._kind: Array | None = None
-        self._flags: Array | None = None
-        self._action: Array | None = None
-        self._data: dict[str, Array] = {}
-        self._lacks_action: set[int] = set()
-        # All rows of the block so far were put here.
-        self._is_whole = False
-        self._starts: list[WaitingStart] = []
+        # Its rows from `stop` on are not here yet; and their values, and numbers.
+        self._buffer: StepBuffer | ManyBuffer | None = None
+        self._buffered: tuple[str, tuple[str, ...]] = "", ()
+        self._form = ManyForm()
+        # Of rows by `put_many`; and before which row nothing is left to be noted.
+        self._noted: list[_Noted] = []
+        self._settled = 0
 
     @property
-    def is_expecting(self) -> bool:
-        """Whether the next row may be of the usual form."""
-        return self._shape is not None
+    def end(self) -> int:
+        """The number of the row after the last one, with those in a buffer."""
+        buffer = self._buffer
+        return self.stop if buffer is None else buffer.stop
 
     def expect_none(self) -> None:
         """Take no row for one of the usual form."""
         self._shape = None
 
-    def expect(self, row: int, is_running: Array, extras: Extras) -> None:
+    def expect(
+        self, row: int, is_running: Array, extras: Extras, *, is_step: bool = True
+    ) -> None:
         """Take the form of a row that was recorded for the usual one.
 
         Args:
@@ -115,21 +125,21 @@ class WaitingRows:
             is_running: (B,): whether an episode runs after it.
             extras: Its action and data. Without an action, as of a reset, actions are
                 expected as they were before.
+            is_step: An env takes a step in it. Else data that it lacks are expected as
+                they were before, too.
         """
         num_envs = len(is_running)
-        self._is_whole = False
-        if not self._knows(num_envs, extras):
-            self._block = -1
-            self._reward = np.empty((CHUNK_ROWS, num_envs))
-            arrays = {name: _like(array) for name, array in extras.items()}
-            self._action = arrays.pop(ACTION, None)
-            self._data = arrays
-        self._next = row
+        if not self._knows(num_envs, extras, is_step=is_step):
+            self._begin(num_envs, extras)
+        elif self.region is not None or self.next_region is not None:
+            self.leave()
+        self._next = self._since = row
+        self._noted = []
         ended = ~is_running
         self._ended = ended if _TRUE in ended.tobytes() else None
         self._shape = (num_envs,)
 
-    def _knows(self, num_envs: int, extras: Extras) -> bool:
+    def _knows(self, num_envs: int, extras: Extras, *, is_step: bool) -> bool:
         """Whether a row has the form of those before."""
         data = self._data
         if self._reward.shape[1] != num_envs:
@@ -138,7 +148,8 @@ class WaitingRows:
             kept = self._action if name == ACTION else data.get(name)
             if kept is None or not _fits(value, kept):
                 return False
-        return len(extras) - (ACTION in extras) == len(data)
+        num_values = len(extras) - (ACTION in extras)
+        return num_values == len(data) or (not is_step and num_values < len(data))
 
     def put(
         self,
@@ -184,18 +195,21 @@ class WaitingRows:
                 type(reward) is not np.ndarray
                 or reward.shape != shape
                 or reward.dtype != _FLOAT64
-                or _TRUE in (reward != reward).tobytes()  # one is NaN
             ):
+                return False
+            if shape == _ONE_ENV:
+                if (one := reward.item()) != one:  # NaN
+                    return False
+            elif _TRUE in (reward != reward).tobytes():
                 return False
         else:
             special = self._special(kind, reward, terminated, truncated, shape)
-            if special is None or (special.is_reset and action is not None):
+            if special is None or (special.has_no_step and action is not None):
                 return False
             reward = special.reward
-        block, offset = divmod(row, CHUNK_ROWS)
-        if block != self._block:
-            self._renew(block)
-            self._is_whole = not offset
+        if row >= self.full_at:
+            self._renew(row)
+        offset = row - self._first
         if not self._copy(offset, action, data or {}, special):
             return False
         self._reward[offset] = reward
@@ -203,6 +217,125 @@ class WaitingRows:
             self._note(row, offset, special, starts)
         self._next = row + 1
         return True
+
+    def put_many(
+        self,
+        row: int,
+        resets: Array | None,
+        ended: Array | None,
+        flags: Array | None,
+        reward: Any,
+        action: Any,
+        values: Mapping[str, Any],
+        starts: Mapping[int, SupportsBytes] = _NO_STARTS,
+    ) -> bool:
+        """Do what `put` does where all envs that do not run are reset, and others step.
+
+        Some step: of a row in which all are reset, see `put`.
+
+        Args:
+            row: Its number: all rows before it wait here, or are taken.
+            resets: Bools (B,): which envs are reset; None: none.
+            ended: Bools (B,): which of the others end; None: none.
+            flags: `TERMINATED` and `TRUNCATED` (B,) of `ended`, 0 of all others; None:
+                they terminated.
+            reward: (B,); those of `resets` are not used.
+            action: (B, ...)
+            values: Name -> (B, ...)
+            starts: Env -> from where its episode can be replayed that begins here, for
+                `bytes`: called later, perhaps in another thread.
+        """
+        shape, before = self._shape, self._ended
+        if shape is None or row != self._next:
+            return False
+        if resets is not before and (
+            resets is None or before is None or resets.tobytes() != before.tobytes()
+        ):
+            return False
+        if (
+            type(reward) is not np.ndarray
+            or reward.shape != shape
+            or reward.dtype != _FLOAT64
+        ):
+            return False
+        if row >= self.full_at:
+            self._renew(row)
+        offset = row - self._first
+        if not self._copy(offset, action, values, None):
+            return False
+        self._reward[offset] = reward
+        if resets is not None or ended is not None:
+            # Where it is interrupted, no row is put until the next one is expected.
+            self._next = -1
+            self._noted.append(_Noted(row, resets, ended, flags, starts))
+            self._ended = ended
+        self._next = row + 1
+        return True
+
+    def _take_notes(self) -> None:
+        """Bring what was noted of rows into kinds, flags, rewards and starts.
+
+        May be interrupted, and called again.
+        """
+        if self._settled >= self.stop:
+            return
+        first, rewards = self._first, self._reward
+        for row, resets, ended, all_flags, starts in self._noted:
+            if not first <= row < self.stop:
+                continue
+            kinds, flags = self._kinds_of_block()
+            if ended is not None:
+                flags[row - first] = ended if all_flags is None else all_flags
+            if resets is not None:
+                # One by one: there are few of them.
+                for env in resets.nonzero()[0].tolist():
+                    kinds[row - first, env] = RESET
+                    flags[row - first, env] = BEGINS
+                    rewards[row - first, env] = np.nan
+            if starts:
+                # Many at once are packed in less than half the time.
+                self._note_starts(row, {env: bytes(s) for env, s in starts.items()})
+        rows = self._offsets(max(self._settled, first, self._since), self.stop)
+        is_nan = rewards[rows] != rewards[rows]
+        if _TRUE in is_nan.tobytes():
+            kinds, flags = self._kinds_of_block()
+            is_nan &= kinds[rows] == STEP
+            flags[rows] |= is_nan * np.uint8(NAN_REWARD)
+        self._noted = []
+        self._settled = self.stop
+
+    def rewards(self, start: int, stop: int) -> Array:
+        """Return the rewards of rows, (n, B)."""
+        self._take_notes()
+        return super().rewards(start, stop)
+
+    def kinds(self, start: int, stop: int) -> tuple[Array, Array] | None:
+        """Return kinds and flags of rows, (n, B).
+
+        None: all envs step in all of them, nothing ends, and all rewards are numbers.
+        """
+        self._take_notes()
+        return super().kinds(start, stop)
+
+    def starts(self, start: int, stop: int) -> list[WaitingStart]:
+        """Return those of rows, in their order."""
+        self._take_notes()
+        return super().starts(start, stop)
+
+    def _kinds_of_block(self) -> tuple[Array, Array]:
+        """Return kinds and flags (n, B) of the block's rows, to be changed."""
+        if self._kind is None or self._flags is None:
+            shape = self._reward.shape
+            self._flags = np.zeros(shape, np.uint8)
+            self._kind = np.full(shape, STEP, np.uint8)
+        return self._kind, self._flags
+
+    def _note_starts(self, row: int, starts: Mapping[int, bytes]) -> None:
+        found = self._starts
+        if found and found[-1].row >= row:  # of a row that was interrupted
+            found = [one for one in found if one.row < row]
+        found += [WaitingStart(row, env, start) for env, start in starts.items()]
+        self._starts = found
 
     def put_one(
         self,
@@ -236,11 +369,10 @@ class WaitingRows:
             or reward != reward  # NaN
         ):
             return False
-        block, offset = divmod(row, CHUNK_ROWS)
-        if block != self._block:
-            self._renew(block)
-            self._is_whole = not offset
-        if not self._copy_one(offset, values):
+        if row >= self.full_at:
+            self._renew(row)
+        offset = row - self._first
+        if not self._copy_one(offset, values, is_whole=not is_reset):
             return False
         if not is_reset:
             actions = self._action
@@ -256,13 +388,20 @@ class WaitingRows:
                 _Special(kind, flags, reward, ended, is_reset),
                 _NO_STARTS if start is None else {0: start},
             )
+        if len(values) < len(self._data):
+            self._note_lacks(offset, self._data.keys() - values.keys())
         self._next = row + 1
         return True
 
-    def _copy_one(self, offset: int, values: Mapping[str, Any]) -> bool:
-        """Copy the data of a single env; return whether they are as they were."""
+    def _copy_one(
+        self, offset: int, values: Mapping[str, Any], *, is_whole: bool
+    ) -> bool:
+        """Copy the data of a single env; return whether they are as they were.
+
+        Or, where they need not be whole, those that are there.
+        """
         arrays = self._data
-        if len(values) != len(arrays):
+        if len(values) != len(arrays) and (is_whole or len(values) > len(arrays)):
             return False
         for name, value in values.items():
             kept = arrays.get(name)
@@ -271,14 +410,171 @@ class WaitingRows:
             kept[offset] = value
         return True
 
-    def _renew(self, block: int) -> None:
-        """Begin a block in other arrays: the rows of the last one are views of them."""
-        self._reward = np.empty_like(self._reward)
-        self._action = None if self._action is None else np.empty_like(self._action)
-        self._data = {name: np.empty_like(a) for name, a in self._data.items()}
-        self._kind = self._flags = None
-        self._lacks_action = set()
-        self._block = block
+    def _note_lacks(self, offset: int, names: Iterable[str]) -> None:
+        for name in names:
+            self._lacks.setdefault(name, set()).add(offset)
+
+    def open_buffer(
+        self, max_rows: int, forms: InfoForms, listeners: Listeners
+    ) -> StepBuffer | None:
+        """Return a buffer for the next rows; None: it does not take their form.
+
+        Args:
+            max_rows: How many, all of one block.
+            forms: The numbers that each row has.
+            listeners: To rows.
+        """
+        info = forms.step
+        names = [name for name in self._data if name not in info.names]
+        action = self._action
+        if (
+            self._shape != _ONE_ENV
+            or self._next != self.stop
+            or self._buffer is not None
+            or action is None
+            or not can_buffer(action)
+            or len(names) != 1
+            or len(info.names) + 1 != len(self._data)
+            or not can_buffer(value := self._data[names[0]])
+        ):
+            return None
+        self._buffered = names[0], info.names
+        self._buffer = StepBuffer(
+            self.stop,
+            max_rows,
+            action,
+            value,
+            forms,
+            listeners,
+            is_running=self._ended is None,
+        )
+        return self._buffer
+
+    def open_many(
+        self, max_rows: int, form: ManyForm, listeners: Listeners
+    ) -> ManyBuffer | None:
+        """Do what `open_buffer` does for rows of `put_many`."""
+        names = {one.name for one in form.numbers or ()}
+        left = [name for name in self._data if name not in names]
+        action = self._action
+        if (
+            self._shape is None
+            or self._next != self.stop
+            or self._buffer is not None
+            or action is None
+            or not can_buffer(action)
+            or len(left) != 1
+            or len(names) + 1 != len(self._data)
+            or not can_buffer(value := self._data[left[0]])
+        ):
+            return None
+        self._buffered, self._form = (left[0], ()), form
+        self._buffer = ManyBuffer(
+            self.stop, max_rows, action, value, form, listeners, self._ended
+        )
+        return self._buffer
+
+    def stop_buffer(self) -> None:
+        """Let no more rows come by a buffer."""
+        if self._buffer is not None:
+            self._buffer.is_open = False
+
+    def close_buffer(self) -> None:
+        """Do that, and copy those that came."""
+        if self._buffer is not None:
+            self._buffer.is_open = False
+            self.collect()
+            self._buffer = None
+
+    def collect(self) -> int:
+        """Copy rows out of a buffer; return `stop`.
+
+        Where it is interrupted, they are still there, and the next call does the same.
+        """
+        buffer = self._buffer
+        if buffer is None:
+            return self.stop
+        row = self.stop
+        rows = buffer.rows[row - buffer.first :]
+        if not rows:
+            return row
+        self._next = -1
+        if row >= self.full_at:
+            self._renew(row)
+        part = slice(row - self._first, row - self._first + len(rows))
+        if isinstance(buffer, ManyBuffer):
+            self._collect_many(buffer, row, part)
+        else:
+            self._collect_one(buffer, row, part)
+        self._next = self.stop = row + len(rows)
+        return self.stop
+
+    def _collect_one(self, buffer: StepBuffer, row: int, part: slice) -> None:
+        """Copy rows of a single env out of a buffer.
+
+        Args:
+            buffer: It has them.
+            row: The number of the first of them.
+            part: Their offsets in the arrays.
+        """
+        assert self._action is not None
+        offset, first = part.start, row - buffer.first
+        rows = buffer.rows[first : first + part.stop - offset]
+        name, names = self._buffered
+        values = self._data[name]
+        columns = columns_of(rows, self._action, values, len(names))
+        self._reward[part, 0] = columns.rewards
+        self._action[part, 0] = columns.actions
+        values[part, 0] = columns.values
+        for index, name in enumerate(names):
+            self._data[name][part, 0] = columns.numbers[:, index]
+        if columns.flags:
+            self._collect_flags(row, offset, columns.flags, buffer)
+
+    def _collect_many(self, buffer: ManyBuffer, row: int, part: slice) -> None:
+        """Copy rows of many envs out of a buffer; see `_collect_one`."""
+        assert self._action is not None
+        first = row - buffer.first
+        rows = buffer.rows[first : first + part.stop - part.start]
+        values = self._data[self._buffered[0]]
+        columns = columns_of_many(rows, self._action, values, self._form)
+        self._reward[part] = columns.rewards
+        self._action[part] = columns.actions
+        values[part] = columns.values
+        for name, numbers in columns.numbers.items():
+            self._data[name][part] = numbers
+        noted = [one for one in self._noted if one.row < row]
+        for number, (special, *_) in enumerate(rows, row):
+            if special is not None:
+                starts = buffer.starts.get(number, _NO_STARTS)
+                noted.append(_Noted(number, *special, starts))
+                self._ended = special[1]
+        self._noted = noted
+
+    def _collect_flags(
+        self,
+        row: int,
+        offset: int,
+        flags: tuple[int, ...],
+        buffer: StepBuffer,
+    ) -> None:
+        """Note which rows, from `row` on, are ends and resets."""
+        kinds, all_flags = self._kinds_of_block()
+        found = [one for one in self._starts if one.row < row]
+        last = 0
+        for number, flag in enumerate(flags):
+            if not flag:
+                continue
+            last, at = flag, offset + number
+            all_flags[at, 0] = flag
+            if flag == BEGINS:
+                kinds[at, 0] = RESET
+                self._lacks_action.add(at)
+                self._note_lacks(at, buffer.lacks)
+                if (start := buffer.starts.get(row + number)) is not None:
+                    found.append(WaitingStart(row + number, 0, bytes(start)))
+        self._starts = found
+        self._ended = None if last == BEGINS else _ENDED_ONE
 
     def _copy(
         self,
@@ -292,7 +588,7 @@ class WaitingRows:
         if len(values) != len(arrays):
             return False
         for name, value in values.items():
-            # `_fits`, written out: of each value of each step's info.
+            # `_fits`, written out here and below: of each value of each step's info.
             if (
                 (kept := arrays.get(name)) is None
                 or type(value) is not np.ndarray
@@ -302,8 +598,13 @@ class WaitingRows:
                 return False
             kept[offset] = value
         if action is None:
-            return actions is None or (special is not None and special.is_reset)
-        if actions is None or not _fits(action, actions):
+            return actions is None or (special is not None and special.has_no_step)
+        if (
+            actions is None
+            or type(action) is not np.ndarray
+            or action.dtype != actions.dtype
+            or action.shape != actions.shape[1:]
+        ):
             return False
         actions[offset] = action
         return True
@@ -316,7 +617,10 @@ class WaitingRows:
         truncated: Any,
         shape: tuple[int, ...],
     ) -> _Special | None:
-        """Return step data of a row in which envs end or are reset; None: of others."""
+        """Return step data of a row in which envs end, are reset or idle.
+
+        None: it is of no usual form.
+        """
         flags = _flags(terminated, truncated, shape)
         if flags is None:
             return None
@@ -329,32 +633,37 @@ class WaitingRows:
             rewards = reward
         else:
             return None
-        codes, is_reset = kind, False
-        if codes is None:
-            codes = np.full(shape, STEP, np.uint8)
-            is_other = rewards != rewards
-            if self._ended is not None:
+        if kind is None:
+            if self._ended is not None or _TRUE in (rewards != rewards).tobytes():
                 return None
+            codes, ended, num_steps = np.full(shape, STEP, np.uint8), flags != 0, 1
         else:
+            codes = kind
             if codes.dtype != _UINT8 or codes.shape != shape:
                 return None
-            text, n = codes.tobytes(), shape[0]
-            num_resets = text.count(RESET)
-            if num_resets + text.count(STEP) != n:
+            text = codes.tobytes()
+            num_steps, num_idle = text.count(STEP), text.count(IDLE)
+            if num_steps + num_idle + text.count(RESET) != len(text):
                 return None
-            is_reset = num_resets == n
-            resets = codes == RESET
-            flags[resets] = BEGINS
+            is_no_step = codes != STEP
+            flags[is_no_step] = 0
+            ended = flags != 0
+            flags[codes == RESET] = BEGINS
             rewards = rewards.copy()
-            rewards[resets] = np.nan
-            is_other = (rewards != rewards) ^ resets
+            rewards[is_no_step] = np.nan
+            is_other = (rewards != rewards) ^ is_no_step
             if self._ended is not None:
-                is_other |= self._ended & ~resets
-        if _TRUE in is_other.tobytes():
-            return None
-        ended = (flags & _ENDS) != 0
+                is_other |= self._ended & ~is_no_step
+                if num_idle:
+                    ended |= self._ended & (codes == IDLE)
+            if _TRUE in is_other.tobytes():
+                return None
         return _Special(
-            codes, flags, rewards, ended if _TRUE in ended.tobytes() else None, is_reset
+            codes,
+            flags,
+            rewards,
+            ended if _TRUE in ended.tobytes() else None,
+            has_no_step=not num_steps,
         )
 
     def _note(
@@ -369,91 +678,14 @@ class WaitingRows:
         Where it is interrupted, no row is put until the next one is expected.
         """
         self._next = -1
-        if self._kind is None or self._flags is None:
-            shape = self._reward.shape
-            self._flags = np.zeros(shape, np.uint8)
-            self._kind = np.full(shape, STEP, np.uint8)
-        self._kind[offset] = special.kind
-        self._flags[offset] = special.flags
-        if special.is_reset:
+        self._take_notes()
+        kinds, flags = self._kinds_of_block()
+        kinds[offset] = special.kind
+        flags[offset] = special.flags
+        if special.has_no_step:
             self._lacks_action.add(offset)
-        if starts or self._starts:
-            kept = [one for one in self._starts if one.row < row]
-            kept += [WaitingStart(row, env, start) for env, start in starts.items()]
-            self._starts = kept
+        self._note_starts(row, starts)
         self._ended = special.ended
-
-    def rewards(self, start: int) -> Array:
-        """Return the rewards of the rows from `start` on, (n, B)."""
-        return self._reward[self._offsets(start)]
-
-    def extras(self, start: int) -> list[Extras]:
-        """Return actions and data of the rows from `start` on."""
-        arrays = {} if self._action is None else {ACTION: self._action}
-        arrays |= self._data
-        rows = self._offsets(start)
-        names = tuple(arrays)
-        values = [list(array[rows]) for array in arrays.values()]
-        if not names:
-            return [{} for _ in range(rows.start, rows.stop)]
-        found = [
-            dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)
-        ]
-        for offset in self._lacks_action:
-            if rows.start <= offset < rows.stop:
-                found[offset - rows.start].pop(ACTION, None)
-        return found
-
-    def has_all(self, block: int) -> bool:
-        """Whether all rows of a block were put here."""
-        stop = (block + 1) * CHUNK_ROWS
-        return self._is_whole and block == self._block and self.stop >= stop
-
-    def stacked(self, block: int) -> list[Group] | None:
-        """Return actions and data of all rows of a block, for `pack_stacked`.
-
-        None: some of its rows were not put here.
-        """
-        if not self.has_all(block):
-            return None
-        found = [(name, _ALL_ROWS, array) for name, array in self._data.items()]
-        if self._action is not None:
-            rows, actions, lacks = _ALL_ROWS, self._action, self._lacks_action
-            if lacks:
-                rows = np.array([r for r in range(CHUNK_ROWS) if r not in lacks], "i4")
-                actions = actions[rows]
-            # In the order of the rows: after the data, if the first has no action.
-            if len(rows):
-                found.insert(len(found) if 0 in lacks else 0, (ACTION, rows, actions))
-        return found
-
-    def kinds(self, start: int) -> tuple[Array, Array] | None:
-        """Return kinds and flags of the rows from `start` on, (n, B).
-
-        None: all envs step in all of them, and nothing ends.
-        """
-        if self._kind is None or self._flags is None:
-            return None
-        rows = self._offsets(start)
-        return self._kind[rows], self._flags[rows]
-
-    def starts(self, start: int) -> list[WaitingStart]:
-        """Return those of the rows from `start` on, in their order."""
-        return [one for one in self._starts if start <= one.row < self.stop]
-
-    def drop_starts(self, stop: int) -> None:
-        """Forget those of the rows before `stop`, which are taken."""
-        if self._starts:
-            self._starts = [one for one in self._starts if one.row >= stop]
-
-    def _offsets(self, start: int) -> slice:
-        first = self._block * CHUNK_ROWS
-        return slice(start - first, self.stop - first)
-
-
-def _like(array: Array) -> Array:
-    """Return an array for the values of a block's rows."""
-    return np.empty((CHUNK_ROWS, *array.shape), array.dtype)
 
 
 def _flags(terminated: Any, truncated: Any, shape: tuple[int, ...]) -> Array | None:
@@ -475,7 +707,12 @@ def _flags(terminated: Any, truncated: Any, shape: tuple[int, ...]) -> Array | N
 
 def _are_none(ends: Any, shape: tuple[int, ...]) -> bool:
     """Whether ends are bools (B,) of which none is true."""
-    return _are_bools(ends, shape) and _TRUE not in ends.tobytes()
+    return (  # `_are_bools`, written out: of each row
+        type(ends) is np.ndarray
+        and ends.shape == shape
+        and ends.dtype == _BOOL
+        and _TRUE not in ends.tobytes()
+    )
 
 
 def _are_bools(ends: Any, shape: tuple[int, ...]) -> bool:

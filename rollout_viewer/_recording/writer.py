@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollout_viewer._errors import StorageError
 from rollout_viewer._files import no_descriptor
 from rollout_viewer._forks import make_anew_in_children
-from rollout_viewer._recording.statements import is_meta
+from rollout_viewer._recording.statements import is_meta, joined_steps
 from rollout_viewer._recording.wal import note_id
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class WriterThread:
         self._queue: deque[Batch] = deque()
         self._queued_bytes = 0
         self._is_writing = False
+        self._is_held = False
         self._is_closing = False
         # Calls of `flush`, and how many of them have been answered.
         self._num_flushes = self._num_flushed = 0
@@ -130,6 +131,8 @@ class WriterThread:
         if not self.is_mine:  # they stay in memory
             return True
         with self._changed:
+            if self._queued_bytes + batch.nbytes > self._queue_bytes:
+                self._changed.notify_all()
             has_room = self._changed.wait_for(
                 lambda: (
                     self._queued_bytes + batch.nbytes <= self._queue_bytes
@@ -142,8 +145,19 @@ class WriterThread:
                 batch = batch._replace(pictures=(), nbytes=0)
             self._queue.append(batch)
             self._queued_bytes += batch.nbytes
-            self._changed.notify_all()
+            if not self._is_held:
+                self._changed.notify_all()
         return has_room
+
+    def hold(self) -> None:
+        """Let what is put from now on wait for more; until `release`, or a moment."""
+        self._is_held = True
+
+    def release(self) -> None:
+        """Have what waits written together."""
+        self._is_held = False
+        with self._changed:
+            self._changed.notify_all()
 
     def wait_for_room(self, nbytes: int) -> None:
         """Wait until `put` would not wait with so many bytes."""
@@ -330,6 +344,7 @@ class WriterThread:
 
     def _write(self, batches: Sequence[Batch]) -> None:
         steps = [*self._unwritten, *(s for b in batches for s in b.steps)]
+        steps = joined_steps(steps)
         self._pending_callbacks += [b.on_done for b in batches if b.on_done is not None]
         are_filed = False
         try:

@@ -24,6 +24,11 @@ RANDOM_STATE = "random_state"
 # The part of a state that is bytes; the others are JSON.
 BINARY = "binary"
 _PLAIN = ("PCG64", "PCG64DXSM")
+# A state of nothing but one of them, as JSON: its name, and `plain_numbers`.
+PLAIN_JSON = (
+    '{"np_random":{"bit_generator":"%s","state":{"state":%d,"inc":%d},'
+    '"has_uint32":%d,"uinteger":%d}}'
+)
 _GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 
 
@@ -35,10 +40,16 @@ def state_of(env: Any) -> dict[str, Any]:
     """
     bare = env.unwrapped
     state = generator_state(getattr(bare, "np_random", None))
-    if callable(getattr(bare, "clone_state", None)) and hasattr(bare, "ale"):
+    if has_clone(bare):
         clone = bare.clone_state(include_rng=True)
         state[BINARY] = clone.__getstate__()
     return state
+
+
+def has_clone(env: Any) -> bool:
+    """Whether an environment has a state beside its generator, as arcade games."""
+    bare = env.unwrapped
+    return callable(getattr(bare, "clone_state", None)) and hasattr(bare, "ale")
 
 
 def generator_state(generator: Any) -> dict[str, Any]:
@@ -52,6 +63,21 @@ def generator_state(generator: Any) -> dict[str, Any]:
         return {}
     # A new dict, and of nearly all generators one of numbers only.
     return {"np_random": state if state["bit_generator"] in _PLAIN else _as_json(state)}
+
+
+def plain_numbers(state: dict[str, Any]) -> tuple[str, int, int, int, int] | None:
+    """Return what is inserted into `PLAIN_JSON`; None: the state is another one."""
+    generator = state.get("np_random")
+    if len(state) != 1 or generator is None or generator["bit_generator"] not in _PLAIN:
+        return None
+    numbers = generator["state"]
+    return (
+        generator["bit_generator"],
+        numbers["state"],
+        numbers["inc"],
+        generator["has_uint32"],
+        generator["uinteger"],
+    )
 
 
 def restore(env: Any, state: dict[str, Any]) -> None:

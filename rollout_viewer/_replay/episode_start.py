@@ -11,7 +11,7 @@ import zstandard
 
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._frames.zstd_blocks import raw_frame
-from rollout_viewer._replay.env_state import BINARY
+from rollout_viewer._replay.env_state import BINARY, PLAIN_JSON, plain_numbers
 
 # Its key in what a recorder knows of an episode that begins.
 START = "replay_start"
@@ -47,10 +47,16 @@ class EpisodeStart(NamedTuple):
 
 _DEFAULTS = EpisodeStart._field_defaults
 _OF_FIRST = ("state", "seed", "options", "problem")
+# All but recipe and state, of an episode that begins without arguments.
+_OF_PLAIN = tuple(_DEFAULTS.values())
+_PLAIN_JSON = '{"recipe":%d,"state":' + PLAIN_JSON + "}"
 
 
 def pack_start(start: EpisodeStart) -> bytes:
     """Return a start as bytes; one whose options are no JSON as a problem."""
+    if start[2:] == _OF_PLAIN and (numbers := plain_numbers(start.state)) is not None:
+        # What the rest comes to, in a quarter of the time: most have no arguments.
+        return raw_frame(_packed((_PLAIN_JSON % (start.recipe, *numbers)).encode()))
     start = storable_start(start)
     binary = start.state.get(BINARY, b"")
     state = {name: value for name, value in start.state.items() if name != BINARY}
@@ -60,11 +66,30 @@ def pack_start(start: EpisodeStart) -> bytes:
         if name not in _DEFAULTS or value != _DEFAULTS[name]
     }
     fields["state"] = state
-    text = _to_json(fields).encode()
-    content = _LENGTH.pack(len(text)) + text + binary
+    content = _packed(_to_json(fields).encode()) + binary
     if len(content) <= _MAX_RAW_BYTES:
         return raw_frame(content)
     return _of_thread.compressor.compress(content)
+
+
+class PackedLater:
+    """A start as bytes: when they are asked for, many at once.
+
+    Args:
+        start: Nothing of it changes.
+    """
+
+    __slots__ = ("_start",)
+
+    def __init__(self, start: EpisodeStart) -> None:
+        self._start = start
+
+    def __bytes__(self) -> bytes:
+        return pack_start(self._start)
+
+
+def _packed(text: bytes) -> bytes:
+    return _LENGTH.pack(len(text)) + text
 
 
 def storable_start(start: EpisodeStart) -> EpisodeStart:

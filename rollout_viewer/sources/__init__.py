@@ -10,7 +10,8 @@
   `_render_each`, `_gl_context`, `_spaces`, `_wrapper`, `_guard`: what they share.
 - `_device_copies`, `_device_calls`: tensors of a GPU, and what a call returned of them.
 - `_later_rows`, `_later_envs`, `_observation_check`: what they record where pictures
-  are rendered later.
+  are rendered later. `_usual_calls`: calls of many that are recorded faster then,
+  `_known_envs`: what is asked of each.
 - `_make_envs`, `_load_policy`: environments from their ids and policies from their
   files, for the command line.
 - `arrays`: recordings of arrays.

@@ -82,7 +82,7 @@ class BatchedCalls(BatchedRows):
         if not self._knows_parts:
             self._parts = parts_like(obs, self.num_envs)
             self._knows_parts = True
-        self._has_ended &= ~mask
+        self._has_ended = self._has_ended & ~mask
         seeds = self._seeds(seed, mask)
         infos = {env: reset_info(one, options) for env, one in seeds.items()}
         if not any_elsewhere(obs):

@@ -49,7 +49,7 @@ class BatchedRows:
         step_info: Any = None,
     ) -> None:
         """Record a reset of the envs in `mask`; the others are idle."""
-        self.begins |= mask
+        self.begins = self.begins | mask
         self._add(
             np.where(mask, RESET, IDLE),
             self._pictures,

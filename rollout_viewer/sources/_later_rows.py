@@ -16,6 +16,7 @@ from rollout_viewer._replay.probe import insert_probes
 from rollout_viewer._replay.skipped_picture import picture_skipper, skip_nothing
 from rollout_viewer.sources._batched_rows import BatchedRows
 from rollout_viewer.sources._first_starts import with_first, with_first_elsewhere
+from rollout_viewer.sources._known_envs import KnownEnvs
 from rollout_viewer.sources._observation_check import ObservationCheck
 from rollout_viewer.sources._reset_states import ResetStates
 
@@ -50,6 +51,7 @@ class LaterRows(BatchedRows):
             is_same_step: They are reset in the call that ends them.
         """
         self._envs = envs
+        self._known_envs = KnownEnvs(envs)
         names = [part.name for part in self._parts]
         self._check = ObservationCheck(names, insert_probes(envs))
         skippers = map(picture_skipper, envs)
@@ -88,8 +90,6 @@ class LaterRows(BatchedRows):
         self, envs: list[int], infos: Mapping[int, Mapping[str, Any]]
     ) -> dict[int, dict[str, Any]]:
         """Return the infos of episodes, and from where they can be replayed."""
-        this: Any = self  # whose recorder it is depends on the subclass
-        number = this._views_of.recipe_number
         found: dict[int, dict[str, Any]] = {}
         for env in envs:
             info = dict(infos.get(env, {}))
@@ -97,11 +97,25 @@ class LaterRows(BatchedRows):
             if seed is not None or env in self._states:
                 is_decided = seed is not None and not self._has_columns
                 state = {} if is_decided else self._states[env]
-                start = EpisodeStart(number, state, seed, options)
-                info[START] = pack_start(self._with_first(start, env))
+                info[START] = self._packed_start(env, state, seed, options)
             found[env] = info
         self._states = {}
         return found
+
+    def _packed_start(
+        self, env: int, state: dict[str, Any], seed: Any = None, options: Any = None
+    ) -> bytes:
+        """Return from where an episode can be replayed."""
+        this: Any = self  # whose recorder it is depends on the subclass
+        number = this._views_of.recipe_number
+        start = EpisodeStart(number, state, seed, options)
+        return pack_start(self._with_first(start, env))
+
+    def _depends_on_first(self, env: int) -> bool:
+        """Whether `_with_first` may return another start of this env."""
+        if self._has_columns:
+            return False
+        return not self._envs or self._known_envs.has_viewpoint(env)
 
     def _with_first(self, start: EpisodeStart, env: int) -> EpisodeStart:
         if self._has_columns:

@@ -34,6 +34,11 @@ class ObservationCheck:
         self._probes = probes
         self._is_needed: bool | None = None
 
+    @property
+    def has_probes(self) -> bool:
+        """Whether what is below wrappers is compared."""
+        return bool(self._probes)
+
     def of_one(self, data: dict[str, Any] | None, obs: Any) -> dict[str, Any] | None:
         """Return the data of a row of one env."""
         if self._probes:

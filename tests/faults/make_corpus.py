@@ -76,9 +76,9 @@ def chunk_of_each_kind() -> bytes:
         made = {
             0: b"\0" if number == 4 else b"",
             1: frame.tobytes(),
-            INTRA: scratch.intra(now, whole),
-            PREV: scratch.delta(now, before, whole),
-            FIRST: scratch.delta(now, first, whole),
+            INTRA: scratch.intra(now, *whole),
+            PREV: scratch.delta(now, before, *whole),
+            FIRST: scratch.delta(now, first, *whole),
         }
         record = made[kind]
         kinds.append(kind)

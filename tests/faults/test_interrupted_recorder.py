@@ -20,12 +20,14 @@ from rollout_viewer._cache.block_builder import BlockBuilder
 from rollout_viewer._recorder.episode_quota import EpisodeQuota
 from rollout_viewer._recorder.later_videos import LaterVideos
 from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer._recorder.usual_calls import flags_of
 from rollout_viewer._recorder.video_segment import VideoSegment
 from rollout_viewer._recording.step_row import Kind
 from rollout_viewer._replay.recipe import Recipe
 from rollout_viewer.testing import counting_frame, read_count
 from tests.faults.interrupts import IS_LONG, interrupted, places_of, sample
 from tests.faults.survival import survives
+from tests.test_step_buffer import Counting
 
 RESET, STEP, IDLE, MISSING = Kind
 
@@ -220,7 +222,7 @@ class LoopOfOne:
 
     def __init__(self) -> None:
         self.cache = rv.FrameCache()
-        self.num_short = 0
+        self.num_short = self.num_put = 0
         self.recorder = Recorder(
             1, cache=self.cache, recipe=Recipe(make_env=lambda: None)
         )
@@ -233,6 +235,14 @@ class LoopOfOne:
         start = b"start" if kind == RESET else None
         flags = {RESET: 4, "end": 1}.get(call, 0)
         action = None if kind == RESET else number
+        if not is_at_length and (buffer := self.recorder.buffer) is not None:
+            if kind == RESET:
+                is_put = buffer.put_reset(obs, info, start)
+            else:
+                is_put = buffer.put(action, obs, reward, flags, info)
+            if is_put:
+                self.num_put += 1
+                return
         if not is_at_length and self.recorder.add_one(
             int(kind), flags, reward, action, {"obs": obs}, info, start
         ):
@@ -268,7 +278,11 @@ def test_calls_of_one_env_are_recorded_as_at_length():
         for number in range(len(CALLS_OF_ONE)):
             loop.add(number, is_at_length=is_at_length)
         loop.recorder.finish()
-        assert loop.num_short == (0 if is_at_length else len(CALLS_OF_ONE) - 2)
+        # By the buffer all but the first two, the next one, and the last of a block.
+        num_usual = 0 if is_at_length else len(CALLS_OF_ONE) - 2
+        assert loop.num_short == (2 if num_usual else 0)
+        assert loop.num_short + loop.num_put == num_usual
+        assert loop.recorder.num_calls == len(CALLS_OF_ONE)
         cache = loop.cache
         rows = [sorted(cache.at(row, 0).items()) for row in range(cache.num_rows)]
         found.append(repr([rows, cache.episodes]))
@@ -307,6 +321,150 @@ def test_a_call_of_one_env_is_in_one_row_or_in_none_wherever_it_is_interrupted(
         assert now in expected, interrupt.where
         found[expected.index(now)] += 1
     figures(f"Recorder.add_one: {found[0]} recorded, {found[1]} not")
+
+
+# Of three envs, which end with each call; those are reset by the next one.
+ENDS_OF_MANY: list[list[int]] = [[], [], [1], [], [0, 2], [1], [0], [], *[[]] * 30]
+
+
+class LoopOfMany:
+    """A recorder of three envs that renders later, and its calls."""
+
+    def __init__(self) -> None:
+        self.cache = rv.FrameCache()
+        self.num_short = 0
+        self.recorder = Recorder(
+            3, cache=self.cache, recipe=Recipe(make_env=lambda: None)
+        )
+        # Which envs are reset by a call, and which of the others end: of an env that
+        # ended with the call before, an end counts for nothing.
+        self.masks: list[tuple[Any, Any]] = []
+        resets: Any = None
+        for envs in ENDS_OF_MANY:
+            ended = np.isin(np.arange(3), envs)
+            if resets is not None:
+                ended &= ~resets
+            self.masks.append((resets, ended if ended.any() else None))
+            resets = self.masks[-1][1]
+        self.recorder.add([RESET] * 3, list, data=self._data(0))
+        self._add_at_length(1, np.zeros(3, np.bool_), np.zeros(3, np.bool_))
+
+    def _data(self, number: int) -> dict[str, Any]:
+        return {"obs": np.full((3, 2), number, np.float32)}
+
+    def add(self, number: int, way: str = "buffer") -> None:
+        (resets, ended), values = self.masks[number], self._data(number)
+        is_ended = np.zeros(3, np.bool_) if ended is None else ended
+        infos = {"speed": np.full(3, number / 2)}
+        begun = () if resets is None else np.flatnonzero(resets).tolist()
+        starts = dict.fromkeys(begun, b"start")
+        reward, action = np.array([2.0**number] * 3), np.arange(3)
+        terminated = is_ended & (number != 4)
+        flags = flags_of(ended, terminated, is_ended)
+        buffer = self.recorder.many if way == "buffer" else None
+        if buffer is not None and buffer.put(
+            resets, ended, flags, reward, action, values["obs"], infos, starts
+        ):
+            self.num_short += 1
+        elif way != "length" and self.recorder.add_many(
+            resets, ended, reward, terminated, is_ended, action, values, infos, starts
+        ):
+            self.num_short += way == "add_many"
+        else:
+            is_reset = np.zeros(3, np.bool_) if resets is None else resets
+            self._add_at_length(number, is_reset, is_ended)
+
+    def _add_at_length(self, number: int, resets: Any, ended: Any) -> None:
+        self.recorder.add(
+            np.where(resets, RESET, STEP),
+            list,
+            reward=np.array([2.0**number] * 3),
+            terminated=ended & (number != 4),
+            truncated=ended,
+            action=np.arange(3),
+            data=self._data(number),
+            infos={
+                env: {"replay_start": b"start"}
+                for env in np.flatnonzero(resets).tolist()
+            },
+            step_info={"speed": np.full(3, number / 2)},
+        )
+
+
+def numbers_of_many(loop: LoopOfMany) -> tuple[Any, ...]:
+    loop.recorder.finish()
+    cache = loop.cache
+    return (
+        np.nansum(cache.scalars["reward"], axis=0).tolist(),
+        [(one.length, one.total_reward, one.truncated) for one in cache.episodes],
+    )
+
+
+def _refuse(*_: Any) -> None:
+    raise MemoryError
+
+
+def test_calls_of_many_envs_are_recorded_as_at_length():
+    found = []
+    for way in ("buffer", "add_many", "length"):
+        loop = LoopOfMany()
+        for number in range(2, len(ENDS_OF_MANY)):
+            loop.add(number, way)
+        loop.recorder.finish()
+        # The first of a buffer, and the last of a block, come by `add_many`.
+        num_short = {"buffer": -2, "add_many": 0, "length": 2 - len(ENDS_OF_MANY)}
+        assert loop.num_short == len(ENDS_OF_MANY) - 2 + num_short[way]
+        assert loop.recorder.num_calls == len(ENDS_OF_MANY)
+        cache = loop.cache
+        rows = [
+            sorted(cache.at(row, env).items())
+            for row in range(cache.num_rows)
+            for env in range(3)
+        ]
+        starts = {
+            (one.env, one.index): cache.recording.start_of(one.env, one.index)
+            for one in cache.episodes
+        }
+        found.append(repr([rows, cache.episodes, starts]))
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("way", ["buffer", "add_many"])
+@pytest.mark.parametrize("number", [2, 3, 4, 5, 6, 31])
+def test_a_call_of_many_envs_is_in_one_row_or_in_none_wherever_it_is_interrupted(
+    number, way, figures, monkeypatch
+):
+    def begun() -> LoopOfMany:
+        loop = LoopOfMany()
+        for one in range(2, number):
+            loop.add(one, way)
+        return loop
+
+    def finished(loop: LoopOfMany) -> tuple[Any, ...]:
+        for one in range(number + 1, len(ENDS_OF_MANY)):
+            loop.add(one, way)
+        return numbers_of_many(loop)
+
+    for _ in range(2):  # the first time, more is imported and cached
+        loop = begun()
+        places = places_of(functools.partial(loop.add, number, way))
+    whole, refused = begun(), begun()
+    whole.add(number, way)
+    with monkeypatch.context() as patched, pytest.raises(MemoryError):
+        patched.setattr(refused.cache, "append_many", _refuse, raising=False)
+        refused.add(number, "add_many")
+    expected = [finished(loop) for loop in (whole, refused, begun())]
+
+    found = [0, 0, 0]
+    for at in sample(places, 12):
+        loop = begun()
+        with interrupted(at) as interrupt:
+            loop.add(number, way)
+        assert not loop.recorder._lock.locked(), interrupt.where
+        now = finished(loop)
+        assert now in expected, interrupt.where
+        found[expected.index(now)] += 1
+    figures(f"Recorder.{way}: {found} whole, in the next row, in none")
 
 
 def test_rows_of_skipped_steps_are_completed_once_wherever_that_is_interrupted():
@@ -377,3 +535,55 @@ def test_later_videos_are_written_wherever_the_one_before_was_interrupted():
 
         names = names_of(videos)
         assert names in (["a", "b"], ["b"]), interrupt.where
+
+
+class Echo(Counting):
+    """Returns the action as its reward, whether or not it was stepped before."""
+
+    def step(self, action: Any) -> Any:
+        obs, _, *others = super().step(action)
+        obs[:] = action
+        return obs, float(action), *others
+
+
+@pytest.mark.parametrize("number", [4, 12, 13, 14, 31, 32, 33, 40])
+def test_a_step_of_an_env_is_in_one_row_or_in_none_wherever_it_is_interrupted(number):
+    """Steps of which most come by a buffer; each 13th call is a reset."""
+
+    def call(env: Any, one: int) -> None:
+        if one % 13:
+            env.step(one)
+        else:
+            env.reset(seed=None if one else 0)
+
+    def begun() -> Any:
+        env = rv.record(Echo(12), make_env=lambda: Echo(12), render="later")
+        for one in range(number):
+            call(env, one)
+        return env
+
+    def finished(env: Any) -> tuple[float, int]:
+        for one in range(number + 1, 80):
+            call(env, one)
+        env.recorder.finish()
+        cache = env.cache
+        rewards, obs = cache.scalars["reward"][:, 0], cache.column("obs")[:, 0, 0]
+        is_step = rewards == rewards
+        # The next row may have its reward, too.
+        assert np.count_nonzero(obs[is_step] != rewards[is_step]) <= 1
+        assert all(one.length <= 12 for one in cache.episodes)
+        assert env.recorder.num_calls in (79, 80)
+        lengths = sum(one.length for one in cache.episodes)
+        return float(np.nansum(rewards)), lengths
+
+    for _ in range(2):  # the first time, more is imported and cached
+        places = places_of(functools.partial(call, begun(), number))
+    env = begun()
+    call(env, number)
+    expected = [finished(env), finished(begun())]
+
+    for at in sample(places, 16):
+        env = begun()
+        with interrupted(at) as interrupt:
+            call(env, number)
+        assert finished(env) in expected, interrupt.where

@@ -5,8 +5,9 @@
 - `jobs`: which episodes are still to be collected, and which were lost.
 - `runner`: steps an environment through episodes; `policy`: what chooses the actions,
   and how it is sent.
-- `worker`: a process that does it; `messages`: what it is sent and answers;
-  `worker_process`: one seen from the driver; `pace`: how much it is given at a time.
+- `worker`: a process that does it; `messages`: what it is sent and answers; `outbox`:
+  how they go many at a time; `worker_process`: one seen from the driver; `pace`: how
+  much it is given at a time.
 - `progress`: a line for each.
 
 Knows recorders and caches. Knows no framework: `record` does.

@@ -169,7 +169,7 @@ def collect(
     )
     try:
         with bars:
-            filer = BlockFiler(cache, num_workers * num_envs, gathers=True)
+            filer = BlockFiler(cache, num_workers * num_envs)
             for setup in setups:
                 envs = range(setup.first_env, setup.first_env + num_envs)
                 filer.add_worker(setup.worker, envs)

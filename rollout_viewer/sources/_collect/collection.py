@@ -14,7 +14,7 @@ ONE_JOB = WantsJobs(1, has_steps=False, is_ahead=False)
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rollout_viewer._cache.block_filer import BlockFiler
+    from rollout_viewer._cache.block_filer import BlockFiler, FiledRows
     from rollout_viewer._cache.cache import FrameCache
     from rollout_viewer._recorder.success import SuccessRule
     from rollout_viewer._recording.episode import Episode
@@ -115,18 +115,22 @@ class Collection:
         for job in [own.pop(number) for number in numbers if number in own]:
             self.jobs.give_back(job)
 
-    def file(self) -> dict[int, int]:
-        """File the oldest blocks; return whose they were, and their transitions."""
+    def file(self) -> FiledRows:
+        """File the oldest blocks; return what is new."""
         filed = self.filer.file()
         for worker, count in filed.num_steps.items():
             self.progress.add_steps(worker, count)
-        for number, episode in filed.finished:
-            job = self._assigned.get(episode.labels["worker"], {}).pop(number, None)
+        is_wanted = self._successes is not None or self._on_episode is not None
+        for one in filed.finished:
+            assert one.job is not None
+            worker = self.filer.worker_of(one.env)
+            job = self._assigned.get(worker, {}).pop(one.job, None)
             if job is not None and self.jobs.finish(job):
                 self.progress.add_episode()
-                self._unreported.append(self._judged(episode))
+                if is_wanted:
+                    self._unreported.append(self._judged(one.episode))
         self.report()
-        return filed.num_steps
+        return filed
 
     def _judged(self, episode: Episode) -> Episode:
         """Return an episode with what a rule of whole ones says of its success."""

@@ -226,10 +226,12 @@ class CollectPool:
         ]
 
     def _file(self) -> None:
-        for number, count in self._collection.file().items():
+        filed = self._collection.file()
+        for number, count in filed.num_steps.items():
             if (worker := self._workers.get(number)) is not None:
                 worker.num_steps -= count
-                self._num_filed[number] = self._num_filed.get(number, 0) + 1
+                num_filed = filed.workers.count(number)
+                self._num_filed[number] = self._num_filed.get(number, 0) + num_filed
         if self._collection.jobs.num_finished > self._num_finished:
             self._num_finished = self._collection.jobs.num_finished
             self._num_deaths_in_a_row = 0

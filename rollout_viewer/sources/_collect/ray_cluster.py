@@ -7,94 +7,27 @@ travel through Ray as they are filed. The only module here that imports Ray.
 from __future__ import annotations
 
 import contextlib
-import math
 import queue
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import requires
 from rollout_viewer._replay.pool import Answer, put_answer
-from rollout_viewer.sources._collect.messages import Filed, Sealed, Several
+from rollout_viewer.sources._collect.messages import Filed, Several
+from rollout_viewer.sources._collect.outbox import Outbox
 from rollout_viewer.sources._collect.processes import CollectPool
 from rollout_viewer.sources._collect.worker import DriverLink, collect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from rollout_viewer.sources._collect.collection import Collection
     from rollout_viewer.sources._collect.messages import Failed
     from rollout_viewer.sources._collect.runner import Setup
 
-# How long a call waits for messages of a worker.
-_POLL_S = 1.0
-# A call costs the driver as much as many blocks: it waits so long for more of them, or
-# for so many, unless the worker waits for an answer. Blocks that come one by one, at
-# longer intervals, do not wait.
-_GATHER_S = 0.4
-_MAX_GATHERED, _MAX_GATHERED_BYTES = 16, 1 << 20
-_SELDOM_S = 0.5
 # A worker is told what is filed by the next call for its messages, but of so many
 # blocks at once.
 _MANY_FILED = 20
-
-
-class Outbox:
-    """Messages of a worker until they are taken, many at a time.
-
-    Attributes:
-        was_hurried: When they were last taken, the worker waited for an answer.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._changed = threading.Condition()
-        self._messages: list[Any] = []
-        self._nbytes = 0
-        self._is_hurried = self.was_hurried = False
-        # When the last one was put, and whether those now followed at once.
-        self._put_at = -math.inf
-        self._are_frequent = False
-
-    def put(self, message: Any) -> None:
-        """Add a message."""
-        with self._changed:
-            now = self._clock()
-            if not self._messages:
-                self._are_frequent = now - self._put_at < _SELDOM_S
-            self._put_at = now
-            self._messages.append(message)
-            if isinstance(message, Sealed):
-                self._nbytes += message.block.nbytes
-            self._changed.notify_all()
-
-    def hurry(self) -> None:
-        """Have what is there taken now."""
-        with self._changed:
-            self._is_hurried = True
-            self._changed.notify_all()
-
-    def _is_due(self) -> bool:
-        return (
-            self._is_hurried
-            or not self._are_frequent
-            or len(self._messages) >= _MAX_GATHERED
-            or self._nbytes >= _MAX_GATHERED_BYTES
-        )
-
-    def take(self) -> list[Any]:
-        """Return all messages; waits for some, and for more a little.
-
-        Where the worker waits for what it asked for before, there may be none.
-        """
-        with self._changed:
-            if self._changed.wait_for(
-                lambda: self._messages or self._is_hurried, _POLL_S
-            ):
-                self._changed.wait_for(self._is_due, _GATHER_S)
-            found, self._messages, self._nbytes = self._messages, [], 0
-            self.was_hurried, self._is_hurried = self._is_hurried, False
-        return found
 
 
 class CollectActor:

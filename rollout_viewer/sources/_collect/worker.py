@@ -19,7 +19,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from rollout_viewer._cache.block_builder import BlockBuilder
 from rollout_viewer._cache.unfiled import Unfiled
@@ -37,11 +37,13 @@ from rollout_viewer.sources._collect.messages import (
     Granted,
     Ready,
     Sealed,
+    Several,
     Start,
     Stop,
     WantsJobs,
     WantsSteps,
 )
+from rollout_viewer.sources._collect.outbox import Outbox
 from rollout_viewer.sources._collect.pace import Pace
 from rollout_viewer.sources._collect.runner import EpisodeRunner
 
@@ -285,9 +287,33 @@ def main() -> None:
     with contextlib.suppress(EOFError, BrokenPipeError):
         sys.path[:] = read_message(source)
         setup_data = read_message(source)
+        outbox = Outbox()
+        sender = threading.Thread(
+            target=_send_all, args=(outbox, out), name="to the driver", daemon=True
+        )
+        sender.start()
         link = DriverLink(
             functools.partial(read_message, source),
-            functools.partial(write_message, out),
-            on_gone=lambda: os._exit(1),
+            outbox.put,
+            lambda: os._exit(1),
+            outbox.hurry,
         )
         collect(link, setup_data)
+        outbox.put(None)
+        outbox.hurry()
+        sender.join()
+
+
+def _send_all(outbox: Outbox, out: BinaryIO) -> None:
+    """Send messages as they are due, until one is None, or the driver has ended.
+
+    That, the thread that reads finds out.
+    """
+    with contextlib.suppress(OSError):
+        while True:
+            messages = outbox.take()
+            is_last = None in messages[-1:]
+            if messages := messages[: len(messages) - is_last]:
+                write_message(out, Several(messages))
+            if is_last:
+                return

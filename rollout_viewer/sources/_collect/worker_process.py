@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from rollout_viewer._replay.pool import Worker
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]  # it has none of it
 
 if TYPE_CHECKING:
     import queue
@@ -13,6 +19,8 @@ if TYPE_CHECKING:
     from rollout_viewer.sources._collect.messages import Failed
 
 _PROGRAM = "from rollout_viewer.sources._collect.worker import main; main()"
+# What Linux allows anyone.
+_PIPE_BYTES = 1 << 20
 
 
 class WorkerProcess(Worker):
@@ -35,6 +43,7 @@ class WorkerProcess(Worker):
 
     def __init__(self, answers: queue.Queue[Answer], number: int, setup: bytes) -> None:
         super().__init__(answers, _PROGRAM)
+        self._widen()
         self.number = number
         self.name = f"pid {self.pid}"
         self.num_steps = 0
@@ -44,6 +53,13 @@ class WorkerProcess(Worker):
         self.is_asked_to_stop = False
         self.is_cut = False
         self.send(setup)
+
+    def _widen(self) -> None:
+        """Let its pipe take what it sends together, which is read at once then."""
+        size = getattr(fcntl, "F_SETPIPE_SZ", None)  # of Linux
+        if size is not None and (out := self._process.stdout) is not None:
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(out.fileno(), size, _PIPE_BYTES)
 
     def flush(self) -> None:
         """Do nothing: what is sent is on its way."""

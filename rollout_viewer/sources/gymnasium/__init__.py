@@ -3,7 +3,8 @@
 - `_env`, `_batched_env`, `_vector_env`: the wrappers of `rollout_viewer.record`.
 - `record_video`, `vector_record_video`, `_record_video_base`, `_video_calls`:
   `RecordVideo`; `vector` has it under Gymnasium's name.
-- `_later`: what a replay needs of them, where pictures are rendered later.
+- `_later`, `_async_states`: what a replay needs of them, where pictures are rendered
+  later.
 - `_env_info`: what environments declare: pictures, names, fps, and how they reset.
 
 In all three autoreset modes. Observations, rewards and infos are returned unchanged.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, SupportsFloat
+from typing import TYPE_CHECKING, Any, SupportsBytes, SupportsFloat
 
 import gymnasium
 import numpy as np
@@ -36,11 +35,9 @@ from rollout_viewer.sources.gymnasium._env_info import (
     render,
     resets_itself,
 )
-from rollout_viewer.sources.gymnasium._later import recipe_of_env, start_of
+from rollout_viewer.sources.gymnasium._later import ResetStarts, recipe_of_env
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rollout_viewer._recording.step_row import Mask
     from rollout_viewer.sources._adapters import Later
     from rollout_viewer.sources._rollout_env import RolloutEnv
@@ -81,7 +78,9 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
     """
 
     _batch: RecordedBatchedEnv | None = None
-    _next_start: Mapping[str, bytes] = MappingProxyType({})
+    # Of the episode that the next reset begins.
+    _next_start: SupportsBytes | None = None
+    _starts: ResetStarts | None = None
     _first_obs: Any = None
 
     def __init__(
@@ -108,6 +107,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         self._skip_picture = skip_nothing
         self._is_simple = False
         if later is not None:
+            self._starts = ResetStarts(env)
             self._skip_picture = picture_skipper(env)
             names = [part.name for part in self._parts]
             probes = insert_probes([env])
@@ -136,9 +136,24 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
             return self._batch.reset(seed=seed, options=options)
         self._next_start = self._start(seed, options)
         obs, info = self.env.reset(seed=seed, options=options)
+        if seed is None and options is None and self._put_reset(obs, info):
+            return obs, info
         with self._recorded("reset"):
             self._record_reset(obs, seed, options, info)
         return obs, info
+
+    def _put_reset(self, obs: Any, info: Any) -> bool:
+        """Record a reset if it is like those before; return whether it is."""
+        buffer = self.recorder.buffer
+        if buffer is None or not self._was_reset:
+            return False
+        self._has_ended, self._begins[0] = False, True
+        try:
+            return buffer.put_reset(obs, info, self._next_start)
+        except Exception as error:  # of a listener; the row is there
+            if not self._survives("reset", -1, error):
+                raise
+            return True
 
     def _record_reset(
         self, obs: Any, seed: int | None, options: dict[str, Any] | None, info: Any
@@ -160,25 +175,28 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
             and options is None
             and type(obs) is np.ndarray
         ):
-            start, values = self._next_start.get(START), {"obs": obs}
+            start = None if self._next_start is None else bytes(self._next_start)
+            values = {"obs": obs}
             if self.recorder.add_one(RESET, BEGINS, None, None, values, info, start):
                 return
         self.recorder.add(
             [Kind.RESET],
             self._pictures,
             data=self._data(obs),
-            infos={0: {**reset_info(seed, options), **self._next_start}},
+            infos={0: {**reset_info(seed, options), **self._start_info()}},
             step_info=[info] if info else None,
         )
 
     def _start(
         self, seed: int | None, options: dict[str, Any] | None
-    ) -> dict[str, bytes]:
+    ) -> SupportsBytes | None:
         """Return from where the episode that a reset begins can be replayed."""
-        if self._check is None:
-            return {}
-        number = self.recorder.recipe_number
-        return {START: start_of(self.env, number, seed, options)}
+        if self._starts is None:
+            return None
+        return self._starts.of_next(self.recorder.recipe_number, seed, options)
+
+    def _start_info(self) -> dict[str, bytes]:
+        return {} if self._next_start is None else {START: bytes(self._next_start)}
 
     def _check_not_later(self, num_envs: int) -> None:
         if self._check is not None:
@@ -197,8 +215,30 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         """Step the environment; records a row."""
         if self._batch is not None:
             return self._batch.step(action)
-        self._before_step()
+        if self._resets_itself:
+            self._before_step()
         result = self.env.step(action)
+        if (buffer := self.recorder.buffer) is not None and not self._has_ended:
+            obs, reward, terminated, truncated, info = result
+            if type(terminated) in _BOOLS and type(truncated) in _BOOLS:
+                flags = 0
+                if terminated or truncated:
+                    flags = _flags(terminated, truncated)
+                    self._has_ended = True
+                # Before the row is there: what follows it depends on this.
+                self._begins[0] = False
+                try:
+                    is_put = buffer.put(action, obs, reward, flags, info)
+                except Exception as error:  # of a listener; the row is there
+                    if not self._survives("step", -1, error):
+                        raise
+                    is_put = True
+                if is_put:
+                    if self._skip_picture is not skip_nothing:
+                        self._skip_picture()
+                    return result
+                if flags:
+                    self._has_ended = False  # as it was
         if not (self._is_simple and self._record_like_last(action, *result)):
             with self._recorded("step"):
                 self._record_step(action, *result)
@@ -224,9 +264,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
             and not self._has_ended
         ):
             return False
-        flags = 0
-        if terminated or truncated:
-            flags = (TERMINATED if terminated else 0) | (TRUNCATED if truncated else 0)
+        flags = _flags(terminated, truncated)
         recorder = self.recorder
         num_calls = recorder.num_calls
         # Before the row is there: what follows it depends on this.
@@ -264,7 +302,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
             truncated=_ENDED[bool(truncated)],
             action=one_action(action, self._action_parts),
             data=self._data(obs),
-            infos={0: self._next_start} if begins else None,
+            infos={0: self._start_info()} if begins else None,
             step_info=[info] if info else None,
         )
 
@@ -316,3 +354,7 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
     def _data(self, obs: Any) -> dict[str, Any] | None:
         data = observation_data(obs, self._parts, [1])
         return data if self._check is None else self._check.of_one(data, obs)
+
+
+def _flags(terminated: Any, truncated: Any) -> int:
+    return (TERMINATED if terminated else 0) | (TRUNCATED if truncated else 0)

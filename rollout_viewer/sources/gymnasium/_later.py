@@ -7,16 +7,17 @@ Knows Gymnasium. Knows no recorder.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsBytes
 
 import gymnasium
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
 from rollout_viewer._errors import UnsupportedEnvError
 from rollout_viewer._replay.column_env import has_columns
-from rollout_viewer._replay.env_state import state_of
-from rollout_viewer._replay.episode_start import EpisodeStart, pack_start
+from rollout_viewer._replay.env_state import generator_state, has_clone, state_of
+from rollout_viewer._replay.episode_start import EpisodeStart, PackedLater, pack_start
 from rollout_viewer._replay.recipe import NATIVE
+from rollout_viewer._replay.viewpoint import has_viewpoint
 from rollout_viewer.sources._first_starts import with_first
 from rollout_viewer.sources._later_envs import check_statistics, later_recipe
 
@@ -90,10 +91,47 @@ def start_of(
         seed: Of the reset.
         options: Of the reset.
     """
+    return pack_start(_start_of(env, recipe, seed, options))
+
+
+def _start_of(
+    env: Any, recipe: int, seed: Any, options: Mapping[str, Any] | None
+) -> EpisodeStart:
     seed = None if seed is None else int(seed)
     found = None if options is None else dict(options)
     state = state_of(env) if seed is None else {}
-    return pack_start(with_first(EpisodeStart(recipe, state, seed, found), env))
+    return with_first(EpisodeStart(recipe, state, seed, found), env)
+
+
+class ResetStarts:
+    """From where the episodes of an environment can be replayed; see `start_of`.
+
+    Args:
+        env: A `gymnasium.Env`.
+    """
+
+    def __init__(self, env: Any) -> None:
+        self._env = env
+        # None: its state is more than its generator's, or its first start matters.
+        is_plain = not has_viewpoint(env) and not has_clone(env)
+        self._bare = env.unwrapped if is_plain else None
+
+    def of_next(
+        self, recipe: int, seed: Any, options: Mapping[str, Any] | None
+    ) -> SupportsBytes:
+        """Return the start of the episode that a reset will begin.
+
+        Args:
+            recipe: The number of its recipe.
+            seed: Of the reset.
+            options: Of the reset.
+        """
+        if options is not None:  # they may change
+            return start_of(self._env, recipe, seed, options)
+        if self._bare is None or seed is not None:
+            return PackedLater(_start_of(self._env, recipe, seed, None))
+        generator = getattr(self._bare, "np_random", None)
+        return PackedLater(EpisodeStart(recipe, generator_state(generator)))
 
 
 def has_own_state(recipe: Recipe) -> bool:

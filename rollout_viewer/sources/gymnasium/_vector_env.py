@@ -24,10 +24,10 @@ from rollout_viewer.sources._batched_calls import (
     newest,
 )
 from rollout_viewer.sources._batched_env import parts_of_each
-from rollout_viewer.sources._later_envs import reset_states
 from rollout_viewer.sources._later_rows import LaterRows, check_records_all
 from rollout_viewer.sources._rollout_env import RolloutBatchedEnv
-from rollout_viewer.sources._wrapper import RecordingWrapper
+from rollout_viewer.sources._usual_calls import UsualCalls
+from rollout_viewer.sources.gymnasium._async_states import async_states
 from rollout_viewer.sources.gymnasium._env_info import (
     check_is_open,
     check_renders,
@@ -50,6 +50,11 @@ if TYPE_CHECKING:
 else:
     # Gymnasium's parameters differ between releases.
     _VectorWrapper = VectorWrapper
+
+
+# Among the bytes of bools: finding it is faster than `np.any`, and a
+# number is found faster than bytes.
+_TRUE = 1
 
 
 class VectorCalls(BatchedCalls, _VectorWrapper):
@@ -124,7 +129,7 @@ class LaterVectorCalls(LaterRows, VectorCalls):
     def _before_reset(self, mask: Mask) -> None:
         super()._before_reset(mask)
         if self._check is not None and not self._has_columns:
-            self._note_states(reset_states(self.env, np.flatnonzero(mask).tolist()))
+            self._note_states(self._states_of(np.flatnonzero(mask).tolist()))
 
     def _reset_env(self, seed: Any, options: Any) -> tuple[Any, Any]:
         result = super()._reset_env(seed, options)
@@ -138,18 +143,24 @@ class LaterVectorCalls(LaterRows, VectorCalls):
             self._check is not None
             and self._mode == NEXT_STEP
             and self._has_states
-            and np.count_nonzero(self._has_ended)
+            and _TRUE in self._has_ended.tobytes()
         ):
-            envs = np.flatnonzero(self._has_ended).tolist()
+            envs = self._has_ended.nonzero()[0].tolist()
             if self._has_columns:
                 result = super()._step_env(actions)
                 self._note_states(columns(self.env, envs))
                 return result
-            self._note_states(reset_states(self.env, envs))
+            self._note_states(self._states_of(envs))
         return super()._step_env(actions)
 
+    def _states_of(self, numbers: list[int]) -> dict[int, dict[str, Any]]:
+        """Return the states of envs that are reset next."""
+        if self._envs and self._known_envs.is_of(getattr(self.env, "envs", None)):
+            return self._known_envs.states(numbers)
+        return async_states(self.env, numbers)
 
-class RecordedVectorEnv(RecordingWrapper, LaterVectorCalls):
+
+class RecordedVectorEnv(UsualCalls, LaterVectorCalls):
     """A `VectorEnv` that records pictures, rewards, ends, actions, observations.
 
     By ``env.metadata["autoreset_mode"]``:
@@ -186,6 +197,8 @@ class RecordedVectorEnv(RecordingWrapper, LaterVectorCalls):
         with self._left_on_error():
             about = env_info(env, autoreset_mode=self._mode)
             self.recorder = Recorder(env.num_envs, **about, **options)
+        if later is not None:
+            self._set_up_usual()
 
     def close(self, **kwargs: Any) -> None:
         """Write the recording to its file, then close the environments."""

@@ -12,6 +12,7 @@ import torch
 
 from rollout_viewer.sources.torchrl._entries import entry_of
 from rollout_viewer.sources.torchrl._env_info import innermost, resets_itself
+from rollout_viewer.sources.torchrl._numbers_here import NumbersHere
 from rollout_viewer.sources.torchrl._pixels import PictureReader
 from rollout_viewer.sources.torchrl._step_data import Call, StepReader
 
@@ -80,6 +81,7 @@ class CallReader:
         self._center_crop = center_crop
         self._readers: dict[str, PictureReader] = {}
         self._steps = StepReader(env)
+        self._numbers = NumbersHere()
         self._resets_itself = env is not None and (
             resets_itself(env) or resets_itself(innermost(env))
         )
@@ -109,6 +111,8 @@ class CallReader:
 
     def row(self, call: Call, num_envs: int) -> CallRow:
         """Return what the call was to each env."""
+        before, after = self._numbers.of(call.before, call.after, num_envs=num_envs)
+        call = call._replace(before=before, after=after)
         kinds = self._steps.kinds(call, num_envs)
         if call.is_reset:
             return CallRow(kinds, {}, None)

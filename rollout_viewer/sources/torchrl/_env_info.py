@@ -79,7 +79,9 @@ def resets_itself(env: Any) -> bool:
     return bool(vars(env).get("_torchrl_native_autoreset", False))
 
 
-def observation_of(env: Any, tensordict: TensorDictBase) -> dict[str, Any] | None:
+def observation_of(
+    env: Any, tensordict: TensorDictBase | None
+) -> dict[str, Any] | None:
     """Return the entry "observation" as data of a row, where it is small."""
     value = entry_of(tensordict, "observation")
     if not isinstance(value, torch.Tensor) or value.dtype == torch.uint8:

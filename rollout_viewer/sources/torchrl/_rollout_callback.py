@@ -17,6 +17,7 @@ from rollout_viewer.sources.torchrl._env_info import (
     num_envs_of,
     observation_of,
 )
+from rollout_viewer.sources.torchrl._numbers_here import NumbersHere
 from rollout_viewer.sources.torchrl._render import (
     PictureSource,
     declares_shared_picture,
@@ -72,6 +73,7 @@ class RolloutCallback(SurvivesFaults):
         self._skip = skip
         self.recorder: Recorder | None = None
         self._ended: Mask = np.zeros(0, np.bool_)
+        self._numbers = NumbersHere()
 
     def __call__(self, env: Any, tensordict: TensorDictBase) -> None:
         """Record the step that led to `tensordict`."""
@@ -94,7 +96,8 @@ class RolloutCallback(SurvivesFaults):
         n = recorder.num_envs
         source = PictureSource(env, self._key if has_key else None)
         steps = StepReader(env)
-        ends = steps.ends(following, n)
+        before, after = self._numbers.of(tensordict, following, num_envs=n)
+        ends = steps.ends(after, n)
         stepped = np.ones(n, np.bool_) if full is not None else ~self._ended
         if full is not None and has_key:
             begins = stepped if is_first else self._ended
@@ -107,14 +110,14 @@ class RolloutCallback(SurvivesFaults):
         is_reset = ends.any & (full is not None and not has_key)
         kinds = np.where(stepped, STEP, IDLE)
         pictures = functools.partial(source.pictures, following)
-        data = observation_of(env, following)
+        data = observation_of(env, after)
         step: dict[str, Any] = {
-            "reward": None if full is None else steps.reward(following, n),
-            "sums": {} if full is None else steps.group_rewards(following, n),
+            "reward": None if full is None else steps.reward(after, n),
+            "sums": {} if full is None else steps.group_rewards(after, n),
             "terminated": ends.terminated & stepped,
             "truncated": ends.truncated & stepped,
-            "action": None if full is None else steps.action(tensordict, n),
-            "step_info": {} if full is None else steps.infos(following, n),
+            "action": None if full is None else steps.action(before, n),
+            "step_info": {} if full is None else steps.infos(after, n),
         }
         if is_reset.any():
             add = recorder.add

@@ -16,6 +16,7 @@ from torchrl.envs.utils import ExplorationType, set_exploration_type, step_mdp
 from rollout_viewer._errors import ShapeError
 from rollout_viewer.sources._rollout_env import RolloutEnvBase
 from rollout_viewer.sources.torchrl._env_info import resets_itself
+from rollout_viewer.sources.torchrl._numbers_here import NumbersHere
 from rollout_viewer.sources.torchrl._render import PICTURES, last_part
 from rollout_viewer.sources.torchrl._step_data import StepReader
 
@@ -41,6 +42,7 @@ class RolloutTorchRLEnv(RolloutEnvBase):
     def __init__(self, env: Any) -> None:
         super().__init__(env)
         self._steps = StepReader(env)
+        self._numbers = NumbersHere()
         self._following: TensorDictBase | None = None
         self._resets_itself = resets_itself(env)
 
@@ -65,7 +67,7 @@ class RolloutTorchRLEnv(RolloutEnvBase):
                 done_keys=env.done_keys,
                 action_keys=env.action_keys,
             )
-        following = tensordict["next"]
+        (following,) = self._numbers.of(tensordict["next"], num_envs=n)
         ends = self._steps.ends(following, n)
         reward = self._steps.reward(following, n)
         return self._following, reward, ends.terminated, ends.truncated, {}

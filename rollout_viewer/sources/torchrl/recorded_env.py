@@ -27,6 +27,7 @@ from rollout_viewer.sources.torchrl._env_info import (
     resets_itself,
 )
 from rollout_viewer.sources.torchrl._later import insert_tap, tap_of
+from rollout_viewer.sources.torchrl._numbers_here import NumbersHere
 from rollout_viewer.sources.torchrl._render import (
     PictureSource,
     check_renders,
@@ -134,6 +135,7 @@ class _Recording(SurvivesFaults, RecorderViews, Transform):  # type: ignore[misc
         self.key = key
         self.seed: int | None = None
         self.begins: Mask = np.zeros(recorder.num_envs, np.bool_)
+        self._numbers = NumbersHere()
 
     def set_container(self, container: Any) -> None:
         """Read how the environment renders and resets; a copy has another one."""
@@ -162,13 +164,13 @@ class _Recording(SurvivesFaults, RecorderViews, Transform):  # type: ignore[misc
     ) -> None:
         if not self.recorder.cache.num_rows and (fps := as_fps(fps_of(self.parent))):
             self.recorder.cache.mark_fps(fps)  # known now if workers were just started
-        kinds = self._steps.kinds(
-            Call(True, tensordict, tensordict_reset), self.recorder.num_envs
-        )
+        n = self.recorder.num_envs
+        before, after = self._numbers.of(tensordict, tensordict_reset, num_envs=n)
+        kinds = self._steps.kinds(Call(True, before, after), n)
         self.begins = kinds == RESET
         info: dict[str, Any] = {} if self.seed is None else {"seed": int(self.seed)}
         self.seed = None
-        data = observation_of(self.parent, tensordict_reset)
+        data = observation_of(self.parent, after)
         if self._tap is not None:
             info[START] = self._tap.start(self.recorder.recipe_number)
             data = self._tap.data(data)
@@ -190,19 +192,20 @@ class _Recording(SurvivesFaults, RecorderViews, Transform):  # type: ignore[misc
         self, tensordict: TensorDictBase, next_tensordict: TensorDictBase
     ) -> None:
         n = self.recorder.num_envs
-        kinds = self._steps.kinds(Call(False, tensordict, next_tensordict), n)
-        ends = self._steps.ends(next_tensordict, n)
+        before, after = self._numbers.of(tensordict, next_tensordict, num_envs=n)
+        kinds = self._steps.kinds(Call(False, before, after), n)
+        ends = self._steps.ends(after, n)
         ended = ends.any & (kinds == STEP)
         step: dict[str, Any] = {
-            "reward": self._steps.reward(next_tensordict, n),
-            "sums": self._steps.group_rewards(next_tensordict, n),
+            "reward": self._steps.reward(after, n),
+            "sums": self._steps.group_rewards(after, n),
             "terminated": ends.terminated & ended,
             "truncated": ends.truncated & ended,
-            "action": self._steps.action(tensordict, n),
-            "step_info": self._steps.infos(next_tensordict, n),
+            "action": self._steps.action(before, n),
+            "step_info": self._steps.infos(after, n),
         }
         pictures = functools.partial(self._source.pictures, next_tensordict)
-        data = observation_of(self.parent, next_tensordict)
+        data = observation_of(self.parent, after)
         if self._tap is not None:
             step["action"], data = self._tap.action, self._tap.data(data)
         if self._resets_itself and ended.any():

@@ -1,0 +1,81 @@
+"""Which rows survive a kill while they wait for others, and where.
+
+Knows waiting rows and their regions. Knows nothing of blocks or statements.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.row_memory import RowMemory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rollout_viewer._recording.row_arrays import RowArrays
+
+
+class SavedRows:
+    """The regions of a recording's waiting rows. Its lock guards them.
+
+    Args:
+        path: Of the recording.
+        is_possible: Whether there are to be any.
+    """
+
+    def __init__(self, path: Path, *, is_possible: bool) -> None:
+        self._path = path
+        self._is_possible = is_possible
+        self._memory: RowMemory | None = None
+        # Rows that follow one another: (first, stop).
+        self._span = 0, 0
+
+    def save(self, waiting: RowArrays) -> bool:
+        """Have full blocks of rows that wait survive a kill, where they are to.
+
+        Returns:
+            False: they cannot, and are to be taken.
+        """
+        region, stop = waiting.region, waiting.stop - waiting.stop % CHUNK_ROWS
+        if region is None or stop <= region.stop:
+            return True
+        first, saved = self._span
+        if saved != region.stop:
+            first = region.start
+        starts = waiting.starts(region.stop, stop)
+        if not region.save(stop, starts, waiting.lacks(region.stop, stop)):
+            return False
+        self._span = first, stop
+        return True
+
+    def stop(self, num_rows: int) -> int:
+        """Return how many rows survive, if the first `num_rows` do elsewhere."""
+        first, stop = self._span
+        return stop if first <= num_rows < stop else num_rows
+
+    def find_region(self, waiting: RowArrays, session: str, num_filed: int) -> None:
+        """Find a region for the next rows that wait, if there is one.
+
+        Args:
+            waiting: They have had one form for a block.
+            session: Of the recording.
+            num_filed: As many of its rows are in its file.
+        """
+        if not self._is_possible or not waiting.wants_region:
+            return
+        memory = self._memory
+        if memory is None or memory.form != waiting.form:
+            if memory is not None and not memory.is_free(num_filed):
+                return
+            self._memory = None
+            memory = RowMemory.create(self._path, session, waiting.form)
+            self._memory, self._is_possible = memory, memory is not None
+        if memory is not None:
+            waiting.next_region = memory.free_region(num_filed)
+
+    def forget(self) -> None:
+        """Forget all rows."""
+        self._memory, self._span = None, (0, 0)
+        if self._is_possible:
+            RowMemory.delete(self._path)

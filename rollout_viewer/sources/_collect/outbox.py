@@ -1,0 +1,94 @@
+"""Messages of a worker, which go to the driver many at a time.
+
+Each that goes alone costs the driver as much as several blocks: it, and a thread of it,
+wake up, with all else in their caches. Knows nothing of how messages travel.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from rollout_viewer.sources._collect.messages import Sealed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# How long whoever takes messages waits for one.
+_POLL_S = 1.0
+# What follows another message within `_SELDOM_S` waits for more until the next multiple
+# of this time, which is the same for all workers: so what they send comes together, and
+# is filed side by side at once. It waits for no more than so many, and unless the
+# worker waits for an answer.
+_GATHER_S = 0.4
+_MAX_GATHERED, _MAX_GATHERED_BYTES = 16, 1 << 20
+_SELDOM_S = 0.25
+
+
+class Outbox:
+    """Messages of a worker until they are taken, many at a time.
+
+    Args:
+        clock: Seconds.
+        wall: Seconds, as all workers know them.
+
+    Attributes:
+        was_hurried: When they were last taken, the worker waited for an answer.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._clock, self._wall = clock, wall
+        self._changed = threading.Condition()
+        self._messages: list[Any] = []
+        self._nbytes = 0
+        self._is_hurried = self.was_hurried = False
+        # When the last one was put, and whether those now followed at once.
+        self._put_at = -math.inf
+        self._are_frequent = False
+
+    def put(self, message: Any) -> None:
+        """Add a message."""
+        with self._changed:
+            now = self._clock()
+            if not self._messages:
+                self._are_frequent = now - self._put_at < _SELDOM_S
+            self._put_at = now
+            self._messages.append(message)
+            if isinstance(message, Sealed):
+                self._nbytes += message.block.nbytes
+            self._changed.notify_all()
+
+    def hurry(self) -> None:
+        """Have what is there taken now."""
+        with self._changed:
+            self._is_hurried = True
+            self._changed.notify_all()
+
+    def _is_due(self) -> bool:
+        return (
+            self._is_hurried
+            or not self._are_frequent
+            or len(self._messages) >= _MAX_GATHERED
+            or self._nbytes >= _MAX_GATHERED_BYTES
+        )
+
+    def take(self) -> list[Any]:
+        """Return all messages; waits for some, and for more a little.
+
+        Where the worker waits for what it asked for before, there may be none.
+        """
+        with self._changed:
+            if self._changed.wait_for(
+                lambda: self._messages or self._is_hurried, _POLL_S
+            ):
+                wait_s = _GATHER_S - self._wall() % _GATHER_S
+                self._changed.wait_for(self._is_due, wait_s)
+            found, self._messages, self._nbytes = self._messages, [], 0
+            self.was_hurried, self._is_hurried = self._is_hurried, False
+        return found

@@ -1,0 +1,413 @@
+"""Steps of a single env that are like the last one, which come by a buffer."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import rollout_viewer as rv
+from rollout_viewer._recorder.recorder import Recorder
+from rollout_viewer._recording import step_buffer
+from rollout_viewer._recording.step_row import RESET, STEP
+from rollout_viewer._replay import episode_start
+from rollout_viewer._replay.episode_start import unpack_start
+from rollout_viewer._replay.recipe import Recipe
+from tests.test_cache_ways import numbers_of, stored
+
+
+class Counting(gym.Env[Any, Any]):
+    """Returns numbers that count its steps, in the same array each time."""
+
+    observation_space = gym.spaces.Box(-np.inf, np.inf, (2,))
+    action_space = gym.spaces.Discrete(1000)
+
+    def __init__(self, length: int = 10**9) -> None:
+        self._length, self._obs = length, np.zeros(2, np.float32)
+        self.count = self._step = 0
+
+    def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self._step = 0
+        return self._obs, {}
+
+    def step(self, action: Any) -> Any:
+        self.count += 1
+        self._step += 1
+        self._obs[:] = self.count
+        return self._obs, float(self.count), self._step == self._length, False, {}
+
+
+def recorded(cache: rv.FrameCache | None = None, length: int = 10**9) -> Any:
+    return rv.record(
+        Counting(length),
+        make_env=lambda: Counting(length),
+        render="later",
+        cache=rv.FrameCache() if cache is None else cache,
+    )
+
+
+def count_calls(monkeypatch: pytest.MonkeyPatch, cache: rv.FrameCache) -> list[str]:
+    """Return a list that gets the name of each method that appends a row."""
+    found: list[str] = []
+    for name in ("append", "append_step", "append_one"):
+        method = getattr(cache, name)
+
+        def call(
+            *args: Any, name: str = name, method: Any = method, **more: Any
+        ) -> Any:
+            found.append(name)
+            return method(*args, **more)
+
+        monkeypatch.setattr(cache, name, call)
+    return found
+
+
+def test_nearly_all_steps_and_resets_come_by_a_buffer(monkeypatch):
+    env = recorded(length=11)
+    calls = count_calls(monkeypatch, env.cache)
+    env.reset(seed=0)
+    for _ in range(320):
+        *_, terminated, _, _ = env.step(1)
+        if terminated:
+            env.reset()
+
+    num_rows = env.cache.num_rows
+    assert num_rows == 321 + 320 // 11
+    assert env.recorder.num_calls == num_rows
+    # At length the first two; then the last of each block, and the third.
+    assert calls.count("append") == 2
+    assert len(calls) == 3 + num_rows // 32
+
+
+def test_each_row_is_there_at_once_as_it_was_whatever_reads_it():
+    env = recorded()
+    told: list[tuple[int, int]] = []
+    env.reset(seed=0)
+    for number in range(1, 140):
+        if number == 70:
+            env.cache.subscribe(lambda *rows: told.append(rows))
+        env.step(number)  # its observation is in the same array each time
+        if number % 7 == 0:
+            assert env.cache.num_rows == number + 1
+            assert env.cache.at(-1, 0)["obs"].tolist() == [number, number]
+        if number % 9 == 0:
+            env.cache.flush()
+            assert rv.open(env.cache.path).scalars["reward"][-1, 0] == number
+
+    assert told == [(row, row + 1) for row in range(70, 140)]
+    assert env.cache.column("obs")[:, 0, 0].tolist() == [*range(140)]
+    assert env.cache.raw_column("action", 1, 140)[:, 0].tolist() == [*range(1, 140)]
+
+
+ACTIONS: list[Any] = [1, np.int64(2), True, np.int32(3), 2**63, -(2**63), np.array(4)]
+ACTIONS += [np.array([5]), np.uint8(6), 7.0]
+REWARDS: list[Any] = [1, 2.0, np.float32(3), np.float64("nan"), np.array(4.0), True]
+REWARDS += [float("inf"), 10**400]
+VALUES: list[Any] = [
+    np.zeros(2, np.float32),
+    np.zeros(2, ">f4"),
+    np.zeros((4, 2), np.float32)[::2, 0],
+    np.zeros(2),
+    np.zeros(3, np.float32),
+    [0.0, 0.0],
+]
+INFOS: list[Any] = [{}, {"x": 1}, {"x": 1.5}, {"x": np.float32(2)}, {"y": 1.0}, [1]]
+INFOS += [{"x": True}, {"x": "text"}, {"x": 10**400}, {"x": 1.0, "y": 2.0}, None]
+INFOS += [{"x": np.array(3.0)}, {"x": np.array([3.0])}, {"success": True}]
+
+
+class Odd(Counting):
+    """Returns something unusual in every third step or so."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(23)
+        self._seed = seed
+        self._rng = np.random.default_rng(seed)
+
+    def any_of(self, found: list[Any], usual: Any) -> Any:
+        is_odd = self._rng.random() < 0.1
+        return found[self._rng.integers(len(found))] if is_odd else usual
+
+    def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+        obs, _ = super().reset(seed=seed)
+        return obs, self.any_of(INFOS, {"x": 0.0})
+
+    def step(self, action: Any) -> Any:
+        obs, reward, terminated, truncated, _ = super().step(action)
+        return (
+            self.any_of(VALUES, obs),
+            self.any_of(REWARDS, reward),
+            self.any_of([np.bool_(terminated)], terminated),
+            truncated,
+            self.any_of(INFOS, {"x": reward / 2}),
+        )
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_an_env_returns_is_recorded_as_at_length(seed):
+    found = []
+    for is_at_length in (False, True):
+        env = rv.record(
+            Odd(seed),
+            make_env=lambda: Odd(seed),
+            render="later",
+            info=[False, True, "x"][seed % 3],
+        )
+        cache: Any = env.cache
+        if is_at_length:
+            cache.append_step = cache.append_one = lambda *_: None
+        problems = []
+        env.reset(seed=0)
+        for number in range(150):
+            action = env.unwrapped.any_of(ACTIONS, number)
+            try:
+                *_, terminated, _, _ = env.step(action)
+            except Exception as error:
+                problems.append((number, repr(error)))
+                continue
+            if terminated:
+                env.reset()
+        env.close()
+        found.append(repr((problems, numbers_of(cache), env.recorder.num_calls)))
+
+    assert found[0] == found[1]
+
+
+def test_episodes_that_begin_in_a_segment_are_of_it():
+    env = recorded(length=5)
+    env.reset(seed=0)
+    for number in range(40):
+        env.step(1)
+        if number % 5 == 4:
+            if 10 < number < 20:
+                with env.cache.segment("eval"):
+                    env.reset()
+            else:
+                env.reset()
+
+    names = [one.segment for one in env.cache.episodes]
+    assert (
+        names
+        == [None, None, None, "eval", "eval", None, None, None, None][: len(names)]
+    )
+
+
+def test_rows_of_others_come_between():
+    """Of another env, and of a loop; and all of them are forgotten."""
+    cache = rv.FrameCache()
+    first, second = recorded(cache), recorded(cache)
+    first.reset(seed=0)
+    expected = [np.nan]
+    for env, num_steps in ((first, 5), (second, 2), (first, 40), (second, 33)):
+        for _ in range(num_steps):
+            env.step(0)
+            expected.append(env.unwrapped.count)
+        cache.append(None, reward=-1.0, action=0, data={"obs": np.zeros((1, 2), "f4")})
+        expected.append(-1)
+    rewards = cache.scalars["reward"][:, 0]
+    np.testing.assert_array_equal(rewards, expected)
+    assert first.recorder.num_calls == 46
+
+    second.step(0)
+    second.step(0)
+    cache.clear()
+    second.step(0)
+    second.step(0)
+    assert cache.scalars["reward"][:, 0].tolist() == [38, 39]
+
+
+def test_no_row_comes_once_the_cache_was_closed():
+    env = recorded()
+    env.reset(seed=0)
+    for _ in range(6):
+        env.step(1)
+    env.cache.close()
+
+    with pytest.raises(rv.CacheClosedError):
+        env.step(1)
+
+    assert env.cache.num_rows == 7
+    assert rv.open(env.cache.path).num_rows == 7
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_has_the_rows_so_far_and_records_into_another_file(tmp_path):
+    env = recorded(rv.FrameCache(tmp_path / "run.rollout"))
+    env.reset(seed=0)
+    for _ in range(6):
+        env.step(1)
+    parent = env.cache
+    pid = os.fork()
+    if not pid:
+        is_right = False
+        try:
+            for _ in range(3):
+                env.step(1)
+            rewards = env.cache.scalars["reward"][:, 0].tolist()
+            is_right = parent.num_rows == 7 and rewards == [7, 8, 9]
+        finally:
+            os._exit(0 if is_right else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    env.step(1)
+    env.close()
+    assert parent.scalars["reward"][1:, 0].tolist() == [*range(1, 8)]
+    assert parent.path.exists()
+
+
+def test_rows_are_read_and_appended_in_other_threads_while_they_come():
+    cache = rv.FrameCache()
+    env = recorded(cache, length=50)
+    env.reset(seed=0)
+    env.step(1)
+    is_over, wrong = threading.Event(), []
+    num_others = 0
+
+    def read() -> None:
+        while not is_over.is_set():
+            if (count := cache.num_rows) and count < 2:
+                wrong.append(count)
+            own = [x for x in cache.scalars["reward"][:, 0].tolist() if x >= 0]
+            if own != [*range(1, len(own) + 1)]:
+                wrong.append(own)
+            last = cache.at(-1, 0)
+            if last["reward"] is not None and last["reward"] > 0:
+                assert last["obs"][0] == last["reward"]
+
+    def add() -> None:
+        nonlocal num_others
+        while not is_over.wait(0.002):
+            cache.append(
+                None, reward=-1.0, action=0, data={"obs": np.zeros((1, 2), "f4")}
+            )
+            num_others += 1
+
+    threads = [threading.Thread(target=one) for one in (read, read, add)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for one in threads:
+            one.start()
+        for _ in range(6000):
+            *_, terminated, _, _ = env.step(1)
+            if terminated:
+                env.reset()
+    finally:
+        is_over.set()
+        for one in threads:
+            one.join()
+        sys.setswitchinterval(interval)
+
+    rewards = cache.scalars["reward"][:, 0]
+    assert not wrong
+    assert rewards[rewards >= 0].tolist() == [*range(1, 6002)]
+    assert np.count_nonzero(rewards == -1) == num_others > 0
+    assert sum(np.isnan(rewards)) == 1 + 6001 // 50
+
+
+def test_a_row_is_there_or_not_where_the_list_fails():
+    recorder = Recorder(1, recipe=Recipe(make_env=lambda: None))
+    obs = np.zeros(2)
+    recorder.add([RESET], list, data={"obs": obs[None]})
+    recorder.add([STEP], list, reward=[1.0], action=[0], data={"obs": obs[None]})
+    assert recorder.add_one(1, 0, 2.0, 0, {"obs": obs})
+    buffer: Any = recorder.buffer
+
+    class Full(list):
+        def append(self, row: Any) -> None:
+            raise MemoryError
+
+    buffer.rows = Full()
+    assert not buffer.put(0, obs, 3.0, 0, {})
+    assert recorder.add_one(1, 0, 3.0, 0, {"obs": obs})
+
+    assert recorder.cache.scalars["reward"][1:, 0].tolist() == [1, 2, 3]
+
+
+def test_how_episodes_begin_is_packed_when_it_is_read(monkeypatch):
+    packed: list[Any] = []
+    pack = episode_start.pack_start
+
+    def pack_and_note(start: Any) -> bytes:
+        packed.append(start)
+        return pack(start)
+
+    monkeypatch.setattr(episode_start, "pack_start", pack_and_note)
+    env = rv.record(gym.make("CartPole-v1"), render="later")
+    states = []
+    env.reset(seed=0)
+    packed.clear()
+    for _ in range(25):
+        *_, terminated, _, _ = env.step(1)
+        if terminated:
+            states.append(env.np_random.bit_generator.state)
+            env.reset()
+    assert not packed
+
+    found = [env.cache.recording.start_of(0, one.index) for one in env.cache.episodes]
+
+    assert len(states) == len(packed) == len(found) - 1 == 2
+    starts = [unpack_start(one) for one in found]
+    assert [one.state["np_random"] for one in starts[1:]] == states
+
+
+class Informed(Counting):
+    """Has more in the info of steps than in that of resets, as MuJoCo's have."""
+
+    def __init__(self) -> None:
+        super().__init__(7)
+
+    def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+        obs, _ = super().reset(seed=seed)
+        return obs, {"x": self.count / 2}
+
+    def step(self, action: Any) -> Any:
+        *result, _ = super().step(action)
+        return *result, {"y": float(action), "x": self.count / 2, "no": [1, "a"]}
+
+
+@pytest.mark.filterwarnings("ignore:record. expected info")
+def test_resets_may_lack_numbers_that_steps_have(monkeypatch, tmp_path):
+    found, tables, num_calls = [], [], []
+    for is_at_length in (False, True):
+        env = rv.record(Informed(), make_env=Informed, render="later")
+        cache: Any = env.cache
+        if is_at_length:
+            cache.append_step = cache.append_one = lambda *_: None
+        calls = count_calls(monkeypatch, cache)
+        env.reset(seed=0)
+        for number in range(300):
+            *_, terminated, _, _ = env.step(number)
+            if terminated:
+                env.reset()
+            if number % 50 == 0:
+                cache.flush()
+        num_calls.append(len(calls))
+        env.close()
+        found.append(repr(numbers_of(cache)))
+        table = stored(cache.save(tmp_path / f"{is_at_length}.rollout"))
+        table["meta"] = [row for row in table["meta"] if row[0] != "replay"]
+        tables.append(table)
+
+    assert found[0] == found[1]
+    assert tables[0] == tables[1]
+    # One for each block, the first reset and the two steps and resets after it.
+    assert num_calls[0] <= 300 // 32 + 8
+
+
+def test_without_the_lock_of_the_interpreter_there_is_no_buffer(monkeypatch):
+    monkeypatch.setattr(step_buffer, "HAS_LOCK", False)
+    env = recorded()
+    calls = count_calls(monkeypatch, env.cache)
+    env.reset(seed=0)
+    for _ in range(20):
+        env.step(1)
+
+    assert calls[2:] == ["append_one"] * 19
+    assert env.cache.scalars["reward"][1:, 0].tolist() == [*range(1, 21)]
