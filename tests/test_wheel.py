@@ -138,8 +138,8 @@ def test_sdist_installs_without_npm_and_without_node(sdist, tmp_path):
 def test_a_clone_installs_in_a_fresh_venv_with_no_node_on_path(clone, tmp_path):
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
-    # What builds it runs once, so that it is not worth compiling.
-    env = {**os.environ, "PIP_NO_COMPILE": "1"}
+    # What builds it runs once, so that it is not worth compiling: 0, as pip reads it.
+    env = {**os.environ, "PIP_NO_COMPILE": "0"}
     env["PATH"] = path_without_node(tmp_path / "bin")
 
     # --no-deps: what is tested is the build, in isolation, not the download of torch
