@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import os
 import sys
 import threading
@@ -14,6 +15,8 @@ import pytest
 import rollout_viewer as rv
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recording import step_buffer
+from rollout_viewer._recording.many_buffer import ManyBuffer
+from rollout_viewer._recording.step_buffer import StepBuffer
 from rollout_viewer._recording.step_row import RESET, STEP
 from rollout_viewer._replay import episode_start
 from rollout_viewer._replay.episode_start import unpack_start
@@ -411,3 +414,20 @@ def test_without_the_lock_of_the_interpreter_there_is_no_buffer(monkeypatch):
 
     assert calls[2:] == ["append_one"] * 19
     assert env.cache.scalars["reward"][1:, 0].tolist() == [*range(1, 21)]
+
+
+@pytest.mark.parametrize(
+    "put", [StepBuffer.put, StepBuffer.put_reset, ManyBuffer.put], ids=str
+)
+def test_no_jump_is_taken_between_the_look_and_the_row(put: Any) -> None:
+    """Python 3.10 lets other threads run where one is."""
+    code = [(one.opname, one.argval) for one in dis.get_instructions(put)]
+    looks = [at for at, (_, argument) in enumerate(code) if argument == "is_open"]
+
+    assert looks
+    for at in looks:
+        call = next(i for i in range(at, len(code)) if code[i][0].startswith("CALL"))
+        between = code[at + 1 : call]
+        assert any(argument == "append" for _, argument in between)
+        jumps = [name for name, _ in between if "JUMP" in name]
+        assert [name for name in jumps if "IF_FALSE" not in name] == []

@@ -181,9 +181,11 @@ class ManyBuffer:
                 numbers = found
             bits = reward.tobytes(), action.tobytes(), value.tobytes()
             if resets is None and ended is None:
-                if not self.is_open:
+                row: ManyRow = None, *bits, numbers
+                if self.is_open:
+                    rows.append(row)
+                else:
                     return False
-                rows.append((None, *bits, numbers))
             else:
                 if resets is not None:
                     if self._segments:
@@ -191,10 +193,11 @@ class ManyBuffer:
                     self.starts[self.first + num_rows] = starts
                 row = (resets, ended, flags), *bits, numbers
                 self._ended = self  # no array is that one
-                if not self.is_open:
+                if self.is_open:
+                    rows.append(row)
+                    self._ended = ended
+                else:
                     return False
-                rows.append(row)
-                self._ended = ended
         except Exception:  # something unusual, which is looked at elsewhere
             if len(rows) == num_rows:
                 return False

@@ -3,10 +3,11 @@
 A row is a tuple in a list, and it is there, whole, from the moment when the list has
 it: `list.append` is a single operation. CPython looks for signals, and lets other
 threads run, after calls, at the start of functions and at the end of turns of loops
-only. So nothing comes between the look at `is_open` and the row. What else follows from
-a row is noted before it, so that too little is taken for usual where it does not come.
-Thus no lock is taken, and there is no buffer where Python has no lock of its own. Knows
-step data. Knows no recording.
+only; 3.10 also where a jump is taken. So nothing comes between the look at `is_open`
+and the row, which follows it without a jump. What else follows from a row is noted
+before it, so that too little is taken for usual where it does not come. Thus no lock is
+taken, and there is no buffer where Python has no lock of its own. Knows step data.
+Knows no recording.
 """
 
 from __future__ import annotations
@@ -218,9 +219,10 @@ class StepBuffer:
             row = flags, reward, action, value.tobytes(), numbers
             if flags:
                 self._is_running = False
-            if not self.is_open:
+            if self.is_open:
+                rows.append(row)
+            else:
                 return False
-            rows.append(row)
         except Exception:  # something unusual, which is looked at elsewhere
             if len(rows) == num_rows:
                 return False
@@ -257,10 +259,11 @@ class StepBuffer:
             if start is not None:
                 self.starts[self.first + num_rows] = start
             self._is_running = False
-            if not self.is_open:
+            if self.is_open:
+                rows.append(row)
+                self._is_running = True
+            else:
                 return False
-            rows.append(row)
-            self._is_running = True
         except Exception:  # something unusual, which is looked at elsewhere
             if len(rows) == num_rows:
                 return False
