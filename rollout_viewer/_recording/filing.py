@@ -406,6 +406,8 @@ class FiledRecording:
                 self._append_block(rows, block, info_of)
         finally:
             self._writer.release()
+        if rows.num_rows - self._handled_rows > CHUNK_ROWS:  # of one, the next waits
+            self._wait_for_disk()
 
     def _append_block(
         self,
