@@ -10,11 +10,13 @@ import sqlite3
 import subprocess
 import sys
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
 
 import rollout_viewer as rv
+from rollout_viewer._files import why_not_a_file
 from rollout_viewer._recording import database, trust
 from rollout_viewer._recording.compact import compact
 from rollout_viewer._recording.database import amend_meta
@@ -170,7 +172,7 @@ def test_where_a_log_cannot_be_read_the_missing_rows_are_said(tmp_path):
 )
 def test_opening_while_the_writer_completes_its_file_follows_it(tmp_path, monkeypatch):
     """Its log, which is there, is gone when it is looked at."""
-    path, is_file = tmp_path / "run.rollout", trust.why_not_a_file
+    path, is_file = tmp_path / "run.rollout", why_not_a_file
     flushed = []
 
     def completed_meanwhile(beside):
@@ -181,7 +183,8 @@ def test_opening_while_the_writer_completes_its_file_follows_it(tmp_path, monkey
 
     with rv.FrameCache(path) as cache:
         append(cache, 40)
-        cache.recording._writer.drain()
+        recording: Any = cache.recording
+        recording._writer.drain()
         assert os.path.exists(f"{path}-wal")
         monkeypatch.setattr(trust, "why_not_a_file", completed_meanwhile)
         with rv.open(path) as follower, warnings.catch_warnings():
