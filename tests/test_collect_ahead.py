@@ -36,6 +36,7 @@ from rollout_viewer.sources._collect import worker as worker_module
 from rollout_viewer.sources._collect.jobs import Job, Jobs
 from rollout_viewer.sources._collect.messages import (
     Assigned,
+    Ended,
     Filed,
     Granted,
     Pickled,
@@ -47,8 +48,8 @@ from rollout_viewer.sources._collect.messages import (
 )
 from rollout_viewer.sources._collect.outbox import Outbox
 from rollout_viewer.sources._collect.processes import _MAX_MESSAGES, CollectPool
-from rollout_viewer.sources._collect.ray_cluster import RayWorker
-from rollout_viewer.sources._collect.runner import Setup
+from rollout_viewer.sources._collect.ray_cluster import CollectActor, RayWorker
+from rollout_viewer.sources._collect.runner import EpisodeRunner, Setup
 from rollout_viewer.sources._collect.worker import DriverLink, _send_all
 from rollout_viewer.testing import CountingEnv, TurnedClock
 from tests.collect_envs import KilledBySeed
@@ -758,3 +759,29 @@ def test_what_is_filed_is_told_at_once_to_an_actor_that_waits(monkeypatch, is_wa
     worker.close()
 
     assert cluster.delivered == ([(Filed(1),)] if is_waiting else [])
+
+
+@pytest.mark.timeout(60)
+def test_an_actor_closes_its_environment_when_all_it_sent_has_arrived(monkeypatch):
+    closed = threading.Event()
+    close = EpisodeRunner.close
+
+    def noted(self):
+        close(self)
+        closed.set()
+
+    monkeypatch.setattr(EpisodeRunner, "close", noted)
+    actor = CollectActor()
+    setup = pickle.dumps(Setup(LongEnv, None, 1, 0, "now"))
+    threading.Thread(target=actor.run, args=(setup,), daemon=True).start()
+    actor.deliver(Start(0, False), Assigned(()))
+    found: list = []
+
+    while not any(isinstance(one, Ended) for one in found):
+        assert not closed.wait(0.2)
+        found += actor.take(0)[0]
+    assert not closed.wait(0.2)  # what was taken is on its way
+    while None not in found:
+        found += actor.take(0)[0]
+
+    assert closed.is_set()

@@ -14,7 +14,7 @@ import warnings
 import pytest
 
 import rollout_viewer as rv
-from tests.collect_envs import SeededEnv
+from tests.collect_envs import EndsInClose, SeededEnv
 from tests.test_collect import by_seed, play, serial
 
 # How long it waits for workers to start, on a busy machine.
@@ -106,10 +106,18 @@ def test_a_worker_that_is_killed_in_the_middle_is_replaced(cluster, tmp_path):
     assert all(e.labels["worker"] == e.env for e in cache.episodes)
 
 
+@pytest.mark.filterwarnings("error::rollout_viewer.RolloutViewerWarning")
+def test_an_actor_that_ends_as_its_environment_is_closed_loses_nothing(cluster):
+    cache = on(cluster, EndsInClose, episodes=30, num_workers=1)
+
+    assert by_seed(cache) == {seed: play(seed) for seed in range(30)}
+    assert not any(e.labels.get("lost") for e in cache.episodes)
+
+
 _DRIVER = """
 import functools, sys
 import rollout_viewer as rv
-from tests.collect_envs import SeededEnv
+from tests.collect_envs import EndsInClose, SeededEnv
 
 rv.collect(
     functools.partial(SeededEnv, pause_s=0.002), max_steps=10**6, num_workers=2,
