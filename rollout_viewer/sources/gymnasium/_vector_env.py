@@ -200,6 +200,12 @@ class RecordedVectorEnv(UsualCalls, LaterVectorCalls):
         if later is not None:
             self._set_up_usual()
 
+    def _next_resets(self) -> Mask | None:
+        resets = getattr(self.env.unwrapped, "_autoreset_envs", None)
+        if self._mode != NEXT_STEP or not isinstance(resets, np.ndarray):
+            return None
+        return resets.copy()
+
     def close(self, **kwargs: Any) -> None:
         """Write the recording to its file, then close the environments."""
         self._leave_later()
