@@ -157,7 +157,7 @@ class FileRecording(OpenedRecording):
             self.rows is not None
             and self._next_look_s < math.inf
             and has_rows_beside(self.path)
-            and os.access(self.path.parent, os.W_OK)
+            and all(os.access(p, os.W_OK) for p in (self.path, self.path.parent))
         )
 
     def refresh(self) -> bool:

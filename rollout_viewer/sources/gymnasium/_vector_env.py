@@ -201,10 +201,11 @@ class RecordedVectorEnv(UsualCalls, LaterVectorCalls):
             self._set_up_usual()
 
     def _next_resets(self) -> Mask | None:
-        resets = getattr(self.env.unwrapped, "_autoreset_envs", None)
-        if self._mode != NEXT_STEP or not isinstance(resets, np.ndarray):
+        envs = self.env.unwrapped
+        if self._mode != NEXT_STEP or not isinstance(envs, SyncVectorEnv):
             return None
-        return resets.copy()
+        resets: Mask | None = getattr(envs, "_autoreset_envs", None)
+        return None if resets is None else resets.copy()
 
     def close(self, **kwargs: Any) -> None:
         """Write the recording to its file, then close the environments."""
