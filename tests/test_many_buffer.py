@@ -302,7 +302,12 @@ def starts_of(kind: Any, asked: list[str] | None = None) -> dict[Any, Any]:
     env.action_space.seed(0)
     if asked is not None:
         get_attr = envs.get_attr
-        envs.get_attr = lambda name: asked.append(name) or get_attr(name)
+
+        def noted(name: str) -> Any:
+            asked.append(name)
+            return get_attr(name)
+
+        envs.get_attr = noted
     for _ in range(60):
         env.step(env.action_space.sample())
     found = {}

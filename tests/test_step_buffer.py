@@ -417,7 +417,9 @@ def test_without_the_lock_of_the_interpreter_there_is_no_buffer(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "put", [StepBuffer.put, StepBuffer.put_reset, ManyBuffer.put], ids=str
+    "put",
+    [StepBuffer.put, StepBuffer.put_reset, ManyBuffer.put],
+    ids=lambda f: f.__qualname__,
 )
 def test_no_jump_is_taken_between_the_look_and_the_row(put: Any) -> None:
     """Python 3.10 lets other threads run where one is."""
