@@ -213,9 +213,10 @@ class FiledRecording:
     def part(self) -> None:
         """Let no row that is read depend on a region, which this process goes on with.
 
-        The lock is held.
+        The lock is held, until the fork is done: no buffer is opened before.
         """
         if self.is_mine:
+            self._waiting.close_buffer()
             self._take_waiting()
             for extras, _ in list(self._pending.values()):
                 if isinstance(extras, StackedExtras):
@@ -227,6 +228,8 @@ class FiledRecording:
         self._lock, self._noting = threading.RLock(), threading.Lock()
         # Whoever puts rows there looks at nothing else.
         self._waiting.stop_buffer()
+        # If the lock was not free, there are rows that it has yet to take.
+        self._waiting.part()
         # Its destruction would free the lock, which is the parent's.
         keep_in_child(self._file_lock)
 
