@@ -273,6 +273,13 @@ def test_what_is_raised_that_is_not_of_odd_data_is_not_swallowed(is_late):
     with pytest.raises(TimeoutError):
         buffer.put(None, None, None, *values, info, {})
     assert len(buffer.rows) == num_rows + is_late
+    with pytest.warns(rv.RolloutViewerWarning, match="TimeoutError"):
+        env.step(ACTIONS)
+    env.step(ACTIONS)
+
+    rewards = env.cache.scalars["reward"][1:, 1].tolist()
+    assert rewards == [*range(1, 9), *[0] * is_late, 9, 10]
+    assert env.recorder.num_calls == env.cache.num_rows == 11 + is_late
 
 
 def test_no_row_comes_once_the_cache_was_closed():

@@ -228,10 +228,10 @@ class FiledRecording:
         self._lock, self._noting = threading.RLock(), threading.Lock()
         # Whoever puts rows there looks at nothing else.
         self._waiting.stop_buffer()
-        # If the lock was not free, there are rows that it has yet to take.
-        self._waiting.part()
         # Its destruction would free the lock, which is the parent's.
         keep_in_child(self._file_lock)
+        # If the lock was not free, there are rows that it has yet to take.
+        self._waiting.part()
 
     @property
     def num_lost(self) -> int:
