@@ -538,7 +538,9 @@ def test_an_exception_of_a_handler_of_signals_is_told_and_no_row_is_lost(is_late
 
 
 @pytest.mark.parametrize(
-    "put", [StepBuffer.put, StepBuffer.put_reset, ManyBuffer.put], ids=str
+    "put",
+    [StepBuffer.put, StepBuffer.put_reset, ManyBuffer.put],
+    ids=lambda f: f.__qualname__,
 )
 def test_no_jump_is_taken_between_the_look_and_the_row(put: Any) -> None:
     """Python 3.10 lets other threads run where one is."""
