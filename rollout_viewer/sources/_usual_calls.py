@@ -161,10 +161,17 @@ class UsualCalls(RecordingWrapper, LaterRows, BatchedCalls):
             buffer = recorder.many
             if buffer is not None and self._is_simple:
                 flags = None if ends[0] is None else flags_of(*ends)
-                if buffer.put(
-                    resets, ends[0], flags, reward, actions, obs, info, starts
-                ):
-                    return True
+                num_rows = len(buffer.rows)
+                try:
+                    if buffer.put(
+                        resets, ends[0], flags, reward, actions, obs, info, starts
+                    ):
+                        return True
+                except Exception as error:  # of a listener, or of a handler of signals
+                    if not self._survives("step", -1, error):
+                        raise
+                    if len(buffer.rows) > num_rows:
+                        return True
             num_calls = recorder.num_calls
             data = {"obs": obs} if self._is_simple else self._data(obs) or {}
             return recorder.add_many(
