@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import threading
 import time
 import warnings
@@ -148,6 +149,16 @@ class FileRecording(OpenedRecording):
     def state_nbytes(self) -> int:
         """Bytes of the open block's records."""
         return sum(len(p) for tail in self._tails for _, p in tail.pieces)
+
+    @property
+    def awaits_rows(self) -> bool:
+        """Whether rows that lie beside the file may still be taken into it."""
+        return (
+            self.rows is not None
+            and self._next_look_s < math.inf
+            and has_rows_beside(self.path)
+            and all(os.access(p, os.W_OK) for p in (self.path, self.path.parent))
+        )
 
     def refresh(self) -> bool:
         """Read what was written since the last call; return whether anything was."""

@@ -213,9 +213,10 @@ class FiledRecording:
     def part(self) -> None:
         """Let no row that is read depend on a region, which this process goes on with.
 
-        The lock is held.
+        The lock is held, until the fork is done: no buffer is opened before.
         """
         if self.is_mine:
+            self._waiting.close_buffer()
             self._take_waiting()
             for extras, _ in list(self._pending.values()):
                 if isinstance(extras, StackedExtras):
@@ -229,6 +230,8 @@ class FiledRecording:
         self._waiting.stop_buffer()
         # Its destruction would free the lock, which is the parent's.
         keep_in_child(self._file_lock)
+        # If the lock was not free, there are rows that it has yet to take.
+        self._waiting.part()
 
     @property
     def num_lost(self) -> int:
