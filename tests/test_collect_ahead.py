@@ -27,7 +27,7 @@ from rollout_viewer._cache.unfiled import (
     Unfiled,
 )
 from rollout_viewer._recording.filing import FiledRecording
-from rollout_viewer._recording.sealed_block import SealedBlock
+from rollout_viewer._recording.sealed_block import SealedBlock, side_by_side
 from rollout_viewer._recording.writer import WriterThread
 from rollout_viewer._replay.messages import read_message, write_message
 from rollout_viewer._replay.pool import Answer
@@ -497,7 +497,6 @@ def test_a_block_that_fails_in_any_way_takes_no_other_with_it(monkeypatch):
         filer.add_worker(env, range(env, env + 1))
         for block in blocks[env]:
             filer.add(env, block)
-    side_by_side = cache_module.side_by_side
 
     def failing(found, *values):
         if any(one.steps is blocks[0][2].steps for one in found.values()):

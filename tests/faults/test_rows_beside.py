@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 import warnings
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -150,7 +151,7 @@ def test_a_recording_that_others_stand_beside_has_the_rows_that_its_killed_write
     with start(RECORD_IN_TWO_PARTS, path) as process:
         assert process.stdout.readline() == b"begun\n"
         cache = rv.open([path, other])
-        recording = cache.recording
+        recording: Any = cache.recording
         assert cache.num_rows == 300
         process.communicate(b"%d\n" % (killed_after - 1))
 
