@@ -125,7 +125,8 @@ class UsualCalls(RecordingWrapper, LaterRows, BatchedCalls):
         self.begins = none if resets is None else resets.copy()
         ends = ended, terminated, truncated
         if not self._add_like_last(resets, ends, reward, actions, obs, info):
-            self._has_ended, self._is_torn = before, True  # as it was
+            # As it was.
+            self._has_ended, self._is_torn = before, self._mode != DISABLED
             return False
         self._states = {}
         for skip in self._skip_pictures:
