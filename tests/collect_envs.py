@@ -118,6 +118,28 @@ def exits():
     sys.exit("no license")
 
 
+class EndsInClose(SeededEnv):
+    """Ends its process when it is closed, as a simulator's library may."""
+
+    def close(self):
+        os._exit(3)
+
+
+class Hooked(SeededEnv):
+    """Is made with a function, perhaps one that cannot be pickled."""
+
+    def __init__(self, render_mode="rgb_array", hook=None):
+        super().__init__(render_mode)
+
+
+def hooked():
+    if "tests/Hooked-v0" not in gymnasium.registry:
+        gymnasium.register("tests/Hooked-v0", Hooked)
+    return gymnasium.make(
+        "tests/Hooked-v0", disable_env_checker=True, hook=lambda reward: reward
+    )
+
+
 if "tests/Seeded-v0" not in gymnasium.registry:  # pytest imports it a second time
     gymnasium.register("tests/Seeded-v0", SeededEnv)
 

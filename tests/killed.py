@@ -7,13 +7,19 @@ import sys
 from pathlib import Path
 
 
-def record_and_kill(program: str, path: Path) -> None:
-    """Run a program with a path as its argument; kill it once it prints "recorded"."""
-    with subprocess.Popen(
+def start(program: str, path: Path) -> subprocess.Popen[bytes]:
+    """Start a program with a path as its argument, with pipes to write and read."""
+    return subprocess.Popen(
         [sys.executable, "-c", program, str(path)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    ) as process:
+    )
+
+
+def record_and_kill(program: str, path: Path) -> None:
+    """Run a program with a path as its argument; kill it once it prints "recorded"."""
+    with start(program, path) as process:
         assert process.stdout is not None
         assert process.stdout.readline().strip() == b"recorded"
         process.send_signal(signal.SIGKILL)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import pathlib
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -10,6 +15,7 @@ from rollout_viewer._cache.block_builder import BlockBuilder
 from rollout_viewer._frames.chunk import EQUAL, RAW, absent, pack
 from rollout_viewer._frames.decoder import ChunkDecoder
 from rollout_viewer._recording import filing
+from rollout_viewer._recording.rows import Rows
 from rollout_viewer._recording.sealed_block import (
     BegunEpisode,
     KnownSuccess,
@@ -22,6 +28,8 @@ from rollout_viewer._recording.step_codec import (
     unpack_core,
 )
 from rollout_viewer.testing import TurnedClock, counting_frame, read_count
+
+ROOT = pathlib.Path(__file__).parents[1]
 
 
 def step(row: int, num_envs: int = 1, first_env: int = 0, length: int = 20) -> dict:
@@ -469,6 +477,50 @@ def test_few_rows_that_are_damaged_or_too_many_leave_nothing_or_start_a_block():
     assert state(cache) == before
     assert cache.append_block({0: second}, fill=False) == 32
     assert cache.num_rows == 44
+
+
+def test_a_block_that_was_interrupted_counts_no_episode(monkeypatch):
+    """Seeds went to other episodes, where as many rows were appended then."""
+    blocks = blocks_of(64)
+    cache, expected = rv.FrameCache(), rv.FrameCache()
+    extend = Rows.extend
+
+    def interrupted(self, block):
+        monkeypatch.setattr(Rows, "extend", extend)
+        raise KeyboardInterrupt
+
+    cache.append_block({0: blocks[0]})
+    expected.append_block({0: blocks[0]})
+    monkeypatch.setattr(Rows, "extend", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cache.append_block({0: blocks[1]})
+    for one in (cache, expected):
+        for row in range(32):
+            one.append(counting_frame(row, 0), reward=[1.0])
+        one.append_block({0: blocks[1]})
+
+    assert cache.episodes == expected.episodes
+    assert cache.episodes[-1].seed == 63
+
+
+_APPENDS_AND_IS_KILLED = """
+import os, signal, sys
+import rollout_viewer as rv
+from tests.test_append_block import blocks_of
+
+cache = rv.FrameCache(sys.argv[1])
+cache.append_blocks([{0: block} for block in blocks_of(16 * 32)])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="nothing kills so there")
+def test_of_blocks_appended_together_a_kill_loses_no_more_than_one(tmp_path):
+    path = tmp_path / "a.rollout"
+
+    subprocess.run([sys.executable, "-c", _APPENDS_AND_IS_KILLED, path], cwd=ROOT)
+
+    assert rv.open(path).num_rows >= 15 * 32
 
 
 def test_rows_wait_for_others_only_a_moment():

@@ -28,12 +28,14 @@ from rollout_viewer.sources._collect.worker import DriverLink
 from rollout_viewer.sources._collect.worker_process import WorkerProcess
 from rollout_viewer.testing import CountingEnv, TurnedClock
 from tests.collect_envs import (
+    EndsInClose,
     FirstEnvSlow,
     InfoEnv,
     SeededEnv,
     SlowFirstSeed,
     broken,
     exits,
+    hooked,
     registered,
 )
 from tests.test_append_block import blocks_of
@@ -436,6 +438,21 @@ def test_an_env_that_raises_loses_its_episode_alone():
 def test_what_no_worker_can_do_is_raised(make_env, policy, error, message):
     with pytest.raises(error, match=message):
         processes(make_env, policy, episodes=9, num_workers=1)
+
+
+@pytest.mark.timeout(90)
+def test_what_cannot_be_sent_of_an_environment_is_raised():
+    """The thread that sends it ended, and everybody waited for ever."""
+    with pytest.raises(rv.RolloutViewerError, match=r"hooked.<locals>"):
+        processes(hooked, episodes=2, num_workers=1, render="later")
+
+
+@pytest.mark.filterwarnings("error::rollout_viewer.RolloutViewerWarning")
+def test_a_process_that_ends_as_its_environment_is_closed_loses_nothing():
+    cache = processes(EndsInClose, episodes=30, num_workers=1)
+
+    assert by_seed(cache) == {seed: play(seed) for seed in range(30)}
+    assert lost(cache) == []
 
 
 def test_a_worker_ends_orderly():

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import itertools
 import os
+import pickle
 import queue
+import signal
 import sys
 import threading
 from types import ModuleType, SimpleNamespace
@@ -14,6 +18,7 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
+from rollout_viewer._cache import cache as cache_module
 from rollout_viewer._cache.block_filer import BlockFiler
 from rollout_viewer._cache.unfiled import (
     MAX_LARGE_UNFILED,
@@ -24,14 +29,16 @@ from rollout_viewer._cache.unfiled import (
 from rollout_viewer._recording.filing import FiledRecording
 from rollout_viewer._recording.sealed_block import SealedBlock
 from rollout_viewer._recording.writer import WriterThread
-from rollout_viewer._replay.messages import read_message
+from rollout_viewer._replay.messages import read_message, write_message
 from rollout_viewer._replay.pool import Answer
 from rollout_viewer.sources._collect import outbox as outbox_module
+from rollout_viewer.sources._collect import worker as worker_module
 from rollout_viewer.sources._collect.jobs import Job, Jobs
 from rollout_viewer.sources._collect.messages import (
     Assigned,
     Filed,
     Granted,
+    Pickled,
     Sealed,
     Several,
     Start,
@@ -232,6 +239,23 @@ def test_no_episode_begins_of_which_no_step_may_be_done():
     assert driver.link.next_job() is None
     assert driver.taken() == [WantsSteps(96, 3, is_ahead=False)]
     assert driver.link.unbegun == (1,)
+
+
+def test_steps_on_their_way_are_awaited_before_an_episode_is_asked_for():
+    """It was refused one, as all steps were granted, and idled to the end."""
+    driver = Driver()
+    driver.answer(Start(0, is_limited=True))
+    driver.link.start(None, 3)
+    driver.answer(Granted(96))
+    for _ in range(32):
+        assert driver.link.take_steps(3)
+        driver.clock.turn(1 / 64)
+    assert driver.taken()[-1] == WantsSteps(384, 3, is_ahead=True)
+    driver.answer(Granted(200), Assigned((Job(0, 0),)))
+
+    assert driver.link.next_job() == Job(0, 0)
+
+    assert driver.taken()[0] == wanted(1, is_ahead=False, has_steps=True)
 
 
 @pytest.mark.parametrize("num_envs", [1, 3])
@@ -465,6 +489,33 @@ def test_of_blocks_filed_together_those_before_a_damaged_one_are_filed():
     assert not filer.has_waiting
 
 
+def test_a_block_that_fails_in_any_way_takes_no_other_with_it(monkeypatch):
+    cache = rv.FrameCache()
+    filer = BlockFiler(cache, 2, TurnedClock())
+    blocks = [blocks_of(4 * 32, first_env=env) for env in range(2)]
+    for env in range(2):
+        filer.add_worker(env, range(env, env + 1))
+        for block in blocks[env]:
+            filer.add(env, block)
+    side_by_side = cache_module.side_by_side
+
+    def failing(found, *values):
+        if any(one.steps is blocks[0][2].steps for one in found.values()):
+            raise ArithmeticError("as no one expects")
+        return side_by_side(found, *values)
+
+    monkeypatch.setattr(cache_module, "side_by_side", failing)
+    assert filer.file().workers == [0, 1] * 2
+    with pytest.raises(ArithmeticError):
+        filer.file()
+    assert filer.discard() == [0]
+
+    filed = []
+    while filer.has_waiting:
+        filed += filer.file().workers
+    assert sorted(filed) == [0, 1, 1]
+
+
 @pytest.mark.parametrize("place", [1, 2, 3])
 def test_blocks_filed_together_are_all_there_after_an_interrupt(place, monkeypatch):
     cache = rv.FrameCache()
@@ -564,6 +615,85 @@ def test_a_worker_sends_what_it_has_together_and_all_of_it():
         thread.join(30)
 
         assert read_message(source) == Several([16, 17, 18, 19])
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.usefixtures("patient")
+def test_what_a_worker_has_put_is_sent_whatever_ends_it(monkeypatch):
+    def collect(link, setup):
+        for message in ("first", "next", "last"):
+            link.send(message)
+        raise GeneratorExit
+
+    def link_of(receive, deliver, *others):
+        return SimpleNamespace(send=deliver)
+
+    told, (source, target) = io.BytesIO(), os.pipe()
+    write_message(told, [*sys.path])
+    write_message(told, b"setup")
+    told.seek(0)
+    with os.fdopen(source, "rb") as sent, os.fdopen(target, "wb") as out:
+        monkeypatch.setattr(worker_module, "take_over_pipes", lambda: (told, out))
+        monkeypatch.setattr(worker_module, "collect", collect)
+        monkeypatch.setattr(worker_module, "DriverLink", link_of)
+        monkeypatch.setattr(signal, "signal", lambda *values: None)
+        with pytest.raises(GeneratorExit):
+            worker_module.main()
+        os.set_blocking(source, False)
+        data = io.BytesIO(sent.read() or b"")
+
+    found = []
+    with contextlib.suppress(EOFError):
+        while True:
+            found += read_message(data).messages
+    assert found == ["first", "next", "last"]
+
+
+@pytest.mark.timeout(60)
+def test_what_ends_the_thread_that_sends_ends_the_process(monkeypatch, capsys):
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    outbox = Outbox()
+    outbox.put(lambda: "never pickled")
+
+    with open(os.devnull, "wb") as out:
+        _send_all(outbox, out)
+    outbox.wait_until_sent()
+
+    assert codes == [1]
+    assert "lambda" in capsys.readouterr().err
+
+
+def test_a_message_that_cannot_be_pickled_raises_to_who_puts_it():
+    outbox = Outbox(packed=Pickled)
+
+    with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
+        outbox.put(lambda: None)
+    outbox.put("next")
+    outbox.put(None)
+
+    sent = pickle.dumps(Several(outbox.take()[:-1]))
+    assert pickle.loads(sent) == Several(["next"])
+
+
+@pytest.mark.timeout(60)
+def test_messages_are_sent_when_who_took_them_is_back():
+    outbox = Outbox(TurnedClock())
+    events: list[str] = []
+    outbox.put("rows")
+
+    def wait() -> None:
+        outbox.wait_until_sent()
+        events.append("closed")
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    assert outbox.take() == ["rows"]
+    events.append("sent")
+    outbox.take()
+    thread.join(30)
+
+    assert events == ["sent", "closed"]
 
 
 @pytest.mark.timeout(60)

@@ -205,6 +205,83 @@ def test_episodes_that_begin_in_a_segment_are_of_it():
     assert any(one.segment for one in env.cache.episodes)
 
 
+def test_calls_are_counted_where_rows_of_others_come_before_a_buffer_is_opened(
+    monkeypatch,
+):
+    cache = rv.FrameCache()
+    first, second = recorded(cache), recorded(cache)
+    for env in (second, first):
+        env.reset(seed=0)
+        env.step(ACTIONS)
+        env.step(ACTIONS)
+    open_many, num_others = cache.open_many, 2
+
+    def open_late(form: Any) -> Any:
+        nonlocal num_others
+        if threading.current_thread() is not threading.main_thread():
+            return None
+        other = threading.Thread(target=second.step, args=(ACTIONS,))
+        other.start()
+        other.join()
+        num_others += 1
+        return open_many(form)
+
+    monkeypatch.setattr(cache, "open_many", open_late)
+    for number in range(3, 80):
+        first.step(ACTIONS)
+        assert first.recorder.num_calls == number + 1
+    assert second.recorder.num_calls == num_others + 1 > 6
+
+    rewards = cache.scalars["reward"][:, 1]
+    counts = [env.env.envs[1].count for env in (first, second)]
+    expected = sorted(one for count in counts for one in range(1, count + 1))
+    assert sorted(rewards[rewards > 0].tolist()) == expected
+
+
+def test_where_a_tracer_lets_other_threads_run_there_is_no_buffer():
+    env = recorded()
+    env.reset(seed=0)
+    before = sys.gettrace()
+    sys.settrace(lambda *_: None)
+    try:
+        for _ in range(20):
+            env.step(ACTIONS)
+            assert env.recorder.many is None
+    finally:
+        sys.settrace(before)
+    assert env.cache.num_rows == 21
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_what_is_raised_that_is_not_of_odd_data_is_not_swallowed(is_late):
+    env = recorded()
+    env.reset(seed=0)
+    for _ in range(8):
+        env.step(ACTIONS)
+
+    class Late(list[Any]):
+        def append(self, row: Any) -> None:
+            if is_late:
+                super().append(row)
+            raise TimeoutError  # as of a handler of signals
+
+    buffer = env.recorder.many
+    num_rows = len(buffer.rows)
+    buffer.rows = Late(buffer.rows)
+    values = np.zeros(ENVS), ACTIONS, np.zeros((ENVS, 2), np.float32)
+    info = {"x": np.zeros(ENVS), "_x": np.ones(ENVS, np.bool_)}
+    with pytest.raises(TimeoutError):
+        buffer.put(None, None, None, *values, info, {})
+    assert len(buffer.rows) == num_rows + is_late
+    with pytest.warns(rv.RolloutViewerWarning, match="TimeoutError"):
+        env.step(ACTIONS)
+    env.step(ACTIONS)
+
+    rewards = env.cache.scalars["reward"][1:, 1].tolist()
+    assert rewards == [*range(1, 9), *[0] * is_late, 9, 10]
+    assert env.recorder.num_calls == env.cache.num_rows == 11 + is_late
+
+
 def test_no_row_comes_once_the_cache_was_closed():
     env = recorded()
     env.reset(seed=0)
@@ -302,7 +379,12 @@ def starts_of(kind: Any, asked: list[str] | None = None) -> dict[Any, Any]:
     env.action_space.seed(0)
     if asked is not None:
         get_attr = envs.get_attr
-        envs.get_attr = lambda name: asked.append(name) or get_attr(name)
+
+        def noted(name: str) -> Any:
+            asked.append(name)
+            return get_attr(name)
+
+        envs.get_attr = noted
     for _ in range(60):
         env.step(env.action_space.sample())
     found = {}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import dis
 import os
+import signal
 import sys
 import threading
 from typing import Any
@@ -123,6 +125,7 @@ VALUES: list[Any] = [
 INFOS: list[Any] = [{}, {"x": 1}, {"x": 1.5}, {"x": np.float32(2)}, {"y": 1.0}, [1]]
 INFOS += [{"x": True}, {"x": "text"}, {"x": 10**400}, {"x": 1.0, "y": 2.0}, None]
 INFOS += [{"x": np.array(3.0)}, {"x": np.array([3.0])}, {"success": True}]
+INFOS += [collections.defaultdict(float, z=1.0), collections.Counter(hits=2)]
 
 
 class Odd(Counting):
@@ -224,6 +227,52 @@ def test_rows_of_others_come_between():
     second.step(0)
     second.step(0)
     assert cache.scalars["reward"][:, 0].tolist() == [38, 39]
+
+
+def test_calls_are_counted_where_rows_of_others_come_before_a_buffer_is_opened(
+    monkeypatch,
+):
+    cache = rv.FrameCache()
+    first, second = recorded(cache), recorded(cache)
+    for env in (second, first):
+        env.reset(seed=0)
+        env.step(0)
+        env.step(0)
+    open_buffer, num_others = cache.open_buffer, 2
+
+    def open_late(forms: Any) -> Any:
+        nonlocal num_others
+        if threading.current_thread() is not threading.main_thread():
+            return None
+        other = threading.Thread(target=second.step, args=(0,))
+        other.start()
+        other.join()
+        num_others += 1
+        return open_buffer(forms)
+
+    monkeypatch.setattr(cache, "open_buffer", open_late)
+    for number in range(3, 80):
+        first.step(0)
+        assert first.recorder.num_calls == number + 1
+    assert second.recorder.num_calls == num_others + 1 > 6
+
+    rewards = cache.scalars["reward"][:, 0]
+    expected = sorted([*range(1, 80), *range(1, num_others + 1)])
+    assert sorted(rewards[rewards > 0].tolist()) == expected
+
+
+def test_an_info_that_invents_what_it_lacks_stays_as_it_was():
+    env = recorded()
+    usual, odd = {"x": 1.0}, collections.defaultdict(float, y=2.0)
+    env.unwrapped.step = lambda _: (np.zeros(2, np.float32), 1.0, False, False, usual)
+    env.reset(seed=0)
+    for _ in range(8):
+        env.step(0)
+    usual = odd
+    env.step(0)
+
+    assert odd == {"y": 2.0}
+    assert env.cache.at(-1, 0)["info.y"] == 2
 
 
 def test_no_row_comes_once_the_cache_was_closed():
@@ -417,7 +466,81 @@ def test_without_the_lock_of_the_interpreter_there_is_no_buffer(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "put", [StepBuffer.put, StepBuffer.put_reset, ManyBuffer.put], ids=str
+    ("get", "follow"),
+    [(sys.gettrace, sys.settrace), (sys.getprofile, sys.setprofile)],
+    ids=["tracer", "profiler"],
+)
+def test_where_a_tracer_lets_other_threads_run_there_is_no_buffer(
+    monkeypatch, get: Any, follow: Any
+):
+    env = recorded()
+    calls = count_calls(monkeypatch, env.cache)
+    env.reset(seed=0)
+    before = get()
+    follow(lambda *_: None)
+    try:
+        for _ in range(20):
+            env.step(1)
+    finally:
+        follow(before)
+
+    assert calls[2:] == ["append_one"] * 19
+    assert env.cache.scalars["reward"][1:, 0].tolist() == [*range(1, 21)]
+
+
+class Alarmed(list[Any]):
+    """Gets a signal as a row is appended: before it is there, or after that."""
+
+    def __init__(self, rows: list[Any], *, is_late: bool) -> None:
+        super().__init__(rows)
+        self._is_late = is_late
+
+    def append(self, row: Any) -> None:
+        if self._is_late:
+            super().append(row)
+        signal.raise_signal(signal.SIGINT)
+        super().append(row)
+
+
+@pytest.fixture
+def alarm() -> Any:
+    """Have signals raise an exception that no data would."""
+
+    def raise_it(*_: Any) -> None:
+        raise TimeoutError("too long")
+
+    before = signal.signal(signal.SIGINT, raise_it)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("alarm")
+@pytest.mark.parametrize("is_late", [False, True])
+def test_an_exception_of_a_handler_of_signals_is_told_and_no_row_is_lost(is_late):
+    env = recorded()
+    env.reset(seed=0)
+    for is_reset in (False, True):
+        for _ in range(8):
+            env.step(0)
+        buffer = env.recorder.buffer
+        usual, buffer.rows = buffer.rows, Alarmed(buffer.rows, is_late=is_late)
+        with pytest.raises(TimeoutError):
+            buffer.put(0, np.zeros(2, np.float32), 99.0, 0, {})
+        buffer.rows = Alarmed(usual, is_late=is_late)
+        env.recorder.warning._has_warned = False
+        with pytest.warns(rv.RolloutViewerWarning, match="TimeoutError: too long"):
+            _ = env.reset() if is_reset else env.step(0)
+
+    rewards = env.cache.scalars["reward"][:, 0]
+    assert rewards[rewards > 0].tolist() == [*range(1, 18)]
+    assert np.isnan(rewards).nonzero()[0].tolist() == [0, 18]
+    assert env.recorder.num_calls == env.cache.num_rows == 19
+
+
+@pytest.mark.parametrize(
+    "put",
+    [StepBuffer.put, StepBuffer.put_reset, ManyBuffer.put],
+    ids=lambda f: f.__qualname__,
 )
 def test_no_jump_is_taken_between_the_look_and_the_row(put: Any) -> None:
     """Python 3.10 lets other threads run where one is."""

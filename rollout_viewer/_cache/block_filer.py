@@ -271,12 +271,16 @@ class BlockFiler:
 
         Raises:
             RecordingError: A block is damaged.
+            Exception: Any other fault of a block, or of what follows from its rows.
         """
         if self._filing is None:
             self._filing = self._place(self._oldest())
         try:
             filing = self._append(self._filing)
-        except (RecordingError, FrameError, ShapeError):
+        except Exception as error:
+            is_known = isinstance(error, (RecordingError, FrameError, ShapeError))
+            if not is_known and self._cache.num_rows >= self._filing.stop:
+                raise  # of no block: all are there
             filing = self._without_refused(self._filing)
         return self._read(filing)
 
@@ -297,7 +301,7 @@ class BlockFiler:
         """Return what is filed where a block was refused: what can be.
 
         Raises:
-            RecordingError: Of the first round, none can.
+            Exception: Of the first round, none can, and why.
         """
         num_rows = self._cache.num_rows
         num_filed = max(num_rows - filing.start, 0) // filing.num_rows

@@ -95,7 +95,9 @@ class SingleCalls(UsualCalls):
         step = self._step_form
         if step is not None and (was_used or self._stop % CHUNK_ROWS == 0):
             forms = InfoForms(step, self._reset_form or step)
-            self.buffer = self.cache.open_buffer(forms)
+            buffer = self.cache.open_buffer(forms)
+            if buffer is not None and buffer.first == self._stop:
+                self.buffer = buffer  # else rows of another recorder came before it
 
     def add_one(
         self,

@@ -196,7 +196,9 @@ class UsualCalls:
             # Where the last one had no rows, calls differ from one another.
             if was_used or self._stop % CHUNK_ROWS == 0:
                 form = self._step_info.form_of_many(info)
-                self.many = None if form is None else self.cache.open_many(form)
+                many = None if form is None else self.cache.open_many(form)
+                if many is not None and many.first == self._stop:
+                    self.many = many  # else rows of another recorder came before it
             return True
 
     def _settle(self) -> None:

@@ -159,6 +159,16 @@ class FileRecording(OpenedRecording):
         """Bytes of the open block's records."""
         return sum(len(p) for tail in self._tails for _, p in tail.pieces)
 
+    @property
+    def awaits_rows(self) -> bool:
+        """Whether rows that lie beside the file may still be taken in."""
+        return (
+            self.rows is not None
+            and self._next_look_s < math.inf
+            and not self._is_beside
+            and has_rows_beside(self.path, self.meta.get("session", ""))
+        )
+
     def refresh(self) -> bool:
         """Read what was written since the last call; return whether anything was."""
         with self._lock:
@@ -250,25 +260,32 @@ class FileRecording(OpenedRecording):
             ValueError: They are not what was written there.
         """
         deadline_s = time.monotonic() + _MAX_RECOVERY_S
-        while True:
-            self._next_look_s = time.monotonic() + _MAX_RECOVERY_S
-            try:
-                with locked(self.path):
-                    self.refresh()  # now no one writes any more
-                    assert self.rows is not None
-                    regions = read_regions(self.path, session)
-                    if (found := recovered_rows(self.rows, regions)).tails:
-                        self._start_again()
-                        amend(self.path, found.statements())
-                    delete_beside(self.path)
-                return True
-            except RecordingLockedError:
-                # Most likely by another reader, who does the same.
-                if time.monotonic() > deadline_s:
+        # What is read with the lock held does not look for them once more.
+        look_s, self._next_look_s = self._next_look_s, math.inf
+        try:
+            while True:
+                try:
+                    self._store_locked(session)
+                    return True
+                except RecordingLockedError:
+                    # Most likely by another reader, who does the same.
+                    if time.monotonic() > deadline_s:
+                        return False
+                except RecordingError:
                     return False
-            except RecordingError:
-                return False
-            time.sleep(_RETRY_S)
+                time.sleep(_RETRY_S)
+        finally:
+            self._next_look_s = look_s
+
+    def _store_locked(self, session: str) -> None:
+        with locked(self.path):
+            self.refresh()  # now no one writes any more
+            assert self.rows is not None
+            regions = read_regions(self.path, session)
+            if (found := recovered_rows(self.rows, regions)).tails:
+                self._start_again()
+                amend(self.path, found.statements())
+            delete_beside(self.path)
 
     def _take_rows_beside(self) -> None:
         """Append rows beside the file, which cannot be stored, to those in it."""

@@ -222,9 +222,10 @@ class FiledRecording:
     def part(self) -> None:
         """Let no row that is read depend on a region, which this process goes on with.
 
-        The lock is held.
+        The lock is held, until the fork is done: no buffer is opened before.
         """
         if self.is_mine:
+            self._waiting.close_buffer()
             self._take_waiting()
             for extras, _ in list(self._pending.values()):
                 if isinstance(extras, StackedExtras):
@@ -238,6 +239,8 @@ class FiledRecording:
         self._waiting.stop_buffer()
         # Its destruction would free the lock, which is the parent's.
         keep_in_child(self._file_lock)
+        # If the lock was not free, there are rows that it has yet to take.
+        self._waiting.part()
 
     @property
     def num_lost(self) -> int:
@@ -415,6 +418,8 @@ class FiledRecording:
                 self._append_block(rows, block, info_of)
         finally:
             self._writer.release()
+        if rows.num_rows - self._handled_rows > CHUNK_ROWS:  # of one, the next waits
+            self._wait_for_disk()
 
     def _append_block(
         self,

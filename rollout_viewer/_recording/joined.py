@@ -169,9 +169,9 @@ class JoinedRecording(OpenedRecording):
         with self._lock:
             if self.is_closed:
                 return False
-            changed = [member.refresh() for member in self._members]
-            is_over = [_is_over(member) for member in self._members]
-            if not any(changed) and is_over == self._is_over:
+            looks = [_look(member) for member in self._members]
+            is_over = [over for _, over in looks]
+            if is_over == self._is_over and not any(changed for changed, _ in looks):
                 return False
             self._is_over = is_over
             self._read_meta()
@@ -378,6 +378,21 @@ class JoinedRecording(OpenedRecording):
         """Close the files."""
         for member in self._members:
             member.release()
+
+
+def _look(member: FileRecording) -> tuple[bool, bool]:
+    """Read what was written to a recording since the last look.
+
+    Returns:
+        Whether anything was, and whether all rows were read that it will ever have.
+    """
+    is_changed = member.refresh()
+    if not _is_over(member):
+        return is_changed, False
+    if member.awaits_rows:  # of a writer that was killed
+        return is_changed, False
+    # Again: its writer may have ended since, and have left more.
+    return member.refresh() or is_changed, True
 
 
 def _is_over(member: FileRecording) -> bool:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsBytes
 
 import numpy as np
 
+from rollout_viewer._recording.step_buffer import ODD_DATA
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
@@ -198,7 +200,7 @@ class ManyBuffer:
                     self._ended = ended
                 else:
                     return False
-        except Exception:  # something unusual, which is looked at elsewhere
+        except ODD_DATA:  # something unusual, which is looked at elsewhere
             if len(rows) == num_rows:
                 return False
         if self._subscribers:

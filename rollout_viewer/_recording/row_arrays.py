@@ -83,6 +83,16 @@ class RowArrays:
         self._first = self.full_at = _NOWHERE
         self.region = self.next_region = None
 
+    def part(self) -> None:
+        """Go on with copies, in a forked child: its parent puts rows in the region."""
+        if self.region is not None:
+            arrays = {name: array.copy() for name, array in self._data.items()}
+            self._reward, self._data = self._reward.copy(), arrays
+            self._kind = None if self._kind is None else self._kind.copy()
+            self._flags = None if self._flags is None else self._flags.copy()
+            self._action = None if self._action is None else self._action.copy()
+        self.region = self.next_region = None
+
     def _renew(self, row: int) -> None:
         """Go on in other arrays from a row on.
 

@@ -276,6 +276,7 @@ class Rows(RowEpisodes):
 
     def recover(self) -> None:
         """Undo an `append` that was interrupted before the row counted."""
+        self._begun = -1, []
         num_begun = self._now.num_begun.tolist()
         self._info = {
             (env, index): info

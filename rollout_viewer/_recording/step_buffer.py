@@ -6,8 +6,13 @@ threads run, after calls, at the start of functions and at the end of turns of l
 only; 3.10 also where a jump is taken. So nothing comes between the look at `is_open`
 and the row, which follows it without a jump. What else follows from a row is noted
 before it, so that too little is taken for usual where it does not come. Thus no lock is
-taken, and there is no buffer where Python has no lock of its own. Knows step data.
-Knows no recording.
+taken, and there is no buffer where Python has no lock of its own.
+
+A tracer or profiler, as of a debugger, is called between the two, and lets other
+threads run: a row is lost if one of them closes the buffer just then. So where the
+thread that opens it has one, there is no buffer. Not seen are one that is set while a
+buffer is open, for its rows, and one of `sys.monitoring`. Knows step data. Knows no
+recording.
 """
 
 from __future__ import annotations
@@ -34,6 +39,17 @@ if TYPE_CHECKING:
 
 # Of the interpreter: since 3.13, there are builds without it.
 HAS_LOCK: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
+# What data raise that are not of the usual form. Other exceptions are not theirs: a
+# handler of signals may raise any.
+ODD_DATA = (
+    TypeError,
+    ValueError,
+    AttributeError,
+    LookupError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+)
 _MAX_INT64 = (1 << 63) - 1
 _REWARDS = frozenset([float, np.float64, np.float32])
 _PYTHON_TYPES = {np.dtype(np.int64): int, np.dtype(np.float64): float}
@@ -223,7 +239,7 @@ class StepBuffer:
                 rows.append(row)
             else:
                 return False
-        except Exception:  # something unusual, which is looked at elsewhere
+        except ODD_DATA:  # something unusual, which is looked at elsewhere
             if len(rows) == num_rows:
                 return False
         if self._subscribers:
@@ -264,7 +280,7 @@ class StepBuffer:
                 self._is_running = True
             else:
                 return False
-        except Exception:  # something unusual, which is looked at elsewhere
+        except ODD_DATA:  # something unusual, which is looked at elsewhere
             if len(rows) == num_rows:
                 return False
         if self._subscribers:
@@ -276,7 +292,8 @@ class StepBuffer:
         num_keys = self._num_keys
         if num_keys < 0:
             return b"" if not info or self._refused.isdisjoint(info) else None
-        if len(info) != num_keys:
+        # A `defaultdict` has keys that it lacks.
+        if type(info) is not dict or len(info) != num_keys:
             return None
         if not num_keys:
             return b""
@@ -290,6 +307,8 @@ class StepBuffer:
         if (form := self._resets) is None:
             return self._numbers(info)
         keys = form.keys or ()
+        if type(info) is not dict:
+            return None
         if info.keys() != {*keys, *form.others} or not set(keys) <= {*self._keys}:
             return None
         if tuple(type(info[key]) for key in keys) != form.types:
@@ -348,7 +367,14 @@ def columns_of(
 
 def can_buffer(array: Array) -> bool:
     """Whether what is like an array (n, 1, ...) can be bytes, and an array again."""
-    return HAS_LOCK and not array.dtype.hasobject and array[:1].nbytes > 0
+    if not HAS_LOCK or is_followed():
+        return False
+    return not array.dtype.hasobject and array[:1].nbytes > 0
+
+
+def is_followed() -> bool:
+    """Whether this thread has a tracer or a profiler."""
+    return sys.gettrace() is not None or sys.getprofile() is not None
 
 
 def _types_of(dtype: np.dtype[Any]) -> frozenset[type]:

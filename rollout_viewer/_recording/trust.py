@@ -80,7 +80,9 @@ def check_files(path: Path) -> None:
     """
     for side in SIDE_FILES:
         beside = f"{path}{side}"
-        if os.path.lexists(beside) and (problem := why_not_a_file(beside)):
+        problem = why_not_a_file(beside) if os.path.lexists(beside) else None
+        # Once more: its writer may have completed the file meanwhile.
+        if problem and os.path.lexists(beside):
             raise UntrustedFileError(f"{beside!r}, which {problem}")
 
 

@@ -43,6 +43,8 @@ class BatchedCalls(BatchedRows):
     """
 
     env: Any
+    # Whether a call has begun of which it is not known yet what it ended.
+    _is_torn = False
 
     def _set_up_calls(self, mode: str, parts: Sequence[Part] | None) -> None:
         # Without a space, the first observations show their parts.
@@ -83,6 +85,7 @@ class BatchedCalls(BatchedRows):
             self._parts = parts_like(obs, self.num_envs)
             self._knows_parts = True
         self._has_ended = self._has_ended & ~mask
+        self._is_torn = False
         seeds = self._seeds(seed, mask)
         infos = {env: reset_info(one, options) for env, one in seeds.items()}
         if not any_elsewhere(obs):
@@ -150,6 +153,7 @@ class BatchedCalls(BatchedRows):
             kind[self._has_ended] = RESET
             ended &= ~self._has_ended
         self._has_ended = ended
+        self._is_torn = False
         self._add_step(kind, obs, step_info=info, **step)
 
     @contextlib.contextmanager

@@ -14,7 +14,12 @@ from rollout_viewer._recorder.step_call import as_actions
 from rollout_viewer._recorder.usual_calls import flags_of
 from rollout_viewer._recording.live import NO_STARTS
 from rollout_viewer._replay.episode_start import EpisodeStart, PackedLater
-from rollout_viewer.sources._batched_calls import NEXT_STEP, SAME_STEP, BatchedCalls
+from rollout_viewer.sources._batched_calls import (
+    DISABLED,
+    NEXT_STEP,
+    SAME_STEP,
+    BatchedCalls,
+)
 from rollout_viewer.sources._later_rows import LaterRows
 from rollout_viewer.sources._wrapper import RecordingWrapper
 
@@ -48,11 +53,38 @@ class UsualCalls(RecordingWrapper, LaterRows, BatchedCalls):
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, Any]:
         """Step all environments; records a row, or two."""
-        result = self._step_env(actions)
-        if not (self._is_usual and self._record_like_last(actions, *result)):
-            with self._recorded("step"):
-                self._record_step(actions, *result)
+        if self._is_torn:
+            self._go_on()
+        self._is_torn = self._mode != DISABLED
+        try:
+            result = self._step_env(actions)
+            if not (self._is_usual and self._record_like_last(actions, *result)):
+                with self._recorded("step"):
+                    self._record_step(actions, *result)
+        except Exception:
+            self._is_torn = False
+            raise
+        self._is_torn = False
         return result
+
+    def _go_on(self) -> None:
+        """Go on after a call that was interrupted before it was known what it ended.
+
+        Envs that may be in another episode than at their last row begin one there,
+        from a start that is not known.
+        """
+        recorder, resets = self.recorder, self._next_resets()
+        everyone = np.ones(self.num_envs, np.bool_)
+        begun = everyone if resets is None else self._has_ended & ~resets
+        if _TRUE in begun.tobytes():
+            recorder.complete()
+            unknown = np.full(self.num_envs, np.nan)
+            recorder.resume(begun, np.zeros(self.num_envs, np.int64), unknown)
+        self._has_ended = ~everyone if resets is None else resets
+
+    def _next_resets(self) -> Mask | None:
+        """Return which envs the next step resets; None: that is not known."""
+        return None
 
     def _record_like_last(
         self,
@@ -89,10 +121,11 @@ class UsualCalls(RecordingWrapper, LaterRows, BatchedCalls):
         # Before the row is there: what follows it depends on this.
         none = np.zeros(self.num_envs, np.bool_)
         self._has_ended = none.copy() if ended is None else ended
+        self._is_torn = False
         self.begins = none if resets is None else resets.copy()
         ends = ended, terminated, truncated
         if not self._add_like_last(resets, ends, reward, actions, obs, info):
-            self._has_ended = before  # as it was
+            self._has_ended, self._is_torn = before, True  # as it was
             return False
         self._states = {}
         for skip in self._skip_pictures:
@@ -128,10 +161,17 @@ class UsualCalls(RecordingWrapper, LaterRows, BatchedCalls):
             buffer = recorder.many
             if buffer is not None and self._is_simple:
                 flags = None if ends[0] is None else flags_of(*ends)
-                if buffer.put(
-                    resets, ends[0], flags, reward, actions, obs, info, starts
-                ):
-                    return True
+                num_rows = len(buffer.rows)
+                try:
+                    if buffer.put(
+                        resets, ends[0], flags, reward, actions, obs, info, starts
+                    ):
+                        return True
+                except Exception as error:  # of a listener, or of a handler of signals
+                    if not self._survives("step", -1, error):
+                        raise
+                    if len(buffer.rows) > num_rows:
+                        return True
             num_calls = recorder.num_calls
             data = {"obs": obs} if self._is_simple else self._data(obs) or {}
             return recorder.add_many(

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 import rollout_viewer
+from rollout_viewer._recording import step_buffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -162,9 +163,12 @@ def interrupted(
 ) -> Iterator[Interrupt]:
     """Run a block with an `Interrupt`, whose error does not leave it.
 
-    Neither does an error of the package that came of it.
+    Neither does an error of the package that came of it. Buffers are opened as where no
+    tracer is set: only this thread puts rows.
     """
     interrupt, before = Interrupt(at, error), sys.gettrace()
+    is_followed = step_buffer.is_followed
+    step_buffer.is_followed = _is_not_followed
     interrupt.start(sys._getframe(2))  # whose block it is
     try:
         yield interrupt
@@ -173,6 +177,11 @@ def interrupted(
         interrupt.message = str(found)
     finally:
         sys.settrace(before)
+        step_buffer.is_followed = is_followed
+
+
+def _is_not_followed() -> bool:
+    return False
 
 
 def places_of(call: Callable[[], object]) -> list[Place]:

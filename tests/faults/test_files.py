@@ -10,12 +10,14 @@ import sqlite3
 import subprocess
 import sys
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer._recording import database
+from rollout_viewer._files import why_not_a_file
+from rollout_viewer._recording import database, trust
 from rollout_viewer._recording.compact import compact
 from rollout_viewer._recording.database import amend_meta
 from tests.faults.survival import survives
@@ -168,6 +170,36 @@ def test_where_a_log_cannot_be_read_the_missing_rows_are_said(tmp_path):
     lost="what is in the `-wal` only",
     seen="one `RolloutViewerWarning` that names it",
 )
+def test_opening_while_the_writer_completes_its_file_follows_it(tmp_path, monkeypatch):
+    """Its log, which is there, is gone when it is looked at."""
+    path, is_file = tmp_path / "run.rollout", why_not_a_file
+    flushed = []
+
+    def completed_meanwhile(beside):
+        if str(beside).endswith("-wal") and not flushed:
+            flushed.append(beside)
+            cache.flush()
+        return is_file(beside)
+
+    with rv.FrameCache(path) as cache:
+        append(cache, 40)
+        recording: Any = cache.recording
+        recording._writer.drain()
+        assert os.path.exists(f"{path}-wal")
+        monkeypatch.setattr(trust, "why_not_a_file", completed_meanwhile)
+        with rv.open(path) as follower, warnings.catch_warnings():
+            warnings.simplefilter("error")
+            append(cache, 60)
+            cache.flush()
+            assert flushed
+            assert follower.num_rows == 100
+
+
+def append(cache, num_rows):
+    for _ in range(num_rows):
+        cache.append(np.zeros((8, 8, 3), np.uint8), reward=1.0)
+
+
 def test_a_copy_without_its_log_says_so(tmp_path):
     path = kill_while_recording(tmp_path / "run.rollout")
     copy = tmp_path / "copy.rollout"
@@ -235,7 +267,7 @@ HALF_WRITE = """
 import os, signal, sys
 import numpy as np
 import rollout_viewer as rv
-from rollout_viewer._recording import database
+from rollout_viewer._recording import database, trust
 
 database.is_local = lambda path: False
 cache = rv.FrameCache(sys.argv[1])

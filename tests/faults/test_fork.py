@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
+from rollout_viewer._forks import make_anew_in_children
 from rollout_viewer._recorder.later_videos import LaterVideos
 from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
 from rollout_viewer._recorder.video_segment import VideoSegment
 from rollout_viewer._recording.step_row import Kind
+from tests.test_step_buffer import Counting
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork"),
@@ -282,6 +284,83 @@ def test_a_fork_does_not_wait_for_ever(tmp_path, monkeypatch):
             thread.join()
             check(made, 40)
             check(opened, 40)
+
+
+class Stepping:
+    """Puts rows while a fork waits for locks, after it has those of recordings."""
+
+    def __init__(self, put):
+        self._put = put
+        make_anew_in_children(self, rank=99)
+
+    def fork_locks(self):
+        thread = threading.Thread(target=self._put)
+        thread.start()
+        thread.join()
+        return []
+
+    def after_fork(self, *, is_whole):
+        pass
+
+
+@pytest.mark.parametrize("is_locked", [False, True])
+def test_a_child_that_reads_changes_no_row_of_its_parent(
+    tmp_path, monkeypatch, is_locked
+):
+    monkeypatch.setattr("rollout_viewer._forks._MAX_WAIT_S", 0.2)
+    cache = rv.FrameCache(tmp_path / "run.rollout")
+    env = rv.record(Counting(), make_env=Counting, render="later", cache=cache)
+    env.reset(seed=0)
+    live, waiting = cache._live, cache._live._waiting
+    while waiting.region is None or waiting.end % 32 != 10:
+        env.step(0)
+    region, count = waiting.region, env.unwrapped.count
+    held, over, (ask, answer) = threading.Event(), threading.Event(), os.pipe()
+
+    def hold():
+        with live._lock:
+            held.set()
+            over.wait()
+
+    def put():
+        for _ in range(3):
+            env.recorder.buffer.put(0, np.zeros(2, np.float32), 99.0, 0, {})
+
+    def content():
+        arrays = *region.core, *region.extras.values()
+        return [array.tobytes() for array in arrays]
+
+    if is_locked:
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait()
+    else:
+        stepping = Stepping(put)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            signal.alarm(int(CHILD_S))
+            os.read(ask, 1)
+            code = int(cache.scalars["reward"][-1, 0] != count)
+        finally:
+            os._exit(code)
+    over.set()
+    with live._lock:  # the parent itself takes no rows meanwhile
+        before = content()
+        os.write(answer, b".")
+        status = os.waitpid(child, 0)[1]
+        assert content() == before
+    assert status == 0
+    if is_locked:
+        thread.join()
+    else:
+        del stepping
+    env.step(0)
+    env.close()
+    cache.close()
+    with rv.open(cache.path) as opened:
+        assert opened.scalars["reward"][1:, 0].tolist() == [*range(1, count + 2)]
 
 
 def test_large_rows_that_were_read_in_advance_are_read_by_a_child(tmp_path):

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gymnasium.vector import SyncVectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import rollout_viewer as rv
 from rollout_viewer._cache.block_builder import BlockBuilder
@@ -596,10 +596,6 @@ def test_a_step_of_many_envs_is_in_one_row_or_in_none_wherever_it_is_interrupted
 ):
     """Steps of which most come by a buffer, and with which one of them ends now."""
 
-    def result_of(env: Any, one: int) -> tuple[Any, ...]:
-        actions = np.full(3, one)
-        return actions, *env._step_env(actions)
-
     def begun() -> Any:
         envs = SyncVectorEnv([functools.partial(Echo, n) for n in (5, 7, 9)])
         env = rv.record(envs, make_env=lambda: Echo(5), render="later")
@@ -610,17 +606,12 @@ def test_a_step_of_many_envs_is_in_one_row_or_in_none_wherever_it_is_interrupted
 
     found = [0, 0]
     for _ in range(2):  # the first time, more is imported and cached
-        env = begun()
-        result = result_of(env, number)
-        places = places_of(functools.partial(env._record_like_last, *result))
+        places = places_of(functools.partial(begun().step, np.full(3, number)))
     for at in sample(places, 12):
         env = begun()
-        result, before = result_of(env, number), env._has_ended
         with interrupted(at) as interrupt:
-            env._record_like_last(*result)
+            env.step(np.full(3, number))
         assert not env.recorder._lock.locked(), interrupt.where
-        if env._has_ended is before:
-            continue  # as where the environments' own step is interrupted
         for one in range(number + 1, 80):
             env.step(np.full(3, one))
         env.recorder.finish()
@@ -641,3 +632,52 @@ def test_a_step_of_many_envs_is_in_one_row_or_in_none_wherever_it_is_interrupted
         assert env.recorder.num_calls in (79, 80), interrupt.where
         found[env.recorder.num_calls == 80] += 1
     figures(f"step of a vector environment: {found[1]} counted, {found[0]} not")
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_known"),
+    [("NextStep", True), ("NextStep", False), ("SameStep", False)],
+)
+def test_episodes_that_a_lost_step_of_many_envs_ended_are_not_joined_to_the_next(
+    mode, is_known, monkeypatch
+):
+    """Ctrl-C comes as their own step has returned; one env ended with it."""
+    envs = SyncVectorEnv(
+        [functools.partial(Echo, n) for n in (5, 7, 9)],
+        autoreset_mode=AutoresetMode(mode),
+    )
+    env: Any = rv.record(envs, make_env=lambda: Echo(5), render="later")
+    if not is_known:  # as of envs in other processes
+        monkeypatch.setattr(type(env), "_next_resets", lambda _: None)
+    step = env._step_env
+
+    def interrupt(actions: Any) -> None:
+        step(actions)
+        raise KeyboardInterrupt
+
+    env.reset(seed=0)
+    for number in range(1, 40):
+        with monkeypatch.context() as patched:
+            if number == 5:
+                patched.setattr(env, "_step_env", interrupt)
+                with pytest.raises(KeyboardInterrupt):
+                    env.step(np.full(3, number))
+            else:
+                env.step(np.full(3, number))
+    env.recorder.finish()
+
+    cache = env.cache
+    found: list[list[rv.Episode]] = [[], [], []]
+    for episode in cache.episodes:
+        found[episode.env].append(episode)
+    starts = [[one.start for one in each[:2]] for each in found]
+    assert starts == [[0, 5], [0, 7], [0, 9]] if is_known else [[0, 5]] * 3
+    # Where the resets of a step are not known, a reset may count as a step.
+    is_next = mode == "NextStep" and not is_known
+    for each, length in zip(found, (5, 7, 9), strict=True):
+        assert each[0].length == (length - 1 if is_known and each[0].env else 4)
+        assert all(one.length <= length + (is_next and one.start == 5) for one in each)
+        for one in each:
+            is_unknown = not is_known and one.start == 5
+            start = cache.recording.start_of(one.env, one.index)
+            assert bool(start) is not is_unknown

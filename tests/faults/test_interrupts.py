@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -124,7 +125,8 @@ def test_rows_of_the_usual_form_wait_whole_wherever_a_call_is_interrupted(
             if number == before - NUM_WAITING:
                 assert cache.num_rows == number
             step(cache, number)
-        cache.recording._writer.drain()  # the next row waits for nothing
+        recording: Any = cache.recording
+        recording._writer.drain()  # the next row waits for nothing
         return cache
 
     def run(cache: rv.FrameCache) -> None:

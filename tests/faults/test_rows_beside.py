@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -16,10 +17,11 @@ import pytest
 import rollout_viewer as rv
 from rollout_viewer._recording import row_memory
 from rollout_viewer._recording.compact import compact
+from rollout_viewer._recording.lock import locked
 from rollout_viewer._recording.row_memory import side_path
 from tests.faults.later_loops import assert_same, calls
 from tests.faults.survival import survives
-from tests.killed import record_and_kill
+from tests.killed import record_and_kill, start
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "posix_fallocate"), reason="rows wait in a mapped file"
@@ -32,6 +34,18 @@ for number, env in enumerate(calls("CartPole", sys.argv[1])):
     if number == 499:
         print("recorded", flush=True)
         time.sleep(60)
+"""
+
+RECORD_IN_TWO_PARTS = """
+import os, signal, sys
+from tests.faults.later_loops import calls
+for number, env in enumerate(calls("CartPole", sys.argv[1])):
+    if number == 299:
+        env.cache.flush()
+        print("begun", flush=True)
+        last = int(sys.stdin.readline())
+    if number > 299 and number == last:
+        os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -105,6 +119,60 @@ def test_what_a_killed_process_left_is_copied_and_compacted(left, truth):
     cache.recording.release()
     compact(left)
     assert found_in(copy, truth) == found_in(left, truth) == 480
+
+
+@pytest.mark.parametrize(
+    ("case", "killed_after", "num_found"),
+    [("just looked", 500, 480), ("more is stored", 790, 768), ("locked", 500, 480)],
+)
+def test_a_recording_that_others_stand_beside_has_the_rows_that_its_killed_writer_left(
+    case, killed_after, num_found, tmp_path, monkeypatch
+):
+    """Whatever keeps the first look after the kill from taking them in."""
+    interval_s = 3600.0 if case == "just looked" else 0.0
+    monkeypatch.setattr("rollout_viewer._recording.file._LOOK_INTERVAL_S", interval_s)
+    monkeypatch.setattr("rollout_viewer._recording.file._MAX_RECOVERY_S", 0.0)
+    path, other = tmp_path / "run.rollout", tmp_path / "other.rollout"
+    longer = recorded(1000, other)
+    longer.close()
+    with start(RECORD_IN_TWO_PARTS, path) as process:
+        assert process.stdout.readline() == b"begun\n"
+        cache = rv.open([path, other])
+        recording = cache.recording
+        assert cache.num_rows == 300
+        process.communicate(b"%d\n" % (killed_after - 1))
+
+    with locked(path) if case == "locked" else contextlib.nullcontext():
+        for _ in range(2 if case == "locked" else 1):
+            recording.refresh()
+    recording._members[0]._next_look_s = 0.0  # as time passes
+    recording.refresh()
+    recording.refresh()
+
+    assert cache.num_rows == 1000
+    rewards, truth = cache.scalars["reward"], longer.cache.scalars["reward"][:, 0]
+    np.testing.assert_array_equal(rewards[:num_found, 0], truth[:num_found])
+    assert np.isnan(rewards[num_found:, 0]).all()
+    np.testing.assert_array_equal(rewards[:, 1], truth)
+    newest = [one for one in cache.episodes if one.env == 0][-1]
+    assert newest.stop == num_found
+    assert os.path.exists(side_path(path)) == (case == "locked")
+    cache.recording.release()
+
+
+def test_one_that_cannot_be_stored_does_not_hold_the_others_back(
+    left, tmp_path, monkeypatch
+):
+    def refuse(path):
+        raise rv.RecordingError("a folder that cannot be written")
+
+    longer = recorded(600, tmp_path / "other.rollout")
+    longer.close()
+    monkeypatch.setattr("rollout_viewer._recording.file.locked", refuse)
+    cache = rv.open([left, tmp_path / "other.rollout"])
+    assert cache.num_rows == 600
+    assert np.isfinite(cache.scalars["reward"][470:480, 0]).any()
+    assert os.path.exists(side_path(left))
 
 
 def test_rows_of_another_recording_are_left_out(left, tmp_path):

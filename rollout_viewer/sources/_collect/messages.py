@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rollout_viewer._errors import RolloutViewerError
     from rollout_viewer._recording.sealed_block import SealedBlock
     from rollout_viewer.sources._collect.jobs import Job
@@ -114,6 +117,16 @@ class Ended(NamedTuple):
     """
 
     unbegun: tuple[int, ...] = ()
+
+
+class Pickled:
+    """A message that was pickled, and is itself again where it arrives."""
+
+    def __init__(self, message: object) -> None:
+        self._data = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+
+    def __reduce__(self) -> tuple[Callable[[bytes], object], tuple[bytes]]:
+        return pickle.loads, (self._data,)
 
 
 class Several(NamedTuple):

@@ -33,6 +33,7 @@ class Outbox:
     Args:
         clock: Seconds.
         wall: Seconds, as all workers know them.
+        packed: What is taken of a message; called by who puts it, whom it may raise to.
 
     Attributes:
         was_hurried: When they were last taken, the worker waited for an answer.
@@ -42,24 +43,28 @@ class Outbox:
         self,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        packed: Callable[[Any], object] = lambda message: message,
     ) -> None:
-        self._clock, self._wall = clock, wall
+        self._clock, self._wall, self._packed = clock, wall, packed
         self._changed = threading.Condition()
         self._messages: list[Any] = []
         self._nbytes = 0
         self._is_hurried = self.was_hurried = False
+        # Whoever takes messages has not come back with what it took; and never will.
+        self._is_away = self._is_ended = False
         # When the last one was put, and whether those now followed at once.
         self._put_at = -math.inf
         self._are_frequent = False
 
     def put(self, message: Any) -> None:
-        """Add a message."""
+        """Add a message. None is the last one."""
+        packed = message if message is None else self._packed(message)
         with self._changed:
             now = self._clock()
             if not self._messages:
                 self._are_frequent = now - self._put_at < _SELDOM_S
             self._put_at = now
-            self._messages.append(message)
+            self._messages.append(packed)
             if isinstance(message, Sealed):
                 self._nbytes += message.block.nbytes
             self._changed.notify_all()
@@ -68,6 +73,20 @@ class Outbox:
         """Have what is there taken now."""
         with self._changed:
             self._is_hurried = True
+            self._changed.notify_all()
+
+    def wait_until_sent(self) -> None:
+        """Wait until all messages were taken, and whoever took them is back."""
+        self.hurry()
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._is_ended or not (self._messages or self._is_away)
+            )
+
+    def end(self) -> None:
+        """Note that no message will be taken any more."""
+        with self._changed:
+            self._is_ended = True
             self._changed.notify_all()
 
     def _is_due(self) -> bool:
@@ -84,11 +103,14 @@ class Outbox:
         Where the worker waits for what it asked for before, there may be none.
         """
         with self._changed:
+            self._is_away = False
+            self._changed.notify_all()
             if self._changed.wait_for(
                 lambda: self._messages or self._is_hurried, _POLL_S
             ):
                 wait_s = _GATHER_S - self._wall() % _GATHER_S
                 self._changed.wait_for(self._is_due, wait_s)
             found, self._messages, self._nbytes = self._messages, [], 0
+            self._is_away = bool(found)
             self.was_hurried, self._is_hurried = self._is_hurried, False
         return found

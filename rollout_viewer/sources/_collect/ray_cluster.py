@@ -40,7 +40,11 @@ class CollectActor:
     def run(self, setup: bytes) -> None:
         """Collect until there is nothing left."""
         link = DriverLink(
-            self._inbox.get, self._outbox.put, lambda: None, self._outbox.hurry
+            self._inbox.get,
+            self._outbox.put,
+            lambda: None,
+            self._outbox.hurry,
+            self._outbox.wait_until_sent,
         )
         try:
             collect(link, setup)

@@ -35,6 +35,7 @@ from rollout_viewer.sources._collect.messages import (
     Failed,
     Filed,
     Granted,
+    Pickled,
     Ready,
     Sealed,
     Several,
@@ -75,10 +76,12 @@ class DriverLink:
     Args:
         receive: Returns the next message from the driver; called by a thread. Raises
             EOFError when the driver has ended.
-        deliver: Sends a message to it, now or soon; raises OSError when it has ended.
+        deliver: Sends a message to it, now or soon; raises OSError when it has ended,
+            and what pickling it raises.
         on_gone: Called by that thread some time after the driver has ended.
-        hurry: Called where this process waits for an answer, or ends: what was
-            delivered is wanted now.
+        hurry: Called where this process waits for an answer: what was delivered is
+            wanted now.
+        wait_until_sent: Waits until the driver has what was delivered, or has ended.
         clock: Seconds.
 
     Attributes:
@@ -91,10 +94,12 @@ class DriverLink:
         deliver: Callable[[Any], object],
         on_gone: Callable[[], object],
         hurry: Callable[[], object] = lambda: None,
+        wait_until_sent: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._receive_next, self._deliver = receive, deliver
         self._on_gone, self._hurry = on_gone, hurry
+        self.wait_until_sent = wait_until_sent
         self._inbox: queue.Queue[Any] = queue.Queue()
         self._unfiled = Unfiled()
         self._jobs: deque[Job] = deque()
@@ -135,6 +140,9 @@ class DriverLink:
         while not self._jobs and self._wants_jobs:
             self._receive()
         if not self._jobs:
+            # Without a step that is granted, or on its way, there may be none.
+            while not self._num_steps and self._wants_steps:
+                self._receive()
             self._ask_for_jobs(1, is_ahead=False)
             self._wait_for(Assigned)
         if self._jobs and self._is_limited and not self._has_steps(1):
@@ -276,6 +284,7 @@ def collect(link: DriverLink, setup_data: bytes) -> None:
     with contextlib.suppress(_Stopped):
         link.send(failure or Ended(link.unbegun))
     if runner is not None:
+        link.wait_until_sent()  # closing it may end this process
         runner.close()
 
 
@@ -287,7 +296,7 @@ def main() -> None:
     with contextlib.suppress(EOFError, BrokenPipeError):
         sys.path[:] = read_message(source)
         setup_data = read_message(source)
-        outbox = Outbox()
+        outbox = Outbox(packed=Pickled)
         sender = threading.Thread(
             target=_send_all, args=(outbox, out), name="to the driver", daemon=True
         )
@@ -297,19 +306,23 @@ def main() -> None:
             outbox.put,
             lambda: os._exit(1),
             outbox.hurry,
+            outbox.wait_until_sent,
         )
-        collect(link, setup_data)
-        outbox.put(None)
-        outbox.hurry()
-        sender.join()
+        try:
+            collect(link, setup_data)
+        finally:
+            outbox.put(None)
+            outbox.hurry()
+            sender.join()
 
 
 def _send_all(outbox: Outbox, out: BinaryIO) -> None:
     """Send messages as they are due, until one is None, or the driver has ended.
 
-    That, the thread that reads finds out.
+    That, the thread that reads finds out. Where anything else ends this thread, it ends
+    the process: no one may wait for ever.
     """
-    with contextlib.suppress(OSError):
+    try:
         while True:
             messages = outbox.take()
             is_last = None in messages[-1:]
@@ -317,3 +330,11 @@ def _send_all(outbox: Outbox, out: BinaryIO) -> None:
                 write_message(out, Several(messages))
             if is_last:
                 return
+    except ConnectionError:
+        pass
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    finally:
+        outbox.end()

@@ -148,12 +148,13 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
         if buffer is None or not self._was_reset:
             return False
         self._has_ended, self._begins[0] = False, True
+        num_rows = len(buffer.rows)
         try:
             return buffer.put_reset(obs, info, self._next_start)
-        except Exception as error:  # of a listener; the row is there
+        except Exception as error:  # of a listener, or of a handler of signals
             if not self._survives("reset", -1, error):
                 raise
-            return True
+            return len(buffer.rows) > num_rows
 
     def _record_reset(
         self, obs: Any, seed: int | None, options: dict[str, Any] | None, info: Any
@@ -227,12 +228,13 @@ class RecordedEnv(RecordingWrapper, EnvWrapper):
                     self._has_ended = True
                 # Before the row is there: what follows it depends on this.
                 self._begins[0] = False
+                num_rows = len(buffer.rows)
                 try:
                     is_put = buffer.put(action, obs, reward, flags, info)
-                except Exception as error:  # of a listener; the row is there
+                except Exception as error:  # of a listener, or of a handler of signals
                     if not self._survives("step", -1, error):
                         raise
-                    is_put = True
+                    is_put = len(buffer.rows) > num_rows
                 if is_put:
                     if self._skip_picture is not skip_nothing:
                         self._skip_picture()

@@ -200,6 +200,13 @@ class RecordedVectorEnv(UsualCalls, LaterVectorCalls):
         if later is not None:
             self._set_up_usual()
 
+    def _next_resets(self) -> Mask | None:
+        envs = self.env.unwrapped
+        if self._mode != NEXT_STEP or not isinstance(envs, SyncVectorEnv):
+            return None
+        resets: Mask | None = getattr(envs, "_autoreset_envs", None)
+        return None if resets is None else resets.copy()
+
     def close(self, **kwargs: Any) -> None:
         """Write the recording to its file, then close the environments."""
         self._leave_later()
