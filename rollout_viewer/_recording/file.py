@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import threading
 import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._errors import RecordingError, RolloutViewerWarning
+from rollout_viewer._errors import (
+    RecordingError,
+    RecordingLockedError,
+    RolloutViewerWarning,
+)
 from rollout_viewer._forks import make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS, absent, join, parse
 from rollout_viewer._recording.annotations import (
@@ -27,15 +30,15 @@ from rollout_viewer._recording.database import (
 )
 from rollout_viewer._recording.database_reader import DatabaseReader
 from rollout_viewer._recording.late_pictures import NUM_LATE, late_slot, merged
-from rollout_viewer._recording.lock import is_locked, locked, recover
+from rollout_viewer._recording.lock import is_locked, is_running, locked, recover
 from rollout_viewer._recording.opened import OpenedRecording
 from rollout_viewer._recording.row_memory import (
-    RowMemory,
+    delete_beside,
     has_rows_beside,
     read_regions,
     side_path,
 )
-from rollout_viewer._recording.row_recovery import recovered_statements
+from rollout_viewer._recording.row_recovery import recovered_rows
 from rollout_viewer._recording.slot import digest
 from rollout_viewer._recording.statements import (
     Tail,
@@ -68,6 +71,9 @@ if TYPE_CHECKING:
 
 # Between two looks whether a process that records still does.
 _LOOK_INTERVAL_S = 0.25
+# Another reader stores what a killed process has left within some milliseconds.
+_MAX_RECOVERY_S = 3.0
+_RETRY_S = 0.02
 
 
 class FileRecording(OpenedRecording):
@@ -98,6 +104,9 @@ class FileRecording(OpenedRecording):
         self._is_incomplete = False
         # When to look next whether a process was killed that has left rows.
         self._next_look_s = 0.0
+        # These rows are here, but cannot be in the file; and the starts of theirs.
+        self._is_beside = False
+        self._starts_beside: dict[int, bytes] = {}
         self.damage = ""
         self.pictures_version = 0
         try:
@@ -152,12 +161,12 @@ class FileRecording(OpenedRecording):
 
     @property
     def awaits_rows(self) -> bool:
-        """Whether rows that lie beside the file may still be taken into it."""
+        """Whether rows that lie beside the file may still be taken in."""
         return (
             self.rows is not None
             and self._next_look_s < math.inf
-            and has_rows_beside(self.path)
-            and all(os.access(p, os.W_OK) for p in (self.path, self.path.parent))
+            and not self._is_beside
+            and has_rows_beside(self.path, self.meta.get("session", ""))
         )
 
     def refresh(self) -> bool:
@@ -173,6 +182,7 @@ class FileRecording(OpenedRecording):
             meta = self._reader.meta()
             if self.meta and meta.get("session") != self.meta.get("session"):
                 self._start_again()
+                self._is_beside, self._next_look_s = False, 0.0
             self.meta = meta
             if meta.get(NUM_LATE, 0) != self.pictures_version:
                 self._reader.forget()
@@ -192,11 +202,14 @@ class FileRecording(OpenedRecording):
                         self.rows.describe_episode(env, index, **info)
             self._is_incomplete = False
             self._version = version
+            self._starts_beside = {}
+            if self._is_beside and self.rows is not None:
+                self._take_rows_beside()
             self._warn_of_damage()
             return True
 
     def _recover_rows(self) -> bool:
-        """Store rows that a killed process has left beside the file.
+        """Take in rows that a killed process has left beside the file.
 
         Returns:
             Whether there were some.
@@ -204,37 +217,108 @@ class FileRecording(OpenedRecording):
         if time.monotonic() < self._next_look_s:
             return False
         self._next_look_s = time.monotonic() + _LOOK_INTERVAL_S
+        session = self.meta.get("session", "")
         if (
             self.is_closed
             or self.rows is None
-            or not has_rows_beside(self.path)
-            or is_locked(self.path)
+            or not has_rows_beside(self.path, session)
         ):
             return False
-        problem, num_rows = "", self.rows.num_rows
+        num_rows = self.rows.num_rows
+        if self._is_beside:
+            self._take_rows_beside()
+            return self.rows.num_rows > num_rows
+        is_recording = is_running(self.meta.get("writer"))
+        if is_recording is not False and is_locked(self.path):
+            return False
+        problem = ""
         try:
-            with locked(self.path):
-                self.refresh()  # now no one writes any more
-                regions = read_regions(self.path, self.meta.get("session", ""))
-                if statements := recovered_statements(self.rows, regions):
-                    self._start_again()
-                    amend(self.path, statements)
-                RowMemory.delete(self.path)
-        except (RecordingError, OSError, ValueError) as error:
+            # While its process runs, its lock may have been deleted.
+            if is_recording or not self._store_rows_beside(session):
+                read_regions(self.path, session)
+                self._is_beside = True
+                if not is_recording:  # no more come
+                    self._next_look_s = math.inf
+        except FileNotFoundError:
+            pass  # another reader has stored them
+        except (OSError, ValueError) as error:
             problem = str(error)
             self._next_look_s = math.inf
         self._start_again()
         self.refresh()
         if problem:
-            warnings.warn(
-                f"rv.open: expected to read {self.path.name!r} together with "
-                f"{side_path(self.path)!r}, got {problem}: its newest rows are "
-                "missing. Copy both into a folder that can be written, and open the "
-                "copy.",
-                RolloutViewerWarning,
-                stacklevel=5,
-            )
+            self._warn_of_rows_beside(problem)
         return self.rows.num_rows > num_rows
+
+    def _store_rows_beside(self, session: str) -> bool:
+        """Store rows that a killed process has left; return whether that is done.
+
+        False: the file cannot be written, or a child of that process keeps its lock.
+
+        Raises:
+            OSError: They cannot be read; or another reader has stored them.
+            ValueError: They are not what was written there.
+        """
+        deadline_s = time.monotonic() + _MAX_RECOVERY_S
+        # What is read with the lock held does not look for them once more.
+        look_s, self._next_look_s = self._next_look_s, math.inf
+        try:
+            while True:
+                try:
+                    self._store_locked(session)
+                    return True
+                except RecordingLockedError:
+                    # Most likely by another reader, who does the same.
+                    if time.monotonic() > deadline_s:
+                        return False
+                except RecordingError:
+                    return False
+                time.sleep(_RETRY_S)
+        finally:
+            self._next_look_s = look_s
+
+    def _store_locked(self, session: str) -> None:
+        with locked(self.path):
+            self.refresh()  # now no one writes any more
+            assert self.rows is not None
+            regions = read_regions(self.path, session)
+            if (found := recovered_rows(self.rows, regions)).tails:
+                self._start_again()
+                amend(self.path, found.statements())
+            delete_beside(self.path)
+
+    def _take_rows_beside(self) -> None:
+        """Append rows beside the file, which cannot be stored, to those in it."""
+        assert self.rows is not None
+        # All of it is read again where this is interrupted.
+        version, self._version = self._version, -1
+        is_incomplete, self._is_incomplete = self._is_incomplete, True
+        try:
+            regions = read_regions(self.path, self.meta.get("session", ""))
+            found = recovered_rows(self.rows, regions)
+        except (OSError, ValueError) as error:
+            self._is_beside = False
+            self._start_again()
+            self.refresh()
+            if not isinstance(error, FileNotFoundError):  # as above
+                self._next_look_s = math.inf
+                self._warn_of_rows_beside(str(error))
+            return
+        self._tails = [*self._tails, *found.tails]
+        self._starts_beside |= found.starts
+        # Where there are some, what is read next begins anew.
+        self._is_incomplete = is_incomplete or bool(found.tails)
+        self._version = version
+
+    def _warn_of_rows_beside(self, problem: str) -> None:
+        warnings.warn(
+            f"rv.open: expected to read {self.path.name!r} together with "
+            f"{side_path(self.path)!r}, got {problem}: its newest rows are "
+            "missing. Copy both into a folder that can be written, and open the "
+            "copy.",
+            RolloutViewerWarning,
+            stacklevel=6,
+        )
 
     def _start_again(self) -> None:
         """Forget all rows, which the next refresh reads."""
@@ -386,7 +470,8 @@ class FileRecording(OpenedRecording):
         """Return from where an episode can be replayed; None: from none."""
         if self.rows is None or not self._is_numbered(env, index):
             return None
-        return self._reader.start_of(start_number(env, index, self.rows.num_envs))
+        number = start_number(env, index, self.rows.num_envs)
+        return self._reader.start_of(number) or self._starts_beside.get(number)
 
     late_refusal = ""
 
@@ -456,7 +541,8 @@ class FileRecording(OpenedRecording):
             statements = copy_statements(self.meta, self.slots, infos)
             for tail in self._open_tails():
                 statements += tail_statements(tail)
-            statements += [start_statement(*start) for start in self._reader.starts()]
+            starts = self._starts_beside | dict(self._reader.starts())
+            statements += [start_statement(*start) for start in starts.items()]
             opened = rows // CHUNK_ROWS
             statements += [
                 late_chunk_statement(opened, slot, chunk)

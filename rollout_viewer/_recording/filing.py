@@ -120,6 +120,10 @@ class FiledRecording:
         self.budget = budget or Budget(None, "all")
         self.is_temporary = path is None
         self.path = temporary_path() if path is None else path
+        # For what is opened later: the working directory may change.
+        self._at = self.path
+        with contextlib.suppress(OSError):
+            self._at = self.path.absolute()
         self.meta = {**meta, "session": uuid.uuid4().hex}
         self._rows: Rows | None = None
         # Rows after those of `_rows`, until they are taken into them.
@@ -144,7 +148,9 @@ class FiledRecording:
         # are in the file.
         self._handled_rows = self._filed_rows = 0
         self._noting = threading.Lock()
-        self._saved = SavedRows(self.path, is_possible=not self.is_temporary)
+        self._saved = SavedRows(
+            self._at, is_possible=not self.is_temporary, has_names=self._has_names
+        )
         # So many more, and an append waits. The file of a temporary recording is
         # deleted after a kill anyway.
         self._max_unsaved_rows = 1 << 62 if self.is_temporary else CHUNK_ROWS
@@ -154,10 +160,10 @@ class FiledRecording:
         self._num_digested = 0
         self._statements: list[Statement] = []
         self._version = -1
-        self._file_lock = None if self.is_temporary else acquire(self.path)
-        self._lock_name = NamedFile(f"{self.path}.lock")
+        self._file_lock = None if self.is_temporary else acquire(self._at)
+        self._lock_name = NamedFile(f"{self._at}.lock")
         if self._file_lock is not None:
-            reserve(self.path)
+            reserve(self._at)
         is_new = not os.path.lexists(self.path)
         try:
             self._create_file(queue_bytes)
@@ -173,14 +179,14 @@ class FiledRecording:
     def _create_file(self, queue_bytes: int) -> None:
         meta = {**self.meta, "writer": this_process()}
         connection = create_database(
-            self.path,
+            self._at,
             is_temporary=self.is_temporary,
             statements=[meta_statement(key, value) for key, value in meta.items()],
         )
-        self._reader = DatabaseReader(self.path)
+        self._reader = DatabaseReader(self._at)
         self._file = self._reader.written = WrittenFile(
             connection,
-            self.path,
+            self._at,
             is_temporary=self.is_temporary,
             others_closed=self._reader.closed,
         )
@@ -194,15 +200,18 @@ class FiledRecording:
 
     def _free_room(self) -> None:
         if self._file_lock is not None and not self._lock_name.change():
-            free_reserve(self.path)
+            free_reserve(self._at)
+
+    def _has_names(self) -> bool:
+        return not (self._lock_name.change() or self._file.change())
 
     def _remove_file(self) -> None:
         """Leave nothing of a file that could not be made."""
         with contextlib.suppress(AttributeError):
             self._reader.close()
-        delete_database(self.path)
+        delete_database(self._at)
         with contextlib.suppress(OSError):
-            os.unlink(f"{self.path}.lock")
+            os.unlink(f"{self._at}.lock")
         if self._file_lock is not None:
             self._file_lock.release()
 

@@ -7,7 +7,6 @@ are still written, the joined one is as long as the shortest of those.
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,7 +24,7 @@ from rollout_viewer._recording.info_types import (
     retyped,
     stored_types,
 )
-from rollout_viewer._recording.lock import this_process
+from rollout_viewer._recording.lock import is_running
 from rollout_viewer._recording.opened import OpenedRecording
 from rollout_viewer._recording.rows import Rows
 from rollout_viewer._recording.statements import (
@@ -400,18 +399,7 @@ def _is_over(member: FileRecording) -> bool:
     """Whether no rows will be added: it was closed, or its writer has died."""
     if member.meta.get("is_closed", False):
         return True
-    writer = member.meta.get("writer")
-    if not isinstance(writer, dict) or os.name != "posix":
-        return False
-    if writer.get("host") != this_process()["host"]:
-        return False
-    try:
-        os.kill(int(writer["pid"]), 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, LookupError, ValueError, TypeError, OverflowError):
-        return False
-    return False
+    return is_running(member.meta.get("writer")) is False
 
 
 def _padded(rows: Rows, start: int, stop: int) -> dict[str, Any]:

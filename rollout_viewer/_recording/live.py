@@ -38,7 +38,6 @@ from rollout_viewer._recording.late_pictures import (
     padded,
 )
 from rollout_viewer._recording.lock import read_only
-from rollout_viewer._recording.row_memory import RowMemory
 from rollout_viewer._recording.slot import digest
 from rollout_viewer._recording.statements import (
     copy_statements,
@@ -288,9 +287,9 @@ class LiveRecording(FiledRecording):
         if not self.is_closed:
             self._statements += annotation_statements(change)
         elif self.is_temporary:
-            amend(self.path, annotation_statements(change))
+            amend(self._at, annotation_statements(change))
         else:
-            write_annotations(change, self.path, self.meta["session"])
+            write_annotations(change, self._at, self.meta["session"])
         apply_annotations(change, self.meta, self.rows)
 
     # -- pictures that come later
@@ -432,9 +431,9 @@ class LiveRecording(FiledRecording):
 
     def _write_closed(self, statements: list[Statement]) -> None:
         if self.is_temporary:
-            amend(self.path, statements)
+            amend(self._at, statements)
         else:
-            write_statements(self.path, statements, self.meta.get("session"), "render")
+            write_statements(self._at, statements, self.meta.get("session"), "render")
 
     # -- what is there
 
@@ -621,16 +620,24 @@ class LiveRecording(FiledRecording):
             self._reader.keep_to(self.meta["session"])
         num_rows = 0 if self._rows is None else self._rows.num_rows
         is_filed = self._filed_rows > num_rows - CHUNK_ROWS
-        if not self.is_temporary and is_filed and not self._lock_name.change():
-            RowMemory.delete(self.path)
+        if is_filed:
+            self._drop_regions()
         if self._file_lock is not None:
             # Unlinked while held: the next writer creates a lock file of its own, for
             # another recording file.
             with contextlib.suppress(OSError):
                 if not self._lock_name.change():
-                    os.unlink(f"{self.path}.lock")
+                    os.unlink(f"{self._at}.lock")
             self._file_lock.release()
         self._has_ended = True
+
+    def _drop_regions(self) -> None:
+        """Keep nothing mapped, which would keep a deleted file; all rows are filed."""
+        with self._lock:
+            if self.rows is not None:
+                self.part()
+            self._waiting = WaitingRows()
+            self._saved.forget()
 
     def release(self) -> None:
         """Close without raising; delete a file that is temporary or has no row.
@@ -648,10 +655,10 @@ class LiveRecording(FiledRecording):
         if is_elsewhere and not self.is_temporary:
             return  # what has its name now is not its own
         if not is_kept:
-            delete_database(self.path)
-        elif has_side_files(self.path):
+            delete_database(self._at)
+        elif has_side_files(self._at):
             # A reader had it open when it was closed, and may have ended since.
-            checkpoint(self.path)
+            checkpoint(self._at)
 
     def clear(self) -> None:
         """Forget all rows, here and in the file."""

@@ -13,6 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 from rollout_viewer._errors import ReadOnlyError, RecordingError, RecordingLockedError
 from rollout_viewer._files import no_descriptor, numbered
 from rollout_viewer._recording.database import is_local, roll_back
@@ -79,13 +84,25 @@ def free_reserve(path: Path) -> None:
 
 def is_locked(path: Path) -> bool:
     """Whether a process has the lock of a recording; True where that is not known."""
-    if not os.path.exists(f"{path}.lock"):
+    name = f"{path}.lock"
+    if not os.path.exists(name):
         return False
     try:
-        with _lock_of(path):
-            return False
+        if (flock := getattr(fcntl, "flock", None)) is None:
+            with _lock_of(path):
+                return False
+        # As it is, also where it cannot be written. Shared: two that look at the same
+        # moment do not take each other for a writer. Not blocked by a FIFO.
+        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError:
+        return False
     except (Timeout, OSError):
         return True
+    return False
 
 
 @contextlib.contextmanager
@@ -193,6 +210,26 @@ def meta_of(path: Path) -> dict[str, Any]:
             reader.close()
     except RecordingError:
         return {}
+
+
+def is_running(writer: Any) -> bool | None:
+    """Whether a process runs that a recording names; None: that is not known.
+
+    Another one may have its number since.
+    """
+    if not isinstance(writer, dict) or os.name != "posix":
+        return None
+    if writer.get("host") != this_process()["host"]:
+        return None
+    try:
+        os.kill(int(writer["pid"]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    except (OSError, LookupError, ValueError, TypeError, OverflowError):
+        return None
+    return True
 
 
 def this_process() -> dict[str, Any]:

@@ -14,6 +14,8 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+import sys
+import weakref
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,10 +23,12 @@ import numpy as np
 
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.database import is_local
+from rollout_viewer._recording.named_file import NamedFile
 from rollout_viewer._recording.step_row import STEP
 from rollout_viewer._recording.tensors import header_of, read_tensors, views_of
 
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
@@ -53,6 +57,9 @@ _EXTRA = "extra/"
 _MAX_EXTRAS = 64
 # Of the largest file that is written, and more.
 _MAX_BYTES = 1 << 24
+# A mapping takes a descriptor before Python 3.13: of so many files at once.
+_MAX_MAPPED = 64
+_mapped: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 
 
 def form_of(num_envs: int, extras: Mapping[str, Array]) -> Form:
@@ -215,24 +222,26 @@ class RowMemory(NamedTuple):
 
     form: Form
     regions: list[Region]
+    name: NamedFile
 
     @classmethod
     def create(cls, path: Path, session: str, form: Form) -> RowMemory | None:
         """Make the file beside a recording; None: it cannot be."""
-        if not hasattr(os, "posix_fallocate") or not is_local(path):
+        if not hasattr(os, "posix_fallocate"):
             return None
         try:
+            if not is_local(path):
+                return None
             header, _ = header_of(form)
-            return cls(form, _create(side_path(path), session, header))
+            regions = _create(side_path(path), session, header)
+            return cls(form, regions, NamedFile(side_path(path)))
         except (OSError, ValueError):
-            cls.delete(path)
             return None
 
-    @staticmethod
-    def delete(path: Path) -> None:
-        """Delete the file beside a recording, if there is one."""
-        with contextlib.suppress(OSError):
-            os.unlink(side_path(path))
+    def delete(self, path: Path) -> None:
+        """Delete the file beside a recording, unless its name is another's now."""
+        if not self.name.change():
+            delete_beside(path)
 
     def free_region(self, num_filed: int) -> Region | None:
         """Return a region whose rows are in the recording; None: all have others."""
@@ -243,14 +252,27 @@ class RowMemory(NamedTuple):
         return all(one.end <= num_filed for one in self.regions)
 
 
+def delete_beside(path: Path) -> None:
+    """Delete the file beside a recording, if there is one."""
+    with contextlib.suppress(OSError):
+        os.unlink(side_path(path))
+
+
 def side_path(path: Path) -> str:
     """Return the name of the file beside a recording."""
     return f"{path}-rows"
 
 
-def has_rows_beside(path: Path) -> bool:
-    """Whether there is a file beside a recording."""
-    return os.path.isfile(side_path(path))
+def has_rows_beside(path: Path, session: str) -> bool:
+    """Whether there is a file of a recording beside it, or one that cannot be read."""
+    if not os.path.isfile(side_path(path)):
+        return False
+    try:
+        with open(side_path(path), "rb") as file:
+            magic, whose, *_ = _HEAD.unpack(file.read(_HEAD.size).ljust(_HEAD.size))
+    except OSError:
+        return True
+    return bool(magic == _MAGIC and whose == session.encode("ascii", "replace"))
 
 
 def read_regions(path: Path, session: str) -> list[Region]:
@@ -293,8 +315,8 @@ def _checked(arrays: Mapping[str, Array]) -> Region:
 
 
 def _create(path: str, session: str, header: bytes) -> list[Region]:
-    import mmap
-
+    if len(_mapped) >= _MAX_MAPPED:
+        raise ValueError(f"{_MAX_MAPPED} mapped files")
     _, region_bytes = views_of(header, bytes(_MAX_BYTES), 0)
     head = _HEAD.pack(_MAGIC, session.encode(), _NUM_REGIONS, len(header), region_bytes)
     first = _pages(len(head) + len(header))
@@ -304,15 +326,29 @@ def _create(path: str, session: str, header: bytes) -> list[Region]:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     with open(path, "x+b") as file:
-        # Where a page has no room when it is written to, the process ends.
-        os.posix_fallocate(file.fileno(), 0, size)
-        data = mmap.mmap(file.fileno(), size)
+        try:
+            # Where a page has no room when it is written to, the process ends.
+            os.posix_fallocate(file.fileno(), 0, size)
+            data = _map(file.fileno(), size)
+        except (OSError, ValueError):
+            os.unlink(path)
+            raise
     data[len(head) : len(head) + len(header)] = header
     data[: len(head)] = head
     return [
         Region(views_of(header, data, first + number * _pages(region_bytes))[0])
         for number in range(_NUM_REGIONS)
     ]
+
+
+def _map(descriptor: int, size: int) -> mmap.mmap:
+    import mmap
+
+    if sys.version_info >= (3, 13):
+        return mmap.mmap(descriptor, size, trackfd=False)
+    data = mmap.mmap(descriptor, size)
+    _mapped.add(data)
+    return data
 
 
 def _pages(num_bytes: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.row_arrays import RowArrays, numbered_starts
@@ -23,8 +23,27 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.rows import Rows
 
 
-def recovered_statements(rows: Rows, regions: Sequence[Region]) -> list[Statement]:
-    """Return how to store the rows in regions that come after `rows`.
+class RecoveredRows(NamedTuple):
+    """Rows of regions.
+
+    Attributes:
+        tails: Their step data.
+        starts: From where episodes can be replayed, by `start_number`.
+    """
+
+    tails: list[Tail]
+    starts: dict[int, bytes]
+
+    def statements(self) -> list[Statement]:
+        """Return how to store them."""
+        found = start_statements(self.starts.items())
+        for tail in self.tails:
+            found += tail_statements(tail)
+        return found
+
+
+def recovered_rows(rows: Rows, regions: Sequence[Region]) -> RecoveredRows:
+    """Return the rows in regions that come after `rows`.
 
     Args:
         rows: Those of the recording; those of regions are appended.
@@ -33,7 +52,7 @@ def recovered_statements(rows: Rows, regions: Sequence[Region]) -> list[Statemen
     Raises:
         ValueError: They are not rows of this recording.
     """
-    statements: list[Statement] = []
+    recovered = RecoveredRows([], {})
     for region in regions:
         starts = region.read()
         if starts is None or region.stop <= rows.num_rows:
@@ -42,11 +61,11 @@ def recovered_statements(rows: Rows, regions: Sequence[Region]) -> list[Statemen
             break  # those between are lost
         if region.core[0].shape[1] != rows.num_envs:
             raise ValueError(f"rows of {region.core[0].shape[1]} envs")
-        statements += _appended(rows, _Recovered(region, starts))
-    return statements
+        _append(rows, _Region(region, starts), recovered)
+    return recovered
 
 
-class _Recovered(RowArrays):
+class _Region(RowArrays):
     """The rows of a region."""
 
     def __init__(
@@ -63,21 +82,19 @@ class _Recovered(RowArrays):
         self._starts = [WaitingStart(*one) for one in starts]
 
 
-def _appended(rows: Rows, found: RowArrays) -> list[Statement]:
-    """Append rows; return how to store them."""
+def _append(rows: Rows, found: RowArrays, recovered: RecoveredRows) -> None:
+    """Append rows of a region."""
     first, stop = rows.num_rows, found.stop
     kinds = found.kinds(first, stop)
     assert kinds is not None
     starts = numbered_starts(rows, found.starts(first, stop), kinds[1])
     rows.extend_steps(found.rewards(first, stop), kinds)
     check_stored(rows.block(first, stop), GROUP_ROWS)
-    statements = start_statements(
-        (start_number(*key, rows.num_envs), start) for key, start in starts.items()
-    )
+    for key, start in starts.items():
+        recovered.starts[start_number(*key, rows.num_envs)] = start
     while first < stop:
         block = first // CHUNK_ROWS
         end = (block + 1) * CHUNK_ROWS
         data = pack_raw(rows.block(first, end), found.groups(first, end))
-        statements += tail_statements(Tail(block, first, end - first, data, []))
+        recovered.tails.append(Tail(block, first, end - first, data, []))
         first = end
-    return statements

@@ -11,6 +11,7 @@ from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.row_memory import RowMemory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from rollout_viewer._recording.row_arrays import RowArrays
@@ -20,12 +21,16 @@ class SavedRows:
     """The regions of a recording's waiting rows. Its lock guards them.
 
     Args:
-        path: Of the recording.
+        path: Of the recording; absolute.
         is_possible: Whether there are to be any.
+        has_names: Returns whether the names beside the recording are still its own.
     """
 
-    def __init__(self, path: Path, *, is_possible: bool) -> None:
+    def __init__(
+        self, path: Path, *, is_possible: bool, has_names: Callable[[], bool]
+    ) -> None:
         self._path = path
+        self._has_names = has_names
         self._is_possible = is_possible
         self._memory: RowMemory | None = None
         # Rows that follow one another: (first, stop).
@@ -40,6 +45,8 @@ class SavedRows:
         region, stop = waiting.region, waiting.stop - waiting.stop % CHUNK_ROWS
         if region is None or stop <= region.stop:
             return True
+        if self._memory is None or self._memory.name.change():
+            return False  # nobody would find them
         first, saved = self._span
         if saved != region.stop:
             first = region.start
@@ -65,17 +72,21 @@ class SavedRows:
         if not self._is_possible or not waiting.wants_region:
             return
         memory = self._memory
+        if memory is not None and memory.name.change():
+            self._memory, self._is_possible = None, False
+            return
         if memory is None or memory.form != waiting.form:
             if memory is not None and not memory.is_free(num_filed):
                 return
-            self._memory = None
-            memory = RowMemory.create(self._path, session, waiting.form)
+            self._memory = memory = None
+            if self._has_names():
+                memory = RowMemory.create(self._path, session, waiting.form)
             self._memory, self._is_possible = memory, memory is not None
         if memory is not None:
             waiting.next_region = memory.free_region(num_filed)
 
     def forget(self) -> None:
-        """Forget all rows."""
-        self._memory, self._span = None, (0, 0)
-        if self._is_possible:
-            RowMemory.delete(self._path)
+        """Forget all rows, and delete their file."""
+        memory, self._memory, self._span = self._memory, None, (0, 0)
+        if memory is not None:
+            memory.delete(self._path)

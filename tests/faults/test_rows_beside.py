@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import shutil
+import sys
 import time
 import warnings
 from typing import Any
@@ -122,19 +123,6 @@ def test_what_a_killed_process_left_is_copied_and_compacted(left, truth):
     assert found_in(copy, truth) == found_in(left, truth) == 480
 
 
-def test_a_folder_that_cannot_be_written_shows_what_is_in_the_file(left, monkeypatch):
-    def refuse(path):
-        raise rv.RecordingError("a folder that cannot be written")
-
-    monkeypatch.setattr("rollout_viewer._recording.file.locked", refuse)
-    with pytest.warns(rv.RolloutViewerWarning, match="newest rows are missing"):
-        cache = rv.open(left)
-    num_rows = cache.num_rows
-    assert 0 < num_rows < 480
-    assert cache.recording.extras(num_rows - 1)
-    assert os.path.exists(side_path(left))
-
-
 @pytest.mark.parametrize(
     ("case", "killed_after", "num_found"),
     [("just looked", 500, 480), ("more is stored", 790, 768), ("locked", 500, 480)],
@@ -145,6 +133,7 @@ def test_a_recording_that_others_stand_beside_has_the_rows_that_its_killed_write
     """Whatever keeps the first look after the kill from taking them in."""
     interval_s = 3600.0 if case == "just looked" else 0.0
     monkeypatch.setattr("rollout_viewer._recording.file._LOOK_INTERVAL_S", interval_s)
+    monkeypatch.setattr("rollout_viewer._recording.file._MAX_RECOVERY_S", 0.0)
     path, other = tmp_path / "run.rollout", tmp_path / "other.rollout"
     longer = recorded(1000, other)
     longer.close()
@@ -169,11 +158,11 @@ def test_a_recording_that_others_stand_beside_has_the_rows_that_its_killed_write
     np.testing.assert_array_equal(rewards[:, 1], truth)
     newest = [one for one in cache.episodes if one.env == 0][-1]
     assert newest.stop == num_found
-    assert not os.path.exists(side_path(path))
+    assert os.path.exists(side_path(path)) == (case == "locked")
     cache.recording.release()
 
 
-def test_one_that_cannot_be_taken_in_does_not_hold_the_others_back(
+def test_one_that_cannot_be_stored_does_not_hold_the_others_back(
     left, tmp_path, monkeypatch
 ):
     def refuse(path):
@@ -182,9 +171,9 @@ def test_one_that_cannot_be_taken_in_does_not_hold_the_others_back(
     longer = recorded(600, tmp_path / "other.rollout")
     longer.close()
     monkeypatch.setattr("rollout_viewer._recording.file.locked", refuse)
-    with pytest.warns(rv.RolloutViewerWarning, match="newest rows are missing"):
-        cache = rv.open([left, tmp_path / "other.rollout"])
+    cache = rv.open([left, tmp_path / "other.rollout"])
     assert cache.num_rows == 600
+    assert np.isfinite(cache.scalars["reward"][470:480, 0]).any()
     assert os.path.exists(side_path(left))
 
 
@@ -199,6 +188,7 @@ def test_rows_of_another_recording_are_left_out(left, tmp_path):
     env.close()
     with rv.open(copy) as cache:
         assert cache.num_rows == 40
+    assert os.path.exists(side_path(copy))
 
 
 def test_bytes_that_are_damaged_cost_their_rows_and_no_others(left, truth, tmp_path):
@@ -400,3 +390,108 @@ def test_a_file_of_something_else_is_refused_or_left_out(left, content):
         warnings.simplefilter("ignore", rv.RolloutViewerWarning)
         with rv.open(left) as cache:
             assert 0 < cache.num_rows <= 480
+
+
+def test_they_stay_beside_their_recording_wherever_the_process_goes(
+    tmp_path, monkeypatch
+):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    other = elsewhere / "run.rollout-rows"
+    other.write_bytes(b"of another recording")
+    monkeypatch.chdir(tmp_path)
+    loop = calls("CartPole", "run.rollout")
+    env = next(itertools.islice(loop, 19, None))
+    monkeypatch.chdir(elsewhere)
+    next(itertools.islice(loop, 480, None))
+
+    assert other.read_bytes() == b"of another recording"
+    assert os.path.exists(tmp_path / "run.rollout-rows")
+    assert str(env.cache.path) == "run.rollout"
+    env.close()
+    env.cache.close()
+    env.cache.recording.release()
+    assert sorted(one.name for one in tmp_path.iterdir()) == [
+        "elsewhere",
+        "run.rollout",
+    ]
+
+
+def test_a_working_directory_that_is_deleted_costs_nothing(tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    loop = calls("CartPole", "run.rollout")
+    env = next(itertools.islice(loop, 19, None))
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    next(itertools.islice(loop, 480, None))
+    assert env.cache.num_rows == 501
+    env.close()
+    env.cache.close()
+    with rv.open(tmp_path / "run.rollout") as cache:
+        assert cache.num_rows == 501
+
+
+def test_a_recording_that_ended_keeps_no_file_in_memory(tmp_path):
+    def is_mapped():
+        with open("/proc/self/maps") as maps:
+            return any(str(tmp_path) in line for line in maps if "-rows" in line)
+
+    if not os.path.exists("/proc/self/maps"):
+        pytest.skip("what is mapped is read in /proc")
+    env = recorded(500, tmp_path / "run.rollout")
+    assert is_mapped()
+    cache = env.cache
+    env.close()
+    cache.close()
+    assert not is_mapped()
+    other = recorded(500)
+    assert_same(cache, other.cache)
+    other.close()
+
+
+@pytest.mark.skipif(
+    sys.version_info >= (3, 13), reason="a mapped file takes no descriptor"
+)
+def test_so_many_files_are_mapped_and_no_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(row_memory, "_MAX_MAPPED", len(row_memory._mapped))
+    env = recorded(500, tmp_path / "run.rollout")
+    assert not os.path.exists(tmp_path / "run.rollout-rows")
+    assert env.cache.num_rows == 500
+    env.close()
+
+
+def test_a_file_that_is_deleted_costs_the_rows_of_a_block(tmp_path):
+    path, copy = tmp_path / "run.rollout", tmp_path / "copy.rollout"
+    loop = calls("CartPole", path)
+    env = next(itertools.islice(loop, 299, None))
+    os.unlink(side_path(path))
+    next(itertools.islice(loop, 150, None))
+    env.cache.recording._writer.drain()
+    for side in ("", "-wal"):
+        shutil.copyfile(f"{path}{side}", f"{copy}{side}")
+    assert not os.path.exists(side_path(path))
+    with rv.open(copy) as cache:
+        assert cache.num_rows >= 451 - 32
+    env.close()
+
+
+def test_a_recording_that_was_deleted_leaves_the_next_one_at_its_path_alone(tmp_path):
+    path = tmp_path / "run.rollout"
+    loop = calls("CartPole", path)
+    old = next(itertools.islice(loop, 199, None))
+    for one in tmp_path.iterdir():
+        one.unlink()
+    new = recorded(300, path)
+    number = os.stat(side_path(path)).st_ino
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rv.RolloutViewerWarning)
+        old.cache.clear()
+        for _ in range(100):
+            next(loop)
+        old.cache.recording.release()
+
+    assert os.stat(side_path(path)).st_ino == number
+    new.close()
