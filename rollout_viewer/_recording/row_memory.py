@@ -12,6 +12,7 @@ is what follows such a header.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import struct
 import sys
@@ -232,8 +233,7 @@ class RowMemory(NamedTuple):
         try:
             if not is_local(path):
                 return None
-            header, _ = header_of(form)
-            regions = _create(side_path(path), session, header)
+            regions = _create(side_path(path), session, form)
             return cls(form, regions, NamedFile(side_path(path)))
         except (OSError, ValueError):
             return None
@@ -314,10 +314,13 @@ def _checked(arrays: Mapping[str, Array]) -> Region:
     return Region(arrays)
 
 
-def _create(path: str, session: str, header: bytes) -> list[Region]:
+def _create(path: str, session: str, form: Form) -> list[Region]:
     if len(_mapped) >= _MAX_MAPPED:
         raise ValueError(f"{_MAX_MAPPED} mapped files")
-    _, region_bytes = views_of(header, bytes(_MAX_BYTES), 0)
+    header, _ = header_of(form)
+    region_bytes = sum(
+        np.dtype(dtype).itemsize * math.prod(shape) for _, dtype, shape in form
+    )
     head = _HEAD.pack(_MAGIC, session.encode(), _NUM_REGIONS, len(header), region_bytes)
     first = _pages(len(head) + len(header))
     size = first + _NUM_REGIONS * _pages(region_bytes)
