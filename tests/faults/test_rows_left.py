@@ -15,7 +15,7 @@ import pytest
 
 import rollout_viewer as rv
 from rollout_viewer._recording import file
-from rollout_viewer._recording.lock import acquire
+from rollout_viewer._recording.lock import acquire, locked
 from rollout_viewer._recording.row_memory import side_path
 from tests.faults.later_loops import assert_same, calls
 from tests.faults.test_rows_beside import RECORD, recorded
@@ -133,7 +133,7 @@ def test_a_file_that_cannot_be_written_shows_all(left, monkeypatch, truth):
 def test_a_reader_waits_for_another_one_that_stores_them(left, monkeypatch, truth):
     monkeypatch.setattr(file, "_LOOK_INTERVAL_S", -1.0)  # as after a long wait
     lock = acquire(left)
-    take = file.locked
+    take = locked
 
     @contextlib.contextmanager
     def then_freed(path):
@@ -151,7 +151,7 @@ def test_a_reader_waits_for_another_one_that_stores_them(left, monkeypatch, trut
 
 
 def test_a_reader_that_comes_late_says_nothing(left, monkeypatch, truth):
-    take = file.locked
+    take = locked
 
     def after_another(path):
         monkeypatch.setattr(file, "locked", take)
