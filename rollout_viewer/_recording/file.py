@@ -174,7 +174,7 @@ class FileRecording(OpenedRecording):
         with self._lock:
             if self.is_closed:
                 return False
-            version = self._reader.version()
+            version = self._file_version()
             if version == self._version:
                 return self._recover_rows()
             # All of it is read again where it is interrupted.
@@ -207,6 +207,15 @@ class FileRecording(OpenedRecording):
                 self._take_rows_beside()
             self._warn_of_damage()
             return True
+
+    def _file_version(self) -> int:
+        try:
+            return self._reader.version()
+        except RecordingError:
+            # Its process may have been killed within a write since it was opened: a
+            # reader cannot undo that.
+            recover(self.path)
+            return self._reader.version()
 
     def _recover_rows(self) -> bool:
         """Take in rows that a killed process has left beside the file.

@@ -274,6 +274,8 @@ cache = rv.FrameCache(sys.argv[1])
 for row in range(64):
     cache.append(np.full((1, 8, 8, 3), 7, np.uint8), reward=[float(row)])
 cache._live._writer.drain()
+print("written", flush=True)
+sys.stdin.readline()
 import sqlite3
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
 connection.execute("PRAGMA cache_size = 1")
@@ -287,9 +289,23 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+def half_writing(path):
+    """Start a process that has written rows, and half writes more when it is told."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HALF_WRITE, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "written\n"
+    return process
+
+
 def kill_in_a_transaction(path):
     """Leave what a killed process leaves: a file, half written, and a journal."""
-    subprocess.run([sys.executable, "-c", HALF_WRITE, str(path)], check=False)
+    with half_writing(path) as process:
+        process.communicate("go\n")
     assert path.with_name(f"{path.name}-journal").stat().st_size > 1_000
     return path
 
@@ -306,6 +322,20 @@ def test_what_a_killed_process_had_half_written_is_undone(tmp_path, read_as_no_o
     message = read_as_no_one(folder / "run.rollout")[1]
     assert "run.rollout-journal" in message
     assert "a write was interrupted" in message
+
+
+def test_a_reader_that_follows_a_process_undoes_what_that_had_half_written(tmp_path):
+    path = tmp_path / "run.rollout"
+    with half_writing(path) as process, rv.open(path) as cache:
+        assert cache.num_rows == 64
+        process.communicate("go\n")
+        assert path.with_name("run.rollout-journal").stat().st_size > 1_000
+
+        cache.recording.refresh()
+
+        assert cache.num_rows == 64
+        assert (cache[63] == 7).all()
+    assert not path.with_name("run.rollout-journal").exists()
 
 
 @pytest.mark.parametrize("put", [move_over, copy_over])
