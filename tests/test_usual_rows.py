@@ -13,6 +13,7 @@ import pytest
 import rollout_viewer as rv
 from rollout_viewer._frames.encoder import ChunkEncoder
 from rollout_viewer._recording.open_block import OpenBlock
+from rollout_viewer._recording.step_row import Kind
 
 
 def moving(num_rows: int, num_envs: int = 1, size: int = 24, seed: int = 0) -> Any:
@@ -177,3 +178,26 @@ def test_a_cache_that_is_cleared_forgets_what_was_there():
         for row in second:
             append(cache, row)
         assert is_exact(cache, second)
+
+
+def test_an_idle_env_repeats_its_picture_whatever_comes() -> None:
+    kinds = np.full((2, 2), Kind.STEP, np.uint8)
+    kinds[1, 1] = Kind.IDLE
+
+    with rv.FrameCache() as cache:
+        cache.append(pictures(2, 0), kind=np.full(2, Kind.RESET, np.uint8))
+        for row in range(1, 40):
+            codes = kinds[int(row % 3 == 0)]
+            cache.append(
+                pictures(2, row),
+                reward=np.where(codes == Kind.STEP, 1.0, np.nan),
+                kind=codes,
+            )
+        for row in range(40):
+            shown = row - 1 if row and row % 3 == 0 else row
+            assert (cache[row, 0] == row).all()
+            assert (cache[row, 1] == shown).all()
+
+
+def pictures(num_envs: int, value: int) -> list[Any]:
+    return list(np.full((num_envs, 8, 8, 3), value, np.uint8))

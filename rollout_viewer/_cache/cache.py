@@ -65,7 +65,7 @@ from rollout_viewer._recording.sealed_block import (
     side_by_side,
 )
 from rollout_viewer._recording.step_buffer import Listeners
-from rollout_viewer._recording.step_row import RESET
+from rollout_viewer._recording.step_row import IDLE, RESET
 from rollout_viewer._recording.storable import storable_json, storable_text
 from rollout_viewer._recording.waiting_rows import WaitingRows
 from rollout_viewer._recording.workers import is_worker
@@ -298,6 +298,8 @@ class FrameCache(RecordingReader):
             starts = NO_STARTS if is_plain else None
             if is_plain and (episode_info or codes is not None):
                 starts = self._only_starts(episode_info, codes)
+            if frames is not None and codes is not None and IDLE in codes.tobytes():
+                starts = None  # an idle env repeats its picture, whatever comes
             if starts is not None:
                 pictures = self._checker.like_last(frames, envs)
                 if pictures is not None:

@@ -54,6 +54,9 @@ ALLOWED = {
     ("rollout_viewer/sources/_collect/policy.py", "import pickle"): (
         "does so where cloudpickle is not installed"
     ),
+    ("rollout_viewer/sources/_collect/messages.py", "import pickle"): (
+        "between a worker and the process that started it"
+    ),
     ("rollout_viewer/sources/_collect/worker.py", "import pickle"): (
         "takes these from the process that started it"
     ),
