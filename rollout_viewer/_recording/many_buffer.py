@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsBytes
 
 import numpy as np
 
-from rollout_viewer._recording.step_buffer import ODD_DATA
+from rollout_viewer._recording.step_buffer import ODD_DATA, RowBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -60,7 +60,7 @@ class ManyForm(NamedTuple):
     others: Collection[Any] = ()
 
 
-class ManyBuffer:
+class ManyBuffer(RowBuffer):
     """The next rows of a recording, if they are of the usual form.
 
     One thread puts rows. Others may read those that are there.
@@ -89,18 +89,10 @@ class ManyBuffer:
         "_all_true",
         "_ended",
         "_form",
-        "_listeners",
-        "_max_rows",
         "_num_keys",
-        "_refused",
-        "_segments",
         "_shape",
-        "_subscribers",
         "_value_dtype",
         "_value_shape",
-        "first",
-        "is_open",
-        "rows",
         "starts",
     )
 
@@ -114,28 +106,18 @@ class ManyBuffer:
         listeners: Listeners,
         ended: Array | None,
     ) -> None:
-        self.first = first
-        self._max_rows = max_rows
-        self.rows: list[ManyRow] = []
+        super().__init__(first, max_rows, form.others, listeners)
+        self.rows: list[ManyRow]
         self.starts: dict[int, Mapping[int, SupportsBytes]] = {}
-        self.is_open = True
         self._ended: Any = ended
         self._shape = value.shape[1:2]
         self._value_dtype, self._value_shape = value.dtype, value.shape[1:]
         self._action_dtype, self._action_shape = action.dtype, action.shape[1:]
         self._all_true = b"\1" * value.shape[1]
         self._form = form
-        self._refused = frozenset(form.others)
         self._num_keys = -1
         if form.numbers is not None:
             self._num_keys = len(form.numbers) + len(self._refused)
-        self._listeners = listeners
-        self._subscribers, self._segments = listeners.subscribers, listeners.segments
-
-    @property
-    def stop(self) -> int:
-        """The number of the row after the last one."""
-        return self.first + len(self.rows)
 
     def put(
         self,
@@ -204,7 +186,7 @@ class ManyBuffer:
             if len(rows) == num_rows:
                 return False
         if self._subscribers:
-            self._listeners.notify(self.first + num_rows, self.first + num_rows + 1)
+            self._tell(num_rows)
         return True
 
     def _numbers(self, info: Any) -> tuple[bytes, ...] | None:

@@ -93,7 +93,54 @@ class Listeners(NamedTuple):
     segments: Collection[Any]
 
 
-class StepBuffer:
+class RowBuffer:
+    """What buffers of one env and of many have in common.
+
+    Args:
+        first: The number of the first row.
+        max_rows: How many there is room for.
+        others: Keys of an info, see the forms.
+        listeners: To rows.
+
+    Attributes:
+        first: The number of the first row.
+        rows: Those that are there.
+        is_open: Rows may be put. Once it is False, it stays so.
+    """
+
+    __slots__ = (
+        "_listeners",
+        "_max_rows",
+        "_refused",
+        "_segments",
+        "_subscribers",
+        "first",
+        "is_open",
+        "rows",
+    )
+
+    def __init__(
+        self, first: int, max_rows: int, others: Collection[Any], listeners: Listeners
+    ) -> None:
+        self.first = first
+        self._max_rows = max_rows
+        self.rows: list[Any] = []
+        self.is_open = True
+        self._refused = frozenset(others)
+        self._listeners = listeners
+        self._subscribers, self._segments = listeners.subscribers, listeners.segments
+
+    @property
+    def stop(self) -> int:
+        """The number of the row after the last one."""
+        return self.first + len(self.rows)
+
+    def _tell(self, number: int) -> None:
+        """Tell the listeners of a row that came, by its number among these."""
+        self._listeners.notify(self.first + number, self.first + number + 1)
+
+
+class StepBuffer(RowBuffer):
     """The next rows of a recording, if they are of the usual form.
 
     One thread puts rows. Others may read those that are there.
@@ -124,23 +171,15 @@ class StepBuffer:
         "_info_types",
         "_is_running",
         "_keys",
-        "_listeners",
-        "_max_rows",
         "_no_action",
         "_num_keys",
         "_pack",
         "_pick",
         "_picked",
-        "_refused",
         "_resets",
-        "_segments",
-        "_subscribers",
         "_value_dtype",
         "_value_shape",
-        "first",
-        "is_open",
         "lacks",
-        "rows",
         "starts",
     )
 
@@ -155,24 +194,21 @@ class StepBuffer:
         *,
         is_running: bool,
     ) -> None:
-        self.first = first
-        self._max_rows = max_rows
-        self.rows: list[Row] = []
+        info, resets = forms
+        super().__init__(first, max_rows, info.others, listeners)
+        self.rows: list[Row]
         self.starts: dict[int, SupportsBytes] = {}
-        self.is_open = True
         self._is_running = is_running
         self._value_dtype, self._value_shape = value.dtype, value.shape[2:]
         self._action_dtype, self._action_shape = action.dtype, action.shape[2:]
         is_array = action.ndim > 2
         self._action_types = _types_of(action.dtype) if not is_array else frozenset()
         self._no_action: Any = bytes(action[0].nbytes) if is_array else 0
-        info, resets = forms
         self._resets = None if resets == info else resets
         self._keys = info.keys or ()
         self.lacks = tuple(name for name in info.names if name not in resets.names)
         self._info_types = info.types
         self._num_keys = -1
-        self._refused = frozenset(info.others)
         if info.keys is not None:
             keys = [*info.keys, *info.others]
             self._num_keys = len(keys)
@@ -180,13 +216,6 @@ class StepBuffer:
             self._pick: Any = itemgetter(*keys, keys[0]) if keys else None
             self._pack = struct.Struct(f"{len(info.keys)}d").pack
             self._picked = slice(len(info.keys))
-        self._listeners = listeners
-        self._subscribers, self._segments = listeners.subscribers, listeners.segments
-
-    @property
-    def stop(self) -> int:
-        """The number of the row after the last one."""
-        return self.first + len(self.rows)
 
     def put(
         self, action: Any, value: Any, reward: Any, flags: int, info: Mapping[Any, Any]
@@ -243,7 +272,7 @@ class StepBuffer:
             if len(rows) == num_rows:
                 return False
         if self._subscribers:
-            self._listeners.notify(self.first + num_rows, self.first + num_rows + 1)
+            self._tell(num_rows)
         return True
 
     def put_reset(
@@ -284,7 +313,7 @@ class StepBuffer:
             if len(rows) == num_rows:
                 return False
         if self._subscribers:
-            self._listeners.notify(self.first + num_rows, self.first + num_rows + 1)
+            self._tell(num_rows)
         return True
 
     def _numbers(self, info: Mapping[Any, Any]) -> bytes | None:
