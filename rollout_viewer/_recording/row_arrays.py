@@ -146,7 +146,7 @@ class RowArrays:
         arrays |= self._data
         rows = self._offsets(start, stop)
         names = tuple(arrays)
-        # A region is used again, also while somebody has these.
+        # A region is used again, also while these are held.
         parts = [array[rows] for array in arrays.values()]
         values = [list(part.copy() if self.region else part) for part in parts]
         if not names:

@@ -1,4 +1,4 @@
-"""The episodes that follow from rows' step data, derived when somebody asks for them.
+"""The episodes that follow from rows' step data, derived when they are asked for.
 
 An episode runs from its reset row (or from its first kept row, where the reset was
 skipped) up to and with the row of its end, or up to the next reset. Knows nothing of
@@ -61,7 +61,7 @@ class Derived(NamedTuple):
 class RowEpisodes(StepColumns):
     """Rows and their episodes. Any thread may read what it sees, as rows are appended.
 
-    Whoever asks derives what rows have brought since somebody asked before. Nothing
+    A caller derives what rows have brought since the last one. Nothing
     waits for that: threads that do so at the same time, or again after an interrupt,
     write the same values to the same places, and `_derived` says which of them are
     there.

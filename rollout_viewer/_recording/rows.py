@@ -1,6 +1,6 @@
 """The row model: the step data of all rows, as it is appended.
 
-What episodes follow from it is derived when somebody asks, see `row_episodes`. Knows
+What episodes follow from it is derived when it is asked for, see `row_episodes`. Knows
 nothing of pictures or files.
 """
 

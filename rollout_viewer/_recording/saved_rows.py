@@ -46,7 +46,7 @@ class SavedRows:
         if region is None or stop <= region.stop:
             return True
         if self._memory is None or self._memory.name.change():
-            return False  # nobody would find them
+            return False  # no reader would find them
         first, saved = self._span
         if saved != region.stop:
             first = region.start

@@ -7,9 +7,7 @@ environment that has returned is one byte in the log: it is a row of the recordi
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +15,7 @@ import gymnasium
 import numpy as np
 
 import rollout_viewer as rv
+from tests.faults.recorders import fork_for_each_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,21 +86,5 @@ def record(path: str, log: str, loop: str, pause_s: float) -> None:
             time.sleep(pause_s)
 
 
-def main() -> None:
-    """Fork a recorder for each line."""
-    for line in sys.stdin:
-        if line == "\n":
-            print(flush=True)
-            continue
-        child = os.fork()
-        if child == 0:
-            try:
-                record(**json.loads(line))
-            finally:
-                os._exit(1)
-        print(child, flush=True)
-        os.waitpid(child, 0)
-
-
 if __name__ == "__main__":
-    main()
+    fork_for_each_line(record)

@@ -22,7 +22,7 @@ import numpy as np
 import rollout_viewer as rv
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parent.parent.parent
 LOG = struct.Struct("<Qd")
@@ -171,9 +171,15 @@ def rows_logged(log: Path) -> list[float]:
     return [when for _, when in LOG.iter_unpack(content[:whole])]
 
 
-def main() -> None:
-    """Fork a recorder for each line."""
+def fork_for_each_line(record: Callable[..., None]) -> None:
+    """Record in a child of this process with each line's arguments, until it ends.
+
+    An empty line is answered with one.
+    """
     for line in sys.stdin:
+        if line == "\n":
+            print(flush=True)
+            continue
         child = os.fork()
         if child == 0:
             try:
@@ -185,4 +191,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    fork_for_each_line(record)
