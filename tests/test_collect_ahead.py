@@ -48,7 +48,11 @@ from rollout_viewer.sources._collect.messages import (
 )
 from rollout_viewer.sources._collect.outbox import Outbox
 from rollout_viewer.sources._collect.processes import _MAX_MESSAGES, CollectPool
-from rollout_viewer.sources._collect.ray_cluster import CollectActor, RayWorker
+from rollout_viewer.sources._collect.ray_cluster import (
+    CollectActor,
+    RayAnswers,
+    RayWorker,
+)
 from rollout_viewer.sources._collect.runner import EpisodeRunner, Setup
 from rollout_viewer.sources._collect.worker import DriverLink, _send_all
 from rollout_viewer.testing import CountingEnv, TurnedClock
@@ -315,12 +319,13 @@ class Pool(CollectPool):
         super().__init__([Setup(CountingEnv, None, 1, 0, "now")], collection, None)
         self.worker = SimpleNamespace(number=0, is_ready=True, has_ended=False)
         self._workers[0] = self.worker
-        self._answers = queue.Queue()
+        self._queue: queue.Queue = queue.Queue()
+        self._answers = self._queue
         self.handled: list = []
         self.raised: dict = {}
 
     def put(self, message: object) -> None:
-        self._answers.put(Answer(self.worker, message))
+        self._queue.put(Answer(self.worker, message))
 
     def turn(self) -> None:
         self._turn(0)
@@ -562,9 +567,9 @@ def test_messages_wait_for_more_unless_they_are_few_many_large_or_awaited():
 
     outbox.put("first")
     assert outbox.take() == ["first"]  # of a slow environment: nothing to wait for
-    for number in range(16):
+    for number in range(32):
         outbox.put(number)
-    assert outbox.take() == list(range(16))
+    assert outbox.take() == list(range(32))
     outbox.put("wanted")
     outbox.hurry()
     assert outbox.take() == ["wanted"]
@@ -605,16 +610,16 @@ def test_a_worker_sends_what_it_has_together_and_all_of_it():
         thread.start()
         outbox.put("ready")
         assert read_message(source) == Several(["ready"])
-        for number in range(16):
+        for number in range(32):
             outbox.put(number)
-        assert read_message(source) == Several([*range(16)])
-        for number in range(16, 20):
+        assert read_message(source) == Several([*range(32)])
+        for number in range(32, 36):
             outbox.put(number)
         outbox.put(None)  # the last one
         outbox.hurry()
         thread.join(30)
 
-        assert read_message(source) == Several([16, 17, 18, 19])
+        assert read_message(source) == Several([32, 33, 34, 35])
 
 
 @pytest.mark.timeout(60)
@@ -715,49 +720,175 @@ def test_a_worker_that_waits_is_told_so_though_it_sent_all_before(monkeypatch):
 
 
 class Cluster(ModuleType):
-    """What a `RayWorker` calls; an actor answers once, with what was put there."""
+    """What `RayWorker`s call: calls have the number of their actor and their own.
+
+    Attributes:
+        calls: Actor -> what each of its calls brought it.
+        delivered: Actor -> what each other message brought it.
+        answers: Actor -> what the calls are answered with, from the first on; an
+            exception is raised.
+    """
 
     def __init__(self) -> None:
         super().__init__("ray")
-        self.answers: queue.Queue = queue.Queue()
-        self.delivered: list = []
+        self.calls: list[list] = []
+        self.delivered: list[list] = []
+        self.answers: list[list] = []
+        self.num_parts: list[int] = []
         self.exceptions = SimpleNamespace(RayError=OSError)
-        self.actor = SimpleNamespace(
+
+    def remote(self, **how: object) -> object:
+        return lambda cls: SimpleNamespace(remote=self.started)
+
+    def started(self) -> object:
+        number = len(self.calls)
+        calls, delivered = [], []
+        self.calls.append(calls)
+        self.delivered.append(delivered)
+        self.answers.append([])
+
+        def call(data: bytes, count: int) -> object:
+            calls.append(pickle.loads(data) if data else [])
+            self.num_parts.append(count)
+            refs = [(number, len(calls) - 1, part) for part in range(count)]
+            return refs if count > 1 else refs[0]
+
+        def deliver(data: bytes) -> None:
+            delivered.append(pickle.loads(data))
+
+        return SimpleNamespace(
             _actor_id=SimpleNamespace(hex=lambda: "0123456789"),
             run=SimpleNamespace(remote=lambda setup: None),
-            take=SimpleNamespace(remote=lambda num_filed: num_filed),
-            deliver=SimpleNamespace(options=lambda **how: self),
+            take=SimpleNamespace(options=lambda **how: SimpleNamespace(remote=call)),
+            deliver=SimpleNamespace(
+                options=lambda **how: SimpleNamespace(remote=deliver)
+            ),
         )
 
-    def remote(self, *messages: object, **how: object) -> object:
-        if how:
-            return lambda cls: SimpleNamespace(remote=lambda: self.actor)
-        self.delivered.append(messages)
-        return None
+    def wait(self, refs: list, *, num_returns: int, timeout: float) -> tuple:
+        return [one for one in refs if one[1] < len(self.answers[one[0]])], []
 
-    def get(self, num_filed: int) -> object:
-        return self.answers.get()
+    def get(self, refs: list) -> list:
+        return [self._answer(*one) for one in refs]
+
+    def _answer(self, number: int, call: int, part: int) -> bytes:
+        answer = self.answers[number][call]
+        if isinstance(answer, BaseException):
+            raise answer
+        return pickle.dumps(answer) if part == 0 else b""
 
     def kill(self, actor: object) -> None:
-        self.answers.put(([None], False))
+        pass
 
 
-@pytest.mark.timeout(60)
+@pytest.fixture
+def cluster(monkeypatch):
+    found = Cluster()
+    monkeypatch.setitem(sys.modules, "ray", found)
+    return found
+
+
+def started(count: int) -> tuple[RayAnswers, list[RayWorker]]:
+    answers = RayAnswers()
+    workers = [RayWorker(answers, number, b"") for number in range(count)]
+    with pytest.raises(queue.Empty):
+        answers.get(timeout=0.1)
+    return answers, workers
+
+
 @pytest.mark.parametrize("is_waiting", [False, True])
-def test_what_is_filed_is_told_at_once_to_an_actor_that_waits(monkeypatch, is_waiting):
+def test_what_is_filed_is_told_at_once_to_an_actor_that_waits(cluster, is_waiting):
     """It was told by the next call, a second later."""
-    cluster = Cluster()
-    monkeypatch.setitem(sys.modules, "ray", cluster)
-    answers: queue.Queue = queue.Queue()
-    worker = RayWorker(answers, 0, b"")
-    cluster.answers.put((["rows"], is_waiting))
-    assert answers.get() == Answer(worker, Several(["rows"]))
+    answers, [worker] = started(1)
+    cluster.answers[0].append((["rows"], is_waiting))
+    assert answers.get(timeout=0.1) == Answer(worker, Several(["rows"]))
+    with pytest.raises(queue.Empty):
+        answers.get(timeout=0.1)  # it is called again
 
     worker.send(Filed(1))
     worker.flush()
-    worker.close()
 
-    assert cluster.delivered == ([(Filed(1),)] if is_waiting else [])
+    assert cluster.delivered == ([[[Filed(1)]]] if is_waiting else [[]])
+
+
+def test_what_an_actor_is_told_goes_with_the_call_for_its_next_messages(cluster):
+    """It went by a call of its own, that costs the driver half as much again."""
+    answers, [worker] = started(1)
+    cluster.answers[0].append((["wants"], True))
+    answers.get(timeout=0.1)
+
+    worker.send(Granted(5))
+    worker.send(Filed(2))
+    worker.flush()
+    with pytest.raises(queue.Empty):
+        answers.get(timeout=0)
+    assert cluster.calls == [[[]]]
+    with pytest.raises(queue.Empty):
+        answers.get(timeout=0.1)
+
+    assert cluster.calls == [[[], [Granted(5), Filed(2)]]]
+    assert cluster.delivered == [[]]
+
+
+def test_of_several_actors_one_that_ended_takes_no_message_of_others(cluster):
+    answers, workers = started(3)
+    cluster.answers[0].append((["first"], False))
+    cluster.answers[1].append(OSError("the node is gone"))
+    cluster.answers[2].append((["last", None], False))
+
+    found = [answers.get(timeout=0.1 * (not number)) for number in range(3)]
+
+    assert [one.message.messages for one in found] == [
+        ["first"],
+        [None],
+        ["last", None],
+    ]
+    assert [one.worker for one in found] == workers
+    assert workers[1].why_ended() == "OSError: the node is gone"
+    with pytest.raises(queue.Empty):
+        answers.get(timeout=0.1)
+    assert [len(calls) for calls in cluster.calls] == [2, 1, 1]
+
+
+def test_an_answer_that_was_interrupted_is_there_at_the_next_call(cluster):
+    answers, [worker] = started(1)
+    cluster.answers[0].append((["rows"], False))
+    get = cluster.get
+
+    def interrupted(refs: list) -> list:
+        cluster.get = get
+        get(refs)
+        raise KeyboardInterrupt
+
+    cluster.get = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        answers.get(timeout=0.1)
+
+    assert answers.get(timeout=0.1) == Answer(worker, Several(["rows"]))
+    assert len(cluster.calls[0]) == 1
+
+
+def test_a_large_answer_comes_in_parts_that_ray_sends_at_once(cluster):
+    answers, [worker] = started(1)
+    large = bytes(150_000)
+    cluster.answers[0] += [([large], False), ([large], False)]
+
+    for _ in range(2):
+        assert answers.get(timeout=0.1).message.messages == [large]
+    parts = CollectActor.take(
+        SimpleNamespace(
+            deliver=lambda data: None,
+            _outbox=SimpleNamespace(take=lambda: [large], was_hurried=False),
+        ),
+        b"",
+        3,
+    )
+
+    assert cluster.num_parts == [1, 3]
+    assert len(parts) == 3
+    assert max(map(len, parts)) <= 100 * 1024
+    worker.take(parts)
+    assert worker.state == Answer(worker, Several([large]))
 
 
 @pytest.mark.timeout(60)
@@ -773,14 +904,14 @@ def test_an_actor_closes_its_environment_when_all_it_sent_has_arrived(monkeypatc
     actor = CollectActor()
     setup = pickle.dumps(Setup(LongEnv, None, 1, 0, "now"))
     threading.Thread(target=actor.run, args=(setup,), daemon=True).start()
-    actor.deliver(Start(0, False), Assigned(()))
+    actor.deliver(pickle.dumps([Start(0, False), Assigned(())]))
     found: list = []
 
     while not any(isinstance(one, Ended) for one in found):
         assert not closed.wait(0.2)
-        found += actor.take(0)[0]
+        found += pickle.loads(actor.take())[0]
     assert not closed.wait(0.2)  # what was taken is on its way
     while None not in found:
-        found += actor.take(0)[0]
+        found += pickle.loads(actor.take())[0]
 
     assert closed.is_set()

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 
@@ -112,6 +113,28 @@ def test_an_actor_that_ends_as_its_environment_is_closed_loses_nothing(cluster):
 
     assert by_seed(cache) == {seed: play(seed) for seed in range(30)}
     assert not any(e.labels.get("lost") for e in cache.episodes)
+
+
+def test_ctrl_c_while_the_driver_waits_for_ray_keeps_what_is_there(cluster):
+    interrupt = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+
+    def start(episode):
+        if episode.seed == 5:
+            interrupt.start()
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        on(
+            cluster,
+            functools.partial(SeededEnv, pause_s=0.002),
+            max_steps=10**6,
+            num_workers=2,
+            on_episode=start,
+        )
+
+    found = by_seed(vars(caught.value)["cache"])
+    assert f"{len(found)} episodes are kept" in caught.value.__notes__[0]
+    assert len(found) > 5
+    assert found == {seed: play(seed) for seed in found}
 
 
 _DRIVER = """

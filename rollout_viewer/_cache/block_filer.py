@@ -49,7 +49,7 @@ _EVENTS = np.uint8(BEGINS | TERMINATED | TRUNCATED)
 
 
 # Whole blocks of one worker that are filed together at most: of a second or so.
-_MAX_TOGETHER = 16
+_MAX_TOGETHER = 32
 # What came within this time came together.
 _TOGETHER_S = 0.05
 

@@ -6,7 +6,9 @@
 Bytes and processor time of the driver for each frame, beside those of raw frames that
 workers send in arrays of 32. Processor time is that of all threads of the driver's
 process, those of Ray and of the writer of the file too, from when the first block is
-filed to when the last one is; not of Ray's other processes. Ours is all that is done:
+filed to when the last one is; not of Ray's other processes. What Ray's threads take
+of a driver that does nothing, each second, is stated apart, of ours and of raw frames,
+and is in neither: it depends on how fast the environment is. Ours is all that is done:
 blocks are received, checked, filed and written. Of raw frames, once the driver only
 receives them (through Ray, it maps memory that it does not read), and once it copies
 them, as whoever keeps them does; it neither writes nor shows them. What a second worker
@@ -50,6 +52,7 @@ ENVS = ("CartPole-v1", "ALE/Pong-v5")
 CHUNK_ROWS = 32
 NUM_SIMULATED, SIMULATED_TURNS = 64, 40
 LATER_STEPS, TURNS = 4_000, 3
+IDLE_S = 5.0
 # Batches of raw frames that are kept: 180 MB of CartPole.
 KEPT = 8
 # Goals, beside raw frames.
@@ -109,6 +112,8 @@ def transfer_rows(
     peer, copied = raw(name, steps, False), raw(name, steps, True)
     short, way = name.removeprefix("ALE/"), {"processes": "pipe"}.get(backend, backend)
     by_two = two.frames_per_s / (2 * one.frames_per_s)
+    idle = idle_by_ray if backend == "ray" else lambda num_actors: 0.0
+    of_one, of_two = idle(1), idle(2)
     return [
         at_most(
             f"{short}, {way}: bytes a frame",
@@ -117,22 +122,74 @@ def transfer_rows(
             "B",
             {"raw": peer.nbytes},
         ),
-        at_most(
+        cpu_row(
             f"{short}, {way}: driver CPU a frame",
-            one.cpu_us,
-            peer.cpu_us / LESS_CPU,
-            "us",
-            {"raw, received": peer.cpu_us, "raw, copied": copied.cpu_us},
+            one,
+            of_one,
+            peer,
+            copied,
+            of_one,
         ),
-        at_most(
+        cpu_row(
             f"{short}, {way}: driver CPU a frame, of two workers",
-            two.cpu_us,
-            peer.cpu_us / LESS_CPU,
-            "us",
-            {"raw, received": peer.cpu_us, "raw, copied": copied.cpu_us},
+            two,
+            of_two,
+            peer,
+            copied,
+            of_one,
         ),
         at_least(f"{short}, {way}: efficiency of two workers", by_two, 0.8, ""),
     ]
+
+
+def cpu_row(
+    what: str, ours: Cost, own_idle: float, peer: Cost, copied: Cost, idle: float
+) -> Row:
+    """Return the row of what a frame costs the driver beside what idleness does.
+
+    Args:
+        what: Its name.
+        ours: What a frame costs.
+        own_idle: Microseconds of processor time of an idle driver a second.
+        peer: Raw frames that are received.
+        copied: Raw frames that are copied.
+        idle: Of their driver, as `own_idle`.
+    """
+    beside, raw_beside = own_idle / ours.frames_per_s, idle / peer.frames_per_s
+    received = peer.cpu_us - raw_beside
+    row = at_most(
+        what,
+        ours.cpu_us - beside,
+        received / LESS_CPU,
+        "us",
+        {
+            "raw, received": received,
+            "raw, copied": copied.cpu_us - idle / copied.frames_per_s,
+        },
+    )
+    if not idle:
+        return row
+    idles = {"beside ours, idle": beside, "beside raw, idle": raw_beside}
+    return row._replace(peers={**row.peers, **idles})
+
+
+def idle_by_ray(num_actors: int) -> float:
+    """Return the microseconds a second of a driver whose actors do nothing."""
+    import ray
+
+    class Actor:
+        def answer(self) -> None:
+            pass
+
+    actors = [ray.remote(Actor).remote() for _ in range(num_actors)]
+    ray.get([actor.answer.remote() for actor in actors])
+    time.sleep(1)  # what follows from their start
+    begun = now(0)
+    time.sleep(IDLE_S)
+    ended = now(1)
+    for actor in actors:
+        ray.kill(actor)
+    return 1e6 * (ended[0] - begun[0]) / (ended[1] - begun[1])
 
 
 def collected(name: str, steps: int, backend: Any, num_workers: int) -> Cost:

@@ -23,7 +23,7 @@ _POLL_S = 1.0
 # is filed side by side at once. It waits for no more than so many, and unless the
 # worker waits for an answer.
 _GATHER_S = 0.4
-_MAX_GATHERED, _MAX_GATHERED_BYTES = 16, 1 << 20
+_MAX_GATHERED, _MAX_GATHERED_BYTES = 32, 1 << 20
 _SELDOM_S = 0.25
 
 

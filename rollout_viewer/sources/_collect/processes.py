@@ -84,8 +84,15 @@ class CollectWorker(Protocol):
         """End it."""
 
 
+class Answers(Protocol):
+    """Where messages of all workers are, as in a `queue.Queue`."""
+
+    def get(self, *, timeout: float) -> Answer:
+        """Return the next one; raises `queue.Empty` after so many seconds."""
+
+
 # Starts a worker of a number: where its messages go, the number, and its setup.
-StartWorker: TypeAlias = "Callable[[queue.Queue[Answer], int, bytes], CollectWorker]"
+StartWorker: TypeAlias = "Callable[[Any, int, bytes], CollectWorker]"
 
 
 class CollectPool:
@@ -95,6 +102,7 @@ class CollectPool:
         setups: What each worker does.
         collection: Where their rows go.
         start_worker: Starts one.
+        answers: Where their messages are; None: in a queue, which workers fill.
 
     Raises:
         TypeError: `make_env` or the policy cannot be pickled.
@@ -105,13 +113,14 @@ class CollectPool:
         setups: Sequence[Setup],
         collection: Collection,
         start_worker: StartWorker,
+        answers: Answers | None = None,
     ) -> None:
         pickled("make_env", setups[0].make_env)
         pickled("policy", setups[0].policy)
         self._setups = [pickled("make_env", setup) for setup in setups]
         self._first_envs = [setup.first_env for setup in setups]
         self._collection = collection
-        self._answers: queue.Queue[Answer] = queue.Queue(_MAX_MESSAGES)
+        self._answers: Answers = answers or queue.Queue(_MAX_MESSAGES)
         # Taken from there, the first one perhaps by half: Ctrl-C loses none.
         self._unhandled: deque[Answer] = deque()
         self._start_worker = start_worker

@@ -7,13 +7,14 @@ travel through Ray as they are filed. The only module here that imports Ray.
 from __future__ import annotations
 
 import contextlib
+import pickle
 import queue
-import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import requires
-from rollout_viewer._replay.pool import Answer, put_answer
-from rollout_viewer.sources._collect.messages import Filed, Several
+from rollout_viewer._replay.pool import Answer
+from rollout_viewer.sources._collect.messages import Filed, Pickled, Several
 from rollout_viewer.sources._collect.outbox import Outbox
 from rollout_viewer.sources._collect.processes import CollectPool
 from rollout_viewer.sources._collect.worker import DriverLink, collect
@@ -28,6 +29,14 @@ if TYPE_CHECKING:
 # A worker is told what is filed by the next call for its messages, but of so many
 # blocks at once.
 _MANY_FILED = 20
+# What Ray sends with the answer to a call, rather than through its store, which costs
+# the driver as much again. Above so many of these, it is the store.
+# Source: `max_direct_call_object_size` of Ray, 100 KiB.
+_PART_BYTES, _MAX_PARTS = 90_000, 8
+# After the first answer, those of other actors are waited for so long.
+_TOGETHER_S = 0.01
+# How long it is waited where no actor is to answer.
+_NONE_S = 0.05
 
 
 class CollectActor:
@@ -35,7 +44,7 @@ class CollectActor:
 
     def __init__(self) -> None:
         self._inbox: queue.Queue[Any] = queue.Queue()
-        self._outbox = Outbox()
+        self._outbox = Outbox(packed=Pickled)
 
     def run(self, setup: bytes) -> None:
         """Collect until there is nothing left."""
@@ -52,34 +61,129 @@ class CollectActor:
             self._outbox.put(None)
             self._outbox.hurry()
 
-    def deliver(self, *messages: Any) -> None:
-        """Take messages from the driver."""
-        for message in messages:
+    def deliver(self, data: bytes) -> None:
+        """Take messages from the driver, a list of them as bytes."""
+        for message in pickle.loads(data) if data else ():
             self._inbox.put(message)
 
-    def take(self, num_filed: int) -> tuple[list[Any], bool]:
-        """Return the messages for the driver, and whether the worker waits.
+    def take(self, data: bytes = b"", num_parts: int = 1) -> list[bytes] | bytes:
+        """Return the messages for the driver, and whether the worker waits, as bytes.
 
         The last message of all is None.
 
         Args:
-            num_filed: Blocks that are in the cache since the last call.
+            data: For `deliver`.
+            num_parts: How many byte strings are returned; of one, not a list.
         """
-        if num_filed:
-            self._inbox.put(Filed(num_filed))
-        return self._outbox.take(), self._outbox.was_hurried
+        self.deliver(data)
+        messages = self._outbox.take()
+        answer = pickle.dumps((messages, self._outbox.was_hurried), protocol=5)
+        ends = [number * _PART_BYTES for number in range(1, num_parts)]
+        parts = [
+            answer[start:end]
+            for start, end in zip([0, *ends], [*ends, None], strict=True)
+        ]
+        return parts if num_parts > 1 else answer
+
+
+class RayAnswers:
+    """What actors answer, in place of a queue: the driver's own thread waits for Ray.
+
+    A thread for each would wake up, and the driver then. Where the driver is
+    interrupted, an answer that was not returned is returned later.
+    """
+
+    def __init__(self) -> None:
+        import ray
+
+        self._ray = ray
+        # Those that have not answered for the last time; others, until the next call.
+        self._workers: list[RayWorker] = []
+
+    def add(self, worker: RayWorker) -> None:
+        """Ask a worker for messages from now on."""
+        self._workers.append(worker)
+
+    def get(self, timeout: float) -> Answer:
+        """Return the next answer; calls actors for theirs where it waits.
+
+        Raises:
+            queue.Empty: None came in so many seconds.
+        """
+        if (answer := self._next()) is None:
+            self._fetch(timeout)
+            answer = self._next()
+        if answer is None:
+            raise queue.Empty
+        return answer
+
+    def _next(self) -> Answer | None:
+        for worker in self._workers:
+            if isinstance(answer := worker.state, Answer):
+                worker.state = None
+                return answer
+        return None
+
+    def _fetch(self, timeout_s: float) -> None:
+        if timeout_s <= 0:
+            return  # of what was called before, all was fetched together
+        self._workers = [
+            one for one in self._workers if not (one.is_closing or one.is_over)
+        ]
+        for worker in self._workers:
+            worker.ask()
+        calls = {one: one.state for one in self._workers if isinstance(one.state, list)}
+        if not calls:
+            if not self._workers:
+                time.sleep(min(timeout_s, _NONE_S))
+            return
+        firsts = [refs[0] for refs in calls.values()]
+        try:
+            found = self._wait(firsts, 1, timeout_s)
+            if 0 < len(found) < len(firsts):
+                found = self._wait(firsts, len(firsts), _TOGETHER_S)
+        except Exception as error:  # Ray itself has ended
+            for worker in calls:
+                worker.fail(error)
+            return
+        self._take({one: refs for one, refs in calls.items() if refs[0] in found})
+
+    def _take(self, calls: dict[RayWorker, list[Any]]) -> None:
+        try:
+            # All together, if none has ended.
+            found = self._ray.get([ref for refs in calls.values() for ref in refs])
+        except Exception:
+            for worker, refs in calls.items():
+                try:
+                    worker.take(self._ray.get(refs))
+                except Exception as error:
+                    worker.fail(error)
+            return
+        parts = iter(found)
+        for worker, refs in calls.items():
+            worker.take([next(parts) for _ in refs])
+
+    def _wait(self, refs: list[Any], count: int, timeout_s: float) -> list[Any]:
+        found: list[Any] = self._ray.wait(refs, num_returns=count, timeout=timeout_s)[0]
+        return found
 
 
 class RayWorker:
     """A worker in an actor, seen from the driver; see `CollectWorker`.
 
     Args:
-        answers: Where its messages go; filled by a thread.
+        answers: Calls it for its messages.
         number: Which of the workers it is.
         setup: What it does, as bytes.
+
+    Attributes:
+        state: What Ray answers to the call that runs, a list; or the answer; None: it
+            is to be called.
+        is_over: It has answered for the last time.
+        is_closing: It is not wanted any more.
     """
 
-    def __init__(self, answers: queue.Queue[Answer], number: int, setup: bytes) -> None:
+    def __init__(self, answers: RayAnswers, number: int, setup: bytes) -> None:
         import ray
 
         self.number = number
@@ -87,73 +191,86 @@ class RayWorker:
         self.failure: Failed | None = None
         self.is_ready = self.has_ended = False
         self.is_asked_to_stop = self.is_cut = False
-        self._answers = answers
-        self._is_closing = False
+        self.state: list[Any] | Answer | None = None
+        self.is_over = self.is_closing = False
         self._why = ""
         self._ray = ray
         actor = ray.remote(num_cpus=1, max_concurrency=4, max_restarts=0)(CollectActor)
         self._actor = actor.remote()
-        # From the thread of the driver; and what `take` tells, from the other, too.
+        # What it is told by the next call.
         self._unsent: list[object] = []
         self._num_filed = 0
-        self._lock = threading.Lock()
         # It waits for an answer, perhaps for how many blocks are filed.
         self._is_waiting = False
+        # As its last answer would have needed.
+        self._num_parts = 1
         self.name = f"actor {self._actor._actor_id.hex()[:8]}"
         self._actor.run.remote(setup)
-        threading.Thread(
-            target=self._read, name="rollout_viewer actor", daemon=True
-        ).start()
+        answers.add(self)
 
     def send(self, message: object) -> None:
-        """Send a message with `flush`."""
+        """Send a message with `flush`, or with the next call for its messages."""
         if isinstance(message, Filed):
-            with self._lock:
-                self._num_filed += message.num_blocks
+            self._num_filed += message.num_blocks
         else:
             self._unsent.append(message)
 
     def flush(self) -> None:
-        """Send what waits.
+        """Send what waits, if no call for its messages will soon.
 
-        Few blocks that are filed wait for the next call, unless the worker waits.
+        Few blocks that are filed wait for that call, unless the worker waits.
         """
         many = 1 if self._is_waiting else _MANY_FILED
-        if not self._unsent and self._num_filed < many:
+        is_called = isinstance(self.state, list)
+        if not is_called or not (self._unsent or self._num_filed >= many):
             return
-        self._is_waiting = False
-        messages, self._unsent = self._unsent, []
-        if count := self._take_filed():
-            messages.append(Filed(count))
         with contextlib.suppress(self._ray.exceptions.RayError):
-            self._actor.deliver.options(num_returns=0).remote(*messages)
+            self._actor.deliver.options(num_returns=0).remote(self._taken())
 
-    def _take_filed(self) -> int:
-        with self._lock:
-            count, self._num_filed = self._num_filed, 0
-        return count
+    def _taken(self) -> bytes:
+        """Return what waits, as bytes; b"": nothing does."""
+        messages, self._unsent = self._unsent, []
+        count, self._num_filed = self._num_filed, 0
+        if count:
+            messages.append(Filed(count))
+        if not messages:
+            return b""
+        self._is_waiting = False
+        return pickle.dumps(messages, protocol=5)
 
-    def _read(self) -> None:
-        while not self._is_closing:
-            try:
-                messages, is_waiting = self._ray.get(
-                    self._actor.take.remote(self._take_filed())
-                )
-                self._is_waiting = self._is_waiting or is_waiting
-            # Whatever it is, no thread may wait for ever. Ray ends what waits in its
-            # `shutdown` by SystemExit.
-            except (Exception, SystemExit) as error:
-                self._why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-                messages = [None]
-            if not messages:
-                continue
-            put_answer(
-                self._answers,
-                Answer(self, Several(messages)),
-                lambda: self._is_closing,
-            )
-            if messages[-1] is None:
-                return
+    # -- its messages
+
+    def ask(self) -> None:
+        """Call it for messages, unless it was called."""
+        if self.state is not None or self.is_over:
+            return
+        try:
+            count = self._num_parts
+            call = self._actor.take.options(num_returns=count)
+            found = call.remote(self._taken(), count)
+        except Exception as error:
+            self.fail(error)
+        else:
+            self.state = found if count > 1 else [found]
+
+    def take(self, parts: Sequence[bytes]) -> None:
+        """Take what was answered."""
+        data = b"".join(parts)
+        try:
+            messages, is_waiting = pickle.loads(data)
+        except Exception as error:
+            self.fail(error)
+            return
+        self._is_waiting = self._is_waiting or is_waiting
+        self._num_parts = min(1 + len(data) * 5 // 4 // _PART_BYTES, _MAX_PARTS)
+        self.is_over = None in messages[-1:]
+        self.state = Answer(self, Several(messages)) if messages else None
+
+    def fail(self, error: Exception) -> None:
+        """Note that it will not answer any more, and why."""
+        self._why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        self.is_over = True
+        self.state = Answer(self, Several([None]))
 
     def why_ended(self) -> str:
         """Return how it ended, of one that did not say so."""
@@ -161,7 +278,7 @@ class RayWorker:
 
     def close(self) -> None:
         """End the actor."""
-        self._is_closing = True
+        self.is_closing = True
         with contextlib.suppress(Exception):
             self._ray.kill(self._actor)
 
@@ -191,7 +308,7 @@ def collect_in_ray(
             address=address, include_dashboard=False, log_to_driver=False, **options
         )
     try:
-        CollectPool(setups, collection, RayWorker).run()
+        CollectPool(setups, collection, RayWorker, RayAnswers()).run()
     finally:
         if is_own:
             ray.shutdown()
