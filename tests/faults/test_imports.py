@@ -57,6 +57,9 @@ ALLOWED = {
     ("rollout_viewer/sources/_collect/messages.py", "import pickle"): (
         "between a worker and the process that started it"
     ),
+    ("rollout_viewer/sources/_collect/ray_cluster.py", "import pickle"): (
+        "between an actor and the process that started it; Ray would do it otherwise"
+    ),
     ("rollout_viewer/sources/_collect/worker.py", "import pickle"): (
         "takes these from the process that started it"
     ),
