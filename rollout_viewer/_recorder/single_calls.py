@@ -6,11 +6,11 @@ others are recorded without arrays of numbers. Knows rows. Knows no framework.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rollout_viewer._forks import this_process
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recorder.success import is_silent
 from rollout_viewer._recorder.usual_calls import UsualCalls
@@ -128,7 +128,7 @@ class SingleCalls(UsualCalls):
         with self._lock:
             was_used = self.buffer is None or bool(self.buffer.rows)
             self._settle()
-            if not self._is_lean or self._pid != os.getpid():
+            if not self._is_lean or self._pid != this_process.pid:
                 return False
             if info:
                 found = self._numbers_of(info)

@@ -6,11 +6,11 @@ nothing but their steps is to be known of them. Knows rows. Knows no framework.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, SupportsBytes
 
 import numpy as np
 
+from rollout_viewer._forks import this_process
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recorder.success import is_silent
 from rollout_viewer._recording.live import NO_STARTS
@@ -167,7 +167,7 @@ class UsualCalls:
         with self._lock:
             was_used = self.many is None or bool(self.many.rows)
             self._settle()
-            if not self._is_lean or self._pid != os.getpid():
+            if not self._is_lean or self._pid != this_process.pid:
                 return False
             if info:
                 found = self._data_of(info)
