@@ -164,9 +164,9 @@ class ChunkEncoder:
                 record = scratch.delta(now, last, start, stop)
             else:
                 record = scratch.delta(now, first, *self._since_first)
-            size, usual = len(record), _CUT * estimate + _CUT_BYTES
-            if size > usual:
-                size = usual
+            size, most_usual = float(len(record)), _CUT * estimate + _CUT_BYTES
+            if size > most_usual:
+                size = most_usual
             estimates[kind] = estimate + 0.5 * (size - estimate)
             self._made_at[kind] = len(kinds)
         if len(record) > most:
@@ -335,8 +335,8 @@ class ChunkEncoder:
         smallest = b""
         for one in kinds:
             record = self._compress(one, now, start, stop)
-            usual = _CUT * estimates[one] + _CUT_BYTES
-            estimates[one] += 0.5 * (min(len(record), usual) - estimates[one])
+            most_usual = _CUT * estimates[one] + _CUT_BYTES
+            estimates[one] += 0.5 * (min(len(record), most_usual) - estimates[one])
             self._made_at[one] = row
             if not smallest or len(record) < len(smallest):
                 kind, smallest = one, record
