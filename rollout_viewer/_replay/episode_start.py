@@ -55,8 +55,7 @@ _PLAIN_JSON = '{"recipe":%d,"state":' + PLAIN_JSON + "}"
 def pack_start(start: EpisodeStart) -> bytes:
     """Return a start as bytes; one whose options are no JSON as a problem."""
     if start[2:] == _OF_PLAIN and (numbers := plain_numbers(start.state)) is not None:
-        # What the rest comes to, in a quarter of the time: most have no arguments.
-        return raw_frame(_packed((_PLAIN_JSON % (start.recipe, *numbers)).encode()))
+        return _pack_plain(start.recipe, numbers)
     start = storable_start(start)
     binary = start.state.get(BINARY, b"")
     state = {name: value for name, value in start.state.items() if name != BINARY}
@@ -70,6 +69,31 @@ def pack_start(start: EpisodeStart) -> bytes:
     if len(content) <= _MAX_RAW_BYTES:
         return raw_frame(content)
     return _of_thread.compressor.compress(content)
+
+
+def _pack_plain(recipe: int, numbers: tuple[Any, ...]) -> bytes:
+    """Do what `pack_start` does for most, which have no arguments: in less time."""
+    return raw_frame(_packed((_PLAIN_JSON % (recipe, *numbers)).encode()))
+
+
+class PlainStart:
+    """A start without arguments as bytes: when they are asked for, many at once.
+
+    Args:
+        recipe: Of `EpisodeStart`.
+        state: The same. It does not change.
+    """
+
+    __slots__ = ("_recipe", "_state")
+
+    def __init__(self, recipe: int, state: dict[str, Any]) -> None:
+        self._recipe, self._state = recipe, state
+
+    def __bytes__(self) -> bytes:
+        numbers = plain_numbers(self._state)
+        if numbers is None:
+            return pack_start(EpisodeStart(self._recipe, self._state))
+        return _pack_plain(self._recipe, numbers)
 
 
 class PackedLater:
