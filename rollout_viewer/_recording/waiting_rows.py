@@ -33,7 +33,7 @@ from rollout_viewer._recording.step_row import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -285,36 +285,51 @@ class WaitingRows(RowArrays):
         if not self._has_many or self._settled >= self.stop:
             return
         first, rewards = self._first, self._reward
-        rows_reset: list[int] = []
-        envs_reset: list[int] = []
-        found: list[WaitingStart] = []
-        for row, resets, ended, all_flags, starts in self._noted:
-            if not first <= row < self.stop:
-                continue
-            if ended is not None:
-                _, flags = self._kinds_of_block()
-                flags[row - first] = ended if all_flags is None else all_flags
-            if resets is not None:
-                envs = resets.nonzero()[0].tolist()
-                rows_reset += [row - first] * len(envs)
-                envs_reset += envs
-            # Many at once are packed in less than half the time.
-            found += [WaitingStart(row, env, bytes(one)) for env, one in starts.items()]
-        if rows_reset:
+        noted = [one for one in self._noted if first <= one.row < self.stop]
+        if noted:
+            self._note_ends(noted)
+        begins = [one for one in noted if one.resets is not None]
+        if begins:
             kinds, flags = self._kinds_of_block()
-            kinds[rows_reset, envs_reset] = RESET
-            flags[rows_reset, envs_reset] = BEGINS
-            rewards[rows_reset, envs_reset] = np.nan
-        self._note_starts(found)
+            resets = [one.resets.tobytes() for one in begins if one.resets is not None]
+            at, envs = self._stacked(resets).nonzero()
+            places = np.array([one.row - first for one in begins])[at], envs
+            kinds[places] = RESET
+            flags[places] = BEGINS
+            rewards[places] = np.nan
+            self._note_starts(
+                [
+                    WaitingStart(one.row, env, bytes(start))
+                    for one in begins
+                    for env, start in one.starts.items()
+                ]
+            )
         rows = self._offsets(max(self._settled, first, self._since), self.stop)
         is_nan = rewards[rows] != rewards[rows]
         if _TRUE in is_nan.tobytes():
             kinds, flags = self._kinds_of_block()
             is_nan &= kinds[rows] == STEP
-            flags[rows] |= is_nan * np.uint8(NAN_REWARD)
+            if _TRUE in is_nan.tobytes():  # not only of resets
+                flags[rows] |= is_nan * np.uint8(NAN_REWARD)
         self._noted = []
         self._settled = self.stop
         self._has_many = False
+
+    def _note_ends(self, noted: Sequence[_Noted]) -> None:
+        """Set the flags of ends, from the first of these rows to the last."""
+        start = noted[0].row
+        none = bytes(self._reward.shape[1])
+        bits = [none] * (noted[-1].row + 1 - start)
+        for one in noted:
+            if one.ended is not None:
+                found = one.ended if one.flags is None else one.flags
+                bits[one.row - start] = found.tobytes()
+        _, flags = self._kinds_of_block()
+        flags[self._offsets(start, start + len(bits))] |= self._stacked(bits)
+
+    def _stacked(self, found: Sequence[bytes]) -> Array:
+        """Return bools, or flags, of each env and of some rows, as numbers (n, B)."""
+        return np.frombuffer(b"".join(found), np.uint8).reshape(len(found), -1)
 
     def rewards(self, start: int, stop: int) -> Array:
         """Return the rewards of rows, (n, B)."""

@@ -18,8 +18,8 @@ from rollout_viewer._replay.env_state import generator_state, has_clone, state_o
 from rollout_viewer._replay.episode_start import (
     EpisodeStart,
     PackedLater,
-    PlainStart,
     pack_start,
+    plain_start,
 )
 from rollout_viewer._replay.recipe import NATIVE
 from rollout_viewer._replay.viewpoint import has_viewpoint
@@ -136,7 +136,7 @@ class ResetStarts:
         if self._bare is None or seed is not None:
             return PackedLater(_start_of(self._env, recipe, seed, None))
         generator = getattr(self._bare, "np_random", None)
-        return PlainStart(recipe, generator_state(generator))
+        return plain_start(recipe, generator_state(generator))
 
 
 def has_own_state(recipe: Recipe) -> bool:
