@@ -167,7 +167,7 @@ class LiveRecording(FiledRecording):
             row, num_rows = waiting.stop, rows.num_rows
             if row < num_rows:
                 row = num_rows
-            elif row >= waiting.full_at:
+            elif row >= waiting.full_at and row > num_rows:
                 self._take_waiting()  # if that was interrupted
                 num_rows = rows.num_rows
             usual = self._open.usual

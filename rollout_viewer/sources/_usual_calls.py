@@ -187,9 +187,8 @@ class UsualCalls(RecordingWrapper, LaterRows, BatchedCalls):
         """Return from where the episodes can be replayed that begin."""
         found: dict[int, SupportsBytes] = {}
         number = self.recorder.recipe_number
-        for env in resets.nonzero()[0].tolist():
-            state = self._states.get(env)
-            if state is None:
+        for env, state in self._states.items():
+            if not resets[env]:
                 continue
             if self._depends_on_first(env):
                 found[env] = self._packed_start(env, state)
