@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._recording.database import is_local
 from rollout_viewer._recording.row_memory import RowMemory
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class SavedRows:
     ) -> None:
         self._path = path
         self._has_names = has_names
-        self._is_possible = is_possible
+        # Asked here, not as rows come: it reads files of the system.
+        self._is_possible = is_possible and is_local(path)
         self._memory: RowMemory | None = None
         self._next_look_s = 0.0
         # Rows that follow one another: (first, stop).
