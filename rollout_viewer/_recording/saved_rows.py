@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Whether someone has deleted the file is a system call, at each block of 32 rows: it
 # takes 20 us where an environment has used the processor's caches meanwhile, and lets
 # other threads run. Who deletes it, and kills the process within that time, loses more.
-LOOK_EVERY_S = 0.02
+_LOOK_EVERY_S = 0.02
 
 
 class SavedRows:
@@ -54,7 +54,7 @@ class SavedRows:
         region, stop = waiting.region, waiting.stop - waiting.stop % CHUNK_ROWS
         if region is None or stop <= region.stop:
             return True
-        if self._memory is None or self._is_lost(self._memory):
+        if not self._has_file():
             return False  # no reader would find them
         first, saved = self._span
         if saved != region.stop:
@@ -65,13 +65,18 @@ class SavedRows:
         self._span = first, stop
         return True
 
-    def _is_lost(self, memory: RowMemory) -> bool:
-        """Whether the file's name was another's, or no one's, when it was looked up."""
-        now_s = time.monotonic()
-        if now_s < self._next_look_s:
-            return False
-        self._next_look_s = now_s + LOOK_EVERY_S
-        return bool(memory.name.change())
+    def _has_file(self) -> bool:
+        """Whether there is a file; one whose name is another's, or no one's, is none.
+
+        Its name is looked up each `_LOOK_EVERY_S`.
+        """
+        memory, now_s = self._memory, time.monotonic()
+        if memory is not None and now_s >= self._next_look_s:
+            if memory.name.change():
+                self._memory, self._is_possible = None, False
+                return False
+            self._next_look_s = now_s + _LOOK_EVERY_S
+        return memory is not None
 
     def stop(self, num_rows: int) -> int:
         """Return how many rows survive, if the first `num_rows` do elsewhere."""
@@ -89,8 +94,7 @@ class SavedRows:
         if not self._is_possible or not waiting.wants_region:
             return
         memory = self._memory
-        if memory is not None and memory.name.change():
-            self._memory, self._is_possible = None, False
+        if memory is not None and not self._has_file():
             return
         if memory is None or memory.form != waiting.form:
             if memory is not None and not memory.is_free(num_filed):

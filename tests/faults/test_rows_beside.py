@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer._recording import row_memory, saved_rows
+from rollout_viewer._recording import row_memory
 from rollout_viewer._recording.compact import compact
 from rollout_viewer._recording.lock import locked
 from rollout_viewer._recording.row_memory import side_path
@@ -462,12 +462,12 @@ def test_so_many_files_are_mapped_and_no_more(tmp_path, monkeypatch):
     env.close()
 
 
-def test_a_file_that_is_deleted_costs_the_rows_of_a_block(tmp_path, monkeypatch):
-    monkeypatch.setattr(saved_rows, "LOOK_EVERY_S", 0.0)  # for each block
+def test_a_file_that_is_deleted_costs_the_rows_of_a_block(tmp_path):
     path, copy = tmp_path / "run.rollout", tmp_path / "copy.rollout"
     loop = calls("CartPole", path)
     env = next(itertools.islice(loop, 299, None))
     os.unlink(side_path(path))
+    env.cache.recording._saved._next_look_s = 0.0  # as if time had passed
     next(itertools.islice(loop, 150, None))
     env.cache.recording._writer.drain()
     for side in ("", "-wal"):
