@@ -239,8 +239,8 @@ def numbered_starts(
     if not starts:
         return {}
     first, numbers = rows.num_rows, rows.numbers_of_begun(flags)
-    return {
-        (one.env, numbers[place]): one.start
-        for one in starts
-        if (place := (one.row - first, one.env)) in numbers
-    }
+    found: dict[tuple[int, int], bytes] = {}
+    for row, env, start in starts:
+        if (number := numbers.get((row - first, env))) is not None:
+            found[env, number] = start
+    return found
