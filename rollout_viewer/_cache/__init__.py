@@ -8,7 +8,7 @@
   `remote_messages`. `intake`: how that process takes them in; `remote_recorder`: one
   whose rows come; `event_queue`: how it waits for them.
 - `episode_infos`: what is known of an episode, of its segment and its own.
-- `rendering`: pictures that are rendered when they are asked for;
+- `rendering_reader`: pictures that come later. `rendering`: those that are asked for;
   `background_rendering`: those that a page looks at, and of episodes that have ended;
   `kept_workers`: the processes that make them.
 - `clip`: an immutable selection, to be written to files and dumped to loggers.
