@@ -2,6 +2,7 @@
 
 - `cache`: what a recorder fills. `annotator`: what the user notes in it. `row_checker`:
   what `append` accepts. `subscribers`: who is notified of rows and annotations.
+  `losses`: what a recorder is warned of.
 - `block_builder`: rows encoded for a cache in another process. `block_filer`: blocks
   of several become rows of one cache; `unfiled`: how many are on their way.
 - `remote_rows`: a recorder's rows on their way to the process of a cache, as

@@ -10,7 +10,6 @@ import contextlib
 import functools
 import operator
 import os
-import warnings
 import weakref
 from multiprocessing import util
 from numbers import Real
@@ -25,6 +24,7 @@ from rollout_viewer._cache.episode_infos import (
     only_starts,
     split_infos,
 )
+from rollout_viewer._cache.losses import LossWarnings
 from rollout_viewer._cache.rendering import Rendering
 from rollout_viewer._cache.rendering_reader import RenderingReader
 from rollout_viewer._cache.row_checker import RowChecker
@@ -38,7 +38,6 @@ from rollout_viewer._cache.subscribers import Subscribers
 from rollout_viewer._cache.summary import summary_of
 from rollout_viewer._errors import (
     CacheClosedError,
-    RolloutViewerWarning,
     RowError,
     ShapeError,
     warn_once,
@@ -220,8 +219,7 @@ class FrameCache(RenderingReader, Annotator):
         # Weak: a recorder holds its cache.
         self._completers: list[weakref.WeakMethod[Callable[[], object]]] = []
         self._intake: Intake | None = None
-        self._num_warned = 0
-        self._has_warned_of_truncation = False
+        self._losses = LossWarnings()
         release: Callable[[], object] = recording.release
         if upload is not None:
             upload.start(recording)
@@ -750,29 +748,7 @@ class FrameCache(RenderingReader, Annotator):
         return recording
 
     def _warn_of_losses(self, recording: LiveRecording) -> None:
-        truncated = recording.budget.truncated_episode
-        if truncated is not None and not self._has_warned_of_truncation:
-            self._has_warned_of_truncation = True
-            warnings.warn(
-                "FrameCache: expected episodes that fit into disk_bytes="
-                f"{recording.budget.disk_bytes}, got a longer one of env "
-                f"{truncated[0]} (from row {truncated[1]} on). Its newest rows are "
-                "kept; raise disk_bytes to keep it whole.",
-                RolloutViewerWarning,
-                stacklevel=3,
-            )
-        lost = recording.num_lost
-        is_faulty = lost or recording.fault or recording.is_behind
-        if is_faulty and not self._num_warned:
-            self._num_warned = 1
-            reason = recording.fault or "a disk slower than the recording"
-            warnings.warn(
-                f"FrameCache: expected to write {str(recording.path)!r}, got {reason}. "
-                f"{lost} pictures are lost so far; recording goes on with what can be "
-                "kept, and num_lost counts.",
-                RolloutViewerWarning,
-                stacklevel=3,
-            )
+        self._losses.warn(recording, stacklevel=3)
 
     @contextlib.contextmanager
     def segment(
