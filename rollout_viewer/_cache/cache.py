@@ -14,16 +14,13 @@ import weakref
 from multiprocessing import util
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, SupportsBytes
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from rollout_viewer._cache.annotator import Annotator
-from rollout_viewer._cache.episode_infos import (
-    merged_info,
-    only_starts,
-    split_infos,
-)
+from rollout_viewer._cache.block_appender import BlockAppender
+from rollout_viewer._cache.episode_infos import split_infos
 from rollout_viewer._cache.losses import LossWarnings
 from rollout_viewer._cache.rendering import Rendering
 from rollout_viewer._cache.rendering_reader import RenderingReader
@@ -36,34 +33,20 @@ from rollout_viewer._cache.shared_storage import (
 )
 from rollout_viewer._cache.subscribers import Subscribers
 from rollout_viewer._cache.summary import summary_of
-from rollout_viewer._errors import (
-    CacheClosedError,
-    RowError,
-    ShapeError,
-    warn_once,
-)
+from rollout_viewer._errors import RowError, ShapeError, warn_once
 from rollout_viewer._finalizers import finalize
 from rollout_viewer._forks import LockOfOneProcess
-from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._frames.fps import checked_fps
-from rollout_viewer._recording.annotations import (
-    episode_keys,
-)
+from rollout_viewer._recording.annotations import episode_keys
 from rollout_viewer._recording.decoder_cache import DecoderCache
 from rollout_viewer._recording.eviction import Budget
 from rollout_viewer._recording.file import FileRecording
-from rollout_viewer._recording.info_types import stored_types
 from rollout_viewer._recording.joined import JoinedRecording
 from rollout_viewer._recording.late_pictures import RECIPES
 from rollout_viewer._recording.live import NO_STARTS, LiveRecording
-from rollout_viewer._recording.lock import read_only, unlocked_path
-from rollout_viewer._recording.sealed_block import (
-    few_rows,
-    rows_for_blocks,
-    side_by_side,
-)
+from rollout_viewer._recording.lock import unlocked_path
 from rollout_viewer._recording.step_buffer import Listeners
-from rollout_viewer._recording.step_row import IDLE, RESET
+from rollout_viewer._recording.step_row import IDLE
 from rollout_viewer._recording.storable import storable_json, storable_text
 from rollout_viewer._recording.waiting_rows import WaitingRows
 from rollout_viewer._recording.workers import is_worker
@@ -79,9 +62,6 @@ if TYPE_CHECKING:
     from rollout_viewer._cache.summary import Summary
     from rollout_viewer._recording.base import Recording
     from rollout_viewer._recording.episode import Episode
-    from rollout_viewer._recording.many_buffer import ManyBuffer, ManyForm
-    from rollout_viewer._recording.sealed_block import BlockRows, SealedBlock
-    from rollout_viewer._recording.step_buffer import InfoForms, StepBuffer
     from rollout_viewer._replay.recipe import Recipe
 
 # Of memory_bytes, for what waits for the disk: an eighth.
@@ -89,7 +69,7 @@ _QUEUE_SHARE = 8
 _MIN_BUDGET_BYTES = 1_000_000
 
 
-class FrameCache(RenderingReader, Annotator):
+class FrameCache(BlockAppender, RenderingReader, Annotator):
     """What a recorder has seen: pictures without loss, rewards, ends, actions, data.
 
     Rows are appended by one recorder and never change. Everything is in one
@@ -331,279 +311,6 @@ class FrameCache(RenderingReader, Annotator):
             self._subscribers.notify(row, row + 1)
         return row
 
-    def append_step(
-        self,
-        kind: npt.NDArray[np.uint8] | None,
-        reward: Any,
-        terminated: Any,
-        truncated: Any,
-        action: Any,
-        data: Mapping[str, Any] | None,
-        episode_info: Mapping[int, Mapping[str, Any]] | None = None,
-    ) -> int | None:
-        """Append a step without pictures, as `append` does, if it is like the last row.
-
-        Args:
-            kind: Codes (B,) of `Kind`; None: all envs step.
-            reward: Of `append`, as all others.
-            terminated: None: no env did.
-            truncated: None: no env was.
-            action: (B, ...)
-            data: Name -> (B, ...)
-            episode_info: Of the envs that are reset.
-
-        Returns:
-            The row; None: it is not like the last one, and nothing was recorded.
-        """
-        with self._append_lock.lock:
-            recording = self._writable()
-            if (starts := self._only_starts(episode_info, kind)) is None:
-                return None
-            row = recording.append_like_last(
-                (),
-                (),
-                WaitingRows.put,
-                kind,
-                reward,
-                terminated,
-                truncated,
-                action,
-                data,
-                starts,
-            )
-        if row is not None:
-            self._note_appended(recording, row)
-        return row
-
-    def append_many(
-        self,
-        resets: npt.NDArray[np.bool_] | None,
-        ended: npt.NDArray[np.bool_] | None,
-        flags: npt.NDArray[np.uint8] | None,
-        reward: Any,
-        action: Any,
-        values: Mapping[str, Any],
-        starts: Mapping[int, SupportsBytes] = NO_STARTS,
-    ) -> int | None:
-        """Do the same where all envs step or are reset; see `WaitingRows.put_many`."""
-        with self._append_lock.lock:
-            recording = self._writable()
-            if resets is not None and self._segments:
-                return None  # what is known of all that begin in the segment
-            row = recording.append_like_last(
-                (),
-                (),
-                WaitingRows.put_many,
-                resets,
-                ended,
-                flags,
-                reward,
-                action,
-                values,
-                starts,
-            )
-        if row is not None:
-            self._note_appended(recording, row)
-        return row
-
-    def append_one(
-        self,
-        kind: int,
-        flags: int,
-        reward: Any,
-        action: Any,
-        values: Mapping[str, Any],
-        start: bytes | None = None,
-    ) -> int | None:
-        """Do the same for a single env; see `WaitingRows.put_one`."""
-        with self._append_lock.lock:
-            recording = self._writable()
-            if kind == RESET and self._segments:
-                return None  # what is known of all that begin in the segment
-            row = recording.append_like_last(
-                (), (), WaitingRows.put_one, kind, flags, reward, action, values, start
-            )
-        if row is not None:
-            self._note_appended(recording, row)
-        return row
-
-    def open_buffer(self, forms: InfoForms) -> StepBuffer | None:
-        """Return where the next rows of a single env may be put, as by `append_one`.
-
-        In a few hundred nanoseconds, if they are like the last one, which was put so.
-
-        Args:
-            forms: The numbers of an info that each of them has.
-
-        Returns:
-            None: nowhere, as yet.
-        """
-        with self._append_lock.lock:
-            return self._writable().open_buffer(forms, self._listeners)
-
-    def open_many(self, form: ManyForm) -> ManyBuffer | None:
-        """Return where the next rows of many envs may be put, as by `append_many`.
-
-        Args:
-            form: Of an info that each of them has.
-        """
-        with self._append_lock.lock:
-            return self._writable().open_many(form, self._listeners)
-
-    def _note_appended(self, recording: LiveRecording, row: int) -> None:
-        if recording.has_trouble:
-            self._warn_of_losses(recording)
-        if self._subscribers.callbacks:
-            self._subscribers.notify(row, row + 1)
-
-    def _only_starts(
-        self,
-        infos: Mapping[int, Mapping[str, Any]] | None,
-        codes: npt.NDArray[Any] | None,
-    ) -> Mapping[int, bytes] | None:
-        """Return from where episodes can be replayed; None: more is known of them."""
-        has_resets = codes is not None and RESET in codes.tobytes()
-        if self._segments and (infos or has_resets):
-            return None  # what is known of all that begin in the segment
-        return only_starts(infos) if infos else NO_STARTS
-
-    def _append(
-        self,
-        recording: LiveRecording,
-        frames: Any,
-        envs: Sequence[int] | None,
-        action: Any,
-        data: Mapping[str, Any] | None,
-        num_transitions: Any,
-        episodes: tuple[dict[int, Any], dict[int, bytes]],
-        **steps: Any,
-    ) -> int:
-        """Append a row of any form."""
-        recording.close_buffer()
-        recording.recover()
-        new = self._checker.check(
-            recording, frames, envs, action, data, num_transitions, **steps
-        )
-        infos, starts = episodes
-        recording.append(
-            new.rows,
-            new.steps,
-            new.pictures,
-            new.extras,
-            new.shared,
-            lambda env: merged_info(self.segment_info(), infos.get(env, {})),
-            starts,
-        )
-        self._checker.accept(new)
-        return new.rows.num_rows - 1
-
-    def append_block(
-        self,
-        blocks: Mapping[int, SealedBlock],
-        *,
-        num_envs: int | None = None,
-        fill: bool = True,
-    ) -> int:
-        """Append 32 rows that other processes have encoded, and return the first.
-
-        Chunks are filed as they are: no picture is decoded. Blocks of different envs
-        are in the same rows, side by side; envs that none of them has are idle, and so
-        are those of a shorter block in the rows after it. Rows of an open block, as
-        `append` leaves them, are filled up with idle ones before.
-
-        Args:
-            blocks: The number of a block's first env among all -> the block.
-            num_envs: Of the recording, for its first rows; None: of these blocks.
-            fill: False: append only as many rows as the longest block has. Pictures
-                are decoded and encoded again then, so this is for a few rows of slow
-                environments.
-
-        Raises:
-            RecordingError: A block is damaged, or is of other envs. Nothing is
-                recorded then.
-            ShapeError: The recording has another number of envs.
-            CacheClosedError: The cache was closed.
-            ReadOnlyError: It was opened for reading, or inherited by a fork.
-        """
-        return self._append_blocks([blocks], num_envs, fill=fill)
-
-    def append_blocks(
-        self,
-        rounds: Sequence[Mapping[int, SealedBlock]],
-        *,
-        num_envs: int | None = None,
-    ) -> int:
-        """Append 32 rows for each of `rounds`, and return the first of all.
-
-        As `append_block` does for one of them, in less time: they are written together.
-
-        Args:
-            rounds: Blocks, each as `append_block` takes them.
-            num_envs: As there.
-
-        Raises:
-            RecordingError: A block is damaged, or is of other envs. Of that round and
-                those after it nothing is recorded.
-            ShapeError: As there, as the others.
-            CacheClosedError: The cache was closed.
-            ReadOnlyError: It was opened for reading, or inherited by a fork.
-        """
-        return self._append_blocks(rounds, num_envs, fill=True)
-
-    def _append_blocks(
-        self,
-        rounds: Sequence[Mapping[int, SealedBlock]],
-        num_envs: int | None,
-        *,
-        fill: bool,
-    ) -> int:
-        first = rounds[0] if rounds else {}
-        longest = max((one.num_rows for one in first.values()), default=0)
-        appended: list[tuple[int, int]] = []
-        try:
-            with self._append_lock.lock:
-                recording = self._writable()
-                recording.close_buffer()
-                recording.recover()
-                rows = rows_for_blocks(recording.rows, first, num_envs)
-
-                def prepared() -> Iterator[BlockRows]:
-                    """Yield what is appended, each with the rows before it there."""
-                    for blocks in rounds:
-                        rows_for_blocks(rows, blocks, num_envs)
-                        block = side_by_side(blocks, rows, stored_types(recording.meta))
-                        recording.check_block(block)
-                        if not fill:
-                            block = few_rows(block, longest)
-                        while rows.num_rows % CHUNK_ROWS + block.num_rows > CHUNK_ROWS:
-                            self._append_idle(recording)
-                        start = rows.num_rows
-                        yield block
-                        appended.append((start, rows.num_rows))
-
-                recording.append_blocks(
-                    rows,
-                    prepared(),
-                    lambda info: merged_info(self.segment_info(), info),
-                )
-            self._warn_of_losses(recording)
-        finally:
-            if appended:
-                self._subscribers.notify(appended[0][0], appended[-1][1])
-        return appended[0][0]
-
-    def _append_idle(self, recording: LiveRecording) -> None:
-        steps = {"kind": "idle"}
-        new = self._checker.check(recording, None, None, None, None, None, **steps)
-        recording.append(
-            new.rows, new.steps, [], new.extras, new.shared, lambda env: {}
-        )
-
-    @property
-    def num_appended(self) -> int:
-        """How many rows were appended: `num_rows`, in less time."""
-        return self._live.num_appended if self._live is not None else self.num_rows
-
     def remote(
         self, *, num_envs: int | None = None, host: str = "127.0.0.1"
     ) -> RemoteCache:
@@ -731,25 +438,6 @@ class FrameCache(RenderingReader, Annotator):
         """
         self._writable().set_meta(key, value)
 
-    @property
-    def is_mine(self) -> bool:
-        """Whether this process records into it; False of what was opened or forked."""
-        return self.recording.is_mine
-
-    def _writable(self) -> LiveRecording:
-        recording = self._live
-        if recording is None or not recording.is_mine:
-            raise read_only(self.path)
-        if recording.is_closed:
-            raise CacheClosedError(
-                "FrameCache.append: expected an open cache, got a closed one. "
-                "Record into a new FrameCache."
-            )
-        return recording
-
-    def _warn_of_losses(self, recording: LiveRecording) -> None:
-        self._losses.warn(recording, stacklevel=3)
-
     @contextlib.contextmanager
     def segment(
         self,
@@ -780,10 +468,6 @@ class FrameCache(RenderingReader, Annotator):
             yield
         finally:
             self._segments.remove(info)
-
-    def segment_info(self) -> dict[str, Any]:
-        """Return what is known of an episode that begins now, from `segment`."""
-        return dict(self._segments[-1]) if self._segments else {}
 
     def mark_fps(self, fps: float) -> None:
         """Set `fps` if neither the constructor nor a recorder has.
