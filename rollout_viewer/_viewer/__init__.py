@@ -7,7 +7,8 @@
   rendered where a page looks. `subscription`: follows a recording.
 - `previews`: what is shown where the link is too thin for exact pictures;
   `preview_videos`: makes them.
-- `export_jobs`: dumps and downloads. `worker`: a thread that lives while there is work.
+- `dumps`: what a viewer writes; `export_jobs`: at a page's request. `worker`: a thread
+  that lives while there is work.
 - `saved`: what a notebook keeps of it. `snapshot`: an array shown as a picture.
 - `compare`: several recordings as one. `beginning`: how a page begins.
 - `notebook`: where we run, and which cell.

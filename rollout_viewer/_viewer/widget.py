@@ -14,7 +14,6 @@ import uuid
 import warnings
 import weakref
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -27,8 +26,7 @@ from rollout_viewer._errors import (
     RowError,
 )
 from rollout_viewer._export.png import MAX_POSTER_PIXELS, poster_png
-from rollout_viewer._export.write import TABLE_SUFFIXES
-from rollout_viewer._file_names import checked_tag, path_inside
+from rollout_viewer._file_names import checked_tag
 from rollout_viewer._finalizers import finalize
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._page.build_messages import build_manifest
@@ -40,6 +38,7 @@ from rollout_viewer._recording.storable import storable_json
 from rollout_viewer._viewer.as_cache import as_cache
 from rollout_viewer._viewer.beginning import beginning
 from rollout_viewer._viewer.bookmarks import ViewerBookmarks
+from rollout_viewer._viewer.dumps import Dumps
 from rollout_viewer._viewer.export_jobs import ExportJobs
 from rollout_viewer._viewer.notebook import (
     close_viewers_of_rerun_cell,
@@ -54,6 +53,7 @@ from rollout_viewer._viewer.subscription import Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
@@ -64,7 +64,6 @@ if TYPE_CHECKING:
     from rollout_viewer._progress import Progress
     from rollout_viewer._recording.annotations import AnnotationChange
     from rollout_viewer._viewer.compare import Compared
-    from rollout_viewer._viewer.export_jobs import Progress as JobProgress
     from rollout_viewer._viewer.saved import Saved
 
 
@@ -178,8 +177,7 @@ class RolloutViewer(anywidget.AnyWidget):
         if compared and columns is None:
             columns = compared.columns
         self._get_cache: Callable[[], FrameCache | None] = lambda: cache
-        self._logger = logger
-        self._tag = tag
+        self._dumps = Dumps(logger, tag, fps)
         self._columns = columns
         self._fps = fps
         self._title = tag if title is None else title
@@ -208,8 +206,8 @@ class RolloutViewer(anywidget.AnyWidget):
             jobs=self._jobs,
             send=send,
             annotate=_weakly(this, RolloutViewer._annotate),
-            dump=_weakly(this, RolloutViewer._dump_rows),
-            download=_weakly(this, RolloutViewer._write_download),
+            dump=_weakly(this, lambda one, *a: one._dumps.dump_rows(one.cache, *a)),
+            download=_weakly(this, lambda one, *a: one._dumps.download(one.cache, *a)),
         )
         self._stream = PageStream(
             self._cache,
@@ -263,11 +261,7 @@ class RolloutViewer(anywidget.AnyWidget):
     @property
     def logger(self) -> Any:
         """Where dumps go."""
-        if self._logger is None:
-            from rollout_viewer.loggers.csv import CSVLogger
-
-            self._logger = CSVLogger("rollouts", video_format="mp4")
-        return self._logger
+        return self._dumps.logger
 
     def goto(
         self,
@@ -380,7 +374,7 @@ class RolloutViewer(anywidget.AnyWidget):
             RowError: Nothing was recorded yet.
             ExportError: They could not be written.
         """
-        return self._dump(clip or self._cache.clip(), formats, tag)
+        return self._dumps.dump(clip or self._cache.clip(), formats, tag)
 
     def to_html(
         self,
@@ -485,28 +479,6 @@ class RolloutViewer(anywidget.AnyWidget):
         """
         self._get_cache = weakref.ref(self.cache)
         self.close()
-
-    def _dump(
-        self,
-        clip: Clip,
-        formats: Sequence[str] | str,
-        tag: str | None,
-        on_progress: Callable[[int, int], None] | None = None,
-        cancel: threading.Event | None = None,
-    ) -> list[Path]:
-        from rollout_viewer._export.dump import dump_clip
-
-        # The logger adds its own counter: <tag>_r<start>-<stop>_<n>.
-        name = tag or f"{self._tag}_r{clip.start}-{clip.stop}"
-        return dump_clip(
-            clip,
-            self.logger,
-            name,
-            formats=formats,
-            fps=self._fps,
-            on_progress=on_progress,
-            cancel=cancel,
-        )
 
     # -- messages of the page
 
@@ -618,7 +590,7 @@ class RolloutViewer(anywidget.AnyWidget):
         return build_manifest(
             self._cache,
             title=self._title,
-            dump_folder=self._dump_folder(),
+            dump_folder=self._dumps.folder(),
             columns=self._columns,
             fps=self._fps,
             follow=self._is_following,
@@ -628,78 +600,12 @@ class RolloutViewer(anywidget.AnyWidget):
             renders=self._cache.renders_pictures if is_later else None,
         )
 
-    def _dump_folder(self) -> str:
-        from rollout_viewer._export.dump import is_address
-
-        if self._logger is None:
-            return str(Path("csv_logs", "rollouts").resolve())
-        experiment = getattr(self._logger, "experiment", None)
-        # A run of W&B calls it dir.
-        for owner, name in (
-            (experiment, "log_dir"),
-            (experiment, "dir"),
-            (self._logger, "log_dir"),
-        ):
-            folder = getattr(owner, name, None)
-            if isinstance(folder, (str, Path)):
-                return str(folder if is_address(folder) else Path(folder).resolve())
-        return type(self._logger).__name__
-
     def _on_message(self, _: Any, content: Any, buffers: Any) -> None:
         # Runs on the shell's or a subshell's thread, maybe beside the user's cell.
         del buffers
         # On the shell's, a running cell would have held it up.
         is_on_shell = threading.current_thread() is threading.main_thread()
         self._stream.receive(content, waits_for_cells=is_on_shell)
-
-    def _dump_rows(
-        self,
-        start: int,
-        stop: int,
-        formats: list[str],
-        on_progress: JobProgress,
-        cancel: threading.Event,
-        envs: list[int] | None = None,
-    ) -> list[Path]:
-        clip = self.cache.clip(start, stop, envs=envs)
-        if any(f".{name}" not in TABLE_SUFFIXES for name in formats):
-            self._render_first(clip, on_progress, cancel)
-        return self._dump(clip, formats, None, on_progress, cancel)
-
-    def _write_download(
-        self,
-        folder: Path,
-        start: int,
-        stop: int,
-        suffix: str,
-        on_progress: JobProgress,
-        cancel: threading.Event,
-        envs: list[int] | None = None,
-    ) -> Path:
-        from rollout_viewer._export.write import write_clip
-
-        name = f"{self._tag.rpartition('/')[2]}_r{start}-{stop}"
-        path = path_inside(folder, name, f".{suffix}")
-        clip = self.cache.clip(start, stop, envs=envs)
-        if f".{suffix}" not in TABLE_SUFFIXES:
-            self._render_first(clip, on_progress, cancel)
-        return write_clip(
-            clip, path, fps=self._fps, on_progress=on_progress, cancel=cancel
-        )[0]
-
-    def _render_first(
-        self, clip: Clip, on_progress: JobProgress, cancel: threading.Event
-    ) -> None:
-        """Render what is missing of what a page exports, if that is possible."""
-        if not self.cache.renders_pictures:
-            return
-        self.cache.render_for_export(
-            clip.start,
-            clip.stop,
-            clip.envs,
-            on_progress=lambda done, total: on_progress(done, total, "pictures"),
-            is_cancelled=cancel.is_set,
-        )
 
     def _post(self, message: Message) -> None:
         if self.comm is not None:

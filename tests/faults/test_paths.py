@@ -179,8 +179,8 @@ def test_a_download_is_written_in_its_folder(folder, tag):
 
     for suffix in ("csv", "x/../../../csv", "/../../y.csv"):
         with contextlib.suppress(ValueError, rv.RolloutViewerError):
-            viewer._write_download(
-                folder, 0, 3, suffix, lambda *_: None, threading.Event()
+            viewer._dumps.download(
+                viewer.cache, folder, 0, 3, suffix, lambda *_: None, threading.Event()
             )
     viewer.close()
 
