@@ -61,11 +61,8 @@ ROOMS = {
     ),
     "__init__": "_cache _evaluate _frames _lazy _recording _viewer loggers sources",
     "testing": "_cache _recorder _recording sources",
-    "_demo": "_cache _export _progress",
-    "_arguments": "",
     "_cli": (
-        "_arguments _cache _demo _evaluate _export _file_names _progress _recorder "
-        "_recording sources"
+        "_cache _evaluate _export _file_names _progress _recorder _recording sources"
     ),
     "__main__": "_cli",
 }

@@ -23,7 +23,15 @@ import tempfile
 import webbrowser
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer import _arguments
+from rollout_viewer._cli.arguments import (
+    add_compact,
+    add_compare,
+    add_demo,
+    add_export,
+    add_info,
+    add_record,
+    add_view,
+)
 from rollout_viewer._errors import RolloutViewerError
 from rollout_viewer._file_names import path_inside
 from rollout_viewer._progress import progress_bar
@@ -191,9 +199,15 @@ def compact(arguments: argparse.Namespace) -> None:
 
 def demo(arguments: argparse.Namespace) -> None:
     """Record CartPoles and write everything that can be made of them."""
-    from rollout_viewer import _demo
+    from rollout_viewer._cli.demo import (
+        copy_notebook,
+        jupyter_command,
+        prepare_folder,
+        show,
+        write_files,
+    )
 
-    recording = _demo.prepare_folder(arguments.dir)
+    recording = prepare_folder(arguments.dir)
     _record(
         "CartPole-v1",
         num_envs=arguments.num_envs,
@@ -202,15 +216,15 @@ def demo(arguments: argparse.Namespace) -> None:
         path=recording,
     )
     with _open(recording) as cache:
-        written = _demo.write_files(cache, recording, progress=_progress_bar)
-    notebook, page = _demo.copy_notebook(arguments.dir), written[-1]
+        written = write_files(cache, recording, progress=_progress_bar)
+    notebook, page = copy_notebook(arguments.dir), written[-1]
     for path in (recording, *written):
         print(f"{path}  ({_readable_bytes(path.stat().st_size)})")
     print(f"\nA page that needs no kernel:  {page}")
     if notebook is not None:
-        print(f"The notebook:                 {_demo.jupyter_command()} lab {notebook}")
+        print(f"The notebook:                 {jupyter_command()} lab {notebook}")
     if arguments.open and _has_display(os.environ, sys.platform):
-        _demo.show(notebook, page)
+        show(notebook, page)
 
 
 # -- the parts of a command -------------------------------------------------------
@@ -478,13 +492,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command, add_arguments in (
-        (record, _arguments.add_record),
-        (view, _arguments.add_view),
-        (compare, _arguments.add_compare),
-        (export, _arguments.add_export),
-        (info, _arguments.add_info),
-        (compact, _arguments.add_compact),
-        (demo, _arguments.add_demo),
+        (record, add_record),
+        (view, add_view),
+        (compare, add_compare),
+        (export, add_export),
+        (info, add_info),
+        (compact, add_compact),
+        (demo, add_demo),
     ):
         text = (command.__doc__ or "").strip()
         sub = commands.add_parser(command.__name__, help=text, description=text)
