@@ -34,9 +34,9 @@ from rollout_viewer._cache.shared_storage import (
 from rollout_viewer._cache.subscribers import Subscribers
 from rollout_viewer._cache.summary import summary_of
 from rollout_viewer._errors import RowError, ShapeError, warn_once
-from rollout_viewer._finalizers import finalize
-from rollout_viewer._forks import LockOfOneProcess
 from rollout_viewer._frames.fps import checked_fps
+from rollout_viewer._process.finalizers import finalize
+from rollout_viewer._process.forks import LockOfOneProcess
 from rollout_viewer._recording.annotations import episode_keys
 from rollout_viewer._recording.decoder_cache import DecoderCache
 from rollout_viewer._recording.eviction import Budget

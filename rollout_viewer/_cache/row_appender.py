@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rollout_viewer._cache.losses import LossWarnings
     from rollout_viewer._cache.row_checker import RowChecker
     from rollout_viewer._cache.subscribers import Subscribers
-    from rollout_viewer._forks import LockOfOneProcess
+    from rollout_viewer._process.forks import LockOfOneProcess
     from rollout_viewer._recording.many_buffer import ManyBuffer, ManyForm
     from rollout_viewer._recording.step_buffer import (
         InfoForms,

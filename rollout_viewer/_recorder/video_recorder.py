@@ -28,8 +28,8 @@ import numpy as np
 
 from rollout_viewer._errors import RolloutViewerError
 from rollout_viewer._file_names import path_inside
-from rollout_viewer._finalizers import finalize
-from rollout_viewer._forks import make_anew_in_children
+from rollout_viewer._process.finalizers import finalize
+from rollout_viewer._process.forks import make_anew_in_children
 from rollout_viewer._recorder.background_video import BackgroundVideo
 from rollout_viewer._recorder.later_videos import LaterVideos
 from rollout_viewer._recorder.recorder import Recorder
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._cache.cache import FrameCache
-    from rollout_viewer._forks import Lock
+    from rollout_viewer._process.forks import Lock
     from rollout_viewer._replay.recipe import Recipe
 
     Frame = npt.NDArray[np.uint8]

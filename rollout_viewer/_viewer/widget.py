@@ -26,12 +26,12 @@ from rollout_viewer._errors import (
 )
 from rollout_viewer._export.png import MAX_POSTER_PIXELS, poster_png
 from rollout_viewer._file_names import checked_tag
-from rollout_viewer._finalizers import finalize
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._page.build_messages import build_manifest
 from rollout_viewer._page.bundle import read_bundle
 from rollout_viewer._page.details import FieldCatalog
 from rollout_viewer._page.protocol import Message
+from rollout_viewer._process.finalizers import finalize
 from rollout_viewer._recording.late_pictures import RECIPES
 from rollout_viewer._recording.storable import storable_json
 from rollout_viewer._viewer.as_cache import as_cache
