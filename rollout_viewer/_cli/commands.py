@@ -33,7 +33,7 @@ from rollout_viewer._cli.arguments import (
     add_view,
 )
 from rollout_viewer._errors import RolloutViewerError
-from rollout_viewer._file_names import path_inside
+from rollout_viewer._files.names import path_inside
 from rollout_viewer._progress import progress_bar
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._errors import RolloutViewerError
-from rollout_viewer._file_names import path_inside
+from rollout_viewer._files.names import path_inside
 from rollout_viewer._process.finalizers import finalize
 from rollout_viewer._process.forks import make_anew_in_children
 from rollout_viewer._recorder.background_video import BackgroundVideo

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._export.write import TABLE_SUFFIXES
-from rollout_viewer._file_names import path_inside
+from rollout_viewer._files.names import path_inside
 
 if TYPE_CHECKING:
     import threading

@@ -25,7 +25,7 @@ from rollout_viewer._errors import (
     RowError,
 )
 from rollout_viewer._export.png import MAX_POSTER_PIXELS, poster_png
-from rollout_viewer._file_names import checked_tag
+from rollout_viewer._files.names import checked_tag
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._page.build_messages import build_manifest
 from rollout_viewer._page.bundle import read_bundle
