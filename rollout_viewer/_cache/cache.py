@@ -1,7 +1,8 @@
 """The frame cache: one row an append, compressed, in a file as it arrives.
 
 One recorder writes; any number of clips, viewers and threads read at the same
-time. Knows frames and rows. Knows nothing of environments or widgets.
+time. What recorders call, what renders and what is noted is in the bases of the cache,
+a module each. Knows frames and rows. Knows nothing of environments or widgets.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import contextlib
 import functools
 import operator
 import os
-import weakref
 from multiprocessing import util
 from numbers import Real
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 
 from rollout_viewer._cache.annotator import Annotator
 from rollout_viewer._cache.block_appender import BlockAppender
+from rollout_viewer._cache.completed_reader import CompletedReader
 from rollout_viewer._cache.episode_infos import split_infos
 from rollout_viewer._cache.losses import LossWarnings
 from rollout_viewer._cache.rendering import Rendering
@@ -54,8 +55,6 @@ from rollout_viewer._recording.workers import is_worker
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    import numpy.typing as npt
-
     from rollout_viewer._cache.clip import Clip
     from rollout_viewer._cache.intake import Intake
     from rollout_viewer._cache.remote_rows import RemoteCache
@@ -69,7 +68,7 @@ _QUEUE_SHARE = 8
 _MIN_BUDGET_BYTES = 1_000_000
 
 
-class FrameCache(BlockAppender, RenderingReader, Annotator):
+class FrameCache(BlockAppender, CompletedReader, RenderingReader, Annotator):
     """What a recorder has seen: pictures without loss, rewards, ends, actions, data.
 
     Rows are appended by one recorder and never change. Everything is in one
@@ -196,8 +195,7 @@ class FrameCache(BlockAppender, RenderingReader, Annotator):
         self._listeners = Listeners(
             subscribers.callbacks, subscribers.notify, self._segments
         )
-        # Weak: a recorder holds its cache.
-        self._completers: list[weakref.WeakMethod[Callable[[], object]]] = []
+        self._completers = []
         self._intake: Intake | None = None
         self._losses = LossWarnings()
         release: Callable[[], object] = recording.release
@@ -380,54 +378,12 @@ class FrameCache(BlockAppender, RenderingReader, Annotator):
                 )
             return self._intake.remote
 
-    def before_reading(self, complete: Callable[[], object]) -> None:
-        """Call a method before numbers are read, to append rows that it owes.
-
-        Before `episodes`, `scalars`, `column`, `find`, `clip`, exports, `flush`, `save`
-        and `close`: a recorder that skips calls then has rows for all of their rewards.
-        Not before `num_rows`, `at` and pictures, which are about rows that are there:
-        else whoever reads them after each step would add a row for each skipped one.
-        The method's object is not kept alive.
-        """
-        self._completers = [one for one in self._completers if one() is not None]
-        self._completers.append(weakref.WeakMethod(complete))
-
-    def complete(self) -> None:
-        """Append the rows that a recorder owes; see `before_reading`."""
-        for reference in self._completers:
-            if (complete := reference()) is not None:
-                complete()
-
-    @property
-    def episodes(self) -> list[Episode]:
-        """All episodes with a step, unfinished ones too; see `RecordingReader`."""
-        self.complete()
-        return super().episodes
-
-    @property
-    def scalars(self) -> Mapping[str, npt.NDArray[Any]]:
-        """Step data by name, each (num_rows, num_envs); see `RecordingReader`."""
-        self.complete()
-        return super().scalars
-
     def add_recipe(self, recipe: Recipe) -> int:
         """Keep how a recorder's environments are made again; return its number."""
         self._writable()
         number, recipes = self._rendering.add_recipe(recipe)
         self.set_meta(RECIPES, recipes)
         return number
-
-    def column(
-        self, name: str, start: int = 0, stop: int | None = None
-    ) -> npt.NDArray[Any]:
-        """Return ``"action"`` or a `data` array; see `RecordingReader`."""
-        self.complete()
-        return super().column(name, start, stop)
-
-    def find(self, env: int, episode: int, episode_step: int) -> int:
-        """Return the row of a step; see `RecordingReader`."""
-        self.complete()
-        return super().find(env, episode, episode_step)
 
     def set_meta(self, key: str, value: Any) -> None:
         """Keep a JSON value in the file.
