@@ -19,19 +19,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rollout_viewer._errors import RolloutViewerError
 from rollout_viewer._files.names import path_inside
 from rollout_viewer._process.finalizers import finalize
 from rollout_viewer._process.forks import make_anew_in_children
 from rollout_viewer._recorder.background_video import BackgroundVideo
 from rollout_viewer._recorder.later_videos import LaterVideos
+from rollout_viewer._recorder.pending_videos import PendingVideos
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.recorder_checks import discarded_on_error
 from rollout_viewer._recorder.segment_frames import SegmentFrames, shown_rows
@@ -41,11 +40,7 @@ from rollout_viewer._recorder.unrecorded_steps import UnrecordedSteps
 from rollout_viewer._recorder.video_folder import new_recording
 from rollout_viewer._recorder.video_log import log_video
 from rollout_viewer._recorder.video_recovery import finish_videos
-from rollout_viewer._recorder.video_segment import (
-    VideoSegment,
-    pending_segments,
-    save_pending,
-)
+from rollout_viewer._recorder.video_segment import VideoSegment
 from rollout_viewer._recorder.video_warnings import VideoWarnings
 from rollout_viewer._recording.step_row import IDLE, RESET, STEP
 from rollout_viewer.loggers._folder import FolderLogger
@@ -166,8 +161,6 @@ class VideoFolderRecorder:
         self._extra_logger = logger
         self._later = None if recipe is None else LaterVideos(self._write_later)
         self.records_all = records_all
-        # Of the list of unwritten videos; the thread of `_later` changes it as well.
-        self._pending_lock = threading.RLock()
         # Of the segments that `_later` has, by first row.
         self._pins: dict[int, contextlib.ExitStack] = {}
         self._steps: dict[int, int | None] = {}
@@ -192,9 +185,8 @@ class VideoFolderRecorder:
         return []
 
     def after_fork(self, *, is_whole: bool) -> None:
-        """Make the lock anew, in a forked child, which has no video to write."""
+        """Forget, in a forked child, the videos that its parent writes."""
         del is_whole
-        self._pending_lock = threading.RLock()
         self._pins, self._steps = {}, {}
 
     def _new_recorder(self, cache: FrameCache | str | Path) -> None:
@@ -211,7 +203,7 @@ class VideoFolderRecorder:
             **{name: self._configuration[name] for name in names},
         )
         # Of a cache that was passed, unfinished videos of others stay listed.
-        self._pending: list[VideoSegment] = pending_segments(self.cache)
+        self._pending = PendingVideos(self.cache)
 
     def _open_folder(self, folder: str | Path) -> None:
         self.folder = Path(folder).absolute()
@@ -331,21 +323,17 @@ class VideoFolderRecorder:
                 if video is not None:
                     video.cancel()
                 self._pending.remove(segment)
-                self._save_pending()
                 return None
-            self._pending.remove(segment)
-            segment = replace(segment, stop=self.cache.num_rows)
-            self._pending.append(segment)
+            segment = self._pending.stop(segment, self.cache.num_rows)
             try:
                 path = self._write(segment, video)
             except Exception as error:
-                self._save_pending()
+                self._pending.save()
                 if is_asked:
                     raise
                 self._warnings.warn_unwritten(self.folder, f"{segment.name}.mp4", error)
                 return None
         self._pending.remove(segment)
-        self._save_pending()
         self._warnings.warn_of_sizes(segment.name)
         return path
 
@@ -359,13 +347,10 @@ class VideoFolderRecorder:
         if segment is None or not self.cache.is_mine:
             pins.close()
             return
-        with self._pending_lock:
-            self._pending.remove(segment)
-            segment = replace(segment, stop=self.cache.num_rows)
-            self._pending.append(segment)
-            self._save_pending()
-            self._pins[segment.start] = pins
-            self._steps[segment.start] = self._step
+        segment = self._pending.stop(segment, self.cache.num_rows)
+        self._pending.save()
+        self._pins[segment.start] = pins
+        self._steps[segment.start] = self._step
         later.add(segment)
         if is_asked:
             later.wait()
@@ -385,9 +370,7 @@ class VideoFolderRecorder:
                 is_quiet=self._is_quiet,
                 on_fitted=self._warnings.count_fitted,
             )
-        with self._pending_lock:
-            self._pending.remove(segment)
-            self._save_pending()
+        self._pending.remove(segment)
 
     def _report_later(
         self, later: LaterVideos, *, asked: VideoSegment | None = None
@@ -513,19 +496,13 @@ class VideoFolderRecorder:
             overwrite=self._overwrite,
             about=self._about,
         )
-        with self._pending_lock:
-            self._pending.append(self._segment)
-            self._save_pending()
+        self._pending.add(self._segment)
         if (
             self._later is None and self._is_quiet
         ):  # else a bar is drawn while the video is written at the end
             self._video = BackgroundVideo(
                 self.cache, self._segment, self.folder, self._where
             )
-
-    def _save_pending(self) -> None:
-        with contextlib.suppress(RolloutViewerError):  # the cache may be closed
-            save_pending(self.cache, self._pending)
 
     def _write(self, segment: VideoSegment, background: BackgroundVideo | None) -> Path:
         if background is not None:

@@ -380,7 +380,7 @@ def test_a_child_records_a_video_while_its_parent_notes_one_as_written(tmp_path)
     held, over = threading.Event(), threading.Event()
 
     def hold():
-        with recorder._pending_lock:
+        with recorder._pending._lock:
             held.set()
             over.wait()
 
