@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rollout_viewer._cache.row_checker import RowChecker
     from rollout_viewer._cache.subscribers import Subscribers
     from rollout_viewer._process.forks import LockOfOneProcess
-    from rollout_viewer._recording.many_buffer import ManyBuffer, ManyForm
+    from rollout_viewer._recording.many_buffer import Buffer, ManyBuffer, ManyForm
     from rollout_viewer._recording.step_buffer import (
         InfoForms,
         Listeners,
@@ -166,6 +166,11 @@ class RowAppender(RecordingReader):
         """
         with self._append_lock.lock:
             return self._writable().open_many(form, self._listeners)
+
+    def next_buffer(self, full: Buffer) -> Buffer | None:
+        """Return where rows may be put after those of a full buffer; None: nowhere."""
+        with self._append_lock.lock:
+            return self._writable().next_buffer(full)
 
     @property
     def num_appended(self) -> int:
