@@ -25,48 +25,36 @@ ROOMS = {
     "_errors": "",
     "_version": "",
     "_lazy": "",
-    "_file_names": "",
     "_files": "",
-    "_finalizers": "",
-    "_forks": "",
-    "_tensors": "",
+    "_process": "",
     "_progress": "",
     "_frames": "",
-    "_recording": "_files _forks _frames _tensors",
+    "_recording": "_files _frames _process",
     "_video": "_files _frames",
     "_page": "_frames _recording",
-    "_export": "_file_names _files _frames _page _progress _recording _video",
+    "_export": "_files _frames _page _progress _recording _video",
     "_replay": "_frames _progress _recording",
-    "_cache": (
-        "_export _files _finalizers _forks _frames _progress _recording _replay _video"
-    ),
-    "loggers": (
-        "_cache _export _file_names _files _finalizers _frames _lazy _tensors _video"
-    ),
+    "_cache": "_export _files _frames _process _progress _recording _replay _video",
+    "loggers": "_cache _export _files _frames _lazy _process _video",
     "_viewer": (
         # _video: previews for a thin link are videos
-        "_cache _export _file_names _finalizers _forks _frames _page _progress "
-        "_recording _video loggers"
+        "_cache _export _files _frames _page _process _progress _recording _video "
+        "loggers"
     ),
     "_recorder": (
-        "_cache _export _file_names _files _finalizers _forks _frames _progress "
-        "_recording _replay _tensors _video _viewer loggers"
+        "_cache _export _files _frames _process _progress _recording _replay _video "
+        "_viewer loggers"
     ),
     "sources": (
-        "_cache _file_names _files _finalizers _frames _lazy _progress _recorder "
-        "_recording _replay _tensors _viewer"
+        "_cache _files _frames _lazy _process _progress _recorder _recording "
+        "_replay _viewer"
     ),
     "_evaluate": (
         "_cache _export _files _frames _recorder _recording _viewer loggers sources"
     ),
     "__init__": "_cache _evaluate _frames _lazy _recording _viewer loggers sources",
     "testing": "_cache _recorder _recording sources",
-    "_demo": "_cache _export _progress",
-    "_arguments": "",
-    "_cli": (
-        "_arguments _cache _demo _evaluate _export _file_names _progress _recorder "
-        "_recording sources"
-    ),
+    "_cli": "_cache _evaluate _export _files _progress _recorder _recording sources",
     "__main__": "_cli",
 }
 

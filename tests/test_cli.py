@@ -7,8 +7,7 @@ import sys
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer import _cli
-from rollout_viewer._cli import main
+from rollout_viewer._cli import commands, main
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +131,7 @@ def test_view_with_html_writes_the_page_and_opens_nothing(
     recording, tmp_path, monkeypatch, capsys
 ):
     opened = []
-    monkeypatch.setattr(_cli, "_has_display", lambda *_: True)
+    monkeypatch.setattr(commands, "_has_display", lambda *_: True)
     monkeypatch.setattr("webbrowser.open", opened.append)
     page = tmp_path / "page.html"
 
@@ -147,7 +146,7 @@ def test_view_opens_a_browser_where_there_is_a_display(
     recording, tmp_path, monkeypatch, capsys
 ):
     opened = []
-    monkeypatch.setattr(_cli, "_has_display", lambda *_: True)
+    monkeypatch.setattr(commands, "_has_display", lambda *_: True)
     monkeypatch.setattr("webbrowser.open", opened.append)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
@@ -161,7 +160,7 @@ def test_view_opens_a_browser_where_there_is_a_display(
 def test_view_prints_the_path_where_there_is_no_display(
     recording, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(_cli, "_has_display", lambda *_: False)
+    monkeypatch.setattr(commands, "_has_display", lambda *_: False)
     monkeypatch.setattr("webbrowser.open", pytest.fail)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
@@ -353,7 +352,7 @@ def test_wrong_arguments_are_reported_with_the_usage(arguments, capsys):
 def test_windows_are_opened_only_where_there_is_a_display(
     environ, platform, has_display
 ):
-    assert _cli._has_display(environ, platform) is has_display
+    assert commands._has_display(environ, platform) is has_display
 
 
 def test_python_m_is_the_same_command():

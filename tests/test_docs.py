@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer import _cli
+from rollout_viewer._cli import commands as cli
 from tests import pages
 from tests.pages import GUIDES, PAGES, ROOT
 
@@ -98,7 +98,7 @@ def test_every_command_of_the_pages_is_one():
     commands = [line for line in shell_lines() if line.startswith("rollout-viewer")]
 
     for line in commands:
-        _cli._parser().parse_args(shlex.split(line)[1:])
+        cli._parser().parse_args(shlex.split(line)[1:])
 
     named = {shlex.split(line)[1] for line in commands}
     assert named == {"record", "view", "compare", "export", "info", "compact", "demo"}

@@ -319,7 +319,7 @@ def test_the_viewer_and_dump_write_into_the_folder(tmp_path):
         "rl-video_r0-4_0.csv",
     ]
     assert all(path.parent == tmp_path for path in dumped + pressed)
-    assert env.viewer._dump_folder() == str(tmp_path)
+    assert env.viewer._dumps.folder() == str(tmp_path)
     env.viewer.close()
     env.close()
 

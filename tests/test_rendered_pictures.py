@@ -188,7 +188,8 @@ def test_an_export_of_a_page_renders_first_and_says_how_far_it_is(tmp_path):
     viewer = rv.view(cache)
     seen = []
 
-    path = viewer._write_download(
+    path = viewer._dumps.download(
+        cache,
         tmp_path,
         0,
         41,
@@ -210,7 +211,7 @@ def test_an_export_is_cancelled_while_it_renders(tmp_path):
     threading.Timer(0.5, cancel.set).start()
 
     with pytest.raises(ExportCancelled):
-        viewer._write_download(tmp_path, 0, 41, "npz", lambda *_: None, cancel)
+        viewer._dumps.download(cache, tmp_path, 0, 41, "npz", lambda *_: None, cancel)
 
     assert list(tmp_path.iterdir()) == []
 

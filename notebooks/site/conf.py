@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.inspect import stringify_signature
 
 from rollout_viewer import __version__
@@ -79,7 +80,21 @@ napoleon_use_rtype = False
 
 def setup(app: Sphinx) -> None:
     """Give classes the arguments of their constructor; called by Sphinx."""
+    app.connect("autodoc-process-signature", _order_inherited)
     app.connect("autodoc-process-signature", _arguments_of)
+
+
+def _order_inherited(app: Sphinx, what: str, name: str, obj: Any, *_: object) -> None:
+    """Keep by source what a class has of our classes, not only its own members."""
+    if what != "class":
+        return
+    analyzer = ModuleAnalyzer.for_module(obj.__module__)
+    analyzer.analyze()
+    order = analyzer.tagorder
+    for base in obj.__mro__[1:]:
+        if base.__module__.split(".")[0] == "rollout_viewer":
+            for member in vars(base):
+                order.setdefault(f"{obj.__qualname__}.{member}", len(order))
 
 
 def _arguments_of(

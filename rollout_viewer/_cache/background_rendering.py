@@ -13,15 +13,15 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from rollout_viewer._errors import ExportCancelled, RolloutViewerError
-from rollout_viewer._forks import make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._process.forks import make_anew_in_children
 from rollout_viewer._progress import progress_bar
 from rollout_viewer._replay.pool import ProcessEnded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rollout_viewer._forks import Lock
+    from rollout_viewer._process.forks import Lock
     from rollout_viewer._recording.reader import RecordingReader
 
     # Returns what is to be warned of; "": nothing.

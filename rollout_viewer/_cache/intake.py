@@ -47,7 +47,7 @@ from rollout_viewer._errors import (
     UnsupportedEnvError,
     warn_once,
 )
-from rollout_viewer._forks import Lock, make_anew_in_children
+from rollout_viewer._process.forks import Lock, make_anew_in_children
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

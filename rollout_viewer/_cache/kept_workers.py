@@ -11,13 +11,13 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._forks import keep_in_child, make_anew_in_children
+from rollout_viewer._process.forks import keep_in_child, make_anew_in_children
 from rollout_viewer._replay.pool import WorkerPool, default_num_workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rollout_viewer._forks import Lock
+    from rollout_viewer._process.forks import Lock
 
 # A user who looks at pictures comes back; a process of MuJoCo's takes 0.2 GB.
 LINGER_S = 180.0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rollout_viewer._cache.cache import FrameCache, open_recording
 from rollout_viewer._cache.shared_storage import is_url
 from rollout_viewer._errors import ExportError, RecordingError, RolloutViewerWarning
-from rollout_viewer._files import why_not_a_file
+from rollout_viewer._files.new_files import why_not_a_file
 from rollout_viewer._frames.fps import DEFAULT_FPS, as_fps
 from rollout_viewer._progress import progress_bar
 

@@ -36,7 +36,7 @@ from rollout_viewer._cache.remote_messages import (
 )
 from rollout_viewer._cache.unfiled import Unfiled
 from rollout_viewer._errors import RecordingError, warn_once
-from rollout_viewer._forks import Lock, make_anew_in_children
+from rollout_viewer._process.forks import Lock, make_anew_in_children
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -24,7 +24,7 @@ from rollout_viewer._evaluate.report_text import text
 from rollout_viewer._evaluate.shown import shown_comparison
 from rollout_viewer._evaluate.strips import strip_png
 from rollout_viewer._export.html import write_html
-from rollout_viewer._files import new_file, require_page_name
+from rollout_viewer._files.new_files import new_file, require_page_name
 from rollout_viewer._version import __version__
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from rollout_viewer._errors import (
 )
 from rollout_viewer._export.write import TABLE_SUFFIXES, check_choice, write_clip
 from rollout_viewer._export.writers import WRITERS
-from rollout_viewer._file_names import path_inside
+from rollout_viewer._files.names import path_inside
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._progress import Counter
 

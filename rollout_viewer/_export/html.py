@@ -23,7 +23,7 @@ from rollout_viewer._export.document import (
 from rollout_viewer._export.page_size import EXACT, PREVIEWS, Detail, shares
 from rollout_viewer._export.png import MAX_POSTER_PIXELS, poster_png
 from rollout_viewer._export.selection import Selection
-from rollout_viewer._files import new_file, require_page_name
+from rollout_viewer._files.new_files import new_file, require_page_name
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._page.bundle import packed_part, read_bundle
 from rollout_viewer._page.details import FieldCatalog, all_details

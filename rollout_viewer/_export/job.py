@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._files import new_file
+from rollout_viewer._files.new_files import new_file
 
 if TYPE_CHECKING:
     import contextlib
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._export.selection import Selection
-    from rollout_viewer._files import NewFile
+    from rollout_viewer._files.new_files import NewFile
     from rollout_viewer._progress import Counter
     from rollout_viewer._recording.query import Moment
     from rollout_viewer._video import Quality

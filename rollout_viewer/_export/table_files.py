@@ -19,7 +19,7 @@ import numpy as np
 
 from rollout_viewer._errors import ShapeError, requires
 from rollout_viewer._export.provenance import container_tags
-from rollout_viewer._files import new_file
+from rollout_viewer._files.new_files import new_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,6 +1,7 @@
 """A frame as an array, and as bytes. Everything else in the package builds on this.
 
 - `convert`: what environments return, as ``uint8 (H, W, 3)``.
+- `tensors`: tensors as arrays, without the library that they are of.
 - `transform`: crop, resize, shrink by an integer.
 - `grid`: frames side by side, and the picture drawn in place of a missing one.
 - `text`: letters drawn into a frame.

@@ -12,9 +12,11 @@
 - `same_step`: two rows for a call that ends an environment and resets it.
 - `video_recorder`: the common part of `RecordVideo` and `VecVideoRecorder`.
   `video_folder` makes its recording, `video_segment` says which rows are a video,
-  `segment_frames` gives their frames, `segment_writer` writes them, `background_video`
-  while they are recorded, `later_videos` when their pictures were rendered,
-  `video_recovery` after a crash. `unrecorded_steps` counts calls between segments.
+  `pending_videos` which are not written yet, `segment_frames` gives their frames,
+  `segment_writer` writes them, `background_video` while they are recorded,
+  `later_videos` when their pictures were rendered, `video_recovery` after a crash.
+  `video_log` gives them to the user's logger too, `video_warnings` says what was not
+  written. `unrecorded_steps` counts calls between segments.
 
 Knows what a call did to each env. Knows no framework.
 """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rollout_viewer._errors import ExportCancelled
-from rollout_viewer._forks import make_anew_in_children
+from rollout_viewer._process.forks import make_anew_in_children
 from rollout_viewer._recorder.segment_frames import VideoFrames, shown_rows
 from rollout_viewer._recorder.segment_writer import open_video, write_json, write_video
 

@@ -10,12 +10,12 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from rollout_viewer._forks import make_anew_in_children
+from rollout_viewer._process.forks import make_anew_in_children
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rollout_viewer._forks import Lock
+    from rollout_viewer._process.forks import Lock
     from rollout_viewer._recorder.video_segment import VideoSegment
 
 

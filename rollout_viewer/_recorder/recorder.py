@@ -30,9 +30,9 @@ from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._cache.episode_infos import merged_info
 from rollout_viewer._cache.remote_rows import RemoteCache, RemoteRows
 from rollout_viewer._errors import RolloutViewerError, ShapeError, warn_once
-from rollout_viewer._file_names import checked_tag
-from rollout_viewer._forks import Lock, make_anew_in_children, this_process
+from rollout_viewer._files.names import checked_tag
 from rollout_viewer._frames.fps import as_fps
+from rollout_viewer._process.forks import Lock, make_anew_in_children, this_process
 from rollout_viewer._recorder.episode_filter import EpisodeFilter
 from rollout_viewer._recorder.episode_quota import EpisodeLimit
 from rollout_viewer._recorder.faults import (

@@ -15,8 +15,8 @@ import numpy as np
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import RowError
 from rollout_viewer._export.provenance import success_entry
-from rollout_viewer._file_names import path_inside
-from rollout_viewer._files import new_file
+from rollout_viewer._files.names import path_inside
+from rollout_viewer._files.new_files import new_file
 from rollout_viewer._progress import progress_bar
 from rollout_viewer._recorder.segment_frames import VideoFrames, shown_rows
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from rollout_viewer._frames.tensors import as_numpy
 from rollout_viewer._recorder.vector_reward import split_reward
 from rollout_viewer._recording.step_row import as_column
-from rollout_viewer._tensors import as_numpy
 
 if TYPE_CHECKING:
     import numpy.typing as npt

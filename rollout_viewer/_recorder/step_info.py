@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from rollout_viewer._errors import warn_once
+from rollout_viewer._frames.tensors import as_numpy
 from rollout_viewer._recorder.success import SUCCESS_KEYS
 from rollout_viewer._recording.info_types import BOOL, INFO_TYPES, NUMBER, PREFIX
 from rollout_viewer._recording.many_buffer import ManyForm, NumberForm
 from rollout_viewer._recording.step_buffer import InfoForm
 from rollout_viewer._recording.storable import storable_text
-from rollout_viewer._tensors import as_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

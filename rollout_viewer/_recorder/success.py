@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from rollout_viewer._errors import warn_once
-from rollout_viewer._tensors import as_numpy
+from rollout_viewer._frames.tensors import as_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rollout_viewer._frames.tensors import as_numpy
 from rollout_viewer._recorder.vector_reward import one_reward, split_reward
-from rollout_viewer._tensors import as_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

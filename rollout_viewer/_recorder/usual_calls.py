@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, SupportsBytes
 
 import numpy as np
 
-from rollout_viewer._forks import this_process
 from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._process.forks import this_process
 from rollout_viewer._recorder.success import is_silent
 from rollout_viewer._recording.live import NO_STARTS
 from rollout_viewer._recording.step_row import (

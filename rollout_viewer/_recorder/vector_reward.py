@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._errors import ShapeError, warn_once
-from rollout_viewer._tensors import as_numpy
+from rollout_viewer._frames.tensors import as_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from rollout_viewer._cache.cache import FrameCache, open_recording
 from rollout_viewer._errors import RecordingError, RecordingLockedError
-from rollout_viewer._file_names import path_inside
-from rollout_viewer._files import numbered
+from rollout_viewer._files.names import path_inside
+from rollout_viewer._files.new_files import numbered
 from rollout_viewer._recorder.video_segment import pending_segments
 from rollout_viewer._recording.database import delete_database
 from rollout_viewer._recording.lock import locked

@@ -19,22 +19,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import re
-import threading
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rollout_viewer._errors import RolloutViewerError, RolloutViewerWarning
-from rollout_viewer._export.dump import dump_clip
-from rollout_viewer._file_names import path_inside
-from rollout_viewer._finalizers import finalize
-from rollout_viewer._forks import make_anew_in_children
+from rollout_viewer._files.names import path_inside
+from rollout_viewer._process.finalizers import finalize
+from rollout_viewer._process.forks import make_anew_in_children
 from rollout_viewer._recorder.background_video import BackgroundVideo
 from rollout_viewer._recorder.later_videos import LaterVideos
+from rollout_viewer._recorder.pending_videos import PendingVideos
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.recorder_checks import discarded_on_error
 from rollout_viewer._recorder.segment_frames import SegmentFrames, shown_rows
@@ -42,15 +38,12 @@ from rollout_viewer._recorder.segment_writer import write_video
 from rollout_viewer._recorder.step_info import checked_names
 from rollout_viewer._recorder.unrecorded_steps import UnrecordedSteps
 from rollout_viewer._recorder.video_folder import new_recording
+from rollout_viewer._recorder.video_log import log_video
 from rollout_viewer._recorder.video_recovery import finish_videos
-from rollout_viewer._recorder.video_segment import (
-    VideoSegment,
-    pending_segments,
-    save_pending,
-)
+from rollout_viewer._recorder.video_segment import VideoSegment
+from rollout_viewer._recorder.video_warnings import VideoWarnings
 from rollout_viewer._recording.step_row import IDLE, RESET, STEP
 from rollout_viewer.loggers._folder import FolderLogger
-from rollout_viewer.loggers.tee import video_loggers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -58,14 +51,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._cache.cache import FrameCache
-    from rollout_viewer._forks import Lock
+    from rollout_viewer._process.forks import Lock
     from rollout_viewer._replay.recipe import Recipe
 
     Frame = npt.NDArray[np.uint8]
 
 _FOREVER = 2**62
-# What differs between the names of one recorder's videos.
-_NUMBERS = re.compile(r"-(episode-\d+|step-\d+(-to-step-\d+)?)$")
 
 
 class VideoFolderRecorder:
@@ -163,14 +154,13 @@ class VideoFolderRecorder:
         self.num_frames = 0
         self.fps = fps
         self._where = where
+        self._warnings = VideoWarnings(where)
         self._overwrite = overwrite
         self._columns = columns
         self._is_quiet = is_quiet
         self._extra_logger = logger
         self._later = None if recipe is None else LaterVideos(self._write_later)
         self.records_all = records_all
-        # Of the list of unwritten videos; the thread of `_later` changes it as well.
-        self._pending_lock = threading.RLock()
         # Of the segments that `_later` has, by first row.
         self._pins: dict[int, contextlib.ExitStack] = {}
         self._steps: dict[int, int | None] = {}
@@ -188,8 +178,6 @@ class VideoFolderRecorder:
         self._at_stop = contextlib.ExitStack()
         self._about: dict[str, Any] = {}
         self._step: int | None = None
-        self._num_fitted = 0
-        self._has_warned_of_sizes = False
         self._unrecorded = UnrecordedSteps(num_envs)
 
     def fork_locks(self) -> list[Lock]:
@@ -197,9 +185,8 @@ class VideoFolderRecorder:
         return []
 
     def after_fork(self, *, is_whole: bool) -> None:
-        """Make the lock anew, in a forked child, which has no video to write."""
+        """Forget, in a forked child, the videos that its parent writes."""
         del is_whole
-        self._pending_lock = threading.RLock()
         self._pins, self._steps = {}, {}
 
     def _new_recorder(self, cache: FrameCache | str | Path) -> None:
@@ -216,7 +203,7 @@ class VideoFolderRecorder:
             **{name: self._configuration[name] for name in names},
         )
         # Of a cache that was passed, unfinished videos of others stay listed.
-        self._pending: list[VideoSegment] = pending_segments(self.cache)
+        self._pending = PendingVideos(self.cache)
 
     def _open_folder(self, folder: str | Path) -> None:
         self.folder = Path(folder).absolute()
@@ -336,22 +323,18 @@ class VideoFolderRecorder:
                 if video is not None:
                     video.cancel()
                 self._pending.remove(segment)
-                self._save_pending()
                 return None
-            self._pending.remove(segment)
-            segment = replace(segment, stop=self.cache.num_rows)
-            self._pending.append(segment)
+            segment = self._pending.stop(segment, self.cache.num_rows)
             try:
                 path = self._write(segment, video)
             except Exception as error:
-                self._save_pending()
+                self._pending.save()
                 if is_asked:
                     raise
-                self._warn(f"{segment.name}.mp4", error)
+                self._warnings.warn_unwritten(self.folder, f"{segment.name}.mp4", error)
                 return None
         self._pending.remove(segment)
-        self._save_pending()
-        self._warn_of_sizes(segment.name)
+        self._warnings.warn_of_sizes(segment.name)
         return path
 
     # -- segments whose pictures are rendered when they have stopped
@@ -364,13 +347,10 @@ class VideoFolderRecorder:
         if segment is None or not self.cache.is_mine:
             pins.close()
             return
-        with self._pending_lock:
-            self._pending.remove(segment)
-            segment = replace(segment, stop=self.cache.num_rows)
-            self._pending.append(segment)
-            self._save_pending()
-            self._pins[segment.start] = pins
-            self._steps[segment.start] = self._step
+        segment = self._pending.stop(segment, self.cache.num_rows)
+        self._pending.save()
+        self._pins[segment.start] = pins
+        self._steps[segment.start] = self._step
         later.add(segment)
         if is_asked:
             later.wait()
@@ -388,11 +368,9 @@ class VideoFolderRecorder:
                 self.folder,
                 where=self._where,
                 is_quiet=self._is_quiet,
-                on_fitted=self._count_fitted,
+                on_fitted=self._warnings.count_fitted,
             )
-        with self._pending_lock:
-            self._pending.remove(segment)
-            self._save_pending()
+        self._pending.remove(segment)
 
     def _report_later(
         self, later: LaterVideos, *, asked: VideoSegment | None = None
@@ -406,13 +384,12 @@ class VideoFolderRecorder:
         for segment, error in later.outcomes():
             step = self._steps.pop(segment.start, None)
             if error is None:
-                self._warn_of_sizes(segment.name)
-                if self._extra_logger is not None:
-                    self._log(segment, step)
+                self._warnings.warn_of_sizes(segment.name)
+                self._log(segment, step)
             elif segment is asked:
                 asked_error = error
             else:
-                self._warn(f"{segment.name}.mp4", error)
+                self._warnings.warn_unwritten(self.folder, f"{segment.name}.mp4", error)
         if asked_error is not None:
             raise asked_error
 
@@ -519,9 +496,7 @@ class VideoFolderRecorder:
             overwrite=self._overwrite,
             about=self._about,
         )
-        with self._pending_lock:
-            self._pending.append(self._segment)
-            self._save_pending()
+        self._pending.add(self._segment)
         if (
             self._later is None and self._is_quiet
         ):  # else a bar is drawn while the video is written at the end
@@ -529,14 +504,10 @@ class VideoFolderRecorder:
                 self.cache, self._segment, self.folder, self._where
             )
 
-    def _save_pending(self) -> None:
-        with contextlib.suppress(RolloutViewerError):  # the cache may be closed
-            save_pending(self.cache, self._pending)
-
     def _write(self, segment: VideoSegment, background: BackgroundVideo | None) -> Path:
         if background is not None:
             video = background.finish(segment)
-            self._num_fitted += background.num_fitted
+            self._warnings.count_fitted(background.num_fitted)
         else:
             video = write_video(
                 self.cache,
@@ -544,65 +515,34 @@ class VideoFolderRecorder:
                 self.folder,
                 where=self._where,
                 is_quiet=False,
-                on_fitted=self._count_fitted,
+                on_fitted=self._warnings.count_fitted,
             )
-        if self._extra_logger is not None:
-            self._log(segment, self._step)
+        self._log(segment, self._step)
         return video
 
-    def _count_fitted(self, count: int) -> None:
-        self._num_fitted += count
-
-    def _warn_of_sizes(self, name: str) -> None:
-        """Warn, once, if a video has pictures of another size than its first frame."""
-        if self._num_fitted and not self._has_warned_of_sizes:
-            self._has_warned_of_sizes = True
-            warnings.warn(
-                f"{self._where}: expected pictures of one size in {name}.mp4, got "
-                f"{self._num_fitted} of another size than its first frame; they are "
-                "fitted into it. The recording has them in their own size, and a "
-                "video that ends with its episode has the episode's size.",
-                RolloutViewerWarning,
-                stacklevel=5,
-            )
-
     def _log(self, segment: VideoSegment, step: int | None) -> None:
-        clip = self.cache.clip(segment.start, segment.stop)
-        for logger in video_loggers(self._extra_logger):
-            name = segment.name
-            if getattr(logger, "shows_steps", False) is True:
-                name = _NUMBERS.sub("", name) or name
-            try:
-                dump_clip(clip, logger, name, step=step)
-            except Exception as error:
-                warnings.warn(
-                    f"{self._where}: expected {type(logger).__name__} to log "
-                    f"{segment.name!r}, got {type(error).__name__}: {error} The video "
-                    f"is in {str(self.folder)!r}.",
-                    RolloutViewerWarning,
-                    stacklevel=6,
-                )
+        if self._extra_logger is not None:
+            log_video(
+                self.cache,
+                segment,
+                self._extra_logger,
+                step=step,
+                where=self._where,
+                folder=self.folder,
+            )
 
     def _finish_earlier(self) -> None:
         try:
             recipe = self._configuration["recipe"]
             finish_videos(self.folder, where=self._where, recipe=recipe)
         except Exception as error:
-            self._warn("the unfinished videos of an earlier run", error)
-
-    def _warn(self, what: str, error: Exception) -> None:
-        warnings.warn(
-            f"{self._where}: expected to write {what} into {str(self.folder)!r}, got "
-            f"{type(error).__name__}: {error} The frames are in the recording, and the "
-            "next recorder over this folder tries again, as does rollout-viewer "
-            "export <folder>.",
-            RolloutViewerWarning,
-            stacklevel=4,
-        )
+            self._warnings.warn_unwritten(
+                self.folder, "the unfinished videos of an earlier run", error
+            )
 
 
 def _finish_quietly(recorder: VideoFolderRecorder) -> None:
     try:
         recorder.finish()
     except Exception as error:
-        recorder._warn("the last video", error)
+        recorder._warnings.warn_unwritten(recorder.folder, "the last video", error)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.cache import open_recording
 from rollout_viewer._errors import RecordingError, RenderError
-from rollout_viewer._file_names import path_inside
-from rollout_viewer._files import left_parts
+from rollout_viewer._files.names import path_inside
+from rollout_viewer._files.new_files import left_parts
 from rollout_viewer._recorder.segment_frames import shown_rows
 from rollout_viewer._recorder.segment_writer import write_video
 from rollout_viewer._recorder.video_folder import SUFFIX

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from rollout_viewer._errors import RecordingError
-from rollout_viewer._files import new_file
+from rollout_viewer._files.new_files import new_file
 from rollout_viewer._frames.chunk import (
     ABSENT,
     CHUNK_ROWS,

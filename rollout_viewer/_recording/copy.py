@@ -9,7 +9,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from rollout_viewer._errors import RecordingError
-from rollout_viewer._files import no_descriptor
+from rollout_viewer._files.new_files import no_descriptor
 from rollout_viewer._recording.database import create_database, delete_database
 from rollout_viewer._recording.statements import (
     Statement,

@@ -32,8 +32,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import RecordingError
-from rollout_viewer._files import no_descriptor
-from rollout_viewer._forks import keep_in_child
+from rollout_viewer._files.new_files import no_descriptor
+from rollout_viewer._process.forks import keep_in_child
 from rollout_viewer._recording.sealed_text import reseal
 from rollout_viewer._recording.statements import meta_statement
 from rollout_viewer._recording.wal import (

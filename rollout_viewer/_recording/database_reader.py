@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import RecordingError, RolloutViewerWarning
-from rollout_viewer._files import no_descriptor, why_not_a_file
-from rollout_viewer._forks import make_anew_in_children
+from rollout_viewer._files.new_files import no_descriptor, why_not_a_file
 from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._process.forks import make_anew_in_children
 from rollout_viewer._recording.cells import (
     MAX_SLOTS,
     Doubts,

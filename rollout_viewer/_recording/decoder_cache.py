@@ -11,9 +11,9 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollout_viewer._errors import RecordingError
-from rollout_viewer._forks import make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS, parse_whole
 from rollout_viewer._frames.decoder import ChunkDecoder
+from rollout_viewer._process.forks import make_anew_in_children
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,8 +14,8 @@ from rollout_viewer._errors import (
     RecordingLockedError,
     RolloutViewerWarning,
 )
-from rollout_viewer._forks import make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS, absent, join, parse
+from rollout_viewer._process.forks import make_anew_in_children
 from rollout_viewer._recording.annotations import (
     apply_annotations,
     write_annotations,

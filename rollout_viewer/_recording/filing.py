@@ -12,12 +12,12 @@ import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._forks import (
+from rollout_viewer._frames.chunk import CHUNK_ROWS
+from rollout_viewer._process.forks import (
     keep_in_child,
     make_anew_in_children,
     this_process,
 )
-from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.annotations import (
     AnnotationChange,
     annotation_statements,
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from rollout_viewer._forks import Lock
+    from rollout_viewer._process.forks import Lock
     from rollout_viewer._recording.row_memory import WaitingStart
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.sealed_block import BlockRows

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from rollout_viewer._errors import ReadOnlyError, ShapeError
-from rollout_viewer._forks import make_anew_in_children
 from rollout_viewer._frames.chunk import CHUNK_ROWS, absent, join, num_records_of
+from rollout_viewer._process.forks import make_anew_in_children
 from rollout_viewer._recording.annotations import AnnotationChange, apply_annotations
 from rollout_viewer._recording.copy import write_copy
 from rollout_viewer._recording.file import FileRecording

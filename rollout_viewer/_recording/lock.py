@@ -19,7 +19,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 from rollout_viewer._errors import ReadOnlyError, RecordingError, RecordingLockedError
-from rollout_viewer._files import no_descriptor, numbered
+from rollout_viewer._files.new_files import no_descriptor, numbered
 from rollout_viewer._recording.database import is_local, roll_back
 from rollout_viewer._recording.database_reader import DatabaseReader
 from rollout_viewer._recording.trust import UntrustedFileError, check_files

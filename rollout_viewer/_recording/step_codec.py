@@ -18,10 +18,10 @@ import numpy as np
 import zstandard
 
 from rollout_viewer._errors import RecordingError, RolloutViewerWarning, ShapeError
+from rollout_viewer._frames.tensors import as_numpy
 from rollout_viewer._frames.zstd_blocks import MAX_RAW_BYTES, raw_frame
 from rollout_viewer._recording.step_row import check_stored
 from rollout_viewer._recording.tensors import read_tensors, write_tensors
-from rollout_viewer._tensors import as_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -23,8 +23,8 @@ from typing import NamedTuple
 from filelock import FileLock, Timeout
 
 from rollout_viewer._errors import RecordingError
-from rollout_viewer._files import no_descriptor
-from rollout_viewer._forks import keep_in_child
+from rollout_viewer._files.new_files import no_descriptor
+from rollout_viewer._process.forks import keep_in_child
 from rollout_viewer._recording.database import delete_database
 from rollout_viewer._recording.workers import is_worker
 

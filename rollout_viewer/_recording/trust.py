@@ -13,7 +13,7 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._files import why_not_a_file
+from rollout_viewer._files.new_files import why_not_a_file
 from rollout_viewer._recording.database import SCHEMA, SIDE_FILES
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rollout_viewer._errors import RolloutViewerWarning
-from rollout_viewer._files import free_path, why_not_a_file
+from rollout_viewer._files.new_files import free_path, why_not_a_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,8 +23,8 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from rollout_viewer._errors import StorageError
-from rollout_viewer._files import no_descriptor
-from rollout_viewer._forks import make_anew_in_children, this_process
+from rollout_viewer._files.new_files import no_descriptor
+from rollout_viewer._process.forks import make_anew_in_children, this_process
 from rollout_viewer._recording.statements import is_meta, joined_steps
 from rollout_viewer._recording.wal import note_id
 

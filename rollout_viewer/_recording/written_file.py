@@ -14,7 +14,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import RecordingError
-from rollout_viewer._files import no_descriptor
+from rollout_viewer._files.new_files import no_descriptor
 from rollout_viewer._recording.database import (
     drop_inherited,
     open_database,

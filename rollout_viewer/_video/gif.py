@@ -18,7 +18,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._errors import ExportError, RolloutViewerWarning
-from rollout_viewer._files import new_file
+from rollout_viewer._files.new_files import new_file
 from rollout_viewer._video.encoders import as_export_errors, frame_rate
 from rollout_viewer._video.gif_colors import ExactColors
 from rollout_viewer._video.gif_file import (

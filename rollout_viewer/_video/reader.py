@@ -14,7 +14,7 @@ import av
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from rollout_viewer._errors import ExportError
-from rollout_viewer._files import why_not_a_file
+from rollout_viewer._files.new_files import why_not_a_file
 from rollout_viewer._video.encoders import as_export_errors
 
 if TYPE_CHECKING:

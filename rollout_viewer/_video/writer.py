@@ -23,7 +23,7 @@ from rollout_viewer._errors import (
     FrameError,
     RolloutViewerWarning,
 )
-from rollout_viewer._files import new_file
+from rollout_viewer._files.new_files import new_file
 from rollout_viewer._video.converter import FrameConverter
 from rollout_viewer._video.encoders import (
     MAX_PIXELS,

@@ -14,10 +14,8 @@ import uuid
 import warnings
 import weakref
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import traitlets
 
 from rollout_viewer._errors import (
@@ -27,33 +25,35 @@ from rollout_viewer._errors import (
     RowError,
 )
 from rollout_viewer._export.png import MAX_POSTER_PIXELS, poster_png
-from rollout_viewer._export.write import TABLE_SUFFIXES
-from rollout_viewer._file_names import checked_tag, path_inside
-from rollout_viewer._finalizers import finalize
+from rollout_viewer._files.names import checked_tag
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._page.build_messages import build_manifest
 from rollout_viewer._page.bundle import read_bundle
 from rollout_viewer._page.details import FieldCatalog
 from rollout_viewer._page.protocol import Message
+from rollout_viewer._process.finalizers import finalize
 from rollout_viewer._recording.late_pictures import RECIPES
 from rollout_viewer._recording.storable import storable_json
 from rollout_viewer._viewer.as_cache import as_cache
 from rollout_viewer._viewer.beginning import beginning
 from rollout_viewer._viewer.bookmarks import ViewerBookmarks
+from rollout_viewer._viewer.dumps import Dumps
 from rollout_viewer._viewer.export_jobs import ExportJobs
 from rollout_viewer._viewer.notebook import (
     close_viewers_of_rerun_cell,
     unseen_by_batch_clients,
 )
-from rollout_viewer._viewer.previews import QUALITIES
 from rollout_viewer._viewer.requests import PageRequests
 from rollout_viewer._viewer.saved import checked_saved
 from rollout_viewer._viewer.snapshot import as_snapshot
 from rollout_viewer._viewer.stream import PageStream
 from rollout_viewer._viewer.subscription import Subscription
+from rollout_viewer._viewer.traits import ViewerTraits
+from rollout_viewer._viewer.weak_calls import weakly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
@@ -64,7 +64,6 @@ if TYPE_CHECKING:
     from rollout_viewer._progress import Progress
     from rollout_viewer._recording.annotations import AnnotationChange
     from rollout_viewer._viewer.compare import Compared
-    from rollout_viewer._viewer.export_jobs import Progress as JobProgress
     from rollout_viewer._viewer.saved import Saved
 
 
@@ -72,13 +71,11 @@ DUMP_FORMATS = ("mp4", "csv")
 _CLOSED = "This viewer was closed: rv.view(...) makes a new one."
 _POSTER_WIDTH_PX = 1000
 _STATS_TIMEOUT_S = 0.5
-_SENT_WHILE_OBSERVED = ("playhead", "playing", "speed", "loop")
 # JavaScript holds no larger numbers exactly.
 _MAX_ROWS = 2**53
-_LOOPS = ("off", "all", "range", "episode")
 
 
-class RolloutViewer(anywidget.AnyWidget):
+class RolloutViewer(ViewerTraits):
     """A grid of all environments of a recording, scrubbed frame by frame.
 
     Show it as the last line of a cell. It stays live while rows are recorded, and
@@ -130,21 +127,6 @@ class RolloutViewer(anywidget.AnyWidget):
         traitlets.TraitError: An attribute is set to what it cannot be.
     """
 
-    playhead = traitlets.Int(0).tag(sync=True, echo_update=False)
-    playing = traitlets.Bool(False).tag(sync=True, echo_update=False)
-    speed = traitlets.Float(1.0).tag(sync=True, echo_update=False)
-    loop = traitlets.Enum(_LOOPS, default_value="off").tag(sync=True, echo_update=False)
-    selection = traitlets.List(traitlets.Int()).tag(sync=True, echo_update=False)
-    quality = traitlets.Enum(QUALITIES, default_value="auto").tag(
-        sync=True, echo_update=False
-    )
-    bookmarks = traitlets.List(traitlets.Int()).tag(sync=True, echo_update=False)
-    # Under which a page saves its position over a reload: session/saved-state.ts.
-    _key = traitlets.Unicode("").tag(sync=True)
-    _observed = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    # HTML that a page shows while the kernel does not answer.
-    _inside = traitlets.Unicode("").tag(sync=True)
-
     def __init__(
         self,
         source: Any,
@@ -178,8 +160,7 @@ class RolloutViewer(anywidget.AnyWidget):
         if compared and columns is None:
             columns = compared.columns
         self._get_cache: Callable[[], FrameCache | None] = lambda: cache
-        self._logger = logger
-        self._tag = tag
+        self._dumps = Dumps(logger, tag, fps)
         self._columns = columns
         self._fps = fps
         self._title = tag if title is None else title
@@ -195,29 +176,29 @@ class RolloutViewer(anywidget.AnyWidget):
         self._fields = FieldCatalog()
         # The threads must not keep a forgotten viewer, and so its page, alive.
         this = weakref.ref(self)
-        send = _weakly(this, RolloutViewer._post)
+        send = weakly(this, RolloutViewer._post)
         self._jobs = ExportJobs(send)
         self._bookmarks = ViewerBookmarks(
             get_cache=lambda: viewer._get_cache() if (viewer := this()) else None,
             get_rows=lambda: viewer.bookmarks if (viewer := this()) else [],
-            set_rows=_weakly(this, RolloutViewer._set_bookmarks),
-            annotate=_weakly(this, RolloutViewer._annotate),
+            set_rows=weakly(this, RolloutViewer._set_bookmarks),
+            annotate=weakly(this, RolloutViewer._annotate),
         )
         self._requests = PageRequests(
             get_cache=lambda: viewer._get_cache() if (viewer := this()) else None,
             jobs=self._jobs,
             send=send,
-            annotate=_weakly(this, RolloutViewer._annotate),
-            dump=_weakly(this, RolloutViewer._dump_rows),
-            download=_weakly(this, RolloutViewer._write_download),
+            annotate=weakly(this, RolloutViewer._annotate),
+            dump=weakly(this, lambda one, *a: one._dumps.dump_rows(one.cache, *a)),
+            download=weakly(this, lambda one, *a: one._dumps.download(one.cache, *a)),
         )
         self._stream = PageStream(
             self._cache,
-            make_manifest=_weakly(this, RolloutViewer._manifest),
+            make_manifest=weakly(this, RolloutViewer._manifest),
             send=send,
             on_message=self._requests.answer,
-            on_error=_weakly(this, RolloutViewer._show_error),
-            on_pages=_weakly(this, RolloutViewer._follow),
+            on_error=weakly(this, RolloutViewer._show_error),
+            on_pages=weakly(this, RolloutViewer._follow),
         )
         self._has_own_layout = "layout" not in traits
         bookmarks = {*cache.bookmarks, *traits.pop("bookmarks", ())}
@@ -227,9 +208,9 @@ class RolloutViewer(anywidget.AnyWidget):
         self.bookmarks = sorted(bookmarks)
         self._unpin_replies()
         self._subscription = Subscription(
-            cache, _weakly(this, RolloutViewer._follow_cache)
+            cache, weakly(this, RolloutViewer._follow_cache)
         )
-        self.on_msg(_weakly(this, RolloutViewer._on_message))
+        self.on_msg(weakly(this, RolloutViewer._on_message))
         self._finalizer = finalize(
             self, _stop, self._stream, self._jobs, self._subscription
         )
@@ -263,11 +244,7 @@ class RolloutViewer(anywidget.AnyWidget):
     @property
     def logger(self) -> Any:
         """Where dumps go."""
-        if self._logger is None:
-            from rollout_viewer.loggers.csv import CSVLogger
-
-            self._logger = CSVLogger("rollouts", video_format="mp4")
-        return self._logger
+        return self._dumps.logger
 
     def goto(
         self,
@@ -380,7 +357,7 @@ class RolloutViewer(anywidget.AnyWidget):
             RowError: Nothing was recorded yet.
             ExportError: They could not be written.
         """
-        return self._dump(clip or self._cache.clip(), formats, tag)
+        return self._dumps.dump(clip or self._cache.clip(), formats, tag)
 
     def to_html(
         self,
@@ -454,29 +431,6 @@ class RolloutViewer(anywidget.AnyWidget):
                 self.layout.close()
             super().close()
 
-    # -- registration: ipywidgets keeps every open widget for ever, so it is opened when
-    # it is shown, or when another widget refers to it
-
-    def open(self) -> None:
-        """Register with ipywidgets and the front ends; done when it is shown."""
-        if self.__dict__.get("_is_ready") and not self._is_closed:
-            with unseen_by_batch_clients():
-                super().open()
-
-    @property
-    def model_id(self) -> Any:
-        """The id of its comm, which is opened."""
-        self.open()
-        return super().model_id
-
-    @traitlets.observe("comm")
-    def _close_with_comm(self, change: Any) -> None:
-        """Close when the front end closes the comm: it is in no page then."""
-        if hasattr(change["new"], "on_close"):
-            this = weakref.ref(self)
-            close = _weakly(this, RolloutViewer.close)
-            change["new"].on_close(lambda _: close())
-
     def release(self) -> None:
         """Close, and drop the reference to the recording.
 
@@ -486,54 +440,7 @@ class RolloutViewer(anywidget.AnyWidget):
         self._get_cache = weakref.ref(self.cache)
         self.close()
 
-    def _dump(
-        self,
-        clip: Clip,
-        formats: Sequence[str] | str,
-        tag: str | None,
-        on_progress: Callable[[int, int], None] | None = None,
-        cancel: threading.Event | None = None,
-    ) -> list[Path]:
-        from rollout_viewer._export.dump import dump_clip
-
-        # The logger adds its own counter: <tag>_r<start>-<stop>_<n>.
-        name = tag or f"{self._tag}_r{clip.start}-{clip.stop}"
-        return dump_clip(
-            clip,
-            self.logger,
-            name,
-            formats=formats,
-            fps=self._fps,
-            on_progress=on_progress,
-            cancel=cancel,
-        )
-
-    # -- messages of the page
-
-    def observe(
-        self, handler: Any, names: Any = traitlets.All, type: str = "change"
-    ) -> None:
-        """Call `handler` when a trait changes; the page then sends these."""
-        super().observe(handler, names=names, type=type)
-        self._note_observed()
-
-    def unobserve(
-        self, handler: Any, names: Any = traitlets.All, type: str = "change"
-    ) -> None:
-        """Stop calling `handler`."""
-        super().unobserve(handler, names=names, type=type)
-        self._note_observed()
-
-    def _note_observed(self) -> None:
-        if not self.__dict__.get("_is_ready"):
-            return
-        notifiers = self._trait_notifiers
-        to_all = bool(notifiers.get(traitlets.All, {}).get("change"))
-        self._observed = [
-            name
-            for name in _SENT_WHILE_OBSERVED
-            if to_all or notifiers.get(name, {}).get("change")
-        ]
+    # -- what the page sets and sends
 
     @traitlets.validate("playhead")
     def _move(self, proposal: Any) -> int:
@@ -604,21 +511,12 @@ class RolloutViewer(anywidget.AnyWidget):
         if self.__dict__.get("_is_ready"):
             self._stream.set_quality(self.quality)
 
-    @traitlets.validate("speed")
-    def _check_speed(self, proposal: Any) -> float:
-        speed = float(proposal["value"])
-        if not 0 < speed < math.inf:
-            raise traitlets.TraitError(
-                f"RolloutViewer: expected speed > 0, got {speed!r}."
-            )
-        return speed
-
     def _manifest(self) -> dict[str, Any]:
         is_later = RECIPES in self._cache.recording.meta
         return build_manifest(
             self._cache,
             title=self._title,
-            dump_folder=self._dump_folder(),
+            dump_folder=self._dumps.folder(),
             columns=self._columns,
             fps=self._fps,
             follow=self._is_following,
@@ -628,78 +526,12 @@ class RolloutViewer(anywidget.AnyWidget):
             renders=self._cache.renders_pictures if is_later else None,
         )
 
-    def _dump_folder(self) -> str:
-        from rollout_viewer._export.dump import is_address
-
-        if self._logger is None:
-            return str(Path("csv_logs", "rollouts").resolve())
-        experiment = getattr(self._logger, "experiment", None)
-        # A run of W&B calls it dir.
-        for owner, name in (
-            (experiment, "log_dir"),
-            (experiment, "dir"),
-            (self._logger, "log_dir"),
-        ):
-            folder = getattr(owner, name, None)
-            if isinstance(folder, (str, Path)):
-                return str(folder if is_address(folder) else Path(folder).resolve())
-        return type(self._logger).__name__
-
     def _on_message(self, _: Any, content: Any, buffers: Any) -> None:
         # Runs on the shell's or a subshell's thread, maybe beside the user's cell.
         del buffers
         # On the shell's, a running cell would have held it up.
         is_on_shell = threading.current_thread() is threading.main_thread()
         self._stream.receive(content, waits_for_cells=is_on_shell)
-
-    def _dump_rows(
-        self,
-        start: int,
-        stop: int,
-        formats: list[str],
-        on_progress: JobProgress,
-        cancel: threading.Event,
-        envs: list[int] | None = None,
-    ) -> list[Path]:
-        clip = self.cache.clip(start, stop, envs=envs)
-        if any(f".{name}" not in TABLE_SUFFIXES for name in formats):
-            self._render_first(clip, on_progress, cancel)
-        return self._dump(clip, formats, None, on_progress, cancel)
-
-    def _write_download(
-        self,
-        folder: Path,
-        start: int,
-        stop: int,
-        suffix: str,
-        on_progress: JobProgress,
-        cancel: threading.Event,
-        envs: list[int] | None = None,
-    ) -> Path:
-        from rollout_viewer._export.write import write_clip
-
-        name = f"{self._tag.rpartition('/')[2]}_r{start}-{stop}"
-        path = path_inside(folder, name, f".{suffix}")
-        clip = self.cache.clip(start, stop, envs=envs)
-        if f".{suffix}" not in TABLE_SUFFIXES:
-            self._render_first(clip, on_progress, cancel)
-        return write_clip(
-            clip, path, fps=self._fps, on_progress=on_progress, cancel=cancel
-        )[0]
-
-    def _render_first(
-        self, clip: Clip, on_progress: JobProgress, cancel: threading.Event
-    ) -> None:
-        """Render what is missing of what a page exports, if that is possible."""
-        if not self.cache.renders_pictures:
-            return
-        self.cache.render_for_export(
-            clip.start,
-            clip.stop,
-            clip.envs,
-            on_progress=lambda done, total: on_progress(done, total, "pictures"),
-            is_cancelled=cancel.is_set,
-        )
 
     def _post(self, message: Message) -> None:
         if self.comm is not None:
@@ -714,19 +546,6 @@ class RolloutViewer(anywidget.AnyWidget):
     def _show_error(self, error: Exception) -> None:
         text = str(error) if isinstance(error, RolloutViewerError) else repr(error)
         self._post(Message({"kind": "error", "message": text}, []))
-
-    def _send(self, msg: Any, buffers: Any = None) -> None:
-        super()._send(msg, buffers)
-        self._unpin_replies()
-
-    def _unpin_replies(self) -> None:
-        # ipykernel 7.4 routes the page's next message to the shell that sent last
-        # on this comm: after a send from a cell or a thread it would wait until
-        # the running cell ends. Without this mark it takes the page's own
-        # subshell. May go when ipykernel routes by the message's header.
-        comm = getattr(self, "comm", None)
-        if comm is not None:
-            getattr(comm, "__dict__", {}).pop("_reply_subshell_id", None)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         if self._is_closed:
@@ -804,16 +623,6 @@ def _compared(source: Any) -> Compared | None:
     from rollout_viewer._viewer.compare import compare
 
     return compare({str(name): as_cache(one) for name, one in source.items()})
-
-
-def _weakly(this: weakref.ref[RolloutViewer], method: Callable[..., Any]) -> Any:
-    """Return a function that calls `method` while the viewer lives."""
-
-    def call(*args: Any) -> Any:
-        viewer = this()
-        return method(viewer, *args) if viewer is not None else None
-
-    return call
 
 
 def _stop(stream: PageStream, jobs: ExportJobs, subscription: Subscription) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import threading
 
-from rollout_viewer._forks import Lock, make_anew_in_children
+from rollout_viewer._process.forks import Lock, make_anew_in_children
 
 # A thread without work waits so long for more before it ends.
 LINGER_S = 1.0

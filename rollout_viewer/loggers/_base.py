@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._finalizers import finalize
+from rollout_viewer._process.finalizers import finalize
 from rollout_viewer.loggers._values import as_numbers
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import requires
-from rollout_viewer._file_names import path_inside
-from rollout_viewer._files import free_path
+from rollout_viewer._files.names import path_inside
+from rollout_viewer._files.new_files import free_path
 from rollout_viewer.loggers._log_files import (
     VIDEO_FORMATS,
     check_format,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import ExportError
-from rollout_viewer._file_names import path_inside
+from rollout_viewer._files.names import path_inside
 from rollout_viewer.loggers._values import numbered_step
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import numpy as np
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import FrameError, requires
 from rollout_viewer._export.table_files import write_columns
-from rollout_viewer._files import new_file
+from rollout_viewer._files.new_files import new_file
 from rollout_viewer._frames.convert import as_frames
 from rollout_viewer._frames.grid import grid
 

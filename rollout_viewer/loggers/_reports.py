@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rollout_viewer._errors import ExportError, RolloutViewerError
 from rollout_viewer._export.dump import as_paths, folder_of
-from rollout_viewer._file_names import path_inside
-from rollout_viewer._files import new_file
+from rollout_viewer._files.names import path_inside
+from rollout_viewer._files.new_files import new_file
 
 if TYPE_CHECKING:
     import os

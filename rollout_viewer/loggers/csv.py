@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.clip import Clip
-from rollout_viewer._file_names import path_inside
+from rollout_viewer._files.names import path_inside
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer.loggers._base import DirectLogger, check_arguments
 from rollout_viewer.loggers._csv_experiment import CSVExperiment

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import requires
-from rollout_viewer._file_names import path_inside
+from rollout_viewer._files.names import path_inside
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer.loggers._base import (
     DirectLogger,

@@ -11,7 +11,7 @@ from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import requires
 from rollout_viewer._export.table_files import cells
 from rollout_viewer._frames.fps import checked_fps
-from rollout_viewer._tensors import as_numpy
+from rollout_viewer._frames.tensors import as_numpy
 from rollout_viewer.loggers._base import (
     DirectLogger,
     close_at_exit,

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from rollout_viewer._cache.clip import Clip
 from rollout_viewer._errors import requires
 from rollout_viewer._export.table_files import cells
-from rollout_viewer._file_names import path_inside
+from rollout_viewer._files.names import path_inside
 from rollout_viewer._frames.fps import checked_fps
-from rollout_viewer._tensors import as_numpy
+from rollout_viewer._frames.tensors import as_numpy
 from rollout_viewer.loggers._base import DirectLogger, take_service_arguments
 from rollout_viewer.loggers._log_files import (
     as_batch,

@@ -15,9 +15,9 @@ import numpy as np
 
 from rollout_viewer._errors import FrameError, ShapeError
 from rollout_viewer._frames.convert import FloatScale, split_frames
+from rollout_viewer._frames.tensors import as_numpy
 from rollout_viewer._recorder.step_info import MAX_BYTES
 from rollout_viewer._recording.step_row import RESET, STEP
-from rollout_viewer._tensors import as_numpy
 from rollout_viewer.sources._batched_rows import BatchedRows
 from rollout_viewer.sources._device_calls import DeviceCalls, Render, any_elsewhere
 from rollout_viewer.sources._spaces import as_action, parts_like

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rollout_viewer._errors import UnsupportedEnvError
-from rollout_viewer._tensors import as_numpy
+from rollout_viewer._frames.tensors import as_numpy
 from rollout_viewer.sources._batched_calls import DISABLED, NEXT_STEP, SAME_STEP
 from rollout_viewer.sources._spaces import Part, as_array, parts_of
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollout_viewer._frames.convert import FramesElsewhere, split_frames
-from rollout_viewer._tensors import as_numpy
+from rollout_viewer._frames.tensors import as_numpy
 from rollout_viewer.sources._device_copies import DeviceCopies, is_elsewhere
 
 if TYPE_CHECKING:

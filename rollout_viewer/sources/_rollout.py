@@ -19,8 +19,8 @@ from rollout_viewer._errors import (
     RolloutViewerWarning,
     ShapeError,
 )
+from rollout_viewer._frames.tensors import as_numpy
 from rollout_viewer._progress import progress_bar
-from rollout_viewer._tensors import as_numpy
 from rollout_viewer._viewer.notebook import is_notebook
 from rollout_viewer.sources._record import record
 from rollout_viewer.sources._wrapper import RecordingWrapper

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._errors import FrameError, RenderError
+from rollout_viewer._frames.tensors import as_numpy
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.vector_reward import one_reward
 from rollout_viewer._recording.step_row import Kind
-from rollout_viewer._tensors import as_numpy
 from rollout_viewer.sources._batched_calls import BatchedCalls, reset_info
 from rollout_viewer.sources._batched_env import (
     autoreset_mode,

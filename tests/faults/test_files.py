@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer._files import why_not_a_file
+from rollout_viewer._files.new_files import why_not_a_file
 from rollout_viewer._recording import database, trust
 from rollout_viewer._recording.compact import compact
 from rollout_viewer._recording.database import amend_meta

@@ -29,8 +29,8 @@ cycle.append(cycle)
 """
 # The collector waits for an end that has an obstacle: not for seconds, here.
 HASTY = """
-from rollout_viewer import _finalizers
-_finalizers._WAIT_S = 0.2
+from rollout_viewer._process import finalizers
+finalizers._WAIT_S = 0.2
 """
 # Where the collector runs, when nothing but the cycle has the cache.
 MIDDLES = {

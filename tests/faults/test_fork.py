@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer._forks import make_anew_in_children, this_process
+from rollout_viewer._process.forks import make_anew_in_children, this_process
 from rollout_viewer._recorder.later_videos import LaterVideos
 from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
 from rollout_viewer._recorder.video_segment import VideoSegment
@@ -270,7 +270,7 @@ def test_a_fork_within_an_append_that_another_thread_waits_for(tmp_path):
 
 
 def test_a_fork_does_not_wait_for_ever(tmp_path, monkeypatch):
-    monkeypatch.setattr("rollout_viewer._forks._MAX_WAIT_S", 0.2)
+    monkeypatch.setattr("rollout_viewer._process.forks._MAX_WAIT_S", 0.2)
     with rv.FrameCache(tmp_path / "run.rollout") as made:
         append(made, 0, 40)
         made.flush()
@@ -319,7 +319,7 @@ class Stepping:
 def test_a_child_that_reads_changes_no_row_of_its_parent(
     tmp_path, monkeypatch, is_locked
 ):
-    monkeypatch.setattr("rollout_viewer._forks._MAX_WAIT_S", 0.2)
+    monkeypatch.setattr("rollout_viewer._process.forks._MAX_WAIT_S", 0.2)
     cache = rv.FrameCache(tmp_path / "run.rollout")
     env = rv.record(Counting(), make_env=Counting, render="later", cache=cache)
     env.reset(seed=0)
@@ -392,7 +392,7 @@ def test_a_child_records_a_video_while_its_parent_notes_one_as_written(tmp_path)
     held, over = threading.Event(), threading.Event()
 
     def hold():
-        with recorder._pending_lock:
+        with recorder._pending._lock:
             held.set()
             over.wait()
 

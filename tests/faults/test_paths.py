@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rollout_viewer as rv
-from rollout_viewer import _file_names
-from rollout_viewer._file_names import path_inside
+from rollout_viewer._files import names as file_names
+from rollout_viewer._files.names import path_inside
 from rollout_viewer._recorder.video_recovery import finish_videos
 from rollout_viewer._recorder.video_segment import PENDING_KEY, VideoSegment
 from rollout_viewer.testing import counting_recording
@@ -77,14 +77,14 @@ def test_a_usual_name_stays_as_it_is():
 @pytest.mark.parametrize("name", ["aux", "NUL.csv", "a:b", "a?", "x.", "C:/x", "C:x"])
 def test_on_windows_no_device_and_no_drive_is_named(name, monkeypatch):
     monkeypatch.setattr(os, "name", "nt")
-    monkeypatch.setattr(_file_names, "Path", lambda *parts: "/".join(map(str, parts)))
+    monkeypatch.setattr(file_names, "Path", lambda *parts: "/".join(map(str, parts)))
 
     path = str(path_inside("folder", name))
 
     assert path.startswith("folder/")
     assert not set(':?<>"|*') & set(path)
     assert not path.endswith(".")
-    assert not _file_names._DEVICES.match(path.rpartition("/")[2])
+    assert not file_names._DEVICES.match(path.rpartition("/")[2])
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
@@ -179,8 +179,8 @@ def test_a_download_is_written_in_its_folder(folder, tag):
 
     for suffix in ("csv", "x/../../../csv", "/../../y.csv"):
         with contextlib.suppress(ValueError, rv.RolloutViewerError):
-            viewer._write_download(
-                folder, 0, 3, suffix, lambda *_: None, threading.Event()
+            viewer._dumps.download(
+                viewer.cache, folder, 0, 3, suffix, lambda *_: None, threading.Event()
             )
     viewer.close()
 

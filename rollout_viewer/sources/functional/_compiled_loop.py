@@ -18,8 +18,8 @@ import jax
 import numpy as np
 
 from rollout_viewer._errors import ShapeError, UnsupportedEnvError
+from rollout_viewer._frames.tensors import as_numpy
 from rollout_viewer._replay.kept_states import field, named_leaves
-from rollout_viewer._tensors import as_numpy
 from rollout_viewer.sources.functional._states import on_host, rewards_and_ends
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from isaaclab.managers.recorder_manager import (
 from isaaclab.utils import configclass
 
 from rollout_viewer._errors import RolloutViewerError
-from rollout_viewer._finalizers import finalize
+from rollout_viewer._process.finalizers import finalize
 from rollout_viewer._recorder.views import RecorderViews
 from rollout_viewer.sources._guard import SurvivesFaults
 from rollout_viewer.sources.isaaclab._hook_rows import HookRows

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gymnasium import logger as gym_logger
 
-from rollout_viewer._file_names import path_inside
+from rollout_viewer._files.names import path_inside
 from rollout_viewer._frames.fps import fps_of_video
 from rollout_viewer._recorder.recorder_checks import check_video_arguments
 from rollout_viewer._recorder.video_recorder import VideoFolderRecorder

@@ -13,7 +13,7 @@ import torchrl
 from torchrl.envs import TransformedEnv
 from torchrl.envs.batched_envs import BatchedEnvBase
 
-from rollout_viewer._tensors import as_numpy
+from rollout_viewer._frames.tensors import as_numpy
 from rollout_viewer.sources._spaces import MAX_OBS_BYTES
 from rollout_viewer.sources.torchrl._entries import entry_of
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
+from rollout_viewer._frames.tensors import as_numpy
 from rollout_viewer._recording.step_row import IDLE, RESET, STEP
-from rollout_viewer._tensors import as_numpy
 from rollout_viewer.sources.torchrl._entries import entry_of
 from rollout_viewer.sources.torchrl._env_info import innermost
 

@@ -12,8 +12,8 @@ import torch
 from tensordict import LazyStackedTensorDict
 from torchrl.record import recorder as _originals
 
-from rollout_viewer._file_names import path_inside
-from rollout_viewer._files import new_file
+from rollout_viewer._files.names import path_inside
+from rollout_viewer._files.new_files import new_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -24,7 +24,7 @@ from rollout_viewer._errors import (
     RolloutViewerWarning,
     ShapeError,
 )
-from rollout_viewer._file_names import checked_tag
+from rollout_viewer._files.names import checked_tag
 from rollout_viewer._frames.fps import checked_fps
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recorder.views import ShownInNotebook

@@ -23,13 +23,27 @@ import tempfile
 import webbrowser
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer import _arguments
+from rollout_viewer._cli.arguments import (
+    add_compact,
+    add_compare,
+    add_demo,
+    add_export,
+    add_info,
+    add_record,
+    add_view,
+)
+from rollout_viewer._cli.recordings import (
+    chosen_policy,
+    is_shown,
+    record_seeds,
+    record_steps,
+)
 from rollout_viewer._errors import RolloutViewerError
-from rollout_viewer._file_names import path_inside
+from rollout_viewer._files.names import path_inside
 from rollout_viewer._progress import progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from rollout_viewer._cache.cache import FrameCache
@@ -67,7 +81,7 @@ def record(arguments: argparse.Namespace) -> None:
     """Record a policy in an environment into a file."""
     path = arguments.output or _file_name(arguments.env_id)
     if arguments.seeds is not None:
-        print(_record_seeds(arguments, path))
+        print(record_seeds(arguments, path))
         return
     for option in ("workers", "success"):
         if getattr(arguments, option) is not None:
@@ -75,13 +89,13 @@ def record(arguments: argparse.Namespace) -> None:
                 f"record: expected --{option} with --seeds, got it without. Add "
                 "--seeds 0:50, for an episode from each seed."
             )
-    path = _record(
+    path = record_steps(
         arguments.env_id,
         num_envs=arguments.num_envs or 1,
         steps=arguments.steps or 500,
         seed=arguments.seed,
         path=path,
-        load=lambda space: _policy(arguments, space),
+        load=lambda space: chosen_policy(arguments, space),
     )
     print(path)
 
@@ -191,10 +205,16 @@ def compact(arguments: argparse.Namespace) -> None:
 
 def demo(arguments: argparse.Namespace) -> None:
     """Record CartPoles and write everything that can be made of them."""
-    from rollout_viewer import _demo
+    from rollout_viewer._cli.demo import (
+        copy_notebook,
+        jupyter_command,
+        prepare_folder,
+        show,
+        write_files,
+    )
 
-    recording = _demo.prepare_folder(arguments.dir)
-    _record(
+    recording = prepare_folder(arguments.dir)
+    record_steps(
         "CartPole-v1",
         num_envs=arguments.num_envs,
         steps=arguments.steps,
@@ -202,15 +222,15 @@ def demo(arguments: argparse.Namespace) -> None:
         path=recording,
     )
     with _open(recording) as cache:
-        written = _demo.write_files(cache, recording, progress=_progress_bar)
-    notebook, page = _demo.copy_notebook(arguments.dir), written[-1]
+        written = write_files(cache, recording, progress=_progress_bar)
+    notebook, page = copy_notebook(arguments.dir), written[-1]
     for path in (recording, *written):
         print(f"{path}  ({_readable_bytes(path.stat().st_size)})")
     print(f"\nA page that needs no kernel:  {page}")
     if notebook is not None:
-        print(f"The notebook:                 {_demo.jupyter_command()} lab {notebook}")
+        print(f"The notebook:                 {jupyter_command()} lab {notebook}")
     if arguments.open and _has_display(os.environ, sys.platform):
-        _demo.show(notebook, page)
+        show(notebook, page)
 
 
 # -- the parts of a command -------------------------------------------------------
@@ -238,127 +258,6 @@ def _pairs_in_words(num_pairs: int) -> str:
     if num_pairs > 1:
         return "infinite returns"
     return "one seed in common" if num_pairs else "no seed in common"
-
-
-def _record(
-    env_id: str,
-    *,
-    num_envs: int,
-    steps: int,
-    seed: int | None,
-    path: pathlib.Path,
-    load: Callable[[Any], Any] = lambda space: None,
-) -> pathlib.Path:
-    """Record `steps` steps of `num_envs` environments.
-
-    `load` returns the policy for an action space; None: random actions.
-
-    Returns:
-        The path of the recording: `path`, with -1, -2, ... where that was taken.
-
-    Raises:
-        RolloutViewerError: The environment cannot be made, or fails at its first
-            reset; no file is left then.
-    """
-    from rollout_viewer._cache.cache import FrameCache
-    from rollout_viewer.sources._make_envs import errors_name_env, make_envs
-    from rollout_viewer.sources._rollout import rollout
-
-    envs = make_envs(env_id, num_envs)
-    try:
-        policy = load(envs.action_space)
-        cache = FrameCache(path, metadata={"env_id": env_id, "seed": seed})
-        try:
-            with cache, errors_name_env(env_id):
-                rollout(
-                    envs,
-                    policy=policy,
-                    max_steps=steps,
-                    seed=seed,
-                    cache=cache,
-                    deterministic=True,
-                    progress=_is_shown(),
-                )
-        finally:
-            if not cache.num_rows:
-                cache.path.unlink(missing_ok=True)
-        return cache.path
-    finally:
-        envs.close()
-
-
-def _record_seeds(arguments: argparse.Namespace, path: pathlib.Path) -> pathlib.Path:
-    """Record an episode from each seed, as a segment with the policy's name."""
-    from rollout_viewer._cache.cache import FrameCache
-    from rollout_viewer.sources._collect.collect import collect
-    from rollout_viewer.sources._make_envs import env_maker, errors_name_env
-
-    for option in ("num_envs", "steps", "seed"):
-        if getattr(arguments, option) is not None:
-            name = option.replace("_", "-")
-            raise RolloutViewerError(
-                f"record: expected --seeds or --{name}, got both. With --seeds, one "
-                "environment has an episode from each seed."
-            )
-    name = arguments.policy
-    if arguments.checkpoint is not None:
-        name = f"{name}:{arguments.checkpoint.name}"
-    make_env = env_maker(arguments.env_id)
-    env = make_env()
-    try:
-        policy = _policy(arguments, getattr(env, "action_space", None))
-    finally:
-        env.close()
-    workers = _num_workers(arguments, policy)
-    cache = FrameCache(path, metadata={"env_id": arguments.env_id})
-    try:
-        with cache, errors_name_env(arguments.env_id), cache.segment(name):
-            collect(
-                make_env,
-                policy,
-                seeds=arguments.seeds,
-                cache=cache,
-                num_workers=workers,
-                backend="serial" if workers == 1 else "processes",
-                success=arguments.success,
-                deterministic=True,
-                progress=_is_shown(),
-            )
-    finally:
-        if not cache.num_rows:
-            cache.path.unlink(missing_ok=True)
-    return cache.path
-
-
-def _num_workers(arguments: argparse.Namespace, policy: Any) -> int | None:
-    """Return how many processes collect; 1: this one, None: one for each core."""
-    from rollout_viewer.sources._collect.policy import pickled
-
-    workers: int | None = arguments.workers
-    if workers == 1 or (workers is None and len(arguments.seeds) == 1):
-        return 1
-    try:
-        pickled("policy", policy)
-    except TypeError as error:
-        if workers is None:
-            return 1
-        raise RolloutViewerError(
-            f"record: expected a policy that other processes can get, for --workers "
-            f"{workers}, got {arguments.policy} ({error.__cause__!r:.200}). Use "
-            "--workers 1."
-        ) from error
-    return workers
-
-
-def _policy(arguments: argparse.Namespace, action_space: Any) -> Any:
-    from rollout_viewer.sources._load_policy import load_policy
-
-    return load_policy(
-        arguments.policy,
-        arguments.checkpoint,
-        allow_pickle=arguments.allow_pickle,
-        action_space=action_space,
-    )
 
 
 def _open(path: pathlib.Path) -> FrameCache:
@@ -419,13 +318,8 @@ def _has_display(environ: Mapping[str, str], platform: str) -> bool:
     return bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY"))
 
 
-def _is_shown() -> bool:
-    """Return whether stderr is a terminal: bars in a log file are only noise."""
-    return sys.stderr.isatty()
-
-
 def _progress_bar(name: str) -> AbstractContextManager[Bar]:
-    return progress_bar(name, unit="row", is_hidden=not _is_shown(), is_kept=False)
+    return progress_bar(name, unit="row", is_hidden=not is_shown(), is_kept=False)
 
 
 # -- text -------------------------------------------------------------------------
@@ -478,13 +372,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command, add_arguments in (
-        (record, _arguments.add_record),
-        (view, _arguments.add_view),
-        (compare, _arguments.add_compare),
-        (export, _arguments.add_export),
-        (info, _arguments.add_info),
-        (compact, _arguments.add_compact),
-        (demo, _arguments.add_demo),
+        (record, add_record),
+        (view, add_view),
+        (compare, add_compare),
+        (export, add_export),
+        (info, add_info),
+        (compact, add_compact),
+        (demo, add_demo),
     ):
         text = (command.__doc__ or "").strip()
         sub = commands.add_parser(command.__name__, help=text, description=text)

@@ -72,7 +72,7 @@ def write_files(
 
 def copy_notebook(folder: pathlib.Path) -> pathlib.Path | None:
     """Copy the first notebook into `folder`; None where it was not installed."""
-    package = pathlib.Path(__file__).parent
+    package = pathlib.Path(__file__).parent.parent
     for home in (package / "notebooks", package.parent / "notebooks"):
         if (home / NOTEBOOK).exists():
             return pathlib.Path(shutil.copy(home / NOTEBOOK, folder))
