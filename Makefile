@@ -9,8 +9,10 @@ OLDEST := .venv-oldest
 NEWEST := .venv-newest
 S3 := .venv-s3
 PLAYGROUND := .venv-playground
-# A process for each core, with a Chromium and a JupyterLab of its own.
-PARALLEL = -n logical --maxprocesses 4 --dist loadgroup
+# A process more than there are cores, 4 at most, each with a Chromium and a JupyterLab of
+# its own: many a test waits for a page, or for a process that starts.
+WORKERS := $(shell n=$$(($$(getconf _NPROCESSORS_ONLN) + 1)); echo $$((n < 4 ? n : 4)))
+PARALLEL = -n $(WORKERS) --dist loadgroup
 SERIAL_FILES = $(shell grep -rl --include='test_*.py' 'mark\.serial' tests)
 # Those that look for examples: new ones in `make faults`, else the same each time.
 EXAMPLE_FILES = $(shell grep -l 'from hypothesis' tests/test_*.py)
@@ -28,7 +30,8 @@ JS_SOURCES := $(shell find js -path js/node_modules -prune -o -path js/dist -pru
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check check-python check-page test test-jax test-beside test-main test-fast \
+.PHONY: help setup system-packages demo check check-python check-page check-beside test \
+	test-serial test-jax test-beside test-main test-fast \
 	test-oldest test-newest test-versions test-ray test-s3 test-playground test-hosts test-lite \
 	faults bench bench-browser gallery docs clean
 .DELETE_ON_ERROR:
@@ -55,16 +58,23 @@ check-page: setup
 	$(NPM) test --silent
 
 test: setup  ## check, and every test, in Chromium too
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check-python check-page
-	$(BIN)/python -m pytest -m serial $(SERIAL_FILES)
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check-beside test-serial
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-jax test-beside
+
+# It takes the core, and the moments, that those which measure leave.
+check-beside: setup
+	@nice -n 19 $(MAKE) --no-print-directory check
+
+test-serial: setup
+	$(BIN)/python -m pytest -m serial $(SERIAL_FILES)
 
 # Its dots are seen as they come, beside another target whose lines wait for its end.
 test-beside: setup
 	@$(MAKE) --no-print-directory --output-sync=none test-main
 
+# `make check` has run the test of arrows.
 test-main: setup
-	$(BIN)/python -m pytest $(PARALLEL) -m "not jax and not serial"
+	$(BIN)/python -m pytest $(PARALLEL) --deselect tests/test_arrows.py -m "not jax and not serial"
 
 # A process of its own, that gives way to those beside it. Most of it is compiling: as
 # little as JAX can, and nothing twice.
