@@ -80,9 +80,9 @@ test-main: setup
 	$(BIN)/python -m pytest $(PARALLEL) --deselect tests/test_arrows.py -m "not jax and not serial"
 
 # A process of its own, that gives way to those beside it. Most of it is compiling: as
-# little as JAX can, and nothing twice.
+# little as JAX can, and nothing twice. Torch's threads would only wait for each other.
 test-jax: setup
-	JAX_DISABLE_MOST_OPTIMIZATIONS=1 JAX_COMPILATION_CACHE_DIR=$(CURDIR)/build/jax \
+	OMP_NUM_THREADS=1 JAX_DISABLE_MOST_OPTIMIZATIONS=1 JAX_COMPILATION_CACHE_DIR=$(CURDIR)/build/jax \
 		JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
 		nice -n 5 $(BIN)/python -m pytest -m jax --timeout 900 tests/test_torchrl_jax.py \
 		tests/test_native_vector.py tests/test_functional.py \
