@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import zstandard
 
+from rollout_viewer._errors import RecordingError
 from rollout_viewer._frames.zstd_blocks import raw_frame
 from rollout_viewer._replay import episode_start
 from rollout_viewer._replay.env_state import generator_state
@@ -26,12 +27,41 @@ def state(kind: type[np.random.BitGenerator] = np.random.PCG64) -> dict:
 def test_a_reset_without_arguments_is_packed_without_an_encoder(monkeypatch, kind):
     start = EpisodeStart(3, state(kind))
     with monkeypatch.context() as patched:
-        patched.setattr(episode_start, "plain_numbers", lambda state: None)
-        expected = pack_start(start)
+        patched.setattr(episode_start, "pack_plain", lambda state: None)
+        longer = pack_start(start)
 
     monkeypatch.setattr(episode_start, "_to_json", None)  # not called
-    assert pack_start(start) == expected
-    assert unpack_start(expected) == start
+    packed = pack_start(start)
+    assert len(packed) == 43 < len(longer) / 4
+    # Files have both.
+    assert unpack_start(packed) == unpack_start(longer) == start
+    generator = np.random.Generator(kind())
+    generator.bit_generator.state = unpack_start(packed).state["np_random"]
+    assert generator_state(generator) == start.state
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\1", b"\1" * 42, b"\1" * 44, b"\1" * 5 + b"\3" * 38, b"\0" * 43]
+)
+def test_bytes_of_no_start_are_refused(data):
+    with pytest.raises(RecordingError, match="expected the start of an episode"):
+        unpack_start(data)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changed"),
+    [
+        (1 << 32, {}),
+        (0, {"uinteger": 1 << 32}),
+        (0, {"has_uint32": 300}),
+        (0, {"state": {"state": 1 << 128, "inc": 1}}),
+        (0, {"state": {"state": -1, "inc": 1}}),
+    ],
+)
+def test_numbers_that_are_too_large_are_packed_all_the_same(recipe, changed):
+    whole = state()
+    start = EpisodeStart(recipe, {"np_random": {**whole["np_random"], **changed}})
+    assert unpack_start(pack_start(start)) == start
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ from rollout_viewer._recording import step_buffer
 from rollout_viewer._recording.many_buffer import ManyBuffer
 from rollout_viewer._recording.step_buffer import StepBuffer
 from rollout_viewer._recording.step_row import RESET, STEP
-from rollout_viewer._replay import episode_start
 from rollout_viewer._replay.episode_start import unpack_start
 from rollout_viewer._replay.recipe import Recipe
 from tests.test_cache_ways import numbers_of, stored
@@ -88,6 +87,41 @@ def test_nearly_all_steps_and_resets_come_by_a_buffer(monkeypatch):
     # At length the first two; then the last of each block, and the third.
     assert calls.count("append") == 2
     assert len(calls) == 3 + num_rows // 32
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="rows beside a file need Linux")
+def test_one_buffer_follows_another_until_a_group_of_blocks_is_full(
+    tmp_path, monkeypatch
+):
+    cache = rv.FrameCache(tmp_path / "run.rollout")
+    env = recorded(cache, length=11)
+    env.reset(seed=0)
+    for _ in range(30):
+        *_, terminated, _, _ = env.step(1)
+        if terminated:
+            env.reset()
+    calls = count_calls(monkeypatch, cache)
+    for number in range(31, 701):
+        *_, terminated, _, _ = env.step(number)
+        # All but those of one block would survive a kill.
+        recording = cache.recording
+        assert recording.num_appended - recording._handled_rows <= 32
+        if terminated:
+            env.reset()
+
+    # One more where the first block ends; then the first of each group.
+    assert len(calls) <= 2 + cache.num_rows // 256
+    assert env.recorder.num_calls == cache.num_rows == 701 + 700 // 11
+    is_step = ~np.isnan(rewards := cache.scalars["reward"][:, 0])
+    assert rewards[is_step].tolist() == [*range(1, 701)]
+    actions = cache.raw_column("action", 0, cache.num_rows)[is_step, 0]
+    assert actions[30:].tolist() == [*range(31, 701)]
+    assert len(cache.episodes) == 1 + 700 // 11
+    env.close()
+    opened = rv.open(tmp_path / "run.rollout")
+    assert opened.episodes == cache.episodes
+    np.testing.assert_equal(opened.scalars["reward"], cache.scalars["reward"])
+    np.testing.assert_equal(opened.column("obs"), cache.column("obs"))
 
 
 def test_each_row_is_there_at_once_as_it_was_whatever_reads_it():
@@ -382,31 +416,22 @@ def test_a_row_is_there_or_not_where_the_list_fails():
     assert recorder.cache.scalars["reward"][1:, 0].tolist() == [1, 2, 3]
 
 
-def test_how_episodes_begin_is_packed_when_it_is_read(monkeypatch):
-    packed: list[Any] = []
-    pack = episode_start.pack_start
-
-    def pack_and_note(start: Any) -> bytes:
-        packed.append(start)
-        return pack(start)
-
-    monkeypatch.setattr(episode_start, "pack_start", pack_and_note)
+def test_how_episodes_begin_is_packed_as_it_was():
     env = rv.record(gym.make("CartPole-v1"), render="later")
     states = []
     env.reset(seed=0)
-    packed.clear()
     for _ in range(25):
         *_, terminated, _, _ = env.step(1)
         if terminated:
             states.append(env.np_random.bit_generator.state)
             env.reset()
-    assert not packed
 
     found = [env.cache.recording.start_of(0, one.index) for one in env.cache.episodes]
 
-    assert len(states) == len(packed) == len(found) - 1 == 2
+    assert len(states) == len(found) - 1 == 2
     starts = [unpack_start(one) for one in found]
     assert [one.state["np_random"] for one in starts[1:]] == states
+    assert [len(one) for one in found[1:]] == [43, 43]
 
 
 class Informed(Counting):

@@ -83,7 +83,7 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.annotations import AnyEpisode
     from rollout_viewer._recording.base import Recording
     from rollout_viewer._recording.episode import Episode
-    from rollout_viewer._recording.many_buffer import ManyBuffer, ManyForm
+    from rollout_viewer._recording.many_buffer import Buffer, ManyBuffer, ManyForm
     from rollout_viewer._recording.sealed_block import BlockRows, SealedBlock
     from rollout_viewer._recording.step_buffer import InfoForms, StepBuffer
     from rollout_viewer._replay.recipe import Recipe
@@ -455,6 +455,11 @@ class FrameCache(RecordingReader):
         """
         with self._append_lock.lock:
             return self._writable().open_many(form, self._listeners)
+
+    def next_buffer(self, full: Buffer) -> Buffer | None:
+        """Return where rows may be put after those of a full buffer; None: nowhere."""
+        with self._append_lock.lock:
+            return self._writable().next_buffer(full)
 
     def _note_appended(self, recording: LiveRecording, row: int) -> None:
         if recording.has_trouble:

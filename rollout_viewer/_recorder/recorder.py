@@ -31,7 +31,7 @@ from rollout_viewer._cache.episode_infos import merged_info
 from rollout_viewer._cache.remote_rows import RemoteCache, RemoteRows
 from rollout_viewer._errors import RolloutViewerError, ShapeError, warn_once
 from rollout_viewer._file_names import checked_tag
-from rollout_viewer._forks import Lock, make_anew_in_children
+from rollout_viewer._forks import Lock, make_anew_in_children, this_process
 from rollout_viewer._frames.fps import as_fps
 from rollout_viewer._recorder.episode_filter import EpisodeFilter
 from rollout_viewer._recorder.episode_quota import EpisodeLimit
@@ -233,7 +233,7 @@ class Recorder(SingleCalls, ShownInNotebook):
         self._infos: dict[int, dict[str, Any]] = {}
         self._num_dumped = self.cache.num_rows
         self._limit = EpisodeLimit(num_envs)
-        self._pid = os.getpid()
+        self._pid = this_process.pid
         self._start(num_envs)
         self.cache.before_reading(self.complete)
         make_anew_in_children(self, rank=0)
@@ -326,7 +326,7 @@ class Recorder(SingleCalls, ShownInNotebook):
         """Record for this process, which forked: into the same cache, or a file."""
         path = None if self.cache.recording.is_temporary else own_path(self.cache.path)
         self.__dict__.pop("viewer", None)
-        self._pid = os.getpid()
+        self._pid = this_process.pid
         self.cache = cache = FrameCache(path)
         if rate := as_fps(self._fps):
             cache.mark_fps(rate)
@@ -434,7 +434,7 @@ class Recorder(SingleCalls, ShownInNotebook):
                 raised.
             ShapeError: Step data does not fit.
         """
-        if self._pid != os.getpid():
+        if self._pid != this_process.pid:
             self._record_in_child()
         codes = np.array(kind, np.uint8)
         if codes.shape != (self.num_envs,):

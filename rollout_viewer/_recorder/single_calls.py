@@ -6,11 +6,11 @@ others are recorded without arrays of numbers. Knows rows. Knows no framework.
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsBytes
 
 import numpy as np
 
+from rollout_viewer._forks import this_process
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recorder.success import is_silent
 from rollout_viewer._recorder.usual_calls import UsualCalls
@@ -126,24 +126,30 @@ class SingleCalls(UsualCalls):
             False: it is not like the last one, and nothing was recorded.
         """
         with self._lock:
-            was_used = self.buffer is None or bool(self.buffer.rows)
+            full = self.buffer
+            was_used = full is None or bool(full.rows)
             self._settle()
-            if not self._is_lean or self._pid != os.getpid():
+            if not self._is_lean or self._pid != this_process.pid:
                 return False
-            if info:
-                found = self._numbers_of(info)
-                if found is None:
-                    return False
-                values = {**found, **values}
             num_calls, before = self.num_calls + 1, self.cache.num_appended
             episode = self._episode + 1 if kind == RESET else self._episode
+            call = kind, flags, reward, action
             try:
-                row = self.cache.append_one(kind, flags, reward, action, values, start)
+                if full is not None and full.is_full:
+                    self.buffer = self._put_after(full, call, values, info, start)
+                    if self.buffer is not None:
+                        return True
+                if info:
+                    found = self._numbers_of(info)
+                    if found is None:
+                        return False
+                    values = {**found, **values}
+                row = self.cache.append_one(*call, values, start)
                 if row is not None:
                     self._note_one(flags, row + 1, num_calls, episode)
             except BaseException:
                 if (stop := self.cache.num_appended) == before:
-                    self._keep_one(kind, flags, reward, action, info, start)
+                    self._keep_one(*call, info, start)
                     self.num_calls, self._episode = num_calls, episode
                 else:
                     self._note_one(flags, stop, num_calls, episode)
@@ -152,6 +158,30 @@ class SingleCalls(UsualCalls):
                 return False
             self._open_buffer(kind, info, was_used=was_used)
             return True
+
+    def _put_after(
+        self,
+        full: StepBuffer,
+        call: tuple[int, int, Any, Any],
+        values: Mapping[str, Any],
+        info: Any,
+        start: SupportsBytes | None,
+    ) -> StepBuffer | None:
+        """Put a call of `add_one` into the buffer that follows a full one.
+
+        Returns:
+            The buffer; None: it was not put, and there is none.
+        """
+        following = self.cache.next_buffer(full) if len(values) == 1 else None
+        if following is None or following.first != self._stop:
+            return None
+        kind, flags, reward, action = call
+        (value,) = values.values()
+        if kind == RESET:
+            is_put = following.put_reset(value, info, start)
+        else:
+            is_put = following.put(action, value, reward, flags, info)
+        return following if is_put else None
 
     def _note_one(
         self, flags: int, stop: int, num_calls: int, episode: npt.NDArray[np.int64]

@@ -6,11 +6,11 @@ nothing but their steps is to be known of them. Knows rows. Knows no framework.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, SupportsBytes
 
 import numpy as np
 
+from rollout_viewer._forks import this_process
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recorder.success import is_silent
 from rollout_viewer._recording.live import NO_STARTS
@@ -165,19 +165,25 @@ class UsualCalls:
             False: it is not like the last one, and nothing was recorded.
         """
         with self._lock:
-            was_used = self.many is None or bool(self.many.rows)
+            full = self.many
+            was_used = full is None or bool(full.rows)
             self._settle()
-            if not self._is_lean or self._pid != os.getpid():
+            if not self._is_lean or self._pid != this_process.pid:
                 return False
-            if info:
-                found = self._data_of(info)
-                if found is None:
-                    return False
-                if found:
-                    values = {**values, **found}
             flags = flags_of(ended, terminated, truncated)
             num_calls, before = self.num_calls + 1, self.cache.num_appended
             try:
+                if full is not None and full.is_full:
+                    call = resets, ended, flags, reward, action
+                    self.many = self._put_after_many(full, call, values, info, starts)
+                    if self.many is not None:
+                        return True
+                if info:
+                    found = self._data_of(info)
+                    if found is None:
+                        return False
+                    if found:
+                        values = {**values, **found}
                 row = self.cache.append_many(
                     resets, ended, flags, reward, action, values, starts
                 )
@@ -200,6 +206,25 @@ class UsualCalls:
                 if many is not None and many.first == self._stop:
                     self.many = many  # else rows of another recorder came before it
             return True
+
+    def _put_after_many(
+        self,
+        full: ManyBuffer,
+        call: tuple[Mask | None, Mask | None, Codes | None, Any, Any],
+        values: Mapping[str, Any],
+        info: Any,
+        starts: Mapping[int, SupportsBytes],
+    ) -> ManyBuffer | None:
+        """Put a call of `add_many` into the buffer that follows a full one.
+
+        Returns:
+            The buffer; None: it was not put, and there is none.
+        """
+        following = self.cache.next_buffer(full) if len(values) == 1 else None
+        if following is None or following.first != self._stop:
+            return None
+        (value,) = values.values()
+        return following if following.put(*call, value, info, starts) else None
 
     def _settle(self) -> None:
         """Count what came by a buffer, which is used no more."""

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 
     from rollout_viewer._frames.encoder import ChunkEncoder
     from rollout_viewer._recording.annotations import AnnotationChange
-    from rollout_viewer._recording.many_buffer import ManyBuffer, ManyForm
+    from rollout_viewer._recording.many_buffer import Buffer, ManyBuffer, ManyForm
     from rollout_viewer._recording.rows import Rows
     from rollout_viewer._recording.slot import Slot
     from rollout_viewer._recording.statements import Statement
@@ -158,6 +158,7 @@ class LiveRecording(FiledRecording):
             return None
         row = max(waiting.end, rows.num_rows)
         if row - self._handled_rows >= self._max_unsaved_rows or self.is_behind:
+            self._save_buffered()
             self._wait_for_disk()
         with self._lock:
             if self._before is not None:
@@ -166,7 +167,7 @@ class LiveRecording(FiledRecording):
             row, num_rows = waiting.stop, rows.num_rows
             if row < num_rows:
                 row = num_rows
-            elif row >= waiting.full_at:
+            elif row >= waiting.full_at and row > num_rows:
                 self._take_waiting()  # if that was interrupted
                 num_rows = rows.num_rows
             usual = self._open.usual
@@ -205,8 +206,8 @@ class LiveRecording(FiledRecording):
     def open_buffer(self, forms: InfoForms, listeners: Listeners) -> StepBuffer | None:
         """Return where the next rows of a single env may be put, without a lock.
 
-        They are there at once. The last one of a block is put by `append_like_last`, as
-        is any that finds no room in a buffer. None: all are.
+        They are there at once. The first one of a group is put by `append_like_last`,
+        as is any that finds no room in a buffer. None: all are.
 
         Args:
             forms: The numbers that each of them has.
@@ -222,6 +223,33 @@ class LiveRecording(FiledRecording):
             room = self._room_in_buffer()
             return self._waiting.open_many(room, form, listeners) if room else None
 
+    def next_buffer(self, full: Buffer) -> Buffer | None:
+        """Return where the rows of the next block may be put, like those of `full`.
+
+        Those of that one survive a kill from now on. None: the next one is put by
+        `append_like_last`.
+        """
+        with self._lock:
+            rows, waiting = self._rows, self._waiting
+            if rows is None or self._before is not None or self.has_trouble:
+                return None
+            stop = waiting.collect()
+            if stop % CHUNK_ROWS or waiting.region is None or stop >= waiting.full_at:
+                return None
+            if not self._save_waiting() or self._handled_rows < stop:
+                return None
+            return waiting.next_buffer(full)
+
+    def _save_buffered(self) -> None:
+        """Have rows of full blocks survive a kill, also those that came by a buffer."""
+        with self._lock:
+            if self._before is not None:
+                self.recover()
+            waiting = self._waiting
+            waiting.close_buffer()
+            if waiting.stop == waiting.full_at or not self._save_waiting():
+                self._take_waiting()
+
     def _room_in_buffer(self) -> int:
         """Return how many rows may come by a buffer now."""
         rows, waiting = self._rows, self._waiting
@@ -233,7 +261,10 @@ class LiveRecording(FiledRecording):
             return 0
         if self._open.usual_encoders((), ()) is None:  # pictures are due
             return 0
-        max_rows = CHUNK_ROWS - 1 - row % CHUNK_ROWS
+        max_rows = CHUNK_ROWS - row % CHUNK_ROWS
+        region = waiting.next_region if row >= waiting.full_at else waiting.region
+        if region is None:
+            max_rows -= 1  # with the last one, all of the block are taken
         if not self.is_temporary:
             # So many can come before one has to wait for the disk.
             max_rows = min(max_rows, self._handled_rows + CHUNK_ROWS - row)

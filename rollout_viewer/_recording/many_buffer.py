@@ -6,11 +6,11 @@ Knows step data. Knows no recording.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, SupportsBytes
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsBytes, TypeVar
 
 import numpy as np
 
-from rollout_viewer._recording.step_buffer import ODD_DATA, RowBuffer
+from rollout_viewer._recording.step_buffer import ODD_DATA, RowBuffer, StepBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -93,7 +93,6 @@ class ManyBuffer(RowBuffer):
         "_shape",
         "_value_dtype",
         "_value_shape",
-        "starts",
     )
 
     def __init__(
@@ -108,7 +107,7 @@ class ManyBuffer(RowBuffer):
     ) -> None:
         super().__init__(first, max_rows, form.others, listeners)
         self.rows: list[ManyRow]
-        self.starts: dict[int, Mapping[int, SupportsBytes]] = {}
+        self.starts: dict[int, Mapping[int, SupportsBytes]]
         self._ended: Any = ended
         self._shape = value.shape[1:2]
         self._value_dtype, self._value_shape = value.dtype, value.shape[1:]
@@ -213,6 +212,9 @@ class ManyBuffer(RowBuffer):
                     return None
             found.append(value.tobytes())
         return tuple(found)
+
+
+Buffer = TypeVar("Buffer", StepBuffer, ManyBuffer)
 
 
 class ManyColumns(NamedTuple):

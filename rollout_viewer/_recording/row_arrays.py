@@ -6,6 +6,8 @@ Knows step data. Knows nothing of pictures, episodes or files.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 _NOWHERE = -(1 << 60)
+_ROW = attrgetter("row")
 _NUMBERS = np.arange(GROUP_ROWS, dtype=np.int32)
 
 
@@ -206,7 +209,9 @@ class RowArrays:
 
     def starts(self, start: int, stop: int) -> list[WaitingStart]:
         """Return those of rows, in their order."""
-        return [one for one in self._starts if start <= one.row < stop]
+        found = self._starts
+        first = bisect_left(found, start, key=_ROW)
+        return found[first : bisect_left(found, stop, first, key=_ROW)]
 
     def drop_starts(self, stop: int) -> None:
         """Forget those of the rows before `stop`, which are taken."""
@@ -234,8 +239,8 @@ def numbered_starts(
     if not starts:
         return {}
     first, numbers = rows.num_rows, rows.numbers_of_begun(flags)
-    return {
-        (one.env, numbers[place]): one.start
-        for one in starts
-        if (place := (one.row - first, one.env)) in numbers
-    }
+    found: dict[tuple[int, int], bytes] = {}
+    for row, env, start in starts:
+        if (number := numbers.get((row - first, env))) is not None:
+            found[env, number] = start
+    return found

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rollout_viewer._frames.chunk import CHUNK_ROWS
-from rollout_viewer._recording.database import is_local
 from rollout_viewer._recording.named_file import NamedFile
 from rollout_viewer._recording.step_row import STEP
 from rollout_viewer._recording.tensors import header_of, read_tensors, views_of
@@ -159,9 +158,12 @@ class Region:
         return True
 
     def _save_starts(self, starts: Iterable[WaitingStart]) -> bool:
-        parts = []
-        for one in starts:
-            parts += [_START_HEAD.pack(one.row, one.env, len(one.start)), one.start]
+        pack = _START_HEAD.pack
+        parts = [
+            part
+            for row, env, start in starts
+            for part in (pack(row, env, len(start)), start)
+        ]
         if not parts:
             return True
         more = np.frombuffer(b"".join(parts), np.uint8)
@@ -227,12 +229,10 @@ class RowMemory(NamedTuple):
 
     @classmethod
     def create(cls, path: Path, session: str, form: Form) -> RowMemory | None:
-        """Make the file beside a recording; None: it cannot be."""
+        """Make the file beside a recording, on a local disk; None: it cannot be."""
         if not hasattr(os, "posix_fallocate"):
             return None
         try:
-            if not is_local(path):
-                return None
             regions = _create(side_path(path), session, form)
             return cls(form, regions, NamedFile(side_path(path)))
         except (OSError, ValueError):

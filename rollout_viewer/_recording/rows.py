@@ -297,20 +297,16 @@ class Rows(RowEpisodes):
         Args:
             flags: Of the next rows, (n, num_envs).
         """
-        if self.num_envs == 1:
-            codes = flags.tobytes()
-            places = [[row, 0] for row, flag in enumerate(codes) if flag & BEGINS]
-        else:
-            places = np.argwhere(flags & np.uint8(BEGINS)).tolist()
+        at, envs = (flags & np.uint8(BEGINS)).nonzero()
         found: dict[tuple[int, int], int] = {}
-        if places:
+        if len(at):
             num_rows, num_begun = self._begun
             if num_rows != self.num_rows:
                 num_begun = self._now.num_begun.tolist()
             num_begun = [*num_begun]
-            for row, env in places:
-                found[row, env] = num_begun[env]
-                num_begun[env] += 1
+            for row, env in zip(at.tolist(), envs.tolist(), strict=True):
+                found[row, env] = number = num_begun[env]
+                num_begun[env] = number + 1
             # Those rows are the next ones, or this is asked again.
             self._begun = self.num_rows + len(flags), num_begun
         return found

@@ -24,10 +24,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsBytes
 
 import numpy as np
 
+from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.step_row import BEGINS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+    from typing import Self
 
     import numpy.typing as npt
 
@@ -105,6 +107,7 @@ class RowBuffer:
     Attributes:
         first: The number of the first row.
         rows: Those that are there.
+        starts: Row -> from where episodes can be replayed that begin there.
         is_open: Rows may be put. Once it is False, it stays so.
     """
 
@@ -117,6 +120,7 @@ class RowBuffer:
         "first",
         "is_open",
         "rows",
+        "starts",
     )
 
     def __init__(
@@ -125,15 +129,33 @@ class RowBuffer:
         self.first = first
         self._max_rows = max_rows
         self.rows: list[Any] = []
+        self.starts: dict[int, Any] = {}
         self.is_open = True
         self._refused = frozenset(others)
         self._listeners = listeners
         self._subscribers, self._segments = listeners.subscribers, listeners.segments
 
     @property
+    def is_full(self) -> bool:
+        """Whether there is no room for another row."""
+        return len(self.rows) >= self._max_rows
+
+    @property
     def stop(self) -> int:
         """The number of the row after the last one."""
         return self.first + len(self.rows)
+
+    def next(self) -> Self:
+        """Return a buffer for as many rows as a block has, which follow these.
+
+        They are put by the thread that has put these, which has put all by now.
+        """
+        other = object.__new__(type(self))
+        for name in (*RowBuffer.__slots__, *self.__slots__):
+            setattr(other, name, getattr(self, name))
+        other.first, other.rows, other.starts = self.stop, [], {}
+        other.is_open, other._max_rows = True, CHUNK_ROWS
+        return other
 
     def _tell(self, number: int) -> None:
         """Tell the listeners of a row that came, by its number among these."""
@@ -180,7 +202,6 @@ class StepBuffer(RowBuffer):
         "_value_dtype",
         "_value_shape",
         "lacks",
-        "starts",
     )
 
     def __init__(
@@ -197,7 +218,7 @@ class StepBuffer(RowBuffer):
         info, resets = forms
         super().__init__(first, max_rows, info.others, listeners)
         self.rows: list[Row]
-        self.starts: dict[int, SupportsBytes] = {}
+        self.starts: dict[int, SupportsBytes]
         self._is_running = is_running
         self._value_dtype, self._value_shape = value.dtype, value.shape[2:]
         self._action_dtype, self._action_shape = action.dtype, action.shape[2:]

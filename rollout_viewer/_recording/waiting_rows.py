@@ -33,10 +33,11 @@ from rollout_viewer._recording.step_row import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
+    from rollout_viewer._recording.many_buffer import Buffer
     from rollout_viewer._recording.step_buffer import InfoForms, Listeners
     from rollout_viewer._recording.step_codec import Extras
 
@@ -101,9 +102,11 @@ class WaitingRows(RowArrays):
         self._buffer: StepBuffer | ManyBuffer | None = None
         self._buffered: tuple[str, tuple[str, ...]] = "", ()
         self._form = ManyForm()
-        # Of rows by `put_many`; and before which row nothing is left to be noted.
+        # Of rows by `put_many`; before which row nothing is left to be noted; and
+        # whether there are such rows since.
         self._noted: list[_Noted] = []
         self._settled = 0
+        self._has_many = False
 
     @property
     def end(self) -> int:
@@ -261,6 +264,8 @@ class WaitingRows(RowArrays):
         if row >= self.full_at:
             self._renew(row)
         offset = row - self._first
+        # Before the row is there, as in `_collect_many`.
+        self._has_many = True
         if not self._copy(offset, action, values, None):
             return False
         self._reward[offset] = reward
@@ -277,32 +282,54 @@ class WaitingRows(RowArrays):
 
         May be interrupted, and called again.
         """
-        if self._settled >= self.stop:
+        if not self._has_many or self._settled >= self.stop:
             return
         first, rewards = self._first, self._reward
-        for row, resets, ended, all_flags, starts in self._noted:
-            if not first <= row < self.stop:
-                continue
+        noted = [one for one in self._noted if first <= one.row < self.stop]
+        if noted:
+            self._note_ends(noted)
+        begins = [one for one in noted if one.resets is not None]
+        if begins:
             kinds, flags = self._kinds_of_block()
-            if ended is not None:
-                flags[row - first] = ended if all_flags is None else all_flags
-            if resets is not None:
-                # One by one: there are few of them.
-                for env in resets.nonzero()[0].tolist():
-                    kinds[row - first, env] = RESET
-                    flags[row - first, env] = BEGINS
-                    rewards[row - first, env] = np.nan
-            if starts:
-                # Many at once are packed in less than half the time.
-                self._note_starts(row, {env: bytes(s) for env, s in starts.items()})
+            resets = [one.resets.tobytes() for one in begins if one.resets is not None]
+            at, envs = self._stacked(resets).nonzero()
+            places = np.array([one.row - first for one in begins])[at], envs
+            kinds[places] = RESET
+            flags[places] = BEGINS
+            rewards[places] = np.nan
+            self._note_starts(
+                [
+                    WaitingStart(one.row, env, bytes(start))
+                    for one in begins
+                    for env, start in one.starts.items()
+                ]
+            )
         rows = self._offsets(max(self._settled, first, self._since), self.stop)
         is_nan = rewards[rows] != rewards[rows]
         if _TRUE in is_nan.tobytes():
             kinds, flags = self._kinds_of_block()
             is_nan &= kinds[rows] == STEP
-            flags[rows] |= is_nan * np.uint8(NAN_REWARD)
+            if _TRUE in is_nan.tobytes():  # not only of resets
+                flags[rows] |= is_nan * np.uint8(NAN_REWARD)
         self._noted = []
         self._settled = self.stop
+        self._has_many = False
+
+    def _note_ends(self, noted: Sequence[_Noted]) -> None:
+        """Set the flags of ends, from the first of these rows to the last."""
+        start = noted[0].row
+        none = bytes(self._reward.shape[1])
+        bits = [none] * (noted[-1].row + 1 - start)
+        for one in noted:
+            if one.ended is not None:
+                found = one.ended if one.flags is None else one.flags
+                bits[one.row - start] = found.tobytes()
+        _, flags = self._kinds_of_block()
+        flags[self._offsets(start, start + len(bits))] |= self._stacked(bits)
+
+    def _stacked(self, found: Sequence[bytes]) -> Array:
+        """Return bools, or flags, of each env and of some rows, as numbers (n, B)."""
+        return np.frombuffer(b"".join(found), np.uint8).reshape(len(found), -1)
 
     def rewards(self, start: int, stop: int) -> Array:
         """Return the rewards of rows, (n, B)."""
@@ -330,12 +357,13 @@ class WaitingRows(RowArrays):
             self._kind = np.full(shape, STEP, np.uint8)
         return self._kind, self._flags
 
-    def _note_starts(self, row: int, starts: Mapping[int, bytes]) -> None:
+    def _note_starts(self, starts: list[WaitingStart]) -> None:
+        """Keep starts of the newest rows, in their order."""
         found = self._starts
-        if found and found[-1].row >= row:  # of a row that was interrupted
-            found = [one for one in found if one.row < row]
-        found += [WaitingStart(row, env, start) for env, start in starts.items()]
-        self._starts = found
+        # Of rows that were interrupted.
+        if starts and found and found[-1].row >= starts[0].row:
+            found = [one for one in found if one.row < starts[0].row]
+        self._starts = found + starts
 
     def put_one(
         self,
@@ -474,6 +502,18 @@ class WaitingRows(RowArrays):
         )
         return self._buffer
 
+    def next_buffer(self, buffer: Buffer) -> Buffer | None:
+        """Return a buffer for the block after that of a full one; None: for none.
+
+        Those of that one were copied.
+        """
+        if buffer is not self._buffer or not buffer.is_open or buffer.stop != self.stop:
+            return None
+        buffer.is_open = False
+        following = buffer.next()
+        self._buffer = following
+        return following
+
     def stop_buffer(self) -> None:
         """Let no more rows come by a buffer."""
         if self._buffer is not None:
@@ -534,6 +574,7 @@ class WaitingRows(RowArrays):
     def _collect_many(self, buffer: ManyBuffer, row: int, part: slice) -> None:
         """Copy rows of many envs out of a buffer; see `_collect_one`."""
         assert self._action is not None
+        self._has_many = True
         first = row - buffer.first
         rows = buffer.rows[first : first + part.stop - part.start]
         values = self._data[self._buffered[0]]
@@ -684,7 +725,7 @@ class WaitingRows(RowArrays):
         flags[offset] = special.flags
         if special.has_no_step:
             self._lacks_action.add(offset)
-        self._note_starts(row, starts)
+        self._note_starts([WaitingStart(row, *one) for one in starts.items()])
         self._ended = special.ended
 
 

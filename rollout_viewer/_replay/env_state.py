@@ -6,6 +6,7 @@ Only attributes are used that Gymnasium's environments have; no library is impor
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,11 @@ RANDOM_STATE = "random_state"
 # The part of a state that is bytes; the others are JSON.
 BINARY = "binary"
 _PLAIN = ("PCG64", "PCG64DXSM")
-# A state of nothing but one of them, as JSON: its name, and `plain_numbers`.
-PLAIN_JSON = (
-    '{"np_random":{"bit_generator":"%s","state":{"state":%d,"inc":%d},'
-    '"has_uint32":%d,"uinteger":%d}}'
-)
+# A state of nothing but one of them: 1 and above for its name; two numbers of 16 bytes;
+# whether half of one is left, and it.
+_PLAIN_FORM = struct.Struct("<B16s16sBI")
+PLAIN_BYTES = _PLAIN_FORM.size
+_PLAIN_CODES = {name: code for code, name in enumerate(_PLAIN, 1)}
 _GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 
 
@@ -65,19 +66,45 @@ def generator_state(generator: Any) -> dict[str, Any]:
     return {"np_random": state if state["bit_generator"] in _PLAIN else _as_json(state)}
 
 
-def plain_numbers(state: dict[str, Any]) -> tuple[str, int, int, int, int] | None:
-    """Return what is inserted into `PLAIN_JSON`; None: the state is another one."""
+def pack_plain(state: dict[str, Any]) -> bytes | None:
+    """Return a state as `PLAIN_BYTES` bytes, in a microsecond; None: it has others."""
     generator = state.get("np_random")
-    if len(state) != 1 or generator is None or generator["bit_generator"] not in _PLAIN:
+    if generator is None or len(state) != 1:
         return None
-    numbers = generator["state"]
-    return (
-        generator["bit_generator"],
-        numbers["state"],
-        numbers["inc"],
-        generator["has_uint32"],
-        generator["uinteger"],
-    )
+    try:
+        numbers = generator["state"]
+        return _PLAIN_FORM.pack(
+            _PLAIN_CODES[generator["bit_generator"]],
+            numbers["state"].to_bytes(16, "little"),
+            numbers["inc"].to_bytes(16, "little"),
+            generator["has_uint32"],
+            generator["uinteger"],
+        )
+    except (LookupError, TypeError, AttributeError, OverflowError, struct.error):
+        return None  # of another generator, or damaged
+
+
+def unpack_plain(data: bytes) -> dict[str, Any]:
+    """Return the argument of `pack_plain`.
+
+    Raises:
+        ValueError: The bytes are damaged.
+    """
+    if len(data) != PLAIN_BYTES or not 1 <= data[0] <= len(_PLAIN):
+        raise ValueError(f"{len(data)} bytes of a generator's state")
+    code, state, inc, has_uint32, uinteger = _PLAIN_FORM.unpack(data)
+    numbers = {
+        name: int.from_bytes(one, "little")
+        for name, one in (("state", state), ("inc", inc))
+    }
+    return {
+        "np_random": {
+            "bit_generator": _PLAIN[code - 1],
+            "state": numbers,
+            "has_uint32": has_uint32,
+            "uinteger": uinteger,
+        }
+    }
 
 
 def restore(env: Any, state: dict[str, Any]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import struct
 import threading
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsBytes
 
 import zstandard
 
 from rollout_viewer._errors import RecordingError
 from rollout_viewer._frames.zstd_blocks import raw_frame
-from rollout_viewer._replay.env_state import BINARY, PLAIN_JSON, plain_numbers
+from rollout_viewer._replay.env_state import BINARY, pack_plain, unpack_plain
 
 # Its key in what a recorder knows of an episode that begins.
 START = "replay_start"
@@ -49,14 +49,19 @@ _DEFAULTS = EpisodeStart._field_defaults
 _OF_FIRST = ("state", "seed", "options", "problem")
 # All but recipe and state, of an episode that begins without arguments.
 _OF_PLAIN = tuple(_DEFAULTS.values())
-_PLAIN_JSON = '{"recipe":%d,"state":' + PLAIN_JSON + "}"
+# What begins one of these, whose state is only a generator's: no zstd frame does.
+_PLAIN = 1
+_PLAIN_FIRST = bytes([_PLAIN])
+_PLAIN_HEAD = struct.Struct("<BI")
+_MAX_RECIPE = (1 << 32) - 1
 
 
 def pack_start(start: EpisodeStart) -> bytes:
     """Return a start as bytes; one whose options are no JSON as a problem."""
-    if start[2:] == _OF_PLAIN and (numbers := plain_numbers(start.state)) is not None:
-        # What the rest comes to, in a quarter of the time: most have no arguments.
-        return raw_frame(_packed((_PLAIN_JSON % (start.recipe, *numbers)).encode()))
+    if start[2:] == _OF_PLAIN:
+        found = _pack_plain(start.recipe, start.state)
+        if found is not None:
+            return found
     start = storable_start(start)
     binary = start.state.get(BINARY, b"")
     state = {name: value for name, value in start.state.items() if name != BINARY}
@@ -70,6 +75,35 @@ def pack_start(start: EpisodeStart) -> bytes:
     if len(content) <= _MAX_RAW_BYTES:
         return raw_frame(content)
     return _of_thread.compressor.compress(content)
+
+
+def _pack_plain(recipe: int, state: dict[str, Any]) -> bytes | None:
+    """Return one without arguments as few bytes, in little time; None: it has more."""
+    packed = pack_plain(state)
+    if packed is None or not 0 <= recipe <= _MAX_RECIPE:
+        return None
+    return _PLAIN_HEAD.pack(_PLAIN, recipe) + packed
+
+
+def _unpack_plain(data: bytes) -> EpisodeStart:
+    if len(data) < _PLAIN_HEAD.size:
+        raise ValueError(f"{len(data)} bytes")
+    _, recipe = _PLAIN_HEAD.unpack_from(data)
+    return EpisodeStart(recipe, unpack_plain(data[_PLAIN_HEAD.size :]))
+
+
+def plain_start(recipe: int, state: dict[str, Any]) -> SupportsBytes:
+    """Return a start without arguments, for `bytes`.
+
+    Packed at once if it takes a microsecond: later, `state` is no more in the
+    processor's cache.
+
+    Args:
+        recipe: Of `EpisodeStart`.
+        state: The same. It does not change.
+    """
+    packed = _pack_plain(recipe, state)
+    return PackedLater(EpisodeStart(recipe, state)) if packed is None else packed
 
 
 class PackedLater:
@@ -140,6 +174,8 @@ def unpack_start(data: bytes) -> EpisodeStart:
         RecordingError: The bytes are damaged.
     """
     try:
+        if data[:1] == _PLAIN_FIRST:
+            return _unpack_plain(data)
         if not 0 < zstandard.get_frame_parameters(data).content_size <= _MAX_BYTES:
             raise ValueError("too many bytes")
         content = zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)

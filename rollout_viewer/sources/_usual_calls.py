@@ -13,7 +13,7 @@ import numpy as np
 from rollout_viewer._recorder.step_call import as_actions
 from rollout_viewer._recorder.usual_calls import flags_of
 from rollout_viewer._recording.live import NO_STARTS
-from rollout_viewer._replay.episode_start import EpisodeStart, PackedLater
+from rollout_viewer._replay.episode_start import plain_start
 from rollout_viewer.sources._batched_calls import (
     DISABLED,
     NEXT_STEP,
@@ -187,12 +187,11 @@ class UsualCalls(RecordingWrapper, LaterRows, BatchedCalls):
         """Return from where the episodes can be replayed that begin."""
         found: dict[int, SupportsBytes] = {}
         number = self.recorder.recipe_number
-        for env in resets.nonzero()[0].tolist():
-            state = self._states.get(env)
-            if state is None:
+        for env, state in self._states.items():
+            if not resets[env]:
                 continue
             if self._depends_on_first(env):
                 found[env] = self._packed_start(env, state)
-            else:  # many at once are packed in less than half the time
-                found[env] = PackedLater(EpisodeStart(number, state))
+            else:
+                found[env] = plain_start(number, state)
         return found

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer._forks import make_anew_in_children
+from rollout_viewer._forks import make_anew_in_children, this_process
 from rollout_viewer._recorder.later_videos import LaterVideos
 from rollout_viewer._recorder.video_recorder import VideoFolderRecorder
 from rollout_viewer._recorder.video_segment import VideoSegment
@@ -244,6 +244,18 @@ def test_a_child_of_a_child_reads(cache):
 
     with Busy(lambda: check(cache, 40)):
         assert in_child(fork_again) == 0
+
+
+def test_a_child_and_its_child_know_that_they_are_others():
+    def check_pid():
+        assert this_process.pid == os.getpid()
+
+    def work():
+        check_pid()
+        assert in_child(check_pid) == 0
+
+    assert in_child(work) == 0
+    check_pid()
 
 
 def test_a_fork_within_an_append_that_another_thread_waits_for(tmp_path):

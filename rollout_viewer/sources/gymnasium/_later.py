@@ -15,7 +15,12 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 from rollout_viewer._errors import UnsupportedEnvError
 from rollout_viewer._replay.column_env import has_columns
 from rollout_viewer._replay.env_state import generator_state, has_clone, state_of
-from rollout_viewer._replay.episode_start import EpisodeStart, PackedLater, pack_start
+from rollout_viewer._replay.episode_start import (
+    EpisodeStart,
+    PackedLater,
+    pack_start,
+    plain_start,
+)
 from rollout_viewer._replay.recipe import NATIVE
 from rollout_viewer._replay.viewpoint import has_viewpoint
 from rollout_viewer.sources._first_starts import with_first
@@ -131,7 +136,7 @@ class ResetStarts:
         if self._bare is None or seed is not None:
             return PackedLater(_start_of(self._env, recipe, seed, None))
         generator = getattr(self._bare, "np_random", None)
-        return PackedLater(EpisodeStart(recipe, generator_state(generator)))
+        return plain_start(recipe, generator_state(generator))
 
 
 def has_own_state(recipe: Recipe) -> bool:
