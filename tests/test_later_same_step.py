@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import os
 import pickle
 from typing import Any
 
@@ -330,7 +331,11 @@ def test_statistics_are_refused_with_a_function_too(kind):
     makers = [functools.partial(normalized, None)] * 2
     if kind == "DummyVecEnv":
         makers[1] = functools.partial(make, "Pendulum-v1")
-    venv = getattr(common, kind)(makers)
+    # Processes that are not forked import torch, each.
+    is_forked = kind == "SubprocVecEnv" and hasattr(os, "fork")
+    venv = getattr(common, kind)(
+        makers, **({"start_method": "fork"} if is_forked else {})
+    )
     make_env = functools.partial(normalized, "rgb_array")
 
     with pytest.raises(rv.UnsupportedEnvError, match="NormalizeObs"):

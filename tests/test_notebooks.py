@@ -21,6 +21,12 @@ SHORTER = {
         "total_frames=10_000": "total_frames=1_600",
         "record_frames=200": "record_frames=60",
     },
+    "03_your_own_loop": {
+        "range(300)": "range(160)",
+        "goto(260)": "goto(130)",
+        "max_steps=320": "max_steps=170",
+        "range(120)": "range(64)",
+    },
     "04_sb3": {
         "every=2000": "every=1000",
         "learn(12_000": "learn(2_000",

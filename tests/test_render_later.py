@@ -168,13 +168,14 @@ def test_envs_of_stable_baselines3(kind):
     from stable_baselines3.common.env_util import make_vec_env
 
     def play_batch(render_mode, **options):
-        options_of_env = {"render_mode": render_mode}
-        kind_of_env = getattr(vec_env, kind)
+        # What is compared with is forked: else each process imports torch.
+        is_forked = render_mode and kind == "SubprocVecEnv" and hasattr(os, "fork")
         made = make_vec_env(
             "CartPole-v1",
             n_envs=2,
-            vec_env_cls=kind_of_env,
-            env_kwargs=options_of_env,
+            vec_env_cls=getattr(vec_env, kind),
+            vec_env_kwargs={"start_method": "fork"} if is_forked else {},
+            env_kwargs={"render_mode": render_mode},
         )
         envs = rv.record(made, **options)
         envs.action_space.seed(1)
