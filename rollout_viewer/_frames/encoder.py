@@ -14,6 +14,7 @@ import numpy as np
 from rollout_viewer._errors import FrameError
 from rollout_viewer._frames.chunk import (
     ABSENT,
+    CHUNK_ROWS,
     ENTRY_BYTES,
     EQUAL,
     FIRST,
@@ -47,11 +48,14 @@ MAX_DECODES = 8
 _DEPTH = {RAW: 0, INTRA: 1, FIRST: 2}
 # A record that saves less than this share is stored raw: decoding costs more.
 _WORTH_IT = 0.98
-# Every so many rows of a chunk the second best kind is tried too, so that an
-# estimate that is out of date is noticed: after a cut or a flash it is many times too
-# large.
+# Every so many rows of a chunk PREV and FIRST are tried both if one of them was not in
+# the rows since, so that an estimate that is out of date is noticed: after a cut or a
+# flash it is many times too large.
 _PROBE_EVERY = 8
 _PROBE_AT = 3
+# A record that is larger than so many of its kind before, and these bytes, is a cut's,
+# after which they are as small as before.
+_CUT, _CUT_BYTES = 4, 64
 # Records of a sealed chunk that are smaller may be in memory twice for a moment.
 _SHARED_BYTES = 4096
 
@@ -92,6 +96,8 @@ class ChunkEncoder:
         self._depth = 0
         # Of records, in bytes, and from where on a frame is stored raw.
         self._estimates = {INTRA: 0.0, PREV: 0.0, FIRST: 0.0}
+        # The row of this chunk at which each was made last, below 0: of one before.
+        self._made_at = {INTRA: 0, PREV: -CHUNK_ROWS, FIRST: -CHUNK_ROWS}
         self._most_bytes = _WORTH_IT * scratch.size
         # In words: what may differ from the chunk's first frame, and what of that
         # lies between a uniform top and a uniform bottom.
@@ -150,7 +156,7 @@ class ChunkEncoder:
             estimate > estimates[INTRA]
             or estimate > most
             or last is first
-            or len(kinds) % _PROBE_EVERY == _PROBE_AT
+            or (len(kinds) % _PROBE_EVERY == _PROBE_AT and self._stale(kind))
         ):
             kind, record = self._encode(now, start, stop)
         else:
@@ -158,7 +164,11 @@ class ChunkEncoder:
                 record = scratch.delta(now, last, start, stop)
             else:
                 record = scratch.delta(now, first, *self._since_first)
-            estimates[kind] = estimate + 0.5 * (len(record) - estimate)
+            size, most_usual = float(len(record)), _CUT * estimate + _CUT_BYTES
+            if size > most_usual:
+                size = most_usual
+            estimates[kind] = estimate + 0.5 * (size - estimate)
+            self._made_at[kind] = len(kinds)
         if len(record) > most:
             kind, record = RAW, now.tobytes()
         self._depth = self._depth + 1 if kind == PREV else _DEPTH[kind]
@@ -190,6 +200,7 @@ class ChunkEncoder:
         self._first_content = self._scratch.content(now)
         record = self._scratch.intra(now, *self._first_content)
         self._estimates[INTRA] = len(record)
+        self._made_at[INTRA] = len(self._kinds)
         kind = INTRA
         if len(record) > self._most_bytes:
             kind, record = RAW, now.tobytes()
@@ -256,6 +267,8 @@ class ChunkEncoder:
             self._spare = self._before if self._first is self._last else self._first
         self._before = self._first = self._repeated_row = None
         self._kinds, self._records, self._nbytes = [], [], 0
+        self._made_at[FIRST] = -CHUNK_ROWS
+        self._made_at[PREV] -= CHUNK_ROWS
 
     def restore(self, count: int) -> None:
         """Undo what was added after the first `count` records, however far it got.
@@ -312,20 +325,35 @@ class ChunkEncoder:
             start: The first word that does.
             stop: The word after the last one that does.
         """
-        estimates = self._estimates
-        kinds = sorted(self._options(), key=estimates.__getitem__)[:2]
-        kind, least = kinds[0], estimates[kinds[0]]
-        if len(self._kinds) % _PROBE_EVERY != _PROBE_AT:
-            if least > self._most_bytes:
-                return RAW, now.tobytes()
-            kinds = kinds[:1]
+        estimates, row = self._estimates, len(self._kinds)
+        kind = min(self._options(), key=estimates.__getitem__)
+        kinds = [kind]
+        if row % _PROBE_EVERY == _PROBE_AT:
+            kinds += self._stale(kind)
+        if len(kinds) == 1 and estimates[kind] > self._most_bytes:
+            return RAW, now.tobytes()
         smallest = b""
         for one in kinds:
             record = self._compress(one, now, start, stop)
-            estimates[one] += 0.5 * (len(record) - estimates[one])
+            most_usual = _CUT * estimates[one] + _CUT_BYTES
+            estimates[one] += 0.5 * (min(len(record), most_usual) - estimates[one])
+            self._made_at[one] = row
             if not smallest or len(record) < len(smallest):
                 kind, smallest = one, record
         return kind, smallest
+
+    def _stale(self, kind: int) -> list[int]:
+        """Return the other kind, if it is possible and was not made for some rows.
+
+        Not INTRA, which each chunk begins with.
+        """
+        since = len(self._kinds) - _PROBE_EVERY
+        options, made_at = self._options(), self._made_at
+        return [
+            one
+            for one in (PREV, FIRST)
+            if one != kind and one in options and made_at[one] <= since
+        ]
 
     def _options(self) -> Sequence[int]:
         """Return the kinds that are possible for the next frame."""

@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
 APPLICATION_ID = 0x52564653
 _BUSY_TIMEOUT_S = 10.0
+# Of a log, after which it is moved into the file: what SQLite does by itself.
+_LOG_PAGES = 1000
 SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {FORMAT_VERSION};
@@ -230,6 +232,18 @@ def amend(path: Path, statements: Sequence[Statement]) -> None:
 def set_journal(connection: sqlite3.Connection, path: Path) -> None:
     """Allow reading while one process writes, where the file system supports it."""
     connection.execute(f"PRAGMA journal_mode = {'WAL' if is_local(path) else 'DELETE'}")
+
+
+def set_patience(connection: sqlite3.Connection, *, is_patient: bool) -> None:
+    """Let a connection wait for other processes, and for the disk, or for neither.
+
+    Not patient: where another process writes there is an error at once, and the log is
+    not moved into the file, however long it is.
+    """
+    busy_ms = round(_BUSY_TIMEOUT_S * 1000) if is_patient else 0
+    connection.execute(f"PRAGMA busy_timeout = {busy_ms}")
+    pages = _LOG_PAGES if is_patient else 0
+    connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
 
 
 def is_local(path: Path) -> bool:

@@ -12,7 +12,11 @@ import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from rollout_viewer._forks import keep_in_child, make_anew_in_children
+from rollout_viewer._forks import (
+    keep_in_child,
+    make_anew_in_children,
+    this_process,
+)
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.annotations import (
     AnnotationChange,
@@ -27,7 +31,7 @@ from rollout_viewer._recording.database_reader import DatabaseReader
 from rollout_viewer._recording.eviction import Budget
 from rollout_viewer._recording.info_types import INFO_TYPES
 from rollout_viewer._recording.late_pictures import LatePictures, late_statements
-from rollout_viewer._recording.lock import acquire, free_reserve, reserve, this_process
+from rollout_viewer._recording.lock import acquire, free_reserve, own_writer, reserve
 from rollout_viewer._recording.named_file import NamedFile
 from rollout_viewer._recording.open_block import OpenBlock
 from rollout_viewer._recording.row_arrays import numbered_starts
@@ -116,7 +120,7 @@ class FiledRecording:
         meta: dict[str, Any],
         budget: Budget | None = None,
     ) -> None:
-        self._pid = os.getpid()
+        self._pid = this_process.pid
         self.budget = budget or Budget(None, "all")
         self.is_temporary = path is None
         self.path = temporary_path() if path is None else path
@@ -177,7 +181,7 @@ class FiledRecording:
         make_anew_in_children(self, rank=3)
 
     def _create_file(self, queue_bytes: int) -> None:
-        meta = {**self.meta, "writer": this_process()}
+        meta = {**self.meta, "writer": own_writer()}
         connection = create_database(
             self._at,
             is_temporary=self.is_temporary,
@@ -194,6 +198,8 @@ class FiledRecording:
             self._file,
             self.path,
             queue_bytes=queue_bytes,
+            # Its file is deleted after a kill.
+            is_lazy=self.is_temporary,
             make_tail=self._make_tail,
             free_room=self._free_room,
         )
@@ -255,7 +261,7 @@ class FiledRecording:
     @property
     def is_mine(self) -> bool:
         """False in a forked child: there the recording is read-only."""
-        return self._pid == os.getpid()
+        return self._pid == this_process.pid
 
     @property
     def num_evicted(self) -> int:

@@ -168,7 +168,7 @@ def _refuse_if_written_elsewhere(path: Path) -> None:
     except (Timeout, OSError):
         pass
     writer = writer_of(path)
-    if writer == this_process():
+    if writer == own_writer():
         return
     raise RecordingLockedError(
         f"FrameCache: expected a file that is not being written, got {str(path)!r}, "
@@ -219,7 +219,7 @@ def is_running(writer: Any) -> bool | None:
     """
     if not isinstance(writer, dict) or os.name != "posix":
         return None
-    if writer.get("host") != this_process()["host"]:
+    if writer.get("host") != own_writer()["host"]:
         return None
     try:
         os.kill(int(writer["pid"]), 0)
@@ -232,6 +232,6 @@ def is_running(writer: Any) -> bool | None:
     return True
 
 
-def this_process() -> dict[str, Any]:
+def own_writer() -> dict[str, Any]:
     """Return pid and host, as a recording stores them of its writer."""
     return {"pid": os.getpid(), "host": socket.gethostname()}

@@ -1,23 +1,30 @@
-"""The one thread that writes a recording file.
+"""What writes a recording file: a thread, and for a small batch the one that has it.
 
-Receives statements through a bounded queue, and asks the recording each half second for
-the newest rows, so that a kill loses at most those. A fault of the disk never raises in
-`put`: pictures that could not be written are counted, step data is kept and written
-later; `flush` and `close` raise.
+The thread receives statements through a bounded queue, and asks the recording each half
+second for the newest rows, so that a kill loses at most those. A fault of the disk
+never raises in `put`: pictures that could not be written are counted, step data is kept
+and written later; `flush` and `close` raise.
+
+A transaction of a few kilobytes takes 0.2 ms. To hand it over costs more: the thread
+takes Python's lock from the one that records again and again, 1.5 ms a block of Pong.
+So whoever records writes it, as long as the disk is fast, and the thread has the rest:
+batches that are large, that come while it writes, that SQLite refused, and each so many
+bytes one, after which SQLite moves its log into the file and waits for the disk. Of a
+temporary recording, which no kill leaves, blocks are collected for the thread.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from rollout_viewer._errors import StorageError
 from rollout_viewer._files import no_descriptor
-from rollout_viewer._forks import make_anew_in_children
+from rollout_viewer._forks import make_anew_in_children, this_process
 from rollout_viewer._recording.statements import is_meta, joined_steps
 from rollout_viewer._recording.wal import note_id
 
@@ -29,6 +36,15 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.written_file import WrittenFile
 
 _TAIL_INTERVAL_S = 0.5
+# The largest batch that its caller writes, in bytes of pictures, and how long that may
+# take: after one that took longer, the thread writes so many.
+_SMALL_BYTES = 128 * 1024
+_SLOW_S = 0.02
+_NUM_AFTER_SLOW = 32
+# Bytes after which the thread writes one, and what a transaction adds to the log beside
+# its pictures: SQLite empties it when it has 4 MB.
+_LOG_BYTES = 2 * 1024 * 1024
+_TRANSACTION_BYTES = 20 * 1024
 # SQLite's result codes that a retry or another disk would change:
 # https://www.sqlite.org/rescode.html
 _STORAGE_FAULTS = (
@@ -62,6 +78,7 @@ class WriterThread:
         file: The file.
         path: Its name, for messages.
         queue_bytes: What may wait before `put` waits.
+        is_lazy: Nothing need be in the file soon.
         make_tail: Called by the writer's thread; returns rows not yet stored. Raises
             BlockingIOError where it would have to wait for an append.
         free_room: Called where the disk is full still when the recording ends.
@@ -73,6 +90,7 @@ class WriterThread:
         path: Path,
         *,
         queue_bytes: int,
+        is_lazy: bool,
         make_tail: Callable[[], Batch | None],
         free_room: Callable[[], None],
     ) -> None:
@@ -81,10 +99,17 @@ class WriterThread:
         self._path = path
         self._queue_bytes = queue_bytes
         self._make_tail = make_tail
-        self._pid = os.getpid()
-        self._changed = threading.Condition()
+        self._pid = this_process.pid
+        self._lazy_bytes = queue_bytes // 4 if is_lazy else 0
+        self._is_lazy = is_lazy
+        self._make_locks()
         self._queue: deque[Batch] = deque()
         self._queued_bytes = 0
+        # Calls that wait for the thread to write.
+        self._num_waiting = 0
+        # Bytes since the thread wrote, and batches that it is to write.
+        self._log_bytes = 0
+        self._num_left_to_thread = 0
         self._is_writing = False
         self._is_held = False
         self._is_closing = False
@@ -106,34 +131,40 @@ class WriterThread:
         self._thread.start()
         make_anew_in_children(self, rank=4)
 
+    def _make_locks(self) -> None:
+        # Taken by itself where many calls are: a condition's own methods are slower.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+
     def fork_locks(self) -> list[threading.Condition | threading.RLock]:
         """Return what a fork waits for."""
         return [self._changed, self._file.lock]
 
     def after_fork(self, *, is_whole: bool) -> None:
         """Make locks anew and drop the connection, in a forked child."""
-        self._changed = threading.Condition()
+        self._make_locks()
         self._file.after_fork(is_whole=is_whole)
 
     @property
     def is_mine(self) -> bool:
         """False in a forked child, where thread and connection are the parent's."""
-        return self._pid == os.getpid()
+        return self._pid == this_process.pid
 
     def put(self, batch: Batch, *, max_stall_s: float | None) -> bool:
-        """Queue `batch`; drop its pictures if the queue stays full `max_stall_s`.
+        """Write `batch` if it is small, or else queue it.
 
-        None: wait without limit.
+        Its pictures are dropped if the queue stays full `max_stall_s`; None: wait
+        without limit.
 
         Returns:
-            Whether the pictures were queued.
+            Whether the pictures were written or queued.
         """
         if not self.is_mine:  # they stay in memory
             return True
-        with self._changed:
-            if self._queued_bytes + batch.nbytes > self._queue_bytes:
-                self._changed.notify_all()
-            has_room = self._changed.wait_for(
+        if batch.nbytes <= _SMALL_BYTES and self._write_here(batch):
+            return True
+        with self._lock:
+            has_room = self._wait_for_thread(
                 lambda: (
                     self._queued_bytes + batch.nbytes <= self._queue_bytes
                     or not self._queue
@@ -145,9 +176,69 @@ class WriterThread:
                 batch = batch._replace(pictures=(), nbytes=0)
             self._queue.append(batch)
             self._queued_bytes += batch.nbytes
-            if not self._is_held:
+            if self._is_due():
                 self._changed.notify_all()
         return has_room
+
+    def _write_here(self, batch: Batch) -> bool:
+        """Write a batch in the thread of the caller; False: it is to be queued.
+
+        What SQLite does not take at once, the thread tries again, and has the fault.
+        """
+        with self._lock:
+            if not self._may_write_here(batch):
+                return False
+            start_s = time.monotonic()
+            try:
+                if not self._file.is_as_noted():
+                    return False
+                with self._file.lock:
+                    statements = [*joined_steps(batch.steps), *batch.pictures]
+                    self._execute(statements, one_by_one=False, is_patient=False)
+            except Exception:
+                return False
+            finally:
+                if time.monotonic() - start_s > _SLOW_S:
+                    self._num_left_to_thread = _NUM_AFTER_SLOW
+            self._log_bytes += batch.nbytes + _TRANSACTION_BYTES
+            if self._num_waiting:
+                self._changed.notify_all()
+        if batch.on_done is not None:
+            batch.on_done(True)
+        if batch.on_pictures is not None:
+            batch.on_pictures()
+        return True
+
+    def _may_write_here(self, batch: Batch) -> bool:
+        if self._is_lazy or self._queue or self._is_writing or self._is_held:
+            return False
+        if self._is_broken or self._unwritten or self._is_ended:
+            return False
+        if batch.estimate is not None:  # what the file has is measured
+            return False
+        if self._num_left_to_thread:
+            self._num_left_to_thread -= 1
+            return False
+        return self._log_bytes < _LOG_BYTES
+
+    def _is_due(self) -> bool:
+        """Whether the thread is to write what is queued; `_lock` is held."""
+        if self._is_held or not self._queue:
+            return False
+        return self._num_waiting > 0 or self._queued_bytes >= self._lazy_bytes
+
+    def _wait_for_thread(
+        self, is_done: Callable[[], bool], timeout_s: float | None
+    ) -> bool:
+        """Wait until the thread has made `is_done` true; `_lock` is held."""
+        if is_done():
+            return True
+        self._num_waiting += 1
+        try:
+            self._changed.notify_all()
+            return self._changed.wait_for(is_done, timeout_s)
+        finally:
+            self._num_waiting -= 1
 
     def hold(self) -> None:
         """Let what is put from now on wait for more; until `release`, or a moment."""
@@ -173,8 +264,8 @@ class WriterThread:
 
     def wait_until(self, is_done: Callable[[], bool], timeout_s: float | None) -> bool:
         """Wait until writing has made `is_done` true; return whether it did."""
-        with self._changed:
-            return self._changed.wait_for(is_done, timeout_s)
+        with self._lock:
+            return self._wait_for_thread(is_done, timeout_s)
 
     def refuse(self, num_pictures: int, reason: str) -> None:
         """Count pictures that will not be written, as a fault of storage."""
@@ -184,14 +275,14 @@ class WriterThread:
 
     def drain(self) -> None:
         """Wait until everything that was put is written or counted as lost."""
-        with self._changed:
-            self._changed.wait_for(
-                lambda: (
-                    self._is_ended
-                    or not self.is_mine
-                    or (not self._queue and not self._is_writing)
-                )
-            )
+        self.wait_until(
+            lambda: (
+                self._is_ended
+                or not self.is_mine
+                or (not self._queue and not self._is_writing)
+            ),
+            None,
+        )
 
     def flush(self) -> None:
         """Write everything; the file alone is then complete.
@@ -298,6 +389,7 @@ class WriterThread:
                 batches = list(self._queue)
                 self._queue.clear()
                 self._is_writing = True
+                self._log_bytes = 0
                 # Rows that are appended from here on need not be in the file.
                 num_flushes = self._num_flushes
             has_any, is_whole = bool(batches), True
@@ -324,7 +416,7 @@ class WriterThread:
         with self._changed:
             self._changed.wait_for(
                 lambda: (
-                    bool(self._queue)
+                    self._is_due()
                     or self._is_closing
                     or self._num_flushes > self._num_flushed
                 ),
@@ -429,10 +521,16 @@ class WriterThread:
             return self._execute(statements, one_by_one=one_by_one)
 
     def _execute(
-        self, statements: Sequence[Statement], *, one_by_one: bool
+        self,
+        statements: Sequence[Statement],
+        *,
+        one_by_one: bool,
+        is_patient: bool = True,
     ) -> list[Exception]:
-        connection = self._file.connected()
+        connection = self._file.connected(is_patient=is_patient)
         refused: list[Exception] = []
+        if connection.in_transaction:  # one that was interrupted as it began
+            connection.execute("ROLLBACK")
         connection.execute("BEGIN IMMEDIATE")
         try:
             note_id(connection)

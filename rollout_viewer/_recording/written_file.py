@@ -19,6 +19,7 @@ from rollout_viewer._recording.database import (
     drop_inherited,
     open_database,
     set_journal,
+    set_patience,
 )
 from rollout_viewer._recording.named_file import NamedFile
 from rollout_viewer._recording.open_files import READERS, WRITERS
@@ -60,6 +61,7 @@ class WrittenFile:
         # Known once the log was written.
         self._log: NamedFile | None = None
         self._is_wal = True
+        self._is_patient = True
         self._is_to_shed = False
         self.lock = threading.RLock()
         WRITERS.use(self)
@@ -75,8 +77,13 @@ class WrittenFile:
         """Return what its name means now; "": this file."""
         return self._name.change()
 
-    def connected(self) -> sqlite3.Connection:
-        """Return the connection, opened again if it was closed."""
+    def connected(self, *, is_patient: bool = True) -> sqlite3.Connection:
+        """Return the connection, opened again if it was closed.
+
+        Args:
+            is_patient: What is executed may wait for other processes, and moves the log
+                into the file where it is long.
+        """
         WRITERS.use(self)
         if self._connection is None:
             if change := self.change():
@@ -86,7 +93,19 @@ class WrittenFile:
             self._connection = open_database(
                 self._path, is_temporary=self._is_temporary
             )
+            self._is_patient = True
+        if is_patient is not self._is_patient:
+            set_patience(self._connection, is_patient=is_patient)
+            self._is_patient = is_patient
         return self._connection
+
+    def is_as_noted(self) -> bool:
+        """Whether file and log are those that were written last; False: `prepare` it.
+
+        Also False where there is no log: there each transaction waits for the disk.
+        """
+        log = self._log
+        return not (log is None or not self._is_wal or log.change() or self.change())
 
     def query(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Return all rows of a query, where the file has no name any more.
