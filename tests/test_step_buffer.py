@@ -18,6 +18,7 @@ import rollout_viewer as rv
 from rollout_viewer._recorder.recorder import Recorder
 from rollout_viewer._recording import step_buffer
 from rollout_viewer._recording.many_buffer import ManyBuffer
+from rollout_viewer._recording.row_memory import GROUP_ROWS
 from rollout_viewer._recording.step_buffer import StepBuffer
 from rollout_viewer._recording.step_row import RESET, STEP
 from rollout_viewer._replay.episode_start import unpack_start
@@ -101,8 +102,8 @@ def test_one_buffer_follows_another_until_a_group_of_blocks_is_full(
         if terminated:
             env.reset()
     calls = count_calls(monkeypatch, cache)
-    for number in range(31, 701):
-        *_, terminated, _, _ = env.step(number)
+    for number in range(31, 2001):
+        *_, terminated, _, _ = env.step(number % 1000)
         # All but those of one block would survive a kill.
         recording = cache.recording
         assert recording.num_appended - recording._handled_rows <= 32
@@ -110,13 +111,13 @@ def test_one_buffer_follows_another_until_a_group_of_blocks_is_full(
             env.reset()
 
     # One more where the first block ends; then the first of each group.
-    assert len(calls) <= 2 + cache.num_rows // 256
-    assert env.recorder.num_calls == cache.num_rows == 701 + 700 // 11
+    assert len(calls) <= 2 + cache.num_rows // GROUP_ROWS
+    assert env.recorder.num_calls == cache.num_rows == 2001 + 2000 // 11
     is_step = ~np.isnan(rewards := cache.scalars["reward"][:, 0])
-    assert rewards[is_step].tolist() == [*range(1, 701)]
+    assert rewards[is_step].tolist() == [*range(1, 2001)]
     actions = cache.raw_column("action", 0, cache.num_rows)[is_step, 0]
-    assert actions[30:].tolist() == [*range(31, 701)]
-    assert len(cache.episodes) == 1 + 700 // 11
+    assert actions[30:].tolist() == [*range(31, 1000), *range(1000), 0]
+    assert len(cache.episodes) == 1 + 2000 // 11
     env.close()
     opened = rv.open(tmp_path / "run.rollout")
     assert opened.episodes == cache.episodes

@@ -24,6 +24,7 @@ import numpy as np
 
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._recording.named_file import NamedFile
+from rollout_viewer._recording.statements import RUN_BLOCKS
 from rollout_viewer._recording.step_row import STEP
 from rollout_viewer._recording.tensors import header_of, read_tensors, views_of
 
@@ -38,16 +39,17 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-# What is done for a block costs about as much as for a group of them. Those of large
-# blocks do not wait: storing them twice would cost more.
-GROUP_ROWS = 8 * CHUNK_ROWS
+# What is done for a block costs about as much as for a group of them: of as many as
+# share a row of `steps`. Those of large blocks do not wait: storing them twice would
+# cost more.
+GROUP_ROWS = RUN_BLOCKS * CHUNK_ROWS
 _MAX_BLOCK_BYTES = 48 * 1024
 _NUM_REGIONS = 4
-_STARTS_BYTES = 64 * 1024
-_NUM_MARKS = 16
+_STARTS_BYTES = 128 * 1024
 # Marks: the first row, the row after the last (0: there is none), the bytes of starts
 # with their checksum above, and from `_CHECKSUMS` on those of the blocks.
 _START, _STOP, _STARTS, _CHECKSUMS = 0, 1, 2, 8
+_NUM_MARKS = _CHECKSUMS + RUN_BLOCKS
 _HEAD = struct.Struct("<8s32sIIQ")
 _MAGIC = b"RVROWS\x01\n"
 _PAGE = 4096

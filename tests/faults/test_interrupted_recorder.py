@@ -221,17 +221,21 @@ CALLS_OF_ONE += [STEP] * 30
 class LoopOfOne:
     """A recorder of one env that renders later, and its calls."""
 
-    def __init__(self) -> None:
-        self.cache = rv.FrameCache()
+    calls = CALLS_OF_ONE
+    # Every sum of them tells which they are, up to 53 calls.
+    base = 2.0
+
+    def __init__(self, path: Any = None) -> None:
+        self.cache = rv.FrameCache(path)
         self.num_short = self.num_put = 0
         self.recorder = Recorder(
             1, cache=self.cache, recipe=Recipe(make_env=lambda: None)
         )
 
     def add(self, number: int, *, is_at_length: bool = False) -> None:
-        call = CALLS_OF_ONE[number]
+        call = self.calls[number]
         kind = RESET if call == RESET else STEP
-        reward = None if kind == RESET else 2.0**number
+        reward = None if kind == RESET else self.base**number
         obs, info = np.full(3, number, np.float32), {"speed": number / 2}
         start = b"start" if kind == RESET else None
         flags = {RESET: 4, "end": 1}.get(call, 0)
@@ -331,8 +335,11 @@ ENDS_OF_MANY: list[list[int]] = [[], [], [1], [], [0, 2], [1], [0], [], *[[]] * 
 class LoopOfMany:
     """A recorder of three envs that renders later, and its calls."""
 
-    def __init__(self) -> None:
-        self.cache = rv.FrameCache()
+    ends = ENDS_OF_MANY
+    base = 2.0
+
+    def __init__(self, path: Any = None) -> None:
+        self.cache = rv.FrameCache(path)
         self.num_short = 0
         self.recorder = Recorder(
             3, cache=self.cache, recipe=Recipe(make_env=lambda: None)
@@ -341,7 +348,7 @@ class LoopOfMany:
         # ended with the call before, an end counts for nothing.
         self.masks: list[tuple[Any, Any]] = []
         resets: Any = None
-        for envs in ENDS_OF_MANY:
+        for envs in self.ends:
             ended = np.isin(np.arange(3), envs)
             if resets is not None:
                 ended &= ~resets
@@ -359,7 +366,7 @@ class LoopOfMany:
         infos = {"speed": np.full(3, number / 2)}
         begun = () if resets is None else np.flatnonzero(resets).tolist()
         starts = dict.fromkeys(begun, b"start")
-        reward, action = np.array([2.0**number] * 3), np.arange(3)
+        reward, action = np.array([self.base**number] * 3), np.arange(3)
         terminated = is_ended & (number != 4)
         flags = flags_of(ended, terminated, is_ended)
         buffer = self.recorder.many if way == "buffer" else None
@@ -379,7 +386,7 @@ class LoopOfMany:
         self.recorder.add(
             np.where(resets, RESET, STEP),
             list,
-            reward=np.array([2.0**number] * 3),
+            reward=np.array([self.base**number] * 3),
             terminated=ended & (number != 4),
             truncated=ended,
             action=np.arange(3),
