@@ -523,6 +523,9 @@ class FiledRecording:
             nbytes,
             lambda is_filed: self._filed(range(block, stop), late, is_filed=is_filed),
             self._estimate(nbytes),
+            step_nbytes=sum(
+                len(one) if isinstance(one, bytes) else one.nbytes for _, one in some
+            ),
         )
         is_queued = self._writer.put(batch, max_stall_s=self._max_stall_s)
         self._num_queued = stop

@@ -357,12 +357,17 @@ class StackedExtras:
     """What `pack_stacked` returns of a block, packed when it is asked for.
 
     The values must not change before. Asked for by two threads, it may be packed twice.
+
+    Attributes:
+        nbytes: Of the values.
     """
 
     def __init__(self, num_rows: int, groups: Sequence[Group]) -> None:
         self._num_rows = num_rows
         self._groups: Sequence[Group] | None = groups
         self._data: bytes | None = None
+        # Of the values: rarely fewer than those that are written.
+        self.nbytes = sum(stacked.nbytes for _, _, stacked in groups)
 
     def pack(self) -> bytes:
         """Return the bytes."""

@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.written_file import WrittenFile
 
 _TAIL_INTERVAL_S = 0.5
-# The largest batch that its caller writes, in bytes of pictures, and how long that may
-# take: after one that took longer, the thread writes so many.
+# The largest batch that its caller writes, in bytes, and how long that may take: after
+# one that took longer, the thread writes so many.
 _SMALL_BYTES = 128 * 1024
 _SLOW_S = 0.02
 _NUM_AFTER_SLOW = 32
 # Bytes after which the thread writes one, and what a transaction adds to the log beside
-# its pictures: SQLite empties it when it has 4 MB.
+# them: SQLite empties it when it has 4 MB.
 _LOG_BYTES = 2 * 1024 * 1024
 _TRANSACTION_BYTES = 20 * 1024
 # SQLite's result codes that a retry or another disk would change:
@@ -69,6 +69,8 @@ class Batch(NamedTuple):
     # Called when the pictures are in the file. On a full disk they never are, also
     # where step data is.
     on_pictures: Callable[[], None] | None = None
+    # Of actions and data, about.
+    step_nbytes: int = 0
 
 
 class WriterThread:
@@ -161,7 +163,7 @@ class WriterThread:
         """
         if not self.is_mine:  # they stay in memory
             return True
-        if batch.nbytes <= _SMALL_BYTES and self._write_here(batch):
+        if self._write_here(batch):
             return True
         with self._lock:
             has_room = self._wait_for_thread(
@@ -185,6 +187,9 @@ class WriterThread:
 
         What SQLite does not take at once, the thread tries again, and has the fault.
         """
+        nbytes = batch.nbytes + batch.step_nbytes
+        if self._is_lazy or nbytes > _SMALL_BYTES:
+            return False
         with self._lock:
             if not self._may_write_here(batch):
                 return False
@@ -200,7 +205,7 @@ class WriterThread:
             finally:
                 if time.monotonic() - start_s > _SLOW_S:
                     self._num_left_to_thread = _NUM_AFTER_SLOW
-            self._log_bytes += batch.nbytes + _TRANSACTION_BYTES
+            self._log_bytes += nbytes + _TRANSACTION_BYTES
             if self._num_waiting:
                 self._changed.notify_all()
         if batch.on_done is not None:
@@ -210,7 +215,7 @@ class WriterThread:
         return True
 
     def _may_write_here(self, batch: Batch) -> bool:
-        if self._is_lazy or self._queue or self._is_writing or self._is_held:
+        if self._queue or self._is_writing or self._is_held:
             return False
         if self._is_broken or self._unwritten or self._is_ended:
             return False
