@@ -54,7 +54,6 @@ from rollout_viewer._recorder.skipped_steps import SkippedSteps
 from rollout_viewer._recorder.step_call import step_call
 from rollout_viewer._recorder.step_info import StepInfo, checked_names
 from rollout_viewer._recorder.success import (
-    SUCCESS_KEYS,
     Successes,
     checked_rule,
 )
@@ -294,34 +293,6 @@ class Recorder(SingleCalls, ShownInNotebook):
         # The call that is recorded now, where it is as it came.
         self._call: StepCall | None = None
 
-    @property
-    def envs(self) -> list[int] | None:
-        """Numbers of the envs whose pictures are recorded; None: all."""
-        return self._frame_options.envs
-
-    @property
-    def takes_each_call(self) -> bool:
-        """Whether `add` asks for the pictures of each call."""
-        return (
-            self._skip == self._every == 1
-            and self._recipe is None
-            and not self._limit.is_active
-        )
-
-    def may_want_info(self, key: str) -> bool:
-        """Whether something of a key of what steps return as info may be recorded."""
-        return key in SUCCESS_KEYS or self._step_info.may_want(key)
-
-    @property
-    def reward_threshold(self) -> float | None:
-        """The environment's own, of `success`."""
-        return self._reward_threshold
-
-    @property
-    def renders_later(self) -> bool:
-        """Whether rows are recorded without pictures, which are rendered later."""
-        return self._recipe is not None
-
     def _record_in_child(self) -> None:
         """Record for this process, which forked: into the same cache, or a file."""
         path = None if self.cache.recording.is_temporary else own_path(self.cache.path)
@@ -363,11 +334,6 @@ class Recorder(SingleCalls, ShownInNotebook):
         self._sink = self._keeps_meta = sink
         self._is_lean = False
         self._step_info = StepInfo(self.num_envs, self._info_names, sink)
-
-    @property
-    def recipe(self) -> Recipe | None:
-        """How the environments are made again, if their pictures are rendered later."""
-        return self._recipe
 
     def limit_episodes(self, quota: EpisodeQuota | None) -> None:
         """Record the episodes of a quota, from the next reset of each env; None: all.
@@ -991,29 +957,6 @@ class Recorder(SingleCalls, ShownInNotebook):
 
     # -- copies
 
-    def _configuration(self) -> dict[str, Any]:
-        """Return the constructor's arguments, without the cache."""
-        return {
-            "num_envs": self.num_envs,
-            "every": self._given_every,
-            "keep_episode": self._keep_episode,
-            "envs": self.envs,
-            "skip": self._skip,
-            "resize": self._frame_options.resize,
-            "crop": self._frame_options.crop,
-            "logger": self._logger,
-            "tag": self.tag,
-            "fps": self._fps,
-            "metadata": self._metadata,
-            "shares_picture": self._frame_options.shares_picture,
-            "recipe": self._recipe,
-            "info": self._info_names,
-            "success": self._success_rule,
-            "reward_threshold": self._reward_threshold,
-            "reward_weights": self._reward_weights,
-            "needs_pictures": self._needs_pictures,
-        }
-
     def __reduce__(self) -> tuple[Callable[[], Recorder], tuple[()]]:
         make = functools.partial(
             type(self), cache=self._remote, **self._configuration()
@@ -1095,21 +1038,3 @@ class Recorder(SingleCalls, ShownInNotebook):
         paths = dump_clip(self.cache.clip(start, stop), self.logger, name, step=step)
         self._num_dumped = stop
         return paths
-
-    @property
-    def remote(self) -> RemoteCache | None:
-        """Where rows are sent, in another process; None: they are recorded here."""
-        return self._remote
-
-    def check_has_rows(self, what: str) -> None:
-        """Raise RolloutViewerError where rows are sent to another process.
-
-        Args:
-            what: Is asked for, for the message.
-        """
-        if self._remote is not None:
-            raise RolloutViewerError(
-                f"Recorder.{what}: expected rows that are recorded here, got some that "
-                f"are sent to {self._remote!r}. View or dump that cache, where it was "
-                "made: this recorder has none of its own."
-            )

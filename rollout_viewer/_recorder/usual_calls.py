@@ -12,6 +12,7 @@ import numpy as np
 
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._process.forks import this_process
+from rollout_viewer._recorder.recorder_settings import RecorderSettings
 from rollout_viewer._recorder.success import is_silent
 from rollout_viewer._recording.live import NO_STARTS
 from rollout_viewer._recording.step_row import (
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from rollout_viewer._cache.cache import FrameCache
     from rollout_viewer._recorder.skipped_steps import SkippedSteps
-    from rollout_viewer._recorder.step_info import StepInfo
     from rollout_viewer._recording.many_buffer import ManyBuffer
     from rollout_viewer._recording.step_row import Codes, Mask
 
@@ -50,15 +50,13 @@ def flags_of(ended: Mask | None, terminated: Mask, truncated: Mask) -> Codes | N
     return (terminated + (truncated * _TRUNCATED)) * ended
 
 
-class UsualCalls:
+class UsualCalls(RecorderSettings):
     """The part of a `Recorder` that records such calls."""
 
-    num_envs: int
     num_calls: int
     _lock: threading.Lock
     _pid: int
     cache: FrameCache
-    _step_info: StepInfo
     _skipped: SkippedSteps
     _infos: dict[int, dict[str, Any]]
     _all_step: bytes
