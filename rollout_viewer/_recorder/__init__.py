@@ -5,6 +5,7 @@
   `frame_options` selects and crops pictures, `step_call` is what one call gave,
   `skipped_steps` accumulates calls without a row, `vector_reward` sums objectives,
   `step_info` keeps what steps return as info, `success` says which episodes succeeded,
+  `running_episodes` what is known of those that run, and is due when they end,
   `episode_filter` records only episodes to keep, `episode_quota` a number of them,
   `faults` replaces pictures that are none. `usual_calls`, and `single_calls` of one
   env, record calls whose rows are like the last one.

@@ -27,9 +27,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rollout_viewer._cache.cache import FrameCache
-from rollout_viewer._cache.episode_infos import merged_info
 from rollout_viewer._cache.remote_rows import RemoteCache, RemoteRows
-from rollout_viewer._errors import RolloutViewerError, ShapeError, warn_once
+from rollout_viewer._errors import RolloutViewerError, ShapeError
 from rollout_viewer._files.names import checked_tag
 from rollout_viewer._frames.fps import as_fps
 from rollout_viewer._process.forks import Lock, make_anew_in_children, this_process
@@ -63,7 +62,6 @@ from rollout_viewer._recorder.vector_reward import (
     split_reward,
 )
 from rollout_viewer._recorder.views import ShownInNotebook
-from rollout_viewer._recording.annotations import AnnotationChange
 from rollout_viewer._recording.step_row import (
     Kind,
 )
@@ -72,8 +70,6 @@ from rollout_viewer._recording.workers import is_worker, own_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
-
-    import numpy.typing as npt
 
     from rollout_viewer._cache.block_builder import BlockBuilder
     from rollout_viewer._recorder.episode_quota import EpisodeQuota
@@ -202,9 +198,7 @@ class Recorder(SingleCalls, ShownInNotebook):
             check_skips_none(self._skip)
             recipe = self._frame_options.apply_later(recipe)
         self._recipe = recipe
-        # Env -> session and first row of its newest episode that is rendered, since it
-        # was chosen.
-        self._rendered: dict[int, tuple[Any, int]] = {}
+        self._rendered = {}
         self.recipe_number = 0
         self._keep_episode = keep_episode
         self._logger = logger
@@ -224,12 +218,11 @@ class Recorder(SingleCalls, ShownInNotebook):
             # Held while a call is recorded; the cache may be read in any thread then.
             self._lock = threading.Lock()
             self._remote_rows: RemoteRows | None = None
-            self._sink: FrameCache | EpisodeFilter | BlockBuilder
             self._open_sink(num_envs)
         self.num_calls = 0
         self._is_recorded = True
         self._is_resumed = False
-        self._infos: dict[int, dict[str, Any]] = {}
+        self._infos = {}
         self._num_dumped = self.cache.num_rows
         self._limit = EpisodeLimit(num_envs)
         self._pid = this_process.pid
@@ -589,91 +582,6 @@ class Recorder(SingleCalls, ShownInNotebook):
             self._add_infos(step_infos, is_step, is_over, is_reset)
         return not (codes == _IDLE).all() and (self._is_recorded or is_cut_off)
 
-    def _end_before(self, begins: Mask) -> None:
-        """Note that episodes are cut off where others begin."""
-        if self._renders_ended and self._is_newest:
-            self._render_newest(begins & self._is_running)
-        if self._successes.is_active:
-            if self._is_newest:
-                self._end_episodes(begins & self._is_running)
-            self._successes.begin(begins)
-
-    def _add_infos(
-        self, infos: tuple[Any, Any], is_step: Mask, is_over: Mask, is_reset: Mask
-    ) -> None:
-        """Note what a call returned as info, whether or not it gets a row."""
-        try:
-            self._note_infos(infos, is_step, is_over, is_reset)
-        except BaseException:
-            # All of it or nothing; a second time changes nothing.
-            self._note_infos(infos, is_step, is_over, is_reset)
-            raise
-
-    def _note_infos(
-        self, infos: tuple[Any, Any], is_step: Mask, is_over: Mask, is_reset: Mask
-    ) -> None:
-        info, final = infos
-        here = is_step
-        if final is not None:
-            here = is_step & ~is_over
-            self._step_info.add(final, is_over)
-            self._successes.add(final, is_over)
-        if info is not None:
-            self._step_info.add(info, here | is_reset)
-            self._successes.add(info, here)
-
-    @property
-    def _is_newest(self) -> bool:
-        """Whether nothing was recorded since by another recorder of the cache."""
-        return self._sink is not self.cache or self._stop == self._sink.num_appended
-
-    @property
-    def _renders_ended(self) -> bool:
-        """Whether recorded episodes are rendered when they have ended."""
-        return self._is_chosen and self._recipe is not None and self._remote is None
-
-    def _render_newest(self, envs: Mask) -> None:
-        """Have the newest episodes of `envs` rendered, which have ended."""
-        if self._sink is not self.cache:  # a filter reports them
-            return
-        for env in np.flatnonzero(envs).tolist():
-            episode = self.cache.newest_episode(env)
-            if episode is not None:
-                self._render_ended(env, episode.start, episode.stop)
-
-    def _render_ended(self, env: int, start: int, stop: int) -> None:
-        """Have an episode rendered in the background, unless that is done."""
-        is_pictured = self.envs is None or env in self.envs
-        if not (self._renders_ended and is_pictured):
-            return
-        key = self.cache.get_meta("session"), start
-        if self._rendered.get(env) == key:
-            return
-        self._rendered[env] = key
-        self.cache.render_ended(env, start, stop)
-        self._warn_of(self.cache.rendering_problems())
-
-    def _warn_of(self, problems: list[str]) -> None:
-        for problem in problems:
-            warn_once(problem)
-
-    def _end_episodes(self, envs: Mask) -> None:
-        """Set the success of the newest episodes of `envs`, which have ended."""
-        for env in np.flatnonzero(envs).tolist():
-            episode = self._sink.newest_episode(env)
-            if episode is None:
-                continue
-            if (success := self._successes.of(episode)) is not None:
-                key = episode.env, episode.index
-                change = AnnotationChange(success={key: success})
-                try:
-                    self._sink.annotate(change)
-                except Exception as error:  # the row is recorded, and stays
-                    warn_once(
-                        "record: expected to keep whether episodes succeeded, got "
-                        f"{error!r}. Recording continues."
-                    )
-
     def _record(
         self, codes: Codes, pictures: Pictures, data: Mapping[str, Any] | None
     ) -> int:
@@ -793,28 +701,6 @@ class Recorder(SingleCalls, ShownInNotebook):
             {env: self._with_segment(info) for env, info in (infos or {}).items()}
         )
         self._is_resumed = True
-
-    def _with_begun(
-        self, begins: Mask, infos: Mapping[int, Mapping[str, Any]]
-    ) -> tuple[npt.NDArray[np.int64], dict[int, dict[str, Any]]]:
-        """Return the numbers of episodes, and what is known of new ones, after a call.
-
-        In `begins` the next episode begins.
-        """
-        if not begins.any():
-            return self._episode, self._infos
-        episode, known = self._episode + begins, dict(self._infos)
-        for env in np.flatnonzero(begins).tolist():
-            info = dict(infos.get(env, {}))
-            if self._every > 1:
-                label = {"episode": int(episode[env])}
-                info["labels"] = {**label, **info.get("labels", {})}
-            known[env] = self._with_segment(info)
-        return episode, known
-
-    def _with_segment(self, info: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what is known of an episode that begins now; its row may come late."""
-        return {"segment": None, **merged_info(self.cache.segment_info(), info)}
 
     def _record_skipped(self, envs: Mask) -> None:
         """Append a row for the skipped steps of `envs`, without pictures."""
