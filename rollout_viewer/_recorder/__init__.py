@@ -1,6 +1,7 @@
 """Calls of an environment become rows of a cache, and videos in a folder.
 
-- `recorder`: records calls as rows, `usual_calls` those that are like the last one.
+- `recorder`: records calls as rows, `call_rows` appends each of these,
+  `usual_calls` those that are like the last one.
   `recorder_settings` has the arguments of a recorder, `recorder_checks` checks them,
   `frame_options` selects and crops pictures, `step_call` is what one call gave,
   `skipped_steps` accumulates calls without a row, `vector_reward` sums objectives,
