@@ -10,7 +10,7 @@
   `episode_filter` records only episodes to keep, `episode_quota` a number of them,
   `faults` replaces pictures that are none. `usual_calls`, and `single_calls` of one
   env, record calls whose rows are like the last one.
-- `views`: `cache`, `viewer` and `dump` of a recorder, and of all that has one.
+- `dumps`: `viewer`, `logger` and `dump` of a recorder; `views`: of all that has one.
 - `same_step`: two rows for a call that ends an environment and resets it.
 - `video_recorder`: the common part of `RecordVideo` and `VecVideoRecorder`.
   `video_folder` makes its recording, `video_segment` says which rows are a video,

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +27,12 @@ import numpy as np
 
 from rollout_viewer._cache.cache import FrameCache
 from rollout_viewer._cache.remote_rows import RemoteCache, RemoteRows
-from rollout_viewer._errors import RolloutViewerError, ShapeError
+from rollout_viewer._errors import ShapeError
 from rollout_viewer._files.names import checked_tag
 from rollout_viewer._frames.fps import as_fps
 from rollout_viewer._process.forks import Lock, make_anew_in_children, this_process
 from rollout_viewer._recorder.call_rows import CallRows
+from rollout_viewer._recorder.dumps import ViewedAndDumped
 from rollout_viewer._recorder.episode_filter import EpisodeFilter
 from rollout_viewer._recorder.episode_quota import EpisodeLimit
 from rollout_viewer._recorder.faults import FaultWarning
@@ -56,11 +56,10 @@ from rollout_viewer._recorder.vector_reward import (
     checked_weights,
     split_reward,
 )
-from rollout_viewer._recorder.views import ShownInNotebook
 from rollout_viewer._recording.step_row import (
     Kind,
 )
-from rollout_viewer._recording.workers import is_worker, own_path
+from rollout_viewer._recording.workers import own_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -83,7 +82,7 @@ _TRUE = 1
 _RESET, _STEP, _IDLE, _MISSING = (np.uint8(kind) for kind in Kind)
 
 
-class Recorder(CallRows, ShownInNotebook):
+class Recorder(CallRows, ViewedAndDumped):
     """Records calls of environments into a cache; one thread uses it.
 
     A pickled recorder has its configuration and an empty cache. A deep copy shares
@@ -675,75 +674,3 @@ class Recorder(CallRows, ShownInNotebook):
     def __deepcopy__(self, _: Any) -> Recorder:
         cache = self.cache if self._remote is None else self._remote
         return type(self)(cache=cache, **self._configuration())
-
-    # -- viewing and dumping
-
-    def set_logger(self, logger: Any) -> None:
-        """Dump through another logger from now on."""
-        check_logger(logger)
-        self._logger = logger
-
-    @property
-    def has_logger(self) -> bool:
-        """Whether `logger` is one that was passed or is in use."""
-        return self._logger is not None
-
-    @property
-    def logger(self) -> Any:
-        """The logger of `dump`; the viewer's, if there is a viewer."""
-        if self._logger is None and "viewer" in self.__dict__:
-            self._logger = self.viewer.logger
-        if self._logger is None:
-            from rollout_viewer.loggers.csv import CSVLogger
-
-            self._logger = CSVLogger("rollouts", video_format="mp4")
-        return self._logger
-
-    @functools.cached_property
-    def viewer(self) -> Any:
-        """A `RolloutViewer` over the cache, bound to logger and tag; made once.
-
-        Raises:
-            RolloutViewerError: This is a worker process, without a notebook page, or
-                the rows are in a cache elsewhere.
-        """
-        self.check_has_rows("viewer")
-        if is_worker():
-            raise RolloutViewerError(
-                "Recorder.viewer: expected the process of the notebook, got worker "
-                f"{os.getpid()}, which a page cannot reach. Open the file in the "
-                f"parent, also while it grows: rv.view({str(self.cache.path)!r})."
-            )
-        from rollout_viewer._viewer.widget import RolloutViewer
-
-        return RolloutViewer(self.cache, logger=self._logger, tag=self.tag)
-
-    def dump(self, suffix: str | None = None, step: int | None = None) -> list[Path]:
-        """Write the rows since the last dump through the logger.
-
-        The cache keeps them. Without new rows, nothing is written.
-
-        Args:
-            suffix: Of the name, ``<tag>_<suffix>``.
-            step: Of the training; None: the logger counts.
-
-        Returns:
-            The files, if the logger returns them.
-
-        Raises:
-            ExportError: They could not be written; the next dump includes these rows.
-            RolloutViewerError: The rows are in a cache elsewhere.
-        """
-        from rollout_viewer._export.dump import dump_clip
-
-        self.check_has_rows("dump")
-        self.complete()
-        stop = self.cache.num_rows
-        # A cache that was cleared, by another recorder perhaps, may be shorter.
-        start = self._num_dumped if self._num_dumped <= stop else 0
-        if start == stop:
-            return []
-        name = self.tag if suffix is None else f"{self.tag}_{suffix}"
-        paths = dump_clip(self.cache.clip(start, stop), self.logger, name, step=step)
-        self._num_dumped = stop
-        return paths
