@@ -31,7 +31,7 @@ from rollout_viewer._errors import ShapeError
 from rollout_viewer._files.names import checked_tag
 from rollout_viewer._frames.fps import as_fps
 from rollout_viewer._process.forks import Lock, make_anew_in_children, this_process
-from rollout_viewer._recorder.call_rows import CallRows
+from rollout_viewer._recorder.counted_calls import CountedCalls
 from rollout_viewer._recorder.dumps import ViewedAndDumped
 from rollout_viewer._recorder.episode_filter import EpisodeFilter
 from rollout_viewer._recorder.episode_quota import EpisodeLimit
@@ -47,18 +47,9 @@ from rollout_viewer._recorder.recorder_checks import (
 from rollout_viewer._recorder.skipped_steps import SkippedSteps
 from rollout_viewer._recorder.step_call import step_call
 from rollout_viewer._recorder.step_info import StepInfo, checked_names
-from rollout_viewer._recorder.success import (
-    Successes,
-    checked_rule,
-)
-from rollout_viewer._recorder.vector_reward import (
-    VectorRewards,
-    checked_weights,
-    split_reward,
-)
-from rollout_viewer._recording.step_row import (
-    Kind,
-)
+from rollout_viewer._recorder.success import Successes, checked_rule
+from rollout_viewer._recorder.vector_reward import VectorRewards, checked_weights
+from rollout_viewer._recording.step_row import STEP
 from rollout_viewer._recording.workers import own_path
 
 if TYPE_CHECKING:
@@ -67,22 +58,18 @@ if TYPE_CHECKING:
 
     from rollout_viewer._cache.block_builder import BlockBuilder
     from rollout_viewer._recorder.episode_quota import EpisodeQuota
-    from rollout_viewer._recorder.step_call import StepCall
     from rollout_viewer._recorder.success import SuccessRule
     from rollout_viewer._recording.episode import Episode
-    from rollout_viewer._recording.step_row import Codes, Mask
+    from rollout_viewer._recording.step_row import Mask
     from rollout_viewer._replay.recipe import Recipe
 
     Pictures = Callable[[], Any]
     Size = tuple[int, int]
 
-# Among the bytes of bools: finding it is faster than `np.any`, and a
-# number is found faster than bytes.
-_TRUE = 1
-_RESET, _STEP, _IDLE, _MISSING = (np.uint8(kind) for kind in Kind)
+_STEP = np.uint8(STEP)
 
 
-class Recorder(CallRows, ViewedAndDumped):
+class Recorder(CountedCalls, ViewedAndDumped):
     """Records calls of environments into a cache; one thread uses it.
 
     A pickled recorder has its configuration and an empty cache. A deep copy shares
@@ -260,7 +247,6 @@ class Recorder(CallRows, ViewedAndDumped):
         self.buffer = self.many = self._step_form = self._reset_form = None
         self._skipped = SkippedSteps(num_envs)
         self._vectors = VectorRewards()
-        # The row after the newest that this recorder has appended.
         self._stop = 0
         self._step_info = StepInfo(num_envs, self._info_names, self._keeps_meta)
         self._successes = Successes(
@@ -434,146 +420,6 @@ class Recorder(CallRows, ViewedAndDumped):
             row = self._record(codes, pictures, data)
             self._is_settled = self._has_nothing_left()
             return row
-
-    def _is_lean_now(self) -> bool:
-        """Whether a step of all envs is nothing but its row's step data."""
-        return (
-            self._recipe is not None
-            and self._sink is self.cache
-            and not (self._infos or self._successes.is_active or self._renders_ended)
-            and not (self._limit.is_active or self._step_info.is_pending)
-        )
-
-    def _has_nothing_left(self) -> bool:
-        """Whether the next call is recorded, and nothing else is in its row."""
-        skipped = self._skipped
-        left = skipped.count, self._joins_episode, self._has_skipped_reset
-        return (
-            self._skip == self._every == 1
-            and not (self._is_resumed or skipped.sums or self._vectors.is_in_use)
-            and not any(np.count_nonzero(one) for one in left)
-        )
-
-    def _add_at_once(
-        self,
-        codes: Codes,
-        call: StepCall,
-        pictures: Pictures,
-        data: Mapping[str, Any] | None,
-        infos: Mapping[int, Mapping[str, Any]] | None,
-        step_infos: tuple[Any, Any],
-        *,
-        is_same_call: bool,
-    ) -> int | None:
-        """Record a call as it came: what `_count_call` and `_record` come to then."""
-        begins: Mask | None = None
-        counted = self._episode, self._infos
-        if codes.tobytes() != self._all_step:
-            begins = codes == _RESET
-            self._end_before(begins)
-            counted = self._with_begun(begins, infos or {})
-        self._limit.apply(codes, call.terminated, call.truncated)
-        ended = call.terminated | call.truncated
-        is_plain = begins is None and codes.tobytes() == self._all_step
-        is_recorded = True
-        if is_plain:
-            is_running = ~ended
-        else:
-            is_step = (codes == _STEP) | (codes == _MISSING)
-            begun = (codes == _RESET) | is_step
-            is_running = self._is_running
-            if begins is not None:
-                is_running = is_running & ~begins
-            is_running = (is_running | begun) & ~(ended & is_step)
-            is_recorded = bool(np.count_nonzero(begun))
-            if not np.count_nonzero(is_step):
-                call = call._replace(action=None)
-        before = self._sink.num_appended
-        # All of it at once: no call in between may be interrupted.
-        self._episode, self._infos = counted
-        self._is_running = is_running
-        if not is_same_call:
-            self._is_recorded = self._is_recorded or is_recorded
-            self.num_calls += 1
-        if not is_recorded:
-            return None
-        self._call = call
-        try:
-            if step_infos != (None, None):
-                is_step = (codes == _STEP) | (codes == _MISSING)
-                self._add_infos(step_infos, is_step, is_step & ended, codes == _RESET)
-            if is_plain and self.renders_later:
-                row = self._append_row(codes, None, None, data)
-            else:
-                row = self._append_pictures(codes, pictures, data)
-        except BaseException:
-            if self._sink.num_appended == before:
-                # The next row includes it.
-                self._is_settled = self._is_lean = False
-                self._skipped.add((codes == _STEP) | (codes == _MISSING), *call)
-                self._has_skipped_reset |= codes == _RESET
-                self._joins_episode |= codes == _RESET
-            raise
-        finally:
-            self._call = None
-        self._is_lean = self._is_lean_now()
-        return self._sink.evaluate() if isinstance(self._sink, EpisodeFilter) else row
-
-    def _count_call(
-        self,
-        codes: Codes,
-        step: tuple[Any, Any, Any, Any],
-        sums: Mapping[str, Any] | None,
-        infos: Mapping[int, Mapping[str, Any]] | None,
-        step_infos: tuple[Any, Any],
-        *,
-        is_same_call: bool,
-        is_kept: bool | None,
-    ) -> bool:
-        """Accumulate a call; return whether it gets a row with pictures.
-
-        Envs whose episode is not recorded become idle in `codes`.
-        """
-        reward, terminated, truncated, action = step
-        reward, vectors = split_reward(reward, self.num_envs, self._reward_weights)
-        begins = codes == _RESET
-        if not self._is_resumed:
-            self._record_skipped(begins & (self._skipped.count > 0))
-        skipped, objectives = self._skipped.copy(), self._vectors
-        if self._is_resumed:
-            # The frame at which this action was chosen is not recorded.
-            action = None
-            skipped.clear(begins)
-        self._end_before(begins)
-        episode, known = self._with_begun(begins, infos or {})
-        self._limit.apply(codes, terminated, truncated)
-        codes[episode % self._every > 0] = _IDLE
-        is_reset = codes == _RESET
-        is_step = (codes == _STEP) | (codes == _MISSING)
-        is_cut_off = bool((is_reset & self._is_running).any())
-        skipped.add(is_step, reward, terminated, truncated, action)
-        if vectors is not None:
-            objectives = objectives.plus(is_step, vectors)
-        if sums:
-            skipped.add_sums(is_step, sums)
-        is_running = (self._is_running & ~begins) | is_reset | is_step
-        is_running &= ~skipped.has_ended
-        has_skipped_reset = self._has_skipped_reset | is_reset
-        # If the reset itself gets no row, the next row is no longer of the old episode.
-        joins_episode = self._joins_episode | is_reset
-        # All of it at once: no call in between may be interrupted.
-        self._skipped, self._vectors = skipped, objectives
-        self._episode, self._infos, self._is_running = episode, known, is_running
-        self._has_skipped_reset, self._joins_episode = has_skipped_reset, joins_episode
-        self._is_resumed = False
-        if not is_same_call:
-            is_due = self.num_calls % self._skip == 0
-            self._is_recorded = is_due if is_kept is None else is_kept
-            self.num_calls += 1
-        if step_infos != (None, None):
-            is_over = is_step & skipped.has_ended
-            self._add_infos(step_infos, is_step, is_over, is_reset)
-        return not (codes == _IDLE).all() and (self._is_recorded or is_cut_off)
 
     def add_picture(self, pictures: Pictures) -> int:
         """Record a row of pictures between two steps, without a step.
