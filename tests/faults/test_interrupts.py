@@ -104,6 +104,11 @@ def test_an_append_that_is_interrupted_anywhere_is_whole_or_not_there(
 NUM_WAITING = 5
 
 
+# Between the call that opens a file and the `with` that closes it, Python frees it, and
+# says so.
+@pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <_io.FileIO:pytest.PytestUnraisableExceptionWarning"
+)
 # Without pictures they wait for others from the second block on, up to a group of them.
 @pytest.mark.parametrize("before", [1, 31, 32, 95, GROUP_ROWS - 1, GROUP_ROWS])
 @pytest.mark.parametrize("call", ["append", "num_rows"])
