@@ -126,8 +126,9 @@ def test_after_a_slow_transaction_the_thread_writes_the_next(
         for _ in range(writer._NUM_AFTER_SLOW):
             record(cache, noise(32))
             cache._live._writer.drain()
-        assert not cache._live._writer._num_left_to_thread
+        assert writers == [cache._live._writer._thread] * writer._NUM_AFTER_SLOW
         record(cache, noise(32))
+        assert writers[-1] is threading.current_thread()
         assert len(blocks_in_file(cache.path)) == 3 + writer._NUM_AFTER_SLOW
 
 
@@ -184,3 +185,40 @@ def test_what_sqlite_refuses_at_once_is_the_threads(tmp_path, writers, monkeypat
         with pytest.raises(rv.StorageError):
             cache.close()
     assert rv.open(cache.path).num_rows == 97
+
+
+@pytest.mark.usefixtures("no_tail")
+def test_blocks_that_are_held_are_written_when_one_waits_for_room(tmp_path):
+    with rv.FrameCache(tmp_path / "run.rollout", memory_bytes=1_000_000) as cache:
+        record(cache, noise(32))
+        own = cache._live._writer
+        own.drain()
+        own.hold()
+        for seed in range(4):  # 150 kB each: more than there is room for
+            record(cache, noise(32, 40, seed))
+        assert own.num_lost == 0
+        own.release()
+
+
+def test_the_log_stays_short_where_rows_come_in_blocks_with_pauses(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(writer, "_SLOW_S", 600)
+    monkeypatch.setattr(writer, "_TAIL_INTERVAL_S", 0.01)
+    log = tmp_path / "run.rollout-wal"
+    with rv.FrameCache(tmp_path / "run.rollout") as cache:
+        for seed in range(200):  # 60 kB each
+            record(cache, noise(32, 25, seed))
+            with cache._live._writer._changed:  # until it has looked for more
+                cache._live._writer._changed.wait(0.02)
+        assert cache.nbytes > 11e6
+        assert log.stat().st_size < 8e6
+
+
+@pytest.mark.usefixtures("no_tail")
+def test_step_data_fills_the_room_of_a_temporary_recording_too(writers):
+    with rv.FrameCache(memory_bytes=1_000_000) as cache:
+        for obs in np.random.default_rng(0).random((64, 1, 4000)):  # 32 kB each
+            cache.append(noise(1, 4)[0], reward=0.0, data={"obs": obs})
+        with cache._live._writer._changed:
+            assert cache._live._writer._changed.wait_for(lambda: writers, 10)

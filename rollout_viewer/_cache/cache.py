@@ -94,6 +94,8 @@ class FrameCache(BlockAppender, CompletedReader, RenderingReader, Annotator):
         max_stall_s: How long `append` waits for a slow disk, so that a kill loses
             32 rows at most. After that it warns, continues without waiting, and drops
             pictures, counted, when the queue (an eighth of `memory_bytes`) is full.
+            One block of at most 128 kB is written by the call that fills it: where a
+            disk hangs, so does that call, until the disk answers.
         metadata: JSON values, kept in the file. The viewer shows two of them beside
             what is recorded: ``"action_meanings"``, a list of what the numbers of a
             discrete action mean, and ``"fields"``, names of the numbers of a data

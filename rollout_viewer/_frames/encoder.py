@@ -50,8 +50,8 @@ _DEPTH = {RAW: 0, INTRA: 1, FIRST: 2}
 _WORTH_IT = 0.98
 # Every so many rows of a chunk PREV and FIRST are tried both if one of them was not in
 # the rows since, so that an estimate that is out of date is noticed: after a cut or a
-# flash it is many times too large.
-_PROBE_EVERY = 8
+# flash it is many times too large. An odd number, since pictures alternate, too.
+_PROBE_EVERY = 7
 _PROBE_AT = 3
 # A record that is larger than so many of its kind before, and these bytes, is a cut's,
 # after which they are as small as before.

@@ -16,6 +16,7 @@ temporary recording, which no kill leaves, blocks are collected for the thread.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 import time
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rollout_viewer._errors import StorageError
 from rollout_viewer._files.new_files import no_descriptor
-from rollout_viewer._process.forks import make_anew_in_children, this_process
+from rollout_viewer._process.forks import make_anew_in_children
 from rollout_viewer._recording.statements import is_meta, joined_steps
 from rollout_viewer._recording.wal import note_id
 
@@ -101,12 +102,13 @@ class WriterThread:
         self._path = path
         self._queue_bytes = queue_bytes
         self._make_tail = make_tail
-        self._pid = this_process.pid
+        self._pid = os.getpid()
         self._lazy_bytes = queue_bytes // 4 if is_lazy else 0
         self._is_lazy = is_lazy
         self._make_locks()
         self._queue: deque[Batch] = deque()
-        self._queued_bytes = 0
+        # Of pictures, which are dropped where there are too many, and of the rest.
+        self._queued_bytes = self._queued_step_bytes = 0
         # Calls that wait for the thread to write.
         self._num_waiting = 0
         # Bytes since the thread wrote, and batches that it is to write.
@@ -150,7 +152,8 @@ class WriterThread:
     @property
     def is_mine(self) -> bool:
         """False in a forked child, where thread and connection are the parent's."""
-        return self._pid == this_process.pid
+        # Also one of a fork that Python knows nothing of: once a block.
+        return self._pid == os.getpid()
 
     def put(self, batch: Batch, *, max_stall_s: float | None) -> bool:
         """Write `batch` if it is small, or else queue it.
@@ -178,6 +181,7 @@ class WriterThread:
                 batch = batch._replace(pictures=(), nbytes=0)
             self._queue.append(batch)
             self._queued_bytes += batch.nbytes
+            self._queued_step_bytes += batch.step_nbytes
             if self._is_due():
                 self._changed.notify_all()
         return has_room
@@ -206,12 +210,13 @@ class WriterThread:
                 if time.monotonic() - start_s > _SLOW_S:
                     self._num_left_to_thread = _NUM_AFTER_SLOW
             self._log_bytes += nbytes + _TRANSACTION_BYTES
-            if self._num_waiting:
-                self._changed.notify_all()
         if batch.on_done is not None:
             batch.on_done(True)
         if batch.on_pictures is not None:
             batch.on_pictures()
+        if self._num_waiting:
+            with self._lock:
+                self._changed.notify_all()
         return True
 
     def _may_write_here(self, batch: Batch) -> bool:
@@ -228,9 +233,12 @@ class WriterThread:
 
     def _is_due(self) -> bool:
         """Whether the thread is to write what is queued; `_lock` is held."""
-        if self._is_held or not self._queue:
+        if not self._queue:
             return False
-        return self._num_waiting > 0 or self._queued_bytes >= self._lazy_bytes
+        if self._num_waiting:
+            return True
+        num_bytes = self._queued_bytes + self._queued_step_bytes
+        return not self._is_held and num_bytes >= self._lazy_bytes
 
     def _wait_for_thread(
         self, is_done: Callable[[], bool], timeout_s: float | None
@@ -393,8 +401,8 @@ class WriterThread:
             with self._changed:
                 batches = list(self._queue)
                 self._queue.clear()
+                self._queued_step_bytes = 0
                 self._is_writing = True
-                self._log_bytes = 0
                 # Rows that are appended from here on need not be in the file.
                 num_flushes = self._num_flushes
             has_any, is_whole = bool(batches), True
@@ -448,6 +456,10 @@ class WriterThread:
             change = self._file.prepare()
             is_whole = are_filed = self._transact_all(steps, batches)
             self._file.note_log()
+            if self._log_bytes:
+                # The log may have been emptied: the next one waits for the disk, too.
+                self._num_left_to_thread = max(self._num_left_to_thread, 1)
+                self._log_bytes = 0
         except Exception as error:
             self._is_broken = True
             self.fault = no_descriptor().rstrip(".") or str(error) or repr(error)

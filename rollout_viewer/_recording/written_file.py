@@ -61,7 +61,7 @@ class WrittenFile:
         # Known once the log was written.
         self._log: NamedFile | None = None
         self._is_wal = True
-        self._is_patient = True
+        self._is_patient: bool | None = True
         self._is_to_shed = False
         self.lock = threading.RLock()
         WRITERS.use(self)
@@ -95,6 +95,8 @@ class WrittenFile:
             )
             self._is_patient = True
         if is_patient is not self._is_patient:
+            # Where that is interrupted, it is set anew, whichever is asked for next.
+            self._is_patient = None
             set_patience(self._connection, is_patient=is_patient)
             self._is_patient = is_patient
         return self._connection
@@ -182,7 +184,8 @@ class WrittenFile:
         if self._connection is None or self.change():  # it cannot be opened again
             return
         with self.lock, contextlib.suppress(sqlite3.Error, OSError):
-            self.prepare()
+            if self._is_wal:  # else it is complete
+                self.prepare()
             self._connection.close()
             self._connection = self._log = None
             self._is_wal = False
