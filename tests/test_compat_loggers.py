@@ -680,4 +680,4 @@ def test_a_viewer_says_where_the_dumps_of_each_logger_go(tmp_path, offline):
     }
 
     for logger, place in places.items():
-        assert rv.view(cache, logger=logger)._dump_folder() == str(place)
+        assert rv.view(cache, logger=logger)._dumps.folder() == str(place)

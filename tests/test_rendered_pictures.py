@@ -219,8 +219,8 @@ def test_an_export_is_cancelled_while_it_renders(tmp_path):
 def test_a_table_needs_no_pictures(tmp_path):
     cache = record_steps(5)
 
-    path = rv.view(cache)._write_download(
-        tmp_path, 0, 6, "csv", lambda *_: None, threading.Event()
+    path = rv.view(cache)._dumps.download(
+        cache, tmp_path, 0, 6, "csv", lambda *_: None, threading.Event()
     )
 
     assert path.exists()

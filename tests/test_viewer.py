@@ -368,6 +368,20 @@ def test_a_message_that_is_none_is_shown_in_the_widget():
     viewer.close()
 
 
+def test_a_dump_writes_through_the_logger_that_a_subclass_has(tmp_path):
+    class Viewer(rv.RolloutViewer):
+        @property
+        def logger(self):
+            return rv.CSVLogger("own", tmp_path)
+
+    viewer = Viewer(recording(2))
+
+    paths = viewer.dump(formats="csv")
+
+    assert paths
+    assert all(path.is_relative_to(tmp_path / "own") for path in paths)
+
+
 def test_a_dump_writes_through_the_logger(tmp_path):
     logger = rv.CSVLogger("run", log_dir=tmp_path, video_format="mp4")
     viewer = rv.view(recording(), logger=logger, tag="cart")

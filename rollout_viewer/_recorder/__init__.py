@@ -1,14 +1,16 @@
 """Calls of an environment become rows of a cache, and videos in a folder.
 
-- `recorder`: records calls as rows, `usual_calls` those that are like the last one.
-  `recorder_checks` checks the arguments of a recorder,
+- `recorder`: records calls as rows. `counted_calls` says which calls get one, and
+  `call_rows` appends it, of a call or of all since the last row. `usual_calls`, and
+  `single_calls` of one env, record calls whose rows are like the last one.
+  `recorder_settings` has the arguments of a recorder, `recorder_checks` checks them,
   `frame_options` selects and crops pictures, `step_call` is what one call gave,
   `skipped_steps` accumulates calls without a row, `vector_reward` sums objectives,
-  `step_info` keeps what steps return as info, `success` says which episodes succeeded,
-  `episode_filter` records only episodes to keep, `episode_quota` a number of them,
-  `faults` replaces pictures that are none. `usual_calls`, and `single_calls` of one
-  env, record calls whose rows are like the last one.
-- `views`: `cache`, `viewer` and `dump` of a recorder, and of all that has one.
+  `step_info` keeps what steps return as info, `running_episodes` what is known of
+  episodes until they end, `success` says which succeeded, `episode_filter` records only
+  episodes to keep, `episode_quota` a number of them, `faults` replaces pictures that
+  are none.
+- `dumps`: `viewer`, `logger` and `dump` of a recorder; `views`: of all that has one.
 - `same_step`: two rows for a call that ends an environment and resets it.
 - `video_recorder`: the common part of `RecordVideo` and `VecVideoRecorder`.
   `video_folder` makes its recording, `video_segment` says which rows are a video,

@@ -20,27 +20,22 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rollout_viewer._cache.cache import FrameCache
-from rollout_viewer._cache.episode_infos import merged_info
 from rollout_viewer._cache.remote_rows import RemoteCache, RemoteRows
-from rollout_viewer._errors import RolloutViewerError, ShapeError, warn_once
+from rollout_viewer._errors import ShapeError
 from rollout_viewer._files.names import checked_tag
 from rollout_viewer._frames.fps import as_fps
 from rollout_viewer._process.forks import Lock, make_anew_in_children, this_process
+from rollout_viewer._recorder.counted_calls import CountedCalls
+from rollout_viewer._recorder.dumps import ViewedAndDumped
 from rollout_viewer._recorder.episode_filter import EpisodeFilter
 from rollout_viewer._recorder.episode_quota import EpisodeLimit
-from rollout_viewer._recorder.faults import (
-    FaultWarning,
-    always_raises,
-    no_pictures,
-    without_faulty,
-)
+from rollout_viewer._recorder.faults import FaultWarning
 from rollout_viewer._recorder.frame_options import FrameOptions
 from rollout_viewer._recorder.recorder_checks import (
     check_logger,
@@ -49,51 +44,32 @@ from rollout_viewer._recorder.recorder_checks import (
     checked_count,
     discarded_on_error,
 )
-from rollout_viewer._recorder.single_calls import SingleCalls
 from rollout_viewer._recorder.skipped_steps import SkippedSteps
 from rollout_viewer._recorder.step_call import step_call
 from rollout_viewer._recorder.step_info import StepInfo, checked_names
-from rollout_viewer._recorder.success import (
-    SUCCESS_KEYS,
-    Successes,
-    checked_rule,
-)
-from rollout_viewer._recorder.vector_reward import (
-    VectorRewards,
-    checked_weights,
-    split_reward,
-)
-from rollout_viewer._recorder.views import ShownInNotebook
-from rollout_viewer._recording.annotations import AnnotationChange
-from rollout_viewer._recording.step_row import (
-    Kind,
-)
-from rollout_viewer._recording.workers import is_worker, own_path
+from rollout_viewer._recorder.success import Successes, checked_rule
+from rollout_viewer._recorder.vector_reward import VectorRewards, checked_weights
+from rollout_viewer._recording.step_row import STEP
+from rollout_viewer._recording.workers import own_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    import numpy.typing as npt
-
     from rollout_viewer._cache.block_builder import BlockBuilder
     from rollout_viewer._recorder.episode_quota import EpisodeQuota
-    from rollout_viewer._recorder.step_call import StepCall
     from rollout_viewer._recorder.success import SuccessRule
     from rollout_viewer._recording.episode import Episode
-    from rollout_viewer._recording.step_row import Codes, Mask
+    from rollout_viewer._recording.step_row import Mask
     from rollout_viewer._replay.recipe import Recipe
 
     Pictures = Callable[[], Any]
     Size = tuple[int, int]
 
-# Among the bytes of bools: finding it is faster than `np.any`, and a
-# number is found faster than bytes.
-_TRUE = 1
-_RESET, _STEP, _IDLE, _MISSING = (np.uint8(kind) for kind in Kind)
+_STEP = np.uint8(STEP)
 
 
-class Recorder(SingleCalls, ShownInNotebook):
+class Recorder(CountedCalls, ViewedAndDumped):
     """Records calls of environments into a cache; one thread uses it.
 
     A pickled recorder has its configuration and an empty cache. A deep copy shares
@@ -203,9 +179,7 @@ class Recorder(SingleCalls, ShownInNotebook):
             check_skips_none(self._skip)
             recipe = self._frame_options.apply_later(recipe)
         self._recipe = recipe
-        # Env -> session and first row of its newest episode that is rendered, since it
-        # was chosen.
-        self._rendered: dict[int, tuple[Any, int]] = {}
+        self._rendered = {}
         self.recipe_number = 0
         self._keep_episode = keep_episode
         self._logger = logger
@@ -225,12 +199,11 @@ class Recorder(SingleCalls, ShownInNotebook):
             # Held while a call is recorded; the cache may be read in any thread then.
             self._lock = threading.Lock()
             self._remote_rows: RemoteRows | None = None
-            self._sink: FrameCache | EpisodeFilter | BlockBuilder
             self._open_sink(num_envs)
         self.num_calls = 0
         self._is_recorded = True
         self._is_resumed = False
-        self._infos: dict[int, dict[str, Any]] = {}
+        self._infos = {}
         self._num_dumped = self.cache.num_rows
         self._limit = EpisodeLimit(num_envs)
         self._pid = this_process.pid
@@ -274,7 +247,6 @@ class Recorder(SingleCalls, ShownInNotebook):
         self.buffer = self.many = self._step_form = self._reset_form = None
         self._skipped = SkippedSteps(num_envs)
         self._vectors = VectorRewards()
-        # The row after the newest that this recorder has appended.
         self._stop = 0
         self._step_info = StepInfo(num_envs, self._info_names, self._keeps_meta)
         self._successes = Successes(
@@ -291,36 +263,7 @@ class Recorder(SingleCalls, ShownInNotebook):
         self._is_settled = False
         # Besides, whether a step that is like the last one is only appended.
         self._is_lean = False
-        # The call that is recorded now, where it is as it came.
-        self._call: StepCall | None = None
-
-    @property
-    def envs(self) -> list[int] | None:
-        """Numbers of the envs whose pictures are recorded; None: all."""
-        return self._frame_options.envs
-
-    @property
-    def takes_each_call(self) -> bool:
-        """Whether `add` asks for the pictures of each call."""
-        return (
-            self._skip == self._every == 1
-            and self._recipe is None
-            and not self._limit.is_active
-        )
-
-    def may_want_info(self, key: str) -> bool:
-        """Whether something of a key of what steps return as info may be recorded."""
-        return key in SUCCESS_KEYS or self._step_info.may_want(key)
-
-    @property
-    def reward_threshold(self) -> float | None:
-        """The environment's own, of `success`."""
-        return self._reward_threshold
-
-    @property
-    def renders_later(self) -> bool:
-        """Whether rows are recorded without pictures, which are rendered later."""
-        return self._recipe is not None
+        self._call = None
 
     def _record_in_child(self) -> None:
         """Record for this process, which forked: into the same cache, or a file."""
@@ -363,11 +306,6 @@ class Recorder(SingleCalls, ShownInNotebook):
         self._sink = self._keeps_meta = sink
         self._is_lean = False
         self._step_info = StepInfo(self.num_envs, self._info_names, sink)
-
-    @property
-    def recipe(self) -> Recipe | None:
-        """How the environments are made again, if their pictures are rendered later."""
-        return self._recipe
 
     def limit_episodes(self, quota: EpisodeQuota | None) -> None:
         """Record the episodes of a quota, from the next reset of each env; None: all.
@@ -483,287 +421,6 @@ class Recorder(SingleCalls, ShownInNotebook):
             self._is_settled = self._has_nothing_left()
             return row
 
-    def _is_lean_now(self) -> bool:
-        """Whether a step of all envs is nothing but its row's step data."""
-        return (
-            self._recipe is not None
-            and self._sink is self.cache
-            and not (self._infos or self._successes.is_active or self._renders_ended)
-            and not (self._limit.is_active or self._step_info.is_pending)
-        )
-
-    def _has_nothing_left(self) -> bool:
-        """Whether the next call is recorded, and nothing else is in its row."""
-        skipped = self._skipped
-        left = skipped.count, self._joins_episode, self._has_skipped_reset
-        return (
-            self._skip == self._every == 1
-            and not (self._is_resumed or skipped.sums or self._vectors.is_in_use)
-            and not any(np.count_nonzero(one) for one in left)
-        )
-
-    def _add_at_once(
-        self,
-        codes: Codes,
-        call: StepCall,
-        pictures: Pictures,
-        data: Mapping[str, Any] | None,
-        infos: Mapping[int, Mapping[str, Any]] | None,
-        step_infos: tuple[Any, Any],
-        *,
-        is_same_call: bool,
-    ) -> int | None:
-        """Record a call as it came: what `_count_call` and `_record` come to then."""
-        begins: Mask | None = None
-        counted = self._episode, self._infos
-        if codes.tobytes() != self._all_step:
-            begins = codes == _RESET
-            self._end_before(begins)
-            counted = self._with_begun(begins, infos or {})
-        self._limit.apply(codes, call.terminated, call.truncated)
-        ended = call.terminated | call.truncated
-        is_plain = begins is None and codes.tobytes() == self._all_step
-        is_recorded = True
-        if is_plain:
-            is_running = ~ended
-        else:
-            is_step = (codes == _STEP) | (codes == _MISSING)
-            begun = (codes == _RESET) | is_step
-            is_running = self._is_running
-            if begins is not None:
-                is_running = is_running & ~begins
-            is_running = (is_running | begun) & ~(ended & is_step)
-            is_recorded = bool(np.count_nonzero(begun))
-            if not np.count_nonzero(is_step):
-                call = call._replace(action=None)
-        before = self._sink.num_appended
-        # All of it at once: no call in between may be interrupted.
-        self._episode, self._infos = counted
-        self._is_running = is_running
-        if not is_same_call:
-            self._is_recorded = self._is_recorded or is_recorded
-            self.num_calls += 1
-        if not is_recorded:
-            return None
-        self._call = call
-        try:
-            if step_infos != (None, None):
-                is_step = (codes == _STEP) | (codes == _MISSING)
-                self._add_infos(step_infos, is_step, is_step & ended, codes == _RESET)
-            if is_plain and self.renders_later:
-                row = self._append_row(codes, None, None, data)
-            else:
-                row = self._append_pictures(codes, pictures, data)
-        except BaseException:
-            if self._sink.num_appended == before:
-                # The next row includes it.
-                self._is_settled = self._is_lean = False
-                self._skipped.add((codes == _STEP) | (codes == _MISSING), *call)
-                self._has_skipped_reset |= codes == _RESET
-                self._joins_episode |= codes == _RESET
-            raise
-        finally:
-            self._call = None
-        self._is_lean = self._is_lean_now()
-        return self._sink.evaluate() if isinstance(self._sink, EpisodeFilter) else row
-
-    def _count_call(
-        self,
-        codes: Codes,
-        step: tuple[Any, Any, Any, Any],
-        sums: Mapping[str, Any] | None,
-        infos: Mapping[int, Mapping[str, Any]] | None,
-        step_infos: tuple[Any, Any],
-        *,
-        is_same_call: bool,
-        is_kept: bool | None,
-    ) -> bool:
-        """Accumulate a call; return whether it gets a row with pictures.
-
-        Envs whose episode is not recorded become idle in `codes`.
-        """
-        reward, terminated, truncated, action = step
-        reward, vectors = split_reward(reward, self.num_envs, self._reward_weights)
-        begins = codes == _RESET
-        if not self._is_resumed:
-            self._record_skipped(begins & (self._skipped.count > 0))
-        skipped, objectives = self._skipped.copy(), self._vectors
-        if self._is_resumed:
-            # The frame at which this action was chosen is not recorded.
-            action = None
-            skipped.clear(begins)
-        self._end_before(begins)
-        episode, known = self._with_begun(begins, infos or {})
-        self._limit.apply(codes, terminated, truncated)
-        codes[episode % self._every > 0] = _IDLE
-        is_reset = codes == _RESET
-        is_step = (codes == _STEP) | (codes == _MISSING)
-        is_cut_off = bool((is_reset & self._is_running).any())
-        skipped.add(is_step, reward, terminated, truncated, action)
-        if vectors is not None:
-            objectives = objectives.plus(is_step, vectors)
-        if sums:
-            skipped.add_sums(is_step, sums)
-        is_running = (self._is_running & ~begins) | is_reset | is_step
-        is_running &= ~skipped.has_ended
-        has_skipped_reset = self._has_skipped_reset | is_reset
-        # If the reset itself gets no row, the next row is no longer of the old episode.
-        joins_episode = self._joins_episode | is_reset
-        # All of it at once: no call in between may be interrupted.
-        self._skipped, self._vectors = skipped, objectives
-        self._episode, self._infos, self._is_running = episode, known, is_running
-        self._has_skipped_reset, self._joins_episode = has_skipped_reset, joins_episode
-        self._is_resumed = False
-        if not is_same_call:
-            is_due = self.num_calls % self._skip == 0
-            self._is_recorded = is_due if is_kept is None else is_kept
-            self.num_calls += 1
-        if step_infos != (None, None):
-            is_over = is_step & skipped.has_ended
-            self._add_infos(step_infos, is_step, is_over, is_reset)
-        return not (codes == _IDLE).all() and (self._is_recorded or is_cut_off)
-
-    def _end_before(self, begins: Mask) -> None:
-        """Note that episodes are cut off where others begin."""
-        if self._renders_ended and self._is_newest:
-            self._render_newest(begins & self._is_running)
-        if self._successes.is_active:
-            if self._is_newest:
-                self._end_episodes(begins & self._is_running)
-            self._successes.begin(begins)
-
-    def _add_infos(
-        self, infos: tuple[Any, Any], is_step: Mask, is_over: Mask, is_reset: Mask
-    ) -> None:
-        """Note what a call returned as info, whether or not it gets a row."""
-        try:
-            self._note_infos(infos, is_step, is_over, is_reset)
-        except BaseException:
-            # All of it or nothing; a second time changes nothing.
-            self._note_infos(infos, is_step, is_over, is_reset)
-            raise
-
-    def _note_infos(
-        self, infos: tuple[Any, Any], is_step: Mask, is_over: Mask, is_reset: Mask
-    ) -> None:
-        info, final = infos
-        here = is_step
-        if final is not None:
-            here = is_step & ~is_over
-            self._step_info.add(final, is_over)
-            self._successes.add(final, is_over)
-        if info is not None:
-            self._step_info.add(info, here | is_reset)
-            self._successes.add(info, here)
-
-    @property
-    def _is_newest(self) -> bool:
-        """Whether nothing was recorded since by another recorder of the cache."""
-        return self._sink is not self.cache or self._stop == self._sink.num_appended
-
-    @property
-    def _renders_ended(self) -> bool:
-        """Whether recorded episodes are rendered when they have ended."""
-        return self._is_chosen and self._recipe is not None and self._remote is None
-
-    def _render_newest(self, envs: Mask) -> None:
-        """Have the newest episodes of `envs` rendered, which have ended."""
-        if self._sink is not self.cache:  # a filter reports them
-            return
-        for env in np.flatnonzero(envs).tolist():
-            episode = self.cache.newest_episode(env)
-            if episode is not None:
-                self._render_ended(env, episode.start, episode.stop)
-
-    def _render_ended(self, env: int, start: int, stop: int) -> None:
-        """Have an episode rendered in the background, unless that is done."""
-        is_pictured = self.envs is None or env in self.envs
-        if not (self._renders_ended and is_pictured):
-            return
-        key = self.cache.get_meta("session"), start
-        if self._rendered.get(env) == key:
-            return
-        self._rendered[env] = key
-        self.cache.render_ended(env, start, stop)
-        self._warn_of(self.cache.rendering_problems())
-
-    def _warn_of(self, problems: list[str]) -> None:
-        for problem in problems:
-            warn_once(problem)
-
-    def _end_episodes(self, envs: Mask) -> None:
-        """Set the success of the newest episodes of `envs`, which have ended."""
-        for env in np.flatnonzero(envs).tolist():
-            episode = self._sink.newest_episode(env)
-            if episode is None:
-                continue
-            if (success := self._successes.of(episode)) is not None:
-                key = episode.env, episode.index
-                change = AnnotationChange(success={key: success})
-                try:
-                    self._sink.annotate(change)
-                except Exception as error:  # the row is recorded, and stays
-                    warn_once(
-                        "record: expected to keep whether episodes succeeded, got "
-                        f"{error!r}. Recording continues."
-                    )
-
-    def _record(
-        self, codes: Codes, pictures: Pictures, data: Mapping[str, Any] | None
-    ) -> int:
-        # An idle env's picture shows the result of its skipped calls.
-        is_idle = codes == _IDLE
-        codes[is_idle & self._has_skipped_reset] = _RESET
-        codes[is_idle & (self._skipped.count > 0)] = _STEP
-        row = self._append_pictures(codes, pictures, data)
-        # Last: it calls a function of the user's, which may raise or be interrupted.
-        return self._sink.evaluate() if isinstance(self._sink, EpisodeFilter) else row
-
-    def _append_pictures(
-        self, codes: Codes, pictures: Pictures, data: Mapping[str, Any] | None
-    ) -> int:
-        """Append a row with its pictures, or without those that cannot be recorded."""
-        if self._recipe is not None:
-            return self._append_row(codes, None, None, data)
-        found: Any = None
-        before = self._sink.num_appended
-        try:
-            found = pictures()
-            frames, envs = self._frame_options.apply(found, self.num_envs)
-            row = self._append_row(codes, frames, envs, data)
-        except Exception as error:
-            if always_raises(error) or self._needs_pictures or not self._has_pictures:
-                raise
-            if self._sink.num_appended != before:  # the row is there
-                raise
-            row, faulty = self._append_without(codes, found, data)
-            self.warning.of_pictures(error, row, faulty)
-        self._has_pictures = self._has_pictures or bool(self._sink.slots)
-        return row
-
-    def _append_without(
-        self, codes: Codes, found: Any, data: Mapping[str, Any] | None
-    ) -> tuple[int, list[int]]:
-        """Append a row without the pictures that are at fault.
-
-        Returns:
-            The row, and whose pictures it lacks; none: it has no picture at all.
-
-        Raises:
-            ShapeError: Step data does not fit.
-        """
-        some, faulty = without_faulty(found, self.num_envs)
-        if faulty:
-            try:
-                frames, envs = self._frame_options.apply(some, self.num_envs)
-                return self._append_row(codes, frames, envs, data), faulty
-            except Exception as error:
-                if always_raises(error):
-                    raise
-        missing = no_pictures(self._sink.slots, self.num_envs)
-        row = self._append_row(codes, missing, None, data)
-        return row, [0] if self.num_envs == 1 else []
-
     def add_picture(self, pictures: Pictures) -> int:
         """Record a row of pictures between two steps, without a step.
 
@@ -828,143 +485,6 @@ class Recorder(SingleCalls, ShownInNotebook):
         )
         self._is_resumed = True
 
-    def _with_begun(
-        self, begins: Mask, infos: Mapping[int, Mapping[str, Any]]
-    ) -> tuple[npt.NDArray[np.int64], dict[int, dict[str, Any]]]:
-        """Return the numbers of episodes, and what is known of new ones, after a call.
-
-        In `begins` the next episode begins.
-        """
-        if not begins.any():
-            return self._episode, self._infos
-        episode, known = self._episode + begins, dict(self._infos)
-        for env in np.flatnonzero(begins).tolist():
-            info = dict(infos.get(env, {}))
-            if self._every > 1:
-                label = {"episode": int(episode[env])}
-                info["labels"] = {**label, **info.get("labels", {})}
-            known[env] = self._with_segment(info)
-        return episode, known
-
-    def _with_segment(self, info: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what is known of an episode that begins now; its row may come late."""
-        return {"segment": None, **merged_info(self.cache.segment_info(), info)}
-
-    def _record_skipped(self, envs: Mask) -> None:
-        """Append a row for the skipped steps of `envs`, without pictures."""
-        if envs.any():
-            codes = np.where(envs, _MISSING, _IDLE)
-            count = self.num_envs if self.envs is None else len(self.envs)
-            # None in a list is a missing picture; without a list, pictures repeat.
-            is_shared = self._sink.is_shared
-            frames = None if is_shared else [None] * count
-            self._append_row(codes, frames, None if is_shared else self.envs, None)
-
-    def complete(self) -> None:
-        """Record the steps that were skipped since the last row, without a picture.
-
-        Does nothing while a call is being recorded, in this thread or another one.
-        """
-        is_pending = self._skipped.count > 0
-        if not (is_pending.any() and self.cache.is_mine and not self.cache.is_closed):
-            return
-        if self._lock.locked():
-            return
-        # Not `acquire(blocking=False)`: interrupted, its result would be lost.
-        with self._lock:
-            if self._is_resumed:  # these steps are not to be recorded alone
-                return
-            self._record_skipped(self._skipped.has_ended)
-            is_pending = self._skipped.count > 0
-            if is_pending.any():
-                codes = np.where(is_pending, _STEP, _IDLE)
-                self._append_row(codes, None, None, None)
-
-    def _append_row(
-        self,
-        codes: Codes,
-        frames: Any,
-        envs: list[int] | None,
-        data: Mapping[str, Any] | None,
-    ) -> int:
-        """Append a row with all that came since the last one, or of the call as it is.
-
-        Where this is interrupted, the row is there and that is noted, or neither.
-        """
-        infos: dict[str, Any] = {}
-        vectors: dict[str, Any] = {}
-        if self._vectors.is_in_use:
-            vectors = self._vectors.seen((codes == _STEP) | (codes == _MISSING))
-        if self._step_info.is_pending:
-            infos = self._step_info.seen(codes != _IDLE)
-        call, sums = self._call, self._skipped.sums
-        if call is None and sums:
-            vectors = {**sums, **vectors}
-        if vectors or infos:
-            data = {**(data or {}), **vectors, **infos}
-        row = self._skipped_row(codes) if call is None else self._call_row(codes, call)
-        before = self._sink.num_appended
-        try:
-            number = self._sink.append(
-                frames, envs=envs, data=data, episode_info=self._infos, **row
-            )
-            self._note_appended(codes)
-        except BaseException:
-            if self._sink.num_appended != before:
-                self._note_appended(codes)  # once more changes nothing
-            raise
-        return number
-
-    def _call_row(self, codes: Codes, call: StepCall) -> dict[str, Any]:
-        """Return step data of a row that is the call as it came."""
-        is_plain = self._sink is self.cache and codes.tobytes() == self._all_step
-        return {
-            "kind": "step" if is_plain else codes,
-            "reward": call.reward,
-            "terminated": call.terminated,
-            "truncated": call.truncated,
-            "action": call.action,
-        }
-
-    def _skipped_row(self, codes: Codes) -> dict[str, Any]:
-        """Return step data of a row with all calls since the last one."""
-        skipped = self._skipped
-        is_step = (codes == _STEP) | (codes == _MISSING)
-        return {
-            "kind": codes,
-            "reward": skipped.reward if skipped.has_reward.any() else None,
-            "terminated": skipped.terminated,
-            "truncated": skipped.truncated,
-            "action": skipped.action if is_step.any() else None,
-            "reset": self._joins_episode if self._joins_episode.any() else None,
-            # None, as long as nothing was skipped: the cache is faster then.
-            "num_transitions": skipped.count if skipped.count.max() > 1 else None,
-        }
-
-    def _note_appended(self, codes: Codes) -> None:
-        """Forget what the newest row has; may be called again."""
-        self._stop = self._sink.num_appended
-        if self._step_info.is_pending:
-            self._step_info.drop(codes != _IDLE)
-        if self._infos:
-            self._infos = {e: i for e, i in self._infos.items() if codes[e] == _IDLE}
-        if self._successes.is_active:
-            ends = self._skipped if self._call is None else self._call
-            is_step = (codes == _STEP) | (codes == _MISSING)
-            self._end_episodes(is_step & (ends.terminated | ends.truncated))
-        if self._renders_ended:
-            ends = self._skipped if self._call is None else self._call
-            is_step = (codes == _STEP) | (codes == _MISSING)
-            self._render_newest(is_step & (ends.terminated | ends.truncated))
-        if self._call is not None:
-            return
-        is_step = (codes == _STEP) | (codes == _MISSING)
-        if self._vectors.is_in_use:
-            self._vectors.drop(is_step)
-        self._skipped.clear(is_step)
-        self._joins_episode &= codes == _IDLE
-        self._has_skipped_reset &= codes == _IDLE
-
     def finish(self) -> None:
         """Write everything to the file; the cache stays open and readable.
 
@@ -991,29 +511,6 @@ class Recorder(SingleCalls, ShownInNotebook):
 
     # -- copies
 
-    def _configuration(self) -> dict[str, Any]:
-        """Return the constructor's arguments, without the cache."""
-        return {
-            "num_envs": self.num_envs,
-            "every": self._given_every,
-            "keep_episode": self._keep_episode,
-            "envs": self.envs,
-            "skip": self._skip,
-            "resize": self._frame_options.resize,
-            "crop": self._frame_options.crop,
-            "logger": self._logger,
-            "tag": self.tag,
-            "fps": self._fps,
-            "metadata": self._metadata,
-            "shares_picture": self._frame_options.shares_picture,
-            "recipe": self._recipe,
-            "info": self._info_names,
-            "success": self._success_rule,
-            "reward_threshold": self._reward_threshold,
-            "reward_weights": self._reward_weights,
-            "needs_pictures": self._needs_pictures,
-        }
-
     def __reduce__(self) -> tuple[Callable[[], Recorder], tuple[()]]:
         make = functools.partial(
             type(self), cache=self._remote, **self._configuration()
@@ -1023,93 +520,3 @@ class Recorder(SingleCalls, ShownInNotebook):
     def __deepcopy__(self, _: Any) -> Recorder:
         cache = self.cache if self._remote is None else self._remote
         return type(self)(cache=cache, **self._configuration())
-
-    # -- viewing and dumping
-
-    def set_logger(self, logger: Any) -> None:
-        """Dump through another logger from now on."""
-        check_logger(logger)
-        self._logger = logger
-
-    @property
-    def has_logger(self) -> bool:
-        """Whether `logger` is one that was passed or is in use."""
-        return self._logger is not None
-
-    @property
-    def logger(self) -> Any:
-        """The logger of `dump`; the viewer's, if there is a viewer."""
-        if self._logger is None and "viewer" in self.__dict__:
-            self._logger = self.viewer.logger
-        if self._logger is None:
-            from rollout_viewer.loggers.csv import CSVLogger
-
-            self._logger = CSVLogger("rollouts", video_format="mp4")
-        return self._logger
-
-    @functools.cached_property
-    def viewer(self) -> Any:
-        """A `RolloutViewer` over the cache, bound to logger and tag; made once.
-
-        Raises:
-            RolloutViewerError: This is a worker process, without a notebook page, or
-                the rows are in a cache elsewhere.
-        """
-        self.check_has_rows("viewer")
-        if is_worker():
-            raise RolloutViewerError(
-                "Recorder.viewer: expected the process of the notebook, got worker "
-                f"{os.getpid()}, which a page cannot reach. Open the file in the "
-                f"parent, also while it grows: rv.view({str(self.cache.path)!r})."
-            )
-        from rollout_viewer._viewer.widget import RolloutViewer
-
-        return RolloutViewer(self.cache, logger=self._logger, tag=self.tag)
-
-    def dump(self, suffix: str | None = None, step: int | None = None) -> list[Path]:
-        """Write the rows since the last dump through the logger.
-
-        The cache keeps them. Without new rows, nothing is written.
-
-        Args:
-            suffix: Of the name, ``<tag>_<suffix>``.
-            step: Of the training; None: the logger counts.
-
-        Returns:
-            The files, if the logger returns them.
-
-        Raises:
-            ExportError: They could not be written; the next dump includes these rows.
-            RolloutViewerError: The rows are in a cache elsewhere.
-        """
-        from rollout_viewer._export.dump import dump_clip
-
-        self.check_has_rows("dump")
-        self.complete()
-        stop = self.cache.num_rows
-        # A cache that was cleared, by another recorder perhaps, may be shorter.
-        start = self._num_dumped if self._num_dumped <= stop else 0
-        if start == stop:
-            return []
-        name = self.tag if suffix is None else f"{self.tag}_{suffix}"
-        paths = dump_clip(self.cache.clip(start, stop), self.logger, name, step=step)
-        self._num_dumped = stop
-        return paths
-
-    @property
-    def remote(self) -> RemoteCache | None:
-        """Where rows are sent, in another process; None: they are recorded here."""
-        return self._remote
-
-    def check_has_rows(self, what: str) -> None:
-        """Raise RolloutViewerError where rows are sent to another process.
-
-        Args:
-            what: Is asked for, for the message.
-        """
-        if self._remote is not None:
-            raise RolloutViewerError(
-                f"Recorder.{what}: expected rows that are recorded here, got some that "
-                f"are sent to {self._remote!r}. View or dump that cache, where it was "
-                "made: this recorder has none of its own."
-            )

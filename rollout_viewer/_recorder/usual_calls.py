@@ -12,6 +12,7 @@ import numpy as np
 
 from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._process.forks import this_process
+from rollout_viewer._recorder.running_episodes import RunningEpisodes
 from rollout_viewer._recorder.success import is_silent
 from rollout_viewer._recording.live import NO_STARTS
 from rollout_viewer._recording.step_row import (
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from rollout_viewer._cache.cache import FrameCache
     from rollout_viewer._recorder.skipped_steps import SkippedSteps
-    from rollout_viewer._recorder.step_info import StepInfo
     from rollout_viewer._recording.many_buffer import ManyBuffer
     from rollout_viewer._recording.step_row import Codes, Mask
 
@@ -50,21 +49,14 @@ def flags_of(ended: Mask | None, terminated: Mask, truncated: Mask) -> Codes | N
     return (terminated + (truncated * _TRUNCATED)) * ended
 
 
-class UsualCalls:
+class UsualCalls(RunningEpisodes):
     """The part of a `Recorder` that records such calls."""
 
-    num_envs: int
     num_calls: int
     _lock: threading.Lock
     _pid: int
-    cache: FrameCache
-    _step_info: StepInfo
     _skipped: SkippedSteps
-    _infos: dict[int, dict[str, Any]]
     _all_step: bytes
-    _stop: int
-    _episode: npt.NDArray[np.int64]
-    _is_running: Mask
     _has_skipped_reset: Mask
     _joins_episode: Mask
     _is_settled: bool
@@ -72,16 +64,6 @@ class UsualCalls:
     # Where calls that are like the last one may be put, in place of `add_many`. What it
     # has from `_stop` on is not counted yet.
     many: ManyBuffer | None = None
-
-    def _with_begun(
-        self, begins: Mask, infos: Mapping[int, Mapping[str, Any]]
-    ) -> tuple[npt.NDArray[np.int64], dict[int, dict[str, Any]]]:
-        raise NotImplementedError
-
-    def _add_infos(
-        self, infos: tuple[Any, Any], is_step: Mask, is_over: Mask, is_reset: Mask
-    ) -> None:
-        raise NotImplementedError
 
     def _add_like_last(
         self,

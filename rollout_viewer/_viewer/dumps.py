@@ -61,12 +61,13 @@ class Dumps:
     def dump(
         self,
         clip: Clip,
+        logger: Any,
         formats: Sequence[str] | str,
         tag: str | None = None,
         on_progress: Callable[[int, int], None] | None = None,
         cancel: threading.Event | None = None,
     ) -> list[Path]:
-        """Write a clip through the logger; return the files.
+        """Write a clip through a logger, the viewer's; return the files.
 
         Raises:
             ExportError: They could not be written.
@@ -77,7 +78,7 @@ class Dumps:
         name = tag or f"{self._tag}_r{clip.start}-{clip.stop}"
         return dump_clip(
             clip,
-            self.logger,
+            logger,
             name,
             formats=formats,
             fps=self._fps,
@@ -88,6 +89,7 @@ class Dumps:
     def dump_rows(
         self,
         cache: FrameCache,
+        logger: Any,
         start: int,
         stop: int,
         formats: list[str],
@@ -99,7 +101,7 @@ class Dumps:
         clip = cache.clip(start, stop, envs=envs)
         if any(f".{name}" not in TABLE_SUFFIXES for name in formats):
             _render_first(cache, clip, on_progress, cancel)
-        return self.dump(clip, formats, None, on_progress, cancel)
+        return self.dump(clip, logger, formats, None, on_progress, cancel)
 
     def download(
         self,

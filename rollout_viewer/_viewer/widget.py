@@ -189,7 +189,10 @@ class RolloutViewer(ViewerTraits):
             jobs=self._jobs,
             send=send,
             annotate=weakly(this, RolloutViewer._annotate),
-            dump=weakly(this, lambda one, *a: one._dumps.dump_rows(one.cache, *a)),
+            dump=weakly(
+                this,
+                lambda one, *a: one._dumps.dump_rows(one.cache, one.logger, *a),
+            ),
             download=weakly(this, lambda one, *a: one._dumps.download(one.cache, *a)),
         )
         self._stream = PageStream(
@@ -357,7 +360,7 @@ class RolloutViewer(ViewerTraits):
             RowError: Nothing was recorded yet.
             ExportError: They could not be written.
         """
-        return self._dumps.dump(clip or self._cache.clip(), formats, tag)
+        return self._dumps.dump(clip or self._cache.clip(), self.logger, formats, tag)
 
     def to_html(
         self,

@@ -1,0 +1,174 @@
+"""Calls are counted, and recorded as they came or accumulated until a row is due.
+
+Whether a call gets a row, of which envs, and whether the next one may be recorded as it
+comes. Knows rows. Knows no framework.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rollout_viewer._recorder.call_rows import CallRows
+from rollout_viewer._recorder.episode_filter import EpisodeFilter
+from rollout_viewer._recorder.vector_reward import split_reward
+from rollout_viewer._recording.step_row import IDLE, RESET, STEP, TERMINAL_MISSING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rollout_viewer._recorder.step_call import StepCall
+    from rollout_viewer._recording.step_row import Codes, Mask
+
+    Pictures = Callable[[], Any]
+
+_RESET, _STEP = map(np.uint8, (RESET, STEP))
+_IDLE, _MISSING = map(np.uint8, (IDLE, TERMINAL_MISSING))
+
+
+class CountedCalls(CallRows):
+    """The part of a `Recorder` that counts calls, and knows which get a row."""
+
+    # Whether the newest call is recorded, and so its second row (`is_same_call`).
+    _is_recorded: bool
+
+    def _is_lean_now(self) -> bool:
+        """Whether a step of all envs is nothing but its row's step data."""
+        return (
+            self._recipe is not None
+            and self._sink is self.cache
+            and not (self._infos or self._successes.is_active or self._renders_ended)
+            and not (self._limit.is_active or self._step_info.is_pending)
+        )
+
+    def _has_nothing_left(self) -> bool:
+        """Whether the next call is recorded, and nothing else is in its row."""
+        skipped = self._skipped
+        left = skipped.count, self._joins_episode, self._has_skipped_reset
+        return (
+            self._skip == self._every == 1
+            and not (self._is_resumed or skipped.sums or self._vectors.is_in_use)
+            and not any(np.count_nonzero(one) for one in left)
+        )
+
+    def _add_at_once(
+        self,
+        codes: Codes,
+        call: StepCall,
+        pictures: Pictures,
+        data: Mapping[str, Any] | None,
+        infos: Mapping[int, Mapping[str, Any]] | None,
+        step_infos: tuple[Any, Any],
+        *,
+        is_same_call: bool,
+    ) -> int | None:
+        """Record a call as it came: what `_count_call` and `_record` come to then."""
+        begins: Mask | None = None
+        counted = self._episode, self._infos
+        if codes.tobytes() != self._all_step:
+            begins = codes == _RESET
+            self._end_before(begins)
+            counted = self._with_begun(begins, infos or {})
+        self._limit.apply(codes, call.terminated, call.truncated)
+        ended = call.terminated | call.truncated
+        is_plain = begins is None and codes.tobytes() == self._all_step
+        is_recorded = True
+        if is_plain:
+            is_running = ~ended
+        else:
+            is_step = (codes == _STEP) | (codes == _MISSING)
+            begun = (codes == _RESET) | is_step
+            is_running = self._is_running
+            if begins is not None:
+                is_running = is_running & ~begins
+            is_running = (is_running | begun) & ~(ended & is_step)
+            is_recorded = bool(np.count_nonzero(begun))
+            if not np.count_nonzero(is_step):
+                call = call._replace(action=None)
+        before = self._sink.num_appended
+        # All of it at once: no call in between may be interrupted.
+        self._episode, self._infos = counted
+        self._is_running = is_running
+        if not is_same_call:
+            self._is_recorded = self._is_recorded or is_recorded
+            self.num_calls += 1
+        if not is_recorded:
+            return None
+        self._call = call
+        try:
+            if step_infos != (None, None):
+                is_step = (codes == _STEP) | (codes == _MISSING)
+                self._add_infos(step_infos, is_step, is_step & ended, codes == _RESET)
+            if is_plain and self.renders_later:
+                row = self._append_row(codes, None, None, data)
+            else:
+                row = self._append_pictures(codes, pictures, data)
+        except BaseException:
+            if self._sink.num_appended == before:
+                # The next row includes it.
+                self._is_settled = self._is_lean = False
+                self._skipped.add((codes == _STEP) | (codes == _MISSING), *call)
+                self._has_skipped_reset |= codes == _RESET
+                self._joins_episode |= codes == _RESET
+            raise
+        finally:
+            self._call = None
+        self._is_lean = self._is_lean_now()
+        return self._sink.evaluate() if isinstance(self._sink, EpisodeFilter) else row
+
+    def _count_call(
+        self,
+        codes: Codes,
+        step: tuple[Any, Any, Any, Any],
+        sums: Mapping[str, Any] | None,
+        infos: Mapping[int, Mapping[str, Any]] | None,
+        step_infos: tuple[Any, Any],
+        *,
+        is_same_call: bool,
+        is_kept: bool | None,
+    ) -> bool:
+        """Accumulate a call; return whether it gets a row with pictures.
+
+        Envs whose episode is not recorded become idle in `codes`.
+        """
+        reward, terminated, truncated, action = step
+        reward, vectors = split_reward(reward, self.num_envs, self._reward_weights)
+        begins = codes == _RESET
+        if not self._is_resumed:
+            self._record_skipped(begins & (self._skipped.count > 0))
+        skipped, objectives = self._skipped.copy(), self._vectors
+        if self._is_resumed:
+            # The frame at which this action was chosen is not recorded.
+            action = None
+            skipped.clear(begins)
+        self._end_before(begins)
+        episode, known = self._with_begun(begins, infos or {})
+        self._limit.apply(codes, terminated, truncated)
+        codes[episode % self._every > 0] = _IDLE
+        is_reset = codes == _RESET
+        is_step = (codes == _STEP) | (codes == _MISSING)
+        is_cut_off = bool((is_reset & self._is_running).any())
+        skipped.add(is_step, reward, terminated, truncated, action)
+        if vectors is not None:
+            objectives = objectives.plus(is_step, vectors)
+        if sums:
+            skipped.add_sums(is_step, sums)
+        is_running = (self._is_running & ~begins) | is_reset | is_step
+        is_running &= ~skipped.has_ended
+        has_skipped_reset = self._has_skipped_reset | is_reset
+        # If the reset itself gets no row, the next row is no longer of the old episode.
+        joins_episode = self._joins_episode | is_reset
+        # All of it at once: no call in between may be interrupted.
+        self._skipped, self._vectors = skipped, objectives
+        self._episode, self._infos, self._is_running = episode, known, is_running
+        self._has_skipped_reset, self._joins_episode = has_skipped_reset, joins_episode
+        self._is_resumed = False
+        if not is_same_call:
+            is_due = self.num_calls % self._skip == 0
+            self._is_recorded = is_due if is_kept is None else is_kept
+            self.num_calls += 1
+        if step_infos != (None, None):
+            is_over = is_step & skipped.has_ended
+            self._add_infos(step_infos, is_step, is_over, is_reset)
+        return not (codes == _IDLE).all() and (self._is_recorded or is_cut_off)
