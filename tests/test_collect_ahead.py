@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer._cache import cache as cache_module
+from rollout_viewer._cache import block_appender
 from rollout_viewer._cache.block_filer import BlockFiler
 from rollout_viewer._cache.unfiled import (
     MAX_LARGE_UNFILED,
@@ -510,7 +510,7 @@ def test_a_block_that_fails_in_any_way_takes_no_other_with_it(monkeypatch):
             raise ArithmeticError("as no one expects")
         return side_by_side(found, *values)
 
-    monkeypatch.setattr(cache_module, "side_by_side", failing)
+    monkeypatch.setattr(block_appender, "side_by_side", failing)
     assert filer.file().workers == [0, 1] * 2
     with pytest.raises(ArithmeticError):
         filer.file()
