@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer._cache import cache as cache_module
+from rollout_viewer._cache import block_appender
 from rollout_viewer._cache.block_filer import BlockFiler
 from rollout_viewer._cache.unfiled import (
     MAX_LARGE_UNFILED,
@@ -43,6 +43,7 @@ from rollout_viewer.sources._collect.messages import (
     Sealed,
     Several,
     Start,
+    Stop,
     WantsJobs,
     WantsSteps,
 )
@@ -509,7 +510,7 @@ def test_a_block_that_fails_in_any_way_takes_no_other_with_it(monkeypatch):
             raise ArithmeticError("as no one expects")
         return side_by_side(found, *values)
 
-    monkeypatch.setattr(cache_module, "side_by_side", failing)
+    monkeypatch.setattr(block_appender, "side_by_side", failing)
     assert filer.file().workers == [0, 1] * 2
     with pytest.raises(ArithmeticError):
         filer.file()
@@ -727,6 +728,8 @@ class Cluster(ModuleType):
         delivered: Actor -> what each other message brought it.
         answers: Actor -> what the calls are answered with, from the first on; an
             exception is raised.
+        called: Called within each call for messages, with what it is told.
+        late: Parts of answers that are in the store of another node.
     """
 
     def __init__(self) -> None:
@@ -735,6 +738,8 @@ class Cluster(ModuleType):
         self.delivered: list[list] = []
         self.answers: list[list] = []
         self.num_parts: list[int] = []
+        self.called = lambda *told: None
+        self.late: set[tuple[int, int, int]] = set()
         self.exceptions = SimpleNamespace(RayError=OSError)
 
     def remote(self, **how: object) -> object:
@@ -747,7 +752,8 @@ class Cluster(ModuleType):
         self.delivered.append(delivered)
         self.answers.append([])
 
-        def call(data: bytes, count: int) -> object:
+        def call(data: bytes, count: int, *told: int) -> object:
+            self.called(data, count, *told)
             calls.append(pickle.loads(data) if data else [])
             self.num_parts.append(count)
             refs = [(number, len(calls) - 1, part) for part in range(count)]
@@ -766,7 +772,8 @@ class Cluster(ModuleType):
         )
 
     def wait(self, refs: list, *, num_returns: int, timeout: float) -> tuple:
-        return [one for one in refs if one[1] < len(self.answers[one[0]])], []
+        there = [one for one in refs if one[1] < len(self.answers[one[0]])]
+        return [one for one in there if one not in self.late], []
 
     def get(self, refs: list) -> list:
         return [self._answer(*one) for one in refs]
@@ -868,6 +875,115 @@ def test_an_answer_that_was_interrupted_is_there_at_the_next_call(cluster):
     assert len(cluster.calls[0]) == 1
 
 
+def test_what_a_call_took_whose_ref_was_lost_comes_with_the_next_call(cluster):
+    """Ctrl-C while Ray is told of the call lost rows, and 5 seconds."""
+    answers, actor = RayAnswers(), CollectActor()
+    worker = RayWorker(answers, 0, b"")
+    is_interrupted = True
+
+    def called(*told: object) -> None:
+        found = pickle.loads(actor.take(*told))
+        if is_interrupted:
+            raise KeyboardInterrupt
+        cluster.answers[0].append(found)
+
+    def put(messages: list) -> None:
+        for message in messages:
+            actor._outbox.put(message)
+        actor._outbox.hurry()
+
+    cluster.called = called
+    put(["first"])
+    with pytest.raises(KeyboardInterrupt):
+        answers.get(timeout=0.1)
+    is_interrupted = False
+    put(["last", None])
+    worker.send(Stop())
+
+    found = [answers.get(timeout=0.1).message.messages for _ in range(2)]
+
+    assert found == [["first"], ["last", None]]
+    assert actor._inbox.get_nowait() == Stop()
+
+
+@pytest.mark.timeout(60)
+def test_an_actor_is_told_what_comes_while_a_call_before_waits(monkeypatch):
+    monkeypatch.setattr(outbox_module, "_POLL_S", 1e6)
+    actor = CollectActor()
+    found: list = []
+
+    def take(data: bytes) -> None:
+        found.append(pickle.loads(actor.take(data, 1, 1)))
+
+    told = [b"", pickle.dumps([Stop()])]
+    threads = [threading.Thread(target=take, args=(one,), daemon=True) for one in told]
+    for thread in threads:
+        thread.start()
+    assert actor._inbox.get(timeout=30) == Stop()
+    actor._outbox.put("rows")
+    actor._outbox.hurry()
+    for thread in threads:
+        thread.join(30)
+
+    assert found == 2 * [(["rows"], True)]
+
+
+class Interrupted(RayWorker):
+    """A worker whose driver is interrupted when an attribute becomes true.
+
+    Attributes:
+        where: Its name.
+    """
+
+    where = ""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name == self.where and value:
+            self.where = ""
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("where", "answer", "found"),
+    [
+        ("_number_taken", (["last", None], False), ["last", None]),
+        ("is_over", (["last", None], False), ["last", None]),
+        ("is_over", OSError("the node is gone"), [None]),
+    ],
+)
+def test_the_last_answer_whose_noting_was_interrupted_is_there_next(
+    where, answer, found, cluster
+):
+    """It was not, and the driver waited 5 seconds for a worker that had ended."""
+    answers = RayAnswers()
+    worker = Interrupted(answers, 0, b"")
+    worker.where = where
+    cluster.answers[0].append(answer)
+    with pytest.raises(KeyboardInterrupt):
+        answers.get(timeout=0.1)
+
+    assert answers.get(timeout=0.1) == Answer(worker, Several(found))
+
+
+def test_an_answer_of_which_a_part_is_on_another_node_holds_up_no_other(cluster):
+    """All waited until it had come from there."""
+    answers, workers = started(2)
+    cluster.answers[0].append(([bytes(150_000)], False))
+    cluster.answers[1].append((["rows"], False))
+    for _ in workers:
+        answers.get(timeout=0.1)
+    cluster.answers[0].append((["large"], False))
+    cluster.answers[1].append((["next"], False))
+    cluster.late.add((0, 1, 2))
+
+    assert answers.get(timeout=0.1) == Answer(workers[1], Several(["next"]))
+    with pytest.raises(queue.Empty):
+        answers.get(timeout=0.1)
+    cluster.late.clear()
+    assert answers.get(timeout=0.1) == Answer(workers[0], Several(["large"]))
+
+
 def test_a_large_answer_comes_in_parts_that_ray_sends_at_once(cluster):
     answers, [worker] = started(1)
     large = bytes(150_000)
@@ -875,14 +991,10 @@ def test_a_large_answer_comes_in_parts_that_ray_sends_at_once(cluster):
 
     for _ in range(2):
         assert answers.get(timeout=0.1).message.messages == [large]
-    parts = CollectActor.take(
-        SimpleNamespace(
-            deliver=lambda data: None,
-            _outbox=SimpleNamespace(take=lambda: [large], was_hurried=False),
-        ),
-        b"",
-        3,
-    )
+    actor = CollectActor()
+    actor._outbox.put(large)
+    actor._outbox.hurry()
+    parts = actor.take(b"", 3, 1)
 
     assert cluster.num_parts == [1, 3]
     assert len(parts) == 3
@@ -906,12 +1018,15 @@ def test_an_actor_closes_its_environment_when_all_it_sent_has_arrived(monkeypatc
     threading.Thread(target=actor.run, args=(setup,), daemon=True).start()
     actor.deliver(pickle.dumps([Start(0, False), Assigned(())]))
     found: list = []
+    numbers = itertools.count(1)
 
     while not any(isinstance(one, Ended) for one in found):
         assert not closed.wait(0.2)
-        found += pickle.loads(actor.take())[0]
+        last = next(numbers)
+        found += pickle.loads(actor.take(b"", 1, last))[0]
+    actor.take(b"", 1, last)  # again: it was lost
     assert not closed.wait(0.2)  # what was taken is on its way
     while None not in found:
-        found += pickle.loads(actor.take())[0]
+        found += pickle.loads(actor.take(b"", 1, next(numbers)))[0]
 
     assert closed.is_set()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import pickle
 import queue
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,9 @@ class CollectActor:
     def __init__(self) -> None:
         self._inbox: queue.Queue[Any] = queue.Queue()
         self._outbox = Outbox(packed=Pickled)
+        # The last answer and its number, until the driver asks for another.
+        self._taking = threading.Lock()
+        self._number, self._answer = 0, b""
 
     def run(self, setup: bytes) -> None:
         """Collect until there is nothing left."""
@@ -66,18 +70,25 @@ class CollectActor:
         for message in pickle.loads(data) if data else ():
             self._inbox.put(message)
 
-    def take(self, data: bytes = b"", num_parts: int = 1) -> list[bytes] | bytes:
+    def take(self, data: bytes, num_parts: int, number: int) -> list[bytes] | bytes:
         """Return the messages for the driver, and whether the worker waits, as bytes.
 
-        The last message of all is None.
+        The last message of all is None. Where an answer was lost, as that of a call
+        that was interrupted, it is returned to the next call.
 
         Args:
             data: For `deliver`.
             num_parts: How many byte strings are returned; of one, not a list.
+            number: Of the answer, from 1 on: those before have arrived.
         """
-        self.deliver(data)
-        messages = self._outbox.take()
-        answer = pickle.dumps((messages, self._outbox.was_hurried), protocol=5)
+        self.deliver(data)  # first: what takes messages may wait for it
+        with self._taking:
+            if number > self._number:
+                self._answer = b""
+                found = (self._outbox.take(), self._outbox.was_hurried)
+                self._answer = pickle.dumps(found, protocol=5)
+                self._number = number
+            answer = self._answer
         ends = [number * _PART_BYTES for number in range(1, num_parts)]
         parts = [
             answer[start:end]
@@ -137,16 +148,17 @@ class RayAnswers:
             if not self._workers:
                 time.sleep(min(timeout_s, _NONE_S))
             return
-        firsts = [refs[0] for refs in calls.values()]
+        # The last part may be large, and still on its way when the others are here.
+        lasts = [refs[-1] for refs in calls.values()]
         try:
-            found = self._wait(firsts, 1, timeout_s)
-            if 0 < len(found) < len(firsts):
-                found = self._wait(firsts, len(firsts), _TOGETHER_S)
+            found = self._wait(lasts, 1, timeout_s)
+            if 0 < len(found) < len(lasts):
+                found = self._wait(lasts, len(lasts), _TOGETHER_S)
         except Exception as error:  # Ray itself has ended
             for worker in calls:
                 worker.fail(error)
             return
-        self._take({one: refs for one, refs in calls.items() if refs[0] in found})
+        self._take({one: refs for one, refs in calls.items() if refs[-1] in found})
 
     def _take(self, calls: dict[RayWorker, list[Any]]) -> None:
         try:
@@ -204,6 +216,8 @@ class RayWorker:
         self._is_waiting = False
         # As its last answer would have needed.
         self._num_parts = 1
+        # Of the answer that it is called for, and of the last one that it gave.
+        self._number = self._number_taken = 0
         self.name = f"actor {self._actor._actor_id.hex()[:8]}"
         self._actor.run.remote(setup)
         answers.add(self)
@@ -241,20 +255,24 @@ class RayWorker:
     # -- its messages
 
     def ask(self) -> None:
-        """Call it for messages, unless it was called."""
+        """Call it for messages, unless it was called.
+
+        One that was interrupted may run: the next has its number, and its answer.
+        """
         if self.state is not None or self.is_over:
             return
+        self._number = self._number_taken + 1
         try:
             count = self._num_parts
             call = self._actor.take.options(num_returns=count)
-            found = call.remote(self._taken(), count)
+            found = call.remote(self._taken(), count, self._number)
         except Exception as error:
             self.fail(error)
         else:
             self.state = found if count > 1 else [found]
 
     def take(self, parts: Sequence[bytes]) -> None:
-        """Take what was answered."""
+        """Take what was answered; until `state` is set, it may be interrupted."""
         data = b"".join(parts)
         try:
             messages, is_waiting = pickle.loads(data)
@@ -263,14 +281,15 @@ class RayWorker:
             return
         self._is_waiting = self._is_waiting or is_waiting
         self._num_parts = min(1 + len(data) * 5 // 4 // _PART_BYTES, _MAX_PARTS)
-        self.is_over = None in messages[-1:]
+        self._number_taken = self._number
         self.state = Answer(self, Several(messages)) if messages else None
+        self.is_over = None in messages[-1:]
 
     def fail(self, error: Exception) -> None:
         """Note that it will not answer any more, and why."""
         self._why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        self.is_over = True
         self.state = Answer(self, Several([None]))
+        self.is_over = True
 
     def why_ended(self) -> str:
         """Return how it ended, of one that did not say so."""
