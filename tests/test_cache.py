@@ -15,6 +15,7 @@ import textwrap
 import threading
 import time
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -962,3 +963,29 @@ def test_tensors_of_a_dtype_that_numpy_has_not_are_recorded():
     assert cache.scalars["reward"][1].tolist() == [1.5, -2.0]
     assert cache.column("action")[0].tolist() == [1.5, -2.0]
     assert cache.column("x")[0].tolist() == [1.5, -2.0]
+
+
+def test_what_is_read_while_all_is_cleared_is_not_shown_of_the_next_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with rv.FrameCache() as cache:
+        recording: Any = cache.recording
+
+        def fill_with(number: int) -> None:
+            for _ in range(40):
+                cache.append(None, reward=0.0, data={"obs": [number]}, kind="step")
+
+        def read_slowly(block: int) -> Any:
+            monkeypatch.undo()
+            data = recording.extras_of(block)
+            thread = threading.Thread(target=cache.clear)
+            thread.start()
+            thread.join()
+            return data
+
+        fill_with(1)
+        monkeypatch.setattr(recording, "extras_of", read_slowly)
+        recording.extras(3)
+        fill_with(2)
+
+        assert cache.at(3, 0).obs == 2

@@ -105,7 +105,7 @@ def test_one_buffer_follows_another_until_a_group_of_blocks_is_full(
     for number in range(31, 2001):
         *_, terminated, _, _ = env.step(number % 1000)
         # All but those of one block would survive a kill.
-        recording = cache.recording
+        recording: Any = cache.recording
         assert recording.num_appended - recording._handled_rows <= 32
         if terminated:
             env.reset()
@@ -512,6 +512,22 @@ def test_where_a_tracer_lets_other_threads_run_there_is_no_buffer(
 
     assert calls[2:] == ["append_one"] * 19
     assert env.cache.scalars["reward"][1:, 0].tolist() == [*range(1, 21)]
+
+
+def test_a_tracer_that_is_set_meanwhile_ends_the_buffers(tmp_path):
+    env = recorded(rv.FrameCache(tmp_path / "run.rollout"))
+    env.reset(seed=0)
+    before = sys.getprofile()
+    for number in range(1, 200):
+        if number == 100:
+            sys.setprofile(lambda *_: None)
+        env.step(1)
+        if number == 99:
+            assert env.recorder.buffer is not None
+    sys.setprofile(before)
+
+    assert env.recorder.buffer is None
+    assert env.cache.num_rows == 200
 
 
 class Alarmed(list[Any]):

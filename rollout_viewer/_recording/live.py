@@ -569,13 +569,15 @@ class LiveRecording(FiledRecording):
             assert self.rows is not None
             if block == self.rows.num_rows // CHUNK_ROWS:
                 return self._open.extras[offset]
+            # Another one where all rows are forgotten meanwhile.
+            decoded = self._decoded
         data = self.extras_of(block)
         if data is None:
             return {}
         with self._lock:
-            return self._decoded.get(
-                block, data, f"{self.path}, rows of block {block}"
-            )[offset]
+            return decoded.get(block, data, f"{self.path}, rows of block {block}")[
+                offset
+            ]
 
     def extras_of(self, block: int) -> bytes | None:
         """Return the stored actions and data of a sealed block; None: it has none."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsBytes
 
 import numpy as np
 
+from rollout_viewer._recording import step_buffer
 from rollout_viewer._recording.many_buffer import (
     ManyBuffer,
     ManyForm,
@@ -508,6 +509,8 @@ class WaitingRows(RowArrays):
         Those of that one were copied.
         """
         if buffer is not self._buffer or not buffer.is_open or buffer.stop != self.stop:
+            return None
+        if step_buffer.is_followed():  # since it was opened
             return None
         buffer.is_open = False
         following = buffer.next()
