@@ -114,6 +114,20 @@ def test_a_page_gets_the_manifest_and_then_everything_once():
     assert not page.errors
 
 
+def test_how_one_message_came_says_nothing_of_the_one_before():
+    cache = record(rv.FrameCache(), 3)
+    page = Page(cache).hello()
+
+    page.pump.receive({"kind": "hidden", "page": "p"}, waits_for_cells=True)
+    page.pump.receive({"kind": "ack", "seq": 0})
+    page.step()
+    record(cache, 1)
+    page.step()
+
+    # It could not say, while a cell runs, that it is shown again.
+    assert sum(m.content["count"] for m in page.data) == 4
+
+
 def test_rows_that_come_later_travel_as_pieces():
     cache = record(rv.FrameCache(), 3)
     page = Page(cache).hello()

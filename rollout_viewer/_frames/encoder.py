@@ -97,7 +97,7 @@ class ChunkEncoder:
         # Of records, in bytes, and from where on a frame is stored raw.
         self._estimates = {INTRA: 0.0, PREV: 0.0, FIRST: 0.0}
         # The row of this chunk at which each was made last, below 0: of one before.
-        self._made_at = {INTRA: 0, PREV: -CHUNK_ROWS, FIRST: -CHUNK_ROWS}
+        self._made_at = {PREV: -CHUNK_ROWS, FIRST: -CHUNK_ROWS}
         self._most_bytes = _WORTH_IT * scratch.size
         # In words: what may differ from the chunk's first frame, and what of that
         # lies between a uniform top and a uniform bottom.
@@ -200,7 +200,6 @@ class ChunkEncoder:
         self._first_content = self._scratch.content(now)
         record = self._scratch.intra(now, *self._first_content)
         self._estimates[INTRA] = len(record)
-        self._made_at[INTRA] = len(self._kinds)
         kind = INTRA
         if len(record) > self._most_bytes:
             kind, record = RAW, now.tobytes()
@@ -337,7 +336,8 @@ class ChunkEncoder:
             record = self._compress(one, now, start, stop)
             most_usual = _CUT * estimates[one] + _CUT_BYTES
             estimates[one] += 0.5 * (min(len(record), most_usual) - estimates[one])
-            self._made_at[one] = row
+            if one != INTRA:
+                self._made_at[one] = row
             if not smallest or len(record) < len(smallest):
                 kind, smallest = one, record
         return kind, smallest

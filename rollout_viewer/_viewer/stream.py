@@ -108,7 +108,8 @@ class PageStream(Worker):
         self._on_message = on_message
         self._on_error = on_error
         self._clock = clock
-        self._inbox: deque[Any] = deque()
+        # Messages, each with whether it waited for a cell.
+        self._inbox: deque[tuple[Any, bool]] = deque()
         self._num_bad = 0
         self._bad_at = -ERROR_INTERVAL_S
         self._pages = Pages(clock, on_pages)
@@ -138,7 +139,7 @@ class PageStream(Worker):
         self._waits_for_cells = waits_for_cells
         self._has_heard = True
         if len(self._inbox) < MAX_INBOX:
-            self._inbox.append(content)
+            self._inbox.append((content, waits_for_cells))
         self.wake()
 
     def notify(self, *_: Any) -> None:
@@ -202,7 +203,8 @@ class PageStream(Worker):
             Whether more is due soon: an event loop is not held up for all of it.
         """
         for _ in range(min(len(self._inbox), MAX_HANDLED)):
-            self._handle_or_report(self._inbox.popleft())
+            content, waited = self._inbox.popleft()
+            self._handle_or_report(content, waited=waited)
         if not self._pages.are_there():
             return False
         self._report_rendering()
@@ -221,9 +223,13 @@ class PageStream(Worker):
             self._has_reported_rendering = True
             self._report(error)
 
-    def _handle_or_report(self, content: Any) -> None:
+    def _handle_or_report(self, content: Any, *, waited: bool = False) -> None:
         try:
-            self._handle(check(content))
+            message = check(content)
+            if message["kind"] == "hidden":
+                self._hide(message["page"], waited=waited)
+            else:
+                self._handle(message)
         except Exception as error:  # one bad message ends nothing
             self._report_bad(error)
 
@@ -242,9 +248,9 @@ class PageStream(Worker):
             error = ProtocolError(f"{error} And {num_bad} more such messages.")
         self._report(error)
 
-    def _hide(self, page: str) -> None:
-        """A page shows the viewer no more."""
-        if self._waits_for_cells:
+    def _hide(self, page: str, *, waited: bool) -> None:
+        """A page shows the viewer no more; `waited`: it said so after a cell."""
+        if waited:
             # While a cell runs it could not say that it shows it again: what is
             # recorded then is sent. The thread ends.
             self._delivery.give_up()
@@ -292,8 +298,6 @@ class PageStream(Worker):
                 self._restart()
             self._pages.show(content["page"])
             self._delivery.resume()
-        elif content["kind"] == "hidden":
-            self._hide(content["page"])
         elif content["kind"] == "have":
             self._pages.show(content["page"])
             self._send_again(content)
