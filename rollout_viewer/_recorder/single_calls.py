@@ -172,8 +172,8 @@ class SingleCalls(UsualCalls):
         Returns:
             The buffer; None: it was not put, and there is none.
         """
-        following = self.cache.next_buffer(full) if len(values) == 1 else None
-        if following is None or following.first != self._stop:
+        following = self._buffer_after(full, values)
+        if following is None:
             return None
         kind, flags, reward, action = call
         (value,) = values.values()

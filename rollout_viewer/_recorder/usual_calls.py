@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rollout_viewer._recorder.skipped_steps import SkippedSteps
-    from rollout_viewer._recording.many_buffer import ManyBuffer
+    from rollout_viewer._recording.many_buffer import Buffer, ManyBuffer
     from rollout_viewer._recording.step_row import Codes, Mask
 
 # Among the bytes of bools: finding it is faster than `np.any`, and a
@@ -202,11 +202,21 @@ class UsualCalls(RunningEpisodes):
         Returns:
             The buffer; None: it was not put, and there is none.
         """
-        following = self.cache.next_buffer(full) if len(values) == 1 else None
-        if following is None or following.first != self._stop:
+        following = self._buffer_after(full, values)
+        if following is None:
             return None
         (value,) = values.values()
         return following if following.put(*call, value, info, starts) else None
+
+    def _buffer_after(self, full: Buffer, values: Mapping[str, Any]) -> Buffer | None:
+        """Return the buffer that follows a full one, for a call with these values.
+
+        None: there is none, or not for such a call, or others have put rows.
+        """
+        following = self.cache.next_buffer(full) if len(values) == 1 else None
+        if following is None or following.first != self._stop:
+            return None
+        return following
 
     def _settle(self) -> None:
         """Count what came by a buffer, which is used no more."""

@@ -185,7 +185,7 @@ class ManyBuffer(RowBuffer):
             if len(rows) == num_rows:
                 return False
         if self._subscribers:
-            self._tell(num_rows)
+            self._notify(num_rows)
         return True
 
     def _numbers(self, info: Any) -> tuple[bytes, ...] | None:

@@ -157,8 +157,8 @@ class RowBuffer:
         other.is_open, other._max_rows = True, CHUNK_ROWS
         return other
 
-    def _tell(self, number: int) -> None:
-        """Tell the listeners of a row that came, by its number among these."""
+    def _notify(self, number: int) -> None:
+        """Notify the listeners of a row that came, by its number among these."""
         self._listeners.notify(self.first + number, self.first + number + 1)
 
 
@@ -293,7 +293,7 @@ class StepBuffer(RowBuffer):
             if len(rows) == num_rows:
                 return False
         if self._subscribers:
-            self._tell(num_rows)
+            self._notify(num_rows)
         return True
 
     def put_reset(
@@ -334,7 +334,7 @@ class StepBuffer(RowBuffer):
             if len(rows) == num_rows:
                 return False
         if self._subscribers:
-            self._tell(num_rows)
+            self._notify(num_rows)
         return True
 
     def _numbers(self, info: Mapping[Any, Any]) -> bytes | None:

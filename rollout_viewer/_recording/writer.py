@@ -103,8 +103,8 @@ class WriterThread:
         self._queue_bytes = queue_bytes
         self._make_tail = make_tail
         self._pid = os.getpid()
-        self._lazy_bytes = queue_bytes // 4 if is_lazy else 0
-        self._is_lazy = is_lazy
+        # So many are queued before they are written; 0: all are at once.
+        self._lazy_bytes = max(queue_bytes // 4, 1) if is_lazy else 0
         self._make_locks()
         self._queue: deque[Batch] = deque()
         # Of pictures, which are dropped where there are too many, and of the rest.
@@ -192,7 +192,7 @@ class WriterThread:
         What SQLite does not take at once, the thread tries again, and has the fault.
         """
         nbytes = batch.nbytes + batch.step_nbytes
-        if self._is_lazy or nbytes > _SMALL_BYTES:
+        if self._lazy_bytes or nbytes > _SMALL_BYTES:
             return False
         with self._lock:
             if not self._may_write_here(batch):

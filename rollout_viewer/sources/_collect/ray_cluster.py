@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from rollout_viewer.sources._collect.messages import Failed
     from rollout_viewer.sources._collect.runner import Setup
 
-# A worker is told what is filed by the next call for its messages, but of so many
-# blocks at once.
+# What is filed is reported to a worker by the next call for its messages, but of so
+# many blocks at once.
 _MANY_FILED = 20
 # What Ray sends with the answer to a call, rather than through its store, which costs
 # the driver as much again. Above so many of these, it is the store.
@@ -209,7 +209,7 @@ class RayWorker:
         self._ray = ray
         actor = ray.remote(num_cpus=1, max_concurrency=4, max_restarts=0)(CollectActor)
         self._actor = actor.remote()
-        # What it is told by the next call.
+        # What the next call brings it.
         self._unsent: list[object] = []
         self._num_filed = 0
         # It waits for an answer, perhaps for how many blocks are filed.
