@@ -238,6 +238,23 @@ def test_a_cache_that_is_handed_over_is_recorded_into_and_left_open(tmp_path):
     ]
 
 
+def test_garbage_is_collected_where_one_asks_for_it_and_not_by_default(
+    tmp_path, monkeypatch
+):
+    def num_collected(folder: str, **options: Any) -> int:
+        collected: list[bool] = []
+        env = rv.RecordVideo(CountingEnv(), str(tmp_path / folder), every, **options)
+        with monkeypatch.context() as patched:
+            patched.setattr(gc, "collect", lambda: collected.append(True))
+            play(env, 2, 2)
+            env.close()
+        return len(collected)
+
+    assert num_collected("default") == 0
+    assert num_collected("never", gc_trigger=lambda episode: False) == 0
+    assert num_collected("always", gc_trigger=lambda episode: True) == 2
+
+
 def test_a_logger_gets_each_video_too(tmp_path):
     logger = rv.CSVLogger("run", str(tmp_path / "logs"), video_format="mp4")
     env = rv.RecordVideo(CountingEnv(), str(tmp_path / "videos"), logger=logger)

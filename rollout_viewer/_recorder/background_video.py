@@ -1,6 +1,9 @@
 """A video that is encoded by a thread of its own while its segment is recorded.
 
-The environment does not wait: encoding a picture takes longer than recording it.
+The environment does not wait for large pictures: encoding one takes longer than
+recording it. For small ones it waits at every 64th row: two threads that want Python's
+lock at the same time take it from each other at every call, which costs more than the
+work itself.
 Knows segments and their videos. Knows nothing of when they start and stop.
 """
 
@@ -26,8 +29,13 @@ if TYPE_CHECKING:
     from rollout_viewer._recorder.video_segment import VideoSegment
     from rollout_viewer._video import VideoWriter
 
-# Rows for which the thread wakes up; an estimate of a few milliseconds of work.
-_BATCH_ROWS = 16
+# Rows for which the thread wakes up, and of small pictures, for which it is waited; an
+# estimate of some milliseconds of work.
+_BATCH_ROWS, _SMALL_BATCH_ROWS = 16, 64
+# A frame of at most so many bytes is a small one.
+_SMALL_BYTES = 256 * 1024
+# From here on the environment does not wait any more: the disk is slow.
+_MOST_SECONDS = 1.0
 
 
 class BackgroundVideo:
@@ -55,7 +63,12 @@ class BackgroundVideo:
         self._rows: list[npt.NDArray[np.int64]] = []
         self._error: BaseException | None = None
         self._stop = self._written = segment.start
+        # The rows before it are to be written now.
+        self._due = segment.start
         self._is_complete = self._is_cancelled = False
+        # Known from the first picture on.
+        self._is_awaited = False
+        self._batch_rows = _BATCH_ROWS
         self._changed = threading.Condition()
         self._thread = threading.Thread(
             target=self._run, name=f"video {segment.name}", daemon=True
@@ -71,13 +84,20 @@ class BackgroundVideo:
         """Make the lock anew, in a forked child, where the thread has ended."""
         del is_whole
         self._changed = threading.Condition()
+        self._is_awaited = False
 
     def notify(self, stop: int) -> None:
         """Note that the rows before `stop` are recorded."""
         self._stop = stop
-        if stop - self._written >= _BATCH_ROWS:
+        if stop - self._written >= self._batch_rows and self._error is None:
             with self._changed:
-                self._changed.notify()
+                self._due = stop
+                self._changed.notify_all()
+                if self._is_awaited:
+                    self._is_awaited = self._changed.wait_for(
+                        lambda: self._written >= stop or self._error is not None,
+                        _MOST_SECONDS,
+                    )
 
     def finish(self, segment: VideoSegment) -> Path:
         """Write the rest of the segment, which has its `stop` now.
@@ -117,7 +137,7 @@ class BackgroundVideo:
     def _end(self, stop: int) -> None:
         with self._changed:
             self._stop, self._is_complete = stop, True
-            self._changed.notify()
+            self._changed.notify_all()
         self._thread.join()
 
     def _run(self) -> None:
@@ -128,12 +148,14 @@ class BackgroundVideo:
                     stop = self._stop
                 self._write(stop)
         except BaseException as error:  # raised by finish()
-            self._error = error
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
             if self._video is not None:
                 self._video.discard()
 
     def _has_work(self) -> bool:
-        return self._is_complete or self._stop - self._written >= _BATCH_ROWS
+        return self._is_complete or self._written < self._due
 
     def _write(self, stop: int) -> None:
         rows = shown_rows(self._cache, self._written, stop)
@@ -141,13 +163,17 @@ class BackgroundVideo:
             if len(batch):
                 self._write_rows(batch)
         self._rows.append(rows)
-        self._written = stop
+        with self._changed:
+            self._written = stop
+            self._changed.notify_all()
 
     def _write_rows(self, rows: npt.NDArray[np.int64]) -> None:
         frames = self._frames.of(rows)
         if self._video is None:
             first = next(frames)
             frames = itertools.chain([first], frames)
+            if first.nbytes <= _SMALL_BYTES:
+                self._is_awaited, self._batch_rows = True, _SMALL_BATCH_ROWS
             self._video = open_video(
                 self._cache, self._segment, self._folder, first, self._where
             )

@@ -5,6 +5,7 @@ Knows recordings. Knows nothing of video files.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 
     Frame = npt.NDArray[np.uint8]
     RowNumbers = npt.NDArray[np.int64]
+
+
+# Of the pictures that are decoded at once: a large one, or several small ones, since
+# a call takes as long as decoding a small one.
+_DECODED_BYTES = 1_000_000
 
 
 class SegmentFrames(Sequence[Any]):
@@ -92,6 +98,8 @@ class VideoFrames:
         # Env -> (height, width) of its picture in the first frame.
         self._sizes: dict[int, tuple[int, int]] = {}
         self._cell = 0, 0
+        # Size -> room for the pictures of some rows.
+        self._buffers: dict[tuple[int, int], Frame] = {}
 
     def of(self, rows: RowNumbers) -> Iterator[Frame]:
         """Yield the frame of each of `rows`, ascending; all may share memory."""
@@ -121,19 +129,31 @@ class VideoFrames:
         return grid(fitted, cell=self._cell, columns=self._columns)
 
     def _frames_of_one(self, rows: RowNumbers) -> Iterator[Frame]:
-        # Row by row into one picture: many at once would be megabytes, which the
-        # allocator does not return to the system if a thread allocated them.
         ((env, first),) = self._sizes.items()
-        buffers = {first: np.empty((1, 1, *first, 3), np.uint8)}
+        if self._cache.sizes_in(int(rows[0]), int(rows[-1]) + 1, env) == [first]:
+            yield from self._frames_of_size(rows, env, first)
+            return
         for row in rows.tolist():
             size = self._cache.frame_size(env, row=row)
-            if size not in buffers:  # of two sizes at most
-                other = np.empty((1, 1, *size, 3), np.uint8)
-                buffers = {first: buffers[first], size: other}
-            self._cache.frames(row, [env], out=buffers[size])
-            is_shown = self._cache.is_shown(row, env)
-            picture = buffers[size][0, 0] if is_shown else missing_picture(*size)
-            yield picture if size == first else self._grid([picture])
+            for picture in self._frames_of_size(np.array([row]), env, size):
+                yield picture if size == first else self._grid([picture])
+
+    def _frames_of_size(
+        self, rows: RowNumbers, env: int, size: tuple[int, int]
+    ) -> Iterator[Frame]:
+        # Some at once into the same memory: new memory would be megabytes, which the
+        # allocator does not return to the system if a thread allocated them.
+        num_at_once = max(1, _DECODED_BYTES // math.prod((*size, 3)))
+        if size not in self._buffers:
+            self._buffers[size] = np.empty((num_at_once, 1, *size, 3), np.uint8)
+        for first in range(0, len(rows), num_at_once):
+            some = rows[first : first + num_at_once]
+            start, stop = int(some[0]), int(some[-1]) + 1
+            pictures = self._buffers[size][: len(some)]
+            self._cache.frames(some.tolist(), [env], out=pictures)
+            is_shown = self._cache.shown(start, stop, [env])[some - start, 0]
+            for index, picture in enumerate(pictures[:, 0]):
+                yield picture if is_shown[index] else missing_picture(*size)
 
     def _fit(self, tile: Frame, size: tuple[int, int]) -> Frame:
         """Return a tile as large as its cell allows, if it has not its first size."""

@@ -92,7 +92,8 @@ class RecordVideo(EnvWrapper, RecordVideoBase, _RecordConstructorArgs):
         fps: Frames a second; None: ``env.metadata["render_fps"]``, or 30. A bool is
             the `disable_logger` of Gymnasium 0.29, which was at this position.
         disable_logger: False draws a progress bar for each video.
-        gc_trigger: From an episode's number to whether to collect garbage after it.
+        gc_trigger: From an episode's number to whether to collect garbage after it. The
+            default collects none: no frames are in memory.
         logger: Gets each video too: anything with `log_video`.
         cache: Where to record instead of in `video_folder`.
         info: Record what steps return as their info; True, False or names of keys.
