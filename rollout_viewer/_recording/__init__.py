@@ -12,7 +12,8 @@ picture of a row is identified by its `slot`.
   `row_episodes`: the episodes that follow from it, each an `episode`.
 - `step_codec`: actions and `data` arrays as bytes. `info_types`: what numbers of a
   step's info mean. `storable`: text and JSON values.
-- `waiting_rows`, `row_arrays`: rows of the usual form that are taken in together;
+- `waiting_rows`: rows of the usual form that are taken in together. `usual_rows`: how
+  one is known and put, into `row_arrays`; `noted_rows`: what some have beside that.
   `step_buffer`, `many_buffer`: where those of one env, and of many, come first.
   `saved_rows`, `row_memory`, `row_recovery`: the file in which a kill leaves them.
 - `database`, `database_reader`, `statements`: the SQLite file. `writer`: the thread
