@@ -3,7 +3,8 @@
 A recording is read through the protocol in `base`, wherever its rows come from. One
 picture of a row is identified by its `slot`.
 
-- `live`: it is recorded here. `filing`: what it writes, and when. `open_block`: its
+- `live`: it is recorded here. `filing`: what it writes, and when. `appending`: how rows
+  come. `late_filing`: how pictures come that are rendered later. `open_block`: its
   newest rows.
 - `opened`: it is read from files. `file`: one, which another process may be writing.
   `joined`: several, side by side. `shared`: one that is brought here when it is
