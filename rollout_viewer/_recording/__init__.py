@@ -18,7 +18,8 @@ picture of a row is identified by its `slot`.
   `step_buffer`, `many_buffer`: where those of one env, and of many, come first.
   `saved_rows`, `row_memory`, `row_recovery`: the file in which a kill leaves them.
 - `database`, `database_reader`, `statements`: the SQLite file. `writer`: the thread
-  that writes it, into a `written_file`. `named_file`: whether that has its name still.
+  that writes it, by `transactions`, into a `written_file`. `named_file`: whether that
+  has its name still.
 - `trust`, `cells`, `tensors`, `stored_rows`: what is checked of a file before it is
   believed, and how what is damaged is shown as missing. `sealed_text`: JSON and its
   checksum. `placed`: bytes, and the checksum of them and of their place.

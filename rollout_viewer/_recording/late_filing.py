@@ -23,7 +23,7 @@ from rollout_viewer._recording.late_pictures import (
 )
 from rollout_viewer._recording.lock import read_only
 from rollout_viewer._recording.statements import meta_statement
-from rollout_viewer._recording.writer import Batch
+from rollout_viewer._recording.transactions import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -44,8 +44,8 @@ from rollout_viewer._recording.statements import (
     tail_statements,
 )
 from rollout_viewer._recording.step_codec import DecodedExtras
+from rollout_viewer._recording.transactions import Batch
 from rollout_viewer._recording.waiting_rows import WaitingRows
-from rollout_viewer._recording.writer import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
