@@ -6,7 +6,8 @@ picture of a row is identified by its `slot`.
 - `live`: it is recorded here. `filing`: what it writes, and when. `appending`: how rows
   come. `late_filing`: how pictures come that are rendered later. `open_block`: its
   newest rows.
-- `opened`: it is read from files. `file`: one, which another process may be writing.
+- `opened`: it is read from files. `file`: one, which another process may be writing;
+  `file_rows`: which rows that has.
   `joined`: several, side by side. `shared`: one that is brought here when it is
   looked at.
 - `step_row`: one row's step data. `step_columns`, `rows`: that of all rows.
