@@ -84,11 +84,12 @@ export function followHeight(parts: HeightParts): void {
   for (const part of [session.store.onManifest, session.viewOptions.onChange])
     part.on(fit, signal);
   let hadRows = false;
-  session.store.onData.on(() => {
+  // Before the first pictures are decoded: for a lower view they were smaller ones.
+  grid.onRows = () => {
     if (hadRows) return;
     hadRows = session.store.numRows > 0;
     fit();
-  }, signal);
+  };
   listen(window as unknown as EventTarget, "resize", signal, measure);
   listen(document, "fullscreenchange", signal, fit);
   fit();

@@ -43,6 +43,8 @@ export interface Grid {
   saveFrame(): Promise<void>;
   /** Height in CSS pixels that the pictures need at the width of now. */
   wantedHeight(): number;
+  /** Called before rows that came are laid out: there may be more room for them. */
+  onRows: () => void;
   /** Shows what was copied or saved. */
   notify: (toast: Toast) => void;
 }
@@ -69,7 +71,7 @@ export function createGrid(session: Session, signal: AbortSignal): Grid {
   const parts = { session, overlay, stage, signal };
   const menu = createTileMenu({ ...parts, frameCopy, drawnRow, notify });
   stage.el.append(menu.el);
-  followChanges(session, player, stage, signal);
+  followChanges(session, player, stage, () => grid.onRows(), signal);
   followSize(stage, signal);
   followPreviews(session, player, signal);
   followTileClicks(parts);
@@ -103,6 +105,7 @@ export function createGrid(session: Session, signal: AbortSignal): Grid {
       notify(toastOf(await frameCopy.save(slot, player.drawnRow)));
     },
     wantedHeight: stage.wantedHeight,
+    onRows: () => {},
     notify: () => {},
   };
   return grid;
@@ -124,6 +127,7 @@ function followChanges(
   session: Session,
   player: Player,
   stage: Stage,
+  onRows: () => void,
   signal: AbortSignal,
 ): void {
   const { store, marks, viewOptions, scalars } = session;
@@ -133,7 +137,10 @@ function followChanges(
     reset();
   }, signal);
   store.onManifest.on(place, signal);
-  store.onData.on(place, signal);
+  store.onData.on(() => {
+    onRows();
+    place();
+  }, signal);
   session.onCut.on(place, signal);
   marks.onChange.on(refresh, signal);
   viewOptions.onChange.on(() => {

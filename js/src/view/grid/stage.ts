@@ -143,8 +143,8 @@ export function createStage(parts: StageParts): Stage {
       frames.reset();
     },
     wantedHeight() {
-      if (!fitted) return 0;
-      const high = { ...fitted.space, height: Number.MAX_SAFE_INTEGER };
+      if (!empty.update()) return 0;
+      const high = { ...spaceNow(), height: Number.MAX_SAFE_INTEGER };
       return heightOf(fitGrid(session, null, high).layout) + 2 * EDGE_PX;
     },
     reveal(slot) {
