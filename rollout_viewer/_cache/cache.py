@@ -44,8 +44,9 @@ from rollout_viewer._recording.eviction import Budget
 from rollout_viewer._recording.file import FileRecording
 from rollout_viewer._recording.joined import JoinedRecording
 from rollout_viewer._recording.late_pictures import RECIPES
-from rollout_viewer._recording.live import NO_STARTS, LiveRecording
+from rollout_viewer._recording.live import LiveRecording
 from rollout_viewer._recording.lock import unlocked_path
+from rollout_viewer._recording.noted_rows import NO_STARTS
 from rollout_viewer._recording.step_buffer import Listeners
 from rollout_viewer._recording.step_row import IDLE
 from rollout_viewer._recording.storable import storable_json, storable_text

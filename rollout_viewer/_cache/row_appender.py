@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, SupportsBytes
 
 from rollout_viewer._cache.episode_infos import merged_info, only_starts
 from rollout_viewer._errors import CacheClosedError
-from rollout_viewer._recording.live import NO_STARTS, LiveRecording
 from rollout_viewer._recording.lock import read_only
+from rollout_viewer._recording.noted_rows import NO_STARTS
 from rollout_viewer._recording.reader import RecordingReader
 from rollout_viewer._recording.step_row import RESET
 from rollout_viewer._recording.waiting_rows import WaitingRows
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rollout_viewer._cache.row_checker import RowChecker
     from rollout_viewer._cache.subscribers import Subscribers
     from rollout_viewer._process.forks import LockOfOneProcess
+    from rollout_viewer._recording.live import LiveRecording
     from rollout_viewer._recording.many_buffer import Buffer, ManyBuffer, ManyForm
     from rollout_viewer._recording.step_buffer import (
         InfoForms,

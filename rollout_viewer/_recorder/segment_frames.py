@@ -143,11 +143,15 @@ class VideoFrames:
     ) -> Iterator[Frame]:
         # Some at once into the same memory: new memory would be megabytes, which the
         # allocator does not return to the system if a thread allocated them.
+        (first,) = self._sizes.values()
         num_at_once = max(1, _DECODED_BYTES // math.prod((*size, 3)))
         if size not in self._buffers:
-            self._buffers[size] = np.empty((num_at_once, 1, *size, 3), np.uint8)
-        for first in range(0, len(rows), num_at_once):
-            some = rows[first : first + num_at_once]
+            # Of two sizes at most: the video's, and another one.
+            usual = {one: self._buffers[one] for one in self._buffers if one == first}
+            other = np.empty((num_at_once, 1, *size, 3), np.uint8)
+            self._buffers = {**usual, size: other}
+        for at in range(0, len(rows), num_at_once):
+            some = rows[at : at + num_at_once]
             start, stop = int(some[0]), int(some[-1]) + 1
             pictures = self._buffers[size][: len(some)]
             self._cache.frames(some.tolist(), [env], out=pictures)

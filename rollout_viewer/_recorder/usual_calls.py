@@ -14,7 +14,7 @@ from rollout_viewer._frames.chunk import CHUNK_ROWS
 from rollout_viewer._process.forks import this_process
 from rollout_viewer._recorder.running_episodes import RunningEpisodes
 from rollout_viewer._recorder.success import is_silent
-from rollout_viewer._recording.live import NO_STARTS
+from rollout_viewer._recording.noted_rows import NO_STARTS
 from rollout_viewer._recording.step_row import (
     IDLE,
     RESET,

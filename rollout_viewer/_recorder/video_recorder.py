@@ -414,10 +414,12 @@ class VideoFolderRecorder:
         if self.is_recording and not self.cache.is_mine:
             self._continue_in_child()
         codes = np.asarray(kind, np.uint8)
-        begins = codes == RESET
+        # Found among bytes in a tenth of the time that arrays of few envs take.
+        kinds = codes.tobytes()
+        has_begun = RESET in kinds
         infos = step.pop("infos", None)
-        if begins.any():
-            self._unrecorded.begin_episodes(begins, infos or {})
+        if has_begun:
+            self._unrecorded.begin_episodes(codes == RESET, infos or {})
         if not (self.is_recording or self.records_all):
             self._unrecorded.add(codes == STEP, step.get("reward"))
             return None
@@ -426,11 +428,12 @@ class VideoFolderRecorder:
         row = self.recorder.add(codes, pictures, infos=self._unrecorded.infos, **step)
         self._unrecorded.infos = {}
         if row is not None and self.is_recording:
-            self._unrecorded.record(begins)
+            if has_begun:
+                self._unrecorded.record(codes == RESET)
             if self._segment is None:
                 self._begin(row)
             # The usual case, checked fast: each env did something, and has a picture.
-            is_whole = codes.max() < IDLE
+            is_whole = max(kinds) < IDLE
             self.num_frames += is_whole or len(shown_rows(self.cache, row, row + 1))
             if self._video is not None:
                 self._video.notify(row + 1)

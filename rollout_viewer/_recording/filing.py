@@ -59,8 +59,9 @@ from rollout_viewer._recording.step_codec import (
     pack_stacked,
 )
 from rollout_viewer._recording.temporary import temporary_path
+from rollout_viewer._recording.transactions import Batch
 from rollout_viewer._recording.waiting_rows import WaitingRows
-from rollout_viewer._recording.writer import Batch, WriterThread
+from rollout_viewer._recording.writer import WriterThread
 from rollout_viewer._recording.written_file import WrittenFile
 
 if TYPE_CHECKING:

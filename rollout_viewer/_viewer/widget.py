@@ -3,52 +3,36 @@
 Traits carry only what Python owns. Everything recorded travels as messages
 (`_page.protocol`), sent by a thread, so that a busy kernel still feeds the page and
 nothing that a person does in the page waits for the kernel.
+
+Knows how a viewer is made, asked and closed. What it and its page tell each other is in
+`linked_widget`, what a cell shows of it in `shown_widget`.
 """
 
 from __future__ import annotations
 
-import html
-import math
-import threading
 import uuid
-import warnings
 import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import traitlets
-
-from rollout_viewer._errors import (
-    CacheClosedError,
-    RolloutViewerError,
-    RolloutViewerWarning,
-    RowError,
-)
-from rollout_viewer._export.png import MAX_POSTER_PIXELS, poster_png
+from rollout_viewer._errors import RowError
 from rollout_viewer._files.names import checked_tag
 from rollout_viewer._frames.fps import checked_fps
-from rollout_viewer._page.build_messages import build_manifest
 from rollout_viewer._page.bundle import read_bundle
 from rollout_viewer._page.details import FieldCatalog
-from rollout_viewer._page.protocol import Message
 from rollout_viewer._process.finalizers import finalize
-from rollout_viewer._recording.late_pictures import RECIPES
-from rollout_viewer._recording.storable import storable_json
 from rollout_viewer._viewer.as_cache import as_cache
 from rollout_viewer._viewer.beginning import beginning
 from rollout_viewer._viewer.bookmarks import ViewerBookmarks
 from rollout_viewer._viewer.dumps import Dumps
 from rollout_viewer._viewer.export_jobs import ExportJobs
-from rollout_viewer._viewer.notebook import (
-    close_viewers_of_rerun_cell,
-    unseen_by_batch_clients,
-)
+from rollout_viewer._viewer.notebook import close_viewers_of_rerun_cell
 from rollout_viewer._viewer.requests import PageRequests
 from rollout_viewer._viewer.saved import checked_saved
+from rollout_viewer._viewer.shown_widget import ShownWidget
 from rollout_viewer._viewer.snapshot import as_snapshot
 from rollout_viewer._viewer.stream import PageStream
 from rollout_viewer._viewer.subscription import Subscription
-from rollout_viewer._viewer.traits import ViewerTraits
 from rollout_viewer._viewer.weak_calls import weakly
 
 if TYPE_CHECKING:
@@ -62,20 +46,14 @@ if TYPE_CHECKING:
     from rollout_viewer._cache.clip import Clip
     from rollout_viewer._export.html import PageQuality
     from rollout_viewer._progress import Progress
-    from rollout_viewer._recording.annotations import AnnotationChange
     from rollout_viewer._viewer.compare import Compared
     from rollout_viewer._viewer.saved import Saved
 
-
 DUMP_FORMATS = ("mp4", "csv")
-_CLOSED = "This viewer was closed: rv.view(...) makes a new one."
-_POSTER_WIDTH_PX = 1000
 _STATS_TIMEOUT_S = 0.5
-# JavaScript holds no larger numbers exactly.
-_MAX_ROWS = 2**53
 
 
-class RolloutViewer(ViewerTraits):
+class RolloutViewer(ShownWidget):
     """A grid of all environments of a recording, scrubbed frame by frame.
 
     Show it as the last line of a cell. It stays live while rows are recorded, and
@@ -231,18 +209,7 @@ class RolloutViewer(ViewerTraits):
             CacheClosedError: A later run of the cell replaced this viewer, and
                 nothing else refers to the recording.
         """
-        cache = self._get_cache()
-        if cache is None:
-            raise CacheClosedError(
-                "RolloutViewer: expected a recording, got none: the cell that made "
-                "this viewer ran again, and nothing else refers to what it showed. "
-                "Keep the FrameCache in a variable."
-            )
-        return cache
-
-    @property
-    def _cache(self) -> FrameCache:
-        return self.cache
+        return self._cache
 
     @property
     def logger(self) -> Any:
@@ -303,16 +270,7 @@ class RolloutViewer(ViewerTraits):
         Raises:
             RowError: Nothing was recorded yet.
         """
-        row = self._shown_row
-        return as_snapshot(next(iter(self._cache.clip(row, row + 1).frames())))
-
-    @property
-    def _shown_row(self) -> int:
-        return min(self.playhead, max(self._cache.num_rows - 1, 0))
-
-    @property
-    def _shown_env(self) -> int | None:
-        return self.selection[0] if len(self.selection) == 1 else None
+        return as_snapshot(self._picture())
 
     def stats(self) -> dict[str, float]:
         """Return counts of what was sent and drawn, and memory in bytes.
@@ -442,168 +400,6 @@ class RolloutViewer(ViewerTraits):
         """
         self._get_cache = weakref.ref(self.cache)
         self.close()
-
-    # -- what the page sets and sends
-
-    @traitlets.validate("playhead")
-    def _move(self, proposal: Any) -> int:
-        row = int(proposal["value"])
-        if not 0 <= row < _MAX_ROWS:
-            raise traitlets.TraitError(
-                f"RolloutViewer: expected playhead >= 0, below 2**53, got {row!r}. "
-                "viewer.goto(-1) counts from the end."
-            )
-        # The page may have moved on without sending it: a trait that does not change
-        # would not move it back. What the page sends itself needs no answer.
-        is_from_page = "playhead" in self._property_lock
-        is_ready = self.__dict__.get("_is_ready")
-        if row == self.playhead and is_ready and not is_from_page:
-            self._post(Message({"kind": "goto", "row": row}, []))
-        return row
-
-    def _follow(self, has_page: bool) -> None:
-        """Follow the recording while a page shows it: others cost no append."""
-        if has_page:
-            self._subscription.begin()
-            self._bookmarks.take()
-        else:
-            self._subscription.pause()
-
-    def _follow_cache(self, start: int, stop: int) -> None:
-        """Rows came, or, where start is stop, annotations changed."""
-        self._stream.notify()
-        if start == stop:
-            self._bookmarks.take()
-
-    @traitlets.validate("bookmarks")
-    def _keep_bookmarks(self, proposal: Any) -> list[int]:
-        rows = sorted({int(row) for row in proposal["value"]})
-        if rows and not 0 <= rows[0] <= rows[-1] < _MAX_ROWS:
-            raise traitlets.TraitError(
-                f"RolloutViewer: expected bookmarks in 0..{_MAX_ROWS - 1}, got "
-                f"{rows[0]!r}..{rows[-1]!r}."
-            )
-        if not self.__dict__.get("_is_ready"):
-            return rows
-        # Of a page, where jslink set it: our own sends messages.
-        is_from_page = "bookmarks" in self._property_lock
-        return self._bookmarks.write(rows, is_from_page=is_from_page)
-
-    def _set_bookmarks(self, rows: list[int]) -> None:
-        self.bookmarks = rows
-
-    @traitlets.observe("bookmarks")
-    def _check_bookmarks(self, _: Any) -> None:
-        if self.__dict__.get("_is_ready"):
-            self._bookmarks.take()
-
-    def _annotate(self, change: AnnotationChange) -> None:
-        try:
-            self.cache.annotate(change)
-        except RolloutViewerError as error:
-            # It stays in this viewer: a page may have set it.
-            self._bookmarks.keep_here(change)
-            text = f"{error} It is kept in this viewer only."
-            self._show_error(type(error)(text))
-            warnings.warn(text, RolloutViewerWarning, stacklevel=2)
-        else:
-            self._bookmarks.note_written(change)
-
-    @traitlets.observe("quality")
-    def _set_quality(self, _: Any) -> None:
-        if self.__dict__.get("_is_ready"):
-            self._stream.set_quality(self.quality)
-
-    def _manifest(self) -> dict[str, Any]:
-        is_later = RECIPES in self._cache.recording.meta
-        return build_manifest(
-            self._cache,
-            title=self._title,
-            dump_folder=self._dumps.folder(),
-            columns=self._columns,
-            fps=self._fps,
-            follow=self._is_following,
-            groups=self._groups,
-            compare=self._compare,
-            fields=self._fields.describe(self._cache),
-            renders=self._cache.renders_pictures if is_later else None,
-        )
-
-    def _on_message(self, _: Any, content: Any, buffers: Any) -> None:
-        # Runs on the shell's or a subshell's thread, maybe beside the user's cell.
-        del buffers
-        # On the shell's, a running cell would have held it up.
-        is_on_shell = threading.current_thread() is threading.main_thread()
-        self._stream.receive(content, waits_for_cells=is_on_shell)
-
-    def _post(self, message: Message) -> None:
-        if self.comm is not None:
-            if self._stream.sends_text:
-                message = message.as_text()
-            content = message.content
-            # Of titles, paths and errors. Recorded texts and numbers are storable.
-            if content["kind"] not in ("data", "beat"):
-                content = storable_json(content)
-            self.send(content, message.buffers)
-
-    def _show_error(self, error: Exception) -> None:
-        text = str(error) if isinstance(error, RolloutViewerError) else repr(error)
-        self._post(Message({"kind": "error", "message": text}, []))
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        if self._is_closed:
-            text = html.escape(_CLOSED)
-            return {"text/plain": _CLOSED, "text/html": f"<p>{text}</p>"}
-        bundle = super()._repr_mimebundle_(**kwargs)
-        self._stream.expect_page()
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        if data is not None:
-            saved = self._try_to_save()
-            data = {**data, **saved}
-        return data, metadata
-
-    def _try_to_save(self) -> dict[str, str]:
-        """Return `_shown_without_widgets`; no fault of it hides the viewer."""
-        try:
-            return self._shown_without_widgets()
-        except (RolloutViewerError, OSError, MemoryError) as error:
-            warnings.warn(
-                "RolloutViewer: expected a picture to save beside the viewer, got "
-                f"{error!r}. The viewer works; the saved notebook will not show it.",
-                RolloutViewerWarning,
-                stacklevel=2,
-            )
-            return {}
-
-    def _shown_without_widgets(self) -> dict[str, str]:
-        """What is shown where no widget runs: a saved notebook, GitHub, nbconvert."""
-        if not self._cache.num_rows:
-            return {}
-        text = self._saved.html(
-            self._cache,
-            self._shown_row,
-            title=self._title,
-            columns=self._columns,
-            groups=self._groups,
-            compare=self._compare,
-            fps=self._fps,
-            env=self._shown_env,
-        )
-        inside = self._saved.inside(
-            text, self._cache, self._shown_row, title=self._title, groups=self._groups
-        )
-        with unseen_by_batch_clients():
-            self._inside = inside
-        poster = self._poster()
-        return {"text/html": text, **({"image/png": poster} if poster else {})}
-
-    def _poster(self) -> str | None:
-        """The grid as PNG in base64, for places where no widget runs."""
-        if not self._cache.num_rows or not self._cache.pictured_envs:
-            return None
-        if math.prod(self._cache.clip(0, 1).frame_size) > MAX_POSTER_PIXELS:
-            return None
-        return poster_png(self.snapshot(), _POSTER_WIDTH_PX)
 
 
 def view(source: Any, **options: Any) -> RolloutViewer:

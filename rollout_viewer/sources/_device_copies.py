@@ -91,8 +91,10 @@ def is_elsewhere(value: Any) -> bool:
     kind = getattr(sys.modules.get("torch"), "Tensor", None)
     if kind is None or not isinstance(value, kind):
         return False
-    is_strided = str(value.layout) == "torch.strided"
-    return is_strided and value.device.type not in ("cpu", "meta")
+    # The layout's name last: it takes as long as all else.
+    return value.device.type not in ("cpu", "meta") and (
+        str(value.layout) == "torch.strided"
+    )
 
 
 class DeviceCopies:

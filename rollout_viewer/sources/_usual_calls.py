@@ -12,7 +12,7 @@ import numpy as np
 
 from rollout_viewer._recorder.step_call import as_actions
 from rollout_viewer._recorder.usual_calls import flags_of
-from rollout_viewer._recording.live import NO_STARTS
+from rollout_viewer._recording.noted_rows import NO_STARTS
 from rollout_viewer._replay.episode_start import plain_start
 from rollout_viewer.sources._batched_calls import (
     DISABLED,

@@ -132,8 +132,10 @@ def test_a_recording_that_others_stand_beside_has_the_rows_that_its_killed_write
 ):
     """Whatever keeps the first look after the kill from taking them in."""
     interval_s = 3600.0 if case == "just looked" else 0.0
-    monkeypatch.setattr("rollout_viewer._recording.file._LOOK_INTERVAL_S", interval_s)
-    monkeypatch.setattr("rollout_viewer._recording.file._MAX_RECOVERY_S", 0.0)
+    monkeypatch.setattr(
+        "rollout_viewer._recording.file_rows._LOOK_INTERVAL_S", interval_s
+    )
+    monkeypatch.setattr("rollout_viewer._recording.file_rows._MAX_RECOVERY_S", 0.0)
     path, other = tmp_path / "run.rollout", tmp_path / "other.rollout"
     longer = recorded(1000, other)
     longer.close()
@@ -170,7 +172,7 @@ def test_one_that_cannot_be_stored_does_not_hold_the_others_back(
 
     longer = recorded(600, tmp_path / "other.rollout")
     longer.close()
-    monkeypatch.setattr("rollout_viewer._recording.file.locked", refuse)
+    monkeypatch.setattr("rollout_viewer._recording.file_rows.locked", refuse)
     cache = rv.open([left, tmp_path / "other.rollout"])
     assert cache.num_rows == 600
     assert np.isfinite(cache.scalars["reward"][470:480, 0]).any()

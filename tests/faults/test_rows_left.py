@@ -14,7 +14,7 @@ import warnings
 import pytest
 
 import rollout_viewer as rv
-from rollout_viewer._recording import file
+from rollout_viewer._recording import file_rows
 from rollout_viewer._recording.lock import acquire, locked
 from rollout_viewer._recording.row_memory import side_path
 from tests.faults.later_loops import assert_same, calls
@@ -118,7 +118,7 @@ def test_a_file_that_cannot_be_written_shows_all(left, monkeypatch, truth):
     def refuse(path):
         raise rv.RecordingError("a folder that cannot be written")
 
-    monkeypatch.setattr(file, "locked", refuse)
+    monkeypatch.setattr(file_rows, "locked", refuse)
     with rv.open(left) as cache:
         assert_same(cache, truth)
         with monkeypatch.context() as meanwhile:
@@ -131,7 +131,7 @@ def test_a_file_that_cannot_be_written_shows_all(left, monkeypatch, truth):
 
 
 def test_a_reader_waits_for_another_one_that_stores_them(left, monkeypatch, truth):
-    monkeypatch.setattr(file, "_LOOK_INTERVAL_S", -1.0)  # as after a long wait
+    monkeypatch.setattr(file_rows, "_LOOK_INTERVAL_S", -1.0)  # as after a long wait
     lock = acquire(left)
     take = locked
 
@@ -144,7 +144,7 @@ def test_a_reader_waits_for_another_one_that_stores_them(left, monkeypatch, trut
             lock.release()
             raise
 
-    monkeypatch.setattr(file, "locked", then_freed)
+    monkeypatch.setattr(file_rows, "locked", then_freed)
     with rv.open(left) as cache:
         assert_same(cache, truth)
     assert not os.path.exists(side_path(left))
@@ -154,11 +154,11 @@ def test_a_reader_that_comes_late_says_nothing(left, monkeypatch, truth):
     take = locked
 
     def after_another(path):
-        monkeypatch.setattr(file, "locked", take)
+        monkeypatch.setattr(file_rows, "locked", take)
         rv.open(left).recording.release()
         return take(path)
 
-    monkeypatch.setattr(file, "locked", after_another)
+    monkeypatch.setattr(file_rows, "locked", after_another)
     with rv.open(left) as cache:
         assert_same(cache, truth)
 
@@ -166,7 +166,7 @@ def test_a_reader_that_comes_late_says_nothing(left, monkeypatch, truth):
 def test_a_child_that_keeps_the_lock_of_its_killed_parent_hides_none(
     left, monkeypatch, truth
 ):
-    monkeypatch.setattr(file, "_MAX_RECOVERY_S", 0.0)
+    monkeypatch.setattr(file_rows, "_MAX_RECOVERY_S", 0.0)
     lock = acquire(left)
     with rv.open(left) as cache:
         assert_same(cache, truth)

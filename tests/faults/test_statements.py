@@ -9,7 +9,7 @@ import pytest
 
 import rollout_viewer as rv
 from rollout_viewer._recording.step_columns import StepColumns
-from rollout_viewer._recording.writer import Batch
+from rollout_viewer._recording.transactions import Batch
 from tests.faults.survival import survives
 
 NUM_ROWS = 200

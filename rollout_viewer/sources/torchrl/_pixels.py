@@ -146,6 +146,8 @@ def _rgb(pictures: torch.Tensor, channels: Channels) -> torch.Tensor:
     if axis == -3:
         pictures = pictures.movedim(-3, -1)
     depth = pictures.shape[-1]
+    if depth == 3:
+        return pictures
     if depth == 4 and (axis == -1 or channels == "first"):
         return pictures[..., :3]  # RGBA
     return pictures[..., -3:] if depth % 3 == 0 else pictures[..., -1:]

@@ -79,6 +79,7 @@ class StepReader:
         base = innermost(env)
         self._rewards: list[Key] = list(getattr(base, "reward_keys", ["reward"]))
         self._actions: list[Key] = list(getattr(base, "action_keys", ["action"]))
+        self._known = {_dotted(key) for key in (*self._rewards, *self._actions)}
         done_keys: list[Key] = list(getattr(base, "done_keys", ["done"]))
         # A group of agents has its own ends; those of the whole env take precedence.
         groups = list(dict.fromkeys(_group(key) for key in done_keys))
@@ -145,11 +146,10 @@ class StepReader:
         """
         if after is None:
             return {}
-        known = {_dotted(key) for key in (*self._rewards, *self._actions)}
         found = {}
         for key in after.keys(include_nested=True, leaves_only=True):
             name = _dotted(key)
-            if name in known or name.rpartition(".")[2] in _NO_INFO:
+            if name in self._known or name.rpartition(".")[2] in _NO_INFO:
                 continue
             value = entry_of(after, key)
             is_small = isinstance(value, torch.Tensor) and (
