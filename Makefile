@@ -136,7 +136,6 @@ bench: setup $(VENV)/.bench  ## measure, compare with the goals, write build/ben
 	@$(BIN)/python -m tests.benchmarks.summary
 
 bench-browser: setup $(VENV)/.bench  ## measure seeks and playback in JupyterLab (HEADED=1: in a window)
-	@.ci/system_packages bench
 	$(BIN)/python -m tests.benchmarks.browser
 
 gallery: setup  ## pictures of every state of the page, in build/gallery

@@ -143,19 +143,9 @@ SELECT_JS = """index => {
 }"""
 
 
-# The engine of Chromium without a browser's windows: a test takes about a fifth less
-# processor time.
-SHELL = "chromium-headless-shell"
-CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", SHELL)
-
-
-def chromium_path(*, is_whole: bool = True) -> str | None:
-    """Return a Chromium of this machine; None: only Playwright's own may be there.
-
-    With `is_whole` it has windows, where there is one: what is measured is as a person
-    has it. Else the shell goes first.
-    """
-    names = CHROMIUMS if is_whole else (SHELL, *CHROMIUMS)
+def chromium_path() -> str | None:
+    """Return a Chromium of this machine; None: only Playwright's own may be there."""
+    names = ("chromium", "chromium-browser", "google-chrome")
     return next(filter(None, map(shutil.which, names)), None)
 
 
@@ -176,7 +166,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def chromium() -> Iterator[Browser]:
     """Start the Chromium that all tests share."""
     with sync_playwright() as playwright:
-        path = chromium_path(is_whole=False)
+        path = chromium_path()
         if path is None and not os.path.exists(playwright.chromium.executable_path):
             message = "no Chromium: install it (see `make setup`)"
             if os.environ.get("CI"):
