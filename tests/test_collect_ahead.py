@@ -378,9 +378,9 @@ def test_workers_send_seldom_once_it_runs_and_nobody_waits_for_rows():
     pool.turn()
     assert pool.sent == [SendEvery(LONG_S)]
 
-    pool._collection.is_awaited = True
+    pool._collection.is_awaited = True  # type: ignore[misc]
     pool.turn()
-    pool._collection.is_awaited = False
+    pool._collection.is_awaited = False  # type: ignore[misc]
     pool.turn()
     pool._num_deaths = 1  # what one that ends has not sent is collected again
     pool.turn()
