@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -226,7 +227,8 @@ def test_a_pattern_is_the_recordings_that_match_it_side_by_side(tmp_path, as_pat
 def test_what_lies_beside_a_recording_matches_no_pattern(tmp_path):
     with rv.FrameCache(tmp_path / "run.rollout") as cache:
         cache.append(np.zeros((8, 8, 3), np.uint8))
-        cache.recording._writer.drain()
+        recording: Any = cache.recording
+        recording._writer.drain()
         (tmp_path / "run.rollout.steps").touch()
         (tmp_path / "runs").mkdir()
         assert len(list(tmp_path.glob("run*"))) > 4
