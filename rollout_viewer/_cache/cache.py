@@ -474,6 +474,9 @@ class FrameCache(BlockAppender, CompletedReader, RenderingReader, Annotator):
     ) -> Clip:
         """Return an immutable selection: rows x envs, or one episode.
 
+        Rows in which none of the envs did anything are left out of its frames, tables
+        and files (`Clip.rows`), as where an env waited in the middle of an episode.
+
         Args:
             start: First row; None: 0.
             stop: Row after the last; None: all there is now.
