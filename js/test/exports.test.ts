@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 import { exportsOf } from "../src/exports.ts";
 import { openSession } from "../src/session/session.ts";
+import { choicesOf } from "../src/view/dump/chosen-rows.ts";
 import { createWidget, type Model } from "../src/widget.ts";
 import { manifestOf, stepBuffers } from "./film.ts";
 
@@ -27,6 +28,20 @@ function opened() {
   };
   return { session, ended, draw, viewer: exportsOf(session, ended.signal) };
 }
+
+test("selected tiles are written over the range", () => {
+  const { viewer, session } = opened();
+  const choices = () => choicesOf(session).map(({ text, rows }) => [text, rows]);
+  viewer.goTo({ env: 1, episode: 0, step: 3 }); // selects it
+
+  const tiles = { start: 0, stop: 10, envs: [1] };
+  assert.deepEqual(choices().at(-1), ["Selected: env 1", tiles]);
+
+  session.clock.setRange([2, 6]);
+  const over = { start: 2, stop: 6, envs: [1] };
+  assert.deepEqual(choices().at(-1), ["Selected: env 1, rows 2\u20135", over]);
+  assert.deepEqual(choices()[1], ["Range 2\u20135", { ...over, envs: null }]);
+});
 
 test("another widget goes to rows and steps, and selects envs", () => {
   const { viewer, session } = opened();

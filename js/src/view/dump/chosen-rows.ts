@@ -13,26 +13,33 @@ export interface Choice {
   rows: ExportedRows;
 }
 
-/** What there is to write now, all first; a range beside others comes second. */
+/**
+ * What there is to write now, all first; a range beside others comes second. Selected
+ * tiles are written over the range.
+ */
 export function choicesOf(session: Session): Choice[] {
   const { clock, store } = session;
   const { manifest, steps } = store.recorded;
   const [start, stop] = [manifest?.first_row ?? 0, steps.numRows];
+  let [first, end, over] = [start, stop, ""];
   const choices: Choice[] = [
     { what: "all", text: "Whole recording", rows: { start, stop, envs: null } },
   ];
   // Rows of what is arranged in the page are not those of the recording.
   if (clock.range && !store.arrangement) {
-    const [from, to] = clock.range;
-    const rows = { start: Math.max(start, from), stop: Math.min(stop, to), envs: null };
-    choices.push({ what: "range", text: describeRange(rows), rows });
+    [first, end] = [Math.max(start, clock.range[0]), Math.min(stop, clock.range[1])];
+    over = `${formatCount(first)}\u2013${formatCount(end - 1)}`;
+    const rows = { start: first, stop: end, envs: null };
+    choices.push({ what: "range", text: `Range ${over}`, rows });
+    over = `, rows ${over}`;
   }
   const episode = episodeOf(session);
   if (episode) choices.push(episode);
   const envs = session.selectedEnvs().sort((a, b) => a - b);
   if (envs.length && envs.length < steps.numEnvs) {
-    const text = `Selected: ${envs.map((env) => nameOf(session, env)).join(", ")}`;
-    choices.push({ what: "tiles", text, rows: { start, stop, envs } });
+    const names = envs.map((env) => nameOf(session, env)).join(", ");
+    const rows = { start: first, stop: end, envs };
+    choices.push({ what: "tiles", text: `Selected: ${names}${over}`, rows });
   }
   return choices.filter(({ rows }) => rows.start < rows.stop);
 }
@@ -58,10 +65,6 @@ function episodeOf(session: Session): Choice | null {
 
 function nameOf({ store }: Session, env: number): string {
   return nameOfEnv(store.recorded.manifest, env).join(" ");
-}
-
-function describeRange({ start, stop }: ExportedRows): string {
-  return `Range ${formatCount(start)}\u2013${formatCount(stop - 1)}`;
 }
 
 export function countRows({ start, stop }: ExportedRows): string {
