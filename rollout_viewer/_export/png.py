@@ -46,8 +46,8 @@ def write_png(job: ExportJob, clip: Selection, path: Path) -> Path:
     """Write one row as it is, or a film strip of eight evenly spaced ones."""
     if clip.num_rows == 1:
         (frame,) = job.frames(clip)
-        return _save(job, clip, path, frame, [clip.start])
-    rows = _spaced(clip, _STRIP_FRAMES)
+        return _save(job, clip, path, frame, clip.rows.tolist())
+    rows = clip.spaced_rows(_STRIP_FRAMES)
     height, width = clip.frame_size
     k = _reduction(job, len(rows) * height * width)
     height, width = max(height // k, 1), max(width // k, 1)
@@ -59,7 +59,7 @@ def write_png(job: ExportJob, clip: Selection, path: Path) -> Path:
 
 def write_sheet(job: ExportJob, clip: Selection, path: Path) -> Path:
     """Write up to 16 frames of an episode; step and return so far are under each."""
-    rows = _spaced(clip, _SHEET_FRAMES)
+    rows = clip.spaced_rows(_SHEET_FRAMES)
     height, width = clip.frame_size
     k = _reduction(job, len(rows) * height * width)
     text = Lettering(max(_LEAST_CAPTION_PX, round(height // k * _CAPTION_SHARE)))
@@ -78,11 +78,6 @@ def write_sheet(job: ExportJob, clip: Selection, path: Path) -> Path:
         caption = text.draw(_caption(clip, row))[:, : cell[1]]
         paste(caption, sheet, top + picture.shape[0], left)
     return _save(job, clip, path, sheet, rows)
-
-
-def _spaced(clip: Selection, count: int) -> list[int]:
-    rows = np.linspace(clip.start, clip.stop - 1, min(count, clip.num_rows))
-    return [int(row) for row in rows.round()]
 
 
 def _reduction(job: ExportJob, num_pixels: int) -> int:
