@@ -342,6 +342,9 @@ def test_what_is_wrong_with_a_place_is_one_line_and_moves_nothing(
 
     wrong = shown.root.get_by_role("alert").filter(has_text="no row 999")
     box = wrong.bounding_box()
+    at = [box["x"] + 4, box["y"] + box["height"] / 2]
+    over = "(el, at) => document.elementFromPoint(...at) === el"
+    assert wrong.evaluate(over, at), "nothing cuts it off"
     assert box["height"] < (40 if width > 400 else 60)
     assert 0 <= box["x"] <= box["x"] + box["width"] <= width
     assert box["y"] + box["height"] < field.bounding_box()["y"] + 4
