@@ -7,6 +7,7 @@ import {
   heightOf,
   type Layout,
   partIn,
+  type Space,
   widthOf,
   zoomed,
 } from "../../playback/layout.ts";
@@ -66,13 +67,16 @@ export function createStage(parts: StageParts): Stage {
     density: devicePixelRatio || 1,
     hasCaptions: session.viewOptions.hasCaptions,
   });
+  const fitTo = (space: Space) => {
+    const numSlots = session.store.manifest!.slots.length;
+    if (opened !== null && opened >= numSlots) opened = null;
+    return fitGrid(session, opened, space);
+  };
   const place = () => {
     const hasPictures = empty.update();
     tiles.hidden = !hasPictures;
     if (!hasPictures || !el.offsetWidth) return;
-    const numSlots = session.store.manifest!.slots.length;
-    if (opened !== null && opened >= numSlots) opened = null;
-    fitted = fitGrid(session, opened, spaceNow());
+    fitted = fitTo(spaceNow());
     layOutTiles();
     showPart();
   };
@@ -145,7 +149,7 @@ export function createStage(parts: StageParts): Stage {
     wantedHeight(most) {
       if (!empty.update()) return 0;
       const space = { ...spaceNow(), height: Math.max(1, most - 2 * EDGE_PX) };
-      return heightOf(fitGrid(session, opened, space).layout) + 2 * EDGE_PX;
+      return heightOf(fitTo(space).layout) + 2 * EDGE_PX;
     },
     reveal(slot) {
       const index = fitted?.slots.indexOf(slot) ?? -1;
