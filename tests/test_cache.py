@@ -101,16 +101,17 @@ def test_no_action_is_shown_where_the_next_row_is_a_reset():
     np.testing.assert_array_equal(cache.column("action")[:, 0], [3, 0, 0])
 
 
-def test_idle_rows_show_the_action_that_is_chosen_at_their_frame():
+def test_an_idle_row_has_no_action_but_the_row_before_it():
     cache = rv.FrameCache()
     frames = film(1, 2)[0]
     cache.append(frames, reset=[True, True])
     cache.append(frames, kind=["idle", "step"], reward=[0, 1], action=[0, 5])
     cache.append(frames, kind=["step", "step"], reward=[1, 1], action=[7, 8])
 
-    assert cache.at(0, 0).action == cache.at(1, 0).action == 7
+    assert cache.at(0, 0).action == 7
+    assert cache.at(1, 0).action is None
     assert [cache.at(row, 1).action for row in (0, 1)] == [5, 8]
-    assert cache.column("action").tolist() == [[7, 5], [7, 8], [0, 0]]
+    assert cache.column("action").tolist() == [[7, 5], [0, 8], [0, 0]]
     assert cache.raw_column("action", 1, 3).tolist() == [[0, 5], [7, 8]]
 
 
@@ -122,10 +123,30 @@ def test_an_action_is_found_behind_any_number_of_idle_rows():
         cache.append(frames, kind=["idle", "step"], reward=[0, 1], action=[0, 5])
     cache.append(frames, kind=["step", "idle"], reward=[1, 0], action=[7, 0])
 
-    assert {cache.at(row, 0).action for row in (0, 1, 50, 100)} == {7}
+    assert cache.at(0, 0).action == 7
+    assert {cache.at(row, 0).action for row in (1, 50, 100)} == {None}
     assert cache.at(101, 0).action is None
     assert cache.at(100, 1).action is None
-    assert (cache.column("action")[:-1, 0] == 7).all()
+    assert cache.column("action")[:, 0].tolist() == [7] + [0] * 101
+
+
+def test_an_idle_env_has_no_data_where_others_have():
+    cache = rv.FrameCache()
+    frames = film(1, 2)[0]
+    data = {"obs": np.ones((2, 3), np.float32), "count": np.array([4, 5])}
+    cache.append(frames, reset=[True, True], data=data)
+    cache.append(frames, kind=["idle", "step"], reward=[0, 1], data=data)
+    cache.append(frames, kind=["step", "step"], reward=[1, 1], data=data)
+
+    assert cache.at(1, 0).obs is None
+    assert cache.at(1, 0).count is None
+    assert cache.at(1, 1).obs.tolist() == [1, 1, 1]
+    assert np.isnan(cache.column("obs")[1, 0]).all()
+    assert cache.column("obs")[[0, 2], 0].tolist() == [[1, 1, 1]] * 2
+    assert cache.column("count")[:, 0].tolist() == [4, 0, 4]
+    table = cache.clip().table()
+    assert np.isnan(table["obs.1"]).tolist() == [False, False, True] + [False] * 3
+    assert np.isnan(table["count"]).tolist() == [False, False, True] + [False] * 3
 
 
 def test_at_tells_everything_by_key_and_by_attribute():
@@ -257,8 +278,9 @@ def test_rows_without_any_frames_repeat_their_pictures_and_say_so(tmp_path):
     assert (now.is_repeated, now.has_picture) == (True, False)
     now = cache.at(33, 1)
     assert (now.is_repeated, now.has_picture) == (False, True)
-    # A column only where there is anything to say.
-    assert cache.clip().table()["is_repeated"].reshape(70, 2)[:, 0].tolist() == expected
+    # A column only where there is anything to say; all were idle in row 40.
+    column = cache.clip().table()["is_repeated"].reshape(69, 2)[:, 0]
+    assert column.tolist() == expected[:40] + expected[41:]
     assert "is_repeated" not in cache.clip(0, 2).table()
 
 

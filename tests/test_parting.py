@@ -81,9 +81,9 @@ def test_rows_in_which_an_env_is_idle_are_no_steps():
         obs = np.array(values, np.float32)[:, None]
         cache.append(None, kind=kinds, reward=[1, 1], data={"obs": obs})
 
-    # The third step is row 2 of the one and row 3 of the other.
+    # The third row of each, without those in between in which it was idle.
     found = parting_of(cache, EpisodeKey(0, 0), EpisodeKey(1, 0))
-    assert found == ("observations", 3)
+    assert found == ("observations", 2)
 
 
 def test_what_is_to_be_rendered_is_not_rendered_for_this(monkeypatch):

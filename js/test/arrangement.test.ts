@@ -75,6 +75,32 @@ test("aligned by episode start, every tile starts its k-th episode together", ()
   assert.equal(locate(arrangement, 7, 0), null); // idle: in no episode
 });
 
+test("rows in which an episode's env was idle are not shown", () => {
+  const steps = stepsFrom("rs--s-strs", "rsssssstr-");
+
+  const arrangement = alignEpisodes(steps.episodes, [0, 1]);
+  const rows = [0, 1].map((lane) =>
+    Array.from(
+      { length: arrangement.numRows },
+      (_, row) => recordedAt(arrangement, row, lane)?.row,
+    ),
+  );
+
+  assert.deepEqual(rows, [
+    [0, 1, 4, 6, 7, 7, 7, 7, 8, 9],
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 8],
+  ]);
+  const arranged = arrangedSteps(arrangement, steps);
+  assert.deepEqual(
+    rows[0]!.map((_, row) => arranged.at(row, 0).envStep).slice(0, 5),
+    [0, 1, 2, 3, 4],
+  );
+  assert.equal(arranged.episodes.numOf(0), 2);
+  assert.equal(arranged.episodes.at(arranged.episodes.numberOf(0, 0)!).length, 4);
+  assert.deepEqual(locate(arrangement, 6, 0), { row: 3, lane: 0 });
+  assert.equal(locate(arrangement, 3, 0), null);
+});
+
 test("chosen episodes keep their numbers and start at their first rows", () => {
   const steps = stepsFrom(...TWO);
   const numbers = [steps.episodes.numberOf(1, 1)!, steps.episodes.numberOf(0, 1)!];

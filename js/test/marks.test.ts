@@ -146,7 +146,7 @@ test("episodes are those of the rows: ended, cut by a reset, and running", () =>
   const { episodes } = steps;
   const found = Array.from({ length: episodes.count }, (_, i) => episodes.at(i));
 
-  const plain = { ends: 0, isRunning: false, numNan: 0 };
+  const plain = { ends: 0, isRunning: false, numNan: 0, idle: undefined };
   assert.deepEqual(found, [
     {
       ...plain,
@@ -168,6 +168,7 @@ test("episodes are those of the rows: ended, cut by a reset, and running", () =>
       length: 1,
       total: 0.5,
       isRunning: true,
+      idle: [5],
     },
     {
       ...plain,

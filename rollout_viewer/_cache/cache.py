@@ -475,6 +475,9 @@ class FrameCache(BlockAppender, CompletedReader, RenderingReader, Annotator):
     ) -> Clip:
         """Return an immutable selection: rows x envs, or one episode.
 
+        Rows in which none of the envs did anything are left out of its frames, tables
+        and files (`Clip.rows`), as where an env waited in the middle of an episode.
+
         Args:
             start: First row, negative ones count from the end; None: 0.
             stop: Row after the last, likewise; None: all there is now.

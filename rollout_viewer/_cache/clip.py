@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 class Clip(Selection):
     """Rows `start` to `stop` of some envs of a recording. Made by `FrameCache.clip`.
 
+    Without those in which none of its envs did anything, as where an episode's env
+    waited for others: `rows` are the rows that frames, tables and files have.
+
     Immutable: its rows, envs and camera were there when it was made, so reading it
     fails only if the recording's file does. `Selection` has what can be read.
 
@@ -87,7 +90,8 @@ class Clip(Selection):
     ) -> list[Path]:
         """Write the clip to files; the suffix decides what they are.
 
-        Frame n of a video is frame n of the clip: none is dropped or repeated.
+        Frame n of a video is frame n of the clip, and shows row ``clip.rows[n]``:
+        none is dropped or repeated.
 
         Args:
             path: ``.mp4``, ``.webm`` or ``.gif`` (video); ``.png`` (one row, or a
@@ -171,7 +175,9 @@ class Clip(Selection):
         return dump_clip(self, logger, tag, step=step, formats=formats)
 
     def __repr__(self) -> str:
+        num_idle = self.stop - self.start - self.num_rows
+        left_out = f" without {num_idle} idle ones" if num_idle else ""
         return (
-            f"<Clip of rows {self.start}..{self.stop - 1}, {len(self.envs)} envs, "
-            f"{self.cache.path}>"
+            f"<Clip of rows {self.start}..{self.stop - 1}{left_out}, "
+            f"{len(self.envs)} envs, {self.cache.path}>"
         )

@@ -64,9 +64,7 @@ def _choose_rows(clip: Selection, rows: Sequence[int] | None, n: int) -> list[in
             f"Clip.figure: expected n >= 1 frames, got {n!r}. Choose some, such as 8."
         )
     if rows is None:
-        count = min(n, clip.num_rows)
-        spaced = np.linspace(clip.start, clip.stop - 1, count)
-        return [int(row) for row in spaced.round()]
+        return clip.spaced_rows(n)
     outside = [row for row in rows if not clip.start <= row < clip.stop]
     if outside or not len(rows):
         raise RowError(

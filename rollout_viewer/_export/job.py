@@ -40,7 +40,7 @@ class ExportJob:
         """Give the frames of a clip, each valid until the next, and count them."""
         draw = self._labeller(clip)
         frames = clip.frames(copy=False)
-        for row in range(clip.start, clip.stop):
+        for row in clip.rows.tolist():
             self.progress.check(row)
             frame = next(frames)
             yield frame if draw is None else draw(frame, row)

@@ -8,6 +8,7 @@ Knows frames and the step data written under them. Knows nothing of layouts.
 from __future__ import annotations
 
 import base64
+import io
 import math
 import warnings
 from typing import TYPE_CHECKING
@@ -45,8 +46,8 @@ def write_png(job: ExportJob, clip: Selection, path: Path) -> Path:
     """Write one row as it is, or a film strip of eight evenly spaced ones."""
     if clip.num_rows == 1:
         (frame,) = job.frames(clip)
-        return _save(job, clip, path, frame, [clip.start])
-    rows = _spaced(clip, _STRIP_FRAMES)
+        return _save(job, clip, path, frame, clip.rows.tolist())
+    rows = clip.spaced_rows(_STRIP_FRAMES)
     height, width = clip.frame_size
     k = _reduction(job, len(rows) * height * width)
     height, width = max(height // k, 1), max(width // k, 1)
@@ -58,7 +59,7 @@ def write_png(job: ExportJob, clip: Selection, path: Path) -> Path:
 
 def write_sheet(job: ExportJob, clip: Selection, path: Path) -> Path:
     """Write up to 16 frames of an episode; step and return so far are under each."""
-    rows = _spaced(clip, _SHEET_FRAMES)
+    rows = clip.spaced_rows(_SHEET_FRAMES)
     height, width = clip.frame_size
     k = _reduction(job, len(rows) * height * width)
     text = Lettering(max(_LEAST_CAPTION_PX, round(height // k * _CAPTION_SHARE)))
@@ -77,11 +78,6 @@ def write_sheet(job: ExportJob, clip: Selection, path: Path) -> Path:
         caption = text.draw(_caption(clip, row))[:, : cell[1]]
         paste(caption, sheet, top + picture.shape[0], left)
     return _save(job, clip, path, sheet, rows)
-
-
-def _spaced(clip: Selection, count: int) -> list[int]:
-    rows = np.linspace(clip.start, clip.stop - 1, min(count, clip.num_rows))
-    return [int(row) for row in rows.round()]
 
 
 def _reduction(job: ExportJob, num_pixels: int) -> int:
@@ -174,6 +170,10 @@ def png_within(frame: Frame, max_bytes: int) -> str:
 
 def encode_png(frame: Frame) -> bytes:
     """Return a frame as a PNG file."""
-    import imageio.v3 as imageio
+    # Not imageio, which writes the same bytes: it imports what reads and writes every
+    # format, and a viewer is not shown before its poster is there.
+    from PIL import Image
 
-    return imageio.imwrite("<bytes>", frame, extension=".png")
+    file = io.BytesIO()
+    Image.fromarray(frame).save(file, "png")
+    return file.getvalue()

@@ -1,4 +1,4 @@
-"""A selection: rows x envs of a recording, from one camera.
+"""A selection: rows x envs of a recording, from one camera, without idle rows.
 
 Everything that leaves a recording leaves through here: exporters and loggers read
 grids, tiles or a table row by row, so that a long selection is never whole in memory.
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from rollout_viewer._recording.reader import RecordingReader
 
     Frame = npt.NDArray[np.uint8]
+    RowNumbers = npt.NDArray[np.int64]
 
 # What may become one tensor: beyond it, a notebook's kernel is soon killed.
 MAX_TENSOR_BYTES = 4_000_000_000
@@ -49,6 +50,10 @@ _LARGE_BYTES = 8_000_000
 @dataclass(frozen=True, init=False, eq=False)
 class Selection:
     """Rows `start` to `stop` of some envs of a recording; immutable.
+
+    Without those in which none of its envs did anything: an env whose worker sends
+    nothing for a while is idle meanwhile, in the middle of an episode too. `rows` are
+    those that are left, one for each frame; if all are idle, all are kept.
 
     Invariant: its rows, envs and camera were there when it was made, so reading it
     fails only if the recording's file does.
@@ -118,10 +123,23 @@ class Selection:
         unpin = cache.pin(self.start, self.stop, self.envs)
         weakref.finalize(self, unpin).atexit = False
 
+    @functools.cached_property
+    def rows(self) -> RowNumbers:
+        """The rows of the frames, ascending, int64 (num_rows,).
+
+        Of `start` to `stop` those in which an env of the clip was not idle. Envs that
+        share one picture have a frame where any env of the recording was not idle.
+        """
+        known = self.cache.recording.rows
+        assert known is not None  # there are rows
+        envs = None if self.cache.is_shared else self.envs
+        found = known.active_rows(self.start, self.stop, envs)
+        return found if len(found) else np.arange(self.start, self.stop)
+
     @property
     def num_rows(self) -> int:
-        """Rows, which is the number of frames."""
-        return self.stop - self.start
+        """How many `rows`, which is the number of frames."""
+        return len(self.rows)
 
     @property
     def fps(self) -> float:
@@ -169,14 +187,14 @@ class Selection:
     # -- pictures
 
     def rows_of_tiles(self) -> Iterator[list[Frame]]:
-        """Give the pictures of each row, valid until the next, each in its own size.
+        """Give the pictures of each of `rows`, valid until the next.
 
-        Missing pictures are hatched.
+        Each is in its own size; missing pictures are hatched.
         """
         return iter(self._tiles)
 
     def frames(self, *, copy: bool = True) -> Iterator[Frame]:
-        """Give one picture a row: its tiles in a grid, row by row.
+        """Give one picture for each of `rows`: its tiles in a grid.
 
         The grid has ``ceil(sqrt(n))`` columns and cells of the largest picture in the
         clip; smaller tiles are centred, missing pictures hatched; so are those that are
@@ -208,7 +226,7 @@ class Selection:
                 yield out
 
     def tiles(self) -> Iterator[Frame]:
-        """Give the tiles of each row, uint8 (n, H, W, 3), n as in `tile_envs`.
+        """Give the tiles of each of `rows`, uint8 (n, H, W, 3), n as in `tile_envs`.
 
         Raises:
             RowError: No env of the clip has pictures.
@@ -253,7 +271,8 @@ class Selection:
                 f"Clip: expected an env with pictures, got none of {list(self.envs)}. "
                 "Choose from cache.pictured_envs, or write the table (.csv)."
             )
-        return TileRows(self.cache, self.start, self.stop, self.tile_envs, self.camera)
+        rows = self.rows.tolist()
+        return TileRows(self.cache, rows, self.tile_envs, self.camera)
 
     def _large_frames(self, *, copy: bool) -> Iterator[Frame]:
         """Give grids that are drawn tile by tile: no row of tiles is held beside."""
@@ -263,8 +282,8 @@ class Selection:
         has_margins = any(s != [self.tile_size] for s in self._tiles.sizes.values())
         out = np.zeros(shape, np.uint8)
         spare: dict[tuple[int, int], Frame] = {}
-        for row in range(self.start, self.stop):
-            if copy and row > self.start:
+        for row in self.rows.tolist():
+            if copy and row > self.rows[0]:
                 out = np.zeros(shape, np.uint8)
             elif has_margins:
                 out[...] = 0  # onto which the caller may have drawn
@@ -277,7 +296,7 @@ class Selection:
     # -- step data
 
     def table(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the step data by column, a line for each row and env.
+        """Return the step data by column, a line for each of `rows` and each env.
 
         Columns: row, env, kind, episode, episode_step, reward, total_reward,
         terminated, truncated, is_repeated (only where the picture of some row is an
@@ -291,7 +310,22 @@ class Selection:
 
     def step_table(self) -> Table:
         """Return the same step data, to be read some rows at a time."""
-        return Table(self.cache, self.start, self.stop, self.envs, self.camera)
+        return Table(
+            self.cache, self.start, self.stop, self.envs, self.camera, self.rows
+        )
+
+    def num_rows_in(self, start: int, stop: int) -> int:
+        """Return how many of `rows` are in ``start..stop``."""
+        first, last = np.searchsorted(self.rows, [start, stop])
+        return int(last - first)
+
+    def spaced_rows(self, count: int) -> list[int]:
+        """Return up to `count` of `rows`, evenly spaced, the first and the last too."""
+        count = min(count, self.num_rows)
+        # From `start`: halves are rounded as of a clip of all its rows.
+        spaced = np.linspace(self.start, self.start + self.num_rows - 1, count)
+        rows: list[int] = self.rows[spaced.round().astype(int) - self.start].tolist()
+        return rows
 
     # -- parts
 
@@ -309,6 +343,12 @@ class Selection:
             self.envs if envs is None else envs,
             self.camera,
         )
+
+    def every_row(self) -> Self:
+        """Return the same clip with all rows of `start` to `stop`, idle ones too."""
+        part = self.part()
+        part.__dict__["rows"] = np.arange(self.start, self.stop)
+        return part
 
     def one_row(self, row: int) -> Self:
         """Return a row of this clip, in frames of the size that this clip's have."""

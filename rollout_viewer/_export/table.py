@@ -56,7 +56,16 @@ class Column(NamedTuple):
 
 
 class Table:
-    """The lines of rows `start` to `stop` of some envs, by row and then by env."""
+    """The lines of rows `start` to `stop` of some envs, by row and then by env.
+
+    Args:
+        cache: The recording.
+        start: First row.
+        stop: Row after the last one.
+        envs: In the order of their lines.
+        camera: Whose pictures may be repeated; None: the first's.
+        rows: Those of ``start..stop`` that have lines, ascending; None: all.
+    """
 
     def __init__(
         self,
@@ -65,11 +74,16 @@ class Table:
         stop: int,
         envs: Sequence[int],
         camera: str | None = None,
+        rows: npt.NDArray[np.int64] | None = None,
     ) -> None:
         self._cache = cache
         self._recording = cast("Recording", _ReadableExtras(cache.recording))
         self._start, self._stop = start, stop
         self._envs = list(envs)
+        self._has_lines: npt.NDArray[np.bool_] | None = None
+        if rows is not None and len(rows) < stop - start:
+            self._has_lines = np.zeros(stop - start, np.bool_)
+            self._has_lines[rows - start] = True
         scalars = cache.scalars
         kinds = scalars["kind"]
         self._steps = {
@@ -82,7 +96,7 @@ class Table:
             },
         }
         is_repeated = cache.repeated(start, stop, self._envs, camera)
-        if is_repeated.any():
+        if is_repeated[slice(None) if rows is None else rows - start].any():
             self._steps["is_repeated"] = is_repeated
         self._success = self._find_success()
         self._marks = self._find_marks()
@@ -130,7 +144,7 @@ class Table:
         return {name: _with_nan([part[name] for part in parts]) for name in self.names}
 
     def window(self, start: int, stop: int) -> dict[str, Column]:
-        """Return the lines of rows `start` to `stop`, by column."""
+        """Return the lines that rows `start` to `stop` have, by column."""
         count, width = stop - start, len(self._envs)
         columns = [
             _column(np.repeat(np.arange(start, stop), width)),
@@ -168,6 +182,9 @@ class Table:
         for texts, numbers in self._marks.values():
             numbered = numbers[window].reshape(-1)
             columns.append(Column(texts[numbered], numbered == 0))
+        if self._has_lines is not None:
+            has_line = np.repeat(self._has_lines[window], width)
+            columns = [Column(one[has_line], none[has_line]) for one, none in columns]
         return dict(zip(self.names, columns, strict=True))
 
     def _name_columns(self) -> list[str]:

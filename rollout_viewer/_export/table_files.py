@@ -47,7 +47,7 @@ def write_csv(job: ExportJob, clip: Selection, path: Path) -> Path:
                 for column in table.window(start, stop).values()
             ]
             lines.writerows(zip(*columns, strict=True))
-            job.progress.advance(stop - start)
+            job.progress.advance(clip.num_rows_in(start, stop))
     return file.path
 
 
@@ -106,7 +106,7 @@ def write_parquet(job: ExportJob, clip: Selection, path: Path) -> Path:
             if stop == clip.stop or sum(map(len, waiting)) >= _GROUP_LINES:
                 out.write_table(pa.concat_tables(waiting))
                 waiting.clear()
-            job.progress.advance(stop - start)
+            job.progress.advance(clip.num_rows_in(start, stop))
     return file.path
 
 

@@ -30,12 +30,11 @@ _WINDOW_ROWS = 32
 
 
 class TileRows:
-    """The tiles of rows ``start..stop`` of some envs, from one camera.
+    """The tiles of rows of some envs, from one camera.
 
     Args:
         cache: The recording.
-        start: First row.
-        stop: Row after the last one.
+        rows: Ascending, at least one.
         envs: In the order of their tiles.
         camera: None: the first.
 
@@ -49,15 +48,15 @@ class TileRows:
     def __init__(
         self,
         cache: RecordingReader,
-        start: int,
-        stop: int,
+        rows: Sequence[int],
         envs: Sequence[int],
         camera: str | None,
     ) -> None:
         self._cache = cache
-        self._start, self._stop = start, stop
+        self._rows = rows
         self._camera = camera
         self._damage = DamageReport("pictures", "Damaged ones are shown as missing.")
+        start, stop = rows[0], rows[-1] + 1
         self.sizes = {env: cache.sizes_in(start, stop, env, camera) for env in envs}
 
     @property
@@ -72,8 +71,7 @@ class TileRows:
         """
         if self.is_steady:
             return self._many_at_once()
-        rows = range(self._start, self._stop)
-        return ([self._tile(row, env) for env in self.sizes] for row in rows)
+        return ([self._tile(row, env) for env in self.sizes] for row in self._rows)
 
     def one_by_one(self, row: int, spare: dict[Size, Frame]) -> Iterator[Frame]:
         """Give the tiles of a row, each valid until the next, in memory of `spare`."""
@@ -99,7 +97,7 @@ class TileRows:
         groups: dict[Size, list[int]] = {}
         for env, size in sizes.items():
             groups.setdefault(size, []).append(env)
-        num_rows = self._stop - self._start
+        num_rows = len(self._rows)
         row_bytes = sum(height * width * 3 for height, width in sizes.values())
         count = max(1, min(_WINDOW_ROWS, num_rows, _WINDOW_BYTES // row_bytes))
         # One buffer for each size: fresh memory costs more than what is put there.
@@ -107,12 +105,13 @@ class TileRows:
             (height, width): np.empty((count, len(envs), height, width, 3), np.uint8)
             for (height, width), envs in groups.items()
         }
-        for start in range(self._start, self._stop, count):
-            rows = range(start, min(start + count, self._stop))
+        for at in range(0, num_rows, count):
+            rows = self._rows[at : at + count]
             for window in self._read(rows, groups, buffers):
+                first = window[0]
                 is_shown = self._cache.shown(
-                    window.start, window.stop, list(sizes), self._camera
-                ).tolist()
+                    first, window[-1] + 1, list(sizes), self._camera
+                )[[row - first for row in window]].tolist()
                 for index in range(len(window)):
                     yield [
                         buffers[size][index][groups[size].index(env)]
@@ -123,10 +122,10 @@ class TileRows:
 
     def _read(
         self,
-        rows: range,
+        rows: Sequence[int],
         groups: Mapping[Size, list[int]],
         buffers: Mapping[Size, npt.NDArray[np.uint8]],
-    ) -> Iterator[range]:
+    ) -> Iterator[Sequence[int]]:
         """Fill the buffers with `rows`; where one fails, give those before it first."""
         windows = [rows]
         while windows:
@@ -137,14 +136,14 @@ class TileRows:
                     self._cache.frames(window, envs, self._camera, out)
             except RecordingError:
                 if len(window) > 1:
-                    windows = [range(row, row + 1) for row in window] + windows
+                    windows = [[row] for row in window] + windows
                     continue
                 self._read_singly(window[0], groups, buffers)
             except Exception:
                 if len(window) == 1:
                     raise
                 # By counting the frames, the caller knows which row it was.
-                windows = [range(row, row + 1) for row in window]
+                windows = [[row] for row in window]
                 continue
             yield window
 

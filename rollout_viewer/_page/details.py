@@ -16,6 +16,7 @@ from rollout_viewer._page.protocol import Message
 from rollout_viewer._recording.column import column_of
 from rollout_viewer._recording.info_types import BOOL, PREFIX, info_types, text_of
 from rollout_viewer._recording.step_codec import ACTION
+from rollout_viewer._recording.step_row import IDLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -143,12 +144,15 @@ def details_message(
     fault = ""
     if 0 <= env < cache.num_envs and 0 <= start < stop:
         led_to = cache.led_to(start, stop)[:, env].tolist()
+        is_idle = _is_idle(cache, start, stop, env)
         row = start
         try:
             for row in range(start, stop):
                 if found.num_bytes >= MAX_BYTES or found.num_read >= MAX_READ_BYTES:
                     stop = row
                     break
+                if is_idle[row - start]:
+                    continue
                 for name, values in _of_row(read, row, led_to[row - start]):
                     found.num_read += values.nbytes
                     found.add(name, row - start, values[env])
@@ -167,6 +171,14 @@ def details_message(
         "fault": fault,
     }
     return Message(content, found.buffers())
+
+
+def _is_idle(cache: RecordingReader, start: int, stop: int, env: int) -> list[bool]:
+    """Return for rows whether an env was idle: it has no action and no data there."""
+    rows = cache.recording.rows
+    assert rows is not None
+    found: list[bool] = (rows.kinds(start, stop)[:, env] == IDLE).tolist()
+    return found
 
 
 def _of_row(read: _ExtrasReader, row: int, led_to: int) -> Iterator[tuple[str, Array]]:

@@ -39,8 +39,8 @@ class Parting(NamedTuple):
 
     Attributes:
         by: What was compared; "": nothing that both have was recorded.
-        offset: Rows after their starts, of the one that comes there later; None: they
-            are equal all along.
+        offset: Rows after their starts in which their envs were not idle, as the page
+            shows them side by side; None: they are equal all along.
     """
 
     by: Literal["observations", "actions", "pictures", ""]
@@ -59,13 +59,13 @@ def parting_of(cache: RecordingReader, one: EpisodeKey, other: EpisodeKey) -> Pa
     try:
         if _observation(cache, rows[0][0], envs[0]):
             found = _first(rows, envs, lambda row, env: _observation(cache, row, env))
-            return _parting("observations", cache, (one, other), rows, found)
+            return _parting("observations", rows, found)
         # Stored with the row that it led to: the first has none.
         if min(map(len, rows)) > 1 and _action(cache, rows[0][1], envs[0]):
             found = _first(rows, envs, lambda row, env: _action(cache, row, env))
             chosen = None if found is None else max(found - 1, 0)
-            return _parting("actions", cache, (one, other), rows, chosen)
-        return _by_pictures(cache, (one, other), rows)
+            return _parting("actions", rows, chosen)
+        return _by_pictures(cache, envs, rows)
     except RolloutViewerError:  # damaged: reported where it is looked at
         return _UNKNOWN
 
@@ -144,20 +144,13 @@ def _first(rows: tuple[Rows, Rows], envs: tuple[int, int], read: Read) -> int | 
 
 def _parting(
     by: Literal["observations", "actions", "pictures"],
-    cache: RecordingReader,
-    keys: tuple[EpisodeKey, EpisodeKey],
     rows: tuple[Rows, Rows],
     step: int | None,
 ) -> Parting:
     if step is None:
         return Parting(by, None)
-    known = cache.recording.rows
-    assert known is not None
-    starts = [known.episode(*key).start for key in keys]
-    offsets = [
-        own[min(step, len(own) - 1)] - start
-        for own, start in zip(rows, starts, strict=True)
-    ]
+    # Of one that has ended before, its last row.
+    offsets = [min(step, len(own) - 1) for own in rows]
     return Parting(by, max(offsets))
 
 
@@ -177,10 +170,9 @@ def _action(cache: RecordingReader, row: int, env: int) -> bytes | None:
 
 def _by_pictures(
     cache: RecordingReader,
-    keys: tuple[EpisodeKey, EpisodeKey],
+    envs: tuple[int, int],
     rows: tuple[Rows, Rows],
 ) -> Parting:
-    envs = keys[0].env, keys[1].env
     if not {*envs} <= {*cache.pictured_envs}:
         return _UNKNOWN
     # What is to be rendered is not, for this.
@@ -193,4 +185,4 @@ def _by_pictures(
         return bytes(cache.frames(row, [env])[0, 0].tobytes())
 
     limited = rows[0][:_MAX_PICTURES], rows[1][:_MAX_PICTURES]
-    return _parting("pictures", cache, keys, rows, _first(limited, envs, picture))
+    return _parting("pictures", rows, _first(limited, envs, picture))

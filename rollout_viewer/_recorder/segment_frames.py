@@ -114,6 +114,7 @@ class VideoFrames:
         for run in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
             chosen = None if self._cache.is_shared else list(self._sizes)
             clip = Clip(self._cache, int(run[0]), int(run[-1]) + 1, chosen)
+            clip = clip.every_row()  # that none is left out is decided by `shown_rows`
             is_same = all(clip.sizes[e] == [s] for e, s in self._sizes.items())
             if is_same and self._columns is None:
                 yield from clip.frames(copy=False)

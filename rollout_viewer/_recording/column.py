@@ -2,6 +2,7 @@
 
 A recording stores an action at the row it led to; readers want it at the row where it
 was chosen. An array may be missing in some rows, and may change its shape or dtype.
+An env that was idle in a row has no values there, whatever is stored beside others'.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 
 from rollout_viewer._errors import RolloutViewerError, RowError, ShapeError
 from rollout_viewer._recording.step_codec import ACTION
+from rollout_viewer._recording.step_row import IDLE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -123,6 +125,10 @@ def stored_column(
     for index, array in values.items():
         found[index] = array
         is_there[index] = True
+    if recording.rows is not None and name != ACTION:
+        is_idle = recording.rows.kinds(start, start + num_rows) == IDLE
+        is_there[is_idle] = False
+        found[is_idle] = _blank(dtype)
     return RecordedColumn(found, is_there)
 
 

@@ -14,7 +14,7 @@ from rollout_viewer._errors import RecordingError
 from rollout_viewer._recording.info_types import decoded, info_types
 from rollout_viewer._recording.rows import Rows
 from rollout_viewer._recording.step_codec import ACTION
-from rollout_viewer._recording.step_row import KIND_NAMES, TERMINATED, TRUNCATED
+from rollout_viewer._recording.step_row import IDLE, KIND_NAMES, TERMINATED, TRUNCATED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,9 +125,12 @@ def describe(recording: Recording, rows: Rows, row: int, env: int) -> dict[str, 
         rewards = rows.rewards(episode.start, row + 1)[:, env]
         found["total_reward"] = float(np.nansum(rewards))
     types = info_types(recording.meta)
+    is_idle = found["kind"] == KIND_NAMES[IDLE]
     for name, values in recording.extras(row).items():
         if name != ACTION:
-            found.setdefault(name, decoded(types, name, _copy(values[env])))
+            # What is stored of an idle env stands there because others have values.
+            value = None if is_idle else decoded(types, name, _copy(values[env]))
+            found.setdefault(name, value)
     # Last: `data` of this name was recorded before episodes had it.
     found.setdefault("success", episode.success if episode else None)
     return found

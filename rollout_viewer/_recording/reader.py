@@ -429,8 +429,9 @@ class RecordingReader(RecordingInfo):
         episode_step, total_reward, action (chosen at this frame; None where
         none was), seed, segment, labels, success (of the episode), has_picture,
         is_repeated (the picture is an earlier row's, shown again), and the names in
-        `data`. Where pictures are rendered later, also picture_state: "there",
-        "repeated", "to be rendered", or "not reproducible" or "not kept" and why.
+        `data`: None where the env was idle. Where pictures are rendered later, also
+        picture_state: "there", "repeated", "to be rendered", or "not reproducible" or
+        "not kept" and why.
 
         Raises:
             RowError: There is no such row or env.

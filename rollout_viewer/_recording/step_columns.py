@@ -21,9 +21,14 @@ from rollout_viewer._recording.step_row import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from rollout_viewer._recording.step_row import Codes, Mask
+
+
+_KINDS_AT_A_TIME = 1 << 24
 
 
 class StepColumns:
@@ -63,6 +68,24 @@ class StepColumns:
     def kinds(self, start: int = 0, stop: int | None = None) -> Codes:
         """Return kind codes of rows, (n, num_envs)."""
         return self._kind[start : self.num_rows if stop is None else stop]
+
+    def active_rows(
+        self, start: int, stop: int, envs: Sequence[int] | None = None
+    ) -> npt.NDArray[np.int64]:
+        """Return those of rows ``start..stop`` in which an env did anything.
+
+        Ascending: those in which one of `envs`, None: of all, is not idle.
+        """
+        found = [np.empty(0, np.int64)]
+        # Some at a time: of thousands of envs, a copy of all kinds would be large.
+        step = max(1, _KINDS_AT_A_TIME // max(self.num_envs, 1))
+        chosen = range(self.num_envs) if envs is None else list(envs)
+        is_all = len(chosen) == self.num_envs
+        for first in range(start, stop, step):
+            kinds = self._kind[first : min(first + step, stop)]
+            kinds = kinds if is_all else kinds[:, chosen]
+            found.append(first + np.flatnonzero((kinds != IDLE).any(axis=1)))
+        return np.concatenate(found)
 
     def ends(self, start: int = 0, stop: int | None = None) -> Codes:
         """Return 1 terminated | 2 truncated, (n, num_envs)."""
@@ -104,8 +127,8 @@ class StepColumns:
     def led_to(self, start: int, stop: int) -> npt.NDArray[np.int64]:
         """Return which row the action chosen at a row led to, (n, num_envs).
 
-        An idle row shows the frame before it again, so the same action was chosen
-        there. -1 where none was chosen: at an end, or none has followed yet.
+        -1 where none was chosen: at an end, in an idle row, whose frame is an
+        earlier row's, or where none has followed yet.
         """
         num_rows = self.num_rows  # once: rows may be added meanwhile
         end = min(stop + 1, num_rows)
@@ -124,4 +147,5 @@ class StepColumns:
         is_step = np.vstack([is_step, np.zeros((1, self.num_envs), np.bool_)])
         index = np.minimum(following - (start + 1), len(is_step) - 1)
         is_chosen = np.take_along_axis(is_step, index, axis=0)
+        is_chosen &= self._kind[start : start + len(index)] != IDLE
         return np.where(is_chosen, following, -1).astype(np.int64)

@@ -112,14 +112,14 @@ export function arrangedSteps({ lanes, numRows }: Arrangement, from: Steps): Ste
   for (const [lane, { parts }] of lanes.entries()) {
     steps.number(
       lane,
-      parts.map((part) => part.index),
+      parts.filter((part) => !part.into).map((part) => part.index),
     );
-    for (const { at, env, start, stop } of parts) {
+    for (const { at, env, start, stop, into } of parts) {
       for (let row = start; row < stop; row++) {
         const index = (at + row - start) * n + lane;
         const moment = from.at(row, env);
         // One whose reset was skipped begins here all the same.
-        rows.kinds[index] = row === start ? RESET : moment.kind;
+        rows.kinds[index] = row === start && !into ? RESET : moment.kind;
         rows.ends[index] = moment.ends | (moment.isNan ? NAN_REWARD : 0);
         rows.rewards[index] = moment.reward;
         rows.envSteps[index] = moment.envStep;

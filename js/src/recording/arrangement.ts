@@ -2,7 +2,7 @@
  * Rows of a recording put together anew: episodes side by side, from their starts.
  *
  * A lane is what one tile shows: parts of one env's or several envs' rows, one after
- * the other. Where a part is over before the next begins, its last row stays. What is
+ * the other. An episode has several where its env was idle in between. Where a part is over before the next begins, its last row stays. What is
  * arranged has rows and envs of its own, so that clock, timeline and tiles work on it
  * as on a recording; `recordedAt` leads back. Pure.
  */
@@ -11,6 +11,8 @@ import type { Episode, Episodes } from "./episodes.ts";
 
 /** Rows start..stop of an env, shown from row `at` on. */
 export interface LanePart {
+  /** How many rows of its episode are in the parts before it. */
+  into: number;
   at: number;
   env: number;
   index: number;
@@ -42,16 +44,7 @@ export function alignEpisodes(
   envs: readonly number[],
 ): Arrangement {
   const lists = envs.map((env) => episodesOf(episodes, env));
-  const [lanes, numRows] = inStep(lists);
-  return {
-    kind: "episodes",
-    title: "Every tile starts its episodes together",
-    lanes: lanes.map((parts) => ({ name: null, parts })),
-    numRows,
-    columns: null,
-    lines: [],
-    keys: [],
-  };
+  return sideBySide("episodes", "Every tile starts its episodes together", lists);
 }
 
 /** One tile for each of these episodes. */
@@ -61,16 +54,8 @@ export function showChosen(
   title: string,
   nameOf: (env: number) => [string, string | number],
 ): Arrangement {
-  const [lanes, numRows] = inStep(numbers.map((number) => [episodes.at(number)]));
-  return {
-    kind: "chosen",
-    title,
-    lanes: lanes.map((parts) => ({ name: nameOf(parts[0]!.env), parts })),
-    numRows,
-    columns: null,
-    lines: [],
-    keys: [],
-  };
+  const lists = numbers.map((number) => [episodes.at(number)]);
+  return sideBySide("chosen", title, lists, (parts) => nameOf(parts[0]!.env));
 }
 
 /** A line of a comparison, and which episodes are in it. */
@@ -128,21 +113,17 @@ export function arrangeLines(
   by: "env" | "seed",
   title: string,
 ): Arrangement {
-  const [lanes, numRows] = inStep(lines.flatMap(({ lists }) => lists));
+  const columns = keys.length;
+  const names = keys.map((key) => `${by} ${key}`);
+  const lists = lines.flatMap(({ lists }) => lists);
   return {
-    kind: "compared",
-    title,
-    lanes: lanes.map((parts, index) => ({
-      name: [
-        lines[Math.floor(index / keys.length)]!.name,
-        `${by} ${keys[index % keys.length]}`,
-      ],
-      parts,
-    })),
-    numRows,
-    columns: keys.length,
+    ...sideBySide("compared", title, lists, (_, index) => [
+      lines[(index / columns) | 0]!.name,
+      names[index % columns]!,
+    ]),
+    columns,
     lines: lines.map(({ name }) => name),
-    keys: keys.map((key) => `${by} ${key}`),
+    keys: names,
   };
 }
 
@@ -192,19 +173,52 @@ function episodesOf(episodes: Episodes, env: number): Episode[] {
   );
 }
 
+/** A tile for each list. */
+function sideBySide(
+  kind: Arrangement["kind"],
+  title: string,
+  lists: readonly (readonly Episode[])[],
+  nameOf: (parts: LanePart[], index: number) => Lane["name"] = () => null,
+): Arrangement {
+  const [lanes, numRows] = inStep(lists);
+  return {
+    kind,
+    title,
+    lanes: lanes.map((parts, index) => ({ name: nameOf(parts, index), parts })),
+    numRows,
+    columns: null,
+    lines: [],
+    keys: [],
+  };
+}
+
 /** Lay lists of episodes so that the k-th ones start together. */
 function inStep(lists: readonly (readonly Episode[])[]): [LanePart[][], number] {
   const lanes = lists.map(() => [] as LanePart[]);
-  const most = lists.reduce((count, list) => Math.max(count, list.length), 0);
+  const most = Math.max(0, ...lists.map((list) => list.length));
   let at = 0;
   for (let k = 0; k < most; k++) {
     let longest = 0;
     for (const [lane, list] of lists.entries()) {
       const episode = list[k];
       if (!episode) continue;
-      const { env, index, start, stop } = episode;
-      lanes[lane]!.push({ at, env, index, start, stop });
-      longest = Math.max(longest, stop - start);
+      const { env, index, idle = [], stop } = episode;
+      let [from, length] = [episode.start, 0];
+      for (const row of [...idle, stop]) {
+        if (row > from) {
+          lanes[lane]!.push({
+            into: length,
+            at: at + length,
+            env,
+            index,
+            start: from,
+            stop: row,
+          });
+          length += row - from;
+        }
+        from = row + 1;
+      }
+      longest = Math.max(longest, length);
     }
     at += longest;
   }

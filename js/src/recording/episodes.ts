@@ -20,6 +20,8 @@ export interface Episode {
   /** 1 terminated | 2 truncated; 0: cut, or it still runs. */
   ends: number;
   isRunning: boolean;
+  /** Rows of it in which its env was idle; undefined: none. */
+  idle?: readonly number[] | undefined;
 }
 
 export class Episodes {
@@ -41,6 +43,7 @@ export class Episodes {
   /** The numbers of each env's episodes, by index. */
   readonly #ofEnv: number[][];
   readonly #last: Int32Array;
+  readonly #idle: number[][] = [];
   #numEmpty = 0;
   readonly #infos = new Map<number, EpisodeInfo>();
   /** Episodes whose success is known, and those of them that succeeded. */
@@ -70,8 +73,19 @@ export class Episodes {
     this.grow(env, row, 0, 0);
   }
 
-  grow(env: number, row: number, length: number, total: number, numNan = 0): void {
+  grow(
+    env: number,
+    row: number,
+    length: number,
+    total: number,
+    numNan = 0,
+    isIdle?: boolean,
+  ): void {
     const number = this.#last[env]!;
+    if (isIdle) {
+      this.#idle[number] ??= [];
+      this.#idle[number].push(row);
+    }
     this.stop[number] = row + 1;
     this.length[number] = length;
     this.total[number] = total;
@@ -106,6 +120,7 @@ export class Episodes {
       numNan: this.numNan[number]!,
       ends: this.ends[number]!,
       isRunning: this.isRunning[number] === 1,
+      idle: this.#idle[number],
     };
   }
 

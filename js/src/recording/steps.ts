@@ -9,6 +9,7 @@
 
 import {
   DAMAGED,
+  IDLE,
   NAN_REWARD,
   RESET,
   STEP,
@@ -231,7 +232,8 @@ export class Steps {
         const step = this.#envSteps[index] as number;
         const numNan = this.#numNan[env]! + this.#isNan[index]!;
         this.#numNans[index] = this.#numNan[env] = numNan;
-        this.episodes.grow(env, row, step, this.#total[env] as number, numNan);
+        const total = this.#total[env] as number;
+        this.episodes.grow(env, row, step, total, numNan, kind === IDLE);
         sumTotal += this.#total[env] as number;
         numTotal++;
       } else {

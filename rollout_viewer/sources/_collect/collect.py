@@ -56,7 +56,10 @@ def collect(
     """Collect episodes in worker processes, and return the recording of them all.
 
     Workers compress what they render; the cache files their blocks of 32 rows as they
-    come, so that a viewer of it is live. The envs of all workers are side by side:
+    come, so that a viewer of it is live: each 0.4 seconds while a viewer is open, in
+    the first seconds, with `on_episode`, and once a worker has ended. Else workers send
+    what they have each 2 seconds, or as soon as it is 2 MB (with more than 32 workers,
+    less), which takes less of this process. The envs of all workers are side by side:
     worker w has the envs ``w * num_envs`` up to ``(w + 1) * num_envs - 1``. An episode
     is the same whoever collects it: its reset and its random actions are from its
     seed. Its labels are ``worker``, ``seed`` and, if the policy has that attribute,

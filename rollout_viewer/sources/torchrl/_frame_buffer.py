@@ -146,7 +146,8 @@ class KeptFrames(Sequence[torch.Tensor]):
         cache = self._kept.cache
         for start, stop, env in _runs(entries):
             assert cache is not None  # a row was noted in it
-            yield Clip(cache, start, stop, None if env == GRID else [env], camera)
+            envs = None if env == GRID else [env]
+            yield Clip(cache, start, stop, envs, camera).every_row()
 
     def clip(self, camera: str | None = None) -> Clip:
         """Return the frames as a clip, for loggers that take one.
@@ -159,7 +160,7 @@ class KeptFrames(Sequence[torch.Tensor]):
         assert cache is not None, "there are no frames"
         (start, stop, env), *more = _runs(entries)
         if not more and env == GRID:
-            return Clip(cache, start, stop, None, camera)
+            return Clip(cache, start, stop, None, camera).every_row()
         copy = FrameCache(fps=cache.fps, metadata=cache.metadata)
         for picture in self._read(entries, camera):
             copy.append({camera: [picture]})
