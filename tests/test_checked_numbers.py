@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -34,6 +35,22 @@ def test_envs_are_several_whole_numbers(cache, tmp_path, call, envs):
         with pytest.raises(TypeError, match=r"expected envs to be whole numbers, such"):
             calls[call]()
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("envs", "error"), [(0, TypeError), ("0", TypeError), ([2], IndexError)]
+)
+def test_envs_to_render_are_numbers_that_are_there(envs, error):
+    env = gymnasium.make_vec(
+        "CartPole-v1", 2, vectorization_mode="sync", render_mode="rgb_array"
+    )
+    cache = rv.rollout(env, max_steps=3, render="later", progress=False)
+
+    with pytest.raises(error, match=r"FrameCache.render: expected envs "):
+        cache.render(envs=envs)
+    with pytest.raises(error, match=r"FrameCache.frames: expected envs "):
+        cache.frames(0, envs=envs)
+    env.close()
 
 
 @pytest.mark.parametrize(
@@ -117,5 +134,7 @@ def test_several_sources_are_compared_by_name_or_opened_by_path(cache, tmp_path)
         rv.view(cache, cache)
     with pytest.raises(TypeError, match=r"rv.view\({'before': a"):
         rv.view([cache, cache])
+    with pytest.raises(TypeError, match=r"got 2 arguments\. Pass rv\.open\(\[a, b\]"):
+        rv.open(*paths)
     with closing(rv.view([str(paths[0]), paths[1]])) as viewer:
         assert viewer.cache.num_envs == 4

@@ -9,7 +9,7 @@ import glob
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
 from rollout_viewer._cache.cache import FrameCache, open_recording
 from rollout_viewer._cache.shared_storage import STEPS_SUFFIX, is_url
@@ -39,7 +39,7 @@ _QUIET_S = 2.0
 
 def open_path(
     path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    *,
+    *others: Never,
     make_env: Callable[..., Any] | None = None,
     render: bool = False,
 ) -> FrameCache:
@@ -56,6 +56,7 @@ def open_path(
             patterns, as ``"s3://runs/*.rollout"``: each as it was when this was called.
             Step data is read at once, a whole recording when its pictures are looked
             at.
+        *others: None. Several recordings are a list.
         make_env: Returns the recorded environment anew, for pictures that are rendered
             when they are asked for (`FrameCache.render`).
         render: Make the environment that the file names, for the same. Code that the
@@ -65,6 +66,7 @@ def open_path(
     Raises:
         RecordingError: It is neither, is damaged, or comes from a newer version. Of a
             folder, the message names the recordings in it.
+        TypeError: Several are passed one by one.
         ValueError: Several are asked for and one is a video, or there is none.
 
     Example:
@@ -76,6 +78,12 @@ def open_path(
         >>> open_path(video).fps, open_path(video).num_rows
         (20.0, 3)
     """
+    if others:
+        raise TypeError(
+            f"rv.open: expected one path or a list of several, got {1 + len(others)} "
+            "arguments. Pass rv.open([a, b]), or compare them: rv.view({'before': a, "
+            "'after': b})."
+        )
     if is_url(path):
         return open_recording(str(path), make_env=make_env, render=render)
     is_one = isinstance(path, (str, os.PathLike))

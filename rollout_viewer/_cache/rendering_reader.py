@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rollout_viewer._cache.background_rendering import EndedEpisode, Wanted
+from rollout_viewer._errors import RowError
+from rollout_viewer._recording.checked_numbers import checked_env_numbers
 from rollout_viewer._recording.late_pictures import RECIPES
 from rollout_viewer._recording.reader import RecordingReader
 from rollout_viewer._replay.render import Watch
@@ -43,6 +45,7 @@ class RenderingReader(RecordingReader):
             RenderError: They are to be rendered, and cannot be.
         """
         if RECIPES in self.recording.meta:
+            envs = self._checked_envs("FrameCache.frames", envs)
             self._rendering.on_demand(self, self._row_numbers(rows), envs, camera)
         return super().frames(rows, envs, camera, out)
 
@@ -207,11 +210,14 @@ class RenderingReader(RecordingReader):
         Raises:
             RenderError: The recording does not say how its environments are made, or
                 was opened for its data alone; or an environment gives no pictures.
+            RowError: There are no such rows or envs.
+            TypeError: They are no whole numbers.
             ValueError: `make_env` does not take `width` or `height`.
             RecordingLockedError: Another process records it.
             ReadOnlyError: The file cannot be written.
         """
         numbers = None if rows is None else self._row_numbers(rows)
+        envs = self._checked_envs("FrameCache.render", envs)
         num_pictures = self._rendering.render(
             self,
             numbers,
@@ -226,6 +232,16 @@ class RenderingReader(RecordingReader):
         if num_pictures:
             self.notify_pictures()
         return num_pictures
+
+    def _checked_envs(self, where: str, envs: Any) -> list[int] | None:
+        if envs is None:
+            return None
+        numbers = checked_env_numbers(where, envs)
+        if not all(0 <= env < self.num_envs for env in numbers):
+            raise RowError(
+                f"{where}: expected envs in 0..{self.num_envs - 1}, got {numbers}."
+            )
+        return numbers
 
     def render_by(self, recipe: Recipe) -> None:
         """Render by a recipe of this process, whatever the file says."""
